@@ -1,0 +1,519 @@
+//! Chunked transfer coding (RFC 9112 §7.1): takes the framing off, puts it on.
+//!
+//! Bytes in, places of content out; no I/O, no allocation, no copy. On the wire:
+//!
+//! ```text
+//! 1a;name=value CRLF      chunk size in hexadecimal, perhaps an extension
+//! 26 bytes CRLF           content; repeated, until
+//! 0 CRLF                  the last chunk
+//! Name: value CRLF        trailer section, perhaps
+//! CRLF
+//! ```
+//!
+//! Extensions and trailer fields are read under limits and dropped, as §7.1.1 and §7.1.2 let a
+//! recipient do. Lines end in CRLF and nothing else: where two recipients see a line end in
+//! different places they see different requests, and that is how requests are smuggled (§11.2).
+
+use std::num::NonZeroUsize;
+use std::ops::Deref;
+
+use thiserror::Error;
+
+/// Longest chunk-size line accepted, in bytes, without its CRLF: a longer one has no honest use.
+const MAX_CHUNK_LINE: u16 = 256;
+
+/// Most bytes accepted in a trailer section, line ends included: half of what a head may take by
+/// default, for fields that are dropped.
+const MAX_TRAILER_SECTION: u16 = 8 * 1024;
+
+/// Takes the framing off. It keeps its place between calls, so the input may be split anywhere.
+///
+/// ```text
+/// Size ──→ Extension ──CR──→ SizeLf ──LF──→ Content ──→ ContentCr ──→ ContentLf ──→ Size
+///   └────────CR────────────────┘   └ size 0 → TrailerStart ⇄ TrailerLine
+///                                                └──CR──→ FinalLf ──LF──→ End
+/// ```
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Decoder {
+    state: State,
+    /// What the current chunk-size line, or the trailer section, has taken so far, in bytes.
+    taken: u16,
+}
+
+/// What [`Decoder::step`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// `input[skip..skip + len]` is content, at least one byte of it, and all up to there is used.
+    Content { skip: usize, len: usize },
+    /// All of `input` was framing and is used; nothing can be said before more has come.
+    NeedMore,
+    /// The message body ends `used` bytes into `input`; what follows is not part of it.
+    End { used: usize },
+}
+
+/// Why a message body is not in chunked coding. The peer's fault, or the upstream's.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub(crate) enum ChunkedError {
+    #[error("chunk size is not a hexadecimal number")]
+    InvalidSize,
+    #[error("chunk size is too large a number")]
+    SizeOverflow,
+    #[error("chunk-size line is longer than {MAX_CHUNK_LINE} bytes")]
+    LineTooLong,
+    #[error("chunk is longer than its size")]
+    ChunkTooLong,
+    #[error("trailer section is longer than {MAX_TRAILER_SECTION} bytes")]
+    TrailerTooLong,
+    #[error("line does not end in CRLF")]
+    InvalidLineEnd,
+    #[error("control character in a chunk extension or a trailer field")]
+    ControlCharacter,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Before the first digit of a chunk size.
+    #[default]
+    SizeStart,
+    /// After a digit.
+    Size {
+        size: u64,
+    },
+    /// After whitespace behind the size: an extension has to follow.
+    ExtensionStart {
+        size: u64,
+    },
+    Extension {
+        size: u64,
+    },
+    /// After the CR of a chunk-size line.
+    SizeLf {
+        size: u64,
+    },
+    /// In a chunk of which `remaining` bytes, at least one, are to come.
+    Content {
+        remaining: u64,
+    },
+    ContentCr,
+    ContentLf,
+    /// At the start of a line of the trailer section.
+    TrailerStart,
+    TrailerLine,
+    /// After the CR of a field line.
+    TrailerLf,
+    /// After the CR of the empty line.
+    FinalLf,
+    End,
+}
+
+impl Decoder {
+    /// Finds the next run of content in `input`.
+    ///
+    /// The caller goes on with what `input` has left after the bytes used, or with more. After
+    /// [`Step::End`] every call returns `End`.
+    ///
+    /// # Errors
+    /// The first framing fault. Where the next message starts is then unknowable: answer 400 and
+    /// close (§11.2); of an upstream, answer 502.
+    pub(crate) fn step(&mut self, input: &[u8]) -> Result<Step, ChunkedError> {
+        for (used, byte) in input.iter().enumerate() {
+            match self.state {
+                State::Content { remaining } => {
+                    return Ok(self.take_content(remaining, used, input.len() - used));
+                }
+                State::End => return Ok(Step::End { used }),
+                _ => self.state = self.next(*byte)?,
+            }
+        }
+        match self.state {
+            State::End => Ok(Step::End { used: input.len() }),
+            _ => Ok(Step::NeedMore),
+        }
+    }
+
+    /// Takes what is there of the chunk's content: `available` bytes, at least one, after `skip`.
+    fn take_content(&mut self, remaining: u64, skip: usize, available: usize) -> Step {
+        let len = usize::try_from(remaining).map_or(available, |all| all.min(available));
+        self.state = match remaining - len as u64 {
+            0 => State::ContentCr,
+            remaining => State::Content { remaining },
+        };
+        Step::Content { skip, len }
+    }
+
+    /// The state after one byte of framing.
+    fn next(&mut self, byte: u8) -> Result<State, ChunkedError> {
+        match self.state {
+            State::SizeStart
+            | State::Size { .. }
+            | State::ExtensionStart { .. }
+            | State::Extension { .. } => self.next_in_chunk_line(byte),
+            State::SizeLf { size } => {
+                self.taken = 0;
+                expect(byte, b'\n', ChunkedError::InvalidLineEnd)?;
+                Ok(match size {
+                    0 => State::TrailerStart,
+                    remaining => State::Content { remaining },
+                })
+            }
+            State::ContentCr => {
+                expect(byte, b'\r', ChunkedError::ChunkTooLong).map(|()| State::ContentLf)
+            }
+            State::ContentLf => {
+                expect(byte, b'\n', ChunkedError::InvalidLineEnd).map(|()| State::SizeStart)
+            }
+            State::TrailerStart | State::TrailerLine | State::TrailerLf => {
+                self.next_in_trailer_section(byte)
+            }
+            State::FinalLf => {
+                expect(byte, b'\n', ChunkedError::InvalidLineEnd).map(|()| State::End)
+            }
+            State::Content { .. } | State::End => Ok(self.state),
+        }
+    }
+
+    /// `1*HEXDIG *( BWS ";" … ) CR` (§7.1, §7.1.1). What an extension says is not looked at.
+    fn next_in_chunk_line(&mut self, byte: u8) -> Result<State, ChunkedError> {
+        let next = match (self.state, byte) {
+            (State::SizeStart, _) => State::Size {
+                size: add_digit(0, byte)?,
+            },
+            (State::Size { size } | State::Extension { size }, b'\r') => State::SizeLf { size },
+            (State::Size { size } | State::ExtensionStart { size }, b';') => {
+                State::Extension { size }
+            }
+            (State::Size { size } | State::ExtensionStart { size }, b' ' | b'\t') => {
+                State::ExtensionStart { size }
+            }
+            (State::Size { size }, _) => State::Size {
+                size: add_digit(size, byte)?,
+            },
+            (State::Extension { .. }, _) => check_text(byte).map(|()| self.state)?,
+            _ => return Err(ChunkedError::InvalidSize),
+        };
+        if !matches!(next, State::SizeLf { .. }) {
+            self.take(MAX_CHUNK_LINE, ChunkedError::LineTooLong)?;
+        }
+        Ok(next)
+    }
+
+    /// `*( field-line CRLF ) CRLF` (§7.1.2). What a field says is not looked at.
+    fn next_in_trailer_section(&mut self, byte: u8) -> Result<State, ChunkedError> {
+        let next = match (self.state, byte) {
+            (State::TrailerStart, b'\r') => return Ok(State::FinalLf),
+            (State::TrailerLine, b'\r') => State::TrailerLf,
+            (State::TrailerLf, b'\n') => State::TrailerStart,
+            (State::TrailerLf, _) => return Err(ChunkedError::InvalidLineEnd),
+            _ => check_text(byte).map(|()| State::TrailerLine)?,
+        };
+        self.take(MAX_TRAILER_SECTION, ChunkedError::TrailerTooLong)?;
+        Ok(next)
+    }
+
+    /// Counts one byte against `limit`.
+    fn take(&mut self, limit: u16, fault: ChunkedError) -> Result<(), ChunkedError> {
+        if self.taken == limit {
+            return Err(fault);
+        }
+        self.taken += 1;
+        Ok(())
+    }
+}
+
+fn expect(byte: u8, expected: u8, fault: ChunkedError) -> Result<(), ChunkedError> {
+    if byte == expected { Ok(()) } else { Err(fault) }
+}
+
+/// `size` with one more hexadecimal digit.
+fn add_digit(size: u64, byte: u8) -> Result<u64, ChunkedError> {
+    let digit = match byte {
+        b'0'..=b'9' => byte - b'0',
+        b'a'..=b'f' => byte - b'a' + 10,
+        b'A'..=b'F' => byte - b'A' + 10,
+        b'\n' => return Err(ChunkedError::InvalidLineEnd),
+        _ => return Err(ChunkedError::InvalidSize),
+    };
+    match size.checked_mul(16) {
+        Some(shifted) => Ok(shifted | u64::from(digit)),
+        None => Err(ChunkedError::SizeOverflow),
+    }
+}
+
+/// Refuses what cannot stand in a line: control characters but the tab.
+fn check_text(byte: u8) -> Result<(), ChunkedError> {
+    match byte {
+        b'\n' => Err(ChunkedError::InvalidLineEnd),
+        b'\t' | 0x20..=0x7e | 0x80..=0xff => Ok(()),
+        _ => Err(ChunkedError::ControlCharacter),
+    }
+}
+
+/// What goes after the content of each chunk.
+pub(crate) const CHUNK_END: &[u8] = b"\r\n";
+
+/// What goes after all chunks: the last one and no trailer section.
+pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// What goes before the content of a chunk of `len` bytes. An empty chunk would be the last one.
+pub(crate) fn chunk_head(len: NonZeroUsize) -> ChunkHead {
+    let mut head = ChunkHead {
+        bytes: [0; ChunkHead::MAX_LENGTH],
+        start: ChunkHead::MAX_LENGTH - 2,
+    };
+    head.bytes[head.start..].copy_from_slice(b"\r\n");
+    let mut rest = len.get();
+    while rest > 0 {
+        head.start -= 1;
+        head.bytes[head.start] = b"0123456789abcdef"[rest % 16];
+        rest /= 16;
+    }
+    head
+}
+
+/// A chunk-size line and its CRLF, as bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChunkHead {
+    /// Filled from the end.
+    bytes: [u8; Self::MAX_LENGTH],
+    start: usize,
+}
+
+impl ChunkHead {
+    /// Two digits for each byte of a length, and CRLF.
+    const MAX_LENGTH: usize = 2 * size_of::<usize>() + 2;
+}
+
+impl Deref for ChunkHead {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What a whole body comes to.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Decoded {
+        content: Vec<u8>,
+        /// Where the body ends; `None` if it has not ended.
+        end: Result<Option<usize>, ChunkedError>,
+    }
+
+    impl Decoded {
+        fn new(content: impl Into<Vec<u8>>, end: Result<Option<usize>, ChunkedError>) -> Self {
+            let content = content.into();
+            Self { content, end }
+        }
+    }
+
+    /// Decodes `input` in pieces that end at `cuts`.
+    fn decode(input: &[u8], cuts: &[usize]) -> Decoded {
+        let (mut decoder, mut content, mut at) = (Decoder::default(), Vec::new(), 0);
+        for cut in cuts.iter().copied().chain([input.len()]) {
+            while at < cut {
+                match decoder.step(&input[at..cut]) {
+                    Ok(Step::Content { skip, len }) => {
+                        content.extend_from_slice(&input[at + skip..at + skip + len]);
+                        at += skip + len;
+                    }
+                    Ok(Step::NeedMore) => at = cut,
+                    Ok(Step::End { used }) => return Decoded::new(content, Ok(Some(at + used))),
+                    Err(fault) => return Decoded::new(content, Err(fault)),
+                }
+            }
+        }
+        Decoded::new(content, Ok(None))
+    }
+
+    #[test]
+    fn finds_content_and_end() {
+        for (input, content, left) in [
+            ("0\r\n\r\n", "", ""),
+            ("5\r\nhello\r\n0\r\n\r\n", "hello", ""),
+            ("2\r\nhi\r\n4\r\n you\r\n0\r\n\r\nGET /", "hi you", "GET /"),
+            ("A\r\n0123456789\r\n0\r\n\r\n", "0123456789", ""),
+            ("0a\r\n01234\r\n789\r\n000\r\n\r\n", "01234\r\n789", ""),
+            ("2;a=b;c=\"d\"\r\nhi\r\n0;e\r\n\r\n", "hi", ""),
+            ("2 \t; a = b \r\nhi\r\n0\r\n\r\n", "hi", ""),
+            ("2\r\nhi\r\n0\r\nA: b\r\nC:\t\u{e9}\r\n\r\nx", "hi", "x"),
+        ] {
+            let end = Ok(Some(input.len() - left.len()));
+            let expected = Decoded::new(content, end);
+            assert_eq!(decode(input.as_bytes(), &[]), expected, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn waits_for_the_rest() {
+        for (input, content) in [
+            ("", ""),
+            ("5", ""),
+            ("5\r", ""),
+            ("5\r\n", ""),
+            ("5\r\nhel", "hel"),
+            ("5\r\nhello\r", "hello"),
+            ("0\r\n", ""),
+            ("0\r\n\r", ""),
+            ("0\r\nA: b\r\n", ""),
+            ("ffffffffffffffff\r\nx", "x"),
+        ] {
+            let waiting = Decoded::new(content, Ok(None));
+            assert_eq!(decode(input.as_bytes(), &[]), waiting, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_faulty_framing() {
+        use ChunkedError::*;
+        for (input, fault) in [
+            ("\r\n", InvalidSize),
+            ("x\r\n", InvalidSize),
+            ("5x\r\n", InvalidSize),
+            ("0x5\r\n", InvalidSize),
+            ("-5\r\n", InvalidSize),
+            ("+5\r\n", InvalidSize),
+            (" 5\r\n", InvalidSize),
+            (";a\r\n", InvalidSize),
+            ("5 \r\n", InvalidSize),
+            ("5 5\r\n", InvalidSize),
+            ("10000000000000000\r\n", SizeOverflow),
+            ("5\n", InvalidLineEnd),
+            ("\n", InvalidLineEnd),
+            ("5\rhello", InvalidLineEnd),
+            ("5;a\nhello", InvalidLineEnd),
+            ("5;a\rb\r\n", InvalidLineEnd),
+            ("5;\0\r\n", ControlCharacter),
+            ("5\r\nhello!", ChunkTooLong),
+            ("5\r\nhello\n", ChunkTooLong),
+            ("5\r\nhello\rx", InvalidLineEnd),
+            ("0\r\n\n", InvalidLineEnd),
+            ("0\r\n\rx", InvalidLineEnd),
+            ("0\r\nA: b\n", InvalidLineEnd),
+            ("0\r\nA: b\rc", InvalidLineEnd),
+            ("0\r\nA: \x7f\r\n", ControlCharacter),
+        ] {
+            assert_eq!(decode(input.as_bytes(), &[]).end, Err(fault), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn keeps_lines_and_trailers_under_their_limits() {
+        let ended = |input: String| decode(input.as_bytes(), &[]).end.map(|end| end.is_some());
+        let chunk_line = |length| ended(format!("{:0>length$}\r\n\r\n", 0));
+        let extension = |length: usize| ended(format!("0;{}\r\n\r\n", "x".repeat(length - 2)));
+        let trailer = |length: usize| ended(format!("0\r\n{}\r\n\r\n", "x".repeat(length - 2)));
+        let trailers = |lines: usize| ended(format!("0\r\n{}\r\n", "A:bbbb\r\n".repeat(lines)));
+        for (outcome, expected) in [
+            (chunk_line(256), Ok(true)),
+            (chunk_line(257), Err(ChunkedError::LineTooLong)),
+            (extension(256), Ok(true)),
+            (extension(257), Err(ChunkedError::LineTooLong)),
+            (trailer(8192), Ok(true)),
+            (trailer(8193), Err(ChunkedError::TrailerTooLong)),
+            (trailers(1024), Ok(true)),
+            (trailers(1025), Err(ChunkedError::TrailerTooLong)),
+        ] {
+            assert_eq!(outcome, expected);
+        }
+    }
+
+    #[test]
+    fn the_end_is_the_end() {
+        let mut decoder = Decoder::default();
+        assert_eq!(decoder.step(b"0\r\n\r\nmore"), Ok(Step::End { used: 5 }));
+        assert_eq!(decoder.step(b"more"), Ok(Step::End { used: 0 }));
+        assert_eq!(decoder.step(b""), Ok(Step::End { used: 0 }));
+    }
+
+    #[test]
+    fn writes_chunk_heads() {
+        for (len, head) in [(1, "1\r\n"), (26, "1a\r\n"), (0x10000, "10000\r\n")] {
+            let len = NonZeroUsize::new(len).expect("not zero");
+            assert_eq!(&*chunk_head(len), head.as_bytes());
+        }
+        assert_eq!(chunk_head(NonZeroUsize::MAX).len(), ChunkHead::MAX_LENGTH);
+    }
+
+    /// A body of `chunks`, each with an extension, then a trailer section.
+    fn encode(chunks: &[(Vec<u8>, String)], trailer: &str) -> Vec<u8> {
+        let mut body = Vec::new();
+        for (content, extension) in chunks {
+            let len = NonZeroUsize::new(content.len()).expect("the strategy makes none empty");
+            body.extend_from_slice(chunk_head(len).trim_ascii_end());
+            body.extend_from_slice(extension.as_bytes());
+            body.extend_from_slice(CHUNK_END);
+            body.extend_from_slice(content);
+            body.extend_from_slice(CHUNK_END);
+        }
+        body.extend_from_slice(b"0\r\n");
+        body.extend_from_slice(trailer.as_bytes());
+        body.extend_from_slice(CHUNK_END);
+        body
+    }
+
+    /// Up to eight places to cut `length` bytes, in order.
+    fn cuts(length: usize) -> impl Strategy<Value = Vec<usize>> {
+        prop::collection::vec(0..=length, 0..8).prop_map(|mut cuts| {
+            cuts.sort_unstable();
+            cuts
+        })
+    }
+
+    /// Bodies with something after them, and where to cut them.
+    fn encoded() -> impl Strategy<Value = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<usize>)> {
+        let chunk = (
+            prop::collection::vec(any::<u8>(), 1..40),
+            "(;[a-z=\" ]{0,9})?",
+        );
+        let chunks = prop::collection::vec(chunk, 0..6);
+        (chunks, "([A-Z]: [ -~]{0,9}\r\n){0,3}", any::<Vec<u8>>()).prop_flat_map(
+            |(chunks, trailer, after)| {
+                let body = encode(&chunks, &trailer);
+                let content = chunks
+                    .into_iter()
+                    .flat_map(|(content, _)| content)
+                    .collect();
+                let cuts = cuts(body.len() + after.len());
+                (Just(content), Just(body), Just(after), cuts)
+            },
+        )
+    }
+
+    /// Bytes that are often nearly a body, and where to cut them.
+    fn nearly_encoded() -> impl Strategy<Value = (Vec<u8>, Vec<usize>)> {
+        let piece = prop_oneof![
+            "\r\n",
+            "[0-3]",
+            "[0-9a-f;: \t\r\n]{1,3}",
+            "0\r\n\r\n",
+            "2\r\nhi\r\n"
+        ];
+        let near = prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat().into());
+        prop_oneof![near, any::<Vec<u8>>()].prop_flat_map(|input| {
+            let cuts = cuts(input.len());
+            (Just(input), cuts)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_decoded((content, body, after, cuts) in encoded()) {
+            let end = Ok(Some(body.len()));
+            let input = [body, after].concat();
+            prop_assert_eq!(decode(&input, &cuts), Decoded::new(content, end));
+        }
+
+        #[test]
+        fn every_split_gives_the_same_answer((input, cuts) in nearly_encoded()) {
+            let every: Vec<usize> = (0..input.len()).collect();
+            let whole = decode(&input, &[]);
+            prop_assert_eq!(&decode(&input, &cuts), &whole);
+            prop_assert_eq!(&decode(&input, &every), &whole);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Dates on the wire (RFC 9110 §5.6.7).
+//!
+//! Read in all three forms, written in one: IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT`, which is
+//! always 29 bytes. The calendar is `httpdate`'s.
+
+use std::fmt;
+use std::io::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A date to the second, within the years that have four digits, from 1970 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct HttpDate {
+    /// At most [`LAST_SECOND`]: `httpdate` panics beyond it.
+    seconds_since_epoch: u64,
+}
+
+/// 9999-12-31 23:59:59, the last second with a year of four digits.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+impl HttpDate {
+    /// The length of every IMF-fixdate, in bytes.
+    pub(crate) const LENGTH: usize = 29;
+
+    /// The date in a field value, in any of the three forms; surrounding whitespace is no matter.
+    ///
+    /// `None` for anything else, which a recipient of a condition ignores: years before 1970, a
+    /// weekday that is not that day's, a leap second. The two-digit year of an rfc850-date is
+    /// taken as 1970 to 2069.
+    pub(crate) fn parse(value: &[u8]) -> Option<Self> {
+        let time = httpdate::parse_http_date(str::from_utf8(value).ok()?).ok()?;
+        Some(Self::from_system_time(time))
+    }
+
+    /// The second in which `time` lies. Times that no date can say become the nearest that one can.
+    pub(crate) fn from_system_time(time: SystemTime) -> Self {
+        let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            seconds_since_epoch: since_epoch.as_secs().min(LAST_SECOND),
+        }
+    }
+
+    /// The date as IMF-fixdate.
+    pub(crate) fn to_bytes(self) -> [u8; Self::LENGTH] {
+        let mut bytes = [0; Self::LENGTH];
+        write!(&mut bytes[..], "{self}").expect("an IMF-fixdate is 29 bytes long");
+        bytes
+    }
+}
+
+/// IMF-fixdate.
+impl fmt::Display for HttpDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = UNIX_EPOCH + Duration::from_secs(self.seconds_since_epoch);
+        httpdate::HttpDate::from(time).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// `Sun, 06 Nov 1994 08:49:37 GMT`
+    const EXAMPLE: HttpDate = HttpDate {
+        seconds_since_epoch: 784_111_777,
+    };
+
+    #[test]
+    fn reads_three_forms_and_nothing_else() {
+        for (value, date) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(EXAMPLE)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(EXAMPLE)),
+            ("Sun Nov  6 08:49:37 1994", Some(EXAMPLE)),
+            (" Sun, 06 Nov 1994 08:49:37 GMT ", Some(EXAMPLE)),
+            ("Mon, 06 Nov 1994 08:49:37 GMT", None), // it was a Sunday
+            ("Sun, 06 Nov 1994 08:49:37 UTC", None),
+            ("Sun, 6 Nov 1994 08:49:37 GMT", None),
+            ("Sun, 06 Nov 1994 24:49:37 GMT", None),
+            ("Thu, 30 Feb 2023 08:49:37 GMT", None),
+            ("Mon, 06 Nov 1893 08:49:37 GMT", None),
+            ("784111777", None),
+            ("", None),
+        ] {
+            assert_eq!(HttpDate::parse(value.as_bytes()), date, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn writes_imf_fixdate() {
+        assert_eq!(&EXAMPLE.to_bytes(), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(EXAMPLE.to_string(), "Sun, 06 Nov 1994 08:49:37 GMT");
+    }
+
+    #[test]
+    fn a_time_out_of_reach_becomes_the_nearest_date() {
+        let second = Duration::from_secs(1);
+        for (time, written) in [
+            (UNIX_EPOCH - second, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (UNIX_EPOCH + second / 2, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (
+                UNIX_EPOCH + second * u32::MAX * 100,
+                "Fri, 31 Dec 9999 23:59:59 GMT",
+            ),
+        ] {
+            assert_eq!(HttpDate::from_system_time(time).to_string(), written);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(seconds_since_epoch in 0..=LAST_SECOND) {
+            let date = HttpDate { seconds_since_epoch };
+            prop_assert_eq!(HttpDate::parse(&date.to_bytes()), Some(date));
+        }
+
+        #[test]
+        fn any_bytes_are_a_date_or_none(value in "[A-Z][a-z]{2},? [0-9A-Za-z :,-]{10,30}") {
+            let _ = HttpDate::parse(value.as_bytes());
+        }
+    }
+}

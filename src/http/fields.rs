@@ -1,0 +1,197 @@
+//! The header section (RFC 9110 §5): field lines as they stood, and the fields we know by name.
+//!
+//! Looking a field up by name means comparing it with every line. So the lines are walked once,
+//! when the head is parsed, and each field this server itself acts on leaves its place in a small
+//! table; after that a look-up is an index.
+
+use std::borrow::Cow;
+
+use super::list::trim;
+
+/// The most field lines a request may be allowed to have; `max_fields` lies below it.
+///
+/// A line's place must fit the table's `u8`, beside the value that says "absent".
+pub(crate) const FIELD_CAPACITY: usize = ABSENT as usize;
+
+const ABSENT: u8 = u8::MAX;
+
+/// Declares the fields whose place is remembered: variant, name in lower case.
+macro_rules! known_fields {
+    ($($variant:ident $name:literal,)+) => {
+        /// A field this server acts on itself.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Known { $($variant,)+ }
+
+        const KNOWN_COUNT: usize = [$($name,)+].len();
+
+        impl Known {
+            /// The field of that name, compared without case (RFC 9110 §5.1).
+            fn from_name(name: &[u8]) -> Option<Self> {
+                // Lengths first: they part most names without looking at a letter.
+                $(if name.len() == $name.len() && name.eq_ignore_ascii_case($name.as_bytes()) {
+                    return Some(Self::$variant);
+                })+
+                None
+            }
+
+            #[cfg(test)]
+            const ALL: &'static [(Self, &'static str)] = &[$((Self::$variant, $name),)+];
+        }
+    };
+}
+
+known_fields! {
+    Host "host",
+    Connection "connection",
+    UserAgent "user-agent",
+    Accept "accept",
+    AcceptEncoding "accept-encoding",
+    Referer "referer",
+    IfNoneMatch "if-none-match",
+    IfModifiedSince "if-modified-since",
+    Range "range",
+    IfRange "if-range",
+    IfMatch "if-match",
+    IfUnmodifiedSince "if-unmodified-since",
+    ContentLength "content-length",
+    TransferEncoding "transfer-encoding",
+    Expect "expect",
+    SecFetchMode "sec-fetch-mode",
+}
+
+impl Known {
+    /// The preconditions, in the order in which RFC 9110 §13.2.2 evaluates them.
+    pub(crate) const CONDITIONS: [Self; 5] = [
+        Self::IfMatch,
+        Self::IfNoneMatch,
+        Self::IfModifiedSince,
+        Self::IfUnmodifiedSince,
+        Self::IfRange,
+    ];
+}
+
+/// A request's field lines, in their order.
+#[derive(Clone, Debug)]
+pub(crate) struct Fields<'a> {
+    lines: &'a [httparse::Header<'a>],
+    /// Where the first line of each known field stands, or [`ABSENT`].
+    first: [u8; KNOWN_COUNT],
+    /// A bit for each known field that stands on more than one line.
+    repeated: u32,
+}
+
+impl<'a> Fields<'a> {
+    /// Walks at most [`FIELD_CAPACITY`] lines once and remembers where the known fields are.
+    pub(crate) fn new(lines: &'a [httparse::Header<'a>]) -> Self {
+        debug_assert!(
+            lines.len() <= FIELD_CAPACITY,
+            "the parser was given no more space"
+        );
+        let mut fields = Self {
+            lines,
+            first: [ABSENT; KNOWN_COUNT],
+            repeated: 0,
+        };
+        for (place, line) in lines.iter().enumerate() {
+            let Some(known) = Known::from_name(line.name.as_bytes()) else {
+                continue;
+            };
+            let first = &mut fields.first[known as usize];
+            if *first == ABSENT {
+                *first = place as u8;
+            } else {
+                fields.repeated |= 1 << known as u32;
+            }
+        }
+        fields
+    }
+
+    /// The value of the first line of `known`, without the white space around it.
+    pub(crate) fn first(&self, known: Known) -> Option<&'a [u8]> {
+        match self.first[known as usize] {
+            ABSENT => None,
+            place => Some(trim(self.lines[usize::from(place)].value)),
+        }
+    }
+
+    pub(crate) fn has(&self, known: Known) -> bool {
+        self.first[known as usize] != ABSENT
+    }
+
+    /// Whether `known` stands on more than one line.
+    pub(crate) fn is_repeated(&self, known: Known) -> bool {
+        self.repeated & 1 << known as u32 != 0
+    }
+
+    /// The combined field value: all lines of `known`, joined by commas (RFC 9110 §5.3).
+    ///
+    /// Allocates only where the field is repeated.
+    pub(crate) fn combined(&self, known: Known) -> Option<Cow<'a, [u8]>> {
+        let first = self.first(known)?;
+        if !self.is_repeated(known) {
+            return Some(Cow::Borrowed(first));
+        }
+        let of_that_name =
+            |line: &&httparse::Header| Known::from_name(line.name.as_bytes()) == Some(known);
+        let values: Vec<&[u8]> = self
+            .lines
+            .iter()
+            .filter(of_that_name)
+            .map(|line| trim(line.value))
+            .collect();
+        Some(Cow::Owned(values.join(&b", "[..])))
+    }
+
+    /// Every field line: name as written, value without the white space around it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        self.lines.iter().map(|line| (line.name, trim(line.value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines<'a>(pairs: &[(&'a str, &'a str)]) -> Vec<httparse::Header<'a>> {
+        pairs
+            .iter()
+            .map(|(name, value)| httparse::Header {
+                name,
+                value: value.as_bytes(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn finds_known_fields_without_regard_to_case() {
+        for (known, name) in Known::ALL {
+            let upper = name.to_uppercase();
+            let lines = lines(&[("X-Other", "1"), (&upper, " v \t")]);
+            assert_eq!(Fields::new(&lines).first(*known), Some(&b"v"[..]), "{name}");
+        }
+    }
+
+    #[test]
+    fn absent_fields_are_absent() {
+        let lines = lines(&[("Hosts", "a"), ("Hos", "b")]);
+        let fields = Fields::new(&lines);
+        assert!(!fields.has(Known::Host));
+        assert_eq!(fields.first(Known::Host), None);
+        assert_eq!(fields.combined(Known::Host), None);
+    }
+
+    #[test]
+    fn combines_repeated_lines_in_order() {
+        let lines = lines(&[
+            ("If-None-Match", "\"a\""),
+            ("Host", "x"),
+            ("if-none-match", "\"b\" "),
+        ]);
+        let fields = Fields::new(&lines);
+        assert!(fields.is_repeated(Known::IfNoneMatch) && !fields.is_repeated(Known::Host));
+        assert_eq!(
+            fields.combined(Known::IfNoneMatch).as_deref(),
+            Some(&b"\"a\", \"b\""[..])
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! Where a request's content ends (RFC 9112 §6), strictly.
+//!
+//! Two recipients that disagree about the end of a message let a third party smuggle a request
+//! between them (RFC 9112 §11.2). So whatever leaves room for two readings is refused.
+
+use super::fields::{Fields, Known};
+use super::list;
+use super::request::{RequestError, Version};
+
+/// How a request's content is delimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// No content.
+    Empty,
+    /// So many octets; never 0.
+    Length(u64),
+    /// By the chunked transfer coding.
+    Chunked,
+}
+
+impl Framing {
+    /// Reads `Content-Length` and `Transfer-Encoding` (RFC 9112 §6.3).
+    pub(crate) fn of_request(fields: &Fields<'_>, version: Version) -> Result<Self, RequestError> {
+        match (
+            fields.has(Known::TransferEncoding),
+            fields.has(Known::ContentLength),
+        ) {
+            (false, false) => Ok(Self::Empty),
+            (false, true) => content_length(fields).map(|length| match length {
+                0 => Self::Empty,
+                length => Self::Length(length),
+            }),
+            // §6.3 item 3: the mark of an attempted smuggling.
+            (true, true) => Err(RequestError::LengthBesideTransferCoding),
+            // §6.1: a 1.0 message with a transfer coding has faulty framing.
+            (true, false) if version == Version::Http10 => {
+                Err(RequestError::TransferCodingInHttp10)
+            }
+            (true, false) => transfer_coding(fields),
+        }
+    }
+}
+
+/// §6.3 item 5: a list of equal values may be folded into one; anything else is invalid.
+fn content_length(fields: &Fields<'_>) -> Result<u64, RequestError> {
+    let value = fields
+        .combined(Known::ContentLength)
+        .ok_or(RequestError::InvalidContentLength)?;
+    let mut members = value.split(|byte| *byte == b',').map(list::trim);
+    let first = members
+        .next()
+        .and_then(parse_digits)
+        .ok_or(RequestError::InvalidContentLength)?;
+    match members.all(|member| parse_digits(member) == Some(first)) {
+        true => Ok(first),
+        false => Err(RequestError::InvalidContentLength),
+    }
+}
+
+/// Digits only: no sign, no white space, no overflow.
+fn parse_digits(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |sum, byte| {
+        byte.is_ascii_digit().then_some(())?;
+        sum.checked_mul(10)?.checked_add(u64::from(byte - b'0'))
+    })
+}
+
+/// §6.3 item 4 and §7: `chunked`, once; we know no other coding.
+fn transfer_coding(fields: &Fields<'_>) -> Result<Framing, RequestError> {
+    let value = fields
+        .combined(Known::TransferEncoding)
+        .ok_or(RequestError::InvalidTransferCoding)?;
+    let mut codings = list::elements(&value);
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    match (codings.next(), codings.next()) {
+        (Some(only), None) if is_chunked(only) => Ok(Framing::Chunked),
+        (None, _) => Err(RequestError::InvalidTransferCoding),
+        // Applied twice, or not last: where the content ends cannot be told.
+        _ if list::elements(&value).all(is_chunked) => Err(RequestError::InvalidTransferCoding),
+        _ => Err(RequestError::UnknownTransferCoding),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Framing::*;
+    use RequestError::*;
+
+    #[test]
+    fn reads_framing_strictly() {
+        const LENGTH: &str = "Content-Length";
+        const CODING: &str = "Transfer-Encoding";
+        let cases: &[(&[(&str, &str)], Result<Framing, RequestError>)] = &[
+            (&[], Ok(Empty)),
+            (&[(LENGTH, "0")], Ok(Empty)),
+            (&[(LENGTH, "42")], Ok(Length(42))),
+            (&[(LENGTH, "0042")], Ok(Length(42))),
+            (&[(LENGTH, "18446744073709551615")], Ok(Length(u64::MAX))),
+            (
+                &[(LENGTH, "18446744073709551616")],
+                Err(InvalidContentLength),
+            ),
+            (&[(LENGTH, "42, 42")], Ok(Length(42))),
+            (&[(LENGTH, "42"), (LENGTH, "42")], Ok(Length(42))),
+            (&[(LENGTH, "42"), (LENGTH, "43")], Err(InvalidContentLength)),
+            (&[(LENGTH, "42,")], Err(InvalidContentLength)),
+            (&[(LENGTH, "")], Err(InvalidContentLength)),
+            (&[(LENGTH, "+42")], Err(InvalidContentLength)),
+            (&[(LENGTH, "-1")], Err(InvalidContentLength)),
+            (&[(LENGTH, "4 2")], Err(InvalidContentLength)),
+            (&[(LENGTH, "0x10")], Err(InvalidContentLength)),
+            (&[(CODING, "chunked")], Ok(Chunked)),
+            (&[(CODING, "Chunked")], Ok(Chunked)),
+            (&[(CODING, "chunked, chunked")], Err(InvalidTransferCoding)),
+            (
+                &[(CODING, "chunked"), (CODING, "chunked")],
+                Err(InvalidTransferCoding),
+            ),
+            (&[(CODING, "")], Err(InvalidTransferCoding)),
+            (&[(CODING, "gzip")], Err(UnknownTransferCoding)),
+            (&[(CODING, "gzip, chunked")], Err(UnknownTransferCoding)),
+            (&[(CODING, "chunked;x=y")], Err(UnknownTransferCoding)),
+            (&[(CODING, "xchunked")], Err(UnknownTransferCoding)),
+            (
+                &[(CODING, "chunked"), (LENGTH, "3")],
+                Err(LengthBesideTransferCoding),
+            ),
+        ];
+        for (lines, expected) in cases {
+            let lines: Vec<_> = lines
+                .iter()
+                .map(|(name, value)| httparse::Header {
+                    name,
+                    value: value.as_bytes(),
+                })
+                .collect();
+            assert_eq!(
+                Framing::of_request(&Fields::new(&lines), Version::Http11),
+                *expected,
+                "{lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_a_transfer_coding_in_http_1_0() {
+        let lines = [httparse::Header {
+            name: "Transfer-Encoding",
+            value: b"chunked",
+        }];
+        let found = Framing::of_request(&Fields::new(&lines), Version::Http10);
+        assert_eq!(found, Err(TransferCodingInHttp10));
+    }
+}

@@ -1,0 +1,50 @@
+//! Comma-separated lists in field values (RFC 9110 §5.6.1).
+
+/// The elements of a list, without the whitespace around them. Empty ones are dropped, as §5.6.1.2
+/// asks of a recipient; a comma between double quotes separates nothing.
+///
+/// A backslash escapes nothing, for it is an ordinary octet of an entity tag (§8.8.3). Where it
+/// would escape, in the quoted parameters of `Accept`, a misread element costs a preference.
+pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut is_quoted = false;
+    value
+        .split(move |&byte| {
+            is_quoted ^= byte == b'"';
+            byte == b',' && !is_quoted
+        })
+        .map(trim)
+        .filter(|element| !element.is_empty())
+}
+
+/// `bytes` without optional whitespace at either end: space and tab (§5.6.3).
+pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_at_commas_outside_quotes() {
+        let cases: &[(&str, &[&str])] = &[
+            ("a", &["a"]),
+            ("a,b", &["a", "b"]),
+            (" a\t, b ;q=1 ", &["a", "b ;q=1"]),
+            (",, a ,\t,b,", &["a", "b"]),
+            ("\"a,b\", c", &["\"a,b\"", "c"]),
+            ("\"a, b", &["\"a, b"]),
+            ("\"a\\\", b", &["\"a\\\"", "b"]),
+            (" ", &[]),
+            ("", &[]),
+        ];
+        for (value, expected) in cases {
+            let found: Vec<_> = elements(value.as_bytes()).collect();
+            let expected: Vec<_> = expected.iter().map(|element| element.as_bytes()).collect();
+            assert_eq!(found, expected, "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Request methods (RFC 9110 §9) and sets of them.
+
+use std::fmt;
+
+/// Declares the closed set of methods once: variant, name on the wire.
+macro_rules! methods {
+    ($($variant:ident $name:literal,)+) => {
+        /// A method this server knows by name; any other is answered 501 (RFC 9110 §9.1).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub(crate) enum Method { $($variant,)+ }
+
+        impl Method {
+            /// Every known method, in the order in which `Allow` lists them.
+            pub(crate) const ALL: &'static [Method] = &[$(Method::$variant,)+];
+
+            /// The method as it stands in the request line; names are case-sensitive.
+            pub(crate) fn from_bytes(name: &[u8]) -> Option<Self> {
+                $(if name == $name.as_bytes() { return Some(Self::$variant); })+
+                None
+            }
+
+            /// The name on the wire.
+            pub(crate) fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+methods! {
+    Get "GET",
+    Head "HEAD",
+    Post "POST",
+    Put "PUT",
+    Patch "PATCH",
+    Delete "DELETE",
+    Options "OPTIONS",
+    Trace "TRACE",
+    Connect "CONNECT",
+    Query "QUERY",
+    // WebDAV (RFC 4918, 3253, 5323): for handlers and upstreams.
+    Propfind "PROPFIND",
+    Proppatch "PROPPATCH",
+    Mkcol "MKCOL",
+    Copy "COPY",
+    Move "MOVE",
+    Lock "LOCK",
+    Unlock "UNLOCK",
+    Report "REPORT",
+    Search "SEARCH",
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A set of methods, as `Allow` lists them (RFC 9110 §10.2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MethodSet(u32);
+
+impl MethodSet {
+    /// Everything a handler may be given: TRACE would echo credentials (RFC 9110 §9.3.8), and CONNECT
+    /// asks for a tunnel.
+    pub(crate) const ALL_BUT_TUNNELS: Self =
+        Self(Self::of(Method::ALL).0 & !Self::of(&[Method::Trace, Method::Connect]).0);
+
+    /// The set of exactly `methods`.
+    pub(crate) const fn of(methods: &[Method]) -> Self {
+        let (mut bits, mut i) = (0, 0);
+        while i < methods.len() {
+            bits |= 1 << methods[i] as u32;
+            i += 1;
+        }
+        Self(bits)
+    }
+
+    /// This set and `method`.
+    pub(crate) const fn with(self, method: Method) -> Self {
+        Self(self.0 | 1 << method as u32)
+    }
+
+    /// Whether `method` is in the set.
+    pub(crate) const fn contains(self, method: Method) -> bool {
+        self.0 & (1 << method as u32) != 0
+    }
+
+    /// The members, in the order of [`Method::ALL`].
+    pub(crate) fn iter(self) -> impl Iterator<Item = Method> {
+        Method::ALL
+            .iter()
+            .copied()
+            .filter(move |method| self.contains(*method))
+    }
+}
+
+/// The value of an `Allow` field: `GET, HEAD, OPTIONS`.
+impl fmt::Display for MethodSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, method) in self.iter().enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            f.write_str(method.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_case_sensitive_and_round_trip() {
+        for method in Method::ALL {
+            assert_eq!(
+                Method::from_bytes(method.as_str().as_bytes()),
+                Some(*method)
+            );
+        }
+        for unknown in ["get", "Get", "GETS", "GE", ""] {
+            assert_eq!(Method::from_bytes(unknown.as_bytes()), None, "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn a_set_displays_as_an_allow_value() {
+        let set = MethodSet::of(&[Method::Options, Method::Get]).with(Method::Head);
+        assert_eq!(set.to_string(), "GET, HEAD, OPTIONS");
+        assert!(!set.contains(Method::Post));
+        assert_eq!(MethodSet::default().to_string(), "");
+    }
+}

@@ -1,0 +1,30 @@
+//! HTTP semantics and messages (RFC 9110, RFC 9112) as pure values and functions.
+//!
+//! Bytes in, values out: no socket, no file, no clock, no configuration. Everything here can be
+//! tested with a table of bytes beside the code.
+//!
+//! | A reader looks for | and finds it in |
+//! |---|---|
+//! | the request line and the header section | [`request`], [`target`], [`path`], [`fields`], [`method`] |
+//! | where a message ends | [`framing`], [`chunked`] |
+//! | what is sent back | [`status`], [`response`] |
+//! | which representation, and how much of it | [`negotiation`], [`precondition`], [`range`], [`validator`] |
+//! | what a field value is made of | [`date`], [`list`], [`media_type`], [`multipart`] |
+
+pub(crate) mod chunked;
+pub(crate) mod date;
+pub(crate) mod fields;
+pub(crate) mod framing;
+pub(crate) mod list;
+pub(crate) mod media_type;
+pub(crate) mod method;
+pub(crate) mod multipart;
+pub(crate) mod negotiation;
+pub(crate) mod path;
+pub(crate) mod precondition;
+pub(crate) mod range;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod status;
+pub(crate) mod target;
+pub(crate) mod validator;

@@ -1,0 +1,369 @@
+//! Proactive negotiation (RFC 9110 §12): which representation a peer would rather have.
+//!
+//! [`select_coding`] reads `Accept-Encoding`, [`prefer`] reads `Accept`. Neither refuses: where
+//! nothing on offer is acceptable, the default is sent rather than a 406, as §12.4.1 allows; a peer
+//! can do more with an answer it did not ask for than with none.
+
+use super::list;
+
+/// A content coding (§8.4.1) in which a representation may be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ContentCoding {
+    /// The representation as it is.
+    Identity,
+    Gzip,
+    Brotli,
+    Zstd,
+}
+
+impl ContentCoding {
+    /// What is sent where the peer likes several equally well: the smaller first. Zstandard comes
+    /// before Brotli, for it is about as small and faster to decode.
+    const PREFERENCE: [Self; 4] = [Self::Zstd, Self::Brotli, Self::Gzip, Self::Identity];
+
+    /// The registered name, as in `Content-Encoding` (§18.6).
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Gzip => "gzip",
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// The extension, without its dot, of the file that holds another file in this coding.
+    pub(crate) fn file_suffix(self) -> Option<&'static str> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip => Some("gz"),
+            Self::Brotli => Some("br"),
+            Self::Zstd => Some("zst"),
+        }
+    }
+
+    /// What ends the opaque tag of the representation in this coding: each coding is a
+    /// representation of its own and needs a strong tag of its own (§8.8.3.3).
+    pub(crate) fn entity_tag_suffix(self) -> &'static str {
+        match self {
+            Self::Identity => "",
+            Self::Gzip => "-gz",
+            Self::Brotli => "-br",
+            Self::Zstd => "-zst",
+        }
+    }
+
+    /// The coding of that name, in any case of letters; `x-gzip` is `gzip` (§8.4.1.3).
+    fn from_name(name: &[u8]) -> Option<Self> {
+        if name.eq_ignore_ascii_case(b"x-gzip") {
+            return Some(Self::Gzip);
+        }
+        let named = |coding: &Self| name.eq_ignore_ascii_case(coding.as_str().as_bytes());
+        Self::PREFERENCE.into_iter().find(named)
+    }
+}
+
+/// The coding, out of `available` and identity, that the value of `Accept-Encoding` weighs highest
+/// (§12.5.3).
+///
+/// Identity unless the peer asks for another: without the field it may be able to decode none, and
+/// where it accepts nothing that there is, identity too (see the header of this file). A coding
+/// listed by name outweighs an identity that is not listed.
+pub(crate) fn select_coding(
+    accept_encoding: Option<&[u8]>,
+    available: &[ContentCoding],
+) -> ContentCoding {
+    let (Some(value), false) = (accept_encoding, available.is_empty()) else {
+        return ContentCoding::Identity;
+    };
+    let weights = CodingWeights::parse(value);
+    let mut best = (ContentCoding::Identity, Weight::ZERO);
+    for coding in ContentCoding::PREFERENCE {
+        let weight = weights.of(coding);
+        if weight > best.1 && (coding == ContentCoding::Identity || available.contains(&coding)) {
+            best = (coding, weight);
+        }
+    }
+    best.0
+}
+
+/// Which of `offers`, media types without parameters, the value of `Accept` weighs highest
+/// (§12.5.1).
+///
+/// Among equals the earlier offer; the first where the field is absent or accepts none of them.
+/// Nothing is chosen from no offers: an empty string.
+pub(crate) fn prefer<'a>(accept: Option<&[u8]>, offers: &[&'a str]) -> &'a str {
+    let mut best = (offers.first().copied().unwrap_or_default(), Weight::ZERO);
+    let Some(value) = accept else { return best.0 };
+    for offer in offers {
+        let weight = weight_of_type(value, offer.as_bytes());
+        if weight > best.1 {
+            best = (offer, weight);
+        }
+    }
+    best.0
+}
+
+/// A quality value (§12.4.2), in thousandths: 0 to 1000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Weight(u16);
+
+impl Weight {
+    /// Not acceptable.
+    const ZERO: Self = Self(0);
+    /// What an element without a weight has.
+    const ONE: Self = Self(1000);
+
+    /// `0.25` as 250; at most three decimals, at most 1.
+    fn parse(value: &[u8]) -> Option<Self> {
+        let (whole, decimals) = match value {
+            [whole @ (b'0' | b'1')] => (whole, &b""[..]),
+            [whole @ (b'0' | b'1'), b'.', decimals @ ..] if decimals.len() <= 3 => {
+                (whole, decimals)
+            }
+            _ => return None,
+        };
+        let digit = |place: usize| match decimals.get(place) {
+            None => Some(0),
+            Some(digit) => digit.is_ascii_digit().then(|| u16::from(digit - b'0')),
+        };
+        let decimals = digit(0)? * 100 + digit(1)? * 10 + digit(2)?;
+        let thousandths = u16::from(whole - b'0') * 1000 + decimals;
+        (thousandths <= Self::ONE.0).then_some(Self(thousandths))
+    }
+}
+
+/// What an `Accept-Encoding` says of each coding we know, and of any other.
+#[derive(Default)]
+struct CodingWeights {
+    /// By [`ContentCoding`]; `None` where it is not listed.
+    listed: [Option<Weight>; 4],
+    /// `*`: every coding that is not listed.
+    others: Option<Weight>,
+}
+
+impl CodingWeights {
+    /// Reads each element once. Malformed ones say nothing; of two for one coding the first counts.
+    fn parse(value: &[u8]) -> Self {
+        let mut weights = Self::default();
+        for element in list::elements(value) {
+            let Some((name, weight)) = split_weight(element) else {
+                continue;
+            };
+            if name == b"*" {
+                weights.others.get_or_insert(weight);
+            } else if let Some(coding) = ContentCoding::from_name(name) {
+                weights.listed[coding as usize].get_or_insert(weight);
+            }
+        }
+        weights
+    }
+
+    /// An identity that is not listed is acceptable, but to be chosen last; it has no weight here
+    /// and is chosen for want of another.
+    fn of(&self, coding: ContentCoding) -> Weight {
+        self.listed[coding as usize]
+            .or(self.others)
+            .unwrap_or(Weight::ZERO)
+    }
+}
+
+/// `gzip;q=0.5` as its name and weight; `None` if the weight is malformed.
+fn split_weight(element: &[u8]) -> Option<(&[u8], Weight)> {
+    let Some(semicolon) = memchr::memchr(b';', element) else {
+        return Some((element, Weight::ONE));
+    };
+    match list::trim(&element[semicolon + 1..]) {
+        [b'q' | b'Q', b'=', weight @ ..] => {
+            Some((list::trim(&element[..semicolon]), Weight::parse(weight)?))
+        }
+        _ => None,
+    }
+}
+
+/// The weight of the media range that fits `offer` most precisely.
+fn weight_of_type(accept: &[u8], offer: &[u8]) -> Weight {
+    list::elements(accept)
+        .filter_map(MediaRange::parse)
+        .filter_map(|range| Some((range.precision(offer)?, range.weight)))
+        .max()
+        .map_or(Weight::ZERO, |(_, weight)| weight)
+}
+
+/// An element of `Accept`.
+struct MediaRange<'a> {
+    /// `text/html`, `text/*` or `*/*`.
+    name: &'a [u8],
+    weight: Weight,
+}
+
+/// How precisely a media range fits a type; the most precise counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Precision {
+    Any,
+    Type,
+    Subtype,
+}
+
+impl<'a> MediaRange<'a> {
+    /// `None` for a malformed weight, and for a range with parameters: no offer has any, so none
+    /// fits. A `charset` is passed over, for whatever we offer is UTF-8.
+    fn parse(element: &'a [u8]) -> Option<Self> {
+        let mut parts = element.split(|byte| *byte == b';').map(list::trim);
+        let name = parts.next()?;
+        for parameter in parts {
+            match parameter {
+                [b'q' | b'Q', b'=', weight @ ..] => {
+                    return Some(Self {
+                        name,
+                        weight: Weight::parse(weight)?,
+                    });
+                }
+                [] => {}
+                charset if is_charset(charset) => {}
+                _ => return None,
+            }
+        }
+        Some(Self {
+            name,
+            weight: Weight::ONE,
+        })
+    }
+
+    /// How precisely the range fits `offer`, if it does.
+    fn precision(&self, offer: &[u8]) -> Option<Precision> {
+        match self.name {
+            b"*/*" => Some(Precision::Any),
+            [kind @ .., b'*'] if kind.ends_with(b"/") => offer
+                .get(..kind.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(kind))
+                .then_some(Precision::Type),
+            name => name
+                .eq_ignore_ascii_case(offer)
+                .then_some(Precision::Subtype),
+        }
+    }
+}
+
+fn is_charset(parameter: &[u8]) -> bool {
+    parameter
+        .get(..8)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"charset="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ContentCoding::{Brotli, Gzip, Identity, Zstd};
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_a_weight() {
+        for (value, weight) in [
+            ("1", Some(1000)),
+            ("0", Some(0)),
+            ("0.", Some(0)),
+            ("0.5", Some(500)),
+            ("0.123", Some(123)),
+            ("1.000", Some(1000)),
+            ("1.001", None),
+            ("0.1234", None),
+            ("2", None),
+            (".5", None),
+            ("-1", None),
+            ("0.x", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                Weight::parse(value.as_bytes()),
+                weight.map(Weight),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn selects_a_coding() {
+        let all: &[_] = &[Gzip, Brotli, Zstd];
+        for (accept_encoding, available, coding) in [
+            ("gzip, deflate, br, zstd", all, Zstd),
+            ("gzip, deflate, br", all, Brotli),
+            ("gzip", all, Gzip),
+            ("GZip", all, Gzip),
+            ("x-gzip", all, Gzip),
+            ("gzip, br", &[Gzip], Gzip),
+            ("br", &[Gzip], Identity),
+            ("gzip", &[], Identity),
+            ("gzip;q=1, br;q=0.9", all, Gzip),
+            ("gzip ; Q=0.5 , br;q=0.501", all, Brotli),
+            ("gzip;q=0.001", all, Gzip),
+            ("gzip;q=0", all, Identity),
+            ("gzip;q=0, gzip", all, Identity),
+            ("gzip;q=nonsense", all, Identity),
+            ("gzip;level=1", all, Identity),
+            ("*", all, Zstd),
+            ("*", &[Gzip], Gzip),
+            ("*;q=0", all, Identity),
+            ("zstd;q=0, *", all, Brotli),
+            ("*;q=0, gzip", all, Gzip),
+            ("*, gzip;q=0.5", &[Gzip], Identity),
+            ("identity", all, Identity),
+            ("identity, gzip", all, Gzip),
+            ("identity, gzip;q=0.5", all, Identity),
+            ("identity;q=0.5, gzip", all, Gzip),
+            ("identity;q=0, gzip", all, Gzip),
+            ("identity;q=0", all, Identity),
+            ("deflate", all, Identity),
+            ("", all, Identity),
+        ] {
+            let selected = select_coding(Some(accept_encoding.as_bytes()), available);
+            assert_eq!(selected, coding, "{accept_encoding}");
+        }
+        assert_eq!(select_coding(None, all), Identity);
+    }
+
+    #[test]
+    fn prefers_the_most_precise_range() {
+        let offers = &["text/html", "application/json", "text/plain"];
+        for (accept, preferred) in [
+            ("*/*", "text/html"),
+            ("text/*", "text/html"),
+            ("application/*", "application/json"),
+            ("application/json", "application/json"),
+            ("Application/JSON; charset=utf-8", "application/json"),
+            ("application/json;q=0.5, text/plain;q=0.6", "text/plain"),
+            ("text/html;q=0.1, */*;q=0.5", "application/json"),
+            ("text/*, text/html;q=0", "text/plain"),
+            ("text/*;q=0.3, text/html;q=0.7, */*;q=0.5", "text/html"),
+            ("text/html;level=1, text/plain", "text/plain"),
+            ("text/html;level=\"1,2\", text/plain", "text/plain"),
+            (
+                "text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8",
+                "text/html",
+            ),
+            ("text/plain; q=0.2; extension=1", "text/plain"),
+            ("text/plain;", "text/plain"),
+            ("text/plain;q=high", "text/html"),
+            ("image/png", "text/html"),
+            ("text", "text/html"),
+            ("*", "text/html"),
+            ("", "text/html"),
+        ] {
+            assert_eq!(
+                prefer(Some(accept.as_bytes()), offers),
+                preferred,
+                "{accept}"
+            );
+        }
+        assert_eq!(prefer(None, offers), "text/html");
+        assert_eq!(prefer(Some(b"*/*"), &[]), "");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_select_something_available(value: Vec<u8>) {
+            let coding = select_coding(Some(&value), &[Gzip]);
+            prop_assert!(matches!(coding, Gzip | Identity));
+            prop_assert!(["a/b", "c/d"].contains(&prefer(Some(&value), &["a/b", "c/d"])));
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Range requests (RFC 9110 §14): which bytes of a representation a peer wants.
+//!
+//! ```text
+//! Range: bytes=0-499, 9500-, -500        asked: first to last, from first on, the last n
+//! Content-Range: bytes 0-499/10000       sent with 206, alone or with each part
+//! Content-Range: bytes */10000           sent with 416
+//! ```
+//!
+//! `Range` may always be ignored (§14.2). It is where it is malformed, in another unit than bytes,
+//! or asks for more than [`MAX_RANGES`].
+
+use std::fmt;
+
+use super::list;
+
+/// Ranges answered in one response, counted as asked. More have no honest use and cost a part each
+/// (§17.15); such a `Range` is ignored.
+pub(crate) const MAX_RANGES: usize = 16;
+
+/// Bytes of a representation, from `first` to `last`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ByteRange {
+    pub(crate) first: u64,
+    /// Not before `first`.
+    pub(crate) last: u64,
+}
+
+/// What of a representation to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Selection {
+    /// All of it, with 200: `Range` does not count.
+    Whole,
+    /// These, with 206: at least one, at most [`MAX_RANGES`], each within the representation, with
+    /// a gap between any two, in the order asked for.
+    Ranges(Vec<ByteRange>),
+    /// Nothing: 416.
+    Unsatisfiable,
+}
+
+/// Selects from a representation of `length` bytes what the value of `Range` asks for.
+///
+/// Ranges that lie beyond the representation are dropped as long as one remains. Those that
+/// overlap or adjoin become one, in the place of the earliest (§15.3.7.2).
+pub(crate) fn select(value: &[u8], length: u64) -> Selection {
+    let Some(range_set) = byte_range_set(value) else {
+        return Selection::Whole;
+    };
+    // No Content-Range can describe a part of nothing, and some clients send `bytes=0-` always.
+    if length == 0 {
+        return Selection::Whole;
+    }
+    let mut ranges = Vec::new();
+    let mut asked = 0;
+    for element in list::elements(range_set) {
+        let Some(spec) = RangeSpec::parse(element) else {
+            return Selection::Whole;
+        };
+        asked += 1;
+        if asked > MAX_RANGES {
+            return Selection::Whole;
+        }
+        if let Some(range) = spec.within(length) {
+            merge(&mut ranges, range);
+        }
+    }
+    if asked == 0 {
+        Selection::Whole
+    } else if ranges.is_empty() {
+        Selection::Unsatisfiable
+    } else {
+        Selection::Ranges(ranges)
+    }
+}
+
+impl ByteRange {
+    /// The number of bytes, at least one.
+    pub(crate) fn len(self) -> u64 {
+        self.last - self.first + 1
+    }
+
+    /// Whether the two overlap or adjoin.
+    fn touches(self, other: Self) -> bool {
+        self.first <= other.last.saturating_add(1) && other.first <= self.last.saturating_add(1)
+    }
+
+    /// The smallest range that holds both.
+    fn hull(self, other: Self) -> Self {
+        Self {
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+        }
+    }
+}
+
+/// The value of `Content-Range` (§14.4), in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ContentRange {
+    /// What a 206 or one of its parts holds, and the length of all of it.
+    Satisfied {
+        range: ByteRange,
+        complete_length: u64,
+    },
+    /// What a 416 tells: the length of all there is.
+    Unsatisfied { complete_length: u64 },
+}
+
+impl fmt::Display for ContentRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Satisfied {
+                range: ByteRange { first, last },
+                complete_length,
+            } => {
+                write!(f, "bytes {first}-{last}/{complete_length}")
+            }
+            Self::Unsatisfied { complete_length } => write!(f, "bytes */{complete_length}"),
+        }
+    }
+}
+
+/// One element of a range set (§14.1.1), of which nothing is known but that it is well-formed.
+#[derive(Clone, Copy)]
+enum RangeSpec {
+    /// `first-last` or, with no end, `first-`.
+    From { first: u64, last: u64 },
+    /// `-length`: the last bytes.
+    Suffix { length: u64 },
+}
+
+impl RangeSpec {
+    fn parse(element: &[u8]) -> Option<Self> {
+        let dash = memchr::memchr(b'-', element)?;
+        match (&element[..dash], &element[dash + 1..]) {
+            (b"", length) => Some(Self::Suffix {
+                length: parse_number(length)?,
+            }),
+            (first, b"") => Some(Self::From {
+                first: parse_number(first)?,
+                last: u64::MAX,
+            }),
+            (first, last) => {
+                let (first, last) = (parse_number(first)?, parse_number(last)?);
+                (first <= last).then_some(Self::From { first, last })
+            }
+        }
+    }
+
+    /// The bytes meant in a representation of `complete` bytes, at least one; `None` if it has none
+    /// of them (§14.1.2).
+    fn within(self, complete: u64) -> Option<ByteRange> {
+        let end = complete - 1;
+        match self {
+            Self::From { first, last } => (first <= end).then(|| ByteRange {
+                first,
+                last: last.min(end),
+            }),
+            Self::Suffix { length: 0 } => None,
+            Self::Suffix { length } => Some(ByteRange {
+                first: complete.saturating_sub(length),
+                last: end,
+            }),
+        }
+    }
+}
+
+/// What follows `bytes=`; the name of a unit is case-insensitive (§14.1).
+fn byte_range_set(value: &[u8]) -> Option<&[u8]> {
+    let (unit, range_set) = value.split_at_checked(b"bytes=".len())?;
+    unit.eq_ignore_ascii_case(b"bytes=").then_some(range_set)
+}
+
+/// Digits as a number; one too large for the type is past the end of anything, and so is the
+/// largest.
+fn parse_number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        Some(number.saturating_mul(10).saturating_add(digit))
+    })
+}
+
+/// Adds `range` to `ranges`, of which no two touch, and keeps it so: all that it touches become
+/// one with it, where the first of them stood.
+fn merge(ranges: &mut Vec<ByteRange>, range: ByteRange) {
+    let place = ranges
+        .iter()
+        .position(|held| held.touches(range))
+        .unwrap_or(ranges.len());
+    let mut hull = range;
+    ranges.retain(|held| {
+        let is_apart = !held.touches(range);
+        if !is_apart {
+            hull = hull.hull(*held);
+        }
+        is_apart
+    });
+    ranges.insert(place, hull);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The answer to `value` for `length` bytes, as text: `0-9 20-29`, `whole` or `416`.
+    fn selected(value: &str, length: u64) -> String {
+        match select(value.as_bytes(), length) {
+            Selection::Whole => "whole".to_owned(),
+            Selection::Unsatisfiable => "416".to_owned(),
+            Selection::Ranges(ranges) => {
+                let ranges = ranges
+                    .iter()
+                    .map(|range| format!("{}-{}", range.first, range.last));
+                ranges.collect::<Vec<_>>().join(" ")
+            }
+        }
+    }
+
+    #[test]
+    fn selects_what_is_asked_for() {
+        for (value, expected) in [
+            ("bytes=0-0", "0-0"),
+            ("bytes=0-499", "0-499"),
+            ("BYTES=0-499", "0-499"),
+            ("bytes=999-", "999-999"),
+            ("bytes=-1", "999-999"),
+            ("bytes=-1000", "0-999"),
+            ("bytes=-5000", "0-999"),
+            ("bytes=500-5000", "500-999"),
+            ("bytes=5-99999999999999999999999", "5-999"),
+            ("bytes=0-9,20-29", "0-9 20-29"),
+            ("bytes= 0-9 ,\t20-29", "0-9 20-29"),
+            ("bytes=,0-9,,", "0-9"),
+            ("bytes=20-29, 0-9, -5", "20-29 0-9 995-999"),
+        ] {
+            assert_eq!(selected(value, 1000), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn merges_what_touches_and_keeps_the_order() {
+        for (value, expected) in [
+            ("bytes=0-9,5-14", "0-14"),
+            ("bytes=0-9,10-19", "0-19"),
+            ("bytes=0-9,11-19", "0-9 11-19"),
+            ("bytes=50-59,0-9,60-69", "50-69 0-9"),
+            ("bytes=50-59,0-9,30-39,5-55", "0-59"),
+            ("bytes=80-89,0-9,30-39,5-35", "80-89 0-39"),
+            ("bytes=0-,0-,-1", "0-999"),
+        ] {
+            assert_eq!(selected(value, 1000), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn ignores_what_is_malformed_or_foreign() {
+        for value in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=,",
+            "bytes=-",
+            "bytes=a-b",
+            "bytes=1",
+            "bytes=2-1",
+            "bytes=0-9,2-1",
+            "bytes=--1",
+            "bytes=0-9-",
+            "bytes=+0-9",
+            "bytes=0x0-9",
+            "bytes=0 - 9",
+            "bytes =0-9",
+            " bytes=0-9",
+            "lines=0-9",
+            "byte=0-9",
+            "bytes=0-9;10-19",
+            "bytes=0-9,x",
+        ] {
+            assert_eq!(selected(value, 1000), "whole", "{value:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_only_if_nothing_can_be_satisfied() {
+        for (value, length, expected) in [
+            ("bytes=1000-", 1000, "416"),
+            ("bytes=1000-2000,5000-", 1000, "416"),
+            ("bytes=-0", 1000, "416"),
+            ("bytes=99999999999999999999999-", 1000, "416"),
+            ("bytes=1000-,0-9,-0", 1000, "0-9"),
+            ("bytes=0-", 0, "whole"),
+            ("bytes=-5", 0, "whole"),
+        ] {
+            assert_eq!(selected(value, length), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn ignores_too_many() {
+        for (count, expected) in [(MAX_RANGES, "1-1"), (MAX_RANGES + 1, "whole")] {
+            let value = format!("bytes={}", vec!["1-1"; count].join(","));
+            assert_eq!(selected(&value, 1000), expected);
+        }
+    }
+
+    #[test]
+    fn writes_content_range() {
+        let range = ByteRange { first: 2, last: 5 };
+        let complete_length = 10;
+        let satisfied = ContentRange::Satisfied {
+            range,
+            complete_length,
+        };
+        assert_eq!(satisfied.to_string(), "bytes 2-5/10");
+        let unsatisfied = ContentRange::Unsatisfied { complete_length };
+        assert_eq!(unsatisfied.to_string(), "bytes */10");
+        assert_eq!(range.len(), 4);
+    }
+
+    /// Values that are, mostly, nearly well-formed.
+    fn range_values() -> impl Strategy<Value = Vec<u8>> {
+        let spec = prop_oneof![
+            "[0-9]{1,2}-[0-9]{0,2}",
+            "-[0-9]{1,2}",
+            "[0-9]{18,22}-",
+            "[-0-9 ]*"
+        ];
+        let specs = prop::collection::vec(spec, 0..20);
+        prop_oneof![
+            9 => specs.prop_map(|specs| format!("bytes={}", specs.join(",")).into_bytes()),
+            1 => prop::collection::vec(any::<u8>(), 0..64),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_lie_within_and_apart(
+            value in range_values(),
+            length in prop_oneof![0..100_u64, Just(u64::MAX), any::<u64>()],
+        ) {
+            if let Selection::Ranges(ranges) = select(&value, length) {
+                prop_assert!((1..=MAX_RANGES).contains(&ranges.len()));
+                for (index, range) in ranges.iter().enumerate() {
+                    prop_assert!(range.first <= range.last && range.last < length);
+                    prop_assert!(ranges[..index].iter().all(|other| !range.touches(*other)));
+                }
+            }
+        }
+    }
+}

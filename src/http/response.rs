@@ -1,0 +1,224 @@
+//! The head of a response: status line and header section (RFC 9112 §4, §5), put on the wire.
+//!
+//! ```text
+//! HTTP/1.1 200 OK                       status line
+//! Server: tidegate                      ┐ the worker's, encoded once a second
+//! Date: Sun, 22 Nov 2026 23:54:16 GMT   ┘
+//! Content-Type: text/html               ┐ the representation's, encoded when it was loaded
+//! ETag: "…"                             ┘
+//! Content-Length: 612                   ┐ the message's own
+//! Connection: close                     ┘
+//! ```
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use super::status::Status;
+
+/// Field lines as they go on the wire, each with its CRLF.
+///
+/// Only [`FieldLines::push`] adds to them, and it lets no byte through that could end a line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FieldLines(Vec<u8>);
+
+impl FieldLines {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds `name: value`.
+    ///
+    /// CR, LF and NUL in the value become spaces (RFC 9110 §5.5), so that no value can add a line.
+    pub(crate) fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        debug_assert!(is_token(name.as_bytes()), "{name:?} is no field name");
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b": ");
+        let visible = |byte: &u8| {
+            if matches!(byte, b'\r' | b'\n' | 0) {
+                b' '
+            } else {
+                *byte
+            }
+        };
+        self.0.extend(value.as_ref().iter().map(visible));
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// [`push`](Self::push), and the lines back.
+    pub(crate) fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.push(name, value);
+        self
+    }
+
+    /// Adds lines that are encoded already.
+    pub(crate) fn extend(&mut self, lines: &[u8]) {
+        debug_assert!(lines.is_empty() || lines.ends_with(b"\r\n"), "whole lines");
+        self.0.extend_from_slice(lines);
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+/// Whether `name` may be a field name (RFC 9110 §5.6.2).
+pub(crate) fn is_token(name: &[u8]) -> bool {
+    let is_token_byte =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !name.is_empty() && name.iter().all(is_token_byte)
+}
+
+/// How a response's content is delimited (RFC 9112 §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResponseFraming {
+    /// The status forbids content, and a length would be a lie: 1xx, 204; 304, where it is optional.
+    None,
+    Length(u64),
+    Chunked,
+    /// The end of the connection: for a client that does not know chunks.
+    Close,
+}
+
+/// What the response says of the connection (RFC 9112 §9.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    /// It persists, as in 1.1 it does unless somebody says otherwise.
+    Implied,
+    /// It persists, and a 1.0 client has to be told.
+    KeepAlive,
+    Close,
+}
+
+/// Everything before a response's content.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResponseHead<'a> {
+    pub(crate) status: Status,
+    /// Encoded lines that every answer carries: `Date`, `Server`.
+    pub(crate) common: &'a [u8],
+    /// Encoded lines of this answer.
+    pub(crate) fields: &'a [u8],
+    pub(crate) framing: ResponseFraming,
+    pub(crate) persistence: Persistence,
+}
+
+impl ResponseHead<'_> {
+    /// Appends the head, with the empty line at its end, to `out`.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(status_line(self.status).as_bytes());
+        out.extend_from_slice(self.common);
+        out.extend_from_slice(self.fields);
+        match self.framing {
+            ResponseFraming::None | ResponseFraming::Close => {}
+            ResponseFraming::Length(length) => push_content_length(out, length),
+            ResponseFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        }
+        out.extend_from_slice(match self.persistence {
+            Persistence::Implied => b"\r\n",
+            Persistence::KeepAlive => b"Connection: keep-alive\r\n\r\n",
+            Persistence::Close => b"Connection: close\r\n\r\n",
+        });
+    }
+}
+
+/// The interim response that invites the content (RFC 9110 §15.2.1).
+pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+fn status_line(status: Status) -> Cow<'static, str> {
+    match status.line() {
+        Some(line) => Cow::Borrowed(line),
+        None => {
+            let mut line = String::new();
+            write!(line, "HTTP/1.1 {} \r\n", status.code()).expect("a String takes everything");
+            Cow::Owned(line)
+        }
+    }
+}
+
+fn push_content_length(out: &mut Vec<u8>, length: u64) {
+    write!(out, "Content-Length: {length}\r\n").expect("a Vec takes everything");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encode(head: ResponseHead<'_>) -> String {
+        let mut out = Vec::new();
+        head.encode(&mut out);
+        String::from_utf8(out).expect("the cases are text")
+    }
+
+    #[test]
+    fn encodes_a_head() {
+        let lines = FieldLines::new().with("Content-Type", "text/plain");
+        let head = ResponseHead {
+            status: Status::OK,
+            common: b"Date: now\r\n",
+            fields: lines.as_bytes(),
+            framing: ResponseFraming::Length(12),
+            persistence: Persistence::Implied,
+        };
+        let start = "HTTP/1.1 200 OK\r\nDate: now\r\nContent-Type: text/plain\r\n";
+        for (framing, persistence, end) in [
+            (
+                ResponseFraming::Length(12),
+                Persistence::Implied,
+                "Content-Length: 12\r\n\r\n",
+            ),
+            (
+                ResponseFraming::None,
+                Persistence::Close,
+                "Connection: close\r\n\r\n",
+            ),
+            (
+                ResponseFraming::Chunked,
+                Persistence::KeepAlive,
+                "Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n",
+            ),
+            (
+                ResponseFraming::Close,
+                Persistence::Close,
+                "Connection: close\r\n\r\n",
+            ),
+        ] {
+            let found = encode(ResponseHead {
+                framing,
+                persistence,
+                ..head
+            });
+            assert_eq!(found, format!("{start}{end}"));
+        }
+    }
+
+    #[test]
+    fn encodes_a_status_nobody_registered() {
+        assert_eq!(
+            status_line(Status::from_code(299).expect("three digits")),
+            "HTTP/1.1 299 \r\n"
+        );
+    }
+
+    #[test]
+    fn no_value_adds_a_line() {
+        let lines = FieldLines::new().with("X", "a\r\nSet-Cookie: b\0");
+        assert_eq!(lines.as_bytes(), b"X: a  Set-Cookie: b \r\n");
+    }
+
+    #[test]
+    fn tells_a_token() {
+        for (name, valid) in [
+            ("X-Y_z", true),
+            ("", false),
+            ("a b", false),
+            ("a:", false),
+            ("é", false),
+        ] {
+            assert_eq!(is_token(name.as_bytes()), valid, "{name:?}");
+        }
+    }
+}

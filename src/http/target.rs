@@ -1,0 +1,288 @@
+//! The request-target (RFC 9112 §3.2) and the host it names.
+//!
+//! ```text
+//! GET /where?q=now HTTP/1.1                   origin-form
+//! GET http://example.com/where HTTP/1.1       absolute-form
+//! CONNECT example.com:443 HTTP/1.1            authority-form
+//! OPTIONS * HTTP/1.1                          asterisk-form
+//! ```
+//!
+//! Nothing is decoded here: [`Target::path`] is as sent, and `path::NormalPath` is what comes of it.
+
+use super::method::Method;
+use memchr::{memchr, memchr2};
+
+/// What a request-target holds; every part as sent, nothing decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target<'a> {
+    pub(crate) form: Form,
+    /// The host of an absolute-form or authority-form, with its port.
+    pub(crate) authority: Option<&'a [u8]>,
+    /// Begins with `/`; `*` in asterisk-form; empty in authority-form.
+    pub(crate) path: &'a [u8],
+    /// What follows `?`, without it.
+    pub(crate) query: Option<&'a [u8]>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Origin,
+    Absolute,
+    Authority,
+    Asterisk,
+}
+
+impl<'a> Target<'a> {
+    /// Takes a request-target apart; `None` if it is of no form that `method` may have.
+    pub(crate) fn parse(method: Method, target: &'a [u8]) -> Option<Self> {
+        match (target, method) {
+            (_, Method::Connect) => Self::authority_form(target),
+            ([b'/', ..], _) => Self::origin_form(target),
+            (b"*", Method::Options) => Some(Self::asterisk()),
+            _ => Self::absolute_form(method, target),
+        }
+    }
+
+    fn origin_form(target: &'a [u8]) -> Option<Self> {
+        let (path, query) = match memchr2(b'?', b'#', target) {
+            None => (target, None),
+            Some(end) if target[end] == b'?' => (&target[..end], Some(&target[end + 1..])),
+            // A fragment is never sent (RFC 9110 §4.2.5): what it was meant to be is a guess.
+            Some(_) => return None,
+        };
+        if query.is_some_and(|query| memchr(b'#', query).is_some()) {
+            return None;
+        }
+        Some(Self {
+            form: Form::Origin,
+            authority: None,
+            path,
+            query,
+        })
+    }
+
+    fn absolute_form(method: Method, target: &'a [u8]) -> Option<Self> {
+        let after_scheme = strip_scheme(target)?;
+        let end = after_scheme
+            .iter()
+            .position(|byte| b"/?#".contains(byte))
+            .unwrap_or(after_scheme.len());
+        let (authority, rest) = after_scheme.split_at(end);
+        if authority.is_empty() || !is_valid_host(authority) {
+            return None;
+        }
+        let mut parsed = match rest {
+            // RFC 9112 §3.2.4: OPTIONS for an authority without a path asks about the server.
+            [] if method == Method::Options => Self::asterisk(),
+            [] | [b'?', ..] => Self {
+                path: b"/",
+                ..Self::origin_form(rest)?
+            },
+            _ => Self::origin_form(rest)?,
+        };
+        parsed.authority = Some(authority);
+        if parsed.form == Form::Origin {
+            parsed.form = Form::Absolute;
+        }
+        Some(parsed)
+    }
+
+    fn authority_form(target: &'a [u8]) -> Option<Self> {
+        (!target.is_empty() && is_valid_host(target)).then_some(Self {
+            form: Form::Authority,
+            authority: Some(target),
+            path: b"",
+            query: None,
+        })
+    }
+
+    fn asterisk() -> Self {
+        Self {
+            form: Form::Asterisk,
+            authority: None,
+            path: b"*",
+            query: None,
+        }
+    }
+}
+
+/// What follows `http://` or `https://`; schemes are compared without case (RFC 9110 §4.2.3).
+fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
+    ["http://", "https://"].iter().find_map(|scheme| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        start
+            .eq_ignore_ascii_case(scheme.as_bytes())
+            .then_some(rest)
+    })
+}
+
+/// Whether `host` is `uri-host [ ":" port ]` (RFC 9110 §7.2), or empty, as it is where the
+/// target has no authority. User information is refused (RFC 9110 §4.2.4).
+pub(crate) fn is_valid_host(host: &[u8]) -> bool {
+    let (name, port) = split_port(host);
+    let name_is_valid = match name {
+        [b'[', address @ .., b']'] => {
+            str::from_utf8(address).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
+        }
+        _ => name.iter().all(|byte| is_reg_name_byte(*byte)),
+    };
+    name_is_valid && port.is_none_or(is_valid_port)
+}
+
+/// `host` without its port: what a server is chosen by.
+pub(crate) fn without_port(host: &[u8]) -> &[u8] {
+    split_port(host).0
+}
+
+/// The name and what follows its colon, the colons of a bracketed address aside.
+fn split_port(host: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let search_from = if host.first() == Some(&b'[') {
+        memchr(b']', host).unwrap_or(0)
+    } else {
+        0
+    };
+    match memchr(b':', &host[search_from..]) {
+        Some(colon) => (
+            &host[..search_from + colon],
+            Some(&host[search_from + colon + 1..]),
+        ),
+        None => (host, None),
+    }
+}
+
+/// RFC 3986 §3.2.3: digits, perhaps none; and a number a port can have.
+fn is_valid_port(port: &[u8]) -> bool {
+    port.is_empty()
+        || (port.iter().all(u8::is_ascii_digit)
+            && str::from_utf8(port).is_ok_and(|digits| digits.parse::<u16>().is_ok()))
+}
+
+/// RFC 3986 §3.2.2 `reg-name`, by the byte.
+fn is_reg_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Form::*;
+
+    /// Form, authority, path, query.
+    type Expected = Option<(
+        Form,
+        Option<&'static str>,
+        &'static str,
+        Option<&'static str>,
+    )>;
+
+    #[test]
+    fn takes_each_form_apart() {
+        let cases: &[(Method, &str, Expected)] = &[
+            (Method::Get, "/", Some((Origin, None, "/", None))),
+            (
+                Method::Get,
+                "/a/b?c=d?e",
+                Some((Origin, None, "/a/b", Some("c=d?e"))),
+            ),
+            (Method::Get, "/a?", Some((Origin, None, "/a", Some("")))),
+            (Method::Get, "//a", Some((Origin, None, "//a", None))),
+            (Method::Get, "/a#b", None),
+            (Method::Get, "/a?b#c", None),
+            (
+                Method::Get,
+                "http://h",
+                Some((Absolute, Some("h"), "/", None)),
+            ),
+            (
+                Method::Get,
+                "HTTP://h:80/p?q",
+                Some((Absolute, Some("h:80"), "/p", Some("q"))),
+            ),
+            (
+                Method::Get,
+                "https://h?q",
+                Some((Absolute, Some("h"), "/", Some("q"))),
+            ),
+            (
+                Method::Get,
+                "http://[::1]:8080/",
+                Some((Absolute, Some("[::1]:8080"), "/", None)),
+            ),
+            (Method::Get, "http:///p", None),
+            (Method::Get, "http://u@h/", None),
+            (Method::Get, "ftp://h/", None),
+            (Method::Get, "*", None),
+            (Method::Get, "a", None),
+            (Method::Get, "", None),
+            (Method::Options, "*", Some((Asterisk, None, "*", None))),
+            (
+                Method::Options,
+                "http://h",
+                Some((Asterisk, Some("h"), "*", None)),
+            ),
+            (
+                Method::Options,
+                "http://h/",
+                Some((Absolute, Some("h"), "/", None)),
+            ),
+            (
+                Method::Connect,
+                "h:443",
+                Some((Authority, Some("h:443"), "", None)),
+            ),
+            (Method::Connect, "/", None),
+        ];
+        for (method, target, expected) in cases {
+            let found = Target::parse(*method, target.as_bytes()).map(|target| {
+                let text = |bytes| str::from_utf8(bytes).expect("the cases are text");
+                (
+                    target.form,
+                    target.authority.map(text),
+                    text(target.path),
+                    target.query.map(text),
+                )
+            });
+            assert_eq!(found, *expected, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn tells_a_valid_host() {
+        for (host, valid) in [
+            ("localhost", true),
+            ("example.com:8080", true),
+            ("example.com:", true),
+            ("127.0.0.1", true),
+            ("[::1]", true),
+            ("[::1]:80", true),
+            ("", true),
+            ("a_b", true),
+            ("a b", false),
+            ("a/b", false),
+            ("u@h", false),
+            ("h:8x", false),
+            ("h:65536", false),
+            ("h:1:2", false),
+            ("[::1", false),
+            ("[::1]x", false),
+            ("[nonsense]", false),
+            ("::1", false),
+            ("h\u{e9}", false),
+        ] {
+            assert_eq!(is_valid_host(host.as_bytes()), valid, "{host:?}");
+        }
+    }
+
+    #[test]
+    fn takes_the_port_off() {
+        for (host, name) in [
+            ("h:80", "h"),
+            ("h", "h"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("", ""),
+        ] {
+            assert_eq!(without_port(host.as_bytes()), name.as_bytes(), "{host:?}");
+        }
+    }
+}
