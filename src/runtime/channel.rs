@@ -1,0 +1,88 @@
+//! A way for other threads to hand values to a task.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+/// A channel from any number of threads to one task. It is not bounded: senders are few and
+/// answer for themselves (the supervisor's commands; one result for each job begun).
+pub(crate) fn channel<T>() -> (Sender<T>, Receiver<T>) {
+    let shared = Arc::new(Mutex::new(State {
+        queue: VecDeque::new(),
+        senders: 1,
+        receiver: None,
+    }));
+    (Sender(Arc::clone(&shared)), Receiver(shared))
+}
+
+struct State<T> {
+    queue: VecDeque<T>,
+    senders: usize,
+    receiver: Option<Waker>,
+}
+
+pub(crate) struct Sender<T>(Arc<Mutex<State<T>>>);
+
+pub(crate) struct Receiver<T>(Arc<Mutex<State<T>>>);
+
+impl<T> Sender<T> {
+    /// Hands `value` over; it is dropped if the receiver is gone.
+    pub(crate) fn send(&self, value: T) {
+        let mut state = lock(&self.0);
+        state.queue.push_back(value);
+        wake(state);
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        lock(&self.0).senders += 1;
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0);
+        state.senders -= 1;
+        if state.senders == 0 {
+            wake(state);
+        }
+    }
+}
+
+impl<T> Receiver<T> {
+    /// The next value; `None` when all senders are gone and nothing is left.
+    ///
+    /// # Cancellation
+    /// Dropping the future loses nothing.
+    pub(crate) async fn receive(&mut self) -> Option<T> {
+        poll_fn(|context| {
+            let mut state = lock(&self.0);
+            if let Some(value) = state.queue.pop_front() {
+                return Poll::Ready(Some(value));
+            }
+            if state.senders == 0 {
+                return Poll::Ready(None);
+            }
+            state.receiver = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+fn lock<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
+    // No step under the lock leaves the state half changed.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Wakes the receiver when the lock has been let go: waking takes another.
+fn wake<T>(mut state: MutexGuard<'_, State<T>>) {
+    let receiver = state.receiver.take();
+    drop(state);
+    if let Some(waker) = receiver {
+        waker.wake();
+    }
+}

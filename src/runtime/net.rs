@@ -1,0 +1,246 @@
+//! Sockets that do not block: try first, wait for readiness when the system says so.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags};
+
+use super::reactor::{Direction, Elapsed};
+use super::timer::Tick;
+use super::with_context;
+
+/// A connected socket.
+///
+/// It meets the reactor when it is first waited for: a connection that ends with its first answer
+/// never does.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    fd: OwnedFd,
+    source: Registration,
+}
+
+impl Stream {
+    /// A stream over a connected socket that does not block.
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self {
+            fd,
+            source: Registration::default(),
+        }
+    }
+
+    /// Reads what is there, up to the length of `buffer`; 0 is the end of the peer's side.
+    ///
+    /// # Errors
+    /// `WouldBlock` where nothing is there; otherwise the connection is broken.
+    pub(crate) fn try_receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let received = retry(|| rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::empty()))?;
+        Ok(received.0)
+    }
+
+    /// Sends as much of `bytes` as the socket takes. With `more`, the system may wait for what
+    /// follows before it sends a segment that is not full.
+    ///
+    /// # Errors
+    /// `WouldBlock` where it takes nothing; otherwise the connection is broken.
+    pub(crate) fn try_send(&self, bytes: &[u8], more: bool) -> io::Result<usize> {
+        let flags = if more {
+            SendFlags::MORE
+        } else {
+            SendFlags::empty()
+        };
+        Ok(retry(|| rustix::net::send(&self.fd, bytes, flags))?)
+    }
+
+    /// [`try_send`](Self::try_send) for several pieces at once.
+    ///
+    /// # Errors
+    /// As `try_send`.
+    pub(crate) fn try_send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(retry(|| rustix::io::writev(&self.fd, pieces))?)
+    }
+
+    /// Sends up to `count` octets of `file` from `offset`, which moves on by what was sent;
+    /// 0 is the end of the file.
+    ///
+    /// # Errors
+    /// As `try_send`, and what reading the file comes to.
+    pub(crate) fn try_send_file(
+        &self,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> io::Result<usize> {
+        Ok(retry(|| {
+            rustix::fs::sendfile(&self.fd, file, Some(&mut *offset), count)
+        })?)
+    }
+
+    /// Sends the end of our side (FIN); what the peer sends can still be read.
+    pub(crate) fn shut_down_write(&self) {
+        // It fails only if the connection is gone, which is what comes next anyway.
+        let _ = rustix::net::shutdown(&self.fd, Shutdown::Write);
+    }
+
+    /// Whether the peer is known to have ended its side: a short read is then not the last.
+    pub(crate) fn is_read_closed(&self) -> bool {
+        self.source
+            .key()
+            .is_some_and(|key| with_context(|c| c.reactor.borrow().is_read_closed(key)))
+    }
+
+    /// Waits until `direction` is worth another try.
+    ///
+    /// # Errors
+    /// [`Elapsed`] at `deadline`.
+    pub(crate) async fn ready(&self, direction: Direction, deadline: Tick) -> Result<(), Elapsed> {
+        std::future::poll_fn(|context| self.poll_ready(context, direction, deadline)).await
+    }
+
+    /// [`ready`](Self::ready), by hand.
+    pub(crate) fn poll_ready(
+        &self,
+        context: &mut Context<'_>,
+        direction: Direction,
+        deadline: Tick,
+    ) -> Poll<Result<(), Elapsed>> {
+        self.source
+            .poll_ready(self.fd.as_fd(), context, direction, deadline)
+    }
+}
+
+/// A listening socket, shared with whoever keeps it open when this loop ends.
+pub(crate) struct Listener {
+    fd: Arc<OwnedFd>,
+    source: Registration,
+}
+
+impl Listener {
+    /// Listens at a bound socket that does not block.
+    pub(crate) fn new(fd: Arc<OwnedFd>) -> Self {
+        Self {
+            fd,
+            source: Registration::default(),
+        }
+    }
+
+    /// Takes a connection from the queue: it does not block, and programs we start do not inherit
+    /// it, all in one system call.
+    ///
+    /// # Errors
+    /// `WouldBlock` where none waits; otherwise what `accept4` says.
+    pub(crate) fn try_accept(&self) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (fd, peer) = retry(|| rustix::net::acceptfrom_with(&*self.fd, flags))?;
+        Ok((fd, peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
+    }
+
+    /// Waits until a connection may be there.
+    pub(crate) fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        let ready =
+            self.source
+                .poll_ready((*self.fd).as_fd(), context, Direction::Read, Tick::NEVER);
+        ready.map(|_| ())
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if self.source.key().is_some() {
+            // The supervisor keeps the descriptor open, so closing does not take it off the loop.
+            let _ = with_context(|c| c.reactor.borrow().deregister((*self.fd).as_fd()));
+        }
+    }
+}
+
+/// A descriptor's place in the reactor, taken when it is first needed.
+#[derive(Debug)]
+struct Registration {
+    /// The source's key shifted left by one, and whether writing is of interest; or [`NONE`].
+    /// In four bytes, for an idle connection holds little more than this.
+    state: Cell<u32>,
+}
+
+const NONE: u32 = u32::MAX;
+
+impl Default for Registration {
+    fn default() -> Self {
+        Self {
+            state: Cell::new(NONE),
+        }
+    }
+}
+
+impl Registration {
+    fn key(&self) -> Option<usize> {
+        (self.state.get() != NONE).then_some((self.state.get() >> 1) as usize)
+    }
+
+    fn poll_ready(
+        &self,
+        fd: BorrowedFd<'_>,
+        context: &mut Context<'_>,
+        direction: Direction,
+        deadline: Tick,
+    ) -> Poll<Result<(), Elapsed>> {
+        match self.attach(fd, direction) {
+            Ok(key) => with_context(|c| {
+                c.reactor
+                    .borrow_mut()
+                    .poll_ready(key, context, direction, deadline)
+            }),
+            // The system will not watch it (no memory): the next try will say what is wrong.
+            Err(_) => Poll::Ready(Err(Elapsed)),
+        }
+    }
+
+    /// Sees to it that the system tells about `direction`.
+    fn attach(&self, fd: BorrowedFd<'_>, direction: Direction) -> io::Result<usize> {
+        let wants_write = direction == Direction::Write;
+        match self.key() {
+            None => with_context(|c| {
+                let mut reactor = c.reactor.borrow_mut();
+                let key = reactor.insert();
+                self.state.set((key as u32) << 1);
+                reactor.register(key, fd, Direction::Read)?;
+                if wants_write {
+                    self.widen(&reactor, key, fd)
+                } else {
+                    Ok(key)
+                }
+            }),
+            Some(key) if wants_write && self.state.get() & 1 == 0 => {
+                with_context(|c| self.widen(&c.reactor.borrow(), key, fd))
+            }
+            Some(key) => Ok(key),
+        }
+    }
+
+    fn widen(
+        &self,
+        reactor: &super::reactor::Reactor,
+        key: usize,
+        fd: BorrowedFd<'_>,
+    ) -> io::Result<usize> {
+        reactor.widen(key, fd)?;
+        self.state.set(self.state.get() | 1);
+        Ok(key)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if let Some(key) = self.key() {
+            let waker = with_context(|c| c.reactor.borrow_mut().remove(key));
+            drop(waker);
+        }
+    }
+}
+
+/// Repeats a system call that a signal interrupted.
+fn retry<T>(call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+    rustix::io::retry_on_intr(call)
+}

@@ -1,0 +1,244 @@
+//! The loop over socket pairs.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+
+use super::*;
+
+/// A stream, and the far end of it, which blocks.
+fn pair() -> (Stream, UnixStream) {
+    let (near, far) = UnixStream::pair().expect("a socket pair");
+    near.set_nonblocking(true).expect("a socket can be set so");
+    (Stream::new(OwnedFd::from(near)), far)
+}
+
+fn never() -> Tick {
+    deadline_after(Duration::from_secs(3600))
+}
+
+/// Reads once, waiting first if nothing is there.
+async fn receive(stream: &Stream) -> Vec<u8> {
+    let mut buffer = [0; 64];
+    loop {
+        match stream.try_receive(&mut buffer) {
+            Ok(count) => return buffer[..count].to_vec(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                stream
+                    .ready(Direction::Read, never())
+                    .await
+                    .expect("it is not that late");
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn gives_what_main_gives() {
+    assert_eq!(run(async { 42 }).expect("a loop"), 42);
+}
+
+#[test]
+fn a_task_waits_for_its_socket_while_others_go_on() {
+    use std::io::Write as _;
+    let (stream, mut far) = pair();
+    let order = Rc::new(RefCell::new(Vec::new()));
+    let noted = Rc::clone(&order);
+    run(async move {
+        let (done, mut finished) = channel();
+        let reader_order = Rc::clone(&noted);
+        spawn(async move {
+            let bytes = receive(&stream).await;
+            reader_order
+                .borrow_mut()
+                .push(String::from_utf8(bytes).expect("text"));
+            done.send(());
+        });
+        yield_now().await;
+        noted.borrow_mut().push("other".to_owned());
+        far.write_all(b"bytes").expect("the pair is open");
+        finished.receive().await;
+    })
+    .expect("a loop");
+    assert_eq!(*order.borrow(), ["other", "bytes"]);
+}
+
+#[test]
+fn a_deadline_ends_a_wait() {
+    let (stream, _far) = pair();
+    let outcome = run(async move {
+        stream
+            .ready(Direction::Read, deadline_after(Duration::from_millis(1)))
+            .await
+    });
+    assert_eq!(outcome.expect("a loop"), Err(Elapsed));
+}
+
+#[test]
+fn the_end_of_the_peer_is_known_beside_its_last_bytes() {
+    use std::io::Write as _;
+    let (stream, mut far) = pair();
+    run(async move {
+        stream
+            .ready(Direction::Read, deadline_after(Duration::ZERO))
+            .await
+            .expect_err("nothing yet");
+        far.write_all(b"last").expect("the pair is open");
+        far.shutdown(std::net::Shutdown::Write)
+            .expect("it can be shut down");
+        stream
+            .ready(Direction::Read, never())
+            .await
+            .expect("it is ready");
+        assert_eq!(receive(&stream).await, b"last");
+        assert!(stream.is_read_closed());
+        assert_eq!(receive(&stream).await, b"");
+    })
+    .expect("a loop");
+}
+
+#[test]
+fn a_full_socket_becomes_writable_again() {
+    use std::io::Read as _;
+    let (stream, mut far) = pair();
+    run(async move {
+        let block = [7; 4096];
+        let mut sent = 0;
+        let would_block = loop {
+            match stream.try_send(&block, false) {
+                Ok(count) => sent += count,
+                Err(error) => break error.kind(),
+            }
+        };
+        assert_eq!(would_block, io::ErrorKind::WouldBlock);
+        let reader = std::thread::spawn(move || {
+            let mut read = vec![0; sent];
+            far.read_exact(&mut read).expect("all of it comes");
+            far
+        });
+        stream
+            .ready(Direction::Write, never())
+            .await
+            .expect("the reader makes room");
+        assert!(stream.try_send(&block, false).is_ok());
+        drop(reader.join().expect("the reader reads"));
+    })
+    .expect("a loop");
+}
+
+#[test]
+fn sleepers_wake_in_order() {
+    let order = Rc::new(RefCell::new(Vec::new()));
+    let noted = Rc::clone(&order);
+    run(async move {
+        let (done, mut finished) = channel();
+        for millis in [90, 1, 45] {
+            let (noted, done) = (Rc::clone(&noted), done.clone());
+            spawn(async move {
+                sleep(Duration::from_millis(millis)).await;
+                noted.borrow_mut().push(millis);
+                done.send(());
+            });
+        }
+        drop(done);
+        while finished.receive().await.is_some() {}
+    })
+    .expect("a loop");
+    assert_eq!(*order.borrow(), [1, 45, 90]);
+}
+
+#[test]
+fn a_timeout_drops_what_was_late() {
+    let outcome = run(timeout(
+        Duration::from_millis(1),
+        std::future::pending::<()>(),
+    ));
+    assert_eq!(outcome.expect("a loop"), Err(Elapsed));
+    assert_eq!(
+        run(timeout(Duration::from_secs(60), async { 1 })).expect("a loop"),
+        Ok(1)
+    );
+}
+
+#[test]
+fn other_threads_can_send_to_a_task() {
+    let (sender, mut receiver) = channel();
+    let sending = std::thread::spawn(move || (0..100).for_each(|number| sender.send(number)));
+    let received = run(async move {
+        let mut received = Vec::new();
+        while let Some(number) = receiver.receive().await {
+            received.push(number);
+        }
+        received
+    });
+    sending.join().expect("the thread sends");
+    assert!(received.expect("a loop").into_iter().eq(0..100));
+}
+
+#[test]
+fn blocking_work_leaves_the_loop_free() {
+    let pool = BlockingPool::new(1, 1);
+    let (go, gate) = mpsc::channel::<()>();
+    let (ran, result) = run(async move {
+        let ran_meanwhile = Rc::new(Cell::new(false));
+        let flag = Rc::clone(&ran_meanwhile);
+        spawn(async move {
+            flag.set(true);
+            go.send(()).expect("the job waits");
+        });
+        let result = pool.run(move || gate.recv().is_ok()).await;
+        (ran_meanwhile.get(), result)
+    })
+    .expect("a loop");
+    assert_eq!((ran, result), (true, Ok(true)));
+}
+
+#[test]
+fn a_full_queue_is_told_at_once_and_a_panic_when_it_happens() {
+    let pool = BlockingPool::new(1, 0);
+    let (go, gate) = mpsc::channel::<()>();
+    run(async move {
+        let (done, mut finished) = channel();
+        let first_pool = Arc::clone(&pool);
+        spawn(async move { done.send(first_pool.run(move || gate.recv().is_ok()).await) });
+        yield_now().await;
+        assert_eq!(pool.run(|| ()).await, Err(BlockingError::Saturated));
+        go.send(()).expect("the job waits");
+        assert_eq!(finished.receive().await, Some(Ok(true)));
+        let panicked = pool
+            .run(|| std::panic::resume_unwind(Box::new("quietly")))
+            .await;
+        assert_eq!(panicked, Err::<(), _>(BlockingError::Panicked));
+        assert_eq!(pool.run(|| 1).await, Ok(1));
+    })
+    .expect("a loop");
+}
+
+#[test]
+fn tasks_left_behind_are_dropped() {
+    let (stream, _far) = pair();
+    let held = Rc::new(());
+    let kept = Rc::clone(&held);
+    run(async move {
+        spawn(async move {
+            let _kept = kept;
+            let _ = stream.ready(Direction::Read, never()).await;
+        });
+        yield_now().await;
+    })
+    .expect("a loop");
+    assert_eq!(Rc::strong_count(&held), 1);
+}
+
+#[test]
+fn a_panic_in_a_task_unwinds_and_the_thread_can_run_another_loop() {
+    let outcome = std::panic::catch_unwind(|| {
+        run(async {
+            spawn(async { std::panic::resume_unwind(Box::new("quietly")) });
+            std::future::pending::<()>().await;
+        })
+    });
+    assert!(outcome.is_err());
+    assert_eq!(run(async { 1 }).expect("a loop"), 1);
+}

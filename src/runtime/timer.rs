@@ -1,0 +1,255 @@
+//! The timer wheel: who is due, found without sorting anybody.
+//!
+//! Time is cut into ticks, a lap of the wheel is [`SLOTS`] of them, and each slot holds the numbers
+//! of those to be looked at when its tick has come. A connection's deadline moves with every
+//! request and almost never passes. So a number, once lodged, stays where it is while its deadline
+//! moves on; when its slot comes round, the owner says when to look again. Moving a deadline
+//! forward thus costs the owner one store, and the wheel nothing.
+//!
+//! No clock in here: the caller says what tick it is, and tests move time by hand.
+
+use std::time::Duration;
+
+/// The length of a tick. Deadlines are met within two of them; nothing a server waits for needs finer.
+const TICK: Duration = Duration::from_millis(16);
+
+/// Slots in a lap: 65 s with 16 ms ticks, about the idle timeout, so that few go round twice.
+const SLOTS: usize = 4096;
+
+/// A point in time, in ticks since the runtime began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(u32);
+
+impl Tick {
+    /// Later than every deadline: not lodged, or not due at all.
+    pub(crate) const NEVER: Tick = Tick(u32::MAX);
+
+    /// The tick that has begun when `elapsed` has gone by.
+    pub(super) fn at(elapsed: Duration) -> Self {
+        let ticks = elapsed.as_millis() / TICK.as_millis();
+        Self(u32::try_from(ticks).unwrap_or(u32::MAX - 1))
+    }
+
+    /// The first tick that begins when at least `delay` has gone by since this one began.
+    pub(super) fn after(self, delay: Duration) -> Self {
+        // One more, for this tick may be nearly over; two, for integer division rounds down.
+        let ticks = u32::try_from(delay.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX - 2);
+        Self(
+            self.0
+                .saturating_add(ticks)
+                .saturating_add(2)
+                .min(u32::MAX - 1),
+        )
+    }
+
+    /// How long after the runtime began this tick begins.
+    pub(super) fn since_start(self) -> Duration {
+        TICK * self.0
+    }
+}
+
+/// The wheel. Its numbers are small and dense: the reactor's source keys.
+pub(super) struct Wheel {
+    slots: Vec<Vec<usize>>,
+    /// A bit for each slot that is not empty.
+    occupied: [u64; SLOTS / 64],
+    /// For each number the tick in whose slot its one valid entry stands; others are leftovers.
+    lodged: Vec<Tick>,
+    /// The last tick whose slot was emptied.
+    current: Tick,
+    /// The slot being emptied; kept for its capacity.
+    emptying: Vec<usize>,
+}
+
+impl Wheel {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: vec![Vec::new(); SLOTS],
+            occupied: [0; SLOTS / 64],
+            lodged: Vec::new(),
+            current: Tick(0),
+            emptying: Vec::new(),
+        }
+    }
+
+    /// Sees to it that `number` is looked at when `deadline` has come, or before.
+    ///
+    /// Does nothing if it is lodged early enough already, which is the usual case.
+    pub(super) fn arm(&mut self, number: usize, deadline: Tick) {
+        if self.lodged.len() <= number {
+            self.lodged.resize(number + 1, Tick::NEVER);
+        }
+        if self.lodged[number] <= deadline {
+            return;
+        }
+        let soonest = self.current.0.saturating_add(1);
+        let furthest = self.current.0.saturating_add(SLOTS as u32 - 1);
+        let tick = deadline.0.clamp(soonest, furthest);
+        let slot = tick as usize % SLOTS;
+        self.slots[slot].push(number);
+        self.occupied[slot / 64] |= 1 << (slot % 64);
+        self.lodged[number] = Tick(tick);
+    }
+
+    /// Empties every slot up to and with that of `now`.
+    ///
+    /// `look` is asked about each number whose time to be looked at has come, and answers with the
+    /// tick to be asked again at.
+    pub(super) fn expire(&mut self, now: Tick, mut look: impl FnMut(usize) -> Option<Tick>) {
+        while let Some(tick) = self.next().filter(|tick| *tick <= now) {
+            self.current = tick;
+            let slot = tick.0 as usize % SLOTS;
+            self.occupied[slot / 64] &= !(1 << (slot % 64));
+            let mut due = std::mem::take(&mut self.emptying);
+            std::mem::swap(&mut due, &mut self.slots[slot]);
+            for number in due.drain(..) {
+                if self.lodged[number] == tick {
+                    self.lodged[number] = Tick::NEVER;
+                    if let Some(again) = look(number) {
+                        self.arm(number, again);
+                    }
+                }
+            }
+            self.emptying = due;
+        }
+        self.current = self.current.max(now);
+    }
+
+    /// The tick of the first slot that is not empty.
+    pub(super) fn next(&self) -> Option<Tick> {
+        let start = self.current.0.wrapping_add(1) as usize % SLOTS;
+        let distance = self.distance_to_occupied(start)?;
+        Some(Tick(self.current.0.saturating_add(1 + distance as u32)))
+    }
+
+    /// How many slots after `start` the first one stands that is not empty, going round.
+    fn distance_to_occupied(&self, start: usize) -> Option<usize> {
+        const WORDS: usize = SLOTS / 64;
+        let in_first = self.occupied[start / 64] >> (start % 64);
+        if in_first != 0 {
+            return Some(in_first.trailing_zeros() as usize);
+        }
+        // The last step comes back to the first word, for the bits before `start`.
+        (1..=WORDS).find_map(|step| {
+            let word = self.occupied[(start / 64 + step) % WORDS];
+            (word != 0).then(|| step * 64 - start % 64 + word.trailing_zeros() as usize)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Moves the wheel to `now` and tells whom it asked about; nobody is asked again.
+    fn due(wheel: &mut Wheel, now: u32) -> Vec<usize> {
+        let mut due = Vec::new();
+        wheel.expire(Tick(now), |number| {
+            due.push(number);
+            None
+        });
+        due
+    }
+
+    #[test]
+    fn asks_when_the_time_has_come_and_not_before() {
+        let mut wheel = Wheel::new();
+        wheel.arm(3, Tick(10));
+        wheel.arm(4, Tick(12));
+        assert_eq!(wheel.next(), Some(Tick(10)));
+        assert_eq!(due(&mut wheel, 9), Vec::<usize>::new());
+        assert_eq!(due(&mut wheel, 11), [3]);
+        assert_eq!(due(&mut wheel, 500), [4]);
+        assert_eq!(wheel.next(), None);
+    }
+
+    #[test]
+    fn a_deadline_moved_forward_is_asked_about_at_the_old_one() {
+        let mut wheel = Wheel::new();
+        wheel.arm(0, Tick(10));
+        wheel.arm(0, Tick(20));
+        let mut asked = Vec::new();
+        wheel.expire(Tick(10), |number| {
+            asked.push(number);
+            Some(Tick(20))
+        });
+        assert_eq!(asked, [0]);
+        assert_eq!(due(&mut wheel, 19), Vec::<usize>::new());
+        assert_eq!(due(&mut wheel, 20), [0]);
+    }
+
+    #[test]
+    fn a_deadline_moved_back_is_asked_about_once() {
+        let mut wheel = Wheel::new();
+        wheel.arm(0, Tick(20));
+        wheel.arm(0, Tick(10));
+        assert_eq!(due(&mut wheel, 10), [0]);
+        assert_eq!(
+            due(&mut wheel, 30),
+            Vec::<usize>::new(),
+            "what was left in the slot of 20 is no longer valid"
+        );
+    }
+
+    #[test]
+    fn a_deadline_beyond_a_lap_is_looked_at_on_the_way() {
+        let mut wheel = Wheel::new();
+        let far = Tick(3 * SLOTS as u32);
+        wheel.arm(0, far);
+        let (mut asked, mut now) = (0, 0);
+        while now < far.0 {
+            now += 100;
+            wheel.expire(Tick(now), |_| {
+                asked += 1;
+                (now < far.0).then_some(far)
+            });
+        }
+        assert!((2..=4).contains(&asked), "{asked}");
+        assert_eq!(wheel.next(), None);
+    }
+
+    #[test]
+    fn time_may_jump_over_many_laps() {
+        let mut wheel = Wheel::new();
+        wheel.arm(1, Tick(5));
+        wheel.arm(2, Tick(4000));
+        assert_eq!(due(&mut wheel, 1_000_000), [1, 2]);
+        wheel.arm(1, Tick(1));
+        assert_eq!(
+            wheel.next(),
+            Some(Tick(1_000_001)),
+            "what is past is due at the next tick"
+        );
+    }
+
+    #[test]
+    fn the_next_tick_is_found_wherever_it_stands() {
+        for start in [0, 1, 63, 64, 4000, 4095, 4096, 9999] {
+            for distance in [1, 2, 63, 64, 65, 1000, SLOTS as u32 - 1] {
+                let mut wheel = Wheel::new();
+                wheel.expire(Tick(start), |_| None);
+                wheel.arm(0, Tick(start + distance));
+                assert_eq!(
+                    wheel.next(),
+                    Some(Tick(start + distance)),
+                    "{start} + {distance}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_delay_is_never_cut_short() {
+        for millis in [0, 1, 15, 16, 17, 1000] {
+            let delay = Duration::from_millis(millis);
+            for elapsed in [0, 1, 15, 16, 31].map(Duration::from_millis) {
+                let deadline = Tick::at(elapsed).after(delay);
+                assert!(
+                    deadline.since_start() >= elapsed + delay,
+                    "{millis} {elapsed:?}"
+                );
+                assert!(deadline.since_start() <= elapsed + delay + 2 * TICK);
+            }
+        }
+    }
+}
