@@ -1,0 +1,307 @@
+//! Where a server listens, and the hosts it answers for.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::HostPattern;
+use super::diagnostic::Fault;
+
+/// Reads an entry of `listen`.
+///
+/// `IP:PORT` and `[v6]:PORT` are one address; `localhost:PORT` is the loopback address of both
+/// families, `:PORT` and `*:PORT` the unspecified one.
+pub(super) fn parse_listen(text: &str) -> Result<Vec<SocketAddr>, Fault> {
+    let whole = 0..text.len();
+    if text.starts_with("unix:") {
+        return Err(Fault::new(
+            whole,
+            "this version does not listen on Unix sockets",
+        ));
+    }
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let help = format!("write \"{}\"", rest.trim_end_matches('/'));
+        return Err(
+            Fault::new(0..scheme.len() + 3, "an address to listen on has no scheme").help(help),
+        );
+    }
+    let (host, port) = split_port(text)?;
+    let port = parse_port(port, text.len() - port.len())?;
+    let addresses = addresses_of(host)?;
+    Ok(addresses
+        .into_iter()
+        .map(|ip| SocketAddr::new(ip, port))
+        .collect())
+}
+
+const LISTEN_HELP: &str =
+    "write \"127.0.0.1:8080\", \"[::1]:8080\", \"localhost:8080\", or \":8080\" for every address";
+
+/// The part before the last colon outside brackets, and the part after it.
+fn split_port(text: &str) -> Result<(&str, &str), Fault> {
+    let whole = 0..text.len();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Fault::new(whole, "an address to listen on is more than a port")
+            .help(format!("write \"localhost:{text}\" for this machine alone, or \":{text}\" for every address")));
+    }
+    let missing =
+        || Fault::new(whole.clone(), "the port is missing").help(format!("write \"{text}:8080\""));
+    if text.ends_with(']') || text.parse::<Ipv4Addr>().is_ok() {
+        return Err(missing());
+    }
+    if text.parse::<Ipv6Addr>().is_ok() {
+        let (address, port) = unbracketed(text);
+        let message = "an IPv6 address stands in brackets, and needs a port";
+        return Err(Fault::new(whole, message).help(format!("write \"[{address}]:{port}\"")));
+    }
+    match text.rsplit_once(':') {
+        Some((host, port)) if host.contains(':') && !host.starts_with('[') => {
+            Err(Fault::new(whole, "an IPv6 address stands in brackets")
+                .help(format!("write \"[{host}]:{port}\"")))
+        }
+        Some(parts) => Ok(parts),
+        None if text == "localhost" || text == "*" => Err(missing()),
+        None => Err(
+            Fault::new(whole, format!("`{text}` is not an address to listen on")).help(LISTEN_HELP),
+        ),
+    }
+}
+
+/// What was most likely meant by an IPv6 address without brackets: a last group of decimal digits
+/// alone, and more than one of them, is a port.
+fn unbracketed(text: &str) -> (&str, &str) {
+    let is_port = |port: &str| port.len() > 1 && port.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = text.rsplit_once(':').filter(|(_, port)| is_port(port));
+    parts
+        .filter(|(address, _)| address.parse::<Ipv6Addr>().is_ok())
+        .unwrap_or((text, "8080"))
+}
+
+fn parse_port(port: &str, start: usize) -> Result<u16, Fault> {
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse() {
+        Ok(port) if digits => Ok(port),
+        _ => Err(
+            Fault::new(start..start + port.len(), format!("`{port}` is not a port"))
+                .help("a port is a number from 0 to 65535; 0 takes any free one"),
+        ),
+    }
+}
+
+fn addresses_of(host: &str) -> Result<Vec<IpAddr>, Fault> {
+    match host {
+        "localhost" => return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]),
+        "" | "*" => {
+            return Ok(vec![
+                Ipv4Addr::UNSPECIFIED.into(),
+                Ipv6Addr::UNSPECIFIED.into(),
+            ]);
+        }
+        _ => {}
+    }
+    let bracketed = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let address = match bracketed {
+        Some(address) => address.parse().map(IpAddr::V6).ok(),
+        None => host.parse().map(IpAddr::V4).ok(),
+    };
+    address.map(|address| vec![address]).ok_or_else(|| {
+        let fault = Fault::new(0..host.len(), format!("`{host}` is not an IP address"));
+        match parse_host(host) {
+            Ok(_) => fault.help(
+                "`listen` takes IP addresses; the names a server answers for go into `hosts`",
+            ),
+            Err(_) => fault.help(LISTEN_HELP),
+        }
+    })
+}
+
+/// Reads an entry of `hosts`: a name, an IP address (version 6 in brackets, as `Host` carries it,
+/// RFC 9110 §7.2), or `*.` and a name.
+pub(super) fn parse_host(text: &str) -> Result<HostPattern, Fault> {
+    let whole = 0..text.len();
+    if text == "*" {
+        return Err(
+            Fault::new(whole, "`*` is not a host").help("leave `hosts` out to answer for any host")
+        );
+    }
+    if let Some(address) = text.strip_prefix('[') {
+        return parse_ipv6_host(text, address);
+    }
+    if let Some((host, port)) = text.split_once(':') {
+        return Err(Fault::new(
+            host.len()..text.len(),
+            format!("a host has no port, and no `:{port}`"),
+        )
+        .help(format!("write \"{host}\"; the port stands in `listen`")));
+    }
+    match text.strip_prefix("*.") {
+        Some(name) => check_name(text, name)
+            .map(|()| HostPattern::Below(format!(".{}", name.to_ascii_lowercase()))),
+        None => check_name(text, text).map(|()| HostPattern::Exact(text.to_ascii_lowercase())),
+    }
+}
+
+fn parse_ipv6_host(text: &str, address: &str) -> Result<HostPattern, Fault> {
+    let address = address
+        .strip_suffix(']')
+        .and_then(|address| address.parse::<Ipv6Addr>().ok());
+    match address {
+        Some(address) => Ok(HostPattern::Exact(format!("[{address}]"))),
+        None => Err(Fault::new(
+            0..text.len(),
+            format!("`{text}` is not an IPv6 address in brackets"),
+        )),
+    }
+}
+
+/// Checks the labels of `name`, which is the end of `text` (RFC 1123 §2.1; the underscore is in use).
+fn check_name(text: &str, name: &str) -> Result<(), Fault> {
+    let mut start = text.len() - name.len();
+    if name.len() > 253 {
+        return Err(Fault::new(
+            0..text.len(),
+            "a host is at most 253 characters long",
+        ));
+    }
+    for label in name.split('.') {
+        let range = start..start + label.len();
+        check_label(label).map_err(|(message, help)| Fault {
+            range,
+            message,
+            help: Some(help),
+        })?;
+        start += label.len() + 1;
+    }
+    Ok(())
+}
+
+/// What is wrong with a label, and what would be right.
+fn check_label(label: &str) -> Result<(), (String, String)> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let (message, help) = match label.chars().find(|c| !allowed(*c)) {
+        None if label.is_empty() => (
+            "a host has no empty part".to_owned(),
+            "write it without a dot at its start or end",
+        ),
+        None if label.len() > 63 => (
+            "a part of a host is at most 63 characters long".to_owned(),
+            "shorten it",
+        ),
+        None if label.starts_with('-') || label.ends_with('-') => (
+            format!("`{label}` begins or ends with a hyphen"),
+            "no part of a host may",
+        ),
+        None => return Ok(()),
+        Some('*') => (
+            "a wildcard stands only at the start, as `*.`".to_owned(),
+            "\"*.example.com\" is any name below example.com",
+        ),
+        Some(c) if !c.is_ascii() => (
+            format!("`{c}` cannot stand in a host"),
+            "write the name in its ASCII form, which begins with \"xn--\"",
+        ),
+        Some(c) => (
+            format!("`{}` cannot stand in a host", c.escape_default()),
+            "a host is letters, digits, hyphens and dots",
+        ),
+    };
+    Err((message, help.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_addresses_to_listen_on() {
+        let cases = [
+            ("127.0.0.1:8080", &["127.0.0.1:8080"][..]),
+            ("[::1]:80", &["[::1]:80"]),
+            ("localhost:0", &["127.0.0.1:0", "[::1]:0"]),
+            (":80", &["0.0.0.0:80", "[::]:80"]),
+            ("*:80", &["0.0.0.0:80", "[::]:80"]),
+        ];
+        for (text, expected) in cases {
+            let expected: Vec<SocketAddr> = expected
+                .iter()
+                .map(|address| address.parse().expect("an address"))
+                .collect();
+            assert_eq!(parse_listen(text), Ok(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_address_and_says_where() {
+        let cases = [
+            ("", 0..0, "not an address"),
+            ("8080", 0..4, "more than a port"),
+            ("127.0.0.1", 0..9, "the port is missing"),
+            ("[::1]", 0..5, "the port is missing"),
+            ("localhost", 0..9, "the port is missing"),
+            ("::1", 0..3, "in brackets, and needs a port"),
+            ("fe80::x:8080", 0..12, "stands in brackets"),
+            ("127.0.0.1:99999", 10..15, "`99999` is not a port"),
+            ("127.0.0.1:+1", 10..12, "`+1` is not a port"),
+            ("127.0.0.1:", 10..10, "`` is not a port"),
+            ("example.com:80", 0..11, "not an IP address"),
+            ("[127.0.0.1]:80", 0..11, "not an IP address"),
+            ("http://localhost:80/", 0..7, "no scheme"),
+            ("unix:/run/a.sock", 0..16, "does not listen on Unix sockets"),
+            ("web", 0..3, "not an address"),
+        ];
+        for (text, range, message) in cases {
+            let fault = parse_listen(text).expect_err(text);
+            assert_eq!(fault.range, range, "{text:?}");
+            assert!(
+                fault.message.contains(message),
+                "{text:?}: {}",
+                fault.message
+            );
+        }
+    }
+
+    #[test]
+    fn reads_hosts() {
+        let exact = |host: &str| HostPattern::Exact(host.to_owned());
+        let cases = [
+            ("localhost", exact("localhost")),
+            ("Example.COM", exact("example.com")),
+            ("127.0.0.1", exact("127.0.0.1")),
+            ("[0::1]", exact("[::1]")),
+            ("my_host-1", exact("my_host-1")),
+            (
+                "*.Example.com",
+                HostPattern::Below(".example.com".to_owned()),
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_host(text), Ok(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_host_and_says_where() {
+        let cases = [
+            ("", 0..0, "empty part"),
+            ("*", 0..1, "`*` is not a host"),
+            ("a.*.com", 2..3, "only at the start"),
+            ("*a.com", 0..2, "only at the start"),
+            ("a..b", 2..2, "empty part"),
+            ("a.com.", 6..6, "empty part"),
+            ("a.com:80", 5..8, "no port"),
+            ("a.com/x", 2..7, "`/` cannot stand"),
+            ("müll.de", 0..5, "`ü` cannot stand"),
+            ("-a.com", 0..2, "hyphen"),
+            ("[::1", 0..4, "not an IPv6 address"),
+        ];
+        for (text, range, message) in cases {
+            let fault = parse_host(text).expect_err(text);
+            assert_eq!(fault.range, range, "{text:?}");
+            assert!(
+                fault.message.contains(message),
+                "{text:?}: {}",
+                fault.message
+            );
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Claims that exclude each other: a host on an address has one server, a request has one route.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use super::decode::Context;
+use super::diagnostic::{Diagnostic, Spot};
+use super::section::Key;
+use super::{HostPattern, PatternSegment, RoutePattern};
+use crate::http::method::Method;
+
+/// Which server answers for which host on which address. No host: any.
+pub(super) struct ServerClaims<'c> {
+    cx: &'c Context<'c>,
+    claims: HashMap<(SocketAddr, Option<HostPattern>), Spot>,
+}
+
+impl<'c> ServerClaims<'c> {
+    pub(super) fn new(cx: &'c Context<'c>) -> Self {
+        Self {
+            cx,
+            claims: HashMap::new(),
+        }
+    }
+
+    /// Takes the claims of one more server, whose header is at `server`. A host claimed before is
+    /// reported once, on however many addresses the two servers meet.
+    pub(super) fn add(
+        &mut self,
+        listen: &[SocketAddr],
+        hosts: &[(HostPattern, Spot)],
+        server: Spot,
+    ) {
+        let any = [(None, server)];
+        let hosts: Vec<(Option<HostPattern>, Spot)> = match hosts {
+            [] => any.into(),
+            _ => hosts
+                .iter()
+                .map(|(host, spot)| (Some(host.clone()), spot.clone()))
+                .collect(),
+        };
+        // With port 0 every server gets a port of its own.
+        let listen: Vec<SocketAddr> = listen
+            .iter()
+            .copied()
+            .filter(|address| address.port() != 0)
+            .collect();
+        for (host, spot) in hosts {
+            let taken = listen
+                .iter()
+                .find_map(|address| Some((*address, self.claims.get(&(*address, host.clone()))?)));
+            if let Some((address, first)) = taken {
+                self.cx
+                    .report(server_clash(address, host.as_ref(), &spot, first));
+            }
+            for address in &listen {
+                self.claims
+                    .entry((*address, host.clone()))
+                    .or_insert_with(|| spot.clone());
+            }
+        }
+    }
+}
+
+fn server_clash(
+    address: SocketAddr,
+    host: Option<&HostPattern>,
+    second: &Spot,
+    first: &Spot,
+) -> Diagnostic {
+    let (what, help) = match host {
+        Some(host) => (format!("`{host}`"), "a host has one server on each address"),
+        None => (
+            "any host".to_owned(),
+            "tell the servers apart by `hosts`, or let them listen on different addresses",
+        ),
+    };
+    Diagnostic::error(format!("two servers answer for {what} on {address}"))
+        .at(second.clone(), "claimed again here")
+        .at(first.clone(), "claimed here")
+        .help(help.to_owned())
+}
+
+/// Which route of a server takes which requests.
+pub(super) struct RouteClaims<'c> {
+    cx: &'c Context<'c>,
+    claims: HashMap<Claim, Spot>,
+}
+
+/// A pattern without the names of its parameters: they do not change what it matches.
+#[derive(PartialEq, Eq, Hash)]
+struct Claim {
+    method: Option<Method>,
+    exact: bool,
+    /// `None` is a parameter.
+    segments: Vec<Option<Vec<u8>>>,
+    trailing_slash: bool,
+}
+
+impl<'c> RouteClaims<'c> {
+    pub(super) fn new(cx: &'c Context<'c>) -> Self {
+        Self {
+            cx,
+            claims: HashMap::new(),
+        }
+    }
+
+    /// Takes the claim of one more route, or reports that it is taken.
+    pub(super) fn add(&mut self, pattern: &RoutePattern, key: &Key<'_>) {
+        let claim = Claim::of(pattern);
+        if let Some(first) = self.claims.get(&claim) {
+            self.cx.report(
+                Diagnostic::error("two routes claim the same requests")
+                    .at(key.spot(), "the second route")
+                    .at(first.clone(), "the first route"),
+            );
+            return;
+        }
+        self.claims.insert(claim, key.spot());
+    }
+}
+
+impl Claim {
+    fn of(pattern: &RoutePattern) -> Self {
+        let segment = |segment: &PatternSegment| match segment {
+            PatternSegment::Static(octets) => Some(octets.clone()),
+            PatternSegment::Parameter(_) => None,
+        };
+        Self {
+            method: pattern.method,
+            exact: pattern.exact,
+            segments: pattern.segments.iter().map(segment).collect(),
+            trailing_slash: pattern.trailing_slash,
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Walks the tree that `toml` read and takes typed values out of it, noting every mistake.
+//!
+//! By hand, and not with serde's derive: serde stops at the first mistake, and the spans of keys
+//! are lost on the way. Here each step that fails leaves a [`Diagnostic`] in the [`Context`] and
+//! answers `None`; the caller goes on with the default, so that one run finds everything.
+
+use std::cell::RefCell;
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::diagnostic::{Diagnostic, Fault, Source, Spot};
+use super::environment::{Environment, expand};
+use super::section::Section;
+use super::suggest::nearest;
+use super::units::{parse_duration, parse_size, show_duration, show_size};
+
+/// What a walk needs to know, and what it has found.
+pub(super) struct Context<'c> {
+    pub(super) source: &'c Arc<Source>,
+    pub(super) environment: Environment<'c>,
+    /// Whether the tree holds all that was written. If not, nothing can be called missing.
+    pub(super) complete: bool,
+    pub(super) diagnostics: RefCell<Vec<Diagnostic>>,
+}
+
+impl Context<'_> {
+    pub(super) fn report(&self, diagnostic: Diagnostic) {
+        self.diagnostics.borrow_mut().push(diagnostic);
+    }
+
+    /// Reports that something is not there.
+    pub(super) fn report_absence(&self, diagnostic: Diagnostic) {
+        if self.complete {
+            self.report(diagnostic);
+        }
+    }
+
+    pub(super) fn spot(&self, span: Range<usize>) -> Spot {
+        Spot {
+            source: Arc::clone(self.source),
+            span,
+        }
+    }
+
+    /// Reports a fault in `text`, which is what the token at `span` says.
+    pub(super) fn report_fault(&self, span: Range<usize>, text: &str, fault: Fault) {
+        let span = self.part(span, text, fault.range);
+        self.report(
+            Diagnostic::error(fault.message)
+                .at(self.spot(span), "")
+                .help(fault.help),
+        );
+    }
+
+    /// Where `range` of `text` stands in the file. Escapes and variables move it; then the answer is
+    /// the whole token.
+    fn part(&self, token: Range<usize>, text: &str, range: Range<usize>) -> Range<usize> {
+        let raw = &self.source.text[token.clone()];
+        let is_quoted = raw.len() == text.len() + 2 && raw.get(1..raw.len() - 1) == Some(text);
+        match (raw == text, is_quoted) {
+            (true, _) => token.start + range.start..token.start + range.end,
+            // An empty range at a quote would point at nothing that one can see.
+            (_, true) if !range.is_empty() => {
+                token.start + 1 + range.start..token.start + 1 + range.end
+            }
+            _ => token,
+        }
+    }
+}
+
+/// A value, and the name by which to speak of it.
+#[derive(Clone, Copy)]
+pub(super) struct Node<'c> {
+    pub(super) cx: &'c Context<'c>,
+    pub(super) name: &'c str,
+    pub(super) value: &'c Spanned<DeValue<'c>>,
+}
+
+impl<'c> Node<'c> {
+    pub(super) fn spot(&self) -> Spot {
+        self.cx.spot(self.value.span())
+    }
+
+    pub(super) fn boolean(self) -> Option<bool> {
+        match self.value.get_ref() {
+            DeValue::Boolean(value) => Some(*value),
+            _ => self.refuse_type(
+                "true or false",
+                self.without_quotes(|text| matches!(text, "true" | "false")),
+            ),
+        }
+    }
+
+    /// A string, with its variables replaced.
+    pub(super) fn text(self) -> Option<Text<'c>> {
+        let DeValue::String(written) = self.value.get_ref() else {
+            return self.refuse_type("a string", None);
+        };
+        match expand(written, self.cx.environment) {
+            Ok(value) => Some(Text { value, node: self }),
+            Err(fault) => {
+                self.cx.report_fault(self.value.span(), written, fault);
+                None
+            }
+        }
+    }
+
+    pub(super) fn integer(self, range: RangeInclusive<u64>) -> Option<u64> {
+        let Some(number) = self.number() else {
+            let is_number =
+                |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            return self.refuse_type("a whole number", self.without_quotes(is_number));
+        };
+        self.within(u64::try_from(number).ok(), range, |number| {
+            number.to_string()
+        })
+    }
+
+    /// A size in bytes: `"16 KiB"`, or a number.
+    pub(super) fn size(self, range: RangeInclusive<u64>) -> Option<u64> {
+        let size = match (self.value.get_ref(), self.number()) {
+            (_, Some(number)) => u64::try_from(number).ok(),
+            (DeValue::String(_), _) => Some(self.text()?.parse(parse_size)?),
+            _ => {
+                return self.refuse_type(
+                    "a size",
+                    Some("write \"16 KiB\", \"10 MB\", or a whole number of bytes".into()),
+                );
+            }
+        };
+        self.within(size, range, show_size)
+    }
+
+    /// A duration: `"10s"`.
+    pub(super) fn duration(self, range: RangeInclusive<Duration>) -> Option<Duration> {
+        match (self.value.get_ref(), self.number()) {
+            (DeValue::String(_), _) => {
+                let duration = self.text()?.parse(parse_duration)?;
+                self.within(Some(duration), range, show_duration)
+            }
+            (_, Some(number)) => self.refuse_type(
+                "a duration",
+                Some(format!("for seconds write \"{number}s\"")),
+            ),
+            _ => self.refuse_type(
+                "a duration",
+                Some("write \"500ms\", \"10s\", \"2m\" or \"1h 30m\"".into()),
+            ),
+        }
+    }
+
+    /// One of a set of words.
+    pub(super) fn word<T: Copy>(self, words: &[(&str, T)]) -> Option<T> {
+        let all = alternatives(words.iter().map(|(word, _)| format!("\"{word}\"")));
+        if !matches!(self.value.get_ref(), DeValue::String(_)) {
+            return self.refuse_type(&all, None);
+        }
+        let text = self.text()?;
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text.value) {
+            return Some(*meaning);
+        }
+        let meant = nearest(&text.value, words.iter().map(|(word, _)| *word));
+        let label = meant.map_or(String::new(), |word| format!("did you mean \"{word}\"?"));
+        self.cx.report(
+            Diagnostic::error(format!("`{}` must be {all}", self.name)).at(self.spot(), label),
+        );
+        None
+    }
+
+    /// The elements of an array, or the value itself: `"a"` is `["a"]`.
+    pub(super) fn one_or_more(self) -> Vec<Node<'c>> {
+        match self.value.get_ref() {
+            DeValue::Array(elements) => elements
+                .iter()
+                .map(|value| Node { value, ..self })
+                .collect(),
+            _ => vec![self],
+        }
+    }
+
+    /// A table, called `title` in what is said about it.
+    pub(super) fn section(
+        self,
+        title: impl Into<String>,
+        help: Option<String>,
+    ) -> Option<Section<'c>> {
+        match self.value.get_ref() {
+            DeValue::Table(table) => Some(Section::new(self.cx, title.into(), table)),
+            _ => self.refuse_type("a table", help),
+        }
+    }
+
+    fn number(&self) -> Option<i128> {
+        let integer = self.value.get_ref().as_integer()?;
+        Some(i128::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(i128::MAX))
+    }
+
+    /// Checks a range; `None` stands for a number that is below or above what its type can hold.
+    fn within<T: PartialOrd + Copy>(
+        self,
+        value: Option<T>,
+        range: RangeInclusive<T>,
+        show: impl Fn(T) -> String,
+    ) -> Option<T> {
+        if let Some(value) = value.filter(|value| range.contains(value)) {
+            return Some(value);
+        }
+        let (low, high) = (show(*range.start()), show(*range.end()));
+        let message = format!("`{}` must be from {low} to {high}", self.name);
+        self.cx
+            .report(Diagnostic::error(message).at(self.spot(), "out of range"));
+        None
+    }
+
+    /// Says that the value has the wrong type.
+    pub(super) fn refuse_type<T>(self, expected: &str, help: Option<String>) -> Option<T> {
+        let message = format!("`{}` must be {expected}", self.name);
+        let label = format!("found {}", kind(self.value.get_ref()));
+        self.cx
+            .report(Diagnostic::error(message).at(self.spot(), label).help(help));
+        None
+    }
+
+    /// The advice for a string that holds what should have stood there bare.
+    fn without_quotes(&self, is_meant: impl Fn(&str) -> bool) -> Option<String> {
+        let text = self
+            .value
+            .get_ref()
+            .as_str()
+            .filter(|text| is_meant(text))?;
+        Some(format!("write it without quotes: {} = {text}", self.name))
+    }
+}
+
+/// What a value is, with its article.
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(true) => "true",
+        DeValue::Boolean(false) => "false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// `a`, `a or b`, `a, b or c`.
+pub(super) fn alternatives(words: impl IntoIterator<Item = String>) -> String {
+    list(words, "or")
+}
+
+/// `a, b and c`, for the conjunction "and".
+pub(super) fn list(words: impl IntoIterator<Item = String>, conjunction: &str) -> String {
+    let words: Vec<String> = words.into_iter().collect();
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => {
+            format!("{} {conjunction} {last}", rest.join(", "))
+        }
+        _ => words.concat(),
+    }
+}
+
+/// A string that stands in the file.
+pub(super) struct Text<'c> {
+    /// With its variables replaced.
+    pub(super) value: String,
+    pub(super) node: Node<'c>,
+}
+
+impl Text<'_> {
+    /// Gives the string to a parser, and reports its fault under the very bytes.
+    pub(super) fn parse<T>(&self, parser: impl FnOnce(&str) -> Result<T, Fault>) -> Option<T> {
+        let fault = |fault| {
+            self.node
+                .cx
+                .report_fault(self.node.value.span(), &self.value, fault)
+        };
+        parser(&self.value).map_err(fault).ok()
+    }
+}

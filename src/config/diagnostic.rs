@@ -1,0 +1,334 @@
+//! A mistake (or a doubt) in a configuration file, and how it is shown to the operator.
+//!
+//! ```text
+//! error: unknown key `acess` in `[log]`          message
+//!  --> config.toml:2:1                           place
+//!   |
+//! 2 | acess = "-"
+//!   | ^^^^^ did you mean `access`?               label
+//!   |
+//!   = help: …                                    help
+//! ```
+//!
+//! Only this file knows `annotate-snippets`. The rest of the room says what is wrong and where.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use super::Place;
+
+/// The text of a file, under the name by which the operator knows it.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) path: Arc<PathBuf>,
+    pub(super) text: String,
+}
+
+impl Source {
+    /// The line and column of the byte at `offset`.
+    pub(super) fn place(&self, offset: usize) -> Place {
+        let before = &self.text[..offset];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Place {
+            file: Arc::clone(&self.path),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+
+    /// The bytes of the whole lines that `span` touches, without the last line's end.
+    pub(super) fn lines_of(&self, span: &Range<usize>) -> Range<usize> {
+        let start = self.text[..span.start]
+            .rfind('\n')
+            .map_or(0, |newline| newline + 1);
+        let end = self.text[span.end..]
+            .find('\n')
+            .map_or(self.text.len(), |newline| span.end + newline);
+        start..end
+    }
+}
+
+/// A run of bytes in a source.
+#[derive(Clone, Debug)]
+pub(super) struct Spot {
+    pub(super) source: Arc<Source>,
+    /// On character boundaries, within the text. May be empty: a place between two characters.
+    pub(super) span: Range<usize>,
+}
+
+/// What a diagnostic does to the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Severity {
+    /// The configuration is refused.
+    Error,
+    /// The configuration is taken as it is.
+    Warning,
+}
+
+/// One thing to tell the operator.
+#[derive(Clone, Debug)]
+pub(super) struct Diagnostic {
+    severity: Severity,
+    /// What is wrong; one sentence, lower case, no full stop.
+    pub(super) message: String,
+    /// Where, the place at fault first; empty if it is in no file's text.
+    marks: Vec<Mark>,
+    /// What would be right.
+    pub(super) help: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Mark {
+    spot: Spot,
+    label: String,
+}
+
+impl Diagnostic {
+    pub(super) fn error(message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, message.into())
+    }
+
+    pub(super) fn warning(message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, message.into())
+    }
+
+    fn new(severity: Severity, message: String) -> Self {
+        Self {
+            severity,
+            message,
+            marks: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// Marks a place; the first one is where the fault lies. An empty label draws carets alone.
+    pub(super) fn at(mut self, spot: Spot, label: impl Into<String>) -> Self {
+        self.marks.push(Mark {
+            spot,
+            label: label.into(),
+        });
+        self
+    }
+
+    pub(super) fn help(mut self, help: impl Into<Option<String>>) -> Self {
+        self.help = help.into();
+        self
+    }
+
+    /// The place at fault.
+    pub(super) fn spot(&self) -> Option<&Spot> {
+        self.marks.first().map(|mark| &mark.spot)
+    }
+
+    fn offset(&self) -> usize {
+        self.spot().map_or(0, |spot| spot.span.start)
+    }
+
+    fn render(&self, renderer: &Renderer) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let group =
+            Group::with_title(level.primary_title(&*self.message)).elements(self.snippets());
+        let help = self.help.iter().map(|help| Level::HELP.message(&**help));
+        renderer.render(&[group.elements(help)])
+    }
+
+    /// A snippet for each source that has marks, the one at fault first.
+    fn snippets(&self) -> Vec<Snippet<'_, annotate_snippets::Annotation<'_>>> {
+        let mut sources: Vec<&Arc<Source>> = Vec::new();
+        for mark in &self.marks {
+            if !sources
+                .iter()
+                .any(|source| Arc::ptr_eq(source, &mark.spot.source))
+            {
+                sources.push(&mark.spot.source);
+            }
+        }
+        sources
+            .into_iter()
+            .map(|source| self.snippet(source))
+            .collect()
+    }
+
+    fn snippet<'a>(
+        &'a self,
+        source: &'a Arc<Source>,
+    ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+        let here = |(_, mark): &(usize, &Mark)| Arc::ptr_eq(&mark.spot.source, source);
+        let annotations = self
+            .marks
+            .iter()
+            .enumerate()
+            .filter(here)
+            .map(|(index, mark)| {
+                let kind = if index == 0 {
+                    AnnotationKind::Primary
+                } else {
+                    AnnotationKind::Context
+                };
+                let label = Some(&*mark.label).filter(|label| !label.is_empty());
+                kind.span(mark.spot.span.clone()).label(label)
+            });
+        Snippet::source(&source.text)
+            .path(source.path.to_string_lossy())
+            .annotations(annotations)
+    }
+}
+
+/// What is wrong with a piece of text, said by a parser that does not know where the text stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// The bytes at fault, within the piece.
+    pub(super) range: Range<usize>,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+impl Fault {
+    pub(super) fn new(range: Range<usize>, message: impl Into<String>) -> Self {
+        Self {
+            range,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// Everything there is to say about a configuration, in the order of the file.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    file: PathBuf,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Report {
+    /// `file` is the one the operator named; diagnostics may also lie in others.
+    pub(super) fn new(file: PathBuf, mut diagnostics: Vec<Diagnostic>) -> Self {
+        diagnostics.sort_by_key(Diagnostic::offset);
+        Self { file, diagnostics }
+    }
+
+    /// Whether the configuration is refused.
+    pub(super) fn has_errors(&self) -> bool {
+        self.count(Severity::Error) > 0
+    }
+
+    /// All diagnostics, and how many there are: `2 errors in config.toml`. Ends with a newline
+    /// unless there is nothing to say. `colour` adds the terminal's escape sequences.
+    pub(crate) fn render(&self, colour: bool) -> String {
+        let renderer = if colour {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
+        let mut text = String::new();
+        for diagnostic in &self.diagnostics {
+            text.push_str(diagnostic.render(&renderer).trim_end());
+            text.push_str("\n\n");
+        }
+        text + &self.summary()
+    }
+
+    fn summary(&self) -> String {
+        let counts = [(Severity::Error, "error"), (Severity::Warning, "warning")]
+            .map(|(severity, noun)| plural(self.count(severity), noun));
+        let counts = counts
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" and ");
+        if counts.is_empty() {
+            return counts;
+        }
+        format!("{counts} in {}\n", self.file.display())
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == severity)
+            .count()
+    }
+}
+
+/// `1 error`, `2 errors`; nothing of none.
+fn plural(count: usize, noun: &str) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("1 {noun}")),
+        _ => Some(format!("{count} {noun}s")),
+    }
+}
+
+/// As [`Report::render`] without colour.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Report {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Arc<Source> {
+        Arc::new(Source {
+            path: Arc::new("a.toml".into()),
+            text: text.into(),
+        })
+    }
+
+    #[test]
+    fn places_count_lines_and_characters_from_one() {
+        let source = source("ä = 1\nb = 2\n");
+        for (offset, line, column) in [(0, 1, 1), (2, 1, 2), (7, 2, 1), (13, 3, 1)] {
+            let place = source.place(offset);
+            assert_eq!((place.line, place.column), (line, column), "byte {offset}");
+        }
+        assert_eq!(source.lines_of(&(8..9)), 7..12);
+        assert_eq!(source.lines_of(&(3..9)), 0..12);
+    }
+
+    #[test]
+    fn a_report_is_in_file_order_and_counts() {
+        let source = source("a = 1\nb = 2\n");
+        let spot = |span| Spot {
+            source: Arc::clone(&source),
+            span,
+        };
+        let second = Diagnostic::warning("second").at(spot(6..7), "here");
+        let first = Diagnostic::error("first")
+            .at(spot(0..1), "")
+            .help("do `b`".to_owned());
+        let report = Report::new("a.toml".into(), vec![second, first]);
+        assert!(report.has_errors());
+        let text = report.to_string();
+        assert!(
+            text.find("error: first").expect("shown")
+                < text.find("warning: second").expect("shown")
+        );
+        assert!(
+            text.ends_with("\n\n1 error and 1 warning in a.toml\n"),
+            "{text}"
+        );
+        assert!(report.render(true).contains('\u{1b}') && !text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn an_empty_report_says_nothing() {
+        assert_eq!(Report::new("a.toml".into(), Vec::new()).to_string(), "");
+    }
+}

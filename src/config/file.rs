@@ -1,0 +1,134 @@
+//! From a file to a checked [`Config`], or to a [`Report`] of all that is wrong with it.
+//!
+//! As written → as checked: `toml` gives the tree with the place of every token, `syntax` says what
+//! is no TOML, `resolve` takes the tree apart.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use super::Config;
+use super::decode::Context;
+use super::diagnostic::{Diagnostic, Report, Source, Spot};
+use super::environment::Environment;
+use super::resolve::resolve;
+use super::syntax;
+
+/// A configuration that can be served, and what is doubtful about it.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    /// Holds no error.
+    pub(crate) warnings: Report,
+}
+
+/// Reads and checks the file at `path`.
+///
+/// # Errors
+/// Every mistake in it; or the one reason why it cannot be read.
+pub(crate) fn load(path: &Path, environment: Environment<'_>) -> Result<Loaded, Report> {
+    let refused = |diagnostic| Report::new(path.to_owned(), vec![diagnostic]);
+    let bytes = std::fs::read(path).map_err(|error| refused(unreadable(path, &error)))?;
+    match String::from_utf8(bytes) {
+        Ok(text) => parse(text, path, environment),
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            Err(refused(invalid_utf8(path, error.as_bytes(), valid)))
+        }
+    }
+}
+
+/// Checks `text`. `file` is what the text is called in diagnostics; relative paths in the text are
+/// relative to the directory of `file`.
+///
+/// # Errors
+/// Every mistake in it, warnings included.
+pub(crate) fn parse(
+    text: impl Into<String>,
+    file: &Path,
+    environment: Environment<'_>,
+) -> Result<Loaded, Report> {
+    let source = source(file, text.into());
+    let (tree, errors) = DeTable::parse_recoverable(&source.text);
+    let faults = syntax::explain(&source, tree.get_ref(), &errors);
+    let context = Context {
+        source: &source,
+        environment,
+        complete: errors.is_empty(),
+        diagnostics: RefCell::default(),
+    };
+    let config = resolve(&context, tree.get_ref());
+    let mut diagnostics = context.diagnostics.take();
+    diagnostics.retain(|diagnostic| !is_shadowed(diagnostic, &faults));
+    diagnostics.extend(faults.diagnostics);
+    let report = Report::new(file.to_owned(), diagnostics);
+    match report.has_errors() {
+        false => Ok(Loaded {
+            config,
+            warnings: report,
+        }),
+        true => Err(report),
+    }
+}
+
+/// Whether a mistake in the syntax explains the diagnostic.
+fn is_shadowed(diagnostic: &Diagnostic, faults: &syntax::SyntaxFaults<'_>) -> bool {
+    let Some(Spot { span, .. }) = diagnostic.spot() else {
+        return false;
+    };
+    faults
+        .shadows
+        .iter()
+        .any(|shadow| span.start <= shadow.end && shadow.start <= span.end)
+}
+
+fn source(file: &Path, text: String) -> Arc<Source> {
+    Arc::new(Source {
+        path: Arc::new(file.to_owned()),
+        text,
+    })
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
+    let shown = path.display();
+    let help = match error.kind() {
+        io::ErrorKind::NotFound => {
+            "name one with `--config FILE`; `tidegate serve DIR` serves a directory without any"
+                .to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "the user who starts the server must be allowed to read it".to_owned()
+        }
+        io::ErrorKind::IsADirectory => format!(
+            "name the file in it: {}",
+            path.join("config.toml").display()
+        ),
+        _ => return Diagnostic::error(format!("cannot read `{shown}`: {error}")),
+    };
+    let message = match error.kind() {
+        io::ErrorKind::NotFound => format!("there is no configuration file `{shown}`"),
+        io::ErrorKind::IsADirectory => {
+            format!("`{shown}` is a directory, not a configuration file")
+        }
+        _ => format!("may not read `{shown}`"),
+    };
+    Diagnostic::error(message).help(help)
+}
+
+/// Marks the first byte that is not UTF-8, which TOML must be; `valid` bytes before it are.
+fn invalid_utf8(path: &Path, bytes: &[u8], valid: usize) -> Diagnostic {
+    let source = source(path, String::from_utf8_lossy(bytes).into_owned());
+    let label = format!("the byte {:#04x}", bytes[valid]);
+    let span = valid..valid + char::REPLACEMENT_CHARACTER.len_utf8();
+    Diagnostic::error("the file is not UTF-8")
+        .at(Spot { source, span }, label)
+        .help("save it as UTF-8".to_owned())
+}
+
+/// What a path in `source` leads to: relative ones start at the directory of the file.
+pub(super) fn beside(source: &Source, written: &str) -> PathBuf {
+    source.path.parent().unwrap_or(Path::new("")).join(written)
+}

@@ -1,0 +1,346 @@
+//! The configuration: as written → as checked, and the complaint with its place in the file.
+//!
+//! This file holds the checked model, the only part that the serving rooms see. The rest leads to it:
+//!
+//! ```text
+//! file ─ toml's tree ─┬─ syntax                    what is no TOML             ┐
+//!                     └─ resolve ─ server ─ verbs  what cannot be served       ├─ diagnostic
+//!                                    └─ clash      what excludes something else ┘
+//! ```
+//!
+//! `decode` and `section` are the means by which the tree is walked. Single words are read by
+//! `units`, `address`, `pattern`, `values` and `environment`, which know text and no file.
+//! `suggest` and `vocabulary` know what may have been meant.
+
+mod address;
+mod clash;
+mod decode;
+mod diagnostic;
+mod environment;
+mod file;
+mod pattern;
+mod resolve;
+mod section;
+mod server;
+mod suggest;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod units;
+mod values;
+mod verbs;
+mod vocabulary;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use file::load;
+
+use crate::http::method::Method;
+use crate::http::status::Status;
+
+/// How long a server that was told to stop waits for its exchanges.
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// Everything the operator asked for, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Event loops; one per CPU this process may use unless the operator says otherwise.
+    pub(crate) workers: NonZeroUsize,
+    pub(crate) blocking: Blocking,
+    /// How long exchanges in flight may take to finish once the server is told to stop.
+    pub(crate) grace: Duration,
+    /// Whether answers carry `Server: tidegate`.
+    pub(crate) server_field: bool,
+    pub(crate) log: Log,
+    pub(crate) limits: Limits,
+    /// In the order of the file. At least one; every one listens somewhere.
+    pub(crate) servers: Vec<Server>,
+}
+
+impl Config {
+    /// What `tidegate serve` does: the files of `root`, for any host, for someone who edits and
+    /// refreshes. So nothing is believed without looking again.
+    pub(crate) fn for_directory(
+        root: PathBuf,
+        listen: Vec<SocketAddr>,
+        listing: bool,
+        spa: bool,
+    ) -> Self {
+        let files = Files {
+            listing,
+            spa,
+            revalidate: Duration::ZERO,
+            ..Files::beneath(root)
+        };
+        let everything = RoutePattern {
+            method: None,
+            exact: false,
+            segments: Vec::new(),
+            trailing_slash: false,
+        };
+        let place = Place {
+            file: Arc::new(PathBuf::from("command line")),
+            line: 1,
+            column: 1,
+        };
+        let route = Route {
+            pattern: everything,
+            verb: Verb::Files(files),
+            strip_prefix: false,
+            place,
+        };
+        Self {
+            workers: default_workers(),
+            blocking: Blocking::default(),
+            grace: DEFAULT_GRACE,
+            server_field: true,
+            log: Log::default(),
+            limits: Limits::default(),
+            servers: vec![Server {
+                listen,
+                hosts: Vec::new(),
+                routes: vec![route],
+            }],
+        }
+    }
+}
+
+/// One event loop per CPU that this process may use; one if that cannot be known.
+fn default_workers() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// The pool for whatever may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Blocking {
+    pub(crate) threads: usize,
+    /// Jobs that may wait for a thread; past it, 503.
+    pub(crate) queue: usize,
+}
+
+impl Default for Blocking {
+    fn default() -> Self {
+        Self {
+            threads: 32,
+            queue: 1024,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    pub(crate) access: AccessLog,
+    pub(crate) format: LogFormat,
+    pub(crate) level: LogLevel,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            access: AccessLog::StandardOutput,
+            format: LogFormat::Combined,
+            level: LogLevel::Info,
+        }
+    }
+}
+
+/// Where access records go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AccessLog {
+    Off,
+    StandardOutput,
+    File(PathBuf),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Combined,
+    Common,
+    Json,
+}
+
+/// The least severe diagnostic that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// Every wait and every size, with its stated outcome (DESIGN §4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// From the first byte of a request to the end of its head: 408.
+    pub(crate) head_timeout: Duration,
+    /// Between requests: close.
+    pub(crate) idle_timeout: Duration,
+    /// Between two reads of content: 408.
+    pub(crate) body_timeout: Duration,
+    /// Between two writes that make progress: close.
+    pub(crate) send_timeout: Duration,
+    /// Bytes of a request's head: 431, or 414 when the request line alone is longer.
+    pub(crate) max_head: usize,
+    /// Field lines of a request: 431.
+    pub(crate) max_fields: usize,
+    /// Bytes of a request's content: 413.
+    pub(crate) max_content: u64,
+    /// Open connections of all workers together: 503 with `Retry-After`, then close.
+    pub(crate) max_connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(30),
+            send_timeout: Duration::from_secs(30),
+            max_head: 16 * 1024,
+            max_fields: 100,
+            max_content: 16 * 1024 * 1024,
+            max_connections: 10_000,
+        }
+    }
+}
+
+/// One `[[server]]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Empty: any host.
+    pub(crate) hosts: Vec<HostPattern>,
+    pub(crate) routes: Vec<Route>,
+}
+
+/// A host a server answers for; lower case, without a port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum HostPattern {
+    /// `example.com`
+    Exact(String),
+    /// `*.example.com`, kept as `.example.com`: any name below it, not the name itself.
+    Below(String),
+}
+
+/// As the operator writes it: `*.example.com`.
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Below(suffix) => write!(f, "*{suffix}"),
+        }
+    }
+}
+
+/// A key of `[server.routes]` and what stands beside it.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) pattern: RoutePattern,
+    pub(crate) verb: Verb,
+    /// Take the path that matched off before the verb sees it.
+    pub(crate) strip_prefix: bool,
+    pub(crate) place: Place,
+}
+
+/// `[METHOD ]["= "]PATH`, parsed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RoutePattern {
+    /// `None`: any method. `Some(Get)` takes HEAD as well.
+    pub(crate) method: Option<Method>,
+    /// `= `: only the path itself, not what is below it.
+    pub(crate) exact: bool,
+    /// `/` has none; `/users/{id}` has two.
+    pub(crate) segments: Vec<PatternSegment>,
+    /// The path was written with a slash at its end (and is not `/`).
+    pub(crate) trailing_slash: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum PatternSegment {
+    /// Decoded octets.
+    Static(Vec<u8>),
+    /// `{name}`: exactly one segment, which is not empty.
+    Parameter(String),
+}
+
+/// Who answers.
+#[derive(Clone, Debug)]
+pub(crate) enum Verb {
+    Files(Files),
+    Respond(Respond),
+    Redirect(Redirect),
+    /// What arrived, as JSON, for debugging.
+    Echo,
+}
+
+/// `files = DIR`, and the options beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Files {
+    pub(crate) root: PathBuf,
+    /// Names tried in a directory, in order.
+    pub(crate) index: Vec<String>,
+    pub(crate) listing: bool,
+    /// Navigations that lead to nothing get `/index.html`.
+    pub(crate) spa: bool,
+    /// `/a` may be answered from `a.html`.
+    pub(crate) clean_urls: bool,
+    /// Look for `.zst`, `.br` and `.gz` siblings.
+    pub(crate) precompressed: bool,
+    /// The first pattern that matches the path beneath the root gives `Cache-Control`.
+    pub(crate) cache_control: Vec<CacheControl>,
+    /// How long what is cached is believed without looking again.
+    pub(crate) revalidate: Duration,
+}
+
+impl Files {
+    /// The files of `root`, with the default of every option.
+    pub(crate) fn beneath(root: PathBuf) -> Self {
+        Self {
+            root,
+            index: vec!["index.html".to_owned()],
+            listing: false,
+            spa: false,
+            clean_urls: false,
+            precompressed: true,
+            cache_control: Vec::new(),
+            revalidate: Duration::from_secs(1),
+        }
+    }
+}
+
+/// One entry of `cache_control`: a pattern over the path beneath the root, and the field's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CacheControl {
+    /// As written: `*.css`, `assets/**`.
+    pub(crate) pattern: String,
+    pub(crate) value: String,
+}
+
+/// `respond = TEXT`: the same content for everyone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Respond {
+    pub(crate) status: Status,
+    pub(crate) content_type: String,
+    pub(crate) content: String,
+}
+
+/// `redirect = TARGET`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Redirect {
+    /// As written. What is below the route's path, and the query, is appended unless `exact`.
+    pub(crate) target: String,
+    pub(crate) status: Status,
+}
+
+/// Where something stands in a configuration file; lines and columns count from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) file: Arc<PathBuf>,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}

@@ -1,0 +1,256 @@
+//! The key of a route: `[METHOD ]["= "]PATH`.
+//!
+//! ```text
+//! /docs              /docs and all below it
+//! = /health          /health alone
+//! GET /users/{id}    one segment of any name; GET, and with it HEAD
+//! ```
+//!
+//! The path is written as it stands in a request-target (RFC 9112 §3.2.1), percent-encoded or not,
+//! and kept decoded.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use percent_encoding::percent_decode_str;
+
+use super::diagnostic::Fault;
+use super::suggest::nearest;
+use super::{PatternSegment, RoutePattern};
+use crate::http::method::Method;
+
+/// Reads a route's key.
+pub(super) fn parse_pattern(text: &str) -> Result<RoutePattern, Fault> {
+    let (method, rest) = parse_method(text)?;
+    let (exact, path) = match rest.strip_prefix("= ") {
+        Some(path) => (true, path),
+        None => (false, rest),
+    };
+    let start = text.len() - path.len();
+    check_path(path, start)?;
+    let segments = parse_segments(path, start)?;
+    let trailing_slash = path.len() > 1 && path.ends_with('/');
+    Ok(RoutePattern {
+        method,
+        exact,
+        segments,
+        trailing_slash,
+    })
+}
+
+/// The method, if the key begins with one, and what comes after it.
+fn parse_method(text: &str) -> Result<(Option<Method>, &str), Fault> {
+    let word = text.split(' ').next().unwrap_or(text);
+    if word.starts_with(['/', '=']) || word.len() == text.len() {
+        return Ok((None, text));
+    }
+    match Method::from_bytes(word.as_bytes()) {
+        Some(method) => Ok((Some(method), &text[word.len() + 1..])),
+        None => Err(unknown_method(word)),
+    }
+}
+
+fn unknown_method(word: &str) -> Fault {
+    let fault = Fault::new(0..word.len(), format!("`{word}` is not a method"));
+    if word.starts_with(['~', '^']) {
+        return fault.help(
+            "routes are paths, not regular expressions; `{name}` stands for any one segment",
+        );
+    }
+    match nearest(word, Method::ALL.iter().map(|method| method.as_str())) {
+        Some(method) => fault.help(format!("did you mean `{method}`?")),
+        None => fault.help("a route is `PATH`, `METHOD PATH`, `= PATH` or `METHOD = PATH`"),
+    }
+}
+
+/// What holds for the path as a whole; `start` is where it begins in the key.
+fn check_path(path: &str, start: usize) -> Result<(), Fault> {
+    let fault = |range: Range<usize>, message: &str| {
+        Fault::new(start + range.start..start + range.end, message)
+    };
+    if let Some(written) = path.strip_prefix('=') {
+        return Err(fault(0..1, "a space belongs between `=` and the path")
+            .help(format!("write \"= {written}\"")));
+    }
+    if !path.starts_with('/') {
+        return Err(fault(0..path.len(), "a route's path begins with `/`")
+            .help(format!("write \"/{}\"", path.trim_start())));
+    }
+    if let Some(at) = path.find(['?', '#']) {
+        let help = "a route matches the path alone, whatever the query";
+        return Err(fault(at..path.len(), "a route has no query and no fragment").help(help));
+    }
+    if let Some((at, blank)) = path
+        .char_indices()
+        .find(|(_, c)| c.is_control() || *c == ' ')
+    {
+        let help = format!(
+            "write `%{:02X}` if it is part of the path",
+            u32::from(blank)
+        );
+        return Err(fault(
+            at..at + blank.len_utf8(),
+            "a blank or a control character in a route's path",
+        )
+        .help(help));
+    }
+    Ok(())
+}
+
+fn parse_segments(path: &str, start: usize) -> Result<Vec<PatternSegment>, Fault> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let mut segments = Vec::new();
+    let mut at = start + 1;
+    if path.is_empty() {
+        return Ok(segments);
+    }
+    for written in path.split('/') {
+        let range = at..at + written.len();
+        let segment = parse_segment(written, range.clone())?;
+        if matches!(&segment, PatternSegment::Parameter(_)) && segments.contains(&segment) {
+            return Err(
+                Fault::new(range, format!("`{written}` stands twice in one route"))
+                    .help("give each parameter a name of its own"),
+            );
+        }
+        segments.push(segment);
+        at += written.len() + 1;
+    }
+    Ok(segments)
+}
+
+fn parse_segment(written: &str, range: Range<usize>) -> Result<PatternSegment, Fault> {
+    if written.contains(['{', '}']) {
+        return parse_parameter(written, range);
+    }
+    if written == "*" || written == "**" {
+        return Err(Fault::new(range, format!("`{written}` is not a pattern here"))
+            .help("a path matches all below it anyway: leave it out; `{name}` stands for any one segment"));
+    }
+    let decoded = decode(written, &range)?;
+    let message = match &*decoded {
+        b"" => "an empty segment in a route's path",
+        b"." | b".." => "a dot segment in a route's path",
+        octets if octets.contains(&b'/') => "an encoded slash in a route's path",
+        octets if octets.contains(&0) => "an encoded NUL in a route's path",
+        _ => return Ok(PatternSegment::Static(decoded.into_owned())),
+    };
+    Err(Fault::new(range, message).help(
+        "no request has a path like this once it is resolved, so the route could never match",
+    ))
+}
+
+fn parse_parameter(written: &str, range: Range<usize>) -> Result<PatternSegment, Fault> {
+    let name = written
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
+    let is_name = |name: &&str| {
+        !name.is_empty()
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && name
+                .bytes()
+                .all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
+    };
+    match name.filter(is_name) {
+        Some(name) => Ok(PatternSegment::Parameter(name.to_owned())),
+        None => Err(Fault::new(range, format!("`{written}` is not a parameter"))
+            .help("`{name}` stands for a whole segment; a name is letters, digits and `_`")),
+    }
+}
+
+/// Takes the percent-encoding off; a `%` without two digits behind it is a fault.
+fn decode<'a>(written: &'a str, range: &Range<usize>) -> Result<Cow<'a, [u8]>, Fault> {
+    for (at, _) in written.match_indices('%') {
+        let digits = written.as_bytes().get(at + 1..at + 3).unwrap_or_default();
+        if digits.len() < 2 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            let at = range.start + at;
+            return Err(Fault::new(at..at + 1, "`%` without two hexadecimal digits")
+                .help("for a per cent sign write `%25`"));
+        }
+    }
+    Ok(Cow::from(percent_decode_str(written)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(pattern: &RoutePattern) -> String {
+        let mut text = pattern
+            .method
+            .map_or(String::new(), |method| format!("{method} "));
+        text.push_str(if pattern.exact { "= " } else { "" });
+        for segment in &pattern.segments {
+            match segment {
+                PatternSegment::Static(octets) => {
+                    text.push_str(&format!("/{}", octets.escape_ascii()))
+                }
+                PatternSegment::Parameter(name) => text.push_str(&format!("/<{name}>")),
+            }
+        }
+        text + if pattern.trailing_slash || pattern.segments.is_empty() {
+            "/"
+        } else {
+            ""
+        }
+    }
+
+    #[test]
+    fn reads_patterns() {
+        let cases = [
+            ("/", "/"),
+            ("= /", "= /"),
+            ("/docs", "/docs"),
+            ("/docs/", "/docs/"),
+            ("= /health", "= /health"),
+            ("GET /users/{id}", "GET /users/<id>"),
+            ("POST = /a/{b}/{c_1}", "POST = /a/<b>/<c_1>"),
+            ("/a%20b/%7Bx%7D", "/a b/{x}"),
+            ("/é", "/\\xc3\\xa9"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(
+                parse_pattern(text)
+                    .map(|pattern| shape(&pattern))
+                    .as_deref(),
+                Ok(expected),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_pattern_and_says_where() {
+        let cases = [
+            ("", 0..0, "begins with `/`"),
+            ("docs", 0..4, "begins with `/`"),
+            ("GET docs", 4..8, "begins with `/`"),
+            ("get /", 0..3, "`get` is not a method"),
+            ("~ ^/x", 0..1, "`~` is not a method"),
+            ("=/a", 0..1, "a space belongs"),
+            ("/a?b=c", 2..6, "no query"),
+            ("/a b", 2..3, "a blank"),
+            ("/a/*", 3..4, "`*` is not a pattern"),
+            ("/a//b", 3..3, "an empty segment"),
+            ("/a/..", 3..5, "a dot segment"),
+            ("/%2e/b", 1..4, "a dot segment"),
+            ("/a%2Fb", 1..6, "an encoded slash"),
+            ("/a%00", 1..5, "an encoded NUL"),
+            ("/a%2", 2..3, "`%` without"),
+            ("/a%zz", 2..3, "`%` without"),
+            ("/x{id}", 1..6, "`x{id}` is not a parameter"),
+            ("/{}", 1..3, "`{}` is not a parameter"),
+            ("/{a}/{a}", 5..8, "stands twice"),
+        ];
+        for (text, range, message) in cases {
+            let fault = parse_pattern(text).expect_err(text);
+            assert_eq!(fault.range, range, "{text:?}");
+            assert!(
+                fault.message.contains(message),
+                "{text:?}: {}",
+                fault.message
+            );
+        }
+    }
+}

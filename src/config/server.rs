@@ -1,0 +1,170 @@
+//! One `[[server]]`: where it listens, the hosts it answers for, its routes.
+
+use std::net::SocketAddr;
+
+use super::address::{parse_host, parse_listen};
+use super::clash::{RouteClaims, ServerClaims};
+use super::decode::{Context, Node};
+use super::diagnostic::{Diagnostic, Spot};
+use super::pattern::parse_pattern;
+use super::section::Key;
+use super::verbs::resolve_verb;
+use super::vocabulary::explain;
+use super::{HostPattern, Route, RoutePattern, Server, Verb};
+use crate::http::method::Method;
+
+/// All servers, in the order of the file.
+pub(super) fn resolve_servers<'c>(cx: &'c Context<'c>, nodes: Vec<Node<'c>>) -> Vec<Server> {
+    let mut claims = ServerClaims::new(cx);
+    nodes
+        .into_iter()
+        .filter_map(|node| server(node, &mut claims))
+        .collect()
+}
+
+fn server<'c>(node: Node<'c>, claims: &mut ServerClaims<'c>) -> Option<Server> {
+    let mut section = node.section("`[[server]]`", None)?;
+    let listen = listen(node, section.take("listen"));
+    let hosts = hosts(section.take("hosts"));
+    let routes = routes(node, section.take("routes"));
+    section.close(explain);
+    if let Some(hosts) = &hosts {
+        claims.add(&listen, hosts, node.spot());
+    }
+    let hosts = hosts
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(host, _)| host)
+        .collect();
+    Some(Server {
+        listen,
+        hosts,
+        routes,
+    })
+}
+
+fn listen(server: Node<'_>, node: Option<Node<'_>>) -> Vec<SocketAddr> {
+    let elements = node.map(Node::one_or_more).unwrap_or_default();
+    if elements.is_empty() {
+        let spot = node.map_or_else(|| server.spot(), |node| node.spot());
+        let help = "add listen = \"localhost:8080\"".to_owned();
+        server.cx.report_absence(
+            Diagnostic::error("this server listens nowhere")
+                .at(spot, "")
+                .help(help),
+        );
+    }
+    let mut addresses = Vec::new();
+    for element in elements {
+        for address in listen_entry(element).unwrap_or_default() {
+            match addresses.contains(&address) {
+                true => warn_twice(element, &address.to_string()),
+                false => addresses.push(address),
+            }
+        }
+    }
+    addresses
+}
+
+fn listen_entry(node: Node<'_>) -> Option<Vec<SocketAddr>> {
+    if let Some(port) = node.value.get_ref().as_integer() {
+        let help = format!(
+            "write \"localhost:{port}\" for this machine alone, or \":{port}\" for every address"
+        );
+        return node.refuse_type("a string or an array of strings", Some(help));
+    }
+    node.text()?.parse(parse_listen)
+}
+
+/// The hosts and where each is written; none of them is any host. `None` if there is a mistake.
+fn hosts(node: Option<Node<'_>>) -> Option<Vec<(HostPattern, Spot)>> {
+    let Some(node) = node else {
+        return Some(Vec::new());
+    };
+    let elements = node.one_or_more();
+    if elements.is_empty() {
+        let help = "leave `hosts` out to answer for any host".to_owned();
+        node.cx.report(
+            Diagnostic::error("`hosts` names no host")
+                .at(node.spot(), "")
+                .help(help),
+        );
+        return None;
+    }
+    let mut hosts: Vec<(HostPattern, Spot)> = Vec::new();
+    let mut is_sound = true;
+    for element in elements {
+        match element.text().and_then(|text| text.parse(parse_host)) {
+            Some(host) if hosts.iter().any(|(other, _)| *other == host) => {
+                warn_twice(element, &host.to_string())
+            }
+            Some(host) => hosts.push((host, element.spot())),
+            None => is_sound = false,
+        }
+    }
+    is_sound.then_some(hosts)
+}
+
+fn warn_twice(node: Node<'_>, entry: &str) {
+    let message = format!("`{entry}` is listed twice in `{}`", node.name);
+    node.cx
+        .report(Diagnostic::warning(message).at(node.spot(), "the second time"));
+}
+
+fn routes(server: Node<'_>, node: Option<Node<'_>>) -> Vec<Route> {
+    let help = "write [server.routes] and a line for each route: \"/\" = { files = \"www\" }";
+    let entries = match node {
+        Some(node) => node
+            .section("`[server.routes]`", Some(help.into()))
+            .map(|section| section.entries()),
+        None => Some(Vec::new()),
+    };
+    if entries.as_ref().is_some_and(Vec::is_empty) {
+        let message = "this server has no routes, so it answers every request with 404";
+        server.cx.report_absence(
+            Diagnostic::warning(message)
+                .at(server.spot(), "")
+                .help(help.to_owned()),
+        );
+    }
+    let mut claims = RouteClaims::new(server.cx);
+    let entries = entries.unwrap_or_default().into_iter();
+    entries
+        .filter_map(|(key, value)| route(&key, value, &mut claims))
+        .collect()
+}
+
+fn route(key: &Key<'_>, value: Node<'_>, claims: &mut RouteClaims<'_>) -> Option<Route> {
+    let pattern = key.parse(parse_pattern);
+    if let Some(pattern) = &pattern {
+        claims.add(pattern, key);
+    }
+    // A faulty key does not excuse the value beside it from being looked at.
+    let answer = resolve_verb(key, value);
+    let (pattern, (verb, strip_prefix)) = (pattern?, answer?);
+    warn_of_idle_method(key, &pattern, &verb);
+    let place = key.cx.source.place(key.span.start);
+    Some(Route {
+        pattern,
+        verb,
+        strip_prefix,
+        place,
+    })
+}
+
+/// A method that never reaches the route, or that its verb always refuses.
+fn warn_of_idle_method(key: &Key<'_>, pattern: &RoutePattern, verb: &Verb) {
+    let message = match (pattern.method, verb) {
+        (Some(method @ (Method::Trace | Method::Connect)), _) => {
+            format!("this route never matches: {method} is refused before routes are looked at")
+        }
+        (Some(method), Verb::Files(_)) if !matches!(method, Method::Get | Method::Head) => {
+            format!(
+                "this route answers 405 to every request: `files` takes GET and HEAD, not {method}"
+            )
+        }
+        _ => return,
+    };
+    key.cx
+        .report(Diagnostic::warning(message).at(key.spot(), ""));
+}

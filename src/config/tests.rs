@@ -1,0 +1,250 @@
+//! Whole files in, diagnostics and the checked model out.
+//!
+//! The fixtures are pairs: `NAME.toml`, and in `NAME.txt` the exact text that the operator gets; for
+//! a good file that is empty. `UPDATE_FIXTURES=1 cargo test config` writes the texts anew: read them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::*;
+
+/// Relative, because the name stands in the diagnostics; tests run in the package's directory.
+const FIXTURES: &str = "tests/fixtures/config";
+
+fn environment(name: &str) -> Option<String> {
+    (name == "WEB_ROOT").then(|| "www".to_owned())
+}
+
+fn rendered(path: &Path) -> String {
+    match load(path, &environment) {
+        Ok(loaded) => loaded.warnings.to_string(),
+        Err(report) => report.to_string(),
+    }
+}
+
+#[test]
+fn fixtures_are_diagnosed_to_the_letter() {
+    let entries = std::fs::read_dir(FIXTURES).expect("the fixtures are part of the repository");
+    let paths = entries.map(|entry| entry.expect("a readable directory").path());
+    let files: BTreeSet<PathBuf> = paths
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .collect();
+    assert!(files.len() >= 40, "only {} fixtures", files.len());
+    for file in files {
+        let (found, expected) = (rendered(&file), file.with_extension("txt"));
+        if std::env::var_os("UPDATE_FIXTURES").is_some() {
+            std::fs::write(&expected, &found).expect("the fixtures can be written");
+        }
+        let expected = std::fs::read_to_string(&expected).unwrap_or_default();
+        assert_eq!(found, expected, "{}:\n{found}", file.display());
+    }
+}
+
+fn fixture(name: &str) -> Config {
+    load(&Path::new(FIXTURES).join(name), &environment)
+        .expect("a good file")
+        .config
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let config = fixture("good_minimal.toml");
+    assert_eq!(
+        (config.blocking, config.grace),
+        (
+            Blocking {
+                threads: 32,
+                queue: 1024
+            },
+            Duration::from_secs(10)
+        )
+    );
+    assert_eq!(
+        (config.log, config.limits),
+        (Log::default(), Limits::default())
+    );
+    assert!(config.server_field && config.workers == default_workers());
+    let [server] = config.servers.as_slice() else {
+        panic!("one server")
+    };
+    assert_eq!(
+        server.listen,
+        ["127.0.0.1:8080", "[::1]:8080"].map(|address| address.parse().expect("an address"))
+    );
+    assert!(server.hosts.is_empty());
+    let [
+        Route {
+            verb: Verb::Files(files),
+            place,
+            ..
+        },
+    ] = server.routes.as_slice()
+    else {
+        panic!("one route")
+    };
+    assert_eq!(*files, Files::beneath(Path::new(FIXTURES).join("www")));
+    assert_eq!((place.line, place.column), (5, 1));
+}
+
+#[test]
+fn every_setting_arrives() {
+    let config = fixture("good_everything.toml");
+    assert_eq!(
+        (config.workers.get(), config.blocking),
+        (
+            4,
+            Blocking {
+                threads: 8,
+                queue: 64
+            }
+        )
+    );
+    assert_eq!(
+        (config.grace, config.server_field),
+        (Duration::from_secs(90), false)
+    );
+    let access = AccessLog::File(Path::new(FIXTURES).join("logs/access.log"));
+    assert_eq!(
+        config.log,
+        Log {
+            access,
+            format: LogFormat::Json,
+            level: LogLevel::Debug
+        }
+    );
+    let limits = Limits {
+        head_timeout: Duration::from_secs(5),
+        idle_timeout: Duration::from_secs(120),
+        body_timeout: Duration::from_millis(500),
+        send_timeout: Duration::from_secs(3600),
+        max_head: 32 * 1024,
+        max_fields: 50,
+        max_content: 1024 * 1024,
+        max_connections: 500,
+    };
+    assert_eq!(config.limits, limits);
+    let hosts = [
+        HostPattern::Exact("example.com".into()),
+        HostPattern::Below(".example.com".into()),
+    ];
+    assert_eq!(config.servers[0].hosts, hosts);
+    assert_eq!(config.servers[1].routes.len(), 1);
+}
+
+#[test]
+fn every_verb_arrives_in_the_order_of_the_file() {
+    let config = fixture("good_everything.toml");
+    let verbs: Vec<&Verb> = config.servers[0]
+        .routes
+        .iter()
+        .map(|route| &route.verb)
+        .collect();
+    let [
+        Verb::Files(root),
+        Verb::Files(app),
+        Verb::Files(assets),
+        Verb::Respond(health),
+        Verb::Respond(user),
+        Verb::Redirect(old),
+        Verb::Redirect(older),
+        Verb::Echo,
+    ] = verbs.as_slice()
+    else {
+        panic!("{verbs:?}")
+    };
+    assert!(root.listing && root.index == ["index.html", "index.htm"] && root.revalidate.is_zero());
+    assert!(root.root.ends_with("www") && app.spa && app.clean_urls && !app.precompressed);
+    assert!(config.servers[0].routes[1].strip_prefix && !config.servers[0].routes[0].strip_prefix);
+    let patterns: Vec<&str> = assets
+        .cache_control
+        .iter()
+        .map(|entry| &*entry.pattern)
+        .collect();
+    assert_eq!(patterns, ["z/**", "*.css"]);
+    assert_eq!(
+        (&*health.content, &*health.content_type),
+        ("ok\n", "text/plain; charset=utf-8")
+    );
+    assert_eq!(
+        (&*user.content, user.status, &*user.content_type),
+        ("<p>$5</p>", Status::CREATED, "text/html; charset=utf-8")
+    );
+    assert_eq!(
+        (old.status, older.status),
+        (Status::PERMANENT_REDIRECT, Status::MOVED_PERMANENTLY)
+    );
+}
+
+#[test]
+fn says_why_a_file_cannot_be_read() {
+    let cases = [
+        (
+            "none.toml",
+            "error: there is no configuration file `tests/fixtures/config/none.toml`",
+        ),
+        (
+            "www",
+            "error: `tests/fixtures/config/www` is a directory, not a configuration file",
+        ),
+    ];
+    for (name, expected) in cases {
+        let text = rendered(&Path::new(FIXTURES).join(name));
+        assert!(
+            text.starts_with(expected) && text.contains("\n\n1 error in "),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn takes_windows_line_ends_and_a_byte_order_mark() {
+    let text = "\u{feff}[[server]]\r\nlisten = \"localhost:80\"\r\nx = 1\r\n";
+    let report = parse(text, Path::new("a.toml"), &environment)
+        .expect_err("an unknown key")
+        .to_string();
+    assert!(
+        report.contains(" a.toml:3:1\n") && report.contains("3 | x = 1\n"),
+        "{report}"
+    );
+    assert!(
+        !report.contains('\r') && report.ends_with("1 error and 1 warning in a.toml\n"),
+        "{report}"
+    );
+}
+
+#[test]
+fn no_damage_to_a_file_stops_the_diagnosis() {
+    let name = Path::new(FIXTURES).join("good_everything.toml");
+    let text = std::fs::read_to_string(&name).expect("a fixture");
+    for (at, c) in text.char_indices() {
+        let without = [&text[..at], &text[at + c.len_utf8()..]].concat();
+        for damaged in [
+            text[..at].to_owned(),
+            without,
+            [&text[..at], "\u{e9}", &text[at..]].concat(),
+        ] {
+            if let Err(report) = parse(damaged, &name, &environment) {
+                assert!(report.to_string().contains("error: "));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_directory_is_served_without_a_file() {
+    let listen = vec![SocketAddr::from(([127, 0, 0, 1], 8080))];
+    let config = Config::for_directory("site".into(), listen.clone(), true, false);
+    assert_eq!(config.servers[0].listen, listen);
+    let Verb::Files(files) = &config.servers[0].routes[0].verb else {
+        panic!("files")
+    };
+    assert!(
+        files.listing
+            && !files.spa
+            && files.revalidate.is_zero()
+            && files.root == Path::new("site")
+    );
+}

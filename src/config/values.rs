@@ -1,0 +1,152 @@
+//! Values of routes that leave the server, or go to the file system, as they are written.
+//!
+//! What the protocol forbids in a field is refused here, once, so that nothing has to look again
+//! while serving.
+
+use super::diagnostic::Fault;
+
+/// The name of a file that is tried in a directory.
+pub(super) fn parse_index_name(name: &str) -> Result<String, Fault> {
+    match name {
+        "" | "." | ".." => Err(Fault::new(
+            0..name.len(),
+            format!("`{name}` is not the name of a file"),
+        )),
+        _ => match name.find(['/', '\0']) {
+            Some(at) => Err(Fault::new(
+                at..at + 1,
+                "an index is the name of a file, not a path",
+            )),
+            None => Ok(name.to_owned()),
+        },
+    }
+}
+
+/// A pattern over the paths beneath a root; what it matches is decided where it is used.
+pub(super) fn parse_file_pattern(pattern: &str) -> Result<String, Fault> {
+    if pattern.is_empty() || pattern.starts_with('/') {
+        return Err(Fault::new(
+            0..pattern.len(),
+            "a pattern over files is relative to the directory",
+        )
+        .help("\"*.css\" is every style sheet, \"assets/**\" all beneath `assets`"));
+    }
+    Ok(pattern.to_owned())
+}
+
+/// What may stand as a field's value (RFC 9110 §5.5): no control characters, no blanks at the ends.
+pub(super) fn parse_field_value(value: &str) -> Result<String, Fault> {
+    let bytes = value.bytes();
+    if let Some(at) = bytes
+        .into_iter()
+        .position(|byte| byte.is_ascii_control() && byte != b'\t')
+    {
+        return Err(
+            Fault::new(at..at + 1, "a field's value has no control characters")
+                .help("write it on one line"),
+        );
+    }
+    if value.trim_matches([' ', '\t']) != value || value.is_empty() {
+        return Err(Fault::new(
+            0..value.len(),
+            "a field's value is not empty, and has no blanks at its ends",
+        ));
+    }
+    Ok(value.to_owned())
+}
+
+/// The shape of a media type (RFC 9110 §8.3.1): `type/subtype`, and perhaps parameters.
+pub(super) fn parse_media_type(text: &str) -> Result<String, Fault> {
+    let essence = text.split(';').next().unwrap_or(text).trim_end();
+    let is_token = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte))
+    };
+    match essence.split_once('/') {
+        Some((kind, subtype)) if is_token(kind) && is_token(subtype) => parse_field_value(text),
+        _ => Err(
+            Fault::new(0..essence.len(), format!("`{essence}` is not a media type"))
+                .help("write \"text/html; charset=utf-8\""),
+        ),
+    }
+}
+
+/// The target goes into `Location` as it is (RFC 9110 §10.2.2), so it must be a URI reference:
+/// visible ASCII.
+pub(super) fn parse_target(target: &str) -> Result<String, Fault> {
+    if target.is_empty() {
+        return Err(Fault::new(0..0, "`redirect` names no target")
+            .help("write a path, \"/new\", or a URL, \"https://example.com/\""));
+    }
+    match target.char_indices().find(|(_, c)| !c.is_ascii_graphic()) {
+        None => Ok(target.to_owned()),
+        Some((at, c)) => {
+            let mut octets = [0; 4];
+            let encoded: String = c
+                .encode_utf8(&mut octets)
+                .bytes()
+                .map(|octet| format!("%{octet:02X}"))
+                .collect();
+            let message = format!("`{}` cannot stand in a redirect's target", c.escape_debug());
+            Err(Fault::new(at..at + c.len_utf8(), message)
+                .help(format!("write it percent-encoded: `{encoded}`")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Parser = fn(&str) -> Result<String, Fault>;
+
+    #[test]
+    fn takes_values_as_they_are() {
+        let cases: &[(Parser, &str)] = &[
+            (parse_index_name, "index.html"),
+            (parse_file_pattern, "*.css"),
+            (parse_file_pattern, "assets/**"),
+            (parse_field_value, "max-age=3600, public"),
+            (parse_field_value, "a\tb"),
+            (parse_media_type, "text/plain; charset=utf-8"),
+            (parse_media_type, "application/vnd.api+json"),
+            (parse_target, "/new?a=%20#b"),
+            (parse_target, "https://example.com/"),
+        ];
+        for (parser, text) in cases {
+            assert_eq!(parser(text).as_deref(), Ok(*text));
+        }
+    }
+
+    #[test]
+    fn refuses_what_must_not_leave_the_server_and_says_where() {
+        let cases: &[(Parser, &str, std::ops::Range<usize>)] = &[
+            (parse_index_name, "", 0..0),
+            (parse_index_name, "..", 0..2),
+            (parse_index_name, "a/b", 1..2),
+            (parse_index_name, "a\0", 1..2),
+            (parse_file_pattern, "/a", 0..2),
+            (parse_field_value, "a\r\nb", 1..2),
+            (parse_field_value, "a\u{7f}", 1..2),
+            (parse_field_value, " a", 0..2),
+            (parse_field_value, "", 0..0),
+            (parse_media_type, "html", 0..4),
+            (parse_media_type, "text/", 0..5),
+            (parse_media_type, "te xt/html", 0..10),
+            (parse_media_type, "text/html\n", 9..10),
+            (parse_target, "", 0..0),
+            (parse_target, "/a b", 2..3),
+            (parse_target, "/\r\n", 1..2),
+            (parse_target, "/\u{e9}", 1..3),
+        ];
+        for (parser, text, range) in cases {
+            assert_eq!(
+                parser(text).map_err(|fault| fault.range),
+                Err(range.clone()),
+                "{text:?}"
+            );
+        }
+    }
+}
