@@ -1,0 +1,244 @@
+//! The way of access records from the workers to a file: never on the path of a request.
+//!
+//! A worker appends lines to a buffer of its own and hands the buffer over, at the latest a second
+//! after its first line. One thread writes what it is handed. Where that thread is stuck, on a disk
+//! that hangs, the queue before it fills, and then lines are lost and counted; requests never wait.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use super::diagnostic;
+use crate::config::AccessLog;
+
+/// Buffers that may wait for the writer: with [`BUFFER_SIZE`] each, a bound on memory.
+const QUEUE: usize = 256;
+
+/// A buffer is handed over when it has grown to this, in bytes: a write the disk likes.
+const BUFFER_SIZE: usize = 32 * 1024;
+
+/// How long the last lines may take to reach the disk when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why the access log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open the access log {path}: {source}; create its directory or change log.access")]
+pub(crate) struct OpenLogError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+enum Message {
+    Lines(Vec<u8>),
+    /// Close the file and open its path again: it was renamed, to be packed away.
+    Reopen,
+}
+
+/// The writer's thread, as its owner sees it.
+pub(crate) struct AccessWriter {
+    queue: SyncSender<Message>,
+    lost: Arc<AtomicU64>,
+    finished: Receiver<()>,
+}
+
+/// Where one worker collects its lines.
+pub(crate) struct AccessBuffer {
+    lines: Vec<u8>,
+    queue: SyncSender<Message>,
+    lost: Arc<AtomicU64>,
+}
+
+impl AccessWriter {
+    /// Opens the log and starts its thread; `None` if there is no log to write.
+    ///
+    /// # Errors
+    /// If the file cannot be opened or created.
+    pub(crate) fn start(log: &AccessLog) -> Result<Option<Self>, OpenLogError> {
+        let destination = match log {
+            AccessLog::Off => return Ok(None),
+            AccessLog::StandardOutput => Destination::StandardOutput,
+            AccessLog::File(path) => Destination::File(path.clone(), open(path)?),
+        };
+        let (queue, messages) = sync_channel(QUEUE);
+        let (finish, finished) = sync_channel(1);
+        let lost = Arc::new(AtomicU64::new(0));
+        let writer = Writer {
+            destination,
+            lost: Arc::clone(&lost),
+            failing: false,
+        };
+        std::thread::Builder::new()
+            .name("tidegate-log".to_owned())
+            .spawn(move || {
+                writer.run(&messages);
+                let _ = finish.send(());
+            })
+            .map_err(|source| OpenLogError {
+                path: PathBuf::from("(its thread)"),
+                source,
+            })?;
+        Ok(Some(Self {
+            queue,
+            lost,
+            finished,
+        }))
+    }
+
+    /// A buffer for a worker.
+    pub(crate) fn buffer(&self) -> AccessBuffer {
+        AccessBuffer {
+            lines: Vec::new(),
+            queue: self.queue.clone(),
+            lost: Arc::clone(&self.lost),
+        }
+    }
+
+    /// Has the file closed and its path opened again.
+    pub(crate) fn reopen(&self) {
+        if self.queue.try_send(Message::Reopen).is_err() {
+            diagnostic::error(format_args!(
+                "the access log is stuck and was not reopened; send SIGUSR1 again when its disk has recovered"
+            ));
+        }
+    }
+
+    /// Waits until everything handed over is written; the workers' buffers are gone by now.
+    pub(crate) fn finish(self) {
+        drop(self.queue);
+        if self.finished.recv_timeout(STOP_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
+            diagnostic::error(format_args!(
+                "the access log is stuck: its last lines are lost"
+            ));
+        }
+    }
+}
+
+impl AccessBuffer {
+    /// Where lines are appended; [`flush_if_full`](Self::flush_if_full) after each.
+    pub(crate) fn lines(&mut self) -> &mut Vec<u8> {
+        &mut self.lines
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    pub(crate) fn flush_if_full(&mut self) {
+        if self.lines.len() >= BUFFER_SIZE {
+            self.flush();
+        }
+    }
+
+    /// Hands the lines over; they are lost, and counted, if the writer is that far behind.
+    pub(crate) fn flush(&mut self) {
+        if self.lines.is_empty() {
+            return;
+        }
+        let lines = std::mem::replace(&mut self.lines, Vec::with_capacity(BUFFER_SIZE + 1024));
+        if let Err(TrySendError::Full(Message::Lines(lines))) =
+            self.queue.try_send(Message::Lines(lines))
+        {
+            let count = memchr::memchr_iter(b'\n', &lines).count();
+            self.lost.fetch_add(count as u64, Ordering::Relaxed);
+            // The memory is good for the next lines.
+            self.lines = lines;
+            self.lines.clear();
+        }
+    }
+}
+
+impl Drop for AccessBuffer {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+enum Destination {
+    StandardOutput,
+    File(PathBuf, File),
+}
+
+/// The thread's own side.
+struct Writer {
+    destination: Destination,
+    lost: Arc<AtomicU64>,
+    /// The last write failed, and the operator has been told.
+    failing: bool,
+}
+
+impl Writer {
+    fn run(mut self, messages: &Receiver<Message>) {
+        for message in messages {
+            match message {
+                Message::Lines(lines) => self.write(&lines),
+                Message::Reopen => self.reopen(),
+            }
+            self.report_lost();
+        }
+        self.report_lost();
+    }
+
+    fn write(&mut self, lines: &[u8]) {
+        let written = match &mut self.destination {
+            Destination::StandardOutput => {
+                let mut output = io::stdout().lock();
+                output.write_all(lines).and_then(|()| output.flush())
+            }
+            Destination::File(_, file) => file.write_all(lines),
+        };
+        match written {
+            Ok(()) => self.failing = false,
+            Err(error) => {
+                let count = memchr::memchr_iter(b'\n', lines).count() as u64;
+                self.lost.fetch_add(count, Ordering::Relaxed);
+                if !std::mem::replace(&mut self.failing, true) {
+                    diagnostic::error(format_args!(
+                        "cannot write the access log {}: {error}; its lines are lost until that is mended",
+                        self.name()
+                    ));
+                }
+            }
+        }
+    }
+
+    fn reopen(&mut self) {
+        if let Destination::File(path, file) = &mut self.destination {
+            match open(path) {
+                Ok(opened) => *file = opened,
+                Err(error) => diagnostic::error(format_args!("{error}; writing to the old file")),
+            }
+        }
+    }
+
+    /// Tells how many lines were lost, once the log can be written again.
+    fn report_lost(&self) {
+        if !self.failing {
+            let lost = self.lost.swap(0, Ordering::Relaxed);
+            if lost > 0 {
+                diagnostic::warn(format_args!(
+                    "{lost} lines of the access log {} were lost",
+                    self.name()
+                ));
+            }
+        }
+    }
+
+    fn name(&self) -> String {
+        match &self.destination {
+            Destination::StandardOutput => "on standard output".to_owned(),
+            Destination::File(path, _) => path.display().to_string(),
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<File, OpenLogError> {
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    opened.map_err(|source| OpenLogError {
+        path: path.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,271 @@
+//! An access record and the three forms it is written in.
+//!
+//! ```text
+//! common    127.0.0.1 - - [22/Nov/2026:23:54:16 +0000] "GET / HTTP/1.1" 200 612
+//! combined  …the same… "referer" "user agent"
+//! json      {"time":"2026-11-22T23:54:16Z","client":"127.0.0.1",…}
+//! ```
+//!
+//! Everything a client sent is escaped: no byte of it can end a line or a quoted string, or move a
+//! terminal's cursor.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use crate::config::LogFormat;
+use crate::http::status::Status;
+
+/// One exchange, as the log tells it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AccessRecord<'a> {
+    pub(crate) client: IpAddr,
+    /// The request line as it stood, complete or not.
+    pub(crate) request_line: &'a [u8],
+    pub(crate) host: &'a [u8],
+    pub(crate) status: Status,
+    /// Octets of content sent, the framing of chunks aside.
+    pub(crate) content_length: u64,
+    pub(crate) referer: Option<&'a [u8]>,
+    pub(crate) user_agent: Option<&'a [u8]>,
+    /// From the request's head to the end of its answer, as coarse as the loop's clock.
+    pub(crate) duration: Duration,
+}
+
+/// The time of a record in both notations; made once a second, for it is the dearest part of a line.
+#[derive(Clone, Debug)]
+pub(crate) struct LogTime {
+    /// `22/Nov/2026:23:54:16 +0000`, in the zone of the machine.
+    common: String,
+    /// `2026-11-22T23:54:16Z`
+    iso: String,
+}
+
+impl LogTime {
+    /// The notations of `time`.
+    pub(crate) fn new(time: SystemTime) -> Self {
+        let timestamp = jiff::Timestamp::try_from(time).unwrap_or_default();
+        let local = timestamp.to_zoned(jiff::tz::TimeZone::system());
+        Self {
+            common: local.strftime("%d/%b/%Y:%H:%M:%S %z").to_string(),
+            iso: timestamp.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        }
+    }
+}
+
+impl AccessRecord<'_> {
+    /// Appends the record's line, with its LF, to `out`.
+    pub(crate) fn write(&self, format: LogFormat, time: &LogTime, out: &mut Vec<u8>) {
+        match format {
+            LogFormat::Common => self.write_common(time, out),
+            LogFormat::Combined => {
+                self.write_common(time, out);
+                out.extend_from_slice(b" \"");
+                escape(self.referer.unwrap_or(b"-"), out);
+                out.extend_from_slice(b"\" \"");
+                escape(self.user_agent.unwrap_or(b"-"), out);
+                out.push(b'"');
+            }
+            LogFormat::Json => self.write_json(time, out),
+        }
+        out.push(b'\n');
+    }
+
+    fn write_common(&self, time: &LogTime, out: &mut Vec<u8>) {
+        push_address(self.client, out);
+        out.extend_from_slice(b" - - [");
+        out.extend_from_slice(time.common.as_bytes());
+        out.extend_from_slice(b"] \"");
+        escape(self.request_line, out);
+        out.extend_from_slice(b"\" ");
+        push_number(u64::from(self.status.code()), out);
+        out.push(b' ');
+        match self.content_length {
+            0 => out.push(b'-'),
+            length => push_number(length, out),
+        }
+    }
+
+    fn write_json(&self, time: &LogTime, out: &mut Vec<u8>) {
+        let mut parts = self.request_line.splitn(3, |byte| *byte == b' ');
+        let mut part = || parts.next().unwrap_or_default();
+        out.extend_from_slice(b"{\"time\":\"");
+        out.extend_from_slice(time.iso.as_bytes());
+        out.extend_from_slice(b"\",\"client\":\"");
+        push_address(self.client, out);
+        out.push(b'"');
+        let texts = [
+            ("method", Some(part())),
+            ("target", Some(part())),
+            ("version", Some(part())),
+            ("host", Some(self.host)),
+            ("referer", self.referer),
+            ("user_agent", self.user_agent),
+        ];
+        for (name, value) in texts {
+            push_json_text(name, value, out);
+        }
+        write!(
+            out,
+            ",\"status\":{},\"bytes\":{},\"duration_ms\":{}}}",
+            self.status.code(),
+            self.content_length,
+            self.duration.as_millis()
+        )
+        .expect("a Vec takes everything");
+    }
+}
+
+fn push_json_text(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
+    write!(out, ",\"{name}\":").expect("a Vec takes everything");
+    let text = value.map(String::from_utf8_lossy);
+    serde_json::to_writer(out, &text).expect("a Vec takes everything");
+}
+
+/// The address; one of IPv4 by hand, for formatting it the general way costs as much as the line.
+fn push_address(address: IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => {
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                push_number(u64::from(octet), out);
+            }
+        }
+        IpAddr::V6(address) => write!(out, "{address}").expect("a Vec takes everything"),
+    }
+}
+
+fn push_number(number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    let mut rest = number;
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+/// Appends `value` with control bytes, quotes, backslashes and what is not ASCII as `\xHH`.
+fn escape(value: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let is_plain = |byte: u8| matches!(byte, 0x20..0x7f) && byte != b'"' && byte != b'\\';
+    let mut rest = value;
+    while let Some(end) = rest.iter().position(|byte| !is_plain(*byte)) {
+        let byte = rest[end];
+        out.extend_from_slice(&rest[..end]);
+        out.extend_from_slice(&[
+            b'\\',
+            b'x',
+            HEX[usize::from(byte >> 4)],
+            HEX[usize::from(byte & 15)],
+        ]);
+        rest = &rest[end + 1..];
+    }
+    out.extend_from_slice(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(format: LogFormat, change: impl FnOnce(&mut AccessRecord<'_>)) -> String {
+        let mut record = AccessRecord {
+            client: IpAddr::from([127, 0, 0, 1]),
+            request_line: b"GET /a HTTP/1.1",
+            host: b"example.com",
+            status: Status::OK,
+            content_length: 612,
+            referer: None,
+            user_agent: Some(b"curl/8"),
+            duration: Duration::from_millis(7),
+        };
+        change(&mut record);
+        let time = LogTime {
+            common: "22/Nov/2026:23:54:16 +0000".into(),
+            iso: "2026-11-22T23:54:16Z".into(),
+        };
+        let mut out = Vec::new();
+        record.write(format, &time, &mut out);
+        String::from_utf8(out).expect("escaped, it is text")
+    }
+
+    #[test]
+    fn writes_each_form() {
+        let common = r#"127.0.0.1 - - [22/Nov/2026:23:54:16 +0000] "GET /a HTTP/1.1" 200 612"#;
+        assert_eq!(line(LogFormat::Common, |_| ()), format!("{common}\n"));
+        assert_eq!(
+            line(LogFormat::Combined, |_| ()),
+            format!("{common} \"-\" \"curl/8\"\n")
+        );
+        assert_eq!(
+            line(LogFormat::Json, |_| ()),
+            concat!(
+                r#"{"time":"2026-11-22T23:54:16Z","client":"127.0.0.1","method":"GET","target":"/a","#,
+                r#""version":"HTTP/1.1","host":"example.com","referer":null,"user_agent":"curl/8","#,
+                r#""status":200,"bytes":612,"duration_ms":7}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn no_content_is_a_dash() {
+        assert!(line(LogFormat::Common, |record| record.content_length = 0).ends_with("200 -\n"));
+    }
+
+    #[test]
+    fn client_bytes_cannot_forge_anything() {
+        let hostile: &[u8] = b"x\" 200 1\n\x1b[2J\\\xff";
+        let combined = line(LogFormat::Combined, |record| {
+            record.user_agent = Some(hostile)
+        });
+        assert!(
+            combined.ends_with("\"x\\x22 200 1\\x0a\\x1b[2J\\x5c\\xff\"\n"),
+            "{combined}"
+        );
+        let json = line(LogFormat::Json, |record| record.user_agent = Some(hostile));
+        let value: serde_json::Value = serde_json::from_str(&json).expect("valid JSON");
+        assert_eq!(value["user_agent"], "x\" 200 1\n\u{1b}[2J\\\u{fffd}");
+        assert_eq!(json.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_broken_request_line_still_gives_a_record() {
+        let json = line(LogFormat::Json, |record| record.request_line = b"\x16\x03");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&json).expect("valid JSON")["target"],
+            ""
+        );
+    }
+
+    #[test]
+    fn writes_numbers_and_addresses() {
+        for (number, text) in [
+            (0, "0"),
+            (7, "7"),
+            (10, "10"),
+            (u64::MAX, "18446744073709551615"),
+        ] {
+            let mut out = Vec::new();
+            push_number(number, &mut out);
+            assert_eq!(out, text.as_bytes());
+        }
+        let mut out = Vec::new();
+        push_address(std::net::Ipv6Addr::LOCALHOST.into(), &mut out);
+        assert_eq!(out, b"::1");
+    }
+
+    #[test]
+    fn time_has_both_notations() {
+        let time = LogTime::new(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400));
+        assert_eq!(time.iso, "1970-01-02T00:00:00Z");
+        assert_eq!(time.common.len(), "22/Nov/2026:23:54:16 +0000".len());
+    }
+}

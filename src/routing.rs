@@ -1,0 +1,481 @@
+//! From host and path to the route that answers, in the documented order of precedence.
+//!
+//! A [`HostTable`] picks the server, its [`RoutingTable`] the route. Both are generic over what they
+//! lead to, so that this room knows patterns and nothing of handlers.
+//!
+//! Among the routes whose pattern and method both match, the one wins that
+//! 1. matches more segments,
+//! 2. at equal length, is the more exact: `= /a`, then `/a/`, then `/a`;
+//! 3. has a static segment where the other has a `{name}`, looking from the left;
+//! 4. names the method.
+//!
+//! The order of lines means nothing. If routes match the path and none of them the method, the
+//! answer is theirs all the same: 405, with the methods they would have taken.
+
+use std::collections::HashMap;
+
+use crate::config::{HostPattern, PatternSegment, RoutePattern};
+use crate::http::method::{Method, MethodSet};
+use crate::http::path::NormalPath;
+
+/// Which of the servers on an address a request's host leads to.
+#[derive(Debug)]
+pub(crate) struct HostTable<T> {
+    exact: HashMap<String, T>,
+    /// `.example.com`, the longest first.
+    below: Vec<(String, T)>,
+    any: Option<T>,
+}
+
+impl<T> Default for HostTable<T> {
+    fn default() -> Self {
+        Self {
+            exact: HashMap::new(),
+            below: Vec::new(),
+            any: None,
+        }
+    }
+}
+
+impl<T: Clone> HostTable<T> {
+    /// Leads `hosts` to `server`; no hosts at all stand for any host. The configuration has been
+    /// checked: nobody else claims them.
+    pub(crate) fn insert(&mut self, hosts: &[HostPattern], server: &T) {
+        if hosts.is_empty() {
+            self.any = Some(server.clone());
+        }
+        for host in hosts {
+            match host {
+                HostPattern::Exact(name) => {
+                    self.exact.insert(name.clone(), server.clone());
+                }
+                HostPattern::Below(suffix) => self.below.push((suffix.clone(), server.clone())),
+            }
+        }
+        self.below
+            .sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
+    }
+}
+
+impl<T> HostTable<T> {
+    /// The server for `host` (without a port, in any case): the exact name before the longest
+    /// wildcard before the server for any host.
+    pub(crate) fn find(&self, host: &[u8]) -> Option<&T> {
+        if self.exact.is_empty() && self.below.is_empty() {
+            return self.any.as_ref();
+        }
+        let lower = String::from_utf8_lossy(host).to_ascii_lowercase();
+        // A final dot only says that the name is complete.
+        let name = lower.strip_suffix('.').unwrap_or(&lower);
+        let below = || {
+            self.below
+                .iter()
+                .find(|(suffix, _)| name.ends_with(suffix.as_str()))
+        };
+        self.exact
+            .get(name)
+            .or_else(|| below().map(|(_, server)| server))
+            .or(self.any.as_ref())
+    }
+}
+
+/// The routes of a server, as a tree of path segments.
+#[derive(Debug)]
+pub(crate) struct RoutingTable<T> {
+    root: Node<T>,
+}
+
+/// What [`RoutingTable::find`] came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found<'t, T> {
+    /// The route, and how many octets of the path its pattern covers.
+    Route {
+        route: &'t T,
+        matched: usize,
+    },
+    /// Only the method keeps the path from matching; these would do.
+    OtherMethods(MethodSet),
+    Nothing,
+}
+
+/// A place in the tree: the patterns that end here, and the segments that go on.
+#[derive(Debug)]
+struct Node<T> {
+    /// Sorted by segment.
+    children: Vec<(Box<[u8]>, Node<T>)>,
+    parameter: Option<Box<Node<T>>>,
+    /// By how a pattern ends, in the order of [`Ending`].
+    routes: [Methods<T>; 4],
+}
+
+/// How a pattern's last segment is to be followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// `= /a`: by nothing.
+    Exact,
+    /// `= /a/`: by a slash alone.
+    ExactSlash,
+    /// `/a/`: by a slash, and anything.
+    Below,
+    /// `/a`: by nothing, or a slash and anything.
+    Subtree,
+}
+
+impl Ending {
+    fn of(pattern: &RoutePattern) -> Self {
+        // "/" has no segments: what follows the root is its slash.
+        let slash = pattern.trailing_slash || pattern.segments.is_empty();
+        match (pattern.exact, slash) {
+            (true, false) => Self::Exact,
+            (true, true) => Self::ExactSlash,
+            (false, true) => Self::Below,
+            (false, false) => Self::Subtree,
+        }
+    }
+}
+
+/// The routes of one pattern: one for any method, and those for a method each.
+#[derive(Debug)]
+struct Methods<T> {
+    any: Option<T>,
+    named: Vec<(Method, T)>,
+}
+
+impl<T> Methods<T> {
+    fn find(&self, method: Method) -> Option<&T> {
+        let named = |wanted| {
+            self.named
+                .iter()
+                .find(|(name, _)| *name == wanted)
+                .map(|(_, route)| route)
+        };
+        let for_get = || {
+            if method == Method::Head {
+                named(Method::Get)
+            } else {
+                None
+            }
+        };
+        named(method).or_else(for_get).or(self.any.as_ref())
+    }
+
+    fn allowed(&self) -> MethodSet {
+        self.named
+            .iter()
+            .fold(MethodSet::default(), |set, (method, _)| match method {
+                Method::Get => set.with(Method::Get).with(Method::Head),
+                other => set.with(*other),
+            })
+    }
+}
+
+impl<T> Default for RoutingTable<T> {
+    fn default() -> Self {
+        Self {
+            root: Node::default(),
+        }
+    }
+}
+
+impl<T> Default for Node<T> {
+    fn default() -> Self {
+        let routes = std::array::from_fn(|_| Methods {
+            any: None,
+            named: Vec::new(),
+        });
+        Self {
+            children: Vec::new(),
+            parameter: None,
+            routes,
+        }
+    }
+}
+
+impl<T> RoutingTable<T> {
+    /// Adds a route. The configuration has been checked: no other has the same pattern and method.
+    pub(crate) fn insert(&mut self, pattern: &RoutePattern, route: T) {
+        let mut node = &mut self.root;
+        for segment in &pattern.segments {
+            node = match segment {
+                PatternSegment::Static(octets) => node.child_mut(octets),
+                PatternSegment::Parameter(_) => node.parameter.get_or_insert_default(),
+            };
+        }
+        let methods = &mut node.routes[Ending::of(pattern) as usize];
+        match pattern.method {
+            None => methods.any = Some(route),
+            Some(method) => methods.named.push((method, route)),
+        }
+    }
+
+    /// The route that answers `method` for `path`.
+    pub(crate) fn find(&self, method: Method, path: &NormalPath<'_>) -> Found<'_, T> {
+        let mut search = Search {
+            method,
+            best: None,
+            allowed: MethodSet::default(),
+        };
+        search.visit(&self.root, path.as_bytes(), 0, 0);
+        match search.best {
+            Some(best) => Found::Route {
+                route: best.route,
+                matched: best.matched,
+            },
+            None if search.allowed != MethodSet::default() => Found::OtherMethods(search.allowed),
+            None => Found::Nothing,
+        }
+    }
+}
+
+impl<T> Node<T> {
+    fn child(&self, segment: &[u8]) -> Option<&Self> {
+        let place = self
+            .children
+            .binary_search_by(|(name, _)| (**name).cmp(segment))
+            .ok()?;
+        Some(&self.children[place].1)
+    }
+
+    fn child_mut(&mut self, segment: &[u8]) -> &mut Self {
+        let place = match self
+            .children
+            .binary_search_by(|(name, _)| (**name).cmp(segment))
+        {
+            Ok(place) => place,
+            Err(place) => {
+                self.children
+                    .insert(place, (segment.into(), Self::default()));
+                place
+            }
+        };
+        &mut self.children[place].1
+    }
+}
+
+/// A walk down the tree along a path, remembering the best match so far.
+struct Search<'t, T> {
+    method: Method,
+    best: Option<Match<'t, T>>,
+    allowed: MethodSet,
+}
+
+struct Match<'t, T> {
+    route: &'t T,
+    matched: usize,
+    /// Segments, which decide; then how the pattern ends.
+    rank: (usize, std::cmp::Reverse<usize>),
+}
+
+impl<'t, T> Search<'t, T> {
+    /// Looks at the routes that end at `node`, and goes on below it. `path[matched..]` is what
+    /// follows the `depth` segments that led here: nothing, or a slash and more.
+    fn visit(&mut self, node: &'t Node<T>, path: &[u8], matched: usize, depth: usize) {
+        let endings: &[Ending] = match path[matched..] {
+            [] => &[Ending::Exact, Ending::Subtree],
+            [b'/'] => &[Ending::ExactSlash, Ending::Below, Ending::Subtree],
+            _ => &[Ending::Below, Ending::Subtree],
+        };
+        for ending in endings {
+            self.consider(
+                &node.routes[*ending as usize],
+                matched,
+                (depth, std::cmp::Reverse(*ending as usize)),
+            );
+        }
+        let Some(rest) = path[matched..]
+            .strip_prefix(b"/")
+            .filter(|rest| !rest.is_empty())
+        else {
+            return;
+        };
+        let length = memchr::memchr(b'/', rest).unwrap_or(rest.len());
+        let next = matched + 1 + length;
+        // Static first: what comes later must rank higher to win.
+        if let Some(child) = node.child(&rest[..length]) {
+            self.visit(child, path, next, depth + 1);
+        }
+        if let Some(parameter) = &node.parameter {
+            self.visit(parameter, path, next, depth + 1);
+        }
+    }
+
+    fn consider(
+        &mut self,
+        routes: &'t Methods<T>,
+        matched: usize,
+        rank: (usize, std::cmp::Reverse<usize>),
+    ) {
+        match routes.find(self.method) {
+            Some(route) if self.best.as_ref().is_none_or(|best| best.rank < rank) => {
+                self.best = Some(Match {
+                    route,
+                    matched,
+                    rank,
+                });
+            }
+            Some(_) => {}
+            None => self.allowed = routes.allowed().iter().fold(self.allowed, MethodSet::with),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `[METHOD ][= ]PATH` for tests; `config::pattern` reads the operator's.
+    fn pattern(text: &str) -> RoutePattern {
+        let (method, rest) = match text.split_once(' ') {
+            Some((name, rest)) if name != "=" => (Method::from_bytes(name.as_bytes()), rest),
+            _ => (None, text),
+        };
+        let path = rest.strip_prefix("= ").unwrap_or(rest);
+        let segment = |segment: &str| match segment.strip_prefix('{') {
+            Some(name) => PatternSegment::Parameter(name.trim_end_matches('}').to_owned()),
+            None => PatternSegment::Static(segment.into()),
+        };
+        RoutePattern {
+            method,
+            exact: rest.starts_with("= "),
+            segments: path
+                .split('/')
+                .filter(|segment| !segment.is_empty())
+                .map(segment)
+                .collect(),
+            trailing_slash: path.len() > 1 && path.ends_with('/'),
+        }
+    }
+
+    fn table(routes: &[&'static str]) -> RoutingTable<&'static str> {
+        let mut table = RoutingTable::default();
+        routes
+            .iter()
+            .for_each(|route| table.insert(&pattern(route), *route));
+        table
+    }
+
+    /// The key of the route that wins; `405 …` or `404` if none does.
+    fn winner(table: &RoutingTable<&'static str>, request: &str) -> String {
+        let (method, path) = request.split_once(' ').expect("a method and a path");
+        let method = Method::from_bytes(method.as_bytes()).expect("a known method");
+        match table.find(method, &NormalPath::parse(path.as_bytes()).expect("normal")) {
+            Found::Route { route, .. } => (*route).to_owned(),
+            Found::OtherMethods(methods) => format!("405 {methods}"),
+            Found::Nothing => "404".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_documented_precedence_holds_in_any_order_of_lines() {
+        let mut routes = vec![
+            "/",
+            "/a",
+            "/a/",
+            "= /a",
+            "/a/b",
+            "/a/{x}",
+            "/a/{x}/c",
+            "/a/b/{y}",
+            "GET /a/b",
+            "= /e",
+            "= /f/",
+            "/g/{x}/h",
+            "GET /m",
+            "PUT /m",
+            "GET /m/{x}",
+            "/{x}/z",
+            "/g/s",
+        ];
+        let cases = [
+            ("GET /", "/"),
+            ("GET /nothing", "/"),
+            ("GET /ab", "/"),
+            ("GET /a", "= /a"),
+            ("GET /a/", "/a/"),
+            ("GET /a/b", "GET /a/b"),
+            ("HEAD /a/b", "GET /a/b"),
+            ("POST /a/b", "/a/b"),
+            ("GET /a/q", "/a/{x}"),
+            ("GET /a/b/c", "/a/b/{y}"),
+            ("GET /a/q/c", "/a/{x}/c"),
+            ("GET /a/q/c/d", "/a/{x}/c"),
+            ("GET /e", "= /e"),
+            ("GET /e/", "/"),
+            ("GET /f/", "= /f/"),
+            ("GET /f", "/"),
+            ("GET /g/s/h", "/g/{x}/h"),
+            ("GET /g/s/i", "/g/s"),
+            ("GET /a/z", "/a/{x}"),
+            ("GET /q/z", "/{x}/z"),
+            ("POST /m", "/"),
+            ("GET /m/1", "GET /m/{x}"),
+        ];
+        for turn in 0..routes.len() {
+            routes.rotate_left(1);
+            let table = table(&routes);
+            for (request, expected) in cases {
+                assert_eq!(
+                    winner(&table, request),
+                    expected,
+                    "{request}, rotated by {turn}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_that_only_its_method_keeps_out_is_told_which_would_do() {
+        let table = table(&["GET /m", "PUT /m", "DELETE = /m/x", "/other"]);
+        for (request, expected) in [
+            ("POST /m", "405 GET, HEAD, PUT"),
+            ("POST /m/x", "405 GET, HEAD, PUT, DELETE"),
+            ("DELETE /m/x", "DELETE = /m/x"),
+            ("POST /n", "404"),
+            ("GET /", "404"),
+        ] {
+            assert_eq!(winner(&table, request), expected, "{request}");
+        }
+    }
+
+    #[test]
+    fn tells_how_much_of_the_path_matched() {
+        let table = table(&["/", "/docs", "/u/{id}"]);
+        for (path, expected) in [
+            ("/x/y", 0),
+            ("/docs", 5),
+            ("/docs/", 5),
+            ("/docs/a/b", 5),
+            ("/u/7/x", 4),
+        ] {
+            let path = NormalPath::parse(path.as_bytes()).expect("normal");
+            match table.find(Method::Get, &path) {
+                Found::Route { matched, .. } => assert_eq!(matched, expected, "{path:?}"),
+                other => panic!("{path:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn hosts_lead_to_servers() {
+        let mut table = HostTable::default();
+        let exact = |name: &str| HostPattern::Exact(name.to_owned());
+        let below = |suffix: &str| HostPattern::Below(suffix.to_owned());
+        table.insert(&[exact("example.com"), below(".example.com")], &1);
+        table.insert(&[below(".deep.example.com")], &2);
+        for (host, expected) in [
+            ("example.com", Some(1)),
+            ("EXAMPLE.com", Some(1)),
+            ("example.com.", Some(1)),
+            ("a.example.com", Some(1)),
+            ("a.b.example.com", Some(1)),
+            ("x.deep.example.com", Some(2)),
+            ("deep.example.com", Some(1)),
+            ("badexample.com", None),
+            ("", None),
+        ] {
+            assert_eq!(table.find(host.as_bytes()).copied(), expected, "{host}");
+        }
+        table.insert(&[], &3);
+        assert_eq!(table.find(b"elsewhere"), Some(&3));
+    }
+}
