@@ -1,0 +1,208 @@
+//! What an error answer says when no handler said anything: three forms of the same three facts.
+//!
+//! Status, reason and one sentence; nothing of the request or of the cause comes in, so neither can
+//! get out (STYLE §4).
+
+use std::collections::HashMap;
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use serde::Serialize;
+
+use super::format::Format;
+use crate::http::response::FieldLines;
+use crate::http::status::Status;
+
+/// The look of `www/` and of the listing, in a few lines; the page stays below 1.2 KiB.
+const STYLE: &str = include_str!("error_content.css");
+
+/// The JSON form.
+#[derive(Serialize)]
+struct Problem {
+    status: u16,
+    error: &'static str,
+    detail: &'static str,
+}
+
+/// An error answer's own field lines and its content.
+pub(crate) struct ErrorContent {
+    pub(crate) fields: FieldLines,
+    pub(crate) content: Vec<u8>,
+}
+
+/// The answer for `status` in `format`: made when it is first asked for, and kept.
+pub(crate) fn prepared(status: Status, format: Format) -> &'static ErrorContent {
+    static PREPARED: OnceLock<RwLock<HashMap<(Status, Format), &'static ErrorContent>>> =
+        OnceLock::new();
+    let prepared = PREPARED.get_or_init(RwLock::default);
+    let key = (status, format);
+    let found = prepared
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&key)
+        .copied();
+    found.unwrap_or_else(|| {
+        let fields = FieldLines::new()
+            .with("Content-Type", format.content_type())
+            // Which form it takes depends on the request (RFC 9110 §12.5.5).
+            .with("Vary", "Accept")
+            .with("X-Content-Type-Options", "nosniff");
+        // There are only so many statuses: what is leaked here is bounded.
+        let content = Box::leak(Box::new(ErrorContent {
+            fields,
+            content: render(status, format),
+        }));
+        prepared
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, content);
+        content
+    })
+}
+
+fn render(status: Status, format: Format) -> Vec<u8> {
+    let problem = Problem {
+        status: status.code(),
+        error: reason(status),
+        detail: detail(status),
+    };
+    let content = match format {
+        Format::Html => html(&problem),
+        Format::Json => json(&problem),
+        Format::Text => text(&problem),
+    };
+    content.into_bytes()
+}
+
+/// No character of ours needs escaping in HTML; a test holds `detail` to it.
+fn html(problem: &Problem) -> String {
+    let Problem {
+        status,
+        error,
+        detail,
+    } = problem;
+    format!(
+        r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{status} {error}</title>
+<style>
+{STYLE}</style>
+<main>
+<b>{status}</b>
+<h1>{error}</h1>
+<p>{detail}</p>
+</main>
+</html>
+"#
+    )
+}
+
+fn json(problem: &Problem) -> String {
+    let object = serde_json::to_string(problem).expect("a number and two strings are plain JSON");
+    object + "\n"
+}
+
+fn text(problem: &Problem) -> String {
+    let Problem {
+        status,
+        error,
+        detail,
+    } = problem;
+    format!("{status} {error}\n{detail}\n")
+}
+
+/// The registered reason, or for an unregistered code its class (RFC 9110 §15).
+fn reason(status: Status) -> &'static str {
+    match (status.reason(), status.code()) {
+        ("", 500..) => "Server Error",
+        ("", _) => "Client Error",
+        (reason, _) => reason,
+    }
+}
+
+/// A sentence that says what the reader can do.
+fn detail(status: Status) -> &'static str {
+    match status {
+        Status::BAD_REQUEST => "The request is not valid HTTP, so it was not answered.",
+        Status::FORBIDDEN => "This is not open to you.",
+        Status::NOT_FOUND => "There is nothing at this address. Check its spelling.",
+        Status::METHOD_NOT_ALLOWED => {
+            "This resource does not take that method; the Allow field lists those it takes."
+        }
+        Status::REQUEST_TIMEOUT => "The request did not arrive in time. Try again.",
+        Status::CONTENT_TOO_LARGE => "The content of the request is larger than is accepted here.",
+        Status::URI_TOO_LONG => "The address is longer than is accepted here.",
+        Status::RANGE_NOT_SATISFIABLE => {
+            "The range lies outside the content; the Content-Range field tells its length."
+        }
+        Status::EXPECTATION_FAILED => "The only expectation met here is 100-continue.",
+        Status::TOO_MANY_REQUESTS => {
+            "Too many requests came from you. Wait a while, then try again."
+        }
+        Status::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            "The header section is larger than is accepted here. Clearing cookies may help."
+        }
+        Status::INTERNAL_SERVER_ERROR => "The server made a mistake; its log has the details.",
+        Status::NOT_IMPLEMENTED => "The server does not know how to do what was asked.",
+        Status::BAD_GATEWAY => "The server behind this one gave no valid answer. Try again later.",
+        Status::SERVICE_UNAVAILABLE => "The server is busy. Try again in a moment.",
+        Status::GATEWAY_TIMEOUT => {
+            "The server behind this one did not answer in time. Try again later."
+        }
+        Status::HTTP_VERSION_NOT_SUPPORTED => "This server speaks HTTP/1.1 and HTTP/1.0.",
+        _ if status.code() >= 500 => "The server could not answer this request.",
+        _ => "The request could not be answered as it was sent.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(status: Status, format: Format) -> String {
+        String::from_utf8(render(status, format)).expect("error content is UTF-8")
+    }
+
+    fn all_errors() -> impl Iterator<Item = Status> {
+        (400..600).filter_map(Status::from_code)
+    }
+
+    #[test]
+    fn says_the_same_in_each_form() {
+        let detail = "There is nothing at this address. Check its spelling.";
+        for (format, expected) in [
+            (
+                Format::Html,
+                format!("<b>404</b>\n<h1>Not Found</h1>\n<p>{detail}</p>"),
+            ),
+            (
+                Format::Json,
+                format!("{{\"status\":404,\"error\":\"Not Found\",\"detail\":\"{detail}\"}}\n"),
+            ),
+            (Format::Text, format!("404 Not Found\n{detail}\n")),
+        ] {
+            let content = content(Status::NOT_FOUND, format);
+            assert!(content.contains(&expected), "{content}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_small_and_whole_for_every_status() {
+        for status in all_errors() {
+            let page = content(status, Format::Html);
+            assert!(page.len() < 1229, "{status}: {} bytes", page.len());
+            assert!(!page.contains("<h1></h1>"), "{status}");
+        }
+    }
+
+    #[test]
+    fn no_text_needs_escaping() {
+        for status in all_errors() {
+            for text in [reason(status), detail(status)] {
+                assert!(!text.contains(['<', '>', '&', '"', '\\']), "{text}");
+            }
+        }
+    }
+}

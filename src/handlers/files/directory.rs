@@ -1,0 +1,141 @@
+//! Reading a directory for its listing. It may wait for the disk: for the blocking pool.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{AtFlags, Dir, FileType};
+
+use super::listing::{Entry, EntryKind};
+use super::lookup::is_hidden;
+use super::root::{Identity, Kind, Waiting, find_beneath, open_beneath};
+
+/// The entries of the directory at `path` (which ends in `/`) beneath `root`, in no order. What
+/// serving would refuse is left out; what cannot be looked at is named all the same.
+///
+/// # Errors
+/// If the directory itself cannot be read.
+pub(super) fn read(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Vec<Entry>> {
+    let relative = path.strip_prefix(b"/").unwrap_or(path);
+    let directory = open_beneath(
+        root,
+        relative.strip_suffix(b"/").unwrap_or(relative),
+        Waiting::Allowed,
+    )?;
+    let mut entries = Vec::new();
+    for entry in Dir::read_from(&directory.fd)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if matches!(name, b"." | b"..") || is_hidden(&[path, name].concat()) {
+            continue;
+        }
+        let looked_at = match entry.file_type() {
+            // Where the link leads decides, and whether it stays beneath the root.
+            FileType::Symlink | FileType::Unknown => {
+                match find_beneath(root, &[relative, name].concat()) {
+                    Ok(found) => Ok(found),
+                    Err(_) => continue,
+                }
+            }
+            _ => state(directory.fd.as_fd(), entry.file_name()),
+        };
+        match looked_at {
+            Ok((Kind::Other, _)) => {}
+            looked_at => entries.push(row(name, entry.file_type(), looked_at.ok())),
+        }
+    }
+    Ok(entries)
+}
+
+fn state(directory: BorrowedFd<'_>, name: &std::ffi::CStr) -> io::Result<(Kind, Identity)> {
+    let state = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok((Kind::of(&state), Identity::of(&state)))
+}
+
+fn row(name: &[u8], file_type: FileType, looked_at: Option<(Kind, Identity)>) -> Entry {
+    let kind = match (looked_at, file_type) {
+        (Some((Kind::Directory, _)), _) | (None, FileType::Directory) => EntryKind::Directory,
+        (Some((Kind::File, _)), _) | (None, FileType::RegularFile) => EntryKind::File,
+        _ => EntryKind::Other,
+    };
+    let identity = looked_at.map(|(_, identity)| identity);
+    Entry {
+        name: name.to_vec(),
+        kind,
+        size: identity
+            .filter(|_| kind == EntryKind::File)
+            .map(|identity| identity.size),
+        modified: identity.map(Identity::modified_time),
+    }
+}
+
+impl Identity {
+    /// The time of the last change of content.
+    pub(super) fn modified_time(self) -> SystemTime {
+        let (seconds, nanoseconds) = self.modified;
+        match u64::try_from(seconds) {
+            Ok(seconds) => SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds),
+            // Before 1970: nothing we say about it has a form for that.
+            Err(_) => SystemTime::UNIX_EPOCH,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::root::open_root;
+    use super::*;
+    use crate::test_support::TemporaryDirectory;
+
+    #[test]
+    fn shows_what_serving_would_find() {
+        let tree = TemporaryDirectory::new("directory");
+        for file in [
+            "root/a.txt",
+            "root/sub/b.txt",
+            "root/.env",
+            "root/.well-known/x",
+            "outside.txt",
+        ] {
+            tree.write(file, b"12345");
+        }
+        for (link, target) in [
+            ("in", "a.txt"),
+            ("out", "../outside.txt"),
+            ("dangling", "nowhere"),
+            ("insub", "sub"),
+        ] {
+            std::os::unix::fs::symlink(target, tree.path().join("root").join(link))
+                .expect("a link");
+        }
+        let root = open_root(&tree.path().join("root"), Waiting::Allowed).expect("it is there");
+        let mut found: Vec<_> = read(root.as_fd(), b"/")
+            .expect("it can be read")
+            .into_iter()
+            .map(|entry| {
+                (
+                    String::from_utf8(entry.name).expect("text"),
+                    entry.kind,
+                    entry.size,
+                )
+            })
+            .collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        let expected = [
+            (".well-known", EntryKind::Directory, None),
+            ("a.txt", EntryKind::File, Some(5)),
+            ("in", EntryKind::File, Some(5)),
+            ("insub", EntryKind::Directory, None),
+            ("sub", EntryKind::Directory, None),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(name, kind, size)| (name.to_owned(), kind, size))
+        );
+        assert_eq!(
+            read(root.as_fd(), b"/sub/").expect("it can be read").len(),
+            1
+        );
+        assert!(read(root.as_fd(), b"/nothing/").is_err());
+    }
+}

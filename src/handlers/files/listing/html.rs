@@ -1,0 +1,353 @@
+//! A listing as HTML: a table that streams, sorts by links and needs no script and no other file.
+//!
+//! Every link is relative, so the page is right behind a gateway or a stripped prefix, and a path
+//! such as `//host/` cannot lead elsewhere. The icons of `listing.css` are `data:` images: a
+//! `Content-Security-Policy` has to allow `img-src data:` and inline styles.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use super::display::{HumanSize, UtcTime, name_characters};
+use super::sort::{Sort, SortKey};
+use super::{Entry, EntryKind, Page, Summary};
+
+const STYLE: &str = include_str!("listing.css");
+
+/// What a link encodes of a name: all but `pchar` (RFC 3986 §3.3), and `&` and `'` as well, so that
+/// a link needs no escaping in HTML.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
+
+pub(super) fn write_head(page: &Page, out: &mut Vec<u8>) -> io::Result<()> {
+    write!(
+        out,
+        r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Index of {title}</title>
+<style>
+{STYLE}</style>
+<main>
+<nav aria-label="Breadcrumb"><h1>"#,
+        title = Escaped(&page.path),
+    )?;
+    write_breadcrumb(&page.path, out)?;
+    write!(out, "</h1></nav>\n<p>{}</p>\n", page.summary)?;
+    out.write_all(b"<table>\n<thead>\n<tr>")?;
+    write_column(page.sort, SortKey::Name, "Name", out)?;
+    write_column(page.sort, SortKey::Size, "Size", out)?;
+    write_column(page.sort, SortKey::Time, "Modified", out)?;
+    out.write_all(b"</tr>\n</thead>\n<tbody>\n")?;
+    if page.path != b"/" {
+        out.write_all(PARENT_ROW.as_bytes())?;
+    }
+    Ok(())
+}
+
+const PARENT_ROW: &str = "<tr class=\"up\"><th scope=\"row\"><a href=\"../\">Parent directory</a></th>\
+     <td></td><td></td></tr>\n";
+
+/// One entry. Behind `./` a colon in a name ends no scheme (RFC 3986 §4.2).
+pub(super) fn write_row(entry: &Entry, out: &mut Vec<u8>) -> io::Result<()> {
+    let (class, slash) = match entry.kind {
+        EntryKind::Directory => (" class=\"dir\"", "/"),
+        EntryKind::File | EntryKind::Other => ("", ""),
+    };
+    write!(
+        out,
+        "<tr{class}><th scope=\"row\"><a href=\"./{link}{slash}\"><bdi>{name}{slash}</bdi></a></th>",
+        link = percent_encode(&entry.name, ENCODED),
+        name = Escaped(&entry.name),
+    )?;
+    write_size(entry.size, out)?;
+    write_time(entry.modified.and_then(UtcTime::from_system), out)?;
+    out.write_all(b"</tr>\n")
+}
+
+pub(super) fn write_foot(out: &mut Vec<u8>) -> io::Result<()> {
+    out.write_all(b"</tbody>\n</table>\n</main>\n</html>\n")
+}
+
+/// The path itself, each segment a link to its directory; the last is the page in hand.
+fn write_breadcrumb(path: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    let inner = path.strip_prefix(b"/").unwrap_or(path);
+    let inner = inner.strip_suffix(b"/").unwrap_or(inner);
+    // An empty segment is a level for the client that resolves `../` (RFC 3986 §5.2.4).
+    let levels = match inner {
+        [] => 0,
+        _ => inner.split(is_slash).count(),
+    };
+    write_crumb(levels, " aria-label=\"Root\"", b"", out)?;
+    for (index, segment) in inner.split(is_slash).take(levels).enumerate() {
+        write_crumb(levels - index - 1, "", segment, out)?;
+    }
+    Ok(())
+}
+
+/// A link to the directory that lies `above` levels over the page.
+fn write_crumb(above: usize, label: &str, segment: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    let (link, current) = match above {
+        0 => ("./".to_owned(), " aria-current=\"page\""),
+        _ => ("../".repeat(above), ""),
+    };
+    let name = Escaped(segment);
+    write!(
+        out,
+        "<a href=\"{link}\"{label}{current}><bdi>{name}/</bdi></a><wbr>"
+    )
+}
+
+fn is_slash(octet: &u8) -> bool {
+    *octet == b'/'
+}
+
+/// A column's head: the link that sorts by it, and the present order if it is the key.
+fn write_column(sort: Sort, key: SortKey, title: &str, out: &mut Vec<u8>) -> io::Result<()> {
+    let (state, arrow) = match (sort.key == key, sort.descending) {
+        (false, _) => ("", ""),
+        (true, false) => (" aria-sort=\"ascending\"", "↑"),
+        (true, true) => (" aria-sort=\"descending\"", "↓"),
+    };
+    let next = sort.after_choosing(key);
+    let order = if next.descending { "desc" } else { "asc" };
+    let key = key.as_str();
+    write!(
+        out,
+        "<th scope=\"col\"{state}><a href=\"?sort={key}&amp;order={order}\">{title}\
+         <span aria-hidden=\"true\">{arrow}</span></a></th>"
+    )
+}
+
+fn write_size(size: Option<u64>, out: &mut Vec<u8>) -> io::Result<()> {
+    match size {
+        None => write!(out, "<td>–</td>"),
+        Some(bytes) => write!(out, "<td title=\"{bytes} bytes\">{}</td>", HumanSize(bytes)),
+    }
+}
+
+fn write_time(time: Option<UtcTime>, out: &mut Vec<u8>) -> io::Result<()> {
+    let Some(time) = time else {
+        return write!(out, "<td>–</td>");
+    };
+    let (iso, date, clock) = (time.iso(), time.date(), time.clock());
+    write!(
+        out,
+        "<td><time datetime=\"{iso}\">{date} {clock}</time></td>"
+    )
+}
+
+/// `2 directories, 14 files, 3.1 MiB`
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let directories = Count(self.directories, "directory", "directories");
+        let files = Count(self.files, "file", "files");
+        let bytes = HumanSize(self.bytes);
+        match (self.directories, self.files) {
+            (0, 0) => f.write_str("Empty"),
+            (_, 0) => write!(f, "{directories}"),
+            (0, _) => write!(f, "{files}, {bytes}"),
+            _ => write!(f, "{directories}, {files}, {bytes}"),
+        }
+    }
+}
+
+/// A number of things, with their name for one and for several.
+struct Count(usize, &'static str, &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = if self.0 == 1 { self.1 } else { self.2 };
+        write!(f, "{} {name}", self.0)
+    }
+}
+
+/// A name as text or as the value of a quoted attribute.
+struct Escaped<'a>(&'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        name_characters(self.0).try_for_each(|character| match character {
+            '&' => f.write_str("&amp;"),
+            '<' => f.write_str("&lt;"),
+            '>' => f.write_str("&gt;"),
+            '"' => f.write_str("&quot;"),
+            '\'' => f.write_str("&#39;"),
+            _ => fmt::Write::write_char(f, character),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Renderer;
+    use super::super::tests::{directory, file, render, unreadable};
+    use super::*;
+    use crate::handlers::format::Format;
+
+    fn listing(path: &str, entries: Vec<Entry>) -> String {
+        render(Format::Html, path, entries)
+    }
+
+    #[test]
+    fn names_of_any_octets_are_encoded_in_links_and_escaped_in_text() {
+        for (name, link, text) in [
+            (&b"a.txt"[..], "./a.txt", "a.txt"),
+            (b"a:b", "./a:b", "a:b"),
+            (
+                b"javascript:alert(1)",
+                "./javascript:alert(1)",
+                "javascript:alert(1)",
+            ),
+            (
+                b"50% of #1?.txt",
+                "./50%25%20of%20%231%3F.txt",
+                "50% of #1?.txt",
+            ),
+            (b"<\"'&>", "./%3C%22%27%26%3E", "&lt;&quot;&#39;&amp;&gt;"),
+            (b"back\\slash", "./back%5Cslash", "back\\slash"),
+            ("gr\u{fc}n".as_bytes(), "./gr%C3%BCn", "gr\u{fc}n"),
+            (b"\xff\n", "./%FF%0A", "\u{fffd}\u{240a}"),
+        ] {
+            let expected = format!("<a href=\"{link}\"><bdi>{text}</bdi></a>");
+            let listing = listing("/", vec![file(name)]);
+            assert!(listing.contains(&expected), "{expected}");
+        }
+    }
+
+    #[test]
+    fn a_row_shows_what_is_known() {
+        let time = r#"<td><time datetime="2026-11-22T23:54:10Z">2026-11-22 23:54</time></td>"#;
+        let unknown = "<td>–</td>";
+        let size = r#"<td title="1536 bytes">1.5 KiB</td>"#;
+        for (entry, start, name, size, time) in [
+            (file(b"a"), "<tr>", "a", size, time),
+            (directory(b"a"), "<tr class=\"dir\">", "a/", unknown, time),
+            (unreadable(b"a"), "<tr>", "a", unknown, unknown),
+        ] {
+            let link = format!("<a href=\"./{name}\"><bdi>{name}</bdi></a>");
+            let expected = format!("{start}<th scope=\"row\">{link}</th>{size}{time}</tr>\n");
+            let listing = listing("/", vec![entry]);
+            assert!(listing.contains(&expected), "{expected}\n{listing}");
+        }
+    }
+
+    #[test]
+    fn the_breadcrumb_leads_to_every_level_above() {
+        for (path, crumbs) in [
+            ("/", vec![("./", "")]),
+            ("/a/", vec![("../", ""), ("./", "a")]),
+            ("/a/b/", vec![("../../", ""), ("../", "a"), ("./", "b")]),
+            ("//a/", vec![("../../", ""), ("../", ""), ("./", "a")]),
+            ("/<b>/", vec![("../", ""), ("./", "&lt;b&gt;")]),
+        ] {
+            let listing = listing(path, Vec::new());
+            let (_, rest) = listing.split_once("<h1>").expect("one heading");
+            let (heading, _) = rest.split_once("</h1>").expect("one heading");
+            let found: Vec<_> = heading.split("<a ").skip(1).map(link_and_name).collect();
+            assert_eq!(found, crumbs, "{path}");
+            assert_eq!(heading.matches("aria-current").count(), 1, "{path}");
+            assert_eq!(listing.contains("Parent directory"), path != "/", "{path}");
+        }
+    }
+
+    /// `href="LINK"…><bdi>NAME/</bdi>`
+    fn link_and_name(crumb: &str) -> (&str, &str) {
+        let (_, link) = crumb.split_once("href=\"").expect("a link");
+        let (link, rest) = link.split_once('"').expect("a quoted link");
+        let (_, name) = rest.split_once("<bdi>").expect("a name");
+        (link, name.split_once("/</bdi>").expect("a slash").0)
+    }
+
+    #[test]
+    fn the_columns_link_to_orders_and_name_the_present_one() {
+        for (query, sorted, link, title, arrow) in [
+            ("", "ascending", "name&amp;order=desc", "Name", "↑"),
+            ("", "", "size&amp;order=desc", "Size", ""),
+            ("", "", "time&amp;order=desc", "Modified", ""),
+            (
+                "order=desc",
+                "descending",
+                "name&amp;order=asc",
+                "Name",
+                "↓",
+            ),
+            (
+                "sort=size&order=desc",
+                "descending",
+                "size&amp;order=asc",
+                "Size",
+                "↓",
+            ),
+            ("sort=size", "", "name&amp;order=asc", "Name", ""),
+        ] {
+            let state = match sorted {
+                "" => String::new(),
+                _ => format!(" aria-sort=\"{sorted}\""),
+            };
+            let link = format!(
+                "<a href=\"?sort={link}\">{title}<span aria-hidden=\"true\">{arrow}</span>"
+            );
+            let expected = format!("<th scope=\"col\"{state}>{link}</a></th>");
+            let listing = sorted_listing(query);
+            assert!(listing.contains(&expected), "{query}: {expected}");
+            assert_eq!(listing.matches("aria-sort=").count(), 1, "{query}");
+        }
+    }
+
+    fn sorted_listing(query: &str) -> String {
+        let sort = Sort::from_query(query.as_bytes());
+        let mut renderer = Renderer::new(Format::Html, b"/".into(), sort, Vec::new());
+        let mut out = Vec::new();
+        renderer.next_block(&mut out);
+        String::from_utf8(out).expect("a listing is UTF-8")
+    }
+
+    #[test]
+    fn the_summary_counts() {
+        for (entries, expected) in [
+            (vec![], "Empty"),
+            (vec![directory(b"a")], "1 directory"),
+            (vec![file(b"a"), unreadable(b"b")], "2 files, 1.5 KiB"),
+            (
+                vec![directory(b"a"), directory(b"b"), file(b"c")],
+                "2 directories, 1 file, 1.5 KiB",
+            ),
+        ] {
+            let listing = listing("/", entries);
+            assert!(
+                listing.contains(&format!("<p>{expected}</p>")),
+                "{expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_page_needs_nothing_but_itself() {
+        let listing = listing("/", vec![file(b"a")]);
+        for foreign in ["<script", "<link", "@import", "http://", "https://", "src="] {
+            let own_namespace = "xmlns='http://www.w3.org/2000/svg'";
+            assert!(
+                !listing.replace(own_namespace, "").contains(foreign),
+                "{foreign}"
+            );
+        }
+    }
+}

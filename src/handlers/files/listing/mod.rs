@@ -1,0 +1,261 @@
+//! The listing of a directory: entries in, content out, a block at a time.
+//!
+//! Pure: no file, no clock. The caller reads the directory (and leaves out what serving refuses),
+//! picks the format by `Accept` and sends the blocks, so that a directory of a million entries
+//! costs its entries, never its page. Nothing an entry holds, or lacks, can fail the page.
+//!
+//! | A reader looks for | and finds it in |
+//! |---|---|
+//! | which row comes first, and `?sort=size&order=desc` | [`sort`] |
+//! | the three forms | [`html`] with `listing.css`, [`json`], [`text`] |
+//! | how a name, a size and a time are shown | [`display`] |
+
+mod display;
+mod html;
+mod json;
+mod sort;
+mod text;
+
+use std::io;
+use std::time::SystemTime;
+use std::vec;
+
+use crate::handlers::format::Format;
+
+pub(crate) use sort::Sort;
+
+/// What [`Renderer::next_block`] aims at, in bytes: a few writes for a thousand rows, and little
+/// held for a client that reads slowly.
+const BLOCK_BYTES: usize = 32 * 1024;
+
+/// One row. What could not be read is `None`, and the row is shown all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// The octets of the name as the file system holds them: no slash, not `.` or `..`.
+    pub(crate) name: Vec<u8>,
+    pub(crate) kind: EntryKind,
+    /// In bytes; a directory has none.
+    pub(crate) size: Option<u64>,
+    pub(crate) modified: Option<SystemTime>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EntryKind {
+    Directory,
+    File,
+    /// Neither, or it could not be told.
+    Other,
+}
+
+/// A listing on its way out.
+#[derive(Debug)]
+pub(crate) struct Renderer {
+    format: Format,
+    page: Page,
+    /// What is still to be shown, in order.
+    entries: vec::IntoIter<Entry>,
+    stage: Stage,
+}
+
+/// What the head of a listing tells.
+#[derive(Debug)]
+struct Page {
+    /// The request's path, decoded; ends in `/`.
+    path: Vec<u8>,
+    sort: Sort,
+    summary: Summary,
+}
+
+/// How much is listed.
+#[derive(Debug, Default)]
+struct Summary {
+    directories: usize,
+    /// Whatever is not a directory.
+    files: usize,
+    /// Of all files whose size is known.
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Head,
+    Rows,
+    Done,
+}
+
+impl Renderer {
+    /// A listing of `entries`, which come in any order, for the decoded request path `path`.
+    pub(crate) fn new(format: Format, path: Vec<u8>, sort: Sort, mut entries: Vec<Entry>) -> Self {
+        sort.apply(&mut entries);
+        let summary = Summary::of(&entries);
+        Self {
+            format,
+            page: Page {
+                path,
+                sort,
+                summary,
+            },
+            entries: entries.into_iter(),
+            stage: Stage::Head,
+        }
+    }
+
+    /// Appends the next block, about 32 KiB, to `out`; says whether another follows.
+    ///
+    /// The first `false` comes with the last block, so that a listing of one block can be sent
+    /// under its `Content-Length`. After it nothing is appended.
+    pub(crate) fn next_block(&mut self, out: &mut Vec<u8>) -> bool {
+        self.write_block(out)
+            .expect("a vector takes every write, and rows serialize to plain JSON");
+        self.stage != Stage::Done
+    }
+
+    fn write_block(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        let full = out.len() + BLOCK_BYTES;
+        if self.stage == Stage::Head {
+            self.write_head(out)?;
+            self.stage = Stage::Rows;
+        }
+        while self.stage == Stage::Rows && out.len() < full {
+            match self.entries.next() {
+                Some(entry) => self.write_row(&entry, out)?,
+                None => {
+                    self.write_foot(out)?;
+                    self.stage = Stage::Done;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_head(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        match self.format {
+            Format::Html => html::write_head(&self.page, out),
+            Format::Json => json::write_head(out),
+            Format::Text => text::write_head(out),
+        }
+    }
+
+    fn write_row(&self, entry: &Entry, out: &mut Vec<u8>) -> io::Result<()> {
+        match self.format {
+            Format::Html => html::write_row(entry, out),
+            Format::Json => json::write_row(entry, self.entries.len() == 0, out),
+            Format::Text => text::write_row(entry, out),
+        }
+    }
+
+    fn write_foot(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        match self.format {
+            Format::Html => html::write_foot(out),
+            Format::Json => json::write_foot(out),
+            Format::Text => Ok(()),
+        }
+    }
+}
+
+impl Summary {
+    fn of(entries: &[Entry]) -> Self {
+        entries.iter().fold(Self::default(), Self::with)
+    }
+
+    fn with(mut self, entry: &Entry) -> Self {
+        match entry.kind {
+            EntryKind::Directory => self.directories += 1,
+            EntryKind::File | EntryKind::Other => self.files += 1,
+        }
+        self.bytes = self.bytes.saturating_add(entry.size.unwrap_or(0));
+        self
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    const FORMATS: [Format; 3] = [Format::Html, Format::Json, Format::Text];
+
+    /// A file of 1536 bytes, last changed at 2026-11-22 23:54:10 UTC.
+    pub(super) fn file(name: &[u8]) -> Entry {
+        Entry {
+            name: name.to_vec(),
+            kind: EntryKind::File,
+            size: Some(1536),
+            modified: Some(UNIX_EPOCH + Duration::from_secs(1_795_391_650)),
+        }
+    }
+
+    pub(super) fn directory(name: &[u8]) -> Entry {
+        Entry {
+            kind: EntryKind::Directory,
+            size: None,
+            ..file(name)
+        }
+    }
+
+    /// An entry of which nothing but the name is known.
+    pub(super) fn unreadable(name: &[u8]) -> Entry {
+        Entry {
+            name: name.to_vec(),
+            kind: EntryKind::Other,
+            size: None,
+            modified: None,
+        }
+    }
+
+    /// The whole listing of `path`, and its blocks' lengths.
+    fn render_blocks(format: Format, path: &str, entries: Vec<Entry>) -> (String, Vec<usize>) {
+        let mut renderer = Renderer::new(format, path.into(), Sort::default(), entries);
+        let (mut whole, mut lengths) = (Vec::new(), Vec::new());
+        loop {
+            let before = whole.len();
+            let more = renderer.next_block(&mut whole);
+            lengths.push(whole.len() - before);
+            if !more {
+                let text = String::from_utf8(whole).expect("listings are UTF-8");
+                return (text, lengths);
+            }
+        }
+    }
+
+    pub(super) fn render(format: Format, path: &str, entries: Vec<Entry>) -> String {
+        render_blocks(format, path, entries).0
+    }
+
+    #[test]
+    fn a_small_listing_is_one_block_and_then_silence() {
+        for format in FORMATS {
+            let mut renderer = Renderer::new(format, b"/".into(), Sort::default(), Vec::new());
+            let mut out = Vec::new();
+            assert!(!renderer.next_block(&mut out), "{format:?}");
+            let length = out.len();
+            assert!(!renderer.next_block(&mut out), "{format:?}");
+            assert_eq!(out.len(), length, "{format:?}");
+        }
+    }
+
+    #[test]
+    fn a_huge_listing_comes_in_blocks_with_every_row_once() {
+        for format in FORMATS {
+            let names = (0..5000).map(|number| format!("file-{number:04}.bin"));
+            let entries = names.map(|name| file(name.as_bytes())).collect();
+            let (whole, lengths) = render_blocks(format, "/", entries);
+            let [blocks @ .., _last] = lengths.as_slice() else {
+                panic!("no block at all");
+            };
+            assert!(blocks.len() > 5, "{format:?}: {lengths:?}");
+            for length in blocks {
+                let expected = BLOCK_BYTES..BLOCK_BYTES + 1024;
+                assert!(expected.contains(length), "{format:?}: {length}");
+            }
+            let mut rest = whole.as_str();
+            for number in 0..5000 {
+                let name = format!("file-{number:04}.bin");
+                (_, rest) = rest.split_once(&name).expect("the names come in order");
+            }
+            let per_row = if format == Format::Html { 2 } else { 1 };
+            assert_eq!(whole.matches(".bin").count(), 5000 * per_row, "{format:?}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! From an open file to what the cache keeps of it: small content in memory, larger ones open.
+
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+use rustix::io::{Errno, ReadWriteFlags};
+
+use super::glob;
+use super::lookup::FoundFile;
+use super::root::{Identity, Opened, Waiting};
+use crate::config::Files;
+use crate::handlers::representation::{Body, Metadata, Representation};
+use crate::http::date::HttpDate;
+use crate::http::negotiation::{ContentCoding, select_coding};
+
+/// Content up to this many octets is kept in memory; past it, sending from the page cache beats
+/// copying. See `benches/` for where the line lies.
+pub(super) const MAX_IN_MEMORY: u64 = 64 * 1024;
+
+/// A file's octets on their way from the thread that read them; unlike what the cache keeps, it
+/// may move between threads.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    path: Vec<u8>,
+    media_type: String,
+    codings: Vec<(ContentCoding, Identity, LoadedBody)>,
+}
+
+#[derive(Debug)]
+enum LoadedBody {
+    Memory(Vec<u8>),
+    File(OwnedFd),
+}
+
+/// A file as the cache keeps it: every coding, ready to be answered from.
+pub(super) struct CachedFile {
+    /// The file itself first.
+    codings: Vec<(ContentCoding, Identity, Representation)>,
+}
+
+/// Reads what is to be kept in memory.
+///
+/// # Errors
+/// What reading comes to; `WouldBlock` if it would have had to be waited for, or if a file changed
+/// while it was read: another look is then worth while.
+pub(super) fn load(file: FoundFile, waiting: Waiting) -> io::Result<Loaded> {
+    let load = |(coding, opened): (ContentCoding, Opened)| {
+        let identity = opened.identity;
+        let body = if identity.size <= MAX_IN_MEMORY {
+            LoadedBody::Memory(read_whole(opened.fd.as_fd(), identity, waiting)?)
+        } else {
+            LoadedBody::File(opened.fd)
+        };
+        Ok((coding, identity, body))
+    };
+    let codings = file
+        .codings
+        .into_iter()
+        .map(load)
+        .collect::<io::Result<_>>()?;
+    Ok(Loaded {
+        path: file.path,
+        media_type: file.media_type,
+        codings,
+    })
+}
+
+fn read_whole(fd: BorrowedFd<'_>, identity: Identity, waiting: Waiting) -> io::Result<Vec<u8>> {
+    let mut content = vec![0; identity.size as usize];
+    let mut filled = 0;
+    while filled < content.len() {
+        match read_at(fd, &mut content[filled..], filled as u64, waiting)? {
+            0 => return Err(io::ErrorKind::WouldBlock.into()),
+            count => filled += count,
+        }
+    }
+    if Identity::of_open(fd)? != identity {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    Ok(content)
+}
+
+/// Reads once; 0 is the end of the file.
+fn read_at(
+    fd: BorrowedFd<'_>,
+    into: &mut [u8],
+    offset: u64,
+    waiting: Waiting,
+) -> io::Result<usize> {
+    rustix::io::retry_on_intr(|| match waiting {
+        Waiting::Allowed => rustix::io::pread(fd, &mut *into, offset),
+        Waiting::Never => rustix::io::preadv2(
+            fd,
+            &mut [IoSliceMut::new(into)],
+            offset,
+            ReadWriteFlags::NOWAIT,
+        ),
+    })
+    // Some file systems cannot tell what they hold in memory: then the pool reads it.
+    .map_err(|error| {
+        if error == Errno::OPNOTSUPP {
+            Errno::AGAIN
+        } else {
+            error
+        }
+        .into()
+    })
+}
+
+impl Loaded {
+    /// Encodes the fields, and makes it the worker's own.
+    pub(super) fn into_cached(self, options: &Files) -> CachedFile {
+        let cache_control = options
+            .cache_control
+            .iter()
+            .find(|rule| glob::matches(rule.pattern.as_bytes(), &self.path))
+            .map(|rule| rule.value.as_str());
+        let varies = self.codings.len() > 1;
+        let encode = |(coding, identity, body): (ContentCoding, Identity, LoadedBody)| {
+            let metadata = Metadata {
+                content_type: self.media_type.clone(),
+                content_coding: (coding != ContentCoding::Identity).then(|| coding.as_str()),
+                entity_tag: entity_tag(identity, coding),
+                last_modified: HttpDate::from_system_time(identity.modified_time()),
+                cache_control,
+                varies,
+            };
+            (
+                coding,
+                identity,
+                metadata.encode(body.into_body(identity.size)),
+            )
+        };
+        CachedFile {
+            codings: self.codings.into_iter().map(encode).collect(),
+        }
+    }
+}
+
+impl LoadedBody {
+    fn into_body(self, length: u64) -> Body {
+        match self {
+            Self::Memory(content) => Body::Memory(content.into()),
+            Self::File(fd) => Body::File {
+                file: Rc::new(fd),
+                length,
+            },
+        }
+    }
+}
+
+/// Modification time in nanoseconds and size, and the coding: strong, for any change of content
+/// changes one of them.
+fn entity_tag(identity: Identity, coding: ContentCoding) -> String {
+    let (seconds, nanoseconds) = identity.modified;
+    let nanoseconds = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+    format!(
+        "{nanoseconds:x}-{:x}{}",
+        identity.size,
+        coding.entity_tag_suffix()
+    )
+}
+
+impl CachedFile {
+    /// The representation that `Accept-Encoding` selects.
+    pub(super) fn select(&self, accept_encoding: Option<&[u8]>) -> &Representation {
+        let [(_, _, identity), codings @ ..] = &self.codings[..] else {
+            unreachable!("a file has at least its own representation")
+        };
+        if codings.is_empty() {
+            return identity;
+        }
+        let available: Vec<ContentCoding> =
+            self.codings.iter().map(|(coding, ..)| *coding).collect();
+        let selected = select_coding(accept_encoding, &available);
+        codings
+            .iter()
+            .find(|(coding, ..)| *coding == selected)
+            .map_or(identity, |(.., coded)| coded)
+    }
+
+    pub(super) fn identities(&self) -> impl Iterator<Item = (ContentCoding, Identity)> {
+        self.codings
+            .iter()
+            .map(|(coding, identity, _)| (*coding, *identity))
+    }
+
+    /// What it holds of the machine, for the cache's bound.
+    pub(super) fn weight(&self) -> usize {
+        /// Descriptors are scarcer than memory: as many as this goes into the bound.
+        const OPEN_FILE: usize = 64 * 1024;
+        /// The encoded fields and the structures around them, roughly.
+        const FIELDS: usize = 768;
+        let weigh = |body: &Body| match body {
+            Body::Memory(content) => content.len(),
+            Body::File { .. } => OPEN_FILE,
+        };
+        self.codings
+            .iter()
+            .map(|(.., representation)| FIELDS + weigh(representation.body()))
+            .sum()
+    }
+}

@@ -1,0 +1,303 @@
+//! From a path to the file that answers for it: index files, clean URLs, precompressed siblings,
+//! and what is not served though it is there.
+//!
+//! The same code runs on the loop, where it may not wait, and on the blocking pool.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use rustix::io::Errno;
+
+use super::root::{Identity, Kind, Opened, Waiting, open_beneath};
+use crate::config::Files;
+use crate::http::media_type;
+use crate::http::negotiation::ContentCoding;
+
+/// What a path leads to.
+#[derive(Debug)]
+pub(super) enum Found {
+    File(FoundFile),
+    /// A directory without an index file; or any, where the path lacks its final slash.
+    Directory,
+    Missing,
+    /// The system lets us not read it.
+    Forbidden,
+}
+
+/// A regular file, and the codings of it that stand beside it.
+#[derive(Debug)]
+pub(super) struct FoundFile {
+    /// Beneath the root, with the index file's name.
+    pub(super) path: Vec<u8>,
+    pub(super) media_type: String,
+    /// The file itself first, as [`ContentCoding::Identity`].
+    pub(super) codings: Vec<(ContentCoding, Opened)>,
+}
+
+impl FoundFile {
+    /// What would have to change for the file, or the choice of codings, to be another.
+    pub(super) fn identities(&self) -> impl Iterator<Item = (ContentCoding, Identity)> {
+        self.codings
+            .iter()
+            .map(|(coding, opened)| (*coding, opened.identity))
+    }
+}
+
+/// Looks up `path`, which is normal and begins with `/`, beneath `root`.
+///
+/// # Errors
+/// What neither "missing" nor "forbidden" describes: a disk that fails, descriptors that ran out;
+/// `WouldBlock` if an answer would have to be waited for.
+pub(super) fn look_up(
+    root: BorrowedFd<'_>,
+    options: &Files,
+    path: &[u8],
+    waiting: Waiting,
+) -> io::Result<Found> {
+    if is_hidden(path) {
+        return Ok(Found::Missing);
+    }
+    let search = Search {
+        root,
+        options,
+        waiting,
+    };
+    match path.strip_suffix(b"/") {
+        Some(directory) => search.index_of(directory.strip_prefix(b"/").unwrap_or(directory)),
+        None => search.file(&path[1..]),
+    }
+}
+
+/// Whether a path leads through a name that begins with a dot; `/.well-known/` is for everybody
+/// (RFC 8615).
+pub(super) fn is_hidden(path: &[u8]) -> bool {
+    let rest = path
+        .strip_prefix(b"/.well-known")
+        .filter(|rest| matches!(rest, [] | [b'/', ..]));
+    rest.unwrap_or(path).windows(2).any(|pair| pair == b"/.")
+}
+
+struct Search<'a> {
+    root: BorrowedFd<'a>,
+    options: &'a Files,
+    waiting: Waiting,
+}
+
+/// What stands at one exact path.
+enum There {
+    Something(Opened),
+    Nothing,
+    Forbidden,
+}
+
+impl Search<'_> {
+    fn file(&self, path: &[u8]) -> io::Result<Found> {
+        match self.at(path)? {
+            There::Something(opened) => match opened.kind {
+                Kind::File => self.with_siblings(path.to_vec(), opened).map(Found::File),
+                Kind::Directory => Ok(Found::Directory),
+                Kind::Other => Ok(Found::Missing),
+            },
+            There::Nothing if self.options.clean_urls => self.clean_url(path),
+            There::Nothing => Ok(Found::Missing),
+            There::Forbidden => Ok(Found::Forbidden),
+        }
+    }
+
+    /// `a` → `a.html`
+    fn clean_url(&self, path: &[u8]) -> io::Result<Found> {
+        let path = [path, b".html"].concat();
+        match self.at(&path)? {
+            There::Something(opened) if opened.kind == Kind::File => {
+                self.with_siblings(path, opened).map(Found::File)
+            }
+            There::Forbidden => Ok(Found::Forbidden),
+            _ => Ok(Found::Missing),
+        }
+    }
+
+    fn index_of(&self, directory: &[u8]) -> io::Result<Found> {
+        for name in &self.options.index {
+            let path = match directory {
+                [] => name.clone().into_bytes(),
+                _ => [directory, b"/", name.as_bytes()].concat(),
+            };
+            match self.at(&path)? {
+                There::Something(opened) if opened.kind == Kind::File => {
+                    return self.with_siblings(path, opened).map(Found::File);
+                }
+                There::Forbidden => return Ok(Found::Forbidden),
+                _ => {}
+            }
+        }
+        match self.at(directory)? {
+            There::Something(opened) if opened.kind == Kind::Directory => Ok(Found::Directory),
+            There::Forbidden => Ok(Found::Forbidden),
+            _ => Ok(Found::Missing),
+        }
+    }
+
+    /// Adds the codings that are not older than the file: an older one is of an older file.
+    fn with_siblings(&self, path: Vec<u8>, opened: Opened) -> io::Result<FoundFile> {
+        const CODINGS: [ContentCoding; 3] = [
+            ContentCoding::Zstd,
+            ContentCoding::Brotli,
+            ContentCoding::Gzip,
+        ];
+        let media_type = media_type::for_path(&path).into_owned();
+        let modified = opened.identity.modified;
+        let mut codings = vec![(ContentCoding::Identity, opened)];
+        if self.options.precompressed && media_type::is_compressible(&media_type) {
+            for coding in CODINGS {
+                let suffix = coding
+                    .file_suffix()
+                    .expect("every coding but identity has one");
+                let sibling = [&path, &b"."[..], suffix.as_bytes()].concat();
+                if let There::Something(sibling) = self.at(&sibling)?
+                    && sibling.kind == Kind::File
+                    && sibling.identity.modified >= modified
+                {
+                    codings.push((coding, sibling));
+                }
+            }
+        }
+        Ok(FoundFile {
+            path,
+            media_type,
+            codings,
+        })
+    }
+
+    fn at(&self, path: &[u8]) -> io::Result<There> {
+        match open_beneath(self.root, path, self.waiting) {
+            Ok(opened) => Ok(There::Something(opened)),
+            Err(error) => match Errno::from_io_error(&error) {
+                // XDEV: beneath the root no longer, so as good as not there. NXIO: a socket, or a
+                // pipe nobody reads. OPNOTSUPP and NODEV: a device.
+                Some(
+                    Errno::NOENT
+                    | Errno::NOTDIR
+                    | Errno::LOOP
+                    | Errno::XDEV
+                    | Errno::NAMETOOLONG
+                    | Errno::NXIO
+                    | Errno::NODEV
+                    | Errno::OPNOTSUPP
+                    | Errno::INVAL,
+                ) => Ok(There::Nothing),
+                Some(Errno::ACCESS | Errno::PERM) => Ok(There::Forbidden),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handlers::files::root::open_root;
+    use crate::test_support::{TemporaryDirectory, files_options as options};
+    use std::os::fd::AsFd as _;
+
+    #[test]
+    fn dotfiles_are_hidden() {
+        for (path, hidden) in [
+            ("/", false),
+            ("/a.b", false),
+            ("/.git/config", true),
+            ("/a/.env", true),
+            ("/.well-known", false),
+            ("/.well-known/acme", false),
+            ("/.well-known/.secret", true),
+            ("/.well-knownish", true),
+            ("/a/.well-known/b", true),
+        ] {
+            assert_eq!(is_hidden(path.as_bytes()), hidden, "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_lead_to_files() {
+        let tree = TemporaryDirectory::new("lookup");
+        for file in [
+            "index.html",
+            "a.html",
+            "dir/index.html",
+            "bare/x.txt",
+            ".env",
+            ".well-known/y",
+            "both",
+            "both.html",
+        ] {
+            tree.write(file, b"content");
+        }
+        let root = open_root(tree.path(), Waiting::Allowed).expect("it is there");
+        let options = crate::config::Files {
+            clean_urls: true,
+            ..options(tree.path())
+        };
+        for (path, expected) in [
+            ("/", "index.html"),
+            ("/a.html", "a.html"),
+            ("/a", "a.html"),
+            ("/both", "both"),
+            ("/dir", "(directory)"),
+            ("/dir/", "dir/index.html"),
+            ("/bare/", "(directory)"),
+            ("/bare/x.txt", "bare/x.txt"),
+            ("/bare/x.txt/", "(missing)"),
+            ("/.env", "(missing)"),
+            ("/.well-known/y", ".well-known/y"),
+            ("/nothing", "(missing)"),
+            ("/nothing/", "(missing)"),
+        ] {
+            let found = look_up(root.as_fd(), &options, path.as_bytes(), Waiting::Allowed)
+                .expect("no error");
+            let found = match found {
+                Found::File(file) => String::from_utf8(file.path).expect("text"),
+                Found::Directory => "(directory)".to_owned(),
+                Found::Missing => "(missing)".to_owned(),
+                Found::Forbidden => "(forbidden)".to_owned(),
+            };
+            assert_eq!(found, expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_siblings_that_are_not_older_count() {
+        let tree = TemporaryDirectory::new("siblings");
+        let now = std::time::SystemTime::now();
+        let second = std::time::Duration::from_secs(1);
+        for (name, modified) in [
+            ("a.css", now),
+            ("a.css.gz", now),
+            ("a.css.br", now - second),
+            ("a.css.zst", now + second),
+            ("b.png", now),
+            ("b.png.gz", now),
+        ] {
+            tree.write(name, b"x");
+            let file = std::fs::File::options()
+                .write(true)
+                .open(tree.path().join(name))
+                .expect("just written");
+            file.set_modified(modified).expect("it is ours");
+        }
+        let root = open_root(tree.path(), Waiting::Allowed).expect("it is there");
+        let codings = |path: &[u8]| match look_up(
+            root.as_fd(),
+            &options(tree.path()),
+            path,
+            Waiting::Allowed,
+        ) {
+            Ok(Found::File(file)) => file
+                .codings
+                .iter()
+                .map(|(coding, _)| coding.as_str())
+                .collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(codings(b"/a.css"), ["identity", "zstd", "gzip"]);
+        assert_eq!(codings(b"/b.png"), ["identity"]);
+    }
+}

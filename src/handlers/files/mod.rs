@@ -1,0 +1,467 @@
+//! `files = DIR`: representations from a directory tree.
+//!
+//! ```text
+//! path ─ cache ── fresh ─────────────────────────────────────────┐
+//!          └ stale or unknown → Look::run ─ from memory ─────────┤→ Entry → answer
+//!                                 └ WouldBlock → blocking pool ──┘
+//! ```
+//!
+//! | A reader looks for | and finds it in |
+//! |---|---|
+//! | what may be opened at all | [`root`] |
+//! | which file answers for a path | [`lookup`] |
+//! | what is kept of it, and how long | [`load`], [`cache`] |
+//! | listings | [`directory`], [`listing`] |
+
+mod cache;
+mod directory;
+mod glob;
+mod listing;
+mod load;
+mod lookup;
+mod root;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use super::Request;
+use super::format::Format;
+use super::redirect::relative_segment;
+use super::response::{Blocks, Content, Octets, Response};
+use crate::config::Files;
+use crate::http::fields::Known;
+use crate::http::negotiation::ContentCoding;
+use crate::http::path::NormalPath;
+use crate::http::response::FieldLines;
+use crate::http::status::Status;
+use crate::log::diagnostic;
+use crate::runtime::{self, BlockingError};
+
+use cache::{Cache, Entry, State};
+use listing::{Renderer, Sort};
+use load::Loaded;
+use lookup::Found;
+use root::{Identity, Waiting};
+
+/// Seconds after which a client may come back when the server is short of something.
+const RETRY_AFTER: &str = "1";
+
+/// The handler of a `files` route.
+pub(crate) struct FilesHandler {
+    shared: Arc<Shared>,
+    strip_prefix: bool,
+}
+
+/// What looks on the blocking pool need as well.
+struct Shared {
+    /// Tells this handler's entries in a worker's cache from another's.
+    id: u64,
+    options: Files,
+}
+
+/// What a worker keeps for all its `files` routes.
+#[derive(Default)]
+pub(crate) struct Local {
+    cache: RefCell<Cache>,
+    /// By handler: the open root, and since when.
+    roots: RefCell<HashMap<u64, (Arc<OwnedFd>, Instant)>>,
+    complained: Cell<Option<Instant>>,
+}
+
+/// Why there is no answer from a file.
+#[derive(Debug, thiserror::Error)]
+enum FilesError {
+    #[error("cannot read {path:?} beneath {root}")]
+    Read {
+        path: String,
+        root: String,
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Blocking(#[from] BlockingError),
+}
+
+impl FilesHandler {
+    pub(crate) fn new(options: &Files, strip_prefix: bool) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self {
+            shared: Arc::new(Shared {
+                id,
+                options: options.clone(),
+            }),
+            strip_prefix,
+        }
+    }
+
+    /// The answer, if everything it takes is in memory.
+    pub(crate) fn answer_now(
+        &self,
+        request: &Request<'_>,
+        local: &super::Local,
+    ) -> Option<Response<'static>> {
+        let path = match self.path_beneath(request) {
+            Ok(path) => path,
+            Err(redirect) => return Some(redirect),
+        };
+        let entry = self.entry_now(path.as_bytes(), &local.files)?;
+        match self.fallback(&entry, request) {
+            Some(path) => self.answer_from(&*self.entry_now(path, &local.files)?, request),
+            None => self.answer_from(&entry, request),
+        }
+    }
+
+    /// The answer, with looks at the disk that may take their time on the blocking pool.
+    pub(crate) async fn answer(
+        &self,
+        request: &Request<'_>,
+        local: &super::Local,
+    ) -> Response<'static> {
+        match self.answer_waiting(request, local).await {
+            Ok(response) => response,
+            Err(error) => error.into_response(&local.files),
+        }
+    }
+
+    async fn answer_waiting(
+        &self,
+        request: &Request<'_>,
+        local: &super::Local,
+    ) -> Result<Response<'static>, FilesError> {
+        let path = match self.path_beneath(request) {
+            Ok(path) => path,
+            Err(redirect) => return Ok(redirect),
+        };
+        let mut entry = self.entry(path.as_bytes(), local).await?;
+        if let Some(path) = self.fallback(&entry, request) {
+            entry = self.entry(path, local).await?;
+        }
+        match self.answer_from(&entry, request) {
+            Some(response) => Ok(response),
+            None => self.list(&path, request, local).await,
+        }
+    }
+
+    /// The path beneath the root; or a redirect, where the client has to add a slash first.
+    fn path_beneath<'r>(&self, request: &Request<'r>) -> Result<NormalPath<'r>, Response<'static>> {
+        let prefix = if self.strip_prefix {
+            request.matched
+        } else {
+            0
+        };
+        // The route's own path without its slash is a directory's: links in it would go astray.
+        if prefix > 0 && request.path.as_bytes().len() == prefix && !request.path.is_directory() {
+            return Err(redirect_to_directory(request));
+        }
+        Ok(request.path.strip_prefix(prefix))
+    }
+
+    /// Where to look instead: a navigation that leads nowhere is for a single-page application.
+    fn fallback(&self, entry: &Entry, request: &Request<'_>) -> Option<&'static [u8]> {
+        let is_missing = matches!(entry.state, State::Missing | State::Directory);
+        let is_listed = self.shared.options.listing && matches!(entry.state, State::Directory);
+        (self.shared.options.spa && is_missing && !is_listed && is_navigation(request))
+            .then_some(b"/index.html")
+    }
+
+    /// The answer that an entry stands for; `None` if it is a listing.
+    fn answer_from(&self, entry: &Entry, request: &Request<'_>) -> Option<Response<'static>> {
+        let not_found = || Some(Response::problem(Status::NOT_FOUND));
+        match &entry.state {
+            State::File(file) => {
+                let accept_encoding = request.head.fields.combined(Known::AcceptEncoding);
+                Some(file.select(accept_encoding.as_deref()).answer(request.head))
+            }
+            State::Directory if !request.path.is_directory() => {
+                Some(redirect_to_directory(request))
+            }
+            State::Directory if self.shared.options.listing => None,
+            State::Directory | State::Missing => not_found(),
+            State::Forbidden => Some(Response::problem(Status::FORBIDDEN)),
+        }
+    }
+
+    /// The entry of `path`, without waiting: from the cache, or by a look at what the system holds
+    /// in memory.
+    fn entry_now(&self, path: &[u8], local: &Local) -> Option<Rc<Entry>> {
+        let now = runtime::now();
+        let known = local.cache.borrow_mut().find(self.shared.id, path);
+        if let Some(entry) = &known
+            && entry.is_fresh(now, self.shared.options.revalidate)
+        {
+            return known;
+        }
+        let seen = self
+            .look(path, known.as_deref(), local)
+            .run(Waiting::Never)
+            .ok()?;
+        Some(self.remember(path, known, seen, local))
+    }
+
+    /// The entry of `path`, waited for.
+    async fn entry(&self, path: &[u8], local: &super::Local) -> Result<Rc<Entry>, FilesError> {
+        if let Some(entry) = self.entry_now(path, &local.files) {
+            return Ok(entry);
+        }
+        let known = local.files.cache.borrow_mut().find(self.shared.id, path);
+        let look = self.look(path, known.as_deref(), &local.files);
+        let seen = local.pool.run(move || look.run(Waiting::Allowed)).await?;
+        let seen = seen.map_err(|source| self.read_error(path, source))?;
+        Ok(self.remember(path, known, seen, &local.files))
+    }
+
+    fn look(&self, path: &[u8], known: Option<&Entry>, local: &Local) -> Look {
+        let believed = |(_, opened): &&(Arc<OwnedFd>, Instant)| {
+            runtime::now().duration_since(*opened) < self.shared.options.revalidate
+        };
+        let roots = local.roots.borrow();
+        Look {
+            shared: Arc::clone(&self.shared),
+            root: roots
+                .get(&self.shared.id)
+                .filter(believed)
+                .map(|(root, _)| Arc::clone(root)),
+            path: path.to_vec(),
+            known: match known.map(|entry| &entry.state) {
+                Some(State::File(file)) => file.identities().collect(),
+                _ => Vec::new(),
+            },
+        }
+    }
+
+    fn remember(
+        &self,
+        path: &[u8],
+        known: Option<Rc<Entry>>,
+        seen: Seen,
+        local: &Local,
+    ) -> Rc<Entry> {
+        let now = runtime::now();
+        if let Some(root) = seen.new_root {
+            local.roots.borrow_mut().insert(self.shared.id, (root, now));
+        }
+        let state = match (seen.outcome, known) {
+            (Outcome::Unchanged, Some(entry)) => {
+                entry.confirm(now);
+                return entry;
+            }
+            (Outcome::File(loaded), _) => State::File(loaded.into_cached(&self.shared.options)),
+            (Outcome::Directory, _) => State::Directory,
+            (Outcome::Forbidden, _) => State::Forbidden,
+            (Outcome::Missing | Outcome::Unchanged, _) => State::Missing,
+        };
+        let entry = Entry::new(state, now);
+        local
+            .cache
+            .borrow_mut()
+            .insert(self.shared.id, path, Rc::clone(&entry));
+        entry
+    }
+
+    /// The listing of the directory at `path`, in the form the client prefers.
+    async fn list(
+        &self,
+        path: &NormalPath<'_>,
+        request: &Request<'_>,
+        local: &super::Local,
+    ) -> Result<Response<'static>, FilesError> {
+        let accept = request.head.fields.combined(Known::Accept);
+        let format = Format::preferred(accept.as_deref());
+        let sort = Sort::from_query(request.head.target.query.unwrap_or_default());
+        let (shown, beneath) = (request.path.as_bytes().to_vec(), path.as_bytes().to_vec());
+        let shared = Arc::clone(&self.shared);
+        let rendered = local.pool.run(move || {
+            let root = root::open_root(&shared.options.root, Waiting::Allowed)?;
+            let entries = directory::read(root.as_fd(), &beneath)?;
+            let mut listing = Renderer::new(format, shown, sort, entries);
+            let mut first = Vec::new();
+            let is_longer = listing.next_block(&mut first);
+            Ok((first, is_longer.then_some(listing)))
+        });
+        let (first, rest) = rendered
+            .await?
+            .map_err(|source| self.read_error(path.as_bytes(), source))?;
+        let fields = FieldLines::new()
+            .with("Content-Type", format.content_type())
+            .with("Vary", "Accept")
+            .with("X-Content-Type-Options", "nosniff");
+        let content = match rest {
+            None => Content::Octets(Octets::Owned(first)),
+            Some(listing) => Content::Blocks(Box::new(ListingBlocks { first, listing })),
+        };
+        Ok(Response {
+            status: Status::OK,
+            fields: fields.into(),
+            content,
+        })
+    }
+
+    fn read_error(&self, path: &[u8], source: io::Error) -> FilesError {
+        FilesError::Read {
+            path: String::from_utf8_lossy(path).into_owned(),
+            root: self.shared.options.root.display().to_string(),
+            source,
+        }
+    }
+}
+
+/// A look at the disk: what it takes, so that it can run on another thread.
+struct Look {
+    shared: Arc<Shared>,
+    /// The open root, unless it is time to open it again: another directory may have its name now.
+    root: Option<Arc<OwnedFd>>,
+    path: Vec<u8>,
+    /// The state the cache knows of.
+    known: Vec<(ContentCoding, Identity)>,
+}
+
+/// What a look found.
+struct Seen {
+    new_root: Option<Arc<OwnedFd>>,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    /// What the cache knows is still so.
+    Unchanged,
+    File(Loaded),
+    Directory,
+    Missing,
+    Forbidden,
+}
+
+impl Look {
+    fn run(&self, waiting: Waiting) -> io::Result<Seen> {
+        let (root, new_root) = match &self.root {
+            Some(root) => (Arc::clone(root), None),
+            None => {
+                let root = Arc::new(root::open_root(&self.shared.options.root, waiting)?);
+                (Arc::clone(&root), Some(root))
+            }
+        };
+        // A file that changes while it is read is worth another look, a few times.
+        const TRIES: usize = 4;
+        let mut outcome = self.look_beneath(&root, waiting);
+        for _ in 1..TRIES {
+            match &outcome {
+                Err(error)
+                    if waiting == Waiting::Allowed && error.kind() == io::ErrorKind::WouldBlock =>
+                {
+                    outcome = self.look_beneath(&root, waiting);
+                }
+                _ => break,
+            }
+        }
+        Ok(Seen {
+            new_root,
+            outcome: outcome?,
+        })
+    }
+
+    fn look_beneath(&self, root: &OwnedFd, waiting: Waiting) -> io::Result<Outcome> {
+        Ok(
+            match lookup::look_up(root.as_fd(), &self.shared.options, &self.path, waiting)? {
+                Found::File(file) if file.identities().eq(self.known.iter().copied()) => {
+                    Outcome::Unchanged
+                }
+                Found::File(file) => Outcome::File(load::load(file, waiting)?),
+                Found::Directory => Outcome::Directory,
+                Found::Missing => Outcome::Missing,
+                Found::Forbidden => Outcome::Forbidden,
+            },
+        )
+    }
+}
+
+impl FilesError {
+    /// Ours or the operator's to mend, and the client hears only which: 503 where it may come back.
+    fn into_response(self, local: &Local) -> Response<'static> {
+        let is_shortage = match &self {
+            Self::Blocking(BlockingError::Saturated) => true,
+            Self::Blocking(BlockingError::Panicked) => false,
+            Self::Read { source, .. } => matches!(
+                Errno::from_io_error(source),
+                Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN)
+            ),
+        };
+        local.complain(&self);
+        if is_shortage {
+            let fields = FieldLines::new().with("Retry-After", RETRY_AFTER);
+            return Response::problem_with(Status::SERVICE_UNAVAILABLE, fields);
+        }
+        Response::problem(Status::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl Local {
+    /// Tells the operator, once a second at most: a broken disk breaks every request.
+    fn complain(&self, error: &FilesError) {
+        let now = runtime::now();
+        let recently = |at: Instant| now.duration_since(at) < Duration::from_secs(1);
+        if !self.complained.get().is_some_and(recently) {
+            self.complained.set(Some(now));
+            diagnostic::error(format_args!("{}", diagnostic::chain(error)));
+        }
+    }
+}
+
+/// The same directory with a slash, relative to where the client is; the query stays.
+fn redirect_to_directory(request: &Request<'_>) -> Response<'static> {
+    let last = request
+        .path
+        .as_bytes()
+        .rsplit(|byte| *byte == b'/')
+        .next()
+        .unwrap_or_default();
+    let query = request
+        .head
+        .target
+        .query
+        .map(|query| [b"?", query].concat())
+        .unwrap_or_default();
+    let location = [relative_segment(last).as_bytes(), b"/", &query].concat();
+    let fields = FieldLines::new().with("Location", location);
+    Response::problem_with(Status::PERMANENT_REDIRECT, fields)
+}
+
+/// Whether a browser is going somewhere, rather than fetching a part of a page. Browsers say so;
+/// of others, who asks for a page and names no file type counts.
+fn is_navigation(request: &Request<'_>) -> bool {
+    if let Some(mode) = request.head.fields.first(Known::SecFetchMode) {
+        return mode == b"navigate";
+    }
+    let last = request
+        .path
+        .as_bytes()
+        .rsplit(|byte| *byte == b'/')
+        .next()
+        .unwrap_or_default();
+    let accept = request.head.fields.combined(Known::Accept);
+    let names_html = |accept: &[u8]| memchr::memmem::find(accept, b"text/html").is_some();
+    !last.contains(&b'.') && accept.as_deref().is_some_and(names_html)
+}
+
+/// A listing that is longer than a block.
+struct ListingBlocks {
+    /// Rendered on the blocking pool, with the reading.
+    first: Vec<u8>,
+    listing: Renderer,
+}
+
+impl Blocks for ListingBlocks {
+    fn next_block(&mut self, out: &mut Vec<u8>) -> bool {
+        if self.first.is_empty() {
+            return self.listing.next_block(out);
+        }
+        out.append(&mut self.first);
+        true
+    }
+}

@@ -1,0 +1,286 @@
+//! Opening what lies beneath a root, and nothing else (DESIGN §6).
+//!
+//! The kernel resolves the path and refuses to leave the directory it began in, whatever the path
+//! or a symbolic link says: `openat2` with `RESOLVE_BENEATH`. Where it does not know that call, a
+//! walk opens one component after the other and follows no link at all.
+//!
+//! Every call says whether it may wait for a disk. If it may not, the kernel answers from what it
+//! holds in memory (`RESOLVE_CACHED`) or not at all.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+/// Whether a call may wait for a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// On the loop: what is not in memory is `WouldBlock`.
+    Never,
+    /// On the blocking pool.
+    Allowed,
+}
+
+/// What identifies a state of a file: as long as all of it is the same, so is the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) size: u64,
+    /// Seconds and nanoseconds.
+    pub(super) modified: (i64, u32),
+    /// Changes with every change, whatever the times are set to.
+    pub(super) changed: (i64, u32),
+}
+
+/// An open file or directory.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) fd: OwnedFd,
+    pub(super) kind: Kind,
+    pub(super) identity: Identity,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Directory,
+    /// A device, a socket, a pipe: never served.
+    Other,
+}
+
+/// Set once the kernel has said that it does not know `openat2`.
+static WALKS: AtomicBool = AtomicBool::new(false);
+
+/// Opens the root itself. Links on the way to it are the operator's business.
+pub(super) fn open_root(path: &Path, waiting: Waiting) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match waiting {
+        Waiting::Allowed => Ok(rustix::fs::open(path, flags, Mode::empty())?),
+        Waiting::Never => {
+            let opened = rustix::fs::openat2(
+                rustix::fs::CWD,
+                path,
+                flags,
+                Mode::empty(),
+                ResolveFlags::CACHED,
+            );
+            opened.map_err(|error| {
+                io::Error::from(if is_unknown(error) {
+                    Errno::AGAIN
+                } else {
+                    error
+                })
+            })
+        }
+    }
+}
+
+/// Opens the file or directory at `path` beneath `root`: relative, without `.` or `..`; empty for
+/// the root itself.
+///
+/// # Errors
+/// What the system says; `WouldBlock` if an answer would have had to be waited for.
+pub(super) fn open_beneath(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    waiting: Waiting,
+) -> io::Result<Opened> {
+    // Without NONBLOCK, opening a pipe would wait for its other end; NOCTTY is for terminals.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let fd = open_with(root, path, flags, waiting)?;
+    let state = rustix::fs::fstat(&fd)?;
+    let (kind, identity) = (Kind::of(&state), Identity::of(&state));
+    Ok(Opened { fd, kind, identity })
+}
+
+/// Whether something is there beneath `root` that serving would find: for a listing's links.
+pub(super) fn find_beneath(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<(Kind, Identity)> {
+    let fd = open_with(root, path, OFlags::PATH | OFlags::CLOEXEC, Waiting::Allowed)?;
+    let state = rustix::fs::fstat(&fd)?;
+    Ok((Kind::of(&state), Identity::of(&state)))
+}
+
+fn open_with(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlags,
+    waiting: Waiting,
+) -> io::Result<OwnedFd> {
+    let path = if path.is_empty() { b"." } else { path };
+    if !WALKS.load(Ordering::Relaxed) {
+        match open_resolved(root, path, flags, waiting) {
+            Err(Errno::NOSYS) => WALKS.store(true, Ordering::Relaxed),
+            opened => return Ok(opened?),
+        }
+    }
+    match waiting {
+        Waiting::Never => Err(Errno::AGAIN.into()),
+        Waiting::Allowed => Ok(open_by_walking(root, path, flags)?),
+    }
+}
+
+fn open_resolved(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlags,
+    waiting: Waiting,
+) -> rustix::io::Result<OwnedFd> {
+    let path = CString::new(path).map_err(|_| Errno::NOENT)?;
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let open = |resolve| rustix::fs::openat2(root, &path, flags, Mode::empty(), resolve);
+    match waiting {
+        // Kernels before 5.12 do not know CACHED and say so with EINVAL.
+        Waiting::Never => open(beneath | ResolveFlags::CACHED).map_err(|error| {
+            if error == Errno::INVAL {
+                Errno::AGAIN
+            } else {
+                error
+            }
+        }),
+        // EAGAIN: a rename raced with the walk through `..` of a link; a few tries are enough.
+        Waiting::Allowed => {
+            const TRIES: usize = 8;
+            (1..TRIES)
+                .map(|_| open(beneath))
+                .find(|opened| !matches!(opened, Err(Errno::AGAIN)))
+                .unwrap_or_else(|| open(beneath))
+        }
+    }
+}
+
+/// For kernels without `openat2`: no component may be a symbolic link, so none can lead outside.
+fn open_by_walking(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlags,
+) -> rustix::io::Result<OwnedFd> {
+    let on_the_way = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = |directory: BorrowedFd<'_>, name: &[u8], flags| {
+        let name = CString::new(name).map_err(|_| Errno::NOENT)?;
+        rustix::fs::openat(directory, &name, flags, Mode::empty())
+    };
+    let mut components = path
+        .split(|byte| *byte == b'/')
+        .filter(|name| !name.is_empty())
+        .peekable();
+    let mut directory: Option<OwnedFd> = None;
+    while let Some(name) = components.next() {
+        let here = directory.as_ref().map_or(root, AsFd::as_fd);
+        if components.peek().is_none() {
+            return open(here, name, flags | OFlags::NOFOLLOW);
+        }
+        directory = Some(open(here, name, on_the_way)?);
+    }
+    Err(Errno::NOENT)
+}
+
+fn is_unknown(error: Errno) -> bool {
+    matches!(error, Errno::NOSYS | Errno::INVAL)
+}
+
+impl Kind {
+    pub(super) fn of(state: &rustix::fs::Stat) -> Self {
+        match rustix::fs::FileType::from_raw_mode(state.st_mode) {
+            rustix::fs::FileType::RegularFile => Self::File,
+            rustix::fs::FileType::Directory => Self::Directory,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Identity {
+    pub(super) fn of(state: &rustix::fs::Stat) -> Self {
+        Self {
+            device: state.st_dev,
+            inode: state.st_ino,
+            size: u64::try_from(state.st_size).unwrap_or(0),
+            modified: (state.st_mtime, state.st_mtime_nsec as u32),
+            changed: (state.st_ctime, state.st_ctime_nsec as u32),
+        }
+    }
+
+    /// Of an open file, as it is now.
+    pub(super) fn of_open(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        Ok(Self::of(&rustix::fs::fstat(fd)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory tree with a way out of it, gone when dropped.
+    fn tree(name: &str) -> (crate::test_support::TemporaryDirectory, OwnedFd) {
+        let tree = crate::test_support::TemporaryDirectory::new(name);
+        tree.write("outside.txt", b"secret");
+        tree.write("root/a/b.txt", b"b");
+        for (link, target) in [
+            ("in", "a/b.txt"),
+            ("up", "a/../a/b.txt"),
+            ("out", "../outside.txt"),
+            ("abs", "/etc/passwd"),
+        ] {
+            std::os::unix::fs::symlink(target, tree.path().join("root").join(link))
+                .expect("a link");
+        }
+        let root =
+            open_root(&tree.path().join("root"), Waiting::Allowed).expect("the root is there");
+        (tree, root)
+    }
+
+    #[test]
+    fn no_link_leads_outside() {
+        let (_tree, root) = tree("beneath");
+        for (path, found) in [
+            ("a/b.txt", true),
+            ("in", true),
+            ("up", true),
+            ("", true),
+            ("out", false),
+            ("abs", false),
+            ("../outside.txt", false),
+            ("a/../../outside.txt", false),
+            ("/etc/passwd", false),
+            ("missing", false),
+            ("a/b.txt/", false),
+            ("nul\0", false),
+        ] {
+            let opened = open_beneath(root.as_fd(), path.as_bytes(), Waiting::Allowed);
+            assert_eq!(opened.is_ok(), found, "{path:?}: {opened:?}");
+        }
+    }
+
+    #[test]
+    fn the_walk_follows_no_link() {
+        let (_tree, root) = tree("walk");
+        for (path, found) in [
+            ("a/b.txt", true),
+            ("a", true),
+            (".", true),
+            ("in", false),
+            ("out", false),
+            ("abs", false),
+            ("a/b.txt/c", false),
+        ] {
+            let opened = open_by_walking(root.as_fd(), path.as_bytes(), OFlags::RDONLY);
+            assert_eq!(opened.is_ok(), found, "{path:?}: {opened:?}");
+        }
+    }
+
+    #[test]
+    fn tells_what_it_opened() {
+        let (tree, root) = tree("kinds");
+        let open =
+            |path: &[u8]| open_beneath(root.as_fd(), path, Waiting::Allowed).expect("it is there");
+        let file = open(b"a/b.txt");
+        assert_eq!((file.kind, file.identity.size), (Kind::File, 1));
+        assert_eq!(open(b"a").kind, Kind::Directory);
+        tree.write("root/a/b.txt", b"changed");
+        assert_ne!(open(b"a/b.txt").identity, file.identity);
+    }
+}

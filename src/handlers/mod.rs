@@ -1,0 +1,161 @@
+//! Who answers: one file or folder per verb of the routing table, called what the operator
+//! calls it.
+//!
+//! A handler is built once per generation and shared by the workers. It is asked twice at most: for
+//! an answer that the worker can give from what it holds ([`Handler::answer_now`], a plain
+//! function on the fast path), and, where there is none, for one that may have to be waited for
+//! ([`Handler::answer`]). Handlers never call each other.
+
+pub(crate) mod echo;
+pub(crate) mod error_content;
+pub(crate) mod files;
+pub(crate) mod format;
+pub(crate) mod redirect;
+pub(crate) mod representation;
+pub(crate) mod respond;
+pub(crate) mod response;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::config::Verb;
+use crate::http::method::{Method, MethodSet};
+use crate::http::path::NormalPath;
+use crate::http::request::RequestHead;
+use crate::http::response::FieldLines;
+use crate::http::status::Status;
+use crate::runtime::BlockingPool;
+
+use echo::Echo;
+use files::FilesHandler;
+use redirect::RedirectHandler;
+use respond::RespondHandler;
+use response::Response;
+
+/// What stands behind a route.
+pub(crate) enum Handler {
+    Files(FilesHandler),
+    Respond(RespondHandler),
+    Redirect(RedirectHandler),
+    Echo(Echo),
+}
+
+/// A request, as a handler sees it.
+pub(crate) struct Request<'r> {
+    pub(crate) head: &'r RequestHead<'r>,
+    /// The whole path.
+    pub(crate) path: &'r NormalPath<'r>,
+    /// How many of its octets the route's pattern covers.
+    pub(crate) matched: usize,
+    pub(crate) client: IpAddr,
+}
+
+/// What handlers keep on a worker, and what they run beside it.
+pub(crate) struct Local {
+    pub(crate) files: files::Local,
+    pub(crate) pool: Arc<BlockingPool>,
+}
+
+/// Where a handler reads the content of a request, if it wants it.
+pub(crate) trait ReadContent {
+    /// Appends some octets of content to `into`; `false` at its end.
+    ///
+    /// The first call invites a client that waits for `100 Continue`.
+    ///
+    /// # Errors
+    /// Content that is malformed, too large, late or cut off. The handler gives up: return it.
+    async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError>;
+}
+
+/// Why a request's content could not be read. The peer's fault, each of them.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ContentError {
+    #[error("the content is malformed: {0}")]
+    Malformed(#[from] crate::http::chunked::ChunkedError),
+    #[error("the content is larger than max_content")]
+    TooLarge,
+    #[error("the content did not arrive within body_timeout")]
+    TimedOut,
+    #[error("the connection was closed before the end of the content")]
+    CutOff,
+}
+
+impl ContentError {
+    /// The status it is answered with; `None` where nobody is there to read an answer.
+    pub(crate) fn status(&self) -> Option<Status> {
+        match self {
+            Self::Malformed(_) => Some(Status::BAD_REQUEST),
+            Self::TooLarge => Some(Status::CONTENT_TOO_LARGE),
+            Self::TimedOut => Some(Status::REQUEST_TIMEOUT),
+            Self::CutOff => None,
+        }
+    }
+}
+
+impl Handler {
+    /// The handler for a route's verb.
+    pub(crate) fn new(verb: &Verb, strip_prefix: bool) -> Self {
+        match verb {
+            Verb::Files(files) => Self::Files(FilesHandler::new(files, strip_prefix)),
+            Verb::Respond(respond) => Self::Respond(RespondHandler::new(respond)),
+            Verb::Redirect(redirect) => Self::Redirect(RedirectHandler::new(redirect)),
+            Verb::Echo => Self::Echo(Echo),
+        }
+    }
+
+    /// The answer to a method that the handler does not take: 204 to OPTIONS, else 405. `None` if it
+    /// takes it.
+    pub(crate) fn refuse(&self, head: &RequestHead<'_>) -> Option<Response<'static>> {
+        const READ: MethodSet = MethodSet::of(&[Method::Get, Method::Head]);
+        let allowed = match self {
+            Self::Files(_) | Self::Respond(_) => READ,
+            Self::Redirect(_) | Self::Echo(_) => MethodSet::ALL_BUT_TUNNELS,
+        };
+        if allowed.contains(head.method) {
+            return None;
+        }
+        let status = match head.method {
+            Method::Options => Status::NO_CONTENT,
+            _ => Status::METHOD_NOT_ALLOWED,
+        };
+        Some(allow(status, allowed.with(Method::Options)))
+    }
+
+    /// The answer, if it can be given without waiting for anything.
+    pub(crate) fn answer_now<'a>(
+        &'a self,
+        request: &Request<'_>,
+        local: &Local,
+    ) -> Option<Response<'a>> {
+        match self {
+            Self::Files(files) => files.answer_now(request, local),
+            Self::Respond(respond) => Some(respond.answer()),
+            Self::Redirect(redirect) => Some(redirect.answer(request)),
+            Self::Echo(_) => None,
+        }
+    }
+
+    /// The answer, waited for.
+    ///
+    /// # Errors
+    /// Where the request's content was wanted and could not be read.
+    pub(crate) async fn answer<'a>(
+        &'a self,
+        request: &Request<'_>,
+        local: &Local,
+        content: &mut impl ReadContent,
+    ) -> Result<Response<'a>, ContentError> {
+        match self {
+            Self::Files(files) => Ok(files.answer(request, local).await),
+            Self::Respond(respond) => Ok(respond.answer()),
+            Self::Redirect(redirect) => Ok(redirect.answer(request)),
+            Self::Echo(echo) => echo.answer(request, content).await,
+        }
+    }
+}
+
+/// An answer that names the methods that would do (RFC 9110 §9.3.7, §15.5.6).
+pub(crate) fn allow(status: Status, methods: MethodSet) -> Response<'static> {
+    let fields = FieldLines::new().with("Allow", methods.to_string());
+    Response::problem_with(status, fields)
+}

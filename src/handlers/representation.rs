@@ -1,0 +1,408 @@
+//! A selected representation, and the answer that a GET or HEAD for it comes to: whole, in part,
+//! not modified, or refused by a precondition (RFC 9110 §13, §14, §15.3.7).
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use super::response::{Content, FileRange, Octets, Piece, Response};
+use crate::http::date::HttpDate;
+use crate::http::fields::Known;
+use crate::http::multipart::Multipart;
+use crate::http::precondition::{self, Conditions, Verdict};
+use crate::http::range::{self, ByteRange, ContentRange, Selection};
+use crate::http::request::RequestHead;
+use crate::http::response::FieldLines;
+use crate::http::status::Status;
+use crate::http::validator::{EntityTag, Validators};
+
+/// A representation with its fields encoded, ready to be answered from.
+pub(crate) struct Representation {
+    /// Every field line of a 200, in three runs; see [`Metadata::encode`].
+    fields: Rc<[u8]>,
+    /// Where the run ends that a 304 carries too.
+    end_of_validators: usize,
+    /// Where `Content-Type` begins, the last line.
+    start_of_type: usize,
+    content_type: String,
+    /// Opaque part of the strong entity tag, without quotes.
+    entity_tag: String,
+    last_modified: HttpDate,
+    body: Body,
+}
+
+/// Where a representation's octets are.
+#[derive(Clone)]
+pub(crate) enum Body {
+    Memory(Rc<[u8]>),
+    File { file: Rc<OwnedFd>, length: u64 },
+}
+
+/// What there is to say of a representation.
+pub(crate) struct Metadata<'a> {
+    pub(crate) content_type: String,
+    pub(crate) content_coding: Option<&'static str>,
+    /// Opaque part, without quotes.
+    pub(crate) entity_tag: String,
+    pub(crate) last_modified: HttpDate,
+    pub(crate) cache_control: Option<&'a str>,
+    /// Whether another representation could have been selected by `Accept-Encoding`.
+    pub(crate) varies: bool,
+}
+
+impl Metadata<'_> {
+    /// The representation of these metadata and `body`.
+    pub(crate) fn encode(self, body: Body) -> Representation {
+        // What a 304 repeats (RFC 9110 §15.4.5) …
+        let mut fields = FieldLines::new()
+            .with("ETag", format!("\"{}\"", self.entity_tag))
+            .with("Last-Modified", self.last_modified.to_bytes());
+        if self.varies {
+            fields.push("Vary", "Accept-Encoding");
+        }
+        if let Some(value) = self.cache_control {
+            fields.push("Cache-Control", value);
+        }
+        let end_of_validators = fields.as_bytes().len();
+        // … what every 200 and 206 carries …
+        fields.push("Accept-Ranges", "bytes");
+        fields.push("X-Content-Type-Options", "nosniff");
+        if let Some(coding) = self.content_coding {
+            fields.push("Content-Encoding", coding);
+        }
+        // … and what a multipart/byteranges says of its parts instead.
+        let start_of_type = fields.as_bytes().len();
+        fields.push("Content-Type", &self.content_type);
+        Representation {
+            fields: fields.into_bytes().into(),
+            end_of_validators,
+            start_of_type,
+            content_type: self.content_type,
+            entity_tag: self.entity_tag,
+            last_modified: self.last_modified,
+            body,
+        }
+    }
+}
+
+impl Representation {
+    /// The answer to a GET or HEAD that selected this representation.
+    pub(crate) fn answer(&self, head: &RequestHead<'_>) -> Response<'static> {
+        if !head.has_conditions_or_range() {
+            return self.whole();
+        }
+        let values = Known::CONDITIONS.map(|known| head.fields.combined(known));
+        let [
+            if_match,
+            if_none_match,
+            if_modified_since,
+            if_unmodified_since,
+            if_range,
+        ] = values.each_ref().map(Option::as_deref);
+        let conditions = Conditions {
+            if_match,
+            if_none_match,
+            if_modified_since,
+            if_unmodified_since,
+            if_range,
+        };
+        let validators = self.validators();
+        match precondition::evaluate(head.method, &conditions, Some(&validators)) {
+            Verdict::NotModified => self.not_modified(),
+            Verdict::Failed => Response::problem(Status::PRECONDITION_FAILED),
+            // A Range is for GET alone (RFC 9110 §14.2).
+            Verdict::Proceed
+                if head.is_head() || !precondition::range_applies(&conditions, &validators) =>
+            {
+                self.whole()
+            }
+            Verdict::Proceed => match head.fields.combined(Known::Range) {
+                Some(range) => self.ranges(range::select(&range, self.body.length())),
+                None => self.whole(),
+            },
+        }
+    }
+
+    pub(crate) fn body(&self) -> &Body {
+        &self.body
+    }
+
+    fn validators(&self) -> Validators<'_> {
+        Validators {
+            entity_tag: Some(EntityTag {
+                weak: false,
+                opaque: self.entity_tag.as_bytes(),
+            }),
+            last_modified: Some(self.last_modified),
+        }
+    }
+
+    fn whole(&self) -> Response<'static> {
+        let fields = Octets::Shared(Rc::clone(&self.fields));
+        Response {
+            status: Status::OK,
+            fields,
+            content: self.body.whole(),
+        }
+    }
+
+    fn not_modified(&self) -> Response<'static> {
+        let fields = Octets::Part(Rc::clone(&self.fields), 0..self.end_of_validators);
+        Response {
+            status: Status::NOT_MODIFIED,
+            fields,
+            content: Content::Empty,
+        }
+    }
+
+    fn ranges(&self, selection: Selection) -> Response<'static> {
+        match selection {
+            Selection::Whole => self.whole(),
+            Selection::Unsatisfiable => self.unsatisfiable(),
+            Selection::Ranges(ranges) => match ranges[..] {
+                [range] => self.part(range),
+                _ => self.parts(ranges),
+            },
+        }
+    }
+
+    /// RFC 9110 §15.5.17
+    fn unsatisfiable(&self) -> Response<'static> {
+        let content_range = ContentRange::Unsatisfied {
+            complete_length: self.body.length(),
+        };
+        let fields = FieldLines::new()
+            .with("Content-Range", content_range.to_string())
+            .with("Accept-Ranges", "bytes");
+        Response::problem_with(Status::RANGE_NOT_SATISFIABLE, fields)
+    }
+
+    /// RFC 9110 §15.3.7.1
+    fn part(&self, range: ByteRange) -> Response<'static> {
+        let content_range = ContentRange::Satisfied {
+            range,
+            complete_length: self.body.length(),
+        };
+        let mut fields = FieldLines::new();
+        fields.extend(&self.fields);
+        fields.push("Content-Range", content_range.to_string());
+        let content = match self.body.range(range) {
+            Piece::Octets(octets) => Content::Octets(octets),
+            Piece::File(range) => Content::File(range),
+        };
+        Response {
+            status: Status::PARTIAL_CONTENT,
+            fields: fields.into(),
+            content,
+        }
+    }
+
+    /// RFC 9110 §15.3.7.2
+    fn parts(&self, ranges: Vec<ByteRange>) -> Response<'static> {
+        let multipart = Multipart::new(boundary(), &self.content_type, self.body.length(), ranges);
+        let mut fields = FieldLines::new();
+        fields.extend(&self.fields[..self.start_of_type]);
+        fields.push("Content-Type", multipart.content_type());
+        let mut pieces = Vec::with_capacity(2 * multipart.ranges().len() + 1);
+        for (index, range) in multipart.ranges().iter().enumerate() {
+            pieces.push(Piece::Octets(Octets::Owned(
+                multipart.part_head(index).into_bytes(),
+            )));
+            pieces.push(self.body.range(*range));
+        }
+        pieces.push(Piece::Octets(Octets::Owned(
+            multipart.closing_delimiter().into_bytes(),
+        )));
+        let content = Content::Pieces(pieces);
+        debug_assert_eq!(content.length(), Some(multipart.content_length()));
+        Response {
+            status: Status::PARTIAL_CONTENT,
+            fields: fields.into(),
+            content,
+        }
+    }
+}
+
+impl Body {
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::Memory(octets) => octets.len() as u64,
+            Self::File { length, .. } => *length,
+        }
+    }
+
+    fn whole(&self) -> Content<'static> {
+        match self {
+            Self::Memory(octets) => Content::Octets(Octets::Shared(Rc::clone(octets))),
+            Self::File { file, length } => Content::File(FileRange {
+                file: Rc::clone(file),
+                start: 0,
+                end: *length,
+            }),
+        }
+    }
+
+    /// Some octets of it; `range` lies within, [`range::select`] sees to that.
+    fn range(&self, range: ByteRange) -> Piece {
+        match self {
+            Self::Memory(octets) => Piece::Octets(Octets::Part(
+                Rc::clone(octets),
+                range.first as usize..range.last as usize + 1,
+            )),
+            Self::File { file, .. } => Piece::File(FileRange {
+                file: Rc::clone(file),
+                start: range.first,
+                end: range.last + 1,
+            }),
+        }
+    }
+}
+
+/// A boundary that no content can have been made to hold: nobody knows it beforehand.
+fn boundary() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::request::{HeadLimits, Parsed, field_space};
+
+    const CONTENT: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
+
+    fn representation() -> Representation {
+        Metadata {
+            content_type: "text/plain".into(),
+            content_coding: None,
+            entity_tag: "tag".into(),
+            last_modified: HttpDate::parse(b"Sun, 22 Nov 2026 23:54:16 GMT").expect("a date"),
+            cache_control: Some("max-age=60"),
+            varies: true,
+        }
+        .encode(Body::Memory(CONTENT.into()))
+    }
+
+    /// Status, field lines and content of the answer to a GET with `lines`.
+    fn answer(lines: &str) -> (u16, String, String) {
+        let text = format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
+        let mut space = field_space();
+        let limits = HeadLimits {
+            max_bytes: 4096,
+            max_fields: 20,
+        };
+        let Ok(Parsed::Complete(head, _)) = RequestHead::parse(text.as_bytes(), &mut space, limits)
+        else {
+            panic!("{text:?} is no head")
+        };
+        let response = representation().answer(&head);
+        let content = match response.content {
+            Content::Octets(octets) => octets.to_vec(),
+            Content::Pieces(pieces) => pieces
+                .iter()
+                .flat_map(|piece| match piece {
+                    Piece::Octets(octets) => octets.to_vec(),
+                    Piece::File(_) => unreachable!("the body is in memory"),
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        (
+            response.status.code(),
+            text(&response.fields),
+            text(&content),
+        )
+    }
+
+    #[test]
+    fn answers_whole_in_part_or_not_at_all() {
+        for (lines, status, content) in [
+            ("", 200, "abcdefghijklmnopqrstuvwxyz"),
+            ("If-None-Match: \"tag\"\r\n", 304, ""),
+            (
+                "If-None-Match: \"other\"\r\nIf-None-Match: W/\"tag\"\r\n",
+                304,
+                "",
+            ),
+            (
+                "If-None-Match: \"other\"\r\n",
+                200,
+                "abcdefghijklmnopqrstuvwxyz",
+            ),
+            (
+                "If-Modified-Since: Sun, 22 Nov 2026 23:54:16 GMT\r\n",
+                304,
+                "",
+            ),
+            ("If-Match: \"other\"\r\n", 412, ""),
+            ("Range: bytes=0-3\r\n", 206, "abcd"),
+            ("Range: bytes=-2\r\n", 206, "yz"),
+            ("Range: bytes=26-\r\n", 416, ""),
+            ("Range: lines=1\r\n", 200, "abcdefghijklmnopqrstuvwxyz"),
+            ("Range: bytes=0-3\r\nIf-Range: \"tag\"\r\n", 206, "abcd"),
+            (
+                "Range: bytes=0-3\r\nIf-Range: \"old\"\r\n",
+                200,
+                "abcdefghijklmnopqrstuvwxyz",
+            ),
+            ("Range: bytes=0-3\r\nIf-None-Match: \"tag\"\r\n", 304, ""),
+        ] {
+            let found = answer(lines);
+            assert_eq!((found.0, found.2.as_str()), (status, content), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn each_answer_carries_its_fields() {
+        let (_, whole, _) = answer("");
+        for line in [
+            "ETag: \"tag\"",
+            "Last-Modified: Sun,",
+            "Vary: Accept-Encoding",
+            "Accept-Ranges: bytes",
+            "Content-Type: text/plain",
+        ] {
+            assert!(whole.contains(line), "{line} in {whole}");
+        }
+        let (_, not_modified, _) = answer("If-None-Match: *\r\n");
+        assert!(
+            not_modified.contains("ETag: \"tag\"")
+                && not_modified.contains("Cache-Control: max-age=60")
+        );
+        assert!(!not_modified.contains("Content-Type"));
+        assert!(
+            answer("Range: bytes=1-2\r\n")
+                .1
+                .contains("Content-Range: bytes 1-2/26\r\n")
+        );
+        assert!(
+            answer("Range: bytes=99-\r\n")
+                .1
+                .contains("Content-Range: bytes */26\r\n")
+        );
+    }
+
+    #[test]
+    fn several_ranges_come_as_parts() {
+        let (status, fields, content) = answer("Range: bytes=0-1, 24-\r\n");
+        assert_eq!(status, 206);
+        assert_eq!(fields.matches("Content-Type:").count(), 1);
+        let (_, boundary) = fields
+            .split_once("multipart/byteranges; boundary=")
+            .expect("a boundary");
+        let boundary = boundary.trim_end().trim_matches('"');
+        let part = |range: &str, octets: &str| {
+            format!(
+                "--{boundary}\r\nContent-Type: text/plain\r\nContent-Range: bytes {range}/26\r\n\r\n{octets}\r\n"
+            )
+        };
+        assert_eq!(
+            content,
+            format!(
+                "{}{}--{boundary}--\r\n",
+                part("0-1", "ab"),
+                part("24-25", "yz")
+            )
+        );
+    }
+}

@@ -1,0 +1,40 @@
+//! `respond = TEXT`: the same content for everyone, encoded when the configuration was built.
+
+use super::response::{Content, Octets, Response};
+use crate::config::Respond;
+use crate::http::response::FieldLines;
+use crate::http::status::Status;
+
+pub(crate) struct RespondHandler {
+    status: Status,
+    fields: FieldLines,
+    content: Vec<u8>,
+}
+
+impl RespondHandler {
+    pub(crate) fn new(respond: &Respond) -> Self {
+        let mut fields = FieldLines::new();
+        if !respond.content.is_empty() {
+            fields.push("Content-Type", &respond.content_type);
+            fields.push("X-Content-Type-Options", "nosniff");
+        }
+        Self {
+            status: respond.status,
+            fields,
+            content: respond.content.clone().into_bytes(),
+        }
+    }
+
+    pub(crate) fn answer(&self) -> Response<'_> {
+        let content = match (self.content.is_empty(), self.status.is_error()) {
+            (false, _) => Content::Octets(Octets::Lent(&self.content)),
+            (true, true) => Content::Problem,
+            (true, false) => Content::Empty,
+        };
+        Response {
+            status: self.status,
+            fields: Octets::Lent(self.fields.as_bytes()),
+            content,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What unit tests of several rooms need.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::config::Files;
+
+/// What `files = root` comes to with every default.
+pub(crate) fn files_options(root: &Path) -> Files {
+    Files {
+        root: root.to_owned(),
+        index: vec!["index.html".to_owned()],
+        listing: false,
+        spa: false,
+        clean_urls: false,
+        precompressed: true,
+        cache_control: Vec::new(),
+        revalidate: Duration::from_secs(1),
+    }
+}
+
+/// A directory of its own for a test, removed when dropped.
+pub(crate) struct TemporaryDirectory(PathBuf);
+
+impl TemporaryDirectory {
+    /// `name` tells whose it is, if it is ever left behind.
+    pub(crate) fn new(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("tidegate-{name}-{}-{count}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("the temporary directory takes another");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file, and the directories it stands in.
+    pub(crate) fn write(&self, path: &str, content: &[u8]) {
+        let path = self.0.join(path);
+        std::fs::create_dir_all(path.parent().expect("beneath the directory"))
+            .expect("can be made");
+        std::fs::write(path, content).expect("can be written");
+    }
+}
+
+impl Drop for TemporaryDirectory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
