@@ -1,0 +1,251 @@
+//! The command line: what the operator types, and the first thing they read when it goes wrong.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::log::diagnostic;
+use crate::supervisor::Supervisor;
+
+/// A small, fast web server.
+///
+/// Without a command, runs the server that `config.toml` in this directory describes.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, about, long_about, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  tidegate serve                     this directory, at http://localhost:8080
+  tidegate serve site --port 3000    another directory, at another port
+  tidegate                           the server that ./config.toml describes
+  tidegate run --config /etc/tidegate/config.toml
+
+Exit status: 0 after an orderly stop, 1 after a failure, 2 for wrong usage.
+SIGINT and SIGTERM stop the server when what is in flight has been answered; a second one stops it
+at once. SIGUSR1 opens the access log again.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server that a configuration file describes.
+    Run(Run),
+    /// Serve a directory, without any file.
+    Serve(Serve),
+}
+
+#[derive(Args, Debug)]
+struct Run {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
+    config: PathBuf,
+}
+
+/// Serve a directory, without any file.
+///
+/// For this machine alone unless --listen says otherwise. Files are looked at anew for every
+/// request: edit and refresh.
+#[derive(Args, Debug)]
+struct Serve {
+    /// The directory.
+    #[arg(default_value = ".")]
+    directory: PathBuf,
+    /// Listen at this address instead of localhost: `192.0.2.1`, `192.0.2.1:8080`, `[::]:8080`.
+    /// May be repeated.
+    #[arg(short, long, value_name = "ADDRESS", value_parser = parse_listen)]
+    listen: Vec<Listen>,
+    /// The port, where an address does not say.
+    #[arg(short, long, default_value_t = 8080)]
+    port: u16,
+    /// Answer 404 for a directory without an index.html, instead of listing it.
+    #[arg(long)]
+    no_listing: bool,
+    /// For single-page applications: navigations that lead nowhere get /index.html.
+    #[arg(long)]
+    spa: bool,
+}
+
+/// An address with or without a port.
+#[derive(Clone, Copy, Debug)]
+enum Listen {
+    At(SocketAddr),
+    On(IpAddr),
+}
+
+fn parse_listen(text: &str) -> Result<Listen, String> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    text.parse().map(Listen::At).or_else(|_| bare.parse().map(Listen::On)).map_err(|_| {
+        "expected an IP address with or without a port, like 127.0.0.1:8080, 0.0.0.0 or [::1]:8080".to_owned()
+    })
+}
+
+/// Runs the program with its arguments, the first of which is its name; returns its exit status.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, with status 0.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let outcome = match cli.command {
+        None => run(Path::new("config.toml")),
+        Some(Command::Run(arguments)) => run(&arguments.config),
+        Some(Command::Serve(arguments)) => serve(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{}", message.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(path: &Path) -> Result<(), String> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let use_colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let loaded = config::load(path, &environment).map_err(|report| report.render(use_colour))?;
+    eprint!("{}", loaded.warnings.render(use_colour));
+    let supervisor = start(loaded.config)?;
+    supervisor.run().map_err(|error| describe(&error))
+}
+
+fn serve(arguments: &Serve) -> Result<(), String> {
+    let directory = &arguments.directory;
+    let root = directory.canonicalize().map_err(|error| {
+        format!(
+            "error: cannot serve {}: {error}; name a directory that exists",
+            directory.display()
+        )
+    })?;
+    if !root.is_dir() {
+        return Err(format!(
+            "error: cannot serve {}: it is not a directory; name the one it is in",
+            root.display()
+        ));
+    }
+    let listen = addresses(arguments);
+    let config = Config::for_directory(root.clone(), listen, !arguments.no_listing, arguments.spa);
+    let supervisor = start(config)?;
+    print_banner(&supervisor, &root, arguments);
+    supervisor.run().map_err(|error| describe(&error))
+}
+
+fn addresses(arguments: &Serve) -> Vec<SocketAddr> {
+    let port = arguments.port;
+    if arguments.listen.is_empty() {
+        let localhost = [
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ];
+        return localhost
+            .map(|address| SocketAddr::new(address, port))
+            .to_vec();
+    }
+    let with_port = |listen: &Listen| match *listen {
+        Listen::At(address) => address,
+        Listen::On(address) => SocketAddr::new(address, port),
+    };
+    arguments.listen.iter().map(with_port).collect()
+}
+
+fn start(config: Config) -> Result<Supervisor, String> {
+    Supervisor::new(config).map_err(|error| describe(&error))
+}
+
+fn describe(error: &dyn std::error::Error) -> String {
+    format!("error: {}", diagnostic::chain(error))
+}
+
+/// Where to click, what is served, and what is on.
+fn print_banner(supervisor: &Supervisor, root: &Path, arguments: &Serve) {
+    eprintln!("\n  Serving {}\n", root.display());
+    for address in supervisor.addresses() {
+        eprintln!("    http://{}/", clickable(address));
+    }
+    let on_or_off = |is_on: bool| if is_on { "on" } else { "off" };
+    eprintln!(
+        "\n  listing {}, single-page fallback {}; Ctrl-C stops\n",
+        on_or_off(!arguments.no_listing),
+        on_or_off(arguments.spa)
+    );
+}
+
+/// An address as a browser takes it: a wildcard is no destination, and localhost has a name.
+fn clickable(address: SocketAddr) -> String {
+    match address.ip() {
+        ip if ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip.is_unspecified() => {
+            format!("localhost:{}", address.port())
+        }
+        _ => address.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from([&["tidegate"], arguments].concat())
+    }
+
+    fn serve_addresses(arguments: &[&str]) -> Vec<String> {
+        match parse(&[&["serve"], arguments].concat())
+            .expect("valid")
+            .command
+        {
+            Some(Command::Serve(serve)) => {
+                addresses(&serve).iter().map(ToString::to_string).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_listens_on_loopback_unless_told_otherwise() {
+        assert_eq!(serve_addresses(&[]), ["127.0.0.1:8080", "[::1]:8080"]);
+        assert_eq!(
+            serve_addresses(&["--port", "1"]),
+            ["127.0.0.1:1", "[::1]:1"]
+        );
+        assert_eq!(
+            serve_addresses(&["-l", "0.0.0.0", "-p", "9"]),
+            ["0.0.0.0:9"]
+        );
+        assert_eq!(
+            serve_addresses(&["-l", "[::]:7", "-l", "::1"]),
+            ["[::]:7", "[::1]:8080"]
+        );
+    }
+
+    #[test]
+    fn wrong_usage_is_status_2_and_help_is_0() {
+        for (arguments, status) in [
+            (&["--help"][..], 0),
+            (&["--version"], 0),
+            (&["serve", "--help"], 0),
+            (&["serve", "--port", "x"], 2),
+            (&["serve", "--listen", "nowhere"], 2),
+            (&["nonsense"], 2),
+            (&["--nonsense"], 2),
+        ] {
+            assert_eq!(
+                parse(arguments).expect_err("it stops").exit_code(),
+                status,
+                "{arguments:?}"
+            );
+        }
+    }
+}

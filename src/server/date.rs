@@ -1,0 +1,86 @@
+//! What the time of day is needed for: `Date` and the log. Made once a second, not once a request.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::http::date::HttpDate;
+use crate::http::response::FieldLines;
+use crate::log::record::LogTime;
+
+/// The current second, in the forms it is needed in.
+pub(super) struct CurrentSecond {
+    forms: RefCell<Forms>,
+    /// When the next one begins.
+    next: Cell<Instant>,
+}
+
+pub(super) struct Forms {
+    /// `Server` and `Date` lines.
+    pub(super) with_server: FieldLines,
+    /// The `Date` line alone.
+    pub(super) without_server: FieldLines,
+    pub(super) log: LogTime,
+}
+
+impl CurrentSecond {
+    pub(super) fn new(now: Instant) -> Self {
+        let time = SystemTime::now();
+        Self {
+            forms: RefCell::new(Forms::new(time)),
+            next: Cell::new(now + until_next_second(time)),
+        }
+    }
+
+    /// The forms of the second that `now` lies in.
+    pub(super) fn at(&self, now: Instant) -> Ref<'_, Forms> {
+        if now >= self.next.get() {
+            let time = SystemTime::now();
+            self.forms.replace(Forms::new(time));
+            self.next.set(now + until_next_second(time));
+        }
+        self.forms.borrow()
+    }
+}
+
+impl Forms {
+    fn new(time: SystemTime) -> Self {
+        let date = HttpDate::from_system_time(time).to_bytes();
+        Self {
+            with_server: FieldLines::new()
+                .with("Server", "tidegate")
+                .with("Date", date),
+            without_server: FieldLines::new().with("Date", date),
+            log: LogTime::new(time),
+        }
+    }
+}
+
+fn until_next_second(time: SystemTime) -> Duration {
+    let since_epoch = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Duration::from_secs(1) - Duration::from_nanos(u64::from(since_epoch.subsec_nanos()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_made_anew_when_the_second_is_over() {
+        let now = Instant::now();
+        let current = CurrentSecond::new(now);
+        assert!(current.next.get() > now && current.next.get() <= now + Duration::from_secs(1));
+        let line = current.at(now).with_server.as_bytes().to_vec();
+        assert!(line.starts_with(b"Server: tidegate\r\nDate: ") && line.ends_with(b" GMT\r\n"));
+        let later = now + Duration::from_secs(5);
+        assert!(
+            current
+                .at(later)
+                .without_server
+                .as_bytes()
+                .starts_with(b"Date: ")
+        );
+        assert!(current.next.get() > later);
+    }
+}

@@ -1,0 +1,67 @@
+//! The configuration that runs: immutable, shared by the workers, exchanged as a whole.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::config::{Config, Limits, Place};
+use crate::handlers::Handler;
+use crate::routing::{HostTable, RoutingTable};
+
+/// A configuration, built: every path leads to a handler that is ready to answer.
+pub(crate) struct Generation {
+    pub(crate) limits: Limits,
+    /// Whether answers say `Server: tidegate`.
+    pub(crate) server_field: bool,
+    /// By the address that was asked for, which is how the operator names a listener.
+    listeners: HashMap<SocketAddr, HostTable<Arc<Site>>>,
+}
+
+/// A `[[server]]`, built.
+pub(crate) struct Site {
+    pub(crate) routes: RoutingTable<Route>,
+}
+
+/// A route, built.
+pub(crate) struct Route {
+    pub(crate) handler: Handler,
+    /// Where the operator wrote it.
+    pub(crate) place: Place,
+}
+
+impl Generation {
+    /// Builds a checked configuration.
+    pub(crate) fn new(config: &Config) -> Self {
+        let mut listeners: HashMap<SocketAddr, HostTable<Arc<Site>>> = HashMap::new();
+        for server in &config.servers {
+            let mut routes = RoutingTable::default();
+            for route in &server.routes {
+                let handler = Handler::new(&route.verb, route.strip_prefix);
+                routes.insert(
+                    &route.pattern,
+                    Route {
+                        handler,
+                        place: route.place.clone(),
+                    },
+                );
+            }
+            let site = Arc::new(Site { routes });
+            for address in &server.listen {
+                listeners
+                    .entry(*address)
+                    .or_default()
+                    .insert(&server.hosts, &site);
+            }
+        }
+        Self {
+            limits: config.limits.clone(),
+            server_field: config.server_field,
+            listeners,
+        }
+    }
+
+    /// The server that answers for `host` (without its port) at the listener of `address`.
+    pub(crate) fn site(&self, address: &SocketAddr, host: &[u8]) -> Option<&Site> {
+        self.listeners.get(address)?.find(host).map(|site| &**site)
+    }
+}

@@ -1,0 +1,27 @@
+//! Where bytes, time and meaning meet: connections, and the exchanges on them.
+//!
+//! ```text
+//! listener    accept                              → Connection, a task of its own
+//! connection  read → turn: every request that is complete, answered in one write
+//! exchange    RequestHead → route → handler       → Response → encoded head and content
+//! transmit    what one write did not take; files; blocks
+//! content     the content of a request, for a handler or to be dropped
+//! ```
+//!
+//! A request that the worker can answer from what it holds is parsed, routed, answered and logged
+//! by a plain function, [`connection::Connection::turn`]. Everything slower becomes one boxed
+//! future, so that the connection's own stays small while it is idle.
+
+mod connection;
+mod content;
+mod date;
+mod exchange;
+mod generation;
+mod listener;
+#[cfg(debug_assertions)]
+mod test_hooks;
+mod transmit;
+mod worker;
+
+pub(crate) use generation::Generation;
+pub(crate) use worker::{Command, ListeningSocket, ProcessCounters, WorkerSetup, run};

@@ -1,0 +1,396 @@
+//! Sending an answer: buffered bytes, memory, files, blocks made on the way.
+//!
+//! [`Transmission::advance`] sends what it can without waiting; [`Transmission::finish`] waits for
+//! the rest. Nothing is ever queued beyond one block: a client that reads slowly is waited for.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Write as _};
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use rustix::io::{Errno, ReadWriteFlags};
+
+use crate::handlers::response::{Blocks, Content, FileRange, Piece};
+use crate::http::chunked;
+use crate::runtime::{self, BlockingPool, Direction, Stream};
+
+/// Octets of a file sent by one call, and made sure of being in memory beforehand.
+const FILE_CHUNK: u64 = 512 * 1024;
+
+/// Octets sent before other connections get their turn.
+const BYTES_PER_TURN: usize = 2 * 1024 * 1024;
+
+/// An answer on its way out.
+pub(super) struct Transmission {
+    /// Encoded heads and small contents, or the current block; sent first.
+    buffer: Vec<u8>,
+    /// How much of `buffer` has been sent.
+    sent: usize,
+    pieces: VecDeque<Piece>,
+    /// How much of the first piece's octets has been sent.
+    piece_sent: usize,
+    blocks: Option<BlockSource>,
+    /// The next chunk of the file has just been read into memory: send it, whatever a look says.
+    is_warm: bool,
+    /// Octets of content taken from pieces and blocks so far; the framing of chunks aside.
+    content_sent: u64,
+}
+
+struct BlockSource {
+    blocks: Box<dyn Blocks>,
+    is_chunked: bool,
+}
+
+/// How far [`Transmission::advance`] got.
+#[derive(Debug)]
+pub(super) enum Progress {
+    Done,
+    /// The socket takes no more for now.
+    Blocked,
+    /// The file's next octets are not in memory.
+    Cold(FileRange),
+    /// It took its share of the turn.
+    Yield,
+}
+
+/// Why an answer was not sent to its end. The connection is of no more use.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    #[error("the client took nothing for as long as send_timeout")]
+    TimedOut,
+    #[error("the connection broke")]
+    Broken(#[from] io::Error),
+    #[error("the file became shorter while it was sent")]
+    FileShrank,
+}
+
+impl Transmission {
+    /// Sends `buffer`, then `content`.
+    pub(super) fn new(buffer: Vec<u8>, content: Content<'static>, is_chunked: bool) -> Self {
+        let mut transmission = Self {
+            buffer,
+            sent: 0,
+            pieces: VecDeque::new(),
+            piece_sent: 0,
+            blocks: None,
+            is_warm: false,
+            content_sent: 0,
+        };
+        match content {
+            Content::Empty | Content::Problem => {}
+            Content::Octets(octets) => transmission.pieces.push_back(Piece::Octets(octets)),
+            Content::File(range) => transmission.pieces.push_back(Piece::File(range)),
+            Content::Pieces(pieces) => transmission.pieces = pieces.into(),
+            Content::Blocks(blocks) => {
+                transmission.blocks = Some(BlockSource { blocks, is_chunked })
+            }
+        }
+        transmission
+    }
+
+    /// Octets of content sent so far.
+    pub(super) fn content_sent(&self) -> u64 {
+        self.content_sent
+    }
+
+    /// The buffer, for its capacity.
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        self.buffer
+    }
+
+    /// Sends as much as can be sent without waiting.
+    pub(super) fn advance(&mut self, stream: &Stream) -> Result<Progress, SendError> {
+        let mut budget = BYTES_PER_TURN;
+        loop {
+            if budget == 0 {
+                return Ok(Progress::Yield);
+            }
+            let step = match self.pieces.front() {
+                Some(Piece::Octets(_)) => self.send_octets(stream),
+                _ if self.sent < self.buffer.len() => self.send_buffer(stream),
+                Some(Piece::File(range)) => {
+                    if !self.is_warm && range.length() > 0 && !is_in_memory(range) {
+                        return Ok(Progress::Cold(range.clone()));
+                    }
+                    self.send_file(stream)
+                }
+                None => match self.next_block() {
+                    true => continue,
+                    false => return Ok(Progress::Done),
+                },
+            };
+            match step {
+                Ok(count) => budget = budget.saturating_sub(count),
+                Err(SendError::Broken(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Progress::Blocked);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends to the end, waiting as long as there is progress within every `send_timeout`.
+    ///
+    /// # Errors
+    /// Why it cannot be sent to its end.
+    pub(super) async fn finish(
+        &mut self,
+        stream: &Stream,
+        pool: &BlockingPool,
+        send_timeout: Duration,
+    ) -> Result<(), SendError> {
+        loop {
+            match self.advance(stream)? {
+                Progress::Done => return Ok(()),
+                Progress::Yield => runtime::yield_now().await,
+                Progress::Blocked => {
+                    let deadline = runtime::deadline_after(send_timeout);
+                    stream
+                        .ready(Direction::Write, deadline)
+                        .await
+                        .map_err(|_| SendError::TimedOut)?;
+                }
+                Progress::Cold(range) => {
+                    warm(range, pool).await?;
+                    self.is_warm = true;
+                }
+            }
+        }
+    }
+
+    fn send_buffer(&mut self, stream: &Stream) -> Result<usize, SendError> {
+        let follows = !self.pieces.is_empty();
+        let count = stream.try_send(&self.buffer[self.sent..], follows)?;
+        self.sent += count;
+        Ok(count)
+    }
+
+    /// Sends what is left of the buffer and the first piece's octets, in one call.
+    fn send_octets(&mut self, stream: &Stream) -> Result<usize, SendError> {
+        let Some(Piece::Octets(octets)) = self.pieces.front() else {
+            return Ok(0);
+        };
+        let head = &self.buffer[self.sent..];
+        let octets = &octets[self.piece_sent..];
+        let count = stream.try_send_vectored(&[IoSlice::new(head), IoSlice::new(octets)])?;
+        let of_head = count.min(head.len());
+        let of_octets = count - of_head;
+        let is_whole = of_octets == octets.len();
+        self.sent += of_head;
+        self.piece_sent += of_octets;
+        self.content_sent += of_octets as u64;
+        if is_whole && self.sent == self.buffer.len() {
+            self.pieces.pop_front();
+            self.piece_sent = 0;
+        }
+        Ok(count)
+    }
+
+    fn send_file(&mut self, stream: &Stream) -> Result<usize, SendError> {
+        let Some(Piece::File(range)) = self.pieces.front_mut() else {
+            return Ok(0);
+        };
+        if range.length() > 0 {
+            let count = range.length().min(FILE_CHUNK) as usize;
+            let sent = stream.try_send_file(range.file.as_fd(), &mut range.start, count)?;
+            if sent == 0 {
+                return Err(SendError::FileShrank);
+            }
+            self.content_sent += sent as u64;
+            self.is_warm = false;
+            if range.length() > 0 {
+                return Ok(sent);
+            }
+        }
+        self.pieces.pop_front();
+        Ok(1)
+    }
+
+    /// Makes the next block, in the place of the buffer that was sent; `false` if there is none.
+    fn next_block(&mut self) -> bool {
+        let Some(source) = &mut self.blocks else {
+            return false;
+        };
+        self.buffer.clear();
+        self.sent = 0;
+        let mut block = Vec::new();
+        let goes_on = source.blocks.next_block(&mut block);
+        let is_chunked = source.is_chunked;
+        self.content_sent += block.len() as u64;
+        if is_chunked {
+            push_chunk(&block, &mut self.buffer);
+        } else {
+            self.buffer = block;
+        }
+        if !goes_on {
+            if is_chunked {
+                self.buffer.extend_from_slice(chunked::LAST_CHUNK);
+            }
+            self.blocks = None;
+        }
+        true
+    }
+}
+
+/// RFC 9112 §7.1; an empty chunk would be the last one, so no block gives none.
+fn push_chunk(block: &[u8], out: &mut Vec<u8>) {
+    if let Some(length) = std::num::NonZeroUsize::new(block.len()) {
+        out.write_all(&chunked::chunk_head(length))
+            .expect("a Vec takes everything");
+        out.extend_from_slice(block);
+        out.extend_from_slice(chunked::CHUNK_END);
+    }
+}
+
+/// Whether the next chunk of `range` can be sent without waiting for a disk, as far as a look at
+/// its first and its last octet tells: the kernel reads ahead and evicts in runs.
+fn is_in_memory(range: &FileRange) -> bool {
+    let last = (range.start + FILE_CHUNK).min(range.end) - 1;
+    [range.start, last].into_iter().all(|offset| {
+        let mut octet = [0];
+        let mut pieces = [std::io::IoSliceMut::new(&mut octet)];
+        let read = rustix::io::preadv2(&*range.file, &mut pieces, offset, ReadWriteFlags::NOWAIT);
+        // Where the file system cannot tell, sending finds out.
+        !matches!(read, Err(Errno::AGAIN))
+    })
+}
+
+/// Has the blocking pool read the next chunk of `range` into memory. If the pool is full, sending
+/// waits for the disk itself: slower for everyone, but nobody's answer is lost.
+async fn warm(range: FileRange, pool: &BlockingPool) -> Result<(), SendError> {
+    let file = range.file.try_clone()?;
+    let end = range.end.min(range.start + FILE_CHUNK);
+    let read = move || {
+        let mut scratch = vec![0; 64 * 1024];
+        let mut offset = range.start;
+        while offset < end {
+            match rustix::io::pread(&file, &mut scratch, offset) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => offset += count as u64,
+            }
+        }
+    };
+    let _ = pool.run(read).await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::rc::Rc;
+
+    use crate::handlers::response::Octets;
+    use crate::test_support::TemporaryDirectory;
+
+    struct Counting(u8);
+
+    impl Blocks for Counting {
+        fn next_block(&mut self, out: &mut Vec<u8>) -> bool {
+            self.0 -= 1;
+            out.extend_from_slice(&vec![b'0' + self.0; 100_000]);
+            self.0 > 0
+        }
+    }
+
+    /// What the far end gets of a transmission, while this end waits where it has to.
+    fn transmit(
+        transmission: impl FnOnce() -> Transmission + Send + 'static,
+    ) -> (Vec<u8>, u64, bool) {
+        let (near, mut far) = UnixStream::pair().expect("a socket pair");
+        let reader = std::thread::spawn(move || {
+            let mut read = Vec::new();
+            far.read_to_end(&mut read).expect("the pair is open");
+            read
+        });
+        near.set_nonblocking(true).expect("a socket can be set so");
+        let (sent, complete) = runtime::run(async move {
+            let stream = Stream::new(OwnedFd::from(near));
+            let pool = BlockingPool::new(1, 1);
+            let mut transmission = transmission();
+            let finished = transmission
+                .finish(&stream, &pool, Duration::from_secs(10))
+                .await;
+            (transmission.content_sent(), finished.is_ok())
+        })
+        .expect("a loop");
+        (reader.join().expect("the reader reads"), sent, complete)
+    }
+
+    #[test]
+    fn sends_pieces_in_order() {
+        let tree = TemporaryDirectory::new("transmit");
+        tree.write("f", b"0123456789");
+        let path = tree.path().join("f");
+        let (read, sent, complete) = transmit(move || {
+            let file: Rc<OwnedFd> =
+                Rc::new(std::fs::File::open(path).expect("just written").into());
+            let piece = |octets: &[u8]| Piece::Octets(Octets::Owned(octets.to_vec()));
+            let range = |start, end| {
+                Piece::File(FileRange {
+                    file: Rc::clone(&file),
+                    start,
+                    end,
+                })
+            };
+            let pieces = vec![
+                piece(b"<"),
+                range(2, 5),
+                piece(b"|"),
+                range(5, 5),
+                range(9, 10),
+                piece(b">"),
+            ];
+            Transmission::new(b"head ".to_vec(), Content::Pieces(pieces), false)
+        });
+        assert_eq!(String::from_utf8_lossy(&read), "head <234|9>");
+        assert_eq!((sent, complete), (7, true));
+    }
+
+    #[test]
+    fn sends_more_than_the_socket_holds() {
+        let content: Vec<u8> = (0..3_000_000u32).map(|number| number as u8).collect();
+        let expected = content.clone();
+        let (read, sent, complete) = transmit(move || {
+            Transmission::new(Vec::new(), Content::Octets(Octets::Owned(content)), false)
+        });
+        assert!(read == expected && complete);
+        assert_eq!(sent, 3_000_000);
+    }
+
+    #[test]
+    fn frames_blocks_as_chunks() {
+        let (read, sent, complete) = transmit(|| {
+            Transmission::new(Vec::new(), Content::Blocks(Box::new(Counting(3))), true)
+        });
+        assert!(read.starts_with(b"186a0\r\n222") && read.ends_with(b"000\r\n0\r\n\r\n"));
+        assert_eq!((sent, complete), (300_000, true));
+        let (read, ..) = transmit(|| {
+            Transmission::new(Vec::new(), Content::Blocks(Box::new(Counting(2))), false)
+        });
+        assert_eq!(read.len(), 200_000);
+    }
+
+    #[test]
+    fn a_file_that_shrank_is_cut_short_not_padded() {
+        let tree = TemporaryDirectory::new("shrunk");
+        tree.write("f", b"0123456789");
+        let path = tree.path().join("f");
+        let (read, sent, complete) = transmit(move || {
+            let file = Rc::new(std::fs::File::open(path).expect("just written").into());
+            Transmission::new(
+                Vec::new(),
+                Content::File(FileRange {
+                    file,
+                    start: 0,
+                    end: 20,
+                }),
+                false,
+            )
+        });
+        assert_eq!(read, b"0123456789");
+        assert_eq!((sent, complete), (10, false));
+    }
+}
