@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::file::parse;
 use super::*;
 
 /// Relative, because the name stands in the diagnostics; tests run in the package's directory.
