@@ -166,6 +166,10 @@ fn is_persistent(fields: &Fields<'_>, version: Version) -> bool {
     let Some(options) = fields.combined(Known::Connection) else {
         return version == Version::Http11;
     };
+    // Nearly always it is this one option.
+    if options.eq_ignore_ascii_case(b"keep-alive") {
+        return true;
+    }
     let has =
         |option: &[u8]| list::elements(&options).any(|member| member.eq_ignore_ascii_case(option));
     !has(b"close") && (version == Version::Http11 || has(b"keep-alive"))

@@ -124,7 +124,7 @@ pub(crate) fn is_valid_host(host: &[u8]) -> bool {
         [b'[', address @ .., b']'] => {
             str::from_utf8(address).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
         }
-        _ => name.iter().all(|byte| is_reg_name_byte(*byte)),
+        _ => name.iter().all(|byte| REG_NAME[usize::from(*byte)]),
     };
     name_is_valid && port.is_none_or(is_valid_port)
 }
@@ -152,15 +152,48 @@ fn split_port(host: &[u8]) -> (&[u8], Option<&[u8]>) {
 
 /// RFC 3986 §3.2.3: digits, perhaps none; and a number a port can have.
 fn is_valid_port(port: &[u8]) -> bool {
-    port.is_empty()
-        || (port.iter().all(u8::is_ascii_digit)
-            && str::from_utf8(port).is_ok_and(|digits| digits.parse::<u16>().is_ok()))
+    let number = port.iter().try_fold(0u32, |number, byte| {
+        let number = byte
+            .is_ascii_digit()
+            .then(|| number * 10 + u32::from(byte - b'0'))?;
+        (number <= u32::from(u16::MAX)).then_some(number)
+    });
+    number.is_some()
 }
 
 /// RFC 3986 §3.2.2 `reg-name`, by the byte.
-fn is_reg_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte)
+const fn is_reg_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+                | b'%'
+        )
 }
+
+/// [`is_reg_name_byte`] of every byte: a host is looked at with every request.
+const REG_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = is_reg_name_byte(byte as u8);
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

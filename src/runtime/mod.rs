@@ -44,8 +44,9 @@ struct Context {
     remote: Arc<Remote>,
     reactor: RefCell<Reactor>,
     started: Instant,
-    /// The moment the current turn began.
+    /// The moment the current turn began, and its tick.
     now: Cell<Instant>,
+    tick: Cell<Tick>,
     /// Tasks that let the sockets go first.
     yielded: RefCell<Vec<Waker>>,
 }
@@ -74,6 +75,7 @@ pub(crate) fn run<F: Future + 'static>(main: F) -> io::Result<F::Output> {
         reactor: RefCell::new(Reactor::new(poll.registry().try_clone()?)),
         started: now,
         now: Cell::new(now),
+        tick: Cell::new(Tick::at(Duration::ZERO)),
         yielded: RefCell::default(),
     });
     let _entered = Entered::new(Rc::clone(&context));
@@ -104,7 +106,9 @@ impl Context {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
-        self.now.set(Instant::now());
+        let now = Instant::now();
+        self.now.set(now);
+        self.tick.set(Tick::at(now - self.started));
         let mut reactor = self.reactor.borrow_mut();
         for event in events.iter() {
             match event.token() {
@@ -112,7 +116,7 @@ impl Context {
                 _ => reactor.dispatch(event),
             }
         }
-        reactor.expire(self.tick());
+        reactor.expire(self.tick.get());
         drop(reactor);
         self.yielded.take().into_iter().for_each(Waker::wake);
         Ok(())
@@ -121,10 +125,6 @@ impl Context {
     fn until_next_expiry(&self) -> Option<Duration> {
         let expiry = self.reactor.borrow().next_expiry()?;
         Some(expiry.saturating_sub(self.started.elapsed()))
-    }
-
-    fn tick(&self) -> Tick {
-        Tick::at(self.now.get() - self.started)
     }
 }
 
@@ -185,7 +185,7 @@ pub(crate) fn now() -> Instant {
 
 /// The deadline that lies `delay` ahead.
 pub(crate) fn deadline_after(delay: Duration) -> Tick {
-    with_context(|context| context.tick().after(delay))
+    with_context(|context| context.tick.get().after(delay))
 }
 
 /// Has every task that waits for a socket or a moment look around.

@@ -26,17 +26,15 @@ impl Tick {
 
     /// The tick that has begun when `elapsed` has gone by.
     pub(super) fn at(elapsed: Duration) -> Self {
-        let ticks = elapsed.as_millis() / TICK.as_millis();
-        Self(u32::try_from(ticks).unwrap_or(u32::MAX - 1))
+        Self(whole_ticks(elapsed).min(u32::MAX - 1))
     }
 
     /// The first tick that begins when at least `delay` has gone by since this one began.
     pub(super) fn after(self, delay: Duration) -> Self {
         // One more, for this tick may be nearly over; two, for integer division rounds down.
-        let ticks = u32::try_from(delay.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX - 2);
         Self(
             self.0
-                .saturating_add(ticks)
+                .saturating_add(whole_ticks(delay))
                 .saturating_add(2)
                 .min(u32::MAX - 1),
         )
@@ -46,6 +44,13 @@ impl Tick {
     pub(super) fn since_start(self) -> Duration {
         TICK * self.0
     }
+}
+
+/// In 64 bits, not the 128 of `Duration::as_millis`: deadlines are set with every request.
+fn whole_ticks(duration: Duration) -> u32 {
+    const MILLIS_PER_TICK: u64 = TICK.as_millis() as u64;
+    let millis = duration.as_secs().saturating_mul(1000) + u64::from(duration.subsec_millis());
+    u32::try_from(millis / MILLIS_PER_TICK).unwrap_or(u32::MAX)
 }
 
 /// The wheel. Its numbers are small and dense: the reactor's source keys.

@@ -1,6 +1,6 @@
 //! The configuration that runs: immutable, shared by the workers, exchanged as a whole.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -13,8 +13,9 @@ pub(crate) struct Generation {
     pub(crate) limits: Limits,
     /// Whether answers say `Server: tidegate`.
     pub(crate) server_field: bool,
-    /// By the address that was asked for, which is how the operator names a listener.
-    listeners: HashMap<SocketAddr, HostTable<Arc<Site>>>,
+    /// By the address that was asked for, which is how the operator names a listener. They are few:
+    /// a walk finds one sooner than a hash.
+    listeners: Vec<(SocketAddr, HostTable<Arc<Site>>)>,
 }
 
 /// A `[[server]]`, built.
@@ -32,7 +33,7 @@ pub(crate) struct Route {
 impl Generation {
     /// Builds a checked configuration.
     pub(crate) fn new(config: &Config) -> Self {
-        let mut listeners: HashMap<SocketAddr, HostTable<Arc<Site>>> = HashMap::new();
+        let mut listeners: BTreeMap<SocketAddr, HostTable<Arc<Site>>> = BTreeMap::new();
         for server in &config.servers {
             let mut routes = RoutingTable::default();
             for route in &server.routes {
@@ -56,12 +57,16 @@ impl Generation {
         Self {
             limits: config.limits.clone(),
             server_field: config.server_field,
-            listeners,
+            listeners: listeners.into_iter().collect(),
         }
     }
 
     /// The server that answers for `host` (without its port) at the listener of `address`.
     pub(crate) fn site(&self, address: &SocketAddr, host: &[u8]) -> Option<&Site> {
-        self.listeners.get(address)?.find(host).map(|site| &**site)
+        let (_, hosts) = self
+            .listeners
+            .iter()
+            .find(|(listener, _)| listener == address)?;
+        hosts.find(host).map(|site| &**site)
     }
 }
