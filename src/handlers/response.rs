@@ -19,7 +19,9 @@ pub(crate) struct Response<'a> {
 }
 
 /// The content of a response.
+#[derive(Default)]
 pub(crate) enum Content<'a> {
+    #[default]
     Empty,
     Octets(Octets<'a>),
     File(FileRange),

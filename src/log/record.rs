@@ -54,7 +54,21 @@ impl LogTime {
     }
 }
 
-impl AccessRecord<'_> {
+impl<'a> AccessRecord<'a> {
+    /// Of a request of which only its first line is known, answered with `status`.
+    pub(crate) fn unreadable(client: IpAddr, request_line: &'a [u8], status: Status) -> Self {
+        Self {
+            client,
+            request_line,
+            host: b"",
+            status,
+            content_length: 0,
+            referer: None,
+            user_agent: None,
+            duration: Duration::ZERO,
+        }
+    }
+
     /// Appends the record's line, with its LF, to `out`.
     pub(crate) fn write(&self, format: LogFormat, time: &LogTime, out: &mut Vec<u8>) {
         match format {

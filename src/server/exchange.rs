@@ -3,6 +3,7 @@
 //! What is decided here is the same whether the answer is given at once or waited for: who answers,
 //! how the answer is framed, whether the connection persists.
 
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -36,100 +37,102 @@ const SERVER_METHODS: MethodSet = MethodSet::of(&[
     Method::Options,
 ]);
 
-/// Who answers a request.
-pub(super) enum Routed<'g, 'r> {
-    Handler {
-        route: &'g Route,
-        path: NormalPath<'r>,
-        matched: usize,
-    },
-    /// Nobody: this is what there is to say.
-    Answered(Response<'static>),
+/// Where a request came in.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival<'c> {
+    /// The listener's address, as configured.
+    pub(super) listener: &'c SocketAddr,
+    pub(super) client: IpAddr,
 }
 
-/// Finds who answers, in the order in which the parts of a request are read.
-pub(super) fn route<'g, 'r>(
+/// The route that answers a request.
+struct Matched<'g, 'r> {
+    route: &'g Route,
+    path: NormalPath<'r>,
+    /// How many octets of the path the route's pattern covers.
+    length: usize,
+}
+
+impl<'r> Matched<'_, 'r> {
+    fn request<'m>(&'m self, head: &'m RequestHead<'r>, arrival: Arrival<'_>) -> Request<'m> {
+        Request {
+            head,
+            path: &self.path,
+            matched: self.length,
+            client: arrival.client,
+        }
+    }
+}
+
+/// Finds the route that answers, in the order in which the parts of a request are read; or what
+/// there is to say where none does.
+fn find_route<'g, 'r>(
     generation: &'g Generation,
-    address: &SocketAddr,
+    listener: &SocketAddr,
     head: &RequestHead<'r>,
-) -> Routed<'g, 'r> {
-    let answered = |status| Routed::Answered(Response::problem(status));
+) -> Result<Matched<'g, 'r>, Response<'static>> {
     match head.target.form {
-        Form::Asterisk => {
-            return Routed::Answered(allow(Status::NO_CONTENT, SERVER_METHODS));
-        }
+        Form::Asterisk => return Err(allow(Status::NO_CONTENT, SERVER_METHODS)),
         // CONNECT: no tunnels here.
-        Form::Authority => {
-            return Routed::Answered(allow(Status::METHOD_NOT_ALLOWED, SERVER_METHODS));
-        }
+        Form::Authority => return Err(allow(Status::METHOD_NOT_ALLOWED, SERVER_METHODS)),
         Form::Origin | Form::Absolute => {}
     }
-    let Some(site) = generation.site(address, head.host) else {
-        return answered(Status::MISDIRECTED_REQUEST);
-    };
-    let Ok(path) = NormalPath::parse(head.target.path) else {
-        return answered(Status::BAD_REQUEST);
-    };
+    let site = generation.site(listener, head.host);
+    let site = site.ok_or_else(|| Response::problem(Status::MISDIRECTED_REQUEST))?;
+    let path = NormalPath::parse(head.target.path);
+    let path = path.map_err(|_| Response::problem(Status::BAD_REQUEST))?;
     match site.routes.find(head.method, &path) {
         Found::Route { route, matched } => match route.handler.refuse(head) {
-            Some(refusal) => Routed::Answered(refusal),
-            None => Routed::Handler {
+            Some(refusal) => Err(refusal),
+            None => Ok(Matched {
                 route,
                 path,
-                matched,
-            },
+                length: matched,
+            }),
         },
-        Found::OtherMethods(methods) if head.method == Method::Options => {
-            Routed::Answered(allow(Status::NO_CONTENT, methods.with(Method::Options)))
+        Found::OtherMethods(methods) => {
+            let status = match head.method {
+                Method::Options => Status::NO_CONTENT,
+                _ => Status::METHOD_NOT_ALLOWED,
+            };
+            Err(allow(status, methods.with(Method::Options)))
         }
-        Found::OtherMethods(methods) => Routed::Answered(allow(
-            Status::METHOD_NOT_ALLOWED,
-            methods.with(Method::Options),
-        )),
-        Found::Nothing => answered(Status::NOT_FOUND),
+        Found::Nothing => Err(Response::problem(Status::NOT_FOUND)),
     }
 }
 
 /// The answer, if it can be given without waiting; a panic on the way is answered 500.
 pub(super) fn answer_now<'g>(
     generation: &'g Generation,
-    address: &SocketAddr,
-    client: IpAddr,
+    arrival: Arrival<'_>,
     head: &RequestHead<'_>,
     local: &Local,
 ) -> Option<Response<'g>> {
     if head.framing != Framing::Empty {
         return None;
     }
-    let (route, path, matched) = match route(generation, address, head) {
-        Routed::Answered(response) => return Some(response),
-        Routed::Handler {
-            route,
-            path,
-            matched,
-        } => (route, path, matched),
+    let matched = match find_route(generation, arrival.listener, head) {
+        Ok(matched) => matched,
+        Err(response) => return Some(response),
     };
-    let request = Request {
-        head,
-        path: &path,
-        matched,
-        client,
-    };
+    let route = matched.route;
     let answer = || {
         #[cfg(debug_assertions)]
-        super::test_hooks::obey(path.as_bytes());
-        route.handler.answer_now(&request, local)
+        super::test_hooks::obey(matched.path.as_bytes());
+        route
+            .handler
+            .answer_now(&matched.request(head, arrival), local)
     };
     // A handler leaves nothing half done that another exchange could see: it has only lent us
     // values, and its own cells are never borrowed across a call that could panic.
     catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| Some(panicked(route)))
 }
 
-/// The answer, waited for; a panic on the way is answered 500.
+/// The answer, waited for; a panic on the way is answered 500. `None` where nobody is left to be
+/// answered.
 pub(super) async fn answer<'g>(
     generation: &'g Generation,
-    address: &SocketAddr,
-    client: IpAddr,
+    arrival: Arrival<'_>,
     head: &RequestHead<'_>,
     local: &Local,
     content: &mut RequestContent<'_>,
@@ -137,33 +140,24 @@ pub(super) async fn answer<'g>(
     if matches!(head.framing, Framing::Length(length) if length > generation.limits.max_content) {
         return Some(Response::problem(Status::CONTENT_TOO_LARGE));
     }
-    let (route, path, matched) = match route(generation, address, head) {
-        Routed::Answered(response) => return Some(response),
-        Routed::Handler {
-            route,
-            path,
-            matched,
-        } => (route, path, matched),
+    let matched = match find_route(generation, arrival.listener, head) {
+        Ok(matched) => matched,
+        Err(response) => return Some(response),
     };
-    let request = Request {
-        head,
-        path: &path,
-        matched,
-        client,
-    };
-    let mut answer = pin!(route.handler.answer(&request, local, content));
-    let answered = std::future::poll_fn(|context| {
-        match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(answered)) => Poll::Ready(Some(answered)),
-            Err(_) => Poll::Ready(None),
-        }
-    })
-    .await;
-    match answered {
+    let request = matched.request(head, arrival);
+    let mut answer = pin!(matched.route.handler.answer(&request, local, content));
+    let answered =
+        poll_fn(
+            |context| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
+                Ok(Poll::Pending) => Poll::Pending,
+                Ok(Poll::Ready(answered)) => Poll::Ready(Some(answered)),
+                Err(_) => Poll::Ready(None),
+            },
+        );
+    match answered.await {
         Some(Ok(response)) => Some(response),
         Some(Err(error)) => error.status().map(Response::problem),
-        None => Some(panicked(route)),
+        None => Some(panicked(matched.route)),
     }
 }
 

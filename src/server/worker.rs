@@ -4,13 +4,13 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::date::CurrentSecond;
 use super::exchange::Framed;
@@ -18,6 +18,9 @@ use super::generation::Generation;
 use super::listener;
 use crate::config::LogFormat;
 use crate::handlers;
+use crate::http::fields::Known;
+use crate::http::request::{RequestHead, request_line};
+use crate::http::status::Status;
 use crate::log::access::AccessBuffer;
 use crate::log::diagnostic;
 use crate::log::record::AccessRecord;
@@ -77,6 +80,7 @@ pub(super) struct Worker {
     pub(super) process: Arc<ProcessCounters>,
     pub(super) counters: Counters,
     log: RefCell<Option<AccessBuffer>>,
+    has_log: bool,
     log_format: LogFormat,
     draining: Cell<bool>,
     /// Woken when the last connection of a draining worker ends.
@@ -135,6 +139,7 @@ impl Worker {
             second: CurrentSecond::new(runtime::now()),
             process: Arc::clone(&setup.process),
             counters: Counters::default(),
+            has_log: log.is_some(),
             log: RefCell::new(log),
             log_format: setup.log_format,
             draining: Cell::new(false),
@@ -217,6 +222,32 @@ impl Worker {
             false => &second.without_server,
         };
         framed.encode_head(common.as_bytes(), out);
+    }
+
+    /// Counts an exchange, and appends its record to the access log if there is one. `bytes` are
+    /// those of `head`; `outcome` is the status and how many octets of content were sent.
+    pub(super) fn log_exchange(
+        self: &Rc<Self>,
+        client: IpAddr,
+        head: &RequestHead<'_>,
+        bytes: &[u8],
+        outcome: (Status, u64),
+        started: Instant,
+    ) {
+        if !self.has_log {
+            self.counters.requests.set(self.counters.requests.get() + 1);
+            return;
+        }
+        self.log(&AccessRecord {
+            client,
+            request_line: request_line(bytes),
+            host: head.host,
+            status: outcome.0,
+            content_length: outcome.1,
+            referer: head.fields.first(Known::Referer),
+            user_agent: head.fields.first(Known::UserAgent),
+            duration: runtime::now().duration_since(started),
+        });
     }
 
     /// Counts an exchange, and appends its record to the access log if there is one.

@@ -166,10 +166,14 @@ impl FilesHandler {
 
     /// Where to look instead: a navigation that leads nowhere is for a single-page application.
     fn fallback(&self, entry: &Entry, request: &Request<'_>) -> Option<&'static [u8]> {
-        let is_missing = matches!(entry.state, State::Missing | State::Directory);
-        let is_listed = self.shared.options.listing && matches!(entry.state, State::Directory);
-        (self.shared.options.spa && is_missing && !is_listed && is_navigation(request))
-            .then_some(b"/index.html")
+        let options = &self.shared.options;
+        let leads_nowhere = match entry.state {
+            State::Missing => true,
+            // Without its slash it leads to a redirect.
+            State::Directory => request.path.is_directory() && !options.listing,
+            State::File(_) | State::Forbidden => false,
+        };
+        (options.spa && leads_nowhere && is_navigation(request)).then_some(b"/index.html")
     }
 
     /// The answer that an entry stands for; `None` if it is a listing.

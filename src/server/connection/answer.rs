@@ -1,0 +1,247 @@
+//! The fast path: every request of a read that can be answered at once, and one write for all the
+//! answers.
+
+use std::io;
+use std::mem::take;
+
+use super::perform::{Pending, Unlogged};
+use super::{Connection, Ending, Turn, head_limits};
+use crate::handlers::response::{Content, Response};
+use crate::http::request::{
+    Parsed, RequestError, RequestHead, field_space, lower_minor_version, request_line,
+};
+use crate::http::response::ResponseFraming;
+use crate::http::status::Status;
+use crate::log::record::AccessRecord;
+use crate::runtime;
+use crate::server::exchange::{self, Asked, Framed};
+use crate::server::generation::Generation;
+use crate::server::transmit::{Progress, Transmission};
+
+/// Content up to this many octets is copied behind its head, into the write that answers share;
+/// past it, copying costs more than a write of its own.
+const MAX_COPIED: usize = 8 * 1024;
+
+/// Answers collected before they are sent, in bytes: what a socket takes at once.
+const MAX_COLLECTED: usize = 64 * 1024;
+
+/// What became of the request at the start of some input.
+enum Step {
+    /// It was answered, or refused, into the output; so many bytes of input are used.
+    Answered { used: usize, ending: Option<Ending> },
+    /// Its answer is too large to be collected.
+    Large { used: usize, pending: Box<Pending> },
+    /// It has to be waited for; its head has so many bytes.
+    Perform { head: usize },
+    /// It is not all there.
+    Incomplete,
+}
+
+impl Connection {
+    /// Answers the complete requests in `input`, in order, and sends the answers together.
+    pub(super) fn answer_all(
+        &mut self,
+        input: &mut [u8],
+        output: &mut Vec<u8>,
+        generation: &Generation,
+    ) -> Turn {
+        let mut at = 0;
+        loop {
+            let step = match &mut input[at..] {
+                [] => Step::Incomplete,
+                rest => self.answer_one(rest, output, generation),
+            };
+            match step {
+                Step::Answered { used, ending: None } => {
+                    at += used;
+                    if output.len() >= MAX_COLLECTED {
+                        self.keep_for_later(&input[at..], generation);
+                        return self.send(output, Turn::Done);
+                    }
+                }
+                Step::Answered {
+                    used,
+                    ending: Some(ending),
+                } => {
+                    // What the client sent behind it will not be answered, but must be read.
+                    let ending = if at + used < input.len() {
+                        Ending::Linger
+                    } else {
+                        ending
+                    };
+                    return self.send(output, Turn::Close(ending));
+                }
+                Step::Large { used, pending } => {
+                    self.keep_for_later(&input[at + used..], generation);
+                    return self.send_pending(pending, output);
+                }
+                Step::Perform { head } => {
+                    self.keep(&input[at..], generation);
+                    return self.send(output, Turn::Perform(head));
+                }
+                Step::Incomplete => {
+                    self.keep(&input[at..], generation);
+                    return self.send(output, Turn::Done);
+                }
+            }
+        }
+    }
+
+    /// Answers the request at the start of `input`, if it is complete.
+    fn answer_one(
+        &mut self,
+        input: &mut [u8],
+        output: &mut Vec<u8>,
+        generation: &Generation,
+    ) -> Step {
+        let mut space = field_space();
+        let error = match RequestHead::parse(input, &mut space, head_limits(generation)) {
+            Ok(Parsed::Complete(head, length)) => {
+                return self.answer_head(&head, &input[..length], output, generation);
+            }
+            Ok(Parsed::Partial) => return Step::Incomplete,
+            Err(error) => error,
+        };
+        if error == RequestError::UnsupportedVersion && lower_minor_version(input) {
+            return self.answer_one(input, output, generation);
+        }
+        self.refuse(error.status(), input, output, generation);
+        Step::Answered {
+            used: input.len(),
+            ending: Some(Ending::Linger),
+        }
+    }
+
+    /// Answers the request of `head`, which was parsed from `bytes`.
+    fn answer_head(
+        &self,
+        head: &RequestHead<'_>,
+        bytes: &[u8],
+        output: &mut Vec<u8>,
+        generation: &Generation,
+    ) -> Step {
+        let worker = &self.worker;
+        let answer = exchange::answer_now(generation, self.arrival(), head, &worker.local);
+        let Some(response) = answer else {
+            return Step::Perform { head: bytes.len() };
+        };
+        let may_persist = head.persistent && !worker.is_draining();
+        let framed = Framed::new(response, Asked::by(head), may_persist);
+        worker.encode_head(&framed, generation, output);
+        let ending = ending_after(&framed, head);
+        let status = framed.status;
+        let content_length = match framed.content {
+            Content::Empty | Content::Problem => 0,
+            Content::Octets(octets) if octets.len() <= MAX_COPIED => {
+                output.extend_from_slice(&octets);
+                octets.len() as u64
+            }
+            content => {
+                let is_chunked = framed.framing == ResponseFraming::Chunked;
+                let transmission =
+                    Transmission::new(take(output), content.into_owned(), is_chunked);
+                let exchange = Unlogged {
+                    head: bytes.to_vec(),
+                    status,
+                    started: runtime::now(),
+                };
+                let pending = Pending {
+                    transmission,
+                    exchange: Some(exchange),
+                    ending,
+                };
+                return Step::Large {
+                    used: bytes.len(),
+                    pending: Box::new(pending),
+                };
+            }
+        };
+        worker.log_exchange(
+            self.client,
+            head,
+            bytes,
+            (status, content_length),
+            runtime::now(),
+        );
+        Step::Answered {
+            used: bytes.len(),
+            ending,
+        }
+    }
+
+    /// Answers a request that cannot be read; where the next one begins is then unknown.
+    pub(super) fn refuse(
+        &self,
+        status: Status,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        generation: &Generation,
+    ) {
+        let framed = Framed::new(Response::problem(status), Asked::unreadably(), false);
+        self.worker.encode_head(&framed, generation, output);
+        let content_length = framed.content.length().unwrap_or(0);
+        if let Content::Octets(octets) = &framed.content {
+            output.extend_from_slice(octets);
+        }
+        self.worker.log(&AccessRecord {
+            content_length,
+            ..AccessRecord::unreadable(self.client, request_line(input), status)
+        });
+    }
+
+    /// Sends the collected answers, which are logged already; `next` if the socket takes them all.
+    fn send(&mut self, output: &mut Vec<u8>, next: Turn) -> Turn {
+        let sent = match output.is_empty() {
+            true => Ok(0),
+            false => self.stream.try_send(output, false),
+        };
+        let rest = match sent {
+            Ok(count) if count == output.len() => return next,
+            Ok(count) => output.split_off(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => take(output),
+            Err(_) => return Turn::Close(Ending::Close),
+        };
+        let ending = match next {
+            Turn::Close(ending) => Some(ending),
+            // Its head is looked at again when the answers before it are sent.
+            Turn::Perform(_) => {
+                self.is_unexamined = true;
+                None
+            }
+            Turn::Done | Turn::Transmit(_) => None,
+        };
+        let transmission = Transmission::new(rest, Content::Empty, false);
+        Turn::Transmit(Box::new(Pending {
+            transmission,
+            exchange: None,
+            ending,
+        }))
+    }
+
+    /// Sends a large answer as far as it goes without waiting.
+    fn send_pending(&self, mut pending: Box<Pending>, output: &mut Vec<u8>) -> Turn {
+        match pending.transmission.advance(&self.stream) {
+            Ok(Progress::Done) => {
+                self.log_pending(&pending);
+                // Its buffer was the output's: it goes back, for its capacity.
+                *output = pending.transmission.into_buffer();
+                pending.ending.map_or(Turn::Done, Turn::Close)
+            }
+            Ok(_) => Turn::Transmit(pending),
+            Err(_) => {
+                self.log_pending(&pending);
+                Turn::Close(Ending::Close)
+            }
+        }
+    }
+}
+
+/// How the connection ends after an answer, if it does: quietly where the client said that it sends
+/// nothing more.
+fn ending_after(framed: &Framed<'_>, head: &RequestHead<'_>) -> Option<Ending> {
+    match framed.persists() {
+        true => None,
+        false if head.persistent => Some(Ending::Linger),
+        false => Some(Ending::Close),
+    }
+}

@@ -1,0 +1,270 @@
+//! A connection's life: read, answer everything that is complete, wait; until somebody closes.
+//!
+//! ```text
+//!   accept → turn ─┬─ all answered, in one write ──────→ wait ─┐
+//!            ↑     ├─ not all could be sent → transmit ─→ ─────┤
+//!            │     ├─ has to be waited for → perform ───→ ─────┤
+//!            └─────┼───────────────────────────────────────────┘
+//!                  └─ close, or linger: stop sending, read what still comes, close
+//! ```
+//!
+//! `turn` and what it calls in [`answer`] are plain functions: nothing on that path awaits,
+//! allocates or locks. [`perform`] is the way of everything slower.
+
+mod answer;
+mod perform;
+
+use std::future::poll_fn;
+use std::io;
+use std::mem::take;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::exchange::Arrival;
+use super::generation::Generation;
+use super::worker::Worker;
+use crate::http::request::{HeadLimits, may_be_complete};
+use crate::http::status::Status;
+use crate::runtime::{self, Direction, Elapsed, Stream, Tick};
+
+use perform::Pending;
+
+/// How long a connection that was closed by us is still read from, and how much: a client that is
+/// still sending must not have our answer reset away (RFC 9112 §9.6).
+const LINGER: Duration = Duration::from_secs(5);
+const LINGER_BYTES: usize = 4 * 1024 * 1024;
+
+/// A connection. What it holds while it is idle is this, a task, and a place in the reactor.
+pub(super) struct Connection {
+    stream: Stream,
+    worker: Rc<Worker>,
+    /// The listener's address, as configured.
+    address: Rc<SocketAddr>,
+    client: IpAddr,
+    /// What was read and not used: an incomplete head, or what came behind a request that had to be
+    /// waited for. Empty, and without a buffer, while the connection is idle.
+    unread: Vec<u8>,
+    /// `unread` may hold a complete request.
+    is_unexamined: bool,
+    /// The socket held nothing more when it was last read from.
+    is_drained: bool,
+    /// When the head that has begun to arrive must be complete.
+    head_deadline: Tick,
+}
+
+/// What a turn came to.
+enum Turn {
+    /// Everything complete that was read is answered.
+    Done,
+    /// An answer could not be sent at once.
+    Transmit(Box<Pending>),
+    /// The request at the start of `unread`, whose head has that many bytes, has to be waited for.
+    Perform(usize),
+    Close(Ending),
+}
+
+/// What a wait came to.
+enum Waited {
+    Readable,
+    TimedOut,
+    /// The worker drains, and nothing is under way here.
+    Draining,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Nobody has anything to say any more.
+    Close,
+    /// The client may still be sending.
+    Linger,
+}
+
+impl Connection {
+    /// A connection that `peer` made to the listener of `address`; the worker has admitted it.
+    pub(super) fn new(
+        stream: Stream,
+        peer: Option<SocketAddr>,
+        address: Rc<SocketAddr>,
+        worker: Rc<Worker>,
+    ) -> Self {
+        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Self {
+            stream,
+            worker,
+            address,
+            client: peer.map_or(unknown, |peer| peer.ip().to_canonical()),
+            unread: Vec::new(),
+            is_unexamined: false,
+            is_drained: false,
+            head_deadline: Tick::NEVER,
+        }
+    }
+
+    pub(super) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    fn arrival(&self) -> Arrival<'_> {
+        Arrival {
+            listener: &self.address,
+            client: self.client,
+        }
+    }
+
+    /// Lives the connection's life.
+    pub(super) async fn serve(mut self) {
+        let mut is_last_look = false;
+        let ending = loop {
+            let ended = match self.turn() {
+                Turn::Done => None,
+                Turn::Transmit(pending) => Box::pin(self.transmit(pending)).await,
+                Turn::Perform(head) => Box::pin(self.perform(head)).await,
+                Turn::Close(ending) => Some(ending),
+            };
+            if let Some(ending) = ended {
+                break ending;
+            }
+            if !self.is_drained || self.is_unexamined {
+                runtime::yield_now().await;
+                continue;
+            }
+            match self.wait().await {
+                Waited::Readable => {}
+                Waited::TimedOut if self.unread.is_empty() => break Ending::Close,
+                Waited::TimedOut => break self.time_out(),
+                // A request may have come before the client could know.
+                Waited::Draining if !is_last_look => is_last_look = true,
+                Waited::Draining => break Ending::Close,
+            }
+        };
+        if ending == Ending::Linger {
+            Box::pin(self.linger()).await;
+        }
+    }
+
+    /// Reads once, and answers every request that is complete and can be answered at once.
+    fn turn(&mut self) -> Turn {
+        let worker = Rc::clone(&self.worker);
+        let mut input = worker.input.borrow_mut();
+        let seen = self.unread.len();
+        input[..seen].copy_from_slice(&self.unread);
+        let mut filled = seen;
+        if !take(&mut self.is_unexamined) {
+            match self.stream.try_receive(&mut input[seen..]) {
+                Ok(0) => return Turn::Close(Ending::Close),
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_drained = true;
+                    return Turn::Done;
+                }
+                Err(_) => return Turn::Close(Ending::Close),
+            }
+            // A short read has emptied the socket: no second call to hear that it has.
+            self.is_drained = filled < input.len() && !self.stream.is_read_closed();
+        }
+        let generation = worker.current_generation();
+        let is_worth_parsing = seen == 0
+            || filled == seen
+            || filled >= generation.limits.max_head
+            || may_be_complete(&input[..filled], seen);
+        if !is_worth_parsing {
+            self.keep(&input[..filled], &generation);
+            return Turn::Done;
+        }
+        let mut output = worker.output.borrow_mut();
+        output.clear();
+        self.answer_all(&mut input[..filled], &mut output, &generation)
+    }
+
+    /// Keeps an incomplete request until more of it comes.
+    fn keep(&mut self, rest: &[u8], generation: &Generation) {
+        if rest.is_empty() {
+            // An idle connection holds no buffer.
+            self.unread = Vec::new();
+            self.head_deadline = Tick::NEVER;
+            return;
+        }
+        if self.head_deadline == Tick::NEVER {
+            self.head_deadline = runtime::deadline_after(generation.limits.head_timeout);
+        }
+        self.unread.clear();
+        self.unread.extend_from_slice(rest);
+    }
+
+    /// Keeps what may well be complete requests until the answers before them are sent.
+    fn keep_for_later(&mut self, rest: &[u8], generation: &Generation) {
+        self.keep(rest, generation);
+        self.is_unexamined = !rest.is_empty();
+    }
+
+    /// Waits for more to read.
+    async fn wait(&mut self) -> Waited {
+        let deadline = match self.unread.is_empty() {
+            true => runtime::deadline_after(self.worker.current_generation().limits.idle_timeout),
+            false => self.head_deadline,
+        };
+        poll_fn(
+            |context| match self.stream.poll_ready(context, Direction::Read, deadline) {
+                // A request that has begun to arrive may still be finished.
+                Poll::Pending if self.worker.is_draining() && self.unread.is_empty() => {
+                    Poll::Ready(Waited::Draining)
+                }
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(())) => Poll::Ready(Waited::Readable),
+                Poll::Ready(Err(Elapsed)) => Poll::Ready(Waited::TimedOut),
+            },
+        )
+        .await
+    }
+
+    /// RFC 9110 §15.5.9: the head did not come in time.
+    fn time_out(&mut self) -> Ending {
+        let worker = Rc::clone(&self.worker);
+        let generation = worker.current_generation();
+        let input = take(&mut self.unread);
+        let mut output = Vec::new();
+        self.refuse(Status::REQUEST_TIMEOUT, &input, &mut output, &generation);
+        // If the socket does not take this little, the client is not reading either.
+        let _ = self.stream.try_send(&output, false);
+        Ending::Linger
+    }
+
+    /// Reads what still comes, and drops it, so that closing does not reset our answer away.
+    async fn linger(&mut self) {
+        self.stream.shut_down_write();
+        let mut room = LINGER_BYTES;
+        let deadline = runtime::deadline_after(LINGER);
+        while room > 0 {
+            let received = {
+                let mut input = self.worker.input.borrow_mut();
+                self.stream.try_receive(&mut input)
+            };
+            match received {
+                Ok(0) => return,
+                Ok(count) => room = room.saturating_sub(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.stream.ready(Direction::Read, deadline).await.is_err() {
+                        return;
+                    }
+                }
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.worker.dismiss();
+    }
+}
+
+fn head_limits(generation: &Generation) -> HeadLimits {
+    HeadLimits {
+        max_bytes: generation.limits.max_head,
+        max_fields: generation.limits.max_fields,
+    }
+}
