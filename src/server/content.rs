@@ -2,7 +2,7 @@
 
 use std::mem::take;
 
-use super::worker::Worker;
+use super::worker::{READ_SIZE, Worker};
 use crate::config::Limits;
 use crate::handlers::{ContentError, ReadContent};
 use crate::http::chunked::{Decoder, Step};
@@ -136,7 +136,7 @@ impl<'c> RequestContent<'c> {
             let received = {
                 let mut input = self.worker.input.borrow_mut();
                 self.stream
-                    .try_receive(&mut input)
+                    .try_receive(&mut input[..READ_SIZE])
                     .map(|count| self.unread.extend_from_slice(&input[..count]))
             };
             match received {

@@ -18,10 +18,12 @@ mod date;
 mod exchange;
 mod generation;
 mod listener;
+mod run;
 #[cfg(debug_assertions)]
 mod test_hooks;
 mod transmit;
 mod worker;
 
 pub(crate) use generation::Generation;
-pub(crate) use worker::{Command, ListeningSocket, ProcessCounters, WorkerSetup, run};
+pub(crate) use run::{Command, ListeningSocket, WorkerSetup, run};
+pub(crate) use worker::ProcessCounters;

@@ -1,11 +1,9 @@
-//! A worker: one thread, one loop, and what its connections share. Nothing in it is shared with
-//! another worker but counters.
+//! What the connections of a worker share: one thread's buffers, cache, clock and counters. Nothing
+//! in it is shared with another worker but a count.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::future::poll_fn;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,59 +11,31 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::date::CurrentSecond;
-use super::exchange::Framed;
 use super::generation::Generation;
-use super::listener;
+use super::run::WorkerSetup;
 use crate::config::LogFormat;
 use crate::handlers;
 use crate::http::fields::Known;
 use crate::http::request::{RequestHead, request_line};
 use crate::http::status::Status;
 use crate::log::access::AccessBuffer;
-use crate::log::diagnostic;
 use crate::log::record::AccessRecord;
-use crate::runtime::{self, BlockingPool, Listener, Receiver};
+use crate::runtime;
 
-/// Bytes read at a time, into one buffer for all connections of the worker: as much as a socket
-/// usually holds, and room for the longest head that may be configured to be incomplete.
-const INPUT_SIZE: usize = 64 * 1024 + MAX_INCOMPLETE;
+/// Bytes read at a time: as much as a socket usually holds.
+pub(super) const READ_SIZE: usize = 64 * 1024;
 
-/// The most that `max_head` may be; an incomplete head is put before what is read next.
+/// The most that `max_head` may be, and so an incomplete head; it is put before what is read next.
 const MAX_INCOMPLETE: usize = 1024 * 1024;
 
 /// How long a line may stay in the worker's log buffer.
 const LOG_FLUSH: Duration = Duration::from_secs(1);
-
-/// Everything a worker is started with. A worker that takes another's place gets the same.
-#[derive(Clone)]
-pub(crate) struct WorkerSetup {
-    pub(crate) index: usize,
-    pub(crate) generation: Arc<Generation>,
-    pub(crate) listeners: Vec<ListeningSocket>,
-    pub(crate) pool: Arc<BlockingPool>,
-    pub(crate) log_format: LogFormat,
-    pub(crate) process: Arc<ProcessCounters>,
-}
-
-/// A worker's own listening socket at an address.
-#[derive(Clone)]
-pub(crate) struct ListeningSocket {
-    /// As configured: port 0 stays 0.
-    pub(crate) address: SocketAddr,
-    pub(crate) fd: Arc<OwnedFd>,
-}
 
 /// What the workers count together.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessCounters {
     /// Open connections, for `max_connections`.
     pub(crate) connections: AtomicUsize,
-}
-
-/// What the supervisor tells a worker.
-pub(crate) enum Command {
-    /// Accept nothing more, let exchanges in flight finish within the time given, then end.
-    Drain(Duration),
 }
 
 /// What the connections of a worker share.
@@ -95,46 +65,15 @@ pub(super) struct Counters {
     pub(super) requests: Cell<u64>,
 }
 
-/// Runs a worker on this thread, until a command ends it.
-///
-/// # Errors
-/// If the system gives no event queue.
-pub(crate) fn run(
-    setup: WorkerSetup,
-    log: Option<AccessBuffer>,
-    commands: Receiver<Command>,
-) -> io::Result<()> {
-    runtime::run(async move {
-        let index = setup.index;
-        let worker = Rc::new(Worker::new(&setup, log));
-        for socket in setup.listeners {
-            let listener = Listener::new(socket.fd);
-            runtime::spawn(listener::accept_all(
-                listener,
-                Rc::from(socket.address),
-                Rc::clone(&worker),
-            ));
-        }
-        worker.obey(commands).await;
-        worker.flush_log();
-        let counters = &worker.counters;
-        diagnostic::info(format_args!(
-            "worker {index}: {} connections, {} requests",
-            counters.accepted.get(),
-            counters.requests.get()
-        ));
-    })
-}
-
 impl Worker {
-    fn new(setup: &WorkerSetup, log: Option<AccessBuffer>) -> Self {
+    pub(super) fn new(setup: &WorkerSetup, log: Option<AccessBuffer>) -> Self {
         Self {
             generation: RefCell::new(Rc::new(Arc::clone(&setup.generation))),
             local: handlers::Local {
                 files: Default::default(),
                 pool: Arc::clone(&setup.pool),
             },
-            input: RefCell::new(vec![0; INPUT_SIZE].into_boxed_slice()),
+            input: RefCell::new(vec![0; MAX_INCOMPLETE + READ_SIZE].into_boxed_slice()),
             output: RefCell::default(),
             second: CurrentSecond::new(runtime::now()),
             process: Arc::clone(&setup.process),
@@ -147,27 +86,14 @@ impl Worker {
         }
     }
 
-    /// Carries out commands until the last of them.
-    async fn obey(&self, mut commands: Receiver<Command>) {
-        // A supervisor that is gone has no more connections for us either.
-        let grace = match commands.receive().await {
-            Some(Command::Drain(grace)) => grace,
-            None => Duration::ZERO,
-        };
+    /// Has connections end as soon as nothing is under way on them.
+    pub(super) fn begin_to_drain(&self) {
         self.draining.set(true);
         runtime::wake_all();
-        if runtime::timeout(grace, self.last_connection_ended())
-            .await
-            .is_err()
-        {
-            let open = self.counters.open.get();
-            diagnostic::warn(format_args!(
-                "{open} connections were cut when the grace period of {grace:?} was over"
-            ));
-        }
     }
 
-    async fn last_connection_ended(&self) {
+    /// Waits until no connection is left.
+    pub(super) async fn last_connection_ended(&self) {
         // The listeners' last sweep may still bring some: let them go first.
         runtime::yield_now().await;
         poll_fn(|context| {
@@ -209,19 +135,14 @@ impl Worker {
         }
     }
 
-    /// Appends the head of an answer to `out`.
-    pub(super) fn encode_head(
-        &self,
-        framed: &Framed<'_>,
-        generation: &Generation,
-        out: &mut Vec<u8>,
-    ) {
-        let second = self.second.at(runtime::now());
-        let common = match generation.server_field {
-            true => &second.with_server,
-            false => &second.without_server,
-        };
-        framed.encode_head(common.as_bytes(), out);
+    /// The field lines that every answer carries now.
+    pub(super) fn common_lines(&self, generation: &Generation) -> Ref<'_, [u8]> {
+        Ref::map(self.second.at(runtime::now()), |second| {
+            match generation.server_field {
+                true => second.with_server.as_bytes(),
+                false => second.without_server.as_bytes(),
+            }
+        })
     }
 
     /// Counts an exchange, and appends its record to the access log if there is one. `bytes` are
@@ -268,7 +189,8 @@ impl Worker {
         }
     }
 
-    fn flush_log(&self) {
+    /// Hands the log's lines over.
+    pub(super) fn flush_log(&self) {
         if let Some(buffer) = &mut *self.log.borrow_mut() {
             buffer.flush();
         }

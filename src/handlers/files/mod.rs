@@ -9,7 +9,7 @@
 //! | A reader looks for | and finds it in |
 //! |---|---|
 //! | what may be opened at all | [`root`] |
-//! | which file answers for a path | [`lookup`] |
+//! | which file answers for a path | [`look`], [`lookup`] |
 //! | what is kept of it, and how long | [`load`], [`cache`] |
 //! | listings | [`directory`], [`listing`] |
 
@@ -18,6 +18,7 @@ mod directory;
 mod glob;
 mod listing;
 mod load;
+mod look;
 mod lookup;
 mod root;
 
@@ -38,7 +39,6 @@ use super::redirect::relative_segment;
 use super::response::{Blocks, Content, Octets, Response};
 use crate::config::Files;
 use crate::http::fields::Known;
-use crate::http::negotiation::ContentCoding;
 use crate::http::path::NormalPath;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
@@ -47,9 +47,8 @@ use crate::runtime::{self, BlockingError};
 
 use cache::{Cache, Entry, State};
 use listing::{Renderer, Sort};
-use load::Loaded;
-use lookup::Found;
-use root::{Identity, Waiting};
+use look::{Look, Outcome, Seen, Shared};
+use root::Waiting;
 
 /// Seconds after which a client may come back when the server is short of something.
 const RETRY_AFTER: &str = "1";
@@ -58,13 +57,6 @@ const RETRY_AFTER: &str = "1";
 pub(crate) struct FilesHandler {
     shared: Arc<Shared>,
     strip_prefix: bool,
-}
-
-/// What looks on the blocking pool need as well.
-struct Shared {
-    /// Tells this handler's entries in a worker's cache from another's.
-    id: u64,
-    options: Files,
 }
 
 /// What a worker keeps for all its `files` routes.
@@ -314,74 +306,6 @@ impl FilesHandler {
             root: self.shared.options.root.display().to_string(),
             source,
         }
-    }
-}
-
-/// A look at the disk: what it takes, so that it can run on another thread.
-struct Look {
-    shared: Arc<Shared>,
-    /// The open root, unless it is time to open it again: another directory may have its name now.
-    root: Option<Arc<OwnedFd>>,
-    path: Vec<u8>,
-    /// The state the cache knows of.
-    known: Vec<(ContentCoding, Identity)>,
-}
-
-/// What a look found.
-struct Seen {
-    new_root: Option<Arc<OwnedFd>>,
-    outcome: Outcome,
-}
-
-enum Outcome {
-    /// What the cache knows is still so.
-    Unchanged,
-    File(Loaded),
-    Directory,
-    Missing,
-    Forbidden,
-}
-
-impl Look {
-    fn run(&self, waiting: Waiting) -> io::Result<Seen> {
-        let (root, new_root) = match &self.root {
-            Some(root) => (Arc::clone(root), None),
-            None => {
-                let root = Arc::new(root::open_root(&self.shared.options.root, waiting)?);
-                (Arc::clone(&root), Some(root))
-            }
-        };
-        // A file that changes while it is read is worth another look, a few times.
-        const TRIES: usize = 4;
-        let mut outcome = self.look_beneath(&root, waiting);
-        for _ in 1..TRIES {
-            match &outcome {
-                Err(error)
-                    if waiting == Waiting::Allowed && error.kind() == io::ErrorKind::WouldBlock =>
-                {
-                    outcome = self.look_beneath(&root, waiting);
-                }
-                _ => break,
-            }
-        }
-        Ok(Seen {
-            new_root,
-            outcome: outcome?,
-        })
-    }
-
-    fn look_beneath(&self, root: &OwnedFd, waiting: Waiting) -> io::Result<Outcome> {
-        Ok(
-            match lookup::look_up(root.as_fd(), &self.shared.options, &self.path, waiting)? {
-                Found::File(file) if file.identities().eq(self.known.iter().copied()) => {
-                    Outcome::Unchanged
-                }
-                Found::File(file) => Outcome::File(load::load(file, waiting)?),
-                Found::Directory => Outcome::Directory,
-                Found::Missing => Outcome::Missing,
-                Found::Forbidden => Outcome::Forbidden,
-            },
-        )
     }
 }
 

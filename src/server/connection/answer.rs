@@ -127,7 +127,7 @@ impl Connection {
         };
         let may_persist = head.persistent && !worker.is_draining();
         let framed = Framed::new(response, Asked::by(head), may_persist);
-        worker.encode_head(&framed, generation, output);
+        framed.encode_head(&worker.common_lines(generation), output);
         let ending = ending_after(&framed, head);
         let status = framed.status;
         let content_length = match framed.content {
@@ -178,7 +178,7 @@ impl Connection {
         generation: &Generation,
     ) {
         let framed = Framed::new(Response::problem(status), Asked::unreadably(), false);
-        self.worker.encode_head(&framed, generation, output);
+        framed.encode_head(&self.worker.common_lines(generation), output);
         let content_length = framed.content.length().unwrap_or(0);
         if let Content::Octets(octets) = &framed.content {
             output.extend_from_slice(octets);

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use super::exchange::Arrival;
 use super::generation::Generation;
-use super::worker::Worker;
+use super::worker::{READ_SIZE, Worker};
 use crate::http::request::{HeadLimits, may_be_complete};
 use crate::http::status::Status;
 use crate::runtime::{self, Direction, Elapsed, Stream, Tick};
@@ -153,7 +153,7 @@ impl Connection {
         input[..seen].copy_from_slice(&self.unread);
         let mut filled = seen;
         if !take(&mut self.is_unexamined) {
-            match self.stream.try_receive(&mut input[seen..]) {
+            match self.stream.try_receive(&mut input[seen..seen + READ_SIZE]) {
                 Ok(0) => return Turn::Close(Ending::Close),
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -163,7 +163,7 @@ impl Connection {
                 Err(_) => return Turn::Close(Ending::Close),
             }
             // A short read has emptied the socket: no second call to hear that it has.
-            self.is_drained = filled < input.len() && !self.stream.is_read_closed();
+            self.is_drained = filled < seen + READ_SIZE && !self.stream.is_read_closed();
         }
         let generation = worker.current_generation();
         let is_worth_parsing = seen == 0

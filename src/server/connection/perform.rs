@@ -102,7 +102,7 @@ impl Connection {
         let may_persist = head.persistent && !worker.is_draining() && content.can_be_drained();
         let mut framed = Framed::new(response.into_owned(), Asked::by(&head), may_persist);
         let mut buffer = Vec::new();
-        worker.encode_head(&framed, &generation, &mut buffer);
+        framed.encode_head(&worker.common_lines(&generation), &mut buffer);
         let is_chunked = framed.framing == ResponseFraming::Chunked;
         let mut transmission = Transmission::new(buffer, take(&mut framed.content), is_chunked);
         let pool = &worker.local.pool;

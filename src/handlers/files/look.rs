@@ -1,0 +1,93 @@
+//! A look at the disk: from a path to what is there now, or the news that nothing has changed.
+//!
+//! It owns all that it takes, so that it runs on the loop, where it may not wait, as on the blocking
+//! pool, where it may.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+
+use super::load::{self, Loaded};
+use super::lookup::{self, Found};
+use super::root::{self, Identity, Waiting};
+use crate::config::Files;
+use crate::http::negotiation::ContentCoding;
+
+/// What looks on the blocking pool need as well.
+pub(super) struct Shared {
+    /// Tells this handler's entries in a worker's cache from another's.
+    pub(super) id: u64,
+    pub(super) options: Files,
+}
+
+/// A look at the disk: what it takes, so that it can run on another thread.
+pub(super) struct Look {
+    pub(super) shared: Arc<Shared>,
+    /// The open root, unless it is time to open it again: another directory may have its name now.
+    pub(super) root: Option<Arc<OwnedFd>>,
+    pub(super) path: Vec<u8>,
+    /// The state the cache knows of.
+    pub(super) known: Vec<(ContentCoding, Identity)>,
+}
+
+/// What a look found.
+pub(super) struct Seen {
+    pub(super) new_root: Option<Arc<OwnedFd>>,
+    pub(super) outcome: Outcome,
+}
+
+pub(super) enum Outcome {
+    /// What the cache knows is still so.
+    Unchanged,
+    File(Loaded),
+    Directory,
+    Missing,
+    Forbidden,
+}
+
+impl Look {
+    /// Looks.
+    ///
+    /// # Errors
+    /// What [`lookup::look_up`] and [`load::load`] come to.
+    pub(super) fn run(&self, waiting: Waiting) -> io::Result<Seen> {
+        let (root, new_root) = match &self.root {
+            Some(root) => (Arc::clone(root), None),
+            None => {
+                let root = Arc::new(root::open_root(&self.shared.options.root, waiting)?);
+                (Arc::clone(&root), Some(root))
+            }
+        };
+        // A file that changes while it is read is worth another look, a few times.
+        const TRIES: usize = 4;
+        let mut outcome = self.look_beneath(&root, waiting);
+        for _ in 1..TRIES {
+            match &outcome {
+                Err(error)
+                    if waiting == Waiting::Allowed && error.kind() == io::ErrorKind::WouldBlock =>
+                {
+                    outcome = self.look_beneath(&root, waiting);
+                }
+                _ => break,
+            }
+        }
+        Ok(Seen {
+            new_root,
+            outcome: outcome?,
+        })
+    }
+
+    fn look_beneath(&self, root: &OwnedFd, waiting: Waiting) -> io::Result<Outcome> {
+        Ok(
+            match lookup::look_up(root.as_fd(), &self.shared.options, &self.path, waiting)? {
+                Found::File(file) if file.identities().eq(self.known.iter().copied()) => {
+                    Outcome::Unchanged
+                }
+                Found::File(file) => Outcome::File(load::load(file, waiting)?),
+                Found::Directory => Outcome::Directory,
+                Found::Missing => Outcome::Missing,
+                Found::Forbidden => Outcome::Forbidden,
+            },
+        )
+    }
+}
