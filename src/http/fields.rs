@@ -22,66 +22,56 @@ macro_rules! known_fields {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Known { $($variant,)+ }
 
-        const KNOWN_COUNT: usize = [$($name,)+].len();
+        const KNOWN_COUNT: usize = [$(Known::$variant,)+].len();
 
         impl Known {
-            const ALL: [(Self, &'static [u8]); KNOWN_COUNT] = [$((Self::$variant, $name.as_bytes()),)+];
+            #[cfg(test)]
+            const ALL: [(Self, &'static [u8]); KNOWN_COUNT] = [$((Self::$variant, $name.as_slice()),)+];
+
+            /// The field of that name, which is a token, compared without case (RFC 9110 §5.1).
+            fn from_name(name: &[u8]) -> Option<Self> {
+                $(if is_name(name, $name) {
+                    return Some(Self::$variant);
+                })+
+                None
+            }
         }
     };
 }
 
-known_fields! {
-    Host "host",
-    Connection "connection",
-    UserAgent "user-agent",
-    Accept "accept",
-    AcceptEncoding "accept-encoding",
-    Referer "referer",
-    IfNoneMatch "if-none-match",
-    IfModifiedSince "if-modified-since",
-    Range "range",
-    IfRange "if-range",
-    IfMatch "if-match",
-    IfUnmodifiedSince "if-unmodified-since",
-    ContentLength "content-length",
-    TransferEncoding "transfer-encoding",
-    Expect "expect",
-    SecFetchMode "sec-fetch-mode",
+/// Whether the token `name` is `known`, which is in lower case and holds letters and hyphens alone.
+///
+/// Of the bytes a token may hold, setting the bit for lower case makes no other one equal. All bytes
+/// are compared, whichever differs, for at a fixed length that is a few instructions.
+#[inline]
+fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name) else {
+        return false;
+    };
+    let differences = (0..N).fold(0, |found, at| found | ((name[at] | 0x20) ^ known[at]));
+    differences == 0
 }
 
-/// The longest name of a known field, in bytes.
-const LONGEST_NAME: usize = 19;
-
-/// By the length of the name: which fields have one so long. Parts most names without looking at a
-/// letter; the rest share a length with two others at most.
-const BY_LENGTH: [[Option<(Known, &[u8])>; 3]; LONGEST_NAME + 1] = {
-    let mut table = [[None; 3]; LONGEST_NAME + 1];
-    let mut next = 0;
-    while next < KNOWN_COUNT {
-        let length = Known::ALL[next].1.len();
-        let mut place = 0;
-        // Past the end of a row this does not compile.
-        while table[length][place].is_some() {
-            place += 1;
-        }
-        table[length][place] = Some(Known::ALL[next]);
-        next += 1;
-    }
-    table
-};
+known_fields! {
+    Host b"host",
+    Connection b"connection",
+    UserAgent b"user-agent",
+    Accept b"accept",
+    AcceptEncoding b"accept-encoding",
+    Referer b"referer",
+    IfNoneMatch b"if-none-match",
+    IfModifiedSince b"if-modified-since",
+    Range b"range",
+    IfRange b"if-range",
+    IfMatch b"if-match",
+    IfUnmodifiedSince b"if-unmodified-since",
+    ContentLength b"content-length",
+    TransferEncoding b"transfer-encoding",
+    Expect b"expect",
+    SecFetchMode b"sec-fetch-mode",
+}
 
 impl Known {
-    /// The field of that name, compared without case (RFC 9110 §5.1).
-    fn from_name(name: &[u8]) -> Option<Self> {
-        let candidates = BY_LENGTH.get(name.len())?;
-        let is_name = |(_, known): &(Self, &[u8])| name.eq_ignore_ascii_case(known);
-        candidates
-            .iter()
-            .map_while(|candidate| *candidate)
-            .find(is_name)
-            .map(|(known, _)| known)
-    }
-
     /// The preconditions, in the order in which RFC 9110 §13.2.2 evaluates them.
     pub(crate) const CONDITIONS: [Self; 5] = [
         Self::IfMatch,

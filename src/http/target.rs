@@ -10,7 +10,6 @@
 //! Nothing is decoded here: [`Target::path`] is as sent, and `path::NormalPath` is what comes of it.
 
 use super::method::Method;
-use memchr::{memchr, memchr2};
 
 /// What a request-target holds; every part as sent, nothing decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,13 +43,15 @@ impl<'a> Target<'a> {
     }
 
     fn origin_form(target: &'a [u8]) -> Option<Self> {
-        let (path, query) = match memchr2(b'?', b'#', target) {
+        // Targets are short: a plain walk is over before a vectorized one has begun.
+        let end = target.iter().position(|byte| matches!(byte, b'?' | b'#'));
+        let (path, query) = match end {
             None => (target, None),
             Some(end) if target[end] == b'?' => (&target[..end], Some(&target[end + 1..])),
             // A fragment is never sent (RFC 9110 §4.2.5): what it was meant to be is a guess.
             Some(_) => return None,
         };
-        if query.is_some_and(|query| memchr(b'#', query).is_some()) {
+        if query.is_some_and(|query| query.contains(&b'#')) {
             return None;
         }
         Some(Self {
@@ -136,16 +137,15 @@ pub(crate) fn without_port(host: &[u8]) -> &[u8] {
 
 /// The name and what follows its colon, the colons of a bracketed address aside.
 fn split_port(host: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let search_from = if host.first() == Some(&b'[') {
-        memchr(b']', host).unwrap_or(0)
-    } else {
-        0
+    let colon = match host {
+        [b'[', ..] => host
+            .iter()
+            .rposition(|byte| matches!(byte, b':' | b']'))
+            .filter(|at| host[*at] == b':'),
+        _ => host.iter().position(|byte| *byte == b':'),
     };
-    match memchr(b':', &host[search_from..]) {
-        Some(colon) => (
-            &host[..search_from + colon],
-            Some(&host[search_from + colon + 1..]),
-        ),
+    match colon {
+        Some(colon) => (&host[..colon], Some(&host[colon + 1..])),
         None => (host, None),
     }
 }
