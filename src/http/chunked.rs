@@ -22,6 +22,10 @@ use thiserror::Error;
 /// Longest chunk-size line accepted, in bytes, without its CRLF: a longer one has no honest use.
 const MAX_CHUNK_LINE: u16 = 256;
 
+/// Most bytes of extensions accepted in a message, all chunks together: one-byte chunks with long
+/// extensions would cost hundreds of bytes for each byte of content that is counted.
+const MAX_EXTENSIONS: u16 = 16 * 1024;
+
 /// Most bytes accepted in a trailer section, line ends included: half of what a head may take by
 /// default, for fields that are dropped.
 const MAX_TRAILER_SECTION: u16 = 8 * 1024;
@@ -38,6 +42,8 @@ pub(crate) struct Decoder {
     state: State,
     /// What the current chunk-size line, or the trailer section, has taken so far, in bytes.
     taken: u16,
+    /// What the extensions of all chunks have taken so far, in bytes.
+    extensions: u16,
 }
 
 /// What [`Decoder::step`] found.
@@ -60,6 +66,8 @@ pub(crate) enum ChunkedError {
     SizeOverflow,
     #[error("chunk-size line is longer than {MAX_CHUNK_LINE} bytes")]
     LineTooLong,
+    #[error("chunk extensions are longer than {MAX_EXTENSIONS} bytes together")]
+    ExtensionsTooLong,
     #[error("chunk is longer than its size")]
     ChunkTooLong,
     #[error("trailer section is longer than {MAX_TRAILER_SECTION} bytes")]
@@ -188,7 +196,13 @@ impl Decoder {
             (State::Size { size }, _) => State::Size {
                 size: add_digit(size, byte)?,
             },
-            (State::Extension { .. }, _) => check_text(byte).map(|()| self.state)?,
+            (State::Extension { .. }, _) => {
+                if self.extensions == MAX_EXTENSIONS {
+                    return Err(ChunkedError::ExtensionsTooLong);
+                }
+                self.extensions += 1;
+                check_text(byte).map(|()| self.state)?
+            }
             _ => return Err(ChunkedError::InvalidSize),
         };
         if !matches!(next, State::SizeLf { .. }) {
@@ -346,6 +360,15 @@ mod tests {
             let expected = Decoded::new(content, end);
             assert_eq!(decode(input.as_bytes(), &[]), expected, "{input:?}");
         }
+    }
+
+    #[test]
+    fn extensions_are_limited_together() {
+        let chunk = format!("1;{}\r\nx\r\n", "e".repeat(200));
+        let most = usize::from(MAX_EXTENSIONS) / 200;
+        assert_eq!(decode(chunk.repeat(most).as_bytes(), &[]).end, Ok(None));
+        let found = decode(chunk.repeat(most + 1).as_bytes(), &[]).end;
+        assert_eq!(found, Err(ChunkedError::ExtensionsTooLong));
     }
 
     #[test]
