@@ -53,7 +53,7 @@ struct Run {
 #[derive(Args, Debug)]
 struct Serve {
     /// The directory.
-    #[arg(default_value = ".")]
+    #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
     /// Listen at this address instead of localhost: `192.0.2.1`, `192.0.2.1:8080`, `[::]:8080`.
     /// May be repeated.

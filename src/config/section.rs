@@ -156,7 +156,7 @@ impl Key<'_> {
         self.cx.spot(self.span.clone())
     }
 
-    /// As [`Text::parse`]; variables are not replaced in keys.
+    /// As [`super::decode::Text::parse`]; variables are not replaced in keys.
     pub(super) fn parse<T>(&self, parser: impl FnOnce(&str) -> Result<T, Fault>) -> Option<T> {
         let fault = |fault| self.cx.report_fault(self.span.clone(), self.name, fault);
         parser(self.name).map_err(fault).ok()

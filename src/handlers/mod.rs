@@ -18,7 +18,7 @@ pub(crate) mod response;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::Verb;
+use crate::config::{Route, Verb};
 use crate::http::method::{Method, MethodSet};
 use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
@@ -93,11 +93,13 @@ impl ContentError {
 }
 
 impl Handler {
-    /// The handler for a route's verb.
-    pub(crate) fn new(verb: &Verb, strip_prefix: bool) -> Self {
-        match verb {
-            Verb::Files(files) => Self::Files(FilesHandler::new(files, strip_prefix)),
-            Verb::Respond(respond) => Self::Respond(RespondHandler::new(respond)),
+    /// The handler behind a route.
+    pub(crate) fn new(route: &Route) -> Self {
+        match &route.verb {
+            Verb::Files(files) => Self::Files(FilesHandler::new(files, route.strip_prefix)),
+            Verb::Respond(respond) => {
+                Self::Respond(RespondHandler::new(respond, route.pattern.method))
+            }
             Verb::Redirect(redirect) => Self::Redirect(RedirectHandler::new(redirect)),
             Verb::Echo => Self::Echo(Echo),
         }
@@ -108,7 +110,8 @@ impl Handler {
     pub(crate) fn refuse(&self, head: &RequestHead<'_>) -> Option<Response<'static>> {
         const READ: MethodSet = MethodSet::of(&[Method::Get, Method::Head]);
         let allowed = match self {
-            Self::Files(_) | Self::Respond(_) => READ,
+            Self::Files(_) => READ,
+            Self::Respond(respond) => respond.methods,
             Self::Redirect(_) | Self::Echo(_) => MethodSet::ALL_BUT_TUNNELS,
         };
         if allowed.contains(head.method) {

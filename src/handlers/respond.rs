@@ -2,23 +2,31 @@
 
 use super::response::{Content, Octets, Response};
 use crate::config::Respond;
+use crate::http::method::{Method, MethodSet};
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 
 pub(crate) struct RespondHandler {
+    /// The route's own method; GET and HEAD where it names none.
+    pub(super) methods: MethodSet,
     status: Status,
     fields: FieldLines,
     content: Vec<u8>,
 }
 
 impl RespondHandler {
-    pub(crate) fn new(respond: &Respond) -> Self {
+    pub(crate) fn new(respond: &Respond, method: Option<Method>) -> Self {
+        let methods = match method {
+            None | Some(Method::Get) => MethodSet::of(&[Method::Get, Method::Head]),
+            Some(method) => MethodSet::of(&[method]),
+        };
         let mut fields = FieldLines::new();
         if !respond.content.is_empty() {
             fields.push("Content-Type", &respond.content_type);
             fields.push("X-Content-Type-Options", "nosniff");
         }
         Self {
+            methods,
             status: respond.status,
             fields,
             content: respond.content.clone().into_bytes(),

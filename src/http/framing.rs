@@ -94,7 +94,11 @@ mod tests {
     fn reads_framing_strictly() {
         const LENGTH: &str = "Content-Length";
         const CODING: &str = "Transfer-Encoding";
-        let cases: &[(&[(&str, &str)], Result<Framing, RequestError>)] = &[
+        type Row = (
+            &'static [(&'static str, &'static str)],
+            Result<Framing, RequestError>,
+        );
+        let cases: &[Row] = &[
             (&[], Ok(Empty)),
             (&[(LENGTH, "0")], Ok(Empty)),
             (&[(LENGTH, "42")], Ok(Length(42))),

@@ -89,11 +89,11 @@ impl<'a> RequestHead<'a> {
         let mut request = httparse::Request::new(&mut []);
         match request.parse_with_uninit_headers(bytes, lines) {
             Ok(httparse::Status::Partial) if bytes.len() >= limits.max_bytes => {
-                Err(too_long(bytes))
+                Err(too_long(bytes, limits))
             }
             Ok(httparse::Status::Partial) => Ok(Parsed::Partial),
             Ok(httparse::Status::Complete(length)) if length > limits.max_bytes => {
-                Err(too_long(bytes))
+                Err(too_long(bytes, limits))
             }
             Ok(httparse::Status::Complete(length)) => {
                 Self::from_lines(request).map(|head| Parsed::Complete(head, length))
@@ -236,10 +236,10 @@ fn request_line_at(bytes: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 /// RFC 9110 §15.5.15 and RFC 6585 §5: 414 if the request line alone is too long.
-fn too_long(bytes: &[u8]) -> RequestError {
+fn too_long(bytes: &[u8], limits: HeadLimits) -> RequestError {
     match request_line_at(bytes) {
-        None => RequestError::TargetTooLong,
-        Some(_) => RequestError::HeadTooLarge,
+        Some((_, line)) if line.len() < limits.max_bytes => RequestError::HeadTooLarge,
+        _ => RequestError::TargetTooLong,
     }
 }
 

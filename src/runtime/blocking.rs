@@ -58,8 +58,7 @@ impl BlockingPool {
     {
         let place = Place::take(&self.jobs, self.max_jobs).ok_or(BlockingError::Saturated)?;
         let (sender, mut receiver) = channel();
-        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        pool.execute(move || {
+        self.execute(move || {
             let result = catch_unwind(AssertUnwindSafe(job));
             // Before the result is sent, so that whoever has it finds the place free.
             drop(place);
@@ -67,8 +66,12 @@ impl BlockingPool {
                 sender.send(result);
             }
         });
-        drop(pool);
         receiver.receive().await.ok_or(BlockingError::Panicked)
+    }
+
+    fn execute(&self, job: impl FnOnce() + Send + 'static) {
+        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        pool.execute(job);
     }
 }
 

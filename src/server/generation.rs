@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::config::{Config, Limits, Place};
@@ -16,6 +17,18 @@ pub(crate) struct Generation {
     /// By the address that was asked for, which is how the operator names a listener. They are few:
     /// a walk finds one sooner than a hash.
     listeners: Vec<(SocketAddr, HostTable<Arc<Site>>)>,
+}
+
+/// A worker's hold on a generation. Its exchanges hold this: counting them touches no memory that
+/// another worker's do.
+pub(super) struct LocalGeneration(pub(super) Arc<Generation>);
+
+impl Deref for LocalGeneration {
+    type Target = Generation;
+
+    fn deref(&self) -> &Generation {
+        &self.0
+    }
 }
 
 /// A `[[server]]`, built.
@@ -37,7 +50,7 @@ impl Generation {
         for server in &config.servers {
             let mut routes = RoutingTable::default();
             for route in &server.routes {
-                let handler = Handler::new(&route.verb, route.strip_prefix);
+                let handler = Handler::new(route);
                 routes.insert(
                     &route.pattern,
                     Route {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::connection::Connection;
+use super::generation::Generation;
 use super::worker::Worker;
 use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
 use crate::http::status::Status;
@@ -59,16 +60,21 @@ fn accept_some(listener: &Listener, address: &Rc<SocketAddr>, worker: &Rc<Worker
         match listener.try_accept() {
             Ok((fd, peer)) => admit(fd, peer, address, worker),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Round::QueueIsEmpty,
-            Err(error) => match Errno::from_io_error(&error) {
-                Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                    return Round::Shortage(error);
-                }
-                // What accept reports otherwise is about that one connection, which is gone.
-                _ => {}
-            },
+            Err(error) if is_shortage(&error) => return Round::Shortage(error),
+            // What accept reports otherwise is about that one connection, which is gone.
+            Err(_) => {}
         }
     }
     Round::More
+}
+
+/// Whether the system has run out of what a connection takes.
+fn is_shortage(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(
+        errno,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+    )
 }
 
 async fn wait(listener: &Listener, worker: &Worker) {
@@ -85,17 +91,16 @@ fn admit(fd: OwnedFd, peer: Option<SocketAddr>, address: &Rc<SocketAddr>, worker
     let connection = Connection::new(Stream::new(fd), peer, Rc::clone(address), Rc::clone(worker));
     match fits {
         true => runtime::spawn(connection.serve()),
-        false => turn_away(connection.stream(), worker),
+        false => turn_away(connection.stream(), worker, &generation),
     }
 }
 
 /// An answer, not a silent drop, for one connection too many. Whatever it takes is done at once:
 /// nothing is kept of it.
-fn turn_away(stream: &Stream, worker: &Worker) {
-    let second = worker.second.at(runtime::now());
+fn turn_away(stream: &Stream, worker: &Worker, generation: &Generation) {
     let head = ResponseHead {
         status: Status::SERVICE_UNAVAILABLE,
-        common: second.without_server.as_bytes(),
+        common: &worker.common_lines(generation),
         fields: b"Retry-After: 1\r\n",
         framing: ResponseFraming::Length(0),
         persistence: Persistence::Close,

@@ -11,7 +11,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::date::CurrentSecond;
-use super::generation::Generation;
+use super::generation::{Generation, LocalGeneration};
 use super::run::WorkerSetup;
 use crate::config::LogFormat;
 use crate::handlers;
@@ -40,7 +40,7 @@ pub(crate) struct ProcessCounters {
 
 /// What the connections of a worker share.
 pub(super) struct Worker {
-    pub(super) generation: RefCell<Rc<Arc<Generation>>>,
+    pub(super) generation: RefCell<Rc<LocalGeneration>>,
     pub(super) local: handlers::Local,
     /// What is read goes here first: an idle connection holds no buffer.
     pub(super) input: RefCell<Box<[u8]>>,
@@ -68,7 +68,7 @@ pub(super) struct Counters {
 impl Worker {
     pub(super) fn new(setup: &WorkerSetup, log: Option<AccessBuffer>) -> Self {
         Self {
-            generation: RefCell::new(Rc::new(Arc::clone(&setup.generation))),
+            generation: RefCell::new(Rc::new(LocalGeneration(Arc::clone(&setup.generation)))),
             local: handlers::Local {
                 files: Default::default(),
                 pool: Arc::clone(&setup.pool),
@@ -112,7 +112,7 @@ impl Worker {
     }
 
     /// The generation that exchanges begin with now.
-    pub(super) fn current_generation(&self) -> Rc<Arc<Generation>> {
+    pub(super) fn current_generation(&self) -> Rc<LocalGeneration> {
         Rc::clone(&self.generation.borrow())
     }
 

@@ -103,14 +103,14 @@ impl Supervisor {
     ///
     /// # Errors
     /// If the workers cannot be kept alive.
-    pub(crate) fn run(self) -> Result<(), SupervisorError> {
+    pub(crate) fn run(mut self) -> Result<(), SupervisorError> {
         let mut workers = self.start_workers();
         for address in self.addresses() {
             diagnostic::info(format_args!("listening at http://{address}"));
         }
         let outcome = self.watch(&mut workers);
         if outcome.is_ok() {
-            self.drain(&workers);
+            self.drain(&mut workers);
         }
         // The workers are gone, and have handed over their last lines.
         drop(workers);
@@ -166,11 +166,13 @@ impl Supervisor {
     }
 
     /// Has the workers finish what is in flight. A second signal ends it at once.
-    fn drain(&self, workers: &Workers) {
+    fn drain(&mut self, workers: &mut Workers) {
         let grace = self.config.grace;
         diagnostic::info(format_args!(
             "stopping; exchanges in flight have {grace:?} to finish"
         ));
+        // The last to hold a socket closes it: once the workers let go, connecting is refused.
+        self.listening.clear();
         workers.drain(grace);
         let deadline = Instant::now() + grace + STOP_MARGIN;
         let mut running = workers.count();

@@ -58,9 +58,10 @@ impl Workers {
         self.workers[index].commands = self.start_one(setup, log);
     }
 
-    /// Tells every worker to drain.
-    pub(super) fn drain(&self, grace: Duration) {
-        for worker in &self.workers {
+    /// Tells every worker to drain; none will be replaced.
+    pub(super) fn drain(&mut self, grace: Duration) {
+        for worker in &mut self.workers {
+            worker.setup.listeners.clear();
             worker.commands.send(Command::Drain(grace));
         }
     }

@@ -3,6 +3,7 @@
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use rustix::io::{Errno, ReadWriteFlags};
 
@@ -122,7 +123,7 @@ impl Loaded {
                 content_type: self.media_type.clone(),
                 content_coding: (coding != ContentCoding::Identity).then(|| coding.as_str()),
                 entity_tag: entity_tag(identity, coding),
-                last_modified: HttpDate::from_system_time(identity.modified_time()),
+                last_modified: last_modified(identity),
                 cache_control,
                 varies,
             };
@@ -136,6 +137,11 @@ impl Loaded {
             codings: self.codings.into_iter().map(encode).collect(),
         }
     }
+}
+
+/// RFC 9110 §8.8.2.1: never later than the answer that says so, whatever the file's time is set to.
+fn last_modified(identity: Identity) -> HttpDate {
+    HttpDate::from_system_time(identity.modified_time().min(SystemTime::now()))
 }
 
 impl LoadedBody {

@@ -174,7 +174,8 @@ fn refuses_what_exceeds_the_limits() {
         )
     };
     assert_eq!(verdict(&head(900, 0, 0)), Ok(true));
-    assert_eq!(verdict(&head(2000, 0, 0)), Err(RequestError::HeadTooLarge));
+    assert_eq!(verdict(&head(2000, 0, 0)), Err(RequestError::TargetTooLong));
+    assert_eq!(verdict(&head(1000, 0, 0)), Err(RequestError::HeadTooLarge));
     assert_eq!(
         verdict(&head(2000, 0, 0)[..1024]),
         Err(RequestError::TargetTooLong)
