@@ -296,12 +296,14 @@ impl RequestError {
         }
     }
 
-    /// What a version that httparse refuses comes to: 505 where it is a version, else 400.
+    /// What a version that httparse refuses comes to: 505 where it is one of another major, or a
+    /// minor that [`lower_minor_version`] mends; else the line is not a request line.
     fn for_version(bytes: &[u8]) -> Self {
-        let line = request_line(bytes);
-        match line {
+        match request_line(bytes) {
             [.., b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-                if major.is_ascii_digit() && minor.is_ascii_digit() =>
+                if major.is_ascii_digit()
+                    && minor.is_ascii_digit()
+                    && !matches!((major, minor), (b'1', b'0' | b'1')) =>
             {
                 Self::UnsupportedVersion
             }

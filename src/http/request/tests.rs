@@ -126,6 +126,7 @@ fn judges_heads() {
         ("GET / http/1.1\r\nHost: h\r\n\r\n", Err(Malformed)),
         ("GET /\r\nHost: h\r\n\r\n", Err(Malformed)),
         ("GET  / HTTP/1.1\r\nHost: h\r\n\r\n", Err(Malformed)),
+        ("GET /  HTTP/1.1\r\nHost: h\r\n\r\n", Err(Malformed)),
         ("GET / HTTP/1.1\r\nHost : h\r\n\r\n", Err(Malformed)),
         ("GET / HTTP/1.1\r\n Host: h\r\n\r\n", Err(Malformed)),
         (

@@ -1,0 +1,258 @@
+//! Every size and every wait, and what happens at it.
+
+use crate::support::{Client, Site, pattern, until};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+fn site(limits: &str) -> Site {
+    Site::new("'/' = { respond = 'ok' }\n'/echo' = { echo = true }\n'/files' = { files = 'www', strip_prefix = true }").limits(limits)
+}
+
+#[test]
+fn heads_that_are_too_large() {
+    let server = site("max_head = '1 KiB'").start();
+    let fits = 1024 - "GET / HTTP/1.1\r\nHost: h\r\nX: \r\n\r\n".len();
+    for (request, status) in [
+        (
+            format!(
+                "GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n",
+                "x".repeat(fits)
+            ),
+            200,
+        ),
+        (
+            format!(
+                "GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n",
+                "x".repeat(fits + 1)
+            ),
+            431,
+        ),
+        (
+            format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}", "x".repeat(5000)),
+            431,
+        ),
+        (
+            format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "x".repeat(900)),
+            200,
+        ),
+        (
+            format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "x".repeat(2000)),
+            414,
+        ),
+        (format!("GET /{}", "x".repeat(5000)), 414),
+    ] {
+        let mut client = server.connect();
+        client.send(&request);
+        let response = client.response();
+        assert_eq!(
+            (response.status, response.says_close()),
+            (status, status != 200),
+            "{} bytes",
+            request.len()
+        );
+    }
+}
+
+#[test]
+fn too_many_fields() {
+    let server = site("max_fields = 10").start();
+    for (count, status) in [(9, 200), (10, 431), (1000, 431)] {
+        let response = server.answer(format!(
+            "GET / HTTP/1.1\r\nHost: h\r\n{}\r\n",
+            "X: y\r\n".repeat(count)
+        ));
+        assert_eq!(response.status, status, "Host and {count} others");
+    }
+}
+
+#[test]
+fn a_head_that_does_not_come_in_time() {
+    let server = site("head_timeout = '200ms'").start();
+    for start in [
+        "G",
+        "GET / HTTP/1.1\r\nHost: h\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\nX: ",
+    ] {
+        let mut client = server.connect();
+        client.send(start);
+        let response = client.response();
+        assert_eq!(
+            (response.status, response.says_close()),
+            (408, true),
+            "{start:?}"
+        );
+        client.finish_sending();
+        client.expect_end();
+    }
+    let mut client = server.connect();
+    assert_eq!(client.exchange(GET).status, 200);
+    client.send("GET /");
+    assert_eq!(
+        client.response().status,
+        408,
+        "a later request has as long as the first"
+    );
+}
+
+#[test]
+fn a_head_that_drips_has_no_longer_than_others() {
+    let server = site("head_timeout = '300ms'").start();
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\nX: ");
+    let mut dripping = client.stream().try_clone().expect("a descriptor");
+    let dripper = std::thread::spawn(move || {
+        use std::io::Write as _;
+        // Until the server has had enough of it.
+        while dripping.write_all(b"x").is_ok() {
+            std::thread::yield_now();
+        }
+    });
+    let status = client.response().status;
+    assert!(matches!(status, 408 | 431), "{status}");
+    let _ = client.stream().shutdown(std::net::Shutdown::Both);
+    dripper.join().expect("it only writes");
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    let server = site("idle_timeout = '200ms'").start();
+    let mut client = server.connect();
+    assert_eq!(client.exchange(GET).status, 200);
+    client.expect_end();
+    // One that never says anything is handed to the server after about a second.
+    server.connect().expect_end();
+}
+
+#[test]
+fn content_that_does_not_come_in_time() {
+    let server = site("body_timeout = '200ms'").start();
+    for start in [
+        "Content-Length: 5\r\n\r\nhel",
+        "Content-Length: 5\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhel",
+    ] {
+        let mut client = server.connect();
+        client.send(format!("POST /echo HTTP/1.1\r\nHost: h\r\n{start}"));
+        let response = client.response();
+        assert_eq!(
+            (response.status, response.says_close()),
+            (408, true),
+            "{start:?}"
+        );
+        client.finish_sending();
+        client.expect_end();
+    }
+}
+
+#[test]
+fn unwanted_content_that_does_not_come_in_time_ends_the_connection() {
+    let server = site("body_timeout = '200ms'").start();
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhel");
+    assert_eq!(client.response().status, 200);
+    client.expect_end();
+}
+
+#[test]
+fn a_client_that_does_not_read_is_closed() {
+    let length = 64 << 20;
+    let server = site("send_timeout = '200ms'")
+        .log("access = '-'")
+        .file("large.bin", pattern(0, length))
+        .start();
+    let mut client = server.connect();
+    client.send("GET /files/large.bin HTTP/1.1\r\nHost: h\r\n\r\n");
+    // The exchange is logged when the server has given up.
+    let record = server.wait_for_record(|line| line.contains("/files/large.bin"));
+    assert!(!record.contains(&format!(" {length} ")), "{record}");
+    assert!(client.count_rest() < length as u64);
+}
+
+#[test]
+fn one_connection_too_many_gets_an_answer() {
+    let server = site("max_connections = 2").start();
+    let mut clients = [server.connect(), server.connect()];
+    for client in &mut clients {
+        assert_eq!(client.exchange(GET).status, 200);
+    }
+    for _ in 0..3 {
+        let mut refused = server.connect();
+        refused.send(GET);
+        let response = refused.last_response();
+        assert_eq!((response.status, response.says_close()), (503, true));
+        let after: u32 = response
+            .field("Retry-After")
+            .expect("a Retry-After")
+            .parse()
+            .expect("seconds");
+        assert!(after > 0);
+        assert!(response.field("Date").is_some());
+    }
+    let [mut leaving, mut staying] = clients;
+    leaving.finish_sending();
+    leaving.expect_end();
+    let mut newcomer = server.connect();
+    assert_eq!(newcomer.exchange(GET).status, 200, "there is room again");
+    assert_eq!(staying.exchange(GET).status, 200);
+}
+
+#[test]
+fn accepting_goes_on_by_itself_when_descriptors_are_there_again() {
+    let server = site("").top("workers = 2").descriptors(40).start();
+    let mut survivor = server.connect();
+    assert_eq!(survivor.exchange(GET).status, 200);
+    let greedy: Vec<Client> = (0..60)
+        .map(|_| {
+            let mut client = server.connect();
+            client.send("GET /");
+            client
+        })
+        .collect();
+    server.wait_for_line(|line| line.contains("cannot accept connections"));
+    assert_eq!(
+        survivor.exchange(GET).status,
+        200,
+        "who is connected is served"
+    );
+    drop(greedy);
+    for _ in 0..20 {
+        assert_eq!(server.answer(GET).status, 200);
+    }
+    let complaints = server
+        .diagnostics()
+        .iter()
+        .filter(|line| line.contains("cannot accept"))
+        .count();
+    assert!(
+        complaints <= 10,
+        "{complaints} complaints about one shortage"
+    );
+}
+
+#[test]
+fn a_shortage_of_descriptors_spares_what_needs_none() {
+    let server = site("")
+        .top("workers = 1")
+        .descriptors(40)
+        .file("a.txt", "content of a")
+        .start();
+    let mut client = server.connect();
+    assert_eq!(client.exchange(GET).status, 200);
+    let greedy: Vec<Client> = (0..60)
+        .map(|_| {
+            let mut other = server.connect();
+            other.send("GET /");
+            other
+        })
+        .collect();
+    server.wait_for_line(|line| line.contains("cannot accept connections"));
+    assert_eq!(client.exchange(GET).status, 200);
+    let file = "GET /files/a.txt HTTP/1.1\r\nHost: h\r\n\r\n";
+    let response = client.exchange(file);
+    assert_eq!(response.status, 503, "a file cannot be opened now");
+    assert!(response.field("Retry-After").is_some());
+    drop(greedy);
+    until("the file", || {
+        (client.exchange(file).text() == "content of a").then_some(())
+    });
+}

@@ -1,0 +1,115 @@
+//! A client that sends exactly the bytes it is told to.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use super::{Response, SAFETY};
+
+/// A connection to the server.
+pub(crate) struct Client(BufReader<TcpStream>);
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        Self::try_connect(address).expect("the server listens")
+    }
+
+    pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(SAFETY))?;
+        stream.set_write_timeout(Some(SAFETY))?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        self.0.get_ref()
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).expect("the server reads");
+    }
+
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.0.get_mut().write_all(bytes.as_ref())
+    }
+
+    /// Says that nothing more will be sent; answers can still be read.
+    pub(crate) fn finish_sending(&mut self) {
+        self.stream()
+            .shutdown(Shutdown::Write)
+            .expect("the connection is open");
+    }
+
+    /// The next response, to anything but HEAD; the connection must not end before.
+    pub(crate) fn response(&mut self) -> Response {
+        Response::read(&mut self.0, false).expect("a response, not the end of the connection")
+    }
+
+    /// The next response, to HEAD.
+    pub(crate) fn response_to_head(&mut self) -> Response {
+        Response::read(&mut self.0, true).expect("a response, not the end of the connection")
+    }
+
+    /// The head of the next response; its content is the caller's to read.
+    pub(crate) fn response_head(&mut self) -> Response {
+        Response::read_head(&mut self.0).expect("a response, not the end of the connection")
+    }
+
+    /// Sends a request and reads its response; the connection is expected to persist.
+    pub(crate) fn exchange(&mut self, request: impl AsRef<[u8]>) -> Response {
+        self.send(request);
+        self.response()
+    }
+
+    /// The one response that is to come before the server closes the connection in good order.
+    pub(crate) fn last_response(&mut self) -> Response {
+        let response = self.response();
+        self.expect_end();
+        response
+    }
+
+    /// Waits for the end of the connection, before which not one more byte may come.
+    pub(crate) fn expect_end(&mut self) {
+        let rest = self.rest().expect("an end in good order");
+        assert_eq!(
+            String::from_utf8_lossy(&rest),
+            "",
+            "bytes behind the last response"
+        );
+    }
+
+    /// Everything up to the end of the connection.
+    ///
+    /// # Errors
+    /// If it is reset.
+    pub(crate) fn rest(&mut self) -> io::Result<Vec<u8>> {
+        let mut rest = Vec::new();
+        self.0.read_to_end(&mut rest).map(|_| rest)
+    }
+
+    /// How many octets come before the connection ends, in whatever way.
+    pub(crate) fn count_rest(&mut self) -> u64 {
+        let mut count = 0;
+        loop {
+            match self.0.fill_buf() {
+                Ok([]) => return count,
+                Ok(some) => {
+                    let length = some.len();
+                    count += length as u64;
+                    self.0.consume(length);
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return count,
+                Err(error) => panic!("neither content nor an end: {error}"),
+            }
+        }
+    }
+
+    /// The next `length` octets.
+    pub(crate) fn read(&mut self, length: usize) -> Vec<u8> {
+        let mut octets = vec![0; length];
+        self.0
+            .read_exact(&mut octets)
+            .expect("as many octets as were announced");
+        octets
+    }
+}

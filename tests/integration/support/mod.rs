@@ -1,0 +1,42 @@
+//! What the tests stand on: a directory with files and a configuration, the server started on it, and
+//! clients that speak raw bytes.
+//!
+//! ```text
+//! Site ── files, settings, routes ──→ Server ── connect ──→ Client ── bytes ──→ Response
+//! ```
+
+mod client;
+mod directory;
+mod output;
+mod response;
+mod server;
+
+use std::time::Duration;
+
+pub(crate) use client::Client;
+pub(crate) use directory::Directory;
+pub(crate) use response::Response;
+pub(crate) use server::{Server, Site, bound_address, program};
+
+/// How long anything may take before the test fails instead of hanging. Never a condition.
+pub(crate) const SAFETY: Duration = Duration::from_secs(30);
+
+/// Octets in which no two stretches of eight are the same, so that nothing can be lost, doubled or
+/// moved unseen. `start` and `length` are multiples of eight.
+pub(crate) fn pattern(start: usize, length: usize) -> Vec<u8> {
+    (start as u64 / 8..(start + length) as u64 / 8)
+        .flat_map(u64::to_be_bytes)
+        .collect()
+}
+
+/// Repeats `attempt` until it gives something: each attempt is itself an exchange with the server or
+/// a look at what it does, so nothing is slept away.
+pub(crate) fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let start = std::time::Instant::now();
+    loop {
+        if let Some(found) = attempt() {
+            return found;
+        }
+        assert!(start.elapsed() < SAFETY, "{what}: not within {SAFETY:?}");
+    }
+}

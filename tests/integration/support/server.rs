@@ -1,0 +1,309 @@
+//! The server as its operator starts it: a configuration file, a process, signals.
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Output as Finished, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::output::Output;
+use super::{Client, Directory, Response};
+
+/// A directory with files and the configuration that serves them, before the server is started.
+///
+/// Files go beneath `www`. Whatever is not set has the server's default, but for the access log,
+/// which is off.
+pub(crate) struct Site {
+    directory: Directory,
+    /// Above the first table.
+    top: String,
+    log: String,
+    limits: String,
+    server: String,
+    routes: String,
+    environment: Vec<(&'static str, &'static str)>,
+    descriptors: Option<u32>,
+}
+
+impl Site {
+    /// A site of `routes`, the lines of `[server.routes]`.
+    pub(crate) fn new(routes: &str) -> Self {
+        let directory = Directory::new();
+        std::fs::create_dir(directory.join("www")).expect("the directory is new");
+        Self {
+            directory,
+            top: String::new(),
+            log: "access = false".to_owned(),
+            limits: String::new(),
+            server: "listen = \"127.0.0.1:0\"".to_owned(),
+            routes: routes.to_owned(),
+            environment: Vec::new(),
+            descriptors: None,
+        }
+    }
+
+    /// A site of files alone.
+    pub(crate) fn of_files() -> Self {
+        Self::new("'/' = { files = 'www', revalidate = '0s' }")
+    }
+
+    pub(crate) fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        self.directory.write(format!("www/{name}"), content);
+        self
+    }
+
+    pub(crate) fn top(self, top: &str) -> Self {
+        Self {
+            top: top.to_owned(),
+            ..self
+        }
+    }
+
+    pub(crate) fn log(self, log: &str) -> Self {
+        Self {
+            log: log.to_owned(),
+            ..self
+        }
+    }
+
+    pub(crate) fn limits(self, limits: &str) -> Self {
+        Self {
+            limits: limits.to_owned(),
+            ..self
+        }
+    }
+
+    /// The lines of the first `[[server]]`.
+    pub(crate) fn server(self, server: &str) -> Self {
+        Self {
+            server: server.to_owned(),
+            ..self
+        }
+    }
+
+    pub(crate) fn environment(mut self, name: &'static str, value: &'static str) -> Self {
+        self.environment.push((name, value));
+        self
+    }
+
+    /// Lets the server have no more open files than that.
+    pub(crate) fn descriptors(self, limit: u32) -> Self {
+        Self {
+            descriptors: Some(limit),
+            ..self
+        }
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Starts the server, and waits until it listens.
+    pub(crate) fn start(self) -> Server {
+        self.write_configuration();
+        let mut command = self.command();
+        command.envs(self.environment.iter().copied());
+        Server::start(command, self.directory)
+    }
+
+    /// Starts a server that is expected to refuse, and waits for its end.
+    pub(crate) fn run(self) -> Finished {
+        self.write_configuration();
+        self.command().output().expect("the program runs")
+    }
+
+    fn write_configuration(&self) {
+        let Self {
+            top,
+            log,
+            limits,
+            server,
+            routes,
+            ..
+        } = self;
+        let configuration = format!(
+            "{top}\n[log]\n{log}\n[limits]\n{limits}\n[[server]]\n{server}\n[server.routes]\n{routes}\n"
+        );
+        self.directory.write("config.toml", configuration);
+    }
+
+    fn command(&self) -> Command {
+        let mut command = match self.descriptors {
+            None => program(),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]);
+                shell.arg(env!("CARGO_BIN_EXE_tidegate"));
+                shell
+            }
+        };
+        command
+            .arg("run")
+            .arg("--config")
+            .arg(self.directory.join("config.toml"));
+        command
+    }
+}
+
+/// The program, without arguments.
+pub(crate) fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_tidegate"))
+}
+
+/// A server that runs. Dropping it ends it.
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    stdout: Output,
+    stderr: Output,
+    directory: Directory,
+    /// A test asked for panics.
+    may_panic: bool,
+}
+
+impl Server {
+    /// Runs `command`, and waits until it listens.
+    pub(crate) fn start(mut command: Command, directory: Directory) -> Self {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let may_panic = command
+            .get_envs()
+            .any(|(name, _)| name == "TIDEGATE_TEST_HOOKS");
+        let mut child = command.spawn().expect("the program can be started");
+        let stdout = Output::of(child.stdout.take().expect("it is piped"));
+        let stderr = Output::of(child.stderr.take().expect("it is piped"));
+        let Some(address) = stderr.wait_for(|line| bound_address(line).is_some()) else {
+            let _ = child.kill();
+            panic!("the server does not listen:\n{}", stderr.lines().join("\n"));
+        };
+        let address = bound_address(&address).expect("it was one a moment ago");
+        Self {
+            child,
+            address,
+            stdout,
+            stderr,
+            directory,
+            may_panic,
+        }
+    }
+
+    /// The first address it listens at.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The directory of the configuration; the files are beneath its `www`.
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// The answer to `request`, which is all that is sent on a connection of its own. The server
+    /// answers once and closes.
+    pub(crate) fn answer(&self, request: impl AsRef<[u8]>) -> Response {
+        let mut client = self.connect();
+        client.send(request);
+        client.finish_sending();
+        client.last_response()
+    }
+
+    /// The answer to a GET for `target`.
+    pub(crate) fn get(&self, target: &str) -> Response {
+        self.get_with(target, "")
+    }
+
+    /// The answer to a GET for `target` with further field lines, each with its CRLF.
+    pub(crate) fn get_with(&self, target: &str, lines: &str) -> Response {
+        self.answer(format!("GET {target} HTTP/1.1\r\nHost: h\r\n{lines}\r\n"))
+    }
+
+    /// Waits for a line on standard error.
+    pub(crate) fn wait_for_line(&self, is_meant: impl Fn(&str) -> bool) -> String {
+        self.stderr.wait_for(is_meant).expect("the server says it")
+    }
+
+    /// Waits for a line on standard output, where the access log may go.
+    pub(crate) fn wait_for_record(&self, is_meant: impl Fn(&str) -> bool) -> String {
+        self.stdout.wait_for(is_meant).expect("the server logs it")
+    }
+
+    /// The lines on standard error so far.
+    pub(crate) fn diagnostics(&self) -> Vec<String> {
+        self.stderr.lines()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is our own child");
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn wait(&mut self) -> io::Result<ExitStatus> {
+        let ended = self.stderr.wait_for_end() && self.stdout.wait_for_end();
+        if !ended {
+            let _ = self.child.kill();
+            panic!(
+                "the server does not end:\n{}",
+                self.stderr.lines().join("\n")
+            );
+        }
+        self.child.wait()
+    }
+
+    /// Tells the server to stop, and waits until it has; the lines of standard error and of
+    /// standard output.
+    pub(crate) fn stop(mut self) -> (Vec<String>, Vec<String>) {
+        self.signal(Signal::TERM);
+        let status = self.wait().expect("it is our own child");
+        assert!(
+            status.success(),
+            "{status}:\n{}",
+            self.stderr.lines().join("\n")
+        );
+        (self.stderr.lines(), self.stdout.lines())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            eprintln!(
+                "the server's standard error:\n{}",
+                self.stderr.lines().join("\n")
+            );
+            return;
+        }
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(Signal::TERM);
+            let status = self.wait().expect("it is our own child");
+            assert!(
+                status.success(),
+                "{status}:\n{}",
+                self.stderr.lines().join("\n")
+            );
+        }
+        let panics = self
+            .stderr
+            .lines()
+            .into_iter()
+            .filter(|line| line.contains("panicked"));
+        let panics: Vec<String> = panics.collect();
+        assert!(self.may_panic || panics.is_empty(), "{panics:?}");
+    }
+}
+
+/// The address in `… listening at http://127.0.0.1:8080`.
+pub(crate) fn bound_address(line: &str) -> Option<SocketAddr> {
+    let (_, address) = line.split_once("listening at http://")?;
+    address.trim_end_matches('/').parse().ok()
+}
