@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 /// A channel from any number of threads to one task. It is not bounded: senders are few and
 /// answer for themselves (the supervisor's commands; one result for each job begun).
@@ -58,18 +58,20 @@ impl<T> Receiver<T> {
     /// # Cancellation
     /// Dropping the future loses nothing.
     pub(crate) async fn receive(&mut self) -> Option<T> {
-        poll_fn(|context| {
-            let mut state = lock(&self.0);
-            if let Some(value) = state.queue.pop_front() {
-                return Poll::Ready(Some(value));
-            }
-            if state.senders == 0 {
-                return Poll::Ready(None);
-            }
-            state.receiver = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await
+        poll_fn(|context| self.poll_receive(context)).await
+    }
+
+    /// [`receive`](Self::receive), by hand.
+    pub(crate) fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        let mut state = lock(&self.0);
+        if let Some(value) = state.queue.pop_front() {
+            return Poll::Ready(Some(value));
+        }
+        if state.senders == 0 {
+            return Poll::Ready(None);
+        }
+        state.receiver = Some(context.waker().clone());
+        Poll::Pending
     }
 }
 

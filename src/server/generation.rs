@@ -74,6 +74,13 @@ impl Generation {
         }
     }
 
+    /// Whether the operator wants `address` listened at.
+    pub(super) fn listens_at(&self, address: &SocketAddr) -> bool {
+        self.listeners
+            .iter()
+            .any(|(listener, _)| listener == address)
+    }
+
     /// The server that answers for `host` (without its port) at the listener of `address`.
     pub(crate) fn site(&self, address: &SocketAddr, host: &[u8]) -> Option<&Site> {
         let (_, hosts) = self

@@ -5,12 +5,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::connection::Connection;
+use super::endpoint::{Accepting, Endpoint};
 use super::generation::Generation;
 use super::worker::Worker;
 use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
@@ -24,20 +26,27 @@ const ACCEPTS_PER_TURN: usize = 64;
 /// How long accepting pauses when the system has no descriptor or memory for another connection.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts connections until the worker drains; those that are queued then are still served.
-pub(super) async fn accept_all(listener: Listener, address: Rc<SocketAddr>, worker: Rc<Worker>) {
+/// Accepts connections until the worker drains or the socket is taken from it. Those that are queued
+/// when nobody will listen any more are still served.
+pub(super) async fn accept_all(accepting: Rc<Accepting>, worker: Rc<Worker>) {
+    let listener = Listener::new(Arc::clone(&accepting.socket));
+    let endpoint = &accepting.endpoint;
     let mut is_short = false;
     loop {
-        let was_last_round = worker.is_draining();
-        match accept_some(&listener, &address, &worker) {
-            Round::QueueIsEmpty if was_last_round => return,
+        let is_last_round = worker.is_draining() || endpoint.is_retired();
+        if accepting.is_stopped() && !is_last_round {
+            return;
+        }
+        match accept_some(&listener, endpoint, &worker) {
+            Round::QueueIsEmpty if is_last_round => return,
             Round::QueueIsEmpty => {
                 is_short = false;
-                wait(&listener, &worker).await;
+                wait(&listener, &accepting, &worker).await;
             }
             Round::More => runtime::yield_now().await,
             Round::Shortage(error) => {
                 if !std::mem::replace(&mut is_short, true) {
+                    let address = &endpoint.address;
                     diagnostic::warn(format_args!(
                         "cannot accept connections at {address}: {error}; accepting goes on when that is over. A higher limit of open files (ulimit -n) or a lower max_connections prevents it"
                     ));
@@ -55,10 +64,10 @@ enum Round {
     Shortage(io::Error),
 }
 
-fn accept_some(listener: &Listener, address: &Rc<SocketAddr>, worker: &Rc<Worker>) -> Round {
+fn accept_some(listener: &Listener, endpoint: &Rc<Endpoint>, worker: &Rc<Worker>) -> Round {
     for _ in 0..ACCEPTS_PER_TURN {
         match listener.try_accept() {
-            Ok((fd, peer)) => admit(fd, peer, address, worker),
+            Ok((fd, peer)) => admit(fd, peer, endpoint, worker),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Round::QueueIsEmpty,
             Err(error) if is_shortage(&error) => return Round::Shortage(error),
             // What accept reports otherwise is about that one connection, which is gone.
@@ -77,18 +86,19 @@ fn is_shortage(error: &io::Error) -> bool {
     )
 }
 
-async fn wait(listener: &Listener, worker: &Worker) {
+async fn wait(listener: &Listener, accepting: &Accepting, worker: &Worker) {
     poll_fn(|context| match listener.poll_ready(context) {
-        Poll::Pending if !worker.is_draining() => Poll::Pending,
+        Poll::Pending if !worker.is_draining() && !accepting.is_stopped() => Poll::Pending,
         _ => Poll::Ready(()),
     })
     .await;
 }
 
-fn admit(fd: OwnedFd, peer: Option<SocketAddr>, address: &Rc<SocketAddr>, worker: &Rc<Worker>) {
+fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker: &Rc<Worker>) {
     let generation = worker.current_generation();
     let fits = worker.admit(generation.limits.max_connections);
-    let connection = Connection::new(Stream::new(fd), peer, Rc::clone(address), Rc::clone(worker));
+    let stream = Stream::new(fd);
+    let connection = Connection::new(stream, peer, Rc::clone(endpoint), Rc::clone(worker));
     match fits {
         true => runtime::spawn(connection.serve()),
         false => turn_away(connection.stream(), worker, &generation),

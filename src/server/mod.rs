@@ -15,6 +15,7 @@
 mod connection;
 mod content;
 mod date;
+mod endpoint;
 mod exchange;
 mod generation;
 mod listener;

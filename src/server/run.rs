@@ -1,19 +1,21 @@
 //! Running a worker: its listeners, until it is told to drain, and its end.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::generation::Generation;
-use super::listener::accept_all;
 use super::worker::{ProcessCounters, Worker};
 use crate::config::LogFormat;
 use crate::log::access::AccessBuffer;
 use crate::log::diagnostic;
-use crate::runtime::{self, BlockingPool, Listener, Receiver};
+use crate::runtime::{self, BlockingPool, Receiver};
 
 /// Everything a worker is started with. A worker that takes another's place gets the same.
 #[derive(Clone)]
@@ -36,6 +38,14 @@ pub(crate) struct ListeningSocket {
 
 /// What the supervisor tells a worker.
 pub(crate) enum Command {
+    /// Take on another configuration, and exactly these sockets; `done` hears when it has.
+    Adopt {
+        generation: Arc<Generation>,
+        listeners: Vec<ListeningSocket>,
+        done: mpsc::Sender<usize>,
+    },
+    /// Accept nothing more, serve the connections that are open to their own end, then end.
+    Retire,
     /// Accept nothing more, let exchanges in flight finish within the time given, then end.
     Drain(Duration),
 }
@@ -50,14 +60,12 @@ pub(crate) fn run(
     commands: Receiver<Command>,
 ) -> io::Result<()> {
     runtime::run(async move {
+        let index = setup.index;
         let worker = Rc::new(Worker::new(&setup, log));
-        for socket in setup.listeners {
-            let (listener, address) = (Listener::new(socket.fd), Rc::from(socket.address));
-            runtime::spawn(accept_all(listener, address, Rc::clone(&worker)));
-        }
-        obey(commands, &worker).await;
+        worker.adopt(setup.generation, setup.listeners);
+        obey(commands, index, &worker).await;
         worker.flush_log();
-        let (index, counters) = (setup.index, &worker.counters);
+        let counters = &worker.counters;
         diagnostic::info(format_args!(
             "worker {index}: {} connections, {} requests",
             counters.accepted.get(),
@@ -67,17 +75,40 @@ pub(crate) fn run(
 }
 
 /// Carries out commands until the last of them.
-async fn obey(mut commands: Receiver<Command>, worker: &Worker) {
-    // A supervisor that is gone has no more connections for us either.
-    let grace = match commands.receive().await {
-        Some(Command::Drain(grace)) => grace,
-        None => Duration::ZERO,
+async fn obey(mut commands: Receiver<Command>, index: usize, worker: &Rc<Worker>) {
+    let mut is_retired = false;
+    let grace = loop {
+        let next = poll_fn(|context| {
+            if is_retired && worker.poll_last_connection(context).is_ready() {
+                return Poll::Ready(None);
+            }
+            commands.poll_receive(context)
+        });
+        match next.await {
+            Some(Command::Adopt {
+                generation,
+                listeners,
+                done,
+            }) => {
+                worker.adopt(generation, if is_retired { Vec::new() } else { listeners });
+                // The supervisor may have given up on us.
+                let _ = done.send(index);
+            }
+            Some(Command::Retire) => {
+                let generation = worker.current_generation();
+                worker.adopt(Arc::clone(&generation.0), Vec::new());
+                is_retired = true;
+            }
+            Some(Command::Drain(grace)) => break grace,
+            // A supervisor that is gone has no more connections for us either.
+            None => break Duration::ZERO,
+        }
     };
     worker.begin_to_drain();
-    if runtime::timeout(grace, worker.last_connection_ended())
-        .await
-        .is_err()
-    {
+    // The listeners' last sweep may still bring some: let them go first.
+    runtime::yield_now().await;
+    let ended = poll_fn(|context| worker.poll_last_connection(context));
+    if runtime::timeout(grace, ended).await.is_err() {
         let open = worker.counters.open.get();
         diagnostic::warn(format_args!(
             "{open} connections were cut when the grace period of {grace:?} was over"

@@ -2,17 +2,18 @@
 //! in it is shared with another worker but a count.
 
 use std::cell::{Cell, Ref, RefCell};
-use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::date::CurrentSecond;
+use super::endpoint::Endpoints;
 use super::generation::{Generation, LocalGeneration};
-use super::run::WorkerSetup;
+use super::listener::accept_all;
+use super::run::{ListeningSocket, WorkerSetup};
 use crate::config::LogFormat;
 use crate::handlers;
 use crate::http::fields::Known;
@@ -40,7 +41,8 @@ pub(crate) struct ProcessCounters {
 
 /// What the connections of a worker share.
 pub(super) struct Worker {
-    pub(super) generation: RefCell<Rc<LocalGeneration>>,
+    generation: RefCell<Rc<LocalGeneration>>,
+    endpoints: RefCell<Endpoints>,
     pub(super) local: handlers::Local,
     /// What is read goes here first: an idle connection holds no buffer.
     pub(super) input: RefCell<Box<[u8]>>,
@@ -53,7 +55,7 @@ pub(super) struct Worker {
     has_log: bool,
     log_format: LogFormat,
     draining: Cell<bool>,
-    /// Woken when the last connection of a draining worker ends.
+    /// Woken when the last connection ends, if somebody waits for that.
     last_connection: RefCell<Option<Waker>>,
 }
 
@@ -69,6 +71,7 @@ impl Worker {
     pub(super) fn new(setup: &WorkerSetup, log: Option<AccessBuffer>) -> Self {
         Self {
             generation: RefCell::new(Rc::new(LocalGeneration(Arc::clone(&setup.generation)))),
+            endpoints: RefCell::default(),
             local: handlers::Local {
                 files: Default::default(),
                 pool: Arc::clone(&setup.pool),
@@ -89,21 +92,38 @@ impl Worker {
     /// Has connections end as soon as nothing is under way on them.
     pub(super) fn begin_to_drain(&self) {
         self.draining.set(true);
+        // The tasks that accept hold the sockets now, for as long as their last round takes.
+        self.endpoints.take();
         runtime::wake_all();
     }
 
     /// Waits until no connection is left.
-    pub(super) async fn last_connection_ended(&self) {
-        // The listeners' last sweep may still bring some: let them go first.
-        runtime::yield_now().await;
-        poll_fn(|context| {
-            if self.counters.open.get() == 0 {
-                return Poll::Ready(());
-            }
-            *self.last_connection.borrow_mut() = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
+    pub(super) fn poll_last_connection(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.counters.open.get() == 0 {
+            return Poll::Ready(());
+        }
+        *self.last_connection.borrow_mut() = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Takes on another configuration and another set of sockets. Exchanges under way end as they
+    /// began; idle connections meet the new generation at their next request.
+    pub(super) fn adopt(
+        self: &Rc<Self>,
+        generation: Arc<Generation>,
+        sockets: Vec<ListeningSocket>,
+    ) {
+        let mut endpoints = self.endpoints.borrow_mut();
+        let new = Rc::new(LocalGeneration(generation));
+        let old = self.generation.replace(Rc::clone(&new));
+        let has_retired = endpoints.retire(&old, |address| new.listens_at(address));
+        let has_stopped = endpoints.stop_all_but(&sockets);
+        for accepting in endpoints.start(sockets) {
+            runtime::spawn(accept_all(accepting, Rc::clone(self)));
+        }
+        if has_retired || has_stopped {
+            runtime::wake_all();
+        }
     }
 
     /// Whether connections are to end as soon as nothing is under way on them.

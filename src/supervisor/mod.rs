@@ -24,8 +24,8 @@ use crate::runtime::BlockingPool;
 use crate::server::{Generation, ProcessCounters, WorkerSetup};
 
 pub(crate) use sockets::ListenError;
-use sockets::Listening;
-use workers::Workers;
+use sockets::Sockets;
+use workers::{WorkerId, Workers};
 
 /// A worker that dies as often as this within [`DEATHS_WINDOW`] would die again: the process stops.
 const MAX_DEATHS: usize = 32;
@@ -50,16 +50,14 @@ pub(crate) enum SupervisorError {
 /// What the supervisor waits for.
 enum Event {
     Signal(i32),
-    /// A worker's loop ended, though nobody told it to.
-    WorkerDied(usize),
-    /// A worker ended as it was told to.
-    WorkerEnded,
+    /// A worker's thread ended: it was told to, or it died.
+    WorkerEnded(WorkerId),
 }
 
 /// A server that listens.
 pub(crate) struct Supervisor {
     config: Config,
-    listening: Vec<Listening>,
+    sockets: Sockets,
     events: Receiver<Event>,
     sender: Sender<Event>,
     log: Option<AccessWriter>,
@@ -80,13 +78,13 @@ impl Supervisor {
             .copied()
             .collect();
         let addresses: Vec<SocketAddr> = addresses.into_iter().collect();
-        let listening = sockets::listen(&addresses, config.workers.get())?;
+        let sockets = Sockets::default().extended(&addresses, config.workers.get())?;
         let log = AccessWriter::start(&config.log.access)?;
         let (sender, events) = channel();
         watch_signals(sender.clone()).map_err(SupervisorError::Signals)?;
         Ok(Self {
             config,
-            listening,
+            sockets,
             events,
             sender,
             log,
@@ -95,7 +93,7 @@ impl Supervisor {
 
     /// The addresses that are listened at, with the ports the system chose for port 0.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.listening.iter().map(|listening| listening.bound)
+        self.sockets.bound()
     }
 
     /// Serves until a signal ends it; returns when every exchange in flight has ended, or the grace
@@ -128,11 +126,7 @@ impl Supervisor {
         let setup = |index| WorkerSetup {
             index,
             generation: Arc::clone(&generation),
-            listeners: self
-                .listening
-                .iter()
-                .map(|listening| listening.socket(index))
-                .collect(),
+            listeners: self.sockets.of_worker(index, self.config.workers.get()),
             pool: Arc::clone(&pool),
             log_format: self.config.log.format,
             process: Arc::clone(&process),
@@ -143,23 +137,18 @@ impl Supervisor {
 
     /// Until a signal asks for the end: replaces workers that died, and opens the log again.
     fn watch(&self, workers: &mut Workers) -> Result<(), SupervisorError> {
-        let mut deaths: Vec<Instant> = Vec::new();
+        let mut deaths = Deaths::default();
         loop {
             match self.next_event() {
                 Event::Signal(SIGUSR1) => self.log.iter().for_each(AccessWriter::reopen),
                 Event::Signal(_) => return Ok(()),
-                Event::WorkerEnded => {}
-                Event::WorkerDied(index) => {
-                    let now = Instant::now();
-                    deaths.retain(|died| now.duration_since(*died) < DEATHS_WINDOW);
-                    deaths.push(now);
-                    if deaths.len() >= MAX_DEATHS {
-                        return Err(SupervisorError::WorkersKeepDying);
+                Event::WorkerEnded(id) => {
+                    if workers.ended(id, self.log.as_ref()) {
+                        deaths.note()?;
+                        diagnostic::error(format_args!(
+                            "a worker died; another has taken its place, its connections are lost"
+                        ));
                     }
-                    diagnostic::error(format_args!(
-                        "worker {index} died; another takes its place, its connections are lost"
-                    ));
-                    workers.replace(index, self.log.as_ref());
                 }
             }
         }
@@ -172,14 +161,14 @@ impl Supervisor {
             "stopping; exchanges in flight have {grace:?} to finish"
         ));
         // The last to hold a socket closes it: once the workers let go, connecting is refused.
-        self.listening.clear();
+        self.sockets = Sockets::default();
         workers.drain(grace);
         let deadline = Instant::now() + grace + STOP_MARGIN;
         let mut running = workers.count();
         while running > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {
-                Ok(Event::WorkerEnded | Event::WorkerDied(_)) => running -= 1,
+                Ok(Event::WorkerEnded(_)) => running -= 1,
                 Ok(Event::Signal(SIGUSR1)) => {}
                 Ok(Event::Signal(_)) => {
                     diagnostic::warn(format_args!("a second signal: stopping at once"));
@@ -195,6 +184,24 @@ impl Supervisor {
 
     fn next_event(&self) -> Event {
         self.events.recv().expect("we hold a sender ourselves")
+    }
+}
+
+/// When workers died lately.
+#[derive(Default)]
+struct Deaths(Vec<Instant>);
+
+impl Deaths {
+    /// Counts one more.
+    fn note(&mut self) -> Result<(), SupervisorError> {
+        let now = Instant::now();
+        self.0
+            .retain(|died| now.duration_since(*died) < DEATHS_WINDOW);
+        self.0.push(now);
+        match self.0.len() {
+            MAX_DEATHS.. => Err(SupervisorError::WorkersKeepDying),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! `SO_REUSEPORT` lets the sockets of one address share it; by itself it would also let a second
 //! server take half the connections. So the first socket is bound without it, which the system
-//! refuses if anybody holds the address, and joins the others only then.
+//! refuses if anybody holds the address, and only then lets the others join.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -24,22 +24,83 @@ const BACKLOG: i32 = 4096;
 /// How long a connection may be silent before it is handed out all the same.
 const DEFER_ACCEPT: Duration = Duration::from_secs(1);
 
+/// Every socket that is listened at. A copy shares them: a reload prepares the next set beside the
+/// one in use, and sockets that are in neither are closed.
+#[derive(Clone, Default)]
+pub(super) struct Sockets {
+    listening: Vec<Listening>,
+}
+
 /// The sockets of one address.
+#[derive(Clone)]
 pub(super) struct Listening {
     /// As configured.
     pub(super) address: SocketAddr,
     /// As bound: with the port the system chose for port 0.
     pub(super) bound: SocketAddr,
+    /// At least one for each worker. There may be more, for closing one would lose the connections
+    /// that are queued there: they are shared out among the workers there are.
     sockets: Vec<Arc<OwnedFd>>,
 }
 
-impl Listening {
-    /// The socket of the worker of that index.
-    pub(super) fn socket(&self, worker: usize) -> ListeningSocket {
-        ListeningSocket {
-            address: self.address,
-            fd: Arc::clone(&self.sockets[worker]),
+impl Sockets {
+    /// The set for `addresses` and so many workers: those that are here already, and new ones for
+    /// the rest, bound and listening.
+    ///
+    /// An IPv6 wildcard or loopback is passed over, with a warning, on a machine without IPv6:
+    /// `localhost` and `:8080` mean it only where there is one.
+    ///
+    /// # Errors
+    /// The first address that cannot be listened at.
+    pub(super) fn extended(
+        &self,
+        addresses: &[SocketAddr],
+        workers: usize,
+    ) -> Result<Self, ListenError> {
+        let mut next = Self::default();
+        for address in addresses {
+            let known = self
+                .listening
+                .iter()
+                .find(|listening| listening.address == *address);
+            let listening = match known {
+                Some(listening) => listening.clone().with_at_least(workers),
+                None => Listening::new(*address, workers),
+            };
+            match listening {
+                Ok(listening) => next.listening.push(listening),
+                Err(error) => {
+                    let error = ListenError::new(*address, error);
+                    if !(error.is_missing_family && is_implied(*address, addresses)) {
+                        return Err(error);
+                    }
+                    diagnostic::warn(format_args!("{error}; passed over"));
+                }
+            }
         }
+        Ok(next)
+    }
+
+    /// Those that the worker of that index, of so many, accepts from.
+    pub(super) fn of_worker(&self, index: usize, workers: usize) -> Vec<ListeningSocket> {
+        let of_address = |listening: &Listening| {
+            let address = listening.address;
+            let shared = listening
+                .sockets
+                .iter()
+                .skip(index)
+                .step_by(workers)
+                .cloned();
+            shared
+                .map(|fd| ListeningSocket { address, fd })
+                .collect::<Vec<_>>()
+        };
+        self.listening.iter().flat_map(of_address).collect()
+    }
+
+    /// The addresses, with the ports the system chose.
+    pub(super) fn bound(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listening.iter().map(|listening| listening.bound)
     }
 }
 
@@ -83,33 +144,6 @@ impl ListenError {
     }
 }
 
-/// Binds every address, with a socket for each worker, and listens.
-///
-/// An IPv6 wildcard or loopback is passed over, with a warning, on a machine without IPv6: `localhost`
-/// and `:8080` mean it only where there is one.
-///
-/// # Errors
-/// The first address that cannot be listened at; nothing is listening then.
-pub(super) fn listen(
-    addresses: &[SocketAddr],
-    workers: usize,
-) -> Result<Vec<Listening>, ListenError> {
-    let mut listening: Vec<Listening> = Vec::new();
-    for address in addresses {
-        match listen_at(*address, workers) {
-            Ok(sockets) => listening.push(sockets),
-            Err(error) => {
-                let error = ListenError::new(*address, error);
-                if !(error.is_missing_family && is_implied(*address, addresses)) {
-                    return Err(error);
-                }
-                diagnostic::warn(format_args!("{error}; passed over"));
-            }
-        }
-    }
-    Ok(listening)
-}
-
 /// Whether an IPv6 address stands beside its IPv4 counterpart, as `localhost` and `:PORT` put it.
 fn is_implied(address: SocketAddr, all: &[SocketAddr]) -> bool {
     let counterpart = match address.ip() {
@@ -120,31 +154,32 @@ fn is_implied(address: SocketAddr, all: &[SocketAddr]) -> bool {
     all.contains(&SocketAddr::new(counterpart, address.port()))
 }
 
-fn listen_at(address: SocketAddr, workers: usize) -> io::Result<Listening> {
-    let first = open(address)?;
-    first.bind(&address.into())?;
-    first.set_reuse_port(true)?;
-    let bound = first.local_addr()?.as_socket().unwrap_or(address);
-    let mut sockets = vec![first];
-    for _ in 1..workers {
-        let socket = open(address)?;
-        socket.set_reuse_port(true)?;
-        socket.bind(&bound.into())?;
-        sockets.push(socket);
+impl Listening {
+    fn new(address: SocketAddr, workers: usize) -> io::Result<Self> {
+        let first = open(address)?;
+        first.bind(&address.into())?;
+        first.set_reuse_port(true)?;
+        first.listen(BACKLOG)?;
+        let bound = first.local_addr()?.as_socket().unwrap_or(address);
+        let sockets = vec![Arc::new(OwnedFd::from(first))];
+        Self {
+            address,
+            bound,
+            sockets,
+        }
+        .with_at_least(workers)
     }
-    // Only when all are bound, so that none takes connections for one that then fails.
-    for socket in &sockets {
-        socket.listen(BACKLOG)?;
+
+    fn with_at_least(mut self, workers: usize) -> io::Result<Self> {
+        while self.sockets.len() < workers {
+            let socket = open(self.address)?;
+            socket.set_reuse_port(true)?;
+            socket.bind(&self.bound.into())?;
+            socket.listen(BACKLOG)?;
+            self.sockets.push(Arc::new(OwnedFd::from(socket)));
+        }
+        Ok(self)
     }
-    let sockets = sockets
-        .into_iter()
-        .map(|socket| Arc::new(OwnedFd::from(socket)))
-        .collect();
-    Ok(Listening {
-        address,
-        bound,
-        sockets,
-    })
 }
 
 fn open(address: SocketAddr) -> io::Result<Socket> {
@@ -170,27 +205,61 @@ mod tests {
         SocketAddr::from(([127, 0, 0, 1], port))
     }
 
+    fn listen(addresses: &[SocketAddr], workers: usize) -> Result<Sockets, ListenError> {
+        Sockets::default().extended(addresses, workers)
+    }
+
     #[test]
     fn each_worker_has_a_socket_at_the_same_port() {
-        let listening = listen(&[loopback(0)], 3).expect("a port is free");
-        let [at] = &listening[..] else {
-            panic!("one address")
-        };
-        assert_eq!(at.address, loopback(0));
-        assert_ne!(at.bound.port(), 0);
-        for socket in &at.sockets {
-            let name = rustix::net::getsockname(&**socket).expect("it is bound");
+        let sockets = listen(&[loopback(0)], 3).expect("a port is free");
+        let bound: Vec<SocketAddr> = sockets.bound().collect();
+        for index in 0..3 {
+            let [socket] = &sockets.of_worker(index, 3)[..] else {
+                panic!("one address, one socket")
+            };
+            let name = rustix::net::getsockname(&*socket.fd).expect("it is bound");
             assert_eq!(
-                SocketAddr::try_from(name).expect("of an internet family"),
-                at.bound
+                vec![SocketAddr::try_from(name).expect("an internet address")],
+                bound
             );
+            assert_eq!(socket.address, loopback(0));
         }
+    }
+
+    #[test]
+    fn sockets_are_kept_and_shared_out_when_workers_come_and_go() {
+        let three = listen(&[loopback(0)], 3).expect("a port is free");
+        let of = |sockets: &Sockets, index, workers| {
+            let of_worker = sockets.of_worker(index, workers).into_iter();
+            of_worker
+                .map(|socket| Arc::as_ptr(&socket.fd))
+                .collect::<Vec<_>>()
+        };
+        let all: Vec<_> = (0..3).flat_map(|index| of(&three, index, 3)).collect();
+        let one = three.extended(&[loopback(0)], 1).expect("nothing to bind");
+        assert_eq!(of(&one, 0, 1), all);
+        let four = one.extended(&[loopback(0)], 4).expect("there is room");
+        assert_eq!(
+            (0..3)
+                .flat_map(|index| of(&four, index, 4))
+                .collect::<Vec<_>>(),
+            all
+        );
+        assert_eq!(of(&four, 3, 4).len(), 1);
+        assert!(
+            four.extended(&[], 4)
+                .expect("nothing to bind")
+                .bound()
+                .next()
+                .is_none()
+        );
     }
 
     #[test]
     fn an_address_that_is_held_is_refused() {
         let held = listen(&[loopback(0)], 2).expect("a port is free");
-        let error = listen(&[held[0].bound], 2).err().expect("it is held");
+        let bound = held.bound().next().expect("one address");
+        let error = listen(&[bound], 2).err().expect("it is held");
         assert!(error.to_string().contains("another program"), "{error}");
     }
 

@@ -1,8 +1,8 @@
 //! The pool of workers: a job each, on a thread each; replaced when one dies.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::Sender as EventSender;
-use std::time::Duration;
+use std::sync::mpsc::{self, Sender as EventSender};
+use std::time::{Duration, Instant};
 
 use threadpool::ThreadPool;
 
@@ -12,14 +12,25 @@ use crate::log::diagnostic;
 use crate::runtime::{Sender, channel};
 use crate::server::{self, Command, WorkerSetup};
 
+/// How long workers may take to acknowledge a new configuration. They do so between two tasks; one
+/// that takes this long has died, and its successor gets the new one.
+const ADOPT_TIMEOUT: Duration = Duration::from_secs(5);
+
 pub(super) struct Workers {
     pool: ThreadPool,
     workers: Vec<Running>,
+    /// Workers that are no longer wanted and live until their last connection ends.
+    retired: Vec<Running>,
+    next_id: WorkerId,
     events: EventSender<Event>,
 }
 
+/// Tells every worker there ever was from every other.
+pub(super) type WorkerId = u64;
+
 /// A worker, as the supervisor sees it.
 struct Running {
+    id: WorkerId,
     /// What its successor would be started with.
     setup: WorkerSetup,
     commands: Sender<Command>,
@@ -39,53 +50,102 @@ impl Workers {
         let mut workers = Self {
             pool,
             workers: Vec::new(),
+            retired: Vec::new(),
+            next_id: 0,
             events,
         };
-        for setup in setups {
-            let commands = workers.start_one(setup.clone(), log);
-            workers.workers.push(Running { setup, commands });
-        }
+        setups.into_iter().for_each(|setup| workers.add(setup, log));
         workers
     }
 
+    /// Workers that have not been told to end, or have not yet.
     pub(super) fn count(&self) -> usize {
-        self.workers.len()
+        self.workers.len() + self.retired.len()
     }
 
-    /// Starts a worker in the place of one that died, at the same sockets: what queues there waits.
-    pub(super) fn replace(&mut self, index: usize, log: Option<&AccessWriter>) {
-        let setup = self.workers[index].setup.clone();
-        self.workers[index].commands = self.start_one(setup, log);
+    /// Takes note that a worker's thread ended. One that was wanted is replaced, at the same sockets:
+    /// what queues there waits. Whether it was.
+    pub(super) fn ended(&mut self, id: WorkerId, log: Option<&AccessWriter>) -> bool {
+        self.retired.retain(|worker| worker.id != id);
+        let Some(place) = self.workers.iter().position(|worker| worker.id == id) else {
+            return false;
+        };
+        let setup = self.workers[place].setup.clone();
+        self.workers[place] = self.start_one(setup, log);
+        true
+    }
+
+    /// Has every worker take on its new setup, starts those that are new and retires those that are
+    /// too many. Returns when all have acknowledged.
+    pub(super) fn adopt(&mut self, setups: Vec<WorkerSetup>, log: Option<&AccessWriter>) {
+        let wanted = setups.len();
+        for surplus in self.workers.drain(wanted.min(self.workers.len())..) {
+            surplus.commands.send(Command::Retire);
+            self.retired.push(surplus);
+        }
+        self.pool.set_num_threads(wanted + self.retired.len());
+        let (done, acknowledged) = mpsc::channel();
+        let adopting = self.workers.len();
+        for (index, setup) in setups.into_iter().enumerate() {
+            match self.workers.get_mut(index) {
+                Some(worker) => {
+                    worker.setup = setup.clone();
+                    let (generation, listeners) = (setup.generation, setup.listeners);
+                    worker.commands.send(Command::Adopt {
+                        generation,
+                        listeners,
+                        done: done.clone(),
+                    });
+                }
+                None => self.add(setup, log),
+            }
+        }
+        drop(done);
+        await_all(&acknowledged, adopting);
     }
 
     /// Tells every worker to drain; none will be replaced.
     pub(super) fn drain(&mut self, grace: Duration) {
-        for worker in &mut self.workers {
+        for worker in self.workers.iter_mut().chain(&mut self.retired) {
             worker.setup.listeners.clear();
             worker.commands.send(Command::Drain(grace));
         }
     }
 
-    fn start_one(&self, setup: WorkerSetup, log: Option<&AccessWriter>) -> Sender<Command> {
+    fn add(&mut self, setup: WorkerSetup, log: Option<&AccessWriter>) {
+        let worker = self.start_one(setup, log);
+        self.workers.push(worker);
+    }
+
+    fn start_one(&mut self, setup: WorkerSetup, log: Option<&AccessWriter>) -> Running {
+        let id = self.next_id;
+        self.next_id += 1;
         let (sender, commands) = channel();
-        let (events, buffer, index) = (
-            self.events.clone(),
-            log.map(AccessWriter::buffer),
-            setup.index,
-        );
+        let (events, buffer) = (self.events.clone(), log.map(AccessWriter::buffer));
+        let running = Running {
+            id,
+            setup: setup.clone(),
+            commands: sender,
+        };
         self.pool.execute(move || {
-            let ended = catch_unwind(AssertUnwindSafe(|| server::run(setup, buffer, commands)));
-            let event = match ended {
-                Ok(Ok(())) => Event::WorkerEnded,
-                Ok(Err(error)) => {
-                    diagnostic::error(format_args!("worker {index} has no event queue: {error}"));
-                    Event::WorkerDied(index)
-                }
-                Err(_) => Event::WorkerDied(index),
-            };
+            let outcome = catch_unwind(AssertUnwindSafe(|| server::run(setup, buffer, commands)));
+            if let Ok(Err(error)) = outcome {
+                diagnostic::error(format_args!("a worker got no event queue: {error}"));
+            }
             // Nobody hears it only if the process is ending.
-            let _ = events.send(event);
+            let _ = events.send(Event::WorkerEnded(id));
         });
-        sender
+        running
+    }
+}
+
+/// Waits for so many acknowledgements, or until no more can come.
+fn await_all(acknowledged: &mpsc::Receiver<usize>, count: usize) {
+    let deadline = Instant::now() + ADOPT_TIMEOUT;
+    for _ in 0..count {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if acknowledged.recv_timeout(left).is_err() {
+            return;
+        }
     }
 }

@@ -125,7 +125,7 @@ impl Connection {
         let Some(response) = answer else {
             return Step::Perform { head: bytes.len() };
         };
-        let may_persist = head.persistent && !worker.is_draining();
+        let may_persist = head.persistent && !self.is_to_end();
         let framed = Framed::new(response, Asked::by(head), may_persist);
         framed.encode_head(&worker.common_lines(generation), output);
         let ending = ending_after(&framed, head);

@@ -22,8 +22,9 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use super::endpoint::Endpoint;
 use super::exchange::Arrival;
-use super::generation::Generation;
+use super::generation::{Generation, LocalGeneration};
 use super::worker::{READ_SIZE, Worker};
 use crate::http::request::{HeadLimits, may_be_complete};
 use crate::http::status::Status;
@@ -40,8 +41,8 @@ const LINGER_BYTES: usize = 4 * 1024 * 1024;
 pub(super) struct Connection {
     stream: Stream,
     worker: Rc<Worker>,
-    /// The listener's address, as configured.
-    address: Rc<SocketAddr>,
+    /// Where it came in.
+    endpoint: Rc<Endpoint>,
     client: IpAddr,
     /// What was read and not used: an incomplete head, or what came behind a request that had to be
     /// waited for. Empty, and without a buffer, while the connection is idle.
@@ -69,7 +70,7 @@ enum Turn {
 enum Waited {
     Readable,
     TimedOut,
-    /// The worker drains, and nothing is under way here.
+    /// The connection is to end, and nothing is under way on it.
     Draining,
 }
 
@@ -83,18 +84,18 @@ enum Ending {
 }
 
 impl Connection {
-    /// A connection that `peer` made to the listener of `address`; the worker has admitted it.
+    /// A connection that `peer` made to `endpoint`; the worker has admitted it.
     pub(super) fn new(
         stream: Stream,
         peer: Option<SocketAddr>,
-        address: Rc<SocketAddr>,
+        endpoint: Rc<Endpoint>,
         worker: Rc<Worker>,
     ) -> Self {
         let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         Self {
             stream,
             worker,
-            address,
+            endpoint,
             client: peer.map_or(unknown, |peer| peer.ip().to_canonical()),
             unread: Vec::new(),
             is_unexamined: false,
@@ -109,9 +110,20 @@ impl Connection {
 
     fn arrival(&self) -> Arrival<'_> {
         Arrival {
-            listener: &self.address,
+            listener: &self.endpoint.address,
             client: self.client,
         }
+    }
+
+    /// The generation that the next exchange belongs to, from its head to its log line.
+    fn generation(&self) -> Rc<LocalGeneration> {
+        let last = self.endpoint.last_generation();
+        last.unwrap_or_else(|| self.worker.current_generation())
+    }
+
+    /// Whether the connection is to end as soon as nothing is under way on it.
+    fn is_to_end(&self) -> bool {
+        self.worker.is_draining() || self.endpoint.is_retired()
     }
 
     /// Lives the connection's life.
@@ -165,7 +177,7 @@ impl Connection {
             // A short read has emptied the socket: no second call to hear that it has.
             self.is_drained = filled < seen + READ_SIZE && !self.stream.is_read_closed();
         }
-        let generation = worker.current_generation();
+        let generation = self.generation();
         let is_worth_parsing = seen == 0
             || filled == seen
             || filled >= generation.limits.max_head
@@ -203,13 +215,13 @@ impl Connection {
     /// Waits for more to read.
     async fn wait(&mut self) -> Waited {
         let deadline = match self.unread.is_empty() {
-            true => runtime::deadline_after(self.worker.current_generation().limits.idle_timeout),
+            true => runtime::deadline_after(self.generation().limits.idle_timeout),
             false => self.head_deadline,
         };
         poll_fn(
             |context| match self.stream.poll_ready(context, Direction::Read, deadline) {
                 // A request that has begun to arrive may still be finished.
-                Poll::Pending if self.worker.is_draining() && self.unread.is_empty() => {
+                Poll::Pending if self.is_to_end() && self.unread.is_empty() => {
                     Poll::Ready(Waited::Draining)
                 }
                 Poll::Pending => Poll::Pending,
@@ -222,8 +234,7 @@ impl Connection {
 
     /// RFC 9110 §15.5.9: the head did not come in time.
     fn time_out(&mut self) -> Ending {
-        let worker = Rc::clone(&self.worker);
-        let generation = worker.current_generation();
+        let generation = self.generation();
         let input = take(&mut self.unread);
         let mut output = Vec::new();
         self.refuse(Status::REQUEST_TIMEOUT, &input, &mut output, &generation);

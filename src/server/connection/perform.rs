@@ -35,7 +35,7 @@ pub(super) struct Unlogged {
 impl Connection {
     /// Waits to send the rest of an answer; how the connection ends after it, if it does.
     pub(super) async fn transmit(&mut self, mut pending: Box<Pending>) -> Option<Ending> {
-        let generation = self.worker.current_generation();
+        let generation = self.generation();
         let pool = &self.worker.local.pool;
         let send_timeout = generation.limits.send_timeout;
         let sent = pending
@@ -75,7 +75,7 @@ impl Connection {
     /// wherever it has to; how the connection ends after it, if it does.
     pub(super) async fn perform(&mut self, length: usize) -> Option<Ending> {
         let worker = Rc::clone(&self.worker);
-        let generation = worker.current_generation();
+        let generation = self.generation();
         let started = runtime::now();
         let behind = self.unread.split_off(length);
         let bytes = replace(&mut self.unread, behind);
@@ -89,7 +89,7 @@ impl Connection {
         let mut content =
             RequestContent::new(&head, &self.stream, &worker, limits, &mut self.unread);
         let arrival = Arrival {
-            listener: &self.address,
+            listener: &self.endpoint.address,
             client: self.client,
         };
         let answer =
@@ -99,7 +99,8 @@ impl Connection {
             return Some(Ending::Close);
         };
 
-        let may_persist = head.persistent && !worker.is_draining() && content.can_be_drained();
+        let is_to_end = worker.is_draining() || self.endpoint.is_retired();
+        let may_persist = head.persistent && !is_to_end && content.can_be_drained();
         let mut framed = Framed::new(response.into_owned(), Asked::by(&head), may_persist);
         let mut buffer = Vec::new();
         framed.encode_head(&worker.common_lines(&generation), &mut buffer);

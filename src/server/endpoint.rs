@@ -1,0 +1,126 @@
+//! The addresses at which a worker listens, and what a change of configuration does to them.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::generation::LocalGeneration;
+use super::run::ListeningSocket;
+
+/// An address at which this worker listens, as the connections that came in there know it.
+pub(super) struct Endpoint {
+    /// As configured.
+    pub(super) address: SocketAddr,
+    /// Once the address is no longer configured: the last generation in which it was. Connections
+    /// that came in there are served by it to their end.
+    last_generation: RefCell<Option<Rc<LocalGeneration>>>,
+}
+
+impl Endpoint {
+    /// The generation that answers here whatever is current; none while the address is configured.
+    pub(super) fn last_generation(&self) -> Option<Rc<LocalGeneration>> {
+        self.last_generation.borrow().clone()
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.last_generation.borrow().is_some()
+    }
+}
+
+/// A socket from which this worker accepts connections.
+pub(super) struct Accepting {
+    pub(super) endpoint: Rc<Endpoint>,
+    pub(super) socket: Arc<OwnedFd>,
+    is_stopped: Cell<bool>,
+}
+
+impl Accepting {
+    /// Whether the socket is another worker's now, or nobody's.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.is_stopped.get()
+    }
+}
+
+/// Everything a worker listens at.
+#[derive(Default)]
+pub(super) struct Endpoints {
+    endpoints: Vec<Rc<Endpoint>>,
+    accepting: Vec<Rc<Accepting>>,
+}
+
+impl Endpoints {
+    /// Retires the endpoints whose address `is_configured` no longer knows: `current`, the last
+    /// generation that did, goes on for their connections. Whether there were any.
+    pub(super) fn retire(
+        &mut self,
+        current: &Rc<LocalGeneration>,
+        is_configured: impl Fn(&SocketAddr) -> bool,
+    ) -> bool {
+        let (kept, retired): (Vec<_>, Vec<_>) = self
+            .endpoints
+            .drain(..)
+            .partition(|endpoint| is_configured(&endpoint.address));
+        self.endpoints = kept;
+        for endpoint in &retired {
+            *endpoint.last_generation.borrow_mut() = Some(Rc::clone(current));
+        }
+        !retired.is_empty()
+    }
+
+    /// Stops accepting from sockets that are not among `sockets`; whether there were any.
+    pub(super) fn stop_all_but(&mut self, sockets: &[ListeningSocket]) -> bool {
+        let is_ours = |accepting: &Rc<Accepting>| {
+            sockets
+                .iter()
+                .any(|socket| Arc::ptr_eq(&socket.fd, &accepting.socket))
+        };
+        let (kept, stopped): (Vec<_>, Vec<_>) = self.accepting.drain(..).partition(is_ours);
+        self.accepting = kept;
+        stopped
+            .iter()
+            .for_each(|accepting| accepting.is_stopped.set(true));
+        !stopped.is_empty()
+    }
+
+    /// Begins with those of `sockets` that are new; somebody has to accept from what comes back.
+    pub(super) fn start(&mut self, sockets: Vec<ListeningSocket>) -> Vec<Rc<Accepting>> {
+        let is_new = |socket: &ListeningSocket| {
+            !self
+                .accepting
+                .iter()
+                .any(|accepting| Arc::ptr_eq(&accepting.socket, &socket.fd))
+        };
+        let (new, _): (Vec<_>, Vec<_>) = sockets.into_iter().partition(is_new);
+        let started: Vec<_> = new
+            .into_iter()
+            .map(|socket| {
+                let endpoint = self.endpoint(socket.address);
+                Rc::new(Accepting {
+                    endpoint,
+                    socket: socket.fd,
+                    is_stopped: Cell::new(false),
+                })
+            })
+            .collect();
+        self.accepting.extend(started.iter().cloned());
+        started
+    }
+
+    fn endpoint(&mut self, address: SocketAddr) -> Rc<Endpoint> {
+        if let Some(known) = self
+            .endpoints
+            .iter()
+            .find(|endpoint| endpoint.address == address)
+        {
+            return Rc::clone(known);
+        }
+        let endpoint = Rc::new(Endpoint {
+            address,
+            last_generation: RefCell::default(),
+        });
+        self.endpoints.push(Rc::clone(&endpoint));
+        endpoint
+    }
+}
