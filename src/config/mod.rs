@@ -18,7 +18,10 @@ mod decode;
 mod diagnostic;
 mod environment;
 mod file;
+mod headers;
 mod pattern;
+mod policy;
+mod refine;
 mod resolve;
 mod section;
 mod server;
@@ -39,6 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use file::load;
+pub(crate) use policy::Policy;
 
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -58,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) server_field: bool,
     pub(crate) log: Log,
     pub(crate) limits: Limits,
+    /// What holds where no server answers for a request's host.
+    pub(crate) policy: Policy,
     /// In the order of the file. At least one; every one listens somewhere.
     pub(crate) servers: Vec<Server>,
 }
@@ -92,6 +98,7 @@ impl Config {
             pattern: everything,
             verb: Verb::Files(files),
             strip_prefix: false,
+            policy: Policy::default(),
             place,
         };
         Self {
@@ -101,9 +108,11 @@ impl Config {
             server_field: true,
             log: Log::default(),
             limits: Limits::default(),
+            policy: Policy::default(),
             servers: vec![Server {
                 listen,
                 hosts: Vec::new(),
+                policy: Policy::default(),
                 routes: vec![route],
             }],
         }
@@ -215,6 +224,8 @@ pub(crate) struct Server {
     pub(crate) listen: Vec<SocketAddr>,
     /// Empty: any host.
     pub(crate) hosts: Vec<HostPattern>,
+    /// What holds where no route takes a request.
+    pub(crate) policy: Policy,
     pub(crate) routes: Vec<Route>,
 }
 
@@ -244,6 +255,7 @@ pub(crate) struct Route {
     pub(crate) verb: Verb,
     /// Take the path that matched off before the verb sees it.
     pub(crate) strip_prefix: bool,
+    pub(crate) policy: Policy,
     pub(crate) place: Place,
 }
 

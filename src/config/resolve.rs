@@ -12,11 +12,12 @@ use toml::de::{DeTable, DeValue};
 use super::decode::{Context, Node};
 use super::diagnostic::Diagnostic;
 use super::file::beside;
+use super::refine::{Level, refine};
 use super::section::Section;
 use super::server::resolve_servers;
 use super::vocabulary::explain;
 use super::{
-    AccessLog, Blocking, Config, DEFAULT_GRACE, Limits, Log, LogFormat, LogLevel, Server,
+    AccessLog, Blocking, Config, DEFAULT_GRACE, Limits, Log, LogFormat, LogLevel, Policy, Server,
     default_workers,
 };
 use crate::http::fields::FIELD_CAPACITY;
@@ -36,6 +37,7 @@ const WORKERS: RangeInclusive<u64> = 1..=1024;
 /// Takes the whole tree apart.
 pub(super) fn resolve<'c>(cx: &'c Context<'c>, tree: &'c DeTable<'c>) -> Config {
     let mut root = Section::new(cx, "the configuration".into(), tree);
+    let policy = refine(&mut root, Level::Top, &Policy::default());
     let config = Config {
         workers: root
             .take("workers")
@@ -48,7 +50,8 @@ pub(super) fn resolve<'c>(cx: &'c Context<'c>, tree: &'c DeTable<'c>) -> Config 
         server_field: root.boolean("server_field").unwrap_or(true),
         log: root.take("log").map(log).unwrap_or_default(),
         limits: root.take("limits").map(limits).unwrap_or_default(),
-        servers: servers(cx, &mut root),
+        servers: servers(cx, &mut root, &policy),
+        policy,
     };
     root.close(explain);
     config
@@ -195,7 +198,7 @@ fn warn_of_pointless_fields(section: &mut Section<'_>, limits: &Limits) {
     }
 }
 
-fn servers<'c>(cx: &'c Context<'c>, root: &mut Section<'c>) -> Vec<Server> {
+fn servers<'c>(cx: &'c Context<'c>, root: &mut Section<'c>, outer: &Policy) -> Vec<Server> {
     let Some(node) = root.take("server") else {
         let help = "begin with\n[[server]]\nlisten = \"localhost:8080\"\n[server.routes]\n\"/\" = { files = \"www\" }".to_owned();
         if !root.has("servers") {
@@ -211,5 +214,5 @@ fn servers<'c>(cx: &'c Context<'c>, root: &mut Section<'c>) -> Vec<Server> {
         let help = "write `[[server]]`, with two brackets".to_owned();
         cx.report_absence(Diagnostic::error(message).at(node.spot(), "").help(help));
     }
-    resolve_servers(cx, node.one_or_more())
+    resolve_servers(cx, node.one_or_more(), outer)
 }

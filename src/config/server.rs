@@ -7,26 +7,32 @@ use super::clash::{RouteClaims, ServerClaims};
 use super::decode::{Context, Node};
 use super::diagnostic::{Diagnostic, Spot};
 use super::pattern::parse_pattern;
+use super::refine::{Level, refine};
 use super::section::Key;
 use super::verbs::resolve_verb;
 use super::vocabulary::explain;
-use super::{HostPattern, Route, RoutePattern, Server, Verb};
+use super::{HostPattern, Policy, Route, RoutePattern, Server, Verb};
 use crate::http::method::Method;
 
 /// All servers, in the order of the file.
-pub(super) fn resolve_servers<'c>(cx: &'c Context<'c>, nodes: Vec<Node<'c>>) -> Vec<Server> {
+pub(super) fn resolve_servers<'c>(
+    cx: &'c Context<'c>,
+    nodes: Vec<Node<'c>>,
+    outer: &Policy,
+) -> Vec<Server> {
     let mut claims = ServerClaims::new(cx);
     nodes
         .into_iter()
-        .filter_map(|node| server(node, &mut claims))
+        .filter_map(|node| server(node, outer, &mut claims))
         .collect()
 }
 
-fn server<'c>(node: Node<'c>, claims: &mut ServerClaims<'c>) -> Option<Server> {
+fn server<'c>(node: Node<'c>, outer: &Policy, claims: &mut ServerClaims<'c>) -> Option<Server> {
     let mut section = node.section("`[[server]]`", None)?;
     let listen = listen(node, section.take("listen"));
     let hosts = hosts(section.take("hosts"));
-    let routes = routes(node, section.take("routes"));
+    let policy = refine(&mut section, Level::Server, outer);
+    let routes = routes(node, section.take("routes"), &policy);
     section.close(explain);
     if let Some(hosts) = &hosts {
         claims.add(&listen, hosts, node.spot());
@@ -39,6 +45,7 @@ fn server<'c>(node: Node<'c>, claims: &mut ServerClaims<'c>) -> Option<Server> {
     Some(Server {
         listen,
         hosts,
+        policy,
         routes,
     })
 }
@@ -111,7 +118,7 @@ fn warn_twice(node: Node<'_>, entry: &str) {
         .report(Diagnostic::warning(message).at(node.spot(), "the second time"));
 }
 
-fn routes(server: Node<'_>, node: Option<Node<'_>>) -> Vec<Route> {
+fn routes(server: Node<'_>, node: Option<Node<'_>>, outer: &Policy) -> Vec<Route> {
     let help = "write [server.routes] and a line for each route: \"/\" = { files = \"www\" }";
     let entries = match node {
         Some(node) => node
@@ -130,24 +137,30 @@ fn routes(server: Node<'_>, node: Option<Node<'_>>) -> Vec<Route> {
     let mut claims = RouteClaims::new(server.cx);
     let entries = entries.unwrap_or_default().into_iter();
     entries
-        .filter_map(|(key, value)| route(&key, value, &mut claims))
+        .filter_map(|(key, value)| route(&key, value, outer, &mut claims))
         .collect()
 }
 
-fn route(key: &Key<'_>, value: Node<'_>, claims: &mut RouteClaims<'_>) -> Option<Route> {
+fn route(
+    key: &Key<'_>,
+    value: Node<'_>,
+    outer: &Policy,
+    claims: &mut RouteClaims<'_>,
+) -> Option<Route> {
     let pattern = key.parse(parse_pattern);
     if let Some(pattern) = &pattern {
         claims.add(pattern, key);
     }
     // A faulty key does not excuse the value beside it from being looked at.
-    let answer = resolve_verb(key, value);
-    let (pattern, (verb, strip_prefix)) = (pattern?, answer?);
+    let answer = resolve_verb(key, value, outer);
+    let (pattern, (verb, strip_prefix, policy)) = (pattern?, answer?);
     warn_of_idle_method(key, &pattern, &verb);
     let place = key.cx.source.place(key.span.start);
     Some(Route {
         pattern,
         verb,
         strip_prefix,
+        policy,
         place,
     })
 }

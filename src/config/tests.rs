@@ -249,3 +249,34 @@ fn a_directory_is_served_without_a_file() {
             && files.root == Path::new("site")
     );
 }
+
+/// The policies of `good_policy.toml`: of the whole, the server, and its routes in order.
+fn policies() -> (Policy, Policy, Vec<Policy>) {
+    let config = fixture("good_policy.toml");
+    let server = &config.servers[0];
+    let routes = server.routes.iter().map(|route| route.policy.clone());
+    (
+        config.policy.clone(),
+        server.policy.clone(),
+        routes.collect(),
+    )
+}
+
+#[test]
+fn headers_merge_downward() {
+    let (top, server, routes) = policies();
+    let names = |pairs: &[(String, String)]| {
+        let names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
+        names.join(" ")
+    };
+    assert_eq!(names(&top.headers.set), "X-Frame-Options X-Top");
+    assert_eq!(names(&server.headers.set), "X-Frame-Options X-Top");
+    assert_eq!(names(&server.headers.add), "Link Link");
+    assert_eq!(routes[0], server);
+    let framed = &routes[1].headers;
+    assert_eq!(names(&framed.set), "X-Top Link");
+    assert_eq!(
+        (framed.add.len(), framed.remove.join(" ")),
+        (0, "Server x-frame-options".into())
+    );
+}

@@ -34,6 +34,28 @@ pub(super) fn parse_file_pattern(pattern: &str) -> Result<String, Fault> {
     Ok(pattern.to_owned())
 }
 
+/// The name of a field, which is a token (RFC 9110 §5.1, §5.6.2).
+pub(super) fn parse_field_name(name: &str) -> Result<String, Fault> {
+    if name.is_empty() {
+        return Err(Fault::new(0..0, "a field without a name"));
+    }
+    match name.char_indices().find(|(_, c)| !is_token_character(*c)) {
+        None => Ok(name.to_owned()),
+        Some((at, c)) => {
+            let message = format!("`{}` cannot stand in a field's name", c.escape_debug());
+            let fault = Fault::new(at..at + c.len_utf8(), message);
+            Err(match c {
+                ':' => fault.help("write the name alone; the value stands behind the `=`"),
+                _ => fault,
+            })
+        }
+    }
+}
+
+fn is_token_character(c: char) -> bool {
+    c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?={}".contains(c)
+}
+
 /// What may stand as a field's value (RFC 9110 §5.5): no control characters, no blanks at the ends.
 pub(super) fn parse_field_value(value: &str) -> Result<String, Fault> {
     let bytes = value.bytes();
@@ -58,12 +80,7 @@ pub(super) fn parse_field_value(value: &str) -> Result<String, Fault> {
 /// The shape of a media type (RFC 9110 §8.3.1): `type/subtype`, and perhaps parameters.
 pub(super) fn parse_media_type(text: &str) -> Result<String, Fault> {
     let essence = text.split(';').next().unwrap_or(text).trim_end();
-    let is_token = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte))
-    };
+    let is_token = |part: &str| !part.is_empty() && part.chars().all(is_token_character);
     match essence.split_once('/') {
         Some((kind, subtype)) if is_token(kind) && is_token(subtype) => parse_field_value(text),
         _ => Err(
@@ -108,6 +125,7 @@ mod tests {
             (parse_index_name, "index.html"),
             (parse_file_pattern, "*.css"),
             (parse_file_pattern, "assets/**"),
+            (parse_field_name, "X-Frame-Options"),
             (parse_field_value, "max-age=3600, public"),
             (parse_field_value, "a\tb"),
             (parse_media_type, "text/plain; charset=utf-8"),
@@ -128,6 +146,9 @@ mod tests {
             (parse_index_name, "a/b", 1..2),
             (parse_index_name, "a\0", 1..2),
             (parse_file_pattern, "/a", 0..2),
+            (parse_field_name, "", 0..0),
+            (parse_field_name, "a: b", 1..2),
+            (parse_field_name, "a\u{e9}", 1..3),
             (parse_field_value, "a\r\nb", 1..2),
             (parse_field_value, "a\u{7f}", 1..2),
             (parse_field_value, " a", 0..2),

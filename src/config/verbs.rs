@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::decode::{Node, Text, alternatives, list};
 use super::diagnostic::Diagnostic;
 use super::file::beside;
+use super::refine::{Level, refine};
 use super::resolve::WAIT_OR_NONE;
 use super::section::{Key, Section};
 use super::suggest::nearest;
@@ -13,7 +14,7 @@ use super::values::{
     parse_field_value, parse_file_pattern, parse_index_name, parse_media_type, parse_target,
 };
 use super::vocabulary::explain;
-use super::{CacheControl, Files, Redirect, Respond, Verb};
+use super::{CacheControl, Files, Policy, Redirect, Respond, Verb};
 use crate::http::status::Status;
 
 /// What a route can do.
@@ -44,14 +45,20 @@ const REDIRECTS: &[Status] = &[
     Status::PERMANENT_REDIRECT,
 ];
 
-/// The verb of the route `key`, and whether it is to see the path without what matched.
-pub(super) fn resolve_verb(key: &Key<'_>, node: Node<'_>) -> Option<(Verb, bool)> {
+/// The verb of the route `key`, whether it is to see the path without what matched, and what holds
+/// for the route inside a server where `outer` holds.
+pub(super) fn resolve_verb(
+    key: &Key<'_>,
+    node: Node<'_>,
+    outer: &Policy,
+) -> Option<(Verb, bool, Policy)> {
     let help = node
         .value
         .get_ref()
         .as_str()
         .map(|text| format!("to serve a directory write {{ files = \"{text}\" }}"));
     let mut section = node.section(format!("route `{}`", key.name), help)?;
+    let policy = refine(&mut section, Level::Route, outer);
     let verb = choose_verb(key, &section)?;
     let answer = match verb {
         "files" => files(&mut section).map(Verb::Files),
@@ -61,7 +68,7 @@ pub(super) fn resolve_verb(key: &Key<'_>, node: Node<'_>) -> Option<(Verb, bool)
     };
     let strip_prefix = verb == "files" && section.boolean("strip_prefix").unwrap_or(false);
     report_unknown(&section, verb);
-    Some((answer?, strip_prefix))
+    Some((answer?, strip_prefix, policy))
 }
 
 /// The one verb; none or several are a mistake.

@@ -64,6 +64,10 @@ const TRANSLATIONS: &[(&str, &str)] = &[
         "see `respond` and `redirect`: `\"/old\" = { redirect = \"/new\" }`",
     ),
     ("server_name", "the setting is called `hosts`"),
+    (
+        "add_header",
+        "the setting is called `headers`: `headers = { X-Frame-Options = \"DENY\" }`",
+    ),
     ("domain", "the setting is called `hosts`"),
     (
         "port",
@@ -119,7 +123,6 @@ const TRANSLATIONS: &[(&str, &str)] = &[
 const NOT_YET: &[&str] = &[
     "upstreams",
     "include",
-    "headers",
     "error_pages",
     "allow",
     "deny",

@@ -1,0 +1,174 @@
+//! `headers`: fields that are set, added and removed on every answer.
+//!
+//! ```toml
+//! headers = { set = { X-Frame-Options = "DENY" }, add = { Link = ["</a>", "</b>"] }, remove = ["Server"] }
+//! headers = { X-Frame-Options = "DENY" }     # the same as `set`
+//! ```
+
+use super::decode::Node;
+use super::diagnostic::{Diagnostic, Fault, Spot};
+use super::policy::HeaderChanges;
+use super::section::{Key, Section};
+use super::values::{parse_field_name, parse_field_value};
+
+const PARTS: &[&str] = &["set", "add", "remove"];
+
+/// Fields that are the server's alone, and why.
+const RESERVED: &[(&str, &str)] = &[
+    ("Content-Length", FRAMING),
+    ("Transfer-Encoding", FRAMING),
+    ("Trailer", FRAMING),
+    ("Connection", HOP),
+    ("Keep-Alive", HOP),
+    ("Upgrade", HOP),
+    (
+        "Date",
+        "the server says when it answered (RFC 9110 §6.6.1), so nobody else can",
+    ),
+    (
+        "Content-Range",
+        "it says which part of the content an answer is, and only the server knows",
+    ),
+];
+const FRAMING: &str =
+    "it says where a message ends (RFC 9112 §6), and a wrong one lets requests be smuggled";
+const HOP: &str = "it is about the connection (RFC 9110 §7.6.1), which is the server's to manage";
+
+/// What `headers` at one level makes of what is inherited.
+pub(super) fn refine_headers(section: &mut Section<'_>, outer: &HeaderChanges) -> HeaderChanges {
+    let inner = section.take("headers").map(headers).unwrap_or_default();
+    outer.refined_by(inner)
+}
+
+/// A field that the table mentions, and where.
+struct Mention {
+    name: String,
+    part: &'static str,
+    spot: Spot,
+}
+
+/// What `headers` of one level says; what is wrong with it is left out.
+fn headers(node: Node<'_>) -> HeaderChanges {
+    let help = "write headers = { X-Frame-Options = \"DENY\" }".to_owned();
+    let mut changes = HeaderChanges::default();
+    let Some(mut section) = node.section("`headers`", Some(help)) else {
+        return changes;
+    };
+    let mut mentions = Vec::new();
+    if !PARTS.iter().any(|part| section.has(part)) {
+        changes.set = fields(&section, "set", &mut mentions);
+        return changes;
+    }
+    let mut part = |name: &'static str| {
+        let help = format!("write {name} = {{ X-Frame-Options = \"DENY\" }}");
+        let section = section.take(name)?.section(format!("`{name}`"), Some(help));
+        Some(fields(&section?, name, &mut mentions))
+    };
+    changes.set = part("set").unwrap_or_default();
+    changes.add = part("add").unwrap_or_default();
+    changes.remove = section
+        .take("remove")
+        .map(|node| removed(node, &mut mentions))
+        .unwrap_or_default();
+    section.close(|name| {
+        let is_field = parse_field_name(name).is_ok();
+        is_field.then(|| format!("a field goes into `set`: set = {{ {name} = \"…\" }}"))
+    });
+    changes
+}
+
+/// The fields of `set` or `add`: a value each, or in `add` several.
+fn fields(
+    section: &Section<'_>,
+    part: &'static str,
+    mentions: &mut Vec<Mention>,
+) -> Vec<(String, String)> {
+    let mut fields = Vec::new();
+    for (key, node) in section.entries() {
+        let name = key.parse(check_name);
+        let values = match part {
+            "add" => node.one_or_more(),
+            _ => vec![node],
+        };
+        let value = |node: Node<'_>| node.text()?.parse(parse_field_value);
+        let values: Vec<String> = values.into_iter().filter_map(value).collect();
+        let Some(name) = name.filter(|name| is_new(&key, name, part, mentions)) else {
+            continue;
+        };
+        fields.extend(values.into_iter().map(|value| (name.clone(), value)));
+    }
+    fields
+}
+
+/// Warns of a field mentioned before: twice in one part, where the first one counts, or in another
+/// part that leaves this one without effect.
+fn is_new(key: &Key<'_>, name: &str, part: &'static str, mentions: &mut Vec<Mention>) -> bool {
+    let same = |mention: &&Mention| mention.part == part && mention.name.eq_ignore_ascii_case(name);
+    let first = mentions.iter().find(same).map(|first| first.spot.clone());
+    let is_new = first.is_none();
+    if let Some(first) = first {
+        let message = format!("the field `{name}` stands twice in `{part}`");
+        let help = "the case of a field's name means nothing (RFC 9110 §5.1)".to_owned();
+        key.cx.report(
+            Diagnostic::warning(message)
+                .at(key.spot(), "left out")
+                .at(first, "this one counts")
+                .help(help),
+        );
+    }
+    mentions.push(Mention {
+        name: name.to_owned(),
+        part,
+        spot: key.spot(),
+    });
+    is_new
+}
+
+fn removed(node: Node<'_>, mentions: &mut Vec<Mention>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for node in node.one_or_more() {
+        let Some(name) = node.text().and_then(|text| text.parse(check_name)) else {
+            continue;
+        };
+        let mentioned = mentions
+            .iter()
+            .find(|mention| mention.name.eq_ignore_ascii_case(&name));
+        let message = match mentioned {
+            Some(Mention { part: "set", .. }) => {
+                format!("`{name}` need not be removed: `set` replaces it anyway")
+            }
+            Some(Mention { part: "remove", .. }) => {
+                format!("the field `{name}` stands twice in `remove`")
+            }
+            _ => String::new(),
+        };
+        if let Some(mention) = mentioned.filter(|_| !message.is_empty()) {
+            node.cx.report(
+                Diagnostic::warning(message)
+                    .at(node.spot(), "")
+                    .at(mention.spot.clone(), "mentioned here"),
+            );
+            continue;
+        }
+        mentions.push(Mention {
+            name: name.clone(),
+            part: "remove",
+            spot: node.spot(),
+        });
+        names.push(name);
+    }
+    names
+}
+
+/// A field's name that the operator may decide about.
+fn check_name(name: &str) -> Result<String, Fault> {
+    let reserved = RESERVED
+        .iter()
+        .find(|(reserved, _)| reserved.eq_ignore_ascii_case(name));
+    match reserved {
+        Some((reserved, reason)) => {
+            Err(Fault::new(0..name.len(), format!("`{reserved}` cannot be changed")).help(*reason))
+        }
+        None => parse_field_name(name),
+    }
+}

@@ -1,0 +1,20 @@
+//! What one level of the file changes of the [`Policy`] that it inherits.
+
+use super::Policy;
+use super::headers::refine_headers;
+use super::section::Section;
+
+/// Where a table stands: the policy of each is that of the one before, refined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    Top,
+    Server,
+    Route,
+}
+
+/// The policy of the level that `section` describes, inside one where `outer` holds.
+pub(super) fn refine(section: &mut Section<'_>, level: Level, outer: &Policy) -> Policy {
+    Policy {
+        headers: refine_headers(section, &outer.headers),
+    }
+}
