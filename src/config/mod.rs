@@ -19,6 +19,7 @@ mod diagnostic;
 mod environment;
 mod file;
 mod headers;
+mod limits;
 mod pattern;
 mod policy;
 mod refine;
@@ -61,7 +62,6 @@ pub(crate) struct Config {
     /// Whether answers carry `Server: tidegate`.
     pub(crate) server_field: bool,
     pub(crate) log: Log,
-    pub(crate) limits: Limits,
     /// What holds where no server answers for a request's host.
     pub(crate) policy: Policy,
     /// In the order of the file. At least one; every one listens somewhere.
@@ -107,7 +107,6 @@ impl Config {
             grace: DEFAULT_GRACE,
             server_field: true,
             log: Log::default(),
-            limits: Limits::default(),
             policy: Policy::default(),
             servers: vec![Server {
                 listen,
@@ -182,7 +181,11 @@ pub(crate) enum LogLevel {
     Debug,
 }
 
-/// Every wait and every size, with its stated outcome (DESIGN §4).
+/// Every wait and every size, with its stated outcome (DESIGN §4); what is not said at a level is
+/// inherited.
+///
+/// The server of a request is known when its head is read. Until then the limits of the
+/// configuration hold; `max_head` and `max_fields` of the server are held against the head then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// From the first byte of a request to the end of its head: 408.

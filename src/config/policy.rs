@@ -5,10 +5,13 @@
 //! of the same thing further out, and the rest is inherited. So the policy of a level, merged into
 //! itself, is itself, which is what lets `dump` write it out at each level.
 
+use super::Limits;
+
 /// The policy of the whole configuration, a server or a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Policy {
     pub(crate) headers: HeaderChanges,
+    pub(crate) limits: Limits,
 }
 
 /// What is done to the fields of every answer, error answers included: first `remove`, then `set`,

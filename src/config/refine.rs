@@ -2,6 +2,7 @@
 
 use super::Policy;
 use super::headers::refine_headers;
+use super::limits::refine_limits;
 use super::section::Section;
 
 /// Where a table stands: the policy of each is that of the one before, refined.
@@ -16,5 +17,6 @@ pub(super) enum Level {
 pub(super) fn refine(section: &mut Section<'_>, level: Level, outer: &Policy) -> Policy {
     Policy {
         headers: refine_headers(section, &outer.headers),
+        limits: refine_limits(section, level, &outer.limits),
     }
 }

@@ -17,10 +17,9 @@ use super::section::Section;
 use super::server::resolve_servers;
 use super::vocabulary::explain;
 use super::{
-    AccessLog, Blocking, Config, DEFAULT_GRACE, Limits, Log, LogFormat, LogLevel, Policy, Server,
+    AccessLog, Blocking, Config, DEFAULT_GRACE, Log, LogFormat, LogLevel, Policy, Server,
     default_workers,
 };
-use crate::http::fields::FIELD_CAPACITY;
 
 /// The longest wait that can be asked for. What waits longer is not waiting but forgotten.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -49,7 +48,6 @@ pub(super) fn resolve<'c>(cx: &'c Context<'c>, tree: &'c DeTable<'c>) -> Config 
             .unwrap_or(DEFAULT_GRACE),
         server_field: root.boolean("server_field").unwrap_or(true),
         log: root.take("log").map(log).unwrap_or_default(),
-        limits: root.take("limits").map(limits).unwrap_or_default(),
         servers: servers(cx, &mut root, &policy),
         policy,
     };
@@ -143,58 +141,6 @@ fn access_log(node: Node<'_>) -> Option<AccessLog> {
             None
         }
         path => Some(AccessLog::File(beside(node.cx.source, path))),
-    }
-}
-
-fn limits(node: Node<'_>) -> Limits {
-    let default = Limits::default();
-    let Some(mut section) = node.section("`[limits]`", None) else {
-        return default;
-    };
-    let head = section
-        .size("max_head", 1024..=1024 * 1024)
-        .and_then(|size| usize::try_from(size).ok());
-    let limits = Limits {
-        head_timeout: section
-            .duration("head_timeout", WAIT)
-            .unwrap_or(default.head_timeout),
-        idle_timeout: section
-            .duration("idle_timeout", WAIT)
-            .unwrap_or(default.idle_timeout),
-        body_timeout: section
-            .duration("body_timeout", WAIT)
-            .unwrap_or(default.body_timeout),
-        send_timeout: section
-            .duration("send_timeout", WAIT)
-            .unwrap_or(default.send_timeout),
-        max_head: head.unwrap_or(default.max_head),
-        max_fields: section
-            .count("max_fields", 1..=FIELD_CAPACITY as u64)
-            .unwrap_or(default.max_fields),
-        max_content: section
-            .size("max_content", 0..=1 << 50)
-            .unwrap_or(default.max_content),
-        max_connections: section
-            .count("max_connections", 1..=1_000_000)
-            .unwrap_or(default.max_connections),
-    };
-    warn_of_pointless_fields(&mut section, &limits);
-    section.close(explain);
-    limits
-}
-
-/// The shortest field line is `a:` and CRLF: a head may be too small to hold `max_fields` of them.
-fn warn_of_pointless_fields(section: &mut Section<'_>, limits: &Limits) {
-    const SHORTEST_FIELD_LINE: usize = 4;
-    let most = limits.max_head / SHORTEST_FIELD_LINE;
-    if let Some(node) = section
-        .take("max_fields")
-        .filter(|_| limits.max_fields > most)
-    {
-        let message =
-            format!("`max_fields` is never reached: `max_head` has room for {most} fields at most");
-        node.cx
-            .report(Diagnostic::warning(message).at(node.spot(), ""));
     }
 }
 

@@ -35,6 +35,11 @@ impl<'c> Section<'c> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
+        self.peek(key)
+    }
+
+    /// The value of `key`, which does not become known by it.
+    pub(super) fn peek(&self, key: &'static str) -> Option<Node<'c>> {
         self.table.get(key).map(|value| Node {
             cx: self.cx,
             name: key,

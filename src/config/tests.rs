@@ -64,7 +64,7 @@ fn what_is_left_out_has_its_default() {
         )
     );
     assert_eq!(
-        (config.log, config.limits),
+        (config.log, config.policy.limits),
         (Log::default(), Limits::default())
     );
     assert!(config.server_field && config.workers == default_workers());
@@ -126,7 +126,7 @@ fn every_setting_arrives() {
         max_content: 1024 * 1024,
         max_connections: 500,
     };
-    assert_eq!(config.limits, limits);
+    assert_eq!(config.policy.limits, limits);
     let hosts = [
         HostPattern::Exact("example.com".into()),
         HostPattern::Below(".example.com".into()),
@@ -248,6 +248,26 @@ fn a_directory_is_served_without_a_file() {
             && files.revalidate.is_zero()
             && files.root == Path::new("site")
     );
+}
+
+#[test]
+fn limits_are_inherited() {
+    let (top, server, routes) = policies();
+    assert_eq!(
+        (top.limits.max_content, top.limits.max_head),
+        (1000, 16 << 10)
+    );
+    assert_eq!(
+        (server.limits.max_content, server.limits.max_head),
+        (1000, 8 << 10)
+    );
+    assert_eq!(routes[0].limits, server.limits);
+    let upload = Limits {
+        max_content: 1 << 30,
+        body_timeout: Duration::from_secs(300),
+        ..server.limits
+    };
+    assert_eq!(routes[1].limits, upload);
 }
 
 /// The policies of `good_policy.toml`: of the whole, the server, and its routes in order.

@@ -21,7 +21,7 @@ const HOMES: &[(&str, &str)] = &[
     ("send_timeout", "`[limits]`"),
     ("max_head", "`[limits]`"),
     ("max_fields", "`[limits]`"),
-    ("max_content", "`[limits]`"),
+    ("max_content", "`limits`"),
     ("max_connections", "`[limits]`"),
     ("files", "a route: `\"/\" = { files = \"www\" }`"),
     ("respond", "a route: `\"/\" = { respond = \"hello\" }`"),

@@ -68,7 +68,7 @@ impl Generation {
             }
         }
         Self {
-            limits: config.limits.clone(),
+            limits: config.policy.limits.clone(),
             server_field: config.server_field,
             listeners: listeners.into_iter().collect(),
         }
