@@ -4,6 +4,7 @@
 //! is no TOML, `resolve` takes the tree apart.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::Config;
-use super::decode::Context;
+use super::decode::{Context, Text};
 use super::diagnostic::{Diagnostic, Report, Source, Spot};
 use super::environment::Environment;
 use super::resolve::resolve;
@@ -131,4 +132,38 @@ fn invalid_utf8(path: &Path, bytes: &[u8], valid: usize) -> Diagnostic {
 /// What a path in `source` leads to: relative ones start at the directory of the file.
 pub(super) fn beside(source: &Source, written: &str) -> PathBuf {
     source.path.parent().unwrap_or(Path::new("")).join(written)
+}
+
+/// The file that `text` names, if it can be read.
+pub(super) fn readable_file(text: &Text<'_>) -> Option<PathBuf> {
+    let path = beside(text.node.cx.source, &text.value);
+    let shown = path.display();
+    // A pipe would wait for a writer if it were opened.
+    let opened = std::fs::metadata(&path).and_then(|metadata| match metadata.is_file() {
+        true => File::open(&path).map(|_| metadata),
+        false => Ok(metadata),
+    });
+    let message = match opened {
+        _ if text.value.is_empty() => format!("`{}` names no file", text.node.name),
+        Ok(metadata) if metadata.is_file() => return Some(path),
+        Ok(_) => format!("`{shown}` is not a file"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            format!("there is no file `{shown}`")
+        }
+        Err(error) => format!("cannot read `{shown}`: {error}"),
+    };
+    report_path(text, &path, message);
+    None
+}
+
+/// Reports what is wrong with the path that `text` names, and where it begins if it is relative.
+pub(super) fn report_path(text: &Text<'_>, path: &Path, message: String) {
+    let is_relative = path.is_relative() && !text.value.is_empty();
+    let help =
+        is_relative.then(|| "a relative path starts at the directory of this file".to_owned());
+    text.node.cx.report(
+        Diagnostic::error(message)
+            .at(text.node.spot(), "")
+            .help(help),
+    );
 }

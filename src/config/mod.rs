@@ -17,6 +17,7 @@ mod clash;
 mod decode;
 mod diagnostic;
 mod environment;
+mod error_pages;
 mod file;
 mod headers;
 mod limits;

@@ -5,13 +5,19 @@
 //! of the same thing further out, and the rest is inherited. So the policy of a level, merged into
 //! itself, is itself, which is what lets `dump` write it out at each level.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
 use super::Limits;
+use crate::http::status::Status;
 
 /// The policy of the whole configuration, a server or a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Policy {
     pub(crate) headers: HeaderChanges,
     pub(crate) limits: Limits,
+    pub(crate) error_pages: ErrorPages,
 }
 
 /// What is done to the fields of every answer, error answers included: first `remove`, then `set`,
@@ -52,9 +58,72 @@ impl HeaderChanges {
     }
 }
 
+/// The statuses an error page is for. A single status goes before a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum StatusPattern {
+    /// From 400 to 599.
+    Exact(Status),
+    /// `4xx`
+    ClientError,
+    /// `5xx`
+    ServerError,
+}
+
+/// As the operator writes it.
+impl fmt::Display for StatusPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(status) => write!(f, "{}", status.code()),
+            Self::ClientError => f.write_str("4xx"),
+            Self::ServerError => f.write_str("5xx"),
+        }
+    }
+}
+
+/// The files that are sent as the content of error answers. Each was there when it was checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ErrorPages(BTreeMap<StatusPattern, PathBuf>);
+
+impl ErrorPages {
+    /// The page for `status`: the one for it alone before the one for its class, whichever of them
+    /// stands further in.
+    pub(crate) fn find(&self, status: Status) -> Option<&Path> {
+        let class = match status.code() {
+            500.. => StatusPattern::ServerError,
+            _ => StatusPattern::ClientError,
+        };
+        let page = self.0.get(&StatusPattern::Exact(status));
+        page.or_else(|| self.0.get(&class)).map(PathBuf::as_path)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (StatusPattern, &Path)> {
+        let pages = self.0.iter();
+        pages.map(|(pattern, path)| (*pattern, path.as_path()))
+    }
+
+    /// In place of the page for the same statuses, if there is one.
+    pub(super) fn insert(&mut self, pattern: StatusPattern, path: PathBuf) {
+        self.0.insert(pattern, path);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_has_its_own_page_before_that_of_its_class() {
+        let mut pages = ErrorPages::default();
+        pages.insert(StatusPattern::ClientError, "4xx.html".into());
+        pages.insert(StatusPattern::Exact(Status::NOT_FOUND), "404.html".into());
+        for (status, expected) in [
+            (Status::NOT_FOUND, Some("404.html")),
+            (Status::GONE, Some("4xx.html")),
+            (Status::INTERNAL_SERVER_ERROR, None),
+        ] {
+            assert_eq!(pages.find(status), expected.map(Path::new), "{status}");
+        }
+    }
 
     fn changes(set: &[&str], add: &[&str], remove: &[&str]) -> HeaderChanges {
         let pair = |text: &&str| {

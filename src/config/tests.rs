@@ -270,6 +270,20 @@ fn limits_are_inherited() {
     assert_eq!(routes[1].limits, upload);
 }
 
+#[test]
+fn error_pages_are_inherited() {
+    let (_, server, routes) = policies();
+    let page = |policy: &Policy, status| {
+        let page = policy.error_pages.find(status)?.strip_prefix(FIXTURES);
+        Some(page.expect("a fixture").display().to_string())
+    };
+    let (plain, own) = (Some("www/index.html".into()), Some("www/oops.html".into()));
+    assert_eq!(page(&server, Status::NOT_FOUND), plain);
+    assert_eq!(page(&routes[1], Status::NOT_FOUND), own);
+    assert_eq!(page(&routes[1], Status::FORBIDDEN), None);
+    assert_eq!(page(&routes[1], Status::BAD_GATEWAY), own);
+}
+
 /// The policies of `good_policy.toml`: of the whole, the server, and its routes in order.
 fn policies() -> (Policy, Policy, Vec<Policy>) {
     let config = fixture("good_policy.toml");

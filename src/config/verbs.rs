@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::decode::{Node, Text, alternatives, list};
 use super::diagnostic::Diagnostic;
-use super::file::beside;
+use super::file::{beside, report_path};
 use super::refine::{Level, refine};
 use super::resolve::WAIT_OR_NONE;
 use super::section::{Key, Section};
@@ -196,14 +196,7 @@ fn directory(text: &Text<'_>) -> Option<PathBuf> {
         }
         Err(error) => format!("cannot look at `{shown}`: {error}"),
     };
-    let is_relative = path.is_relative() && !text.value.is_empty();
-    let help =
-        is_relative.then(|| "a relative path starts at the directory of this file".to_owned());
-    text.node.cx.report(
-        Diagnostic::error(message)
-            .at(text.node.spot(), "")
-            .help(help),
-    );
+    report_path(text, &path, message);
     None
 }
 

@@ -68,6 +68,10 @@ const TRANSLATIONS: &[(&str, &str)] = &[
         "add_header",
         "the setting is called `headers`: `headers = { X-Frame-Options = \"DENY\" }`",
     ),
+    (
+        "error_page",
+        "the setting is called `error_pages`: `error_pages = { 404 = \"404.html\" }`",
+    ),
     ("domain", "the setting is called `hosts`"),
     (
         "port",
@@ -123,7 +127,6 @@ const TRANSLATIONS: &[(&str, &str)] = &[
 const NOT_YET: &[&str] = &[
     "upstreams",
     "include",
-    "error_pages",
     "allow",
     "deny",
     "trusted_proxies",

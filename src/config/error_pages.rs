@@ -1,0 +1,76 @@
+//! `error_pages`: the files that are sent with error answers.
+//!
+//! ```toml
+//! error_pages = { 404 = "errors/404.html", 5xx = "errors/oops.html" }
+//! ```
+
+use super::diagnostic::Fault;
+use super::file::readable_file;
+use super::policy::{ErrorPages, StatusPattern};
+use super::section::Section;
+use crate::http::status::Status;
+
+/// What `error_pages` at one level makes of what is inherited.
+pub(super) fn refine_error_pages(section: &mut Section<'_>, outer: &ErrorPages) -> ErrorPages {
+    let mut pages = outer.clone();
+    let help = "write error_pages = { 404 = \"errors/404.html\", 5xx = \"errors/5xx.html\" }";
+    let node = section.take("error_pages");
+    let Some(section) = node.and_then(|node| node.section("`error_pages`", Some(help.into())))
+    else {
+        return pages;
+    };
+    for (key, value) in section.entries() {
+        let pattern = key.parse(parse_status_pattern);
+        let file = value.text().and_then(|text| readable_file(&text));
+        if let (Some(pattern), Some(file)) = (pattern, file) {
+            pages.insert(pattern, file);
+        }
+    }
+    pages
+}
+
+/// `404`, `4xx` or `5xx`.
+fn parse_status_pattern(text: &str) -> Result<StatusPattern, Fault> {
+    let fault = |message: String| Err(Fault::new(0..text.len(), message));
+    match text {
+        "4xx" => return Ok(StatusPattern::ClientError),
+        "5xx" => return Ok(StatusPattern::ServerError),
+        _ => {}
+    }
+    let code = text.parse().ok().filter(|_| text.len() == 3);
+    match code.and_then(Status::from_code) {
+        Some(status) if (400..=599).contains(&status.code()) => Ok(StatusPattern::Exact(status)),
+        Some(status) => fault(format!("{} is not an error", status.code()))
+            .map_err(|fault| fault.help("errors are 400 to 599; to answer otherwise, use a route")),
+        None => fault(format!("`{}` is not a status", text.escape_debug()))
+            .map_err(|fault| fault.help("write a status, 404, or a class, 4xx or 5xx")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_statuses_and_classes() {
+        let exact = |code| {
+            Some(StatusPattern::Exact(
+                Status::from_code(code).expect("a status"),
+            ))
+        };
+        let cases = [
+            ("404", exact(404)),
+            ("599", exact(599)),
+            ("4xx", Some(StatusPattern::ClientError)),
+            ("5xx", Some(StatusPattern::ServerError)),
+            ("200", None),
+            ("0404", None),
+            ("3xx", None),
+            ("4XX", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_status_pattern(text).ok(), expected, "{text:?}");
+        }
+    }
+}
