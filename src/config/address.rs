@@ -1,5 +1,6 @@
 //! Where a server listens, and the hosts it answers for.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::HostPattern;
@@ -208,9 +209,167 @@ fn check_label(label: &str) -> Result<(), (String, String)> {
     Err((message, help.to_owned()))
 }
 
+/// A network: an address and how many of its leading bits count. The others are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Cidr {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Cidr {
+    /// Every address of both families.
+    pub(super) const ALL: [Self; 2] = [
+        Self {
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            prefix: 0,
+        },
+        Self {
+            address: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            prefix: 0,
+        },
+    ];
+
+    /// The network of `prefix` bits that `address` is in; `None` if it has not so many.
+    fn around(address: IpAddr, prefix: u8) -> Option<Self> {
+        let address = match address {
+            IpAddr::V4(v4) if prefix <= 32 => {
+                Ipv4Addr::from_bits(v4.to_bits() & mask4(prefix)).into()
+            }
+            IpAddr::V6(v6) if prefix <= 128 => {
+                Ipv6Addr::from_bits(v6.to_bits() & mask6(prefix)).into()
+            }
+            _ => return None,
+        };
+        Some(Self { address, prefix })
+    }
+
+    /// Whether `ip` is in this network. An IPv4 address mapped into IPv6 (RFC 4291 §2.5.5.2) counts
+    /// as the IPv4 address it is.
+    pub(crate) fn contains(&self, ip: IpAddr) -> bool {
+        match (self.address, ip.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(ip)) => {
+                ip.to_bits() & mask4(self.prefix) == network.to_bits()
+            }
+            (IpAddr::V6(network), IpAddr::V6(ip)) => {
+                ip.to_bits() & mask6(self.prefix) == network.to_bits()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether every address of `other` is in this network.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        self.prefix <= other.prefix && self.contains(other.address)
+    }
+}
+
+/// The first `prefix` bits, which are at most 32.
+fn mask4(prefix: u8) -> u32 {
+    u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
+}
+
+/// The first `prefix` bits, which are at most 128.
+fn mask6(prefix: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
+}
+
+/// `10.0.0.0/8`; a single address without its length.
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.address, self.prefix) {
+            (IpAddr::V4(address), 32) => write!(f, "{address}"),
+            (IpAddr::V6(address), 128) => write!(f, "{address}"),
+            (address, prefix) => write!(f, "{address}/{prefix}"),
+        }
+    }
+}
+
+/// Reads `ADDRESS/BITS`, or an address alone.
+pub(super) fn parse_cidr(text: &str) -> Result<Cidr, Fault> {
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let Ok(ip) = address.parse::<IpAddr>() else {
+        let message = format!("`{}` is not an IP address", address.escape_debug());
+        return Err(Fault::new(0..address.len(), message).help(CIDR_HELP));
+    };
+    if ip.to_canonical() != ip {
+        let message = "an IPv4 address mapped into IPv6 counts as the IPv4 address it is";
+        return Err(Fault::new(0..text.len(), message).help(CIDR_HELP));
+    }
+    let most = if ip.is_ipv4() { 32 } else { 128 };
+    let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let bits = prefix.map_or(Some(most), |text| Some(text).filter(digits)?.parse().ok());
+    let after = (address.len() + 1).min(text.len())..text.len();
+    let Some(cidr) = bits.and_then(|bits| Cidr::around(ip, bits)) else {
+        let message = format!("the length of this network is from 0 to {most} bits");
+        return Err(Fault::new(after, message).help(CIDR_HELP));
+    };
+    if cidr.address != ip {
+        let message = format!("`{text}` has bits beyond the length of the network");
+        return Err(Fault::new(0..text.len(), message).help(format!(
+            "write \"{cidr}\", or \"{ip}\" for that address alone"
+        )));
+    }
+    Ok(cidr)
+}
+
+const CIDR_HELP: &str = "write \"192.0.2.1\", \"10.0.0.0/8\" or \"2001:db8::/32\"";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn networks_contain_their_addresses() {
+        let cases = [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.0", false),
+            ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("0.0.0.0/0", "203.0.113.9", true),
+            ("0.0.0.0/0", "::1", false),
+            ("::/0", "::1", true),
+            ("2001:db8::/33", "2001:db8:7fff::1", true),
+            ("2001:db8::/33", "2001:db8:8000::1", false),
+            ("::1", "::1", true),
+        ];
+        for (network, ip, expected) in cases {
+            let cidr = parse_cidr(network).expect(network);
+            assert_eq!(cidr.to_string(), network);
+            assert_eq!(
+                cidr.contains(ip.parse().expect(ip)),
+                expected,
+                "{ip} in {network}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_network_and_says_where() {
+        let cases = [
+            ("", 0..0, "not an IP address"),
+            ("localhost", 0..9, "not an IP address"),
+            ("10.0.0/8", 0..6, "not an IP address"),
+            ("::ffff:10.0.0.0/104", 0..19, "counts as the IPv4"),
+            ("10.0.0.0/33", 9..11, "from 0 to 32"),
+            ("10.0.0.0/+8", 9..11, "from 0 to 32"),
+            ("10.0.0.0/", 9..9, "from 0 to 32"),
+            ("::/129", 3..6, "from 0 to 128"),
+            ("10.0.0.1/8", 0..10, "bits beyond"),
+        ];
+        for (text, range, message) in cases {
+            let fault = parse_cidr(text).expect_err(text);
+            assert_eq!(fault.range, range, "{text:?}");
+            assert!(
+                fault.message.contains(message),
+                "{text:?}: {}",
+                fault.message
+            );
+        }
+    }
 
     #[test]
     fn reads_addresses_to_listen_on() {

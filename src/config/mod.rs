@@ -12,6 +12,7 @@
 //! `units`, `address`, `pattern`, `values` and `environment`, which know text and no file.
 //! `suggest` and `vocabulary` know what may have been meant.
 
+mod access;
 mod address;
 mod clash;
 mod decode;
@@ -43,6 +44,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use address::Cidr;
 pub(crate) use file::load;
 pub(crate) use policy::Policy;
 
@@ -63,6 +65,8 @@ pub(crate) struct Config {
     /// Whether answers carry `Server: tidegate`.
     pub(crate) server_field: bool,
     pub(crate) log: Log,
+    /// Peers whose word about the client's address is believed.
+    pub(crate) trusted_proxies: Vec<Cidr>,
     /// What holds where no server answers for a request's host.
     pub(crate) policy: Policy,
     /// In the order of the file. At least one; every one listens somewhere.
@@ -108,6 +112,7 @@ impl Config {
             grace: DEFAULT_GRACE,
             server_field: true,
             log: Log::default(),
+            trusted_proxies: Vec::new(),
             policy: Policy::default(),
             servers: vec![Server {
                 listen,

@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::Limits;
+use super::address::Cidr;
 use crate::http::status::Status;
 
 /// The policy of the whole configuration, a server or a route.
@@ -18,6 +20,7 @@ pub(crate) struct Policy {
     pub(crate) headers: HeaderChanges,
     pub(crate) limits: Limits,
     pub(crate) error_pages: ErrorPages,
+    pub(crate) access: Access,
 }
 
 /// What is done to the fields of every answer, error answers included: first `remove`, then `set`,
@@ -107,9 +110,54 @@ impl ErrorPages {
     }
 }
 
+/// Which clients are answered; the others get 403.
+///
+/// `deny` goes first, then `allow`; where `allow` names anybody, everybody else is denied. The order
+/// of entries means nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// Empty: everybody.
+    pub(crate) allow: Vec<Cidr>,
+    pub(crate) deny: Vec<Cidr>,
+}
+
+impl Access {
+    /// Whether the client at `ip` is answered.
+    pub(crate) fn permits(&self, ip: IpAddr) -> bool {
+        let names = |networks: &[Cidr]| networks.iter().any(|network| network.contains(ip));
+        !names(&self.deny) && (self.allow.is_empty() || names(&self.allow))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::address::parse_cidr;
     use super::*;
+
+    #[test]
+    fn deny_goes_before_allow_and_allow_shuts_out_the_rest() {
+        let networks = |texts: &[&str]| -> Vec<Cidr> {
+            let cidr = |text: &&str| parse_cidr(text).expect("a network");
+            texts.iter().map(cidr).collect()
+        };
+        let cases: &[(&[&str], &[&str], &str, bool)] = &[
+            (&[], &[], "192.0.2.1", true),
+            (&["10.0.0.0/8"], &[], "10.1.1.1", true),
+            (&["10.0.0.0/8"], &[], "192.0.2.1", false),
+            (&[], &["10.0.0.0/8"], "10.1.1.1", false),
+            (&[], &["10.0.0.0/8"], "::1", true),
+            (&["10.0.0.0/8"], &["10.0.0.66"], "10.0.0.66", false),
+        ];
+        for (allow, deny, ip, expected) in cases {
+            let (allow, deny) = (networks(allow), networks(deny));
+            let access = Access { allow, deny };
+            assert_eq!(
+                access.permits(ip.parse().expect("an address")),
+                *expected,
+                "{ip} {access:?}"
+            );
+        }
+    }
 
     #[test]
     fn a_status_has_its_own_page_before_that_of_its_class() {

@@ -1,6 +1,7 @@
 //! What one level of the file changes of the [`Policy`] that it inherits.
 
 use super::Policy;
+use super::access::refine_access;
 use super::error_pages::refine_error_pages;
 use super::headers::refine_headers;
 use super::limits::refine_limits;
@@ -20,5 +21,6 @@ pub(super) fn refine(section: &mut Section<'_>, level: Level, outer: &Policy) ->
         headers: refine_headers(section, &outer.headers),
         limits: refine_limits(section, level, &outer.limits),
         error_pages: refine_error_pages(section, &outer.error_pages),
+        access: refine_access(section, level, &outer.access),
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use super::access::networks;
 use super::decode::{Context, Node};
 use super::diagnostic::Diagnostic;
 use super::file::beside;
@@ -17,7 +18,7 @@ use super::section::Section;
 use super::server::resolve_servers;
 use super::vocabulary::explain;
 use super::{
-    AccessLog, Blocking, Config, DEFAULT_GRACE, Log, LogFormat, LogLevel, Policy, Server,
+    AccessLog, Blocking, Cidr, Config, DEFAULT_GRACE, Log, LogFormat, LogLevel, Policy, Server,
     default_workers,
 };
 
@@ -48,6 +49,10 @@ pub(super) fn resolve<'c>(cx: &'c Context<'c>, tree: &'c DeTable<'c>) -> Config 
             .unwrap_or(DEFAULT_GRACE),
         server_field: root.boolean("server_field").unwrap_or(true),
         log: root.take("log").map(log).unwrap_or_default(),
+        trusted_proxies: root
+            .take("trusted_proxies")
+            .map(trusted_proxies)
+            .unwrap_or_default(),
         servers: servers(cx, &mut root, &policy),
         policy,
     };
@@ -142,6 +147,11 @@ fn access_log(node: Node<'_>) -> Option<AccessLog> {
         }
         path => Some(AccessLog::File(beside(node.cx.source, path))),
     }
+}
+
+fn trusted_proxies(node: Node<'_>) -> Vec<Cidr> {
+    let networks = networks(node).into_iter();
+    networks.map(|(network, _)| network).collect()
 }
 
 fn servers<'c>(cx: &'c Context<'c>, root: &mut Section<'c>, outer: &Policy) -> Vec<Server> {

@@ -47,6 +47,10 @@ impl<'c> Section<'c> {
         })
     }
 
+    pub(super) fn report(&self, diagnostic: Diagnostic) {
+        self.cx.report(diagnostic);
+    }
+
     pub(super) fn boolean(&mut self, key: &'static str) -> Option<bool> {
         self.take(key)?.boolean()
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::file::parse;
+use super::policy::Access;
 use super::*;
 
 /// Relative, because the name stands in the diagnostics; tests run in the package's directory.
@@ -282,6 +283,25 @@ fn error_pages_are_inherited() {
     assert_eq!(page(&routes[1], Status::NOT_FOUND), own);
     assert_eq!(page(&routes[1], Status::FORBIDDEN), None);
     assert_eq!(page(&routes[1], Status::BAD_GATEWAY), own);
+}
+
+#[test]
+fn access_is_inherited_kind_by_kind() {
+    let (top, server, routes) = policies();
+    let shown = |networks: &[Cidr]| {
+        let shown: Vec<String> = networks.iter().map(Cidr::to_string).collect();
+        shown.join(" ")
+    };
+    assert_eq!(top.access, Access::default());
+    assert_eq!(shown(&server.access.allow), "10.0.0.0/8 ::1");
+    assert_eq!(shown(&server.access.deny), "10.0.0.66");
+    assert_eq!(routes[0].access, server.access);
+    assert_eq!(shown(&routes[1].access.allow), "0.0.0.0/0 ::/0");
+    assert_eq!(routes[1].access.deny, []);
+    assert_eq!(
+        shown(&fixture("good_policy.toml").trusted_proxies),
+        "127.0.0.1"
+    );
 }
 
 /// The policies of `good_policy.toml`: of the whole, the server, and its routes in order.

@@ -12,6 +12,9 @@ const HOMES: &[(&str, &str)] = &[
     ("blocking", "the top of the file"),
     ("grace", "the top of the file"),
     ("server_field", "the top of the file"),
+    ("trusted_proxies", "the top of the file"),
+    ("allow", "`[[server]]` or a route"),
+    ("deny", "`[[server]]` or a route"),
     ("access", "`[log]`"),
     ("format", "`[log]`"),
     ("level", "`[log]`"),
@@ -72,6 +75,10 @@ const TRANSLATIONS: &[(&str, &str)] = &[
         "error_page",
         "the setting is called `error_pages`: `error_pages = { 404 = \"404.html\" }`",
     ),
+    (
+        "set_real_ip_from",
+        "the setting is called `trusted_proxies`, at the top of the file",
+    ),
     ("domain", "the setting is called `hosts`"),
     (
         "port",
@@ -124,16 +131,7 @@ const TRANSLATIONS: &[(&str, &str)] = &[
 ];
 
 /// Names that the design has and this version does not.
-const NOT_YET: &[&str] = &[
-    "upstreams",
-    "include",
-    "allow",
-    "deny",
-    "trusted_proxies",
-    "tls",
-    "user",
-    "test",
-];
+const NOT_YET: &[&str] = &["upstreams", "include", "tls", "user", "test"];
 
 /// What to say about `key`, where it is not known.
 pub(super) fn explain(key: &str) -> Option<String> {
