@@ -2,21 +2,53 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use super::HostPattern;
 use super::diagnostic::Fault;
 
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum ListenAddress {
+    Ip(SocketAddr),
+    /// The path of a Unix socket, short enough for the system.
+    Unix(PathBuf),
+}
+
+impl ListenAddress {
+    /// The IP address and port, unless it is a Unix socket.
+    pub(crate) fn ip(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Ip(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Whether the system chooses the port, so that every server gets one of its own.
+    pub(super) fn has_any_port(&self) -> bool {
+        self.ip().is_some_and(|address| address.port() == 0)
+    }
+}
+
+/// As the operator writes it: `127.0.0.1:8080`, `unix:/run/tidegate.sock`.
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+        }
+    }
+}
+
+const UNIX: &str = "unix:";
+
 /// Reads an entry of `listen`.
 ///
-/// `IP:PORT` and `[v6]:PORT` are one address; `localhost:PORT` is the loopback address of both
+/// `unix:PATH` is a Unix socket; `IP:PORT` and `[v6]:PORT` are one address; `localhost:PORT` is the loopback address of both
 /// families, `:PORT` and `*:PORT` the unspecified one.
-pub(super) fn parse_listen(text: &str) -> Result<Vec<SocketAddr>, Fault> {
-    let whole = 0..text.len();
-    if text.starts_with("unix:") {
-        return Err(Fault::new(
-            whole,
-            "this version does not listen on Unix sockets",
-        ));
+pub(super) fn parse_listen(text: &str) -> Result<Vec<ListenAddress>, Fault> {
+    if let Some(path) = text.strip_prefix(UNIX) {
+        return parse_unix(path).map(|path| vec![ListenAddress::Unix(path)]);
     }
     if let Some((scheme, rest)) = text.split_once("://") {
         let help = format!("write \"{}\"", rest.trim_end_matches('/'));
@@ -29,8 +61,24 @@ pub(super) fn parse_listen(text: &str) -> Result<Vec<SocketAddr>, Fault> {
     let addresses = addresses_of(host)?;
     Ok(addresses
         .into_iter()
-        .map(|ip| SocketAddr::new(ip, port))
+        .map(|ip| ListenAddress::Ip(SocketAddr::new(ip, port)))
         .collect())
+}
+
+/// The path of a Unix socket, as written; the caller knows where a relative one begins.
+fn parse_unix(path: &str) -> Result<PathBuf, Fault> {
+    let range = UNIX.len()..UNIX.len() + path.len();
+    if path.is_empty() {
+        let fault = Fault::new(0..UNIX.len(), "the path of the socket is missing");
+        return Err(fault.help("write \"unix:/run/tidegate.sock\""));
+    }
+    match path.contains('\0') || path.ends_with('/') {
+        true => Err(Fault::new(
+            range,
+            format!("`{}` is not the path of a socket", path.escape_debug()),
+        )),
+        false => Ok(path.into()),
+    }
 }
 
 const LISTEN_HELP: &str =
@@ -379,13 +427,12 @@ mod tests {
             ("localhost:0", &["127.0.0.1:0", "[::1]:0"]),
             (":80", &["0.0.0.0:80", "[::]:80"]),
             ("*:80", &["0.0.0.0:80", "[::]:80"]),
+            ("unix:/run/a.sock", &["unix:/run/a.sock"]),
         ];
         for (text, expected) in cases {
-            let expected: Vec<SocketAddr> = expected
-                .iter()
-                .map(|address| address.parse().expect("an address"))
-                .collect();
-            assert_eq!(parse_listen(text), Ok(expected), "{text:?}");
+            let found = parse_listen(text).expect(text);
+            let found: Vec<String> = found.iter().map(ListenAddress::to_string).collect();
+            assert_eq!(found, expected, "{text:?}");
         }
     }
 
@@ -405,7 +452,8 @@ mod tests {
             ("example.com:80", 0..11, "not an IP address"),
             ("[127.0.0.1]:80", 0..11, "not an IP address"),
             ("http://localhost:80/", 0..7, "no scheme"),
-            ("unix:/run/a.sock", 0..16, "does not listen on Unix sockets"),
+            ("unix:", 0..5, "path of the socket is missing"),
+            ("unix:/run/", 5..10, "not the path of a socket"),
             ("web", 0..3, "not an address"),
         ];
         for (text, range, message) in cases {

@@ -1,18 +1,17 @@
 //! Claims that exclude each other: a host on an address has one server, a request has one route.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 
 use super::decode::Context;
 use super::diagnostic::{Diagnostic, Spot};
 use super::section::Key;
-use super::{HostPattern, PatternSegment, RoutePattern};
+use super::{HostPattern, ListenAddress, PatternSegment, RoutePattern};
 use crate::http::method::Method;
 
 /// Which server answers for which host on which address. No host: any.
 pub(super) struct ServerClaims<'c> {
     cx: &'c Context<'c>,
-    claims: HashMap<(SocketAddr, Option<HostPattern>), Spot>,
+    claims: HashMap<(ListenAddress, Option<HostPattern>), Spot>,
 }
 
 impl<'c> ServerClaims<'c> {
@@ -27,7 +26,7 @@ impl<'c> ServerClaims<'c> {
     /// reported once, on however many addresses the two servers meet.
     pub(super) fn add(
         &mut self,
-        listen: &[SocketAddr],
+        listen: &[ListenAddress],
         hosts: &[(HostPattern, Spot)],
         server: Spot,
     ) {
@@ -40,22 +39,24 @@ impl<'c> ServerClaims<'c> {
                 .collect(),
         };
         // With port 0 every server gets a port of its own.
-        let listen: Vec<SocketAddr> = listen
+        let listen: Vec<&ListenAddress> = listen
             .iter()
-            .copied()
-            .filter(|address| address.port() != 0)
+            .filter(|address| !address.has_any_port())
             .collect();
         for (host, spot) in hosts {
-            let taken = listen
-                .iter()
-                .find_map(|address| Some((*address, self.claims.get(&(*address, host.clone()))?)));
+            let taken = listen.iter().find_map(|address| {
+                Some((
+                    *address,
+                    self.claims.get(&((*address).clone(), host.clone()))?,
+                ))
+            });
             if let Some((address, first)) = taken {
                 self.cx
                     .report(server_clash(address, host.as_ref(), &spot, first));
             }
             for address in &listen {
                 self.claims
-                    .entry((*address, host.clone()))
+                    .entry(((*address).clone(), host.clone()))
                     .or_insert_with(|| spot.clone());
             }
         }
@@ -63,7 +64,7 @@ impl<'c> ServerClaims<'c> {
 }
 
 fn server_clash(
-    address: SocketAddr,
+    address: &ListenAddress,
     host: Option<&HostPattern>,
     second: &Spot,
     first: &Spot,

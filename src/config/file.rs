@@ -130,7 +130,7 @@ fn invalid_utf8(path: &Path, bytes: &[u8], valid: usize) -> Diagnostic {
 }
 
 /// What a path in `source` leads to: relative ones start at the directory of the file.
-pub(super) fn beside(source: &Source, written: &str) -> PathBuf {
+pub(super) fn beside(source: &Source, written: impl AsRef<Path>) -> PathBuf {
     source.path.parent().unwrap_or(Path::new("")).join(written)
 }
 

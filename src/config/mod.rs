@@ -44,7 +44,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use address::Cidr;
+pub(crate) use address::{Cidr, ListenAddress};
 pub(crate) use file::load;
 pub(crate) use policy::Policy;
 
@@ -115,7 +115,7 @@ impl Config {
             trusted_proxies: Vec::new(),
             policy: Policy::default(),
             servers: vec![Server {
-                listen,
+                listen: listen.into_iter().map(ListenAddress::Ip).collect(),
                 hosts: Vec::new(),
                 policy: Policy::default(),
                 routes: vec![route],
@@ -230,7 +230,8 @@ impl Default for Limits {
 /// One `[[server]]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
-    pub(crate) listen: Vec<SocketAddr>,
+    /// At least one, each once.
+    pub(crate) listen: Vec<ListenAddress>,
     /// Empty: any host.
     pub(crate) hosts: Vec<HostPattern>,
     /// What holds where no route takes a request.

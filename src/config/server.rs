@@ -1,17 +1,18 @@
 //! One `[[server]]`: where it listens, the hosts it answers for, its routes.
 
-use std::net::SocketAddr;
+use std::path::Path;
 
 use super::address::{parse_host, parse_listen};
 use super::clash::{RouteClaims, ServerClaims};
 use super::decode::{Context, Node};
 use super::diagnostic::{Diagnostic, Spot};
+use super::file::beside;
 use super::pattern::parse_pattern;
 use super::refine::{Level, refine};
 use super::section::Key;
 use super::verbs::resolve_verb;
 use super::vocabulary::explain;
-use super::{HostPattern, Policy, Route, RoutePattern, Server, Verb};
+use super::{HostPattern, ListenAddress, Policy, Route, RoutePattern, Server, Verb};
 use crate::http::method::Method;
 
 /// All servers, in the order of the file.
@@ -50,7 +51,7 @@ fn server<'c>(node: Node<'c>, outer: &Policy, claims: &mut ServerClaims<'c>) -> 
     })
 }
 
-fn listen(server: Node<'_>, node: Option<Node<'_>>) -> Vec<SocketAddr> {
+fn listen(server: Node<'_>, node: Option<Node<'_>>) -> Vec<ListenAddress> {
     let elements = node.map(Node::one_or_more).unwrap_or_default();
     if elements.is_empty() {
         let spot = node.map_or_else(|| server.spot(), |node| node.spot());
@@ -73,14 +74,32 @@ fn listen(server: Node<'_>, node: Option<Node<'_>>) -> Vec<SocketAddr> {
     addresses
 }
 
-fn listen_entry(node: Node<'_>) -> Option<Vec<SocketAddr>> {
+fn listen_entry(node: Node<'_>) -> Option<Vec<ListenAddress>> {
     if let Some(port) = node.value.get_ref().as_integer() {
         let help = format!(
             "write \"localhost:{port}\" for this machine alone, or \":{port}\" for every address"
         );
         return node.refuse_type("a string or an array of strings", Some(help));
     }
-    node.text()?.parse(parse_listen)
+    let addresses = node.text()?.parse(parse_listen)?;
+    match addresses.as_slice() {
+        [ListenAddress::Unix(path)] => Some(vec![unix(node, path)?]),
+        _ => Some(addresses),
+    }
+}
+
+/// A Unix socket beside the file; the system has room for a short path only (`unix(7)`).
+fn unix(node: Node<'_>, written: &Path) -> Option<ListenAddress> {
+    const LONGEST_PATH: usize = 107;
+    let path = beside(node.cx.source, written);
+    if path.as_os_str().len() <= LONGEST_PATH {
+        return Some(ListenAddress::Unix(path));
+    }
+    let message = format!("the path of a socket has at most {LONGEST_PATH} bytes");
+    let help = format!("this one is {}", path.display());
+    node.cx
+        .report(Diagnostic::error(message).at(node.spot(), "").help(help));
+    None
 }
 
 /// The hosts and where each is written; none of them is any host. `None` if there is a mistake.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::config::{Config, Limits, Place};
+use crate::config::{Config, Limits, ListenAddress, Place};
 use crate::handlers::Handler;
 use crate::routing::{HostTable, RoutingTable};
 
@@ -60,9 +60,9 @@ impl Generation {
                 );
             }
             let site = Arc::new(Site { routes });
-            for address in &server.listen {
+            for address in server.listen.iter().filter_map(ListenAddress::ip) {
                 listeners
-                    .entry(*address)
+                    .entry(address)
                     .or_default()
                     .insert(&server.hosts, &site);
             }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use crate::config::Config;
+use crate::config::{Config, ListenAddress};
 use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
 use crate::runtime::BlockingPool;
@@ -75,7 +75,7 @@ impl Supervisor {
             .servers
             .iter()
             .flat_map(|server| &server.listen)
-            .copied()
+            .filter_map(ListenAddress::ip)
             .collect();
         let addresses: Vec<SocketAddr> = addresses.into_iter().collect();
         let sockets = Sockets::default().extended(&addresses, config.workers.get())?;
