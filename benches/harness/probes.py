@@ -1,0 +1,151 @@
+"""How each kind of figure is taken from a server."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from dataclasses import replace
+
+from . import load, process
+from .load import Kind, Load
+from .process import ServerFailed
+from .sample import Sample, Subject
+
+#: The 10 MiB downloads that saturate the link while small files are asked for.
+_DOWNLOADS = Load("/10m.bin", connections=4)
+_SMALL = Load("/612.html", connections=16)
+
+#: Connections opened before memory is first read, so that what a server sets up once is there.
+_WARM_CONNECTIONS = 100
+
+#: For a server to have done with what it began, in seconds.
+_SETTLE = 0.3
+
+
+def cpu_per_request(subject: Subject, what: Load, status: int, length: int | None, has_log: bool) -> Sample:
+    """Microseconds of CPU a request, and what wrk saw meanwhile."""
+    running = subject.instance(has_log)
+    what = _with_conditions(running, what) if status == 304 else what
+    _check(running, what, status, length)
+    plan = subject.plan
+    before = running.cpu_seconds()
+    outcome = load.run(what, running.port, plan.seconds, plan.cores.load, plan.scratch)
+    used = running.cpu_seconds() - before
+    if outcome.requests == 0:
+        raise ServerFailed("no request was answered")
+    unexpected = outcome.refusals if status < 400 else outcome.requests - outcome.refusals
+    # wrk makes up for answers it could not ask for in time; with many requests at once that yields noise.
+    has_latency = what.kind is not Kind.PIPELINED
+    return Sample(
+        value=used * 1e6 / outcome.requests,
+        errors=outcome.failures + unexpected,
+        requests_per_second=outcome.requests / outcome.seconds,
+        p50_ms=outcome.p50_ms if has_latency else None,
+        p99_ms=outcome.p99_ms if has_latency else None,
+    )
+
+
+def latency_under_downloads(subject: Subject) -> Sample:
+    """p99 of small files, in milliseconds, while downloads take all the server has."""
+    running = subject.instance()
+    _check(running, _DOWNLOADS, 200, 10 * 1024 * 1024)
+    plan = subject.plan
+    # Longer than the other run on both sides: that one begins and ends under load.
+    downloads = load.begin(
+        _DOWNLOADS, running.port, plan.seconds + 1, plan.cores.second_load, plan.scratch
+    )
+    with downloads:
+        time.sleep(_SETTLE)
+        small = load.run(_SMALL, running.port, plan.seconds, plan.cores.load, plan.scratch)
+        large = load.finish(downloads, plan.seconds)
+    return Sample(
+        value=small.p99_ms,
+        errors=small.failures + small.refusals + large.failures + large.refusals,
+        requests_per_second=small.requests / small.seconds,
+        p50_ms=small.p50_ms,
+        p99_ms=small.p99_ms,
+    )
+
+
+def start_time(subject: Subject) -> Sample:
+    """Milliseconds from the start of the process to its first answer."""
+    with subject.fresh() as running:
+        return Sample(value=running.start_seconds * 1e3)
+
+
+def idle_memory(subject: Subject) -> Sample:
+    """Bytes of proportional memory that an idle connection adds; what the kernel holds is not in it."""
+    wanted = subject.plan.idle_connections
+    with subject.fresh() as running:
+        held: list[socket.socket] = []
+        try:
+            errors = _hold(running.port, _WARM_CONNECTIONS, held)
+            before = _settled_memory(running)
+            errors += _hold(running.port, wanted, held)
+            after = _settled_memory(running)
+            errors += sum(_is_closed(connection) for connection in held)
+        finally:
+            for connection in held:
+                _reset(connection)
+    return Sample(value=max(0, after.pss - before.pss) / wanted, errors=errors)
+
+
+def _hold(port: int, count: int, held: list[socket.socket]) -> int:
+    """Opens connections and makes one request on each; returns how many failed."""
+    failed = 0
+    for _ in range(count):
+        connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+        held.append(connection)
+        connection.sendall(b"GET /612.html HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        failed += not _has_answer(connection)
+    return failed
+
+
+def _has_answer(connection: socket.socket) -> bool:
+    """Reads one answer of 612 bytes of content."""
+    answer = b""
+    while chunk := connection.recv(4096):
+        answer += chunk
+        head, end, content = answer.partition(b"\r\n\r\n")
+        if end and len(content) >= 612:
+            return head.startswith(b"HTTP/1.1 200")
+    return False
+
+
+def _settled_memory(running: process.Running) -> process.Memory:
+    time.sleep(_SETTLE)
+    return running.memory()
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def _reset(connection: socket.socket) -> None:
+    """Closes without leaving the port in TIME_WAIT: there are ten thousand of them."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def _with_conditions(running: process.Running, what: Load) -> Load:
+    """The request a browser makes that holds the file already."""
+    fields = process.ask(running.port, what.path).fields
+    conditions = {"If-None-Match": "etag", "If-Modified-Since": "last-modified"}
+    held = {name: fields[source] for name, source in conditions.items() if source in fields}
+    return replace(what, fields=what.fields | held)
+
+
+def _check(running: process.Running, what: Load, status: int, length: int | None) -> None:
+    """Asks once: what is measured must be the right answer."""
+    answer = process.ask(running.port, what.path, what.fields)
+    if answer.status != status or length not in (None, answer.length):
+        raise ServerFailed(
+            f"{what.path}: {answer.status} with {answer.length} bytes, where {status} with {length} was due"
+        )

@@ -1,0 +1,216 @@
+"""How each server is configured: one worker, no access log unless asked, connections kept for ever.
+
+Beyond that, each is left at its defaults, or is given what its manual advises for static files:
+nginx gets `sendfile` and `tcp_nopush`, and runs a second time without, which suits small files better
+and large ones worse; but neither has `open_file_cache` (off by default: a file it keeps
+open may be stale) nor `deferred`. Idle connections live for minutes everywhere, so that holding
+10,000 of them can be measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+#: Connections a server must be able to hold, with room to spare.
+CONNECTIONS = 16_000
+
+#: Seconds an idle connection may live.
+IDLE_SECONDS = 300
+
+#: Requests on one connection, for those who count them.
+REQUESTS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a configuration depends on."""
+
+    port: int
+    root: Path
+    #: For its own files.
+    directory: Path
+    #: Where the access log goes; none without.
+    log: Path | None
+
+    def write(self, name: str, text: str) -> str:
+        """Writes a file of the configuration and returns its path."""
+        path = self.directory / name
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A command line; `environment` comes on top of this process's."""
+
+    argv: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def tidegate(program: str, setting: Setting) -> Launch:
+    """This server; its limit of connections is 10,000 by default, which one workload reaches."""
+    log = f'"{setting.log}"' if setting.log else "false"
+    config = setting.write("tidegate.toml", f"""
+workers = 1
+log = {{ access = {log} }}
+limits = {{ max_connections = {CONNECTIONS}, idle_timeout = "{IDLE_SECONDS}s" }}
+[[server]]
+listen = "127.0.0.1:{setting.port}"
+[server.routes]
+"/" = {{ files = "{setting.root}" }}
+"= /fixed" = {{ respond = "ok" }}
+""")
+    return Launch([program, "run", "--config", config])
+
+
+def floor(program: str, setting: Setting) -> Launch:
+    """The yardstick: has nothing to configure."""
+    return Launch([program, f"127.0.0.1:{setting.port}"])
+
+
+def nginx(program: str, setting: Setting, sending: str = "sendfile on; tcp_nopush on;") -> Launch:
+    """A master and one worker, with `sendfile` as distributions configure it."""
+    own = setting.directory
+    log = str(setting.log) if setting.log else "off"
+    temporary = "".join(
+        f"{kind}_temp_path {own}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    config = setting.write("nginx.conf", f"""
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile {CONNECTIONS};
+pid {own}/pid;
+error_log stderr crit;
+events {{ worker_connections {CONNECTIONS}; }}
+http {{
+    types {{ text/html html; }}
+    default_type application/octet-stream;
+    {sending}
+    keepalive_requests {REQUESTS};
+    keepalive_timeout {IDLE_SECONDS};
+    access_log {log};
+    {temporary}
+    server {{
+        listen 127.0.0.1:{setting.port} backlog=4096;
+        root {setting.root};
+        location = /fixed {{ return 200 "ok"; }}
+    }}
+}}
+""")
+    return Launch([program, "-e", "stderr", "-p", str(own), "-c", config])
+
+
+def nginx_copying(program: str, setting: Setting) -> Launch:
+    """As it is without configuration: files are read and written, which is cheaper for small ones."""
+    return nginx(program, setting, sending="sendfile off;")
+
+
+def lighttpd(program: str, setting: Setting) -> Launch:
+    """One process; 65,535 requests on a connection is the most it can be told."""
+    log = f'server.modules += ("mod_accesslog")\naccesslog.filename = "{setting.log}"' if setting.log else ""
+    config = setting.write("lighttpd.conf", f"""
+server.document-root = "{setting.root}"
+server.bind = "127.0.0.1"
+server.port = {setting.port}
+server.max-fds = {CONNECTIONS}
+server.max-connections = {CONNECTIONS - 1000}
+server.max-keep-alive-requests = 65535
+server.max-keep-alive-idle = {IDLE_SECONDS}
+server.listen-backlog = 4096
+index-file.names = ("index.html")
+mimetype.assign = (".html" => "text/html", "" => "application/octet-stream")
+{log}
+""")
+    return Launch([program, "-D", "-f", config])
+
+
+def h2o(program: str, setting: Setting) -> Launch:
+    """One thread."""
+    log = f'access-log: "{setting.log}"' if setting.log else ""
+    config = setting.write("h2o.yaml", f"""
+num-threads: 1
+max-connections: {CONNECTIONS}
+http1-request-timeout: {IDLE_SECONDS}
+listen:
+  host: 127.0.0.1
+  port: {setting.port}
+hosts:
+  default:
+    paths:
+      "/":
+        file.dir: "{setting.root}"
+{log}
+""")
+    return Launch([program, "-c", config])
+
+
+def caddy(program: str, setting: Setting) -> Launch:
+    """Go's scheduler is held to one thread at a time."""
+    log = f"log {{\n output file {setting.log}\n }}" if setting.log else ""
+    config = setting.write("Caddyfile", f"""
+{{
+    admin off
+    auto_https off
+    persist_config off
+}}
+http://:{setting.port} {{
+    bind 127.0.0.1
+    root * {setting.root}
+    respond /fixed "ok"
+    file_server
+    {log}
+}}
+""")
+    environment = {"GOMAXPROCS": "1", "XDG_DATA_HOME": str(setting.directory),
+                   "XDG_CONFIG_HOME": str(setting.directory)}
+    return Launch([program, "run", "--adapter", "caddyfile", "--config", config], environment)
+
+
+def apache(program: str, setting: Setting) -> Launch:
+    """The event MPM with one child of 64 threads; modules are where Debian puts them."""
+    names = ("mpm_event", "unixd", "authz_core", "mime", "dir") + (("log_config",) if setting.log else ())
+    modules = "".join(
+        f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n" for name in names
+    )
+    log = f'CustomLog "{setting.log}" "%h %l %u %t \\"%r\\" %>s %b"' if setting.log else ""
+    config = setting.write("apache.conf", f"""
+{modules}
+ServerRoot "{setting.directory}"
+ServerName 127.0.0.1
+Listen 127.0.0.1:{setting.port}
+ListenBackLog 4096
+PidFile "{setting.directory}/pid"
+DefaultRuntimeDir "{setting.directory}"
+ErrorLog "{setting.directory}/error.log"
+User nobody
+Group nogroup
+StartServers 1
+ServerLimit 1
+ThreadLimit 64
+ThreadsPerChild 64
+MaxRequestWorkers 64
+AsyncRequestWorkerFactor {CONNECTIONS // 64}
+MaxConnectionsPerChild 0
+KeepAlive On
+MaxKeepAliveRequests 0
+KeepAliveTimeout {IDLE_SECONDS}
+EnableSendfile On
+TypesConfig /etc/mime.types
+DocumentRoot "{setting.root}"
+<Directory "{setting.root}">
+    AllowOverride None
+    Require all granted
+</Directory>
+{log}
+""")
+    return Launch([program, "-f", config, "-DFOREGROUND"])
+
+
+def static_web_server(program: str, setting: Setting) -> Launch:
+    """One thread for each core it may use, which is one; what other servers leave out is off."""
+    return Launch([
+        program, "--host", "127.0.0.1", "--port", str(setting.port), "--root", str(setting.root),
+        "--threads-multiplier", "1", "--log-level", "error", "--compression", "false",
+        "--cache-control-headers", "false", "--directory-listing", "false",
+    ])

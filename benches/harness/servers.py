@@ -1,0 +1,134 @@
+"""Who is measured, and how each is found and started."""
+
+from __future__ import annotations
+
+import enum
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import process, recipes
+from .recipes import Launch, Setting
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Feature(enum.Flag):
+    """What a server can be asked for."""
+
+    #: The canned 612 bytes, at any path.
+    CANNED = enum.auto()
+    #: Files, their conditions and their absence.
+    FILES = enum.auto()
+    #: An answer that stands in the configuration, at /fixed.
+    FIXED = enum.auto()
+    #: An access log.
+    LOG = enum.auto()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that could be measured."""
+
+    name: str
+    #: Names its program goes by on PATH, or paths within the repository.
+    programs: tuple[str, ...]
+    recipe: Callable[[str, Setting], Launch]
+    version: tuple[str, ...]
+    features: Feature
+    #: Where to get it, said when it is missing.
+    source: str
+
+    def find(self) -> str | None:
+        """The path of its program."""
+        for name in self.programs:
+            found = str(REPOSITORY / name) if "/" in name else _which(name)
+            if found and os.access(found, os.X_OK):
+                return found
+        return None
+
+    def describe_version(self) -> str:
+        """The first thing in what it says of itself that looks like a version."""
+        program = self.find()
+        if program is None or not self.version:
+            return ""
+        done = subprocess.run(
+            [program, *self.version], capture_output=True, text=True, timeout=10, check=False
+        )
+        found = re.search(r"\d+\.\d+[\w.-]*", done.stdout + done.stderr)
+        return found.group() if found else "unknown"
+
+    def start(self, root: Path, scratch: Path, core: int, has_log: bool) -> process.Running:
+        """Starts it on a free port.
+
+        # Errors
+        `ServerFailed` when it is not installed, does not start or does not answer.
+        """
+        program = self.find()
+        if program is None:
+            raise process.ServerFailed("not installed")
+        port = _free_port()
+        directory = scratch / f"{self.name}-{port}"
+        directory.mkdir()
+        directory.chmod(0o777)  # some write their log as another user
+        log = directory / "access.log" if has_log else None
+        launch = self.recipe(program, Setting(port, root, directory, log))
+        return process.start(launch.argv, launch.environment, core, port, directory / "output")
+
+
+_FILE_SERVER = Feature.CANNED | Feature.FILES
+
+SERVERS = (
+    Server(
+        "tidegate", ("target/release/tidegate",), recipes.tidegate, ("--version",),
+        _FILE_SERVER | Feature.FIXED | Feature.LOG, "cargo build --release",
+    ),
+    Server(
+        "floor", ("target/release/floor",), recipes.floor, (),
+        Feature.CANNED, "cargo build --release -p floor",
+    ),
+    Server(
+        "nginx", ("nginx",), recipes.nginx, ("-v",),
+        _FILE_SERVER | Feature.FIXED | Feature.LOG, "Debian package nginx",
+    ),
+    Server(
+        "nginx-copying", ("nginx",), recipes.nginx_copying, ("-v",),
+        _FILE_SERVER | Feature.FIXED | Feature.LOG, "Debian package nginx",
+    ),
+    Server(
+        "lighttpd", ("lighttpd",), recipes.lighttpd, ("-v",),
+        _FILE_SERVER | Feature.LOG, "Debian package lighttpd",
+    ),
+    Server(
+        "h2o", ("h2o",), recipes.h2o, ("--version",),
+        _FILE_SERVER | Feature.LOG, "Debian package h2o",
+    ),
+    Server(
+        "caddy", ("caddy",), recipes.caddy, ("version",),
+        _FILE_SERVER | Feature.FIXED | Feature.LOG, "Debian package caddy",
+    ),
+    Server(
+        "apache", ("apache2", "httpd"), recipes.apache, ("-v",),
+        _FILE_SERVER | Feature.LOG, "Debian package apache2",
+    ),
+    Server(
+        "static-web-server", ("static-web-server",), recipes.static_web_server, ("--version",),
+        _FILE_SERVER, "cargo install static-web-server",
+    ),
+)
+
+
+def _which(name: str) -> str | None:
+    """As `which`, also where system programs live: they need not be on a user's PATH."""
+    return shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
