@@ -2,35 +2,28 @@
 
 use std::collections::HashMap;
 
-use super::decode::Context;
+use super::decode::{Context, Node};
 use super::diagnostic::{Diagnostic, Spot};
 use super::section::Key;
 use super::{HostPattern, ListenAddress, PatternSegment, RoutePattern};
 use crate::http::method::Method;
 
 /// Which server answers for which host on which address. No host: any.
-pub(super) struct ServerClaims<'c> {
-    cx: &'c Context<'c>,
+#[derive(Default)]
+pub(super) struct ServerClaims {
     claims: HashMap<(ListenAddress, Option<HostPattern>), Spot>,
 }
 
-impl<'c> ServerClaims<'c> {
-    pub(super) fn new(cx: &'c Context<'c>) -> Self {
-        Self {
-            cx,
-            claims: HashMap::new(),
-        }
-    }
-
-    /// Takes the claims of one more server, whose header is at `server`. A host claimed before is
+impl ServerClaims {
+    /// Takes the claims of one more server, which is `server`. A host claimed before is
     /// reported once, on however many addresses the two servers meet.
     pub(super) fn add(
         &mut self,
         listen: &[ListenAddress],
         hosts: &[(HostPattern, Spot)],
-        server: Spot,
+        server: Node<'_>,
     ) {
-        let any = [(None, server)];
+        let any = [(None, server.spot())];
         let hosts: Vec<(Option<HostPattern>, Spot)> = match hosts {
             [] => any.into(),
             _ => hosts
@@ -51,7 +44,8 @@ impl<'c> ServerClaims<'c> {
                 ))
             });
             if let Some((address, first)) = taken {
-                self.cx
+                server
+                    .cx
                     .report(server_clash(address, host.as_ref(), &spot, first));
             }
             for address in &listen {

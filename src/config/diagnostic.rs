@@ -214,8 +214,17 @@ pub(crate) struct Report {
 
 impl Report {
     /// `file` is the one the operator named; diagnostics may also lie in others.
-    pub(super) fn new(file: PathBuf, mut diagnostics: Vec<Diagnostic>) -> Self {
-        diagnostics.sort_by_key(Diagnostic::offset);
+    /// `sources` gives the order of the files.
+    pub(super) fn new(
+        file: PathBuf,
+        mut diagnostics: Vec<Diagnostic>,
+        sources: &[Arc<Source>],
+    ) -> Self {
+        let rank = |diagnostic: &Diagnostic| {
+            let source = &diagnostic.spot()?.source.path;
+            sources.iter().position(|other| other.path == *source)
+        };
+        diagnostics.sort_by_key(|diagnostic| (rank(diagnostic), diagnostic.offset()));
         Self { file, diagnostics }
     }
 
@@ -313,7 +322,7 @@ mod tests {
         let first = Diagnostic::error("first")
             .at(spot(0..1), "")
             .help("do `b`".to_owned());
-        let report = Report::new("a.toml".into(), vec![second, first]);
+        let report = Report::new("a.toml".into(), vec![second, first], &[source]);
         assert!(report.has_errors());
         let text = report.to_string();
         assert!(
@@ -329,6 +338,9 @@ mod tests {
 
     #[test]
     fn an_empty_report_says_nothing() {
-        assert_eq!(Report::new("a.toml".into(), Vec::new()).to_string(), "");
+        assert_eq!(
+            Report::new("a.toml".into(), Vec::new(), &[]).to_string(),
+            ""
+        );
     }
 }

@@ -1,12 +1,13 @@
 //! From a file to a checked [`Config`], or to a [`Report`] of all that is wrong with it.
 //!
-//! As written → as checked: `toml` gives the tree with the place of every token, `syntax` says what
+//! As written → as checked: `include` finds the files, `toml` gives the tree with the place of every token, `syntax` says what
 //! is no TOML, `resolve` takes the tree apart.
 
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 use std::sync::Arc;
 
 use toml::de::DeTable;
@@ -15,6 +16,7 @@ use super::Config;
 use super::decode::{Context, Text};
 use super::diagnostic::{Diagnostic, Report, Source, Spot};
 use super::environment::Environment;
+use super::include::Files;
 use super::resolve::resolve;
 use super::syntax;
 
@@ -24,6 +26,8 @@ pub(crate) struct Loaded {
     pub(crate) config: Config,
     /// Holds no error.
     pub(crate) warnings: Report,
+    /// Every file that was read, the main one first.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// Reads and checks the file at `path`.
@@ -31,19 +35,16 @@ pub(crate) struct Loaded {
 /// # Errors
 /// Every mistake in it; or the one reason why it cannot be read.
 pub(crate) fn load(path: &Path, environment: Environment<'_>) -> Result<Loaded, Report> {
-    let refused = |diagnostic| Report::new(path.to_owned(), vec![diagnostic]);
+    let refused = |diagnostic| Report::new(path.to_owned(), vec![diagnostic], &[]);
     let bytes = std::fs::read(path).map_err(|error| refused(unreadable(path, &error)))?;
     match String::from_utf8(bytes) {
         Ok(text) => parse(text, path, environment),
-        Err(error) => {
-            let valid = error.utf8_error().valid_up_to();
-            Err(refused(invalid_utf8(path, error.as_bytes(), valid)))
-        }
+        Err(error) => Err(refused(invalid_utf8(path, &error))),
     }
 }
 
-/// Checks `text`. `file` is what the text is called in diagnostics; relative paths in the text are
-/// relative to the directory of `file`.
+/// Checks `text`, and reads and checks what it includes. `file` is what the text is called in
+/// diagnostics; relative paths in the text are relative to the directory of `file`.
 ///
 /// # Errors
 /// Every mistake in it, warnings included.
@@ -52,27 +53,51 @@ pub(crate) fn parse(
     file: &Path,
     environment: Environment<'_>,
 ) -> Result<Loaded, Report> {
-    let source = source(file, text.into());
-    let (tree, errors) = DeTable::parse_recoverable(&source.text);
-    let faults = syntax::explain(&source, tree.get_ref(), &errors);
-    let context = Context {
-        source: &source,
-        environment,
-        complete: errors.is_empty(),
-        diagnostics: RefCell::default(),
-    };
-    let config = resolve(&context, tree.get_ref());
-    let mut diagnostics = context.diagnostics.take();
-    diagnostics.retain(|diagnostic| !is_shadowed(diagnostic, &faults));
-    diagnostics.extend(faults.diagnostics);
-    let report = Report::new(file.to_owned(), diagnostics);
+    let files = Files::read(source(file, text.into()), environment);
+    let trees: Vec<_> = files
+        .sources
+        .iter()
+        .map(|source| DeTable::parse_recoverable(&source.text))
+        .collect();
+    // A file that could not be read may hold what seems to be missing.
+    let complete =
+        files.diagnostics.is_empty() && trees.iter().all(|(_, errors)| errors.is_empty());
+    let contexts: Vec<Context<'_>> = files
+        .sources
+        .iter()
+        .map(|source| Context {
+            source,
+            environment,
+            complete,
+            diagnostics: RefCell::default(),
+        })
+        .collect();
+    let parts = contexts
+        .iter()
+        .zip(trees.iter().map(|(tree, _)| tree.get_ref()));
+    let config = resolve(parts.collect());
+    let mut diagnostics = files.diagnostics;
+    for (context, (tree, errors)) in contexts.iter().zip(&trees) {
+        let faults = syntax::explain(context.source, tree.get_ref(), errors);
+        let mut found = context.diagnostics.take();
+        found.retain(|diagnostic| !is_shadowed(diagnostic, &faults));
+        diagnostics.extend(found);
+        diagnostics.extend(faults.diagnostics);
+    }
+    let report = Report::new(file.to_owned(), diagnostics, &files.sources);
     match report.has_errors() {
         false => Ok(Loaded {
             config,
             warnings: report,
+            files: paths(&files.sources),
         }),
         true => Err(report),
     }
+}
+
+fn paths(sources: &[Arc<Source>]) -> Vec<PathBuf> {
+    let paths = sources.iter().map(|source| source.path.to_path_buf());
+    paths.collect()
 }
 
 /// Whether a mistake in the syntax explains the diagnostic.
@@ -86,7 +111,7 @@ fn is_shadowed(diagnostic: &Diagnostic, faults: &syntax::SyntaxFaults<'_>) -> bo
         .any(|shadow| span.start <= shadow.end && shadow.start <= span.end)
 }
 
-fn source(file: &Path, text: String) -> Arc<Source> {
+pub(super) fn source(file: &Path, text: String) -> Arc<Source> {
     Arc::new(Source {
         path: Arc::new(file.to_owned()),
         text,
@@ -119,8 +144,9 @@ fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
     Diagnostic::error(message).help(help)
 }
 
-/// Marks the first byte that is not UTF-8, which TOML must be; `valid` bytes before it are.
-fn invalid_utf8(path: &Path, bytes: &[u8], valid: usize) -> Diagnostic {
+/// Marks the first byte that is not UTF-8, which TOML must be.
+pub(super) fn invalid_utf8(path: &Path, error: &FromUtf8Error) -> Diagnostic {
+    let (bytes, valid) = (error.as_bytes(), error.utf8_error().valid_up_to());
     let source = source(path, String::from_utf8_lossy(bytes).into_owned());
     let label = format!("the byte {:#04x}", bytes[valid]);
     let span = valid..valid + char::REPLACEMENT_CHARACTER.len_utf8();

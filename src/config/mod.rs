@@ -21,6 +21,7 @@ mod environment;
 mod error_pages;
 mod file;
 mod headers;
+mod include;
 mod limits;
 mod pattern;
 mod policy;

@@ -16,7 +16,7 @@ use super::file::beside;
 use super::refine::{Level, refine};
 use super::section::Section;
 use super::server::resolve_servers;
-use super::vocabulary::explain;
+use super::vocabulary::{explain, is_at_top};
 use super::{
     AccessLog, Blocking, Cidr, Config, DEFAULT_GRACE, Log, LogFormat, LogLevel, Policy, Server,
     default_workers,
@@ -34,9 +34,17 @@ pub(super) const WAIT_OR_NONE: RangeInclusive<Duration> = Duration::ZERO..=LONGE
 /// Each event loop is a thread with its own cache; more than this is a slip of the finger.
 const WORKERS: RangeInclusive<u64> = 1..=1024;
 
-/// Takes the whole tree apart.
-pub(super) fn resolve<'c>(cx: &'c Context<'c>, tree: &'c DeTable<'c>) -> Config {
+/// A file: what its walk notes down, and its tree.
+pub(super) type Part<'c> = (&'c Context<'c>, &'c DeTable<'c>);
+
+/// Takes the trees of all files apart; the first is the main one.
+pub(super) fn resolve(parts: Vec<Part<'_>>) -> Config {
+    let mut parts = parts.into_iter();
+    let (cx, tree) = parts.next().expect("there is a main file");
     let mut root = Section::new(cx, "the configuration".into(), tree);
+    root.take("include");
+    let included: Vec<Shared<'_>> = parts.map(included).collect();
+    let shared = Shared::of(&mut root);
     let policy = refine(&mut root, Level::Top, &Policy::default());
     let config = Config {
         workers: root
@@ -53,7 +61,7 @@ pub(super) fn resolve<'c>(cx: &'c Context<'c>, tree: &'c DeTable<'c>) -> Config 
             .take("trusted_proxies")
             .map(trusted_proxies)
             .unwrap_or_default(),
-        servers: servers(cx, &mut root, &policy),
+        servers: servers(&root, shared, included, &policy),
         policy,
     };
     root.close(explain);
@@ -154,21 +162,58 @@ fn trusted_proxies(node: Node<'_>) -> Vec<Cidr> {
     networks.map(|(network, _)| network).collect()
 }
 
-fn servers<'c>(cx: &'c Context<'c>, root: &mut Section<'c>, outer: &Policy) -> Vec<Server> {
-    let Some(node) = root.take("server") else {
-        let help = "begin with\n[[server]]\nlisten = \"localhost:8080\"\n[server.routes]\n\"/\" = { files = \"www\" }".to_owned();
-        if !root.has("servers") {
-            cx.report_absence(
-                Diagnostic::error("there is no `[[server]]`, so nothing would be served")
-                    .help(help),
-            );
+/// What any of the files may hold.
+struct Shared<'c> {
+    servers: Vec<Node<'c>>,
+}
+
+impl<'c> Shared<'c> {
+    fn of(section: &mut Section<'c>) -> Self {
+        Self {
+            servers: section
+                .take("server")
+                .map(list_of_servers)
+                .unwrap_or_default(),
         }
-        return Vec::new();
-    };
+    }
+}
+
+/// What an included file holds; settings of the process are refused there.
+fn included<'c>((cx, tree): Part<'c>) -> Shared<'c> {
+    let mut section = Section::new(cx, "an included file".into(), tree);
+    section.take("include");
+    let shared = Shared::of(&mut section);
+    section.close(|key| {
+        let is_of_main = is_at_top(key);
+        let help = format!("`{key}` is said once for the whole server, in the main file");
+        is_of_main.then_some(help).or_else(|| explain(key))
+    });
+    shared
+}
+
+fn list_of_servers(node: Node<'_>) -> Vec<Node<'_>> {
     if matches!(node.value.get_ref(), DeValue::Table(_)) {
         let message = "servers are a list, even if there is one";
         let help = "write `[[server]]`, with two brackets".to_owned();
-        cx.report_absence(Diagnostic::error(message).at(node.spot(), "").help(help));
+        let diagnostic = Diagnostic::error(message).at(node.spot(), "").help(help);
+        node.cx.report_absence(diagnostic);
     }
-    resolve_servers(cx, node.one_or_more(), outer)
+    node.one_or_more()
+}
+
+/// The servers of all files, the main one's first.
+fn servers<'c>(
+    root: &Section<'c>,
+    main: Shared<'c>,
+    included: Vec<Shared<'c>>,
+    outer: &Policy,
+) -> Vec<Server> {
+    let mut nodes = main.servers;
+    nodes.extend(included.into_iter().flat_map(|shared| shared.servers));
+    if nodes.is_empty() && !root.has("server") && !root.has("servers") {
+        let help = "begin with\n[[server]]\nlisten = \"localhost:8080\"\n[server.routes]\n\"/\" = { files = \"www\" }";
+        let message = "there is no `[[server]]`, so nothing would be served";
+        root.report_absence(Diagnostic::error(message).help(help.to_owned()));
+    }
+    resolve_servers(nodes, outer)
 }

@@ -51,6 +51,10 @@ impl<'c> Section<'c> {
         self.cx.report(diagnostic);
     }
 
+    pub(super) fn report_absence(&self, diagnostic: Diagnostic) {
+        self.cx.report_absence(diagnostic);
+    }
+
     pub(super) fn boolean(&mut self, key: &'static str) -> Option<bool> {
         self.take(key)?.boolean()
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::address::{parse_host, parse_listen};
 use super::clash::{RouteClaims, ServerClaims};
-use super::decode::{Context, Node};
+use super::decode::Node;
 use super::diagnostic::{Diagnostic, Spot};
 use super::file::beside;
 use super::pattern::parse_pattern;
@@ -15,20 +15,16 @@ use super::vocabulary::explain;
 use super::{HostPattern, ListenAddress, Policy, Route, RoutePattern, Server, Verb};
 use crate::http::method::Method;
 
-/// All servers, in the order of the file.
-pub(super) fn resolve_servers<'c>(
-    cx: &'c Context<'c>,
-    nodes: Vec<Node<'c>>,
-    outer: &Policy,
-) -> Vec<Server> {
-    let mut claims = ServerClaims::new(cx);
+/// All servers, in the order of the files.
+pub(super) fn resolve_servers(nodes: Vec<Node<'_>>, outer: &Policy) -> Vec<Server> {
+    let mut claims = ServerClaims::default();
     nodes
         .into_iter()
         .filter_map(|node| server(node, outer, &mut claims))
         .collect()
 }
 
-fn server<'c>(node: Node<'c>, outer: &Policy, claims: &mut ServerClaims<'c>) -> Option<Server> {
+fn server(node: Node<'_>, outer: &Policy, claims: &mut ServerClaims) -> Option<Server> {
     let mut section = node.section("`[[server]]`", None)?;
     let listen = listen(node, section.take("listen"));
     let hosts = hosts(section.take("hosts"));
@@ -36,7 +32,7 @@ fn server<'c>(node: Node<'c>, outer: &Policy, claims: &mut ServerClaims<'c>) -> 
     let routes = routes(node, section.take("routes"), &policy);
     section.close(explain);
     if let Some(hosts) = &hosts {
-        claims.add(&listen, hosts, node.spot());
+        claims.add(&listen, hosts, node);
     }
     let hosts = hosts
         .unwrap_or_default()

@@ -306,6 +306,36 @@ fn access_is_inherited_kind_by_kind() {
     );
 }
 
+#[test]
+fn included_files_are_read_in_order_and_relative_to_themselves() {
+    let loaded = load(&Path::new(FIXTURES).join("good_include.toml"), &environment);
+    let loaded = loaded.expect("a good file");
+    let relative = |path: &Path| path.strip_prefix(FIXTURES).expect("a fixture").to_owned();
+    let files: Vec<PathBuf> = loaded.files.iter().map(|path| relative(path)).collect();
+    let expected = [
+        "good_include.toml",
+        "sites/a.toml",
+        "sites/b.toml",
+        "sites/deep/c.toml",
+    ];
+    assert_eq!(files, expected.map(PathBuf::from));
+    let roots = loaded.config.servers.iter().map(|server| {
+        let route = &server.routes[0];
+        assert_eq!(route.policy.headers.set.len(), 1);
+        match &route.verb {
+            Verb::Files(files) => relative(&files.root),
+            verb => panic!("{verb:?}"),
+        }
+    });
+    let expected = [
+        "www",
+        "sites/../www",
+        "sites/../www",
+        "sites/deep/../../www",
+    ];
+    assert!(roots.eq(expected.map(PathBuf::from)));
+}
+
 /// The policies of `good_policy.toml`: of the whole, the server, and its routes in order.
 fn policies() -> (Policy, Policy, Vec<Policy>) {
     let config = fixture("good_policy.toml");

@@ -150,6 +150,13 @@ pub(super) fn explain_misspelt(key: &str) -> Option<String> {
     ))
 }
 
+/// Whether `key` is one that stands at the top of the main file, and perhaps elsewhere.
+pub(super) fn is_at_top(key: &str) -> bool {
+    const ALSO_ELSEWHERE: &[&str] = &["log", "limits", "headers", "error_pages"];
+    ALSO_ELSEWHERE.contains(&key)
+        || look_up(HOMES, key).is_some_and(|home| home == "the top of the file")
+}
+
 /// Whether a later version has `key`.
 pub(super) fn is_not_yet(key: &str) -> bool {
     NOT_YET.contains(&key)

@@ -1,0 +1,251 @@
+//! `include = ["sites/*.toml"]`: the files that belong to a configuration beside the main one.
+//!
+//! They are found before anything is resolved, so that the walk sees all files at once. A name is
+//! relative to the file that includes it; `*` and `?` stand for characters of one component, never
+//! for a dot at its start, and what they find comes in order of name.
+
+use std::cell::RefCell;
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use super::decode::{Context, Text};
+use super::diagnostic::{Diagnostic, Source};
+use super::environment::Environment;
+use super::file::{beside, invalid_utf8, report_path, source};
+use super::section::Section;
+
+/// All files of a configuration, the main one first.
+pub(super) struct Files {
+    pub(super) sources: Vec<Arc<Source>>,
+    /// What was wrong with the files that were to be included.
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+impl Files {
+    /// `main`, and every file that it or an included one includes.
+    pub(super) fn read(main: Arc<Source>, environment: Environment<'_>) -> Self {
+        let mut files = Self {
+            sources: Vec::new(),
+            diagnostics: Vec::new(),
+        };
+        let identity = identity(&main.path);
+        files.add(main, environment, &mut vec![identity]);
+        files
+    }
+
+    /// Adds a file and what it includes. `ancestors` are the files that led to it, and it itself.
+    fn add(
+        &mut self,
+        source: Arc<Source>,
+        environment: Environment<'_>,
+        ancestors: &mut Vec<PathBuf>,
+    ) {
+        self.sources.push(Arc::clone(&source));
+        let (tree, errors) = DeTable::parse_recoverable(&source.text);
+        let cx = Context {
+            source: &source,
+            environment,
+            complete: errors.is_empty(),
+            diagnostics: RefCell::default(),
+        };
+        for text in written(&cx, tree.get_ref()) {
+            for path in named(&text) {
+                if let Some(included) = self.open(&text, &path, ancestors) {
+                    ancestors.push(identity(&path));
+                    self.add(included, environment, ancestors);
+                    ancestors.pop();
+                }
+            }
+        }
+        self.diagnostics.extend(cx.diagnostics.take());
+    }
+
+    /// The file at `path`, unless it is among those read, or cannot be.
+    fn open(&self, text: &Text<'_>, path: &Path, ancestors: &[PathBuf]) -> Option<Arc<Source>> {
+        let file = identity(path);
+        let shown = path.display();
+        let is_read = |source: &Arc<Source>| identity(&source.path) == file;
+        let cx = text.node.cx;
+        if ancestors.contains(&file) {
+            let message = format!("`{shown}` includes itself");
+            cx.report(Diagnostic::error(message).at(text.node.spot(), "the circle closes here"));
+            return None;
+        }
+        if self.sources.iter().any(is_read) {
+            let message = format!("`{shown}` is included already");
+            cx.report(Diagnostic::warning(message).at(text.node.spot(), "left out"));
+            return None;
+        }
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                report_path(text, path, unreadable(path, &error));
+                return None;
+            }
+        };
+        match String::from_utf8(bytes) {
+            Ok(content) => Some(source(path, content)),
+            Err(error) => {
+                cx.report(invalid_utf8(path, &error));
+                None
+            }
+        }
+    }
+}
+
+/// The entries of `include`.
+fn written<'c>(cx: &'c Context<'c>, tree: &'c DeTable<'c>) -> Vec<Text<'c>> {
+    let include = Section::new(cx, "the configuration".into(), tree).take("include");
+    let nodes = include.map(|node| node.one_or_more()).unwrap_or_default();
+    nodes.into_iter().filter_map(|node| node.text()).collect()
+}
+
+/// The paths that an entry of `include` stands for.
+fn named(text: &Text<'_>) -> Vec<PathBuf> {
+    let source = text.node.cx.source;
+    if !has_wildcard(&text.value) {
+        return vec![beside(source, &text.value)];
+    }
+    let directory = source.path.parent().unwrap_or(Path::new(""));
+    match expand(directory, Path::new(&text.value)) {
+        Ok(paths) => {
+            if paths.is_empty() {
+                let message = format!("no file matches `{}`", text.value);
+                let diagnostic = Diagnostic::warning(message).at(text.node.spot(), "");
+                text.node.cx.report(diagnostic);
+            }
+            paths
+        }
+        Err((path, error)) => {
+            let message = format!("cannot list `{}`: {error}", path.display());
+            report_path(text, &path, message);
+            Vec::new()
+        }
+    }
+}
+
+fn has_wildcard(text: &str) -> bool {
+    text.contains(['*', '?'])
+}
+
+/// The paths that match `pattern` from `directory` on, sorted.
+fn expand(directory: &Path, pattern: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
+    let mut paths = vec![directory.to_owned()];
+    for component in pattern.components() {
+        let mut deeper = Vec::new();
+        for path in paths {
+            match wildcard(component) {
+                Some(pattern) => {
+                    deeper.extend(children(&path, pattern).map_err(|error| (path, error))?);
+                }
+                None => deeper.push(path.join(component)),
+            }
+        }
+        paths = deeper;
+    }
+    paths.retain(|path| path.exists());
+    Ok(paths)
+}
+
+fn wildcard(component: Component<'_>) -> Option<&str> {
+    let text = component.as_os_str().to_str()?;
+    has_wildcard(text).then_some(text)
+}
+
+/// What in `directory` matches `pattern`, sorted; nothing is in what is no directory.
+fn children(directory: &Path, pattern: &str) -> io::Result<Vec<PathBuf>> {
+    let listed = match directory.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => directory,
+    };
+    let entries = match fs::read_dir(listed) {
+        Ok(entries) => entries,
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return Ok(Vec::new()),
+            _ => return Err(error),
+        },
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let is_wanted =
+            |name: &str| !name.starts_with('.') && matches(pattern.as_bytes(), name.as_bytes());
+        if name.to_str().is_some_and(is_wanted) {
+            names.push(directory.join(name));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Whether `name` is of the form `pattern`: `*` is any octets, `?` any one. A mismatch goes back to
+/// the last `*` alone, so that the time is bounded by the product of the lengths.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    let mut last_star = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                last_star = Some((p, n));
+                p += 1;
+            }
+            Some(c) if *c == b'?' || *c == name[n] => (p, n) = (p + 1, n + 1),
+            _ => {
+                let Some((star, taken)) = last_star else {
+                    return false;
+                };
+                last_star = Some((star, taken + 1));
+                (p, n) = (star + 1, taken + 1);
+            }
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+/// By which a file is known again, whatever path leads to it.
+fn identity(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    let shown = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("there is no file `{shown}`"),
+        io::ErrorKind::IsADirectory => {
+            format!("`{shown}` is a directory; write \"{shown}/*.toml\"")
+        }
+        _ => format!("cannot read `{shown}`: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_match_within_a_name() {
+        let cases = [
+            ("*.toml", "a.toml", true),
+            ("*.toml", "a.toml~", false),
+            ("*", "", true),
+            ("a*b*c", "aXbYbc", true),
+            ("a*b*c", "aXbY", false),
+            ("?.toml", "a.toml", true),
+            ("?.toml", ".toml", false),
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("*?", "", false),
+        ];
+        for (pattern, name, expected) in cases {
+            assert_eq!(
+                matches(pattern.as_bytes(), name.as_bytes()),
+                expected,
+                "{pattern} {name}"
+            );
+        }
+    }
+}
