@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Strictness};
 use crate::log::diagnostic;
 use crate::supervisor::Supervisor;
 
@@ -111,7 +111,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(path: &Path) -> Result<(), String> {
     let environment = |name: &str| std::env::var(name).ok();
     let use_colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let loaded = config::load(path, &environment).map_err(|report| report.render(use_colour))?;
+    let loaded = config::load(path, &environment, Strictness::Lenient)
+        .map_err(|report| report.render(use_colour))?;
     eprint!("{}", loaded.warnings.render(use_colour));
     let supervisor = start(loaded.config)?;
     supervisor.run().map_err(|error| describe(&error))

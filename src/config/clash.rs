@@ -83,7 +83,7 @@ pub(super) struct RouteClaims<'c> {
 }
 
 /// A pattern without the names of its parameters: they do not change what it matches.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Claim {
     method: Option<Method>,
     exact: bool,
@@ -113,9 +113,56 @@ impl<'c> RouteClaims<'c> {
         }
         self.claims.insert(claim, key.spot());
     }
+
+    /// Warns of routes that never match, now that all are here.
+    ///
+    /// `/a` takes `/a` itself and what is below it; beside `= /a` and `/a/` nothing of that is left.
+    /// No other set of routes covers one: a shorter pattern goes last, and what `{name}` takes is
+    /// never used up by names.
+    pub(super) fn warn_of_shadowed(&self) {
+        for (claim, spot) in &self.claims {
+            let ending = |exact, trailing_slash| {
+                let claim = claim.ending(exact, trailing_slash);
+                claim.and_then(|claim| self.before(claim))
+            };
+            if let (Some(itself), Some(below)) = (ending(true, false), ending(false, true)) {
+                self.cx.report(
+                    Diagnostic::warning("this route never matches: two others take all of it")
+                        .at(spot.clone(), "")
+                        .at(itself.clone(), "takes the path itself")
+                        .at(below.clone(), "takes what is below it"),
+                );
+            }
+        }
+    }
+
+    /// The route with the claim, or one that takes its requests among others.
+    fn before(&self, claim: Claim) -> Option<&Spot> {
+        // HEAD is a GET where nobody asks for HEAD.
+        let wider = (claim.method == Some(Method::Head)).then_some(Some(Method::Get));
+        let mut methods = [Some(claim.method), wider, Some(None)]
+            .into_iter()
+            .flatten();
+        methods.find_map(|method| {
+            self.claims.get(&Claim {
+                method,
+                ..claim.clone()
+            })
+        })
+    }
 }
 
 impl Claim {
+    /// The claim of the same path with another ending, if this one takes the path and all below it.
+    fn ending(&self, exact: bool, trailing_slash: bool) -> Option<Self> {
+        let is_subtree = !self.exact && !self.trailing_slash && !self.segments.is_empty();
+        is_subtree.then(|| Self {
+            exact,
+            trailing_slash,
+            ..self.clone()
+        })
+    }
+
     fn of(pattern: &RoutePattern) -> Self {
         let segment = |segment: &PatternSegment| match segment {
             PatternSegment::Static(octets) => Some(octets.clone()),

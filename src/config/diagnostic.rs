@@ -228,6 +228,18 @@ impl Report {
         Self { file, diagnostics }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.diagnostics.is_empty()
+    }
+
+    /// Makes an error of every warning.
+    pub(super) fn into_strict(mut self) -> Self {
+        for diagnostic in &mut self.diagnostics {
+            diagnostic.severity = Severity::Error;
+        }
+        self
+    }
+
     /// Whether the configuration is refused.
     pub(super) fn has_errors(&self) -> bool {
         self.count(Severity::Error) > 0

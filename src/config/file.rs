@@ -30,11 +30,35 @@ pub(crate) struct Loaded {
     pub(crate) files: Vec<PathBuf>,
 }
 
-/// Reads and checks the file at `path`.
+/// What warnings do to a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    /// It is taken as it is.
+    Lenient,
+    /// It is refused: they count as errors.
+    Strict,
+}
+
+/// Reads and checks the file at `path`, and what it includes.
 ///
 /// # Errors
 /// Every mistake in it; or the one reason why it cannot be read.
-pub(crate) fn load(path: &Path, environment: Environment<'_>) -> Result<Loaded, Report> {
+pub(crate) fn load(
+    path: &Path,
+    environment: Environment<'_>,
+    strictness: Strictness,
+) -> Result<Loaded, Report> {
+    let is_strict = strictness == Strictness::Strict;
+    match read(path, environment) {
+        Err(report) if is_strict => Err(report.into_strict()),
+        Ok(loaded) if is_strict && !loaded.warnings.is_empty() => {
+            Err(loaded.warnings.into_strict())
+        }
+        outcome => outcome,
+    }
+}
+
+fn read(path: &Path, environment: Environment<'_>) -> Result<Loaded, Report> {
     let refused = |diagnostic| Report::new(path.to_owned(), vec![diagnostic], &[]);
     let bytes = std::fs::read(path).map_err(|error| refused(unreadable(path, &error)))?;
     match String::from_utf8(bytes) {

@@ -46,7 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use address::{Cidr, ListenAddress};
-pub(crate) use file::load;
+pub(crate) use file::{Strictness, load};
 pub(crate) use policy::Policy;
 
 use crate::http::method::Method;

@@ -151,9 +151,11 @@ fn routes(server: Node<'_>, node: Option<Node<'_>>, outer: &Policy) -> Vec<Route
     }
     let mut claims = RouteClaims::new(server.cx);
     let entries = entries.unwrap_or_default().into_iter();
-    entries
+    let routes = entries
         .filter_map(|(key, value)| route(&key, value, outer, &mut claims))
-        .collect()
+        .collect();
+    claims.warn_of_shadowed();
+    routes
 }
 
 fn route(

@@ -18,7 +18,7 @@ fn environment(name: &str) -> Option<String> {
 }
 
 fn rendered(path: &Path) -> String {
-    match load(path, &environment) {
+    match load(path, &environment, Strictness::Lenient) {
         Ok(loaded) => loaded.warnings.to_string(),
         Err(report) => report.to_string(),
     }
@@ -46,9 +46,13 @@ fn fixtures_are_diagnosed_to_the_letter() {
 }
 
 fn fixture(name: &str) -> Config {
-    load(&Path::new(FIXTURES).join(name), &environment)
-        .expect("a good file")
-        .config
+    load(
+        &Path::new(FIXTURES).join(name),
+        &environment,
+        Strictness::Lenient,
+    )
+    .expect("a good file")
+    .config
 }
 
 #[test]
@@ -308,8 +312,8 @@ fn access_is_inherited_kind_by_kind() {
 
 #[test]
 fn included_files_are_read_in_order_and_relative_to_themselves() {
-    let loaded = load(&Path::new(FIXTURES).join("good_include.toml"), &environment);
-    let loaded = loaded.expect("a good file");
+    let main = Path::new(FIXTURES).join("good_include.toml");
+    let loaded = load(&main, &environment, Strictness::Lenient).expect("a good file");
     let relative = |path: &Path| path.strip_prefix(FIXTURES).expect("a fixture").to_owned();
     let files: Vec<PathBuf> = loaded.files.iter().map(|path| relative(path)).collect();
     let expected = [
@@ -334,6 +338,18 @@ fn included_files_are_read_in_order_and_relative_to_themselves() {
         "sites/deep/../../www",
     ];
     assert!(roots.eq(expected.map(PathBuf::from)));
+}
+
+#[test]
+fn strictness_refuses_what_is_doubtful() {
+    for (name, is_taken) in [("shadowed_route.toml", false), ("good_minimal.toml", true)] {
+        let path = Path::new(FIXTURES).join(name);
+        assert!(load(&path, &environment, Strictness::Lenient).is_ok());
+        match load(&path, &environment, Strictness::Strict) {
+            Ok(_) => assert!(is_taken, "{name}"),
+            Err(report) => assert!(!is_taken && !report.to_string().contains("warning")),
+        }
+    }
 }
 
 /// The policies of `good_policy.toml`: of the whole, the server, and its routes in order.
