@@ -27,6 +27,7 @@ mod pattern;
 mod policy;
 mod refine;
 mod resolve;
+mod route_test;
 mod section;
 mod server;
 mod suggest;
@@ -48,6 +49,7 @@ use std::time::Duration;
 pub(crate) use address::{Cidr, ListenAddress};
 pub(crate) use file::{Strictness, load};
 pub(crate) use policy::Policy;
+pub(crate) use route_test::RouteTest;
 
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -72,6 +74,8 @@ pub(crate) struct Config {
     pub(crate) policy: Policy,
     /// In the order of the file. At least one; every one listens somewhere.
     pub(crate) servers: Vec<Server>,
+    /// In the order of the files. They do nothing while serving.
+    pub(crate) tests: Vec<RouteTest>,
 }
 
 impl Config {
@@ -121,6 +125,7 @@ impl Config {
                 policy: Policy::default(),
                 routes: vec![route],
             }],
+            tests: Vec::new(),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::decode::{Context, Node};
 use super::diagnostic::Diagnostic;
 use super::file::beside;
 use super::refine::{Level, refine};
+use super::route_test::resolve_tests;
 use super::section::Section;
 use super::server::resolve_servers;
 use super::vocabulary::{explain, is_at_top};
@@ -43,9 +44,14 @@ pub(super) fn resolve(parts: Vec<Part<'_>>) -> Config {
     let (cx, tree) = parts.next().expect("there is a main file");
     let mut root = Section::new(cx, "the configuration".into(), tree);
     root.take("include");
-    let included: Vec<Shared<'_>> = parts.map(included).collect();
-    let shared = Shared::of(&mut root);
+    let mut shared = Shared::of(&mut root);
+    for part in parts {
+        let included = included(part);
+        shared.servers.extend(included.servers);
+        shared.tests.extend(included.tests);
+    }
     let policy = refine(&mut root, Level::Top, &Policy::default());
+    let servers = servers(&root, shared.servers, &policy);
     let config = Config {
         workers: root
             .take("workers")
@@ -61,7 +67,8 @@ pub(super) fn resolve(parts: Vec<Part<'_>>) -> Config {
             .take("trusted_proxies")
             .map(trusted_proxies)
             .unwrap_or_default(),
-        servers: servers(&root, shared, included, &policy),
+        tests: resolve_tests(shared.tests, &servers),
+        servers,
         policy,
     };
     root.close(explain);
@@ -165,15 +172,14 @@ fn trusted_proxies(node: Node<'_>) -> Vec<Cidr> {
 /// What any of the files may hold.
 struct Shared<'c> {
     servers: Vec<Node<'c>>,
+    tests: Vec<Node<'c>>,
 }
 
 impl<'c> Shared<'c> {
     fn of(section: &mut Section<'c>) -> Self {
         Self {
-            servers: section
-                .take("server")
-                .map(list_of_servers)
-                .unwrap_or_default(),
+            servers: list("server", section.take("server")),
+            tests: list("test", section.take("test")),
         }
     }
 }
@@ -191,10 +197,14 @@ fn included<'c>((cx, tree): Part<'c>) -> Shared<'c> {
     shared
 }
 
-fn list_of_servers(node: Node<'_>) -> Vec<Node<'_>> {
+/// The tables of `[[name]]`.
+fn list<'c>(name: &str, node: Option<Node<'c>>) -> Vec<Node<'c>> {
+    let Some(node) = node else {
+        return Vec::new();
+    };
     if matches!(node.value.get_ref(), DeValue::Table(_)) {
-        let message = "servers are a list, even if there is one";
-        let help = "write `[[server]]`, with two brackets".to_owned();
+        let message = format!("{name}s are a list, even if there is one");
+        let help = format!("write `[[{name}]]`, with two brackets");
         let diagnostic = Diagnostic::error(message).at(node.spot(), "").help(help);
         node.cx.report_absence(diagnostic);
     }
@@ -202,14 +212,7 @@ fn list_of_servers(node: Node<'_>) -> Vec<Node<'_>> {
 }
 
 /// The servers of all files, the main one's first.
-fn servers<'c>(
-    root: &Section<'c>,
-    main: Shared<'c>,
-    included: Vec<Shared<'c>>,
-    outer: &Policy,
-) -> Vec<Server> {
-    let mut nodes = main.servers;
-    nodes.extend(included.into_iter().flat_map(|shared| shared.servers));
+fn servers<'c>(root: &Section<'c>, nodes: Vec<Node<'c>>, outer: &Policy) -> Vec<Server> {
     if nodes.is_empty() && !root.has("server") && !root.has("servers") {
         let help = "begin with\n[[server]]\nlisten = \"localhost:8080\"\n[server.routes]\n\"/\" = { files = \"www\" }";
         let message = "there is no `[[server]]`, so nothing would be served";

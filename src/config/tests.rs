@@ -352,6 +352,35 @@ fn strictness_refuses_what_is_doubtful() {
     }
 }
 
+#[test]
+fn tests_of_routes_arrive() {
+    let config = fixture("good_tests.toml");
+    let [first, second] = config.tests.as_slice() else {
+        panic!("two tests: {:?}", config.tests)
+    };
+    assert_eq!(
+        (first.method, first.target.as_str()),
+        (Method::Get, "/api?q=1")
+    );
+    assert_eq!(first.host.as_deref(), Some("example.com:8080"));
+    assert_eq!(
+        first.fields,
+        [("Accept".to_owned(), "text/html".to_owned())]
+    );
+    assert_eq!(first.expect.status, Some(Status::OK));
+    assert_eq!(
+        first.expect.route.as_ref(),
+        Some(&config.servers[0].routes[1].pattern)
+    );
+    let fields = [("Cache-Control", Some("no-store")), ("Server", None)];
+    let owned = fields.map(|(name, value)| (name.to_owned(), value.map(str::to_owned)));
+    assert_eq!(first.expect.fields, owned);
+    assert_eq!(
+        (second.place.line, second.expect.route.is_none()),
+        (14, true)
+    );
+}
+
 /// The policies of `good_policy.toml`: of the whole, the server, and its routes in order.
 fn policies() -> (Policy, Policy, Vec<Policy>) {
     let config = fixture("good_policy.toml");

@@ -12,6 +12,8 @@ const HOMES: &[(&str, &str)] = &[
     ("blocking", "the top of the file"),
     ("grace", "the top of the file"),
     ("server_field", "the top of the file"),
+    ("request", "`[[test]]`"),
+    ("expect", "`[[test]]`"),
     ("trusted_proxies", "the top of the file"),
     ("allow", "`[[server]]` or a route"),
     ("deny", "`[[server]]` or a route"),
