@@ -69,6 +69,15 @@ pub(super) enum Severity {
     Warning,
 }
 
+impl Severity {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
 /// One thing to tell the operator.
 #[derive(Clone, Debug)]
 pub(super) struct Diagnostic {
@@ -137,6 +146,25 @@ impl Diagnostic {
             Group::with_title(level.primary_title(&*self.message)).elements(self.snippets());
         let help = self.help.iter().map(|help| Level::HELP.message(&**help));
         renderer.render(&[group.elements(help)])
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        let mark = self.marks.first();
+        let spot = mark.map(|mark| &mark.spot);
+        let place = spot.map(|spot| spot.source.place(spot.span.start));
+        let end = spot.map(|spot| spot.source.place(spot.span.end));
+        let position =
+            |place: &Place| serde_json::json!({ "line": place.line, "column": place.column });
+        serde_json::json!({
+            "severity": self.severity.as_str(),
+            "message": self.message,
+            "file": place.as_ref().map(|place| place.file.to_string_lossy()),
+            "line": place.as_ref().map(|place| place.line),
+            "column": place.as_ref().map(|place| place.column),
+            "end": end.as_ref().map(position),
+            "label": mark.map(|mark| &mark.label).filter(|label| !label.is_empty()),
+            "help": self.help,
+        })
     }
 
     /// A snippet for each source that has marks, the one at fault first.
@@ -261,9 +289,15 @@ impl Report {
         text + &self.summary()
     }
 
+    /// Every diagnostic as an object, for programs; lines and columns count from 1, and are null
+    /// together with the file where the fault is in no file's text. `end` is the first place behind it.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        self.diagnostics.iter().map(Diagnostic::to_json).collect()
+    }
+
     fn summary(&self) -> String {
-        let counts = [(Severity::Error, "error"), (Severity::Warning, "warning")]
-            .map(|(severity, noun)| plural(self.count(severity), noun));
+        let counts = [Severity::Error, Severity::Warning]
+            .map(|severity| plural(self.count(severity), severity.as_str()));
         let counts = counts
             .into_iter()
             .flatten()
@@ -346,6 +380,29 @@ mod tests {
             "{text}"
         );
         assert!(report.render(true).contains('\u{1b}') && !text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_report_is_an_array_of_objects_for_programs() {
+        let source = source("a = 1\nb = 22\n");
+        let spot = Spot {
+            source: Arc::clone(&source),
+            span: 10..12,
+        };
+        let placed = Diagnostic::warning("placed").at(spot, "here");
+        let nowhere = Diagnostic::error("nowhere").help("help".to_owned());
+        let report = Report::new("a.toml".into(), vec![placed, nowhere], &[source]);
+        let expected = serde_json::json!([
+            {
+                "severity": "error", "message": "nowhere", "file": null, "line": null, "column": null,
+                "end": null, "label": null, "help": "help",
+            },
+            {
+                "severity": "warning", "message": "placed", "file": "a.toml", "line": 2, "column": 5,
+                "end": { "line": 2, "column": 7 }, "label": "here", "help": null,
+            },
+        ]);
+        assert_eq!(report.to_json(), expected);
     }
 
     #[test]
