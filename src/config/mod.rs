@@ -17,6 +17,7 @@ mod address;
 mod clash;
 mod decode;
 mod diagnostic;
+mod difference;
 mod environment;
 mod error_pages;
 mod file;
@@ -47,8 +48,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use address::{Cidr, ListenAddress};
+pub(crate) use diagnostic::Report;
+pub(crate) use difference::{Change, difference};
 pub(crate) use file::{Strictness, load};
-pub(crate) use policy::Policy;
+pub(crate) use policy::{Access, ErrorPages, HeaderChanges, Policy};
 pub(crate) use route_test::RouteTest;
 
 use crate::http::method::Method;
@@ -78,6 +81,17 @@ pub(crate) struct Config {
     pub(crate) tests: Vec<RouteTest>,
 }
 
+/// Reads a network, for the tests of other rooms.
+#[cfg(test)]
+pub(crate) fn network(text: &str) -> Cidr {
+    address::parse_cidr(text).expect("a network")
+}
+
+/// Reads a duration as the file writes it; `None` if it is none.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+    units::parse_duration(text).ok()
+}
+
 impl Config {
     /// What `tidegate serve` does: the files of `root`, for any host, for someone who edits and
     /// refreshes. So nothing is believed without looking again.
@@ -93,23 +107,12 @@ impl Config {
             revalidate: Duration::ZERO,
             ..Files::beneath(root)
         };
-        let everything = RoutePattern {
-            method: None,
-            exact: false,
-            segments: Vec::new(),
-            trailing_slash: false,
-        };
-        let place = Place {
-            file: Arc::new(PathBuf::from("command line")),
-            line: 1,
-            column: 1,
-        };
         let route = Route {
-            pattern: everything,
+            pattern: RoutePattern::everything(),
             verb: Verb::Files(files),
             strip_prefix: false,
             policy: Policy::default(),
-            place,
+            place: Place::of_program("command line"),
         };
         Self {
             workers: default_workers(),
@@ -288,6 +291,18 @@ pub(crate) struct RoutePattern {
     pub(crate) trailing_slash: bool,
 }
 
+impl RoutePattern {
+    /// `/`: every path, by any method.
+    pub(crate) fn everything() -> Self {
+        Self {
+            method: None,
+            exact: false,
+            segments: Vec::new(),
+            trailing_slash: false,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum PatternSegment {
     /// Decoded octets.
@@ -297,7 +312,7 @@ pub(crate) enum PatternSegment {
 }
 
 /// Who answers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     Files(Files),
     Respond(Respond),
@@ -371,4 +386,15 @@ pub(crate) struct Place {
     pub(crate) file: Arc<PathBuf>,
     pub(crate) line: usize,
     pub(crate) column: usize,
+}
+
+impl Place {
+    /// Of what stands in no file.
+    pub(crate) fn of_program(name: &str) -> Self {
+        Self {
+            file: Arc::new(PathBuf::from(name)),
+            line: 1,
+            column: 1,
+        }
+    }
 }

@@ -6,6 +6,7 @@
 //! function on the fast path), and, where there is none, for one that may have to be waited for
 //! ([`Handler::answer`]). Handlers never call each other.
 
+pub(crate) mod control;
 pub(crate) mod echo;
 pub(crate) mod error_content;
 pub(crate) mod files;
@@ -18,7 +19,7 @@ pub(crate) mod response;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::{Route, Verb};
+use crate::config::{Files, Route, Verb};
 use crate::http::method::{Method, MethodSet};
 use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
@@ -26,8 +27,9 @@ use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::runtime::BlockingPool;
 
+use control::ControlHandler;
 use echo::Echo;
-use files::FilesHandler;
+use files::{FilesHandler, Shared};
 use redirect::RedirectHandler;
 use respond::RespondHandler;
 use response::Response;
@@ -38,6 +40,8 @@ pub(crate) enum Handler {
     Respond(RespondHandler),
     Redirect(RedirectHandler),
     Echo(Echo),
+    /// Of the control socket; no route of the operator's leads here.
+    Control(ControlHandler),
 }
 
 /// A request, as a handler sees it.
@@ -54,6 +58,40 @@ pub(crate) struct Request<'r> {
 pub(crate) struct Local {
     pub(crate) files: files::Local,
     pub(crate) pool: Arc<BlockingPool>,
+}
+
+/// What handlers hold that outlives a generation, by the options it came from: a reload that does not
+/// touch a route leaves what stands behind it alone.
+#[derive(Clone, Default)]
+pub(crate) struct Kept {
+    files: Vec<Arc<Shared>>,
+    /// Those that the generation being built uses.
+    used: Vec<Arc<Shared>>,
+}
+
+impl Kept {
+    /// Begins a generation.
+    pub(crate) fn begin(&mut self) {
+        self.used.clear();
+    }
+
+    /// Ends it: what it does not use is not kept.
+    pub(crate) fn end(&mut self) {
+        self.files = std::mem::take(&mut self.used);
+    }
+
+    fn files(&mut self, options: &Files) -> Arc<Shared> {
+        let known = self
+            .files
+            .iter()
+            .chain(&self.used)
+            .find(|shared| shared.is_for(options));
+        let shared = known
+            .cloned()
+            .unwrap_or_else(|| Arc::new(Shared::new(options)));
+        self.used.push(Arc::clone(&shared));
+        shared
+    }
 }
 
 /// Where a handler reads the content of a request, if it wants it.
@@ -93,10 +131,13 @@ impl ContentError {
 }
 
 impl Handler {
-    /// The handler behind a route.
-    pub(crate) fn new(route: &Route) -> Self {
+    /// The handler behind a route; it goes on with what `kept` has for it.
+    pub(crate) fn new(route: &Route, kept: &mut Kept) -> Self {
         match &route.verb {
-            Verb::Files(files) => Self::Files(FilesHandler::new(files, route.strip_prefix)),
+            Verb::Files(files) => {
+                let shared = kept.files(files);
+                Self::Files(FilesHandler::new(shared, route.strip_prefix))
+            }
             Verb::Respond(respond) => {
                 Self::Respond(RespondHandler::new(respond, route.pattern.method))
             }
@@ -105,23 +146,13 @@ impl Handler {
         }
     }
 
-    /// The answer to a method that the handler does not take: 204 to OPTIONS, else 405. `None` if it
-    /// takes it.
-    pub(crate) fn refuse(&self, head: &RequestHead<'_>) -> Option<Response<'static>> {
-        const READ: MethodSet = MethodSet::of(&[Method::Get, Method::Head]);
-        let allowed = match self {
-            Self::Files(_) => READ,
+    /// The methods it takes; others are answered for it.
+    pub(crate) fn methods(&self) -> MethodSet {
+        match self {
+            Self::Files(_) => MethodSet::of(&[Method::Get, Method::Head]),
             Self::Respond(respond) => respond.methods,
-            Self::Redirect(_) | Self::Echo(_) => MethodSet::ALL_BUT_TUNNELS,
-        };
-        if allowed.contains(head.method) {
-            return None;
+            Self::Redirect(_) | Self::Echo(_) | Self::Control(_) => MethodSet::ALL_BUT_TUNNELS,
         }
-        let status = match head.method {
-            Method::Options => Status::NO_CONTENT,
-            _ => Status::METHOD_NOT_ALLOWED,
-        };
-        Some(allow(status, allowed.with(Method::Options)))
     }
 
     /// The answer, if it can be given without waiting for anything.
@@ -134,7 +165,7 @@ impl Handler {
             Self::Files(files) => files.answer_now(request, local),
             Self::Respond(respond) => Some(respond.answer()),
             Self::Redirect(redirect) => Some(redirect.answer(request)),
-            Self::Echo(_) => None,
+            Self::Echo(_) | Self::Control(_) => None,
         }
     }
 
@@ -153,6 +184,7 @@ impl Handler {
             Self::Respond(respond) => Ok(respond.answer()),
             Self::Redirect(redirect) => Ok(redirect.answer(request)),
             Self::Echo(echo) => echo.answer(request, content).await,
+            Self::Control(control) => Ok(control.answer(request).await),
         }
     }
 }

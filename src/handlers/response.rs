@@ -82,23 +82,6 @@ impl<'a> Response<'a> {
             ..Self::problem(status)
         }
     }
-
-    /// Copies what was lent, so that the response may outlive its lender.
-    pub(crate) fn into_owned(self) -> Response<'static> {
-        let content = match self.content {
-            Content::Empty => Content::Empty,
-            Content::Octets(octets) => Content::Octets(octets.into_owned()),
-            Content::File(range) => Content::File(range),
-            Content::Pieces(pieces) => Content::Pieces(pieces),
-            Content::Blocks(blocks) => Content::Blocks(blocks),
-            Content::Problem => Content::Problem,
-        };
-        Response {
-            status: self.status,
-            fields: self.fields.into_owned(),
-            content,
-        }
-    }
 }
 
 impl Content<'_> {

@@ -126,6 +126,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// How many lines there are.
+    pub(crate) fn count(&self) -> usize {
+        self.lines.len()
+    }
+
     pub(crate) fn has(&self, known: Known) -> bool {
         self.first[known as usize] != ABSENT
     }

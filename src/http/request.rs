@@ -62,6 +62,8 @@ pub(crate) struct RequestHead<'a> {
     /// Whether the client waits for `100 Continue` before it sends content (RFC 9110 §10.1.1).
     pub(crate) expects_continue: bool,
     pub(crate) fields: Fields<'a>,
+    /// In bytes, with the empty line at its end.
+    pub(crate) length: usize,
 }
 
 /// What [`RequestHead::parse`] made of the bytes so far.
@@ -96,14 +98,14 @@ impl<'a> RequestHead<'a> {
                 Err(too_long(bytes, limits))
             }
             Ok(httparse::Status::Complete(length)) => {
-                Self::from_lines(request).map(|head| Parsed::Complete(head, length))
+                Self::from_lines(request, length).map(|head| Parsed::Complete(head, length))
             }
             Err(httparse::Error::Version) => Err(RequestError::for_version(bytes)),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn from_lines(request: httparse::Request<'a, 'a>) -> Result<Self, RequestError> {
+    fn from_lines(request: httparse::Request<'a, 'a>, length: usize) -> Result<Self, RequestError> {
         let complete = "httparse fills these in before it says Complete";
         let raw_target = request.path.expect(complete);
         let version = match request.version.expect(complete) {
@@ -126,6 +128,7 @@ impl<'a> RequestHead<'a> {
             persistent: is_persistent(&fields, version),
             expects_continue: expects_continue(&fields, version, framing)?,
             fields,
+            length,
         })
     }
 

@@ -1,18 +1,18 @@
 //! The addresses at which a worker listens, and what a change of configuration does to them.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::generation::LocalGeneration;
 use super::run::ListeningSocket;
+use crate::config::ListenAddress;
 
 /// An address at which this worker listens, as the connections that came in there know it.
 pub(super) struct Endpoint {
     /// As configured.
-    pub(super) address: SocketAddr,
+    pub(super) address: ListenAddress,
     /// Once the address is no longer configured: the last generation in which it was. Connections
     /// that came in there are served by it to their end.
     last_generation: RefCell<Option<Rc<LocalGeneration>>>,
@@ -56,7 +56,7 @@ impl Endpoints {
     pub(super) fn retire(
         &mut self,
         current: &Rc<LocalGeneration>,
-        is_configured: impl Fn(&SocketAddr) -> bool,
+        is_configured: impl Fn(&ListenAddress) -> bool,
     ) -> bool {
         let (kept, retired): (Vec<_>, Vec<_>) = self
             .endpoints
@@ -108,7 +108,7 @@ impl Endpoints {
         started
     }
 
-    fn endpoint(&mut self, address: SocketAddr) -> Rc<Endpoint> {
+    fn endpoint(&mut self, address: ListenAddress) -> Rc<Endpoint> {
         if let Some(known) = self
             .endpoints
             .iter()

@@ -1,26 +1,25 @@
-//! One exchange: from a request's head to the head of its answer.
+//! One exchange: from a request's head to the answer of whoever answers it.
 //!
-//! What is decided here is the same whether the answer is given at once or waited for: who answers,
-//! how the answer is framed, whether the connection persists.
+//! What is decided here is the same whether the answer is given at once or waited for: for whom the
+//! request is, whether its client is let in, and what a panic on the way comes to.
 
 use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
 use super::content::RequestContent;
-use super::generation::{Generation, Route};
-use crate::handlers::error_content;
-use crate::handlers::format::Format;
-use crate::handlers::response::{Content, Octets, Response};
+use super::forwarded;
+use super::generation::{Generation, Route, Site};
+use super::policy::ServingPolicy;
+use crate::config::{Limits, ListenAddress};
+use crate::handlers::response::Response;
 use crate::handlers::{Local, Request, allow};
-use crate::http::fields::Known;
 use crate::http::framing::Framing;
 use crate::http::method::{Method, MethodSet};
 use crate::http::path::NormalPath;
-use crate::http::request::{RequestHead, Version};
-use crate::http::response::{FieldLines, Persistence, ResponseFraming, ResponseHead};
+use crate::http::request::RequestHead;
 use crate::http::status::Status;
 use crate::http::target::Form;
 use crate::log::diagnostic;
@@ -37,12 +36,14 @@ const SERVER_METHODS: MethodSet = MethodSet::of(&[
     Method::Options,
 ]);
 
-/// Where a request came in.
-#[derive(Clone, Copy)]
-pub(super) struct Arrival<'c> {
-    /// The listener's address, as configured.
-    pub(super) listener: &'c SocketAddr,
+/// A request whose way through the configuration is known.
+pub(super) struct Exchange<'g, 'r> {
+    head: &'r RequestHead<'r>,
+    /// Of whoever began it, behind proxies that are trusted.
     pub(super) client: IpAddr,
+    /// What holds for its answer, whoever gives it.
+    pub(super) policy: &'g ServingPolicy,
+    answerer: Result<Matched<'g, 'r>, Refusal>,
 }
 
 /// The route that answers a request.
@@ -53,112 +54,164 @@ struct Matched<'g, 'r> {
     length: usize,
 }
 
-impl<'r> Matched<'_, 'r> {
-    fn request<'m>(&'m self, head: &'m RequestHead<'r>, arrival: Arrival<'_>) -> Request<'m> {
-        Request {
+/// What there is to say where no route answers.
+#[derive(Clone, Copy)]
+enum Refusal {
+    Status(Status),
+    /// Other methods would do.
+    Allow(Status, MethodSet),
+}
+
+impl Refusal {
+    fn response(self) -> Response<'static> {
+        match self {
+            Self::Status(status) => Response::problem(status),
+            Self::Allow(status, methods) => allow(status, methods),
+        }
+    }
+}
+
+impl<'g, 'r> Exchange<'g, 'r> {
+    /// Finds out who answers the request of `head`, which came in at `listener` from `peer`.
+    pub(super) fn new(
+        generation: &'g Generation,
+        listener: &ListenAddress,
+        peer: IpAddr,
+        head: &'r RequestHead<'r>,
+    ) -> Self {
+        let client = forwarded::client(&generation.trusted_proxies, peer, head);
+        let (policy, answerer) = match find_site(generation, listener, head) {
+            Err(refusal) => (&generation.policy, Err(refusal)),
+            Ok(site) => match find_route(site, head) {
+                Err(refusal) => (&site.policy, Err(refusal)),
+                Ok(matched) => (&matched.route.policy, Ok(matched)),
+            },
+        };
+        let is_let_in = policy.access.permits(client);
+        let answerer = if is_let_in {
+            answerer
+        } else {
+            Err(Refusal::Status(Status::FORBIDDEN))
+        };
+        Self {
             head,
-            path: &self.path,
-            matched: self.length,
-            client: arrival.client,
+            client,
+            policy,
+            answerer,
         }
     }
-}
 
-/// Finds the route that answers, in the order in which the parts of a request are read; or what
-/// there is to say where none does.
-fn find_route<'g, 'r>(
-    generation: &'g Generation,
-    listener: &SocketAddr,
-    head: &RequestHead<'r>,
-) -> Result<Matched<'g, 'r>, Response<'static>> {
-    match head.target.form {
-        Form::Asterisk => return Err(allow(Status::NO_CONTENT, SERVER_METHODS)),
-        // CONNECT: no tunnels here.
-        Form::Authority => return Err(allow(Status::METHOD_NOT_ALLOWED, SERVER_METHODS)),
-        Form::Origin | Form::Absolute => {}
+    /// What is waited for, and how much is taken, from here on.
+    pub(super) fn limits(&self) -> &'g Limits {
+        &self.policy.limits
     }
-    let site = generation.site(listener, head.host);
-    let site = site.ok_or_else(|| Response::problem(Status::MISDIRECTED_REQUEST))?;
-    let path = NormalPath::parse(head.target.path);
-    let path = path.map_err(|_| Response::problem(Status::BAD_REQUEST))?;
-    match site.routes.find(head.method, &path) {
-        Found::Route { route, matched } => match route.handler.refuse(head) {
-            Some(refusal) => Err(refusal),
-            None => Ok(Matched {
-                route,
-                path,
-                length: matched,
-            }),
-        },
-        Found::OtherMethods(methods) => {
-            let status = match head.method {
-                Method::Options => Status::NO_CONTENT,
-                _ => Status::METHOD_NOT_ALLOWED,
-            };
-            Err(allow(status, methods.with(Method::Options)))
+
+    /// The answer, if it can be given without waiting; a panic on the way is answered 500.
+    pub(super) fn answer_now(&self, local: &Local) -> Option<Response<'g>> {
+        if self.head.framing != Framing::Empty {
+            return None;
         }
-        Found::Nothing => Err(Response::problem(Status::NOT_FOUND)),
+        let matched = match &self.answerer {
+            Ok(matched) => matched,
+            Err(refusal) => return Some(refusal.response()),
+        };
+        let route = matched.route;
+        let answer = || {
+            #[cfg(debug_assertions)]
+            super::test_hooks::obey(matched.path.as_bytes());
+            route.handler.answer_now(&self.request(matched), local)
+        };
+        // A handler leaves nothing half done that another exchange could see: it has only lent us
+        // values, and its own cells are never borrowed across a call that could panic.
+        catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| Some(panicked(route)))
     }
-}
 
-/// The answer, if it can be given without waiting; a panic on the way is answered 500.
-pub(super) fn answer_now<'g>(
-    generation: &'g Generation,
-    arrival: Arrival<'_>,
-    head: &RequestHead<'_>,
-    local: &Local,
-) -> Option<Response<'g>> {
-    if head.framing != Framing::Empty {
-        return None;
-    }
-    let matched = match find_route(generation, arrival.listener, head) {
-        Ok(matched) => matched,
-        Err(response) => return Some(response),
-    };
-    let route = matched.route;
-    let answer = || {
-        #[cfg(debug_assertions)]
-        super::test_hooks::obey(matched.path.as_bytes());
-        route
-            .handler
-            .answer_now(&matched.request(head, arrival), local)
-    };
-    // A handler leaves nothing half done that another exchange could see: it has only lent us
-    // values, and its own cells are never borrowed across a call that could panic.
-    catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| Some(panicked(route)))
-}
-
-/// The answer, waited for; a panic on the way is answered 500. `None` where nobody is left to be
-/// answered.
-pub(super) async fn answer<'g>(
-    generation: &'g Generation,
-    arrival: Arrival<'_>,
-    head: &RequestHead<'_>,
-    local: &Local,
-    content: &mut RequestContent<'_>,
-) -> Option<Response<'g>> {
-    if matches!(head.framing, Framing::Length(length) if length > generation.limits.max_content) {
-        return Some(Response::problem(Status::CONTENT_TOO_LARGE));
-    }
-    let matched = match find_route(generation, arrival.listener, head) {
-        Ok(matched) => matched,
-        Err(response) => return Some(response),
-    };
-    let request = matched.request(head, arrival);
-    let mut answer = pin!(matched.route.handler.answer(&request, local, content));
-    let answered =
-        poll_fn(
-            |context| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
+    /// The answer, waited for; a panic on the way is answered 500. `None` where nobody is left to be
+    /// answered.
+    pub(super) async fn answer(
+        &self,
+        local: &Local,
+        content: &mut RequestContent<'_>,
+    ) -> Option<Response<'g>> {
+        let max_content = self.limits().max_content;
+        if matches!(self.head.framing, Framing::Length(length) if length > max_content) {
+            return Some(Response::problem(Status::CONTENT_TOO_LARGE));
+        }
+        let matched = match &self.answerer {
+            Ok(matched) => matched,
+            Err(refusal) => return Some(refusal.response()),
+        };
+        let request = self.request(matched);
+        let mut answer = pin!(matched.route.handler.answer(&request, local, content));
+        let answered = poll_fn(|context| {
+            match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
                 Ok(Poll::Pending) => Poll::Pending,
                 Ok(Poll::Ready(answered)) => Poll::Ready(Some(answered)),
                 Err(_) => Poll::Ready(None),
-            },
-        );
-    match answered.await {
-        Some(Ok(response)) => Some(response),
-        Some(Err(error)) => error.status().map(Response::problem),
-        None => Some(panicked(matched.route)),
+            }
+        });
+        match answered.await {
+            Some(Ok(response)) => Some(response),
+            Some(Err(error)) => error.status().map(Response::problem),
+            None => Some(panicked(matched.route)),
+        }
     }
+
+    fn request<'m>(&'m self, matched: &'m Matched<'_, '_>) -> Request<'m> {
+        Request {
+            head: self.head,
+            path: &matched.path,
+            matched: matched.length,
+            client: self.client,
+        }
+    }
+}
+
+/// The server that answers for a request's host.
+fn find_site<'g>(
+    generation: &'g Generation,
+    listener: &ListenAddress,
+    head: &RequestHead<'_>,
+) -> Result<&'g Site, Refusal> {
+    match head.target.form {
+        Form::Asterisk => return Err(Refusal::Allow(Status::NO_CONTENT, SERVER_METHODS)),
+        // CONNECT: no tunnels here.
+        Form::Authority => return Err(Refusal::Allow(Status::METHOD_NOT_ALLOWED, SERVER_METHODS)),
+        Form::Origin | Form::Absolute => {}
+    }
+    let site = generation.site(listener, head.host);
+    site.ok_or(Refusal::Status(Status::MISDIRECTED_REQUEST))
+}
+
+/// The route of `site` that answers, in the order in which the parts of a request are read.
+fn find_route<'g, 'r>(site: &'g Site, head: &RequestHead<'r>) -> Result<Matched<'g, 'r>, Refusal> {
+    let limits = &site.policy.limits;
+    if head.length > limits.max_head || head.fields.count() > limits.max_fields {
+        return Err(Refusal::Status(Status::REQUEST_HEADER_FIELDS_TOO_LARGE));
+    }
+    let path = NormalPath::parse(head.target.path);
+    let path = path.map_err(|_| Refusal::Status(Status::BAD_REQUEST))?;
+    let no_content_or = |status| match head.method {
+        Method::Options => Status::NO_CONTENT,
+        _ => status,
+    };
+    let allowed = match site.routes.find(head.method, &path) {
+        Found::Route { route, matched } => {
+            let methods = route.handler.methods();
+            if methods.contains(head.method) {
+                return Ok(Matched {
+                    route,
+                    path,
+                    length: matched,
+                });
+            }
+            methods
+        }
+        Found::OtherMethods(methods) => methods,
+        Found::Nothing => return Err(Refusal::Status(Status::NOT_FOUND)),
+    };
+    let status = no_content_or(Status::METHOD_NOT_ALLOWED);
+    Err(Refusal::Allow(status, allowed.with(Method::Options)))
 }
 
 fn panicked(route: &Route) -> Response<'static> {
@@ -169,117 +222,4 @@ fn panicked(route: &Route) -> Response<'static> {
         place.line
     ));
     Response::problem(Status::INTERNAL_SERVER_ERROR)
-}
-
-/// An answer, framed: everything but the bytes of its head.
-pub(super) struct Framed<'a> {
-    pub(super) status: Status,
-    fields: Octets<'a>,
-    pub(super) framing: ResponseFraming,
-    persistence: Persistence,
-    /// What goes on the wire: nothing, in answer to HEAD.
-    pub(super) content: Content<'a>,
-}
-
-/// What framing has to know of the request; of one that could not be read, nothing.
-#[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) is_head: bool,
-    pub(super) version: Version,
-    pub(super) accept: Option<&'a [u8]>,
-}
-
-impl<'a> Asked<'a> {
-    pub(super) fn by(head: &RequestHead<'a>) -> Self {
-        Self {
-            is_head: head.is_head(),
-            version: head.version,
-            accept: head.fields.first(Known::Accept),
-        }
-    }
-
-    /// By a request that could not be read.
-    pub(super) fn unreadably() -> Self {
-        Self {
-            is_head: false,
-            version: Version::Http11,
-            accept: None,
-        }
-    }
-}
-
-impl<'a> Framed<'a> {
-    /// Frames `response` for a client that asked so (RFC 9112 §6.3), on a connection that may
-    /// persist or not.
-    pub(super) fn new(response: Response<'a>, asked: Asked<'_>, may_persist: bool) -> Self {
-        let response = with_own_words(response, asked.accept);
-        let framing = match response.content.length() {
-            _ if response.status.forbids_content() => ResponseFraming::None,
-            Some(length) => ResponseFraming::Length(length),
-            None if asked.version == Version::Http11 => ResponseFraming::Chunked,
-            None => ResponseFraming::Close,
-        };
-        let persistence = match asked.version {
-            _ if !may_persist || framing == ResponseFraming::Close => Persistence::Close,
-            Version::Http11 => Persistence::Implied,
-            Version::Http10 => Persistence::KeepAlive,
-        };
-        let has_content = !asked.is_head && framing != ResponseFraming::None;
-        let content = if has_content {
-            response.content
-        } else {
-            Content::Empty
-        };
-        Self {
-            status: response.status,
-            fields: response.fields,
-            framing,
-            persistence,
-            content,
-        }
-    }
-
-    /// Whether the connection goes on after it.
-    pub(super) fn persists(&self) -> bool {
-        self.persistence != Persistence::Close
-    }
-
-    /// Appends the head to `out`; `common` are the lines that every answer carries.
-    pub(super) fn encode_head(&self, common: &[u8], out: &mut Vec<u8>) {
-        let head = ResponseHead {
-            status: self.status,
-            common,
-            fields: &self.fields,
-            framing: self.framing,
-            persistence: self.persistence,
-        };
-        head.encode(out);
-    }
-}
-
-/// Puts the server's own words where a response leaves them to it.
-fn with_own_words<'a>(response: Response<'a>, accept: Option<&[u8]>) -> Response<'a> {
-    if !matches!(response.content, Content::Problem) {
-        return response;
-    }
-    if !response.status.is_error() {
-        return Response {
-            content: Content::Empty,
-            ..response
-        };
-    }
-    let own = error_content::prepared(response.status, Format::preferred(accept));
-    let fields = if response.fields.is_empty() {
-        Octets::Lent(own.fields.as_bytes())
-    } else {
-        let mut fields = FieldLines::new();
-        fields.extend(&response.fields);
-        fields.extend(own.fields.as_bytes());
-        fields.into()
-    };
-    Response {
-        status: response.status,
-        fields,
-        content: Content::Octets(Octets::Lent(&own.content)),
-    }
 }

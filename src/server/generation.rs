@@ -1,22 +1,31 @@
 //! The configuration that runs: immutable, shared by the workers, exchanged as a whole.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::config::{Config, Limits, ListenAddress, Place};
-use crate::handlers::Handler;
+use super::policy::ServingPolicy;
+use crate::config::{Cidr, Config, Limits, ListenAddress, Place, Server};
+use crate::handlers::{Handler, Kept};
 use crate::routing::{HostTable, RoutingTable};
 
 /// A configuration, built: every path leads to a handler that is ready to answer.
 pub(crate) struct Generation {
-    pub(crate) limits: Limits,
+    /// Counts from 1.
+    pub(crate) number: u64,
+    /// Open connections of all workers together.
+    pub(crate) max_connections: usize,
     /// Whether answers say `Server: tidegate`.
     pub(crate) server_field: bool,
+    /// Whose `X-Forwarded-For` is believed.
+    pub(super) trusted_proxies: Vec<Cidr>,
+    /// What holds where no server answers.
+    pub(super) policy: ServingPolicy,
     /// By the address that was asked for, which is how the operator names a listener. They are few:
     /// a walk finds one sooner than a hash.
-    listeners: Vec<(SocketAddr, HostTable<Arc<Site>>)>,
+    listeners: Vec<(ListenAddress, Listened)>,
+    /// What the next generation may go on with.
+    kept: Kept,
 }
 
 /// A worker's hold on a generation. Its exchanges hold this: counting them touches no memory that
@@ -31,62 +40,133 @@ impl Deref for LocalGeneration {
     }
 }
 
+/// What answers at an address.
+#[derive(Default)]
+struct Listened {
+    hosts: HostTable<Arc<Site>>,
+    /// What holds before the host of a request is known.
+    limits: Limits,
+}
+
 /// A `[[server]]`, built.
 pub(crate) struct Site {
-    pub(crate) routes: RoutingTable<Route>,
+    pub(super) policy: ServingPolicy,
+    pub(super) routes: RoutingTable<Route>,
 }
 
 /// A route, built.
 pub(crate) struct Route {
-    pub(crate) handler: Handler,
+    pub(super) handler: Handler,
+    pub(super) policy: ServingPolicy,
     /// Where the operator wrote it.
-    pub(crate) place: Place,
+    pub(super) place: Place,
 }
 
 impl Generation {
-    /// Builds a checked configuration.
-    pub(crate) fn new(config: &Config) -> Self {
-        let mut listeners: BTreeMap<SocketAddr, HostTable<Arc<Site>>> = BTreeMap::new();
+    /// Builds a checked configuration. Handlers that `previous` has already, and whose options have
+    /// not changed, go on with what they hold.
+    pub(crate) fn new(config: &Config, number: u64, previous: Option<&Self>) -> Self {
+        let mut kept = previous
+            .map(|previous| previous.kept.clone())
+            .unwrap_or_default();
+        kept.begin();
+        let mut listeners: BTreeMap<ListenAddress, Listened> = BTreeMap::new();
         for server in &config.servers {
-            let mut routes = RoutingTable::default();
-            for route in &server.routes {
-                let handler = Handler::new(route);
-                routes.insert(
-                    &route.pattern,
-                    Route {
-                        handler,
-                        place: route.place.clone(),
-                    },
-                );
-            }
-            let site = Arc::new(Site { routes });
-            for address in server.listen.iter().filter_map(ListenAddress::ip) {
-                listeners
-                    .entry(address)
-                    .or_default()
-                    .insert(&server.hosts, &site);
+            let site = Arc::new(Site::new(server, &mut kept));
+            for address in &server.listen {
+                let is_new = !listeners.contains_key(address);
+                let listened = listeners.entry(address.clone()).or_default();
+                listened.hosts.insert(&server.hosts, &site);
+                // The server for any host speaks for all before the host is known.
+                if is_new || server.hosts.is_empty() {
+                    listened.limits = server.policy.limits.clone();
+                }
             }
         }
+        kept.end();
         Self {
-            limits: config.policy.limits.clone(),
+            number,
+            max_connections: config.policy.limits.max_connections,
             server_field: config.server_field,
+            trusted_proxies: config.trusted_proxies.clone(),
+            policy: ServingPolicy::new(&config.policy),
             listeners: listeners.into_iter().collect(),
+            kept,
         }
+    }
+
+    /// Adds the site of the control socket.
+    pub(crate) fn with_control(mut self, address: ListenAddress, handler: Handler) -> Self {
+        let listened = Listened::of_control(handler);
+        self.listeners.push((address, listened));
+        self
     }
 
     /// Whether the operator wants `address` listened at.
-    pub(super) fn listens_at(&self, address: &SocketAddr) -> bool {
-        self.listeners
-            .iter()
-            .any(|(listener, _)| listener == address)
+    pub(super) fn listens_at(&self, address: &ListenAddress) -> bool {
+        self.listened(address).is_some()
+    }
+
+    /// The limits at a listener before the host of a request is known.
+    pub(super) fn limits_at(&self, address: &ListenAddress) -> &Limits {
+        self.listened(address)
+            .map_or(&self.policy.limits, |listened| &listened.limits)
     }
 
     /// The server that answers for `host` (without its port) at the listener of `address`.
-    pub(crate) fn site(&self, address: &SocketAddr, host: &[u8]) -> Option<&Site> {
-        let (_, hosts) = self
+    pub(super) fn site(&self, address: &ListenAddress, host: &[u8]) -> Option<&Site> {
+        self.listened(address)?.hosts.find(host).map(|site| &**site)
+    }
+
+    fn listened(&self, address: &ListenAddress) -> Option<&Listened> {
+        let found = self
             .listeners
             .iter()
-            .find(|(listener, _)| listener == address)?;
-        hosts.find(host).map(|site| &**site)
+            .find(|(listener, _)| listener == address);
+        found.map(|(_, listened)| listened)
+    }
+}
+
+impl Site {
+    fn new(server: &Server, kept: &mut Kept) -> Self {
+        let mut routes = RoutingTable::default();
+        for route in &server.routes {
+            let built = Route {
+                handler: Handler::new(route, kept),
+                policy: ServingPolicy::new(&route.policy),
+                place: route.place.clone(),
+            };
+            routes.insert(&route.pattern, built);
+        }
+        Self {
+            policy: ServingPolicy::new(&server.policy),
+            routes,
+        }
+    }
+}
+
+impl Listened {
+    fn of_control(handler: Handler) -> Self {
+        let policy = || ServingPolicy::new(&Default::default());
+        let mut routes = RoutingTable::default();
+        let everything = crate::config::RoutePattern::everything();
+        let place = Place::of_program("control socket");
+        routes.insert(
+            &everything,
+            Route {
+                handler,
+                policy: policy(),
+                place,
+            },
+        );
+        let mut listened = Self::default();
+        listened.hosts.insert(
+            &[],
+            &Arc::new(Site {
+                policy: policy(),
+                routes,
+            }),
+        );
+        listened
     }
 }

@@ -96,7 +96,7 @@ async fn wait(listener: &Listener, accepting: &Accepting, worker: &Worker) {
 
 fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker: &Rc<Worker>) {
     let generation = worker.current_generation();
-    let fits = worker.admit(generation.limits.max_connections);
+    let fits = worker.admit(generation.max_connections);
     let stream = Stream::new(fd);
     let connection = Connection::new(stream, peer, Rc::clone(endpoint), Rc::clone(worker));
     match fits {
@@ -110,7 +110,7 @@ fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker:
 fn turn_away(stream: &Stream, worker: &Worker, generation: &Generation) {
     let head = ResponseHead {
         status: Status::SERVICE_UNAVAILABLE,
-        common: &worker.common_lines(generation),
+        common: &worker.common_lines(generation.server_field),
         fields: b"Retry-After: 1\r\n",
         framing: ResponseFraming::Length(0),
         persistence: Persistence::Close,

@@ -17,8 +17,11 @@ mod content;
 mod date;
 mod endpoint;
 mod exchange;
+mod forwarded;
+mod framed;
 mod generation;
 mod listener;
+mod policy;
 mod run;
 #[cfg(debug_assertions)]
 mod test_hooks;
@@ -27,4 +30,4 @@ mod worker;
 
 pub(crate) use generation::Generation;
 pub(crate) use run::{Command, ListeningSocket, WorkerSetup, run};
-pub(crate) use worker::ProcessCounters;
+pub(crate) use worker::{Counters, ProcessCounters};

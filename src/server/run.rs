@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,8 +10,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::generation::Generation;
-use super::worker::{ProcessCounters, Worker};
-use crate::config::LogFormat;
+use super::worker::{Counters, ProcessCounters, Worker};
+use crate::config::{ListenAddress, LogFormat};
 use crate::log::access::AccessBuffer;
 use crate::log::diagnostic;
 use crate::runtime::{self, BlockingPool, Receiver};
@@ -26,13 +25,15 @@ pub(crate) struct WorkerSetup {
     pub(crate) pool: Arc<BlockingPool>,
     pub(crate) log_format: LogFormat,
     pub(crate) process: Arc<ProcessCounters>,
+    /// A successor goes on counting.
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// A worker's own listening socket at an address.
 #[derive(Clone)]
 pub(crate) struct ListeningSocket {
     /// As configured: port 0 stays 0.
-    pub(crate) address: SocketAddr,
+    pub(crate) address: ListenAddress,
     pub(crate) fd: Arc<OwnedFd>,
 }
 
@@ -68,8 +69,8 @@ pub(crate) fn run(
         let counters = &worker.counters;
         diagnostic::info(format_args!(
             "worker {index}: {} connections, {} requests",
-            counters.accepted.get(),
-            counters.requests.get()
+            counters.accepted.read(),
+            counters.requests.read()
         ));
     })
 }
@@ -109,7 +110,7 @@ async fn obey(mut commands: Receiver<Command>, index: usize, worker: &Rc<Worker>
     runtime::yield_now().await;
     let ended = poll_fn(|context| worker.poll_last_connection(context));
     if runtime::timeout(grace, ended).await.is_err() {
-        let open = worker.counters.open.get();
+        let open = worker.counters.open.read();
         diagnostic::warn(format_args!(
             "{open} connections were cut when the grace period of {grace:?} was over"
         ));

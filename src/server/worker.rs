@@ -5,7 +5,7 @@ use std::cell::{Cell, Ref, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ pub(super) struct Worker {
     pub(super) output: RefCell<Vec<u8>>,
     pub(super) second: CurrentSecond,
     pub(super) process: Arc<ProcessCounters>,
-    pub(super) counters: Counters,
+    pub(super) counters: Arc<Counters>,
     log: RefCell<Option<AccessBuffer>>,
     has_log: bool,
     log_format: LogFormat,
@@ -59,12 +59,30 @@ pub(super) struct Worker {
     last_connection: RefCell<Option<Waker>>,
 }
 
-/// What this worker has done.
-#[derive(Default)]
-pub(super) struct Counters {
-    pub(super) open: Cell<usize>,
-    pub(super) accepted: Cell<u64>,
-    pub(super) requests: Cell<u64>,
+/// What one worker has done. Only that worker writes, so it needs no locked instruction; and no
+/// other worker's counters lie in the same cache line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Counters {
+    /// Connections open now.
+    pub(crate) open: Counter,
+    pub(crate) accepted: Counter,
+    pub(crate) requests: Counter,
+}
+
+/// A number that one thread changes and any may read.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, change: u64) {
+        self.0
+            .store(self.read().wrapping_add(change), Ordering::Relaxed);
+    }
 }
 
 impl Worker {
@@ -80,7 +98,7 @@ impl Worker {
             output: RefCell::default(),
             second: CurrentSecond::new(runtime::now()),
             process: Arc::clone(&setup.process),
-            counters: Counters::default(),
+            counters: Arc::clone(&setup.counters),
             has_log: log.is_some(),
             log: RefCell::new(log),
             log_format: setup.log_format,
@@ -99,7 +117,7 @@ impl Worker {
 
     /// Waits until no connection is left.
     pub(super) fn poll_last_connection(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.counters.open.get() == 0 {
+        if self.counters.open.read() == 0 {
             return Poll::Ready(());
         }
         *self.last_connection.borrow_mut() = Some(context.waker().clone());
@@ -138,8 +156,8 @@ impl Worker {
 
     /// Counts a new connection; whether it is one too many.
     pub(super) fn admit(&self, max_connections: usize) -> bool {
-        self.counters.open.set(self.counters.open.get() + 1);
-        self.counters.accepted.set(self.counters.accepted.get() + 1);
+        self.counters.open.add(1);
+        self.counters.accepted.add(1);
         // Only a count: nothing else is published by it.
         self.process.connections.fetch_add(1, Ordering::Relaxed) < max_connections
     }
@@ -147,22 +165,23 @@ impl Worker {
     /// Counts a connection that ended.
     pub(super) fn dismiss(&self) {
         self.process.connections.fetch_sub(1, Ordering::Relaxed);
-        self.counters.open.set(self.counters.open.get() - 1);
-        if self.counters.open.get() == 0
+        self.counters.open.add(u64::MAX);
+        if self.counters.open.read() == 0
             && let Some(waker) = self.last_connection.borrow_mut().take()
         {
             waker.wake();
         }
     }
 
-    /// The field lines that every answer carries now.
-    pub(super) fn common_lines(&self, generation: &Generation) -> Ref<'_, [u8]> {
-        Ref::map(self.second.at(runtime::now()), |second| {
-            match generation.server_field {
+    /// The field lines that every answer carries now: `Date`, and `Server` if it is wanted.
+    pub(super) fn common_lines(&self, has_server_field: bool) -> Ref<'_, [u8]> {
+        Ref::map(
+            self.second.at(runtime::now()),
+            |second| match has_server_field {
                 true => second.with_server.as_bytes(),
                 false => second.without_server.as_bytes(),
-            }
-        })
+            },
+        )
     }
 
     /// Counts an exchange, and appends its record to the access log if there is one. `bytes` are
@@ -176,7 +195,7 @@ impl Worker {
         started: Instant,
     ) {
         if !self.has_log {
-            self.counters.requests.set(self.counters.requests.get() + 1);
+            self.counters.requests.add(1);
             return;
         }
         self.log(&AccessRecord {
@@ -193,7 +212,7 @@ impl Worker {
 
     /// Counts an exchange, and appends its record to the access log if there is one.
     pub(super) fn log(self: &Rc<Self>, record: &AccessRecord<'_>) {
-        self.counters.requests.set(self.counters.requests.get() + 1);
+        self.counters.requests.add(1);
         let mut log = self.log.borrow_mut();
         let Some(buffer) = &mut *log else { return };
         let is_first = buffer.is_empty();

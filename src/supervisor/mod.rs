@@ -1,33 +1,48 @@
-//! The process: it binds the sockets, starts the workers, watches over them, and stops.
+//! The process: it binds the sockets, starts the workers, watches over them, changes their
+//! configuration, and stops.
 //!
 //! ```text
-//! sockets ─→ workers ─→ events: a signal, a worker that ended ─→ replace it, or drain all and stop
+//! signal ────────────┐
+//! control socket ────┼─→ events ─→ reload: the same path for all ─→ workers adopt it
+//! a worker ended ────┘          ├→ replace the worker
+//!                               └→ drain all, and stop
 //! ```
+//!
+//! Everything happens on the thread that runs [`Supervisor::run`], one event after the other: a
+//! reload that comes while another is carried out waits its turn.
 
+mod control;
+mod reload;
 mod sockets;
+mod status;
+mod unix;
 mod workers;
 
-use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::config::{Config, ListenAddress};
+use crate::handlers::control::{ControlReply, ControlRequest, ControlVerb};
 use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
 use crate::runtime::BlockingPool;
-use crate::server::{Generation, ProcessCounters, WorkerSetup};
+use crate::server::{Counters, Generation, ListeningSocket, ProcessCounters, WorkerSetup};
 
+pub(crate) use control::{ControlError, socket_path};
+use reload::Trial;
 pub(crate) use sockets::ListenError;
 use sockets::Sockets;
+use status::Since;
+use unix::UnixSocket;
 use workers::{WorkerId, Workers};
 
-/// A worker that dies as often as this within [`DEATHS_WINDOW`] would die again: the process stops.
+/// Workers that die as often as this within [`DEATHS_WINDOW`] would die again: the process stops.
 const MAX_DEATHS: usize = 32;
 const DEATHS_WINDOW: Duration = Duration::from_secs(10);
 
@@ -40,6 +55,8 @@ pub(crate) enum SupervisorError {
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error(transparent)]
     Log(#[from] OpenLogError),
     #[error("cannot take note of signals")]
     Signals(#[source] io::Error),
@@ -50,61 +67,79 @@ pub(crate) enum SupervisorError {
 /// What the supervisor waits for.
 enum Event {
     Signal(i32),
+    Control(ControlRequest),
     /// A worker's thread ended: it was told to, or it died.
     WorkerEnded(WorkerId),
 }
 
 /// A server that listens.
 pub(crate) struct Supervisor {
+    /// The file it runs from, if it runs from one.
+    file: Option<PathBuf>,
     config: Config,
+    generation: Arc<Generation>,
+    since: Since,
     sockets: Sockets,
+    control: Option<UnixSocket>,
+    /// What ran before, while the current generation is not confirmed.
+    trial: Option<Trial>,
+    pool: Arc<BlockingPool>,
+    process: Arc<ProcessCounters>,
+    /// A worker's by its index; they outlive it.
+    counters: Vec<Arc<Counters>>,
+    log: Option<AccessWriter>,
     events: Receiver<Event>,
     sender: Sender<Event>,
-    log: Option<AccessWriter>,
 }
 
 impl Supervisor {
-    /// Binds every address of `config` and opens its log. Nothing is answered yet.
+    /// Binds every address of `config` and opens its log; with the `file` it came from, the control
+    /// socket too. Nothing is answered yet.
     ///
     /// # Errors
     /// What keeps the server from starting.
-    pub(crate) fn new(config: Config) -> Result<Self, SupervisorError> {
+    pub(crate) fn new(config: Config, file: Option<PathBuf>) -> Result<Self, SupervisorError> {
         diagnostic::set_level(config.log.level);
         raise_descriptor_limit();
-        let addresses: BTreeSet<SocketAddr> = config
-            .servers
-            .iter()
-            .flat_map(|server| &server.listen)
-            .filter_map(ListenAddress::ip)
-            .collect();
-        let addresses: Vec<SocketAddr> = addresses.into_iter().collect();
-        let sockets = Sockets::default().extended(&addresses, config.workers.get())?;
+        let control = file.as_deref().map(control::bind).transpose()?;
+        let sockets = Sockets::default().extended(&addresses(&config), config.workers.get())?;
         let log = AccessWriter::start(&config.log.access)?;
         let (sender, events) = channel();
         watch_signals(sender.clone()).map_err(SupervisorError::Signals)?;
+        let generation = reload::build(&config, None, control.as_ref(), &sender);
+        let blocking = config.blocking;
         Ok(Self {
-            config,
+            file,
+            generation: Arc::new(generation),
+            since: Since::now(),
             sockets,
+            control,
+            trial: None,
+            pool: BlockingPool::new(blocking.threads, blocking.queue),
+            process: Arc::default(),
+            counters: Vec::new(),
+            log,
             events,
             sender,
-            log,
+            config,
         })
     }
 
     /// The addresses that are listened at, with the ports the system chose for port 0.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &ListenAddress> {
         self.sockets.bound()
     }
 
-    /// Serves until a signal ends it; returns when every exchange in flight has ended, or the grace
-    /// period has.
+    /// Serves until a signal or a command ends it; returns when every exchange in flight has ended,
+    /// or the grace period has.
     ///
     /// # Errors
     /// If the workers cannot be kept alive.
     pub(crate) fn run(mut self) -> Result<(), SupervisorError> {
-        let mut workers = self.start_workers();
+        let setups = self.setups();
+        let mut workers = Workers::start(setups, self.sender.clone(), self.log.as_ref());
         for address in self.addresses() {
-            diagnostic::info(format_args!("listening at http://{address}"));
+            announce(address);
         }
         let outcome = self.watch(&mut workers);
         if outcome.is_ok() {
@@ -118,31 +153,54 @@ impl Supervisor {
         outcome
     }
 
-    fn start_workers(&self) -> Workers {
-        let blocking = self.config.blocking;
-        let generation = Arc::new(Generation::new(&self.config));
-        let pool = BlockingPool::new(blocking.threads, blocking.queue);
-        let process = Arc::new(ProcessCounters::default());
+    /// What each worker of the current generation is started with.
+    fn setups(&mut self) -> Vec<WorkerSetup> {
+        let workers = self.config.workers.get();
+        while self.counters.len() < workers {
+            self.counters.push(Arc::default());
+        }
         let setup = |index| WorkerSetup {
             index,
-            generation: Arc::clone(&generation),
-            listeners: self.sockets.of_worker(index, self.config.workers.get()),
-            pool: Arc::clone(&pool),
+            generation: Arc::clone(&self.generation),
+            listeners: self.listeners(index, workers),
+            pool: Arc::clone(&self.pool),
             log_format: self.config.log.format,
-            process: Arc::clone(&process),
+            process: Arc::clone(&self.process),
+            counters: Arc::clone(&self.counters[index]),
         };
-        let setups = (0..self.config.workers.get()).map(setup).collect();
-        Workers::start(setups, self.sender.clone(), self.log.as_ref())
+        (0..workers).map(setup).collect()
     }
 
-    /// Until a signal asks for the end: replaces workers that died, and opens the log again.
-    fn watch(&self, workers: &mut Workers) -> Result<(), SupervisorError> {
+    /// The sockets of a worker; the first has the control socket as well.
+    fn listeners(&self, index: usize, workers: usize) -> Vec<ListeningSocket> {
+        let mut listeners = self.sockets.of_worker(index, workers);
+        if let Some(control) = self.control.as_ref().filter(|_| index == 0) {
+            let address = ListenAddress::Unix(control.path().to_owned());
+            listeners.push(ListeningSocket {
+                address,
+                fd: Arc::clone(&control.fd),
+            });
+        }
+        listeners
+    }
+
+    /// Until a signal or a command asks for the end: takes one event after the other.
+    fn watch(&mut self, workers: &mut Workers) -> Result<(), SupervisorError> {
         let mut deaths = Deaths::default();
         loop {
             match self.next_event() {
-                Event::Signal(SIGUSR1) => self.log.iter().for_each(AccessWriter::reopen),
-                Event::Signal(_) => return Ok(()),
-                Event::WorkerEnded(id) => {
+                None => self.end_trial(workers),
+                Some(Event::Signal(SIGUSR1)) => self.log.iter().for_each(AccessWriter::reopen),
+                Some(Event::Signal(SIGHUP)) => self.reload_and_report(workers),
+                Some(Event::Signal(_)) => return Ok(()),
+                Some(Event::Control(request)) => {
+                    let reply = self.carry_out(request.verb, workers);
+                    request.reply.send(reply);
+                    if request.verb == ControlVerb::Stop {
+                        return Ok(());
+                    }
+                }
+                Some(Event::WorkerEnded(id)) => {
                     if workers.ended(id, self.log.as_ref()) {
                         deaths.note()?;
                         diagnostic::error(format_args!(
@@ -154,6 +212,17 @@ impl Supervisor {
         }
     }
 
+    fn carry_out(&mut self, verb: ControlVerb, workers: &mut Workers) -> ControlReply {
+        match verb {
+            ControlVerb::Status => self.status(workers),
+            ControlVerb::Reload { confirm_within } => {
+                reload::reply(self.reload(workers, confirm_within))
+            }
+            ControlVerb::Confirm => self.confirm(),
+            ControlVerb::Stop => status::stopping(self.config.grace),
+        }
+    }
+
     /// Has the workers finish what is in flight. A second signal ends it at once.
     fn drain(&mut self, workers: &mut Workers) {
         let grace = self.config.grace;
@@ -162,6 +231,7 @@ impl Supervisor {
         ));
         // The last to hold a socket closes it: once the workers let go, connecting is refused.
         self.sockets = Sockets::default();
+        self.control = None;
         workers.drain(grace);
         let deadline = Instant::now() + grace + STOP_MARGIN;
         let mut running = workers.count();
@@ -169,7 +239,8 @@ impl Supervisor {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {
                 Ok(Event::WorkerEnded(_)) => running -= 1,
-                Ok(Event::Signal(SIGUSR1)) => {}
+                // Whoever asks now is told by the end of the connection.
+                Ok(Event::Signal(SIGUSR1 | SIGHUP) | Event::Control(_)) => {}
                 Ok(Event::Signal(_)) => {
                     diagnostic::warn(format_args!("a second signal: stopping at once"));
                     return;
@@ -182,8 +253,39 @@ impl Supervisor {
         }
     }
 
-    fn next_event(&self) -> Event {
-        self.events.recv().expect("we hold a sender ourselves")
+    /// The next event; `None` when the time to confirm a reload is over.
+    fn next_event(&self) -> Option<Event> {
+        let Some(trial) = &self.trial else {
+            return Some(self.events.recv().expect("we hold a sender ourselves"));
+        };
+        let left = trial.deadline.saturating_duration_since(Instant::now());
+        match self.events.recv_timeout(left) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => unreachable!("we hold a sender ourselves"),
+        }
+    }
+}
+
+/// Every address of a configuration, once.
+fn addresses(config: &Config) -> Vec<ListenAddress> {
+    let mut addresses: Vec<ListenAddress> = config
+        .servers
+        .iter()
+        .flat_map(|server| &server.listen)
+        .cloned()
+        .collect();
+    addresses.sort();
+    addresses.dedup();
+    addresses
+}
+
+fn announce(address: &ListenAddress) {
+    match address {
+        ListenAddress::Ip(address) => {
+            diagnostic::info(format_args!("listening at http://{address}"));
+        }
+        ListenAddress::Unix(_) => diagnostic::info(format_args!("listening at {address}")),
     }
 }
 
@@ -207,7 +309,7 @@ impl Deaths {
 
 /// Signals arrive as events, on a thread of their own.
 fn watch_signals(sender: Sender<Event>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
     let forward = move || {
         for signal in signals.forever() {
             if sender.send(Event::Signal(signal)).is_err() {

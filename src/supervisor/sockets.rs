@@ -14,6 +14,8 @@ use std::time::Duration;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::unix::UnixSocket;
+use crate::config::ListenAddress;
 use crate::log::diagnostic;
 use crate::runtime::sys;
 use crate::server::ListeningSocket;
@@ -33,14 +35,16 @@ pub(super) struct Sockets {
 
 /// The sockets of one address.
 #[derive(Clone)]
-pub(super) struct Listening {
+struct Listening {
     /// As configured.
-    pub(super) address: SocketAddr,
+    address: ListenAddress,
     /// As bound: with the port the system chose for port 0.
-    pub(super) bound: SocketAddr,
+    bound: ListenAddress,
     /// At least one for each worker. There may be more, for closing one would lose the connections
     /// that are queued there: they are shared out among the workers there are.
     sockets: Vec<Arc<OwnedFd>>,
+    /// Of a Unix socket: what keeps its file.
+    unix: Option<UnixSocket>,
 }
 
 impl Sockets {
@@ -54,7 +58,7 @@ impl Sockets {
     /// The first address that cannot be listened at.
     pub(super) fn extended(
         &self,
-        addresses: &[SocketAddr],
+        addresses: &[ListenAddress],
         workers: usize,
     ) -> Result<Self, ListenError> {
         let mut next = Self::default();
@@ -65,13 +69,13 @@ impl Sockets {
                 .find(|listening| listening.address == *address);
             let listening = match known {
                 Some(listening) => listening.clone().with_at_least(workers),
-                None => Listening::new(*address, workers),
+                None => Listening::new(address, workers),
             };
             match listening {
                 Ok(listening) => next.listening.push(listening),
                 Err(error) => {
-                    let error = ListenError::new(*address, error);
-                    if !(error.is_missing_family && is_implied(*address, addresses)) {
+                    let error = ListenError::new(address, &error);
+                    if !(error.is_missing_family && is_implied(address, addresses)) {
                         return Err(error);
                     }
                     diagnostic::warn(format_args!("{error}; passed over"));
@@ -84,23 +88,69 @@ impl Sockets {
     /// Those that the worker of that index, of so many, accepts from.
     pub(super) fn of_worker(&self, index: usize, workers: usize) -> Vec<ListeningSocket> {
         let of_address = |listening: &Listening| {
-            let address = listening.address;
-            let shared = listening
-                .sockets
-                .iter()
-                .skip(index)
-                .step_by(workers)
-                .cloned();
-            shared
-                .map(|fd| ListeningSocket { address, fd })
-                .collect::<Vec<_>>()
+            let shared = listening.sockets.iter().skip(index).step_by(workers);
+            let socket = |fd: &Arc<OwnedFd>| ListeningSocket {
+                address: listening.address.clone(),
+                fd: Arc::clone(fd),
+            };
+            shared.map(socket).collect::<Vec<_>>()
         };
         self.listening.iter().flat_map(of_address).collect()
     }
 
     /// The addresses, with the ports the system chose.
-    pub(super) fn bound(&self) -> impl Iterator<Item = SocketAddr> {
-        self.listening.iter().map(|listening| listening.bound)
+    pub(super) fn bound(&self) -> impl Iterator<Item = &ListenAddress> {
+        self.listening.iter().map(|listening| &listening.bound)
+    }
+}
+
+impl Listening {
+    fn new(address: &ListenAddress, workers: usize) -> io::Result<Self> {
+        match address {
+            ListenAddress::Ip(ip) => Self::at_ip(*ip)?.with_at_least(workers),
+            ListenAddress::Unix(path) => {
+                let socket = UnixSocket::bind(path, None)?;
+                let listening = Self {
+                    address: address.clone(),
+                    bound: address.clone(),
+                    sockets: vec![Arc::clone(&socket.fd)],
+                    unix: Some(socket),
+                };
+                listening.with_at_least(workers)
+            }
+        }
+    }
+
+    fn at_ip(address: SocketAddr) -> io::Result<Self> {
+        let first = open(address)?;
+        first.bind(&address.into())?;
+        first.set_reuse_port(true)?;
+        first.listen(BACKLOG)?;
+        let bound = first.local_addr()?.as_socket().unwrap_or(address);
+        Ok(Self {
+            address: ListenAddress::Ip(address),
+            bound: ListenAddress::Ip(bound),
+            sockets: vec![Arc::new(OwnedFd::from(first))],
+            unix: None,
+        })
+    }
+
+    fn with_at_least(mut self, workers: usize) -> io::Result<Self> {
+        while self.sockets.len() < workers {
+            let next = match (&self.unix, &self.bound) {
+                (None, ListenAddress::Ip(bound)) => {
+                    let socket = open(*bound)?;
+                    socket.set_reuse_port(true)?;
+                    socket.bind(&(*bound).into())?;
+                    socket.listen(BACKLOG)?;
+                    Arc::new(OwnedFd::from(socket))
+                }
+                // A Unix socket cannot be shared by port: the workers accept from one queue.
+                _ => Arc::clone(&self.sockets[0]),
+            };
+            self.sockets.push(next);
+        }
+        Ok(self)
     }
 }
 
@@ -108,36 +158,35 @@ impl Sockets {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen at {address}: {reason}")]
 pub(crate) struct ListenError {
-    address: SocketAddr,
+    address: ListenAddress,
     reason: String,
     is_missing_family: bool,
 }
 
 impl ListenError {
-    fn new(address: SocketAddr, error: io::Error) -> Self {
-        let errno = Errno::from_io_error(&error);
-        let reason = match errno {
-            Some(Errno::ADDRINUSE) => {
-                format!(
-                    "another program, perhaps another tidegate, listens there; stop it, or choose another port (`ss -ltnp 'sport = :{}'` shows which)",
-                    address.port()
-                )
+    fn new(address: &ListenAddress, error: &io::Error) -> Self {
+        let errno = Errno::from_io_error(error);
+        let reason = match (errno, address) {
+            (Some(Errno::ADDRINUSE), ListenAddress::Ip(ip)) => format!(
+                "another program, perhaps another tidegate, listens there; stop it, or choose another port (`ss -ltnp 'sport = :{}'` shows which)",
+                ip.port()
+            ),
+            (Some(Errno::ADDRINUSE), ListenAddress::Unix(_)) => {
+                "another program listens there; stop it, or choose another path".to_owned()
             }
-            Some(Errno::ACCESS | Errno::PERM) => {
-                format!(
-                    "ports below 1024 are privileged; choose a higher one, or allow it: `setcap cap_net_bind_service=+ep` on the program (the system says: {error})"
-                )
-            }
-            Some(Errno::ADDRNOTAVAIL) => {
+            (Some(Errno::ACCESS | Errno::PERM), ListenAddress::Ip(_)) => format!(
+                "ports below 1024 are privileged; choose a higher one, or allow it: `setcap cap_net_bind_service=+ep` on the program (the system says: {error})"
+            ),
+            (Some(Errno::ADDRNOTAVAIL), _) => {
                 "no interface of this machine has that address; `ip address` lists those there are"
                     .to_owned()
             }
-            Some(Errno::AFNOSUPPORT) => "this machine has no IPv6".to_owned(),
+            (Some(Errno::AFNOSUPPORT), _) => "this machine has no IPv6".to_owned(),
             _ => error.to_string(),
         };
         let is_missing_family = matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL));
         Self {
-            address,
+            address: address.clone(),
             reason,
             is_missing_family,
         }
@@ -145,41 +194,19 @@ impl ListenError {
 }
 
 /// Whether an IPv6 address stands beside its IPv4 counterpart, as `localhost` and `:PORT` put it.
-fn is_implied(address: SocketAddr, all: &[SocketAddr]) -> bool {
+fn is_implied(address: &ListenAddress, all: &[ListenAddress]) -> bool {
+    let Some(address) = address.ip() else {
+        return false;
+    };
     let counterpart = match address.ip() {
         IpAddr::V6(Ipv6Addr::LOCALHOST) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         _ => return false,
     };
-    all.contains(&SocketAddr::new(counterpart, address.port()))
-}
-
-impl Listening {
-    fn new(address: SocketAddr, workers: usize) -> io::Result<Self> {
-        let first = open(address)?;
-        first.bind(&address.into())?;
-        first.set_reuse_port(true)?;
-        first.listen(BACKLOG)?;
-        let bound = first.local_addr()?.as_socket().unwrap_or(address);
-        let sockets = vec![Arc::new(OwnedFd::from(first))];
-        Self {
-            address,
-            bound,
-            sockets,
-        }
-        .with_at_least(workers)
-    }
-
-    fn with_at_least(mut self, workers: usize) -> io::Result<Self> {
-        while self.sockets.len() < workers {
-            let socket = open(self.address)?;
-            socket.set_reuse_port(true)?;
-            socket.bind(&self.bound.into())?;
-            socket.listen(BACKLOG)?;
-            self.sockets.push(Arc::new(OwnedFd::from(socket)));
-        }
-        Ok(self)
-    }
+    all.contains(&ListenAddress::Ip(SocketAddr::new(
+        counterpart,
+        address.port(),
+    )))
 }
 
 fn open(address: SocketAddr) -> io::Result<Socket> {
@@ -201,18 +228,18 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
 mod tests {
     use super::*;
 
-    fn loopback(port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], port))
+    fn loopback(port: u16) -> ListenAddress {
+        ListenAddress::Ip(SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
-    fn listen(addresses: &[SocketAddr], workers: usize) -> Result<Sockets, ListenError> {
+    fn listen(addresses: &[ListenAddress], workers: usize) -> Result<Sockets, ListenError> {
         Sockets::default().extended(addresses, workers)
     }
 
     #[test]
     fn each_worker_has_a_socket_at_the_same_port() {
         let sockets = listen(&[loopback(0)], 3).expect("a port is free");
-        let bound: Vec<SocketAddr> = sockets.bound().collect();
+        let bound: Vec<SocketAddr> = sockets.bound().filter_map(ListenAddress::ip).collect();
         for index in 0..3 {
             let [socket] = &sockets.of_worker(index, 3)[..] else {
                 panic!("one address, one socket")
@@ -258,25 +285,34 @@ mod tests {
     #[test]
     fn an_address_that_is_held_is_refused() {
         let held = listen(&[loopback(0)], 2).expect("a port is free");
-        let bound = held.bound().next().expect("one address");
+        let bound = held.bound().next().expect("one address").clone();
         let error = listen(&[bound], 2).err().expect("it is held");
         assert!(error.to_string().contains("another program"), "{error}");
     }
 
     #[test]
     fn an_address_of_nobody_is_refused() {
-        let nobody = SocketAddr::from(([192, 0, 2, 1], 0));
+        let nobody = ListenAddress::Ip(SocketAddr::from(([192, 0, 2, 1], 0)));
         let error = listen(&[nobody], 1).err().expect("it is for documentation");
         assert!(error.to_string().contains("no interface"), "{error}");
     }
 
     #[test]
+    fn workers_share_a_unix_socket() {
+        let directory = crate::test_support::TemporaryDirectory::new("sockets");
+        let address = ListenAddress::Unix(directory.path().join("s"));
+        let sockets = listen(&[address], 2).expect("the directory is ours");
+        let of = |index| Arc::as_ptr(&sockets.of_worker(index, 2)[0].fd);
+        assert_eq!(of(0), of(1));
+    }
+
+    #[test]
     fn only_a_counterpart_implies_ipv6() {
-        let v6 = |text: &str| text.parse().expect("an address");
-        let both = [loopback(80), v6("[::1]:80")];
-        assert!(is_implied(both[1], &both));
-        assert!(!is_implied(both[0], &both));
-        assert!(!is_implied(v6("[::1]:81"), &both));
-        assert!(!is_implied(v6("[2001:db8::1]:80"), &both));
+        let at = |text: &str| ListenAddress::Ip(text.parse().expect("an address"));
+        let both = [loopback(80), at("[::1]:80")];
+        assert!(is_implied(&both[1], &both));
+        assert!(!is_implied(&both[0], &both));
+        assert!(!is_implied(&at("[::1]:81"), &both));
+        assert!(!is_implied(&at("[2001:db8::1]:80"), &both));
     }
 }

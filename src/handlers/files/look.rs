@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::load::{self, Loaded};
 use super::lookup::{self, Found};
@@ -14,10 +15,25 @@ use crate::config::Files;
 use crate::http::negotiation::ContentCoding;
 
 /// What looks on the blocking pool need as well.
-pub(super) struct Shared {
+pub(crate) struct Shared {
     /// Tells this handler's entries in a worker's cache from another's.
     pub(super) id: u64,
     pub(super) options: Files,
+}
+
+impl Shared {
+    pub(crate) fn new(options: &Files) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            options: options.clone(),
+        }
+    }
+
+    /// Whether a route with `options` can go on with what caches hold for this one.
+    pub(crate) fn is_for(&self, options: &Files) -> bool {
+        self.options == *options
+    }
 }
 
 /// A look at the disk: what it takes, so that it can run on another thread.

@@ -28,7 +28,6 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -37,7 +36,6 @@ use super::Request;
 use super::format::Format;
 use super::redirect::relative_segment;
 use super::response::{Blocks, Content, Octets, Response};
-use crate::config::Files;
 use crate::http::fields::Known;
 use crate::http::path::NormalPath;
 use crate::http::response::FieldLines;
@@ -47,7 +45,8 @@ use crate::runtime::{self, BlockingError};
 
 use cache::{Cache, Entry, State};
 use listing::{Renderer, Sort};
-use look::{Look, Outcome, Seen, Shared};
+pub(crate) use look::Shared;
+use look::{Look, Outcome, Seen};
 use root::Waiting;
 
 /// Seconds after which a client may come back when the server is short of something.
@@ -82,14 +81,9 @@ enum FilesError {
 }
 
 impl FilesHandler {
-    pub(crate) fn new(options: &Files, strip_prefix: bool) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn new(shared: Arc<Shared>, strip_prefix: bool) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                id,
-                options: options.clone(),
-            }),
+            shared,
             strip_prefix,
         }
     }

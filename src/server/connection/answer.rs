@@ -5,7 +5,7 @@ use std::io;
 use std::mem::take;
 
 use super::perform::{Pending, Unlogged};
-use super::{Connection, Ending, Turn, head_limits};
+use super::{Connection, Ending, Turn};
 use crate::handlers::response::{Content, Response};
 use crate::http::request::{
     Parsed, RequestError, RequestHead, field_space, lower_minor_version, request_line,
@@ -14,7 +14,8 @@ use crate::http::response::ResponseFraming;
 use crate::http::status::Status;
 use crate::log::record::AccessRecord;
 use crate::runtime;
-use crate::server::exchange::{self, Asked, Framed};
+use crate::server::exchange::Exchange;
+use crate::server::framed::{Asked, Framed};
 use crate::server::generation::Generation;
 use crate::server::transmit::{Progress, Transmission};
 
@@ -56,7 +57,7 @@ impl Connection {
                     at += used;
                     if output.len() >= MAX_COLLECTED {
                         self.keep_for_later(&input[at..], generation);
-                        return self.send(output, Turn::Done);
+                        return self.send(output, generation, Turn::Done);
                     }
                 }
                 Step::Answered {
@@ -69,7 +70,7 @@ impl Connection {
                     } else {
                         ending
                     };
-                    return self.send(output, Turn::Close(ending));
+                    return self.send(output, generation, Turn::Close(ending));
                 }
                 Step::Large { used, pending } => {
                     self.keep_for_later(&input[at + used..], generation);
@@ -77,11 +78,11 @@ impl Connection {
                 }
                 Step::Perform { head } => {
                     self.keep(&input[at..], generation);
-                    return self.send(output, Turn::Perform(head));
+                    return self.send(output, generation, Turn::Perform(head));
                 }
                 Step::Incomplete => {
                     self.keep(&input[at..], generation);
-                    return self.send(output, Turn::Done);
+                    return self.send(output, generation, Turn::Done);
                 }
             }
         }
@@ -95,7 +96,7 @@ impl Connection {
         generation: &Generation,
     ) -> Step {
         let mut space = field_space();
-        let error = match RequestHead::parse(input, &mut space, head_limits(generation)) {
+        let error = match RequestHead::parse(input, &mut space, self.head_limits(generation)) {
             Ok(Parsed::Complete(head, length)) => {
                 return self.answer_head(&head, &input[..length], output, generation);
             }
@@ -121,13 +122,13 @@ impl Connection {
         generation: &Generation,
     ) -> Step {
         let worker = &self.worker;
-        let answer = exchange::answer_now(generation, self.arrival(), head, &worker.local);
-        let Some(response) = answer else {
+        let exchange = Exchange::new(generation, &self.endpoint.address, self.client, head);
+        let Some(response) = exchange.answer_now(&worker.local) else {
             return Step::Perform { head: bytes.len() };
         };
         let may_persist = head.persistent && !self.is_to_end();
-        let framed = Framed::new(response, Asked::by(head), may_persist);
-        framed.encode_head(&worker.common_lines(generation), output);
+        let framed = Framed::new(response, exchange.policy, Asked::by(head), may_persist);
+        framed.encode_head(worker, generation, output);
         let ending = ending_after(&framed, head);
         let status = framed.status;
         let content_length = match framed.content {
@@ -140,14 +141,16 @@ impl Connection {
                 let is_chunked = framed.framing == ResponseFraming::Chunked;
                 let transmission =
                     Transmission::new(take(output), content.into_owned(), is_chunked);
-                let exchange = Unlogged {
+                let unlogged = Unlogged {
+                    client: exchange.client,
                     head: bytes.to_vec(),
                     status,
                     started: runtime::now(),
                 };
                 let pending = Pending {
+                    send_timeout: exchange.limits().send_timeout,
                     transmission,
-                    exchange: Some(exchange),
+                    exchange: Some(unlogged),
                     ending,
                 };
                 return Step::Large {
@@ -157,7 +160,7 @@ impl Connection {
             }
         };
         worker.log_exchange(
-            self.client,
+            exchange.client,
             head,
             bytes,
             (status, content_length),
@@ -177,8 +180,13 @@ impl Connection {
         output: &mut Vec<u8>,
         generation: &Generation,
     ) {
-        let framed = Framed::new(Response::problem(status), Asked::unreadably(), false);
-        framed.encode_head(&self.worker.common_lines(generation), output);
+        let framed = Framed::new(
+            Response::problem(status),
+            &generation.policy,
+            Asked::unreadably(),
+            false,
+        );
+        framed.encode_head(&self.worker, generation, output);
         let content_length = framed.content.length().unwrap_or(0);
         if let Content::Octets(octets) = &framed.content {
             output.extend_from_slice(octets);
@@ -190,7 +198,7 @@ impl Connection {
     }
 
     /// Sends the collected answers, which are logged already; `next` if the socket takes them all.
-    fn send(&mut self, output: &mut Vec<u8>, next: Turn) -> Turn {
+    fn send(&mut self, output: &mut Vec<u8>, generation: &Generation, next: Turn) -> Turn {
         let sent = match output.is_empty() {
             true => Ok(0),
             false => self.stream.try_send(output, false),
@@ -211,7 +219,9 @@ impl Connection {
             Turn::Done | Turn::Transmit(_) => None,
         };
         let transmission = Transmission::new(rest, Content::Empty, false);
+        let limits = generation.limits_at(&self.endpoint.address);
         Turn::Transmit(Box::new(Pending {
+            send_timeout: limits.send_timeout,
             transmission,
             exchange: None,
             ending,

@@ -23,7 +23,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
-use super::exchange::Arrival;
 use super::generation::{Generation, LocalGeneration};
 use super::worker::{READ_SIZE, Worker};
 use crate::http::request::{HeadLimits, may_be_complete};
@@ -108,13 +107,6 @@ impl Connection {
         &self.stream
     }
 
-    fn arrival(&self) -> Arrival<'_> {
-        Arrival {
-            listener: &self.endpoint.address,
-            client: self.client,
-        }
-    }
-
     /// The generation that the next exchange belongs to, from its head to its log line.
     fn generation(&self) -> Rc<LocalGeneration> {
         let last = self.endpoint.last_generation();
@@ -180,7 +172,7 @@ impl Connection {
         let generation = self.generation();
         let is_worth_parsing = seen == 0
             || filled == seen
-            || filled >= generation.limits.max_head
+            || filled >= generation.limits_at(&self.endpoint.address).max_head
             || may_be_complete(&input[..filled], seen);
         if !is_worth_parsing {
             self.keep(&input[..filled], &generation);
@@ -189,6 +181,15 @@ impl Connection {
         let mut output = worker.output.borrow_mut();
         output.clear();
         self.answer_all(&mut input[..filled], &mut output, &generation)
+    }
+
+    /// What a head may be before the server it is for is known.
+    fn head_limits(&self, generation: &Generation) -> HeadLimits {
+        let limits = generation.limits_at(&self.endpoint.address);
+        HeadLimits {
+            max_bytes: limits.max_head,
+            max_fields: limits.max_fields,
+        }
     }
 
     /// Keeps an incomplete request until more of it comes.
@@ -200,7 +201,8 @@ impl Connection {
             return;
         }
         if self.head_deadline == Tick::NEVER {
-            self.head_deadline = runtime::deadline_after(generation.limits.head_timeout);
+            self.head_deadline =
+                runtime::deadline_after(generation.limits_at(&self.endpoint.address).head_timeout);
         }
         self.unread.clear();
         self.unread.extend_from_slice(rest);
@@ -215,7 +217,11 @@ impl Connection {
     /// Waits for more to read.
     async fn wait(&mut self) -> Waited {
         let deadline = match self.unread.is_empty() {
-            true => runtime::deadline_after(self.generation().limits.idle_timeout),
+            true => runtime::deadline_after(
+                self.generation()
+                    .limits_at(&self.endpoint.address)
+                    .idle_timeout,
+            ),
             false => self.head_deadline,
         };
         poll_fn(
@@ -270,12 +276,5 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.worker.dismiss();
-    }
-}
-
-fn head_limits(generation: &Generation) -> HeadLimits {
-    HeadLimits {
-        max_bytes: generation.limits.max_head,
-        max_fields: generation.limits.max_fields,
     }
 }

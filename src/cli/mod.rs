@@ -1,5 +1,7 @@
 //! The command line: what the operator types, and the first thing they read when it goes wrong.
 
+mod remote;
+
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -7,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config, Strictness};
+use crate::config::{self, Config, ListenAddress, Strictness};
 use crate::log::diagnostic;
 use crate::supervisor::Supervisor;
 
@@ -37,6 +39,63 @@ enum Command {
     Run(Run),
     /// Serve a directory, without any file.
     Serve(Serve),
+    /// Have the running server take on its changed configuration.
+    ///
+    /// Says what changed, or why it was refused and that nothing was disturbed.
+    Reload(Reload),
+    /// Keep what `reload --confirm` brought.
+    Confirm(Remote),
+    /// Tell what the running server is doing.
+    Status(Status),
+    /// Have the running server finish what is in flight, and end.
+    Stop(Remote),
+    /// Check a configuration file, without running it.
+    Check(Check),
+}
+
+/// How a running server is found.
+#[derive(Args, Debug)]
+struct Remote {
+    /// The configuration file that the server runs from.
+    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
+    config: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct Reload {
+    #[command(flatten)]
+    server: Remote,
+    /// Take it back after this time, unless `tidegate confirm` comes first: `30s`, `5m`.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    confirm: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct Status {
+    #[command(flatten)]
+    server: Remote,
+    /// As JSON, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct Check {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
+    config: PathBuf,
+    /// Count warnings as errors.
+    #[arg(long)]
+    strict: bool,
+    /// The diagnostics as JSON, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_time(text: &str) -> Result<String, String> {
+    let time = config::parse_duration(text);
+    time.map(|_| text.to_owned())
+        .ok_or_else(|| "expected a time, like 30s or 5m".to_owned())
 }
 
 #[derive(Args, Debug)]
@@ -98,6 +157,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         None => run(Path::new("config.toml")),
         Some(Command::Run(arguments)) => run(&arguments.config),
         Some(Command::Serve(arguments)) => serve(&arguments),
+        Some(Command::Reload(arguments)) => remote::reload(&arguments),
+        Some(Command::Confirm(server)) => remote::tell(&server, "POST", "/confirm"),
+        Some(Command::Status(arguments)) => remote::status(&arguments),
+        Some(Command::Stop(server)) => remote::tell(&server, "POST", "/stop"),
+        Some(Command::Check(arguments)) => check(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -114,7 +178,7 @@ fn run(path: &Path) -> Result<(), String> {
     let loaded = config::load(path, &environment, Strictness::Lenient)
         .map_err(|report| report.render(use_colour))?;
     eprint!("{}", loaded.warnings.render(use_colour));
-    let supervisor = start(loaded.config)?;
+    let supervisor = start(loaded.config, Some(path.to_owned()))?;
     supervisor.run().map_err(|error| describe(&error))
 }
 
@@ -134,7 +198,7 @@ fn serve(arguments: &Serve) -> Result<(), String> {
     }
     let listen = addresses(arguments);
     let config = Config::for_directory(root.clone(), listen, !arguments.no_listing, arguments.spa);
-    let supervisor = start(config)?;
+    let supervisor = start(config, None)?;
     print_banner(&supervisor, &root, arguments);
     supervisor.run().map_err(|error| describe(&error))
 }
@@ -157,18 +221,54 @@ fn addresses(arguments: &Serve) -> Vec<SocketAddr> {
     arguments.listen.iter().map(with_port).collect()
 }
 
-fn start(config: Config) -> Result<Supervisor, String> {
-    Supervisor::new(config).map_err(|error| describe(&error))
+fn start(config: Config, file: Option<PathBuf>) -> Result<Supervisor, String> {
+    Supervisor::new(config, file).map_err(|error| describe(&error))
 }
 
 fn describe(error: &dyn std::error::Error) -> String {
     format!("error: {}", diagnostic::chain(error))
 }
 
+/// Reads and checks a configuration file as `run` would.
+fn check(arguments: &Check) -> Result<(), String> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let strictness = if arguments.strict {
+        Strictness::Strict
+    } else {
+        Strictness::Lenient
+    };
+    let use_colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let (report, is_good) = match config::load(&arguments.config, &environment, strictness) {
+        Ok(loaded) => (loaded.warnings, true),
+        Err(report) => (report, false),
+    };
+    let text = match arguments.json {
+        true => format!("{:#}\n", report.to_json()),
+        false => report.render(use_colour),
+    };
+    if !is_good {
+        return Err(text);
+    }
+    if arguments.json {
+        print(&text);
+    } else {
+        eprint!("{text}");
+        print(&format!("{} is good\n", arguments.config.display()));
+    }
+    Ok(())
+}
+
+/// Writes what was asked for to standard output.
+fn print(text: &str) {
+    use std::io::Write as _;
+    // A reader that has gone, `tidegate status | head -1`, is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
 /// Where to click, what is served, and what is on.
 fn print_banner(supervisor: &Supervisor, root: &Path, arguments: &Serve) {
     eprintln!("\n  Serving {}\n", root.display());
-    for address in supervisor.addresses() {
+    for address in supervisor.addresses().filter_map(ListenAddress::ip) {
         eprintln!("    http://{}/", clickable(address));
     }
     let on_or_off = |is_on: bool| if is_on { "on" } else { "off" };

@@ -1,0 +1,117 @@
+//! The control socket's resources: how a running server is asked and told (DESIGN §5).
+//!
+//! ```text
+//! GET  /status               what runs
+//! POST /reload[?confirm=30s] read the configuration again; with `confirm`, only for that long
+//! POST /confirm              keep what was reloaded for a while
+//! POST /stop                 finish what is in flight and end
+//! ```
+//!
+//! Each is a question to the supervisor, asked on the loop and answered by another thread; meanwhile
+//! the loop serves everybody else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Request;
+use super::format::Format;
+use super::response::{Content, Octets, Response};
+use crate::config::parse_duration;
+use crate::http::fields::Known;
+use crate::http::method::Method;
+use crate::http::response::FieldLines;
+use crate::http::status::Status;
+use crate::runtime::{Sender, channel};
+
+/// What the supervisor is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ControlVerb {
+    Status,
+    /// With a time: go back to what ran before unless [`ControlVerb::Confirm`] comes within it.
+    Reload {
+        confirm_within: Option<Duration>,
+    },
+    Confirm,
+    Stop,
+}
+
+/// A question, and where its answer goes.
+pub(crate) struct ControlRequest {
+    pub(crate) verb: ControlVerb,
+    pub(crate) reply: Sender<ControlReply>,
+}
+
+/// An answer, in both of its forms.
+pub(crate) struct ControlReply {
+    pub(crate) status: Status,
+    /// For a person, with its last line end.
+    pub(crate) text: String,
+    pub(crate) json: Value,
+}
+
+/// Hands a request to the supervisor.
+pub(crate) type Submit = Arc<dyn Fn(ControlRequest) + Send + Sync>;
+
+pub(crate) struct ControlHandler {
+    submit: Submit,
+}
+
+impl ControlHandler {
+    pub(crate) fn new(submit: Submit) -> Self {
+        Self { submit }
+    }
+
+    pub(crate) async fn answer(&self, request: &Request<'_>) -> Response<'static> {
+        let verb = match parse_verb(request) {
+            Ok(verb) => verb,
+            Err(status) => return Response::problem(status),
+        };
+        let (reply, mut replies) = channel();
+        (self.submit)(ControlRequest { verb, reply });
+        let Some(reply) = replies.receive().await else {
+            // The supervisor is ending.
+            return Response::problem(Status::SERVICE_UNAVAILABLE);
+        };
+        let accept = request.head.fields.combined(Known::Accept);
+        let (format, content) = match Format::preferred(accept.as_deref()) {
+            Format::Json => (Format::Json, format!("{:#}\n", reply.json)),
+            Format::Html | Format::Text => (Format::Text, reply.text),
+        };
+        let fields = FieldLines::new()
+            .with("Content-Type", format.content_type())
+            .with("Cache-Control", "no-store");
+        let content = Content::Octets(Octets::Owned(content.into_bytes()));
+        Response {
+            status: reply.status,
+            fields: fields.into(),
+            content,
+        }
+    }
+}
+
+fn parse_verb(request: &Request<'_>) -> Result<ControlVerb, Status> {
+    let (method, verb) = match request.path.as_bytes() {
+        b"/status" => (Method::Get, ControlVerb::Status),
+        b"/reload" => {
+            let confirm_within = parse_confirm(request.head.target.query)?;
+            (Method::Post, ControlVerb::Reload { confirm_within })
+        }
+        b"/confirm" => (Method::Post, ControlVerb::Confirm),
+        b"/stop" => (Method::Post, ControlVerb::Stop),
+        _ => return Err(Status::NOT_FOUND),
+    };
+    match request.head.method {
+        asked if asked == method => Ok(verb),
+        _ => Err(Status::METHOD_NOT_ALLOWED),
+    }
+}
+
+/// `confirm=30s`
+fn parse_confirm(query: Option<&[u8]>) -> Result<Option<Duration>, Status> {
+    let Some(query) = query else { return Ok(None) };
+    let value = query.strip_prefix(b"confirm=").ok_or(Status::BAD_REQUEST)?;
+    let text = str::from_utf8(value).map_err(|_| Status::BAD_REQUEST)?;
+    parse_duration(text).map(Some).ok_or(Status::BAD_REQUEST)
+}

@@ -1,0 +1,182 @@
+//! What holds for every answer of a server or a route, built: field changes and error pages encoded.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::{Access, ErrorPages, HeaderChanges, Limits, Policy};
+use crate::handlers::response::{Content, Octets, Response};
+use crate::http::media_type;
+use crate::http::response::FieldLines;
+use crate::http::status::Status;
+use crate::log::diagnostic;
+
+/// A policy, ready to be applied.
+#[derive(Debug)]
+pub(crate) struct ServingPolicy {
+    pub(crate) limits: Limits,
+    pub(crate) access: Access,
+    changes: FieldChanges,
+    pages: ErrorPages,
+    loaded: Vec<(PathBuf, ErrorPage)>,
+}
+
+/// What is done to the field lines of every answer.
+#[derive(Debug, Default)]
+struct FieldChanges {
+    /// Names, in any case: removed, or set to something else.
+    dropped: Vec<String>,
+    /// Encoded lines that every answer gets.
+    appended: FieldLines,
+}
+
+/// A file that is the content of error answers, as it was when the configuration was built.
+#[derive(Debug)]
+struct ErrorPage {
+    fields: FieldLines,
+    content: Arc<[u8]>,
+}
+
+impl ServingPolicy {
+    pub(crate) fn new(policy: &Policy) -> Self {
+        Self {
+            limits: policy.limits.clone(),
+            access: policy.access.clone(),
+            changes: FieldChanges::new(&policy.headers),
+            pages: policy.error_pages.clone(),
+            loaded: load_pages(&policy.error_pages),
+        }
+    }
+
+    /// Whether an answer may carry the server's own line of that name.
+    pub(super) fn leaves(&self, name: &str) -> bool {
+        !self.changes.drops(name.as_bytes())
+    }
+
+    /// The operator's page for an error that `response` leaves to the server; the response itself if
+    /// there is none.
+    pub(super) fn with_error_page<'a>(&'a self, response: Response<'a>) -> Response<'a> {
+        match self.page(response.status) {
+            Some(page) if matches!(response.content, Content::Problem) => Response {
+                status: response.status,
+                fields: joined(response.fields, &page.fields),
+                content: Content::Octets(Octets::Lent(&page.content)),
+            },
+            _ => response,
+        }
+    }
+
+    /// `fields` with the operator's changes.
+    pub(super) fn change_fields<'a>(&self, fields: Octets<'a>) -> Octets<'a> {
+        if self.changes.dropped.is_empty() && self.changes.appended.as_bytes().is_empty() {
+            return fields;
+        }
+        let mut changed = FieldLines::new();
+        for line in fields.split_inclusive(|byte| *byte == b'\n') {
+            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            if !self.changes.drops(name) {
+                changed.extend(line);
+            }
+        }
+        changed.extend(self.changes.appended.as_bytes());
+        changed.into()
+    }
+
+    fn page(&self, status: Status) -> Option<&ErrorPage> {
+        if self.loaded.is_empty() || !status.is_error() {
+            return None;
+        }
+        let wanted = self.pages.find(status)?;
+        self.loaded
+            .iter()
+            .find(|(path, _)| path == wanted)
+            .map(|(_, page)| page)
+    }
+}
+
+impl FieldChanges {
+    fn new(headers: &HeaderChanges) -> Self {
+        let names = headers
+            .set
+            .iter()
+            .map(|(name, _)| name)
+            .chain(&headers.remove);
+        let mut appended = FieldLines::new();
+        for (name, value) in headers.set.iter().chain(&headers.add) {
+            appended.push(name, value);
+        }
+        Self {
+            dropped: names.cloned().collect(),
+            appended,
+        }
+    }
+
+    fn drops(&self, name: &[u8]) -> bool {
+        self.dropped
+            .iter()
+            .any(|dropped| dropped.as_bytes().eq_ignore_ascii_case(name))
+    }
+}
+
+/// The field lines of a response, and more of them.
+pub(super) fn joined<'a>(fields: Octets<'a>, more: &'a FieldLines) -> Octets<'a> {
+    if fields.is_empty() {
+        return Octets::Lent(more.as_bytes());
+    }
+    let mut joined = FieldLines::new();
+    joined.extend(&fields);
+    joined.extend(more.as_bytes());
+    joined.into()
+}
+
+/// Reads the pages. One that has gone since it was checked costs its own answer, not the reload.
+fn load_pages(pages: &ErrorPages) -> Vec<(PathBuf, ErrorPage)> {
+    let load = |path: &Path| match std::fs::read(path) {
+        Ok(content) => {
+            let media_type = media_type::for_path(path.as_os_str().as_encoded_bytes());
+            let fields = FieldLines::new()
+                .with("Content-Type", media_type.as_ref())
+                .with("X-Content-Type-Options", "nosniff");
+            Some((
+                path.to_owned(),
+                ErrorPage {
+                    fields,
+                    content: content.into(),
+                },
+            ))
+        }
+        Err(error) => {
+            let path = path.display();
+            diagnostic::warn(format_args!(
+                "cannot read the error page {path}: {error}; the built-in one takes its place"
+            ));
+            None
+        }
+    };
+    pages.iter().filter_map(|(_, path)| load(path)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_fields_without_regard_to_case() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let headers = HeaderChanges {
+            set: vec![pair("Cache-Control", "no-store")],
+            add: vec![pair("Link", "<a>")],
+            remove: vec!["etag".to_owned(), "Server".to_owned()],
+        };
+        let policy = ServingPolicy::new(&Policy {
+            headers,
+            ..Policy::default()
+        });
+        let fields = Octets::Lent(b"ETag: \"1\"\r\ncache-control: private\r\nLink: <b>\r\n");
+        let changed = policy.change_fields(fields);
+        assert_eq!(
+            &*changed,
+            b"Link: <b>\r\nCache-Control: no-store\r\nLink: <a>\r\n"
+        );
+        assert!(!policy.leaves("Server") && policy.leaves("Date"));
+    }
+}

@@ -1,0 +1,222 @@
+//! Reload: from a file to a generation that every worker has taken on, or a refusal that disturbs
+//! nothing (DESIGN §5).
+//!
+//! Parse, check, build, bind, swap: whatever fails, fails before anything has changed.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::unix::UnixSocket;
+use super::workers::Workers;
+use super::{Event, ListenError, Supervisor, addresses, announce};
+use crate::config::{self, Change, Config, ListenAddress, Report, Strictness};
+use crate::handlers::Handler;
+use crate::handlers::control::{ControlHandler, ControlReply};
+use crate::http::status::Status;
+use crate::log::diagnostic;
+use crate::server::Generation;
+
+/// A reload that holds only if it is confirmed.
+pub(super) struct Trial {
+    /// What ran before.
+    previous: Config,
+    pub(super) deadline: Instant,
+}
+
+/// What a reload changed.
+pub(super) struct Applied {
+    generation: u64,
+    changes: Vec<Change>,
+    warnings: Report,
+    confirm_within: Option<Duration>,
+}
+
+/// Why a reload was refused; what ran goes on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadError {
+    #[error("this server does not run from a configuration file")]
+    NoFile,
+    #[error("{0}")]
+    Refused(Report),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+/// Builds a generation, with the site of the control socket if there is one.
+pub(super) fn build(
+    config: &Config,
+    previous: Option<&Generation>,
+    control: Option<&UnixSocket>,
+    events: &Sender<Event>,
+) -> Generation {
+    let number = previous.map_or(1, |previous| previous.number + 1);
+    let generation = Generation::new(config, number, previous);
+    let Some(control) = control else {
+        return generation;
+    };
+    let events = events.clone();
+    let submit = move |request| {
+        // If nobody listens any more, the request's reply is dropped, and that is an answer.
+        let _ = events.send(Event::Control(request));
+    };
+    let handler = Handler::Control(ControlHandler::new(Arc::new(submit)));
+    generation.with_control(ListenAddress::Unix(control.path().to_owned()), handler)
+}
+
+impl Supervisor {
+    /// Reads the file again and has every worker take on what it says.
+    ///
+    /// # Errors
+    /// Why it was refused; then nothing has changed.
+    pub(super) fn reload(
+        &mut self,
+        workers: &mut Workers,
+        confirm_within: Option<Duration>,
+    ) -> Result<Applied, ReloadError> {
+        let file = self.file.as_deref().ok_or(ReloadError::NoFile)?;
+        let environment = |name: &str| std::env::var(name).ok();
+        let loaded = config::load(file, &environment, Strictness::Lenient);
+        let loaded = loaded.map_err(ReloadError::Refused)?;
+        let previous = self.config.clone();
+        let changes = self.apply(loaded.config, workers)?;
+        self.trial = confirm_within.map(|time| Trial {
+            // A trial within a trial goes back to where the first one began.
+            previous: self.trial.take().map_or(previous, |trial| trial.previous),
+            deadline: Instant::now() + time,
+        });
+        let (generation, warnings) = (self.generation.number, loaded.warnings);
+        Ok(Applied {
+            generation,
+            changes,
+            warnings,
+            confirm_within,
+        })
+    }
+
+    /// Has every worker take on `config`; tells what changed.
+    fn apply(
+        &mut self,
+        mut config: Config,
+        workers: &mut Workers,
+    ) -> Result<Vec<Change>, ReloadError> {
+        let changes = config::difference(&self.config, &config);
+        // What cannot change in place stays; the difference has named it.
+        config.blocking = self.config.blocking;
+        config.log = config::Log {
+            level: config.log.level,
+            ..self.config.log.clone()
+        };
+        let addresses = addresses(&config);
+        let sockets = self.sockets.extended(&addresses, config.workers.get())?;
+        let control = self.control.as_ref();
+        let generation = build(&config, Some(&self.generation), control, &self.sender);
+        // From here on nothing can fail.
+        sockets
+            .bound()
+            .filter(|bound| !self.sockets.bound().any(|known| known == *bound))
+            .for_each(announce);
+        diagnostic::set_level(config.log.level);
+        self.config = config;
+        self.sockets = sockets;
+        self.generation = Arc::new(generation);
+        self.since = self.since.of_generation();
+        let setups = self.setups();
+        workers.adopt(setups, self.log.as_ref());
+        Ok(changes)
+    }
+
+    /// [`reload`](Self::reload) for those who only see the log.
+    pub(super) fn reload_and_report(&mut self, workers: &mut Workers) {
+        match self.reload(workers, None) {
+            Ok(applied) => diagnostic::info(format_args!("{}", applied.describe().trim_end())),
+            Err(error) => diagnostic::error(format_args!(
+                "reload refused, the configuration that ran goes on:\n{}",
+                error.to_string().trim_end()
+            )),
+        }
+    }
+
+    /// Nobody confirmed: what ran before runs again.
+    pub(super) fn end_trial(&mut self, workers: &mut Workers) {
+        let Some(trial) = self.trial.take() else {
+            return;
+        };
+        match self.apply(trial.previous, workers) {
+            Ok(_) => diagnostic::warn(format_args!(
+                "nobody confirmed the reload: what ran before runs again"
+            )),
+            Err(error) => diagnostic::error(format_args!(
+                "nobody confirmed the reload, and what ran before cannot run again: {error}"
+            )),
+        }
+    }
+
+    /// Keeps what was reloaded on trial.
+    pub(super) fn confirm(&mut self) -> ControlReply {
+        let (status, text) = match self.trial.take() {
+            Some(_) => (
+                Status::OK,
+                format!("confirmed: generation {} stays", self.generation.number),
+            ),
+            None => (Status::CONFLICT, "nothing waits to be confirmed".to_owned()),
+        };
+        ControlReply {
+            status,
+            json: json!({ "message": text }),
+            text: text + "\n",
+        }
+    }
+}
+
+impl Applied {
+    fn describe(&self) -> String {
+        let mut text = self.warnings.to_string();
+        text.push_str(&format!("reloaded: generation {}\n", self.generation));
+        if self.changes.is_empty() {
+            text.push_str("  nothing changed\n");
+        }
+        for change in &self.changes {
+            text.push_str(&format!("  {change}\n"));
+        }
+        if let Some(time) = self.confirm_within {
+            text.push_str(&format!(
+                "it is taken back in {time:?} unless `tidegate confirm` comes first\n"
+            ));
+        }
+        text
+    }
+}
+
+/// What the control socket answers.
+pub(super) fn reply(outcome: Result<Applied, ReloadError>) -> ControlReply {
+    match outcome {
+        Ok(applied) => ControlReply {
+            status: Status::OK,
+            text: applied.describe(),
+            json: json!({
+                "applied": true,
+                "generation": applied.generation,
+                "changes": applied.changes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "diagnostics": applied.warnings.to_json(),
+            }),
+        },
+        Err(error) => ControlReply {
+            status: Status::UNPROCESSABLE_CONTENT,
+            text: format!(
+                "{}\nnothing was changed: the configuration that ran goes on\n",
+                error.to_string().trim_end()
+            ),
+            json: json!({
+                "applied": false,
+                "error": error.to_string(),
+                "diagnostics": match &error {
+                    ReloadError::Refused(report) => report.to_json(),
+                    _ => json!([]),
+                },
+            }),
+        },
+    }
+}
