@@ -18,6 +18,7 @@ mod clash;
 mod decode;
 mod diagnostic;
 mod difference;
+mod dump;
 mod environment;
 mod error_pages;
 mod file;
@@ -50,6 +51,7 @@ use std::time::Duration;
 pub(crate) use address::{Cidr, ListenAddress};
 pub(crate) use diagnostic::Report;
 pub(crate) use difference::{Change, difference};
+pub(crate) use dump::dump;
 pub(crate) use file::{Strictness, load};
 pub(crate) use policy::{Access, ErrorPages, HeaderChanges, Policy};
 pub(crate) use route_test::RouteTest;
@@ -61,7 +63,7 @@ use crate::http::status::Status;
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// Everything the operator asked for, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
     /// Event loops; one per CPU this process may use unless the operator says otherwise.
     pub(crate) workers: NonZeroUsize,
@@ -237,7 +239,7 @@ impl Default for Limits {
 }
 
 /// One `[[server]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
     /// At least one, each once.
     pub(crate) listen: Vec<ListenAddress>,
@@ -268,7 +270,7 @@ impl fmt::Display for HostPattern {
 }
 
 /// A key of `[server.routes]` and what stands beside it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) pattern: RoutePattern,
     pub(crate) verb: Verb,

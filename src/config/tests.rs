@@ -381,6 +381,52 @@ fn tests_of_routes_arrive() {
     );
 }
 
+/// The good fixtures, and the file that ships, loaded by absolute paths, their places forgotten.
+fn good_configurations() -> Vec<(PathBuf, Config)> {
+    let entries = std::fs::read_dir(FIXTURES).expect("the fixtures are part of the repository");
+    let paths = entries.map(|entry| entry.expect("a readable directory").path());
+    let is_good = |path: &PathBuf| {
+        let name = path.file_name().expect("a file").to_string_lossy();
+        name.starts_with("good_") && name.ends_with(".toml")
+    };
+    let paths = paths.filter(is_good).chain([PathBuf::from("config.toml")]);
+    let load = |path: PathBuf| {
+        let path = std::path::absolute(path).expect("there is a working directory");
+        let loaded = load(&path, &environment, Strictness::Lenient).expect("a good file");
+        (path, without_places(loaded.config))
+    };
+    paths.map(load).collect()
+}
+
+fn without_places(mut config: Config) -> Config {
+    let nowhere = Place {
+        file: Arc::new(PathBuf::new()),
+        line: 0,
+        column: 0,
+    };
+    let routes = config
+        .servers
+        .iter_mut()
+        .flat_map(|server| &mut server.routes);
+    routes.for_each(|route| route.place = nowhere.clone());
+    let tests = config.tests.iter_mut();
+    tests.for_each(|test| test.place = nowhere.clone());
+    config
+}
+
+#[test]
+fn a_dump_reads_back_to_the_same_configuration() {
+    let configurations = good_configurations();
+    assert!(configurations.len() >= 6);
+    for (path, config) in configurations {
+        let text = dump(&config);
+        let read = parse(text.as_str(), Path::new("dump.toml"), &environment);
+        let read = without_places(read.unwrap_or_else(|report| panic!("{report}")).config);
+        assert_eq!(read, config, "{}:\n{text}", path.display());
+        assert_eq!(dump(&read), text);
+    }
+}
+
 /// The policies of `good_policy.toml`: of the whole, the server, and its routes in order.
 fn policies() -> (Policy, Policy, Vec<Policy>) {
     let config = fixture("good_policy.toml");
