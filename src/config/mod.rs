@@ -30,6 +30,9 @@ mod policy;
 mod refine;
 mod resolve;
 mod route_test;
+mod schema;
+#[cfg(test)]
+mod schema_tests;
 mod section;
 mod server;
 mod suggest;
@@ -55,6 +58,7 @@ pub(crate) use dump::dump;
 pub(crate) use file::{Strictness, load};
 pub(crate) use policy::{Access, ErrorPages, HeaderChanges, Policy};
 pub(crate) use route_test::RouteTest;
+pub(crate) use schema::{key_table, schema};
 
 use crate::http::method::Method;
 use crate::http::status::Status;

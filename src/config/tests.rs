@@ -11,9 +11,9 @@ use super::policy::Access;
 use super::*;
 
 /// Relative, because the name stands in the diagnostics; tests run in the package's directory.
-const FIXTURES: &str = "tests/fixtures/config";
+pub(super) const FIXTURES: &str = "tests/fixtures/config";
 
-fn environment(name: &str) -> Option<String> {
+pub(super) fn environment(name: &str) -> Option<String> {
     (name == "WEB_ROOT").then(|| "www".to_owned())
 }
 
@@ -382,7 +382,7 @@ fn tests_of_routes_arrive() {
 }
 
 /// The good fixtures, and the file that ships, loaded by absolute paths, their places forgotten.
-fn good_configurations() -> Vec<(PathBuf, Config)> {
+pub(super) fn good_configurations() -> Vec<(PathBuf, Config)> {
     let entries = std::fs::read_dir(FIXTURES).expect("the fixtures are part of the repository");
     let paths = entries.map(|entry| entry.expect("a readable directory").path());
     let is_good = |path: &PathBuf| {

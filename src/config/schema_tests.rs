@@ -1,0 +1,232 @@
+//! The schema against the walk through the file, and against files.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::file::parse;
+use super::schema::TABLES;
+use super::tests::{FIXTURES, environment, good_configurations};
+use super::*;
+
+/// A file with `line` in the table of that title, once for each verb if it is a route.
+fn files_with(title: &str, line: &str) -> Vec<String> {
+    let server = "[[server]]\nlisten = \":1\"\n";
+    let routes = |options: String| format!("{server}[server.routes.\"/\"]\n{options}\n");
+    let within = |key: &str| vec![format!("[{key}]\n{line}\n{server}")];
+    match title {
+        "The top of the file" => vec![format!("{line}\n{server}")],
+        "`blocking`" => within("blocking"),
+        "`[log]`" => within("log"),
+        "`[limits]`" => within("limits"),
+        "`headers`" => vec![format!("[headers]\nremove.a = 1\n{line}\n{server}")],
+        "`[[server]]`" => vec![format!("{server}{line}\n")],
+        "`limits` of a server" => vec![format!("{server}[server.limits]\n{line}\n")],
+        "A route" => [
+            "files = \"www\"",
+            "respond = \"\"",
+            "redirect = \"/a\"",
+            "echo = true",
+        ]
+        .map(|verb| routes(format!("{verb}\n{line}")))
+        .into(),
+        "`limits` of a route" => vec![routes(format!("[server.routes.\"/\".limits]\n{line}"))],
+        "`[[test]]`" => vec![format!("{server}[[test]]\n{line}\n")],
+        "`expect`" => vec![format!(
+            "{server}[[test]]\nrequest = \"GET /\"\n[test.expect]\n{line}\n"
+        )],
+        other => panic!("no example of {other}"),
+    }
+}
+
+/// The keys that the walk says it takes in the table of that title.
+fn keys_of_the_walk(title: &str) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for file in files_with(title, "\"zzzz zzzz\" = 1979-05-27") {
+        let name = Path::new(FIXTURES).join("a.toml");
+        let report = parse(file, &name, &environment)
+            .expect_err("an unknown key")
+            .to_string();
+        let told = report
+            .split("unknown key `zzzz zzzz`")
+            .nth(1)
+            .expect("it is unknown");
+        let (_, list) = told.split_once(" takes ").expect("the keys are listed");
+        let list = list.lines().next().unwrap_or_default();
+        keys.extend(list.split('`').skip(1).step_by(2).map(str::to_owned));
+    }
+    keys
+}
+
+#[test]
+fn the_walk_and_the_schema_know_the_same_keys() {
+    for (title, settings) in TABLES {
+        let known: BTreeSet<String> = settings
+            .iter()
+            .map(|setting| setting.key.to_owned())
+            .collect();
+        assert_eq!(keys_of_the_walk(title), known, "{title}");
+    }
+}
+
+#[test]
+fn the_schema_tells_the_defaults_that_a_dump_fills_in() {
+    let minimal = Path::new(FIXTURES).join("good_minimal.toml");
+    let loaded = load(&minimal, &environment, Strictness::Lenient).expect("a good file");
+    let dumped: toml::Table = dump(&loaded.config).parse().expect("TOML");
+    let route = dumped["server"][0]["routes"]["/"]
+        .as_table()
+        .expect("a route");
+    let tables = [
+        ("The top of the file", &dumped),
+        (
+            "`blocking`",
+            dumped["blocking"].as_table().expect("a table"),
+        ),
+        ("`[log]`", dumped["log"].as_table().expect("a table")),
+        ("`[limits]`", dumped["limits"].as_table().expect("a table")),
+        ("A route", route),
+    ];
+    for (title, table) in tables {
+        let (_, settings) = TABLES
+            .iter()
+            .find(|(other, _)| *other == title)
+            .expect("a table");
+        for setting in settings
+            .iter()
+            .filter(|setting| !setting.default.is_empty())
+        {
+            let default: toml::Table = format!("x = {}", setting.default).parse().expect("TOML");
+            let is_told = match (setting.key, table.get(setting.key)) {
+                // Of this machine; and a table of empty tables.
+                ("workers" | "headers", _) | (_, None) => true,
+                ("idle_timeout", Some(value)) => value.as_str() == Some("1m 15s"),
+                (_, Some(value)) => *value == default["x"],
+            };
+            assert!(
+                is_told,
+                "{title}: {} = {:?}",
+                setting.key,
+                table.get(setting.key)
+            );
+        }
+    }
+}
+
+#[test]
+fn good_files_are_valid_by_the_schema_and_slips_are_not() {
+    let schema = schema();
+    let json = |text: &str| {
+        let table: toml::Table = text.parse().expect("TOML");
+        serde_json::to_value(table).expect("JSON has all that we use")
+    };
+    for (path, config) in good_configurations() {
+        let text = std::fs::read_to_string(&path).expect("a fixture");
+        for text in [text, dump(&config)] {
+            assert_eq!(fault(&schema, &json(&text)), None, "{}", path.display());
+        }
+    }
+    for slip in [
+        "worker = 1",
+        "workers = 0",
+        "grace = 10",
+        "log.level = \"loud\"",
+        "server = { listen = \":1\" }",
+        "[[server]]\nroutes.\"/\" = { files = \"a\", respond = \"b\" }",
+        "[[server]]\nroutes.\"/\" = { listing = true }",
+        "[[server]]\nroutes.\"/\" = { files = \"a\", limits.max_head = 1 }",
+    ] {
+        assert!(fault(&schema, &json(slip)).is_some(), "{slip}");
+    }
+}
+
+#[test]
+fn the_table_of_keys_names_every_key() {
+    let text = key_table();
+    let rows = text.lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(
+        rows,
+        TABLES
+            .iter()
+            .map(|(_, settings)| settings.len())
+            .sum::<usize>()
+    );
+}
+
+/// What of `value` is not as `schema` says, by as much of JSON Schema as we use.
+fn fault(schema: &Value, value: &Value) -> Option<String> {
+    let keywords = schema.as_object().expect("a schema is an object");
+    keywords.iter().find_map(|(keyword, wanted)| {
+        let is_met = match keyword.as_str() {
+            "type" => types(wanted).iter().any(|name| is_of_type(value, name)),
+            "enum" => wanted.as_array().expect("an array").contains(value),
+            "const" => wanted == value,
+            "minimum" => value.as_f64() >= wanted.as_f64(),
+            "maximum" => value.as_f64() <= wanted.as_f64(),
+            "pattern" => value.as_str().is_some_and(|text| text.contains("${")),
+            "required" => wanted
+                .as_array()?
+                .iter()
+                .all(|key| value.get(key.as_str().expect("a key")).is_some()),
+            "anyOf" => matching(wanted, value) > 0,
+            "oneOf" => matching(wanted, value) == 1,
+            "items" => {
+                return value
+                    .as_array()?
+                    .iter()
+                    .find_map(|item| fault(wanted, item));
+            }
+            "properties" => return faulty_property(wanted, value),
+            "additionalProperties" => return faulty_addition(schema, wanted, value),
+            "$schema" | "title" | "description" | "default" => true,
+            other => panic!("a keyword this validator does not know: {other}"),
+        };
+        (!is_met).then(|| format!("{value} is not {keyword} {wanted}"))
+    })
+}
+
+fn types(wanted: &Value) -> Vec<&str> {
+    match wanted {
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+        name => name.as_str().into_iter().collect(),
+    }
+}
+
+fn is_of_type(value: &Value, name: &str) -> bool {
+    match name {
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("a type this validator does not know: {other}"),
+    }
+}
+
+fn matching(schemas: &Value, value: &Value) -> usize {
+    let schemas = schemas.as_array().expect("an array").iter();
+    schemas
+        .filter(|schema| fault(schema, value).is_none())
+        .count()
+}
+
+fn faulty_property(properties: &Value, value: &Value) -> Option<String> {
+    let entries = value.as_object()?.iter();
+    let mut known = entries.filter_map(|(key, value)| Some((properties.get(key)?, value)));
+    known.find_map(|(schema, value)| fault(schema, value))
+}
+
+fn faulty_addition(schema: &Value, wanted: &Value, value: &Value) -> Option<String> {
+    let is_known = |key: &str| {
+        schema
+            .get("properties")
+            .is_some_and(|known| known.get(key).is_some())
+    };
+    let mut others = value.as_object()?.iter().filter(|(key, _)| !is_known(key));
+    others.find_map(|(key, value)| match wanted {
+        Value::Bool(true) => None,
+        Value::Bool(false) => Some(format!("`{key}` is unknown")),
+        schema => fault(schema, value),
+    })
+}
