@@ -16,7 +16,7 @@ use super::{
 };
 
 /// A table: keys, and values as TOML.
-type Table = Vec<(String, String)>;
+pub(super) type Table = Vec<(String, String)>;
 
 /// `config` as TOML.
 pub(crate) fn dump(config: &Config) -> String {
@@ -36,7 +36,7 @@ pub(crate) fn dump(config: &Config) -> String {
     text
 }
 
-fn top(config: &Config) -> Table {
+pub(super) fn top(config: &Config) -> Table {
     let Blocking { threads, queue } = config.blocking;
     let blocking = vec![
         entry("threads", threads.to_string()),
@@ -53,7 +53,7 @@ fn top(config: &Config) -> Table {
     table
 }
 
-fn log(log: &Log) -> Table {
+pub(super) fn log(log: &Log) -> Table {
     let access = match &log.access {
         AccessLog::Off => "false".to_owned(),
         AccessLog::StandardOutput => string("-"),
@@ -78,7 +78,7 @@ fn log(log: &Log) -> Table {
 }
 
 /// The limits that may stand at `level`.
-fn limits(limits: &Limits, level: Level) -> Table {
+pub(super) fn limits(limits: &Limits, level: Level) -> Table {
     let wait = |name, wait| entry(name, string(&show_duration(wait)));
     let mut table = vec![
         wait("body_timeout", limits.body_timeout),
@@ -115,12 +115,18 @@ fn server(server: &Server) -> Table {
 }
 
 fn route(route: &Route) -> (String, String) {
+    let mut table = answer(route);
+    table.extend(policy(&route.policy, Level::Route));
+    (route.pattern.to_string(), inline(&table))
+}
+
+/// The verb of a route and its options.
+pub(super) fn answer(route: &Route) -> Table {
     let mut table = verb(&route.verb);
     if matches!(route.verb, Verb::Files(_)) {
         table.push(entry("strip_prefix", route.strip_prefix.to_string()));
     }
-    table.extend(policy(&route.policy, Level::Route));
-    (route.pattern.to_string(), inline(&table))
+    table
 }
 
 fn verb(verb: &Verb) -> Table {
@@ -177,7 +183,7 @@ fn pages_and_headers(policy: &Policy) -> Table {
     ]
 }
 
-fn headers(changes: &HeaderChanges) -> String {
+pub(super) fn headers(changes: &HeaderChanges) -> String {
     let set: Table = changes.set.iter().map(field).collect();
     let mut add: Vec<(String, Vec<String>)> = Vec::new();
     for (name, value) in &changes.add {
@@ -198,7 +204,7 @@ fn headers(changes: &HeaderChanges) -> String {
     ])
 }
 
-fn error_pages(pages: &ErrorPages) -> String {
+pub(super) fn error_pages(pages: &ErrorPages) -> String {
     let page =
         |(pattern, file): (super::policy::StatusPattern, &Path)| (pattern.to_string(), path(file));
     inline(&pages.iter().map(page).collect::<Table>())
@@ -237,7 +243,7 @@ fn field((name, value): &(String, String)) -> (String, String) {
     (name.clone(), string(value))
 }
 
-fn networks(networks: &[Cidr]) -> String {
+pub(super) fn networks(networks: &[Cidr]) -> String {
     array(networks.iter().map(|network| string(&network.to_string())))
 }
 

@@ -3,14 +3,19 @@
 //! This file holds the checked model, the only part that the serving rooms see. The rest leads to it:
 //!
 //! ```text
-//! file ─ toml's tree ─┬─ syntax                    what is no TOML             ┐
-//!                     └─ resolve ─ server ─ verbs  what cannot be served       ├─ diagnostic
-//!                                    └─ clash      what excludes something else ┘
+//! include ─ file ─ toml's tree ─┬─ syntax                    what is no TOML             ┐
+//!                               └─ resolve ─ server ─ verbs  what cannot be served       ├─ diagnostic
+//!                                    │         └─ clash      what excludes something else┘
+//!                                    ├─ refine ─ headers, limits, error_pages, access: a level's `policy`
+//!                                    └─ route_test           what the operator expects
 //! ```
 //!
 //! `decode` and `section` are the means by which the tree is walked. Single words are read by
 //! `units`, `address`, `pattern`, `values` and `environment`, which know text and no file.
 //! `suggest` and `vocabulary` know what may have been meant.
+//!
+//! From the model back to the operator: `dump` writes it out, `difference` compares two, and
+//! `schema` describes what can be written.
 
 mod access;
 mod address;
