@@ -210,20 +210,49 @@ impl<T> RoutingTable<T> {
 
     /// The route that answers `method` for `path`.
     pub(crate) fn find(&self, method: Method, path: &NormalPath<'_>) -> Found<'_, T> {
-        let mut search = Search {
-            method,
-            best: None,
-            allowed: MethodSet::default(),
-        };
-        search.visit(&self.root, path.as_bytes(), 0, 0);
-        match search.best {
+        let mut best: Option<Match<'_, T>> = None;
+        let mut allowed = MethodSet::default();
+        self.root
+            .visit(path.as_bytes(), 0, 0, &mut |routes, matched, rank| {
+                match routes.find(method) {
+                    // Of equals the first one stays: static segments are visited before parameters.
+                    Some(route) if best.as_ref().is_none_or(|best| best.rank < rank) => {
+                        best = Some(Match {
+                            route,
+                            matched,
+                            rank,
+                        });
+                    }
+                    Some(_) => {}
+                    None => allowed = routes.allowed().iter().fold(allowed, MethodSet::with),
+                }
+            });
+        match best {
             Some(best) => Found::Route {
                 route: best.route,
                 matched: best.matched,
             },
-            None if search.allowed != MethodSet::default() => Found::OtherMethods(search.allowed),
+            None if allowed != MethodSet::default() => Found::OtherMethods(allowed),
             None => Found::Nothing,
         }
+    }
+
+    /// Every route whose pattern matches `path`, in the order in which [`find`](Self::find) considers
+    /// them, and whether it takes `method`.
+    pub(crate) fn candidates(&self, method: Method, path: &NormalPath<'_>) -> Vec<(&T, bool)> {
+        let mut candidates = Vec::new();
+        self.root.visit(path.as_bytes(), 0, 0, &mut |routes, _, _| {
+            let takes =
+                |named: Method| named == method || (named, method) == (Method::Get, Method::Head);
+            candidates.extend(
+                routes
+                    .named
+                    .iter()
+                    .map(|(named, route)| (route, takes(*named))),
+            );
+            candidates.extend(routes.any.iter().map(|route| (route, true)));
+        });
+        candidates
     }
 }
 
@@ -252,35 +281,35 @@ impl<T> Node<T> {
     }
 }
 
-/// A walk down the tree along a path, remembering the best match so far.
-struct Search<'t, T> {
-    method: Method,
-    best: Option<Match<'t, T>>,
-    allowed: MethodSet,
-}
-
+/// A route that takes the request, and how well it matches.
 struct Match<'t, T> {
     route: &'t T,
     matched: usize,
-    /// Segments, which decide; then how the pattern ends.
-    rank: (usize, std::cmp::Reverse<usize>),
+    rank: Rank,
 }
 
-impl<'t, T> Search<'t, T> {
-    /// Looks at the routes that end at `node`, and goes on below it. `path[matched..]` is what
-    /// follows the `depth` segments that led here: nothing, or a slash and more.
-    fn visit(&mut self, node: &'t Node<T>, path: &[u8], matched: usize, depth: usize) {
+/// Segments, which decide; then how the pattern ends.
+type Rank = (usize, std::cmp::Reverse<usize>);
+
+impl<T> Node<T> {
+    /// Shows `consider` the routes that end at this node and match, and those below it.
+    /// `path[matched..]` is what follows the `depth` segments that led here: nothing, or a slash and
+    /// more.
+    fn visit<'t>(
+        &'t self,
+        path: &[u8],
+        matched: usize,
+        depth: usize,
+        consider: &mut impl FnMut(&'t Methods<T>, usize, Rank),
+    ) {
         let endings: &[Ending] = match path[matched..] {
             [] => &[Ending::Exact, Ending::Subtree],
             [b'/'] => &[Ending::ExactSlash, Ending::Below, Ending::Subtree],
             _ => &[Ending::Below, Ending::Subtree],
         };
         for ending in endings {
-            self.consider(
-                &node.routes[*ending as usize],
-                matched,
-                (depth, std::cmp::Reverse(*ending as usize)),
-            );
+            let rank = (depth, std::cmp::Reverse(*ending as usize));
+            consider(&self.routes[*ending as usize], matched, rank);
         }
         let Some(rest) = path[matched..]
             .strip_prefix(b"/")
@@ -290,31 +319,11 @@ impl<'t, T> Search<'t, T> {
         };
         let length = memchr::memchr(b'/', rest).unwrap_or(rest.len());
         let next = matched + 1 + length;
-        // Static first: what comes later must rank higher to win.
-        if let Some(child) = node.child(&rest[..length]) {
-            self.visit(child, path, next, depth + 1);
+        if let Some(child) = self.child(&rest[..length]) {
+            child.visit(path, next, depth + 1, consider);
         }
-        if let Some(parameter) = &node.parameter {
-            self.visit(parameter, path, next, depth + 1);
-        }
-    }
-
-    fn consider(
-        &mut self,
-        routes: &'t Methods<T>,
-        matched: usize,
-        rank: (usize, std::cmp::Reverse<usize>),
-    ) {
-        match routes.find(self.method) {
-            Some(route) if self.best.as_ref().is_none_or(|best| best.rank < rank) => {
-                self.best = Some(Match {
-                    route,
-                    matched,
-                    rank,
-                });
-            }
-            Some(_) => {}
-            None => self.allowed = routes.allowed().iter().fold(self.allowed, MethodSet::with),
+        if let Some(parameter) = &self.parameter {
+            parameter.visit(path, next, depth + 1, consider);
         }
     }
 }

@@ -155,6 +155,14 @@ impl Handler {
         }
     }
 
+    /// The file that answers, and in which coding; `None` where it is none.
+    pub(crate) async fn file(&self, request: &Request<'_>, local: &Local) -> Option<String> {
+        match self {
+            Self::Files(files) => files.selected(request, local).await,
+            _ => None,
+        }
+    }
+
     /// The answer, if it can be given without waiting for anything.
     pub(crate) fn answer_now<'a>(
         &'a self,

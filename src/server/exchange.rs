@@ -9,13 +9,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-use super::content::RequestContent;
 use super::forwarded;
 use super::generation::{Generation, Route, Site};
 use super::policy::ServingPolicy;
 use crate::config::{Limits, ListenAddress};
 use crate::handlers::response::Response;
-use crate::handlers::{Local, Request, allow};
+use crate::handlers::{Local, ReadContent, Request, allow};
 use crate::http::framing::Framing;
 use crate::http::method::{Method, MethodSet};
 use crate::http::path::NormalPath;
@@ -131,7 +130,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
     pub(super) async fn answer(
         &self,
         local: &Local,
-        content: &mut RequestContent<'_>,
+        content: &mut impl ReadContent,
     ) -> Option<Response<'g>> {
         let max_content = self.limits().max_content;
         if matches!(self.head.framing, Framing::Length(length) if length > max_content) {
@@ -155,6 +154,21 @@ impl<'g, 'r> Exchange<'g, 'r> {
             Some(Err(error)) => error.status().map(Response::problem),
             None => Some(panicked(matched.route)),
         }
+    }
+
+    /// The route that answers, if one does.
+    pub(super) fn route(&self) -> Option<&'g Route> {
+        self.answerer.as_ref().ok().map(|matched| matched.route)
+    }
+
+    /// The file that answers, and in which coding, where the answer is from a file.
+    pub(super) async fn file(&self, local: &Local) -> Option<String> {
+        let matched = self.answerer.as_ref().ok()?;
+        matched
+            .route
+            .handler
+            .file(&self.request(matched), local)
+            .await
     }
 
     fn request<'m>(&'m self, matched: &'m Matched<'_, '_>) -> Request<'m> {

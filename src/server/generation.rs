@@ -5,7 +5,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::policy::ServingPolicy;
-use crate::config::{Cidr, Config, Limits, ListenAddress, Place, Server};
+use crate::config::{
+    Cidr, Config, HostPattern, Limits, ListenAddress, LogFormat, Place, Policy, RoutePattern,
+    Server,
+};
 use crate::handlers::{Handler, Kept};
 use crate::routing::{HostTable, RoutingTable};
 
@@ -17,6 +20,7 @@ pub(crate) struct Generation {
     pub(crate) max_connections: usize,
     /// Whether answers say `Server: tidegate`.
     pub(crate) server_field: bool,
+    pub(super) log_format: LogFormat,
     /// Whose `X-Forwarded-For` is believed.
     pub(super) trusted_proxies: Vec<Cidr>,
     /// What holds where no server answers.
@@ -50,6 +54,8 @@ struct Listened {
 
 /// A `[[server]]`, built.
 pub(crate) struct Site {
+    /// As the operator named them; empty: any.
+    pub(super) hosts: Vec<HostPattern>,
     pub(super) policy: ServingPolicy,
     pub(super) routes: RoutingTable<Route>,
 }
@@ -58,6 +64,7 @@ pub(crate) struct Site {
 pub(crate) struct Route {
     pub(super) handler: Handler,
     pub(super) policy: ServingPolicy,
+    pub(super) pattern: RoutePattern,
     /// Where the operator wrote it.
     pub(super) place: Place,
 }
@@ -88,6 +95,7 @@ impl Generation {
             number,
             max_connections: config.policy.limits.max_connections,
             server_field: config.server_field,
+            log_format: config.log.format,
             trusted_proxies: config.trusted_proxies.clone(),
             policy: ServingPolicy::new(&config.policy),
             listeners: listeners.into_iter().collect(),
@@ -100,6 +108,11 @@ impl Generation {
         let listened = Listened::of_control(handler);
         self.listeners.push((address, listened));
         self
+    }
+
+    /// The addresses that the operator wants listened at.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = &ListenAddress> {
+        self.listeners.iter().map(|(address, _)| address)
     }
 
     /// Whether the operator wants `address` listened at.
@@ -134,11 +147,13 @@ impl Site {
             let built = Route {
                 handler: Handler::new(route, kept),
                 policy: ServingPolicy::new(&route.policy),
+                pattern: route.pattern.clone(),
                 place: route.place.clone(),
             };
             routes.insert(&route.pattern, built);
         }
         Self {
+            hosts: server.hosts.clone(),
             policy: ServingPolicy::new(&server.policy),
             routes,
         }
@@ -147,22 +162,22 @@ impl Site {
 
 impl Listened {
     fn of_control(handler: Handler) -> Self {
-        let policy = || ServingPolicy::new(&Default::default());
-        let mut routes = RoutingTable::default();
-        let everything = crate::config::RoutePattern::everything();
+        let policy = || ServingPolicy::new(&Policy::default());
+        let pattern = RoutePattern::everything();
         let place = Place::of_program("control socket");
-        routes.insert(
-            &everything,
-            Route {
-                handler,
-                policy: policy(),
-                place,
-            },
-        );
+        let mut routes = RoutingTable::default();
+        let route = Route {
+            handler,
+            policy: policy(),
+            pattern: pattern.clone(),
+            place,
+        };
+        routes.insert(&pattern, route);
         let mut listened = Self::default();
         listened.hosts.insert(
             &[],
             &Arc::new(Site {
+                hosts: Vec::new(),
                 policy: policy(),
                 routes,
             }),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::generation::Generation;
 use super::worker::{Counters, ProcessCounters, Worker};
-use crate::config::{ListenAddress, LogFormat};
+use crate::config::ListenAddress;
 use crate::log::access::AccessBuffer;
 use crate::log::diagnostic;
 use crate::runtime::{self, BlockingPool, Receiver};
@@ -23,7 +23,6 @@ pub(crate) struct WorkerSetup {
     pub(crate) generation: Arc<Generation>,
     pub(crate) listeners: Vec<ListeningSocket>,
     pub(crate) pool: Arc<BlockingPool>,
-    pub(crate) log_format: LogFormat,
     pub(crate) process: Arc<ProcessCounters>,
     /// A successor goes on counting.
     pub(crate) counters: Arc<Counters>,

@@ -14,7 +14,6 @@ use super::endpoint::Endpoints;
 use super::generation::{Generation, LocalGeneration};
 use super::listener::accept_all;
 use super::run::{ListeningSocket, WorkerSetup};
-use crate::config::LogFormat;
 use crate::handlers;
 use crate::http::fields::Known;
 use crate::http::request::{RequestHead, request_line};
@@ -53,7 +52,6 @@ pub(super) struct Worker {
     pub(super) counters: Arc<Counters>,
     log: RefCell<Option<AccessBuffer>>,
     has_log: bool,
-    log_format: LogFormat,
     draining: Cell<bool>,
     /// Woken when the last connection ends, if somebody waits for that.
     last_connection: RefCell<Option<Waker>>,
@@ -101,7 +99,6 @@ impl Worker {
             counters: Arc::clone(&setup.counters),
             has_log: log.is_some(),
             log: RefCell::new(log),
-            log_format: setup.log_format,
             draining: Cell::new(false),
             last_connection: RefCell::default(),
         }
@@ -217,7 +214,8 @@ impl Worker {
         let Some(buffer) = &mut *log else { return };
         let is_first = buffer.is_empty();
         let second = self.second.at(runtime::now());
-        record.write(self.log_format, &second.log, buffer.lines());
+        let format = self.generation.borrow().log_format;
+        record.write(format, &second.log, buffer.lines());
         buffer.flush_if_full();
         if is_first && !buffer.is_empty() {
             let worker = Rc::clone(self);

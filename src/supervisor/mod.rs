@@ -164,7 +164,6 @@ impl Supervisor {
             generation: Arc::clone(&self.generation),
             listeners: self.listeners(index, workers),
             pool: Arc::clone(&self.pool),
-            log_format: self.config.log.format,
             process: Arc::clone(&self.process),
             counters: Arc::clone(&self.counters[index]),
         };

@@ -105,10 +105,7 @@ impl Supervisor {
         let changes = config::difference(&self.config, &config);
         // What cannot change in place stays; the difference has named it.
         config.blocking = self.config.blocking;
-        config.log = config::Log {
-            level: config.log.level,
-            ..self.config.log.clone()
-        };
+        config.log.access = self.config.log.access.clone();
         let addresses = addresses(&config);
         let sockets = self.sockets.extended(&addresses, config.workers.get())?;
         let control = self.control.as_ref();

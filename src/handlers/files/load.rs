@@ -36,6 +36,8 @@ enum LoadedBody {
 
 /// A file as the cache keeps it: every coding, ready to be answered from.
 pub(super) struct CachedFile {
+    /// Beneath the root.
+    path: Vec<u8>,
     /// The file itself first.
     codings: Vec<(ContentCoding, Identity, Representation)>,
 }
@@ -134,6 +136,7 @@ impl Loaded {
             )
         };
         CachedFile {
+            path: self.path,
             codings: self.codings.into_iter().map(encode).collect(),
         }
     }
@@ -171,7 +174,28 @@ fn entity_tag(identity: Identity, coding: ContentCoding) -> String {
 impl CachedFile {
     /// The representation that `Accept-Encoding` selects.
     pub(super) fn select(&self, accept_encoding: Option<&[u8]>) -> &Representation {
-        let [(_, _, identity), codings @ ..] = &self.codings[..] else {
+        let (_, _, selected) = self.selected(accept_encoding);
+        selected
+    }
+
+    /// The coding that `Accept-Encoding` selects, and the path beneath the root, in words.
+    pub(super) fn describe(&self, accept_encoding: Option<&[u8]>) -> (&'static str, String) {
+        let (coding, ..) = self.selected(accept_encoding);
+        let suffix = coding
+            .file_suffix()
+            .map(|suffix| format!(".{suffix}"))
+            .unwrap_or_default();
+        (
+            coding.as_str(),
+            format!("{}{suffix}", String::from_utf8_lossy(&self.path)),
+        )
+    }
+
+    fn selected(
+        &self,
+        accept_encoding: Option<&[u8]>,
+    ) -> &(ContentCoding, Identity, Representation) {
+        let [identity, codings @ ..] = &self.codings[..] else {
             unreachable!("a file has at least its own representation")
         };
         if codings.is_empty() {
@@ -183,7 +207,7 @@ impl CachedFile {
         codings
             .iter()
             .find(|(coding, ..)| *coding == selected)
-            .map_or(identity, |(.., coded)| coded)
+            .unwrap_or(identity)
     }
 
     pub(super) fn identities(&self) -> impl Iterator<Item = (ContentCoding, Identity)> {

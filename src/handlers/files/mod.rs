@@ -117,6 +117,23 @@ impl FilesHandler {
         }
     }
 
+    /// The file that would be sent, and in which coding.
+    pub(crate) async fn selected(
+        &self,
+        request: &Request<'_>,
+        local: &super::Local,
+    ) -> Option<String> {
+        let path = self.path_beneath(request).ok()?;
+        let entry = self.entry_for(&path, request, local).await.ok()?;
+        let State::File(file) = &entry.state else {
+            return None;
+        };
+        let accept_encoding = request.head.fields.combined(Known::AcceptEncoding);
+        let (coding, path) = file.describe(accept_encoding.as_deref());
+        let root = self.shared.options.root.display();
+        Some(format!("{root}/{path} ({coding})"))
+    }
+
     async fn answer_waiting(
         &self,
         request: &Request<'_>,
@@ -126,13 +143,24 @@ impl FilesHandler {
             Ok(path) => path,
             Err(redirect) => return Ok(redirect),
         };
-        let mut entry = self.entry(path.as_bytes(), local).await?;
-        if let Some(path) = self.fallback(&entry, request) {
-            entry = self.entry(path, local).await?;
-        }
+        let entry = self.entry_for(&path, request, local).await?;
         match self.answer_from(&entry, request) {
             Some(response) => Ok(response),
             None => self.list(&path, request, local).await,
+        }
+    }
+
+    /// The entry that answers for `path`: its own, or what there is instead.
+    async fn entry_for(
+        &self,
+        path: &NormalPath<'_>,
+        request: &Request<'_>,
+        local: &super::Local,
+    ) -> Result<Rc<Entry>, FilesError> {
+        let entry = self.entry(path.as_bytes(), local).await?;
+        match self.fallback(&entry, request) {
+            Some(path) => self.entry(path, local).await,
+            None => Ok(entry),
         }
     }
 
