@@ -1,5 +1,8 @@
 //! Every size and every wait, and what happens at it.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use crate::support::{Client, Site, pattern, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -255,4 +258,31 @@ fn a_shortage_of_descriptors_spares_what_needs_none() {
     until("the file", || {
         (client.exchange(file).text() == "content of a").then_some(())
     });
+}
+
+/// The time of a head ended up counted from an earlier one: from the last request that had to be
+/// waited for, or from the first that a pipelining client's reads had cut in two.
+#[test]
+fn every_head_has_a_time_of_its_own() {
+    let timeout = Duration::from_millis(600);
+    let server = site("head_timeout = '600ms'").start();
+    let mut client = server.connect();
+    let post = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi";
+    assert_eq!(client.exchange(post).status, 200);
+    sleep(timeout * 3 / 2);
+    client.send("GET / HTTP/1.1\r\n");
+    sleep(timeout / 6);
+    assert_eq!(client.exchange("Host: h\r\n\r\n").status, 200);
+
+    let (start, end) = GET.split_at(7);
+    client.send(start);
+    for _ in 0..12 {
+        assert_eq!(client.exchange([end, start].concat()).status, 200);
+        sleep(timeout / 6);
+    }
+    assert_eq!(
+        client.last_response().status,
+        408,
+        "of the last, which never ends"
+    );
 }

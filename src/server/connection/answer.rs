@@ -13,7 +13,7 @@ use crate::http::request::{
 use crate::http::response::ResponseFraming;
 use crate::http::status::Status;
 use crate::log::record::AccessRecord;
-use crate::runtime;
+use crate::runtime::{self, Tick};
 use crate::server::exchange::Exchange;
 use crate::server::framed::{Asked, Framed};
 use crate::server::generation::Generation;
@@ -55,8 +55,10 @@ impl Connection {
             match step {
                 Step::Answered { used, ending: None } => {
                     at += used;
+                    // The next head has a time of its own.
+                    self.head_deadline = Tick::NEVER;
                     if output.len() >= MAX_COLLECTED {
-                        self.keep_for_later(&input[at..], generation);
+                        self.keep_for_later(&input[at..]);
                         return self.send(output, generation, Turn::Done);
                     }
                 }
@@ -73,15 +75,16 @@ impl Connection {
                     return self.send(output, generation, Turn::Close(ending));
                 }
                 Step::Large { used, pending } => {
-                    self.keep_for_later(&input[at + used..], generation);
+                    self.keep_for_later(&input[at + used..]);
                     return self.send_pending(pending, output);
                 }
                 Step::Perform { head } => {
-                    self.keep(&input[at..], generation);
+                    self.head_deadline = Tick::NEVER;
+                    self.keep(&input[at..]);
                     return self.send(output, generation, Turn::Perform(head));
                 }
                 Step::Incomplete => {
-                    self.keep(&input[at..], generation);
+                    self.keep_incomplete(&input[at..], generation);
                     return self.send(output, generation, Turn::Done);
                 }
             }

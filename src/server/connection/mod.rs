@@ -175,7 +175,7 @@ impl Connection {
             || filled >= generation.limits_at(&self.endpoint.address).max_head
             || may_be_complete(&input[..filled], seen);
         if !is_worth_parsing {
-            self.keep(&input[..filled], &generation);
+            self.keep_incomplete(&input[..filled], &generation);
             return Turn::Done;
         }
         let mut output = worker.output.borrow_mut();
@@ -193,25 +193,32 @@ impl Connection {
     }
 
     /// Keeps an incomplete request until more of it comes.
-    fn keep(&mut self, rest: &[u8], generation: &Generation) {
+    fn keep_incomplete(&mut self, rest: &[u8], generation: &Generation) {
+        if rest.is_empty() {
+            self.head_deadline = Tick::NEVER;
+        } else if self.head_deadline == Tick::NEVER {
+            let limits = generation.limits_at(&self.endpoint.address);
+            self.head_deadline = runtime::deadline_after(limits.head_timeout);
+        }
+        self.keep(rest);
+    }
+
+    /// Keeps what may well be complete requests until what goes before them is done. Their time
+    /// begins when they are looked at: the waiting is ours.
+    fn keep_for_later(&mut self, rest: &[u8]) {
+        self.head_deadline = Tick::NEVER;
+        self.keep(rest);
+        self.is_unexamined = !rest.is_empty();
+    }
+
+    fn keep(&mut self, rest: &[u8]) {
         if rest.is_empty() {
             // An idle connection holds no buffer.
             self.unread = Vec::new();
-            self.head_deadline = Tick::NEVER;
             return;
-        }
-        if self.head_deadline == Tick::NEVER {
-            self.head_deadline =
-                runtime::deadline_after(generation.limits_at(&self.endpoint.address).head_timeout);
         }
         self.unread.clear();
         self.unread.extend_from_slice(rest);
-    }
-
-    /// Keeps what may well be complete requests until the answers before them are sent.
-    fn keep_for_later(&mut self, rest: &[u8], generation: &Generation) {
-        self.keep(rest, generation);
-        self.is_unexamined = !rest.is_empty();
     }
 
     /// Waits for more to read.
