@@ -286,3 +286,31 @@ fn every_head_has_a_time_of_its_own() {
         "of the last, which never ends"
     );
 }
+
+/// The buffer through which content had come stayed with the connection: 64 KiB of each.
+#[test]
+fn an_idle_connection_holds_no_buffer_after_content() {
+    let server = site("").start();
+    let resident = || -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.id()));
+        let status = status.expect("the server runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));
+        kibibytes
+            .and_then(|number| number.parse().ok())
+            .expect("Linux tells")
+    };
+    let post = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 60000\r\n\r\n";
+    let connect = || {
+        let mut client = server.connect();
+        client.send(post);
+        client.send([b'x'; 60_000]);
+        assert_eq!(client.response().status, 200);
+        client
+    };
+    let _first = connect();
+    let before = resident();
+    let _clients: Vec<_> = (0..300).map(|_| connect()).collect();
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 300 * 16, "{grown} KiB for 300 idle connections");
+}

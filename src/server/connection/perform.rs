@@ -117,7 +117,9 @@ impl Connection {
 
         let outcome = (framed.status, transmission.content_sent());
         worker.log_exchange(exchange.client, &head, &bytes, outcome, started);
-        self.is_unexamined = !self.unread.is_empty();
+        // Copied, to let go of a buffer that the content may have made large.
+        let behind = take(&mut self.unread);
+        self.keep_for_later(&behind);
         self.is_drained = false;
         match sent {
             Ok(()) if is_next_known => None,
