@@ -5,6 +5,8 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use super::{Sleeper, Tick};
+
 /// A channel from any number of threads to one task. It is not bounded: senders are few and
 /// answer for themselves (the supervisor's commands; one result for each job begun).
 pub(crate) fn channel<T>() -> (Sender<T>, Receiver<T>) {
@@ -13,7 +15,11 @@ pub(crate) fn channel<T>() -> (Sender<T>, Receiver<T>) {
         senders: 1,
         receiver: None,
     }));
-    (Sender(Arc::clone(&shared)), Receiver(shared))
+    let receiver = Receiver {
+        shared: Arc::clone(&shared),
+        place: None,
+    };
+    (Sender(shared), receiver)
 }
 
 struct State<T> {
@@ -24,7 +30,12 @@ struct State<T> {
 
 pub(crate) struct Sender<T>(Arc<Mutex<State<T>>>);
 
-pub(crate) struct Receiver<T>(Arc<Mutex<State<T>>>);
+pub(crate) struct Receiver<T> {
+    shared: Arc<Mutex<State<T>>>,
+    /// The receiving task's place among those that wait: a loop that ends finds it there. Taken
+    /// with the first wait.
+    place: Option<Sleeper>,
+}
 
 impl<T> Sender<T> {
     /// Hands `value` over; it is dropped if the receiver is gone.
@@ -63,7 +74,7 @@ impl<T> Receiver<T> {
 
     /// [`receive`](Self::receive), by hand.
     pub(crate) fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.shared);
         if let Some(value) = state.queue.pop_front() {
             return Poll::Ready(Some(value));
         }
@@ -71,7 +82,9 @@ impl<T> Receiver<T> {
             return Poll::Ready(None);
         }
         state.receiver = Some(context.waker().clone());
-        Poll::Pending
+        drop(state);
+        let place = self.place.get_or_insert_with(Sleeper::new);
+        place.poll(context, Tick::NEVER).map(|()| None)
     }
 }
 

@@ -41,6 +41,17 @@ impl Executor {
             task.run();
         }
     }
+
+    /// Drops the tasks that are ready, and with them their futures.
+    pub(super) fn drop_ready(&self) {
+        loop {
+            // A statement of its own: what is dropped may wake others.
+            let task = self.ready.borrow_mut().pop_front();
+            if task.is_none() {
+                return;
+            }
+        }
+    }
 }
 
 /// The way in for other threads: a wake-up sent from one ends the wait of the loop.

@@ -141,14 +141,19 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        // A task whose last waker goes is scheduled once more, to drop its future; that in turn may
-        // drop sources, and wake others.
-        let wakers = self.0.reactor.borrow_mut().take_wakers();
-        drop(wakers);
-        drop(self.0.yielded.take());
-        self.0.remote.drain_into(&self.0.executor);
-        while !self.0.executor.is_idle() {
-            self.0.executor.run_ready();
+        // Woken, a task is in the run queue; dropped there, it drops its future, which in turn may
+        // drop sources and wake others. None is run: that could go on for ever, and a second panic
+        // while the first unwinds would end the process.
+        let context = &self.0;
+        loop {
+            let mut wakers = context.reactor.borrow_mut().take_wakers();
+            wakers.append(&mut context.yielded.borrow_mut());
+            context.remote.drain_into(&context.executor);
+            if wakers.is_empty() && context.executor.is_idle() {
+                break;
+            }
+            wakers.into_iter().for_each(Waker::wake);
+            context.executor.drop_ready();
         }
         CONTEXT.set(None);
     }
@@ -209,21 +214,24 @@ pub(crate) async fn yield_now() {
 /// Waits for `delay`, at least, and for two ticks of the wheel longer at most.
 pub(crate) async fn sleep(delay: Duration) {
     let deadline = deadline_after(delay);
-    let sleeper = Sleeper(with_context(|context| {
-        context.reactor.borrow_mut().insert()
-    }));
-    poll_fn(|context| {
-        with_context(|c| {
-            c.reactor
-                .borrow_mut()
-                .poll_sleep(sleeper.0, context, deadline)
-        })
-    })
-    .await;
+    let sleeper = Sleeper::new();
+    poll_fn(|context| sleeper.poll(context, deadline)).await;
 }
 
-/// The source of a sleeping task, given back when it is dropped.
+/// The source of a task that waits for no socket, given back when it is dropped.
 struct Sleeper(usize);
+
+impl Sleeper {
+    fn new() -> Self {
+        Self(with_context(|context| {
+            context.reactor.borrow_mut().insert()
+        }))
+    }
+
+    fn poll(&self, context: &mut std::task::Context<'_>, deadline: Tick) -> Poll<()> {
+        with_context(|c| c.reactor.borrow_mut().poll_sleep(self.0, context, deadline))
+    }
+}
 
 impl Drop for Sleeper {
     fn drop(&mut self) {

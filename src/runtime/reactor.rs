@@ -232,7 +232,7 @@ impl Reactor {
         }
     }
 
-    /// Takes every waker out, so that tasks which only a socket could have woken come to an end.
+    /// Takes every waker out: of all tasks that wait for anything.
     pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
         self.sources
             .iter_mut()

@@ -242,3 +242,62 @@ fn a_panic_in_a_task_unwinds_and_the_thread_can_run_another_loop() {
     assert!(outcome.is_err());
     assert_eq!(run(async { 1 }).expect("a loop"), 1);
 }
+
+/// Notes that it was dropped.
+struct Noting(Rc<Cell<u32>>);
+
+impl Drop for Noting {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+/// Tasks that were ready went on while the panic unwound, and whatever they then waited for never
+/// came: their sockets stayed open for ever, and a second panic ended the process.
+#[test]
+fn a_panic_drops_every_task_and_runs_none() {
+    let dropped = Rc::new(Cell::new(0));
+    let noting = || Noting(Rc::clone(&dropped));
+    let (started, has_started) = mpsc::channel();
+    let (release, may_end) = mpsc::channel::<()>();
+    let (socket, yielding, waiting, ready, main) =
+        (noting(), noting(), noting(), noting(), noting());
+    let (stream, _far) = pair();
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        run(async move {
+            let _main = main;
+            spawn(async move {
+                let _noting = socket;
+                let _ = stream.ready(Direction::Read, never()).await;
+            });
+            spawn(async move {
+                let _noting = yielding;
+                loop {
+                    yield_now().await;
+                }
+            });
+            let pool = BlockingPool::new(1, 1);
+            spawn(async move {
+                let _noting = waiting;
+                let job = move || {
+                    started.send(()).expect("the test waits");
+                    let _ = may_end.recv();
+                };
+                let _ = pool.run(job).await;
+            });
+            yield_now().await;
+            spawn(async { panic!("a test asked for it") });
+            spawn(async { panic!("a test asked for it, twice") });
+            spawn(async move {
+                let _noting = ready;
+                sleep(Duration::from_secs(3600)).await;
+            });
+            let (_sender, mut never) = channel::<()>();
+            never.receive().await;
+        })
+    }));
+    assert!(outcome.is_err(), "the loop ends with the first panic");
+    assert_eq!(dropped.get(), 5);
+    has_started.recv().expect("the job begins");
+    release.send(()).expect("the job waits");
+}

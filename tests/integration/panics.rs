@@ -106,6 +106,26 @@ fn connections_lost_with_a_worker_are_not_counted_any_more() {
 }
 
 #[test]
+fn two_panics_in_one_turn_cost_one_worker() {
+    let mut server = Site::new("'/' = { respond = 'ok' }")
+        .top("workers = 1")
+        .log("access = '-'")
+        .environment("TIDEGATE_TEST_HOOKS", "1")
+        .start();
+    let mut client = server.connect();
+    client.send("GET /.tidegate-test/panic-worker HTTP/1.1\r\nHost: h\r\n\r\n".repeat(2));
+    client.count_rest();
+    assert_eq!(server.get("/").status, 200);
+    server.signal(rustix::process::Signal::TERM);
+    assert!(server.wait().expect("it is our own child").success());
+    let lines = server.diagnostics();
+    assert!(
+        !lines.iter().any(|line| line.contains("log is stuck")),
+        "what the dead worker logged is handed over: {lines:?}"
+    );
+}
+
+#[test]
 fn the_hooks_are_off_unless_asked_for() {
     let server = Site::new("'/' = { respond = 'ok' }").start();
     for hook in ["panic-exchange", "panic-worker"] {
