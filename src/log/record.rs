@@ -134,7 +134,23 @@ impl<'a> AccessRecord<'a> {
 fn push_json_text(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
     write!(out, ",\"{name}\":").expect("a Vec takes everything");
     let text = value.map(String::from_utf8_lossy);
-    serde_json::to_writer(out, &text).expect("a Vec takes everything");
+    let start = out.len();
+    serde_json::to_writer(&mut *out, &text).expect("a Vec takes everything");
+    if text.is_some_and(|text| text.contains(char::is_control)) {
+        escape_controls(start, out);
+    }
+}
+
+/// Escapes what JSON lets stand as it is and terminals obey: DEL and the control characters of C1.
+fn escape_controls(start: usize, out: &mut Vec<u8>) {
+    let json = out.split_off(start);
+    for character in String::from_utf8_lossy(&json).chars() {
+        match character.is_control() {
+            true => write!(out, "\\u{:04x}", u32::from(character)),
+            false => write!(out, "{character}"),
+        }
+        .expect("a Vec takes everything");
+    }
 }
 
 /// The address; one of IPv4 by hand, for formatting it the general way costs as much as the line.
@@ -234,6 +250,10 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&json).expect("valid JSON");
         assert_eq!(value["user_agent"], "x\" 200 1\n\u{1b}[2J\\\u{fffd}");
         assert_eq!(json.lines().count(), 1);
+        let json = line(LogFormat::Json, |record| {
+            record.user_agent = Some("\u{9b}2J\u{7f}\u{e9}".as_bytes())
+        });
+        assert!(json.contains("\"\\u009b2J\\u007f\u{e9}\""), "{json}");
     }
 
     #[test]
