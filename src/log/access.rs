@@ -36,6 +36,8 @@ enum Message {
     Lines(Vec<u8>),
     /// Close the file and open its path again: it was renamed, to be packed away.
     Reopen,
+    /// Nothing more will come that has to be written.
+    Finish,
 }
 
 /// The writer's thread, as its owner sees it.
@@ -106,8 +108,11 @@ impl AccessWriter {
         }
     }
 
-    /// Waits until everything handed over is written; the workers' buffers are gone by now.
+    /// Waits until everything handed over is written. Workers that were told to stop at once may
+    /// still hold buffers: what is in those is lost.
     pub(crate) fn finish(self) {
+        // If the queue is full, the writer is told by its end, when the workers have ended too.
+        let _ = self.queue.try_send(Message::Finish);
         drop(self.queue);
         if self.finished.recv_timeout(STOP_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
             diagnostic::error(format_args!(
@@ -176,6 +181,7 @@ impl Writer {
             match message {
                 Message::Lines(lines) => self.write(&lines),
                 Message::Reopen => self.reopen(),
+                Message::Finish => break,
             }
             self.report_lost();
         }

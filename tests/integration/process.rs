@@ -115,6 +115,7 @@ fn what_does_not_finish_within_the_grace_period_is_cut() {
 fn a_second_signal_ends_at_once() {
     let mut server = ok()
         .top("grace = '1h'")
+        .log("access = '-'")
         .file("large.bin", pattern(0, 64 << 20))
         .start();
     let mut client = server.connect();
@@ -124,6 +125,11 @@ fn a_second_signal_ends_at_once() {
     server.wait_for_line(|line| line.contains("stopping"));
     server.signal(Signal::TERM);
     server.wait().expect("it is our own child");
+    let lines = server.diagnostics();
+    assert!(
+        !lines.iter().any(|line| line.contains("log is stuck")),
+        "{lines:?}"
+    );
 }
 
 #[test]
