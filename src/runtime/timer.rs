@@ -18,40 +18,37 @@ const SLOTS: usize = 4096;
 
 /// A point in time, in ticks since the runtime began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Tick(u32);
+pub(crate) struct Tick(u64);
 
 impl Tick {
     /// Later than every deadline: not lodged, or not due at all.
-    pub(crate) const NEVER: Tick = Tick(u32::MAX);
+    pub(crate) const NEVER: Tick = Tick(u64::MAX);
 
     /// The tick that has begun when `elapsed` has gone by.
     pub(super) fn at(elapsed: Duration) -> Self {
-        Self(whole_ticks(elapsed).min(u32::MAX - 1))
+        Self(whole_ticks(elapsed))
     }
 
     /// The first tick that begins when at least `delay` has gone by since this one began.
     pub(super) fn after(self, delay: Duration) -> Self {
         // One more, for this tick may be nearly over; two, for integer division rounds down.
-        Self(
-            self.0
-                .saturating_add(whole_ticks(delay))
-                .saturating_add(2)
-                .min(u32::MAX - 1),
-        )
+        Self(self.0.saturating_add(whole_ticks(delay)).saturating_add(2))
     }
 
     /// How long after the runtime began this tick begins.
     pub(super) fn since_start(self) -> Duration {
-        TICK * self.0
+        Duration::from_millis(self.0.saturating_mul(MILLIS_PER_TICK))
     }
 }
 
-/// In 64 bits, not the 128 of `Duration::as_millis`: deadlines are set with every request.
-fn whole_ticks(duration: Duration) -> u32 {
-    const MILLIS_PER_TICK: u64 = TICK.as_millis() as u64;
-    let millis = duration.as_secs().saturating_mul(1000) + u64::from(duration.subsec_millis());
-    u32::try_from(millis / MILLIS_PER_TICK).unwrap_or(u32::MAX)
+/// In 64 bits, not the 128 of `Duration::as_millis`: deadlines are set with every request. In no
+/// fewer, for 32 would come to their end in the third year.
+fn whole_ticks(duration: Duration) -> u64 {
+    let millis = duration.as_secs().saturating_mul(1000);
+    millis.saturating_add(u64::from(duration.subsec_millis())) / MILLIS_PER_TICK
 }
+
+const MILLIS_PER_TICK: u64 = TICK.as_millis() as u64;
 
 /// The wheel. Its numbers are small and dense: the reactor's source keys.
 pub(super) struct Wheel {
@@ -87,8 +84,8 @@ impl Wheel {
         if self.lodged[number] <= deadline {
             return;
         }
-        let soonest = self.current.0.saturating_add(1);
-        let furthest = self.current.0.saturating_add(SLOTS as u32 - 1);
+        let soonest = self.current.0 + 1;
+        let furthest = self.current.0 + SLOTS as u64 - 1;
         let tick = deadline.0.clamp(soonest, furthest);
         let slot = tick as usize % SLOTS;
         self.slots[slot].push(number);
@@ -122,9 +119,9 @@ impl Wheel {
 
     /// The tick of the first slot that is not empty.
     pub(super) fn next(&self) -> Option<Tick> {
-        let start = self.current.0.wrapping_add(1) as usize % SLOTS;
+        let start = (self.current.0 + 1) as usize % SLOTS;
         let distance = self.distance_to_occupied(start)?;
-        Some(Tick(self.current.0.saturating_add(1 + distance as u32)))
+        Some(Tick(self.current.0 + 1 + distance as u64))
     }
 
     /// How many slots after `start` the first one stands that is not empty, going round.
@@ -147,7 +144,7 @@ mod tests {
     use super::*;
 
     /// Moves the wheel to `now` and tells whom it asked about; nobody is asked again.
-    fn due(wheel: &mut Wheel, now: u32) -> Vec<usize> {
+    fn due(wheel: &mut Wheel, now: u64) -> Vec<usize> {
         let mut due = Vec::new();
         wheel.expire(Tick(now), |number| {
             due.push(number);
@@ -199,7 +196,7 @@ mod tests {
     #[test]
     fn a_deadline_beyond_a_lap_is_looked_at_on_the_way() {
         let mut wheel = Wheel::new();
-        let far = Tick(3 * SLOTS as u32);
+        let far = Tick(3 * SLOTS as u64);
         wheel.arm(0, far);
         let (mut asked, mut now) = (0, 0);
         while now < far.0 {
@@ -230,7 +227,7 @@ mod tests {
     #[test]
     fn the_next_tick_is_found_wherever_it_stands() {
         for start in [0, 1, 63, 64, 4000, 4095, 4096, 9999] {
-            for distance in [1, 2, 63, 64, 65, 1000, SLOTS as u32 - 1] {
+            for distance in [1, 2, 63, 64, 65, 1000, SLOTS as u64 - 1] {
                 let mut wheel = Wheel::new();
                 wheel.expire(Tick(start), |_| None);
                 wheel.arm(0, Tick(start + distance));
@@ -240,6 +237,20 @@ mod tests {
                     "{start} + {distance}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn deadlines_are_met_after_years() {
+        for years in [0, 2, 3, 100] {
+            let elapsed = Duration::from_secs(years * 365 * 24 * 3600);
+            let (now, deadline) = (Tick::at(elapsed), Tick::at(elapsed).after(TICK));
+            let mut wheel = Wheel::new();
+            wheel.expire(now, |_| None);
+            wheel.arm(0, deadline);
+            assert_eq!(wheel.next(), Some(deadline), "{years}");
+            assert!(deadline.since_start() > elapsed, "{years}");
+            assert_eq!(due(&mut wheel, deadline.0), [0], "{years}");
         }
     }
 
