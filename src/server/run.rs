@@ -105,8 +105,6 @@ async fn obey(mut commands: Receiver<Command>, index: usize, worker: &Rc<Worker>
         }
     };
     worker.begin_to_drain();
-    // The listeners' last sweep may still bring some: let them go first.
-    runtime::yield_now().await;
     let ended = poll_fn(|context| worker.poll_last_connection(context));
     if runtime::timeout(grace, ended).await.is_err() {
         let open = worker.counters.open.read();

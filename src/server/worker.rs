@@ -53,7 +53,10 @@ pub(super) struct Worker {
     log: RefCell<Option<AccessBuffer>>,
     has_log: bool,
     draining: Cell<bool>,
-    /// Woken when the last connection ends, if somebody waits for that.
+    /// Tasks that accept connections.
+    accepting: Cell<usize>,
+    /// Woken when the last connection has ended and nobody accepts another, if somebody waits for
+    /// that.
     last_connection: RefCell<Option<Waker>>,
 }
 
@@ -100,6 +103,7 @@ impl Worker {
             has_log: log.is_some(),
             log: RefCell::new(log),
             draining: Cell::new(false),
+            accepting: Cell::new(0),
             last_connection: RefCell::default(),
         }
     }
@@ -112,9 +116,9 @@ impl Worker {
         runtime::wake_all();
     }
 
-    /// Waits until no connection is left.
+    /// Waits until no connection is left, and none in a queue that is still to be accepted.
     pub(super) fn poll_last_connection(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.counters.open.read() == 0 {
+        if self.is_deserted() {
             return Poll::Ready(());
         }
         *self.last_connection.borrow_mut() = Some(context.waker().clone());
@@ -134,7 +138,13 @@ impl Worker {
         let has_retired = endpoints.retire(&old, |address| new.listens_at(address));
         let has_stopped = endpoints.stop_all_but(&sockets);
         for accepting in endpoints.start(sockets) {
-            runtime::spawn(accept_all(accepting, Rc::clone(self)));
+            self.accepting.set(self.accepting.get() + 1);
+            let worker = Rc::clone(self);
+            runtime::spawn(async move {
+                accept_all(accepting, Rc::clone(&worker)).await;
+                worker.accepting.set(worker.accepting.get() - 1);
+                worker.wake_if_deserted();
+            });
         }
         if has_retired || has_stopped {
             runtime::wake_all();
@@ -163,7 +173,15 @@ impl Worker {
     pub(super) fn dismiss(&self) {
         self.process.connections.fetch_sub(1, Ordering::Relaxed);
         self.counters.open.add(u64::MAX);
-        if self.counters.open.read() == 0
+        self.wake_if_deserted();
+    }
+
+    fn is_deserted(&self) -> bool {
+        self.counters.open.read() == 0 && self.accepting.get() == 0
+    }
+
+    fn wake_if_deserted(&self) {
+        if self.is_deserted()
             && let Some(waker) = self.last_connection.borrow_mut().take()
         {
             waker.wake();

@@ -91,6 +91,24 @@ fn who_comes_while_the_server_drains_is_turned_away_at_once() {
     assert!(busy.read(length) == pattern(0, length));
 }
 
+/// More than a round of accepting takes, and each ends with its answer: the worker ended after the
+/// first round, for it had no connection left.
+#[test]
+fn connections_that_are_queued_when_the_server_drains_are_served() {
+    let mut server = ok().top("workers = 1").start();
+    server.signal(Signal::STOP);
+    let mut clients: Vec<_> = (0..300).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send("GET / HTTP/1.0\r\n\r\n");
+    }
+    server.signal(Signal::TERM);
+    server.signal(Signal::CONT);
+    for client in &mut clients {
+        assert_eq!(client.last_response().status, 200);
+    }
+    assert!(server.wait().expect("it is our own child").success());
+}
+
 #[test]
 fn what_does_not_finish_within_the_grace_period_is_cut() {
     let length = 64 << 20;
