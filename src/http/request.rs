@@ -100,6 +100,12 @@ impl<'a> RequestHead<'a> {
             Ok(httparse::Status::Complete(length)) => {
                 Self::from_lines(request, length).map(|head| Parsed::Complete(head, length))
             }
+            // Which version it is, is known when the line is complete.
+            Err(httparse::Error::Version)
+                if request_line_at(bytes).is_none() && bytes.len() < limits.max_bytes =>
+            {
+                Ok(Parsed::Partial)
+            }
             Err(httparse::Error::Version) => Err(RequestError::for_version(bytes)),
             Err(error) => Err(error.into()),
         }

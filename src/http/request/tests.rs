@@ -120,6 +120,7 @@ fn judges_heads() {
         ("BREW / HTTP/1.1\r\nHost: h\r\n\r\n", Err(UnknownMethod)),
         ("get / HTTP/1.1\r\nHost: h\r\n\r\n", Err(UnknownMethod)),
         ("G(T / HTTP/1.1\r\nHost: h\r\n\r\n", Err(Malformed)),
+        ("GET / HTTP/2", Ok(false)),
         ("GET / HTTP/2.0\r\nHost: h\r\n\r\n", Err(UnsupportedVersion)),
         ("GET / HTTP/0.9\r\nHost: h\r\n\r\n", Err(UnsupportedVersion)),
         ("GET / HTTP/11\r\nHost: h\r\n\r\n", Err(Malformed)),
