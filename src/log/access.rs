@@ -128,10 +128,6 @@ impl AccessBuffer {
         &mut self.lines
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
     pub(crate) fn flush_if_full(&mut self) {
         if self.lines.len() >= BUFFER_SIZE {
             self.flush();

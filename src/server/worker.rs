@@ -52,6 +52,8 @@ pub(super) struct Worker {
     pub(super) counters: Arc<Counters>,
     log: RefCell<Option<AccessBuffer>>,
     has_log: bool,
+    /// A task sleeps that will hand the log's lines over.
+    flush_is_due: Cell<bool>,
     draining: Cell<bool>,
     /// Tasks that accept connections.
     accepting: Cell<usize>,
@@ -102,6 +104,7 @@ impl Worker {
             counters: Arc::clone(&setup.counters),
             has_log: log.is_some(),
             log: RefCell::new(log),
+            flush_is_due: Cell::new(false),
             draining: Cell::new(false),
             accepting: Cell::new(0),
             last_connection: RefCell::default(),
@@ -230,15 +233,15 @@ impl Worker {
         self.counters.requests.add(1);
         let mut log = self.log.borrow_mut();
         let Some(buffer) = &mut *log else { return };
-        let is_first = buffer.is_empty();
         let second = self.second.at(runtime::now());
         let format = self.generation.borrow().log_format;
         record.write(format, &second.log, buffer.lines());
         buffer.flush_if_full();
-        if is_first && !buffer.is_empty() {
+        if !self.flush_is_due.replace(true) {
             let worker = Rc::clone(self);
             runtime::spawn(async move {
                 runtime::sleep(LOG_FLUSH).await;
+                worker.flush_is_due.set(false);
                 worker.flush_log();
             });
         }
