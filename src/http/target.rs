@@ -69,7 +69,8 @@ impl<'a> Target<'a> {
             .position(|byte| b"/?#".contains(byte))
             .unwrap_or(after_scheme.len());
         let (authority, rest) = after_scheme.split_at(end);
-        if authority.is_empty() || !is_valid_host(authority) {
+        // RFC 9110 §4.2.1: an http URI without a host is invalid.
+        if without_port(authority).is_empty() || !is_valid_host(authority) {
             return None;
         }
         let mut parsed = match rest {
@@ -242,6 +243,7 @@ mod tests {
                 Some((Absolute, Some("[::1]:8080"), "/", None)),
             ),
             (Method::Get, "http:///p", None),
+            (Method::Get, "http://:80/p", None),
             (Method::Get, "http://u@h/", None),
             (Method::Get, "ftp://h/", None),
             (Method::Get, "*", None),

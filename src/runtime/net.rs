@@ -139,11 +139,13 @@ impl Listener {
     }
 
     /// Waits until a connection may be there.
-    pub(crate) fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
-        let ready =
-            self.source
-                .poll_ready((*self.fd).as_fd(), context, Direction::Read, Tick::NEVER);
-        ready.map(|_| ())
+    ///
+    /// # Errors
+    /// [`Elapsed`] if the system will not watch the socket.
+    pub(crate) fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Elapsed>> {
+        let fd = (*self.fd).as_fd();
+        self.source
+            .poll_ready(fd, context, Direction::Read, Tick::NEVER)
     }
 }
 
@@ -200,23 +202,26 @@ impl Registration {
     /// Sees to it that the system tells about `direction`.
     fn attach(&self, fd: BorrowedFd<'_>, direction: Direction) -> io::Result<usize> {
         let wants_write = direction == Direction::Write;
-        match self.key() {
-            None => with_context(|c| {
-                let mut reactor = c.reactor.borrow_mut();
-                let key = reactor.insert();
-                self.state.set((key as u32) << 1);
-                reactor.register(key, fd, Direction::Read)?;
-                if wants_write {
-                    self.widen(&reactor, key, fd)
-                } else {
-                    Ok(key)
+        with_context(|c| {
+            let key = match self.key() {
+                Some(key) => key,
+                None => {
+                    let mut reactor = c.reactor.borrow_mut();
+                    let key = reactor.insert();
+                    if let Err(error) = reactor.register(key, fd, Direction::Read) {
+                        // A source that the system does not know of would be waited for in vain.
+                        reactor.remove(key);
+                        return Err(error);
+                    }
+                    self.state.set((key as u32) << 1);
+                    key
                 }
-            }),
-            Some(key) if wants_write && self.state.get() & 1 == 0 => {
-                with_context(|c| self.widen(&c.reactor.borrow(), key, fd))
+            };
+            match wants_write && self.state.get() & 1 == 0 {
+                true => self.widen(&c.reactor.borrow(), key, fd),
+                false => Ok(key),
             }
-            Some(key) => Ok(key),
-        }
+        })
     }
 
     fn widen(

@@ -49,14 +49,14 @@ struct Source {
     writable: bool,
     /// The peer has sent its last byte. Stays: no further edge will tell of it.
     read_closed: bool,
-    /// The deadline passed, and the task has not heard yet.
-    expired: bool,
 }
 
 pub(super) struct Reactor {
     registry: mio::Registry,
     sources: Slab<Source>,
     wheel: Wheel,
+    /// The tick of the current turn.
+    now: Tick,
 }
 
 impl Reactor {
@@ -65,6 +65,7 @@ impl Reactor {
             registry,
             sources: Slab::new(),
             wheel: Wheel::new(),
+            now: Tick::at(Duration::ZERO),
         }
     }
 
@@ -77,7 +78,6 @@ impl Reactor {
             readable: false,
             writable: false,
             read_closed: false,
-            expired: false,
         })
     }
 
@@ -164,7 +164,7 @@ impl Reactor {
         deadline: Tick,
     ) -> Poll<Elapsed> {
         let source = &mut self.sources[key];
-        if source.expired {
+        if deadline <= self.now {
             source.settle();
             return Poll::Ready(Elapsed);
         }
@@ -205,6 +205,7 @@ impl Reactor {
 
     /// Wakes whoever's deadline has passed.
     pub(super) fn expire(&mut self, now: Tick) {
+        self.now = now;
         let sources = &mut self.sources;
         self.wheel.expire(now, |key| {
             let source = sources.get_mut(key)?;
@@ -214,7 +215,6 @@ impl Reactor {
             if source.deadline > now {
                 return Some(source.deadline);
             }
-            source.expired = true;
             source.wake();
             None
         });
@@ -245,7 +245,6 @@ impl Source {
     /// The task goes on: nothing is waited for any more.
     fn settle(&mut self) {
         self.waiting = Waiting::Nothing;
-        self.expired = false;
     }
 
     fn wake(&self) {

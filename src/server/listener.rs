@@ -14,10 +14,12 @@ use rustix::io::Errno;
 use super::connection::Connection;
 use super::endpoint::{Accepting, Endpoint};
 use super::generation::Generation;
-use super::worker::Worker;
+use super::worker::{READ_SIZE, Worker};
+use crate::http::request::request_line;
 use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
 use crate::http::status::Status;
 use crate::log::diagnostic;
+use crate::log::record::AccessRecord;
 use crate::runtime::{self, Listener, Stream};
 
 /// Connections accepted before those that are there get their turn.
@@ -69,29 +71,42 @@ fn accept_some(listener: &Listener, endpoint: &Rc<Endpoint>, worker: &Rc<Worker>
         match listener.try_accept() {
             Ok((fd, peer)) => admit(fd, peer, endpoint, worker),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Round::QueueIsEmpty,
-            Err(error) if is_shortage(&error) => return Round::Shortage(error),
-            // What accept reports otherwise is about that one connection, which is gone.
-            Err(_) => {}
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) => return Round::Shortage(error),
         }
     }
     Round::More
 }
 
-/// Whether the system has run out of what a connection takes.
-fn is_shortage(error: &io::Error) -> bool {
-    let errno = Errno::from_io_error(error);
+/// Whether an error that accept reports is the connection's, which is gone, and not the socket's: a
+/// client that gave up, a network that failed it (see `accept(2)`).
+fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(
-        errno,
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+        Errno::from_io_error(error),
+        Some(
+            Errno::CONNABORTED
+                | Errno::PROTO
+                | Errno::NETDOWN
+                | Errno::NOPROTOOPT
+                | Errno::HOSTDOWN
+                | Errno::NONET
+                | Errno::HOSTUNREACH
+                | Errno::OPNOTSUPP
+                | Errno::NETUNREACH
+                | Errno::TIMEDOUT
+        )
     )
 }
 
 async fn wait(listener: &Listener, accepting: &Accepting, worker: &Worker) {
-    poll_fn(|context| match listener.poll_ready(context) {
+    let ready = poll_fn(|context| match listener.poll_ready(context) {
         Poll::Pending if !worker.is_draining() && !accepting.is_stopped() => Poll::Pending,
-        _ => Poll::Ready(()),
-    })
-    .await;
+        Poll::Pending => Poll::Ready(Ok(())),
+        Poll::Ready(ready) => Poll::Ready(ready),
+    });
+    if ready.await.is_err() {
+        runtime::sleep(SHORTAGE_PAUSE).await;
+    }
 }
 
 fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker: &Rc<Worker>) {
@@ -101,13 +116,14 @@ fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker:
     let connection = Connection::new(stream, peer, Rc::clone(endpoint), Rc::clone(worker));
     match fits {
         true => runtime::spawn(connection.serve()),
-        false => turn_away(connection.stream(), worker, &generation),
+        false => turn_away(&connection, worker, &generation),
     }
 }
 
 /// An answer, not a silent drop, for one connection too many. Whatever it takes is done at once:
 /// nothing is kept of it.
-fn turn_away(stream: &Stream, worker: &Worker, generation: &Generation) {
+fn turn_away(connection: &Connection, worker: &Rc<Worker>, generation: &Generation) {
+    let stream = connection.stream();
     let head = ResponseHead {
         status: Status::SERVICE_UNAVAILABLE,
         common: &worker.common_lines(generation.server_field),
@@ -118,7 +134,13 @@ fn turn_away(stream: &Stream, worker: &Worker, generation: &Generation) {
     let mut answer = Vec::new();
     head.encode(&mut answer);
     // Read first: closing over unread bytes would reset the connection, and the answer with it.
-    let _ = stream.try_receive(&mut worker.input.borrow_mut());
+    let mut input = worker.input.borrow_mut();
+    let received = stream.try_receive(&mut input[..READ_SIZE]).unwrap_or(0);
+    let line = request_line(&input[..received]);
     let _ = stream.try_send(&answer, false);
-    stream.shut_down_write();
+    worker.log(&AccessRecord::unreadable(
+        connection.client(),
+        line,
+        Status::SERVICE_UNAVAILABLE,
+    ));
 }

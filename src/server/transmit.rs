@@ -151,7 +151,8 @@ impl Transmission {
                         .map_err(|_| SendError::TimedOut)?;
                 }
                 Progress::Cold(range) => {
-                    warm(range, pool).await?;
+                    warm(range, pool).await;
+                    runtime::yield_now().await;
                     self.is_warm = true;
                 }
             }
@@ -255,10 +256,12 @@ fn is_in_memory(range: &FileRange) -> bool {
     })
 }
 
-/// Has the blocking pool read the next chunk of `range` into memory. If the pool is full, sending
-/// waits for the disk itself: slower for everyone, but nobody's answer is lost.
-async fn warm(range: FileRange, pool: &BlockingPool) -> Result<(), SendError> {
-    let file = range.file.try_clone()?;
+/// Has the blocking pool read the next chunk of `range` into memory. If it cannot, sending waits for
+/// the disk itself: slower for everyone, but nobody's answer is lost.
+async fn warm(range: FileRange, pool: &BlockingPool) {
+    let Ok(file) = range.file.try_clone() else {
+        return;
+    };
     let end = range.end.min(range.start + FILE_CHUNK);
     let read = move || {
         let mut scratch = vec![0; 64 * 1024];
@@ -271,7 +274,6 @@ async fn warm(range: FileRange, pool: &BlockingPool) -> Result<(), SendError> {
         }
     };
     let _ = pool.run(read).await;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -49,6 +49,9 @@ pub(crate) use look::Shared;
 use look::{Look, Outcome, Seen};
 use root::Waiting;
 
+/// How long an open root is kept that nobody asks for: longer than any that is in use lasts.
+const FORGET_ROOT: Duration = Duration::from_secs(60);
+
 /// Seconds after which a client may come back when the server is short of something.
 const RETRY_AFTER: &str = "1";
 

@@ -29,9 +29,14 @@ const MAX_COLLECTED: usize = 64 * 1024;
 /// What became of the request at the start of some input.
 enum Step {
     /// It was answered, or refused, into the output; so many bytes of input are used.
-    Answered { used: usize, ending: Option<Ending> },
-    /// Its answer is too large to be collected.
-    Large { used: usize, pending: Box<Pending> },
+    Answered {
+        used: usize,
+        /// Its content did not go into the output, but out at once: the others get their turn.
+        is_large: bool,
+        ending: Option<Ending>,
+    },
+    /// The socket does not take all of its answer now.
+    Unsent { used: usize, pending: Box<Pending> },
     /// It has to be waited for; its head has so many bytes.
     Perform { head: usize },
     /// It is not all there.
@@ -53,11 +58,15 @@ impl Connection {
                 rest => self.answer_one(rest, output, generation),
             };
             match step {
-                Step::Answered { used, ending: None } => {
+                Step::Answered {
+                    used,
+                    is_large,
+                    ending: None,
+                } => {
                     at += used;
                     // The next head has a time of its own.
                     self.head_deadline = Tick::NEVER;
-                    if output.len() >= MAX_COLLECTED {
+                    if output.len() >= MAX_COLLECTED || is_large {
                         self.keep_for_later(&input[at..]);
                         return self.send(output, generation, Turn::Done);
                     }
@@ -65,6 +74,7 @@ impl Connection {
                 Step::Answered {
                     used,
                     ending: Some(ending),
+                    ..
                 } => {
                     // What the client sent behind it will not be answered, but must be read.
                     let ending = if at + used < input.len() {
@@ -74,9 +84,9 @@ impl Connection {
                     };
                     return self.send(output, generation, Turn::Close(ending));
                 }
-                Step::Large { used, pending } => {
+                Step::Unsent { used, pending } => {
                     self.keep_for_later(&input[at + used..]);
-                    return self.send_pending(pending, output);
+                    return Turn::Transmit(pending);
                 }
                 Step::Perform { head } => {
                     self.head_deadline = Tick::NEVER;
@@ -112,6 +122,7 @@ impl Connection {
         self.refuse(error.status(), input, output, generation);
         Step::Answered {
             used: input.len(),
+            is_large: false,
             ending: Some(Ending::Linger),
         }
     }
@@ -134,6 +145,7 @@ impl Connection {
         framed.encode_head(worker, generation, output);
         let ending = ending_after(&framed, head);
         let status = framed.status;
+        let mut is_large = false;
         let content_length = match framed.content {
             Content::Empty | Content::Problem => 0,
             Content::Octets(octets) if octets.len() <= MAX_COPIED => {
@@ -142,24 +154,18 @@ impl Connection {
             }
             content => {
                 let is_chunked = framed.framing == ResponseFraming::Chunked;
-                let transmission =
+                let mut transmission =
                     Transmission::new(take(output), content.into_owned(), is_chunked);
-                let unlogged = Unlogged {
-                    client: exchange.client,
-                    head: bytes.to_vec(),
-                    status,
-                    started: runtime::now(),
-                };
-                let pending = Pending {
-                    send_timeout: exchange.limits().send_timeout,
-                    transmission,
-                    exchange: Some(unlogged),
-                    ending,
-                };
-                return Step::Large {
-                    used: bytes.len(),
-                    pending: Box::new(pending),
-                };
+                if !matches!(transmission.advance(&self.stream), Ok(Progress::Done)) {
+                    // What it came to, if it failed, it comes to again.
+                    return self.pend(transmission, &exchange, bytes, status, ending);
+                }
+                let sent = transmission.content_sent();
+                is_large = true;
+                // Its buffer was the output's: it goes back, for its capacity.
+                *output = transmission.into_buffer();
+                output.clear();
+                sent
             }
         };
         worker.log_exchange(
@@ -171,7 +177,35 @@ impl Connection {
         );
         Step::Answered {
             used: bytes.len(),
+            is_large,
             ending,
+        }
+    }
+
+    /// An answer that could not be sent at once, with what its record will need.
+    fn pend(
+        &self,
+        transmission: Transmission,
+        exchange: &Exchange<'_, '_>,
+        bytes: &[u8],
+        status: Status,
+        ending: Option<Ending>,
+    ) -> Step {
+        let unlogged = Unlogged {
+            client: exchange.client,
+            head: bytes.to_vec(),
+            status,
+            started: runtime::now(),
+        };
+        let pending = Pending {
+            transmission,
+            exchange: Some(unlogged),
+            send_timeout: exchange.limits().send_timeout,
+            ending,
+        };
+        Step::Unsent {
+            used: bytes.len(),
+            pending: Box::new(pending),
         }
     }
 
@@ -229,23 +263,6 @@ impl Connection {
             exchange: None,
             ending,
         }))
-    }
-
-    /// Sends a large answer as far as it goes without waiting.
-    fn send_pending(&self, mut pending: Box<Pending>, output: &mut Vec<u8>) -> Turn {
-        match pending.transmission.advance(&self.stream) {
-            Ok(Progress::Done) => {
-                self.log_pending(&pending);
-                // Its buffer was the output's: it goes back, for its capacity.
-                *output = pending.transmission.into_buffer();
-                pending.ending.map_or(Turn::Done, Turn::Close)
-            }
-            Ok(_) => Turn::Transmit(pending),
-            Err(_) => {
-                self.log_pending(&pending);
-                Turn::Close(Ending::Close)
-            }
-        }
     }
 }
 

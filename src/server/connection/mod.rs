@@ -8,8 +8,8 @@
 //!                  └─ close, or linger: stop sending, read what still comes, close
 //! ```
 //!
-//! `turn` and what it calls in [`answer`] are plain functions: nothing on that path awaits,
-//! allocates or locks. [`perform`] is the way of everything slower.
+//! `turn` and what it calls in [`answer`] are plain functions: nothing on that path awaits or locks,
+//! nor, up to a few KiB of content, allocates. [`perform`] is the way of everything slower.
 
 mod answer;
 mod perform;
@@ -103,6 +103,10 @@ impl Connection {
         }
     }
 
+    pub(super) fn client(&self) -> IpAddr {
+        self.client
+    }
+
     pub(super) fn stream(&self) -> &Stream {
         &self.stream
     }
@@ -194,6 +198,9 @@ impl Connection {
 
     /// Keeps an incomplete request until more of it comes.
     fn keep_incomplete(&mut self, rest: &[u8], generation: &Generation) {
+        // RFC 9112 §2.2: empty lines before a request are nothing, and begin nothing.
+        let start = rest.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
+        let rest = &rest[start.unwrap_or(rest.len())..];
         if rest.is_empty() {
             self.head_deadline = Tick::NEVER;
         } else if self.head_deadline == Tick::NEVER {
