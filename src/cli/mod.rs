@@ -1,5 +1,6 @@
 //! The command line: what the operator types, and the first thing they read when it goes wrong.
 
+mod explain;
 mod remote;
 
 use std::ffi::OsString;
@@ -11,7 +12,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, ListenAddress, Strictness};
 use crate::log::diagnostic;
-use crate::supervisor::Supervisor;
+use crate::server;
+use crate::supervisor::{self, Supervisor};
 
 /// A small, fast web server.
 ///
@@ -51,6 +53,16 @@ enum Command {
     Stop(Remote),
     /// Check a configuration file, without running it.
     Check(Check),
+    Explain(explain::Explain),
+    /// Print a JSON Schema of the configuration file, for editors.
+    Schema(Schema),
+}
+
+#[derive(Args, Debug)]
+struct Schema {
+    /// A table of the keys in Markdown instead.
+    #[arg(long)]
+    table: bool,
 }
 
 /// How a running server is found.
@@ -90,6 +102,9 @@ struct Check {
     /// The diagnostics as JSON, for programs.
     #[arg(long)]
     json: bool,
+    /// Print the effective configuration, with every default filled in.
+    #[arg(long)]
+    dump: bool,
 }
 
 fn parse_time(text: &str) -> Result<String, String> {
@@ -162,6 +177,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Status(arguments)) => remote::status(&arguments),
         Some(Command::Stop(server)) => remote::tell(&server, "POST", "/stop"),
         Some(Command::Check(arguments)) => check(&arguments),
+        Some(Command::Explain(arguments)) => explain::explain(&arguments),
+        Some(Command::Schema(arguments)) => {
+            print(&match arguments.table {
+                true => config::key_table(),
+                false => format!("{:#}\n", config::schema()),
+            });
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -178,8 +201,21 @@ fn run(path: &Path) -> Result<(), String> {
     let loaded = config::load(path, &environment, Strictness::Lenient)
         .map_err(|report| report.render(use_colour))?;
     eprint!("{}", loaded.warnings.render(use_colour));
+    refuse_failing_tests(&loaded.config)?;
     let supervisor = start(loaded.config, Some(path.to_owned()))?;
     supervisor.run().map_err(|error| describe(&error))
+}
+
+/// A configuration that fails its own tests does not run.
+fn refuse_failing_tests(config: &Config) -> Result<(), String> {
+    let failures = server::run_tests(config);
+    match failures.is_empty() {
+        true => Ok(()),
+        false => Err(failures
+            .iter()
+            .map(|failure| format!("error: {failure}\n"))
+            .collect()),
+    }
 }
 
 fn serve(arguments: &Serve) -> Result<(), String> {
@@ -229,7 +265,7 @@ fn describe(error: &dyn std::error::Error) -> String {
     format!("error: {}", diagnostic::chain(error))
 }
 
-/// Reads and checks a configuration file as `run` would.
+/// Reads and checks a configuration file as `run` would, runs its tests, and tries its addresses.
 fn check(arguments: &Check) -> Result<(), String> {
     let environment = |name: &str| std::env::var(name).ok();
     let strictness = if arguments.strict {
@@ -238,21 +274,27 @@ fn check(arguments: &Check) -> Result<(), String> {
         Strictness::Lenient
     };
     let use_colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let (report, is_good) = match config::load(&arguments.config, &environment, strictness) {
-        Ok(loaded) => (loaded.warnings, true),
-        Err(report) => (report, false),
-    };
-    let text = match arguments.json {
+    let render = |report: &config::Report| match arguments.json {
         true => format!("{:#}\n", report.to_json()),
         false => report.render(use_colour),
     };
-    if !is_good {
-        return Err(text);
+    let loaded = config::load(&arguments.config, &environment, strictness);
+    let loaded = loaded.map_err(|report| render(&report))?;
+    let config = &loaded.config;
+    let mut failures = server::run_tests(config);
+    failures.extend(supervisor::try_addresses(config, &arguments.config));
+    if !failures.is_empty() {
+        return Err(failures
+            .iter()
+            .map(|failure| format!("error: {failure}\n"))
+            .collect());
     }
-    if arguments.json {
-        print(&text);
+    if arguments.dump {
+        print(&config::dump(config));
+    } else if arguments.json {
+        print(&render(&loaded.warnings));
     } else {
-        eprint!("{text}");
+        eprint!("{}", render(&loaded.warnings));
         print(&format!("{} is good\n", arguments.config.display()));
     }
     Ok(())

@@ -88,6 +88,15 @@ impl<'a> Framed<'a> {
         }
     }
 
+    /// The field lines, but those of the connection and the framing, taken apart.
+    pub(super) fn fields(&self) -> Vec<(String, String)> {
+        let text = String::from_utf8_lossy(&self.fields);
+        let lines = text.lines().filter_map(|line| line.split_once(": "));
+        lines
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
     /// Whether the connection goes on after it.
     pub(super) fn persists(&self) -> bool {
         self.persistence != Persistence::Close

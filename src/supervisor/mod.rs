@@ -19,7 +19,8 @@ mod unix;
 mod workers;
 
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -264,6 +265,22 @@ impl Supervisor {
             Err(RecvTimeoutError::Disconnected) => unreachable!("we hold a sender ourselves"),
         }
     }
+}
+
+/// Tries to bind what `config` wants, unless the server that runs from `file` has it already; why
+/// each address that cannot be bound cannot be.
+pub(crate) fn try_addresses(config: &Config, file: &Path) -> Vec<String> {
+    let is_running = socket_path(file).is_ok_and(|path| UnixStream::connect(path).is_ok());
+    if is_running {
+        return Vec::new();
+    }
+    let tried = addresses(config)
+        .into_iter()
+        .map(|address| Sockets::default().extended(&[address], 1));
+    tried
+        .filter_map(Result::err)
+        .map(|error| error.to_string())
+        .collect()
 }
 
 /// Every address of a configuration, once.

@@ -17,7 +17,7 @@ use crate::handlers::Handler;
 use crate::handlers::control::{ControlHandler, ControlReply};
 use crate::http::status::Status;
 use crate::log::diagnostic;
-use crate::server::Generation;
+use crate::server::{Generation, run_tests};
 
 /// A reload that holds only if it is confirmed.
 pub(super) struct Trial {
@@ -41,6 +41,8 @@ pub(super) enum ReloadError {
     NoFile,
     #[error("{0}")]
     Refused(Report),
+    #[error("{0}")]
+    Tests(String),
     #[error(transparent)]
     Listen(#[from] ListenError),
 }
@@ -80,6 +82,10 @@ impl Supervisor {
         let environment = |name: &str| std::env::var(name).ok();
         let loaded = config::load(file, &environment, Strictness::Lenient);
         let loaded = loaded.map_err(ReloadError::Refused)?;
+        let failures = run_tests(&loaded.config);
+        if !failures.is_empty() {
+            return Err(ReloadError::Tests(failures.join("\n")));
+        }
         let previous = self.config.clone();
         let changes = self.apply(loaded.config, workers)?;
         self.trial = confirm_within.map(|time| Trial {
@@ -187,6 +193,10 @@ impl Applied {
     }
 }
 
+fn change_to_json(change: &Change) -> serde_json::Value {
+    json!({ "change": change.to_string(), "needs_restart": change.needs_restart() })
+}
+
 /// What the control socket answers.
 pub(super) fn reply(outcome: Result<Applied, ReloadError>) -> ControlReply {
     match outcome {
@@ -196,7 +206,7 @@ pub(super) fn reply(outcome: Result<Applied, ReloadError>) -> ControlReply {
             json: json!({
                 "applied": true,
                 "generation": applied.generation,
-                "changes": applied.changes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "changes": applied.changes.iter().map(change_to_json).collect::<Vec<_>>(),
                 "diagnostics": applied.warnings.to_json(),
             }),
         },

@@ -267,7 +267,10 @@ impl FilesHandler {
     ) -> Rc<Entry> {
         let now = runtime::now();
         if let Some(root) = seen.new_root {
-            local.roots.borrow_mut().insert(self.shared.id, (root, now));
+            let mut roots = local.roots.borrow_mut();
+            // Those of routes that a reload has taken away are never asked for again.
+            roots.retain(|_, (_, opened)| now.duration_since(*opened) < FORGET_ROOT);
+            roots.insert(self.shared.id, (root, now));
         }
         let state = match (seen.outcome, known) {
             (Outcome::Unchanged, Some(entry)) => {

@@ -1,0 +1,339 @@
+//! Why a request goes where it goes, told by the very code that serves.
+//!
+//! A question is a request that nobody sent. It is parsed, routed and answered like any other, on a
+//! loop of its own; what is told is what that came to. `[[test]]` tables are such questions with
+//! the answers the operator expects.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::exchange::Exchange;
+use super::framed::{Asked, Framed};
+use super::generation::{Generation, Route, Site};
+use crate::config::{Config, ListenAddress, Place, RoutePattern, RouteTest};
+use crate::handlers::{ContentError, Local, ReadContent, files};
+use crate::http::method::Method;
+use crate::http::path::NormalPath;
+use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
+use crate::http::status::Status;
+use crate::runtime::{self, BlockingPool};
+
+/// A request that nobody sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) method: Method,
+    /// The request-target.
+    pub(crate) target: String,
+    /// What `Host` says.
+    pub(crate) host: String,
+    /// Of the listener it comes in at; `None`, or one that nobody listens at: the first there is.
+    pub(crate) port: Option<u16>,
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) client: IpAddr,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) struct Explanation {
+    pub(crate) listener: String,
+    /// The hosts of the server that answers; `None` where none does.
+    pub(crate) server: Option<String>,
+    /// Every route whose pattern matches the path.
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) route: Option<RoutePattern>,
+    /// The file that is sent, and in which coding.
+    pub(crate) file: Option<String>,
+    pub(crate) status: Status,
+    /// The field lines of the answer, but those of its framing.
+    pub(crate) fields: Vec<(String, String)>,
+    /// What holds here, in the terms of the file.
+    pub(crate) limits: String,
+    pub(crate) access: String,
+}
+
+/// A route that was considered.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) pattern: String,
+    pub(crate) place: String,
+    pub(crate) verdict: &'static str,
+}
+
+/// Asks what `config` makes of each of `questions`.
+///
+/// # Errors
+/// In a sentence: a question that is no valid request, or a system without an event queue.
+pub(crate) fn explain(
+    config: &Config,
+    questions: Vec<Question>,
+) -> Result<Vec<Result<Explanation, String>>, String> {
+    let generation = Arc::new(Generation::new(config, 1, None));
+    let explaining = async move {
+        let local = Local {
+            files: files::Local::default(),
+            pool: BlockingPool::new(1, 16),
+        };
+        let mut explanations = Vec::new();
+        for question in &questions {
+            explanations.push(answer(&generation, question, &local).await);
+        }
+        explanations
+    };
+    runtime::run(explaining).map_err(|error| format!("there is no event queue: {error}"))
+}
+
+/// Runs the `[[test]]` tables of `config`; what did not come out as expected, a line each.
+pub(crate) fn run_tests(config: &Config) -> Vec<String> {
+    let questions = config
+        .tests
+        .iter()
+        .map(|test| Question::of_test(test, config))
+        .collect();
+    match explain(config, questions) {
+        Err(error) => vec![error],
+        Ok(answers) => {
+            let outcomes = config.tests.iter().zip(answers);
+            outcomes
+                .flat_map(|(test, answer)| disappointments(test, answer))
+                .collect()
+        }
+    }
+}
+
+impl Question {
+    fn of_test(test: &RouteTest, config: &Config) -> Self {
+        let port = config
+            .servers
+            .iter()
+            .flat_map(|server| &server.listen)
+            .find_map(ListenAddress::ip);
+        Self {
+            method: test.method,
+            target: test.target.clone(),
+            host: test.host.clone().unwrap_or_else(|| any_host(config)),
+            port: port.map(|address| address.port()),
+            fields: test.fields.clone(),
+            client: IpAddr::from([127, 0, 0, 1]),
+        }
+    }
+
+    fn head(&self) -> String {
+        let fields: String = self
+            .fields
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        let has_host = self
+            .fields
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let host = if has_host {
+            String::new()
+        } else {
+            format!("Host: {}\r\n", self.host)
+        };
+        format!(
+            "{} {} HTTP/1.1\r\n{host}{fields}\r\n",
+            self.method, self.target
+        )
+    }
+}
+
+/// A host that some server answers for, so that a test need not name one.
+fn any_host(config: &Config) -> String {
+    let names = config
+        .servers
+        .iter()
+        .find_map(|server| server.hosts.first());
+    let has_default = config.servers.iter().any(|server| server.hosts.is_empty());
+    match names {
+        Some(name) if !has_default => name.to_string().replace('*', "www"),
+        _ => "localhost".to_owned(),
+    }
+}
+
+/// What of an answer a test did not expect.
+fn disappointments(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<String> {
+    let Place { file, line, .. } = &test.place;
+    let at = format!("{}:{line}: {} {}", file.display(), test.method, test.target);
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return vec![format!("{at}: {error}")],
+    };
+    let mut found = Vec::new();
+    if let Some(expected) = test
+        .expect
+        .status
+        .filter(|expected| *expected != answer.status)
+    {
+        found.push(format!(
+            "{at}: expected status {}, got {}",
+            expected.code(),
+            answer.status.code()
+        ));
+    }
+    if let Some(expected) = &test.expect.route
+        && answer.route.as_ref() != Some(expected)
+    {
+        let got = answer
+            .route
+            .map_or("none".to_owned(), |route| route.to_string());
+        found.push(format!("{at}: expected route {expected}, got {got}"));
+    }
+    for (name, expected) in &test.expect.fields {
+        let got = answer
+            .fields
+            .iter()
+            .find(|(field, _)| field.eq_ignore_ascii_case(name));
+        let got = got.map(|(_, value)| value);
+        if got != expected.as_ref() {
+            let text = |value: Option<&String>| {
+                value.map_or("no such field".to_owned(), |value| format!("{value:?}"))
+            };
+            found.push(format!(
+                "{at}: expected {name} {}, got {}",
+                text(expected.as_ref()),
+                text(got)
+            ));
+        }
+    }
+    found
+}
+
+async fn answer(
+    generation: &Generation,
+    question: &Question,
+    local: &Local,
+) -> Result<Explanation, String> {
+    let bytes = question.head();
+    let mut space = field_space();
+    let limits = HeadLimits {
+        max_bytes: usize::MAX,
+        max_fields: usize::MAX,
+    };
+    let parsed = RequestHead::parse(bytes.as_bytes(), &mut space, limits);
+    let Ok(Parsed::Complete(head, _)) = parsed else {
+        let why = parsed
+            .err()
+            .map_or("it is incomplete".to_owned(), |error| error.to_string());
+        return Err(format!(
+            "{} {} is no valid request: {why}",
+            question.method, question.target
+        ));
+    };
+    let listener = listener(generation, question.port).ok_or("nothing listens")?;
+    let exchange = Exchange::new(generation, listener, question.client, &head);
+    let file = exchange.file(local).await;
+    let response = exchange.answer(local, &mut NoContent).await;
+    let response = response.ok_or("its answer needs content that nobody sent")?;
+    let site = generation.site(listener, head.host);
+    let framed = Framed::new(response, exchange.policy, Asked::by(&head), true);
+    Ok(Explanation {
+        listener: listener.to_string(),
+        server: site.map(name),
+        candidates: site
+            .map(|site| candidates(site, &head, exchange.route()))
+            .unwrap_or_default(),
+        route: exchange.route().map(|route| route.pattern.clone()),
+        file,
+        status: framed.status,
+        fields: framed.fields(),
+        limits: describe_limits(&exchange),
+        access: describe_access(&exchange),
+    })
+}
+
+fn listener(generation: &Generation, port: Option<u16>) -> Option<&ListenAddress> {
+    let has_port = |address: &&ListenAddress| {
+        port.is_some() && address.ip().map(|address| address.port()) == port
+    };
+    generation
+        .addresses()
+        .find(has_port)
+        .or_else(|| generation.addresses().next())
+}
+
+fn name(site: &Site) -> String {
+    match &site.hosts[..] {
+        [] => "any host".to_owned(),
+        hosts => hosts
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+/// The routes that were considered, and why each lost.
+fn candidates(site: &Site, head: &RequestHead<'_>, winner: Option<&Route>) -> Vec<Candidate> {
+    let Ok(path) = NormalPath::parse(head.target.path) else {
+        return Vec::new();
+    };
+    let describe = |(route, takes_method): (&Route, bool)| Candidate {
+        pattern: route.pattern.to_string(),
+        place: format!("{}:{}", route.place.file.display(), route.place.line),
+        verdict: match winner {
+            Some(winner) if std::ptr::eq(winner, route) => "answers",
+            _ if !takes_method || !route.handler.methods().contains(head.method) => {
+                "is for other methods"
+            }
+            Some(winner) => why_it_lost(&route.pattern, &winner.pattern),
+            None => "did not get to answer",
+        },
+    };
+    site.routes
+        .candidates(head.method, &path)
+        .into_iter()
+        .map(describe)
+        .collect()
+}
+
+fn why_it_lost(loser: &RoutePattern, winner: &RoutePattern) -> &'static str {
+    if loser.segments.len() < winner.segments.len() {
+        "matches less of the path"
+    } else if (loser.exact, loser.trailing_slash) != (winner.exact, winner.trailing_slash) {
+        "is less exact"
+    } else if loser.segments != winner.segments {
+        "has a parameter where the other has the segment itself"
+    } else {
+        "names no method"
+    }
+}
+
+fn describe_limits(exchange: &Exchange<'_, '_>) -> String {
+    let limits = exchange.limits();
+    format!(
+        "max_content {} bytes, body_timeout {:?}, send_timeout {:?}",
+        limits.max_content, limits.body_timeout, limits.send_timeout
+    )
+}
+
+fn describe_access(exchange: &Exchange<'_, '_>) -> String {
+    let access = &exchange.policy.access;
+    let list = |networks: &[crate::config::Cidr]| {
+        networks
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let verdict = if access.permits(exchange.client) {
+        "let in"
+    } else {
+        "denied"
+    };
+    let rules = match (&access.allow[..], &access.deny[..]) {
+        ([], []) => "no rules".to_owned(),
+        (allow, deny) => format!("deny [{}], allow [{}]", list(deny), list(allow)),
+    };
+    format!("{} is {verdict}: {rules}", exchange.client)
+}
+
+/// The content of a request that nobody sent.
+struct NoContent;
+
+impl ReadContent for NoContent {
+    async fn read(&mut self, _: &mut Vec<u8>) -> Result<bool, ContentError> {
+        Ok(false)
+    }
+}
