@@ -118,6 +118,19 @@ struct Run {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
     config: PathBuf,
+    /// Reload whenever a file of the configuration is saved. A mistake is reported, and what ran
+    /// goes on.
+    #[arg(long)]
+    watch: bool,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            config: PathBuf::from("config.toml"),
+            watch: false,
+        }
+    }
 }
 
 /// Serve a directory, without any file.
@@ -169,8 +182,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let outcome = match cli.command {
-        None => run(Path::new("config.toml")),
-        Some(Command::Run(arguments)) => run(&arguments.config),
+        None => run(&Run::default()),
+        Some(Command::Run(arguments)) => run(&arguments),
         Some(Command::Serve(arguments)) => serve(&arguments),
         Some(Command::Reload(arguments)) => remote::reload(&arguments),
         Some(Command::Confirm(server)) => remote::tell(&server, "POST", "/confirm"),
@@ -195,14 +208,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(path: &Path) -> Result<(), String> {
+fn run(arguments: &Run) -> Result<(), String> {
+    let path = &arguments.config;
     let environment = |name: &str| std::env::var(name).ok();
     let use_colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let loaded = config::load(path, &environment, Strictness::Lenient)
         .map_err(|report| report.render(use_colour))?;
     eprint!("{}", loaded.warnings.render(use_colour));
     refuse_failing_tests(&loaded.config)?;
-    let supervisor = start(loaded.config, Some(path.to_owned()))?;
+    let mut supervisor = start(loaded.config.clone(), Some(path.to_owned()))?;
+    if arguments.watch {
+        let watched = supervisor.watch_files(&loaded);
+        watched.map_err(|error| describe(&error))?;
+    }
     supervisor.run().map_err(|error| describe(&error))
 }
 

@@ -16,7 +16,7 @@ use super::Config;
 use super::decode::{Context, Text};
 use super::diagnostic::{Diagnostic, Report, Source, Spot};
 use super::environment::Environment;
-use super::include::Files;
+use super::include::{Files, Wildcard};
 use super::resolve::resolve;
 use super::syntax;
 
@@ -28,6 +28,8 @@ pub(crate) struct Loaded {
     pub(crate) warnings: Report,
     /// Every file that was read, the main one first.
     pub(crate) files: Vec<PathBuf>,
+    /// Where wildcards of `include` looked for more.
+    pub(crate) wildcards: Vec<Wildcard>,
 }
 
 /// What warnings do to a configuration.
@@ -114,6 +116,7 @@ pub(crate) fn parse(
             config,
             warnings: report,
             files: paths(&files.sources),
+            wildcards: files.wildcards,
         }),
         true => Err(report),
     }

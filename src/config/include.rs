@@ -5,6 +5,7 @@
 //! for a dot at its start, and what they find comes in order of name.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -21,6 +22,8 @@ use super::section::Section;
 /// All files of a configuration, the main one first.
 pub(super) struct Files {
     pub(super) sources: Vec<Arc<Source>>,
+    /// Where wildcards looked for files.
+    pub(super) wildcards: Vec<Wildcard>,
     /// What was wrong with the files that were to be included.
     pub(super) diagnostics: Vec<Diagnostic>,
 }
@@ -30,6 +33,7 @@ impl Files {
     pub(super) fn read(main: Arc<Source>, environment: Environment<'_>) -> Self {
         let mut files = Self {
             sources: Vec::new(),
+            wildcards: Vec::new(),
             diagnostics: Vec::new(),
         };
         let identity = identity(&main.path);
@@ -53,7 +57,7 @@ impl Files {
             diagnostics: RefCell::default(),
         };
         for text in written(&cx, tree.get_ref()) {
-            for path in named(&text) {
+            for path in named(&text, &mut self.wildcards) {
                 if let Some(included) = self.open(&text, &path, ancestors) {
                     ancestors.push(identity(&path));
                     self.add(included, environment, ancestors);
@@ -104,14 +108,30 @@ fn written<'c>(cx: &'c Context<'c>, tree: &'c DeTable<'c>) -> Vec<Text<'c>> {
     nodes.into_iter().filter_map(|node| node.text()).collect()
 }
 
-/// The paths that an entry of `include` stands for.
-fn named(text: &Text<'_>) -> Vec<PathBuf> {
+/// The names in a directory that `include` asks for: a file that comes there with such a name belongs
+/// to the configuration, or leads to one that does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wildcard {
+    pub(crate) directory: PathBuf,
+    /// One component of a path, with or without `*` and `?`.
+    pattern: String,
+}
+
+impl Wildcard {
+    /// Whether a file of that name in the directory is asked for.
+    pub(crate) fn is_match(&self, name: &OsStr) -> bool {
+        matches(self.pattern.as_bytes(), name.as_encoded_bytes())
+    }
+}
+
+/// The paths that an entry of `include` stands for; where it looked is added to `wildcards`.
+fn named(text: &Text<'_>, wildcards: &mut Vec<Wildcard>) -> Vec<PathBuf> {
     let source = text.node.cx.source;
     if !has_wildcard(&text.value) {
         return vec![beside(source, &text.value)];
     }
     let directory = source.path.parent().unwrap_or(Path::new(""));
-    match expand(directory, Path::new(&text.value)) {
+    match expand(directory, Path::new(&text.value), wildcards) {
         Ok(paths) => {
             if paths.is_empty() {
                 let message = format!("no file matches `{}`", text.value);
@@ -132,12 +152,23 @@ fn has_wildcard(text: &str) -> bool {
     text.contains(['*', '?'])
 }
 
-/// The paths that match `pattern` from `directory` on, sorted.
-fn expand(directory: &Path, pattern: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
+/// The paths that match `pattern` from `directory` on, sorted; every place that was looked at is added
+/// to `wildcards`.
+fn expand(
+    directory: &Path,
+    pattern: &Path,
+    wildcards: &mut Vec<Wildcard>,
+) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
     let mut paths = vec![directory.to_owned()];
     for component in pattern.components() {
         let mut deeper = Vec::new();
         for path in paths {
+            if let Component::Normal(name) = component {
+                wildcards.push(Wildcard {
+                    directory: path.clone(),
+                    pattern: name.to_string_lossy().into_owned(),
+                });
+            }
             match wildcard(component) {
                 Some(pattern) => {
                     deeper.extend(children(&path, pattern).map_err(|error| (path, error))?);

@@ -4,8 +4,8 @@
 //! ```text
 //! signal ────────────┐
 //! control socket ────┼─→ events ─→ reload: the same path for all ─→ workers adopt it
-//! a worker ended ────┘          ├→ replace the worker
-//!                               └→ drain all, and stop
+//! a file changed ────┤          ├→ replace the worker
+//! a worker ended ────┘          └→ drain all, and stop
 //! ```
 //!
 //! Everything happens on the thread that runs [`Supervisor::run`], one event after the other: a
@@ -16,6 +16,7 @@ mod reload;
 mod sockets;
 mod status;
 mod unix;
+mod watch;
 mod workers;
 
 use std::io;
@@ -28,7 +29,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use crate::config::{Config, ListenAddress};
+use crate::config::{Config, ListenAddress, Loaded};
 use crate::handlers::control::{ControlReply, ControlRequest, ControlVerb};
 use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
@@ -41,6 +42,7 @@ pub(crate) use sockets::ListenError;
 use sockets::Sockets;
 use status::Since;
 use unix::UnixSocket;
+use watch::FileWatch;
 use workers::{WorkerId, Workers};
 
 /// Workers that die as often as this within [`DEATHS_WINDOW`] would die again: the process stops.
@@ -61,6 +63,8 @@ pub(crate) enum SupervisorError {
     Log(#[from] OpenLogError),
     #[error("cannot take note of signals")]
     Signals(#[source] io::Error),
+    #[error("cannot watch the files of the configuration")]
+    Watch(#[source] notify::Error),
     #[error("the workers keep dying: {MAX_DEATHS} within {DEATHS_WINDOW:?}")]
     WorkersKeepDying,
 }
@@ -71,6 +75,8 @@ enum Event {
     Control(ControlRequest),
     /// A worker's thread ended: it was told to, or it died.
     WorkerEnded(WorkerId),
+    /// A file of the configuration was written, or another one came.
+    FilesChanged,
 }
 
 /// A server that listens.
@@ -82,6 +88,8 @@ pub(crate) struct Supervisor {
     since: Since,
     sockets: Sockets,
     control: Option<UnixSocket>,
+    /// Who looks after the files, if somebody does.
+    watch: Option<FileWatch>,
     /// What ran before, while the current generation is not confirmed.
     trial: Option<Trial>,
     pool: Arc<BlockingPool>,
@@ -115,6 +123,7 @@ impl Supervisor {
             since: Since::now(),
             sockets,
             control,
+            watch: None,
             trial: None,
             pool: BlockingPool::new(blocking.threads, blocking.queue),
             process: Arc::default(),
@@ -124,6 +133,17 @@ impl Supervisor {
             sender,
             config,
         })
+    }
+
+    /// Reloads from now on whenever one of the files changes that `loaded` came from.
+    ///
+    /// # Errors
+    /// If the system does not tell of changes.
+    pub(crate) fn watch_files(&mut self, loaded: &Loaded) -> Result<(), SupervisorError> {
+        let files = watch::Files::of(loaded).map_err(notify::Error::io);
+        let watch = files.and_then(|files| FileWatch::start(files, self.sender.clone()));
+        self.watch = Some(watch.map_err(SupervisorError::Watch)?);
+        Ok(())
     }
 
     /// The addresses that are listened at, with the ports the system chose for port 0.
@@ -191,7 +211,9 @@ impl Supervisor {
             match self.next_event() {
                 None => self.end_trial(workers),
                 Some(Event::Signal(SIGUSR1)) => self.log.iter().for_each(AccessWriter::reopen),
-                Some(Event::Signal(SIGHUP)) => self.reload_and_report(workers),
+                Some(Event::Signal(SIGHUP) | Event::FilesChanged) => {
+                    self.reload_and_report(workers)
+                }
                 Some(Event::Signal(_)) => return Ok(()),
                 Some(Event::Control(request)) => {
                     let reply = self.carry_out(request.verb, workers);
@@ -240,7 +262,7 @@ impl Supervisor {
             match self.events.recv_timeout(left) {
                 Ok(Event::WorkerEnded(_)) => running -= 1,
                 // Whoever asks now is told by the end of the connection.
-                Ok(Event::Signal(SIGUSR1 | SIGHUP) | Event::Control(_)) => {}
+                Ok(Event::Signal(SIGUSR1 | SIGHUP) | Event::Control(_) | Event::FilesChanged) => {}
                 Ok(Event::Signal(_)) => {
                     diagnostic::warn(format_args!("a second signal: stopping at once"));
                     return;

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::unix::UnixSocket;
 use super::workers::Workers;
-use super::{Event, ListenError, Supervisor, addresses, announce};
-use crate::config::{self, Change, Config, ListenAddress, Report, Strictness};
+use super::{Event, ListenError, Supervisor, addresses, announce, watch};
+use crate::config::{self, Change, Config, ListenAddress, Loaded, Report, Strictness};
 use crate::handlers::Handler;
 use crate::handlers::control::{ControlHandler, ControlReply};
 use crate::http::status::Status;
@@ -82,6 +82,7 @@ impl Supervisor {
         let environment = |name: &str| std::env::var(name).ok();
         let loaded = config::load(file, &environment, Strictness::Lenient);
         let loaded = loaded.map_err(ReloadError::Refused)?;
+        self.renew_watch(&loaded);
         let failures = run_tests(&loaded.config);
         if !failures.is_empty() {
             return Err(ReloadError::Tests(failures.join("\n")));
@@ -100,6 +101,15 @@ impl Supervisor {
             warnings,
             confirm_within,
         })
+    }
+
+    /// The files may be others than before.
+    fn renew_watch(&self, loaded: &Loaded) {
+        let Some(watch) = &self.watch else { return };
+        match watch::Files::of(loaded) {
+            Ok(files) => watch.renew(files),
+            Err(error) => diagnostic::warn(format_args!("watching the configuration: {error}")),
+        }
     }
 
     /// Has every worker take on `config`; tells what changed.

@@ -31,6 +31,8 @@ mod errors;
 mod log;
 // The process: how it starts, refuses to, drains and stops.
 mod process;
+// `run --watch`: saved files and reloads.
+mod watch;
 // Panics in an exchange and in a worker.
 mod panics;
 // Many clients at once, and greedy ones.

@@ -23,6 +23,7 @@ pub(crate) struct Site {
     routes: String,
     environment: Vec<(&'static str, &'static str)>,
     descriptors: Option<u32>,
+    arguments: Vec<&'static str>,
 }
 
 impl Site {
@@ -39,6 +40,7 @@ impl Site {
             routes: routes.to_owned(),
             environment: Vec::new(),
             descriptors: None,
+            arguments: Vec::new(),
         }
     }
 
@@ -94,6 +96,12 @@ impl Site {
         }
     }
 
+    /// Runs the server with one more argument.
+    pub(crate) fn argument(mut self, argument: &'static str) -> Self {
+        self.arguments.push(argument);
+        self
+    }
+
     pub(crate) fn directory(&self) -> &Directory {
         &self.directory
     }
@@ -140,7 +148,8 @@ impl Site {
         command
             .arg("run")
             .arg("--config")
-            .arg(self.directory.join("config.toml"));
+            .arg(self.directory.join("config.toml"))
+            .args(&self.arguments);
         command
     }
 }
