@@ -12,6 +12,7 @@
 //! reload that comes while another is carried out waits its turn.
 
 mod control;
+mod notify;
 mod reload;
 mod sockets;
 mod status;
@@ -36,6 +37,7 @@ use crate::log::diagnostic;
 use crate::runtime::BlockingPool;
 use crate::server::{Counters, Generation, ListeningSocket, ProcessCounters, WorkerSetup};
 
+use self::notify::{ServiceManager, State};
 pub(crate) use control::{ControlError, socket_path};
 use reload::Trial;
 pub(crate) use sockets::ListenError;
@@ -64,7 +66,7 @@ pub(crate) enum SupervisorError {
     #[error("cannot take note of signals")]
     Signals(#[source] io::Error),
     #[error("cannot watch the files of the configuration")]
-    Watch(#[source] notify::Error),
+    Watch(#[source] ::notify::Error),
     #[error("the workers keep dying: {MAX_DEATHS} within {DEATHS_WINDOW:?}")]
     WorkersKeepDying,
 }
@@ -90,6 +92,7 @@ pub(crate) struct Supervisor {
     control: Option<UnixSocket>,
     /// Who looks after the files, if somebody does.
     watch: Option<FileWatch>,
+    manager: ServiceManager,
     /// What ran before, while the current generation is not confirmed.
     trial: Option<Trial>,
     pool: Arc<BlockingPool>,
@@ -124,6 +127,7 @@ impl Supervisor {
             sockets,
             control,
             watch: None,
+            manager: ServiceManager::from_environment(),
             trial: None,
             pool: BlockingPool::new(blocking.threads, blocking.queue),
             process: Arc::default(),
@@ -140,7 +144,7 @@ impl Supervisor {
     /// # Errors
     /// If the system does not tell of changes.
     pub(crate) fn watch_files(&mut self, loaded: &Loaded) -> Result<(), SupervisorError> {
-        let files = watch::Files::of(loaded).map_err(notify::Error::io);
+        let files = watch::Files::of(loaded).map_err(::notify::Error::io);
         let watch = files.and_then(|files| FileWatch::start(files, self.sender.clone()));
         self.watch = Some(watch.map_err(SupervisorError::Watch)?);
         Ok(())
@@ -162,6 +166,7 @@ impl Supervisor {
         for address in self.addresses() {
             announce(address);
         }
+        self.manager.tell(State::Ready);
         let outcome = self.watch(&mut workers);
         if outcome.is_ok() {
             self.drain(&mut workers);
@@ -248,6 +253,7 @@ impl Supervisor {
     /// Has the workers finish what is in flight. A second signal ends it at once.
     fn drain(&mut self, workers: &mut Workers) {
         let grace = self.config.grace;
+        self.manager.tell(State::Stopping);
         diagnostic::info(format_args!(
             "stopping; exchanges in flight have {grace:?} to finish"
         ));

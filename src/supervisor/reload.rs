@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::notify::State;
 use super::unix::UnixSocket;
 use super::workers::Workers;
 use super::{Event, ListenError, Supervisor, addresses, announce, watch};
@@ -74,6 +75,18 @@ impl Supervisor {
     /// # Errors
     /// Why it was refused; then nothing has changed.
     pub(super) fn reload(
+        &mut self,
+        workers: &mut Workers,
+        confirm_within: Option<Duration>,
+    ) -> Result<Applied, ReloadError> {
+        self.manager.tell(State::Reloading);
+        let outcome = self.read_and_apply(workers, confirm_within);
+        // Refused or not: the manager waits for the end of it.
+        self.manager.tell(State::Ready);
+        outcome
+    }
+
+    fn read_and_apply(
         &mut self,
         workers: &mut Workers,
         confirm_within: Option<Duration>,

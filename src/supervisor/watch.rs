@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf, absolute};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode, EventKind};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use ::notify::event::{AccessKind, AccessMode, EventKind};
+use ::notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::Event;
 use crate::config::{Loaded, Wildcard};

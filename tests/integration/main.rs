@@ -33,6 +33,8 @@ mod log;
 mod process;
 // `run --watch`: saved files and reloads.
 mod watch;
+// What systemd is told.
+mod service_manager;
 // Panics in an exchange and in a worker.
 mod panics;
 // Many clients at once, and greedy ones.
