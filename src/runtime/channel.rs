@@ -14,6 +14,7 @@ pub(crate) fn channel<T>() -> (Sender<T>, Receiver<T>) {
         queue: VecDeque::new(),
         senders: 1,
         receiver: None,
+        is_open: true,
     }));
     let receiver = Receiver {
         shared: Arc::clone(&shared),
@@ -26,6 +27,8 @@ struct State<T> {
     queue: VecDeque<T>,
     senders: usize,
     receiver: Option<Waker>,
+    /// The receiver is there.
+    is_open: bool,
 }
 
 pub(crate) struct Sender<T>(Arc<Mutex<State<T>>>);
@@ -41,6 +44,11 @@ impl<T> Sender<T> {
     /// Hands `value` over; it is dropped if the receiver is gone.
     pub(crate) fn send(&self, value: T) {
         let mut state = lock(&self.0);
+        if !state.is_open {
+            // Before the value goes: it may hold a sender of this very channel.
+            drop(state);
+            return;
+        }
         state.queue.push_back(value);
         wake(state);
     }
@@ -60,6 +68,18 @@ impl<T> Drop for Sender<T> {
         if state.senders == 0 {
             wake(state);
         }
+    }
+}
+
+/// What nobody will receive is dropped, now and from here on: whoever waits for an answer to it hears
+/// that there will be none.
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0);
+        state.is_open = false;
+        let unread = std::mem::take(&mut state.queue);
+        drop(state);
+        drop(unread);
     }
 }
 
@@ -99,5 +119,21 @@ fn wake<T>(mut state: MutexGuard<'_, State<T>>) {
     drop(state);
     if let Some(waker) = receiver {
         waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_will_receive_is_dropped() {
+        let (sender, receiver) = channel();
+        let (reply, replies) = std::sync::mpsc::channel::<()>();
+        sender.send(reply.clone());
+        drop(receiver);
+        sender.send(reply);
+        let heard = replies.try_recv();
+        assert_eq!(heard, Err(std::sync::mpsc::TryRecvError::Disconnected));
     }
 }
