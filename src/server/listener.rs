@@ -35,10 +35,10 @@ pub(super) async fn accept_all(accepting: Rc<Accepting>, worker: Rc<Worker>) {
     let endpoint = &accepting.endpoint;
     let mut is_short = false;
     loop {
-        let is_last_round = worker.is_draining() || endpoint.is_retired();
-        if accepting.is_stopped() && !is_last_round {
+        if accepting.is_stopped() && !endpoint.is_retired() {
             return;
         }
+        let is_last_round = worker.is_draining() || endpoint.is_retired();
         match accept_some(&listener, endpoint, &worker) {
             Round::QueueIsEmpty if is_last_round => return,
             Round::QueueIsEmpty => {

@@ -44,7 +44,7 @@ pub(crate) enum Command {
         listeners: Vec<ListeningSocket>,
         done: mpsc::Sender<usize>,
     },
-    /// Accept nothing more, serve the connections that are open to their own end, then end.
+    /// Serve the connections that are open to their own end, then end. There is no socket any more.
     Retire,
     /// Accept nothing more, let exchanges in flight finish within the time given, then end.
     Drain(Duration),
@@ -90,15 +90,11 @@ async fn obey(mut commands: Receiver<Command>, index: usize, worker: &Rc<Worker>
                 listeners,
                 done,
             }) => {
-                worker.adopt(generation, if is_retired { Vec::new() } else { listeners });
+                worker.adopt(generation, listeners);
                 // The supervisor may have given up on us.
                 let _ = done.send(index);
             }
-            Some(Command::Retire) => {
-                let generation = worker.current_generation();
-                worker.adopt(Arc::clone(&generation.0), Vec::new());
-                is_retired = true;
-            }
+            Some(Command::Retire) => is_retired = true,
             Some(Command::Drain(grace)) => break grace,
             // A supervisor that is gone has no more connections for us either.
             None => break Duration::ZERO,

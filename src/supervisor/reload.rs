@@ -150,7 +150,7 @@ impl Supervisor {
         self.generation = Arc::new(generation);
         self.since = self.since.of_generation();
         let setups = self.setups();
-        workers.adopt(setups, self.log.as_ref());
+        workers.adopt(&self.generation, setups, self.log.as_ref());
         Ok(changes)
     }
 

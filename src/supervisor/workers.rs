@@ -1,6 +1,7 @@
 //! The pool of workers: a job each, on a thread each; replaced when one dies.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Sender as EventSender};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use super::Event;
 use crate::log::access::AccessWriter;
 use crate::log::diagnostic;
 use crate::runtime::{Sender, channel};
-use crate::server::{self, Command, WorkerSetup};
+use crate::server::{self, Command, Generation, WorkerSetup};
 
 /// How long workers may take to acknowledge a new configuration. They do so between two tasks; one
 /// that takes this long has died, and its successor gets the new one.
@@ -76,31 +77,41 @@ impl Workers {
     }
 
     /// Has every worker take on its new setup, starts those that are new and retires those that are
-    /// too many. Returns when all have acknowledged.
-    pub(super) fn adopt(&mut self, setups: Vec<WorkerSetup>, log: Option<&AccessWriter>) {
-        let wanted = setups.len();
-        for surplus in self.workers.drain(wanted.min(self.workers.len())..) {
-            surplus.commands.send(Command::Retire);
-            self.retired.push(surplus);
-        }
-        self.pool.set_num_threads(wanted + self.retired.len());
+    /// too many; these take on `generation` as well, for the connections they still have. Returns
+    /// when all have acknowledged.
+    pub(super) fn adopt(
+        &mut self,
+        generation: &Arc<Generation>,
+        setups: Vec<WorkerSetup>,
+        log: Option<&AccessWriter>,
+    ) {
+        let surplus = setups.len().min(self.workers.len());
+        let surplus: Vec<Running> = self.workers.drain(surplus..).collect();
+        self.pool
+            .set_num_threads(setups.len() + self.retired.len() + surplus.len());
         let (done, acknowledged) = mpsc::channel();
-        let adopting = self.workers.len();
-        for (index, setup) in setups.into_iter().enumerate() {
-            match self.workers.get_mut(index) {
-                Some(worker) => {
-                    worker.setup = setup.clone();
-                    let (generation, listeners) = (setup.generation, setup.listeners);
-                    worker.commands.send(Command::Adopt {
-                        generation,
-                        listeners,
-                        done: done.clone(),
-                    });
-                }
-                None => self.add(setup, log),
-            }
+        let adopt = |worker: &Running, listeners| {
+            worker.commands.send(Command::Adopt {
+                generation: Arc::clone(generation),
+                listeners,
+                done: done.clone(),
+            });
+        };
+        for worker in self.retired.iter().chain(&surplus) {
+            adopt(worker, Vec::new());
+        }
+        for worker in surplus {
+            worker.commands.send(Command::Retire);
+            self.retired.push(worker);
+        }
+        let adopting = self.workers.len() + self.retired.len();
+        let mut setups = setups.into_iter();
+        for (worker, setup) in self.workers.iter_mut().zip(&mut setups) {
+            worker.setup = setup;
+            adopt(worker, worker.setup.listeners.clone());
         }
         drop(done);
+        setups.for_each(|setup| self.add(setup, log));
         await_all(&acknowledged, adopting);
     }
 
