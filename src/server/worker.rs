@@ -73,6 +73,15 @@ pub(crate) struct Counters {
     pub(crate) requests: Counter,
 }
 
+impl Counters {
+    /// Adds what was counted by a worker that has ended.
+    pub(crate) fn absorb(&self, ended: &Self) {
+        self.open.add(ended.open.read());
+        self.accepted.add(ended.accepted.read());
+        self.requests.add(ended.requests.read());
+    }
+}
+
 /// A number that one thread changes and any may read.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);

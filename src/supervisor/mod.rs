@@ -16,6 +16,7 @@ mod notify;
 mod reload;
 mod sockets;
 mod status;
+mod tally;
 mod unix;
 mod watch;
 mod workers;
@@ -35,7 +36,7 @@ use crate::handlers::control::{ControlReply, ControlRequest, ControlVerb};
 use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
 use crate::runtime::BlockingPool;
-use crate::server::{Counters, Generation, ListeningSocket, ProcessCounters, WorkerSetup};
+use crate::server::{Generation, ListeningSocket, ProcessCounters, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
 pub(crate) use control::{ControlError, socket_path};
@@ -43,6 +44,7 @@ use reload::Trial;
 pub(crate) use sockets::ListenError;
 use sockets::Sockets;
 use status::Since;
+use tally::Tally;
 use unix::UnixSocket;
 use watch::FileWatch;
 use workers::{WorkerId, Workers};
@@ -97,8 +99,7 @@ pub(crate) struct Supervisor {
     trial: Option<Trial>,
     pool: Arc<BlockingPool>,
     process: Arc<ProcessCounters>,
-    /// A worker's by its index; they outlive it.
-    counters: Vec<Arc<Counters>>,
+    tally: Tally,
     log: Option<AccessWriter>,
     events: Receiver<Event>,
     sender: Sender<Event>,
@@ -131,7 +132,7 @@ impl Supervisor {
             trial: None,
             pool: BlockingPool::new(blocking.threads, blocking.queue),
             process: Arc::default(),
-            counters: Vec::new(),
+            tally: Tally::default(),
             log,
             events,
             sender,
@@ -182,16 +183,14 @@ impl Supervisor {
     /// What each worker of the current generation is started with.
     fn setups(&mut self) -> Vec<WorkerSetup> {
         let workers = self.config.workers.get();
-        while self.counters.len() < workers {
-            self.counters.push(Arc::default());
-        }
+        self.tally.resize(workers);
         let setup = |index| WorkerSetup {
             index,
             generation: Arc::clone(&self.generation),
             listeners: self.listeners(index, workers),
             pool: Arc::clone(&self.pool),
             process: Arc::clone(&self.process),
-            counters: Arc::clone(&self.counters[index]),
+            counters: self.tally.of_worker(index),
         };
         (0..workers).map(setup).collect()
     }

@@ -36,9 +36,6 @@ impl Since {
 impl Supervisor {
     /// What runs: `tidegate status`.
     pub(super) fn status(&self, workers: &Workers) -> ControlReply {
-        let total = |of: fn(&crate::server::Counters) -> u64| -> u64 {
-            self.counters.iter().map(|counters| of(counters)).sum()
-        };
         let since = jiff::Timestamp::try_from(self.since.generation).unwrap_or_default();
         let since = since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let uptime = self.since.process.elapsed().as_secs();
@@ -48,8 +45,11 @@ impl Supervisor {
             .control
             .as_ref()
             .map(|control| control.path().display().to_string());
-        let (open, accepted) = (total(|c| c.open.read()), total(|c| c.accepted.read()));
-        let requests = total(|c| c.requests.read());
+        let (open, accepted) = (
+            self.tally.total(|c| c.open.read()),
+            self.tally.total(|c| c.accepted.read()),
+        );
+        let requests = self.tally.total(|c| c.requests.read());
         let waits = self.trial.is_some();
         let json = json!({
             "version": env!("CARGO_PKG_VERSION"),
