@@ -75,7 +75,7 @@ impl<T> Drop for Sender<T> {
 /// that there will be none.
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.shared);
         state.is_open = false;
         let unread = std::mem::take(&mut state.queue);
         drop(state);
