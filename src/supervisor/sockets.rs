@@ -89,6 +89,13 @@ impl Sockets {
     pub(super) fn of_worker(&self, index: usize, workers: usize) -> Vec<ListeningSocket> {
         let of_address = |listening: &Listening| {
             let shared = listening.sockets.iter().skip(index).step_by(workers);
+            // A Unix socket is the same one every time.
+            let distinct = if listening.unix.is_some() {
+                1
+            } else {
+                usize::MAX
+            };
+            let shared = shared.take(distinct);
             let socket = |fd: &Arc<OwnedFd>| ListeningSocket {
                 address: listening.address.clone(),
                 fd: Arc::clone(fd),
@@ -301,9 +308,10 @@ mod tests {
     fn workers_share_a_unix_socket() {
         let directory = crate::test_support::TemporaryDirectory::new("sockets");
         let address = ListenAddress::Unix(directory.path().join("s"));
-        let sockets = listen(&[address], 2).expect("the directory is ours");
-        let of = |index| Arc::as_ptr(&sockets.of_worker(index, 2)[0].fd);
+        let sockets = listen(&[address], 4).expect("the directory is ours");
+        let of = |index| Arc::as_ptr(&sockets.of_worker(index, 4)[0].fd);
         assert_eq!(of(0), of(1));
+        assert_eq!(sockets.of_worker(1, 2).len(), 1, "two would be the same");
     }
 
     #[test]
