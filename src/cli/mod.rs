@@ -1,5 +1,6 @@
 //! The command line: what the operator types, and the first thing they read when it goes wrong.
 
+mod check;
 mod explain;
 mod remote;
 
@@ -13,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Config, ListenAddress, Strictness};
 use crate::log::diagnostic;
 use crate::server;
-use crate::supervisor::{self, Supervisor};
+use crate::supervisor::Supervisor;
 
 /// A small, fast web server.
 ///
@@ -51,8 +52,7 @@ enum Command {
     Status(Status),
     /// Have the running server finish what is in flight, and end.
     Stop(Remote),
-    /// Check a configuration file, without running it.
-    Check(Check),
+    Check(check::Check),
     Explain(explain::Explain),
     /// Print a JSON Schema of the configuration file, for editors.
     Schema(Schema),
@@ -89,22 +89,6 @@ struct Status {
     /// As JSON, for programs.
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Args, Debug)]
-struct Check {
-    /// The configuration file.
-    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
-    config: PathBuf,
-    /// Count warnings as errors.
-    #[arg(long)]
-    strict: bool,
-    /// The diagnostics as JSON, for programs.
-    #[arg(long)]
-    json: bool,
-    /// Print the effective configuration, with every default filled in.
-    #[arg(long)]
-    dump: bool,
 }
 
 fn parse_time(text: &str) -> Result<String, String> {
@@ -189,7 +173,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Confirm(server)) => remote::tell(&server, "POST", "/confirm"),
         Some(Command::Status(arguments)) => remote::status(&arguments),
         Some(Command::Stop(server)) => remote::tell(&server, "POST", "/stop"),
-        Some(Command::Check(arguments)) => check(&arguments),
+        Some(Command::Check(arguments)) => check::check(&arguments),
         Some(Command::Explain(arguments)) => explain::explain(&arguments),
         Some(Command::Schema(arguments)) => {
             print(&match arguments.table {
@@ -202,7 +186,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("{}", message.trim_end());
+            // Nothing, where all has been said already.
+            if !message.is_empty() {
+                eprintln!("{}", message.trim_end());
+            }
             ExitCode::FAILURE
         }
     }
@@ -281,41 +268,6 @@ fn start(config: Config, file: Option<PathBuf>) -> Result<Supervisor, String> {
 
 fn describe(error: &dyn std::error::Error) -> String {
     format!("error: {}", diagnostic::chain(error))
-}
-
-/// Reads and checks a configuration file as `run` would, runs its tests, and tries its addresses.
-fn check(arguments: &Check) -> Result<(), String> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let strictness = if arguments.strict {
-        Strictness::Strict
-    } else {
-        Strictness::Lenient
-    };
-    let use_colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let render = |report: &config::Report| match arguments.json {
-        true => format!("{:#}\n", report.to_json()),
-        false => report.render(use_colour),
-    };
-    let loaded = config::load(&arguments.config, &environment, strictness);
-    let loaded = loaded.map_err(|report| render(&report))?;
-    let config = &loaded.config;
-    let mut failures = server::run_tests(config);
-    failures.extend(supervisor::try_addresses(config, &arguments.config));
-    if !failures.is_empty() {
-        return Err(failures
-            .iter()
-            .map(|failure| format!("error: {failure}\n"))
-            .collect());
-    }
-    if arguments.dump {
-        print(&config::dump(config));
-    } else if arguments.json {
-        print(&render(&loaded.warnings));
-    } else {
-        eprint!("{}", render(&loaded.warnings));
-        print(&format!("{} is good\n", arguments.config.display()));
-    }
-    Ok(())
 }
 
 /// Writes what was asked for to standard output.

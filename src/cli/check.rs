@@ -1,0 +1,81 @@
+//! `tidegate check`: everything that can be known of a configuration without running it.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::print;
+use crate::config::{self, Strictness};
+use crate::{server, supervisor};
+
+/// Check a configuration file, without running it.
+///
+/// Reads and checks it as `run` would, runs its tests, and tries the addresses that are not bound
+/// already by the server that runs from it. Exit status 0 if it is good, 1 if not.
+#[derive(Args, Debug)]
+pub(super) struct Check {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
+    config: PathBuf,
+    /// Count warnings as errors.
+    #[arg(long)]
+    strict: bool,
+    /// The diagnostics as JSON, for programs.
+    #[arg(long)]
+    json: bool,
+    /// Print the effective configuration, with every default filled in.
+    #[arg(long, conflicts_with = "json")]
+    dump: bool,
+}
+
+/// # Errors
+/// If the file is not good; the message is empty, for everything has been said.
+pub(super) fn check(arguments: &Check) -> Result<(), String> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let strictness = match arguments.strict {
+        true => Strictness::Strict,
+        false => Strictness::Lenient,
+    };
+    let (report, config) = match config::load(&arguments.config, &environment, strictness) {
+        Ok(loaded) => (loaded.warnings, Some(loaded.config)),
+        Err(report) => (report, None),
+    };
+    let failures = config.as_ref().map(|config| {
+        let mut failures = server::run_tests(config);
+        failures.extend(supervisor::try_addresses(config, &arguments.config));
+        failures
+    });
+    let failures = failures.unwrap_or_default();
+    if arguments.json {
+        print(&format!("{:#}\n", to_json(report.to_json(), &failures)));
+    } else {
+        eprint!("{}", report.render(std::io::stderr().is_terminal()));
+        failures
+            .iter()
+            .for_each(|failure| eprintln!("error: {failure}"));
+    }
+    match config {
+        Some(config) if failures.is_empty() => {
+            if arguments.dump {
+                print(&config::dump(&config));
+            } else if !arguments.json {
+                print(&format!("{} is good\n", arguments.config.display()));
+            }
+            Ok(())
+        }
+        _ => Err(String::new()),
+    }
+}
+
+/// The diagnostics, and what else keeps the configuration from running.
+fn to_json(diagnostics: Value, failures: &[String]) -> Value {
+    let failures = failures
+        .iter()
+        .map(|failure| json!({ "severity": "error", "message": failure }));
+    match diagnostics {
+        Value::Array(all) => all.into_iter().chain(failures).collect(),
+        other => other,
+    }
+}
