@@ -39,5 +39,7 @@ mod service_manager;
 mod panics;
 // Many clients at once, and greedy ones.
 mod load;
+// The control socket, and the commands that speak to a running server.
+mod control;
 
 mod support;

@@ -104,6 +104,23 @@ impl Client {
         }
     }
 
+    /// Takes the next `length` octets, which are all zero.
+    pub(crate) fn expect_zeros(&mut self, mut length: u64) {
+        while length > 0 {
+            let some = self.0.fill_buf().expect("as many octets as were announced");
+            assert!(!some.is_empty(), "cut off: {length} octets are missing");
+            let taken = some
+                .len()
+                .min(usize::try_from(length).unwrap_or(usize::MAX));
+            assert!(
+                some[..taken].iter().all(|octet| *octet == 0),
+                "other octets"
+            );
+            self.0.consume(taken);
+            length -= taken as u64;
+        }
+    }
+
     /// The next `length` octets.
     pub(crate) fn read(&mut self, length: usize) -> Vec<u8> {
         let mut octets = vec![0; length];

@@ -10,6 +10,7 @@ mod directory;
 mod output;
 mod response;
 mod server;
+mod unix;
 
 use std::time::Duration;
 
@@ -17,9 +18,18 @@ pub(crate) use client::Client;
 pub(crate) use directory::Directory;
 pub(crate) use response::Response;
 pub(crate) use server::{Server, Site, bound_address, program};
+pub(crate) use unix::UnixClient;
 
 /// How long anything may take before the test fails instead of hanging. Never a condition.
 pub(crate) const SAFETY: Duration = Duration::from_secs(30);
+
+/// Standard output and standard error of a program that ended with `code`, one behind the other.
+pub(crate) fn ended_with(code: i32, finished: &std::process::Output) -> String {
+    let text = [&finished.stdout[..], &finished.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert_eq!(finished.status.code(), Some(code), "{text}");
+    text
+}
 
 /// Octets in which no two stretches of eight are the same, so that nothing can be lost, doubled or
 /// moved unseen. `start` and `length` are multiples of eight.

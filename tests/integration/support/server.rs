@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output as Finished, Stdio};
+use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::output::Output;
-use super::{Client, Directory, Response};
+use super::{Client, Directory, Response, UnixClient};
 
 /// A directory with files and the configuration that serves them, before the server is started.
 ///
@@ -15,6 +17,8 @@ use super::{Client, Directory, Response};
 /// which is off.
 pub(crate) struct Site {
     directory: Directory,
+    /// Instead of all that follows.
+    whole: Option<String>,
     /// Above the first table.
     top: String,
     log: String,
@@ -33,6 +37,7 @@ impl Site {
         std::fs::create_dir(directory.join("www")).expect("the directory is new");
         Self {
             directory,
+            whole: None,
             top: String::new(),
             log: "access = false".to_owned(),
             limits: String::new(),
@@ -47,6 +52,14 @@ impl Site {
     /// A site of files alone.
     pub(crate) fn of_files() -> Self {
         Self::new("'/' = { files = 'www', revalidate = '0s' }")
+    }
+
+    /// A site whose whole configuration is `text`.
+    pub(crate) fn configured(text: &str) -> Self {
+        Self {
+            whole: Some(text.to_owned()),
+            ..Self::new("")
+        }
     }
 
     pub(crate) fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
@@ -117,11 +130,18 @@ impl Site {
     /// Starts a server that is expected to refuse, and waits for its end.
     pub(crate) fn run(self) -> Finished {
         self.write_configuration();
-        self.command().output().expect("the program runs")
+        run(self.command(), &self.directory)
+    }
+
+    /// Runs a command of the program, with the configuration of this site.
+    pub(crate) fn command_line(&self, arguments: &[&str]) -> Finished {
+        self.write_configuration();
+        tidegate(&self.directory, arguments)
     }
 
     fn write_configuration(&self) {
         let Self {
+            whole,
             top,
             log,
             limits,
@@ -129,9 +149,10 @@ impl Site {
             routes,
             ..
         } = self;
-        let configuration = format!(
+        let assembled = format!(
             "{top}\n[log]\n{log}\n[limits]\n{limits}\n[[server]]\n{server}\n[server.routes]\n{routes}\n"
         );
+        let configuration = whole.as_ref().unwrap_or(&assembled);
         self.directory.write("config.toml", configuration);
     }
 
@@ -159,21 +180,42 @@ pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_tidegate"))
 }
 
+/// The directory of control sockets that servers and commands of a test share with no other test.
+fn runtime_directory(directory: &Directory) -> PathBuf {
+    directory.join("run")
+}
+
+/// Runs `command` to its end.
+fn run(mut command: Command, directory: &Directory) -> Finished {
+    command.env("TIDEGATE_RUNTIME_DIR", runtime_directory(directory));
+    command.output().expect("the program runs")
+}
+
+/// Runs `tidegate VERB… --config` with the configuration in `directory`.
+fn tidegate(directory: &Directory, arguments: &[&str]) -> Finished {
+    let mut command = program();
+    command.args(arguments).arg("--config");
+    command.arg(directory.join("config.toml"));
+    run(command, directory)
+}
+
 /// A server that runs. Dropping it ends it.
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     stdout: Output,
     stderr: Output,
-    directory: Directory,
+    directory: Arc<Directory>,
     /// A test asked for panics.
     may_panic: bool,
 }
 
 impl Server {
     /// Runs `command`, and waits until it listens.
-    pub(crate) fn start(mut command: Command, directory: Directory) -> Self {
+    pub(crate) fn start(mut command: Command, directory: impl Into<Arc<Directory>>) -> Self {
+        let directory = directory.into();
         command
+            .env("TIDEGATE_RUNTIME_DIR", runtime_directory(&directory))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -206,6 +248,54 @@ impl Server {
     /// The directory of the configuration; the files are beneath its `www`.
     pub(crate) fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// Replaces the configuration, which the server does not yet know of.
+    pub(crate) fn configure(&self, text: impl AsRef<[u8]>) {
+        self.directory.replace("config.toml", text);
+    }
+
+    /// Runs `tidegate VERB…` for this server.
+    pub(crate) fn command_line(&self, arguments: &[&str]) -> Finished {
+        tidegate(&self.directory, arguments)
+    }
+
+    /// A connection to the control socket.
+    pub(crate) fn control(&self) -> UnixClient {
+        UnixClient::connect(&self.control_socket())
+    }
+
+    /// Where the control socket is: nothing else is in its directory.
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        let directory = runtime_directory(&self.directory);
+        let mut entries = std::fs::read_dir(directory).expect("the server made it");
+        let entry = entries.next().expect("a socket");
+        assert!(entries.next().is_none(), "one server, one socket");
+        entry.expect("it can be read").path()
+    }
+
+    /// What `GET /status` at the control socket says.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        self.control().exchange("GET", "/status").json()
+    }
+
+    /// Every address announced so far that begins with `prefix`, the latest last.
+    pub(crate) fn addresses_at(&self, prefix: &str) -> Vec<SocketAddr> {
+        let lines = self.stderr.lines();
+        let addresses = lines.iter().filter_map(|line| bound_address(line));
+        addresses
+            .filter(|address| address.to_string().starts_with(prefix))
+            .collect()
+    }
+
+    /// Ends the server without giving it a chance to clean up; another starts from the same file.
+    pub(crate) fn kill_and_start_again(mut self) -> Self {
+        self.child.kill().expect("it is our own child");
+        self.child.wait().expect("it is our own child");
+        let mut command = program();
+        command.arg("run").arg("--config");
+        command.arg(self.directory.join("config.toml"));
+        Self::start(command, Arc::clone(&self.directory))
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -1,0 +1,189 @@
+//! The control socket: who may use it, and the commands that speak to a running server through it.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use crate::support::{Server, Site, ended_with, until};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+const UPLOAD: &str =
+    "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+
+fn ok() -> Site {
+    Site::new("'/' = { respond = 'ok' }\n'/echo' = { echo = true }").top("grace = '60s'")
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).expect("it is there").mode() & 0o7777
+}
+
+#[test]
+fn the_socket_is_its_owners_alone() {
+    let server = ok().start();
+    let socket = server.control_socket();
+    assert_eq!(mode(&socket), 0o600);
+    assert_eq!(mode(socket.parent().expect("the directory")), 0o700);
+    let named = server.status()["control_socket"].clone();
+    assert_eq!(named, socket.display().to_string());
+}
+
+#[test]
+fn an_orderly_end_leaves_no_socket() {
+    let server = ok().start();
+    let socket = server.control_socket();
+    server.stop();
+    assert!(!socket.exists());
+}
+
+#[test]
+fn the_socket_of_a_dead_server_is_replaced() {
+    let server = ok().start().kill_and_start_again();
+    assert_eq!(server.status()["process"], server.id());
+    assert_eq!(server.answer(GET).text(), "ok");
+}
+
+#[test]
+fn a_second_server_from_the_same_file_is_refused() {
+    let server = ok().start();
+    let refusal = ended_with(1, &server.command_line(&["run"]));
+    assert!(refusal.contains("already runs"), "{refusal}");
+    assert_eq!(refusal.lines().count(), 1, "{refusal}");
+    assert_eq!(server.status()["process"], server.id());
+}
+
+#[test]
+fn commands_without_a_server_say_so() {
+    for command in ["reload", "confirm", "status", "stop"] {
+        let refusal = ended_with(1, &ok().command_line(&[command]));
+        assert!(refusal.contains("no server runs from"), "{refusal}");
+        assert_eq!(refusal.lines().count(), 1, "{command}: {refusal}");
+    }
+}
+
+#[test]
+fn commands_without_a_configuration_file_name_it() {
+    let server = ok().start();
+    let file = server.directory().join("config.toml");
+    std::fs::rename(&file, file.with_extension("old")).expect("it is there");
+    let refusal = ended_with(1, &server.command_line(&["status"]));
+    assert!(refusal.contains("config.toml"), "{refusal}");
+    assert_eq!(refusal.lines().count(), 1, "{refusal}");
+}
+
+#[test]
+fn status_tells_what_runs() {
+    let server = ok().top("workers = 2").start();
+    let finished = server.command_line(&["status", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&ended_with(0, &finished)).expect("JSON");
+    let address = server.address().to_string();
+    for (pointer, expected) in [
+        ("/version", env!("CARGO_PKG_VERSION").into()),
+        ("/process", server.id().into()),
+        ("/generation/number", 1.into()),
+        ("/generation/waits_for_confirmation", false.into()),
+        ("/listeners", vec![address.as_str()].into()),
+        ("/workers", serde_json::Value::from(2)),
+    ] {
+        assert_eq!(json.pointer(pointer), Some(&expected), "{pointer}: {json}");
+    }
+    assert!(
+        json["file"]
+            .as_str()
+            .is_some_and(|file| file.ends_with("config.toml"))
+    );
+    let text = ended_with(0, &server.command_line(&["status"]));
+    for part in [address.as_str(), "generation", env!("CARGO_PKG_VERSION")] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn status_counts() {
+    let server = ok().start();
+    let mut control = server.control();
+    let mut count = |pointer: &str| {
+        let status = control.exchange("GET", "/status").json();
+        status
+            .pointer(pointer)
+            .and_then(serde_json::Value::as_u64)
+            .expect("a number")
+    };
+    let [open, accepted] = ["/connections/open", "/connections/accepted"].map(&mut count);
+    let requests = count("/requests");
+    let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.exchange(GET).status, 200);
+        assert_eq!(client.exchange(GET).status, 200);
+    }
+    // The question before is an exchange as well.
+    assert_eq!(count("/requests") - requests, 6 + 1);
+    assert_eq!(count("/connections/open") - open, 3);
+    assert_eq!(count("/connections/accepted") - accepted, 3);
+    drop(clients);
+    until("the ends are noticed", || {
+        (count("/connections/open") == open).then_some(())
+    });
+}
+
+#[test]
+fn stop_drains() {
+    let mut server = ok().start();
+    let mut idle = server.connect();
+    assert_eq!(idle.exchange(GET).status, 200);
+    let mut uploading = server.connect();
+    uploading.send(UPLOAD);
+    assert_eq!(uploading.response().status, 100);
+    let answer = ended_with(0, &server.command_line(&["stop"]));
+    assert!(answer.contains("stopping"), "{answer}");
+    idle.expect_end();
+    uploading.send("hello");
+    let last = uploading.last_response();
+    assert_eq!(last.json()["content"], "hello");
+    assert!(last.says_close());
+    drop(uploading);
+    assert_eq!(server.wait().expect("it is our own child").code(), Some(0));
+}
+
+#[test]
+fn reloads_at_the_same_time_are_both_answered() {
+    let server = ok().start();
+    let mut controls = [server.control(), server.control()];
+    for control in &mut controls {
+        control.send("POST /reload HTTP/1.1\r\nHost: h\r\nAccept: application/json\r\n\r\n");
+    }
+    let mut generations = controls.map(|mut control| {
+        let response = control.response();
+        assert_eq!(response.status, 200);
+        response.json()["generation"].as_u64()
+    });
+    generations.sort();
+    assert_eq!(generations, [Some(2), Some(3)]);
+}
+
+#[test]
+fn what_the_socket_does_not_know_is_refused() {
+    let server = ok().start();
+    let mut control = server.control();
+    for (method, target, status) in [
+        ("GET", "/", 404),
+        ("GET", "/reload", 405),
+        ("POST", "/status", 405),
+        ("POST", "/reload?confirm=soon", 400),
+        ("POST", "/reload?nonsense=1", 400),
+        ("POST", "/confirm", 409),
+        ("GET", "/status", 200),
+    ] {
+        assert_eq!(
+            control.exchange(method, target).status,
+            status,
+            "{method} {target}"
+        );
+    }
+    assert_eq!(generation(&server), 1);
+}
+
+fn generation(server: &Server) -> u64 {
+    server.status()["generation"]["number"]
+        .as_u64()
+        .expect("a number")
+}
