@@ -41,5 +41,7 @@ mod panics;
 mod load;
 // The control socket, and the commands that speak to a running server.
 mod control;
+// Reload under load, refused, on trial, and a thousand times.
+mod reload;
 
 mod support;
