@@ -43,5 +43,7 @@ mod load;
 mod control;
 // Reload under load, refused, on trial, and a thousand times.
 mod reload;
+// Headers, limits, error pages, access; and which of several servers answers.
+mod policy;
 
 mod support;
