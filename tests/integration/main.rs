@@ -45,5 +45,7 @@ mod control;
 mod reload;
 // Headers, limits, error pages, access; and which of several servers answers.
 mod policy;
+// `tidegate check`.
+mod check;
 
 mod support;

@@ -1,0 +1,128 @@
+//! `tidegate check`: whether a configuration would run, by its exit status, for people and programs.
+
+use std::process::Output;
+
+use crate::support::{Site, ended_with};
+
+const GOOD: &str = "[[server]]\nlisten = '127.0.0.1:0'\n[server.routes]\n'/' = { files = 'www' }\n";
+/// The second of two fields of the same name says nothing.
+const DOUBTFUL: &str = "[[server]]\nlisten = '127.0.0.1:0'\nheaders = { X-A = '1', x-a = '2' }\n[server.routes]\n'/' = { files = 'www' }\n";
+/// Three mistakes, on the lines 2, 5 and 6.
+const BAD: &str = "[[server]]\nlisten = 'nowhere'\n\n[server.routes]\n'/' = { files = 'gone' }\n'/a' = { fiels = 'www' }\n";
+
+fn check(configuration: &str, arguments: &[&str]) -> Output {
+    Site::configured(configuration).command_line(&[&["check"], arguments].concat())
+}
+
+fn json(finished: &Output) -> Vec<serde_json::Value> {
+    // One whole document, wherever it goes, and nothing else.
+    let text = [&finished.stdout[..], &finished.stderr].concat();
+    serde_json::from_slice(&text).expect("an array")
+}
+
+#[test]
+fn the_exit_status_says_whether_it_would_run() {
+    for (configuration, arguments, code) in [
+        (GOOD, &[][..], 0),
+        (GOOD, &["--strict"], 0),
+        (GOOD, &["--json"], 0),
+        (DOUBTFUL, &[], 0),
+        (DOUBTFUL, &["--json"], 0),
+        (DOUBTFUL, &["--strict"], 1),
+        (DOUBTFUL, &["--strict", "--json"], 1),
+        (BAD, &[], 1),
+        (BAD, &["--json"], 1),
+        ("nonsense", &[], 1),
+        (GOOD, &["--nonsense"], 2),
+    ] {
+        ended_with(code, &check(configuration, arguments));
+    }
+}
+
+#[test]
+fn every_mistake_is_shown_in_its_place() {
+    let text = ended_with(1, &check(BAD, &[]));
+    for part in [
+        "config.toml:2:",
+        "config.toml:5:",
+        "config.toml:6:",
+        "did you mean `files`?",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(text.contains("3 errors"), "{text}");
+}
+
+#[test]
+fn a_warning_is_shown_and_does_not_refuse() {
+    let finished = check(DOUBTFUL, &[]);
+    let text = ended_with(0, &finished);
+    for part in ["warning", "config.toml:3:", "is good"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let strict = ended_with(1, &check(DOUBTFUL, &["--strict"]));
+    assert!(!strict.contains("is good"), "{strict}");
+}
+
+#[test]
+fn a_good_file_is_said_to_be_good() {
+    let finished = check(GOOD, &[]);
+    assert!(ended_with(0, &finished).contains("is good"));
+    assert!(finished.stderr.is_empty(), "nothing went wrong");
+}
+
+#[test]
+fn programs_get_json() {
+    assert_eq!(
+        json(&check(GOOD, &["--json"])),
+        Vec::<serde_json::Value>::new()
+    );
+    let mut lines: Vec<_> = json(&check(BAD, &["--json"]))
+        .iter()
+        .map(|diagnostic| {
+            assert_eq!(diagnostic["severity"], "error");
+            assert!(diagnostic["message"].is_string() && diagnostic["column"].is_u64());
+            diagnostic["line"].as_u64()
+        })
+        .collect();
+    lines.sort();
+    assert_eq!(lines, [Some(2), Some(5), Some(6)]);
+    let [warning] = &json(&check(DOUBTFUL, &["--json"]))[..] else {
+        panic!("one warning")
+    };
+    assert_eq!(
+        (&warning["severity"], &warning["line"]),
+        (&"warning".into(), &3.into())
+    );
+}
+
+#[test]
+fn json_goes_to_standard_output_whatever_it_says() {
+    for configuration in [GOOD, DOUBTFUL, BAD] {
+        let finished = check(configuration, &["--json"]);
+        assert!(
+            !finished.stdout.is_empty() && finished.stderr.is_empty(),
+            "{finished:?}"
+        );
+    }
+}
+
+#[test]
+fn the_address_of_the_server_that_runs_from_it_is_no_mistake() {
+    let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = held.local_addr().expect("it is bound").to_string();
+    drop(held);
+    let server = Site::configured(&GOOD.replace("127.0.0.1:0", &address)).start();
+    ended_with(0, &server.command_line(&["check"]));
+    assert_eq!(server.get("/").status, 404, "and it was not disturbed");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let site = Site::configured(GOOD);
+    let server = site.start();
+    let file = server.directory().join("config.toml");
+    std::fs::remove_file(file).expect("it is there");
+    let text = ended_with(1, &server.command_line(&["check"]));
+    assert!(text.contains("config.toml"), "{text}");
+}
