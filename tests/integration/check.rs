@@ -108,6 +108,14 @@ fn json_goes_to_standard_output_whatever_it_says() {
 }
 
 #[test]
+fn an_address_in_use_refuses() {
+    let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = held.local_addr().expect("it is bound").to_string();
+    let text = ended_with(1, &check(&GOOD.replace("127.0.0.1:0", &taken), &[]));
+    assert!(text.contains(&taken), "{text}");
+}
+
+#[test]
 fn the_address_of_the_server_that_runs_from_it_is_no_mistake() {
     let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = held.local_addr().expect("it is bound").to_string();
