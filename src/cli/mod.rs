@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Config, ListenAddress, Strictness};
 use crate::log::diagnostic;
 use crate::server;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Inherited, Supervisor};
 
 /// A small, fast web server.
 ///
@@ -197,13 +197,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run(arguments: &Run) -> Result<(), String> {
     let path = &arguments.config;
+    let inherited = Inherited::from_environment();
     let environment = |name: &str| std::env::var(name).ok();
     let use_colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let loaded = config::load(path, &environment, Strictness::Lenient)
         .map_err(|report| report.render(use_colour))?;
     eprint!("{}", loaded.warnings.render(use_colour));
     refuse_failing_tests(&loaded.config)?;
-    let mut supervisor = start(loaded.config.clone(), Some(path.to_owned()))?;
+    let mut supervisor = start(loaded.config.clone(), Some(path.to_owned()), inherited)?;
     if arguments.watch {
         let watched = supervisor.watch_files(&loaded);
         watched.map_err(|error| describe(&error))?;
@@ -224,6 +225,7 @@ fn refuse_failing_tests(config: &Config) -> Result<(), String> {
 }
 
 fn serve(arguments: &Serve) -> Result<(), String> {
+    let inherited = Inherited::from_environment();
     let directory = &arguments.directory;
     let root = directory.canonicalize().map_err(|error| {
         format!(
@@ -239,7 +241,7 @@ fn serve(arguments: &Serve) -> Result<(), String> {
     }
     let listen = addresses(arguments);
     let config = Config::for_directory(root.clone(), listen, !arguments.no_listing, arguments.spa);
-    let supervisor = start(config, None)?;
+    let supervisor = start(config, None, inherited)?;
     print_banner(&supervisor, &root, arguments);
     supervisor.run().map_err(|error| describe(&error))
 }
@@ -262,8 +264,12 @@ fn addresses(arguments: &Serve) -> Vec<SocketAddr> {
     arguments.listen.iter().map(with_port).collect()
 }
 
-fn start(config: Config, file: Option<PathBuf>) -> Result<Supervisor, String> {
-    Supervisor::new(config, file).map_err(|error| describe(&error))
+fn start(
+    config: Config,
+    file: Option<PathBuf>,
+    inherited: Inherited,
+) -> Result<Supervisor, String> {
+    Supervisor::new(config, file, inherited).map_err(|error| describe(&error))
 }
 
 fn describe(error: &dyn std::error::Error) -> String {

@@ -12,6 +12,7 @@
 //! reload that comes while another is carried out waits its turn.
 
 mod control;
+mod inherited;
 mod notify;
 mod reload;
 mod sockets;
@@ -40,6 +41,7 @@ use crate::server::{Generation, ListeningSocket, ProcessCounters, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
 pub(crate) use control::{ControlError, socket_path};
+pub(crate) use inherited::Inherited;
 use reload::Trial;
 pub(crate) use sockets::ListenError;
 use sockets::Sockets;
@@ -106,16 +108,22 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Binds every address of `config` and opens its log; with the `file` it came from, the control
-    /// socket too. Nothing is answered yet.
+    /// Binds every address of `config` that no inherited socket is bound to, and opens its log; with
+    /// the `file` it came from, the control socket too. Nothing is answered yet.
     ///
     /// # Errors
     /// What keeps the server from starting.
-    pub(crate) fn new(config: Config, file: Option<PathBuf>) -> Result<Self, SupervisorError> {
+    pub(crate) fn new(
+        config: Config,
+        file: Option<PathBuf>,
+        inherited: Inherited,
+    ) -> Result<Self, SupervisorError> {
         diagnostic::set_level(config.log.level);
         raise_descriptor_limit();
         let control = file.as_deref().map(control::bind).transpose()?;
-        let sockets = Sockets::default().extended(&addresses(&config), config.workers.get())?;
+        let addresses = addresses(&config);
+        let adopted = Sockets::adopt(inherited, &addresses)?;
+        let sockets = adopted.extended(&addresses, config.workers.get())?;
         let log = AccessWriter::start(&config.log.access)?;
         let (sender, events) = channel();
         watch_signals(sender.clone()).map_err(SupervisorError::Signals)?;

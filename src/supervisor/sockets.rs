@@ -3,7 +3,8 @@
 //!
 //! `SO_REUSEPORT` lets the sockets of one address share it; by itself it would also let a second
 //! server take half the connections. So the first socket is bound without it, which the system
-//! refuses if anybody holds the address, and only then lets the others join.
+//! refuses if anybody holds the address, and only then lets the others join. An inherited socket
+//! that lets none join is shared by the workers.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,8 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::inherited::Inherited;
 use super::unix::UnixSocket;
 use crate::config::ListenAddress;
 use crate::log::diagnostic;
@@ -43,11 +45,39 @@ struct Listening {
     /// At least one for each worker. There may be more, for closing one would lose the connections
     /// that are queued there: they are shared out among the workers there are.
     sockets: Vec<Arc<OwnedFd>>,
-    /// Of a Unix socket: what keeps its file.
+    /// Whether further sockets may be bound to the address. Otherwise the workers accept from one
+    /// queue.
+    may_join: bool,
+    /// Of a Unix socket that we bound: what keeps its file.
+    #[expect(dead_code, reason = "it is held, not read")]
     unix: Option<UnixSocket>,
 }
 
 impl Sockets {
+    /// The inherited sockets of `addresses`; what nobody asks for is closed.
+    ///
+    /// # Errors
+    /// The first socket that the system does not let us set up.
+    pub(super) fn adopt(
+        mut inherited: Inherited,
+        addresses: &[ListenAddress],
+    ) -> Result<Self, ListenError> {
+        let has_port = |address: &&ListenAddress| address.ip().is_none_or(|ip| ip.port() != 0);
+        let (exact, any): (Vec<_>, Vec<_>) = addresses.iter().partition(has_port);
+        let mut adopted = Self::default();
+        // Port 0 gets what is left.
+        for address in exact.into_iter().chain(any) {
+            let Some((bound, sockets)) = inherited.take(address) else {
+                continue;
+            };
+            let listening = Listening::adopt(address, bound, sockets);
+            let error = |error| ListenError::new(address, &error);
+            adopted.listening.push(listening.map_err(error)?);
+        }
+        inherited.close_rest();
+        Ok(adopted)
+    }
+
     /// The set for `addresses` and so many workers: those that are here already, and new ones for
     /// the rest, bound and listening.
     ///
@@ -88,19 +118,18 @@ impl Sockets {
     /// Those that the worker of that index, of so many, accepts from.
     pub(super) fn of_worker(&self, index: usize, workers: usize) -> Vec<ListeningSocket> {
         let of_address = |listening: &Listening| {
-            let shared = listening.sockets.iter().skip(index).step_by(workers);
-            // A Unix socket is the same one every time.
-            let distinct = if listening.unix.is_some() {
-                1
-            } else {
-                usize::MAX
-            };
-            let shared = shared.take(distinct);
+            // A shared socket may be there several times; once is enough.
+            let mut of_worker: Vec<&Arc<OwnedFd>> = Vec::new();
+            for fd in listening.sockets.iter().skip(index).step_by(workers) {
+                if !of_worker.iter().any(|known| Arc::ptr_eq(known, fd)) {
+                    of_worker.push(fd);
+                }
+            }
             let socket = |fd: &Arc<OwnedFd>| ListeningSocket {
                 address: listening.address.clone(),
                 fd: Arc::clone(fd),
             };
-            shared.map(socket).collect::<Vec<_>>()
+            of_worker.into_iter().map(socket).collect::<Vec<_>>()
         };
         self.listening.iter().flat_map(of_address).collect()
     }
@@ -121,6 +150,7 @@ impl Listening {
                     address: address.clone(),
                     bound: address.clone(),
                     sockets: vec![Arc::clone(&socket.fd)],
+                    may_join: false,
                     unix: Some(socket),
                 };
                 listening.with_at_least(workers)
@@ -138,21 +168,45 @@ impl Listening {
             address: ListenAddress::Ip(address),
             bound: ListenAddress::Ip(bound),
             sockets: vec![Arc::new(OwnedFd::from(first))],
+            may_join: true,
+            unix: None,
+        })
+    }
+
+    /// Sockets that somebody else bound, and keeps the file of.
+    fn adopt(
+        address: &ListenAddress,
+        bound: ListenAddress,
+        sockets: Vec<Arc<OwnedFd>>,
+    ) -> io::Result<Self> {
+        let is_ip = address.ip().is_some();
+        let mut may_join = is_ip;
+        for socket in &sockets {
+            if is_ip {
+                set_up(&SockRef::from(socket))?;
+                may_join &= SockRef::from(socket).reuse_port()?;
+            }
+        }
+        Ok(Self {
+            address: address.clone(),
+            bound,
+            sockets,
+            may_join,
             unix: None,
         })
     }
 
     fn with_at_least(mut self, workers: usize) -> io::Result<Self> {
         while self.sockets.len() < workers {
-            let next = match (&self.unix, &self.bound) {
-                (None, ListenAddress::Ip(bound)) => {
+            let next = match (self.may_join, &self.bound) {
+                (true, ListenAddress::Ip(bound)) => {
                     let socket = open(*bound)?;
                     socket.set_reuse_port(true)?;
                     socket.bind(&(*bound).into())?;
                     socket.listen(BACKLOG)?;
                     Arc::new(OwnedFd::from(socket))
                 }
-                // A Unix socket cannot be shared by port: the workers accept from one queue.
+                // Above all a Unix socket: it cannot be shared by port.
                 _ => Arc::clone(&self.sockets[0]),
             };
             self.sockets.push(next);
@@ -225,10 +279,14 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
         // 0.0.0.0 is an address of its own.
         socket.set_only_v6(true)?;
     }
-    // Both are inherited by accepted connections, or act for them.
-    socket.set_tcp_nodelay(true)?;
-    sys::set_defer_accept(socket.as_fd(), DEFER_ACCEPT)?;
+    set_up(&socket)?;
     Ok(socket)
+}
+
+/// What is inherited by accepted connections, or acts for them.
+fn set_up(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    sys::set_defer_accept(socket.as_fd(), DEFER_ACCEPT)
 }
 
 #[cfg(test)]
@@ -312,6 +370,14 @@ mod tests {
         let of = |index| Arc::as_ptr(&sockets.of_worker(index, 4)[0].fd);
         assert_eq!(of(0), of(1));
         assert_eq!(sockets.of_worker(1, 2).len(), 1, "two would be the same");
+    }
+
+    #[test]
+    fn a_worker_that_is_left_alone_has_a_shared_socket_once() {
+        let directory = crate::test_support::TemporaryDirectory::new("sockets");
+        let address = ListenAddress::Unix(directory.path().join("s"));
+        let sockets = listen(&[address], 3).expect("the directory is ours");
+        assert_eq!(sockets.of_worker(0, 1).len(), 1);
     }
 
     #[test]

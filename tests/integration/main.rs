@@ -33,7 +33,7 @@ mod log;
 mod process;
 // `run --watch`: saved files and reloads.
 mod watch;
-// What systemd is told.
+// What systemd is told, and the sockets it hands over.
 mod service_manager;
 // Panics in an exchange and in a worker.
 mod panics;

@@ -1,10 +1,14 @@
-//! What a service manager is told by `sd_notify(3)`.
+//! What a service manager is told by `sd_notify(3)`, and the sockets it hands over by
+//! `sd_listen_fds(3)`.
 
+use std::net::TcpListener;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::support::{Directory, SAFETY, Server, program};
+use crate::support::{Client, Directory, SAFETY, Server, program};
 
 const CONFIGURATION: &str =
     "[[server]]\nlisten = '127.0.0.1:0'\n[server.routes]\n'/' = { respond = 'ok' }\n";
@@ -42,4 +46,60 @@ fn the_manager_is_told_of_readiness_reloads_and_the_end() {
     server.stop();
     assert_eq!(message(&manager), "STOPPING=1");
     std::fs::remove_file(path).expect("it is ours");
+}
+
+/// The program as a service manager starts it with these sockets: at 3 and 4, and the environment
+/// says whose they are.
+fn with_sockets(sockets: [&TcpListener; 2], process: &str) -> Command {
+    for socket in sockets {
+        rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty()).expect("it is open");
+    }
+    let [first, second] = sockets.map(|socket| socket.as_raw_fd());
+    // By way of high numbers, for 3 and 4 may be the sockets themselves.
+    let script = format!(
+        "exec 208<&{first} 209<&{second}; exec 3<&208 4<&209 208<&- 209<&-; LISTEN_FDS=2 LISTEN_PID={process} exec \"$@\""
+    );
+    let mut command = Command::new("bash");
+    command.args(["-c", &script, "bash", env!("CARGO_BIN_EXE_tidegate")]);
+    command
+}
+
+#[test]
+fn sockets_of_the_manager_are_served_and_others_are_closed_with_a_warning() {
+    let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
+    let [wanted, other] = [0, 1].map(|index| sockets[index].local_addr().expect("it is bound"));
+    // Who came before there was a server is answered.
+    let mut early = Client::connect(wanted);
+    early.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let directory = Directory::new();
+    let configuration = CONFIGURATION.replace("127.0.0.1:0", &wanted.to_string());
+    directory.write("config.toml", format!("workers = 3\n{configuration}"));
+    let mut command = with_sockets([&sockets[0], &sockets[1]], "$$");
+    command.arg("run").arg("--config");
+    command.arg(directory.join("config.toml"));
+    let server = Server::start(command, directory);
+    assert_eq!(server.address(), wanted);
+    assert_eq!(early.response().text(), "ok");
+    for _ in 0..10 {
+        assert_eq!(server.get("/").text(), "ok");
+    }
+    let closed = format!("the inherited socket at {other} is closed");
+    server.wait_for_line(|line| line.contains(&closed));
+}
+
+#[test]
+fn sockets_meant_for_another_process_are_left_alone() {
+    let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
+    let directory = Directory::new();
+    let address = sockets[0].local_addr().expect("it is bound").to_string();
+    directory.write(
+        "config.toml",
+        CONFIGURATION.replace("127.0.0.1:0", &address),
+    );
+    let mut command = with_sockets([&sockets[0], &sockets[1]], "1");
+    command.arg("run").arg("--config");
+    command.arg(directory.join("config.toml"));
+    let output = command.output().expect("it runs");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("another program"), "{stderr}");
 }

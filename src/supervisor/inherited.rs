@@ -1,0 +1,146 @@
+//! Listening sockets that whoever started us left open for us, as `sd_listen_fds(3)` has it: as many
+//! as `LISTEN_FDS` says, from descriptor 3 on, meant for the process that `LISTEN_PID` names.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::net::SocketType;
+use rustix::net::sockopt::{socket_acceptconn, socket_type};
+use socket2::SockRef;
+
+use crate::config::ListenAddress;
+use crate::log::diagnostic;
+use crate::runtime::sys;
+
+/// What we were left, less what has been taken.
+#[derive(Default)]
+pub(crate) struct Inherited {
+    sockets: Vec<InheritedSocket>,
+}
+
+/// A socket that is bound and listens.
+struct InheritedSocket {
+    address: ListenAddress,
+    fd: Arc<OwnedFd>,
+}
+
+impl Inherited {
+    /// Takes over what the environment says is ours. To be called before anything is opened.
+    ///
+    /// What cannot be listened at is warned about, and closed.
+    pub(crate) fn from_environment() -> Self {
+        let number = |name| std::env::var(name).ok()?.parse::<usize>().ok();
+        let is_ours = number("LISTEN_PID") == usize::try_from(std::process::id()).ok();
+        let count = number("LISTEN_FDS").filter(|_| is_ours).unwrap_or(0);
+        Self::of(sys::take_inherited(count))
+    }
+
+    fn of(descriptors: Vec<OwnedFd>) -> Self {
+        let mut sockets = Vec::new();
+        for fd in descriptors {
+            match listening_at(&fd) {
+                Ok(address) => sockets.push(InheritedSocket {
+                    address,
+                    fd: Arc::new(fd),
+                }),
+                Err(error) => diagnostic::warn(format_args!(
+                    "an inherited descriptor is passed over: {error}"
+                )),
+            }
+        }
+        Self { sockets }
+    }
+
+    /// Takes the sockets that are bound to `address`, and that address itself. Port 0 takes those of
+    /// any one port: it is what the system chose for whoever bound them.
+    pub(super) fn take(
+        &mut self,
+        address: &ListenAddress,
+    ) -> Option<(ListenAddress, Vec<Arc<OwnedFd>>)> {
+        let mut bound = self.sockets.iter().map(|socket| &socket.address);
+        let found = bound.find(|bound| is_for(bound, address))?.clone();
+        let is_found = |socket: &mut InheritedSocket| socket.address == found;
+        let taken = self.sockets.extract_if(.., is_found);
+        let sockets = taken.map(|socket| socket.fd).collect();
+        Some((found, sockets))
+    }
+
+    /// Closes what nobody took, with a warning.
+    pub(super) fn close_rest(self) {
+        for socket in self.sockets {
+            diagnostic::warn(format_args!(
+                "the inherited socket at {} is closed: no server of the configuration listens there",
+                socket.address
+            ));
+        }
+    }
+}
+
+fn is_for(bound: &ListenAddress, configured: &ListenAddress) -> bool {
+    match (bound.ip(), configured.ip()) {
+        (Some(bound), Some(configured)) if configured.port() == 0 => bound.ip() == configured.ip(),
+        _ => bound == configured,
+    }
+}
+
+/// Where a socket listens.
+///
+/// # Errors
+/// If it is none, or cannot be one of ours.
+fn listening_at(fd: &OwnedFd) -> io::Result<ListenAddress> {
+    let unfit = |reason| io::Error::new(io::ErrorKind::InvalidInput, reason);
+    if socket_type(fd)? != SocketType::STREAM || !socket_acceptconn(fd)? {
+        return Err(unfit("it is no stream socket that listens"));
+    }
+    let socket = SockRef::from(fd);
+    socket.set_nonblocking(true)?;
+    let address = socket.local_addr()?;
+    match (address.as_socket(), address.as_pathname()) {
+        (Some(ip), _) => Ok(ListenAddress::Ip(ip)),
+        (None, Some(path)) => Ok(ListenAddress::Unix(path.to_owned())),
+        (None, None) => Err(unfit("its address is neither an IP address nor a path")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, UdpSocket};
+    use std::os::unix::net::UnixListener;
+
+    fn address(text: &str) -> ListenAddress {
+        ListenAddress::Ip(text.parse().expect("an address"))
+    }
+
+    #[test]
+    fn only_sockets_that_listen_are_kept() {
+        let directory = crate::test_support::TemporaryDirectory::new("inherited");
+        let path = directory.path().join("s");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let bound = listener.local_addr().expect("it is bound").to_string();
+        let udp = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        let file = std::fs::File::open(directory.path()).expect("it is there");
+        let unix = UnixListener::bind(&path).expect("the directory is ours");
+        let all = [listener.into(), udp.into(), file.into(), unix.into()];
+        let mut inherited = Inherited::of(all.into());
+        assert_eq!(inherited.sockets.len(), 2);
+        assert!(inherited.take(&ListenAddress::Unix(path)).is_some());
+        assert!(inherited.take(&address(&bound)).is_some());
+        assert!(inherited.take(&address(&bound)).is_none(), "it was taken");
+    }
+
+    #[test]
+    fn port_0_stands_for_the_port_that_was_chosen() {
+        for (bound, configured, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.1:0", true),
+            ("127.0.0.1:80", "0.0.0.0:80", false),
+            ("127.0.0.1:80", "[::1]:0", false),
+        ] {
+            let is_match = is_for(&address(bound), &address(configured));
+            assert_eq!(is_match, expected, "{bound} for {configured}");
+        }
+    }
+}
