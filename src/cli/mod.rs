@@ -30,7 +30,7 @@ Examples:
 
 Exit status: 0 after an orderly stop, 1 after a failure, 2 for wrong usage.
 SIGINT and SIGTERM stop the server when what is in flight has been answered; a second one stops it
-at once. SIGUSR1 opens the access log again.")]
+at once. SIGHUP reloads the configuration, SIGUSR1 opens the access log again, SIGUSR2 upgrades.")]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -50,6 +50,11 @@ enum Command {
     Confirm(Remote),
     /// Tell what the running server is doing.
     Status(Status),
+    /// Have the program, as it is installed now, take the running server's place.
+    ///
+    /// No connection is lost: the new process accepts, the old one serves those it has to their end.
+    /// If the new one does not serve, the old one goes on.
+    Upgrade(Remote),
     /// Have the running server finish what is in flight, and end.
     Stop(Remote),
     Check(check::Check),
@@ -172,6 +177,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Reload(arguments)) => remote::reload(&arguments),
         Some(Command::Confirm(server)) => remote::tell(&server, "POST", "/confirm"),
         Some(Command::Status(arguments)) => remote::status(&arguments),
+        Some(Command::Upgrade(server)) => remote::tell(&server, "POST", "/upgrade"),
         Some(Command::Stop(server)) => remote::tell(&server, "POST", "/stop"),
         Some(Command::Check(arguments)) => check::check(&arguments),
         Some(Command::Explain(arguments)) => explain::explain(&arguments),

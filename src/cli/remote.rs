@@ -40,6 +40,19 @@ pub(super) fn tell(server: &Remote, method: &str, target: &str) -> Result<(), St
 
 /// The content of the answer, if it is 2xx; otherwise it is the error.
 fn exchange(config: &Path, method: &str, target: &str, accept: &str) -> Result<String, String> {
+    let (status, content) = match ask(config, method, target, accept)? {
+        // Whom we asked is ending, and did nothing; a successor may have taken its place.
+        (503, _) => ask(config, method, target, accept)?,
+        answer => answer,
+    };
+    match status {
+        200..300 => Ok(content),
+        _ => Err(content),
+    }
+}
+
+/// The status and the content of the answer.
+fn ask(config: &Path, method: &str, target: &str, accept: &str) -> Result<(u16, String), String> {
     let socket = socket_path(config).map_err(|error| describe(&error))?;
     let mut stream = UnixStream::connect(&socket).map_err(|error| {
         format!(
@@ -56,11 +69,7 @@ fn exchange(config: &Path, method: &str, target: &str, accept: &str) -> Result<S
     stream.write_all(request.as_bytes()).map_err(broken)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).map_err(broken)?;
-    let (status, content) = parse(&answer).ok_or("error: the server's answer was cut off")?;
-    match status {
-        200..300 => Ok(content),
-        _ => Err(content),
-    }
+    Ok(parse(&answer).ok_or("error: the server's answer was cut off")?)
 }
 
 fn parse(answer: &[u8]) -> Option<(u16, String)> {

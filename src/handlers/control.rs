@@ -4,6 +4,7 @@
 //! GET  /status               what runs
 //! POST /reload[?confirm=30s] read the configuration again; with `confirm`, only for that long
 //! POST /confirm              keep what was reloaded for a while
+//! POST /upgrade              have a new process of the program take over
 //! POST /stop                 finish what is in flight and end
 //! ```
 //!
@@ -34,6 +35,7 @@ pub(crate) enum ControlVerb {
         confirm_within: Option<Duration>,
     },
     Confirm,
+    Upgrade,
     Stop,
 }
 
@@ -99,6 +101,7 @@ fn parse_verb(request: &Request<'_>) -> Result<ControlVerb, Status> {
             (Method::Post, ControlVerb::Reload { confirm_within })
         }
         b"/confirm" => (Method::Post, ControlVerb::Confirm),
+        b"/upgrade" => (Method::Post, ControlVerb::Upgrade),
         b"/stop" => (Method::Post, ControlVerb::Stop),
         _ => return Err(Status::NOT_FOUND),
     };

@@ -3,8 +3,12 @@
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use rustix::io::fcntl_dupfd_cloexec;
 
 /// Has a listening TCP socket hand out a connection when its first bytes are there, or when
 /// `patience` is over (Linux, `TCP_DEFER_ACCEPT`; whole seconds): the read that follows the accept
@@ -53,4 +57,44 @@ fn take_one(number: RawFd) -> Option<OwnedFd> {
     // SAFETY: the descriptor is open, for `fcntl` took it. Nobody else owns it: it was there before
     // this process opened anything, as the caller upholds, and `TAKEN` lets it be taken only once.
     (result == 0).then(|| unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Starts `command` with copies of `descriptors` from [`FIRST_INHERITED`] on.
+///
+/// # Errors
+/// What `fork`, `exec` or the copying says.
+pub(crate) fn spawn_with(
+    mut command: Command,
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<Child> {
+    let count = RawFd::try_from(descriptors.len()).map_err(io::Error::other)?;
+    let first_free = FIRST_INHERITED + count;
+    // The places are filled in the child, so nothing may lie there that it still needs: the sources
+    // are copied beyond them, and placeholders keep them from what `spawn` opens for itself.
+    let sources: Vec<OwnedFd> = descriptors
+        .iter()
+        .map(|fd| fcntl_dupfd_cloexec(fd, first_free))
+        .collect::<Result<_, _>>()?;
+    let mut placeholders = Vec::new();
+    for fd in descriptors.iter().cycle() {
+        let placeholder = fcntl_dupfd_cloexec(fd, FIRST_INHERITED)?;
+        if placeholder.as_raw_fd() >= first_free {
+            break;
+        }
+        placeholders.push(placeholder);
+    }
+    let numbers: Vec<RawFd> = sources.iter().map(|fd| fd.as_raw_fd()).collect();
+    let copy = move || {
+        for (source, target) in numbers.iter().zip(FIRST_INHERITED..) {
+            // SAFETY: `dup2` touches no memory of ours.
+            if unsafe { libc::dup2(*source, target) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only what is safe in a signal handler may be called: `copy` calls
+    // `dup2` and reads `errno`, and allocates nothing. The sources are open until `spawn` is back.
+    unsafe { command.pre_exec(copy) };
+    command.spawn()
 }

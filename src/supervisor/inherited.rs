@@ -1,5 +1,6 @@
 //! Listening sockets that whoever started us left open for us, as `sd_listen_fds(3)` has it: as many
-//! as `LISTEN_FDS` says, from descriptor 3 on, meant for the process that `LISTEN_PID` names.
+//! as `LISTEN_FDS` says, from descriptor 3 on, meant for the process that `LISTEN_PID` names. A server
+//! whose place we take leaves them in the same way, and behind them a line to itself (`upgrade`).
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,6 +10,7 @@ use rustix::net::SocketType;
 use rustix::net::sockopt::{socket_acceptconn, socket_type};
 use socket2::SockRef;
 
+use super::upgrade::{PREDECESSOR, Predecessor};
 use crate::config::ListenAddress;
 use crate::log::diagnostic;
 use crate::runtime::sys;
@@ -17,6 +19,8 @@ use crate::runtime::sys;
 #[derive(Default)]
 pub(crate) struct Inherited {
     sockets: Vec<InheritedSocket>,
+    /// Whose place we take.
+    pub(super) predecessor: Predecessor,
 }
 
 /// A socket that is bound and listens.
@@ -30,10 +34,23 @@ impl Inherited {
     ///
     /// What cannot be listened at is warned about, and closed.
     pub(crate) fn from_environment() -> Self {
-        let number = |name| std::env::var(name).ok()?.parse::<usize>().ok();
-        let is_ours = number("LISTEN_PID") == usize::try_from(std::process::id()).ok();
-        let count = number("LISTEN_FDS").filter(|_| is_ours).unwrap_or(0);
-        Self::of(sys::take_inherited(count))
+        let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+        let count = number("LISTEN_FDS").unwrap_or(0) as usize;
+        let parent = std::os::unix::process::parent_id();
+        if number(PREDECESSOR) == Some(parent) {
+            let mut descriptors = sys::take_inherited(count + 1);
+            // The line is the last of them.
+            let line = (descriptors.len() > count)
+                .then(|| descriptors.pop())
+                .flatten();
+            let predecessor = Predecessor::new(line);
+            return Self {
+                predecessor,
+                ..Self::of(descriptors)
+            };
+        }
+        let is_ours = number("LISTEN_PID") == Some(std::process::id());
+        Self::of(sys::take_inherited(if is_ours { count } else { 0 }))
     }
 
     fn of(descriptors: Vec<OwnedFd>) -> Self {
@@ -49,7 +66,10 @@ impl Inherited {
                 )),
             }
         }
-        Self { sockets }
+        Self {
+            sockets,
+            predecessor: Predecessor::default(),
+        }
     }
 
     /// Takes the sockets that are bound to `address`, and that address itself. Port 0 takes those of

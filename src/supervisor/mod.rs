@@ -5,7 +5,8 @@
 //! signal ────────────┐
 //! control socket ────┼─→ events ─→ reload: the same path for all ─→ workers adopt it
 //! a file changed ────┤          ├→ replace the worker
-//! a worker ended ────┘          └→ drain all, and stop
+//! a worker ended ────┘          ├→ drain all, and stop
+//!                               └→ upgrade: another process serves, and this one ends
 //! ```
 //!
 //! Everything happens on the thread that runs [`Supervisor::run`], one event after the other: a
@@ -19,6 +20,7 @@ mod sockets;
 mod status;
 mod tally;
 mod unix;
+mod upgrade;
 mod watch;
 mod workers;
 
@@ -29,7 +31,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use crate::config::{Config, ListenAddress, Loaded};
@@ -48,6 +50,7 @@ use sockets::Sockets;
 use status::Since;
 use tally::Tally;
 use unix::UnixSocket;
+use upgrade::{Predecessor, Program};
 use watch::FileWatch;
 use workers::{WorkerId, Workers};
 
@@ -85,6 +88,15 @@ enum Event {
     FilesChanged,
 }
 
+/// How it comes to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Somebody asked for it.
+    Stop,
+    /// Another process serves in our place.
+    Replaced,
+}
+
 /// A server that listens.
 pub(crate) struct Supervisor {
     /// The file it runs from, if it runs from one.
@@ -97,6 +109,9 @@ pub(crate) struct Supervisor {
     /// Who looks after the files, if somebody does.
     watch: Option<FileWatch>,
     manager: ServiceManager,
+    /// What an upgrade starts.
+    program: Program,
+    predecessor: Predecessor,
     /// What ran before, while the current generation is not confirmed.
     trial: Option<Trial>,
     pool: Arc<BlockingPool>,
@@ -116,11 +131,13 @@ impl Supervisor {
     pub(crate) fn new(
         config: Config,
         file: Option<PathBuf>,
-        inherited: Inherited,
+        mut inherited: Inherited,
     ) -> Result<Self, SupervisorError> {
         diagnostic::set_level(config.log.level);
         raise_descriptor_limit();
-        let control = file.as_deref().map(control::bind).transpose()?;
+        let predecessor = std::mem::take(&mut inherited.predecessor);
+        let bind = |file| control::bind(file, predecessor.is_some());
+        let control = file.as_deref().map(bind).transpose()?;
         let addresses = addresses(&config);
         let adopted = Sockets::adopt(inherited, &addresses)?;
         let sockets = adopted.extended(&addresses, config.workers.get())?;
@@ -137,6 +154,8 @@ impl Supervisor {
             control,
             watch: None,
             manager: ServiceManager::from_environment(),
+            program: Program::ours(),
+            predecessor,
             trial: None,
             pool: BlockingPool::new(blocking.threads, blocking.queue),
             process: Arc::default(),
@@ -168,24 +187,28 @@ impl Supervisor {
     /// or the grace period has.
     ///
     /// # Errors
-    /// If the workers cannot be kept alive.
+    /// If the workers cannot be kept alive, or a predecessor's place cannot be taken.
     pub(crate) fn run(mut self) -> Result<(), SupervisorError> {
+        self.control.as_ref().map(control::publish).transpose()?;
         let setups = self.setups();
         let mut workers = Workers::start(setups, self.sender.clone(), self.log.as_ref());
         for address in self.addresses() {
             announce(address);
         }
         self.manager.tell(State::Ready);
+        self.predecessor.tell_ready();
         let outcome = self.watch(&mut workers);
-        if outcome.is_ok() {
-            self.drain(&mut workers);
+        match outcome {
+            Ok(End::Stop) => self.drain(&mut workers),
+            Ok(End::Replaced) => self.retire(&mut workers),
+            Err(_) => {}
         }
         // The workers are gone, and have handed over their last lines.
         drop(workers);
         if let Some(log) = self.log {
             log.finish();
         }
-        outcome
+        outcome.map(drop)
     }
 
     /// What each worker of the current generation is started with.
@@ -217,7 +240,7 @@ impl Supervisor {
     }
 
     /// Until a signal or a command asks for the end: takes one event after the other.
-    fn watch(&mut self, workers: &mut Workers) -> Result<(), SupervisorError> {
+    fn watch(&mut self, workers: &mut Workers) -> Result<End, SupervisorError> {
         let mut deaths = Deaths::default();
         loop {
             match self.next_event() {
@@ -226,12 +249,17 @@ impl Supervisor {
                 Some(Event::Signal(SIGHUP) | Event::FilesChanged) => {
                     self.reload_and_report(workers)
                 }
-                Some(Event::Signal(_)) => return Ok(()),
+                Some(Event::Signal(SIGUSR2)) => {
+                    if self.upgrade_and_report() {
+                        return Ok(End::Replaced);
+                    }
+                }
+                Some(Event::Signal(_)) => return Ok(End::Stop),
                 Some(Event::Control(request)) => {
-                    let reply = self.carry_out(request.verb, workers);
+                    let (reply, end) = self.carry_out(request.verb, workers);
                     request.reply.send(reply);
-                    if request.verb == ControlVerb::Stop {
-                        return Ok(());
+                    if let Some(end) = end {
+                        return Ok(end);
                     }
                 }
                 Some(Event::WorkerEnded(id)) => {
@@ -246,14 +274,24 @@ impl Supervisor {
         }
     }
 
-    fn carry_out(&mut self, verb: ControlVerb, workers: &mut Workers) -> ControlReply {
+    /// Does what is asked; the answer, and the end that it leads to.
+    fn carry_out(
+        &mut self,
+        verb: ControlVerb,
+        workers: &mut Workers,
+    ) -> (ControlReply, Option<End>) {
         match verb {
-            ControlVerb::Status => self.status(workers),
+            ControlVerb::Status => (self.status(workers), None),
             ControlVerb::Reload { confirm_within } => {
-                reload::reply(self.reload(workers, confirm_within))
+                (reload::reply(self.reload(workers, confirm_within)), None)
             }
-            ControlVerb::Confirm => self.confirm(),
-            ControlVerb::Stop => status::stopping(self.config.grace),
+            ControlVerb::Confirm => (self.confirm(), None),
+            ControlVerb::Upgrade => {
+                let outcome = self.upgrade();
+                let end = outcome.is_ok().then_some(End::Replaced);
+                (upgrade::reply(&outcome), end)
+            }
+            ControlVerb::Stop => (status::stopping(self.config.grace), Some(End::Stop)),
         }
     }
 
@@ -275,7 +313,11 @@ impl Supervisor {
             match self.events.recv_timeout(left) {
                 Ok(Event::WorkerEnded(_)) => running -= 1,
                 // Whoever asks now is told by the end of the connection.
-                Ok(Event::Signal(SIGUSR1 | SIGHUP) | Event::Control(_) | Event::FilesChanged) => {}
+                Ok(
+                    Event::Signal(SIGUSR1 | SIGUSR2 | SIGHUP)
+                    | Event::Control(_)
+                    | Event::FilesChanged,
+                ) => {}
                 Ok(Event::Signal(_)) => {
                     diagnostic::warn(format_args!("a second signal: stopping at once"));
                     return;
@@ -360,7 +402,7 @@ impl Deaths {
 
 /// Signals arrive as events, on a thread of their own.
 fn watch_signals(sender: Sender<Event>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
     let forward = move || {
         for signal in signals.forever() {
             if sender.send(Event::Signal(signal)).is_err() {

@@ -5,6 +5,7 @@
 //! READY=1                          every worker serves; after a reload: again
 //! RELOADING=1, MONOTONIC_USEC=…    the configuration is being read
 //! STOPPING=1                       what is in flight is being finished
+//! MAINPID=…                        another process has taken our place
 //! ```
 
 use std::ffi::OsStr;
@@ -31,6 +32,8 @@ pub(super) enum State {
     Ready,
     Reloading,
     Stopping,
+    /// The process of that number is the service from now on.
+    ReplacedBy(u32),
 }
 
 impl ServiceManager {
@@ -58,6 +61,7 @@ impl State {
             Self::Ready => "READY=1".to_owned(),
             Self::Reloading => format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic().as_micros()),
             Self::Stopping => "STOPPING=1".to_owned(),
+            Self::ReplacedBy(process) => format!("MAINPID={process}"),
         }
     }
 }

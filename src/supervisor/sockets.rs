@@ -49,7 +49,6 @@ struct Listening {
     /// queue.
     may_join: bool,
     /// Of a Unix socket that we bound: what keeps its file.
-    #[expect(dead_code, reason = "it is held, not read")]
     unix: Option<UnixSocket>,
 }
 
@@ -132,6 +131,30 @@ impl Sockets {
             of_worker.into_iter().map(socket).collect::<Vec<_>>()
         };
         self.listening.iter().flat_map(of_address).collect()
+    }
+
+    /// Every socket, once.
+    pub(super) fn descriptors(&self) -> Vec<Arc<OwnedFd>> {
+        let mut descriptors: Vec<Arc<OwnedFd>> = Vec::new();
+        for fd in self
+            .listening
+            .iter()
+            .flat_map(|listening| &listening.sockets)
+        {
+            if !descriptors.iter().any(|known| Arc::ptr_eq(known, fd)) {
+                descriptors.push(Arc::clone(fd));
+            }
+        }
+        descriptors
+    }
+
+    /// Leaves the files of Unix sockets where they are, to whoever listens there now.
+    pub(super) fn leave_files(&self) {
+        let unix = self
+            .listening
+            .iter()
+            .filter_map(|listening| listening.unix.as_ref());
+        unix.for_each(UnixSocket::leave_file);
     }
 
     /// The addresses, with the ports the system chose.

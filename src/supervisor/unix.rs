@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A bound Unix socket; its file goes when the last hold on it does.
 #[derive(Clone)]
@@ -14,12 +14,26 @@ pub(super) struct UnixSocket {
     file: Arc<SocketFile>,
 }
 
-struct SocketFile(PathBuf);
+struct SocketFile {
+    /// By which the socket is found.
+    path: PathBuf,
+    /// What is there and ours to remove: another file before it takes its place, none once the
+    /// place is another process's.
+    present: Mutex<Option<PathBuf>>,
+}
+
+impl SocketFile {
+    fn present(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        self.present.lock().expect("nobody panics while holding it")
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // What is left behind is replaced at the next start.
-        let _ = std::fs::remove_file(&self.0);
+        if let Some(path) = self.present().take() {
+            // What is left behind is replaced at the next start.
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -40,9 +54,32 @@ impl UnixSocket {
             }
             bound => bound?,
         };
-        let file = Arc::new(SocketFile(path.to_owned()));
+        Self::of(listener, path, path, mode)
+    }
+
+    /// Binds a socket beside `path` and listens; [`publish`](Self::publish) puts it in the place of
+    /// the one that is there.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn bind_beside(path: &Path, mode: u32) -> io::Result<Self> {
+        let draft = path.with_extension(format!("{}.sock", std::process::id()));
+        let listener = UnixListener::bind(&draft)?;
+        Self::of(listener, path, &draft, Some(mode))
+    }
+
+    fn of(
+        listener: UnixListener,
+        path: &Path,
+        present: &Path,
+        mode: Option<u32>,
+    ) -> io::Result<Self> {
+        let file = Arc::new(SocketFile {
+            path: path.to_owned(),
+            present: Mutex::new(Some(present.to_owned())),
+        });
         if let Some(mode) = mode {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+            std::fs::set_permissions(present, std::fs::Permissions::from_mode(mode))?;
         }
         listener.set_nonblocking(true)?;
         Ok(Self {
@@ -51,8 +88,27 @@ impl UnixSocket {
         })
     }
 
+    /// Puts the file in its place, at once: whoever connects reaches the old socket or this one.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn publish(&self) -> io::Result<()> {
+        let mut present = self.file.present();
+        if let Some(draft) = present.as_deref().filter(|draft| *draft != self.path()) {
+            std::fs::rename(draft, self.path())?;
+            *present = Some(self.file.path.clone());
+        }
+        Ok(())
+    }
+
+    /// Leaves the file to whoever listens there now.
+    pub(super) fn leave_file(&self) {
+        self.file.present().take();
+    }
+
+    /// By which the socket is found.
     pub(super) fn path(&self) -> &Path {
-        &self.file.0
+        &self.file.path
     }
 }
 
@@ -78,5 +134,26 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         drop(socket);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_successor_takes_the_place_without_a_gap() {
+        let directory = crate::test_support::TemporaryDirectory::new("unix");
+        let path = directory.path().join("s");
+        let entries = || std::fs::read_dir(directory.path()).expect("ours").count();
+        let old = UnixSocket::bind(&path, Some(0o600)).expect("the directory is ours");
+        drop(UnixSocket::bind_beside(&path, 0o600).expect("another name"));
+        assert_eq!(
+            entries(),
+            1,
+            "one that did not take the place leaves nothing"
+        );
+        let new = UnixSocket::bind_beside(&path, 0o600).expect("another name");
+        new.publish().expect("the directory is ours");
+        old.leave_file();
+        drop(old);
+        UnixStream::connect(&path).expect("the new one listens");
+        drop(new);
+        assert_eq!(entries(), 0);
     }
 }

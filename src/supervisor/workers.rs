@@ -115,6 +115,15 @@ impl Workers {
         await_all(&acknowledged, adopting);
     }
 
+    /// Tells every worker to accept nothing more and to serve the connections it has to their end;
+    /// none will be replaced.
+    pub(super) fn retire(&mut self) {
+        for worker in self.workers.drain(..) {
+            worker.commands.send(Command::Retire);
+            self.retired.push(worker);
+        }
+    }
+
     /// Tells every worker to drain; none will be replaced.
     pub(super) fn drain(&mut self, grace: Duration) {
         for worker in self.workers.iter_mut().chain(&mut self.retired) {

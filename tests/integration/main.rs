@@ -31,6 +31,8 @@ mod errors;
 mod log;
 // The process: how it starts, refuses to, drains and stops.
 mod process;
+// Another process of the program takes over, and nobody notices.
+mod upgrade;
 // `run --watch`: saved files and reloads.
 mod watch;
 // What systemd is told, and the sockets it hands over.

@@ -1,0 +1,236 @@
+//! Upgrade of the program without a lost connection: another process takes over the listening
+//! sockets, and this one serves the connections it has to their end.
+//!
+//! ```text
+//! old                                        new
+//!  ├─ starts ──────────────────────────────→ │  sockets from 3 on, then the line to the old
+//!  │  (both accept)                          ├─ reads the configuration, adopts the sockets
+//!  │                                         ├─ puts its control socket in the place of ours
+//!  │ ←───────────────────────────── "ready" ─┤
+//!  ├─ accepts nothing more                   │
+//!  └─ ends with its last connection          ┴
+//! ```
+//!
+//! `LISTEN_FDS` says how many sockets there are. `LISTEN_PID` cannot be said: the number of a process
+//! is known only once it is there, when its environment has been made. [`PREDECESSOR`] takes its place, and
+//! names us, the parent.
+
+use std::ffi::OsString;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+
+use super::notify::{ServiceManager, State};
+use super::sockets::Sockets;
+use super::unix::UnixSocket;
+use super::workers::Workers;
+use super::{Event, Supervisor};
+use crate::handlers::control::ControlReply;
+use crate::http::status::Status;
+use crate::log::access::AccessWriter;
+use crate::log::diagnostic;
+use crate::runtime::sys;
+
+/// In the environment of the new process: the number of the old one.
+pub(super) const PREDECESSOR: &str = "TIDEGATE_PREDECESSOR";
+
+/// How long the new process may take until it serves.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the new process writes when it serves.
+const READY: &[u8] = b"ready";
+
+/// Why the process that was to take over does not. The operator's to mend; the old one goes on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UpgradeError {
+    #[error("cannot start {}", program.display())]
+    Start { program: PathBuf, source: io::Error },
+    #[error("the new process did not serve within {PATIENCE:?}, and was ended")]
+    Late,
+    #[error(
+        "the new process ended ({status}) before it served; what it wrote on the server's standard error says why"
+    )]
+    Ended { status: ExitStatus },
+    #[error("cannot hear the new process")]
+    Line(#[source] io::Error),
+}
+
+impl Supervisor {
+    /// Has the program take our place; the number of the process that serves now.
+    ///
+    /// # Errors
+    /// Why it does not; then we go on.
+    pub(super) fn upgrade(&mut self) -> Result<u32, UpgradeError> {
+        let successor = self.program.start_successor(&self.sockets.descriptors())?;
+        // What is at these names is the successor's by now.
+        self.sockets.leave_files();
+        self.control.iter().for_each(UnixSocket::leave_file);
+        self.manager.tell(State::ReplacedBy(successor));
+        // It is the successor that the service manager listens to from here on.
+        self.manager = ServiceManager::default();
+        diagnostic::info(format_args!("{}", describe(successor)));
+        Ok(successor)
+    }
+
+    /// [`upgrade`](Self::upgrade) for those who only see the log; whether we are replaced.
+    pub(super) fn upgrade_and_report(&mut self) -> bool {
+        let outcome = self.upgrade();
+        if let Err(error) = &outcome {
+            diagnostic::error(format_args!("{}", refusal(error)));
+        }
+        outcome.is_ok()
+    }
+
+    /// Serves the connections there are to their end. A signal to stop cuts that short.
+    pub(super) fn retire(&mut self, workers: &mut Workers) {
+        self.sockets = Sockets::default();
+        self.control = None;
+        workers.retire();
+        while workers.count() > 0 {
+            match self.events.recv().expect("we hold a sender ourselves") {
+                Event::WorkerEnded(id) => {
+                    workers.ended(id, None);
+                }
+                Event::Signal(SIGTERM | SIGINT) => return self.drain(workers),
+                Event::Signal(SIGUSR1) => self.log.iter().for_each(AccessWriter::reopen),
+                // All else is the successor's business; who asks us is told that we end.
+                Event::Signal(_) | Event::Control(_) | Event::FilesChanged => {}
+            }
+        }
+    }
+}
+
+fn describe(successor: u32) -> String {
+    format!(
+        "upgraded: process {successor} serves; the connections of before are served to their end"
+    )
+}
+
+fn refusal(error: &UpgradeError) -> String {
+    format!(
+        "no upgrade, the server that ran goes on: {}",
+        diagnostic::chain(error)
+    )
+}
+
+/// What the control socket answers.
+pub(super) fn reply(outcome: &Result<u32, UpgradeError>) -> ControlReply {
+    let (status, text) = match outcome {
+        Ok(successor) => (Status::OK, describe(*successor)),
+        Err(error) => (Status::INTERNAL_SERVER_ERROR, refusal(error)),
+    };
+    ControlReply {
+        status,
+        json: json!({ "message": text, "process": outcome.as_ref().ok() }),
+        text: text + "\n",
+    }
+}
+
+/// How this process was started; the file may be another one by the time it is started again.
+pub(super) struct Program {
+    path: io::Result<PathBuf>,
+    arguments: Vec<OsString>,
+}
+
+impl Program {
+    pub(super) fn ours() -> Self {
+        Self {
+            path: std::env::current_exe(),
+            arguments: std::env::args_os().collect(),
+        }
+    }
+
+    /// Starts it again with the listening sockets, and waits until it serves; its process number.
+    ///
+    /// # Errors
+    /// Why it does not serve; then it does not run any more either.
+    pub(super) fn start_successor(&self, sockets: &[Arc<OwnedFd>]) -> Result<u32, UpgradeError> {
+        let (ours, theirs) = UnixStream::pair().map_err(UpgradeError::Line)?;
+        let mut child = self.spawn(sockets, &theirs)?;
+        drop(theirs);
+        let heard = hear(ours);
+        if matches!(&heard, Ok(said) if said == READY) {
+            return Ok(child.id());
+        }
+        let status = end(&mut child, heard.is_err()).map_err(UpgradeError::Line)?;
+        match heard {
+            Ok(_) => Err(UpgradeError::Ended { status }),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(UpgradeError::Late),
+            Err(error) => Err(UpgradeError::Line(error)),
+        }
+    }
+
+    fn spawn(&self, sockets: &[Arc<OwnedFd>], line: &UnixStream) -> Result<Child, UpgradeError> {
+        let failed = |program: &PathBuf, source| UpgradeError::Start {
+            program: program.clone(),
+            source,
+        };
+        let program = self.path.as_ref().map_err(|error| {
+            let source = io::Error::new(error.kind(), error.to_string());
+            failed(&PathBuf::from("the program"), source)
+        })?;
+        let mut arguments = self.arguments.iter();
+        let mut command = Command::new(program);
+        if let Some(name) = arguments.next() {
+            command.arg0(name);
+        }
+        command
+            .args(arguments)
+            .env("LISTEN_FDS", sockets.len().to_string())
+            .env(PREDECESSOR, std::process::id().to_string())
+            .env_remove("LISTEN_PID")
+            .env_remove("LISTEN_FDNAMES");
+        let sockets = sockets.iter().map(|socket| socket.as_fd());
+        let descriptors: Vec<BorrowedFd<'_>> = sockets.chain([line.as_fd()]).collect();
+        sys::spawn_with(command, &descriptors).map_err(|source| failed(program, source))
+    }
+}
+
+/// What the new process writes before it ends the line: [`READY`], or nothing.
+///
+/// # Errors
+/// `WouldBlock` if it does not end it in time.
+fn hear(mut line: UnixStream) -> io::Result<Vec<u8>> {
+    // It writes once at most, so the time is not spent twice.
+    line.set_read_timeout(Some(PATIENCE))?;
+    let mut said = Vec::new();
+    line.read_to_end(&mut said)?;
+    Ok(said)
+}
+
+/// Waits for the end of the new process, which has ended its line or is ended now.
+fn end(child: &mut Child, by_force: bool) -> io::Result<ExitStatus> {
+    if by_force {
+        child.kill()?;
+    }
+    child.wait()
+}
+
+/// The line to the process whose place we take.
+#[derive(Default)]
+pub(super) struct Predecessor(Option<UnixStream>);
+
+impl Predecessor {
+    pub(super) fn new(line: Option<OwnedFd>) -> Self {
+        Self(line.map(UnixStream::from))
+    }
+
+    pub(super) fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Tells it that we serve, and ends the line. If it has gone, nobody waits.
+    pub(super) fn tell_ready(&mut self) {
+        if let Some(mut line) = self.0.take() {
+            let _ = line.write_all(READY);
+        }
+    }
+}
