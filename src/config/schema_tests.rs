@@ -9,6 +9,7 @@ use super::file::parse;
 use super::schema::TABLES;
 use super::tests::{FIXTURES, environment, good_configurations};
 use super::*;
+use crate::test_support::TemporaryDirectory;
 
 /// A file with `line` in the table of that title, once for each verb if it is a route.
 fn files_with(title: &str, line: &str) -> Vec<String> {
@@ -152,6 +153,68 @@ fn the_table_of_keys_names_every_key() {
             .map(|(_, settings)| settings.len())
             .sum::<usize>()
     );
+}
+
+/// What the README has between `<!-- NAME -->` and `<!-- end of NAME -->`.
+fn of_the_readme(name: &str) -> String {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+    let readme = readme.expect("it is part of the repository");
+    let (_, rest) = readme
+        .split_once(&format!("<!-- {name} -->\n"))
+        .expect("it begins");
+    let (part, _) = rest
+        .split_once(&format!("<!-- end of {name} -->\n"))
+        .expect("it ends");
+    part.trim().to_owned()
+}
+
+#[test]
+fn the_readme_has_the_table_of_keys() {
+    assert_eq!(of_the_readme("keys"), key_table().trim());
+}
+
+#[test]
+fn the_example_in_the_readme_is_good_and_has_every_key() {
+    let example = of_the_readme("example");
+    let example = example
+        .trim_start_matches("```toml\n")
+        .trim_end_matches("```");
+    let directory = TemporaryDirectory::new("readme");
+    for name in ["www", "manual", "errors", "sites", "run"] {
+        std::fs::create_dir(directory.path().join(name)).expect("the directory is ours");
+    }
+    for name in [
+        "errors/403.html",
+        "errors/404.html",
+        "errors/5xx.html",
+        "sites/a.toml",
+    ] {
+        std::fs::write(directory.path().join(name), "").expect("the directory is ours");
+    }
+    let file = directory.path().join("config.toml");
+    std::fs::write(&file, example).expect("the directory is ours");
+    let loaded = load(&file, &environment, Strictness::Strict);
+    assert_eq!(
+        loaded.map(|_| ()).map_err(|report| report.to_string()),
+        Ok(())
+    );
+    let keys: BTreeSet<String> = keys_of(&example.parse().expect("TOML"));
+    for setting in TABLES.iter().flat_map(|(_, settings)| *settings) {
+        assert!(keys.contains(setting.key), "{}", setting.key);
+    }
+}
+
+/// Every key of `table` and of the tables in it.
+fn keys_of(table: &toml::Table) -> BTreeSet<String> {
+    fn inner(value: &toml::Value) -> BTreeSet<String> {
+        match value {
+            toml::Value::Table(table) => keys_of(table),
+            toml::Value::Array(values) => values.iter().flat_map(inner).collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+    let inner = table.values().flat_map(inner);
+    table.keys().cloned().chain(inner).collect()
 }
 
 /// What of `value` is not as `schema` says, by as much of JSON Schema as we use.
