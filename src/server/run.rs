@@ -94,7 +94,11 @@ async fn obey(mut commands: Receiver<Command>, index: usize, worker: &Rc<Worker>
                 // The supervisor may have given up on us.
                 let _ = done.send(index);
             }
-            Some(Command::Retire) => is_retired = true,
+            Some(Command::Retire) => {
+                let generation = worker.current_generation();
+                worker.adopt(Arc::clone(&generation.0), Vec::new());
+                is_retired = true;
+            }
             Some(Command::Drain(grace)) => break grace,
             // A supervisor that is gone has no more connections for us either.
             None => break Duration::ZERO,

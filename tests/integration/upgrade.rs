@@ -1,24 +1,25 @@
 //! Upgrades: the new process serves, the old one ends with its last connection, and nothing is lost.
 
-use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::process::Signal;
 
-use crate::support::{Client, Server, Site, program, until};
+use crate::support::{Client, Server, Site, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
-fn command(server: &Server, arguments: &[&str]) -> Output {
-    let file = server.directory().join("config.toml");
-    let mut command = program();
-    command.args(arguments).arg("--config").arg(file);
-    command.output().expect("it runs")
+/// Says that the load is over, also if the test fails meanwhile: it would never end otherwise.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The number of the process that answers commands; there must be one at any time.
 fn process(server: &Server) -> u64 {
-    let output = command(server, &["status", "--json"]);
+    let output = server.command_line(&["status", "--json"]);
     assert!(output.status.success(), "{output:?}");
     let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     status["process"].as_u64().expect("a number")
@@ -26,7 +27,7 @@ fn process(server: &Server) -> u64 {
 
 /// Ends the process that serves now; the first one must have ended in good order as well.
 fn stop(mut server: Server) {
-    let output = command(&server, &["stop"]);
+    let output = server.command_line(&["stop"]);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(server.wait().expect("it is our own child").code(), Some(0));
 }
@@ -38,6 +39,7 @@ fn no_connection_is_lost_and_no_command_finds_nobody() {
     let mut kept: Vec<Client> = (0..200).map(|_| server.connect()).collect();
     let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
+        let over = Over(&is_over);
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 assert_eq!(server.get("/").text(), "ok");
@@ -48,7 +50,7 @@ fn no_connection_is_lost_and_no_command_finds_nobody() {
             let before = process(&server);
             match before == old {
                 true => server.signal(Signal::USR2),
-                false => assert!(command(&server, &["upgrade"]).status.success()),
+                false => assert!(server.command_line(&["upgrade"]).status.success()),
             }
             until("another process", || {
                 for client in &mut kept {
@@ -61,7 +63,7 @@ fn no_connection_is_lost_and_no_command_finds_nobody() {
                 (answered.load(Ordering::Relaxed) > so_far + 20).then_some(())
             });
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(over);
     });
     for client in &mut kept {
         assert_eq!(client.exchange(GET).text(), "ok");
@@ -77,7 +79,7 @@ fn the_old_process_ends_with_its_last_connection() {
         .start();
     let mut kept = server.connect();
     assert_eq!(kept.exchange(GET).text(), "ok");
-    let output = command(&server, &["upgrade"]);
+    let output = server.command_line(&["upgrade"]);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(kept.exchange(GET).text(), "ok");
     assert_ne!(process(&server), u64::from(server.id()));
@@ -94,7 +96,7 @@ fn the_socket_files_go_over_as_well() {
     let path = std::env::temp_dir().join(format!("tidegate-upgrade-{}", std::process::id()));
     let listen = format!("listen = ['127.0.0.1:0', 'unix:{}']", path.display());
     let server = site.server(&listen).start();
-    assert!(command(&server, &["upgrade"]).status.success());
+    assert!(server.command_line(&["upgrade"]).status.success());
     server.wait_for_line(|line| line.contains("worker 0:"));
     let mut stream = std::os::unix::net::UnixStream::connect(&path).expect("it is there");
     std::io::Write::write_all(&mut stream, b"GET / HTTP/1.0\r\n\r\n").expect("it reads");
@@ -109,7 +111,7 @@ fn a_new_process_that_fails_leaves_the_old_one_serving() {
     let server = Site::new("'/' = { respond = 'ok' }").start();
     let mut kept = server.connect();
     server.directory().write("config.toml", "nonsense");
-    let output = command(&server, &["upgrade"]);
+    let output = server.command_line(&["upgrade"]);
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(stderr.contains("the server that ran goes on"), "{stderr}");
