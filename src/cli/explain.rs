@@ -4,12 +4,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
 
-use super::print;
+use super::{print, remote};
 use crate::config::{self, Strictness};
 use crate::http::method::Method;
-use crate::server::{Explanation, Question, explain as ask};
+use crate::server::{Question, explain as ask};
 
 /// Tell where a request goes, and why.
 ///
@@ -26,6 +25,9 @@ pub(super) struct Explain {
     /// The client's address.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     client: IpAddr,
+    /// Ask the running server instead of the file.
+    #[arg(long)]
+    live: bool,
     /// As JSON, for programs.
     #[arg(long)]
     json: bool,
@@ -40,18 +42,18 @@ fn parse_field(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn explain(arguments: &Explain) -> Result<(), String> {
+    let question = question(arguments)?;
+    if arguments.live {
+        return remote::explain(&arguments.config, &question, arguments.json);
+    }
     let environment = |name: &str| std::env::var(name).ok();
     let loaded = config::load(&arguments.config, &environment, Strictness::Lenient);
     let loaded = loaded.map_err(|report| report.to_string())?;
-    let question = question(arguments)?;
-    let title = format!("{} {}", question.method, question.target);
-    let answers = ask(&loaded.config, vec![question])?;
-    for answer in answers {
+    for answer in ask(&loaded.config, vec![question])? {
         let answer = answer.map_err(|error| format!("error: {error}"))?;
-        print(&if arguments.json {
-            to_json(&answer)
-        } else {
-            to_text(&title, &answer)
+        print(&match arguments.json {
+            true => format!("{:#}\n", answer.to_json()),
+            false => answer.to_text(),
         });
     }
     Ok(())
@@ -84,64 +86,4 @@ fn question(arguments: &Explain) -> Result<Question, String> {
         fields: arguments.fields.clone(),
         client: arguments.client,
     })
-}
-
-fn to_text(title: &str, answer: &Explanation) -> String {
-    let mut text = format!("{title}\n");
-    let mut row = |name: &str, value: &str| text.push_str(&format!("  {name:<10}{value}\n"));
-    row("listener", &answer.listener);
-    row(
-        "server",
-        answer
-            .server
-            .as_deref()
-            .unwrap_or("none answers for this host"),
-    );
-    for (index, candidate) in answer.candidates.iter().enumerate() {
-        let name = if index == 0 { "routes" } else { "" };
-        row(
-            name,
-            &format!(
-                "{} ({}) {}",
-                candidate.pattern, candidate.place, candidate.verdict
-            ),
-        );
-    }
-    if answer.candidates.is_empty() {
-        row("routes", "none matches");
-    }
-    row("file", answer.file.as_deref().unwrap_or("none"));
-    row("limits", &answer.limits);
-    row("access", &answer.access);
-    row("status", &answer.status.to_string());
-    for (index, (name, value)) in answer.fields.iter().enumerate() {
-        row(
-            if index == 0 { "fields" } else { "" },
-            &format!("{name}: {value}"),
-        );
-    }
-    text
-}
-
-fn to_json(answer: &Explanation) -> String {
-    let candidates: Vec<_> = answer.candidates.iter().map(|candidate| {
-        json!({ "route": candidate.pattern, "place": candidate.place, "verdict": candidate.verdict })
-    }).collect();
-    let fields: Vec<_> = answer
-        .fields
-        .iter()
-        .map(|(name, value)| json!([name, value]))
-        .collect();
-    let json = json!({
-        "listener": answer.listener,
-        "server": answer.server,
-        "considered": candidates,
-        "route": answer.route.as_ref().map(ToString::to_string),
-        "file": answer.file,
-        "limits": answer.limits,
-        "access": answer.access,
-        "status": answer.status.code(),
-        "fields": fields,
-    });
-    format!("{json:#}\n")
 }

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::{Reload, Remote, Status, describe, print};
+use crate::server::Question;
 use crate::supervisor::socket_path;
 
 /// Asks for a reload, on trial if `--confirm` says so.
@@ -28,21 +29,45 @@ pub(super) fn status(arguments: &Status) -> Result<(), String> {
         "GET",
         "/status",
         accept,
+        "",
     )?);
+    Ok(())
+}
+
+/// Asks what the server makes of a request.
+pub(super) fn explain(config: &Path, question: &Question, json: bool) -> Result<(), String> {
+    let accept = if json {
+        "application/json"
+    } else {
+        "text/plain"
+    };
+    let fields: String = question
+        .to_fields()
+        .into_iter()
+        .map(|(name, value)| format!("{name}: {}\r\n", value.replace(['\r', '\n'], " ")))
+        .collect();
+    print(&exchange(config, "GET", "/explain", accept, &fields)?);
     Ok(())
 }
 
 /// Tells the server something, and the operator what it answered.
 pub(super) fn tell(server: &Remote, method: &str, target: &str) -> Result<(), String> {
-    print(&exchange(&server.config, method, target, "text/plain")?);
+    print(&exchange(&server.config, method, target, "text/plain", "")?);
     Ok(())
 }
 
-/// The content of the answer, if it is 2xx; otherwise it is the error.
-fn exchange(config: &Path, method: &str, target: &str, accept: &str) -> Result<String, String> {
-    let (status, content) = match ask(config, method, target, accept)? {
+/// The content of the answer, if it is 2xx; otherwise it is the error. `fields` are further field
+/// lines, each with its CRLF.
+fn exchange(
+    config: &Path,
+    method: &str,
+    target: &str,
+    accept: &str,
+    fields: &str,
+) -> Result<String, String> {
+    let (status, content) = match ask(config, method, target, accept, fields)? {
         // Whom we asked is ending, and did nothing; a successor may have taken its place.
-        (503, _) => ask(config, method, target, accept)?,
+        (503, _) => ask(config, method, target, accept, fields)?,
         answer => answer,
     };
     match status {
@@ -52,7 +77,13 @@ fn exchange(config: &Path, method: &str, target: &str, accept: &str) -> Result<S
 }
 
 /// The status and the content of the answer.
-fn ask(config: &Path, method: &str, target: &str, accept: &str) -> Result<(u16, String), String> {
+fn ask(
+    config: &Path,
+    method: &str,
+    target: &str,
+    accept: &str,
+    fields: &str,
+) -> Result<(u16, String), String> {
     let socket = socket_path(config).map_err(|error| describe(&error))?;
     let mut stream = UnixStream::connect(&socket).map_err(|error| {
         format!(
@@ -63,7 +94,7 @@ fn ask(config: &Path, method: &str, target: &str, accept: &str) -> Result<(u16, 
         )
     })?;
     let request = format!(
-        "{method} {target} HTTP/1.1\r\nHost: tidegate\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+        "{method} {target} HTTP/1.1\r\nHost: tidegate\r\nAccept: {accept}\r\n{fields}Connection: close\r\n\r\n"
     );
     let broken = |error: std::io::Error| format!("error: the server did not answer: {error}");
     stream.write_all(request.as_bytes()).map_err(broken)?;

@@ -1,6 +1,6 @@
 //! What one configuration changes of another, in the terms of the file.
 //!
-//! Values are compared as [`dump`](super::dump) writes them, so that whatever can be written can
+//! Values are compared as [`dump`](mod@super::dump) writes them, so that whatever can be written can
 //! differ. What a level inherits is told once, at the level that says it.
 
 use std::collections::BTreeSet;

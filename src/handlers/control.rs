@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! GET  /status               what runs
+//! GET  /explain              where a request would go, which `Explain-…` fields describe
 //! POST /reload[?confirm=30s] read the configuration again; with `confirm`, only for that long
 //! POST /confirm              keep what was reloaded for a while
 //! POST /upgrade              have a new process of the program take over
@@ -27,9 +28,11 @@ use crate::http::status::Status;
 use crate::runtime::{Sender, channel};
 
 /// What the supervisor is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ControlVerb {
     Status,
+    /// What becomes of a request; these fields tell which.
+    Explain(Vec<(String, String)>),
     /// With a time: go back to what ran before unless [`ControlVerb::Confirm`] comes within it.
     Reload {
         confirm_within: Option<Duration>,
@@ -96,6 +99,7 @@ impl ControlHandler {
 fn parse_verb(request: &Request<'_>) -> Result<ControlVerb, Status> {
     let (method, verb) = match request.path.as_bytes() {
         b"/status" => (Method::Get, ControlVerb::Status),
+        b"/explain" => (Method::Get, ControlVerb::Explain(explain_fields(request))),
         b"/reload" => {
             let confirm_within = parse_confirm(request.head.target.query)?;
             (Method::Post, ControlVerb::Reload { confirm_within })
@@ -109,6 +113,16 @@ fn parse_verb(request: &Request<'_>) -> Result<ControlVerb, Status> {
         asked if asked == method => Ok(verb),
         _ => Err(Status::METHOD_NOT_ALLOWED),
     }
+}
+
+/// The fields that ask; see `server::Question`.
+fn explain_fields(request: &Request<'_>) -> Vec<(String, String)> {
+    let asks = |name: &str| name.to_ascii_lowercase().starts_with("explain-");
+    let fields = request.head.fields.iter().filter(|(name, _)| asks(name));
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    fields
+        .map(|(name, value)| (name.to_ascii_lowercase(), text(value)))
+        .collect()
 }
 
 /// `confirm=30s`

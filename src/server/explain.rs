@@ -7,6 +7,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::exchange::Exchange;
 use super::framed::{Asked, Framed};
 use super::generation::{Generation, Route, Site};
@@ -35,6 +37,8 @@ pub(crate) struct Question {
 /// What became of it.
 #[derive(Debug)]
 pub(crate) struct Explanation {
+    /// Method and target.
+    pub(crate) request: String,
     pub(crate) listener: String,
     /// The hosts of the server that answers; `None` where none does.
     pub(crate) server: Option<String>,
@@ -49,6 +53,72 @@ pub(crate) struct Explanation {
     /// What holds here, in the terms of the file.
     pub(crate) limits: String,
     pub(crate) access: String,
+}
+
+impl Explanation {
+    /// For a person, in lines.
+    pub(crate) fn to_text(&self) -> String {
+        let mut text = format!("{}\n", self.request);
+        let mut row = |name: &str, value: &str| text.push_str(&format!("  {name:<10}{value}\n"));
+        row("listener", &self.listener);
+        row(
+            "server",
+            self.server
+                .as_deref()
+                .unwrap_or("none answers for this host"),
+        );
+        for (index, candidate) in self.candidates.iter().enumerate() {
+            let name = if index == 0 { "routes" } else { "" };
+            let Candidate {
+                pattern,
+                place,
+                verdict,
+            } = candidate;
+            row(name, &format!("{pattern} ({place}) {verdict}"));
+        }
+        if self.candidates.is_empty() {
+            row("routes", "none matches");
+        }
+        row("file", self.file.as_deref().unwrap_or("none"));
+        row("limits", &self.limits);
+        row("access", &self.access);
+        row("status", &self.status.to_string());
+        for (index, (name, value)) in self.fields.iter().enumerate() {
+            row(
+                if index == 0 { "fields" } else { "" },
+                &format!("{name}: {value}"),
+            );
+        }
+        text
+    }
+
+    /// For programs.
+    pub(crate) fn to_json(&self) -> Value {
+        let candidate = |candidate: &Candidate| {
+            let Candidate {
+                pattern,
+                place,
+                verdict,
+            } = candidate;
+            json!({ "route": pattern, "place": place, "verdict": verdict })
+        };
+        let fields: Vec<Value> = self
+            .fields
+            .iter()
+            .map(|(name, value)| json!([name, value]))
+            .collect();
+        json!({
+            "listener": self.listener,
+            "server": self.server,
+            "considered": self.candidates.iter().map(candidate).collect::<Vec<_>>(),
+            "route": self.route.as_ref().map(ToString::to_string),
+            "file": self.file,
+            "limits": self.limits,
+            "access": self.access,
+            "status": self.status.code(),
+            "fields": fields,
+        })
+    }
 }
 
 /// A route that was considered.
@@ -101,6 +171,55 @@ pub(crate) fn run_tests(config: &Config) -> Vec<String> {
 }
 
 impl Question {
+    /// The fields that ask a running server; [`from_fields`](Self::from_fields) reads them.
+    pub(crate) fn to_fields(&self) -> Vec<(&'static str, String)> {
+        let mut fields = vec![
+            ("Explain-Method", self.method.to_string()),
+            ("Explain-Target", self.target.clone()),
+            ("Explain-Host", self.host.clone()),
+            ("Explain-Client", self.client.to_string()),
+        ];
+        fields.extend(self.port.map(|port| ("Explain-Port", port.to_string())));
+        let further = self
+            .fields
+            .iter()
+            .map(|(name, value)| ("Explain-Field", format!("{name}: {value}")));
+        fields.extend(further);
+        fields
+    }
+
+    /// The question that these fields ask; names are in lower case.
+    ///
+    /// # Errors
+    /// In a sentence: what is missing or no such thing.
+    pub(crate) fn from_fields(fields: &[(String, String)]) -> Result<Self, String> {
+        let find = |name: &str| {
+            fields
+                .iter()
+                .find(|(field, _)| field == name)
+                .map(|(_, value)| value)
+        };
+        let target = find("explain-target").ok_or("Explain-Target is missing")?;
+        let method = find("explain-method").map_or("GET", String::as_str);
+        let client = find("explain-client").map_or("127.0.0.1", String::as_str);
+        let further = fields.iter().filter(|(name, _)| name == "explain-field");
+        let pair = |(_, text): &(String, String)| {
+            let (name, value) = text.split_once(':').unwrap_or((text, ""));
+            (name.trim().to_owned(), value.trim().to_owned())
+        };
+        Ok(Self {
+            method: Method::from_bytes(method.as_bytes())
+                .ok_or("Explain-Method is no known method")?,
+            target: target.clone(),
+            host: find("explain-host")
+                .cloned()
+                .unwrap_or_else(|| "localhost".to_owned()),
+            port: find("explain-port").and_then(|port| port.parse().ok()),
+            fields: further.map(pair).collect(),
+            client: client.parse().map_err(|_| "Explain-Client is no address")?,
+        })
+    }
+
     fn of_test(test: &RouteTest, config: &Config) -> Self {
         let port = config
             .servers
@@ -229,6 +348,7 @@ async fn answer(
     let site = generation.site(listener, head.host);
     let framed = Framed::new(response, exchange.policy, Asked::by(&head), true);
     Ok(Explanation {
+        request: format!("{} {}", question.method, question.target),
         listener: listener.to_string(),
         server: site.map(name),
         candidates: site
@@ -323,7 +443,7 @@ fn describe_access(exchange: &Exchange<'_, '_>) -> String {
         "denied"
     };
     let rules = match (&access.allow[..], &access.deny[..]) {
-        ([], []) => "no rules".to_owned(),
+        ([], []) => "there are no rules".to_owned(),
         (allow, deny) => format!("deny [{}], allow [{}]", list(deny), list(allow)),
     };
     format!("{} is {verdict}: {rules}", exchange.client)

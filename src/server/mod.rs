@@ -29,7 +29,7 @@ mod test_hooks;
 mod transmit;
 mod worker;
 
-pub(crate) use explain::{Explanation, Question, explain, run_tests};
+pub(crate) use explain::{Question, explain, run_tests};
 pub(crate) use generation::Generation;
 pub(crate) use run::{Command, ListeningSocket, WorkerSetup, run};
 pub(crate) use worker::{Counters, ProcessCounters};

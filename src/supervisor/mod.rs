@@ -282,6 +282,7 @@ impl Supervisor {
     ) -> (ControlReply, Option<End>) {
         match verb {
             ControlVerb::Status => (self.status(workers), None),
+            ControlVerb::Explain(fields) => (status::explain(&self.config, &fields), None),
             ControlVerb::Reload { confirm_within } => {
                 (reload::reply(self.reload(workers, confirm_within)), None)
             }

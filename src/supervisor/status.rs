@@ -6,8 +6,10 @@ use serde_json::json;
 
 use super::Supervisor;
 use super::workers::Workers;
+use crate::config::Config;
 use crate::handlers::control::ControlReply;
 use crate::http::status::Status;
+use crate::server::{self, Question};
 
 /// Since when the process and its current generation run.
 #[derive(Clone, Copy)]
@@ -97,6 +99,28 @@ impl Supervisor {
             text,
             json,
         }
+    }
+}
+
+/// The answer to `tidegate explain --live`: what the configuration that runs makes of a request.
+pub(super) fn explain(config: &Config, fields: &[(String, String)]) -> ControlReply {
+    let answer = Question::from_fields(fields).and_then(|question| {
+        let mut answers = server::explain(config, vec![question])?;
+        answers
+            .pop()
+            .unwrap_or_else(|| Err("nothing was asked".to_owned()))
+    });
+    match answer {
+        Ok(answer) => ControlReply {
+            status: Status::OK,
+            text: answer.to_text(),
+            json: answer.to_json(),
+        },
+        Err(error) => ControlReply {
+            status: Status::BAD_REQUEST,
+            json: json!({ "error": error }),
+            text: format!("error: {error}\n"),
+        },
     }
 }
 

@@ -27,6 +27,8 @@ mod listing;
 mod limits;
 // What an error answer says, and what it does not.
 mod errors;
+// `tidegate explain` against what is really answered.
+mod explain;
 // The access log: forms, destinations, reopening.
 mod log;
 // The process: how it starts, refuses to, drains and stops.

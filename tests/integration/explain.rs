@@ -1,0 +1,163 @@
+//! `tidegate explain` is held against what the server then really answers.
+
+use crate::support::{Server, Site};
+
+const ROUTES: &str = "'/' = { files = 'www', headers = { set = { X-Where = 'root' } } }
+'/docs' = { files = 'www/docs', strip_prefix = true, listing = true, clean_urls = true }
+'= /health' = { respond = 'ok' }
+'POST /health' = { respond = 'posted', status = 202 }
+'/old' = { redirect = '/docs', headers = { remove = ['Location'], add = { X-Moved = 'yes' } } }
+'/{name}/deep' = { respond = 'deep', deny = ['127.0.0.1'] }
+'/docs/{page}/deep' = { respond = 'deeper' }";
+
+const METHODS: &[&str] = &["GET", "HEAD", "POST", "DELETE", "OPTIONS"];
+
+const TARGETS: &[&str] = &[
+    "/",
+    "/a.css",
+    "/missing",
+    "/docs",
+    "/docs/",
+    "/docs/page",
+    "/docs/page.html",
+    "/docs/x/deep",
+    "/x/deep",
+    "/health",
+    "/health/",
+    "/old",
+    "/old/way?q=1",
+    "/.env",
+    "/docs/../a.css",
+    "/%61.css",
+    "/a%2Fb",
+    "/docs/../../x",
+];
+
+const FIELDS: &[&str] = &[
+    "",
+    "Accept-Encoding: gzip",
+    "If-None-Match: *",
+    "Accept: application/json",
+];
+
+fn start() -> Server {
+    let site = Site::new(ROUTES);
+    let directory = site.directory();
+    directory.write("www/a.css", "body {}");
+    directory.write("www/a.css.gz", "as if packed");
+    directory.write("www/docs/page.html", "<p>page");
+    site.start()
+}
+
+/// The status, and the fields that both sides can tell alike: not those of the moment and the
+/// message.
+fn comparable(status: u64, fields: Vec<(String, String)>) -> (u64, Vec<(String, String)>) {
+    const OF_THE_MOMENT: &[&str] = &[
+        "date",
+        "server",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+    ];
+    let mut fields: Vec<_> = fields
+        .into_iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+        .collect();
+    fields.retain(|(name, _)| !OF_THE_MOMENT.contains(&name.as_str()));
+    fields.sort();
+    (status, fields)
+}
+
+fn explained(
+    server: &Server,
+    live: bool,
+    method: &str,
+    target: &str,
+    field: &str,
+) -> (u64, Vec<(String, String)>) {
+    let mut arguments = vec!["explain", "--json"];
+    if live {
+        arguments.push("--live");
+    }
+    if !field.is_empty() {
+        arguments.extend(["-H", field]);
+    }
+    arguments.extend([method, target]);
+    let output = server.command_line(&arguments);
+    assert!(output.status.success(), "{method} {target}: {output:?}");
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let text = |value: &serde_json::Value| value.as_str().expect("a string").to_owned();
+    let pairs = answer["fields"].as_array().expect("an array").iter();
+    let fields = pairs.map(|pair| (text(&pair[0]), text(&pair[1]))).collect();
+    comparable(answer["status"].as_u64().expect("a number"), fields)
+}
+
+fn answered(
+    server: &Server,
+    method: &str,
+    target: &str,
+    field: &str,
+) -> (u64, Vec<(String, String)>) {
+    let mut client = server.connect();
+    let field = if field.is_empty() {
+        String::new()
+    } else {
+        format!("{field}\r\n")
+    };
+    client.send(format!(
+        "{method} {target} HTTP/1.1\r\nHost: localhost\r\n{field}Connection: close\r\n\r\n"
+    ));
+    let text = String::from_utf8_lossy(&client.rest().expect("an answer")).into_owned();
+    let (head, _) = text.split_once("\r\n\r\n").expect("a head");
+    let mut lines = head.lines();
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .expect("a status");
+    let fields = lines.filter_map(|line| line.split_once(": "));
+    let fields = fields
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    comparable(status.parse().expect("a number"), fields)
+}
+
+#[test]
+fn what_is_explained_is_what_is_answered() {
+    let server = start();
+    for (number, target) in TARGETS.iter().enumerate() {
+        for (turn, method) in METHODS.iter().enumerate() {
+            // Every method with every target; the fields take turns.
+            let field = FIELDS[(number + turn) % FIELDS.len()];
+            let really = answered(&server, method, target, field);
+            let told = explained(&server, false, method, target, field);
+            assert_eq!(told, really, "{method} {target} {field}");
+        }
+    }
+}
+
+#[test]
+fn a_running_server_explains_what_it_runs_not_what_is_saved() {
+    let server = start();
+    let running = explained(&server, true, "GET", "/health", "");
+    assert_eq!(running.0, 200);
+    server.configure("[[server]]\nlisten = '127.0.0.1:0'\n[server.routes]\n'/' = { respond = 'all' , status = 203 }\n");
+    assert_eq!(explained(&server, true, "GET", "/health", ""), running);
+    assert_eq!(explained(&server, false, "GET", "/health", "").0, 203);
+}
+
+#[test]
+fn tells_why_a_route_lost() {
+    let server = start();
+    let output = server.command_line(&["explain", "GET", "/docs/x/deep"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in [
+        "/docs/{page}/deep (",
+        ") answers",
+        "/docs (",
+        "matches less of the path",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let output = server.command_line(&["explain", "nonsense"]);
+    assert!(!output.status.success());
+}
