@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::print;
+use super::{print, remote};
 use crate::config::{self, Strictness};
 use crate::{server, supervisor};
 
@@ -44,7 +44,10 @@ pub(super) fn check(arguments: &Check) -> Result<(), String> {
     };
     let failures = config.as_ref().map(|config| {
         let mut failures = server::run_tests(config);
-        failures.extend(supervisor::try_addresses(config, &arguments.config));
+        failures.extend(supervisor::try_addresses(
+            config,
+            &remote::listeners(&arguments.config),
+        ));
         failures
     });
     let failures = failures.unwrap_or_default();

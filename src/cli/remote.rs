@@ -34,6 +34,21 @@ pub(super) fn status(arguments: &Status) -> Result<(), String> {
     Ok(())
 }
 
+/// The listeners of the server that runs from `config`; none if none does.
+pub(super) fn listeners(config: &Path) -> Vec<String> {
+    let status = exchange(config, "GET", "/status", "application/json", "");
+    let status = status
+        .ok()
+        .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+    let listeners = status
+        .as_ref()
+        .and_then(|status| status["listeners"].as_array());
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    listeners
+        .map(|all| all.iter().filter_map(text).collect())
+        .unwrap_or_default()
+}
+
 /// Asks what the server makes of a request.
 pub(super) fn explain(config: &Path, question: &Question, json: bool) -> Result<(), String> {
     let accept = if json {

@@ -156,6 +156,8 @@ fn escape_controls(start: usize, out: &mut Vec<u8>) {
 /// The address; one of IPv4 by hand, for formatting it the general way costs as much as the line.
 fn push_address(address: IpAddr, out: &mut Vec<u8>) {
     match address {
+        // A peer at a Unix socket has none; nginx writes the same.
+        address if address.is_unspecified() => out.extend_from_slice(b"unix:"),
         IpAddr::V4(address) => {
             for (index, octet) in address.octets().into_iter().enumerate() {
                 if index > 0 {
@@ -272,6 +274,9 @@ mod tests {
             push_address(address.parse().expect("an address"), &mut out);
             assert_eq!(out, address.as_bytes());
         }
+        let mut out = Vec::new();
+        push_address(IpAddr::from([0, 0, 0, 0]), &mut out);
+        assert_eq!(out, b"unix:");
     }
 
     #[test]

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use super::policy::ServingPolicy;
 use crate::config::{
-    Cidr, Config, HostPattern, Limits, ListenAddress, LogFormat, Place, Policy, RoutePattern,
-    Server,
+    Cidr, Config, HostPattern, Limits, ListenAddress, LogFormat, Place, RoutePattern, Server,
 };
 use crate::handlers::{Handler, Kept};
 use crate::routing::{HostTable, RoutingTable};
@@ -162,13 +161,12 @@ impl Site {
 
 impl Listened {
     fn of_control(handler: Handler) -> Self {
-        let policy = || ServingPolicy::new(&Policy::default());
         let pattern = RoutePattern::everything();
         let place = Place::of_program("control socket");
         let mut routes = RoutingTable::default();
         let route = Route {
             handler,
-            policy: policy(),
+            policy: ServingPolicy::of_control(),
             pattern: pattern.clone(),
             place,
         };
@@ -178,7 +176,7 @@ impl Listened {
             &[],
             &Arc::new(Site {
                 hosts: Vec::new(),
-                policy: policy(),
+                policy: ServingPolicy::of_control(),
                 routes,
             }),
         );

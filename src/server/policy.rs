@@ -15,6 +15,8 @@ use crate::log::diagnostic;
 pub(crate) struct ServingPolicy {
     pub(crate) limits: Limits,
     pub(crate) access: Access,
+    /// Whether its exchanges are for the access log: all but those of the control socket.
+    pub(super) is_logged: bool,
     changes: FieldChanges,
     pages: ErrorPages,
     loaded: Vec<(PathBuf, ErrorPage)>,
@@ -41,9 +43,18 @@ impl ServingPolicy {
         Self {
             limits: policy.limits.clone(),
             access: policy.access.clone(),
+            is_logged: true,
             changes: FieldChanges::new(&policy.headers),
             pages: policy.error_pages.clone(),
             loaded: load_pages(&policy.error_pages),
+        }
+    }
+
+    /// Of the control socket.
+    pub(super) fn of_control() -> Self {
+        Self {
+            is_logged: false,
+            ..Self::new(&Policy::default())
         }
     }
 

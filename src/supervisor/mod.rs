@@ -25,8 +25,7 @@ mod watch;
 mod workers;
 
 use std::io;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -345,16 +344,13 @@ impl Supervisor {
     }
 }
 
-/// Tries to bind what `config` wants, unless the server that runs from `file` has it already; why
-/// each address that cannot be bound cannot be.
-pub(crate) fn try_addresses(config: &Config, file: &Path) -> Vec<String> {
-    let is_running = socket_path(file).is_ok_and(|path| UnixStream::connect(path).is_ok());
-    if is_running {
-        return Vec::new();
-    }
-    let tried = addresses(config)
+/// Tries to bind what `config` wants and is not among `bound`, the listeners of a server that runs;
+/// why each address that cannot be bound cannot be.
+pub(crate) fn try_addresses(config: &Config, bound: &[String]) -> Vec<String> {
+    let untried = addresses(config)
         .into_iter()
-        .map(|address| Sockets::default().extended(&[address], 1));
+        .filter(|address| !bound.contains(&address.to_string()));
+    let tried = untried.map(|address| Sockets::default().extended(&[address], 1));
     tried
         .filter_map(Result::err)
         .map(|error| error.to_string())

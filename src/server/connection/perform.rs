@@ -116,7 +116,9 @@ impl Connection {
         let is_next_known = sent.is_ok() && framed.persists() && content.drain().await;
 
         let outcome = (framed.status, transmission.content_sent());
-        worker.log_exchange(exchange.client, &head, &bytes, outcome, started);
+        if exchange.policy.is_logged {
+            worker.log_exchange(exchange.client, &head, &bytes, outcome, started);
+        }
         // Copied, to let go of a buffer that the content may have made large.
         let behind = take(&mut self.unread);
         self.keep_for_later(&behind);
