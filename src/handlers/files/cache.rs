@@ -53,17 +53,24 @@ impl Entry {
 }
 
 #[derive(PartialEq, Eq, Hash)]
-struct Key {
+pub(super) struct Key {
     /// Whose path it is: one path leads to different files in different routes.
     handler: u64,
     path: Box<[u8]>,
 }
 
+impl Key {
+    pub(super) fn new(handler: u64, path: &[u8]) -> Self {
+        let path = path.into();
+        Self { handler, path }
+    }
+}
+
 /// A [`Key`] that borrows its path. It must hash as a `Key` does: the same fields in the same order.
 #[derive(Hash)]
-struct BorrowedKey<'a> {
-    handler: u64,
-    path: &'a [u8],
+pub(super) struct BorrowedKey<'a> {
+    pub(super) handler: u64,
+    pub(super) path: &'a [u8],
 }
 
 impl Equivalent<Key> for BorrowedKey<'_> {
@@ -97,13 +104,7 @@ impl Cache {
     /// Remembers `entry` for `path`, in the place of what was remembered before.
     pub(super) fn insert(&mut self, handler: u64, path: &[u8], entry: Rc<Entry>) {
         self.old.remove(&BorrowedKey { handler, path });
-        self.put(
-            Key {
-                handler,
-                path: path.into(),
-            },
-            entry,
-        );
+        self.put(Key::new(handler, path), entry);
     }
 
     fn put(&mut self, key: Key, entry: Rc<Entry>) {

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, Dir, FileType};
 
 use super::listing::{Entry, EntryKind};
 use super::lookup::is_hidden;
-use super::root::{Identity, Kind, Waiting, find_beneath, open_beneath};
+use super::root::{Identity, Kind, Links, Waiting, find_beneath, open_beneath};
 
 /// The entries of the directory at `path` (which ends in `/`) beneath `root`, in no order. What
 /// serving would refuse is left out; what cannot be looked at is named all the same.
@@ -20,6 +20,7 @@ pub(super) fn read(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Vec<Entry>> 
     let directory = open_beneath(
         root,
         relative.strip_suffix(b"/").unwrap_or(relative),
+        Links::Followed,
         Waiting::Allowed,
     )?;
     let mut entries = Vec::new();
@@ -32,7 +33,8 @@ pub(super) fn read(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Vec<Entry>> 
         let looked_at = match entry.file_type() {
             // Where the link leads decides, and whether it stays beneath the root.
             FileType::Symlink | FileType::Unknown => {
-                match find_beneath(root, &[relative, name].concat()) {
+                let path = [relative, name].concat();
+                match find_beneath(root, &path, Links::Followed, Waiting::Allowed) {
                     Ok(found) => Ok(found),
                     Err(_) => continue,
                 }
@@ -72,12 +74,20 @@ fn row(name: &[u8], file_type: FileType, looked_at: Option<(Kind, Identity)>) ->
 impl Identity {
     /// The time of the last change of content.
     pub(super) fn modified_time(self) -> SystemTime {
-        let (seconds, nanoseconds) = self.modified;
-        match u64::try_from(seconds) {
-            Ok(seconds) => SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds),
-            // Before 1970: nothing we say about it has a form for that.
-            Err(_) => SystemTime::UNIX_EPOCH,
-        }
+        system_time(self.modified)
+    }
+
+    /// The time of the last change of anything.
+    pub(super) fn changed_time(self) -> SystemTime {
+        system_time(self.changed)
+    }
+}
+
+fn system_time((seconds, nanoseconds): (i64, u32)) -> SystemTime {
+    match u64::try_from(seconds) {
+        Ok(seconds) => SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds),
+        // Before 1970: nothing we say about it has a form for that.
+        Err(_) => SystemTime::UNIX_EPOCH,
     }
 }
 

@@ -1,5 +1,6 @@
 //! From an open file to what the cache keeps of it: small content in memory, larger ones open.
 
+use std::cell::Cell;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -8,7 +9,7 @@ use std::time::SystemTime;
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::glob;
-use super::lookup::FoundFile;
+use super::lookup::{FoundFile, coded_path};
 use super::root::{Identity, Opened, Waiting};
 use crate::config::Files;
 use crate::handlers::representation::{Body, Metadata, Representation};
@@ -25,6 +26,8 @@ pub(super) const MAX_IN_MEMORY: u64 = 64 * 1024;
 pub(super) struct Loaded {
     path: Vec<u8>,
     media_type: String,
+    /// As in [`CachedFile`].
+    directory: Option<Identity>,
     codings: Vec<(ContentCoding, Identity, LoadedBody)>,
 }
 
@@ -38,16 +41,22 @@ enum LoadedBody {
 pub(super) struct CachedFile {
     /// Beneath the root.
     path: Vec<u8>,
+    /// How its directory was before the file was looked up, if that vouches for it; see `unchanged`.
+    directory: Cell<Option<Identity>>,
     /// The file itself first.
     codings: Vec<(ContentCoding, Identity, Representation)>,
 }
 
-/// Reads what is to be kept in memory.
+/// Reads what is to be kept in memory; `directory` is what vouches for the file.
 ///
 /// # Errors
 /// What reading comes to; `WouldBlock` if it would have had to be waited for, or if a file changed
 /// while it was read: another look is then worth while.
-pub(super) fn load(file: FoundFile, waiting: Waiting) -> io::Result<Loaded> {
+pub(super) fn load(
+    file: FoundFile,
+    directory: Option<Identity>,
+    waiting: Waiting,
+) -> io::Result<Loaded> {
     let load = |(coding, opened): (ContentCoding, Opened)| {
         let identity = opened.identity;
         let body = if identity.size <= MAX_IN_MEMORY {
@@ -65,6 +74,7 @@ pub(super) fn load(file: FoundFile, waiting: Waiting) -> io::Result<Loaded> {
     Ok(Loaded {
         path: file.path,
         media_type: file.media_type,
+        directory,
         codings,
     })
 }
@@ -137,6 +147,7 @@ impl Loaded {
         };
         CachedFile {
             path: self.path,
+            directory: Cell::new(self.directory),
             codings: self.codings.into_iter().map(encode).collect(),
         }
     }
@@ -181,14 +192,8 @@ impl CachedFile {
     /// The coding that `Accept-Encoding` selects, and the path beneath the root, in words.
     pub(super) fn describe(&self, accept_encoding: Option<&[u8]>) -> (&'static str, String) {
         let (coding, ..) = self.selected(accept_encoding);
-        let suffix = coding
-            .file_suffix()
-            .map(|suffix| format!(".{suffix}"))
-            .unwrap_or_default();
-        (
-            coding.as_str(),
-            format!("{}{suffix}", String::from_utf8_lossy(&self.path)),
-        )
+        let path = coded_path(&self.path, *coding);
+        (coding.as_str(), String::from_utf8_lossy(&path).into_owned())
     }
 
     fn selected(
@@ -208,6 +213,19 @@ impl CachedFile {
             .iter()
             .find(|(coding, ..)| *coding == selected)
             .unwrap_or(identity)
+    }
+
+    pub(super) fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    pub(super) fn directory(&self) -> Option<Identity> {
+        self.directory.get()
+    }
+
+    /// Another look found the same.
+    pub(super) fn set_directory(&self, directory: Option<Identity>) {
+        self.directory.set(directory);
     }
 
     pub(super) fn identities(&self) -> impl Iterator<Item = (ContentCoding, Identity)> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::load::{self, Loaded};
-use super::lookup::{self, Found};
+use super::lookup::{self, Found, FoundFile};
 use super::root::{self, Identity, Waiting};
 use crate::config::Files;
 use crate::http::negotiation::ContentCoding;
@@ -39,9 +39,11 @@ impl Shared {
 /// A look at the disk: what it takes, so that it can run on another thread.
 pub(super) struct Look {
     pub(super) shared: Arc<Shared>,
-    /// The open root, unless it is time to open it again: another directory may have its name now.
+    /// The open root, unless opening it would have had to be waited for.
     pub(super) root: Option<Arc<OwnedFd>>,
     pub(super) path: Vec<u8>,
+    /// How the directory of `path` is now, at the beginning; `None` if that would prove nothing.
+    pub(super) directory: Option<Identity>,
     /// The state the cache knows of.
     pub(super) known: Vec<(ContentCoding, Identity)>,
 }
@@ -53,8 +55,8 @@ pub(super) struct Seen {
 }
 
 pub(super) enum Outcome {
-    /// What the cache knows is still so.
-    Unchanged,
+    /// What the cache knows is still so; and how the directory was, if that vouches for it.
+    Unchanged(Option<Identity>),
     File(Loaded),
     Directory,
     Missing,
@@ -94,16 +96,20 @@ impl Look {
     }
 
     fn look_beneath(&self, root: &OwnedFd, waiting: Waiting) -> io::Result<Outcome> {
-        Ok(
-            match lookup::look_up(root.as_fd(), &self.shared.options, &self.path, waiting)? {
-                Found::File(file) if file.identities().eq(self.known.iter().copied()) => {
-                    Outcome::Unchanged
-                }
-                Found::File(file) => Outcome::File(load::load(file, waiting)?),
-                Found::Directory => Outcome::Directory,
-                Found::Missing => Outcome::Missing,
-                Found::Forbidden => Outcome::Forbidden,
-            },
-        )
+        let found = lookup::look_up(root.as_fd(), &self.shared.options, &self.path, waiting)?;
+        Ok(match found {
+            Found::File(file) => self.compare(file, waiting)?,
+            Found::Directory => Outcome::Directory,
+            Found::Missing => Outcome::Missing,
+            Found::Forbidden => Outcome::Forbidden,
+        })
+    }
+
+    fn compare(&self, file: FoundFile, waiting: Waiting) -> io::Result<Outcome> {
+        let directory = self.directory.filter(|_| file.rests_on_names);
+        if file.identities().eq(self.known.iter().copied()) {
+            return Ok(Outcome::Unchanged(directory));
+        }
+        Ok(Outcome::File(load::load(file, directory, waiting)?))
     }
 }

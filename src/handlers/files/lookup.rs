@@ -3,12 +3,14 @@
 //!
 //! The same code runs on the loop, where it may not wait, and on the blocking pool.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::io;
 use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 
-use super::root::{Identity, Kind, Opened, Waiting, open_beneath};
+use super::root::{Identity, Kind, Links, Opened, Waiting, open_beneath};
 use crate::config::Files;
 use crate::http::media_type;
 use crate::http::negotiation::ContentCoding;
@@ -32,6 +34,10 @@ pub(super) struct FoundFile {
     pub(super) media_type: String,
     /// The file itself first, as [`ContentCoding::Identity`].
     pub(super) codings: Vec<(ContentCoding, Opened)>,
+    /// Whether names that are not there decided, and nothing but names: no symbolic link was met,
+    /// and nothing was passed over for what it is. Then only a change in the directory, or of the
+    /// files in [`codings`](Self::codings), makes another look find something else.
+    pub(super) rests_on_names: bool,
 }
 
 impl FoundFile {
@@ -61,6 +67,8 @@ pub(super) fn look_up(
         root,
         options,
         waiting,
+        lacked: Cell::new(false),
+        met_more: Cell::new(false),
     };
     match path.strip_suffix(b"/") {
         Some(directory) => search.index_of(directory.strip_prefix(b"/").unwrap_or(directory)),
@@ -77,10 +85,22 @@ pub(super) fn is_hidden(path: &[u8]) -> bool {
     rest.unwrap_or(path).windows(2).any(|pair| pair == b"/.")
 }
 
+/// The path of a file's coding: its own with a suffix.
+pub(super) fn coded_path(path: &[u8], coding: ContentCoding) -> Cow<'_, [u8]> {
+    match coding.file_suffix() {
+        Some(suffix) => Cow::Owned([path, b".", suffix.as_bytes()].concat()),
+        None => Cow::Borrowed(path),
+    }
+}
+
 struct Search<'a> {
     root: BorrowedFd<'a>,
     options: &'a Files,
     waiting: Waiting,
+    /// Whether a name was not there.
+    lacked: Cell<bool>,
+    /// Whether there was more to it than names: a link, or something of no use as it was.
+    met_more: Cell<bool>,
 }
 
 /// What stands at one exact path.
@@ -149,15 +169,14 @@ impl Search<'_> {
         let mut codings = vec![(ContentCoding::Identity, opened)];
         if self.options.precompressed && media_type::is_compressible(&media_type) {
             for coding in CODINGS {
-                let suffix = coding
-                    .file_suffix()
-                    .expect("every coding but identity has one");
-                let sibling = [&path, &b"."[..], suffix.as_bytes()].concat();
-                if let There::Something(sibling) = self.at(&sibling)?
-                    && sibling.kind == Kind::File
-                    && sibling.identity.modified >= modified
-                {
-                    codings.push((coding, sibling));
+                match self.at(&coded_path(&path, coding))? {
+                    There::Something(sibling)
+                        if sibling.kind == Kind::File && sibling.identity.modified >= modified =>
+                    {
+                        codings.push((coding, sibling));
+                    }
+                    There::Something(_) | There::Forbidden => self.met_more.set(true),
+                    There::Nothing => {}
                 }
             }
         }
@@ -165,18 +184,22 @@ impl Search<'_> {
             path,
             media_type,
             codings,
+            rests_on_names: self.lacked.get() && !self.met_more.get(),
         })
     }
 
     fn at(&self, path: &[u8]) -> io::Result<There> {
-        match open_beneath(self.root, path, self.waiting) {
+        match self.open(path) {
             Ok(opened) => Ok(There::Something(opened)),
             Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::NOENT) => {
+                    self.lacked.set(true);
+                    Ok(There::Nothing)
+                }
                 // XDEV: beneath the root no longer, so as good as not there. NXIO: a socket, or a
                 // pipe nobody reads. OPNOTSUPP and NODEV: a device.
                 Some(
-                    Errno::NOENT
-                    | Errno::NOTDIR
+                    Errno::NOTDIR
                     | Errno::LOOP
                     | Errno::XDEV
                     | Errno::NAMETOOLONG
@@ -184,10 +207,23 @@ impl Search<'_> {
                     | Errno::NODEV
                     | Errno::OPNOTSUPP
                     | Errno::INVAL,
-                ) => Ok(There::Nothing),
+                ) => {
+                    self.met_more.set(true);
+                    Ok(There::Nothing)
+                }
                 Some(Errno::ACCESS | Errno::PERM) => Ok(There::Forbidden),
                 _ => Err(error),
             },
+        }
+    }
+
+    fn open(&self, path: &[u8]) -> io::Result<Opened> {
+        match open_beneath(self.root, path, Links::Refused, self.waiting) {
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
+                self.met_more.set(true);
+                open_beneath(self.root, path, Links::Followed, self.waiting)
+            }
+            opened => opened,
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! path ─ cache ── fresh ─────────────────────────────────────────┐
-//!          └ stale or unknown → Look::run ─ from memory ─────────┤→ Entry → answer
-//!                                 └ WouldBlock → blocking pool ──┘
+//!          ├ stale, but unchanged ───────────────────────────────┤
+//!          └ changed or unknown → Look::run ─ from memory ───────┤→ Entry → answer
+//!                                   └ WouldBlock → blocking pool ┘
 //! ```
 //!
 //! | A reader looks for | and finds it in |
@@ -11,6 +12,7 @@
 //! | what may be opened at all | [`root`] |
 //! | which file answers for a path | [`look`], [`lookup`] |
 //! | what is kept of it, and how long | [`load`], [`cache`] |
+//! | how little tells that it is still so | [`unchanged`] |
 //! | listings | [`directory`], [`listing`] |
 
 mod cache;
@@ -21,6 +23,7 @@ mod load;
 mod look;
 mod lookup;
 mod root;
+mod unchanged;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -48,6 +51,7 @@ use listing::{Renderer, Sort};
 pub(crate) use look::Shared;
 use look::{Look, Outcome, Seen};
 use root::Waiting;
+use unchanged::{Directories, Sighting};
 
 /// How long an open root is kept that nobody asks for: longer than any that is in use lasts.
 const FORGET_ROOT: Duration = Duration::from_secs(60);
@@ -67,6 +71,7 @@ pub(crate) struct Local {
     cache: RefCell<Cache>,
     /// By handler: the open root, and since when.
     roots: RefCell<HashMap<u64, (Arc<OwnedFd>, Instant)>>,
+    directories: RefCell<Directories>,
     complained: Cell<Option<Instant>>,
 }
 
@@ -220,6 +225,11 @@ impl FilesHandler {
         {
             return known;
         }
+        if let Some(entry) = &known
+            && self.confirm_unchanged(path, entry, local)
+        {
+            return known;
+        }
         let seen = self
             .look(path, known.as_deref(), local)
             .run(Waiting::Never)
@@ -239,23 +249,67 @@ impl FilesHandler {
         Ok(self.remember(path, known, seen, &local.files))
     }
 
-    fn look(&self, path: &[u8], known: Option<&Entry>, local: &Local) -> Look {
-        let believed = |(_, opened): &&(Arc<OwnedFd>, Instant)| {
-            runtime::now().duration_since(*opened) < self.shared.options.revalidate
+    /// Whether a cheap look vouches for `entry`, which is then as fresh as that look.
+    fn confirm_unchanged(&self, path: &[u8], entry: &Entry, local: &Local) -> bool {
+        let State::File(file) = &entry.state else {
+            return false;
         };
-        let roots = local.roots.borrow();
+        let Some(root) = self.root_now(local) else {
+            return false;
+        };
+        let sighting = self.directory_now(&root, path, local);
+        let vouching = sighting.filter(|sighting| sighting.vouches_for(root.as_fd(), file));
+        if let Some(sighting) = vouching {
+            entry.confirm(sighting.at);
+        }
+        vouching.is_some()
+    }
+
+    fn look(&self, path: &[u8], known: Option<&Entry>, local: &Local) -> Look {
+        let root = self.root_now(local);
+        let sighting = root
+            .as_ref()
+            .and_then(|root| self.directory_now(root, path, local));
         Look {
             shared: Arc::clone(&self.shared),
-            root: roots
-                .get(&self.shared.id)
-                .filter(believed)
-                .map(|(root, _)| Arc::clone(root)),
+            root,
+            directory: sighting.and_then(|sighting| sighting.identity),
             path: path.to_vec(),
             known: match known.map(|entry| &entry.state) {
                 Some(State::File(file)) => file.identities().collect(),
                 _ => Vec::new(),
             },
         }
+    }
+
+    /// The open root, unless it would have to be waited for; opened again when it is time, for
+    /// another directory may have its name now.
+    fn root_now(&self, local: &Local) -> Option<Arc<OwnedFd>> {
+        let options = &self.shared.options;
+        if let Some((root, opened)) = local.roots.borrow().get(&self.shared.id)
+            && runtime::now().duration_since(*opened) < options.revalidate
+        {
+            return Some(Arc::clone(root));
+        }
+        let root = Arc::new(root::open_root(&options.root, Waiting::Never).ok()?);
+        self.keep_root(Arc::clone(&root), local);
+        Some(root)
+    }
+
+    fn keep_root(&self, root: Arc<OwnedFd>, local: &Local) {
+        let now = runtime::now();
+        let mut roots = local.roots.borrow_mut();
+        // Those of routes that a reload has taken away are never asked for again.
+        roots.retain(|_, (_, opened)| now.duration_since(*opened) < FORGET_ROOT);
+        roots.insert(self.shared.id, (root, now));
+    }
+
+    /// How the directory of `path` is; `None` where every look is to be a full one.
+    fn directory_now(&self, root: &OwnedFd, path: &[u8], local: &Local) -> Option<Sighting> {
+        let period = self.shared.options.revalidate;
+        let mut directories = local.directories.borrow_mut();
+        let see = || directories.of((self.shared.id, root.as_fd()), path, runtime::now(), period);
+        (!period.is_zero()).then(see)
     }
 
     fn remember(
@@ -267,20 +321,20 @@ impl FilesHandler {
     ) -> Rc<Entry> {
         let now = runtime::now();
         if let Some(root) = seen.new_root {
-            let mut roots = local.roots.borrow_mut();
-            // Those of routes that a reload has taken away are never asked for again.
-            roots.retain(|_, (_, opened)| now.duration_since(*opened) < FORGET_ROOT);
-            roots.insert(self.shared.id, (root, now));
+            self.keep_root(root, local);
         }
         let state = match (seen.outcome, known) {
-            (Outcome::Unchanged, Some(entry)) => {
+            (Outcome::Unchanged(directory), Some(entry)) => {
                 entry.confirm(now);
+                if let State::File(file) = &entry.state {
+                    file.set_directory(directory);
+                }
                 return entry;
             }
             (Outcome::File(loaded), _) => State::File(loaded.into_cached(&self.shared.options)),
             (Outcome::Directory, _) => State::Directory,
             (Outcome::Forbidden, _) => State::Forbidden,
-            (Outcome::Missing | Outcome::Unchanged, _) => State::Missing,
+            (Outcome::Missing | Outcome::Unchanged(_), _) => State::Missing,
         };
         let entry = Entry::new(state, now);
         local

@@ -25,6 +25,15 @@ pub(super) enum Waiting {
     Allowed,
 }
 
+/// What becomes of symbolic links on the way, the last component's included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Links {
+    /// They are followed as long as they stay beneath the root.
+    Followed,
+    /// They are an error, `ELOOP`.
+    Refused,
+}
+
 /// What identifies a state of a file: as long as all of it is the same, so is the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
@@ -88,32 +97,49 @@ pub(super) fn open_root(path: &Path, waiting: Waiting) -> io::Result<OwnedFd> {
 pub(super) fn open_beneath(
     root: BorrowedFd<'_>,
     path: &[u8],
+    links: Links,
     waiting: Waiting,
 ) -> io::Result<Opened> {
     // Without NONBLOCK, opening a pipe would wait for its other end; NOCTTY is for terminals.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let fd = open_with(root, path, flags, waiting)?;
+    let fd = open_with(root, path, flags, links, waiting)?;
     let state = rustix::fs::fstat(&fd)?;
     let (kind, identity) = (Kind::of(&state), Identity::of(&state));
     Ok(Opened { fd, kind, identity })
 }
 
-/// Whether something is there beneath `root` that serving would find: for a listing's links.
-pub(super) fn find_beneath(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<(Kind, Identity)> {
-    let fd = open_with(root, path, OFlags::PATH | OFlags::CLOEXEC, Waiting::Allowed)?;
+/// What is there beneath `root` that [`open_beneath`] would find, without opening it for reading.
+pub(super) fn find_beneath(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    links: Links,
+    waiting: Waiting,
+) -> io::Result<(Kind, Identity)> {
+    let fd = open_path(root, path, links, waiting)?;
     let state = rustix::fs::fstat(&fd)?;
     Ok((Kind::of(&state), Identity::of(&state)))
+}
+
+/// A descriptor for a place beneath `root`, not for what it holds.
+pub(super) fn open_path(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    links: Links,
+    waiting: Waiting,
+) -> io::Result<OwnedFd> {
+    open_with(root, path, OFlags::PATH | OFlags::CLOEXEC, links, waiting)
 }
 
 fn open_with(
     root: BorrowedFd<'_>,
     path: &[u8],
     flags: OFlags,
+    links: Links,
     waiting: Waiting,
 ) -> io::Result<OwnedFd> {
     let path = if path.is_empty() { b"." } else { path };
     if !WALKS.load(Ordering::Relaxed) {
-        match open_resolved(root, path, flags, waiting) {
+        match open_resolved(root, path, flags, links, waiting) {
             Err(Errno::NOSYS) => WALKS.store(true, Ordering::Relaxed),
             opened => return Ok(opened?),
         }
@@ -128,10 +154,15 @@ fn open_resolved(
     root: BorrowedFd<'_>,
     path: &[u8],
     flags: OFlags,
+    links: Links,
     waiting: Waiting,
 ) -> rustix::io::Result<OwnedFd> {
     let path = CString::new(path).map_err(|_| Errno::NOENT)?;
-    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let beneath = ResolveFlags::BENEATH
+        | match links {
+            Links::Followed => ResolveFlags::NO_MAGICLINKS,
+            Links::Refused => ResolveFlags::NO_SYMLINKS,
+        };
     let open = |resolve| rustix::fs::openat2(root, &path, flags, Mode::empty(), resolve);
     match waiting {
         // Kernels before 5.12 do not know CACHED and say so with EINVAL.
@@ -250,8 +281,34 @@ mod tests {
             ("a/b.txt/", false),
             ("nul\0", false),
         ] {
-            let opened = open_beneath(root.as_fd(), path.as_bytes(), Waiting::Allowed);
+            let path = path.as_bytes();
+            let opened = open_beneath(root.as_fd(), path, Links::Followed, Waiting::Allowed);
             assert_eq!(opened.is_ok(), found, "{path:?}: {opened:?}");
+        }
+    }
+
+    #[test]
+    fn links_are_refused_where_they_matter() {
+        let (tree, root) = tree("refused");
+        std::os::unix::fs::symlink("a", tree.path().join("root/dir")).expect("a link");
+        for (path, found) in [
+            ("a/b.txt", Ok(Kind::File)),
+            ("a", Ok(Kind::Directory)),
+            ("", Ok(Kind::Directory)),
+            ("in", Err(Some(Errno::LOOP))),
+            ("dir/b.txt", Err(Some(Errno::LOOP))),
+            ("missing", Err(Some(Errno::NOENT))),
+        ] {
+            let there = find_beneath(
+                root.as_fd(),
+                path.as_bytes(),
+                Links::Refused,
+                Waiting::Allowed,
+            );
+            let there = there
+                .map(|(kind, _)| kind)
+                .map_err(|error| Errno::from_io_error(&error));
+            assert_eq!(there, found, "{path:?}");
         }
     }
 
@@ -275,8 +332,10 @@ mod tests {
     #[test]
     fn tells_what_it_opened() {
         let (tree, root) = tree("kinds");
-        let open =
-            |path: &[u8]| open_beneath(root.as_fd(), path, Waiting::Allowed).expect("it is there");
+        let open = |path: &[u8]| {
+            open_beneath(root.as_fd(), path, Links::Followed, Waiting::Allowed)
+                .expect("it is there")
+        };
         let file = open(b"a/b.txt");
         assert_eq!((file.kind, file.identity.size), (Kind::File, 1));
         assert_eq!(open(b"a").kind, Kind::Directory);

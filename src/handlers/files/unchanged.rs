@@ -1,0 +1,356 @@
+//! The news that nothing has changed, for less than a look.
+//!
+//! What a path leads to rests on the names in one directory and on the files that bear them. A
+//! directory's change time moves whenever a name in it comes, goes or becomes another file's. So
+//! while the directory is as it was before the file was looked up, no other file answers and no
+//! coding has appeared beside it; the file itself is all that is left to compare.
+//!
+//! ```text
+//! a look      open, fstat, close of 1.html; open of 1.html.zst, .br, .gz in vain
+//! unchanged   open, fstat, close of 1.html; the directory once a period for all files in it
+//! ```
+//!
+//! What it vouches for is as fresh as the sighting of the directory, not as this look.
+//!
+//! It never waits, and holds where names alone decide, which the two sides make sure of: the look
+//! for the names it met ([`super::lookup::FoundFile::rests_on_names`]), [`sight`] for the directory.
+//! Both resolve the whole path anew beneath the root, so that a directory renamed above is another.
+//!
+//! Rejected: `fstatat` on a kept descriptor, one call instead of three, for it waits for the disk if
+//! the file's inode has left memory; `inotify`, for its watches are few and writes through a mapping
+//! escape it.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::{Duration, Instant, SystemTime};
+
+use hashbrown::HashMap;
+
+use super::cache::{BorrowedKey, Key};
+use super::load::CachedFile;
+use super::lookup::coded_path;
+use super::root::{Identity, Kind, Links, Waiting, find_beneath, open_path};
+
+/// Directories remembered. Past it all are forgotten: each costs another sighting, no more.
+const CAPACITY: usize = 1024;
+
+/// How long a directory must have rested: the coarsest of [`TELLING`] keep whole seconds, so a
+/// change within this much of another may bear the same time.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// File systems where a directory's change time tells: names change through this kernel only. Not
+/// so on network file systems, and whatever stands behind FUSE may keep no such time at all.
+const TELLING: [u32; 9] = [
+    0x0000_ef53, // ext2, ext3, ext4
+    0x0102_1994, // tmpfs
+    0x2fc1_2fc1, // ZFS
+    0x5846_5342, // XFS
+    0x794c_7630, // overlayfs
+    0x8584_58f6, // ramfs
+    0x9123_683e, // Btrfs
+    0xca45_1a4e, // bcachefs
+    0xf2f5_2010, // F2FS
+];
+
+/// The directories that a worker has lately seen.
+#[derive(Default)]
+pub(super) struct Directories {
+    seen: HashMap<Key, Sighting, foldhash::fast::RandomState>,
+}
+
+/// How a directory was at a time.
+#[derive(Clone, Copy)]
+pub(super) struct Sighting {
+    /// `None` if nothing can be concluded from it.
+    pub(super) identity: Option<Identity>,
+    pub(super) at: Instant,
+}
+
+impl Directories {
+    /// The directory in which `path` (which begins with `/`) names a file, as it was less than
+    /// `period` before `now`.
+    pub(super) fn of(
+        &mut self,
+        (handler, root): (u64, BorrowedFd<'_>),
+        path: &[u8],
+        now: Instant,
+        period: Duration,
+    ) -> Sighting {
+        let path = directory_of(path);
+        match self.seen.get(&BorrowedKey { handler, path }) {
+            Some(sighting) if now.duration_since(sighting.at) < period => *sighting,
+            _ => {
+                let identity = sight(root, path, SystemTime::now()).ok().flatten();
+                let sighting = Sighting { identity, at: now };
+                self.remember(Key::new(handler, path), sighting);
+                sighting
+            }
+        }
+    }
+
+    fn remember(&mut self, key: Key, sighting: Sighting) {
+        if self.seen.len() >= CAPACITY {
+            self.seen.clear();
+        }
+        self.seen.insert(key, sighting);
+    }
+}
+
+impl Sighting {
+    /// Whether `file` is what another look would find, as of this sighting.
+    pub(super) fn vouches_for(&self, root: BorrowedFd<'_>, file: &CachedFile) -> bool {
+        let is_as_it_was = |(coding, identity)| {
+            let path = coded_path(file.path(), coding);
+            find_beneath(root, &path, Links::Refused, Waiting::Never)
+                .is_ok_and(|found| found == (Kind::File, identity))
+        };
+        self.identity.is_some()
+            && self.identity == file.directory()
+            && file.identities().all(is_as_it_was)
+    }
+}
+
+/// `/a/b` → `a`; `/a/b/` → `a/b`, where its index file is; beneath the root.
+fn directory_of(path: &[u8]) -> &[u8] {
+    let end = memchr::memrchr(b'/', path).unwrap_or(0);
+    path.get(1..end).unwrap_or_default()
+}
+
+/// Looks at a directory; `None` if its change time does not tell of all changes to come.
+fn sight(root: BorrowedFd<'_>, path: &[u8], now: SystemTime) -> io::Result<Option<Identity>> {
+    let directory = open_path(root, path, Links::Refused, Waiting::Never)?;
+    let identity = Identity::of_open(directory.as_fd())?;
+    let file_system = rustix::fs::fstatfs(&directory)?.f_type;
+    let tells = TELLING.contains(&(file_system as u32)) && is_settled(identity, now);
+    Ok(tells.then_some(identity))
+}
+
+/// Whether any change from `now` on will show in the change time.
+fn is_settled(identity: Identity, now: SystemTime) -> bool {
+    now.duration_since(identity.changed_time())
+        .is_ok_and(|rested| rested >= SETTLED)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::handlers::files::look::{Look, Outcome, Shared};
+    use crate::handlers::files::root::open_root;
+    use crate::test_support::{TemporaryDirectory, files_options};
+
+    /// Long after any change: every directory has rested.
+    fn later() -> SystemTime {
+        SystemTime::now() + Duration::from_secs(3600)
+    }
+
+    fn sighting(root: &OwnedFd, directory: &[u8]) -> Sighting {
+        let identity = sight(root.as_fd(), directory, later()).ok().flatten();
+        Sighting {
+            identity,
+            at: Instant::now(),
+        }
+    }
+
+    fn load(tree: &TemporaryDirectory, root: &Arc<OwnedFd>, path: &str) -> CachedFile {
+        let options = files_options(tree.path());
+        let look = Look {
+            shared: Arc::new(Shared::new(&options)),
+            root: Some(Arc::clone(root)),
+            path: path.as_bytes().to_vec(),
+            directory: sighting(root, directory_of(path.as_bytes())).identity,
+            known: Vec::new(),
+        };
+        match look.run(Waiting::Allowed).expect("no error").outcome {
+            Outcome::File(loaded) => loaded.into_cached(&options),
+            _ => panic!("{path} is no file"),
+        }
+    }
+
+    /// Waits until a change would bear another time than the last one.
+    fn wait_for_the_clock(tree: &TemporaryDirectory) {
+        let changed = || {
+            tree.write("elsewhere/clock", b"x");
+            let metadata = fs::metadata(tree.path().join("elsewhere/clock"));
+            metadata
+                .map(|it| (it.ctime(), it.ctime_nsec()))
+                .expect("just written")
+        };
+        let before = changed();
+        while changed() == before {}
+    }
+
+    #[test]
+    fn any_change_that_could_matter_is_noticed() {
+        type Change = fn(&Path) -> io::Result<()>;
+        let rows: [(&str, bool, Change); 12] = [
+            ("nothing", true, |_| Ok(())),
+            ("a change elsewhere", true, |at| {
+                fs::write(at.join("a/new"), "")
+            }),
+            ("another file in the directory", false, |at| {
+                fs::write(at.join("a/b/new"), "")
+            }),
+            ("the file, in place", false, |at| {
+                fs::write(at.join("a/b/f.css"), "y")
+            }),
+            ("its permissions", false, |at| {
+                fs::set_permissions(at.join("a/b/f.css"), fs::Permissions::from_mode(0o600))
+            }),
+            ("the file, replaced", false, |at| {
+                fs::rename(at.join("a/g.css"), at.join("a/b/f.css"))
+            }),
+            ("the file, removed", false, |at| {
+                fs::remove_file(at.join("a/b/f.css"))
+            }),
+            ("a coding, in place", false, |at| {
+                fs::write(at.join("a/b/f.css.gz"), "y")
+            }),
+            ("a coding, removed", false, |at| {
+                fs::remove_file(at.join("a/b/f.css.gz"))
+            }),
+            ("a coding that appears", false, |at| {
+                fs::write(at.join("a/b/f.css.br"), "y")
+            }),
+            ("the directory, swapped", false, |at| {
+                fs::rename(at.join("a/b"), at.join("a/c"))?;
+                fs::create_dir(at.join("a/b"))?;
+                fs::hard_link(at.join("a/c/f.css"), at.join("a/b/f.css"))
+            }),
+            ("a directory above, now a link", false, |at| {
+                fs::rename(at.join("a"), at.join("c"))?;
+                symlink("c", at.join("a"))
+            }),
+        ];
+        for (title, unchanged, change) in rows {
+            let tree = TemporaryDirectory::new("unchanged");
+            for file in ["a/g.css", "a/b/f.css", "a/b/f.css.gz"] {
+                tree.write(file, b"x");
+            }
+            let root = Arc::new(open_root(tree.path(), Waiting::Allowed).expect("it is there"));
+            let file = load(&tree, &root, "/a/b/f.css");
+            wait_for_the_clock(&tree);
+            change(tree.path()).expect(title);
+            let vouches = sighting(&root, b"a/b").vouches_for(root.as_fd(), &file);
+            assert_eq!(vouches, unchanged, "{title}");
+        }
+    }
+
+    #[test]
+    fn vouches_only_where_names_decide() {
+        let tree = TemporaryDirectory::new("names");
+        for file in [
+            "f.css",
+            "d/index.html",
+            "i.png",
+            "g.css",
+            "h.css",
+            "target",
+            "h.css.br/x",
+        ] {
+            tree.write(file, b"x");
+        }
+        for (link, target) in [("l.css", "target"), ("g.css.br", "nowhere"), ("e", "d")] {
+            symlink(target, tree.path().join(link)).expect("a link");
+        }
+        let root = Arc::new(open_root(tree.path(), Waiting::Allowed).expect("it is there"));
+        for (path, vouches, why) in [
+            ("/f.css", true, "plain"),
+            ("/d/", true, "an index file"),
+            (
+                "/i.png",
+                false,
+                "no other name was looked at: a look costs as little",
+            ),
+            ("/l.css", false, "a link"),
+            (
+                "/g.css",
+                false,
+                "a coding that is a link to what may appear elsewhere",
+            ),
+            ("/h.css", false, "a coding that is something else"),
+            ("/e/", false, "a directory that is a link"),
+        ] {
+            let file = load(&tree, &root, path);
+            let sighting = sighting(&root, directory_of(path.as_bytes()));
+            assert_eq!(
+                sighting.vouches_for(root.as_fd(), &file),
+                vouches,
+                "{path}: {why}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_directory_has_to_rest() {
+        let identity = |changed| Identity {
+            device: 1,
+            inode: 1,
+            size: 1,
+            modified: (0, 0),
+            changed,
+        };
+        for (changed, now, settled) in [
+            ((100, 0), 100, false),
+            ((100, 0), 101, false),
+            ((100, 0), 102, true),
+            ((100, 1), 102, false),
+            ((100, 0), 99, false),
+        ] {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
+            assert_eq!(
+                is_settled(identity(changed), now),
+                settled,
+                "{changed:?} {now:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_sighting_lasts_a_period() {
+        let tree = TemporaryDirectory::new("sightings");
+        let root = open_root(tree.path(), Waiting::Allowed).expect("it is there");
+        let (mut directories, now) = (Directories::default(), Instant::now());
+        let second = Duration::from_secs(1);
+        let mut at = |now| directories.of((1, root.as_fd()), b"/f", now, second).at;
+        assert_eq!(at(now), now);
+        assert_eq!(at(now + second / 2), now);
+        assert_eq!(at(now + second), now + second);
+    }
+
+    #[test]
+    fn remembers_a_bounded_number() {
+        let tree = TemporaryDirectory::new("bounded");
+        let root = open_root(tree.path(), Waiting::Allowed).expect("it is there");
+        let mut directories = Directories::default();
+        for number in 0..3 * CAPACITY {
+            let path = format!("/{number}/f");
+            let (now, period) = (Instant::now(), Duration::from_secs(1));
+            directories.of((1, root.as_fd()), path.as_bytes(), now, period);
+            assert!(directories.seen.len() <= CAPACITY);
+        }
+    }
+
+    #[test]
+    fn a_path_names_a_file_in_a_directory() {
+        for (path, directory) in [
+            ("/", ""),
+            ("/f", ""),
+            ("/a/", "a"),
+            ("/a/f", "a"),
+            ("/a/b/", "a/b"),
+            ("/a/b/f", "a/b"),
+        ] {
+            assert_eq!(
+                directory_of(path.as_bytes()),
+                directory.as_bytes(),
+                "{path}"
+            );
+        }
+    }
+}
