@@ -13,8 +13,9 @@ use hashbrown::{Equivalent, HashMap};
 
 use super::load::CachedFile;
 
-/// The most that the entries of one worker may weigh, in bytes.
-const CAPACITY: usize = 64 * 1024 * 1024;
+/// The most that the entries of one worker may weigh, in bytes. Half of it, a generation, holds what
+/// is asked for again and again: ten thousand files of a few KiB.
+const CAPACITY: usize = 128 * 1024 * 1024;
 
 /// What an entry weighs beside its path and its content: key, table, counters.
 const ENTRY: usize = 192;
