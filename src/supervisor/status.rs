@@ -35,70 +35,96 @@ impl Since {
     }
 }
 
+/// What there is to tell.
+struct Facts {
+    uptime: u64,
+    generation: u64,
+    since: String,
+    waits_for_confirmation: bool,
+    file: Option<String>,
+    control: Option<String>,
+    listeners: Vec<String>,
+    workers: usize,
+    open: u64,
+    accepted: u64,
+    requests: u64,
+}
+
 impl Supervisor {
     /// What runs: `tidegate status`.
     pub(super) fn status(&self, workers: &Workers) -> ControlReply {
         let since = jiff::Timestamp::try_from(self.since.generation).unwrap_or_default();
-        let since = since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let uptime = self.since.process.elapsed().as_secs();
-        let listeners: Vec<String> = self.addresses().map(ToString::to_string).collect();
-        let file = self.file.as_ref().map(|file| file.display().to_string());
-        let control = self
-            .control
-            .as_ref()
-            .map(|control| control.path().display().to_string());
-        let (open, accepted) = (
-            self.tally.total(|c| c.open.read()),
-            self.tally.total(|c| c.accepted.read()),
-        );
-        let requests = self.tally.total(|c| c.requests.read());
-        let waits = self.trial.is_some();
-        let json = json!({
+        let control = self.control.as_ref();
+        let facts = Facts {
+            uptime: self.since.process.elapsed().as_secs(),
+            generation: self.generation.number,
+            since: since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            waits_for_confirmation: self.trial.is_some(),
+            file: self.file.as_ref().map(|file| file.display().to_string()),
+            control: control.map(|control| control.path().display().to_string()),
+            listeners: self.addresses().map(ToString::to_string).collect(),
+            workers: workers.count(),
+            open: self.tally.total(|counters| counters.open.read()),
+            accepted: self.tally.total(|counters| counters.accepted.read()),
+            requests: self.tally.total(|counters| counters.requests.read()),
+        };
+        ControlReply {
+            status: Status::OK,
+            text: facts.to_text(),
+            json: facts.to_json(),
+        }
+    }
+}
+
+impl Facts {
+    fn to_json(&self) -> serde_json::Value {
+        json!({
             "version": env!("CARGO_PKG_VERSION"),
             "process": std::process::id(),
-            "uptime_seconds": uptime,
-            "generation": { "number": self.generation.number, "since": since, "waits_for_confirmation": waits },
-            "file": file,
-            "control_socket": control,
-            "listeners": listeners,
-            "workers": workers.count(),
-            "connections": { "open": open, "accepted": accepted },
-            "requests": requests,
-        });
+            "uptime_seconds": self.uptime,
+            "generation": {
+                "number": self.generation,
+                "since": self.since,
+                "waits_for_confirmation": self.waits_for_confirmation,
+            },
+            "file": self.file,
+            "control_socket": self.control,
+            "listeners": self.listeners,
+            "workers": self.workers,
+            "connections": { "open": self.open, "accepted": self.accepted },
+            "requests": self.requests,
+        })
+    }
+
+    fn to_text(&self) -> String {
+        let waits = if self.waits_for_confirmation {
+            ", waits to be confirmed"
+        } else {
+            ""
+        };
         let rows = [
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             (
                 "process",
-                format!(
-                    "{}, up {:?}",
-                    std::process::id(),
-                    Duration::from_secs(uptime)
-                ),
+                format!("{}, up {}s", std::process::id(), self.uptime),
             ),
             (
                 "generation",
-                format!(
-                    "{} since {since}{}",
-                    self.generation.number,
-                    if waits { ", waits to be confirmed" } else { "" }
-                ),
+                format!("{} since {}{waits}", self.generation, self.since),
             ),
-            ("file", file.unwrap_or_default()),
-            ("control", control.unwrap_or_default()),
-            ("listeners", listeners.join(", ")),
-            ("workers", workers.count().to_string()),
-            ("connections", format!("{open} open, {accepted} accepted")),
-            ("requests", requests.to_string()),
+            ("file", self.file.clone().unwrap_or_default()),
+            ("control", self.control.clone().unwrap_or_default()),
+            ("listeners", self.listeners.join(", ")),
+            ("workers", self.workers.to_string()),
+            (
+                "connections",
+                format!("{} open, {} accepted", self.open, self.accepted),
+            ),
+            ("requests", self.requests.to_string()),
         ];
-        let text = rows
-            .iter()
+        rows.iter()
             .map(|(name, value)| format!("{name:<12} {value}\n"))
-            .collect();
-        ControlReply {
-            status: Status::OK,
-            text,
-            json,
-        }
+            .collect()
     }
 }
 
