@@ -1,26 +1,34 @@
 //! For the integration tests of debug builds alone: requests that make the server panic.
 //!
 //! With `TIDEGATE_TEST_HOOKS` in the environment, `/.tidegate-test/panic-exchange` panics while it is
-//! answered, and `/.tidegate-test/panic-worker` ends the loop it is answered on.
+//! answered, `/.tidegate-test/panic-connection` outside of any handler, and
+//! `/.tidegate-test/panic-worker` ends the loop it is answered on.
 
 use std::sync::OnceLock;
 
 use crate::runtime;
 
-/// Panics if `path` asks for it and the environment lets it.
+/// Panics in an exchange, or on the worker, if `path` asks for it and the environment lets it.
 pub(super) fn obey(path: &[u8]) {
-    static ENABLED: OnceLock<bool> = OnceLock::new();
-    let Some(hook) = path.strip_prefix(b"/.tidegate-test/") else {
-        return;
-    };
-    if !*ENABLED.get_or_init(|| std::env::var_os("TIDEGATE_TEST_HOOKS").is_some()) {
-        return;
-    }
-    match hook {
-        b"panic-exchange" => panic!("a test asked for a panic in an exchange"),
-        b"panic-worker" => {
-            runtime::spawn(async { panic!("a test asked for a panic of the worker") })
+    match hook(path) {
+        Some(b"panic-exchange") => panic!("a test asked for a panic in an exchange"),
+        Some(b"panic-worker") => {
+            runtime::spawn(async { panic!("a test asked for a panic of the worker") });
         }
         _ => {}
     }
+}
+
+/// Panics where no handler is to blame, likewise.
+pub(super) fn obey_outside_of_handlers(path: &[u8]) {
+    if hook(path) == Some(b"panic-connection") {
+        panic!("a test asked for a panic of a connection");
+    }
+}
+
+fn hook(path: &[u8]) -> Option<&[u8]> {
+    static ENABLED: OnceLock<bool> = OnceLock::new();
+    let hook = path.strip_prefix(b"/.tidegate-test/")?;
+    let is_enabled = || std::env::var_os("TIDEGATE_TEST_HOOKS").is_some();
+    ENABLED.get_or_init(is_enabled).then_some(hook)
 }

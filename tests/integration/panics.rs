@@ -126,6 +126,21 @@ fn two_panics_in_one_turn_cost_one_worker() {
 }
 
 #[test]
+fn a_panic_outside_of_handlers_costs_one_connection() {
+    let server = Site::new("'/' = { respond = 'ok' }")
+        .environment("TIDEGATE_TEST_HOOKS", "1")
+        .top("workers = 1")
+        .start();
+    let mut other = server.connect();
+    assert_eq!(other.exchange(GET).status, 200);
+    let mut client = server.connect();
+    client.send("GET /.tidegate-test/panic-connection HTTP/1.1\r\nHost: h\r\n\r\n");
+    client.expect_end();
+    assert_eq!(other.exchange(GET).status, 200, "on the same worker");
+    assert_eq!(server.get("/").text(), "ok");
+}
+
+#[test]
 fn the_hooks_are_off_unless_asked_for() {
     let server = Site::new("'/' = { respond = 'ok' }").start();
     for hook in ["panic-exchange", "panic-worker"] {

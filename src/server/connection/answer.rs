@@ -135,6 +135,8 @@ impl Connection {
         output: &mut Vec<u8>,
         generation: &Generation,
     ) -> Step {
+        #[cfg(debug_assertions)]
+        crate::server::test_hooks::obey_outside_of_handlers(head.target.path);
         let worker = &self.worker;
         let exchange = Exchange::new(generation, &self.endpoint.address, self.client, head);
         let Some(response) = exchange.answer_now(&worker.local) else {

@@ -18,6 +18,8 @@ use std::future::poll_fn;
 use std::io;
 use std::mem::take;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -27,6 +29,7 @@ use super::generation::{Generation, LocalGeneration};
 use super::worker::{READ_SIZE, Worker};
 use crate::http::request::{HeadLimits, may_be_complete};
 use crate::http::status::Status;
+use crate::log::diagnostic;
 use crate::runtime::{self, Direction, Elapsed, Stream, Tick};
 
 use perform::Pending;
@@ -122,8 +125,20 @@ impl Connection {
         self.worker.is_draining() || self.endpoint.is_retired()
     }
 
-    /// Lives the connection's life.
-    pub(super) async fn serve(mut self) {
+    /// Lives the connection's life. A panic anywhere in it ends this connection, and no other.
+    pub(super) async fn serve(self) {
+        let mut life = pin!(self.live());
+        poll_fn(|context| {
+            let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(context)));
+            polled.unwrap_or_else(|_| {
+                diagnostic::error(format_args!("a connection panicked and was closed"));
+                Poll::Ready(())
+            })
+        })
+        .await;
+    }
+
+    async fn live(mut self) {
         let mut is_last_look = false;
         let ending = loop {
             let ended = match self.turn() {
