@@ -255,7 +255,7 @@ fn a_unix_listener_outlives_a_change_of_workers() {
 
 #[test]
 fn a_download_goes_on() {
-    let length: u64 = 200 << 20;
+    let length: u64 = 1 << 30;
     let server = start(&numbered(1, "workers = 2", FIRST, ECHO));
     let file = std::fs::File::create(server.directory().join("www/large.bin"));
     let file = file.expect("the directory is ours");
