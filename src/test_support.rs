@@ -2,23 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
-
-use crate::config::Files;
-
-/// What `files = root` comes to with every default.
-pub(crate) fn files_options(root: &Path) -> Files {
-    Files {
-        root: root.to_owned(),
-        index: vec!["index.html".to_owned()],
-        listing: false,
-        spa: false,
-        clean_urls: false,
-        precompressed: true,
-        cache_control: Vec::new(),
-        revalidate: Duration::from_secs(1),
-    }
-}
 
 /// A directory of its own for a test, removed when dropped.
 pub(crate) struct TemporaryDirectory(PathBuf);

@@ -232,7 +232,7 @@ impl Search<'_> {
 mod tests {
     use super::*;
     use crate::handlers::files::root::open_root;
-    use crate::test_support::{TemporaryDirectory, files_options as options};
+    use crate::test_support::TemporaryDirectory;
     use std::os::fd::AsFd as _;
 
     #[test]
@@ -268,9 +268,9 @@ mod tests {
             tree.write(file, b"content");
         }
         let root = open_root(tree.path(), Waiting::Allowed).expect("it is there");
-        let options = crate::config::Files {
+        let options = Files {
             clean_urls: true,
-            ..options(tree.path())
+            ..Files::beneath(tree.path().to_owned())
         };
         for (path, expected) in [
             ("/", "index.html"),
@@ -322,7 +322,7 @@ mod tests {
         let root = open_root(tree.path(), Waiting::Allowed).expect("it is there");
         let codings = |path: &[u8]| match look_up(
             root.as_fd(),
-            &options(tree.path()),
+            &Files::beneath(tree.path().to_owned()),
             path,
             Waiting::Allowed,
         ) {

@@ -140,9 +140,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::config::Files;
     use crate::handlers::files::look::{Look, Outcome, Shared};
     use crate::handlers::files::root::open_root;
-    use crate::test_support::{TemporaryDirectory, files_options};
+    use crate::test_support::TemporaryDirectory;
 
     /// Long after any change: every directory has rested.
     fn later() -> SystemTime {
@@ -158,7 +159,7 @@ mod tests {
     }
 
     fn load(tree: &TemporaryDirectory, root: &Arc<OwnedFd>, path: &str) -> CachedFile {
-        let options = files_options(tree.path());
+        let options = Files::beneath(tree.path().to_owned());
         let look = Look {
             shared: Arc::new(Shared::new(&options)),
             root: Some(Arc::clone(root)),
