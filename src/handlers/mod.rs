@@ -6,6 +6,7 @@
 //! function on the fast path), and, where there is none, for one that may have to be waited for
 //! ([`Handler::answer`]). Handlers never call each other.
 
+pub(crate) mod buffered;
 pub(crate) mod control;
 pub(crate) mod echo;
 pub(crate) mod error_content;
@@ -19,7 +20,7 @@ pub(crate) mod response;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::{Files, Route, Verb};
+use crate::config::{Blocking, Files, Route, Verb};
 use crate::http::method::{Method, MethodSet};
 use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
@@ -57,7 +58,44 @@ pub(crate) struct Request<'r> {
 /// What handlers keep on a worker, and what they run beside it.
 pub(crate) struct Local {
     pub(crate) files: files::Local,
-    pub(crate) pool: Arc<BlockingPool>,
+    pub(crate) pools: Pools,
+}
+
+/// Threads for what may wait. They are two pools, so that code which takes its time never stands
+/// before a file that is not in memory.
+#[derive(Clone)]
+pub(crate) struct Pools {
+    /// For our own looks at a disk, which are short.
+    pub(crate) disk: Arc<BlockingPool>,
+    /// For other people's code, of the size that the operator gave.
+    pub(crate) code: Arc<BlockingPool>,
+}
+
+impl Pools {
+    /// Enough for the disks of one machine to be busy.
+    const DISK_THREADS: usize = 8;
+    const DISK_QUEUE: usize = 4096;
+
+    pub(crate) fn new(blocking: Blocking) -> Self {
+        Self {
+            disk: BlockingPool::new(Self::DISK_THREADS, Self::DISK_QUEUE),
+            code: BlockingPool::new(blocking.threads, blocking.queue),
+        }
+    }
+}
+
+/// What a handler comes to.
+pub(crate) enum Answer<'a> {
+    Response(Response<'a>),
+    /// The answer is that to a GET of another target on this server: a path, and perhaps a query
+    /// (RFC 3875 §6.2.2).
+    LocalRedirect(String),
+}
+
+impl<'a> From<Response<'a>> for Answer<'a> {
+    fn from(response: Response<'a>) -> Self {
+        Self::Response(response)
+    }
 }
 
 /// What handlers hold that outlives a generation, by the options it came from: a reload that does not
@@ -103,9 +141,15 @@ pub(crate) trait ReadContent {
     /// # Errors
     /// Content that is malformed, too large, late or cut off. The handler gives up: return it.
     async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError>;
+
+    /// Waits until the client has gone: it broke the connection, or ended its side of it. For
+    /// handlers that have others work for it; they give up: return [`ContentError::CutOff`].
+    ///
+    /// To be waited for beside something else, when the content has been read.
+    async fn client_gone(&self);
 }
 
-/// Why a request's content could not be read. The peer's fault, each of them.
+/// Why a request's content could not be read. The peer's fault, unless it is said otherwise.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ContentError {
     #[error("the content is malformed: {0}")]
@@ -116,6 +160,9 @@ pub(crate) enum ContentError {
     TimedOut,
     #[error("the connection was closed before the end of the content")]
     CutOff,
+    /// Ours: the disk is full, or there is none.
+    #[error("the content could not be kept in a temporary file")]
+    NotKept(#[source] std::io::Error),
 }
 
 impl ContentError {
@@ -126,6 +173,7 @@ impl ContentError {
             Self::TooLarge => Some(Status::CONTENT_TOO_LARGE),
             Self::TimedOut => Some(Status::REQUEST_TIMEOUT),
             Self::CutOff => None,
+            Self::NotKept(_) => Some(Status::INTERNAL_SERVER_ERROR),
         }
     }
 }
@@ -186,14 +234,15 @@ impl Handler {
         request: &Request<'_>,
         local: &Local,
         content: &mut impl ReadContent,
-    ) -> Result<Response<'a>, ContentError> {
-        match self {
-            Self::Files(files) => Ok(files.answer(request, local).await),
-            Self::Respond(respond) => Ok(respond.answer()),
-            Self::Redirect(redirect) => Ok(redirect.answer(request)),
-            Self::Echo(echo) => echo.answer(request, content).await,
-            Self::Control(control) => Ok(control.answer(request).await),
-        }
+    ) -> Result<Answer<'a>, ContentError> {
+        let response = match self {
+            Self::Files(files) => files.answer(request, local).await,
+            Self::Respond(respond) => respond.answer(),
+            Self::Redirect(redirect) => redirect.answer(request),
+            Self::Echo(echo) => echo.answer(request, content).await?,
+            Self::Control(control) => control.answer(request).await,
+        };
+        Ok(response.into())
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::ops::{Deref, Range};
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use crate::http::response::FieldLines;
@@ -29,6 +30,8 @@ pub(crate) enum Content<'a> {
     Pieces(Vec<Piece>),
     /// Made a block at a time, of a length nobody knows yet.
     Blocks(Box<dyn Blocks>),
+    /// Comes from elsewhere while it is sent, and has to be waited for.
+    Stream(ContentStream),
     /// The server's own words for the status.
     Problem,
 }
@@ -55,6 +58,28 @@ pub(crate) trait Blocks {
     /// Appends the next block to `out`, some tens of KiB. Returns whether another one follows.
     fn next_block(&mut self, out: &mut Vec<u8>) -> bool;
 }
+
+/// Content that somebody else makes: code on another thread, a script, an application server.
+pub(crate) struct ContentStream {
+    /// What its maker says it is; the connection is cut if that turns out to be wrong.
+    pub(crate) length: Option<u64>,
+    pub(crate) source: Box<dyn ContentSource>,
+}
+
+/// Where a [`ContentStream`] comes from. Dropped before its end: nobody wants the rest.
+pub(crate) trait ContentSource {
+    /// Waits for the next octets and appends them to `into`, some tens of KiB at most; `false` at
+    /// the end of the content.
+    fn next<'s>(&'s mut self, into: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>>;
+}
+
+/// A future that stays on its worker.
+pub(crate) type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Why there is no more content although its end has not come, in words for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct BrokenOff(pub(crate) String);
 
 /// Octets, lent or owned or shared among a worker's exchanges.
 #[derive(Clone, Debug)]
@@ -93,6 +118,7 @@ impl Content<'_> {
             Self::File(range) => Content::File(range),
             Self::Pieces(pieces) => Content::Pieces(pieces),
             Self::Blocks(blocks) => Content::Blocks(blocks),
+            Self::Stream(stream) => Content::Stream(stream),
             Self::Problem => Content::Problem,
         }
     }
@@ -105,6 +131,7 @@ impl Content<'_> {
             Self::File(range) => Some(range.length()),
             Self::Pieces(pieces) => Some(pieces.iter().map(Piece::length).sum()),
             Self::Blocks(_) => None,
+            Self::Stream(stream) => stream.length,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::framing::Framing;
 use super::list;
 use super::method::Method;
 use super::status::Status;
-use super::target::{self, Target};
+use super::target::{self, Form, Target};
 
 /// A version this server speaks; a higher minor version is answered as 1.1 (RFC 9110 §2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +135,29 @@ impl<'a> RequestHead<'a> {
             expects_continue: expects_continue(&fields, version, framing)?,
             fields,
             length,
+        })
+    }
+
+    /// The same request, made for another target by GET and without content (RFC 3875 §6.2.2); HEAD
+    /// stays HEAD. `None` if `target` is no path.
+    pub(crate) fn redirected<'t>(&self, target: &'t str) -> Option<RequestHead<'t>>
+    where
+        'a: 't,
+    {
+        let parsed = Target::parse(Method::Get, target.as_bytes());
+        let target_is_path = |target: &Target<'_>| target.form == Form::Origin;
+        let method = if self.is_head() {
+            Method::Head
+        } else {
+            Method::Get
+        };
+        Some(RequestHead {
+            method,
+            raw_target: target,
+            target: parsed.filter(target_is_path)?,
+            framing: Framing::Empty,
+            expects_continue: false,
+            ..self.clone()
         })
     }
 

@@ -240,6 +240,28 @@ impl Drop for Sleeper {
     }
 }
 
+/// What [`either`] came to.
+pub(crate) enum Either<A, B> {
+    First(A),
+    Second(B),
+}
+
+/// Waits for the one of two futures that ends first, the `first` if both have; the other is dropped.
+pub(crate) async fn either<A, B>(
+    first: impl Future<Output = A>,
+    second: impl Future<Output = B>,
+) -> Either<A, B> {
+    let mut first = std::pin::pin!(first);
+    let mut second = std::pin::pin!(second);
+    poll_fn(|context| {
+        if let Poll::Ready(output) = first.as_mut().poll(context) {
+            return Poll::Ready(Either::First(output));
+        }
+        second.as_mut().poll(context).map(Either::Second)
+    })
+    .await
+}
+
 /// Waits for `future`, but no longer than `delay`.
 ///
 /// # Errors
@@ -248,15 +270,10 @@ pub(crate) async fn timeout<T>(
     delay: Duration,
     future: impl Future<Output = T>,
 ) -> Result<T, Elapsed> {
-    let mut future = std::pin::pin!(future);
-    let mut sleep = std::pin::pin!(sleep(delay));
-    poll_fn(|context| {
-        if let Poll::Ready(output) = future.as_mut().poll(context) {
-            return Poll::Ready(Ok(output));
-        }
-        sleep.as_mut().poll(context).map(|()| Err(Elapsed))
-    })
-    .await
+    match either(future, sleep(delay)).await {
+        Either::First(output) => Ok(output),
+        Either::Second(()) => Err(Elapsed),
+    }
 }
 
 #[cfg(test)]

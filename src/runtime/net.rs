@@ -92,6 +92,17 @@ impl Stream {
             .is_some_and(|key| with_context(|c| c.reactor.borrow().is_read_closed(key)))
     }
 
+    /// Waits until the peer has ended its side, or the connection broke. What the peer sends
+    /// meanwhile stays unread; whoever reads next must try without waiting first.
+    pub(crate) async fn peer_gone(&self) {
+        while !self.is_read_closed() {
+            // Readiness alone says that something is there to be read, later.
+            if self.ready(Direction::Read, Tick::NEVER).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Waits until `direction` is worth another try.
     ///
     /// # Errors

@@ -186,6 +186,10 @@ impl ReadContent for RequestContent<'_> {
         }
         Ok(into.len() > before)
     }
+
+    async fn client_gone(&self) {
+        self.stream.peer_gone().await;
+    }
 }
 
 /// Takes the framing of chunks off `input`; where the content ended, if it did.

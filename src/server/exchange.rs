@@ -12,9 +12,10 @@ use std::task::Poll;
 use super::forwarded;
 use super::generation::{Generation, Route, Site};
 use super::policy::ServingPolicy;
+use super::transmit::SendError;
 use crate::config::{Limits, ListenAddress};
 use crate::handlers::response::Response;
-use crate::handlers::{Local, ReadContent, Request, allow};
+use crate::handlers::{Answer, ContentError, Local, ReadContent, Request, allow};
 use crate::http::framing::Framing;
 use crate::http::method::{Method, MethodSet};
 use crate::http::path::NormalPath;
@@ -35,14 +36,25 @@ const SERVER_METHODS: MethodSet = MethodSet::of(&[
     Method::Options,
 ]);
 
+/// Local redirects that are followed for one request; whoever needs more leads in a circle.
+const MAX_LOCAL_REDIRECTS: usize = 8;
+
 /// A request whose way through the configuration is known.
 pub(super) struct Exchange<'g, 'r> {
+    generation: &'g Generation,
+    listener: &'r ListenAddress,
     head: &'r RequestHead<'r>,
     /// Of whoever began it, behind proxies that are trusted.
     pub(super) client: IpAddr,
     /// What holds for its answer, whoever gives it.
     pub(super) policy: &'g ServingPolicy,
     answerer: Result<Matched<'g, 'r>, Refusal>,
+}
+
+/// An answer, and what holds for it.
+pub(super) struct Answered<'g> {
+    pub(super) response: Response<'g>,
+    pub(super) policy: &'g ServingPolicy,
 }
 
 /// The route that answers a request.
@@ -74,11 +86,21 @@ impl<'g, 'r> Exchange<'g, 'r> {
     /// Finds out who answers the request of `head`, which came in at `listener` from `peer`.
     pub(super) fn new(
         generation: &'g Generation,
-        listener: &ListenAddress,
+        listener: &'r ListenAddress,
         peer: IpAddr,
         head: &'r RequestHead<'r>,
     ) -> Self {
         let client = forwarded::client(&generation.trusted_proxies, peer, head);
+        Self::of_client(generation, listener, client, head)
+    }
+
+    /// [`new`](Self::new), where it is known who the client is.
+    fn of_client(
+        generation: &'g Generation,
+        listener: &'r ListenAddress,
+        client: IpAddr,
+        head: &'r RequestHead<'r>,
+    ) -> Self {
         let (policy, answerer) = match find_site(generation, listener, head) {
             Err(refusal) => (&generation.policy, Err(refusal)),
             Ok(site) => match find_route(site, head) {
@@ -93,6 +115,8 @@ impl<'g, 'r> Exchange<'g, 'r> {
             Err(Refusal::Status(Status::FORBIDDEN))
         };
         Self {
+            generation,
+            listener,
             head,
             client,
             policy,
@@ -125,20 +149,57 @@ impl<'g, 'r> Exchange<'g, 'r> {
         catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| Some(panicked(route)))
     }
 
-    /// The answer, waited for; a panic on the way is answered 500. `None` where nobody is left to be
-    /// answered.
+    /// The answer, waited for, wherever local redirects lead; a panic on the way is answered 500.
+    /// `None` where nobody is left to be answered.
     pub(super) async fn answer(
         &self,
         local: &Local,
         content: &mut impl ReadContent,
-    ) -> Option<Response<'g>> {
+    ) -> Option<Answered<'g>> {
+        let mut target = match self.answer_once(local, content).await? {
+            Answer::Response(response) => return Some(self.answered(response)),
+            Answer::LocalRedirect(target) => target,
+        };
+        for _ in 0..MAX_LOCAL_REDIRECTS {
+            let Some(head) = self.head.redirected(&target) else {
+                return Some(self.misled(&target, "is no path of this server"));
+            };
+            let next = Exchange::of_client(self.generation, self.listener, self.client, &head);
+            match next.answer_once(local, content).await? {
+                Answer::Response(response) => return Some(next.answered(response)),
+                Answer::LocalRedirect(further) => target = further,
+            }
+        }
+        Some(self.misled(&target, "is one local redirect too many"))
+    }
+
+    fn answered(&self, response: Response<'g>) -> Answered<'g> {
+        let policy = self.policy;
+        Answered { response, policy }
+    }
+
+    /// The answer where code behind the route has led to nowhere.
+    fn misled(&self, target: &str, why: &str) -> Answered<'g> {
+        diagnostic::error(format_args!(
+            "{}: the local redirect to {target:?} {why}",
+            self.route().map_or_else(String::new, Route::to_string)
+        ));
+        self.answered(Response::problem(Status::BAD_GATEWAY))
+    }
+
+    /// What the route that this request matches comes to.
+    async fn answer_once(
+        &self,
+        local: &Local,
+        content: &mut impl ReadContent,
+    ) -> Option<Answer<'g>> {
         let max_content = self.limits().max_content;
         if matches!(self.head.framing, Framing::Length(length) if length > max_content) {
-            return Some(Response::problem(Status::CONTENT_TOO_LARGE));
+            return Some(Response::problem(Status::CONTENT_TOO_LARGE).into());
         }
         let matched = match &self.answerer {
             Ok(matched) => matched,
-            Err(refusal) => return Some(refusal.response()),
+            Err(refusal) => return Some(refusal.response().into()),
         };
         let request = self.request(matched);
         let mut answer = pin!(matched.route.handler.answer(&request, local, content));
@@ -150,9 +211,22 @@ impl<'g, 'r> Exchange<'g, 'r> {
             }
         });
         match answered.await {
-            Some(Ok(response)) => Some(response),
-            Some(Err(error)) => error.status().map(Response::problem),
-            None => Some(panicked(matched.route)),
+            Some(Ok(answer)) => Some(answer),
+            Some(Err(error)) => {
+                if matches!(error, ContentError::NotKept(_)) {
+                    let chain = diagnostic::chain(&error);
+                    diagnostic::error(format_args!("{}: {chain}", matched.route));
+                }
+                Some(Response::problem(error.status()?).into())
+            }
+            None => Some(panicked(matched.route).into()),
+        }
+    }
+
+    /// Tells the operator why an answer was not sent to its end, where that is our doing.
+    pub(super) fn report(&self, error: &SendError) {
+        if let (Some(route), true) = (self.route(), error.is_ours()) {
+            diagnostic::error(format_args!("{route}: {}", diagnostic::chain(error)));
         }
     }
 
@@ -229,11 +303,8 @@ fn find_route<'g, 'r>(site: &'g Site, head: &RequestHead<'r>) -> Result<Matched<
 }
 
 fn panicked(route: &Route) -> Response<'static> {
-    let place = &route.place;
     diagnostic::error(format_args!(
-        "the handler of {}:{} panicked; its exchange was answered 500",
-        place.file.display(),
-        place.line
+        "{route}: the handler panicked; its exchange was answered 500"
     ));
     Response::problem(Status::INTERNAL_SERVER_ERROR)
 }

@@ -13,12 +13,12 @@ use super::exchange::Exchange;
 use super::framed::{Asked, Framed};
 use super::generation::{Generation, Route, Site};
 use crate::config::{Config, ListenAddress, Place, RoutePattern, RouteTest};
-use crate::handlers::{ContentError, Local, ReadContent, files};
+use crate::handlers::{ContentError, Local, Pools, ReadContent, files};
 use crate::http::method::Method;
 use crate::http::path::NormalPath;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::status::Status;
-use crate::runtime::{self, BlockingPool};
+use crate::runtime;
 
 /// A request that nobody sent.
 #[derive(Clone, Debug)]
@@ -138,10 +138,11 @@ pub(crate) fn explain(
     questions: Vec<Question>,
 ) -> Result<Vec<Result<Explanation, String>>, String> {
     let generation = Arc::new(Generation::new(config, 1, None));
+    let pools = Pools::new(config.blocking);
     let explaining = async move {
         let local = Local {
             files: files::Local::default(),
-            pool: BlockingPool::new(1, 16),
+            pools,
         };
         let mut explanations = Vec::new();
         for question in &questions {
@@ -343,10 +344,10 @@ async fn answer(
     let listener = listener(generation, question.port).ok_or("nothing listens")?;
     let exchange = Exchange::new(generation, listener, question.client, &head);
     let file = exchange.file(local).await;
-    let response = exchange.answer(local, &mut NoContent).await;
-    let response = response.ok_or("its answer needs content that nobody sent")?;
+    let answered = exchange.answer(local, &mut NoContent).await;
+    let answered = answered.ok_or("its answer needs content that nobody sent")?;
     let site = generation.site(listener, head.host);
-    let framed = Framed::new(response, exchange.policy, Asked::by(&head), true);
+    let framed = Framed::new(answered.response, answered.policy, Asked::by(&head), true);
     Ok(Explanation {
         request: format!("{} {}", question.method, question.target),
         listener: listener.to_string(),
@@ -455,5 +456,9 @@ struct NoContent;
 impl ReadContent for NoContent {
     async fn read(&mut self, _: &mut Vec<u8>) -> Result<bool, ContentError> {
         Ok(false)
+    }
+
+    async fn client_gone(&self) {
+        std::future::pending().await
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration that runs: immutable, shared by the workers, exchanged as a whole.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -66,6 +67,14 @@ pub(crate) struct Route {
     pub(super) pattern: RoutePattern,
     /// Where the operator wrote it.
     pub(super) place: Place,
+}
+
+/// As diagnostics name it: the key, and where it stands.
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { file, line, .. } = &self.place;
+        write!(f, "route `{}` ({}:{line})", self.pattern, file.display())
+    }
 }
 
 impl Generation {

@@ -12,9 +12,10 @@ use std::time::Duration;
 use super::generation::Generation;
 use super::worker::{Counters, ProcessCounters, Worker};
 use crate::config::ListenAddress;
+use crate::handlers::Pools;
 use crate::log::access::AccessBuffer;
 use crate::log::diagnostic;
-use crate::runtime::{self, BlockingPool, Receiver};
+use crate::runtime::{self, Receiver};
 
 /// Everything a worker is started with. A worker that takes another's place gets the same.
 #[derive(Clone)]
@@ -22,7 +23,7 @@ pub(crate) struct WorkerSetup {
     pub(crate) index: usize,
     pub(crate) generation: Arc<Generation>,
     pub(crate) listeners: Vec<ListeningSocket>,
-    pub(crate) pool: Arc<BlockingPool>,
+    pub(crate) pools: Pools,
     pub(crate) process: Arc<ProcessCounters>,
     /// A successor goes on counting.
     pub(crate) counters: Arc<Counters>,

@@ -1,4 +1,4 @@
-//! Sending an answer: buffered bytes, memory, files, blocks made on the way.
+//! Sending an answer: buffered bytes, memory, files, blocks made on the way, streams from elsewhere.
 //!
 //! [`Transmission::advance`] sends what it can without waiting; [`Transmission::finish`] waits for
 //! the rest. Nothing is ever queued beyond one block: a client that reads slowly is waited for.
@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use rustix::io::{Errno, ReadWriteFlags};
 
-use crate::handlers::response::{Blocks, Content, FileRange, Piece};
+use crate::handlers::response::{Blocks, BrokenOff, Content, ContentSource, FileRange, Piece};
 use crate::http::chunked;
-use crate::runtime::{self, BlockingPool, Direction, Stream};
+use crate::runtime::{self, BlockingPool, Direction, Either, Stream, either};
 
 /// Octets of a file sent by one call, and made sure of being in memory beforehand.
 const FILE_CHUNK: u64 = 512 * 1024;
@@ -30,6 +30,7 @@ pub(super) struct Transmission {
     /// How much of the first piece's octets has been sent.
     piece_sent: usize,
     blocks: Option<BlockSource>,
+    stream: Option<StreamSource>,
     /// The next chunk of the file has just been read into memory: send it, whatever a look says.
     is_warm: bool,
     /// Octets of content taken from pieces and blocks so far; the framing of chunks aside.
@@ -41,6 +42,13 @@ struct BlockSource {
     is_chunked: bool,
 }
 
+struct StreamSource {
+    source: Box<dyn ContentSource>,
+    is_chunked: bool,
+    /// Octets still to come, where its maker said how many.
+    left: Option<u64>,
+}
+
 /// How far [`Transmission::advance`] got.
 #[derive(Debug)]
 pub(super) enum Progress {
@@ -49,6 +57,8 @@ pub(super) enum Progress {
     Blocked,
     /// The file's next octets are not in memory.
     Cold(FileRange),
+    /// The stream's next octets have to be waited for.
+    Waiting,
     /// It took its share of the turn.
     Yield,
 }
@@ -62,6 +72,22 @@ pub(super) enum SendError {
     Broken(#[from] io::Error),
     #[error("the file became shorter while it was sent")]
     FileShrank,
+    #[error("the content broke off")]
+    BrokenOff(#[from] BrokenOff),
+    #[error("the content is not as long as was said")]
+    WrongLength,
+    #[error("the client went away before the end of the content")]
+    ClientGone,
+}
+
+impl SendError {
+    /// Whether it is not the client's doing, nor the network's: the operator wants to hear of it.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(
+            self,
+            Self::FileShrank | Self::BrokenOff(_) | Self::WrongLength
+        )
+    }
 }
 
 impl Transmission {
@@ -73,6 +99,7 @@ impl Transmission {
             pieces: VecDeque::new(),
             piece_sent: 0,
             blocks: None,
+            stream: None,
             is_warm: false,
             content_sent: 0,
         };
@@ -83,6 +110,13 @@ impl Transmission {
             Content::Pieces(pieces) => transmission.pieces = pieces.into(),
             Content::Blocks(blocks) => {
                 transmission.blocks = Some(BlockSource { blocks, is_chunked })
+            }
+            Content::Stream(stream) => {
+                transmission.stream = Some(StreamSource {
+                    source: stream.source,
+                    is_chunked,
+                    left: stream.length,
+                })
             }
         }
         transmission
@@ -114,6 +148,7 @@ impl Transmission {
                     }
                     self.send_file(stream)
                 }
+                None if self.stream.is_some() => return Ok(Progress::Waiting),
                 None => match self.next_block() {
                     true => continue,
                     false => return Ok(Progress::Done),
@@ -155,8 +190,35 @@ impl Transmission {
                     runtime::yield_now().await;
                     self.is_warm = true;
                 }
+                Progress::Waiting => self.next_of_stream(stream).await?,
             }
         }
+    }
+
+    /// Waits for the stream's next octets, in the place of the buffer that was sent, or for the
+    /// client to go.
+    async fn next_of_stream(&mut self, client: &Stream) -> Result<(), SendError> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
+        let mut block = Vec::new();
+        let goes_on = match either(stream.source.next(&mut block), client.peer_gone()).await {
+            Either::First(next) => next?,
+            Either::Second(()) => return Err(SendError::ClientGone),
+        };
+        let length = block.len() as u64;
+        if let Some(left) = &mut stream.left {
+            *left = left.checked_sub(length).ok_or(SendError::WrongLength)?;
+            if !goes_on && *left > 0 {
+                return Err(SendError::WrongLength);
+            }
+        }
+        let is_chunked = stream.is_chunked;
+        if !goes_on {
+            self.stream = None;
+        }
+        self.put_block(block, is_chunked, goes_on);
+        Ok(())
     }
 
     fn send_buffer(&mut self, stream: &Stream) -> Result<usize, SendError> {
@@ -212,24 +274,29 @@ impl Transmission {
         let Some(source) = &mut self.blocks else {
             return false;
         };
-        self.buffer.clear();
-        self.sent = 0;
         let mut block = Vec::new();
         let goes_on = source.blocks.next_block(&mut block);
         let is_chunked = source.is_chunked;
+        if !goes_on {
+            self.blocks = None;
+        }
+        self.put_block(block, is_chunked, goes_on);
+        true
+    }
+
+    /// Puts a block in the place of the buffer that was sent, with its framing.
+    fn put_block(&mut self, block: Vec<u8>, is_chunked: bool, goes_on: bool) {
+        self.buffer.clear();
+        self.sent = 0;
         self.content_sent += block.len() as u64;
         if is_chunked {
             push_chunk(&block, &mut self.buffer);
         } else {
             self.buffer = block;
         }
-        if !goes_on {
-            if is_chunked {
-                self.buffer.extend_from_slice(chunked::LAST_CHUNK);
-            }
-            self.blocks = None;
+        if is_chunked && !goes_on {
+            self.buffer.extend_from_slice(chunked::LAST_CHUNK);
         }
-        true
     }
 }
 

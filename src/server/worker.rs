@@ -104,7 +104,7 @@ impl Worker {
             endpoints: RefCell::default(),
             local: handlers::Local {
                 files: Default::default(),
-                pool: Arc::clone(&setup.pool),
+                pools: setup.pools.clone(),
             },
             input: RefCell::new(vec![0; MAX_INCOMPLETE + READ_SIZE].into_boxed_slice()),
             output: RefCell::default(),

@@ -34,10 +34,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use crate::config::{Config, ListenAddress, Loaded};
+use crate::handlers::Pools;
 use crate::handlers::control::{ControlReply, ControlRequest, ControlVerb};
 use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
-use crate::runtime::BlockingPool;
 use crate::server::{Generation, ListeningSocket, ProcessCounters, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
@@ -113,7 +113,7 @@ pub(crate) struct Supervisor {
     predecessor: Predecessor,
     /// What ran before, while the current generation is not confirmed.
     trial: Option<Trial>,
-    pool: Arc<BlockingPool>,
+    pools: Pools,
     process: Arc<ProcessCounters>,
     tally: Tally,
     log: Option<AccessWriter>,
@@ -156,7 +156,7 @@ impl Supervisor {
             program: Program::ours(),
             predecessor,
             trial: None,
-            pool: BlockingPool::new(blocking.threads, blocking.queue),
+            pools: Pools::new(blocking),
             process: Arc::default(),
             tally: Tally::default(),
             log,
@@ -218,7 +218,7 @@ impl Supervisor {
             index,
             generation: Arc::clone(&self.generation),
             listeners: self.listeners(index, workers),
-            pool: Arc::clone(&self.pool),
+            pools: self.pools.clone(),
             process: Arc::clone(&self.process),
             counters: self.tally.of_worker(index),
         };

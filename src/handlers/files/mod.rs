@@ -244,7 +244,11 @@ impl FilesHandler {
         }
         let known = local.files.cache.borrow_mut().find(self.shared.id, path);
         let look = self.look(path, known.as_deref(), &local.files);
-        let seen = local.pool.run(move || look.run(Waiting::Allowed)).await?;
+        let seen = local
+            .pools
+            .disk
+            .run(move || look.run(Waiting::Allowed))
+            .await?;
         let seen = seen.map_err(|source| self.read_error(path, source))?;
         Ok(self.remember(path, known, seen, &local.files))
     }
@@ -356,7 +360,7 @@ impl FilesHandler {
         let sort = Sort::from_query(request.head.target.query.unwrap_or_default());
         let (shown, beneath) = (request.path.as_bytes().to_vec(), path.as_bytes().to_vec());
         let shared = Arc::clone(&self.shared);
-        let rendered = local.pool.run(move || {
+        let rendered = local.pools.disk.run(move || {
             let root = root::open_root(&shared.options.root, Waiting::Allowed)?;
             let entries = directory::read(root.as_fd(), &beneath)?;
             let mut listing = Renderer::new(format, shown, sort, entries);

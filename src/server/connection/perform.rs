@@ -13,7 +13,7 @@ use crate::http::response::ResponseFraming;
 use crate::http::status::Status;
 use crate::runtime;
 use crate::server::content::RequestContent;
-use crate::server::exchange::Exchange;
+use crate::server::exchange::{Answered, Exchange};
 use crate::server::framed::{Asked, Framed};
 use crate::server::transmit::Transmission;
 
@@ -39,7 +39,7 @@ pub(super) struct Unlogged {
 impl Connection {
     /// Waits to send the rest of an answer; how the connection ends after it, if it does.
     pub(super) async fn transmit(&mut self, mut pending: Box<Pending>) -> Option<Ending> {
-        let pool = &self.worker.local.pool;
+        let pool = &self.worker.local.pools.disk;
         let send_timeout = pending.send_timeout;
         let sent = pending
             .transmission
@@ -96,23 +96,27 @@ impl Connection {
         let mut content =
             RequestContent::new(&head, &self.stream, &worker, limits, &mut self.unread);
         // Where there is no answer, nobody is left to read one.
-        let Some(response) = exchange.answer(&worker.local, &mut content).await else {
+        let Some(answered) = exchange.answer(&worker.local, &mut content).await else {
             return Some(Ending::Close);
         };
 
         let is_to_end = worker.is_draining() || self.endpoint.is_retired();
         let may_persist = head.persistent && !is_to_end && content.can_be_drained();
         let asked = Asked::by(&head);
-        let mut framed = Framed::new(response, exchange.policy, asked, may_persist);
+        let Answered { response, policy } = answered;
+        let mut framed = Framed::new(response, policy, asked, may_persist);
         let mut buffer = Vec::new();
         framed.encode_head(&worker, &generation, &mut buffer);
         let is_chunked = framed.framing == ResponseFraming::Chunked;
         let mut transmission =
             Transmission::new(buffer, take(&mut framed.content).into_owned(), is_chunked);
-        let pool = &worker.local.pool;
+        let pool = &worker.local.pools.disk;
         let sent = transmission
             .finish(&self.stream, pool, limits.send_timeout)
             .await;
+        if let Err(error) = &sent {
+            exchange.report(error);
+        }
         let is_next_known = sent.is_ok() && framed.persists() && content.drain().await;
 
         let outcome = (framed.status, transmission.content_sent());
