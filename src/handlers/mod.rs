@@ -203,6 +203,18 @@ impl Handler {
         }
     }
 
+    /// Whether it runs code that is not ours, or asks others to: what that comes to cannot be known
+    /// without doing it.
+    pub(crate) fn is_code(&self) -> bool {
+        match self {
+            Self::Files(_)
+            | Self::Respond(_)
+            | Self::Redirect(_)
+            | Self::Echo(_)
+            | Self::Control(_) => false,
+        }
+    }
+
     /// The file that answers, and in which coding; `None` where it is none.
     pub(crate) async fn file(&self, request: &Request<'_>, local: &Local) -> Option<String> {
         match self {

@@ -230,6 +230,11 @@ impl<'g, 'r> Exchange<'g, 'r> {
         }
     }
 
+    /// Whether code behind the route answers, which is run for clients alone.
+    pub(super) fn is_answered_by_code(&self) -> bool {
+        self.route().is_some_and(|route| route.handler.is_code())
+    }
+
     /// The route that answers, if one does.
     pub(super) fn route(&self) -> Option<&'g Route> {
         self.answerer.as_ref().ok().map(|matched| matched.route)
