@@ -1,10 +1,17 @@
 //! The blocking pool: threads for whatever may wait, behind a bounded queue.
 //!
-//! A cold disk, a script, other people's code: a loop must not wait for them. The pool is shared by
+//! A cold disk, a script, other people's code: a loop must not wait for them. A pool is shared by
 //! all workers and by every generation of the configuration.
+//!
+//! ```text
+//! begin → queued ─→ running ─→ done
+//!            │          └ Job dropped ─→ lost ─→ done     its thread is missing until it returns
+//!            └ Job dropped ─→ never run
+//! ```
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use threadpool::ThreadPool;
@@ -15,19 +22,42 @@ use super::channel::channel;
 pub(crate) struct BlockingPool {
     // A Mutex, for the pool's sending half may not be shared between threads.
     pool: Mutex<ThreadPool>,
-    /// Jobs begun or waiting.
-    jobs: Arc<AtomicUsize>,
+    threads: usize,
     /// The most that may be begun or waiting: every thread and every place in the queue.
     max_jobs: usize,
+    counts: Arc<Counts>,
+}
+
+/// Only counts: nothing else is published by them.
+#[derive(Default)]
+struct Counts {
+    /// Jobs running or queued.
+    jobs: AtomicUsize,
+    running: AtomicUsize,
+    /// Running, but nobody waits for them any more.
+    lost: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+/// What a pool is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PoolState {
+    pub(crate) threads: usize,
+    pub(crate) running: usize,
+    /// Of those running: nobody waits for them any more.
+    pub(crate) lost: usize,
+    pub(crate) queued: usize,
+    /// Jobs that found the queue full, ever.
+    pub(crate) refused: usize,
 }
 
 /// Why a job gave no result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BlockingError {
     #[error("the queue of the blocking pool is full")]
     Saturated,
-    #[error("a job on the blocking pool panicked")]
-    Panicked,
+    #[error("a job on the blocking pool panicked: {0}")]
+    Panicked(String),
 }
 
 impl BlockingPool {
@@ -39,8 +69,20 @@ impl BlockingPool {
             .build();
         Arc::new(Self {
             pool: Mutex::new(pool),
-            jobs: Arc::default(),
+            threads,
             max_jobs: threads + queue,
+            counts: Arc::default(),
+        })
+    }
+
+    /// Has `work` run as soon as a thread is free, as long as the [`Job`] is kept. A panic in it ends
+    /// it, and is told by what it drops.
+    ///
+    /// # Errors
+    /// [`BlockingError::Saturated`] if the queue is full.
+    pub(crate) fn begin(&self, work: impl FnOnce() + Send + 'static) -> Result<Job, BlockingError> {
+        self.execute(|_place| {
+            let _ = catch_unwind(AssertUnwindSafe(work));
         })
     }
 
@@ -50,45 +92,136 @@ impl BlockingPool {
     /// At once if the queue is full; later if the job panics.
     ///
     /// # Cancellation
-    /// A job that has been queued runs, whether or not its result is waited for.
+    /// A job that has begun is run to its end; one that is still queued is not.
     pub(crate) async fn run<T, F>(&self, job: F) -> Result<T, BlockingError>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let place = Place::take(&self.jobs, self.max_jobs).ok_or(BlockingError::Saturated)?;
         let (sender, mut receiver) = channel();
-        self.execute(move || {
+        let _job = self.execute(move |place| {
             let result = catch_unwind(AssertUnwindSafe(job));
             // Before the result is sent, so that whoever has it finds the place free.
             drop(place);
-            if let Ok(result) = result {
-                sender.send(result);
-            }
-        });
-        receiver.receive().await.ok_or(BlockingError::Panicked)
+            sender.send(result.map_err(|panic| panic_message(&*panic)));
+        })?;
+        match receiver.receive().await {
+            Some(result) => result.map_err(BlockingError::Panicked),
+            None => Err(BlockingError::Panicked(String::new())),
+        }
     }
 
-    fn execute(&self, job: impl FnOnce() + Send + 'static) {
+    fn execute(&self, work: impl FnOnce(Place) + Send + 'static) -> Result<Job, BlockingError> {
+        let place = Place::take(&self.counts, self.max_jobs)?;
+        let job = Job(Arc::clone(&place.0));
         let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        pool.execute(job);
+        pool.execute(move || {
+            if place.begin() {
+                work(place);
+            }
+        });
+        Ok(job)
+    }
+
+    pub(crate) fn state(&self) -> PoolState {
+        let read = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        let (jobs, running) = (read(&self.counts.jobs), read(&self.counts.running));
+        PoolState {
+            threads: self.threads,
+            running,
+            lost: read(&self.counts.lost),
+            queued: jobs.saturating_sub(running),
+            refused: read(&self.counts.refused),
+        }
     }
 }
 
-/// A job's place among those that may be begun or waiting.
-struct Place(Arc<AtomicUsize>);
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it did not say why".to_owned())
+}
+
+/// A job that was begun. Dropped, it says that nobody waits for it any more.
+pub(crate) struct Job(Arc<JobState>);
+
+/// Where a job is, for the thread that runs it and for whoever waits for it.
+struct JobState {
+    /// One of the four below.
+    phase: AtomicU8,
+    counts: Arc<Counts>,
+}
+
+const QUEUED: u8 = 0;
+const RUNNING: u8 = 1;
+/// Running, and nobody waits for it.
+const LOST: u8 = 2;
+/// It has been run, or will not be.
+const DONE: u8 = 3;
+
+impl JobState {
+    /// Goes from one phase to another, if it is in that phase.
+    fn step(&self, from: u8, to: u8) -> bool {
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        self.phase
+            .compare_exchange(from, to, success, failure)
+            .is_ok()
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if self.0.step(QUEUED, DONE) {
+            return;
+        }
+        // Before the step: the thread takes it back as soon as it sees that.
+        let lost = &self.0.counts.lost;
+        lost.fetch_add(1, Ordering::Relaxed);
+        if !self.0.step(RUNNING, LOST) {
+            lost.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A job's place among those that may be begun or waiting; it goes where the job goes.
+struct Place(Arc<JobState>);
 
 impl Place {
-    fn take(jobs: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
-        // Only a count: nothing else is published by it.
-        let taken = jobs.fetch_add(1, Ordering::Relaxed) < max;
-        let place = Self(Arc::clone(jobs));
-        taken.then_some(place)
+    fn take(counts: &Arc<Counts>, max: usize) -> Result<Self, BlockingError> {
+        let is_free = counts.jobs.fetch_add(1, Ordering::Relaxed) < max;
+        let place = Self(Arc::new(JobState {
+            phase: AtomicU8::new(QUEUED),
+            counts: Arc::clone(counts),
+        }));
+        if is_free {
+            return Ok(place);
+        }
+        counts.refused.fetch_add(1, Ordering::Relaxed);
+        Err(BlockingError::Saturated)
+    }
+
+    /// Whether the job is to be run: somebody still waits for it.
+    fn begin(&self) -> bool {
+        let is_wanted = self.0.step(QUEUED, RUNNING);
+        if is_wanted {
+            self.0.counts.running.fetch_add(1, Ordering::Relaxed);
+        }
+        is_wanted
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let counts = &self.0.counts;
+        counts.jobs.fetch_sub(1, Ordering::Relaxed);
+        match self.0.phase.swap(DONE, Ordering::AcqRel) {
+            RUNNING => counts.running.fetch_sub(1, Ordering::Relaxed),
+            LOST => {
+                counts.lost.fetch_sub(1, Ordering::Relaxed);
+                counts.running.fetch_sub(1, Ordering::Relaxed)
+            }
+            _ => 0,
+        };
     }
 }

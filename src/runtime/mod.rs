@@ -14,6 +14,7 @@ mod blocking;
 mod channel;
 mod executor;
 mod net;
+mod pipe;
 mod reactor;
 pub(crate) mod sys;
 mod timer;
@@ -26,9 +27,12 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-pub(crate) use blocking::{BlockingError, BlockingPool};
+pub(crate) use blocking::{BlockingError, BlockingPool, Job, PoolState, panic_message};
 pub(crate) use channel::{Receiver, Sender, channel};
 pub(crate) use net::{Listener, Stream};
+pub(crate) use pipe::{
+    Broken, PipeReader, PipeWriter, TaskReader, TaskWriter, pipe_to_task, pipe_to_thread,
+};
 pub(crate) use reactor::{Direction, Elapsed};
 pub(crate) use timer::Tick;
 

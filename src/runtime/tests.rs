@@ -1,8 +1,10 @@
 //! The loop over socket pairs.
 
+use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
+use std::thread;
 
 use super::*;
 
@@ -209,8 +211,113 @@ fn a_full_queue_is_told_at_once_and_a_panic_when_it_happens() {
         let panicked = pool
             .run(|| std::panic::resume_unwind(Box::new("quietly")))
             .await;
-        assert_eq!(panicked, Err::<(), _>(BlockingError::Panicked));
+        assert_eq!(
+            panicked,
+            Err::<(), _>(BlockingError::Panicked("quietly".to_owned()))
+        );
         assert_eq!(pool.run(|| 1).await, Ok(1));
+    })
+    .expect("a loop");
+}
+
+#[test]
+fn a_job_nobody_waits_for_is_not_begun_or_counts_as_lost() {
+    let pool = BlockingPool::new(1, 2);
+    let (go, gate) = mpsc::channel::<()>();
+    let (began, beginning) = mpsc::channel::<()>();
+    let (told, ended) = mpsc::channel::<&str>();
+    let work = move || {
+        began.send(()).expect("the test waits");
+        gate.recv().expect("the test lets it go");
+    };
+    let running = pool.begin(work).expect("the pool is empty");
+    beginning.recv().expect("it begins");
+    let never = told.clone();
+    let queued = pool.begin(move || never.send("unwanted").expect("it is read"));
+    let state = pool.state();
+    assert_eq!((state.running, state.queued, state.lost), (1, 1, 0));
+    drop((running, queued));
+    assert_eq!(pool.state().lost, 1);
+    let last = pool.begin(move || told.send("wanted").expect("it is read"));
+    go.send(()).expect("it waits");
+    assert_eq!(ended.recv(), Ok("wanted"));
+    assert_eq!((pool.state().lost, pool.state().refused), (0, 0));
+    drop(last);
+}
+
+#[test]
+fn a_pipe_holds_the_faster_end_back() {
+    let (mut writer, mut reader) = pipe_to_task::<()>();
+    let writing = thread::spawn(move || {
+        let block = [7; 100_000];
+        (0..50).try_for_each(|_| writer.write_all(&block))
+    });
+    let (received, most) = run(async move {
+        let (mut received, mut most) = (0, 0);
+        let mut block = Vec::new();
+        while reader.read(&mut block).await.expect("nothing breaks") {
+            (received, most) = (received + block.len(), most.max(block.len()));
+            block.clear();
+        }
+        (received, most)
+    })
+    .expect("a loop");
+    writing.join().expect("no panic").expect("somebody reads");
+    assert_eq!(received, 5_000_000);
+    assert!(most <= 256 * 1024, "{most} octets were under way");
+}
+
+#[test]
+fn a_thread_reads_what_a_task_writes_and_hears_how_it_ends() {
+    let (mut writer, mut reader) = pipe_to_thread::<&str>();
+    let reading = thread::spawn(move || {
+        let mut octets = [0; 1000];
+        let mut length = 0;
+        loop {
+            match reader.read(&mut octets) {
+                Ok(count) => length += count,
+                Err(Broken::Because(why)) => return (length, why),
+                Err(Broken::Silently) => return (length, "silence"),
+            }
+        }
+    });
+    run(async move {
+        for _ in 0..20 {
+            let mut block = vec![1; 70_000];
+            writer.write(&mut block).await.expect("somebody reads");
+        }
+        writer.break_off("the client went");
+    })
+    .expect("a loop");
+    let outcome = reading.join().expect("no panic");
+    assert_eq!(outcome, (1_400_000, "the client went"));
+}
+
+#[test]
+fn either_end_of_a_pipe_hears_that_the_other_is_gone() {
+    let (mut writer, reader) = pipe_to_task::<()>();
+    drop(reader);
+    let error = writer.write_all(b"x").expect_err("nobody reads");
+    assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+    assert!(writer.is_abandoned());
+
+    let (mut writer, reader) = pipe_to_thread::<()>();
+    drop(reader);
+    run(async move {
+        let written = writer.write(&mut vec![1]).await;
+        assert!(written.is_err());
+    })
+    .expect("a loop");
+
+    let (writer, mut reader) = pipe_to_task::<()>();
+    let panicking = thread::spawn(move || {
+        let _writer = writer;
+        std::panic::resume_unwind(Box::new("quietly"));
+    });
+    panicking.join().expect_err("it panics");
+    run(async move {
+        let read = reader.read(&mut Vec::new()).await;
+        assert!(matches!(read, Err(Broken::Silently)));
     })
     .expect("a loop");
 }

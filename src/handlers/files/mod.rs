@@ -400,7 +400,7 @@ impl FilesError {
     fn into_response(self, local: &Local) -> Response<'static> {
         let is_shortage = match &self {
             Self::Blocking(BlockingError::Saturated) => true,
-            Self::Blocking(BlockingError::Panicked) => false,
+            Self::Blocking(BlockingError::Panicked(_)) => false,
             Self::Read { source, .. } => matches!(
                 Errno::from_io_error(source),
                 Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN)
