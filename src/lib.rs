@@ -17,9 +17,11 @@
 
 mod cli;
 mod config;
+mod embedded;
 mod handlers;
 mod http;
 mod log;
+mod plugin;
 mod routing;
 mod runtime;
 mod server;
@@ -29,3 +31,9 @@ mod supervisor;
 mod test_support;
 
 pub use cli::main;
+pub use embedded::{Builder, ReloadError, Server, StartError};
+pub use http::method::Method;
+pub use http::status::Status;
+pub use plugin::{
+    Content, Error, Handler, Handlers, Options, OptionsError, Request, Response, StreamWriter,
+};

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use tidegate::Handlers;
+
 fn main() -> ExitCode {
-    tidegate::main(std::env::args_os())
+    tidegate::main(std::env::args_os(), &Handlers::new())
 }

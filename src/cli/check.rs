@@ -7,7 +7,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{print, remote};
-use crate::config::{self, Strictness};
+use crate::config::{self, Plugins, Strictness, Surroundings};
+use crate::plugin::Handlers;
 use crate::{server, supervisor};
 
 /// Check a configuration file, without running it.
@@ -32,13 +33,14 @@ pub(super) struct Check {
 
 /// # Errors
 /// If the file is not good; the message is empty, for everything has been said.
-pub(super) fn check(arguments: &Check) -> Result<(), String> {
-    let environment = |name: &str| std::env::var(name).ok();
+pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String> {
+    let plugins = Plugins::new(handlers, Vec::new());
+    let surroundings = Surroundings::of_process(&plugins);
     let strictness = match arguments.strict {
         true => Strictness::Strict,
         false => Strictness::Lenient,
     };
-    let (report, config) = match config::load(&arguments.config, &environment, strictness) {
+    let (report, config) = match config::load(&arguments.config, surroundings, strictness) {
         Ok(loaded) => (loaded.warnings, Some(loaded.config)),
         Err(report) => (report, None),
     };

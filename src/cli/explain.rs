@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{print, remote};
-use crate::config::{self, Strictness};
+use crate::config::{self, Plugins, Strictness, Surroundings};
 use crate::http::method::Method;
+use crate::plugin::Handlers;
 use crate::server::{Question, explain as ask};
 
 /// Tell where a request goes, and why.
@@ -41,13 +42,14 @@ fn parse_field(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-pub(super) fn explain(arguments: &Explain) -> Result<(), String> {
+pub(super) fn explain(arguments: &Explain, handlers: &Handlers) -> Result<(), String> {
     let question = question(arguments)?;
     if arguments.live {
         return remote::explain(&arguments.config, &question, arguments.json);
     }
-    let environment = |name: &str| std::env::var(name).ok();
-    let loaded = config::load(&arguments.config, &environment, Strictness::Lenient);
+    let plugins = Plugins::new(handlers, Vec::new());
+    let surroundings = Surroundings::of_process(&plugins);
+    let loaded = config::load(&arguments.config, surroundings, Strictness::Lenient);
     let loaded = loaded.map_err(|report| report.to_string())?;
     for answer in ask(&loaded.config, vec![question])? {
         let answer = answer.map_err(|error| format!("error: {error}"))?;

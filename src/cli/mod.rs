@@ -11,10 +11,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config, ListenAddress, Strictness};
+use crate::config::{self, Config, ListenAddress, Plugins, Strictness, Surroundings};
 use crate::log::diagnostic;
+use crate::plugin::Handlers;
 use crate::server;
-use crate::supervisor::{Inherited, Supervisor};
+use crate::supervisor::{Inherited, Role, Setup, Supervisor};
 
 /// A small, fast web server.
 ///
@@ -161,7 +162,10 @@ fn parse_listen(text: &str) -> Result<Listen, String> {
 }
 
 /// Runs the program with its arguments, the first of which is its name; returns its exit status.
-pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+///
+/// All of `tidegate`'s commands are there, and a configuration may name the program's own
+/// `handlers`; without any, this is the program `tidegate` itself.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -171,16 +175,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let outcome = match cli.command {
-        None => run(&Run::default()),
-        Some(Command::Run(arguments)) => run(&arguments),
+        None => run(&Run::default(), handlers),
+        Some(Command::Run(arguments)) => run(&arguments, handlers),
         Some(Command::Serve(arguments)) => serve(&arguments),
         Some(Command::Reload(arguments)) => remote::reload(&arguments),
         Some(Command::Confirm(server)) => remote::tell(&server, "POST", "/confirm"),
         Some(Command::Status(arguments)) => remote::status(&arguments),
         Some(Command::Upgrade(server)) => remote::tell(&server, "POST", "/upgrade"),
         Some(Command::Stop(server)) => remote::tell(&server, "POST", "/stop"),
-        Some(Command::Check(arguments)) => check::check(&arguments),
-        Some(Command::Explain(arguments)) => explain::explain(&arguments),
+        Some(Command::Check(arguments)) => check::check(&arguments, handlers),
+        Some(Command::Explain(arguments)) => explain::explain(&arguments, handlers),
         Some(Command::Schema(arguments)) => {
             print(&match arguments.table {
                 true => config::key_table(),
@@ -201,16 +205,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(arguments: &Run) -> Result<(), String> {
+fn run(arguments: &Run, handlers: &Handlers) -> Result<(), String> {
     let path = &arguments.config;
     let inherited = Inherited::from_environment();
-    let environment = |name: &str| std::env::var(name).ok();
     let use_colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let loaded = config::load(path, &environment, Strictness::Lenient)
+    let plugins = Plugins::new(handlers, Vec::new());
+    let surroundings = Surroundings::of_process(&plugins);
+    let loaded = config::load(path, surroundings, Strictness::Lenient)
         .map_err(|report| report.render(use_colour))?;
     eprint!("{}", loaded.warnings.render(use_colour));
     refuse_failing_tests(&loaded.config)?;
-    let mut supervisor = start(loaded.config.clone(), Some(path.to_owned()), inherited)?;
+    let file = Some(path.to_owned());
+    let mut supervisor = start(loaded.config.clone(), file, inherited, handlers)?;
     if arguments.watch {
         let watched = supervisor.watch_files(&loaded);
         watched.map_err(|error| describe(&error))?;
@@ -247,7 +253,7 @@ fn serve(arguments: &Serve) -> Result<(), String> {
     }
     let listen = addresses(arguments);
     let config = Config::for_directory(root.clone(), listen, !arguments.no_listing, arguments.spa);
-    let supervisor = start(config, None, inherited)?;
+    let supervisor = start(config, None, inherited, &Handlers::new())?;
     print_banner(&supervisor, &root, arguments);
     supervisor.run().map_err(|error| describe(&error))
 }
@@ -274,8 +280,15 @@ fn start(
     config: Config,
     file: Option<PathBuf>,
     inherited: Inherited,
+    handlers: &Handlers,
 ) -> Result<Supervisor, String> {
-    Supervisor::new(config, file, inherited).map_err(|error| describe(&error))
+    let setup = Setup {
+        config,
+        file,
+        handlers: handlers.clone(),
+        role: Role::Program(inherited),
+    };
+    Supervisor::new(setup).map_err(|error| describe(&error))
 }
 
 fn describe(error: &dyn std::error::Error) -> String {

@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Fault, Source, Spot};
-use super::environment::{Environment, expand};
+use super::environment::{Surroundings, expand};
 use super::section::Section;
 use super::suggest::nearest;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
@@ -21,7 +21,7 @@ use super::units::{parse_duration, parse_size, show_duration, show_size};
 /// What a walk needs to know, and what it has found.
 pub(super) struct Context<'c> {
     pub(super) source: &'c Arc<Source>,
-    pub(super) environment: Environment<'c>,
+    pub(super) surroundings: Surroundings<'c>,
     /// Whether the tree holds all that was written. If not, nothing can be called missing.
     pub(super) complete: bool,
     pub(super) diagnostics: RefCell<Vec<Diagnostic>>,
@@ -100,7 +100,7 @@ impl<'c> Node<'c> {
         let DeValue::String(written) = self.value.get_ref() else {
             return self.refuse_type("a string", None);
         };
-        match expand(written, self.cx.environment) {
+        match expand(written, self.cx.surroundings.environment) {
             Ok(value) => Some(Text { value, node: self }),
             Err(fault) => {
                 self.cx.report_fault(self.value.span(), written, fault);
@@ -194,7 +194,7 @@ impl<'c> Node<'c> {
         }
     }
 
-    fn number(&self) -> Option<i128> {
+    pub(super) fn number(&self) -> Option<i128> {
         let integer = self.value.get_ref().as_integer()?;
         Some(i128::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(i128::MAX))
     }

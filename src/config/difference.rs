@@ -238,11 +238,13 @@ mod tests {
     use std::path::Path;
 
     use super::super::file::parse;
+    use super::super::{Plugins, Surroundings};
     use super::*;
 
     fn config(text: &str) -> Config {
         let directory = Path::new("tests/fixtures/config/a.toml");
-        let loaded = parse(text, directory, &|_| None);
+        let plugins = Plugins::default();
+        let loaded = parse(text, directory, Surroundings::of_process(&plugins));
         loaded.unwrap_or_else(|report| panic!("{report}")).config
     }
 

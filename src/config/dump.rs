@@ -143,6 +143,13 @@ fn verb(verb: &Verb) -> Table {
             status(redirect.status),
         ],
         Verb::Echo => vec![entry("echo", "true".to_owned())],
+        Verb::Status => vec![entry("status", "true".to_owned())],
+        Verb::Handler(plugin) => vec![
+            entry("handler", string(&plugin.instance.name)),
+            entry("options", options(plugin.instance.options.table())),
+            entry("timeout", string(&show_duration(plugin.timeout))),
+            entry("stream", plugin.stream.to_string()),
+        ],
     }
 }
 
@@ -162,6 +169,23 @@ fn files(files: &Files) -> Table {
         entry("cache_control", inline(&cache_control)),
         entry("revalidate", string(&show_duration(files.revalidate))),
     ]
+}
+
+/// The options of a handler, whose values mean something to it alone.
+fn options(table: &toml::Table) -> String {
+    let entries = table
+        .iter()
+        .map(|(name, value)| (name.clone(), toml_value(value)));
+    inline(&entries.collect())
+}
+
+fn toml_value(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => string(text),
+        toml::Value::Array(values) => array(values.iter().map(toml_value)),
+        toml::Value::Table(table) => options(table),
+        other => other.to_string(),
+    }
 }
 
 /// What a server or a route says beside its own settings.

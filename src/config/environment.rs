@@ -4,9 +4,27 @@
 //! variable that is empty. A default ends at the first `}`, and is not itself expanded.
 
 use super::diagnostic::Fault;
+use super::plugin::Plugins;
 
 /// Looks a variable up. Passed in, so that reading a configuration depends on nothing unseen.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What a configuration may refer to that does not stand in its files.
+#[derive(Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    pub(super) environment: Environment<'a>,
+    pub(super) plugins: &'a Plugins,
+}
+
+impl<'a> Surroundings<'a> {
+    /// The environment of this process, and these handlers.
+    pub(crate) fn of_process(plugins: &'a Plugins) -> Self {
+        Self {
+            environment: &|name| std::env::var(name).ok(),
+            plugins,
+        }
+    }
+}
 
 /// Replaces every variable in `text`.
 pub(super) fn expand(text: &str, environment: Environment<'_>) -> Result<String, Fault> {

@@ -15,7 +15,7 @@ use toml::de::DeTable;
 use super::Config;
 use super::decode::{Context, Text};
 use super::diagnostic::{Diagnostic, Report, Source, Spot};
-use super::environment::Environment;
+use super::environment::Surroundings;
 use super::include::{Files, Wildcard};
 use super::resolve::resolve;
 use super::syntax;
@@ -47,11 +47,11 @@ pub(crate) enum Strictness {
 /// Every mistake in it; or the one reason why it cannot be read.
 pub(crate) fn load(
     path: &Path,
-    environment: Environment<'_>,
+    surroundings: Surroundings<'_>,
     strictness: Strictness,
 ) -> Result<Loaded, Report> {
     let is_strict = strictness == Strictness::Strict;
-    match read(path, environment) {
+    match read(path, surroundings) {
         Err(report) if is_strict => Err(report.into_strict()),
         Ok(loaded) if is_strict && !loaded.warnings.is_empty() => {
             Err(loaded.warnings.into_strict())
@@ -60,11 +60,11 @@ pub(crate) fn load(
     }
 }
 
-fn read(path: &Path, environment: Environment<'_>) -> Result<Loaded, Report> {
+fn read(path: &Path, surroundings: Surroundings<'_>) -> Result<Loaded, Report> {
     let refused = |diagnostic| Report::new(path.to_owned(), vec![diagnostic], &[]);
     let bytes = std::fs::read(path).map_err(|error| refused(unreadable(path, &error)))?;
     match String::from_utf8(bytes) {
-        Ok(text) => parse(text, path, environment),
+        Ok(text) => parse(text, path, surroundings),
         Err(error) => Err(refused(invalid_utf8(path, &error))),
     }
 }
@@ -77,9 +77,9 @@ fn read(path: &Path, environment: Environment<'_>) -> Result<Loaded, Report> {
 pub(crate) fn parse(
     text: impl Into<String>,
     file: &Path,
-    environment: Environment<'_>,
+    surroundings: Surroundings<'_>,
 ) -> Result<Loaded, Report> {
-    let files = Files::read(source(file, text.into()), environment);
+    let files = Files::read(source(file, text.into()), surroundings);
     let trees: Vec<_> = files
         .sources
         .iter()
@@ -93,7 +93,7 @@ pub(crate) fn parse(
         .iter()
         .map(|source| Context {
             source,
-            environment,
+            surroundings,
             complete,
             diagnostics: RefCell::default(),
         })

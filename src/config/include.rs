@@ -15,7 +15,7 @@ use toml::de::DeTable;
 
 use super::decode::{Context, Text};
 use super::diagnostic::{Diagnostic, Source};
-use super::environment::Environment;
+use super::environment::Surroundings;
 use super::file::{beside, invalid_utf8, report_path, source};
 use super::section::Section;
 
@@ -30,14 +30,14 @@ pub(super) struct Files {
 
 impl Files {
     /// `main`, and every file that it or an included one includes.
-    pub(super) fn read(main: Arc<Source>, environment: Environment<'_>) -> Self {
+    pub(super) fn read(main: Arc<Source>, surroundings: Surroundings<'_>) -> Self {
         let mut files = Self {
             sources: Vec::new(),
             wildcards: Vec::new(),
             diagnostics: Vec::new(),
         };
         let identity = identity(&main.path);
-        files.add(main, environment, &mut vec![identity]);
+        files.add(main, surroundings, &mut vec![identity]);
         files
     }
 
@@ -45,14 +45,14 @@ impl Files {
     fn add(
         &mut self,
         source: Arc<Source>,
-        environment: Environment<'_>,
+        surroundings: Surroundings<'_>,
         ancestors: &mut Vec<PathBuf>,
     ) {
         self.sources.push(Arc::clone(&source));
         let (tree, errors) = DeTable::parse_recoverable(&source.text);
         let cx = Context {
             source: &source,
-            environment,
+            surroundings,
             complete: errors.is_empty(),
             diagnostics: RefCell::default(),
         };
@@ -60,7 +60,7 @@ impl Files {
             for path in named(&text, &mut self.wildcards) {
                 if let Some(included) = self.open(&text, &path, ancestors) {
                     ancestors.push(identity(&path));
-                    self.add(included, environment, ancestors);
+                    self.add(included, surroundings, ancestors);
                     ancestors.pop();
                 }
             }

@@ -31,6 +31,7 @@ mod headers;
 mod include;
 mod limits;
 mod pattern;
+mod plugin;
 mod policy;
 mod refine;
 mod resolve;
@@ -60,14 +61,17 @@ pub(crate) use address::{Cidr, ListenAddress};
 pub(crate) use diagnostic::Report;
 pub(crate) use difference::{Change, difference};
 pub(crate) use dump::dump;
-pub(crate) use file::{Loaded, Strictness, load};
+pub(crate) use environment::Surroundings;
+pub(crate) use file::{Loaded, Strictness, load, parse};
 pub(crate) use include::Wildcard;
+pub(crate) use plugin::Plugins;
 pub(crate) use policy::{Access, ErrorPages, HeaderChanges, Policy};
 pub(crate) use route_test::RouteTest;
 pub(crate) use schema::{key_table, schema};
 
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::plugin::Instance;
 
 /// How long a server that was told to stop waits for its exchanges.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
@@ -105,6 +109,16 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 impl Config {
+    /// The instances of handlers that its routes name.
+    pub(crate) fn instances(&self) -> Vec<Instance> {
+        let routes = self.servers.iter().flat_map(|server| &server.routes);
+        let instances = routes.filter_map(|route| match &route.verb {
+            Verb::Handler(plugin) => Some(plugin.instance.clone()),
+            _ => None,
+        });
+        instances.collect()
+    }
+
     /// What `tidegate serve` does: the files of `root`, for any host, for someone who edits and
     /// refreshes. So nothing is believed without looking again.
     pub(crate) fn for_directory(
@@ -290,6 +304,23 @@ pub(crate) struct Route {
     pub(crate) place: Place,
 }
 
+/// As diagnostics name it.
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe_route(&self.pattern, &self.place, f)
+    }
+}
+
+/// A route by its key, and where that stands: ``route `/a` (config.toml:7)``.
+pub(crate) fn describe_route(
+    pattern: &RoutePattern,
+    place: &Place,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let Place { file, line, .. } = place;
+    write!(f, "route `{pattern}` ({}:{line})", file.display())
+}
+
 /// `[METHOD ]["= "]PATH`, parsed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RoutePattern {
@@ -331,7 +362,23 @@ pub(crate) enum Verb {
     Redirect(Redirect),
     /// What arrived, as JSON, for debugging.
     Echo,
+    /// What the server has counted.
+    Status,
+    Handler(PluginRoute),
 }
+
+/// `handler = NAME`: code that is part of the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PluginRoute {
+    pub(crate) instance: Instance,
+    /// How long it may take until it answers: 504.
+    pub(crate) timeout: Duration,
+    /// Content is given as it arrives, not when it is all there.
+    pub(crate) stream: bool,
+}
+
+/// What holds for code behind a route, unless the route says otherwise.
+pub(crate) const DEFAULT_CODE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// `files = DIR`, and the options beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]

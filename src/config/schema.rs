@@ -31,6 +31,8 @@ enum Kind {
     /// One, or an array of them.
     OneOrMore(&'static Kind),
     Either(&'static [Kind]),
+    /// What the server does not look into.
+    Any,
     /// Keys of the operator's choice.
     Map(&'static Kind),
     Table(&'static [Setting]),
@@ -276,12 +278,18 @@ const SERVER: &[Setting] = &[
 ];
 
 /// Who answers; a route has one of them.
-const VERBS: &[&str] = &["files", "respond", "redirect", "echo"];
+const VERBS: &[&str] = &["files", "respond", "redirect", "handler", "echo", "status"];
 
 const ROUTE: &[Setting] = &[
     setting("files", Kind::Text, "", "a verb: the files of a directory"),
     setting("respond", Kind::Text, "", "a verb: this text"),
     setting("redirect", Kind::Text, "", "a verb: another target"),
+    setting(
+        "handler",
+        Kind::Text,
+        "",
+        "a verb: code of the program's own, by the name it was registered under",
+    ),
     setting(
         "echo",
         Kind::Only(true),
@@ -338,9 +346,28 @@ const ROUTE: &[Setting] = &[
     ),
     setting(
         "status",
-        Kind::Integer(200, 599),
+        Kind::Either(&[Kind::Integer(200, 599), Kind::Only(true)]),
         "",
-        "with `respond` (200) and `redirect` (308; one of 301, 302, 303, 307, 308)",
+        "a verb: `true`, what the server has counted; or a number, with `respond` (200) and \
+         `redirect` (308; one of 301, 302, 303, 307, 308)",
+    ),
+    setting(
+        "options",
+        Kind::Map(&Kind::Any),
+        "{}",
+        "with `handler`: what its factory takes",
+    ),
+    setting(
+        "timeout",
+        Kind::Duration,
+        "\"60s\"",
+        "with `handler`: how long it may take until it answers; past it, 504",
+    ),
+    setting(
+        "stream",
+        Kind::Boolean,
+        "false",
+        "with `handler`: it reads content as it arrives, instead of when all of it is there",
     ),
     setting(
         "content_type",
@@ -463,11 +490,19 @@ impl Kind {
                 let kinds: Vec<Value> = kinds.iter().map(Self::schema).collect();
                 json!({ "anyOf": kinds })
             }
+            Self::Any => json!(true),
             Self::Map(kind) => json!({ "type": "object", "additionalProperties": kind.schema() }),
             Self::Table(settings) => table(settings),
             Self::Route => {
                 let mut route = table(ROUTE);
-                let verb = |verb: &&str| json!({ "required": [verb] });
+                let verb = |verb: &&str| match *verb {
+                    // Beside another verb it is that verb's option, and a number.
+                    "status" => json!({
+                        "required": [verb],
+                        "properties": { "status": { "const": true } },
+                    }),
+                    verb => json!({ "required": [verb] }),
+                };
                 route["oneOf"] = VERBS.iter().map(verb).collect();
                 route
             }

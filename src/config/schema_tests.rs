@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::file::parse;
 use super::schema::TABLES;
-use super::tests::{FIXTURES, environment, good_configurations};
+use super::tests::{FIXTURES, good_configurations, surroundings};
 use super::*;
 use crate::test_support::TemporaryDirectory;
 
@@ -29,6 +29,8 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
             "respond = \"\"",
             "redirect = \"/a\"",
             "echo = true",
+            "status = true",
+            "handler = \"greet\"",
         ]
         .map(|verb| routes(format!("{verb}\n{line}")))
         .into(),
@@ -46,7 +48,7 @@ fn keys_of_the_walk(title: &str) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     for file in files_with(title, "\"zzzz zzzz\" = 1979-05-27") {
         let name = Path::new(FIXTURES).join("a.toml");
-        let report = parse(file, &name, &environment)
+        let report = parse(file, &name, surroundings())
             .expect_err("an unknown key")
             .to_string();
         let told = report
@@ -74,7 +76,7 @@ fn the_walk_and_the_schema_know_the_same_keys() {
 #[test]
 fn the_schema_tells_the_defaults_that_a_dump_fills_in() {
     let minimal = Path::new(FIXTURES).join("good_minimal.toml");
-    let loaded = load(&minimal, &environment, Strictness::Lenient).expect("a good file");
+    let loaded = load(&minimal, surroundings(), Strictness::Lenient).expect("a good file");
     let dumped: toml::Table = dump(&loaded.config).parse().expect("TOML");
     let route = dumped["server"][0]["routes"]["/"]
         .as_table()
@@ -193,7 +195,7 @@ fn the_example_in_the_readme_is_good_and_has_every_key() {
     }
     let file = directory.path().join("config.toml");
     std::fs::write(&file, example).expect("the directory is ours");
-    let loaded = load(&file, &environment, Strictness::Strict);
+    let loaded = load(&file, surroundings(), Strictness::Strict);
     assert_eq!(
         loaded.map(|_| ()).map_err(|report| report.to_string()),
         Ok(())

@@ -6,9 +6,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::environment::Surroundings;
 use super::file::parse;
 use super::policy::Access;
 use super::*;
+use crate::plugin::{Handlers, Request, Response};
 
 /// Relative, because the name stands in the diagnostics; tests run in the package's directory.
 pub(super) const FIXTURES: &str = "tests/fixtures/config";
@@ -17,8 +19,23 @@ pub(super) fn environment(name: &str) -> Option<String> {
     (name == "WEB_ROOT").then(|| "www".to_owned())
 }
 
+/// A program with one handler, `greet`, which takes a `greeting`.
+pub(super) fn surroundings() -> Surroundings<'static> {
+    let mut handlers = Handlers::new();
+    handlers.register("greet", |options| {
+        options.only(&["greeting"])?;
+        let greeting = options.text("greeting")?.unwrap_or("hello").to_owned();
+        Ok(move |_: Request| Ok(Response::text(greeting.as_str())))
+    });
+    Surroundings {
+        environment: &environment,
+        // For as long as the tests run.
+        plugins: Box::leak(Box::new(Plugins::new(&handlers, Vec::new()))),
+    }
+}
+
 fn rendered(path: &Path) -> String {
-    match load(path, &environment, Strictness::Lenient) {
+    match load(path, surroundings(), Strictness::Lenient) {
         Ok(loaded) => loaded.warnings.to_string(),
         Err(report) => report.to_string(),
     }
@@ -48,7 +65,7 @@ fn fixtures_are_diagnosed_to_the_letter() {
 fn fixture(name: &str) -> Config {
     load(
         &Path::new(FIXTURES).join(name),
-        &environment,
+        surroundings(),
         Strictness::Lenient,
     )
     .expect("a good file")
@@ -209,7 +226,7 @@ fn says_why_a_file_cannot_be_read() {
 #[test]
 fn takes_windows_line_ends_and_a_byte_order_mark() {
     let text = "\u{feff}[[server]]\r\nlisten = \"localhost:80\"\r\nx = 1\r\n";
-    let report = parse(text, Path::new("a.toml"), &environment)
+    let report = parse(text, Path::new("a.toml"), surroundings())
         .expect_err("an unknown key")
         .to_string();
     assert!(
@@ -233,7 +250,7 @@ fn no_damage_to_a_file_stops_the_diagnosis() {
             without,
             [&text[..at], "\u{e9}", &text[at..]].concat(),
         ] {
-            if let Err(report) = parse(damaged, &name, &environment) {
+            if let Err(report) = parse(damaged, &name, surroundings()) {
                 assert!(report.to_string().contains("error: "));
             }
         }
@@ -313,7 +330,7 @@ fn access_is_inherited_kind_by_kind() {
 #[test]
 fn included_files_are_read_in_order_and_relative_to_themselves() {
     let main = Path::new(FIXTURES).join("good_include.toml");
-    let loaded = load(&main, &environment, Strictness::Lenient).expect("a good file");
+    let loaded = load(&main, surroundings(), Strictness::Lenient).expect("a good file");
     let relative = |path: &Path| path.strip_prefix(FIXTURES).expect("a fixture").to_owned();
     let files: Vec<PathBuf> = loaded.files.iter().map(|path| relative(path)).collect();
     let expected = [
@@ -344,8 +361,8 @@ fn included_files_are_read_in_order_and_relative_to_themselves() {
 fn strictness_refuses_what_is_doubtful() {
     for (name, is_taken) in [("shadowed_route.toml", false), ("good_minimal.toml", true)] {
         let path = Path::new(FIXTURES).join(name);
-        assert!(load(&path, &environment, Strictness::Lenient).is_ok());
-        match load(&path, &environment, Strictness::Strict) {
+        assert!(load(&path, surroundings(), Strictness::Lenient).is_ok());
+        match load(&path, surroundings(), Strictness::Strict) {
             Ok(_) => assert!(is_taken, "{name}"),
             Err(report) => assert!(!is_taken && !report.to_string().contains("warning")),
         }
@@ -392,7 +409,7 @@ pub(super) fn good_configurations() -> Vec<(PathBuf, Config)> {
     let paths = paths.filter(is_good).chain([PathBuf::from("config.toml")]);
     let load = |path: PathBuf| {
         let path = std::path::absolute(path).expect("there is a working directory");
-        let loaded = load(&path, &environment, Strictness::Lenient).expect("a good file");
+        let loaded = load(&path, surroundings(), Strictness::Lenient).expect("a good file");
         (path, without_places(loaded.config))
     };
     paths.map(load).collect()
@@ -420,7 +437,7 @@ fn a_dump_reads_back_to_the_same_configuration() {
     assert!(configurations.len() >= 6);
     for (path, config) in configurations {
         let text = dump(&config);
-        let read = parse(text.as_str(), Path::new("dump.toml"), &environment);
+        let read = parse(text.as_str(), Path::new("dump.toml"), surroundings());
         let read = without_places(read.unwrap_or_else(|report| panic!("{report}")).config);
         assert_eq!(read, config, "{}:\n{text}", path.display());
         assert_eq!(dump(&read), text);

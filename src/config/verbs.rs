@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::decode::{Node, Text, alternatives, list};
 use super::diagnostic::Diagnostic;
 use super::file::{beside, report_path};
+use super::plugin::plugin;
 use super::refine::{Level, refine};
 use super::resolve::WAIT_OR_NONE;
 use super::section::{Key, Section};
@@ -18,10 +19,10 @@ use super::{CacheControl, Files, Policy, Redirect, Respond, Verb};
 use crate::http::status::Status;
 
 /// What a route can do.
-const VERBS: &[&str] = &["files", "respond", "redirect", "echo"];
+const VERBS: &[&str] = &["files", "respond", "redirect", "handler", "echo", "status"];
 
 /// Verbs of the design that this version does not have.
-const VERBS_NOT_YET: &[&str] = &["proxy", "fastcgi", "cgi", "handler"];
+const VERBS_NOT_YET: &[&str] = &["proxy", "fastcgi", "cgi"];
 
 /// Each option and the verbs beside which it may stand.
 const OPTIONS: &[(&str, &[&str])] = &[
@@ -34,6 +35,9 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ("revalidate", &["files"]),
     ("strip_prefix", &["files"]),
     ("status", &["respond", "redirect"]),
+    ("options", &["handler"]),
+    ("timeout", &["handler"]),
+    ("stream", &["handler"]),
     ("content_type", &["respond"]),
 ];
 
@@ -64,7 +68,9 @@ pub(super) fn resolve_verb(
         "files" => files(&mut section).map(Verb::Files),
         "respond" => respond(&mut section).map(Verb::Respond),
         "redirect" => redirect(&mut section).map(Verb::Redirect),
-        _ => echo(&mut section),
+        "handler" => plugin(&mut section).map(Verb::Handler),
+        "status" => switch(&mut section, "status").then_some(Verb::Status),
+        _ => switch(&mut section, "echo").then_some(Verb::Echo),
     };
     let strip_prefix = verb == "files" && section.boolean("strip_prefix").unwrap_or(false);
     report_unknown(&section, verb);
@@ -75,9 +81,13 @@ pub(super) fn resolve_verb(
 fn choose_verb(route: &Key<'_>, section: &Section<'_>) -> Option<&'static str> {
     let keys: Vec<Key<'_>> = section.entries().into_iter().map(|(key, _)| key).collect();
     let is_verb = |key: &&Key<'_>| VERBS.contains(&key.name) || VERBS_NOT_YET.contains(&key.name);
-    let verbs: Vec<&Key<'_>> = keys.iter().filter(is_verb).collect();
+    let mut verbs: Vec<&Key<'_>> = keys.iter().filter(is_verb).collect();
+    // Beside another verb `status` is that verb's option.
+    if verbs.len() > 1 {
+        verbs.retain(|key| key.name != "status");
+    }
     match verbs.as_slice() {
-        [] => report_no_verb(route, section, &keys),
+        [] => report_no_verb(route, &keys),
         [verb] => {
             let known = VERBS.iter().copied().find(|name| *name == verb.name);
             if known.is_none() {
@@ -111,15 +121,7 @@ fn report_verb_not_yet(verb: &Key<'_>) {
         .report(Diagnostic::error(message).at(verb.spot(), "").help(help));
 }
 
-fn report_no_verb(route: &Key<'_>, section: &Section<'_>, keys: &[Key<'_>]) {
-    let is_number = |node: &Node<'_>| node.value.get_ref().is_integer();
-    let status = section
-        .entries()
-        .into_iter()
-        .find(|(key, node)| key.name == "status" && !is_number(node));
-    if let Some((status, _)) = status {
-        return report_verb_not_yet(&status);
-    }
+fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>]) {
     let is_option = |name: &str| OPTIONS.iter().any(|(option, _)| *option == name);
     let mut others = keys.iter().filter(|key| !is_option(key.name));
     if let Some((key, verb)) =
@@ -280,16 +282,19 @@ fn redirect_status(node: Node<'_>) -> Option<Status> {
     status
 }
 
-fn echo(section: &mut Section<'_>) -> Option<Verb> {
-    let node = section.take("echo")?;
-    if node.boolean()? {
-        return Some(Verb::Echo);
+/// A verb that is only on: `echo = true`. Whether it is.
+fn switch(section: &mut Section<'_>, verb: &'static str) -> bool {
+    let Some(node) = section.take(verb) else {
+        return false;
+    };
+    let is_on = node.boolean();
+    if is_on == Some(false) {
+        let help = format!("write {verb} = true, or take the route out");
+        node.cx.report(
+            Diagnostic::error(format!("a route with `{verb} = false` does nothing"))
+                .at(node.spot(), "")
+                .help(help),
+        );
     }
-    let help = "write echo = true, or take the route out".to_owned();
-    node.cx.report(
-        Diagnostic::error("a route with `echo = false` does nothing")
-            .at(node.spot(), "")
-            .help(help),
-    );
-    None
+    is_on == Some(true)
 }

@@ -12,6 +12,7 @@
 //! Each is a question to the supervisor, asked on the loop and answered by another thread; meanwhile
 //! the loop serves everybody else.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,28 +26,41 @@ use crate::http::fields::Known;
 use crate::http::method::Method;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
-use crate::runtime::{Sender, channel};
+use crate::runtime::channel;
 
 /// What the supervisor is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ControlVerb {
     Status,
+    /// What has been counted, for everybody to see.
+    Counters,
     /// What becomes of a request; these fields tell which.
     Explain(Vec<(String, String)>),
     /// With a time: go back to what ran before unless [`ControlVerb::Confirm`] comes within it.
     Reload {
         confirm_within: Option<Duration>,
     },
+    /// Take on a configuration that is no file; errors speak of it as `name`.
+    Replace {
+        text: String,
+        name: PathBuf,
+    },
     Confirm,
     Upgrade,
-    Stop,
+    /// In another time than the configuration's `grace`, if one is given.
+    Stop {
+        grace: Option<Duration>,
+    },
 }
 
 /// A question, and where its answer goes.
 pub(crate) struct ControlRequest {
     pub(crate) verb: ControlVerb,
-    pub(crate) reply: Sender<ControlReply>,
+    pub(crate) reply: Reply,
 }
+
+/// Takes an answer, on any thread. Dropped, it says that there is none.
+pub(crate) type Reply = Box<dyn FnOnce(ControlReply) + Send>;
 
 /// An answer, in both of its forms.
 pub(crate) struct ControlReply {
@@ -73,26 +87,36 @@ impl ControlHandler {
             Ok(verb) => verb,
             Err(status) => return Response::problem(status),
         };
-        let (reply, mut replies) = channel();
-        (self.submit)(ControlRequest { verb, reply });
-        let Some(reply) = replies.receive().await else {
-            // The supervisor is ending.
-            return Response::problem(Status::SERVICE_UNAVAILABLE);
-        };
-        let accept = request.head.fields.combined(Known::Accept);
-        let (format, content) = match Format::preferred(accept.as_deref()) {
-            Format::Json => (Format::Json, format!("{:#}\n", reply.json)),
-            Format::Html | Format::Text => (Format::Text, reply.text),
-        };
-        let fields = FieldLines::new()
-            .with("Content-Type", format.content_type())
-            .with("Cache-Control", "no-store");
-        let content = Content::Octets(Octets::Owned(content.into_bytes()));
-        Response {
-            status: reply.status,
-            fields: fields.into(),
-            content,
-        }
+        ask(&self.submit, verb, request).await
+    }
+}
+
+/// What the supervisor answers, in the form that the client prefers.
+pub(super) async fn ask(
+    submit: &Submit,
+    verb: ControlVerb,
+    request: &Request<'_>,
+) -> Response<'static> {
+    let (sender, mut replies) = channel();
+    let reply = Box::new(move |reply| sender.send(reply));
+    submit(ControlRequest { verb, reply });
+    let Some(reply) = replies.receive().await else {
+        // The supervisor is ending.
+        return Response::problem(Status::SERVICE_UNAVAILABLE);
+    };
+    let accept = request.head.fields.combined(Known::Accept);
+    let (format, content) = match Format::preferred(accept.as_deref()) {
+        Format::Json => (Format::Json, format!("{:#}\n", reply.json)),
+        Format::Html | Format::Text => (Format::Text, reply.text),
+    };
+    let fields = FieldLines::new()
+        .with("Content-Type", format.content_type())
+        .with("Cache-Control", "no-store");
+    let content = Content::Octets(Octets::Owned(content.into_bytes()));
+    Response {
+        status: reply.status,
+        fields: fields.into(),
+        content,
     }
 }
 
@@ -106,7 +130,7 @@ fn parse_verb(request: &Request<'_>) -> Result<ControlVerb, Status> {
         }
         b"/confirm" => (Method::Post, ControlVerb::Confirm),
         b"/upgrade" => (Method::Post, ControlVerb::Upgrade),
-        b"/stop" => (Method::Post, ControlVerb::Stop),
+        b"/stop" => (Method::Post, ControlVerb::Stop { grace: None }),
         _ => return Err(Status::NOT_FOUND),
     };
     match request.head.method {

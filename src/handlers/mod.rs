@@ -12,10 +12,12 @@ pub(crate) mod echo;
 pub(crate) mod error_content;
 pub(crate) mod files;
 pub(crate) mod format;
+pub(crate) mod plugin;
 pub(crate) mod redirect;
 pub(crate) mod representation;
 pub(crate) mod respond;
 pub(crate) mod response;
+pub(crate) mod status;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,12 +30,14 @@ use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::runtime::BlockingPool;
 
-use control::ControlHandler;
+use control::{ControlHandler, Submit};
 use echo::Echo;
 use files::{FilesHandler, Shared};
+use plugin::PluginHandler;
 use redirect::RedirectHandler;
 use respond::RespondHandler;
 use response::Response;
+use status::StatusHandler;
 
 /// What stands behind a route.
 pub(crate) enum Handler {
@@ -41,6 +45,8 @@ pub(crate) enum Handler {
     Respond(RespondHandler),
     Redirect(RedirectHandler),
     Echo(Echo),
+    Status(StatusHandler),
+    Plugin(PluginHandler),
     /// Of the control socket; no route of the operator's leads here.
     Control(ControlHandler),
 }
@@ -179,8 +185,9 @@ impl ContentError {
 }
 
 impl Handler {
-    /// The handler behind a route; it goes on with what `kept` has for it.
-    pub(crate) fn new(route: &Route, kept: &mut Kept) -> Self {
+    /// The handler behind a route; it goes on with what `kept` has for it, and asks the supervisor by
+    /// `submit` what only that knows.
+    pub(crate) fn new(route: &Route, kept: &mut Kept, submit: &Submit) -> Self {
         match &route.verb {
             Verb::Files(files) => {
                 let shared = kept.files(files);
@@ -191,6 +198,8 @@ impl Handler {
             }
             Verb::Redirect(redirect) => Self::Redirect(RedirectHandler::new(redirect)),
             Verb::Echo => Self::Echo(Echo),
+            Verb::Status => Self::Status(StatusHandler::new(submit)),
+            Verb::Handler(plugin) => Self::Plugin(PluginHandler::new(plugin, route)),
         }
     }
 
@@ -199,7 +208,10 @@ impl Handler {
         match self {
             Self::Files(_) => MethodSet::of(&[Method::Get, Method::Head]),
             Self::Respond(respond) => respond.methods,
-            Self::Redirect(_) | Self::Echo(_) | Self::Control(_) => MethodSet::ALL_BUT_TUNNELS,
+            Self::Status(_) => MethodSet::of(&[Method::Get, Method::Head]),
+            Self::Redirect(_) | Self::Echo(_) | Self::Plugin(_) | Self::Control(_) => {
+                MethodSet::ALL_BUT_TUNNELS
+            }
         }
     }
 
@@ -211,7 +223,9 @@ impl Handler {
             | Self::Respond(_)
             | Self::Redirect(_)
             | Self::Echo(_)
+            | Self::Status(_)
             | Self::Control(_) => false,
+            Self::Plugin(_) => true,
         }
     }
 
@@ -233,7 +247,8 @@ impl Handler {
             Self::Files(files) => files.answer_now(request, local),
             Self::Respond(respond) => Some(respond.answer()),
             Self::Redirect(redirect) => Some(redirect.answer(request)),
-            Self::Echo(_) | Self::Control(_) => None,
+            Self::Plugin(plugin) => plugin.answer_now(request, local),
+            Self::Echo(_) | Self::Status(_) | Self::Control(_) => None,
         }
     }
 
@@ -252,6 +267,8 @@ impl Handler {
             Self::Respond(respond) => respond.answer(),
             Self::Redirect(redirect) => redirect.answer(request),
             Self::Echo(echo) => echo.answer(request, content).await?,
+            Self::Status(status) => status.answer(request).await,
+            Self::Plugin(plugin) => plugin.answer(request, local, content).await?,
             Self::Control(control) => control.answer(request).await,
         };
         Ok(response.into())

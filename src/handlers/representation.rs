@@ -88,38 +88,15 @@ impl Metadata<'_> {
 impl Representation {
     /// The answer to a GET or HEAD that selected this representation.
     pub(crate) fn answer(&self, head: &RequestHead<'_>) -> Response<'static> {
-        if !head.has_conditions_or_range() {
-            return self.whole();
-        }
-        let values = Known::CONDITIONS.map(|known| head.fields.combined(known));
-        let [
-            if_match,
-            if_none_match,
-            if_modified_since,
-            if_unmodified_since,
-            if_range,
-        ] = values.each_ref().map(Option::as_deref);
-        let conditions = Conditions {
-            if_match,
-            if_none_match,
-            if_modified_since,
-            if_unmodified_since,
-            if_range,
-        };
-        let validators = self.validators();
-        match precondition::evaluate(head.method, &conditions, Some(&validators)) {
-            Verdict::NotModified => self.not_modified(),
-            Verdict::Failed => Response::problem(Status::PRECONDITION_FAILED),
-            // A Range is for GET alone (RFC 9110 §14.2).
-            Verdict::Proceed
-                if head.is_head() || !precondition::range_applies(&conditions, &validators) =>
-            {
-                self.whole()
+        match select(head, &self.validators(), Some(self.body.length())) {
+            Selected::Whole => self.whole(),
+            Selected::NotModified => self.not_modified(),
+            Selected::Failed => Response::problem(Status::PRECONDITION_FAILED),
+            Selected::Unsatisfiable => unsatisfiable(self.body.length()),
+            Selected::Ranges(ranges) => {
+                let fields = &self.fields[..self.start_of_type];
+                partial(&self.body, &self.content_type, ranges, fields)
             }
-            Verdict::Proceed => match head.fields.combined(Known::Range) {
-                Some(range) => self.ranges(range::select(&range, self.body.length())),
-                None => self.whole(),
-            },
         }
     }
 
@@ -154,76 +131,138 @@ impl Representation {
             content: Content::Empty,
         }
     }
+}
 
-    fn ranges(&self, selection: Selection) -> Response<'static> {
-        match selection {
-            Selection::Whole => self.whole(),
-            Selection::Unsatisfiable => self.unsatisfiable(),
-            Selection::Ranges(ranges) => match ranges[..] {
-                [range] => self.part(range),
-                _ => self.parts(ranges),
-            },
-        }
+/// What of a representation a GET or HEAD asks for.
+pub(crate) enum Selected {
+    Whole,
+    /// 304: the client has it.
+    NotModified,
+    /// 412: it is not what the client thinks it is.
+    Failed,
+    /// 206, with these; at least one.
+    Ranges(Vec<ByteRange>),
+    /// 416: it has no such octets.
+    Unsatisfiable,
+}
+
+/// Evaluates the preconditions and the `Range` of a GET or HEAD for a representation with these
+/// validators (RFC 9110 §13.2, §14.2). Without a `length` nothing can be said of its parts.
+pub(crate) fn select(
+    head: &RequestHead<'_>,
+    validators: &Validators<'_>,
+    length: Option<u64>,
+) -> Selected {
+    if !head.has_conditions_or_range() {
+        return Selected::Whole;
     }
-
-    /// RFC 9110 §15.5.17
-    fn unsatisfiable(&self) -> Response<'static> {
-        let content_range = ContentRange::Unsatisfied {
-            complete_length: self.body.length(),
-        };
-        let fields = FieldLines::new()
-            .with("Content-Range", content_range.to_string())
-            .with("Accept-Ranges", "bytes");
-        Response::problem_with(Status::RANGE_NOT_SATISFIABLE, fields)
+    let values = Known::CONDITIONS.map(|known| head.fields.combined(known));
+    let [
+        if_match,
+        if_none_match,
+        if_modified_since,
+        if_unmodified_since,
+        if_range,
+    ] = values.each_ref().map(Option::as_deref);
+    let conditions = Conditions {
+        if_match,
+        if_none_match,
+        if_modified_since,
+        if_unmodified_since,
+        if_range,
+    };
+    match precondition::evaluate(head.method, &conditions, Some(validators)) {
+        Verdict::NotModified => return Selected::NotModified,
+        Verdict::Failed => return Selected::Failed,
+        Verdict::Proceed => {}
     }
-
-    /// RFC 9110 §15.3.7.1
-    fn part(&self, range: ByteRange) -> Response<'static> {
-        let content_range = ContentRange::Satisfied {
-            range,
-            complete_length: self.body.length(),
-        };
-        let mut fields = FieldLines::new();
-        fields.extend(&self.fields);
-        fields.push("Content-Range", content_range.to_string());
-        let content = match self.body.range(range) {
-            Piece::Octets(octets) => Content::Octets(octets),
-            Piece::File(range) => Content::File(range),
-        };
-        Response {
-            status: Status::PARTIAL_CONTENT,
-            fields: fields.into(),
-            content,
+    // A Range is for GET alone (RFC 9110 §14.2).
+    let (false, Some(length)) = (head.is_head(), length) else {
+        return Selected::Whole;
+    };
+    match head.fields.combined(Known::Range) {
+        Some(range) if precondition::range_applies(&conditions, validators) => {
+            match range::select(&range, length) {
+                Selection::Whole => Selected::Whole,
+                Selection::Unsatisfiable => Selected::Unsatisfiable,
+                Selection::Ranges(ranges) => Selected::Ranges(ranges),
+            }
         }
-    }
-
-    /// RFC 9110 §15.3.7.2
-    fn parts(&self, ranges: Vec<ByteRange>) -> Response<'static> {
-        let multipart = Multipart::new(boundary(), &self.content_type, self.body.length(), ranges);
-        let mut fields = FieldLines::new();
-        fields.extend(&self.fields[..self.start_of_type]);
-        fields.push("Content-Type", multipart.content_type());
-        let mut pieces = Vec::with_capacity(2 * multipart.ranges().len() + 1);
-        for (index, range) in multipart.ranges().iter().enumerate() {
-            pieces.push(Piece::Octets(Octets::Owned(
-                multipart.part_head(index).into_bytes(),
-            )));
-            pieces.push(self.body.range(*range));
-        }
-        pieces.push(Piece::Octets(Octets::Owned(
-            multipart.closing_delimiter().into_bytes(),
-        )));
-        let content = Content::Pieces(pieces);
-        debug_assert_eq!(content.length(), Some(multipart.content_length()));
-        Response {
-            status: Status::PARTIAL_CONTENT,
-            fields: fields.into(),
-            content,
-        }
+        _ => Selected::Whole,
     }
 }
 
+/// RFC 9110 §15.5.17
+pub(crate) fn unsatisfiable(complete_length: u64) -> Response<'static> {
+    let content_range = ContentRange::Unsatisfied { complete_length };
+    let fields = FieldLines::new()
+        .with("Content-Range", content_range.to_string())
+        .with("Accept-Ranges", "bytes");
+    Response::problem_with(Status::RANGE_NOT_SATISFIABLE, fields)
+}
+
+/// Some ranges of `body`, which is of that type; `fields` are all other lines of its 200.
+pub(crate) fn partial(
+    body: &Body,
+    content_type: &str,
+    ranges: Vec<ByteRange>,
+    fields: &[u8],
+) -> Response<'static> {
+    let mut lines = FieldLines::new();
+    lines.extend(fields);
+    let content = match ranges[..] {
+        [range] => part(body, content_type, range, &mut lines),
+        _ => parts(body, content_type, ranges, &mut lines),
+    };
+    Response {
+        status: Status::PARTIAL_CONTENT,
+        fields: lines.into(),
+        content,
+    }
+}
+
+/// RFC 9110 §15.3.7.1
+fn part(
+    body: &Body,
+    content_type: &str,
+    range: ByteRange,
+    fields: &mut FieldLines,
+) -> Content<'static> {
+    let content_range = ContentRange::Satisfied {
+        range,
+        complete_length: body.length(),
+    };
+    fields.push("Content-Type", content_type);
+    fields.push("Content-Range", content_range.to_string());
+    match body.range(range) {
+        Piece::Octets(octets) => Content::Octets(octets),
+        Piece::File(range) => Content::File(range),
+    }
+}
+
+/// RFC 9110 §15.3.7.2
+fn parts(
+    body: &Body,
+    content_type: &str,
+    ranges: Vec<ByteRange>,
+    fields: &mut FieldLines,
+) -> Content<'static> {
+    let multipart = Multipart::new(boundary(), content_type, body.length(), ranges);
+    fields.push("Content-Type", multipart.content_type());
+    let mut pieces = Vec::with_capacity(2 * multipart.ranges().len() + 1);
+    let owned = |text: String| Piece::Octets(Octets::Owned(text.into_bytes()));
+    for (index, range) in multipart.ranges().iter().enumerate() {
+        pieces.push(owned(multipart.part_head(index)));
+        pieces.push(body.range(*range));
+    }
+    pieces.push(owned(multipart.closing_delimiter()));
+    let content = Content::Pieces(pieces);
+    debug_assert_eq!(content.length(), Some(multipart.content_length()));
+    content
+}
+
 impl Body {
+    /// Octets.
     pub(crate) fn length(&self) -> u64 {
         match self {
             Self::Memory(octets) => octets.len() as u64,
@@ -231,7 +270,7 @@ impl Body {
         }
     }
 
-    fn whole(&self) -> Content<'static> {
+    pub(crate) fn whole(&self) -> Content<'static> {
         match self {
             Self::Memory(octets) => Content::Octets(Octets::Shared(Rc::clone(octets))),
             Self::File { file, length } => Content::File(FileRange {

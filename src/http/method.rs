@@ -7,20 +7,25 @@ macro_rules! methods {
     ($($variant:ident $name:literal,)+) => {
         /// A method this server knows by name; any other is answered 501 (RFC 9110 §9.1).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub(crate) enum Method { $($variant,)+ }
+        pub enum Method {
+            $(
+                #[doc = $name]
+                $variant,
+            )+
+        }
 
         impl Method {
             /// Every known method, in the order in which `Allow` lists them.
             pub(crate) const ALL: &'static [Method] = &[$(Method::$variant,)+];
 
             /// The method as it stands in the request line; names are case-sensitive.
-            pub(crate) fn from_bytes(name: &[u8]) -> Option<Self> {
+            pub fn from_bytes(name: &[u8]) -> Option<Self> {
                 $(if name == $name.as_bytes() { return Some(Self::$variant); })+
                 None
             }
 
             /// The name on the wire.
-            pub(crate) fn as_str(self) -> &'static str {
+            pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
         }

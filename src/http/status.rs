@@ -4,17 +4,19 @@ use std::fmt;
 
 /// A status code of three digits, 100 to 999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Status(u16);
+pub struct Status(u16);
 
 /// Declares the registered codes once: constant, number, reason phrase.
 macro_rules! statuses {
     ($($name:ident $code:literal $reason:literal,)+) => {
-        #[allow(dead_code, reason = "the registry is kept whole; not every code is sent yet")]
         impl Status {
-            $(pub(crate) const $name: Status = Status($code);)+
+            $(
+                #[doc = concat!($code, " ", $reason)]
+                pub const $name: Status = Status($code);
+            )+
 
             /// The registered reason phrase, or an empty one: peers ignore it (RFC 9112 §4).
-            pub(crate) fn reason(self) -> &'static str {
+            pub fn reason(self) -> &'static str {
                 match self.0 { $($code => $reason,)+ _ => "" }
             }
 
@@ -88,12 +90,12 @@ statuses! {
 
 impl Status {
     /// The status of that number, if it has three digits.
-    pub(crate) fn from_code(code: u16) -> Option<Self> {
+    pub fn from_code(code: u16) -> Option<Self> {
         (100..1000).contains(&code).then_some(Self(code))
     }
 
     /// The number, 100 to 999.
-    pub(crate) fn code(self) -> u16 {
+    pub fn code(self) -> u16 {
         self.0
     }
 

@@ -25,6 +25,10 @@ pub(crate) fn info(message: Arguments<'_>) {
     write(LogLevel::Info, message);
 }
 
+pub(crate) fn debug(message: Arguments<'_>) {
+    write(LogLevel::Debug, message);
+}
+
 fn write(level: LogLevel, message: Arguments<'_>) {
     if level as u8 > LEVEL.load(Ordering::Relaxed) {
         return;

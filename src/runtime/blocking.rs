@@ -113,7 +113,7 @@ impl BlockingPool {
 
     fn execute(&self, work: impl FnOnce(Place) + Send + 'static) -> Result<Job, BlockingError> {
         let place = Place::take(&self.counts, self.max_jobs)?;
-        let job = Job(Arc::clone(&place.0));
+        let job = Job(Some(Arc::clone(&place.0)));
         let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         pool.execute(move || {
             if place.begin() {
@@ -144,7 +144,20 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
 }
 
 /// A job that was begun. Dropped, it says that nobody waits for it any more.
-pub(crate) struct Job(Arc<JobState>);
+pub(crate) struct Job(Option<Arc<JobState>>);
+
+impl Job {
+    /// Whether a thread has begun to run it.
+    pub(crate) fn has_begun(&self) -> bool {
+        let state = self.0.as_ref();
+        state.is_some_and(|state| state.phase.load(Ordering::Relaxed) != QUEUED)
+    }
+
+    /// Lets it run to its end, which is near: what was waited for has come.
+    pub(crate) fn settle(mut self) {
+        self.0 = None;
+    }
+}
 
 /// Where a job is, for the thread that runs it and for whoever waits for it.
 struct JobState {
@@ -172,13 +185,14 @@ impl JobState {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        if self.0.step(QUEUED, DONE) {
+        let Some(state) = &self.0 else { return };
+        if state.step(QUEUED, DONE) {
             return;
         }
         // Before the step: the thread takes it back as soon as it sees that.
-        let lost = &self.0.counts.lost;
+        let lost = &state.counts.lost;
         lost.fetch_add(1, Ordering::Relaxed);
-        if !self.0.step(RUNNING, LOST) {
+        if !state.step(RUNNING, LOST) {
             lost.fetch_sub(1, Ordering::Relaxed);
         }
     }

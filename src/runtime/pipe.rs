@@ -348,6 +348,12 @@ impl<E> PipeReader<E> {
     }
 }
 
+impl<E> std::fmt::Debug for PipeReader<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PipeReader").finish_non_exhaustive()
+    }
+}
+
 impl<E> Drop for PipeReader<E> {
     fn drop(&mut self) {
         self.shared.abandon();

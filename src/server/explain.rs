@@ -13,6 +13,7 @@ use super::exchange::Exchange;
 use super::framed::{Asked, Framed};
 use super::generation::{Generation, Route, Site};
 use crate::config::{Config, ListenAddress, Place, RoutePattern, RouteTest};
+use crate::handlers::control::Submit;
 use crate::handlers::{ContentError, Local, Pools, ReadContent, files};
 use crate::http::method::Method;
 use crate::http::path::NormalPath;
@@ -149,7 +150,9 @@ pub(crate) fn explain(
     config: &Config,
     questions: Vec<Question>,
 ) -> Result<Vec<Result<Explanation, String>>, String> {
-    let generation = Arc::new(Generation::new(config, 1, None));
+    // No supervisor is here to be asked.
+    let nobody: Submit = Arc::new(drop);
+    let generation = Arc::new(Generation::new(config, 1, None, &nobody));
     let pools = Pools::new(config.blocking);
     let explaining = async move {
         let local = Local {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use super::policy::ServingPolicy;
 use crate::config::{
     Cidr, Config, HostPattern, Limits, ListenAddress, LogFormat, Place, RoutePattern, Server,
+    describe_route,
 };
+use crate::handlers::control::Submit;
 use crate::handlers::{Handler, Kept};
 use crate::routing::{HostTable, RoutingTable};
 
@@ -72,22 +74,26 @@ pub(crate) struct Route {
 /// As diagnostics name it: the key, and where it stands.
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { file, line, .. } = &self.place;
-        write!(f, "route `{}` ({}:{line})", self.pattern, file.display())
+        describe_route(&self.pattern, &self.place, f)
     }
 }
 
 impl Generation {
     /// Builds a checked configuration. Handlers that `previous` has already, and whose options have
     /// not changed, go on with what they hold.
-    pub(crate) fn new(config: &Config, number: u64, previous: Option<&Self>) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        number: u64,
+        previous: Option<&Self>,
+        submit: &Submit,
+    ) -> Self {
         let mut kept = previous
             .map(|previous| previous.kept.clone())
             .unwrap_or_default();
         kept.begin();
         let mut listeners: BTreeMap<ListenAddress, Listened> = BTreeMap::new();
         for server in &config.servers {
-            let site = Arc::new(Site::new(server, &mut kept));
+            let site = Arc::new(Site::new(server, &mut kept, submit));
             for address in &server.listen {
                 let is_new = !listeners.contains_key(address);
                 let listened = listeners.entry(address.clone()).or_default();
@@ -149,11 +155,11 @@ impl Generation {
 }
 
 impl Site {
-    fn new(server: &Server, kept: &mut Kept) -> Self {
+    fn new(server: &Server, kept: &mut Kept, submit: &Submit) -> Self {
         let mut routes = RoutingTable::default();
         for route in &server.routes {
             let built = Route {
-                handler: Handler::new(route, kept),
+                handler: Handler::new(route, kept, submit),
                 policy: ServingPolicy::new(&route.policy),
                 pattern: route.pattern.clone(),
                 place: route.place.clone(),

@@ -35,9 +35,10 @@ use signal_hook::iterator::Signals;
 
 use crate::config::{Config, ListenAddress, Loaded};
 use crate::handlers::Pools;
-use crate::handlers::control::{ControlReply, ControlRequest, ControlVerb};
+use crate::handlers::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
+use crate::plugin::Handlers;
 use crate::server::{Generation, ListeningSocket, ProcessCounters, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
@@ -96,10 +97,30 @@ enum End {
     Replaced,
 }
 
+/// What a server is made of.
+pub(crate) struct Setup {
+    pub(crate) config: Config,
+    /// The file it came from, to be read again.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) handlers: Handlers,
+    pub(crate) role: Role,
+}
+
+/// What the server is to its process.
+pub(crate) enum Role {
+    /// The process is there for it: signals are its own, and so are a control socket, a service
+    /// manager, and what a predecessor left.
+    Program(Inherited),
+    /// A part, which is told what to do by the rest: it touches nothing that belongs to all.
+    Part,
+}
+
 /// A server that listens.
 pub(crate) struct Supervisor {
     /// The file it runs from, if it runs from one.
     file: Option<PathBuf>,
+    /// What its configuration may name.
+    handlers: Handlers,
     config: Config,
     generation: Arc<Generation>,
     since: Since,
@@ -122,41 +143,55 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Binds every address of `config` that no inherited socket is bound to, and opens its log; with
-    /// the `file` it came from, the control socket too. Nothing is answered yet.
+    /// Binds every address that no inherited socket is bound to, and opens the log; for a program
+    /// that runs from a file, the control socket too. Nothing is answered yet.
     ///
     /// # Errors
     /// What keeps the server from starting.
-    pub(crate) fn new(
-        config: Config,
-        file: Option<PathBuf>,
-        mut inherited: Inherited,
-    ) -> Result<Self, SupervisorError> {
+    pub(crate) fn new(setup: Setup) -> Result<Self, SupervisorError> {
+        let Setup {
+            config,
+            file,
+            handlers,
+            role,
+        } = setup;
         diagnostic::set_level(config.log.level);
         raise_descriptor_limit();
+        let (sender, events) = channel();
+        let (is_program, mut inherited) = match role {
+            Role::Program(inherited) => (true, inherited),
+            Role::Part => (false, Inherited::default()),
+        };
         let predecessor = std::mem::take(&mut inherited.predecessor);
         let bind = |file| control::bind(file, predecessor.is_some());
-        let control = file.as_deref().map(bind).transpose()?;
+        let control = file
+            .as_deref()
+            .filter(|_| is_program)
+            .map(bind)
+            .transpose()?;
         let addresses = addresses(&config);
         let adopted = Sockets::adopt(inherited, &addresses)?;
         let sockets = adopted.extended(&addresses, config.workers.get())?;
         let log = AccessWriter::start(&config.log.access)?;
-        let (sender, events) = channel();
-        watch_signals(sender.clone()).map_err(SupervisorError::Signals)?;
+        let mut manager = ServiceManager::default();
+        if is_program {
+            watch_signals(sender.clone()).map_err(SupervisorError::Signals)?;
+            manager = ServiceManager::from_environment();
+        }
         let generation = reload::build(&config, None, control.as_ref(), &sender);
-        let blocking = config.blocking;
         Ok(Self {
             file,
+            handlers,
             generation: Arc::new(generation),
             since: Since::now(),
             sockets,
             control,
             watch: None,
-            manager: ServiceManager::from_environment(),
+            manager,
             program: Program::ours(),
             predecessor,
             trial: None,
-            pools: Pools::new(blocking),
+            pools: Pools::new(config.blocking),
             process: Arc::default(),
             tally: Tally::default(),
             log,
@@ -164,6 +199,11 @@ impl Supervisor {
             sender,
             config,
         })
+    }
+
+    /// Hands in what another thread wants done.
+    pub(crate) fn submit(&self) -> Submit {
+        reload::submit(&self.sender)
     }
 
     /// Reloads from now on whenever one of the files changes that `loaded` came from.
@@ -256,7 +296,7 @@ impl Supervisor {
                 Some(Event::Signal(_)) => return Ok(End::Stop),
                 Some(Event::Control(request)) => {
                     let (reply, end) = self.carry_out(request.verb, workers);
-                    request.reply.send(reply);
+                    (request.reply)(reply);
                     if let Some(end) = end {
                         return Ok(end);
                     }
@@ -281,9 +321,13 @@ impl Supervisor {
     ) -> (ControlReply, Option<End>) {
         match verb {
             ControlVerb::Status => (self.status(workers), None),
+            ControlVerb::Counters => (self.counters(workers), None),
             ControlVerb::Explain(fields) => (status::explain(&self.config, &fields), None),
             ControlVerb::Reload { confirm_within } => {
                 (reload::reply(self.reload(workers, confirm_within)), None)
+            }
+            ControlVerb::Replace { text, name } => {
+                (reload::reply(self.replace(workers, text, &name)), None)
             }
             ControlVerb::Confirm => (self.confirm(), None),
             ControlVerb::Upgrade => {
@@ -291,7 +335,10 @@ impl Supervisor {
                 let end = outcome.is_ok().then_some(End::Replaced);
                 (upgrade::reply(&outcome), end)
             }
-            ControlVerb::Stop => (status::stopping(self.config.grace), Some(End::Stop)),
+            ControlVerb::Stop { grace } => {
+                self.config.grace = grace.unwrap_or(self.config.grace);
+                (status::stopping(self.config.grace), Some(End::Stop))
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //!
 //! Parse, check, build, bind, swap: whatever fails, fails before anything has changed.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -13,9 +14,11 @@ use super::notify::State;
 use super::unix::UnixSocket;
 use super::workers::Workers;
 use super::{Event, ListenError, Supervisor, addresses, announce, watch};
-use crate::config::{self, Change, Config, ListenAddress, Loaded, Report, Strictness};
+use crate::config::{
+    self, Change, Config, ListenAddress, Loaded, Plugins, Report, Strictness, Surroundings,
+};
 use crate::handlers::Handler;
-use crate::handlers::control::{ControlHandler, ControlReply};
+use crate::handlers::control::{ControlHandler, ControlReply, Submit};
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::server::{Generation, run_tests};
@@ -56,17 +59,22 @@ pub(super) fn build(
     events: &Sender<Event>,
 ) -> Generation {
     let number = previous.map_or(1, |previous| previous.number + 1);
-    let generation = Generation::new(config, number, previous);
+    let submit = submit(events);
+    let generation = Generation::new(config, number, previous, &submit);
     let Some(control) = control else {
         return generation;
     };
+    let handler = Handler::Control(ControlHandler::new(submit));
+    generation.with_control(ListenAddress::Unix(control.path().to_owned()), handler)
+}
+
+/// Hands requests to the supervisor that receives `events`.
+pub(super) fn submit(events: &Sender<Event>) -> Submit {
     let events = events.clone();
-    let submit = move |request| {
+    Arc::new(move |request| {
         // If nobody listens any more, the request's reply is dropped, and that is an answer.
         let _ = events.send(Event::Control(request));
-    };
-    let handler = Handler::Control(ControlHandler::new(Arc::new(submit)));
-    generation.with_control(ListenAddress::Unix(control.path().to_owned()), handler)
+    })
 }
 
 impl Supervisor {
@@ -86,14 +94,44 @@ impl Supervisor {
         outcome
     }
 
+    /// Has every worker take on what `text` says, which is called `name` in diagnostics.
+    ///
+    /// # Errors
+    /// Why it was refused; then nothing has changed.
+    pub(super) fn replace(
+        &mut self,
+        workers: &mut Workers,
+        text: String,
+        name: &Path,
+    ) -> Result<Applied, ReloadError> {
+        let plugins = self.plugins();
+        let loaded = config::parse(text, name, Surroundings::of_process(&plugins));
+        self.take_on(loaded, workers, None)
+    }
+
     fn read_and_apply(
         &mut self,
         workers: &mut Workers,
         confirm_within: Option<Duration>,
     ) -> Result<Applied, ReloadError> {
         let file = self.file.as_deref().ok_or(ReloadError::NoFile)?;
-        let environment = |name: &str| std::env::var(name).ok();
-        let loaded = config::load(file, &environment, Strictness::Lenient);
+        let plugins = self.plugins();
+        let surroundings = Surroundings::of_process(&plugins);
+        let loaded = config::load(file, surroundings, Strictness::Lenient);
+        self.take_on(loaded, workers, confirm_within)
+    }
+
+    /// The handlers that may be named; those that are at work go on where nothing has changed.
+    fn plugins(&self) -> Plugins {
+        Plugins::new(&self.handlers, self.config.instances())
+    }
+
+    fn take_on(
+        &mut self,
+        loaded: Result<Loaded, Report>,
+        workers: &mut Workers,
+        confirm_within: Option<Duration>,
+    ) -> Result<Applied, ReloadError> {
         let loaded = loaded.map_err(ReloadError::Refused)?;
         self.renew_watch(&loaded);
         let failures = run_tests(&loaded.config);

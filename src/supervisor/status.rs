@@ -9,6 +9,7 @@ use super::workers::Workers;
 use crate::config::Config;
 use crate::handlers::control::ControlReply;
 use crate::http::status::Status;
+use crate::runtime::PoolState;
 use crate::server::{self, Question};
 
 /// Since when the process and its current generation run.
@@ -48,14 +49,35 @@ struct Facts {
     open: u64,
     accepted: u64,
     requests: u64,
+    /// The pool for other people's code.
+    blocking: PoolState,
 }
 
 impl Supervisor {
     /// What runs: `tidegate status`.
     pub(super) fn status(&self, workers: &Workers) -> ControlReply {
+        let facts = self.facts(workers);
+        ControlReply {
+            status: Status::OK,
+            text: facts.to_text(),
+            json: facts.to_json(),
+        }
+    }
+
+    /// What has been counted: `status = true`.
+    pub(super) fn counters(&self, workers: &Workers) -> ControlReply {
+        let facts = self.facts(workers);
+        ControlReply {
+            status: Status::OK,
+            text: to_lines(&facts.counted()),
+            json: facts.counted_json(),
+        }
+    }
+
+    fn facts(&self, workers: &Workers) -> Facts {
         let since = jiff::Timestamp::try_from(self.since.generation).unwrap_or_default();
         let control = self.control.as_ref();
-        let facts = Facts {
+        Facts {
             uptime: self.since.process.elapsed().as_secs(),
             generation: self.generation.number,
             since: since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -67,21 +89,17 @@ impl Supervisor {
             open: self.tally.total(|counters| counters.open.read()),
             accepted: self.tally.total(|counters| counters.accepted.read()),
             requests: self.tally.total(|counters| counters.requests.read()),
-        };
-        ControlReply {
-            status: Status::OK,
-            text: facts.to_text(),
-            json: facts.to_json(),
+            blocking: self.pools.code.state(),
         }
     }
 }
 
 impl Facts {
     fn to_json(&self) -> serde_json::Value {
-        json!({
+        let mut json = self.counted_json();
+        let further = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "process": std::process::id(),
-            "uptime_seconds": self.uptime,
             "generation": {
                 "number": self.generation,
                 "since": self.since,
@@ -90,9 +108,28 @@ impl Facts {
             "file": self.file,
             "control_socket": self.control,
             "listeners": self.listeners,
+        });
+        if let (Some(json), Some(further)) = (json.as_object_mut(), further.as_object()) {
+            json.extend(further.clone());
+        }
+        json
+    }
+
+    fn counted_json(&self) -> serde_json::Value {
+        let pool = &self.blocking;
+        json!({
+            "uptime_seconds": self.uptime,
+            "generation": { "number": self.generation, "since": self.since },
             "workers": self.workers,
             "connections": { "open": self.open, "accepted": self.accepted },
             "requests": self.requests,
+            "blocking": {
+                "threads": pool.threads,
+                "running": pool.running,
+                "lost": pool.lost,
+                "queued": pool.queued,
+                "refused": pool.refused,
+            },
         })
     }
 
@@ -102,30 +139,39 @@ impl Facts {
         } else {
             ""
         };
+        let generation = format!("{} since {}{waits}", self.generation, self.since);
         let rows = [
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
-            (
-                "process",
-                format!("{}, up {}s", std::process::id(), self.uptime),
-            ),
-            (
-                "generation",
-                format!("{} since {}{waits}", self.generation, self.since),
-            ),
+            ("process", std::process::id().to_string()),
+            ("generation", generation),
             ("file", self.file.clone().unwrap_or_default()),
             ("control", self.control.clone().unwrap_or_default()),
             ("listeners", self.listeners.join(", ")),
-            ("workers", self.workers.to_string()),
-            (
-                "connections",
-                format!("{} open, {} accepted", self.open, self.accepted),
-            ),
-            ("requests", self.requests.to_string()),
         ];
-        rows.iter()
-            .map(|(name, value)| format!("{name:<12} {value}\n"))
-            .collect()
+        to_lines(&rows) + &to_lines(&self.counted())
     }
+
+    fn counted(&self) -> [(&'static str, String); 5] {
+        let connections = format!("{} open, {} accepted", self.open, self.accepted);
+        let pool = &self.blocking;
+        let blocking = format!(
+            "{} threads, {} running ({} lost), {} queued, {} refused",
+            pool.threads, pool.running, pool.lost, pool.queued, pool.refused
+        );
+        [
+            ("uptime", format!("{}s", self.uptime)),
+            ("workers", self.workers.to_string()),
+            ("connections", connections),
+            ("requests", self.requests.to_string()),
+            ("blocking", blocking),
+        ]
+    }
+}
+
+fn to_lines(rows: &[(&str, String)]) -> String {
+    rows.iter()
+        .map(|(name, value)| format!("{name:<12} {value}\n"))
+        .collect()
 }
 
 /// The answer to `tidegate explain --live`: what the configuration that runs makes of a request.

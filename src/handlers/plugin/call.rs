@@ -1,0 +1,192 @@
+//! A call of a handler: on a thread of the pool, while a task waits for what it comes to.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::http::status::Status;
+use crate::log::diagnostic;
+use crate::plugin::{Body, Error, Gone, Handler, Made, Pump, Refused, Request, StreamWriter};
+use crate::runtime::{
+    BlockingError, BlockingPool, Job, Receiver, channel, panic_message, pipe_to_task,
+};
+
+/// A handler that is at work. Dropped, it says that nobody waits for it any more.
+pub(super) struct Call {
+    outcome: Receiver<Outcome>,
+    /// What the handler may ask: whether its client has gone.
+    gone: Gone,
+    job: Option<Job>,
+}
+
+type Outcome = Result<Made, Failure>;
+
+/// Why there is no answer of the handler.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It says so itself.
+    Error(Error),
+    Panicked(String),
+    /// Its answer cannot be sent.
+    Refused(Refused),
+    /// Every thread is busy, and the queue is full.
+    Saturated,
+    TimedOut {
+        timeout: Duration,
+        /// Else it waited for a thread all the time.
+        has_begun: bool,
+    },
+}
+
+impl Failure {
+    /// The status that stands in for the answer.
+    pub(super) fn status(&self) -> Status {
+        match self {
+            Self::Error(error) if error.status().is_interim() => Status::INTERNAL_SERVER_ERROR,
+            Self::Error(error) => error.status(),
+            Self::Panicked(_) | Self::Refused(_) => Status::INTERNAL_SERVER_ERROR,
+            Self::Saturated => Status::SERVICE_UNAVAILABLE,
+            Self::TimedOut { .. } => Status::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// For the log.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Error(error) => diagnostic::chain(error.cause()),
+            Self::Panicked(message) => format!("the handler panicked: {message}"),
+            Self::Refused(refused) => format!("its answer cannot be sent: {refused}"),
+            Self::Saturated => BlockingError::Saturated.to_string(),
+            Self::TimedOut {
+                timeout,
+                has_begun: true,
+            } => format!(
+                "the handler did not answer within {timeout:?}; its thread is lost until it returns"
+            ),
+            Self::TimedOut { timeout, .. } => {
+                format!("no thread of the blocking pool was free within {timeout:?}")
+            }
+        }
+    }
+}
+
+impl Call {
+    /// Has a thread of `pool` call `handler`.
+    ///
+    /// # Errors
+    /// [`Failure::Saturated`] at once.
+    pub(super) fn begin(
+        handler: Arc<dyn Handler>,
+        request: Request,
+        is_head: bool,
+        pool: &BlockingPool,
+    ) -> Result<Self, Failure> {
+        let (sender, outcome) = channel();
+        let gone = request.gone();
+        let work = move || {
+            let mut pump = None;
+            let made = run(&*handler, request).map(|made| {
+                let (made, rest) = take_pump(made, is_head);
+                pump = rest;
+                made
+            });
+            sender.send(made);
+            // Whoever has the answer waits for this sender no longer.
+            drop(sender);
+            if let Some((pump, writer)) = pump {
+                run_pump(pump, writer);
+            }
+        };
+        let job = pool.begin(work).map_err(|_| Failure::Saturated)?;
+        let job = Some(job);
+        Ok(Self { outcome, gone, job })
+    }
+
+    /// Waits for what the handler comes to.
+    pub(super) async fn outcome(&mut self) -> Outcome {
+        let outcome = self.outcome.receive().await;
+        // `run` lets no panic out: without an outcome the pool itself has ended.
+        outcome.unwrap_or(Err(Failure::Saturated))
+    }
+
+    /// Whether a thread has begun with it.
+    pub(super) fn has_begun(&self) -> bool {
+        self.job.as_ref().is_some_and(Job::has_begun)
+    }
+
+    /// The handler has done its work; nobody leaves it behind.
+    pub(super) fn settle(mut self) {
+        if let Some(job) = self.job.take() {
+            job.settle();
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.job.is_some() {
+            self.gone.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Calls the handler, on whatever thread this is.
+pub(super) fn run(handler: &dyn Handler, request: Request) -> Outcome {
+    // What a panic leaves half done in the handler is its own to see to: it is shared by all threads
+    // anyhow, and so guards what it changes.
+    let answered = catch_unwind(AssertUnwindSafe(|| handler.handle(request)));
+    match answered {
+        Ok(Ok(response)) => response.made().map_err(Failure::Refused),
+        Ok(Err(error)) => Err(Failure::Error(error)),
+        Err(panic) => Err(Failure::Panicked(panic_message(&*panic))),
+    }
+}
+
+/// Has a thread of the pool make the content of a response that was made on the loop, where content
+/// is still to be made.
+///
+/// # Errors
+/// [`Failure::Saturated`] at once.
+pub(super) fn pump_elsewhere(
+    made: Made,
+    is_head: bool,
+    pool: &BlockingPool,
+) -> Result<(Made, Option<Call>), Failure> {
+    let (made, pump) = take_pump(made, is_head);
+    let Some((pump, writer)) = pump else {
+        return Ok((made, None));
+    };
+    let work = move || run_pump(pump, writer);
+    let job = pool.begin(work).map_err(|_| Failure::Saturated)?;
+    let (_, outcome) = channel();
+    let call = Call {
+        outcome,
+        gone: Gone::default(),
+        job: Some(job),
+    };
+    Ok((made, Some(call)))
+}
+
+/// Puts a stream in the place of content that is still to be made; what makes it, unless nobody will
+/// see it.
+fn take_pump(made: Made, is_head: bool) -> (Made, Option<(Pump, StreamWriter)>) {
+    let Body::Pumped { length, pump } = made.body else {
+        return (made, None);
+    };
+    let (writer, reader) = pipe_to_task();
+    let body = Body::Stream { length, reader };
+    let pump = (!is_head).then(|| (pump, StreamWriter::new(writer)));
+    (Made { body, ..made }, pump)
+}
+
+fn run_pump(pump: Pump, mut writer: StreamWriter) {
+    let pumped = catch_unwind(AssertUnwindSafe(|| pump(&mut writer)));
+    match pumped {
+        Ok(Ok(())) => {}
+        // Nobody is there to hear of it.
+        Ok(Err(_)) if writer.client_has_gone() => {}
+        Ok(Err(error)) => writer.break_off(diagnostic::chain(&error)),
+        Err(panic) => writer.break_off(format!("it panicked: {}", panic_message(&*panic))),
+    }
+}

@@ -1,0 +1,288 @@
+//! `handler = NAME`: runs code that is part of the program, and keeps the server out of its reach.
+//!
+//! ```text
+//! loop     request ─ content, all of it ─→ Call ───────── either ─→ response ─ represent ─→ sent
+//!                      or as it arrives ─→  │      outcome │ timeout: 504 │ client gone
+//! pool                                      └→ handle() ───┘                 │
+//!                                                └→ pump: content, as it is made
+//! ```
+//!
+//! Whatever the code does, it does on a thread of the blocking pool: the loop only waits, and stops
+//! waiting when the time is up or the client has gone. A handler that never waits runs on the loop.
+
+mod call;
+mod represent;
+mod stream;
+
+use std::io::Cursor;
+use std::time::Duration;
+
+use super::buffered::Buffered;
+use super::response::Response;
+use super::{ContentError, Local, ReadContent, Request};
+use crate::config::{PatternSegment, PluginRoute, Route};
+use crate::http::framing::Framing;
+use crate::http::response::FieldLines;
+use crate::http::status::Status;
+use crate::log::diagnostic;
+use crate::plugin::{self, Content, ContentSource, Instance, Received, Unreadable};
+use crate::runtime::{self, Either, TaskWriter, either, pipe_to_thread};
+
+use call::{Call, Failure};
+
+/// Seconds after which a client may come back when every thread is busy and the queue full.
+const RETRY_AFTER: &str = "1";
+
+/// A handler behind a route.
+pub(crate) struct PluginHandler {
+    instance: Instance,
+    /// As diagnostics name it.
+    route: String,
+    /// The segments of the route's pattern that are parameters, and their names.
+    parameters: Vec<(usize, String)>,
+    timeout: Duration,
+    stream: bool,
+}
+
+/// Why the loop stops waiting for a handler.
+enum Lapse {
+    TimedOut,
+    ClientGone,
+}
+
+impl PluginHandler {
+    pub(crate) fn new(plugin: &PluginRoute, route: &Route) -> Self {
+        let segments = route.pattern.segments.iter().enumerate();
+        let parameters = segments.filter_map(|(index, segment)| match segment {
+            PatternSegment::Parameter(name) => Some((index, name.clone())),
+            PatternSegment::Static(_) => None,
+        });
+        Self {
+            instance: plugin.instance.clone(),
+            route: route.to_string(),
+            parameters: parameters.collect(),
+            timeout: plugin.timeout,
+            stream: plugin.stream,
+        }
+    }
+
+    /// The answer of a handler that never waits, to a request without content.
+    pub(crate) fn answer_now(
+        &self,
+        request: &Request<'_>,
+        local: &Local,
+    ) -> Option<Response<'static>> {
+        let is_quick = self.instance.never_waits;
+        is_quick.then(|| self.answer_on_loop(request, no_content(), local))
+    }
+
+    /// The answer, waited for.
+    ///
+    /// # Errors
+    /// Where the content cannot be read, or the client has gone.
+    pub(crate) async fn answer(
+        &self,
+        request: &Request<'_>,
+        local: &Local,
+        content: &mut impl ReadContent,
+    ) -> Result<Response<'static>, ContentError> {
+        if self.stream && request.head.framing != Framing::Empty {
+            return self.answer_to_stream(request, local, content).await;
+        }
+        let kept = match request.head.framing {
+            Framing::Empty => no_content(),
+            _ => kept(Buffered::read(content, &local.pools.disk).await?),
+        };
+        if self.instance.never_waits {
+            return Ok(self.answer_on_loop(request, kept, local));
+        }
+        let call = match self.begin(request, kept, local) {
+            Ok(call) => call,
+            Err(failure) => return Ok(self.failed(&failure)),
+        };
+        let content = &*content;
+        let lapse = async {
+            match either(content.client_gone(), runtime::sleep(self.timeout)).await {
+                Either::First(()) => Lapse::ClientGone,
+                Either::Second(()) => Lapse::TimedOut,
+            }
+        };
+        self.wait(call, lapse, request).await
+    }
+
+    /// The answer to a request whose content is given to the handler as it arrives.
+    async fn answer_to_stream(
+        &self,
+        request: &Request<'_>,
+        local: &Local,
+        content: &mut impl ReadContent,
+    ) -> Result<Response<'static>, ContentError> {
+        let (writer, reader) = pipe_to_thread();
+        let length = match request.head.framing {
+            Framing::Length(length) => Some(length),
+            Framing::Chunked | Framing::Empty => None,
+        };
+        let source = Content::new(length, ContentSource::Pipe(reader));
+        let call = match self.begin(request, source, local) {
+            Ok(call) => call,
+            Err(failure) => return Ok(self.failed(&failure)),
+        };
+        let lapse = self.feed(content, writer);
+        self.wait(call, lapse, request).await
+    }
+
+    /// Gives the handler content as it arrives; then, what may end the wait for its answer. Its time
+    /// begins anew with everything that arrives: a slow client is not the handler's fault.
+    async fn feed(
+        &self,
+        content: &mut impl ReadContent,
+        mut writer: TaskWriter<Unreadable>,
+    ) -> Lapse {
+        let mut block = Vec::new();
+        loop {
+            match content.read(&mut block).await {
+                Ok(true) => match runtime::timeout(self.timeout, writer.write(&mut block)).await {
+                    Ok(Ok(())) => {}
+                    // It wants no more, and will answer without.
+                    Ok(Err(_)) => break,
+                    Err(_) => return Lapse::TimedOut,
+                },
+                Ok(false) => {
+                    writer.finish();
+                    break;
+                }
+                Err(error) => match unreadable(&error) {
+                    // The handler hears of it, and answers.
+                    Some(why) => {
+                        writer.break_off(why);
+                        break;
+                    }
+                    None => return Lapse::ClientGone,
+                },
+            }
+        }
+        match either(content.client_gone(), runtime::sleep(self.timeout)).await {
+            Either::First(()) => Lapse::ClientGone,
+            Either::Second(()) => Lapse::TimedOut,
+        }
+    }
+
+    /// Waits for the handler, until `lapse` comes first.
+    async fn wait(
+        &self,
+        mut call: Call,
+        lapse: impl Future<Output = Lapse>,
+        request: &Request<'_>,
+    ) -> Result<Response<'static>, ContentError> {
+        match either(call.outcome(), lapse).await {
+            Either::First(Ok(made)) => {
+                let content = stream::content(made.body, Some(call), &self.route);
+                Ok(represent::represent(made.head, content, request.head))
+            }
+            Either::First(Err(failure)) => {
+                call.settle();
+                Ok(self.failed(&failure))
+            }
+            Either::Second(Lapse::TimedOut) => {
+                let has_begun = call.has_begun();
+                let timeout = self.timeout;
+                Ok(self.failed(&Failure::TimedOut { timeout, has_begun }))
+            }
+            Either::Second(Lapse::ClientGone) => Err(ContentError::CutOff),
+        }
+    }
+
+    fn begin(
+        &self,
+        request: &Request<'_>,
+        content: Content,
+        local: &Local,
+    ) -> Result<Call, Failure> {
+        let owned = self.request(request, content);
+        let handler = std::sync::Arc::clone(&self.instance.handler);
+        Call::begin(handler, owned, request.head.is_head(), &local.pools.code)
+    }
+
+    /// Has the handler answer here and now; the content of its answer may still take its time.
+    fn answer_on_loop(
+        &self,
+        request: &Request<'_>,
+        content: Content,
+        local: &Local,
+    ) -> Response<'static> {
+        let owned = self.request(request, content);
+        let made = call::run(&*self.instance.handler, owned);
+        let made = made
+            .and_then(|made| call::pump_elsewhere(made, request.head.is_head(), &local.pools.code));
+        match made {
+            Ok((made, pumping)) => {
+                let content = stream::content(made.body, pumping, &self.route);
+                represent::represent(made.head, content, request.head)
+            }
+            Err(failure) => self.failed(&failure),
+        }
+    }
+
+    /// The answer where the handler gave none, and a line in the log that says why.
+    fn failed(&self, failure: &Failure) -> Response<'static> {
+        let status = failure.status();
+        let why = failure.describe();
+        match status.code() {
+            500.. => diagnostic::error(format_args!("{}: {why}", self.route)),
+            // The client's fault.
+            _ => diagnostic::debug(format_args!("{}: {why}", self.route)),
+        }
+        let fields = match status {
+            Status::SERVICE_UNAVAILABLE => FieldLines::new().with("Retry-After", RETRY_AFTER),
+            _ => FieldLines::new(),
+        };
+        Response::problem_with(status, fields)
+    }
+
+    /// The request, in the form in which it may leave the loop.
+    fn request(&self, request: &Request<'_>, content: Content) -> plugin::Request {
+        let received = Received {
+            method: request.head.method,
+            client: request.client,
+            target: request.head.raw_target,
+            path: request.path.as_bytes(),
+            matched: request.matched,
+        };
+        let mut owned = plugin::Request::received(received, content);
+        for (name, value) in request.head.fields.iter() {
+            owned.push_field(name, value);
+        }
+        if !self.parameters.is_empty() {
+            let mut segments = request.path.as_bytes()[1..].split(|byte| *byte == b'/');
+            let mut at = 0;
+            for (index, name) in &self.parameters {
+                if let Some(segment) = segments.nth(index - at) {
+                    owned.push_parameter(name, segment);
+                }
+                at = index + 1;
+            }
+        }
+        owned
+    }
+}
+
+fn no_content() -> Content {
+    Content::new(Some(0), ContentSource::Memory(Cursor::default()))
+}
+
+fn kept(buffered: Buffered) -> Content {
+    let length = Some(buffered.length());
+    let source = match buffered {
+        Buffered::Memory(octets) => ContentSource::Memory(Cursor::new(octets)),
+        Buffered::File { file, .. } => ContentSource::File(file),
+    };
+    Content::new(length, source)
+}
+
+/// What the handler hears of an error; `None` if the client has gone, and nobody needs to hear.
+fn unreadable(error: &ContentError) -> Option<Unreadable> {
+    Some(Unreadable {
+        status: error.status()?,
+        message: error.to_string(),
+    })
+}

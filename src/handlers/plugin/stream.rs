@@ -1,0 +1,85 @@
+//! The content of a handler's response, on its way to the connection.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use super::call::Call;
+use crate::handlers::representation;
+use crate::handlers::response::{BrokenOff, ContentSource, ContentStream, LocalFuture};
+use crate::log::diagnostic;
+use crate::plugin::Body;
+use crate::runtime::{Broken, TaskReader};
+
+/// Content as the connection takes it.
+pub(super) enum Made {
+    /// All there: parts of it can be sent.
+    Whole(representation::Body),
+    Stream(ContentStream),
+    /// It cannot be had, and the log has said why.
+    Lost,
+}
+
+/// Content that a thread makes, or whoever has the other end of the pipe.
+struct PipeSource {
+    reader: TaskReader<String>,
+    /// Kept as long as content is wanted.
+    call: Option<Call>,
+}
+
+/// The content of `body`; `call` is of the thread that makes it, if one does.
+pub(super) fn content(body: Body, call: Option<Call>, route: &str) -> Made {
+    let (length, reader) = match body {
+        Body::Stream { length, reader } => (length, reader),
+        body => {
+            if let Some(call) = call {
+                call.settle();
+            }
+            return whole(body, route);
+        }
+    };
+    let source = Box::new(PipeSource { reader, call });
+    Made::Stream(ContentStream { length, source })
+}
+
+fn whole(body: Body, route: &str) -> Made {
+    let file = match body {
+        Body::Memory(octets) => return Made::Whole(representation::Body::Memory(octets.into())),
+        Body::File(file) => file,
+        // Streams have been taken out before.
+        Body::Pumped { .. } | Body::Stream { .. } => return Made::Lost,
+    };
+    match file.metadata() {
+        Ok(metadata) if metadata.is_file() => Made::Whole(representation::Body::File {
+            length: metadata.len(),
+            file: Rc::new(OwnedFd::from(file)),
+        }),
+        Ok(_) => {
+            diagnostic::error(format_args!("{route}: what the handler gives is no file"));
+            Made::Lost
+        }
+        Err(error) => {
+            let message = "the file that the handler gives cannot be looked at";
+            diagnostic::error(format_args!("{route}: {message}: {error}"));
+            Made::Lost
+        }
+    }
+}
+
+impl ContentSource for PipeSource {
+    fn next<'s>(&'s mut self, into: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
+        Box::pin(async move {
+            let read = self.reader.read(into).await;
+            if !matches!(read, Ok(true))
+                && let Some(call) = self.call.take()
+            {
+                call.settle();
+            }
+            read.map_err(|broken| {
+                BrokenOff(match broken {
+                    Broken::Because(why) => why,
+                    Broken::Silently => "whoever wrote it panicked".to_owned(),
+                })
+            })
+        })
+    }
+}

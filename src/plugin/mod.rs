@@ -1,0 +1,25 @@
+//! What other people's code sees: a request, a response, and the trait between them.
+//!
+//! Everything here is owned and may move between threads; nothing here knows a socket, the loop or
+//! the configuration. `config` names instances of handlers, `handlers::plugin` runs them.
+
+mod error;
+mod handler;
+mod options;
+mod query;
+mod registry;
+mod request;
+mod response;
+mod stream;
+
+pub use error::Error;
+pub use handler::Handler;
+pub use options::{Options, OptionsError};
+pub use registry::Handlers;
+pub use request::{Content, Request};
+pub use response::Response;
+pub use stream::StreamWriter;
+
+pub(crate) use registry::{Instance, NoInstance};
+pub(crate) use request::{ContentSource, Gone, Received, Unreadable};
+pub(crate) use response::{Body, Made, MadeHead, Pump, Refused};

@@ -1,0 +1,327 @@
+//! A request, as other people's code sees it: owned, and apart from the connection it came on.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::Error;
+use super::query;
+use crate::http::method::Method;
+use crate::http::precondition::{self, Conditions, Verdict};
+use crate::http::status::Status;
+use crate::http::validator::{EntityTag, Validators};
+use crate::runtime::{Broken, PipeReader};
+
+/// A request for a [`Handler`](super::Handler).
+///
+/// The server makes them; [`Request::new`] makes one to try a handler with.
+#[derive(Debug)]
+pub struct Request {
+    method: Method,
+    client: IpAddr,
+    /// Everything that is text, one after the other: a request costs few allocations.
+    text: Vec<u8>,
+    target: Range<usize>,
+    /// Decoded and normalized.
+    path: Range<usize>,
+    /// How much of the path the route's pattern covers.
+    matched: usize,
+    /// Names and values of the header section.
+    fields: Vec<(Range<usize>, Range<usize>)>,
+    /// Names and values that the route's pattern found in the path.
+    parameters: Vec<(Range<usize>, Range<usize>)>,
+    content: Content,
+    gone: Arc<AtomicBool>,
+}
+
+/// The client that waits for an answer, told from elsewhere.
+pub(crate) type Gone = Arc<AtomicBool>;
+
+/// What a request is made of.
+pub(crate) struct Received<'r> {
+    pub(crate) method: Method,
+    pub(crate) client: IpAddr,
+    pub(crate) target: &'r str,
+    pub(crate) path: &'r [u8],
+    pub(crate) matched: usize,
+}
+
+impl Request {
+    /// A request as the server would make it for `GET /target?a=b`, from a client at 127.0.0.1,
+    /// without fields and content: for tests of handlers.
+    pub fn new(method: Method, target: &str) -> Self {
+        let path = target.split('?').next().unwrap_or_default();
+        let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self::received(
+            Received {
+                method,
+                client,
+                target,
+                path: query::decode(path).as_bytes(),
+                matched: path.len(),
+            },
+            Content::empty(),
+        )
+    }
+
+    pub(crate) fn received(received: Received<'_>, content: Content) -> Self {
+        let mut text = Vec::with_capacity(512);
+        let target = append(&mut text, received.target.as_bytes());
+        let path = append(&mut text, received.path);
+        Self {
+            method: received.method,
+            client: received.client,
+            text,
+            target,
+            path,
+            matched: received.matched,
+            fields: Vec::new(),
+            parameters: Vec::new(),
+            content,
+            gone: Arc::default(),
+        }
+    }
+
+    /// This request, with one more field.
+    pub fn with_field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.push_field(name, value.as_ref());
+        self
+    }
+
+    /// This request, with a parameter that the route's pattern found in the path.
+    pub fn with_parameter(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.push_parameter(name, value.as_ref());
+        self
+    }
+
+    /// This request, with content.
+    pub fn with_content(mut self, content: impl Into<Vec<u8>>) -> Self {
+        self.content = Content::from_memory(content.into());
+        self
+    }
+
+    pub(crate) fn push_field(&mut self, name: &str, value: &[u8]) {
+        let name = append(&mut self.text, name.as_bytes());
+        let value = append(&mut self.text, value);
+        self.fields.push((name, value));
+    }
+
+    pub(crate) fn push_parameter(&mut self, name: &str, value: &[u8]) {
+        let name = append(&mut self.text, name.as_bytes());
+        let value = append(&mut self.text, value);
+        self.parameters.push((name, value));
+    }
+
+    /// What is set when the client has gone.
+    pub(crate) fn gone(&self) -> Gone {
+        Arc::clone(&self.gone)
+    }
+
+    /// The method. A route that names none is asked with any but TRACE and CONNECT.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The request-target as the client sent it: path and query, nothing decoded.
+    pub fn target(&self) -> &str {
+        str::from_utf8(&self.text[self.target.clone()]).unwrap_or_default()
+    }
+
+    /// The path: decoded, without `.`, `..` and empty segments. Octets that are no UTF-8 become
+    /// U+FFFD.
+    pub fn path(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.text[self.path.clone()])
+    }
+
+    /// What of the [`path`](Self::path) lies below the route's own; empty, or with a slash in front.
+    pub fn path_below(&self) -> Cow<'_, str> {
+        let path = &self.text[self.path.clone()];
+        String::from_utf8_lossy(path.get(self.matched..).unwrap_or_default())
+    }
+
+    /// The segment that stands where the route's pattern has `{name}`, decoded; `None` if the
+    /// pattern has no such parameter, or the segment is no UTF-8.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let (_, value) = self
+            .parameters
+            .iter()
+            .find(|(range, _)| &self.text[range.clone()] == name.as_bytes())?;
+        str::from_utf8(&self.text[value.clone()]).ok()
+    }
+
+    /// What stands behind the question mark, nothing decoded.
+    pub fn query(&self) -> Option<&str> {
+        self.target().split_once('?').map(|(_, query)| query)
+    }
+
+    /// The pairs of a query such as forms make, `a=b&c=d`: decoded, in order.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (String, String)> {
+        query::pairs(self.query().unwrap_or_default())
+    }
+
+    /// The value of the first pair of the query with that name.
+    pub fn query_value(&self, name: &str) -> Option<String> {
+        let mut pairs = self.query_pairs();
+        pairs.find_map(|(key, value)| (key == name).then_some(value))
+    }
+
+    /// The value of the first field of that name, in any case; `None` also where it is no UTF-8.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields()
+            .find(|(field, _)| field.eq_ignore_ascii_case(name))
+            .and_then(|(_, value)| str::from_utf8(value).ok())
+    }
+
+    /// Names and values of all fields, in the order and case in which they came.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields.iter().map(|(name, value)| {
+            let name = str::from_utf8(&self.text[name.clone()]).unwrap_or_default();
+            (name, &self.text[value.clone()])
+        })
+    }
+
+    /// Who asks: the peer's address, or what a proxy that the configuration trusts says of it. A
+    /// client at a Unix socket has none: 0.0.0.0.
+    pub fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// The content, to be read once.
+    pub fn content(&mut self) -> &mut Content {
+        &mut self.content
+    }
+
+    /// Whether the client has broken the connection, or ended its side of it: nobody will read an
+    /// answer. Code that takes its time asks now and then, and gives up.
+    pub fn client_has_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// Holds the preconditions of a request that changes something against the state it would
+    /// change (RFC 9110 §13): `If-Match`, `If-None-Match`. `entity_tag` is the one the handler gives
+    /// in `ETag` now, quotes included; `None` if there is nothing there yet.
+    ///
+    /// For GET and HEAD the server does this, with the response's own fields.
+    ///
+    /// # Errors
+    /// 412 (Precondition Failed).
+    pub fn check_preconditions(&self, entity_tag: Option<&str>) -> Result<(), Error> {
+        let combined = |name: &str| self.combined(name);
+        let [if_match, if_none_match] = ["if-match", "if-none-match"].map(combined);
+        let conditions = Conditions {
+            if_match: if_match.as_deref(),
+            if_none_match: if_none_match.as_deref(),
+            if_modified_since: None,
+            if_unmodified_since: None,
+            if_range: None,
+        };
+        let tag = entity_tag.and_then(|tag| EntityTag::parse(tag.as_bytes()));
+        let validators = tag.map(|tag| Validators {
+            entity_tag: Some(tag),
+            last_modified: None,
+        });
+        match precondition::evaluate(self.method, &conditions, validators.as_ref()) {
+            Verdict::Failed => Err(Error::new(
+                Status::PRECONDITION_FAILED,
+                "a precondition does not hold",
+            )),
+            Verdict::Proceed | Verdict::NotModified => Ok(()),
+        }
+    }
+
+    /// The values of all fields of that name, as one list (RFC 9110 §5.3).
+    fn combined(&self, name: &str) -> Option<Vec<u8>> {
+        let values: Vec<&[u8]> = self
+            .fields()
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+            .collect();
+        (!values.is_empty()).then(|| values.join(&b", "[..]))
+    }
+}
+
+fn append(text: &mut Vec<u8>, octets: &[u8]) -> Range<usize> {
+    let start = text.len();
+    text.extend_from_slice(octets);
+    start..text.len()
+}
+
+/// The content of a request: a [`Read`].
+///
+/// Unless the route says `stream = true` it has arrived completely before the handler is called,
+/// and reading does not wait. With `stream`, it is read as it arrives: a handler that reads slowly
+/// makes the client wait, and a client that sends slowly the handler. It must then be read before
+/// the handler returns; what is left is dropped.
+///
+/// Reading fails where the content is malformed, larger than the route's `max_content`, late, or
+/// cut off; [`Error`] has the right status for it.
+#[derive(Debug)]
+pub struct Content {
+    length: Option<u64>,
+    source: ContentSource,
+}
+
+/// Where content comes from.
+#[derive(Debug)]
+pub(crate) enum ContentSource {
+    Memory(Cursor<Vec<u8>>),
+    File(File),
+    Pipe(PipeReader<Unreadable>),
+}
+
+impl Content {
+    pub(crate) fn new(length: Option<u64>, source: ContentSource) -> Self {
+        Self { length, source }
+    }
+
+    fn empty() -> Self {
+        Self::from_memory(Vec::new())
+    }
+
+    fn from_memory(octets: Vec<u8>) -> Self {
+        let length = Some(octets.len() as u64);
+        Self::new(length, ContentSource::Memory(Cursor::new(octets)))
+    }
+
+    /// How many octets there are in all; `None` if the client sends chunks as it makes them.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+}
+
+impl Read for Content {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        match &mut self.source {
+            ContentSource::Memory(memory) => memory.read(octets),
+            ContentSource::File(file) => file.read(octets),
+            ContentSource::Pipe(pipe) => pipe.read(octets).map_err(|broken| {
+                io::Error::other(match broken {
+                    Broken::Because(why) => why,
+                    Broken::Silently => Unreadable::over(),
+                })
+            }),
+        }
+    }
+}
+
+/// Why content cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Unreadable {
+    pub(crate) status: Status,
+    pub(crate) message: String,
+}
+
+impl Unreadable {
+    /// The server has stopped reading.
+    fn over() -> Self {
+        Self {
+            status: Status::INTERNAL_SERVER_ERROR,
+            message: "the content cannot be read any more: the exchange is over".to_owned(),
+        }
+    }
+}
