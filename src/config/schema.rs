@@ -490,7 +490,7 @@ impl Kind {
                 let kinds: Vec<Value> = kinds.iter().map(Self::schema).collect();
                 json!({ "anyOf": kinds })
             }
-            Self::Any => json!(true),
+            Self::Any => json!({}),
             Self::Map(kind) => json!({ "type": "object", "additionalProperties": kind.schema() }),
             Self::Table(settings) => table(settings),
             Self::Route => {

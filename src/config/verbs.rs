@@ -80,12 +80,14 @@ pub(super) fn resolve_verb(
 /// The one verb; none or several are a mistake.
 fn choose_verb(route: &Key<'_>, section: &Section<'_>) -> Option<&'static str> {
     let keys: Vec<Key<'_>> = section.entries().into_iter().map(|(key, _)| key).collect();
-    let is_verb = |key: &&Key<'_>| VERBS.contains(&key.name) || VERBS_NOT_YET.contains(&key.name);
-    let mut verbs: Vec<&Key<'_>> = keys.iter().filter(is_verb).collect();
-    // Beside another verb `status` is that verb's option.
-    if verbs.len() > 1 {
-        verbs.retain(|key| key.name != "status");
-    }
+    // What is neither true nor false is an option of other verbs.
+    let is_switch = |node: Node<'_>| node.value.get_ref().is_bool();
+    let is_option =
+        |key: &Key<'_>| key.name == "status" && !section.peek("status").is_some_and(is_switch);
+    let is_verb = |key: &&Key<'_>| {
+        !is_option(key) && (VERBS.contains(&key.name) || VERBS_NOT_YET.contains(&key.name))
+    };
+    let verbs: Vec<&Key<'_>> = keys.iter().filter(is_verb).collect();
     match verbs.as_slice() {
         [] => report_no_verb(route, &keys),
         [verb] => {

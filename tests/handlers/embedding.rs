@@ -1,0 +1,203 @@
+//! Starting, reloading and stopping a server from within the program.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::support::{Client, Directory};
+use super::{Embedded, configuration, get};
+use tidegate::{Error, Handlers, Request, Response, Server, StartError};
+
+/// Handlers that count how often they were made, and how often each has answered.
+fn counting() -> (Handlers, Arc<AtomicU64>) {
+    let made = Arc::new(AtomicU64::new(0));
+    let mut handlers = Handlers::new();
+    let makes = Arc::clone(&made);
+    handlers.register("count", move |options| {
+        options.only(&["start", "step"])?;
+        let start = options
+            .get("start")
+            .and_then(|start| start.as_integer())
+            .unwrap_or(0);
+        if start < 0 {
+            return Err(tidegate::OptionsError::at("start", "it counts from 0 or more").into());
+        }
+        makes.fetch_add(1, Ordering::Relaxed);
+        let count = AtomicU64::new(start.unsigned_abs());
+        Ok(move |_: Request| -> Result<Response, Error> {
+            Ok(Response::text(
+                count.fetch_add(1, Ordering::Relaxed).to_string(),
+            ))
+        })
+    });
+    (handlers, made)
+}
+
+#[test]
+fn a_reload_keeps_the_instances_whose_options_did_not_change() {
+    let (handlers, made) = counting();
+    let routes = |start: i64, other: &str| {
+        format!(
+            "'/a' = {{ handler = 'count' }}\n\
+             '/b' = {{ handler = 'count', options = {{ start = {start} }} }}\n{other}"
+        )
+    };
+    let server = Embedded::start(handlers, "", &routes(10, ""));
+    let mut client = server.connect();
+    let count = |client: &mut Client, target| client.exchange(get(target)).text();
+    assert_eq!(
+        (count(&mut client, "/a"), count(&mut client, "/b")),
+        ("0".into(), "10".into())
+    );
+    assert_eq!(made.load(Ordering::Relaxed), 2);
+
+    let changed = routes(20, "'/new' = { respond = 'new' }");
+    let told = server
+        .0
+        .reload_text(configuration("", &changed))
+        .expect("it is good");
+    assert!(told.contains("/new"), "{told}");
+    assert_eq!(
+        (count(&mut client, "/a"), count(&mut client, "/b")),
+        ("1".into(), "20".into())
+    );
+    assert_eq!(made.load(Ordering::Relaxed), 3);
+
+    let refused = server.0.reload_text(configuration("", &routes(-1, "")));
+    let refused = refused.expect_err("the factory refuses").to_string();
+    assert!(
+        refused.contains("it counts from 0 or more") && refused.contains("start = -1"),
+        "{refused}"
+    );
+    let unknown = server
+        .0
+        .reload_text(configuration("", "'/' = { handler = 'cuont' }"));
+    let unknown = unknown.expect_err("nobody registered it").to_string();
+    assert!(unknown.contains("did you mean `count`?"), "{unknown}");
+    assert_eq!(
+        (count(&mut client, "/a"), count(&mut client, "/b")),
+        ("2".into(), "21".into())
+    );
+    assert_eq!(made.load(Ordering::Relaxed), 3);
+}
+
+#[test]
+fn a_file_is_read_again() {
+    let (handlers, _) = counting();
+    let directory = Directory::new();
+    directory.write(
+        "config.toml",
+        configuration("", "'/' = { respond = 'old' }"),
+    );
+    let builder = Server::builder().handlers(handlers);
+    let path = directory.path().join("config.toml");
+    let server = Embedded(builder.config_file(&path).start().expect("it is good"));
+    let mut client = server.connect();
+    assert_eq!(client.exchange(get("/")).text(), "old");
+    directory.write(
+        "config.toml",
+        configuration("", "'/' = { handler = 'count' }"),
+    );
+    server.0.reload().expect("it is good");
+    assert_eq!(client.exchange(get("/")).text(), "0");
+}
+
+#[test]
+fn a_configuration_may_be_a_value() {
+    let value: toml::Table = configuration("", "'/' = { respond = 'a value' }")
+        .parse()
+        .expect("TOML");
+    let server = Embedded(
+        Server::builder()
+            .config_value(&value)
+            .start()
+            .expect("it is good"),
+    );
+    assert_eq!(server.connect().exchange(get("/")).text(), "a value");
+}
+
+#[test]
+fn mistakes_are_told_all_at_once() {
+    let bad = configuration("worker = 1", "'/' = { handler = 'nobody' }");
+    let refused = Server::builder()
+        .config_text(bad)
+        .start()
+        .expect_err("two mistakes");
+    let StartError::Configuration(text) = refused else {
+        panic!("{refused}")
+    };
+    assert!(
+        text.contains("`worker`") && text.contains("`nobody`"),
+        "{text}"
+    );
+    let nothing = Server::builder().start().expect_err("no configuration");
+    assert!(nothing.to_string().contains("there is no configuration"));
+}
+
+#[test]
+fn draining_lets_an_exchange_finish_and_stopping_cuts_it() {
+    for is_drained in [true, false] {
+        let (begins, begun) = mpsc::channel();
+        let (go, may_go) = mpsc::channel::<()>();
+        let parts = std::sync::Mutex::new((begins, may_go));
+        let mut handlers = Handlers::new();
+        handlers.function("wait", move |_| {
+            let parts = parts.lock().expect("unharmed");
+            parts.0.send(()).expect("the test listens");
+            let _ = parts.1.recv();
+            Ok(Response::text("finished"))
+        });
+        let server = Embedded::start(handlers, "", "'/' = { handler = 'wait' }").0;
+        let address = server.addresses()[0];
+        let mut client = Client::connect(address);
+        client.send(get("/"));
+        begun.recv().expect("it begins");
+        if is_drained {
+            let draining = std::thread::spawn(move || server.drain(Duration::from_secs(20)));
+            go.send(()).expect("it waits");
+            assert_eq!(client.response().text(), "finished");
+            draining.join().expect("no panic").expect("an orderly end");
+        } else {
+            server.stop().expect("an orderly end");
+            assert_eq!(client.rest().unwrap_or_default(), b"");
+            drop(go);
+        }
+        assert!(
+            Client::try_connect(address).is_err(),
+            "nobody listens any more"
+        );
+    }
+}
+
+#[test]
+fn two_servers_live_in_one_process() {
+    let servers = ["one", "two"].map(|name| {
+        Embedded::start(
+            Handlers::new(),
+            "",
+            &format!("'/' = {{ respond = '{name}' }}"),
+        )
+    });
+    let texts = servers
+        .each_ref()
+        .map(|server| server.connect().exchange(get("/")).text());
+    assert_eq!(texts, ["one", "two"]);
+}
+
+#[test]
+fn a_route_shows_the_counters() {
+    let server = Embedded::start(Handlers::new(), "", "'/status' = { status = true }");
+    let mut client = server.connect();
+    let json = super::request("GET", "/status", "Accept: application/json\r\n");
+    let status = client.exchange(json).json();
+    assert_eq!(status["connections"]["open"], 1);
+    assert_eq!(status["blocking"]["lost"], 0);
+    assert_eq!(
+        status.get("file"),
+        None,
+        "nothing tells where anything lies"
+    );
+    let text = client.exchange(get("/status")).text();
+    assert!(text.contains("requests     1"), "{text}");
+}

@@ -1,0 +1,63 @@
+//! Handlers that the program brings along, in a server that is a part of it, asked over loopback.
+
+// What a handler is told of a request.
+mod requests;
+// What becomes of its response: preconditions, ranges, framing, refusals.
+mod responses;
+// Content as it comes and goes, a gigabyte of it.
+mod streams;
+// Code that sleeps, panics, or is left behind.
+mod misbehaviour;
+// Starting, reloading and stopping a server from within the program.
+mod embedding;
+
+#[path = "../integration/support/mod.rs"]
+#[allow(dead_code, reason = "the integration tests use the rest")]
+mod support;
+
+use std::net::SocketAddr;
+
+use support::Client;
+use tidegate::{Handlers, Server};
+
+/// A server that is a part of this program, and is stopped at the end of the test.
+struct Embedded(Server);
+
+impl Embedded {
+    /// With `settings` at the top of its configuration, and these routes.
+    fn start(handlers: Handlers, settings: &str, routes: &str) -> Self {
+        let builder = Server::builder().handlers(handlers);
+        let server = builder.config_text(configuration(settings, routes)).start();
+        Self(server.unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.0.addresses()[0]
+    }
+
+    fn connect(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// The pool's counts: running, lost, queued.
+    fn blocking(&self, count: &str) -> u64 {
+        let status = self.0.status().expect("it runs");
+        let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+        status["blocking"][count].as_u64().expect("a number")
+    }
+}
+
+fn configuration(settings: &str, routes: &str) -> String {
+    let quiet = "log = { access = false, level = \"error\" }";
+    let server = "[[server]]\nlisten = \"127.0.0.1:0\"\n[server.routes]";
+    format!("workers = 2\n{quiet}\n{settings}\n{server}\n{routes}\n")
+}
+
+/// A request without content.
+fn request(method: &str, target: &str, lines: &str) -> String {
+    format!("{method} {target} HTTP/1.1\r\nHost: h\r\n{lines}\r\n")
+}
+
+fn get(target: &str) -> String {
+    request("GET", target, "")
+}

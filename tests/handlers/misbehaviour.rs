@@ -1,0 +1,258 @@
+//! Code that sleeps, panics, or is left behind: everybody else goes on.
+
+use std::io::{Read as _, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+
+use super::support::{Directory, until};
+use super::{Embedded, get};
+use tidegate::{Handlers, Response};
+
+/// A handler that waits until the test lets it go, and tells when it has begun and how it ended.
+struct Gate {
+    begun: mpsc::Receiver<()>,
+    go: mpsc::Sender<()>,
+    ended: mpsc::Receiver<bool>,
+}
+
+fn gated(handlers: &mut Handlers) -> Gate {
+    let (begins, begun) = mpsc::channel();
+    let (go, may_go) = mpsc::channel::<()>();
+    let (ends, ended) = mpsc::channel();
+    let parts = Mutex::new((begins, ends));
+    let may_go = Mutex::new(may_go);
+    handlers.function("wait", move |request| {
+        let (begins, ends) = parts.lock().expect("unharmed").clone();
+        begins.send(()).expect("the test listens");
+        let _ = may_go.lock().expect("unharmed").recv();
+        let _ = ends.send(request.client_has_gone());
+        Ok(Response::text("at last"))
+    });
+    Gate { begun, go, ended }
+}
+
+const ONE_THREAD: &str = "blocking = { threads = 1, queue = 1 }";
+
+#[test]
+fn a_late_handler_is_answered_for_and_its_thread_counts_as_lost() {
+    let mut handlers = Handlers::new();
+    let gate = gated(&mut handlers);
+    let route = "'/' = { handler = 'wait', timeout = '100ms' }\n'/health' = { respond = 'ok' }";
+    let server = Embedded::start(handlers, ONE_THREAD, route);
+    let mut client = server.connect();
+    assert_eq!(client.exchange(get("/")).status, 504);
+    gate.begun.recv().expect("it has begun");
+    assert_eq!(
+        (server.blocking("lost"), server.blocking("running")),
+        (1, 1)
+    );
+    assert_eq!(
+        client.exchange(get("/health")).text(),
+        "ok",
+        "the connection goes on"
+    );
+    // One that waits for the lost thread is not begun when its own time is up.
+    assert_eq!(client.exchange(get("/")).status, 504);
+    gate.go.send(()).expect("it waits");
+    assert_eq!(gate.ended.recv(), Ok(true), "it could know");
+    until("the thread is back", || {
+        (server.blocking("lost") == 0).then_some(())
+    });
+    until("the queue is empty", || {
+        (server.blocking("queued") == 0).then_some(())
+    });
+    assert!(
+        gate.begun.try_recv().is_err(),
+        "nobody waited for the second"
+    );
+}
+
+#[test]
+fn a_full_queue_is_503_at_once() {
+    let mut handlers = Handlers::new();
+    let gate = gated(&mut handlers);
+    let server = Embedded::start(handlers, ONE_THREAD, "'/' = { handler = 'wait' }");
+    let (mut first, mut second) = (server.connect(), server.connect());
+    first.send(get("/"));
+    gate.begun.recv().expect("it begins");
+    second.send(get("/"));
+    until("it is queued", || {
+        (server.blocking("queued") == 1).then_some(())
+    });
+    let refused = server.connect().exchange(get("/"));
+    assert_eq!(
+        (refused.status, refused.field("Retry-After")),
+        (503, Some("1"))
+    );
+    assert_eq!(server.blocking("refused"), 1);
+    gate.go.send(()).expect("it waits");
+    gate.go.send(()).expect("it waits");
+    assert_eq!(first.response().text(), "at last");
+    assert_eq!(second.response().text(), "at last");
+}
+
+#[test]
+fn a_client_that_goes_is_told_to_the_handler_and_frees_its_place_in_the_queue() {
+    let mut handlers = Handlers::new();
+    let gate = gated(&mut handlers);
+    let server = Embedded::start(handlers, ONE_THREAD, "'/' = { handler = 'wait' }");
+    let (mut first, mut second) = (server.connect(), server.connect());
+    first.send(get("/"));
+    gate.begun.recv().expect("it begins");
+    second.send(get("/"));
+    until("it is queued", || {
+        (server.blocking("queued") == 1).then_some(())
+    });
+    drop((first, second));
+    until("it counts as lost", || {
+        (server.blocking("lost") == 1).then_some(())
+    });
+    gate.go.send(()).expect("it waits");
+    assert_eq!(gate.ended.recv(), Ok(true));
+    until("nothing is left", || {
+        (server.blocking("queued") == 0).then_some(())
+    });
+    assert!(
+        gate.begun.try_recv().is_err(),
+        "nobody waited for the second"
+    );
+}
+
+#[test]
+fn a_stream_nobody_reads_ends() {
+    let (ends, ended) = mpsc::channel();
+    let mut handlers = Handlers::new();
+    let ends = Mutex::new(ends);
+    handlers.function("endless", move |_| {
+        let ends = ends.lock().expect("unharmed").clone();
+        Ok(Response::stream(move |writer| {
+            let written = loop {
+                if let Err(error) = writer.write_all(&[b'x'; 4096]) {
+                    break error.kind();
+                }
+            };
+            let _ = ends.send(written);
+            Ok(())
+        }))
+    });
+    let server = Embedded::start(handlers, "", "'/' = { handler = 'endless' }");
+    let mut client = server.connect();
+    client.send(get("/"));
+    assert_eq!(client.response_head().status, 200);
+    drop(client);
+    assert_eq!(ended.recv(), Ok(std::io::ErrorKind::BrokenPipe));
+    until("the thread is free", || {
+        (server.blocking("running") == 0).then_some(())
+    });
+}
+
+#[test]
+fn a_slow_client_holds_no_thread() {
+    let mut handlers = Handlers::new();
+    handlers.function("take", |mut request| {
+        let mut content = String::new();
+        request.content().read_to_string(&mut content)?;
+        Ok(Response::text(content))
+    });
+    let pool = "blocking = { threads = 1, queue = 1 }";
+    let server = Embedded::start(handlers, pool, "'/' = { handler = 'take' }");
+    let mut slow: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    for client in &mut slow {
+        client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab");
+    }
+    assert_eq!(server.connect().exchange(get("/")).status, 200);
+    assert_eq!(server.blocking("running"), 0);
+    for client in &mut slow {
+        client.send("cd");
+        assert_eq!(client.response().text(), "abcd");
+    }
+}
+
+#[test]
+fn every_second_request_panics_and_every_other_is_answered() {
+    let calls = AtomicU64::new(0);
+    let mut handlers = Handlers::new();
+    handlers.function("flaky", move |_| {
+        let call = calls.fetch_add(1, Ordering::Relaxed);
+        // Quietly: the hook would fill the screen.
+        if call % 2 == 1 {
+            std::panic::resume_unwind(Box::new(format!("call {call}")));
+        }
+        Ok(Response::text("well"))
+    });
+    let server = Embedded::start(handlers, "", "'/' = { handler = 'flaky' }");
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let mut client = server.connect();
+            std::thread::spawn(move || {
+                let statuses = (0..50).map(|_| client.exchange(get("/")).status);
+                statuses.filter(|status| *status == 200).count()
+            })
+        })
+        .collect();
+    let good: usize = clients
+        .into_iter()
+        .map(|client| client.join().expect("every answer is one"))
+        .sum();
+    assert_eq!(good, 200, "of 400");
+}
+
+/// Files that are not in the cache need a disk, which is not asked by a thread that sleeps.
+#[test]
+fn files_are_served_while_every_thread_of_the_pool_sleeps() {
+    let mut handlers = Handlers::new();
+    let gate = gated(&mut handlers);
+    let directory = Directory::new();
+    directory.write("first.txt", "first");
+    let root = directory.path().display();
+    let routes =
+        format!("'/' = {{ files = '{root}', listing = true }}\n'/wait' = {{ handler = 'wait' }}");
+    let pool = "blocking = { threads = 4, queue = 100 }";
+    let server = Embedded::start(handlers, pool, &routes);
+    let mut sleepers: Vec<_> = (0..6).map(|_| server.connect()).collect();
+    for sleeper in &mut sleepers {
+        sleeper.send(get("/wait"));
+    }
+    for _ in 0..4 {
+        gate.begun.recv().expect("it begins");
+    }
+    let mut client = server.connect();
+    assert_eq!(client.exchange(get("/first.txt")).text(), "first");
+    for index in 0..50 {
+        let name = format!("new-{index}.txt");
+        directory.write(&name, &name);
+        assert_eq!(client.exchange(get(&format!("/{name}"))).text(), name);
+        assert_eq!(client.exchange(get("/")).status, 200);
+    }
+    for _ in 0..6 {
+        gate.go.send(()).expect("it waits");
+    }
+    for sleeper in &mut sleepers {
+        assert_eq!(sleeper.response().text(), "at last");
+    }
+}
+
+#[test]
+fn a_shared_handler_answers_from_many_threads_at_once() {
+    let most = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
+    let counted = Arc::clone(&most);
+    let barrier = std::sync::Barrier::new(4);
+    let mut handlers = Handlers::new();
+    handlers.function("together", move |_| {
+        let now = counted.0.fetch_add(1, Ordering::SeqCst) + 1;
+        counted.1.fetch_max(now, Ordering::SeqCst);
+        barrier.wait();
+        counted.0.fetch_sub(1, Ordering::SeqCst);
+        Ok(Response::text("done"))
+    });
+    let pool = "blocking = { threads = 4, queue = 100 }";
+    let server = Embedded::start(handlers, pool, "'/' = { handler = 'together' }");
+    let mut clients: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(get("/"));
+    }
+    for client in &mut clients {
+        assert_eq!(client.response().text(), "done");
+    }
+    assert_eq!(most.1.load(Ordering::SeqCst), 4);
+}

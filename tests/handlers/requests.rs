@@ -1,0 +1,178 @@
+//! What a handler is told of a request.
+
+use std::io::Read as _;
+
+use super::{Embedded, get, request};
+use tidegate::{Error, Handlers, Request, Response, Status};
+
+/// Everything that a request says, a line each.
+fn describe(mut request: Request) -> Result<Response, Error> {
+    let mut content = String::new();
+    request.content().read_to_string(&mut content)?;
+    let fields = request
+        .fields()
+        .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)));
+    let lines = [
+        format!("{} {}", request.method(), request.target()),
+        format!("path {} below {}", request.path(), request.path_below()),
+        format!(
+            "id {:?} other {:?}",
+            request.parameter("id"),
+            request.parameter("other")
+        ),
+        format!(
+            "query {:?} q {:?}",
+            request.query(),
+            request.query_value("q")
+        ),
+        format!("accept {:?}", request.field("ACCEPT")),
+        format!("fields {}", fields.collect::<Vec<_>>().join(" ")),
+        format!("client {}", request.client()),
+        format!("content {:?} {content}", request.content().length()),
+    ];
+    Ok(Response::text(lines.join("\n")))
+}
+
+fn server(routes: &str) -> Embedded {
+    let mut handlers = Handlers::new();
+    handlers.function("describe", describe);
+    Embedded::start(handlers, "", routes)
+}
+
+#[test]
+fn a_handler_is_told_all_there_is() {
+    let server = server("'/users/{id}/notes' = { handler = 'describe' }");
+    let head = "Host: h\r\nAccept: text/plain\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 5\r\n";
+    let target = "/users/%C3%A4%20b/notes/./7?q=a+b%21&q=2";
+    let request = format!("POST {target} HTTP/1.1\r\n{head}\r\nhello");
+    let response = server.connect().exchange(request);
+    assert_eq!(response.status, 200);
+    let expected = [
+        "POST /users/%C3%A4%20b/notes/./7?q=a+b%21&q=2",
+        "path /users/ä b/notes/7 below /7",
+        "id Some(\"ä b\") other None",
+        "query Some(\"q=a+b%21&q=2\") q Some(\"a b!\")",
+        "accept Some(\"text/plain\")",
+        "fields Host=h Accept=text/plain X-A=1 x-a=2 Content-Length=5",
+        "client 127.0.0.1",
+        "content Some(5) hello",
+    ];
+    assert_eq!(response.text(), expected.join("\n"));
+}
+
+#[test]
+fn content_in_chunks_is_there_before_the_handler_is_called() {
+    let server = server("'/' = { handler = 'describe' }");
+    let head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut client = server.connect();
+    let response = client.exchange(format!("{head}3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"));
+    assert!(
+        response.text().ends_with("content Some(5) abcde"),
+        "{}",
+        response.text()
+    );
+    // The connection goes on behind it.
+    assert_eq!(client.exchange(get("/")).status, 200);
+}
+
+#[test]
+fn content_that_does_not_fit_memory_arrives_whole() {
+    let mut handlers = Handlers::new();
+    handlers.function("length", |mut request| {
+        let mut content = Vec::new();
+        request.content().read_to_end(&mut content)?;
+        let is_whole = content == super::support::pattern(0, content.len());
+        Ok(Response::text(format!("{} {is_whole}", content.len())))
+    });
+    let server = Embedded::start(handlers, "", "'/' = { handler = 'length' }");
+    for length in [255 * 1024, 256 * 1024, 3_000_000] {
+        let length = length / 8 * 8;
+        let mut client = server.connect();
+        client.send(format!(
+            "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n"
+        ));
+        client.send(super::support::pattern(0, length));
+        assert_eq!(client.response().text(), format!("{length} true"));
+    }
+}
+
+#[test]
+fn a_handler_refuses_in_its_own_words_or_the_operators() {
+    let mut handlers = Handlers::new();
+    handlers.function("refuse", |request| match request.query() {
+        Some("error") => Err(Error::new(Status::CONFLICT, "somebody was faster")),
+        Some("io") => Ok(Response::text(std::fs::read_to_string("/nowhere")?)),
+        Some("own") => Ok(Response::text("gone\n").status(Status::GONE)),
+        _ => Ok(Response::new(Status::NOT_FOUND)),
+    });
+    let server = Embedded::start(handlers, "", "'/' = { handler = 'refuse' }");
+    let mut client = server.connect();
+    for (target, status, text) in [
+        ("/?error", 409, "Conflict"),
+        ("/?io", 500, "Internal Server Error"),
+        ("/?own", 410, "gone\n"),
+        ("/", 404, "Not Found"),
+    ] {
+        let response = client.exchange(request("GET", target, "Accept: text/plain\r\n"));
+        assert_eq!(response.status, status, "{target}");
+        assert!(
+            response.text().contains(text),
+            "{target}: {}",
+            response.text()
+        );
+        assert!(
+            !response.text().contains("nowhere"),
+            "causes are for the log"
+        );
+    }
+}
+
+#[test]
+fn an_address_that_a_trusted_proxy_vouches_for_is_the_client() {
+    let mut handlers = Handlers::new();
+    handlers.function("client", |request| {
+        Ok(Response::text(request.client().to_string()))
+    });
+    let trusted = "trusted_proxies = '127.0.0.0/8'";
+    let server = Embedded::start(handlers, trusted, "'/' = { handler = 'client' }");
+    let lines = "X-Forwarded-For: 192.0.2.7\r\n";
+    let response = server.connect().exchange(request("GET", "/", lines));
+    assert_eq!(response.text(), "192.0.2.7");
+}
+
+#[test]
+fn a_handler_that_never_waits_runs_on_the_loop_and_others_on_the_pool() {
+    struct Thread(bool);
+    impl tidegate::Handler for Thread {
+        fn handle(&self, mut request: Request) -> Result<Response, Error> {
+            let mut content = String::new();
+            request.content().read_to_string(&mut content)?;
+            let thread = std::thread::current();
+            Ok(Response::text(format!(
+                "{}{content}",
+                thread.name().unwrap_or("none")
+            )))
+        }
+
+        fn never_waits(&self) -> bool {
+            self.0
+        }
+    }
+    let mut handlers = Handlers::new();
+    handlers.register("loop", |_| Ok(Thread(true)));
+    handlers.register("pool", |_| Ok(Thread(false)));
+    let routes = "'/loop' = { handler = 'loop' }\n'/pool' = { handler = 'pool' }";
+    let server = Embedded::start(handlers, "", routes);
+    let mut client = server.connect();
+    for (target, thread) in [("/loop", "worker"), ("/pool", "block")] {
+        for lines in ["", "Content-Length: 1\r\n"] {
+            let content = if lines.is_empty() { "" } else { "!" };
+            let request = request("POST", target, lines) + content;
+            let text = client.exchange(request).text();
+            assert!(
+                text.contains(thread) && text.ends_with(content),
+                "{target}: {text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Content as it comes and goes.
+
+use std::io::{Read as _, Write as _};
+use std::sync::{Arc, Mutex, mpsc};
+
+use super::support::{Client, pattern, until};
+use super::{Embedded, get};
+use tidegate::{Handlers, Response, StreamWriter};
+
+/// The most memory that this process had at once, in KiB.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .expect("it is told");
+    let digits: String = line.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().expect("a number")
+}
+
+const GIBIBYTE: u64 = 1 << 30;
+
+/// What 2 GiB through handlers may add to the peak: two pipes are far less, but other tests run in this
+/// process at the same time.
+const MOST_ADDED_KIB: u64 = 64 * 1024;
+
+#[test]
+fn a_gibibyte_goes_up_and_another_comes_down_in_bounded_memory() {
+    let mut handlers = Handlers::new();
+    handlers.function("take", |mut request| {
+        let mut sum = (0u64, 0u64);
+        let mut block = vec![0; 64 * 1024];
+        loop {
+            match request.content().read(&mut block)? {
+                0 => return Ok(Response::text(format!("{} {}", sum.0, sum.1))),
+                count => {
+                    sum.0 += count as u64;
+                    sum.1 += u64::from(block[count - 1]);
+                }
+            }
+        }
+    });
+    handlers.function("give", |_| {
+        Ok(Response::stream(|writer| {
+            let block = pattern(0, 64 * 1024);
+            (0..GIBIBYTE / block.len() as u64).try_for_each(|_| writer.write_all(&block))
+        }))
+    });
+    let routes = "'/take' = { handler = 'take', stream = true, limits.max_content = '2 GiB' }\n\
+                  '/give' = { handler = 'give' }";
+    let server = Embedded::start(handlers, "", routes);
+    let mut client = server.connect();
+    // The buffers that everything needs are there afterwards.
+    assert_eq!(client.exchange(get("/take")).status, 200);
+    let before = peak_memory();
+
+    client.send(format!(
+        "POST /take HTTP/1.1\r\nHost: h\r\nContent-Length: {GIBIBYTE}\r\n\r\n"
+    ));
+    let block = vec![1; 64 * 1024];
+    for _ in 0..GIBIBYTE / block.len() as u64 {
+        client.send(&block);
+    }
+    assert!(
+        client
+            .response()
+            .text()
+            .starts_with(&format!("{GIBIBYTE} "))
+    );
+
+    let mut client = server.connect();
+    client.send("GET /give HTTP/1.0\r\n\r\n");
+    let head = client.response_head();
+    assert_eq!(head.status, 200);
+    let expected = pattern(0, 64 * 1024);
+    for block in 0..GIBIBYTE / expected.len() as u64 {
+        assert!(client.read(expected.len()) == expected, "in block {block}");
+    }
+    client.expect_end();
+    let added = peak_memory() - before;
+    println!("2 GiB through handlers added {added} KiB to the peak of the process");
+    assert!(added < MOST_ADDED_KIB, "{added} KiB");
+}
+
+#[test]
+fn streamed_content_is_read_as_it_arrives() {
+    let (told, heard) = mpsc::channel();
+    let mut handlers = Handlers::new();
+    let told = Mutex::new(told);
+    handlers.function("listen", move |mut request| {
+        let mut octet = [0];
+        while request.content().read(&mut octet)? > 0 {
+            told.lock()
+                .expect("unharmed")
+                .send(octet[0])
+                .expect("the test listens");
+        }
+        Ok(Response::text("heard"))
+    });
+    let server = Embedded::start(handlers, "", "'/' = { handler = 'listen', stream = true }");
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for letter in *b"abc" {
+        client.send([b"1\r\n", &[letter][..], b"\r\n"].concat());
+        assert_eq!(heard.recv(), Ok(letter));
+    }
+    client.send("0\r\n\r\n");
+    assert_eq!(client.response().text(), "heard");
+    assert_eq!(
+        client.exchange(get("/")).text(),
+        "heard",
+        "the connection goes on"
+    );
+}
+
+#[test]
+fn streamed_content_that_is_wrong_fails_the_read_with_its_status() {
+    let mut handlers = Handlers::new();
+    handlers.function("take", |mut request| {
+        let mut content = Vec::new();
+        request.content().read_to_end(&mut content)?;
+        Ok(Response::text("taken"))
+    });
+    let route = "'/' = { handler = 'take', stream = true, limits.max_content = 10 }";
+    let server = Embedded::start(handlers, "", route);
+    let head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (content, status) in [("b\r\n12345678901\r\n0\r\n\r\n", 413), ("5\r\n12345x", 400)] {
+        let mut client = server.connect();
+        client.send(format!("{head}{content}"));
+        assert_eq!(client.response().status, status, "{content:?}");
+    }
+}
+
+#[test]
+fn a_handler_may_answer_before_it_has_read_everything() {
+    let mut handlers = Handlers::new();
+    handlers.function("glance", |mut request| {
+        let mut start = [0; 3];
+        request.content().read_exact(&mut start)?;
+        Ok(Response::text(String::from_utf8_lossy(&start)))
+    });
+    let server = Embedded::start(handlers, "", "'/' = { handler = 'glance', stream = true }");
+    let mut client = server.connect();
+    let length = 100_000;
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\nabc"
+    ));
+    assert_eq!(client.response().text(), "abc");
+    client.send(vec![b'x'; length - 3]);
+    assert_eq!(
+        client.exchange(get("/never")).status,
+        500,
+        "it has nothing to read"
+    );
+}
+
+/// Server-sent events: many clients, one thread in the pool, and none that waits in it.
+#[test]
+fn a_channel_holds_no_thread_and_hears_of_clients_that_go() {
+    let subscribers: Arc<Mutex<Vec<StreamWriter>>> = Arc::default();
+    let mut handlers = Handlers::new();
+    let subscribe = Arc::clone(&subscribers);
+    handlers.function("events", move |_| {
+        let (writer, response) = Response::channel();
+        subscribe.lock().expect("unharmed").push(writer);
+        Ok(response.content_type("text/event-stream"))
+    });
+    let pool = "blocking = { threads = 1, queue = 100 }";
+    let server = Embedded::start(handlers, pool, "'/' = { handler = 'events' }");
+    let mut clients: Vec<Client> = (0..50).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(get("/"));
+        assert_eq!(client.response_head().status, 200);
+    }
+    assert_eq!(server.blocking("running"), 0);
+    for writer in subscribers.lock().expect("unharmed").iter_mut() {
+        writer
+            .write_all(b"data: high water\n\n")
+            .expect("all are there");
+    }
+    for client in &mut clients {
+        assert_eq!(client.line(), "12\r\n");
+        assert_eq!(client.line(), "data: high water\n");
+    }
+    drop(clients.split_off(20));
+    until("30 of 50 have gone", || {
+        let mut subscribers = subscribers.lock().expect("unharmed");
+        subscribers.retain(|writer| !writer.client_has_gone());
+        (subscribers.len() == 20).then_some(())
+    });
+    // Dropped, the writers say that the content is complete.
+    subscribers.lock().expect("unharmed").clear();
+    for client in &mut clients {
+        let rest = until("the end of the stream", || {
+            let line = client.line();
+            (line == "0\r\n").then_some(line)
+        });
+        assert_eq!(rest, "0\r\n");
+    }
+}
