@@ -1,8 +1,41 @@
 //! Tidegate, a small HTTP/1.1 server: static files and handlers, one configuration file.
 //!
-//! A request walks through the house like this; each arrow is a type, and knowledge points one way:
-//! `cli → supervisor → server → {routing, handlers, log} → config → http`, while `server` and
-//! `handlers` also use `runtime`. `http` and `runtime` have never heard of each other.
+//! This is the library behind the program `tidegate`: for programs with handlers of their own, and
+//! for programs of which a server is a part. What the configuration says is in the README.
+//!
+//! # A program with handlers
+//!
+//! A configuration names a handler, `"/hello" = { handler = "hello" }`; the program says what stands
+//! behind the name, and [`main`] does the rest: every command of `tidegate` is there.
+//!
+//! ```no_run
+//! use tidegate::{Handlers, Response};
+//!
+//! fn main() -> std::process::ExitCode {
+//!     let mut handlers = Handlers::new();
+//!     handlers.function("hello", |_request| Ok(Response::text("hello\n")));
+//!     tidegate::main(std::env::args_os(), &handlers)
+//! }
+//! ```
+//!
+//! | To | there is |
+//! |---|---|
+//! | take options from the route | [`Handlers::register`], a factory; [`Options`] |
+//! | look at a request | [`Request`]: method, target, parameters, query, fields, client, content |
+//! | answer | [`Response`]: octets, a file, a reader, a writer, a channel |
+//! | refuse, with a status | [`Error`] |
+//! | run on the event loop, where that never waits | [`Handler::never_waits`] |
+//!
+//! # A server within a program
+//!
+//! [`Server::builder`] takes a configuration (a file, a text or a value) and handlers; the
+//! [`Server`] tells its addresses, reloads, drains and stops.
+//!
+//! # How the house is laid out
+//!
+//! A request walks through it like this; each arrow is a type, and knowledge points one way:
+//! `cli, embedded → supervisor → server → {routing, handlers, log} → config → {http, plugin}`, while
+//! `server` and `handlers` also use `runtime`. `http` and `runtime` have never heard of each other.
 //!
 //! ```text
 //! supervisor         binds sockets, starts workers, replaces one that dies, drains, stops
@@ -29,6 +62,9 @@ mod supervisor;
 
 #[cfg(test)]
 mod test_support;
+
+/// In which options and configurations may be given.
+pub use toml;
 
 pub use cli::main;
 pub use embedded::{Builder, ReloadError, Server, StartError};
