@@ -48,6 +48,9 @@
 //!      log           Exchange                     → AccessRecord    ┘
 //! ```
 
+#[cfg(feature = "bench-internals")]
+#[doc(hidden)]
+pub mod bench;
 mod cli;
 mod config;
 mod embedded;

@@ -10,6 +10,8 @@
 //!                                        wheel  → deadlines → wake ┴→ run queue → run tasks
 //! ```
 
+#[cfg(feature = "bench-internals")]
+pub(crate) mod bench;
 mod blocking;
 mod channel;
 mod executor;

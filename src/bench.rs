@@ -1,0 +1,90 @@
+//! The door through which `benches/micro` reaches single steps of a request's way.
+//!
+//! It is there with the feature `bench-internals` alone, and nothing else may lean on it: what is
+//! measured stays private, and moves as it likes. Every function is thin, so that a figure is that of
+//! the step itself.
+
+use crate::config::{PatternSegment, RoutePattern};
+use crate::http::chunked::{Decoder, Step};
+use crate::http::method::Method;
+use crate::http::path::NormalPath;
+use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
+use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
+use crate::http::status::Status;
+use crate::routing::{Found, RoutingTable};
+
+pub use crate::runtime::bench::{TimerWheel, ping_pong};
+
+/// Parses the head at the start of `bytes`; its length if it is complete and good.
+pub fn parse_head(bytes: &[u8]) -> Option<usize> {
+    let limits = HeadLimits {
+        max_bytes: 16 * 1024,
+        max_fields: 100,
+    };
+    match RequestHead::parse(bytes, &mut field_space(), limits) {
+        Ok(Parsed::Complete(_, length)) => Some(length),
+        Ok(Parsed::Partial) | Err(_) => None,
+    }
+}
+
+/// A routing table that leads to numbers.
+pub struct Routes(RoutingTable<usize>);
+
+impl Routes {
+    /// Leads each path to its place; a segment `{name}` stands for any.
+    pub fn new(paths: impl IntoIterator<Item = String>) -> Self {
+        let mut table = RoutingTable::default();
+        for (place, path) in paths.into_iter().enumerate() {
+            table.insert(&pattern(&path), place);
+        }
+        Self(table)
+    }
+
+    /// The route that answers a GET for `path`, which is as a client sends it.
+    pub fn find(&self, path: &[u8]) -> Option<usize> {
+        match self.0.find(Method::Get, &NormalPath::parse(path).ok()?) {
+            Found::Route { route, .. } => Some(*route),
+            Found::OtherMethods(_) | Found::Nothing => None,
+        }
+    }
+}
+
+fn pattern(path: &str) -> RoutePattern {
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    let segments = segments.map(|segment| match segment.strip_prefix('{') {
+        Some(name) => PatternSegment::Parameter(name.trim_end_matches('}').to_owned()),
+        None => PatternSegment::Static(segment.into()),
+    });
+    RoutePattern {
+        segments: segments.collect(),
+        ..RoutePattern::everything()
+    }
+}
+
+/// Appends the head of a 200 to `out`: `common` and `fields` are encoded lines, as in an answer from
+/// the cache.
+pub fn encode_head(common: &[u8], fields: &[u8], length: u64, out: &mut Vec<u8>) {
+    let head = ResponseHead {
+        status: Status::OK,
+        common,
+        fields,
+        framing: ResponseFraming::Length(length),
+        persistence: Persistence::Implied,
+    };
+    head.encode(out);
+}
+
+/// Takes the chunked coding off `message`; the octets of its content, if it is whole and good.
+pub fn decode_chunked(message: &[u8]) -> Option<usize> {
+    let (mut decoder, mut content, mut rest) = (Decoder::default(), 0, message);
+    loop {
+        match decoder.step(rest).ok()? {
+            Step::Content { skip, len } => {
+                content += len;
+                rest = &rest[skip + len..];
+            }
+            Step::NeedMore => return None,
+            Step::End { .. } => return Some(content),
+        }
+    }
+}
