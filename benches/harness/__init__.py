@@ -15,5 +15,6 @@ The modules, from the ground up: `machine` (cores, limits, names), `site` (what 
 (a server's processes: CPU, memory, end), `recipes` and `servers` (who is measured, how they are
 configured), `load` (`wrk`), `sample` (a figure, and the instances it is taken from), `probes` and
 `workloads` (what is measured), `rounds` (turns, medians, ratios), `report` (table, JSON), `charts` with
-`svg` (pictures), `cli`. `syscalls` is the guard's.
+`svg` (pictures), `cli`. The guard's are `traffic` (what a peer does), `counting` (this server under a tool
+that counts), `syscalls` and `instructions` (the bounds), `guard`.
 """

@@ -48,11 +48,15 @@ class Launch:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def tidegate(program: str, setting: Setting) -> Launch:
-    """This server; its limit of connections is 10,000 by default, which one workload reaches."""
+def tidegate(program: str, setting: Setting, more: str = "") -> Launch:
+    """This server; its limit of connections is 10,000 by default, which one workload reaches.
+
+    `more` stands at the top of the file.
+    """
     log = f'"{setting.log}"' if setting.log else "false"
     config = setting.write("tidegate.toml", f"""
 workers = 1
+{more}
 log = {{ access = {log} }}
 limits = {{ max_connections = {CONNECTIONS}, idle_timeout = "{IDLE_SECONDS}s" }}
 [[server]]

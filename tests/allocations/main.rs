@@ -1,0 +1,198 @@
+//! The fast path allocates nothing: requests that a worker answers from what it holds, on a
+//! connection that persists, counted by the allocator itself.
+//!
+//! The server runs inside this process, whose allocator counts for all threads alike. So the client
+//! allocates nothing either while it counts, and there is one test: no other may run beside it.
+
+use std::alloc::System;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Exchanges that are counted; before them go as many that are not, for buffers to find their size.
+const EXCHANGES: usize = 2_000;
+
+/// Allocations a second that are nobody's exchange: the date is encoded anew, the supervisor wakes.
+const PER_SECOND: usize = 5;
+
+/// A server that does not answer within this is broken.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_request_on_the_fast_path_allocates_nothing() {
+    let server = Server::start();
+    let page = server.ask("GET /page.html HTTP/1.1\r\nHost: h\r\n\r\n");
+    let tag = field(&page, "etag").expect("a file has an entity tag");
+    let browser = "Host: h\r\nAccept: text/html,*/*;q=0.8\r\nAccept-Encoding: gzip, br\r\n\
+        Accept-Language: en\r\nSec-Fetch-Mode: navigate\r\nCookie: a=b; c=d\r\n\r\n";
+    let cached = "Host: h\r\nIf-None-Match: ";
+    for (title, request, status, batch) in [
+        (
+            "a small file",
+            "GET /page.html HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
+            "200",
+            1,
+        ),
+        (
+            "by a browser",
+            format!("GET /page.html HTTP/1.1\r\n{browser}"),
+            "200",
+            1,
+        ),
+        (
+            "HEAD",
+            "HEAD /page.html HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
+            "200",
+            1,
+        ),
+        (
+            "a directory's index",
+            "GET / HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
+            "200",
+            1,
+        ),
+        (
+            "not modified",
+            format!("GET /page.html HTTP/1.1\r\n{cached}{tag}\r\n\r\n"),
+            "304",
+            1,
+        ),
+        (
+            "an answer from the configuration",
+            "GET /fixed HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
+            "200",
+            1,
+        ),
+        (
+            "an error",
+            "GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
+            "404",
+            1,
+        ),
+        (
+            "pipelined",
+            "GET /page.html HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
+            "200",
+            16,
+        ),
+    ] {
+        let counted = server.count(&request, status, batch);
+        assert!(
+            counted.allocating <= counted.allowed,
+            "{title}: {} of {EXCHANGES} exchanges allocated, where {} may",
+            counted.allocating,
+            counted.allowed
+        );
+    }
+    server.stop();
+}
+
+/// What a run of exchanges came to.
+struct Counted {
+    /// Exchanges during which anybody allocated anything.
+    allocating: usize,
+    /// How many may, in the time it took.
+    allowed: usize,
+}
+
+/// A server within this process, and the files it serves.
+struct Server {
+    running: tidegate::Server,
+    directory: PathBuf,
+}
+
+impl Server {
+    fn start() -> Self {
+        let name = format!("allocations-{}", std::process::id());
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&directory).expect("cargo's directory takes another");
+        for name in ["page.html", "index.html"] {
+            std::fs::write(directory.join(name), [b'x'; 612]).expect("it is there");
+        }
+        // What is cached is believed for as long as the test may take: to look again allocates.
+        let site = directory.display();
+        let config = format!(
+            r#"
+            workers = 1
+            log.access = false
+            [[server]]
+            listen = "127.0.0.1:0"
+            [server.routes]
+            "/" = {{ files = "{site}", revalidate = "1h" }}
+            "= /fixed" = {{ respond = "ok" }}
+            "#
+        );
+        let started = tidegate::Server::builder().config_text(config).start();
+        Self {
+            running: started.expect("it starts"),
+            directory,
+        }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.running.addresses()[0]).expect("it listens");
+        let timeout = stream.set_read_timeout(Some(PATIENCE));
+        timeout.expect("it is no zero");
+        stream
+    }
+
+    /// The whole answer to one request.
+    fn ask(&self, request: &str) -> String {
+        let mut stream = self.connect();
+        let closing = request.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
+        let mut answer = String::new();
+        let sent = stream.write_all(closing.as_bytes());
+        sent.expect("the server reads");
+        let read = stream.read_to_string(&mut answer);
+        read.expect("the server answers in text");
+        answer
+    }
+
+    /// Makes so many exchanges, of `batch` requests each, and counts those during which anybody
+    /// allocates.
+    fn count(&self, request: &str, status: &str, batch: usize) -> Counted {
+        let mut stream = self.connect();
+        let requests = request.repeat(batch);
+        let mut buffer = vec![0; 64 * 1024];
+        stream.write_all(request.as_bytes()).expect("it reads");
+        // One write sends an answer of this size, and one read takes it.
+        let length = stream.read(&mut buffer).expect("it answers");
+        let line = format!("HTTP/1.1 {status} ");
+        assert!(buffer.starts_with(line.as_bytes()), "{request}");
+        let mut exchange = || {
+            let region = Region::new(ALLOCATOR);
+            stream.write_all(requests.as_bytes()).expect("it reads");
+            let answers = &mut buffer[..length * batch];
+            stream.read_exact(answers).expect("it answers alike");
+            region.change().allocations + region.change().reallocations
+        };
+        for _ in 0..EXCHANGES {
+            exchange();
+        }
+        let started = Instant::now();
+        let allocating = (0..EXCHANGES).filter(|_| exchange() > 0).count();
+        let seconds = started.elapsed().as_secs() as usize;
+        Counted {
+            allocating,
+            allowed: PER_SECOND * (seconds + 1),
+        }
+    }
+
+    fn stop(self) {
+        self.running.drain(PATIENCE).expect("it ends in order");
+        std::fs::remove_dir_all(&self.directory).expect("it is ours");
+    }
+}
+
+/// The value of a field in an answer.
+fn field<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = answer.lines().filter_map(|line| line.split_once(": "));
+    let (_, value) = lines.find(|(found, _)| found.eq_ignore_ascii_case(name))?;
+    Some(value)
+}
