@@ -17,6 +17,8 @@ class Cores:
     load: int
     #: For a second load generator; the first one's if there is no third core.
     second_load: int
+    #: For a second worker; the load generator's if there is no third core.
+    second_server: int
 
     @property
     def are_shared(self) -> bool:
@@ -27,8 +29,12 @@ class Cores:
 def choose_cores() -> Cores:
     """The last core this process may use for the servers, the others for the load."""
     available = sorted(os.sched_getaffinity(0))
-    load = available[0]
-    return Cores(server=available[-1], load=load, second_load=available[len(available) // 2 - 1])
+    return Cores(
+        server=available[-1],
+        load=available[0],
+        second_load=available[len(available) // 2 - 1],
+        second_server=available[-2] if len(available) > 2 else available[0],
+    )
 
 
 def pin(core: int) -> None:

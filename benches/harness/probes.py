@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
 import time
 from dataclasses import replace
 
-from . import load, process
+from . import load, process, recipes
 from .load import Kind, Load
 from .process import ServerFailed
 from .sample import Sample, Subject
+from .servers import PLAIN, Variant
 
 #: The 10 MiB downloads that saturate the link while small files are asked for.
 _DOWNLOADS = Load("/10m.bin", connections=4)
@@ -23,9 +25,11 @@ _WARM_CONNECTIONS = 100
 _SETTLE = 0.3
 
 
-def cpu_per_request(subject: Subject, what: Load, status: int, length: int | None, has_log: bool) -> Sample:
+def cpu_per_request(
+    subject: Subject, what: Load, status: int = 200, length: int | None = None, variant: Variant = PLAIN
+) -> Sample:
     """Microseconds of CPU a request, and what wrk saw meanwhile."""
-    running = subject.instance(has_log)
+    running = subject.instance(variant)
     what = _with_conditions(running, what) if status == 304 else what
     _check(running, what, status, length)
     plan = subject.plan
@@ -44,6 +48,13 @@ def cpu_per_request(subject: Subject, what: Load, status: int, length: int | Non
         p50_ms=outcome.p50_ms if has_latency else None,
         p99_ms=outcome.p99_ms if has_latency else None,
     )
+
+
+def relative_cost(subject: Subject, what: Load, variant: Variant) -> Sample:
+    """What a request costs a variant, relative to the plain instance right before."""
+    plain = cpu_per_request(subject, what)
+    varied = cpu_per_request(subject, what, variant=variant)
+    return replace(varied, value=varied.value / plain.value, errors=plain.errors + varied.errors)
 
 
 def latency_under_downloads(subject: Subject) -> Sample:
@@ -72,6 +83,20 @@ def start_time(subject: Subject) -> Sample:
     """Milliseconds from the start of the process to its first answer."""
     with subject.fresh() as running:
         return Sample(value=running.start_seconds * 1e3)
+
+
+def reload_time(subject: Subject, routes: int) -> Sample:
+    """Milliseconds that `tidegate reload` takes, which returns when every worker has the new routes."""
+    with subject.fresh() as running:
+        program, *_, config = running.argv
+        for state in range(2):
+            recipes.tidegate_routes(running.setting, routes, state)
+            begin = time.perf_counter()
+            done = subprocess.run([program, "reload", "--config", config], capture_output=True, text=True, check=False)
+            took = time.perf_counter() - begin
+            if done.returncode != 0:
+                raise ServerFailed(f"reload: {done.stdout}{done.stderr}".strip())
+    return Sample(value=took * 1e3)
 
 
 def idle_memory(subject: Subject) -> Sample:

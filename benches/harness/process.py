@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .recipes import Setting
+
 #: How long a server may take to its first answer, and to its end, in seconds.
 START_PATIENCE = 15.0
 STOP_PATIENCE = 5.0
@@ -28,10 +30,16 @@ class Running:
     """A server's process, the leader of a session that holds its children."""
 
     process: subprocess.Popen[bytes]
-    port: int
+    argv: list[str]
+    setting: Setting
     output: Path
     #: Seconds from the start of the process to its first answer.
     start_seconds: float = field(default=0.0)
+
+    @property
+    def port(self) -> int:
+        """Where it answers."""
+        return self.setting.port
 
     def processes(self) -> list[int]:
         """The server and all that descends from it."""
@@ -77,15 +85,15 @@ class Memory:
     pss: int
 
 
-def start(argv: list[str], environment: dict[str, str], core: int, port: int, output: Path) -> Running:
-    """Starts a server on `core` and waits for its first answer.
+def start(argv: list[str], environment: dict[str, str], cores: set[int], setting: Setting, output: Path) -> Running:
+    """Starts a server on `cores` and waits for its first answer.
 
-    The core is inherited: an interposed `taskset`, or code between fork and exec, would be in the
+    The cores are inherited: an interposed `taskset`, or code between fork and exec, would be in the
     time to the first answer.
     """
     own = os.sched_getaffinity(0)
     with output.open("wb") as sink:
-        os.sched_setaffinity(0, {core})
+        os.sched_setaffinity(0, cores)
         try:
             begin = time.perf_counter()
             process = subprocess.Popen(
@@ -100,7 +108,7 @@ def start(argv: list[str], environment: dict[str, str], core: int, port: int, ou
             raise ServerFailed(f"{argv[0]}: {error}") from error
         finally:
             os.sched_setaffinity(0, own)
-    running = Running(process, port, output)
+    running = Running(process, argv, setting, output)
     try:
         _wait_for_answer(running, begin + START_PATIENCE)
     except ServerFailed:

@@ -1,4 +1,4 @@
-"""How each server is configured: one worker, no access log unless asked, connections kept for ever.
+"""How each server is configured: one worker unless asked, no access log unless asked, connections kept.
 
 Beyond that, each is left at its defaults, or is given what its manual advises for static files:
 nginx gets `sendfile` and `tcp_nopush`, and runs a second time without, which suits small files better
@@ -21,6 +21,9 @@ IDLE_SECONDS = 300
 #: Requests on one connection, for those who count them.
 REQUESTS = 1_000_000_000
 
+#: Of Apache's one child.
+APACHE_THREADS = 600
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -32,6 +35,9 @@ class Setting:
     directory: Path
     #: Where the access log goes; none without.
     log: Path | None
+    workers: int = 1
+    #: Whether it has code behind routes: at /loop and /pool.
+    has_handlers: bool = False
 
     def write(self, name: str, text: str) -> str:
         """Writes a file of the configuration and returns its path."""
@@ -51,11 +57,15 @@ class Launch:
 def tidegate(program: str, setting: Setting, more: str = "") -> Launch:
     """This server; its limit of connections is 10,000 by default, which one workload reaches.
 
-    `more` stands at the top of the file.
+    `more` stands at the top of the file. With handlers, it is the program beside it that has them.
     """
+    handlers = ""
+    if setting.has_handlers:
+        program = str(Path(program).with_name("handlers"))
+        handlers = '"/loop" = { handler = "loop" }\n"/pool" = { handler = "pool" }'
     log = f'"{setting.log}"' if setting.log else "false"
     config = setting.write("tidegate.toml", f"""
-workers = 1
+workers = {setting.workers}
 {more}
 log = {{ access = {log} }}
 limits = {{ max_connections = {CONNECTIONS}, idle_timeout = "{IDLE_SECONDS}s" }}
@@ -64,8 +74,18 @@ listen = "127.0.0.1:{setting.port}"
 [server.routes]
 "/" = {{ files = "{setting.root}" }}
 "= /fixed" = {{ respond = "ok" }}
+{handlers}
 """)
     return Launch([program, "run", "--config", config])
+
+
+def tidegate_routes(setting: Setting, routes: int, state: int) -> None:
+    """Writes its configuration anew: with so many routes, of which one tells the state."""
+    config = setting.directory / "tidegate.toml"
+    lines = [line for line in config.read_text(encoding="utf-8").splitlines() if not line.startswith('"/route-')]
+    lines += [f'"/route-{number}" = {{ redirect = "/elsewhere-{number}" }}' for number in range(routes - 1)]
+    lines += [f'"/route-state" = {{ redirect = "/{state}" }}']
+    config.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def floor(program: str, setting: Setting) -> Launch:
@@ -74,7 +94,7 @@ def floor(program: str, setting: Setting) -> Launch:
 
 
 def nginx(program: str, setting: Setting, sending: str = "sendfile on; tcp_nopush on;") -> Launch:
-    """A master and one worker, with `sendfile` as distributions configure it."""
+    """A master and its workers, with `sendfile` as distributions configure it."""
     own = setting.directory
     log = str(setting.log) if setting.log else "off"
     temporary = "".join(
@@ -82,7 +102,7 @@ def nginx(program: str, setting: Setting, sending: str = "sendfile on; tcp_nopus
     )
     config = setting.write("nginx.conf", f"""
 daemon off;
-worker_processes 1;
+worker_processes {setting.workers};
 worker_rlimit_nofile {CONNECTIONS};
 pid {own}/pid;
 error_log stderr crit;
@@ -150,13 +170,12 @@ hosts:
 
 
 def caddy(program: str, setting: Setting) -> Launch:
-    """Go's scheduler is held to one thread at a time."""
+    """Go's scheduler is held to one thread at a time; what it would keep for itself is in the scratch."""
     log = f"log {{\n output file {setting.log}\n }}" if setting.log else ""
     config = setting.write("Caddyfile", f"""
 {{
     admin off
     auto_https off
-    persist_config off
 }}
 http://:{setting.port} {{
     bind 127.0.0.1
@@ -172,10 +191,17 @@ http://:{setting.port} {{
 
 
 def apache(program: str, setting: Setting) -> Launch:
-    """The event MPM with one child of 64 threads; modules are where Debian puts them."""
+    """The event MPM with one child; modules are where Debian puts them, or built in.
+
+    It has more threads than the load has connections: when all of them are busy, it closes connections
+    that were to persist.
+    """
     names = ("mpm_event", "unixd", "authz_core", "mime", "dir") + (("log_config",) if setting.log else ())
     modules = "".join(
-        f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n" for name in names
+        f"<IfModule !{name}_module>\n"
+        f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"
+        "</IfModule>\n"
+        for name in names
     )
     log = f'CustomLog "{setting.log}" "%h %l %u %t \\"%r\\" %>s %b"' if setting.log else ""
     config = setting.write("apache.conf", f"""
@@ -191,10 +217,10 @@ User nobody
 Group nogroup
 StartServers 1
 ServerLimit 1
-ThreadLimit 64
-ThreadsPerChild 64
-MaxRequestWorkers 64
-AsyncRequestWorkerFactor {CONNECTIONS // 64}
+ThreadLimit {APACHE_THREADS}
+ThreadsPerChild {APACHE_THREADS}
+MaxRequestWorkers {APACHE_THREADS}
+AsyncRequestWorkerFactor {CONNECTIONS // APACHE_THREADS}
 MaxConnectionsPerChild 0
 KeepAlive On
 MaxKeepAliveRequests 0
@@ -212,7 +238,10 @@ DocumentRoot "{setting.root}"
 
 
 def static_web_server(program: str, setting: Setting) -> Launch:
-    """One thread for each core it may use, which is one; what other servers leave out is off."""
+    """One thread for each core it may use, which is one; what other servers leave out is off.
+
+    Its last answer on a connection does not say so, and wrk counts each as an error.
+    """
     return Launch([
         program, "--host", "127.0.0.1", "--port", str(setting.port), "--root", str(setting.root),
         "--threads-multiplier", "1", "--log-level", "error", "--compression", "false",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .machine import Cores
 from .process import Running
-from .servers import Server
+from .servers import PLAIN, Server, Variant
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,22 @@ class Plan:
 
 @dataclass
 class Subject:
-    """A server under measurement: started once, with the log and without, or anew when asked."""
+    """A server under measurement: each variant is started once, or anew when asked."""
 
     server: Server
     plan: Plan
-    _instances: dict[bool, Running] = field(default_factory=dict)
+    _instances: dict[Variant, Running] = field(default_factory=dict)
 
-    def instance(self, has_log: bool = False) -> Running:
+    def instance(self, variant: Variant = PLAIN) -> Running:
         """The instance that the workloads share."""
-        if has_log not in self._instances:
-            self._instances[has_log] = self._start(has_log)
-        return self._instances[has_log]
+        if variant not in self._instances:
+            self._instances[variant] = self._start(variant)
+        return self._instances[variant]
 
     @contextlib.contextmanager
     def fresh(self) -> Iterator[Running]:
         """An instance that nobody has asked anything but its first request."""
-        running = self._start(has_log=False)
+        running = self._start(PLAIN)
         try:
             yield running
         finally:
@@ -65,6 +65,7 @@ class Subject:
             running.stop()
         self._instances.clear()
 
-    def _start(self, has_log: bool) -> Running:
+    def _start(self, variant: Variant) -> Running:
         plan = self.plan
-        return self.server.start(plan.root, plan.scratch, plan.cores.server, has_log)
+        cores = {plan.cores.server} if variant.workers == 1 else {plan.cores.server, plan.cores.second_server}
+        return self.server.start(plan.root, plan.scratch, cores, variant)

@@ -29,6 +29,24 @@ class Feature(enum.Flag):
     FIXED = enum.auto()
     #: An access log.
     LOG = enum.auto()
+    #: Workers that share nothing, as many as are wanted.
+    WORKERS = enum.auto()
+    #: A reload that tells when it is done.
+    RELOAD = enum.auto()
+    #: Code of ours behind routes.
+    HANDLERS = enum.auto()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How an instance differs from the plain one."""
+
+    has_log: bool = False
+    workers: int = 1
+    has_handlers: bool = False
+
+
+PLAIN = Variant()
 
 
 @dataclass(frozen=True)
@@ -63,7 +81,7 @@ class Server:
         found = re.search(r"\d+\.\d+[\w.-]*", done.stdout + done.stderr)
         return found.group() if found else "unknown"
 
-    def start(self, root: Path, scratch: Path, core: int, has_log: bool) -> process.Running:
+    def start(self, root: Path, scratch: Path, cores: set[int], variant: Variant) -> process.Running:
         """Starts it on a free port.
 
         # Errors
@@ -76,9 +94,10 @@ class Server:
         directory = scratch / f"{self.name}-{port}"
         directory.mkdir()
         directory.chmod(0o777)  # some write their log as another user
-        log = directory / "access.log" if has_log else None
-        launch = self.recipe(program, Setting(port, root, directory, log))
-        return process.start(launch.argv, launch.environment, core, port, directory / "output")
+        log = directory / "access.log" if variant.has_log else None
+        setting = Setting(port, root, directory, log, variant.workers, variant.has_handlers)
+        launch = self.recipe(program, setting)
+        return process.start(launch.argv, launch.environment, cores, setting, directory / "output")
 
 
 _FILE_SERVER = Feature.CANNED | Feature.FILES
@@ -86,7 +105,8 @@ _FILE_SERVER = Feature.CANNED | Feature.FILES
 SERVERS = (
     Server(
         "tidegate", ("target/release/tidegate",), recipes.tidegate, ("--version",),
-        _FILE_SERVER | Feature.FIXED | Feature.LOG, "cargo build --release",
+        _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS | Feature.RELOAD | Feature.HANDLERS,
+        "cargo build --release",
     ),
     Server(
         "floor", ("target/release/floor",), recipes.floor, (),
@@ -94,7 +114,7 @@ SERVERS = (
     ),
     Server(
         "nginx", ("nginx",), recipes.nginx, ("-v",),
-        _FILE_SERVER | Feature.FIXED | Feature.LOG, "Debian package nginx",
+        _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS, "Debian package nginx",
     ),
     Server(
         "nginx-copying", ("nginx",), recipes.nginx_copying, ("-v",),

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from . import probes
 from .load import BROWSER_FIELDS, Kind, Load
 from .sample import Sample, Subject
-from .servers import Feature
+from .servers import PLAIN, Feature, Variant
 from .site import MANY_SIZE, SIZES
 
 #: The units of the headline figures.
 CPU = "CPU µs/request"
 BYTES = "bytes"
 MILLISECONDS = "ms"
+TIMES = "×"
+
+#: Routes of the configuration that is reloaded.
+ROUTES = 1_000
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Workload:
     measure: Callable[[Subject], Sample]
     #: The connections, of the workloads that differ in them alone.
     curve: int | None = None
+    #: Whether it is in the pictures.
+    is_drawn: bool = False
 
 
 def _requests(
@@ -39,15 +45,21 @@ def _requests(
     needs: Feature = Feature.FILES,
     status: int = 200,
     length: int | None = None,
-    has_log: bool = False,
+    variant: Variant = PLAIN,
     curve: int | None = None,
+    is_drawn: bool = True,
 ) -> Workload:
     """A workload that is a run of wrk."""
-    needs = needs | Feature.LOG if has_log else needs
     measure = functools.partial(
-        probes.cpu_per_request, what=load, status=status, length=length, has_log=has_log
+        probes.cpu_per_request, what=load, status=status, length=length, variant=variant
     )
-    return Workload(name, title, CPU, needs, measure, curve)
+    return Workload(name, title, CPU, needs, measure, curve, is_drawn)
+
+
+def _relative(name: str, title: str, needs: Feature, variant: Variant) -> Workload:
+    """The small file as a variant serves it, relative to the plain instance."""
+    measure = functools.partial(probes.relative_cost, what=Load("/612.html"), variant=variant)
+    return Workload(name, title, TIMES, Feature.CANNED | needs, measure)
 
 
 def _connections(count: int) -> Workload:
@@ -56,7 +68,7 @@ def _connections(count: int) -> Workload:
     unit = "connection" if count == 1 else "connections"
     return _requests(
         f"small-{count}", f"612 B file, {count} {unit}", load,
-        needs=Feature.CANNED, length=612, curve=count,
+        needs=Feature.CANNED, length=612, curve=count, is_drawn=count == 64,
     )
 
 
@@ -64,8 +76,16 @@ def _file(name: str, title: str, path: str, connections: int = 64) -> Workload:
     return _requests(name, title, Load(f"/{path}", connections), length=SIZES[path])
 
 
+def _handler(place: str) -> Workload:
+    """612 octets from code that runs on the loop, or on the pool."""
+    return _requests(
+        place, f"612 B from a handler on the {place}", Load(f"/{place}"),
+        needs=Feature.HANDLERS, length=612, variant=Variant(has_handlers=True), is_drawn=False,
+    )
+
+
 WORKLOADS = (
-    *map(_connections, (1, 16, 64, 256, 512)),
+    *map(_connections, (1, 8, 64, 256, 512)),
     _requests(
         "browser", "612 B file, a browser's head", Load("/612.html", fields=BROWSER_FIELDS),
         needs=Feature.CANNED, length=612,
@@ -85,19 +105,37 @@ WORKLOADS = (
         "random", "random among 10,000 files of 4 KiB", Load("/many/00000.html", kind=Kind.RANDOM),
         length=MANY_SIZE,
     ),
-    _requests("404", "404", Load("/nowhere.html"), status=404),
+    _requests("404", "404", Load("/nowhere.html"), status=404, is_drawn=False),
     _requests("304", "304", Load("/612.html"), status=304, length=0),
-    _requests("index", "a directory's index", Load("/directory/"), length=612),
-    _requests("fixed", "an answer from the configuration", Load("/fixed"), needs=Feature.FIXED, length=2),
-    _requests("log", "612 B file, access log on", Load("/612.html"), length=612, has_log=True),
+    _requests("index", "a directory's index", Load("/directory/"), length=612, is_drawn=False),
+    _requests(
+        "fixed", "an answer from the configuration", Load("/fixed"),
+        needs=Feature.FIXED, length=2, is_drawn=False,
+    ),
+    *map(_handler, ("loop", "pool")),
+    _requests(
+        "log", "612 B file, access log on", Load("/612.html"),
+        needs=Feature.CANNED | Feature.LOG, length=612, variant=Variant(has_log=True), is_drawn=False,
+    ),
+    _relative("log-cost", "CPU a request, access log on to off", Feature.LOG, Variant(has_log=True)),
+    _requests(
+        "workers", "612 B file, two workers on two cores", Load("/612.html"),
+        needs=Feature.CANNED | Feature.WORKERS, length=612, variant=Variant(workers=2), is_drawn=False,
+    ),
+    _relative("workers-cost", "CPU a request, two workers to one", Feature.WORKERS, Variant(workers=2)),
     Workload(
-        "mixed", "p99 of 612 B files under 10 MiB downloads", MILLISECONDS, Feature.FILES,
-        probes.latency_under_downloads,
+        "mixed", "p99 during 10 MiB downloads", MILLISECONDS, Feature.FILES,
+        probes.latency_under_downloads, is_drawn=True,
     ),
     Workload(
-        "idle", "memory of an idle connection", BYTES, Feature.CANNED, probes.idle_memory,
+        "idle", "memory of an idle connection", BYTES, Feature.CANNED, probes.idle_memory, is_drawn=True,
     ),
     Workload(
         "start", "from start to first answer", MILLISECONDS, Feature.CANNED, probes.start_time,
+        is_drawn=True,
+    ),
+    Workload(
+        "reload", f"a reload with {ROUTES:,} routes", MILLISECONDS, Feature.RELOAD,
+        functools.partial(probes.reload_time, routes=ROUTES),
     ),
 )
