@@ -14,7 +14,7 @@ How a figure comes about:
 The modules, from the ground up: `machine` (cores, limits, names), `site` (what is served), `process`
 (a server's processes: CPU, memory, end), `recipes` and `servers` (who is measured, how they are
 configured), `load` (`wrk`), `sample` (a figure, and the instances it is taken from), `probes` and
-`workloads` (what is measured), `rounds` (turns, medians, ratios), `report` (table, JSON), `charts` with
-`svg` (pictures), `cli`. The guard's are `traffic` (what a peer does), `counting` (this server under a tool
+`workloads` (what is measured), `rounds` (turns, medians, ratios), `report` (tables, JSON), `figures` (what
+must be reached), `charts` with `svg` (pictures), `readme`, `cli`. The guard's are `traffic` (what a peer does), `counting` (this server under a tool
 that counts), `syscalls` and `instructions` (the bounds), `guard`.
 """

@@ -1,4 +1,4 @@
-"""The pictures: what a request costs, in bars with ratios; latency over connections, in curves."""
+"""The pictures: what a request costs, and memory and times, in bars with ratios; latency in curves."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import math
 import textwrap
 from pathlib import Path
 
+from .figures import OURS
 from .report import Run, describe_version
 from .svg import THEMES, Drawing, Theme
-from .workloads import CPU, Workload
-
-#: This server, drawn in the accent colour.
-OURS = "tidegate"
+from .workloads import BYTES, CPU, Workload
 
 #: What the others' bars are compared with in their labels.
 _BASE = "nginx"
@@ -29,7 +27,7 @@ _COLUMNS = 3
 _PANEL_GAP = 36
 _BAR = 15
 _BAR_STEP = 21
-_NAME = 104
+_NAME = 112
 _LABEL = 84
 _PANEL_HEAD = 26
 
@@ -45,7 +43,8 @@ def write(run: Run, directory: Path) -> list[Path]:
     """Draws every chart there is data for, light and dark; returns what was written."""
     written = []
     for theme in THEMES:
-        for name, drawing in (("cost", _bars(run, theme)), ("latency", _curves(run, theme))):
+        drawings = (("cost", _costs(run, theme)), ("other", _others(run, theme)), ("latency", _curves(run, theme)))
+        for name, drawing in drawings:
             if drawing is not None:
                 path = directory / f"{name}-{theme.name}.svg"
                 path.write_text(drawing.text(), encoding="utf-8")
@@ -53,15 +52,26 @@ def write(run: Run, directory: Path) -> list[Path]:
     return written
 
 
-def _bars(run: Run, theme: Theme) -> Drawing | None:
+def _costs(run: Run, theme: Theme) -> Drawing | None:
+    subtitle = f"microseconds on one core, all threads, user and kernel; less is better; × is relative to {_BASE}"
+    workloads = [workload for workload in run.workloads if workload.is_drawn and workload.unit == CPU]
+    return _bars(run, theme, workloads, "CPU time a request", subtitle)
+
+
+def _others(run: Run, theme: Theme) -> Drawing | None:
+    workloads = [workload for workload in run.workloads if workload.is_drawn and workload.unit != CPU]
+    return _bars(run, theme, workloads, "Memory and time", f"less is better; × is relative to {_BASE}")
+
+
+def _bars(run: Run, theme: Theme, workloads: list[Workload], title: str, subtitle: str) -> Drawing | None:
     """Small panels, one a workload, each with its own scale: in one, lengths compare servers."""
-    panels = [(workload, bars) for workload in run.workloads if workload.unit == CPU and (bars := _ranked(run, workload))]
+    panels = [(workload, bars) for workload in workloads if (bars := _ranked(run, workload))]
     if not panels:
         return None
     rows = [panels[start:start + _COLUMNS] for start in range(0, len(panels), _COLUMNS)]
     heights = [_PANEL_HEAD + _BAR_STEP * max(len(bars) for _, bars in row) + _MARGIN for row in rows]
-    drawing = Drawing(_WIDTH, _HEADER + sum(heights) + _FOOTER, theme, "CPU time a request, by server and workload")
-    _heading(drawing, "CPU time a request", f"microseconds on one core, all threads, user and kernel; less is better; × is relative to {_BASE}")
+    drawing = Drawing(_WIDTH, _HEADER + sum(heights) + _FOOTER, theme, f"{title}, by server and workload")
+    _heading(drawing, title, subtitle)
     width = (_WIDTH - 2 * _MARGIN - (_COLUMNS - 1) * _PANEL_GAP) / _COLUMNS
     top = float(_HEADER)
     for row, height in zip(rows, heights):
@@ -86,7 +96,8 @@ def _panel(
     theme = drawing.theme
     longest = max(value for _, value in bars)
     room = width - _NAME - _LABEL
-    drawing.words(left, top + 12, workload.title, size=13, bold=True)
+    title = workload.title if workload.unit == CPU else f"{workload.title}, {workload.unit}"
+    drawing.words(left, top + 12, title, size=13, bold=True)
     for index, (server, value) in enumerate(bars):
         y = top + _PANEL_HEAD + index * _BAR_STEP
         is_ours = server == OURS
@@ -99,9 +110,9 @@ def _panel(
 
 def _label(run: Run, workload: Workload, server: str, value: float) -> str:
     """The figure, and how it compares."""
-    digits = 2 if value < 1 else 1 if value < 100 else 0
+    digits = 0 if workload.unit == BYTES or value >= 100 else 1 if value >= 1 else 2
     ratio = run.results.ratio(workload.name, server, _BASE)
-    return f"{value:.{digits}f}" + (f"  {ratio:.2f}×" if ratio is not None else "")
+    return f"{value:,.{digits}f}" + (f" · {ratio:.2f}×" if ratio is not None else "")
 
 
 def _curves(run: Run, theme: Theme) -> Drawing | None:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import charts, load, machine, report, rounds, site
+from . import charts, figures, load, machine, readme, report, rounds, site
 from .report import Run
 from .sample import Plan
 from .servers import REPOSITORY, SERVERS, Server
@@ -27,20 +27,30 @@ def main(arguments: list[str]) -> int:
     options = _parse(arguments)
     # An end from outside unwinds, so that the servers are ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    run = report.read_json(options.read) if options.read else _measured(options)
+    if run is None:
+        return 1
+    print(report.table(run))
+    print(figures.table(run))
+    _write(run, readme.RESULTS if options.readme else options.out)
+    if options.readme:
+        _say(f"wrote {readme.update(run)}")
+    return 0
+
+
+def _measured(options: argparse.Namespace) -> Run | None:
+    """A run; none, and a word why, where nothing can be measured."""
     if not options.no_build:
         _build()
     if not load.is_installed():
         _say("error: wrk is not installed (Debian package wrk); nothing can be measured without it")
-        return 1
+        return None
     servers = _present(_chosen(SERVERS, options.servers))
     workloads = _chosen(WORKLOADS, options.only)
     if not servers:
         _say("error: none of these servers is installed")
-        return 1
-    run = _measure(options, servers, workloads)
-    print(report.table(run))
-    _write(run, options.out)
-    return 0
+        return None
+    return _measure(options, servers, workloads)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -55,6 +65,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=workloads, metavar="WORKLOAD", help=f"of {', '.join(workloads)}")
     parser.add_argument("--servers", nargs="+", choices=servers, metavar="SERVER", help=f"of {', '.join(servers)}")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "target" / "compare", help="directory for JSON and charts (target/compare)")
+    parser.add_argument("--readme", action="store_true", help="write into benches/results, and pictures and table into README.md")
+    parser.add_argument("--read", type=Path, metavar="JSON", help="measure nothing: show what an earlier run wrote")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s, 1,000 idle connections: a look, no result")
     parser.add_argument("--no-build", action="store_true", help="take target/release as it is")
     options = parser.parse_args(arguments)

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .rounds import YARDSTICKS, Results
+from .sample import Sample
 from .servers import Server
-from .workloads import Workload
+from .workloads import WORKLOADS, Workload
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,23 @@ def table(run: Run) -> str:
     for workload in run.workloads:
         rows = [_row(run.results, workload, server) for server in run.versions]
         present = [row for row in rows if row is not None]
+        failures = _failures(run.results, workload)
+        if present or failures:
+            lines += [f"### {workload.title}", ""]
         if present:
-            lines += [f"### {workload.title}", "", *_aligned([_heading(workload), *present]), ""]
+            lines += [*aligned([_heading(workload), *present]), ""]
+        if failures:
+            lines += [*failures, ""]
     return "\n".join(lines)
+
+
+def _failures(results: Results, workload: Workload) -> list[str]:
+    """Who was asked and could not, and why."""
+    return [
+        f"- {server} failed: {reason}"
+        for (name, server), reason in results.failures.items()
+        if name == workload.name
+    ]
 
 
 def _heading(workload: Workload) -> list[str]:
@@ -50,10 +65,7 @@ def _heading(workload: Workload) -> list[str]:
 
 
 def _row(results: Results, workload: Workload, server: str) -> list[str] | None:
-    """A server's row; none for one that cannot do it and was not asked."""
-    failure = results.failures.get((workload.name, server))
-    if failure is not None:
-        return [server, f"failed: {failure}", "", "", "", "", "", ""]
+    """A server's row; none for one that was not asked, or failed."""
     if not results.taken(workload.name, server):
         return None
     columns = [("value", 2), ("requests_per_second", 0), ("p50_ms", 3), ("p99_ms", 3)]
@@ -66,7 +78,7 @@ def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:,.{digits}f}"
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
+def aligned(rows: list[list[str]]) -> list[str]:
     """A Markdown table whose columns line up in a terminal too: the first to the left."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows)]
 
@@ -89,6 +101,20 @@ def write_json(run: Run, path: Path) -> None:
         "workloads": [_workload_json(run, workload) for workload in run.workloads],
     }
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Run:
+    """A run that was written by `write_json`; workloads that there are no more are left out."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    results = Results()
+    for workload in content["workloads"]:
+        for server, taken in workload["servers"].items():
+            for sample in taken["rounds"]:
+                results.add(workload["name"], server, sample and Sample(**sample))
+            if taken["failure"] is not None:
+                results.failures[workload["name"], server] = taken["failure"]
+    workloads = [workload for workload in WORKLOADS if workload.name in results.samples]
+    return Run(content["machine"], content["versions"], workloads, content["rounds"], content["seconds"], results)
 
 
 def _workload_json(run: Run, workload: Workload) -> dict[str, object]:

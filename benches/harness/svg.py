@@ -29,12 +29,12 @@ THEMES = (
     Theme(
         name="light", background="#ffffff", text="#1f2328", muted="#59636e", grid="#e4e7eb",
         accent="#0969da", neutral="#b6bec8",
-        lines=("#8a929c", "#bc4c00", "#1a7f37", "#8250df", "#bf3989", "#9a6700", "#0c7c86"),
+        lines=("#8a929c", "#bc4c00", "#1a7f37", "#8250df", "#bf3989", "#9a6700", "#0c7c86", "#cf222e"),
     ),
     Theme(
         name="dark", background="#0d1117", text="#e6edf3", muted="#9198a1", grid="#262c36",
         accent="#58a6ff", neutral="#4b5563",
-        lines=("#8b949e", "#f0883e", "#56d364", "#bc8cff", "#f778ba", "#e3b341", "#39c5cf"),
+        lines=("#8b949e", "#f0883e", "#56d364", "#bc8cff", "#f778ba", "#e3b341", "#39c5cf", "#ff7b72"),
     ),
 )
 
