@@ -44,6 +44,7 @@ FIGURES = {
     "10m": Figure(1, "nginx"),
     "idle": Figure(400),
     "mixed": Figure(1, "nginx"),
+    "sleepers": Figure(1.25),
     "start": Figure(10),
     "reload": Figure(50),
     "log-cost": Figure(1.10),

@@ -18,6 +18,9 @@ from .servers import PLAIN, Variant
 _DOWNLOADS = Load("/10m.bin", connections=4)
 _SMALL = Load("/612.html", connections=16)
 
+#: Threads of the blocking pool, as many as there are unless the configuration says otherwise.
+_BLOCKING_THREADS = 32
+
 #: Connections opened before memory is first read, so that what a server sets up once is there.
 _WARM_CONNECTIONS = 100
 
@@ -76,6 +79,38 @@ def latency_under_downloads(subject: Subject) -> Sample:
         requests_per_second=small.requests / small.seconds,
         p50_ms=small.p50_ms,
         p99_ms=small.p99_ms,
+    )
+
+
+def latency_beside_sleepers(subject: Subject, variant: Variant) -> Sample:
+    """p99 of small files while a handler sleeps in every thread of the blocking pool, and as many
+    requests again wait for one, relative to p99 right before."""
+    plan = subject.plan
+
+    def small_files(running: process.Running) -> load.Outcome:
+        return load.run(_SMALL, running.port, plan.seconds, plan.cores.load, plan.scratch)
+
+    with subject.fresh(variant) as running:
+        _check(running, _SMALL, 200, 612)
+        before = small_files(running)
+        sleepers: list[socket.socket] = []
+        try:
+            for _ in range(2 * _BLOCKING_THREADS):
+                sleeper = socket.create_connection(("127.0.0.1", running.port), timeout=5)
+                sleepers.append(sleeper)
+                sleeper.sendall(b"GET /sleep HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            time.sleep(_SETTLE)
+            beside = small_files(running)
+            awake = sum(_is_closed(sleeper) for sleeper in sleepers)
+        finally:
+            for sleeper in sleepers:
+                _reset(sleeper)
+    return Sample(
+        value=beside.p99_ms / before.p99_ms,
+        errors=beside.failures + beside.refusals + before.failures + before.refusals + awake,
+        requests_per_second=beside.requests / beside.seconds,
+        p50_ms=beside.p50_ms,
+        p99_ms=beside.p99_ms,
     )
 
 

@@ -62,7 +62,8 @@ def tidegate(program: str, setting: Setting, more: str = "") -> Launch:
     handlers = ""
     if setting.has_handlers:
         program = str(Path(program).with_name("handlers"))
-        handlers = '"/loop" = { handler = "loop" }\n"/pool" = { handler = "pool" }'
+        names = ("loop", "pool", "sleep", "flaky")
+        handlers = "\n".join(f'"/{name}" = {{ handler = "{name}" }}' for name in names)
     log = f'"{setting.log}"' if setting.log else "false"
     config = setting.write("tidegate.toml", f"""
 workers = {setting.workers}

@@ -51,9 +51,9 @@ class Subject:
         return self._instances[variant]
 
     @contextlib.contextmanager
-    def fresh(self) -> Iterator[Running]:
+    def fresh(self, variant: Variant = PLAIN) -> Iterator[Running]:
         """An instance that nobody has asked anything but its first request."""
-        running = self._start(PLAIN)
+        running = self._start(variant)
         try:
             yield running
         finally:

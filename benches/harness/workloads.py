@@ -128,6 +128,10 @@ WORKLOADS = (
         probes.latency_under_downloads, is_drawn=True,
     ),
     Workload(
+        "sleepers", "p99 while a handler sleeps in every thread, to p99 before", TIMES, Feature.HANDLERS,
+        functools.partial(probes.latency_beside_sleepers, variant=Variant(has_handlers=True)),
+    ),
+    Workload(
         "idle", "memory of an idle connection", BYTES, Feature.CANNED, probes.idle_memory, is_drawn=True,
     ),
     Workload(
