@@ -1,0 +1,9 @@
+//! With the real things: the programs that people put behind a route. `.ci/run` installs what they
+//! need; `cargo test --test real` runs them, and `cargo test` alone does not.
+
+// A REST API over SQLite, and many who write.
+mod notes;
+
+#[path = "../integration/support/mod.rs"]
+#[allow(dead_code, reason = "the integration tests use the rest")]
+mod support;
