@@ -135,6 +135,11 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
+    /// Whether anybody else holds the handler.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.handler) > 1
+    }
+
     /// Whether it is what the factory of `name` would make of `options`.
     pub(crate) fn is_for(&self, name: &str, options: &Options) -> bool {
         self.name == name && self.options == *options

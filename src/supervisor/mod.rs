@@ -38,7 +38,7 @@ use crate::handlers::Pools;
 use crate::handlers::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
-use crate::plugin::Handlers;
+use crate::plugin::{Handlers, Instance};
 use crate::server::{Generation, ListeningSocket, ProcessCounters, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
@@ -57,6 +57,9 @@ use workers::{WorkerId, Workers};
 /// Workers that die as often as this within [`DEATHS_WINDOW`] would die again: the process stops.
 const MAX_DEATHS: usize = 32;
 const DEATHS_WINDOW: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether handlers that no route names any more are still at work.
+const RETIREMENT: Duration = Duration::from_secs(1);
 
 /// How long after the grace period the workers may take to end.
 const STOP_MARGIN: Duration = Duration::from_secs(2);
@@ -134,6 +137,9 @@ pub(crate) struct Supervisor {
     predecessor: Predecessor,
     /// What ran before, while the current generation is not confirmed.
     trial: Option<Trial>,
+    /// Handlers that no route names any more, until the last exchange that they answer has ended.
+    /// What ends with them (a database, a thread) may take its time, and no loop is to wait for it.
+    retired: Vec<Instance>,
     pools: Pools,
     process: Arc<ProcessCounters>,
     tally: Tally,
@@ -191,6 +197,7 @@ impl Supervisor {
             program: Program::ours(),
             predecessor,
             trial: None,
+            retired: Vec::new(),
             pools: Pools::new(config.blocking),
             process: Arc::default(),
             tally: Tally::default(),
@@ -378,15 +385,28 @@ impl Supervisor {
     }
 
     /// The next event; `None` when the time to confirm a reload is over.
-    fn next_event(&self) -> Option<Event> {
-        let Some(trial) = &self.trial else {
-            return Some(self.events.recv().expect("we hold a sender ourselves"));
-        };
-        let left = trial.deadline.saturating_duration_since(Instant::now());
-        match self.events.recv_timeout(left) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => unreachable!("we hold a sender ourselves"),
+    fn next_event(&mut self) -> Option<Event> {
+        loop {
+            // What nobody else holds ends here, on a thread that may wait for it.
+            self.retired.retain(Instance::is_shared);
+            let deadline = self.trial.as_ref().map(|trial| trial.deadline);
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let look_again = (!self.retired.is_empty()).then_some(RETIREMENT);
+            let received = match left.into_iter().chain(look_again).min() {
+                None => self
+                    .events
+                    .recv()
+                    .map_err(|_| RecvTimeoutError::Disconnected),
+                Some(wait) => self.events.recv_timeout(wait),
+            };
+            match received {
+                Ok(event) => return Some(event),
+                Err(RecvTimeoutError::Timeout) if left.is_some_and(|left| left <= RETIREMENT) => {
+                    return None;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => unreachable!("we hold a sender ourselves"),
+            }
         }
     }
 }

@@ -183,13 +183,24 @@ impl Supervisor {
             .filter(|bound| !self.sockets.bound().any(|known| known == *bound))
             .for_each(announce);
         diagnostic::set_level(config.log.level);
-        self.config = config;
+        let previous = std::mem::replace(&mut self.config, config);
+        self.retire_handlers(&previous);
         self.sockets = sockets;
         self.generation = Arc::new(generation);
         self.since = self.since.of_generation();
         let setups = self.setups();
         workers.adopt(&self.generation, setups, self.log.as_ref());
         Ok(changes)
+    }
+
+    /// Keeps those of the handlers of `previous` that no route names any more, each once.
+    fn retire_handlers(&mut self, previous: &Config) {
+        let current = self.config.instances();
+        for instance in previous.instances() {
+            if !current.contains(&instance) && !self.retired.contains(&instance) {
+                self.retired.push(instance);
+            }
+        }
     }
 
     /// [`reload`](Self::reload) for those who only see the log.

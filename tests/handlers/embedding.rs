@@ -83,6 +83,55 @@ fn a_reload_keeps_the_instances_whose_options_did_not_change() {
 }
 
 #[test]
+fn a_handler_that_is_not_named_any_more_ends_on_no_loop() {
+    struct Mortal(std::sync::Mutex<mpsc::Sender<String>>);
+    impl tidegate::Handler for Mortal {
+        fn handle(&self, _request: Request) -> Result<Response, Error> {
+            Ok(Response::text("alive"))
+        }
+        fn never_waits(&self) -> bool {
+            true
+        }
+    }
+    impl Drop for Mortal {
+        fn drop(&mut self) {
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or_default().to_owned();
+            self.0
+                .lock()
+                .expect("unharmed")
+                .send(name)
+                .expect("the test listens");
+        }
+    }
+    let (last_words, heard) = mpsc::channel();
+    let last_words = std::sync::Mutex::new(last_words);
+    let mut handlers = Handlers::new();
+    handlers.register("mortal", move |_| {
+        let sender = last_words.lock().expect("unharmed").clone();
+        Ok(Mortal(std::sync::Mutex::new(sender)))
+    });
+    let server = Embedded::start(
+        handlers,
+        "",
+        "'/' = { handler = 'mortal' }\n'/b' = { handler = 'mortal' }",
+    );
+    let mut client = server.connect();
+    assert_eq!(client.exchange(get("/")).text(), "alive");
+    server
+        .0
+        .reload_text(configuration("", "'/' = { respond = 'dead' }"))
+        .expect("it is good");
+    assert_eq!(client.exchange(get("/")).text(), "dead");
+    assert_eq!(
+        heard.recv().as_deref(),
+        Ok("tidegate"),
+        "the supervisor's thread"
+    );
+    assert!(heard.try_recv().is_err(), "there was one");
+}
+
+#[test]
 fn a_file_is_read_again() {
     let (handlers, _) = counting();
     let directory = Directory::new();
