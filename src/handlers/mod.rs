@@ -12,6 +12,7 @@ pub(crate) mod echo;
 pub(crate) mod error_content;
 pub(crate) mod files;
 pub(crate) mod format;
+pub(crate) mod gateway;
 pub(crate) mod plugin;
 pub(crate) mod redirect;
 pub(crate) mod representation;
@@ -22,7 +23,7 @@ pub(crate) mod status;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::{Blocking, Files, Route, Verb};
+use crate::config::{Blocking, Files, ListenAddress, Route, Verb};
 use crate::http::method::{Method, MethodSet};
 use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
@@ -59,6 +60,8 @@ pub(crate) struct Request<'r> {
     /// How many of its octets the route's pattern covers.
     pub(crate) matched: usize,
     pub(crate) client: IpAddr,
+    /// Where it came in, as the operator names that.
+    pub(crate) listener: &'r ListenAddress,
 }
 
 /// What handlers keep on a worker, and what they run beside it.

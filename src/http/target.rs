@@ -136,6 +136,11 @@ pub(crate) fn without_port(host: &[u8]) -> &[u8] {
     split_port(host).0
 }
 
+/// The port of `host`, if it names one.
+pub(crate) fn port(host: &[u8]) -> Option<&[u8]> {
+    split_port(host).1.filter(|port| !port.is_empty())
+}
+
 /// The name and what follows its colon, the colons of a bracketed address aside.
 fn split_port(host: &[u8]) -> (&[u8], Option<&[u8]>) {
     let colon = match host {

@@ -256,6 +256,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
             path: &matched.path,
             matched: matched.length,
             client: self.client,
+            listener: self.listener,
         }
     }
 }

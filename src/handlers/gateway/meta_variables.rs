@@ -1,0 +1,424 @@
+//! What a script is told of a request: the meta-variables of RFC 3875 §4.1, and those that have
+//! become custom beside them.
+//!
+//! Pure: from a [`Request`] and the place of the script to names and values, in their order.
+
+use std::borrow::Cow;
+
+use crate::config::ListenAddress;
+use crate::handlers::Request;
+use crate::http::fields::Known;
+use crate::http::framing::Framing;
+use crate::http::method::Method;
+use crate::http::request::RequestHead;
+use crate::http::target::{self, Form};
+
+/// A script, as the meta-variables describe it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Script<'a> {
+    /// `SCRIPT_NAME`: the path that leads to it and no further, decoded (RFC 3875 §4.1.13).
+    pub(crate) name: &'a [u8],
+    /// `PATH_INFO`: what follows that in the request's path, decoded; empty, or from a `/` on.
+    pub(crate) path_info: &'a [u8],
+    /// `SCRIPT_FILENAME`: its absolute path on the disk.
+    pub(crate) filename: &'a [u8],
+    /// `DOCUMENT_ROOT`: the absolute path of the directory that the route maps to.
+    pub(crate) document_root: &'a [u8],
+}
+
+/// A meta-variable: its name, which holds no `=`, and its value, which holds no NUL.
+pub(crate) type MetaVariable = (Cow<'static, str>, Vec<u8>);
+
+/// The meta-variables of `request` for `script`; `length` is that of the content, where it is known.
+///
+/// `AUTH_TYPE`, `REMOTE_USER` and `REMOTE_IDENT` are never among them, for this server authenticates
+/// nobody. So the credentials are for the script, and `HTTP_AUTHORIZATION` is among them, which
+/// RFC 3875 §4.1.18 would keep back for a server's own sake.
+pub(crate) fn meta_variables(
+    request: &Request<'_>,
+    script: &Script<'_>,
+    length: Option<u64>,
+) -> Vec<MetaVariable> {
+    let head = request.head;
+    let client = request.client.to_string();
+    let mut variables = Variables(Vec::with_capacity(24 + head.fields.count()));
+    variables.set("GATEWAY_INTERFACE", "CGI/1.1");
+    variables.set("SERVER_SOFTWARE", SERVER_SOFTWARE);
+    variables.set("SERVER_PROTOCOL", head.version.as_str());
+    variables.set("SERVER_NAME", server_name(head, request.listener));
+    variables.set("SERVER_PORT", server_port(head, request.listener));
+    variables.set("REQUEST_METHOD", head.method.as_str());
+    variables.set("REQUEST_SCHEME", "http");
+    variables.set("REQUEST_URI", request_uri(head));
+    variables.set("QUERY_STRING", head.target.query.unwrap_or_default());
+    variables.set("REMOTE_ADDR", client.as_str());
+    // §4.1.9: the address stands for a name that nobody looked up.
+    variables.set("REMOTE_HOST", client);
+    variables.set("SCRIPT_NAME", script.name);
+    variables.set("SCRIPT_FILENAME", script.filename);
+    variables.set("DOCUMENT_ROOT", script.document_root);
+    if !script.path_info.is_empty() {
+        variables.set("PATH_INFO", script.path_info);
+        let translated = [trim_end(script.document_root), script.path_info].concat();
+        variables.set("PATH_TRANSLATED", translated);
+    }
+    // PHP refuses to run without it, so that nobody reaches its interpreter past the server.
+    variables.set("REDIRECT_STATUS", "200");
+    variables.set_content(head, length);
+    variables.set_fields(head);
+    variables.0
+}
+
+/// The path below a route's own, cut behind each of its segments: where a script may end and its
+/// path-info begin, the shortest first. `/a/b/` gives 2 and 4.
+pub(crate) fn segment_ends(path: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    (1..=path.len())
+        .filter(|end| path[end - 1] != b'/' && matches!(path.get(*end), None | Some(b'/')))
+}
+
+const SERVER_SOFTWARE: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
+
+struct Variables(Vec<MetaVariable>);
+
+impl Variables {
+    fn set(&mut self, name: &'static str, value: impl Into<Vec<u8>>) {
+        self.0.push((Cow::Borrowed(name), value.into()));
+    }
+
+    /// `CONTENT_LENGTH` and `CONTENT_TYPE`, where there is content, or might have been
+    /// (RFC 3875 §4.1.2, §4.1.3).
+    fn set_content(&mut self, head: &RequestHead<'_>, length: Option<u64>) {
+        let is_for_content = matches!(head.method, Method::Post | Method::Put | Method::Patch);
+        if head.framing == Framing::Empty && !is_for_content {
+            return;
+        }
+        if let Some(length) = length {
+            self.set("CONTENT_LENGTH", length.to_string());
+        }
+        let mut lines = head.fields.iter();
+        if let Some((_, value)) = lines.find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+        {
+            self.set("CONTENT_TYPE", value);
+        }
+    }
+
+    /// `HTTP_*` (RFC 3875 §4.1.18).
+    fn set_fields(&mut self, head: &RequestHead<'_>) {
+        let first = self.0.len();
+        for (name, value) in head.fields.iter().filter(|(name, _)| is_passed(name)) {
+            let name = variable_name(name);
+            // RFC 9112 §3.2.2: an absolute-form says which host is meant, whatever `Host` says.
+            let value = match head.target.authority {
+                Some(authority) if name == "HTTP_HOST" => authority,
+                _ => value,
+            };
+            match self.0[first..].iter_mut().find(|(known, _)| *known == name) {
+                Some((_, values)) => {
+                    // RFC 9110 §5.3; cookies are joined by their own separator (RFC 6265 §5.4).
+                    let separator: &[u8] = if name == "HTTP_COOKIE" { b"; " } else { b", " };
+                    values.extend_from_slice(separator);
+                    values.extend_from_slice(value);
+                }
+                None => self.0.push((Cow::Owned(name), value.to_vec())),
+            }
+        }
+    }
+}
+
+/// Whether a field becomes a variable.
+///
+/// `Proxy` does not: `HTTP_PROXY` means something else to many programs ("httpoxy"). Neither does a
+/// name with an underscore, which could pass for that with a dash; nor what is said in other
+/// variables, or concerns the connection alone.
+fn is_passed(name: &str) -> bool {
+    const WITHHELD: [&str; 11] = [
+        "content-length",
+        "content-type",
+        "connection",
+        "keep-alive",
+        "proxy",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let is_withheld = WITHHELD
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known));
+    !is_withheld && !name.contains('_')
+}
+
+/// `Accept-Language` → `HTTP_ACCEPT_LANGUAGE`
+fn variable_name(field: &str) -> String {
+    format!("HTTP_{}", field.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// The host that the client asked; where it named none, the address it asked at (§4.1.14).
+fn server_name(head: &RequestHead<'_>, listener: &ListenAddress) -> Vec<u8> {
+    match listener.ip() {
+        _ if !head.host.is_empty() => head.host.to_vec(),
+        Some(address) if address.is_ipv6() => format!("[{}]", address.ip()).into_bytes(),
+        Some(address) => address.ip().to_string().into_bytes(),
+        None => b"localhost".to_vec(),
+    }
+}
+
+/// The port that the request came in at (§4.1.15). Where the listener has none, as a Unix socket, or
+/// had the system choose, it is the one that the client asked.
+fn server_port(head: &RequestHead<'_>, listener: &ListenAddress) -> Vec<u8> {
+    match listener.ip() {
+        Some(address) if address.port() != 0 => address.port().to_string().into_bytes(),
+        _ => {
+            let asked = head.target.authority.or(head.fields.first(Known::Host));
+            let port = asked.and_then(target::port).unwrap_or(b"80");
+            port.to_vec()
+        }
+    }
+}
+
+/// The request-target in origin-form, as sent.
+fn request_uri(head: &RequestHead<'_>) -> Vec<u8> {
+    match (head.target.form, head.target.query) {
+        (Form::Absolute, None) => head.target.path.to_vec(),
+        (Form::Absolute, Some(query)) => [head.target.path, b"?", query].concat(),
+        _ => head.raw_target.into(),
+    }
+}
+
+fn trim_end(path: &[u8]) -> &[u8] {
+    path.strip_suffix(b"/").unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::path::NormalPath;
+    use crate::http::request::{HeadLimits, Parsed, field_space};
+    use std::net::IpAddr;
+
+    const SCRIPT: Script<'_> = Script {
+        name: b"/cgi-bin/x.py",
+        path_info: b"",
+        filename: b"/srv/cgi-bin/x.py",
+        document_root: b"/srv/cgi-bin",
+    };
+
+    /// `NAME=value` lines of the variables for a request of these lines.
+    fn variables_at(listen: &str, lines: &[&str], script: Script<'_>) -> Vec<String> {
+        let bytes = format!("{}\r\n\r\n", lines.join("\r\n"));
+        let mut space = field_space();
+        let limits = HeadLimits {
+            max_bytes: usize::MAX,
+            max_fields: usize::MAX,
+        };
+        let parsed = RequestHead::parse(bytes.as_bytes(), &mut space, limits);
+        let Ok(Parsed::Complete(head, _)) = parsed else {
+            panic!("{lines:?} is a request")
+        };
+        let path = NormalPath::parse(head.target.path).expect("a path");
+        let listener = match listen.strip_prefix("unix:") {
+            Some(path) => ListenAddress::Unix(path.into()),
+            None => ListenAddress::Ip(listen.parse().expect("an address")),
+        };
+        let request = Request {
+            head: &head,
+            path: &path,
+            matched: "/cgi-bin".len(),
+            client: IpAddr::from([192, 0, 2, 7]),
+            listener: &listener,
+        };
+        let line =
+            |(name, value): &MetaVariable| format!("{name}={}", String::from_utf8_lossy(value));
+        let length = match head.framing {
+            Framing::Empty => Some(0),
+            Framing::Length(length) => Some(length),
+            Framing::Chunked => None,
+        };
+        meta_variables(&request, &script, length)
+            .iter()
+            .map(line)
+            .collect()
+    }
+
+    fn variables(lines: &[&str]) -> Vec<String> {
+        variables_at("127.0.0.1:8080", lines, SCRIPT)
+    }
+
+    #[test]
+    fn tells_all_of_a_request() {
+        let script = Script {
+            path_info: b"/more info",
+            ..SCRIPT
+        };
+        let lines = [
+            "GET /cgi-bin/x.py/more%20info?a=%20b HTTP/1.1",
+            "Host: www.example.com:8080",
+            "Accept-Language: en",
+        ];
+        assert_eq!(
+            variables_at("[::]:8080", &lines, script),
+            [
+                "GATEWAY_INTERFACE=CGI/1.1",
+                concat!("SERVER_SOFTWARE=tidegate/", env!("CARGO_PKG_VERSION")),
+                "SERVER_PROTOCOL=HTTP/1.1",
+                "SERVER_NAME=www.example.com",
+                "SERVER_PORT=8080",
+                "REQUEST_METHOD=GET",
+                "REQUEST_SCHEME=http",
+                "REQUEST_URI=/cgi-bin/x.py/more%20info?a=%20b",
+                "QUERY_STRING=a=%20b",
+                "REMOTE_ADDR=192.0.2.7",
+                "REMOTE_HOST=192.0.2.7",
+                "SCRIPT_NAME=/cgi-bin/x.py",
+                "SCRIPT_FILENAME=/srv/cgi-bin/x.py",
+                "DOCUMENT_ROOT=/srv/cgi-bin",
+                "PATH_INFO=/more info",
+                "PATH_TRANSLATED=/srv/cgi-bin/more info",
+                "REDIRECT_STATUS=200",
+                "HTTP_HOST=www.example.com:8080",
+                "HTTP_ACCEPT_LANGUAGE=en",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_query_is_always_told_and_path_info_only_where_there_is_one() {
+        let found = variables(&["GET /cgi-bin/x.py HTTP/1.0"]);
+        assert!(found.contains(&"QUERY_STRING=".to_owned()), "{found:?}");
+        assert!(
+            !found.iter().any(|line| line.starts_with("PATH_")),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn tells_of_content_where_there_may_be_some() {
+        const TYPE: &str = "Content-Type: text/plain";
+        let of_content = |lines: &[&str]| {
+            let mut found = variables(lines);
+            found.retain(|line| line.contains("CONTENT_"));
+            found.join(" ")
+        };
+        for (method, framing, expected) in [
+            (
+                "POST",
+                "Content-Length: 3",
+                "CONTENT_LENGTH=3 CONTENT_TYPE=text/plain",
+            ),
+            (
+                "POST",
+                "Content-Length: 0",
+                "CONTENT_LENGTH=0 CONTENT_TYPE=text/plain",
+            ),
+            ("POST", "X: y", "CONTENT_LENGTH=0 CONTENT_TYPE=text/plain"),
+            (
+                "POST",
+                "Transfer-Encoding: chunked",
+                "CONTENT_TYPE=text/plain",
+            ),
+            (
+                "GET",
+                "Content-Length: 3",
+                "CONTENT_LENGTH=3 CONTENT_TYPE=text/plain",
+            ),
+            ("GET", "X: y", ""),
+        ] {
+            let line = format!("{method} / HTTP/1.1");
+            let found = of_content(&[&line, "Host: a", TYPE, framing]);
+            assert_eq!(found, expected, "{method} {framing}");
+        }
+    }
+
+    #[test]
+    fn fields_become_variables_but_for_those_that_must_not() {
+        for (fields, expected) in [
+            (&["X-A-b: 1"][..], "HTTP_X_A_B=1"),
+            (&["X-A: 1", "X-B: 2", "x-a: 3"], "HTTP_X_A=1, 3 HTTP_X_B=2"),
+            (&["Cookie: a=1", "Cookie: b=2"], "HTTP_COOKIE=a=1; b=2"),
+            (
+                &["Authorization: Basic YTpi"],
+                "HTTP_AUTHORIZATION=Basic YTpi",
+            ),
+            (&["Proxy: http://evil"], ""),
+            (&["pROXY: http://evil"], ""),
+            (&["X_A: 1"], ""),
+            (
+                &["X-Forwarded_For: 1", "X-Forwarded-For: 2"],
+                "HTTP_X_FORWARDED_FOR=2",
+            ),
+            (
+                &["Connection: close, Upgrade", "Upgrade: x", "TE: trailers"],
+                "",
+            ),
+            (
+                &[
+                    "Content-Length: 0",
+                    "Keep-Alive: 3",
+                    "Proxy-Authorization: x",
+                ],
+                "",
+            ),
+        ] {
+            let lines = [&["GET / HTTP/1.0"], fields].concat();
+            let mut found = variables(&lines);
+            found.retain(|line| line.starts_with("HTTP_"));
+            assert_eq!(found.join(" "), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn the_server_is_the_one_that_the_client_asked() {
+        for (listen, lines, expected) in [
+            ("10.0.0.1:81", &["GET / HTTP/1.0"][..], "10.0.0.1 81"),
+            ("[::1]:81", &["GET / HTTP/1.0"], "[::1] 81"),
+            (
+                "[::1]:81",
+                &["GET / HTTP/1.1", "Host: [::1]:99"],
+                "[::1] 81",
+            ),
+            ("127.0.0.1:0", &["GET / HTTP/1.1", "Host: a:99"], "a 99"),
+            ("unix:/run/x", &["GET / HTTP/1.1", "Host: a"], "a 80"),
+            ("unix:/run/x", &["GET / HTTP/1.1", "Host: a:443"], "a 443"),
+            ("unix:/run/x", &["GET / HTTP/1.0"], "localhost 80"),
+            (
+                "unix:/run/x",
+                &["GET http://b:82/ HTTP/1.1", "Host: a"],
+                "b 82",
+            ),
+        ] {
+            let found = variables_at(listen, lines, SCRIPT);
+            let value = |name: &str| {
+                let line = found.iter().find_map(|line| line.strip_prefix(name));
+                line.expect("it is always told").to_owned()
+            };
+            let server = [value("SERVER_NAME="), value("SERVER_PORT=")].join(" ");
+            assert_eq!(server, expected, "{listen} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn an_absolute_form_is_told_as_what_it_stands_for() {
+        let found = variables(&["GET http://b:82/c?d HTTP/1.1", "Host: a"]);
+        for expected in ["REQUEST_URI=/c?d", "HTTP_HOST=b:82", "SERVER_NAME=b"] {
+            assert!(found.contains(&expected.to_owned()), "{expected} {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_script_ends_where_a_segment_does() {
+        for (path, expected) in [
+            ("", &[][..]),
+            ("/", &[]),
+            ("/a", &[2]),
+            ("/a/", &[2]),
+            ("/ab/c.py/d/", &[3, 8, 10]),
+        ] {
+            assert!(
+                segment_ends(path.as_bytes()).eq(expected.iter().copied()),
+                "{path:?}"
+            );
+        }
+    }
+}

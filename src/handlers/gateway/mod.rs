@@ -1,0 +1,7 @@
+//! Answers that a program of somebody else's gives: scripts, and later servers of applications.
+//!
+//! What all of them share is how they are told of a request and how they put an answer: the
+//! meta-variables and the script response of the Common Gateway Interface (RFC 3875).
+
+pub(crate) mod meta_variables;
+pub(crate) mod script_response;

@@ -1,0 +1,454 @@
+//! What a script answers: a header section of its own kind, then content (RFC 3875 §6).
+//!
+//! ```text
+//! Status: 404 Not Found        what becomes the status line; 200 where it is left out
+//! Content-Type: text/html      what goes to the client as it is
+//! Content-Length: 612          what is taken at its word, and the server's to say
+//!                              (lines end in CRLF or in LF alone)
+//! <p>content
+//! ```
+//!
+//! Pure: octets in, as they come, and a head or a fault out. Whatever could be read in two ways, or
+//! could add a line to what goes to the client, is a fault: the answer is then 502, never a split
+//! response.
+
+use memchr::memchr;
+
+use crate::http::list::trim;
+use crate::http::response::{FieldLines, is_token};
+use crate::http::status::Status;
+
+/// Octets of the longest header section that is taken; an honest one stays far below it.
+pub(crate) const MAX_HEADER_SECTION: usize = 64 * 1024;
+
+/// Takes a script's output apart.
+#[derive(Debug, Default)]
+pub(crate) struct HeaderSection {
+    /// The output so far.
+    output: Vec<u8>,
+    /// Where the first line begins that has not been taken.
+    line_start: usize,
+    /// How much has been searched for the end of that line.
+    searched: usize,
+    fields: Vec<Field>,
+}
+
+/// What a header section comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ScriptAnswer {
+    Response(ScriptHead),
+    /// The answer is that to a GET of another target on this server (RFC 3875 §6.2.2).
+    LocalRedirect(String),
+}
+
+/// The head of a script's response, and what came behind it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ScriptHead {
+    pub(crate) status: Status,
+    fields: Vec<Field>,
+    /// Octets of content, if the script says how many.
+    pub(crate) length: Option<u64>,
+    /// The content's first octets: those that came with the head.
+    pub(crate) content: Vec<u8>,
+}
+
+type Field = (String, Vec<u8>);
+
+/// Why output is no answer. The script's fault: 502.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ScriptError {
+    #[error("its output ended before its header section did")]
+    Incomplete,
+    #[error("its header section is longer than {MAX_HEADER_SECTION} bytes")]
+    TooLong,
+    #[error(
+        "its output begins with a status line of HTTP, as of a script with non-parsed headers; it is to begin with \"Status:\""
+    )]
+    NonParsedHeaders,
+    #[error("{0:?} in its header section is no field line")]
+    NoFieldLine(String),
+    #[error("the value of its field {0} holds a control character that could end it")]
+    InvalidValue(String),
+    #[error("its field {0} stands there twice")]
+    Repeated(&'static str),
+    #[error("its Status {0:?} is not a status from 200 to 999")]
+    InvalidStatus(String),
+    #[error("its Content-Length {0:?} is no length")]
+    InvalidLength(String),
+    #[error("its Location {0:?} is no target")]
+    InvalidLocation(String),
+    #[error("its header section has neither Content-Type nor Location nor Status")]
+    NoScriptField,
+}
+
+impl HeaderSection {
+    /// Takes further `output`; the answer, when its header section is all there.
+    ///
+    /// # Errors
+    /// The first fault. Nothing that follows it can be trusted.
+    pub(crate) fn push(&mut self, output: &[u8]) -> Result<Option<ScriptAnswer>, ScriptError> {
+        self.output.extend_from_slice(output);
+        while let Some(at) = memchr(b'\n', &self.output[self.searched..]) {
+            let end = self.searched + at + 1;
+            if end > MAX_HEADER_SECTION {
+                return Err(ScriptError::TooLong);
+            }
+            let line = &self.output[self.line_start..end - 1];
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            (self.line_start, self.searched) = (end, end);
+            if line.is_empty() {
+                let content = self.output.split_off(end);
+                return answer(std::mem::take(&mut self.fields), content).map(Some);
+            }
+            self.fields.push(parse_line(line)?);
+        }
+        self.searched = self.output.len();
+        if self.searched > MAX_HEADER_SECTION {
+            return Err(ScriptError::TooLong);
+        }
+        Ok(None)
+    }
+}
+
+impl ScriptHead {
+    /// The field lines for the client.
+    pub(crate) fn field_lines(&self) -> FieldLines {
+        let mut lines = FieldLines::new();
+        for (name, value) in &self.fields {
+            lines.push(name, value);
+        }
+        lines
+    }
+
+    /// Takes the field of that name out: it is for this server, not for the client.
+    pub(crate) fn take_field(&mut self, name: &str) -> Option<Vec<u8>> {
+        let at = self.fields.iter().position(|field| is_named(field, name))?;
+        Some(self.fields.remove(at).1)
+    }
+}
+
+/// A field line. Folded lines (RFC 9112 §5.2) are none, nor is a name before a blank.
+fn parse_line(line: &[u8]) -> Result<Field, ScriptError> {
+    if line.starts_with(b"HTTP/") {
+        return Err(ScriptError::NonParsedHeaders);
+    }
+    let no_field_line = || ScriptError::NoFieldLine(excerpt(line));
+    let colon = memchr(b':', line).ok_or_else(no_field_line)?;
+    let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
+    if !is_token(name) {
+        return Err(no_field_line());
+    }
+    let name = String::from_utf8_lossy(name).into_owned();
+    if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        return Err(ScriptError::InvalidValue(name));
+    }
+    Ok((name, value.to_vec()))
+}
+
+/// What the fields of a whole section, with the `content` behind it, come to.
+fn answer(mut fields: Vec<Field>, content: Vec<u8>) -> Result<ScriptAnswer, ScriptError> {
+    let status = take_only(&mut fields, "Status")?;
+    let length = take_only(&mut fields, "Content-Length")?;
+    let length = length.map(|value| parse_length(&value)).transpose()?;
+    let location = only(&fields, "Location")?.map(<[u8]>::to_vec);
+    if status.is_none() && location.is_none() && only(&fields, "Content-Type")?.is_none() {
+        return Err(ScriptError::NoScriptField);
+    }
+    fields.retain(|(name, _)| !is_the_servers(name));
+    let status = match (status, location) {
+        (Some(status), _) => parse_status(&status)?,
+        (None, Some(location)) => {
+            if is_local(&location) && is_alone(&fields) {
+                return local_redirect(&location);
+            }
+            Status::FOUND
+        }
+        (None, None) => Status::OK,
+    };
+    Ok(ScriptAnswer::Response(ScriptHead {
+        status,
+        fields,
+        length,
+        content,
+    }))
+}
+
+/// Whether a `Location` is a path of this server; `//host/path` would be another's (RFC 3986 §4.2).
+fn is_local(location: &[u8]) -> bool {
+    location.starts_with(b"/") && !location.starts_with(b"//")
+}
+
+/// Whether nothing stands beside `Location` that would be lost if the client did not hear of it, as
+/// `Set-Cookie`: then the client itself is sent there.
+fn is_alone(fields: &[Field]) -> bool {
+    fields
+        .iter()
+        .all(|field| is_named(field, "Location") || is_named(field, "Content-Type"))
+}
+
+fn local_redirect(location: &[u8]) -> Result<ScriptAnswer, ScriptError> {
+    match String::from_utf8(location.to_vec()) {
+        Ok(target) if target.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(ScriptAnswer::LocalRedirect(target))
+        }
+        _ => Err(ScriptError::InvalidLocation(excerpt(location))),
+    }
+}
+
+/// `404 Not Found`, or `404`: the reason is not looked at.
+fn parse_status(value: &[u8]) -> Result<Status, ScriptError> {
+    let code = value.split(|byte| *byte == b' ').next().unwrap_or_default();
+    let status = match code {
+        [_, _, _] => str::from_utf8(code).ok().and_then(|code| code.parse().ok()),
+        _ => None,
+    };
+    status
+        .and_then(Status::from_code)
+        .filter(|status| !status.is_interim())
+        .ok_or_else(|| ScriptError::InvalidStatus(excerpt(value)))
+}
+
+fn parse_length(value: &[u8]) -> Result<u64, ScriptError> {
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let digits = str::from_utf8(value).ok().filter(|_| is_number);
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| ScriptError::InvalidLength(excerpt(value)))
+}
+
+/// Fields that are not the script's to give: those of the connection and the framing
+/// (RFC 3875 §6.3.4; RFC 9110 §7.6.1), and those that every answer of this server has already.
+fn is_the_servers(name: &str) -> bool {
+    const OURS: [&str; 8] = [
+        "Connection",
+        "Keep-Alive",
+        "Transfer-Encoding",
+        "TE",
+        "Trailer",
+        "Upgrade",
+        "Date",
+        "Server",
+    ];
+    let is_of_proxies = name
+        .get(..6)
+        .is_some_and(|start| start.eq_ignore_ascii_case("Proxy-"));
+    is_of_proxies || OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours))
+}
+
+fn is_named(field: &Field, name: &str) -> bool {
+    field.0.eq_ignore_ascii_case(name)
+}
+
+/// The value of a field that may stand there once.
+fn only<'f>(fields: &'f [Field], name: &'static str) -> Result<Option<&'f [u8]>, ScriptError> {
+    let mut found = fields.iter().filter(|field| is_named(field, name));
+    match (found.next(), found.next()) {
+        (Some(_), Some(_)) => Err(ScriptError::Repeated(name)),
+        (found, _) => Ok(found.map(|(_, value)| &value[..])),
+    }
+}
+
+/// [`only`], taken out.
+fn take_only(fields: &mut Vec<Field>, name: &'static str) -> Result<Option<Vec<u8>>, ScriptError> {
+    let value = only(fields, name)?.map(<[u8]>::to_vec);
+    fields.retain(|field| !is_named(field, name));
+    Ok(value)
+}
+
+/// As much of what is wrong as a log line bears.
+fn excerpt(octets: &[u8]) -> String {
+    const LONGEST: usize = 80;
+    String::from_utf8_lossy(&octets[..octets.len().min(LONGEST)]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(output: &[u8]) -> Result<Option<ScriptAnswer>, ScriptError> {
+        HeaderSection::default().push(output)
+    }
+
+    /// Status, field lines, declared length and content, or where a local redirect leads to.
+    fn told(output: &str) -> String {
+        match read(output.as_bytes())
+            .expect("it is right")
+            .expect("it is whole")
+        {
+            ScriptAnswer::LocalRedirect(target) => format!("to {target}"),
+            ScriptAnswer::Response(head) => {
+                let lines = String::from_utf8(head.field_lines().into_bytes()).expect("text");
+                let length = head
+                    .length
+                    .map_or("-".to_owned(), |length| length.to_string());
+                let content = String::from_utf8(head.content).expect("text");
+                let code = head.status.code();
+                format!("{code} [{}] {length} {content}", lines.replace("\r\n", ";"))
+            }
+        }
+    }
+
+    #[test]
+    fn reads_what_a_script_answers() {
+        for (output, expected) in [
+            (
+                "Content-Type: text/plain\n\nhi",
+                "200 [Content-Type: text/plain;] - hi",
+            ),
+            (
+                "Content-Type: a/b\r\n\r\nhi",
+                "200 [Content-Type: a/b;] - hi",
+            ),
+            (
+                "content-type:a/b\r\n\nhi\n\n",
+                "200 [content-type: a/b;] - hi\n\n",
+            ),
+            ("Status: 404 Not Found\n\n", "404 [] - "),
+            ("Status: 201\nX-A: 1\nX-A: 2\n\n", "201 [X-A: 1;X-A: 2;] - "),
+            (
+                "Content-Type: a/b\nContent-Length: 2\n\nhi",
+                "200 [Content-Type: a/b;] 2 hi",
+            ),
+            ("Status: 200\nX: \u{e9}\t.\n\n", "200 [X: \u{e9}\t.;] - "),
+            ("Status: 200\nX:\n\n", "200 [X: ;] - "),
+            (
+                "Status: 200\nConnection: close\nkeep-alive: 1\nTransfer-Encoding: chunked\nTE: x\nTrailer: x\nUpgrade: x\nProxy-Connection: x\nProxy-Authenticate: x\nDate: x\nServer: x\nX: y\n\n",
+                "200 [X: y;] - ",
+            ),
+        ] {
+            assert_eq!(told(output), expected, "{output:?}");
+        }
+    }
+
+    #[test]
+    fn a_location_leads_the_server_or_the_client() {
+        for (output, expected) in [
+            ("Location: /a?b=%20\n\n", "to /a?b=%20"),
+            ("Location: /a\nContent-Type: text/html\n\nlost", "to /a"),
+            ("Location: /a\nConnection: close\n\n", "to /a"),
+            (
+                "Location: /a\nSet-Cookie: b\n\n",
+                "302 [Location: /a;Set-Cookie: b;] - ",
+            ),
+            ("Status: 303\nLocation: /a\n\n", "303 [Location: /a;] - "),
+            ("Location: http://a/\n\n", "302 [Location: http://a/;] - "),
+            ("Location: //a/\n\n", "302 [Location: //a/;] - "),
+            (
+                "Location: a\nContent-Type: b/c\n\nd",
+                "302 [Location: a;Content-Type: b/c;] - d",
+            ),
+        ] {
+            assert_eq!(told(output), expected, "{output:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_answer() {
+        use ScriptError::*;
+        let no_field_line = |line: &str| NoFieldLine(line.to_owned());
+        for (output, expected) in [
+            ("\n", NoScriptField),
+            ("X: y\n\n", NoScriptField),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\n",
+                NonParsedHeaders,
+            ),
+            (
+                "Traceback (most recent call last)\n",
+                no_field_line("Traceback (most recent call last)"),
+            ),
+            ("Content-Type : a/b\n", no_field_line("Content-Type : a/b")),
+            (" X: y\n", no_field_line(" X: y")),
+            (": y\n", no_field_line(": y")),
+            ("X\u{e9}: y\n", no_field_line("X\u{e9}: y")),
+            ("X: a\rSet-Cookie: b\n", InvalidValue("X".to_owned())),
+            ("X: a\0\n", InvalidValue("X".to_owned())),
+            ("Status: 200\nStatus: 404\n\n", Repeated("Status")),
+            ("Location: /a\nlocation: /b\n\n", Repeated("Location")),
+            (
+                "Content-Type: a/b\nContent-Type: a/c\n\n",
+                Repeated("Content-Type"),
+            ),
+            ("Status: 20\n\n", InvalidStatus("20".to_owned())),
+            ("Status: OK\n\n", InvalidStatus("OK".to_owned())),
+            ("Status: 100\n\n", InvalidStatus("100".to_owned())),
+            ("Status: +20\n\n", InvalidStatus("+20".to_owned())),
+            (
+                "Status: 200\nContent-Length: 1, 1\n\n",
+                InvalidLength("1, 1".to_owned()),
+            ),
+            (
+                "Status: 200\nContent-Length: +1\n\n",
+                InvalidLength("+1".to_owned()),
+            ),
+            (
+                "Status: 200\nContent-Length: 1\nContent-Length: 1\n\n",
+                Repeated("Content-Length"),
+            ),
+            ("Location: /a b\n\n", InvalidLocation("/a b".to_owned())),
+        ] {
+            assert_eq!(read(output.as_bytes()), Err(expected), "{output:?}");
+        }
+    }
+
+    #[test]
+    fn a_section_has_a_greatest_length() {
+        let of_length = |length: usize| {
+            let start = "Status: 200\nX: ";
+            format!("{start}{}\n\n", "x".repeat(length - start.len() - 2))
+        };
+        let longest = of_length(MAX_HEADER_SECTION);
+        assert!(matches!(read(longest.as_bytes()), Ok(Some(_))));
+        let too_long = of_length(MAX_HEADER_SECTION + 1);
+        assert_eq!(read(too_long.as_bytes()), Err(ScriptError::TooLong));
+        let endless = vec![b'x'; MAX_HEADER_SECTION + 1];
+        assert_eq!(read(&endless), Err(ScriptError::TooLong));
+        assert_eq!(read(&endless[1..]), Ok(None));
+    }
+
+    #[test]
+    fn a_field_for_the_server_is_taken_out() {
+        let answer = read(b"Status: 200\nX-Sendfile: /a\nX: y\n\n");
+        let Ok(Some(ScriptAnswer::Response(mut head))) = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(head.take_field("x-sendfile").as_deref(), Some(&b"/a"[..]));
+        assert_eq!(head.take_field("x-sendfile"), None);
+        assert_eq!(head.field_lines().as_bytes(), b"X: y\r\n");
+    }
+
+    proptest! {
+        #[test]
+        fn every_split_gives_the_same_answer(
+            output in "((Status: 20[0-9]|Location: /?[a-z]|X: y|Content-Length: 3|[ -~\r]{0,9})\r?\n){0,4}\n?[a-z\n]{0,6}",
+            at in any::<prop::sample::Index>(),
+        ) {
+            let output = output.as_bytes();
+            let whole = read(output);
+            let (first, second) = output.split_at(at.index(output.len() + 1));
+            let mut section = HeaderSection::default();
+            let split = match section.push(first) {
+                Ok(None) => section.push(second),
+                Ok(Some(ScriptAnswer::Response(mut head))) => {
+                    head.content.extend_from_slice(second);
+                    Ok(Some(ScriptAnswer::Response(head)))
+                }
+                done => done,
+            };
+            prop_assert_eq!(split, whole);
+        }
+
+        #[test]
+        fn no_output_splits_a_response(output in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let output = [b"Status: 200\n", &output[..], b"\n\n"].concat();
+            if let Ok(Some(ScriptAnswer::Response(head))) = read(&output) {
+                let lines = head.field_lines().into_bytes();
+                for line in lines.split_inclusive(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                    let line = line.strip_suffix(b"\r\n").expect("whole lines");
+                    prop_assert!(!line.contains(&b'\r') && line.contains(&b':'));
+                }
+            }
+        }
+    }
+}
