@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, Dir, FileType};
 
 use super::listing::{Entry, EntryKind};
-use super::lookup::is_hidden;
-use super::root::{Identity, Kind, Links, Waiting, find_beneath, open_beneath};
+use crate::handlers::beneath::{
+    Identity, Kind, Links, Waiting, find_beneath, is_hidden, open_beneath,
+};
 
 /// The entries of the directory at `path` (which ends in `/`) beneath `root`, in no order. What
 /// serving would refuse is left out; what cannot be looked at is named all the same.
@@ -93,8 +94,8 @@ fn system_time((seconds, nanoseconds): (i64, u32)) -> SystemTime {
 
 #[cfg(test)]
 mod tests {
-    use super::super::root::open_root;
     use super::*;
+    use crate::handlers::beneath::open_root;
     use crate::test_support::TemporaryDirectory;
 
     #[test]

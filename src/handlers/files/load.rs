@@ -10,8 +10,8 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use super::glob;
 use super::lookup::{FoundFile, coded_path};
-use super::root::{Identity, Opened, Waiting};
 use crate::config::Files;
+use crate::handlers::beneath::{Identity, Opened, Waiting};
 use crate::handlers::representation::{Body, Metadata, Representation};
 use crate::http::date::HttpDate;
 use crate::http::negotiation::{ContentCoding, select_coding};

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::load::{self, Loaded};
 use super::lookup::{self, Found, FoundFile};
-use super::root::{self, Identity, Waiting};
 use crate::config::Files;
+use crate::handlers::beneath::{self, Identity, Waiting};
 use crate::http::negotiation::ContentCoding;
 
 /// What looks on the blocking pool need as well.
@@ -72,7 +72,7 @@ impl Look {
         let (root, new_root) = match &self.root {
             Some(root) => (Arc::clone(root), None),
             None => {
-                let root = Arc::new(root::open_root(&self.shared.options.root, waiting)?);
+                let root = Arc::new(beneath::open_root(&self.shared.options.root, waiting)?);
                 (Arc::clone(&root), Some(root))
             }
         };

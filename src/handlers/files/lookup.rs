@@ -10,8 +10,8 @@ use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 
-use super::root::{Identity, Kind, Links, Opened, Waiting, open_beneath};
 use crate::config::Files;
+use crate::handlers::beneath::{Identity, Kind, Links, Opened, Waiting, is_hidden, open_beneath};
 use crate::http::media_type;
 use crate::http::negotiation::ContentCoding;
 
@@ -74,15 +74,6 @@ pub(super) fn look_up(
         Some(directory) => search.index_of(directory.strip_prefix(b"/").unwrap_or(directory)),
         None => search.file(&path[1..]),
     }
-}
-
-/// Whether a path leads through a name that begins with a dot; `/.well-known/` is for everybody
-/// (RFC 8615).
-pub(super) fn is_hidden(path: &[u8]) -> bool {
-    let rest = path
-        .strip_prefix(b"/.well-known")
-        .filter(|rest| matches!(rest, [] | [b'/', ..]));
-    rest.unwrap_or(path).windows(2).any(|pair| pair == b"/.")
 }
 
 /// The path of a file's coding: its own with a suffix.
@@ -231,26 +222,9 @@ impl Search<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handlers::files::root::open_root;
+    use crate::handlers::beneath::open_root;
     use crate::test_support::TemporaryDirectory;
     use std::os::fd::AsFd as _;
-
-    #[test]
-    fn dotfiles_are_hidden() {
-        for (path, hidden) in [
-            ("/", false),
-            ("/a.b", false),
-            ("/.git/config", true),
-            ("/a/.env", true),
-            ("/.well-known", false),
-            ("/.well-known/acme", false),
-            ("/.well-known/.secret", true),
-            ("/.well-knownish", true),
-            ("/a/.well-known/b", true),
-        ] {
-            assert_eq!(is_hidden(path.as_bytes()), hidden, "{path}");
-        }
-    }
 
     #[test]
     fn paths_lead_to_files() {

@@ -22,7 +22,6 @@ mod listing;
 mod load;
 mod look;
 mod lookup;
-mod root;
 mod unchanged;
 
 use std::cell::{Cell, RefCell};
@@ -36,6 +35,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::Request;
+use super::beneath::{self, Waiting};
 use super::format::Format;
 use super::redirect::relative_segment;
 use super::response::{Blocks, Content, Octets, Response};
@@ -50,7 +50,6 @@ use cache::{Cache, Entry, State};
 use listing::{Renderer, Sort};
 pub(crate) use look::Shared;
 use look::{Look, Outcome, Seen};
-use root::Waiting;
 use unchanged::{Directories, Sighting};
 
 /// How long an open root is kept that nobody asks for: longer than any that is in use lasts.
@@ -295,7 +294,7 @@ impl FilesHandler {
         {
             return Some(Arc::clone(root));
         }
-        let root = Arc::new(root::open_root(&options.root, Waiting::Never).ok()?);
+        let root = Arc::new(beneath::open_root(&options.root, Waiting::Never).ok()?);
         self.keep_root(Arc::clone(&root), local);
         Some(root)
     }
@@ -361,7 +360,7 @@ impl FilesHandler {
         let (shown, beneath) = (request.path.as_bytes().to_vec(), path.as_bytes().to_vec());
         let shared = Arc::clone(&self.shared);
         let rendered = local.pools.disk.run(move || {
-            let root = root::open_root(&shared.options.root, Waiting::Allowed)?;
+            let root = beneath::open_root(&shared.options.root, Waiting::Allowed)?;
             let entries = directory::read(root.as_fd(), &beneath)?;
             let mut listing = Renderer::new(format, shown, sort, entries);
             let mut first = Vec::new();

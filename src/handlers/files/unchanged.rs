@@ -29,7 +29,7 @@ use hashbrown::HashMap;
 use super::cache::{BorrowedKey, Key};
 use super::load::CachedFile;
 use super::lookup::coded_path;
-use super::root::{Identity, Kind, Links, Waiting, find_beneath, open_path};
+use crate::handlers::beneath::{Identity, Kind, Links, Waiting, find_beneath, open_path};
 
 /// Directories remembered. Past it all are forgotten: each costs another sighting, no more.
 const CAPACITY: usize = 1024;
@@ -141,8 +141,8 @@ mod tests {
 
     use super::*;
     use crate::config::Files;
+    use crate::handlers::beneath::open_root;
     use crate::handlers::files::look::{Look, Outcome, Shared};
-    use crate::handlers::files::root::open_root;
     use crate::test_support::TemporaryDirectory;
 
     /// Long after any change: every directory has rested.

@@ -210,6 +210,15 @@ fn open_by_walking(
     Err(Errno::NOENT)
 }
 
+/// Whether a path leads through a name that begins with a dot; `/.well-known/` is for everybody
+/// (RFC 8615).
+pub(super) fn is_hidden(path: &[u8]) -> bool {
+    let rest = path
+        .strip_prefix(b"/.well-known")
+        .filter(|rest| matches!(rest, [] | [b'/', ..]));
+    rest.unwrap_or(path).windows(2).any(|pair| pair == b"/.")
+}
+
 fn is_unknown(error: Errno) -> bool {
     matches!(error, Errno::NOSYS | Errno::INVAL)
 }
@@ -326,6 +335,23 @@ mod tests {
         ] {
             let opened = open_by_walking(root.as_fd(), path.as_bytes(), OFlags::RDONLY);
             assert_eq!(opened.is_ok(), found, "{path:?}: {opened:?}");
+        }
+    }
+
+    #[test]
+    fn dotfiles_are_hidden() {
+        for (path, hidden) in [
+            ("/", false),
+            ("/a.b", false),
+            ("/.git/config", true),
+            ("/a/.env", true),
+            ("/.well-known", false),
+            ("/.well-known/acme", false),
+            ("/.well-known/.secret", true),
+            ("/.well-knownish", true),
+            ("/a/.well-known/b", true),
+        ] {
+            assert_eq!(is_hidden(path.as_bytes()), hidden, "{path}");
         }
     }
 
