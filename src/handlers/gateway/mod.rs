@@ -4,4 +4,5 @@
 //! meta-variables and the script response of the Common Gateway Interface (RFC 3875).
 
 pub(crate) mod meta_variables;
+pub(crate) mod script;
 pub(crate) mod script_response;

@@ -1,0 +1,101 @@
+//! From a path to the script that answers for it: the first file on the way.
+//!
+//! ```text
+//! /cgi-bin/tools/x.py/more      the route is /cgi-bin, its directory holds tools/x.py
+//!         ^     ^    ^
+//!         route dir  script ends here; /more is the path-info
+//! ```
+//!
+//! It may wait for the disk: for the blocking pool.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use super::meta_variables::segment_ends;
+use crate::handlers::beneath::{Kind, Links, Waiting, find_beneath, is_hidden, open_root};
+
+/// A script that is there.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FoundScript {
+    /// Beneath the root; does not begin with a slash.
+    pub(crate) path: Vec<u8>,
+    /// How many octets of the path lead to it; the rest is the path-info.
+    pub(crate) end: usize,
+}
+
+/// The first regular file that `path`, which is normal and begins with `/`, leads to or through
+/// beneath the directory `root`. What `files` would hide is not there.
+///
+/// # Errors
+/// What says neither that it is there nor that it is not: it may not be looked at, the disk fails.
+pub(crate) fn find(root: &Path, path: &[u8]) -> io::Result<Option<FoundScript>> {
+    let root = open_root(root, Waiting::Allowed)?;
+    for end in segment_ends(path) {
+        if is_hidden(&path[..end]) {
+            return Ok(None);
+        }
+        let beneath = &path[1..end];
+        match find_beneath(root.as_fd(), beneath, Links::Followed, Waiting::Allowed) {
+            Ok((Kind::File, _)) => {
+                let path = beneath.to_vec();
+                return Ok(Some(FoundScript { path, end }));
+            }
+            Ok((Kind::Directory, _)) => {}
+            Ok((Kind::Other, _)) => return Ok(None),
+            Err(error) if is_absence(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// XDEV: it lies beneath the root no longer, so it is as good as not there.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::LOOP | Errno::NAMETOOLONG)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::TemporaryDirectory;
+
+    #[test]
+    fn the_first_file_on_the_way_is_the_script() {
+        let tree = TemporaryDirectory::new("script");
+        for file in ["root/x.py", "root/tools/y.py", "root/.hidden", "outside.py"] {
+            tree.write(file, b"");
+        }
+        for (link, target) in [("in", "tools/y.py"), ("out", "../outside.py")] {
+            let link = tree.path().join("root").join(link);
+            std::os::unix::fs::symlink(target, link).expect("a link");
+        }
+        for (path, expected) in [
+            ("/x.py", Some(("x.py", ""))),
+            ("/x.py/", Some(("x.py", "/"))),
+            ("/x.py/more/.dots", Some(("x.py", "/more/.dots"))),
+            ("/tools/y.py/x.py", Some(("tools/y.py", "/x.py"))),
+            ("/in/a", Some(("in", "/a"))),
+            ("/", None),
+            ("/tools", None),
+            ("/tools/", None),
+            ("/missing/x.py", None),
+            ("/.hidden", None),
+            ("/out", None),
+        ] {
+            let found = find(&tree.path().join("root"), path.as_bytes()).expect("no error");
+            let found = found.map(|script| {
+                let beneath = String::from_utf8(script.path).expect("text");
+                (beneath, &path[script.end..])
+            });
+            let expected = expected.map(|(script, info)| (script.to_owned(), info));
+            assert_eq!(found, expected, "{path}");
+        }
+        assert!(find(&tree.path().join("missing"), b"/x.py").is_err());
+    }
+}
