@@ -15,8 +15,10 @@ pub(crate) mod bench;
 mod blocking;
 mod channel;
 mod executor;
+mod inlet;
 mod net;
 mod pipe;
+mod process;
 mod reactor;
 pub(crate) mod sys;
 mod timer;
@@ -31,10 +33,12 @@ use std::time::{Duration, Instant};
 
 pub(crate) use blocking::{BlockingError, BlockingPool, Job, PoolState, panic_message};
 pub(crate) use channel::{Receiver, Sender, channel};
+pub(crate) use inlet::Inlet;
 pub(crate) use net::{Listener, Stream};
 pub(crate) use pipe::{
     Broken, PipeReader, PipeWriter, TaskReader, TaskWriter, pipe_to_task, pipe_to_thread,
 };
+pub(crate) use process::{Exit, Process, wait_for_processes};
 pub(crate) use reactor::{Direction, Elapsed};
 pub(crate) use timer::Tick;
 

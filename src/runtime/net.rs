@@ -171,7 +171,7 @@ impl Drop for Listener {
 
 /// A descriptor's place in the reactor, taken when it is first needed.
 #[derive(Debug)]
-struct Registration {
+pub(super) struct Registration {
     /// The source's key shifted left by one, and whether writing is of interest; or [`NONE`].
     /// In four bytes, for an idle connection holds little more than this.
     state: Cell<u32>,
@@ -192,7 +192,7 @@ impl Registration {
         (self.state.get() != NONE).then_some((self.state.get() >> 1) as usize)
     }
 
-    fn poll_ready(
+    pub(super) fn poll_ready(
         &self,
         fd: BorrowedFd<'_>,
         context: &mut Context<'_>,

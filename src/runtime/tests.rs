@@ -408,3 +408,69 @@ fn a_panic_drops_every_task_and_runs_none() {
     has_started.recv().expect("the job begins");
     release.send(()).expect("the job waits");
 }
+
+/// A shell script that runs, with a sender that is dropped when nothing is left of it.
+fn shell(script: &str) -> (Process<mpsc::Sender<()>>, Inlet, mpsc::Receiver<()>) {
+    let (held, gone) = mpsc::channel();
+    let mut command = std::process::Command::new("/bin/sh");
+    command
+        .args(["-c", script])
+        .stdin(std::process::Stdio::null());
+    let (process, output, _) = Process::start(&mut command, held).expect("there is a shell");
+    let output = Inlet::new(OwnedFd::from(output)).expect("a pipe");
+    (process, output, gone)
+}
+
+/// What comes at `inlet` until its end, or until `enough`.
+async fn read(inlet: &Inlet, enough: impl Fn(&[u8]) -> bool) -> String {
+    let mut read = Vec::with_capacity(1024);
+    while !enough(&read) {
+        match inlet.try_read(&mut read) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(_) => inlet.readable().await.expect("it can be watched"),
+        }
+    }
+    String::from_utf8(read).expect("text")
+}
+
+#[test]
+fn a_program_is_read_from_and_its_end_is_heard() {
+    for (script, expected) in [
+        ("echo a; exec >&-; exit 3", Exit::Status(3)),
+        ("echo a; exec >&-; kill -9 $$", Exit::Signal(9)),
+    ] {
+        let (process, output, gone) = shell(script);
+        let (told, exit) = run(async move {
+            let end = process.end().expect("the system can tell");
+            let told = read(&output, |_| false).await;
+            while process.exit().is_none() {
+                end.readable().await.expect("it can be watched");
+            }
+            (told, process.exit())
+        })
+        .expect("a loop");
+        assert_eq!((told.as_str(), exit), ("a\n", Some(expected)));
+        assert!(gone.recv().is_err(), "it is reaped");
+    }
+}
+
+#[test]
+fn a_program_that_is_dropped_ends_with_all_it_started() {
+    for script in [
+        "sleep 1000 & echo go; sleep 1000",
+        "trap '' TERM; sleep 1000 & echo go; sleep 1000; sleep 1000",
+        "sleep 1000 & echo go",
+    ] {
+        let (process, output, gone) = shell(script);
+        run(async move {
+            let told = read(&output, |read| read.ends_with(b"\n")).await;
+            assert_eq!(told, "go\n");
+            drop(process);
+            assert!(gone.recv().is_err(), "it is reaped");
+            // All that had the pipe open are gone.
+            assert_eq!(read(&output, |_| false).await, "");
+        })
+        .expect("a loop");
+    }
+}

@@ -39,6 +39,7 @@ use crate::handlers::control::{ControlReply, ControlRequest, ControlVerb, Submit
 use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
 use crate::plugin::{Handlers, Instance};
+use crate::runtime;
 use crate::server::{Generation, ListeningSocket, ProcessCounters, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
@@ -251,6 +252,7 @@ impl Supervisor {
         }
         // The workers are gone, and have handed over their last lines.
         drop(workers);
+        runtime::wait_for_processes();
         if let Some(log) = self.log {
             log.finish();
         }
