@@ -11,7 +11,7 @@ use super::refine::Level;
 use super::route_test::{Expectation, RouteTest};
 use super::units::{show_duration, show_size};
 use super::{
-    AccessLog, Blocking, Cidr, Config, Files, Limits, Log, LogFormat, LogLevel, Policy, Route,
+    AccessLog, Blocking, Cgi, Cidr, Config, Files, Limits, Log, LogFormat, LogLevel, Policy, Route,
     Server, Verb,
 };
 
@@ -150,6 +150,7 @@ fn verb(verb: &Verb) -> Table {
             entry("timeout", string(&show_duration(plugin.timeout))),
             entry("stream", plugin.stream.to_string()),
         ],
+        Verb::Cgi(options) => cgi(options),
     }
 }
 
@@ -186,6 +187,16 @@ fn toml_value(value: &toml::Value) -> String {
         toml::Value::Table(table) => options(table),
         other => other.to_string(),
     }
+}
+
+fn cgi(cgi: &Cgi) -> Table {
+    let environment: Table = cgi.environment.iter().map(field).collect();
+    vec![
+        entry("cgi", path(&cgi.root)),
+        entry("timeout", string(&show_duration(cgi.timeout))),
+        entry("max_processes", cgi.max_processes.to_string()),
+        entry("environment", inline(&environment)),
+    ]
 }
 
 /// What a server or a route says beside its own settings.

@@ -19,6 +19,7 @@
 
 mod access;
 mod address;
+mod cgi;
 mod clash;
 mod decode;
 mod diagnostic;
@@ -365,6 +366,7 @@ pub(crate) enum Verb {
     /// What the server has counted.
     Status,
     Handler(PluginRoute),
+    Cgi(Cgi),
 }
 
 /// `handler = NAME`: code that is part of the program.
@@ -411,6 +413,30 @@ impl Files {
             precompressed: true,
             cache_control: Vec::new(),
             revalidate: Duration::from_secs(1),
+        }
+    }
+}
+
+/// `cgi = DIR`, and the options beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cgi {
+    pub(crate) root: PathBuf,
+    /// Until a script's header section is there: 504. Between two reads of its content: it is cut.
+    pub(crate) timeout: Duration,
+    /// Scripts of the route that run at once; past it, 503 with `Retry-After`.
+    pub(crate) max_processes: usize,
+    /// What scripts find in their environment beside the meta-variables, and in their stead.
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+impl Cgi {
+    /// The scripts of `root`, with the default of every option.
+    pub(crate) fn beneath(root: PathBuf) -> Self {
+        Self {
+            root,
+            timeout: DEFAULT_CODE_TIMEOUT,
+            max_processes: 32,
+            environment: Vec::new(),
         }
     }
 }

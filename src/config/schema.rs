@@ -278,7 +278,9 @@ const SERVER: &[Setting] = &[
 ];
 
 /// Who answers; a route has one of them.
-const VERBS: &[&str] = &["files", "respond", "redirect", "handler", "echo", "status"];
+const VERBS: &[&str] = &[
+    "files", "respond", "redirect", "handler", "echo", "status", "cgi",
+];
 
 const ROUTE: &[Setting] = &[
     setting("files", Kind::Text, "", "a verb: the files of a directory"),
@@ -295,6 +297,12 @@ const ROUTE: &[Setting] = &[
         Kind::Only(true),
         "",
         "a verb: what arrived, as JSON",
+    ),
+    setting(
+        "cgi",
+        Kind::Text,
+        "",
+        "a verb: the scripts of a directory, a process for each request",
     ),
     setting(
         "strip_prefix",
@@ -361,7 +369,7 @@ const ROUTE: &[Setting] = &[
         "timeout",
         Kind::Duration,
         "\"60s\"",
-        "with `handler`: how long it may take until it answers; past it, 504",
+        "with `handler` and `cgi`: how long it may take until it answers; past it, 504; with `cgi` also between two reads of content; past it, cut",
     ),
     setting(
         "stream",
@@ -374,6 +382,18 @@ const ROUTE: &[Setting] = &[
         Kind::Text,
         "\"text/plain; charset=utf-8\"",
         "with `respond`: its media type",
+    ),
+    setting(
+        "max_processes",
+        Kind::Integer(1, 10_000),
+        "32",
+        "with `cgi`: scripts of the route that run at once; past it, 503 with Retry-After",
+    ),
+    setting(
+        "environment",
+        FIELDS,
+        "{}",
+        "with `cgi`: variables that scripts find beside those of the request",
     ),
     setting("headers", HEADERS_KIND, "", HEADERS_ABOUT),
     setting(

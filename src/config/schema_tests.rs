@@ -31,6 +31,7 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
             "echo = true",
             "status = true",
             "handler = \"greet\"",
+            "cgi = \"www\"",
         ]
         .map(|verb| routes(format!("{verb}\n{line}")))
         .into(),
@@ -182,7 +183,7 @@ fn the_example_in_the_readme_is_good_and_has_every_key() {
         .trim_start_matches("```toml\n")
         .trim_end_matches("```");
     let directory = TemporaryDirectory::new("readme");
-    for name in ["www", "manual", "errors", "sites", "run"] {
+    for name in ["www", "manual", "scripts", "errors", "sites", "run"] {
         std::fs::create_dir(directory.path().join(name)).expect("the directory is ours");
     }
     for name in [

@@ -90,6 +90,31 @@ pub(super) fn parse_media_type(text: &str) -> Result<String, Fault> {
     }
 }
 
+/// The name of a variable of the environment, as every program can read it.
+pub(super) fn parse_variable_name(name: &str) -> Result<String, Fault> {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    match name.char_indices().find(|(_, c)| !is_of_name(*c)) {
+        None if name.is_empty() => Err(Fault::new(0..0, "a variable without a name")),
+        None if name.starts_with(|c: char| c.is_ascii_digit()) => Err(Fault::new(
+            0..1,
+            "the name of a variable begins with no digit",
+        )),
+        None => Ok(name.to_owned()),
+        Some((at, c)) => Err(Fault::new(
+            at..at + c.len_utf8(),
+            format!("`{}` cannot stand in a variable's name", c.escape_debug()),
+        )),
+    }
+}
+
+/// What a variable of the environment can hold.
+pub(super) fn parse_variable_value(value: &str) -> Result<String, Fault> {
+    match value.find('\0') {
+        None => Ok(value.to_owned()),
+        Some(at) => Err(Fault::new(at..at + 1, "a variable's value holds no NUL")),
+    }
+}
+
 /// The target goes into `Location` as it is (RFC 9110 §10.2.2), so it must be a URI reference:
 /// visible ASCII.
 pub(super) fn parse_target(target: &str) -> Result<String, Fault> {
@@ -130,6 +155,10 @@ mod tests {
             (parse_field_value, "a\tb"),
             (parse_media_type, "text/plain; charset=utf-8"),
             (parse_media_type, "application/vnd.api+json"),
+            (parse_variable_name, "LANG"),
+            (parse_variable_name, "_a1"),
+            (parse_variable_value, ""),
+            (parse_variable_value, "a = b\n"),
             (parse_target, "/new?a=%20#b"),
             (parse_target, "https://example.com/"),
         ];
@@ -157,6 +186,11 @@ mod tests {
             (parse_media_type, "text/", 0..5),
             (parse_media_type, "te xt/html", 0..10),
             (parse_media_type, "text/html\n", 9..10),
+            (parse_variable_name, "", 0..0),
+            (parse_variable_name, "1A", 0..1),
+            (parse_variable_name, "A=B", 1..2),
+            (parse_variable_name, "a-b", 1..2),
+            (parse_variable_value, "a\0", 1..2),
             (parse_target, "", 0..0),
             (parse_target, "/a b", 2..3),
             (parse_target, "/\r\n", 1..2),

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::cgi::cgi;
 use super::decode::{Node, Text, alternatives, list};
 use super::diagnostic::Diagnostic;
 use super::file::{beside, report_path};
@@ -19,10 +20,12 @@ use super::{CacheControl, Files, Policy, Redirect, Respond, Verb};
 use crate::http::status::Status;
 
 /// What a route can do.
-const VERBS: &[&str] = &["files", "respond", "redirect", "handler", "echo", "status"];
+const VERBS: &[&str] = &[
+    "files", "respond", "redirect", "handler", "echo", "status", "cgi",
+];
 
 /// Verbs of the design that this version does not have.
-const VERBS_NOT_YET: &[&str] = &["proxy", "fastcgi", "cgi"];
+const VERBS_NOT_YET: &[&str] = &["proxy", "fastcgi"];
 
 /// Each option and the verbs beside which it may stand.
 const OPTIONS: &[(&str, &[&str])] = &[
@@ -36,9 +39,11 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ("strip_prefix", &["files"]),
     ("status", &["respond", "redirect"]),
     ("options", &["handler"]),
-    ("timeout", &["handler"]),
+    ("timeout", &["handler", "cgi"]),
     ("stream", &["handler"]),
     ("content_type", &["respond"]),
+    ("max_processes", &["cgi"]),
+    ("environment", &["cgi"]),
 ];
 
 const REDIRECTS: &[Status] = &[
@@ -69,6 +74,7 @@ pub(super) fn resolve_verb(
         "respond" => respond(&mut section).map(Verb::Respond),
         "redirect" => redirect(&mut section).map(Verb::Redirect),
         "handler" => plugin(&mut section).map(Verb::Handler),
+        "cgi" => cgi(&mut section).map(Verb::Cgi),
         "status" => switch(&mut section, "status").then_some(Verb::Status),
         _ => switch(&mut section, "echo").then_some(Verb::Echo),
     };
@@ -134,7 +140,7 @@ fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>]) {
             .cx
             .report(Diagnostic::error(message).at(key.spot(), format!("did you mean `{verb}`?")));
     }
-    let help = "add one of files = \"DIR\", respond = \"TEXT\", redirect = \"TARGET\", echo = true"
+    let help = "add one of files = \"DIR\", respond = \"TEXT\", redirect = \"TARGET\", echo = true, cgi = \"DIR\""
         .to_owned();
     let message = format!(
         "route `{}` has no verb, so nothing says what it does",
@@ -188,11 +194,11 @@ fn files(section: &mut Section<'_>) -> Option<Files> {
 }
 
 /// The directory that `text` names.
-fn directory(text: &Text<'_>) -> Option<PathBuf> {
+pub(super) fn directory(text: &Text<'_>) -> Option<PathBuf> {
     let path = beside(text.node.cx.source, &text.value);
     let shown = path.display();
     let message = match std::fs::metadata(&path) {
-        _ if text.value.is_empty() => "`files` names no directory".to_owned(),
+        _ if text.value.is_empty() => format!("`{}` names no directory", text.node.name),
         Ok(metadata) if metadata.is_dir() => return Some(path),
         Ok(_) => format!("`{shown}` is not a directory"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -39,6 +39,10 @@ const HOMES: &[(&str, &str)] = &[
     ("cache_control", "a route with `files`"),
     ("revalidate", "a route with `files`"),
     ("strip_prefix", "a route with `files`"),
+    ("cgi", "a route: `\"/cgi-bin\" = { cgi = \"cgi-bin\" }`"),
+    ("timeout", "a route with `handler` or `cgi`"),
+    ("max_processes", "a route with `cgi`"),
+    ("environment", "a route with `cgi`"),
 ];
 
 /// What other servers call it, and what we do.

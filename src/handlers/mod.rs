@@ -24,7 +24,7 @@ pub(crate) mod status;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::{Blocking, Files, ListenAddress, Route, Verb};
+use crate::config::{Blocking, Cgi, Files, ListenAddress, Route, Verb};
 use crate::http::method::{Method, MethodSet};
 use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
@@ -35,6 +35,7 @@ use crate::runtime::BlockingPool;
 use control::{ControlHandler, Submit};
 use echo::Echo;
 use files::{FilesHandler, Shared};
+use gateway::cgi::{CgiHandler, Count};
 use plugin::PluginHandler;
 use redirect::RedirectHandler;
 use respond::RespondHandler;
@@ -49,6 +50,7 @@ pub(crate) enum Handler {
     Echo(Echo),
     Status(StatusHandler),
     Plugin(PluginHandler),
+    Cgi(CgiHandler),
     /// Of the control socket; no route of the operator's leads here.
     Control(ControlHandler),
 }
@@ -115,17 +117,35 @@ pub(crate) struct Kept {
     files: Vec<Arc<Shared>>,
     /// Those that the generation being built uses.
     used: Vec<Arc<Shared>>,
+    cgi: Vec<Count>,
+    used_cgi: Vec<Count>,
 }
 
 impl Kept {
     /// Begins a generation.
     pub(crate) fn begin(&mut self) {
         self.used.clear();
+        self.used_cgi.clear();
     }
 
     /// Ends it: what it does not use is not kept.
     pub(crate) fn end(&mut self) {
         self.files = std::mem::take(&mut self.used);
+        self.cgi = std::mem::take(&mut self.used_cgi);
+    }
+
+    /// The count of a route's scripts: each route has one of its own.
+    fn cgi(&mut self, route: &Route, options: &Cgi) -> Count {
+        let known = self
+            .cgi
+            .iter()
+            .position(|count| count.is_for(route, options));
+        let count = match known {
+            Some(at) => self.cgi.swap_remove(at),
+            None => Count::new(route, options),
+        };
+        self.used_cgi.push(count.clone());
+        count
     }
 
     fn files(&mut self, options: &Files) -> Arc<Shared> {
@@ -204,6 +224,9 @@ impl Handler {
             Verb::Echo => Self::Echo(Echo),
             Verb::Status => Self::Status(StatusHandler::new(submit)),
             Verb::Handler(plugin) => Self::Plugin(PluginHandler::new(plugin, route)),
+            Verb::Cgi(options) => {
+                Self::Cgi(CgiHandler::new(options, route, kept.cgi(route, options)))
+            }
         }
     }
 
@@ -213,9 +236,11 @@ impl Handler {
             Self::Files(_) => MethodSet::of(&[Method::Get, Method::Head]),
             Self::Respond(respond) => respond.methods,
             Self::Status(_) => MethodSet::of(&[Method::Get, Method::Head]),
-            Self::Redirect(_) | Self::Echo(_) | Self::Plugin(_) | Self::Control(_) => {
-                MethodSet::ALL_BUT_TUNNELS
-            }
+            Self::Redirect(_)
+            | Self::Echo(_)
+            | Self::Plugin(_)
+            | Self::Cgi(_)
+            | Self::Control(_) => MethodSet::ALL_BUT_TUNNELS,
         }
     }
 
@@ -223,6 +248,7 @@ impl Handler {
     /// without doing it.
     pub(crate) fn is_code(&self) -> bool {
         match self {
+            Self::Cgi(_) => true,
             Self::Files(_)
             | Self::Respond(_)
             | Self::Redirect(_)
@@ -233,10 +259,11 @@ impl Handler {
         }
     }
 
-    /// The file that answers, and in which coding; `None` where it is none.
+    /// The file that answers, and in which coding, or the script; `None` where it is none.
     pub(crate) async fn file(&self, request: &Request<'_>, local: &Local) -> Option<String> {
         match self {
             Self::Files(files) => files.selected(request, local).await,
+            Self::Cgi(cgi) => cgi.selected(request, local).await,
             _ => None,
         }
     }
@@ -252,7 +279,7 @@ impl Handler {
             Self::Respond(respond) => Some(respond.answer()),
             Self::Redirect(redirect) => Some(redirect.answer(request)),
             Self::Plugin(plugin) => plugin.answer_now(request, local),
-            Self::Echo(_) | Self::Status(_) | Self::Control(_) => None,
+            Self::Echo(_) | Self::Status(_) | Self::Cgi(_) | Self::Control(_) => None,
         }
     }
 
@@ -273,6 +300,7 @@ impl Handler {
             Self::Echo(echo) => echo.answer(request, content).await?,
             Self::Status(status) => status.answer(request).await,
             Self::Plugin(plugin) => plugin.answer(request, local, content).await?,
+            Self::Cgi(cgi) => return cgi.answer(request, local, content).await,
             Self::Control(control) => control.answer(request).await,
         };
         Ok(response.into())

@@ -21,6 +21,8 @@ mod ranges;
 mod coding;
 // From a path to a file, its fields, and files that change while they are served.
 mod files;
+// Scripts: what they are told, how they answer, and that nothing of them is left.
+mod cgi;
 // The content of a directory, in three forms.
 mod listing;
 // Every size and every wait, and what happens at it.

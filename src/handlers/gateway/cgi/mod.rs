@@ -1,0 +1,309 @@
+//! `cgi = DIR`: a program for each request (RFC 3875).
+//!
+//! ```text
+//! find the script ─ read all content ─ take a place ─ start ─ its header section ─ its content
+//! disk pool         loop               at once        disk    loop, `timeout`      loop, as it is sent
+//! ```
+//!
+//! The content is read before anything is started, so that a slow client holds no process. From its
+//! start on a script is [`running::Running`]; whoever drops that, for whatever reason, ends it.
+
+mod errors;
+mod running;
+mod start;
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::meta_variables::{Script, meta_variables};
+use super::script::{self, FoundScript};
+use super::script_response::{ScriptAnswer, ScriptError, ScriptHead};
+use crate::config::{Cgi, Route, RoutePattern};
+use crate::handlers::buffered::Buffered;
+use crate::handlers::response::{Content, ContentStream, Response};
+use crate::handlers::{Answer, ContentError, Local, ReadContent, Request};
+use crate::http::response::FieldLines;
+use crate::http::status::Status;
+use crate::log::diagnostic;
+use crate::runtime::{BlockingError, Either, Exit, either, timeout};
+
+use running::{Nothing, Output, Running};
+use start::{Invocation, StartError};
+
+/// A directory of scripts.
+pub(crate) struct CgiHandler {
+    shared: Arc<Shared>,
+}
+
+/// What looks on the disk pool need as well.
+struct Shared {
+    options: Cgi,
+    /// The directory's absolute path.
+    root: PathBuf,
+    /// How diagnostics name the route.
+    route: String,
+    running: Arc<AtomicUsize>,
+}
+
+/// How many scripts of a route run, of all workers together. It outlives a generation, as they do.
+#[derive(Clone)]
+pub(crate) struct Count {
+    pattern: RoutePattern,
+    options: Cgi,
+    running: Arc<AtomicUsize>,
+}
+
+impl Count {
+    pub(crate) fn new(route: &Route, options: &Cgi) -> Self {
+        Self {
+            pattern: route.pattern.clone(),
+            options: options.clone(),
+            running: Arc::default(),
+        }
+    }
+
+    /// Whether it is of `route`, and that has not changed.
+    pub(crate) fn is_for(&self, route: &Route, options: &Cgi) -> bool {
+        self.pattern == route.pattern && self.options == *options
+    }
+}
+
+/// A script's place among the `max_processes`, free again when it is dropped.
+struct Place(Arc<AtomicUsize>);
+
+/// Why there is no answer of a script's.
+#[derive(Debug, thiserror::Error)]
+enum CgiError {
+    #[error("there is no such script")]
+    Missing,
+    #[error("it has as many processes as max_processes allows")]
+    Busy,
+    #[error("cannot look for it")]
+    Look(#[source] io::Error),
+    #[error("scripts with non-parsed headers (nph-) are not run")]
+    NonParsedHeaders,
+    #[error("cannot be started")]
+    Start(#[from] StartError),
+    #[error("cannot be read from")]
+    Read(#[source] io::Error),
+    #[error(transparent)]
+    Output(#[from] ScriptError),
+    #[error("it ended with {0} before its header section did")]
+    Ended(Exit),
+    #[error("its header section did not come within the timeout")]
+    TimedOut,
+    #[error("cannot be run")]
+    Pool(#[from] BlockingError),
+    /// The peer's fault, and not told to the operator.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+}
+
+impl CgiHandler {
+    pub(crate) fn new(options: &Cgi, route: &Route, count: Count) -> Self {
+        let root = std::path::absolute(&options.root);
+        let shared = Shared {
+            options: options.clone(),
+            root: root.unwrap_or_else(|_| options.root.clone()),
+            route: route.to_string(),
+            running: count.running,
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The script that would run.
+    pub(crate) async fn selected(&self, request: &Request<'_>, local: &Local) -> Option<String> {
+        let script = self.find(request, local).await.ok()?;
+        Some(self.shared.file(&script).display().to_string())
+    }
+
+    /// # Errors
+    /// Where the request's content could not be read.
+    pub(crate) async fn answer(
+        &self,
+        request: &Request<'_>,
+        local: &Local,
+        content: &mut impl ReadContent,
+    ) -> Result<Answer<'static>, ContentError> {
+        let script = match self.find(request, local).await {
+            Ok(script) => script,
+            Err(error) => return Ok(self.problem(&error, request.path.as_bytes()).into()),
+        };
+        match self.run(&script, request, local, content).await {
+            Ok(answer) => Ok(answer),
+            Err(CgiError::Content(error)) => Err(error),
+            Err(error) => Ok(self.problem(&error, &script.path).into()),
+        }
+    }
+
+    /// The script that `request` is for.
+    async fn find(&self, request: &Request<'_>, local: &Local) -> Result<FoundScript, CgiError> {
+        let path = request.path.as_bytes()[request.matched..].to_vec();
+        let shared = Arc::clone(&self.shared);
+        let find = move || script::find(&shared.root, &path);
+        let found = local.pools.disk.run(find).await?;
+        let script = found.map_err(CgiError::Look)?.ok_or(CgiError::Missing)?;
+        let name = script.path.rsplit(|byte| *byte == b'/').next();
+        match name.is_some_and(|name| name.starts_with(b"nph-")) {
+            true => Err(CgiError::NonParsedHeaders),
+            false => Ok(script),
+        }
+    }
+
+    async fn run(
+        &self,
+        script: &FoundScript,
+        request: &Request<'_>,
+        local: &Local,
+        content: &mut impl ReadContent,
+    ) -> Result<Answer<'static>, CgiError> {
+        let shared = &self.shared;
+        // Told before the client has sent all it has; asked again when that is there.
+        shared.has_place()?;
+        let input = Buffered::read(content, &local.pools.disk).await?;
+        let place = shared.take_place()?;
+        let invocation = shared.invocation(script, request, input);
+        let start = move || invocation.start(place);
+        let started = local.pools.disk.run(start).await??;
+        let name = format!("{}: {}", shared.route, shown(&script.path));
+        let mut running = Running::new(started, name).map_err(CgiError::Read)?;
+        let head = timeout(shared.options.timeout, running.head());
+        let answer = match either(head, content.client_gone()).await {
+            Either::First(head) => head.map_err(|_| CgiError::TimedOut)??,
+            Either::Second(()) => return Err(ContentError::CutOff.into()),
+        };
+        Ok(self.forward(answer, running, request.head.is_head()))
+    }
+
+    /// A script's answer as the server's, with the content that is still to come.
+    fn forward(&self, answer: ScriptAnswer, running: Running, is_head: bool) -> Answer<'static> {
+        let timeout = self.shared.options.timeout;
+        match answer {
+            ScriptAnswer::LocalRedirect(target) => {
+                Output::new(running, Vec::new(), timeout, None).discard();
+                Answer::LocalRedirect(target)
+            }
+            ScriptAnswer::Response(head) => {
+                let fields = head.field_lines();
+                let ScriptHead {
+                    status,
+                    length,
+                    content,
+                    ..
+                } = head;
+                let mut stream = ContentStream {
+                    length,
+                    source: Box::new(Nothing),
+                };
+                let output = Output::new(running, content, timeout, length);
+                // Nobody gets it, but a script is let to come to its end.
+                if is_head || status.forbids_content() {
+                    output.discard();
+                } else {
+                    stream.source = Box::new(output);
+                }
+                Answer::Response(Response {
+                    status,
+                    fields: fields.into(),
+                    content: Content::Stream(stream),
+                })
+            }
+        }
+    }
+
+    /// The answer where there is none of a script's; the operator is told, unless nothing is there.
+    fn problem(&self, error: &CgiError, script: &[u8]) -> Response<'static> {
+        let (route, script) = (&self.shared.route, shown(script));
+        let status = match error {
+            CgiError::Missing => return Response::problem(Status::NOT_FOUND),
+            CgiError::Busy | CgiError::Pool(BlockingError::Saturated) => {
+                diagnostic::warn(format_args!(
+                    "{route}: {script}: {}",
+                    diagnostic::chain(error)
+                ));
+                let fields = FieldLines::new().with("Retry-After", RETRY_AFTER);
+                return Response::problem_with(Status::SERVICE_UNAVAILABLE, fields);
+            }
+            CgiError::TimedOut => Status::GATEWAY_TIMEOUT,
+            CgiError::Pool(BlockingError::Panicked(_)) => Status::INTERNAL_SERVER_ERROR,
+            _ => Status::BAD_GATEWAY,
+        };
+        diagnostic::error(format_args!(
+            "{route}: {script}: {}",
+            diagnostic::chain(error)
+        ));
+        Response::problem(status)
+    }
+}
+
+/// Seconds after which a place may be free.
+const RETRY_AFTER: &str = "1";
+
+impl Shared {
+    fn has_place(&self) -> Result<(), CgiError> {
+        match self.running.load(Ordering::Relaxed) < self.options.max_processes {
+            true => Ok(()),
+            false => Err(CgiError::Busy),
+        }
+    }
+
+    fn take_place(&self) -> Result<Place, CgiError> {
+        // Only a count: nothing else is published by it.
+        let before = self.running.fetch_add(1, Ordering::Relaxed);
+        let place = Place(Arc::clone(&self.running));
+        match before < self.options.max_processes {
+            true => Ok(place),
+            false => Err(CgiError::Busy),
+        }
+    }
+
+    fn file(&self, script: &FoundScript) -> PathBuf {
+        self.root.join(OsStr::from_bytes(&script.path))
+    }
+
+    /// What is started for `request`, and what it is told.
+    fn invocation(
+        &self,
+        script: &FoundScript,
+        request: &Request<'_>,
+        input: Buffered,
+    ) -> Invocation {
+        let program = self.file(script);
+        let (name, path_info) = request
+            .path
+            .as_bytes()
+            .split_at(request.matched + script.end);
+        let described = Script {
+            name,
+            path_info,
+            filename: program.as_os_str().as_bytes(),
+            document_root: self.root.as_os_str().as_bytes(),
+        };
+        Invocation {
+            variables: meta_variables(request, &described, Some(input.length())),
+            environment: self.options.environment.clone(),
+            program,
+            input,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A script as diagnostics name it: its path, which anybody may have chosen.
+fn shown(script: &[u8]) -> String {
+    format!(
+        "script `{}`",
+        String::from_utf8_lossy(script).escape_debug()
+    )
+}

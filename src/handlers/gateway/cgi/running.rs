@@ -1,0 +1,193 @@
+//! A script that runs: its output is read on the loop, its end is heard of, and it is ended when
+//! nobody wants it any more.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use super::errors::log_errors;
+use super::start::Started;
+use super::{CgiError, Place};
+use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
+use crate::handlers::response::{BrokenOff, ContentSource, LocalFuture};
+use crate::log::diagnostic;
+use crate::runtime::{self, Exit, Inlet, Process, Sender, channel, either, timeout};
+
+/// Octets read at once: what the system's pipe holds.
+const BLOCK: usize = 64 * 1024;
+
+/// How long a script may live on once it has closed its output. Nearly all end in the same moment.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A script that runs. Dropped, it is ended.
+pub(super) struct Running {
+    process: Process<Place>,
+    /// Readable when it has ended.
+    end: Inlet,
+    output: Inlet,
+    has_ended: bool,
+    /// How diagnostics name it, route and all.
+    name: String,
+    /// Dropped, it tells the task that reads standard error that nothing more will come.
+    _errors: Sender<()>,
+}
+
+impl Running {
+    /// # Errors
+    /// Where its output cannot be waited for.
+    pub(super) fn new(started: Started, name: String) -> io::Result<Self> {
+        let Started {
+            process,
+            output,
+            errors,
+        } = started;
+        let end = process.end()?;
+        let output = Inlet::new(OwnedFd::from(output))?;
+        let errors = Inlet::new(OwnedFd::from(errors))?;
+        let (sender, until) = channel();
+        runtime::spawn(log_errors(errors, name.clone(), until));
+        Ok(Self {
+            process,
+            end,
+            output,
+            has_ended: false,
+            name,
+            _errors: sender,
+        })
+    }
+
+    /// Reads its header section.
+    pub(super) async fn head(&mut self) -> Result<ScriptAnswer, CgiError> {
+        let mut section = HeaderSection::default();
+        let mut block = Vec::new();
+        while self.read(&mut block).await.map_err(CgiError::Read)? {
+            if let Some(answer) = section.push(&block)? {
+                return Ok(answer);
+            }
+            block.clear();
+        }
+        Err(match self.exit().await {
+            Some(exit) => CgiError::Ended(exit),
+            None => ScriptError::Incomplete.into(),
+        })
+    }
+
+    /// Appends further output to `into`; `false` at its end: where nobody has it open any more, or
+    /// the script itself has ended, whatever it leaves behind.
+    async fn read(&mut self, into: &mut Vec<u8>) -> io::Result<bool> {
+        into.reserve(BLOCK);
+        loop {
+            match self.output.try_read(into) {
+                Ok(0) => return Ok(false),
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) if self.has_ended => return Ok(false),
+                Err(_) => {}
+            }
+            // It may have written between the try and its end: then another try finds that.
+            self.has_ended = self.process.exit().is_some();
+            if !self.has_ended {
+                either(self.output.readable(), self.end.readable()).await;
+            }
+        }
+    }
+
+    /// How it ended; `None` if it has closed its output and lives on.
+    async fn exit(&self) -> Option<Exit> {
+        let end = async {
+            while self.process.exit().is_none() {
+                if self.end.readable().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(LINGER, end).await;
+        self.process.exit()
+    }
+}
+
+/// What follows the header section.
+pub(super) struct Output {
+    running: Running,
+    /// What came with the head.
+    first: Vec<u8>,
+    /// Between two reads.
+    timeout: Duration,
+    /// What the script says it is.
+    length: Option<u64>,
+}
+
+impl Output {
+    pub(super) fn new(
+        running: Running,
+        first: Vec<u8>,
+        timeout: Duration,
+        length: Option<u64>,
+    ) -> Self {
+        Self {
+            running,
+            first,
+            timeout,
+            length,
+        }
+    }
+
+    /// Lets the script come to its end, within the timeout, with nobody to read what it says.
+    pub(super) fn discard(mut self) {
+        let limit = self.timeout;
+        runtime::spawn(async move {
+            let mut block = Vec::new();
+            let drain = async {
+                while let Ok(true) = self.read(&mut block).await {
+                    block.clear();
+                    runtime::yield_now().await;
+                }
+            };
+            let _ = timeout(limit, drain).await;
+        });
+    }
+
+    async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, BrokenOff> {
+        if !self.first.is_empty() {
+            into.append(&mut self.first);
+            return Ok(true);
+        }
+        match timeout(self.timeout, self.running.read(into)).await {
+            Ok(Ok(true)) => Ok(true),
+            Ok(Ok(false)) => self.at_end().await.map(|()| false),
+            Ok(Err(error)) => Err(BrokenOff(format!("its output cannot be read: {error}"))),
+            Err(_) => Err(BrokenOff("it wrote nothing within the timeout".to_owned())),
+        }
+    }
+
+    /// A script that was killed has said nothing of where its content ends, unless it gave a length.
+    async fn at_end(&self) -> Result<(), BrokenOff> {
+        let name = &self.running.name;
+        match self.running.exit().await {
+            Some(Exit::Status(0)) => {}
+            Some(exit @ Exit::Signal(_)) if self.length.is_none() => {
+                return Err(BrokenOff(format!("it ended with {exit}")));
+            }
+            Some(exit) => diagnostic::error(format_args!("{name}: it ended with {exit}")),
+            None => diagnostic::warn(format_args!(
+                "{name}: it closed its output and went on; it is ended"
+            )),
+        }
+        Ok(())
+    }
+}
+
+impl ContentSource for Output {
+    fn next<'s>(&'s mut self, into: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
+        Box::pin(self.read(into))
+    }
+}
+
+/// The content of an answer that goes out without any.
+pub(super) struct Nothing;
+
+impl ContentSource for Nothing {
+    fn next<'s>(&'s mut self, _: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+}

@@ -1,0 +1,109 @@
+//! Starting a script: what it is told, and where it reads and writes. For the blocking pool, since a
+//! process takes a moment to make.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStderr, ChildStdout, Command, Stdio};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
+
+use super::Place;
+use crate::handlers::buffered::Buffered;
+use crate::handlers::gateway::meta_variables::MetaVariable;
+use crate::runtime::Process;
+
+/// Where scripts find programs, if the server itself was not told.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// A script to be started.
+pub(super) struct Invocation {
+    /// Its absolute path.
+    pub(super) program: PathBuf,
+    pub(super) variables: Vec<MetaVariable>,
+    /// What the operator adds; it wins.
+    pub(super) environment: Vec<(String, String)>,
+    /// Its standard input: the request's content.
+    pub(super) input: Buffered,
+}
+
+/// A script that was started, on its way to the loop.
+pub(super) struct Started {
+    pub(super) process: Process<Place>,
+    pub(super) output: ChildStdout,
+    pub(super) errors: ChildStderr,
+}
+
+/// Why a script cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    #[error("it lacks the executable bit: chmod +x {}", .0.display())]
+    NotExecutable(PathBuf),
+    #[error("it is no program, and no \"#!\" line says which one runs it")]
+    NoProgram,
+    #[error("the program that its \"#!\" line names is not there")]
+    NoInterpreter,
+    #[error("the content cannot be kept for it")]
+    Input(#[source] io::Error),
+    #[error("the system refuses")]
+    Refused(#[source] io::Error),
+}
+
+impl Invocation {
+    /// Starts the script; `place` is free when nothing is left of it.
+    pub(super) fn start(self, place: Place) -> Result<Started, StartError> {
+        let mut command = Command::new(&self.program);
+        command.env_clear();
+        let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
+        command.env("PATH", path);
+        for (name, value) in &self.variables {
+            command.env(&**name, OsStr::from_bytes(value));
+        }
+        command.envs(self.environment);
+        // RFC 3875 §7.2: where the script is.
+        command.current_dir(self.program.parent().unwrap_or(Path::new("/")));
+        command.stdin(standard_input(self.input).map_err(StartError::Input)?);
+        match Process::start(&mut command, place) {
+            Ok((process, output, errors)) => Ok(Started {
+                process,
+                output,
+                errors,
+            }),
+            Err(error) => Err(StartError::of(error, self.program)),
+        }
+    }
+}
+
+impl StartError {
+    /// In the terms of somebody who put a script there.
+    fn of(error: io::Error, program: PathBuf) -> Self {
+        let may_run = || {
+            let state = std::fs::metadata(&program);
+            state.is_ok_and(|state| state.permissions().mode() & 0o111 != 0)
+        };
+        match Errno::from_io_error(&error) {
+            Some(Errno::ACCESS) if !may_run() => Self::NotExecutable(program),
+            Some(Errno::NOEXEC) => Self::NoProgram,
+            Some(Errno::NOENT) if program.exists() => Self::NoInterpreter,
+            _ => Self::Refused(error),
+        }
+    }
+}
+
+/// The content as a file, so that a script can read it as fast as it likes.
+fn standard_input(input: Buffered) -> io::Result<Stdio> {
+    match input {
+        Buffered::Memory(octets) if octets.is_empty() => Ok(Stdio::null()),
+        Buffered::Memory(octets) => {
+            let mut file = File::from(memfd_create("tidegate-content", MemfdFlags::CLOEXEC)?);
+            file.write_all(&octets)?;
+            file.rewind()?;
+            Ok(file.into())
+        }
+        Buffered::File { file, .. } => Ok(file.into()),
+    }
+}
