@@ -12,7 +12,11 @@ mod misbehaviour;
 mod embedding;
 
 #[path = "../integration/support/mod.rs"]
-#[allow(dead_code, reason = "the integration tests use the rest")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the integration tests use the rest"
+)]
 mod support;
 
 use std::net::SocketAddr;

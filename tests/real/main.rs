@@ -5,5 +5,9 @@
 mod notes;
 
 #[path = "../integration/support/mod.rs"]
-#[allow(dead_code, reason = "the integration tests use the rest")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the integration tests use the rest"
+)]
 mod support;

@@ -78,13 +78,6 @@ impl Client {
         );
     }
 
-    /// The next line, with its end; empty at the end of the connection.
-    pub(crate) fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.0.read_line(&mut line).expect("a line of text");
-        line
-    }
-
     /// Everything up to the end of the connection.
     ///
     /// # Errors
