@@ -3,6 +3,8 @@
 
 // A REST API over SQLite, and many who write.
 mod notes;
+// CGI scripts in Python.
+mod python_cgi;
 
 #[path = "../integration/support/mod.rs"]
 #[allow(
