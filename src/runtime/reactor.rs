@@ -41,6 +41,8 @@ enum Waiting {
 
 /// A socket or a sleeper. It belongs to one task at a time, hence the single waker.
 struct Source {
+    /// Tells it from those that had its key before.
+    generation: u32,
     waker: Option<Waker>,
     deadline: Tick,
     waiting: Waiting,
@@ -57,7 +59,22 @@ pub(super) struct Reactor {
     wheel: Wheel,
     /// The tick of the current turn.
     now: Tick,
+    /// Sources so far.
+    generation: u32,
 }
+
+/// What an event says of whom it is for: the key, and the generation of the source.
+///
+/// A descriptor that is closed is forgotten by the system when its last copy is; and a program that
+/// is being started has a copy of every one, until it takes its own shape. What is heard of such a
+/// descriptor meanwhile must not be taken for news of the source that has its key now.
+fn token(key: usize, generation: u32) -> Token {
+    Token(key | (generation as usize) << KEY_BITS)
+}
+
+/// Keys fit a [`Registration`](super::net::Registration)'s.
+const KEY_BITS: u32 = 31;
+const _: () = assert!(usize::BITS == 64, "a token has room for key and generation");
 
 impl Reactor {
     pub(super) fn new(registry: mio::Registry) -> Self {
@@ -66,12 +83,15 @@ impl Reactor {
             sources: Slab::new(),
             wheel: Wheel::new(),
             now: Tick::at(Duration::ZERO),
+            generation: 0,
         }
     }
 
     /// Makes room for a source that has no descriptor yet, and tells its key.
     pub(super) fn insert(&mut self) -> usize {
+        self.generation = self.generation.wrapping_add(1);
         self.sources.insert(Source {
+            generation: self.generation,
             waker: None,
             deadline: Tick::NEVER,
             waiting: Waiting::Nothing,
@@ -93,7 +113,7 @@ impl Reactor {
     ) -> io::Result<()> {
         self.registry.register(
             &mut SourceFd(&fd.as_raw_fd()),
-            Token(key),
+            self.token(key),
             interest(direction),
         )
     }
@@ -102,7 +122,11 @@ impl Reactor {
     pub(super) fn widen(&self, key: usize, fd: BorrowedFd<'_>) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
         self.registry
-            .reregister(&mut SourceFd(&fd.as_raw_fd()), Token(key), both)
+            .reregister(&mut SourceFd(&fd.as_raw_fd()), self.token(key), both)
+    }
+
+    fn token(&self, key: usize) -> Token {
+        token(key, self.sources[key].generation)
     }
 
     /// For a descriptor that outlives its source; one that is closed is forgotten by the system.
@@ -185,10 +209,13 @@ impl Reactor {
 
     /// Takes note of an event, and wakes the task that waits for it.
     pub(super) fn dispatch(&mut self, event: &mio::event::Event) {
-        // A source removed in this very turn may still have events under its key.
-        let Some(source) = self.sources.get_mut(event.token().0) else {
+        let key = event.token().0 & ((1 << KEY_BITS) - 1);
+        let Some(source) = self.sources.get_mut(key) else {
             return;
         };
+        if token(key, source.generation) != event.token() {
+            return;
+        }
         let broken = event.is_error();
         source.readable |= event.is_readable() || event.is_read_closed() || broken;
         source.writable |= event.is_writable() || event.is_write_closed() || broken;

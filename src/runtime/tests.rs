@@ -409,6 +409,29 @@ fn a_panic_drops_every_task_and_runs_none() {
     release.send(()).expect("the job waits");
 }
 
+/// While a program was being started, it had copies of our descriptors; what then happened to one
+/// that was closed was told to the next connection under its key, which was taken for gone.
+#[test]
+fn what_happens_to_a_closed_descriptor_is_no_news_of_the_next() {
+    let (closed, its_far) = UnixStream::pair().expect("a socket pair");
+    closed
+        .set_nonblocking(true)
+        .expect("a socket can be set so");
+    let copy = closed.try_clone().expect("a copy");
+    let (next, _far) = pair();
+    let is_gone = run(async move {
+        let closed = Stream::new(OwnedFd::from(closed));
+        either(closed.peer_gone(), yield_now()).await;
+        drop(closed);
+        either(next.peer_gone(), yield_now()).await;
+        drop(its_far);
+        yield_now().await;
+        drop(copy);
+        next.is_read_closed()
+    });
+    assert!(!is_gone.expect("a loop"));
+}
+
 /// A shell script that runs, with a sender that is dropped when nothing is left of it.
 fn shell(script: &str) -> (Process<mpsc::Sender<()>>, Inlet, mpsc::Receiver<()>) {
     let (held, gone) = mpsc::channel();
