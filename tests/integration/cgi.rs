@@ -444,6 +444,39 @@ fn more_scripts_than_may_run_are_refused_at_once() {
 }
 
 #[test]
+fn a_client_that_sends_slowly_holds_no_process() {
+    let server = server(
+        &[("echo", "printf 'Status: 200\\n\\n'; cat")],
+        ", max_processes = 1",
+    );
+    let mut slow = server.connect();
+    slow.send("POST /cgi-bin/echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 8\r\n\r\n");
+    assert_eq!(slow.response().status, 100, "the content is being read");
+    slow.send("half");
+    until("others are answered", || {
+        (get(&server, "/cgi-bin/echo").status == 200).then_some(())
+    });
+    expect_no_children(&server);
+    slow.send("half");
+    assert_eq!(slow.response().text(), "halfhalf");
+}
+
+#[test]
+fn many_scripts_at_once_all_answer() {
+    let server = server(&[("x", "printf 'Content-Type: a/b\\n\\nall'")], "");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..60 {
+                    assert_eq!(get(&server, "/cgi-bin/x").text(), "all");
+                }
+            });
+        }
+    });
+    expect_no_children(&server);
+}
+
+#[test]
 fn head_runs_the_script_to_its_end_and_leaves_the_content_out() {
     let body =
         "printf \"Content-Type: a/b\\nX-Method: $REQUEST_METHOD\\nContent-Length: 200000\\n\\n\"

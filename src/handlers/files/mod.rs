@@ -9,7 +9,7 @@
 //!
 //! | A reader looks for | and finds it in |
 //! |---|---|
-//! | what may be opened at all | [`root`] |
+//! | what may be opened at all | [`beneath`] |
 //! | which file answers for a path | [`look`], [`lookup`] |
 //! | what is kept of it, and how long | [`load`], [`cache`] |
 //! | how little tells that it is still so | [`unchanged`] |
