@@ -4,14 +4,24 @@ use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags};
+use rustix::io::Errno;
+use rustix::net::addr::SocketAddrArg;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, sockopt,
+};
 
 use super::reactor::{Direction, Elapsed};
 use super::timer::Tick;
 use super::with_context;
+
+/// How long to wait for room in the queue of a Unix socket: the system does not tell when there is
+/// some.
+const QUEUE_RETRY: Duration = Duration::from_millis(10);
 
 /// A connected socket.
 ///
@@ -30,6 +40,64 @@ impl Stream {
             fd,
             source: Registration::default(),
         }
+    }
+
+    /// Connects to `address`.
+    ///
+    /// # Errors
+    /// What the system says; `TimedOut` at `deadline`.
+    pub(crate) async fn connect(address: SocketAddr, deadline: Tick) -> io::Result<Self> {
+        let family = if address.is_ipv4() {
+            AddressFamily::INET
+        } else {
+            AddressFamily::INET6
+        };
+        let stream = Self::unconnected(family)?;
+        sockopt::set_tcp_nodelay(&stream.fd, true)?;
+        stream.finish_connecting(&address, deadline).await?;
+        Ok(stream)
+    }
+
+    /// Connects to the Unix socket at `path`. Where its queue is full, there is another try now and
+    /// then.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub(crate) async fn connect_unix(path: &Path, deadline: Tick) -> io::Result<Self> {
+        let address = SocketAddrUnix::new(path)?;
+        let stream = Self::unconnected(AddressFamily::UNIX)?;
+        loop {
+            match stream.finish_connecting(&address, deadline).await {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if super::deadline_after(QUEUE_RETRY) > deadline {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    super::sleep(QUEUE_RETRY).await;
+                }
+                connected => return connected.map(|()| stream),
+            }
+        }
+    }
+
+    fn unconnected(family: AddressFamily) -> io::Result<Self> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let fd = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+        Ok(Self::new(fd))
+    }
+
+    async fn finish_connecting(
+        &self,
+        address: &impl SocketAddrArg,
+        deadline: Tick,
+    ) -> io::Result<()> {
+        match rustix::net::connect(&self.fd, address) {
+            // A signal does not stop the attempt either.
+            Err(Errno::INPROGRESS | Errno::INTR) => {}
+            connected => return Ok(connected?),
+        }
+        let ready = self.ready(Direction::Write, deadline).await;
+        ready.map_err(|Elapsed| io::ErrorKind::TimedOut)?;
+        Ok(sockopt::socket_error(&self.fd)??)
     }
 
     /// Reads what is there, up to the length of `buffer`; 0 is the end of the peer's side.
@@ -109,6 +177,18 @@ impl Stream {
     /// [`Elapsed`] at `deadline`.
     pub(crate) async fn ready(&self, direction: Direction, deadline: Tick) -> Result<(), Elapsed> {
         std::future::poll_fn(|context| self.poll_ready(context, direction, deadline)).await
+    }
+
+    /// Waits until either direction is worth another try; both are to be tried then.
+    ///
+    /// # Errors
+    /// [`Elapsed`] at `deadline`.
+    pub(crate) async fn ready_any(&self, deadline: Tick) -> Result<(), Elapsed> {
+        std::future::poll_fn(|context| {
+            self.source
+                .poll_ready_any(self.fd.as_fd(), context, deadline)
+        })
+        .await
     }
 
     /// [`ready`](Self::ready), by hand.
@@ -206,6 +286,22 @@ impl Registration {
                     .poll_ready(key, context, direction, deadline)
             }),
             // The system will not watch it (no memory): the next try will say what is wrong.
+            Err(_) => Poll::Ready(Err(Elapsed)),
+        }
+    }
+
+    fn poll_ready_any(
+        &self,
+        fd: BorrowedFd<'_>,
+        context: &mut Context<'_>,
+        deadline: Tick,
+    ) -> Poll<Result<(), Elapsed>> {
+        match self.attach(fd, Direction::Write) {
+            Ok(key) => with_context(|c| {
+                c.reactor
+                    .borrow_mut()
+                    .poll_ready_any(key, context, deadline)
+            }),
             Err(_) => Poll::Ready(Err(Elapsed)),
         }
     }

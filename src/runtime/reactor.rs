@@ -35,6 +35,8 @@ pub(crate) enum Direction {
 enum Waiting {
     Nothing,
     For(Direction),
+    /// For either direction.
+    Any,
     /// For its deadline alone: a sleeper.
     Time,
 }
@@ -169,6 +171,24 @@ impl Reactor {
             .map(Err)
     }
 
+    /// [`poll_ready`](Self::poll_ready) in either direction. Readiness in both is used up: the caller
+    /// then tries its system calls both ways.
+    pub(super) fn poll_ready_any(
+        &mut self,
+        key: usize,
+        context: &mut Context<'_>,
+        deadline: Tick,
+    ) -> Poll<Result<(), Elapsed>> {
+        let source = &mut self.sources[key];
+        let is_readable = std::mem::take(&mut source.readable);
+        if std::mem::take(&mut source.writable) || is_readable {
+            source.settle();
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_deadline(key, context, Waiting::Any, deadline)
+            .map(Err)
+    }
+
     /// Waits for `deadline` alone.
     pub(super) fn poll_sleep(
         &mut self,
@@ -223,6 +243,7 @@ impl Reactor {
         let concerned = match source.waiting {
             Waiting::For(Direction::Read) => source.readable,
             Waiting::For(Direction::Write) => source.writable,
+            Waiting::Any => source.readable || source.writable,
             Waiting::Nothing | Waiting::Time => false,
         };
         if concerned {

@@ -497,3 +497,113 @@ fn a_program_that_is_dropped_ends_with_all_it_started() {
         .expect("a loop");
     }
 }
+
+#[test]
+fn connects_or_says_why_not() {
+    use std::io::Write as _;
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
+
+    let tree = crate::test_support::TemporaryDirectory::new("connect");
+    let path = tree.path().join("socket");
+    let unix = UnixListener::bind(&path).expect("the directory is new");
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = tcp.local_addr().expect("it is bound");
+    let refused = run(async move {
+        let streams = [
+            Stream::connect(address, never()).await,
+            Stream::connect_unix(&path, never()).await,
+        ];
+        let mut far: Vec<Box<dyn io::Write>> = vec![
+            Box::new(tcp.accept().expect("one waits").0),
+            Box::new(unix.accept().expect("one waits").0),
+        ];
+        for (stream, far) in streams.iter().zip(&mut far) {
+            far.write_all(b"hello").expect("it is open");
+            let stream = stream.as_ref().expect("somebody listens");
+            assert_eq!(receive(stream).await, b"hello");
+        }
+        drop((tcp, unix));
+        let missing = path.with_extension("missing");
+        [
+            Stream::connect(address, never()).await.map(drop),
+            Stream::connect_unix(&path, never()).await.map(drop),
+            Stream::connect_unix(&missing, never()).await.map(drop),
+        ]
+    });
+    let kinds = refused
+        .expect("a loop")
+        .map(|refused| refused.map_err(|error| error.kind()));
+    let (refused, missing) = (io::ErrorKind::ConnectionRefused, io::ErrorKind::NotFound);
+    assert_eq!(kinds, [Err(refused), Err(refused), Err(missing)]);
+}
+
+#[test]
+fn waits_for_room_in_the_queue_of_a_unix_socket() {
+    use std::os::unix::net::UnixStream;
+
+    let tree = crate::test_support::TemporaryDirectory::new("queue");
+    let path = tree.path().join("socket");
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::STREAM,
+        None,
+    );
+    let socket = socket.expect("a socket");
+    let address = rustix::net::SocketAddrUnix::new(&path).expect("a short path");
+    rustix::net::bind(&socket, &address).expect("the directory is new");
+    rustix::net::listen(&socket, 0).expect("it is bound");
+    let first = UnixStream::connect(&path).expect("there is room for one");
+    let (late, connected) = run(async move {
+        let soon = deadline_after(Duration::from_millis(30));
+        let late = Stream::connect_unix(&path, soon).await.map(drop);
+        let waiting = Stream::connect_unix(&path, never());
+        let accepting = async {
+            yield_now().await;
+            rustix::net::accept(&socket).expect("the first one waits")
+        };
+        let (_accepted, connected) = match either(waiting, accepting).await {
+            Either::First(_) => panic!("there was no room"),
+            Either::Second(accepted) => {
+                let connected = Stream::connect_unix(&path, never()).await;
+                (accepted, connected.map(drop))
+            }
+        };
+        (late, connected)
+    })
+    .expect("a loop");
+    assert_eq!(
+        late.map_err(|error| error.kind()),
+        Err(io::ErrorKind::TimedOut)
+    );
+    connected.expect("there is room again");
+    drop(first);
+}
+
+#[test]
+fn waits_for_either_direction() {
+    use std::io::Write as _;
+    let (stream, mut far) = pair();
+    run(async move {
+        let mut buffer = [0; 64 * 1024];
+        let mut fill = || while stream.try_send(&[0; 4096], false).is_ok() {};
+        // The first answer of the system may be old.
+        while stream
+            .ready_any(deadline_after(Duration::ZERO))
+            .await
+            .is_ok()
+        {
+            fill();
+        }
+        far.write_all(b"x").expect("the pair is open");
+        stream.ready_any(never()).await.expect("it is readable");
+        assert_eq!(stream.try_receive(&mut buffer).expect("it is there"), 1);
+        std::io::Read::read(&mut far, &mut buffer).expect("the pair is open");
+        while std::io::Read::read(&mut far, &mut buffer).expect("the pair is open") == buffer.len()
+        {
+        }
+        stream.ready_any(never()).await.expect("it is writable");
+        stream.try_send(b"y", false).expect("there is room");
+    })
+    .expect("a loop");
+}
