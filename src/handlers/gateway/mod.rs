@@ -4,6 +4,7 @@
 //! meta-variables and the script response of the Common Gateway Interface (RFC 3875).
 
 pub(crate) mod cgi;
+pub(crate) mod fastcgi;
 pub(crate) mod meta_variables;
 pub(crate) mod script;
 pub(crate) mod script_response;
