@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::HostPattern;
 use super::diagnostic::Fault;
 
-/// Where a server listens.
+/// Where a server listens: this one, or one that it asks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ListenAddress {
     Ip(SocketAddr),
@@ -63,6 +63,37 @@ pub(super) fn parse_listen(text: &str) -> Result<Vec<ListenAddress>, Fault> {
         .into_iter()
         .map(|ip| ListenAddress::Ip(SocketAddr::new(ip, port)))
         .collect())
+}
+
+/// Reads where an application server listens: `unix:PATH`, `IP:PORT`, `[v6]:PORT`, or
+/// `localhost:PORT`, which is the loopback address of version 4. Other names are not looked up.
+pub(super) fn parse_peer(text: &str) -> Result<ListenAddress, Fault> {
+    const HELP: &str = "write \"unix:/run/php/php-fpm.sock\" or \"127.0.0.1:9000\"";
+    if let Some(path) = text.strip_prefix(UNIX) {
+        return parse_unix(path).map(ListenAddress::Unix);
+    }
+    let whole = 0..text.len();
+    if text.starts_with('/') {
+        let help = format!("write \"unix:{text}\"");
+        return Err(Fault::new(whole, "a path alone is no address").help(help));
+    }
+    let ip = text
+        .strip_prefix("localhost:")
+        .map(|port| format!("127.0.0.1:{port}"));
+    match ip.as_deref().unwrap_or(text).parse::<SocketAddr>() {
+        Ok(address) if address.port() == 0 || address.ip().is_unspecified() => {
+            Err(Fault::new(whole, format!("nobody can be asked at `{text}`")).help(HELP))
+        }
+        Ok(address) => Ok(ListenAddress::Ip(address)),
+        Err(_) => Err(Fault::new(
+            whole,
+            format!(
+                "`{}` is not the address of an application server",
+                text.escape_debug()
+            ),
+        )
+        .help(HELP)),
+    }
 }
 
 /// The path of a Unix socket, as written; the caller knows where a relative one begins.

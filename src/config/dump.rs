@@ -11,8 +11,8 @@ use super::refine::Level;
 use super::route_test::{Expectation, RouteTest};
 use super::units::{show_duration, show_size};
 use super::{
-    AccessLog, Blocking, Cgi, Cidr, Config, Files, Limits, Log, LogFormat, LogLevel, Policy, Route,
-    Server, Verb,
+    AccessLog, Blocking, Cgi, Cidr, Config, Fastcgi, Files, Limits, ListenAddress, Log, LogFormat,
+    LogLevel, Policy, Route, Server, Verb,
 };
 
 /// A table: keys, and values as TOML.
@@ -101,10 +101,7 @@ pub(super) fn limits(limits: &Limits, level: Level) -> Table {
 }
 
 fn server(server: &Server) -> Table {
-    let listen = server.listen.iter().map(|address| match address {
-        super::ListenAddress::Ip(address) => string(&address.to_string()),
-        super::ListenAddress::Unix(path) => string(&format!("unix:{}", absolute(path))),
-    });
+    let listen = server.listen.iter().map(address);
     let mut table = vec![entry("listen", array(listen))];
     if !server.hosts.is_empty() {
         let hosts = server.hosts.iter().map(|host| string(&host.to_string()));
@@ -112,6 +109,13 @@ fn server(server: &Server) -> Table {
     }
     table.extend(policy(&server.policy, Level::Server));
     table
+}
+
+fn address(address: &ListenAddress) -> String {
+    match address {
+        ListenAddress::Ip(address) => string(&address.to_string()),
+        ListenAddress::Unix(path) => string(&format!("unix:{}", absolute(path))),
+    }
 }
 
 fn route(route: &Route) -> (String, String) {
@@ -151,6 +155,7 @@ fn verb(verb: &Verb) -> Table {
             entry("stream", plugin.stream.to_string()),
         ],
         Verb::Cgi(options) => cgi(options),
+        Verb::Fastcgi(options) => fastcgi(options),
     }
 }
 
@@ -197,6 +202,24 @@ fn cgi(cgi: &Cgi) -> Table {
         entry("max_processes", cgi.max_processes.to_string()),
         entry("environment", inline(&environment)),
     ]
+}
+
+fn fastcgi(fastcgi: &Fastcgi) -> Table {
+    let texts = |texts: &[String]| array(texts.iter().map(|text| string(text)));
+    let params: Table = fastcgi.params.iter().map(field).collect();
+    let mut table = vec![
+        entry("fastcgi", address(&fastcgi.peer)),
+        entry("root", path(&fastcgi.root)),
+        entry("index", texts(&fastcgi.index)),
+        entry("scripts", texts(&fastcgi.scripts)),
+        entry("static_files", fastcgi.static_files.to_string()),
+        entry("params", inline(&params)),
+        entry("timeout", string(&show_duration(fastcgi.timeout))),
+        entry("sendfile", fastcgi.sendfile.to_string()),
+    ];
+    let fallback = fastcgi.fallback.iter();
+    table.extend(fallback.map(|script| entry("fallback", string(script))));
+    table
 }
 
 /// What a server or a route says beside its own settings.

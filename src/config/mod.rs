@@ -27,6 +27,7 @@ mod difference;
 mod dump;
 mod environment;
 mod error_pages;
+mod fastcgi;
 mod file;
 mod headers;
 mod include;
@@ -367,6 +368,7 @@ pub(crate) enum Verb {
     Status,
     Handler(PluginRoute),
     Cgi(Cgi),
+    Fastcgi(Fastcgi),
 }
 
 /// `handler = NAME`: code that is part of the program.
@@ -463,6 +465,29 @@ pub(crate) struct Redirect {
     /// As written. What is below the route's path, and the query, is appended unless `exact`.
     pub(crate) target: String,
     pub(crate) status: Status,
+}
+
+/// `fastcgi = ADDRESS`, and the options beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fastcgi {
+    /// Where the application server listens.
+    pub(crate) peer: ListenAddress,
+    /// Absolute: the peer is told of files beneath it.
+    pub(crate) root: PathBuf,
+    /// Names tried in a directory, in order.
+    pub(crate) index: Vec<String>,
+    /// What the names of scripts end in; the case of letters does not count.
+    pub(crate) scripts: Vec<String>,
+    /// The script for paths that lead to nothing, beneath the root.
+    pub(crate) fallback: Option<String>,
+    /// Files that are no scripts are sent.
+    pub(crate) static_files: bool,
+    /// Further parameters, or others in the place of ours.
+    pub(crate) params: Vec<(String, String)>,
+    /// To connect, to the end of the header section, and between two reads: 504.
+    pub(crate) timeout: Duration,
+    /// `X-Sendfile` and `X-Accel-Redirect` name files beneath the root.
+    pub(crate) sendfile: bool,
 }
 
 /// Where something stands in a configuration file; lines and columns count from 1.

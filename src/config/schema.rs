@@ -279,7 +279,7 @@ const SERVER: &[Setting] = &[
 
 /// Who answers; a route has one of them.
 const VERBS: &[&str] = &[
-    "files", "respond", "redirect", "handler", "echo", "status", "cgi",
+    "files", "respond", "redirect", "handler", "echo", "status", "cgi", "fastcgi",
 ];
 
 const ROUTE: &[Setting] = &[
@@ -305,6 +305,12 @@ const ROUTE: &[Setting] = &[
         "a verb: the scripts of a directory, a process for each request",
     ),
     setting(
+        "fastcgi",
+        Kind::Text,
+        "",
+        "a verb: the application server at \"unix:/run/php/php-fpm.sock\" or \"127.0.0.1:9000\"",
+    ),
+    setting(
         "strip_prefix",
         Kind::Boolean,
         "false",
@@ -313,8 +319,8 @@ const ROUTE: &[Setting] = &[
     setting(
         "index",
         TEXTS,
-        "[\"index.html\"]",
-        "with `files`: names tried in a directory",
+        "",
+        "with `files` (`index.html`) and `fastcgi` (`index.php`): names tried in a directory",
     ),
     setting(
         "listing",
@@ -369,7 +375,7 @@ const ROUTE: &[Setting] = &[
         "timeout",
         Kind::Duration,
         "\"60s\"",
-        "with `handler` and `cgi`: how long it may take until it answers; past it, 504; with `cgi` also between two reads of content; past it, cut",
+        "with `handler`, `cgi` and `fastcgi`: how long it may take until it answers: 504; with the latter two also between two reads of content: cut",
     ),
     setting(
         "stream",
@@ -394,6 +400,37 @@ const ROUTE: &[Setting] = &[
         FIELDS,
         "{}",
         "with `cgi`: variables that scripts find beside those of the request",
+    ),
+    setting(
+        "root",
+        Kind::Text,
+        "",
+        "with `fastcgi`: the directory of its scripts",
+    ),
+    setting(
+        "scripts",
+        TEXTS,
+        "[\".php\"]",
+        "with `fastcgi`: what the names of scripts end in",
+    ),
+    setting(
+        "fallback",
+        Kind::Text,
+        "",
+        "with `fastcgi`: the script for paths that lead to nothing",
+    ),
+    setting(
+        "static_files",
+        Kind::Boolean,
+        "true",
+        "with `fastcgi`: send files that are no scripts",
+    ),
+    setting("params", FIELDS, "{}", "with `fastcgi`: further parameters"),
+    setting(
+        "sendfile",
+        Kind::Boolean,
+        "false",
+        "with `fastcgi`: X-Sendfile and X-Accel-Redirect name files beneath `root`",
     ),
     setting("headers", HEADERS_KIND, "", HEADERS_ABOUT),
     setting(

@@ -32,6 +32,7 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
             "status = true",
             "handler = \"greet\"",
             "cgi = \"www\"",
+            "fastcgi = \"127.0.0.1:9000\"\nroot = \"www\"",
         ]
         .map(|verb| routes(format!("{verb}\n{line}")))
         .into(),
@@ -183,7 +184,7 @@ fn the_example_in_the_readme_is_good_and_has_every_key() {
         .trim_start_matches("```toml\n")
         .trim_end_matches("```");
     let directory = TemporaryDirectory::new("readme");
-    for name in ["www", "manual", "scripts", "errors", "sites", "run"] {
+    for name in ["www", "manual", "scripts", "errors", "sites", "run", "blog"] {
         std::fs::create_dir(directory.path().join(name)).expect("the directory is ours");
     }
     for name in [
@@ -191,6 +192,7 @@ fn the_example_in_the_readme_is_good_and_has_every_key() {
         "errors/404.html",
         "errors/5xx.html",
         "sites/a.toml",
+        "blog/index.php",
     ] {
         std::fs::write(directory.path().join(name), "").expect("the directory is ours");
     }

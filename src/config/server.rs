@@ -85,7 +85,7 @@ fn listen_entry(node: Node<'_>) -> Option<Vec<ListenAddress>> {
 }
 
 /// A Unix socket beside the file; the system has room for a short path only (`unix(7)`).
-fn unix(node: Node<'_>, written: &Path) -> Option<ListenAddress> {
+pub(super) fn unix(node: Node<'_>, written: &Path) -> Option<ListenAddress> {
     const LONGEST_PATH: usize = 107;
     let path = beside(node.cx.source, written);
     if path.as_os_str().len() <= LONGEST_PATH {

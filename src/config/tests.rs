@@ -175,10 +175,19 @@ fn every_verb_arrives_in_the_order_of_the_file() {
         Verb::Redirect(old),
         Verb::Redirect(older),
         Verb::Echo,
+        Verb::Fastcgi(blog),
+        Verb::Fastcgi(wiki),
     ] = verbs.as_slice()
     else {
         panic!("{verbs:?}")
     };
+    assert!(blog.peer == wiki.peer && blog.sendfile && !blog.static_files);
+    assert!(blog.root.is_absolute() && blog.scripts == [".php", ".phtml"]);
+    assert_eq!(blog.timeout, Duration::from_secs(5));
+    let params = [("APP_ENV".to_owned(), "production".to_owned())];
+    assert_eq!(blog.params, params);
+    assert_eq!(wiki.fallback.as_deref(), Some("index.html"));
+    assert!(wiki.static_files && wiki.index == ["index.php"]);
     assert!(root.listing && root.index == ["index.html", "index.htm"] && root.revalidate.is_zero());
     assert!(root.root.ends_with("www") && app.spa && app.clean_urls && !app.precompressed);
     assert!(config.servers[0].routes[1].strip_prefix && !config.servers[0].routes[0].strip_prefix);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::cgi::cgi;
 use super::decode::{Node, Text, alternatives, list};
 use super::diagnostic::Diagnostic;
+use super::fastcgi::fastcgi;
 use super::file::{beside, report_path};
 use super::plugin::plugin;
 use super::refine::{Level, refine};
@@ -21,15 +22,15 @@ use crate::http::status::Status;
 
 /// What a route can do.
 const VERBS: &[&str] = &[
-    "files", "respond", "redirect", "handler", "echo", "status", "cgi",
+    "files", "respond", "redirect", "handler", "echo", "status", "cgi", "fastcgi",
 ];
 
 /// Verbs of the design that this version does not have.
-const VERBS_NOT_YET: &[&str] = &["proxy", "fastcgi"];
+const VERBS_NOT_YET: &[&str] = &["proxy"];
 
 /// Each option and the verbs beside which it may stand.
 const OPTIONS: &[(&str, &[&str])] = &[
-    ("index", &["files"]),
+    ("index", &["files", "fastcgi"]),
     ("listing", &["files"]),
     ("spa", &["files"]),
     ("clean_urls", &["files"]),
@@ -39,11 +40,17 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ("strip_prefix", &["files"]),
     ("status", &["respond", "redirect"]),
     ("options", &["handler"]),
-    ("timeout", &["handler", "cgi"]),
+    ("timeout", &["handler", "cgi", "fastcgi"]),
     ("stream", &["handler"]),
     ("content_type", &["respond"]),
     ("max_processes", &["cgi"]),
     ("environment", &["cgi"]),
+    ("root", &["fastcgi"]),
+    ("scripts", &["fastcgi"]),
+    ("fallback", &["fastcgi"]),
+    ("static_files", &["fastcgi"]),
+    ("params", &["fastcgi"]),
+    ("sendfile", &["fastcgi"]),
 ];
 
 const REDIRECTS: &[Status] = &[
@@ -73,6 +80,7 @@ pub(super) fn resolve_verb(
         "files" => files(&mut section).map(Verb::Files),
         "respond" => respond(&mut section).map(Verb::Respond),
         "redirect" => redirect(&mut section).map(Verb::Redirect),
+        "fastcgi" => fastcgi(&mut section).map(Verb::Fastcgi),
         "handler" => plugin(&mut section).map(Verb::Handler),
         "cgi" => cgi(&mut section).map(Verb::Cgi),
         "status" => switch(&mut section, "status").then_some(Verb::Status),
@@ -140,7 +148,8 @@ fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>]) {
             .cx
             .report(Diagnostic::error(message).at(key.spot(), format!("did you mean `{verb}`?")));
     }
-    let help = "add one of files = \"DIR\", respond = \"TEXT\", redirect = \"TARGET\", echo = true, cgi = \"DIR\""
+    let help = "add one of files = \"DIR\", respond = \"TEXT\", redirect = \"TARGET\", echo = true, cgi = \"DIR\", \
+                fastcgi = \"ADDRESS\""
         .to_owned();
     let message = format!(
         "route `{}` has no verb, so nothing says what it does",

@@ -31,7 +31,7 @@ const HOMES: &[(&str, &str)] = &[
     ("files", "a route: `\"/\" = { files = \"www\" }`"),
     ("respond", "a route: `\"/\" = { respond = \"hello\" }`"),
     ("redirect", "a route: `\"/old\" = { redirect = \"/new\" }`"),
-    ("index", "a route with `files`"),
+    ("index", "a route with `files` or `fastcgi`"),
     ("listing", "a route with `files`"),
     ("spa", "a route with `files`"),
     ("clean_urls", "a route with `files`"),
@@ -40,9 +40,18 @@ const HOMES: &[(&str, &str)] = &[
     ("revalidate", "a route with `files`"),
     ("strip_prefix", "a route with `files`"),
     ("cgi", "a route: `\"/cgi-bin\" = { cgi = \"cgi-bin\" }`"),
-    ("timeout", "a route with `handler` or `cgi`"),
+    ("timeout", "a route with `handler`, `cgi` or `fastcgi`"),
     ("max_processes", "a route with `cgi`"),
     ("environment", "a route with `cgi`"),
+    (
+        "fastcgi",
+        "a route: `\"/\" = { fastcgi = \"unix:/run/php/php-fpm.sock\", root = \"www\" }`",
+    ),
+    ("scripts", "a route with `fastcgi`"),
+    ("fallback", "a route with `fastcgi`"),
+    ("static_files", "a route with `fastcgi`"),
+    ("params", "a route with `fastcgi`"),
+    ("sendfile", "a route with `fastcgi`"),
 ];
 
 /// What other servers call it, and what we do.
@@ -65,7 +74,23 @@ const TRANSLATIONS: &[(&str, &str)] = &[
     ),
     (
         "try_files",
-        "see `spa` and `clean_urls`, beside `files` in a route",
+        "see `spa` and `clean_urls`, beside `files` in a route, and `fallback`, beside `fastcgi`",
+    ),
+    (
+        "fastcgi_pass",
+        "the setting is called `fastcgi`: `\"/\" = { fastcgi = \"unix:/run/php/php-fpm.sock\", root = \"www\" }`",
+    ),
+    (
+        "fastcgi_param",
+        "the setting is called `params`, beside `fastcgi` in a route",
+    ),
+    (
+        "fastcgi_index",
+        "the setting is called `index`, beside `fastcgi` in a route",
+    ),
+    (
+        "fastcgi_read_timeout",
+        "the setting is called `timeout`, beside `fastcgi` in a route",
     ),
     ("expires", "see `cache_control`, beside `files` in a route"),
     (

@@ -22,6 +22,7 @@ pub(crate) mod response;
 pub(crate) mod status;
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::{Blocking, Cgi, Files, ListenAddress, Route, Verb};
@@ -36,6 +37,7 @@ use control::{ControlHandler, Submit};
 use echo::Echo;
 use files::{FilesHandler, Shared};
 use gateway::cgi::{CgiHandler, Count};
+use gateway::fastcgi::{Connections, FastcgiHandler};
 use plugin::PluginHandler;
 use redirect::RedirectHandler;
 use respond::RespondHandler;
@@ -51,6 +53,7 @@ pub(crate) enum Handler {
     Status(StatusHandler),
     Plugin(PluginHandler),
     Cgi(CgiHandler),
+    Fastcgi(FastcgiHandler),
     /// Of the control socket; no route of the operator's leads here.
     Control(ControlHandler),
 }
@@ -70,7 +73,19 @@ pub(crate) struct Request<'r> {
 /// What handlers keep on a worker, and what they run beside it.
 pub(crate) struct Local {
     pub(crate) files: files::Local,
+    /// To application servers.
+    pub(crate) connections: Rc<Connections>,
     pub(crate) pools: Pools,
+}
+
+impl Local {
+    pub(crate) fn new(pools: Pools) -> Self {
+        Self {
+            files: files::Local::default(),
+            connections: Rc::default(),
+            pools,
+        }
+    }
 }
 
 /// Threads for what may wait. They are two pools, so that code which takes its time never stands
@@ -227,6 +242,10 @@ impl Handler {
             Verb::Cgi(options) => {
                 Self::Cgi(CgiHandler::new(options, route, kept.cgi(route, options)))
             }
+            Verb::Fastcgi(options) => {
+                let files = kept.files(&options.files());
+                Self::Fastcgi(FastcgiHandler::new(options, files, route))
+            }
         }
     }
 
@@ -240,6 +259,7 @@ impl Handler {
             | Self::Echo(_)
             | Self::Plugin(_)
             | Self::Cgi(_)
+            | Self::Fastcgi(_)
             | Self::Control(_) => MethodSet::ALL_BUT_TUNNELS,
         }
     }
@@ -249,6 +269,7 @@ impl Handler {
     pub(crate) fn is_code(&self) -> bool {
         match self {
             Self::Cgi(_) => true,
+            Self::Fastcgi(_) => true,
             Self::Files(_)
             | Self::Respond(_)
             | Self::Redirect(_)
@@ -264,6 +285,7 @@ impl Handler {
         match self {
             Self::Files(files) => files.selected(request, local).await,
             Self::Cgi(cgi) => cgi.selected(request, local).await,
+            Self::Fastcgi(fastcgi) => fastcgi.selected(request, local).await,
             _ => None,
         }
     }
@@ -278,6 +300,7 @@ impl Handler {
             Self::Files(files) => files.answer_now(request, local),
             Self::Respond(respond) => Some(respond.answer()),
             Self::Redirect(redirect) => Some(redirect.answer(request)),
+            Self::Fastcgi(fastcgi) => fastcgi.answer_now(request, local),
             Self::Plugin(plugin) => plugin.answer_now(request, local),
             Self::Echo(_) | Self::Status(_) | Self::Cgi(_) | Self::Control(_) => None,
         }
@@ -301,6 +324,7 @@ impl Handler {
             Self::Status(status) => status.answer(request).await,
             Self::Plugin(plugin) => plugin.answer(request, local, content).await?,
             Self::Cgi(cgi) => return cgi.answer(request, local, content).await,
+            Self::Fastcgi(fastcgi) => return fastcgi.answer(request, local, content).await,
             Self::Control(control) => control.answer(request).await,
         };
         Ok(response.into())

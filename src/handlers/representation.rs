@@ -114,7 +114,8 @@ impl Representation {
         }
     }
 
-    fn whole(&self) -> Response<'static> {
+    /// The whole of it, whatever was asked.
+    pub(crate) fn whole(&self) -> Response<'static> {
         let fields = Octets::Shared(Rc::clone(&self.fields));
         Response {
             status: Status::OK,

@@ -14,7 +14,7 @@ use super::framed::{Asked, Framed};
 use super::generation::{Generation, Route, Site};
 use crate::config::{Config, ListenAddress, Place, RoutePattern, RouteTest};
 use crate::handlers::control::Submit;
-use crate::handlers::{ContentError, Local, Pools, ReadContent, files};
+use crate::handlers::{ContentError, Local, Pools, ReadContent};
 use crate::http::method::Method;
 use crate::http::path::NormalPath;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
@@ -155,10 +155,7 @@ pub(crate) fn explain(
     let generation = Arc::new(Generation::new(config, 1, None, &nobody));
     let pools = Pools::new(config.blocking);
     let explaining = async move {
-        let local = Local {
-            files: files::Local::default(),
-            pools,
-        };
+        let local = Local::new(pools);
         let mut explanations = Vec::new();
         for question in &questions {
             explanations.push(answer(&generation, question, &local).await);

@@ -102,10 +102,7 @@ impl Worker {
         Self {
             generation: RefCell::new(Rc::new(LocalGeneration(Arc::clone(&setup.generation)))),
             endpoints: RefCell::default(),
-            local: handlers::Local {
-                files: Default::default(),
-                pools: setup.pools.clone(),
-            },
+            local: handlers::Local::new(setup.pools.clone()),
             input: RefCell::new(vec![0; MAX_INCOMPLETE + READ_SIZE].into_boxed_slice()),
             output: RefCell::default(),
             second: CurrentSecond::new(runtime::now()),

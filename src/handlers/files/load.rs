@@ -154,7 +154,7 @@ impl Loaded {
 }
 
 /// RFC 9110 §8.8.2.1: never later than the answer that says so, whatever the file's time is set to.
-fn last_modified(identity: Identity) -> HttpDate {
+pub(in crate::handlers) fn last_modified(identity: Identity) -> HttpDate {
     HttpDate::from_system_time(identity.modified_time().min(SystemTime::now()))
 }
 
@@ -172,7 +172,7 @@ impl LoadedBody {
 
 /// Modification time in nanoseconds and size, and the coding: strong, for any change of content
 /// changes one of them.
-fn entity_tag(identity: Identity, coding: ContentCoding) -> String {
+pub(in crate::handlers) fn entity_tag(identity: Identity, coding: ContentCoding) -> String {
     let (seconds, nanoseconds) = identity.modified;
     let nanoseconds = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
     format!(

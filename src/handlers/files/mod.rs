@@ -48,6 +48,7 @@ use crate::runtime::{self, BlockingError};
 
 use cache::{Cache, Entry, State};
 use listing::{Renderer, Sort};
+pub(in crate::handlers) use load::{entity_tag, last_modified};
 pub(crate) use look::Shared;
 use look::{Look, Outcome, Seen};
 use unchanged::{Directories, Sighting};
@@ -121,6 +122,36 @@ impl FilesHandler {
         match self.answer_waiting(request, local).await {
             Ok(response) => response,
             Err(error) => error.into_response(&local.files),
+        }
+    }
+
+    /// The answer with the file at the path itself, if there is one and everything is in memory.
+    pub(crate) fn file_now(
+        &self,
+        request: &Request<'_>,
+        local: &super::Local,
+    ) -> Option<Response<'static>> {
+        let path = self.path_beneath(request).ok()?;
+        let entry = self.entry_now(path.as_bytes(), &local.files)?;
+        match entry.state {
+            State::File(_) => self.answer_from(&entry, request),
+            _ => None,
+        }
+    }
+
+    /// The answer with the file at the path itself, if there is one.
+    pub(crate) async fn file(
+        &self,
+        request: &Request<'_>,
+        local: &super::Local,
+    ) -> Option<Response<'static>> {
+        let path = self.path_beneath(request).ok()?;
+        match self.entry(path.as_bytes(), local).await {
+            Ok(entry) => match entry.state {
+                State::File(_) => self.answer_from(&entry, request),
+                _ => None,
+            },
+            Err(error) => Some(error.into_response(&local.files)),
         }
     }
 
@@ -427,7 +458,7 @@ impl Local {
 }
 
 /// The same directory with a slash, relative to where the client is; the query stays.
-fn redirect_to_directory(request: &Request<'_>) -> Response<'static> {
+pub(super) fn redirect_to_directory(request: &Request<'_>) -> Response<'static> {
     let last = request
         .path
         .as_bytes()

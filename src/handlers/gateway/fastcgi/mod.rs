@@ -1,1 +1,407 @@
+//! `fastcgi = ADDRESS`: scripts that an application server runs, PHP-FPM above all, and the files
+//! that lie beside them.
+//!
+//! ```text
+//! path ─┬─ no script in it, and a file ───────────→ as `files` answers
+//!       └─ script ── conversation with the peer ─┬→ response, its content as it comes
+//!                    (connections)               ├→ local redirect
+//!                                                └→ a file, named by X-Sendfile
+//! ```
+//!
+//! | A reader looks for | and finds it in |
+//! |---|---|
+//! | which script answers for a path | [`script`] |
+//! | octets on the wire | [`record`] |
+//! | one request, both ways at once | [`conversation`], [`content`] |
+//! | connections that are kept | [`connections`] |
+//! | what scripts say to the log | [`messages`] |
+
+mod connections;
+mod content;
+mod conversation;
+mod messages;
 mod record;
+mod script;
+mod sent_file;
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::meta_variables::{self, meta_variables};
+use super::script_response::{ScriptAnswer, ScriptHead};
+use crate::config::{Fastcgi, Route};
+use crate::handlers::beneath::Waiting;
+use crate::handlers::buffered::Buffered;
+use crate::handlers::files::{FilesHandler, Shared, redirect_to_directory};
+use crate::handlers::response::{Content, ContentStream, Octets, Response};
+use crate::handlers::{Answer, ContentError, Local, ReadContent, Request, allow};
+use crate::http::framing::Framing;
+use crate::http::method::{Method, MethodSet};
+use crate::http::response::FieldLines;
+use crate::http::status::Status;
+use crate::log::diagnostic;
+use crate::runtime::{self, BlockingError};
+
+use connections::Connection;
+pub(crate) use connections::Connections;
+use content::{Kept, NoContent, PeerContent, Replayed};
+use conversation::{Conversation, Failure, PeerError};
+use messages::Messages;
+use script::{Found, Script, Search};
+
+/// Seconds after which a client may come back when the application server takes no more.
+const RETRY_AFTER: &str = "1";
+
+/// Methods that may be tried again when nobody knows whether they were carried out (RFC 9110 §9.2.2).
+const IDEMPOTENT: MethodSet = MethodSet::of(&[
+    Method::Get,
+    Method::Head,
+    Method::Put,
+    Method::Delete,
+    Method::Options,
+    Method::Query,
+    Method::Propfind,
+    Method::Report,
+    Method::Search,
+]);
+
+/// The methods that a file answers to.
+const FILE_METHODS: MethodSet = MethodSet::of(&[Method::Get, Method::Head]);
+
+/// The handler of a `fastcgi` route.
+pub(crate) struct FastcgiHandler {
+    options: Arc<Fastcgi>,
+    /// For files that are no scripts.
+    files: FilesHandler,
+    /// As diagnostics name it.
+    route: Arc<str>,
+    /// The route is its path alone, and its path no directory.
+    is_exact: bool,
+}
+
+/// Why there was no look at what a path leads to.
+#[derive(Debug, thiserror::Error)]
+enum SearchError {
+    #[error("cannot look for a script")]
+    Look(#[source] io::Error),
+    #[error(transparent)]
+    Blocking(#[from] BlockingError),
+}
+
+impl FastcgiHandler {
+    pub(crate) fn new(options: &Fastcgi, files: Arc<Shared>, route: &Route) -> Self {
+        Self {
+            options: Arc::new(options.clone()),
+            files: FilesHandler::new(files, true),
+            route: route.to_string().into(),
+            is_exact: route.pattern.exact,
+        }
+    }
+
+    /// The answer, if it is a file that is in memory.
+    pub(crate) fn answer_now(
+        &self,
+        request: &Request<'_>,
+        local: &Local,
+    ) -> Option<Response<'static>> {
+        let may_be_file = self.may_be_file(request) && FILE_METHODS.contains(request.head.method);
+        may_be_file.then(|| self.files.file_now(request, local))?
+    }
+
+    /// The script that would answer, or the file.
+    pub(crate) async fn selected(&self, request: &Request<'_>, local: &Local) -> Option<String> {
+        if self.may_be_file(request)
+            && let Some(file) = self.files.selected(request, local).await
+        {
+            return Some(file);
+        }
+        match self.find(request, local).await.ok()? {
+            Found::Script(script) => {
+                let path = String::from_utf8_lossy(&script.path).into_owned();
+                Some(format!("{}{path} (script)", self.options.root.display()))
+            }
+            Found::Index => self.files.selected(request, local).await,
+            Found::Directory | Found::Nothing | Found::Forbidden => None,
+        }
+    }
+
+    /// The answer, waited for.
+    ///
+    /// # Errors
+    /// Where the request's content could not be read, or its client has gone.
+    pub(crate) async fn answer<'a>(
+        &'a self,
+        request: &Request<'_>,
+        local: &Local,
+        content: &mut impl ReadContent,
+    ) -> Result<Answer<'a>, ContentError> {
+        if self.may_be_file(request)
+            && let Some(response) = self.files.file(request, local).await
+        {
+            return Ok(as_file(request, response).into());
+        }
+        let response = match self.find(request, local).await {
+            Ok(Found::Script(script)) => return self.run(&script, request, local, content).await,
+            Ok(Found::Index) => as_file(request, self.files.answer(request, local).await),
+            Ok(Found::Directory) => redirect_to_directory(request),
+            Ok(Found::Nothing) => Response::problem(Status::NOT_FOUND),
+            Ok(Found::Forbidden) => Response::problem(Status::FORBIDDEN),
+            Err(error) => self.unsearched(&error),
+        };
+        Ok(response.into())
+    }
+
+    /// Whether the path can lead to a file that is to be sent: what may be a script never is, even if
+    /// it comes to be there between two looks.
+    fn may_be_file(&self, request: &Request<'_>) -> bool {
+        let path = request.path.strip_prefix(request.matched);
+        self.options.static_files
+            && !path.is_directory()
+            && !meta_variables::segment_ends(path.as_bytes())
+                .any(|end| self.options.is_script(&path.as_bytes()[..end]))
+    }
+
+    /// What the path leads to, by a look at the disk that may take its time on the pool.
+    async fn find(&self, request: &Request<'_>, local: &Local) -> Result<Found, SearchError> {
+        let is_bare = request.path.as_bytes().len() == request.matched
+            && request.matched > 0
+            && !request.path.is_directory();
+        if is_bare && !self.is_exact {
+            return Ok(Found::Directory);
+        }
+        let search = Search {
+            options: Arc::clone(&self.options),
+            path: request
+                .path
+                .strip_prefix(request.matched)
+                .as_bytes()
+                .to_vec(),
+        };
+        match search.run(Waiting::Never) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            found => return found.map_err(SearchError::Look),
+        }
+        let search = move || search.run(Waiting::Allowed);
+        let found = local.pools.disk.run(search).await?;
+        found.map_err(SearchError::Look)
+    }
+
+    fn unsearched(&self, error: &SearchError) -> Response<'static> {
+        let chain = diagnostic::chain(error);
+        diagnostic::error(format_args!("{}: {chain}", self.route));
+        match error {
+            SearchError::Blocking(BlockingError::Saturated) => unavailable(),
+            _ => Response::problem(Status::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    /// Has the peer run `script`.
+    async fn run<'a>(
+        &'a self,
+        script: &Script,
+        request: &Request<'_>,
+        local: &Local,
+        content: &mut impl ReadContent,
+    ) -> Result<Answer<'a>, ContentError> {
+        let disk = &local.pools.disk;
+        let asked = match request.head.framing {
+            Framing::Empty => self.converse(script, request, local, content, 0).await,
+            Framing::Length(length) => self.converse(script, request, local, content, length).await,
+            // A script is told the length beforehand.
+            Framing::Chunked => {
+                let buffered = Buffered::read(content, disk).await?;
+                let length = buffered.length();
+                let mut replayed = Replayed::new(Kept::new(buffered, disk), content);
+                self.converse(script, request, local, &mut replayed, length)
+                    .await
+            }
+        };
+        match asked {
+            Ok(answer) => Ok(answer),
+            Err(Failure::Client(error)) => Err(error),
+            Err(Failure::Peer(error)) => Ok(self.failed(&error).into()),
+        }
+    }
+
+    /// Asks the peer, up to the head of its answer at least.
+    async fn converse<'a>(
+        &'a self,
+        script: &Script,
+        request: &Request<'_>,
+        local: &Local,
+        content: &mut impl ReadContent,
+        length: u64,
+    ) -> Result<Answer<'a>, Failure> {
+        // Before the peer is disturbed: a client may take its time, or give up.
+        let mut first = Vec::new();
+        let goes_on = content.read(&mut first).await? && (first.len() as u64) < length;
+        let connection = self.connect(request, local).await?;
+        let mut conversation = Conversation::new(
+            Rc::clone(&local.connections),
+            self.options.peer.clone(),
+            connection,
+            self.options.timeout,
+            self.request_records(script, request, length),
+            Messages::new(Arc::clone(&self.route)),
+        );
+        conversation.push_content(&first, goes_on);
+        drop(first);
+        let answer = match conversation.head(content).await {
+            Err(Failure::Peer(error)) if conversation.may_be_repeated(&error) => {
+                conversation.repeat_on(self.open().await?);
+                conversation.head(content).await?
+            }
+            answer => answer?,
+        };
+        match answer {
+            ScriptAnswer::LocalRedirect(target) => {
+                conversation.finish();
+                Ok(Answer::LocalRedirect(target))
+            }
+            ScriptAnswer::Response(head) => {
+                let response = self.response(head, conversation, request, local, content);
+                Ok(response.await?.into())
+            }
+        }
+    }
+
+    /// The records of a request up to its content.
+    fn request_records(&self, script: &Script, request: &Request<'_>, length: u64) -> Vec<u8> {
+        let root = self.options.root.as_os_str().as_encoded_bytes();
+        let route = &request.path.as_bytes()[..request.matched];
+        let described = meta_variables::Script {
+            name: &[route, &script.path].concat(),
+            path_info: &script.path_info,
+            filename: &[root, &script.path].concat(),
+            document_root: root,
+        };
+        let mut variables = meta_variables(request, &described, Some(length));
+        for (name, value) in &self.options.params {
+            variables.retain(|(known, _)| known != name);
+            variables.push((name.clone().into(), value.clone().into_bytes()));
+        }
+        let parameters = variables
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), &value[..]));
+        let mut records = Vec::new();
+        record::push_begin(true, &mut records);
+        record::push_parameters(parameters, &mut records);
+        records
+    }
+
+    /// A connection for `request`: a kept one if there is one, and if the request can be made again
+    /// should it turn out to be closed.
+    async fn connect(&self, request: &Request<'_>, local: &Local) -> Result<Connection, PeerError> {
+        let may_repeat = IDEMPOTENT.contains(request.head.method);
+        let kept = may_repeat.then(|| local.connections.take(&self.options.peer));
+        match kept.flatten() {
+            Some(connection) => Ok(connection),
+            None => self.open().await,
+        }
+    }
+
+    async fn open(&self) -> Result<Connection, PeerError> {
+        let deadline = runtime::deadline_after(self.options.timeout);
+        let opened = Connection::open(&self.options.peer, deadline).await;
+        opened.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => PeerError::ConnectTimedOut,
+            _ => PeerError::Connect(error),
+        })
+    }
+
+    /// The response of a script's `head` and what follows it.
+    async fn response(
+        &self,
+        mut head: ScriptHead,
+        conversation: Conversation,
+        request: &Request<'_>,
+        local: &Local,
+        content: &mut impl ReadContent,
+    ) -> Result<Response<'static>, Failure> {
+        if self.options.sendfile {
+            let name = sent_file::take_name(&mut head, &self.options).map_err(PeerError::from)?;
+            if let Some(path) = name {
+                conversation.finish();
+                let answer = sent_file::answer(head, path, &self.options, request, local).await;
+                return Ok(answer.map_err(PeerError::from)?);
+            }
+        }
+        let fields = head.field_lines().into();
+        let content = if conversation.is_ended() {
+            whole(&head, conversation, request.head.is_head())?
+        } else {
+            let rest = match request.head.is_head() || conversation.is_asked() {
+                true => Kept::nothing(&local.pools.disk),
+                false => self.keep_rest(content, local).await?,
+            };
+            let peer = self.options.peer.to_string();
+            Content::Stream(ContentStream {
+                length: head.length,
+                source: Box::new(PeerContent::new(conversation, rest, peer)),
+            })
+        };
+        Ok(Response {
+            status: head.status,
+            fields,
+            content,
+        })
+    }
+
+    /// What the client has still to send, kept: nobody reads from it while the answer is sent.
+    async fn keep_rest(
+        &self,
+        content: &mut impl ReadContent,
+        local: &Local,
+    ) -> Result<Kept, ContentError> {
+        let disk = &local.pools.disk;
+        Ok(Kept::new(Buffered::read(content, disk).await?, disk))
+    }
+
+    /// The answer where the peer gave none.
+    fn failed(&self, error: &PeerError) -> Response<'static> {
+        let (peer, chain) = (&self.options.peer, diagnostic::chain(error));
+        diagnostic::error(format_args!("{}: {peer}: {chain}", self.route));
+        match error.status() {
+            Status::SERVICE_UNAVAILABLE => unavailable(),
+            status => Response::problem(status),
+        }
+    }
+}
+
+/// The content of an answer that has ended; to HEAD it is empty, as long as it may be said to be.
+fn whole(
+    head: &ScriptHead,
+    mut conversation: Conversation,
+    is_for_head: bool,
+) -> Result<Content<'static>, PeerError> {
+    let content = conversation.take_output();
+    conversation.finish();
+    if is_for_head || head.status.forbids_content() {
+        return Ok(Content::Stream(ContentStream {
+            length: head.length,
+            source: Box::new(NoContent),
+        }));
+    }
+    match head.length.filter(|length| *length != content.len() as u64) {
+        Some(_) => Err(PeerError::WrongLength),
+        None => Ok(Content::Octets(Octets::Owned(content))),
+    }
+}
+
+/// A file's answer, or that it takes no other methods.
+fn as_file(request: &Request<'_>, response: Response<'static>) -> Response<'static> {
+    match request.head.method {
+        Method::Get | Method::Head => response,
+        Method::Options => allow(Status::NO_CONTENT, FILE_METHODS.with(Method::Options)),
+        _ => allow(
+            Status::METHOD_NOT_ALLOWED,
+            FILE_METHODS.with(Method::Options),
+        ),
+    }
+}
+
+fn unavailable() -> Response<'static> {
+    let fields = FieldLines::new().with("Retry-After", RETRY_AFTER);
+    Response::problem_with(Status::SERVICE_UNAVAILABLE, fields)
+}

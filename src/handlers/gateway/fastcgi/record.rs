@@ -11,7 +11,8 @@
 //! peer: STDOUT and STDERR in any order, END_REQUEST
 //! ```
 //!
-//! A connection carries one request at a time, whose id is always 1: no responder in use lets
+//! Whoever does not want an answer any more closes the connection: there is no ABORT_REQUEST here. A
+//! connection carries one request at a time, whose id is always 1: no responder in use lets
 //! requests share a connection, and PHP's refuses to.
 
 /// `FCGI_VERSION_1`
@@ -26,7 +27,6 @@ const MAX_CONTENT: usize = 65_535;
 const ALIGNMENT: usize = 8;
 
 const BEGIN_REQUEST: u8 = 1;
-const ABORT_REQUEST: u8 = 2;
 const END_REQUEST: u8 = 3;
 const PARAMS: u8 = 4;
 const STDIN: u8 = 5;
@@ -74,11 +74,6 @@ pub(super) fn push_content(content: &[u8], out: &mut Vec<u8>) {
 /// Appends the end of the request's content.
 pub(super) fn push_end_of_content(out: &mut Vec<u8>) {
     push_record(STDIN, &[], out);
-}
-
-/// Appends the record that tells the responder that nobody wants the answer any more.
-pub(super) fn push_abort(out: &mut Vec<u8>) {
-    push_record(ABORT_REQUEST, &[], out);
 }
 
 /// The length of a name or a value (§3.4): one octet up to 127, four with the high bit set past it.
@@ -394,8 +389,6 @@ mod tests {
         let mut out = Vec::new();
         push_content(b"", &mut out);
         assert_eq!(out, b"", "an empty record would be the end");
-        push_abort(&mut out);
-        assert_eq!(out, [1, 2, 0, 1, 0, 0, 0, 0]);
     }
 
     #[test]

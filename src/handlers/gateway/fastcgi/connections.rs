@@ -1,0 +1,203 @@
+//! Connections to application servers that have answered and are kept for another request.
+//!
+//! A worker has its own, by address. They are kept for a moment only: an idle connection holds one of
+//! PHP-FPM's processes, of which there are few, and while another request waits for one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::config::ListenAddress;
+use crate::runtime::{self, Stream, Tick};
+
+/// Idle connections kept to one address.
+const MAX_IDLE: usize = 8;
+
+/// How long an idle connection is kept: long enough for the next request of a busy site, or of the
+/// same page.
+const IDLE_TIME: Duration = Duration::from_millis(200);
+
+/// How old a connection may become that is never idle. Whoever waits in the peer's queue meanwhile
+/// has its turn then.
+const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// Octets read at once: more than a record.
+const READ_SIZE: usize = 64 * 1024;
+
+/// What a worker keeps for all its `fastcgi` routes.
+pub(crate) struct Connections {
+    idle: RefCell<HashMap<ListenAddress, Vec<Idle>>>,
+    /// A task sleeps that will close what has been idle for too long.
+    is_watched: Cell<bool>,
+    /// What is read from any of them goes here first.
+    input: RefCell<Box<[u8]>>,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self {
+            idle: RefCell::default(),
+            is_watched: Cell::new(false),
+            input: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
+        }
+    }
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+/// A connection to an application server.
+pub(super) struct Connection {
+    pub(super) stream: Stream,
+    opened: Instant,
+    /// It has answered a request before: the peer may have closed it unnoticed.
+    pub(super) is_used: bool,
+}
+
+impl Connection {
+    /// Connects to `address`.
+    ///
+    /// # Errors
+    /// What the system says; `TimedOut` at `deadline`.
+    pub(super) async fn open(address: &ListenAddress, deadline: Tick) -> io::Result<Self> {
+        let stream = match address {
+            ListenAddress::Ip(address) => Stream::connect(*address, deadline).await?,
+            ListenAddress::Unix(path) => Stream::connect_unix(path, deadline).await?,
+        };
+        Ok(Self {
+            stream,
+            opened: runtime::now(),
+            is_used: false,
+        })
+    }
+
+    /// Whether nothing has come, not even the end: what comes before a request is no answer to it.
+    fn is_quiet(&self) -> bool {
+        let received = self.stream.try_receive(&mut [0]);
+        matches!(received, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+impl Connections {
+    /// An idle connection to `address`, the one that was used last.
+    pub(super) fn take(&self, address: &ListenAddress) -> Option<Connection> {
+        loop {
+            let idle = self.idle.borrow_mut().get_mut(address)?.pop()?;
+            if idle.connection.is_quiet() {
+                return Some(idle.connection);
+            }
+        }
+    }
+
+    /// Keeps a connection on which nothing is under way.
+    pub(super) fn keep(self: &Rc<Self>, address: &ListenAddress, mut connection: Connection) {
+        let now = runtime::now();
+        if now.duration_since(connection.opened) >= MAX_AGE {
+            return;
+        }
+        connection.is_used = true;
+        let mut all = self.idle.borrow_mut();
+        let idle = match all.get_mut(address) {
+            Some(idle) => idle,
+            None => all.entry(address.clone()).or_default(),
+        };
+        if idle.len() < MAX_IDLE {
+            let since = now;
+            idle.push(Idle { connection, since });
+        }
+        drop(all);
+        if !self.is_watched.replace(true) {
+            let connections = Rc::clone(self);
+            runtime::spawn(async move { connections.watch().await });
+        }
+    }
+
+    /// Closes what has been idle for too long, until nothing is left.
+    async fn watch(&self) {
+        while !self.idle.borrow().is_empty() {
+            runtime::sleep(IDLE_TIME).await;
+            let now = runtime::now();
+            self.idle.borrow_mut().retain(|_, idle| {
+                idle.retain(|idle| now.duration_since(idle.since) < IDLE_TIME);
+                !idle.is_empty()
+            });
+        }
+        self.is_watched.set(false);
+    }
+
+    /// Reads once from `stream`, and gives what came to `use_it`; 0 octets are the peer's end.
+    ///
+    /// # Errors
+    /// As [`Stream::try_receive`].
+    pub(super) fn receive<T>(
+        &self,
+        stream: &Stream,
+        use_it: impl FnOnce(&[u8]) -> T,
+    ) -> io::Result<T> {
+        let mut input = self.input.borrow_mut();
+        let count = stream.try_receive(&mut input)?;
+        Ok(use_it(&input[..count]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::TemporaryDirectory;
+    use std::io::Read as _;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn what_is_kept_is_used_again_unless_the_peer_closed_it() {
+        let tree = TemporaryDirectory::new("kept");
+        let path = tree.path().join("socket");
+        let listener = UnixListener::bind(&path).expect("the directory is new");
+        let address = ListenAddress::Unix(path);
+        runtime::run(async move {
+            let connections = Rc::new(Connections::default());
+            let open = async || {
+                let opened = Connection::open(&address, Tick::NEVER).await;
+                (
+                    opened.expect("it listens"),
+                    listener.accept().expect("one waits").0,
+                )
+            };
+            let (first, _far) = open().await;
+            let (second, far_second) = open().await;
+            assert!(!first.is_used);
+            connections.keep(&address, first);
+            connections.keep(&address, second);
+            drop(far_second);
+            let kept = connections.take(&address).expect("the first is alive");
+            assert!(kept.is_used && connections.take(&address).is_none());
+        })
+        .expect("a loop");
+    }
+
+    #[test]
+    fn what_is_idle_is_closed() {
+        let tree = TemporaryDirectory::new("idle");
+        let path = tree.path().join("socket");
+        let listener = UnixListener::bind(&path).expect("the directory is new");
+        let address = ListenAddress::Unix(path);
+        let ends = std::thread::spawn(move || {
+            let (mut far, _) = listener.accept().expect("one comes");
+            far.read(&mut [0]).expect("it is open")
+        });
+        runtime::run(async move {
+            let connections = Rc::new(Connections::default());
+            let opened = Connection::open(&address, Tick::NEVER).await;
+            connections.keep(&address, opened.expect("it listens"));
+            while connections.is_watched.get() {
+                runtime::sleep(IDLE_TIME).await;
+            }
+            assert!(connections.take(&address).is_none());
+        })
+        .expect("a loop");
+        assert_eq!(ends.join().expect("it read"), 0);
+    }
+}

@@ -1,0 +1,153 @@
+//! The content of an answer, as it comes from an application server, and what is left to be given to
+//! that of the request's.
+
+use std::fs::File;
+use std::io;
+use std::mem::take;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use super::conversation::{Conversation, Failure};
+use crate::handlers::buffered::Buffered;
+use crate::handlers::response::{BrokenOff, ContentSource, LocalFuture};
+use crate::handlers::{ContentError, ReadContent};
+use crate::log::diagnostic;
+use crate::runtime::BlockingPool;
+
+/// Octets read from a temporary file at once.
+const BLOCK: u64 = 256 * 1024;
+
+/// Content of a request that is all here.
+pub(super) struct Kept {
+    octets: Vec<u8>,
+    file: Option<KeptFile>,
+    disk: Arc<BlockingPool>,
+}
+
+/// Content in a temporary file, shared with the thread that reads it.
+struct KeptFile {
+    file: Arc<File>,
+    /// The octets that have not been read.
+    left: Range<u64>,
+}
+
+impl Kept {
+    pub(super) fn new(content: Buffered, disk: &Arc<BlockingPool>) -> Self {
+        let disk = Arc::clone(disk);
+        let (octets, file) = match content {
+            Buffered::Memory(octets) => (octets, None),
+            Buffered::File { file, length } => {
+                let file = Arc::new(file);
+                let left = 0..length;
+                (Vec::new(), Some(KeptFile { file, left }))
+            }
+        };
+        Self { octets, file, disk }
+    }
+
+    pub(super) fn nothing(disk: &Arc<BlockingPool>) -> Self {
+        Self::new(Buffered::Memory(Vec::new()), disk)
+    }
+}
+
+impl ReadContent for Kept {
+    /// # Cancellation
+    /// What was not waited for is read again.
+    async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
+        let KeptFile { file, left } = match &mut self.file {
+            Some(kept) if !kept.left.is_empty() => kept,
+            _ => {
+                let has_some = !self.octets.is_empty();
+                into.append(&mut self.octets);
+                return Ok(has_some);
+            }
+        };
+        let reader = Arc::clone(file);
+        let (start, end) = (left.start, left.end.min(left.start + BLOCK));
+        let read = move || -> io::Result<Vec<u8>> {
+            let mut block = vec![0; (end - start) as usize];
+            reader.read_exact_at(&mut block, start)?;
+            Ok(block)
+        };
+        let block = self.disk.run(read).await.map_err(io::Error::other);
+        into.append(&mut block.flatten().map_err(ContentError::NotKept)?);
+        left.start = end;
+        Ok(true)
+    }
+
+    /// Nobody sends it any more.
+    async fn client_gone(&self) {
+        std::future::pending().await
+    }
+}
+
+/// Content that is all here, of a client who waits.
+pub(super) struct Replayed<'c, C> {
+    kept: Kept,
+    client: &'c C,
+}
+
+impl<'c, C> Replayed<'c, C> {
+    pub(super) fn new(kept: Kept, client: &'c C) -> Self {
+        Self { kept, client }
+    }
+}
+
+impl<C: ReadContent> ReadContent for Replayed<'_, C> {
+    async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
+        self.kept.read(into).await
+    }
+
+    async fn client_gone(&self) {
+        self.client.client_gone().await;
+    }
+}
+
+/// The rest of an answer's content.
+pub(super) struct PeerContent {
+    /// `None` when it is over.
+    conversation: Option<Conversation>,
+    /// What the peer has not been given of the request's content.
+    rest: Kept,
+    /// How diagnostics name the peer.
+    peer: String,
+}
+
+impl PeerContent {
+    pub(super) fn new(conversation: Conversation, rest: Kept, peer: String) -> Self {
+        Self {
+            conversation: Some(conversation),
+            rest,
+            peer,
+        }
+    }
+}
+
+impl ContentSource for PeerContent {
+    fn next<'s>(&'s mut self, into: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
+        Box::pin(async move {
+            let Some(conversation) = &mut self.conversation else {
+                return Ok(false);
+            };
+            let next = conversation.next(&mut self.rest, into).await;
+            let broken_off = |failure: Failure| {
+                BrokenOff(format!("{}: {}", self.peer, diagnostic::chain(&failure)))
+            };
+            let goes_on = next.map_err(broken_off)?;
+            if !goes_on && let Some(conversation) = take(&mut self.conversation) {
+                conversation.finish();
+            }
+            Ok(goes_on)
+        })
+    }
+}
+
+/// Content that is not to be sent.
+pub(super) struct NoContent;
+
+impl ContentSource for NoContent {
+    fn next<'s>(&'s mut self, _: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+}

@@ -1,0 +1,260 @@
+//! From a path to the script that answers for it, and what of the path is left for the script.
+//!
+//! ```text
+//!   /index.php/2024/05/   → index.php, path-info /2024/05/
+//!   /admin/               → admin/index.php
+//!   /2024/05/             → the fallback, if there is one
+//! ```
+//!
+//! The same code runs on the loop, where it may not wait, and on the blocking pool.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::config::Fastcgi;
+use crate::handlers::beneath::{Kind, Links, Waiting, find_beneath, is_hidden, open_root};
+use crate::handlers::gateway::meta_variables::segment_ends;
+
+/// A script, found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Script {
+    /// Beneath the root, from a `/` on.
+    pub(super) path: Vec<u8>,
+    /// What follows it in the request's path: empty, or from a `/` on.
+    pub(super) path_info: Vec<u8>,
+}
+
+/// What a path leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Script(Script),
+    /// A directory whose index is a file and no script.
+    Index,
+    /// A directory with an index; the path lacks its final slash.
+    Directory,
+    Nothing,
+    /// The system lets us not look.
+    Forbidden,
+}
+
+/// What a search takes, so that it can run on another thread.
+#[derive(Clone)]
+pub(super) struct Search {
+    pub(super) options: Arc<Fastcgi>,
+    /// Beneath the root, from a `/` on; normal.
+    pub(super) path: Vec<u8>,
+}
+
+impl Search {
+    /// Looks for the script.
+    ///
+    /// # Errors
+    /// A disk that fails, descriptors that ran out; `WouldBlock` if an answer would have to be waited
+    /// for.
+    pub(super) fn run(&self, waiting: Waiting) -> io::Result<Found> {
+        let root = open_root(&self.options.root, waiting)?;
+        let look = Look { root, waiting };
+        let found = self.look(&look);
+        match found.as_ref().map_err(Errno::from_io_error) {
+            Err(Some(Errno::ACCESS | Errno::PERM)) => Ok(Found::Forbidden),
+            _ => found,
+        }
+    }
+
+    fn look(&self, look: &Look) -> io::Result<Found> {
+        for end in segment_ends(&self.path) {
+            let (path, path_info) = self.path.split_at(end);
+            if self.options.is_script(path) && look.is(Kind::File, path)? {
+                let (path, path_info) = (path.to_vec(), path_info.to_vec());
+                return Ok(Found::Script(Script { path, path_info }));
+            }
+        }
+        let found = match self.path.ends_with(b"/") {
+            true => self.index(look, &self.path)?,
+            false if look.is(Kind::Directory, &self.path)? => {
+                let directory = [&self.path[..], b"/"].concat();
+                let index = self.index(look, &directory)?;
+                index.map(|_| Found::Directory)
+            }
+            false => None,
+        };
+        match found {
+            Some(found) => Ok(found),
+            None => self.fallback(look),
+        }
+    }
+
+    /// What answers for a directory, whose path ends in a slash.
+    fn index(&self, look: &Look, directory: &[u8]) -> io::Result<Option<Found>> {
+        for name in &self.options.index {
+            let path = [directory, name.as_bytes()].concat();
+            let is_script = self.options.is_script(&path);
+            if (is_script || self.options.static_files) && look.is(Kind::File, &path)? {
+                let script = Script {
+                    path,
+                    path_info: Vec::new(),
+                };
+                return Ok(Some(match is_script {
+                    true => Found::Script(script),
+                    false => Found::Index,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The script for what leads to nothing.
+    fn fallback(&self, look: &Look) -> io::Result<Found> {
+        let Some(name) = &self.options.fallback else {
+            return Ok(Found::Nothing);
+        };
+        let path = format!("/{name}").into_bytes();
+        Ok(match look.is(Kind::File, &path)? {
+            true => Found::Script(Script {
+                path,
+                path_info: Vec::new(),
+            }),
+            false => Found::Nothing,
+        })
+    }
+}
+
+struct Look {
+    root: OwnedFd,
+    waiting: Waiting,
+}
+
+impl Look {
+    /// Whether there is something of that kind at `path`, which begins with `/`; what is hidden is
+    /// not there.
+    fn is(&self, kind: Kind, path: &[u8]) -> io::Result<bool> {
+        if is_hidden(path) {
+            return Ok(false);
+        }
+        let found = find_beneath(self.root.as_fd(), &path[1..], Links::Followed, self.waiting);
+        match found {
+            Ok((found, _)) => Ok(found == kind),
+            Err(error) => match Errno::from_io_error(&error) {
+                // XDEV: beneath the root no longer, so as good as not there.
+                Some(
+                    Errno::NOENT
+                    | Errno::NOTDIR
+                    | Errno::LOOP
+                    | Errno::XDEV
+                    | Errno::NAMETOOLONG
+                    | Errno::INVAL,
+                ) => Ok(false),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::TemporaryDirectory;
+
+    fn tree() -> TemporaryDirectory {
+        let tree = TemporaryDirectory::new("scripts");
+        for file in [
+            "root/index.php",
+            "root/a.php",
+            "root/admin/index.php",
+            "root/dir.php/b.php",
+            "root/pages/index.html",
+            "root/empty/x.txt",
+            "root/style.css",
+            "root/.secret/x.php",
+            "outside.php",
+        ] {
+            tree.write(file, b"<?php");
+        }
+        let link = |target: &str, name: &str| {
+            std::os::unix::fs::symlink(target, tree.path().join("root").join(name)).expect("a link")
+        };
+        link("a.php", "in.php");
+        link("../outside.php", "out.php");
+        tree
+    }
+
+    /// What `path` leads to, in a word.
+    fn find(tree: &TemporaryDirectory, change: impl FnOnce(&mut Fastcgi), path: &str) -> String {
+        let mut options = Fastcgi::for_test(tree.path().join("root"));
+        options.index = vec!["index.php".to_owned(), "index.html".to_owned()];
+        change(&mut options);
+        let search = Search {
+            options: Arc::new(options),
+            path: path.as_bytes().to_vec(),
+        };
+        match search.run(Waiting::Allowed).expect("no error") {
+            Found::Script(script) => {
+                let text = |octets| String::from_utf8(octets).expect("text");
+                format!("{} {}", text(script.path), text(script.path_info))
+            }
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_path_is_split_behind_the_first_script() {
+        let tree = tree();
+        for (path, expected) in [
+            ("/a.php", "/a.php "),
+            ("/a.php/", "/a.php /"),
+            ("/a.php/2024/05/a.php", "/a.php /2024/05/a.php"),
+            ("/a.php/.b", "/a.php /.b"),
+            ("/dir.php/b.php/c", "/dir.php/b.php /c"),
+            ("/in.php", "/in.php "),
+            ("/out.php", "Nothing"),
+            ("/none.php", "Nothing"),
+            ("/.secret/x.php", "Nothing"),
+            ("/style.css", "Nothing"),
+            ("/", "/index.php "),
+            ("/admin/", "/admin/index.php "),
+            ("/admin", "Directory"),
+            ("/pages/", "Index"),
+            ("/pages", "Directory"),
+            ("/empty", "Nothing"),
+            ("/empty/", "Nothing"),
+            ("/none/", "Nothing"),
+        ] {
+            assert_eq!(find(&tree, |_| {}, path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_fallback_is_for_what_leads_to_nothing() {
+        let tree = tree();
+        let fallback = |name: &str| {
+            let name = Some(name.to_owned());
+            move |options: &mut Fastcgi| options.fallback = name
+        };
+        for path in [
+            "/2024/05/",
+            "/none.php",
+            "/empty/",
+            "/.secret/x.php",
+            "/out.php",
+        ] {
+            assert_eq!(
+                find(&tree, fallback("index.php"), path),
+                "/index.php ",
+                "{path}"
+            );
+        }
+        assert_eq!(find(&tree, fallback("none.php"), "/x"), "Nothing");
+        assert_eq!(find(&tree, fallback("index.php"), "/a.php/x"), "/a.php /x");
+    }
+
+    #[test]
+    fn an_index_that_is_no_script_needs_static_files() {
+        let tree = tree();
+        let without = |options: &mut Fastcgi| options.static_files = false;
+        assert_eq!(find(&tree, without, "/pages/"), "Nothing");
+        assert_eq!(find(&tree, without, "/admin/"), "/admin/index.php ");
+    }
+}

@@ -1,0 +1,151 @@
+//! `X-Sendfile` and `X-Accel-Redirect`: a script names the file that is to be sent in the place of
+//! its content, and leaves ranges and conditions to us.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::config::Fastcgi;
+use crate::handlers::beneath::{Kind, Links, Opened, Waiting, open_beneath, open_root};
+use crate::handlers::files::{entity_tag, last_modified};
+use crate::handlers::gateway::script_response::ScriptHead;
+use crate::handlers::representation::{Body, Metadata};
+use crate::handlers::response::Response;
+use crate::handlers::{Local, Request};
+use crate::http::media_type;
+use crate::http::negotiation::ContentCoding;
+use crate::http::path::NormalPath;
+use crate::http::response::FieldLines;
+use crate::http::status::Status;
+use crate::runtime::BlockingError;
+
+/// Why the file that a script named is not sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SentFileError {
+    #[error("{0:?} is not beneath the root")]
+    Outside(String),
+    #[error("{0:?} is not there, or not a file")]
+    Missing(String),
+    #[error("{0:?} cannot be read")]
+    Unreadable(String, #[source] io::Error),
+    #[error("nobody could look")]
+    Blocking(#[from] BlockingError),
+}
+
+/// Takes the name of the file out of `head`, if there is one: a path beneath the root.
+///
+/// `X-Sendfile` names it as the file system does, `X-Accel-Redirect` as a URL below the route.
+///
+/// # Errors
+/// A name that leads elsewhere.
+pub(super) fn take_name(
+    head: &mut ScriptHead,
+    options: &Fastcgi,
+) -> Result<Option<Vec<u8>>, SentFileError> {
+    let outside = |name: &[u8]| SentFileError::Outside(String::from_utf8_lossy(name).into_owned());
+    let sendfile = head.take_field("X-Sendfile");
+    let accel = head.take_field("X-Accel-Redirect");
+    if let Some(name) = sendfile {
+        let root = options.root.as_os_str().as_encoded_bytes();
+        let beneath = match name.strip_prefix(root) {
+            Some([b'/', rest @ ..]) => Some(rest),
+            _ if name.starts_with(b"/") => None,
+            _ => Some(&name[..]),
+        };
+        return beneath
+            .map(|path| Some(path.to_vec()))
+            .ok_or_else(|| outside(&name));
+    }
+    let Some(name) = accel else {
+        return Ok(None);
+    };
+    let path = name.split(|byte| *byte == b'?').next().unwrap_or_default();
+    if !path.starts_with(b"/") {
+        return Err(outside(&name));
+    }
+    let path = NormalPath::parse(path).map_err(|_| outside(&name))?;
+    Ok(Some(path.as_bytes()[1..].to_vec()))
+}
+
+/// The answer of `head` with the file at `path` beneath the root as its content.
+///
+/// # Errors
+/// Why there is none.
+pub(super) async fn answer(
+    head: ScriptHead,
+    path: Vec<u8>,
+    options: &Arc<Fastcgi>,
+    request: &Request<'_>,
+    local: &Local,
+) -> Result<Response<'static>, SentFileError> {
+    let name = String::from_utf8_lossy(&path).into_owned();
+    let opened = match open(options, &path, Waiting::Never) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            let (options, path) = (Arc::clone(options), path.clone());
+            let open = move || open(&options, &path, Waiting::Allowed);
+            local.pools.disk.run(open).await?
+        }
+        opened => opened,
+    };
+    match opened {
+        Ok(opened) if opened.kind == Kind::File => Ok(with_file(head, &path, opened, request)),
+        Ok(_) => Err(SentFileError::Missing(name)),
+        Err(error) => Err(match Errno::from_io_error(&error) {
+            Some(Errno::NOENT | Errno::NOTDIR) => SentFileError::Missing(name),
+            Some(Errno::XDEV | Errno::LOOP) => SentFileError::Outside(name),
+            _ => SentFileError::Unreadable(name, error),
+        }),
+    }
+}
+
+fn open(options: &Fastcgi, path: &[u8], waiting: Waiting) -> io::Result<Opened> {
+    let root = open_root(&options.root, waiting)?;
+    open_beneath(root.as_fd(), path, Links::Followed, waiting)
+}
+
+fn with_file(
+    mut head: ScriptHead,
+    path: &[u8],
+    opened: Opened,
+    request: &Request<'_>,
+) -> Response<'static> {
+    let identity = opened.identity;
+    let content_type = head.take_field("Content-Type").map_or_else(
+        || media_type::for_path(path).into_owned(),
+        |value| String::from_utf8_lossy(&value).into_owned(),
+    );
+    // They speak of the content that the script has not sent.
+    for name in ["ETag", "Last-Modified", "Accept-Ranges"] {
+        head.take_field(name);
+    }
+    let representation = Metadata {
+        content_type,
+        content_coding: None,
+        entity_tag: entity_tag(identity, ContentCoding::Identity),
+        last_modified: last_modified(identity),
+        cache_control: None,
+        varies: false,
+    }
+    .encode(Body::File {
+        file: Rc::new(opened.fd),
+        length: identity.size,
+    });
+    let answer = match head.status {
+        Status::OK => representation.answer(request.head),
+        // What is no success has no parts, and asks for no conditions.
+        status => Response {
+            status,
+            ..representation.whole()
+        },
+    };
+    let mut fields = FieldLines::new();
+    fields.extend(&answer.fields);
+    fields.extend(head.field_lines().as_bytes());
+    Response {
+        fields: fields.into(),
+        ..answer
+    }
+}
