@@ -51,6 +51,8 @@ mod control;
 mod reload;
 // Headers, limits, error pages, access; and which of several servers answers.
 mod policy;
+// Application servers behind `fastcgi`, well-behaved and otherwise.
+mod fastcgi;
 // `tidegate check`.
 mod check;
 

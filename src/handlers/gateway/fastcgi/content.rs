@@ -71,7 +71,8 @@ impl ReadContent for Kept {
             Ok(block)
         };
         let block = self.disk.run(read).await.map_err(io::Error::other);
-        into.append(&mut block.flatten().map_err(ContentError::NotKept)?);
+        let block = block.and_then(|block| block);
+        into.append(&mut block.map_err(ContentError::NotKept)?);
         left.start = end;
         Ok(true)
     }

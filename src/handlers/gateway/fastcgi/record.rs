@@ -321,10 +321,11 @@ mod tests {
 
     const END: &[u8] = &[1, 3, 0, 1, 0, 8, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0];
 
+    /// Output, messages, and how it ended.
+    type Told = (Vec<u8>, Vec<u8>, Option<(u32, ProtocolStatus)>);
+
     /// Everything told of `parts`, with runs joined.
-    fn decode(
-        parts: &[&[u8]],
-    ) -> Result<(Vec<u8>, Vec<u8>, Option<(u32, ProtocolStatus)>), RecordError> {
+    fn decode(parts: &[&[u8]]) -> Result<Told, RecordError> {
         let mut decoder = Decoder::default();
         let (mut output, mut messages, mut ended) = (Vec::new(), Vec::new(), None);
         for part in parts {

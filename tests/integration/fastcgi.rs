@@ -1,0 +1,783 @@
+//! `fastcgi`: an application server that does what it should, and many that do not.
+//!
+//! The peer is the test itself: it accepts, reads records and writes octets in the order that the
+//! case needs, so nothing is left to chance.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::support::{Client, SAFETY, Server, Site, pattern, until};
+
+/// A made-up application server.
+struct Peer(UnixListener);
+
+/// A connection to it.
+struct Connection(UnixStream);
+
+/// A request as it arrived.
+struct Asked {
+    parameters: BTreeMap<String, String>,
+    content: Vec<u8>,
+}
+
+impl Peer {
+    fn at(site: &Site) -> Self {
+        let path = site.directory().join("php.sock");
+        Self(UnixListener::bind(path).expect("the directory is new"))
+    }
+
+    fn accept(&self) -> Connection {
+        assert!(self.is_asked_within(SAFETY), "nobody connects");
+        let (stream, _) = self.0.accept().expect("one waits");
+        stream.set_read_timeout(Some(SAFETY)).expect("it is open");
+        stream.set_write_timeout(Some(SAFETY)).expect("it is open");
+        Connection(stream)
+    }
+
+    fn is_asked_within(&self, time: std::time::Duration) -> bool {
+        let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec::try_from(time).expect("short"))).expect("a poll") > 0
+    }
+
+    /// Answers the next request on a connection of its own.
+    fn answer(&self, output: &str) -> Asked {
+        let mut connection = self.accept();
+        let asked = connection.request();
+        connection.send(whole(output));
+        asked
+    }
+}
+
+impl Connection {
+    /// The next record: its type and content.
+    fn record(&mut self) -> Option<(u8, Vec<u8>)> {
+        let mut header = [0; 8];
+        self.0.read_exact(&mut header).ok()?;
+        let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
+        let mut content = vec![0; length + usize::from(header[6])];
+        self.0.read_exact(&mut content).expect("a whole record");
+        content.truncate(length);
+        Some((header[1], content))
+    }
+
+    /// The parameters of the next request.
+    fn parameters(&mut self) -> BTreeMap<String, String> {
+        assert_eq!(
+            self.record(),
+            Some((1, vec![0, 1, 1, 0, 0, 0, 0, 0])),
+            "a responder, and the connection is kept"
+        );
+        let mut stream = Vec::new();
+        loop {
+            match self.record() {
+                Some((4, content)) if content.is_empty() => return read_parameters(&stream),
+                Some((4, content)) => stream.extend(content),
+                other => panic!("{other:?} among the parameters"),
+            }
+        }
+    }
+
+    /// Some of the content; `None` at its end.
+    fn content(&mut self) -> Option<Vec<u8>> {
+        match self.record() {
+            Some((5, content)) => Some(content).filter(|content| !content.is_empty()),
+            other => panic!("{other:?} in the content"),
+        }
+    }
+
+    fn request(&mut self) -> Asked {
+        let parameters = self.parameters();
+        let mut content = Vec::new();
+        while let Some(some) = self.content() {
+            content.extend(some);
+        }
+        Asked {
+            parameters,
+            content,
+        }
+    }
+
+    fn send(&mut self, octets: impl AsRef<[u8]>) {
+        self.0.write_all(octets.as_ref()).expect("the server reads");
+    }
+
+    fn expect_end(&mut self) {
+        assert_eq!(self.0.read(&mut [0]).ok(), Some(0), "not the end");
+    }
+}
+
+fn read_parameters(mut stream: &[u8]) -> BTreeMap<String, String> {
+    fn take<'s>(stream: &mut &'s [u8], count: usize) -> &'s [u8] {
+        stream.split_off(..count).expect("so many octets")
+    }
+    fn length(stream: &mut &[u8]) -> usize {
+        match take(stream, 1)[0] {
+            short @ ..0x80 => usize::from(short),
+            first => {
+                let rest = take(stream, 3);
+                u32::from_be_bytes([first & 0x7f, rest[0], rest[1], rest[2]]) as usize
+            }
+        }
+    }
+    let mut parameters = BTreeMap::new();
+    while !stream.is_empty() {
+        let (name, value) = (length(&mut stream), length(&mut stream));
+        let [name, value] = [name, value]
+            .map(|count| String::from_utf8_lossy(take(&mut stream, count)).into_owned());
+        let before = parameters.insert(name, value);
+        assert_eq!(before, None, "a parameter that comes twice");
+    }
+    parameters
+}
+
+const STDOUT: u8 = 6;
+const STDERR: u8 = 7;
+
+fn record(kind: u8, content: impl AsRef<[u8]>) -> Vec<u8> {
+    let content = content.as_ref();
+    let [high, low] = (content.len() as u16).to_be_bytes();
+    let padding = (content.len() % 7) as u8;
+    let header = [1, kind, 0, 1, high, low, padding, 0];
+    [&header[..], content, &vec![0xaa; usize::from(padding)]].concat()
+}
+
+fn end(protocol_status: u8) -> Vec<u8> {
+    record(3, [0, 0, 0, 0, protocol_status, 0, 0, 0])
+}
+
+fn whole(output: &str) -> Vec<u8> {
+    [record(STDOUT, output), end(0)].concat()
+}
+
+const HELLO: &str = "Content-Type: text/plain\r\n\r\nhello";
+
+fn site(options: &str) -> Site {
+    Site::new(&format!(
+        "'/' = {{ fastcgi = 'unix:php.sock', root = 'www' {options} }}"
+    ))
+    .file("index.php", "<?php the source")
+}
+
+fn start(options: &str) -> (Server, Peer) {
+    let site = site(options);
+    let peer = Peer::at(&site);
+    (site.start(), peer)
+}
+
+fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")
+}
+
+#[test]
+fn a_script_is_told_of_the_request_and_its_answer_is_sent() {
+    let (server, peer) = start(", params = { APP_ENV = 'test', SERVER_NAME = 'mine' }");
+    let mut client = server.connect();
+    client.send(
+        "POST /index.php/a/b?x=1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nX-A: 1\r\n\r\nhello",
+    );
+    let mut connection = peer.accept();
+    let asked = connection.request();
+    connection.send(record(STDERR, "PHP Warning:  first\nsecond\n"));
+    connection.send(record(STDOUT, "Status: 201 Made\r\nContent-Ty"));
+    connection.send(record(
+        STDOUT,
+        "pe: text/plain\r\nSet-Cookie: a=b\r\n\r\nan",
+    ));
+    connection.send(record(STDOUT, ""));
+    connection.send([record(STDOUT, "swer"), end(0)].concat());
+    let response = client.response();
+    assert_eq!((response.status, response.text().as_str()), (201, "answer"));
+    assert_eq!(response.field("Set-Cookie"), Some("a=b"));
+    assert_eq!(asked.content, b"hello");
+    let root = server.directory().join("www");
+    let root = root.to_str().expect("text");
+    for (name, value) in [
+        ("REQUEST_METHOD", "POST"),
+        ("SCRIPT_FILENAME", &format!("{root}/index.php")),
+        ("SCRIPT_NAME", "/index.php"),
+        ("PATH_INFO", "/a/b"),
+        ("QUERY_STRING", "x=1"),
+        ("REQUEST_URI", "/index.php/a/b?x=1"),
+        ("DOCUMENT_ROOT", root),
+        ("CONTENT_LENGTH", "5"),
+        ("HTTP_X_A", "1"),
+        ("APP_ENV", "test"),
+        ("SERVER_NAME", "mine"),
+    ] {
+        assert_eq!(
+            asked.parameters.get(name).map(String::as_str),
+            Some(value),
+            "{name}"
+        );
+    }
+    for text in ["PHP Warning:  first", "second"] {
+        let line = server.wait_for_line(|line| line.ends_with(text));
+        assert!(line.contains(" warning: route `/` ("), "{line}");
+    }
+}
+
+#[test]
+fn the_route_s_own_path_is_not_beneath_the_root() {
+    let site = Site::new("'/blog' = { fastcgi = 'unix:php.sock', root = 'www' }");
+    let peer = Peer::at(&site);
+    let server = site.file("index.php", "").start();
+    let mut client = server.connect();
+    assert_eq!(
+        client.exchange(get("/blog")).field("Location"),
+        Some("blog/")
+    );
+    client.send(get("/blog/"));
+    let asked = peer.answer(HELLO);
+    assert_eq!(client.response().status, 200);
+    assert_eq!(asked.parameters["SCRIPT_NAME"], "/blog/index.php");
+    assert!(asked.parameters["SCRIPT_FILENAME"].ends_with("/www/index.php"));
+}
+
+#[test]
+fn files_beside_scripts_are_sent_and_scripts_never_are() {
+    let site = site(", index = ['index.php', 'index.html']")
+        .file("style.css", "body {}")
+        .file("pages/index.html", "<p>page")
+        .file(".env", "secret")
+        .file("other.PHP", "source");
+    let peer = Peer::at(&site);
+    let server = site.start();
+    for (line, status, content) in [
+        ("GET /style.css", 200, "body {}"),
+        ("POST /style.css", 405, ""),
+        ("GET /pages/", 200, "<p>page"),
+        ("GET /pages", 308, ""),
+        ("GET /.env", 404, ""),
+        ("GET /none.php", 404, ""),
+        ("GET /none", 404, ""),
+        ("GET /none.php/style.css", 404, ""),
+        ("GET /style.css/x", 404, ""),
+    ] {
+        let mut client = server.connect();
+        let response = client.exchange(format!("{line} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        assert_eq!(response.status, status, "{line}");
+        if status == 200 {
+            assert_eq!(response.text(), content, "{line}");
+        }
+    }
+    assert!(!peer.is_asked_within(std::time::Duration::ZERO));
+    let mut client = server.connect();
+    client.send(get("/other.PHP"));
+    peer.answer(HELLO);
+    assert_eq!(client.response().text(), "hello", "not its source");
+}
+
+#[test]
+fn what_leads_to_nothing_is_the_fallback_s() {
+    let site = site(", fallback = 'index.php', static_files = false").file("style.css", "body {}");
+    let peer = Peer::at(&site);
+    let server = site.start();
+    for target in ["/2024/05/post/?p=1", "/style.css", "/none.php"] {
+        let mut client = server.connect();
+        client.send(get(target));
+        let asked = peer.answer(HELLO);
+        assert_eq!(client.response().status, 200);
+        assert_eq!(asked.parameters["SCRIPT_NAME"], "/index.php");
+        assert_eq!(asked.parameters["REQUEST_URI"], target);
+        assert!(!asked.parameters.contains_key("PATH_INFO"));
+    }
+}
+
+#[test]
+fn explaining_asks_nobody() {
+    let (server, peer) = start("");
+    let explained = server.command_line(&["explain", "http://h/index.php/x"]);
+    let text = String::from_utf8_lossy(&explained.stdout);
+    assert!(text.contains("index.php (script)"), "{text}");
+    assert!(!peer.is_asked_within(std::time::Duration::ZERO));
+}
+
+#[test]
+fn a_peer_that_misbehaves_is_answered_for_and_named() {
+    let (server, peer) = start("");
+    let changed = |at: usize, octet: u8| {
+        let mut end = end(0);
+        end[at] = octet;
+        [record(STDOUT, HELLO), end].concat()
+    };
+    let endless: Vec<u8> = (0..1100)
+        .flat_map(|_| record(STDOUT, format!("X: {}\r\n", "y".repeat(60))))
+        .collect();
+    let lying = |length: &str| {
+        whole(&format!(
+            "Content-Type: a/b\r\nContent-Length: {length}\r\n\r\n12345"
+        ))
+    };
+    for (octets, status, reason) in [
+        (Vec::new(), 502, "closed the connection before the end"),
+        (
+            record(STDOUT, "Content-Ty"),
+            502,
+            "closed the connection before",
+        ),
+        (
+            record(STDOUT, HELLO)[..20].to_vec(),
+            502,
+            "closed the connection before",
+        ),
+        (b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), 502, "of version 72"),
+        (record(77, "x"), 502, "of type 77"),
+        (record(11, "unknown"), 502, "of type 11"),
+        (changed(3, 9), 502, "for request 9"),
+        (changed(5, 7), 502, "END_REQUEST of 7 octets"),
+        (changed(12, 9), 502, "unknown protocol status 9"),
+        (end(0), 502, "ended before its header section"),
+        (end(1), 502, "share a connection"),
+        (end(2), 503, "overloaded"),
+        (end(3), 502, "no responder"),
+        (whole("no field line\r\n\r\n"), 502, "no field line"),
+        (endless, 502, "longer than 65536"),
+        (lying("4"), 502, "not as long as"),
+        (lying("6"), 502, "not as long as"),
+    ] {
+        let mut client = server.connect();
+        client.send(get("/"));
+        let mut connection = peer.accept();
+        connection.request();
+        // It may have been hung up on before it is through.
+        let _ = connection.0.write_all(&octets);
+        drop(connection);
+        let response = client.response();
+        assert_eq!(response.status, status, "{reason}");
+        assert_eq!(response.field("Retry-After").is_some(), status == 503);
+        let line = server.wait_for_line(|line| line.contains(reason));
+        assert!(
+            line.contains("route `/` (") && line.contains("php.sock: "),
+            "{line}"
+        );
+        // The connection to the client goes on, and so does the route.
+        client.send(get("/"));
+        peer.answer(HELLO);
+        assert_eq!(client.response().text(), "hello");
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_cuts_the_connection() {
+    let (server, peer) = start("");
+    for (head, rest, reason) in [
+        ("", Vec::new(), "closed the connection before"),
+        ("", record(77, "x"), "of type 77"),
+        ("Content-Length: 9\r\n", end(0), "not as long"),
+        (
+            "Content-Length: 6\r\n",
+            [record(STDOUT, "more"), end(0)].concat(),
+            "not as long",
+        ),
+    ] {
+        let mut client = server.connect();
+        client.send(get("/"));
+        let mut connection = peer.accept();
+        connection.request();
+        connection.send(record(
+            STDOUT,
+            format!("Content-Type: a/b\r\n{head}\r\nhello"),
+        ));
+        assert_eq!(client.response_head().status, 200);
+        connection.send(&rest);
+        drop(connection);
+        let rest = client.rest().unwrap_or_default();
+        assert!(!rest.ends_with(b"0\r\n\r\n"), "{reason}");
+        let line = server.wait_for_line(|line| line.contains(reason));
+        assert!(line.contains("route `/` ("), "{line}");
+    }
+}
+
+#[test]
+fn a_peer_that_is_slow_is_given_up() {
+    let (server, peer) = start(", timeout = '100ms'");
+    for sent in [
+        Vec::new(),
+        record(STDOUT, "Content-Type: a/b\r\n"),
+        record(STDERR, "x\n"),
+    ] {
+        let mut client = server.connect();
+        client.send(get("/"));
+        let mut connection = peer.accept();
+        connection.request();
+        connection.send(sent);
+        assert_eq!(client.response().status, 504);
+        connection.expect_end();
+    }
+    server.wait_for_line(|line| line.contains("did not answer within the timeout"));
+    let mut client = server.connect();
+    client.send(get("/"));
+    let mut connection = peer.accept();
+    connection.request();
+    connection.send(record(STDOUT, HELLO));
+    assert_eq!(client.response_head().status, 200);
+    assert_eq!(client.rest().expect("an end"), b"5\r\nhello\r\n");
+    connection.expect_end();
+}
+
+#[test]
+fn a_peer_that_is_down_is_asked_again_when_it_is_up() {
+    let site = site("");
+    let server = site.start();
+    let mut client = server.connect();
+    assert_eq!(client.exchange(get("/")).status, 502);
+    server.wait_for_line(|line| line.contains("php.sock: cannot connect: No such file"));
+    let path = server.directory().join("php.sock");
+    drop(UnixListener::bind(&path).expect("nothing is there"));
+    assert_eq!(client.exchange(get("/")).status, 502);
+    server.wait_for_line(|line| line.contains("cannot connect: Connection refused"));
+    std::fs::remove_file(&path).expect("it is ours");
+    let peer = Peer(UnixListener::bind(&path).expect("nothing is there"));
+    client.send(get("/"));
+    peer.answer(HELLO);
+    assert_eq!(client.response().text(), "hello");
+}
+
+#[test]
+fn tcp_does_as_well() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    let server = Site::new(&format!("'/' = {{ fastcgi = '{address}', root = 'www' }}"))
+        .file("index.php", "")
+        .start();
+    let mut client = server.connect();
+    client.send(get("/"));
+    let (mut stream, _) = listener.accept().expect("one waits");
+    stream.write_all(&whole(HELLO)).expect("the server reads");
+    assert_eq!(client.response().text(), "hello");
+    drop((stream, listener));
+    until("the listener is gone", || {
+        (client.exchange(get("/")).status == 502).then_some(())
+    });
+}
+
+/// Asks until a kept connection is used again: it is kept for a moment only.
+fn reuse(client: &mut Client, peer: &Peer, request: &str) -> Connection {
+    let mut connection = None;
+    until("a kept connection is used", || {
+        client.send(request);
+        let asks = |connection: &Connection| {
+            let mut fds = [
+                PollFd::from_borrowed_fd(connection.0.as_fd(), PollFlags::IN),
+                PollFd::new(&peer.0, PollFlags::IN),
+            ];
+            let time = Timespec::try_from(SAFETY).expect("short");
+            poll(&mut fds, Some(&time)).expect("a poll");
+            fds[1].revents().is_empty()
+        };
+        match connection.take_if(|connection| asks(connection)) {
+            Some(mut reused) => {
+                reused.request();
+                Some(reused)
+            }
+            None => {
+                let fresh = connection.insert(peer.accept());
+                fresh.request();
+                fresh.send(whole(HELLO));
+                assert_eq!(client.response().text(), "hello");
+                None
+            }
+        }
+    })
+}
+
+#[test]
+fn a_connection_is_used_again() {
+    let (server, peer) = start("");
+    let mut client = server.connect();
+    let mut connection = reuse(&mut client, &peer, &get("/"));
+    connection.send(whole(HELLO));
+    assert_eq!(client.response().text(), "hello");
+    // It is not kept for ever.
+    connection.expect_end();
+}
+
+#[test]
+fn a_kept_connection_that_was_closed_costs_nothing() {
+    let (server, peer) = start("");
+    let mut client = server.connect();
+    drop(reuse(&mut client, &peer, &get("/")));
+    // The same request, on a fresh connection.
+    peer.answer(HELLO);
+    assert_eq!(client.response().text(), "hello");
+    let put = "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab";
+    drop(reuse(&mut client, &peer, put));
+    assert_eq!(peer.answer(HELLO).content, b"ab");
+    assert_eq!(client.response().text(), "hello");
+    // One that says something out of turn is of no use either, and is not listened to.
+    let mut connection = reuse(&mut client, &peer, &get("/"));
+    connection.send([whole(HELLO), whole("Content-Type: a/b\r\n\r\nforged")].concat());
+    assert_eq!(client.response().text(), "hello");
+    connection.expect_end();
+}
+
+#[test]
+fn what_may_not_be_repeated_gets_a_fresh_connection() {
+    let (server, peer) = start("");
+    let mut client = server.connect();
+    for _ in 0..3 {
+        client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab");
+        let mut connection = peer.accept();
+        assert_eq!(connection.request().content, b"ab");
+        connection.send(whole(HELLO));
+        assert_eq!(client.response().status, 200);
+    }
+}
+
+/// More than all the buffers on the way hold.
+const LARGE: usize = 8 * 1024 * 1024;
+
+fn post(length: usize) -> String {
+    format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n")
+}
+
+#[test]
+fn content_goes_both_ways_at_once() {
+    let (server, peer) = start("");
+    let mut client = server.connect();
+    let echoing = std::thread::spawn(move || {
+        let mut connection = peer.accept();
+        connection.parameters();
+        connection.send(record(STDOUT, "Content-Type: a/b\r\n\r\n"));
+        while let Some(content) = connection.content() {
+            connection.send(record(STDOUT, content));
+        }
+        connection.send(end(0));
+    });
+    client.send(post(LARGE));
+    client.send(pattern(0, LARGE));
+    assert!(client.response().content == pattern(0, LARGE));
+    echoing.join().expect("the peer is content");
+}
+
+#[test]
+fn an_answer_may_come_before_the_request_is_read() {
+    let (server, peer) = start("");
+    let mut client = server.connect();
+    let answering = std::thread::spawn(move || {
+        let mut connection = peer.accept();
+        connection.parameters();
+        connection.send(record(STDOUT, "Content-Type: a/b\r\n\r\n"));
+        for block in pattern(0, LARGE).chunks(32 * 1024) {
+            connection.send(record(STDOUT, block));
+        }
+        let mut content = Vec::new();
+        while let Some(some) = connection.content() {
+            content.extend(some);
+        }
+        connection.send(end(0));
+        content
+    });
+    client.send(post(LARGE));
+    client.send(pattern(LARGE, LARGE));
+    assert!(client.response().content == pattern(0, LARGE));
+    assert!(answering.join().expect("the peer is content") == pattern(LARGE, LARGE));
+}
+
+#[test]
+fn an_answer_may_leave_the_request_unread() {
+    let (server, peer) = start("");
+    for closes in [false, true] {
+        let mut client = server.connect();
+        client.send(post(LARGE));
+        client.send(pattern(0, 8000));
+        let mut connection = peer.accept();
+        connection.parameters();
+        connection.send(whole("Status: 403\r\nContent-Type: a/b\r\n\r\nno"));
+        let response = match closes {
+            false => client.response(),
+            true => {
+                drop(connection);
+                client.response()
+            }
+        };
+        assert_eq!((response.status, response.text().as_str()), (403, "no"));
+        assert!(response.says_close());
+    }
+}
+
+#[test]
+fn content_of_unknown_length_is_counted_first() {
+    let (server, peer) = start("");
+    let large = pattern(0, 1024 * 1024);
+    for content in [&b"hello"[..], &large, b""] {
+        let mut client = server.connect();
+        client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+        if !content.is_empty() {
+            client.send(
+                [
+                    format!("{:x}\r\n", content.len()).as_bytes(),
+                    content,
+                    b"\r\n",
+                ]
+                .concat(),
+            );
+        }
+        client.send("0\r\n\r\n");
+        let asked = peer.answer(HELLO);
+        assert_eq!(
+            asked.parameters["CONTENT_LENGTH"],
+            content.len().to_string()
+        );
+        assert!(asked.content == content);
+        assert_eq!(client.response().status, 200);
+    }
+}
+
+#[test]
+fn content_is_invited_before_the_peer_is_asked() {
+    let (server, peer) = start("");
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    assert_eq!(client.response().status, 100);
+    client.send("ab");
+    assert_eq!(peer.answer(HELLO).content, b"ab");
+    assert_eq!(client.response().status, 200);
+}
+
+#[test]
+fn a_client_that_goes_takes_its_request_along() {
+    let (server, peer) = start("");
+    // It waits for the head; it has still to send; it reads the content.
+    for (request, answer) in [
+        (get("/"), Vec::new()),
+        (post(100) + "not yet all", Vec::new()),
+        (get("/"), record(STDOUT, HELLO)),
+    ] {
+        let mut client = server.connect();
+        client.send(&request);
+        let mut connection = peer.accept();
+        connection.parameters();
+        let is_answered = !answer.is_empty();
+        connection.send(answer);
+        if is_answered {
+            assert_eq!(client.response_head().status, 200);
+        }
+        drop(client);
+        while connection.record().is_some() {}
+        connection.expect_end();
+    }
+}
+
+#[test]
+fn an_answer_to_head_has_no_content() {
+    let (server, peer) = start("");
+    let mut client = server.connect();
+    for (head, length) in [("", None), ("Content-Length: 5\r\n", Some(5))] {
+        client.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let mut connection = peer.accept();
+        connection.request();
+        connection.send(whole(&format!("Content-Type: a/b\r\n{head}\r\nhello")));
+        drop(connection);
+        let response = client.response_to_head();
+        assert_eq!((response.status, response.content_length()), (200, length));
+    }
+}
+
+#[test]
+fn a_local_redirect_is_followed_here() {
+    let site = site("").file("a.txt", "the file");
+    let peer = Peer::at(&site);
+    let server = site.start();
+    let mut client = server.connect();
+    client.send(get("/"));
+    peer.answer("Location: /a.txt\r\n\r\n");
+    let response = client.response();
+    assert_eq!(
+        (response.status, response.text().as_str()),
+        (200, "the file")
+    );
+}
+
+#[test]
+fn a_script_names_the_file_to_be_sent() {
+    let site = site(", sendfile = true").file(".private/a b.txt", "0123456789");
+    site.directory().write("outside.txt", "secret");
+    std::os::unix::fs::symlink("../outside.txt", site.directory().join("www/link"))
+        .expect("the directory is ours");
+    let peer = Peer::at(&site);
+    let root = site.directory().join("www");
+    let root = root.to_str().expect("text");
+    let server = site.start();
+    let mut client = server.connect();
+    let mut ask = |lines: &str, fields: &str| {
+        client.send(format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n"));
+        let mut connection = peer.accept();
+        connection.request();
+        connection.send(whole(&format!(
+            "Content-Type: x/y\r\n{fields}\r\n\r\nnot this"
+        )));
+        drop(connection);
+        client.response()
+    };
+    for field in [
+        &format!("X-Sendfile: {root}/.private/a b.txt"),
+        "X-Sendfile: .private/a b.txt",
+        "X-Accel-Redirect: /.private/a%20b.txt",
+    ] {
+        let response = ask("Range: bytes=2-4\r\n", &format!("X-A: 1\r\n{field}"));
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (206, "234"),
+            "{field}"
+        );
+        assert_eq!(response.field("Content-Type"), Some("x/y"));
+        assert_eq!(response.field("X-A"), Some("1"));
+        assert_eq!(response.field("X-Sendfile"), None);
+        let tag = response.field("ETag").expect("a validator").to_owned();
+        let response = ask(&format!("If-None-Match: {tag}\r\n"), field);
+        assert_eq!(response.status, 304);
+    }
+    let response = ask(
+        "Range: bytes=2-4\r\n",
+        "Status: 404\r\nX-Sendfile: .private/a b.txt",
+    );
+    assert_eq!(
+        (response.status, response.text().as_str()),
+        (404, "0123456789")
+    );
+    for (field, reason) in [
+        (
+            "X-Sendfile: /etc/passwd",
+            "\"/etc/passwd\" is not beneath the root",
+        ),
+        (
+            "X-Sendfile: ../outside.txt",
+            "\"../outside.txt\" is not beneath the root",
+        ),
+        ("X-Sendfile: link", "\"link\" is not beneath the root"),
+        ("X-Sendfile: none", "\"none\" is not there"),
+        (
+            "X-Sendfile: .private",
+            "\".private\" is not there, or not a file",
+        ),
+        (
+            "X-Accel-Redirect: http://h/",
+            "\"http://h/\" is not beneath",
+        ),
+        (
+            "X-Accel-Redirect: /../outside.txt",
+            "is not beneath the root",
+        ),
+    ] {
+        assert_eq!(ask("", field).status, 502, "{field}");
+        server.wait_for_line(|line| line.contains(reason));
+    }
+}
+
+#[test]
+fn a_script_names_no_file_unless_it_is_allowed_to() {
+    let site = site("").file("a.txt", "0123456789");
+    let peer = Peer::at(&site);
+    let server = site.start();
+    let mut client = server.connect();
+    client.send(get("/"));
+    peer.answer("Content-Type: a/b\r\nX-Sendfile: a.txt\r\n\r\nmine");
+    let response = client.response();
+    assert_eq!(response.text(), "mine");
+    assert_eq!(response.field("X-Sendfile"), Some("a.txt"));
+}
