@@ -23,7 +23,7 @@ pub(crate) mod status;
 
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::config::{Blocking, Cgi, Files, ListenAddress, Route, Verb};
 use crate::http::method::{Method, MethodSet};
@@ -37,7 +37,7 @@ use control::{ControlHandler, Submit};
 use echo::Echo;
 use files::{FilesHandler, Shared};
 use gateway::cgi::{CgiHandler, Count};
-use gateway::fastcgi::{Connections, FastcgiHandler};
+use gateway::fastcgi::{Connections, FastcgiHandler, Queue};
 use plugin::PluginHandler;
 use redirect::RedirectHandler;
 use respond::RespondHandler;
@@ -134,6 +134,8 @@ pub(crate) struct Kept {
     used: Vec<Arc<Shared>>,
     cgi: Vec<Count>,
     used_cgi: Vec<Count>,
+    /// By the address of an application server.
+    queues: Vec<(ListenAddress, Weak<Queue>)>,
 }
 
 impl Kept {
@@ -174,6 +176,19 @@ impl Kept {
             .unwrap_or_else(|| Arc::new(Shared::new(options)));
         self.used.push(Arc::clone(&shared));
         shared
+    }
+
+    /// The queue before the application server at `address`, which routes share.
+    fn queue(&mut self, address: &ListenAddress) -> Arc<Queue> {
+        self.queues.retain(|(_, queue)| queue.strong_count() > 0);
+        let known = self.queues.iter().find(|(other, _)| other == address);
+        known
+            .and_then(|(_, queue)| queue.upgrade())
+            .unwrap_or_else(|| {
+                let queue = Arc::default();
+                self.queues.push((address.clone(), Arc::downgrade(&queue)));
+                queue
+            })
     }
 }
 
@@ -244,7 +259,8 @@ impl Handler {
             }
             Verb::Fastcgi(options) => {
                 let files = kept.files(&options.files());
-                Self::Fastcgi(FastcgiHandler::new(options, files, route))
+                let queue = kept.queue(&options.peer);
+                Self::Fastcgi(FastcgiHandler::new(options, files, queue, route))
             }
         }
     }

@@ -1,12 +1,15 @@
 //! Connections to application servers that have answered and are kept for another request.
 //!
-//! A worker has its own, by address. They are kept for a moment only: an idle connection holds one of
-//! PHP-FPM's processes, of which there are few, and while another request waits for one.
+//! A worker has its own, by address. A connection holds one of PHP-FPM's processes, of which there are
+//! few, for as long as it is open. So it is kept for a moment only, and not at all while a request of
+//! any worker waits in the [`Queue`] for a process: whoever came first would never be asked otherwise.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::config::ListenAddress;
@@ -19,12 +22,44 @@ const MAX_IDLE: usize = 8;
 /// same page.
 const IDLE_TIME: Duration = Duration::from_millis(200);
 
-/// How old a connection may become that is never idle. Whoever waits in the peer's queue meanwhile
-/// has its turn then.
+/// How old a connection may become that is never idle. Whoever else waits for the peer, as another
+/// program, has its turn then.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// Octets read at once: more than a record.
 const READ_SIZE: usize = 64 * 1024;
+
+/// Requests that wait for the first octet of an answer on a connection of their own for longer than
+/// [`PATIENCE`](Queue::PATIENCE), at one address, of all workers.
+#[derive(Default)]
+pub(crate) struct Queue(AtomicUsize);
+
+impl Queue {
+    /// A script that takes longer gains nothing by a kept connection; one that does not should have
+    /// answered, if a process were free.
+    pub(super) const PATIENCE: Duration = Duration::from_millis(10);
+
+    pub(super) fn is_empty(&self) -> bool {
+        // Only a count: nothing else is published by it.
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// A place in the queue, given back when dropped.
+pub(super) struct Waiting(Arc<Queue>);
+
+impl Waiting {
+    pub(super) fn in_queue(queue: &Arc<Queue>) -> Self {
+        queue.0.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(queue))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// What a worker keeps for all its `fastcgi` routes.
 pub(crate) struct Connections {
@@ -91,6 +126,12 @@ impl Connections {
                 return Some(idle.connection);
             }
         }
+    }
+
+    /// Closes every idle connection to `address`.
+    pub(super) fn close_idle(&self, address: &ListenAddress) {
+        let idle = self.idle.borrow_mut().remove(address);
+        drop(idle);
     }
 
     /// Keeps a connection on which nothing is under way.

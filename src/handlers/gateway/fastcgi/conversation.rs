@@ -14,9 +14,10 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::connections::{Connection, Connections};
+use super::connections::{Connection, Connections, Queue, Waiting};
 use super::messages::Messages;
 use super::record::{self, Decoder, ProtocolStatus, RecordError, Step};
 use crate::config::ListenAddress;
@@ -86,6 +87,11 @@ pub(super) enum Failure {
 pub(super) struct Conversation {
     connections: Rc<Connections>,
     address: ListenAddress,
+    queue: Arc<Queue>,
+    /// The peer is taking so long that another process of its would be welcome.
+    waiting: Option<Waiting>,
+    /// When that will be so.
+    patience: Tick,
     connection: Connection,
     timeout: Duration,
     /// When the peer must have done what is waited for.
@@ -117,7 +123,7 @@ impl Conversation {
     /// A conversation that begins with `request`: the records up to the request's content.
     pub(super) fn new(
         connections: Rc<Connections>,
-        address: ListenAddress,
+        (address, queue): (ListenAddress, Arc<Queue>),
         connection: Connection,
         timeout: Duration,
         request: Vec<u8>,
@@ -126,6 +132,9 @@ impl Conversation {
         Self {
             connections,
             address,
+            queue,
+            waiting: None,
+            patience: runtime::deadline_after(Queue::PATIENCE),
             connection,
             timeout,
             deadline: runtime::deadline_after(timeout),
@@ -218,7 +227,7 @@ impl Conversation {
     /// Ends the conversation; the connection is kept if it can serve another.
     pub(super) fn finish(self) {
         let has_sent_all = self.is_asked && self.sent == self.outgoing.len();
-        if self.is_clean && has_sent_all && !self.is_refused {
+        if self.is_clean && has_sent_all && !self.is_refused && self.queue.is_empty() {
             self.connections.keep(&self.address, self.connection);
         }
     }
@@ -232,6 +241,7 @@ impl Conversation {
     /// The same request on a fresh connection.
     pub(super) fn repeat_on(&mut self, connection: Connection) {
         self.connection = connection;
+        self.patience = runtime::deadline_after(Queue::PATIENCE);
         self.restart_deadline();
         self.sent = 0;
         self.is_refused = false;
@@ -294,6 +304,7 @@ impl Conversation {
             Ok(Ok((0, _))) => Err(PeerError::ClosedEarly),
             Ok(Ok((_, ended))) => {
                 self.is_heard = true;
+                self.waiting = None;
                 if let Some(ended) = ended {
                     self.end(ended)?;
                 }
@@ -320,18 +331,37 @@ impl Conversation {
     /// Waits until there is something to send or to receive.
     async fn wait(&mut self, content: &mut impl ReadContent) -> Result<(), Failure> {
         if self.sent < self.outgoing.len() && !self.is_refused {
-            let ready = self.connection.stream.ready_any(self.deadline).await;
-            return Ok(ready.map_err(|Elapsed| PeerError::TimedOut)?);
+            let ready = self.connection.stream.ready_any(self.next_deadline()).await;
+            return Ok(ready.or_else(|Elapsed| self.run_out())?);
         }
         if !self.is_asked && !self.is_refused {
             return self.wait_for_content(content).await;
         }
         let stream = &self.connection.stream;
-        let ready = stream.ready(Direction::Read, self.deadline);
+        let ready = stream.ready(Direction::Read, self.next_deadline());
         match either(ready, content.client_gone()).await {
-            Either::First(ready) => Ok(ready.map_err(|Elapsed| PeerError::TimedOut)?),
+            Either::First(ready) => Ok(ready.or_else(|Elapsed| self.run_out())?),
             Either::Second(()) => Err(ContentError::CutOff.into()),
         }
+    }
+
+    /// The next moment at which something is to be done if the peer has done nothing.
+    fn next_deadline(&self) -> Tick {
+        let is_queued = self.waiting.is_some();
+        match self.is_heard || self.connection.is_used || is_queued {
+            true => self.deadline,
+            false => self.deadline.min(self.patience),
+        }
+    }
+
+    /// That moment has come.
+    fn run_out(&mut self) -> Result<(), PeerError> {
+        if self.next_deadline() == self.deadline {
+            return Err(PeerError::TimedOut);
+        }
+        self.waiting = Some(Waiting::in_queue(&self.queue));
+        self.connections.close_idle(&self.address);
+        Ok(())
     }
 
     /// Waits for content to send, as long as its limits let the client take, or for the peer.

@@ -44,7 +44,7 @@ use crate::log::diagnostic;
 use crate::runtime::{self, BlockingError};
 
 use connections::Connection;
-pub(crate) use connections::Connections;
+pub(crate) use connections::{Connections, Queue};
 use content::{Kept, NoContent, PeerContent, Replayed};
 use conversation::{Conversation, Failure, PeerError};
 use messages::Messages;
@@ -74,6 +74,8 @@ pub(crate) struct FastcgiHandler {
     options: Arc<Fastcgi>,
     /// For files that are no scripts.
     files: FilesHandler,
+    /// Of requests to the same application server.
+    queue: Arc<Queue>,
     /// As diagnostics name it.
     route: Arc<str>,
     /// The route is its path alone, and its path no directory.
@@ -90,10 +92,16 @@ enum SearchError {
 }
 
 impl FastcgiHandler {
-    pub(crate) fn new(options: &Fastcgi, files: Arc<Shared>, route: &Route) -> Self {
+    pub(crate) fn new(
+        options: &Fastcgi,
+        files: Arc<Shared>,
+        queue: Arc<Queue>,
+        route: &Route,
+    ) -> Self {
         Self {
             options: Arc::new(options.clone()),
             files: FilesHandler::new(files, true),
+            queue,
             route: route.to_string().into(),
             is_exact: route.pattern.exact,
         }
@@ -239,7 +247,7 @@ impl FastcgiHandler {
         let connection = self.connect(request, local).await?;
         let mut conversation = Conversation::new(
             Rc::clone(&local.connections),
-            self.options.peer.clone(),
+            (self.options.peer.clone(), Arc::clone(&self.queue)),
             connection,
             self.options.timeout,
             self.request_records(script, request, length),
