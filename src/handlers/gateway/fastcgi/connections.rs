@@ -22,6 +22,9 @@ const MAX_IDLE: usize = 8;
 /// same page.
 const IDLE_TIME: Duration = Duration::from_millis(200);
 
+/// How often idle connections are looked at.
+const WATCH: Duration = Duration::from_millis(50);
+
 /// How old a connection may become that is never idle. Whoever else waits for the peer, as another
 /// program, has its turn then.
 const MAX_AGE: Duration = Duration::from_secs(1);
@@ -39,7 +42,7 @@ impl Queue {
     /// answered, if a process were free.
     pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         // Only a count: nothing else is published by it.
         self.0.load(Ordering::Relaxed) == 0
     }
@@ -83,6 +86,7 @@ impl Default for Connections {
 struct Idle {
     connection: Connection,
     since: Instant,
+    queue: Arc<Queue>,
 }
 
 /// A connection to an application server.
@@ -135,9 +139,14 @@ impl Connections {
     }
 
     /// Keeps a connection on which nothing is under way.
-    pub(super) fn keep(self: &Rc<Self>, address: &ListenAddress, mut connection: Connection) {
+    pub(super) fn keep(
+        self: &Rc<Self>,
+        address: &ListenAddress,
+        queue: Arc<Queue>,
+        mut connection: Connection,
+    ) {
         let now = runtime::now();
-        if now.duration_since(connection.opened) >= MAX_AGE {
+        if now.duration_since(connection.opened) >= MAX_AGE || !queue.is_empty() {
             return;
         }
         connection.is_used = true;
@@ -147,8 +156,11 @@ impl Connections {
             None => all.entry(address.clone()).or_default(),
         };
         if idle.len() < MAX_IDLE {
-            let since = now;
-            idle.push(Idle { connection, since });
+            idle.push(Idle {
+                connection,
+                since: now,
+                queue,
+            });
         }
         drop(all);
         if !self.is_watched.replace(true) {
@@ -157,13 +169,14 @@ impl Connections {
         }
     }
 
-    /// Closes what has been idle for too long, until nothing is left.
+    /// Closes what has been idle for too long, or would be welcome to others, until nothing is left.
     async fn watch(&self) {
         while !self.idle.borrow().is_empty() {
-            runtime::sleep(IDLE_TIME).await;
+            runtime::sleep(WATCH).await;
             let now = runtime::now();
             self.idle.borrow_mut().retain(|_, idle| {
-                idle.retain(|idle| now.duration_since(idle.since) < IDLE_TIME);
+                let is_recent = |since: Instant| now.duration_since(since) < IDLE_TIME;
+                idle.retain(|idle| is_recent(idle.since) && idle.queue.is_empty());
                 !idle.is_empty()
             });
         }
@@ -210,8 +223,8 @@ mod tests {
             let (first, _far) = open().await;
             let (second, far_second) = open().await;
             assert!(!first.is_used);
-            connections.keep(&address, first);
-            connections.keep(&address, second);
+            connections.keep(&address, Arc::default(), first);
+            connections.keep(&address, Arc::default(), second);
             drop(far_second);
             let kept = connections.take(&address).expect("the first is alive");
             assert!(kept.is_used && connections.take(&address).is_none());
@@ -232,13 +245,47 @@ mod tests {
         runtime::run(async move {
             let connections = Rc::new(Connections::default());
             let opened = Connection::open(&address, Tick::NEVER).await;
-            connections.keep(&address, opened.expect("it listens"));
+            let opened = opened.expect("it listens");
+            connections.keep(&address, Arc::default(), opened);
             while connections.is_watched.get() {
-                runtime::sleep(IDLE_TIME).await;
+                runtime::sleep(WATCH).await;
             }
             assert!(connections.take(&address).is_none());
         })
         .expect("a loop");
         assert_eq!(ends.join().expect("it read"), 0);
+    }
+    #[test]
+    fn nothing_is_kept_from_whoever_waits() {
+        let tree = TemporaryDirectory::new("waits");
+        let path = tree.path().join("socket");
+        let listener = UnixListener::bind(&path).expect("the directory is new");
+        let address = ListenAddress::Unix(path);
+        runtime::run(async move {
+            let connections = Rc::new(Connections::default());
+            let queue = Arc::<Queue>::default();
+            let keep = async || {
+                let opened = Connection::open(&address, Tick::NEVER).await;
+                let opened = opened.expect("it listens");
+                connections.keep(&address, Arc::clone(&queue), opened);
+                listener.accept().expect("one waits").0
+            };
+            let mut far = keep().await;
+            let waiting = Waiting::in_queue(&queue);
+            while connections.is_watched.get() {
+                runtime::sleep(WATCH).await;
+            }
+            assert_eq!(
+                far.read(&mut [0]).expect("an end"),
+                0,
+                "let go by the watch"
+            );
+            far = keep().await;
+            assert_eq!(far.read(&mut [0]).expect("an end"), 0, "not kept at all");
+            drop(waiting);
+            let _far = keep().await;
+            assert!(connections.take(&address).is_some());
+        })
+        .expect("a loop");
     }
 }

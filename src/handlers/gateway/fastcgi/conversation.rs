@@ -227,8 +227,9 @@ impl Conversation {
     /// Ends the conversation; the connection is kept if it can serve another.
     pub(super) fn finish(self) {
         let has_sent_all = self.is_asked && self.sent == self.outgoing.len();
-        if self.is_clean && has_sent_all && !self.is_refused && self.queue.is_empty() {
-            self.connections.keep(&self.address, self.connection);
+        if self.is_clean && has_sent_all && !self.is_refused {
+            self.connections
+                .keep(&self.address, self.queue, self.connection);
         }
     }
 
