@@ -1,8 +1,10 @@
-//! With the real things: the programs that people put behind a route. `.ci/run` installs what they
-//! need; `cargo test --test real` runs them, and `cargo test` alone does not.
+//! With the real things, not stand-ins: the programs that people put behind a route. `.ci/run`
+//! installs what they need; `cargo test --test real` runs them, and `cargo test` alone does not.
 
 // A REST API over SQLite, and many who write.
 mod notes;
+// PHP-FPM behind `fastcgi`.
+mod php;
 // CGI scripts in Python.
 mod python_cgi;
 
