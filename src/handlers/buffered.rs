@@ -74,5 +74,7 @@ async fn spool(
         Ok((file, length + block.len() as u64))
     };
     let written = disk.run(write).await.map_err(io::Error::other);
-    written.flatten().map_err(ContentError::NotKept)
+    written
+        .and_then(|spooled| spooled)
+        .map_err(ContentError::NotKept)
 }

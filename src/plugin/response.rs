@@ -239,7 +239,7 @@ fn check_field(name: &str, value: &str) -> Result<(), Refused> {
     {
         return Err(Refused::FieldValue(name.to_owned()));
     }
-    if FIELDS_OF_THE_SERVER.iter().any(|own| is_servers(&own)) {
+    if FIELDS_OF_THE_SERVER.iter().any(is_servers) {
         return Err(Refused::ServersField(name.to_owned()));
     }
     Ok(())
