@@ -1,6 +1,6 @@
 //! Records of FastCGI 1.0, as a server exchanges them with a responder.
 //!
-//! Bytes in, values out; no I/O, no clock. Caller: [`exchange`](super::exchange).
+//! Bytes in, values out; no I/O, no clock. Caller: [`conversation`](super::conversation).
 //!
 //! ```text
 //!   0        1        2   3         4   5            6               7
