@@ -53,8 +53,7 @@ const MILLIS_PER_TICK: u64 = TICK.as_millis() as u64;
 /// The wheel. Its numbers are small and dense: the reactor's source keys.
 pub(super) struct Wheel {
     slots: Vec<Vec<usize>>,
-    /// A bit for each slot that is not empty.
-    occupied: [u64; SLOTS / 64],
+    occupied: Occupied,
     /// For each number the tick in whose slot its one valid entry stands; others are leftovers.
     lodged: Vec<Tick>,
     /// The last tick whose slot was emptied.
@@ -67,7 +66,7 @@ impl Wheel {
     pub(super) fn new() -> Self {
         Self {
             slots: vec![Vec::new(); SLOTS],
-            occupied: [0; SLOTS / 64],
+            occupied: Occupied::default(),
             lodged: Vec::new(),
             current: Tick(0),
             emptying: Vec::new(),
@@ -89,7 +88,7 @@ impl Wheel {
         let tick = deadline.0.clamp(soonest, furthest);
         let slot = tick as usize % SLOTS;
         self.slots[slot].push(number);
-        self.occupied[slot / 64] |= 1 << (slot % 64);
+        self.occupied.insert(slot);
         self.lodged[number] = Tick(tick);
     }
 
@@ -101,7 +100,7 @@ impl Wheel {
         while let Some(tick) = self.next().filter(|tick| *tick <= now) {
             self.current = tick;
             let slot = tick.0 as usize % SLOTS;
-            self.occupied[slot / 64] &= !(1 << (slot % 64));
+            self.occupied.remove(slot);
             let mut due = std::mem::take(&mut self.emptying);
             std::mem::swap(&mut due, &mut self.slots[slot]);
             for number in due.drain(..) {
@@ -120,22 +119,62 @@ impl Wheel {
     /// The tick of the first slot that is not empty.
     pub(super) fn next(&self) -> Option<Tick> {
         let start = (self.current.0 + 1) as usize % SLOTS;
-        let distance = self.distance_to_occupied(start)?;
+        let distance = self.occupied.distance_from(start)?;
         Some(Tick(self.current.0 + 1 + distance as u64))
     }
+}
 
-    /// How many slots after `start` the first one stands that is not empty, going round.
-    fn distance_to_occupied(&self, start: usize) -> Option<usize> {
-        const WORDS: usize = SLOTS / 64;
-        let in_first = self.occupied[start / 64] >> (start % 64);
+/// The slots that are not empty. The first of them is looked for twice in every turn of the loop, so
+/// it is found without a walk.
+struct Occupied {
+    /// A bit for each slot.
+    slots: [u64; WORDS],
+    /// A bit for each word of `slots` that is not zero.
+    words: u64,
+}
+
+/// One word tells of all the others.
+const WORDS: usize = u64::BITS as usize;
+const _: () = assert!(WORDS * 64 == SLOTS);
+
+impl Default for Occupied {
+    fn default() -> Self {
+        Self {
+            slots: [0; WORDS],
+            words: 0,
+        }
+    }
+}
+
+impl Occupied {
+    fn insert(&mut self, slot: usize) {
+        self.slots[slot / 64] |= 1 << (slot % 64);
+        self.words |= 1 << (slot / 64);
+    }
+
+    fn remove(&mut self, slot: usize) {
+        let word = &mut self.slots[slot / 64];
+        *word &= !(1 << (slot % 64));
+        if *word == 0 {
+            self.words &= !(1 << (slot / 64));
+        }
+    }
+
+    /// How many slots after `start` the first one stands, going round.
+    fn distance_from(&self, start: usize) -> Option<usize> {
+        let (word, bit) = (start / 64, start % 64);
+        let in_first = self.slots[word] >> bit;
         if in_first != 0 {
             return Some(in_first.trailing_zeros() as usize);
         }
-        // The last step comes back to the first word, for the bits before `start`.
-        (1..=WORDS).find_map(|step| {
-            let word = self.occupied[(start / 64 + step) % WORDS];
-            (word != 0).then(|| step * 64 - start % 64 + word.trailing_zeros() as usize)
-        })
+        // From the next word on; the last one is the first again, for the bits before `start`.
+        let others = self.words.rotate_right(word as u32).rotate_right(1);
+        if others == 0 {
+            return None;
+        }
+        let step = 1 + others.trailing_zeros() as usize;
+        let found = self.slots[(word + step) % WORDS].trailing_zeros();
+        Some(step * 64 - bit + found as usize)
     }
 }
 
