@@ -224,7 +224,7 @@ impl<T> RoutingTable<T> {
                         });
                     }
                     Some(_) => {}
-                    None => allowed = routes.allowed().iter().fold(allowed, MethodSet::with),
+                    None => allowed = allowed.or(routes.allowed()),
                 }
             });
         match best {

@@ -86,6 +86,11 @@ impl MethodSet {
         Self(self.0 | 1 << method as u32)
     }
 
+    /// What is in either set.
+    pub(crate) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether `method` is in the set.
     pub(crate) const fn contains(self, method: Method) -> bool {
         self.0 & (1 << method as u32) != 0

@@ -8,7 +8,7 @@ use super::perform::{Pending, Unlogged};
 use super::{Connection, Ending, Turn};
 use crate::handlers::response::{Content, Response};
 use crate::http::request::{
-    Parsed, RequestError, RequestHead, field_space, lower_minor_version, request_line,
+    HeadLimits, Parsed, RequestError, RequestHead, field_space, lower_minor_version, request_line,
 };
 use crate::http::response::ResponseFraming;
 use crate::http::status::Status;
@@ -51,11 +51,12 @@ impl Connection {
         output: &mut Vec<u8>,
         generation: &Generation,
     ) -> Turn {
+        let limits = self.head_limits(generation);
         let mut at = 0;
         loop {
             let step = match &mut input[at..] {
                 [] => Step::Incomplete,
-                rest => self.answer_one(rest, output, generation),
+                rest => self.answer_one(rest, limits, output, generation),
             };
             match step {
                 Step::Answered {
@@ -105,11 +106,12 @@ impl Connection {
     fn answer_one(
         &mut self,
         input: &mut [u8],
+        limits: HeadLimits,
         output: &mut Vec<u8>,
         generation: &Generation,
     ) -> Step {
         let mut space = field_space();
-        let error = match RequestHead::parse(input, &mut space, self.head_limits(generation)) {
+        let error = match RequestHead::parse(input, &mut space, limits) {
             Ok(Parsed::Complete(head, length)) => {
                 return self.answer_head(&head, &input[..length], output, generation);
             }
@@ -117,7 +119,7 @@ impl Connection {
             Err(error) => error,
         };
         if error == RequestError::UnsupportedVersion && lower_minor_version(input) {
-            return self.answer_one(input, output, generation);
+            return self.answer_one(input, limits, output, generation);
         }
         self.refuse(error.status(), input, output, generation);
         Step::Answered {
