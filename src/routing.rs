@@ -98,11 +98,15 @@ pub(crate) enum Found<'t, T> {
     Nothing,
 }
 
+/// A segment and where it leads. Boxed, for a node is large, and among a thousand a look-up should
+/// touch no more than it compares.
+type Child<T> = (Box<[u8]>, Box<Node<T>>);
+
 /// A place in the tree: the patterns that end here, and the segments that go on.
 #[derive(Debug)]
 struct Node<T> {
     /// Sorted by segment.
-    children: Vec<(Box<[u8]>, Node<T>)>,
+    children: Vec<Child<T>>,
     parameter: Option<Box<Node<T>>>,
     /// By how a pattern ends, in the order of [`Ending`].
     routes: [Methods<T>; 4],
@@ -273,7 +277,7 @@ impl<T> Node<T> {
             Ok(place) => place,
             Err(place) => {
                 self.children
-                    .insert(place, (segment.into(), Self::default()));
+                    .insert(place, (segment.into(), Box::default()));
                 place
             }
         };

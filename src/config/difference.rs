@@ -3,12 +3,12 @@
 //! Values are compared as [`dump`](mod@super::dump) writes them, so that whatever can be written can
 //! differ. What a level inherits is told once, at the level that says it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use super::dump::{self, Table};
 use super::refine::Level;
-use super::{Config, ListenAddress, Policy, Route, Server};
+use super::{Config, ListenAddress, Policy, Route, RoutePattern, Server};
 
 /// One thing that changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,19 +171,15 @@ fn server_changes(
 }
 
 fn routes(old: &Server, new: &Server, scope: &str) -> Vec<Change> {
-    let counterpart = |routes: &'_ [Route], route: &Route| {
-        routes
-            .iter()
-            .position(|other| other.pattern == route.pattern)
-    };
+    let (old_routes, new_routes) = (by_pattern(old), by_pattern(new));
     let mut changes = Vec::new();
     for route in &new.routes {
         let title = format!("{scope}route {}", route.pattern);
-        let Some(at) = counterpart(&old.routes, route) else {
+        let Some(before) = old_routes.get(&route.pattern) else {
             changes.push(Change::new(format!("{title} added")));
             continue;
         };
-        let (before, title) = (&old.routes[at], format!("{title}: "));
+        let title = format!("{title}: ");
         changes.extend(settings(
             &title,
             &dump::answer(before),
@@ -192,15 +188,25 @@ fn routes(old: &Server, new: &Server, scope: &str) -> Vec<Change> {
         let (was, is) = ((&before.policy, &old.policy), (&route.policy, &new.policy));
         changes.extend(policy(&title, Level::Route, was, is));
     }
-    let is_gone = |route: &&Route| counterpart(&new.routes, route).is_none();
+    let is_gone = |route: &&Route| !new_routes.contains_key(&route.pattern);
     let gone = old.routes.iter().filter(is_gone);
     changes
         .extend(gone.map(|route| Change::new(format!("{scope}route {} removed", route.pattern))));
     changes
 }
 
+/// The routes of a server, for there may be thousands on either side.
+fn by_pattern(server: &Server) -> HashMap<&RoutePattern, &Route> {
+    let routes = server.routes.iter();
+    routes.map(|route| (&route.pattern, route)).collect()
+}
+
 /// What a level's own settings change, apart from what both sides inherit.
 fn policy(title: &str, level: Level, old: Refined<'_>, new: Refined<'_>) -> Vec<Change> {
+    // So it is of nearly every route, and they may be thousands.
+    if old == new {
+        return Vec::new();
+    }
     let was = own_settings(level, old.0);
     let is = own_settings(level, new.0);
     let (outer_was, outer_is) = (own_settings(level, old.1), own_settings(level, new.1));
