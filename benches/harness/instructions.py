@@ -36,12 +36,12 @@ class Bound:
 
 
 BOUNDS = (
-    Bound(traffic.KEEP_ALIVE, 6_300),
-    Bound(traffic.BROWSER, 9_800),
-    Bound(traffic.RESPOND, 6_000),
-    Bound(traffic.NOT_MODIFIED, 7_500),
-    Bound(traffic.ONE_EACH, 9_000),
-    Bound(traffic.BATCH, 70_000),
+    Bound(traffic.KEEP_ALIVE, 5_300),
+    Bound(traffic.BROWSER, 8_700),
+    Bound(traffic.RESPOND, 4_700),
+    Bound(traffic.NOT_MODIFIED, 6_500),
+    Bound(traffic.ONE_EACH, 6_400),
+    Bound(traffic.BATCH, 60_000),
 )
 
 
