@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     if run is None:
         return 1
     print(report.table(run))
-    print(figures.table(run))
+    print(figures.table(run), figures.throughput(run), sep="\n\n")
     _write(run, readme.RESULTS if options.readme else options.out)
     if options.readme:
         _say(f"wrote {readme.update(run)}")

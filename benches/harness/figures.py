@@ -98,6 +98,22 @@ def _number(value: float, unit: str) -> str:
     return f"{value:,.{digits}f}"
 
 
+def throughput(run: Run) -> str:
+    """Requests a second of one worker and of two, of those that were asked for both."""
+
+    def rate(server: str, workload: str) -> float | None:
+        return run.results.median(workload, server, "requests_per_second")
+
+    rates = [(server, rate(server, "small-64"), rate(server, "workers")) for server in run.versions]
+    told = [f"{server} {one:,.0f} and {two:,.0f}" for server, one, two in rates if one and two]
+    if not told:
+        return ""
+    return (
+        "Requests a second for the small file at 64 connections, of one worker and of two, where the load "
+        f"generator permits: {', '.join(told)}."
+    )
+
+
 def conditions(run: Run) -> str:
     """The machine and the versions, without which figures mean nothing."""
     versions = ", ".join(describe_version(name, version) for name, version in run.versions.items())

@@ -40,7 +40,7 @@ def update(run: Run) -> Path:
 
 def _section(run: Run) -> str:
     pictures = [_picture(name, title) for name, title in _PICTURES if (RESULTS / f"{name}-light.svg").exists()]
-    return "\n".join([figures.conditions(run), "", *pictures, figures.table(run), ""])
+    return "\n".join([figures.conditions(run), "", *pictures, figures.table(run), "", figures.throughput(run), ""])
 
 
 def _picture(name: str, title: str) -> str:
