@@ -45,9 +45,18 @@ impl Embedded {
 
     /// The pool's counts: running, lost, queued.
     fn blocking(&self, count: &str) -> u64 {
+        self.status()["blocking"][count].as_u64().expect("a number")
+    }
+
+    fn open_connections(&self) -> u64 {
+        self.status()["connections"]["open"]
+            .as_u64()
+            .expect("a number")
+    }
+
+    fn status(&self) -> serde_json::Value {
         let status = self.0.status().expect("it runs");
-        let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
-        status["blocking"][count].as_u64().expect("a number")
+        serde_json::from_str(&status).expect("JSON")
     }
 }
 

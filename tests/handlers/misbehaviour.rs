@@ -104,9 +104,10 @@ fn a_client_that_goes_is_told_to_the_handler_and_frees_its_place_in_the_queue() 
         (server.blocking("queued") == 1).then_some(())
     });
     drop((first, second));
-    until("it counts as lost", || {
-        (server.blocking("lost") == 1).then_some(())
+    until("both have gone", || {
+        (server.open_connections() == 0).then_some(())
     });
+    assert_eq!(server.blocking("lost"), 1);
     gate.go.send(()).expect("it waits");
     assert_eq!(gate.ended.recv(), Ok(true));
     until("nothing is left", || {
