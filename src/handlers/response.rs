@@ -7,9 +7,11 @@ use std::ops::{Deref, Range};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
+use crate::runtime::{self, timeout};
 
 /// A response without its framing.
 pub(crate) struct Response<'a> {
@@ -61,16 +63,51 @@ pub(crate) trait Blocks {
 
 /// Content that somebody else makes: code on another thread, a script, an application server.
 pub(crate) struct ContentStream {
+    /// Octets that are there already: they go out with the head. Never more than `length`.
+    first: Vec<u8>,
     /// What its maker says it is; the connection is cut if that turns out to be wrong.
-    pub(crate) length: Option<u64>,
-    pub(crate) source: Box<dyn ContentSource>,
+    length: Option<u64>,
+    /// The rest.
+    source: Box<dyn ContentSource>,
 }
+
+/// Content begins with more octets than there are to be.
+#[derive(Debug, thiserror::Error)]
+#[error("the content is longer than its Content-Length says")]
+pub(crate) struct TooLong;
 
 /// Where a [`ContentStream`] comes from. Dropped before its end: nobody wants the rest.
 pub(crate) trait ContentSource {
     /// Waits for the next octets and appends them to `into`, some tens of KiB at most; `false` at
     /// the end of the content.
     fn next<'s>(&'s mut self, into: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>>;
+
+    /// Lets go of it where the answer is sent without its content: to HEAD, with a 304. Who makes it
+    /// has done nothing wrong and has a client who waits, so it may be let to come to its end.
+    fn discard(self: Box<Self>) {}
+}
+
+/// What is left of content that is not sent.
+struct Nothing;
+
+impl ContentSource for Nothing {
+    fn next<'s>(&'s mut self, _: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+}
+
+/// Has `source` come to its end, within `limit`, with nobody to see what it gives.
+pub(crate) fn drain(mut source: impl ContentSource + 'static, limit: Duration) {
+    runtime::spawn(async move {
+        let mut block = Vec::new();
+        let to_the_end = async {
+            while let Ok(true) = source.next(&mut block).await {
+                block.clear();
+                runtime::yield_now().await;
+            }
+        };
+        let _ = timeout(limit, to_the_end).await;
+    });
 }
 
 /// A future that stays on its worker.
@@ -106,6 +143,59 @@ impl<'a> Response<'a> {
             fields: fields.into(),
             ..Self::problem(status)
         }
+    }
+}
+
+impl ContentStream {
+    /// Content of that length, where it is known, which comes from `source`.
+    pub(crate) fn new(length: Option<u64>, source: Box<dyn ContentSource>) -> Self {
+        Self {
+            first: Vec::new(),
+            length,
+            source,
+        }
+    }
+
+    /// The same, where its `first` octets are there already.
+    ///
+    /// # Errors
+    /// [`TooLong`]
+    pub(crate) fn beginning_with(
+        first: Vec<u8>,
+        length: Option<u64>,
+        source: Box<dyn ContentSource>,
+    ) -> Result<Self, TooLong> {
+        match length {
+            Some(length) if length < first.len() as u64 => Err(TooLong),
+            _ => Ok(Self {
+                first,
+                length,
+                source,
+            }),
+        }
+    }
+
+    /// No content, of which it is known how long it would have been.
+    pub(crate) fn unsent(length: Option<u64>) -> Self {
+        Self::new(length, Box::new(Nothing))
+    }
+
+    /// Its first octets, how many follow, where that is known, and where from.
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Option<u64>, Box<dyn ContentSource>) {
+        let first = self.first.len() as u64;
+        let left = self.length.map(|length| length - first);
+        (self.first, left, self.source)
+    }
+
+    /// It will not be sent; its length may be told all the same.
+    pub(crate) fn without_octets(self) -> Self {
+        self.source.discard();
+        Self::unsent(self.length)
+    }
+
+    /// Nobody asks for it any more.
+    pub(crate) fn discard(self) {
+        self.source.discard();
     }
 }
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use rustix::io::{Errno, ReadWriteFlags};
 
-use crate::handlers::response::{Blocks, BrokenOff, Content, ContentSource, FileRange, Piece};
+use crate::handlers::response::{
+    Blocks, BrokenOff, Content, ContentSource, ContentStream, FileRange, Octets, Piece,
+};
 use crate::http::chunked;
 use crate::runtime::{self, BlockingPool, Direction, Either, Stream, either};
 
@@ -111,15 +113,26 @@ impl Transmission {
             Content::Blocks(blocks) => {
                 transmission.blocks = Some(BlockSource { blocks, is_chunked })
             }
-            Content::Stream(stream) => {
-                transmission.stream = Some(StreamSource {
-                    source: stream.source,
-                    is_chunked,
-                    left: stream.length,
-                })
-            }
+            Content::Stream(stream) => transmission.begin_stream(stream, is_chunked),
         }
         transmission
+    }
+
+    /// Puts what is there of a stream behind the head, so that they go out in one call.
+    fn begin_stream(&mut self, stream: ContentStream, is_chunked: bool) {
+        let (first, left, source) = stream.into_parts();
+        if is_chunked {
+            self.content_sent += first.len() as u64;
+            push_chunk(&first, &mut self.buffer);
+        } else if !first.is_empty() {
+            let first = Piece::Octets(Octets::Owned(first));
+            self.pieces.push_back(first);
+        }
+        self.stream = Some(StreamSource {
+            source,
+            is_chunked,
+            left,
+        });
     }
 
     /// Octets of content sent so far.
@@ -351,7 +364,8 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::rc::Rc;
 
-    use crate::handlers::response::Octets;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
     use crate::test_support::TemporaryDirectory;
 
     struct Counting(u8);
@@ -440,6 +454,55 @@ mod tests {
             Transmission::new(Vec::new(), Content::Blocks(Box::new(Counting(2))), false)
         });
         assert_eq!(read.len(), 200_000);
+    }
+
+    /// Gives nothing more.
+    struct AtItsEnd;
+
+    impl ContentSource for AtItsEnd {
+        fn next<'s>(
+            &'s mut self,
+            _: &'s mut Vec<u8>,
+        ) -> crate::handlers::response::LocalFuture<'s, Result<bool, BrokenOff>> {
+            Box::pin(std::future::ready(Ok(false)))
+        }
+    }
+
+    #[test]
+    fn what_is_there_of_a_stream_goes_out_with_the_head() {
+        for (is_chunked, length, expected) in [
+            (false, Some(5), &["head hello"][..]),
+            (false, None, &["head hello"]),
+            (true, None, &["head 5\r\nhello\r\n", "0\r\n\r\n"]),
+        ] {
+            // Of such a pair, one end reads exactly what the other end sent in one call.
+            let (near, far) = rustix::net::socketpair(
+                AddressFamily::UNIX,
+                SocketType::SEQPACKET,
+                SocketFlags::NONBLOCK,
+                None,
+            )
+            .expect("a socket pair");
+            let sent = runtime::run(async move {
+                let stream = Stream::new(near);
+                let content =
+                    ContentStream::beginning_with(b"hello".to_vec(), length, Box::new(AtItsEnd));
+                let content = Content::Stream(content.expect("as long as it may be"));
+                let mut transmission = Transmission::new(b"head ".to_vec(), content, is_chunked);
+                let pool = BlockingPool::new(1, 1);
+                let finished = transmission.finish(&stream, &pool, Duration::from_secs(10));
+                finished.await.expect("the far end is there");
+                transmission.content_sent()
+            });
+            assert_eq!(sent.expect("a loop"), 5);
+            let far = Stream::new(far);
+            let mut received = Vec::new();
+            let mut block = [0; 100];
+            while let Ok(count @ 1..) = far.try_receive(&mut block) {
+                received.push(String::from_utf8_lossy(&block[..count]).into_owned());
+            }
+            assert_eq!(received, expected, "{is_chunked} {length:?}");
+        }
     }
 
     #[test]

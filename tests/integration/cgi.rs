@@ -68,6 +68,14 @@ fn expect_no_children(server: &Server) {
     });
 }
 
+/// A pipe with a name, `gate`, beside the scripts, so that one of them can wait for the test.
+fn gate(server: &Server) -> std::path::PathBuf {
+    let gate = server.directory().join("scripts/gate");
+    let made = std::process::Command::new("mkfifo").arg(&gate).status();
+    assert!(made.expect("coreutils").success());
+    gate
+}
+
 fn send(server: &Server, target: &str) -> Client {
     let mut client = server.connect();
     client.send(format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -243,6 +251,10 @@ fn what_cannot_be_run_or_is_no_answer_is_502_with_its_reason() {
         ("silent", ":"),
         ("fails", "echo 'Content-Type: a/b'; exit 7"),
         ("killed", "kill -9 $$"),
+        (
+            "long-content",
+            "printf 'Content-Type: a/b\\nContent-Length: 2\\n\\npart'",
+        ),
         ("split", "printf 'Status: 200\\nX: a\\rSet-Cookie: b\\n\\n'"),
     ];
     let site = site(&scripts, "");
@@ -281,6 +293,7 @@ fn what_cannot_be_run_or_is_no_answer_is_502_with_its_reason() {
             "killed",
             "it ended with signal 9 before its header section did",
         ),
+        ("long-content", "longer than its Content-Length says"),
         ("split", "a control character that could end it"),
     ] {
         let answer = get(&server, &format!("/cgi-bin/{name}"));
@@ -385,10 +398,11 @@ fn content_that_may_not_be_whole_is_cut_off() {
         ),
         (
             "long",
-            "printf 'Content-Type: a/b\\nContent-Length: 2\\n\\npart'",
+            "printf 'Content-Type: a/b\\nContent-Length: 2\\n\\n'; read line < gate; printf part",
         ),
     ];
     let server = server(&scripts, "");
+    let gate = gate(&server);
     for (name, reason) in [
         ("killed", "it ended with signal 9"),
         ("short", "not as long as was said"),
@@ -396,6 +410,9 @@ fn content_that_may_not_be_whole_is_cut_off() {
     ] {
         let mut client = send(&server, &format!("/cgi-bin/{name}"));
         assert_eq!(client.response_head().status, 200);
+        if name == "long" {
+            std::fs::write(&gate, "go\n").expect("the script reads");
+        }
         let rest = client.rest().expect("an end");
         assert!(
             !rest.ends_with(b"0\r\n\r\n") && rest.len() < 12,
@@ -422,9 +439,7 @@ fn more_scripts_than_may_run_are_refused_at_once() {
         &[("waits", &waits), ("quick", "printf 'Status: 200\\n\\n'")],
         ", max_processes = 1",
     );
-    let gate = server.directory().join("scripts/gate");
-    let made = std::process::Command::new("mkfifo").arg(&gate).status();
-    assert!(made.expect("coreutils").success());
+    let gate = gate(&server);
     let mut first = send(&server, "/cgi-bin/waits");
     processes(&server);
     let refused = get(&server, "/cgi-bin/quick");

@@ -38,7 +38,7 @@ pub(super) fn content(body: Body, call: Option<Call>, route: &str) -> Made {
         }
     };
     let source = Box::new(PipeSource { reader, call });
-    Made::Stream(ContentStream { length, source })
+    Made::Stream(ContentStream::new(length, source))
 }
 
 fn whole(body: Body, route: &str) -> Made {

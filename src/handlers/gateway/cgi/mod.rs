@@ -21,17 +21,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::meta_variables::{Script, meta_variables};
 use super::script::{self, FoundScript};
-use super::script_response::{ScriptAnswer, ScriptError, ScriptHead};
+use super::script_response::{ScriptAnswer, ScriptError};
 use crate::config::{Cgi, Route, RoutePattern};
 use crate::handlers::buffered::Buffered;
-use crate::handlers::response::{Content, ContentStream, Response};
+use crate::handlers::response::{Content, ContentSource as _, ContentStream, Response, TooLong};
 use crate::handlers::{Answer, ContentError, Local, ReadContent, Request};
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::runtime::{BlockingError, Either, Exit, either, timeout};
 
-use running::{Nothing, Output, Running};
+use running::{Output, Running};
 use start::{Invocation, StartError};
 
 /// A directory of scripts.
@@ -92,6 +92,8 @@ enum CgiError {
     Read(#[source] io::Error),
     #[error(transparent)]
     Output(#[from] ScriptError),
+    #[error(transparent)]
+    Length(#[from] TooLong),
     #[error("it ended with {0} before its header section did")]
     Ended(Exit),
     #[error("its header section did not come within the timeout")]
@@ -178,41 +180,35 @@ impl CgiHandler {
             Either::First(head) => head.map_err(|_| CgiError::TimedOut)??,
             Either::Second(()) => return Err(ContentError::CutOff.into()),
         };
-        Ok(self.forward(answer, running, request.head.is_head()))
+        self.forward(answer, running, request.head.is_head())
     }
 
     /// A script's answer as the server's, with the content that is still to come.
-    fn forward(&self, answer: ScriptAnswer, running: Running, is_head: bool) -> Answer<'static> {
+    fn forward(
+        &self,
+        answer: ScriptAnswer,
+        running: Running,
+        is_head: bool,
+    ) -> Result<Answer<'static>, CgiError> {
         let timeout = self.shared.options.timeout;
         match answer {
             ScriptAnswer::LocalRedirect(target) => {
-                Output::new(running, Vec::new(), timeout, None).discard();
-                Answer::LocalRedirect(target)
+                Box::new(Output::new(running, timeout, None)).discard();
+                Ok(Answer::LocalRedirect(target))
             }
             ScriptAnswer::Response(head) => {
                 let fields = head.field_lines();
-                let ScriptHead {
-                    status,
-                    length,
-                    content,
-                    ..
-                } = head;
-                let mut stream = ContentStream {
-                    length,
-                    source: Box::new(Nothing),
+                let output = Box::new(Output::new(running, timeout, head.length));
+                let stream = ContentStream::beginning_with(head.content, head.length, output)?;
+                let stream = match is_head || head.status.forbids_content() {
+                    true => stream.without_octets(),
+                    false => stream,
                 };
-                let output = Output::new(running, content, timeout, length);
-                // Nobody gets it, but a script is let to come to its end.
-                if is_head || status.forbids_content() {
-                    output.discard();
-                } else {
-                    stream.source = Box::new(output);
-                }
-                Answer::Response(Response {
-                    status,
+                Ok(Answer::Response(Response {
+                    status: head.status,
                     fields: fields.into(),
                     content: Content::Stream(stream),
-                })
+                }))
             }
         }
     }

@@ -9,7 +9,7 @@ use super::errors::log_errors;
 use super::start::Started;
 use super::{CgiError, Place};
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
-use crate::handlers::response::{BrokenOff, ContentSource, LocalFuture};
+use crate::handlers::response::{BrokenOff, ContentSource, LocalFuture, drain};
 use crate::log::diagnostic;
 use crate::runtime::{self, Exit, Inlet, Process, Sender, channel, either, timeout};
 
@@ -109,8 +109,6 @@ impl Running {
 /// What follows the header section.
 pub(super) struct Output {
     running: Running,
-    /// What came with the head.
-    first: Vec<u8>,
     /// Between two reads.
     timeout: Duration,
     /// What the script says it is.
@@ -118,40 +116,15 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(
-        running: Running,
-        first: Vec<u8>,
-        timeout: Duration,
-        length: Option<u64>,
-    ) -> Self {
+    pub(super) fn new(running: Running, timeout: Duration, length: Option<u64>) -> Self {
         Self {
             running,
-            first,
             timeout,
             length,
         }
     }
 
-    /// Lets the script come to its end, within the timeout, with nobody to read what it says.
-    pub(super) fn discard(mut self) {
-        let limit = self.timeout;
-        runtime::spawn(async move {
-            let mut block = Vec::new();
-            let drain = async {
-                while let Ok(true) = self.read(&mut block).await {
-                    block.clear();
-                    runtime::yield_now().await;
-                }
-            };
-            let _ = timeout(limit, drain).await;
-        });
-    }
-
     async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, BrokenOff> {
-        if !self.first.is_empty() {
-            into.append(&mut self.first);
-            return Ok(true);
-        }
         match timeout(self.timeout, self.running.read(into)).await {
             Ok(Ok(true)) => Ok(true),
             Ok(Ok(false)) => self.at_end().await.map(|()| false),
@@ -181,13 +154,10 @@ impl ContentSource for Output {
     fn next<'s>(&'s mut self, into: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
         Box::pin(self.read(into))
     }
-}
 
-/// The content of an answer that goes out without any.
-pub(super) struct Nothing;
-
-impl ContentSource for Nothing {
-    fn next<'s>(&'s mut self, _: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
-        Box::pin(std::future::ready(Ok(false)))
+    /// Lets the script come to its end, within the timeout.
+    fn discard(self: Box<Self>) {
+        let limit = self.timeout;
+        drain(*self, limit);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::conversation::{Conversation, Failure};
 use crate::handlers::buffered::Buffered;
-use crate::handlers::response::{BrokenOff, ContentSource, LocalFuture};
+use crate::handlers::response::{BrokenOff, ContentSource, LocalFuture, drain};
 use crate::handlers::{ContentError, ReadContent};
 use crate::log::diagnostic;
 use crate::runtime::BlockingPool;
@@ -142,13 +142,15 @@ impl ContentSource for PeerContent {
             Ok(goes_on)
         })
     }
-}
 
-/// Content that is not to be sent.
-pub(super) struct NoContent;
-
-impl ContentSource for NoContent {
-    fn next<'s>(&'s mut self, _: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
-        Box::pin(std::future::ready(Ok(false)))
+    /// Lets the script come to its end, within the timeout, and keeps the connection then; unless it
+    /// would read content that nobody has kept for it.
+    fn discard(self: Box<Self>) {
+        if let Some(conversation) = &self.conversation
+            && conversation.is_asked()
+        {
+            let limit = conversation.timeout();
+            drain(*self, limit);
+        }
     }
 }

@@ -22,6 +22,7 @@ use super::messages::Messages;
 use super::record::{self, Decoder, ProtocolStatus, RecordError, Step};
 use crate::config::ListenAddress;
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
+use crate::handlers::response::TooLong;
 use crate::handlers::{ContentError, ReadContent};
 use crate::http::status::Status;
 use crate::runtime::{self, Direction, Either, Elapsed, Tick, either};
@@ -48,6 +49,8 @@ pub(super) enum PeerError {
     Script(#[from] ScriptError),
     #[error("its content is not as long as its Content-Length says")]
     WrongLength,
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
     #[error("it is overloaded")]
     Overloaded,
     #[error("it refused the request, as one that would share a connection")]
@@ -207,6 +210,11 @@ impl Conversation {
                 self.wait(content).await?;
             }
         }
+    }
+
+    /// How long the peer may do nothing.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Whether the peer has said all it has to say.

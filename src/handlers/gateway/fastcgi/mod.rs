@@ -34,7 +34,7 @@ use crate::config::{Fastcgi, Route};
 use crate::handlers::beneath::Waiting;
 use crate::handlers::buffered::Buffered;
 use crate::handlers::files::{FilesHandler, Shared, redirect_to_directory};
-use crate::handlers::response::{Content, ContentStream, Octets, Response};
+use crate::handlers::response::{Content, ContentSource as _, ContentStream, Octets, Response};
 use crate::handlers::{Answer, ContentError, Local, ReadContent, Request, allow};
 use crate::http::framing::Framing;
 use crate::http::method::{Method, MethodSet};
@@ -45,7 +45,7 @@ use crate::runtime::{self, BlockingError};
 
 use connections::Connection;
 pub(crate) use connections::{Connections, Queue};
-use content::{Kept, NoContent, PeerContent, Replayed};
+use content::{Kept, PeerContent, Replayed};
 use conversation::{Conversation, Failure, PeerError};
 use messages::Messages;
 use script::{Found, Script, Search};
@@ -264,7 +264,7 @@ impl FastcgiHandler {
         };
         match answer {
             ScriptAnswer::LocalRedirect(target) => {
-                conversation.finish();
+                self.let_end(conversation, local);
                 Ok(Answer::LocalRedirect(target))
             }
             ScriptAnswer::Response(head) => {
@@ -322,7 +322,7 @@ impl FastcgiHandler {
     async fn response(
         &self,
         mut head: ScriptHead,
-        conversation: Conversation,
+        mut conversation: Conversation,
         request: &Request<'_>,
         local: &Local,
         content: &mut impl ReadContent,
@@ -330,7 +330,7 @@ impl FastcgiHandler {
         if self.options.sendfile {
             let name = sent_file::take_name(&mut head, &self.options).map_err(PeerError::from)?;
             if let Some(path) = name {
-                conversation.finish();
+                self.let_end(conversation, local);
                 let answer = sent_file::answer(head, path, &self.options, request, local).await;
                 return Ok(answer.map_err(PeerError::from)?);
             }
@@ -339,21 +339,31 @@ impl FastcgiHandler {
         let content = if conversation.is_ended() {
             whole(&head, conversation, request.head.is_head())?
         } else {
+            let first = conversation.take_output();
             let rest = match request.head.is_head() || conversation.is_asked() {
                 true => Kept::nothing(&local.pools.disk),
                 false => self.keep_rest(content, local).await?,
             };
-            let peer = self.options.peer.to_string();
-            Content::Stream(ContentStream {
-                length: head.length,
-                source: Box::new(PeerContent::new(conversation, rest, peer)),
-            })
+            let source = Box::new(self.rest_of(conversation, rest));
+            let stream = ContentStream::beginning_with(first, head.length, source);
+            Content::Stream(stream.map_err(PeerError::from)?)
         };
         Ok(Response {
             status: head.status,
             fields,
             content,
         })
+    }
+
+    /// What follows the head of the peer's answer, given what is left of the request's content.
+    fn rest_of(&self, conversation: Conversation, rest: Kept) -> PeerContent {
+        PeerContent::new(conversation, rest, self.options.peer.to_string())
+    }
+
+    /// Lets the script come to its end, where all that is wanted of its answer is there.
+    fn let_end(&self, conversation: Conversation, local: &Local) {
+        let rest = Kept::nothing(&local.pools.disk);
+        Box::new(self.rest_of(conversation, rest)).discard();
     }
 
     /// What the client has still to send, kept: nobody reads from it while the answer is sent.
@@ -386,10 +396,7 @@ fn whole(
     let content = conversation.take_output();
     conversation.finish();
     if is_for_head || head.status.forbids_content() {
-        return Ok(Content::Stream(ContentStream {
-            length: head.length,
-            source: Box::new(NoContent),
-        }));
+        return Ok(Content::Stream(ContentStream::unsent(head.length)));
     }
     match head.length.filter(|length| *length != content.len() as u64) {
         Some(_) => Err(PeerError::WrongLength),
