@@ -16,6 +16,7 @@ pub(crate) mod format;
 pub(crate) mod gateway;
 pub(crate) mod plugin;
 pub(crate) mod redirect;
+mod represent;
 pub(crate) mod representation;
 pub(crate) mod respond;
 pub(crate) mod response;

@@ -512,6 +512,76 @@ fn head_runs_the_script_to_its_end_and_leaves_the_content_out() {
     );
 }
 
+/// The head of a script that gives validators.
+const VALIDATED: &str = "printf 'Content-Type: a/b\\nSet-Cookie: c\\nETag: \"7\"\\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\\n\\n'\n";
+
+#[test]
+fn a_script_that_gives_a_validator_gets_304_for_nothing() {
+    let body = format!("{VALIDATED}head -c 200000 /dev/zero; touch done");
+    let plain = "printf 'Content-Type: a/b\\n\\nplain'";
+    let other = "printf 'Status: 203\\nETag: \"7\"\\n\\nother'";
+    let scripts = [("x", &body[..]), ("plain", plain), ("other", other)];
+    let server = server(&scripts, "");
+    let done = server.directory().join("scripts/done");
+    let mut client = server.connect();
+    for (line, fields, status) in [
+        ("GET /cgi-bin/x", "If-None-Match: \"7\"", 304),
+        ("HEAD /cgi-bin/x", "If-None-Match: \"6\", W/\"7\"", 304),
+        ("GET /cgi-bin/x", "If-None-Match: *", 304),
+        (
+            "GET /cgi-bin/x",
+            "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT",
+            304,
+        ),
+        ("GET /cgi-bin/x", "If-None-Match: \"6\"", 200),
+        (
+            "GET /cgi-bin/x",
+            "If-Modified-Since: Sun, 06 Nov 1994 08:49:36 GMT",
+            200,
+        ),
+        ("GET /cgi-bin/x", "If-Match: \"6\"", 412),
+        ("HEAD /cgi-bin/x", "If-Match: \"6\"", 412),
+        ("GET /cgi-bin/x", "If-Match: \"7\"", 200),
+        ("GET /cgi-bin/x", "Range: bytes=0-1", 200),
+        ("POST /cgi-bin/x", "If-None-Match: \"7\"", 200),
+        ("GET /cgi-bin/plain", "If-None-Match: *", 200),
+        ("GET /cgi-bin/plain", "If-Match: \"7\"", 200),
+        ("GET /cgi-bin/other", "If-None-Match: \"7\"", 203),
+    ] {
+        let is_x = line.ends_with('x');
+        client.send(format!("{line} HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n"));
+        let answer = match line.starts_with("HEAD") {
+            true => client.response_to_head(),
+            false => client.response(),
+        };
+        assert_eq!(answer.status, status, "{line} {fields}");
+        if status == 304 {
+            let told = ["ETag", "Set-Cookie", "Content-Type", "Content-Length"]
+                .map(|name| answer.field(name));
+            assert_eq!(told, [Some("\"7\""), Some("c"), None, None]);
+        } else if is_x && status == 200 {
+            assert_eq!(answer.content.len(), 200_000, "{line} {fields}");
+        }
+        if is_x {
+            until("the script comes to its end", || {
+                done.exists().then_some(())
+            });
+            std::fs::remove_file(&done).expect("it is there");
+        }
+    }
+    expect_no_children(&server);
+}
+
+#[test]
+fn a_script_whose_content_is_not_wanted_has_its_time_and_no_more() {
+    let body = format!("{WITH_PIDS}{VALIDATED}cat /dev/zero");
+    let server = server(&[("x", &body)], ", timeout = '300ms'");
+    let answer = get_with(&server, "/cgi-bin/x", "If-None-Match: \"7\"\r\n");
+    assert_eq!(answer.status, 304);
+    expect_gone(&processes(&server));
+    expect_no_children(&server);
+}
+
 /// The most memory the server ever had, in KiB.
 fn peak_memory(server: &Server) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.id()));

@@ -457,6 +457,19 @@ fn tcp_does_as_well() {
 
 /// Asks until a kept connection is used again: it is kept for a moment only.
 fn reuse(client: &mut Client, peer: &Peer, request: &str) -> Connection {
+    reuse_after(client, peer, request, |fresh, client| {
+        fresh.send(whole(HELLO));
+        assert_eq!(client.response().text(), "hello");
+    })
+}
+
+/// The same, where `answer` is how a request on a fresh connection is answered.
+fn reuse_after(
+    client: &mut Client,
+    peer: &Peer,
+    request: &str,
+    answer: impl Fn(&mut Connection, &mut Client),
+) -> Connection {
     let mut connection = None;
     until("a kept connection is used", || {
         client.send(request);
@@ -477,8 +490,7 @@ fn reuse(client: &mut Client, peer: &Peer, request: &str) -> Connection {
             None => {
                 let fresh = connection.insert(peer.accept());
                 fresh.request();
-                fresh.send(whole(HELLO));
-                assert_eq!(client.response().text(), "hello");
+                answer(fresh, client);
                 None
             }
         }
@@ -675,6 +687,81 @@ fn an_answer_to_head_has_no_content() {
         drop(connection);
         let response = client.response_to_head();
         assert_eq!((response.status, response.content_length()), (200, length));
+    }
+}
+
+#[test]
+fn an_answer_with_a_validator_gets_304_for_nothing() {
+    const HEAD: &str = "Content-Type: a/b\r\nETag: \"7\"\r\n";
+    let (server, peer) = start("");
+    let mut client = server.connect();
+    for (line, fields, script, status) in [
+        ("GET", "If-None-Match: \"7\"", HEAD, 304),
+        ("HEAD", "If-None-Match: \"7\"", HEAD, 304),
+        ("GET", "If-None-Match: \"6\"", HEAD, 200),
+        ("GET", "If-Match: \"6\"", HEAD, 412),
+        ("GET", "Range: bytes=0-1", HEAD, 200),
+        ("GET", "If-None-Match: *", "Content-Type: a/b\r\n", 200),
+        (
+            "GET",
+            "If-None-Match: \"7\"",
+            "Status: 404\r\nETag: \"7\"\r\n",
+            404,
+        ),
+        ("POST", "If-None-Match: \"7\"", HEAD, 200),
+    ] {
+        // The answer comes at once, or goes on when the client has its own.
+        for is_whole in [true, false] {
+            client.send(format!("{line} / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n"));
+            let mut connection = peer.accept();
+            connection.request();
+            connection.send(record(STDOUT, format!("{script}\r\nhello")));
+            if is_whole {
+                connection.send(end(0));
+            }
+            let is_sent = !line.starts_with('H') && !matches!(status, 304 | 412);
+            let response = match (line, is_sent && !is_whole) {
+                ("HEAD", _) => client.response_to_head(),
+                (_, true) => client.response_head(),
+                _ => client.response(),
+            };
+            assert_eq!(response.status, status, "{line} {fields}");
+            if status == 304 {
+                let told = ["ETag", "Content-Type"].map(|name| response.field(name));
+                assert_eq!(told, [Some("\"7\""), None]);
+            }
+            if is_whole {
+                continue;
+            }
+            if is_sent {
+                client = server.connect();
+                continue;
+            }
+            for block in pattern(0, LARGE).chunks(32 * 1024) {
+                connection.send(record(STDOUT, block));
+            }
+            connection.send(end(0));
+        }
+    }
+}
+
+#[test]
+fn a_connection_is_kept_when_the_content_is_not_wanted() {
+    let (server, peer) = start("");
+    let mut client = server.connect();
+    for (line, head, status) in [
+        ("If-None-Match: \"7\"", "Status: 200\r\nETag: \"7\"", 304),
+        ("If-Match: \"6\"", "Status: 200\r\nETag: \"7\"", 412),
+        ("X-A: 1", "Location: /none", 404),
+    ] {
+        let request = format!("GET / HTTP/1.1\r\nHost: h\r\n{line}\r\n\r\n");
+        reuse_after(&mut client, &peer, &request, |connection, client| {
+            connection.send(record(STDOUT, format!("{head}\r\n\r\nhello")));
+            assert_eq!(client.response().status, status);
+            connection.send([record(STDOUT, "more"), end(0)].concat());
+        })
+        .send(whole(HELLO));
+        assert!(matches!(client.response().status, 200 | 412), "it goes on");
     }
 }
 

@@ -14,6 +14,7 @@
 
 use memchr::memchr;
 
+use crate::handlers::represent::{self, Field, is_named};
 use crate::http::list::trim;
 use crate::http::response::{FieldLines, is_token};
 use crate::http::status::Status;
@@ -45,14 +46,13 @@ pub(crate) enum ScriptAnswer {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ScriptHead {
     pub(crate) status: Status,
-    fields: Vec<Field>,
+    /// Those for the client, and those for the server that it takes out.
+    pub(crate) fields: Vec<Field>,
     /// Octets of content, if the script says how many.
     pub(crate) length: Option<u64>,
     /// The content's first octets: those that came with the head.
     pub(crate) content: Vec<u8>,
 }
-
-type Field = (String, Vec<u8>);
 
 /// Why output is no answer. The script's fault: 502.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -113,17 +113,12 @@ impl HeaderSection {
 impl ScriptHead {
     /// The field lines for the client.
     pub(crate) fn field_lines(&self) -> FieldLines {
-        let mut lines = FieldLines::new();
-        for (name, value) in &self.fields {
-            lines.push(name, value);
-        }
-        lines
+        represent::lines(&self.fields)
     }
 
     /// Takes the field of that name out: it is for this server, not for the client.
     pub(crate) fn take_field(&mut self, name: &str) -> Option<Vec<u8>> {
-        let at = self.fields.iter().position(|field| is_named(field, name))?;
-        Some(self.fields.remove(at).1)
+        represent::take(&mut self.fields, name)
     }
 }
 
@@ -233,10 +228,6 @@ fn is_the_servers(name: &str) -> bool {
         .get(..6)
         .is_some_and(|start| start.eq_ignore_ascii_case("Proxy-"));
     is_of_proxies || OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours))
-}
-
-fn is_named(field: &Field, name: &str) -> bool {
-    field.0.eq_ignore_ascii_case(name)
 }
 
 /// The value of a field that may stand there once.

@@ -18,6 +18,7 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use super::buffered::Buffered;
+use super::represent::Supply;
 use super::response::Response;
 use super::{ContentError, Local, ReadContent, Request};
 use crate::config::{PatternSegment, PluginRoute, Route};
@@ -177,7 +178,7 @@ impl PluginHandler {
         match either(call.outcome(), lapse).await {
             Either::First(Ok(made)) => {
                 let content = stream::content(made.body, Some(call), &self.route);
-                Ok(represent::represent(made.head, content, request.head))
+                Ok(represent(made.head, content, request))
             }
             Either::First(Err(failure)) => {
                 call.settle();
@@ -217,7 +218,7 @@ impl PluginHandler {
         match made {
             Ok((made, pumping)) => {
                 let content = stream::content(made.body, pumping, &self.route);
-                represent::represent(made.head, content, request.head)
+                represent(made.head, content, request)
             }
             Err(failure) => self.failed(&failure),
         }
@@ -263,6 +264,18 @@ impl PluginHandler {
             }
         }
         owned
+    }
+}
+
+/// The answer with that content, which the handler may fail to have.
+fn represent(
+    head: plugin::MadeHead,
+    content: Option<Supply>,
+    request: &Request<'_>,
+) -> Response<'static> {
+    match content {
+        Some(content) => represent::represent(head, content, request.head),
+        None => Response::problem(Status::INTERNAL_SERVER_ERROR),
     }
 }
 

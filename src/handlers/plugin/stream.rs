@@ -4,20 +4,12 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use super::call::Call;
+use crate::handlers::represent::Supply;
 use crate::handlers::representation;
-use crate::handlers::response::{BrokenOff, ContentSource, ContentStream, LocalFuture};
+use crate::handlers::response::{BrokenOff, Content, ContentSource, ContentStream, LocalFuture};
 use crate::log::diagnostic;
 use crate::plugin::Body;
 use crate::runtime::{Broken, TaskReader};
-
-/// Content as the connection takes it.
-pub(super) enum Made {
-    /// All there: parts of it can be sent.
-    Whole(representation::Body),
-    Stream(ContentStream),
-    /// It cannot be had, and the log has said why.
-    Lost,
-}
 
 /// Content that a thread makes, or whoever has the other end of the pipe.
 struct PipeSource {
@@ -26,41 +18,43 @@ struct PipeSource {
     call: Option<Call>,
 }
 
-/// The content of `body`; `call` is of the thread that makes it, if one does.
-pub(super) fn content(body: Body, call: Option<Call>, route: &str) -> Made {
+/// The content of `body`; `call` is of the thread that makes it, if one does. `None` where it cannot
+/// be had, and the log has said why.
+pub(super) fn content(body: Body, call: Option<Call>, route: &str) -> Option<Supply> {
     let (length, reader) = match body {
         Body::Stream { length, reader } => (length, reader),
         body => {
             if let Some(call) = call {
                 call.settle();
             }
-            return whole(body, route);
+            return whole(body, route).map(Supply::Whole);
         }
     };
     let source = Box::new(PipeSource { reader, call });
-    Made::Stream(ContentStream::new(length, source))
+    let stream = ContentStream::new(length, source);
+    Some(Supply::Entire(Content::Stream(stream)))
 }
 
-fn whole(body: Body, route: &str) -> Made {
+fn whole(body: Body, route: &str) -> Option<representation::Body> {
     let file = match body {
-        Body::Memory(octets) => return Made::Whole(representation::Body::Memory(octets.into())),
+        Body::Memory(octets) => return Some(representation::Body::Memory(octets.into())),
         Body::File(file) => file,
         // Streams have been taken out before.
-        Body::Pumped { .. } | Body::Stream { .. } => return Made::Lost,
+        Body::Pumped { .. } | Body::Stream { .. } => return None,
     };
     match file.metadata() {
-        Ok(metadata) if metadata.is_file() => Made::Whole(representation::Body::File {
+        Ok(metadata) if metadata.is_file() => Some(representation::Body::File {
             length: metadata.len(),
             file: Rc::new(OwnedFd::from(file)),
         }),
         Ok(_) => {
             diagnostic::error(format_args!("{route}: what the handler gives is no file"));
-            Made::Lost
+            None
         }
         Err(error) => {
             let message = "the file that the handler gives cannot be looked at";
             diagnostic::error(format_args!("{route}: {message}: {error}"));
-            Made::Lost
+            None
         }
     }
 }

@@ -24,6 +24,7 @@ use super::script::{self, FoundScript};
 use super::script_response::{ScriptAnswer, ScriptError};
 use crate::config::{Cgi, Route, RoutePattern};
 use crate::handlers::buffered::Buffered;
+use crate::handlers::represent::{Supply, represent};
 use crate::handlers::response::{Content, ContentSource as _, ContentStream, Response, TooLong};
 use crate::handlers::{Answer, ContentError, Local, ReadContent, Request};
 use crate::http::response::FieldLines;
@@ -180,7 +181,7 @@ impl CgiHandler {
             Either::First(head) => head.map_err(|_| CgiError::TimedOut)??,
             Either::Second(()) => return Err(ContentError::CutOff.into()),
         };
-        self.forward(answer, running, request.head.is_head())
+        self.forward(answer, running, request)
     }
 
     /// A script's answer as the server's, with the content that is still to come.
@@ -188,7 +189,7 @@ impl CgiHandler {
         &self,
         answer: ScriptAnswer,
         running: Running,
-        is_head: bool,
+        request: &Request<'_>,
     ) -> Result<Answer<'static>, CgiError> {
         let timeout = self.shared.options.timeout;
         match answer {
@@ -197,18 +198,11 @@ impl CgiHandler {
                 Ok(Answer::LocalRedirect(target))
             }
             ScriptAnswer::Response(head) => {
-                let fields = head.field_lines();
                 let output = Box::new(Output::new(running, timeout, head.length));
                 let stream = ContentStream::beginning_with(head.content, head.length, output)?;
-                let stream = match is_head || head.status.forbids_content() {
-                    true => stream.without_octets(),
-                    false => stream,
-                };
-                Ok(Answer::Response(Response {
-                    status: head.status,
-                    fields: fields.into(),
-                    content: Content::Stream(stream),
-                }))
+                let content = Supply::Entire(Content::Stream(stream));
+                let response = represent(head.status, head.fields, content, request.head);
+                Ok(response.into())
             }
         }
     }

@@ -34,6 +34,7 @@ use crate::config::{Fastcgi, Route};
 use crate::handlers::beneath::Waiting;
 use crate::handlers::buffered::Buffered;
 use crate::handlers::files::{FilesHandler, Shared, redirect_to_directory};
+use crate::handlers::represent::{Supply, represent};
 use crate::handlers::response::{Content, ContentSource as _, ContentStream, Octets, Response};
 use crate::handlers::{Answer, ContentError, Local, ReadContent, Request, allow};
 use crate::http::framing::Framing;
@@ -335,7 +336,6 @@ impl FastcgiHandler {
                 return Ok(answer.map_err(PeerError::from)?);
             }
         }
-        let fields = head.field_lines().into();
         let content = if conversation.is_ended() {
             whole(&head, conversation, request.head.is_head())?
         } else {
@@ -348,11 +348,8 @@ impl FastcgiHandler {
             let stream = ContentStream::beginning_with(first, head.length, source);
             Content::Stream(stream.map_err(PeerError::from)?)
         };
-        Ok(Response {
-            status: head.status,
-            fields,
-            content,
-        })
+        let content = Supply::Entire(content);
+        Ok(represent(head.status, head.fields, content, request.head))
     }
 
     /// What follows the head of the peer's answer, given what is left of the request's content.

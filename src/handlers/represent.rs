@@ -1,0 +1,160 @@
+//! From what code answers to what the client asked for: conditional requests and ranges (RFC 9110
+//! §13, §14), alike for handlers of the program, scripts and application servers. Framing comes later,
+//! for all handlers alike.
+
+use super::representation::{Body, Selected, partial, select, unsatisfiable};
+use super::response::{Content, Response};
+use crate::http::date::HttpDate;
+use crate::http::method::Method;
+use crate::http::request::RequestHead;
+use crate::http::response::FieldLines;
+use crate::http::status::Status;
+use crate::http::validator::{EntityTag, Validators};
+
+/// A field as code gives it: its name, and a value that ends no line.
+pub(crate) type Field = (String, Vec<u8>);
+
+/// The content that code gives.
+pub(crate) enum Supply {
+    /// All there: parts of it can be sent.
+    Whole(Body),
+    /// To be sent from its beginning to its end, if at all.
+    Entire(Content<'static>),
+}
+
+/// What a 304 does not repeat: it describes content that is not sent (RFC 9110 §15.4.5).
+const OF_CONTENT: &[&str] = &[
+    "content-type",
+    "content-encoding",
+    "content-language",
+    "content-range",
+];
+
+/// The type of content that nobody says anything about (RFC 9110 §8.3).
+const UNKNOWN_TYPE: &[u8] = b"application/octet-stream";
+
+/// The answer to `head` that a response of `status`, with these `fields` and that content, amounts
+/// to. A stream of which nothing is sent is [discarded](super::response::ContentSource::discard).
+pub(crate) fn represent(
+    status: Status,
+    mut fields: Vec<Field>,
+    supply: Supply,
+    head: &RequestHead<'_>,
+) -> Response<'static> {
+    let is_read = matches!(head.method, Method::Get | Method::Head);
+    if status != Status::OK || !is_read {
+        return response(status, &fields, supply.entire_of(status), head);
+    }
+    match (selected(&fields, &supply, head), supply) {
+        (Selected::NotModified, supply) => {
+            supply.discard();
+            fields.retain(|field| !OF_CONTENT.iter().any(|own| is_named(field, own)));
+            response(Status::NOT_MODIFIED, &fields, Content::Empty, head)
+        }
+        (Selected::Failed, supply) => {
+            supply.discard();
+            Response::problem(Status::PRECONDITION_FAILED)
+        }
+        (Selected::Unsatisfiable, supply) => unsatisfiable(supply.length().unwrap_or_default()),
+        (Selected::Ranges(ranges), Supply::Whole(body)) => {
+            let content_type = take_type(&mut fields);
+            partial(&body, &content_type, ranges, lines(&fields).as_bytes())
+        }
+        (_, Supply::Whole(body)) => {
+            if find(&fields, "Accept-Ranges").is_none() {
+                fields.push(("Accept-Ranges".into(), b"bytes".into()));
+            }
+            response(Status::OK, &fields, body.whole(), head)
+        }
+        (_, Supply::Entire(content)) => response(Status::OK, &fields, content, head),
+    }
+}
+
+/// What of the content a GET or HEAD asks for.
+fn selected(fields: &[Field], supply: &Supply, head: &RequestHead<'_>) -> Selected {
+    let validators = Validators {
+        entity_tag: find(fields, "ETag").and_then(EntityTag::parse),
+        last_modified: find(fields, "Last-Modified").and_then(HttpDate::parse),
+    };
+    let is_validated = validators.entity_tag.is_some() || validators.last_modified.is_some();
+    match supply {
+        // Content that is made anew each time, of which nobody can have kept anything.
+        Supply::Entire(_) if !is_validated => Selected::Whole,
+        _ => select(head, &validators, supply.length()),
+    }
+}
+
+impl Supply {
+    /// Octets, where there is a way to send some of them.
+    fn length(&self) -> Option<u64> {
+        match self {
+            Self::Whole(body) => Some(body.length()),
+            Self::Entire(_) => None,
+        }
+    }
+
+    /// All of it, in an answer of `status`; where that is an error and nothing is said of it, the
+    /// server's own words.
+    fn entire_of(self, status: Status) -> Content<'static> {
+        match self {
+            Self::Whole(body) if body.length() == 0 && status.is_error() => Content::Problem,
+            Self::Whole(body) => body.whole(),
+            Self::Entire(content) => content,
+        }
+    }
+
+    fn discard(self) {
+        if let Self::Entire(Content::Stream(stream)) = self {
+            stream.discard();
+        }
+    }
+}
+
+fn response(
+    status: Status,
+    fields: &[Field],
+    content: Content<'static>,
+    head: &RequestHead<'_>,
+) -> Response<'static> {
+    let content = match content {
+        Content::Stream(stream) if head.is_head() || status.forbids_content() => {
+            Content::Stream(stream.without_octets())
+        }
+        content => content,
+    };
+    Response {
+        status,
+        fields: lines(fields).into(),
+        content,
+    }
+}
+
+/// The encoded field lines.
+pub(crate) fn lines(fields: &[Field]) -> FieldLines {
+    let mut lines = FieldLines::new();
+    for (name, value) in fields {
+        lines.push(name, value);
+    }
+    lines
+}
+
+pub(crate) fn is_named(field: &Field, name: &str) -> bool {
+    field.0.eq_ignore_ascii_case(name)
+}
+
+/// The first value of that name.
+pub(crate) fn find<'f>(fields: &'f [Field], name: &str) -> Option<&'f [u8]> {
+    let found = fields.iter().find(|field| is_named(field, name));
+    found.map(|(_, value)| &value[..])
+}
+
+/// Takes the first field of that name out.
+pub(crate) fn take(fields: &mut Vec<Field>, name: &str) -> Option<Vec<u8>> {
+    let at = fields.iter().position(|field| is_named(field, name))?;
+    Some(fields.remove(at).1)
+}
+
+fn take_type(fields: &mut Vec<Field>) -> String {
+    let value = take(fields, "Content-Type").unwrap_or_else(|| UNKNOWN_TYPE.to_vec());
+    String::from_utf8_lossy(&value).into_owned()
+}
