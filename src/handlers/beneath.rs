@@ -184,7 +184,8 @@ fn open_resolved(
     }
 }
 
-/// For kernels without `openat2`: no component may be a symbolic link, so none can lead outside.
+/// For kernels without `openat2`: no component may be a symbolic link or `..`, so none can lead
+/// outside.
 fn open_by_walking(
     root: BorrowedFd<'_>,
     path: &[u8],
@@ -201,6 +202,9 @@ fn open_by_walking(
         .peekable();
     let mut directory: Option<OwnedFd> = None;
     while let Some(name) = components.next() {
+        if name == b".." {
+            return Err(Errno::XDEV);
+        }
         let here = directory.as_ref().map_or(root, AsFd::as_fd);
         if components.peek().is_none() {
             return open(here, name, flags | OFlags::NOFOLLOW);
@@ -332,6 +336,9 @@ mod tests {
             ("out", false),
             ("abs", false),
             ("a/b.txt/c", false),
+            ("..", false),
+            ("../outside.txt", false),
+            ("a/../../outside.txt", false),
         ] {
             let opened = open_by_walking(root.as_fd(), path.as_bytes(), OFlags::RDONLY);
             assert_eq!(opened.is_ok(), found, "{path:?}: {opened:?}");
