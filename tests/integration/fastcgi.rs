@@ -791,8 +791,8 @@ fn a_script_names_the_file_to_be_sent() {
     let root = root.to_str().expect("text");
     let server = site.start();
     let mut client = server.connect();
-    let mut ask = |lines: &str, fields: &str| {
-        client.send(format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n"));
+    let mut ask_by = |method: &str, lines: &str, fields: &str| {
+        client.send(format!("{method} / HTTP/1.1\r\nHost: h\r\n{lines}\r\n"));
         let mut connection = peer.accept();
         connection.request();
         connection.send(whole(&format!(
@@ -801,6 +801,7 @@ fn a_script_names_the_file_to_be_sent() {
         drop(connection);
         client.response()
     };
+    let mut ask = |lines: &str, fields: &str| ask_by("GET", lines, fields);
     for field in [
         &format!("X-Sendfile: {root}/.private/a b.txt"),
         "X-Sendfile: .private/a b.txt",
@@ -854,6 +855,16 @@ fn a_script_names_the_file_to_be_sent() {
         assert_eq!(ask("", field).status, 502, "{field}");
         server.wait_for_line(|line| line.contains(reason));
     }
+    // Conditions of a POST were for the script, and ranges are for GET alone.
+    let response = ask_by(
+        "POST",
+        "Range: bytes=2-4\r\nIf-None-Match: *\r\n",
+        "X-Sendfile: .private/a b.txt",
+    );
+    assert_eq!(
+        (response.status, response.text().as_str()),
+        (200, "0123456789")
+    );
 }
 
 #[test]

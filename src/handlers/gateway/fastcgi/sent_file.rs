@@ -16,6 +16,7 @@ use crate::handlers::representation::{Body, Metadata};
 use crate::handlers::response::Response;
 use crate::handlers::{Local, Request};
 use crate::http::media_type;
+use crate::http::method::Method;
 use crate::http::negotiation::ContentCoding;
 use crate::http::path::NormalPath;
 use crate::http::response::FieldLines;
@@ -133,9 +134,10 @@ fn with_file(
         file: Rc::new(opened.fd),
         length: identity.size,
     });
+    let is_read = matches!(request.head.method, Method::Get | Method::Head);
     let answer = match head.status {
-        Status::OK => representation.answer(request.head),
-        // What is no success has no parts, and asks for no conditions.
+        Status::OK if is_read => representation.answer(request.head),
+        // What is no success has no parts, and asks for no conditions; nor do other methods.
         status => Response {
             status,
             ..representation.whole()
