@@ -781,6 +781,24 @@ fn a_local_redirect_is_followed_here() {
 }
 
 #[test]
+fn a_local_redirect_takes_no_content_along() {
+    let (server, peer) = start("");
+    let mut client = server.connect();
+    client.send(post(8000));
+    client.send(pattern(0, 4000));
+    let mut connection = peer.accept();
+    connection.parameters();
+    connection.content();
+    connection.send(whole("Location: /index.php/next\r\n\r\n"));
+    let asked = peer.answer(HELLO);
+    assert_eq!(asked.parameters["REQUEST_METHOD"], "GET");
+    assert!(!asked.parameters.contains_key("CONTENT_LENGTH"));
+    assert_eq!(asked.content, b"");
+    client.send(pattern(4000, 4000));
+    assert_eq!(client.response().text(), "hello");
+}
+
+#[test]
 fn a_script_names_the_file_to_be_sent() {
     let site = site(", sendfile = true").file(".private/a b.txt", "0123456789");
     site.directory().write("outside.txt", "secret");

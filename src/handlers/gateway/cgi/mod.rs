@@ -27,6 +27,7 @@ use crate::handlers::buffered::Buffered;
 use crate::handlers::represent::{Supply, represent};
 use crate::handlers::response::{Content, ContentSource as _, ContentStream, Response, TooLong};
 use crate::handlers::{Answer, ContentError, Local, ReadContent, Request};
+use crate::http::framing::Framing;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::diagnostic;
@@ -169,7 +170,11 @@ impl CgiHandler {
         let shared = &self.shared;
         // Told before the client has sent all it has; asked again when that is there.
         shared.has_place()?;
-        let input = Buffered::read(content, &local.pools.disk).await?;
+        let input = match request.head.framing {
+            // What is left after a local redirect is no content of this request.
+            Framing::Empty => Buffered::Memory(Vec::new()),
+            _ => Buffered::read(content, &local.pools.disk).await?,
+        };
         let place = shared.take_place()?;
         let invocation = shared.invocation(script, request, input);
         let start = move || invocation.start(place);

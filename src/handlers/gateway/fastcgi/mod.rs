@@ -244,7 +244,9 @@ impl FastcgiHandler {
     ) -> Result<Answer<'a>, Failure> {
         // Before the peer is disturbed: a client may take its time, or give up.
         let mut first = Vec::new();
-        let goes_on = content.read(&mut first).await? && (first.len() as u64) < length;
+        // What is left after a local redirect is no content of this request.
+        let goes_on =
+            length > 0 && content.read(&mut first).await? && (first.len() as u64) < length;
         let connection = self.connect(request, local).await?;
         let mut conversation = Conversation::new(
             Rc::clone(&local.connections),
