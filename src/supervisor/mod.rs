@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use crate::config::{Config, ListenAddress, Loaded};
@@ -468,6 +468,9 @@ impl Deaths {
 
 /// Signals arrive as events, on a thread of their own.
 fn watch_signals(sender: Sender<Event>) -> io::Result<()> {
+    // Who ignores SIGCHLD passes that on to the programs it starts, as this may be. The system would
+    // then reap our scripts before we know how they ended, and give their numbers to others.
+    signal_hook::flag::register(SIGCHLD, Arc::default())?;
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
     let forward = move || {
         for signal in signals.forever() {

@@ -582,6 +582,16 @@ fn a_script_whose_content_is_not_wanted_has_its_time_and_no_more() {
     expect_no_children(&server);
 }
 
+#[test]
+fn a_server_that_inherits_no_interest_in_children_runs_scripts() {
+    let server = site(&[("x", "printf 'Status: 200\\n\\nall'; exit 3")], "")
+        .ignoring_children()
+        .start();
+    assert_eq!(get(&server, "/cgi-bin/x").text(), "all");
+    server.wait_for_line(|line| line.contains("it ended with exit status 3"));
+    expect_no_children(&server);
+}
+
 /// The most memory the server ever had, in KiB.
 fn peak_memory(server: &Server) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.id()));

@@ -26,7 +26,8 @@ pub(crate) struct Site {
     server: String,
     routes: String,
     environment: Vec<(&'static str, &'static str)>,
-    descriptors: Option<u32>,
+    /// A command line that becomes the server, which follows it.
+    starter: Option<String>,
     arguments: Vec<&'static str>,
 }
 
@@ -44,7 +45,7 @@ impl Site {
             server: "listen = \"127.0.0.1:0\"".to_owned(),
             routes: routes.to_owned(),
             environment: Vec::new(),
-            descriptors: None,
+            starter: None,
             arguments: Vec::new(),
         }
     }
@@ -104,7 +105,15 @@ impl Site {
     /// Lets the server have no more open files than that.
     pub(crate) fn descriptors(self, limit: u32) -> Self {
         Self {
-            descriptors: Some(limit),
+            starter: Some(format!("ulimit -n {limit}; exec")),
+            ..self
+        }
+    }
+
+    /// Has the server started by somebody who does not want to hear of children.
+    pub(crate) fn ignoring_children(self) -> Self {
+        Self {
+            starter: Some("exec env --ignore-signal=CHLD".to_owned()),
             ..self
         }
     }
@@ -157,11 +166,11 @@ impl Site {
     }
 
     fn command(&self) -> Command {
-        let mut command = match self.descriptors {
+        let mut command = match &self.starter {
             None => program(),
-            Some(limit) => {
+            Some(starter) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]);
+                shell.args(["-c", &format!("{starter} \"$0\" \"$@\"")]);
                 shell.arg(env!("CARGO_BIN_EXE_tidegate"));
                 shell
             }
