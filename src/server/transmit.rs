@@ -187,10 +187,16 @@ impl Transmission {
         pool: &BlockingPool,
         send_timeout: Duration,
     ) -> Result<(), SendError> {
+        let mut of_stream = 0;
         loop {
             match self.advance(stream)? {
                 Progress::Done => return Ok(()),
                 Progress::Yield => runtime::yield_now().await,
+                // Its maker may be as fast as we are, and so may the client.
+                Progress::Waiting if of_stream >= BYTES_PER_TURN => {
+                    of_stream = 0;
+                    runtime::yield_now().await;
+                }
                 Progress::Blocked => {
                     let deadline = runtime::deadline_after(send_timeout);
                     stream
@@ -203,7 +209,10 @@ impl Transmission {
                     runtime::yield_now().await;
                     self.is_warm = true;
                 }
-                Progress::Waiting => self.next_of_stream(stream).await?,
+                Progress::Waiting => {
+                    self.next_of_stream(stream).await?;
+                    of_stream += self.buffer.len();
+                }
             }
         }
     }

@@ -799,6 +799,26 @@ fn a_local_redirect_takes_no_content_along() {
 }
 
 #[test]
+fn a_peer_that_never_stops_complaining_holds_nobody_up() {
+    let site = site(", timeout = '300ms'")
+        .top("workers = 1")
+        .file("style.css", "body {}");
+    let peer = Peer::at(&site);
+    let server = site.start();
+    let mut client = server.connect();
+    client.send(get("/"));
+    let mut connection = peer.accept();
+    connection.request();
+    let complaints = record(STDERR, "x".repeat(60_000));
+    let complaining =
+        std::thread::spawn(move || while connection.0.write_all(&complaints).is_ok() {});
+    let mut other = server.connect();
+    assert_eq!(other.exchange(get("/style.css")).text(), "body {}");
+    assert_eq!(client.response().status, 504);
+    complaining.join().expect("it is hung up on");
+}
+
+#[test]
 fn a_script_names_the_file_to_be_sent() {
     let site = site(", sendfile = true").file(".private/a b.txt", "0123456789");
     site.directory().write("outside.txt", "secret");

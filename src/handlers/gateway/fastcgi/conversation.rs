@@ -30,6 +30,10 @@ use crate::runtime::{self, Direction, Either, Elapsed, Tick, either};
 /// Octets of the answer that may wait to be taken.
 const MAX_OUTPUT: usize = 256 * 1024;
 
+/// How often something may be sent or received, up to a block each time, before other connections have
+/// their turn.
+const MOVES_PER_TURN: usize = 16;
+
 /// Why an application server gave no answer, or no whole one. Its fault, or the operator's.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PeerError {
@@ -112,6 +116,8 @@ pub(super) struct Conversation {
     decoder: Decoder,
     /// The peer has sent something.
     is_heard: bool,
+    /// How often something was sent or received since others had their turn.
+    moves: usize,
     /// Octets of the answer that nobody has taken.
     output: Vec<u8>,
     messages: Messages,
@@ -148,6 +154,7 @@ impl Conversation {
             is_refused: false,
             decoder: Decoder::default(),
             is_heard: false,
+            moves: 0,
             output: Vec::new(),
             messages,
             has_head: false,
@@ -185,9 +192,7 @@ impl Conversation {
             if self.is_ended {
                 return Err(PeerError::from(ScriptError::Incomplete).into());
             }
-            if !has_moved {
-                self.wait(content).await?;
-            }
+            self.go_on(has_moved, content).await?;
         }
     }
 
@@ -206,8 +211,28 @@ impl Conversation {
                 into.append(&mut self.output);
                 return Ok(!self.is_ended);
             }
-            if !has_moved {
-                self.wait(content).await?;
+            self.go_on(has_moved, content).await?;
+        }
+    }
+
+    /// Waits where nothing `has_moved`; where something always does, others have their turn now and
+    /// then: a peer may send messages as fast as they are read, and nothing else.
+    async fn go_on(
+        &mut self,
+        has_moved: bool,
+        content: &mut impl ReadContent,
+    ) -> Result<(), Failure> {
+        self.moves = if has_moved { self.moves + 1 } else { 0 };
+        match has_moved {
+            false => self.wait(content).await,
+            true if self.moves < MOVES_PER_TURN => Ok(()),
+            true if self.deadline <= runtime::deadline_after(Duration::ZERO) => {
+                Err(PeerError::TimedOut.into())
+            }
+            true => {
+                self.moves = 0;
+                runtime::yield_now().await;
+                Ok(())
             }
         }
     }
