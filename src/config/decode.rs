@@ -200,7 +200,7 @@ impl<'c> Node<'c> {
     }
 
     /// Checks a range; `None` stands for a number that is below or above what its type can hold.
-    fn within<T: PartialOrd + Copy>(
+    pub(super) fn within<T: PartialOrd + Copy>(
         self,
         value: Option<T>,
         range: RangeInclusive<T>,

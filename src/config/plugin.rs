@@ -133,10 +133,10 @@ fn value(node: Node<'_>) -> Option<toml::Value> {
     };
     Some(match node.value.get_ref() {
         DeValue::String(_) => toml::Value::String(node.text()?.value),
-        DeValue::Integer(_) => toml::Value::Integer(
-            node.number()
-                .and_then(|number| i64::try_from(number).ok())?,
-        ),
+        DeValue::Integer(_) => {
+            let number = node.number().and_then(|number| i64::try_from(number).ok());
+            toml::Value::Integer(node.within(number, i64::MIN..=i64::MAX, |n| n.to_string())?)
+        }
         DeValue::Float(float) => toml::Value::Float(float.as_str().replace('_', "").parse().ok()?),
         DeValue::Boolean(boolean) => toml::Value::Boolean(*boolean),
         DeValue::Datetime(datetime) => toml::Value::Datetime(*datetime),
