@@ -140,6 +140,11 @@ impl Instance {
         Arc::strong_count(&self.handler) > 1
     }
 
+    /// Whether it is this very handler, and not another made of the same options.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.handler, &other.handler)
+    }
+
     /// Whether it is what the factory of `name` would make of `options`.
     pub(crate) fn is_for(&self, name: &str, options: &Options) -> bool {
         self.name == name && self.options == *options

@@ -21,6 +21,7 @@ use crate::handlers::Handler;
 use crate::handlers::control::{ControlHandler, ControlReply, Submit};
 use crate::http::status::Status;
 use crate::log::diagnostic;
+use crate::plugin::Instance;
 use crate::server::{Generation, run_tests};
 
 /// A reload that holds only if it is confirmed.
@@ -193,11 +194,14 @@ impl Supervisor {
         Ok(changes)
     }
 
-    /// Keeps those of the handlers of `previous` that no route names any more, each once.
+    /// Keeps those of the handlers of `previous` that no route names any more, each once. One that is
+    /// named again, when a trial has ended, is at work again.
     fn retire_handlers(&mut self, previous: &Config) {
+        let has = |all: &[Instance], one: &Instance| all.iter().any(|other| other.is_same(one));
         let current = self.config.instances();
+        self.retired.retain(|retired| !has(&current, retired));
         for instance in previous.instances() {
-            if !current.contains(&instance) && !self.retired.contains(&instance) {
+            if !has(&current, &instance) && !has(&self.retired, &instance) {
                 self.retired.push(instance);
             }
         }

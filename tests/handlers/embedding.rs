@@ -1,8 +1,7 @@
 //! Starting, reloading and stopping a server from within the program.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use super::support::{Client, Directory};
@@ -129,6 +128,70 @@ fn a_handler_that_is_not_named_any_more_ends_on_no_loop() {
         "the supervisor's thread"
     );
     assert!(heard.try_recv().is_err(), "there was one");
+}
+
+/// Tells on which thread it ends, and may be kept at work.
+struct Watched {
+    ends: Mutex<mpsc::Sender<String>>,
+    gate: Arc<Mutex<mpsc::Receiver<()>>>,
+}
+
+impl tidegate::Handler for Watched {
+    fn handle(&self, request: Request) -> Result<Response, Error> {
+        if request.query() == Some("wait") {
+            let _ = self.gate.lock().expect("unharmed").recv();
+        }
+        Ok(Response::text("alive"))
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let name = std::thread::current().name().unwrap_or("none").to_owned();
+        let ends = self.ends.lock().expect("unharmed");
+        ends.send(name).expect("the test listens");
+    }
+}
+
+#[test]
+fn each_of_two_that_were_made_of_the_same_options_ends_on_no_loop() {
+    let (ends, ended) = mpsc::channel();
+    let (go, gate) = mpsc::channel();
+    let (ends, gate) = (Mutex::new(ends), Arc::new(Mutex::new(gate)));
+    let mut handlers = Handlers::new();
+    handlers.register("watched", move |_| {
+        Ok(Watched {
+            ends: Mutex::new(ends.lock().expect("unharmed").clone()),
+            gate: Arc::clone(&gate),
+        })
+    });
+    let with = configuration("", "'/' = { handler = 'watched' }");
+    let without = configuration("", "'/' = { respond = 'gone' }");
+    let server = Embedded::start(handlers, "", "'/' = { handler = 'watched' }");
+    let reload = |text: &String| server.0.reload_text(text.as_str()).expect("it is good");
+    // The first is still at work when the second is made, and both when neither is named any more.
+    let mut sleepers = [server.connect(), server.connect()];
+    for (count, sleeper) in (1..).zip(&mut sleepers) {
+        sleeper.send(get("/?wait"));
+        super::support::until("it is at work", || {
+            (server.blocking("running") == count).then_some(())
+        });
+        reload(&without);
+        reload(&with);
+    }
+    reload(&without);
+    assert_eq!(
+        ended.recv().as_deref(),
+        Ok("tidegate"),
+        "the third, which nobody asked"
+    );
+    for sleeper in &mut sleepers {
+        go.send(()).expect("it waits");
+        assert_eq!(sleeper.response().text(), "alive");
+    }
+    for _ in sleepers {
+        assert_eq!(ended.recv().as_deref(), Ok("tidegate"));
+    }
 }
 
 #[test]
