@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::{Error, Handler, Options, OptionsError, Request, Response};
+use crate::runtime::panic_message;
 
 /// What a factory is refused for, as it comes.
 type FactoryError = Box<dyn StdError + Send + Sync>;
@@ -40,7 +41,7 @@ impl Handlers {
         F: Fn(&Options) -> Result<H, Box<dyn StdError + Send + Sync>> + Send + Sync + 'static,
     {
         let make = move |options: &Options| -> Result<Arc<dyn Handler>, FactoryError> {
-            Ok(Arc::new(factory(options)?))
+            Ok(Arc::new(Contained(Some(factory(options)?))))
         };
         self.factories.insert(name.into(), Arc::new(make));
         self
@@ -80,17 +81,14 @@ impl Handlers {
     /// If nobody registered the name, or the factory refuses.
     pub(crate) fn make(&self, name: &str, options: Options) -> Result<Instance, NoInstance> {
         let factory = self.factories.get(name).ok_or(NoInstance::Unknown)?;
-        let made = catch_unwind(AssertUnwindSafe(|| factory(&options)));
-        let handler = match made {
-            Ok(Ok(handler)) => handler,
-            Ok(Err(error)) => return Err(NoInstance::Refused(refusal(&*error))),
-            Err(_) => {
-                let message = format!("the factory of the handler `{name}` panicked");
-                return Err(NoInstance::Refused(OptionsError::new(message)));
-            }
-        };
+        let make = || factory(&options).map(|handler| (handler.never_waits(), handler));
+        let made = catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|panic| {
+            let message = panic_message(&*panic);
+            Err(format!("the factory of the handler `{name}` panicked: {message}").into())
+        });
+        let (never_waits, handler) = made.map_err(|error| NoInstance::Refused(refusal(&*error)))?;
         Ok(Instance {
-            never_waits: handler.never_waits(),
+            never_waits,
             handler,
             name: name.to_owned(),
             options,
@@ -101,6 +99,33 @@ impl Handlers {
 impl fmt::Debug for Handlers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.names()).finish()
+    }
+}
+
+/// A handler whose end harms nobody: it may come on any thread, the supervisor's or a loop's among
+/// them, which have more to do. The panic hook has told of it.
+struct Contained<H>(Option<H>);
+
+impl<H: Handler> Handler for Contained<H> {
+    fn handle(&self, request: Request) -> Result<Response, Error> {
+        self.inner().handle(request)
+    }
+
+    fn never_waits(&self) -> bool {
+        self.inner().never_waits()
+    }
+}
+
+impl<H> Contained<H> {
+    fn inner(&self) -> &H {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl<H> Drop for Contained<H> {
+    fn drop(&mut self) {
+        let handler = self.0.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(handler)));
     }
 }
 

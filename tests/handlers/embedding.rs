@@ -194,6 +194,64 @@ fn each_of_two_that_were_made_of_the_same_options_ends_on_no_loop() {
     }
 }
 
+/// Panics wherever it is told to, quietly: the hook would fill the screen.
+struct Clumsy {
+    at: &'static str,
+    ends: Mutex<mpsc::Sender<()>>,
+}
+
+impl tidegate::Handler for Clumsy {
+    fn handle(&self, _request: Request) -> Result<Response, Error> {
+        Ok(Response::text("well"))
+    }
+
+    fn never_waits(&self) -> bool {
+        if self.at == "never_waits" {
+            std::panic::resume_unwind(Box::new("undecided"));
+        }
+        false
+    }
+}
+
+impl Drop for Clumsy {
+    fn drop(&mut self) {
+        let _ = self.ends.lock().expect("unharmed").send(());
+        if self.at == "drop" {
+            std::panic::resume_unwind(Box::new("not going"));
+        }
+    }
+}
+
+#[test]
+fn a_handler_that_panics_where_it_is_made_or_ends_harms_nobody() {
+    let (ends, ended) = mpsc::channel();
+    let ends = Mutex::new(ends);
+    let mut handlers = Handlers::new();
+    handlers.register("clumsy", move |options| {
+        let at = match options.text("at")? {
+            Some("factory") => std::panic::resume_unwind(Box::new("all thumbs")),
+            Some("never_waits") => "never_waits",
+            _ => "drop",
+        };
+        let ends = Mutex::new(ends.lock().expect("unharmed").clone());
+        Ok(Clumsy { at, ends })
+    });
+    let server = Embedded::start(handlers, "", "'/' = { handler = 'clumsy' }");
+    assert_eq!(server.connect().exchange(get("/")).text(), "well");
+    for (at, message) in [("factory", "all thumbs"), ("never_waits", "undecided")] {
+        let route = format!("'/' = {{ handler = 'clumsy', options.at = '{at}' }}");
+        let refused = server.0.reload_text(configuration("", &route));
+        let refused = refused.expect_err("it panics").to_string();
+        assert!(refused.contains(message), "{refused}");
+    }
+    ended.recv().expect("the undecided one ends");
+    let without = configuration("", "'/' = { respond = 'gone' }");
+    server.0.reload_text(without).expect("it is good");
+    ended.recv().expect("the first ends");
+    assert!(server.0.status().is_some(), "somebody is still in charge");
+    assert_eq!(server.connect().exchange(get("/")).text(), "gone");
+}
+
 #[test]
 fn a_file_is_read_again() {
     let (handlers, _) = counting();
