@@ -206,7 +206,8 @@ pub(crate) trait ReadContent {
     /// Waits until the client has gone: it broke the connection, or ended its side of it. For
     /// handlers that have others work for it; they give up: return [`ContentError::CutOff`].
     ///
-    /// To be waited for beside something else, when the content has been read.
+    /// To be waited for beside something else, while no content is read. A client that has ended its
+    /// side behind content that is still unread has gone as well: it is told at once.
     async fn client_gone(&self);
 }
 

@@ -120,6 +120,28 @@ fn a_client_that_goes_is_told_to_the_handler_and_frees_its_place_in_the_queue() 
 }
 
 #[test]
+fn a_client_that_goes_in_the_middle_of_an_upload_is_told_to_a_handler_that_does_not_read() {
+    let mut handlers = Handlers::new();
+    let gate = gated(&mut handlers);
+    let route = "'/' = { handler = 'wait', stream = true }";
+    let server = Embedded::start(handlers, ONE_THREAD, route);
+    let mut client = server.connect();
+    let length = 16 << 20;
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n"
+    ));
+    gate.begun.recv().expect("it begins");
+    // More than the pipe holds: the server waits for the handler, not for the client.
+    client.send(vec![b'x'; 512 * 1024]);
+    drop(client);
+    until("it counts as lost", || {
+        (server.blocking("lost") == 1).then_some(())
+    });
+    gate.go.send(()).expect("it waits");
+    assert_eq!(gate.ended.recv(), Ok(true));
+}
+
+#[test]
 fn a_stream_nobody_reads_ends() {
     let (ends, ended) = mpsc::channel();
     let mut handlers = Handlers::new();

@@ -142,12 +142,16 @@ impl PluginHandler {
         let mut block = Vec::new();
         loop {
             match content.read(&mut block).await {
-                Ok(true) => match runtime::timeout(self.timeout, writer.write(&mut block)).await {
-                    Ok(Ok(())) => {}
-                    // It wants no more, and will answer without.
-                    Ok(Err(_)) => break,
-                    Err(_) => return Lapse::TimedOut,
-                },
+                Ok(true) => {
+                    let written = either(writer.write(&mut block), content.client_gone());
+                    match runtime::timeout(self.timeout, written).await {
+                        Ok(Either::First(Ok(()))) => {}
+                        // It wants no more, and will answer without.
+                        Ok(Either::First(Err(_))) => break,
+                        Ok(Either::Second(())) => return Lapse::ClientGone,
+                        Err(_) => return Lapse::TimedOut,
+                    }
+                }
                 Ok(false) => {
                     writer.finish();
                     break;
