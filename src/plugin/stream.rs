@@ -17,6 +17,11 @@ impl StreamWriter {
         Self(pipe)
     }
 
+    /// Waits until the content is being sent; whether it will be.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.0.is_wanted()
+    }
+
     /// Writes as much as there is room for without waiting; 0 if there is none, because the client
     /// is slower. For code that writes to many clients and must not be held up by one.
     ///

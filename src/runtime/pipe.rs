@@ -33,6 +33,8 @@ enum End<E> {
 struct State<E> {
     octets: Vec<u8>,
     end: Option<End<E>>,
+    /// A task has begun to read.
+    is_wanted: bool,
     /// Nobody reads any more.
     is_abandoned: bool,
     /// The task that waits, at whichever end it is.
@@ -50,6 +52,7 @@ impl<E> Shared<E> {
         let state = State {
             octets: Vec::new(),
             end: None,
+            is_wanted: false,
             is_abandoned: false,
             task: None,
         };
@@ -147,6 +150,15 @@ impl<E> PipeWriter<E> {
         Ok(count)
     }
 
+    /// Waits until somebody reads; `false` if nobody will.
+    pub(crate) fn is_wanted(&self) -> bool {
+        let mut state = self.shared.lock();
+        while !state.is_wanted && !state.is_abandoned {
+            state = self.shared.wait(state);
+        }
+        !state.is_abandoned
+    }
+
     /// Whether nobody reads any more.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.shared.lock().is_abandoned
@@ -214,6 +226,9 @@ impl<E> TaskReader<E> {
         into: &mut Vec<u8>,
     ) -> Poll<Result<bool, Broken<E>>> {
         let mut state = self.shared.lock();
+        if !std::mem::replace(&mut state.is_wanted, true) {
+            self.shared.thread.notify_one();
+        }
         if !state.octets.is_empty() {
             match into.is_empty() {
                 true => std::mem::swap(into, &mut state.octets),

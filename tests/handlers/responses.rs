@@ -102,6 +102,30 @@ fn preconditions_are_the_servers_work() {
 }
 
 #[test]
+fn content_that_nobody_asks_for_is_not_made() {
+    let made = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let makes = std::sync::Arc::clone(&made);
+    let mut handlers = Handlers::new();
+    handlers.function("rows", move |_| {
+        let makes = std::sync::Arc::clone(&makes);
+        let rows = Response::stream(move |writer| {
+            makes.store(true, std::sync::atomic::Ordering::SeqCst);
+            writer.write_all(TEXT.as_bytes())
+        });
+        Ok(rows.entity_tag("v1"))
+    });
+    let server = Embedded::start(handlers, "", "'/' = { handler = 'rows' }");
+    let mut client = server.connect();
+    let known = request("GET", "/", "If-None-Match: \"v1\"\r\n");
+    assert_eq!(client.exchange(known).status, 304);
+    super::support::until("the thread is free", || {
+        (server.blocking("running") == 0).then_some(())
+    });
+    assert!(!made.load(std::sync::atomic::Ordering::SeqCst));
+    assert_eq!(client.exchange(get("/")).text(), TEXT);
+}
+
+#[test]
 fn octets_and_files_are_sent_in_parts_and_streams_are_not() {
     let server = server();
     let mut client = server.connect();

@@ -181,6 +181,9 @@ fn take_pump(made: Made, is_head: bool) -> (Made, Option<(Pump, StreamWriter)>) 
 }
 
 fn run_pump(pump: Pump, mut writer: StreamWriter) {
+    if !writer.is_wanted() {
+        return;
+    }
     let pumped = catch_unwind(AssertUnwindSafe(|| pump(&mut writer)));
     match pumped {
         Ok(Ok(())) => {}
