@@ -30,7 +30,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error that is answered with `status`; `cause` may be a text.
+    /// An error that is answered with `status`, 200 to 599, or else 500; `cause` may be a text.
     pub fn new(status: Status, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let cause = cause.into();
         Self { status, cause }

@@ -22,4 +22,4 @@ pub use stream::StreamWriter;
 
 pub(crate) use registry::{Instance, NoInstance};
 pub(crate) use request::{ContentSource, Gone, Received, Unreadable};
-pub(crate) use response::{Body, Made, MadeHead, Pump, Refused};
+pub(crate) use response::{Body, Made, MadeHead, Pump, Refused, is_final};

@@ -11,7 +11,8 @@ const TEXT: &str = "abcdefghijklmnopqrstuvwxyz";
 /// One handler; the query says what it answers with.
 fn server() -> Embedded {
     let mut handlers = Handlers::new();
-    handlers.function("answer", |request| {
+    let beyond = Status::from_code(600).expect("three digits");
+    handlers.function("answer", move |request| {
         let tagged = || Response::text(TEXT).entity_tag("v1");
         Ok(match request.query().unwrap_or_default() {
             "tag" => tagged().field("Cache-Control", "max-age=60"),
@@ -19,6 +20,7 @@ fn server() -> Embedded {
                 Response::text(TEXT).last_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_000))
             }
             "coded" => tagged().field("Content-Encoding", "gzip"),
+            "beyond" => return Err(tidegate::Error::new(beyond, "no such status")),
             "file" => {
                 let mut file = std::env::current_exe().and_then(std::fs::File::open)?;
                 // It is sent from the start, wherever it was read to.
@@ -99,6 +101,12 @@ fn preconditions_are_the_servers_work() {
     let coded = client.exchange(get("/?coded"));
     assert_eq!(coded.field("ETag"), Some("\"v1-gzip\""));
     assert_eq!(coded.field("Vary"), Some("Accept-Encoding"));
+}
+
+#[test]
+fn an_error_with_a_status_that_is_none_is_500() {
+    let response = server().connect().exchange(get("/?beyond"));
+    assert_eq!(response.status, 500);
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crate::http::status::Status;
 use crate::log::diagnostic;
-use crate::plugin::{Body, Error, Gone, Handler, Made, Pump, Refused, Request, StreamWriter};
+use crate::plugin::{
+    Body, Error, Gone, Handler, Made, Pump, Refused, Request, StreamWriter, is_final,
+};
 use crate::runtime::{
     BlockingError, BlockingPool, Job, Receiver, channel, panic_message, pipe_to_task,
 };
@@ -43,9 +45,8 @@ impl Failure {
     /// The status that stands in for the answer.
     pub(super) fn status(&self) -> Status {
         match self {
-            Self::Error(error) if error.status().is_interim() => Status::INTERNAL_SERVER_ERROR,
-            Self::Error(error) => error.status(),
-            Self::Panicked(_) | Self::Refused(_) => Status::INTERNAL_SERVER_ERROR,
+            Self::Error(error) if is_final(error.status()) => error.status(),
+            Self::Error(_) | Self::Panicked(_) | Self::Refused(_) => Status::INTERNAL_SERVER_ERROR,
             Self::Saturated => Status::SERVICE_UNAVAILABLE,
             Self::TimedOut { .. } => Status::GATEWAY_TIMEOUT,
         }
@@ -180,6 +181,8 @@ fn take_pump(made: Made, is_head: bool) -> (Made, Option<(Pump, StreamWriter)>) 
     (Made { body, ..made }, pump)
 }
 
+/// Makes content, as soon as somebody wants it, if anybody does: to a client that has it already the
+/// server says so, and needs none.
 fn run_pump(pump: Pump, mut writer: StreamWriter) {
     if !writer.is_wanted() {
         return;
