@@ -22,7 +22,8 @@ pub(crate) enum Supply {
     Entire(Content<'static>),
 }
 
-/// What a 304 does not repeat: it describes content that is not sent (RFC 9110 §15.4.5).
+/// What describes content; a 304 does not repeat it (RFC 9110 §15.4.5), and the server's own words have
+/// a description of their own.
 const OF_CONTENT: &[&str] = &[
     "content-type",
     "content-encoding",
@@ -43,12 +44,16 @@ pub(crate) fn represent(
 ) -> Response<'static> {
     let is_read = matches!(head.method, Method::Get | Method::Head);
     if status != Status::OK || !is_read {
-        return response(status, &fields, supply.entire_of(status), head);
+        let content = supply.entire_of(status);
+        if matches!(content, Content::Problem) {
+            remove_description(&mut fields);
+        }
+        return response(status, &fields, content, head);
     }
     match (selected(&fields, &supply, head), supply) {
         (Selected::NotModified, supply) => {
             supply.discard();
-            fields.retain(|field| !OF_CONTENT.iter().any(|own| is_named(field, own)));
+            remove_description(&mut fields);
             response(Status::NOT_MODIFIED, &fields, Content::Empty, head)
         }
         (Selected::Failed, supply) => {
@@ -152,6 +157,11 @@ pub(crate) fn find<'f>(fields: &'f [Field], name: &str) -> Option<&'f [u8]> {
 pub(crate) fn take(fields: &mut Vec<Field>, name: &str) -> Option<Vec<u8>> {
     let at = fields.iter().position(|field| is_named(field, name))?;
     Some(fields.remove(at).1)
+}
+
+/// Takes out what describes content that is not sent.
+fn remove_description(fields: &mut Vec<Field>) {
+    fields.retain(|field| !OF_CONTENT.iter().any(|own| is_named(field, own)));
 }
 
 fn take_type(fields: &mut Vec<Field>) -> String {

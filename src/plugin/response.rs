@@ -25,6 +25,10 @@ const FIELDS_OF_THE_SERVER: &[&str] = &[
     "upgrade",
 ];
 
+/// Fields of which a response has one (RFC 9110 §8.3, §8.8): two would be read differently by whoever
+/// reads them.
+const FIELDS_SAID_ONCE: &[&str] = &["content-type", "etag", "last-modified"];
+
 /// A response of a [`Handler`](super::Handler).
 ///
 /// It says what the answer is: a status, fields, content. How it travels is the server's work; see
@@ -185,14 +189,20 @@ impl Response {
     /// This response, with one more field. `Connection`, `Content-Length`, `Date`,
     /// `Transfer-Encoding` and their like are the server's: a response that sets one, or a value
     /// that holds a line end, is logged and answered 500.
+    ///
+    /// `Content-Type`, `ETag` and `Last-Modified` take the place of the one there is.
     pub fn field(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.fields.push((name.into(), value.into()));
+        let name = name.into();
+        let is_it = |other: &str| other.eq_ignore_ascii_case(&name);
+        if FIELDS_SAID_ONCE.iter().any(|once| is_it(once)) {
+            self.fields.retain(|(other, _)| !is_it(other));
+        }
+        self.fields.push((name, value.into()));
         self
     }
 
     /// This response, with `Content-Type` instead of the one it has.
-    pub fn content_type(mut self, media_type: impl Into<String>) -> Self {
-        self.fields.retain(|(name, _)| name != "Content-Type");
+    pub fn content_type(self, media_type: impl Into<String>) -> Self {
         self.field("Content-Type", media_type)
     }
 

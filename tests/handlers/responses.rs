@@ -20,6 +20,8 @@ fn server() -> Embedded {
                 Response::text(TEXT).last_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_000))
             }
             "coded" => tagged().field("Content-Encoding", "gzip"),
+            "retyped" => Response::text("a,b").field("content-type", "text/csv"),
+            "empty" => Response::text("").status(Status::NOT_FOUND),
             "beyond" => return Err(tidegate::Error::new(beyond, "no such status")),
             "file" => {
                 let mut file = std::env::current_exe().and_then(std::fs::File::open)?;
@@ -55,6 +57,13 @@ fn server() -> Embedded {
     });
     let routes = "'/' = { handler = 'answer', headers = { X-Operator = 'here' } }";
     Embedded::start(handlers, "", routes)
+}
+
+/// All values of that name.
+fn values<'r>(response: &'r super::support::Response, name: &str) -> Vec<&'r str> {
+    let fields = response.fields.iter();
+    let same = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));
+    same.map(|(_, value)| value.as_str()).collect()
 }
 
 #[test]
@@ -101,6 +110,18 @@ fn preconditions_are_the_servers_work() {
     let coded = client.exchange(get("/?coded"));
     assert_eq!(coded.field("ETag"), Some("\"v1-gzip\""));
     assert_eq!(coded.field("Vary"), Some("Accept-Encoding"));
+}
+
+#[test]
+fn a_response_has_one_content_type() {
+    let server = server();
+    let mut client = server.connect();
+    let retyped = client.exchange(get("/?retyped"));
+    assert_eq!(values(&retyped, "Content-Type"), ["text/csv"]);
+    let empty = client.exchange(request("GET", "/?empty", "Accept: text/html\r\n"));
+    assert_eq!(empty.status, 404);
+    assert_eq!(values(&empty, "Content-Type"), ["text/html; charset=utf-8"]);
+    assert!(empty.text().contains("Not Found"));
 }
 
 #[test]
