@@ -20,6 +20,9 @@ fn server() -> Embedded {
                 Response::text(TEXT).last_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_000))
             }
             "coded" => tagged().field("Content-Encoding", "gzip"),
+            "varied" => tagged()
+                .field("Content-Encoding", "gzip")
+                .field("Vary", "Cookie"),
             "retyped" => Response::text("a,b").field("content-type", "text/csv"),
             "empty" => Response::text("").status(Status::NOT_FOUND),
             "beyond" => return Err(tidegate::Error::new(beyond, "no such status")),
@@ -110,6 +113,8 @@ fn preconditions_are_the_servers_work() {
     let coded = client.exchange(get("/?coded"));
     assert_eq!(coded.field("ETag"), Some("\"v1-gzip\""));
     assert_eq!(coded.field("Vary"), Some("Accept-Encoding"));
+    let varied = client.exchange(get("/?varied"));
+    assert_eq!(values(&varied, "Vary"), ["Cookie", "Accept-Encoding"]);
 }
 
 #[test]

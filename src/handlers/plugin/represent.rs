@@ -2,6 +2,7 @@
 
 use crate::handlers::represent::{self, Field, Supply, find, is_named};
 use crate::handlers::response::Response;
+use crate::http::list;
 use crate::http::request::RequestHead;
 use crate::plugin::MadeHead;
 
@@ -31,7 +32,12 @@ fn mark_coding(fields: &mut Vec<Field>) {
     if coding == b"identity" {
         return;
     }
-    if find(fields, "Vary").is_none() {
+    let varies = |field: &Field| {
+        let mut names = list::elements(&field.1);
+        is_named(field, "Vary")
+            && names.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"Accept-Encoding"))
+    };
+    if !fields.iter().any(varies) {
         fields.push(("Vary".into(), b"Accept-Encoding".into()));
     }
     let mark = [b"-", &coding[..]].concat();
