@@ -163,6 +163,10 @@ impl Response {
     /// answers that wait for something to happen, such as server-sent events, of which thousands
     /// may be open without a thread each. Its type is `application/octet-stream` unless
     /// [`content_type`](Self::content_type) says otherwise.
+    ///
+    /// The server reads the channel when the handler has returned the response. Until then it holds
+    /// 256 KiB, and a write beyond would wait for ever: a handler that writes more itself uses
+    /// [`stream`](Self::stream).
     pub fn channel() -> (StreamWriter, Self) {
         let (writer, reader) = pipe_to_task();
         let length = None;
