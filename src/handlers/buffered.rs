@@ -10,7 +10,7 @@ use std::mem::take;
 use std::sync::Arc;
 
 use super::{ContentError, ReadContent};
-use crate::runtime::BlockingPool;
+use crate::runtime::{BlockingError, BlockingPool};
 
 /// Octets of content kept in memory, and how many go to the file at once.
 const MAX_IN_MEMORY: usize = 256 * 1024;
@@ -73,8 +73,73 @@ async fn spool(
         file.write_all(&block)?;
         Ok((file, length + block.len() as u64))
     };
-    let written = disk.run(write).await.map_err(io::Error::other);
-    written
-        .and_then(|spooled| spooled)
-        .map_err(ContentError::NotKept)
+    let written = disk.run(write).await.map_err(|error| match error {
+        BlockingError::Saturated => ContentError::Busy,
+        error => ContentError::NotKept(io::Error::other(error)),
+    });
+    written?.map_err(ContentError::NotKept)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::runtime;
+
+    /// So many blocks of 100,000 octets are still to come.
+    struct Blocks(u8);
+
+    impl ReadContent for Blocks {
+        async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
+            let Some(rest) = self.0.checked_sub(1) else {
+                return Ok(false);
+            };
+            into.extend([self.0; 100_000]);
+            self.0 = rest;
+            Ok(true)
+        }
+
+        async fn client_gone(&self) {
+            std::future::pending().await
+        }
+    }
+
+    fn read(blocks: u8, disk: Arc<BlockingPool>) -> Result<Buffered, ContentError> {
+        let read = async move { Buffered::read(&mut Blocks(blocks), &disk).await };
+        runtime::run(read).expect("a loop")
+    }
+
+    #[test]
+    fn keeps_little_in_memory_and_much_in_a_file() {
+        for (blocks, is_in_file) in [(0, false), (2, false), (3, true), (7, true)] {
+            let buffered = read(blocks, BlockingPool::new(1, 1)).expect("there is a disk");
+            let expected: Vec<u8> = (1..=blocks).rev().flat_map(|b| [b; 100_000]).collect();
+            assert_eq!(buffered.length(), expected.len() as u64);
+            let (octets, was_in_file) = match buffered {
+                Buffered::Memory(octets) => (octets, false),
+                Buffered::File { mut file, .. } => {
+                    let mut octets = Vec::new();
+                    file.read_to_end(&mut octets).expect("it can be read");
+                    (octets, true)
+                }
+            };
+            assert!(octets == expected, "{blocks} blocks");
+            assert_eq!(was_in_file, is_in_file, "{blocks} blocks");
+        }
+    }
+
+    #[test]
+    fn is_busy_where_the_disk_is_and_needs_no_disk_for_little() {
+        let disk = BlockingPool::new(1, 0);
+        let (go, gate) = mpsc::channel::<()>();
+        let job = disk.begin(move || {
+            let _ = gate.recv();
+        });
+        assert!(read(2, Arc::clone(&disk)).is_ok());
+        let refused = read(3, disk);
+        assert!(matches!(refused, Err(ContentError::Busy)), "{refused:?}");
+        drop((go, job));
+    }
 }

@@ -222,6 +222,9 @@ pub(crate) enum ContentError {
     TimedOut,
     #[error("the connection was closed before the end of the content")]
     CutOff,
+    /// Ours: content is kept by threads, and every place before them is taken.
+    #[error("the content could not be kept: the queue before the disk is full")]
+    Busy,
     /// Ours: the disk is full, or there is none.
     #[error("the content could not be kept in a temporary file")]
     NotKept(#[source] std::io::Error),
@@ -235,6 +238,7 @@ impl ContentError {
             Self::TooLarge => Some(Status::CONTENT_TOO_LARGE),
             Self::TimedOut => Some(Status::REQUEST_TIMEOUT),
             Self::CutOff => None,
+            Self::Busy => Some(Status::SERVICE_UNAVAILABLE),
             Self::NotKept(_) => Some(Status::INTERNAL_SERVER_ERROR),
         }
     }

@@ -13,6 +13,9 @@ use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::runtime::{self, timeout};
 
+/// Seconds after which a client may come back where something is taken up.
+const RETRY_AFTER: &str = "1";
+
 /// A response without its framing.
 pub(crate) struct Response<'a> {
     pub(crate) status: Status,
@@ -143,6 +146,12 @@ impl<'a> Response<'a> {
             fields: fields.into(),
             ..Self::problem(status)
         }
+    }
+
+    /// 503, and that the client may come back: threads or places that are bounded are taken.
+    pub(crate) fn busy() -> Self {
+        let fields = FieldLines::new().with("Retry-After", RETRY_AFTER);
+        Self::problem_with(Status::SERVICE_UNAVAILABLE, fields)
     }
 }
 

@@ -213,11 +213,15 @@ impl<'g, 'r> Exchange<'g, 'r> {
         match answered.await {
             Some(Ok(answer)) => Some(answer),
             Some(Err(error)) => {
-                if matches!(error, ContentError::NotKept(_)) {
+                if matches!(error, ContentError::NotKept(_) | ContentError::Busy) {
                     let chain = diagnostic::chain(&error);
                     diagnostic::error(format_args!("{}: {chain}", matched.route));
                 }
-                Some(Response::problem(error.status()?).into())
+                let response = match error {
+                    ContentError::Busy => Response::busy(),
+                    error => Response::problem(error.status()?),
+                };
+                Some(response.into())
             }
             None => Some(panicked(matched.route).into()),
         }

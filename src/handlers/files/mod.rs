@@ -56,9 +56,6 @@ use unchanged::{Directories, Sighting};
 /// How long an open root is kept that nobody asks for: longer than any that is in use lasts.
 const FORGET_ROOT: Duration = Duration::from_secs(60);
 
-/// Seconds after which a client may come back when the server is short of something.
-const RETRY_AFTER: &str = "1";
-
 /// The handler of a `files` route.
 pub(crate) struct FilesHandler {
     shared: Arc<Shared>,
@@ -438,8 +435,7 @@ impl FilesError {
         };
         local.complain(&self);
         if is_shortage {
-            let fields = FieldLines::new().with("Retry-After", RETRY_AFTER);
-            return Response::problem_with(Status::SERVICE_UNAVAILABLE, fields);
+            return Response::busy();
         }
         Response::problem(Status::INTERNAL_SERVER_ERROR)
     }

@@ -23,16 +23,12 @@ use super::response::Response;
 use super::{ContentError, Local, ReadContent, Request};
 use crate::config::{PatternSegment, PluginRoute, Route};
 use crate::http::framing::Framing;
-use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::plugin::{self, Content, ContentSource, Instance, Received, Unreadable};
 use crate::runtime::{self, Either, TaskWriter, either, pipe_to_thread};
 
 use call::{Call, Failure};
-
-/// Seconds after which a client may come back when every thread is busy and the queue full.
-const RETRY_AFTER: &str = "1";
 
 /// A handler behind a route.
 pub(crate) struct PluginHandler {
@@ -237,11 +233,10 @@ impl PluginHandler {
             // The client's fault.
             _ => diagnostic::debug(format_args!("{}: {why}", self.route)),
         }
-        let fields = match status {
-            Status::SERVICE_UNAVAILABLE => FieldLines::new().with("Retry-After", RETRY_AFTER),
-            _ => FieldLines::new(),
-        };
-        Response::problem_with(status, fields)
+        match status {
+            Status::SERVICE_UNAVAILABLE => Response::busy(),
+            _ => Response::problem(status),
+        }
     }
 
     /// The request, in the form in which it may leave the loop.
