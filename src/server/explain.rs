@@ -167,6 +167,9 @@ pub(crate) fn explain(
 
 /// Runs the `[[test]]` tables of `config`; what did not come out as expected, a line each.
 pub(crate) fn run_tests(config: &Config) -> Vec<String> {
+    if config.tests.is_empty() {
+        return Vec::new();
+    }
     let questions = config
         .tests
         .iter()
