@@ -12,7 +12,6 @@ use std::task::Poll;
 use super::forwarded;
 use super::generation::{Generation, Route, Site};
 use super::policy::ServingPolicy;
-use super::transmit::SendError;
 use crate::config::{Limits, ListenAddress};
 use crate::handlers::response::Response;
 use crate::handlers::{Answer, ContentError, Local, ReadContent, Request, allow};
@@ -224,13 +223,6 @@ impl<'g, 'r> Exchange<'g, 'r> {
                 Some(response.into())
             }
             None => Some(panicked(matched.route).into()),
-        }
-    }
-
-    /// Tells the operator why an answer was not sent to its end, where that is our doing.
-    pub(super) fn report(&self, error: &SendError) {
-        if let (Some(route), true) = (self.route(), error.is_ours()) {
-            diagnostic::error(format_args!("{route}: {}", diagnostic::chain(error)));
         }
     }
 

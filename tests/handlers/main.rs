@@ -8,6 +8,8 @@ mod responses;
 mod streams;
 // Code that sleeps, panics, or is left behind.
 mod misbehaviour;
+// What the logs tell of it.
+mod logs;
 // Starting, reloading and stopping a server from within the program.
 mod embedding;
 

@@ -200,6 +200,7 @@ impl Connection {
             head: bytes.to_vec(),
             status,
             started: runtime::now(),
+            route: exchange.route().map(ToString::to_string),
         };
         let pending = Pending {
             transmission,

@@ -11,11 +11,12 @@ use super::{Connection, Ending};
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::response::ResponseFraming;
 use crate::http::status::Status;
+use crate::log::diagnostic;
 use crate::runtime;
 use crate::server::content::RequestContent;
 use crate::server::exchange::{Answered, Exchange};
 use crate::server::framed::{Asked, Framed};
-use crate::server::transmit::Transmission;
+use crate::server::transmit::{SendError, Transmission};
 
 /// An answer that is still to be sent.
 pub(super) struct Pending {
@@ -34,6 +35,8 @@ pub(super) struct Unlogged {
     pub(super) client: IpAddr,
     pub(super) status: Status,
     pub(super) started: Instant,
+    /// Who answers, as diagnostics name it, if a route does.
+    pub(super) route: Option<String>,
 }
 
 impl Connection {
@@ -45,6 +48,10 @@ impl Connection {
             .transmission
             .finish(&self.stream, pool, send_timeout)
             .await;
+        let exchange = pending.exchange.as_ref();
+        if let (Err(error), Some(unlogged)) = (&sent, exchange) {
+            report(unlogged.route.as_deref(), error);
+        }
         self.log_pending(&pending);
         match sent {
             Ok(()) => pending.ending,
@@ -70,6 +77,7 @@ impl Connection {
                 client,
                 status,
                 started,
+                route: _,
             } = unlogged;
             let outcome = (*status, pending.transmission.content_sent());
             self.worker
@@ -115,7 +123,7 @@ impl Connection {
             .finish(&self.stream, pool, limits.send_timeout)
             .await;
         if let Err(error) = &sent {
-            exchange.report(error);
+            report(exchange.route(), error);
         }
         let is_next_known = sent.is_ok() && framed.persists() && content.drain().await;
 
@@ -132,5 +140,13 @@ impl Connection {
             Ok(()) => Some(Ending::Linger),
             Err(_) => Some(Ending::Close),
         }
+    }
+}
+
+/// Tells the operator why an answer of `route` was not sent to its end, where that is not the client's
+/// doing.
+fn report(route: Option<impl std::fmt::Display>, error: &SendError) {
+    if let (Some(route), true) = (route, error.is_ours()) {
+        diagnostic::error(format_args!("{route}: {}", diagnostic::chain(error)));
     }
 }
