@@ -104,6 +104,10 @@ impl Status {
         self.0 < 200
     }
 
+    /// What the log says where the client went before there was an answer: the number that other servers
+    /// use. It is never sent.
+    pub(crate) const CLIENT_GONE: Self = Self(499);
+
     /// 4xx and 5xx.
     pub(crate) fn is_error(self) -> bool {
         self.0 >= 400

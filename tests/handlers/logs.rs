@@ -2,9 +2,11 @@
 
 use std::io::Write as _;
 use std::process::Command;
+use std::sync::{Mutex, mpsc};
 
-use super::{Embedded, get};
-use tidegate::{Error, Handler, Handlers, Request, Response, Status};
+use super::support::{Directory, until};
+use super::{Embedded, configuration, get, request};
+use tidegate::{Error, Handler, Handlers, Request, Response, Server, Status};
 
 /// Set in the process of which the diagnostics are read.
 const CHILD: &str = "TIDEGATE_TEST_CHILD";
@@ -81,4 +83,54 @@ fn what_goes_wrong_is_told_once_with_the_route_and_the_reason() {
         );
     }
     assert!(!told.contains("nothing to worry about"), "{told}");
+}
+
+#[test]
+fn every_exchange_has_one_line_also_where_its_client_goes() {
+    let directory = Directory::new();
+    let log = directory.path().join("access.log");
+    let (begins, begun) = mpsc::channel();
+    let (go, may_go) = mpsc::channel::<()>();
+    let parts = Mutex::new((begins, may_go));
+    let mut handlers = Handlers::new();
+    handlers.function("wait", move |_| {
+        let parts = parts.lock().expect("unharmed");
+        parts.0.send(()).expect("the test listens");
+        let _ = parts.1.recv();
+        Ok(Response::text("too late"))
+    });
+    handlers.function("quick", |_| Ok(Response::text("quick")));
+    let text = configuration(
+        "",
+        "'/wait' = { handler = 'wait' }\n'/quick' = { handler = 'quick' }",
+    );
+    let text = text.replace(
+        "access = false",
+        &format!("access = '{}', format = \"common\"", log.display()),
+    );
+    let builder = Server::builder().handlers(handlers).config_text(text);
+    let server = Embedded(builder.start().expect("it is good"));
+    assert_eq!(server.connect().exchange(get("/quick")).text(), "quick");
+    let mut client = server.connect();
+    client.send(get("/wait"));
+    begun.recv().expect("it begins");
+    drop(client);
+    until("it counts as lost", || {
+        (server.blocking("lost") == 1).then_some(())
+    });
+    go.send(()).expect("it waits");
+    let mut client = server.connect();
+    client.send(request("POST", "/quick", "Content-Length: 9\r\n") + "half");
+    drop(client);
+    let lines = until("three lines", || {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        (text.lines().count() == 3).then_some(text)
+    });
+    for line in [
+        "\"GET /quick HTTP/1.1\" 200 5",
+        "\"GET /wait HTTP/1.1\" 499 -",
+        "\"POST /quick HTTP/1.1\" 499 -",
+    ] {
+        assert_eq!(lines.matches(line).count(), 1, "{line}: {lines}");
+    }
 }

@@ -105,6 +105,10 @@ impl Connection {
             RequestContent::new(&head, &self.stream, &worker, limits, &mut self.unread);
         // Where there is no answer, nobody is left to read one.
         let Some(answered) = exchange.answer(&worker.local, &mut content).await else {
+            if exchange.policy.is_logged {
+                let outcome = (Status::CLIENT_GONE, 0);
+                worker.log_exchange(exchange.client, &head, &bytes, outcome, started);
+            }
             return Some(Ending::Close);
         };
 
