@@ -240,7 +240,7 @@ fn what_a_script_complains_of_is_in_the_log() {
 #[test]
 fn what_cannot_be_run_or_is_no_answer_is_502_with_its_reason() {
     let scripts = [
-        ("nph-x", "printf 'HTTP/1.1 200 OK\\n\\n'"),
+        ("nph-x", "printf 'Status: 200\\n\\n'"),
         ("plain", "printf 'Status: 200\\n\\n'"),
         (
             "status-line",
@@ -268,7 +268,7 @@ fn what_cannot_be_run_or_is_no_answer_is_502_with_its_reason() {
     std::fs::write(directory.join("scripts/no-program"), "hello\n").expect("the file is ours");
     let server = site.start();
     for (name, reason) in [
-        ("nph-x", "non-parsed headers"),
+        ("nph-x", "non-parsed headers (nph-) are not run"),
         ("plain", "lacks the executable bit: chmod +x "),
         (
             "no-interpreter",

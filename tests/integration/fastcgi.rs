@@ -181,7 +181,8 @@ fn a_script_is_told_of_the_request_and_its_answer_is_sent() {
     );
     let mut connection = peer.accept();
     let asked = connection.request();
-    connection.send(record(STDERR, "PHP Warning:  first\nsecond\n"));
+    connection.send(record(STDERR, "PHP Warning:  first\n\x1b[31msecond\n"));
+    connection.send(record(STDERR, "more\n".repeat(40)));
     connection.send(record(STDOUT, "Status: 201 Made\r\nContent-Ty"));
     connection.send(record(
         STDOUT,
@@ -214,7 +215,11 @@ fn a_script_is_told_of_the_request_and_its_answer_is_sent() {
             "{name}"
         );
     }
-    for text in ["PHP Warning:  first", "second"] {
+    for text in [
+        "PHP Warning:  first",
+        " [31msecond",
+        "further messages for this request are left out",
+    ] {
         let line = server.wait_for_line(|line| line.ends_with(text));
         assert!(line.contains(" warning: route `/` ("), "{line}");
     }
@@ -509,6 +514,20 @@ fn a_connection_is_used_again() {
 }
 
 #[test]
+fn a_connection_with_something_behind_the_answer_is_not_used_again() {
+    let (server, peer) = start("");
+    let mut client = server.connect();
+    client.send(get("/"));
+    let mut connection = peer.accept();
+    connection.request();
+    connection.send([whole(HELLO), whole("Status: 404\r\n\r\n")].concat());
+    assert_eq!(client.response().text(), "hello");
+    client.send(get("/"));
+    peer.answer(HELLO);
+    assert_eq!(client.response().text(), "hello");
+}
+
+#[test]
 fn a_kept_connection_that_was_closed_costs_nothing() {
     let (server, peer) = start("");
     let mut client = server.connect();
@@ -601,7 +620,15 @@ fn an_answer_may_leave_the_request_unread() {
         connection.parameters();
         connection.send(whole("Status: 403\r\nContent-Type: a/b\r\n\r\nno"));
         let response = match closes {
-            false => client.response(),
+            false => {
+                let response = client.response();
+                let mut other = server.connect();
+                other.send(get("/"));
+                peer.answer(HELLO);
+                let fresh = other.response().status;
+                assert_eq!(fresh, 200, "not behind content that nobody read");
+                response
+            }
             true => {
                 drop(connection);
                 client.response()
