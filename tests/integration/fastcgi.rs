@@ -550,12 +550,15 @@ fn a_kept_connection_that_was_closed_costs_nothing() {
 fn what_may_not_be_repeated_gets_a_fresh_connection() {
     let (server, peer) = start("");
     let mut client = server.connect();
+    // They stay open: each could be used again.
+    let mut answered = Vec::new();
     for _ in 0..3 {
         client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab");
         let mut connection = peer.accept();
         assert_eq!(connection.request().content, b"ab");
         connection.send(whole(HELLO));
         assert_eq!(client.response().status, 200);
+        answered.push(connection);
     }
 }
 
@@ -680,7 +683,7 @@ fn content_is_invited_before_the_peer_is_asked() {
 
 #[test]
 fn a_client_that_goes_takes_its_request_along() {
-    let (server, peer) = start("");
+    let (server, peer) = start(", timeout = '1h'");
     // It waits for the head; it has still to send; it reads the content.
     for (request, answer) in [
         (get("/"), Vec::new()),
