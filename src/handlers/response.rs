@@ -81,8 +81,8 @@ pub(crate) struct TooLong;
 
 /// Where a [`ContentStream`] comes from. Dropped before its end: nobody wants the rest.
 pub(crate) trait ContentSource {
-    /// Waits for the next octets and appends them to `into`, some tens of KiB at most; `false` at
-    /// the end of the content.
+    /// Waits for the next octets and appends them to `into`, some hundreds of KiB at most; `false`
+    /// at the end of the content.
     fn next<'s>(&'s mut self, into: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>>;
 
     /// Lets go of it where the answer is sent without its content: to HEAD, with a 304. Who makes it

@@ -46,7 +46,8 @@ pub trait Handler: Send + Sync {
     /// peer, or its own arithmetic. Then it runs on the event loop, where it costs least, and holds
     /// up every connection of its worker for as long as it takes.
     ///
-    /// The server asks once, when the handler is made.
+    /// The server asks once, when the handler is made. Content that is read as it arrives
+    /// (`stream = true`) has to be waited for: such a request goes to the pool all the same.
     fn never_waits(&self) -> bool {
         false
     }

@@ -268,6 +268,44 @@ fn a_pipe_holds_the_faster_end_back() {
 }
 
 #[test]
+fn a_pipe_that_nobody_reads_takes_so_much_and_no_more() {
+    const CAPACITY: usize = 256 * 1024;
+    let (mut writer, mut reader) = pipe_to_task::<()>();
+    let block = [7; 100_000];
+    let taken = [(); 4].map(|()| writer.try_write(&block).expect("somebody may read"));
+    assert_eq!(taken, [100_000, 100_000, CAPACITY - 200_000, 0]);
+    let writing = thread::spawn(move || writer.write_all(b"more"));
+    let read = run(async move {
+        let mut read = Vec::new();
+        while reader.read(&mut read).await.expect("nothing breaks") {}
+        read
+    });
+    assert_eq!(read.expect("a loop").len(), CAPACITY + 4);
+    writing.join().expect("no panic").expect("somebody read");
+
+    let (mut writer, mut reader) = pipe_to_thread::<()>();
+    run(async move {
+        let mut taken = 0;
+        // What cannot be written at once has to be waited for.
+        while let Either::First(written) =
+            either(writer.write(&mut vec![7; 100_000]), async {}).await
+        {
+            written.expect("somebody may read");
+            taken += 100_000;
+        }
+        assert_eq!(taken, 300_000, "up to one block more than it holds");
+        let reading = thread::spawn(move || {
+            let mut octets = [0; 200_000];
+            reader.read(&mut octets).expect("nothing breaks")
+        });
+        let written = writer.write(&mut vec![7; 100_000]).await;
+        assert_eq!(reading.join().expect("no panic"), 200_000);
+        drop(written);
+    })
+    .expect("a loop");
+}
+
+#[test]
 fn a_thread_reads_what_a_task_writes_and_hears_how_it_ends() {
     let (mut writer, mut reader) = pipe_to_thread::<&str>();
     let reading = thread::spawn(move || {

@@ -2,6 +2,7 @@
 
 use std::mem::take;
 
+use super::transmit::BYTES_PER_TURN;
 use super::worker::{READ_SIZE, Worker};
 use crate::config::Limits;
 use crate::handlers::{ContentError, ReadContent};
@@ -27,6 +28,8 @@ pub(super) struct RequestContent<'c> {
     awaits_continue: bool,
     /// Octets of content read so far.
     length: u64,
+    /// Octets that may still be read in this turn.
+    budget: usize,
 }
 
 /// How much is still to come.
@@ -62,6 +65,7 @@ impl<'c> RequestContent<'c> {
             rest,
             awaits_continue,
             length: 0,
+            budget: BYTES_PER_TURN,
         }
     }
 
@@ -130,6 +134,11 @@ impl<'c> RequestContent<'c> {
 
     /// Reads from the connection, waiting if nothing is there.
     async fn receive(&mut self) -> Result<(), ContentError> {
+        if self.budget == 0 {
+            // The client may be as fast as whoever takes the content.
+            runtime::yield_now().await;
+            self.budget = BYTES_PER_TURN;
+        }
         let deadline = runtime::deadline_after(self.limits.body_timeout);
         loop {
             // A statement of its own: the buffer is every connection's, and not borrowed in a wait.
@@ -141,7 +150,10 @@ impl<'c> RequestContent<'c> {
             };
             match received {
                 Ok(()) if self.unread.is_empty() => return Err(ContentError::CutOff),
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.budget = self.budget.saturating_sub(self.unread.len());
+                    return Ok(());
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     let ready = self.stream.ready(Direction::Read, deadline).await;
                     ready.map_err(|_| ContentError::TimedOut)?;

@@ -19,8 +19,11 @@ use crate::runtime::{self, BlockingPool, Direction, Either, Stream, either};
 /// Octets of a file sent by one call, and made sure of being in memory beforehand.
 const FILE_CHUNK: u64 = 512 * 1024;
 
-/// Octets sent before other connections get their turn.
-const BYTES_PER_TURN: usize = 2 * 1024 * 1024;
+/// Octets sent, or read of content, before other connections get their turn.
+pub(super) const BYTES_PER_TURN: usize = 2 * 1024 * 1024;
+
+/// What a block of a stream counts for at least in that share: a short one is work too.
+const LEAST_BLOCK: usize = 4 * 1024;
 
 /// An answer on its way out.
 pub(super) struct Transmission {
@@ -187,16 +190,11 @@ impl Transmission {
         pool: &BlockingPool,
         send_timeout: Duration,
     ) -> Result<(), SendError> {
-        let mut of_stream = 0;
+        let mut budget = BYTES_PER_TURN;
         loop {
             match self.advance(stream)? {
                 Progress::Done => return Ok(()),
                 Progress::Yield => runtime::yield_now().await,
-                // Its maker may be as fast as we are, and so may the client.
-                Progress::Waiting if of_stream >= BYTES_PER_TURN => {
-                    of_stream = 0;
-                    runtime::yield_now().await;
-                }
                 Progress::Blocked => {
                     let deadline = runtime::deadline_after(send_timeout);
                     stream
@@ -210,27 +208,34 @@ impl Transmission {
                     self.is_warm = true;
                 }
                 Progress::Waiting => {
-                    self.next_of_stream(stream).await?;
-                    of_stream += self.buffer.len();
+                    let length = self.next_of_stream(stream).await?;
+                    // Whoever makes the content may be as fast as we are, and the client too.
+                    budget = budget.saturating_sub(length.max(LEAST_BLOCK));
+                    if budget == 0 {
+                        runtime::yield_now().await;
+                        budget = BYTES_PER_TURN;
+                    }
                 }
             }
         }
     }
 
     /// Waits for the stream's next octets, in the place of the buffer that was sent, or for the
-    /// client to go.
-    async fn next_of_stream(&mut self, client: &Stream) -> Result<(), SendError> {
+    /// client to go; how many there are.
+    async fn next_of_stream(&mut self, client: &Stream) -> Result<usize, SendError> {
         let Some(stream) = &mut self.stream else {
-            return Ok(());
+            return Ok(0);
         };
         let mut block = Vec::new();
         let goes_on = match either(stream.source.next(&mut block), client.peer_gone()).await {
             Either::First(next) => next?,
             Either::Second(()) => return Err(SendError::ClientGone),
         };
-        let length = block.len() as u64;
+        let length = block.len();
         if let Some(left) = &mut stream.left {
-            *left = left.checked_sub(length).ok_or(SendError::WrongLength)?;
+            *left = left
+                .checked_sub(length as u64)
+                .ok_or(SendError::WrongLength)?;
             if !goes_on && *left > 0 {
                 return Err(SendError::WrongLength);
             }
@@ -240,7 +245,7 @@ impl Transmission {
             self.stream = None;
         }
         self.put_block(block, is_chunked, goes_on);
-        Ok(())
+        Ok(length)
     }
 
     fn send_buffer(&mut self, stream: &Stream) -> Result<usize, SendError> {
@@ -375,6 +380,7 @@ mod tests {
 
     use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
+    use crate::handlers::response::{LocalFuture, Octets};
     use crate::test_support::TemporaryDirectory;
 
     struct Counting(u8);
@@ -469,10 +475,7 @@ mod tests {
     struct AtItsEnd;
 
     impl ContentSource for AtItsEnd {
-        fn next<'s>(
-            &'s mut self,
-            _: &'s mut Vec<u8>,
-        ) -> crate::handlers::response::LocalFuture<'s, Result<bool, BrokenOff>> {
+        fn next<'s>(&'s mut self, _: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
             Box::pin(std::future::ready(Ok(false)))
         }
     }
@@ -512,6 +515,42 @@ mod tests {
             }
             assert_eq!(received, expected, "{is_chunked} {length:?}");
         }
+    }
+
+    /// Blocks without octets, which never have to be waited for.
+    struct Ready(u32);
+
+    impl ContentSource for Ready {
+        fn next<'s>(&'s mut self, _: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
+            self.0 -= 1;
+            Box::pin(std::future::ready(Ok(self.0 > 0)))
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_always_ready_lets_others_go_first() {
+        let (near, _far) = UnixStream::pair().expect("a socket pair");
+        let turns = runtime::run(async move {
+            let turns = Rc::new(std::cell::Cell::new(0));
+            let counted = Rc::clone(&turns);
+            runtime::spawn(async move {
+                loop {
+                    counted.set(counted.get() + 1);
+                    runtime::yield_now().await;
+                }
+            });
+            let stream = Stream::new(OwnedFd::from(near));
+            let content = Content::Stream(ContentStream::new(None, Box::new(Ready(10_000))));
+            let pool = BlockingPool::new(1, 1);
+            let mut transmission = Transmission::new(Vec::new(), content, false);
+            let sent = transmission
+                .finish(&stream, &pool, Duration::from_secs(10))
+                .await;
+            assert!(sent.is_ok());
+            turns.get()
+        })
+        .expect("a loop");
+        assert!(turns > 1, "{turns}");
     }
 
     #[test]

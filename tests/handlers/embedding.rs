@@ -318,7 +318,8 @@ fn draining_lets_an_exchange_finish_and_stopping_cuts_it() {
             let _ = parts.1.recv();
             Ok(Response::text("finished"))
         });
-        let server = Embedded::start(handlers, "", "'/' = { handler = 'wait' }").0;
+        // Whoever waits for as long waits for the end of the test.
+        let server = Embedded::start(handlers, "grace = '1h'", "'/' = { handler = 'wait' }").0;
         let address = server.addresses()[0];
         let mut client = Client::connect(address);
         client.send(get("/"));
@@ -338,6 +339,41 @@ fn draining_lets_an_exchange_finish_and_stopping_cuts_it() {
             "nobody listens any more"
         );
     }
+}
+
+#[test]
+fn a_server_that_is_dropped_has_stopped() {
+    let server = Embedded::start(Handlers::new(), "", "'/' = { respond = 'here' }");
+    let address = server.address();
+    drop(server);
+    assert!(Client::try_connect(address).is_err());
+}
+
+/// A handler is not run for them: what it does may be more than to answer.
+#[test]
+fn tests_of_the_configuration_are_held_against_the_routes_that_handlers_have() {
+    let (handlers, _) = counting();
+    let test = |route: &str| {
+        let routes = "'/a' = { handler = 'count' }\n'/b' = { respond = 'b' }";
+        let test = format!("[[test]]\nrequest = 'GET /a'\nexpect.route = '{route}'\n");
+        configuration("", routes) + &test
+    };
+    let start = |text| {
+        let builder = Server::builder().handlers(handlers.clone());
+        builder.config_text(text).start()
+    };
+    let refused = start(test("/b")).expect_err("it is another route");
+    assert!(
+        refused.to_string().contains("expected route /b"),
+        "{refused}"
+    );
+    let server = Embedded(start(test("/a")).expect("it is good"));
+    assert_eq!(server.connect().exchange(get("/a")).text(), "0");
+    let refused = server.0.reload_text(test("/b")).expect_err("as before");
+    assert!(
+        refused.to_string().contains("expected route /b"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -1,15 +1,11 @@
 //! What the diagnostics and the access log tell of handlers.
 
 use std::io::Write as _;
-use std::process::Command;
 use std::sync::{Mutex, mpsc};
 
 use super::support::{Directory, until};
-use super::{Embedded, configuration, get, request};
+use super::{Embedded, alone, configuration, get, request};
 use tidegate::{Error, Handler, Handlers, Request, Response, Server, Status};
-
-/// Set in the process of which the diagnostics are read.
-const CHILD: &str = "TIDEGATE_TEST_CHILD";
 
 /// Answers with a stream that breaks off, from the loop.
 struct Hasty;
@@ -29,9 +25,11 @@ impl Handler for Hasty {
 
 /// Asks for everything that goes wrong, in a process of its own.
 fn misbehave() {
+    let (go, may_go) = mpsc::channel::<()>();
+    let may_go = Mutex::new(may_go);
     let mut handlers = Handlers::new();
     handlers.register("hasty", |_| Ok(Hasty));
-    handlers.function("code", |request| match request.query() {
+    handlers.function("code", move |request| match request.query() {
         Some("panic") => std::panic::resume_unwind(Box::new("out of its depth")),
         Some("error") => Err(std::io::Error::other("no such table").into()),
         Some("split") => Ok(Response::text("").field("X-A", "a\r\nb")),
@@ -39,10 +37,17 @@ fn misbehave() {
             Err(std::io::Error::other("the spring is dry"))
         })),
         Some("short") => Ok(Response::reader("text/plain", &b"abc"[..], Some(4))),
+        Some("late") => {
+            let _ = may_go.lock().expect("unharmed").recv();
+            Ok(Response::text("too late"))
+        }
         _ => Err(Error::new(Status::NOT_FOUND, "nothing to worry about")),
     });
-    let routes = "'/code' = { handler = 'code' }\n'/hasty' = { handler = 'hasty' }";
-    let server = Embedded::start(handlers, "", routes);
+    let routes = "'/code' = { handler = 'code' }\n'/hasty' = { handler = 'hasty' }\n\
+                  '/late' = { handler = 'code', timeout = '50ms' }\n\
+                  '/later' = { handler = 'code', timeout = '50ms' }";
+    let pool = "blocking = { threads = 1, queue = 1 }";
+    let server = Embedded::start(handlers, pool, routes);
     for query in ["panic", "error", "split", "none"] {
         server.connect().exchange(get(&format!("/code?{query}")));
     }
@@ -51,20 +56,21 @@ fn misbehave() {
         client.send(get(target));
         let _ = client.rest();
     }
+    // The one thread is taken, then the one place before it.
+    let late = server.connect().exchange(get("/late?late"));
+    let later = server.connect().exchange(get("/later?late"));
+    let never = server.connect().exchange(get("/code?late"));
+    let statuses = [late, later, never].map(|response| response.status);
+    assert_eq!(statuses, [504, 504, 503]);
+    drop(go);
 }
 
 #[test]
 fn what_goes_wrong_is_told_once_with_the_route_and_the_reason() {
-    if std::env::var_os(CHILD).is_some() {
-        return misbehave();
-    }
     let name = "logs::what_goes_wrong_is_told_once_with_the_route_and_the_reason";
-    let test = std::env::current_exe().expect("the test has a path");
-    let output = Command::new(test)
-        .args(["--exact", name, "--nocapture"])
-        .env(CHILD, "1")
-        .output()
-        .expect("it can be run again");
+    let Some(output) = alone(name) else {
+        return misbehave();
+    };
     let told = String::from_utf8_lossy(&output.stderr);
     for (route, reason) in [
         ("/code", "the handler panicked: out of its depth"),
@@ -73,6 +79,9 @@ fn what_goes_wrong_is_told_once_with_the_route_and_the_reason() {
         ("/code", "the spring is dry"),
         ("/code", "the content is not as long as was said"),
         ("/hasty", "the well is dry"),
+        ("/late", "its thread is lost until it returns"),
+        ("/later", "no thread of the blocking pool was free"),
+        ("/code", "the queue of the blocking pool is full"),
     ] {
         let is_it =
             |line: &&str| line.contains(reason) && line.contains(&format!("route `{route}`"));
@@ -82,6 +91,7 @@ fn what_goes_wrong_is_told_once_with_the_route_and_the_reason() {
             "{route} {reason}: {told}"
         );
     }
+    assert!(output.status.success(), "{told}");
     assert!(!told.contains("nothing to worry about"), "{told}");
 }
 

@@ -22,6 +22,7 @@ mod embedding;
 mod support;
 
 use std::net::SocketAddr;
+use std::process::{Command, Output};
 
 use support::Client;
 use tidegate::{Handlers, Server};
@@ -60,6 +61,21 @@ impl Embedded {
         let status = self.0.status().expect("it runs");
         serde_json::from_str(&status).expect("JSON")
     }
+}
+
+/// Set in a process that runs one test.
+const ALONE: &str = "TIDEGATE_TEST_ALONE";
+
+/// Runs the test `name` once more, in a process of its own, of which the memory and the diagnostics can be
+/// looked at; what came of it. `None` in that process.
+fn alone(name: &str) -> Option<Output> {
+    if std::env::var_os(ALONE).is_some() {
+        return None;
+    }
+    let program = std::env::current_exe().expect("the test has a path");
+    let mut test = Command::new(program);
+    test.args(["--exact", name, "--nocapture"]).env(ALONE, "1");
+    Some(test.output().expect("it can be run again"))
 }
 
 fn configuration(settings: &str, routes: &str) -> String {

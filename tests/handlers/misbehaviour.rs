@@ -37,7 +37,8 @@ const ONE_THREAD: &str = "blocking = { threads = 1, queue = 1 }";
 fn a_late_handler_is_answered_for_and_its_thread_counts_as_lost() {
     let mut handlers = Handlers::new();
     let gate = gated(&mut handlers);
-    let route = "'/' = { handler = 'wait', timeout = '100ms' }\n'/health' = { respond = 'ok' }";
+    let route = "'/' = { handler = 'wait', timeout = '100ms' }\n'/health' = { respond = 'ok' }\n\
+                 '/status' = { status = true }";
     let server = Embedded::start(handlers, ONE_THREAD, route);
     let mut client = server.connect();
     assert_eq!(client.exchange(get("/")).status, 504);
@@ -51,6 +52,8 @@ fn a_late_handler_is_answered_for_and_its_thread_counts_as_lost() {
         "ok",
         "the connection goes on"
     );
+    let status = client.exchange(get("/status")).text();
+    assert!(status.contains("1 running (1 lost)"), "{status}");
     // One that waits for the lost thread is not begun when its own time is up.
     assert_eq!(client.exchange(get("/")).status, 504);
     gate.go.send(()).expect("it waits");
@@ -65,6 +68,41 @@ fn a_late_handler_is_answered_for_and_its_thread_counts_as_lost() {
         gate.begun.try_recv().is_err(),
         "nobody waited for the second"
     );
+}
+
+/// Its time is up whether it holds back what still comes, or has been given everything.
+#[test]
+fn a_late_handler_that_is_given_content_as_it_arrives_is_answered_for() {
+    for length in [4, 16 << 20] {
+        let mut handlers = Handlers::new();
+        let gate = gated(&mut handlers);
+        let route = "'/' = { handler = 'wait', timeout = '100ms', stream = true }";
+        let server = Embedded::start(handlers, ONE_THREAD, route);
+        let mut client = server.connect();
+        let head = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n");
+        client.send(head + &"x".repeat(length.min(512 * 1024)));
+        assert_eq!(client.response().status, 504, "{length}");
+        assert_eq!(server.blocking("lost"), 1);
+        gate.go.send(()).expect("it waits");
+        assert_eq!(gate.ended.recv(), Ok(true));
+    }
+}
+
+#[test]
+fn a_client_that_goes_behind_its_upload_is_told_to_the_handler() {
+    let mut handlers = Handlers::new();
+    let gate = gated(&mut handlers);
+    let route = "'/' = { handler = 'wait', stream = true }";
+    let server = Embedded::start(handlers, ONE_THREAD, route);
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nabcd");
+    gate.begun.recv().expect("it begins");
+    drop(client);
+    until("it counts as lost", || {
+        (server.blocking("lost") == 1).then_some(())
+    });
+    gate.go.send(()).expect("it waits");
+    assert_eq!(gate.ended.recv(), Ok(true));
 }
 
 #[test]
@@ -131,8 +169,9 @@ fn a_client_that_goes_in_the_middle_of_an_upload_is_told_to_a_handler_that_does_
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n"
     ));
     gate.begun.recv().expect("it begins");
-    // More than the pipe holds: the server waits for the handler, not for the client.
-    client.send(vec![b'x'; 512 * 1024]);
+    // More than the pipe holds, so that the server waits for the handler; but so little that word of
+    // the end gets through behind it.
+    client.send(vec![b'x'; 300 * 1024]);
     drop(client);
     until("it counts as lost", || {
         (server.blocking("lost") == 1).then_some(())

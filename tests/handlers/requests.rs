@@ -61,6 +61,13 @@ fn a_handler_is_told_all_there_is() {
 }
 
 #[test]
+fn each_parameter_is_the_segment_at_its_place() {
+    let server = server("'/a/{id}/{other}' = { handler = 'describe' }");
+    let text = server.connect().exchange(get("/a/1/2/3")).text();
+    assert!(text.contains("id Some(\"1\") other Some(\"2\")"), "{text}");
+}
+
+#[test]
 fn content_in_chunks_is_there_before_the_handler_is_called() {
     let server = server("'/' = { handler = 'describe' }");
     let head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -113,6 +113,9 @@ fn preconditions_are_the_servers_work() {
     let coded = client.exchange(get("/?coded"));
     assert_eq!(coded.field("ETag"), Some("\"v1-gzip\""));
     assert_eq!(coded.field("Vary"), Some("Accept-Encoding"));
+    // So it is for methods that change something.
+    let posted = request("POST", "/?tag", "If-None-Match: \"v1\"\r\n");
+    assert_eq!(client.exchange(posted).status, 200);
     let varied = client.exchange(get("/?varied"));
     assert_eq!(values(&varied, "Vary"), ["Cookie", "Accept-Encoding"]);
 }
@@ -187,6 +190,8 @@ fn octets_and_files_are_sent_in_parts_and_streams_are_not() {
             "{lines}"
         );
     }
+    let whole = client.exchange(get("/?tag"));
+    assert_eq!(whole.field("Accept-Ranges"), Some("bytes"));
     let response = client.exchange(request("GET", "/?tag", "Range: bytes=26-\r\n"));
     assert_eq!(response.status, 416);
     let parts = client.exchange(request("GET", "/?tag", "Range: bytes=0-0,25-25\r\n"));
