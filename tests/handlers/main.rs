@@ -48,18 +48,18 @@ impl Embedded {
 
     /// The pool's counts: running, lost, queued.
     fn blocking(&self, count: &str) -> u64 {
-        self.status()["blocking"][count].as_u64().expect("a number")
+        self.count("blocking", count)
     }
 
-    fn open_connections(&self) -> u64 {
-        self.status()["connections"]["open"]
-            .as_u64()
-            .expect("a number")
+    /// Connections.
+    fn open(&self) -> u64 {
+        self.count("connections", "open")
     }
 
-    fn status(&self) -> serde_json::Value {
+    fn count(&self, of: &str, count: &str) -> u64 {
         let status = self.0.status().expect("it runs");
-        serde_json::from_str(&status).expect("JSON")
+        let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+        status[of][count].as_u64().expect("a number")
     }
 }
 

@@ -184,7 +184,9 @@ fn a_channel_holds_no_thread_and_hears_of_clients_that_go() {
         client.send(get("/"));
         assert_eq!(client.response_head().status, 200);
     }
-    assert_eq!(server.blocking("running"), 0);
+    until("the thread is free", || {
+        (server.blocking("running") == 0).then_some(())
+    });
     for writer in subscribers.lock().expect("unharmed").iter_mut() {
         writer
             .write_all(b"data: high water\n\n")
