@@ -210,26 +210,29 @@ impl Request {
     /// # Errors
     /// 412 (Precondition Failed).
     pub fn check_preconditions(&self, entity_tag: Option<&str>) -> Result<(), Error> {
-        let combined = |name: &str| self.combined(name);
-        let [if_match, if_none_match] = ["if-match", "if-none-match"].map(combined);
-        let conditions = Conditions {
-            if_match: if_match.as_deref(),
-            if_none_match: if_none_match.as_deref(),
-            if_modified_since: None,
-            if_unmodified_since: None,
-            if_range: None,
-        };
         let tag = entity_tag.and_then(|tag| EntityTag::parse(tag.as_bytes()));
-        let validators = tag.map(|tag| Validators {
+        let current = tag.map(|tag| Validators {
             entity_tag: Some(tag),
             last_modified: None,
         });
-        match precondition::evaluate(self.method, &conditions, validators.as_ref()) {
-            Verdict::Failed => Err(Error::new(
+        let if_none_match = self.combined("if-none-match");
+        let holds = |if_match: Option<&[u8]>| {
+            let conditions = Conditions {
+                if_match,
+                if_none_match: if_none_match.as_deref(),
+                ..Conditions::default()
+            };
+            let verdict = precondition::evaluate(self.method, &conditions, current.as_ref());
+            verdict != Verdict::Failed
+        };
+        let if_match = self.combined("if-match");
+        let unmarked = if_match.as_deref().map(without_coding_marks);
+        match holds(if_match.as_deref()) || holds(unmarked.as_deref()) {
+            true => Ok(()),
+            false => Err(Error::new(
                 Status::PRECONDITION_FAILED,
                 "a precondition does not hold",
             )),
-            Verdict::Proceed | Verdict::NotModified => Ok(()),
         }
     }
 
@@ -242,6 +245,17 @@ impl Request {
             .collect();
         (!values.is_empty()).then(|| values.join(&b", "[..]))
     }
+}
+
+/// A list of entity tags as they were before the server told codings apart: `"7-gzip"`, which a
+/// client has from content in gzip, is the handler's `"7"`.
+fn without_coding_marks(list: &[u8]) -> Vec<u8> {
+    let codings = ["gzip", "br", "zstd", "deflate", "compress"];
+    let list = String::from_utf8_lossy(list).into_owned();
+    let unmarked = codings.iter().fold(list, |list, coding| {
+        list.replace(&format!("-{coding}\""), "\"")
+    });
+    unmarked.into_bytes()
 }
 
 fn append(text: &mut Vec<u8>, octets: &[u8]) -> Range<usize> {

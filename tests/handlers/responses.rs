@@ -303,4 +303,9 @@ fn a_handler_can_be_tried_without_a_server() {
         .expect_err("it changed");
     assert_eq!(failed.status(), Status::PRECONDITION_FAILED);
     assert!(request.check_preconditions(None).is_err());
+    // What the client has from content in a coding is still the handler's own tag.
+    let coded =
+        tidegate::Request::new(Method::Put, "/").with_field("If-Match", "\"1\", \"2-gzip\"");
+    assert!(coded.check_preconditions(Some("\"2\"")).is_ok());
+    assert!(coded.check_preconditions(Some("\"3\"")).is_err());
 }
