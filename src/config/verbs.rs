@@ -148,8 +148,8 @@ fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>]) {
             .cx
             .report(Diagnostic::error(message).at(key.spot(), format!("did you mean `{verb}`?")));
     }
-    let help = "add one of files = \"DIR\", respond = \"TEXT\", redirect = \"TARGET\", echo = true, cgi = \"DIR\", \
-                fastcgi = \"ADDRESS\""
+    let help = "add one of files = \"DIR\", respond = \"TEXT\", redirect = \"TARGET\", handler = \"NAME\", \
+                cgi = \"DIR\", fastcgi = \"ADDRESS\", echo = true, status = true"
         .to_owned();
     let message = format!(
         "route `{}` has no verb, so nothing says what it does",
