@@ -16,8 +16,9 @@ use crate::handlers::response::{
 use crate::http::chunked;
 use crate::runtime::{self, BlockingPool, Direction, Either, Stream, either};
 
-/// Octets of a file sent by one call, and made sure of being in memory beforehand.
-const FILE_CHUNK: u64 = 512 * 1024;
+/// Octets of a file made sure of being in memory at once, and sent by one call if the socket takes
+/// them: as much as a socket holds that is read from fast.
+const FILE_CHUNK: u64 = 2 * 1024 * 1024;
 
 /// Octets sent, or read of content, before other connections get their turn.
 pub(super) const BYTES_PER_TURN: usize = 2 * 1024 * 1024;
@@ -36,8 +37,8 @@ pub(super) struct Transmission {
     piece_sent: usize,
     blocks: Option<BlockSource>,
     stream: Option<StreamSource>,
-    /// The next chunk of the file has just been read into memory: send it, whatever a look says.
-    is_warm: bool,
+    /// Up to where the first piece's file has been found in memory, or read into it.
+    warm_until: u64,
     /// Octets of content taken from pieces and blocks so far; the framing of chunks aside.
     content_sent: u64,
 }
@@ -105,7 +106,7 @@ impl Transmission {
             piece_sent: 0,
             blocks: None,
             stream: None,
-            is_warm: false,
+            warm_until: 0,
             content_sent: 0,
         };
         match content {
@@ -159,8 +160,11 @@ impl Transmission {
                 Some(Piece::Octets(_)) => self.send_octets(stream),
                 _ if self.sent < self.buffer.len() => self.send_buffer(stream),
                 Some(Piece::File(range)) => {
-                    if !self.is_warm && range.length() > 0 && !is_in_memory(range) {
-                        return Ok(Progress::Cold(range.clone()));
+                    if range.length() > 0 && range.start >= self.warm_until {
+                        if !is_in_memory(range) {
+                            return Ok(Progress::Cold(range.clone()));
+                        }
+                        self.warm_until = chunk_end(range);
                     }
                     self.send_file(stream)
                 }
@@ -203,9 +207,10 @@ impl Transmission {
                         .map_err(|_| SendError::TimedOut)?;
                 }
                 Progress::Cold(range) => {
+                    // It is sent then, whatever another look would say.
+                    self.warm_until = chunk_end(&range);
                     warm(range, pool).await;
                     runtime::yield_now().await;
-                    self.is_warm = true;
                 }
                 Progress::Waiting => {
                     let length = self.next_of_stream(stream).await?;
@@ -281,18 +286,18 @@ impl Transmission {
             return Ok(0);
         };
         if range.length() > 0 {
-            let count = range.length().min(FILE_CHUNK) as usize;
+            let count = (self.warm_until.min(range.end) - range.start) as usize;
             let sent = stream.try_send_file(range.file.as_fd(), &mut range.start, count)?;
             if sent == 0 {
                 return Err(SendError::FileShrank);
             }
             self.content_sent += sent as u64;
-            self.is_warm = false;
             if range.length() > 0 {
                 return Ok(sent);
             }
         }
         self.pieces.pop_front();
+        self.warm_until = 0;
         Ok(1)
     }
 
@@ -337,10 +342,15 @@ fn push_chunk(block: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// The end of the next chunk of `range`.
+fn chunk_end(range: &FileRange) -> u64 {
+    range.end.min(range.start + FILE_CHUNK)
+}
+
 /// Whether the next chunk of `range` can be sent without waiting for a disk, as far as a look at
 /// its first and its last octet tells: the kernel reads ahead and evicts in runs.
 fn is_in_memory(range: &FileRange) -> bool {
-    let last = (range.start + FILE_CHUNK).min(range.end) - 1;
+    let last = chunk_end(range) - 1;
     [range.start, last].into_iter().all(|offset| {
         let mut octet = [0];
         let mut pieces = [std::io::IoSliceMut::new(&mut octet)];
@@ -356,7 +366,7 @@ async fn warm(range: FileRange, pool: &BlockingPool) {
     let Ok(file) = range.file.try_clone() else {
         return;
     };
-    let end = range.end.min(range.start + FILE_CHUNK);
+    let end = chunk_end(&range);
     let read = move || {
         let mut scratch = vec![0; 64 * 1024];
         let mut offset = range.start;
