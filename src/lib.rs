@@ -57,6 +57,7 @@ mod embedded;
 mod handlers;
 mod http;
 mod log;
+mod message;
 mod plugin;
 mod routing;
 mod runtime;
@@ -66,9 +67,6 @@ mod supervisor;
 #[cfg(test)]
 mod test_support;
 
-/// In which options and configurations may be given.
-pub use toml;
-
 pub use cli::main;
 pub use embedded::{Builder, ReloadError, Server, StartError};
 pub use http::method::Method;
@@ -76,3 +74,5 @@ pub use http::status::Status;
 pub use plugin::{
     Content, Error, Handler, Handlers, Options, OptionsError, Request, Response, StreamWriter,
 };
+/// In which options and configurations may be given.
+pub use toml;

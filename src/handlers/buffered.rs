@@ -9,7 +9,7 @@ use std::io::{self, Seek as _, Write as _};
 use std::mem::take;
 use std::sync::Arc;
 
-use super::{ContentError, ReadContent};
+use crate::message::content::{ContentError, ReadContent};
 use crate::runtime::{BlockingError, BlockingPool};
 
 /// Octets of content kept in memory, and how many go to the file at once.

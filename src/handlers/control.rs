@@ -18,14 +18,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Request;
-use super::format::Format;
-use super::response::{Content, Octets, Response};
 use crate::config::parse_duration;
 use crate::http::fields::Known;
 use crate::http::method::Method;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
+use crate::message::content::{Content, Octets};
+use crate::message::format::Format;
+use crate::message::request::Request;
+use crate::message::response::Response;
 use crate::runtime::channel;
 
 /// What the supervisor is asked to do.

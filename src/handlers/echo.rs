@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::response::{Content, Octets, Response};
-use super::{ContentError, ReadContent, Request};
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
+use crate::message::content::{Content, ContentError, Octets, ReadContent};
+use crate::message::request::Request;
+use crate::message::response::Response;
 
 /// Octets of content that are echoed; the rest is read, counted and left out.
 const MAX_ECHOED: usize = 64 * 1024;

@@ -10,28 +10,21 @@ mod beneath;
 pub(crate) mod buffered;
 pub(crate) mod control;
 pub(crate) mod echo;
-pub(crate) mod error_content;
 pub(crate) mod files;
-pub(crate) mod format;
 pub(crate) mod gateway;
 pub(crate) mod plugin;
 pub(crate) mod redirect;
-mod represent;
-pub(crate) mod representation;
 pub(crate) mod respond;
-pub(crate) mod response;
 pub(crate) mod status;
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
 use crate::config::{Blocking, Cgi, Files, ListenAddress, Route, Verb};
 use crate::http::method::{Method, MethodSet};
-use crate::http::path::NormalPath;
-use crate::http::request::RequestHead;
-use crate::http::response::FieldLines;
-use crate::http::status::Status;
+use crate::message::content::{ContentError, ReadContent};
+use crate::message::request::Request;
+use crate::message::response::{Answer, Response};
 use crate::runtime::BlockingPool;
 
 use control::{ControlHandler, Submit};
@@ -42,7 +35,6 @@ use gateway::fastcgi::{Connections, FastcgiHandler, Queue};
 use plugin::PluginHandler;
 use redirect::RedirectHandler;
 use respond::RespondHandler;
-use response::Response;
 use status::StatusHandler;
 
 /// What stands behind a route.
@@ -57,18 +49,6 @@ pub(crate) enum Handler {
     Fastcgi(FastcgiHandler),
     /// Of the control socket; no route of the operator's leads here.
     Control(ControlHandler),
-}
-
-/// A request, as a handler sees it.
-pub(crate) struct Request<'r> {
-    pub(crate) head: &'r RequestHead<'r>,
-    /// The whole path.
-    pub(crate) path: &'r NormalPath<'r>,
-    /// How many of its octets the route's pattern covers.
-    pub(crate) matched: usize,
-    pub(crate) client: IpAddr,
-    /// Where it came in, as the operator names that.
-    pub(crate) listener: &'r ListenAddress,
 }
 
 /// What handlers keep on a worker, and what they run beside it.
@@ -109,20 +89,6 @@ impl Pools {
             disk: BlockingPool::new(Self::DISK_THREADS, Self::DISK_QUEUE),
             code: BlockingPool::new(blocking.threads, blocking.queue),
         }
-    }
-}
-
-/// What a handler comes to.
-pub(crate) enum Answer<'a> {
-    Response(Response<'a>),
-    /// The answer is that to a GET of another target on this server: a path, and perhaps a query
-    /// (RFC 3875 §6.2.2).
-    LocalRedirect(String),
-}
-
-impl<'a> From<Response<'a>> for Answer<'a> {
-    fn from(response: Response<'a>) -> Self {
-        Self::Response(response)
     }
 }
 
@@ -190,57 +156,6 @@ impl Kept {
                 self.queues.push((address.clone(), Arc::downgrade(&queue)));
                 queue
             })
-    }
-}
-
-/// Where a handler reads the content of a request, if it wants it.
-pub(crate) trait ReadContent {
-    /// Appends some octets of content to `into`; `false` at its end.
-    ///
-    /// The first call invites a client that waits for `100 Continue`.
-    ///
-    /// # Errors
-    /// Content that is malformed, too large, late or cut off. The handler gives up: return it.
-    async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError>;
-
-    /// Waits until the client has gone: it broke the connection, or ended its side of it. For
-    /// handlers that have others work for it; they give up: return [`ContentError::CutOff`].
-    ///
-    /// To be waited for beside something else, while no content is read. A client that has ended its
-    /// side behind content that is still unread has gone as well: it is told at once.
-    async fn client_gone(&self);
-}
-
-/// Why a request's content could not be read. The peer's fault, unless it is said otherwise.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ContentError {
-    #[error("the content is malformed: {0}")]
-    Malformed(#[from] crate::http::chunked::ChunkedError),
-    #[error("the content is larger than max_content")]
-    TooLarge,
-    #[error("the content did not arrive within body_timeout")]
-    TimedOut,
-    #[error("the connection was closed before the end of the content")]
-    CutOff,
-    /// Ours: content is kept by threads, and every place before them is taken.
-    #[error("the content could not be kept: the queue before the disk is full")]
-    Busy,
-    /// Ours: the disk is full, or there is none.
-    #[error("the content could not be kept in a temporary file")]
-    NotKept(#[source] std::io::Error),
-}
-
-impl ContentError {
-    /// The status it is answered with; `None` where nobody is there to read an answer.
-    pub(crate) fn status(&self) -> Option<Status> {
-        match self {
-            Self::Malformed(_) => Some(Status::BAD_REQUEST),
-            Self::TooLarge => Some(Status::CONTENT_TOO_LARGE),
-            Self::TimedOut => Some(Status::REQUEST_TIMEOUT),
-            Self::CutOff => None,
-            Self::Busy => Some(Status::SERVICE_UNAVAILABLE),
-            Self::NotKept(_) => Some(Status::INTERNAL_SERVER_ERROR),
-        }
     }
 }
 
@@ -351,10 +266,4 @@ impl Handler {
         };
         Ok(response.into())
     }
-}
-
-/// An answer that names the methods that would do (RFC 9110 §9.3.7, §15.5.6).
-pub(crate) fn allow(status: Status, methods: MethodSet) -> Response<'static> {
-    let fields = FieldLines::new().with("Allow", methods.to_string());
-    Response::problem_with(status, fields)
 }

@@ -5,11 +5,11 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
-use super::Request;
-use super::response::Response;
 use crate::config::Redirect;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
+use crate::message::request::Request;
+use crate::message::response::Response;
 
 /// What a path may not hold as it is (RFC 3986 §3.3), and `%` itself, for the path was decoded.
 const PATH: &AsciiSet = &CONTROLS

@@ -1,10 +1,11 @@
 //! `respond = TEXT`: the same content for everyone, encoded when the configuration was built.
 
-use super::response::{Content, Octets, Response};
 use crate::config::Respond;
 use crate::http::method::{Method, MethodSet};
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
+use crate::message::content::{Content, Octets};
+use crate::message::response::Response;
 
 pub(crate) struct RespondHandler {
     /// The route's own method; GET and HEAD where it names none.

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::Request;
 use super::control::{ControlVerb, Submit, ask};
-use super::response::Response;
+use crate::message::request::Request;
+use crate::message::response::Response;
 
 pub(crate) struct StatusHandler {
     submit: Submit,

@@ -5,11 +5,11 @@ use std::mem::take;
 use super::transmit::BYTES_PER_TURN;
 use super::worker::{READ_SIZE, Worker};
 use crate::config::Limits;
-use crate::handlers::{ContentError, ReadContent};
 use crate::http::chunked::{Decoder, Step};
 use crate::http::framing::Framing;
 use crate::http::request::RequestHead;
 use crate::http::response::CONTINUE;
+use crate::message::content::{ContentError, ReadContent};
 use crate::runtime::{self, Direction, Stream};
 
 /// Octets of unwanted content that are read and dropped for the sake of the connection. Past it,

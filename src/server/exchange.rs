@@ -13,8 +13,7 @@ use super::forwarded;
 use super::generation::{Generation, Route, Site};
 use super::policy::ServingPolicy;
 use crate::config::{Limits, ListenAddress};
-use crate::handlers::response::Response;
-use crate::handlers::{Answer, ContentError, Local, ReadContent, Request, allow};
+use crate::handlers::Local;
 use crate::http::framing::Framing;
 use crate::http::method::{Method, MethodSet};
 use crate::http::path::NormalPath;
@@ -22,6 +21,9 @@ use crate::http::request::RequestHead;
 use crate::http::status::Status;
 use crate::http::target::Form;
 use crate::log::diagnostic;
+use crate::message::content::{ContentError, ReadContent};
+use crate::message::request::Request;
+use crate::message::response::{Answer, Response, allow};
 use crate::routing::Found;
 
 /// What `OPTIONS *` tells of the server as a whole.

@@ -14,11 +14,12 @@ use super::framed::{Asked, Framed};
 use super::generation::{Generation, Route, Site};
 use crate::config::{Config, ListenAddress, Place, RoutePattern, RouteTest};
 use crate::handlers::control::Submit;
-use crate::handlers::{ContentError, Local, Pools, ReadContent};
+use crate::handlers::{Local, Pools};
 use crate::http::method::Method;
 use crate::http::path::NormalPath;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::status::Status;
+use crate::message::content::{ContentError, ReadContent};
 use crate::runtime;
 
 /// A request that nobody sent.

@@ -1,16 +1,16 @@
 //! An answer with its framing: how its content is delimited, and what becomes of the connection.
 
+use super::generation::Generation;
 use super::policy::{ServingPolicy, joined};
 use super::worker::Worker;
-use crate::handlers::error_content;
-use crate::handlers::format::Format;
-use crate::handlers::response::{Content, Octets, Response};
 use crate::http::fields::Known;
 use crate::http::request::{RequestHead, Version};
 use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
 use crate::http::status::Status;
-
-use super::generation::Generation;
+use crate::message::content::{Content, Octets};
+use crate::message::format::Format;
+use crate::message::problem;
+use crate::message::response::Response;
 
 /// An answer, framed: everything but the bytes of its head.
 pub(super) struct Framed<'a> {
@@ -127,7 +127,7 @@ fn with_own_words<'a>(response: Response<'a>, accept: Option<&[u8]>) -> Response
             ..response
         };
     }
-    let own = error_content::prepared(response.status, Format::preferred(accept));
+    let own = problem::prepared(response.status, Format::preferred(accept));
     Response {
         status: response.status,
         fields: joined(response.fields, &own.fields),

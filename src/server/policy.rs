@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{Access, ErrorPages, HeaderChanges, Limits, Policy};
-use crate::handlers::response::{Content, Octets, Response};
 use crate::http::media_type;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::diagnostic;
+use crate::message::content::{Content, Octets};
+use crate::message::response::Response;
 
 /// A policy, ready to be applied.
 #[derive(Debug)]

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use rustix::io::{Errno, ReadWriteFlags};
 
-use crate::handlers::response::{
+use crate::http::chunked;
+use crate::message::content::{
     Blocks, BrokenOff, Content, ContentSource, ContentStream, FileRange, Octets, Piece,
 };
-use crate::http::chunked;
 use crate::runtime::{self, BlockingPool, Direction, Either, Stream, either};
 
 /// Octets of a file made sure of being in memory at once, and sent by one call if the socket takes
@@ -390,7 +390,7 @@ mod tests {
 
     use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-    use crate::handlers::response::{LocalFuture, Octets};
+    use crate::message::content::{LocalFuture, Octets};
     use crate::test_support::TemporaryDirectory;
 
     struct Counting(u8);

@@ -12,9 +12,9 @@ use super::glob;
 use super::lookup::{FoundFile, coded_path};
 use crate::config::Files;
 use crate::handlers::beneath::{Identity, Opened, Waiting};
-use crate::handlers::representation::{Body, Metadata, Representation};
 use crate::http::date::HttpDate;
 use crate::http::negotiation::{ContentCoding, select_coding};
+use crate::message::representation::{Body, Metadata, Representation};
 
 /// Content up to this many octets is kept in memory; past it, sending from the page cache beats
 /// copying. See `benches/` for where the line lies.

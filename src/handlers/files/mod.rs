@@ -34,16 +34,17 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::Request;
 use super::beneath::{self, Waiting};
-use super::format::Format;
 use super::redirect::relative_segment;
-use super::response::{Blocks, Content, Octets, Response};
 use crate::http::fields::Known;
 use crate::http::path::NormalPath;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::diagnostic;
+use crate::message::content::{Blocks, Content, Octets};
+use crate::message::format::Format;
+use crate::message::request::Request;
+use crate::message::response::Response;
 use crate::runtime::{self, BlockingError};
 
 use cache::{Cache, Entry, State};

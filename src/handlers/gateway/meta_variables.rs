@@ -6,12 +6,12 @@
 use std::borrow::Cow;
 
 use crate::config::ListenAddress;
-use crate::handlers::Request;
 use crate::http::fields::Known;
 use crate::http::framing::Framing;
 use crate::http::method::Method;
 use crate::http::request::RequestHead;
 use crate::http::target::{self, Form};
+use crate::message::request::Request;
 
 /// A script, as the meta-variables describe it.
 #[derive(Clone, Copy, Debug)]

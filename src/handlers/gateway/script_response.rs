@@ -14,10 +14,11 @@
 
 use memchr::memchr;
 
-use crate::handlers::represent::{self, Field, is_named};
 use crate::http::list::trim;
 use crate::http::response::{FieldLines, is_token};
 use crate::http::status::Status;
+use crate::message::conditional;
+use crate::message::conditional::{Field, is_named};
 
 /// Octets of the longest header section that is taken; an honest one stays far below it.
 pub(crate) const MAX_HEADER_SECTION: usize = 64 * 1024;
@@ -113,12 +114,12 @@ impl HeaderSection {
 impl ScriptHead {
     /// The field lines for the client.
     pub(crate) fn field_lines(&self) -> FieldLines {
-        represent::lines(&self.fields)
+        conditional::lines(&self.fields)
     }
 
     /// Takes the field of that name out: it is for this server, not for the client.
     pub(crate) fn take_field(&mut self, name: &str) -> Option<Vec<u8>> {
-        represent::take(&mut self.fields, name)
+        conditional::take(&mut self.fields, name)
     }
 }
 

@@ -17,14 +17,16 @@ mod stream;
 use std::io::Cursor;
 use std::time::Duration;
 
+use super::Local;
 use super::buffered::Buffered;
-use super::represent::Supply;
-use super::response::Response;
-use super::{ContentError, Local, ReadContent, Request};
 use crate::config::{PatternSegment, PluginRoute, Route};
 use crate::http::framing::Framing;
 use crate::http::status::Status;
 use crate::log::diagnostic;
+use crate::message::conditional::Supply;
+use crate::message::content::{ContentError, ReadContent};
+use crate::message::request::Request;
+use crate::message::response::Response;
 use crate::plugin::{self, Content, ContentSource, Instance, Received, Unreadable};
 use crate::runtime::{self, Either, TaskWriter, either, pipe_to_thread};
 

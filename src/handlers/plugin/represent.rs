@@ -1,9 +1,10 @@
 //! A handler's response, made one of the server's.
 
-use crate::handlers::represent::{self, Field, Supply, find, is_named};
-use crate::handlers::response::Response;
 use crate::http::list;
 use crate::http::request::RequestHead;
+use crate::message::conditional;
+use crate::message::conditional::{Field, Supply, find, is_named};
+use crate::message::response::Response;
 use crate::plugin::MadeHead;
 
 /// The answer to `head` that the handler's response amounts to, with the content that it gives.
@@ -17,7 +18,7 @@ pub(super) fn represent(
         .map(|(name, value)| (name, value.into_bytes()))
         .collect();
     mark_coding(&mut fields);
-    represent::represent(made.status, fields, supply, head)
+    conditional::represent(made.status, fields, supply, head)
 }
 
 /// RFC 9110 §8.8.3.3: content in a coding is another representation than the same without, so a

@@ -4,10 +4,10 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use super::call::Call;
-use crate::handlers::represent::Supply;
-use crate::handlers::representation;
-use crate::handlers::response::{BrokenOff, Content, ContentSource, ContentStream, LocalFuture};
 use crate::log::diagnostic;
+use crate::message::conditional::Supply;
+use crate::message::content::{BrokenOff, Content, ContentSource, ContentStream, LocalFuture};
+use crate::message::representation;
 use crate::plugin::Body;
 use crate::runtime::{Broken, TaskReader};
 

@@ -6,13 +6,14 @@ use std::mem::take;
 
 use super::perform::{Pending, Unlogged};
 use super::{Connection, Ending, Turn};
-use crate::handlers::response::{Content, Response};
 use crate::http::request::{
     HeadLimits, Parsed, RequestError, RequestHead, field_space, lower_minor_version, request_line,
 };
 use crate::http::response::ResponseFraming;
 use crate::http::status::Status;
 use crate::log::record::AccessRecord;
+use crate::message::content::Content;
+use crate::message::response::Response;
 use crate::runtime::{self, Tick};
 use crate::server::exchange::Exchange;
 use crate::server::framed::{Asked, Framed};

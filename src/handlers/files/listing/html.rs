@@ -200,7 +200,7 @@ mod tests {
     use super::super::Renderer;
     use super::super::tests::{directory, file, render, unreadable};
     use super::*;
-    use crate::handlers::format::Format;
+    use crate::message::format::Format;
 
     fn listing(path: &str, entries: Vec<Entry>) -> String {
         render(Format::Html, path, entries)

@@ -50,7 +50,7 @@ fn kind_name(kind: EntryKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{directory, file, render, unreadable};
-    use crate::handlers::format::Format;
+    use crate::message::format::Format;
 
     #[test]
     fn an_array_of_objects_with_null_for_the_unknown() {

@@ -16,11 +16,10 @@ mod json;
 mod sort;
 mod text;
 
-use std::io;
 use std::time::SystemTime;
-use std::vec;
+use std::{io, vec};
 
-use crate::handlers::format::Format;
+use crate::message::format::Format;
 
 pub(crate) use sort::Sort;
 

@@ -32,7 +32,7 @@ fn write_columns(modified: &dyn Display, size: &dyn Display, out: &mut Vec<u8>) 
 #[cfg(test)]
 mod tests {
     use super::super::tests::{directory, file, render, unreadable};
-    use crate::handlers::format::Format;
+    use crate::message::format::Format;
 
     #[test]
     fn a_table_whose_columns_line_up() {

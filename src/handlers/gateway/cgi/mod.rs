@@ -23,14 +23,18 @@ use super::meta_variables::{Script, meta_variables};
 use super::script::{self, FoundScript};
 use super::script_response::{ScriptAnswer, ScriptError};
 use crate::config::{Cgi, Route, RoutePattern};
+use crate::handlers::Local;
 use crate::handlers::buffered::Buffered;
-use crate::handlers::represent::{Supply, represent};
-use crate::handlers::response::{Content, ContentSource as _, ContentStream, Response, TooLong};
-use crate::handlers::{Answer, ContentError, Local, ReadContent, Request};
 use crate::http::framing::Framing;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::diagnostic;
+use crate::message::conditional::{Supply, represent};
+use crate::message::content::{
+    Content, ContentError, ContentSource as _, ContentStream, ReadContent, TooLong,
+};
+use crate::message::request::Request;
+use crate::message::response::{Answer, Response};
 use crate::runtime::{BlockingError, Either, Exit, either, timeout};
 
 use running::{Output, Running};

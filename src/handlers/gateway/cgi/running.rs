@@ -9,8 +9,8 @@ use super::errors::log_errors;
 use super::start::Started;
 use super::{CgiError, Place};
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
-use crate::handlers::response::{BrokenOff, ContentSource, LocalFuture, drain};
 use crate::log::diagnostic;
+use crate::message::content::{BrokenOff, ContentSource, LocalFuture, drain};
 use crate::runtime::{self, Exit, Inlet, Process, Sender, channel, either, timeout};
 
 /// Octets read at once: what the system's pipe holds.

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use super::conversation::{Conversation, Failure};
 use crate::handlers::buffered::Buffered;
-use crate::handlers::response::{BrokenOff, ContentSource, LocalFuture, drain};
-use crate::handlers::{ContentError, ReadContent};
 use crate::log::diagnostic;
+use crate::message::content::{
+    BrokenOff, ContentError, ContentSource, LocalFuture, ReadContent, drain,
+};
 use crate::runtime::BlockingPool;
 
 /// Octets read from a temporary file at once.

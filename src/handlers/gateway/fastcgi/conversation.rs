@@ -22,9 +22,8 @@ use super::messages::Messages;
 use super::record::{self, Decoder, ProtocolStatus, RecordError, Step};
 use crate::config::ListenAddress;
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
-use crate::handlers::response::TooLong;
-use crate::handlers::{ContentError, ReadContent};
 use crate::http::status::Status;
+use crate::message::content::{ContentError, ReadContent, TooLong};
 use crate::runtime::{self, Direction, Either, Elapsed, Tick, either};
 
 /// Octets of the answer that may wait to be taken.

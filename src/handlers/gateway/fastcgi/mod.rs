@@ -31,17 +31,21 @@ use std::sync::Arc;
 use super::meta_variables::{self, meta_variables};
 use super::script_response::{ScriptAnswer, ScriptHead};
 use crate::config::{Fastcgi, Route};
+use crate::handlers::Local;
 use crate::handlers::beneath::Waiting;
 use crate::handlers::buffered::Buffered;
 use crate::handlers::files::{FilesHandler, Shared, redirect_to_directory};
-use crate::handlers::represent::{Supply, represent};
-use crate::handlers::response::{Content, ContentSource as _, ContentStream, Octets, Response};
-use crate::handlers::{Answer, ContentError, Local, ReadContent, Request, allow};
 use crate::http::framing::Framing;
 use crate::http::method::{Method, MethodSet};
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::diagnostic;
+use crate::message::conditional::{Supply, represent};
+use crate::message::content::{
+    Content, ContentError, ContentSource as _, ContentStream, Octets, ReadContent,
+};
+use crate::message::request::Request;
+use crate::message::response::{Answer, Response, allow};
 use crate::runtime::{self, BlockingError};
 
 use connections::Connection;

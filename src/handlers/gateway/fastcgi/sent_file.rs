@@ -9,18 +9,19 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::config::Fastcgi;
+use crate::handlers::Local;
 use crate::handlers::beneath::{Kind, Links, Opened, Waiting, open_beneath, open_root};
 use crate::handlers::files::{entity_tag, last_modified};
 use crate::handlers::gateway::script_response::ScriptHead;
-use crate::handlers::representation::{Body, Metadata};
-use crate::handlers::response::Response;
-use crate::handlers::{Local, Request};
 use crate::http::media_type;
 use crate::http::method::Method;
 use crate::http::negotiation::ContentCoding;
 use crate::http::path::NormalPath;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
+use crate::message::representation::{Body, Metadata};
+use crate::message::request::Request;
+use crate::message::response::Response;
 use crate::runtime::BlockingError;
 
 /// Why the file that a script named is not sent.

@@ -1,7 +1,6 @@
-//! What a handler gives back: a status, field lines, content.
+//! Content on its way: of a request, as a handler reads it, and of a response, as the server sends it.
 //!
-//! Framing, `Date`, persistence, HEAD and the log are the server's work; a response says nothing of
-//! them. Octets that live in the configuration or in a worker's cache are lent or shared, not copied.
+//! Octets that live in the configuration or in a worker's cache are lent or shared, not copied.
 
 use std::ops::{Deref, Range};
 use std::os::fd::OwnedFd;
@@ -12,17 +11,6 @@ use std::time::Duration;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::runtime::{self, timeout};
-
-/// Seconds after which a client may come back where something is taken up.
-const RETRY_AFTER: &str = "1";
-
-/// A response without its framing.
-pub(crate) struct Response<'a> {
-    pub(crate) status: Status,
-    /// Encoded field lines; see [`FieldLines`].
-    pub(crate) fields: Octets<'a>,
-    pub(crate) content: Content<'a>,
-}
 
 /// The content of a response.
 #[derive(Default)]
@@ -128,31 +116,6 @@ pub(crate) enum Octets<'a> {
     Owned(Vec<u8>),
     Shared(Rc<[u8]>),
     Part(Rc<[u8]>, Range<usize>),
-}
-
-impl<'a> Response<'a> {
-    /// An answer of `status` with the server's own words for it.
-    pub(crate) fn problem(status: Status) -> Self {
-        Self {
-            status,
-            fields: Octets::Lent(b""),
-            content: Content::Problem,
-        }
-    }
-
-    /// [`problem`](Self::problem), with fields that go with the status.
-    pub(crate) fn problem_with(status: Status, fields: FieldLines) -> Self {
-        Self {
-            fields: fields.into(),
-            ..Self::problem(status)
-        }
-    }
-
-    /// 503, and that the client may come back: threads or places that are bounded are taken.
-    pub(crate) fn busy() -> Self {
-        let fields = FieldLines::new().with("Retry-After", RETRY_AFTER);
-        Self::problem_with(Status::SERVICE_UNAVAILABLE, fields)
-    }
 }
 
 impl ContentStream {
@@ -277,5 +240,56 @@ impl Deref for Octets<'_> {
 impl From<FieldLines> for Octets<'_> {
     fn from(lines: FieldLines) -> Self {
         Self::Owned(lines.into_bytes())
+    }
+}
+
+/// Where a handler reads the content of a request, if it wants it.
+pub(crate) trait ReadContent {
+    /// Appends some octets of content to `into`; `false` at its end.
+    ///
+    /// The first call invites a client that waits for `100 Continue`.
+    ///
+    /// # Errors
+    /// Content that is malformed, too large, late or cut off. The handler gives up: return it.
+    async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError>;
+
+    /// Waits until the client has gone: it broke the connection, or ended its side of it. For
+    /// handlers that have others work for it; they give up: return [`ContentError::CutOff`].
+    ///
+    /// To be waited for beside something else, while no content is read. A client that has ended its
+    /// side behind content that is still unread has gone as well: it is told at once.
+    async fn client_gone(&self);
+}
+
+/// Why a request's content could not be read. The peer's fault, unless it is said otherwise.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ContentError {
+    #[error("the content is malformed: {0}")]
+    Malformed(#[from] crate::http::chunked::ChunkedError),
+    #[error("the content is larger than max_content")]
+    TooLarge,
+    #[error("the content did not arrive within body_timeout")]
+    TimedOut,
+    #[error("the connection was closed before the end of the content")]
+    CutOff,
+    /// Ours: content is kept by threads, and every place before them is taken.
+    #[error("the content could not be kept: the queue before the disk is full")]
+    Busy,
+    /// Ours: the disk is full, or there is none.
+    #[error("the content could not be kept in a temporary file")]
+    NotKept(#[source] std::io::Error),
+}
+
+impl ContentError {
+    /// The status it is answered with; `None` where nobody is there to read an answer.
+    pub(crate) fn status(&self) -> Option<Status> {
+        match self {
+            Self::Malformed(_) => Some(Status::BAD_REQUEST),
+            Self::TooLarge => Some(Status::CONTENT_TOO_LARGE),
+            Self::TimedOut => Some(Status::REQUEST_TIMEOUT),
+            Self::CutOff => None,
+            Self::Busy => Some(Status::SERVICE_UNAVAILABLE),
+            Self::NotKept(_) => Some(Status::INTERNAL_SERVER_ERROR),
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::http::response::FieldLines;
 use crate::http::status::Status;
 
 /// The look of `www/` and of the listing, in a few lines; the page stays below 1.2 KiB.
-const STYLE: &str = include_str!("error_content.css");
+const STYLE: &str = include_str!("problem.css");
 
 /// The JSON form.
 #[derive(Serialize)]

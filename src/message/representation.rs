@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use super::response::{Content, FileRange, Octets, Piece, Response};
+use super::response::Response;
 use crate::http::date::HttpDate;
 use crate::http::fields::Known;
 use crate::http::multipart::Multipart;
@@ -15,6 +15,7 @@ use crate::http::request::RequestHead;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::http::validator::{EntityTag, Validators};
+use crate::message::content::{Content, FileRange, Octets, Piece};
 
 /// A representation with its fields encoded, ready to be answered from.
 pub(crate) struct Representation {

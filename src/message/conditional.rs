@@ -3,13 +3,14 @@
 //! for all handlers alike.
 
 use super::representation::{Body, Selected, partial, select, unsatisfiable};
-use super::response::{Content, Response};
+use super::response::Response;
 use crate::http::date::HttpDate;
 use crate::http::method::Method;
 use crate::http::request::RequestHead;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::http::validator::{EntityTag, Validators};
+use crate::message::content::Content;
 
 /// A field as code gives it: its name, and a value that ends no line.
 pub(crate) type Field = (String, Vec<u8>);
@@ -35,7 +36,7 @@ const OF_CONTENT: &[&str] = &[
 const UNKNOWN_TYPE: &[u8] = b"application/octet-stream";
 
 /// The answer to `head` that a response of `status`, with these `fields` and that content, amounts
-/// to. A stream of which nothing is sent is [discarded](super::response::ContentSource::discard).
+/// to. A stream of which nothing is sent is [discarded](crate::message::content::ContentSource::discard).
 pub(crate) fn represent(
     status: Status,
     mut fields: Vec<Field>,

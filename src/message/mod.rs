@@ -1,0 +1,19 @@
+//! What the server and its handlers exchange: a request goes in, a response comes out.
+//!
+//! Values and rules of HTTP semantics on them; this room knows no socket, no configuration and no
+//! handler.
+//!
+//! | A reader looks for | and finds it in |
+//! |---|---|
+//! | the request and its path | [`request`] |
+//! | status, field lines and content of a response | [`response`], [`content`] |
+//! | ranges and preconditions of a representation | [`representation`], [`conditional`] |
+//! | the server's own words for an error, in three forms | [`problem`], [`format`] |
+
+pub(crate) mod conditional;
+pub(crate) mod content;
+pub(crate) mod format;
+pub(crate) mod problem;
+pub(crate) mod representation;
+pub(crate) mod request;
+pub(crate) mod response;

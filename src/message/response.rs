@@ -1,0 +1,65 @@
+//! What a handler gives back: a status, field lines, content.
+//!
+//! Framing, `Date`, persistence, HEAD and the log are the server's work; a response says nothing of
+//! them.
+
+use super::content::{Content, Octets};
+use crate::http::method::MethodSet;
+use crate::http::response::FieldLines;
+use crate::http::status::Status;
+
+/// Seconds after which a client may come back where something is taken up.
+const RETRY_AFTER: &str = "1";
+
+/// A response without its framing.
+pub(crate) struct Response<'a> {
+    pub(crate) status: Status,
+    /// Encoded field lines; see [`FieldLines`].
+    pub(crate) fields: Octets<'a>,
+    pub(crate) content: Content<'a>,
+}
+
+impl<'a> Response<'a> {
+    /// An answer of `status` with the server's own words for it.
+    pub(crate) fn problem(status: Status) -> Self {
+        Self {
+            status,
+            fields: Octets::Lent(b""),
+            content: Content::Problem,
+        }
+    }
+
+    /// [`problem`](Self::problem), with fields that go with the status.
+    pub(crate) fn problem_with(status: Status, fields: FieldLines) -> Self {
+        Self {
+            fields: fields.into(),
+            ..Self::problem(status)
+        }
+    }
+
+    /// 503, and that the client may come back: threads or places that are bounded are taken.
+    pub(crate) fn busy() -> Self {
+        let fields = FieldLines::new().with("Retry-After", RETRY_AFTER);
+        Self::problem_with(Status::SERVICE_UNAVAILABLE, fields)
+    }
+}
+
+/// What a handler comes to.
+pub(crate) enum Answer<'a> {
+    Response(Response<'a>),
+    /// The answer is that to a GET of another target on this server: a path, and perhaps a query
+    /// (RFC 3875 §6.2.2).
+    LocalRedirect(String),
+}
+
+impl<'a> From<Response<'a>> for Answer<'a> {
+    fn from(response: Response<'a>) -> Self {
+        Self::Response(response)
+    }
+}
+
+/// An answer that names the methods that would do (RFC 9110 §9.3.7, §15.5.6).
+pub(crate) fn allow(status: Status, methods: MethodSet) -> Response<'static> {
+    let fields = FieldLines::new().with("Allow", methods.to_string());
+    Response::problem_with(status, fields)
+}
