@@ -53,6 +53,7 @@
 pub mod bench;
 mod cli;
 mod config;
+mod disk;
 mod embedded;
 mod handlers;
 mod http;

@@ -6,8 +6,6 @@
 //! function on the fast path), and, where there is none, for one that may have to be waited for
 //! ([`Handler::answer`]). Handlers never call each other.
 
-mod beneath;
-pub(crate) mod buffered;
 pub(crate) mod control;
 pub(crate) mod echo;
 pub(crate) mod files;

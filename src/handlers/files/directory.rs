@@ -7,9 +7,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, Dir, FileType};
 
 use super::listing::{Entry, EntryKind};
-use crate::handlers::beneath::{
-    Identity, Kind, Links, Waiting, find_beneath, is_hidden, open_beneath,
-};
+use crate::disk::beneath::{Identity, Kind, Links, Waiting, find_beneath, is_hidden, open_beneath};
 
 /// The entries of the directory at `path` (which ends in `/`) beneath `root`, in no order. What
 /// serving would refuse is left out; what cannot be looked at is named all the same.
@@ -95,7 +93,7 @@ fn system_time((seconds, nanoseconds): (i64, u32)) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handlers::beneath::open_root;
+    use crate::disk::beneath::open_root;
     use crate::test_support::TemporaryDirectory;
 
     #[test]

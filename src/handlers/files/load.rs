@@ -11,7 +11,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 use super::glob;
 use super::lookup::{FoundFile, coded_path};
 use crate::config::Files;
-use crate::handlers::beneath::{Identity, Opened, Waiting};
+use crate::disk::beneath::{Identity, Opened, Waiting};
 use crate::http::date::HttpDate;
 use crate::http::negotiation::{ContentCoding, select_coding};
 use crate::message::representation::{Body, Metadata, Representation};

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::load::{self, Loaded};
 use super::lookup::{self, Found, FoundFile};
 use crate::config::Files;
-use crate::handlers::beneath::{self, Identity, Waiting};
+use crate::disk::beneath;
+use crate::disk::beneath::{Identity, Waiting};
 use crate::http::negotiation::ContentCoding;
 
 /// What looks on the blocking pool need as well.

@@ -11,7 +11,7 @@ use std::os::fd::BorrowedFd;
 use rustix::io::Errno;
 
 use crate::config::Files;
-use crate::handlers::beneath::{Identity, Kind, Links, Opened, Waiting, is_hidden, open_beneath};
+use crate::disk::beneath::{Identity, Kind, Links, Opened, Waiting, is_hidden, open_beneath};
 use crate::http::media_type;
 use crate::http::negotiation::ContentCoding;
 
@@ -222,7 +222,7 @@ impl Search<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handlers::beneath::open_root;
+    use crate::disk::beneath::open_root;
     use crate::test_support::TemporaryDirectory;
     use std::os::fd::AsFd as _;
 

@@ -34,8 +34,9 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::beneath::{self, Waiting};
 use super::redirect::relative_segment;
+use crate::disk::beneath;
+use crate::disk::beneath::Waiting;
 use crate::http::fields::Known;
 use crate::http::path::NormalPath;
 use crate::http::response::FieldLines;

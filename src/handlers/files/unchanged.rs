@@ -29,7 +29,7 @@ use hashbrown::HashMap;
 use super::cache::{BorrowedKey, Key};
 use super::load::CachedFile;
 use super::lookup::coded_path;
-use crate::handlers::beneath::{Identity, Kind, Links, Waiting, find_beneath, open_path};
+use crate::disk::beneath::{Identity, Kind, Links, Waiting, find_beneath, open_path};
 
 /// Directories remembered. Past it all are forgotten: each costs another sighting, no more.
 const CAPACITY: usize = 1024;
@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::config::Files;
-    use crate::handlers::beneath::open_root;
+    use crate::disk::beneath::open_root;
     use crate::handlers::files::look::{Look, Outcome, Shared};
     use crate::test_support::TemporaryDirectory;
 

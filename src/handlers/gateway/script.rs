@@ -15,7 +15,7 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use super::meta_variables::segment_ends;
-use crate::handlers::beneath::{Kind, Links, Waiting, find_beneath, is_hidden, open_root};
+use crate::disk::beneath::{Kind, Links, Waiting, find_beneath, is_hidden, open_root};
 
 /// A script that is there.
 #[derive(Debug, PartialEq, Eq)]

@@ -18,8 +18,8 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use super::Local;
-use super::buffered::Buffered;
 use crate::config::{PatternSegment, PluginRoute, Route};
+use crate::disk::spool::Buffered;
 use crate::http::framing::Framing;
 use crate::http::status::Status;
 use crate::log::diagnostic;

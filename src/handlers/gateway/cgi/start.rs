@@ -13,7 +13,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
 use super::Place;
-use crate::handlers::buffered::Buffered;
+use crate::disk::spool::Buffered;
 use crate::handlers::gateway::meta_variables::MetaVariable;
 use crate::runtime::Process;
 

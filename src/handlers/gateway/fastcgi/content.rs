@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use super::conversation::{Conversation, Failure};
-use crate::handlers::buffered::Buffered;
+use crate::disk::spool::Buffered;
 use crate::log::diagnostic;
 use crate::message::content::{
     BrokenOff, ContentError, ContentSource, LocalFuture, ReadContent, drain,

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::config::Fastcgi;
+use crate::disk::beneath::{Kind, Links, Opened, Waiting, open_beneath, open_root};
 use crate::handlers::Local;
-use crate::handlers::beneath::{Kind, Links, Opened, Waiting, open_beneath, open_root};
 use crate::handlers::files::{entity_tag, last_modified};
 use crate::handlers::gateway::script_response::ScriptHead;
 use crate::http::media_type;

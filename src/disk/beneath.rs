@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 /// Whether a call may wait for a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waiting {
+pub(crate) enum Waiting {
     /// On the loop: what is not in memory is `WouldBlock`.
     Never,
     /// On the blocking pool.
@@ -27,7 +27,7 @@ pub(super) enum Waiting {
 
 /// What becomes of symbolic links on the way, the last component's included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Links {
+pub(crate) enum Links {
     /// They are followed as long as they stay beneath the root.
     Followed,
     /// They are an error, `ELOOP`.
@@ -36,26 +36,26 @@ pub(super) enum Links {
 
 /// What identifies a state of a file: as long as all of it is the same, so is the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) device: u64,
-    pub(super) inode: u64,
-    pub(super) size: u64,
+pub(crate) struct Identity {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) size: u64,
     /// Seconds and nanoseconds.
-    pub(super) modified: (i64, u32),
+    pub(crate) modified: (i64, u32),
     /// Changes with every change, whatever the times are set to.
-    pub(super) changed: (i64, u32),
+    pub(crate) changed: (i64, u32),
 }
 
 /// An open file or directory.
 #[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) fd: OwnedFd,
-    pub(super) kind: Kind,
-    pub(super) identity: Identity,
+pub(crate) struct Opened {
+    pub(crate) fd: OwnedFd,
+    pub(crate) kind: Kind,
+    pub(crate) identity: Identity,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     File,
     Directory,
     /// A device, a socket, a pipe: never served.
@@ -66,7 +66,7 @@ pub(super) enum Kind {
 static WALKS: AtomicBool = AtomicBool::new(false);
 
 /// Opens the root itself. Links on the way to it are the operator's business.
-pub(super) fn open_root(path: &Path, waiting: Waiting) -> io::Result<OwnedFd> {
+pub(crate) fn open_root(path: &Path, waiting: Waiting) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match waiting {
         Waiting::Allowed => Ok(rustix::fs::open(path, flags, Mode::empty())?),
@@ -94,7 +94,7 @@ pub(super) fn open_root(path: &Path, waiting: Waiting) -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// What the system says; `WouldBlock` if an answer would have had to be waited for.
-pub(super) fn open_beneath(
+pub(crate) fn open_beneath(
     root: BorrowedFd<'_>,
     path: &[u8],
     links: Links,
@@ -109,7 +109,7 @@ pub(super) fn open_beneath(
 }
 
 /// What is there beneath `root` that [`open_beneath`] would find, without opening it for reading.
-pub(super) fn find_beneath(
+pub(crate) fn find_beneath(
     root: BorrowedFd<'_>,
     path: &[u8],
     links: Links,
@@ -121,7 +121,7 @@ pub(super) fn find_beneath(
 }
 
 /// A descriptor for a place beneath `root`, not for what it holds.
-pub(super) fn open_path(
+pub(crate) fn open_path(
     root: BorrowedFd<'_>,
     path: &[u8],
     links: Links,
@@ -216,7 +216,7 @@ fn open_by_walking(
 
 /// Whether a path leads through a name that begins with a dot; `/.well-known/` is for everybody
 /// (RFC 8615).
-pub(super) fn is_hidden(path: &[u8]) -> bool {
+pub(crate) fn is_hidden(path: &[u8]) -> bool {
     let rest = path
         .strip_prefix(b"/.well-known")
         .filter(|rest| matches!(rest, [] | [b'/', ..]));
@@ -228,7 +228,7 @@ fn is_unknown(error: Errno) -> bool {
 }
 
 impl Kind {
-    pub(super) fn of(state: &rustix::fs::Stat) -> Self {
+    pub(crate) fn of(state: &rustix::fs::Stat) -> Self {
         match rustix::fs::FileType::from_raw_mode(state.st_mode) {
             rustix::fs::FileType::RegularFile => Self::File,
             rustix::fs::FileType::Directory => Self::Directory,
@@ -238,7 +238,7 @@ impl Kind {
 }
 
 impl Identity {
-    pub(super) fn of(state: &rustix::fs::Stat) -> Self {
+    pub(crate) fn of(state: &rustix::fs::Stat) -> Self {
         Self {
             device: state.st_dev,
             inode: state.st_ino,
@@ -249,7 +249,7 @@ impl Identity {
     }
 
     /// Of an open file, as it is now.
-    pub(super) fn of_open(fd: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(crate) fn of_open(fd: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self::of(&rustix::fs::fstat(fd)?))
     }
 }

@@ -1,0 +1,10 @@
+//! The file system, as handlers use it: opened beneath a root, written to a temporary file, read
+//! without holding up a loop.
+//!
+//! | A reader looks for | and finds it in |
+//! |---|---|
+//! | opening what lies beneath a root and nothing else | [`beneath`] |
+//! | a request's content, kept until all of it is there | [`spool`] |
+
+pub(crate) mod beneath;
+pub(crate) mod spool;
