@@ -7,11 +7,11 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::api::Handlers;
 use crate::config::{self, Loaded, Plugins, Report, Strictness, Surroundings};
 use crate::handlers::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::http::status::Status;
 use crate::log::diagnostic;
-use crate::plugin::Handlers;
 use crate::supervisor::{Role, Setup, Supervisor, SupervisorError};
 
 /// What a configuration that is no file is called in diagnostics.

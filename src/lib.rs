@@ -48,6 +48,7 @@
 //!      log           Exchange                     → AccessRecord    ┘
 //! ```
 
+mod api;
 #[cfg(feature = "bench-internals")]
 #[doc(hidden)]
 pub mod bench;
@@ -59,7 +60,6 @@ mod handlers;
 mod http;
 mod log;
 mod message;
-mod plugin;
 mod routing;
 mod runtime;
 mod server;
@@ -68,12 +68,12 @@ mod supervisor;
 #[cfg(test)]
 mod test_support;
 
+pub use crate::api::{
+    Content, Error, Handler, Handlers, Options, OptionsError, Request, Response, StreamWriter,
+};
 pub use cli::main;
 pub use embedded::{Builder, ReloadError, Server, StartError};
 pub use http::method::Method;
 pub use http::status::Status;
-pub use plugin::{
-    Content, Error, Handler, Handlers, Options, OptionsError, Request, Response, StreamWriter,
-};
 /// In which options and configurations may be given.
 pub use toml;

@@ -1,8 +1,7 @@
 //! Why a handler does not answer.
 
 use std::error::Error as StdError;
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use super::request::Unreadable;
 use crate::http::status::Status;

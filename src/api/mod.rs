@@ -16,10 +16,9 @@ pub use error::Error;
 pub use handler::Handler;
 pub use options::{Options, OptionsError};
 pub use registry::Handlers;
-pub use request::{Content, Request};
-pub use response::Response;
-pub use stream::StreamWriter;
-
 pub(crate) use registry::{Instance, NoInstance};
+pub use request::{Content, Request};
 pub(crate) use request::{ContentSource, Gone, Received, Unreadable};
+pub use response::Response;
 pub(crate) use response::{Body, Made, MadeHead, Pump, Refused, is_final};
+pub use stream::StreamWriter;

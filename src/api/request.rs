@@ -8,8 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Error;
-use super::query;
+use super::{Error, query};
 use crate::http::method::Method;
 use crate::http::precondition::{self, Conditions, Verdict};
 use crate::http::status::Status;

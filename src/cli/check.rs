@@ -7,8 +7,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{print, remote};
+use crate::api::Handlers;
 use crate::config::{self, Plugins, Strictness, Surroundings};
-use crate::plugin::Handlers;
 use crate::{server, supervisor};
 
 /// Check a configuration file, without running it.

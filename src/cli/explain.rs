@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{print, remote};
+use crate::api::Handlers;
 use crate::config::{self, Plugins, Strictness, Surroundings};
 use crate::http::method::Method;
-use crate::plugin::Handlers;
 use crate::server::{Question, explain as ask};
 
 /// Tell where a request goes, and why.

@@ -11,9 +11,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::api::Handlers;
 use crate::config::{self, Config, ListenAddress, Plugins, Strictness, Surroundings};
 use crate::log::diagnostic;
-use crate::plugin::Handlers;
 use crate::server;
 use crate::supervisor::{Inherited, Role, Setup, Supervisor};
 

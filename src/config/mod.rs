@@ -59,6 +59,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::api::Instance;
+use crate::http::method::Method;
+use crate::http::status::Status;
+
 pub(crate) use address::{Cidr, ListenAddress};
 pub(crate) use diagnostic::Report;
 pub(crate) use difference::{Change, difference};
@@ -70,10 +74,6 @@ pub(crate) use plugin::Plugins;
 pub(crate) use policy::{Access, ErrorPages, HeaderChanges, Policy};
 pub(crate) use route_test::RouteTest;
 pub(crate) use schema::{key_table, schema};
-
-use crate::http::method::Method;
-use crate::http::status::Status;
-use crate::plugin::Instance;
 
 /// How long a server that was told to stop waits for its exchanges.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);

@@ -10,7 +10,7 @@ use super::resolve::WAIT;
 use super::section::Section;
 use super::suggest::nearest;
 use super::{DEFAULT_CODE_TIMEOUT, PluginRoute};
-use crate::plugin::{Handlers, Instance, NoInstance, Options, OptionsError};
+use crate::api::{Handlers, Instance, NoInstance, Options, OptionsError};
 
 /// The handlers that a configuration may name, and the instances there are.
 #[derive(Debug, Default)]

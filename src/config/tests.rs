@@ -10,7 +10,7 @@ use super::environment::Surroundings;
 use super::file::parse;
 use super::policy::Access;
 use super::*;
-use crate::plugin::{Handlers, Request, Response};
+use crate::api::{Handlers, Request, Response};
 
 /// Relative, because the name stands in the diagnostics; tests run in the package's directory.
 pub(super) const FIXTURES: &str = "tests/fixtures/config";

@@ -33,12 +33,12 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use crate::api::{Handlers, Instance};
 use crate::config::{Config, ListenAddress, Loaded};
 use crate::handlers::Pools;
 use crate::handlers::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
-use crate::plugin::{Handlers, Instance};
 use crate::runtime;
 use crate::server::{Generation, ListeningSocket, ProcessCounters, WorkerSetup};
 

@@ -14,6 +14,7 @@ use super::notify::State;
 use super::unix::UnixSocket;
 use super::workers::Workers;
 use super::{Event, ListenError, Supervisor, addresses, announce, watch};
+use crate::api::Instance;
 use crate::config::{
     self, Change, Config, ListenAddress, Loaded, Plugins, Report, Strictness, Surroundings,
 };
@@ -21,7 +22,6 @@ use crate::handlers::Handler;
 use crate::handlers::control::{ControlHandler, ControlReply, Submit};
 use crate::http::status::Status;
 use crate::log::diagnostic;
-use crate::plugin::Instance;
 use crate::server::{Generation, run_tests};
 
 /// A reload that holds only if it is confirmed.

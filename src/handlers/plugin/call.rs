@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::http::status::Status;
-use crate::log::diagnostic;
-use crate::plugin::{
+use crate::api::{
     Body, Error, Gone, Handler, Made, Pump, Refused, Request, StreamWriter, is_final,
 };
+use crate::http::status::Status;
+use crate::log::diagnostic;
 use crate::runtime::{
     BlockingError, BlockingPool, Job, Receiver, channel, panic_message, pipe_to_task,
 };

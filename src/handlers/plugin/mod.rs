@@ -18,6 +18,7 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use super::Local;
+use crate::api::{self, Content, ContentSource, Instance, Received, Unreadable};
 use crate::config::{PatternSegment, PluginRoute, Route};
 use crate::disk::spool::Buffered;
 use crate::http::framing::Framing;
@@ -27,7 +28,6 @@ use crate::message::conditional::Supply;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::Response;
-use crate::plugin::{self, Content, ContentSource, Instance, Received, Unreadable};
 use crate::runtime::{self, Either, TaskWriter, either, pipe_to_thread};
 
 use call::{Call, Failure};
@@ -242,7 +242,7 @@ impl PluginHandler {
     }
 
     /// The request, in the form in which it may leave the loop.
-    fn request(&self, request: &Request<'_>, content: Content) -> plugin::Request {
+    fn request(&self, request: &Request<'_>, content: Content) -> api::Request {
         let received = Received {
             method: request.head.method,
             client: request.client,
@@ -250,7 +250,7 @@ impl PluginHandler {
             path: request.path.as_bytes(),
             matched: request.matched,
         };
-        let mut owned = plugin::Request::received(received, content);
+        let mut owned = api::Request::received(received, content);
         for (name, value) in request.head.fields.iter() {
             owned.push_field(name, value);
         }
@@ -270,7 +270,7 @@ impl PluginHandler {
 
 /// The answer with that content, which the handler may fail to have.
 fn represent(
-    head: plugin::MadeHead,
+    head: api::MadeHead,
     content: Option<Supply>,
     request: &Request<'_>,
 ) -> Response<'static> {

@@ -1,11 +1,11 @@
 //! A handler's response, made one of the server's.
 
+use crate::api::MadeHead;
 use crate::http::list;
 use crate::http::request::RequestHead;
 use crate::message::conditional;
 use crate::message::conditional::{Field, Supply, find, is_named};
 use crate::message::response::Response;
-use crate::plugin::MadeHead;
 
 /// The answer to `head` that the handler's response amounts to, with the content that it gives.
 pub(super) fn represent(

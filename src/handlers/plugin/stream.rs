@@ -4,11 +4,11 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use super::call::Call;
+use crate::api::Body;
 use crate::log::diagnostic;
 use crate::message::conditional::Supply;
 use crate::message::content::{BrokenOff, Content, ContentSource, ContentStream, LocalFuture};
 use crate::message::representation;
-use crate::plugin::Body;
 use crate::runtime::{Broken, TaskReader};
 
 /// Content that a thread makes, or whoever has the other end of the pipe.
