@@ -5,13 +5,13 @@
 //! the step itself.
 
 use crate::config::{PatternSegment, RoutePattern};
+use crate::generation::routing::{Found, RoutingTable};
 use crate::http::chunked::{Decoder, Step};
 use crate::http::method::Method;
 use crate::http::path::NormalPath;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
 use crate::http::status::Status;
-use crate::routing::{Found, RoutingTable};
 
 pub use crate::runtime::bench::{TimerWheel, ping_pong};
 

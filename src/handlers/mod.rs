@@ -16,20 +16,20 @@ pub(crate) mod respond;
 pub(crate) mod status;
 
 use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use crate::config::{Blocking, Cgi, Files, ListenAddress, Route, Verb};
+use crate::config::Blocking;
 use crate::http::method::{Method, MethodSet};
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response};
 use crate::runtime::BlockingPool;
 
-use control::{ControlHandler, Submit};
+use control::ControlHandler;
 use echo::Echo;
-use files::{FilesHandler, Shared};
-use gateway::cgi::{CgiHandler, Count};
-use gateway::fastcgi::{Connections, FastcgiHandler, Queue};
+use files::FilesHandler;
+use gateway::cgi::CgiHandler;
+use gateway::fastcgi::{Connections, FastcgiHandler};
 use plugin::PluginHandler;
 use redirect::RedirectHandler;
 use respond::RespondHandler;
@@ -90,100 +90,7 @@ impl Pools {
     }
 }
 
-/// What handlers hold that outlives a generation, by the options it came from: a reload that does not
-/// touch a route leaves what stands behind it alone.
-#[derive(Clone, Default)]
-pub(crate) struct Kept {
-    files: Vec<Arc<Shared>>,
-    /// Those that the generation being built uses.
-    used: Vec<Arc<Shared>>,
-    cgi: Vec<Count>,
-    used_cgi: Vec<Count>,
-    /// By the address of an application server.
-    queues: Vec<(ListenAddress, Weak<Queue>)>,
-}
-
-impl Kept {
-    /// Begins a generation.
-    pub(crate) fn begin(&mut self) {
-        self.used.clear();
-        self.used_cgi.clear();
-    }
-
-    /// Ends it: what it does not use is not kept.
-    pub(crate) fn end(&mut self) {
-        self.files = std::mem::take(&mut self.used);
-        self.cgi = std::mem::take(&mut self.used_cgi);
-    }
-
-    /// The count of a route's scripts: each route has one of its own.
-    fn cgi(&mut self, route: &Route, options: &Cgi) -> Count {
-        let known = self
-            .cgi
-            .iter()
-            .position(|count| count.is_for(route, options));
-        let count = match known {
-            Some(at) => self.cgi.swap_remove(at),
-            None => Count::new(route, options),
-        };
-        self.used_cgi.push(count.clone());
-        count
-    }
-
-    fn files(&mut self, options: &Files) -> Arc<Shared> {
-        let known = self
-            .files
-            .iter()
-            .chain(&self.used)
-            .find(|shared| shared.is_for(options));
-        let shared = known
-            .cloned()
-            .unwrap_or_else(|| Arc::new(Shared::new(options)));
-        self.used.push(Arc::clone(&shared));
-        shared
-    }
-
-    /// The queue before the application server at `address`, which routes share.
-    fn queue(&mut self, address: &ListenAddress) -> Arc<Queue> {
-        self.queues.retain(|(_, queue)| queue.strong_count() > 0);
-        let known = self.queues.iter().find(|(other, _)| other == address);
-        known
-            .and_then(|(_, queue)| queue.upgrade())
-            .unwrap_or_else(|| {
-                let queue = Arc::default();
-                self.queues.push((address.clone(), Arc::downgrade(&queue)));
-                queue
-            })
-    }
-}
-
 impl Handler {
-    /// The handler behind a route; it goes on with what `kept` has for it, and asks the supervisor by
-    /// `submit` what only that knows.
-    pub(crate) fn new(route: &Route, kept: &mut Kept, submit: &Submit) -> Self {
-        match &route.verb {
-            Verb::Files(files) => {
-                let shared = kept.files(files);
-                Self::Files(FilesHandler::new(shared, route.strip_prefix))
-            }
-            Verb::Respond(respond) => {
-                Self::Respond(RespondHandler::new(respond, route.pattern.method))
-            }
-            Verb::Redirect(redirect) => Self::Redirect(RedirectHandler::new(redirect)),
-            Verb::Echo => Self::Echo(Echo),
-            Verb::Status => Self::Status(StatusHandler::new(submit)),
-            Verb::Handler(plugin) => Self::Plugin(PluginHandler::new(plugin, route)),
-            Verb::Cgi(options) => {
-                Self::Cgi(CgiHandler::new(options, route, kept.cgi(route, options)))
-            }
-            Verb::Fastcgi(options) => {
-                let files = kept.files(&options.files());
-                let queue = kept.queue(&options.peer);
-                Self::Fastcgi(FastcgiHandler::new(options, files, queue, route))
-            }
-        }
-    }
-
     /// The methods it takes; others are answered for it.
     pub(crate) fn methods(&self) -> MethodSet {
         match self {

@@ -5,9 +5,9 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::generation::LocalGeneration;
 use super::run::ListeningSocket;
 use crate::config::ListenAddress;
+use crate::generation::LocalGeneration;
 
 /// An address at which this worker listens, as the connections that came in there know it.
 pub(super) struct Endpoint {

@@ -10,9 +10,10 @@ use std::pin::pin;
 use std::task::Poll;
 
 use super::forwarded;
-use super::generation::{Generation, Route, Site};
-use super::policy::ServingPolicy;
 use crate::config::{Limits, ListenAddress};
+use crate::generation::policy::ServingPolicy;
+use crate::generation::routing::Found;
+use crate::generation::{Generation, Route, Site};
 use crate::handlers::Local;
 use crate::http::framing::Framing;
 use crate::http::method::{Method, MethodSet};
@@ -24,7 +25,6 @@ use crate::log::diagnostic;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response, allow};
-use crate::routing::Found;
 
 /// What `OPTIONS *` tells of the server as a whole.
 const SERVER_METHODS: MethodSet = MethodSet::of(&[

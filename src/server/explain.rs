@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::exchange::Exchange;
 use super::framed::{Asked, Framed};
-use super::generation::{Generation, Route, Site};
 use crate::config::{Config, ListenAddress, Place, RoutePattern, RouteTest};
+use crate::generation::{Generation, Route, Site};
 use crate::handlers::control::Submit;
 use crate::handlers::{Local, Pools};
 use crate::http::method::Method;

@@ -1,8 +1,8 @@
 //! An answer with its framing: how its content is delimited, and what becomes of the connection.
 
-use super::generation::Generation;
-use super::policy::{ServingPolicy, joined};
 use super::worker::Worker;
+use crate::generation::Generation;
+use crate::generation::policy::{ServingPolicy, joined};
 use crate::http::fields::Known;
 use crate::http::request::{RequestHead, Version};
 use crate::http::response::{Persistence, ResponseFraming, ResponseHead};

@@ -13,8 +13,8 @@ use rustix::io::Errno;
 
 use super::connection::Connection;
 use super::endpoint::{Accepting, Endpoint};
-use super::generation::Generation;
 use super::worker::{READ_SIZE, Worker};
+use crate::generation::Generation;
 use crate::http::request::request_line;
 use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
 use crate::http::status::Status;

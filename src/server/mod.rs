@@ -20,9 +20,7 @@ mod exchange;
 mod explain;
 mod forwarded;
 mod framed;
-mod generation;
 mod listener;
-mod policy;
 mod run;
 #[cfg(debug_assertions)]
 mod test_hooks;
@@ -30,6 +28,5 @@ mod transmit;
 mod worker;
 
 pub(crate) use explain::{Question, explain, run_tests};
-pub(crate) use generation::Generation;
 pub(crate) use run::{Command, ListeningSocket, WorkerSetup, run};
 pub(crate) use worker::{Counters, ProcessCounters};

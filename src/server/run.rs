@@ -4,14 +4,13 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::task::Poll;
 use std::time::Duration;
 
-use super::generation::Generation;
 use super::worker::{Counters, ProcessCounters, Worker};
 use crate::config::ListenAddress;
+use crate::generation::Generation;
 use crate::handlers::Pools;
 use crate::log::access::AccessBuffer;
 use crate::log::diagnostic;

@@ -11,16 +11,15 @@ use std::time::{Duration, Instant};
 
 use super::date::CurrentSecond;
 use super::endpoint::Endpoints;
-use super::generation::{Generation, LocalGeneration};
 use super::listener::accept_all;
 use super::run::{ListeningSocket, WorkerSetup};
-use crate::handlers;
+use crate::generation::{Generation, LocalGeneration};
 use crate::http::fields::Known;
 use crate::http::request::{RequestHead, request_line};
 use crate::http::status::Status;
 use crate::log::access::AccessBuffer;
 use crate::log::record::AccessRecord;
-use crate::runtime;
+use crate::{handlers, runtime};
 
 /// Bytes read at a time: as much as a socket usually holds.
 pub(super) const READ_SIZE: usize = 64 * 1024;

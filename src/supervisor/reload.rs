@@ -18,11 +18,12 @@ use crate::api::Instance;
 use crate::config::{
     self, Change, Config, ListenAddress, Loaded, Plugins, Report, Strictness, Surroundings,
 };
+use crate::generation::Generation;
 use crate::handlers::Handler;
 use crate::handlers::control::{ControlHandler, ControlReply, Submit};
 use crate::http::status::Status;
 use crate::log::diagnostic;
-use crate::server::{Generation, run_tests};
+use crate::server::run_tests;
 
 /// A reload that holds only if it is confirmed.
 pub(super) struct Trial {

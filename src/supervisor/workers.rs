@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use threadpool::ThreadPool;
 
 use super::Event;
+use crate::generation::Generation;
 use crate::log::access::AccessWriter;
 use crate::log::diagnostic;
 use crate::runtime::{Sender, channel};
-use crate::server::{self, Command, Generation, WorkerSetup};
+use crate::server::{self, Command, WorkerSetup};
 
 /// How long workers may take to acknowledge a new configuration. They do so between two tasks; one
 /// that takes this long has died, and its successor gets the new one.

@@ -6,6 +6,7 @@ use std::mem::take;
 
 use super::perform::{Pending, Unlogged};
 use super::{Connection, Ending, Turn};
+use crate::generation::Generation;
 use crate::http::request::{
     HeadLimits, Parsed, RequestError, RequestHead, field_space, lower_minor_version, request_line,
 };
@@ -17,7 +18,6 @@ use crate::message::response::Response;
 use crate::runtime::{self, Tick};
 use crate::server::exchange::Exchange;
 use crate::server::framed::{Asked, Framed};
-use crate::server::generation::Generation;
 use crate::server::transmit::{Progress, Transmission};
 
 /// Content up to this many octets is copied behind its head, into the write that answers share;

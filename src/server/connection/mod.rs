@@ -25,8 +25,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
-use super::generation::{Generation, LocalGeneration};
 use super::worker::{READ_SIZE, Worker};
+use crate::generation::{Generation, LocalGeneration};
 use crate::http::request::{HeadLimits, may_be_complete};
 use crate::http::status::Status;
 use crate::log::diagnostic;

@@ -1,18 +1,24 @@
 //! The configuration that runs: immutable, shared by the workers, exchanged as a whole.
 
+mod kept;
+pub(crate) mod policy;
+pub(crate) mod routing;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::policy::ServingPolicy;
 use crate::config::{
     Cidr, Config, HostPattern, Limits, ListenAddress, LogFormat, Place, RoutePattern, Server,
     describe_route,
 };
+use crate::handlers::Handler;
 use crate::handlers::control::Submit;
-use crate::handlers::{Handler, Kept};
-use crate::routing::{HostTable, RoutingTable};
+
+use kept::{Kept, handler};
+use policy::ServingPolicy;
+use routing::{HostTable, RoutingTable};
 
 /// A configuration, built: every path leads to a handler that is ready to answer.
 pub(crate) struct Generation {
@@ -22,11 +28,11 @@ pub(crate) struct Generation {
     pub(crate) max_connections: usize,
     /// Whether answers say `Server: tidegate`.
     pub(crate) server_field: bool,
-    pub(super) log_format: LogFormat,
+    pub(crate) log_format: LogFormat,
     /// Whose `X-Forwarded-For` is believed.
-    pub(super) trusted_proxies: Vec<Cidr>,
+    pub(crate) trusted_proxies: Vec<Cidr>,
     /// What holds where no server answers.
-    pub(super) policy: ServingPolicy,
+    pub(crate) policy: ServingPolicy,
     /// By the address that was asked for, which is how the operator names a listener. They are few:
     /// a walk finds one sooner than a hash.
     listeners: Vec<(ListenAddress, Listened)>,
@@ -36,7 +42,7 @@ pub(crate) struct Generation {
 
 /// A worker's hold on a generation. Its exchanges hold this: counting them touches no memory that
 /// another worker's do.
-pub(super) struct LocalGeneration(pub(super) Arc<Generation>);
+pub(crate) struct LocalGeneration(pub(super) Arc<Generation>);
 
 impl Deref for LocalGeneration {
     type Target = Generation;
@@ -57,18 +63,18 @@ struct Listened {
 /// A `[[server]]`, built.
 pub(crate) struct Site {
     /// As the operator named them; empty: any.
-    pub(super) hosts: Vec<HostPattern>,
-    pub(super) policy: ServingPolicy,
-    pub(super) routes: RoutingTable<Route>,
+    pub(crate) hosts: Vec<HostPattern>,
+    pub(crate) policy: ServingPolicy,
+    pub(crate) routes: RoutingTable<Route>,
 }
 
 /// A route, built.
 pub(crate) struct Route {
-    pub(super) handler: Handler,
-    pub(super) policy: ServingPolicy,
-    pub(super) pattern: RoutePattern,
+    pub(crate) handler: Handler,
+    pub(crate) policy: ServingPolicy,
+    pub(crate) pattern: RoutePattern,
     /// Where the operator wrote it.
-    pub(super) place: Place,
+    pub(crate) place: Place,
 }
 
 /// As diagnostics name it: the key, and where it stands.
@@ -125,23 +131,23 @@ impl Generation {
     }
 
     /// The addresses that the operator wants listened at.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = &ListenAddress> {
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &ListenAddress> {
         self.listeners.iter().map(|(address, _)| address)
     }
 
     /// Whether the operator wants `address` listened at.
-    pub(super) fn listens_at(&self, address: &ListenAddress) -> bool {
+    pub(crate) fn listens_at(&self, address: &ListenAddress) -> bool {
         self.listened(address).is_some()
     }
 
     /// The limits at a listener before the host of a request is known.
-    pub(super) fn limits_at(&self, address: &ListenAddress) -> &Limits {
+    pub(crate) fn limits_at(&self, address: &ListenAddress) -> &Limits {
         self.listened(address)
             .map_or(&self.policy.limits, |listened| &listened.limits)
     }
 
     /// The server that answers for `host` (without its port) at the listener of `address`.
-    pub(super) fn site(&self, address: &ListenAddress, host: &[u8]) -> Option<&Site> {
+    pub(crate) fn site(&self, address: &ListenAddress, host: &[u8]) -> Option<&Site> {
         self.listened(address)?.hosts.find(host).map(|site| &**site)
     }
 
@@ -159,7 +165,7 @@ impl Site {
         let mut routes = RoutingTable::default();
         for route in &server.routes {
             let built = Route {
-                handler: Handler::new(route, kept, submit),
+                handler: handler(route, kept, submit),
                 policy: ServingPolicy::new(&route.policy),
                 pattern: route.pattern.clone(),
                 place: route.place.clone(),

@@ -17,7 +17,7 @@ pub(crate) struct ServingPolicy {
     pub(crate) limits: Limits,
     pub(crate) access: Access,
     /// Whether its exchanges are for the access log: all but those of the control socket.
-    pub(super) is_logged: bool,
+    pub(crate) is_logged: bool,
     changes: FieldChanges,
     pages: ErrorPages,
     loaded: Vec<(PathBuf, ErrorPage)>,
@@ -52,7 +52,7 @@ impl ServingPolicy {
     }
 
     /// Of the control socket.
-    pub(super) fn of_control() -> Self {
+    pub(crate) fn of_control() -> Self {
         Self {
             is_logged: false,
             ..Self::new(&Policy::default())
@@ -60,13 +60,13 @@ impl ServingPolicy {
     }
 
     /// Whether an answer may carry the server's own line of that name.
-    pub(super) fn leaves(&self, name: &str) -> bool {
+    pub(crate) fn leaves(&self, name: &str) -> bool {
         !self.changes.drops(name.as_bytes())
     }
 
     /// The operator's page for an error that `response` leaves to the server; the response itself if
     /// there is none.
-    pub(super) fn with_error_page<'a>(&'a self, response: Response<'a>) -> Response<'a> {
+    pub(crate) fn with_error_page<'a>(&'a self, response: Response<'a>) -> Response<'a> {
         match self.page(response.status) {
             Some(page) if matches!(response.content, Content::Problem) => Response {
                 status: response.status,
@@ -78,7 +78,7 @@ impl ServingPolicy {
     }
 
     /// `fields` with the operator's changes.
-    pub(super) fn change_fields<'a>(&self, fields: Octets<'a>) -> Octets<'a> {
+    pub(crate) fn change_fields<'a>(&self, fields: Octets<'a>) -> Octets<'a> {
         if self.changes.dropped.is_empty() && self.changes.appended.as_bytes().is_empty() {
             return fields;
         }
@@ -130,7 +130,7 @@ impl FieldChanges {
 }
 
 /// The field lines of a response, and more of them.
-pub(super) fn joined<'a>(fields: Octets<'a>, more: &'a FieldLines) -> Octets<'a> {
+pub(crate) fn joined<'a>(fields: Octets<'a>, more: &'a FieldLines) -> Octets<'a> {
     if fields.is_empty() {
         return Octets::Lent(more.as_bytes());
     }
