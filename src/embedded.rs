@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::api::Handlers;
 use crate::config::{self, Loaded, Plugins, Report, Strictness, Surroundings};
-use crate::handlers::control::{ControlReply, ControlRequest, ControlVerb, Submit};
+use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::supervisor::{Role, Setup, Supervisor, SupervisorError};

@@ -54,6 +54,7 @@ mod api;
 pub mod bench;
 mod cli;
 mod config;
+mod control;
 mod disk;
 mod embedded;
 mod generation;

@@ -8,8 +8,9 @@ use clap::Args;
 use super::{print, remote};
 use crate::api::Handlers;
 use crate::config::{self, Plugins, Strictness, Surroundings};
+use crate::control::question::Question;
 use crate::http::method::Method;
-use crate::server::{Question, explain as ask};
+use crate::server::explain as ask;
 
 /// Tell where a request goes, and why.
 ///

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Weak};
 
 use crate::config::{Cgi, Files, ListenAddress, Route, Verb};
+use crate::control::Submit;
 use crate::handlers::Handler;
-use crate::handlers::control::Submit;
 use crate::handlers::echo::Echo;
 use crate::handlers::files::{FilesHandler, Shared};
 use crate::handlers::gateway::cgi::{CgiHandler, Count};

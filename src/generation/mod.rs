@@ -13,8 +13,8 @@ use crate::config::{
     Cidr, Config, HostPattern, Limits, ListenAddress, LogFormat, Place, RoutePattern, Server,
     describe_route,
 };
+use crate::control::Submit;
 use crate::handlers::Handler;
-use crate::handlers::control::Submit;
 
 use kept::{Kept, handler};
 use policy::ServingPolicy;

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::control::{ControlVerb, Submit, ask};
+use crate::control::ask::ask;
+use crate::control::{ControlVerb, Submit};
 use crate::message::request::Request;
 use crate::message::response::Response;
 

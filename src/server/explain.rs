@@ -12,29 +12,15 @@ use serde_json::{Value, json};
 use super::exchange::Exchange;
 use super::framed::{Asked, Framed};
 use crate::config::{Config, ListenAddress, Place, RoutePattern, RouteTest};
+use crate::control::Submit;
+use crate::control::question::Question;
 use crate::generation::{Generation, Route, Site};
-use crate::handlers::control::Submit;
 use crate::handlers::{Local, Pools};
-use crate::http::method::Method;
 use crate::http::path::NormalPath;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent};
 use crate::runtime;
-
-/// A request that nobody sent.
-#[derive(Clone, Debug)]
-pub(crate) struct Question {
-    pub(crate) method: Method,
-    /// The request-target.
-    pub(crate) target: String,
-    /// What `Host` says.
-    pub(crate) host: String,
-    /// Of the listener it comes in at; `None`, or one that nobody listens at: the first there is.
-    pub(crate) port: Option<u16>,
-    pub(crate) fields: Vec<(String, String)>,
-    pub(crate) client: IpAddr,
-}
 
 /// What became of it.
 #[derive(Debug)]
@@ -174,7 +160,7 @@ pub(crate) fn run_tests(config: &Config) -> Vec<String> {
     let questions = config
         .tests
         .iter()
-        .map(|test| Question::of_test(test, config))
+        .map(|test| question_of_test(test, config))
         .collect();
     match explain(config, questions) {
         Err(error) => vec![error],
@@ -187,91 +173,20 @@ pub(crate) fn run_tests(config: &Config) -> Vec<String> {
     }
 }
 
-impl Question {
-    /// The fields that ask a running server; [`from_fields`](Self::from_fields) reads them.
-    pub(crate) fn to_fields(&self) -> Vec<(&'static str, String)> {
-        let mut fields = vec![
-            ("Explain-Method", self.method.to_string()),
-            ("Explain-Target", self.target.clone()),
-            ("Explain-Host", self.host.clone()),
-            ("Explain-Client", self.client.to_string()),
-        ];
-        fields.extend(self.port.map(|port| ("Explain-Port", port.to_string())));
-        let further = self
-            .fields
-            .iter()
-            .map(|(name, value)| ("Explain-Field", format!("{name}: {value}")));
-        fields.extend(further);
-        fields
-    }
-
-    /// The question that these fields ask; names are in lower case.
-    ///
-    /// # Errors
-    /// In a sentence: what is missing or no such thing.
-    pub(crate) fn from_fields(fields: &[(String, String)]) -> Result<Self, String> {
-        let find = |name: &str| {
-            fields
-                .iter()
-                .find(|(field, _)| field == name)
-                .map(|(_, value)| value)
-        };
-        let target = find("explain-target").ok_or("Explain-Target is missing")?;
-        let method = find("explain-method").map_or("GET", String::as_str);
-        let client = find("explain-client").map_or("127.0.0.1", String::as_str);
-        let further = fields.iter().filter(|(name, _)| name == "explain-field");
-        let pair = |(_, text): &(String, String)| {
-            let (name, value) = text.split_once(':').unwrap_or((text, ""));
-            (name.trim().to_owned(), value.trim().to_owned())
-        };
-        Ok(Self {
-            method: Method::from_bytes(method.as_bytes())
-                .ok_or("Explain-Method is no known method")?,
-            target: target.clone(),
-            host: find("explain-host")
-                .cloned()
-                .unwrap_or_else(|| "localhost".to_owned()),
-            port: find("explain-port").and_then(|port| port.parse().ok()),
-            fields: further.map(pair).collect(),
-            client: client.parse().map_err(|_| "Explain-Client is no address")?,
-        })
-    }
-
-    fn of_test(test: &RouteTest, config: &Config) -> Self {
-        let port = config
-            .servers
-            .iter()
-            .flat_map(|server| &server.listen)
-            .find_map(ListenAddress::ip);
-        Self {
-            method: test.method,
-            target: test.target.clone(),
-            host: test.host.clone().unwrap_or_else(|| any_host(config)),
-            port: port.map(|address| address.port()),
-            fields: test.fields.clone(),
-            client: IpAddr::from([127, 0, 0, 1]),
-        }
-    }
-
-    fn head(&self) -> String {
-        let fields: String = self
-            .fields
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}\r\n"))
-            .collect();
-        let has_host = self
-            .fields
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("host"));
-        let host = if has_host {
-            String::new()
-        } else {
-            format!("Host: {}\r\n", self.host)
-        };
-        format!(
-            "{} {} HTTP/1.1\r\n{host}{fields}\r\n",
-            self.method, self.target
-        )
+/// The question that a `[[test]]` table asks.
+fn question_of_test(test: &RouteTest, config: &Config) -> Question {
+    let port = config
+        .servers
+        .iter()
+        .flat_map(|server| &server.listen)
+        .find_map(ListenAddress::ip);
+    Question {
+        method: test.method,
+        target: test.target.clone(),
+        host: test.host.clone().unwrap_or_else(|| any_host(config)),
+        port: port.map(|address| address.port()),
+        fields: test.fields.clone(),
+        client: IpAddr::from([127, 0, 0, 1]),
     }
 }
 

@@ -27,6 +27,6 @@ mod test_hooks;
 mod transmit;
 mod worker;
 
-pub(crate) use explain::{Question, explain, run_tests};
+pub(crate) use explain::{explain, run_tests};
 pub(crate) use run::{Command, ListeningSocket, WorkerSetup, run};
 pub(crate) use worker::{Counters, ProcessCounters};

@@ -35,16 +35,16 @@ use signal_hook::iterator::Signals;
 
 use crate::api::{Handlers, Instance};
 use crate::config::{Config, ListenAddress, Loaded};
+use crate::control::socket::ControlError;
+use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::generation::Generation;
 use crate::handlers::Pools;
-use crate::handlers::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
 use crate::runtime;
 use crate::server::{ListeningSocket, ProcessCounters, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
-pub(crate) use control::{ControlError, socket_path};
 pub(crate) use inherited::Inherited;
 use reload::Trial;
 pub(crate) use sockets::ListenError;

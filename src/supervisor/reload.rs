@@ -18,9 +18,10 @@ use crate::api::Instance;
 use crate::config::{
     self, Change, Config, ListenAddress, Loaded, Plugins, Report, Strictness, Surroundings,
 };
+use crate::control::{ControlReply, Submit};
 use crate::generation::Generation;
 use crate::handlers::Handler;
-use crate::handlers::control::{ControlHandler, ControlReply, Submit};
+use crate::handlers::control::ControlHandler;
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::server::run_tests;

@@ -7,10 +7,11 @@ use serde_json::json;
 use super::Supervisor;
 use super::workers::Workers;
 use crate::config::Config;
-use crate::handlers::control::ControlReply;
+use crate::control::ControlReply;
+use crate::control::question::Question;
 use crate::http::status::Status;
 use crate::runtime::PoolState;
-use crate::server::{self, Question};
+use crate::server;
 
 /// Since when the process and its current generation run.
 #[derive(Clone, Copy)]

@@ -33,7 +33,7 @@ use super::sockets::Sockets;
 use super::unix::UnixSocket;
 use super::workers::Workers;
 use super::{Event, Supervisor};
-use crate::handlers::control::ControlReply;
+use crate::control::ControlReply;
 use crate::http::status::Status;
 use crate::log::access::AccessWriter;
 use crate::log::diagnostic;
