@@ -62,9 +62,11 @@ mod handlers;
 mod http;
 mod log;
 mod message;
+mod metrics;
 mod runtime;
 mod server;
 mod supervisor;
+mod transfer;
 
 #[cfg(test)]
 mod test_support;

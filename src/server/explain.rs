@@ -10,7 +10,6 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::exchange::Exchange;
-use super::framed::{Asked, Framed};
 use crate::config::{Config, ListenAddress, Place, RoutePattern, RouteTest};
 use crate::control::Submit;
 use crate::control::question::Question;
@@ -21,6 +20,7 @@ use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent};
 use crate::runtime;
+use crate::server::exchange::finishing::{Asked, Framed};
 
 /// What became of it.
 #[derive(Debug)]

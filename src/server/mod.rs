@@ -13,20 +13,11 @@
 //! future, so that the connection's own stays small while it is idle.
 
 mod connection;
-mod content;
-mod date;
-mod endpoint;
 mod exchange;
 mod explain;
-mod forwarded;
-mod framed;
-mod listener;
-mod run;
 #[cfg(debug_assertions)]
 mod test_hooks;
-mod transmit;
-mod worker;
+pub(crate) mod worker;
 
 pub(crate) use explain::{explain, run_tests};
-pub(crate) use run::{Command, ListeningSocket, WorkerSetup, run};
-pub(crate) use worker::{Counters, ProcessCounters};
+pub(crate) use worker::run::{Command, ListeningSocket, WorkerSetup, run};

@@ -17,8 +17,8 @@ use crate::message::content::Content;
 use crate::message::response::Response;
 use crate::runtime::{self, Tick};
 use crate::server::exchange::Exchange;
-use crate::server::framed::{Asked, Framed};
-use crate::server::transmit::{Progress, Transmission};
+use crate::server::exchange::finishing::{Asked, Framed};
+use crate::transfer::send::{Progress, Transmission};
 
 /// Content up to this many octets is copied behind its head, into the write that answers share;
 /// past it, copying costs more than a write of its own.

@@ -24,13 +24,13 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::endpoint::Endpoint;
 use super::worker::{READ_SIZE, Worker};
 use crate::generation::{Generation, LocalGeneration};
 use crate::http::request::{HeadLimits, may_be_complete};
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::runtime::{self, Direction, Elapsed, Stream, Tick};
+use crate::server::worker::endpoint::Endpoint;
 
 use perform::Pending;
 

@@ -13,10 +13,10 @@ use crate::http::response::ResponseFraming;
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::runtime;
-use crate::server::content::RequestContent;
+use crate::server::exchange::finishing::{Asked, Framed};
 use crate::server::exchange::{Answered, Exchange};
-use crate::server::framed::{Asked, Framed};
-use crate::server::transmit::{SendError, Transmission};
+use crate::transfer::receive::RequestContent;
+use crate::transfer::send::{SendError, Transmission};
 
 /// An answer that is still to be sent.
 pub(super) struct Pending {

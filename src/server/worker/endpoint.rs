@@ -10,9 +10,9 @@ use crate::config::ListenAddress;
 use crate::generation::LocalGeneration;
 
 /// An address at which this worker listens, as the connections that came in there know it.
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     /// As configured.
-    pub(super) address: ListenAddress,
+    pub(crate) address: ListenAddress,
     /// Once the address is no longer configured: the last generation in which it was. Connections
     /// that came in there are served by it to their end.
     last_generation: RefCell<Option<Rc<LocalGeneration>>>,
@@ -20,32 +20,32 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// The generation that answers here whatever is current; none while the address is configured.
-    pub(super) fn last_generation(&self) -> Option<Rc<LocalGeneration>> {
+    pub(crate) fn last_generation(&self) -> Option<Rc<LocalGeneration>> {
         self.last_generation.borrow().clone()
     }
 
-    pub(super) fn is_retired(&self) -> bool {
+    pub(crate) fn is_retired(&self) -> bool {
         self.last_generation.borrow().is_some()
     }
 }
 
 /// A socket from which this worker accepts connections.
-pub(super) struct Accepting {
-    pub(super) endpoint: Rc<Endpoint>,
-    pub(super) socket: Arc<OwnedFd>,
+pub(crate) struct Accepting {
+    pub(crate) endpoint: Rc<Endpoint>,
+    pub(crate) socket: Arc<OwnedFd>,
     is_stopped: Cell<bool>,
 }
 
 impl Accepting {
     /// Whether the socket is another worker's now, or nobody's.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.is_stopped.get()
     }
 }
 
 /// Everything a worker listens at.
 #[derive(Default)]
-pub(super) struct Endpoints {
+pub(crate) struct Endpoints {
     endpoints: Vec<Rc<Endpoint>>,
     accepting: Vec<Rc<Accepting>>,
 }
@@ -53,7 +53,7 @@ pub(super) struct Endpoints {
 impl Endpoints {
     /// Retires the endpoints whose address `is_configured` no longer knows: `current`, the last
     /// generation that did, goes on for their connections. Whether there were any.
-    pub(super) fn retire(
+    pub(crate) fn retire(
         &mut self,
         current: &Rc<LocalGeneration>,
         is_configured: impl Fn(&ListenAddress) -> bool,
@@ -70,7 +70,7 @@ impl Endpoints {
     }
 
     /// Stops accepting from sockets that are not among `sockets`; whether there were any.
-    pub(super) fn stop_all_but(&mut self, sockets: &[ListeningSocket]) -> bool {
+    pub(crate) fn stop_all_but(&mut self, sockets: &[ListeningSocket]) -> bool {
         let is_ours = |accepting: &Rc<Accepting>| {
             sockets
                 .iter()
@@ -85,7 +85,7 @@ impl Endpoints {
     }
 
     /// Begins with those of `sockets` that are new; somebody has to accept from what comes back.
-    pub(super) fn start(&mut self, sockets: Vec<ListeningSocket>) -> Vec<Rc<Accepting>> {
+    pub(crate) fn start(&mut self, sockets: Vec<ListeningSocket>) -> Vec<Rc<Accepting>> {
         let is_new = |socket: &ListeningSocket| {
             !self
                 .accepting

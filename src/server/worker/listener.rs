@@ -11,9 +11,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::connection::Connection;
 use super::endpoint::{Accepting, Endpoint};
-use super::worker::{READ_SIZE, Worker};
 use crate::generation::Generation;
 use crate::http::request::request_line;
 use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
@@ -21,6 +19,8 @@ use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::log::record::AccessRecord;
 use crate::runtime::{self, Listener, Stream};
+use crate::server::connection::Connection;
+use crate::server::worker::{READ_SIZE, Worker};
 
 /// Connections accepted before those that are there get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
@@ -30,7 +30,7 @@ const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections until the worker drains or the socket is taken from it. Those that are queued
 /// when nobody will listen any more are still served.
-pub(super) async fn accept_all(accepting: Rc<Accepting>, worker: Rc<Worker>) {
+pub(crate) async fn accept_all(accepting: Rc<Accepting>, worker: Rc<Worker>) {
     let listener = Listener::new(Arc::clone(&accepting.socket));
     let endpoint = &accepting.endpoint;
     let mut is_short = false;

@@ -21,13 +21,13 @@ use crate::runtime::{self, BlockingPool, Direction, Either, Stream, either};
 const FILE_CHUNK: u64 = 2 * 1024 * 1024;
 
 /// Octets sent, or read of content, before other connections get their turn.
-pub(super) const BYTES_PER_TURN: usize = 2 * 1024 * 1024;
+pub(crate) const BYTES_PER_TURN: usize = 2 * 1024 * 1024;
 
 /// What a block of a stream counts for at least in that share: a short one is work too.
 const LEAST_BLOCK: usize = 4 * 1024;
 
 /// An answer on its way out.
-pub(super) struct Transmission {
+pub(crate) struct Transmission {
     /// Encoded heads and small contents, or the current block; sent first.
     buffer: Vec<u8>,
     /// How much of `buffer` has been sent.
@@ -57,7 +57,7 @@ struct StreamSource {
 
 /// How far [`Transmission::advance`] got.
 #[derive(Debug)]
-pub(super) enum Progress {
+pub(crate) enum Progress {
     Done,
     /// The socket takes no more for now.
     Blocked,
@@ -71,7 +71,7 @@ pub(super) enum Progress {
 
 /// Why an answer was not sent to its end. The connection is of no more use.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SendError {
+pub(crate) enum SendError {
     #[error("the client took nothing for as long as send_timeout")]
     TimedOut,
     #[error("the connection broke")]
@@ -88,7 +88,7 @@ pub(super) enum SendError {
 
 impl SendError {
     /// Whether it is not the client's doing, nor the network's: the operator wants to hear of it.
-    pub(super) fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         matches!(
             self,
             Self::FileShrank | Self::BrokenOff(_) | Self::WrongLength
@@ -98,7 +98,7 @@ impl SendError {
 
 impl Transmission {
     /// Sends `buffer`, then `content`.
-    pub(super) fn new(buffer: Vec<u8>, content: Content<'static>, is_chunked: bool) -> Self {
+    pub(crate) fn new(buffer: Vec<u8>, content: Content<'static>, is_chunked: bool) -> Self {
         let mut transmission = Self {
             buffer,
             sent: 0,
@@ -140,17 +140,17 @@ impl Transmission {
     }
 
     /// Octets of content sent so far.
-    pub(super) fn content_sent(&self) -> u64 {
+    pub(crate) fn content_sent(&self) -> u64 {
         self.content_sent
     }
 
     /// The buffer, for its capacity.
-    pub(super) fn into_buffer(self) -> Vec<u8> {
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
         self.buffer
     }
 
     /// Sends as much as can be sent without waiting.
-    pub(super) fn advance(&mut self, stream: &Stream) -> Result<Progress, SendError> {
+    pub(crate) fn advance(&mut self, stream: &Stream) -> Result<Progress, SendError> {
         let mut budget = BYTES_PER_TURN;
         loop {
             if budget == 0 {
@@ -188,7 +188,7 @@ impl Transmission {
     ///
     /// # Errors
     /// Why it cannot be sent to its end.
-    pub(super) async fn finish(
+    pub(crate) async fn finish(
         &mut self,
         stream: &Stream,
         pool: &BlockingPool,

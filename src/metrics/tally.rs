@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::server::Counters;
+use crate::metrics::Counters;
 
 /// What all workers have counted. Each has counters of its own, for only one thread may write to
 /// them: a worker that is retired takes its own along, and the next of its index gets others.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// By the index of their worker.
     current: Vec<Arc<Counters>>,
     /// Of workers that may still have connections.
@@ -18,7 +18,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Has counters for exactly so many workers.
-    pub(super) fn resize(&mut self, workers: usize) {
+    pub(crate) fn resize(&mut self, workers: usize) {
         let surplus = workers.min(self.current.len());
         self.retired.extend(self.current.drain(surplus..));
         self.current.resize_with(workers, Arc::default);
@@ -30,12 +30,12 @@ impl Tally {
     }
 
     /// Those of the worker of that index.
-    pub(super) fn of_worker(&self, index: usize) -> Arc<Counters> {
+    pub(crate) fn of_worker(&self, index: usize) -> Arc<Counters> {
         Arc::clone(&self.current[index])
     }
 
     /// The sum of one count.
-    pub(super) fn total(&self, of: fn(&Counters) -> u64) -> u64 {
+    pub(crate) fn total(&self, of: fn(&Counters) -> u64) -> u64 {
         let alive = self.current.iter().chain(&self.retired);
         let alive: u64 = alive.map(|counters| of(counters)).sum();
         alive + of(&self.ended)

@@ -3,13 +3,15 @@
 //! What is decided here is the same whether the answer is given at once or waited for: for whom the
 //! request is, whether its client is let in, and what a panic on the way comes to.
 
+pub(crate) mod client;
+pub(crate) mod finishing;
+
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-use super::forwarded;
 use crate::config::{Limits, ListenAddress};
 use crate::generation::policy::ServingPolicy;
 use crate::generation::routing::Found;
@@ -41,21 +43,21 @@ const SERVER_METHODS: MethodSet = MethodSet::of(&[
 const MAX_LOCAL_REDIRECTS: usize = 8;
 
 /// A request whose way through the configuration is known.
-pub(super) struct Exchange<'g, 'r> {
+pub(crate) struct Exchange<'g, 'r> {
     generation: &'g Generation,
     listener: &'r ListenAddress,
     head: &'r RequestHead<'r>,
     /// Of whoever began it, behind proxies that are trusted.
-    pub(super) client: IpAddr,
+    pub(crate) client: IpAddr,
     /// What holds for its answer, whoever gives it.
-    pub(super) policy: &'g ServingPolicy,
+    pub(crate) policy: &'g ServingPolicy,
     answerer: Result<Matched<'g, 'r>, Refusal>,
 }
 
 /// An answer, and what holds for it.
-pub(super) struct Answered<'g> {
-    pub(super) response: Response<'g>,
-    pub(super) policy: &'g ServingPolicy,
+pub(crate) struct Answered<'g> {
+    pub(crate) response: Response<'g>,
+    pub(crate) policy: &'g ServingPolicy,
 }
 
 /// The route that answers a request.
@@ -85,13 +87,13 @@ impl Refusal {
 
 impl<'g, 'r> Exchange<'g, 'r> {
     /// Finds out who answers the request of `head`, which came in at `listener` from `peer`.
-    pub(super) fn new(
+    pub(crate) fn new(
         generation: &'g Generation,
         listener: &'r ListenAddress,
         peer: IpAddr,
         head: &'r RequestHead<'r>,
     ) -> Self {
-        let client = forwarded::client(&generation.trusted_proxies, peer, head);
+        let client = client::address(&generation.trusted_proxies, peer, head);
         Self::of_client(generation, listener, client, head)
     }
 
@@ -126,12 +128,12 @@ impl<'g, 'r> Exchange<'g, 'r> {
     }
 
     /// What is waited for, and how much is taken, from here on.
-    pub(super) fn limits(&self) -> &'g Limits {
+    pub(crate) fn limits(&self) -> &'g Limits {
         &self.policy.limits
     }
 
     /// The answer, if it can be given without waiting; a panic on the way is answered 500.
-    pub(super) fn answer_now(&self, local: &Local) -> Option<Response<'g>> {
+    pub(crate) fn answer_now(&self, local: &Local) -> Option<Response<'g>> {
         if self.head.framing != Framing::Empty {
             return None;
         }
@@ -152,7 +154,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
 
     /// The answer, waited for, wherever local redirects lead; a panic on the way is answered 500.
     /// `None` where nobody is left to be answered.
-    pub(super) async fn answer(
+    pub(crate) async fn answer(
         &self,
         local: &Local,
         content: &mut impl ReadContent,
@@ -229,17 +231,17 @@ impl<'g, 'r> Exchange<'g, 'r> {
     }
 
     /// Whether code behind the route answers, which is run for clients alone.
-    pub(super) fn is_answered_by_code(&self) -> bool {
+    pub(crate) fn is_answered_by_code(&self) -> bool {
         self.route().is_some_and(|route| route.handler.is_code())
     }
 
     /// The route that answers, if one does.
-    pub(super) fn route(&self) -> Option<&'g Route> {
+    pub(crate) fn route(&self) -> Option<&'g Route> {
         self.answerer.as_ref().ok().map(|matched| matched.route)
     }
 
     /// The file that answers, and in which coding, where the answer is from a file.
-    pub(super) async fn file(&self, local: &Local) -> Option<String> {
+    pub(crate) async fn file(&self, local: &Local) -> Option<String> {
         let matched = self.answerer.as_ref().ok()?;
         matched
             .route

@@ -1,28 +1,35 @@
 //! What the connections of a worker share: one thread's buffers, cache, clock and counters. Nothing
 //! in it is shared with another worker but a count.
 
+mod clock;
+pub(crate) mod endpoint;
+mod listener;
+pub(crate) mod run;
+
 use std::cell::{Cell, Ref, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::date::CurrentSecond;
-use super::endpoint::Endpoints;
-use super::listener::accept_all;
-use super::run::{ListeningSocket, WorkerSetup};
 use crate::generation::{Generation, LocalGeneration};
+use crate::handlers;
 use crate::http::fields::Known;
 use crate::http::request::{RequestHead, request_line};
 use crate::http::status::Status;
 use crate::log::access::AccessBuffer;
 use crate::log::record::AccessRecord;
-use crate::{handlers, runtime};
+use crate::metrics::{Counters, ProcessCounters};
+use crate::runtime;
+use crate::server::worker::clock::CurrentSecond;
+use crate::server::worker::endpoint::Endpoints;
+use crate::server::worker::listener::accept_all;
+use crate::server::worker::run::{ListeningSocket, WorkerSetup};
 
 /// Bytes read at a time: as much as a socket usually holds.
-pub(super) const READ_SIZE: usize = 64 * 1024;
+pub(crate) const READ_SIZE: usize = 64 * 1024;
 
 /// The most that `max_head` may be, and so an incomplete head; it is put before what is read next.
 const MAX_INCOMPLETE: usize = 1024 * 1024;
@@ -30,25 +37,18 @@ const MAX_INCOMPLETE: usize = 1024 * 1024;
 /// How long a line may stay in the worker's log buffer.
 const LOG_FLUSH: Duration = Duration::from_secs(1);
 
-/// What the workers count together.
-#[derive(Debug, Default)]
-pub(crate) struct ProcessCounters {
-    /// Open connections, for `max_connections`.
-    pub(crate) connections: AtomicUsize,
-}
-
 /// What the connections of a worker share.
-pub(super) struct Worker {
+pub(crate) struct Worker {
     generation: RefCell<Rc<LocalGeneration>>,
     endpoints: RefCell<Endpoints>,
-    pub(super) local: handlers::Local,
+    pub(crate) local: handlers::Local,
     /// What is read goes here first: an idle connection holds no buffer.
-    pub(super) input: RefCell<Box<[u8]>>,
+    pub(crate) input: RefCell<Box<[u8]>>,
     /// The answers to what was read at once, sent with one call.
-    pub(super) output: RefCell<Vec<u8>>,
-    pub(super) second: CurrentSecond,
-    pub(super) process: Arc<ProcessCounters>,
-    pub(super) counters: Arc<Counters>,
+    pub(crate) output: RefCell<Vec<u8>>,
+    pub(crate) second: CurrentSecond,
+    pub(crate) process: Arc<ProcessCounters>,
+    pub(crate) counters: Arc<Counters>,
     log: RefCell<Option<AccessBuffer>>,
     has_log: bool,
     /// A task sleeps that will hand the log's lines over.
@@ -61,43 +61,8 @@ pub(super) struct Worker {
     last_connection: RefCell<Option<Waker>>,
 }
 
-/// What one worker has done. Only that worker writes, so it needs no locked instruction; and no
-/// other worker's counters lie in the same cache line.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub(crate) struct Counters {
-    /// Connections open now.
-    pub(crate) open: Counter,
-    pub(crate) accepted: Counter,
-    pub(crate) requests: Counter,
-}
-
-impl Counters {
-    /// Adds what was counted by a worker that has ended.
-    pub(crate) fn absorb(&self, ended: &Self) {
-        self.open.add(ended.open.read());
-        self.accepted.add(ended.accepted.read());
-        self.requests.add(ended.requests.read());
-    }
-}
-
-/// A number that one thread changes and any may read.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn read(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn add(&self, change: u64) {
-        self.0
-            .store(self.read().wrapping_add(change), Ordering::Relaxed);
-    }
-}
-
 impl Worker {
-    pub(super) fn new(setup: &WorkerSetup, log: Option<AccessBuffer>) -> Self {
+    pub(crate) fn new(setup: &WorkerSetup, log: Option<AccessBuffer>) -> Self {
         Self {
             generation: RefCell::new(Rc::new(LocalGeneration(Arc::clone(&setup.generation)))),
             endpoints: RefCell::default(),
@@ -117,7 +82,7 @@ impl Worker {
     }
 
     /// Has connections end as soon as nothing is under way on them.
-    pub(super) fn begin_to_drain(&self) {
+    pub(crate) fn begin_to_drain(&self) {
         self.draining.set(true);
         // The tasks that accept hold the sockets now, for as long as their last round takes.
         self.endpoints.take();
@@ -125,7 +90,7 @@ impl Worker {
     }
 
     /// Waits until no connection is left, and none in a queue that is still to be accepted.
-    pub(super) fn poll_last_connection(&self, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_last_connection(&self, context: &mut Context<'_>) -> Poll<()> {
         if self.is_deserted() {
             return Poll::Ready(());
         }
@@ -135,7 +100,7 @@ impl Worker {
 
     /// Takes on another configuration and another set of sockets. Exchanges under way end as they
     /// began; idle connections meet the new generation at their next request.
-    pub(super) fn adopt(
+    pub(crate) fn adopt(
         self: &Rc<Self>,
         generation: Arc<Generation>,
         sockets: Vec<ListeningSocket>,
@@ -160,17 +125,17 @@ impl Worker {
     }
 
     /// Whether connections are to end as soon as nothing is under way on them.
-    pub(super) fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
     }
 
     /// The generation that exchanges begin with now.
-    pub(super) fn current_generation(&self) -> Rc<LocalGeneration> {
+    pub(crate) fn current_generation(&self) -> Rc<LocalGeneration> {
         Rc::clone(&self.generation.borrow())
     }
 
     /// Counts a new connection; whether it is one too many.
-    pub(super) fn admit(&self, max_connections: usize) -> bool {
+    pub(crate) fn admit(&self, max_connections: usize) -> bool {
         self.counters.open.add(1);
         self.counters.accepted.add(1);
         // Only a count: nothing else is published by it.
@@ -178,7 +143,7 @@ impl Worker {
     }
 
     /// Counts a connection that ended.
-    pub(super) fn dismiss(&self) {
+    pub(crate) fn dismiss(&self) {
         self.process.connections.fetch_sub(1, Ordering::Relaxed);
         self.counters.open.add(u64::MAX);
         self.wake_if_deserted();
@@ -197,7 +162,7 @@ impl Worker {
     }
 
     /// The field lines that every answer carries now: `Date`, and `Server` if it is wanted.
-    pub(super) fn common_lines(&self, has_server_field: bool) -> Ref<'_, [u8]> {
+    pub(crate) fn common_lines(&self, has_server_field: bool) -> Ref<'_, [u8]> {
         Ref::map(
             self.second.at(runtime::now()),
             |second| match has_server_field {
@@ -209,7 +174,7 @@ impl Worker {
 
     /// Counts an exchange, and appends its record to the access log if there is one. `bytes` are
     /// those of `head`; `outcome` is the status and how many octets of content were sent.
-    pub(super) fn log_exchange(
+    pub(crate) fn log_exchange(
         self: &Rc<Self>,
         client: IpAddr,
         head: &RequestHead<'_>,
@@ -234,7 +199,7 @@ impl Worker {
     }
 
     /// Counts an exchange, and appends its record to the access log if there is one.
-    pub(super) fn log(self: &Rc<Self>, record: &AccessRecord<'_>) {
+    pub(crate) fn log(self: &Rc<Self>, record: &AccessRecord<'_>) {
         self.counters.requests.add(1);
         let mut log = self.log.borrow_mut();
         let Some(buffer) = &mut *log else { return };
@@ -253,7 +218,7 @@ impl Worker {
     }
 
     /// Hands the log's lines over.
-    pub(super) fn flush_log(&self) {
+    pub(crate) fn flush_log(&self) {
         if let Some(buffer) = &mut *self.log.borrow_mut() {
             buffer.flush();
         }

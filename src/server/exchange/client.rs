@@ -8,7 +8,7 @@ use crate::http::request::RequestHead;
 
 /// Whose request it is: the peer's, or where the peer is a trusted proxy, the last address of
 /// `X-Forwarded-For` that is not one. Whatever stands before that, the client may have made up.
-pub(super) fn client(trusted: &[Cidr], peer: IpAddr, head: &RequestHead<'_>) -> IpAddr {
+pub(crate) fn address(trusted: &[Cidr], peer: IpAddr, head: &RequestHead<'_>) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     if trusted.is_empty() || !is_trusted(peer) {
         return peer;
@@ -95,7 +95,7 @@ mod tests {
             else {
                 panic!("{text:?} is no head")
             };
-            let found = client(&trusted, peer.parse().expect("an address"), &head);
+            let found = address(&trusted, peer.parse().expect("an address"), &head);
             assert_eq!(found.to_string(), expected, "{peer} {lines:?}");
         }
     }

@@ -8,22 +8,22 @@ use crate::http::response::FieldLines;
 use crate::log::record::LogTime;
 
 /// The current second, in the forms it is needed in.
-pub(super) struct CurrentSecond {
+pub(crate) struct CurrentSecond {
     forms: RefCell<Forms>,
     /// When the next one begins.
     next: Cell<Instant>,
 }
 
-pub(super) struct Forms {
+pub(crate) struct Forms {
     /// `Server` and `Date` lines.
-    pub(super) with_server: FieldLines,
+    pub(crate) with_server: FieldLines,
     /// The `Date` line alone.
-    pub(super) without_server: FieldLines,
-    pub(super) log: LogTime,
+    pub(crate) without_server: FieldLines,
+    pub(crate) log: LogTime,
 }
 
 impl CurrentSecond {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         let time = SystemTime::now();
         Self {
             forms: RefCell::new(Forms::new(time)),
@@ -32,7 +32,7 @@ impl CurrentSecond {
     }
 
     /// The forms of the second that `now` lies in.
-    pub(super) fn at(&self, now: Instant) -> Ref<'_, Forms> {
+    pub(crate) fn at(&self, now: Instant) -> Ref<'_, Forms> {
         if now >= self.next.get() {
             let time = SystemTime::now();
             self.forms.replace(Forms::new(time));

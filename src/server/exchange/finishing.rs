@@ -1,6 +1,5 @@
 //! An answer with its framing: how its content is delimited, and what becomes of the connection.
 
-use super::worker::Worker;
 use crate::generation::Generation;
 use crate::generation::policy::{ServingPolicy, joined};
 use crate::http::fields::Known;
@@ -11,29 +10,30 @@ use crate::message::content::{Content, Octets};
 use crate::message::format::Format;
 use crate::message::problem;
 use crate::message::response::Response;
+use crate::server::worker::Worker;
 
 /// An answer, framed: everything but the bytes of its head.
-pub(super) struct Framed<'a> {
-    pub(super) status: Status,
+pub(crate) struct Framed<'a> {
+    pub(crate) status: Status,
     fields: Octets<'a>,
-    pub(super) framing: ResponseFraming,
+    pub(crate) framing: ResponseFraming,
     persistence: Persistence,
     /// What goes on the wire: nothing, in answer to HEAD.
-    pub(super) content: Content<'a>,
+    pub(crate) content: Content<'a>,
     /// Whether the operator wants to hear of the server.
     has_server_field: bool,
 }
 
 /// What framing has to know of the request; of one that could not be read, nothing.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     is_head: bool,
     version: Version,
     accept: Option<&'a [u8]>,
 }
 
 impl<'a> Asked<'a> {
-    pub(super) fn by(head: &RequestHead<'a>) -> Self {
+    pub(crate) fn by(head: &RequestHead<'a>) -> Self {
         Self {
             is_head: head.is_head(),
             version: head.version,
@@ -42,7 +42,7 @@ impl<'a> Asked<'a> {
     }
 
     /// By a request that could not be read.
-    pub(super) fn unreadably() -> Self {
+    pub(crate) fn unreadably() -> Self {
         Self {
             is_head: false,
             version: Version::Http11,
@@ -54,7 +54,7 @@ impl<'a> Asked<'a> {
 impl<'a> Framed<'a> {
     /// Frames `response` for a client that asked so (RFC 9112 §6.3), on a connection that may
     /// persist or not, with what `policy` makes of every answer.
-    pub(super) fn new(
+    pub(crate) fn new(
         response: Response<'a>,
         policy: &'a ServingPolicy,
         asked: Asked<'_>,
@@ -89,7 +89,7 @@ impl<'a> Framed<'a> {
     }
 
     /// The field lines, but those of the connection and the framing, taken apart.
-    pub(super) fn fields(&self) -> Vec<(String, String)> {
+    pub(crate) fn fields(&self) -> Vec<(String, String)> {
         let text = String::from_utf8_lossy(&self.fields);
         let lines = text.lines().filter_map(|line| line.split_once(": "));
         lines
@@ -98,12 +98,12 @@ impl<'a> Framed<'a> {
     }
 
     /// Whether the connection goes on after it.
-    pub(super) fn persists(&self) -> bool {
+    pub(crate) fn persists(&self) -> bool {
         self.persistence != Persistence::Close
     }
 
     /// Appends the head to `out`.
-    pub(super) fn encode_head(&self, worker: &Worker, generation: &Generation, out: &mut Vec<u8>) {
+    pub(crate) fn encode_head(&self, worker: &Worker, generation: &Generation, out: &mut Vec<u8>) {
         let has_server_field = generation.server_field && self.has_server_field;
         let head = ResponseHead {
             status: self.status,

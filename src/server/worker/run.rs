@@ -8,13 +8,14 @@ use std::sync::{Arc, mpsc};
 use std::task::Poll;
 use std::time::Duration;
 
-use super::worker::{Counters, ProcessCounters, Worker};
 use crate::config::ListenAddress;
 use crate::generation::Generation;
 use crate::handlers::Pools;
 use crate::log::access::AccessBuffer;
 use crate::log::diagnostic;
+use crate::metrics::{Counters, ProcessCounters};
 use crate::runtime::{self, Receiver};
+use crate::server::worker::Worker;
 
 /// Everything a worker is started with. A worker that takes another's place gets the same.
 #[derive(Clone)]

@@ -2,8 +2,6 @@
 
 use std::mem::take;
 
-use super::transmit::BYTES_PER_TURN;
-use super::worker::{READ_SIZE, Worker};
 use crate::config::Limits;
 use crate::http::chunked::{Decoder, Step};
 use crate::http::framing::Framing;
@@ -11,13 +9,15 @@ use crate::http::request::RequestHead;
 use crate::http::response::CONTINUE;
 use crate::message::content::{ContentError, ReadContent};
 use crate::runtime::{self, Direction, Stream};
+use crate::server::worker::{READ_SIZE, Worker};
+use crate::transfer::send::BYTES_PER_TURN;
 
 /// Octets of unwanted content that are read and dropped for the sake of the connection. Past it,
 /// closing is cheaper for both sides.
 const MAX_DRAINED: u64 = 256 * 1024;
 
 /// Content that is still to come.
-pub(super) struct RequestContent<'c> {
+pub(crate) struct RequestContent<'c> {
     stream: &'c Stream,
     worker: &'c Worker,
     limits: &'c Limits,
@@ -43,7 +43,7 @@ enum Rest {
 
 impl<'c> RequestContent<'c> {
     /// The content that follows `head`; `unread` is what has been read behind it.
-    pub(super) fn new(
+    pub(crate) fn new(
         head: &RequestHead<'_>,
         stream: &'c Stream,
         worker: &'c Worker,
@@ -71,7 +71,7 @@ impl<'c> RequestContent<'c> {
 
     /// Whether the next request on the connection can be found: nothing of this one's content is
     /// left, or what is left can be read and dropped.
-    pub(super) fn can_be_drained(&self) -> bool {
+    pub(crate) fn can_be_drained(&self) -> bool {
         match self.rest {
             Rest::Nothing => true,
             // It may come or not: nobody said "continue".
@@ -83,7 +83,7 @@ impl<'c> RequestContent<'c> {
     }
 
     /// Reads what is left and drops it; whether it was all there within its limit.
-    pub(super) async fn drain(&mut self) -> bool {
+    pub(crate) async fn drain(&mut self) -> bool {
         let mut dropped = Vec::new();
         let limit = self.length + MAX_DRAINED;
         while !matches!(self.rest, Rest::Nothing) {
