@@ -10,8 +10,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::config::{
-    Cidr, Config, HostPattern, Limits, ListenAddress, LogFormat, Place, RoutePattern, Server,
-    describe_route,
+    Cidr, Config, HostPattern, Limits, ListenAddress, LogFormat, Place, Policy, RoutePattern,
+    Server, describe_route,
 };
 use crate::control::Submit;
 use crate::handlers::Handler;
@@ -187,7 +187,7 @@ impl Listened {
         let mut routes = RoutingTable::default();
         let route = Route {
             handler,
-            policy: ServingPolicy::of_control(),
+            policy: ServingPolicy::new(&Policy::default()),
             pattern: pattern.clone(),
             place,
         };
@@ -197,7 +197,7 @@ impl Listened {
             &[],
             &Arc::new(Site {
                 hosts: Vec::new(),
-                policy: ServingPolicy::of_control(),
+                policy: ServingPolicy::new(&Policy::default()),
                 routes,
             }),
         );

@@ -16,8 +16,6 @@ use crate::message::response::Response;
 pub(crate) struct ServingPolicy {
     pub(crate) limits: Limits,
     pub(crate) access: Access,
-    /// Whether its exchanges are for the access log: all but those of the control socket.
-    pub(crate) is_logged: bool,
     changes: FieldChanges,
     pages: ErrorPages,
     loaded: Vec<(PathBuf, ErrorPage)>,
@@ -44,18 +42,9 @@ impl ServingPolicy {
         Self {
             limits: policy.limits.clone(),
             access: policy.access.clone(),
-            is_logged: true,
             changes: FieldChanges::new(&policy.headers),
             pages: policy.error_pages.clone(),
             loaded: load_pages(&policy.error_pages),
-        }
-    }
-
-    /// Of the control socket.
-    pub(crate) fn of_control() -> Self {
-        Self {
-            is_logged: false,
-            ..Self::new(&Policy::default())
         }
     }
 

@@ -11,6 +11,30 @@ pub(crate) struct ProcessCounters {
     pub(crate) connections: AtomicUsize,
 }
 
+/// The ways in which an exchange can end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Its response was sent to the end, or put with others into one write.
+    Answered,
+    /// Its request could not be read, and was answered 4xx or 5xx.
+    Refused,
+    /// The head of its request did not come in time, and was answered 408.
+    TimedOut,
+    /// It came on one connection too many, and was answered 503.
+    TurnedAway,
+    /// Its client left before there was a response.
+    ClientLeft,
+    /// Its response could not be sent to the end: the client left or took nothing, or the content
+    /// broke off.
+    BrokenOff,
+    /// It was under way when `grace` was over, or when its connection panicked.
+    Cut,
+}
+
+impl End {
+    const COUNT: usize = Self::Cut as usize + 1;
+}
+
 /// What one worker has done. Only that worker writes, so it needs no locked instruction; and no
 /// other worker's counters lie in the same cache line.
 #[derive(Debug, Default)]
@@ -19,15 +43,28 @@ pub(crate) struct Counters {
     /// Connections open now.
     pub(crate) open: Counter,
     pub(crate) accepted: Counter,
-    pub(crate) requests: Counter,
+    /// Exchanges that have ended, by [`End`].
+    ended: [Counter; End::COUNT],
 }
 
 impl Counters {
+    /// Counts an exchange that has ended.
+    pub(crate) fn ended(&self, end: End) {
+        self.ended[end as usize].add(1);
+    }
+
+    /// Exchanges that have ended, in whatever way.
+    pub(crate) fn requests(&self) -> u64 {
+        self.ended.iter().map(Counter::read).sum()
+    }
+
     /// Adds what was counted by a worker that has ended.
     pub(crate) fn absorb(&self, ended: &Self) {
         self.open.add(ended.open.read());
         self.accepted.add(ended.accepted.read());
-        self.requests.add(ended.requests.read());
+        for (sum, counter) in self.ended.iter().zip(&ended.ended) {
+            sum.add(counter.read());
+        }
     }
 }
 

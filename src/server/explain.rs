@@ -20,7 +20,7 @@ use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent};
 use crate::runtime;
-use crate::server::exchange::finishing::{Asked, Framed};
+use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 
 /// What became of it.
 #[derive(Debug)]
@@ -304,7 +304,12 @@ async fn ask(
 ) -> Result<Told, String> {
     let answered = exchange.answer(local, &mut NoContent).await;
     let answered = answered.ok_or("its answer needs content that nobody sent")?;
-    let framed = Framed::new(answered.response, answered.policy, Asked::by(head), true);
+    let framed = FramedResponse::new(
+        answered.response,
+        answered.policy,
+        RequestTraits::of(head),
+        true,
+    );
     Ok(Told {
         status: framed.status,
         fields: framed.fields(),

@@ -20,4 +20,6 @@ mod test_hooks;
 pub(crate) mod worker;
 
 pub(crate) use explain::{explain, run_tests};
-pub(crate) use worker::run::{Command, ListeningSocket, WorkerSetup, run};
+pub(crate) use worker::WorkerSetup;
+pub(crate) use worker::endpoint::ListeningSocket;
+pub(crate) use worker::run::{Command, run};

@@ -283,6 +283,7 @@ impl Supervisor {
             listeners.push(ListeningSocket {
                 address,
                 fd: Arc::clone(&control.fd),
+                is_recorded: false,
             });
         }
         listeners

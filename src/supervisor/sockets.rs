@@ -127,6 +127,7 @@ impl Sockets {
             let socket = |fd: &Arc<OwnedFd>| ListeningSocket {
                 address: listening.address.clone(),
                 fd: Arc::clone(fd),
+                is_recorded: true,
             };
             of_worker.into_iter().map(socket).collect::<Vec<_>>()
         };

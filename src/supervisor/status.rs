@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::control::ControlReply;
 use crate::control::question::Question;
 use crate::http::status::Status;
+use crate::metrics::Counters;
 use crate::runtime::PoolState;
 use crate::server;
 
@@ -89,7 +90,7 @@ impl Supervisor {
             workers: workers.count(),
             open: self.tally.total(|counters| counters.open.read()),
             accepted: self.tally.total(|counters| counters.accepted.read()),
-            requests: self.tally.total(|counters| counters.requests.read()),
+            requests: self.tally.total(Counters::requests),
             blocking: self.pools.code.state(),
         }
     }

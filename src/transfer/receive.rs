@@ -1,26 +1,37 @@
 //! The content of a request, as it comes off the connection: counted, unchunked, under limits.
 
 use std::mem::take;
+use std::time::Duration;
 
-use crate::config::Limits;
 use crate::http::chunked::{Decoder, Step};
 use crate::http::framing::Framing;
 use crate::http::request::RequestHead;
 use crate::http::response::CONTINUE;
 use crate::message::content::{ContentError, ReadContent};
 use crate::runtime::{self, Direction, Stream};
-use crate::server::worker::{READ_SIZE, Worker};
 use crate::transfer::send::BYTES_PER_TURN;
+use crate::transfer::{InputBuffer, READ_SIZE};
 
 /// Octets of unwanted content that are read and dropped for the sake of the connection. Past it,
 /// closing is cheaper for both sides.
 const MAX_DRAINED: u64 = 256 * 1024;
 
+/// What is waited for, and how much is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ContentLimits {
+    /// Octets of content.
+    pub(crate) max_content: u64,
+    /// Between two reads.
+    pub(crate) body_timeout: Duration,
+    /// For `100 Continue` to be taken.
+    pub(crate) send_timeout: Duration,
+}
+
 /// Content that is still to come.
 pub(crate) struct RequestContent<'c> {
     stream: &'c Stream,
-    worker: &'c Worker,
-    limits: &'c Limits,
+    input: &'c InputBuffer,
+    limits: ContentLimits,
     /// What was read of the connection and not used: content first, then further requests.
     unread: &'c mut Vec<u8>,
     rest: Rest,
@@ -46,8 +57,8 @@ impl<'c> RequestContent<'c> {
     pub(crate) fn new(
         head: &RequestHead<'_>,
         stream: &'c Stream,
-        worker: &'c Worker,
-        limits: &'c Limits,
+        input: &'c InputBuffer,
+        limits: ContentLimits,
         unread: &'c mut Vec<u8>,
     ) -> Self {
         let rest = match head.framing {
@@ -59,7 +70,7 @@ impl<'c> RequestContent<'c> {
         let awaits_continue = head.expects_continue && unread.is_empty();
         Self {
             stream,
-            worker,
+            input,
             limits,
             unread,
             rest,
@@ -143,7 +154,7 @@ impl<'c> RequestContent<'c> {
         loop {
             // A statement of its own: the buffer is every connection's, and not borrowed in a wait.
             let received = {
-                let mut input = self.worker.input.borrow_mut();
+                let mut input = self.input.borrow_mut();
                 self.stream
                     .try_receive(&mut input[..READ_SIZE])
                     .map(|count| self.unread.extend_from_slice(&input[..count]))

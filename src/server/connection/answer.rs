@@ -1,30 +1,29 @@
 //! The fast path: every request of a read that can be answered at once, and one write for all the
-//! answers.
+//! responses.
 
 use std::io;
 use std::mem::take;
 
-use super::perform::{Pending, Unlogged};
+use super::pending::{Octets, Pending, Sending};
 use super::{Connection, Ending, Turn};
 use crate::generation::Generation;
 use crate::http::request::{
-    HeadLimits, Parsed, RequestError, RequestHead, field_space, lower_minor_version, request_line,
+    HeadLimits, Parsed, RequestError, RequestHead, field_space, lower_minor_version,
 };
 use crate::http::response::ResponseFraming;
-use crate::http::status::Status;
-use crate::log::record::AccessRecord;
 use crate::message::content::Content;
-use crate::message::response::Response;
-use crate::runtime::{self, Tick};
+use crate::metrics::End;
+use crate::runtime::Tick;
 use crate::server::exchange::Exchange;
-use crate::server::exchange::finishing::{Asked, Framed};
+use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
+use crate::server::exchange::outcome::{Outcome, Underway};
 use crate::transfer::send::{Progress, Transmission};
 
 /// Content up to this many octets is copied behind its head, into the write that answers share;
 /// past it, copying costs more than a write of its own.
 const MAX_COPIED: usize = 8 * 1024;
 
-/// Answers collected before they are sent, in bytes: what a socket takes at once.
+/// Bytes of responses that are collected before they are sent: what a socket takes at once.
 const MAX_COLLECTED: usize = 64 * 1024;
 
 /// What became of the request at the start of some input.
@@ -32,20 +31,21 @@ enum Step {
     /// It was answered, or refused, into the output; so many bytes of input are used.
     Answered {
         used: usize,
-        /// Its content did not go into the output, but out at once: the others get their turn.
+        /// Its content did not go into the output, but was sent at once: other connections get their
+        /// turn.
         is_large: bool,
         ending: Option<Ending>,
     },
-    /// The socket does not take all of its answer now.
+    /// The socket does not take all of its response now.
     Unsent { used: usize, pending: Box<Pending> },
     /// It has to be waited for; its head has so many bytes.
     Perform { head: usize },
-    /// It is not all there.
+    /// The head is incomplete.
     Incomplete,
 }
 
 impl Connection {
-    /// Answers the complete requests in `input`, in order, and sends the answers together.
+    /// Answers the complete requests in `input`, in order, and sends the responses together.
     pub(super) fn answer_all(
         &mut self,
         input: &mut [u8],
@@ -138,113 +138,100 @@ impl Connection {
         output: &mut Vec<u8>,
         generation: &Generation,
     ) -> Step {
+        let worker = &self.worker;
+        let mut underway = Underway::begin(worker, self.client, head, bytes);
+        let exchange = Exchange::new(generation, &self.endpoint.address, self.client, head);
+        underway.identify(exchange.client, self.endpoint.is_recorded);
         #[cfg(debug_assertions)]
         crate::server::test_hooks::obey_outside_of_handlers(head.target.path);
-        let worker = &self.worker;
-        let exchange = Exchange::new(generation, &self.endpoint.address, self.client, head);
         let Some(response) = exchange.answer_now(&worker.local) else {
+            underway.begin_again_later();
             return Step::Perform { head: bytes.len() };
         };
         let may_persist = head.persistent && !self.is_to_end();
-        let framed = Framed::new(response, exchange.policy, Asked::by(head), may_persist);
-        framed.encode_head(worker, generation, output);
+        let traits = RequestTraits::of(head);
+        let framed = FramedResponse::new(response, exchange.policy, traits, may_persist);
+        self.encode_head(&framed, generation, output);
         let ending = ending_after(&framed, head);
-        let status = framed.status;
-        let mut is_large = false;
-        let content_length = match framed.content {
+        let content_sent = match framed.content {
             Content::Empty | Content::Problem => 0,
             Content::Octets(octets) if octets.len() <= MAX_COPIED => {
                 output.extend_from_slice(&octets);
                 octets.len() as u64
             }
-            content => {
-                let is_chunked = framed.framing == ResponseFraming::Chunked;
-                let mut transmission =
-                    Transmission::new(take(output), content.into_owned(), is_chunked);
-                if !matches!(transmission.advance(&self.stream), Ok(Progress::Done)) {
-                    // What it came to, if it failed, it comes to again.
-                    return self.pend(transmission, &exchange, bytes, status, ending);
-                }
-                let sent = transmission.content_sent();
-                is_large = true;
-                // Its buffer was the output's: it goes back, for its capacity.
-                *output = transmission.into_buffer();
-                output.clear();
-                sent
-            }
+            _ => return self.answer_large(framed, &exchange, underway, output, ending),
         };
-        worker.log_exchange(
-            exchange.client,
-            head,
-            bytes,
-            (status, content_length),
-            runtime::now(),
-        );
+        underway.finish(Outcome {
+            end: End::Answered,
+            status: framed.status,
+            content_sent,
+        });
         Step::Answered {
             used: bytes.len(),
-            is_large,
+            is_large: false,
             ending,
         }
     }
 
-    /// An answer that could not be sent at once, with what its record will need.
-    fn pend(
+    /// Sends a response whose content is too large to be copied behind its head. The head is the last
+    /// in `output`, which is sent with it.
+    fn answer_large(
         &self,
-        transmission: Transmission,
+        framed: FramedResponse<'_>,
         exchange: &Exchange<'_, '_>,
-        bytes: &[u8],
-        status: Status,
+        underway: Underway<'_>,
+        output: &mut Vec<u8>,
         ending: Option<Ending>,
     ) -> Step {
-        let unlogged = Unlogged {
-            client: exchange.client,
-            head: bytes.to_vec(),
+        let used = exchange.head_length();
+        let status = framed.status;
+        let is_chunked = framed.framing == ResponseFraming::Chunked;
+        let content = framed.content.into_owned();
+        let mut transmission = Transmission::new(take(output), content, is_chunked);
+        // If it failed, the retry fails in the same way.
+        if !matches!(transmission.advance(&self.stream), Ok(Progress::Done)) {
+            let underway = underway.keep();
+            let sending = Sending::new(transmission, underway, status, exchange.route());
+            let pending = Box::new(Pending {
+                octets: Octets::Response(sending),
+                send_timeout: exchange.limits().send_timeout,
+                ending,
+            });
+            return Step::Unsent { used, pending };
+        }
+        underway.finish(Outcome {
+            end: End::Answered,
             status,
-            started: runtime::now(),
-            route: exchange.route().map(ToString::to_string),
-        };
-        let pending = Pending {
-            transmission,
-            exchange: Some(unlogged),
-            send_timeout: exchange.limits().send_timeout,
-            ending,
-        };
-        Step::Unsent {
-            used: bytes.len(),
-            pending: Box::new(pending),
-        }
-    }
-
-    /// Answers a request that cannot be read; where the next one begins is then unknown.
-    pub(super) fn refuse(
-        &self,
-        status: Status,
-        input: &[u8],
-        output: &mut Vec<u8>,
-        generation: &Generation,
-    ) {
-        let framed = Framed::new(
-            Response::problem(status),
-            &generation.policy,
-            Asked::unreadably(),
-            false,
-        );
-        framed.encode_head(&self.worker, generation, output);
-        let content_length = framed.content.length().unwrap_or(0);
-        if let Content::Octets(octets) = &framed.content {
-            output.extend_from_slice(octets);
-        }
-        self.worker.log(&AccessRecord {
-            content_length,
-            ..AccessRecord::unreadable(self.client, request_line(input), status)
+            content_sent: transmission.content_sent(),
         });
+        // The transmission's buffer was the output's: it goes back, for its capacity.
+        *output = transmission.into_buffer();
+        output.clear();
+        Step::Answered {
+            used,
+            is_large: true,
+            ending,
+        }
     }
 
-    /// Sends the collected answers, which are logged already; `next` if the socket takes them all.
+    /// Appends the head of a response to `output`.
+    pub(super) fn encode_head(
+        &self,
+        framed: &FramedResponse<'_>,
+        generation: &Generation,
+        output: &mut Vec<u8>,
+    ) {
+        let has_server_field = framed.has_server_field(generation);
+        framed.encode_head(&self.worker.common_lines(has_server_field), output);
+    }
+
+    /// Sends the collected responses, whose exchanges are finished; returns `next` if the socket takes
+    /// them all.
     fn send(&mut self, output: &mut Vec<u8>, generation: &Generation, next: Turn) -> Turn {
-        let sent = match output.is_empty() {
-            true => Ok(0),
-            false => self.stream.try_send(output, false),
+        let sent = if output.is_empty() {
+            Ok(0)
+        } else {
+            self.stream.try_send(output, false)
         };
         let rest = match sent {
             Ok(count) if count == output.len() => return next,
@@ -254,7 +241,7 @@ impl Connection {
         };
         let ending = match next {
             Turn::Close(ending) => Some(ending),
-            // Its head is looked at again when the answers before it are sent.
+            // Its head is looked at again when the responses before it are sent.
             Turn::Perform(_) => {
                 self.is_unexamined = true;
                 None
@@ -264,9 +251,8 @@ impl Connection {
         let transmission = Transmission::new(rest, Content::Empty, false);
         let limits = generation.limits_at(&self.endpoint.address);
         Turn::Transmit(Box::new(Pending {
+            octets: Octets::Collected(transmission),
             send_timeout: limits.send_timeout,
-            transmission,
-            exchange: None,
             ending,
         }))
     }
@@ -274,10 +260,12 @@ impl Connection {
 
 /// How the connection ends after an answer, if it does: quietly where the client said that it sends
 /// nothing more.
-fn ending_after(framed: &Framed<'_>, head: &RequestHead<'_>) -> Option<Ending> {
-    match framed.persists() {
-        true => None,
-        false if head.persistent => Some(Ending::Linger),
-        false => Some(Ending::Close),
+fn ending_after(framed: &FramedResponse<'_>, head: &RequestHead<'_>) -> Option<Ending> {
+    if framed.persists() {
+        None
+    } else if head.persistent {
+        Some(Ending::Linger)
+    } else {
+        Some(Ending::Close)
     }
 }

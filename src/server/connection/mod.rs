@@ -1,4 +1,4 @@
-//! A connection's life: read, answer everything that is complete, wait; until somebody closes.
+//! A connection's life: read, answer everything that is complete, wait; until one side closes.
 //!
 //! ```text
 //!   accept → turn ─┬─ all answered, in one write ──────→ wait ─┐
@@ -8,11 +8,22 @@
 //!                  └─ close, or linger: stop sending, read what still comes, close
 //! ```
 //!
-//! `turn` and what it calls in [`answer`] are plain functions: nothing on that path awaits or locks,
-//! nor, up to a few KiB of content, allocates. [`perform`] is the way of everything slower.
+//! | A reader looks for | and finds it in |
+//! |---|---|
+//! | the life as a whole, and one turn of it | this file |
+//! | the fast path: plain functions that neither await nor lock | [`answer`] |
+//! | the slow path: a response that has to be waited for | [`perform`] |
+//! | a response that the socket does not take at once | [`pending`] |
+//! | requests that are refused before they are understood | [`refuse`] |
+//! | the end | [`linger`] |
+//!
+//! Nothing on the fast path allocates, up to a few KiB of content.
 
 mod answer;
+mod linger;
+mod pending;
 mod perform;
+mod refuse;
 
 use std::future::poll_fn;
 use std::io;
@@ -22,22 +33,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
-use super::worker::{READ_SIZE, Worker};
 use crate::generation::{Generation, LocalGeneration};
 use crate::http::request::{HeadLimits, may_be_complete};
-use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::runtime::{self, Direction, Elapsed, Stream, Tick};
+use crate::server::worker::Worker;
 use crate::server::worker::endpoint::Endpoint;
+use crate::transfer::READ_SIZE;
 
-use perform::Pending;
-
-/// How long a connection that was closed by us is still read from, and how much: a client that is
-/// still sending must not have our answer reset away (RFC 9112 §9.6).
-const LINGER: Duration = Duration::from_secs(5);
-const LINGER_BYTES: usize = 4 * 1024 * 1024;
+use pending::Pending;
 
 /// A connection. What it holds while it is idle is this, a task, and a place in the reactor.
 pub(super) struct Connection {
@@ -46,8 +51,8 @@ pub(super) struct Connection {
     /// Where it came in.
     endpoint: Rc<Endpoint>,
     client: IpAddr,
-    /// What was read and not used: an incomplete head, or what came behind a request that had to be
-    /// waited for. Empty, and without a buffer, while the connection is idle.
+    /// Bytes that were read and not used: an incomplete head, or what came behind a request that had
+    /// to be waited for. Empty, and without a buffer, while the connection is idle.
     unread: Vec<u8>,
     /// `unread` may hold a complete request.
     is_unexamined: bool,
@@ -57,29 +62,29 @@ pub(super) struct Connection {
     head_deadline: Tick,
 }
 
-/// What a turn came to.
+/// How a turn ended.
 enum Turn {
-    /// Everything complete that was read is answered.
+    /// Every complete request that was read is answered.
     Done,
-    /// An answer could not be sent at once.
+    /// A response could not be sent at once.
     Transmit(Box<Pending>),
     /// The request at the start of `unread`, whose head has that many bytes, has to be waited for.
     Perform(usize),
     Close(Ending),
 }
 
-/// What a wait came to.
+/// How a wait ended.
 enum Waited {
     Readable,
     TimedOut,
-    /// The connection is to end, and nothing is under way on it.
+    /// The connection is to end, and no exchange is under way on it.
     Draining,
 }
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
-    /// Nobody has anything to say any more.
+    /// Both sides are done: close at once.
     Close,
     /// The client may still be sending.
     Linger,
@@ -106,21 +111,13 @@ impl Connection {
         }
     }
 
-    pub(super) fn client(&self) -> IpAddr {
-        self.client
-    }
-
-    pub(super) fn stream(&self) -> &Stream {
-        &self.stream
-    }
-
-    /// The generation that the next exchange belongs to, from its head to its log line.
+    /// The generation that the next exchange belongs to, from its head to its record.
     fn generation(&self) -> Rc<LocalGeneration> {
         let last = self.endpoint.last_generation();
         last.unwrap_or_else(|| self.worker.current_generation())
     }
 
-    /// Whether the connection is to end as soon as nothing is under way on it.
+    /// Whether the connection is to end as soon as no exchange is under way on it.
     fn is_to_end(&self) -> bool {
         self.worker.is_draining() || self.endpoint.is_retired()
     }
@@ -231,8 +228,8 @@ impl Connection {
         self.keep(rest);
     }
 
-    /// Keeps what may well be complete requests until what goes before them is done. Their time
-    /// begins when they are looked at: the waiting is ours.
+    /// Keeps what may well be complete requests until the exchange before them is done. Their time
+    /// begins when they are looked at, because until then the server is what they wait for.
     fn keep_for_later(&mut self, rest: &[u8]) {
         self.head_deadline = Tick::NEVER;
         self.keep(rest);
@@ -251,13 +248,12 @@ impl Connection {
 
     /// Waits for more to read.
     async fn wait(&mut self) -> Waited {
-        let deadline = match self.unread.is_empty() {
-            true => runtime::deadline_after(
-                self.generation()
-                    .limits_at(&self.endpoint.address)
-                    .idle_timeout,
-            ),
-            false => self.head_deadline,
+        let deadline = if self.unread.is_empty() {
+            let generation = self.generation();
+            let limits = generation.limits_at(&self.endpoint.address);
+            runtime::deadline_after(limits.idle_timeout)
+        } else {
+            self.head_deadline
         };
         poll_fn(
             |context| match self.stream.poll_ready(context, Direction::Read, deadline) {
@@ -271,40 +267,6 @@ impl Connection {
             },
         )
         .await
-    }
-
-    /// RFC 9110 §15.5.9: the head did not come in time.
-    fn time_out(&mut self) -> Ending {
-        let generation = self.generation();
-        let input = take(&mut self.unread);
-        let mut output = Vec::new();
-        self.refuse(Status::REQUEST_TIMEOUT, &input, &mut output, &generation);
-        // If the socket does not take this little, the client is not reading either.
-        let _ = self.stream.try_send(&output, false);
-        Ending::Linger
-    }
-
-    /// Reads what still comes, and drops it, so that closing does not reset our answer away.
-    async fn linger(&mut self) {
-        self.stream.shut_down_write();
-        let mut room = LINGER_BYTES;
-        let deadline = runtime::deadline_after(LINGER);
-        while room > 0 {
-            let received = {
-                let mut input = self.worker.input.borrow_mut();
-                self.stream.try_receive(&mut input)
-            };
-            match received {
-                Ok(0) => return,
-                Ok(count) => room = room.saturating_sub(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.stream.ready(Direction::Read, deadline).await.is_err() {
-                        return;
-                    }
-                }
-                Err(_) => return,
-            }
-        }
     }
 }
 

@@ -1,4 +1,7 @@
-//! An answer with its framing: how its content is delimited, and what becomes of the connection.
+//! A response with its framing: how its content is delimited, and what becomes of the connection.
+//!
+//! What the operator changes of every response (fields, error pages) is applied here, for every
+//! handler alike.
 
 use crate::generation::Generation;
 use crate::generation::policy::{ServingPolicy, joined};
@@ -10,30 +13,29 @@ use crate::message::content::{Content, Octets};
 use crate::message::format::Format;
 use crate::message::problem;
 use crate::message::response::Response;
-use crate::server::worker::Worker;
 
-/// An answer, framed: everything but the bytes of its head.
-pub(crate) struct Framed<'a> {
-    pub(crate) status: Status,
+/// A response, framed: everything but the bytes of its head.
+pub(in crate::server) struct FramedResponse<'a> {
+    pub(in crate::server) status: Status,
     fields: Octets<'a>,
-    pub(crate) framing: ResponseFraming,
+    pub(in crate::server) framing: ResponseFraming,
     persistence: Persistence,
     /// What goes on the wire: nothing, in answer to HEAD.
-    pub(crate) content: Content<'a>,
-    /// Whether the operator wants to hear of the server.
+    pub(in crate::server) content: Content<'a>,
+    /// Whether the operator lets the response carry the `Server` field.
     has_server_field: bool,
 }
 
-/// What framing has to know of the request; of one that could not be read, nothing.
+/// What framing has to know of the request.
 #[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub(in crate::server) struct RequestTraits<'a> {
     is_head: bool,
     version: Version,
     accept: Option<&'a [u8]>,
 }
 
-impl<'a> Asked<'a> {
-    pub(crate) fn by(head: &RequestHead<'a>) -> Self {
+impl<'a> RequestTraits<'a> {
+    pub(in crate::server) fn of(head: &RequestHead<'a>) -> Self {
         Self {
             is_head: head.is_head(),
             version: head.version,
@@ -41,8 +43,8 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// By a request that could not be read.
-    pub(crate) fn unreadably() -> Self {
+    /// The traits assumed of a request that could not be read.
+    pub(in crate::server) fn unreadable() -> Self {
         Self {
             is_head: false,
             version: Version::Http11,
@@ -51,28 +53,28 @@ impl<'a> Asked<'a> {
     }
 }
 
-impl<'a> Framed<'a> {
-    /// Frames `response` for a client that asked so (RFC 9112 §6.3), on a connection that may
-    /// persist or not, with what `policy` makes of every answer.
-    pub(crate) fn new(
+impl<'a> FramedResponse<'a> {
+    /// Frames `response` for a request of these traits (RFC 9112 §6.3), on a connection that may
+    /// persist or not, with the changes that `policy` makes to every response.
+    pub(in crate::server) fn new(
         response: Response<'a>,
         policy: &'a ServingPolicy,
-        asked: Asked<'_>,
+        traits: RequestTraits<'_>,
         may_persist: bool,
     ) -> Self {
-        let response = with_own_words(policy.with_error_page(response), asked.accept);
+        let response = with_own_words(policy.with_error_page(response), traits.accept);
         let framing = match response.content.length() {
             _ if response.status.forbids_content() => ResponseFraming::None,
             Some(length) => ResponseFraming::Length(length),
-            None if asked.version == Version::Http11 => ResponseFraming::Chunked,
+            None if traits.version == Version::Http11 => ResponseFraming::Chunked,
             None => ResponseFraming::Close,
         };
-        let persistence = match asked.version {
+        let persistence = match traits.version {
             _ if !may_persist || framing == ResponseFraming::Close => Persistence::Close,
             Version::Http11 => Persistence::Implied,
             Version::Http10 => Persistence::KeepAlive,
         };
-        let has_content = !asked.is_head && framing != ResponseFraming::None;
+        let has_content = !traits.is_head && framing != ResponseFraming::None;
         let content = if has_content {
             response.content
         } else {
@@ -89,7 +91,7 @@ impl<'a> Framed<'a> {
     }
 
     /// The field lines, but those of the connection and the framing, taken apart.
-    pub(crate) fn fields(&self) -> Vec<(String, String)> {
+    pub(in crate::server) fn fields(&self) -> Vec<(String, String)> {
         let text = String::from_utf8_lossy(&self.fields);
         let lines = text.lines().filter_map(|line| line.split_once(": "));
         lines
@@ -98,16 +100,20 @@ impl<'a> Framed<'a> {
     }
 
     /// Whether the connection goes on after it.
-    pub(crate) fn persists(&self) -> bool {
+    pub(in crate::server) fn persists(&self) -> bool {
         self.persistence != Persistence::Close
     }
 
-    /// Appends the head to `out`.
-    pub(crate) fn encode_head(&self, worker: &Worker, generation: &Generation, out: &mut Vec<u8>) {
-        let has_server_field = generation.server_field && self.has_server_field;
+    /// Whether the response carries the `Server` field.
+    pub(in crate::server) fn has_server_field(&self, generation: &Generation) -> bool {
+        generation.server_field && self.has_server_field
+    }
+
+    /// Appends the head to `out`; `common` are the encoded field lines that every response carries.
+    pub(in crate::server) fn encode_head(&self, common: &[u8], out: &mut Vec<u8>) {
         let head = ResponseHead {
             status: self.status,
-            common: &worker.common_lines(has_server_field),
+            common,
             fields: &self.fields,
             framing: self.framing,
             persistence: self.persistence,

@@ -5,14 +5,25 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::run::ListeningSocket;
 use crate::config::ListenAddress;
 use crate::generation::LocalGeneration;
+
+/// A worker's own listening socket at an address.
+#[derive(Clone)]
+pub(crate) struct ListeningSocket {
+    /// As configured: port 0 stays 0.
+    pub(crate) address: ListenAddress,
+    pub(crate) fd: Arc<OwnedFd>,
+    /// Whether exchanges that come in here are counted and recorded: all but the control socket's.
+    pub(crate) is_recorded: bool,
+}
 
 /// An address at which this worker listens, as the connections that came in there know it.
 pub(crate) struct Endpoint {
     /// As configured.
     pub(crate) address: ListenAddress,
+    /// As [`ListeningSocket::is_recorded`].
+    pub(crate) is_recorded: bool,
     /// Once the address is no longer configured: the last generation in which it was. Connections
     /// that came in there are served by it to their end.
     last_generation: RefCell<Option<Rc<LocalGeneration>>>,
@@ -96,7 +107,7 @@ impl Endpoints {
         let started: Vec<_> = new
             .into_iter()
             .map(|socket| {
-                let endpoint = self.endpoint(socket.address);
+                let endpoint = self.endpoint(socket.address, socket.is_recorded);
                 Rc::new(Accepting {
                     endpoint,
                     socket: socket.fd,
@@ -108,7 +119,7 @@ impl Endpoints {
         started
     }
 
-    fn endpoint(&mut self, address: ListenAddress) -> Rc<Endpoint> {
+    fn endpoint(&mut self, address: ListenAddress, is_recorded: bool) -> Rc<Endpoint> {
         if let Some(known) = self
             .endpoints
             .iter()
@@ -118,6 +129,7 @@ impl Endpoints {
         }
         let endpoint = Rc::new(Endpoint {
             address,
+            is_recorded,
             last_generation: RefCell::default(),
         });
         self.endpoints.push(Rc::clone(&endpoint));

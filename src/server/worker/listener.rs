@@ -11,16 +11,11 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use super::Worker;
 use super::endpoint::{Accepting, Endpoint};
-use crate::generation::Generation;
-use crate::http::request::request_line;
-use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
-use crate::http::status::Status;
 use crate::log::diagnostic;
-use crate::log::record::AccessRecord;
 use crate::runtime::{self, Listener, Stream};
 use crate::server::connection::Connection;
-use crate::server::worker::{READ_SIZE, Worker};
 
 /// Connections accepted before those that are there get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
@@ -28,8 +23,8 @@ const ACCEPTS_PER_TURN: usize = 64;
 /// How long accepting pauses when the system has no descriptor or memory for another connection.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts connections until the worker drains or the socket is taken from it. Those that are queued
-/// when nobody will listen any more are still served.
+/// Accepts connections until the worker drains or the socket is taken from it. Connections that are
+/// queued when the address is listened at no more are still served.
 pub(crate) async fn accept_all(accepting: Rc<Accepting>, worker: Rc<Worker>) {
     let listener = Listener::new(Arc::clone(&accepting.socket));
     let endpoint = &accepting.endpoint;
@@ -114,33 +109,9 @@ fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker:
     let fits = worker.admit(generation.max_connections);
     let stream = Stream::new(fd);
     let connection = Connection::new(stream, peer, Rc::clone(endpoint), Rc::clone(worker));
-    match fits {
-        true => runtime::spawn(connection.serve()),
-        false => turn_away(&connection, worker, &generation),
+    if fits {
+        runtime::spawn(connection.serve());
+    } else {
+        connection.turn_away();
     }
-}
-
-/// An answer, not a silent drop, for one connection too many. Whatever it takes is done at once:
-/// nothing is kept of it.
-fn turn_away(connection: &Connection, worker: &Rc<Worker>, generation: &Generation) {
-    let stream = connection.stream();
-    let head = ResponseHead {
-        status: Status::SERVICE_UNAVAILABLE,
-        common: &worker.common_lines(generation.server_field),
-        fields: b"Retry-After: 1\r\n",
-        framing: ResponseFraming::Length(0),
-        persistence: Persistence::Close,
-    };
-    let mut answer = Vec::new();
-    head.encode(&mut answer);
-    // Read first: closing over unread bytes would reset the connection, and the answer with it.
-    let mut input = worker.input.borrow_mut();
-    let received = stream.try_receive(&mut input[..READ_SIZE]).unwrap_or(0);
-    let line = request_line(&input[..received]);
-    let _ = stream.try_send(&answer, false);
-    worker.log(&AccessRecord::unreadable(
-        connection.client(),
-        line,
-        Status::SERVICE_UNAVAILABLE,
-    ));
 }

@@ -2,34 +2,27 @@
 //! in it is shared with another worker but a count.
 
 mod clock;
-pub(crate) mod endpoint;
+pub(in crate::server) mod endpoint;
 mod listener;
-pub(crate) mod run;
+pub(in crate::server) mod run;
 
 use std::cell::{Cell, Ref, RefCell};
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::generation::{Generation, LocalGeneration};
-use crate::handlers;
-use crate::http::fields::Known;
-use crate::http::request::{RequestHead, request_line};
-use crate::http::status::Status;
+use crate::handlers::{self, Pools};
 use crate::log::access::AccessBuffer;
 use crate::log::record::AccessRecord;
 use crate::metrics::{Counters, ProcessCounters};
 use crate::runtime;
-use crate::server::worker::clock::CurrentSecond;
-use crate::server::worker::endpoint::Endpoints;
-use crate::server::worker::listener::accept_all;
-use crate::server::worker::run::{ListeningSocket, WorkerSetup};
+use crate::transfer::{InputBuffer, READ_SIZE};
 
-/// Bytes read at a time: as much as a socket usually holds.
-pub(crate) const READ_SIZE: usize = 64 * 1024;
+use clock::CurrentSecond;
+use endpoint::{Accepting, Endpoints, ListeningSocket};
 
 /// The most that `max_head` may be, and so an incomplete head; it is put before what is read next.
 const MAX_INCOMPLETE: usize = 1024 * 1024;
@@ -38,17 +31,17 @@ const MAX_INCOMPLETE: usize = 1024 * 1024;
 const LOG_FLUSH: Duration = Duration::from_secs(1);
 
 /// What the connections of a worker share.
-pub(crate) struct Worker {
+pub(in crate::server) struct Worker {
     generation: RefCell<Rc<LocalGeneration>>,
     endpoints: RefCell<Endpoints>,
-    pub(crate) local: handlers::Local,
+    pub(in crate::server) local: handlers::Local,
     /// What is read goes here first: an idle connection holds no buffer.
-    pub(crate) input: RefCell<Box<[u8]>>,
+    pub(in crate::server) input: InputBuffer,
     /// The answers to what was read at once, sent with one call.
-    pub(crate) output: RefCell<Vec<u8>>,
-    pub(crate) second: CurrentSecond,
-    pub(crate) process: Arc<ProcessCounters>,
-    pub(crate) counters: Arc<Counters>,
+    pub(in crate::server) output: RefCell<Vec<u8>>,
+    pub(in crate::server) second: CurrentSecond,
+    pub(in crate::server) process: Arc<ProcessCounters>,
+    pub(in crate::server) counters: Arc<Counters>,
     log: RefCell<Option<AccessBuffer>>,
     has_log: bool,
     /// A task sleeps that will hand the log's lines over.
@@ -56,13 +49,24 @@ pub(crate) struct Worker {
     draining: Cell<bool>,
     /// Tasks that accept connections.
     accepting: Cell<usize>,
-    /// Woken when the last connection has ended and nobody accepts another, if somebody waits for
-    /// that.
+    /// Wakes the task that waits for the last connection to end, if one does.
     last_connection: RefCell<Option<Waker>>,
 }
 
+/// Everything a worker is started with. A worker that takes another's place gets the same.
+#[derive(Clone)]
+pub(crate) struct WorkerSetup {
+    pub(crate) index: usize,
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) listeners: Vec<ListeningSocket>,
+    pub(crate) pools: Pools,
+    pub(crate) process: Arc<ProcessCounters>,
+    /// A successor goes on counting.
+    pub(crate) counters: Arc<Counters>,
+}
+
 impl Worker {
-    pub(crate) fn new(setup: &WorkerSetup, log: Option<AccessBuffer>) -> Self {
+    pub(in crate::server) fn new(setup: &WorkerSetup, log: Option<AccessBuffer>) -> Self {
         Self {
             generation: RefCell::new(Rc::new(LocalGeneration(Arc::clone(&setup.generation)))),
             endpoints: RefCell::default(),
@@ -82,7 +86,7 @@ impl Worker {
     }
 
     /// Has connections end as soon as nothing is under way on them.
-    pub(crate) fn begin_to_drain(&self) {
+    pub(in crate::server) fn begin_to_drain(&self) {
         self.draining.set(true);
         // The tasks that accept hold the sockets now, for as long as their last round takes.
         self.endpoints.take();
@@ -90,7 +94,7 @@ impl Worker {
     }
 
     /// Waits until no connection is left, and none in a queue that is still to be accepted.
-    pub(crate) fn poll_last_connection(&self, context: &mut Context<'_>) -> Poll<()> {
+    pub(in crate::server) fn poll_last_connection(&self, context: &mut Context<'_>) -> Poll<()> {
         if self.is_deserted() {
             return Poll::Ready(());
         }
@@ -100,42 +104,45 @@ impl Worker {
 
     /// Takes on another configuration and another set of sockets. Exchanges under way end as they
     /// began; idle connections meet the new generation at their next request.
-    pub(crate) fn adopt(
-        self: &Rc<Self>,
+    ///
+    /// Returns the sockets that are new: the caller accepts connections from each, and calls
+    /// [`stop_accepting`](Self::stop_accepting) when it no longer does.
+    fn adopt(
+        &self,
         generation: Arc<Generation>,
         sockets: Vec<ListeningSocket>,
-    ) {
+    ) -> Vec<Rc<Accepting>> {
         let mut endpoints = self.endpoints.borrow_mut();
         let new = Rc::new(LocalGeneration(generation));
         let old = self.generation.replace(Rc::clone(&new));
         let has_retired = endpoints.retire(&old, |address| new.listens_at(address));
         let has_stopped = endpoints.stop_all_but(&sockets);
-        for accepting in endpoints.start(sockets) {
-            self.accepting.set(self.accepting.get() + 1);
-            let worker = Rc::clone(self);
-            runtime::spawn(async move {
-                accept_all(accepting, Rc::clone(&worker)).await;
-                worker.accepting.set(worker.accepting.get() - 1);
-                worker.wake_if_deserted();
-            });
-        }
+        let started = endpoints.start(sockets);
+        self.accepting.set(self.accepting.get() + started.len());
         if has_retired || has_stopped {
             runtime::wake_all();
         }
+        started
+    }
+
+    /// Takes note that connections are no longer accepted from one of the sockets.
+    fn stop_accepting(&self) {
+        self.accepting.set(self.accepting.get() - 1);
+        self.wake_if_deserted();
     }
 
     /// Whether connections are to end as soon as nothing is under way on them.
-    pub(crate) fn is_draining(&self) -> bool {
+    pub(in crate::server) fn is_draining(&self) -> bool {
         self.draining.get()
     }
 
     /// The generation that exchanges begin with now.
-    pub(crate) fn current_generation(&self) -> Rc<LocalGeneration> {
+    pub(in crate::server) fn current_generation(&self) -> Rc<LocalGeneration> {
         Rc::clone(&self.generation.borrow())
     }
 
     /// Counts a new connection; whether it is one too many.
-    pub(crate) fn admit(&self, max_connections: usize) -> bool {
+    pub(in crate::server) fn admit(&self, max_connections: usize) -> bool {
         self.counters.open.add(1);
         self.counters.accepted.add(1);
         // Only a count: nothing else is published by it.
@@ -143,7 +150,7 @@ impl Worker {
     }
 
     /// Counts a connection that ended.
-    pub(crate) fn dismiss(&self) {
+    pub(in crate::server) fn dismiss(&self) {
         self.process.connections.fetch_sub(1, Ordering::Relaxed);
         self.counters.open.add(u64::MAX);
         self.wake_if_deserted();
@@ -162,45 +169,24 @@ impl Worker {
     }
 
     /// The field lines that every answer carries now: `Date`, and `Server` if it is wanted.
-    pub(crate) fn common_lines(&self, has_server_field: bool) -> Ref<'_, [u8]> {
-        Ref::map(
-            self.second.at(runtime::now()),
-            |second| match has_server_field {
-                true => second.with_server.as_bytes(),
-                false => second.without_server.as_bytes(),
-            },
-        )
+    pub(in crate::server) fn common_lines(&self, has_server_field: bool) -> Ref<'_, [u8]> {
+        Ref::map(self.second.at(runtime::now()), |second| {
+            if has_server_field {
+                second.with_server.as_bytes()
+            } else {
+                second.without_server.as_bytes()
+            }
+        })
     }
 
-    /// Counts an exchange, and appends its record to the access log if there is one. `bytes` are
-    /// those of `head`; `outcome` is the status and how many octets of content were sent.
-    pub(crate) fn log_exchange(
-        self: &Rc<Self>,
-        client: IpAddr,
-        head: &RequestHead<'_>,
-        bytes: &[u8],
-        outcome: (Status, u64),
-        started: Instant,
-    ) {
-        if !self.has_log {
-            self.counters.requests.add(1);
-            return;
-        }
-        self.log(&AccessRecord {
-            client,
-            request_line: request_line(bytes),
-            host: head.host,
-            status: outcome.0,
-            content_length: outcome.1,
-            referer: head.fields.first(Known::Referer),
-            user_agent: head.fields.first(Known::UserAgent),
-            duration: runtime::now().duration_since(started),
-        });
+    /// Whether access records are written at all.
+    pub(in crate::server) fn has_log(&self) -> bool {
+        self.has_log
     }
 
-    /// Counts an exchange, and appends its record to the access log if there is one.
-    pub(crate) fn log(self: &Rc<Self>, record: &AccessRecord<'_>) {
-        self.counters.requests.add(1);
+    /// Appends a record to the access log, if there is one; for
+    /// [`finish`](crate::server::exchange::outcome::finish) alone.
+    pub(in crate::server) fn append_record(self: &Rc<Self>, record: &AccessRecord<'_>) {
         let mut log = self.log.borrow_mut();
         let Some(buffer) = &mut *log else { return };
         let second = self.second.at(runtime::now());
@@ -218,7 +204,7 @@ impl Worker {
     }
 
     /// Hands the log's lines over.
-    pub(crate) fn flush_log(&self) {
+    pub(in crate::server) fn flush_log(&self) {
         if let Some(buffer) = &mut *self.log.borrow_mut() {
             buffer.flush();
         }

@@ -2,40 +2,18 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::config::ListenAddress;
+use super::endpoint::ListeningSocket;
+use super::listener::accept_all;
+use super::{Worker, WorkerSetup};
 use crate::generation::Generation;
-use crate::handlers::Pools;
 use crate::log::access::AccessBuffer;
 use crate::log::diagnostic;
-use crate::metrics::{Counters, ProcessCounters};
 use crate::runtime::{self, Receiver};
-use crate::server::worker::Worker;
-
-/// Everything a worker is started with. A worker that takes another's place gets the same.
-#[derive(Clone)]
-pub(crate) struct WorkerSetup {
-    pub(crate) index: usize,
-    pub(crate) generation: Arc<Generation>,
-    pub(crate) listeners: Vec<ListeningSocket>,
-    pub(crate) pools: Pools,
-    pub(crate) process: Arc<ProcessCounters>,
-    /// A successor goes on counting.
-    pub(crate) counters: Arc<Counters>,
-}
-
-/// A worker's own listening socket at an address.
-#[derive(Clone)]
-pub(crate) struct ListeningSocket {
-    /// As configured: port 0 stays 0.
-    pub(crate) address: ListenAddress,
-    pub(crate) fd: Arc<OwnedFd>,
-}
 
 /// What the supervisor tells a worker.
 pub(crate) enum Command {
@@ -63,20 +41,20 @@ pub(crate) fn run(
     runtime::run(async move {
         let index = setup.index;
         let worker = Rc::new(Worker::new(&setup, log));
-        worker.adopt(setup.generation, setup.listeners);
-        obey(commands, index, &worker).await;
+        adopt(&worker, setup.generation, setup.listeners);
+        run_commands(commands, index, &worker).await;
         worker.flush_log();
         let counters = &worker.counters;
         diagnostic::info(format_args!(
             "worker {index}: {} connections, {} requests",
             counters.accepted.read(),
-            counters.requests.read()
+            counters.requests()
         ));
     })
 }
 
 /// Carries out commands until the last of them.
-async fn obey(mut commands: Receiver<Command>, index: usize, worker: &Rc<Worker>) {
+async fn run_commands(mut commands: Receiver<Command>, index: usize, worker: &Rc<Worker>) {
     let mut is_retired = false;
     let grace = loop {
         let next = poll_fn(|context| {
@@ -91,13 +69,13 @@ async fn obey(mut commands: Receiver<Command>, index: usize, worker: &Rc<Worker>
                 listeners,
                 done,
             }) => {
-                worker.adopt(generation, listeners);
+                adopt(worker, generation, listeners);
                 // The supervisor may have given up on us.
                 let _ = done.send(index);
             }
             Some(Command::Retire) => {
                 let generation = worker.current_generation();
-                worker.adopt(Arc::clone(&generation.0), Vec::new());
+                adopt(worker, Arc::clone(&generation.0), Vec::new());
                 is_retired = true;
             }
             Some(Command::Drain(grace)) => break grace,
@@ -112,5 +90,17 @@ async fn obey(mut commands: Receiver<Command>, index: usize, worker: &Rc<Worker>
         diagnostic::warn(format_args!(
             "{open} connections were cut when the grace period of {grace:?} was over"
         ));
+    }
+}
+
+/// Has the worker take on another configuration and exactly these sockets, and starts a task for each
+/// socket that is new.
+fn adopt(worker: &Rc<Worker>, generation: Arc<Generation>, sockets: Vec<ListeningSocket>) {
+    for accepting in worker.adopt(generation, sockets) {
+        let worker = Rc::clone(worker);
+        runtime::spawn(async move {
+            accept_all(accepting, Rc::clone(&worker)).await;
+            worker.stop_accepting();
+        });
     }
 }

@@ -1,0 +1,128 @@
+//! Responses that the socket does not take at once, on their way out.
+
+use std::time::Duration;
+
+use super::{Connection, Ending};
+use crate::generation::Route;
+use crate::http::status::Status;
+use crate::log::diagnostic;
+use crate::metrics::End;
+use crate::runtime::{BlockingPool, Stream};
+use crate::server::exchange::outcome::{Outcome, Underway};
+use crate::transfer::send::{SendError, Transmission};
+
+/// A response on its way out, and the exchange that ends when it is sent.
+pub(super) struct Sending<'e> {
+    transmission: Transmission,
+    exchange: Underway<'e>,
+    status: Status,
+    /// The route that answers, as diagnostics name it, if one does.
+    route: Option<String>,
+}
+
+/// Octets that are still to be sent before the connection goes on.
+pub(super) struct Pending {
+    pub(super) octets: Octets,
+    pub(super) send_timeout: Duration,
+    /// How the connection ends after them, if it does.
+    pub(super) ending: Option<Ending>,
+}
+
+/// Whose octets they are.
+pub(super) enum Octets {
+    /// The response of an exchange that is still under way.
+    Response(Sending<'static>),
+    /// The rest of responses that were collected for one write; their exchanges are finished.
+    Collected(Transmission),
+}
+
+impl<'e> Sending<'e> {
+    /// A response of `status`, which `route` gives and `exchange` ends with.
+    pub(super) fn new(
+        transmission: Transmission,
+        mut exchange: Underway<'e>,
+        status: Status,
+        route: Option<&Route>,
+    ) -> Self {
+        exchange.answer_with(status);
+        Self {
+            transmission,
+            exchange,
+            status,
+            route: route.map(ToString::to_string),
+        }
+    }
+
+    /// Sends the response to its end, and finishes the exchange.
+    ///
+    /// # Errors
+    /// Why it could not be sent to its end; the connection is of no more use then.
+    ///
+    /// # Cancellation
+    /// Dropped midway, the exchange is finished as cut, with the octets sent until then.
+    pub(super) async fn finish(
+        mut self,
+        stream: &Stream,
+        disk: &BlockingPool,
+        send_timeout: Duration,
+    ) -> Result<(), SendError> {
+        let sending = Noting(&mut self);
+        let sent = sending
+            .0
+            .transmission
+            .finish(stream, disk, send_timeout)
+            .await;
+        drop(sending);
+        if let Err(error) = &sent {
+            report(self.route.as_deref(), error);
+        }
+        self.exchange.finish(Outcome {
+            end: if sent.is_ok() {
+                End::Answered
+            } else {
+                End::BrokenOff
+            },
+            status: self.status,
+            content_sent: self.transmission.content_sent(),
+        });
+        sent
+    }
+}
+
+/// Tells the exchange how much was sent when it is dropped, whether or not sending came to its end.
+struct Noting<'s, 'e>(&'s mut Sending<'e>);
+
+impl Drop for Noting<'_, '_> {
+    fn drop(&mut self) {
+        let content_sent = self.0.transmission.content_sent();
+        self.0.exchange.note_sent(content_sent);
+    }
+}
+
+impl Connection {
+    /// Waits to send octets to their end; how the connection ends after them, if it does.
+    pub(super) async fn transmit(&mut self, pending: Box<Pending>) -> Option<Ending> {
+        let disk = &self.worker.local.pools.disk;
+        let Pending {
+            octets,
+            send_timeout,
+            ending,
+        } = *pending;
+        let sent = match octets {
+            Octets::Response(sending) => sending.finish(&self.stream, disk, send_timeout).await,
+            Octets::Collected(mut rest) => rest.finish(&self.stream, disk, send_timeout).await,
+        };
+        match sent {
+            Ok(()) => ending,
+            Err(_) => Some(Ending::Close),
+        }
+    }
+}
+
+/// Tells the operator why a response of `route` was not sent to its end, unless the client or the
+/// network is the cause.
+fn report(route: Option<&str>, error: &SendError) {
+    if let (Some(route), true) = (route, error.is_ours()) {
+        diagnostic::error(format_args!("{route}: {}", diagnostic::chain(error)));
+    }
+}

@@ -1,0 +1,108 @@
+//! Requests that are answered by the connection itself, because no route can be known: heads that
+//! cannot be read or do not come in time, and connections that are one too many.
+
+use std::mem::take;
+
+use super::{Connection, Ending};
+use crate::generation::Generation;
+use crate::http::request::request_line;
+use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
+use crate::http::status::Status;
+use crate::message::content::Content;
+use crate::message::response::Response;
+use crate::metrics::End;
+use crate::runtime;
+use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
+use crate::server::exchange::outcome::{Outcome, Subject, finish};
+use crate::transfer::READ_SIZE;
+
+impl Connection {
+    /// Answers a request that cannot be read, with `status`, into `output`. Where the next request
+    /// begins is unknown from here on.
+    pub(super) fn refuse(
+        &self,
+        status: Status,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        generation: &Generation,
+    ) {
+        self.answer_unread(End::Refused, status, input, output, generation);
+    }
+
+    /// Answers a head that did not come in time (RFC 9110 §15.5.9).
+    pub(super) fn time_out(&mut self) -> Ending {
+        let generation = self.generation();
+        let input = take(&mut self.unread);
+        let mut output = Vec::new();
+        let status = Status::REQUEST_TIMEOUT;
+        self.answer_unread(End::TimedOut, status, &input, &mut output, &generation);
+        // If the socket does not take this little, the client is not reading either.
+        let _ = self.stream.try_send(&output, false);
+        Ending::Linger
+    }
+
+    fn answer_unread(
+        &self,
+        end: End,
+        status: Status,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        generation: &Generation,
+    ) {
+        let framed = FramedResponse::new(
+            Response::problem(status),
+            &generation.policy,
+            RequestTraits::unreadable(),
+            false,
+        );
+        self.encode_head(&framed, generation, output);
+        if let Content::Octets(octets) = &framed.content {
+            output.extend_from_slice(octets);
+        }
+        self.record_unread(
+            input,
+            Outcome {
+                end,
+                status,
+                content_sent: framed.content.length().unwrap_or(0),
+            },
+        );
+    }
+
+    /// Answers that the server has as many connections as it may, instead of dropping the client
+    /// silently. Everything is done at once, so that the connection takes up nothing.
+    pub(in crate::server) fn turn_away(&self) {
+        let generation = self.generation();
+        let status = Status::SERVICE_UNAVAILABLE;
+        let head = ResponseHead {
+            status,
+            common: &self.worker.common_lines(generation.server_field),
+            fields: b"Retry-After: 1\r\n",
+            framing: ResponseFraming::Length(0),
+            persistence: Persistence::Close,
+        };
+        let mut response = Vec::new();
+        head.encode(&mut response);
+        // Read first: closing over unread bytes would reset the connection, and the response with it.
+        let mut input = self.worker.input.borrow_mut();
+        let received = self.stream.try_receive(&mut input[..READ_SIZE]);
+        let input = &input[..received.unwrap_or(0)];
+        let _ = self.stream.try_send(&response, false);
+        self.record_unread(
+            input,
+            Outcome {
+                end: End::TurnedAway,
+                status,
+                content_sent: 0,
+            },
+        );
+    }
+
+    /// Finishes an exchange of which only the first bytes of the request are known.
+    fn record_unread(&self, input: &[u8], outcome: Outcome) {
+        if self.endpoint.is_recorded {
+            let line = Subject::Line(request_line(input));
+            finish(&self.worker, self.client, &line, outcome, runtime::now());
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The response of the handler behind the route, given at once or waited for.
+//!
+//! A panic in a handler is answered 500, and its connection goes on.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+use super::{Answered, Exchange, admission};
+use crate::generation::Route;
+use crate::handlers::Local;
+use crate::http::framing::Framing;
+use crate::http::status::Status;
+use crate::log::diagnostic;
+use crate::message::content::{ContentError, ReadContent};
+use crate::message::response::{Answer, Response};
+
+/// Local redirects that are followed for one request. A handler that needs more leads in a circle.
+const MAX_LOCAL_REDIRECTS: usize = 8;
+
+impl<'g> Exchange<'g, '_> {
+    /// The response, if it can be given without waiting.
+    pub(in crate::server) fn answer_now(&self, local: &Local) -> Option<Response<'g>> {
+        if self.head.framing != Framing::Empty {
+            return None;
+        }
+        let matched = match &self.matched {
+            Ok(matched) => matched,
+            Err(refusal) => return Some(refusal.response()),
+        };
+        let route = matched.route;
+        let answer = || {
+            #[cfg(debug_assertions)]
+            crate::server::test_hooks::obey(matched.path.as_bytes());
+            route.handler.answer_now(&self.request(matched), local)
+        };
+        // A handler leaves nothing half done that another exchange could see: it has only lent us
+        // values, and its own cells are never borrowed across a call that could panic.
+        catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| Some(panicked(route)))
+    }
+
+    /// The response, waited for, wherever local redirects lead. `None` if the client has left and
+    /// no response is wanted.
+    pub(in crate::server) async fn answer(
+        &self,
+        local: &Local,
+        content: &mut impl ReadContent,
+    ) -> Option<Answered<'g>> {
+        let mut target = match self.answer_once(local, content).await? {
+            Answer::Response(response) => return Some(self.answered(response)),
+            Answer::LocalRedirect(target) => target,
+        };
+        for _ in 0..MAX_LOCAL_REDIRECTS {
+            let Some(head) = self.head.redirected(&target) else {
+                return Some(self.redirect_failed(&target, "is no path of this server"));
+            };
+            let next = Exchange::of_client(self.generation, self.listener, self.client, &head);
+            match next.answer_once(local, content).await? {
+                Answer::Response(response) => return Some(next.answered(response)),
+                Answer::LocalRedirect(further) => target = further,
+            }
+        }
+        Some(self.redirect_failed(&target, "is one local redirect too many"))
+    }
+
+    fn answered(&self, response: Response<'g>) -> Answered<'g> {
+        let policy = self.policy;
+        Answered { response, policy }
+    }
+
+    /// The response where a local redirect of the code behind the route leads nowhere.
+    fn redirect_failed(&self, target: &str, why: &str) -> Answered<'g> {
+        diagnostic::error(format_args!(
+            "{}: the local redirect to {target:?} {why}",
+            self.route().map_or_else(String::new, Route::to_string)
+        ));
+        self.answered(Response::problem(Status::BAD_GATEWAY))
+    }
+
+    /// The answer of the route that this request matches: a response, or a local redirect.
+    async fn answer_once(
+        &self,
+        local: &Local,
+        content: &mut impl ReadContent,
+    ) -> Option<Answer<'g>> {
+        if admission::is_too_large(self.policy, self.head) {
+            return Some(Response::problem(Status::CONTENT_TOO_LARGE).into());
+        }
+        let matched = match &self.matched {
+            Ok(matched) => matched,
+            Err(refusal) => return Some(refusal.response().into()),
+        };
+        let request = self.request(matched);
+        let mut answer = pin!(matched.route.handler.answer(&request, local, content));
+        let answered = poll_fn(|context| {
+            match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
+                Ok(Poll::Pending) => Poll::Pending,
+                Ok(Poll::Ready(answered)) => Poll::Ready(Some(answered)),
+                Err(_) => Poll::Ready(None),
+            }
+        });
+        match answered.await {
+            Some(Ok(answer)) => Some(answer),
+            Some(Err(error)) => Some(unreadable_content(matched.route, error)?.into()),
+            None => Some(panicked(matched.route).into()),
+        }
+    }
+}
+
+/// The response where the request's content could not be read; `None` if the client has left.
+fn unreadable_content(route: &Route, error: ContentError) -> Option<Response<'static>> {
+    if matches!(error, ContentError::NotKept(_) | ContentError::Busy) {
+        let chain = diagnostic::chain(&error);
+        diagnostic::error(format_args!("{route}: {chain}"));
+    }
+    match error {
+        ContentError::Busy => Some(Response::busy()),
+        error => error.status().map(Response::problem),
+    }
+}
+
+fn panicked(route: &Route) -> Response<'static> {
+    diagnostic::error(format_args!(
+        "{route}: the handler panicked; its exchange was answered 500"
+    ));
+    Response::problem(Status::INTERNAL_SERVER_ERROR)
+}

@@ -1,0 +1,237 @@
+//! How an exchange ends: one function counts it and writes its access record.
+//!
+//! Every exchange passes [`finish`] exactly once, whatever way it took:
+//!
+//! | The exchange | who finishes it | [`End`] |
+//! |---|---|---|
+//! | is answered at once, or after a wait | the connection, when the response is sent | `Answered` |
+//! | has a request that cannot be read | the connection, with its 4xx or 5xx | `Refused` |
+//! | has a head that does not come in time | the connection, with its 408 | `TimedOut` |
+//! | comes on one connection too many | the listener, with its 503 | `TurnedAway` |
+//! | loses its client before there is a response | the connection | `ClientLeft` |
+//! | has a response that cannot be sent to its end | the connection | `BrokenOff` |
+//! | is under way when `grace` is over, or its connection panics | [`Underway`], when it is dropped | `Cut` |
+//!
+//! An exchange on the control socket is neither counted nor recorded.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::http::fields::Known;
+use crate::http::request::{RequestHead, request_line};
+use crate::http::status::Status;
+use crate::log::record::AccessRecord;
+use crate::metrics::End;
+use crate::runtime;
+use crate::server::worker::Worker;
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) end: End,
+    /// The status that the client was sent; where it was sent none, the one that says why.
+    pub(crate) status: Status,
+    /// Octets of content sent, without the framing of chunks.
+    pub(crate) content_sent: u64,
+}
+
+impl Outcome {
+    /// No response was sent: the client left before there was one.
+    pub(crate) const CLIENT_LEFT: Self = Self {
+        end: End::ClientLeft,
+        status: Status::CLIENT_GONE,
+        content_sent: 0,
+    };
+}
+
+/// What an access record tells of an exchange besides its outcome.
+pub(crate) enum Subject<'e> {
+    /// A request that was read: its head, and the bytes that the head was parsed from.
+    Request {
+        head: &'e RequestHead<'e>,
+        bytes: &'e [u8],
+    },
+    /// A request of which only the first line is known, or a part of that line.
+    Line(&'e [u8]),
+    /// The same as `Request`, copied, for an exchange that outlives the buffer of its request.
+    Kept(Box<KeptSubject>),
+}
+
+/// The parts of a request that its access record names, as the client sent them.
+pub(crate) struct KeptSubject {
+    request_line: Vec<u8>,
+    host: Vec<u8>,
+    referer: Option<Vec<u8>>,
+    user_agent: Option<Vec<u8>>,
+}
+
+impl<'e> Subject<'e> {
+    fn record(&self, client: IpAddr, outcome: Outcome, duration: Duration) -> AccessRecord<'_> {
+        let record = AccessRecord {
+            content_length: outcome.content_sent,
+            duration,
+            ..AccessRecord::unreadable(client, b"", outcome.status)
+        };
+        match self {
+            Self::Request { head, bytes } => AccessRecord {
+                request_line: request_line(bytes),
+                host: head.host,
+                referer: head.fields.first(Known::Referer),
+                user_agent: head.fields.first(Known::UserAgent),
+                ..record
+            },
+            Self::Line(line) => AccessRecord {
+                request_line: line,
+                ..record
+            },
+            Self::Kept(kept) => AccessRecord {
+                request_line: &kept.request_line,
+                host: &kept.host,
+                referer: kept.referer.as_deref(),
+                user_agent: kept.user_agent.as_deref(),
+                ..record
+            },
+        }
+    }
+
+    /// Copies what is borrowed.
+    fn into_kept(self) -> Subject<'static> {
+        let (head, bytes) = match self {
+            Self::Request { head, bytes } => (Some(head), bytes),
+            Self::Line(line) => (None, line),
+            Self::Kept(kept) => return Subject::Kept(kept),
+        };
+        let field = |known| {
+            let value = head.and_then(|head| head.fields.first(known));
+            value.map(<[u8]>::to_vec)
+        };
+        Subject::Kept(Box::new(KeptSubject {
+            request_line: request_line(bytes).to_vec(),
+            host: head.map(|head| head.host.to_vec()).unwrap_or_default(),
+            referer: field(Known::Referer),
+            user_agent: field(Known::UserAgent),
+        }))
+    }
+}
+
+/// Counts an exchange that has ended, and appends its record to the access log if there is one.
+///
+/// This is the only place that does either. `started` is when the exchange began.
+pub(crate) fn finish(
+    worker: &Rc<Worker>,
+    client: IpAddr,
+    subject: &Subject<'_>,
+    outcome: Outcome,
+    started: Instant,
+) {
+    worker.counters.ended(outcome.end);
+    if worker.has_log() {
+        let duration = runtime::now().duration_since(started);
+        worker.append_record(&subject.record(client, outcome, duration));
+    }
+}
+
+/// An exchange that has begun. It is [finished](Self::finish) once: by its owner, or, as cut, by
+/// being dropped.
+pub(crate) struct Underway<'e> {
+    worker: Rc<Worker>,
+    client: IpAddr,
+    /// Whether the exchange is counted and recorded: all are but those of the control socket.
+    is_recorded: bool,
+    started: Instant,
+    subject: Subject<'e>,
+    /// Whether somebody has finished the exchange, or taken it over.
+    is_over: bool,
+    /// What a record says should the exchange be cut: the status of the response that is being
+    /// sent, if one is, and how much of its content was sent when that was last noted.
+    cut: Outcome,
+}
+
+impl<'e> Underway<'e> {
+    /// An exchange that begins now, with the request of `head`, which was parsed from `bytes`.
+    pub(crate) fn begin(
+        worker: &Rc<Worker>,
+        client: IpAddr,
+        head: &'e RequestHead<'e>,
+        bytes: &'e [u8],
+    ) -> Self {
+        Self {
+            worker: Rc::clone(worker),
+            client,
+            is_recorded: true,
+            started: runtime::now(),
+            subject: Subject::Request { head, bytes },
+            is_over: false,
+            cut: Outcome {
+                end: End::Cut,
+                status: Status::SERVICE_UNAVAILABLE,
+                content_sent: 0,
+            },
+        }
+    }
+
+    /// Takes note of who the client is, behind proxies that are trusted, and whether the exchange
+    /// is to be counted and recorded.
+    pub(crate) fn identify(&mut self, client: IpAddr, is_recorded: bool) {
+        self.client = client;
+        self.is_recorded = is_recorded;
+    }
+
+    /// Takes note that a response of `status` is being sent.
+    pub(crate) fn answer_with(&mut self, status: Status) {
+        self.cut.status = status;
+    }
+
+    /// Takes note that so many octets of content have been sent.
+    pub(crate) fn note_sent(&mut self, content_sent: u64) {
+        self.cut.content_sent = content_sent;
+    }
+
+    /// Ends the exchange.
+    pub(crate) fn finish(mut self, outcome: Outcome) {
+        self.end(outcome);
+    }
+
+    /// Lets go of the exchange without ending it: it has to be waited for, and begins again where
+    /// that is done.
+    pub(crate) fn begin_again_later(mut self) {
+        self.is_over = true;
+    }
+
+    /// The same exchange, which no longer borrows its request.
+    pub(crate) fn keep(mut self) -> Underway<'static> {
+        self.is_over = true;
+        let subject = std::mem::replace(&mut self.subject, Subject::Line(b""));
+        Underway {
+            worker: Rc::clone(&self.worker),
+            client: self.client,
+            is_recorded: self.is_recorded,
+            started: self.started,
+            subject: subject.into_kept(),
+            is_over: false,
+            cut: self.cut,
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.is_over = true;
+        if self.is_recorded {
+            finish(
+                &self.worker,
+                self.client,
+                &self.subject,
+                outcome,
+                self.started,
+            );
+        }
+    }
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.end(self.cut);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The server and the route that answer a request, in the order in which its parts are read.
+
+use crate::config::ListenAddress;
+use crate::generation::policy::ServingPolicy;
+use crate::generation::routing::Found;
+use crate::generation::{Generation, Route, Site};
+use crate::http::method::{Method, MethodSet};
+use crate::http::path::NormalPath;
+use crate::http::request::RequestHead;
+use crate::http::status::Status;
+use crate::http::target::Form;
+use crate::message::response::{Response, allow};
+
+/// The methods that `OPTIONS *` names: those that some handler of the server takes.
+const SERVER_METHODS: MethodSet = MethodSet::of(&[
+    Method::Get,
+    Method::Head,
+    Method::Post,
+    Method::Put,
+    Method::Patch,
+    Method::Delete,
+    Method::Options,
+]);
+
+/// The route that answers a request.
+pub(super) struct Matched<'g, 'r> {
+    pub(super) route: &'g Route,
+    pub(super) path: NormalPath<'r>,
+    /// How many octets of the path the route's pattern covers.
+    pub(super) length: usize,
+}
+
+/// What the server itself answers where no route does.
+#[derive(Clone, Copy)]
+pub(super) enum Refusal {
+    Status(Status),
+    /// The status, and the methods that would do.
+    Allow(Status, MethodSet),
+}
+
+impl Refusal {
+    pub(super) fn response(self) -> Response<'static> {
+        match self {
+            Self::Status(status) => Response::problem(status),
+            Self::Allow(status, methods) => allow(status, methods),
+        }
+    }
+}
+
+/// Finds who answers the request of `head`, which came in at `listener`, and the policy that holds
+/// for the response: the route's, or that of as much as was found.
+pub(super) fn find<'g, 'r>(
+    generation: &'g Generation,
+    listener: &ListenAddress,
+    head: &RequestHead<'r>,
+) -> (&'g ServingPolicy, Result<Matched<'g, 'r>, Refusal>) {
+    match find_site(generation, listener, head) {
+        Err(refusal) => (&generation.policy, Err(refusal)),
+        Ok(site) => match find_route(site, head) {
+            Err(refusal) => (&site.policy, Err(refusal)),
+            Ok(matched) => (&matched.route.policy, Ok(matched)),
+        },
+    }
+}
+
+/// The server that answers for a request's host.
+fn find_site<'g>(
+    generation: &'g Generation,
+    listener: &ListenAddress,
+    head: &RequestHead<'_>,
+) -> Result<&'g Site, Refusal> {
+    match head.target.form {
+        Form::Asterisk => return Err(Refusal::Allow(Status::NO_CONTENT, SERVER_METHODS)),
+        // CONNECT: no tunnels here.
+        Form::Authority => return Err(Refusal::Allow(Status::METHOD_NOT_ALLOWED, SERVER_METHODS)),
+        Form::Origin | Form::Absolute => {}
+    }
+    let site = generation.site(listener, head.host);
+    site.ok_or(Refusal::Status(Status::MISDIRECTED_REQUEST))
+}
+
+/// The route of `site` that answers.
+fn find_route<'g, 'r>(site: &'g Site, head: &RequestHead<'r>) -> Result<Matched<'g, 'r>, Refusal> {
+    let limits = &site.policy.limits;
+    if head.length > limits.max_head || head.fields.count() > limits.max_fields {
+        return Err(Refusal::Status(Status::REQUEST_HEADER_FIELDS_TOO_LARGE));
+    }
+    let path = NormalPath::parse(head.target.path);
+    let path = path.map_err(|_| Refusal::Status(Status::BAD_REQUEST))?;
+    let allowed = match site.routes.find(head.method, &path) {
+        Found::Route { route, matched } => {
+            let methods = route.handler.methods();
+            if methods.contains(head.method) {
+                return Ok(Matched {
+                    route,
+                    path,
+                    length: matched,
+                });
+            }
+            methods
+        }
+        Found::OtherMethods(methods) => methods,
+        Found::Nothing => return Err(Refusal::Status(Status::NOT_FOUND)),
+    };
+    let status = match head.method {
+        Method::Options => Status::NO_CONTENT,
+        _ => Status::METHOD_NOT_ALLOWED,
+    };
+    Err(Refusal::Allow(status, allowed.with(Method::Options)))
+}
