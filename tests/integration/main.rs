@@ -33,6 +33,8 @@ mod errors;
 mod explain;
 // The access log: forms, destinations, reopening.
 mod log;
+// Every way in which an exchange can end: one record each, and one request counted.
+mod outcomes;
 // The process: how it starts, refuses to, drains and stops.
 mod process;
 // Another process of the program takes over, and nobody notices.

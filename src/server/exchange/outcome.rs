@@ -143,9 +143,10 @@ pub(crate) struct Underway<'e> {
     subject: Subject<'e>,
     /// Whether somebody has finished the exchange, or taken it over.
     is_over: bool,
-    /// What a record says should the exchange be cut: the status of the response that is being
-    /// sent, if one is, and how much of its content was sent when that was last noted.
-    cut: Outcome,
+    /// The status of the response that is being sent, if one is.
+    status: Option<Status>,
+    /// Octets of content sent, when that was last noted.
+    content_sent: u64,
 }
 
 impl<'e> Underway<'e> {
@@ -163,11 +164,8 @@ impl<'e> Underway<'e> {
             started: runtime::now(),
             subject: Subject::Request { head, bytes },
             is_over: false,
-            cut: Outcome {
-                end: End::Cut,
-                status: Status::SERVICE_UNAVAILABLE,
-                content_sent: 0,
-            },
+            status: None,
+            content_sent: 0,
         }
     }
 
@@ -180,12 +178,12 @@ impl<'e> Underway<'e> {
 
     /// Takes note that a response of `status` is being sent.
     pub(crate) fn answer_with(&mut self, status: Status) {
-        self.cut.status = status;
+        self.status = Some(status);
     }
 
     /// Takes note that so many octets of content have been sent.
     pub(crate) fn note_sent(&mut self, content_sent: u64) {
-        self.cut.content_sent = content_sent;
+        self.content_sent = content_sent;
     }
 
     /// Ends the exchange.
@@ -210,7 +208,8 @@ impl<'e> Underway<'e> {
             started: self.started,
             subject: subject.into_kept(),
             is_over: false,
-            cut: self.cut,
+            status: self.status,
+            content_sent: self.content_sent,
         }
     }
 
@@ -229,9 +228,21 @@ impl<'e> Underway<'e> {
 }
 
 impl Drop for Underway<'_> {
+    /// Finishes the exchange as cut, if its owner has not finished it. Without a response its status
+    /// is 503, for a server that stops, or 500 after a panic.
     fn drop(&mut self) {
-        if !self.is_over {
-            self.end(self.cut);
+        if self.is_over {
+            return;
         }
+        let unanswered = if std::thread::panicking() {
+            Status::INTERNAL_SERVER_ERROR
+        } else {
+            Status::SERVICE_UNAVAILABLE
+        };
+        self.end(Outcome {
+            end: End::Cut,
+            status: self.status.unwrap_or(unanswered),
+            content_sent: self.content_sent,
+        });
     }
 }
