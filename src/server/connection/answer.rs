@@ -2,7 +2,7 @@
 //! responses.
 
 use std::io;
-use std::mem::take;
+use std::mem::{forget, take};
 
 use super::pending::{Octets, Pending, Sending};
 use super::{Connection, Ending, Turn};
@@ -13,10 +13,10 @@ use crate::http::request::{
 use crate::http::response::ResponseFraming;
 use crate::message::content::Content;
 use crate::metrics::End;
-use crate::runtime::Tick;
+use crate::runtime::{self, Tick};
 use crate::server::exchange::Exchange;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
-use crate::server::exchange::outcome::{Outcome, Underway};
+use crate::server::exchange::outcome::{Outcome, Subject, Underway, finish};
 use crate::transfer::send::{Progress, Transmission};
 
 /// Content up to this many octets is copied behind its head, into the write that answers share;
@@ -139,13 +139,16 @@ impl Connection {
         generation: &Generation,
     ) -> Step {
         let worker = &self.worker;
-        let mut underway = Underway::begin(worker, self.client, head, bytes);
+        let cut_by_panic = CutByPanic {
+            connection: self,
+            head,
+            bytes,
+        };
         let exchange = Exchange::new(generation, &self.endpoint.address, self.client, head);
-        underway.identify(exchange.client, self.endpoint.is_recorded);
         #[cfg(debug_assertions)]
         crate::server::test_hooks::obey_outside_of_handlers(head.target.path);
         let Some(response) = exchange.answer_now(&worker.local) else {
-            underway.begin_again_later();
+            forget(cut_by_panic);
             return Step::Perform { head: bytes.len() };
         };
         let may_persist = head.persistent && !self.is_to_end();
@@ -159,18 +162,38 @@ impl Connection {
                 output.extend_from_slice(&octets);
                 octets.len() as u64
             }
-            _ => return self.answer_large(framed, &exchange, underway, output, ending),
+            _ => {
+                forget(cut_by_panic);
+                let underway = self.begin(&exchange, head, bytes);
+                return self.answer_large(framed, &exchange, underway, output, ending);
+            }
         };
-        underway.finish(Outcome {
-            end: End::Answered,
-            status: framed.status,
-            content_sent,
-        });
+        forget(cut_by_panic);
+        if self.endpoint.is_recorded {
+            let outcome = Outcome {
+                end: End::Answered,
+                status: framed.status,
+                content_sent,
+            };
+            let subject = Subject::Request { head, bytes };
+            finish(worker, exchange.client, &subject, outcome, runtime::now());
+        }
         Step::Answered {
             used: bytes.len(),
             is_large: false,
             ending,
         }
+    }
+
+    /// Begins an exchange that is finished later than at once.
+    pub(super) fn begin<'e>(
+        &self,
+        exchange: &Exchange<'_, '_>,
+        head: &'e RequestHead<'e>,
+        bytes: &'e [u8],
+    ) -> Underway<'e> {
+        let is_recorded = self.endpoint.is_recorded;
+        Underway::begin(&self.worker, exchange.client, is_recorded, head, bytes)
     }
 
     /// Sends a response whose content is too large to be copied behind its head. The head is the last
@@ -255,6 +278,28 @@ impl Connection {
             send_timeout: limits.send_timeout,
             ending,
         }))
+    }
+}
+
+/// Finishes the exchange that the fast path is at, as cut, should a panic unwind through it. Forgotten
+/// on every other way, so it costs the fast path nothing.
+struct CutByPanic<'e> {
+    connection: &'e Connection,
+    head: &'e RequestHead<'e>,
+    bytes: &'e [u8],
+}
+
+impl Drop for CutByPanic<'_> {
+    fn drop(&mut self) {
+        let Connection {
+            worker,
+            client,
+            endpoint,
+            ..
+        } = self.connection;
+        let is_recorded = endpoint.is_recorded;
+        // Dropped at once, and so finished as cut.
+        let _ = Underway::begin(worker, *client, is_recorded, self.head, self.bytes);
     }
 }
 

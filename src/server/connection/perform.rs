@@ -13,7 +13,7 @@ use super::{Connection, Ending};
 use crate::http::request::{Parsed, RequestHead, field_space};
 use crate::http::response::ResponseFraming;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
-use crate::server::exchange::outcome::{Outcome, Underway};
+use crate::server::exchange::outcome::Outcome;
 use crate::server::exchange::{Answered, Exchange};
 use crate::transfer::receive::{ContentLimits, RequestContent};
 use crate::transfer::send::Transmission;
@@ -30,9 +30,8 @@ impl Connection {
         let Ok(Parsed::Complete(head, _)) = parsed else {
             unreachable!("these bytes were parsed a moment ago, under the same limits")
         };
-        let mut underway = Underway::begin(&worker, self.client, &head, &bytes);
         let exchange = Exchange::new(&generation, &self.endpoint.address, self.client, &head);
-        underway.identify(exchange.client, self.endpoint.is_recorded);
+        let underway = self.begin(&exchange, &head, &bytes);
 
         let limits = exchange.limits();
         let mut content = RequestContent::new(

@@ -71,8 +71,10 @@ impl<'g, 'r> Exchange<'g, 'r> {
         client: IpAddr,
         head: &'r RequestHead<'r>,
     ) -> Self {
-        let (policy, matched) = route::find(generation, listener, head);
-        let matched = admission::admit(policy, client).and(matched);
+        let (policy, mut matched) = route::find(generation, listener, head);
+        if let Err(refusal) = admission::admit(policy, client) {
+            matched = Err(refusal);
+        }
         Self {
             generation,
             listener,

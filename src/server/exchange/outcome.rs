@@ -150,30 +150,25 @@ pub(crate) struct Underway<'e> {
 }
 
 impl<'e> Underway<'e> {
-    /// An exchange that begins now, with the request of `head`, which was parsed from `bytes`.
+    /// An exchange of `client` that begins now, with the request of `head`, which was parsed from
+    /// `bytes`; `is_recorded` says whether it is counted and recorded.
     pub(crate) fn begin(
         worker: &Rc<Worker>,
         client: IpAddr,
+        is_recorded: bool,
         head: &'e RequestHead<'e>,
         bytes: &'e [u8],
     ) -> Self {
         Self {
             worker: Rc::clone(worker),
             client,
-            is_recorded: true,
+            is_recorded,
             started: runtime::now(),
             subject: Subject::Request { head, bytes },
             is_over: false,
             status: None,
             content_sent: 0,
         }
-    }
-
-    /// Takes note of who the client is, behind proxies that are trusted, and whether the exchange
-    /// is to be counted and recorded.
-    pub(crate) fn identify(&mut self, client: IpAddr, is_recorded: bool) {
-        self.client = client;
-        self.is_recorded = is_recorded;
     }
 
     /// Takes note that a response of `status` is being sent.
@@ -189,12 +184,6 @@ impl<'e> Underway<'e> {
     /// Ends the exchange.
     pub(crate) fn finish(mut self, outcome: Outcome) {
         self.end(outcome);
-    }
-
-    /// Lets go of the exchange without ending it: it has to be waited for, and begins again where
-    /// that is done.
-    pub(crate) fn begin_again_later(mut self) {
-        self.is_over = true;
     }
 
     /// The same exchange, which no longer borrows its request.
