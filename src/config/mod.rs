@@ -385,7 +385,7 @@ pub(crate) struct PluginRoute {
 pub(crate) const DEFAULT_CODE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// `files = DIR`, and the options beside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Files {
     pub(crate) root: PathBuf,
     /// Names tried in a directory, in order.
@@ -420,7 +420,7 @@ impl Files {
 }
 
 /// `cgi = DIR`, and the options beside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Cgi {
     pub(crate) root: PathBuf,
     /// Until a script's header section is there: 504. Between two reads of its content: it is cut.
@@ -444,7 +444,7 @@ impl Cgi {
 }
 
 /// One entry of `cache_control`: a pattern over the path beneath the root, and the field's value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CacheControl {
     /// As written: `*.css`, `assets/**`.
     pub(crate) pattern: String,

@@ -1,5 +1,6 @@
 //! The configuration that runs: immutable, shared by the workers, exchanged as a whole.
 
+mod carryover;
 mod kept;
 pub(crate) mod policy;
 pub(crate) mod routing;
@@ -16,7 +17,7 @@ use crate::config::{
 use crate::control::Submit;
 use crate::handlers::Handler;
 
-use kept::{Kept, handler};
+use carryover::{Carryover, handler};
 use policy::ServingPolicy;
 use routing::{HostTable, RoutingTable};
 
@@ -37,7 +38,7 @@ pub(crate) struct Generation {
     /// a walk finds one sooner than a hash.
     listeners: Vec<(ListenAddress, Listened)>,
     /// What the next generation may go on with.
-    kept: Kept,
+    carryover: Carryover,
 }
 
 /// A worker's hold on a generation. Its exchanges hold this: counting them touches no memory that
@@ -93,13 +94,11 @@ impl Generation {
         previous: Option<&Self>,
         submit: &Submit,
     ) -> Self {
-        let mut kept = previous
-            .map(|previous| previous.kept.clone())
-            .unwrap_or_default();
-        kept.begin();
+        let before = previous.map(|previous| &previous.carryover);
+        let mut carryover = before.map(Carryover::begin).unwrap_or_default();
         let mut listeners: BTreeMap<ListenAddress, Listened> = BTreeMap::new();
         for server in &config.servers {
-            let site = Arc::new(Site::new(server, &mut kept, submit));
+            let site = Arc::new(Site::new(server, &mut carryover, submit));
             for address in &server.listen {
                 let is_new = !listeners.contains_key(address);
                 let listened = listeners.entry(address.clone()).or_default();
@@ -110,7 +109,7 @@ impl Generation {
                 }
             }
         }
-        kept.end();
+        carryover.end();
         Self {
             number,
             max_connections: config.policy.limits.max_connections,
@@ -119,7 +118,7 @@ impl Generation {
             trusted_proxies: config.trusted_proxies.clone(),
             policy: ServingPolicy::new(&config.policy),
             listeners: listeners.into_iter().collect(),
-            kept,
+            carryover,
         }
     }
 
@@ -161,11 +160,11 @@ impl Generation {
 }
 
 impl Site {
-    fn new(server: &Server, kept: &mut Kept, submit: &Submit) -> Self {
+    fn new(server: &Server, carryover: &mut Carryover, submit: &Submit) -> Self {
         let mut routes = RoutingTable::default();
         for route in &server.routes {
             let built = Route {
-                handler: handler(route, kept, submit),
+                handler: handler(route, carryover, submit),
                 policy: ServingPolicy::new(&route.policy),
                 pattern: route.pattern.clone(),
                 place: route.place.clone(),

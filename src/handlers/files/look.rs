@@ -30,11 +30,6 @@ impl Shared {
             options: options.clone(),
         }
     }
-
-    /// Whether a route with `options` can go on with what caches hold for this one.
-    pub(crate) fn is_for(&self, options: &Files) -> bool {
-        self.options == *options
-    }
 }
 
 /// A look at the disk: what it takes, so that it can run on another thread.

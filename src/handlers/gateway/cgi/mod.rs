@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::meta_variables::{Script, meta_variables};
 use super::script::{self, FoundScript};
 use super::script_response::{ScriptAnswer, ScriptError};
-use crate::config::{Cgi, Route, RoutePattern};
+use crate::config::{Cgi, Route};
 use crate::disk::spool::Buffered;
 use crate::handlers::Local;
 use crate::http::framing::Framing;
@@ -52,30 +52,8 @@ struct Shared {
     root: PathBuf,
     /// How diagnostics name the route.
     route: String,
+    /// How many scripts of the route run, of all workers and generations together.
     running: Arc<AtomicUsize>,
-}
-
-/// How many scripts of a route run, of all workers together. It outlives a generation, as they do.
-#[derive(Clone)]
-pub(crate) struct Count {
-    pattern: RoutePattern,
-    options: Cgi,
-    running: Arc<AtomicUsize>,
-}
-
-impl Count {
-    pub(crate) fn new(route: &Route, options: &Cgi) -> Self {
-        Self {
-            pattern: route.pattern.clone(),
-            options: options.clone(),
-            running: Arc::default(),
-        }
-    }
-
-    /// Whether it is of `route`, and that has not changed.
-    pub(crate) fn is_for(&self, route: &Route, options: &Cgi) -> bool {
-        self.pattern == route.pattern && self.options == *options
-    }
 }
 
 /// A script's place among the `max_processes`, free again when it is dropped.
@@ -112,13 +90,13 @@ enum CgiError {
 }
 
 impl CgiHandler {
-    pub(crate) fn new(options: &Cgi, route: &Route, count: Count) -> Self {
+    pub(crate) fn new(options: &Cgi, route: &Route, running: Arc<AtomicUsize>) -> Self {
         let root = std::path::absolute(&options.root);
         let shared = Shared {
             options: options.clone(),
             root: root.unwrap_or_else(|_| options.root.clone()),
             route: route.to_string(),
-            running: count.running,
+            running,
         };
         Self {
             shared: Arc::new(shared),
