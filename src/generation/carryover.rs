@@ -20,7 +20,6 @@ use std::sync::atomic::AtomicUsize;
 
 use super::kept::Kept;
 use crate::config::{Cgi, Files, ListenAddress, Route, RoutePattern, Verb};
-use crate::control::Submit;
 use crate::handlers::Handler;
 use crate::handlers::echo::Echo;
 use crate::handlers::files::{FilesHandler, Shared};
@@ -89,9 +88,8 @@ impl Carryover {
     }
 }
 
-/// Makes the handler behind `route`. The handler takes over what `kept` has for it, and asks the
-/// supervisor through `submit` what only the supervisor knows.
-pub(super) fn handler(route: &Route, kept: &mut Carryover, submit: &Submit) -> Handler {
+/// Makes the handler behind `route`, which takes over what `kept` has for it.
+pub(super) fn handler(route: &Route, kept: &mut Carryover) -> Handler {
     match &route.verb {
         Verb::Files(files) => {
             let shared = kept.files(files);
@@ -102,7 +100,7 @@ pub(super) fn handler(route: &Route, kept: &mut Carryover, submit: &Submit) -> H
         }
         Verb::Redirect(redirect) => Handler::Redirect(RedirectHandler::new(redirect)),
         Verb::Echo => Handler::Echo(Echo),
-        Verb::Status => Handler::Status(StatusHandler::new(submit)),
+        Verb::Status => Handler::Status(StatusHandler),
         Verb::Handler(plugin) => Handler::Plugin(PluginHandler::new(plugin, route)),
         Verb::Cgi(options) => {
             Handler::Cgi(CgiHandler::new(options, route, kept.cgi(route, options)))

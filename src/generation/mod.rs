@@ -14,7 +14,6 @@ use crate::config::{
     Cidr, Config, HostPattern, Limits, ListenAddress, LogFormat, Place, Policy, RoutePattern,
     Server, describe_route,
 };
-use crate::control::Submit;
 use crate::handlers::Handler;
 
 use carryover::{Carryover, handler};
@@ -88,17 +87,12 @@ impl fmt::Display for Route {
 impl Generation {
     /// Builds a checked configuration. Handlers that `previous` has already, and whose options have
     /// not changed, go on with what they hold.
-    pub(crate) fn new(
-        config: &Config,
-        number: u64,
-        previous: Option<&Self>,
-        submit: &Submit,
-    ) -> Self {
+    pub(crate) fn new(config: &Config, number: u64, previous: Option<&Self>) -> Self {
         let before = previous.map(|previous| &previous.carryover);
         let mut carryover = before.map(Carryover::begin).unwrap_or_default();
         let mut listeners: BTreeMap<ListenAddress, Listened> = BTreeMap::new();
         for server in &config.servers {
-            let site = Arc::new(Site::new(server, &mut carryover, submit));
+            let site = Arc::new(Site::new(server, &mut carryover));
             for address in &server.listen {
                 let is_new = !listeners.contains_key(address);
                 let listened = listeners.entry(address.clone()).or_default();
@@ -160,11 +154,11 @@ impl Generation {
 }
 
 impl Site {
-    fn new(server: &Server, carryover: &mut Carryover, submit: &Submit) -> Self {
+    fn new(server: &Server, carryover: &mut Carryover) -> Self {
         let mut routes = RoutingTable::default();
         for route in &server.routes {
             let built = Route {
-                handler: handler(route, carryover, submit),
+                handler: handler(route, carryover),
                 policy: ServingPolicy::new(&route.policy),
                 pattern: route.pattern.clone(),
                 place: route.place.clone(),

@@ -2,29 +2,26 @@
 
 use std::time::Duration;
 
+use super::Local;
 use crate::config::parse_duration;
+use crate::control::ControlVerb;
 use crate::control::ask::ask;
-use crate::control::{ControlVerb, Submit};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::message::request::Request;
 use crate::message::response::Response;
 
-pub(crate) struct ControlHandler {
-    submit: Submit,
-}
+/// The handler of the control socket.
+pub(crate) struct ControlHandler;
 
 impl ControlHandler {
-    pub(crate) fn new(submit: Submit) -> Self {
-        Self { submit }
-    }
-
-    pub(crate) async fn answer(&self, request: &Request<'_>) -> Response<'static> {
+    /// The supervisor's reply to what `request` asks of it.
+    pub(crate) async fn answer(&self, request: &Request<'_>, local: &Local) -> Response<'static> {
         let verb = match parse_verb(request) {
             Ok(verb) => verb,
             Err(status) => return Response::problem(status),
         };
-        ask(&self.submit, verb, request).await
+        ask(&local.submit, verb, request).await
     }
 }
 

@@ -19,6 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::Blocking;
+use crate::control::Submit;
 use crate::http::method::{Method, MethodSet};
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
@@ -55,14 +56,17 @@ pub(crate) struct Local {
     /// To application servers.
     pub(crate) connections: Rc<Connections>,
     pub(crate) pools: Pools,
+    /// To ask the supervisor what only the supervisor knows.
+    pub(crate) submit: Submit,
 }
 
 impl Local {
-    pub(crate) fn new(pools: Pools) -> Self {
+    pub(crate) fn new(pools: Pools, submit: Submit) -> Self {
         Self {
             files: files::Local::default(),
             connections: Rc::default(),
             pools,
+            submit,
         }
     }
 }
@@ -163,11 +167,11 @@ impl Handler {
             Self::Respond(respond) => respond.answer(),
             Self::Redirect(redirect) => redirect.answer(request),
             Self::Echo(echo) => echo.answer(request, content).await?,
-            Self::Status(status) => status.answer(request).await,
+            Self::Status(status) => status.answer(request, local).await,
             Self::Plugin(plugin) => plugin.answer(request, local, content).await?,
             Self::Cgi(cgi) => return cgi.answer(request, local, content).await,
             Self::Fastcgi(fastcgi) => return fastcgi.answer(request, local, content).await,
-            Self::Control(control) => control.answer(request).await,
+            Self::Control(control) => control.answer(request, local).await,
         };
         Ok(response.into())
     }

@@ -1,24 +1,18 @@
 //! `status = true`: what the server has counted, as JSON or as text; nothing of it tells where
 //! anything lies.
 
-use std::sync::Arc;
-
+use super::Local;
+use crate::control::ControlVerb;
 use crate::control::ask::ask;
-use crate::control::{ControlVerb, Submit};
 use crate::message::request::Request;
 use crate::message::response::Response;
 
-pub(crate) struct StatusHandler {
-    submit: Submit,
-}
+/// The handler of a `status` route.
+pub(crate) struct StatusHandler;
 
 impl StatusHandler {
-    pub(crate) fn new(submit: &Submit) -> Self {
-        let submit = Arc::clone(submit);
-        Self { submit }
-    }
-
-    pub(crate) async fn answer(&self, request: &Request<'_>) -> Response<'static> {
-        ask(&self.submit, ControlVerb::Counters, request).await
+    /// The counts, asked of the supervisor.
+    pub(crate) async fn answer(&self, request: &Request<'_>, local: &Local) -> Response<'static> {
+        ask(&local.submit, ControlVerb::Counters, request).await
     }
 }

@@ -139,10 +139,10 @@ pub(crate) fn explain(
 ) -> Result<Vec<Result<Explanation, String>>, String> {
     // No supervisor is here to be asked.
     let nobody: Submit = Arc::new(drop);
-    let generation = Arc::new(Generation::new(config, 1, None, &nobody));
+    let generation = Arc::new(Generation::new(config, 1, None));
     let pools = Pools::new(config.blocking);
     let explaining = async move {
-        let local = Local::new(pools);
+        let local = Local::new(pools, nobody);
         let mut explanations = Vec::new();
         for question in &questions {
             explanations.push(answer(&generation, question, &local).await);

@@ -186,7 +186,7 @@ impl Supervisor {
             watch_signals(sender.clone()).map_err(SupervisorError::Signals)?;
             manager = ServiceManager::from_environment();
         }
-        let generation = reload::build(&config, None, control.as_ref(), &sender);
+        let generation = reload::build(&config, None, control.as_ref());
         Ok(Self {
             file,
             handlers,
@@ -269,6 +269,7 @@ impl Supervisor {
             generation: Arc::clone(&self.generation),
             listeners: self.listeners(index, workers),
             pools: self.pools.clone(),
+            submit: self.submit(),
             process: Arc::clone(&self.process),
             counters: self.tally.of_worker(index),
         };

@@ -59,15 +59,13 @@ pub(super) fn build(
     config: &Config,
     previous: Option<&Generation>,
     control: Option<&UnixSocket>,
-    events: &Sender<Event>,
 ) -> Generation {
     let number = previous.map_or(1, |previous| previous.number + 1);
-    let submit = submit(events);
-    let generation = Generation::new(config, number, previous, &submit);
+    let generation = Generation::new(config, number, previous);
     let Some(control) = control else {
         return generation;
     };
-    let handler = Handler::Control(ControlHandler::new(submit));
+    let handler = Handler::Control(ControlHandler);
     generation.with_control(ListenAddress::Unix(control.path().to_owned()), handler)
 }
 
@@ -179,7 +177,7 @@ impl Supervisor {
         let addresses = addresses(&config);
         let sockets = self.sockets.extended(&addresses, config.workers.get())?;
         let control = self.control.as_ref();
-        let generation = build(&config, Some(&self.generation), control, &self.sender);
+        let generation = build(&config, Some(&self.generation), control);
         // From here on nothing can fail.
         sockets
             .bound()

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::control::Submit;
 use crate::generation::{Generation, LocalGeneration};
 use crate::handlers::{self, Pools};
 use crate::log::access::AccessBuffer;
@@ -60,6 +61,8 @@ pub(crate) struct WorkerSetup {
     pub(crate) generation: Arc<Generation>,
     pub(crate) listeners: Vec<ListeningSocket>,
     pub(crate) pools: Pools,
+    /// How its handlers ask the supervisor.
+    pub(crate) submit: Submit,
     pub(crate) process: Arc<ProcessCounters>,
     /// A successor goes on counting.
     pub(crate) counters: Arc<Counters>,
@@ -70,7 +73,7 @@ impl Worker {
         Self {
             generation: RefCell::new(Rc::new(LocalGeneration(Arc::clone(&setup.generation)))),
             endpoints: RefCell::default(),
-            local: handlers::Local::new(setup.pools.clone()),
+            local: handlers::Local::new(setup.pools.clone(), Arc::clone(&setup.submit)),
             input: RefCell::new(vec![0; MAX_INCOMPLETE + READ_SIZE].into_boxed_slice()),
             output: RefCell::default(),
             second: CurrentSecond::new(runtime::now()),
