@@ -92,6 +92,14 @@ impl Pools {
             code: BlockingPool::new(blocking.threads, blocking.queue),
         }
     }
+
+    /// Without threads, for a loop on which nothing else is under way: whatever waits, waits there.
+    pub(crate) fn without_threads() -> Self {
+        Self {
+            disk: BlockingPool::without_threads(),
+            code: BlockingPool::without_threads(),
+        }
+    }
 }
 
 impl Handler {

@@ -1,7 +1,8 @@
 //! The blocking pool: threads for whatever may wait, behind a bounded queue.
 //!
 //! A cold disk, a script, other people's code: a loop must not wait for them. A pool is shared by
-//! all workers and by every generation of the configuration.
+//! all workers and by every generation of the configuration. Where nothing else is on the loop, a
+//! pool without threads does: jobs run where they are begun.
 //!
 //! ```text
 //! begin → queued ─→ running ─→ done
@@ -20,8 +21,9 @@ use super::channel::channel;
 
 /// Threads and the queue before them.
 pub(crate) struct BlockingPool {
-    // A Mutex, for the pool's sending half may not be shared between threads.
-    pool: Mutex<ThreadPool>,
+    /// `None`: jobs run on the thread that begins them. A Mutex, for the pool's sending half may not
+    /// be shared between threads.
+    pool: Option<Mutex<ThreadPool>>,
     threads: usize,
     /// The most that may be begun or waiting: every thread and every place in the queue.
     max_jobs: usize,
@@ -68,9 +70,19 @@ impl BlockingPool {
             .thread_name("tidegate-block".to_owned())
             .build();
         Arc::new(Self {
-            pool: Mutex::new(pool),
+            pool: Some(Mutex::new(pool)),
             threads,
             max_jobs: threads + queue,
+            counts: Arc::default(),
+        })
+    }
+
+    /// A pool of no threads: a job runs at once, on the thread that begins it.
+    pub(crate) fn without_threads() -> Arc<Self> {
+        Arc::new(Self {
+            pool: None,
+            threads: 0,
+            max_jobs: usize::MAX,
             counts: Arc::default(),
         })
     }
@@ -114,12 +126,18 @@ impl BlockingPool {
     fn execute(&self, work: impl FnOnce(Place) + Send + 'static) -> Result<Job, BlockingError> {
         let place = Place::take(&self.counts, self.max_jobs)?;
         let job = Job(Some(Arc::clone(&place.0)));
-        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        pool.execute(move || {
+        let work = move || {
             if place.begin() {
                 work(place);
             }
-        });
+        };
+        match &self.pool {
+            Some(pool) => {
+                let pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
+                pool.execute(work);
+            }
+            None => work(),
+        }
         Ok(job)
     }
 
@@ -237,5 +255,36 @@ impl Drop for Place {
             }
             _ => 0,
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::runtime;
+
+    #[test]
+    fn without_threads_a_job_runs_where_it_is_begun() {
+        let pool = BlockingPool::without_threads();
+        let here = thread::current().id();
+        let outcome = runtime::run(async move {
+            let ran_at = pool.run(|| thread::current().id()).await;
+            let panicked = pool.run(|| std::panic::resume_unwind(Box::new("oh"))).await;
+            let (sender, mut receiver) = channel();
+            let job = pool.begin(move || sender.send(thread::current().id()));
+            let begun_at = receiver.receive().await;
+            drop(job);
+            (ran_at, panicked, begun_at, pool.state())
+        });
+        let (ran_at, panicked, begun_at, state) = outcome.expect("an event queue");
+        assert_eq!((ran_at, begun_at), (Ok(here), Some(here)));
+        let panicked: Result<(), _> = panicked;
+        assert_eq!(panicked, Err(BlockingError::Panicked("oh".to_owned())));
+        assert_eq!(
+            (state.threads, state.running, state.queued, state.lost),
+            (0, 0, 0, 0)
+        );
     }
 }

@@ -140,9 +140,9 @@ pub(crate) fn explain(
     // No supervisor is here to be asked.
     let nobody: Submit = Arc::new(drop);
     let generation = Arc::new(Generation::new(config, 1, None));
-    let pools = Pools::new(config.blocking);
     let explaining = async move {
-        let local = Local::new(pools, nobody);
+        // Nothing else is on this loop, which may wait, and most questions need no disk.
+        let local = Local::new(Pools::without_threads(), nobody);
         let mut explanations = Vec::new();
         for question in &questions {
             explanations.push(answer(&generation, question, &local).await);

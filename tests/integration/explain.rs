@@ -1,5 +1,7 @@
 //! `tidegate explain` is held against what the server then really answers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::support::{Server, Site};
 
 const ROUTES: &str = "'/' = { files = 'www', headers = { set = { X-Where = 'root' } } }
@@ -199,4 +201,39 @@ fn tells_why_a_route_lost() {
     }
     let output = server.command_line(&["explain", "nonsense"]);
     assert!(!output.status.success());
+}
+
+/// Threads that cannot be made would end the server, and questions are asked of one that runs.
+#[test]
+fn questions_and_tests_make_no_threads() {
+    let test = "[[test]]\nrequest = 'GET /a.css'\nexpect.status = 200";
+    let site = Site::new(&format!("{ROUTES}\n{test}")).file("a.css", "body {}");
+    // As many as a pool for questions would have made, to be seen while they live.
+    let site = site.top("blocking = { threads = 200 }");
+    site.directory().write("www/docs/page.html", "<p>page");
+    let server = site.start();
+    let tasks = format!("/proc/{}/task", server.id());
+    let count = || std::fs::read_dir(&tasks).expect("it runs").count();
+    let before = count();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            for _ in 0..5 {
+                let reloaded = server.command_line(&["reload"]);
+                assert!(reloaded.status.success(), "{reloaded:?}");
+                assert_eq!(explained(&server, true, "GET", "/docs/page", "").0, 200);
+            }
+        });
+        let counting = scope.spawn(|| {
+            let mut most = before;
+            while !is_over.load(Ordering::Relaxed) {
+                most = most.max(count());
+            }
+            most
+        });
+        let asked = asking.join();
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(counting.join().expect("no panic"), before);
+        asked.expect("no panic");
+    });
 }
