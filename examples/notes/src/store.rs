@@ -15,17 +15,17 @@ const SCHEMA: &str = "
     )";
 
 #[derive(Serialize)]
-pub struct Note {
-    pub id: i64,
-    pub text: String,
+pub(crate) struct Note {
+    pub(crate) id: i64,
+    pub(crate) text: String,
     /// Counts the changes of this note.
-    pub version: i64,
+    pub(crate) version: i64,
 }
 
-pub struct Store(Mutex<Connection>);
+pub(crate) struct Store(Mutex<Connection>);
 
 impl Store {
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let connection = Connection::open(path)?;
         // A writer does not wait for readers, and a crash loses nothing that was answered.
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -35,7 +35,7 @@ impl Store {
         Ok(Self(Mutex::new(connection)))
     }
 
-    pub fn list(&self, before: i64, limit: u32) -> Result<Vec<Note>> {
+    pub(crate) fn list(&self, before: i64, limit: u32) -> Result<Vec<Note>> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(
             "SELECT id, text, version FROM notes WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
@@ -43,20 +43,20 @@ impl Store {
         statement.query_map((before, limit), to_note)?.collect()
     }
 
-    pub fn create(&self, text: &str) -> Result<Note> {
+    pub(crate) fn create(&self, text: &str) -> Result<Note> {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached("INSERT INTO notes (text) VALUES (?1) RETURNING id, text, version")?;
         statement.query_row((text,), to_note)
     }
 
-    pub fn read(&self, id: i64) -> Result<Option<Note>> {
+    pub(crate) fn read(&self, id: i64) -> Result<Option<Note>> {
         read(&self.lock(), id)
     }
 
     /// Replaces the text of a note, or deletes it where there is no text, if `check` lets it; `None`
     /// if there is no such note, else what `check` says, and the note as it is then.
-    pub fn change<E>(
+    pub(crate) fn change<E>(
         &self,
         id: i64,
         text: Option<&str>,
