@@ -1,7 +1,7 @@
 //! Tidegate, a small HTTP/1.1 server: static files and handlers, one configuration file.
 //!
 //! This is the library behind the program `tidegate`: for programs with handlers of their own, and
-//! for programs of which a server is a part. What the configuration says is in the README.
+//! for programs of which a server is a part. What the configuration says is in docs/configuration.md.
 //!
 //! # A program with handlers
 //!

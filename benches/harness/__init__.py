@@ -15,6 +15,7 @@ The modules, from the ground up: `machine` (cores, limits, names), `site` (what 
 (a server's processes: CPU, memory, end), `recipes` and `servers` (who is measured, how they are
 configured), `load` (`wrk`), `sample` (a figure, and the instances it is taken from), `probes` and
 `workloads` (what is measured), `rounds` (turns, medians, ratios), `report` (tables, JSON), `figures` (what
-must be reached), `charts` with `svg` (pictures), `readme`, `cli`. The guard's are `traffic` (what a peer does), `counting` (this server under a tool
-that counts), `syscalls` and `instructions` (the bounds), `guard`.
+must be reached), `charts` with `svg` (pictures), `results_page` (docs/measuring.md), `cli`. The guard's are
+`traffic` (what a peer does), `counting` (this server under a tool that counts), `syscalls` and
+`instructions` (the bounds), `guard`.
 """

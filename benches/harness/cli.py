@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import charts, figures, load, machine, readme, report, rounds, site
+from . import charts, figures, load, machine, report, results_page, rounds, site
 from .report import Run
 from .sample import Plan
 from .servers import REPOSITORY, SERVERS, Server
@@ -32,9 +32,9 @@ def main(arguments: list[str]) -> int:
         return 1
     print(report.table(run))
     print(figures.table(run), figures.throughput(run), sep="\n\n")
-    _write(run, readme.RESULTS if options.readme else options.out)
-    if options.readme:
-        _say(f"wrote {readme.update(run)}")
+    _write(run, results_page.RESULTS if options.docs else options.out)
+    if options.docs:
+        _say(f"wrote {results_page.update(run)}")
     return 0
 
 
@@ -65,7 +65,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=workloads, metavar="WORKLOAD", help=f"of {', '.join(workloads)}")
     parser.add_argument("--servers", nargs="+", choices=servers, metavar="SERVER", help=f"of {', '.join(servers)}")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "target" / "compare", help="directory for JSON and charts (target/compare)")
-    parser.add_argument("--readme", action="store_true", help="write into benches/results, and pictures and table into README.md")
+    parser.add_argument("--docs", "--readme", action="store_true", help="write into benches/results, and pictures and table into docs/measuring.md")
     parser.add_argument("--read", type=Path, metavar="JSON", help="measure nothing: show what an earlier run wrote")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s, 1,000 idle connections: a look, no result")
     parser.add_argument("--no-build", action="store_true", help="take target/release as it is")

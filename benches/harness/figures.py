@@ -1,4 +1,4 @@
-"""The figures this server is held to (DESIGN §3), and one table of everything for the README."""
+"""The figures this server is held to, and one table of everything for docs/measuring.md."""
 
 from __future__ import annotations
 

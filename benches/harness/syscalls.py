@@ -45,7 +45,7 @@ class Bound:
     waits: float
 
 
-#: DESIGN §3. A read and a write each; a connection besides is accepted, the next accept finds none,
+#: A read and a write each; a connection besides is accepted, the next accept finds none,
 #: and it is closed; sixteen pipelined requests are one read and one write.
 BOUNDS = (
     Bound(traffic.KEEP_ALIVE, calls=2, waits=1),

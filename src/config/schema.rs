@@ -1,5 +1,5 @@
 //! Every key of the file: what it takes, what it is if left out, what it says. For editors as a
-//! JSON Schema (2020-12), for the README as a table.
+//! JSON Schema (2020-12), for docs/configuration.md as a table.
 //!
 //! The walk through the file names its keys where it takes them. That both know the same ones is
 //! held by `tests`, which asks the walk about every key here, and here about all that the walk

@@ -159,9 +159,12 @@ fn the_table_of_keys_names_every_key() {
     );
 }
 
-/// What the README has between `<!-- NAME -->` and `<!-- end of NAME -->`.
+/// The page that shows the example and the table of keys.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
+
+/// What the page has between `<!-- NAME -->` and `<!-- end of NAME -->`.
 fn of_the_readme(name: &str) -> String {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+    let readme = std::fs::read_to_string(PAGE);
     let readme = readme.expect("it is part of the repository");
     let (_, rest) = readme
         .split_once(&format!("<!-- {name} -->\n"))

@@ -1,18 +1,19 @@
-"""The README's section of figures: pictures and table, written between its markers."""
+"""The figures in docs/measuring.md: pictures and table, written between its markers."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from . import figures
 from .report import Run
 from .servers import REPOSITORY
 
-#: Where what the README shows is kept.
+#: Where the JSON and the pictures are kept that the page shows.
 RESULTS = REPOSITORY / "benches" / "results"
 
-_README = REPOSITORY / "README.md"
-_BEGIN = "<!-- figures: written by benches/compare --readme -->\n"
+_PAGE = REPOSITORY / "docs" / "measuring.md"
+_BEGIN = "<!-- figures: written by benches/compare --docs -->\n"
 _END = "<!-- end of figures -->\n"
 
 #: Name of the picture, and what is read out in its place.
@@ -24,18 +25,18 @@ _PICTURES = (
 
 
 def update(run: Run) -> Path:
-    """Puts the figures of `run` into the README; the path of it.
+    """Writes the figures of `run` into the page; returns the page's path.
 
     # Errors
-    `ValueError` if the README has lost its markers.
+    `ValueError` if the page has lost its markers.
     """
-    text = _README.read_text(encoding="utf-8")
+    text = _PAGE.read_text(encoding="utf-8")
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not (begin and end):
-        raise ValueError(f"{_README} has no markers around its figures")
-    _README.write_text(before + begin + _section(run) + end + after, encoding="utf-8")
-    return _README
+        raise ValueError(f"{_PAGE} has no markers around its figures")
+    _PAGE.write_text(before + begin + _section(run) + end + after, encoding="utf-8")
+    return _PAGE
 
 
 def _section(run: Run) -> str:
@@ -44,7 +45,7 @@ def _section(run: Run) -> str:
 
 
 def _picture(name: str, title: str) -> str:
-    place = RESULTS.relative_to(REPOSITORY).as_posix()
+    place = Path(os.path.relpath(RESULTS, _PAGE.parent)).as_posix()
     return (
         "<picture>\n"
         f'  <source media="(prefers-color-scheme: dark)" srcset="{place}/{name}-dark.svg">\n'
