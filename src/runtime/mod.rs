@@ -245,8 +245,8 @@ impl Sleeper {
 
 impl Drop for Sleeper {
     fn drop(&mut self) {
-        let waker = with_context(|context| context.reactor.borrow_mut().remove(self.0));
-        drop(waker);
+        let wakers = with_context(|context| context.reactor.borrow_mut().remove(self.0));
+        drop(wakers);
     }
 }
 

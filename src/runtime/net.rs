@@ -185,8 +185,13 @@ impl Stream {
     /// [`Elapsed`] at `deadline`.
     pub(crate) async fn ready_any(&self, deadline: Tick) -> Result<(), Elapsed> {
         std::future::poll_fn(|context| {
-            self.source
-                .poll_ready_any(self.fd.as_fd(), context, deadline)
+            // Both are asked in any case: readiness in both is used up.
+            let readable = self.poll_ready(context, Direction::Read, deadline);
+            let writable = self.poll_ready(context, Direction::Write, deadline);
+            match readable {
+                Poll::Ready(Ok(())) => readable,
+                _ => writable,
+            }
         })
         .await
     }
@@ -290,22 +295,6 @@ impl Registration {
         }
     }
 
-    fn poll_ready_any(
-        &self,
-        fd: BorrowedFd<'_>,
-        context: &mut Context<'_>,
-        deadline: Tick,
-    ) -> Poll<Result<(), Elapsed>> {
-        match self.attach(fd, Direction::Write) {
-            Ok(key) => with_context(|c| {
-                c.reactor
-                    .borrow_mut()
-                    .poll_ready_any(key, context, deadline)
-            }),
-            Err(_) => Poll::Ready(Err(Elapsed)),
-        }
-    }
-
     /// Sees to it that the system tells about `direction`.
     fn attach(&self, fd: BorrowedFd<'_>, direction: Direction) -> io::Result<usize> {
         let wants_write = direction == Direction::Write;
@@ -346,8 +335,8 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         if let Some(key) = self.key() {
-            let waker = with_context(|c| c.reactor.borrow_mut().remove(key));
-            drop(waker);
+            let wakers = with_context(|c| c.reactor.borrow_mut().remove(key));
+            drop(wakers);
         }
     }
 }

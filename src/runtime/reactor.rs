@@ -3,7 +3,12 @@
 //! Readiness is edge-triggered: the system tells once that a socket *became* ready. So a source
 //! remembers what it was told until somebody uses it, and users try the system call first and wait
 //! only when it would block (see `mio::Poll`, "Draining readiness").
+//!
+//! A source has two interests, reading and writing, each with its own task and deadline. Most sources
+//! are idle connections, which wait to read; so the wait for reading stands in the source, and a wait
+//! for writing stands in a table beside the sources, for as long as it lasts.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::task::{Context, Poll, Waker};
@@ -30,34 +35,60 @@ pub(crate) enum Direction {
     Write,
 }
 
-/// What a source's task is waiting for, if anything.
+/// What is waited for at a source.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Waiting {
-    Nothing,
-    For(Direction),
-    /// For either direction.
-    Any,
-    /// For its deadline alone: a sleeper.
-    Time,
+struct Awaited(u8);
+
+impl Awaited {
+    const NOTHING: Self = Self(0);
+    /// Something to read.
+    const READABLE: Self = Self(1);
+    /// Room to write; the wait stands in [`Reactor::writers`].
+    const WRITABLE: Self = Self(1 << 1);
+
+    fn contains(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    fn insert(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    fn remove(&mut self, other: Self) {
+        self.0 &= !other.0;
+    }
 }
 
-/// A socket or a sleeper. It belongs to one task at a time, hence the single waker.
+/// A socket or a sleeper. A worker has one for each idle connection, so every byte counts.
 struct Source {
     /// Tells it from those that had its key before.
     generation: u32,
-    waker: Option<Waker>,
-    deadline: Tick,
-    waiting: Waiting,
-    /// It became readable, and nobody has used that yet.
+    awaited: Awaited,
+    /// It became readable, and no wait has reported that yet.
     readable: bool,
     writable: bool,
     /// The peer has sent its last byte. Stays: no further edge will tell of it.
     read_closed: bool,
+    /// The task that waits to read, or for a moment. Kept when the wait is over,
+    /// for the same task nearly always waits next.
+    reader: Option<Waker>,
+    /// When `reader` is woken at the latest.
+    deadline: Tick,
+}
+
+/// A task that waits for room to write.
+struct Writer {
+    waker: Waker,
+    deadline: Tick,
 }
 
 pub(super) struct Reactor {
     registry: mio::Registry,
     sources: Slab<Source>,
+    /// The tasks that wait to write, by the key of the source. There is one for each source that
+    /// awaits [`Awaited::WRITABLE`].
+    writers: HashMap<usize, Writer>,
+    /// Has an entry for each key that has a deadline, at the earlier one of the source's two or before.
     wheel: Wheel,
     /// The tick of the current turn.
     now: Tick,
@@ -83,6 +114,7 @@ impl Reactor {
         Self {
             registry,
             sources: Slab::new(),
+            writers: HashMap::new(),
             wheel: Wheel::new(),
             now: Tick::at(Duration::ZERO),
             generation: 0,
@@ -94,12 +126,12 @@ impl Reactor {
         self.generation = self.generation.wrapping_add(1);
         self.sources.insert(Source {
             generation: self.generation,
-            waker: None,
-            deadline: Tick::NEVER,
-            waiting: Waiting::Nothing,
+            awaited: Awaited::NOTHING,
             readable: false,
             writable: false,
             read_closed: false,
+            reader: None,
+            deadline: Tick::NEVER,
         })
     }
 
@@ -136,9 +168,17 @@ impl Reactor {
         self.registry.deregister(&mut SourceFd(&fd.as_raw_fd()))
     }
 
-    /// Forgets a source; the waker comes back, to be dropped when the reactor is not borrowed.
-    pub(super) fn remove(&mut self, key: usize) -> Option<Waker> {
-        self.sources.try_remove(key).and_then(|source| source.waker)
+    /// Forgets a source; the wakers come back, to be dropped when the reactor is not borrowed.
+    pub(super) fn remove(&mut self, key: usize) -> [Option<Waker>; 2] {
+        let Some(source) = self.sources.try_remove(key) else {
+            return [None, None];
+        };
+        let writer = source
+            .awaited
+            .contains(Awaited::WRITABLE)
+            .then(|| self.writers.remove(&key))
+            .flatten();
+        [source.reader, writer.map(|writer| writer.waker)]
     }
 
     /// Whether the peer has ended its side, as far as the system has told.
@@ -148,7 +188,8 @@ impl Reactor {
             .is_some_and(|source| source.read_closed)
     }
 
-    /// Waits for readiness in `direction`, or for `deadline`.
+    /// Waits for readiness in `direction`, or for `deadline`. The other direction may be waited for
+    /// at the same time, by the same task or by another one.
     ///
     /// Readiness is used up by being reported: the caller then tries its system call.
     pub(super) fn poll_ready(
@@ -158,76 +199,75 @@ impl Reactor {
         direction: Direction,
         deadline: Tick,
     ) -> Poll<Result<(), Elapsed>> {
-        let source = &mut self.sources[key];
-        let ready = match direction {
-            Direction::Read => &mut source.readable,
-            Direction::Write => &mut source.writable,
-        };
-        if std::mem::take(ready) {
-            source.settle();
-            return Poll::Ready(Ok(()));
+        match direction {
+            Direction::Read => self.poll_readable(key, context, deadline),
+            Direction::Write => self.poll_writable(key, context, deadline),
         }
-        self.poll_deadline(key, context, Waiting::For(direction), deadline)
-            .map(Err)
     }
 
-    /// [`poll_ready`](Self::poll_ready) in either direction. Readiness in both is used up: the caller
-    /// then tries its system calls both ways.
-    pub(super) fn poll_ready_any(
+    fn poll_readable(
         &mut self,
         key: usize,
         context: &mut Context<'_>,
         deadline: Tick,
     ) -> Poll<Result<(), Elapsed>> {
         let source = &mut self.sources[key];
-        let is_readable = std::mem::take(&mut source.readable);
-        if std::mem::take(&mut source.writable) || is_readable {
-            source.settle();
+        if std::mem::take(&mut source.readable) {
+            source.stop_reading();
             return Poll::Ready(Ok(()));
         }
-        self.poll_deadline(key, context, Waiting::Any, deadline)
-            .map(Err)
+        source.awaited.insert(Awaited::READABLE);
+        self.poll_sleep(key, context, deadline)
+            .map(|()| Err(Elapsed))
     }
 
-    /// Waits for `deadline` alone.
+    fn poll_writable(
+        &mut self,
+        key: usize,
+        context: &mut Context<'_>,
+        deadline: Tick,
+    ) -> Poll<Result<(), Elapsed>> {
+        let source = &mut self.sources[key];
+        let is_writable = std::mem::take(&mut source.writable);
+        if is_writable || deadline <= self.now {
+            if source.awaited.contains(Awaited::WRITABLE) {
+                source.awaited.remove(Awaited::WRITABLE);
+                self.writers.remove(&key);
+            }
+            return Poll::Ready(if is_writable { Ok(()) } else { Err(Elapsed) });
+        }
+        source.awaited.insert(Awaited::WRITABLE);
+        let waker = context.waker().clone();
+        self.writers.insert(key, Writer { waker, deadline });
+        self.arm(key, deadline);
+        Poll::Pending
+    }
+
+    /// Waits for `deadline`.
     pub(super) fn poll_sleep(
         &mut self,
         key: usize,
         context: &mut Context<'_>,
         deadline: Tick,
     ) -> Poll<()> {
-        self.poll_deadline(key, context, Waiting::Time, deadline)
-            .map(|Elapsed| ())
-    }
-
-    fn poll_deadline(
-        &mut self,
-        key: usize,
-        context: &mut Context<'_>,
-        waiting: Waiting,
-        deadline: Tick,
-    ) -> Poll<Elapsed> {
         let source = &mut self.sources[key];
         if deadline <= self.now {
-            source.settle();
-            return Poll::Ready(Elapsed);
+            source.stop_reading();
+            return Poll::Ready(());
         }
-        if !source
-            .waker
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(context.waker()))
-        {
-            source.waker = Some(context.waker().clone());
-        }
-        source.waiting = waiting;
+        source.set_reader(context);
         source.deadline = deadline;
-        if deadline != Tick::NEVER {
-            self.wheel.arm(key, deadline);
-        }
+        self.arm(key, deadline);
         Poll::Pending
     }
 
-    /// Takes note of an event, and wakes the task that waits for it.
+    fn arm(&mut self, key: usize, deadline: Tick) {
+        if deadline != Tick::NEVER {
+            self.wheel.arm(key, deadline);
+        }
+    }
+
+    /// Takes note of an event, and wakes the tasks that wait for it.
     pub(super) fn dispatch(&mut self, event: &mio::event::Event) {
         let key = event.token().0 & ((1 << KEY_BITS) - 1);
         let Some(source) = self.sources.get_mut(key) else {
@@ -240,31 +280,23 @@ impl Reactor {
         source.readable |= event.is_readable() || event.is_read_closed() || broken;
         source.writable |= event.is_writable() || event.is_write_closed() || broken;
         source.read_closed |= event.is_read_closed() || broken;
-        let concerned = match source.waiting {
-            Waiting::For(Direction::Read) => source.readable,
-            Waiting::For(Direction::Write) => source.writable,
-            Waiting::Any => source.readable || source.writable,
-            Waiting::Nothing | Waiting::Time => false,
-        };
-        if concerned {
-            source.wake();
+        let awaited = source.awaited;
+        if source.readable && awaited.contains(Awaited::READABLE) {
+            source.wake_reader();
+        }
+        if source.writable && awaited.contains(Awaited::WRITABLE) {
+            source.wake_writer(key, &mut self.writers);
         }
     }
 
-    /// Wakes whoever's deadline has passed.
+    /// Wakes the tasks whose deadline has passed.
     pub(super) fn expire(&mut self, now: Tick) {
         self.now = now;
-        let sources = &mut self.sources;
+        let (sources, writers) = (&mut self.sources, &mut self.writers);
         self.wheel.expire(now, |key| {
             let source = sources.get_mut(key)?;
-            if source.waiting == Waiting::Nothing || source.deadline == Tick::NEVER {
-                return None;
-            }
-            if source.deadline > now {
-                return Some(source.deadline);
-            }
-            source.wake();
-            None
+            let next = source.expire(key, writers, now);
+            (next != Tick::NEVER).then_some(next)
         });
     }
 
@@ -276,28 +308,68 @@ impl Reactor {
     /// Has every waiting task look around: something they all depend on has changed.
     pub(super) fn wake_all(&self) {
         for (_, source) in &self.sources {
-            source.wake();
+            source.wake_reader();
+        }
+        for writer in self.writers.values() {
+            writer.waker.wake_by_ref();
         }
     }
 
     /// Takes every waker out: of all tasks that wait for anything.
     pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
-        self.sources
-            .iter_mut()
-            .filter_map(|(_, source)| source.waker.take())
+        let writers = self.writers.drain().map(|(_, writer)| writer.waker);
+        let readers = self.sources.iter_mut();
+        readers
+            .filter_map(|(_, source)| source.reader.take())
+            .chain(writers)
             .collect()
     }
 }
 
 impl Source {
-    /// The task goes on: nothing is waited for any more.
-    fn settle(&mut self) {
-        self.waiting = Waiting::Nothing;
+    /// Has the task of `context` woken by what the reader waits for.
+    fn set_reader(&mut self, context: &Context<'_>) {
+        let is_known = |waker: &Waker| waker.will_wake(context.waker());
+        if !self.reader.as_ref().is_some_and(is_known) {
+            self.reader = Some(context.waker().clone());
+        }
     }
 
-    fn wake(&self) {
-        if let Some(waker) = &self.waker {
+    /// A wait to read, or for a moment, is over.
+    fn stop_reading(&mut self) {
+        self.awaited.remove(Awaited::READABLE);
+        self.deadline = Tick::NEVER;
+    }
+
+    /// Wakes the tasks whose deadline has passed, and returns the next deadline, if there is one.
+    fn expire(&mut self, key: usize, writers: &mut HashMap<usize, Writer>, now: Tick) -> Tick {
+        if self.deadline <= now {
+            self.deadline = Tick::NEVER;
+            self.wake_reader();
+        }
+        if !self.awaited.contains(Awaited::WRITABLE) {
+            return self.deadline;
+        }
+        match writers.get(&key) {
+            Some(writer) if writer.deadline > now => self.deadline.min(writer.deadline),
+            _ => {
+                self.wake_writer(key, writers);
+                self.deadline
+            }
+        }
+    }
+
+    fn wake_reader(&self) {
+        if let Some(waker) = &self.reader {
             waker.wake_by_ref();
+        }
+    }
+
+    /// Wakes the task that waits to write, which waits anew if it was woken in vain.
+    fn wake_writer(&mut self, key: usize, writers: &mut HashMap<usize, Writer>) {
+        self.awaited.remove(Awaited::WRITABLE);
+        if let Some(writer) = writers.remove(&key) {
+            writer.waker.wake();
         }
     }
 }
@@ -306,5 +378,22 @@ fn interest(direction: Direction) -> Interest {
     match direction {
         Direction::Read => Interest::READABLE,
         Direction::Write => Interest::WRITABLE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the slab has them.
+    #[expect(dead_code, reason = "it is only measured")]
+    enum Entry {
+        Vacant(usize),
+        Occupied(Source),
+    }
+
+    #[test]
+    fn a_source_takes_32_bytes_of_the_slab() {
+        assert!(size_of::<Entry>() <= 32, "{}", size_of::<Entry>());
     }
 }

@@ -646,3 +646,111 @@ fn waits_for_either_direction() {
     })
     .expect("a loop");
 }
+
+/// Has the socket take all it can hold, so that the next answer about writing is news.
+fn fill(stream: &Stream) {
+    while stream.try_send(&[0; 4096], false).is_ok() {}
+}
+
+/// Waits for both directions until `wait`, and ends with what ended first; a socket that turned out to
+/// have room is filled again.
+async fn read_or_write(stream: &Stream, wait: Duration) -> Result<Direction, Elapsed> {
+    loop {
+        fill(stream);
+        let reading = stream.ready(Direction::Read, deadline_after(wait));
+        let writing = stream.ready(Direction::Write, deadline_after(wait));
+        match either(reading, writing).await {
+            Either::First(ready) => return ready.map(|()| Direction::Read),
+            Either::Second(Ok(())) if stream.try_send(b"x", false).is_ok() => {}
+            Either::Second(Ok(())) => return Ok(Direction::Write),
+            Either::Second(Err(Elapsed)) => return Err(Elapsed),
+        }
+    }
+}
+
+/// Waiting for writing took the place of waiting for reading: a byte that came after 0.1 s was
+/// noticed at the deadline.
+#[test]
+fn a_byte_ends_a_wait_for_both_directions_before_the_deadline() {
+    const WAIT: Duration = Duration::from_secs(5);
+    let (stream, far) = pair();
+    let mut writer = far.try_clone().expect("a copy");
+    let took = run(async move {
+        let started = now();
+        spawn(async move {
+            // Both waits have begun by then.
+            yield_now().await;
+            yield_now().await;
+            writer.write_all(b"x").expect("the pair is open");
+        });
+        let ready = read_or_write(&stream, WAIT).await;
+        assert_eq!(ready, Ok(Direction::Read));
+        now().duration_since(started)
+    });
+    assert!(took.expect("a loop") < WAIT);
+    drop(far);
+}
+
+#[test]
+fn two_tasks_wait_for_a_stream_each_until_its_own_time() {
+    let (stream, mut far) = pair();
+    let stream = Rc::new(stream);
+    run(async move {
+        let (told, mut ended) = channel();
+        let wait = |direction, deadline| {
+            let (stream, told) = (Rc::clone(&stream), told.clone());
+            spawn(async move { told.send((direction, stream.ready(direction, deadline).await)) });
+        };
+        let soon = || deadline_after(Duration::from_millis(20));
+        fill(&stream);
+        // Neither deadline is heard of by the other direction's task.
+        wait(Direction::Read, never());
+        wait(Direction::Write, soon());
+        assert_eq!(
+            ended.receive().await,
+            Some((Direction::Write, Err(Elapsed)))
+        );
+        wait(Direction::Write, never());
+        yield_now().await;
+        far.write_all(b"x").expect("the pair is open");
+        assert_eq!(ended.receive().await, Some((Direction::Read, Ok(()))));
+        assert_eq!(receive(&stream).await, b"x");
+        wait(Direction::Read, soon());
+        assert_eq!(ended.receive().await, Some((Direction::Read, Err(Elapsed))));
+        wait(Direction::Read, never());
+        let reader = thread::spawn(move || {
+            io::copy(&mut far, &mut io::sink()).expect("the pair is open");
+        });
+        assert_eq!(ended.receive().await, Some((Direction::Write, Ok(()))));
+        stream.shut_down_write();
+        // The far end closes with the reader.
+        assert_eq!(ended.receive().await, Some((Direction::Read, Ok(()))));
+        reader.join().expect("no panic");
+    })
+    .expect("a loop");
+}
+
+#[test]
+fn two_deadlines_of_a_stream_are_met_in_their_order() {
+    for (read, write, expected) in [
+        (20, 60, [Direction::Read, Direction::Write]),
+        (60, 20, [Direction::Write, Direction::Read]),
+    ] {
+        let (stream, _far) = pair();
+        let order = run(async move {
+            fill(&stream);
+            let (told, mut ended) = channel();
+            let stream = Rc::new(stream);
+            for (direction, millis) in [(Direction::Read, read), (Direction::Write, write)] {
+                let (stream, told) = (Rc::clone(&stream), told.clone());
+                let deadline = deadline_after(Duration::from_millis(millis));
+                spawn(async move {
+                    assert_eq!(stream.ready(direction, deadline).await, Err(Elapsed));
+                    told.send(direction);
+                });
+            }
+            [ended.receive().await, ended.receive().await]
+        });
+        assert_eq!(order.expect("a loop"), expected.map(Some), "{read} {write}");
+    }
+}
