@@ -161,14 +161,10 @@ impl Stream {
     }
 
     /// Waits until the peer has ended its side, or the connection broke. What the peer sends
-    /// meanwhile stays unread; whoever reads next must try without waiting first.
+    /// meanwhile stays unread, and the next wait for reading reports it.
     pub(crate) async fn peer_gone(&self) {
-        while !self.is_read_closed() {
-            // Readiness alone says that something is there to be read, later.
-            if self.ready(Direction::Read, Tick::NEVER).await.is_err() {
-                return;
-            }
-        }
+        std::future::poll_fn(|context| self.source.poll_read_closed(self.fd.as_fd(), context))
+            .await;
     }
 
     /// Waits until `direction` is worth another try.
@@ -292,6 +288,13 @@ impl Registration {
             }),
             // The system will not watch it (no memory): the next try will say what is wrong.
             Err(_) => Poll::Ready(Err(Elapsed)),
+        }
+    }
+
+    fn poll_read_closed(&self, fd: BorrowedFd<'_>, context: &mut Context<'_>) -> Poll<()> {
+        match self.attach(fd, Direction::Read) {
+            Ok(key) => with_context(|c| c.reactor.borrow_mut().poll_read_closed(key, context)),
+            Err(_) => Poll::Ready(()),
         }
     }
 

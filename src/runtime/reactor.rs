@@ -43,8 +43,10 @@ impl Awaited {
     const NOTHING: Self = Self(0);
     /// Something to read.
     const READABLE: Self = Self(1);
+    /// The end of the peer's side.
+    const READ_CLOSED: Self = Self(1 << 1);
     /// Room to write; the wait stands in [`Reactor::writers`].
-    const WRITABLE: Self = Self(1 << 1);
+    const WRITABLE: Self = Self(1 << 2);
 
     fn contains(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -69,7 +71,7 @@ struct Source {
     writable: bool,
     /// The peer has sent its last byte. Stays: no further edge will tell of it.
     read_closed: bool,
-    /// The task that waits to read, or for a moment. Kept when the wait is over,
+    /// The task that waits to read, for the peer's end, or for a moment. Kept when the wait is over,
     /// for the same task nearly always waits next.
     reader: Option<Waker>,
     /// When `reader` is woken at the latest.
@@ -243,6 +245,19 @@ impl Reactor {
         Poll::Pending
     }
 
+    /// Waits for the end of the peer's side. What comes before it is left to be reported by
+    /// [`poll_ready`](Self::poll_ready), for which the same task may wait meanwhile.
+    pub(super) fn poll_read_closed(&mut self, key: usize, context: &mut Context<'_>) -> Poll<()> {
+        let source = &mut self.sources[key];
+        if source.read_closed {
+            source.awaited.remove(Awaited::READ_CLOSED);
+            return Poll::Ready(());
+        }
+        source.awaited.insert(Awaited::READ_CLOSED);
+        source.set_reader(context);
+        Poll::Pending
+    }
+
     /// Waits for `deadline`.
     pub(super) fn poll_sleep(
         &mut self,
@@ -281,7 +296,9 @@ impl Reactor {
         source.writable |= event.is_writable() || event.is_write_closed() || broken;
         source.read_closed |= event.is_read_closed() || broken;
         let awaited = source.awaited;
-        if source.readable && awaited.contains(Awaited::READABLE) {
+        if source.readable && awaited.contains(Awaited::READABLE)
+            || source.read_closed && awaited.contains(Awaited::READ_CLOSED)
+        {
             source.wake_reader();
         }
         if source.writable && awaited.contains(Awaited::WRITABLE) {
@@ -335,7 +352,7 @@ impl Source {
         }
     }
 
-    /// A wait to read, or for a moment, is over.
+    /// A wait to read, or for a moment, is over. One for the peer's end goes on.
     fn stop_reading(&mut self) {
         self.awaited.remove(Awaited::READABLE);
         self.deadline = Tick::NEVER;

@@ -754,3 +754,64 @@ fn two_deadlines_of_a_stream_are_met_in_their_order() {
         assert_eq!(order.expect("a loop"), expected.map(Some), "{read} {write}");
     }
 }
+
+/// A request that came while an answer was waited for was never read: the wait for the client to go
+/// had used up the only word of it.
+#[test]
+fn a_wait_for_the_peer_to_go_uses_no_readiness_up() {
+    let (stream, mut far) = pair();
+    run(async move {
+        // Dropped.
+        far.write_all(b"x").expect("the pair is open");
+        let waiting = either(stream.peer_gone(), sleep(Duration::from_millis(20)));
+        assert!(matches!(waiting.await, Either::Second(())));
+        let ready = stream.ready(Direction::Read, deadline_after(Duration::from_secs(5)));
+        assert_eq!(ready.await, Ok(()));
+        assert_eq!(receive(&stream).await, b"x");
+
+        // Ended.
+        let waiting = async {
+            yield_now().await;
+            far.write_all(b"y").expect("the pair is open");
+            yield_now().await;
+            drop(far);
+            std::future::pending::<()>().await;
+        };
+        assert!(matches!(
+            either(stream.peer_gone(), waiting).await,
+            Either::First(())
+        ));
+        let ready = stream.ready(Direction::Read, deadline_after(Duration::from_secs(5)));
+        assert_eq!(ready.await, Ok(()));
+        assert_eq!(receive(&stream).await, b"y");
+        assert_eq!(receive(&stream).await, b"");
+    })
+    .expect("a loop");
+}
+
+#[test]
+fn one_task_reads_and_waits_for_the_peer_to_go_at_once() {
+    let (stream, mut far) = pair();
+    run(async move {
+        let writing = async {
+            for _ in 0..3 {
+                yield_now().await;
+                far.write_all(b"x").expect("the pair is open");
+                yield_now().await;
+            }
+            drop(far);
+            std::future::pending::<()>().await;
+        };
+        let reading = async {
+            let mut count = 0;
+            while count < 3 {
+                count += receive(&stream).await.len();
+            }
+            std::future::pending::<()>().await;
+        };
+        let both = either(reading, stream.peer_gone());
+        let gone = either(both, writing).await;
+        assert!(matches!(gone, Either::First(Either::Second(()))));
+    })
+    .expect("a loop");
+}

@@ -3,9 +3,9 @@
 use std::io::{Read as _, Write as _};
 use std::sync::{Arc, Mutex, mpsc};
 
-use super::support::{Client, pattern, until};
+use super::support::{Client, SAFETY, pattern, until};
 use super::{Embedded, alone, get};
-use tidegate::{Handlers, Response, StreamWriter};
+use tidegate::{Error, Handler, Handlers, Request, Response, StreamWriter};
 
 /// The most memory that this process had at once, in KiB.
 fn peak_memory() -> u64 {
@@ -207,4 +207,51 @@ fn a_channel_holds_no_thread_and_hears_of_clients_that_go() {
     for client in &mut clients {
         assert_eq!(client.read(5), b"0\r\n\r\n");
     }
+}
+
+/// Gives each response's writer to the test, from the loop itself.
+struct Subscribing(Mutex<mpsc::Sender<StreamWriter>>);
+
+impl Handler for Subscribing {
+    fn handle(&self, _: Request) -> Result<Response, Error> {
+        let (writer, response) = Response::channel();
+        let writers = self.0.lock().expect("unharmed");
+        writers.send(writer).expect("the test listens");
+        Ok(response)
+    }
+
+    fn never_waits(&self) -> bool {
+        true
+    }
+}
+
+/// While the server waits for a stream's next octets, it also waits for the client to go. That wait
+/// used up the readiness that told of the next request: the request was never read, and the connection
+/// was reset at `idle_timeout`.
+#[test]
+fn a_request_that_comes_while_a_response_is_streamed_is_answered() {
+    let (sender, writers) = mpsc::channel();
+    let mut handlers = Handlers::new();
+    let sender = Mutex::new(sender);
+    handlers.register("events", move |_options| {
+        let sender = sender.lock().expect("unharmed").clone();
+        Ok(Subscribing(Mutex::new(sender)))
+    });
+    let server = Embedded::start(handlers, "", "'/' = { handler = 'events' }");
+    let mut client = server.connect();
+    client.send(get("/"));
+    let mut first = writers.recv().expect("the first request is answered");
+    assert_eq!(client.response_head().status, 200);
+    client.send(get("/"));
+    // Each arrives with a turn of the loop, and so behind what the system says of the request: by the
+    // second one the server waits for the client to go, and knows of the request.
+    for _ in 0..2 {
+        first.write_all(b"data\n").expect("the client is there");
+        assert_eq!(client.read(10), b"5\r\ndata\n\r\n");
+    }
+    drop(first);
+    assert_eq!(client.read(5), b"0\r\n\r\n");
+    let second = writers.recv_timeout(SAFETY);
+    drop(second.expect("the second request is read"));
+    assert_eq!(client.response().status, 200);
 }

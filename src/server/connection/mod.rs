@@ -56,7 +56,8 @@ pub(super) struct Connection {
     unread: Vec<u8>,
     /// `unread` may hold a complete request.
     is_unexamined: bool,
-    /// The socket held nothing more when it was last read from.
+    /// The socket held nothing more when it was last read from. What came since then, also while an
+    /// answer was sent, ends the next wait at once: no other wait uses that readiness up.
     is_drained: bool,
     /// When the head that has begun to arrive must be complete.
     head_deadline: Tick,
