@@ -67,6 +67,7 @@ mod runtime;
 mod server;
 mod supervisor;
 mod transfer;
+mod transport;
 
 #[cfg(test)]
 mod test_support;

@@ -8,9 +8,10 @@ use crate::http::framing::Framing;
 use crate::http::request::RequestHead;
 use crate::http::response::CONTINUE;
 use crate::message::content::{ContentError, ReadContent};
-use crate::runtime::{self, Direction, Stream};
+use crate::runtime::{self, Direction};
 use crate::transfer::send::BYTES_PER_TURN;
 use crate::transfer::{InputBuffer, READ_SIZE};
+use crate::transport::Transport;
 
 /// Octets of unwanted content that are read and dropped for the sake of the connection. Past it,
 /// closing is cheaper for both sides.
@@ -29,7 +30,7 @@ pub(crate) struct ContentLimits {
 
 /// Content that is still to come.
 pub(crate) struct RequestContent<'c> {
-    stream: &'c Stream,
+    stream: &'c Transport,
     input: &'c InputBuffer,
     limits: ContentLimits,
     /// What was read of the connection and not used: content first, then further requests.
@@ -56,7 +57,7 @@ impl<'c> RequestContent<'c> {
     /// The content that follows `head`; `unread` is what has been read behind it.
     pub(crate) fn new(
         head: &RequestHead<'_>,
-        stream: &'c Stream,
+        stream: &'c Transport,
         input: &'c InputBuffer,
         limits: ContentLimits,
         unread: &'c mut Vec<u8>,
@@ -156,8 +157,8 @@ impl<'c> RequestContent<'c> {
             let received = {
                 let mut input = self.input.borrow_mut();
                 self.stream
-                    .try_receive(&mut input[..READ_SIZE])
-                    .map(|count| self.unread.extend_from_slice(&input[..count]))
+                    .receive(&mut input[..READ_SIZE])
+                    .map(|received| self.unread.extend_from_slice(&input[..received.count]))
             };
             match received {
                 Ok(()) if self.unread.is_empty() => return Err(ContentError::CutOff),
@@ -179,7 +180,7 @@ impl<'c> RequestContent<'c> {
         let deadline = runtime::deadline_after(self.limits.send_timeout);
         let mut rest = CONTINUE;
         while !rest.is_empty() {
-            match self.stream.try_send(rest, false) {
+            match self.stream.send(rest, false) {
                 Ok(count) => rest = &rest[count..],
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     let ready = self.stream.ready(Direction::Write, deadline).await;

@@ -14,7 +14,8 @@ use crate::http::chunked;
 use crate::message::content::{
     Blocks, BrokenOff, Content, ContentSource, ContentStream, FileRange, Octets, Piece,
 };
-use crate::runtime::{self, BlockingPool, Direction, Either, Stream, either};
+use crate::runtime::{self, BlockingPool, Direction, Either, either};
+use crate::transport::Transport;
 
 /// Octets of a file made sure of being in memory at once, and sent by one call if the socket takes
 /// them: as much as a socket holds that is read from fast.
@@ -150,7 +151,7 @@ impl Transmission {
     }
 
     /// Sends as much as can be sent without waiting.
-    pub(crate) fn advance(&mut self, stream: &Stream) -> Result<Progress, SendError> {
+    pub(crate) fn advance(&mut self, stream: &Transport) -> Result<Progress, SendError> {
         let mut budget = BYTES_PER_TURN;
         loop {
             if budget == 0 {
@@ -190,7 +191,7 @@ impl Transmission {
     /// Why it cannot be sent to its end.
     pub(crate) async fn finish(
         &mut self,
-        stream: &Stream,
+        stream: &Transport,
         pool: &BlockingPool,
         send_timeout: Duration,
     ) -> Result<(), SendError> {
@@ -227,7 +228,7 @@ impl Transmission {
 
     /// Waits for the stream's next octets, in the place of the buffer that was sent, or for the
     /// client to go; how many there are.
-    async fn next_of_stream(&mut self, client: &Stream) -> Result<usize, SendError> {
+    async fn next_of_stream(&mut self, client: &Transport) -> Result<usize, SendError> {
         let Some(stream) = &mut self.stream else {
             return Ok(0);
         };
@@ -253,21 +254,21 @@ impl Transmission {
         Ok(length)
     }
 
-    fn send_buffer(&mut self, stream: &Stream) -> Result<usize, SendError> {
+    fn send_buffer(&mut self, stream: &Transport) -> Result<usize, SendError> {
         let follows = !self.pieces.is_empty();
-        let count = stream.try_send(&self.buffer[self.sent..], follows)?;
+        let count = stream.send(&self.buffer[self.sent..], follows)?;
         self.sent += count;
         Ok(count)
     }
 
     /// Sends what is left of the buffer and the first piece's octets, in one call.
-    fn send_octets(&mut self, stream: &Stream) -> Result<usize, SendError> {
+    fn send_octets(&mut self, stream: &Transport) -> Result<usize, SendError> {
         let Some(Piece::Octets(octets)) = self.pieces.front() else {
             return Ok(0);
         };
         let head = &self.buffer[self.sent..];
         let octets = &octets[self.piece_sent..];
-        let count = stream.try_send_vectored(&[IoSlice::new(head), IoSlice::new(octets)])?;
+        let count = stream.send_vectored(&[IoSlice::new(head), IoSlice::new(octets)])?;
         let of_head = count.min(head.len());
         let of_octets = count - of_head;
         let is_whole = of_octets == octets.len();
@@ -281,13 +282,13 @@ impl Transmission {
         Ok(count)
     }
 
-    fn send_file(&mut self, stream: &Stream) -> Result<usize, SendError> {
+    fn send_file(&mut self, stream: &Transport) -> Result<usize, SendError> {
         let Some(Piece::File(range)) = self.pieces.front_mut() else {
             return Ok(0);
         };
         if range.length() > 0 {
             let count = (self.warm_until.min(range.end) - range.start) as usize;
-            let sent = stream.try_send_file(range.file.as_fd(), &mut range.start, count)?;
+            let sent = stream.send_file(range.file.as_fd(), &mut range.start, count)?;
             if sent == 0 {
                 return Err(SendError::FileShrank);
             }
@@ -391,6 +392,7 @@ mod tests {
     use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
     use crate::message::content::{LocalFuture, Octets};
+    use crate::runtime::Stream;
     use crate::test_support::TemporaryDirectory;
 
     struct Counting(u8);
@@ -415,7 +417,7 @@ mod tests {
         });
         near.set_nonblocking(true).expect("a socket can be set so");
         let (sent, complete) = runtime::run(async move {
-            let stream = Stream::new(OwnedFd::from(near));
+            let stream = Transport::Plain(Stream::new(OwnedFd::from(near)));
             let pool = BlockingPool::new(1, 1);
             let mut transmission = transmission();
             let finished = transmission
@@ -506,7 +508,7 @@ mod tests {
             )
             .expect("a socket pair");
             let sent = runtime::run(async move {
-                let stream = Stream::new(near);
+                let stream = Transport::Plain(Stream::new(near));
                 let content =
                     ContentStream::beginning_with(b"hello".to_vec(), length, Box::new(AtItsEnd));
                 let content = Content::Stream(content.expect("as long as it may be"));
@@ -549,7 +551,7 @@ mod tests {
                     runtime::yield_now().await;
                 }
             });
-            let stream = Stream::new(OwnedFd::from(near));
+            let stream = Transport::Plain(Stream::new(OwnedFd::from(near)));
             let content = Content::Stream(ContentStream::new(None, Box::new(Ready(10_000))));
             let pool = BlockingPool::new(1, 1);
             let mut transmission = Transmission::new(Vec::new(), content, false);

@@ -254,7 +254,7 @@ impl Connection {
         let sent = if output.is_empty() {
             Ok(0)
         } else {
-            self.stream.try_send(output, false)
+            self.stream.send(output, false)
         };
         let rest = match sent {
             Ok(count) if count == output.len() => return next,

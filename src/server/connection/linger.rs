@@ -14,13 +14,15 @@ const LINGER_BYTES: usize = 4 * 1024 * 1024;
 impl Connection {
     /// Sends the end of our side, then reads what the client still sends, and drops it.
     pub(super) async fn linger(&mut self) {
-        self.stream.shut_down_write();
+        self.stream.shut_down();
         let mut room = LINGER_BYTES;
         let deadline = runtime::deadline_after(LINGER);
         while room > 0 {
             let received = {
                 let mut input = self.worker.input.borrow_mut();
-                self.stream.try_receive(&mut input)
+                self.stream
+                    .receive(&mut input)
+                    .map(|received| received.count)
             };
             match received {
                 Ok(0) => return,

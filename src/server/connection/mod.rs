@@ -37,16 +37,17 @@ use std::task::Poll;
 use crate::generation::{Generation, LocalGeneration};
 use crate::http::request::{HeadLimits, may_be_complete};
 use crate::log::diagnostic;
-use crate::runtime::{self, Direction, Elapsed, Stream, Tick};
+use crate::runtime::{self, Direction, Elapsed, Tick};
 use crate::server::worker::Worker;
 use crate::server::worker::endpoint::Endpoint;
 use crate::transfer::READ_SIZE;
+use crate::transport::{Received, Transport};
 
 use pending::Pending;
 
 /// A connection. What it holds while it is idle is this, a task, and a place in the reactor.
 pub(super) struct Connection {
-    stream: Stream,
+    stream: Transport,
     worker: Rc<Worker>,
     /// Where it came in.
     endpoint: Rc<Endpoint>,
@@ -94,7 +95,7 @@ enum Ending {
 impl Connection {
     /// A connection that `peer` made to `endpoint`; the worker has admitted it.
     pub(super) fn new(
-        stream: Stream,
+        stream: Transport,
         peer: Option<SocketAddr>,
         endpoint: Rc<Endpoint>,
         worker: Rc<Worker>,
@@ -180,17 +181,18 @@ impl Connection {
         input[..seen].copy_from_slice(&self.unread);
         let mut filled = seen;
         if !take(&mut self.is_unexamined) {
-            match self.stream.try_receive(&mut input[seen..seen + READ_SIZE]) {
-                Ok(0) => return Turn::Close(Ending::Close),
-                Ok(count) => filled += count,
+            match self.stream.receive(&mut input[seen..seen + READ_SIZE]) {
+                Ok(Received { count: 0, .. }) => return Turn::Close(Ending::Close),
+                Ok(Received { count, is_drained }) => {
+                    filled += count;
+                    self.is_drained = is_drained;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_drained = true;
                     return Turn::Done;
                 }
                 Err(_) => return Turn::Close(Ending::Close),
             }
-            // A short read has emptied the socket: no second call to hear that it has.
-            self.is_drained = filled < seen + READ_SIZE && !self.stream.is_read_closed();
         }
         let generation = self.generation();
         let is_worth_parsing = seen == 0

@@ -7,9 +7,10 @@ use crate::generation::Route;
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::metrics::End;
-use crate::runtime::{BlockingPool, Stream};
+use crate::runtime::BlockingPool;
 use crate::server::exchange::outcome::{Outcome, Underway};
 use crate::transfer::send::{SendError, Transmission};
+use crate::transport::Transport;
 
 /// A response on its way out, and the exchange that ends when it is sent.
 pub(super) struct Sending<'e> {
@@ -62,7 +63,7 @@ impl<'e> Sending<'e> {
     /// Dropped midway, the exchange is finished as cut, with the octets sent until then.
     pub(super) async fn finish(
         mut self,
-        stream: &Stream,
+        stream: &Transport,
         disk: &BlockingPool,
         send_timeout: Duration,
     ) -> Result<(), SendError> {

@@ -37,7 +37,7 @@ impl Connection {
         let status = Status::REQUEST_TIMEOUT;
         self.answer_unread(End::TimedOut, status, &input, &mut output, &generation);
         // If the socket does not take this little, the client is not reading either.
-        let _ = self.stream.try_send(&output, false);
+        let _ = self.stream.send(&output, false);
         Ending::Linger
     }
 
@@ -85,9 +85,9 @@ impl Connection {
         head.encode(&mut response);
         // Read first: closing over unread bytes would reset the connection, and the response with it.
         let mut input = self.worker.input.borrow_mut();
-        let received = self.stream.try_receive(&mut input[..READ_SIZE]);
-        let input = &input[..received.unwrap_or(0)];
-        let _ = self.stream.try_send(&response, false);
+        let received = self.stream.receive(&mut input[..READ_SIZE]);
+        let input = &input[..received.map_or(0, |received| received.count)];
+        let _ = self.stream.send(&response, false);
         self.record_unread(
             input,
             Outcome {

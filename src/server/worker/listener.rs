@@ -16,6 +16,7 @@ use super::endpoint::{Accepting, Endpoint};
 use crate::log::diagnostic;
 use crate::runtime::{self, Listener, Stream};
 use crate::server::connection::Connection;
+use crate::transport::Transport;
 
 /// Connections accepted before those that are there get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
@@ -107,7 +108,7 @@ async fn wait(listener: &Listener, accepting: &Accepting, worker: &Worker) {
 fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker: &Rc<Worker>) {
     let generation = worker.current_generation();
     let fits = worker.admit(generation.max_connections);
-    let stream = Stream::new(fd);
+    let stream = Transport::Plain(Stream::new(fd));
     let connection = Connection::new(stream, peer, Rc::clone(endpoint), Rc::clone(worker));
     if fits {
         runtime::spawn(connection.serve());

@@ -1,0 +1,217 @@
+//! The client's connection as the server sees it: octets in, octets out, whatever carries them.
+//!
+//! ```text
+//!   server::connection  receive, send, ready(Read), shut_down ┐
+//!   transfer::receive   receive, send, ready, peer_gone       ├→ Transport ─ Plain → runtime::Stream
+//!   transfer::send      send…, send_file, ready(Write),       │
+//!                       peer_gone                             │
+//!   server::worker      makes one of an accepted socket       ┘
+//! ```
+//!
+//! The calls that move octets never wait: they fail with `WouldBlock`, and the caller then waits with
+//! [`ready`](Transport::ready). The room knows the loop and its sockets, and nothing of HTTP.
+//!
+//! TLS will be the second arm, boxed, so that a plain connection grows by one pointer at most. All
+//! methods take `&self`, because content is read and a response is sent by two users of one connection.
+//! The state of the TLS arm will be in a `RefCell` that is borrowed within a call and never across a
+//! wait. What the arm will add behind each method:
+//!
+//! - `receive` takes the handshake's and other records in as they come, and decrypts. A record holds up
+//!   to 16 KiB, so plaintext may be left over when the socket is empty: then `is_drained` is false, and
+//!   `ready(Read)` returns at once.
+//! - `send` and `send_vectored` encrypt; `send_file` reads the file and encrypts.
+//! - `ready(Read)` also sends what the handshake has to send, and so may wait to write inside.
+//! - `shut_down` sends `close_notify` before the end of our side (RFC 8446 §6.1).
+//! - `peer_gone` stays the socket's answer. A `close_notify` without the socket's end is found by the
+//!   next `receive`.
+
+use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
+use std::task::{Context, Poll};
+
+use crate::runtime::{Direction, Elapsed, Stream, Tick};
+
+/// A connection to a client.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    /// The socket carries the octets as they are.
+    Plain(Stream),
+}
+
+/// What one [`receive`](Transport::receive) gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    /// Octets put into the buffer; 0 says that the client has ended its side.
+    pub(crate) count: usize,
+    /// Another `receive` would find nothing now: wait before it. False where that is not known, and
+    /// where the client's end may already be there to be found.
+    pub(crate) is_drained: bool,
+}
+
+impl Transport {
+    /// Reads what is there, up to the length of `buffer`.
+    ///
+    /// # Errors
+    /// `WouldBlock` where nothing is there; otherwise the connection is broken.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        match self {
+            Self::Plain(stream) => {
+                let count = stream.try_receive(buffer)?;
+                // A short read has emptied the socket: no second call is needed to hear that it has.
+                // The client's end may have been told already, and would not be told again.
+                let is_drained = count < buffer.len() && !stream.is_read_closed();
+                Ok(Received { count, is_drained })
+            }
+        }
+    }
+
+    /// Sends as much of `octets` as is taken now; returns how many that were. With `more`, the system
+    /// may wait for what follows before it sends a segment that is not full.
+    ///
+    /// # Errors
+    /// `WouldBlock` where nothing is taken; otherwise the connection is broken.
+    pub(crate) fn send(&self, octets: &[u8], more: bool) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.try_send(octets, more),
+        }
+    }
+
+    /// [`send`](Self::send) for several pieces in one call.
+    ///
+    /// # Errors
+    /// As `send`.
+    pub(crate) fn send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.try_send_vectored(pieces),
+        }
+    }
+
+    /// Sends up to `count` octets of `file` from `offset`, which moves on by the number returned;
+    /// 0 is the end of the file.
+    ///
+    /// # Errors
+    /// As `send`, and the errors of reading the file.
+    pub(crate) fn send_file(
+        &self,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.try_send_file(file, offset, count),
+        }
+    }
+
+    /// Ends our side: nothing is sent afterwards. What the client sends can still be received.
+    pub(crate) fn shut_down(&self) {
+        match self {
+            Self::Plain(stream) => stream.shut_down_write(),
+        }
+    }
+
+    /// Waits until `direction` is worth another try.
+    ///
+    /// # Errors
+    /// [`Elapsed`] at `deadline`.
+    pub(crate) async fn ready(&self, direction: Direction, deadline: Tick) -> Result<(), Elapsed> {
+        std::future::poll_fn(|context| self.poll_ready(context, direction, deadline)).await
+    }
+
+    /// [`ready`](Self::ready), to be called by a `poll` function.
+    ///
+    /// # Errors
+    /// As `ready`.
+    pub(crate) fn poll_ready(
+        &self,
+        context: &mut Context<'_>,
+        direction: Direction,
+        deadline: Tick,
+    ) -> Poll<Result<(), Elapsed>> {
+        match self {
+            Self::Plain(stream) => stream.poll_ready(context, direction, deadline),
+        }
+    }
+
+    /// Waits until the client has ended its side, or the connection broke. What the client sends
+    /// meanwhile stays unread, and the next `ready(Read)` reports it.
+    pub(crate) async fn peer_gone(&self) {
+        match self {
+            Self::Plain(stream) => stream.peer_gone().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::runtime::{Either, either, run, yield_now};
+
+    fn pair() -> (Transport, UnixStream) {
+        let (near, far) = UnixStream::pair().expect("a socket pair");
+        near.set_nonblocking(true).expect("a socket can be set so");
+        (Transport::Plain(Stream::new(OwnedFd::from(near))), far)
+    }
+
+    #[test]
+    fn a_short_read_has_drained_the_socket_and_a_full_one_may_not_have() {
+        let (transport, mut far) = pair();
+        let received = run(async move {
+            far.write_all(b"12345678").expect("the pair is open");
+            let mut buffer = [0; 4];
+            let received = [(); 2].map(|()| transport.receive(&mut buffer).ok());
+            let nothing = transport.receive(&mut buffer).map_err(|error| error.kind());
+            assert_eq!(nothing, Err(io::ErrorKind::WouldBlock));
+            far.write_all(b"9").expect("the pair is open");
+            [
+                received[0],
+                received[1],
+                transport.receive(&mut buffer).ok(),
+            ]
+        });
+        let received_of = |count, is_drained| Some(Received { count, is_drained });
+        let expected = [
+            received_of(4, false),
+            received_of(4, false),
+            received_of(1, true),
+        ];
+        assert_eq!(received.expect("a loop"), expected);
+    }
+
+    #[test]
+    fn nothing_is_drained_once_the_client_has_ended_its_side() {
+        let (transport, mut far) = pair();
+        let received = run(async move {
+            far.write_all(b"last").expect("the pair is open");
+            drop(far);
+            transport.peer_gone().await;
+            let mut buffer = [0; 64];
+            [(); 2].map(|()| transport.receive(&mut buffer).ok())
+        });
+        let [last, end] = received.expect("a loop");
+        let is_drained = false;
+        let count = 4;
+        assert_eq!(last, Some(Received { count, is_drained }));
+        assert_eq!(end.map(|end| end.count), Some(0));
+    }
+
+    #[test]
+    fn the_end_of_our_side_leaves_the_clients_open() {
+        let (transport, mut far) = pair();
+        run(async move {
+            transport.shut_down();
+            assert_eq!(io::Read::read(&mut far, &mut [0]).ok(), Some(0));
+            let gone = either(transport.peer_gone(), yield_now()).await;
+            assert!(matches!(gone, Either::Second(())));
+            far.write_all(b"x").expect("the pair is open");
+            let ready = transport.ready(Direction::Read, Tick::NEVER).await;
+            assert_eq!(ready, Ok(()));
+            let received = transport.receive(&mut [0; 2]).ok();
+            assert_eq!(received.map(|received| received.count), Some(1));
+        })
+        .expect("a loop");
+    }
+}
