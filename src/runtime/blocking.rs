@@ -93,7 +93,7 @@ impl BlockingPool {
     /// # Errors
     /// [`BlockingError::Saturated`] if the queue is full.
     pub(crate) fn begin(&self, work: impl FnOnce() + Send + 'static) -> Result<Job, BlockingError> {
-        self.execute(|_place| {
+        self.execute(|_permit| {
             let _ = catch_unwind(AssertUnwindSafe(work));
         })
     }
@@ -111,10 +111,10 @@ impl BlockingPool {
         F: FnOnce() -> T + Send + 'static,
     {
         let (sender, mut receiver) = channel();
-        let _job = self.execute(move |place| {
+        let _job = self.execute(move |permit| {
             let result = catch_unwind(AssertUnwindSafe(job));
             // Before the result is sent, so that whoever has it finds the place free.
-            drop(place);
+            drop(permit);
             sender.send(result.map_err(|panic| panic_message(&*panic)));
         })?;
         match receiver.receive().await {
@@ -123,12 +123,12 @@ impl BlockingPool {
         }
     }
 
-    fn execute(&self, work: impl FnOnce(Place) + Send + 'static) -> Result<Job, BlockingError> {
-        let place = Place::take(&self.counts, self.max_jobs)?;
-        let job = Job(Some(Arc::clone(&place.0)));
+    fn execute(&self, work: impl FnOnce(Permit) + Send + 'static) -> Result<Job, BlockingError> {
+        let permit = Permit::take(&self.counts, self.max_jobs)?;
+        let job = Job(Some(Arc::clone(&permit.0)));
         let work = move || {
-            if place.begin() {
-                work(place);
+            if permit.begin() {
+                work(permit);
             }
         };
         match &self.pool {
@@ -172,7 +172,7 @@ impl Job {
     }
 
     /// Lets it run to its end, which is near: what was waited for has come.
-    pub(crate) fn settle(mut self) {
+    pub(crate) fn detach(mut self) {
         self.0 = None;
     }
 }
@@ -217,17 +217,17 @@ impl Drop for Job {
 }
 
 /// A job's place among those that may be begun or waiting; it goes where the job goes.
-struct Place(Arc<JobState>);
+struct Permit(Arc<JobState>);
 
-impl Place {
+impl Permit {
     fn take(counts: &Arc<Counts>, max: usize) -> Result<Self, BlockingError> {
         let is_free = counts.jobs.fetch_add(1, Ordering::Relaxed) < max;
-        let place = Self(Arc::new(JobState {
+        let permit = Self(Arc::new(JobState {
             phase: AtomicU8::new(QUEUED),
             counts: Arc::clone(counts),
         }));
         if is_free {
-            return Ok(place);
+            return Ok(permit);
         }
         counts.refused.fetch_add(1, Ordering::Relaxed);
         Err(BlockingError::Saturated)
@@ -243,7 +243,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         let counts = &self.0.counts;
         counts.jobs.fetch_sub(1, Ordering::Relaxed);

@@ -15,9 +15,9 @@ pub(crate) mod bench;
 mod blocking;
 mod channel;
 mod executor;
-mod inlet;
 mod net;
 mod pipe;
+mod polled_fd;
 mod process;
 mod reactor;
 pub(crate) mod sys;
@@ -33,11 +33,11 @@ use std::time::{Duration, Instant};
 
 pub(crate) use blocking::{BlockingError, BlockingPool, Job, PoolState, panic_message};
 pub(crate) use channel::{Receiver, Sender, channel};
-pub(crate) use inlet::Inlet;
 pub(crate) use net::{Listener, Stream};
 pub(crate) use pipe::{
     Broken, PipeReader, PipeWriter, TaskReader, TaskWriter, pipe_to_task, pipe_to_thread,
 };
+pub(crate) use polled_fd::PolledFd;
 pub(crate) use process::{Exit, Process, wait_for_processes};
 pub(crate) use reactor::{Direction, Elapsed};
 pub(crate) use timer::Tick;

@@ -103,7 +103,7 @@ pub(crate) fn pipe_to_task<E>() -> (PipeWriter<E>, TaskReader<E>) {
     let shared = Shared::new();
     let reader = TaskReader {
         shared: Arc::clone(&shared),
-        place: Place::default(),
+        place: SourcePlace::default(),
     };
     (PipeWriter { shared }, reader)
 }
@@ -113,7 +113,7 @@ pub(crate) fn pipe_to_thread<E>() -> (TaskWriter<E>, PipeReader<E>) {
     let shared = Shared::new();
     let writer = TaskWriter {
         shared: Arc::clone(&shared),
-        place: Place::default(),
+        place: SourcePlace::default(),
     };
     let reader = PipeReader {
         shared,
@@ -196,7 +196,7 @@ impl<E> Drop for PipeWriter<E> {
 /// The reading end of a task.
 pub(crate) struct TaskReader<E> {
     shared: Arc<Shared<E>>,
-    place: Place,
+    place: SourcePlace,
 }
 
 /// How a pipe ended before it was complete.
@@ -266,7 +266,7 @@ impl<E> Drop for TaskReader<E> {
 /// come.
 pub(crate) struct TaskWriter<E> {
     shared: Arc<Shared<E>>,
-    place: Place,
+    place: SourcePlace,
 }
 
 /// Nobody reads any more.
@@ -377,9 +377,9 @@ impl<E> Drop for PipeReader<E> {
 
 /// The waiting task's place in its loop, taken with the first wait; see [`Sleeper`].
 #[derive(Default)]
-struct Place(Option<Sleeper>);
+struct SourcePlace(Option<Sleeper>);
 
-impl Place {
+impl SourcePlace {
     /// Has the other end wake this task when it has done something.
     fn wait<E>(
         &mut self,

@@ -24,7 +24,7 @@ use rustix::process::{
     waitid, waitpgid,
 };
 
-use super::Inlet;
+use super::PolledFd;
 
 /// How long a program that is told to end may tidy up. Nobody waits for it meanwhile; and it had its
 /// time, or lost its client.
@@ -77,8 +77,8 @@ impl<H: Send + 'static> Process<H> {
     ///
     /// # Errors
     /// Where the system cannot tell (Linux before 5.3).
-    pub(crate) fn end(&self) -> io::Result<Inlet> {
-        Inlet::new(descriptor(self.running().group)?)
+    pub(crate) fn end(&self) -> io::Result<PolledFd> {
+        PolledFd::new(descriptor(self.running().group)?)
     }
 
     /// How it ended, if it has. It is not reaped by being asked.

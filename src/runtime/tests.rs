@@ -472,25 +472,25 @@ fn what_happens_to_a_closed_descriptor_is_no_news_of_the_next() {
 }
 
 /// A shell script that runs, with a sender that is dropped when nothing is left of it.
-fn shell(script: &str) -> (Process<mpsc::Sender<()>>, Inlet, mpsc::Receiver<()>) {
+fn shell(script: &str) -> (Process<mpsc::Sender<()>>, PolledFd, mpsc::Receiver<()>) {
     let (held, gone) = mpsc::channel();
     let mut command = std::process::Command::new("/bin/sh");
     command
         .args(["-c", script])
         .stdin(std::process::Stdio::null());
     let (process, output, _) = Process::start(&mut command, held).expect("there is a shell");
-    let output = Inlet::new(OwnedFd::from(output)).expect("a pipe");
+    let output = PolledFd::new(OwnedFd::from(output)).expect("a pipe");
     (process, output, gone)
 }
 
-/// What comes at `inlet` until its end, or until `enough`.
-async fn read(inlet: &Inlet, enough: impl Fn(&[u8]) -> bool) -> String {
+/// What comes at `from` until its end, or until `enough`.
+async fn read(from: &PolledFd, enough: impl Fn(&[u8]) -> bool) -> String {
     let mut read = Vec::with_capacity(1024);
     while !enough(&read) {
-        match inlet.try_read(&mut read) {
+        match from.try_read(&mut read) {
             Ok(0) => break,
             Ok(_) => {}
-            Err(_) => inlet.readable().await.expect("it can be watched"),
+            Err(_) => from.readable().await.expect("it can be watched"),
         }
     }
     String::from_utf8(read).expect("text")

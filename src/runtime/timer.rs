@@ -2,7 +2,7 @@
 //!
 //! Time is cut into ticks, a lap of the wheel is [`SLOTS`] of them, and each slot holds the numbers
 //! of those to be looked at when its tick has come. A connection's deadline moves with every
-//! request and almost never passes. So a number, once lodged, stays where it is while its deadline
+//! request and almost never passes. So a number, once scheduled, stays where it is while its deadline
 //! moves on; when its slot comes round, the owner says when to look again. Moving a deadline
 //! forward thus costs the owner one store, and the wheel nothing.
 //!
@@ -21,7 +21,7 @@ const SLOTS: usize = 4096;
 pub(crate) struct Tick(u64);
 
 impl Tick {
-    /// Later than every deadline: not lodged, or not due at all.
+    /// Later than every deadline: not scheduled, or not due at all.
     pub(crate) const NEVER: Tick = Tick(u64::MAX);
 
     /// The tick that has begun when `elapsed` has gone by.
@@ -55,7 +55,7 @@ pub(super) struct Wheel {
     slots: Vec<Vec<usize>>,
     occupied: Occupied,
     /// For each number the tick in whose slot its one valid entry stands; others are leftovers.
-    lodged: Vec<Tick>,
+    scheduled: Vec<Tick>,
     /// The last tick whose slot was emptied.
     current: Tick,
     /// The slot being emptied; kept for its capacity.
@@ -67,7 +67,7 @@ impl Wheel {
         Self {
             slots: vec![Vec::new(); SLOTS],
             occupied: Occupied::default(),
-            lodged: Vec::new(),
+            scheduled: Vec::new(),
             current: Tick(0),
             emptying: Vec::new(),
         }
@@ -75,12 +75,12 @@ impl Wheel {
 
     /// Sees to it that `number` is looked at when `deadline` has come, or before.
     ///
-    /// Does nothing if it is lodged early enough already, which is the usual case.
+    /// Does nothing if it is scheduled early enough already, which is the usual case.
     pub(super) fn arm(&mut self, number: usize, deadline: Tick) {
-        if self.lodged.len() <= number {
-            self.lodged.resize(number + 1, Tick::NEVER);
+        if self.scheduled.len() <= number {
+            self.scheduled.resize(number + 1, Tick::NEVER);
         }
-        if self.lodged[number] <= deadline {
+        if self.scheduled[number] <= deadline {
             return;
         }
         let soonest = self.current.0 + 1;
@@ -89,7 +89,7 @@ impl Wheel {
         let slot = tick as usize % SLOTS;
         self.slots[slot].push(number);
         self.occupied.insert(slot);
-        self.lodged[number] = Tick(tick);
+        self.scheduled[number] = Tick(tick);
     }
 
     /// Empties every slot up to and with that of `now`.
@@ -104,8 +104,8 @@ impl Wheel {
             let mut due = std::mem::take(&mut self.emptying);
             std::mem::swap(&mut due, &mut self.slots[slot]);
             for number in due.drain(..) {
-                if self.lodged[number] == tick {
-                    self.lodged[number] = Tick::NEVER;
+                if self.scheduled[number] == tick {
+                    self.scheduled[number] = Tick::NEVER;
                     if let Some(again) = look(number) {
                         self.arm(number, again);
                     }

@@ -119,7 +119,7 @@ impl Call {
     /// The handler has done its work; nobody leaves it behind.
     pub(super) fn settle(mut self) {
         if let Some(job) = self.job.take() {
-            job.settle();
+            job.detach();
         }
     }
 }

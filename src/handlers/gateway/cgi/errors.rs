@@ -6,7 +6,7 @@ use std::io;
 use memchr::memchr;
 
 use crate::log::diagnostic;
-use crate::runtime::{self, Either, Inlet, Receiver, either};
+use crate::runtime::{self, Either, PolledFd, Receiver, either};
 
 /// Octets of a line that are logged.
 const MAX_LINE: usize = 1024;
@@ -19,7 +19,7 @@ const BLOCK: usize = 4096;
 
 /// Logs what comes at `errors`, as from the script called `name`, until nobody writes any more or
 /// `until` is told.
-pub(super) async fn log_errors(errors: Inlet, name: String, mut until: Receiver<()>) {
+pub(super) async fn log_errors(errors: PolledFd, name: String, mut until: Receiver<()>) {
     let log = |line: &str| diagnostic::warn(format_args!("{name}: {line}"));
     let mut lines = Lines::default();
     let mut block = Vec::with_capacity(BLOCK);

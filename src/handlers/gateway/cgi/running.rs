@@ -11,7 +11,7 @@ use super::{CgiError, Place};
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
 use crate::log::diagnostic;
 use crate::message::content::{BrokenOff, ContentSource, LocalFuture, drain};
-use crate::runtime::{self, Exit, Inlet, Process, Sender, channel, either, timeout};
+use crate::runtime::{self, Exit, PolledFd, Process, Sender, channel, either, timeout};
 
 /// Octets read at once: what the system's pipe holds.
 const BLOCK: usize = 64 * 1024;
@@ -23,8 +23,8 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct Running {
     process: Process<Place>,
     /// Readable when it has ended.
-    end: Inlet,
-    output: Inlet,
+    end: PolledFd,
+    output: PolledFd,
     has_ended: bool,
     /// How diagnostics name it, route and all.
     name: String,
@@ -42,8 +42,8 @@ impl Running {
             errors,
         } = started;
         let end = process.end()?;
-        let output = Inlet::new(OwnedFd::from(output))?;
-        let errors = Inlet::new(OwnedFd::from(errors))?;
+        let output = PolledFd::new(OwnedFd::from(output))?;
+        let errors = PolledFd::new(OwnedFd::from(errors))?;
         let (sender, until) = channel();
         runtime::spawn(log_errors(errors, name.clone(), until));
         Ok(Self {

@@ -13,12 +13,12 @@ use super::timer::Tick;
 
 /// The reading end of a pipe, or a process's descriptor.
 #[derive(Debug)]
-pub(crate) struct Inlet {
+pub(crate) struct PolledFd {
     fd: OwnedFd,
     source: Registration,
 }
 
-impl Inlet {
+impl PolledFd {
     /// Takes over a descriptor that can be waited for, and that nobody else has a copy of.
     ///
     /// # Errors
