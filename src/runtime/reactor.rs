@@ -1,8 +1,8 @@
-//! The reactor: who waits for which socket or moment, and who may go on.
+//! The reactor: which task waits for which socket or moment, and which task is woken.
 //!
-//! Readiness is edge-triggered: the system tells once that a socket *became* ready. So a source
-//! remembers what it was told until somebody uses it, and users try the system call first and wait
-//! only when it would block (see `mio::Poll`, "Draining readiness").
+//! Readiness is edge-triggered: the system reports once that a socket *became* ready. So a source
+//! remembers the report until a wait uses it, and callers try the system call first and wait only when
+//! it would block (see `mio::Poll`, "Draining readiness").
 //!
 //! A source has two interests, reading and writing, each with its own task and deadline. Most sources
 //! are idle connections, which wait to read; so the wait for reading stands in the source, and a wait
@@ -20,22 +20,22 @@ use slab::Slab;
 
 use super::timer::{Tick, Wheel};
 
-/// The token of wake-ups from other threads; no source has it.
+/// The token of wake-ups from other threads. No source has this token.
 pub(super) const WAKE: Token = Token(usize::MAX);
 
-/// A deadline passed before what was waited for happened.
+/// The deadline passed before the awaited event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("timed out")]
 pub(crate) struct Elapsed;
 
-/// What a task waits for at a source.
+/// The direction in which a task waits for a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Read,
     Write,
 }
 
-/// What is waited for at a source.
+/// The events that tasks wait for at a source, as a set of bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Awaited(u8);
 
@@ -45,7 +45,7 @@ impl Awaited {
     const READABLE: Self = Self(1);
     /// The end of the peer's side.
     const READ_CLOSED: Self = Self(1 << 1);
-    /// Room to write; the wait stands in [`Reactor::writers`].
+    /// Room to write. The waiting task stands in [`Reactor::writers`].
     const WRITABLE: Self = Self(1 << 2);
 
     fn contains(self, other: Self) -> bool {
@@ -61,20 +61,21 @@ impl Awaited {
     }
 }
 
-/// A socket or a sleeper. A worker has one for each idle connection, so every byte counts.
+/// A socket or a sleeper. A worker holds one for each idle connection, so its size matters.
 struct Source {
-    /// Tells it from those that had its key before.
+    /// Distinguishes this source from earlier ones with the same key.
     generation: u32,
     awaited: Awaited,
-    /// It became readable, and no wait has reported that yet.
+    /// The source became readable, and no wait has reported that yet.
     readable: bool,
+    /// The same for writing.
     writable: bool,
-    /// The peer has sent its last byte. Stays: no further edge will tell of it.
+    /// The peer has sent its last byte. Never reset, because the system reports this only once.
     read_closed: bool,
     /// The task that waits to read, for the peer's end, or for a moment. Kept when the wait is over,
-    /// for the same task nearly always waits next.
+    /// because the same task nearly always waits next.
     reader: Option<Waker>,
-    /// When `reader` is woken at the latest.
+    /// The latest moment at which `reader` is woken.
     deadline: Tick,
 }
 
@@ -84,34 +85,36 @@ struct Writer {
     deadline: Tick,
 }
 
+/// The sources of one loop, and the tasks that wait for them.
 pub(super) struct Reactor {
     registry: mio::Registry,
     sources: Slab<Source>,
     /// The tasks that wait to write, by the key of the source. There is one for each source that
     /// awaits [`Awaited::WRITABLE`].
     writers: HashMap<usize, Writer>,
-    /// Has an entry for each key that has a deadline, at the earlier one of the source's two or before.
+    /// Has an entry for each source with a deadline, at or before the earlier of its two deadlines.
     wheel: Wheel,
     /// The tick of the current turn.
     now: Tick,
-    /// Sources so far.
+    /// The number of sources made so far, wrapping.
     generation: u32,
 }
 
-/// What an event says of whom it is for: the key, and the generation of the source.
+/// The token that the system returns with each event of a source: its key and its generation.
 ///
-/// A descriptor that is closed is forgotten by the system when its last copy is; and a program that
-/// is being started has a copy of every one, until it takes its own shape. What is heard of such a
-/// descriptor meanwhile must not be taken for news of the source that has its key now.
+/// The system forgets a closed descriptor only when the last copy of it is closed, and a child process
+/// has a copy of every descriptor between `fork` and `exec`. An event of a closed descriptor that comes
+/// in that time must not be taken for an event of the source that has the same key now.
 fn token(key: usize, generation: u32) -> Token {
     Token(key | (generation as usize) << KEY_BITS)
 }
 
-/// Keys fit a [`Registration`](super::net::Registration)'s.
+/// The bits of a key. A [`Registration`](super::net::Registration) has room for as many.
 const KEY_BITS: u32 = 31;
 const _: () = assert!(usize::BITS == 64, "a token has room for key and generation");
 
 impl Reactor {
+    /// A reactor without sources that registers descriptors with `registry`.
     pub(super) fn new(registry: mio::Registry) -> Self {
         Self {
             registry,
@@ -123,7 +126,7 @@ impl Reactor {
         }
     }
 
-    /// Makes room for a source that has no descriptor yet, and tells its key.
+    /// Adds a source that has no descriptor yet, and returns its key.
     pub(super) fn insert(&mut self) -> usize {
         self.generation = self.generation.wrapping_add(1);
         self.sources.insert(Source {
@@ -137,10 +140,11 @@ impl Reactor {
         })
     }
 
-    /// Has the system tell about `fd` from now on. If it is ready already, it tells at once.
+    /// Has the system report events of `fd` from now on. If `fd` is ready already, the system reports
+    /// that at once.
     ///
-    /// Interest in writing comes with the first write that blocks: nearly every socket is writable
-    /// when it is new, and would be reported for that alone.
+    /// Interest in writing is added with the first write that blocks: nearly every new socket is
+    /// writable, and the system would report each one for that alone.
     pub(super) fn register(
         &self,
         key: usize,
@@ -154,7 +158,7 @@ impl Reactor {
         )
     }
 
-    /// Widens the interest of a registered `fd` to writing.
+    /// Has the system report when a registered `fd` becomes writable, too.
     pub(super) fn widen(&self, key: usize, fd: BorrowedFd<'_>) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
         self.registry
@@ -165,12 +169,14 @@ impl Reactor {
         token(key, self.sources[key].generation)
     }
 
-    /// For a descriptor that outlives its source; one that is closed is forgotten by the system.
+    /// Ends the reports about `fd`. Needed only for a descriptor that outlives its source, because the
+    /// system forgets a descriptor that is closed.
     pub(super) fn deregister(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         self.registry.deregister(&mut SourceFd(&fd.as_raw_fd()))
     }
 
-    /// Forgets a source; the wakers come back, to be dropped when the reactor is not borrowed.
+    /// Removes a source, and returns its wakers. The caller must drop them when the reactor is not
+    /// borrowed.
     pub(super) fn remove(&mut self, key: usize) -> [Option<Waker>; 2] {
         let Some(source) = self.sources.try_remove(key) else {
             return [None, None];
@@ -183,17 +189,17 @@ impl Reactor {
         [source.reader, writer.map(|writer| writer.waker)]
     }
 
-    /// Whether the peer has ended its side, as far as the system has told.
+    /// Whether the system has reported that the peer ended its side.
     pub(super) fn is_read_closed(&self, key: usize) -> bool {
         self.sources
             .get(key)
             .is_some_and(|source| source.read_closed)
     }
 
-    /// Waits for readiness in `direction`, or for `deadline`. The other direction may be waited for
-    /// at the same time, by the same task or by another one.
+    /// Waits for readiness in `direction`, or for `deadline`. The same task or another one may wait for
+    /// the other direction at the same time.
     ///
-    /// Readiness is used up by being reported: the caller then tries its system call.
+    /// A report of readiness uses it up: the caller then tries its system call.
     pub(super) fn poll_ready(
         &mut self,
         key: usize,
@@ -245,8 +251,8 @@ impl Reactor {
         Poll::Pending
     }
 
-    /// Waits for the end of the peer's side. What comes before it is left to be reported by
-    /// [`poll_ready`](Self::poll_ready), for which the same task may wait meanwhile.
+    /// Waits until the peer has ended its side. Uses no readiness up:
+    /// [`poll_ready`](Self::poll_ready) reports it, and the same task may wait for both at once.
     pub(super) fn poll_read_closed(&mut self, key: usize, context: &mut Context<'_>) -> Poll<()> {
         let source = &mut self.sources[key];
         if source.read_closed {
@@ -258,7 +264,7 @@ impl Reactor {
         Poll::Pending
     }
 
-    /// Waits for `deadline`.
+    /// Waits until `deadline`.
     pub(super) fn poll_sleep(
         &mut self,
         key: usize,
@@ -282,7 +288,7 @@ impl Reactor {
         }
     }
 
-    /// Takes note of an event, and wakes the tasks that wait for it.
+    /// Stores an event in its source, and wakes the tasks that wait for it.
     pub(super) fn dispatch(&mut self, event: &mio::event::Event) {
         let key = event.token().0 & ((1 << KEY_BITS) - 1);
         let Some(source) = self.sources.get_mut(key) else {
@@ -317,12 +323,12 @@ impl Reactor {
         });
     }
 
-    /// The latest moment, after the start, at which [`expire`](Self::expire) must be called again.
+    /// The time after the runtime's start by which the caller must call [`expire`](Self::expire) again.
     pub(super) fn next_expiry(&self) -> Option<Duration> {
         self.wheel.next().map(Tick::since_start)
     }
 
-    /// Has every waiting task look around: something they all depend on has changed.
+    /// Wakes every waiting task, because something that all of them depend on has changed.
     pub(super) fn wake_all(&self) {
         for (_, source) in &self.sources {
             source.wake_reader();
@@ -332,7 +338,7 @@ impl Reactor {
         }
     }
 
-    /// Takes every waker out: of all tasks that wait for anything.
+    /// Removes and returns the wakers of all waiting tasks.
     pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
         let writers = self.writers.drain().map(|(_, writer)| writer.waker);
         let readers = self.sources.iter_mut();
@@ -344,7 +350,7 @@ impl Reactor {
 }
 
 impl Source {
-    /// Has the task of `context` woken by what the reader waits for.
+    /// Makes the task of `context` the one that the reading interest wakes.
     fn set_reader(&mut self, context: &Context<'_>) {
         let is_known = |waker: &Waker| waker.will_wake(context.waker());
         if !self.reader.as_ref().is_some_and(is_known) {
@@ -352,7 +358,7 @@ impl Source {
         }
     }
 
-    /// A wait to read, or for a moment, is over. One for the peer's end goes on.
+    /// Ends the wait to read or for a moment. A wait for the peer's end goes on.
     fn stop_reading(&mut self) {
         self.awaited.remove(Awaited::READABLE);
         self.deadline = Tick::NEVER;
@@ -382,7 +388,7 @@ impl Source {
         }
     }
 
-    /// Wakes the task that waits to write, which waits anew if it was woken in vain.
+    /// Wakes the task that waits to write. If it cannot write after all, it waits again.
     fn wake_writer(&mut self, key: usize, writers: &mut HashMap<usize, Writer>) {
         self.awaited.remove(Awaited::WRITABLE);
         if let Some(writer) = writers.remove(&key) {
@@ -402,8 +408,8 @@ fn interest(direction: Direction) -> Interest {
 mod tests {
     use super::*;
 
-    /// As the slab has them.
-    #[expect(dead_code, reason = "it is only measured")]
+    /// The slab's own type for a place is private; this one has the same shape.
+    #[expect(dead_code, reason = "the test only measures it")]
     enum Entry {
         Vacant(usize),
         Occupied(Source),

@@ -1,19 +1,20 @@
-//! The timer wheel: who is due, found without sorting anybody.
+//! The timer wheel: finds the sources whose deadline has come, without sorting them.
 //!
-//! Time is cut into ticks, a lap of the wheel is [`SLOTS`] of them, and each slot holds the numbers
-//! of those to be looked at when its tick has come. A connection's deadline moves with every
-//! request and almost never passes. So a number, once scheduled, stays where it is while its deadline
-//! moves on; when its slot comes round, the owner says when to look again. Moving a deadline
-//! forward thus costs the owner one store, and the wheel nothing.
+//! Time is cut into ticks, and a lap of the wheel has [`SLOTS`] of them. Each slot holds the numbers of
+//! the sources to look at when its tick has come. A connection's deadline moves with every request and
+//! almost never passes. So a scheduled number stays in its slot while its deadline moves forward; when
+//! the slot's tick has come, the owner says when to look again. Moving a deadline forward thus costs
+//! the owner one store, and the wheel nothing.
 //!
-//! No clock in here: the caller says what tick it is, and tests move time by hand.
+//! The wheel reads no clock: the caller says what tick it is, and tests move time by hand.
 
 use std::time::Duration;
 
-/// The length of a tick. Deadlines are met within two of them; nothing a server waits for needs finer.
+/// The length of a tick. A deadline is noticed within two ticks; no wait of a server needs a finer one.
 const TICK: Duration = Duration::from_millis(16);
 
-/// Slots in a lap: 65 s with 16 ms ticks, about the idle timeout, so that few go round twice.
+/// Slots in a lap. With 16 ms ticks a lap takes 65 s, about the idle timeout, so that few deadlines lie
+/// beyond one lap.
 const SLOTS: usize = 4096;
 
 /// A point in time, in ticks since the runtime began.
@@ -21,28 +22,28 @@ const SLOTS: usize = 4096;
 pub(crate) struct Tick(u64);
 
 impl Tick {
-    /// Later than every deadline: not scheduled, or not due at all.
+    /// Later than every deadline: says that a number is not scheduled, or that there is no deadline.
     pub(crate) const NEVER: Tick = Tick(u64::MAX);
 
-    /// The tick that has begun when `elapsed` has gone by.
+    /// The tick in which the moment `elapsed` after the runtime's start lies.
     pub(super) fn at(elapsed: Duration) -> Self {
         Self(whole_ticks(elapsed))
     }
 
-    /// The first tick that begins when at least `delay` has gone by since this one began.
+    /// A tick that begins at least `delay` after any moment of this tick, and at most two ticks later.
     pub(super) fn after(self, delay: Duration) -> Self {
-        // One more, for this tick may be nearly over; two, for integer division rounds down.
+        // One more, because this tick may be nearly over; another, because integer division rounds down.
         Self(self.0.saturating_add(whole_ticks(delay)).saturating_add(2))
     }
 
-    /// How long after the runtime began this tick begins.
+    /// The time from the runtime's start to the beginning of this tick.
     pub(super) fn since_start(self) -> Duration {
         Duration::from_millis(self.0.saturating_mul(MILLIS_PER_TICK))
     }
 }
 
-/// In 64 bits, not the 128 of `Duration::as_millis`: deadlines are set with every request. In no
-/// fewer, for 32 would come to their end in the third year.
+/// Uses 64 bits, not the 128 of `Duration::as_millis`, because every request sets a deadline. With 32
+/// bits the ticks would overflow in the third year.
 fn whole_ticks(duration: Duration) -> u64 {
     let millis = duration.as_secs().saturating_mul(1000);
     millis.saturating_add(u64::from(duration.subsec_millis())) / MILLIS_PER_TICK
@@ -50,19 +51,21 @@ fn whole_ticks(duration: Duration) -> u64 {
 
 const MILLIS_PER_TICK: u64 = TICK.as_millis() as u64;
 
-/// The wheel. Its numbers are small and dense: the reactor's source keys.
+/// The wheel. The numbers in it are the reactor's source keys, which are small and dense.
 pub(super) struct Wheel {
     slots: Vec<Vec<usize>>,
     occupied: Occupied,
-    /// For each number the tick in whose slot its one valid entry stands; others are leftovers.
+    /// For each number, the tick in whose slot its one valid entry stands. Entries of the number in
+    /// other slots are no longer valid, and are skipped.
     scheduled: Vec<Tick>,
     /// The last tick whose slot was emptied.
     current: Tick,
-    /// The slot being emptied; kept for its capacity.
+    /// An empty vector that takes a slot's place while the slot is emptied; kept for its capacity.
     emptying: Vec<usize>,
 }
 
 impl Wheel {
+    /// A wheel without entries, at tick 0.
     pub(super) fn new() -> Self {
         Self {
             slots: vec![Vec::new(); SLOTS],
@@ -73,9 +76,10 @@ impl Wheel {
         }
     }
 
-    /// Sees to it that `number` is looked at when `deadline` has come, or before.
+    /// Schedules `number`, so that [`expire`](Self::expire) looks at it when `deadline` has come, or
+    /// before.
     ///
-    /// Does nothing if it is scheduled early enough already, which is the usual case.
+    /// Does nothing if `number` is scheduled early enough already, which is the usual case.
     pub(super) fn arm(&mut self, number: usize, deadline: Tick) {
         if self.scheduled.len() <= number {
             self.scheduled.resize(number + 1, Tick::NEVER);
@@ -92,10 +96,10 @@ impl Wheel {
         self.scheduled[number] = Tick(tick);
     }
 
-    /// Empties every slot up to and with that of `now`.
+    /// Empties every slot up to and including that of `now`.
     ///
-    /// `look` is asked about each number whose time to be looked at has come, and answers with the
-    /// tick to be asked again at.
+    /// Calls `look` with each number whose scheduled tick has come. `look` returns the tick at which it
+    /// wants to be called for that number again, if it does.
     pub(super) fn expire(&mut self, now: Tick, mut look: impl FnMut(usize) -> Option<Tick>) {
         while let Some(tick) = self.next().filter(|tick| *tick <= now) {
             self.current = tick;
@@ -116,7 +120,7 @@ impl Wheel {
         self.current = self.current.max(now);
     }
 
-    /// The tick of the first slot that is not empty.
+    /// Returns the tick of the first slot that is not empty.
     pub(super) fn next(&self) -> Option<Tick> {
         let start = (self.current.0 + 1) as usize % SLOTS;
         let distance = self.occupied.distance_from(start)?;
@@ -124,16 +128,16 @@ impl Wheel {
     }
 }
 
-/// The slots that are not empty. The first of them is looked for twice in every turn of the loop, so
-/// it is found without a walk.
+/// The slots that are not empty. Every turn of the loop needs the first of them twice, so it is found
+/// without a walk over the slots.
 struct Occupied {
     /// A bit for each slot.
     slots: [u64; WORDS],
-    /// A bit for each word of `slots` that is not zero.
+    /// A bit for each word of `slots`, set if the word is not zero.
     words: u64,
 }
 
-/// One word tells of all the others.
+/// Words in `Occupied::slots`: as many as the bits of `Occupied::words`.
 const WORDS: usize = u64::BITS as usize;
 const _: () = assert!(WORDS * 64 == SLOTS);
 
@@ -160,14 +164,15 @@ impl Occupied {
         }
     }
 
-    /// How many slots after `start` the first one stands, going round.
+    /// The distance from `start` to the first occupied slot, wrapping round at the end.
     fn distance_from(&self, start: usize) -> Option<usize> {
         let (word, bit) = (start / 64, start % 64);
         let in_first = self.slots[word] >> bit;
         if in_first != 0 {
             return Some(in_first.trailing_zeros() as usize);
         }
-        // From the next word on; the last one is the first again, for the bits before `start`.
+        // The words after the first one. The last of them is the first one again, for the bits before
+        // `start`.
         let others = self.words.rotate_right(word as u32).rotate_right(1);
         if others == 0 {
             return None;
@@ -182,7 +187,7 @@ impl Occupied {
 mod tests {
     use super::*;
 
-    /// Moves the wheel to `now` and tells whom it asked about; nobody is asked again.
+    /// Moves the wheel to `now` and returns the numbers that it looked at. None is scheduled again.
     fn due(wheel: &mut Wheel, now: u64) -> Vec<usize> {
         let mut due = Vec::new();
         wheel.expire(Tick(now), |number| {
@@ -193,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_when_the_time_has_come_and_not_before() {
+    fn looks_at_a_number_when_its_deadline_has_come_and_not_before() {
         let mut wheel = Wheel::new();
         wheel.arm(3, Tick(10));
         wheel.arm(4, Tick(12));
@@ -205,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_moved_forward_is_asked_about_at_the_old_one() {
+    fn a_deadline_moved_forward_is_looked_at_at_the_old_tick() {
         let mut wheel = Wheel::new();
         wheel.arm(0, Tick(10));
         wheel.arm(0, Tick(20));
@@ -220,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_moved_back_is_asked_about_once() {
+    fn a_deadline_moved_back_is_looked_at_once() {
         let mut wheel = Wheel::new();
         wheel.arm(0, Tick(20));
         wheel.arm(0, Tick(10));
@@ -228,7 +233,7 @@ mod tests {
         assert_eq!(
             due(&mut wheel, 30),
             Vec::<usize>::new(),
-            "what was left in the slot of 20 is no longer valid"
+            "the entry left in the slot of 20 is no longer valid"
         );
     }
 
@@ -259,7 +264,7 @@ mod tests {
         assert_eq!(
             wheel.next(),
             Some(Tick(1_000_001)),
-            "what is past is due at the next tick"
+            "a past deadline is due at the next tick"
         );
     }
 
