@@ -1,4 +1,4 @@
-//! What `crate::bench` shows of the loop.
+//! The parts of the loop that `crate::bench` shows to benches/micro.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -8,22 +8,25 @@ use std::time::Duration;
 
 use super::timer::{Tick, Wheel};
 
-/// The timer wheel, with its time as a length since it began.
+/// The timer wheel, with its time as the length since its beginning.
 pub struct TimerWheel(Wheel);
 
 impl TimerWheel {
-    /// An empty one.
-    #[expect(clippy::new_without_default, reason = "only benches/micro makes one")]
+    /// An empty wheel.
+    #[expect(
+        clippy::new_without_default,
+        reason = "only benches/micro makes a wheel"
+    )]
     pub fn new() -> Self {
         Self(Wheel::new())
     }
 
-    /// Sees to it that `number` is looked at when `deadline` has come.
+    /// Schedules `number` for `deadline`.
     pub fn arm(&mut self, number: usize, deadline: Duration) {
         self.0.arm(number, Tick::at(deadline));
     }
 
-    /// Lets time go on to `now`; how many were looked at. Nobody is to be asked again.
+    /// Moves the wheel to `now`, and returns how many numbers it looked at. None is scheduled again.
     pub fn expire(&mut self, now: Duration) -> usize {
         let mut looked_at = 0;
         self.0.expire(Tick::at(now), |_| {
@@ -34,20 +37,20 @@ impl TimerWheel {
     }
 }
 
-/// Runs a loop in which two tasks wake each other in turn, so many times together.
+/// Runs a loop in which two tasks wake each other in turn, `times` times together.
 ///
 /// # Panics
-/// If the system gives no event queue.
+/// If the system cannot make an event queue.
 pub fn ping_pong(times: usize) {
     let wakers: Rc<[Cell<Option<Waker>>; 2]> = Rc::default();
     super::run(async move {
         super::spawn(take_turns(Rc::clone(&wakers), 1, times / 2));
         take_turns(wakers, 0, times / 2).await;
     })
-    .expect("the system gives an event queue");
+    .expect("the system makes an event queue");
 }
 
-/// Wakes the other side and waits to be woken by it, so many times.
+/// Wakes the other task and waits until it wakes this one, `times` times.
 async fn take_turns(wakers: Rc<[Cell<Option<Waker>>; 2]>, own: usize, times: usize) {
     let mut left = times;
     poll_fn(|context| {

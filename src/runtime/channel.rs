@@ -1,4 +1,4 @@
-//! A way for other threads to hand values to a task.
+//! Channels by which other threads hand values to a task.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 
 use super::{Sleeper, Tick};
 
-/// A channel from any number of threads to one task. It is not bounded: senders are few and
-/// answer for themselves (the supervisor's commands; one result for each job begun).
+/// A channel from any number of threads to one task. The channel is not bounded, because its senders
+/// send little: the supervisor sends commands, and a job sends one result.
 pub(crate) fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Mutex::new(State {
         queue: VecDeque::new(),
@@ -27,25 +27,27 @@ struct State<T> {
     queue: VecDeque<T>,
     senders: usize,
     receiver: Option<Waker>,
-    /// The receiver is there.
+    /// The receiver has not been dropped.
     is_open: bool,
 }
 
+/// The sending end, of which there may be several, in any threads.
 pub(crate) struct Sender<T>(Arc<Mutex<State<T>>>);
 
+/// The receiving end, of one task.
 pub(crate) struct Receiver<T> {
     shared: Arc<Mutex<State<T>>>,
-    /// The receiving task's place among those that wait: a loop that ends finds it there. Taken
-    /// with the first wait.
+    /// The receiving task's source, made with the first wait: a loop that ends finds the waiting task
+    /// there, and drops it.
     place: Option<Sleeper>,
 }
 
 impl<T> Sender<T> {
-    /// Hands `value` over; it is dropped if the receiver is gone.
+    /// Sends `value` to the receiver, or drops it if the receiver is gone.
     pub(crate) fn send(&self, value: T) {
         let mut state = lock(&self.0);
         if !state.is_open {
-            // Before the value goes: it may hold a sender of this very channel.
+            // Unlocked before the value is dropped, because it may hold a sender of this channel.
             drop(state);
             return;
         }
@@ -71,8 +73,8 @@ impl<T> Drop for Sender<T> {
     }
 }
 
-/// What nobody will receive is dropped, now and from here on: whoever waits for an answer to it hears
-/// that there will be none.
+/// Drops the values in the queue, and has later ones dropped: a thread that waits for a reply to one of
+/// them learns that no reply will come.
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         let mut state = lock(&self.shared);
@@ -84,7 +86,7 @@ impl<T> Drop for Receiver<T> {
 }
 
 impl<T> Receiver<T> {
-    /// The next value; `None` when all senders are gone and nothing is left.
+    /// Waits for the next value. Returns `None` when all senders are gone and the queue is empty.
     ///
     /// # Cancellation
     /// Dropping the future loses nothing.
@@ -92,7 +94,7 @@ impl<T> Receiver<T> {
         poll_fn(|context| self.poll_receive(context)).await
     }
 
-    /// [`receive`](Self::receive), by hand.
+    /// [`receive`](Self::receive), for callers that are `poll` functions.
     pub(crate) fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
         let mut state = lock(&self.shared);
         if let Some(value) = state.queue.pop_front() {
@@ -108,12 +110,13 @@ impl<T> Receiver<T> {
     }
 }
 
+/// Locks the state, also after a panic of another thread.
 fn lock<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
-    // No step under the lock leaves the state half changed.
+    // Nothing that runs under the lock can panic half-way through a change.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Wakes the receiver when the lock has been let go: waking takes another.
+/// Unlocks the state, then wakes the receiver, because waking takes another lock.
 fn wake<T>(mut state: MutexGuard<'_, State<T>>) {
     let receiver = state.receiver.take();
     drop(state);
@@ -127,13 +130,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_will_receive_is_dropped() {
+    fn drops_values_without_a_receiver() {
         let (sender, receiver) = channel();
         let (reply, replies) = std::sync::mpsc::channel::<()>();
         sender.send(reply.clone());
         drop(receiver);
         sender.send(reply);
-        let heard = replies.try_recv();
-        assert_eq!(heard, Err(std::sync::mpsc::TryRecvError::Disconnected));
+        let reply = replies.try_recv();
+        assert_eq!(reply, Err(std::sync::mpsc::TryRecvError::Disconnected));
     }
 }

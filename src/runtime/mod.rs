@@ -1,8 +1,8 @@
 //! The event loop and its few verbs: [`spawn`], [`sleep`], sockets, the blocking pool.
 //!
-//! One loop per worker thread. A turn of it waits for events, notes what became ready, and runs the
-//! tasks that can go on. A connection is a task, and its life is straight-line code; nothing here
-//! has heard of HTTP.
+//! Each worker thread runs one loop. A turn of the loop waits for events, stores which sources became
+//! ready, and runs the tasks that were woken. A connection is a task, and its life is straight-line
+//! code. This room knows nothing of HTTP.
 //!
 //! ```text
 //!        ┌────────────────────────────── a turn ─────────────────────────────┐
@@ -45,10 +45,10 @@ pub(crate) use timer::Tick;
 use executor::{Executor, Remote};
 use reactor::{Reactor, WAKE};
 
-/// Events taken from the system in one turn; more wait for the next.
+/// Events taken from the system in one turn. Further events wait for the next turn.
 const EVENTS_PER_TURN: usize = 1024;
 
-/// What a thread's tasks share: its run queue, its sources, its clock.
+/// The run queue, the sources and the clock that the tasks of a thread share.
 struct Context {
     executor: Executor,
     remote: Arc<Remote>,
@@ -57,7 +57,7 @@ struct Context {
     /// The moment the current turn began, and its tick.
     now: Cell<Instant>,
     tick: Cell<Tick>,
-    /// Tasks that let the sockets go first.
+    /// Tasks that let the sockets and the other tasks go first; see [`yield_now`].
     yielded: RefCell<Vec<Waker>>,
 }
 
@@ -65,16 +65,18 @@ thread_local! {
     static CONTEXT: RefCell<Option<Rc<Context>>> = const { RefCell::new(None) };
 }
 
+/// Calls `use_it` with the context of this thread's loop. Panics outside of a loop.
 fn with_context<T>(use_it: impl FnOnce(&Context) -> T) -> T {
     CONTEXT.with_borrow(|context| use_it(context.as_ref().expect("called by a task of a loop")))
 }
 
-/// Runs `main` on this thread until it ends, and with it every task that it spawns.
+/// Runs `main` on this thread until it ends, together with the tasks that it spawns. Returns the output
+/// of `main`.
 ///
-/// Tasks that are left when `main` ends are dropped.
+/// Drops the tasks that are left when `main` ends.
 ///
 /// # Errors
-/// If the system gives no event queue.
+/// If the system cannot make an event queue, or cannot wait for events.
 pub(crate) fn run<F: Future + 'static>(main: F) -> io::Result<F::Output> {
     let mut poll = mio::Poll::new()?;
     let waker = mio::Waker::new(poll.registry(), WAKE)?;
@@ -132,14 +134,15 @@ impl Context {
         Ok(())
     }
 
+    /// The time until the next deadline must be looked at, if there is a deadline.
     fn until_next_expiry(&self) -> Option<Duration> {
         let expiry = self.reactor.borrow().next_expiry()?;
         Some(expiry.saturating_sub(self.started.elapsed()))
     }
 }
 
-/// Makes a context the thread's own, and undoes it: also when a task's panic unwinds through
-/// [`run`], for the thread may be given another loop.
+/// Makes a context the thread's own, and removes it when dropped: also when a task's panic unwinds
+/// through [`run`], because the thread may run another loop afterwards.
 struct Entered(Rc<Context>);
 
 impl Entered {
@@ -151,9 +154,9 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        // Woken, a task is in the run queue; dropped there, it drops its future, which in turn may
-        // drop sources and wake others. None is run: that could go on for ever, and a second panic
-        // while the first unwinds would end the process.
+        // Waking a task puts it into the run queue. Dropping it there drops its future, which may in
+        // turn drop sources and wake other tasks. No task is run: that could go on for ever, and a
+        // second panic while the first one unwinds would end the process.
         let context = &self.0;
         loop {
             let mut wakers = context.reactor.borrow_mut().take_wakers();
@@ -169,11 +172,11 @@ impl Drop for Entered {
     }
 }
 
-/// Starts a task on this thread's loop. A panic in it ends the loop: catch it inside.
+/// Starts a task on this thread's loop. A panic of the task ends the loop, so catch panics inside.
 pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
     let remote = with_context(|context| Arc::clone(&context.remote));
     let schedule = move |task| {
-        // Wake-ups come from this thread, nearly always; the rest take the long way.
+        // Nearly all wake-ups come from this thread. The others go through `remote`.
         let mut task = Some(task);
         let _ = CONTEXT.try_with(|current| {
             if let Ok(current) = current.try_borrow()
@@ -193,22 +196,22 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
     task.detach();
 }
 
-/// The moment the current turn of the loop began: the clock is read once a turn.
+/// The moment at which the current turn of the loop began. The loop reads the clock once a turn.
 pub(crate) fn now() -> Instant {
     with_context(|context| context.now.get())
 }
 
-/// The deadline that lies `delay` ahead.
+/// Returns the deadline that lies `delay` ahead.
 pub(crate) fn deadline_after(delay: Duration) -> Tick {
     with_context(|context| context.tick.get().after(delay))
 }
 
-/// Has every task that waits for a socket or a moment look around.
+/// Wakes every task that waits for a socket or a moment.
 pub(crate) fn wake_all() {
     with_context(|context| context.reactor.borrow().wake_all());
 }
 
-/// Lets the other tasks that are ready, and the sockets, go first.
+/// Waits until the other ready tasks have run, and the loop has looked at its sockets.
 pub(crate) async fn yield_now() {
     let mut yielded = false;
     poll_fn(|context| {
@@ -221,23 +224,25 @@ pub(crate) async fn yield_now() {
     .await;
 }
 
-/// Waits for `delay`, at least, and for two ticks of the wheel longer at most.
+/// Waits for at least `delay`, and at most two ticks of the wheel longer.
 pub(crate) async fn sleep(delay: Duration) {
     let deadline = deadline_after(delay);
     let sleeper = Sleeper::new();
     poll_fn(|context| sleeper.poll(context, deadline)).await;
 }
 
-/// The source of a task that waits for no socket, given back when it is dropped.
+/// The source of a task that waits for no socket. Dropping it removes the source.
 struct Sleeper(usize);
 
 impl Sleeper {
+    /// Takes a source of this thread's reactor.
     fn new() -> Self {
         Self(with_context(|context| {
             context.reactor.borrow_mut().insert()
         }))
     }
 
+    /// Waits until `deadline`, or for ever with [`Tick::NEVER`]; another wake-up may come before.
     fn poll(&self, context: &mut std::task::Context<'_>, deadline: Tick) -> Poll<()> {
         with_context(|c| c.reactor.borrow_mut().poll_sleep(self.0, context, deadline))
     }
@@ -250,13 +255,14 @@ impl Drop for Sleeper {
     }
 }
 
-/// What [`either`] came to.
+/// The result of [`either`]: the output of the future that ended first.
 pub(crate) enum Either<A, B> {
     First(A),
     Second(B),
 }
 
-/// Waits for the one of two futures that ends first, the `first` if both have; the other is dropped.
+/// Waits for the one of two futures that ends first, and drops the other. If both have ended, the result
+/// is that of `first`.
 pub(crate) async fn either<A, B>(
     first: impl Future<Output = A>,
     second: impl Future<Output = B>,
@@ -272,10 +278,10 @@ pub(crate) async fn either<A, B>(
     .await
 }
 
-/// Waits for `future`, but no longer than `delay`.
+/// Waits for `future`, but no longer than `delay`. Returns its output.
 ///
 /// # Errors
-/// [`Elapsed`] if it has not ended by then; it is dropped.
+/// [`Elapsed`] if `future` has not ended by then. `future` is dropped.
 pub(crate) async fn timeout<T>(
     delay: Duration,
     future: impl Future<Output = T>,

@@ -1,4 +1,4 @@
-//! Sockets that do not block: try first, wait for readiness when the system says so.
+//! Sockets that do not block. Callers try a call first, and wait for readiness when it would block.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -19,14 +19,14 @@ use super::reactor::{Direction, Elapsed};
 use super::timer::Tick;
 use super::with_context;
 
-/// How long to wait for room in the queue of a Unix socket: the system does not tell when there is
-/// some.
+/// The time between two tries to connect to a Unix socket whose queue is full. The system does not
+/// report when there is room.
 const QUEUE_RETRY: Duration = Duration::from_millis(10);
 
 /// A connected socket.
 ///
-/// It meets the reactor when it is first waited for: a connection that ends with its first answer
-/// never does.
+/// The reactor gets to know it when a task first waits for it. A connection that ends with its first
+/// response is never registered.
 #[derive(Debug)]
 pub(crate) struct Stream {
     fd: OwnedFd,
@@ -34,7 +34,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// A stream over a connected socket that does not block.
+    /// A stream over `fd`, a connected socket that does not block.
     pub(crate) fn new(fd: OwnedFd) -> Self {
         Self {
             fd,
@@ -45,7 +45,7 @@ impl Stream {
     /// Connects to `address`.
     ///
     /// # Errors
-    /// What the system says; `TimedOut` at `deadline`.
+    /// The system's error; `TimedOut` at `deadline`.
     pub(crate) async fn connect(address: SocketAddr, deadline: Tick) -> io::Result<Self> {
         let family = if address.is_ipv4() {
             AddressFamily::INET
@@ -58,8 +58,8 @@ impl Stream {
         Ok(stream)
     }
 
-    /// Connects to the Unix socket at `path`. Where its queue is full, there is another try now and
-    /// then.
+    /// Connects to the Unix socket at `path`. While its queue is full, tries again every
+    /// [`QUEUE_RETRY`].
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -79,19 +79,21 @@ impl Stream {
         }
     }
 
+    /// A new socket that does not block.
     fn unconnected(family: AddressFamily) -> io::Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
         Ok(Self::new(fd))
     }
 
+    /// Connects this socket to `address`, and waits for the result.
     async fn finish_connecting(
         &self,
         address: &impl SocketAddrArg,
         deadline: Tick,
     ) -> io::Result<()> {
         match rustix::net::connect(&self.fd, address) {
-            // A signal does not stop the attempt either.
+            // After a signal the attempt goes on, too.
             Err(Errno::INPROGRESS | Errno::INTR) => {}
             connected => return Ok(connected?),
         }
@@ -100,20 +102,21 @@ impl Stream {
         Ok(sockopt::socket_error(&self.fd)??)
     }
 
-    /// Reads what is there, up to the length of `buffer`; 0 is the end of the peer's side.
+    /// Reads what has arrived, up to the length of `buffer`. Returns the number of octets; 0 is the end
+    /// of the peer's side.
     ///
     /// # Errors
-    /// `WouldBlock` where nothing is there; otherwise the connection is broken.
+    /// `WouldBlock` where nothing has arrived; otherwise the connection is broken.
     pub(crate) fn try_receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let received = retry(|| rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::empty()))?;
         Ok(received.0)
     }
 
-    /// Sends as much of `bytes` as the socket takes. With `more`, the system may wait for what
-    /// follows before it sends a segment that is not full.
+    /// Sends as much of `bytes` as the socket takes, and returns how much that was. With `more`, the
+    /// system may wait for further octets before it sends a segment that is not full.
     ///
     /// # Errors
-    /// `WouldBlock` where it takes nothing; otherwise the connection is broken.
+    /// `WouldBlock` where the socket takes nothing; otherwise the connection is broken.
     pub(crate) fn try_send(&self, bytes: &[u8], more: bool) -> io::Result<usize> {
         let flags = if more {
             SendFlags::MORE
@@ -123,7 +126,7 @@ impl Stream {
         Ok(retry(|| rustix::net::send(&self.fd, bytes, flags))?)
     }
 
-    /// [`try_send`](Self::try_send) for several pieces at once.
+    /// [`try_send`](Self::try_send) for several pieces in one call.
     ///
     /// # Errors
     /// As `try_send`.
@@ -131,11 +134,11 @@ impl Stream {
         Ok(retry(|| rustix::io::writev(&self.fd, pieces))?)
     }
 
-    /// Sends up to `count` octets of `file` from `offset`, which moves on by what was sent;
+    /// Sends up to `count` octets of `file` from `offset`, and moves `offset` on by the number returned;
     /// 0 is the end of the file.
     ///
     /// # Errors
-    /// As `try_send`, and what reading the file comes to.
+    /// As `try_send`, and the errors of reading the file.
     pub(crate) fn try_send_file(
         &self,
         file: BorrowedFd<'_>,
@@ -147,27 +150,28 @@ impl Stream {
         })?)
     }
 
-    /// Sends the end of our side (FIN); what the peer sends can still be read.
+    /// Ends our side (FIN). The peer's octets can still be read.
     pub(crate) fn shut_down_write(&self) {
-        // It fails only if the connection is gone, which is what comes next anyway.
+        // Fails only if the connection is gone, and the caller is about to close it anyway.
         let _ = rustix::net::shutdown(&self.fd, Shutdown::Write);
     }
 
-    /// Whether the peer is known to have ended its side: a short read is then not the last.
+    /// Whether the system has reported that the peer ended its side: after a short read, another read
+    /// then finds the end.
     pub(crate) fn is_read_closed(&self) -> bool {
         self.source
             .key()
             .is_some_and(|key| with_context(|c| c.reactor.borrow().is_read_closed(key)))
     }
 
-    /// Waits until the peer has ended its side, or the connection broke. What the peer sends
-    /// meanwhile stays unread, and the next wait for reading reports it.
+    /// Waits until the peer has ended its side, or the connection broke. The octets that the peer sends
+    /// meanwhile stay unread, and the next wait for reading reports them.
     pub(crate) async fn peer_gone(&self) {
         std::future::poll_fn(|context| self.source.poll_read_closed(self.fd.as_fd(), context))
             .await;
     }
 
-    /// Waits until `direction` is worth another try.
+    /// Waits until another try may succeed in `direction`.
     ///
     /// # Errors
     /// [`Elapsed`] at `deadline`.
@@ -175,13 +179,13 @@ impl Stream {
         std::future::poll_fn(|context| self.poll_ready(context, direction, deadline)).await
     }
 
-    /// Waits until either direction is worth another try; both are to be tried then.
+    /// Waits until another try may succeed in either direction. The caller must then try both.
     ///
     /// # Errors
     /// [`Elapsed`] at `deadline`.
     pub(crate) async fn ready_any(&self, deadline: Tick) -> Result<(), Elapsed> {
         std::future::poll_fn(|context| {
-            // Both are asked in any case: readiness in both is used up.
+            // Both are polled in any case, so that readiness in both is used up.
             let readable = self.poll_ready(context, Direction::Read, deadline);
             let writable = self.poll_ready(context, Direction::Write, deadline);
             match readable {
@@ -192,7 +196,7 @@ impl Stream {
         .await
     }
 
-    /// [`ready`](Self::ready), by hand.
+    /// [`ready`](Self::ready), for callers that are `poll` functions.
     pub(crate) fn poll_ready(
         &self,
         context: &mut Context<'_>,
@@ -204,14 +208,14 @@ impl Stream {
     }
 }
 
-/// A listening socket, shared with whoever keeps it open when this loop ends.
+/// A listening socket. The supervisor shares it, and keeps it open when this loop ends.
 pub(crate) struct Listener {
     fd: Arc<OwnedFd>,
     source: Registration,
 }
 
 impl Listener {
-    /// Listens at a bound socket that does not block.
+    /// A listener over `fd`, a listening socket that does not block.
     pub(crate) fn new(fd: Arc<OwnedFd>) -> Self {
         Self {
             fd,
@@ -219,18 +223,18 @@ impl Listener {
         }
     }
 
-    /// Takes a connection from the queue: it does not block, and programs we start do not inherit
-    /// it, all in one system call.
+    /// Takes a connection from the queue. Returns its descriptor, which does not block and which the
+    /// programs that we start do not inherit (all of that in one system call), and the peer's address.
     ///
     /// # Errors
-    /// `WouldBlock` where none waits; otherwise what `accept4` says.
+    /// `WouldBlock` where no connection waits; otherwise the error of `accept4`.
     pub(crate) fn try_accept(&self) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let (fd, peer) = retry(|| rustix::net::acceptfrom_with(&*self.fd, flags))?;
         Ok((fd, peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
     }
 
-    /// Waits until a connection may be there.
+    /// Waits until a connection may wait in the queue.
     ///
     /// # Errors
     /// [`Elapsed`] if the system will not watch the socket.
@@ -244,20 +248,21 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if self.source.key().is_some() {
-            // The supervisor keeps the descriptor open, so closing does not take it off the loop.
+            // The supervisor keeps the descriptor open, so closing our copy does not end the reports.
             let _ = with_context(|c| c.reactor.borrow().deregister((*self.fd).as_fd()));
         }
     }
 }
 
-/// A descriptor's place in the reactor, taken when it is first needed.
+/// A descriptor's source in the reactor, made with the first wait and removed when dropped.
 #[derive(Debug)]
 pub(super) struct Registration {
-    /// The source's key shifted left by one, and whether writing is of interest; or [`NONE`].
-    /// In four bytes, for an idle connection holds little more than this.
+    /// The source's key shifted left by one, with the lowest bit set if the system reports writability;
+    /// or [`NONE`]. Four bytes, because an idle connection holds little more than this.
     state: Cell<u32>,
 }
 
+/// The state of a registration that has no source yet.
 const NONE: u32 = u32::MAX;
 
 impl Default for Registration {
@@ -269,10 +274,15 @@ impl Default for Registration {
 }
 
 impl Registration {
+    /// The key of the source, if there is one.
     fn key(&self) -> Option<usize> {
         (self.state.get() != NONE).then_some((self.state.get() >> 1) as usize)
     }
 
+    /// Waits until `fd`, whose registration this is, may be ready in `direction`.
+    ///
+    /// # Errors
+    /// [`Elapsed`] at `deadline`, or at once if the system will not watch `fd`.
     pub(super) fn poll_ready(
         &self,
         fd: BorrowedFd<'_>,
@@ -286,11 +296,12 @@ impl Registration {
                     .borrow_mut()
                     .poll_ready(key, context, direction, deadline)
             }),
-            // The system will not watch it (no memory): the next try will say what is wrong.
+            // The system will not watch it (no memory). The caller's next try reports what is wrong.
             Err(_) => Poll::Ready(Err(Elapsed)),
         }
     }
 
+    /// Waits until the peer of `fd` has ended its side, or the system will not watch `fd`.
     fn poll_read_closed(&self, fd: BorrowedFd<'_>, context: &mut Context<'_>) -> Poll<()> {
         match self.attach(fd, Direction::Read) {
             Ok(key) => with_context(|c| c.reactor.borrow_mut().poll_read_closed(key, context)),
@@ -298,7 +309,7 @@ impl Registration {
         }
     }
 
-    /// Sees to it that the system tells about `direction`.
+    /// Makes sure that there is a source and that the system reports `direction`. Returns the key.
     fn attach(&self, fd: BorrowedFd<'_>, direction: Direction) -> io::Result<usize> {
         let wants_write = direction == Direction::Write;
         with_context(|c| {
@@ -308,7 +319,7 @@ impl Registration {
                     let mut reactor = c.reactor.borrow_mut();
                     let key = reactor.insert();
                     if let Err(error) = reactor.register(key, fd, Direction::Read) {
-                        // A source that the system does not know of would be waited for in vain.
+                        // A wait for a source that the system does not know would never end.
                         reactor.remove(key);
                         return Err(error);
                     }
@@ -316,13 +327,15 @@ impl Registration {
                     key
                 }
             };
-            match wants_write && self.state.get() & 1 == 0 {
-                true => self.widen(&c.reactor.borrow(), key, fd),
-                false => Ok(key),
+            if wants_write && self.state.get() & 1 == 0 {
+                self.widen(&c.reactor.borrow(), key, fd)
+            } else {
+                Ok(key)
             }
         })
     }
 
+    /// Has the system report writability as well, and remembers that it does.
     fn widen(
         &self,
         reactor: &super::reactor::Reactor,

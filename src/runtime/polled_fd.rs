@@ -1,5 +1,5 @@
-//! Descriptors that are no sockets and of which something can be heard: a program's output, and word
-//! of its end.
+//! Descriptors that are no sockets and that the system can watch: a program's output, and the descriptor
+//! that becomes readable when the program ends.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -19,30 +19,31 @@ pub(crate) struct PolledFd {
 }
 
 impl PolledFd {
-    /// Takes over a descriptor that can be waited for, and that nobody else has a copy of.
+    /// Takes over `fd`, which the system can watch and of which there is no other copy, and makes it
+    /// non-blocking.
     ///
     /// # Errors
-    /// If the system cannot have it not block.
+    /// If the system cannot make it non-blocking.
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
         fcntl_setfl(&fd, fcntl_getfl(&fd)? | OFlags::NONBLOCK)?;
         let source = Registration::default();
         Ok(Self { fd, source })
     }
 
-    /// Reads what is there into the room that `into` has left; 0 is the end, when all writers are gone.
+    /// Reads what has arrived into the spare capacity of `into`. Returns the number of octets; 0 is the
+    /// end, when all writers have closed.
     ///
     /// # Errors
-    /// `WouldBlock` where nothing is there.
+    /// `WouldBlock` where nothing has arrived.
     pub(crate) fn try_read(&self, into: &mut Vec<u8>) -> io::Result<usize> {
         let read = || rustix::io::read(&self.fd, spare_capacity(into));
         Ok(rustix::io::retry_on_intr(read)?)
     }
 
-    /// Waits until there may be something to be read, or until what the descriptor stands for has
-    /// happened.
+    /// Waits until there may be something to read: octets of a pipe, or the end of a process.
     ///
     /// # Errors
-    /// [`Elapsed`] if the system will not watch it.
+    /// [`Elapsed`] if the system will not watch the descriptor.
     pub(crate) async fn readable(&self) -> Result<(), Elapsed> {
         let ready = |context: &mut std::task::Context<'_>| {
             let fd = self.fd.as_fd();
