@@ -1,12 +1,12 @@
-//! The blocking pool: threads for whatever may wait, behind a bounded queue.
+//! The blocking pool: threads for work that may wait, behind a bounded queue.
 //!
-//! A cold disk, a script, other people's code: a loop must not wait for them. A pool is shared by
-//! all workers and by every generation of the configuration. Where nothing else is on the loop, a
-//! pool without threads does: jobs run where they are begun.
+//! A loop must not wait for a cold disk, a script or other people's code. All workers share a pool, and
+//! so does every generation of the configuration. A loop that has nothing else to do uses a pool without
+//! threads: its jobs run where they are begun.
 //!
 //! ```text
 //! begin → queued ─→ running ─→ done
-//!            │          └ Job dropped ─→ lost ─→ done     its thread is missing until it returns
+//!            │          └ Job dropped ─→ lost ─→ done     the pool lacks its thread until it returns
 //!            └ Job dropped ─→ never run
 //! ```
 
@@ -19,41 +19,42 @@ use threadpool::ThreadPool;
 
 use super::channel::channel;
 
-/// Threads and the queue before them.
+/// Threads, and the queue of jobs that wait for one.
 pub(crate) struct BlockingPool {
-    /// `None`: jobs run on the thread that begins them. A Mutex, for the pool's sending half may not
-    /// be shared between threads.
+    /// `None` if jobs run on the thread that begins them. A Mutex, because threads cannot share the
+    /// pool's sending half.
     pool: Option<Mutex<ThreadPool>>,
     threads: usize,
-    /// The most that may be begun or waiting: every thread and every place in the queue.
+    /// The most jobs that may run or wait: one for each thread and each place in the queue.
     max_jobs: usize,
     counts: Arc<Counts>,
 }
 
-/// Only counts: nothing else is published by them.
+/// Plain counts. No other memory is published by changing them, so relaxed ordering is enough.
 #[derive(Default)]
 struct Counts {
-    /// Jobs running or queued.
+    /// Jobs that run or are queued.
     jobs: AtomicUsize,
     running: AtomicUsize,
-    /// Running, but nobody waits for them any more.
+    /// Jobs that run although their caller has dropped the [`Job`].
     lost: AtomicUsize,
+    /// Jobs that found the queue full, since the start.
     refused: AtomicUsize,
 }
 
-/// What a pool is doing.
+/// The counts of a pool at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PoolState {
     pub(crate) threads: usize,
     pub(crate) running: usize,
-    /// Of those running: nobody waits for them any more.
+    /// Those of the running jobs whose caller no longer waits.
     pub(crate) lost: usize,
     pub(crate) queued: usize,
-    /// Jobs that found the queue full, ever.
+    /// Jobs that found the queue full, since the start.
     pub(crate) refused: usize,
 }
 
-/// Why a job gave no result.
+/// The reason why a job gave no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BlockingError {
     #[error("the queue of the blocking pool is full")]
@@ -63,7 +64,7 @@ pub(crate) enum BlockingError {
 }
 
 impl BlockingPool {
-    /// A pool of `threads` threads before which `queue` jobs may wait.
+    /// A pool of `threads` threads, for which at most `queue` jobs may wait.
     pub(crate) fn new(threads: usize, queue: usize) -> Arc<Self> {
         let pool = threadpool::Builder::new()
             .num_threads(threads)
@@ -77,7 +78,7 @@ impl BlockingPool {
         })
     }
 
-    /// A pool of no threads: a job runs at once, on the thread that begins it.
+    /// A pool without threads: a job runs at once, on the thread that begins it.
     pub(crate) fn without_threads() -> Arc<Self> {
         Arc::new(Self {
             pool: None,
@@ -87,8 +88,8 @@ impl BlockingPool {
         })
     }
 
-    /// Has `work` run as soon as a thread is free, as long as the [`Job`] is kept. A panic in it ends
-    /// it, and is told by what it drops.
+    /// Has a thread run `work` as soon as one is free, unless the caller has dropped the [`Job`] by then.
+    /// A panic of `work` is caught; the caller learns of it from what the panic drops, such as a sender.
     ///
     /// # Errors
     /// [`BlockingError::Saturated`] if the queue is full.
@@ -98,13 +99,13 @@ impl BlockingPool {
         })
     }
 
-    /// Runs `job` on the pool and waits for its result.
+    /// Runs `job` on the pool, waits for its result and returns it.
     ///
     /// # Errors
     /// At once if the queue is full; later if the job panics.
     ///
     /// # Cancellation
-    /// A job that has begun is run to its end; one that is still queued is not.
+    /// A job that has begun runs to its end; a job that is still queued never runs.
     pub(crate) async fn run<T, F>(&self, job: F) -> Result<T, BlockingError>
     where
         T: Send + 'static,
@@ -113,7 +114,7 @@ impl BlockingPool {
         let (sender, mut receiver) = channel();
         let _job = self.execute(move |permit| {
             let result = catch_unwind(AssertUnwindSafe(job));
-            // Before the result is sent, so that whoever has it finds the place free.
+            // Given back before the result is sent, so that the caller with the result finds it free.
             drop(permit);
             sender.send(result.map_err(|panic| panic_message(&*panic)));
         })?;
@@ -123,6 +124,7 @@ impl BlockingPool {
         }
     }
 
+    /// Queues `work`, which gets the job's permit.
     fn execute(&self, work: impl FnOnce(Permit) + Send + 'static) -> Result<Job, BlockingError> {
         let permit = Permit::take(&self.counts, self.max_jobs)?;
         let job = Job(Some(Arc::clone(&permit.0)));
@@ -141,6 +143,7 @@ impl BlockingPool {
         Ok(job)
     }
 
+    /// The pool's counts now.
     pub(crate) fn state(&self) -> PoolState {
         let read = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         let (jobs, running) = (read(&self.counts.jobs), read(&self.counts.running));
@@ -154,14 +157,14 @@ impl BlockingPool {
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "it did not say why".to_owned())
 }
 
-/// A job that was begun. Dropped, it says that nobody waits for it any more.
+/// A job that a caller began. Dropping it says that the caller no longer waits.
 pub(crate) struct Job(Option<Arc<JobState>>);
 
 impl Job {
@@ -171,28 +174,31 @@ impl Job {
         state.is_some_and(|state| state.phase.load(Ordering::Relaxed) != QUEUED)
     }
 
-    /// Lets it run to its end, which is near: what was waited for has come.
+    /// Lets the job run to its end without counting it as lost: the caller has got what it waited for,
+    /// and the end is near.
     pub(crate) fn detach(mut self) {
         self.0 = None;
     }
 }
 
-/// Where a job is, for the thread that runs it and for whoever waits for it.
+/// The state of a job, shared by the thread that runs it and the caller that waits for it.
 struct JobState {
-    /// One of the four below.
+    /// One of the four phases below.
     phase: AtomicU8,
     counts: Arc<Counts>,
 }
 
+/// The job waits for a thread.
 const QUEUED: u8 = 0;
+/// A thread runs the job, and the caller waits for it.
 const RUNNING: u8 = 1;
-/// Running, and nobody waits for it.
+/// A thread runs the job, and the caller no longer waits.
 const LOST: u8 = 2;
-/// It has been run, or will not be.
+/// The job has run, or never will.
 const DONE: u8 = 3;
 
 impl JobState {
-    /// Goes from one phase to another, if it is in that phase.
+    /// Changes the phase from `from` to `to`. Returns whether it was `from`.
     fn step(&self, from: u8, to: u8) -> bool {
         let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
         self.phase
@@ -207,7 +213,7 @@ impl Drop for Job {
         if state.step(QUEUED, DONE) {
             return;
         }
-        // Before the step: the thread takes it back as soon as it sees that.
+        // Counted before the step, because the thread subtracts it as soon as it sees the new phase.
         let lost = &state.counts.lost;
         lost.fetch_add(1, Ordering::Relaxed);
         if !state.step(RUNNING, LOST) {
@@ -216,10 +222,12 @@ impl Drop for Job {
     }
 }
 
-/// A job's place among those that may be begun or waiting; it goes where the job goes.
+/// The right to be one of the pool's [`max_jobs`](BlockingPool::max_jobs). It moves with the job, and
+/// dropping it gives it back.
 struct Permit(Arc<JobState>);
 
 impl Permit {
+    /// Takes a permit, unless `max` have been taken.
     fn take(counts: &Arc<Counts>, max: usize) -> Result<Self, BlockingError> {
         let is_free = counts.jobs.fetch_add(1, Ordering::Relaxed) < max;
         let permit = Self(Arc::new(JobState {
@@ -233,7 +241,7 @@ impl Permit {
         Err(BlockingError::Saturated)
     }
 
-    /// Whether the job is to be run: somebody still waits for it.
+    /// Begins to run the job. Returns false if the caller has dropped the [`Job`], and it must not run.
     fn begin(&self) -> bool {
         let is_wanted = self.0.step(QUEUED, RUNNING);
         if is_wanted {

@@ -1,12 +1,13 @@
-//! Octets between a thread that may wait and a task that must not, with back pressure either way.
+//! Pipes that carry octets between a thread, which may wait, and a task, which must not, with back
+//! pressure in both directions.
 //!
 //! ```text
 //! thread ─ PipeWriter (io::Write) ─→ ┌────────┐ ─→ TaskReader::read().await ─ task
 //! thread ─ PipeReader (io::Read)  ←─ └────────┘ ←─ TaskWriter::write().await ─ task
 //! ```
 //!
-//! A pipe holds [`CAPACITY`] octets, give or take one block: who writes faster than the other reads is
-//! made to wait. Either end hears when the other is gone.
+//! A pipe holds [`CAPACITY`] octets, and up to one block more: a writer that is faster than the reader
+//! has to wait. Each end learns when the other one is gone.
 
 use std::future::poll_fn;
 use std::io;
@@ -16,34 +17,38 @@ use std::task::{Context, Poll, Waker};
 
 use super::{Sleeper, Tick};
 
-/// Octets on their way at once.
+/// Octets that a pipe holds before its writer has to wait.
 const CAPACITY: usize = 256 * 1024;
 
-/// How the writing end ended.
+/// How the writer ended the content.
 #[derive(Debug)]
 enum End<E> {
-    /// All has been written.
+    /// The content is complete.
     Complete,
-    /// More should have come.
+    /// The content is incomplete, for this reason.
     Broken(E),
-    /// The reason has been told.
-    Told,
+    /// The reader has got the reason, or there is none.
+    Reported,
 }
 
+/// What both ends share.
 struct State<E> {
+    /// Written, and not read yet.
     octets: Vec<u8>,
+    /// Set when the writer has ended.
     end: Option<End<E>>,
     /// A task has begun to read.
     is_wanted: bool,
-    /// Nobody reads any more.
+    /// The reader is gone.
     is_abandoned: bool,
-    /// The task that waits, at whichever end it is.
+    /// The waker of the pipe's task, if it waits. The task is the reader or the writer.
     task: Option<Waker>,
 }
 
+/// The state, and how the pipe's thread waits for it to change.
 struct Shared<E> {
     state: Mutex<State<E>>,
-    /// The thread that waits, at whichever end it is.
+    /// Wakes the pipe's thread, which is the writer or the reader.
     thread: Condvar,
 }
 
@@ -62,17 +67,19 @@ impl<E> Shared<E> {
         })
     }
 
+    /// Locks the state, also after a panic of another thread.
     fn lock(&self) -> MutexGuard<'_, State<E>> {
-        // What a panic could leave half done is not here: every change is a single step.
+        // A panic can leave nothing half changed, because every change is a single step.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Has the thread wait until the task has changed something.
     fn wait<'s>(&self, state: MutexGuard<'s, State<E>>) -> MutexGuard<'s, State<E>> {
         let waited = self.thread.wait(state);
         waited.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets go of the state, and wakes the other end, whichever it is.
+    /// Unlocks the state, then wakes the other end.
     fn notify(&self, mut state: MutexGuard<'_, State<E>>) {
         let task = state.task.take();
         drop(state);
@@ -82,6 +89,7 @@ impl<E> Shared<E> {
         }
     }
 
+    /// Ends the content, if nothing has ended it before.
     fn end(&self, end: End<E>) {
         let mut state = self.lock();
         if state.end.is_none() {
@@ -90,6 +98,7 @@ impl<E> Shared<E> {
         self.notify(state);
     }
 
+    /// Says that the reader is gone, and drops what it has not read.
     fn abandon(&self) {
         let mut state = self.lock();
         state.is_abandoned = true;
@@ -98,7 +107,7 @@ impl<E> Shared<E> {
     }
 }
 
-/// A pipe from a thread to a task; `E` is what the thread may say of a premature end.
+/// A pipe from a thread to a task. `E` is the reason that the thread may give for incomplete content.
 pub(crate) fn pipe_to_task<E>() -> (PipeWriter<E>, TaskReader<E>) {
     let shared = Shared::new();
     let reader = TaskReader {
@@ -108,7 +117,7 @@ pub(crate) fn pipe_to_task<E>() -> (PipeWriter<E>, TaskReader<E>) {
     (PipeWriter { shared }, reader)
 }
 
-/// A pipe from a task to a thread; `E` is what the task may say of a premature end.
+/// A pipe from a task to a thread. `E` is the reason that the task may give for incomplete content.
 pub(crate) fn pipe_to_thread<E>() -> (TaskWriter<E>, PipeReader<E>) {
     let shared = Shared::new();
     let writer = TaskWriter {
@@ -123,22 +132,23 @@ pub(crate) fn pipe_to_thread<E>() -> (TaskWriter<E>, PipeReader<E>) {
     (writer, reader)
 }
 
-/// The writing end of a thread. Dropped without a word, it says that all has been written; by a panic,
-/// that more should have come.
+/// The writing end for a thread. Dropping it says that the content is complete; dropping it while the
+/// thread panics says that the content is incomplete.
 pub(crate) struct PipeWriter<E> {
     shared: Arc<Shared<E>>,
 }
 
 impl<E> PipeWriter<E> {
-    /// Writes as much as there is room for now; 0 if there is none.
+    /// Writes as much of `octets` as there is room for now, and returns how much that was.
     ///
     /// # Errors
-    /// `BrokenPipe` if nobody reads any more.
+    /// `BrokenPipe` if the reader is gone.
     pub(crate) fn try_write(&self, octets: &[u8]) -> io::Result<usize> {
         let state = self.shared.lock();
         self.write_into(state, octets)
     }
 
+    /// Appends as much of `octets` to `state` as there is room for, and wakes the reader.
     fn write_into(&self, mut state: MutexGuard<'_, State<E>>, octets: &[u8]) -> io::Result<usize> {
         if state.is_abandoned {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -150,7 +160,7 @@ impl<E> PipeWriter<E> {
         Ok(count)
     }
 
-    /// Waits until somebody reads; `false` if nobody will.
+    /// Waits until the reader has begun to read. Returns false if the reader is gone.
     pub(crate) fn is_wanted(&self) -> bool {
         let mut state = self.shared.lock();
         while !state.is_wanted && !state.is_abandoned {
@@ -159,12 +169,12 @@ impl<E> PipeWriter<E> {
         !state.is_abandoned
     }
 
-    /// Whether nobody reads any more.
+    /// Whether the reader is gone.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.shared.lock().is_abandoned
     }
 
-    /// Says that more should have come, and why it does not.
+    /// Says that the content is incomplete, and why.
     pub(crate) fn break_off(self, why: E) {
         self.shared.end(End::Broken(why));
     }
@@ -179,7 +189,7 @@ impl<E> io::Write for PipeWriter<E> {
         self.write_into(state, octets)
     }
 
-    /// There is nothing to do: what is written is on its way.
+    /// Does nothing: the reader gets every octet without it.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -188,31 +198,34 @@ impl<E> io::Write for PipeWriter<E> {
 impl<E> Drop for PipeWriter<E> {
     fn drop(&mut self) {
         let is_whole = !std::thread::panicking();
-        self.shared
-            .end(if is_whole { End::Complete } else { End::Told });
+        self.shared.end(if is_whole {
+            End::Complete
+        } else {
+            End::Reported
+        });
     }
 }
 
-/// The reading end of a task.
+/// The reading end for a task.
 pub(crate) struct TaskReader<E> {
     shared: Arc<Shared<E>>,
     place: SourcePlace,
 }
 
-/// How a pipe ended before it was complete.
+/// How the writer ended content that is incomplete.
 #[derive(Debug)]
 pub(crate) enum Broken<E> {
-    /// For this reason.
+    /// The writer gave this reason.
     Because(E),
-    /// Without a word, by a panic.
+    /// The writer gave no reason: it panicked, or was dropped.
     Silently,
 }
 
 impl<E> TaskReader<E> {
-    /// Waits for octets, and appends them to `into`; `false` at their end.
+    /// Waits for octets, and appends them to `into`. Returns false at the end of the content.
     ///
     /// # Errors
-    /// If more should have come.
+    /// If the content is incomplete.
     ///
     /// # Cancellation
     /// Dropping the future loses nothing.
@@ -220,6 +233,7 @@ impl<E> TaskReader<E> {
         poll_fn(|context| self.poll_read(context, into)).await
     }
 
+    /// [`read`](Self::read), as a `poll` function.
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,
@@ -230,9 +244,10 @@ impl<E> TaskReader<E> {
             self.shared.thread.notify_one();
         }
         if !state.octets.is_empty() {
-            match into.is_empty() {
-                true => std::mem::swap(into, &mut state.octets),
-                false => into.append(&mut state.octets),
+            if into.is_empty() {
+                std::mem::swap(into, &mut state.octets);
+            } else {
+                into.append(&mut state.octets);
             }
             self.shared.notify(state);
             return Poll::Ready(Ok(true));
@@ -244,11 +259,11 @@ impl<E> TaskReader<E> {
                 return Poll::Ready(Ok(false));
             }
             Some(End::Broken(why)) => {
-                state.end = Some(End::Told);
+                state.end = Some(End::Reported);
                 return Poll::Ready(Err(Broken::Because(why)));
             }
-            Some(End::Told) => {
-                state.end = Some(End::Told);
+            Some(End::Reported) => {
+                state.end = Some(End::Reported);
                 return Poll::Ready(Err(Broken::Silently));
             }
         }
@@ -262,22 +277,22 @@ impl<E> Drop for TaskReader<E> {
     }
 }
 
-/// The writing end of a task. Dropped without [`finish`](Self::finish), it says that more should have
-/// come.
+/// The writing end for a task. Dropping it without [`finish`](Self::finish) says that the content is
+/// incomplete.
 pub(crate) struct TaskWriter<E> {
     shared: Arc<Shared<E>>,
     place: SourcePlace,
 }
 
-/// Nobody reads any more.
+/// The reader is gone.
 #[derive(Debug)]
 pub(crate) struct Abandoned;
 
 impl<E> TaskWriter<E> {
-    /// Waits until there is room, and writes all of `block`, which is empty afterwards.
+    /// Waits until there is room, and moves all octets out of `block`.
     ///
     /// # Errors
-    /// If nobody reads any more.
+    /// If the reader is gone.
     pub(crate) async fn write(&mut self, block: &mut Vec<u8>) -> Result<(), Abandoned> {
         poll_fn(|context| {
             let mut state = self.shared.lock();
@@ -285,9 +300,10 @@ impl<E> TaskWriter<E> {
                 return Poll::Ready(Err(Abandoned));
             }
             if state.octets.len() < CAPACITY {
-                match state.octets.is_empty() {
-                    true => state.octets = take(block),
-                    false => state.octets.append(block),
+                if state.octets.is_empty() {
+                    state.octets = take(block);
+                } else {
+                    state.octets.append(block);
                 }
                 self.shared.notify(state);
                 return Poll::Ready(Ok(()));
@@ -297,12 +313,12 @@ impl<E> TaskWriter<E> {
         .await
     }
 
-    /// Says that all has been written.
+    /// Says that the content is complete.
     pub(crate) fn finish(self) {
         self.shared.end(End::Complete);
     }
 
-    /// Says that more should have come, and why it does not.
+    /// Says that the content is incomplete, and why.
     pub(crate) fn break_off(self, why: E) {
         self.shared.end(End::Broken(why));
     }
@@ -310,20 +326,21 @@ impl<E> TaskWriter<E> {
 
 impl<E> Drop for TaskWriter<E> {
     fn drop(&mut self) {
-        self.shared.end(End::Told);
+        self.shared.end(End::Reported);
     }
 }
 
-/// The reading end of a thread.
+/// The reading end for a thread.
 pub(crate) struct PipeReader<E> {
     shared: Arc<Shared<E>>,
-    /// What was taken off the pipe last, and how much of it has been read.
+    /// The block that was taken from the pipe last.
     block: Vec<u8>,
+    /// How much of `block` has been read.
     used: usize,
 }
 
 impl<E> PipeReader<E> {
-    /// Waits for the next block, in the place of the one that has been read; `false` at the end.
+    /// Waits for the next block and puts it into `block`, which has been read. Returns false at the end.
     fn refill(&mut self) -> Result<bool, Broken<E>> {
         let mut state = self.shared.lock();
         loop {
@@ -338,19 +355,19 @@ impl<E> PipeReader<E> {
                 None => state = self.shared.wait(state),
                 Some(End::Complete) => return Ok(false),
                 Some(end) => {
-                    return match std::mem::replace(end, End::Told) {
+                    return match std::mem::replace(end, End::Reported) {
                         End::Broken(why) => Err(Broken::Because(why)),
-                        End::Complete | End::Told => Err(Broken::Silently),
+                        End::Complete | End::Reported => Err(Broken::Silently),
                     };
                 }
             }
         }
     }
 
-    /// Reads into `octets`; 0 at the end.
+    /// Waits for octets, and reads into `octets`. Returns the number of octets; 0 at the end.
     ///
     /// # Errors
-    /// If more should have come.
+    /// If the content is incomplete.
     pub(crate) fn read(&mut self, octets: &mut [u8]) -> Result<usize, Broken<E>> {
         if octets.is_empty() || self.used == self.block.len() && !self.refill()? {
             return Ok(0);
@@ -375,12 +392,12 @@ impl<E> Drop for PipeReader<E> {
     }
 }
 
-/// The waiting task's place in its loop, taken with the first wait; see [`Sleeper`].
+/// The source of the pipe's task in its loop, made with the first wait; see [`Sleeper`].
 #[derive(Default)]
 struct SourcePlace(Option<Sleeper>);
 
 impl SourcePlace {
-    /// Has the other end wake this task when it has done something.
+    /// Waits until the other end has changed something, and unlocks `state`.
     fn wait<E>(
         &mut self,
         context: &mut Context<'_>,

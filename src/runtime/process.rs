@@ -1,13 +1,13 @@
-//! Programs of somebody else's, each in a process group of its own, so that it can be ended with
-//! whatever it has started.
+//! Other people's programs, each in a process group of its own, so that the server can end a program
+//! together with the processes that it has started.
 //!
 //! ```text
-//! start → running ─→ ended, not yet reaped ─ drop ─→ the rest of its group is killed; reaped
+//! start → running ─→ ended, not yet reaped ─ drop ─→ SIGKILL to the rest of its group ─→ reaped
 //!            └ drop ─→ SIGTERM, then SIGKILL after GRACE ─→ reaped
 //! ```
 //!
-//! The group's number is the first process's, and stays taken until that is reaped. So nothing is
-//! sent to the group afterwards: it might be another's by then.
+//! The group's number is that of its first process, and no other group can have it until that process
+//! is reaped. So the server sends no signal to the group afterwards: it might be another group by then.
 
 use std::fmt;
 use std::io;
@@ -26,22 +26,23 @@ use rustix::process::{
 
 use super::PolledFd;
 
-/// How long a program that is told to end may tidy up. Nobody waits for it meanwhile; and it had its
-/// time, or lost its client.
+/// The time that a program has between SIGTERM and SIGKILL. It is short: the program had its time
+/// before, or its client has gone. No client waits for it.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A program that runs, or has ended; with `H`, which is let go of when nothing is left of it.
+/// A program that runs or has ended, and a value `H` that is dropped when the program's group is gone.
 ///
 /// # Cancellation
-/// Dropped, it is ended, with all of its group that has not left it, and reaped. This takes no time of
-/// who drops it.
+/// Dropping it ends the program and the processes that are still in its group, and reaps them. The drop
+/// itself does not wait for that.
 pub(crate) struct Process<H: Send + 'static> {
-    /// Until it is dropped.
+    /// Present until the drop.
     running: Option<Running<H>>,
 }
 
+/// A program that is not reaped yet.
 struct Running<H> {
-    /// The first process's number, and so the group's.
+    /// The number of the first process, which is also the group's.
     group: Pid,
     _held: H,
 }
@@ -49,15 +50,17 @@ struct Running<H> {
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
+    /// It exited with this status.
     Status(i32),
+    /// This signal ended it.
     Signal(i32),
 }
 
 impl<H: Send + 'static> Process<H> {
-    /// Starts `command` in a group of its own; its output comes through the pipes.
+    /// Starts `command` in a group of its own. Returns the pipes of its standard output and error.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub(crate) fn start(
         command: &mut Command,
         held: H,
@@ -73,29 +76,31 @@ impl<H: Send + 'static> Process<H> {
         Ok((process, output.expect(piped), errors.expect(piped)))
     }
 
-    /// Something that is readable when the program has ended. For a task of the loop.
+    /// Returns a descriptor that is readable when the program has ended, for a task of the loop.
     ///
     /// # Errors
-    /// Where the system cannot tell (Linux before 5.3).
+    /// Where the system has no such descriptors (Linux before 5.3).
     pub(crate) fn end(&self) -> io::Result<PolledFd> {
         PolledFd::new(descriptor(self.running().group)?)
     }
 
-    /// How it ended, if it has. It is not reaped by being asked.
+    /// How the program ended, if it has ended. Does not reap it.
     pub(crate) fn exit(&self) -> Option<Exit> {
         exit(self.running().group)
     }
 
     fn running(&self) -> &Running<H> {
-        self.running.as_ref().expect("it is there until the drop")
+        self.running.as_ref().expect("it is present until the drop")
     }
 }
 
-/// A descriptor of its own: what is closed together with another copy would go on being watched.
+/// Opens a new descriptor of `process`. A copy of another one would not do: the system goes on watching
+/// a descriptor until its last copy is closed.
 fn descriptor(process: Pid) -> rustix::io::Result<OwnedFd> {
     pidfd_open(process, PidfdFlags::empty())
 }
 
+/// How `process` ended, if it has ended. Does not reap it.
 fn exit(process: Pid) -> Option<Exit> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     let status = waitid(WaitId::Pid(process), options).ok()??;
@@ -116,7 +121,7 @@ impl<H: Send + 'static> Drop for Process<H> {
         } else {
             running.signal(Signal::TERM);
         }
-        // Few end this way, and each for a short time.
+        // A thread for each: few programs end this way, and each takes a short time.
         let ending = Ending::begin(running);
         let name = "tidegate-reap".to_owned();
         let _ = std::thread::Builder::new()
@@ -126,13 +131,14 @@ impl<H: Send + 'static> Drop for Process<H> {
 }
 
 impl<H> Running<H> {
-    /// The group may be gone any moment, but its number is not another's as long as this lives.
+    /// Sends `signal` to the group. The group may be gone, but as long as this value lives no other group
+    /// has its number.
     fn signal(&self, signal: Signal) {
         let _ = kill_process_group(self.group, signal);
     }
 
-    /// Reaps what has ended of the group: the program, and, where this process is the first of its
-    /// container, others that the program left behind. Whether nothing is left to be reaped.
+    /// Reaps the processes of the group that have ended: the program, and, where this process is the
+    /// first of its container, others that the program left behind. Returns whether none is left to reap.
     fn is_reaped(&self) -> bool {
         loop {
             match waitpgid(self.group, WaitOptions::NOHANG) {
@@ -144,28 +150,30 @@ impl<H> Running<H> {
     }
 }
 
-/// Programs that are waited for by threads of their own.
+/// The number of programs that threads of their own wait for, and the condition variable of its changes.
 static ENDING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
 
-/// Waits until every program that was told to end has ended, or had the time to: before this process
-/// ends, and with it the threads that would see to that.
+/// Waits until every program that the server told to end has ended, or has had the time for it. To be
+/// called before this process ends, because the threads that would kill and reap them end with it.
 pub(crate) fn wait_for_processes() {
     let (count, changed) = &ENDING;
     let count = count.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = changed.wait_timeout_while(count, 2 * GRACE, |count| *count > 0);
 }
 
-/// A program on its way to the thread that waits for its end. If there is no thread for it, it gets
-/// no time to tidy up.
+/// A program that was told to end, and moves to the thread that waits for its end. If that thread cannot
+/// be made, dropping this kills the program at once.
 struct Ending<H>(Running<H>);
 
 impl<H> Ending<H> {
+    /// Counts the program as ending.
     fn begin(running: Running<H>) -> Self {
         let (count, _) = &ENDING;
         *count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         Self(running)
     }
 
+    /// Waits for the program's end, but no longer than [`GRACE`]; then the drop kills what is left.
     fn wait(self) {
         let Ok(end) = descriptor(self.0.group) else {
             return;

@@ -1,5 +1,8 @@
-//! System calls that no library wraps: the only place for `unsafe`.
-#![allow(unsafe_code, reason = "STYLE §5: here, and nowhere else")]
+//! System calls that no library wraps: the only file with `unsafe`.
+#![allow(
+    unsafe_code,
+    reason = "unsafe code is in this file alone, so that one file has to be reviewed for it"
+)]
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
@@ -10,12 +13,12 @@ use std::time::Duration;
 
 use rustix::io::fcntl_dupfd_cloexec;
 
-/// Has a listening TCP socket hand out a connection when its first bytes are there, or when
-/// `patience` is over (Linux, `TCP_DEFER_ACCEPT`; whole seconds): the read that follows the accept
-/// then finds something.
+/// Has a listening TCP socket hand out a connection when its first octets have arrived, or when
+/// `patience` is over (Linux, `TCP_DEFER_ACCEPT`; whole seconds), so that the read that follows the
+/// accept finds something.
 ///
 /// # Errors
-/// What `setsockopt` says.
+/// The error of `setsockopt`.
 pub(crate) fn set_defer_accept(socket: BorrowedFd<'_>, patience: Duration) -> io::Result<()> {
     let seconds = libc::c_int::try_from(patience.as_secs()).unwrap_or(libc::c_int::MAX);
     // SAFETY: the descriptor is borrowed, so it is open; the option's value is a C int, which
@@ -39,9 +42,9 @@ pub(crate) fn set_defer_accept(socket: BorrowedFd<'_>, patience: Duration) -> io
 /// The first descriptor behind standard input, output and error (`sd_listen_fds(3)`).
 const FIRST_INHERITED: RawFd = 3;
 
-/// Takes over the descriptors that whoever started this process left open for it: up to `count` from
-/// [`FIRST_INHERITED`] on, ending before the first that is not open. They are closed on exec from now
-/// on. To be called before anything else is opened; a second call gives nothing.
+/// Takes over the descriptors that this process's parent left open for it: up to `count` from
+/// [`FIRST_INHERITED`] on, ending before the first number that is not open. Marks them to be closed on
+/// exec. To be called before this process opens anything else; a second call returns none.
 pub(crate) fn take_inherited(count: usize) -> Vec<OwnedFd> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::Relaxed) {
@@ -51,26 +54,28 @@ pub(crate) fn take_inherited(count: usize) -> Vec<OwnedFd> {
     numbers.map_while(take_one).collect()
 }
 
+/// Takes over the descriptor `number`, if it is open.
 fn take_one(number: RawFd) -> Option<OwnedFd> {
     // SAFETY: `fcntl` with F_SETFD touches no memory of ours, and fails if nothing is open there.
     let result = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
-    // SAFETY: the descriptor is open, for `fcntl` took it. Nobody else owns it: it was there before
-    // this process opened anything, as the caller upholds, and `TAKEN` lets it be taken only once.
+    // SAFETY: the descriptor is open, for `fcntl` took it. Nothing else owns it: it was open
+    // before this process opened anything, as the caller upholds, and `TAKEN` lets it be taken only once.
     (result == 0).then(|| unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// Starts `command` with copies of `descriptors` from [`FIRST_INHERITED`] on.
 ///
 /// # Errors
-/// What `fork`, `exec` or the copying says.
+/// The error of `fork`, `exec` or the copying.
 pub(crate) fn spawn_with(
     mut command: Command,
     descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<Child> {
     let count = RawFd::try_from(descriptors.len()).map_err(io::Error::other)?;
     let first_free = FIRST_INHERITED + count;
-    // The places are filled in the child, so nothing may lie there that it still needs: the sources
-    // are copied beyond them, and placeholders keep them from what `spawn` opens for itself.
+    // The child puts the copies at these numbers, so no descriptor that it still needs may be there.
+    // The sources are copied to higher numbers, and placeholders keep the numbers from the descriptors
+    // that `spawn` opens for itself.
     let sources: Vec<OwnedFd> = descriptors
         .iter()
         .map(|fd| fcntl_dupfd_cloexec(fd, first_free))
@@ -94,7 +99,7 @@ pub(crate) fn spawn_with(
         Ok(())
     };
     // SAFETY: between fork and exec only what is safe in a signal handler may be called: `copy` calls
-    // `dup2` and reads `errno`, and allocates nothing. The sources are open until `spawn` is back.
+    // `dup2` and reads `errno`, and allocates nothing. The sources are open until `spawn` returns.
     unsafe { command.pre_exec(copy) };
     command.spawn()
 }
