@@ -1,4 +1,4 @@
-//! The loop over socket pairs.
+//! Tests of the loop: its tasks wait for socket pairs, threads and programs.
 
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -8,7 +8,7 @@ use std::thread;
 
 use super::*;
 
-/// A stream, and the far end of it, which blocks.
+/// Returns a stream and its far end, which blocks.
 fn pair() -> (Stream, UnixStream) {
     let (near, far) = UnixStream::pair().expect("a socket pair");
     near.set_nonblocking(true).expect("a socket can be set so");
@@ -19,7 +19,7 @@ fn never() -> Tick {
     deadline_after(Duration::from_secs(3600))
 }
 
-/// Reads once, waiting first if nothing is there.
+/// Reads once. Waits first if nothing has arrived.
 async fn receive(stream: &Stream) -> Vec<u8> {
     let mut buffer = [0; 64];
     loop {
@@ -197,7 +197,7 @@ fn blocking_work_leaves_the_loop_free() {
 }
 
 #[test]
-fn a_full_queue_is_told_at_once_and_a_panic_when_it_happens() {
+fn reports_a_full_queue_at_once_and_a_panic_when_it_happens() {
     let pool = BlockingPool::new(1, 0);
     let (go, gate) = mpsc::channel::<()>();
     run(async move {
@@ -221,7 +221,7 @@ fn a_full_queue_is_told_at_once_and_a_panic_when_it_happens() {
 }
 
 #[test]
-fn a_job_nobody_waits_for_is_not_begun_or_counts_as_lost() {
+fn a_dropped_job_never_begins_or_counts_as_lost() {
     let pool = BlockingPool::new(1, 2);
     let (go, gate) = mpsc::channel::<()>();
     let (began, beginning) = mpsc::channel::<()>();
@@ -262,17 +262,20 @@ fn a_pipe_holds_the_faster_end_back() {
         (received, most)
     })
     .expect("a loop");
-    writing.join().expect("no panic").expect("somebody reads");
+    writing
+        .join()
+        .expect("no panic")
+        .expect("the reader is there");
     assert_eq!(received, 5_000_000);
     assert!(most <= 256 * 1024, "{most} octets were under way");
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_takes_so_much_and_no_more() {
+fn an_unread_pipe_takes_its_capacity_and_no_more() {
     const CAPACITY: usize = 256 * 1024;
     let (mut writer, mut reader) = pipe_to_task::<()>();
     let block = [7; 100_000];
-    let taken = [(); 4].map(|()| writer.try_write(&block).expect("somebody may read"));
+    let taken = [(); 4].map(|()| writer.try_write(&block).expect("the reader is there"));
     assert_eq!(taken, [100_000, 100_000, CAPACITY - 200_000, 0]);
     let writing = thread::spawn(move || writer.write_all(b"more"));
     let read = run(async move {
@@ -281,16 +284,19 @@ fn a_pipe_that_nobody_reads_takes_so_much_and_no_more() {
         read
     });
     assert_eq!(read.expect("a loop").len(), CAPACITY + 4);
-    writing.join().expect("no panic").expect("somebody read");
+    writing
+        .join()
+        .expect("no panic")
+        .expect("the reader is there");
 
     let (mut writer, mut reader) = pipe_to_thread::<()>();
     run(async move {
         let mut taken = 0;
-        // What cannot be written at once has to be waited for.
+        // The other future ends at once, and so before a write that has to wait.
         while let Either::First(written) =
             either(writer.write(&mut vec![7; 100_000]), async {}).await
         {
-            written.expect("somebody may read");
+            written.expect("the reader is there");
             taken += 100_000;
         }
         assert_eq!(taken, 300_000, "up to one block more than it holds");
@@ -306,7 +312,7 @@ fn a_pipe_that_nobody_reads_takes_so_much_and_no_more() {
 }
 
 #[test]
-fn a_thread_reads_what_a_task_writes_and_hears_how_it_ends() {
+fn a_thread_reads_the_octets_and_the_end_that_a_task_writes() {
     let (mut writer, mut reader) = pipe_to_thread::<&str>();
     let reading = thread::spawn(move || {
         let mut octets = [0; 1000];
@@ -322,7 +328,7 @@ fn a_thread_reads_what_a_task_writes_and_hears_how_it_ends() {
     run(async move {
         for _ in 0..20 {
             let mut block = vec![1; 70_000];
-            writer.write(&mut block).await.expect("somebody reads");
+            writer.write(&mut block).await.expect("the reader is there");
         }
         writer.break_off("the client went");
     })
@@ -332,10 +338,10 @@ fn a_thread_reads_what_a_task_writes_and_hears_how_it_ends() {
 }
 
 #[test]
-fn either_end_of_a_pipe_hears_that_the_other_is_gone() {
+fn either_end_of_a_pipe_learns_that_the_other_is_gone() {
     let (mut writer, reader) = pipe_to_task::<()>();
     drop(reader);
-    let error = writer.write_all(b"x").expect_err("nobody reads");
+    let error = writer.write_all(b"x").expect_err("the reader is gone");
     assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
     assert!(writer.is_abandoned());
 
@@ -388,7 +394,7 @@ fn a_panic_in_a_task_unwinds_and_the_thread_can_run_another_loop() {
     assert_eq!(run(async { 1 }).expect("a loop"), 1);
 }
 
-/// Notes that it was dropped.
+/// Counts its drops.
 struct Noting(Rc<Cell<u32>>);
 
 impl Drop for Noting {
@@ -397,8 +403,8 @@ impl Drop for Noting {
     }
 }
 
-/// Tasks that were ready went on while the panic unwound, and whatever they then waited for never
-/// came: their sockets stayed open for ever, and a second panic ended the process.
+/// Ready tasks used to run while a panic unwound, and their next waits never ended: their sockets stayed
+/// open for ever, and a second panic ended the process.
 #[test]
 fn a_panic_drops_every_task_and_runs_none() {
     let dropped = Rc::new(Cell::new(0));
@@ -431,7 +437,7 @@ fn a_panic_drops_every_task_and_runs_none() {
                 let _ = pool.run(job).await;
             });
             yield_now().await;
-            // A job that nobody waits for any more would not be begun.
+            // The job must have begun, because a job whose caller is gone never begins.
             has_started.recv().expect("the job begins");
             spawn(async { panic!("a test asked for it") });
             spawn(async { panic!("a test asked for it, twice") });
@@ -448,10 +454,10 @@ fn a_panic_drops_every_task_and_runs_none() {
     release.send(()).expect("the job waits");
 }
 
-/// While a program was being started, it had copies of our descriptors; what then happened to one
-/// that was closed was told to the next connection under its key, which was taken for gone.
+/// While a program was being started, it had copies of our descriptors. An event of a closed descriptor
+/// was taken for an event of the next connection with the same key, and ended that connection.
 #[test]
-fn what_happens_to_a_closed_descriptor_is_no_news_of_the_next() {
+fn an_event_of_a_closed_descriptor_is_not_given_to_the_next_source() {
     let (closed, its_far) = UnixStream::pair().expect("a socket pair");
     closed
         .set_nonblocking(true)
@@ -471,7 +477,8 @@ fn what_happens_to_a_closed_descriptor_is_no_news_of_the_next() {
     assert!(!is_gone.expect("a loop"));
 }
 
-/// A shell script that runs, with a sender that is dropped when nothing is left of it.
+/// Starts a shell script. Returns it, its output, and a receiver whose sender is dropped when the
+/// script's group is gone.
 fn shell(script: &str) -> (Process<mpsc::Sender<()>>, PolledFd, mpsc::Receiver<()>) {
     let (held, gone) = mpsc::channel();
     let mut command = std::process::Command::new("/bin/sh");
@@ -483,7 +490,7 @@ fn shell(script: &str) -> (Process<mpsc::Sender<()>>, PolledFd, mpsc::Receiver<(
     (process, output, gone)
 }
 
-/// What comes at `from` until its end, or until `enough`.
+/// Reads from `from` until its end, or until `enough` returns true.
 async fn read(from: &PolledFd, enough: impl Fn(&[u8]) -> bool) -> String {
     let mut read = Vec::with_capacity(1024);
     while !enough(&read) {
@@ -497,7 +504,7 @@ async fn read(from: &PolledFd, enough: impl Fn(&[u8]) -> bool) -> String {
 }
 
 #[test]
-fn a_program_is_read_from_and_its_end_is_heard() {
+fn reads_the_output_of_a_program_and_notices_its_end() {
     for (script, expected) in [
         ("echo a; exec >&-; exit 3", Exit::Status(3)),
         ("echo a; exec >&-; kill -9 $$", Exit::Signal(9)),
@@ -530,7 +537,7 @@ fn a_program_that_is_dropped_ends_with_all_it_started() {
             assert_eq!(told, "go\n");
             drop(process);
             assert!(gone.recv().is_err(), "it is reaped");
-            // All that had the pipe open are gone.
+            // The pipe ends, so every process that had it open is gone.
             assert_eq!(read(&output, |_| false).await, "");
         })
         .expect("a loop");
@@ -559,7 +566,7 @@ fn connects_or_says_why_not() {
         ];
         for (stream, far) in streams.iter().zip(&mut far) {
             far.write_all(b"hello").expect("it is open");
-            let stream = stream.as_ref().expect("somebody listens");
+            let stream = stream.as_ref().expect("the listener is open");
             assert_eq!(receive(stream).await, b"hello");
         }
         drop((tcp, unix));
@@ -626,7 +633,7 @@ fn waits_for_either_direction() {
     run(async move {
         let mut buffer = [0; 64 * 1024];
         let fill = || while stream.try_send(&[0; 4096], false).is_ok() {};
-        // The first answer of the system may be old.
+        // The first report of the system may be older than the last send.
         while stream
             .ready_any(deadline_after(Duration::ZERO))
             .await
@@ -647,13 +654,13 @@ fn waits_for_either_direction() {
     .expect("a loop");
 }
 
-/// Has the socket take all it can hold, so that the next answer about writing is news.
+/// Sends until the socket takes no more.
 fn fill(stream: &Stream) {
     while stream.try_send(&[0; 4096], false).is_ok() {}
 }
 
-/// Waits for both directions until `wait`, and ends with what ended first; a socket that turned out to
-/// have room is filled again.
+/// Fills the socket and waits for both directions, for `wait` each. Returns the direction that became
+/// ready first. If a report of room was old, fills the socket and waits again.
 async fn read_or_write(stream: &Stream, wait: Duration) -> Result<Direction, Elapsed> {
     loop {
         fill(stream);
@@ -668,8 +675,8 @@ async fn read_or_write(stream: &Stream, wait: Duration) -> Result<Direction, Ela
     }
 }
 
-/// Waiting for writing took the place of waiting for reading: a byte that came after 0.1 s was
-/// noticed at the deadline.
+/// The wait to write replaced the wait to read: a byte that arrived after 0.1 s was noticed at the
+/// deadline.
 #[test]
 fn a_byte_ends_a_wait_for_both_directions_before_the_deadline() {
     const WAIT: Duration = Duration::from_secs(5);
@@ -678,7 +685,7 @@ fn a_byte_ends_a_wait_for_both_directions_before_the_deadline() {
     let took = run(async move {
         let started = now();
         spawn(async move {
-            // Both waits have begun by then.
+            // The main task begins both waits meanwhile.
             yield_now().await;
             yield_now().await;
             writer.write_all(b"x").expect("the pair is open");
@@ -696,14 +703,14 @@ fn two_tasks_wait_for_a_stream_each_until_its_own_time() {
     let (stream, mut far) = pair();
     let stream = Rc::new(stream);
     run(async move {
-        let (told, mut ended) = channel();
+        let (sender, mut ended) = channel();
         let wait = |direction, deadline| {
-            let (stream, told) = (Rc::clone(&stream), told.clone());
-            spawn(async move { told.send((direction, stream.ready(direction, deadline).await)) });
+            let (stream, sender) = (Rc::clone(&stream), sender.clone());
+            spawn(async move { sender.send((direction, stream.ready(direction, deadline).await)) });
         };
         let soon = || deadline_after(Duration::from_millis(20));
         fill(&stream);
-        // Neither deadline is heard of by the other direction's task.
+        // A deadline wakes only the task of its own direction.
         wait(Direction::Read, never());
         wait(Direction::Write, soon());
         assert_eq!(
@@ -723,7 +730,7 @@ fn two_tasks_wait_for_a_stream_each_until_its_own_time() {
         });
         assert_eq!(ended.receive().await, Some((Direction::Write, Ok(()))));
         stream.shut_down_write();
-        // The far end closes with the reader.
+        // The reader thread closes the far end when it ends.
         assert_eq!(ended.receive().await, Some((Direction::Read, Ok(()))));
         reader.join().expect("no panic");
     })
@@ -739,14 +746,14 @@ fn two_deadlines_of_a_stream_are_met_in_their_order() {
         let (stream, _far) = pair();
         let order = run(async move {
             fill(&stream);
-            let (told, mut ended) = channel();
+            let (sender, mut ended) = channel();
             let stream = Rc::new(stream);
             for (direction, millis) in [(Direction::Read, read), (Direction::Write, write)] {
-                let (stream, told) = (Rc::clone(&stream), told.clone());
+                let (stream, sender) = (Rc::clone(&stream), sender.clone());
                 let deadline = deadline_after(Duration::from_millis(millis));
                 spawn(async move {
                     assert_eq!(stream.ready(direction, deadline).await, Err(Elapsed));
-                    told.send(direction);
+                    sender.send(direction);
                 });
             }
             [ended.receive().await, ended.receive().await]
@@ -755,13 +762,13 @@ fn two_deadlines_of_a_stream_are_met_in_their_order() {
     }
 }
 
-/// A request that came while an answer was waited for was never read: the wait for the client to go
-/// had used up the only word of it.
+/// A request that arrived while a response was awaited was never read: the wait for the client to go had
+/// used up its readiness.
 #[test]
 fn a_wait_for_the_peer_to_go_uses_no_readiness_up() {
     let (stream, mut far) = pair();
     run(async move {
-        // Dropped.
+        // A wait that is dropped.
         far.write_all(b"x").expect("the pair is open");
         let waiting = either(stream.peer_gone(), sleep(Duration::from_millis(20)));
         assert!(matches!(waiting.await, Either::Second(())));
@@ -769,7 +776,7 @@ fn a_wait_for_the_peer_to_go_uses_no_readiness_up() {
         assert_eq!(ready.await, Ok(()));
         assert_eq!(receive(&stream).await, b"x");
 
-        // Ended.
+        // A wait that ends.
         let waiting = async {
             yield_now().await;
             far.write_all(b"y").expect("the pair is open");

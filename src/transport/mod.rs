@@ -1,4 +1,4 @@
-//! The client's connection as the server sees it: octets in, octets out, whatever carries them.
+//! A client's connection: carries octets in both directions, today over a plain socket.
 //!
 //! ```text
 //!   server::connection  receive, send, ready(Read), shut_down ┐
@@ -8,22 +8,22 @@
 //!   server::worker      makes one of an accepted socket       ┘
 //! ```
 //!
-//! The calls that move octets never wait: they fail with `WouldBlock`, and the caller then waits with
-//! [`ready`](Transport::ready). The room knows the loop and its sockets, and nothing of HTTP.
+//! The calls that move octets never wait. They fail with `WouldBlock`, and the caller then waits with
+//! [`ready`](Transport::ready). This room knows the loop and its sockets, and nothing of HTTP.
 //!
 //! TLS will be the second arm, boxed, so that a plain connection grows by one pointer at most. All
 //! methods take `&self`, because content is read and a response is sent by two users of one connection.
 //! The state of the TLS arm will be in a `RefCell` that is borrowed within a call and never across a
 //! wait. What the arm will add behind each method:
 //!
-//! - `receive` takes the handshake's and other records in as they come, and decrypts. A record holds up
-//!   to 16 KiB, so plaintext may be left over when the socket is empty: then `is_drained` is false, and
-//!   `ready(Read)` returns at once.
+//! - `receive` processes the handshake and other records, and decrypts. A record holds up to 16 KiB, so
+//!   plaintext may be left when the socket is empty: then `is_drained` is false, and `ready(Read)`
+//!   returns at once.
 //! - `send` and `send_vectored` encrypt; `send_file` reads the file and encrypts.
-//! - `ready(Read)` also sends what the handshake has to send, and so may wait to write inside.
+//! - `ready(Read)` also sends pending records of the handshake, and so may wait to write.
 //! - `shut_down` sends `close_notify` before the end of our side (RFC 8446 §6.1).
-//! - `peer_gone` stays the socket's answer. A `close_notify` without the socket's end is found by the
-//!   next `receive`.
+//! - `peer_gone` waits for the end of the socket. The next `receive` finds a `close_notify` that comes
+//!   without it.
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
@@ -38,38 +38,38 @@ pub(crate) enum Transport {
     Plain(Stream),
 }
 
-/// What one [`receive`](Transport::receive) gave.
+/// The result of one [`receive`](Transport::receive).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
-    /// Octets put into the buffer; 0 says that the client has ended its side.
+    /// Octets that were put into the buffer; 0 says that the client has ended its side.
     pub(crate) count: usize,
-    /// Another `receive` would find nothing now: wait before it. False where that is not known, and
-    /// where the client's end may already be there to be found.
+    /// Another `receive` would find nothing now, so the caller can wait first. False if that is not
+    /// known, and if the next `receive` would find the client's end.
     pub(crate) is_drained: bool,
 }
 
 impl Transport {
-    /// Reads what is there, up to the length of `buffer`.
+    /// Reads what has arrived, up to the length of `buffer`.
     ///
     /// # Errors
-    /// `WouldBlock` where nothing is there; otherwise the connection is broken.
+    /// `WouldBlock` where nothing has arrived; otherwise the connection is broken.
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         match self {
             Self::Plain(stream) => {
                 let count = stream.try_receive(buffer)?;
-                // A short read has emptied the socket: no second call is needed to hear that it has.
-                // The client's end may have been told already, and would not be told again.
+                // A short read has emptied the socket, so no second call is needed to learn that it is
+                // empty. But the system reports the client's end only once, and may have done so.
                 let is_drained = count < buffer.len() && !stream.is_read_closed();
                 Ok(Received { count, is_drained })
             }
         }
     }
 
-    /// Sends as much of `octets` as is taken now; returns how many that were. With `more`, the system
-    /// may wait for what follows before it sends a segment that is not full.
+    /// Sends as much of `octets` as the connection takes now, and returns how much that was. With `more`,
+    /// the system may wait for further octets before it sends a segment that is not full.
     ///
     /// # Errors
-    /// `WouldBlock` where nothing is taken; otherwise the connection is broken.
+    /// `WouldBlock` where the connection takes nothing; otherwise the connection is broken.
     pub(crate) fn send(&self, octets: &[u8], more: bool) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.try_send(octets, more),
@@ -86,7 +86,7 @@ impl Transport {
         }
     }
 
-    /// Sends up to `count` octets of `file` from `offset`, which moves on by the number returned;
+    /// Sends up to `count` octets of `file` from `offset`, and moves `offset` on by the number returned;
     /// 0 is the end of the file.
     ///
     /// # Errors
@@ -102,14 +102,14 @@ impl Transport {
         }
     }
 
-    /// Ends our side: nothing is sent afterwards. What the client sends can still be received.
+    /// Ends our side: the caller sends nothing afterwards. It can still receive the client's octets.
     pub(crate) fn shut_down(&self) {
         match self {
             Self::Plain(stream) => stream.shut_down_write(),
         }
     }
 
-    /// Waits until `direction` is worth another try.
+    /// Waits until another try may succeed in `direction`.
     ///
     /// # Errors
     /// [`Elapsed`] at `deadline`.
@@ -117,7 +117,7 @@ impl Transport {
         std::future::poll_fn(|context| self.poll_ready(context, direction, deadline)).await
     }
 
-    /// [`ready`](Self::ready), to be called by a `poll` function.
+    /// [`ready`](Self::ready), for callers that are `poll` functions.
     ///
     /// # Errors
     /// As `ready`.
@@ -132,8 +132,8 @@ impl Transport {
         }
     }
 
-    /// Waits until the client has ended its side, or the connection broke. What the client sends
-    /// meanwhile stays unread, and the next `ready(Read)` reports it.
+    /// Waits until the client has ended its side, or the connection broke. The octets that the client
+    /// sends meanwhile stay unread, and the next `ready(Read)` reports them.
     pub(crate) async fn peer_gone(&self) {
         match self {
             Self::Plain(stream) => stream.peer_gone().await,

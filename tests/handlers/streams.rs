@@ -226,7 +226,7 @@ impl Handler for Subscribing {
 }
 
 /// While the server waits for a stream's next octets, it also waits for the client to go. That wait
-/// used up the readiness that told of the next request: the request was never read, and the connection
+/// used up the readiness that reported the next request: the request was never read, and the connection
 /// was reset at `idle_timeout`.
 #[test]
 fn a_request_that_comes_while_a_response_is_streamed_is_answered() {
@@ -243,8 +243,8 @@ fn a_request_that_comes_while_a_response_is_streamed_is_answered() {
     let mut first = writers.recv().expect("the first request is answered");
     assert_eq!(client.response_head().status, 200);
     client.send(get("/"));
-    // Each arrives with a turn of the loop, and so behind what the system says of the request: by the
-    // second one the server waits for the client to go, and knows of the request.
+    // The loop takes a turn to send each of these, and the system reports the request with the first one.
+    // So by the second one the server has stored that report, and waits for the client to go.
     for _ in 0..2 {
         first.write_all(b"data\n").expect("the client is there");
         assert_eq!(client.read(10), b"5\r\ndata\n\r\n");
