@@ -3,9 +3,10 @@
 //! Two recipients that disagree about the end of a message let a third party smuggle a request
 //! between them (RFC 9112 §11.2). So whatever leaves room for two readings is refused.
 
+use super::error::RequestError;
 use super::fields::{Fields, Known};
 use super::list;
-use super::request::{RequestError, Version};
+use super::version::Version;
 
 /// How a request's content is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

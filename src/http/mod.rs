@@ -5,7 +5,7 @@
 //!
 //! | A reader looks for | and finds it in |
 //! |---|---|
-//! | the request line and the header section | [`request`], [`target`], [`path`], [`fields`], [`method`] |
+//! | the request line and the header section | [`request`], [`target`], [`path`], [`fields`], [`method`], [`version`], [`error`] |
 //! | where a message ends | [`framing`], [`chunked`] |
 //! | what is sent back | [`status`], [`response`] |
 //! | which representation, and how much of it | [`negotiation`], [`precondition`], [`range`], [`validator`] |
@@ -13,6 +13,7 @@
 
 pub(crate) mod chunked;
 pub(crate) mod date;
+pub(crate) mod error;
 pub(crate) mod fields;
 pub(crate) mod framing;
 pub(crate) mod list;
@@ -28,3 +29,4 @@ pub(crate) mod response;
 pub(crate) mod status;
 pub(crate) mod target;
 pub(crate) mod validator;
+pub(crate) mod version;

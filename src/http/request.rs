@@ -6,28 +6,13 @@
 
 use std::mem::MaybeUninit;
 
+use super::error::RequestError;
 use super::fields::{FIELD_CAPACITY, Fields, Known};
 use super::framing::Framing;
 use super::list;
 use super::method::Method;
-use super::status::Status;
 use super::target::{self, Form, Target};
-
-/// A version this server speaks; a higher minor version is answered as 1.1 (RFC 9110 §2.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Version {
-    Http10,
-    Http11,
-}
-
-impl Version {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Http10 => "HTTP/1.0",
-            Self::Http11 => "HTTP/1.1",
-        }
-    }
-}
+use super::version::Version;
 
 /// Sizes a head may not exceed.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +91,7 @@ impl<'a> RequestHead<'a> {
             {
                 Ok(Parsed::Partial)
             }
-            Err(httparse::Error::Version) => Err(RequestError::for_version(bytes)),
+            Err(httparse::Error::Version) => Err(version_error(bytes)),
             Err(error) => Err(error.into()),
         }
     }
@@ -275,81 +260,18 @@ fn too_long(bytes: &[u8], limits: HeadLimits) -> RequestError {
     }
 }
 
-/// What makes a request unacceptable. The peer's fault, each of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RequestError {
-    #[error("the request line or a field line is malformed")]
-    Malformed,
-    #[error("the request-target is of no known form")]
-    InvalidTarget,
-    #[error("an HTTP/1.1 request needs a Host field")]
-    MissingHost,
-    #[error("the Host field is repeated or invalid")]
-    InvalidHost,
-    #[error("Content-Length is not one number")]
-    InvalidContentLength,
-    #[error("Transfer-Encoding does not end in one chunked coding")]
-    InvalidTransferCoding,
-    #[error("Content-Length beside Transfer-Encoding")]
-    LengthBesideTransferCoding,
-    #[error("Transfer-Encoding in an HTTP/1.0 request")]
-    TransferCodingInHttp10,
-    #[error("a transfer coding other than chunked")]
-    UnknownTransferCoding,
-    #[error("an expectation other than 100-continue")]
-    UnknownExpectation,
-    #[error("an unknown method")]
-    UnknownMethod,
-    #[error("a major version other than 1")]
-    UnsupportedVersion,
-    #[error("the request line is longer than max_head")]
-    TargetTooLong,
-    #[error("the header section is longer than max_head or has more than max_fields lines")]
-    HeadTooLarge,
-}
-
-impl RequestError {
-    /// The status it is answered with.
-    pub(crate) fn status(self) -> Status {
-        match self {
-            Self::UnknownTransferCoding | Self::UnknownMethod => Status::NOT_IMPLEMENTED,
-            Self::UnknownExpectation => Status::EXPECTATION_FAILED,
-            Self::UnsupportedVersion => Status::HTTP_VERSION_NOT_SUPPORTED,
-            Self::TargetTooLong => Status::URI_TOO_LONG,
-            Self::HeadTooLarge => Status::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Malformed
-            | Self::InvalidTarget
-            | Self::MissingHost
-            | Self::InvalidHost
-            | Self::InvalidContentLength
-            | Self::InvalidTransferCoding
-            | Self::LengthBesideTransferCoding
-            | Self::TransferCodingInHttp10 => Status::BAD_REQUEST,
+/// What a version that httparse refuses comes to: 505 where it is one of another major, or a
+/// minor that [`lower_minor_version`] mends; else the line is not a request line.
+fn version_error(bytes: &[u8]) -> RequestError {
+    match request_line(bytes) {
+        [.., b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit()
+                && minor.is_ascii_digit()
+                && !matches!((major, minor), (b'1', b'0' | b'1')) =>
+        {
+            RequestError::UnsupportedVersion
         }
-    }
-
-    /// What a version that httparse refuses comes to: 505 where it is one of another major, or a
-    /// minor that [`lower_minor_version`] mends; else the line is not a request line.
-    fn for_version(bytes: &[u8]) -> Self {
-        match request_line(bytes) {
-            [.., b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-                if major.is_ascii_digit()
-                    && minor.is_ascii_digit()
-                    && !matches!((major, minor), (b'1', b'0' | b'1')) =>
-            {
-                Self::UnsupportedVersion
-            }
-            _ => Self::Malformed,
-        }
-    }
-}
-
-impl From<httparse::Error> for RequestError {
-    fn from(error: httparse::Error) -> Self {
-        match error {
-            httparse::Error::TooManyHeaders => Self::HeadTooLarge,
-            _ => Self::Malformed,
-        }
+        _ => RequestError::Malformed,
     }
 }
 

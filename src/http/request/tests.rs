@@ -191,22 +191,6 @@ fn refuses_what_exceeds_the_limits() {
 }
 
 #[test]
-fn every_error_has_a_status() {
-    for (error, code) in [
-        (RequestError::Malformed, 400),
-        (RequestError::UnknownTransferCoding, 501),
-        (RequestError::UnknownMethod, 501),
-        (RequestError::UnknownExpectation, 417),
-        (RequestError::UnsupportedVersion, 505),
-        (RequestError::TargetTooLong, 414),
-        (RequestError::HeadTooLarge, 431),
-        (RequestError::LengthBesideTransferCoding, 400),
-    ] {
-        assert_eq!(error.status().code(), code, "{error:?}");
-    }
-}
-
-#[test]
 fn lowers_only_a_higher_minor_version() {
     for (before, after) in [
         ("GET / HTTP/1.2\r\n", "GET / HTTP/1.1\r\n"),

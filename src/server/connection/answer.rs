@@ -7,9 +7,8 @@ use std::mem::{forget, take};
 use super::pending::{Octets, Pending, Sending};
 use super::{Connection, Ending, Turn};
 use crate::generation::Generation;
-use crate::http::request::{
-    HeadLimits, Parsed, RequestError, RequestHead, field_space, lower_minor_version,
-};
+use crate::http::error::RequestError;
+use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space, lower_minor_version};
 use crate::http::response::ResponseFraming;
 use crate::message::content::Content;
 use crate::metrics::End;

@@ -6,9 +6,10 @@
 use crate::generation::Generation;
 use crate::generation::policy::{ServingPolicy, joined};
 use crate::http::fields::Known;
-use crate::http::request::{RequestHead, Version};
+use crate::http::request::RequestHead;
 use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
 use crate::http::status::Status;
+use crate::http::version::Version;
 use crate::message::content::{Content, Octets};
 use crate::message::format::Format;
 use crate::message::problem;
