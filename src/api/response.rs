@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::stream::StreamWriter;
 use crate::http::date::HttpDate;
-use crate::http::response::is_token;
+use crate::http::fields::is_token;
 use crate::http::status::Status;
 use crate::runtime::{TaskReader, pipe_to_task};
 

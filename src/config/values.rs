@@ -4,6 +4,7 @@
 //! while serving.
 
 use super::diagnostic::Fault;
+use crate::http::fields::{is_token, is_token_byte};
 
 /// The name of a file that is tried in a directory.
 pub(super) fn parse_index_name(name: &str) -> Result<String, Fault> {
@@ -53,7 +54,7 @@ pub(super) fn parse_field_name(name: &str) -> Result<String, Fault> {
 }
 
 fn is_token_character(c: char) -> bool {
-    c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?={}".contains(c)
+    u8::try_from(c).is_ok_and(is_token_byte)
 }
 
 /// What may stand as a field's value (RFC 9110 §5.5): no control characters, no blanks at the ends.
@@ -80,9 +81,10 @@ pub(super) fn parse_field_value(value: &str) -> Result<String, Fault> {
 /// The shape of a media type (RFC 9110 §8.3.1): `type/subtype`, and perhaps parameters.
 pub(super) fn parse_media_type(text: &str) -> Result<String, Fault> {
     let essence = text.split(';').next().unwrap_or(text).trim_end();
-    let is_token = |part: &str| !part.is_empty() && part.chars().all(is_token_character);
     match essence.split_once('/') {
-        Some((kind, subtype)) if is_token(kind) && is_token(subtype) => parse_field_value(text),
+        Some((kind, subtype)) if is_token(kind.as_bytes()) && is_token(subtype.as_bytes()) => {
+            parse_field_value(text)
+        }
         _ => Err(
             Fault::new(0..essence.len(), format!("`{essence}` is not a media type"))
                 .help("write \"text/html; charset=utf-8\""),

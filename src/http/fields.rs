@@ -165,6 +165,17 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Whether `name` is a token, as a field's name must be (RFC 9110 §5.1, §5.6.2).
+pub(crate) fn is_token(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().copied().all(is_token_byte)
+}
+
+/// Whether `byte` may stand in a token: letters, digits and marks that separate nothing
+/// (RFC 9110 §5.6.2).
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,5 +222,27 @@ mod tests {
             fields.combined(Known::IfNoneMatch).as_deref(),
             Some(&b"\"a\", \"b\""[..])
         );
+    }
+
+    #[test]
+    fn tells_a_token() {
+        for (name, valid) in [
+            ("X-Y_z", true),
+            ("", false),
+            ("a b", false),
+            ("a:", false),
+            ("é", false),
+        ] {
+            assert_eq!(is_token(name.as_bytes()), valid, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_holds_every_visible_character_but_the_delimiters() {
+        let is_delimiter = |byte: &u8| b"\"(),/:;<=>?@[\\]{}".contains(byte);
+        for byte in 0..=u8::MAX {
+            let expected = byte.is_ascii_graphic() && !is_delimiter(&byte);
+            assert_eq!(is_token_byte(byte), expected, "{byte:#04x}");
+        }
     }
 }

@@ -14,8 +14,9 @@
 
 use memchr::memchr;
 
+use crate::http::fields::is_token;
 use crate::http::list::trim;
-use crate::http::response::{FieldLines, is_token};
+use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::message::conditional;
 use crate::message::conditional::{Field, is_named};
