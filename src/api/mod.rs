@@ -20,5 +20,5 @@ pub(crate) use registry::{Instance, NoInstance};
 pub use request::{Content, Request};
 pub(crate) use request::{ContentSource, Gone, Received, Unreadable};
 pub use response::Response;
-pub(crate) use response::{Body, Made, MadeHead, Pump, Refused, is_final};
+pub(crate) use response::{Body, Made, MadeHead, Pump, Refused};
 pub use stream::StreamWriter;

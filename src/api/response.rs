@@ -224,7 +224,7 @@ impl Response {
 
     /// The parts, if the server is willing to send them.
     pub(crate) fn made(self) -> Result<Made, Refused> {
-        if !is_final(self.status) {
+        if !self.status.is_final() {
             return Err(Refused::Status(self.status));
         }
         for (name, value) in &self.fields {
@@ -238,12 +238,6 @@ impl Response {
         let head = MadeHead { status, fields };
         Ok(Made { head, body })
     }
-}
-
-/// Whether a handler may answer with it (RFC 9110 §15): what is beyond 599 is no status, and interim
-/// responses are the server's.
-pub(crate) fn is_final(status: Status) -> bool {
-    (200..=599).contains(&status.code())
 }
 
 fn check_field(name: &str, value: &str) -> Result<(), Refused> {

@@ -55,6 +55,36 @@ methods! {
     Search "SEARCH",
 }
 
+impl Method {
+    /// The methods whose registration says that they are idempotent, of those this server knows.
+    const IDEMPOTENT: MethodSet = MethodSet::of(&[
+        Method::Get,
+        Method::Head,
+        Method::Put,
+        Method::Delete,
+        Method::Options,
+        Method::Trace,
+        Method::Query,
+        Method::Propfind,
+        Method::Proppatch,
+        Method::Mkcol,
+        Method::Copy,
+        Method::Move,
+        Method::Unlock,
+        Method::Report,
+        Method::Search,
+    ]);
+
+    /// Whether several identical requests have the effect of one on the server (RFC 9110 §9.2.2).
+    ///
+    /// A client may then send the request again when it does not know whether the first one was
+    /// carried out. RFC 9110 §18.2 keeps the registry that says so of each method; of those we know,
+    /// POST, PATCH, CONNECT and LOCK are not idempotent.
+    pub(crate) fn is_idempotent(self) -> bool {
+        Self::IDEMPOTENT.contains(self)
+    }
+}
+
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -133,6 +163,13 @@ mod tests {
         for unknown in ["get", "Get", "GETS", "GE", ""] {
             assert_eq!(Method::from_bytes(unknown.as_bytes()), None, "{unknown:?}");
         }
+    }
+
+    #[test]
+    fn four_methods_are_not_idempotent() {
+        let not = Method::ALL.iter().filter(|method| !method.is_idempotent());
+        let expected = [Method::Post, Method::Patch, Method::Connect, Method::Lock];
+        assert_eq!(not.copied().collect::<Vec<_>>(), expected);
     }
 
     #[test]

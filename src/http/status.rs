@@ -104,6 +104,12 @@ impl Status {
         self.0 < 200
     }
 
+    /// 200 to 599: the status of a response that ends its exchange. Interim responses come before
+    /// it (RFC 9110 §15.2), and a number above 599 is in no class (§15).
+    pub(crate) fn is_final(self) -> bool {
+        (200..=599).contains(&self.0)
+    }
+
     /// What the log says where the client went before there was an answer: the number that other servers
     /// use. It is never sent.
     pub(crate) const CLIENT_GONE: Self = Self(499);
@@ -144,6 +150,19 @@ mod tests {
             (1000, false),
         ] {
             assert_eq!(Status::from_code(code).is_some(), valid, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_final_status_is_of_a_known_class_and_not_interim() {
+        for (code, is_final) in [
+            (100, false),
+            (199, false),
+            (200, true),
+            (599, true),
+            (600, false),
+        ] {
+            assert_eq!(Status(code).is_final(), is_final, "{code}");
         }
     }
 

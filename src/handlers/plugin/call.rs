@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::api::{
-    Body, Error, Gone, Handler, Made, Pump, Refused, Request, StreamWriter, is_final,
-};
+use crate::api::{Body, Error, Gone, Handler, Made, Pump, Refused, Request, StreamWriter};
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::runtime::{
@@ -45,7 +43,7 @@ impl Failure {
     /// The status that stands in for the answer.
     pub(super) fn status(&self) -> Status {
         match self {
-            Self::Error(error) if is_final(error.status()) => error.status(),
+            Self::Error(error) if error.status().is_final() => error.status(),
             Self::Error(_) | Self::Panicked(_) | Self::Refused(_) => Status::INTERNAL_SERVER_ERROR,
             Self::Saturated => Status::SERVICE_UNAVAILABLE,
             Self::TimedOut { .. } => Status::GATEWAY_TIMEOUT,

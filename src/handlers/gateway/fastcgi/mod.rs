@@ -58,19 +58,6 @@ use script::{Found, Script, Search};
 /// Seconds after which a client may come back when the application server takes no more.
 const RETRY_AFTER: &str = "1";
 
-/// Methods that may be tried again when nobody knows whether they were carried out (RFC 9110 §9.2.2).
-const IDEMPOTENT: MethodSet = MethodSet::of(&[
-    Method::Get,
-    Method::Head,
-    Method::Put,
-    Method::Delete,
-    Method::Options,
-    Method::Query,
-    Method::Propfind,
-    Method::Report,
-    Method::Search,
-]);
-
 /// The methods that a file answers to.
 const FILE_METHODS: MethodSet = MethodSet::of(&[Method::Get, Method::Head]);
 
@@ -308,7 +295,7 @@ impl FastcgiHandler {
     /// A connection for `request`: a kept one if there is one, and if the request can be made again
     /// should it turn out to be closed.
     async fn connect(&self, request: &Request<'_>, local: &Local) -> Result<Connection, PeerError> {
-        let may_repeat = IDEMPOTENT.contains(request.head.method);
+        let may_repeat = request.head.method.is_idempotent();
         let kept = may_repeat.then(|| local.connections.take(&self.options.peer));
         match kept.flatten() {
             Some(connection) => Ok(connection),
