@@ -7,27 +7,10 @@ use std::time::SystemTime;
 
 use super::stream::StreamWriter;
 use crate::http::date::HttpDate;
+use crate::http::field_roles::{FieldRule, Setter};
 use crate::http::fields::is_token;
 use crate::http::status::Status;
 use crate::runtime::{TaskReader, pipe_to_task};
-
-/// Fields that say how a message is delimited or what becomes of the connection (RFC 9110 §7.6.1,
-/// RFC 9112 §6): whoever could set them could split a response. And `Date`, of which there is one.
-const FIELDS_OF_THE_SERVER: &[&str] = &[
-    "connection",
-    "content-length",
-    "date",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Fields of which a response has one (RFC 9110 §8.3, §8.8): two would be read differently by whoever
-/// reads them.
-const FIELDS_SAID_ONCE: &[&str] = &["content-type", "etag", "last-modified"];
 
 /// A response of a [`Handler`](super::Handler).
 ///
@@ -197,9 +180,9 @@ impl Response {
     /// `Content-Type`, `ETag` and `Last-Modified` take the place of the one there is.
     pub fn field(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let name = name.into();
-        let is_it = |other: &str| other.eq_ignore_ascii_case(&name);
-        if FIELDS_SAID_ONCE.iter().any(|once| is_it(once)) {
-            self.fields.retain(|(other, _)| !is_it(other));
+        if FieldRule::of(&name).is_single {
+            self.fields
+                .retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
         }
         self.fields.push((name, value.into()));
         self
@@ -241,7 +224,6 @@ impl Response {
 }
 
 fn check_field(name: &str, value: &str) -> Result<(), Refused> {
-    let is_servers = |own: &&str| own.eq_ignore_ascii_case(name);
     if !is_token(name.as_bytes()) {
         return Err(Refused::FieldName(name.to_owned()));
     }
@@ -252,7 +234,7 @@ fn check_field(name: &str, value: &str) -> Result<(), Refused> {
     {
         return Err(Refused::FieldValue(name.to_owned()));
     }
-    if FIELDS_OF_THE_SERVER.iter().any(is_servers) {
+    if !FieldRule::of(name).may_be_set_by(Setter::Handler) {
         return Err(Refused::ServersField(name.to_owned()));
     }
     Ok(())
@@ -292,7 +274,11 @@ mod tests {
             ("transfer-encoding", "chunked", true),
             ("Connection", "close", true),
             ("Upgrade", "h2c", true),
+            ("Proxy-Connection", "close", true),
+            ("Proxy-Authenticate", "Basic", true),
             ("Date", "now", true),
+            ("Server", "mine", false),
+            ("Content-Range", "bytes 0-0/1", false),
         ] {
             let made = Response::text("").field(name, value).made();
             assert_eq!(made.is_err(), refused, "{name:?}: {value:?}");

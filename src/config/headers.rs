@@ -10,29 +10,15 @@ use super::diagnostic::{Diagnostic, Fault, Spot};
 use super::policy::HeaderChanges;
 use super::section::{Key, Section};
 use super::values::{parse_field_name, parse_field_value};
+use crate::http::field_roles::{FieldRole, FieldRule, Setter};
 
 const PARTS: &[&str] = &["set", "add", "remove"];
 
-/// Fields that are the server's alone, and why.
-const RESERVED: &[(&str, &str)] = &[
-    ("Content-Length", FRAMING),
-    ("Transfer-Encoding", FRAMING),
-    ("Trailer", FRAMING),
-    ("Connection", HOP),
-    ("Keep-Alive", HOP),
-    ("Upgrade", HOP),
-    (
-        "Date",
-        "the server says when it answered (RFC 9110 §6.6.1), so nobody else can",
-    ),
-    (
-        "Content-Range",
-        "it says which part of the content an answer is, and only the server knows",
-    ),
-];
 const FRAMING: &str =
     "it says where a message ends (RFC 9112 §6), and a wrong one lets requests be smuggled";
 const HOP: &str = "it is about the connection (RFC 9110 §7.6.1), which is the server's to manage";
+const DATE: &str = "the server says when it answered (RFC 9110 §6.6.1), so nobody else can";
+const RANGE: &str = "it says which part of the content an answer is, and only the server knows";
 
 /// What `headers` at one level makes of what is inherited.
 pub(super) fn refine_headers(section: &mut Section<'_>, outer: &HeaderChanges) -> HeaderChanges {
@@ -162,13 +148,55 @@ fn removed(node: Node<'_>, mentions: &mut Vec<Mention>) -> Vec<String> {
 
 /// A field's name that the operator may decide about.
 fn check_name(name: &str) -> Result<String, Fault> {
-    let reserved = RESERVED
-        .iter()
-        .find(|(reserved, _)| reserved.eq_ignore_ascii_case(name));
-    match reserved {
-        Some((reserved, reason)) => {
-            Err(Fault::new(0..name.len(), format!("`{reserved}` cannot be changed")).help(*reason))
+    let rule = FieldRule::of(name);
+    if rule.may_be_set_by(Setter::Configuration) {
+        return parse_field_name(name);
+    }
+    let message = format!("`{}` cannot be changed", rule.name);
+    Err(Fault::new(0..name.len(), message).help(reason(rule.role)))
+}
+
+/// Why the operator may not decide about a field of that role.
+fn reason(role: FieldRole) -> &'static str {
+    match role {
+        FieldRole::Framing => FRAMING,
+        FieldRole::Connection => HOP,
+        FieldRole::Server => DATE,
+        FieldRole::Representation | FieldRole::Other => RANGE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_fields_that_are_the_servers_and_says_why() {
+        for (name, expected) in [
+            ("content-length", FRAMING),
+            ("Transfer-Encoding", FRAMING),
+            ("Trailer", FRAMING),
+            ("Connection", HOP),
+            ("Keep-Alive", HOP),
+            ("Upgrade", HOP),
+            ("TE", HOP),
+            ("Proxy-Connection", HOP),
+            ("Proxy-Authenticate", HOP),
+            ("Date", DATE),
+            ("Content-Range", RANGE),
+        ] {
+            let fault = check_name(name).expect_err(name);
+            assert_eq!(fault.help.as_deref(), Some(expected), "{name}");
         }
-        None => parse_field_name(name),
+        for name in [
+            "Server",
+            "Content-Type",
+            "ETag",
+            "Vary",
+            "Proxy-Status",
+            "X-A",
+        ] {
+            assert_eq!(check_name(name).as_deref(), Ok(name));
+        }
     }
 }

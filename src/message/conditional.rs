@@ -5,6 +5,7 @@
 use super::representation::{Body, Selected, partial, select, unsatisfiable};
 use super::response::Response;
 use crate::http::date::HttpDate;
+use crate::http::field_roles::FieldRule;
 use crate::http::method::Method;
 use crate::http::request::RequestHead;
 use crate::http::response::FieldLines;
@@ -22,15 +23,6 @@ pub(crate) enum Supply {
     /// To be sent from its beginning to its end, if at all.
     Entire(Content<'static>),
 }
-
-/// What describes content; a 304 does not repeat it (RFC 9110 §15.4.5), and the server's own words have
-/// a description of their own.
-const OF_CONTENT: &[&str] = &[
-    "content-type",
-    "content-encoding",
-    "content-language",
-    "content-range",
-];
 
 /// The type of content that nobody says anything about (RFC 9110 §8.3).
 const UNKNOWN_TYPE: &[u8] = b"application/octet-stream";
@@ -160,9 +152,10 @@ pub(crate) fn take(fields: &mut Vec<Field>, name: &str) -> Option<Vec<u8>> {
     Some(fields.remove(at).1)
 }
 
-/// Takes out what describes content that is not sent.
+/// Takes out what describes content that is not sent: a 304 does not repeat it (RFC 9110 §15.4.5),
+/// and the server's own words have a description of their own.
 fn remove_description(fields: &mut Vec<Field>) {
-    fields.retain(|field| !OF_CONTENT.iter().any(|own| is_named(field, own)));
+    fields.retain(|(name, _)| !FieldRule::of(name).describes_content);
 }
 
 fn take_type(fields: &mut Vec<Field>) -> String {

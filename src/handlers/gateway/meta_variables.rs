@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use crate::config::ListenAddress;
+use crate::http::field_roles::is_hop_by_hop;
 use crate::http::fields::Known;
 use crate::http::framing::Framing;
 use crate::http::method::Method;
@@ -131,23 +132,11 @@ impl Variables {
 /// name with an underscore, which could pass for that with a dash; nor what is said in other
 /// variables, or concerns the connection alone.
 fn is_passed(name: &str) -> bool {
-    const WITHHELD: [&str; 11] = [
-        "content-length",
-        "content-type",
-        "connection",
-        "keep-alive",
-        "proxy",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
+    const WITHHELD: [&str; 3] = ["content-length", "content-type", "proxy"];
     let is_withheld = WITHHELD
         .iter()
         .any(|known| name.eq_ignore_ascii_case(known));
-    !is_withheld && !name.contains('_')
+    !is_withheld && !is_hop_by_hop(name) && !name.contains('_')
 }
 
 /// `Accept-Language` → `HTTP_ACCEPT_LANGUAGE`
@@ -357,6 +346,8 @@ mod tests {
                     "Content-Length: 0",
                     "Keep-Alive: 3",
                     "Proxy-Authorization: x",
+                    "Proxy-Connection: x",
+                    "Trailer: x",
                 ],
                 "",
             ),

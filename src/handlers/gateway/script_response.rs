@@ -14,6 +14,7 @@
 
 use memchr::memchr;
 
+use crate::http::field_roles::{FieldRule, Setter};
 use crate::http::fields::is_token;
 use crate::http::list::trim;
 use crate::http::response::FieldLines;
@@ -151,7 +152,8 @@ fn answer(mut fields: Vec<Field>, content: Vec<u8>) -> Result<ScriptAnswer, Scri
     if status.is_none() && location.is_none() && only(&fields, "Content-Type")?.is_none() {
         return Err(ScriptError::NoScriptField);
     }
-    fields.retain(|(name, _)| !is_the_servers(name));
+    // Those that every answer of this server has already, and those of the connection and the framing.
+    fields.retain(|(name, _)| FieldRule::of(name).may_be_set_by(Setter::Script));
     let status = match (status, location) {
         (Some(status), _) => parse_status(&status)?,
         (None, Some(location)) => {
@@ -211,25 +213,6 @@ fn parse_length(value: &[u8]) -> Result<u64, ScriptError> {
     digits
         .and_then(|digits| digits.parse().ok())
         .ok_or_else(|| ScriptError::InvalidLength(excerpt(value)))
-}
-
-/// Fields that are not the script's to give: those of the connection and the framing
-/// (RFC 3875 §6.3.4; RFC 9110 §7.6.1), and those that every answer of this server has already.
-fn is_the_servers(name: &str) -> bool {
-    const OURS: [&str; 8] = [
-        "Connection",
-        "Keep-Alive",
-        "Transfer-Encoding",
-        "TE",
-        "Trailer",
-        "Upgrade",
-        "Date",
-        "Server",
-    ];
-    let is_of_proxies = name
-        .get(..6)
-        .is_some_and(|start| start.eq_ignore_ascii_case("Proxy-"));
-    is_of_proxies || OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours))
 }
 
 /// The value of a field that may stand there once.
@@ -306,8 +289,8 @@ mod tests {
             ("Status: 200\nX: \u{e9}\t.\n\n", "200 [X: \u{e9}\t.;] - "),
             ("Status: 200\nX:\n\n", "200 [X: ;] - "),
             (
-                "Status: 200\nConnection: close\nkeep-alive: 1\nTransfer-Encoding: chunked\nTE: x\nTrailer: x\nUpgrade: x\nProxy-Connection: x\nProxy-Authenticate: x\nDate: x\nServer: x\nX: y\n\n",
-                "200 [X: y;] - ",
+                "Status: 200\nConnection: close\nkeep-alive: 1\nTransfer-Encoding: chunked\nTE: x\nTrailer: x\nUpgrade: x\nProxy-Connection: x\nProxy-Authenticate: x\nDate: x\nServer: x\nX: y\nProxy-Status: x\n\n",
+                "200 [X: y;Proxy-Status: x;] - ",
             ),
         ] {
             assert_eq!(told(output), expected, "{output:?}");

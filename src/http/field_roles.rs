@@ -1,0 +1,206 @@
+//! What a response's field is about, and so who may set it: one table for the configuration, for
+//! scripts and for handlers.
+//!
+//! | Role | Fields | The rule comes from |
+//! |---|---|---|
+//! | connection | `Connection`, `Keep-Alive`, `TE`, `Upgrade`, `Proxy-…` | RFC 9110 §7.6.1, §11.7 |
+//! | framing | `Content-Length`, `Transfer-Encoding`, `Trailer` | RFC 9112 §6 |
+//! | server | `Date`, `Server` | RFC 9110 §6.6.1, §10.2.4 |
+//! | representation | `Content-Type`, `ETag`, `Vary`, … | RFC 9110 §8, §12.5.5, §14 |
+//! | other | every other field | |
+//!
+//! A wrong field of the first two roles lets a third party split a response or smuggle a request
+//! (RFC 9112 §11), so only the server sets these.
+
+use FieldRole::{Connection, Framing, Representation, Server};
+use Setter::{Configuration, Handler, Script};
+
+/// What a field is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FieldRole {
+    /// The connection to the next recipient, or the proxy there, not the message.
+    Connection,
+    /// Where the message ends.
+    Framing,
+    /// The server that answers.
+    Server,
+    /// The representation in the response.
+    Representation,
+    /// Anything else.
+    Other,
+}
+
+/// Who gives the server fields for a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setter {
+    /// The operator, with `headers`. A field that the operator may not set is an error of the file.
+    Configuration,
+    /// A CGI script or a FastCGI application. A field that a script may not set is dropped
+    /// (RFC 3875 §6.3.4).
+    Script,
+    /// A handler in Rust. A response with a field that a handler may not set is answered 500.
+    Handler,
+}
+
+/// What the server knows of a field by its name.
+#[derive(Debug)]
+pub(crate) struct FieldRule {
+    /// The name in its usual spelling; empty in the rule for all fields that the table lacks.
+    pub(crate) name: &'static str,
+    pub(crate) role: FieldRole,
+    setters: &'static [Setter],
+    /// A response has at most one line of it: two lines would be read differently by different
+    /// recipients (RFC 9110 §5.3).
+    pub(crate) is_single: bool,
+    /// It describes the content of this response. It goes where that content does not.
+    pub(crate) describes_content: bool,
+}
+
+const SERVER_ONLY: &[Setter] = &[];
+const CODE: &[Setter] = &[Script, Handler];
+const ANYBODY: &[Setter] = &[Configuration, Script, Handler];
+
+/// The table. A field that it lacks anybody may set.
+static FIELDS: &[FieldRule] = &[
+    rule("Connection", Connection, SERVER_ONLY),
+    rule("Keep-Alive", Connection, SERVER_ONLY),
+    rule("Proxy-Connection", Connection, SERVER_ONLY),
+    rule("Proxy-Authenticate", Connection, SERVER_ONLY),
+    rule("Proxy-Authentication-Info", Connection, SERVER_ONLY),
+    rule("Proxy-Authorization", Connection, SERVER_ONLY),
+    rule("TE", Connection, SERVER_ONLY),
+    rule("Upgrade", Connection, SERVER_ONLY),
+    rule("Content-Length", Framing, SERVER_ONLY),
+    rule("Transfer-Encoding", Framing, SERVER_ONLY),
+    rule("Trailer", Framing, SERVER_ONLY),
+    rule("Date", Server, SERVER_ONLY),
+    // A script names the server it runs under, which is this one (`SERVER_SOFTWARE`).
+    rule("Server", Server, &[Configuration, Handler]),
+    // Code may answer a range request itself. The operator does not know which part is sent.
+    rule("Content-Range", Representation, CODE).of_content(),
+    rule("Content-Type", Representation, ANYBODY)
+        .of_content()
+        .single(),
+    rule("Content-Encoding", Representation, ANYBODY).of_content(),
+    rule("Content-Language", Representation, ANYBODY).of_content(),
+    rule("Content-Location", Representation, ANYBODY),
+    rule("ETag", Representation, ANYBODY).single(),
+    rule("Last-Modified", Representation, ANYBODY).single(),
+    rule("Vary", Representation, ANYBODY),
+    rule("Accept-Ranges", Representation, ANYBODY),
+];
+
+static ANY_OTHER: FieldRule = rule("", FieldRole::Other, ANYBODY);
+
+const fn rule(name: &'static str, role: FieldRole, setters: &'static [Setter]) -> FieldRule {
+    FieldRule {
+        name,
+        role,
+        setters,
+        is_single: false,
+        describes_content: false,
+    }
+}
+
+impl FieldRule {
+    /// The rule for the field `name`, which is compared without case (RFC 9110 §5.1).
+    pub(crate) fn of(name: &str) -> &'static Self {
+        let found = FIELDS
+            .iter()
+            .find(|rule| rule.name.eq_ignore_ascii_case(name));
+        found.unwrap_or(&ANY_OTHER)
+    }
+
+    /// Whether `setter` may set the field in a response.
+    pub(crate) fn may_be_set_by(&self, setter: Setter) -> bool {
+        self.setters.contains(&setter)
+    }
+
+    const fn single(self) -> Self {
+        Self {
+            is_single: true,
+            ..self
+        }
+    }
+
+    const fn of_content(self) -> Self {
+        Self {
+            describes_content: true,
+            ..self
+        }
+    }
+}
+
+/// Whether a gateway must not pass the field on, in a request or in a response: it is about one
+/// connection, or about the transfer coding of the message on that connection (RFC 9110 §7.6.1).
+/// `Content-Length` is neither, for it holds on both sides if the content is the same.
+pub(crate) fn is_hop_by_hop(name: &str) -> bool {
+    let rule = FieldRule::of(name);
+    match rule.role {
+        FieldRole::Connection => true,
+        FieldRole::Framing => rule.name != "Content-Length",
+        FieldRole::Server | FieldRole::Representation | FieldRole::Other => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_table_says_who_may_set_a_field() {
+        for (name, setters) in [
+            ("Connection", SERVER_ONLY),
+            ("keep-alive", SERVER_ONLY),
+            ("PROXY-CONNECTION", SERVER_ONLY),
+            ("Proxy-Authenticate", SERVER_ONLY),
+            ("te", SERVER_ONLY),
+            ("Upgrade", SERVER_ONLY),
+            ("Content-Length", SERVER_ONLY),
+            ("transfer-encoding", SERVER_ONLY),
+            ("Trailer", SERVER_ONLY),
+            ("Date", SERVER_ONLY),
+            ("server", &[Configuration, Handler]),
+            ("Content-Range", CODE),
+            ("Content-Type", ANYBODY),
+            ("ETag", ANYBODY),
+            ("Vary", ANYBODY),
+            ("Proxy-Status", ANYBODY),
+            ("Set-Cookie", ANYBODY),
+            ("", ANYBODY),
+        ] {
+            for setter in [Configuration, Script, Handler] {
+                let expected = setters.contains(&setter);
+                let found = FieldRule::of(name).may_be_set_by(setter);
+                assert_eq!(found, expected, "{name:?} by {setter:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn tells_what_stays_on_one_hop() {
+        for (name, expected) in [
+            ("connection", true),
+            ("Keep-Alive", true),
+            ("Proxy-Authorization", true),
+            ("TE", true),
+            ("Trailer", true),
+            ("Transfer-Encoding", true),
+            ("Upgrade", true),
+            ("Content-Length", false),
+            ("Date", false),
+            ("Via", false),
+            ("Authorization", false),
+            ("Proxy-Status", false),
+        ] {
+            assert_eq!(is_hop_by_hop(name), expected, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn no_field_has_two_rules() {
+        for rule in FIELDS {
+            assert!(std::ptr::eq(FieldRule::of(rule.name), rule), "{rule:?}");
+        }
+    }
+}
