@@ -6,13 +6,14 @@
 //! | A reader looks for | and finds it in |
 //! |---|---|
 //! | the request line and the header section | [`request`], [`target`], [`path`], [`fields`], [`method`], [`version`], [`error`] |
-//! | where a message ends | [`framing`], [`chunked`] |
+//! | where a message ends, what its content is | [`framing`], [`content`], [`chunked`] |
 //! | what is sent back | [`status`], [`response`] |
 //! | who may set which field | [`field_roles`] |
 //! | which representation, and how much of it | [`negotiation`], [`precondition`], [`range`], [`validator`] |
 //! | what a field value is made of | [`date`], [`list`], [`media_type`], [`multipart`] |
 
 pub(crate) mod chunked;
+pub(crate) mod content;
 pub(crate) mod date;
 pub(crate) mod error;
 pub(crate) mod field_roles;

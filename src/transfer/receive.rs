@@ -3,8 +3,8 @@
 use std::mem::take;
 use std::time::Duration;
 
-use crate::http::chunked::{Decoder, Step};
-use crate::http::framing::Framing;
+use crate::http::chunked::ChunkedError;
+use crate::http::content::{Decoder, Step};
 use crate::http::request::RequestHead;
 use crate::http::response::CONTINUE;
 use crate::message::content::{ContentError, ReadContent};
@@ -35,22 +35,14 @@ pub(crate) struct RequestContent<'c> {
     limits: ContentLimits,
     /// What was read of the connection and not used: content first, then further requests.
     unread: &'c mut Vec<u8>,
-    rest: Rest,
+    /// `None` once reading has failed: where the content ends is then unknown.
+    decoder: Option<Decoder>,
     /// The client waits for `100 Continue` and has not had it.
     awaits_continue: bool,
     /// Octets of content read so far.
     length: u64,
     /// Octets that may still be read in this turn.
     budget: usize,
-}
-
-/// How much is still to come.
-enum Rest {
-    Octets(u64),
-    Chunks(Decoder),
-    Nothing,
-    /// Where it ends cannot be known any more.
-    Unknowable,
 }
 
 impl<'c> RequestContent<'c> {
@@ -62,11 +54,6 @@ impl<'c> RequestContent<'c> {
         limits: ContentLimits,
         unread: &'c mut Vec<u8>,
     ) -> Self {
-        let rest = match head.framing {
-            Framing::Empty => Rest::Nothing,
-            Framing::Length(length) => Rest::Octets(length),
-            Framing::Chunked => Rest::Chunks(Decoder::default()),
-        };
         // A client whose content has begun to come is not waiting (RFC 9110 §10.1.1).
         let awaits_continue = head.expects_continue && unread.is_empty();
         Self {
@@ -74,7 +61,7 @@ impl<'c> RequestContent<'c> {
             input,
             limits,
             unread,
-            rest,
+            decoder: Some(Decoder::new(head.framing)),
             awaits_continue,
             length: 0,
             budget: BYTES_PER_TURN,
@@ -84,21 +71,20 @@ impl<'c> RequestContent<'c> {
     /// Whether the next request on the connection can be found: nothing of this one's content is
     /// left, or what is left can be read and dropped.
     pub(crate) fn can_be_drained(&self) -> bool {
-        match self.rest {
-            Rest::Nothing => true,
-            // It may come or not: nobody said "continue".
-            _ if self.awaits_continue => false,
-            Rest::Octets(rest) => rest <= MAX_DRAINED,
-            Rest::Chunks(_) => true,
-            Rest::Unknowable => false,
-        }
+        let Some(decoder) = &self.decoder else {
+            return false;
+        };
+        // A client that waits for `100 Continue` may send its content without it, or never.
+        let may_come = !self.awaits_continue;
+        let is_short = decoder.length_left().is_none_or(|left| left <= MAX_DRAINED);
+        decoder.is_ended() || (may_come && is_short)
     }
 
     /// Reads what is left and drops it; whether it was all there within its limit.
     pub(crate) async fn drain(&mut self) -> bool {
         let mut dropped = Vec::new();
         let limit = self.length + MAX_DRAINED;
-        while !matches!(self.rest, Rest::Nothing) {
+        while !self.is_ended() {
             if self.length > limit || self.read(&mut dropped).await.is_err() {
                 return false;
             }
@@ -107,41 +93,40 @@ impl<'c> RequestContent<'c> {
         true
     }
 
+    /// Whether all of the content has been read.
+    fn is_ended(&self) -> bool {
+        self.decoder.as_ref().is_some_and(Decoder::is_ended)
+    }
+
     /// Moves content from `unread` to `into`; whether any was there, or the end was.
     fn take_unread(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
+        let decoder = self.decoder.as_mut().ok_or(ContentError::CutOff)?;
         let before = into.len();
-        match &mut self.rest {
-            Rest::Nothing => return Ok(true),
-            Rest::Unknowable => return Err(ContentError::CutOff),
-            Rest::Octets(rest) => {
-                let count = (*rest).min(self.unread.len() as u64);
-                into.extend(self.unread.drain(..count as usize));
-                *rest -= count;
-                if *rest == 0 {
-                    self.rest = Rest::Nothing;
-                }
-            }
-            Rest::Chunks(decoder) => {
-                let unread = take(self.unread);
-                match unchunk(decoder, &unread, into) {
-                    Ok(None) => {}
-                    Ok(Some(used)) => {
-                        *self.unread = unread[used..].to_vec();
-                        self.rest = Rest::Nothing;
-                    }
-                    Err(error) => {
-                        self.rest = Rest::Unknowable;
-                        return Err(error.into());
-                    }
-                }
-            }
+        let used = decode(decoder, self.unread, into)?;
+        if decoder.is_ended() {
+            // Lets go of the buffer; what is left belongs to further requests.
+            *self.unread = self.unread.split_off(used);
+        } else {
+            self.unread.clear();
         }
         self.length += (into.len() - before) as u64;
         if self.length > self.limits.max_content {
-            self.rest = Rest::Unknowable;
             return Err(ContentError::TooLarge);
         }
-        Ok(into.len() > before || matches!(self.rest, Rest::Nothing))
+        Ok(into.len() > before || self.is_ended())
+    }
+
+    /// The client has ended its side of the connection.
+    fn end_of_input(&mut self) -> Result<(), ContentError> {
+        let decoder = self.decoder.as_mut().ok_or(ContentError::CutOff)?;
+        decoder.end_of_input().map_err(|_| ContentError::CutOff)
+    }
+
+    /// Gives up reading because of `error`. No request behind this one can be found any more.
+    fn fail(&mut self, error: ContentError) -> ContentError {
+        self.decoder = None;
+        *self.unread = Vec::new();
+        error
     }
 
     /// Reads from the connection, waiting if nothing is there.
@@ -161,7 +146,7 @@ impl<'c> RequestContent<'c> {
                     .map(|received| self.unread.extend_from_slice(&input[..received.count]))
             };
             match received {
-                Ok(()) if self.unread.is_empty() => return Err(ContentError::CutOff),
+                Ok(()) if self.unread.is_empty() => return self.end_of_input(),
                 Ok(()) => {
                     self.budget = self.budget.saturating_sub(self.unread.len());
                     return Ok(());
@@ -195,18 +180,16 @@ impl<'c> RequestContent<'c> {
 
 impl ReadContent for RequestContent<'_> {
     async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
-        if matches!(self.rest, Rest::Nothing) {
+        if self.is_ended() {
             return Ok(false);
         }
         if take(&mut self.awaits_continue) {
             self.invite().await?;
         }
         let before = into.len();
-        while !self.take_unread(into)? {
-            if let Err(error) = self.receive().await {
-                self.rest = Rest::Unknowable;
-                return Err(error);
-            }
+        while !self.take_unread(into).map_err(|error| self.fail(error))? {
+            let received = self.receive().await;
+            received.map_err(|error| self.fail(error))?;
         }
         Ok(into.len() > before)
     }
@@ -216,12 +199,8 @@ impl ReadContent for RequestContent<'_> {
     }
 }
 
-/// Takes the framing of chunks off `input`; where the content ended, if it did.
-fn unchunk(
-    decoder: &mut Decoder,
-    input: &[u8],
-    into: &mut Vec<u8>,
-) -> Result<Option<usize>, crate::http::chunked::ChunkedError> {
+/// Appends the content in `input` to `into`; the octets of `input` that belong to the message.
+fn decode(decoder: &mut Decoder, input: &[u8], into: &mut Vec<u8>) -> Result<usize, ChunkedError> {
     let mut at = 0;
     loop {
         match decoder.step(&input[at..])? {
@@ -229,8 +208,8 @@ fn unchunk(
                 into.extend_from_slice(&input[at + skip..at + skip + len]);
                 at += skip + len;
             }
-            Step::NeedMore => return Ok(None),
-            Step::End { used } => return Ok(Some(at + used)),
+            Step::NeedMore => return Ok(input.len()),
+            Step::End { used } => return Ok(at + used),
         }
     }
 }
