@@ -72,28 +72,44 @@ impl<'a> RequestHead<'a> {
         space: &'a mut FieldSpace<'a>,
         limits: HeadLimits,
     ) -> Result<Parsed<'a>, RequestError> {
-        let (lines, _) = space.split_at_mut(limits.max_fields.min(FIELD_CAPACITY));
-        let mut request = httparse::Request::new(&mut []);
-        match request.parse_with_uninit_headers(bytes, lines) {
-            Ok(httparse::Status::Partial) if bytes.len() >= limits.max_bytes => {
-                Err(too_long(bytes, limits))
-            }
-            Ok(httparse::Status::Partial) => Ok(Parsed::Partial),
-            Ok(httparse::Status::Complete(length)) if length > limits.max_bytes => {
-                Err(too_long(bytes, limits))
-            }
-            Ok(httparse::Status::Complete(length)) => {
-                Self::from_lines(request, length).map(|head| Parsed::Complete(head, length))
-            }
-            // Which version it is, is known when the line is complete.
-            Err(httparse::Error::Version)
-                if request_line_at(bytes).is_none() && bytes.len() < limits.max_bytes =>
-            {
-                Ok(Parsed::Partial)
-            }
-            Err(httparse::Error::Version) => Err(version_error(bytes)),
-            Err(error) => Err(error.into()),
+        match split_lines(bytes, space, limits)? {
+            None => Ok(Parsed::Partial),
+            Some(Lines { request, length }) => Self::complete(request, length),
         }
+    }
+
+    /// As [`parse`](Self::parse), for a head that is held while its exchange waits: `lines`, empty
+    /// at first, takes the field lines there are. The parser's room for [`FIELD_CAPACITY`] of them,
+    /// 8 KiB, is freed when this function returns.
+    ///
+    /// # Errors
+    /// As `parse`.
+    pub(crate) fn parse_kept(
+        bytes: &'a [u8],
+        lines: &'a mut Vec<httparse::Header<'a>>,
+        limits: HeadLimits,
+    ) -> Result<Parsed<'a>, RequestError> {
+        let mut space = field_space();
+        let Some(Lines { request, length }) = split_lines(bytes, &mut space, limits)? else {
+            return Ok(Parsed::Partial);
+        };
+        lines.reserve_exact(request.headers.len());
+        lines.extend_from_slice(request.headers);
+        let request = httparse::Request {
+            method: request.method,
+            path: request.path,
+            version: request.version,
+            headers: lines,
+        };
+        Self::complete(request, length)
+    }
+
+    /// The head of `length` bytes that was split into `request`.
+    fn complete(
+        request: httparse::Request<'a, 'a>,
+        length: usize,
+    ) -> Result<Parsed<'a>, RequestError> {
+        Self::from_lines(request, length).map(|head| Parsed::Complete(head, length))
     }
 
     fn from_lines(request: httparse::Request<'a, 'a>, length: usize) -> Result<Self, RequestError> {
@@ -157,6 +173,43 @@ impl<'a> RequestHead<'a> {
             .iter()
             .any(|known| self.fields.has(*known))
             || self.fields.has(Known::Range)
+    }
+}
+
+/// A complete head, split into lines and not yet checked.
+struct Lines<'s, 'b> {
+    request: httparse::Request<'s, 'b>,
+    /// In bytes, with the empty line at its end.
+    length: usize,
+}
+
+/// Splits the head at the start of `bytes` into lines, for which there is room in `space`. `None` if
+/// the head is incomplete.
+#[inline]
+fn split_lines<'s, 'b>(
+    bytes: &'b [u8],
+    space: &'s mut FieldSpace<'b>,
+    limits: HeadLimits,
+) -> Result<Option<Lines<'s, 'b>>, RequestError> {
+    let (lines, _) = space.split_at_mut(limits.max_fields.min(FIELD_CAPACITY));
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(bytes, lines) {
+        Ok(httparse::Status::Partial) if bytes.len() >= limits.max_bytes => {
+            Err(too_long(bytes, limits))
+        }
+        Ok(httparse::Status::Partial) => Ok(None),
+        Ok(httparse::Status::Complete(length)) if length > limits.max_bytes => {
+            Err(too_long(bytes, limits))
+        }
+        Ok(httparse::Status::Complete(length)) => Ok(Some(Lines { request, length })),
+        // Which version it is, is known when the line is complete.
+        Err(httparse::Error::Version)
+            if request_line_at(bytes).is_none() && bytes.len() < limits.max_bytes =>
+        {
+            Ok(None)
+        }
+        Err(httparse::Error::Version) => Err(version_error(bytes)),
+        Err(error) => Err(error.into()),
     }
 }
 

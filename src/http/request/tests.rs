@@ -18,11 +18,13 @@ fn with_head<T>(text: &str, inspect: impl FnOnce(&RequestHead<'_>, usize) -> T) 
     }
 }
 
-/// Why `text` is refused, or whether it is complete.
+/// Why `text` is refused, or whether it is complete; the same whether or not the head is kept.
 fn verdict(text: &str) -> Result<bool, RequestError> {
-    let mut space = field_space();
-    let parsed = RequestHead::parse(text.as_bytes(), &mut space, LIMITS)?;
-    Ok(matches!(parsed, Parsed::Complete(..)))
+    let (mut space, mut lines) = (field_space(), Vec::new());
+    let parsed = RequestHead::parse(text.as_bytes(), &mut space, LIMITS);
+    let kept = RequestHead::parse_kept(text.as_bytes(), &mut lines, LIMITS);
+    assert_eq!(format!("{parsed:?}"), format!("{kept:?}"));
+    parsed.map(|parsed| matches!(parsed, Parsed::Complete(..)))
 }
 
 #[test]
@@ -232,8 +234,10 @@ proptest! {
 
     #[test]
     fn any_bytes_give_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..128)) {
-        let mut space = field_space();
-        let _ = RequestHead::parse(&bytes, &mut space, LIMITS);
+        let (mut space, mut lines) = (field_space(), Vec::new());
+        let parsed = RequestHead::parse(&bytes, &mut space, LIMITS);
+        let kept = RequestHead::parse_kept(&bytes, &mut lines, LIMITS);
+        prop_assert_eq!(format!("{parsed:?}"), format!("{kept:?}"));
         let _ = lower_minor_version(&mut bytes.clone());
     }
 }

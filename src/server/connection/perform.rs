@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::pending::Sending;
 use super::{Connection, Ending};
-use crate::http::request::{Parsed, RequestHead, field_space};
+use crate::http::request::{Parsed, RequestHead};
 use crate::http::response::ResponseFraming;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::Outcome;
@@ -25,8 +25,8 @@ impl Connection {
         let worker = Rc::clone(&self.worker);
         let generation = self.generation();
         let bytes = self.take_head(length);
-        let mut space = field_space();
-        let parsed = RequestHead::parse(&bytes, &mut space, self.head_limits(&generation));
+        let mut lines = Vec::new();
+        let parsed = RequestHead::parse_kept(&bytes, &mut lines, self.head_limits(&generation));
         let Ok(Parsed::Complete(head, _)) = parsed else {
             unreachable!("these bytes were parsed a moment ago, under the same limits")
         };
