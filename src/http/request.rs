@@ -72,9 +72,12 @@ impl<'a> RequestHead<'a> {
         space: &'a mut FieldSpace<'a>,
         limits: HeadLimits,
     ) -> Result<Parsed<'a>, RequestError> {
-        match split_lines(bytes, space, limits)? {
+        let mut request = httparse::Request::new(&mut []);
+        match split_lines(&mut request, bytes, space, limits)? {
             None => Ok(Parsed::Partial),
-            Some(Lines { request, length }) => Self::complete(request, length),
+            Some(length) => {
+                Self::from_lines(request, length).map(|head| Parsed::Complete(head, length))
+            }
         }
     }
 
@@ -90,7 +93,8 @@ impl<'a> RequestHead<'a> {
         limits: HeadLimits,
     ) -> Result<Parsed<'a>, RequestError> {
         let mut space = field_space();
-        let Some(Lines { request, length }) = split_lines(bytes, &mut space, limits)? else {
+        let mut request = httparse::Request::new(&mut []);
+        let Some(length) = split_lines(&mut request, bytes, &mut space, limits)? else {
             return Ok(Parsed::Partial);
         };
         lines.reserve_exact(request.headers.len());
@@ -101,17 +105,10 @@ impl<'a> RequestHead<'a> {
             version: request.version,
             headers: lines,
         };
-        Self::complete(request, length)
-    }
-
-    /// The head of `length` bytes that was split into `request`.
-    fn complete(
-        request: httparse::Request<'a, 'a>,
-        length: usize,
-    ) -> Result<Parsed<'a>, RequestError> {
         Self::from_lines(request, length).map(|head| Parsed::Complete(head, length))
     }
 
+    /// The head of `length` bytes that was split into `request`.
     fn from_lines(request: httparse::Request<'a, 'a>, length: usize) -> Result<Self, RequestError> {
         let complete = "httparse fills these in before it says Complete";
         let raw_target = request.path.expect(complete);
@@ -176,23 +173,15 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// A complete head, split into lines and not yet checked.
-struct Lines<'s, 'b> {
-    request: httparse::Request<'s, 'b>,
-    /// In bytes, with the empty line at its end.
-    length: usize,
-}
-
-/// Splits the head at the start of `bytes` into lines, for which there is room in `space`. `None` if
-/// the head is incomplete.
-#[inline]
+/// Splits the head at the start of `bytes` into the lines of `request`, for which there is room in
+/// `space`. Returns the head's length in bytes; `None` if the head is incomplete.
 fn split_lines<'s, 'b>(
+    request: &mut httparse::Request<'s, 'b>,
     bytes: &'b [u8],
     space: &'s mut FieldSpace<'b>,
     limits: HeadLimits,
-) -> Result<Option<Lines<'s, 'b>>, RequestError> {
+) -> Result<Option<usize>, RequestError> {
     let (lines, _) = space.split_at_mut(limits.max_fields.min(FIELD_CAPACITY));
-    let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(bytes, lines) {
         Ok(httparse::Status::Partial) if bytes.len() >= limits.max_bytes => {
             Err(too_long(bytes, limits))
@@ -201,7 +190,7 @@ fn split_lines<'s, 'b>(
         Ok(httparse::Status::Complete(length)) if length > limits.max_bytes => {
             Err(too_long(bytes, limits))
         }
-        Ok(httparse::Status::Complete(length)) => Ok(Some(Lines { request, length })),
+        Ok(httparse::Status::Complete(length)) => Ok(Some(length)),
         // Which version it is, is known when the line is complete.
         Err(httparse::Error::Version)
             if request_line_at(bytes).is_none() && bytes.len() < limits.max_bytes =>

@@ -53,6 +53,7 @@ impl Transport {
     ///
     /// # Errors
     /// `WouldBlock` where nothing has arrived; otherwise the connection is broken.
+    #[inline(always)]
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         match self {
             Self::Plain(stream) => {
