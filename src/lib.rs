@@ -48,6 +48,7 @@
 //!      log           Exchange                     → AccessRecord    ┘
 //! ```
 
+mod address;
 mod api;
 #[cfg(feature = "bench-internals")]
 #[doc(hidden)]

@@ -6,41 +6,7 @@ use std::path::PathBuf;
 
 use super::HostPattern;
 use super::diagnostic::Fault;
-
-/// Where a server listens: this one, or one that it asks.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum ListenAddress {
-    Ip(SocketAddr),
-    /// The path of a Unix socket, short enough for the system.
-    Unix(PathBuf),
-}
-
-impl ListenAddress {
-    /// The IP address and port, unless it is a Unix socket.
-    pub(crate) fn ip(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Ip(address) => Some(*address),
-            Self::Unix(_) => None,
-        }
-    }
-
-    /// Whether the system chooses the port, so that every server gets one of its own.
-    pub(super) fn has_any_port(&self) -> bool {
-        self.ip().is_some_and(|address| address.port() == 0)
-    }
-}
-
-/// As the operator writes it: `127.0.0.1:8080`, `unix:/run/tidegate.sock`.
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ip(address) => write!(f, "{address}"),
-            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
-        }
-    }
-}
-
-const UNIX: &str = "unix:";
+use crate::address::{ListenAddress, UNIX};
 
 /// Reads an entry of `listen`.
 ///

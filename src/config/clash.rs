@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::decode::{Context, Node};
 use super::diagnostic::{Diagnostic, Spot};
 use super::section::Key;
-use super::{HostPattern, ListenAddress, PatternSegment, RoutePattern};
+use super::{HostPattern, PatternSegment, RoutePattern};
+use crate::address::ListenAddress;
 use crate::http::method::Method;
 
 /// Which server answers for which host on which address. No host: any.

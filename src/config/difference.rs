@@ -8,7 +8,8 @@ use std::fmt;
 
 use super::dump::{self, Table};
 use super::refine::Level;
-use super::{Config, ListenAddress, Policy, Route, RoutePattern, Server};
+use super::{Config, Policy, Route, RoutePattern, Server};
+use crate::address::ListenAddress;
 
 /// One thing that changes.
 #[derive(Clone, Debug, PartialEq, Eq)]

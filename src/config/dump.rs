@@ -11,9 +11,10 @@ use super::refine::Level;
 use super::route_test::{Expectation, RouteTest};
 use super::units::{show_duration, show_size};
 use super::{
-    AccessLog, Blocking, Cgi, Cidr, Config, Fastcgi, Files, Limits, ListenAddress, Log, LogFormat,
-    LogLevel, Policy, Route, Server, Verb,
+    AccessLog, Blocking, Cgi, Cidr, Config, Fastcgi, Files, Limits, Log, LogFormat, LogLevel,
+    Policy, Route, Server, Verb,
 };
+use crate::address::ListenAddress;
 
 /// A table: keys, and values as TOML.
 pub(super) type Table = Vec<(String, String)>;

@@ -11,7 +11,8 @@ use super::section::{Key, Section};
 use super::server::unix;
 use super::values::parse_index_name;
 use super::verbs::directory;
-use super::{Fastcgi, Files, ListenAddress};
+use super::{Fastcgi, Files};
+use crate::address::ListenAddress;
 use crate::config::address::parse_peer;
 
 impl Fastcgi {

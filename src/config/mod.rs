@@ -59,11 +59,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::Instance;
-use crate::http::method::Method;
-use crate::http::status::Status;
-
-pub(crate) use address::{Cidr, ListenAddress};
+pub(crate) use crate::address::ListenAddress;
+pub(crate) use address::Cidr;
 pub(crate) use diagnostic::Report;
 pub(crate) use difference::{Change, difference};
 pub(crate) use dump::dump;
@@ -74,6 +71,10 @@ pub(crate) use plugin::Plugins;
 pub(crate) use policy::{Access, ErrorPages, HeaderChanges, Policy};
 pub(crate) use route_test::RouteTest;
 pub(crate) use schema::{key_table, schema};
+
+use crate::api::Instance;
+use crate::http::method::Method;
+use crate::http::status::Status;
 
 /// How long a server that was told to stop waits for its exchanges.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);

@@ -12,7 +12,8 @@ use super::refine::{Level, refine};
 use super::section::Key;
 use super::verbs::resolve_verb;
 use super::vocabulary::explain;
-use super::{HostPattern, ListenAddress, Policy, Route, RoutePattern, Server, Verb};
+use super::{HostPattern, Policy, Route, RoutePattern, Server, Verb};
+use crate::address::ListenAddress;
 use crate::http::method::Method;
 
 /// All servers, in the order of the files.
