@@ -5,10 +5,10 @@
 //! deny  = "10.0.0.66"               # whatever `allow` says
 //! ```
 
-use super::address::{Cidr, parse_cidr};
+use super::address::parse_cidr;
 use super::decode::Node;
 use super::diagnostic::{Diagnostic, Fault, Spot};
-use super::policy::Access;
+use super::model::{Access, Cidr};
 use super::refine::Level;
 use super::section::Section;
 

@@ -1,11 +1,10 @@
 //! Where a server listens, and the hosts it answers for.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::HostPattern;
 use super::diagnostic::Fault;
+use super::model::{Cidr, HostPattern};
 use crate::address::{ListenAddress, UNIX};
 
 /// Reads an entry of `listen`.
@@ -254,81 +253,6 @@ fn check_label(label: &str) -> Result<(), (String, String)> {
     Err((message, help.to_owned()))
 }
 
-/// A network: an address and how many of its leading bits count. The others are zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Cidr {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Cidr {
-    /// Every address of both families.
-    pub(super) const ALL: [Self; 2] = [
-        Self {
-            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            prefix: 0,
-        },
-        Self {
-            address: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-            prefix: 0,
-        },
-    ];
-
-    /// The network of `prefix` bits that `address` is in; `None` if it has not so many.
-    fn around(address: IpAddr, prefix: u8) -> Option<Self> {
-        let address = match address {
-            IpAddr::V4(v4) if prefix <= 32 => {
-                Ipv4Addr::from_bits(v4.to_bits() & mask4(prefix)).into()
-            }
-            IpAddr::V6(v6) if prefix <= 128 => {
-                Ipv6Addr::from_bits(v6.to_bits() & mask6(prefix)).into()
-            }
-            _ => return None,
-        };
-        Some(Self { address, prefix })
-    }
-
-    /// Whether `ip` is in this network. An IPv4 address mapped into IPv6 (RFC 4291 §2.5.5.2) counts
-    /// as the IPv4 address it is.
-    pub(crate) fn contains(&self, ip: IpAddr) -> bool {
-        match (self.address, ip.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(ip)) => {
-                ip.to_bits() & mask4(self.prefix) == network.to_bits()
-            }
-            (IpAddr::V6(network), IpAddr::V6(ip)) => {
-                ip.to_bits() & mask6(self.prefix) == network.to_bits()
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether every address of `other` is in this network.
-    pub(super) fn covers(&self, other: &Self) -> bool {
-        self.prefix <= other.prefix && self.contains(other.address)
-    }
-}
-
-/// The first `prefix` bits, which are at most 32.
-fn mask4(prefix: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
-}
-
-/// The first `prefix` bits, which are at most 128.
-fn mask6(prefix: u8) -> u128 {
-    u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
-}
-
-/// `10.0.0.0/8`; a single address without its length.
-impl fmt::Display for Cidr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.address, self.prefix) {
-            (IpAddr::V4(address), 32) => write!(f, "{address}"),
-            (IpAddr::V6(address), 128) => write!(f, "{address}"),
-            (address, prefix) => write!(f, "{address}/{prefix}"),
-        }
-    }
-}
-
 /// Reads `ADDRESS/BITS`, or an address alone.
 pub(super) fn parse_cidr(text: &str) -> Result<Cidr, Fault> {
     let (address, prefix) = match text.split_once('/') {
@@ -351,7 +275,7 @@ pub(super) fn parse_cidr(text: &str) -> Result<Cidr, Fault> {
         let message = format!("the length of this network is from 0 to {most} bits");
         return Err(Fault::new(after, message).help(CIDR_HELP));
     };
-    if cidr.address != ip {
+    if cidr.address() != ip {
         let message = format!("`{text}` has bits beyond the length of the network");
         return Err(Fault::new(0..text.len(), message).help(format!(
             "write \"{cidr}\", or \"{ip}\" for that address alone"

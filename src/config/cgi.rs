@@ -4,9 +4,9 @@ use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::Cgi;
 use super::decode::{Node, Text, list};
 use super::diagnostic::Diagnostic;
+use super::model::Cgi;
 use super::resolve::WAIT;
 use super::section::{Key, Section};
 use super::values::{parse_variable_name, parse_variable_value};

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::decode::{Context, Node};
 use super::diagnostic::{Diagnostic, Spot};
+use super::model::{HostPattern, PatternSegment, RoutePattern};
 use super::section::Key;
-use super::{HostPattern, PatternSegment, RoutePattern};
 use crate::address::ListenAddress;
 use crate::http::method::Method;
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::Place;
+use super::model::Place;
 
 /// The text of a file, under the name by which the operator knows it.
 #[derive(Debug)]

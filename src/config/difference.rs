@@ -7,8 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use super::dump::{self, Table};
+use super::model::{Config, Policy, Route, RoutePattern, Server};
 use super::refine::Level;
-use super::{Config, Policy, Route, RoutePattern, Server};
 use crate::address::ListenAddress;
 
 /// One thing that changes.

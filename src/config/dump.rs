@@ -6,14 +6,13 @@
 
 use std::path::Path;
 
-use super::policy::{Access, ErrorPages, HeaderChanges};
-use super::refine::Level;
-use super::route_test::{Expectation, RouteTest};
-use super::units::{show_duration, show_size};
-use super::{
-    AccessLog, Blocking, Cgi, Cidr, Config, Fastcgi, Files, Limits, Log, LogFormat, LogLevel,
-    Policy, Route, Server, Verb,
+use super::model::{
+    Access, AccessLog, Blocking, Cgi, Cidr, Config, ErrorPages, Expectation, Fastcgi, Files,
+    HeaderChanges, Limits, Log, LogFormat, LogLevel, Policy, Route, RouteTest, Server,
+    StatusPattern, Verb,
 };
+use super::refine::Level;
+use super::units::{show_duration, show_size};
 use crate::address::ListenAddress;
 
 /// A table: keys, and values as TOML.
@@ -264,8 +263,7 @@ pub(super) fn headers(changes: &HeaderChanges) -> String {
 }
 
 pub(super) fn error_pages(pages: &ErrorPages) -> String {
-    let page =
-        |(pattern, file): (super::policy::StatusPattern, &Path)| (pattern.to_string(), path(file));
+    let page = |(pattern, file): (StatusPattern, &Path)| (pattern.to_string(), path(file));
     inline(&pages.iter().map(page).collect::<Table>())
 }
 

@@ -6,7 +6,7 @@
 
 use super::diagnostic::Fault;
 use super::file::readable_file;
-use super::policy::{ErrorPages, StatusPattern};
+use super::model::{ErrorPages, StatusPattern};
 use super::section::Section;
 use crate::http::status::Status;
 

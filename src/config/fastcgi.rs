@@ -1,60 +1,18 @@
 //! `fastcgi = ADDRESS`, and the options beside it.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::decode::{Node, Text};
 use super::diagnostic::{Diagnostic, Fault};
 use super::file::{beside, report_path};
+use super::model::Fastcgi;
 use super::resolve::WAIT;
 use super::section::{Key, Section};
 use super::server::unix;
 use super::values::parse_index_name;
 use super::verbs::directory;
-use super::{Fastcgi, Files};
 use crate::address::ListenAddress;
 use crate::config::address::parse_peer;
-
-impl Fastcgi {
-    /// The scripts of `root`, run by `peer`, with the default of every option.
-    fn beneath(root: PathBuf, peer: ListenAddress) -> Self {
-        Self {
-            peer,
-            root: std::path::absolute(&root).unwrap_or(root),
-            index: vec!["index.php".to_owned()],
-            scripts: vec![".php".to_owned()],
-            fallback: None,
-            static_files: true,
-            params: Vec::new(),
-            timeout: Duration::from_secs(60),
-            sendfile: false,
-        }
-    }
-
-    /// Whether what is at `path` would be run rather than sent.
-    pub(crate) fn is_script(&self, path: &[u8]) -> bool {
-        let ends_in = |suffix: &String| {
-            let start = path.len().checked_sub(suffix.len());
-            start.is_some_and(|start| path[start..].eq_ignore_ascii_case(suffix.as_bytes()))
-        };
-        self.scripts.iter().any(ends_in)
-    }
-
-    /// What answers for the files that are no scripts.
-    pub(crate) fn files(&self) -> Files {
-        let names = self.index.iter();
-        let index = names.filter(|name| !self.is_script(name.as_bytes()));
-        Files {
-            index: index.cloned().collect(),
-            ..Files::beneath(self.root.clone())
-        }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn for_test(root: PathBuf) -> Self {
-        Self::beneath(root, ListenAddress::Unix("/nowhere".into()))
-    }
-}
 
 pub(super) fn fastcgi(section: &mut Section<'_>) -> Option<Fastcgi> {
     let peer = section.take("fastcgi").and_then(peer);

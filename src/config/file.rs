@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::Config;
 use super::decode::{Context, Text};
 use super::diagnostic::{Diagnostic, Report, Source, Spot};
 use super::environment::Surroundings;
 use super::include::{Files, Wildcard};
+use super::model::Config;
 use super::resolve::resolve;
 use super::syntax;
 

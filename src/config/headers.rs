@@ -7,7 +7,7 @@
 
 use super::decode::Node;
 use super::diagnostic::{Diagnostic, Fault, Spot};
-use super::policy::HeaderChanges;
+use super::model::HeaderChanges;
 use super::section::{Key, Section};
 use super::values::{parse_field_name, parse_field_value};
 use crate::http::field_roles::{FieldRole, FieldRule, Setter};

@@ -3,9 +3,9 @@
 //! A connection is counted before anything is read of it, so `max_connections` is the process's;
 //! the head is read before its route is known, so a route limits content and waits alone.
 
-use super::Limits;
 use super::decode::Node;
 use super::diagnostic::Diagnostic;
+use super::model::Limits;
 use super::refine::Level;
 use super::resolve::WAIT;
 use super::section::Section;

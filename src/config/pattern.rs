@@ -10,14 +10,13 @@
 //! and kept decoded.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use percent_encoding::percent_decode_str;
 
 use super::diagnostic::Fault;
+use super::model::{PatternSegment, RoutePattern};
 use super::suggest::nearest;
-use super::{PatternSegment, RoutePattern};
 use crate::http::method::Method;
 
 /// Reads a route's key.
@@ -97,38 +96,6 @@ fn check_path(path: &str, start: usize) -> Result<(), Fault> {
     }
     Ok(())
 }
-
-/// As the operator could have written it; [`parse_pattern`] reads it back.
-impl fmt::Display for RoutePattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(method) = self.method {
-            write!(f, "{method} ")?;
-        }
-        f.write_str(if self.exact { "= " } else { "" })?;
-        for segment in &self.segments {
-            match segment {
-                PatternSegment::Static(octets) => {
-                    write!(f, "/{}", percent_encode(octets, ENCODED))?;
-                }
-                PatternSegment::Parameter(name) => write!(f, "/{{{name}}}")?,
-            }
-        }
-        let has_slash = self.trailing_slash || self.segments.is_empty();
-        f.write_str(if has_slash { "/" } else { "" })
-    }
-}
-
-/// What has to be encoded in a segment, so that it is read as it is (RFC 3986 §3.3).
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'@')
-    .remove(b':')
-    .remove(b'=')
-    .remove(b'+')
-    .remove(b',');
 
 fn parse_segments(path: &str, start: usize) -> Result<Vec<PatternSegment>, Fault> {
     let path = path.strip_prefix('/').unwrap_or(path);

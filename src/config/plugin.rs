@@ -6,10 +6,10 @@ use toml::de::DeValue;
 
 use super::decode::{Node, Text};
 use super::diagnostic::{Diagnostic, Spot};
+use super::model::{DEFAULT_CODE_TIMEOUT, PluginRoute};
 use super::resolve::WAIT;
 use super::section::Section;
 use super::suggest::nearest;
-use super::{DEFAULT_CODE_TIMEOUT, PluginRoute};
 use crate::api::{Handlers, Instance, NoInstance, Options, OptionsError};
 
 /// The handlers that a configuration may name, and the instances there are.

@@ -1,10 +1,10 @@
 //! What one level of the file changes of the [`Policy`] that it inherits.
 
-use super::Policy;
 use super::access::refine_access;
 use super::error_pages::refine_error_pages;
 use super::headers::refine_headers;
 use super::limits::refine_limits;
+use super::model::Policy;
 use super::section::Section;
 
 /// Where a table stands: the policy of each is that of the one before, refined.

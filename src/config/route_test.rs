@@ -10,39 +10,15 @@
 
 use super::decode::{Node, Text};
 use super::diagnostic::{Diagnostic, Fault};
+use super::model::{Expectation, RoutePattern, RouteTest, Server};
 use super::pattern::parse_pattern;
 use super::section::{Key, Section};
 use super::suggest::nearest;
 use super::values::{parse_field_name, parse_field_value};
 use super::vocabulary::explain;
-use super::{Place, RoutePattern, Server};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::target::{Target, is_valid_host};
-
-/// A `[[test]]`, checked: the request is well formed and the route exists.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RouteTest {
-    pub(crate) method: Method,
-    /// The request-target, valid for the method.
-    pub(crate) target: String,
-    /// What `Host` says; `None`: whatever suits the server under test.
-    pub(crate) host: Option<String>,
-    /// Further fields of the request, in order.
-    pub(crate) fields: Vec<(String, String)>,
-    pub(crate) expect: Expectation,
-    pub(crate) place: Place,
-}
-
-/// What must be so of the answer. Something must.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Expectation {
-    pub(crate) status: Option<Status>,
-    /// Equal to the pattern of a route of some server.
-    pub(crate) route: Option<RoutePattern>,
-    /// A field's value; `None`: there is no such field.
-    pub(crate) fields: Vec<(String, Option<String>)>,
-}
 
 /// All tests, in the order of the files.
 pub(super) fn resolve_tests(nodes: Vec<Node<'_>>, servers: &[Server]) -> Vec<RouteTest> {

@@ -7,12 +7,12 @@ use super::clash::{RouteClaims, ServerClaims};
 use super::decode::Node;
 use super::diagnostic::{Diagnostic, Spot};
 use super::file::beside;
+use super::model::{HostPattern, Policy, Route, RoutePattern, Server, Verb};
 use super::pattern::parse_pattern;
 use super::refine::{Level, refine};
 use super::section::Key;
 use super::verbs::resolve_verb;
 use super::vocabulary::explain;
-use super::{HostPattern, Policy, Route, RoutePattern, Server, Verb};
 use crate::address::ListenAddress;
 use crate::http::method::Method;
 

@@ -4,13 +4,19 @@
 //! a good file that is empty. `UPDATE_FIXTURES=1 cargo test config` writes the texts anew: read them.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::environment::Surroundings;
 use super::file::parse;
-use super::policy::Access;
-use super::*;
+use super::model::*;
+use super::{Plugins, Strictness, dump, load};
+use crate::address::ListenAddress;
 use crate::api::{Handlers, Request, Response};
+use crate::http::method::Method;
+use crate::http::status::Status;
 
 /// Relative, because the name stands in the diagnostics; tests run in the package's directory.
 pub(super) const FIXTURES: &str = "tests/fixtures/config";

@@ -8,6 +8,7 @@ use super::decode::{Node, Text, alternatives, list};
 use super::diagnostic::Diagnostic;
 use super::fastcgi::fastcgi;
 use super::file::{beside, report_path};
+use super::model::{CacheControl, Files, Policy, Redirect, Respond, Verb};
 use super::plugin::plugin;
 use super::refine::{Level, refine};
 use super::resolve::WAIT_OR_NONE;
@@ -17,7 +18,6 @@ use super::values::{
     parse_field_value, parse_file_pattern, parse_index_name, parse_media_type, parse_target,
 };
 use super::vocabulary::explain;
-use super::{CacheControl, Files, Policy, Redirect, Respond, Verb};
 use crate::http::status::Status;
 
 /// What a route can do.

@@ -10,8 +10,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::Limits;
-use super::address::Cidr;
+use super::{Cidr, Limits};
 use crate::http::status::Status;
 
 /// The policy of the whole configuration, a server or a route.
@@ -39,7 +38,7 @@ pub(crate) struct HeaderChanges {
 
 impl HeaderChanges {
     /// `inner` on top of this: a name that `inner` mentions is decided there alone.
-    pub(super) fn refined_by(&self, inner: Self) -> Self {
+    pub(crate) fn refined_by(&self, inner: Self) -> Self {
         let is_kept = |name: &str| !inner.mentions(name);
         let kept = |pairs: &[(String, String)]| -> Vec<(String, String)> {
             let pairs = pairs.iter().filter(|(name, _)| is_kept(name));
@@ -105,7 +104,7 @@ impl ErrorPages {
     }
 
     /// In place of the page for the same statuses, if there is one.
-    pub(super) fn insert(&mut self, pattern: StatusPattern, path: PathBuf) {
+    pub(crate) fn insert(&mut self, pattern: StatusPattern, path: PathBuf) {
         self.0.insert(pattern, path);
     }
 }
@@ -131,13 +130,13 @@ impl Access {
 
 #[cfg(test)]
 mod tests {
-    use super::super::address::parse_cidr;
     use super::*;
+    use crate::config::network;
 
     #[test]
     fn deny_goes_before_allow_and_allow_shuts_out_the_rest() {
         let networks = |texts: &[&str]| -> Vec<Cidr> {
-            let cidr = |text: &&str| parse_cidr(text).expect("a network");
+            let cidr = |text: &&str| network(text);
             texts.iter().map(cidr).collect()
         };
         let cases: &[(&[&str], &[&str], &str, bool)] = &[

@@ -1,0 +1,43 @@
+//! Every wait and every size of a server or a route.
+
+use std::time::Duration;
+
+/// Every wait and every size, with its stated outcome (DESIGN §4); what is not said at a level is
+/// inherited.
+///
+/// The server of a request is known when its head is read. Until then the limits of the
+/// configuration hold; `max_head` and `max_fields` of the server are held against the head then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// From the first byte of a request to the end of its head: 408.
+    pub(crate) head_timeout: Duration,
+    /// Between requests: close.
+    pub(crate) idle_timeout: Duration,
+    /// Between two reads of content: 408.
+    pub(crate) body_timeout: Duration,
+    /// Between two writes that make progress: close.
+    pub(crate) send_timeout: Duration,
+    /// Bytes of a request's head: 431, or 414 when the request line alone is longer.
+    pub(crate) max_head: usize,
+    /// Field lines of a request: 431.
+    pub(crate) max_fields: usize,
+    /// Bytes of a request's content: 413.
+    pub(crate) max_content: u64,
+    /// Open connections of all workers together: 503 with `Retry-After`, then close.
+    pub(crate) max_connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(30),
+            send_timeout: Duration::from_secs(30),
+            max_head: 16 * 1024,
+            max_fields: 100,
+            max_content: 16 * 1024 * 1024,
+            max_connections: 10_000,
+        }
+    }
+}

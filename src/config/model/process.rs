@@ -1,0 +1,148 @@
+//! The checked configuration as a whole, and the settings of the process.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Cidr, Files, Place, Policy, Route, RoutePattern, RouteTest, Server, Verb};
+use crate::address::ListenAddress;
+use crate::api::Instance;
+
+/// How long a server that was told to stop waits for its exchanges.
+pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// Everything the operator asked for, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// Event loops; one per CPU this process may use unless the operator says otherwise.
+    pub(crate) workers: NonZeroUsize,
+    pub(crate) blocking: Blocking,
+    /// How long exchanges in flight may take to finish once the server is told to stop.
+    pub(crate) grace: Duration,
+    /// Whether answers carry `Server: tidegate`.
+    pub(crate) server_field: bool,
+    pub(crate) log: Log,
+    /// Peers whose word about the client's address is believed.
+    pub(crate) trusted_proxies: Vec<Cidr>,
+    /// What holds where no server answers for a request's host.
+    pub(crate) policy: Policy,
+    /// In the order of the file. At least one; every one listens somewhere.
+    pub(crate) servers: Vec<Server>,
+    /// In the order of the files. They do nothing while serving.
+    pub(crate) tests: Vec<RouteTest>,
+}
+
+impl Config {
+    /// The instances of handlers that its routes name.
+    pub(crate) fn instances(&self) -> Vec<Instance> {
+        let routes = self.servers.iter().flat_map(|server| &server.routes);
+        let instances = routes.filter_map(|route| match &route.verb {
+            Verb::Handler(plugin) => Some(plugin.instance.clone()),
+            _ => None,
+        });
+        instances.collect()
+    }
+
+    /// What `tidegate serve` does: the files of `root`, for any host, for someone who edits and
+    /// refreshes. So nothing is believed without looking again.
+    pub(crate) fn for_directory(
+        root: PathBuf,
+        listen: Vec<SocketAddr>,
+        listing: bool,
+        spa: bool,
+    ) -> Self {
+        let files = Files {
+            listing,
+            spa,
+            revalidate: Duration::ZERO,
+            ..Files::beneath(root)
+        };
+        let route = Route {
+            pattern: RoutePattern::everything(),
+            verb: Verb::Files(files),
+            strip_prefix: false,
+            policy: Policy::default(),
+            place: Place::of_program("command line"),
+        };
+        Self {
+            workers: default_workers(),
+            blocking: Blocking::default(),
+            grace: DEFAULT_GRACE,
+            server_field: true,
+            log: Log::default(),
+            trusted_proxies: Vec::new(),
+            policy: Policy::default(),
+            servers: vec![Server {
+                listen: listen.into_iter().map(ListenAddress::Ip).collect(),
+                hosts: Vec::new(),
+                policy: Policy::default(),
+                routes: vec![route],
+            }],
+            tests: Vec::new(),
+        }
+    }
+}
+
+/// One event loop per CPU that this process may use; one if that cannot be known.
+pub(crate) fn default_workers() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// The pool for whatever may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Blocking {
+    pub(crate) threads: usize,
+    /// Jobs that may wait for a thread; past it, 503.
+    pub(crate) queue: usize,
+}
+
+impl Default for Blocking {
+    fn default() -> Self {
+        Self {
+            threads: 32,
+            queue: 1024,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    pub(crate) access: AccessLog,
+    pub(crate) format: LogFormat,
+    pub(crate) level: LogLevel,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            access: AccessLog::StandardOutput,
+            format: LogFormat::Combined,
+            level: LogLevel::Info,
+        }
+    }
+}
+
+/// Where access records go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AccessLog {
+    Off,
+    StandardOutput,
+    File(PathBuf),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Combined,
+    Common,
+    Json,
+}
+
+/// The least severe diagnostic that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}

@@ -1,0 +1,101 @@
+//! One route: the key that it stands under, and what stands beside that.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use super::{Place, Policy, Verb};
+use crate::http::method::Method;
+
+/// A key of `[server.routes]` and what stands beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) pattern: RoutePattern,
+    pub(crate) verb: Verb,
+    /// Take the path that matched off before the verb sees it.
+    pub(crate) strip_prefix: bool,
+    pub(crate) policy: Policy,
+    pub(crate) place: Place,
+}
+
+/// As diagnostics name it.
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe_route(&self.pattern, &self.place, f)
+    }
+}
+
+/// A route by its key, and where that stands: ``route `/a` (config.toml:7)``.
+pub(crate) fn describe_route(
+    pattern: &RoutePattern,
+    place: &Place,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let Place { file, line, .. } = place;
+    write!(f, "route `{pattern}` ({}:{line})", file.display())
+}
+
+/// `[METHOD ]["= "]PATH`, parsed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RoutePattern {
+    /// `None`: any method. `Some(Get)` takes HEAD as well.
+    pub(crate) method: Option<Method>,
+    /// `= `: only the path itself, not what is below it.
+    pub(crate) exact: bool,
+    /// `/` has none; `/users/{id}` has two.
+    pub(crate) segments: Vec<PatternSegment>,
+    /// The path was written with a slash at its end (and is not `/`).
+    pub(crate) trailing_slash: bool,
+}
+
+impl RoutePattern {
+    /// `/`: every path, by any method.
+    pub(crate) fn everything() -> Self {
+        Self {
+            method: None,
+            exact: false,
+            segments: Vec::new(),
+            trailing_slash: false,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum PatternSegment {
+    /// Decoded octets.
+    Static(Vec<u8>),
+    /// `{name}`: exactly one segment, which is not empty.
+    Parameter(String),
+}
+
+/// As the operator could have written it; `config::words::pattern` reads it back.
+impl fmt::Display for RoutePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(method) = self.method {
+            write!(f, "{method} ")?;
+        }
+        f.write_str(if self.exact { "= " } else { "" })?;
+        for segment in &self.segments {
+            match segment {
+                PatternSegment::Static(octets) => {
+                    write!(f, "/{}", percent_encode(octets, ENCODED))?;
+                }
+                PatternSegment::Parameter(name) => write!(f, "/{{{name}}}")?,
+            }
+        }
+        let has_slash = self.trailing_slash || self.segments.is_empty();
+        f.write_str(if has_slash { "/" } else { "" })
+    }
+}
+
+/// What has to be encoded in a segment, so that it is read as it is (RFC 3986 §3.3).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'@')
+    .remove(b':')
+    .remove(b'=')
+    .remove(b'+')
+    .remove(b',');

@@ -1,0 +1,16 @@
+//! One `[[server]]`, checked.
+
+use super::{HostPattern, Policy, Route};
+use crate::address::ListenAddress;
+
+/// One `[[server]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// At least one, each once.
+    pub(crate) listen: Vec<ListenAddress>,
+    /// Empty: any host.
+    pub(crate) hosts: Vec<HostPattern>,
+    /// What holds where no route takes a request.
+    pub(crate) policy: Policy,
+    pub(crate) routes: Vec<Route>,
+}

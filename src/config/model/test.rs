@@ -1,0 +1,29 @@
+//! One `[[test]]`: a request, and what is expected of its answer.
+
+use super::{Place, RoutePattern};
+use crate::http::method::Method;
+use crate::http::status::Status;
+
+/// A `[[test]]`, checked: the request is well formed and the route exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RouteTest {
+    pub(crate) method: Method,
+    /// The request-target, valid for the method.
+    pub(crate) target: String,
+    /// What `Host` says; `None`: whatever suits the server under test.
+    pub(crate) host: Option<String>,
+    /// Further fields of the request, in order.
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) expect: Expectation,
+    pub(crate) place: Place,
+}
+
+/// What must be so of the answer. Something must.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Expectation {
+    pub(crate) status: Option<Status>,
+    /// Equal to the pattern of a route of some server.
+    pub(crate) route: Option<RoutePattern>,
+    /// A field's value; `None`: there is no such field.
+    pub(crate) fields: Vec<(String, Option<String>)>,
+}
