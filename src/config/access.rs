@@ -7,10 +7,11 @@
 
 use super::address::parse_cidr;
 use super::decode::Node;
-use super::diagnostic::{Diagnostic, Fault, Spot};
 use super::model::{Access, Cidr};
 use super::refine::Level;
 use super::section::Section;
+use crate::config::complaint::diagnostic::{Diagnostic, Spot};
+use crate::config::complaint::fault::Fault;
 
 /// What `allow` and `deny` at one level make of what is inherited: each replaces its own kind.
 pub(super) fn refine_access(section: &mut Section<'_>, level: Level, outer: &Access) -> Access {

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::diagnostic::Fault;
 use super::model::{Cidr, HostPattern};
 use crate::address::{ListenAddress, UNIX};
+use crate::config::complaint::fault::Fault;
 
 /// Reads an entry of `listen`.
 ///

@@ -5,12 +5,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::decode::{Node, Text, list};
-use super::diagnostic::Diagnostic;
 use super::model::Cgi;
 use super::resolve::WAIT;
 use super::section::{Key, Section};
 use super::values::{parse_variable_name, parse_variable_value};
 use super::verbs::directory;
+use crate::config::complaint::diagnostic::Diagnostic;
 
 /// Each is a program with memory of its own; more than this is a slip of the finger.
 const PROCESSES: RangeInclusive<u64> = 1..=10_000;

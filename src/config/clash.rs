@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::decode::{Context, Node};
-use super::diagnostic::{Diagnostic, Spot};
 use super::model::{HostPattern, PatternSegment, RoutePattern};
 use super::section::Key;
 use crate::address::ListenAddress;
+use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::http::method::Method;
 
 /// Which server answers for which host on which address. No host: any.

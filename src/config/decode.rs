@@ -12,11 +12,12 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::diagnostic::{Diagnostic, Fault, Source, Spot};
 use super::environment::{Surroundings, expand};
 use super::section::Section;
-use super::suggest::nearest;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
+use crate::config::complaint::diagnostic::{Diagnostic, Source, Spot};
+use crate::config::complaint::fault::Fault;
+use crate::config::complaint::suggest::nearest;
 
 /// What a walk needs to know, and what it has found.
 pub(super) struct Context<'c> {

@@ -3,8 +3,8 @@
 //! A dollar before anything else stands for itself. As in a shell, the default also serves for a
 //! variable that is empty. A default ends at the first `}`, and is not itself expanded.
 
-use super::diagnostic::Fault;
 use super::plugin::Plugins;
+use crate::config::complaint::fault::Fault;
 
 /// Looks a variable up. Passed in, so that reading a configuration depends on nothing unseen.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;

@@ -4,10 +4,10 @@
 //! error_pages = { 404 = "errors/404.html", 5xx = "errors/oops.html" }
 //! ```
 
-use super::diagnostic::Fault;
 use super::file::readable_file;
 use super::model::{ErrorPages, StatusPattern};
 use super::section::Section;
+use crate::config::complaint::fault::Fault;
 use crate::http::status::Status;
 
 /// What `error_pages` at one level makes of what is inherited.

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::decode::{Node, Text};
-use super::diagnostic::{Diagnostic, Fault};
 use super::file::{beside, report_path};
 use super::model::Fastcgi;
 use super::resolve::WAIT;
@@ -13,6 +12,8 @@ use super::values::parse_index_name;
 use super::verbs::directory;
 use crate::address::ListenAddress;
 use crate::config::address::parse_peer;
+use crate::config::complaint::diagnostic::Diagnostic;
+use crate::config::complaint::fault::Fault;
 
 pub(super) fn fastcgi(section: &mut Section<'_>) -> Option<Fastcgi> {
     let peer = section.take("fastcgi").and_then(peer);

@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::complaint::syntax;
 use super::decode::{Context, Text};
-use super::diagnostic::{Diagnostic, Report, Source, Spot};
 use super::environment::Surroundings;
 use super::include::{Files, Wildcard};
 use super::model::Config;
 use super::resolve::resolve;
-use super::syntax;
+use crate::config::complaint::diagnostic::{Diagnostic, Report, Source, Spot};
 
 /// A configuration that can be served, and what is doubtful about it.
 #[derive(Clone, Debug)]

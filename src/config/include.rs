@@ -14,10 +14,10 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::decode::{Context, Text};
-use super::diagnostic::{Diagnostic, Source};
 use super::environment::Surroundings;
 use super::file::{beside, invalid_utf8, report_path, source};
 use super::section::Section;
+use crate::config::complaint::diagnostic::{Diagnostic, Source};
 
 /// All files of a configuration, the main one first.
 pub(super) struct Files {

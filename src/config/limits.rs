@@ -4,12 +4,12 @@
 //! the head is read before its route is known, so a route limits content and waits alone.
 
 use super::decode::Node;
-use super::diagnostic::Diagnostic;
 use super::model::Limits;
 use super::refine::Level;
 use super::resolve::WAIT;
 use super::section::Section;
-use super::vocabulary::explain;
+use crate::config::complaint::diagnostic::Diagnostic;
+use crate::config::complaint::vocabulary::explain;
 use crate::http::fields::FIELD_CAPACITY;
 
 /// What `limits` at one level makes of what is inherited.

@@ -21,8 +21,8 @@ mod access;
 mod address;
 mod cgi;
 mod clash;
+mod complaint;
 mod decode;
-mod diagnostic;
 mod difference;
 mod dump;
 mod environment;
@@ -43,18 +43,15 @@ mod schema;
 mod schema_tests;
 mod section;
 mod server;
-mod suggest;
-mod syntax;
 #[cfg(test)]
 mod tests;
 mod units;
 mod values;
 mod verbs;
-mod vocabulary;
 
 use std::time::Duration;
 
-pub(crate) use diagnostic::Report;
+pub(crate) use complaint::diagnostic::Report;
 pub(crate) use difference::{Change, difference};
 pub(crate) use dump::dump;
 pub(crate) use environment::Surroundings;

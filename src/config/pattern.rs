@@ -14,9 +14,9 @@ use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
 
-use super::diagnostic::Fault;
 use super::model::{PatternSegment, RoutePattern};
-use super::suggest::nearest;
+use crate::config::complaint::fault::Fault;
+use crate::config::complaint::suggest::nearest;
 use crate::http::method::Method;
 
 /// Reads a route's key.

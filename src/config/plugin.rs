@@ -5,12 +5,12 @@ use std::cell::RefCell;
 use toml::de::DeValue;
 
 use super::decode::{Node, Text};
-use super::diagnostic::{Diagnostic, Spot};
 use super::model::{DEFAULT_CODE_TIMEOUT, PluginRoute};
 use super::resolve::WAIT;
 use super::section::Section;
-use super::suggest::nearest;
 use crate::api::{Handlers, Instance, NoInstance, Options, OptionsError};
+use crate::config::complaint::diagnostic::{Diagnostic, Spot};
+use crate::config::complaint::suggest::nearest;
 
 /// The handlers that a configuration may name, and the instances there are.
 #[derive(Debug, Default)]

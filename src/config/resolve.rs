@@ -11,7 +11,6 @@ use toml::de::{DeTable, DeValue};
 
 use super::access::networks;
 use super::decode::{Context, Node};
-use super::diagnostic::Diagnostic;
 use super::file::beside;
 use super::model::{
     AccessLog, Blocking, Cidr, Config, DEFAULT_GRACE, Log, LogFormat, LogLevel, Policy, Server,
@@ -21,7 +20,8 @@ use super::refine::{Level, refine};
 use super::route_test::resolve_tests;
 use super::section::Section;
 use super::server::resolve_servers;
-use super::vocabulary::{explain, is_at_top};
+use crate::config::complaint::diagnostic::Diagnostic;
+use crate::config::complaint::vocabulary::{explain, is_at_top};
 
 /// The longest wait that can be asked for. What waits longer is not waiting but forgotten.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);

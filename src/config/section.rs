@@ -7,9 +7,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::decode::{Context, Node, list};
-use super::diagnostic::{Diagnostic, Fault, Spot};
-use super::suggest::nearest;
-use super::vocabulary::{explain_misspelt, is_not_yet};
+use crate::config::complaint::diagnostic::{Diagnostic, Spot};
+use crate::config::complaint::fault::Fault;
+use crate::config::complaint::suggest::nearest;
+use crate::config::complaint::vocabulary::{explain_misspelt, is_not_yet};
 
 /// A table whose keys are taken one by one; what nobody has asked for in the end is unknown.
 pub(super) struct Section<'c> {

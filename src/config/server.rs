@@ -5,15 +5,15 @@ use std::path::Path;
 use super::address::{parse_host, parse_listen};
 use super::clash::{RouteClaims, ServerClaims};
 use super::decode::Node;
-use super::diagnostic::{Diagnostic, Spot};
 use super::file::beside;
 use super::model::{HostPattern, Policy, Route, RoutePattern, Server, Verb};
 use super::pattern::parse_pattern;
 use super::refine::{Level, refine};
 use super::section::Key;
 use super::verbs::resolve_verb;
-use super::vocabulary::explain;
 use crate::address::ListenAddress;
+use crate::config::complaint::diagnostic::{Diagnostic, Spot};
+use crate::config::complaint::vocabulary::explain;
 use crate::http::method::Method;
 
 /// All servers, in the order of the files.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::diagnostic::Fault;
+use crate::config::complaint::fault::Fault;
 
 /// Bytes of each unit. KB is a thousand bytes, KiB is 1024 (IEC 80000-13).
 const SIZES: &[(&str, u64)] = &[

@@ -3,7 +3,7 @@
 //! What the protocol forbids in a field is refused here, once, so that nothing has to look again
 //! while serving.
 
-use super::diagnostic::Fault;
+use crate::config::complaint::fault::Fault;
 use crate::http::fields::{is_token, is_token_byte};
 
 /// The name of a file that is tried in a directory.

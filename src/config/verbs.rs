@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use super::cgi::cgi;
 use super::decode::{Node, Text, alternatives, list};
-use super::diagnostic::Diagnostic;
 use super::fastcgi::fastcgi;
 use super::file::{beside, report_path};
 use super::model::{CacheControl, Files, Policy, Redirect, Respond, Verb};
@@ -13,11 +12,12 @@ use super::plugin::plugin;
 use super::refine::{Level, refine};
 use super::resolve::WAIT_OR_NONE;
 use super::section::{Key, Section};
-use super::suggest::nearest;
 use super::values::{
     parse_field_value, parse_file_pattern, parse_index_name, parse_media_type, parse_target,
 };
-use super::vocabulary::explain;
+use crate::config::complaint::diagnostic::Diagnostic;
+use crate::config::complaint::suggest::nearest;
+use crate::config::complaint::vocabulary::explain;
 use crate::http::status::Status;
 
 /// What a route can do.

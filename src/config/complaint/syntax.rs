@@ -17,15 +17,15 @@ const SEMICOLON: &str = "a line of TOML ends without a semicolon";
 const UNCLOSED_TABLE: &str = "this table is not closed";
 
 /// What is wrong with the syntax.
-pub(super) struct SyntaxFaults<'s> {
+pub(crate) struct SyntaxFaults<'s> {
     source: &'s Arc<Source>,
-    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
     /// Where the tree cannot be trusted: what is said about values in there would be noise.
-    pub(super) shadows: Vec<Range<usize>>,
+    pub(crate) shadows: Vec<Range<usize>>,
 }
 
 /// Translates what `toml` found. `tree` is what it made of the text.
-pub(super) fn explain<'s>(
+pub(crate) fn explain<'s>(
     source: &'s Arc<Source>,
     tree: &DeTable<'_>,
     errors: &[Error],

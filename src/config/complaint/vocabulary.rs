@@ -165,7 +165,7 @@ const TRANSLATIONS: &[(&str, &str)] = &[
 const NOT_YET: &[&str] = &["upstreams", "include", "tls", "user", "test"];
 
 /// What to say about `key`, where it is not known.
-pub(super) fn explain(key: &str) -> Option<String> {
+pub(crate) fn explain(key: &str) -> Option<String> {
     look_up(HOMES, key)
         .map(|home| format!("`{key}` belongs in {home}"))
         .or_else(|| look_up(TRANSLATIONS, key).map(str::to_owned))
@@ -173,7 +173,7 @@ pub(super) fn explain(key: &str) -> Option<String> {
 
 /// What to say about a `key` that resembles no key that could stand there, and may be a slip for
 /// one that stands elsewhere.
-pub(super) fn explain_misspelt(key: &str) -> Option<String> {
+pub(crate) fn explain_misspelt(key: &str) -> Option<String> {
     let meant = nearest(key, HOMES.iter().map(|(name, _)| *name))?;
     Some(format!(
         "did you mean `{meant}`? It belongs in {}",
@@ -182,14 +182,14 @@ pub(super) fn explain_misspelt(key: &str) -> Option<String> {
 }
 
 /// Whether `key` is one that stands at the top of the main file, and perhaps elsewhere.
-pub(super) fn is_at_top(key: &str) -> bool {
+pub(crate) fn is_at_top(key: &str) -> bool {
     const ALSO_ELSEWHERE: &[&str] = &["log", "limits", "headers", "error_pages"];
     ALSO_ELSEWHERE.contains(&key)
         || look_up(HOMES, key).is_some_and(|home| home == "the top of the file")
 }
 
 /// Whether a later version has `key`.
-pub(super) fn is_not_yet(key: &str) -> bool {
+pub(crate) fn is_not_yet(key: &str) -> bool {
     NOT_YET.contains(&key)
 }
 

@@ -19,18 +19,18 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::model::Place;
+use crate::config::model::Place;
 
 /// The text of a file, under the name by which the operator knows it.
 #[derive(Debug)]
-pub(super) struct Source {
-    pub(super) path: Arc<PathBuf>,
-    pub(super) text: String,
+pub(crate) struct Source {
+    pub(crate) path: Arc<PathBuf>,
+    pub(crate) text: String,
 }
 
 impl Source {
     /// The line and column of the byte at `offset`.
-    pub(super) fn place(&self, offset: usize) -> Place {
+    pub(crate) fn place(&self, offset: usize) -> Place {
         let before = &self.text[..offset];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Place {
@@ -41,7 +41,7 @@ impl Source {
     }
 
     /// The bytes of the whole lines that `span` touches, without the last line's end.
-    pub(super) fn lines_of(&self, span: &Range<usize>) -> Range<usize> {
+    pub(crate) fn lines_of(&self, span: &Range<usize>) -> Range<usize> {
         let start = self.text[..span.start]
             .rfind('\n')
             .map_or(0, |newline| newline + 1);
@@ -54,15 +54,15 @@ impl Source {
 
 /// A run of bytes in a source.
 #[derive(Clone, Debug)]
-pub(super) struct Spot {
-    pub(super) source: Arc<Source>,
+pub(crate) struct Spot {
+    pub(crate) source: Arc<Source>,
     /// On character boundaries, within the text. May be empty: a place between two characters.
-    pub(super) span: Range<usize>,
+    pub(crate) span: Range<usize>,
 }
 
 /// What a diagnostic does to the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Severity {
+pub(crate) enum Severity {
     /// The configuration is refused.
     Error,
     /// The configuration is taken as it is.
@@ -80,14 +80,14 @@ impl Severity {
 
 /// One thing to tell the operator.
 #[derive(Clone, Debug)]
-pub(super) struct Diagnostic {
+pub(crate) struct Diagnostic {
     severity: Severity,
     /// What is wrong; one sentence, lower case, no full stop.
-    pub(super) message: String,
+    pub(crate) message: String,
     /// Where, the place at fault first; empty if it is in no file's text.
     marks: Vec<Mark>,
     /// What would be right.
-    pub(super) help: Option<String>,
+    pub(crate) help: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -97,11 +97,11 @@ struct Mark {
 }
 
 impl Diagnostic {
-    pub(super) fn error(message: impl Into<String>) -> Self {
+    pub(crate) fn error(message: impl Into<String>) -> Self {
         Self::new(Severity::Error, message.into())
     }
 
-    pub(super) fn warning(message: impl Into<String>) -> Self {
+    pub(crate) fn warning(message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, message.into())
     }
 
@@ -115,7 +115,7 @@ impl Diagnostic {
     }
 
     /// Marks a place; the first one is where the fault lies. An empty label draws carets alone.
-    pub(super) fn at(mut self, spot: Spot, label: impl Into<String>) -> Self {
+    pub(crate) fn at(mut self, spot: Spot, label: impl Into<String>) -> Self {
         self.marks.push(Mark {
             spot,
             label: label.into(),
@@ -123,13 +123,13 @@ impl Diagnostic {
         self
     }
 
-    pub(super) fn help(mut self, help: impl Into<Option<String>>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<Option<String>>) -> Self {
         self.help = help.into();
         self
     }
 
     /// The place at fault.
-    pub(super) fn spot(&self) -> Option<&Spot> {
+    pub(crate) fn spot(&self) -> Option<&Spot> {
         self.marks.first().map(|mark| &mark.spot)
     }
 
@@ -209,30 +209,6 @@ impl Diagnostic {
     }
 }
 
-/// What is wrong with a piece of text, said by a parser that does not know where the text stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    /// The bytes at fault, within the piece.
-    pub(super) range: Range<usize>,
-    pub(super) message: String,
-    pub(super) help: Option<String>,
-}
-
-impl Fault {
-    pub(super) fn new(range: Range<usize>, message: impl Into<String>) -> Self {
-        Self {
-            range,
-            message: message.into(),
-            help: None,
-        }
-    }
-
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-}
-
 /// Everything there is to say about a configuration, in the order of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
@@ -243,7 +219,7 @@ pub(crate) struct Report {
 impl Report {
     /// `file` is the one the operator named; diagnostics may also lie in others.
     /// `sources` gives the order of the files.
-    pub(super) fn new(
+    pub(crate) fn new(
         file: PathBuf,
         mut diagnostics: Vec<Diagnostic>,
         sources: &[Arc<Source>],
@@ -261,7 +237,7 @@ impl Report {
     }
 
     /// Makes an error of every warning.
-    pub(super) fn into_strict(mut self) -> Self {
+    pub(crate) fn into_strict(mut self) -> Self {
         for diagnostic in &mut self.diagnostics {
             diagnostic.severity = Severity::Error;
         }
@@ -269,7 +245,7 @@ impl Report {
     }
 
     /// Whether the configuration is refused.
-    pub(super) fn has_errors(&self) -> bool {
+    pub(crate) fn has_errors(&self) -> bool {
         self.count(Severity::Error) > 0
     }
 

@@ -2,7 +2,7 @@
 
 /// The candidate nearest to `written`, if it is near enough to be what was meant: a third of its
 /// characters may differ, and at least one. Case and `-` for `_` cost nothing.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     written: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
