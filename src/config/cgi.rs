@@ -6,11 +6,11 @@ use std::path::Path;
 
 use super::decode::{Node, Text, list};
 use super::model::Cgi;
-use super::resolve::WAIT;
 use super::section::{Key, Section};
-use super::values::{parse_variable_name, parse_variable_value};
 use super::verbs::directory;
 use crate::config::complaint::diagnostic::Diagnostic;
+use crate::config::words::units::WAIT;
+use crate::config::words::values::{parse_variable_name, parse_variable_value};
 
 /// Each is a program with memory of its own; more than this is a slip of the finger.
 const PROCESSES: RangeInclusive<u64> = 1..=10_000;

@@ -12,12 +12,13 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::environment::{Surroundings, expand};
 use super::section::Section;
-use super::units::{parse_duration, parse_size, show_duration, show_size};
+use super::surroundings::Surroundings;
 use crate::config::complaint::diagnostic::{Diagnostic, Source, Spot};
 use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
+use crate::config::words::units::{parse_duration, parse_size, show_duration, show_size};
+use crate::config::words::variables::expand;
 
 /// What a walk needs to know, and what it has found.
 pub(super) struct Context<'c> {

@@ -12,8 +12,8 @@ use super::model::{
     StatusPattern, Verb,
 };
 use super::refine::Level;
-use super::units::{show_duration, show_size};
 use crate::address::ListenAddress;
+use crate::config::words::units::{show_duration, show_size};
 
 /// A table: keys, and values as TOML.
 pub(super) type Table = Vec<(String, String)>;

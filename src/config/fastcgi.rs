@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use super::decode::{Node, Text};
 use super::file::{beside, report_path};
 use super::model::Fastcgi;
-use super::resolve::WAIT;
 use super::section::{Key, Section};
 use super::server::unix;
-use super::values::parse_index_name;
 use super::verbs::directory;
 use crate::address::ListenAddress;
-use crate::config::address::parse_peer;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
+use crate::config::words::address::parse_peer;
+use crate::config::words::units::WAIT;
+use crate::config::words::values::parse_index_name;
 
 pub(super) fn fastcgi(section: &mut Section<'_>) -> Option<Fastcgi> {
     let peer = section.take("fastcgi").and_then(peer);

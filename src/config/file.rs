@@ -14,10 +14,10 @@ use toml::de::DeTable;
 
 use super::complaint::syntax;
 use super::decode::{Context, Text};
-use super::environment::Surroundings;
 use super::include::{Files, Wildcard};
 use super::model::Config;
 use super::resolve::resolve;
+use super::surroundings::Surroundings;
 use crate::config::complaint::diagnostic::{Diagnostic, Report, Source, Spot};
 
 /// A configuration that can be served, and what is doubtful about it.

@@ -8,9 +8,9 @@
 use super::decode::Node;
 use super::model::HeaderChanges;
 use super::section::{Key, Section};
-use super::values::{parse_field_name, parse_field_value};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
+use crate::config::words::values::{parse_field_name, parse_field_value};
 use crate::http::field_roles::{FieldRole, FieldRule, Setter};
 
 const PARTS: &[&str] = &["set", "add", "remove"];

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::decode::{Context, Text};
-use super::environment::Surroundings;
 use super::file::{beside, invalid_utf8, report_path, source};
 use super::section::Section;
+use super::surroundings::Surroundings;
 use crate::config::complaint::diagnostic::{Diagnostic, Source};
 
 /// All files of a configuration, the main one first.

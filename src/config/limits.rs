@@ -6,10 +6,10 @@
 use super::decode::Node;
 use super::model::Limits;
 use super::refine::Level;
-use super::resolve::WAIT;
 use super::section::Section;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::vocabulary::explain;
+use crate::config::words::units::WAIT;
 use crate::http::fields::FIELD_CAPACITY;
 
 /// What `limits` at one level makes of what is inherited.

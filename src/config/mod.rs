@@ -18,14 +18,12 @@
 //! `schema` describes what can be written.
 
 mod access;
-mod address;
 mod cgi;
 mod clash;
 mod complaint;
 mod decode;
 mod difference;
 mod dump;
-mod environment;
 mod error_pages;
 mod fastcgi;
 mod file;
@@ -33,7 +31,6 @@ mod headers;
 mod include;
 mod limits;
 mod model;
-mod pattern;
 mod plugin;
 mod refine;
 mod resolve;
@@ -43,22 +40,21 @@ mod schema;
 mod schema_tests;
 mod section;
 mod server;
+mod surroundings;
 #[cfg(test)]
 mod tests;
-mod units;
-mod values;
 mod verbs;
+mod words;
 
 use std::time::Duration;
 
 pub(crate) use complaint::diagnostic::Report;
 pub(crate) use difference::{Change, difference};
 pub(crate) use dump::dump;
-pub(crate) use environment::Surroundings;
 pub(crate) use file::{Loaded, Strictness, load, parse};
 pub(crate) use include::Wildcard;
-pub(crate) use plugin::Plugins;
 pub(crate) use schema::{key_table, schema};
+pub(crate) use surroundings::{Plugins, Surroundings};
 
 pub(crate) use crate::address::ListenAddress;
 pub(crate) use model::{
@@ -70,10 +66,10 @@ pub(crate) use model::{
 /// Reads a network, for the tests of other rooms.
 #[cfg(test)]
 pub(crate) fn network(text: &str) -> Cidr {
-    address::parse_cidr(text).expect("a network")
+    words::address::parse_cidr(text).expect("a network")
 }
 
 /// Reads a duration as the file writes it; `None` if it is none.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
-    units::parse_duration(text).ok()
+    words::units::parse_duration(text).ok()
 }

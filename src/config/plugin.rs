@@ -1,44 +1,14 @@
 //! `handler = NAME` and its `options`: from a name in the file to an instance of a handler.
 
-use std::cell::RefCell;
-
 use toml::de::DeValue;
 
 use super::decode::{Node, Text};
 use super::model::{DEFAULT_CODE_TIMEOUT, PluginRoute};
-use super::resolve::WAIT;
 use super::section::Section;
-use crate::api::{Handlers, Instance, NoInstance, Options, OptionsError};
+use crate::api::{NoInstance, Options, OptionsError};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::suggest::nearest;
-
-/// The handlers that a configuration may name, and the instances there are.
-#[derive(Debug, Default)]
-pub(crate) struct Plugins {
-    handlers: Handlers,
-    instances: RefCell<Vec<Instance>>,
-}
-
-impl Plugins {
-    /// With the instances of the configuration that runs: they are kept where nothing has changed.
-    pub(crate) fn new(handlers: &Handlers, kept: Vec<Instance>) -> Self {
-        Self {
-            handlers: handlers.clone(),
-            instances: RefCell::new(kept),
-        }
-    }
-
-    fn instance(&self, name: &str, options: Options) -> Result<Instance, NoInstance> {
-        let known = self.instances.borrow();
-        if let Some(known) = known.iter().find(|known| known.is_for(name, &options)) {
-            return Ok(known.clone());
-        }
-        drop(known);
-        let made = self.handlers.make(name, options)?;
-        self.instances.borrow_mut().push(made.clone());
-        Ok(made)
-    }
-}
+use crate::config::words::units::WAIT;
 
 /// The handler of a route.
 pub(super) fn plugin(section: &mut Section<'_>) -> Option<PluginRoute> {
@@ -70,7 +40,7 @@ pub(super) fn plugin(section: &mut Section<'_>) -> Option<PluginRoute> {
 
 fn report_unknown<T>(name: &Text<'_>) -> Option<T> {
     let cx = name.node.cx;
-    let names: Vec<&str> = cx.surroundings.plugins.handlers.names().collect();
+    let names: Vec<&str> = cx.surroundings.plugins.names().collect();
     let meant = nearest(&name.value, names.iter().copied());
     let label = meant.map_or_else(String::new, |meant| format!("did you mean `{meant}`?"));
     let help = match names.as_slice() {

@@ -5,7 +5,6 @@
 
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
@@ -20,17 +19,9 @@ use super::refine::{Level, refine};
 use super::route_test::resolve_tests;
 use super::section::Section;
 use super::server::resolve_servers;
+use super::words::units::WAIT_OR_NONE;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::vocabulary::{explain, is_at_top};
-
-/// The longest wait that can be asked for. What waits longer is not waiting but forgotten.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// A wait that must pass: a limit of zero would end every exchange at once.
-pub(super) const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST_WAIT;
-
-/// A wait that may be none at all.
-pub(super) const WAIT_OR_NONE: RangeInclusive<Duration> = Duration::ZERO..=LONGEST_WAIT;
 
 /// Each event loop is a thread with its own cache; more than this is a slip of the finger.
 const WORKERS: RangeInclusive<u64> = 1..=1024;

@@ -10,13 +10,13 @@
 
 use super::decode::{Node, Text};
 use super::model::{Expectation, RoutePattern, RouteTest, Server};
-use super::pattern::parse_pattern;
 use super::section::{Key, Section};
-use super::values::{parse_field_name, parse_field_value};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
 use crate::config::complaint::vocabulary::explain;
+use crate::config::words::pattern::parse_pattern;
+use crate::config::words::values::{parse_field_name, parse_field_value};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::target::{Target, is_valid_host};

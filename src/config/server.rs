@@ -2,18 +2,18 @@
 
 use std::path::Path;
 
-use super::address::{parse_host, parse_listen};
 use super::clash::{RouteClaims, ServerClaims};
 use super::decode::Node;
 use super::file::beside;
 use super::model::{HostPattern, Policy, Route, RoutePattern, Server, Verb};
-use super::pattern::parse_pattern;
 use super::refine::{Level, refine};
 use super::section::Key;
 use super::verbs::resolve_verb;
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::vocabulary::explain;
+use crate::config::words::address::{parse_host, parse_listen};
+use crate::config::words::pattern::parse_pattern;
 use crate::http::method::Method;
 
 /// All servers, in the order of the files.

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::environment::Surroundings;
 use super::file::parse;
 use super::model::*;
+use super::surroundings::Surroundings;
 use super::{Plugins, Strictness, dump, load};
 use crate::address::ListenAddress;
 use crate::api::{Handlers, Request, Response};

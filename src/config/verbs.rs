@@ -10,14 +10,14 @@ use super::file::{beside, report_path};
 use super::model::{CacheControl, Files, Policy, Redirect, Respond, Verb};
 use super::plugin::plugin;
 use super::refine::{Level, refine};
-use super::resolve::WAIT_OR_NONE;
 use super::section::{Key, Section};
-use super::values::{
-    parse_field_value, parse_file_pattern, parse_index_name, parse_media_type, parse_target,
-};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::suggest::nearest;
 use crate::config::complaint::vocabulary::explain;
+use crate::config::words::units::WAIT_OR_NONE;
+use crate::config::words::values::{
+    parse_field_value, parse_file_pattern, parse_index_name, parse_media_type, parse_target,
+};
 use crate::http::status::Status;
 
 /// What a route can do.

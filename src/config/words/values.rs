@@ -7,7 +7,7 @@ use crate::config::complaint::fault::Fault;
 use crate::http::fields::{is_token, is_token_byte};
 
 /// The name of a file that is tried in a directory.
-pub(super) fn parse_index_name(name: &str) -> Result<String, Fault> {
+pub(crate) fn parse_index_name(name: &str) -> Result<String, Fault> {
     match name {
         "" | "." | ".." => Err(Fault::new(
             0..name.len(),
@@ -24,7 +24,7 @@ pub(super) fn parse_index_name(name: &str) -> Result<String, Fault> {
 }
 
 /// A pattern over the paths beneath a root; what it matches is decided where it is used.
-pub(super) fn parse_file_pattern(pattern: &str) -> Result<String, Fault> {
+pub(crate) fn parse_file_pattern(pattern: &str) -> Result<String, Fault> {
     if pattern.is_empty() || pattern.starts_with('/') {
         return Err(Fault::new(
             0..pattern.len(),
@@ -36,7 +36,7 @@ pub(super) fn parse_file_pattern(pattern: &str) -> Result<String, Fault> {
 }
 
 /// The name of a field, which is a token (RFC 9110 §5.1, §5.6.2).
-pub(super) fn parse_field_name(name: &str) -> Result<String, Fault> {
+pub(crate) fn parse_field_name(name: &str) -> Result<String, Fault> {
     if name.is_empty() {
         return Err(Fault::new(0..0, "a field without a name"));
     }
@@ -58,7 +58,7 @@ fn is_token_character(c: char) -> bool {
 }
 
 /// What may stand as a field's value (RFC 9110 §5.5): no control characters, no blanks at the ends.
-pub(super) fn parse_field_value(value: &str) -> Result<String, Fault> {
+pub(crate) fn parse_field_value(value: &str) -> Result<String, Fault> {
     let bytes = value.bytes();
     if let Some(at) = bytes
         .into_iter()
@@ -79,7 +79,7 @@ pub(super) fn parse_field_value(value: &str) -> Result<String, Fault> {
 }
 
 /// The shape of a media type (RFC 9110 §8.3.1): `type/subtype`, and perhaps parameters.
-pub(super) fn parse_media_type(text: &str) -> Result<String, Fault> {
+pub(crate) fn parse_media_type(text: &str) -> Result<String, Fault> {
     let essence = text.split(';').next().unwrap_or(text).trim_end();
     match essence.split_once('/') {
         Some((kind, subtype)) if is_token(kind.as_bytes()) && is_token(subtype.as_bytes()) => {
@@ -93,7 +93,7 @@ pub(super) fn parse_media_type(text: &str) -> Result<String, Fault> {
 }
 
 /// The name of a variable of the environment, as every program can read it.
-pub(super) fn parse_variable_name(name: &str) -> Result<String, Fault> {
+pub(crate) fn parse_variable_name(name: &str) -> Result<String, Fault> {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     match name.char_indices().find(|(_, c)| !is_of_name(*c)) {
         None if name.is_empty() => Err(Fault::new(0..0, "a variable without a name")),
@@ -110,7 +110,7 @@ pub(super) fn parse_variable_name(name: &str) -> Result<String, Fault> {
 }
 
 /// What a variable of the environment can hold.
-pub(super) fn parse_variable_value(value: &str) -> Result<String, Fault> {
+pub(crate) fn parse_variable_value(value: &str) -> Result<String, Fault> {
     match value.find('\0') {
         None => Ok(value.to_owned()),
         Some(at) => Err(Fault::new(at..at + 1, "a variable's value holds no NUL")),
@@ -119,7 +119,7 @@ pub(super) fn parse_variable_value(value: &str) -> Result<String, Fault> {
 
 /// The target goes into `Location` as it is (RFC 9110 §10.2.2), so it must be a URI reference:
 /// visible ASCII.
-pub(super) fn parse_target(target: &str) -> Result<String, Fault> {
+pub(crate) fn parse_target(target: &str) -> Result<String, Fault> {
     if target.is_empty() {
         return Err(Fault::new(0..0, "`redirect` names no target")
             .help("write a path, \"/new\", or a URL, \"https://example.com/\""));

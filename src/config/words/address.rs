@@ -3,15 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::model::{Cidr, HostPattern};
 use crate::address::{ListenAddress, UNIX};
 use crate::config::complaint::fault::Fault;
+use crate::config::model::{Cidr, HostPattern};
 
 /// Reads an entry of `listen`.
 ///
 /// `unix:PATH` is a Unix socket; `IP:PORT` and `[v6]:PORT` are one address; `localhost:PORT` is the loopback address of both
 /// families, `:PORT` and `*:PORT` the unspecified one.
-pub(super) fn parse_listen(text: &str) -> Result<Vec<ListenAddress>, Fault> {
+pub(crate) fn parse_listen(text: &str) -> Result<Vec<ListenAddress>, Fault> {
     if let Some(path) = text.strip_prefix(UNIX) {
         return parse_unix(path).map(|path| vec![ListenAddress::Unix(path)]);
     }
@@ -32,7 +32,7 @@ pub(super) fn parse_listen(text: &str) -> Result<Vec<ListenAddress>, Fault> {
 
 /// Reads where an application server listens: `unix:PATH`, `IP:PORT`, `[v6]:PORT`, or
 /// `localhost:PORT`, which is the loopback address of version 4. Other names are not looked up.
-pub(super) fn parse_peer(text: &str) -> Result<ListenAddress, Fault> {
+pub(crate) fn parse_peer(text: &str) -> Result<ListenAddress, Fault> {
     const HELP: &str = "write \"unix:/run/php/php-fpm.sock\" or \"127.0.0.1:9000\"";
     if let Some(path) = text.strip_prefix(UNIX) {
         return parse_unix(path).map(ListenAddress::Unix);
@@ -162,7 +162,7 @@ fn addresses_of(host: &str) -> Result<Vec<IpAddr>, Fault> {
 
 /// Reads an entry of `hosts`: a name, an IP address (version 6 in brackets, as `Host` carries it,
 /// RFC 9110 §7.2), or `*.` and a name.
-pub(super) fn parse_host(text: &str) -> Result<HostPattern, Fault> {
+pub(crate) fn parse_host(text: &str) -> Result<HostPattern, Fault> {
     let whole = 0..text.len();
     if text == "*" {
         return Err(
@@ -254,7 +254,7 @@ fn check_label(label: &str) -> Result<(), (String, String)> {
 }
 
 /// Reads `ADDRESS/BITS`, or an address alone.
-pub(super) fn parse_cidr(text: &str) -> Result<Cidr, Fault> {
+pub(crate) fn parse_cidr(text: &str) -> Result<Cidr, Fault> {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (text, None),

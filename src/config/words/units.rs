@@ -3,6 +3,7 @@
 //! A unit is never optional where the number alone could mean two things: a bare number of bytes
 //! is a size, but a bare number is no duration (seconds? milliseconds?).
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::config::complaint::fault::Fault;
@@ -29,8 +30,17 @@ const DURATIONS: &[(&str, u64)] = &[
     ("ms", 1),
 ];
 
+/// The longest wait that can be asked for. What waits longer is not waiting but forgotten.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A wait that must pass: a limit of zero would end every exchange at once.
+pub(crate) const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST_WAIT;
+
+/// A wait that may be none at all.
+pub(crate) const WAIT_OR_NONE: RangeInclusive<Duration> = Duration::ZERO..=LONGEST_WAIT;
+
 /// Reads a size: a whole number and a unit, or a number of bytes.
-pub(super) fn parse_size(text: &str) -> Result<u64, Fault> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, Fault> {
     let (number, rest) = leading_number(text, 0, SIZE_HELP)?;
     let unit = rest.trim();
     let start = text.len() - rest.trim_start().len();
@@ -45,7 +55,7 @@ pub(super) fn parse_size(text: &str) -> Result<u64, Fault> {
 const SIZE_HELP: &str = "a size is written \"16 KiB\", \"10 MB\", or as a whole number of bytes";
 
 /// Reads a duration: whole numbers with units, the longest unit first, each unit once.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, Fault> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, Fault> {
     let mut total: u64 = 0;
     let mut units = DURATIONS;
     let mut rest = text;
@@ -153,7 +163,7 @@ fn bad_duration_unit(number: u64, unit: &str, offset: usize, start: usize) -> Fa
 }
 
 /// A duration as an operator would write it: `1h 30m`, `500ms`, `0s`.
-pub(super) fn show_duration(duration: Duration) -> String {
+pub(crate) fn show_duration(duration: Duration) -> String {
     let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let mut parts = Vec::new();
     for (name, factor) in DURATIONS {
@@ -170,7 +180,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
 }
 
 /// A size as an operator would write it: `16 KiB`, `1000 B`; binary units only, and only exact ones.
-pub(super) fn show_size(bytes: u64) -> String {
+pub(crate) fn show_size(bytes: u64) -> String {
     let exact = |(_, factor): &&(&str, u64)| {
         factor.is_power_of_two() && bytes >= *factor && bytes.is_multiple_of(*factor)
     };

@@ -14,13 +14,13 @@ use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
 
-use super::model::{PatternSegment, RoutePattern};
 use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
+use crate::config::model::{PatternSegment, RoutePattern};
 use crate::http::method::Method;
 
 /// Reads a route's key.
-pub(super) fn parse_pattern(text: &str) -> Result<RoutePattern, Fault> {
+pub(crate) fn parse_pattern(text: &str) -> Result<RoutePattern, Fault> {
     let (method, rest) = parse_method(text)?;
     let (exact, path) = match rest.strip_prefix("= ") {
         Some(path) => (true, path),

@@ -3,31 +3,13 @@
 //! A dollar before anything else stands for itself. As in a shell, the default also serves for a
 //! variable that is empty. A default ends at the first `}`, and is not itself expanded.
 
-use super::plugin::Plugins;
 use crate::config::complaint::fault::Fault;
 
 /// Looks a variable up. Passed in, so that reading a configuration depends on nothing unseen.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// What a configuration may refer to that does not stand in its files.
-#[derive(Clone, Copy)]
-pub(crate) struct Surroundings<'a> {
-    pub(super) environment: Environment<'a>,
-    pub(super) plugins: &'a Plugins,
-}
-
-impl<'a> Surroundings<'a> {
-    /// The environment of this process, and these handlers.
-    pub(crate) fn of_process(plugins: &'a Plugins) -> Self {
-        Self {
-            environment: &|name| std::env::var(name).ok(),
-            plugins,
-        }
-    }
-}
-
 /// Replaces every variable in `text`.
-pub(super) fn expand(text: &str, environment: Environment<'_>) -> Result<String, Fault> {
+pub(crate) fn expand(text: &str, environment: Environment<'_>) -> Result<String, Fault> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
