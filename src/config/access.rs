@@ -5,12 +5,12 @@
 //! deny  = "10.0.0.66"               # whatever `allow` says
 //! ```
 
-use super::decode::Node;
 use super::model::{Access, Cidr};
 use super::refine::Level;
-use super::section::Section;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
+use crate::config::tree::node::Node;
+use crate::config::tree::section::Section;
 use crate::config::words::address::parse_cidr;
 
 /// What `allow` and `deny` at one level make of what is inherited: each replaces its own kind.

@@ -4,11 +4,11 @@ use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::decode::{Node, Text, list};
 use super::model::Cgi;
-use super::section::{Key, Section};
-use super::verbs::directory;
 use crate::config::complaint::diagnostic::Diagnostic;
+use crate::config::tree::node::{Node, Text, list};
+use crate::config::tree::paths::directory;
+use crate::config::tree::section::{Key, Section};
 use crate::config::words::units::WAIT;
 use crate::config::words::values::{parse_variable_name, parse_variable_value};
 

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::decode::{Context, Node};
 use super::model::{HostPattern, PatternSegment, RoutePattern};
-use super::section::Key;
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
+use crate::config::tree::node::{Context, Node};
+use crate::config::tree::section::Key;
 use crate::http::method::Method;
 
 /// Which server answers for which host on which address. No host: any.

@@ -4,10 +4,10 @@
 //! error_pages = { 404 = "errors/404.html", 5xx = "errors/oops.html" }
 //! ```
 
-use super::file::readable_file;
 use super::model::{ErrorPages, StatusPattern};
-use super::section::Section;
 use crate::config::complaint::fault::Fault;
+use crate::config::tree::paths::readable_file;
+use crate::config::tree::section::Section;
 use crate::http::status::Status;
 
 /// What `error_pages` at one level makes of what is inherited.

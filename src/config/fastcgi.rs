@@ -2,15 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::decode::{Node, Text};
-use super::file::{beside, report_path};
 use super::model::Fastcgi;
-use super::section::{Key, Section};
-use super::server::unix;
-use super::verbs::directory;
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
+use crate::config::tree::node::{Node, Text};
+use crate::config::tree::paths::{beside, directory, report_path, unix};
+use crate::config::tree::section::{Key, Section};
 use crate::config::words::address::parse_peer;
 use crate::config::words::units::WAIT;
 use crate::config::words::values::parse_index_name;

@@ -4,7 +4,6 @@
 //! is no TOML, `resolve` takes the tree apart.
 
 use std::cell::RefCell;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
@@ -13,12 +12,12 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::complaint::syntax;
-use super::decode::{Context, Text};
 use super::include::{Files, Wildcard};
 use super::model::Config;
 use super::resolve::resolve;
-use super::surroundings::Surroundings;
 use crate::config::complaint::diagnostic::{Diagnostic, Report, Source, Spot};
+use crate::config::tree::node::Context;
+use crate::config::tree::surroundings::Surroundings;
 
 /// A configuration that can be served, and what is doubtful about it.
 #[derive(Clone, Debug)]
@@ -180,43 +179,4 @@ pub(super) fn invalid_utf8(path: &Path, error: &FromUtf8Error) -> Diagnostic {
     Diagnostic::error("the file is not UTF-8")
         .at(Spot { source, span }, label)
         .help("save it as UTF-8".to_owned())
-}
-
-/// What a path in `source` leads to: relative ones start at the directory of the file.
-pub(super) fn beside(source: &Source, written: impl AsRef<Path>) -> PathBuf {
-    source.path.parent().unwrap_or(Path::new("")).join(written)
-}
-
-/// The file that `text` names, if it can be read.
-pub(super) fn readable_file(text: &Text<'_>) -> Option<PathBuf> {
-    let path = beside(text.node.cx.source, &text.value);
-    let shown = path.display();
-    // A pipe would wait for a writer if it were opened.
-    let opened = std::fs::metadata(&path).and_then(|metadata| match metadata.is_file() {
-        true => File::open(&path).map(|_| metadata),
-        false => Ok(metadata),
-    });
-    let message = match opened {
-        _ if text.value.is_empty() => format!("`{}` names no file", text.node.name),
-        Ok(metadata) if metadata.is_file() => return Some(path),
-        Ok(_) => format!("`{shown}` is not a file"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            format!("there is no file `{shown}`")
-        }
-        Err(error) => format!("cannot read `{shown}`: {error}"),
-    };
-    report_path(text, &path, message);
-    None
-}
-
-/// Reports what is wrong with the path that `text` names, and where it begins if it is relative.
-pub(super) fn report_path(text: &Text<'_>, path: &Path, message: String) {
-    let is_relative = path.is_relative() && !text.value.is_empty();
-    let help =
-        is_relative.then(|| "a relative path starts at the directory of this file".to_owned());
-    text.node.cx.report(
-        Diagnostic::error(message)
-            .at(text.node.spot(), "")
-            .help(help),
-    );
 }

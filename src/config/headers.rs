@@ -5,11 +5,11 @@
 //! headers = { X-Frame-Options = "DENY" }     # the same as `set`
 //! ```
 
-use super::decode::Node;
 use super::model::HeaderChanges;
-use super::section::{Key, Section};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
+use crate::config::tree::node::Node;
+use crate::config::tree::section::{Key, Section};
 use crate::config::words::values::{parse_field_name, parse_field_value};
 use crate::http::field_roles::{FieldRole, FieldRule, Setter};
 

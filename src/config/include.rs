@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::decode::{Context, Text};
-use super::file::{beside, invalid_utf8, report_path, source};
-use super::section::Section;
-use super::surroundings::Surroundings;
+use super::file::{invalid_utf8, source};
 use crate::config::complaint::diagnostic::{Diagnostic, Source};
+use crate::config::tree::node::{Context, Text};
+use crate::config::tree::paths::{beside, report_path};
+use crate::config::tree::section::Section;
+use crate::config::tree::surroundings::Surroundings;
 
 /// All files of a configuration, the main one first.
 pub(super) struct Files {

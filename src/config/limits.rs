@@ -3,12 +3,12 @@
 //! A connection is counted before anything is read of it, so `max_connections` is the process's;
 //! the head is read before its route is known, so a route limits content and waits alone.
 
-use super::decode::Node;
 use super::model::Limits;
 use super::refine::Level;
-use super::section::Section;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::vocabulary::explain;
+use crate::config::tree::node::Node;
+use crate::config::tree::section::Section;
 use crate::config::words::units::WAIT;
 use crate::http::fields::FIELD_CAPACITY;
 

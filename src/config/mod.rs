@@ -21,7 +21,6 @@ mod access;
 mod cgi;
 mod clash;
 mod complaint;
-mod decode;
 mod difference;
 mod dump;
 mod error_pages;
@@ -38,11 +37,10 @@ mod route_test;
 mod schema;
 #[cfg(test)]
 mod schema_tests;
-mod section;
 mod server;
-mod surroundings;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod verbs;
 mod words;
 
@@ -54,7 +52,7 @@ pub(crate) use dump::dump;
 pub(crate) use file::{Loaded, Strictness, load, parse};
 pub(crate) use include::Wildcard;
 pub(crate) use schema::{key_table, schema};
-pub(crate) use surroundings::{Plugins, Surroundings};
+pub(crate) use tree::surroundings::{Plugins, Surroundings};
 
 pub(crate) use crate::address::ListenAddress;
 pub(crate) use model::{

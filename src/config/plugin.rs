@@ -2,12 +2,12 @@
 
 use toml::de::DeValue;
 
-use super::decode::{Node, Text};
 use super::model::{DEFAULT_CODE_TIMEOUT, PluginRoute};
-use super::section::Section;
 use crate::api::{NoInstance, Options, OptionsError};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::suggest::nearest;
+use crate::config::tree::node::{Node, Text};
+use crate::config::tree::section::Section;
 use crate::config::words::units::WAIT;
 
 /// The handler of a route.

@@ -5,7 +5,7 @@ use super::error_pages::refine_error_pages;
 use super::headers::refine_headers;
 use super::limits::refine_limits;
 use super::model::Policy;
-use super::section::Section;
+use crate::config::tree::section::Section;
 
 /// Where a table stands: the policy of each is that of the one before, refined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,19 +9,19 @@ use std::ops::RangeInclusive;
 use toml::de::{DeTable, DeValue};
 
 use super::access::networks;
-use super::decode::{Context, Node};
-use super::file::beside;
 use super::model::{
     AccessLog, Blocking, Cidr, Config, DEFAULT_GRACE, Log, LogFormat, LogLevel, Policy, Server,
     default_workers,
 };
 use super::refine::{Level, refine};
 use super::route_test::resolve_tests;
-use super::section::Section;
 use super::server::resolve_servers;
 use super::words::units::WAIT_OR_NONE;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::vocabulary::{explain, is_at_top};
+use crate::config::tree::node::{Context, Node};
+use crate::config::tree::paths::beside;
+use crate::config::tree::section::Section;
 
 /// Each event loop is a thread with its own cache; more than this is a slip of the finger.
 const WORKERS: RangeInclusive<u64> = 1..=1024;

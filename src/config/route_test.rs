@@ -8,13 +8,13 @@
 //! expect  = { status = 200, route = "/api", header.Cache-Control = "no-store", header.Server = false }
 //! ```
 
-use super::decode::{Node, Text};
 use super::model::{Expectation, RoutePattern, RouteTest, Server};
-use super::section::{Key, Section};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
 use crate::config::complaint::vocabulary::explain;
+use crate::config::tree::node::{Node, Text};
+use crate::config::tree::section::{Key, Section};
 use crate::config::words::pattern::parse_pattern;
 use crate::config::words::values::{parse_field_name, parse_field_value};
 use crate::http::method::Method;

@@ -1,17 +1,15 @@
 //! One `[[server]]`: where it listens, the hosts it answers for, its routes.
 
-use std::path::Path;
-
 use super::clash::{RouteClaims, ServerClaims};
-use super::decode::Node;
-use super::file::beside;
 use super::model::{HostPattern, Policy, Route, RoutePattern, Server, Verb};
 use super::refine::{Level, refine};
-use super::section::Key;
 use super::verbs::resolve_verb;
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::vocabulary::explain;
+use crate::config::tree::node::Node;
+use crate::config::tree::paths::unix;
+use crate::config::tree::section::Key;
 use crate::config::words::address::{parse_host, parse_listen};
 use crate::config::words::pattern::parse_pattern;
 use crate::http::method::Method;
@@ -83,20 +81,6 @@ fn listen_entry(node: Node<'_>) -> Option<Vec<ListenAddress>> {
         [ListenAddress::Unix(path)] => Some(vec![unix(node, path)?]),
         _ => Some(addresses),
     }
-}
-
-/// A Unix socket beside the file; the system has room for a short path only (`unix(7)`).
-pub(super) fn unix(node: Node<'_>, written: &Path) -> Option<ListenAddress> {
-    const LONGEST_PATH: usize = 107;
-    let path = beside(node.cx.source, written);
-    if path.as_os_str().len() <= LONGEST_PATH {
-        return Some(ListenAddress::Unix(path));
-    }
-    let message = format!("the path of a socket has at most {LONGEST_PATH} bytes");
-    let help = format!("this one is {}", path.display());
-    node.cx
-        .report(Diagnostic::error(message).at(node.spot(), "").help(help));
-    None
 }
 
 /// The hosts and where each is written; none of them is any host. `None` if there is a mistake.

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use super::file::parse;
 use super::model::*;
-use super::surroundings::Surroundings;
 use super::{Plugins, Strictness, dump, load};
 use crate::address::ListenAddress;
 use crate::api::{Handlers, Request, Response};
+use crate::config::tree::surroundings::Surroundings;
 use crate::http::method::Method;
 use crate::http::status::Status;
 

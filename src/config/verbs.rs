@@ -1,19 +1,16 @@
 //! The value of a route: exactly one verb, and the options that belong to it.
 
-use std::io;
-use std::path::PathBuf;
-
 use super::cgi::cgi;
-use super::decode::{Node, Text, alternatives, list};
 use super::fastcgi::fastcgi;
-use super::file::{beside, report_path};
 use super::model::{CacheControl, Files, Policy, Redirect, Respond, Verb};
 use super::plugin::plugin;
 use super::refine::{Level, refine};
-use super::section::{Key, Section};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::suggest::nearest;
 use crate::config::complaint::vocabulary::explain;
+use crate::config::tree::node::{Node, alternatives, list};
+use crate::config::tree::paths::directory;
+use crate::config::tree::section::{Key, Section};
 use crate::config::words::units::WAIT_OR_NONE;
 use crate::config::words::values::{
     parse_field_value, parse_file_pattern, parse_index_name, parse_media_type, parse_target,
@@ -200,23 +197,6 @@ fn files(section: &mut Section<'_>) -> Option<Files> {
         root: default.root,
     };
     root.and(Some(files))
-}
-
-/// The directory that `text` names.
-pub(super) fn directory(text: &Text<'_>) -> Option<PathBuf> {
-    let path = beside(text.node.cx.source, &text.value);
-    let shown = path.display();
-    let message = match std::fs::metadata(&path) {
-        _ if text.value.is_empty() => format!("`{}` names no directory", text.node.name),
-        Ok(metadata) if metadata.is_dir() => return Some(path),
-        Ok(_) => format!("`{shown}` is not a directory"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            format!("there is no directory `{shown}`")
-        }
-        Err(error) => format!("cannot look at `{shown}`: {error}"),
-    };
-    report_path(text, &path, message);
-    None
 }
 
 fn index(node: Node<'_>) -> Vec<String> {

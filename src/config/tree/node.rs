@@ -12,7 +12,6 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::section::Section;
 use super::surroundings::Surroundings;
 use crate::config::complaint::diagnostic::{Diagnostic, Source, Spot};
 use crate::config::complaint::fault::Fault;
@@ -21,27 +20,27 @@ use crate::config::words::units::{parse_duration, parse_size, show_duration, sho
 use crate::config::words::variables::expand;
 
 /// What a walk needs to know, and what it has found.
-pub(super) struct Context<'c> {
-    pub(super) source: &'c Arc<Source>,
-    pub(super) surroundings: Surroundings<'c>,
+pub(crate) struct Context<'c> {
+    pub(crate) source: &'c Arc<Source>,
+    pub(crate) surroundings: Surroundings<'c>,
     /// Whether the tree holds all that was written. If not, nothing can be called missing.
-    pub(super) complete: bool,
-    pub(super) diagnostics: RefCell<Vec<Diagnostic>>,
+    pub(crate) complete: bool,
+    pub(crate) diagnostics: RefCell<Vec<Diagnostic>>,
 }
 
 impl Context<'_> {
-    pub(super) fn report(&self, diagnostic: Diagnostic) {
+    pub(crate) fn report(&self, diagnostic: Diagnostic) {
         self.diagnostics.borrow_mut().push(diagnostic);
     }
 
     /// Reports that something is not there.
-    pub(super) fn report_absence(&self, diagnostic: Diagnostic) {
+    pub(crate) fn report_absence(&self, diagnostic: Diagnostic) {
         if self.complete {
             self.report(diagnostic);
         }
     }
 
-    pub(super) fn spot(&self, span: Range<usize>) -> Spot {
+    pub(crate) fn spot(&self, span: Range<usize>) -> Spot {
         Spot {
             source: Arc::clone(self.source),
             span,
@@ -49,7 +48,7 @@ impl Context<'_> {
     }
 
     /// Reports a fault in `text`, which is what the token at `span` says.
-    pub(super) fn report_fault(&self, span: Range<usize>, text: &str, fault: Fault) {
+    pub(crate) fn report_fault(&self, span: Range<usize>, text: &str, fault: Fault) {
         let span = self.part(span, text, fault.range);
         self.report(
             Diagnostic::error(fault.message)
@@ -76,18 +75,18 @@ impl Context<'_> {
 
 /// A value, and the name by which to speak of it.
 #[derive(Clone, Copy)]
-pub(super) struct Node<'c> {
-    pub(super) cx: &'c Context<'c>,
-    pub(super) name: &'c str,
-    pub(super) value: &'c Spanned<DeValue<'c>>,
+pub(crate) struct Node<'c> {
+    pub(crate) cx: &'c Context<'c>,
+    pub(crate) name: &'c str,
+    pub(crate) value: &'c Spanned<DeValue<'c>>,
 }
 
 impl<'c> Node<'c> {
-    pub(super) fn spot(&self) -> Spot {
+    pub(crate) fn spot(&self) -> Spot {
         self.cx.spot(self.value.span())
     }
 
-    pub(super) fn boolean(self) -> Option<bool> {
+    pub(crate) fn boolean(self) -> Option<bool> {
         match self.value.get_ref() {
             DeValue::Boolean(value) => Some(*value),
             _ => self.refuse_type(
@@ -98,7 +97,7 @@ impl<'c> Node<'c> {
     }
 
     /// A string, with its variables replaced.
-    pub(super) fn text(self) -> Option<Text<'c>> {
+    pub(crate) fn text(self) -> Option<Text<'c>> {
         let DeValue::String(written) = self.value.get_ref() else {
             return self.refuse_type("a string", None);
         };
@@ -111,7 +110,7 @@ impl<'c> Node<'c> {
         }
     }
 
-    pub(super) fn integer(self, range: RangeInclusive<u64>) -> Option<u64> {
+    pub(crate) fn integer(self, range: RangeInclusive<u64>) -> Option<u64> {
         let Some(number) = self.number() else {
             let is_number =
                 |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -123,7 +122,7 @@ impl<'c> Node<'c> {
     }
 
     /// A size in bytes: `"16 KiB"`, or a number.
-    pub(super) fn size(self, range: RangeInclusive<u64>) -> Option<u64> {
+    pub(crate) fn size(self, range: RangeInclusive<u64>) -> Option<u64> {
         let size = match (self.value.get_ref(), self.number()) {
             (_, Some(number)) => u64::try_from(number).ok(),
             (DeValue::String(_), _) => Some(self.text()?.parse(parse_size)?),
@@ -138,7 +137,7 @@ impl<'c> Node<'c> {
     }
 
     /// A duration: `"10s"`.
-    pub(super) fn duration(self, range: RangeInclusive<Duration>) -> Option<Duration> {
+    pub(crate) fn duration(self, range: RangeInclusive<Duration>) -> Option<Duration> {
         match (self.value.get_ref(), self.number()) {
             (DeValue::String(_), _) => {
                 let duration = self.text()?.parse(parse_duration)?;
@@ -156,7 +155,7 @@ impl<'c> Node<'c> {
     }
 
     /// One of a set of words.
-    pub(super) fn word<T: Copy>(self, words: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn word<T: Copy>(self, words: &[(&str, T)]) -> Option<T> {
         let all = alternatives(words.iter().map(|(word, _)| format!("\"{word}\"")));
         if !matches!(self.value.get_ref(), DeValue::String(_)) {
             return self.refuse_type(&all, None);
@@ -174,7 +173,7 @@ impl<'c> Node<'c> {
     }
 
     /// The elements of an array, or the value itself: `"a"` is `["a"]`.
-    pub(super) fn one_or_more(self) -> Vec<Node<'c>> {
+    pub(crate) fn one_or_more(self) -> Vec<Node<'c>> {
         match self.value.get_ref() {
             DeValue::Array(elements) => elements
                 .iter()
@@ -184,25 +183,13 @@ impl<'c> Node<'c> {
         }
     }
 
-    /// A table, called `title` in what is said about it.
-    pub(super) fn section(
-        self,
-        title: impl Into<String>,
-        help: Option<String>,
-    ) -> Option<Section<'c>> {
-        match self.value.get_ref() {
-            DeValue::Table(table) => Some(Section::new(self.cx, title.into(), table)),
-            _ => self.refuse_type("a table", help),
-        }
-    }
-
-    pub(super) fn number(&self) -> Option<i128> {
+    pub(crate) fn number(&self) -> Option<i128> {
         let integer = self.value.get_ref().as_integer()?;
         Some(i128::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(i128::MAX))
     }
 
     /// Checks a range; `None` stands for a number that is below or above what its type can hold.
-    pub(super) fn within<T: PartialOrd + Copy>(
+    pub(crate) fn within<T: PartialOrd + Copy>(
         self,
         value: Option<T>,
         range: RangeInclusive<T>,
@@ -219,7 +206,7 @@ impl<'c> Node<'c> {
     }
 
     /// Says that the value has the wrong type.
-    pub(super) fn refuse_type<T>(self, expected: &str, help: Option<String>) -> Option<T> {
+    pub(crate) fn refuse_type<T>(self, expected: &str, help: Option<String>) -> Option<T> {
         let message = format!("`{}` must be {expected}", self.name);
         let label = format!("found {}", kind(self.value.get_ref()));
         self.cx
@@ -253,12 +240,12 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 }
 
 /// `a`, `a or b`, `a, b or c`.
-pub(super) fn alternatives(words: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn alternatives(words: impl IntoIterator<Item = String>) -> String {
     list(words, "or")
 }
 
 /// `a, b and c`, for the conjunction "and".
-pub(super) fn list(words: impl IntoIterator<Item = String>, conjunction: &str) -> String {
+pub(crate) fn list(words: impl IntoIterator<Item = String>, conjunction: &str) -> String {
     let words: Vec<String> = words.into_iter().collect();
     match words.split_last() {
         Some((last, rest)) if !rest.is_empty() => {
@@ -269,15 +256,15 @@ pub(super) fn list(words: impl IntoIterator<Item = String>, conjunction: &str) -
 }
 
 /// A string that stands in the file.
-pub(super) struct Text<'c> {
+pub(crate) struct Text<'c> {
     /// With its variables replaced.
-    pub(super) value: String,
-    pub(super) node: Node<'c>,
+    pub(crate) value: String,
+    pub(crate) node: Node<'c>,
 }
 
 impl Text<'_> {
     /// Gives the string to a parser, and reports its fault under the very bytes.
-    pub(super) fn parse<T>(&self, parser: impl FnOnce(&str) -> Result<T, Fault>) -> Option<T> {
+    pub(crate) fn parse<T>(&self, parser: impl FnOnce(&str) -> Result<T, Fault>) -> Option<T> {
         let fault = |fault| {
             self.node
                 .cx

@@ -6,14 +6,14 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::decode::{Context, Node, list};
+use super::node::{Context, Node, list};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
 use crate::config::complaint::vocabulary::{explain_misspelt, is_not_yet};
 
 /// A table whose keys are taken one by one; what nobody has asked for in the end is unknown.
-pub(super) struct Section<'c> {
+pub(crate) struct Section<'c> {
     cx: &'c Context<'c>,
     title: String,
     table: &'c DeTable<'c>,
@@ -22,7 +22,7 @@ pub(super) struct Section<'c> {
 
 impl<'c> Section<'c> {
     /// `title` is how the operator would call it: `[log]`.
-    pub(super) fn new(cx: &'c Context<'c>, title: String, table: &'c DeTable<'c>) -> Self {
+    pub(crate) fn new(cx: &'c Context<'c>, title: String, table: &'c DeTable<'c>) -> Self {
         Self {
             cx,
             title,
@@ -32,7 +32,7 @@ impl<'c> Section<'c> {
     }
 
     /// The value of `key`, which from now on is known.
-    pub(super) fn take(&mut self, key: &'static str) -> Option<Node<'c>> {
+    pub(crate) fn take(&mut self, key: &'static str) -> Option<Node<'c>> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
@@ -40,7 +40,7 @@ impl<'c> Section<'c> {
     }
 
     /// The value of `key`, which does not become known by it.
-    pub(super) fn peek(&self, key: &'static str) -> Option<Node<'c>> {
+    pub(crate) fn peek(&self, key: &'static str) -> Option<Node<'c>> {
         self.table.get(key).map(|value| Node {
             cx: self.cx,
             name: key,
@@ -48,33 +48,33 @@ impl<'c> Section<'c> {
         })
     }
 
-    pub(super) fn report(&self, diagnostic: Diagnostic) {
+    pub(crate) fn report(&self, diagnostic: Diagnostic) {
         self.cx.report(diagnostic);
     }
 
-    pub(super) fn report_absence(&self, diagnostic: Diagnostic) {
+    pub(crate) fn report_absence(&self, diagnostic: Diagnostic) {
         self.cx.report_absence(diagnostic);
     }
 
-    pub(super) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+    pub(crate) fn boolean(&mut self, key: &'static str) -> Option<bool> {
         self.take(key)?.boolean()
     }
 
-    pub(super) fn integer(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
+    pub(crate) fn integer(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         self.take(key)?.integer(range)
     }
 
     /// As [`Self::integer`], of what fits a `usize`: `range` must.
-    pub(super) fn count(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<usize> {
+    pub(crate) fn count(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<usize> {
         self.integer(key, range)
             .and_then(|count| usize::try_from(count).ok())
     }
 
-    pub(super) fn size(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
+    pub(crate) fn size(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         self.take(key)?.size(range)
     }
 
-    pub(super) fn duration(
+    pub(crate) fn duration(
         &mut self,
         key: &'static str,
         range: RangeInclusive<Duration>,
@@ -82,16 +82,16 @@ impl<'c> Section<'c> {
         self.take(key)?.duration(range)
     }
 
-    pub(super) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         self.take(key)?.word(words)
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
     /// All keys and values, in the order of the file.
-    pub(super) fn entries(&self) -> Vec<(Key<'c>, Node<'c>)> {
+    pub(crate) fn entries(&self) -> Vec<(Key<'c>, Node<'c>)> {
         let cx = self.cx;
         let entry = |(key, value): (&'c Spanned<_>, &'c Spanned<DeValue<'c>>)| {
             let name: &'c std::borrow::Cow<'c, str> = key.get_ref();
@@ -110,19 +110,19 @@ impl<'c> Section<'c> {
     }
 
     /// The keys that nobody has taken.
-    pub(super) fn unknown(&self) -> Vec<Key<'c>> {
+    pub(crate) fn unknown(&self) -> Vec<Key<'c>> {
         let keys = self.entries().into_iter().map(|(key, _)| key);
         keys.filter(|key| !self.known.contains(&key.name)).collect()
     }
 
     /// Reports every key that nobody has taken; `explain` may know what one is about.
-    pub(super) fn close(self, explain: impl Fn(&str) -> Option<String>) {
+    pub(crate) fn close(self, explain: impl Fn(&str) -> Option<String>) {
         for key in self.unknown() {
             self.report_unknown(&key, explain(key.name));
         }
     }
 
-    pub(super) fn report_unknown(&self, key: &Key<'_>, help: Option<String>) {
+    pub(crate) fn report_unknown(&self, key: &Key<'_>, help: Option<String>) {
         if is_not_yet(key.name) {
             let message = format!("this version of tidegate does not have `{}`", key.name);
             return self
@@ -157,21 +157,35 @@ impl<'c> Section<'c> {
     }
 }
 
+impl<'c> Node<'c> {
+    /// A table, called `title` in what is said about it.
+    pub(crate) fn section(
+        self,
+        title: impl Into<String>,
+        help: Option<String>,
+    ) -> Option<Section<'c>> {
+        match self.value.get_ref() {
+            DeValue::Table(table) => Some(Section::new(self.cx, title.into(), table)),
+            _ => self.refuse_type("a table", help),
+        }
+    }
+}
+
 /// A key as it stands in the file.
 #[derive(Clone)]
-pub(super) struct Key<'c> {
-    pub(super) cx: &'c Context<'c>,
-    pub(super) name: &'c str,
-    pub(super) span: Range<usize>,
+pub(crate) struct Key<'c> {
+    pub(crate) cx: &'c Context<'c>,
+    pub(crate) name: &'c str,
+    pub(crate) span: Range<usize>,
 }
 
 impl Key<'_> {
-    pub(super) fn spot(&self) -> Spot {
+    pub(crate) fn spot(&self) -> Spot {
         self.cx.spot(self.span.clone())
     }
 
     /// As [`super::decode::Text::parse`]; variables are not replaced in keys.
-    pub(super) fn parse<T>(&self, parser: impl FnOnce(&str) -> Result<T, Fault>) -> Option<T> {
+    pub(crate) fn parse<T>(&self, parser: impl FnOnce(&str) -> Result<T, Fault>) -> Option<T> {
         let fault = |fault| self.cx.report_fault(self.span.clone(), self.name, fault);
         parser(self.name).map_err(fault).ok()
     }

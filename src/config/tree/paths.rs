@@ -1,0 +1,79 @@
+//! Paths that stand in a file: what they lead to, and what is wrong with them.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::address::ListenAddress;
+use crate::config::complaint::diagnostic::{Diagnostic, Source};
+use crate::config::tree::node::{Node, Text};
+
+/// What a path in `source` leads to: relative ones start at the directory of the file.
+pub(crate) fn beside(source: &Source, written: impl AsRef<Path>) -> PathBuf {
+    source.path.parent().unwrap_or(Path::new("")).join(written)
+}
+
+/// The file that `text` names, if it can be read.
+pub(crate) fn readable_file(text: &Text<'_>) -> Option<PathBuf> {
+    let path = beside(text.node.cx.source, &text.value);
+    let shown = path.display();
+    // A pipe would wait for a writer if it were opened.
+    let opened = std::fs::metadata(&path).and_then(|metadata| match metadata.is_file() {
+        true => File::open(&path).map(|_| metadata),
+        false => Ok(metadata),
+    });
+    let message = match opened {
+        _ if text.value.is_empty() => format!("`{}` names no file", text.node.name),
+        Ok(metadata) if metadata.is_file() => return Some(path),
+        Ok(_) => format!("`{shown}` is not a file"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            format!("there is no file `{shown}`")
+        }
+        Err(error) => format!("cannot read `{shown}`: {error}"),
+    };
+    report_path(text, &path, message);
+    None
+}
+
+/// Reports what is wrong with the path that `text` names, and where it begins if it is relative.
+pub(crate) fn report_path(text: &Text<'_>, path: &Path, message: String) {
+    let is_relative = path.is_relative() && !text.value.is_empty();
+    let help =
+        is_relative.then(|| "a relative path starts at the directory of this file".to_owned());
+    text.node.cx.report(
+        Diagnostic::error(message)
+            .at(text.node.spot(), "")
+            .help(help),
+    );
+}
+
+/// The directory that `text` names.
+pub(crate) fn directory(text: &Text<'_>) -> Option<PathBuf> {
+    let path = beside(text.node.cx.source, &text.value);
+    let shown = path.display();
+    let message = match std::fs::metadata(&path) {
+        _ if text.value.is_empty() => format!("`{}` names no directory", text.node.name),
+        Ok(metadata) if metadata.is_dir() => return Some(path),
+        Ok(_) => format!("`{shown}` is not a directory"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            format!("there is no directory `{shown}`")
+        }
+        Err(error) => format!("cannot look at `{shown}`: {error}"),
+    };
+    report_path(text, &path, message);
+    None
+}
+
+/// A Unix socket beside the file; the system has room for a short path only (`unix(7)`).
+pub(crate) fn unix(node: Node<'_>, written: &Path) -> Option<ListenAddress> {
+    const LONGEST_PATH: usize = 107;
+    let path = beside(node.cx.source, written);
+    if path.as_os_str().len() <= LONGEST_PATH {
+        return Some(ListenAddress::Unix(path));
+    }
+    let message = format!("the path of a socket has at most {LONGEST_PATH} bytes");
+    let help = format!("this one is {}", path.display());
+    node.cx
+        .report(Diagnostic::error(message).at(node.spot(), "").help(help));
+    None
+}
