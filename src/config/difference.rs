@@ -8,8 +8,8 @@ use std::fmt;
 
 use super::dump::{self, Table};
 use super::model::{Config, Policy, Route, RoutePattern, Server};
-use super::refine::Level;
 use crate::address::ListenAddress;
+use crate::config::keys::level::Level;
 
 /// One thing that changes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use super::model::{
     HeaderChanges, Limits, Log, LogFormat, LogLevel, Policy, Route, RouteTest, Server,
     StatusPattern, Verb,
 };
-use super::refine::Level;
 use crate::address::ListenAddress;
+use crate::config::keys::level::Level;
 use crate::config::words::units::{show_duration, show_size};
 
 /// A table: keys, and values as TOML.

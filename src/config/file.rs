@@ -14,8 +14,8 @@ use toml::de::DeTable;
 use super::complaint::syntax;
 use super::include::{Files, Wildcard};
 use super::model::Config;
-use super::resolve::resolve;
 use crate::config::complaint::diagnostic::{Diagnostic, Report, Source, Spot};
+use crate::config::keys::top::resolve;
 use crate::config::tree::node::Context;
 use crate::config::tree::surroundings::Surroundings;
 

@@ -17,31 +17,19 @@
 //! From the model back to the operator: `dump` writes it out, `difference` compares two, and
 //! `schema` describes what can be written.
 
-mod access;
-mod cgi;
-mod clash;
 mod complaint;
 mod difference;
 mod dump;
-mod error_pages;
-mod fastcgi;
 mod file;
-mod headers;
 mod include;
-mod limits;
+mod keys;
 mod model;
-mod plugin;
-mod refine;
-mod resolve;
-mod route_test;
 mod schema;
 #[cfg(test)]
 mod schema_tests;
-mod server;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod verbs;
 mod words;
 
 use std::time::Duration;

@@ -3,17 +3,17 @@
 //! A connection is counted before anything is read of it, so `max_connections` is the process's;
 //! the head is read before its route is known, so a route limits content and waits alone.
 
-use super::model::Limits;
-use super::refine::Level;
+use super::level::Level;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::vocabulary::explain;
+use crate::config::model::Limits;
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
 use crate::config::words::units::WAIT;
 use crate::http::fields::FIELD_CAPACITY;
 
 /// What `limits` at one level makes of what is inherited.
-pub(super) fn refine_limits(section: &mut Section<'_>, level: Level, outer: &Limits) -> Limits {
+pub(crate) fn refine_limits(section: &mut Section<'_>, level: Level, outer: &Limits) -> Limits {
     let mut limits = outer.clone();
     let help = "write limits = { max_content = \"1 MiB\" }".to_owned();
     let node = section.take("limits");

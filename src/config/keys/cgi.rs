@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::model::Cgi;
 use crate::config::complaint::diagnostic::Diagnostic;
+use crate::config::model::Cgi;
 use crate::config::tree::node::{Node, Text, list};
 use crate::config::tree::paths::directory;
 use crate::config::tree::section::{Key, Section};
@@ -16,7 +16,7 @@ use crate::config::words::values::{parse_variable_name, parse_variable_value};
 const PROCESSES: RangeInclusive<u64> = 1..=10_000;
 
 /// The scripts of a route.
-pub(super) fn cgi(section: &mut Section<'_>) -> Option<Cgi> {
+pub(crate) fn cgi(section: &mut Section<'_>) -> Option<Cgi> {
     let text = section.take("cgi").and_then(Node::text);
     let root = text.as_ref().and_then(directory);
     if let (Some(text), Some(root)) = (&text, &root) {

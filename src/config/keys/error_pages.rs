@@ -4,14 +4,14 @@
 //! error_pages = { 404 = "errors/404.html", 5xx = "errors/oops.html" }
 //! ```
 
-use super::model::{ErrorPages, StatusPattern};
 use crate::config::complaint::fault::Fault;
+use crate::config::model::{ErrorPages, StatusPattern};
 use crate::config::tree::paths::readable_file;
 use crate::config::tree::section::Section;
 use crate::http::status::Status;
 
 /// What `error_pages` at one level makes of what is inherited.
-pub(super) fn refine_error_pages(section: &mut Section<'_>, outer: &ErrorPages) -> ErrorPages {
+pub(crate) fn refine_error_pages(section: &mut Section<'_>, outer: &ErrorPages) -> ErrorPages {
     let mut pages = outer.clone();
     let help = "write error_pages = { 404 = \"errors/404.html\", 5xx = \"errors/5xx.html\" }";
     let node = section.take("error_pages");

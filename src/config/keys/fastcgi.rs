@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::model::Fastcgi;
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
+use crate::config::model::Fastcgi;
 use crate::config::tree::node::{Node, Text};
 use crate::config::tree::paths::{beside, directory, report_path, unix};
 use crate::config::tree::section::{Key, Section};
@@ -13,7 +13,7 @@ use crate::config::words::address::parse_peer;
 use crate::config::words::units::WAIT;
 use crate::config::words::values::parse_index_name;
 
-pub(super) fn fastcgi(section: &mut Section<'_>) -> Option<Fastcgi> {
+pub(crate) fn fastcgi(section: &mut Section<'_>) -> Option<Fastcgi> {
     let peer = section.take("fastcgi").and_then(peer);
     let root = match section.take("root") {
         Some(node) => node.text().and_then(|text| directory(&text)),

@@ -2,20 +2,19 @@
 
 use super::cgi::cgi;
 use super::fastcgi::fastcgi;
-use super::model::{CacheControl, Files, Policy, Redirect, Respond, Verb};
-use super::plugin::plugin;
-use super::refine::{Level, refine};
+use super::files::files;
+use super::handler::plugin;
+use super::level::Level;
+use super::redirect::redirect;
+use super::refine::refine;
+use super::respond::respond;
+use super::switch::switch;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::suggest::nearest;
 use crate::config::complaint::vocabulary::explain;
+use crate::config::model::{Policy, Verb};
 use crate::config::tree::node::{Node, alternatives, list};
-use crate::config::tree::paths::directory;
 use crate::config::tree::section::{Key, Section};
-use crate::config::words::units::WAIT_OR_NONE;
-use crate::config::words::values::{
-    parse_field_value, parse_file_pattern, parse_index_name, parse_media_type, parse_target,
-};
-use crate::http::status::Status;
 
 /// What a route can do.
 const VERBS: &[&str] = &[
@@ -50,17 +49,9 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ("sendfile", &["fastcgi"]),
 ];
 
-const REDIRECTS: &[Status] = &[
-    Status::MOVED_PERMANENTLY,
-    Status::FOUND,
-    Status::SEE_OTHER,
-    Status::TEMPORARY_REDIRECT,
-    Status::PERMANENT_REDIRECT,
-];
-
 /// The verb of the route `key`, whether it is to see the path without what matched, and what holds
 /// for the route inside a server where `outer` holds.
-pub(super) fn resolve_verb(
+pub(crate) fn resolve_verb(
     key: &Key<'_>,
     node: Node<'_>,
     outer: &Policy,
@@ -171,127 +162,4 @@ fn report_unknown(section: &Section<'_>, verb: &str) {
         );
         key.cx.report(Diagnostic::error(message).at(key.spot(), ""));
     }
-}
-
-fn files(section: &mut Section<'_>) -> Option<Files> {
-    let root = section
-        .take("files")
-        .and_then(Node::text)
-        .and_then(|text| directory(&text));
-    let default = Files::beneath(root.clone().unwrap_or_default());
-    let files = Files {
-        index: section.take("index").map(index).unwrap_or(default.index),
-        listing: section.boolean("listing").unwrap_or(default.listing),
-        spa: section.boolean("spa").unwrap_or(default.spa),
-        clean_urls: section.boolean("clean_urls").unwrap_or(default.clean_urls),
-        precompressed: section
-            .boolean("precompressed")
-            .unwrap_or(default.precompressed),
-        cache_control: section
-            .take("cache_control")
-            .map(cache_control)
-            .unwrap_or_default(),
-        revalidate: section
-            .duration("revalidate", WAIT_OR_NONE)
-            .unwrap_or(default.revalidate),
-        root: default.root,
-    };
-    root.and(Some(files))
-}
-
-fn index(node: Node<'_>) -> Vec<String> {
-    let name = |node: Node<'_>| node.text()?.parse(parse_index_name);
-    node.one_or_more().into_iter().filter_map(name).collect()
-}
-
-fn cache_control(node: Node<'_>) -> Vec<CacheControl> {
-    let help = "write { \"*.css\" = \"max-age=3600\" }".to_owned();
-    let Some(section) = node.section("`cache_control`", Some(help)) else {
-        return Vec::new();
-    };
-    let entry = |(key, value): (Key<'_>, Node<'_>)| {
-        let pattern = key.parse(parse_file_pattern)?;
-        let value = value.text()?.parse(parse_field_value)?;
-        Some(CacheControl { pattern, value })
-    };
-    section.entries().into_iter().filter_map(entry).collect()
-}
-
-fn respond(section: &mut Section<'_>) -> Option<Respond> {
-    let text = section.take("respond").and_then(Node::text);
-    let code = section
-        .take("status")
-        .and_then(|node| Some((node.integer(200..=599)?, node)));
-    let status = code
-        .and_then(|(code, _)| Status::from_code(u16::try_from(code).ok()?))
-        .unwrap_or(Status::OK);
-    let content_type = section
-        .take("content_type")
-        .and_then(Node::text)
-        .and_then(|text| text.parse(parse_media_type));
-    let content = text?.value;
-    if let Some((_, node)) = code.filter(|_| status.forbids_content() && !content.is_empty()) {
-        let help = "write respond = \"\"".to_owned();
-        node.cx.report(
-            Diagnostic::error(format!("an answer with {status} has no content"))
-                .at(node.spot(), "")
-                .help(help),
-        );
-    }
-    let content_type = content_type.unwrap_or_else(|| "text/plain; charset=utf-8".to_owned());
-    Some(Respond {
-        status,
-        content_type,
-        content,
-    })
-}
-
-fn redirect(section: &mut Section<'_>) -> Option<Redirect> {
-    let target = section
-        .take("redirect")
-        .and_then(Node::text)
-        .and_then(|text| text.parse(parse_target));
-    let status = match section.take("status") {
-        Some(node) => redirect_status(node)?,
-        None => Status::PERMANENT_REDIRECT,
-    };
-    Some(Redirect {
-        target: target?,
-        status,
-    })
-}
-
-fn redirect_status(node: Node<'_>) -> Option<Status> {
-    let code = node.integer(0..=u64::MAX)?;
-    let status = REDIRECTS
-        .iter()
-        .copied()
-        .find(|status| u64::from(status.code()) == code);
-    if status.is_none() {
-        let all = alternatives(REDIRECTS.iter().map(|status| status.code().to_string()));
-        let help = "308 is permanent, 307 for now; 303 turns the request into a GET".to_owned();
-        node.cx.report(
-            Diagnostic::error(format!("the status of a redirect is {all}"))
-                .at(node.spot(), "")
-                .help(help),
-        );
-    }
-    status
-}
-
-/// A verb that is only on: `echo = true`. Whether it is.
-fn switch(section: &mut Section<'_>, verb: &'static str) -> bool {
-    let Some(node) = section.take(verb) else {
-        return false;
-    };
-    let is_on = node.boolean();
-    if is_on == Some(false) {
-        let help = format!("write {verb} = true, or take the route out");
-        node.cx.report(
-            Diagnostic::error(format!("a route with `{verb} = false` does nothing"))
-                .at(node.spot(), "")
-                .help(help),
-        );
-    }
-    is_on == Some(true)
 }

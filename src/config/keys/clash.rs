@@ -2,23 +2,23 @@
 
 use std::collections::HashMap;
 
-use super::model::{HostPattern, PatternSegment, RoutePattern};
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
+use crate::config::model::{HostPattern, PatternSegment, RoutePattern};
 use crate::config::tree::node::{Context, Node};
 use crate::config::tree::section::Key;
 use crate::http::method::Method;
 
 /// Which server answers for which host on which address. No host: any.
 #[derive(Default)]
-pub(super) struct ServerClaims {
+pub(crate) struct ServerClaims {
     claims: HashMap<(ListenAddress, Option<HostPattern>), Spot>,
 }
 
 impl ServerClaims {
     /// Takes the claims of one more server, which is `server`. A host claimed before is
     /// reported once, on however many addresses the two servers meet.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         listen: &[ListenAddress],
         hosts: &[(HostPattern, Spot)],
@@ -78,7 +78,7 @@ fn server_clash(
 }
 
 /// Which route of a server takes which requests.
-pub(super) struct RouteClaims<'c> {
+pub(crate) struct RouteClaims<'c> {
     cx: &'c Context<'c>,
     claims: HashMap<Claim, Spot>,
 }
@@ -94,7 +94,7 @@ struct Claim {
 }
 
 impl<'c> RouteClaims<'c> {
-    pub(super) fn new(cx: &'c Context<'c>) -> Self {
+    pub(crate) fn new(cx: &'c Context<'c>) -> Self {
         Self {
             cx,
             claims: HashMap::new(),
@@ -102,7 +102,7 @@ impl<'c> RouteClaims<'c> {
     }
 
     /// Takes the claim of one more route, or reports that it is taken.
-    pub(super) fn add(&mut self, pattern: &RoutePattern, key: &Key<'_>) {
+    pub(crate) fn add(&mut self, pattern: &RoutePattern, key: &Key<'_>) {
         let claim = Claim::of(pattern);
         if let Some(first) = self.claims.get(&claim) {
             self.cx.report(
@@ -120,7 +120,7 @@ impl<'c> RouteClaims<'c> {
     /// `/a` takes `/a` itself and what is below it; beside `= /a` and `/a/` nothing of that is left.
     /// No other set of routes covers one: a shorter pattern goes last, and what `{name}` takes is
     /// never used up by names.
-    pub(super) fn warn_of_shadowed(&self) {
+    pub(crate) fn warn_of_shadowed(&self) {
         for (claim, spot) in &self.claims {
             let ending = |exact, trailing_slash| {
                 let claim = claim.ending(exact, trailing_slash);

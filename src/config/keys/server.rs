@@ -1,12 +1,13 @@
 //! One `[[server]]`: where it listens, the hosts it answers for, its routes.
 
 use super::clash::{RouteClaims, ServerClaims};
-use super::model::{HostPattern, Policy, Route, RoutePattern, Server, Verb};
-use super::refine::{Level, refine};
-use super::verbs::resolve_verb;
+use super::level::Level;
+use super::refine::refine;
+use super::route::resolve_verb;
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::vocabulary::explain;
+use crate::config::model::{HostPattern, Policy, Route, RoutePattern, Server, Verb};
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::unix;
 use crate::config::tree::section::Key;
@@ -15,7 +16,7 @@ use crate::config::words::pattern::parse_pattern;
 use crate::http::method::Method;
 
 /// All servers, in the order of the files.
-pub(super) fn resolve_servers(nodes: Vec<Node<'_>>, outer: &Policy) -> Vec<Server> {
+pub(crate) fn resolve_servers(nodes: Vec<Node<'_>>, outer: &Policy) -> Vec<Server> {
     let mut claims = ServerClaims::default();
     nodes
         .into_iter()

@@ -5,9 +5,9 @@
 //! headers = { X-Frame-Options = "DENY" }     # the same as `set`
 //! ```
 
-use super::model::HeaderChanges;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
+use crate::config::model::HeaderChanges;
 use crate::config::tree::node::Node;
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::values::{parse_field_name, parse_field_value};
@@ -22,7 +22,7 @@ const DATE: &str = "the server says when it answered (RFC 9110 §6.6.1), so nobo
 const RANGE: &str = "it says which part of the content an answer is, and only the server knows";
 
 /// What `headers` at one level makes of what is inherited.
-pub(super) fn refine_headers(section: &mut Section<'_>, outer: &HeaderChanges) -> HeaderChanges {
+pub(crate) fn refine_headers(section: &mut Section<'_>, outer: &HeaderChanges) -> HeaderChanges {
     let inner = section.take("headers").map(headers).unwrap_or_default();
     outer.refined_by(inner)
 }

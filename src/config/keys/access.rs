@@ -5,16 +5,16 @@
 //! deny  = "10.0.0.66"               # whatever `allow` says
 //! ```
 
-use super::model::{Access, Cidr};
-use super::refine::Level;
+use super::level::Level;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
+use crate::config::model::{Access, Cidr};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
 use crate::config::words::address::parse_cidr;
 
 /// What `allow` and `deny` at one level make of what is inherited: each replaces its own kind.
-pub(super) fn refine_access(section: &mut Section<'_>, level: Level, outer: &Access) -> Access {
+pub(crate) fn refine_access(section: &mut Section<'_>, level: Level, outer: &Access) -> Access {
     if level == Level::Top {
         return outer.clone();
     }
@@ -47,7 +47,7 @@ fn allow(node: Node<'_>) -> Vec<(Cidr, Spot)> {
 }
 
 /// The networks that an array, or one string, names; an address that stands twice is a warning.
-pub(super) fn networks(node: Node<'_>) -> Vec<(Cidr, Spot)> {
+pub(crate) fn networks(node: Node<'_>) -> Vec<(Cidr, Spot)> {
     let mut networks: Vec<(Cidr, Spot)> = Vec::new();
     for node in node.one_or_more() {
         let written = node.text().and_then(|text| text.parse(parse_networks));

@@ -8,11 +8,11 @@
 //! expect  = { status = 200, route = "/api", header.Cache-Control = "no-store", header.Server = false }
 //! ```
 
-use super::model::{Expectation, RoutePattern, RouteTest, Server};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
 use crate::config::complaint::vocabulary::explain;
+use crate::config::model::{Expectation, RoutePattern, RouteTest, Server};
 use crate::config::tree::node::{Node, Text};
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::pattern::parse_pattern;
@@ -22,7 +22,7 @@ use crate::http::status::Status;
 use crate::http::target::{Target, is_valid_host};
 
 /// All tests, in the order of the files.
-pub(super) fn resolve_tests(nodes: Vec<Node<'_>>, servers: &[Server]) -> Vec<RouteTest> {
+pub(crate) fn resolve_tests(nodes: Vec<Node<'_>>, servers: &[Server]) -> Vec<RouteTest> {
     let test = |node| route_test(node, servers);
     nodes.into_iter().filter_map(test).collect()
 }

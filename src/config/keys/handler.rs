@@ -2,16 +2,16 @@
 
 use toml::de::DeValue;
 
-use super::model::{DEFAULT_CODE_TIMEOUT, PluginRoute};
 use crate::api::{NoInstance, Options, OptionsError};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::suggest::nearest;
+use crate::config::model::{DEFAULT_CODE_TIMEOUT, PluginRoute};
 use crate::config::tree::node::{Node, Text};
 use crate::config::tree::section::Section;
 use crate::config::words::units::WAIT;
 
 /// The handler of a route.
-pub(super) fn plugin(section: &mut Section<'_>) -> Option<PluginRoute> {
+pub(crate) fn plugin(section: &mut Section<'_>) -> Option<PluginRoute> {
     let name = section.take("handler").and_then(Node::text);
     let options = section.take("options");
     let timeout = section.duration("timeout", WAIT);

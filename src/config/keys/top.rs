@@ -9,28 +9,27 @@ use std::ops::RangeInclusive;
 use toml::de::{DeTable, DeValue};
 
 use super::access::networks;
-use super::model::{
-    AccessLog, Blocking, Cidr, Config, DEFAULT_GRACE, Log, LogFormat, LogLevel, Policy, Server,
-    default_workers,
-};
-use super::refine::{Level, refine};
-use super::route_test::resolve_tests;
+use super::blocking::blocking;
+use super::level::Level;
+use super::log::log;
+use super::refine::refine;
 use super::server::resolve_servers;
-use super::words::units::WAIT_OR_NONE;
+use super::test::resolve_tests;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::vocabulary::{explain, is_at_top};
+use crate::config::model::{Cidr, Config, DEFAULT_GRACE, Policy, Server, default_workers};
 use crate::config::tree::node::{Context, Node};
-use crate::config::tree::paths::beside;
 use crate::config::tree::section::Section;
+use crate::config::words::units::WAIT_OR_NONE;
 
 /// Each event loop is a thread with its own cache; more than this is a slip of the finger.
 const WORKERS: RangeInclusive<u64> = 1..=1024;
 
 /// A file: what its walk notes down, and its tree.
-pub(super) type Part<'c> = (&'c Context<'c>, &'c DeTable<'c>);
+pub(crate) type Part<'c> = (&'c Context<'c>, &'c DeTable<'c>);
 
 /// Takes the trees of all files apart; the first is the main one.
-pub(super) fn resolve(parts: Vec<Part<'_>>) -> Config {
+pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     let mut parts = parts.into_iter();
     let (cx, tree) = parts.next().expect("there is a main file");
     let mut root = Section::new(cx, "the configuration".into(), tree);
@@ -76,82 +75,6 @@ fn workers(node: Node<'_>) -> Option<NonZeroUsize> {
         DeValue::String(text) if text == "auto" => None,
         DeValue::String(text) if text.parse::<u64>().is_ok() => node.integer(WORKERS).and(None),
         _ => node.refuse_type("\"auto\" or a whole number", None),
-    }
-}
-
-fn blocking(node: Node<'_>) -> Blocking {
-    let default = Blocking::default();
-    let help = Some("write blocking = { threads = 32, queue = 1024 }".into());
-    let Some(mut section) = node.section("`blocking`", help) else {
-        return default;
-    };
-    let blocking = Blocking {
-        threads: section
-            .count("threads", 1..=1024)
-            .unwrap_or(default.threads),
-        queue: section
-            .count("queue", 1..=1_000_000)
-            .unwrap_or(default.queue),
-    };
-    section.close(explain);
-    blocking
-}
-
-fn log(node: Node<'_>) -> Log {
-    let default = Log::default();
-    let Some(mut section) = node.section("`[log]`", None) else {
-        return default;
-    };
-    let log = Log {
-        access: section
-            .take("access")
-            .and_then(access_log)
-            .unwrap_or(default.access),
-        format: section.word("format", FORMATS).unwrap_or(default.format),
-        level: section.word("level", LEVELS).unwrap_or(default.level),
-    };
-    section.close(explain);
-    log
-}
-
-const FORMATS: &[(&str, LogFormat)] = &[
-    ("combined", LogFormat::Combined),
-    ("common", LogFormat::Common),
-    ("json", LogFormat::Json),
-];
-
-const LEVELS: &[(&str, LogLevel)] = &[
-    ("error", LogLevel::Error),
-    ("warn", LogLevel::Warn),
-    ("info", LogLevel::Info),
-    ("debug", LogLevel::Debug),
-];
-
-fn access_log(node: Node<'_>) -> Option<AccessLog> {
-    match node.value.get_ref() {
-        DeValue::Boolean(false) => return Some(AccessLog::Off),
-        DeValue::String(_) => {}
-        _ => {
-            return node.refuse_type(
-                "\"-\" for standard output, the path of a file, or false",
-                None,
-            );
-        }
-    }
-    let text = node.text()?;
-    match text.value.as_str() {
-        "-" => Some(AccessLog::StandardOutput),
-        "" => {
-            let help =
-                "write access = \"-\" for standard output, or false for no access log".to_owned();
-            node.cx.report(
-                Diagnostic::error("`access` names no file")
-                    .at(node.spot(), "")
-                    .help(help),
-            );
-            None
-        }
-        path => Some(AccessLog::File(beside(node.cx.source, path))),
     }
 }
 

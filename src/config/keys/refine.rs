@@ -3,20 +3,13 @@
 use super::access::refine_access;
 use super::error_pages::refine_error_pages;
 use super::headers::refine_headers;
+use super::level::Level;
 use super::limits::refine_limits;
-use super::model::Policy;
+use crate::config::model::Policy;
 use crate::config::tree::section::Section;
 
-/// Where a table stands: the policy of each is that of the one before, refined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Level {
-    Top,
-    Server,
-    Route,
-}
-
 /// The policy of the level that `section` describes, inside one where `outer` holds.
-pub(super) fn refine(section: &mut Section<'_>, level: Level, outer: &Policy) -> Policy {
+pub(crate) fn refine(section: &mut Section<'_>, level: Level, outer: &Policy) -> Policy {
     Policy {
         headers: refine_headers(section, &outer.headers),
         limits: refine_limits(section, level, &outer.limits),
