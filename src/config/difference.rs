@@ -244,9 +244,9 @@ fn own_settings(level: Level, policy: &Policy) -> Table {
 mod tests {
     use std::path::Path;
 
-    use super::super::file::parse;
     use super::super::{Plugins, Surroundings};
     use super::*;
+    use crate::config::parse;
 
     fn config(text: &str) -> Config {
         let directory = Path::new("tests/fixtures/config/a.toml");

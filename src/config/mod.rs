@@ -20,9 +20,8 @@
 mod complaint;
 mod difference;
 mod dump;
-mod file;
-mod include;
 mod keys;
+mod load;
 mod model;
 mod schema;
 #[cfg(test)]
@@ -37,8 +36,7 @@ use std::time::Duration;
 pub(crate) use complaint::diagnostic::Report;
 pub(crate) use difference::{Change, difference};
 pub(crate) use dump::dump;
-pub(crate) use file::{Loaded, Strictness, load, parse};
-pub(crate) use include::Wildcard;
+pub(crate) use load::{Loaded, Strictness, Wildcard, load, parse};
 pub(crate) use schema::{key_table, schema};
 pub(crate) use tree::surroundings::{Plugins, Surroundings};
 

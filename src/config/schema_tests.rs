@@ -5,10 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::file::parse;
 use super::schema::TABLES;
 use super::tests::{FIXTURES, good_configurations, surroundings};
-use super::*;
+use super::{parse, *};
 use crate::test_support::TemporaryDirectory;
 
 /// A file with `line` in the table of that title, once for each verb if it is a route.

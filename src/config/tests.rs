@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::file::parse;
 use super::model::*;
-use super::{Plugins, Strictness, dump, load};
+use super::{Plugins, Strictness, dump, load, parse};
 use crate::address::ListenAddress;
 use crate::api::{Handlers, Request, Response};
 use crate::config::tree::surroundings::Surroundings;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::file::{invalid_utf8, source};
+use super::text::{invalid_utf8, source};
 use crate::config::complaint::diagnostic::{Diagnostic, Source};
 use crate::config::tree::node::{Context, Text};
 use crate::config::tree::paths::{beside, report_path};
@@ -21,17 +21,17 @@ use crate::config::tree::section::Section;
 use crate::config::tree::surroundings::Surroundings;
 
 /// All files of a configuration, the main one first.
-pub(super) struct Files {
-    pub(super) sources: Vec<Arc<Source>>,
+pub(crate) struct Files {
+    pub(crate) sources: Vec<Arc<Source>>,
     /// Where wildcards looked for files.
-    pub(super) wildcards: Vec<Wildcard>,
+    pub(crate) wildcards: Vec<Wildcard>,
     /// What was wrong with the files that were to be included.
-    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
 impl Files {
     /// `main`, and every file that it or an included one includes.
-    pub(super) fn read(main: Arc<Source>, surroundings: Surroundings<'_>) -> Self {
+    pub(crate) fn read(main: Arc<Source>, surroundings: Surroundings<'_>) -> Self {
         let mut files = Self {
             sources: Vec::new(),
             wildcards: Vec::new(),

@@ -6,16 +6,16 @@
 use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::string::FromUtf8Error;
 use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::complaint::syntax;
 use super::include::{Files, Wildcard};
-use super::model::Config;
+use super::text::{invalid_utf8, source};
 use crate::config::complaint::diagnostic::{Diagnostic, Report, Source, Spot};
+use crate::config::complaint::syntax;
 use crate::config::keys::top::resolve;
+use crate::config::model::Config;
 use crate::config::tree::node::Context;
 use crate::config::tree::surroundings::Surroundings;
 
@@ -137,13 +137,6 @@ fn is_shadowed(diagnostic: &Diagnostic, faults: &syntax::SyntaxFaults<'_>) -> bo
         .any(|shadow| span.start <= shadow.end && shadow.start <= span.end)
 }
 
-pub(super) fn source(file: &Path, text: String) -> Arc<Source> {
-    Arc::new(Source {
-        path: Arc::new(file.to_owned()),
-        text,
-    })
-}
-
 fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
     let shown = path.display();
     let help = match error.kind() {
@@ -168,15 +161,4 @@ fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
         _ => format!("may not read `{shown}`"),
     };
     Diagnostic::error(message).help(help)
-}
-
-/// Marks the first byte that is not UTF-8, which TOML must be.
-pub(super) fn invalid_utf8(path: &Path, error: &FromUtf8Error) -> Diagnostic {
-    let (bytes, valid) = (error.as_bytes(), error.utf8_error().valid_up_to());
-    let source = source(path, String::from_utf8_lossy(bytes).into_owned());
-    let label = format!("the byte {:#04x}", bytes[valid]);
-    let span = valid..valid + char::REPLACEMENT_CHARACTER.len_utf8();
-    Diagnostic::error("the file is not UTF-8")
-        .at(Spot { source, span }, label)
-        .help("save it as UTF-8".to_owned())
 }

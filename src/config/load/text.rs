@@ -1,0 +1,26 @@
+//! The text of a file, which is UTF-8.
+
+use std::path::Path;
+use std::string::FromUtf8Error;
+use std::sync::Arc;
+
+use crate::config::complaint::diagnostic::{Diagnostic, Source, Spot};
+
+/// `text` under the name of its file.
+pub(super) fn source(file: &Path, text: String) -> Arc<Source> {
+    Arc::new(Source {
+        path: Arc::new(file.to_owned()),
+        text,
+    })
+}
+
+/// Marks the first byte that is not UTF-8, which TOML must be.
+pub(super) fn invalid_utf8(path: &Path, error: &FromUtf8Error) -> Diagnostic {
+    let (bytes, valid) = (error.as_bytes(), error.utf8_error().valid_up_to());
+    let source = source(path, String::from_utf8_lossy(bytes).into_owned());
+    let label = format!("the byte {:#04x}", bytes[valid]);
+    let span = valid..valid + char::REPLACEMENT_CHARACTER.len_utf8();
+    Diagnostic::error("the file is not UTF-8")
+        .at(Spot { source, span }, label)
+        .help("save it as UTF-8".to_owned())
+}
