@@ -1,31 +1,23 @@
 //! The configuration: as written → as checked, and the complaint with its place in the file.
 //!
-//! `model` holds the checked values, the only part that the serving rooms see. The rest leads to it:
+//! `model` holds the checked values, the only part that the serving rooms see. The floors below lead to
+//! it, and back to the operator. Each may import those beneath it in this picture, and `model`:
 //!
 //! ```text
-//! include ─ file ─ toml's tree ─┬─ syntax                    what is no TOML             ┐
-//!                               └─ resolve ─ server ─ verbs  what cannot be served       ├─ diagnostic
-//!                                    │         └─ clash      what excludes something else┘
-//!                                    ├─ refine ─ headers, limits, error_pages, access: a level's `policy`
-//!                                    └─ route_test           what the operator expects
+//! load       include ─ file: all files, the tree of each, the walk, the report
+//! keys       the walk, a file for each subject              tell   dump, difference, schema
+//! tree       values, tables and paths, each with its place
+//! words      single words: text in, a value or a fault out
+//! complaint  diagnostics, mistakes of syntax, what may have been meant
 //! ```
 //!
-//! `decode` and `section` are the means by which the tree is walked. Single words are read by
-//! `units`, `address`, `pattern`, `values` and `environment`, which know text and no file.
-//! `suggest` and `vocabulary` know what may have been meant.
-//!
-//! From the model back to the operator: `dump` writes it out, `difference` compares two, and
-//! `schema` describes what can be written.
+//! `tell` stands beside `keys`. Nothing outside the room names a floor other than `model`.
 
 mod complaint;
-mod difference;
-mod dump;
 mod keys;
 mod load;
 mod model;
-mod schema;
-#[cfg(test)]
-mod schema_tests;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -34,10 +26,8 @@ mod words;
 use std::time::Duration;
 
 pub(crate) use complaint::diagnostic::Report;
-pub(crate) use difference::{Change, difference};
-pub(crate) use dump::dump;
 pub(crate) use load::{Loaded, Strictness, Wildcard, load, parse};
-pub(crate) use schema::{key_table, schema};
+pub(crate) use tell::{Change, difference, dump, key_table, schema};
 pub(crate) use tree::surroundings::{Plugins, Surroundings};
 
 pub(crate) use crate::address::ListenAddress;

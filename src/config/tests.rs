@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::model::*;
-use super::{Plugins, Strictness, dump, load, parse};
+use super::tell::dump;
+use super::{Plugins, Strictness, load, parse};
 use crate::address::ListenAddress;
 use crate::api::{Handlers, Request, Response};
 use crate::config::tree::surroundings::Surroundings;

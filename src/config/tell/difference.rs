@@ -6,10 +6,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
-use super::dump::{self, Table};
-use super::model::{Config, Policy, Route, RoutePattern, Server};
+use super::dump;
+use super::dump::Table;
 use crate::address::ListenAddress;
 use crate::config::keys::level::Level;
+use crate::config::model::{Config, Policy, Route, RoutePattern, Server};
 
 /// One thing that changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,9 +245,8 @@ fn own_settings(level: Level, policy: &Policy) -> Table {
 mod tests {
     use std::path::Path;
 
-    use super::super::{Plugins, Surroundings};
     use super::*;
-    use crate::config::parse;
+    use crate::config::{Plugins, Surroundings, parse};
 
     fn config(text: &str) -> Config {
         let directory = Path::new("tests/fixtures/config/a.toml");

@@ -6,17 +6,17 @@
 
 use std::path::Path;
 
-use super::model::{
+use crate::address::ListenAddress;
+use crate::config::keys::level::Level;
+use crate::config::model::{
     Access, AccessLog, Blocking, Cgi, Cidr, Config, ErrorPages, Expectation, Fastcgi, Files,
     HeaderChanges, Limits, Log, LogFormat, LogLevel, Policy, Route, RouteTest, Server,
     StatusPattern, Verb,
 };
-use crate::address::ListenAddress;
-use crate::config::keys::level::Level;
 use crate::config::words::units::{show_duration, show_size};
 
 /// A table: keys, and values as TOML.
-pub(super) type Table = Vec<(String, String)>;
+pub(crate) type Table = Vec<(String, String)>;
 
 /// `config` as TOML.
 pub(crate) fn dump(config: &Config) -> String {
@@ -36,7 +36,7 @@ pub(crate) fn dump(config: &Config) -> String {
     text
 }
 
-pub(super) fn top(config: &Config) -> Table {
+pub(crate) fn top(config: &Config) -> Table {
     let Blocking { threads, queue } = config.blocking;
     let blocking = vec![
         entry("threads", threads.to_string()),
@@ -53,7 +53,7 @@ pub(super) fn top(config: &Config) -> Table {
     table
 }
 
-pub(super) fn log(log: &Log) -> Table {
+pub(crate) fn log(log: &Log) -> Table {
     let access = match &log.access {
         AccessLog::Off => "false".to_owned(),
         AccessLog::StandardOutput => string("-"),
@@ -78,7 +78,7 @@ pub(super) fn log(log: &Log) -> Table {
 }
 
 /// The limits that may stand at `level`.
-pub(super) fn limits(limits: &Limits, level: Level) -> Table {
+pub(crate) fn limits(limits: &Limits, level: Level) -> Table {
     let wait = |name, wait| entry(name, string(&show_duration(wait)));
     let mut table = vec![
         wait("body_timeout", limits.body_timeout),
@@ -125,7 +125,7 @@ fn route(route: &Route) -> (String, String) {
 }
 
 /// The verb of a route and its options.
-pub(super) fn answer(route: &Route) -> Table {
+pub(crate) fn answer(route: &Route) -> Table {
     let mut table = verb(&route.verb);
     if matches!(route.verb, Verb::Files(_)) {
         table.push(entry("strip_prefix", route.strip_prefix.to_string()));
@@ -241,7 +241,7 @@ fn pages_and_headers(policy: &Policy) -> Table {
     ]
 }
 
-pub(super) fn headers(changes: &HeaderChanges) -> String {
+pub(crate) fn headers(changes: &HeaderChanges) -> String {
     let set: Table = changes.set.iter().map(field).collect();
     let mut add: Vec<(String, Vec<String>)> = Vec::new();
     for (name, value) in &changes.add {
@@ -262,7 +262,7 @@ pub(super) fn headers(changes: &HeaderChanges) -> String {
     ])
 }
 
-pub(super) fn error_pages(pages: &ErrorPages) -> String {
+pub(crate) fn error_pages(pages: &ErrorPages) -> String {
     let page = |(pattern, file): (StatusPattern, &Path)| (pattern.to_string(), path(file));
     inline(&pages.iter().map(page).collect::<Table>())
 }
@@ -300,7 +300,7 @@ fn field((name, value): &(String, String)) -> (String, String) {
     (name.clone(), string(value))
 }
 
-pub(super) fn networks(networks: &[Cidr]) -> String {
+pub(crate) fn networks(networks: &[Cidr]) -> String {
     array(networks.iter().map(|network| string(&network.to_string())))
 }
 

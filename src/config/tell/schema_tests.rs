@@ -6,8 +6,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::schema::TABLES;
-use super::tests::{FIXTURES, good_configurations, surroundings};
-use super::{parse, *};
+use super::*;
+use crate::config::tests::{FIXTURES, good_configurations, surroundings};
+use crate::config::{Strictness, load, parse};
 use crate::test_support::TemporaryDirectory;
 
 /// A file with `line` in the table of that title, once for each verb if it is a route.

@@ -8,11 +8,11 @@
 use serde_json::{Map, Value, json};
 
 /// A key and its value.
-pub(super) struct Setting {
-    pub(super) key: &'static str,
+pub(crate) struct Setting {
+    pub(crate) key: &'static str,
     kind: Kind,
     /// As TOML; empty if there is none, or none that can be written down.
-    pub(super) default: &'static str,
+    pub(crate) default: &'static str,
     about: &'static str,
 }
 
@@ -473,7 +473,7 @@ const EXPECT: &[Setting] = &[
 ];
 
 /// Every table, by the title under which the operator knows it.
-pub(super) const TABLES: &[(&str, &[Setting])] = &[
+pub(crate) const TABLES: &[(&str, &[Setting])] = &[
     ("The top of the file", TOP),
     ("`blocking`", BLOCKING),
     ("`[log]`", LOG),
