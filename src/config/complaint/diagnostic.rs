@@ -41,7 +41,7 @@ impl Source {
     }
 
     /// The bytes of the whole lines that `span` touches, without the last line's end.
-    pub(crate) fn lines_of(&self, span: &Range<usize>) -> Range<usize> {
+    pub(super) fn lines_of(&self, span: &Range<usize>) -> Range<usize> {
         let start = self.text[..span.start]
             .rfind('\n')
             .map_or(0, |newline| newline + 1);
@@ -62,7 +62,7 @@ pub(crate) struct Spot {
 
 /// What a diagnostic does to the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Severity {
+pub(super) enum Severity {
     /// The configuration is refused.
     Error,
     /// The configuration is taken as it is.

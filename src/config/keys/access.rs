@@ -14,7 +14,7 @@ use crate::config::tree::section::Section;
 use crate::config::words::address::parse_cidr;
 
 /// What `allow` and `deny` at one level make of what is inherited: each replaces its own kind.
-pub(crate) fn refine_access(section: &mut Section<'_>, level: Level, outer: &Access) -> Access {
+pub(super) fn refine_access(section: &mut Section<'_>, level: Level, outer: &Access) -> Access {
     if level == Level::Top {
         return outer.clone();
     }

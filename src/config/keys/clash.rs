@@ -11,7 +11,7 @@ use crate::http::method::Method;
 
 /// Which server answers for which host on which address. No host: any.
 #[derive(Default)]
-pub(crate) struct ServerClaims {
+pub(super) struct ServerClaims {
     claims: HashMap<(ListenAddress, Option<HostPattern>), Spot>,
 }
 
@@ -78,7 +78,7 @@ fn server_clash(
 }
 
 /// Which route of a server takes which requests.
-pub(crate) struct RouteClaims<'c> {
+pub(super) struct RouteClaims<'c> {
     cx: &'c Context<'c>,
     claims: HashMap<Claim, Spot>,
 }
@@ -120,7 +120,7 @@ impl<'c> RouteClaims<'c> {
     /// `/a` takes `/a` itself and what is below it; beside `= /a` and `/a/` nothing of that is left.
     /// No other set of routes covers one: a shorter pattern goes last, and what `{name}` takes is
     /// never used up by names.
-    pub(crate) fn warn_of_shadowed(&self) {
+    pub(super) fn warn_of_shadowed(&self) {
         for (claim, spot) in &self.claims {
             let ending = |exact, trailing_slash| {
                 let claim = claim.ending(exact, trailing_slash);

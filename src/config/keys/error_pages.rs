@@ -11,7 +11,7 @@ use crate::config::tree::section::Section;
 use crate::http::status::Status;
 
 /// What `error_pages` at one level makes of what is inherited.
-pub(crate) fn refine_error_pages(section: &mut Section<'_>, outer: &ErrorPages) -> ErrorPages {
+pub(super) fn refine_error_pages(section: &mut Section<'_>, outer: &ErrorPages) -> ErrorPages {
     let mut pages = outer.clone();
     let help = "write error_pages = { 404 = \"errors/404.html\", 5xx = \"errors/5xx.html\" }";
     let node = section.take("error_pages");

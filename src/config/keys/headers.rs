@@ -22,7 +22,7 @@ const DATE: &str = "the server says when it answered (RFC 9110 §6.6.1), so nobo
 const RANGE: &str = "it says which part of the content an answer is, and only the server knows";
 
 /// What `headers` at one level makes of what is inherited.
-pub(crate) fn refine_headers(section: &mut Section<'_>, outer: &HeaderChanges) -> HeaderChanges {
+pub(super) fn refine_headers(section: &mut Section<'_>, outer: &HeaderChanges) -> HeaderChanges {
     let inner = section.take("headers").map(headers).unwrap_or_default();
     outer.refined_by(inner)
 }

@@ -13,7 +13,7 @@ use crate::config::words::units::WAIT;
 use crate::http::fields::FIELD_CAPACITY;
 
 /// What `limits` at one level makes of what is inherited.
-pub(crate) fn refine_limits(section: &mut Section<'_>, level: Level, outer: &Limits) -> Limits {
+pub(super) fn refine_limits(section: &mut Section<'_>, level: Level, outer: &Limits) -> Limits {
     let mut limits = outer.clone();
     let help = "write limits = { max_content = \"1 MiB\" }".to_owned();
     let node = section.take("limits");

@@ -9,7 +9,7 @@ use crate::config::model::Policy;
 use crate::config::tree::section::Section;
 
 /// The policy of the level that `section` describes, inside one where `outer` holds.
-pub(crate) fn refine(section: &mut Section<'_>, level: Level, outer: &Policy) -> Policy {
+pub(super) fn refine(section: &mut Section<'_>, level: Level, outer: &Policy) -> Policy {
     Policy {
         headers: refine_headers(section, &outer.headers),
         limits: refine_limits(section, level, &outer.limits),

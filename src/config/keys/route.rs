@@ -51,7 +51,7 @@ const OPTIONS: &[(&str, &[&str])] = &[
 
 /// The verb of the route `key`, whether it is to see the path without what matched, and what holds
 /// for the route inside a server where `outer` holds.
-pub(crate) fn resolve_verb(
+pub(super) fn resolve_verb(
     key: &Key<'_>,
     node: Node<'_>,
     outer: &Policy,

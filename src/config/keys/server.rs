@@ -16,7 +16,7 @@ use crate::config::words::pattern::parse_pattern;
 use crate::http::method::Method;
 
 /// All servers, in the order of the files.
-pub(crate) fn resolve_servers(nodes: Vec<Node<'_>>, outer: &Policy) -> Vec<Server> {
+pub(super) fn resolve_servers(nodes: Vec<Node<'_>>, outer: &Policy) -> Vec<Server> {
     let mut claims = ServerClaims::default();
     nodes
         .into_iter()

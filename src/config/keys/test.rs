@@ -22,7 +22,7 @@ use crate::http::status::Status;
 use crate::http::target::{Target, is_valid_host};
 
 /// All tests, in the order of the files.
-pub(crate) fn resolve_tests(nodes: Vec<Node<'_>>, servers: &[Server]) -> Vec<RouteTest> {
+pub(super) fn resolve_tests(nodes: Vec<Node<'_>>, servers: &[Server]) -> Vec<RouteTest> {
     let test = |node| route_test(node, servers);
     nodes.into_iter().filter_map(test).collect()
 }

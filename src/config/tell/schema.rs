@@ -8,7 +8,7 @@
 use serde_json::{Map, Value, json};
 
 /// A key and its value.
-pub(crate) struct Setting {
+pub(super) struct Setting {
     pub(crate) key: &'static str,
     kind: Kind,
     /// As TOML; empty if there is none, or none that can be written down.
@@ -473,7 +473,7 @@ const EXPECT: &[Setting] = &[
 ];
 
 /// Every table, by the title under which the operator knows it.
-pub(crate) const TABLES: &[(&str, &[Setting])] = &[
+pub(super) const TABLES: &[(&str, &[Setting])] = &[
     ("The top of the file", TOP),
     ("`blocking`", BLOCKING),
     ("`[log]`", LOG),

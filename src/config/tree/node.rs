@@ -48,7 +48,7 @@ impl Context<'_> {
     }
 
     /// Reports a fault in `text`, which is what the token at `span` says.
-    pub(crate) fn report_fault(&self, span: Range<usize>, text: &str, fault: Fault) {
+    pub(super) fn report_fault(&self, span: Range<usize>, text: &str, fault: Fault) {
         let span = self.part(span, text, fault.range);
         self.report(
             Diagnostic::error(fault.message)
