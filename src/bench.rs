@@ -4,7 +4,7 @@
 //! measured stays private, and moves as it likes. Every function is thin, so that a figure is that of
 //! the step itself.
 
-use crate::config::{PatternSegment, RoutePattern};
+use crate::config::model::{PatternSegment, RoutePattern};
 use crate::generation::routing::{Found, RoutingTable};
 use crate::http::chunked::{Decoder, Step};
 use crate::http::method::Method;

@@ -11,8 +11,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::address::ListenAddress;
 use crate::api::Handlers;
-use crate::config::{self, Config, ListenAddress, Plugins, Strictness, Surroundings};
+use crate::config::model::Config;
+use crate::config::{self, Plugins, Strictness, Surroundings};
 use crate::log::diagnostic;
 use crate::server;
 use crate::supervisor::{Inherited, Role, Setup, Supervisor};

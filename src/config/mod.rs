@@ -11,12 +11,12 @@
 //! complaint  diagnostics, mistakes of syntax, what may have been meant
 //! ```
 //!
-//! `tell` stands beside `keys`. Nothing outside the room names a floor other than `model`.
+//! `tell` may name `keys`, too. Nothing outside the room names a floor other than `model`.
 
 mod complaint;
 mod keys;
 mod load;
-mod model;
+pub(crate) mod model;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -30,16 +30,9 @@ pub(crate) use load::{Loaded, Strictness, Wildcard, load, parse};
 pub(crate) use tell::{Change, difference, dump, key_table, schema};
 pub(crate) use tree::surroundings::{Plugins, Surroundings};
 
-pub(crate) use crate::address::ListenAddress;
-pub(crate) use model::{
-    Access, AccessLog, Blocking, Cgi, Cidr, Config, ErrorPages, Fastcgi, Files, HeaderChanges,
-    HostPattern, Limits, LogFormat, LogLevel, PatternSegment, Place, PluginRoute, Policy, Redirect,
-    Respond, Route, RoutePattern, RouteTest, Server, Verb, describe_route,
-};
-
 /// Reads a network, for the tests of other rooms.
 #[cfg(test)]
-pub(crate) fn network(text: &str) -> Cidr {
+pub(crate) fn network(text: &str) -> model::Cidr {
     words::address::parse_cidr(text).expect("a network")
 }
 

@@ -19,7 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::kept::Kept;
-use crate::config::{Cgi, Files, ListenAddress, Route, RoutePattern, Verb};
+use crate::address::ListenAddress;
+use crate::config::model::{Cgi, Files, Route, RoutePattern, Verb};
 use crate::handlers::Handler;
 use crate::handlers::echo::Echo;
 use crate::handlers::files::{FilesHandler, Shared};
@@ -116,7 +117,7 @@ pub(super) fn handler(route: &Route, kept: &mut Carryover) -> Handler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Place, Policy};
+    use crate::config::model::{Place, Policy};
 
     fn cgi(root: &str) -> Route {
         Route {

@@ -10,9 +10,10 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::config::{
-    Cidr, Config, HostPattern, Limits, ListenAddress, LogFormat, Place, Policy, RoutePattern,
-    Server, describe_route,
+use crate::address::ListenAddress;
+use crate::config::model::{
+    Cidr, Config, HostPattern, Limits, LogFormat, Place, Policy, RoutePattern, Server,
+    describe_route,
 };
 use crate::handlers::Handler;
 

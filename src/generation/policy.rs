@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{Access, ErrorPages, HeaderChanges, Limits, Policy};
+use crate::config::model::{Access, ErrorPages, HeaderChanges, Limits, Policy};
 use crate::http::media_type;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;

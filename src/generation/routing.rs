@@ -14,7 +14,7 @@
 
 use std::collections::HashMap;
 
-use crate::config::{HostPattern, PatternSegment, RoutePattern};
+use crate::config::model::{HostPattern, PatternSegment, RoutePattern};
 use crate::http::method::{Method, MethodSet};
 use crate::http::path::NormalPath;
 

@@ -18,7 +18,7 @@ pub(crate) mod status;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config::Blocking;
+use crate::config::model::Blocking;
 use crate::control::Submit;
 use crate::http::method::{Method, MethodSet};
 use crate::message::content::{ContentError, ReadContent};

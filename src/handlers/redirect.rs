@@ -5,7 +5,7 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
-use crate::config::Redirect;
+use crate::config::model::Redirect;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::message::request::Request;

@@ -1,6 +1,6 @@
 //! `respond = TEXT`: the same content for everyone, encoded when the configuration was built.
 
-use crate::config::Respond;
+use crate::config::model::Respond;
 use crate::http::method::{Method, MethodSet};
 use crate::http::response::FieldLines;
 use crate::http::status::Status;

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::Duration;
 
 use super::diagnostic;
-use crate::config::AccessLog;
+use crate::config::model::AccessLog;
 
 /// Buffers that may wait for the writer: with [`BUFFER_SIZE`] each, a bound on memory.
 const QUEUE: usize = 256;

@@ -4,7 +4,7 @@ use std::fmt::Arguments;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::config::LogLevel;
+use crate::config::model::LogLevel;
 
 /// The least severe level written; the process has one.
 static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Info as u8);

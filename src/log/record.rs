@@ -13,7 +13,7 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use crate::config::LogFormat;
+use crate::config::model::LogFormat;
 use crate::http::response::push_decimal;
 use crate::http::status::Status;
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::config::ListenAddress;
+use crate::address::ListenAddress;
 use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
 

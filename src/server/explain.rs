@@ -10,7 +10,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::exchange::Exchange;
-use crate::config::{Config, ListenAddress, Place, RoutePattern, RouteTest};
+use crate::address::ListenAddress;
+use crate::config::model::{Config, Place, RoutePattern, RouteTest};
 use crate::control::Submit;
 use crate::control::question::Question;
 use crate::generation::{Generation, Route, Site};
@@ -383,7 +384,7 @@ fn describe_limits(exchange: &Exchange<'_, '_>) -> String {
 
 fn describe_access(exchange: &Exchange<'_, '_>) -> String {
     let access = &exchange.policy.access;
-    let list = |networks: &[crate::config::Cidr]| {
+    let list = |networks: &[crate::config::model::Cidr]| {
         networks
             .iter()
             .map(ToString::to_string)

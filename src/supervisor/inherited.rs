@@ -11,7 +11,7 @@ use rustix::net::sockopt::{socket_acceptconn, socket_type};
 use socket2::SockRef;
 
 use super::upgrade::{PREDECESSOR, Predecessor};
-use crate::config::ListenAddress;
+use crate::address::ListenAddress;
 use crate::log::diagnostic;
 use crate::runtime::sys;
 

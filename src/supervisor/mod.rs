@@ -32,8 +32,10 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use crate::address::ListenAddress;
 use crate::api::{Handlers, Instance};
-use crate::config::{Config, ListenAddress, Loaded};
+use crate::config::Loaded;
+use crate::config::model::Config;
 use crate::control::socket::ControlError;
 use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::generation::Generation;

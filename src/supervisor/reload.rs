@@ -14,10 +14,10 @@ use super::notify::State;
 use super::unix::UnixSocket;
 use super::workers::Workers;
 use super::{Event, ListenError, Supervisor, addresses, announce, watch};
+use crate::address::ListenAddress;
 use crate::api::Instance;
-use crate::config::{
-    self, Change, Config, ListenAddress, Loaded, Plugins, Report, Strictness, Surroundings,
-};
+use crate::config::model::Config;
+use crate::config::{self, Change, Loaded, Plugins, Report, Strictness, Surroundings};
 use crate::control::{ControlReply, Submit};
 use crate::generation::Generation;
 use crate::handlers::Handler;

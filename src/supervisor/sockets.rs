@@ -17,7 +17,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::inherited::Inherited;
 use super::unix::UnixSocket;
-use crate::config::ListenAddress;
+use crate::address::ListenAddress;
 use crate::log::diagnostic;
 use crate::runtime::sys;
 use crate::server::ListeningSocket;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Supervisor;
 use super::workers::Workers;
-use crate::config::Config;
+use crate::config::model::Config;
 use crate::control::ControlReply;
 use crate::control::question::Question;
 use crate::http::status::Status;

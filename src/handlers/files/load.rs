@@ -10,7 +10,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use super::glob;
 use super::lookup::{FoundFile, coded_path};
-use crate::config::Files;
+use crate::config::model::Files;
 use crate::disk::beneath::{Identity, Opened, Waiting};
 use crate::http::date::HttpDate;
 use crate::http::negotiation::{ContentCoding, select_coding};

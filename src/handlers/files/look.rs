@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::load::{self, Loaded};
 use super::lookup::{self, Found, FoundFile};
-use crate::config::Files;
+use crate::config::model::Files;
 use crate::disk::beneath;
 use crate::disk::beneath::{Identity, Waiting};
 use crate::http::negotiation::ContentCoding;

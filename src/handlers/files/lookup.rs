@@ -10,7 +10,7 @@ use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 
-use crate::config::Files;
+use crate::config::model::Files;
 use crate::disk::beneath::{Identity, Kind, Links, Opened, Waiting, is_hidden, open_beneath};
 use crate::http::media_type;
 use crate::http::negotiation::ContentCoding;

@@ -140,7 +140,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::Files;
+    use crate::config::model::Files;
     use crate::disk::beneath::open_root;
     use crate::handlers::files::look::{Look, Outcome, Shared};
     use crate::test_support::TemporaryDirectory;

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::config::ListenAddress;
+use crate::address::ListenAddress;
 use crate::http::field_roles::is_hop_by_hop;
 use crate::http::fields::Known;
 use crate::http::framing::Framing;

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::Local;
 use crate::api::{self, Content, ContentSource, Instance, Received, Unreadable};
-use crate::config::{PatternSegment, PluginRoute, Route};
+use crate::config::model::{PatternSegment, PluginRoute, Route};
 use crate::disk::spool::Buffered;
 use crate::http::framing::Framing;
 use crate::http::status::Status;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::config::Cidr;
+use crate::config::model::Cidr;
 use crate::http::list;
 use crate::http::request::RequestHead;
 

@@ -22,7 +22,8 @@ mod route;
 
 use std::net::IpAddr;
 
-use crate::config::{Limits, ListenAddress};
+use crate::address::ListenAddress;
+use crate::config::model::Limits;
 use crate::generation::policy::ServingPolicy;
 use crate::generation::{Generation, Route};
 use crate::handlers::Local;

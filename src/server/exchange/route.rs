@@ -1,6 +1,6 @@
 //! The server and the route that answer a request, in the order in which its parts are read.
 
-use crate::config::ListenAddress;
+use crate::address::ListenAddress;
 use crate::generation::policy::ServingPolicy;
 use crate::generation::routing::Found;
 use crate::generation::{Generation, Route, Site};

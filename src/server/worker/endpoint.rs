@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config::ListenAddress;
+use crate::address::ListenAddress;
 use crate::generation::LocalGeneration;
 
 /// A worker's own listening socket at an address.

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::meta_variables::{Script, meta_variables};
 use super::script::{self, FoundScript};
 use super::script_response::{ScriptAnswer, ScriptError};
-use crate::config::{Cgi, Route};
+use crate::config::model::{Cgi, Route};
 use crate::disk::spool::Buffered;
 use crate::handlers::Local;
 use crate::http::framing::Framing;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::config::ListenAddress;
+use crate::address::ListenAddress;
 use crate::runtime::{self, Stream, Tick};
 
 /// Idle connections kept to one address.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use super::connections::{Connection, Connections, Queue, Waiting};
 use super::messages::Messages;
 use super::record::{self, Decoder, ProtocolStatus, RecordError, Step};
-use crate::config::ListenAddress;
+use crate::address::ListenAddress;
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
 use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent, TooLong};

@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use super::meta_variables::{self, meta_variables};
 use super::script_response::{ScriptAnswer, ScriptHead};
-use crate::config::{Fastcgi, Route};
+use crate::config::model::{Fastcgi, Route};
 use crate::disk::beneath::Waiting;
 use crate::disk::spool::Buffered;
 use crate::handlers::Local;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::config::Fastcgi;
+use crate::config::model::Fastcgi;
 use crate::disk::beneath::{Kind, Links, Waiting, find_beneath, is_hidden, open_root};
 use crate::handlers::gateway::meta_variables::segment_ends;
 

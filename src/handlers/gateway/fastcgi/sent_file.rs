@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::config::Fastcgi;
+use crate::config::model::Fastcgi;
 use crate::disk::beneath::{Kind, Links, Opened, Waiting, open_beneath, open_root};
 use crate::handlers::Local;
 use crate::handlers::files::{entity_tag, last_modified};
