@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::{fmt, io};
 
-use super::request::Unreadable;
+use super::content::Unreadable;
 use crate::http::status::Status;
 
 /// Why a handler does not answer, and the status that stands in for its answer.

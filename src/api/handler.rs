@@ -1,6 +1,8 @@
 //! The one trait that other people implement.
 
-use super::{Error, Request, Response};
+use super::error::Error;
+use super::request::Request;
+use super::response::Response;
 
 /// Code behind a route.
 ///

@@ -3,6 +3,7 @@
 //! Everything here is owned and may move between threads; nothing here knows a socket, the loop or
 //! the configuration. `config` names instances of handlers, `handlers::plugin` runs them.
 
+mod content;
 mod error;
 mod handler;
 mod options;
@@ -12,13 +13,15 @@ mod request;
 mod response;
 mod stream;
 
+pub use content::Content;
+pub(crate) use content::{ContentSource, Unreadable};
 pub use error::Error;
 pub use handler::Handler;
 pub use options::{Options, OptionsError};
 pub use registry::Handlers;
 pub(crate) use registry::{Instance, NoInstance};
-pub use request::{Content, Request};
-pub(crate) use request::{ContentSource, Gone, Received, Unreadable};
+pub use request::Request;
+pub(crate) use request::{Gone, Received};
 pub use response::Response;
 pub(crate) use response::{Body, Made, MadeHead, Pump, Refused};
 pub use stream::StreamWriter;

@@ -6,7 +6,11 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{Error, Handler, Options, OptionsError, Request, Response};
+use super::error::Error;
+use super::handler::Handler;
+use super::options::{Options, OptionsError};
+use super::request::Request;
+use super::response::Response;
 use crate::runtime::panic_message;
 
 /// What a factory is refused for, as it comes.
