@@ -45,7 +45,7 @@ impl Handlers {
         F: Fn(&Options) -> Result<H, Box<dyn StdError + Send + Sync>> + Send + Sync + 'static,
     {
         let make = move |options: &Options| -> Result<Arc<dyn Handler>, FactoryError> {
-            Ok(Arc::new(Contained(Some(factory(options)?))))
+            Ok(Arc::new(PanicGuard(Some(factory(options)?))))
         };
         self.factories.insert(name.into(), Arc::new(make));
         self
@@ -106,11 +106,11 @@ impl fmt::Debug for Handlers {
     }
 }
 
-/// A handler whose end harms nobody: it may come on any thread, the supervisor's or a loop's among
-/// them, which have more to do. The panic hook has told of it.
-struct Contained<H>(Option<H>);
+/// A handler, of which a panic in `drop` is swallowed: `drop` may run on any thread, also on the
+/// supervisor's or an event loop's, which must go on. The panic hook has reported the panic.
+struct PanicGuard<H>(Option<H>);
 
-impl<H: Handler> Handler for Contained<H> {
+impl<H: Handler> Handler for PanicGuard<H> {
     fn handle(&self, request: Request) -> Result<Response, Error> {
         self.inner().handle(request)
     }
@@ -120,13 +120,13 @@ impl<H: Handler> Handler for Contained<H> {
     }
 }
 
-impl<H> Contained<H> {
+impl<H> PanicGuard<H> {
     fn inner(&self) -> &H {
         self.0.as_ref().expect("it is there until it is dropped")
     }
 }
 
-impl<H> Drop for Contained<H> {
+impl<H> Drop for PanicGuard<H> {
     fn drop(&mut self) {
         let handler = self.0.take();
         let _ = catch_unwind(AssertUnwindSafe(|| drop(handler)));
