@@ -8,10 +8,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::api::Handlers;
-use crate::config::{self, Loaded, Plugins, Report, Strictness, Surroundings};
+use crate::config::{self, Checked, Report, Strictness, Surroundings};
 use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
+use crate::generation::prepare::{Prepared, prepare};
 use crate::http::status::Status;
 use crate::log::diagnostic;
+use crate::server::run_tests;
 use crate::supervisor::{Role, Setup, Supervisor, SupervisorError};
 
 /// What a configuration that is no file is called in diagnostics.
@@ -98,16 +100,19 @@ impl Builder {
                 "there is no configuration: give the builder a file, a text or a value".to_owned(),
             ));
         };
-        let loaded = origin.load(&self.handlers).map_err(refused)?;
+        let checked = origin.check(&self.handlers);
+        let prepared = prepare(checked, &self.handlers, None);
+        let Prepared { loaded, generation } = prepared.map_err(refused)?;
         for warning in loaded.warnings.to_string().lines() {
             diagnostic::warn(format_args!("{warning}"));
         }
-        let failures = crate::server::run_tests(&loaded.config);
+        let failures = run_tests(&loaded.config, &generation);
         if !failures.is_empty() {
             return Err(StartError::Configuration(failures.join("\n")));
         }
         let supervisor = Supervisor::new(Setup {
             config: loaded.config,
+            generation,
             file: origin.file(),
             handlers: self.handlers,
             role: Role::Part,
@@ -136,9 +141,8 @@ impl Origin {
         }
     }
 
-    fn load(&self, handlers: &Handlers) -> Result<Loaded, Report> {
-        let plugins = Plugins::new(handlers, Vec::new());
-        let surroundings = Surroundings::of_process(&plugins);
+    fn check(&self, handlers: &Handlers) -> Checked {
+        let surroundings = Surroundings::of_process(handlers);
         match self {
             Self::File(path) => config::load(path, surroundings, Strictness::Lenient),
             Self::Text(text) => config::parse(text.as_str(), Path::new(NAME_OF_TEXT), surroundings),

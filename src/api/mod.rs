@@ -1,7 +1,8 @@
 //! What other people's code sees: a request, a response, and the trait between them.
 //!
 //! Everything here is owned and may move between threads; nothing here knows a socket, the loop or
-//! the configuration. `config` names instances of handlers, `handlers::plugin` runs them.
+//! the configuration. `config` holds their names and options, the generation makes them of these, and
+//! `handlers::plugin` runs them.
 
 mod content;
 mod error;
@@ -19,7 +20,7 @@ pub use error::Error;
 pub use handler::Handler;
 pub use options::{Options, OptionsError};
 pub use registry::Handlers;
-pub(crate) use registry::{Instance, NoInstance};
+pub(crate) use registry::{HandlerSpec, Instance};
 pub use request::Request;
 pub(crate) use request::{Gone, Received};
 pub use response::Response;

@@ -35,6 +35,12 @@ impl Options {
         &self.table
     }
 
+    /// What tells these options from others. Unlike the values themselves, it is equal to itself:
+    /// TOML knows floats, and so one that is no number.
+    pub(crate) fn identity(&self) -> (&Path, String) {
+        (&self.directory, self.table.to_string())
+    }
+
     /// The value of `key`, as TOML has it; variables in strings have been replaced.
     pub fn get(&self, key: &str) -> Option<&toml::Value> {
         self.table.get(key)

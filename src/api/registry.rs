@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -16,14 +17,14 @@ use crate::runtime::panic_message;
 /// What a factory is refused for, as it comes.
 type FactoryError = Box<dyn StdError + Send + Sync>;
 
-type Factory = dyn Fn(&Options) -> Result<Arc<dyn Handler>, FactoryError> + Send + Sync;
+type Factory = dyn Fn(&Options) -> Result<Box<dyn Handler>, FactoryError> + Send + Sync;
 
 /// Handlers that a configuration may name: `handler = "…"`.
 ///
 /// A name stands for a factory, which makes a handler of the `options` beside the name. It is called
-/// whenever a configuration is read that names it with options not seen before: at the start, at a
-/// reload, by `check`. Instances whose options did not change are kept; routes that name the same
-/// handler with the same options share one.
+/// once for each name with other options in a configuration that is prepared: at the start, at a
+/// reload, by `check` and `explain`. A reload keeps the instances whose options did not change; routes
+/// that name the same handler with the same options share one.
 #[derive(Clone, Default)]
 pub struct Handlers {
     factories: BTreeMap<String, Arc<Factory>>,
@@ -44,8 +45,8 @@ impl Handlers {
         H: Handler + 'static,
         F: Fn(&Options) -> Result<H, Box<dyn StdError + Send + Sync>> + Send + Sync + 'static,
     {
-        let make = move |options: &Options| -> Result<Arc<dyn Handler>, FactoryError> {
-            Ok(Arc::new(PanicGuard(Some(factory(options)?))))
+        let make = move |options: &Options| -> Result<Box<dyn Handler>, FactoryError> {
+            Ok(Box::new(PanicGuard(Some(factory(options)?))))
         };
         self.factories.insert(name.into(), Arc::new(make));
         self
@@ -75,28 +76,36 @@ impl Handlers {
         self.factories.extend(others.factories);
     }
 
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.factories.contains_key(name)
+    }
+
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.factories.keys().map(String::as_str)
     }
 
-    /// Makes a handler.
+    /// Makes the handler that `spec` describes.
     ///
     /// # Errors
-    /// If nobody registered the name, or the factory refuses.
-    pub(crate) fn make(&self, name: &str, options: Options) -> Result<Instance, NoInstance> {
-        let factory = self.factories.get(name).ok_or(NoInstance::Unknown)?;
-        let make = || factory(&options).map(|handler| (handler.never_waits(), handler));
+    /// Why its factory refuses the options, or panics; or that no factory has the name.
+    pub(crate) fn make(&self, spec: &HandlerSpec) -> Result<Instance, OptionsError> {
+        let name = &spec.name;
+        let Some(factory) = self.factories.get(name) else {
+            return Err(OptionsError::new(format!("no handler is called `{name}`")));
+        };
+        let make = || {
+            let handler = factory(&spec.options)?;
+            let never_waits = handler.never_waits();
+            Ok(Instance {
+                never_waits,
+                handler,
+            })
+        };
         let made = catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|panic| {
             let message = panic_message(&*panic);
             Err(format!("the factory of the handler `{name}` panicked: {message}").into())
         });
-        let (never_waits, handler) = made.map_err(|error| NoInstance::Refused(refusal(&*error)))?;
-        Ok(Instance {
-            never_waits,
-            handler,
-            name: name.to_owned(),
-            options,
-        })
+        made.map_err(|error: FactoryError| refusal(&*error))
     }
 }
 
@@ -146,52 +155,65 @@ fn refusal(error: &(dyn StdError + Send + Sync + 'static)) -> OptionsError {
     OptionsError::new(message)
 }
 
-/// Why there is no instance.
-#[derive(Debug)]
-pub(crate) enum NoInstance {
-    /// Nobody registered the name.
-    Unknown,
-    Refused(OptionsError),
-}
-
-/// A handler that was made, and what of.
-#[derive(Clone)]
-pub(crate) struct Instance {
+/// What a handler is made of. Equal if the name and the options are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct HandlerSpec {
     pub(crate) name: String,
     pub(crate) options: Options,
-    pub(crate) never_waits: bool,
-    pub(crate) handler: Arc<dyn Handler>,
 }
 
-impl Instance {
-    /// Whether anybody else holds the handler.
-    pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.handler) > 1
-    }
-
-    /// Whether it is this very handler, and not another made of the same options.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.handler, &other.handler)
-    }
-
-    /// Whether it is what the factory of `name` would make of `options`.
-    pub(crate) fn is_for(&self, name: &str, options: &Options) -> bool {
-        self.name == name && self.options == *options
-    }
-}
-
-/// Two that were made of the same are as good as one.
-impl PartialEq for Instance {
+impl PartialEq for HandlerSpec {
     fn eq(&self, other: &Self) -> bool {
-        self.is_for(&other.name, &other.options)
+        self.name == other.name && self.options.identity() == other.options.identity()
     }
 }
 
-// TOML knows floats, and so NaN, which is not equal to itself: the handler is then made anew.
-impl Eq for Instance {}
+impl Eq for HandlerSpec {}
+
+impl Hash for HandlerSpec {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+        self.options.identity().hash(state);
+    }
+}
+
+/// A handler that a factory made.
+pub(crate) struct Instance {
+    pub(crate) never_waits: bool,
+    pub(crate) handler: Box<dyn Handler>,
+}
 
 impl fmt::Debug for Instance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}({:?})", self.name, self.options)
+        f.debug_struct("Instance").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn spec(name: &str, options: &str, directory: &str) -> HandlerSpec {
+        HandlerSpec {
+            name: name.to_owned(),
+            options: Options::new(options.parse().expect("TOML"), directory.into()),
+        }
+    }
+
+    #[test]
+    fn handlers_are_the_same_if_made_of_the_same_name_and_options() {
+        let first = spec("a", "x = nan\ny = 'z'", "d");
+        assert_eq!(first, spec("a", "y = \"z\"\nx = nan", "d"));
+        let others = [
+            spec("b", "x = nan\ny = 'z'", "d"),
+            spec("a", "x = 1.0\ny = 'z'", "d"),
+            spec("a", "x = nan\ny = 'z'", "e"),
+            spec("a", "", "d"),
+        ];
+        assert!(!others.contains(&first));
+        let all: HashSet<&HandlerSpec> = others.iter().chain([&first, &first]).collect();
+        assert_eq!(all.len(), 5);
     }
 }

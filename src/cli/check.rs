@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::{print, remote};
 use crate::api::Handlers;
-use crate::config::{self, Plugins, Strictness, Surroundings};
+use crate::config::{self, Strictness, Surroundings};
+use crate::generation::prepare::{Prepared, prepare};
 use crate::{server, supervisor};
 
 /// Check a configuration file, without running it.
@@ -34,25 +35,22 @@ pub(super) struct Check {
 /// # Errors
 /// If the file is not good; the message is empty, for everything has been said.
 pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String> {
-    let plugins = Plugins::new(handlers, Vec::new());
-    let surroundings = Surroundings::of_process(&plugins);
-    let strictness = match arguments.strict {
-        true => Strictness::Strict,
-        false => Strictness::Lenient,
+    let strictness = if arguments.strict {
+        Strictness::Strict
+    } else {
+        Strictness::Lenient
     };
-    let (report, config) = match config::load(&arguments.config, surroundings, strictness) {
-        Ok(loaded) => (loaded.warnings, Some(loaded.config)),
-        Err(report) => (report, None),
+    let surroundings = Surroundings::of_process(handlers);
+    let checked = config::load(&arguments.config, surroundings, strictness);
+    let (report, config, failures) = match prepare(checked, handlers, None) {
+        Ok(Prepared { loaded, generation }) => {
+            let mut failures = server::run_tests(&loaded.config, &generation);
+            let bound = remote::listeners(&arguments.config);
+            failures.extend(supervisor::try_addresses(&loaded.config, &bound));
+            (loaded.warnings, Some(loaded.config), failures)
+        }
+        Err(report) => (report, None, Vec::new()),
     };
-    let failures = config.as_ref().map(|config| {
-        let mut failures = server::run_tests(config);
-        failures.extend(supervisor::try_addresses(
-            config,
-            &remote::listeners(&arguments.config),
-        ));
-        failures
-    });
-    let failures = failures.unwrap_or_default();
     if arguments.json {
         print(&format!("{:#}\n", to_json(report.to_json(), &failures)));
     } else {

@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::{print, remote};
 use crate::api::Handlers;
-use crate::config::{self, Plugins, Strictness, Surroundings};
+use crate::config::{self, Strictness, Surroundings};
 use crate::control::question::Question;
+use crate::generation::prepare::prepare;
 use crate::http::method::Method;
 use crate::server::explain as ask;
 
@@ -48,16 +49,16 @@ pub(super) fn explain(arguments: &Explain, handlers: &Handlers) -> Result<(), St
     if arguments.live {
         return remote::explain(&arguments.config, &question, arguments.json);
     }
-    let plugins = Plugins::new(handlers, Vec::new());
-    let surroundings = Surroundings::of_process(&plugins);
-    let loaded = config::load(&arguments.config, surroundings, Strictness::Lenient);
-    let loaded = loaded.map_err(|report| report.to_string())?;
-    for answer in ask(&loaded.config, vec![question])? {
+    let surroundings = Surroundings::of_process(handlers);
+    let checked = config::load(&arguments.config, surroundings, Strictness::Lenient);
+    let prepared = prepare(checked, handlers, None).map_err(|report| report.to_string())?;
+    for answer in ask(&prepared.generation, vec![question])? {
         let answer = answer.map_err(|error| format!("error: {error}"))?;
-        print(&match arguments.json {
-            true => format!("{:#}\n", answer.to_json()),
-            false => answer.to_text(),
-        });
+        if arguments.json {
+            print(&format!("{:#}\n", answer.to_json()));
+        } else {
+            print(&answer.to_text());
+        }
     }
     Ok(())
 }

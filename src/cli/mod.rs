@@ -8,13 +8,16 @@ use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::address::ListenAddress;
 use crate::api::Handlers;
 use crate::config::model::Config;
-use crate::config::{self, Plugins, Strictness, Surroundings};
+use crate::config::{self, Strictness, Surroundings};
+use crate::generation::Generation;
+use crate::generation::prepare::{Prepared, prepare};
 use crate::log::diagnostic;
 use crate::server;
 use crate::supervisor::{Inherited, Role, Setup, Supervisor};
@@ -211,14 +214,23 @@ fn run(arguments: &Run, handlers: &Handlers) -> Result<(), String> {
     let path = &arguments.config;
     let inherited = Inherited::from_environment();
     let use_colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let plugins = Plugins::new(handlers, Vec::new());
-    let surroundings = Surroundings::of_process(&plugins);
-    let loaded = config::load(path, surroundings, Strictness::Lenient)
-        .map_err(|report| report.render(use_colour))?;
+    let checked = config::load(
+        path,
+        Surroundings::of_process(handlers),
+        Strictness::Lenient,
+    );
+    let prepared = prepare(checked, handlers, None);
+    let prepared = prepared.map_err(|report| report.render(use_colour))?;
+    let Prepared { loaded, generation } = prepared;
     eprint!("{}", loaded.warnings.render(use_colour));
-    refuse_failing_tests(&loaded.config)?;
-    let file = Some(path.to_owned());
-    let mut supervisor = start(loaded.config.clone(), file, inherited, handlers)?;
+    refuse_failing_tests(&loaded.config, &generation)?;
+    let mut supervisor = start(Setup {
+        config: loaded.config.clone(),
+        generation,
+        file: Some(path.to_owned()),
+        handlers: handlers.clone(),
+        role: Role::Program(inherited),
+    })?;
     if arguments.watch {
         let watched = supervisor.watch_files(&loaded);
         watched.map_err(|error| describe(&error))?;
@@ -227,15 +239,13 @@ fn run(arguments: &Run, handlers: &Handlers) -> Result<(), String> {
 }
 
 /// A configuration that fails its own tests does not run.
-fn refuse_failing_tests(config: &Config) -> Result<(), String> {
-    let failures = server::run_tests(config);
-    match failures.is_empty() {
-        true => Ok(()),
-        false => Err(failures
-            .iter()
-            .map(|failure| format!("error: {failure}\n"))
-            .collect()),
+fn refuse_failing_tests(config: &Config, generation: &Arc<Generation>) -> Result<(), String> {
+    let failures = server::run_tests(config, generation);
+    if failures.is_empty() {
+        return Ok(());
     }
+    let lines = failures.iter();
+    Err(lines.map(|failure| format!("error: {failure}\n")).collect())
 }
 
 fn serve(arguments: &Serve) -> Result<(), String> {
@@ -255,7 +265,13 @@ fn serve(arguments: &Serve) -> Result<(), String> {
     }
     let listen = addresses(arguments);
     let config = Config::for_directory(root.clone(), listen, !arguments.no_listing, arguments.spa);
-    let supervisor = start(config, None, inherited, &Handlers::new())?;
+    let supervisor = start(Setup {
+        generation: Arc::new(Generation::of_config(&config)),
+        config,
+        file: None,
+        handlers: Handlers::new(),
+        role: Role::Program(inherited),
+    })?;
     print_banner(&supervisor, &root, arguments);
     supervisor.run().map_err(|error| describe(&error))
 }
@@ -278,18 +294,7 @@ fn addresses(arguments: &Serve) -> Vec<SocketAddr> {
     arguments.listen.iter().map(with_port).collect()
 }
 
-fn start(
-    config: Config,
-    file: Option<PathBuf>,
-    inherited: Inherited,
-    handlers: &Handlers,
-) -> Result<Supervisor, String> {
-    let setup = Setup {
-        config,
-        file,
-        handlers: handlers.clone(),
-        role: Role::Program(inherited),
-    };
+fn start(setup: Setup) -> Result<Supervisor, String> {
     Supervisor::new(setup).map_err(|error| describe(&error))
 }
 

@@ -26,9 +26,9 @@ mod words;
 use std::time::Duration;
 
 pub(crate) use complaint::diagnostic::Report;
-pub(crate) use load::{Loaded, Strictness, Wildcard, load, parse};
+pub(crate) use load::{Checked, Loaded, Strictness, Wildcard, load, parse};
 pub(crate) use tell::{Change, difference, dump, key_table, schema};
-pub(crate) use tree::surroundings::{Plugins, Surroundings};
+pub(crate) use tree::surroundings::Surroundings;
 
 /// Reads a network, for the tests of other rooms.
 #[cfg(test)]

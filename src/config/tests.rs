@@ -6,12 +6,12 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::model::*;
 use super::tell::dump;
-use super::{Plugins, Strictness, load, parse};
+use super::{Strictness, load, parse};
 use crate::address::ListenAddress;
 use crate::api::{Handlers, Request, Response};
 use crate::config::tree::surroundings::Surroundings;
@@ -26,22 +26,30 @@ pub(super) fn environment(name: &str) -> Option<String> {
 }
 
 /// A program with one handler, `greet`, which takes a `greeting`.
-pub(super) fn surroundings() -> Surroundings<'static> {
-    let mut handlers = Handlers::new();
-    handlers.register("greet", |options| {
-        options.only(&["greeting"])?;
-        let greeting = options.text("greeting")?.unwrap_or("hello").to_owned();
-        Ok(move |_: Request| Ok(Response::text(greeting.as_str())))
+fn handlers() -> &'static Handlers {
+    static HANDLERS: LazyLock<Handlers> = LazyLock::new(|| {
+        let mut handlers = Handlers::new();
+        handlers.register("greet", |options| {
+            options.only(&["greeting"])?;
+            let greeting = options.text("greeting")?.unwrap_or("hello").to_owned();
+            Ok(move |_: Request| Ok(Response::text(greeting.as_str())))
+        });
+        handlers
     });
+    &HANDLERS
+}
+
+pub(super) fn surroundings() -> Surroundings<'static> {
     Surroundings {
         environment: &environment,
-        // For as long as the tests run.
-        plugins: Box::leak(Box::new(Plugins::new(&handlers, Vec::new()))),
+        handlers: handlers(),
     }
 }
 
 fn rendered(path: &Path) -> String {
-    match load(path, surroundings(), Strictness::Lenient) {
+    let mut checked = load(path, surroundings(), Strictness::Lenient);
+    checked.make_handlers(|spec| handlers().make(spec).map(drop));
+    match checked.finish() {
         Ok(loaded) => loaded.warnings.to_string(),
         Err(report) => report.to_string(),
     }
@@ -74,6 +82,7 @@ fn fixture(name: &str) -> Config {
         surroundings(),
         Strictness::Lenient,
     )
+    .finish()
     .expect("a good file")
     .config
 }
@@ -242,6 +251,7 @@ fn says_why_a_file_cannot_be_read() {
 fn takes_windows_line_ends_and_a_byte_order_mark() {
     let text = "\u{feff}[[server]]\r\nlisten = \"localhost:80\"\r\nx = 1\r\n";
     let report = parse(text, Path::new("a.toml"), surroundings())
+        .finish()
         .expect_err("an unknown key")
         .to_string();
     assert!(
@@ -265,7 +275,7 @@ fn no_damage_to_a_file_stops_the_diagnosis() {
             without,
             [&text[..at], "\u{e9}", &text[at..]].concat(),
         ] {
-            if let Err(report) = parse(damaged, &name, surroundings()) {
+            if let Err(report) = parse(damaged, &name, surroundings()).finish() {
                 assert!(report.to_string().contains("error: "));
             }
         }
@@ -345,7 +355,9 @@ fn access_is_inherited_kind_by_kind() {
 #[test]
 fn included_files_are_read_in_order_and_relative_to_themselves() {
     let main = Path::new(FIXTURES).join("good_include.toml");
-    let loaded = load(&main, surroundings(), Strictness::Lenient).expect("a good file");
+    let loaded = load(&main, surroundings(), Strictness::Lenient)
+        .finish()
+        .expect("a good file");
     let relative = |path: &Path| path.strip_prefix(FIXTURES).expect("a fixture").to_owned();
     let files: Vec<PathBuf> = loaded.files.iter().map(|path| relative(path)).collect();
     let expected = [
@@ -376,8 +388,12 @@ fn included_files_are_read_in_order_and_relative_to_themselves() {
 fn strictness_refuses_what_is_doubtful() {
     for (name, is_taken) in [("shadowed_route.toml", false), ("good_minimal.toml", true)] {
         let path = Path::new(FIXTURES).join(name);
-        assert!(load(&path, surroundings(), Strictness::Lenient).is_ok());
-        match load(&path, surroundings(), Strictness::Strict) {
+        assert!(
+            load(&path, surroundings(), Strictness::Lenient)
+                .finish()
+                .is_ok()
+        );
+        match load(&path, surroundings(), Strictness::Strict).finish() {
             Ok(_) => assert!(is_taken, "{name}"),
             Err(report) => assert!(!is_taken && !report.to_string().contains("warning")),
         }
@@ -424,7 +440,9 @@ pub(super) fn good_configurations() -> Vec<(PathBuf, Config)> {
     let paths = paths.filter(is_good).chain([PathBuf::from("config.toml")]);
     let load = |path: PathBuf| {
         let path = std::path::absolute(path).expect("there is a working directory");
-        let loaded = load(&path, surroundings(), Strictness::Lenient).expect("a good file");
+        let loaded = load(&path, surroundings(), Strictness::Lenient)
+            .finish()
+            .expect("a good file");
         (path, without_places(loaded.config))
     };
     paths.map(load).collect()
@@ -454,7 +472,7 @@ fn a_dump_reads_back_to_the_same_configuration() {
         let text = dump(&config);
         // Where it came from: paths in a handler's options mean something to the handler alone.
         let beside = path.with_file_name("dump.toml");
-        let read = parse(text.as_str(), &beside, surroundings());
+        let read = parse(text.as_str(), &beside, surroundings()).finish();
         let read = without_places(read.unwrap_or_else(|report| panic!("{report}")).config);
         assert_eq!(read, config, "{}:\n{text}", path.display());
         assert_eq!(dump(&read), text);

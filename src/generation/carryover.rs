@@ -1,14 +1,15 @@
 //! [`Carryover`]: all state that survives a reload, a field for each kind.
 //!
 //! To add a kind (upstreams, certificates, rate tables): a field here, with a key that holds
-//! everything the value is made of and nothing else; its line in `begin` and `end`; and a method
-//! that returns the value for a route. [`Kept`] does the rest.
+//! everything the value is made of and nothing else; its line in `begin`, `end` and `release`; and a
+//! method that returns the value for a route. [`Kept`] does the rest.
 //!
 //! | kind | key | shared by |
 //! |---|---|---|
 //! | what workers cache of files | the options of `files` | all routes with these options |
 //! | scripts that run | pattern and options of a `cgi` route, which of its equals | nobody: `max_processes` is a route's |
 //! | requests that wait for an application server | its address | all routes to this server |
+//! | handlers of the program | name and options | all routes that name both |
 //!
 //! Listening sockets survive a reload too, but are no kind of this: what counts is the queue of
 //! connections that the system holds for each. An address keeps as many sockets as it ever had
@@ -18,18 +19,12 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use super::kept::Kept;
+use super::kept::{Kept, Retired};
 use crate::address::ListenAddress;
-use crate::config::model::{Cgi, Files, Route, RoutePattern, Verb};
-use crate::handlers::Handler;
-use crate::handlers::echo::Echo;
-use crate::handlers::files::{FilesHandler, Shared};
-use crate::handlers::gateway::cgi::CgiHandler;
-use crate::handlers::gateway::fastcgi::{FastcgiHandler, Queue};
-use crate::handlers::plugin::PluginHandler;
-use crate::handlers::redirect::RedirectHandler;
-use crate::handlers::respond::RespondHandler;
-use crate::handlers::status::StatusHandler;
+use crate::api::{HandlerSpec, Handlers, Instance, OptionsError};
+use crate::config::model::{Cgi, Files, Route, RoutePattern};
+use crate::handlers::files::Shared;
+use crate::handlers::gateway::fastcgi::Queue;
 
 /// What a generation uses that the next one goes on with.
 #[derive(Default)]
@@ -38,6 +33,7 @@ pub(crate) struct Carryover {
     /// How many scripts run.
     cgi: Kept<CgiKey, AtomicUsize>,
     queues: Kept<ListenAddress, Queue>,
+    instances: Kept<HandlerSpec, Instance>,
 }
 
 /// Which `cgi` route a count is for.
@@ -56,6 +52,7 @@ impl Carryover {
             files: self.files.begin(),
             cgi: self.cgi.begin(),
             queues: self.queues.begin(),
+            instances: self.instances.begin(),
         }
     }
 
@@ -64,60 +61,67 @@ impl Carryover {
         self.files.end();
         self.cgi.end();
         self.queues.end();
+        self.instances.end();
     }
 
-    fn files(&mut self, options: &Files) -> Arc<Shared> {
+    /// Hands to `retired` what `self` uses and `next`, the generation after it, does not; takes back
+    /// what `next` uses.
+    pub(crate) fn release(&self, next: &Self, retired: &mut Retired) {
+        self.files.release(&next.files, retired);
+        self.cgi.release(&next.cgi, retired);
+        self.queues.release(&next.queues, retired);
+        self.instances.release(&next.instances, retired);
+    }
+
+    /// What workers cache for routes with these options.
+    pub(super) fn files(&mut self, options: &Files) -> Arc<Shared> {
         self.files.get_or_make(options, Shared::new)
     }
 
     /// The count of a route's scripts: each route has one of its own.
-    fn cgi(&mut self, route: &Route, options: &Cgi) -> Arc<AtomicUsize> {
+    pub(super) fn cgi(&mut self, route: &Route, options: &Cgi) -> Arc<AtomicUsize> {
         let mut key = CgiKey {
             pattern: route.pattern.clone(),
             options: options.clone(),
             nth: 0,
         };
-        while self.cgi.is_used(&key) {
+        while self.cgi.get(&key).is_some() {
             key.nth += 1;
         }
         self.cgi.get_or_make(&key, |_| AtomicUsize::default())
     }
 
     /// The queue before the application server at `address`, which routes share.
-    fn queue(&mut self, address: &ListenAddress) -> Arc<Queue> {
+    pub(super) fn queue(&mut self, address: &ListenAddress) -> Arc<Queue> {
         self.queues.get_or_make(address, |_| Queue::default())
     }
-}
 
-/// Makes the handler behind `route`, which takes over what `kept` has for it.
-pub(super) fn handler(route: &Route, kept: &mut Carryover) -> Handler {
-    match &route.verb {
-        Verb::Files(files) => {
-            let shared = kept.files(files);
-            Handler::Files(FilesHandler::new(shared, route.strip_prefix))
-        }
-        Verb::Respond(respond) => {
-            Handler::Respond(RespondHandler::new(respond, route.pattern.method))
-        }
-        Verb::Redirect(redirect) => Handler::Redirect(RedirectHandler::new(redirect)),
-        Verb::Echo => Handler::Echo(Echo),
-        Verb::Status => Handler::Status(StatusHandler),
-        Verb::Handler(plugin) => Handler::Plugin(PluginHandler::new(plugin, route)),
-        Verb::Cgi(options) => {
-            Handler::Cgi(CgiHandler::new(options, route, kept.cgi(route, options)))
-        }
-        Verb::Fastcgi(options) => {
-            let files = kept.files(&options.files());
-            let queue = kept.queue(&options.peer);
-            Handler::Fastcgi(FastcgiHandler::new(options, files, queue, route))
-        }
+    /// Has the factory in `handlers` make what `spec` describes, unless it is there.
+    ///
+    /// # Errors
+    /// Why the factory refuses.
+    pub(super) fn make_instance(
+        &mut self,
+        spec: &HandlerSpec,
+        handlers: &Handlers,
+    ) -> Result<(), OptionsError> {
+        let made = self
+            .instances
+            .get_or_try_make(spec, |spec| handlers.make(spec));
+        made.map(drop)
+    }
+
+    /// The handler that was made of `spec`.
+    pub(super) fn instance(&self, spec: &HandlerSpec) -> Arc<Instance> {
+        let instance = self.instances.get(spec).map(Arc::clone);
+        instance.expect("every handler is made before the routes are")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::model::{Place, Policy};
+    use crate::config::model::{Place, Policy, Verb};
 
     fn cgi(root: &str) -> Route {
         Route {

@@ -8,13 +8,18 @@
 //! begin: 8 is prepared               { used:       before: a b }
 //! get_or_make(b): the same value     { used: b     before: a b }
 //! get_or_make(c): a new one          { used: b c   before: a b }
-//! end                                { used: b c }               a is found no more
+//! end                                { used: b c }               a is released
 //! ```
 //!
 //! Generation 7 keeps its own [`Kept`]. If generation 8 is refused halfway, dropping the new one is
 //! all there is to undo.
+//!
+//! A released value may still be in use: by an exchange that began in generation 7, or by code that
+//! runs. The supervisor holds it ([`Retired`]) until it is not.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -47,14 +52,31 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
 
     /// The value of `key`: what this generation or the one before it has, else what `make` returns.
     pub(crate) fn get_or_make(&mut self, key: &K, make: impl FnOnce(&K) -> V) -> Arc<V> {
-        let value = self.find(key).unwrap_or_else(|| Arc::new(make(key)));
-        self.used.insert(key.clone(), Arc::clone(&value));
-        value
+        let made = self.get_or_try_make(key, |key| Ok::<V, Infallible>(make(key)));
+        made.unwrap_or_else(|never| match never {})
     }
 
-    /// Whether this generation has asked for the value of `key`.
-    pub(crate) fn is_used(&self, key: &K) -> bool {
-        self.used.contains_key(key)
+    /// As [`get_or_make`](Self::get_or_make), where making may fail.
+    ///
+    /// # Errors
+    /// What `make` fails with; the next call tries again.
+    pub(crate) fn get_or_try_make<E>(
+        &mut self,
+        key: &K,
+        make: impl FnOnce(&K) -> Result<V, E>,
+    ) -> Result<Arc<V>, E> {
+        let known = self.used.get(key).or_else(|| self.before.get(key));
+        let value = match known {
+            Some(value) => Arc::clone(value),
+            None => Arc::new(make(key)?),
+        };
+        self.used.insert(key.clone(), Arc::clone(&value));
+        Ok(value)
+    }
+
+    /// The value of `key`, if this generation has asked for it.
+    pub(crate) fn get(&self, key: &K) -> Option<&Arc<V>> {
+        self.used.get(key)
     }
 
     /// Completes the generation: what it has not asked for is found no more.
@@ -62,15 +84,61 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         self.before = HashMap::new();
     }
 
-    fn find(&self, key: &K) -> Option<Arc<V>> {
-        let value = self.used.get(key).or_else(|| self.before.get(key));
-        value.cloned()
+    /// Hands to `retired` what `self` uses and `next`, the generation after it, does not; takes back
+    /// what `next` uses.
+    pub(crate) fn release(&self, next: &Self, retired: &mut Retired)
+    where
+        V: Send + Sync + 'static,
+    {
+        for value in self.used.values() {
+            retired.insert(Arc::clone(value));
+        }
+        for value in next.used.values() {
+            retired.remove(value);
+        }
+    }
+}
+
+/// Values that the generation that runs does not ask for, until nothing uses them.
+///
+/// What ends with a value (a database, a thread) may take its time, and no event loop is to wait for
+/// it: the owner of this drops them, on its own thread.
+#[derive(Default)]
+pub(crate) struct Retired(
+    /// By address.
+    HashMap<usize, Arc<dyn Any + Send + Sync>>,
+);
+
+impl Retired {
+    fn insert<V: Send + Sync + 'static>(&mut self, value: Arc<V>) {
+        self.0.insert(Arc::as_ptr(&value) as usize, value);
+    }
+
+    fn remove<V>(&mut self, value: &Arc<V>) {
+        self.0.remove(&(Arc::as_ptr(value) as usize));
+    }
+
+    /// Drops the values that nothing else uses, on this thread.
+    pub(crate) fn drop_unused(&mut self) {
+        // No generation finds a retired value: once nothing else uses it, nothing else will.
+        self.0.retain(|_, value| Arc::strong_count(value) > 1);
+    }
+
+    /// Whether every value has been dropped.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn released(old: &Kept<u32, u32>, new: &Kept<u32, u32>) -> usize {
+        let mut retired = Retired::default();
+        old.release(new, &mut retired);
+        retired.0.len()
+    }
 
     /// The next generation of `kept`, which asks for `keys`; and the keys that had to be made.
     fn next(kept: &Kept<u32, u32>, keys: &[u32]) -> (Kept<u32, u32>, Vec<u32>) {
@@ -91,7 +159,7 @@ mod tests {
         let (first, made) = next(&Kept::default(), &[1, 2, 2, 1]);
         assert_eq!(made, [1, 2]);
         let (second, made) = next(&first, &[2, 3]);
-        assert_eq!(made, [3]);
+        assert_eq!((made, released(&first, &second)), (vec![3], 1));
         let (_, made) = next(&second, &[1, 2, 3]);
         assert_eq!(made, [1], "nobody asked for it in between");
     }
@@ -101,7 +169,7 @@ mod tests {
         let mut kept = Kept::default();
         let [first, second, other] = [1, 1, 2].map(|key| kept.get_or_make(&key, |key| *key));
         assert!(Arc::ptr_eq(&first, &second) && !Arc::ptr_eq(&first, &other));
-        assert!(kept.is_used(&2) && !kept.is_used(&3));
+        assert!(kept.get(&2).is_some() && kept.get(&3).is_none());
     }
 
     #[test]
@@ -110,5 +178,38 @@ mod tests {
         drop(next(&first, &[2, 3]));
         let (_, made) = next(&first, &[1, 2]);
         assert!(made.is_empty(), "{made:?}");
+    }
+
+    #[test]
+    fn making_may_fail_and_is_tried_again() {
+        let mut kept: Kept<u32, u32> = Kept::default();
+        assert_eq!(kept.get_or_try_make(&1, |_| Err("no")), Err("no"));
+        let made = kept.get_or_try_make(&1, |key| Ok::<_, &str>(*key));
+        assert_eq!(made.as_deref(), Ok(&1));
+    }
+
+    #[test]
+    fn what_is_retired_is_dropped_when_nothing_uses_it() {
+        let mut retired = Retired::default();
+        let (first, _) = next(&Kept::default(), &[1, 2]);
+        let (second, _) = next(&first, &[2]);
+        first.release(&second, &mut retired);
+        retired.drop_unused();
+        assert_eq!(retired.0.len(), 1, "the first generation still uses it");
+        drop(first);
+        retired.drop_unused();
+        assert!(retired.is_empty());
+    }
+
+    #[test]
+    fn a_generation_that_returns_takes_back_what_was_retired() {
+        let mut retired = Retired::default();
+        let (first, _) = next(&Kept::default(), &[1]);
+        let (second, _) = next(&first, &[]);
+        first.release(&second, &mut retired);
+        first.release(&second, &mut retired);
+        assert_eq!(retired.0.len(), 1);
+        second.release(&first, &mut retired);
+        assert!(retired.is_empty());
     }
 }

@@ -3,28 +3,27 @@
 mod carryover;
 mod kept;
 pub(crate) mod policy;
+pub(crate) mod prepare;
 pub(crate) mod routing;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::address::ListenAddress;
 use crate::config::model::{
-    Cidr, Config, HostPattern, Limits, LogFormat, Place, Policy, RoutePattern, Server,
-    describe_route,
+    Cidr, HostPattern, Limits, LogFormat, Place, Policy, RoutePattern, describe_route,
 };
 use crate::handlers::Handler;
+use crate::handlers::control::ControlHandler;
 
-use carryover::{Carryover, handler};
+use carryover::Carryover;
+pub(crate) use kept::Retired;
 use policy::ServingPolicy;
 use routing::{HostTable, RoutingTable};
 
-/// A configuration, built: every path leads to a handler that is ready to answer.
+/// A configuration, prepared: every path leads to a handler that is ready to answer.
 pub(crate) struct Generation {
-    /// Counts from 1.
-    pub(crate) number: u64,
     /// Open connections of all workers together.
     pub(crate) max_connections: usize,
     /// Whether answers say `Server: tidegate`.
@@ -37,6 +36,8 @@ pub(crate) struct Generation {
     /// By the address that was asked for, which is how the operator names a listener. They are few:
     /// a walk finds one sooner than a hash.
     listeners: Vec<(ListenAddress, Listened)>,
+    /// The control socket's, once there is one.
+    control: OnceLock<(ListenAddress, Listened)>,
     /// What the next generation may go on with.
     carryover: Carryover,
 }
@@ -86,42 +87,17 @@ impl fmt::Display for Route {
 }
 
 impl Generation {
-    /// Builds a checked configuration. Handlers that `previous` has already, and whose options have
-    /// not changed, go on with what they hold.
-    pub(crate) fn new(config: &Config, number: u64, previous: Option<&Self>) -> Self {
-        let before = previous.map(|previous| &previous.carryover);
-        let mut carryover = before.map(Carryover::begin).unwrap_or_default();
-        let mut listeners: BTreeMap<ListenAddress, Listened> = BTreeMap::new();
-        for server in &config.servers {
-            let site = Arc::new(Site::new(server, &mut carryover));
-            for address in &server.listen {
-                let is_new = !listeners.contains_key(address);
-                let listened = listeners.entry(address.clone()).or_default();
-                listened.hosts.insert(&server.hosts, &site);
-                // The server for any host speaks for all before the host is known.
-                if is_new || server.hosts.is_empty() {
-                    listened.limits = server.policy.limits.clone();
-                }
-            }
-        }
-        carryover.end();
-        Self {
-            number,
-            max_connections: config.policy.limits.max_connections,
-            server_field: config.server_field,
-            log_format: config.log.format,
-            trusted_proxies: config.trusted_proxies.clone(),
-            policy: ServingPolicy::new(&config.policy),
-            listeners: listeners.into_iter().collect(),
-            carryover,
-        }
+    /// Has the control socket at `address` lead to the supervisor. For before workers adopt it.
+    pub(crate) fn add_control(&self, address: ListenAddress) {
+        // A generation that runs again has it already, at the same address.
+        self.control
+            .get_or_init(|| (address, Listened::of_control()));
     }
 
-    /// Adds the site of the control socket.
-    pub(crate) fn with_control(mut self, address: ListenAddress, handler: Handler) -> Self {
-        let listened = Listened::of_control(handler);
-        self.listeners.push((address, listened));
-        self
+    /// Hands to `retired` what this generation keeps and `next` does not; takes back what `next`
+    /// keeps.
+    pub(crate) fn release(&self, next: &Self, retired: &mut Retired) {
+        self.carryover.release(&next.carryover, retired);
     }
 
     /// The addresses that the operator wants listened at.
@@ -149,38 +125,20 @@ impl Generation {
         let found = self
             .listeners
             .iter()
+            .chain(self.control.get())
             .find(|(listener, _)| listener == address);
         found.map(|(_, listened)| listened)
     }
 }
 
-impl Site {
-    fn new(server: &Server, carryover: &mut Carryover) -> Self {
-        let mut routes = RoutingTable::default();
-        for route in &server.routes {
-            let built = Route {
-                handler: handler(route, carryover),
-                policy: ServingPolicy::new(&route.policy),
-                pattern: route.pattern.clone(),
-                place: route.place.clone(),
-            };
-            routes.insert(&route.pattern, built);
-        }
-        Self {
-            hosts: server.hosts.clone(),
-            policy: ServingPolicy::new(&server.policy),
-            routes,
-        }
-    }
-}
-
 impl Listened {
-    fn of_control(handler: Handler) -> Self {
+    /// The control socket's only site.
+    fn of_control() -> Self {
         let pattern = RoutePattern::everything();
         let place = Place::of_program("control socket");
         let mut routes = RoutingTable::default();
         let route = Route {
-            handler,
+            handler: Handler::Control(ControlHandler),
             policy: ServingPolicy::new(&Policy::default()),
             pattern: pattern.clone(),
             place,

@@ -130,17 +130,17 @@ pub(crate) struct Candidate {
     pub(crate) verdict: &'static str,
 }
 
-/// Asks what `config` makes of each of `questions`.
+/// Asks what `generation` makes of each of `questions`.
 ///
 /// # Errors
 /// In a sentence: a question that is no valid request, or a system without an event queue.
 pub(crate) fn explain(
-    config: &Config,
+    generation: &Arc<Generation>,
     questions: Vec<Question>,
 ) -> Result<Vec<Result<Explanation, String>>, String> {
     // No supervisor is here to be asked.
     let nobody: Submit = Arc::new(drop);
-    let generation = Arc::new(Generation::new(config, 1, None));
+    let generation = Arc::clone(generation);
     let explaining = async move {
         // Nothing else is on this loop, which may wait, and most questions need no disk.
         let local = Local::new(Pools::without_threads(), nobody);
@@ -153,8 +153,9 @@ pub(crate) fn explain(
     runtime::run(explaining).map_err(|error| format!("there is no event queue: {error}"))
 }
 
-/// Runs the `[[test]]` tables of `config`; what did not come out as expected, a line each.
-pub(crate) fn run_tests(config: &Config) -> Vec<String> {
+/// Runs the `[[test]]` tables of `config`, of which `generation` was made; what did not come out as
+/// expected, a line each.
+pub(crate) fn run_tests(config: &Config, generation: &Arc<Generation>) -> Vec<String> {
     if config.tests.is_empty() {
         return Vec::new();
     }
@@ -163,7 +164,7 @@ pub(crate) fn run_tests(config: &Config) -> Vec<String> {
         .iter()
         .map(|test| question_of_test(test, config))
         .collect();
-    match explain(config, questions) {
+    match explain(generation, questions) {
         Err(error) => vec![error],
         Ok(answers) => {
             let outcomes = config.tests.iter().zip(answers);

@@ -33,12 +33,12 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use crate::address::ListenAddress;
-use crate::api::{Handlers, Instance};
+use crate::api::Handlers;
 use crate::config::Loaded;
 use crate::config::model::Config;
 use crate::control::socket::ControlError;
 use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
-use crate::generation::Generation;
+use crate::generation::{Generation, Retired};
 use crate::handlers::Pools;
 use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
@@ -62,7 +62,7 @@ use workers::{WorkerId, Workers};
 const MAX_DEATHS: usize = 32;
 const DEATHS_WINDOW: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether handlers that no route names any more are still at work.
+/// How often it is looked whether what no generation keeps any more is still in use.
 const RETIREMENT: Duration = Duration::from_secs(1);
 
 /// How long after the grace period the workers may take to end.
@@ -107,6 +107,8 @@ enum End {
 /// What a server is made of.
 pub(crate) struct Setup {
     pub(crate) config: Config,
+    /// What was made of it.
+    pub(crate) generation: Arc<Generation>,
     /// The file it came from, to be read again.
     pub(crate) file: Option<PathBuf>,
     pub(crate) handlers: Handlers,
@@ -130,6 +132,8 @@ pub(crate) struct Supervisor {
     handlers: Handlers,
     config: Config,
     generation: Arc<Generation>,
+    /// Of the generation: counts from 1.
+    number: u64,
     since: Since,
     sockets: Sockets,
     control: Option<UnixSocket>,
@@ -141,9 +145,8 @@ pub(crate) struct Supervisor {
     predecessor: Predecessor,
     /// What ran before, while the current generation is not confirmed.
     trial: Option<Trial>,
-    /// Handlers that no route names any more, until the last exchange that they answer has ended.
-    /// What ends with them (a database, a thread) may take its time, and no loop is to wait for it.
-    retired: Vec<Instance>,
+    /// What earlier generations kept and this one does not, until nothing uses it.
+    retired: Retired,
     pools: Pools,
     process: Arc<ProcessCounters>,
     tally: Tally,
@@ -161,6 +164,7 @@ impl Supervisor {
     pub(crate) fn new(setup: Setup) -> Result<Self, SupervisorError> {
         let Setup {
             config,
+            generation,
             file,
             handlers,
             role,
@@ -188,11 +192,14 @@ impl Supervisor {
             watch_signals(sender.clone()).map_err(SupervisorError::Signals)?;
             manager = ServiceManager::from_environment();
         }
-        let generation = reload::build(&config, None, control.as_ref());
+        if let Some(control) = &control {
+            generation.add_control(ListenAddress::Unix(control.path().to_owned()));
+        }
         Ok(Self {
             file,
             handlers,
-            generation: Arc::new(generation),
+            generation,
+            number: 1,
             since: Since::now(),
             sockets,
             control,
@@ -201,7 +208,7 @@ impl Supervisor {
             program: Program::ours(),
             predecessor,
             trial: None,
-            retired: Vec::new(),
+            retired: Retired::default(),
             pools: Pools::new(config.blocking),
             process: Arc::default(),
             tally: Tally::default(),
@@ -336,7 +343,7 @@ impl Supervisor {
         match verb {
             ControlVerb::Status => (self.status(workers), None),
             ControlVerb::Counters => (self.counters(workers), None),
-            ControlVerb::Explain(fields) => (status::explain(&self.config, &fields), None),
+            ControlVerb::Explain(fields) => (status::explain(&self.generation, &fields), None),
             ControlVerb::Reload { confirm_within } => {
                 (reload::reply(self.reload(workers, confirm_within)), None)
             }
@@ -394,8 +401,8 @@ impl Supervisor {
     /// The next event; `None` when the time to confirm a reload is over.
     fn next_event(&mut self) -> Option<Event> {
         loop {
-            // What nobody else holds ends here, on a thread that may wait for it.
-            self.retired.retain(Instance::is_shared);
+            // What ends here may take its time: this thread may wait for it.
+            self.retired.drop_unused();
             let deadline = self.trial.as_ref().map(|trial| trial.deadline);
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let look_again = (!self.retired.is_empty()).then_some(RETIREMENT);

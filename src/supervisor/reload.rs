@@ -1,7 +1,7 @@
-//! Reload: from a file to a generation that every worker has taken on, or a refusal that disturbs
-//! nothing (DESIGN §5).
+//! Reload: from a file to a generation that every worker has adopted, or a refusal that disturbs
+//! nothing.
 //!
-//! Parse, check, build, bind, swap: whatever fails, fails before anything has changed.
+//! Check, prepare, run the tests, bind, swap: whatever fails, fails before anything has changed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,25 +11,23 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::notify::State;
-use super::unix::UnixSocket;
 use super::workers::Workers;
 use super::{Event, ListenError, Supervisor, addresses, announce, watch};
 use crate::address::ListenAddress;
-use crate::api::Instance;
 use crate::config::model::Config;
-use crate::config::{self, Change, Loaded, Plugins, Report, Strictness, Surroundings};
+use crate::config::{self, Change, Checked, Loaded, Report, Strictness, Surroundings};
 use crate::control::{ControlReply, Submit};
 use crate::generation::Generation;
-use crate::handlers::Handler;
-use crate::handlers::control::ControlHandler;
+use crate::generation::prepare::{Prepared, prepare};
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::server::run_tests;
 
 /// A reload that holds only if it is confirmed.
 pub(super) struct Trial {
-    /// What ran before.
-    previous: Config,
+    /// What ran before, and runs again as it was.
+    config: Config,
+    generation: Arc<Generation>,
     pub(super) deadline: Instant,
 }
 
@@ -52,21 +50,6 @@ pub(super) enum ReloadError {
     Tests(String),
     #[error(transparent)]
     Listen(#[from] ListenError),
-}
-
-/// Builds a generation, with the site of the control socket if there is one.
-pub(super) fn build(
-    config: &Config,
-    previous: Option<&Generation>,
-    control: Option<&UnixSocket>,
-) -> Generation {
-    let number = previous.map_or(1, |previous| previous.number + 1);
-    let generation = Generation::new(config, number, previous);
-    let Some(control) = control else {
-        return generation;
-    };
-    let handler = Handler::Control(ControlHandler);
-    generation.with_control(ListenAddress::Unix(control.path().to_owned()), handler)
 }
 
 /// Hands requests to the supervisor that receives `events`.
@@ -105,9 +88,9 @@ impl Supervisor {
         text: String,
         name: &Path,
     ) -> Result<Applied, ReloadError> {
-        let plugins = self.plugins();
-        let loaded = config::parse(text, name, Surroundings::of_process(&plugins));
-        self.take_on(loaded, workers, None)
+        let surroundings = Surroundings::of_process(&self.handlers);
+        let checked = config::parse(text, name, surroundings);
+        self.take_on(checked, workers, None)
     }
 
     fn read_and_apply(
@@ -116,41 +99,44 @@ impl Supervisor {
         confirm_within: Option<Duration>,
     ) -> Result<Applied, ReloadError> {
         let file = self.file.as_deref().ok_or(ReloadError::NoFile)?;
-        let plugins = self.plugins();
-        let surroundings = Surroundings::of_process(&plugins);
-        let loaded = config::load(file, surroundings, Strictness::Lenient);
-        self.take_on(loaded, workers, confirm_within)
-    }
-
-    /// The handlers that may be named; those that are at work go on where nothing has changed.
-    fn plugins(&self) -> Plugins {
-        Plugins::new(&self.handlers, self.config.instances())
+        let surroundings = Surroundings::of_process(&self.handlers);
+        let checked = config::load(file, surroundings, Strictness::Lenient);
+        self.take_on(checked, workers, confirm_within)
     }
 
     fn take_on(
         &mut self,
-        loaded: Result<Loaded, Report>,
+        checked: Checked,
         workers: &mut Workers,
         confirm_within: Option<Duration>,
     ) -> Result<Applied, ReloadError> {
-        let loaded = loaded.map_err(ReloadError::Refused)?;
+        let prepared = prepare(checked, &self.handlers, Some(&self.generation));
+        let Prepared { loaded, generation } = prepared.map_err(ReloadError::Refused)?;
         self.renew_watch(&loaded);
-        let failures = run_tests(&loaded.config);
+        let failures = run_tests(&loaded.config, &generation);
         if !failures.is_empty() {
             return Err(ReloadError::Tests(failures.join("\n")));
         }
-        let previous = self.config.clone();
-        let changes = self.apply(loaded.config, workers)?;
-        self.trial = confirm_within.map(|time| Trial {
-            // A trial within a trial goes back to where the first one began.
-            previous: self.trial.take().map_or(previous, |trial| trial.previous),
-            deadline: Instant::now() + time,
+        let previous = (self.config.clone(), Arc::clone(&self.generation));
+        let changes = self.apply(loaded.config, generation, workers)?;
+        // A trial within a trial goes back to where the first one began.
+        let first = self
+            .trial
+            .take()
+            .map(|trial| (trial.config, trial.generation));
+        self.trial = confirm_within.map(|time| {
+            let (config, generation) = first.unwrap_or(previous);
+            let deadline = Instant::now() + time;
+            Trial {
+                config,
+                generation,
+                deadline,
+            }
         });
-        let (generation, warnings) = (self.generation.number, loaded.warnings);
         Ok(Applied {
-            generation,
+            generation: self.number,
             changes,
-            warnings,
+            warnings: loaded.warnings,
             confirm_within,
         })
     }
@@ -164,10 +150,11 @@ impl Supervisor {
         }
     }
 
-    /// Has every worker take on `config`; tells what changed.
+    /// Has every worker take on `generation`, which was made of `config`; tells what changed.
     fn apply(
         &mut self,
         mut config: Config,
+        generation: Arc<Generation>,
         workers: &mut Workers,
     ) -> Result<Vec<Change>, ReloadError> {
         let changes = config::difference(&self.config, &config);
@@ -176,35 +163,24 @@ impl Supervisor {
         config.log.access = self.config.log.access.clone();
         let addresses = addresses(&config);
         let sockets = self.sockets.extended(&addresses, config.workers.get())?;
-        let control = self.control.as_ref();
-        let generation = build(&config, Some(&self.generation), control);
         // From here on nothing can fail.
         sockets
             .bound()
             .filter(|bound| !self.sockets.bound().any(|known| known == *bound))
             .for_each(announce);
         diagnostic::set_level(config.log.level);
-        let previous = std::mem::replace(&mut self.config, config);
-        self.retire_handlers(&previous);
+        if let Some(control) = &self.control {
+            generation.add_control(ListenAddress::Unix(control.path().to_owned()));
+        }
+        self.generation.release(&generation, &mut self.retired);
+        self.config = config;
         self.sockets = sockets;
-        self.generation = Arc::new(generation);
+        self.generation = generation;
+        self.number += 1;
         self.since = self.since.of_generation();
         let setups = self.setups();
         workers.adopt(&self.generation, setups, self.log.as_ref());
         Ok(changes)
-    }
-
-    /// Keeps those of the handlers of `previous` that no route names any more, each once. One that is
-    /// named again, when a trial has ended, is at work again.
-    fn retire_handlers(&mut self, previous: &Config) {
-        let has = |all: &[Instance], one: &Instance| all.iter().any(|other| other.is_same(one));
-        let current = self.config.instances();
-        self.retired.retain(|retired| !has(&current, retired));
-        for instance in previous.instances() {
-            if !has(&current, &instance) && !has(&self.retired, &instance) {
-                self.retired.push(instance);
-            }
-        }
     }
 
     /// [`reload`](Self::reload) for those who only see the log.
@@ -223,7 +199,7 @@ impl Supervisor {
         let Some(trial) = self.trial.take() else {
             return;
         };
-        match self.apply(trial.previous, workers) {
+        match self.apply(trial.config, trial.generation, workers) {
             Ok(_) => diagnostic::warn(format_args!(
                 "nobody confirmed the reload: what ran before runs again"
             )),
@@ -238,7 +214,7 @@ impl Supervisor {
         let (status, text) = match self.trial.take() {
             Some(_) => (
                 Status::OK,
-                format!("confirmed: generation {} stays", self.generation.number),
+                format!("confirmed: generation {} stays", self.number),
             ),
             None => (Status::CONFLICT, "nothing waits to be confirmed".to_owned()),
         };

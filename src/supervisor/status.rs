@@ -1,14 +1,15 @@
 //! What runs, told to whoever asks at the control socket.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
 
 use super::Supervisor;
 use super::workers::Workers;
-use crate::config::model::Config;
 use crate::control::ControlReply;
 use crate::control::question::Question;
+use crate::generation::Generation;
 use crate::http::status::Status;
 use crate::metrics::Counters;
 use crate::runtime::PoolState;
@@ -81,7 +82,7 @@ impl Supervisor {
         let control = self.control.as_ref();
         Facts {
             uptime: self.since.process.elapsed().as_secs(),
-            generation: self.generation.number,
+            generation: self.number,
             since: since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             waits_for_confirmation: self.trial.is_some(),
             file: self.file.as_ref().map(|file| file.display().to_string()),
@@ -177,9 +178,9 @@ fn to_lines(rows: &[(&str, String)]) -> String {
 }
 
 /// The answer to `tidegate explain --live`: what the configuration that runs makes of a request.
-pub(super) fn explain(config: &Config, fields: &[(String, String)]) -> ControlReply {
+pub(super) fn explain(generation: &Arc<Generation>, fields: &[(String, String)]) -> ControlReply {
     let answer = Question::from_fields(fields).and_then(|question| {
-        let mut answers = server::explain(config, vec![question])?;
+        let mut answers = server::explain(generation, vec![question])?;
         answers
             .pop()
             .unwrap_or_else(|| Err("nothing was asked".to_owned()))

@@ -188,7 +188,8 @@ fn is_write(kind: EventKind) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, Plugins, Strictness, Surroundings};
+    use crate::api::Handlers;
+    use crate::config::{self, Strictness, Surroundings};
     use crate::test_support::TemporaryDirectory;
 
     #[test]
@@ -198,9 +199,11 @@ mod tests {
         directory.write("sites/a.toml", site.as_bytes());
         directory.write("config.toml", b"include = ['sites/*.toml']\n");
         let main = directory.path().join("config.toml");
-        let plugins = Plugins::default();
-        let surroundings = Surroundings::of_process(&plugins);
-        let loaded = config::load(&main, surroundings, Strictness::Lenient).expect("it is good");
+        let handlers = Handlers::new();
+        let surroundings = Surroundings::of_process(&handlers);
+        let loaded = config::load(&main, surroundings, Strictness::Lenient)
+            .finish()
+            .expect("it is good");
         let files = Files::of(&loaded).expect("the current directory is known");
         for (name, expected) in [
             ("config.toml", true),

@@ -1,5 +1,7 @@
 //! Starting, reloading and stopping a server from within the program.
 
+use std::ffi::OsStr;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -79,6 +81,72 @@ fn a_reload_keeps_the_instances_whose_options_did_not_change() {
         ("2".into(), "21".into())
     );
     assert_eq!(made.load(Ordering::Relaxed), 3);
+}
+
+/// A factory may open a database: nothing that only looks at a configuration runs it in vain.
+#[test]
+fn a_factory_is_called_once_for_each_name_and_options() {
+    let (handlers, made) = counting();
+    let text = |start: i64| {
+        let options = format!("options = {{ start = {start} }}");
+        let routes = format!(
+            "'/a' = {{ handler = 'count', {options} }}\n\
+             '/b' = {{ handler = 'count', {options}, timeout = '1s' }}"
+        );
+        let test = "[[test]]\nrequest = 'GET /a'\nexpect.route = '/a'\n";
+        configuration("", &routes) + test
+    };
+    let calls = || made.swap(0, Ordering::Relaxed);
+    let directory = Directory::new();
+    let path = directory.path().join("config.toml");
+    directory.write("config.toml", text(1));
+    let builder = Server::builder().handlers(handlers.clone());
+    let server = Embedded(builder.config_file(&path).start().expect("it is good"));
+    assert_eq!(calls(), 1, "the start");
+    server.0.reload().expect("it is good");
+    assert_eq!(calls(), 0, "a reload of the same");
+    directory.write("config.toml", text(2));
+    server.0.reload().expect("it is good");
+    assert_eq!(calls(), 1, "a reload of other options");
+    directory.write("config.toml", text(3).replace("'/a'\n", "'/c'\n"));
+    server.0.reload().expect_err("a test fails");
+    assert_eq!(calls(), 1, "a reload that a test refuses");
+    directory.write("config.toml", text(2));
+    server.0.reload().expect("it is good");
+    assert_eq!(calls(), 0, "what ran goes on");
+
+    let run = |arguments: &[&str]| {
+        let program = ["program".as_ref()].into_iter();
+        let arguments = arguments.iter().map(AsRef::as_ref);
+        let config = ["--config".as_ref(), path.as_os_str()];
+        let all = program.chain(arguments).chain(config);
+        let status = tidegate::main(all.map(OsStr::to_owned), &handlers);
+        assert_eq!(format!("{status:?}"), format!("{:?}", ExitCode::SUCCESS));
+    };
+    run(&["check"]);
+    assert_eq!(calls(), 1, "check");
+    run(&["explain", "/a"]);
+    assert_eq!(calls(), 1, "explain");
+}
+
+/// Nothing of a reload is undone: nothing has been done.
+#[test]
+fn what_a_factory_refuses_is_told_wherever_it_stands_and_disturbs_nothing() {
+    let (handlers, made) = counting();
+    let server = Embedded::start(handlers, "", "'/a' = { handler = 'count' }");
+    let mut client = server.connect();
+    assert_eq!(client.exchange(get("/a")).text(), "0");
+    let refused = "{ handler = 'count', options = { start = -1 } }";
+    let routes = format!("'/a' = {{ handler = 'count' }}\n'/b' = {refused}\n'/c' = {refused}");
+    // A mistake that checking finds is told beside those of the factory.
+    for (settings, mistakes) in [("", "2 errors"), ("worker = 1", "3 errors")] {
+        let told = server.0.reload_text(configuration(settings, &routes));
+        let told = told.expect_err("the factory refuses").to_string();
+        let places = told.matches("it counts from 0 or more").count();
+        assert!(places == 2 && told.contains(mistakes), "{told}");
+    }
+    assert_eq!(client.exchange(get("/a")).text(), "1");
+    assert_eq!(made.load(Ordering::Relaxed), 1);
 }
 
 #[test]

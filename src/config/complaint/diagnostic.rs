@@ -232,10 +232,6 @@ impl Report {
         Self { file, diagnostics }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.diagnostics.is_empty()
-    }
-
     /// Makes an error of every warning.
     pub(crate) fn into_strict(mut self) -> Self {
         for diagnostic in &mut self.diagnostics {

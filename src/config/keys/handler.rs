@@ -1,11 +1,15 @@
-//! `handler = NAME` and its `options`: from a name in the file to an instance of a handler.
+//! `handler = NAME` and its `options`: code that is part of the program.
+//!
+//! Whether there is a handler of the name is checked here. It is made later, when the configuration is
+//! prepared; what its factory refuses is then reported at the places that are noted here.
 
 use toml::de::DeValue;
 
-use crate::api::{NoInstance, Options, OptionsError};
-use crate::config::complaint::diagnostic::{Diagnostic, Spot};
+use crate::api::{HandlerSpec, Options};
+use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::suggest::nearest;
 use crate::config::model::{DEFAULT_CODE_TIMEOUT, PluginRoute};
+use crate::config::tree::named_handler::NamedHandler;
 use crate::config::tree::node::{Node, Text};
 use crate::config::tree::section::Section;
 use crate::config::words::units::WAIT;
@@ -23,24 +27,25 @@ pub(crate) fn plugin(section: &mut Section<'_>) -> Option<PluginRoute> {
     };
     let cx = name.node.cx;
     let directory = cx.source.path.parent().unwrap_or("".as_ref()).to_owned();
-    let made = cx
-        .surroundings
-        .plugins
-        .instance(&name.value, Options::new(table, directory));
-    match made {
-        Ok(instance) => Some(PluginRoute {
-            instance,
-            timeout: timeout.unwrap_or(DEFAULT_CODE_TIMEOUT),
-            stream,
-        }),
-        Err(NoInstance::Unknown) => report_unknown(&name),
-        Err(NoInstance::Refused(error)) => report_refused(&name, options, &error),
+    let spec = HandlerSpec {
+        name: name.value.clone(),
+        options: Options::new(table, directory),
+    };
+    if !cx.surroundings.handlers.has(&spec.name) {
+        return report_unknown(&name);
     }
+    let named = NamedHandler::new(spec.clone(), name.node, options);
+    cx.handlers.borrow_mut().push(named);
+    Some(PluginRoute {
+        handler: spec,
+        timeout: timeout.unwrap_or(DEFAULT_CODE_TIMEOUT),
+        stream,
+    })
 }
 
 fn report_unknown<T>(name: &Text<'_>) -> Option<T> {
     let cx = name.node.cx;
-    let names: Vec<&str> = cx.surroundings.plugins.names().collect();
+    let names: Vec<&str> = cx.surroundings.handlers.names().collect();
     let meant = nearest(&name.value, names.iter().copied());
     let label = meant.map_or_else(String::new, |meant| format!("did you mean `{meant}`?"));
     let help = match names.as_slice() {
@@ -56,31 +61,6 @@ fn report_unknown<T>(name: &Text<'_>) -> Option<T> {
             .help(help),
     );
     None
-}
-
-fn report_refused<T>(
-    name: &Text<'_>,
-    options: Option<Node<'_>>,
-    error: &OptionsError,
-) -> Option<T> {
-    let message = format!(
-        "the handler `{}` refuses its options: {}",
-        name.value, error.message
-    );
-    let spot = spot_of(options, error).unwrap_or_else(|| name.node.spot());
-    name.node.cx.report(Diagnostic::error(message).at(spot, ""));
-    None
-}
-
-/// Where the refused option stands, if the error says which it is.
-fn spot_of(options: Option<Node<'_>>, error: &OptionsError) -> Option<Spot> {
-    let node = options?;
-    let DeValue::Table(table) = node.value.get_ref() else {
-        return None;
-    };
-    let key = error.key.as_deref().and_then(|key| table.get(key));
-    let value = key.map(|value| node.cx.spot(value.span()));
-    Some(value.unwrap_or_else(|| node.spot()))
 }
 
 /// The options, with the variables of their strings replaced.

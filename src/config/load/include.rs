@@ -56,6 +56,7 @@ impl Files {
             surroundings,
             complete: errors.is_empty(),
             diagnostics: RefCell::default(),
+            handlers: RefCell::default(),
         };
         for text in written(&cx, tree.get_ref()) {
             for path in named(&text, &mut self.wildcards) {

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::{Cidr, Files, Place, Policy, Route, RoutePattern, RouteTest, Server, Verb};
 use crate::address::ListenAddress;
-use crate::api::Instance;
 
 /// How long a server that was told to stop waits for its exchanges.
 pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(10);
@@ -34,16 +33,6 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// The instances of handlers that its routes name.
-    pub(crate) fn instances(&self) -> Vec<Instance> {
-        let routes = self.servers.iter().flat_map(|server| &server.routes);
-        let instances = routes.filter_map(|route| match &route.verb {
-            Verb::Handler(plugin) => Some(plugin.instance.clone()),
-            _ => None,
-        });
-        instances.collect()
-    }
-
     /// What `tidegate serve` does: the files of `root`, for any host, for someone who edits and
     /// refreshes. So nothing is believed without looking again.
     pub(crate) fn for_directory(

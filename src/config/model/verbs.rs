@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::address::ListenAddress;
-use crate::api::Instance;
+use crate::api::HandlerSpec;
 use crate::http::status::Status;
 
 /// Who answers.
@@ -25,7 +25,8 @@ pub(crate) enum Verb {
 /// `handler = NAME`: code that is part of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PluginRoute {
-    pub(crate) instance: Instance,
+    /// Its name and options.
+    pub(crate) handler: HandlerSpec,
     /// How long it may take until it answers: 504.
     pub(crate) timeout: Duration,
     /// Content is given as it arrives, not when it is all there.

@@ -246,12 +246,13 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::{Plugins, Surroundings, parse};
+    use crate::api::Handlers;
+    use crate::config::{Surroundings, parse};
 
     fn config(text: &str) -> Config {
         let directory = Path::new("tests/fixtures/config/a.toml");
-        let plugins = Plugins::default();
-        let loaded = parse(text, directory, Surroundings::of_process(&plugins));
+        let handlers = Handlers::new();
+        let loaded = parse(text, directory, Surroundings::of_process(&handlers)).finish();
         loaded.unwrap_or_else(|report| panic!("{report}")).config
     }
 

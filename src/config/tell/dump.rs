@@ -149,8 +149,8 @@ fn verb(verb: &Verb) -> Table {
         Verb::Echo => vec![entry("echo", "true".to_owned())],
         Verb::Status => vec![entry("status", "true".to_owned())],
         Verb::Handler(plugin) => vec![
-            entry("handler", string(&plugin.instance.name)),
-            entry("options", options(plugin.instance.options.table())),
+            entry("handler", string(&plugin.handler.name)),
+            entry("options", options(plugin.handler.options.table())),
             entry("timeout", string(&show_duration(plugin.timeout))),
             entry("stream", plugin.stream.to_string()),
         ],

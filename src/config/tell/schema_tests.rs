@@ -51,6 +51,7 @@ fn keys_of_the_walk(title: &str) -> BTreeSet<String> {
     for file in files_with(title, "\"zzzz zzzz\" = 1979-05-27") {
         let name = Path::new(FIXTURES).join("a.toml");
         let report = parse(file, &name, surroundings())
+            .finish()
             .expect_err("an unknown key")
             .to_string();
         let told = report
@@ -78,7 +79,9 @@ fn the_walk_and_the_schema_know_the_same_keys() {
 #[test]
 fn the_schema_tells_the_defaults_that_a_dump_fills_in() {
     let minimal = Path::new(FIXTURES).join("good_minimal.toml");
-    let loaded = load(&minimal, surroundings(), Strictness::Lenient).expect("a good file");
+    let loaded = load(&minimal, surroundings(), Strictness::Lenient)
+        .finish()
+        .expect("a good file");
     let dumped: toml::Table = dump(&loaded.config).parse().expect("TOML");
     let route = dumped["server"][0]["routes"]["/"]
         .as_table()
@@ -201,7 +204,7 @@ fn the_example_in_the_readme_is_good_and_has_every_key() {
     }
     let file = directory.path().join("config.toml");
     std::fs::write(&file, example).expect("the directory is ours");
-    let loaded = load(&file, surroundings(), Strictness::Strict);
+    let loaded = load(&file, surroundings(), Strictness::Strict).finish();
     assert_eq!(
         loaded.map(|_| ()).map_err(|report| report.to_string()),
         Ok(())

@@ -2,6 +2,7 @@
 //!
 //! Knows what a value looks like, not which keys there are.
 
+pub(crate) mod named_handler;
 pub(crate) mod node;
 pub(crate) mod paths;
 pub(crate) mod section;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::named_handler::NamedHandler;
 use super::surroundings::Surroundings;
 use crate::config::complaint::diagnostic::{Diagnostic, Source, Spot};
 use crate::config::complaint::fault::Fault;
@@ -26,6 +27,8 @@ pub(crate) struct Context<'c> {
     /// Whether the tree holds all that was written. If not, nothing can be called missing.
     pub(crate) complete: bool,
     pub(crate) diagnostics: RefCell<Vec<Diagnostic>>,
+    /// The handlers that are named, and that there are.
+    pub(crate) handlers: RefCell<Vec<NamedHandler>>,
 }
 
 impl Context<'_> {

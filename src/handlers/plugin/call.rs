@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::api::{Body, Error, Gone, Handler, Made, Pump, Refused, Request, StreamWriter};
+use crate::api::{
+    Body, Error, Gone, Handler, Instance, Made, Pump, Refused, Request, StreamWriter,
+};
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::runtime::{
@@ -71,12 +73,12 @@ impl Failure {
 }
 
 impl Call {
-    /// Has a thread of `pool` call `handler`.
+    /// Has a thread of `pool` call the handler.
     ///
     /// # Errors
     /// [`Failure::Saturated`] at once.
     pub(super) fn begin(
-        handler: Arc<dyn Handler>,
+        instance: Arc<Instance>,
         request: Request,
         is_head: bool,
         pool: &BlockingPool,
@@ -85,7 +87,7 @@ impl Call {
         let gone = request.gone();
         let work = move || {
             let mut pump = None;
-            let made = run(&*handler, request).map(|made| {
+            let made = run(&*instance.handler, request).map(|made| {
                 let (made, rest) = take_pump(made, is_head);
                 pump = rest;
                 made

@@ -15,6 +15,7 @@ mod represent;
 mod stream;
 
 use std::io::Cursor;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Local;
@@ -34,7 +35,7 @@ use call::{Call, Failure};
 
 /// A handler behind a route.
 pub(crate) struct PluginHandler {
-    instance: Instance,
+    instance: Arc<Instance>,
     /// As diagnostics name it.
     route: String,
     /// The segments of the route's pattern that are parameters, and their names.
@@ -50,14 +51,14 @@ enum Lapse {
 }
 
 impl PluginHandler {
-    pub(crate) fn new(plugin: &PluginRoute, route: &Route) -> Self {
+    pub(crate) fn new(plugin: &PluginRoute, instance: Arc<Instance>, route: &Route) -> Self {
         let segments = route.pattern.segments.iter().enumerate();
         let parameters = segments.filter_map(|(index, segment)| match segment {
             PatternSegment::Parameter(name) => Some((index, name.clone())),
             PatternSegment::Static(_) => None,
         });
         Self {
-            instance: plugin.instance.clone(),
+            instance,
             route: route.to_string(),
             parameters: parameters.collect(),
             timeout: plugin.timeout,
@@ -202,8 +203,8 @@ impl PluginHandler {
         local: &Local,
     ) -> Result<Call, Failure> {
         let owned = self.request(request, content);
-        let handler = std::sync::Arc::clone(&self.instance.handler);
-        Call::begin(handler, owned, request.head.is_head(), &local.pools.code)
+        let instance = Arc::clone(&self.instance);
+        Call::begin(instance, owned, request.head.is_head(), &local.pools.code)
     }
 
     /// Has the handler answer here and now; the content of its answer may still take its time.

@@ -1,0 +1,101 @@
+//! What checking a configuration came to: as yet without the handlers that it names.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::include::Wildcard;
+use crate::api::{HandlerSpec, OptionsError};
+use crate::config::complaint::diagnostic::{Diagnostic, Report, Source};
+use crate::config::model::Config;
+use crate::config::tree::named_handler::NamedHandler;
+
+/// A configuration that can be served, and what is doubtful about it.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    /// Holds no error.
+    pub(crate) warnings: Report,
+    /// Every file that was read, the main one first.
+    pub(crate) files: Vec<PathBuf>,
+    /// Where wildcards of `include` looked for more.
+    pub(crate) wildcards: Vec<Wildcard>,
+}
+
+/// What warnings do to a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    /// It is taken as it is.
+    Lenient,
+    /// It is refused: they count as errors.
+    Strict,
+}
+
+/// A configuration that was checked, good or not. Making the handlers that it names may find more
+/// mistakes; [`finish`](Self::finish) tells them all.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// The main file.
+    pub(super) file: PathBuf,
+    /// What of it could be understood; `None` if the main file cannot be read.
+    pub(super) config: Option<Config>,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    /// Every handler that a route names.
+    pub(super) handlers: Vec<NamedHandler>,
+    /// Every file that was read, the main one first.
+    pub(super) sources: Vec<Arc<Source>>,
+    pub(super) wildcards: Vec<Wildcard>,
+    pub(super) strictness: Strictness,
+}
+
+impl Checked {
+    /// Of a main file that cannot be read, as `diagnostic` says.
+    pub(super) fn unreadable(file: &Path, diagnostic: Diagnostic) -> Self {
+        Self {
+            file: file.to_owned(),
+            config: None,
+            diagnostics: vec![diagnostic],
+            handlers: Vec::new(),
+            sources: Vec::new(),
+            wildcards: Vec::new(),
+            strictness: Strictness::Lenient,
+        }
+    }
+
+    /// Has `make` make every handler that is named, each once; what it fails with is reported
+    /// wherever the handler is named.
+    pub(crate) fn make_handlers(
+        &mut self,
+        mut make: impl FnMut(&HandlerSpec) -> Result<(), OptionsError>,
+    ) {
+        let mut made = HashMap::new();
+        for named in &self.handlers {
+            let outcome = made.entry(&named.spec).or_insert_with(|| make(&named.spec));
+            if let Err(error) = outcome {
+                self.diagnostics.push(named.refusal(error));
+            }
+        }
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// Every mistake in it, warnings included; or the one reason why it cannot be read.
+    pub(crate) fn finish(self) -> Result<Loaded, Report> {
+        let mut report = Report::new(self.file, self.diagnostics, &self.sources);
+        if self.strictness == Strictness::Strict {
+            report = report.into_strict();
+        }
+        let sources = self.sources.iter();
+        let files = sources.map(|source| source.path.to_path_buf());
+        match self.config {
+            Some(config) if !report.has_errors() => Ok(Loaded {
+                config,
+                warnings: report,
+                files: files.collect(),
+                wildcards: self.wildcards,
+            }),
+            _ => Err(report),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Preparing: from a checked configuration to a generation that can serve.
+//!
+//! ```text
+//! text ─ config: read, checked ─→ Checked ─ prepare ─→ Prepared ─ supervisor: bound, adopted
+//!                                             ├ factories make the handlers that are named
+//!                                             ├ state that survives a reload is found, or made
+//!                                             └ error pages are read
+//! ```
+//!
+//! Whatever takes more than looking at values happens here, once, and nowhere else: opening files,
+//! running other people's code, starting pools, making certificates. `run`, `reload`, `check`,
+//! `explain` and a server that is a part of a program all come this way. Nothing that runs is
+//! touched: a preparation that fails, or that nobody uses, is dropped, and that is all.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use super::carryover::Carryover;
+use super::policy::ServingPolicy;
+use super::routing::RoutingTable;
+use super::{Generation, Listened, Route, Site};
+use crate::address::ListenAddress;
+use crate::api::Handlers;
+use crate::config::model::{self, Config, Verb};
+use crate::config::{Checked, Loaded, Report};
+use crate::handlers::Handler;
+use crate::handlers::echo::Echo;
+use crate::handlers::files::FilesHandler;
+use crate::handlers::gateway::cgi::CgiHandler;
+use crate::handlers::gateway::fastcgi::FastcgiHandler;
+use crate::handlers::plugin::PluginHandler;
+use crate::handlers::redirect::RedirectHandler;
+use crate::handlers::respond::RespondHandler;
+use crate::handlers::status::StatusHandler;
+
+/// A configuration, and the generation that was made of it.
+pub(crate) struct Prepared {
+    pub(crate) loaded: Loaded,
+    pub(crate) generation: Arc<Generation>,
+}
+
+/// Prepares what `checked` says, with the program's `handlers`. What the generation `before` uses and
+/// this one needs is taken over.
+///
+/// Handlers are made even if checking found mistakes, so that one run reports what their factories
+/// refuse as well.
+///
+/// # Errors
+/// Every mistake in the configuration, those of checking and of preparing together.
+pub(crate) fn prepare(
+    mut checked: Checked,
+    handlers: &Handlers,
+    before: Option<&Generation>,
+) -> Result<Prepared, Report> {
+    let before = before.map(|before| &before.carryover);
+    let mut carryover = before.map(Carryover::begin).unwrap_or_default();
+    checked.make_handlers(|spec| carryover.make_instance(spec, handlers));
+    let loaded = checked.finish()?;
+    let generation = Arc::new(Generation::new(&loaded.config, carryover));
+    Ok(Prepared { loaded, generation })
+}
+
+impl Generation {
+    /// The generation of a configuration that names no handlers of a program.
+    pub(crate) fn of_config(config: &Config) -> Self {
+        Self::new(config, Carryover::default())
+    }
+
+    /// Makes everything that `config` asks for; `carryover` has its handlers.
+    fn new(config: &Config, mut carryover: Carryover) -> Self {
+        let mut listeners: BTreeMap<ListenAddress, Listened> = BTreeMap::new();
+        for server in &config.servers {
+            let site = Arc::new(site(server, &mut carryover));
+            for address in &server.listen {
+                let is_new = !listeners.contains_key(address);
+                let listened = listeners.entry(address.clone()).or_default();
+                listened.hosts.insert(&server.hosts, &site);
+                // The server for any host speaks for all before the host is known.
+                if is_new || server.hosts.is_empty() {
+                    listened.limits = server.policy.limits.clone();
+                }
+            }
+        }
+        carryover.end();
+        Self {
+            max_connections: config.policy.limits.max_connections,
+            server_field: config.server_field,
+            log_format: config.log.format,
+            trusted_proxies: config.trusted_proxies.clone(),
+            policy: ServingPolicy::new(&config.policy),
+            listeners: listeners.into_iter().collect(),
+            control: OnceLock::new(),
+            carryover,
+        }
+    }
+}
+
+fn site(server: &model::Server, carryover: &mut Carryover) -> Site {
+    let mut routes = RoutingTable::default();
+    for route in &server.routes {
+        let built = Route {
+            handler: handler(route, carryover),
+            policy: ServingPolicy::new(&route.policy),
+            pattern: route.pattern.clone(),
+            place: route.place.clone(),
+        };
+        routes.insert(&route.pattern, built);
+    }
+    Site {
+        hosts: server.hosts.clone(),
+        policy: ServingPolicy::new(&server.policy),
+        routes,
+    }
+}
+
+/// Makes the handler behind `route`, which takes over what `carryover` has for it.
+fn handler(route: &model::Route, carryover: &mut Carryover) -> Handler {
+    match &route.verb {
+        Verb::Files(files) => {
+            let shared = carryover.files(files);
+            Handler::Files(FilesHandler::new(shared, route.strip_prefix))
+        }
+        Verb::Respond(respond) => {
+            Handler::Respond(RespondHandler::new(respond, route.pattern.method))
+        }
+        Verb::Redirect(redirect) => Handler::Redirect(RedirectHandler::new(redirect)),
+        Verb::Echo => Handler::Echo(Echo),
+        Verb::Status => Handler::Status(StatusHandler),
+        Verb::Handler(plugin) => {
+            let instance = carryover.instance(&plugin.handler);
+            Handler::Plugin(PluginHandler::new(plugin, instance, route))
+        }
+        Verb::Cgi(options) => Handler::Cgi(CgiHandler::new(
+            options,
+            route,
+            carryover.cgi(route, options),
+        )),
+        Verb::Fastcgi(options) => {
+            let files = carryover.files(&options.files());
+            let queue = carryover.queue(&options.peer);
+            Handler::Fastcgi(FastcgiHandler::new(options, files, queue, route))
+        }
+    }
+}
