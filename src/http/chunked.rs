@@ -1,6 +1,6 @@
 //! Chunked transfer coding (RFC 9112 §7.1): takes the framing off, puts it on.
 //!
-//! Bytes in, places of content out; no I/O, no allocation, no copy. On the wire:
+//! Bytes in, places of content out: no I/O, no allocation, no copy. In a message:
 //!
 //! ```text
 //! 1a;name=value CRLF      chunk size in hexadecimal, perhaps an extension
@@ -10,27 +10,30 @@
 //! CRLF
 //! ```
 //!
-//! Extensions and trailer fields are read under limits and dropped, as §7.1.1 and §7.1.2 let a
-//! recipient do. Lines end in CRLF and nothing else: where two recipients see a line end in
-//! different places they see different requests, and that is how requests are smuggled (§11.2).
+//! The decoder reads extensions and trailer fields under limits and drops them, as §7.1.1 and §7.1.2
+//! let a recipient do. Lines end in CRLF and in nothing else: two recipients that see a line end in
+//! different places see different requests, and that lets a third party smuggle one (§11.2).
 
 use std::num::NonZeroUsize;
 use std::ops::Deref;
 
 use thiserror::Error;
 
-/// Longest chunk-size line accepted, in bytes, without its CRLF: a longer one has no honest use.
+/// The longest chunk-size line that is accepted, in bytes, without its CRLF. No honest sender needs a
+/// longer one.
 const MAX_CHUNK_LINE: u16 = 256;
 
-/// Most bytes of extensions accepted in a message, all chunks together: one-byte chunks with long
-/// extensions would cost hundreds of bytes for each byte of content that is counted.
+/// The most bytes of extensions that are accepted in a message, in all chunks together. Without it,
+/// chunks of one byte with long extensions would make the server read hundreds of bytes for each
+/// byte that counts as content.
 const MAX_EXTENSIONS: u16 = 16 * 1024;
 
-/// Most bytes accepted in a trailer section, line ends included: half of what a head may take by
-/// default, for fields that are dropped.
+/// The most bytes that are accepted in a trailer section, line ends included: half of what a head may
+/// take by default, because these fields are dropped.
 const MAX_TRAILER_SECTION: u16 = 8 * 1024;
 
-/// Takes the framing off. It keeps its place between calls, so the input may be split anywhere.
+/// Finds the content between the framing. It keeps its place between calls, so the input may be split
+/// anywhere.
 ///
 /// ```text
 /// Size ──→ Extension ──CR──→ SizeLf ──LF──→ Content ──→ ContentCr ──→ ContentLf ──→ Size
@@ -40,24 +43,24 @@ const MAX_TRAILER_SECTION: u16 = 8 * 1024;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Decoder {
     state: State,
-    /// What the current chunk-size line, or the trailer section, has taken so far, in bytes.
+    /// The length so far of the current chunk-size line, or of the trailer section, in bytes.
     taken: u16,
-    /// What the extensions of all chunks have taken so far, in bytes.
+    /// The length so far of the extensions of all chunks, in bytes.
     extensions: u16,
 }
 
 /// What [`Decoder::step`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// `input[skip..skip + len]` is content, at least one byte of it, and all up to there is used.
+    /// `input[skip..skip + len]` is content, at least one byte. All of `input` up to its end is used.
     Content { skip: usize, len: usize },
-    /// All of `input` was framing and is used; nothing can be said before more has come.
+    /// All of `input` is used, and the rest of the message has not come.
     NeedMore,
-    /// The message body ends `used` bytes into `input`; what follows is not part of it.
+    /// The message ends `used` bytes into `input`. The bytes behind that belong to the next message.
     End { used: usize },
 }
 
-/// Why a message body is not in chunked coding. The peer's fault, or the upstream's.
+/// Why a message is not in the chunked coding: a fault of its sender, a client or an upstream.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(crate) enum ChunkedError {
     #[error("chunk size is not a hexadecimal number")]
@@ -87,7 +90,7 @@ enum State {
     Size {
         size: u64,
     },
-    /// After whitespace behind the size: an extension has to follow.
+    /// After white space behind the size. An extension has to follow.
     ExtensionStart {
         size: u64,
     },
@@ -98,7 +101,7 @@ enum State {
     SizeLf {
         size: u64,
     },
-    /// In a chunk of which `remaining` bytes, at least one, are to come.
+    /// In the content of a chunk, of which `remaining` bytes, at least one, are still to come.
     Content {
         remaining: u64,
     },
@@ -117,12 +120,12 @@ enum State {
 impl Decoder {
     /// Finds the next run of content in `input`.
     ///
-    /// The caller goes on with what `input` has left after the bytes used, or with more. After
+    /// The caller calls again with the bytes of `input` that are not used, or with more input. After
     /// [`Step::End`] every call returns `End`.
     ///
     /// # Errors
-    /// The first framing fault. Where the next message starts is then unknowable: answer 400 and
-    /// close (§11.2); of an upstream, answer 502.
+    /// The first fault in the framing. It is then unknown where the next message starts: a server
+    /// answers 400 and closes, a gateway whose upstream sent the message answers 502 (§11.2).
     pub(crate) fn step(&mut self, input: &[u8]) -> Result<Step, ChunkedError> {
         for (used, byte) in input.iter().enumerate() {
             match self.state {
@@ -139,7 +142,7 @@ impl Decoder {
         }
     }
 
-    /// Takes what is there of the chunk's content: `available` bytes, at least one, after `skip`.
+    /// Returns the content of the current chunk in the `available` bytes, at least one, behind `skip`.
     fn take_content(&mut self, remaining: u64, skip: usize, available: usize) -> Step {
         let len = usize::try_from(remaining).map_or(available, |all| all.min(available));
         self.state = match remaining - len as u64 {
@@ -149,7 +152,7 @@ impl Decoder {
         Step::Content { skip, len }
     }
 
-    /// The state after one byte of framing.
+    /// Returns the state after one byte of framing.
     fn next(&mut self, byte: u8) -> Result<State, ChunkedError> {
         match self.state {
             State::SizeStart
@@ -180,7 +183,8 @@ impl Decoder {
         }
     }
 
-    /// `1*HEXDIG *( BWS ";" … ) CR` (§7.1, §7.1.1). What an extension says is not looked at.
+    /// Returns the state after one byte of a chunk-size line, `1*HEXDIG *( BWS ";" … ) CR` (§7.1,
+    /// §7.1.1). Extensions are not interpreted.
     fn next_in_chunk_line(&mut self, byte: u8) -> Result<State, ChunkedError> {
         let next = match (self.state, byte) {
             (State::SizeStart, _) => State::Size {
@@ -211,7 +215,8 @@ impl Decoder {
         Ok(next)
     }
 
-    /// `*( field-line CRLF ) CRLF` (§7.1.2). What a field says is not looked at.
+    /// Returns the state after one byte of the trailer section, `*( field-line CRLF ) CRLF` (§7.1.2).
+    /// Fields are not interpreted.
     fn next_in_trailer_section(&mut self, byte: u8) -> Result<State, ChunkedError> {
         let next = match (self.state, byte) {
             (State::TrailerStart, b'\r') => return Ok(State::FinalLf),
@@ -224,7 +229,10 @@ impl Decoder {
         Ok(next)
     }
 
-    /// Counts one byte against `limit`.
+    /// Counts one byte more in `taken`.
+    ///
+    /// # Errors
+    /// `fault`, if `taken` is at `limit`.
     fn take(&mut self, limit: u16, fault: ChunkedError) -> Result<(), ChunkedError> {
         if self.taken == limit {
             return Err(fault);
@@ -234,11 +242,12 @@ impl Decoder {
     }
 }
 
+/// Refuses a byte other than `expected`, with `fault`.
 fn expect(byte: u8, expected: u8, fault: ChunkedError) -> Result<(), ChunkedError> {
     if byte == expected { Ok(()) } else { Err(fault) }
 }
 
-/// `size` with one more hexadecimal digit.
+/// Appends a hexadecimal digit to `size`.
 fn add_digit(size: u64, byte: u8) -> Result<u64, ChunkedError> {
     let digit = match byte {
         b'0'..=b'9' => byte - b'0',
@@ -253,7 +262,7 @@ fn add_digit(size: u64, byte: u8) -> Result<u64, ChunkedError> {
     }
 }
 
-/// Refuses what cannot stand in a line: control characters but the tab.
+/// Refuses a byte that cannot stand in a line: a control character other than the tab.
 fn check_text(byte: u8) -> Result<(), ChunkedError> {
     match byte {
         b'\n' => Err(ChunkedError::InvalidLineEnd),
@@ -262,13 +271,14 @@ fn check_text(byte: u8) -> Result<(), ChunkedError> {
     }
 }
 
-/// What goes after the content of each chunk.
+/// The bytes after the content of each chunk.
 pub(crate) const CHUNK_END: &[u8] = b"\r\n";
 
-/// What goes after all chunks: the last one and no trailer section.
+/// The bytes after all chunks: the last chunk, and a trailer section without fields.
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// What goes before the content of a chunk of `len` bytes. An empty chunk would be the last one.
+/// Returns the bytes before the content of a chunk of `len` bytes. That is not zero, because an empty
+/// chunk would be the last one.
 pub(crate) fn chunk_head(len: NonZeroUsize) -> ChunkHead {
     let mut head = ChunkHead {
         bytes: [0; ChunkHead::MAX_LENGTH],
@@ -287,7 +297,7 @@ pub(crate) fn chunk_head(len: NonZeroUsize) -> ChunkHead {
 /// A chunk-size line and its CRLF, as bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChunkHead {
-    /// Filled from the end.
+    /// The line stands at the end of this array, from `start` on.
     bytes: [u8; Self::MAX_LENGTH],
     start: usize,
 }
@@ -310,11 +320,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What a whole body comes to.
+    /// What the decoder finds in a whole input.
     #[derive(Debug, PartialEq, Eq)]
     struct Decoded {
         content: Vec<u8>,
-        /// Where the body ends; `None` if it has not ended.
+        /// Where the message ends; `None` if it has not ended.
         end: Result<Option<usize>, ChunkedError>,
     }
 
@@ -462,7 +472,7 @@ mod tests {
         assert_eq!(chunk_head(NonZeroUsize::MAX).len(), ChunkHead::MAX_LENGTH);
     }
 
-    /// A body of `chunks`, each with an extension, then a trailer section.
+    /// Encodes `chunks`, each with an extension, and a trailer section.
     fn encode(chunks: &[(Vec<u8>, String)], trailer: &str) -> Vec<u8> {
         let mut body = Vec::new();
         for (content, extension) in chunks {
@@ -479,7 +489,7 @@ mod tests {
         body
     }
 
-    /// Up to eight places to cut `length` bytes, in order.
+    /// Up to eight places at which to cut `length` bytes, in order.
     fn cuts(length: usize) -> impl Strategy<Value = Vec<usize>> {
         prop::collection::vec(0..=length, 0..8).prop_map(|mut cuts| {
             cuts.sort_unstable();
@@ -487,7 +497,7 @@ mod tests {
         })
     }
 
-    /// Bodies with something after them, and where to cut them.
+    /// Content, its encoded form, bytes behind that, and where to cut both.
     fn encoded() -> impl Strategy<Value = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<usize>)> {
         let chunk = (
             prop::collection::vec(any::<u8>(), 1..40),
@@ -507,7 +517,7 @@ mod tests {
         )
     }
 
-    /// Bytes that are often nearly a body, and where to cut them.
+    /// Bytes that are often nearly in the chunked coding, and where to cut them.
     fn nearly_encoded() -> impl Strategy<Value = (Vec<u8>, Vec<usize>)> {
         let piece = prop_oneof![
             "\r\n",

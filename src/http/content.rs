@@ -9,7 +9,7 @@
 //! | the end of the connection (a response without either field) | every octet | at the end of input |
 //!
 //! Octets in, places of content out: no I/O, no allocation, no copy. The caller reads from the
-//! connection, counts what it gets against its limit, and says so when the connection ends.
+//! connection, keeps the content under its limit, and tells the decoder when the connection ends.
 
 use super::chunked::{self, ChunkedError};
 use super::framing::Framing;
@@ -21,26 +21,27 @@ pub(crate) use super::chunked::Step;
 #[derive(Clone, Debug)]
 pub(crate) struct Decoder(State);
 
-/// What is still to come.
+/// What is still to come of the content.
 #[derive(Clone, Debug)]
 enum State {
-    /// So many octets; at least one.
+    /// So many octets, at least one.
     Length(u64),
+    /// The rest of a message in the chunked coding.
     Chunked(chunked::Decoder),
-    /// Octets up to the end of input.
+    /// All octets up to the end of input.
     Close,
-    /// Nothing: the next octet belongs to the next message.
+    /// Nothing. The next octet belongs to the next message.
     End,
 }
 
-/// The input ended before the content did. The sender broke off: the content must not be taken for
-/// the whole (RFC 9112 §8).
+/// The input ended before the content did: the sender broke off. A recipient must not take the content
+/// for complete (RFC 9112 §8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection ended before the content did")]
 pub(crate) struct Truncated;
 
 impl Decoder {
-    /// A decoder for content that is delimited as `framing` says.
+    /// Makes a decoder for content that is delimited as `framing` says.
     pub(crate) fn new(framing: Framing) -> Self {
         Self(match framing {
             Framing::Empty | Framing::Length(0) => State::End,
@@ -49,11 +50,11 @@ impl Decoder {
         })
     }
 
-    /// A decoder for content that goes on until the connection ends (RFC 9112 §6.3 item 8). Only a
-    /// response may be delimited so.
+    /// Makes a decoder for content that goes on until the connection ends (RFC 9112 §6.3 item 8). Only
+    /// a response may be delimited in this way.
     #[cfg_attr(
         not(test),
-        expect(dead_code, reason = "only responses of upstreams end so")
+        expect(dead_code, reason = "for the responses of upstreams")
     )]
     pub(crate) fn until_close() -> Self {
         Self(State::Close)
@@ -61,12 +62,13 @@ impl Decoder {
 
     /// Finds the next run of content in `input`.
     ///
-    /// The caller goes on with what `input` has left after the octets used, or with more input.
-    /// [`Step::NeedMore`] uses all of `input`. After [`Step::End`] every call returns `End`.
+    /// The caller calls again with the octets of `input` that are not used, or with more input. After
+    /// [`Step::End`] every call returns `End`.
     ///
     /// # Errors
-    /// The first fault of the chunked coding. It is then unknown where the next message starts: a
-    /// server answers 400 and closes, a gateway answers 502 (RFC 9112 §11.2).
+    /// The first fault in the chunked coding. It is then unknown where the next message starts: a
+    /// server answers 400 and closes, a gateway whose upstream sent the message answers 502
+    /// (RFC 9112 §11.2).
     pub(crate) fn step(&mut self, input: &[u8]) -> Result<Step, ChunkedError> {
         match &mut self.0 {
             State::End => Ok(Step::End { used: 0 }),
@@ -93,7 +95,7 @@ impl Decoder {
         }
     }
 
-    /// Says that no input will follow.
+    /// Takes note that no more input comes.
     ///
     /// # Errors
     /// The content is not complete.

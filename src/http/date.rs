@@ -1,16 +1,16 @@
-//! Dates on the wire (RFC 9110 §5.6.7).
+//! Dates in field values (RFC 9110 §5.6.7).
 //!
-//! Read in all three forms, written in one: IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT`, which is
-//! always 29 bytes. The calendar is `httpdate`'s.
+//! A date is read in any of the three forms. It is written as an IMF-fixdate,
+//! `Sun, 06 Nov 1994 08:49:37 GMT`, which is always 29 bytes. `httpdate` knows the calendar.
 
 use std::fmt;
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A date to the second, within the years that have four digits, from 1970 on.
+/// A date to the second, in the years 1970 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct HttpDate {
-    /// At most [`LAST_SECOND`]: `httpdate` panics beyond it.
+    /// At most [`LAST_SECOND`], beyond which `httpdate` panics.
     seconds_since_epoch: u64,
 }
 
@@ -21,17 +21,19 @@ impl HttpDate {
     /// The length of every IMF-fixdate, in bytes.
     pub(crate) const LENGTH: usize = 29;
 
-    /// The date in a field value, in any of the three forms; surrounding whitespace is no matter.
+    /// Reads the date in a field value, in any of the three forms. White space around it does not
+    /// matter.
     ///
-    /// `None` for anything else, which a recipient of a condition ignores: years before 1970, a
-    /// weekday that is not that day's, a leap second. The two-digit year of an rfc850-date is
-    /// taken as 1970 to 2069.
+    /// Returns `None` for anything else: also for a year before 1970, for a weekday that is not that
+    /// of the date, for a leap second. A recipient ignores a condition with such a date. The year of
+    /// two digits in an rfc850-date is taken as 1970 to 2069.
     pub(crate) fn parse(value: &[u8]) -> Option<Self> {
         let time = httpdate::parse_http_date(str::from_utf8(value).ok()?).ok()?;
         Some(Self::from_system_time(time))
     }
 
-    /// The second in which `time` lies. Times that no date can say become the nearest that one can.
+    /// Returns the second in which `time` lies. A time before the first date, or after the last one,
+    /// becomes that date.
     pub(crate) fn from_system_time(time: SystemTime) -> Self {
         let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
@@ -39,7 +41,7 @@ impl HttpDate {
         }
     }
 
-    /// The date as IMF-fixdate.
+    /// Writes the date as IMF-fixdate.
     pub(crate) fn to_bytes(self) -> [u8; Self::LENGTH] {
         let mut bytes = [0; Self::LENGTH];
         write!(&mut bytes[..], "{self}").expect("an IMF-fixdate is 29 bytes long");

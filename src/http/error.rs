@@ -2,7 +2,7 @@
 
 use super::status::Status;
 
-/// What makes a request unacceptable. The peer's fault, each of them.
+/// Why a request is refused. Each of these is the client's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RequestError {
     #[error("the request line or a field line is malformed")]
@@ -36,7 +36,7 @@ pub(crate) enum RequestError {
 }
 
 impl RequestError {
-    /// The status it is answered with.
+    /// The status of the response to the request.
     pub(crate) fn status(self) -> Status {
         match self {
             Self::UnknownTransferCoding | Self::UnknownMethod => Status::NOT_IMPLEMENTED,

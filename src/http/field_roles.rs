@@ -15,10 +15,10 @@
 use FieldRole::{Connection, Framing, Representation, Server};
 use Setter::{Configuration, Handler, Script};
 
-/// What a field is about.
+/// What a field tells about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FieldRole {
-    /// The connection to the next recipient, or the proxy there, not the message.
+    /// The connection to the next recipient, or the proxy at its other end; not the message.
     Connection,
     /// Where the message ends.
     Framing,
@@ -52,7 +52,8 @@ pub(crate) struct FieldRule {
     /// A response has at most one line of it: two lines would be read differently by different
     /// recipients (RFC 9110 §5.3).
     pub(crate) is_single: bool,
-    /// It describes the content of this response. It goes where that content does not.
+    /// The field describes the content of this response. A response that is sent without that
+    /// content, as a 304, is sent without the field.
     pub(crate) describes_content: bool,
 }
 
@@ -60,7 +61,7 @@ const SERVER_ONLY: &[Setter] = &[];
 const CODE: &[Setter] = &[Script, Handler];
 const ANYBODY: &[Setter] = &[Configuration, Script, Handler];
 
-/// The table. A field that it lacks anybody may set.
+/// The table. [`ANY_OTHER`] is the rule for all fields that are not in it.
 static FIELDS: &[FieldRule] = &[
     rule("Connection", Connection, SERVER_ONLY),
     rule("Keep-Alive", Connection, SERVER_ONLY),
@@ -90,8 +91,10 @@ static FIELDS: &[FieldRule] = &[
     rule("Accept-Ranges", Representation, ANYBODY),
 ];
 
+/// The rule for a field that is not in the table: anybody may set it.
 static ANY_OTHER: FieldRule = rule("", FieldRole::Other, ANYBODY);
 
+/// A field whose lines are not limited to one and which does not describe content.
 const fn rule(name: &'static str, role: FieldRole, setters: &'static [Setter]) -> FieldRule {
     FieldRule {
         name,
@@ -103,7 +106,7 @@ const fn rule(name: &'static str, role: FieldRole, setters: &'static [Setter]) -
 }
 
 impl FieldRule {
-    /// The rule for the field `name`, which is compared without case (RFC 9110 §5.1).
+    /// Returns the rule for the field `name`. Case does not matter (RFC 9110 §5.1).
     pub(crate) fn of(name: &str) -> &'static Self {
         let found = FIELDS
             .iter()
@@ -116,6 +119,7 @@ impl FieldRule {
         self.setters.contains(&setter)
     }
 
+    /// The same rule, for a field of which a response has at most one line.
     const fn single(self) -> Self {
         Self {
             is_single: true,
@@ -123,6 +127,7 @@ impl FieldRule {
         }
     }
 
+    /// The same rule, for a field that describes the content of a response.
     const fn of_content(self) -> Self {
         Self {
             describes_content: true,
@@ -131,9 +136,9 @@ impl FieldRule {
     }
 }
 
-/// Whether a gateway must not pass the field on, in a request or in a response: it is about one
-/// connection, or about the transfer coding of the message on that connection (RFC 9110 §7.6.1).
-/// `Content-Length` is neither, for it holds on both sides if the content is the same.
+/// Whether a gateway must not pass the field `name` on, in a request or in a response, because it
+/// tells about one connection, or about the transfer coding on that connection (RFC 9110 §7.6.1).
+/// `Content-Length` tells about neither: it is the same on both sides if the content is.
 pub(crate) fn is_hop_by_hop(name: &str) -> bool {
     let rule = FieldRule::of(name);
     match rule.role {

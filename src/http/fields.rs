@@ -1,8 +1,9 @@
-//! The header section (RFC 9110 §5): field lines as they stood, and the fields we know by name.
+//! The header section of a request (RFC 9110 §5): field lines as the client sent them, and a table
+//! of the fields that this server acts on.
 //!
-//! Looking a field up by name means comparing it with every line. So the lines are walked once,
-//! when the head is parsed, and each field this server itself acts on leaves its place in a small
-//! table; after that a look-up is an index.
+//! To look a field up by its name is to compare the name with every line. So the server walks the
+//! lines once, when it parses the head, and notes in a small table where each field stands that it
+//! acts on. After that, a look-up is an index.
 
 use std::borrow::Cow;
 
@@ -10,15 +11,15 @@ use super::list::trim;
 
 /// The most field lines a request may be allowed to have; `max_fields` lies below it.
 ///
-/// A line's place must fit the table's `u8`, beside the value that says "absent".
+/// The place of a line must fit the table's `u8`, and one value of that type says "absent".
 pub(crate) const FIELD_CAPACITY: usize = ABSENT as usize;
 
 const ABSENT: u8 = u8::MAX;
 
-/// Declares the fields whose place is remembered: variant, name in lower case.
+/// Declares the fields whose places are noted: variant, name in lower case.
 macro_rules! known_fields {
     ($($variant:ident $name:literal,)+) => {
-        /// A field this server acts on itself.
+        /// A field that this server acts on.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Known { $($variant,)+ }
 
@@ -28,7 +29,7 @@ macro_rules! known_fields {
             #[cfg(test)]
             const ALL: [(Self, &'static [u8]); KNOWN_COUNT] = [$((Self::$variant, $name.as_slice()),)+];
 
-            /// The field of that name, which is a token, compared without case (RFC 9110 §5.1).
+            /// Returns the field called `name`, which is a token. Case does not matter (RFC 9110 §5.1).
             fn from_name(name: &[u8]) -> Option<Self> {
                 $(if is_name(name, $name) {
                     return Some(Self::$variant);
@@ -41,8 +42,9 @@ macro_rules! known_fields {
 
 /// Whether the token `name` is `known`, which is in lower case and holds letters and hyphens alone.
 ///
-/// Of the bytes a token may hold, setting the bit for lower case makes no other one equal. All bytes
-/// are compared, whichever differs, for at a fixed length that is a few instructions.
+/// The bit for lower case is set in each byte of `name`. That makes no byte of a token equal to a
+/// letter or a hyphen but the letter itself in the other case. All bytes are compared, even after
+/// one has differed: at a fixed length that takes a few instructions.
 #[inline]
 fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
     let Ok(name) = <&[u8; N]>::try_from(name) else {
@@ -82,18 +84,18 @@ impl Known {
     ];
 }
 
-/// A request's field lines, in their order.
+/// The field lines of a request, in their order.
 #[derive(Clone, Debug)]
 pub(crate) struct Fields<'a> {
     lines: &'a [httparse::Header<'a>],
-    /// Where the first line of each known field stands, or [`ABSENT`].
+    /// The place of the first line of each known field, or [`ABSENT`].
     first: [u8; KNOWN_COUNT],
     /// A bit for each known field that stands on more than one line.
     repeated: u32,
 }
 
 impl<'a> Fields<'a> {
-    /// Walks at most [`FIELD_CAPACITY`] lines once and remembers where the known fields are.
+    /// Walks the lines, at most [`FIELD_CAPACITY`], and notes where the known fields stand.
     pub(crate) fn new(lines: &'a [httparse::Header<'a>]) -> Self {
         debug_assert!(
             lines.len() <= FIELD_CAPACITY,
@@ -118,7 +120,7 @@ impl<'a> Fields<'a> {
         fields
     }
 
-    /// The value of the first line of `known`, without the white space around it.
+    /// Returns the value of the first line of `known`, without the white space around it.
     pub(crate) fn first(&self, known: Known) -> Option<&'a [u8]> {
         match self.first[known as usize] {
             ABSENT => None,
@@ -126,11 +128,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// How many lines there are.
+    /// The number of field lines.
     pub(crate) fn count(&self) -> usize {
         self.lines.len()
     }
 
+    /// Whether there is a line of `known`.
     pub(crate) fn has(&self, known: Known) -> bool {
         self.first[known as usize] != ABSENT
     }
@@ -140,9 +143,8 @@ impl<'a> Fields<'a> {
         self.repeated & 1 << known as u32 != 0
     }
 
-    /// The combined field value: all lines of `known`, joined by commas (RFC 9110 §5.3).
-    ///
-    /// Allocates only where the field is repeated.
+    /// Returns the combined field value: the values of all lines of `known`, joined by commas
+    /// (RFC 9110 §5.3). Allocates only if the field is repeated.
     pub(crate) fn combined(&self, known: Known) -> Option<Cow<'a, [u8]>> {
         let first = self.first(known)?;
         if !self.is_repeated(known) {
@@ -159,19 +161,19 @@ impl<'a> Fields<'a> {
         Some(Cow::Owned(values.join(&b", "[..])))
     }
 
-    /// Every field line: name as written, value without the white space around it.
+    /// Returns every field line: its name as sent, its value without the white space around it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         self.lines.iter().map(|line| (line.name, trim(line.value)))
     }
 }
 
-/// Whether `name` is a token, as a field's name must be (RFC 9110 §5.1, §5.6.2).
+/// Whether `name` is a token. The name of a field must be one (RFC 9110 §5.1, §5.6.2).
 pub(crate) fn is_token(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().copied().all(is_token_byte)
 }
 
-/// Whether `byte` may stand in a token: letters, digits and marks that separate nothing
-/// (RFC 9110 §5.6.2).
+/// Whether `byte` may stand in a token: a letter, a digit, or a visible character that is no
+/// delimiter (RFC 9110 §5.6.2).
 pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -1,7 +1,8 @@
-//! Where a request's content ends (RFC 9112 §6), strictly.
+//! Where a request's content ends (RFC 9112 §6), read strictly.
 //!
 //! Two recipients that disagree about the end of a message let a third party smuggle a request
-//! between them (RFC 9112 §11.2). So whatever leaves room for two readings is refused.
+//! between them (RFC 9112 §11.2). So the server refuses every message that two recipients could
+//! read in different ways.
 
 use super::error::RequestError;
 use super::fields::{Fields, Known};
@@ -13,14 +14,17 @@ use super::version::Version;
 pub(crate) enum Framing {
     /// No content.
     Empty,
-    /// So many octets; never 0.
+    /// The content has so many octets, at least one.
     Length(u64),
-    /// By the chunked transfer coding.
+    /// The content is in the chunked transfer coding.
     Chunked,
 }
 
 impl Framing {
     /// Reads `Content-Length` and `Transfer-Encoding` (RFC 9112 §6.3).
+    ///
+    /// # Errors
+    /// The fields are invalid, or contradict each other.
     pub(crate) fn of_request(fields: &Fields<'_>, version: Version) -> Result<Self, RequestError> {
         match (
             fields.has(Known::TransferEncoding),
@@ -31,9 +35,9 @@ impl Framing {
                 0 => Self::Empty,
                 length => Self::Length(length),
             }),
-            // §6.3 item 3: the mark of an attempted smuggling.
+            // §6.3 item 3: both fields may be an attempt to smuggle a request.
             (true, true) => Err(RequestError::LengthBesideTransferCoding),
-            // §6.1: a 1.0 message with a transfer coding has faulty framing.
+            // §6.1: a message of HTTP/1.0 with a transfer coding has faulty framing.
             (true, false) if version == Version::Http10 => {
                 Err(RequestError::TransferCodingInHttp10)
             }
@@ -42,7 +46,8 @@ impl Framing {
     }
 }
 
-/// §6.3 item 5: a list of equal values may be folded into one; anything else is invalid.
+/// Reads `Content-Length`. A list of equal values counts as that value; any other list is invalid
+/// (§6.3 item 5).
 fn content_length(fields: &Fields<'_>) -> Result<u64, RequestError> {
     let value = fields
         .combined(Known::ContentLength)
@@ -52,13 +57,14 @@ fn content_length(fields: &Fields<'_>) -> Result<u64, RequestError> {
         .next()
         .and_then(parse_digits)
         .ok_or(RequestError::InvalidContentLength)?;
-    match members.all(|member| parse_digits(member) == Some(first)) {
-        true => Ok(first),
-        false => Err(RequestError::InvalidContentLength),
+    if members.all(|member| parse_digits(member) == Some(first)) {
+        Ok(first)
+    } else {
+        Err(RequestError::InvalidContentLength)
     }
 }
 
-/// Digits only: no sign, no white space, no overflow.
+/// Reads a number of digits alone; `None` for a sign, white space, or a number too large for the type.
 fn parse_digits(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -69,7 +75,8 @@ fn parse_digits(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// §6.3 item 4 and §7: `chunked`, once; we know no other coding.
+/// Reads `Transfer-Encoding`, which must be `chunked`, once: the server knows no other coding
+/// (§6.3 item 4, §7).
 fn transfer_coding(fields: &Fields<'_>) -> Result<Framing, RequestError> {
     let value = fields
         .combined(Known::TransferEncoding)
@@ -79,7 +86,7 @@ fn transfer_coding(fields: &Fields<'_>) -> Result<Framing, RequestError> {
     match (codings.next(), codings.next()) {
         (Some(only), None) if is_chunked(only) => Ok(Framing::Chunked),
         (None, _) => Err(RequestError::InvalidTransferCoding),
-        // Applied twice, or not last: where the content ends cannot be told.
+        // `chunked` twice: it is unknown where the content ends.
         _ if list::elements(&value).all(is_chunked) => Err(RequestError::InvalidTransferCoding),
         _ => Err(RequestError::UnknownTransferCoding),
     }

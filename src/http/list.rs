@@ -1,10 +1,11 @@
 //! Comma-separated lists in field values (RFC 9110 §5.6.1).
 
-/// The elements of a list, without the whitespace around them. Empty ones are dropped, as §5.6.1.2
-/// asks of a recipient; a comma between double quotes separates nothing.
+/// Returns the elements of a list, without the white space around them. Drops empty elements, as a
+/// recipient has to (§5.6.1.2). A comma between double quotes separates nothing.
 ///
-/// A backslash escapes nothing, for it is an ordinary octet of an entity tag (§8.8.3). Where it
-/// would escape, in the quoted parameters of `Accept`, a misread element costs a preference.
+/// A backslash escapes nothing here, because in an entity tag it is an ordinary octet (§8.8.3). In a
+/// quoted parameter of `Accept` it does escape; an element that is misread there costs the client a
+/// preference.
 pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut is_quoted = false;
     value
@@ -16,7 +17,7 @@ pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|element| !element.is_empty())
 }
 
-/// `bytes` without optional whitespace at either end: space and tab (§5.6.3).
+/// Returns `bytes` without the spaces and tabs at both ends (§5.6.3).
 pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;

@@ -1,17 +1,18 @@
-//! Media types (RFC 9110 §8.3): what a file is, told from its name.
+//! Media types (RFC 9110 §8.3) of files, by their names.
 //!
-//! The table is `mime_guess`'s, corrected where its answer is not the registered one.
+//! `mime_guess` has the table; this module corrects the types in it that are not the registered ones.
 
 use std::borrow::Cow;
 
-/// The type of which nothing is known (RFC 2046 §4.5.1).
+/// The media type of content about which nothing is known (RFC 2046 §4.5.1).
 const OCTET_STREAM: &str = "application/octet-stream";
 
-/// The value of `Content-Type` for a file called `path`, by the last extension of its last segment.
+/// Returns the value of `Content-Type` for a file called `path`, by the last extension of its last
+/// segment.
 ///
-/// Text is taken to be UTF-8 and says so, for without `charset` old clients guess. XML never does,
-/// not even as `text/xml`: a server that has not read the file must not overrule the encoding that
-/// the file itself declares (RFC 7303 §3.1). JSON has no such parameter (RFC 8259 §11).
+/// Text gets `charset=utf-8`, because old clients guess without it. XML does not, not even as
+/// `text/xml`: the parameter would overrule the encoding that the file itself declares, and the server
+/// has not read the file (RFC 7303 §3.1). JSON has no such parameter (RFC 8259 §11).
 pub(crate) fn for_path(path: &[u8]) -> Cow<'static, str> {
     match extension(path).and_then(for_extension) {
         None => Cow::Borrowed(OCTET_STREAM),
@@ -23,8 +24,8 @@ pub(crate) fn for_path(path: &[u8]) -> Cow<'static, str> {
     }
 }
 
-/// Whether content of that type, with or without parameters, gets much smaller by a content coding:
-/// text in the widest sense, and binary formats that do not compress by themselves.
+/// Whether a content coding makes content of that type much smaller: text in the widest sense, and
+/// binary formats that are not compressed themselves. The type may have parameters.
 pub(crate) fn is_compressible(media_type: &str) -> bool {
     let essence = media_type
         .split(';')
@@ -38,14 +39,15 @@ pub(crate) fn is_compressible(media_type: &str) -> bool {
             .any(|is| is(&essence))
 }
 
-/// `html` of `/a.b/index.tar.html`. A name such as `.profile` has none.
+/// Returns the extension of the last segment: `html` for `/a.b/index.tar.html`. A name such as
+/// `.profile` has none.
 fn extension(path: &[u8]) -> Option<&str> {
     let name = path.rsplit(|byte| *byte == b'/').next()?;
     let dot = memchr::memrchr(b'.', name).filter(|dot| *dot > 0)?;
     str::from_utf8(&name[dot + 1..]).ok()
 }
 
-/// The media type registered for an extension, in any case of letters.
+/// Returns the media type that is registered for an extension. Case does not matter.
 fn for_extension(extension: &str) -> Option<&'static str> {
     let guess = mime_guess::from_ext(extension).first_raw()?;
     Some(match guess {
@@ -57,7 +59,7 @@ fn for_extension(extension: &str) -> Option<&'static str> {
     })
 }
 
-/// XML under any name, SVG among them (RFC 7303 §4.2).
+/// Whether the type is XML, as SVG is (RFC 7303 §4.2).
 fn is_xml(essence: &str) -> bool {
     essence.ends_with("+xml")
         || matches!(
@@ -66,11 +68,12 @@ fn is_xml(essence: &str) -> bool {
         )
 }
 
+/// Whether the type is JSON.
 fn is_json(essence: &str) -> bool {
     essence.ends_with("+json") || matches!(essence, "application/json" | "application/x-ndjson")
 }
 
-/// Programs and other text that is not called `text/*`.
+/// Whether the type is a program or other text, but not `text/*`.
 fn is_textual(essence: &str) -> bool {
     matches!(
         essence,
@@ -85,7 +88,7 @@ fn is_textual(essence: &str) -> bool {
     )
 }
 
-/// Fonts as they are; WOFF and WOFF2 are compressed already.
+/// Whether the type is a font without compression. WOFF and WOFF2 are compressed.
 fn is_bare_font(essence: &str) -> bool {
     matches!(
         essence,
@@ -99,7 +102,7 @@ fn is_bare_font(essence: &str) -> bool {
     )
 }
 
-/// Images without compression; SVG is XML.
+/// Whether the type is an image without compression, but not SVG, which is XML.
 fn is_bare_image(essence: &str) -> bool {
     matches!(
         essence,

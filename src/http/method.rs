@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// Declares the closed set of methods once: variant, name on the wire.
+/// Declares the methods: variant, name in a request line.
 macro_rules! methods {
     ($($variant:ident $name:literal,)+) => {
-        /// A method this server knows by name; any other is answered 501 (RFC 9110 §9.1).
+        /// A method that this server knows. It answers 501 to any other (RFC 9110 §9.1).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Method {
             $(
@@ -18,13 +18,13 @@ macro_rules! methods {
             /// Every known method, in the order in which `Allow` lists them.
             pub(crate) const ALL: &'static [Method] = &[$(Method::$variant,)+];
 
-            /// The method as it stands in the request line; names are case-sensitive.
+            /// Returns the method called `name`, in which case matters.
             pub fn from_bytes(name: &[u8]) -> Option<Self> {
                 $(if name == $name.as_bytes() { return Some(Self::$variant); })+
                 None
             }
 
-            /// The name on the wire.
+            /// The name of the method, as it stands in a request line.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
@@ -56,7 +56,7 @@ methods! {
 }
 
 impl Method {
-    /// The methods whose registration says that they are idempotent, of those this server knows.
+    /// The methods that are registered as idempotent, of those that this server knows.
     const IDEMPOTENT: MethodSet = MethodSet::of(&[
         Method::Get,
         Method::Head,
@@ -75,11 +75,12 @@ impl Method {
         Method::Search,
     ]);
 
-    /// Whether several identical requests have the effect of one on the server (RFC 9110 §9.2.2).
+    /// Whether several identical requests have the same effect on the server as one request
+    /// (RFC 9110 §9.2.2).
     ///
-    /// A client may then send the request again when it does not know whether the first one was
-    /// carried out. RFC 9110 §18.2 keeps the registry that says so of each method; of those we know,
-    /// POST, PATCH, CONNECT and LOCK are not idempotent.
+    /// A client may send such a request again if it does not know whether the server carried out the
+    /// first one. Each method's registration tells whether it is idempotent (RFC 9110 §18.2). Of the
+    /// methods here, POST, PATCH, CONNECT and LOCK are not.
     pub(crate) fn is_idempotent(self) -> bool {
         Self::IDEMPOTENT.contains(self)
     }
@@ -96,12 +97,12 @@ impl fmt::Display for Method {
 pub(crate) struct MethodSet(u32);
 
 impl MethodSet {
-    /// Everything a handler may be given: TRACE would echo credentials (RFC 9110 §9.3.8), and CONNECT
-    /// asks for a tunnel.
+    /// Every method that a handler may be given. TRACE is not, because it would echo credentials
+    /// (RFC 9110 §9.3.8); CONNECT is not, because it asks for a tunnel.
     pub(crate) const ALL_BUT_TUNNELS: Self =
         Self(Self::of(Method::ALL).0 & !Self::of(&[Method::Trace, Method::Connect]).0);
 
-    /// The set of exactly `methods`.
+    /// Makes the set of `methods`.
     pub(crate) const fn of(methods: &[Method]) -> Self {
         let (mut bits, mut i) = (0, 0);
         while i < methods.len() {
@@ -111,12 +112,12 @@ impl MethodSet {
         Self(bits)
     }
 
-    /// This set and `method`.
+    /// Returns this set with `method` added.
     pub(crate) const fn with(self, method: Method) -> Self {
         Self(self.0 | 1 << method as u32)
     }
 
-    /// What is in either set.
+    /// Returns the set of the methods that are in this set or in `other`.
     pub(crate) const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -126,7 +127,7 @@ impl MethodSet {
         self.0 & (1 << method as u32) != 0
     }
 
-    /// The members, in the order of [`Method::ALL`].
+    /// Returns the methods in the set, in the order of [`Method::ALL`].
     pub(crate) fn iter(self) -> impl Iterator<Item = Method> {
         Method::ALL
             .iter()

@@ -1,13 +1,13 @@
 //! HTTP semantics and messages (RFC 9110, RFC 9112) as pure values and functions.
 //!
-//! Bytes in, values out: no socket, no file, no clock, no configuration. Everything here can be
-//! tested with a table of bytes beside the code.
+//! Bytes in, values out: this room knows no socket, no file, no clock, no configuration. A table of
+//! bytes beside the code tests everything in it.
 //!
 //! | A reader looks for | and finds it in |
 //! |---|---|
 //! | the request line and the header section | [`request`], [`target`], [`path`], [`fields`], [`method`], [`version`], [`error`] |
 //! | where a message ends, what its content is | [`framing`], [`content`], [`chunked`] |
-//! | what is sent back | [`status`], [`response`] |
+//! | the head of a response | [`status`], [`response`] |
 //! | who may set which field | [`field_roles`] |
 //! | which representation, and how much of it | [`negotiation`], [`precondition`], [`range`], [`validator`] |
 //! | what a field value is made of | [`date`], [`list`], [`media_type`], [`multipart`] |

@@ -1,4 +1,4 @@
-//! Several ranges in one answer: `multipart/byteranges` (RFC 9110 §14.6, RFC 2046 §5.1.1).
+//! Several ranges in one response: `multipart/byteranges` (RFC 9110 §14.6, RFC 2046 §5.1.1).
 //!
 //! ```text
 //! --0123456789abcdef            ┐
@@ -11,13 +11,14 @@
 //! --0123456789abcdef--            closing delimiter, with the CRLF before it
 //! ```
 //!
-//! The lines between the bytes of the ranges are made here; the bytes are the caller's to send.
+//! This module makes the lines between the bytes of the ranges; the caller sends those bytes.
 
 use std::fmt;
 
 use super::range::{ByteRange, ContentRange};
 
-/// The frame around the ranges of one answer. It owns what it needs, to live as long as the body.
+/// The lines around the ranges of one response. It borrows nothing, so that it can live as long as the
+/// content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Multipart {
     boundary: Boundary,
@@ -26,14 +27,14 @@ pub(crate) struct Multipart {
     ranges: Vec<ByteRange>,
 }
 
-/// Sixteen hexadecimal digits. They delimit safely if no peer can foresee them.
+/// A boundary of sixteen hexadecimal digits. It delimits safely if no client can foresee it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Boundary(u64);
 
 impl Multipart {
-    /// A frame around `ranges` of a representation of `complete_length` bytes.
+    /// Frames `ranges` of a representation of `complete_length` bytes.
     ///
-    /// `boundary` must not be foreseeable by whoever wrote the representation; `content_type` is
+    /// The author of the representation must not be able to foresee `boundary`. `content_type` is
     /// that of the representation; the ranges are those of a `Selection`.
     pub(crate) fn new(
         boundary: u64,
@@ -49,17 +50,17 @@ impl Multipart {
         }
     }
 
-    /// What the parts hold, in order.
+    /// The ranges in the parts, in order.
     pub(crate) fn ranges(&self) -> &[ByteRange] {
         &self.ranges
     }
 
-    /// The value of the answer's own `Content-Type`.
+    /// The value of `Content-Type` in the head of the response.
     pub(crate) fn content_type(&self) -> String {
         format!("multipart/byteranges; boundary={}", self.boundary)
     }
 
-    /// What goes before the bytes of the part at `index` in [`Self::ranges`].
+    /// The lines before the bytes of the part at `index` in [`Self::ranges`].
     ///
     /// # Panics
     /// If there is no such part.
@@ -82,15 +83,16 @@ impl Multipart {
         )
     }
 
-    /// What goes after the bytes of the last part.
+    /// The lines after the bytes of the last part.
     pub(crate) fn closing_delimiter(&self) -> String {
         format!("\r\n--{}--\r\n", self.boundary)
     }
 
-    /// The exact length of the content: heads, bytes and closing delimiter.
+    /// The exact length of the content: the lines before each part, the parts, the lines after the
+    /// last one.
     ///
-    /// It fits: the ranges do not overlap, so their bytes are within `complete_length`, which is
-    /// that of a file and leaves half the type free.
+    /// The sum fits the type: the ranges do not overlap, so their lengths add up to at most
+    /// `complete_length`, which is that of a file and leaves half the type free.
     pub(crate) fn content_length(&self) -> u64 {
         let parts = self.ranges.iter().enumerate();
         let parts = parts.map(|(index, range)| self.part_head(index).len() as u64 + range.len());
@@ -110,7 +112,7 @@ mod tests {
     use crate::http::range::{Selection, select};
     use proptest::prelude::*;
 
-    /// The content as a caller sends it.
+    /// Returns the content as a caller sends it.
     fn content(multipart: &Multipart, representation: &[u8]) -> Vec<u8> {
         let mut content = Vec::new();
         for (index, range) in multipart.ranges().iter().enumerate() {

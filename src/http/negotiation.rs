@@ -1,15 +1,15 @@
-//! Proactive negotiation (RFC 9110 §12): which representation a peer would rather have.
+//! Proactive negotiation (RFC 9110 §12): which representation a client prefers.
 //!
-//! [`select_coding`] reads `Accept-Encoding`, [`prefer`] reads `Accept`. Neither refuses: where
-//! nothing on offer is acceptable, the default is sent rather than a 406, as §12.4.1 allows; a peer
-//! can do more with an answer it did not ask for than with none.
+//! [`select_coding`] reads `Accept-Encoding`, [`prefer`] reads `Accept`. Neither refuses a request: if
+//! the client accepts nothing that the server has, the server sends the default rather than a 406, as
+//! §12.4.1 allows. A client can do more with a response that it did not ask for than with none.
 
 use super::list;
 
 /// A content coding (§8.4.1) in which a representation may be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ContentCoding {
-    /// The representation as it is.
+    /// The representation without a coding.
     Identity,
     Gzip,
     Brotli,
@@ -17,11 +17,12 @@ pub(crate) enum ContentCoding {
 }
 
 impl ContentCoding {
-    /// What is sent where the peer likes several equally well: the smaller first. Zstandard comes
-    /// before Brotli, for it is about as small and faster to decode.
+    /// The order in which codings are preferred if the client weighs them equally: those that make
+    /// content smaller come first. Zstandard comes before Brotli, because it makes content about as
+    /// small and is faster to decode.
     const PREFERENCE: [Self; 4] = [Self::Zstd, Self::Brotli, Self::Gzip, Self::Identity];
 
-    /// The registered name, as in `Content-Encoding` (§18.6).
+    /// The registered name of the coding, as it stands in `Content-Encoding` (§18.6).
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Identity => "identity",
@@ -41,8 +42,8 @@ impl ContentCoding {
         }
     }
 
-    /// What ends the opaque tag of the representation in this coding: each coding is a
-    /// representation of its own and needs a strong tag of its own (§8.8.3.3).
+    /// The end of the opaque tag of a representation in this coding. The same content in another
+    /// coding is another representation and needs another strong tag (§8.8.3.3).
     pub(crate) fn entity_tag_suffix(self) -> &'static str {
         match self {
             Self::Identity => "",
@@ -52,7 +53,7 @@ impl ContentCoding {
         }
     }
 
-    /// The coding of that name, in any case of letters; `x-gzip` is `gzip` (§8.4.1.3).
+    /// Returns the coding called `name`. Case does not matter; `x-gzip` is `gzip` (§8.4.1.3).
     fn from_name(name: &[u8]) -> Option<Self> {
         if name.eq_ignore_ascii_case(b"x-gzip") {
             return Some(Self::Gzip);
@@ -62,12 +63,12 @@ impl ContentCoding {
     }
 }
 
-/// The coding, out of `available` and identity, that the value of `Accept-Encoding` weighs highest
-/// (§12.5.3).
+/// Returns the coding, out of `available` and identity, that the value of `Accept-Encoding` weighs
+/// highest (§12.5.3).
 ///
-/// Identity unless the peer asks for another: without the field it may be able to decode none, and
-/// where it accepts nothing that there is, identity too (see the header of this file). A coding
-/// listed by name outweighs an identity that is not listed.
+/// Returns identity without the field, because the client may be able to decode no coding; and if the
+/// client accepts none of the codings (see the header of this file). A coding that the client lists
+/// outweighs an identity that it does not list.
 pub(crate) fn select_coding(
     accept_encoding: Option<&[u8]>,
     available: &[ContentCoding],
@@ -86,11 +87,11 @@ pub(crate) fn select_coding(
     best.0
 }
 
-/// Which of `offers`, media types without parameters, the value of `Accept` weighs highest
-/// (§12.5.1).
+/// Returns the one of `offers`, media types without parameters, that the value of `Accept` weighs
+/// highest (§12.5.1).
 ///
-/// Among equals the earlier offer; the first where the field is absent or accepts none of them.
-/// Nothing is chosen from no offers: an empty string.
+/// Of equal offers the earlier one counts. Returns the first offer if the field is absent or accepts
+/// none of them, and an empty string if there are no offers.
 pub(crate) fn prefer<'a>(accept: Option<&[u8]>, offers: &[&'a str]) -> &'a str {
     let mut best = (offers.first().copied().unwrap_or_default(), Weight::ZERO);
     let Some(value) = accept else { return best.0 };
@@ -110,10 +111,10 @@ struct Weight(u16);
 impl Weight {
     /// Not acceptable.
     const ZERO: Self = Self(0);
-    /// What an element without a weight has.
+    /// The weight of an element that states none.
     const ONE: Self = Self(1000);
 
-    /// `0.25` as 250; at most three decimals, at most 1.
+    /// Reads a weight of at most 1 with at most three decimals: 250 for `0.25`.
     fn parse(value: &[u8]) -> Option<Self> {
         let (whole, decimals) = match value {
             [whole @ (b'0' | b'1')] => (whole, &b""[..]),
@@ -132,17 +133,17 @@ impl Weight {
     }
 }
 
-/// What an `Accept-Encoding` says of each coding we know, and of any other.
+/// The weights in an `Accept-Encoding`: of each coding that the server knows, and of any other.
 #[derive(Default)]
 struct CodingWeights {
-    /// By [`ContentCoding`]; `None` where it is not listed.
+    /// The weight of each [`ContentCoding`]; `None` if the coding is not listed.
     listed: [Option<Weight>; 4],
-    /// `*`: every coding that is not listed.
+    /// The weight of `*`, which stands for every coding that is not listed.
     others: Option<Weight>,
 }
 
 impl CodingWeights {
-    /// Reads each element once. Malformed ones say nothing; of two for one coding the first counts.
+    /// Reads the elements. Ignores those that are malformed; of two for one coding the first counts.
     fn parse(value: &[u8]) -> Self {
         let mut weights = Self::default();
         for element in list::elements(value) {
@@ -158,8 +159,8 @@ impl CodingWeights {
         weights
     }
 
-    /// An identity that is not listed is acceptable, but to be chosen last; it has no weight here
-    /// and is chosen for want of another.
+    /// Returns the weight of `coding`. An identity that is not listed is acceptable, but only if no
+    /// other coding is; so its weight is zero here.
     fn of(&self, coding: ContentCoding) -> Weight {
         self.listed[coding as usize]
             .or(self.others)
@@ -167,7 +168,8 @@ impl CodingWeights {
     }
 }
 
-/// `gzip;q=0.5` as its name and weight; `None` if the weight is malformed.
+/// Splits an element, as `gzip;q=0.5`, into its name and its weight. Returns `None` if the weight is
+/// malformed.
 fn split_weight(element: &[u8]) -> Option<(&[u8], Weight)> {
     let Some(semicolon) = memchr::memchr(b';', element) else {
         return Some((element, Weight::ONE));
@@ -180,7 +182,7 @@ fn split_weight(element: &[u8]) -> Option<(&[u8], Weight)> {
     }
 }
 
-/// The weight of the media range that fits `offer` most precisely.
+/// Returns the weight of the media range in `accept` that fits `offer` most precisely.
 fn weight_of_type(accept: &[u8], offer: &[u8]) -> Weight {
     list::elements(accept)
         .filter_map(MediaRange::parse)
@@ -196,7 +198,7 @@ struct MediaRange<'a> {
     weight: Weight,
 }
 
-/// How precisely a media range fits a type; the most precise counts.
+/// How precisely a media range fits a media type. Of several ranges the most precise one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Precision {
     Any,
@@ -205,8 +207,8 @@ enum Precision {
 }
 
 impl<'a> MediaRange<'a> {
-    /// `None` for a malformed weight, and for a range with parameters: no offer has any, so none
-    /// fits. A `charset` is passed over, for whatever we offer is UTF-8.
+    /// Parses an element. Returns `None` if its weight is malformed, or if it has parameters, because
+    /// no offer has parameters that would fit. Ignores `charset`, because all offers are UTF-8.
     fn parse(element: &'a [u8]) -> Option<Self> {
         let mut parts = element.split(|byte| *byte == b';').map(list::trim);
         let name = parts.next()?;
@@ -229,7 +231,7 @@ impl<'a> MediaRange<'a> {
         })
     }
 
-    /// How precisely the range fits `offer`, if it does.
+    /// Returns how precisely the range fits `offer`; `None` if it does not fit.
     fn precision(&self, offer: &[u8]) -> Option<Precision> {
         match self.name {
             b"*/*" => Some(Precision::Any),
@@ -244,6 +246,7 @@ impl<'a> MediaRange<'a> {
     }
 }
 
+/// Whether a parameter is called `charset`.
 fn is_charset(parameter: &[u8]) -> bool {
     parameter
         .get(..8)

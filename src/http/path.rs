@@ -1,19 +1,19 @@
-//! From the path as sent to a path that can be trusted: decoded once, without dot segments.
+//! The path of a request-target, decoded once and without dot segments.
 //!
-//! Routing and files both look at a [`NormalPath`], so neither can be walked around with another
-//! spelling of the same path. One spelling is refused rather than resolved: an encoded slash,
-//! which would be a separator to the file system and data to everyone else.
+//! Routing and files both look at a [`NormalPath`], so no client gets past a route with another
+//! spelling of the same path. An encoded slash is refused, not resolved: it would separate segments
+//! in the file system, and be data for everything else.
 
 use std::borrow::Cow;
 
 use memchr::memchr;
 
-/// A decoded path: begins with `/`; no segment is empty (but a last one, after a final `/`), `.` or
-/// `..`; holds no NUL.
+/// A decoded path. It begins with `/` and holds no NUL. No segment is `.` or `..`, and none is empty,
+/// apart from the last one in a path that ends in `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NormalPath<'a>(Cow<'a, [u8]>);
 
-/// Why a path has no normal form. All of them are the peer's fault: 400.
+/// Why a path has no normal form: a fault of the client, which is answered 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PathError {
     #[error("a percent sign in the path is not followed by two hexadecimal digits")]
@@ -25,11 +25,14 @@ pub(crate) enum PathError {
 }
 
 impl<'a> NormalPath<'a> {
-    /// Normalizes the path of a request-target (which begins with `/`).
+    /// Normalizes the path of a request-target, which begins with `/`.
     ///
-    /// Percent-encoding is taken off once, then `.` and `..` are resolved (RFC 3986 §5.2.4) and
-    /// empty segments dropped. A `..` at the root is refused, for it never comes from an honest
-    /// client. Allocates only if the path is not normal as it stands.
+    /// Decodes percent-encoding once, then resolves `.` and `..` (RFC 3986 §5.2.4) and drops empty
+    /// segments. Refuses a `..` at the root, which no honest client sends. Allocates only if the path
+    /// is not normal already.
+    ///
+    /// # Errors
+    /// The path has no normal form.
     pub(crate) fn parse(raw: &'a [u8]) -> Result<Self, PathError> {
         debug_assert_eq!(
             raw.first(),
@@ -44,17 +47,17 @@ impl<'a> NormalPath<'a> {
         Ok(Self(Cow::Owned(path)))
     }
 
-    /// The octets, from the first `/` on.
+    /// The octets of the path, with the `/` at its start.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether it ends in `/`, and so names a directory.
+    /// Whether the path ends in `/`, and so names a directory.
     pub(crate) fn is_directory(&self) -> bool {
         self.0.last() == Some(&b'/')
     }
 
-    /// The path without the first `prefix` octets, which must end on a segment boundary.
+    /// Returns the path without its first `prefix` octets. A segment must end there.
     pub(crate) fn strip_prefix(&self, prefix: usize) -> NormalPath<'_> {
         match self.0.get(prefix..) {
             None | Some([]) => NormalPath(Cow::Borrowed(b"/")),
@@ -66,9 +69,9 @@ impl<'a> NormalPath<'a> {
     }
 }
 
-/// Whether nothing has to be decoded, resolved or dropped: true of nearly every request.
+/// Whether nothing in the path has to be decoded, resolved or dropped. Nearly every path is normal.
 fn is_normal(raw: &[u8]) -> bool {
-    // One pass; a segment that begins with a dot is left to the slow path to judge.
+    // One pass. A segment that begins with a dot goes the slow way, even if it is normal.
     let mut previous = b'/';
     for byte in &raw[1..] {
         match byte {
@@ -80,7 +83,7 @@ fn is_normal(raw: &[u8]) -> bool {
     true
 }
 
-/// Takes percent-encoding off (RFC 3986 §2.1).
+/// Decodes percent-encoding (RFC 3986 §2.1).
 fn decode(raw: &[u8]) -> Result<Cow<'_, [u8]>, PathError> {
     if memchr(0, raw).is_some() {
         return Err(PathError::ForbiddenOctet);
@@ -110,6 +113,7 @@ fn decode(raw: &[u8]) -> Result<Cow<'_, [u8]>, PathError> {
     Ok(Cow::Owned(decoded))
 }
 
+/// Returns the octet of two hexadecimal digits.
 fn decode_pair(high: u8, low: u8) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     Some((digit(high)? * 16 + digit(low)?) as u8)

@@ -1,15 +1,16 @@
-//! Preconditions (RFC 9110 §13): whether a request still makes sense for what is there now.
+//! Preconditions (RFC 9110 §13): whether the server should perform a request on the current
+//! representation.
 //!
 //! ```text
-//! If-Match ──────────────── no match ──→ Failed      another's change would be lost
+//! If-Match ──────────────── no match ──→ Failed      the change of another client would be lost
 //!   └ absent: If-Unmodified-Since, changed ─→ Failed
-//! If-None-Match ─────────── match ─────→ NotModified  to GET and HEAD: the peer holds it already
+//! If-None-Match ─────────── match ─────→ NotModified  to GET and HEAD: the client has it already
 //!   │                                    Failed       to any other method
 //!   └ absent, GET or HEAD: If-Modified-Since, unchanged ─→ NotModified
 //! otherwise Proceed; then If-Range says whether Range counts
 //! ```
 //!
-//! The order is that of §13.2.2. A caller evaluates only where the answer without preconditions
+//! The order is that of §13.2.2. A caller evaluates preconditions only if the response without them
 //! would be 2xx (§13.2.1).
 
 use super::date::HttpDate;
@@ -27,13 +28,13 @@ pub(crate) struct Conditions<'a> {
 }
 
 impl Conditions<'_> {
-    /// Whether the request is unconditional.
+    /// Whether the request has no condition.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// What the preconditions say to the request.
+/// What the server does with the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Perform the method.
@@ -44,15 +45,15 @@ pub(crate) enum Verdict {
     Failed,
 }
 
-/// Evaluates every precondition but `If-Range`.
+/// Evaluates every precondition other than `If-Range`.
 ///
-/// `current` is `None` where the target has no current representation, as before a PUT creates it.
+/// `current` is `None` if the target has no current representation, as before a PUT creates it.
 pub(crate) fn evaluate(
     method: Method,
     conditions: &Conditions<'_>,
     current: Option<&Validators<'_>>,
 ) -> Verdict {
-    // Methods that neither select nor modify a representation ignore them all (§13.2.1).
+    // §13.2.1: no condition counts for a method that neither selects nor modifies a representation.
     if conditions.is_empty() || matches!(method, Method::Connect | Method::Options | Method::Trace)
     {
         return Verdict::Proceed;
@@ -68,11 +69,13 @@ pub(crate) fn evaluate(
     }
 }
 
-/// Whether `Range` counts: `If-Range` is absent or names exactly what is there now (§13.1.5).
+/// Whether `Range` counts: `If-Range` is absent, or names exactly the current representation
+/// (§13.1.5).
 ///
-/// By entity tag, strongly compared: a weak tag never matches. By date, equal to the second. A
-/// date is a strong validator only if nothing changed twice in its second (§8.8.2.2), which takes
-/// a clock to know: a caller that cannot vouch for that passes no `last_modified`.
+/// Entity tags are compared strongly: a weak tag never matches. Dates match if they are the same
+/// second. A date is a strong validator only if the representation did not change twice in that
+/// second (§8.8.2.2), which takes a clock to know: a caller that does not know it passes no
+/// `last_modified`.
 pub(crate) fn range_applies(conditions: &Conditions<'_>, current: &Validators<'_>) -> bool {
     let Some(value) = conditions.if_range else {
         return true;
@@ -85,7 +88,7 @@ pub(crate) fn range_applies(conditions: &Conditions<'_>, current: &Validators<'_
     }
 }
 
-/// Whether the method would act on a state the peer has not seen (§13.2.2 items 1 and 2).
+/// Whether the request would change a state that the client has not seen (§13.2.2 items 1 and 2).
 fn is_lost_update(conditions: &Conditions<'_>, current: Option<&Validators<'_>>) -> bool {
     match conditions.if_match {
         Some(list) => !current
@@ -94,7 +97,7 @@ fn is_lost_update(conditions: &Conditions<'_>, current: Option<&Validators<'_>>)
     }
 }
 
-/// Whether a peer that reads holds the current state already (§13.2.2 items 3 and 4).
+/// Whether the client of a GET or HEAD has the current state already (§13.2.2 items 3 and 4).
 fn is_held(conditions: &Conditions<'_>, current: Option<&Validators<'_>>) -> bool {
     if_none_match(conditions, current)
         .unwrap_or_else(|| is_modified_since(conditions.if_modified_since, current) == Some(false))
@@ -106,8 +109,9 @@ fn if_none_match(conditions: &Conditions<'_>, current: Option<&Validators<'_>>) 
     Some(current.is_some_and(|current| matches_list(list, current.entity_tag, Comparison::Weak)))
 }
 
-/// Whether the current state is later than the date in `value`; `None` if there is nothing to
-/// compare: no field, no valid date in it, no modification date (§13.1.3, §13.1.4: ignored).
+/// Whether the current state is later than the date in `value`. Returns `None` if the condition is
+/// ignored (§13.1.3, §13.1.4): without the field, without a valid date in it, without a modification
+/// date of the current state.
 fn is_modified_since(value: Option<&[u8]>, current: Option<&Validators<'_>>) -> Option<bool> {
     Some(current?.last_modified? > HttpDate::parse(value?)?)
 }
@@ -221,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_matches_nothing() {
+    fn a_target_without_a_representation_matches_nothing() {
         for (field, verdict) in [
             ("If-Match: *", Failed),
             ("If-None-Match: *", Proceed),

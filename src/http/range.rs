@@ -1,51 +1,52 @@
-//! Range requests (RFC 9110 §14): which bytes of a representation a peer wants.
+//! Range requests (RFC 9110 §14): which bytes of a representation a client asks for.
 //!
 //! ```text
-//! Range: bytes=0-499, 9500-, -500        asked: first to last, from first on, the last n
+//! Range: bytes=0-499, 9500-, -500        asked for: first to last, from first on, the last n
 //! Content-Range: bytes 0-499/10000       sent with 206, alone or with each part
 //! Content-Range: bytes */10000           sent with 416
 //! ```
 //!
-//! `Range` may always be ignored (§14.2). It is where it is malformed, in another unit than bytes,
-//! or asks for more than [`MAX_RANGES`].
+//! A server may ignore any `Range` (§14.2). This one ignores a `Range` that is malformed, that is in
+//! a unit other than bytes, or that asks for more than [`MAX_RANGES`].
 
 use std::fmt;
 
 use super::list;
 
-/// Ranges answered in one response, counted as asked. More have no honest use and cost a part each
-/// (§17.15); such a `Range` is ignored.
+/// The most ranges that one request may ask for. More have no honest use, and each costs a part of
+/// the response (§17.15).
 pub(crate) const MAX_RANGES: usize = 16;
 
 /// Bytes of a representation, from `first` to `last`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ByteRange {
     pub(crate) first: u64,
-    /// Not before `first`.
+    /// At least `first`.
     pub(crate) last: u64,
 }
 
-/// What of a representation to send.
+/// Which part of a representation to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Selection {
-    /// All of it, with 200: `Range` does not count.
+    /// The whole representation, with 200: `Range` does not count.
     Whole,
-    /// These, with 206: at least one, at most [`MAX_RANGES`], each within the representation, with
-    /// a gap between any two, in the order asked for.
+    /// These ranges, with 206: at least one, at most [`MAX_RANGES`], each within the representation,
+    /// with a gap between any two, in the order in which the client asked for them.
     Ranges(Vec<ByteRange>),
-    /// Nothing: 416.
+    /// No part, with 416.
     Unsatisfiable,
 }
 
-/// Selects from a representation of `length` bytes what the value of `Range` asks for.
+/// Selects the part of a representation of `length` bytes that the value of `Range` asks for.
 ///
-/// Ranges that lie beyond the representation are dropped as long as one remains. Those that
-/// overlap or adjoin become one, in the place of the earliest (§15.3.7.2).
+/// Drops ranges that lie beyond the representation, unless all do. Ranges that overlap or adjoin
+/// become one, in the place of the first of them (§15.3.7.2).
 pub(crate) fn select(value: &[u8], length: u64) -> Selection {
     let Some(range_set) = byte_range_set(value) else {
         return Selection::Whole;
     };
-    // No Content-Range can describe a part of nothing, and some clients send `bytes=0-` always.
+    // No Content-Range can describe a part of an empty representation, and some clients always send
+    // `bytes=0-`.
     if length == 0 {
         return Selection::Whole;
     }
@@ -78,12 +79,12 @@ impl ByteRange {
         self.last - self.first + 1
     }
 
-    /// Whether the two overlap or adjoin.
+    /// Whether the two ranges overlap or adjoin.
     fn touches(self, other: Self) -> bool {
         self.first <= other.last.saturating_add(1) && other.first <= self.last.saturating_add(1)
     }
 
-    /// The smallest range that holds both.
+    /// Returns the smallest range that contains both ranges.
     fn hull(self, other: Self) -> Self {
         Self {
             first: self.first.min(other.first),
@@ -92,15 +93,15 @@ impl ByteRange {
     }
 }
 
-/// The value of `Content-Range` (§14.4), in bytes.
+/// The value of `Content-Range` (§14.4), in the unit bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ContentRange {
-    /// What a 206 or one of its parts holds, and the length of all of it.
+    /// For a 206, or a part of one: the range in it, and the length of the whole representation.
     Satisfied {
         range: ByteRange,
         complete_length: u64,
     },
-    /// What a 416 tells: the length of all there is.
+    /// For a 416: the length of the whole representation.
     Unsatisfied { complete_length: u64 },
 }
 
@@ -118,12 +119,12 @@ impl fmt::Display for ContentRange {
     }
 }
 
-/// One element of a range set (§14.1.1), of which nothing is known but that it is well-formed.
+/// A well-formed element of a range set (§14.1.1), not yet held against a representation.
 #[derive(Clone, Copy)]
 enum RangeSpec {
-    /// `first-last` or, with no end, `first-`.
+    /// `first-last`, or `first-`, whose `last` is the largest number.
     From { first: u64, last: u64 },
-    /// `-length`: the last bytes.
+    /// `-length`: so many bytes at the end.
     Suffix { length: u64 },
 }
 
@@ -145,8 +146,8 @@ impl RangeSpec {
         }
     }
 
-    /// The bytes meant in a representation of `complete` bytes, at least one; `None` if it has none
-    /// of them (§14.1.2).
+    /// Returns the range in a representation of `complete` bytes, at least one. Returns `None` if the
+    /// representation has none of these bytes (§14.1.2).
     fn within(self, complete: u64) -> Option<ByteRange> {
         let end = complete - 1;
         match self {
@@ -163,14 +164,14 @@ impl RangeSpec {
     }
 }
 
-/// What follows `bytes=`; the name of a unit is case-insensitive (§14.1).
+/// Returns the octets behind `bytes=`. The case of a unit does not matter (§14.1).
 fn byte_range_set(value: &[u8]) -> Option<&[u8]> {
     let (unit, range_set) = value.split_at_checked(b"bytes=".len())?;
     unit.eq_ignore_ascii_case(b"bytes=").then_some(range_set)
 }
 
-/// Digits as a number; one too large for the type is past the end of anything, and so is the
-/// largest.
+/// Reads digits as a number. A number too large for the type becomes the largest one, which lies
+/// beyond the end of any representation as well.
 fn parse_number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -181,8 +182,8 @@ fn parse_number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// Adds `range` to `ranges`, of which no two touch, and keeps it so: all that it touches become
-/// one with it, where the first of them stood.
+/// Adds `range` to `ranges`, of which no two touch. Those that `range` touches become one range with
+/// it, in the place of the first of them.
 fn merge(ranges: &mut Vec<ByteRange>, range: ByteRange) {
     let place = ranges
         .iter()
@@ -204,7 +205,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The answer to `value` for `length` bytes, as text: `0-9 20-29`, `whole` or `416`.
+    /// The selection of `value` from `length` bytes, as text: `0-9 20-29`, `whole` or `416`.
     fn selected(value: &str, length: u64) -> String {
         match select(value.as_bytes(), length) {
             Selection::Whole => "whole".to_owned(),
@@ -319,7 +320,7 @@ mod tests {
         assert_eq!(range.len(), 4);
     }
 
-    /// Values that are, mostly, nearly well-formed.
+    /// Values, most of them nearly well-formed.
     fn range_values() -> impl Strategy<Value = Vec<u8>> {
         let spec = prop_oneof![
             "[0-9]{1,2}-[0-9]{0,2}",

@@ -1,8 +1,8 @@
 //! The head of a request: the request line and the header section (RFC 9112 §3, §5), parsed once
-//! into everything the server needs to know of it.
+//! into everything the server needs to know about the request.
 //!
-//! Splitting lines is `httparse`'s work; what the lines mean, and which of them are refused, is
-//! decided here. A head is borrowed from the bytes it was read from: nothing is copied.
+//! `httparse` splits the lines; this module decides what they mean and which of them are refused. A
+//! head borrows from the bytes it was parsed from: nothing is copied.
 
 use std::mem::MaybeUninit;
 
@@ -14,29 +14,31 @@ use super::method::Method;
 use super::target::{self, Form, Target};
 use super::version::Version;
 
-/// Sizes a head may not exceed.
+/// Limits on the size of a head.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeadLimits {
-    /// Bytes, from the first of the request line to the end of the empty line.
+    /// Bytes, from the first byte of the request line to the end of the empty line.
     pub(crate) max_bytes: usize,
     /// Field lines; at most [`FIELD_CAPACITY`].
     pub(crate) max_fields: usize,
 }
 
-/// Room for the field lines of one head, on the caller's stack; it need not be initialized.
+/// Room for the field lines of one head, on the caller's stack. The parser needs no initialized
+/// room.
 pub(crate) type FieldSpace<'a> = [MaybeUninit<httparse::Header<'a>>; FIELD_CAPACITY];
 
-/// A fresh [`FieldSpace`], which costs nothing.
+/// Makes a [`FieldSpace`]. It is not initialized, so this costs nothing.
 pub(crate) fn field_space<'a>() -> FieldSpace<'a> {
     [const { MaybeUninit::uninit() }; FIELD_CAPACITY]
 }
 
-/// A request's head, checked: framing is unambiguous, the host is valid, the method is known.
+/// The head of a request that passed every check: its framing is unambiguous, its host is valid, its
+/// method is known.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestHead<'a> {
     pub(crate) method: Method,
     pub(crate) target: Target<'a>,
-    /// The request-target as it stood, for the log.
+    /// The request-target as the client sent it, for the log.
     pub(crate) raw_target: &'a str,
     pub(crate) version: Version,
     /// The host of the target URI without its port; empty if the request names none.
@@ -47,26 +49,26 @@ pub(crate) struct RequestHead<'a> {
     /// Whether the client waits for `100 Continue` before it sends content (RFC 9110 §10.1.1).
     pub(crate) expects_continue: bool,
     pub(crate) fields: Fields<'a>,
-    /// In bytes, with the empty line at its end.
+    /// The length of the head in bytes, with the empty line at its end.
     pub(crate) length: usize,
 }
 
-/// What [`RequestHead::parse`] made of the bytes so far.
+/// What [`RequestHead::parse`] found in the bytes that have come so far.
 #[derive(Debug)]
 pub(crate) enum Parsed<'a> {
-    /// More is needed.
+    /// The head is incomplete.
     Partial,
-    /// A head, and its length in bytes; content and further requests follow it.
+    /// A head, and its length in bytes. Content and further requests may follow it.
     Complete(RequestHead<'a>, usize),
 }
 
 impl<'a> RequestHead<'a> {
-    /// Parses the head at the start of `bytes`. Empty lines before it are passed over
-    /// (RFC 9112 §2.2), a bare LF ends a line as CRLF does.
+    /// Parses the head at the start of `bytes`. Skips empty lines before it (RFC 9112 §2.2), and
+    /// takes a bare LF for the end of a line, as it does CRLF.
     ///
     /// # Errors
-    /// What makes the request unacceptable. Every one of them ends the connection, for where the
-    /// next request would begin is unknown.
+    /// Why the request is refused. The connection must end after every such error, because it is
+    /// unknown where the next request begins.
     pub(crate) fn parse(
         bytes: &'a [u8],
         space: &'a mut FieldSpace<'a>,
@@ -82,11 +84,11 @@ impl<'a> RequestHead<'a> {
     }
 
     /// As [`parse`](Self::parse), for a head that is held while its exchange waits: `lines`, empty
-    /// at first, takes the field lines there are. The parser's room for [`FIELD_CAPACITY`] of them,
-    /// 8 KiB, is freed when this function returns.
+    /// at first, receives the field lines of the head. The parser needs room for [`FIELD_CAPACITY`]
+    /// lines, 8 KiB; that room is freed when this function returns.
     ///
     /// # Errors
-    /// As `parse`.
+    /// Those of `parse`.
     pub(crate) fn parse_kept(
         bytes: &'a [u8],
         lines: &'a mut Vec<httparse::Header<'a>>,
@@ -136,8 +138,8 @@ impl<'a> RequestHead<'a> {
         })
     }
 
-    /// The same request, made for another target by GET and without content (RFC 3875 §6.2.2); HEAD
-    /// stays HEAD. `None` if `target` is no path.
+    /// Returns the same request with another target, with the method GET and without content
+    /// (RFC 3875 §6.2.2); HEAD stays HEAD. Returns `None` if `target` is not a path.
     pub(crate) fn redirected<'t>(&self, target: &'t str) -> Option<RequestHead<'t>>
     where
         'a: 't,
@@ -159,12 +161,13 @@ impl<'a> RequestHead<'a> {
         })
     }
 
-    /// Whether the answer goes out without its content.
+    /// Whether the response is sent without its content.
     pub(crate) fn is_head(&self) -> bool {
         self.method == Method::Head
     }
 
-    /// Whether anything asks for other than the whole representation: few requests do.
+    /// Whether the request has a precondition or a `Range`. Few requests do; every other one asks for
+    /// the whole representation.
     pub(crate) fn has_conditions_or_range(&self) -> bool {
         Known::CONDITIONS
             .iter()
@@ -191,7 +194,7 @@ fn split_lines<'s, 'b>(
             Err(too_long(bytes, limits))
         }
         Ok(httparse::Status::Complete(length)) => Ok(Some(length)),
-        // Which version it is, is known when the line is complete.
+        // The version may be incomplete as long as its line is.
         Err(httparse::Error::Version)
             if request_line_at(bytes).is_none() && bytes.len() < limits.max_bytes =>
         {
@@ -202,8 +205,10 @@ fn split_lines<'s, 'b>(
     }
 }
 
-/// RFC 9112 §3.2.2: the host of an absolute-form wins; RFC 9110 §7.2: in 1.1 there is exactly one
-/// `Host`, valid, whatever the form.
+/// Returns the host of the target URI, without its port.
+///
+/// The host of an absolute-form counts rather than `Host` (RFC 9112 §3.2.2). A request of HTTP/1.1
+/// has exactly one valid `Host` in any form (RFC 9110 §7.2).
 fn effective_host<'a>(
     fields: &Fields<'a>,
     target: &Target<'a>,
@@ -220,12 +225,13 @@ fn effective_host<'a>(
     Ok(target::without_port(target.authority.unwrap_or(field)))
 }
 
-/// RFC 9112 §9.3: `close` ends it; 1.1 persists by default, 1.0 where `keep-alive` asks for it.
+/// Whether the client lets the connection persist (RFC 9112 §9.3): not with `close`; without it, in
+/// HTTP/1.1 always, in HTTP/1.0 with `keep-alive`.
 fn is_persistent(fields: &Fields<'_>, version: Version) -> bool {
     let Some(options) = fields.combined(Known::Connection) else {
         return version == Version::Http11;
     };
-    // Nearly always it is this one option.
+    // Nearly every `Connection` has this one option.
     if options.eq_ignore_ascii_case(b"keep-alive") {
         return true;
     }
@@ -234,8 +240,8 @@ fn is_persistent(fields: &Fields<'_>, version: Version) -> bool {
     !has(b"close") && (version == Version::Http11 || has(b"keep-alive"))
 }
 
-/// RFC 9110 §10.1.1: one expectation is defined; a 1.0 client's is ignored, and so is one for
-/// content that will not come.
+/// Whether the client waits for `100 Continue`, the only expectation there is (RFC 9110 §10.1.1). The
+/// server ignores it in a request of HTTP/1.0, and in a request without content.
 fn expects_continue(
     fields: &Fields<'_>,
     version: Version,
@@ -249,8 +255,11 @@ fn expects_continue(
     }
 }
 
-/// Whether a head that was incomplete may be complete now that `bytes[seen..]` came: an empty line
-/// ends in the new part. Spares a client's every byte another walk over all before it.
+/// Whether a head that was incomplete may be complete now that `bytes[seen..]` have come: whether an
+/// empty line ends in them.
+///
+/// A client that sends its head byte by byte then costs one walk over the head, not one for each
+/// byte.
 pub(crate) fn may_be_complete(bytes: &[u8], seen: usize) -> bool {
     // The end may have begun in the last three bytes seen: LF CR LF.
     let start = seen.saturating_sub(3);
@@ -258,8 +267,8 @@ pub(crate) fn may_be_complete(bytes: &[u8], seen: usize) -> bool {
         .any(|end| matches!(bytes[start + end + 1..], [b'\n', ..] | [b'\r', b'\n', ..]))
 }
 
-/// Turns the version `HTTP/1.2` and above into `HTTP/1.1`, in place (RFC 9110 §2.5: a higher minor
-/// version is answered with the highest we know). Returns whether it changed anything.
+/// Turns the version `HTTP/1.2` and above into `HTTP/1.1`, in place: a server answers a higher minor
+/// version with the highest it knows (RFC 9110 §2.5). Returns whether it changed anything.
 pub(crate) fn lower_minor_version(bytes: &mut [u8]) -> bool {
     let Some((line_start, line)) = request_line_at(bytes) else {
         return false;
@@ -274,7 +283,7 @@ pub(crate) fn lower_minor_version(bytes: &mut [u8]) -> bool {
     }
 }
 
-/// The request line, or as much of it as there is: for the log of a request that was refused.
+/// Returns the request line, or as much of it as has come, for the log of a request that is refused.
 pub(crate) fn request_line(bytes: &[u8]) -> &[u8] {
     let start = bytes
         .iter()
@@ -285,7 +294,7 @@ pub(crate) fn request_line(bytes: &[u8]) -> &[u8] {
     &rest[..end]
 }
 
-/// The complete request line and where it begins.
+/// Returns the request line and where it begins; `None` if the line is incomplete.
 fn request_line_at(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let line = request_line(bytes);
     let start = bytes
@@ -294,7 +303,8 @@ fn request_line_at(bytes: &[u8]) -> Option<(usize, &[u8])> {
     (start + line.len() < bytes.len()).then_some((start, line))
 }
 
-/// RFC 9110 §15.5.15 and RFC 6585 §5: 414 if the request line alone is too long.
+/// Returns the error for a head that is too long: 414 if the request line alone is too long
+/// (RFC 9110 §15.5.15), otherwise 431 (RFC 6585 §5).
 fn too_long(bytes: &[u8], limits: HeadLimits) -> RequestError {
     match request_line_at(bytes) {
         Some((_, line)) if line.len() < limits.max_bytes => RequestError::HeadTooLarge,
@@ -302,8 +312,9 @@ fn too_long(bytes: &[u8], limits: HeadLimits) -> RequestError {
     }
 }
 
-/// What a version that httparse refuses comes to: 505 where it is one of another major, or a
-/// minor that [`lower_minor_version`] mends; else the line is not a request line.
+/// Returns the error for a version that httparse refuses: 505 if it is a version of HTTP, of another
+/// major, or of a higher minor, which [`lower_minor_version`] mends; otherwise the line is not a
+/// request line.
 fn version_error(bytes: &[u8]) -> RequestError {
     match request_line(bytes) {
         [.., b'H', b'T', b'T', b'P', b'/', major, b'.', minor]

@@ -1,4 +1,4 @@
-//! The head of a response: status line and header section (RFC 9112 §4, §5), put on the wire.
+//! The head of a response: status line and header section (RFC 9112 §4, §5), encoded.
 //!
 //! ```text
 //! HTTP/1.1 200 OK                       status line
@@ -16,20 +16,21 @@ use std::fmt::Write as _;
 use super::fields::is_token;
 use super::status::Status;
 
-/// Field lines as they go on the wire, each with its CRLF.
+/// Encoded field lines, each with its CRLF.
 ///
-/// Only [`FieldLines::push`] adds to them, and it lets no byte through that could end a line.
+/// [`FieldLines::push`] encodes a line. It lets no byte of a value through that could end the line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FieldLines(Vec<u8>);
 
 impl FieldLines {
+    /// Makes an empty list of lines.
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Adds `name: value`.
     ///
-    /// CR, LF and NUL in the value become spaces (RFC 9110 §5.5), so that no value can add a line.
+    /// Replaces CR, LF and NUL in the value by spaces (RFC 9110 §5.5), so that no value can add a line.
     pub(crate) fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
         debug_assert!(is_token(name.as_bytes()), "{name:?} is no field name");
         self.0.extend_from_slice(name.as_bytes());
@@ -45,22 +46,24 @@ impl FieldLines {
         self.0.extend_from_slice(b"\r\n");
     }
 
-    /// [`push`](Self::push), and the lines back.
+    /// Adds `name: value` as [`push`](Self::push) does, and returns the lines.
     pub(crate) fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.push(name, value);
         self
     }
 
-    /// Adds lines that are encoded already.
+    /// Adds lines that are already encoded.
     pub(crate) fn extend(&mut self, lines: &[u8]) {
         debug_assert!(lines.is_empty() || lines.ends_with(b"\r\n"), "whole lines");
         self.0.extend_from_slice(lines);
     }
 
+    /// The lines, one after another.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
+    /// The lines, one after another.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -69,21 +72,25 @@ impl FieldLines {
 /// How a response's content is delimited (RFC 9112 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResponseFraming {
-    /// The status forbids content, and a length would be a lie: 1xx, 204; 304, where it is optional.
+    /// No content, and no field that tells a length: a 1xx or 204 must not have one, and a 304 need
+    /// not (RFC 9110 §8.6).
     None,
+    /// By `Content-Length`, in octets.
     Length(u64),
+    /// By the chunked transfer coding.
     Chunked,
-    /// The end of the connection: for a client that does not know chunks.
+    /// By the end of the connection, for a client that does not know the chunked coding.
     Close,
 }
 
-/// What the response says of the connection (RFC 9112 §9.3).
+/// What the response tells the client about the connection (RFC 9112 §9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Persistence {
-    /// It persists, as in 1.1 it does unless somebody says otherwise.
+    /// The connection persists, as it does in HTTP/1.1 without a field that says so.
     Implied,
-    /// It persists, and a 1.0 client has to be told.
+    /// The connection persists, and a client of HTTP/1.0 has to be told.
     KeepAlive,
+    /// The server closes the connection after this response.
     Close,
 }
 
@@ -91,9 +98,9 @@ pub(crate) enum Persistence {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResponseHead<'a> {
     pub(crate) status: Status,
-    /// Encoded lines that every answer carries: `Date`, `Server`.
+    /// Encoded lines that every response has: `Date`, `Server`.
     pub(crate) common: &'a [u8],
-    /// Encoded lines of this answer.
+    /// Encoded lines of this response.
     pub(crate) fields: &'a [u8],
     pub(crate) framing: ResponseFraming,
     pub(crate) persistence: Persistence,
@@ -118,9 +125,10 @@ impl ResponseHead<'_> {
     }
 }
 
-/// The interim response that invites the content (RFC 9110 §15.2.1).
+/// The interim response that asks the client for the content (RFC 9110 §15.2.1).
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// Returns the status line with its CRLF. Allocates only for a status that is not registered.
 fn status_line(status: Status) -> Cow<'static, str> {
     match status.line() {
         Some(line) => Cow::Borrowed(line),
@@ -132,13 +140,15 @@ fn status_line(status: Status) -> Cow<'static, str> {
     }
 }
 
+/// Appends `Content-Length`.
 fn push_content_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"Content-Length: ");
     push_decimal(length, out);
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends `number` in digits: `write!` costs several times as much, in every answer.
+/// Appends the digits of `number`. `write!` takes several times as long, and every response has a
+/// number.
 pub(crate) fn push_decimal(number: u64, out: &mut Vec<u8>) {
     const LONGEST: usize = 20;
     let mut digits = [0; LONGEST];
@@ -207,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn encodes_a_status_nobody_registered() {
+    fn encodes_a_status_that_is_not_registered() {
         assert_eq!(
             status_line(Status::from_code(299).expect("three digits")),
             "HTTP/1.1 299 \r\n"

@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Status(u16);
 
-/// Declares the registered codes once: constant, number, reason phrase.
+/// Declares the registered codes: constant, number, reason phrase.
 macro_rules! statuses {
     ($($name:ident $code:literal $reason:literal,)+) => {
         impl Status {
@@ -15,12 +15,14 @@ macro_rules! statuses {
                 pub const $name: Status = Status($code);
             )+
 
-            /// The registered reason phrase, or an empty one: peers ignore it (RFC 9112 §4).
+            /// The registered reason phrase. It is empty for a code that is not registered: clients
+            /// ignore the phrase (RFC 9112 §4).
             pub fn reason(self) -> &'static str {
                 match self.0 { $($code => $reason,)+ _ => "" }
             }
 
-            /// `HTTP/1.1 200 OK` and its CRLF, for every registered code.
+            /// The status line with its CRLF, as `HTTP/1.1 200 OK`; `None` for a code that is not
+            /// registered.
             pub(crate) fn line(self) -> Option<&'static str> {
                 match self.0 {
                     $($code => Some(concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n")),)+
@@ -89,37 +91,37 @@ statuses! {
 }
 
 impl Status {
-    /// The status of that number, if it has three digits.
+    /// Returns the status with the number `code`; `None` if that has not three digits.
     pub fn from_code(code: u16) -> Option<Self> {
         (100..1000).contains(&code).then_some(Self(code))
     }
 
-    /// The number, 100 to 999.
+    /// The number of the status, 100 to 999.
     pub fn code(self) -> u16 {
         self.0
     }
 
-    /// 1xx: more responses follow for the same request (RFC 9110 §15.2).
+    /// Whether the status is 1xx: more responses to the same request follow (RFC 9110 §15.2).
     pub(crate) fn is_interim(self) -> bool {
         self.0 < 200
     }
 
-    /// 200 to 599: the status of a response that ends its exchange. Interim responses come before
-    /// it (RFC 9110 §15.2), and a number above 599 is in no class (§15).
+    /// Whether the status is 200 to 599, and so may be that of the last response to a request. Those
+    /// below are for interim responses (RFC 9110 §15.2), those above are in no class (§15).
     pub(crate) fn is_final(self) -> bool {
         (200..=599).contains(&self.0)
     }
 
-    /// What the log says where the client went before there was an answer: the number that other servers
-    /// use. It is never sent.
+    /// The status in the log for a client that left before there was a response. Other servers log the
+    /// same number. It is never sent.
     pub(crate) const CLIENT_GONE: Self = Self(499);
 
-    /// 4xx and 5xx.
+    /// Whether the status says that the request failed: 4xx and 5xx.
     pub(crate) fn is_error(self) -> bool {
         self.0 >= 400
     }
 
-    /// Whether the status by itself forbids content: 1xx, 204 and 304 (RFC 9110 §6.4.1).
+    /// Whether a response with this status never has content: 1xx, 204 and 304 (RFC 9110 §6.4.1).
     pub(crate) fn forbids_content(self) -> bool {
         self.is_interim() || matches!(self, Self::NO_CONTENT | Self::NOT_MODIFIED)
     }

@@ -7,22 +7,24 @@
 //! OPTIONS * HTTP/1.1                          asterisk-form
 //! ```
 //!
-//! Nothing is decoded here: [`Target::path`] is as sent, and `path::NormalPath` is what comes of it.
+//! Nothing is decoded here: [`Target::path`] is as the client sent it, and `path::NormalPath` decodes
+//! it.
 
 use super::method::Method;
 
-/// What a request-target holds; every part as sent, nothing decoded.
+/// The parts of a request-target, each as the client sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Target<'a> {
     pub(crate) form: Form,
     /// The host of an absolute-form or authority-form, with its port.
     pub(crate) authority: Option<&'a [u8]>,
-    /// Begins with `/`; `*` in asterisk-form; empty in authority-form.
+    /// The path, which begins with `/`. It is `*` in asterisk-form, and empty in authority-form.
     pub(crate) path: &'a [u8],
-    /// What follows `?`, without it.
+    /// The octets behind the `?`.
     pub(crate) query: Option<&'a [u8]>,
 }
 
+/// The form of a request-target (RFC 9112 §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Origin,
@@ -32,7 +34,7 @@ pub(crate) enum Form {
 }
 
 impl<'a> Target<'a> {
-    /// Takes a request-target apart; `None` if it is of no form that `method` may have.
+    /// Parses a request-target. Returns `None` if it is of no form that `method` may have.
     pub(crate) fn parse(method: Method, target: &'a [u8]) -> Option<Self> {
         match (target, method) {
             (_, Method::Connect) => Self::authority_form(target),
@@ -42,13 +44,14 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// Parses `/where?q=now`.
     fn origin_form(target: &'a [u8]) -> Option<Self> {
-        // Targets are short: a plain walk is over before a vectorized one has begun.
+        // Targets are short, so that a plain search is faster than a vectorized one.
         let end = target.iter().position(|byte| matches!(byte, b'?' | b'#'));
         let (path, query) = match end {
             None => (target, None),
             Some(end) if target[end] == b'?' => (&target[..end], Some(&target[end + 1..])),
-            // A fragment is never sent (RFC 9110 §4.2.5): what it was meant to be is a guess.
+            // No client sends a fragment (RFC 9110 §4.2.5), so that this target is a mistake.
             Some(_) => return None,
         };
         if query.is_some_and(|query| query.contains(&b'#')) {
@@ -62,6 +65,7 @@ impl<'a> Target<'a> {
         })
     }
 
+    /// Parses `http://example.com/where`.
     fn absolute_form(method: Method, target: &'a [u8]) -> Option<Self> {
         let after_scheme = strip_scheme(target)?;
         let end = after_scheme
@@ -74,7 +78,7 @@ impl<'a> Target<'a> {
             return None;
         }
         let mut parsed = match rest {
-            // RFC 9112 §3.2.4: OPTIONS for an authority without a path asks about the server.
+            // RFC 9112 §3.2.4: OPTIONS for an authority without a path is about the server.
             [] if method == Method::Options => Self::asterisk(),
             [] | [b'?', ..] => Self {
                 path: b"/",
@@ -89,6 +93,7 @@ impl<'a> Target<'a> {
         Some(parsed)
     }
 
+    /// Parses `example.com:443`.
     fn authority_form(target: &'a [u8]) -> Option<Self> {
         (!target.is_empty() && is_valid_host(target)).then_some(Self {
             form: Form::Authority,
@@ -98,6 +103,7 @@ impl<'a> Target<'a> {
         })
     }
 
+    /// The target `*`.
     fn asterisk() -> Self {
         Self {
             form: Form::Asterisk,
@@ -108,7 +114,8 @@ impl<'a> Target<'a> {
     }
 }
 
-/// What follows `http://` or `https://`; schemes are compared without case (RFC 9110 §4.2.3).
+/// Returns the octets behind `http://` or `https://`. The case of a scheme does not matter
+/// (RFC 9110 §4.2.3).
 fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
     ["http://", "https://"].iter().find_map(|scheme| {
         let (start, rest) = target.split_at_checked(scheme.len())?;
@@ -118,8 +125,8 @@ fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
     })
 }
 
-/// Whether `host` is `uri-host [ ":" port ]` (RFC 9110 §7.2), or empty, as it is where the
-/// target has no authority. User information is refused (RFC 9110 §4.2.4).
+/// Whether `host` is `uri-host [ ":" port ]` (RFC 9110 §7.2), or empty, as `Host` is if the target has
+/// no authority. User information makes it invalid (RFC 9110 §4.2.4).
 pub(crate) fn is_valid_host(host: &[u8]) -> bool {
     let (name, port) = split_port(host);
     let name_is_valid = match name {
@@ -131,17 +138,17 @@ pub(crate) fn is_valid_host(host: &[u8]) -> bool {
     name_is_valid && port.is_none_or(is_valid_port)
 }
 
-/// `host` without its port: what a server is chosen by.
+/// Returns `host` without its port. The server is chosen by that.
 pub(crate) fn without_port(host: &[u8]) -> &[u8] {
     split_port(host).0
 }
 
-/// The port of `host`, if it names one.
+/// Returns the port in `host`; `None` if there is none.
 pub(crate) fn port(host: &[u8]) -> Option<&[u8]> {
     split_port(host).1.filter(|port| !port.is_empty())
 }
 
-/// The name and what follows its colon, the colons of a bracketed address aside.
+/// Splits `host` at the colon before its port. The colons in an address between brackets do not count.
 fn split_port(host: &[u8]) -> (&[u8], Option<&[u8]>) {
     let colon = match host {
         [b'[', ..] => host
@@ -156,7 +163,7 @@ fn split_port(host: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// RFC 3986 §3.2.3: digits, perhaps none; and a number a port can have.
+/// Whether `port` is digits, perhaps none (RFC 3986 §3.2.3), and not larger than a port can be.
 fn is_valid_port(port: &[u8]) -> bool {
     let number = port.iter().try_fold(0u32, |number, byte| {
         let number = byte
@@ -167,7 +174,7 @@ fn is_valid_port(port: &[u8]) -> bool {
     number.is_some()
 }
 
-/// RFC 3986 §3.2.2 `reg-name`, by the byte.
+/// Whether `byte` may stand in a `reg-name` (RFC 3986 §3.2.2).
 const fn is_reg_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
@@ -190,7 +197,7 @@ const fn is_reg_name_byte(byte: u8) -> bool {
         )
 }
 
-/// [`is_reg_name_byte`] of every byte: a host is looked at with every request.
+/// [`is_reg_name_byte`] for every byte, as a table, because every request has a host.
 const REG_NAME: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;

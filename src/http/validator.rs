@@ -1,11 +1,12 @@
-//! Validators: what tells two states of a representation apart (RFC 9110 §8.8).
+//! Validators: values that tell two states of a representation apart (RFC 9110 §8.8).
 //!
-//! `http::precondition` compares what a peer sends with the [`Validators`] of what is there now.
+//! `http::precondition` compares the conditions of a request with the [`Validators`] of the current
+//! representation.
 
 use super::date::HttpDate;
 use super::list;
 
-/// The validators of the selected representation, as its response would carry them.
+/// The validators of the selected representation, as the fields of its response tell them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Validators<'a> {
     pub(crate) entity_tag: Option<EntityTag<'a>>,
@@ -16,21 +17,21 @@ pub(crate) struct Validators<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EntityTag<'a> {
     pub(crate) weak: bool,
-    /// What stands between the quotes.
+    /// The octets between the quotes.
     pub(crate) opaque: &'a [u8],
 }
 
 /// How two entity tags are compared (§8.8.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Comparison {
-    /// Equal octet by octet; a weak tag equals nothing, not even itself.
+    /// Two tags match if they are the same and neither is weak.
     Strong,
-    /// As good as equal; which of the two are weak is no matter.
+    /// Two tags match if their opaque parts are the same, even if one or both are weak.
     Weak,
 }
 
 impl<'a> EntityTag<'a> {
-    /// The tag of which `value` consists, without whitespace around it; `None` if it is none.
+    /// Parses an entity tag without white space around it. Returns `None` if `value` is not one.
     pub(crate) fn parse(value: &'a [u8]) -> Option<Self> {
         let (weak, quoted) = match value {
             [b'W', b'/', quoted @ ..] => (true, quoted),
@@ -42,7 +43,7 @@ impl<'a> EntityTag<'a> {
         }
     }
 
-    /// Whether the two tags are equal under `comparison`.
+    /// Whether the two tags match in `comparison`.
     pub(crate) fn matches(self, other: EntityTag<'_>, comparison: Comparison) -> bool {
         let comparable = match comparison {
             Comparison::Strong => !self.weak && !other.weak,
@@ -55,8 +56,8 @@ impl<'a> EntityTag<'a> {
 /// Whether the value of `If-Match` or `If-None-Match` (§13.1.1, §13.1.2) matches a representation
 /// that exists and has the entity tag `tag`.
 ///
-/// `*` matches every such representation, with a tag or without. What is not an entity tag is
-/// passed over and never matches; so is a `*` that does not stand alone.
+/// `*` alone matches every such representation, with a tag or without. An element that is not an
+/// entity tag matches none, nor does a `*` among other elements.
 pub(crate) fn matches_list(
     value: &[u8],
     tag: Option<EntityTag<'_>>,
@@ -71,7 +72,8 @@ pub(crate) fn matches_list(
         .any(|listed| listed.matches(tag, comparison))
 }
 
-/// An octet of an opaque tag (§8.8.3): visible ASCII but the quote, or beyond ASCII.
+/// Whether an octet may stand in an opaque tag (§8.8.3): visible ASCII other than the quote, or
+/// anything beyond ASCII.
 fn is_etagc(byte: &u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x7e | 0x80..=0xff)
 }

@@ -1,6 +1,6 @@
 //! The versions of the protocol (RFC 9110 §2.5).
 
-/// A version this server speaks; a higher minor version is answered as 1.1 (RFC 9110 §2.5).
+/// A version that this server speaks. It answers a higher minor version as HTTP/1.1 (RFC 9110 §2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
     Http10,
@@ -8,6 +8,7 @@ pub(crate) enum Version {
 }
 
 impl Version {
+    /// The version as it stands in a start line.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Http10 => "HTTP/1.0",

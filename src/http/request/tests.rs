@@ -1,4 +1,4 @@
-//! Heads as bytes, and what they come to.
+//! Heads as bytes, and what is parsed from them.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ const LIMITS: HeadLimits = HeadLimits {
     max_fields: 8,
 };
 
-/// What `inspect` makes of the complete head that `text` must be.
+/// Parses `text`, which must be a complete head, and returns what `inspect` returns for it.
 fn with_head<T>(text: &str, inspect: impl FnOnce(&RequestHead<'_>, usize) -> T) -> T {
     let mut space = field_space();
     match RequestHead::parse(text.as_bytes(), &mut space, LIMITS) {
@@ -18,7 +18,8 @@ fn with_head<T>(text: &str, inspect: impl FnOnce(&RequestHead<'_>, usize) -> T) 
     }
 }
 
-/// Why `text` is refused, or whether it is complete; the same whether or not the head is kept.
+/// Returns why `text` is refused, or whether it is complete. Checks that `parse` and `parse_kept`
+/// agree about that.
 fn verdict(text: &str) -> Result<bool, RequestError> {
     let (mut space, mut lines) = (field_space(), Vec::new());
     let parsed = RequestHead::parse(text.as_bytes(), &mut space, LIMITS);
@@ -220,8 +221,8 @@ fn finds_the_request_line_of_anything() {
 }
 
 proptest! {
-    /// However the bytes arrive, the head is complete at the same byte; and the cheap test never
-    /// says "not yet" when it is.
+    /// However the bytes arrive, the head is complete at the same byte, and `may_be_complete` is
+    /// true of it there.
     #[test]
     fn any_split_gives_the_same_head(split in 0usize..70, bare in any::<bool>()) {
         let text = "GET /a HTTP/1.1\r\nHost: h\r\nAccept: */*\r\nX-Y: z\r\n\r\n";
