@@ -98,7 +98,7 @@ impl<'c> RequestContent<'c> {
         self.decoder.as_ref().is_some_and(Decoder::is_ended)
     }
 
-    /// Moves content from `unread` to `into`; whether any was there, or the end was.
+    /// Moves content from `unread` to `into`. Returns whether there was any, or the end of it.
     fn take_unread(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
         let decoder = self.decoder.as_mut().ok_or(ContentError::CutOff)?;
         let before = into.len();
@@ -199,7 +199,7 @@ impl ReadContent for RequestContent<'_> {
     }
 }
 
-/// Appends the content in `input` to `into`; the octets of `input` that belong to the message.
+/// Appends the content in `input` to `into`. Returns how many octets of `input` belong to the message.
 fn decode(decoder: &mut Decoder, input: &[u8], into: &mut Vec<u8>) -> Result<usize, ChunkedError> {
     let mut at = 0;
     loop {
