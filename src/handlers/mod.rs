@@ -16,15 +16,13 @@ pub(crate) mod respond;
 pub(crate) mod status;
 
 use std::rc::Rc;
-use std::sync::Arc;
 
-use crate::config::model::Blocking;
 use crate::control::Submit;
 use crate::http::method::{Method, MethodSet};
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response};
-use crate::runtime::BlockingPool;
+use crate::runtime::Pools;
 
 use control::ControlHandler;
 use echo::Echo;
@@ -67,37 +65,6 @@ impl Local {
             connections: Rc::default(),
             pools,
             submit,
-        }
-    }
-}
-
-/// Threads for what may wait. They are two pools, so that code which takes its time never stands
-/// before a file that is not in memory.
-#[derive(Clone)]
-pub(crate) struct Pools {
-    /// For our own looks at a disk, which are short.
-    pub(crate) disk: Arc<BlockingPool>,
-    /// For other people's code, of the size that the operator gave.
-    pub(crate) code: Arc<BlockingPool>,
-}
-
-impl Pools {
-    /// Enough for the disks of one machine to be busy.
-    const DISK_THREADS: usize = 8;
-    const DISK_QUEUE: usize = 4096;
-
-    pub(crate) fn new(blocking: Blocking) -> Self {
-        Self {
-            disk: BlockingPool::new(Self::DISK_THREADS, Self::DISK_QUEUE),
-            code: BlockingPool::new(blocking.threads, blocking.queue),
-        }
-    }
-
-    /// Without threads, for a loop on which nothing else is under way: whatever waits, waits there.
-    pub(crate) fn without_threads() -> Self {
-        Self {
-            disk: BlockingPool::without_threads(),
-            code: BlockingPool::without_threads(),
         }
     }
 }

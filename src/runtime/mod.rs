@@ -18,6 +18,7 @@ mod executor;
 mod net;
 mod pipe;
 mod polled_fd;
+mod pools;
 mod process;
 mod reactor;
 pub(crate) mod sys;
@@ -38,6 +39,7 @@ pub(crate) use pipe::{
     Broken, PipeReader, PipeWriter, TaskReader, TaskWriter, pipe_to_task, pipe_to_thread,
 };
 pub(crate) use polled_fd::PolledFd;
+pub(crate) use pools::Pools;
 pub(crate) use process::{Exit, Process, wait_for_processes};
 pub(crate) use reactor::{Direction, Elapsed};
 pub(crate) use timer::Tick;

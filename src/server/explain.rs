@@ -15,12 +15,12 @@ use crate::config::model::{Config, Place, RoutePattern, RouteTest};
 use crate::control::Submit;
 use crate::control::question::Question;
 use crate::generation::{Generation, Route, Site};
-use crate::handlers::{Local, Pools};
+use crate::handlers::Local;
 use crate::http::path::NormalPath;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent};
-use crate::runtime;
+use crate::runtime::{self, Pools};
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 
 /// What became of it.

@@ -39,12 +39,12 @@ use crate::config::model::Config;
 use crate::control::socket::ControlError;
 use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::generation::{Generation, Retired};
-use crate::handlers::Pools;
+
 use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
 use crate::metrics::ProcessCounters;
 use crate::metrics::tally::Tally;
-use crate::runtime;
+use crate::runtime::{self, Pools};
 use crate::server::{ListeningSocket, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
@@ -209,7 +209,7 @@ impl Supervisor {
             predecessor,
             trial: None,
             retired: Retired::default(),
-            pools: Pools::new(config.blocking),
+            pools: Pools::new(config.blocking.threads, config.blocking.queue),
             process: Arc::default(),
             tally: Tally::default(),
             log,

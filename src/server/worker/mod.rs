@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use crate::control::Submit;
 use crate::generation::{Generation, LocalGeneration};
-use crate::handlers::{self, Pools};
+use crate::handlers;
 use crate::log::access::AccessBuffer;
 use crate::log::record::AccessRecord;
 use crate::metrics::{Counters, ProcessCounters};
-use crate::runtime;
+use crate::runtime::{self, Pools};
 use crate::transfer::{InputBuffer, READ_SIZE};
 
 use clock::CurrentSecond;

@@ -1,0 +1,37 @@
+//! The two blocking pools of a process: one for our own looks at a disk, one for other people's code.
+
+use std::sync::Arc;
+
+use super::BlockingPool;
+
+/// Threads for work that may wait. They are two pools, so that code which takes its time never
+/// delays the reading of a file that is not in memory.
+#[derive(Clone)]
+pub(crate) struct Pools {
+    /// For our own looks at a disk, which are short.
+    pub(crate) disk: Arc<BlockingPool>,
+    /// For other people's code, of the size that the operator chose.
+    pub(crate) code: Arc<BlockingPool>,
+}
+
+impl Pools {
+    /// Enough to keep the disks of one machine busy.
+    const DISK_THREADS: usize = 8;
+    const DISK_QUEUE: usize = 4096;
+
+    /// Pools of which the one for code has `threads` threads and a queue of `queue` jobs.
+    pub(crate) fn new(threads: usize, queue: usize) -> Self {
+        Self {
+            disk: BlockingPool::new(Self::DISK_THREADS, Self::DISK_QUEUE),
+            code: BlockingPool::new(threads, queue),
+        }
+    }
+
+    /// Without threads, for a loop on which nothing else is under way: whatever waits, waits there.
+    pub(crate) fn without_threads() -> Self {
+        Self {
+            disk: BlockingPool::without_threads(),
+            code: BlockingPool::without_threads(),
+        }
+    }
+}
