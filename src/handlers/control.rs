@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::Local;
 use crate::config::parse_duration;
-use crate::control::ControlVerb;
 use crate::control::ask::ask;
+use crate::control::{ControlVerb, Submit};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::message::request::Request;
@@ -16,12 +15,12 @@ pub(crate) struct ControlHandler;
 
 impl ControlHandler {
     /// The supervisor's reply to what `request` asks of it.
-    pub(crate) async fn answer(&self, request: &Request<'_>, local: &Local) -> Response<'static> {
+    pub(crate) async fn answer(&self, request: &Request<'_>, submit: &Submit) -> Response<'static> {
         let verb = match parse_verb(request) {
             Ok(verb) => verb,
             Err(status) => return Response::problem(status),
         };
-        ask(&local.submit, verb, request).await
+        ask(submit, verb, request).await
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod respond;
 pub(crate) mod status;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::control::Submit;
 use crate::http::method::{Method, MethodSet};
@@ -28,7 +29,7 @@ use control::ControlHandler;
 use echo::Echo;
 use files::FilesHandler;
 use gateway::cgi::CgiHandler;
-use gateway::fastcgi::{Connections, FastcgiHandler};
+use gateway::fastcgi::{self, Connections, FastcgiHandler};
 use plugin::PluginHandler;
 use redirect::RedirectHandler;
 use respond::RespondHandler;
@@ -48,23 +49,33 @@ pub(crate) enum Handler {
     Control(ControlHandler),
 }
 
-/// What handlers keep on a worker, and what they run beside it.
-pub(crate) struct Local {
-    pub(crate) files: files::Local,
+/// What handlers keep on a worker, and the threads that work for it. Each handler is given what it
+/// needs of this and no more.
+pub(crate) struct WorkerState {
+    files: files::WorkerState,
     /// To application servers.
-    pub(crate) connections: Rc<Connections>,
+    connections: Rc<Connections>,
     pub(crate) pools: Pools,
     /// To ask the supervisor what only the supervisor knows.
-    pub(crate) submit: Submit,
+    submit: Submit,
 }
 
-impl Local {
+impl WorkerState {
+    /// The state of a worker that has answered nothing yet.
     pub(crate) fn new(pools: Pools, submit: Submit) -> Self {
         Self {
-            files: files::Local::default(),
+            files: files::WorkerState::new(Arc::clone(&pools.disk)),
             connections: Rc::default(),
             pools,
             submit,
+        }
+    }
+
+    fn for_fastcgi(&self) -> fastcgi::Worker<'_> {
+        fastcgi::Worker {
+            files: &self.files,
+            connections: &self.connections,
+            disk: &self.pools.disk,
         }
     }
 }
@@ -102,11 +113,11 @@ impl Handler {
     }
 
     /// The file that answers, and in which coding, or the script; `None` where it is none.
-    pub(crate) async fn file(&self, request: &Request<'_>, local: &Local) -> Option<String> {
+    pub(crate) async fn file(&self, request: &Request<'_>, state: &WorkerState) -> Option<String> {
         match self {
-            Self::Files(files) => files.selected(request, local).await,
-            Self::Cgi(cgi) => cgi.selected(request, local).await,
-            Self::Fastcgi(fastcgi) => fastcgi.selected(request, local).await,
+            Self::Files(files) => files.selected(request, &state.files).await,
+            Self::Cgi(cgi) => cgi.selected(request, &state.pools.disk).await,
+            Self::Fastcgi(fastcgi) => fastcgi.selected(request, state.for_fastcgi()).await,
             _ => None,
         }
     }
@@ -115,14 +126,14 @@ impl Handler {
     pub(crate) fn answer_now<'a>(
         &'a self,
         request: &Request<'_>,
-        local: &Local,
+        state: &WorkerState,
     ) -> Option<Response<'a>> {
         match self {
-            Self::Files(files) => files.answer_now(request, local),
+            Self::Files(files) => files.answer_now(request, &state.files),
             Self::Respond(respond) => Some(respond.answer()),
             Self::Redirect(redirect) => Some(redirect.answer(request)),
-            Self::Fastcgi(fastcgi) => fastcgi.answer_now(request, local),
-            Self::Plugin(plugin) => plugin.answer_now(request, local),
+            Self::Fastcgi(fastcgi) => fastcgi.answer_now(request, state.for_fastcgi()),
+            Self::Plugin(plugin) => plugin.answer_now(request, &state.pools),
             Self::Echo(_) | Self::Status(_) | Self::Cgi(_) | Self::Control(_) => None,
         }
     }
@@ -134,19 +145,21 @@ impl Handler {
     pub(crate) async fn answer<'a>(
         &'a self,
         request: &Request<'_>,
-        local: &Local,
+        state: &WorkerState,
         content: &mut impl ReadContent,
     ) -> Result<Answer<'a>, ContentError> {
         let response = match self {
-            Self::Files(files) => files.answer(request, local).await,
+            Self::Files(files) => files.answer(request, &state.files).await,
             Self::Respond(respond) => respond.answer(),
             Self::Redirect(redirect) => redirect.answer(request),
             Self::Echo(echo) => echo.answer(request, content).await?,
-            Self::Status(status) => status.answer(request, local).await,
-            Self::Plugin(plugin) => plugin.answer(request, local, content).await?,
-            Self::Cgi(cgi) => return cgi.answer(request, local, content).await,
-            Self::Fastcgi(fastcgi) => return fastcgi.answer(request, local, content).await,
-            Self::Control(control) => control.answer(request, local).await,
+            Self::Status(status) => status.answer(request, &state.submit).await,
+            Self::Plugin(plugin) => plugin.answer(request, &state.pools, content).await?,
+            Self::Cgi(cgi) => return cgi.answer(request, &state.pools.disk, content).await,
+            Self::Fastcgi(fastcgi) => {
+                return fastcgi.answer(request, state.for_fastcgi(), content).await;
+            }
+            Self::Control(control) => control.answer(request, &state.submit).await,
         };
         Ok(response.into())
     }

@@ -1,9 +1,8 @@
 //! `status = true`: what the server has counted, as JSON or as text; nothing of it tells where
 //! anything lies.
 
-use super::Local;
-use crate::control::ControlVerb;
 use crate::control::ask::ask;
+use crate::control::{ControlVerb, Submit};
 use crate::message::request::Request;
 use crate::message::response::Response;
 
@@ -12,7 +11,7 @@ pub(crate) struct StatusHandler;
 
 impl StatusHandler {
     /// The counts, asked of the supervisor.
-    pub(crate) async fn answer(&self, request: &Request<'_>, local: &Local) -> Response<'static> {
-        ask(&local.submit, ControlVerb::Counters, request).await
+    pub(crate) async fn answer(&self, request: &Request<'_>, submit: &Submit) -> Response<'static> {
+        ask(submit, ControlVerb::Counters, request).await
     }
 }

@@ -15,7 +15,7 @@ use crate::config::model::{Config, Place, RoutePattern, RouteTest};
 use crate::control::Submit;
 use crate::control::question::Question;
 use crate::generation::{Generation, Route, Site};
-use crate::handlers::Local;
+use crate::handlers::WorkerState;
 use crate::http::path::NormalPath;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::status::Status;
@@ -143,7 +143,7 @@ pub(crate) fn explain(
     let generation = Arc::clone(generation);
     let explaining = async move {
         // Nothing else is on this loop, which may wait, and most questions need no disk.
-        let local = Local::new(Pools::without_threads(), nobody);
+        let local = WorkerState::new(Pools::without_threads(), nobody);
         let mut explanations = Vec::new();
         for question in &questions {
             explanations.push(answer(&generation, question, &local).await);
@@ -257,7 +257,7 @@ fn disappointments(test: &RouteTest, answer: Result<Explanation, String>) -> Vec
 async fn answer(
     generation: &Generation,
     question: &Question,
-    local: &Local,
+    local: &WorkerState,
 ) -> Result<Explanation, String> {
     let bytes = question.head();
     let mut space = field_space();
@@ -302,7 +302,7 @@ async fn answer(
 async fn ask(
     exchange: &Exchange<'_, '_>,
     head: &RequestHead<'_>,
-    local: &Local,
+    local: &WorkerState,
 ) -> Result<Told, String> {
     let answered = exchange.answer(local, &mut NoContent).await;
     let answered = answered.ok_or("its answer needs content that nobody sent")?;

@@ -46,7 +46,7 @@ use crate::message::content::{Blocks, Content, Octets};
 use crate::message::format::Format;
 use crate::message::request::Request;
 use crate::message::response::Response;
-use crate::runtime::{self, BlockingError};
+use crate::runtime::{self, BlockingError, BlockingPool};
 
 use cache::{Cache, Entry, State};
 use listing::{Renderer, Sort};
@@ -65,8 +65,9 @@ pub(crate) struct FilesHandler {
 }
 
 /// What a worker keeps for all its `files` routes.
-#[derive(Default)]
-pub(crate) struct Local {
+pub(crate) struct WorkerState {
+    /// For looks at the disk that have to wait for it.
+    disk: Arc<BlockingPool>,
     cache: RefCell<Cache>,
     /// By handler: the open root, and since when.
     roots: RefCell<HashMap<u64, (Arc<OwnedFd>, Instant)>>,
@@ -99,15 +100,15 @@ impl FilesHandler {
     pub(crate) fn answer_now(
         &self,
         request: &Request<'_>,
-        local: &super::Local,
+        state: &WorkerState,
     ) -> Option<Response<'static>> {
         let path = match self.path_beneath(request) {
             Ok(path) => path,
             Err(redirect) => return Some(redirect),
         };
-        let entry = self.entry_now(path.as_bytes(), &local.files)?;
+        let entry = self.entry_now(path.as_bytes(), state)?;
         match self.fallback(&entry, request) {
-            Some(path) => self.answer_from(&*self.entry_now(path, &local.files)?, request),
+            Some(path) => self.answer_from(&*self.entry_now(path, state)?, request),
             None => self.answer_from(&entry, request),
         }
     }
@@ -116,11 +117,11 @@ impl FilesHandler {
     pub(crate) async fn answer(
         &self,
         request: &Request<'_>,
-        local: &super::Local,
+        state: &WorkerState,
     ) -> Response<'static> {
-        match self.answer_waiting(request, local).await {
+        match self.answer_waiting(request, state).await {
             Ok(response) => response,
-            Err(error) => error.into_response(&local.files),
+            Err(error) => error.into_response(state),
         }
     }
 
@@ -128,10 +129,10 @@ impl FilesHandler {
     pub(crate) fn file_now(
         &self,
         request: &Request<'_>,
-        local: &super::Local,
+        state: &WorkerState,
     ) -> Option<Response<'static>> {
         let path = self.path_beneath(request).ok()?;
-        let entry = self.entry_now(path.as_bytes(), &local.files)?;
+        let entry = self.entry_now(path.as_bytes(), state)?;
         match entry.state {
             State::File(_) => self.answer_from(&entry, request),
             _ => None,
@@ -142,15 +143,15 @@ impl FilesHandler {
     pub(crate) async fn file(
         &self,
         request: &Request<'_>,
-        local: &super::Local,
+        state: &WorkerState,
     ) -> Option<Response<'static>> {
         let path = self.path_beneath(request).ok()?;
-        match self.entry(path.as_bytes(), local).await {
+        match self.entry(path.as_bytes(), state).await {
             Ok(entry) => match entry.state {
                 State::File(_) => self.answer_from(&entry, request),
                 _ => None,
             },
-            Err(error) => Some(error.into_response(&local.files)),
+            Err(error) => Some(error.into_response(state)),
         }
     }
 
@@ -158,10 +159,10 @@ impl FilesHandler {
     pub(crate) async fn selected(
         &self,
         request: &Request<'_>,
-        local: &super::Local,
+        state: &WorkerState,
     ) -> Option<String> {
         let path = self.path_beneath(request).ok()?;
-        let entry = self.entry_for(&path, request, local).await.ok()?;
+        let entry = self.entry_for(&path, request, state).await.ok()?;
         let State::File(file) = &entry.state else {
             return None;
         };
@@ -174,16 +175,16 @@ impl FilesHandler {
     async fn answer_waiting(
         &self,
         request: &Request<'_>,
-        local: &super::Local,
+        state: &WorkerState,
     ) -> Result<Response<'static>, FilesError> {
         let path = match self.path_beneath(request) {
             Ok(path) => path,
             Err(redirect) => return Ok(redirect),
         };
-        let entry = self.entry_for(&path, request, local).await?;
+        let entry = self.entry_for(&path, request, state).await?;
         match self.answer_from(&entry, request) {
             Some(response) => Ok(response),
-            None => self.list(&path, request, local).await,
+            None => self.list(&path, request, state).await,
         }
     }
 
@@ -192,11 +193,11 @@ impl FilesHandler {
         &self,
         path: &NormalPath<'_>,
         request: &Request<'_>,
-        local: &super::Local,
+        state: &WorkerState,
     ) -> Result<Rc<Entry>, FilesError> {
-        let entry = self.entry(path.as_bytes(), local).await?;
+        let entry = self.entry(path.as_bytes(), state).await?;
         match self.fallback(&entry, request) {
-            Some(path) => self.entry(path, local).await,
+            Some(path) => self.entry(path, state).await,
             None => Ok(entry),
         }
     }
@@ -246,51 +247,47 @@ impl FilesHandler {
 
     /// The entry of `path`, without waiting: from the cache, or by a look at what the system holds
     /// in memory.
-    fn entry_now(&self, path: &[u8], local: &Local) -> Option<Rc<Entry>> {
+    fn entry_now(&self, path: &[u8], state: &WorkerState) -> Option<Rc<Entry>> {
         let now = runtime::now();
-        let known = local.cache.borrow_mut().find(self.shared.id, path);
+        let known = state.cache.borrow_mut().find(self.shared.id, path);
         if let Some(entry) = &known
             && entry.is_fresh(now, self.shared.options.revalidate)
         {
             return known;
         }
         if let Some(entry) = &known
-            && self.confirm_unchanged(path, entry, local)
+            && self.confirm_unchanged(path, entry, state)
         {
             return known;
         }
         let seen = self
-            .look(path, known.as_deref(), local)
+            .look(path, known.as_deref(), state)
             .run(Waiting::Never)
             .ok()?;
-        Some(self.remember(path, known, seen, local))
+        Some(self.remember(path, known, seen, state))
     }
 
     /// The entry of `path`, waited for.
-    async fn entry(&self, path: &[u8], local: &super::Local) -> Result<Rc<Entry>, FilesError> {
-        if let Some(entry) = self.entry_now(path, &local.files) {
+    async fn entry(&self, path: &[u8], state: &WorkerState) -> Result<Rc<Entry>, FilesError> {
+        if let Some(entry) = self.entry_now(path, state) {
             return Ok(entry);
         }
-        let known = local.files.cache.borrow_mut().find(self.shared.id, path);
-        let look = self.look(path, known.as_deref(), &local.files);
-        let seen = local
-            .pools
-            .disk
-            .run(move || look.run(Waiting::Allowed))
-            .await?;
+        let known = state.cache.borrow_mut().find(self.shared.id, path);
+        let look = self.look(path, known.as_deref(), state);
+        let seen = state.disk.run(move || look.run(Waiting::Allowed)).await?;
         let seen = seen.map_err(|source| self.read_error(path, source))?;
-        Ok(self.remember(path, known, seen, &local.files))
+        Ok(self.remember(path, known, seen, state))
     }
 
     /// Whether a cheap look vouches for `entry`, which is then as fresh as that look.
-    fn confirm_unchanged(&self, path: &[u8], entry: &Entry, local: &Local) -> bool {
+    fn confirm_unchanged(&self, path: &[u8], entry: &Entry, state: &WorkerState) -> bool {
         let State::File(file) = &entry.state else {
             return false;
         };
-        let Some(root) = self.root_now(local) else {
+        let Some(root) = self.root_now(state) else {
             return false;
         };
-        let sighting = self.directory_now(&root, path, local);
+        let sighting = self.directory_now(&root, path, state);
         let vouching = sighting.filter(|sighting| sighting.vouches_for(root.as_fd(), file));
         if let Some(sighting) = vouching {
             entry.confirm(sighting.at);
@@ -298,11 +295,11 @@ impl FilesHandler {
         vouching.is_some()
     }
 
-    fn look(&self, path: &[u8], known: Option<&Entry>, local: &Local) -> Look {
-        let root = self.root_now(local);
+    fn look(&self, path: &[u8], known: Option<&Entry>, state: &WorkerState) -> Look {
+        let root = self.root_now(state);
         let sighting = root
             .as_ref()
-            .and_then(|root| self.directory_now(root, path, local));
+            .and_then(|root| self.directory_now(root, path, state));
         Look {
             shared: Arc::clone(&self.shared),
             root,
@@ -317,30 +314,30 @@ impl FilesHandler {
 
     /// The open root, unless it would have to be waited for; opened again when it is time, for
     /// another directory may have its name now.
-    fn root_now(&self, local: &Local) -> Option<Arc<OwnedFd>> {
+    fn root_now(&self, state: &WorkerState) -> Option<Arc<OwnedFd>> {
         let options = &self.shared.options;
-        if let Some((root, opened)) = local.roots.borrow().get(&self.shared.id)
+        if let Some((root, opened)) = state.roots.borrow().get(&self.shared.id)
             && runtime::now().duration_since(*opened) < options.revalidate
         {
             return Some(Arc::clone(root));
         }
         let root = Arc::new(beneath::open_root(&options.root, Waiting::Never).ok()?);
-        self.keep_root(Arc::clone(&root), local);
+        self.keep_root(Arc::clone(&root), state);
         Some(root)
     }
 
-    fn keep_root(&self, root: Arc<OwnedFd>, local: &Local) {
+    fn keep_root(&self, root: Arc<OwnedFd>, state: &WorkerState) {
         let now = runtime::now();
-        let mut roots = local.roots.borrow_mut();
+        let mut roots = state.roots.borrow_mut();
         // Those of routes that a reload has taken away are never asked for again.
         roots.retain(|_, (_, opened)| now.duration_since(*opened) < FORGET_ROOT);
         roots.insert(self.shared.id, (root, now));
     }
 
     /// How the directory of `path` is; `None` where every look is to be a full one.
-    fn directory_now(&self, root: &OwnedFd, path: &[u8], local: &Local) -> Option<Sighting> {
+    fn directory_now(&self, root: &OwnedFd, path: &[u8], state: &WorkerState) -> Option<Sighting> {
         let period = self.shared.options.revalidate;
-        let mut directories = local.directories.borrow_mut();
+        let mut directories = state.directories.borrow_mut();
         let see = || directories.of((self.shared.id, root.as_fd()), path, runtime::now(), period);
         (!period.is_zero()).then(see)
     }
@@ -350,13 +347,13 @@ impl FilesHandler {
         path: &[u8],
         known: Option<Rc<Entry>>,
         seen: Seen,
-        local: &Local,
+        state: &WorkerState,
     ) -> Rc<Entry> {
         let now = runtime::now();
         if let Some(root) = seen.new_root {
-            self.keep_root(root, local);
+            self.keep_root(root, state);
         }
-        let state = match (seen.outcome, known) {
+        let found = match (seen.outcome, known) {
             (Outcome::Unchanged(directory), Some(entry)) => {
                 entry.confirm(now);
                 if let State::File(file) = &entry.state {
@@ -369,8 +366,8 @@ impl FilesHandler {
             (Outcome::Forbidden, _) => State::Forbidden,
             (Outcome::Missing | Outcome::Unchanged(_), _) => State::Missing,
         };
-        let entry = Entry::new(state, now);
-        local
+        let entry = Entry::new(found, now);
+        state
             .cache
             .borrow_mut()
             .insert(self.shared.id, path, Rc::clone(&entry));
@@ -382,14 +379,14 @@ impl FilesHandler {
         &self,
         path: &NormalPath<'_>,
         request: &Request<'_>,
-        local: &super::Local,
+        state: &WorkerState,
     ) -> Result<Response<'static>, FilesError> {
         let accept = request.head.fields.combined(Known::Accept);
         let format = Format::preferred(accept.as_deref());
         let sort = Sort::from_query(request.head.target.query.unwrap_or_default());
         let (shown, beneath) = (request.path.as_bytes().to_vec(), path.as_bytes().to_vec());
         let shared = Arc::clone(&self.shared);
-        let rendered = local.pools.disk.run(move || {
+        let rendered = state.disk.run(move || {
             let root = beneath::open_root(&shared.options.root, Waiting::Allowed)?;
             let entries = directory::read(root.as_fd(), &beneath)?;
             let mut listing = Renderer::new(format, shown, sort, entries);
@@ -426,7 +423,7 @@ impl FilesHandler {
 
 impl FilesError {
     /// Ours or the operator's to mend, and the client hears only which: 503 where it may come back.
-    fn into_response(self, local: &Local) -> Response<'static> {
+    fn into_response(self, state: &WorkerState) -> Response<'static> {
         let is_shortage = match &self {
             Self::Blocking(BlockingError::Saturated) => true,
             Self::Blocking(BlockingError::Panicked(_)) => false,
@@ -435,7 +432,7 @@ impl FilesError {
                 Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN)
             ),
         };
-        local.complain(&self);
+        state.complain(&self);
         if is_shortage {
             return Response::busy();
         }
@@ -443,7 +440,18 @@ impl FilesError {
     }
 }
 
-impl Local {
+impl WorkerState {
+    /// The state of a worker that has looked at nothing yet.
+    pub(crate) fn new(disk: Arc<BlockingPool>) -> Self {
+        Self {
+            disk,
+            cache: RefCell::default(),
+            roots: RefCell::default(),
+            directories: RefCell::default(),
+            complained: Cell::new(None),
+        }
+    }
+
     /// Tells the operator, once a second at most: a broken disk breaks every request.
     fn complain(&self, error: &FilesError) {
         let now = runtime::now();

@@ -18,7 +18,6 @@ use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Local;
 use crate::api::{self, Content, ContentSource, Instance, Received, Unreadable};
 use crate::config::model::{PatternSegment, PluginRoute, Route};
 use crate::disk::spool::Buffered;
@@ -29,7 +28,7 @@ use crate::message::conditional::Supply;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::Response;
-use crate::runtime::{self, Either, TaskWriter, either, pipe_to_thread};
+use crate::runtime::{self, Either, Pools, TaskWriter, either, pipe_to_thread};
 
 use call::{Call, Failure};
 
@@ -70,10 +69,10 @@ impl PluginHandler {
     pub(crate) fn answer_now(
         &self,
         request: &Request<'_>,
-        local: &Local,
+        pools: &Pools,
     ) -> Option<Response<'static>> {
         let is_quick = self.instance.never_waits;
-        is_quick.then(|| self.answer_on_loop(request, no_content(), local))
+        is_quick.then(|| self.answer_on_loop(request, no_content(), pools))
     }
 
     /// The answer, waited for.
@@ -83,20 +82,20 @@ impl PluginHandler {
     pub(crate) async fn answer(
         &self,
         request: &Request<'_>,
-        local: &Local,
+        pools: &Pools,
         content: &mut impl ReadContent,
     ) -> Result<Response<'static>, ContentError> {
         if self.stream && request.head.framing != Framing::Empty {
-            return self.answer_to_stream(request, local, content).await;
+            return self.answer_to_stream(request, pools, content).await;
         }
         let kept = match request.head.framing {
             Framing::Empty => no_content(),
-            _ => kept(Buffered::read(content, &local.pools.disk).await?),
+            _ => kept(Buffered::read(content, &pools.disk).await?),
         };
         if self.instance.never_waits {
-            return Ok(self.answer_on_loop(request, kept, local));
+            return Ok(self.answer_on_loop(request, kept, pools));
         }
-        let call = match self.begin(request, kept, local) {
+        let call = match self.begin(request, kept, pools) {
             Ok(call) => call,
             Err(failure) => return Ok(self.failed(&failure)),
         };
@@ -114,7 +113,7 @@ impl PluginHandler {
     async fn answer_to_stream(
         &self,
         request: &Request<'_>,
-        local: &Local,
+        pools: &Pools,
         content: &mut impl ReadContent,
     ) -> Result<Response<'static>, ContentError> {
         let (writer, reader) = pipe_to_thread();
@@ -123,7 +122,7 @@ impl PluginHandler {
             Framing::Chunked | Framing::Empty => None,
         };
         let source = Content::new(length, ContentSource::Pipe(reader));
-        let call = match self.begin(request, source, local) {
+        let call = match self.begin(request, source, pools) {
             Ok(call) => call,
             Err(failure) => return Ok(self.failed(&failure)),
         };
@@ -200,11 +199,11 @@ impl PluginHandler {
         &self,
         request: &Request<'_>,
         content: Content,
-        local: &Local,
+        pools: &Pools,
     ) -> Result<Call, Failure> {
         let owned = self.request(request, content);
         let instance = Arc::clone(&self.instance);
-        Call::begin(instance, owned, request.head.is_head(), &local.pools.code)
+        Call::begin(instance, owned, request.head.is_head(), &pools.code)
     }
 
     /// Has the handler answer here and now; the content of its answer may still take its time.
@@ -212,12 +211,12 @@ impl PluginHandler {
         &self,
         request: &Request<'_>,
         content: Content,
-        local: &Local,
+        pools: &Pools,
     ) -> Response<'static> {
         let owned = self.request(request, content);
         let made = call::run(&*self.instance.handler, owned);
-        let made = made
-            .and_then(|made| call::pump_elsewhere(made, request.head.is_head(), &local.pools.code));
+        let made =
+            made.and_then(|made| call::pump_elsewhere(made, request.head.is_head(), &pools.code));
         match made {
             Ok((made, pumping)) => {
                 let content = stream::content(made.body, pumping, &self.route);

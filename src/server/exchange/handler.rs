@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use super::{Answered, Exchange, admission};
 use crate::generation::Route;
-use crate::handlers::Local;
+use crate::handlers::WorkerState;
 use crate::http::framing::Framing;
 use crate::http::status::Status;
 use crate::log::diagnostic;
@@ -21,7 +21,7 @@ const MAX_LOCAL_REDIRECTS: usize = 8;
 
 impl<'g> Exchange<'g, '_> {
     /// The response, if it can be given without waiting.
-    pub(in crate::server) fn answer_now(&self, local: &Local) -> Option<Response<'g>> {
+    pub(in crate::server) fn answer_now(&self, local: &WorkerState) -> Option<Response<'g>> {
         if self.head.framing != Framing::Empty {
             return None;
         }
@@ -44,7 +44,7 @@ impl<'g> Exchange<'g, '_> {
     /// no response is wanted.
     pub(in crate::server) async fn answer(
         &self,
-        local: &Local,
+        local: &WorkerState,
         content: &mut impl ReadContent,
     ) -> Option<Answered<'g>> {
         let mut target = match self.answer_once(local, content).await? {
@@ -81,7 +81,7 @@ impl<'g> Exchange<'g, '_> {
     /// The answer of the route that this request matches: a response, or a local redirect.
     async fn answer_once(
         &self,
-        local: &Local,
+        local: &WorkerState,
         content: &mut impl ReadContent,
     ) -> Option<Answer<'g>> {
         if admission::is_too_large(self.policy, self.head) {

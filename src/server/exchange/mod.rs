@@ -26,7 +26,7 @@ use crate::address::ListenAddress;
 use crate::config::model::Limits;
 use crate::generation::policy::ServingPolicy;
 use crate::generation::{Generation, Route};
-use crate::handlers::Local;
+use crate::handlers::WorkerState;
 use crate::http::request::RequestHead;
 use crate::message::request::Request;
 use crate::message::response::Response;
@@ -107,7 +107,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
     }
 
     /// The file that answers, and in which coding, where the response is a file.
-    pub(super) async fn file(&self, local: &Local) -> Option<String> {
+    pub(super) async fn file(&self, local: &WorkerState) -> Option<String> {
         let matched = self.matched.as_ref().ok()?;
         let request = self.request(matched);
         matched.route.handler.file(&request, local).await

@@ -35,7 +35,7 @@ const LOG_FLUSH: Duration = Duration::from_secs(1);
 pub(in crate::server) struct Worker {
     generation: RefCell<Rc<LocalGeneration>>,
     endpoints: RefCell<Endpoints>,
-    pub(in crate::server) local: handlers::Local,
+    pub(in crate::server) local: handlers::WorkerState,
     /// What is read goes here first: an idle connection holds no buffer.
     pub(in crate::server) input: InputBuffer,
     /// The answers to what was read at once, sent with one call.
@@ -73,7 +73,7 @@ impl Worker {
         Self {
             generation: RefCell::new(Rc::new(LocalGeneration(Arc::clone(&setup.generation)))),
             endpoints: RefCell::default(),
-            local: handlers::Local::new(setup.pools.clone(), Arc::clone(&setup.submit)),
+            local: handlers::WorkerState::new(setup.pools.clone(), Arc::clone(&setup.submit)),
             input: RefCell::new(vec![0; MAX_INCOMPLETE + READ_SIZE].into_boxed_slice()),
             output: RefCell::default(),
             second: CurrentSecond::new(runtime::now()),

@@ -24,7 +24,6 @@ use super::script::{self, FoundScript};
 use super::script_response::{ScriptAnswer, ScriptError};
 use crate::config::model::{Cgi, Route};
 use crate::disk::spool::Buffered;
-use crate::handlers::Local;
 use crate::http::framing::Framing;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
@@ -35,7 +34,7 @@ use crate::message::content::{
 };
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response};
-use crate::runtime::{BlockingError, Either, Exit, either, timeout};
+use crate::runtime::{BlockingError, BlockingPool, Either, Exit, either, timeout};
 
 use running::{Output, Running};
 use start::{Invocation, StartError};
@@ -104,8 +103,12 @@ impl CgiHandler {
     }
 
     /// The script that would run.
-    pub(crate) async fn selected(&self, request: &Request<'_>, local: &Local) -> Option<String> {
-        let script = self.find(request, local).await.ok()?;
+    pub(crate) async fn selected(
+        &self,
+        request: &Request<'_>,
+        disk: &Arc<BlockingPool>,
+    ) -> Option<String> {
+        let script = self.find(request, disk).await.ok()?;
         Some(self.shared.file(&script).display().to_string())
     }
 
@@ -114,14 +117,14 @@ impl CgiHandler {
     pub(crate) async fn answer(
         &self,
         request: &Request<'_>,
-        local: &Local,
+        disk: &Arc<BlockingPool>,
         content: &mut impl ReadContent,
     ) -> Result<Answer<'static>, ContentError> {
-        let script = match self.find(request, local).await {
+        let script = match self.find(request, disk).await {
             Ok(script) => script,
             Err(error) => return Ok(self.problem(&error, request.path.as_bytes()).into()),
         };
-        match self.run(&script, request, local, content).await {
+        match self.run(&script, request, disk, content).await {
             Ok(answer) => Ok(answer),
             Err(CgiError::Content(error)) => Err(error),
             Err(error) => Ok(self.problem(&error, &script.path).into()),
@@ -129,11 +132,15 @@ impl CgiHandler {
     }
 
     /// The script that `request` is for.
-    async fn find(&self, request: &Request<'_>, local: &Local) -> Result<FoundScript, CgiError> {
+    async fn find(
+        &self,
+        request: &Request<'_>,
+        disk: &Arc<BlockingPool>,
+    ) -> Result<FoundScript, CgiError> {
         let path = request.path.as_bytes()[request.matched..].to_vec();
         let shared = Arc::clone(&self.shared);
         let find = move || script::find(&shared.root, &path);
-        let found = local.pools.disk.run(find).await?;
+        let found = disk.run(find).await?;
         let script = found.map_err(CgiError::Look)?.ok_or(CgiError::Missing)?;
         let name = script.path.rsplit(|byte| *byte == b'/').next();
         match name.is_some_and(|name| name.starts_with(b"nph-")) {
@@ -146,7 +153,7 @@ impl CgiHandler {
         &self,
         script: &FoundScript,
         request: &Request<'_>,
-        local: &Local,
+        disk: &Arc<BlockingPool>,
         content: &mut impl ReadContent,
     ) -> Result<Answer<'static>, CgiError> {
         let shared = &self.shared;
@@ -155,12 +162,12 @@ impl CgiHandler {
         let input = match request.head.framing {
             // What is left after a local redirect is no content of this request.
             Framing::Empty => Buffered::Memory(Vec::new()),
-            _ => Buffered::read(content, &local.pools.disk).await?,
+            _ => Buffered::read(content, disk).await?,
         };
         let place = shared.take_place()?;
         let invocation = shared.invocation(script, request, input);
         let start = move || invocation.start(place);
-        let started = local.pools.disk.run(start).await??;
+        let started = disk.run(start).await??;
         let name = format!("{}: {}", shared.route, shown(&script.path));
         let mut running = Running::new(started, name).map_err(CgiError::Read)?;
         let head = timeout(shared.options.timeout, running.head());

@@ -33,8 +33,7 @@ use super::script_response::{ScriptAnswer, ScriptHead};
 use crate::config::model::{Fastcgi, Route};
 use crate::disk::beneath::Waiting;
 use crate::disk::spool::Buffered;
-use crate::handlers::Local;
-use crate::handlers::files::{FilesHandler, Shared, redirect_to_directory};
+use crate::handlers::files::{self, FilesHandler, Shared, redirect_to_directory};
 use crate::http::framing::Framing;
 use crate::http::method::{Method, MethodSet};
 use crate::http::response::FieldLines;
@@ -46,7 +45,7 @@ use crate::message::content::{
 };
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response, allow};
-use crate::runtime::{self, BlockingError};
+use crate::runtime::{self, BlockingError, BlockingPool};
 
 use connections::Connection;
 pub(crate) use connections::{Connections, Queue};
@@ -72,6 +71,15 @@ pub(crate) struct FastcgiHandler {
     route: Arc<str>,
     /// The route is its path alone, and its path no directory.
     is_exact: bool,
+}
+
+/// What a worker lends the handler.
+#[derive(Clone, Copy)]
+pub(crate) struct Worker<'w> {
+    pub(crate) files: &'w files::WorkerState,
+    /// To application servers.
+    pub(crate) connections: &'w Rc<Connections>,
+    pub(crate) disk: &'w Arc<BlockingPool>,
 }
 
 /// Why there was no look at what a path leads to.
@@ -103,25 +111,29 @@ impl FastcgiHandler {
     pub(crate) fn answer_now(
         &self,
         request: &Request<'_>,
-        local: &Local,
+        worker: Worker<'_>,
     ) -> Option<Response<'static>> {
         let may_be_file = self.may_be_file(request) && FILE_METHODS.contains(request.head.method);
-        may_be_file.then(|| self.files.file_now(request, local))?
+        may_be_file.then(|| self.files.file_now(request, worker.files))?
     }
 
     /// The script that would answer, or the file.
-    pub(crate) async fn selected(&self, request: &Request<'_>, local: &Local) -> Option<String> {
+    pub(crate) async fn selected(
+        &self,
+        request: &Request<'_>,
+        worker: Worker<'_>,
+    ) -> Option<String> {
         if self.may_be_file(request)
-            && let Some(file) = self.files.selected(request, local).await
+            && let Some(file) = self.files.selected(request, worker.files).await
         {
             return Some(file);
         }
-        match self.find(request, local).await.ok()? {
+        match self.find(request, worker).await.ok()? {
             Found::Script(script) => {
                 let path = String::from_utf8_lossy(&script.path).into_owned();
                 Some(format!("{}{path} (script)", self.options.root.display()))
             }
-            Found::Index => self.files.selected(request, local).await,
+            Found::Index => self.files.selected(request, worker.files).await,
             Found::Directory | Found::Nothing | Found::Forbidden => None,
         }
     }
@@ -133,17 +145,17 @@ impl FastcgiHandler {
     pub(crate) async fn answer<'a>(
         &'a self,
         request: &Request<'_>,
-        local: &Local,
+        worker: Worker<'_>,
         content: &mut impl ReadContent,
     ) -> Result<Answer<'a>, ContentError> {
         if self.may_be_file(request)
-            && let Some(response) = self.files.file(request, local).await
+            && let Some(response) = self.files.file(request, worker.files).await
         {
             return Ok(as_file(request, response).into());
         }
-        let response = match self.find(request, local).await {
-            Ok(Found::Script(script)) => return self.run(&script, request, local, content).await,
-            Ok(Found::Index) => as_file(request, self.files.answer(request, local).await),
+        let response = match self.find(request, worker).await {
+            Ok(Found::Script(script)) => return self.run(&script, request, worker, content).await,
+            Ok(Found::Index) => as_file(request, self.files.answer(request, worker.files).await),
             Ok(Found::Directory) => redirect_to_directory(request),
             Ok(Found::Nothing) => Response::problem(Status::NOT_FOUND),
             Ok(Found::Forbidden) => Response::problem(Status::FORBIDDEN),
@@ -163,7 +175,7 @@ impl FastcgiHandler {
     }
 
     /// What the path leads to, by a look at the disk that may take its time on the pool.
-    async fn find(&self, request: &Request<'_>, local: &Local) -> Result<Found, SearchError> {
+    async fn find(&self, request: &Request<'_>, worker: Worker<'_>) -> Result<Found, SearchError> {
         let is_bare = request.path.as_bytes().len() == request.matched
             && request.matched > 0
             && !request.path.is_directory();
@@ -183,7 +195,7 @@ impl FastcgiHandler {
             found => return found.map_err(SearchError::Look),
         }
         let search = move || search.run(Waiting::Allowed);
-        let found = local.pools.disk.run(search).await?;
+        let found = worker.disk.run(search).await?;
         found.map_err(SearchError::Look)
     }
 
@@ -201,19 +213,22 @@ impl FastcgiHandler {
         &'a self,
         script: &Script,
         request: &Request<'_>,
-        local: &Local,
+        worker: Worker<'_>,
         content: &mut impl ReadContent,
     ) -> Result<Answer<'a>, ContentError> {
-        let disk = &local.pools.disk;
+        let disk = worker.disk;
         let asked = match request.head.framing {
-            Framing::Empty => self.converse(script, request, local, content, 0).await,
-            Framing::Length(length) => self.converse(script, request, local, content, length).await,
+            Framing::Empty => self.converse(script, request, worker, content, 0).await,
+            Framing::Length(length) => {
+                self.converse(script, request, worker, content, length)
+                    .await
+            }
             // A script is told the length beforehand.
             Framing::Chunked => {
                 let buffered = Buffered::read(content, disk).await?;
                 let length = buffered.length();
                 let mut replayed = Replayed::new(Kept::new(buffered, disk), content);
-                self.converse(script, request, local, &mut replayed, length)
+                self.converse(script, request, worker, &mut replayed, length)
                     .await
             }
         };
@@ -229,7 +244,7 @@ impl FastcgiHandler {
         &'a self,
         script: &Script,
         request: &Request<'_>,
-        local: &Local,
+        worker: Worker<'_>,
         content: &mut impl ReadContent,
         length: u64,
     ) -> Result<Answer<'a>, Failure> {
@@ -238,9 +253,9 @@ impl FastcgiHandler {
         // What is left after a local redirect is no content of this request.
         let goes_on =
             length > 0 && content.read(&mut first).await? && (first.len() as u64) < length;
-        let connection = self.connect(request, local).await?;
+        let connection = self.connect(request, worker).await?;
         let mut conversation = Conversation::new(
-            Rc::clone(&local.connections),
+            Rc::clone(worker.connections),
             (self.options.peer.clone(), Arc::clone(&self.queue)),
             connection,
             self.options.timeout,
@@ -258,11 +273,11 @@ impl FastcgiHandler {
         };
         match answer {
             ScriptAnswer::LocalRedirect(target) => {
-                self.let_end(conversation, local);
+                self.let_end(conversation, worker);
                 Ok(Answer::LocalRedirect(target))
             }
             ScriptAnswer::Response(head) => {
-                let response = self.response(head, conversation, request, local, content);
+                let response = self.response(head, conversation, request, worker, content);
                 Ok(response.await?.into())
             }
         }
@@ -294,9 +309,13 @@ impl FastcgiHandler {
 
     /// A connection for `request`: a kept one if there is one, and if the request can be made again
     /// should it turn out to be closed.
-    async fn connect(&self, request: &Request<'_>, local: &Local) -> Result<Connection, PeerError> {
+    async fn connect(
+        &self,
+        request: &Request<'_>,
+        worker: Worker<'_>,
+    ) -> Result<Connection, PeerError> {
         let may_repeat = request.head.method.is_idempotent();
-        let kept = may_repeat.then(|| local.connections.take(&self.options.peer));
+        let kept = may_repeat.then(|| worker.connections.take(&self.options.peer));
         match kept.flatten() {
             Some(connection) => Ok(connection),
             None => self.open().await,
@@ -318,14 +337,15 @@ impl FastcgiHandler {
         mut head: ScriptHead,
         mut conversation: Conversation,
         request: &Request<'_>,
-        local: &Local,
+        worker: Worker<'_>,
         content: &mut impl ReadContent,
     ) -> Result<Response<'static>, Failure> {
         if self.options.sendfile {
             let name = sent_file::take_name(&mut head, &self.options).map_err(PeerError::from)?;
             if let Some(path) = name {
-                self.let_end(conversation, local);
-                let answer = sent_file::answer(head, path, &self.options, request, local).await;
+                self.let_end(conversation, worker);
+                let answer =
+                    sent_file::answer(head, path, &self.options, request, worker.disk).await;
                 return Ok(answer.map_err(PeerError::from)?);
             }
         }
@@ -334,8 +354,8 @@ impl FastcgiHandler {
         } else {
             let first = conversation.take_output();
             let rest = match request.head.is_head() || conversation.is_asked() {
-                true => Kept::nothing(&local.pools.disk),
-                false => self.keep_rest(content, local).await?,
+                true => Kept::nothing(worker.disk),
+                false => self.keep_rest(content, worker).await?,
             };
             let source = Box::new(self.rest_of(conversation, rest));
             let stream = ContentStream::beginning_with(first, head.length, source);
@@ -351,8 +371,8 @@ impl FastcgiHandler {
     }
 
     /// Lets the script come to its end, where all that is wanted of its answer is there.
-    fn let_end(&self, conversation: Conversation, local: &Local) {
-        let rest = Kept::nothing(&local.pools.disk);
+    fn let_end(&self, conversation: Conversation, worker: Worker<'_>) {
+        let rest = Kept::nothing(worker.disk);
         Box::new(self.rest_of(conversation, rest)).discard();
     }
 
@@ -360,9 +380,9 @@ impl FastcgiHandler {
     async fn keep_rest(
         &self,
         content: &mut impl ReadContent,
-        local: &Local,
+        worker: Worker<'_>,
     ) -> Result<Kept, ContentError> {
-        let disk = &local.pools.disk;
+        let disk = worker.disk;
         Ok(Kept::new(Buffered::read(content, disk).await?, disk))
     }
 

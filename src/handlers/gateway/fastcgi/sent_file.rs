@@ -10,7 +10,6 @@ use rustix::io::Errno;
 
 use crate::config::model::Fastcgi;
 use crate::disk::beneath::{Kind, Links, Opened, Waiting, open_beneath, open_root};
-use crate::handlers::Local;
 use crate::handlers::files::{entity_tag, last_modified};
 use crate::handlers::gateway::script_response::ScriptHead;
 use crate::http::media_type;
@@ -22,7 +21,7 @@ use crate::http::status::Status;
 use crate::message::representation::{Body, Metadata};
 use crate::message::request::Request;
 use crate::message::response::Response;
-use crate::runtime::BlockingError;
+use crate::runtime::{BlockingError, BlockingPool};
 
 /// Why the file that a script named is not sent.
 #[derive(Debug, thiserror::Error)]
@@ -81,14 +80,14 @@ pub(super) async fn answer(
     path: Vec<u8>,
     options: &Arc<Fastcgi>,
     request: &Request<'_>,
-    local: &Local,
+    disk: &BlockingPool,
 ) -> Result<Response<'static>, SentFileError> {
     let name = String::from_utf8_lossy(&path).into_owned();
     let opened = match open(options, &path, Waiting::Never) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             let (options, path) = (Arc::clone(options), path.clone());
             let open = move || open(&options, &path, Waiting::Allowed);
-            local.pools.disk.run(open).await?
+            disk.run(open).await?
         }
         opened => opened,
     };
