@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::identity::{Identity, Kind};
+
 /// Whether a call may wait for a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
@@ -34,32 +36,12 @@ pub(crate) enum Links {
     Refused,
 }
 
-/// What identifies a state of a file: as long as all of it is the same, so is the content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) device: u64,
-    pub(crate) inode: u64,
-    pub(crate) size: u64,
-    /// Seconds and nanoseconds.
-    pub(crate) modified: (i64, u32),
-    /// Changes with every change, whatever the times are set to.
-    pub(crate) changed: (i64, u32),
-}
-
 /// An open file or directory.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) fd: OwnedFd,
     pub(crate) kind: Kind,
     pub(crate) identity: Identity,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    File,
-    Directory,
-    /// A device, a socket, a pipe: never served.
-    Other,
 }
 
 /// Set once the kernel has said that it does not know `openat2`.
@@ -225,33 +207,6 @@ pub(crate) fn is_hidden(path: &[u8]) -> bool {
 
 fn is_unknown(error: Errno) -> bool {
     matches!(error, Errno::NOSYS | Errno::INVAL)
-}
-
-impl Kind {
-    pub(crate) fn of(state: &rustix::fs::Stat) -> Self {
-        match rustix::fs::FileType::from_raw_mode(state.st_mode) {
-            rustix::fs::FileType::RegularFile => Self::File,
-            rustix::fs::FileType::Directory => Self::Directory,
-            _ => Self::Other,
-        }
-    }
-}
-
-impl Identity {
-    pub(crate) fn of(state: &rustix::fs::Stat) -> Self {
-        Self {
-            device: state.st_dev,
-            inode: state.st_ino,
-            size: u64::try_from(state.st_size).unwrap_or(0),
-            modified: (state.st_mtime, state.st_mtime_nsec as u32),
-            changed: (state.st_ctime, state.st_ctime_nsec as u32),
-        }
-    }
-
-    /// Of an open file, as it is now.
-    pub(crate) fn of_open(fd: BorrowedFd<'_>) -> io::Result<Self> {
-        Ok(Self::of(&rustix::fs::fstat(fd)?))
-    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, Dir, FileType};
 
 use super::listing::{Entry, EntryKind};
-use crate::disk::beneath::{Identity, Kind, Links, Waiting, find_beneath, is_hidden, open_beneath};
+use crate::disk::beneath::{Links, Waiting, find_beneath, is_hidden, open_beneath};
+use crate::disk::identity::{Identity, Kind};
 
 /// The entries of the directory at `path` (which ends in `/`) beneath `root`, in no order. What
 /// serving would refuse is left out; what cannot be looked at is named all the same.
@@ -67,26 +67,6 @@ fn row(name: &[u8], file_type: FileType, looked_at: Option<(Kind, Identity)>) ->
             .filter(|_| kind == EntryKind::File)
             .map(|identity| identity.size),
         modified: identity.map(Identity::modified_time),
-    }
-}
-
-impl Identity {
-    /// The time of the last change of content.
-    pub(super) fn modified_time(self) -> SystemTime {
-        system_time(self.modified)
-    }
-
-    /// The time of the last change of anything.
-    pub(super) fn changed_time(self) -> SystemTime {
-        system_time(self.changed)
-    }
-}
-
-fn system_time((seconds, nanoseconds): (i64, u32)) -> SystemTime {
-    match u64::try_from(seconds) {
-        Ok(seconds) => SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds),
-        // Before 1970: nothing we say about it has a form for that.
-        Err(_) => SystemTime::UNIX_EPOCH,
     }
 }
 

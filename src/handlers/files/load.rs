@@ -4,15 +4,14 @@ use std::cell::Cell;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::rc::Rc;
-use std::time::SystemTime;
 
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::glob;
 use super::lookup::{FoundFile, coded_path};
 use crate::config::model::Files;
-use crate::disk::beneath::{Identity, Opened, Waiting};
-use crate::http::date::HttpDate;
+use crate::disk::beneath::{Opened, Waiting};
+use crate::disk::identity::Identity;
 use crate::http::negotiation::{ContentCoding, select_coding};
 use crate::message::representation::{Body, Metadata, Representation};
 
@@ -134,8 +133,8 @@ impl Loaded {
             let metadata = Metadata {
                 content_type: self.media_type.clone(),
                 content_coding: (coding != ContentCoding::Identity).then(|| coding.as_str()),
-                entity_tag: entity_tag(identity, coding),
-                last_modified: last_modified(identity),
+                entity_tag: identity.entity_tag(coding),
+                last_modified: identity.last_modified(),
                 cache_control,
                 varies,
             };
@@ -153,11 +152,6 @@ impl Loaded {
     }
 }
 
-/// RFC 9110 §8.8.2.1: never later than the answer that says so, whatever the file's time is set to.
-pub(in crate::handlers) fn last_modified(identity: Identity) -> HttpDate {
-    HttpDate::from_system_time(identity.modified_time().min(SystemTime::now()))
-}
-
 impl LoadedBody {
     fn into_body(self, length: u64) -> Body {
         match self {
@@ -168,18 +162,6 @@ impl LoadedBody {
             },
         }
     }
-}
-
-/// Modification time in nanoseconds and size, and the coding: strong, for any change of content
-/// changes one of them.
-pub(in crate::handlers) fn entity_tag(identity: Identity, coding: ContentCoding) -> String {
-    let (seconds, nanoseconds) = identity.modified;
-    let nanoseconds = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
-    format!(
-        "{nanoseconds:x}-{:x}{}",
-        identity.size,
-        coding.entity_tag_suffix()
-    )
 }
 
 impl CachedFile {

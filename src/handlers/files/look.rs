@@ -12,7 +12,8 @@ use super::load::{self, Loaded};
 use super::lookup::{self, Found, FoundFile};
 use crate::config::model::Files;
 use crate::disk::beneath;
-use crate::disk::beneath::{Identity, Waiting};
+use crate::disk::beneath::Waiting;
+use crate::disk::identity::Identity;
 use crate::http::negotiation::ContentCoding;
 
 /// What looks on the blocking pool need as well.

@@ -11,7 +11,8 @@ use std::os::fd::BorrowedFd;
 use rustix::io::Errno;
 
 use crate::config::model::Files;
-use crate::disk::beneath::{Identity, Kind, Links, Opened, Waiting, is_hidden, open_beneath};
+use crate::disk::beneath::{Links, Opened, Waiting, is_hidden, open_beneath};
+use crate::disk::identity::{Identity, Kind};
 use crate::http::media_type;
 use crate::http::negotiation::ContentCoding;
 

@@ -50,7 +50,6 @@ use crate::runtime::{self, BlockingError, BlockingPool};
 
 use cache::{Cache, Entry, State};
 use listing::{Renderer, Sort};
-pub(in crate::handlers) use load::{entity_tag, last_modified};
 pub(crate) use look::Shared;
 use look::{Look, Outcome, Seen};
 use unchanged::{Directories, Sighting};

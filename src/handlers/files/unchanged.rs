@@ -29,7 +29,8 @@ use hashbrown::HashMap;
 use super::cache::{BorrowedKey, Key};
 use super::load::CachedFile;
 use super::lookup::coded_path;
-use crate::disk::beneath::{Identity, Kind, Links, Waiting, find_beneath, open_path};
+use crate::disk::beneath::{Links, Waiting, find_beneath, open_path};
+use crate::disk::identity::{Identity, Kind};
 
 /// Directories remembered. Past it all are forgotten: each costs another sighting, no more.
 const CAPACITY: usize = 1024;

@@ -15,7 +15,8 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use super::meta_variables::segment_ends;
-use crate::disk::beneath::{Kind, Links, Waiting, find_beneath, is_hidden, open_root};
+use crate::disk::beneath::{Links, Waiting, find_beneath, is_hidden, open_root};
+use crate::disk::identity::Kind;
 
 /// A script that is there.
 #[derive(Debug, PartialEq, Eq)]

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::config::model::Fastcgi;
-use crate::disk::beneath::{Kind, Links, Waiting, find_beneath, is_hidden, open_root};
+use crate::disk::beneath::{Links, Waiting, find_beneath, is_hidden, open_root};
+use crate::disk::identity::Kind;
 use crate::handlers::gateway::meta_variables::segment_ends;
 
 /// A script, found.

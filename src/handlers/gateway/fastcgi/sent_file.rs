@@ -9,8 +9,8 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::config::model::Fastcgi;
-use crate::disk::beneath::{Kind, Links, Opened, Waiting, open_beneath, open_root};
-use crate::handlers::files::{entity_tag, last_modified};
+use crate::disk::beneath::{Links, Opened, Waiting, open_beneath, open_root};
+use crate::disk::identity::Kind;
 use crate::handlers::gateway::script_response::ScriptHead;
 use crate::http::media_type;
 use crate::http::method::Method;
@@ -125,8 +125,8 @@ fn with_file(
     let representation = Metadata {
         content_type,
         content_coding: None,
-        entity_tag: entity_tag(identity, ContentCoding::Identity),
-        last_modified: last_modified(identity),
+        entity_tag: identity.entity_tag(ContentCoding::Identity),
+        last_modified: identity.last_modified(),
         cache_control: None,
         varies: false,
     }
