@@ -3,29 +3,12 @@
 //!
 //! `"/old" = { redirect = "/new" }` sends `/old/a?b` to `/new/a?b`.
 
-use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
-
 use crate::config::model::Redirect;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
+use crate::message::location::encode_path;
 use crate::message::request::Request;
 use crate::message::response::Response;
-
-/// What a path may not hold as it is (RFC 3986 §3.3), and `%` itself, for the path was decoded.
-const PATH: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
 
 pub(crate) struct RedirectHandler {
     target: String,
@@ -60,20 +43,13 @@ fn location(target: &str, below: &[u8], query: Option<&[u8]>) -> Vec<u8> {
         below
     };
     let mut location = path.as_bytes().to_vec();
-    location.extend(percent_encode(below, PATH).flat_map(str::bytes));
+    location.extend(encode_path(below).flat_map(str::bytes));
     let queries = [own_query.map(str::as_bytes), query];
     for (index, query) in queries.into_iter().flatten().enumerate() {
         location.push(if index == 0 { b'?' } else { b'&' });
         location.extend_from_slice(query);
     }
     location
-}
-
-/// A segment as it stands in a relative link: encoded, and never taken for a scheme.
-pub(crate) fn relative_segment(segment: &[u8]) -> String {
-    // RFC 3986 §4.2: a first segment with a colon would be one.
-    let prefix = if segment.contains(&b':') { "./" } else { "" };
-    format!("{prefix}{}", percent_encode(segment, PATH))
 }
 
 #[cfg(test)]
@@ -104,11 +80,5 @@ mod tests {
                 "{target} {below}"
             );
         }
-    }
-
-    #[test]
-    fn a_segment_is_never_a_scheme() {
-        assert_eq!(relative_segment(b"a:b"), "./a:b");
-        assert_eq!(relative_segment(b"a?b"), "a%3Fb");
     }
 }

@@ -7,12 +7,14 @@
 //! |---|---|
 //! | the request and its path | [`request`] |
 //! | status, field lines and content of a response | [`response`], [`content`] |
+//! | redirects to a path | [`location`] |
 //! | ranges and preconditions of a representation | [`representation`], [`conditional`] |
 //! | the server's own words for an error, in three forms | [`problem`], [`format`] |
 
 pub(crate) mod conditional;
 pub(crate) mod content;
 pub(crate) mod format;
+pub(crate) mod location;
 pub(crate) mod problem;
 pub(crate) mod representation;
 pub(crate) mod request;

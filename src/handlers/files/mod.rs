@@ -34,7 +34,6 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::redirect::relative_segment;
 use crate::disk::beneath;
 use crate::disk::beneath::Waiting;
 use crate::http::fields::Known;
@@ -44,6 +43,7 @@ use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::content::{Blocks, Content, Octets};
 use crate::message::format::Format;
+use crate::message::location::redirect_to_directory;
 use crate::message::request::Request;
 use crate::message::response::Response;
 use crate::runtime::{self, BlockingError, BlockingPool};
@@ -460,25 +460,6 @@ impl WorkerState {
             diagnostic::error(format_args!("{}", diagnostic::chain(error)));
         }
     }
-}
-
-/// The same directory with a slash, relative to where the client is; the query stays.
-pub(super) fn redirect_to_directory(request: &Request<'_>) -> Response<'static> {
-    let last = request
-        .path
-        .as_bytes()
-        .rsplit(|byte| *byte == b'/')
-        .next()
-        .unwrap_or_default();
-    let query = request
-        .head
-        .target
-        .query
-        .map(|query| [b"?", query].concat())
-        .unwrap_or_default();
-    let location = [relative_segment(last).as_bytes(), b"/", &query].concat();
-    let fields = FieldLines::new().with("Location", location);
-    Response::problem_with(Status::PERMANENT_REDIRECT, fields)
 }
 
 /// Whether a browser is going somewhere, rather than fetching a part of a page. Browsers say so;

@@ -33,7 +33,7 @@ use super::script_response::{ScriptAnswer, ScriptHead};
 use crate::config::model::{Fastcgi, Route};
 use crate::disk::beneath::Waiting;
 use crate::disk::spool::Buffered;
-use crate::handlers::files::{self, FilesHandler, Shared, redirect_to_directory};
+use crate::handlers::files::{self, FilesHandler, Shared};
 use crate::http::framing::Framing;
 use crate::http::method::{Method, MethodSet};
 use crate::http::response::FieldLines;
@@ -43,6 +43,7 @@ use crate::message::conditional::{Supply, represent};
 use crate::message::content::{
     Content, ContentError, ContentSource as _, ContentStream, Octets, ReadContent,
 };
+use crate::message::location::redirect_to_directory;
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response, allow};
 use crate::runtime::{self, BlockingError, BlockingPool};
