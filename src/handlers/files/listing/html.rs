@@ -10,8 +10,9 @@ use std::io::{self, Write};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::display::{HumanSize, UtcTime, name_characters};
+use super::entry::{Entry, EntryKind};
+use super::page::{Page, Summary};
 use super::sort::{Sort, SortKey};
-use super::{Entry, EntryKind, Page, Summary};
 
 const STYLE: &str = include_str!("listing.css");
 

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::display::UtcTime;
-use super::{Entry, EntryKind};
+use super::entry::{Entry, EntryKind};
 
 /// What could not be read is `null`.
 #[derive(Serialize)]

@@ -11,40 +11,24 @@
 //! | how a name, a size and a time are shown | [`display`] |
 
 mod display;
+mod entry;
 mod html;
 mod json;
+mod page;
 mod sort;
 mod text;
 
-use std::time::SystemTime;
 use std::{io, vec};
 
 use crate::message::format::Format;
 
-pub(crate) use sort::Sort;
+pub(super) use entry::{Entry, EntryKind};
+use page::{Page, Summary};
+pub(super) use sort::Sort;
 
 /// What [`Renderer::next_block`] aims at, in bytes: a few writes for a thousand rows, and little
 /// held for a client that reads slowly.
 const BLOCK_BYTES: usize = 32 * 1024;
-
-/// One row. What could not be read is `None`, and the row is shown all the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    /// The octets of the name as the file system holds them: no slash, not `.` or `..`.
-    pub(crate) name: Vec<u8>,
-    pub(crate) kind: EntryKind,
-    /// In bytes; a directory has none.
-    pub(crate) size: Option<u64>,
-    pub(crate) modified: Option<SystemTime>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EntryKind {
-    Directory,
-    File,
-    /// Neither, or it could not be told.
-    Other,
-}
 
 /// A listing on its way out.
 #[derive(Debug)]
@@ -54,25 +38,6 @@ pub(crate) struct Renderer {
     /// What is still to be shown, in order.
     entries: vec::IntoIter<Entry>,
     stage: Stage,
-}
-
-/// What the head of a listing tells.
-#[derive(Debug)]
-struct Page {
-    /// The request's path, decoded; ends in `/`.
-    path: Vec<u8>,
-    sort: Sort,
-    summary: Summary,
-}
-
-/// How much is listed.
-#[derive(Debug, Default)]
-struct Summary {
-    directories: usize,
-    /// Whatever is not a directory.
-    files: usize,
-    /// Of all files whose size is known.
-    bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,23 +117,8 @@ impl Renderer {
     }
 }
 
-impl Summary {
-    fn of(entries: &[Entry]) -> Self {
-        entries.iter().fold(Self::default(), Self::with)
-    }
-
-    fn with(mut self, entry: &Entry) -> Self {
-        match entry.kind {
-            EntryKind::Directory => self.directories += 1,
-            EntryKind::File | EntryKind::Other => self.files += 1,
-        }
-        self.bytes = self.bytes.saturating_add(entry.size.unwrap_or(0));
-        self
-    }
-}
-
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::iter;
 
-use super::{Entry, EntryKind};
+use super::entry::{Entry, EntryKind};
 
 /// How a listing is sorted; by name, ascending, unless the query says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

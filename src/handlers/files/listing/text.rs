@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use super::display::{HumanSize, UtcTime, name_characters};
-use super::{Entry, EntryKind};
+use super::entry::{Entry, EntryKind};
 
 pub(super) fn write_head(out: &mut Vec<u8>) -> io::Result<()> {
     write_columns(&"MODIFIED (UTC)", &"SIZE", out)?;

@@ -1,0 +1,38 @@
+//! What a listing says of the directory as a whole.
+
+use super::entry::{Entry, EntryKind};
+use super::sort::Sort;
+
+/// What the head of a listing tells.
+#[derive(Debug)]
+pub(super) struct Page {
+    /// The request's path, decoded; ends in `/`.
+    pub(super) path: Vec<u8>,
+    pub(super) sort: Sort,
+    pub(super) summary: Summary,
+}
+
+/// How much is listed.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    pub(super) directories: usize,
+    /// Whatever is not a directory.
+    pub(super) files: usize,
+    /// Of all files whose size is known.
+    pub(super) bytes: u64,
+}
+
+impl Summary {
+    pub(super) fn of(entries: &[Entry]) -> Self {
+        entries.iter().fold(Self::default(), Self::with)
+    }
+
+    fn with(mut self, entry: &Entry) -> Self {
+        match entry.kind {
+            EntryKind::Directory => self.directories += 1,
+            EntryKind::File | EntryKind::Other => self.files += 1,
+        }
+        self.bytes = self.bytes.saturating_add(entry.size.unwrap_or(0));
+        self
+    }
+}
