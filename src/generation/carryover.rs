@@ -17,7 +17,6 @@
 //! `supervisor::sockets`.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use super::kept::{Kept, Retired};
 use crate::address::ListenAddress;
@@ -25,13 +24,14 @@ use crate::api::{HandlerSpec, Handlers, Instance, OptionsError};
 use crate::config::model::{Cgi, Files, Route, RoutePattern};
 use crate::handlers::files::Shared;
 use crate::handlers::gateway::fastcgi::Queue;
+use crate::runtime::Permits;
 
 /// What a generation uses that the next one goes on with.
 #[derive(Default)]
 pub(crate) struct Carryover {
     files: Kept<Files, Shared>,
     /// How many scripts run.
-    cgi: Kept<CgiKey, AtomicUsize>,
+    cgi: Kept<CgiKey, Permits>,
     queues: Kept<ListenAddress, Queue>,
     instances: Kept<HandlerSpec, Instance>,
 }
@@ -79,7 +79,7 @@ impl Carryover {
     }
 
     /// The count of a route's scripts: each route has one of its own.
-    pub(super) fn cgi(&mut self, route: &Route, options: &Cgi) -> Arc<AtomicUsize> {
+    pub(super) fn cgi(&mut self, route: &Route, options: &Cgi) -> Arc<Permits> {
         let mut key = CgiKey {
             pattern: route.pattern.clone(),
             options: options.clone(),
@@ -88,7 +88,8 @@ impl Carryover {
         while self.cgi.get(&key).is_some() {
             key.nth += 1;
         }
-        self.cgi.get_or_make(&key, |_| AtomicUsize::default())
+        self.cgi
+            .get_or_make(&key, |key| Permits::new(key.options.max_processes))
     }
 
     /// The queue before the application server at `address`, which routes share.
@@ -134,7 +135,7 @@ mod tests {
     }
 
     /// The counts of a generation with these `cgi` routes.
-    fn counts(kept: &mut Carryover, routes: &[Route]) -> Vec<Arc<AtomicUsize>> {
+    fn counts(kept: &mut Carryover, routes: &[Route]) -> Vec<Arc<Permits>> {
         let mut next = kept.begin();
         let count = |route: &Route| match &route.verb {
             Verb::Cgi(options) => next.cgi(route, options),

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use threadpool::ThreadPool;
 
 use super::channel::channel;
+use super::permits::{Permit, Permits};
 
 /// Threads, and the queue of jobs that wait for one.
 pub(crate) struct BlockingPool {
@@ -25,16 +26,15 @@ pub(crate) struct BlockingPool {
     /// pool's sending half.
     pool: Option<Mutex<ThreadPool>>,
     threads: usize,
-    /// The most jobs that may run or wait: one for each thread and each place in the queue.
-    max_jobs: usize,
+    /// One for each job that is running or queued: as many as there are threads and places in the
+    /// queue.
+    jobs: Arc<Permits>,
     counts: Arc<Counts>,
 }
 
 /// Plain counts. No other memory is published by changing them, so relaxed ordering is enough.
 #[derive(Default)]
 struct Counts {
-    /// Jobs that run or are queued.
-    jobs: AtomicUsize,
     running: AtomicUsize,
     /// Jobs that run although their caller has dropped the [`Job`].
     lost: AtomicUsize,
@@ -73,7 +73,7 @@ impl BlockingPool {
         Arc::new(Self {
             pool: Some(Mutex::new(pool)),
             threads,
-            max_jobs: threads + queue,
+            jobs: Arc::new(Permits::new(threads + queue)),
             counts: Arc::default(),
         })
     }
@@ -83,7 +83,7 @@ impl BlockingPool {
         Arc::new(Self {
             pool: None,
             threads: 0,
-            max_jobs: usize::MAX,
+            jobs: Arc::new(Permits::unlimited()),
             counts: Arc::default(),
         })
     }
@@ -94,7 +94,7 @@ impl BlockingPool {
     /// # Errors
     /// [`BlockingError::Saturated`] if the queue is full.
     pub(crate) fn begin(&self, work: impl FnOnce() + Send + 'static) -> Result<Job, BlockingError> {
-        self.execute(|_permit| {
+        self.execute(|_ticket| {
             let _ = catch_unwind(AssertUnwindSafe(work));
         })
     }
@@ -112,10 +112,10 @@ impl BlockingPool {
         F: FnOnce() -> T + Send + 'static,
     {
         let (sender, mut receiver) = channel();
-        let _job = self.execute(move |permit| {
+        let _job = self.execute(move |ticket| {
             let result = catch_unwind(AssertUnwindSafe(job));
             // Given back before the result is sent, so that the caller with the result finds it free.
-            drop(permit);
+            drop(ticket);
             sender.send(result.map_err(|panic| panic_message(&*panic)));
         })?;
         match receiver.receive().await {
@@ -124,13 +124,17 @@ impl BlockingPool {
         }
     }
 
-    /// Queues `work`, which gets the job's permit.
-    fn execute(&self, work: impl FnOnce(Permit) + Send + 'static) -> Result<Job, BlockingError> {
-        let permit = Permit::take(&self.counts, self.max_jobs)?;
-        let job = Job(Some(Arc::clone(&permit.0)));
+    /// Queues `work`, which gets the job's ticket.
+    fn execute(&self, work: impl FnOnce(Ticket) + Send + 'static) -> Result<Job, BlockingError> {
+        let Some(permit) = self.jobs.take() else {
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(BlockingError::Saturated);
+        };
+        let ticket = Ticket::new(permit, &self.counts);
+        let job = Job(Some(Arc::clone(&ticket.phase.0)));
         let work = move || {
-            if permit.begin() {
-                work(permit);
+            if ticket.begin() {
+                work(ticket);
             }
         };
         match &self.pool {
@@ -146,7 +150,7 @@ impl BlockingPool {
     /// The pool's counts now.
     pub(crate) fn state(&self) -> PoolState {
         let read = |count: &AtomicUsize| count.load(Ordering::Relaxed);
-        let (jobs, running) = (read(&self.counts.jobs), read(&self.counts.running));
+        let (jobs, running) = (self.jobs.taken(), read(&self.counts.running));
         PoolState {
             threads: self.threads,
             running,
@@ -222,39 +226,42 @@ impl Drop for Job {
     }
 }
 
-/// The right to be one of the pool's [`max_jobs`](BlockingPool::max_jobs). It moves with the job, and
-/// dropping it gives it back.
-struct Permit(Arc<JobState>);
+/// What a job holds as long as it runs or is queued. It moves with the job. Its fields are dropped in
+/// this order: the permit first, so that it is free when the job counts as done.
+struct Ticket {
+    _permit: Permit,
+    phase: Phase,
+}
 
-impl Permit {
-    /// Takes a permit, unless `max` have been taken.
-    fn take(counts: &Arc<Counts>, max: usize) -> Result<Self, BlockingError> {
-        let is_free = counts.jobs.fetch_add(1, Ordering::Relaxed) < max;
-        let permit = Self(Arc::new(JobState {
+/// A job's state, which is done when this is dropped.
+struct Phase(Arc<JobState>);
+
+impl Ticket {
+    fn new(permit: Permit, counts: &Arc<Counts>) -> Self {
+        let state = JobState {
             phase: AtomicU8::new(QUEUED),
             counts: Arc::clone(counts),
-        }));
-        if is_free {
-            return Ok(permit);
+        };
+        Self {
+            _permit: permit,
+            phase: Phase(Arc::new(state)),
         }
-        counts.refused.fetch_add(1, Ordering::Relaxed);
-        Err(BlockingError::Saturated)
     }
 
     /// Begins to run the job. Returns false if the caller has dropped the [`Job`], and it must not run.
     fn begin(&self) -> bool {
-        let is_wanted = self.0.step(QUEUED, RUNNING);
+        let state = &self.phase.0;
+        let is_wanted = state.step(QUEUED, RUNNING);
         if is_wanted {
-            self.0.counts.running.fetch_add(1, Ordering::Relaxed);
+            state.counts.running.fetch_add(1, Ordering::Relaxed);
         }
         is_wanted
     }
 }
 
-impl Drop for Permit {
+impl Drop for Phase {
     fn drop(&mut self) {
         let counts = &self.0.counts;
-        counts.jobs.fetch_sub(1, Ordering::Relaxed);
         match self.0.phase.swap(DONE, Ordering::AcqRel) {
             RUNNING => counts.running.fetch_sub(1, Ordering::Relaxed),
             LOST => {

@@ -16,6 +16,7 @@ mod blocking;
 mod channel;
 mod executor;
 mod net;
+mod permits;
 mod pipe;
 mod polled_fd;
 mod pools;
@@ -35,6 +36,7 @@ use std::time::{Duration, Instant};
 pub(crate) use blocking::{BlockingError, BlockingPool, Job, PoolState, panic_message};
 pub(crate) use channel::{Receiver, Sender, channel};
 pub(crate) use net::{Listener, Stream};
+pub(crate) use permits::{Permit, Permits};
 pub(crate) use pipe::{
     Broken, PipeReader, PipeWriter, TaskReader, TaskWriter, pipe_to_task, pipe_to_thread,
 };

@@ -8,36 +8,35 @@
 //! The content is read before anything is started, so that a slow client holds no process. From its
 //! start on a script is [`running::Running`]; whoever drops that, for whatever reason, ends it.
 
+mod error;
 mod errors;
 mod running;
 mod start;
 
 use std::ffi::OsStr;
-use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::meta_variables::{Script, meta_variables};
 use super::script::{self, FoundScript};
-use super::script_response::{ScriptAnswer, ScriptError};
+use super::script_response::ScriptAnswer;
 use crate::config::model::{Cgi, Route};
 use crate::disk::spool::Buffered;
 use crate::http::framing::Framing;
-use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::conditional::{Supply, represent};
 use crate::message::content::{
-    Content, ContentError, ContentSource as _, ContentStream, ReadContent, TooLong,
+    Content, ContentError, ContentSource as _, ContentStream, ReadContent,
 };
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response};
-use crate::runtime::{BlockingError, BlockingPool, Either, Exit, either, timeout};
+use crate::runtime::{BlockingError, BlockingPool, Either, Permits, either, timeout};
 
+use error::CgiError;
 use running::{Output, Running};
-use start::{Invocation, StartError};
+use start::Invocation;
 
 /// A directory of scripts.
 pub(crate) struct CgiHandler {
@@ -51,51 +50,18 @@ struct Shared {
     root: PathBuf,
     /// How diagnostics name the route.
     route: String,
-    /// How many scripts of the route run, of all workers and generations together.
-    running: Arc<AtomicUsize>,
-}
-
-/// A script's place among the `max_processes`, free again when it is dropped.
-struct Place(Arc<AtomicUsize>);
-
-/// Why there is no answer of a script's.
-#[derive(Debug, thiserror::Error)]
-enum CgiError {
-    #[error("there is no such script")]
-    Missing,
-    #[error("it has as many processes as max_processes allows")]
-    Busy,
-    #[error("cannot look for it")]
-    Look(#[source] io::Error),
-    #[error("scripts with non-parsed headers (nph-) are not run")]
-    NonParsedHeaders,
-    #[error("cannot be started")]
-    Start(#[from] StartError),
-    #[error("cannot be read from")]
-    Read(#[source] io::Error),
-    #[error(transparent)]
-    Output(#[from] ScriptError),
-    #[error(transparent)]
-    Length(#[from] TooLong),
-    #[error("it ended with {0} before its header section did")]
-    Ended(Exit),
-    #[error("its header section did not come within the timeout")]
-    TimedOut,
-    #[error("cannot be run")]
-    Pool(#[from] BlockingError),
-    /// The peer's fault, and not told to the operator.
-    #[error(transparent)]
-    Content(#[from] ContentError),
+    /// One for each script of the route that runs, of all workers and generations together.
+    processes: Arc<Permits>,
 }
 
 impl CgiHandler {
-    pub(crate) fn new(options: &Cgi, route: &Route, running: Arc<AtomicUsize>) -> Self {
+    pub(crate) fn new(options: &Cgi, route: &Route, processes: Arc<Permits>) -> Self {
         let root = std::path::absolute(&options.root);
         let shared = Shared {
             options: options.clone(),
             root: root.unwrap_or_else(|_| options.root.clone()),
             route: route.to_string(),
-            running,
+            processes,
         };
         Self {
             shared: Arc::new(shared),
@@ -158,15 +124,17 @@ impl CgiHandler {
     ) -> Result<Answer<'static>, CgiError> {
         let shared = &self.shared;
         // Told before the client has sent all it has; asked again when that is there.
-        shared.has_place()?;
+        if !shared.processes.has_free() {
+            return Err(CgiError::Busy);
+        }
         let input = match request.head.framing {
             // What is left after a local redirect is no content of this request.
             Framing::Empty => Buffered::Memory(Vec::new()),
             _ => Buffered::read(content, disk).await?,
         };
-        let place = shared.take_place()?;
+        let permit = shared.processes.take().ok_or(CgiError::Busy)?;
         let invocation = shared.invocation(script, request, input);
-        let start = move || invocation.start(place);
+        let start = move || invocation.start(permit);
         let started = disk.run(start).await??;
         let name = format!("{}: {}", shared.route, shown(&script.path));
         let mut running = Running::new(started, name).map_err(CgiError::Read)?;
@@ -211,8 +179,7 @@ impl CgiHandler {
                     "{route}: {script}: {}",
                     diagnostic::chain(error)
                 ));
-                let fields = FieldLines::new().with("Retry-After", RETRY_AFTER);
-                return Response::problem_with(Status::SERVICE_UNAVAILABLE, fields);
+                return Response::busy();
             }
             CgiError::TimedOut => Status::GATEWAY_TIMEOUT,
             CgiError::Pool(BlockingError::Panicked(_)) => Status::INTERNAL_SERVER_ERROR,
@@ -226,27 +193,7 @@ impl CgiHandler {
     }
 }
 
-/// Seconds after which a place may be free.
-const RETRY_AFTER: &str = "1";
-
 impl Shared {
-    fn has_place(&self) -> Result<(), CgiError> {
-        match self.running.load(Ordering::Relaxed) < self.options.max_processes {
-            true => Ok(()),
-            false => Err(CgiError::Busy),
-        }
-    }
-
-    fn take_place(&self) -> Result<Place, CgiError> {
-        // Only a count: nothing else is published by it.
-        let before = self.running.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(&self.running));
-        match before < self.options.max_processes {
-            true => Ok(place),
-            false => Err(CgiError::Busy),
-        }
-    }
-
     fn file(&self, script: &FoundScript) -> PathBuf {
         self.root.join(OsStr::from_bytes(&script.path))
     }
@@ -275,12 +222,6 @@ impl Shared {
             program,
             input,
         }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -5,13 +5,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use super::error::CgiError;
 use super::errors::log_errors;
 use super::start::Started;
-use super::{CgiError, Place};
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
 use crate::log::diagnostic;
 use crate::message::content::{BrokenOff, ContentSource, LocalFuture, drain};
-use crate::runtime::{self, Exit, PolledFd, Process, Sender, channel, either, timeout};
+use crate::runtime::{self, Exit, Permit, PolledFd, Process, Sender, channel, either, timeout};
 
 /// Octets read at once: what the system's pipe holds.
 const BLOCK: usize = 64 * 1024;
@@ -21,7 +21,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// A script that runs. Dropped, it is ended.
 pub(super) struct Running {
-    process: Process<Place>,
+    process: Process<Permit>,
     /// Readable when it has ended.
     end: PolledFd,
     output: PolledFd,

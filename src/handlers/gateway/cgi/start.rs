@@ -12,10 +12,9 @@ use std::process::{ChildStderr, ChildStdout, Command, Stdio};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use super::Place;
 use crate::disk::spool::Buffered;
 use crate::handlers::gateway::meta_variables::MetaVariable;
-use crate::runtime::Process;
+use crate::runtime::{Permit, Process};
 
 /// Where scripts find programs, if the server itself was not told.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -33,7 +32,7 @@ pub(super) struct Invocation {
 
 /// A script that was started, on its way to the loop.
 pub(super) struct Started {
-    pub(super) process: Process<Place>,
+    pub(super) process: Process<Permit>,
     pub(super) output: ChildStdout,
     pub(super) errors: ChildStderr,
 }
@@ -54,8 +53,8 @@ pub(super) enum StartError {
 }
 
 impl Invocation {
-    /// Starts the script; `place` is free when nothing is left of it.
-    pub(super) fn start(self, place: Place) -> Result<Started, StartError> {
+    /// Starts the script; `permit` is given back when nothing is left of it.
+    pub(super) fn start(self, permit: Permit) -> Result<Started, StartError> {
         let mut command = Command::new(&self.program);
         command.env_clear();
         let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
@@ -67,7 +66,7 @@ impl Invocation {
         // RFC 3875 §7.2: where the script is.
         command.current_dir(self.program.parent().unwrap_or(Path::new("/")));
         command.stdin(standard_input(self.input).map_err(StartError::Input)?);
-        match Process::start(&mut command, place) {
+        match Process::start(&mut command, permit) {
             Ok((process, output, errors)) => Ok(Started {
                 process,
                 output,

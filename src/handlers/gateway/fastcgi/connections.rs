@@ -9,11 +9,10 @@ use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::address::ListenAddress;
-use crate::runtime::{self, Stream, Tick};
+use crate::runtime::{self, Permit, Permits, Stream, Tick};
 
 /// Idle connections kept to one address.
 const MAX_IDLE: usize = 8;
@@ -33,34 +32,27 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 const READ_SIZE: usize = 64 * 1024;
 
 /// Requests that wait for the first octet of an answer on a connection of their own for longer than
-/// [`PATIENCE`](Queue::PATIENCE), at one address, of all workers.
-#[derive(Default)]
-pub(crate) struct Queue(AtomicUsize);
+/// [`PATIENCE`](Queue::PATIENCE), at one address, of all workers. They are counted, not bounded.
+pub(crate) struct Queue(Arc<Permits>);
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self(Arc::new(Permits::unlimited()))
+    }
+}
 
 impl Queue {
     /// A script that takes longer gains nothing by a kept connection; one that does not should have
     /// answered, if a process were free.
     pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 
+    /// Joins the queue, until the permit is dropped.
+    pub(super) fn join(&self) -> Option<Permit> {
+        self.0.take()
+    }
+
     fn is_empty(&self) -> bool {
-        // Only a count: nothing else is published by it.
-        self.0.load(Ordering::Relaxed) == 0
-    }
-}
-
-/// A place in the queue, given back when dropped.
-pub(super) struct Waiting(Arc<Queue>);
-
-impl Waiting {
-    pub(super) fn in_queue(queue: &Arc<Queue>) -> Self {
-        queue.0.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(queue))
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.taken() == 0
     }
 }
 
@@ -271,7 +263,7 @@ mod tests {
                 listener.accept().expect("one waits").0
             };
             let mut far = keep().await;
-            let waiting = Waiting::in_queue(&queue);
+            let waiting = queue.join();
             while connections.is_watched.get() {
                 runtime::sleep(WATCH).await;
             }

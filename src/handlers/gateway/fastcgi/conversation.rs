@@ -17,14 +17,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connections::{Connection, Connections, Queue, Waiting};
+use super::connections::{Connection, Connections, Queue};
 use super::messages::Messages;
 use super::record::{self, Decoder, ProtocolStatus, RecordError, Step};
 use crate::address::ListenAddress;
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
 use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent, TooLong};
-use crate::runtime::{self, Direction, Either, Elapsed, Tick, either};
+use crate::runtime::{self, Direction, Either, Elapsed, Permit, Tick, either};
 
 /// Octets of the answer that may wait to be taken.
 const MAX_OUTPUT: usize = 256 * 1024;
@@ -95,7 +95,7 @@ pub(super) struct Conversation {
     address: ListenAddress,
     queue: Arc<Queue>,
     /// The peer is taking so long that another process of its would be welcome.
-    waiting: Option<Waiting>,
+    waiting: Option<Permit>,
     /// When that will be so.
     patience: Tick,
     connection: Connection,
@@ -392,7 +392,7 @@ impl Conversation {
         if self.next_deadline() == self.deadline {
             return Err(PeerError::TimedOut);
         }
-        self.waiting = Some(Waiting::in_queue(&self.queue));
+        self.waiting = self.queue.join();
         self.connections.close_idle(&self.address);
         Ok(())
     }
