@@ -36,7 +36,6 @@ use crate::disk::spool::Buffered;
 use crate::handlers::files::{self, FilesHandler, Shared};
 use crate::http::framing::Framing;
 use crate::http::method::{Method, MethodSet};
-use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::conditional::{Supply, represent};
@@ -54,9 +53,6 @@ use content::{Kept, PeerContent, Replayed};
 use conversation::{Conversation, Failure, PeerError};
 use messages::Messages;
 use script::{Found, Script, Search};
-
-/// Seconds after which a client may come back when the application server takes no more.
-const RETRY_AFTER: &str = "1";
 
 /// The methods that a file answers to.
 const FILE_METHODS: MethodSet = MethodSet::of(&[Method::Get, Method::Head]);
@@ -204,7 +200,7 @@ impl FastcgiHandler {
         let chain = diagnostic::chain(error);
         diagnostic::error(format_args!("{}: {chain}", self.route));
         match error {
-            SearchError::Blocking(BlockingError::Saturated) => unavailable(),
+            SearchError::Blocking(BlockingError::Saturated) => Response::busy(),
             _ => Response::problem(Status::INTERNAL_SERVER_ERROR),
         }
     }
@@ -392,7 +388,7 @@ impl FastcgiHandler {
         let (peer, chain) = (&self.options.peer, diagnostic::chain(error));
         diagnostic::error(format_args!("{}: {peer}: {chain}", self.route));
         match error.status() {
-            Status::SERVICE_UNAVAILABLE => unavailable(),
+            Status::SERVICE_UNAVAILABLE => Response::busy(),
             status => Response::problem(status),
         }
     }
@@ -425,9 +421,4 @@ fn as_file(request: &Request<'_>, response: Response<'static>) -> Response<'stat
             FILE_METHODS.with(Method::Options),
         ),
     }
-}
-
-fn unavailable() -> Response<'static> {
-    let fields = FieldLines::new().with("Retry-After", RETRY_AFTER);
-    Response::problem_with(Status::SERVICE_UNAVAILABLE, fields)
 }
