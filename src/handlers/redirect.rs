@@ -24,8 +24,11 @@ impl RedirectHandler {
     }
 
     pub(crate) fn answer(&self, request: &Request<'_>) -> Response<'static> {
-        let below = &request.path.as_bytes()[request.matched..];
-        let location = location(&self.target, below, request.head.target.query);
+        let location = location(
+            &self.target,
+            request.path.below(),
+            request.head.target.query,
+        );
         Response::problem_with(self.status, FieldLines::new().with("Location", location))
     }
 }

@@ -31,19 +31,18 @@ pub(crate) fn encode_path(path: &[u8]) -> PercentEncode<'_> {
 /// The redirect to the same directory with a final slash, relative to where the client is; the
 /// query stays.
 pub(crate) fn redirect_to_directory(request: &Request<'_>) -> Response<'static> {
-    let last = request
-        .path
-        .as_bytes()
-        .rsplit(|byte| *byte == b'/')
-        .next()
-        .unwrap_or_default();
     let query = request
         .head
         .target
         .query
         .map(|query| [b"?", query].concat())
         .unwrap_or_default();
-    let location = [relative_segment(last).as_bytes(), b"/", &query].concat();
+    let location = [
+        relative_segment(request.path.last_segment()).as_bytes(),
+        b"/",
+        &query,
+    ]
+    .concat();
     let fields = FieldLines::new().with("Location", location);
     Response::problem_with(Status::PERMANENT_REDIRECT, fields)
 }

@@ -5,7 +5,7 @@
 //!
 //! | A reader looks for | and finds it in |
 //! |---|---|
-//! | the request and its path | [`request`] |
+//! | the request and its path | [`request`], [`routed_path`] |
 //! | status, field lines and content of a response | [`response`], [`content`] |
 //! | redirects to a path | [`location`] |
 //! | ranges and preconditions of a representation | [`representation`], [`conditional`] |
@@ -19,3 +19,4 @@ pub(crate) mod problem;
 pub(crate) mod representation;
 pub(crate) mod request;
 pub(crate) mod response;
+pub(crate) mod routed_path;

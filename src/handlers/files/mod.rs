@@ -203,16 +203,13 @@ impl FilesHandler {
 
     /// The path beneath the root; or a redirect, where the client has to add a slash first.
     fn path_beneath<'r>(&self, request: &Request<'r>) -> Result<NormalPath<'r>, Response<'static>> {
-        let prefix = if self.strip_prefix {
-            request.matched
-        } else {
-            0
-        };
-        // The route's own path without its slash is a directory's: links in it would go astray.
-        if prefix > 0 && request.path.as_bytes().len() == prefix && !request.path.is_directory() {
+        if !self.strip_prefix {
+            return Ok(request.path.whole().strip_prefix(0));
+        }
+        if request.path.is_route_without_slash() {
             return Err(redirect_to_directory(request));
         }
-        Ok(request.path.strip_prefix(prefix))
+        Ok(request.path.stripped())
     }
 
     /// Where to look instead: a navigation that leads nowhere is for a single-page application.
@@ -468,12 +465,7 @@ fn is_navigation(request: &Request<'_>) -> bool {
     if let Some(mode) = request.head.fields.first(Known::SecFetchMode) {
         return mode == b"navigate";
     }
-    let last = request
-        .path
-        .as_bytes()
-        .rsplit(|byte| *byte == b'/')
-        .next()
-        .unwrap_or_default();
+    let last = request.path.last_segment();
     let accept = request.head.fields.combined(Known::Accept);
     let names_html = |accept: &[u8]| memchr::memmem::find(accept, b"text/html").is_some();
     !last.contains(&b'.') && accept.as_deref().is_some_and(names_html)

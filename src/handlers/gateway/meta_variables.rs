@@ -185,6 +185,7 @@ mod tests {
     use super::*;
     use crate::http::path::NormalPath;
     use crate::http::request::{HeadLimits, Parsed, field_space};
+    use crate::message::routed_path::RoutedPath;
     use std::net::IpAddr;
 
     const SCRIPT: Script<'_> = Script {
@@ -213,8 +214,7 @@ mod tests {
         };
         let request = Request {
             head: &head,
-            path: &path,
-            matched: "/cgi-bin".len(),
+            path: RoutedPath::new(&path, 0),
             client: IpAddr::from([192, 0, 2, 7]),
             listener: &listener,
         };

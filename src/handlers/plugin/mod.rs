@@ -248,14 +248,14 @@ impl PluginHandler {
             client: request.client,
             target: request.head.raw_target,
             path: request.path.as_bytes(),
-            matched: request.matched,
+            matched: request.path.covered().len(),
         };
         let mut owned = api::Request::received(received, content);
         for (name, value) in request.head.fields.iter() {
             owned.push_field(name, value);
         }
         if !self.parameters.is_empty() {
-            let mut segments = request.path.as_bytes()[1..].split(|byte| *byte == b'/');
+            let mut segments = request.path.segments();
             let mut at = 0;
             for (index, name) in &self.parameters {
                 if let Some(segment) = segments.nth(index - at) {

@@ -30,6 +30,7 @@ use crate::handlers::WorkerState;
 use crate::http::request::RequestHead;
 use crate::message::request::Request;
 use crate::message::response::Response;
+use crate::message::routed_path::RoutedPath;
 
 use route::{Matched, Refusal};
 
@@ -117,8 +118,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
     fn request<'m>(&'m self, matched: &'m Matched<'_, '_>) -> Request<'m> {
         Request {
             head: self.head,
-            path: &matched.path,
-            matched: matched.length,
+            path: RoutedPath::new(&matched.path, matched.length),
             client: self.client,
             listener: self.listener,
         }

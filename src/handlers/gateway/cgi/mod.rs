@@ -103,7 +103,7 @@ impl CgiHandler {
         request: &Request<'_>,
         disk: &Arc<BlockingPool>,
     ) -> Result<FoundScript, CgiError> {
-        let path = request.path.as_bytes()[request.matched..].to_vec();
+        let path = request.path.below().to_vec();
         let shared = Arc::clone(&self.shared);
         let find = move || script::find(&shared.root, &path);
         let found = disk.run(find).await?;
@@ -206,10 +206,7 @@ impl Shared {
         input: Buffered,
     ) -> Invocation {
         let program = self.file(script);
-        let (name, path_info) = request
-            .path
-            .as_bytes()
-            .split_at(request.matched + script.end);
+        let (name, path_info) = request.path.split_below(script.end);
         let described = Script {
             name,
             path_info,

@@ -164,7 +164,7 @@ impl FastcgiHandler {
     /// Whether the path can lead to a file that is to be sent: what may be a script never is, even if
     /// it comes to be there between two looks.
     fn may_be_file(&self, request: &Request<'_>) -> bool {
-        let path = request.path.strip_prefix(request.matched);
+        let path = request.path.stripped();
         self.options.static_files
             && !path.is_directory()
             && !meta_variables::segment_ends(path.as_bytes())
@@ -173,19 +173,12 @@ impl FastcgiHandler {
 
     /// What the path leads to, by a look at the disk that may take its time on the pool.
     async fn find(&self, request: &Request<'_>, worker: Worker<'_>) -> Result<Found, SearchError> {
-        let is_bare = request.path.as_bytes().len() == request.matched
-            && request.matched > 0
-            && !request.path.is_directory();
-        if is_bare && !self.is_exact {
+        if request.path.is_route_without_slash() && !self.is_exact {
             return Ok(Found::Directory);
         }
         let search = Search {
             options: Arc::clone(&self.options),
-            path: request
-                .path
-                .strip_prefix(request.matched)
-                .as_bytes()
-                .to_vec(),
+            path: request.path.stripped().as_bytes().to_vec(),
         };
         match search.run(Waiting::Never) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -283,9 +276,8 @@ impl FastcgiHandler {
     /// The records of a request up to its content.
     fn request_records(&self, script: &Script, request: &Request<'_>, length: u64) -> Vec<u8> {
         let root = self.options.root.as_os_str().as_encoded_bytes();
-        let route = &request.path.as_bytes()[..request.matched];
         let described = meta_variables::Script {
-            name: &[route, &script.path].concat(),
+            name: &[request.path.covered(), &script.path].concat(),
             path_info: &script.path_info,
             filename: &[root, &script.path].concat(),
             document_root: root,
