@@ -4,9 +4,11 @@
 //! | A reader looks for | and finds it in |
 //! |---|---|
 //! | opening what lies beneath a root and nothing else | [`beneath`] |
+//! | what counts as "not there" | [`absence`] |
 //! | what a file is, and its validators | [`identity`] |
 //! | a request's content, kept until all of it is there | [`spool`] |
 
+pub(crate) mod absence;
 pub(crate) mod beneath;
 pub(crate) mod identity;
 pub(crate) mod spool;

@@ -11,6 +11,7 @@ use std::os::fd::BorrowedFd;
 use rustix::io::Errno;
 
 use crate::config::model::Files;
+use crate::disk::absence::Absence;
 use crate::disk::beneath::{Links, Opened, Waiting, is_hidden, open_beneath};
 use crate::disk::identity::{Identity, Kind};
 use crate::http::media_type;
@@ -183,28 +184,17 @@ impl Search<'_> {
     fn at(&self, path: &[u8]) -> io::Result<There> {
         match self.open(path) {
             Ok(opened) => Ok(There::Something(opened)),
-            Err(error) => match Errno::from_io_error(&error) {
-                Some(Errno::NOENT) => {
+            Err(error) => match Absence::of(&error) {
+                Some(Absence::NameMissing) => {
                     self.lacked.set(true);
                     Ok(There::Nothing)
                 }
-                // XDEV: beneath the root no longer, so as good as not there. NXIO: a socket, or a
-                // pipe nobody reads. OPNOTSUPP and NODEV: a device.
-                Some(
-                    Errno::NOTDIR
-                    | Errno::LOOP
-                    | Errno::XDEV
-                    | Errno::NAMETOOLONG
-                    | Errno::NXIO
-                    | Errno::NODEV
-                    | Errno::OPNOTSUPP
-                    | Errno::INVAL,
-                ) => {
+                Some(Absence::Outside | Absence::Unusable) => {
                     self.met_more.set(true);
                     Ok(There::Nothing)
                 }
-                Some(Errno::ACCESS | Errno::PERM) => Ok(There::Forbidden),
-                _ => Err(error),
+                Some(Absence::Forbidden) => Ok(There::Forbidden),
+                None => Err(error),
             },
         }
     }

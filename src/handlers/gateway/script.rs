@@ -12,9 +12,8 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
-use rustix::io::Errno;
-
 use super::meta_variables::segment_ends;
+use crate::disk::absence::Absence;
 use crate::disk::beneath::{Links, Waiting, find_beneath, is_hidden, open_root};
 use crate::disk::identity::Kind;
 
@@ -46,19 +45,13 @@ pub(crate) fn find(root: &Path, path: &[u8]) -> io::Result<Option<FoundScript>> 
             }
             Ok((Kind::Directory, _)) => {}
             Ok((Kind::Other, _)) => return Ok(None),
-            Err(error) if is_absence(&error) => return Ok(None),
-            Err(error) => return Err(error),
+            Err(error) => match Absence::of(&error) {
+                Some(Absence::Forbidden) | None => return Err(error),
+                Some(_) => return Ok(None),
+            },
         }
     }
     Ok(None)
-}
-
-/// XDEV: it lies beneath the root no longer, so it is as good as not there.
-fn is_absence(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::LOOP | Errno::NAMETOOLONG)
-    )
 }
 
 #[cfg(test)]

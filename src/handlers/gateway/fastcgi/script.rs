@@ -12,9 +12,8 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
-use rustix::io::Errno;
-
 use crate::config::model::Fastcgi;
+use crate::disk::absence::Absence;
 use crate::disk::beneath::{Links, Waiting, find_beneath, is_hidden, open_root};
 use crate::disk::identity::Kind;
 use crate::handlers::gateway::meta_variables::segment_ends;
@@ -59,8 +58,8 @@ impl Search {
         let root = open_root(&self.options.root, waiting)?;
         let look = Look { root, waiting };
         let found = self.look(&look);
-        match found.as_ref().map_err(Errno::from_io_error) {
-            Err(Some(Errno::ACCESS | Errno::PERM)) => Ok(Found::Forbidden),
+        match found.as_ref().map_err(Absence::of) {
+            Err(Some(Absence::Forbidden)) => Ok(Found::Forbidden),
             _ => found,
         }
     }
@@ -138,17 +137,9 @@ impl Look {
         let found = find_beneath(self.root.as_fd(), &path[1..], Links::Followed, self.waiting);
         match found {
             Ok((found, _)) => Ok(found == kind),
-            Err(error) => match Errno::from_io_error(&error) {
-                // XDEV: beneath the root no longer, so as good as not there.
-                Some(
-                    Errno::NOENT
-                    | Errno::NOTDIR
-                    | Errno::LOOP
-                    | Errno::XDEV
-                    | Errno::NAMETOOLONG
-                    | Errno::INVAL,
-                ) => Ok(false),
-                _ => Err(error),
+            Err(error) => match Absence::of(&error) {
+                Some(Absence::Forbidden) | None => Err(error),
+                Some(_) => Ok(false),
             },
         }
     }

@@ -6,9 +6,8 @@ use std::os::fd::AsFd as _;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rustix::io::Errno;
-
 use crate::config::model::Fastcgi;
+use crate::disk::absence::Absence;
 use crate::disk::beneath::{Links, Opened, Waiting, open_beneath, open_root};
 use crate::disk::identity::Kind;
 use crate::handlers::gateway::script_response::ScriptHead;
@@ -94,10 +93,10 @@ pub(super) async fn answer(
     match opened {
         Ok(opened) if opened.kind == Kind::File => Ok(with_file(head, &path, opened, request)),
         Ok(_) => Err(SentFileError::Missing(name)),
-        Err(error) => Err(match Errno::from_io_error(&error) {
-            Some(Errno::NOENT | Errno::NOTDIR) => SentFileError::Missing(name),
-            Some(Errno::XDEV | Errno::LOOP) => SentFileError::Outside(name),
-            _ => SentFileError::Unreadable(name, error),
+        Err(error) => Err(match Absence::of(&error) {
+            Some(Absence::NameMissing | Absence::Unusable) => SentFileError::Missing(name),
+            Some(Absence::Outside) => SentFileError::Outside(name),
+            Some(Absence::Forbidden) | None => SentFileError::Unreadable(name, error),
         }),
     }
 }
