@@ -36,6 +36,7 @@ use rustix::io::Errno;
 
 use crate::disk::beneath;
 use crate::disk::beneath::Waiting;
+use crate::disk::now_or_on_pool;
 use crate::http::fields::Known;
 use crate::http::path::NormalPath;
 use crate::http::response::FieldLines;
@@ -72,6 +73,15 @@ pub(crate) struct WorkerState {
     roots: RefCell<HashMap<u64, (Arc<OwnedFd>, Instant)>>,
     directories: RefCell<Directories>,
     complained: Cell<Option<Instant>>,
+}
+
+/// What the cache has for a path.
+enum Cached {
+    /// An entry that another look would confirm.
+    Current(Rc<Entry>),
+    /// An entry that has to be compared with what is there now.
+    Old(Rc<Entry>),
+    Nothing,
 }
 
 /// Why there is no answer from a file.
@@ -244,33 +254,39 @@ impl FilesHandler {
     /// The entry of `path`, without waiting: from the cache, or by a look at what the system holds
     /// in memory.
     fn entry_now(&self, path: &[u8], state: &WorkerState) -> Option<Rc<Entry>> {
-        let now = runtime::now();
-        let known = state.cache.borrow_mut().find(self.shared.id, path);
-        if let Some(entry) = &known
-            && entry.is_fresh(now, self.shared.options.revalidate)
-        {
-            return known;
-        }
-        if let Some(entry) = &known
-            && self.confirm_unchanged(path, entry, state)
-        {
-            return known;
-        }
-        let seen = self
-            .look(path, known.as_deref(), state)
-            .run(Waiting::Never)
-            .ok()?;
+        let known = match self.cached(path, state) {
+            Cached::Current(entry) => return Some(entry),
+            Cached::Old(entry) => Some(entry),
+            Cached::Nothing => None,
+        };
+        let look = self.look(path, known.as_deref(), state);
+        let seen = look.run(Waiting::Never).ok()?;
         Some(self.remember(path, known, seen, state))
+    }
+
+    /// What the cache has for `path`, and whether that is still so, as far as it can be told without
+    /// a full look.
+    fn cached(&self, path: &[u8], state: &WorkerState) -> Cached {
+        let Some(entry) = state.cache.borrow_mut().find(self.shared.id, path) else {
+            return Cached::Nothing;
+        };
+        let is_fresh = entry.is_fresh(runtime::now(), self.shared.options.revalidate);
+        if is_fresh || self.confirm_unchanged(path, &entry, state) {
+            Cached::Current(entry)
+        } else {
+            Cached::Old(entry)
+        }
     }
 
     /// The entry of `path`, waited for.
     async fn entry(&self, path: &[u8], state: &WorkerState) -> Result<Rc<Entry>, FilesError> {
-        if let Some(entry) = self.entry_now(path, state) {
-            return Ok(entry);
-        }
-        let known = state.cache.borrow_mut().find(self.shared.id, path);
+        let known = match self.cached(path, state) {
+            Cached::Current(entry) => return Ok(entry),
+            Cached::Old(entry) => Some(entry),
+            Cached::Nothing => None,
+        };
         let look = self.look(path, known.as_deref(), state);
-        let seen = state.disk.run(move || look.run(Waiting::Allowed)).await?;
+        let seen = now_or_on_pool(&state.disk, move |waiting| look.run(waiting)).await?;
         let seen = seen.map_err(|source| self.read_error(path, source))?;
         Ok(self.remember(path, known, seen, state))
     }

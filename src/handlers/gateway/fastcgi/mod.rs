@@ -31,7 +31,7 @@ use std::sync::Arc;
 use super::meta_variables::{self, meta_variables};
 use super::script_response::{ScriptAnswer, ScriptHead};
 use crate::config::model::{Fastcgi, Route};
-use crate::disk::beneath::Waiting;
+use crate::disk::now_or_on_pool;
 use crate::disk::spool::Buffered;
 use crate::handlers::files::{self, FilesHandler, Shared};
 use crate::http::framing::Framing;
@@ -180,12 +180,7 @@ impl FastcgiHandler {
             options: Arc::clone(&self.options),
             path: request.path.stripped().as_bytes().to_vec(),
         };
-        match search.run(Waiting::Never) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            found => return found.map_err(SearchError::Look),
-        }
-        let search = move || search.run(Waiting::Allowed);
-        let found = worker.disk.run(search).await?;
+        let found = now_or_on_pool(worker.disk, move |waiting| search.run(waiting)).await?;
         found.map_err(SearchError::Look)
     }
 

@@ -10,6 +10,7 @@ use crate::config::model::Fastcgi;
 use crate::disk::absence::Absence;
 use crate::disk::beneath::{Links, Opened, Waiting, open_beneath, open_root};
 use crate::disk::identity::Kind;
+use crate::disk::now_or_on_pool;
 use crate::handlers::gateway::script_response::ScriptHead;
 use crate::http::media_type;
 use crate::http::method::Method;
@@ -82,15 +83,11 @@ pub(super) async fn answer(
     disk: &BlockingPool,
 ) -> Result<Response<'static>, SentFileError> {
     let name = String::from_utf8_lossy(&path).into_owned();
-    let opened = match open(options, &path, Waiting::Never) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            let (options, path) = (Arc::clone(options), path.clone());
-            let open = move || open(&options, &path, Waiting::Allowed);
-            disk.run(open).await?
-        }
-        opened => opened,
+    let open = {
+        let (options, path) = (Arc::clone(options), path.clone());
+        move |waiting| open(&options, &path, waiting)
     };
-    match opened {
+    match now_or_on_pool(disk, open).await? {
         Ok(opened) if opened.kind == Kind::File => Ok(with_file(head, &path, opened, request)),
         Ok(_) => Err(SentFileError::Missing(name)),
         Err(error) => Err(match Absence::of(&error) {
