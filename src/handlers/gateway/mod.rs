@@ -7,4 +7,5 @@ pub(crate) mod cgi;
 pub(crate) mod fastcgi;
 pub(crate) mod meta_variables;
 pub(crate) mod script;
+mod script_log;
 pub(crate) mod script_response;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::error::CgiError;
 use super::errors::log_errors;
 use super::start::Started;
+use crate::handlers::gateway::script_log::ScriptLog;
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
 use crate::log::diagnostic;
 use crate::message::content::{BrokenOff, ContentSource, LocalFuture, drain};
@@ -45,7 +46,7 @@ impl Running {
         let output = PolledFd::new(OwnedFd::from(output))?;
         let errors = PolledFd::new(OwnedFd::from(errors))?;
         let (sender, until) = channel();
-        runtime::spawn(log_errors(errors, name.clone(), until));
+        runtime::spawn(log_errors(errors, ScriptLog::new(name.clone()), until));
         Ok(Self {
             process,
             end,

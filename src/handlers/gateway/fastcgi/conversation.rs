@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connections::{Connection, Connections, Queue};
-use super::messages::Messages;
 use super::record::{self, Decoder, ProtocolStatus, RecordError, Step};
 use crate::address::ListenAddress;
+use crate::handlers::gateway::script_log::ScriptLog;
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
 use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent, TooLong};
@@ -119,7 +119,7 @@ pub(super) struct Conversation {
     moves: usize,
     /// Octets of the answer that nobody has taken.
     output: Vec<u8>,
-    messages: Messages,
+    messages: ScriptLog,
     /// The answer's head is all there: from now on, any octet shows that the peer is alive.
     has_head: bool,
     is_ended: bool,
@@ -135,7 +135,7 @@ impl Conversation {
         connection: Connection,
         timeout: Duration,
         request: Vec<u8>,
-        messages: Messages,
+        messages: ScriptLog,
     ) -> Self {
         Self {
             connections,
@@ -438,7 +438,7 @@ fn decode(
     decoder: &mut Decoder,
     mut input: &[u8],
     output: &mut Vec<u8>,
-    messages: &mut Messages,
+    messages: &mut ScriptLog,
 ) -> Result<Option<Ended>, RecordError> {
     loop {
         match decoder.step(&mut input)? {

@@ -14,12 +14,11 @@
 //! | octets on the wire | [`record`] |
 //! | one request, both ways at once | [`conversation`], [`content`] |
 //! | connections that are kept | [`connections`] |
-//! | what scripts say to the log | [`messages`] |
+//! | what scripts write to the log | [`script_log`](super::script_log) |
 
 mod connections;
 mod content;
 mod conversation;
-mod messages;
 mod record;
 mod script;
 mod sent_file;
@@ -29,6 +28,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::meta_variables::{self, meta_variables};
+use super::script_log::ScriptLog;
 use super::script_response::{ScriptAnswer, ScriptHead};
 use crate::config::model::{Fastcgi, Route};
 use crate::disk::now_or_on_pool;
@@ -51,7 +51,6 @@ use connections::Connection;
 pub(crate) use connections::{Connections, Queue};
 use content::{Kept, PeerContent, Replayed};
 use conversation::{Conversation, Failure, PeerError};
-use messages::Messages;
 use script::{Found, Script, Search};
 
 /// The methods that a file answers to.
@@ -245,7 +244,7 @@ impl FastcgiHandler {
             connection,
             self.options.timeout,
             self.request_records(script, request, length),
-            Messages::new(Arc::clone(&self.route)),
+            ScriptLog::new(Arc::clone(&self.route)),
         );
         conversation.push_content(&first, goes_on);
         drop(first);

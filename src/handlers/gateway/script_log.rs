@@ -1,0 +1,147 @@
+//! What a script writes to its error stream, on its way to the log: a warning for each line, so many
+//! lines of such a length. A client that makes a script complain must not fill a disk.
+
+use std::sync::Arc;
+
+use memchr::memchr;
+
+use crate::log::diagnostic;
+
+/// Octets of a line that are logged; a longer line is cut.
+const MAX_LINE: usize = 2048;
+
+/// Lines that are logged for one request. A script that has more to say has a log of its own.
+const MAX_LINES: usize = 100;
+
+/// The error stream of one request's script. What is left when it is dropped is a line too.
+pub(crate) struct ScriptLog {
+    /// How the log names the script.
+    name: Arc<str>,
+    lines: Lines,
+}
+
+impl ScriptLog {
+    /// The error stream of the script that the log calls `name`.
+    pub(crate) fn new(name: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            lines: Lines::default(),
+        }
+    }
+
+    /// Takes some octets of the stream, and logs the lines that end in them.
+    pub(crate) fn push(&mut self, octets: &[u8]) {
+        self.lines.push(octets, |line| warn(&self.name, line));
+    }
+}
+
+impl Drop for ScriptLog {
+    fn drop(&mut self) {
+        self.lines.end(|line| warn(&self.name, line));
+    }
+}
+
+fn warn(name: &str, line: &str) {
+    diagnostic::warn(format_args!("{name}: {line}"));
+}
+
+/// Octets taken apart into lines that can be logged.
+#[derive(Default)]
+struct Lines {
+    /// A line whose end has not come, as far as it will be logged.
+    line: Vec<u8>,
+    is_cut: bool,
+    /// How many lines have ended.
+    count: usize,
+}
+
+impl Lines {
+    fn push(&mut self, mut octets: &[u8], log: impl Fn(&str)) {
+        while let Some(end) = memchr(b'\n', octets) {
+            self.extend(&octets[..end]);
+            self.end(&log);
+            octets = &octets[end + 1..];
+        }
+        self.extend(octets);
+    }
+
+    fn extend(&mut self, octets: &[u8]) {
+        let room = MAX_LINE - self.line.len();
+        self.is_cut |= octets.len() > room;
+        self.line
+            .extend_from_slice(&octets[..octets.len().min(room)]);
+    }
+
+    /// Logs the line, unless it is empty or one too many.
+    fn end(&mut self, log: impl Fn(&str)) {
+        let text = String::from_utf8_lossy(&self.line);
+        let text = text.trim_end();
+        if !text.is_empty() {
+            self.count += 1;
+            if self.count <= MAX_LINES {
+                // A line must not pass for another, nor move the terminal it is read at.
+                let visible: String = text.chars().map(visible).collect();
+                log(&format!("{visible}{}", if self.is_cut { "…" } else { "" }));
+            } else if self.count == MAX_LINES + 1 {
+                log("further messages for this request are left out");
+            }
+        }
+        self.line.clear();
+        self.is_cut = false;
+    }
+}
+
+fn visible(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    fn logged(blocks: &[&[u8]]) -> Vec<String> {
+        let logged = RefCell::new(Vec::new());
+        let log = |line: &str| logged.borrow_mut().push(line.to_owned());
+        let mut lines = Lines::default();
+        for block in blocks {
+            lines.push(block, log);
+        }
+        lines.end(log);
+        logged.take()
+    }
+
+    #[test]
+    fn lines_are_logged_one_by_one() {
+        for (blocks, expected) in [
+            (&[&b"a\nb\n"[..]][..], &["a", "b"][..]),
+            (&[b"a", b"b\n\nc"], &["ab", "c"]),
+            (&[b"a\r\n"], &["a"]),
+            (
+                &[b"\x1b[31mred\x07\ttab\n"],
+                &["\u{fffd}[31mred\u{fffd} tab"],
+            ),
+            (&[b"\xff\n"], &["\u{fffd}"]),
+            (&[], &[]),
+        ] {
+            assert_eq!(logged(blocks), expected, "{blocks:?}");
+        }
+    }
+
+    #[test]
+    fn too_long_a_line_is_cut_and_too_many_are_left_out() {
+        let long = [b"x".repeat(MAX_LINE), b"y\nz\n".to_vec()].concat();
+        let expected = [format!("{}…", "x".repeat(MAX_LINE)), "z".to_owned()];
+        assert_eq!(logged(&[&long]), expected);
+        let many = logged(&[&b"line\n".repeat(3 * MAX_LINES)]);
+        assert_eq!(many.len(), MAX_LINES + 1);
+        assert_eq!(
+            many[MAX_LINES],
+            "further messages for this request are left out"
+        );
+    }
+}
