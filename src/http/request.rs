@@ -110,7 +110,10 @@ impl<'a> RequestHead<'a> {
         Self::from_lines(request, length).map(|head| Parsed::Complete(head, length))
     }
 
-    /// The head of `length` bytes that was split into `request`.
+    /// Checks the head of `length` bytes that is split into `request`.
+    ///
+    /// # Errors
+    /// Why the request is refused.
     fn from_lines(request: httparse::Request<'a, 'a>, length: usize) -> Result<Self, RequestError> {
         let complete = "httparse fills these in before it says Complete";
         let raw_target = request.path.expect(complete);
