@@ -1,6 +1,7 @@
 //! The configuration that runs: immutable, shared by the workers, exchanged as a whole.
 
 mod carryover;
+mod error_pages;
 mod kept;
 pub(crate) mod policy;
 pub(crate) mod prepare;
@@ -18,6 +19,7 @@ use crate::handlers::Handler;
 use crate::handlers::control::ControlHandler;
 
 use carryover::Carryover;
+use error_pages::PageFiles;
 pub(crate) use kept::Retired;
 use policy::ServingPolicy;
 use routing::{HostTable, RoutingTable};
@@ -139,7 +141,7 @@ impl Listened {
         let mut routes = RoutingTable::default();
         let route = Route {
             handler: Handler::Control(ControlHandler),
-            policy: ServingPolicy::new(&Policy::default()),
+            policy: ServingPolicy::new(&Policy::default(), &mut PageFiles::default()),
             pattern: pattern.clone(),
             place,
         };
@@ -149,7 +151,7 @@ impl Listened {
             &[],
             &Arc::new(Site {
                 hosts: Vec::new(),
-                policy: ServingPolicy::new(&Policy::default()),
+                policy: ServingPolicy::new(&Policy::default(), &mut PageFiles::default()),
                 routes,
             }),
         );

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::error_pages::{ErrorPage, PageFiles};
 use crate::config::model::{Access, ErrorPages, HeaderChanges, Limits, Policy};
-use crate::http::media_type;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
-use crate::log::diagnostic;
 use crate::message::content::{Content, Octets};
 use crate::message::response::Response;
 
@@ -18,7 +17,8 @@ pub(crate) struct ServingPolicy {
     pub(crate) access: Access,
     changes: FieldChanges,
     pages: ErrorPages,
-    loaded: Vec<(PathBuf, ErrorPage)>,
+    /// The files of `pages`, but those that could not be read.
+    loaded: Vec<(PathBuf, Arc<ErrorPage>)>,
 }
 
 /// What is done to the field lines of every answer.
@@ -30,21 +30,16 @@ struct FieldChanges {
     appended: FieldLines,
 }
 
-/// A file that is the content of error answers, as it was when the configuration was built.
-#[derive(Debug)]
-struct ErrorPage {
-    fields: FieldLines,
-    content: Arc<[u8]>,
-}
-
 impl ServingPolicy {
-    pub(crate) fn new(policy: &Policy) -> Self {
+    /// What `policy` says; its error pages are read from `files`.
+    pub(super) fn new(policy: &Policy, files: &mut PageFiles) -> Self {
+        let read = |(_, path): (_, &Path)| Some((path.to_owned(), files.read(path)?));
         Self {
             limits: policy.limits.clone(),
             access: policy.access.clone(),
             changes: FieldChanges::new(&policy.headers),
             pages: policy.error_pages.clone(),
-            loaded: load_pages(&policy.error_pages),
+            loaded: policy.error_pages.iter().filter_map(read).collect(),
         }
     }
 
@@ -90,7 +85,7 @@ impl ServingPolicy {
         self.loaded
             .iter()
             .find(|(path, _)| path == wanted)
-            .map(|(_, page)| page)
+            .map(|(_, page)| &**page)
     }
 }
 
@@ -129,33 +124,6 @@ pub(crate) fn joined<'a>(fields: Octets<'a>, more: &'a FieldLines) -> Octets<'a>
     joined.into()
 }
 
-/// Reads the pages. One that has gone since it was checked costs its own answer, not the reload.
-fn load_pages(pages: &ErrorPages) -> Vec<(PathBuf, ErrorPage)> {
-    let load = |path: &Path| match std::fs::read(path) {
-        Ok(content) => {
-            let media_type = media_type::for_path(path.as_os_str().as_encoded_bytes());
-            let fields = FieldLines::new()
-                .with("Content-Type", media_type.as_ref())
-                .with("X-Content-Type-Options", "nosniff");
-            Some((
-                path.to_owned(),
-                ErrorPage {
-                    fields,
-                    content: content.into(),
-                },
-            ))
-        }
-        Err(error) => {
-            let path = path.display();
-            diagnostic::warn(format_args!(
-                "cannot read the error page {path}: {error}; the built-in one takes its place"
-            ));
-            None
-        }
-    };
-    pages.iter().filter_map(|(_, path)| load(path)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,10 +136,11 @@ mod tests {
             add: vec![pair("Link", "<a>")],
             remove: vec!["etag".to_owned(), "Server".to_owned()],
         };
-        let policy = ServingPolicy::new(&Policy {
+        let policy = Policy {
             headers,
             ..Policy::default()
-        });
+        };
+        let policy = ServingPolicy::new(&policy, &mut PageFiles::default());
         let fields = Octets::Lent(b"ETag: \"1\"\r\ncache-control: private\r\nLink: <b>\r\n");
         let changed = policy.change_fields(fields);
         assert_eq!(

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use super::carryover::Carryover;
+use super::error_pages::PageFiles;
 use super::policy::ServingPolicy;
 use super::routing::RoutingTable;
 use super::{Generation, Listened, Route, Site};
@@ -68,9 +69,10 @@ impl Generation {
 
     /// Makes everything that `config` asks for; `carryover` has its handlers.
     fn new(config: &Config, mut carryover: Carryover) -> Self {
+        let mut files = PageFiles::default();
         let mut listeners: BTreeMap<ListenAddress, Listened> = BTreeMap::new();
         for server in &config.servers {
-            let site = Arc::new(site(server, &mut carryover));
+            let site = Arc::new(site(server, &mut carryover, &mut files));
             for address in &server.listen {
                 let is_new = !listeners.contains_key(address);
                 let listened = listeners.entry(address.clone()).or_default();
@@ -87,7 +89,7 @@ impl Generation {
             server_field: config.server_field,
             log_format: config.log.format,
             trusted_proxies: config.trusted_proxies.clone(),
-            policy: ServingPolicy::new(&config.policy),
+            policy: ServingPolicy::new(&config.policy, &mut files),
             listeners: listeners.into_iter().collect(),
             control: OnceLock::new(),
             carryover,
@@ -95,12 +97,12 @@ impl Generation {
     }
 }
 
-fn site(server: &model::Server, carryover: &mut Carryover) -> Site {
+fn site(server: &model::Server, carryover: &mut Carryover, files: &mut PageFiles) -> Site {
     let mut routes = RoutingTable::default();
     for route in &server.routes {
         let built = Route {
             handler: handler(route, carryover),
-            policy: ServingPolicy::new(&route.policy),
+            policy: ServingPolicy::new(&route.policy, files),
             pattern: route.pattern.clone(),
             place: route.place.clone(),
         };
@@ -108,7 +110,7 @@ fn site(server: &model::Server, carryover: &mut Carryover) -> Site {
     }
     Site {
         hosts: server.hosts.clone(),
-        policy: ServingPolicy::new(&server.policy),
+        policy: ServingPolicy::new(&server.policy, files),
         routes,
     }
 }
