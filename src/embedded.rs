@@ -1,4 +1,4 @@
-//! The server as a part of another program: made by a [`Builder`], told what to do by a [`Server`].
+//! The server as a part of another program: a [`Builder`] makes it, a [`Server`] controls it.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use crate::log::diagnostic;
 use crate::server::run_tests;
 use crate::supervisor::{Role, Setup, Supervisor, SupervisorError};
 
-/// What a configuration that is no file is called in diagnostics.
+/// The name, in diagnostics, of a configuration that does not come from a file.
 const NAME_OF_TEXT: &str = "configuration";
 
 /// Makes a [`Server`]: from a configuration and the handlers that it may name.
@@ -71,7 +71,7 @@ impl Builder {
         self.config_text(value.to_string())
     }
 
-    /// Lets the configuration name these handlers, beside those there are.
+    /// Lets the configuration name these handlers, beside those added before.
     pub fn handlers(mut self, handlers: Handlers) -> Self {
         self.handlers.extend(handlers);
         self
@@ -168,7 +168,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Begins to make one.
+    /// Makes a builder without a configuration and without handlers.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -179,7 +179,7 @@ impl Server {
         &self.addresses
     }
 
-    /// Reads the configuration file again and takes on what it says, as `tidegate reload` does; what
+    /// Reads the configuration file again and adopts it, as `tidegate reload` does. Returns what
     /// changed, in words. Connections and exchanges are not disturbed, and handlers whose options did
     /// not change are kept.
     ///
@@ -217,7 +217,7 @@ impl Server {
     fn ask(&self, verb: ControlVerb) -> Option<ControlReply> {
         let (sender, receiver) = mpsc::channel();
         let reply = Box::new(move |reply| {
-            // Whoever asked waits below.
+            // The receiver waits below; it cannot be gone.
             let _ = sender.send(reply);
         });
         (self.submit)(ControlRequest { verb, reply });
@@ -249,7 +249,7 @@ impl Server {
     }
 
     fn end(&mut self, grace: Duration) -> Result<(), StartError> {
-        // Without an answer it has ended already.
+        // If there is no answer, the server has ended already.
         let _ = self.ask(ControlVerb::Stop { grace: Some(grace) });
         self.join()
     }
@@ -266,7 +266,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if self.thread.is_some() {
-            // Nobody is left to be told.
+            // A destructor cannot return the error.
             let _ = self.end(Duration::ZERO);
         }
     }
@@ -291,7 +291,7 @@ pub enum StartError {
     Failed(String),
 }
 
-/// Why a configuration was not taken on, in the words of the diagnostics; what ran before goes on.
+/// Why a configuration was refused, in the words of the diagnostics; what ran before goes on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ReloadError(String);

@@ -73,7 +73,7 @@ pub(crate) struct Unreadable {
 }
 
 impl Unreadable {
-    /// The server has stopped reading.
+    /// The error after the server has stopped reading the content.
     fn over() -> Self {
         Self {
             status: Status::INTERNAL_SERVER_ERROR,

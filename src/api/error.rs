@@ -52,7 +52,7 @@ impl fmt::Display for Error {
     }
 }
 
-// `Error` itself is no `std::error::Error`: this would then be a second conversion to itself.
+// `Error` does not implement `std::error::Error`: this would then overlap with `From<T> for T`.
 impl<E: StdError + Send + Sync + 'static> From<E> for Error {
     fn from(cause: E) -> Self {
         let status = unreadable(&cause).map_or(Status::INTERNAL_SERVER_ERROR, |why| why.status);
@@ -61,7 +61,7 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Error {
     }
 }
 
-/// Whether the request's content could not be read; its error may be wrapped in others.
+/// The error of reading the request's content, if `error` is one or wraps one.
 fn unreadable<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Unreadable> {
     let mut next = Some(error);
     while let Some(error) = next {

@@ -1,8 +1,8 @@
 //! What other people's code sees: a request, a response, and the trait between them.
 //!
-//! Everything here is owned and may move between threads; nothing here knows a socket, the loop or
-//! the configuration. `config` holds their names and options, the generation makes them of these, and
-//! `handlers::plugin` runs them.
+//! All values are owned and may move between threads. Nothing here knows sockets, the event loop or
+//! the configuration. `config` holds the name and the options of a handler, `generation` has the
+//! factory make an instance of them, and `handlers::plugin` calls the instance.
 
 mod content;
 mod error;

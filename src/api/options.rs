@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     table: toml::Table,
-    /// Of the file in which they stand.
+    /// The directory of the file in which they stand.
     directory: PathBuf,
 }
 
@@ -35,8 +35,8 @@ impl Options {
         &self.table
     }
 
-    /// What tells these options from others. Unlike the values themselves, it is equal to itself:
-    /// TOML knows floats, and so one that is no number.
+    /// A value by which these options are compared and hashed. Equal options have equal identities,
+    /// even if one of the values is NaN, which is not equal to itself.
     pub(crate) fn identity(&self) -> (&Path, String) {
         (&self.directory, self.table.to_string())
     }
@@ -100,7 +100,7 @@ impl Options {
         }
     }
 
-    /// serde names the key in its words, between backquotes: the place is there.
+    /// The error that `message` of serde stands for. serde writes the key between backquotes.
     fn located(&self, message: &str) -> OptionsError {
         let mut words = message.split('`');
         match words.find(|word| self.table.contains_key(*word)) {

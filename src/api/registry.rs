@@ -14,7 +14,7 @@ use super::request::Request;
 use super::response::Response;
 use crate::runtime::panic_message;
 
-/// What a factory is refused for, as it comes.
+/// Why a factory refuses its options.
 type FactoryError = Box<dyn StdError + Send + Sync>;
 
 type Factory = dyn Fn(&Options) -> Result<Box<dyn Handler>, FactoryError> + Send + Sync;

@@ -21,7 +21,7 @@ use crate::http::validator::{EntityTag, Validators};
 pub struct Request {
     method: Method,
     client: IpAddr,
-    /// Everything that is text, one after the other: a request costs few allocations.
+    /// All text of the request in one buffer, so that a request costs few allocations.
     text: Vec<u8>,
     target: Range<usize>,
     /// Decoded and normalized.
@@ -36,10 +36,10 @@ pub struct Request {
     gone: Arc<AtomicBool>,
 }
 
-/// The client that waits for an answer, told from elsewhere.
+/// A flag that is set once the client has gone.
 pub(crate) type Gone = Arc<AtomicBool>;
 
-/// What a request is made of.
+/// The parts of a request, borrowed from the exchange.
 pub(crate) struct Received<'r> {
     pub(crate) method: Method,
     pub(crate) client: IpAddr,
@@ -114,7 +114,7 @@ impl Request {
         self.parameters.push((name, value));
     }
 
-    /// What is set when the client has gone.
+    /// The flag to set when the client has gone.
     pub(crate) fn gone(&self) -> Gone {
         Arc::clone(&self.gone)
     }
@@ -199,8 +199,8 @@ impl Request {
         self.gone.load(Ordering::Relaxed)
     }
 
-    /// Holds the preconditions of a request that changes something against the state it would
-    /// change (RFC 9110 §13): `If-Match`, `If-None-Match`. `entity_tag` is the one the handler gives
+    /// Evaluates the preconditions of a request that changes something (RFC 9110 §13): `If-Match`,
+    /// `If-None-Match`. `entity_tag` is the one the handler gives
     /// in `ETag` now, quotes included; `None` if there is nothing there yet.
     ///
     /// For GET and HEAD the server does this, with the response's own fields.
@@ -225,13 +225,13 @@ impl Request {
         };
         let if_match = self.combined("if-match");
         let unmarked = if_match.as_deref().map(without_coding_marks);
-        match holds(if_match.as_deref()) || holds(unmarked.as_deref()) {
-            true => Ok(()),
-            false => Err(Error::new(
-                Status::PRECONDITION_FAILED,
-                "a precondition does not hold",
-            )),
+        if holds(if_match.as_deref()) || holds(unmarked.as_deref()) {
+            return Ok(());
         }
+        Err(Error::new(
+            Status::PRECONDITION_FAILED,
+            "a precondition does not hold",
+        ))
     }
 
     /// The values of all fields of that name, as one list (RFC 9110 §5.3).
@@ -245,8 +245,8 @@ impl Request {
     }
 }
 
-/// A list of entity tags as they were before the server told codings apart: `"7-gzip"`, which a
-/// client has from content in gzip, is the handler's `"7"`.
+/// A list of entity tags without the marks of codings. With content in gzip the server sends the
+/// handler's tag `"7"` as `"7-gzip"`, and the client sends that back.
 fn without_coding_marks(list: &[u8]) -> Vec<u8> {
     let codings = ["gzip", "br", "zstd", "deflate", "compress"];
     let list = String::from_utf8_lossy(list).into_owned();

@@ -37,23 +37,23 @@ pub struct Response {
     body: Body,
 }
 
-/// What a handler's content is made from.
+/// Where the content of a response comes from.
 pub(crate) enum Body {
     Memory(Vec<u8>),
     File(File),
-    /// Made in a thread of the pool, when the head has gone out.
+    /// Made on a thread of the pool, once the head has been sent.
     Pumped {
         length: Option<u64>,
         pump: Pump,
     },
-    /// Made by whoever holds the other end.
+    /// Written into a channel by the owner of its writer.
     Stream {
         length: Option<u64>,
         reader: TaskReader<String>,
     },
 }
 
-/// Writes content, to its end.
+/// Writes all of the content.
 pub(crate) type Pump = Box<dyn FnOnce(&mut StreamWriter) -> io::Result<()> + Send>;
 
 /// A response that the server is willing to send.
@@ -62,7 +62,7 @@ pub(crate) struct Made {
     pub(crate) body: Body,
 }
 
-/// What comes before its content.
+/// The head of a response that the server is willing to send.
 pub(crate) struct MadeHead {
     pub(crate) status: Status,
     pub(crate) fields: Vec<(String, String)>,
@@ -205,7 +205,7 @@ impl Response {
         self.field("Last-Modified", date.to_string())
     }
 
-    /// The parts, if the server is willing to send them.
+    /// Splits the response into its parts, if the server is willing to send them.
     pub(crate) fn made(self) -> Result<Made, Refused> {
         if !self.status.is_final() {
             return Err(Refused::Status(self.status));

@@ -17,7 +17,7 @@ impl StreamWriter {
         Self(pipe)
     }
 
-    /// Waits until the content is being sent; whether it will be.
+    /// Waits until the server begins to send the content; returns whether it does.
     pub(crate) fn is_wanted(&self) -> bool {
         self.0.is_wanted()
     }

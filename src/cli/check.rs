@@ -1,4 +1,4 @@
-//! `tidegate check`: everything that can be known of a configuration without running it.
+//! `tidegate check`: finds everything that is wrong with a configuration without serving it.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -32,8 +32,10 @@ pub(super) struct Check {
     dump: bool,
 }
 
+/// Checks and prepares the configuration, runs its tests, and tries to bind its addresses.
+///
 /// # Errors
-/// If the file is not good; the message is empty, for everything has been said.
+/// If the file is not good; the message is empty, because every mistake has been printed.
 pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String> {
     let strictness = if arguments.strict {
         Strictness::Strict
@@ -72,7 +74,7 @@ pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String
     }
 }
 
-/// The diagnostics, and what else keeps the configuration from running.
+/// Returns `diagnostics`, followed by an object for each of `failures`.
 fn to_json(diagnostics: Value, failures: &[String]) -> Value {
     let failures = failures
         .iter()

@@ -39,11 +39,16 @@ pub(super) struct Explain {
     config: PathBuf,
 }
 
+/// Splits `Field: value`.
 fn parse_field(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("expected `Field: value`")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
+/// Prints what becomes of a request, according to the file or, with `--live`, to the running server.
+///
+/// # Errors
+/// The message to print.
 pub(super) fn explain(arguments: &Explain, handlers: &Handlers) -> Result<(), String> {
     let question = question(arguments)?;
     if arguments.live {
@@ -63,6 +68,7 @@ pub(super) fn explain(arguments: &Explain, handlers: &Handlers) -> Result<(), St
     Ok(())
 }
 
+/// The question that the command line asks.
 fn question(arguments: &Explain) -> Result<Question, String> {
     let (method, url) = match &arguments.request[..] {
         [url] => ("GET", url),

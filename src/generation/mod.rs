@@ -26,26 +26,26 @@ use routing::{HostTable, RoutingTable};
 
 /// A configuration, prepared: every path leads to a handler that is ready to answer.
 pub(crate) struct Generation {
-    /// Open connections of all workers together.
+    /// How many connections may be open, of all workers together.
     pub(crate) max_connections: usize,
     /// Whether answers say `Server: tidegate`.
     pub(crate) server_field: bool,
     pub(crate) log_format: LogFormat,
-    /// Whose `X-Forwarded-For` is believed.
+    /// The proxies whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<Cidr>,
-    /// What holds where no server answers.
+    /// The policy for requests that no server answers.
     pub(crate) policy: ServingPolicy,
-    /// By the address that was asked for, which is how the operator names a listener. They are few:
-    /// a walk finds one sooner than a hash.
+    /// The listeners, by the address in the configuration: port 0 stays 0. They are few, so that a
+    /// walk over the list is faster than hashing.
     listeners: Vec<(ListenAddress, Listened)>,
-    /// The control socket's, once there is one.
+    /// The listener of the control socket, once there is one.
     control: OnceLock<(ListenAddress, Listened)>,
     /// What the next generation may go on with.
     carryover: Carryover,
 }
 
-/// A worker's hold on a generation. Its exchanges hold this: counting them touches no memory that
-/// another worker's do.
+/// A worker's reference to a generation. The worker's exchanges share it through an `Rc`, so that no
+/// two workers count in the same memory.
 pub(crate) struct LocalGeneration(pub(super) Arc<Generation>);
 
 impl Deref for LocalGeneration {
@@ -56,32 +56,32 @@ impl Deref for LocalGeneration {
     }
 }
 
-/// What answers at an address.
+/// The servers at an address.
 #[derive(Default)]
 struct Listened {
     hosts: HostTable<Arc<Site>>,
-    /// What holds before the host of a request is known.
+    /// The limits until the host of a request is known.
     limits: Limits,
 }
 
-/// A `[[server]]`, built.
+/// A `[[server]]`, prepared.
 pub(crate) struct Site {
-    /// As the operator named them; empty: any.
+    /// As written in the configuration; empty: any host.
     pub(crate) hosts: Vec<HostPattern>,
     pub(crate) policy: ServingPolicy,
     pub(crate) routes: RoutingTable<Route>,
 }
 
-/// A route, built.
+/// A route, prepared.
 pub(crate) struct Route {
     pub(crate) handler: Handler,
     pub(crate) policy: ServingPolicy,
     pub(crate) pattern: RoutePattern,
-    /// Where the operator wrote it.
+    /// Where it stands in the configuration.
     pub(crate) place: Place,
 }
 
-/// As diagnostics name it: the key, and where it stands.
+/// As diagnostics name a route: its key, and where the key stands.
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         describe_route(&self.pattern, &self.place, f)
@@ -89,9 +89,9 @@ impl fmt::Display for Route {
 }
 
 impl Generation {
-    /// Has the control socket at `address` lead to the supervisor. For before workers adopt it.
+    /// Adds the control socket at `address`. Called before workers adopt the generation.
     pub(crate) fn add_control(&self, address: ListenAddress) {
-        // A generation that runs again has it already, at the same address.
+        // After a trial the generation runs a second time, and has the listener already.
         self.control
             .get_or_init(|| (address, Listened::of_control()));
     }
@@ -102,17 +102,17 @@ impl Generation {
         self.carryover.release(&next.carryover, retired);
     }
 
-    /// The addresses that the operator wants listened at.
+    /// The addresses to listen at, without that of the control socket.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = &ListenAddress> {
         self.listeners.iter().map(|(address, _)| address)
     }
 
-    /// Whether the operator wants `address` listened at.
+    /// Whether `address` is to be listened at.
     pub(crate) fn listens_at(&self, address: &ListenAddress) -> bool {
         self.listened(address).is_some()
     }
 
-    /// The limits at a listener before the host of a request is known.
+    /// The limits at the listener of `address` until the host of a request is known.
     pub(crate) fn limits_at(&self, address: &ListenAddress) -> &Limits {
         self.listened(address)
             .map_or(&self.policy.limits, |listened| &listened.limits)
@@ -134,7 +134,7 @@ impl Generation {
 }
 
 impl Listened {
-    /// The control socket's only site.
+    /// The listener of the control socket: one site, with one route for every path.
     fn of_control() -> Self {
         let pattern = RoutePattern::everything();
         let place = Place::of_program("control socket");

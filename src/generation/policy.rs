@@ -1,4 +1,4 @@
-//! What holds for every answer of a server or a route, built: field changes and error pages encoded.
+//! The policy of a server or a route, prepared: field changes and error pages are encoded.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,17 +21,17 @@ pub(crate) struct ServingPolicy {
     loaded: Vec<(PathBuf, Arc<ErrorPage>)>,
 }
 
-/// What is done to the field lines of every answer.
+/// The changes to make to the field lines of every answer.
 #[derive(Debug, Default)]
 struct FieldChanges {
-    /// Names, in any case: removed, or set to something else.
+    /// Names of fields to drop, in any case: those to remove, and those to set.
     dropped: Vec<String>,
-    /// Encoded lines that every answer gets.
+    /// Encoded lines to append to every answer.
     appended: FieldLines,
 }
 
 impl ServingPolicy {
-    /// What `policy` says; its error pages are read from `files`.
+    /// Prepares `policy`; its error pages are read through `files`.
     pub(super) fn new(policy: &Policy, files: &mut PageFiles) -> Self {
         let read = |(_, path): (_, &Path)| Some((path.to_owned(), files.read(path)?));
         Self {
@@ -43,13 +43,13 @@ impl ServingPolicy {
         }
     }
 
-    /// Whether an answer may carry the server's own line of that name.
+    /// Whether an answer may carry the server's own line with this name.
     pub(crate) fn leaves(&self, name: &str) -> bool {
         !self.changes.drops(name.as_bytes())
     }
 
-    /// The operator's page for an error that `response` leaves to the server; the response itself if
-    /// there is none.
+    /// If `response` leaves its content to the server and the operator has an error page for the
+    /// status: the response with that page. Else the response as it is.
     pub(crate) fn with_error_page<'a>(&'a self, response: Response<'a>) -> Response<'a> {
         match self.page(response.status) {
             Some(page) if matches!(response.content, Content::Problem) => Response {
@@ -61,7 +61,7 @@ impl ServingPolicy {
         }
     }
 
-    /// `fields` with the operator's changes.
+    /// Returns `fields` with the operator's changes.
     pub(crate) fn change_fields<'a>(&self, fields: Octets<'a>) -> Octets<'a> {
         if self.changes.dropped.is_empty() && self.changes.appended.as_bytes().is_empty() {
             return fields;
@@ -113,7 +113,7 @@ impl FieldChanges {
     }
 }
 
-/// The field lines of a response, and more of them.
+/// Returns `fields`, followed by `more`.
 pub(crate) fn joined<'a>(fields: Octets<'a>, more: &'a FieldLines) -> Octets<'a> {
     if fields.is_empty() {
         return Octets::Lent(more.as_bytes());

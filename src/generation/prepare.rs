@@ -7,10 +7,10 @@
 //!                                             └ error pages are read
 //! ```
 //!
-//! Whatever takes more than looking at values happens here, once, and nowhere else: opening files,
-//! running other people's code, starting pools, making certificates. `run`, `reload`, `check`,
-//! `explain` and a server that is a part of a program all come this way. Nothing that runs is
-//! touched: a preparation that fails, or that nobody uses, is dropped, and that is all.
+//! Everything that takes more than looking at values happens here and nowhere else, once: opening
+//! files, calling factories, starting pools, making certificates. `run`, `reload`, `check`,
+//! `explain` and the embedded server all call [`prepare`]. It changes nothing that runs: if it fails,
+//! or if its result is not used, dropping what was made undoes all of it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -40,11 +40,10 @@ pub(crate) struct Prepared {
     pub(crate) generation: Arc<Generation>,
 }
 
-/// Prepares what `checked` says, with the program's `handlers`. What the generation `before` uses and
-/// this one needs is taken over.
+/// Prepares `checked`. The factories of `handlers` make what it names; what the generation `before`
+/// has already is taken over.
 ///
-/// Handlers are made even if checking found mistakes, so that one run reports what their factories
-/// refuse as well.
+/// Factories are called even if checking found mistakes, so that one run reports all mistakes.
 ///
 /// # Errors
 /// Every mistake in the configuration, those of checking and of preparing together.
@@ -62,12 +61,12 @@ pub(crate) fn prepare(
 }
 
 impl Generation {
-    /// The generation of a configuration that names no handlers of a program.
+    /// Prepares a configuration that names no handlers of a program.
     pub(crate) fn of_config(config: &Config) -> Self {
         Self::new(config, Carryover::default())
     }
 
-    /// Makes everything that `config` asks for; `carryover` has its handlers.
+    /// Makes the generation of `config`. `carryover` has an instance for each handler it names.
     fn new(config: &Config, mut carryover: Carryover) -> Self {
         let mut files = PageFiles::default();
         let mut listeners: BTreeMap<ListenAddress, Listened> = BTreeMap::new();
@@ -77,7 +76,7 @@ impl Generation {
                 let is_new = !listeners.contains_key(address);
                 let listened = listeners.entry(address.clone()).or_default();
                 listened.hosts.insert(&server.hosts, &site);
-                // The server for any host speaks for all before the host is known.
+                // Until the host is known, the limits of the server for any host apply.
                 if is_new || server.hosts.is_empty() {
                     listened.limits = server.policy.limits.clone();
                 }

@@ -9,8 +9,8 @@
 //! 3. has a static segment where the other has a `{name}`, looking from the left;
 //! 4. names the method.
 //!
-//! The order of lines means nothing. If routes match the path and none of them the method, the
-//! answer is theirs all the same: 405, with the methods they would have taken.
+//! The order of lines means nothing. If routes match the path but none of them the method, the answer
+//! is 405, with the methods that these routes take.
 
 use std::collections::HashMap;
 
@@ -18,11 +18,11 @@ use crate::config::model::{HostPattern, PatternSegment, RoutePattern};
 use crate::http::method::{Method, MethodSet};
 use crate::http::path::NormalPath;
 
-/// Which of the servers on an address a request's host leads to.
+/// The servers at an address, by host.
 #[derive(Debug)]
 pub(crate) struct HostTable<T> {
     exact: HashMap<String, T>,
-    /// `.example.com`, the longest first.
+    /// Suffixes like `.example.com`, the longest first.
     below: Vec<(String, T)>,
     any: Option<T>,
 }
@@ -38,8 +38,8 @@ impl<T> Default for HostTable<T> {
 }
 
 impl<T: Clone> HostTable<T> {
-    /// Leads `hosts` to `server`; no hosts at all stand for any host. The configuration has been
-    /// checked: nobody else claims them.
+    /// Adds `server` for `hosts`; without hosts it is the server for any host. Checking has made sure
+    /// that no other server has the same host.
     pub(crate) fn insert(&mut self, hosts: &[HostPattern], server: &T) {
         if hosts.is_empty() {
             self.any = Some(server.clone());
@@ -85,7 +85,7 @@ pub(crate) struct RoutingTable<T> {
     root: Node<T>,
 }
 
-/// What [`RoutingTable::find`] came to.
+/// What [`RoutingTable::find`] returns.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found<'t, T> {
     /// The route, and how many octets of the path its pattern covers.
@@ -93,41 +93,41 @@ pub(crate) enum Found<'t, T> {
         route: &'t T,
         matched: usize,
     },
-    /// Only the method keeps the path from matching; these would do.
+    /// Routes match the path, but none takes the method. They take these.
     OtherMethods(MethodSet),
     Nothing,
 }
 
-/// A segment and where it leads. Boxed, for a node is large, and among a thousand a look-up should
-/// touch no more than it compares.
+/// A segment and its node. The node is boxed because it is large: a search among a thousand segments
+/// should touch only the memory that it compares.
 type Child<T> = (Box<[u8]>, Box<Node<T>>);
 
-/// A place in the tree: the patterns that end here, and the segments that go on.
+/// A node of the tree: the patterns that end at it, and the segments that follow.
 #[derive(Debug)]
 struct Node<T> {
     /// Sorted by segment.
     children: Vec<Child<T>>,
     parameter: Option<Box<Node<T>>>,
-    /// By how a pattern ends, in the order of [`Ending`].
+    /// The patterns that end here, in the order of [`Ending`].
     routes: [Methods<T>; 4],
 }
 
-/// How a pattern's last segment is to be followed.
+/// What may follow a pattern's last segment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// `= /a`: by nothing.
+    /// `= /a`: nothing.
     Exact,
-    /// `= /a/`: by a slash alone.
+    /// `= /a/`: a slash alone.
     ExactSlash,
-    /// `/a/`: by a slash, and anything.
+    /// `/a/`: a slash, and anything after it.
     Below,
-    /// `/a`: by nothing, or a slash and anything.
+    /// `/a`: nothing, or a slash and anything after it.
     Subtree,
 }
 
 impl Ending {
     fn of(pattern: &RoutePattern) -> Self {
-        // "/" has no segments: what follows the root is its slash.
+        // "/" has no segments: the slash is what follows the root.
         let slash = pattern.trailing_slash || pattern.segments.is_empty();
         match (pattern.exact, slash) {
             (true, false) => Self::Exact,
@@ -138,7 +138,7 @@ impl Ending {
     }
 }
 
-/// The routes of one pattern: one for any method, and those for a method each.
+/// The routes of one pattern: one for any method, and one for each method that is named.
 #[derive(Debug)]
 struct Methods<T> {
     any: Option<T>,
@@ -196,7 +196,7 @@ impl<T> Default for Node<T> {
 }
 
 impl<T> RoutingTable<T> {
-    /// Adds a route. The configuration has been checked: no other has the same pattern and method.
+    /// Adds a route. Checking has made sure that no other has the same pattern and method.
     pub(crate) fn insert(&mut self, pattern: &RoutePattern, route: T) {
         let mut node = &mut self.root;
         for segment in &pattern.segments {
@@ -219,7 +219,7 @@ impl<T> RoutingTable<T> {
         self.root
             .visit(path.as_bytes(), 0, 0, &mut |routes, matched, rank| {
                 match routes.find(method) {
-                    // Of equals the first one stays: static segments are visited before parameters.
+                    // The first of equals stays: static segments are visited before parameters.
                     Some(route) if best.as_ref().is_none_or(|best| best.rank < rank) => {
                         best = Some(Match {
                             route,
@@ -285,20 +285,19 @@ impl<T> Node<T> {
     }
 }
 
-/// A route that takes the request, and how well it matches.
+/// A route that takes the request, and its rank.
 struct Match<'t, T> {
     route: &'t T,
     matched: usize,
     rank: Rank,
 }
 
-/// Segments, which decide; then how the pattern ends.
+/// How well a pattern matches: the number of its segments, then how it ends.
 type Rank = (usize, std::cmp::Reverse<usize>);
 
 impl<T> Node<T> {
-    /// Shows `consider` the routes that end at this node and match, and those below it.
-    /// `path[matched..]` is what follows the `depth` segments that led here: nothing, or a slash and
-    /// more.
+    /// Calls `consider` with the routes that match and end at this node or below it. `path[matched..]`
+    /// follows the `depth` segments that led here: it is empty, or begins with a slash.
     fn visit<'t>(
         &'t self,
         path: &[u8],
@@ -336,7 +335,7 @@ impl<T> Node<T> {
 mod tests {
     use super::*;
 
-    /// `[METHOD ][= ]PATH` for tests; `config::pattern` reads the operator's.
+    /// Parses `[METHOD ][= ]PATH`. `config::words::pattern` parses the operator's patterns.
     fn pattern(text: &str) -> RoutePattern {
         let (method, rest) = match text.split_once(' ') {
             Some((name, rest)) if name != "=" => (Method::from_bytes(name.as_bytes()), rest),

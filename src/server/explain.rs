@@ -1,8 +1,8 @@
-//! Why a request goes where it goes, told by the very code that serves.
+//! Explains what becomes of a request, with the code that serves.
 //!
-//! A question is a request that nobody sent. It is parsed, routed and answered like any other, on a
-//! loop of its own; what is told is what that came to. `[[test]]` tables are such questions with
-//! the answers the operator expects.
+//! A question is a request that no client sent. It is parsed, routed and answered like any other, on
+//! an event loop of its own, and the result is described. A `[[test]]` table is such a question with
+//! the answer that the operator expects.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::message::content::{ContentError, ReadContent};
 use crate::runtime::{self, Pools};
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 
-/// What became of it.
+/// What becomes of a request.
 #[derive(Debug)]
 pub(crate) struct Explanation {
     /// Method and target.
@@ -36,23 +36,24 @@ pub(crate) struct Explanation {
     pub(crate) route: Option<RoutePattern>,
     /// The file that is sent, and in which coding.
     pub(crate) file: Option<String>,
-    /// `None` where code answers: only running it would tell, and nobody has asked for that.
-    pub(crate) answer: Option<Told>,
-    /// What holds here, in the terms of the file.
+    /// `None` where code answers: it is not run, because it may do more than answer.
+    pub(crate) answer: Option<Facts>,
+    /// The limits of the route, in the terms of the file.
     pub(crate) limits: String,
+    /// Whether the client is let in, and by which rules.
     pub(crate) access: String,
 }
 
-/// What is known of an answer.
+/// What can be said of an answer.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct Facts {
     pub(crate) status: Status,
-    /// The field lines, but those of the framing.
+    /// The fields, without those of the framing.
     pub(crate) fields: Vec<(String, String)>,
 }
 
 impl Explanation {
-    /// For a person, in lines.
+    /// Describes it for a person, in lines.
     pub(crate) fn to_text(&self) -> String {
         let mut text = format!("{}\n", self.request);
         let mut row = |name: &str, value: &str| text.push_str(&format!("  {name:<10}{value}\n"));
@@ -92,7 +93,7 @@ impl Explanation {
         text
     }
 
-    /// For programs.
+    /// Describes it for a program.
     pub(crate) fn to_json(&self) -> Value {
         let candidate = |candidate: &Candidate| {
             let Candidate {
@@ -122,7 +123,7 @@ impl Explanation {
     }
 }
 
-/// A route that was considered.
+/// A route whose pattern matches the path.
 #[derive(Debug)]
 pub(crate) struct Candidate {
     pub(crate) pattern: String,
@@ -130,19 +131,20 @@ pub(crate) struct Candidate {
     pub(crate) verdict: &'static str,
 }
 
-/// Asks what `generation` makes of each of `questions`.
+/// Explains what `generation` makes of each of `questions`. The outer error concerns all of them, an
+/// inner one its question.
 ///
 /// # Errors
-/// In a sentence: a question that is no valid request, or a system without an event queue.
+/// A sentence: the system gives no event queue; a question is no valid request.
 pub(crate) fn explain(
     generation: &Arc<Generation>,
     questions: Vec<Question>,
 ) -> Result<Vec<Result<Explanation, String>>, String> {
-    // No supervisor is here to be asked.
+    // A question to the supervisor is dropped: the supervisor may be the one who waits here.
     let nobody: Submit = Arc::new(drop);
     let generation = Arc::clone(generation);
     let explaining = async move {
-        // Nothing else is on this loop, which may wait, and most questions need no disk.
+        // This loop may wait for a job: nothing else runs on it.
         let local = WorkerState::new(Pools::without_threads(), nobody);
         let mut explanations = Vec::new();
         for question in &questions {
@@ -153,8 +155,8 @@ pub(crate) fn explain(
     runtime::run(explaining).map_err(|error| format!("there is no event queue: {error}"))
 }
 
-/// Runs the `[[test]]` tables of `config`, of which `generation` was made; what did not come out as
-/// expected, a line each.
+/// Runs the `[[test]]` tables of `config`, from which `generation` was made. Returns a line for each
+/// mismatch.
 pub(crate) fn run_tests(config: &Config, generation: &Arc<Generation>) -> Vec<String> {
     if config.tests.is_empty() {
         return Vec::new();
@@ -169,7 +171,7 @@ pub(crate) fn run_tests(config: &Config, generation: &Arc<Generation>) -> Vec<St
         Ok(answers) => {
             let outcomes = config.tests.iter().zip(answers);
             outcomes
-                .flat_map(|(test, answer)| disappointments(test, answer))
+                .flat_map(|(test, answer)| mismatches(test, answer))
                 .collect()
         }
     }
@@ -192,7 +194,7 @@ fn question_of_test(test: &RouteTest, config: &Config) -> Question {
     }
 }
 
-/// A host that some server answers for, so that a test need not name one.
+/// A host that a server answers for: the host of a test that names none.
 fn any_host(config: &Config) -> String {
     let names = config
         .servers
@@ -205,8 +207,8 @@ fn any_host(config: &Config) -> String {
     }
 }
 
-/// What of an answer a test did not expect.
-fn disappointments(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<String> {
+/// Returns a line for each part of `answer` that differs from what `test` expects.
+fn mismatches(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<String> {
     let Place { file, line, .. } = &test.place;
     let at = format!("{}:{line}: {} {}", file.display(), test.method, test.target);
     let answer = match answer {
@@ -278,9 +280,10 @@ async fn answer(
     let listener = listener(generation, question.port).ok_or("nothing listens")?;
     let exchange = Exchange::new(generation, listener, question.client, &head);
     let file = exchange.file(local).await;
-    let told = match exchange.is_answered_by_code() {
-        true => None,
-        false => Some(ask(&exchange, &head, local).await?),
+    let facts = if exchange.is_answered_by_code() {
+        None
+    } else {
+        Some(ask(&exchange, &head, local).await?)
     };
     let site = generation.site(listener, head.host);
     Ok(Explanation {
@@ -292,18 +295,18 @@ async fn answer(
             .unwrap_or_default(),
         route: exchange.route().map(|route| route.pattern.clone()),
         file,
-        answer: told,
+        answer: facts,
         limits: describe_limits(&exchange),
         access: describe_access(&exchange),
     })
 }
 
-/// What the exchange comes to, as it would be sent.
+/// Answers the exchange; returns what would be sent.
 async fn ask(
     exchange: &Exchange<'_, '_>,
     head: &RequestHead<'_>,
     local: &WorkerState,
-) -> Result<Told, String> {
+) -> Result<Facts, String> {
     let answered = exchange.answer(local, &mut NoContent).await;
     let answered = answered.ok_or("its answer needs content that nobody sent")?;
     let framed = FramedResponse::new(
@@ -312,7 +315,7 @@ async fn ask(
         RequestTraits::of(head),
         true,
     );
-    Ok(Told {
+    Ok(Facts {
         status: framed.status,
         fields: framed.fields(),
     })
@@ -339,7 +342,7 @@ fn name(site: &Site) -> String {
     }
 }
 
-/// The routes that were considered, and why each lost.
+/// The routes whose patterns match, and why each answers or does not.
 fn candidates(site: &Site, head: &RequestHead<'_>, winner: Option<&Route>) -> Vec<Candidate> {
     let Ok(path) = NormalPath::parse(head.target.path) else {
         return Vec::new();
@@ -404,7 +407,7 @@ fn describe_access(exchange: &Exchange<'_, '_>) -> String {
     format!("{} is {verdict}: {rules}", exchange.client)
 }
 
-/// The content of a request that nobody sent.
+/// The content of a request that no client sent: there is none, and the client never goes.
 struct NoContent;
 
 impl ReadContent for NoContent {

@@ -145,7 +145,7 @@ pub(crate) struct Supervisor {
     predecessor: Predecessor,
     /// What ran before, while the current generation is not confirmed.
     trial: Option<Trial>,
-    /// What earlier generations kept and this one does not, until nothing uses it.
+    /// What earlier generations kept and this one does not, until nothing uses it any more.
     retired: Retired,
     pools: Pools,
     process: Arc<ProcessCounters>,
@@ -401,7 +401,7 @@ impl Supervisor {
     /// The next event; `None` when the time to confirm a reload is over.
     fn next_event(&mut self) -> Option<Event> {
         loop {
-            // What ends here may take its time: this thread may wait for it.
+            // A `drop` of other people's code may wait. This thread may wait for it, a loop may not.
             self.retired.drop_unused();
             let deadline = self.trial.as_ref().map(|trial| trial.deadline);
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

@@ -25,7 +25,7 @@ use crate::server::run_tests;
 
 /// A reload that holds only if it is confirmed.
 pub(super) struct Trial {
-    /// What ran before, and runs again as it was.
+    /// What ran before. It runs again, as it is, if nobody confirms.
     config: Config,
     generation: Arc<Generation>,
     pub(super) deadline: Instant,
@@ -52,17 +52,17 @@ pub(super) enum ReloadError {
     Listen(#[from] ListenError),
 }
 
-/// Hands requests to the supervisor that receives `events`.
+/// Makes a function that hands requests to the supervisor that receives `events`.
 pub(super) fn submit(events: &Sender<Event>) -> Submit {
     let events = events.clone();
     Arc::new(move |request| {
-        // If nobody listens any more, the request's reply is dropped, and that is an answer.
+        // If the supervisor has ended, `reply` is dropped, which tells whoever waits for it.
         let _ = events.send(Event::Control(request));
     })
 }
 
 impl Supervisor {
-    /// Reads the file again and has every worker take on what it says.
+    /// Reads the file again and has every worker adopt it.
     ///
     /// # Errors
     /// Why it was refused; then nothing has changed.
@@ -73,12 +73,12 @@ impl Supervisor {
     ) -> Result<Applied, ReloadError> {
         self.manager.tell(State::Reloading);
         let outcome = self.read_and_apply(workers, confirm_within);
-        // Refused or not: the manager waits for the end of it.
+        // Also after a refusal: the manager waits until the reload is over.
         self.manager.tell(State::Ready);
         outcome
     }
 
-    /// Has every worker take on what `text` says, which is called `name` in diagnostics.
+    /// Has every worker adopt the configuration `text`, which is called `name` in diagnostics.
     ///
     /// # Errors
     /// Why it was refused; then nothing has changed.
@@ -90,7 +90,7 @@ impl Supervisor {
     ) -> Result<Applied, ReloadError> {
         let surroundings = Surroundings::of_process(&self.handlers);
         let checked = config::parse(text, name, surroundings);
-        self.take_on(checked, workers, None)
+        self.adopt(checked, workers, None)
     }
 
     fn read_and_apply(
@@ -101,10 +101,14 @@ impl Supervisor {
         let file = self.file.as_deref().ok_or(ReloadError::NoFile)?;
         let surroundings = Surroundings::of_process(&self.handlers);
         let checked = config::load(file, surroundings, Strictness::Lenient);
-        self.take_on(checked, workers, confirm_within)
+        self.adopt(checked, workers, confirm_within)
     }
 
-    fn take_on(
+    /// Prepares `checked`, runs its tests, and has every worker adopt it.
+    ///
+    /// # Errors
+    /// Why it was refused; then nothing has changed.
+    fn adopt(
         &mut self,
         checked: Checked,
         workers: &mut Workers,
@@ -141,7 +145,7 @@ impl Supervisor {
         })
     }
 
-    /// The files may be others than before.
+    /// Watches the files of `loaded` from now on: they may be others than before.
     fn renew_watch(&self, loaded: &Loaded) {
         let Some(watch) = &self.watch else { return };
         match watch::Files::of(loaded) {
@@ -150,7 +154,7 @@ impl Supervisor {
         }
     }
 
-    /// Has every worker take on `generation`, which was made of `config`; tells what changed.
+    /// Has every worker adopt `generation`, which was made from `config`. Returns what changed.
     fn apply(
         &mut self,
         mut config: Config,
@@ -158,12 +162,12 @@ impl Supervisor {
         workers: &mut Workers,
     ) -> Result<Vec<Change>, ReloadError> {
         let changes = config::difference(&self.config, &config);
-        // What cannot change in place stays; the difference has named it.
+        // Settings that cannot change in place stay as they are; the difference names them.
         config.blocking = self.config.blocking;
         config.log.access = self.config.log.access.clone();
         let addresses = addresses(&config);
         let sockets = self.sockets.extended(&addresses, config.workers.get())?;
-        // From here on nothing can fail.
+        // Nothing below can fail.
         sockets
             .bound()
             .filter(|bound| !self.sockets.bound().any(|known| known == *bound))
@@ -183,7 +187,7 @@ impl Supervisor {
         Ok(changes)
     }
 
-    /// [`reload`](Self::reload) for those who only see the log.
+    /// Reloads, and writes the outcome to the log: for a signal, or a file that changed.
     pub(super) fn reload_and_report(&mut self, workers: &mut Workers) {
         match self.reload(workers, None) {
             Ok(applied) => diagnostic::info(format_args!("{}", applied.describe().trim_end())),
@@ -194,7 +198,7 @@ impl Supervisor {
         }
     }
 
-    /// Nobody confirmed: what ran before runs again.
+    /// Ends a trial that nobody confirmed: has every worker adopt what ran before.
     pub(super) fn end_trial(&mut self, workers: &mut Workers) {
         let Some(trial) = self.trial.take() else {
             return;
@@ -209,7 +213,7 @@ impl Supervisor {
         }
     }
 
-    /// Keeps what was reloaded on trial.
+    /// Ends a trial that was confirmed: what was reloaded stays.
     pub(super) fn confirm(&mut self) -> ControlReply {
         let (status, text) = match self.trial.take() {
             Some(_) => (
@@ -249,7 +253,7 @@ fn change_to_json(change: &Change) -> serde_json::Value {
     json!({ "change": change.to_string(), "needs_restart": change.needs_restart() })
 }
 
-/// What the control socket answers.
+/// The reply to a reload at the control socket.
 pub(super) fn reply(outcome: Result<Applied, ReloadError>) -> ControlReply {
     match outcome {
         Ok(applied) => ControlReply {
