@@ -7,8 +7,8 @@ use super::error_pages::{ErrorPage, PageFiles};
 use crate::config::model::{Access, ErrorPages, HeaderChanges, Limits, Policy};
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
-use crate::message::content::{Content, Octets};
-use crate::message::response::Response;
+use crate::message::content::{Content, DuplexContent, Octets};
+use crate::message::response::{DuplexResponse, Response};
 
 /// A policy, ready to be applied.
 #[derive(Debug)]
@@ -50,9 +50,12 @@ impl ServingPolicy {
 
     /// If `response` leaves its content to the server and the operator has an error page for the
     /// status: the response with that page. Else the response as it is.
-    pub(crate) fn with_error_page<'a>(&'a self, response: Response<'a>) -> Response<'a> {
+    pub(crate) fn with_error_page<'a, 'c>(
+        &'a self,
+        response: DuplexResponse<'a, 'c>,
+    ) -> DuplexResponse<'a, 'c> {
         match self.page(response.status) {
-            Some(page) if matches!(response.content, Content::Problem) => Response {
+            Some(page) if matches!(response.content, DuplexContent::Problem) => Response {
                 status: response.status,
                 fields: joined(response.fields, &page.fields),
                 content: Content::Octets(Octets::Lent(&page.content)),

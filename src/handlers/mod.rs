@@ -22,7 +22,7 @@ use crate::control::Submit;
 use crate::http::method::{Method, MethodSet};
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
-use crate::message::response::{Answer, Response};
+use crate::message::response::{DuplexAnswer, Response};
 use crate::runtime::Pools;
 
 use control::ControlHandler;
@@ -138,26 +138,28 @@ impl Handler {
         }
     }
 
-    /// The answer, waited for.
+    /// The answer, waited for. `content` is the request's; its end is not waited for by a handler
+    /// that returns a response which is made from it.
     ///
     /// # Errors
     /// Where the request's content was wanted and could not be read.
-    pub(crate) async fn answer<'a>(
+    pub(crate) async fn answer<'a, 'c>(
         &'a self,
         request: &Request<'_>,
         state: &WorkerState,
-        content: &mut impl ReadContent,
-    ) -> Result<Answer<'a>, ContentError> {
+        mut content: impl ReadContent + 'c,
+    ) -> Result<DuplexAnswer<'a, 'c>, ContentError> {
         let response = match self {
             Self::Files(files) => files.answer(request, &state.files).await,
             Self::Respond(respond) => respond.answer(),
             Self::Redirect(redirect) => redirect.answer(request),
-            Self::Echo(echo) => echo.answer(request, content).await?,
+            Self::Echo(echo) => echo.answer(request, &mut content).await?,
             Self::Status(status) => status.answer(request, &state.submit).await,
             Self::Plugin(plugin) => plugin.answer(request, &state.pools, content).await?,
-            Self::Cgi(cgi) => return cgi.answer(request, &state.pools.disk, content).await,
+            Self::Cgi(cgi) => return cgi.answer(request, &state.pools.disk, &mut content).await,
             Self::Fastcgi(fastcgi) => {
-                return fastcgi.answer(request, state.for_fastcgi(), content).await;
+                let worker = state.for_fastcgi();
+                return fastcgi.answer(request, worker, &mut content).await;
             }
             Self::Control(control) => control.answer(request, &state.submit).await,
         };

@@ -3,7 +3,7 @@
 //! for all handlers alike.
 
 use super::representation::{Body, Selected, partial, select, unsatisfiable};
-use super::response::Response;
+use super::response::{DuplexResponse, Response};
 use crate::http::date::HttpDate;
 use crate::http::field_roles::FieldRule;
 use crate::http::method::Method;
@@ -11,17 +11,17 @@ use crate::http::request::RequestHead;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::http::validator::{EntityTag, Validators};
-use crate::message::content::Content;
+use crate::message::content::{Content, DuplexContent};
 
 /// A field as code gives it: its name, and a value that ends no line.
 pub(crate) type Field = (String, Vec<u8>);
 
 /// The content that code gives.
-pub(crate) enum Supply {
+pub(crate) enum Supply<'c> {
     /// All there: parts of it can be sent.
     Whole(Body),
     /// To be sent from its beginning to its end, if at all.
-    Entire(Content<'static>),
+    Entire(DuplexContent<'static, 'c>),
 }
 
 /// The type of content that nobody says anything about (RFC 9110 §8.3).
@@ -29,16 +29,16 @@ const UNKNOWN_TYPE: &[u8] = b"application/octet-stream";
 
 /// The answer to `head` that a response of `status`, with these `fields` and that content, amounts
 /// to. A stream of which nothing is sent is [discarded](crate::message::content::ContentSource::discard).
-pub(crate) fn represent(
+pub(crate) fn represent<'c>(
     status: Status,
     mut fields: Vec<Field>,
-    supply: Supply,
+    supply: Supply<'c>,
     head: &RequestHead<'_>,
-) -> Response<'static> {
+) -> DuplexResponse<'static, 'c> {
     let is_read = matches!(head.method, Method::Get | Method::Head);
     if status != Status::OK || !is_read {
         let content = supply.entire_of(status);
-        if matches!(content, Content::Problem) {
+        if matches!(content, DuplexContent::Problem) {
             remove_description(&mut fields);
         }
         return response(status, &fields, content, head);
@@ -69,7 +69,7 @@ pub(crate) fn represent(
 }
 
 /// What of the content a GET or HEAD asks for.
-fn selected(fields: &[Field], supply: &Supply, head: &RequestHead<'_>) -> Selected {
+fn selected(fields: &[Field], supply: &Supply<'_>, head: &RequestHead<'_>) -> Selected {
     let validators = Validators {
         entity_tag: find(fields, "ETag").and_then(EntityTag::parse),
         last_modified: find(fields, "Last-Modified").and_then(HttpDate::parse),
@@ -82,7 +82,7 @@ fn selected(fields: &[Field], supply: &Supply, head: &RequestHead<'_>) -> Select
     }
 }
 
-impl Supply {
+impl<'c> Supply<'c> {
     /// Octets, where there is a way to send some of them.
     fn length(&self) -> Option<u64> {
         match self {
@@ -93,7 +93,7 @@ impl Supply {
 
     /// All of it, in an answer of `status`; where that is an error and nothing is said of it, the
     /// server's own words.
-    fn entire_of(self, status: Status) -> Content<'static> {
+    fn entire_of(self, status: Status) -> DuplexContent<'static, 'c> {
         match self {
             Self::Whole(body) if body.length() == 0 && status.is_error() => Content::Problem,
             Self::Whole(body) => body.whole(),
@@ -102,25 +102,25 @@ impl Supply {
     }
 
     fn discard(self) {
-        if let Self::Entire(Content::Stream(stream)) = self {
+        if let Self::Entire(DuplexContent::Stream(stream)) = self {
             stream.discard();
         }
     }
 }
 
-fn response(
+fn response<'c>(
     status: Status,
     fields: &[Field],
-    content: Content<'static>,
+    content: DuplexContent<'static, 'c>,
     head: &RequestHead<'_>,
-) -> Response<'static> {
+) -> DuplexResponse<'static, 'c> {
     let content = match content {
-        Content::Stream(stream) if head.is_head() || status.forbids_content() => {
-            Content::Stream(stream.without_octets())
+        DuplexContent::Stream(stream) if head.is_head() || status.forbids_content() => {
+            DuplexContent::Stream(stream.without_octets())
         }
         content => content,
     };
-    Response {
+    DuplexResponse {
         status,
         fields: lines(fields).into(),
         content,

@@ -13,8 +13,14 @@ use crate::http::status::Status;
 use crate::runtime::{self, timeout};
 
 /// The content of a response.
+pub(crate) type Content<'a> = DuplexContent<'a, 'static>;
+
+/// The content of a response that may be made from the request's content while it is sent.
+///
+/// `'a` is how long lent octets live, `'c` how long the content of the request can be read. Content
+/// that does not read it is [`Content`].
 #[derive(Default)]
-pub(crate) enum Content<'a> {
+pub(crate) enum DuplexContent<'a, 'c> {
     #[default]
     Empty,
     Octets(Octets<'a>),
@@ -24,7 +30,7 @@ pub(crate) enum Content<'a> {
     /// Made a block at a time, of a length nobody knows yet.
     Blocks(Box<dyn Blocks>),
     /// Comes from elsewhere while it is sent, and has to be waited for.
-    Stream(ContentStream),
+    Stream(ContentStream<'c>),
     /// The server's own words for the status.
     Problem,
 }
@@ -53,13 +59,13 @@ pub(crate) trait Blocks {
 }
 
 /// Content that somebody else makes: code on another thread, a script, an application server.
-pub(crate) struct ContentStream {
+pub(crate) struct ContentStream<'c> {
     /// Octets that are there already: they go out with the head. Never more than `length`.
     first: Vec<u8>,
     /// What its maker says it is; the connection is cut if that turns out to be wrong.
     length: Option<u64>,
     /// The rest.
-    source: Box<dyn ContentSource>,
+    source: Box<dyn ContentSource + 'c>,
 }
 
 /// Content begins with more octets than there are to be.
@@ -72,6 +78,13 @@ pub(crate) trait ContentSource {
     /// Waits for the next octets and appends them to `into`, some hundreds of KiB at most; `false`
     /// at the end of the content.
     fn next<'s>(&'s mut self, into: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>>;
+
+    /// Does what can be done while the client takes nothing: a source that reads the request's
+    /// content goes on reading it, because a client may take no response before it has sent all. Does
+    /// not end; dropped as soon as the client takes more.
+    fn while_blocked<'s>(&'s mut self) -> LocalFuture<'s, ()> {
+        Box::pin(std::future::pending())
+    }
 
     /// Lets go of it where the answer is sent without its content: to HEAD, with a 304. Who makes it
     /// has done nothing wrong and has a client who waits, so it may be let to come to its end.
@@ -118,9 +131,9 @@ pub(crate) enum Octets<'a> {
     Part(Rc<[u8]>, Range<usize>),
 }
 
-impl ContentStream {
+impl<'c> ContentStream<'c> {
     /// Content of that length, where it is known, which comes from `source`.
-    pub(crate) fn new(length: Option<u64>, source: Box<dyn ContentSource>) -> Self {
+    pub(crate) fn new(length: Option<u64>, source: Box<dyn ContentSource + 'c>) -> Self {
         Self {
             first: Vec::new(),
             length,
@@ -135,7 +148,7 @@ impl ContentStream {
     pub(crate) fn beginning_with(
         first: Vec<u8>,
         length: Option<u64>,
-        source: Box<dyn ContentSource>,
+        source: Box<dyn ContentSource + 'c>,
     ) -> Result<Self, TooLong> {
         match length {
             Some(length) if length < first.len() as u64 => Err(TooLong),
@@ -147,13 +160,25 @@ impl ContentStream {
         }
     }
 
+    /// The same, with the source of the rest replaced by what `map` makes of it.
+    pub(crate) fn map_source<'d>(
+        self,
+        map: impl FnOnce(Box<dyn ContentSource + 'c>) -> Box<dyn ContentSource + 'd>,
+    ) -> ContentStream<'d> {
+        ContentStream {
+            first: self.first,
+            length: self.length,
+            source: map(self.source),
+        }
+    }
+
     /// No content, of which it is known how long it would have been.
     pub(crate) fn unsent(length: Option<u64>) -> Self {
         Self::new(length, Box::new(Nothing))
     }
 
     /// Its first octets, how many follow, where that is known, and where from.
-    pub(crate) fn into_parts(self) -> (Vec<u8>, Option<u64>, Box<dyn ContentSource>) {
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Option<u64>, Box<dyn ContentSource + 'c>) {
         let first = self.first.len() as u64;
         let left = self.length.map(|length| length - first);
         (self.first, left, self.source)
@@ -171,17 +196,17 @@ impl ContentStream {
     }
 }
 
-impl Content<'_> {
+impl<'c> DuplexContent<'_, 'c> {
     /// Copies what was lent.
-    pub(crate) fn into_owned(self) -> Content<'static> {
+    pub(crate) fn into_owned(self) -> DuplexContent<'static, 'c> {
         match self {
-            Self::Empty => Content::Empty,
-            Self::Octets(octets) => Content::Octets(octets.into_owned()),
-            Self::File(range) => Content::File(range),
-            Self::Pieces(pieces) => Content::Pieces(pieces),
-            Self::Blocks(blocks) => Content::Blocks(blocks),
-            Self::Stream(stream) => Content::Stream(stream),
-            Self::Problem => Content::Problem,
+            Self::Empty => DuplexContent::Empty,
+            Self::Octets(octets) => DuplexContent::Octets(octets.into_owned()),
+            Self::File(range) => DuplexContent::File(range),
+            Self::Pieces(pieces) => DuplexContent::Pieces(pieces),
+            Self::Blocks(blocks) => DuplexContent::Blocks(blocks),
+            Self::Stream(stream) => DuplexContent::Stream(stream),
+            Self::Problem => DuplexContent::Problem,
         }
     }
 

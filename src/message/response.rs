@@ -3,7 +3,7 @@
 //! Framing, `Date`, persistence, HEAD and the log are the server's work; a response says nothing of
 //! them.
 
-use super::content::{Content, Octets};
+use super::content::{Content, DuplexContent, Octets};
 use crate::http::method::MethodSet;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
@@ -12,11 +12,15 @@ use crate::http::status::Status;
 const RETRY_AFTER: &str = "1";
 
 /// A response without its framing.
-pub(crate) struct Response<'a> {
+pub(crate) type Response<'a> = DuplexResponse<'a, 'static>;
+
+/// A response whose content may be made from the request's content while it is sent; see
+/// [`DuplexContent`].
+pub(crate) struct DuplexResponse<'a, 'c> {
     pub(crate) status: Status,
     /// Encoded field lines; see [`FieldLines`].
     pub(crate) fields: Octets<'a>,
-    pub(crate) content: Content<'a>,
+    pub(crate) content: DuplexContent<'a, 'c>,
 }
 
 impl<'a> Response<'a> {
@@ -44,16 +48,19 @@ impl<'a> Response<'a> {
     }
 }
 
-/// What a handler comes to.
-pub(crate) enum Answer<'a> {
-    Response(Response<'a>),
+/// What a handler returns.
+pub(crate) type Answer<'a> = DuplexAnswer<'a, 'static>;
+
+/// What a handler returns, whose response may be made from the request's content while it is sent.
+pub(crate) enum DuplexAnswer<'a, 'c> {
+    Response(DuplexResponse<'a, 'c>),
     /// The answer is that to a GET of another target on this server: a path, and perhaps a query
     /// (RFC 3875 §6.2.2).
     LocalRedirect(String),
 }
 
-impl<'a> From<Response<'a>> for Answer<'a> {
-    fn from(response: Response<'a>) -> Self {
+impl<'a, 'c> From<DuplexResponse<'a, 'c>> for DuplexAnswer<'a, 'c> {
+    fn from(response: DuplexResponse<'a, 'c>) -> Self {
         Self::Response(response)
     }
 }

@@ -307,7 +307,7 @@ async fn ask(
     head: &RequestHead<'_>,
     local: &WorkerState,
 ) -> Result<Facts, String> {
-    let answered = exchange.answer(local, &mut NoContent).await;
+    let answered = exchange.answer(local, NoContent).await;
     let answered = answered.ok_or("its answer needs content that nobody sent")?;
     let framed = FramedResponse::new(
         answered.response,
@@ -408,6 +408,7 @@ fn describe_access(exchange: &Exchange<'_, '_>) -> String {
 }
 
 /// The content of a request that no client sent: there is none, and the client never goes.
+#[derive(Clone, Copy)]
 struct NoContent;
 
 impl ReadContent for NoContent {

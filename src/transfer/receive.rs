@@ -1,5 +1,7 @@
 //! The content of a request, as it comes off the connection: counted, unchunked, under limits.
 
+use std::cell::RefCell;
+use std::io;
 use std::mem::take;
 use std::time::Duration;
 
@@ -28,13 +30,26 @@ pub(crate) struct ContentLimits {
     pub(crate) send_timeout: Duration,
 }
 
-/// Content that is still to come.
-pub(crate) struct RequestContent<'c> {
+/// The content of one request, as long as its exchange lasts.
+///
+/// It is read through [`RequestContent`]; the connection asks here what is left of it.
+pub(crate) struct Receiving<'c> {
     stream: &'c Transport,
     input: &'c InputBuffer,
     limits: ContentLimits,
-    /// What was read of the connection and not used: content first, then further requests.
-    unread: &'c mut Vec<u8>,
+    /// Never borrowed across a wait.
+    state: RefCell<State>,
+}
+
+/// The content of a request that is still to come, as a handler reads it: before it returns its
+/// response, and, if the response's content is made from it, while that is sent.
+#[derive(Clone, Copy)]
+pub(crate) struct RequestContent<'r>(&'r Receiving<'r>);
+
+/// How far receiving has got.
+struct State {
+    /// Bytes of the connection that were read and not used: content first, then further requests.
+    unread: Vec<u8>,
     /// `None` once reading has failed: where the content ends is then unknown.
     decoder: Option<Decoder>,
     /// The client waits for `100 Continue` and has not had it.
@@ -45,47 +60,60 @@ pub(crate) struct RequestContent<'c> {
     budget: usize,
 }
 
-impl<'c> RequestContent<'c> {
+impl<'c> Receiving<'c> {
     /// The content that follows `head`; `unread` is what has been read behind it.
     pub(crate) fn new(
         head: &RequestHead<'_>,
         stream: &'c Transport,
         input: &'c InputBuffer,
         limits: ContentLimits,
-        unread: &'c mut Vec<u8>,
+        unread: Vec<u8>,
     ) -> Self {
-        // A client whose content has begun to come is not waiting (RFC 9110 §10.1.1).
-        let awaits_continue = head.expects_continue && unread.is_empty();
+        let state = State {
+            // A client whose content has begun to come is not waiting (RFC 9110 §10.1.1).
+            awaits_continue: head.expects_continue && unread.is_empty(),
+            unread,
+            decoder: Some(Decoder::new(head.framing)),
+            length: 0,
+            budget: BYTES_PER_TURN,
+        };
         Self {
             stream,
             input,
             limits,
-            unread,
-            decoder: Some(Decoder::new(head.framing)),
-            awaits_continue,
-            length: 0,
-            budget: BYTES_PER_TURN,
+            state: RefCell::new(state),
         }
     }
 
-    /// Whether the next request on the connection can be found: nothing of this one's content is
-    /// left, or what is left can be read and dropped.
-    pub(crate) fn can_be_drained(&self) -> bool {
-        let Some(decoder) = &self.decoder else {
+    /// The content, to be read.
+    pub(crate) fn content(&self) -> RequestContent<'_> {
+        RequestContent(self)
+    }
+
+    /// Takes note that the final response is about to be sent, and returns whether the next request on
+    /// the connection can be found: nothing of this one's content is left, or what is left can be
+    /// read and dropped.
+    ///
+    /// From here on no `100 Continue` is sent: it would stand in the middle of the response.
+    pub(crate) fn begin_response(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        // A client that waits for `100 Continue` may send its content without it, or never.
+        let may_come = !take(&mut state.awaits_continue);
+        let Some(decoder) = &state.decoder else {
             return false;
         };
-        // A client that waits for `100 Continue` may send its content without it, or never.
-        let may_come = !self.awaits_continue;
         let is_short = decoder.length_left().is_none_or(|left| left <= MAX_DRAINED);
         decoder.is_ended() || (may_come && is_short)
     }
 
-    /// Reads what is left and drops it; whether it was all there within its limit.
-    pub(crate) async fn drain(&mut self) -> bool {
+    /// Reads what is left and drops it. Returns whether it was complete within its limit.
+    pub(crate) async fn drain(&self) -> bool {
+        let mut content = self.content();
         let mut dropped = Vec::new();
-        let limit = self.length + MAX_DRAINED;
-        while !self.is_ended() {
-            if self.length > limit || self.read(&mut dropped).await.is_err() {
+        let limit = self.state.borrow().length + MAX_DRAINED;
+        while !self.state.borrow().is_ended() {
+            let is_too_much = self.state.borrow().length > limit;
+            if is_too_much || content.read(&mut dropped).await.is_err() {
                 return false;
             }
             dropped.clear();
@@ -93,24 +121,86 @@ impl<'c> RequestContent<'c> {
         true
     }
 
+    /// The bytes that were read behind the content: further requests.
+    pub(crate) fn into_unread(self) -> Vec<u8> {
+        self.state.into_inner().unread
+    }
+
+    /// Moves content that has been read to `into`. Returns whether there was any, or the end of it.
+    fn take_unread(&self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
+        let mut state = self.state.borrow_mut();
+        let taken = state.take_unread(into, self.limits.max_content);
+        taken.map_err(|error| state.fail(error))
+    }
+
+    /// Reads from the connection, waiting if nothing is there.
+    async fn receive(&self) -> Result<(), ContentError> {
+        if self.state.borrow().budget == 0 {
+            // The client may be as fast as the handler that takes the content.
+            runtime::yield_now().await;
+            self.state.borrow_mut().budget = BYTES_PER_TURN;
+        }
+        let deadline = runtime::deadline_after(self.limits.body_timeout);
+        loop {
+            match self.try_receive() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let ready = self.stream.ready(Direction::Read, deadline).await;
+                    ready.map_err(|_| ContentError::TimedOut)?;
+                }
+                Err(_) => return Err(ContentError::CutOff),
+                Ok(0) => return self.state.borrow_mut().end_of_input(),
+                Ok(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// Reads once from the connection. Returns how many bytes came; 0 is the end of the client's side.
+    fn try_receive(&self) -> io::Result<usize> {
+        let mut input = self.input.borrow_mut();
+        let count = self.stream.receive(&mut input[..READ_SIZE])?.count;
+        let mut state = self.state.borrow_mut();
+        state.unread.extend_from_slice(&input[..count]);
+        state.budget = state.budget.saturating_sub(count);
+        Ok(count)
+    }
+
+    /// Invites the content.
+    async fn invite(&self) -> Result<(), ContentError> {
+        let deadline = runtime::deadline_after(self.limits.send_timeout);
+        let mut rest = CONTINUE;
+        while !rest.is_empty() {
+            match self.stream.send(rest, false) {
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let ready = self.stream.ready(Direction::Write, deadline).await;
+                    ready.map_err(|_| ContentError::CutOff)?;
+                }
+                Err(_) => return Err(ContentError::CutOff),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
     /// Whether all of the content has been read.
     fn is_ended(&self) -> bool {
         self.decoder.as_ref().is_some_and(Decoder::is_ended)
     }
 
     /// Moves content from `unread` to `into`. Returns whether there was any, or the end of it.
-    fn take_unread(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
+    fn take_unread(&mut self, into: &mut Vec<u8>, max: u64) -> Result<bool, ContentError> {
         let decoder = self.decoder.as_mut().ok_or(ContentError::CutOff)?;
         let before = into.len();
-        let used = decode(decoder, self.unread, into)?;
+        let used = decode(decoder, &self.unread, into)?;
         if decoder.is_ended() {
             // Lets go of the buffer; what is left belongs to further requests.
-            *self.unread = self.unread.split_off(used);
+            self.unread = self.unread.split_off(used);
         } else {
             self.unread.clear();
         }
         self.length += (into.len() - before) as u64;
-        if self.length > self.limits.max_content {
+        if self.length > max {
             return Err(ContentError::TooLarge);
         }
         Ok(into.len() > before || self.is_ended())
@@ -125,77 +215,32 @@ impl<'c> RequestContent<'c> {
     /// Gives up reading because of `error`. No request behind this one can be found any more.
     fn fail(&mut self, error: ContentError) -> ContentError {
         self.decoder = None;
-        *self.unread = Vec::new();
+        self.unread = Vec::new();
         error
-    }
-
-    /// Reads from the connection, waiting if nothing is there.
-    async fn receive(&mut self) -> Result<(), ContentError> {
-        if self.budget == 0 {
-            // The client may be as fast as whoever takes the content.
-            runtime::yield_now().await;
-            self.budget = BYTES_PER_TURN;
-        }
-        let deadline = runtime::deadline_after(self.limits.body_timeout);
-        loop {
-            // A statement of its own: the buffer is every connection's, and not borrowed in a wait.
-            let received = {
-                let mut input = self.input.borrow_mut();
-                self.stream
-                    .receive(&mut input[..READ_SIZE])
-                    .map(|received| self.unread.extend_from_slice(&input[..received.count]))
-            };
-            match received {
-                Ok(()) if self.unread.is_empty() => return self.end_of_input(),
-                Ok(()) => {
-                    self.budget = self.budget.saturating_sub(self.unread.len());
-                    return Ok(());
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    let ready = self.stream.ready(Direction::Read, deadline).await;
-                    ready.map_err(|_| ContentError::TimedOut)?;
-                }
-                Err(_) => return Err(ContentError::CutOff),
-            }
-        }
-    }
-
-    /// Invites the content, once.
-    async fn invite(&mut self) -> Result<(), ContentError> {
-        let deadline = runtime::deadline_after(self.limits.send_timeout);
-        let mut rest = CONTINUE;
-        while !rest.is_empty() {
-            match self.stream.send(rest, false) {
-                Ok(count) => rest = &rest[count..],
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    let ready = self.stream.ready(Direction::Write, deadline).await;
-                    ready.map_err(|_| ContentError::CutOff)?;
-                }
-                Err(_) => return Err(ContentError::CutOff),
-            }
-        }
-        Ok(())
     }
 }
 
 impl ReadContent for RequestContent<'_> {
+    /// # Cancellation
+    /// Nothing is lost: what was read and not returned is returned by the next call.
     async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
-        if self.is_ended() {
+        let Self(receiving) = self;
+        if receiving.state.borrow().is_ended() {
             return Ok(false);
         }
-        if take(&mut self.awaits_continue) {
-            self.invite().await?;
+        if take(&mut receiving.state.borrow_mut().awaits_continue) {
+            receiving.invite().await?;
         }
         let before = into.len();
-        while !self.take_unread(into).map_err(|error| self.fail(error))? {
-            let received = self.receive().await;
-            received.map_err(|error| self.fail(error))?;
+        while !receiving.take_unread(into)? {
+            let received = receiving.receive().await;
+            received.map_err(|error| receiving.state.borrow_mut().fail(error))?;
         }
         Ok(into.len() > before)
     }
 
     async fn client_gone(&self) {
-        self.stream.peer_gone().await;
+        self.0.stream.peer_gone().await;
     }
 }
 

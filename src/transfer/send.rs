@@ -12,7 +12,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::http::chunked;
 use crate::message::content::{
-    Blocks, BrokenOff, Content, ContentSource, ContentStream, FileRange, Octets, Piece,
+    Blocks, BrokenOff, ContentSource, ContentStream, DuplexContent, FileRange, Octets, Piece,
 };
 use crate::runtime::{self, BlockingPool, Direction, Either, either};
 use crate::transport::Transport;
@@ -28,7 +28,7 @@ pub(crate) const BYTES_PER_TURN: usize = 2 * 1024 * 1024;
 const LEAST_BLOCK: usize = 4 * 1024;
 
 /// An answer on its way out.
-pub(crate) struct Transmission {
+pub(crate) struct Transmission<'c> {
     /// Encoded heads and small contents, or the current block; sent first.
     buffer: Vec<u8>,
     /// How much of `buffer` has been sent.
@@ -37,7 +37,7 @@ pub(crate) struct Transmission {
     /// How much of the first piece's octets has been sent.
     piece_sent: usize,
     blocks: Option<BlockSource>,
-    stream: Option<StreamSource>,
+    stream: Option<StreamSource<'c>>,
     /// Up to where the first piece's file has been found in memory, or read into it.
     warm_until: u64,
     /// Octets of content taken from pieces and blocks so far; the framing of chunks aside.
@@ -49,8 +49,8 @@ struct BlockSource {
     is_chunked: bool,
 }
 
-struct StreamSource {
-    source: Box<dyn ContentSource>,
+struct StreamSource<'c> {
+    source: Box<dyn ContentSource + 'c>,
     is_chunked: bool,
     /// Octets still to come, where its maker said how many.
     left: Option<u64>,
@@ -97,9 +97,13 @@ impl SendError {
     }
 }
 
-impl Transmission {
+impl<'c> Transmission<'c> {
     /// Sends `buffer`, then `content`.
-    pub(crate) fn new(buffer: Vec<u8>, content: Content<'static>, is_chunked: bool) -> Self {
+    pub(crate) fn new(
+        buffer: Vec<u8>,
+        content: DuplexContent<'static, 'c>,
+        is_chunked: bool,
+    ) -> Self {
         let mut transmission = Self {
             buffer,
             sent: 0,
@@ -111,20 +115,20 @@ impl Transmission {
             content_sent: 0,
         };
         match content {
-            Content::Empty | Content::Problem => {}
-            Content::Octets(octets) => transmission.pieces.push_back(Piece::Octets(octets)),
-            Content::File(range) => transmission.pieces.push_back(Piece::File(range)),
-            Content::Pieces(pieces) => transmission.pieces = pieces.into(),
-            Content::Blocks(blocks) => {
+            DuplexContent::Empty | DuplexContent::Problem => {}
+            DuplexContent::Octets(octets) => transmission.pieces.push_back(Piece::Octets(octets)),
+            DuplexContent::File(range) => transmission.pieces.push_back(Piece::File(range)),
+            DuplexContent::Pieces(pieces) => transmission.pieces = pieces.into(),
+            DuplexContent::Blocks(blocks) => {
                 transmission.blocks = Some(BlockSource { blocks, is_chunked })
             }
-            Content::Stream(stream) => transmission.begin_stream(stream, is_chunked),
+            DuplexContent::Stream(stream) => transmission.begin_stream(stream, is_chunked),
         }
         transmission
     }
 
     /// Puts what is there of a stream behind the head, so that they go out in one call.
-    fn begin_stream(&mut self, stream: ContentStream, is_chunked: bool) {
+    fn begin_stream(&mut self, stream: ContentStream<'c>, is_chunked: bool) {
         let (first, left, source) = stream.into_parts();
         if is_chunked {
             self.content_sent += first.len() as u64;
@@ -202,10 +206,17 @@ impl Transmission {
                 Progress::Yield => runtime::yield_now().await,
                 Progress::Blocked => {
                     let deadline = runtime::deadline_after(send_timeout);
-                    stream
-                        .ready(Direction::Write, deadline)
-                        .await
-                        .map_err(|_| SendError::TimedOut)?;
+                    let ready = stream.ready(Direction::Write, deadline);
+                    let ready = match &mut self.stream {
+                        None => ready.await,
+                        Some(StreamSource { source, .. }) => {
+                            match either(ready, source.while_blocked()).await {
+                                Either::First(ready) => ready,
+                                Either::Second(()) => continue,
+                            }
+                        }
+                    };
+                    ready.map_err(|_| SendError::TimedOut)?;
                 }
                 Progress::Cold(range) => {
                     // It is sent then, whatever another look would say.
@@ -391,7 +402,7 @@ mod tests {
 
     use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-    use crate::message::content::{LocalFuture, Octets};
+    use crate::message::content::{Content, LocalFuture, Octets};
     use crate::runtime::Stream;
     use crate::test_support::TemporaryDirectory;
 
@@ -407,7 +418,7 @@ mod tests {
 
     /// What the far end gets of a transmission, while this end waits where it has to.
     fn transmit(
-        transmission: impl FnOnce() -> Transmission + Send + 'static,
+        transmission: impl FnOnce() -> Transmission<'static> + Send + 'static,
     ) -> (Vec<u8>, u64, bool) {
         let (near, mut far) = UnixStream::pair().expect("a socket pair");
         let reader = std::thread::spawn(move || {

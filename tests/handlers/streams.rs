@@ -166,6 +166,64 @@ fn a_handler_may_answer_before_it_has_read_everything() {
     );
 }
 
+#[test]
+fn a_handler_reads_on_while_its_response_is_sent() {
+    let mut handlers = Handlers::new();
+    handlers.function("double", |mut request| {
+        Ok(Response::stream(move |writer| {
+            let mut octet = [0];
+            while request.content().read(&mut octet)? > 0 {
+                writer.write_all(&[octet[0], octet[0]])?;
+                writer.flush()?;
+            }
+            Ok(())
+        }))
+    });
+    let server = Embedded::start(handlers, "", "'/' = { handler = 'double', stream = true }");
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(client.response_head().status, 200);
+    for letter in *b"abc" {
+        client.send([b"1\r\n", &[letter][..], b"\r\n"].concat());
+        let expected = [b"2\r\n", &[letter, letter][..], b"\r\n"].concat();
+        assert_eq!(client.read(expected.len()), expected);
+    }
+    client.send("0\r\n\r\n");
+    assert_eq!(client.read(5), b"0\r\n\r\n");
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nd");
+    assert_eq!(client.response().text(), "dd", "the connection goes on");
+}
+
+#[test]
+fn content_is_read_while_the_client_takes_none_of_the_response() {
+    const LENGTH: usize = 16 * 1024 * 1024;
+    let (told, heard) = mpsc::channel();
+    let told = Mutex::new(told);
+    let mut handlers = Handlers::new();
+    handlers.function("both", move |mut request| {
+        let told = told.lock().expect("unharmed").clone();
+        std::thread::spawn(move || {
+            let mut content = Vec::new();
+            let read = request.content().read_to_end(&mut content);
+            told.send(read.ok()).expect("the test listens");
+        });
+        let (mut writer, response) = Response::channel();
+        std::thread::spawn(move || writer.write_all(&vec![0; LENGTH]));
+        Ok(response)
+    });
+    let route = "'/' = { handler = 'both', stream = true, limits.max_content = '1 GiB' }";
+    let server = Embedded::start(handlers, "", route);
+    let mut client = server.connect();
+    client.send(format!(
+        "POST / HTTP/1.0\r\nContent-Length: {LENGTH}\r\n\r\n"
+    ));
+    assert_eq!(client.response_head().status, 200);
+    client.send(pattern(0, LENGTH));
+    assert_eq!(heard.recv(), Ok(Some(LENGTH)));
+    client.expect_zeros(LENGTH as u64);
+    client.expect_end();
+}
+
 /// Server-sent events: many clients, one thread in the pool, and none that waits in it.
 #[test]
 fn a_channel_holds_no_thread_and_hears_of_clients_that_go() {

@@ -11,6 +11,7 @@
 //! waiting when the time is up or the client has gone. A handler that never waits runs on the loop.
 
 mod call;
+mod feed;
 mod represent;
 mod stream;
 
@@ -18,7 +19,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::{self, Content, ContentSource, Instance, Received, Unreadable};
+use crate::api::{self, Content, ContentSource, Instance, Received};
 use crate::config::model::{PatternSegment, PluginRoute, Route};
 use crate::disk::spool::Buffered;
 use crate::http::framing::Framing;
@@ -27,10 +28,11 @@ use crate::log::diagnostic;
 use crate::message::conditional::Supply;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
-use crate::message::response::Response;
-use crate::runtime::{self, Either, Pools, TaskWriter, either, pipe_to_thread};
+use crate::message::response::{DuplexResponse, Response};
+use crate::runtime::{self, Either, Pools, either, pipe_to_thread};
 
 use call::{Call, Failure};
+use feed::{Feed, Step};
 
 /// A handler behind a route.
 pub(crate) struct PluginHandler {
@@ -41,6 +43,14 @@ pub(crate) struct PluginHandler {
     parameters: Vec<(usize, String)>,
     timeout: Duration,
     stream: bool,
+}
+
+/// How waiting for a handler ended.
+enum Waited {
+    /// The handler returned a response; the call is still open for the response's content.
+    Made(api::Made, Call),
+    /// There is none; this is answered in its place.
+    Failed(Response<'static>),
 }
 
 /// Why the loop stops waiting for a handler.
@@ -79,18 +89,18 @@ impl PluginHandler {
     ///
     /// # Errors
     /// Where the content cannot be read, or the client has gone.
-    pub(crate) async fn answer(
+    pub(crate) async fn answer<'c>(
         &self,
         request: &Request<'_>,
         pools: &Pools,
-        content: &mut impl ReadContent,
-    ) -> Result<Response<'static>, ContentError> {
+        mut content: impl ReadContent + 'c,
+    ) -> Result<DuplexResponse<'static, 'c>, ContentError> {
         if self.stream && request.head.framing != Framing::Empty {
             return self.answer_to_stream(request, pools, content).await;
         }
         let kept = match request.head.framing {
             Framing::Empty => no_content(),
-            _ => kept(Buffered::read(content, &pools.disk).await?),
+            _ => kept(Buffered::read(&mut content, &pools.disk).await?),
         };
         if self.instance.never_waits {
             return Ok(self.answer_on_loop(request, kept, pools));
@@ -99,23 +109,29 @@ impl PluginHandler {
             Ok(call) => call,
             Err(failure) => return Ok(self.failed(&failure)),
         };
-        let content = &*content;
         let lapse = async {
             match either(content.client_gone(), runtime::sleep(self.timeout)).await {
                 Either::First(()) => Lapse::ClientGone,
                 Either::Second(()) => Lapse::TimedOut,
             }
         };
-        self.wait(call, lapse, request).await
+        match self.wait(call, lapse).await? {
+            Waited::Made(made, call) => {
+                let content = stream::content(made.body, Some(call), &self.route);
+                Ok(represent(made.head, content, request))
+            }
+            Waited::Failed(response) => Ok(response),
+        }
     }
 
-    /// The answer to a request whose content is given to the handler as it arrives.
-    async fn answer_to_stream(
+    /// The answer to a request whose content is given to the handler as it arrives. The handler may
+    /// answer before it has read all of it: it goes on reading while its response is sent.
+    async fn answer_to_stream<'c>(
         &self,
         request: &Request<'_>,
         pools: &Pools,
-        content: &mut impl ReadContent,
-    ) -> Result<Response<'static>, ContentError> {
+        content: impl ReadContent + 'c,
+    ) -> Result<DuplexResponse<'static, 'c>, ContentError> {
         let (writer, reader) = pipe_to_thread();
         let length = match request.head.framing {
             Framing::Length(length) => Some(length),
@@ -126,70 +142,55 @@ impl PluginHandler {
             Ok(call) => call,
             Err(failure) => return Ok(self.failed(&failure)),
         };
-        let lapse = self.feed(content, writer);
-        self.wait(call, lapse, request).await
+        let mut feed = Feed::new(content, writer);
+        let lapse = self.feed(&mut feed);
+        match self.wait(call, lapse).await? {
+            Waited::Made(made, call) => {
+                let content = stream::content(made.body, Some(call), &self.route);
+                let content = content.map(|content| feed::beside(content, feed));
+                Ok(represent(made.head, content, request))
+            }
+            Waited::Failed(response) => Ok(response),
+        }
     }
 
-    /// Gives the handler content as it arrives; then, what may end the wait for its answer. Its time
-    /// begins anew with everything that arrives: a slow client is not the handler's fault.
-    async fn feed(
-        &self,
-        content: &mut impl ReadContent,
-        mut writer: TaskWriter<Unreadable>,
-    ) -> Lapse {
-        let mut block = Vec::new();
+    /// Gives the handler content as it arrives; then waits for what may end the wait for its answer.
+    /// Its time begins anew with everything that arrives: a slow client is not the handler's fault.
+    async fn feed(&self, feed: &mut Feed<impl ReadContent>) -> Lapse {
         loop {
-            match content.read(&mut block).await {
-                Ok(true) => {
-                    let written = either(writer.write(&mut block), content.client_gone());
-                    match runtime::timeout(self.timeout, written).await {
-                        Ok(Either::First(Ok(()))) => {}
-                        // It wants no more, and will answer without.
-                        Ok(Either::First(Err(_))) => break,
-                        Ok(Either::Second(())) => return Lapse::ClientGone,
-                        Err(_) => return Lapse::TimedOut,
-                    }
-                }
-                Ok(false) => {
-                    writer.finish();
-                    break;
-                }
-                Err(error) => match unreadable(&error) {
-                    // The handler hears of it, and answers.
-                    Some(why) => {
-                        writer.break_off(why);
-                        break;
-                    }
-                    None => return Lapse::ClientGone,
-                },
+            match feed.step(self.timeout).await {
+                Step::Fed => {}
+                Step::Done => break,
+                Step::ClientGone => return Lapse::ClientGone,
+                Step::TimedOut => return Lapse::TimedOut,
             }
         }
-        match either(content.client_gone(), runtime::sleep(self.timeout)).await {
+        match either(feed.client_gone(), runtime::sleep(self.timeout)).await {
             Either::First(()) => Lapse::ClientGone,
             Either::Second(()) => Lapse::TimedOut,
         }
     }
 
     /// Waits for the handler, until `lapse` comes first.
+    ///
+    /// # Errors
+    /// [`ContentError::CutOff`] if the client has gone.
     async fn wait(
         &self,
         mut call: Call,
         lapse: impl Future<Output = Lapse>,
-        request: &Request<'_>,
-    ) -> Result<Response<'static>, ContentError> {
+    ) -> Result<Waited, ContentError> {
         match either(call.outcome(), lapse).await {
-            Either::First(Ok(made)) => {
-                let content = stream::content(made.body, Some(call), &self.route);
-                Ok(represent(made.head, content, request))
-            }
+            Either::First(Ok(made)) => Ok(Waited::Made(made, call)),
             Either::First(Err(failure)) => {
                 call.settle();
-                Ok(self.failed(&failure))
+                Ok(Waited::Failed(self.failed(&failure)))
             }
             Either::Second(Lapse::TimedOut) => {
                 let has_begun = call.has_begun();
                 let timeout = self.timeout;
-                Ok(self.failed(&Failure::TimedOut { timeout, has_begun }))
+                let failure = Failure::TimedOut { timeout, has_begun };
+                Ok(Waited::Failed(self.failed(&failure)))
             }
             Either::Second(Lapse::ClientGone) => Err(ContentError::CutOff),
         }
@@ -269,11 +270,11 @@ impl PluginHandler {
 }
 
 /// The answer with that content, which the handler may fail to have.
-fn represent(
+fn represent<'c>(
     head: api::MadeHead,
-    content: Option<Supply>,
+    content: Option<Supply<'c>>,
     request: &Request<'_>,
-) -> Response<'static> {
+) -> DuplexResponse<'static, 'c> {
     match content {
         Some(content) => represent::represent(head, content, request.head),
         None => Response::problem(Status::INTERNAL_SERVER_ERROR),
@@ -291,12 +292,4 @@ fn kept(buffered: Buffered) -> Content {
         Buffered::File { file, .. } => ContentSource::File(file),
     };
     Content::new(length, source)
-}
-
-/// What the handler hears of an error; `None` if the client has gone, and nobody needs to hear.
-fn unreadable(error: &ContentError) -> Option<Unreadable> {
-    Some(Unreadable {
-        status: error.status()?,
-        message: error.to_string(),
-    })
 }

@@ -5,14 +5,14 @@ use crate::http::list;
 use crate::http::request::RequestHead;
 use crate::message::conditional;
 use crate::message::conditional::{Field, Supply, find, is_named};
-use crate::message::response::Response;
+use crate::message::response::DuplexResponse;
 
 /// The answer to `head` that the handler's response amounts to, with the content that it gives.
-pub(super) fn represent(
+pub(super) fn represent<'c>(
     made: MadeHead,
-    supply: Supply,
+    supply: Supply<'c>,
     head: &RequestHead<'_>,
-) -> Response<'static> {
+) -> DuplexResponse<'static, 'c> {
     let fields = made.fields.into_iter();
     let mut fields: Vec<Field> = fields
         .map(|(name, value)| (name, value.into_bytes()))

@@ -20,7 +20,7 @@ struct PipeSource {
 
 /// The content of `body`; `call` is of the thread that makes it, if one does. `None` where it cannot
 /// be had, and the log has said why.
-pub(super) fn content(body: Body, call: Option<Call>, route: &str) -> Option<Supply> {
+pub(super) fn content(body: Body, call: Option<Call>, route: &str) -> Option<Supply<'static>> {
     let (length, reader) = match body {
         Body::Stream { length, reader } => (length, reader),
         body => {

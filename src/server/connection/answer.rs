@@ -199,7 +199,7 @@ impl Connection {
     /// in `output`, which is sent with it.
     fn answer_large(
         &self,
-        framed: FramedResponse<'_>,
+        framed: FramedResponse<'_, 'static>,
         exchange: &Exchange<'_, '_>,
         underway: Underway<'_>,
         output: &mut Vec<u8>,
@@ -239,7 +239,7 @@ impl Connection {
     /// Appends the head of a response to `output`.
     pub(super) fn encode_head(
         &self,
-        framed: &FramedResponse<'_>,
+        framed: &FramedResponse<'_, '_>,
         generation: &Generation,
         output: &mut Vec<u8>,
     ) {
@@ -304,7 +304,7 @@ impl Drop for CutByPanic<'_> {
 
 /// How the connection ends after an answer, if it does: quietly where the client said that it sends
 /// nothing more.
-fn ending_after(framed: &FramedResponse<'_>, head: &RequestHead<'_>) -> Option<Ending> {
+fn ending_after(framed: &FramedResponse<'_, '_>, head: &RequestHead<'_>) -> Option<Ending> {
     if framed.persists() {
         None
     } else if head.persistent {

@@ -14,7 +14,7 @@ use crate::transport::Transport;
 
 /// A response on its way out, and the exchange that ends when it is sent.
 pub(super) struct Sending<'e> {
-    transmission: Transmission,
+    transmission: Transmission<'e>,
     exchange: Underway<'e>,
     status: Status,
     /// The route that answers, as diagnostics name it, if one does.
@@ -34,13 +34,13 @@ pub(super) enum Octets {
     /// The response of an exchange that is still under way.
     Response(Sending<'static>),
     /// The rest of responses that were collected for one write; their exchanges are finished.
-    Collected(Transmission),
+    Collected(Transmission<'static>),
 }
 
 impl<'e> Sending<'e> {
     /// A response of `status`, which `route` gives and `exchange` ends with.
     pub(super) fn new(
-        transmission: Transmission,
+        transmission: Transmission<'e>,
         mut exchange: Underway<'e>,
         status: Status,
         route: Option<&Route>,

@@ -2,27 +2,40 @@
 //! needed and gone when it is done.
 //!
 //! ```text
-//! head → exchange → response, waited for → framed → sent → what is left of the request's content
+//! perform   head → exchange → respond → what is left of the request's content → next request
+//! respond   response, waited for → framed → sent
 //! ```
+//!
+//! Both ways are open at once: a handler may read the request's content before it returns a response,
+//! and the response's content may be made from it while it is sent.
 
 use std::mem::{replace, take};
 use std::rc::Rc;
 
 use super::pending::Sending;
 use super::{Connection, Ending};
+use crate::config::model::Limits;
+use crate::generation::Generation;
 use crate::http::request::{Parsed, RequestHead};
 use crate::http::response::ResponseFraming;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
-use crate::server::exchange::outcome::Outcome;
+use crate::server::exchange::outcome::{Outcome, Underway};
 use crate::server::exchange::{Answered, Exchange};
-use crate::transfer::receive::{ContentLimits, RequestContent};
+use crate::transfer::receive::{ContentLimits, Receiving};
 use crate::transfer::send::Transmission;
+
+/// How responding ended.
+enum Responded {
+    /// The response was sent to its end; it says whether the connection persists.
+    Sent { persists: bool },
+    /// The client left before there was a response, or the response could not be sent to its end.
+    Failed,
+}
 
 impl Connection {
     /// Performs the exchange whose request's head is the first `length` bytes of `unread`, waiting
-    /// wherever it has to; how the connection ends after it, if it does.
+    /// wherever it has to. Returns how the connection ends after it, if it does.
     pub(super) async fn perform(&mut self, length: usize) -> Option<Ending> {
-        let worker = Rc::clone(&self.worker);
         let generation = self.generation();
         let bytes = self.take_head(length);
         let mut lines = Vec::new();
@@ -30,49 +43,57 @@ impl Connection {
         let Ok(Parsed::Complete(head, _)) = parsed else {
             unreachable!("these bytes were parsed a moment ago, under the same limits")
         };
+        let unread = take(&mut self.unread);
         let exchange = Exchange::new(&generation, &self.endpoint.address, self.client, &head);
         let underway = self.begin(&exchange, &head, &bytes);
-
-        let limits = exchange.limits();
-        let mut content = RequestContent::new(
-            &head,
-            &self.stream,
-            &worker.input,
-            ContentLimits {
-                max_content: limits.max_content,
-                body_timeout: limits.body_timeout,
-                send_timeout: limits.send_timeout,
-            },
-            &mut self.unread,
-        );
-        let Some(answered) = exchange.answer(&worker.local, &mut content).await else {
-            underway.finish(Outcome::CLIENT_LEFT);
-            return Some(Ending::Close);
+        let limits = content_limits(exchange.limits());
+        let receiving = Receiving::new(&head, &self.stream, &self.worker.input, limits, unread);
+        let responded = self
+            .respond(&exchange, &head, underway, &receiving, &generation)
+            .await;
+        let ending = match responded {
+            Responded::Failed => Some(Ending::Close),
+            Responded::Sent { persists } if persists && receiving.drain().await => None,
+            Responded::Sent { .. } => Some(Ending::Linger),
         };
+        // Copied, to let go of a buffer that the content may have made large.
+        let behind = receiving.into_unread();
+        self.keep_for_later(&behind);
+        self.is_drained = false;
+        ending
+    }
 
-        let is_to_end = worker.is_draining() || self.endpoint.is_retired();
-        let may_persist = head.persistent && !is_to_end && content.can_be_drained();
-        let Answered { response, policy } = answered;
-        let traits = RequestTraits::of(&head);
+    /// Waits for the response, sends it, and finishes the exchange.
+    async fn respond(
+        &self,
+        exchange: &Exchange<'_, '_>,
+        head: &RequestHead<'_>,
+        underway: Underway<'_>,
+        receiving: &Receiving<'_>,
+        generation: &Generation,
+    ) -> Responded {
+        let worker = Rc::clone(&self.worker);
+        let answered = exchange.answer(&worker.local, receiving.content()).await;
+        let Some(Answered { response, policy }) = answered else {
+            underway.finish(Outcome::CLIENT_LEFT);
+            return Responded::Failed;
+        };
+        let can_be_drained = receiving.begin_response();
+        let may_persist = head.persistent && !self.is_to_end() && can_be_drained;
+        let traits = RequestTraits::of(head);
         let mut framed = FramedResponse::new(response, policy, traits, may_persist);
+        let persists = framed.persists();
         let mut buffer = Vec::new();
-        let has_server_field = framed.has_server_field(&generation);
-        framed.encode_head(&worker.common_lines(has_server_field), &mut buffer);
+        self.encode_head(&framed, generation, &mut buffer);
         let is_chunked = framed.framing == ResponseFraming::Chunked;
-        let octets = take(&mut framed.content).into_owned();
-        let transmission = Transmission::new(buffer, octets, is_chunked);
-
+        let content = take(&mut framed.content).into_owned();
+        let transmission = Transmission::new(buffer, content, is_chunked);
         let sending = Sending::new(transmission, underway, framed.status, exchange.route());
         let disk = &worker.local.pools.disk;
-        let sent = sending
-            .finish(&self.stream, disk, limits.send_timeout)
-            .await;
-        let is_next_known = sent.is_ok() && framed.persists() && content.drain().await;
-        self.go_on_behind_content();
-        match sent {
-            Ok(()) if is_next_known => None,
-            Ok(()) => Some(Ending::Linger),
-            Err(_) => Some(Ending::Close),
+        let send_timeout = exchange.limits().send_timeout;
+        match sending.finish(&self.stream, disk, send_timeout).await {
+            Ok(()) => Responded::Sent { persists },
+            Err(_) => Responded::Failed,
         }
     }
 
@@ -81,12 +102,12 @@ impl Connection {
         let behind = self.unread.split_off(length);
         replace(&mut self.unread, behind)
     }
+}
 
-    /// Has the next turn look at what was read behind the request's content.
-    fn go_on_behind_content(&mut self) {
-        // Copied, to let go of a buffer that the content may have made large.
-        let behind = take(&mut self.unread);
-        self.keep_for_later(&behind);
-        self.is_drained = false;
+fn content_limits(limits: &Limits) -> ContentLimits {
+    ContentLimits {
+        max_content: limits.max_content,
+        body_timeout: limits.body_timeout,
+        send_timeout: limits.send_timeout,
     }
 }

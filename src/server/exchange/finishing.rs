@@ -10,19 +10,19 @@ use crate::http::request::RequestHead;
 use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
 use crate::http::status::Status;
 use crate::http::version::Version;
-use crate::message::content::{Content, Octets};
+use crate::message::content::{Content, DuplexContent, Octets};
 use crate::message::format::Format;
 use crate::message::problem;
-use crate::message::response::Response;
+use crate::message::response::{DuplexResponse, Response};
 
 /// A response, framed: everything but the bytes of its head.
-pub(in crate::server) struct FramedResponse<'a> {
+pub(in crate::server) struct FramedResponse<'a, 'c> {
     pub(in crate::server) status: Status,
     fields: Octets<'a>,
     pub(in crate::server) framing: ResponseFraming,
     persistence: Persistence,
     /// What goes on the wire: nothing, in answer to HEAD.
-    pub(in crate::server) content: Content<'a>,
+    pub(in crate::server) content: DuplexContent<'a, 'c>,
     /// Whether the operator lets the response carry the `Server` field.
     has_server_field: bool,
 }
@@ -54,11 +54,11 @@ impl<'a> RequestTraits<'a> {
     }
 }
 
-impl<'a> FramedResponse<'a> {
+impl<'a, 'c> FramedResponse<'a, 'c> {
     /// Frames `response` for a request of these traits (RFC 9112 §6.3), on a connection that may
     /// persist or not, with the changes that `policy` makes to every response.
     pub(in crate::server) fn new(
-        response: Response<'a>,
+        response: DuplexResponse<'a, 'c>,
         policy: &'a ServingPolicy,
         traits: RequestTraits<'_>,
         may_persist: bool,
@@ -79,7 +79,7 @@ impl<'a> FramedResponse<'a> {
         let content = if has_content {
             response.content
         } else {
-            Content::Empty
+            DuplexContent::Empty
         };
         Self {
             status: response.status,
@@ -124,13 +124,16 @@ impl<'a> FramedResponse<'a> {
 }
 
 /// Puts the server's own words where a response leaves them to it.
-fn with_own_words<'a>(response: Response<'a>, accept: Option<&[u8]>) -> Response<'a> {
-    if !matches!(response.content, Content::Problem) {
+fn with_own_words<'a, 'c>(
+    response: DuplexResponse<'a, 'c>,
+    accept: Option<&[u8]>,
+) -> DuplexResponse<'a, 'c> {
+    if !matches!(response.content, DuplexContent::Problem) {
         return response;
     }
     if !response.status.is_error() {
-        return Response {
-            content: Content::Empty,
+        return DuplexResponse {
+            content: DuplexContent::Empty,
             ..response
         };
     }

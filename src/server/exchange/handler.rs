@@ -14,7 +14,7 @@ use crate::http::framing::Framing;
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::content::{ContentError, ReadContent};
-use crate::message::response::{Answer, Response};
+use crate::message::response::{DuplexAnswer, DuplexResponse, Response};
 
 /// Local redirects that are followed for one request. A handler that needs more leads in a circle.
 const MAX_LOCAL_REDIRECTS: usize = 8;
@@ -42,14 +42,14 @@ impl<'g> Exchange<'g, '_> {
 
     /// The response, waited for, wherever local redirects lead. `None` if the client has left and
     /// no response is wanted.
-    pub(in crate::server) async fn answer(
+    pub(in crate::server) async fn answer<'c>(
         &self,
         local: &WorkerState,
-        content: &mut impl ReadContent,
-    ) -> Option<Answered<'g>> {
+        content: impl ReadContent + Copy + 'c,
+    ) -> Option<Answered<'g, 'c>> {
         let mut target = match self.answer_once(local, content).await? {
-            Answer::Response(response) => return Some(self.answered(response)),
-            Answer::LocalRedirect(target) => target,
+            DuplexAnswer::Response(response) => return Some(self.answered(response)),
+            DuplexAnswer::LocalRedirect(target) => target,
         };
         for _ in 0..MAX_LOCAL_REDIRECTS {
             let Some(head) = self.head.redirected(&target) else {
@@ -57,20 +57,20 @@ impl<'g> Exchange<'g, '_> {
             };
             let next = Exchange::of_client(self.generation, self.listener, self.client, &head);
             match next.answer_once(local, content).await? {
-                Answer::Response(response) => return Some(next.answered(response)),
-                Answer::LocalRedirect(further) => target = further,
+                DuplexAnswer::Response(response) => return Some(next.answered(response)),
+                DuplexAnswer::LocalRedirect(further) => target = further,
             }
         }
         Some(self.redirect_failed(&target, "is one local redirect too many"))
     }
 
-    fn answered(&self, response: Response<'g>) -> Answered<'g> {
+    fn answered<'c>(&self, response: DuplexResponse<'g, 'c>) -> Answered<'g, 'c> {
         let policy = self.policy;
         Answered { response, policy }
     }
 
     /// The response where a local redirect of the code behind the route leads nowhere.
-    fn redirect_failed(&self, target: &str, why: &str) -> Answered<'g> {
+    fn redirect_failed(&self, target: &str, why: &str) -> Answered<'g, 'static> {
         diagnostic::error(format_args!(
             "{}: the local redirect to {target:?} {why}",
             self.route().map_or_else(String::new, Route::to_string)
@@ -79,11 +79,11 @@ impl<'g> Exchange<'g, '_> {
     }
 
     /// The answer of the route that this request matches: a response, or a local redirect.
-    async fn answer_once(
+    async fn answer_once<'c>(
         &self,
         local: &WorkerState,
-        content: &mut impl ReadContent,
-    ) -> Option<Answer<'g>> {
+        content: impl ReadContent + 'c,
+    ) -> Option<DuplexAnswer<'g, 'c>> {
         if admission::is_too_large(self.policy, self.head) {
             return Some(Response::problem(Status::CONTENT_TOO_LARGE).into());
         }

@@ -29,7 +29,7 @@ use crate::generation::{Generation, Route};
 use crate::handlers::WorkerState;
 use crate::http::request::RequestHead;
 use crate::message::request::Request;
-use crate::message::response::Response;
+use crate::message::response::DuplexResponse;
 use crate::message::routed_path::RoutedPath;
 
 use route::{Matched, Refusal};
@@ -49,8 +49,8 @@ pub(super) struct Exchange<'g, 'r> {
 }
 
 /// A response, and the policy that holds for it.
-pub(super) struct Answered<'g> {
-    pub(super) response: Response<'g>,
+pub(super) struct Answered<'g, 'c> {
+    pub(super) response: DuplexResponse<'g, 'c>,
     pub(super) policy: &'g ServingPolicy,
 }
 
