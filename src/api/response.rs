@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::stream::StreamWriter;
 use crate::http::date::HttpDate;
+use crate::http::field_list::FieldList;
 use crate::http::field_roles::{FieldRule, Setter};
 use crate::http::fields::is_token;
 use crate::http::status::Status;
@@ -65,7 +66,7 @@ pub(crate) struct Made {
 /// The head of a response that the server is willing to send.
 pub(crate) struct MadeHead {
     pub(crate) status: Status,
-    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) fields: FieldList,
 }
 
 /// Why the server does not send a response as it was made.
@@ -218,6 +219,7 @@ impl Response {
             fields,
             body,
         } = self;
+        let fields = fields.into_iter().collect();
         let head = MadeHead { status, fields };
         Ok(Made { head, body })
     }

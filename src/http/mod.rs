@@ -16,6 +16,7 @@ pub(crate) mod chunked;
 pub(crate) mod content;
 pub(crate) mod date;
 pub(crate) mod error;
+pub(crate) mod field_list;
 pub(crate) mod field_roles;
 pub(crate) mod fields;
 pub(crate) mod framing;

@@ -5,16 +5,13 @@
 use super::representation::{Body, Selected, partial, select, unsatisfiable};
 use super::response::{DuplexResponse, Response};
 use crate::http::date::HttpDate;
+use crate::http::field_list::FieldList;
 use crate::http::field_roles::FieldRule;
 use crate::http::method::Method;
 use crate::http::request::RequestHead;
-use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::http::validator::{EntityTag, Validators};
 use crate::message::content::{Content, DuplexContent};
-
-/// A field as code gives it: its name, and a value that ends no line.
-pub(crate) type Field = (String, Vec<u8>);
 
 /// The content that code gives.
 pub(crate) enum Supply<'c> {
@@ -31,7 +28,7 @@ const UNKNOWN_TYPE: &[u8] = b"application/octet-stream";
 /// to. A stream of which nothing is sent is [discarded](crate::message::content::ContentSource::discard).
 pub(crate) fn represent<'c>(
     status: Status,
-    mut fields: Vec<Field>,
+    mut fields: FieldList,
     supply: Supply<'c>,
     head: &RequestHead<'_>,
 ) -> DuplexResponse<'static, 'c> {
@@ -56,11 +53,11 @@ pub(crate) fn represent<'c>(
         (Selected::Unsatisfiable, supply) => unsatisfiable(supply.length().unwrap_or_default()),
         (Selected::Ranges(ranges), Supply::Whole(body)) => {
             let content_type = take_type(&mut fields);
-            partial(&body, &content_type, ranges, lines(&fields).as_bytes())
+            partial(&body, &content_type, ranges, fields.encode().as_bytes())
         }
         (_, Supply::Whole(body)) => {
-            if find(&fields, "Accept-Ranges").is_none() {
-                fields.push(("Accept-Ranges".into(), b"bytes".into()));
+            if !fields.has("Accept-Ranges") {
+                fields.push("Accept-Ranges", "bytes");
             }
             response(Status::OK, &fields, body.whole(), head)
         }
@@ -69,10 +66,10 @@ pub(crate) fn represent<'c>(
 }
 
 /// What of the content a GET or HEAD asks for.
-fn selected(fields: &[Field], supply: &Supply<'_>, head: &RequestHead<'_>) -> Selected {
+fn selected(fields: &FieldList, supply: &Supply<'_>, head: &RequestHead<'_>) -> Selected {
     let validators = Validators {
-        entity_tag: find(fields, "ETag").and_then(EntityTag::parse),
-        last_modified: find(fields, "Last-Modified").and_then(HttpDate::parse),
+        entity_tag: fields.find("ETag").and_then(EntityTag::parse),
+        last_modified: fields.find("Last-Modified").and_then(HttpDate::parse),
     };
     let is_validated = validators.entity_tag.is_some() || validators.last_modified.is_some();
     match supply {
@@ -110,7 +107,7 @@ impl<'c> Supply<'c> {
 
 fn response<'c>(
     status: Status,
-    fields: &[Field],
+    fields: &FieldList,
     content: DuplexContent<'static, 'c>,
     head: &RequestHead<'_>,
 ) -> DuplexResponse<'static, 'c> {
@@ -122,43 +119,20 @@ fn response<'c>(
     };
     DuplexResponse {
         status,
-        fields: lines(fields).into(),
+        fields: fields.encode().into(),
         content,
     }
 }
 
-/// The encoded field lines.
-pub(crate) fn lines(fields: &[Field]) -> FieldLines {
-    let mut lines = FieldLines::new();
-    for (name, value) in fields {
-        lines.push(name, value);
-    }
-    lines
-}
-
-pub(crate) fn is_named(field: &Field, name: &str) -> bool {
-    field.0.eq_ignore_ascii_case(name)
-}
-
-/// The first value of that name.
-pub(crate) fn find<'f>(fields: &'f [Field], name: &str) -> Option<&'f [u8]> {
-    let found = fields.iter().find(|field| is_named(field, name));
-    found.map(|(_, value)| &value[..])
-}
-
-/// Takes the first field of that name out.
-pub(crate) fn take(fields: &mut Vec<Field>, name: &str) -> Option<Vec<u8>> {
-    let at = fields.iter().position(|field| is_named(field, name))?;
-    Some(fields.remove(at).1)
-}
-
 /// Takes out what describes content that is not sent: a 304 does not repeat it (RFC 9110 §15.4.5),
 /// and the server's own words have a description of their own.
-fn remove_description(fields: &mut Vec<Field>) {
-    fields.retain(|(name, _)| !FieldRule::of(name).describes_content);
+fn remove_description(fields: &mut FieldList) {
+    fields.retain(|line| !FieldRule::of(&line.name).describes_content);
 }
 
-fn take_type(fields: &mut Vec<Field>) -> String {
-    let value = take(fields, "Content-Type").unwrap_or_else(|| UNKNOWN_TYPE.to_vec());
+fn take_type(fields: &mut FieldList) -> String {
+    let value = fields
+        .take("Content-Type")
+        .unwrap_or_else(|| UNKNOWN_TYPE.to_vec());
     String::from_utf8_lossy(&value).into_owned()
 }

@@ -16,6 +16,7 @@ use crate::control::Submit;
 use crate::control::question::Question;
 use crate::generation::{Generation, Route, Site};
 use crate::handlers::WorkerState;
+use crate::http::field_list::FieldList;
 use crate::http::path::NormalPath;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::status::Status;
@@ -49,7 +50,7 @@ pub(crate) struct Explanation {
 pub(crate) struct Facts {
     pub(crate) status: Status,
     /// The fields, without those of the framing.
-    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) fields: FieldList,
 }
 
 impl Explanation {
@@ -84,7 +85,8 @@ impl Explanation {
             return text;
         };
         row("status", &answer.status.to_string());
-        for (index, (name, value)) in answer.fields.iter().enumerate() {
+        for (index, line) in answer.fields.iter().enumerate() {
+            let (name, value) = (&line.name, line.text());
             row(
                 if index == 0 { "fields" } else { "" },
                 &format!("{name}: {value}"),
@@ -106,7 +108,7 @@ impl Explanation {
         let fields = self.answer.as_ref().map(|answer| {
             let fields = answer.fields.iter();
             fields
-                .map(|(name, value)| json!([name, value]))
+                .map(|line| json!([line.name, line.text()]))
                 .collect::<Vec<_>>()
         });
         json!({
@@ -237,19 +239,16 @@ fn mismatches(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<Stri
         found.push(format!("{at}: expected status {expected}, got {got}"));
     }
     for (name, expected) in &test.expect.fields {
-        let got = answer
-            .fields
-            .iter()
-            .find(|(field, _)| field.eq_ignore_ascii_case(name));
-        let got = got.map(|(_, value)| value);
-        if got != expected.as_ref() {
+        let got = answer.fields.find(name);
+        let got = got.map(|value| String::from_utf8_lossy(value).into_owned());
+        if got.as_ref() != expected.as_ref() {
             let text = |value: Option<&String>| {
                 value.map_or("no such field".to_owned(), |value| format!("{value:?}"))
             };
             found.push(format!(
                 "{at}: expected {name} {}, got {}",
                 text(expected.as_ref()),
-                text(got)
+                text(got.as_ref())
             ));
         }
     }

@@ -14,13 +14,12 @@
 
 use memchr::memchr;
 
+use crate::http::field_list::FieldList;
 use crate::http::field_roles::{FieldRule, Setter};
 use crate::http::fields::is_token;
 use crate::http::list::trim;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
-use crate::message::conditional;
-use crate::message::conditional::{Field, is_named};
 
 /// Octets of the longest header section that is taken; an honest one stays far below it.
 pub(crate) const MAX_HEADER_SECTION: usize = 64 * 1024;
@@ -34,7 +33,7 @@ pub(crate) struct HeaderSection {
     line_start: usize,
     /// How much has been searched for the end of that line.
     searched: usize,
-    fields: Vec<Field>,
+    fields: FieldList,
 }
 
 /// What a header section comes to.
@@ -50,7 +49,7 @@ pub(crate) enum ScriptAnswer {
 pub(crate) struct ScriptHead {
     pub(crate) status: Status,
     /// Those for the client, and those for the server that it takes out.
-    pub(crate) fields: Vec<Field>,
+    pub(crate) fields: FieldList,
     /// Octets of content, if the script says how many.
     pub(crate) length: Option<u64>,
     /// The content's first octets: those that came with the head.
@@ -103,7 +102,8 @@ impl HeaderSection {
                 let content = self.output.split_off(end);
                 return answer(std::mem::take(&mut self.fields), content).map(Some);
             }
-            self.fields.push(parse_line(line)?);
+            let (name, value) = parse_line(line)?;
+            self.fields.push(name, value);
         }
         self.searched = self.output.len();
         if self.searched > MAX_HEADER_SECTION {
@@ -116,17 +116,18 @@ impl HeaderSection {
 impl ScriptHead {
     /// The field lines for the client.
     pub(crate) fn field_lines(&self) -> FieldLines {
-        conditional::lines(&self.fields)
+        self.fields.encode()
     }
 
     /// Takes the field of that name out: it is for this server, not for the client.
     pub(crate) fn take_field(&mut self, name: &str) -> Option<Vec<u8>> {
-        conditional::take(&mut self.fields, name)
+        self.fields.take(name)
     }
 }
 
-/// A field line. Folded lines (RFC 9112 §5.2) are none, nor is a name before a blank.
-fn parse_line(line: &[u8]) -> Result<Field, ScriptError> {
+/// The name and the value of a field line. Folded lines (RFC 9112 §5.2) are no field lines, nor is a
+/// name before a blank.
+fn parse_line(line: &[u8]) -> Result<(String, &[u8]), ScriptError> {
     if line.starts_with(b"HTTP/") {
         return Err(ScriptError::NonParsedHeaders);
     }
@@ -140,11 +141,11 @@ fn parse_line(line: &[u8]) -> Result<Field, ScriptError> {
     if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         return Err(ScriptError::InvalidValue(name));
     }
-    Ok((name, value.to_vec()))
+    Ok((name, value))
 }
 
 /// What the fields of a whole section, with the `content` behind it, come to.
-fn answer(mut fields: Vec<Field>, content: Vec<u8>) -> Result<ScriptAnswer, ScriptError> {
+fn answer(mut fields: FieldList, content: Vec<u8>) -> Result<ScriptAnswer, ScriptError> {
     let status = take_only(&mut fields, "Status")?;
     let length = take_only(&mut fields, "Content-Length")?;
     let length = length.map(|value| parse_length(&value)).transpose()?;
@@ -153,7 +154,7 @@ fn answer(mut fields: Vec<Field>, content: Vec<u8>) -> Result<ScriptAnswer, Scri
         return Err(ScriptError::NoScriptField);
     }
     // Those that every answer of this server has already, and those of the connection and the framing.
-    fields.retain(|(name, _)| FieldRule::of(name).may_be_set_by(Setter::Script));
+    fields.retain(|line| FieldRule::of(&line.name).may_be_set_by(Setter::Script));
     let status = match (status, location) {
         (Some(status), _) => parse_status(&status)?,
         (None, Some(location)) => {
@@ -179,10 +180,10 @@ fn is_local(location: &[u8]) -> bool {
 
 /// Whether nothing stands beside `Location` that would be lost if the client did not hear of it, as
 /// `Set-Cookie`: then the client itself is sent there.
-fn is_alone(fields: &[Field]) -> bool {
+fn is_alone(fields: &FieldList) -> bool {
     fields
         .iter()
-        .all(|field| is_named(field, "Location") || is_named(field, "Content-Type"))
+        .all(|line| line.is_named("Location") || line.is_named("Content-Type"))
 }
 
 fn local_redirect(location: &[u8]) -> Result<ScriptAnswer, ScriptError> {
@@ -216,18 +217,18 @@ fn parse_length(value: &[u8]) -> Result<u64, ScriptError> {
 }
 
 /// The value of a field that may stand there once.
-fn only<'f>(fields: &'f [Field], name: &'static str) -> Result<Option<&'f [u8]>, ScriptError> {
-    let mut found = fields.iter().filter(|field| is_named(field, name));
+fn only<'f>(fields: &'f FieldList, name: &'static str) -> Result<Option<&'f [u8]>, ScriptError> {
+    let mut found = fields.iter().filter(|line| line.is_named(name));
     match (found.next(), found.next()) {
         (Some(_), Some(_)) => Err(ScriptError::Repeated(name)),
-        (found, _) => Ok(found.map(|(_, value)| &value[..])),
+        (found, _) => Ok(found.map(|line| &line.value[..])),
     }
 }
 
 /// [`only`], taken out.
-fn take_only(fields: &mut Vec<Field>, name: &'static str) -> Result<Option<Vec<u8>>, ScriptError> {
+fn take_only(fields: &mut FieldList, name: &'static str) -> Result<Option<Vec<u8>>, ScriptError> {
     let value = only(fields, name)?.map(<[u8]>::to_vec);
-    fields.retain(|field| !is_named(field, name));
+    fields.retain(|line| !line.is_named(name));
     Ok(value)
 }
 

@@ -1,10 +1,10 @@
 //! A handler's response, made one of the server's.
 
 use crate::api::MadeHead;
+use crate::http::field_list::{FieldLine, FieldList};
 use crate::http::list;
 use crate::http::request::RequestHead;
-use crate::message::conditional;
-use crate::message::conditional::{Field, Supply, find, is_named};
+use crate::message::conditional::{self, Supply};
 use crate::message::response::DuplexResponse;
 
 /// The answer to `head` that the handler's response amounts to, with the content that it gives.
@@ -13,10 +13,7 @@ pub(super) fn represent<'c>(
     supply: Supply<'c>,
     head: &RequestHead<'_>,
 ) -> DuplexResponse<'static, 'c> {
-    let fields = made.fields.into_iter();
-    let mut fields: Vec<Field> = fields
-        .map(|(name, value)| (name, value.into_bytes()))
-        .collect();
+    let mut fields = made.fields;
     mark_coding(&mut fields);
     conditional::represent(made.status, fields, supply, head)
 }
@@ -26,23 +23,24 @@ pub(super) fn represent<'c>(
 ///
 /// The tag of a resource, `"7"`, becomes `"7-gzip"`; one that says so already stays. Scripts compare
 /// their tags themselves, so theirs are left alone.
-fn mark_coding(fields: &mut Vec<Field>) {
-    let Some(coding) = find(fields, "Content-Encoding").map(<[u8]>::to_ascii_lowercase) else {
+fn mark_coding(fields: &mut FieldList) {
+    let Some(coding) = fields.find("Content-Encoding") else {
         return;
     };
+    let coding = coding.to_ascii_lowercase();
     if coding == b"identity" {
         return;
     }
-    let varies = |field: &Field| {
-        let mut names = list::elements(&field.1);
-        is_named(field, "Vary")
+    let varies = |line: &FieldLine| {
+        let mut names = list::elements(&line.value);
+        line.is_named("Vary")
             && names.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"Accept-Encoding"))
     };
     if !fields.iter().any(varies) {
-        fields.push(("Vary".into(), b"Accept-Encoding".into()));
+        fields.push("Vary", "Accept-Encoding");
     }
     let mark = [b"-", &coding[..]].concat();
-    if let Some((_, tag)) = fields.iter_mut().find(|field| is_named(field, "ETag"))
+    if let Some(tag) = fields.find_mut("ETag")
         && let Some(opaque) = tag.strip_suffix(b"\"").filter(|tag| tag.starts_with(b"\""))
         && !opaque.ends_with(&mark)
     {

@@ -5,6 +5,7 @@
 
 use crate::generation::Generation;
 use crate::generation::policy::{ServingPolicy, joined};
+use crate::http::field_list::FieldList;
 use crate::http::fields::Known;
 use crate::http::request::RequestHead;
 use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
@@ -91,13 +92,9 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
         }
     }
 
-    /// The field lines, but those of the connection and the framing, taken apart.
-    pub(in crate::server) fn fields(&self) -> Vec<(String, String)> {
-        let text = String::from_utf8_lossy(&self.fields);
-        let lines = text.lines().filter_map(|line| line.split_once(": "));
-        lines
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
+    /// The fields, but those of the connection and the framing.
+    pub(in crate::server) fn fields(&self) -> FieldList {
+        FieldList::parse(&self.fields)
     }
 
     /// Whether the connection goes on after it.
