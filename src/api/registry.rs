@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::error::Error;
@@ -12,7 +11,7 @@ use super::handler::Handler;
 use super::options::{Options, OptionsError};
 use super::request::Request;
 use super::response::Response;
-use crate::runtime::panic_message;
+use crate::runtime::catch_panic;
 
 /// Why a factory refuses its options.
 type FactoryError = Box<dyn StdError + Send + Sync>;
@@ -101,9 +100,8 @@ impl Handlers {
                 handler,
             })
         };
-        let made = catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|panic| {
-            let message = panic_message(&*panic);
-            Err(format!("the factory of the handler `{name}` panicked: {message}").into())
+        let made = catch_panic(make).unwrap_or_else(|panic| {
+            Err(format!("the factory of the handler `{name}` panicked: {panic}").into())
         });
         made.map_err(|error: FactoryError| refusal(&*error))
     }
@@ -138,7 +136,7 @@ impl<H> PanicGuard<H> {
 impl<H> Drop for PanicGuard<H> {
     fn drop(&mut self) {
         let handler = self.0.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(handler)));
+        let _ = catch_panic(|| drop(handler));
     }
 }
 

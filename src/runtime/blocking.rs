@@ -10,14 +10,13 @@
 //!            └ Job dropped ─→ never run
 //! ```
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use threadpool::ThreadPool;
 
 use super::channel::channel;
+use super::panics::catch_panic;
 use super::permits::{Permit, Permits};
 
 /// Threads, and the queue of jobs that wait for one.
@@ -95,7 +94,7 @@ impl BlockingPool {
     /// [`BlockingError::Saturated`] if the queue is full.
     pub(crate) fn begin(&self, work: impl FnOnce() + Send + 'static) -> Result<Job, BlockingError> {
         self.execute(|_ticket| {
-            let _ = catch_unwind(AssertUnwindSafe(work));
+            let _ = catch_panic(work);
         })
     }
 
@@ -113,10 +112,10 @@ impl BlockingPool {
     {
         let (sender, mut receiver) = channel();
         let _job = self.execute(move |ticket| {
-            let result = catch_unwind(AssertUnwindSafe(job));
+            let result = catch_panic(job);
             // Given back before the result is sent, so that the caller with the result finds it free.
             drop(ticket);
-            sender.send(result.map_err(|panic| panic_message(&*panic)));
+            sender.send(result.map_err(|panic| panic.to_string()));
         })?;
         match receiver.receive().await {
             Some(result) => result.map_err(BlockingError::Panicked),
@@ -159,13 +158,6 @@ impl BlockingPool {
             refused: read(&self.counts.refused),
         }
     }
-}
-
-/// The message of a panic.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "it did not say why".to_owned())
 }
 
 /// A job that a caller began. Dropping it says that the caller no longer waits.

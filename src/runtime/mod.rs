@@ -16,6 +16,7 @@ mod blocking;
 mod channel;
 mod executor;
 mod net;
+mod panics;
 mod permits;
 mod pipe;
 mod polled_fd;
@@ -33,9 +34,10 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-pub(crate) use blocking::{BlockingError, BlockingPool, Job, PoolState, panic_message};
+pub(crate) use blocking::{BlockingError, BlockingPool, Job, PoolState};
 pub(crate) use channel::{Receiver, Sender, channel};
 pub(crate) use net::{Listener, Stream};
+pub(crate) use panics::{catch_panic, catch_panics};
 pub(crate) use permits::{Permit, Permits};
 pub(crate) use pipe::{
     Broken, PipeReader, PipeWriter, TaskReader, TaskWriter, pipe_to_task, pipe_to_thread,

@@ -1,6 +1,5 @@
 //! The pool of workers: a job each, on a thread each; replaced when one dies.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender as EventSender};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use super::Event;
 use crate::generation::Generation;
 use crate::log::access::AccessWriter;
 use crate::log::diagnostic;
-use crate::runtime::{Sender, channel};
+use crate::runtime::{Sender, catch_panic, channel};
 use crate::server::{self, Command, WorkerSetup};
 
 /// How long workers may take to acknowledge a new configuration. They do so between two tasks; one
@@ -149,7 +148,7 @@ impl Workers {
             commands: sender,
         };
         self.pool.execute(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| server::run(setup, buffer, commands)));
+            let outcome = catch_panic(|| server::run(setup, buffer, commands));
             if let Ok(Err(error)) = outcome {
                 diagnostic::error(format_args!("a worker got no event queue: {error}"));
             }

@@ -1,6 +1,5 @@
 //! A call of a handler: on a thread of the pool, while a task waits for what it comes to.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use crate::api::{
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::runtime::{
-    BlockingError, BlockingPool, Job, Receiver, channel, panic_message, pipe_to_task,
+    BlockingError, BlockingPool, Job, Receiver, catch_panic, channel, pipe_to_task,
 };
 
 /// A handler that is at work. Dropped, it says that nobody waits for it any more.
@@ -136,11 +135,11 @@ impl Drop for Call {
 pub(super) fn run(handler: &dyn Handler, request: Request) -> Outcome {
     // What a panic leaves half done in the handler is its own to see to: it is shared by all threads
     // anyhow, and so guards what it changes.
-    let answered = catch_unwind(AssertUnwindSafe(|| handler.handle(request)));
+    let answered = catch_panic(|| handler.handle(request));
     match answered {
         Ok(Ok(response)) => response.made().map_err(Failure::Refused),
         Ok(Err(error)) => Err(Failure::Error(error)),
-        Err(panic) => Err(Failure::Panicked(panic_message(&*panic))),
+        Err(panic) => Err(Failure::Panicked(panic.to_string())),
     }
 }
 
@@ -187,12 +186,12 @@ fn run_pump(pump: Pump, mut writer: StreamWriter) {
     if !writer.is_wanted() {
         return;
     }
-    let pumped = catch_unwind(AssertUnwindSafe(|| pump(&mut writer)));
+    let pumped = catch_panic(|| pump(&mut writer));
     match pumped {
         Ok(Ok(())) => {}
         // Nobody is there to hear of it.
         Ok(Err(_)) if writer.client_has_gone() => {}
         Ok(Err(error)) => writer.break_off(diagnostic::chain(&error)),
-        Err(panic) => writer.break_off(format!("it panicked: {}", panic_message(&*panic))),
+        Err(panic) => writer.break_off(format!("it panicked: {panic}")),
     }
 }

@@ -29,7 +29,6 @@ use std::future::poll_fn;
 use std::io;
 use std::mem::take;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -131,15 +130,9 @@ impl Connection {
     )]
     pub(super) fn serve(mut self) -> impl Future<Output = ()> {
         async move {
-            let mut life = pin!(self.live());
-            poll_fn(|context| {
-                let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(context)));
-                polled.unwrap_or_else(|_| {
-                    diagnostic::error(format_args!("a connection panicked and was closed"));
-                    Poll::Ready(())
-                })
-            })
-            .await;
+            if runtime::catch_panics(pin!(self.live())).await.is_err() {
+                diagnostic::error(format_args!("a connection panicked and was closed"));
+            }
         }
     }
 

@@ -2,10 +2,7 @@
 //!
 //! A panic in a handler is answered 500, and its connection goes on.
 
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::task::Poll;
 
 use super::{Answered, Exchange, admission};
 use crate::generation::Route;
@@ -15,6 +12,7 @@ use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::response::{DuplexAnswer, DuplexResponse, Response};
+use crate::runtime::{catch_panic, catch_panics};
 
 /// Local redirects that are followed for one request. A handler that needs more leads in a circle.
 const MAX_LOCAL_REDIRECTS: usize = 8;
@@ -37,7 +35,7 @@ impl<'g> Exchange<'g, '_> {
         };
         // A handler leaves nothing half done that another exchange could see: it has only lent us
         // values, and its own cells are never borrowed across a call that could panic.
-        catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| Some(panicked(route)))
+        catch_panic(answer).unwrap_or_else(|_| Some(panicked(route)))
     }
 
     /// The response, waited for, wherever local redirects lead. `None` if the client has left and
@@ -92,18 +90,11 @@ impl<'g> Exchange<'g, '_> {
             Err(refusal) => return Some(refusal.response().into()),
         };
         let request = self.request(matched);
-        let mut answer = pin!(matched.route.handler.answer(&request, local, content));
-        let answered = poll_fn(|context| {
-            match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
-                Ok(Poll::Pending) => Poll::Pending,
-                Ok(Poll::Ready(answered)) => Poll::Ready(Some(answered)),
-                Err(_) => Poll::Ready(None),
-            }
-        });
-        match answered.await {
-            Some(Ok(answer)) => Some(answer),
-            Some(Err(error)) => Some(unreadable_content(matched.route, error)?.into()),
-            None => Some(panicked(matched.route).into()),
+        let answer = pin!(matched.route.handler.answer(&request, local, content));
+        match catch_panics(answer).await {
+            Ok(Ok(answer)) => Some(answer),
+            Ok(Err(error)) => Some(unreadable_content(matched.route, error)?.into()),
+            Err(_) => Some(panicked(matched.route).into()),
         }
     }
 }
