@@ -69,6 +69,7 @@ mod server;
 mod supervisor;
 mod transfer;
 mod transport;
+mod upstream;
 
 #[cfg(test)]
 mod test_support;

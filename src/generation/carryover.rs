@@ -23,8 +23,8 @@ use crate::address::ListenAddress;
 use crate::api::{HandlerSpec, Handlers, Instance, OptionsError};
 use crate::config::model::{Cgi, Files, Route, RoutePattern};
 use crate::handlers::files::Shared;
-use crate::handlers::gateway::fastcgi::Queue;
 use crate::runtime::Permits;
+use crate::upstream::Queue;
 
 /// What a generation uses that the next one goes on with.
 #[derive(Default)]

@@ -24,12 +24,13 @@ use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::{DuplexAnswer, Response};
 use crate::runtime::Pools;
+use crate::upstream;
 
 use control::ControlHandler;
 use echo::Echo;
 use files::FilesHandler;
 use gateway::cgi::CgiHandler;
-use gateway::fastcgi::{self, Connections, FastcgiHandler};
+use gateway::fastcgi::{self, FastcgiHandler};
 use plugin::PluginHandler;
 use redirect::RedirectHandler;
 use respond::RespondHandler;
@@ -53,8 +54,8 @@ pub(crate) enum Handler {
 /// needs of this and no more.
 pub(crate) struct WorkerState {
     files: files::WorkerState,
-    /// To application servers.
-    connections: Rc<Connections>,
+    /// Connections to the servers that handlers ask.
+    upstream: Rc<upstream::Pool>,
     pub(crate) pools: Pools,
     /// To ask the supervisor what only the supervisor knows.
     submit: Submit,
@@ -65,7 +66,7 @@ impl WorkerState {
     pub(crate) fn new(pools: Pools, submit: Submit) -> Self {
         Self {
             files: files::WorkerState::new(Arc::clone(&pools.disk)),
-            connections: Rc::default(),
+            upstream: Rc::default(),
             pools,
             submit,
         }
@@ -74,7 +75,7 @@ impl WorkerState {
     fn for_fastcgi(&self) -> fastcgi::Worker<'_> {
         fastcgi::Worker {
             files: &self.files,
-            connections: &self.connections,
+            pool: &self.upstream,
             disk: &self.pools.disk,
         }
     }

@@ -17,14 +17,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connections::{Connection, Connections, Queue};
 use super::record::{self, Decoder, ProtocolStatus, RecordError, Step};
-use crate::address::ListenAddress;
 use crate::handlers::gateway::script_log::ScriptLog;
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
 use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent, TooLong};
 use crate::runtime::{self, Direction, Either, Elapsed, Permit, Tick, either};
+use crate::upstream::{Connection, Pool, Queue, Server};
 
 /// Octets of the answer that may wait to be taken.
 const MAX_OUTPUT: usize = 256 * 1024;
@@ -91,9 +90,8 @@ pub(super) enum Failure {
 
 /// A request under way.
 pub(super) struct Conversation {
-    connections: Rc<Connections>,
-    address: ListenAddress,
-    queue: Arc<Queue>,
+    pool: Rc<Pool>,
+    server: Arc<Server>,
     /// The peer is taking so long that another process of its would be welcome.
     waiting: Option<Permit>,
     /// When that will be so.
@@ -130,17 +128,15 @@ pub(super) struct Conversation {
 impl Conversation {
     /// A conversation that begins with `request`: the records up to the request's content.
     pub(super) fn new(
-        connections: Rc<Connections>,
-        (address, queue): (ListenAddress, Arc<Queue>),
+        (pool, server): (Rc<Pool>, Arc<Server>),
         connection: Connection,
         timeout: Duration,
         request: Vec<u8>,
         messages: ScriptLog,
     ) -> Self {
         Self {
-            connections,
-            address,
-            queue,
+            pool,
+            server,
             waiting: None,
             patience: runtime::deadline_after(Queue::PATIENCE),
             connection,
@@ -260,15 +256,14 @@ impl Conversation {
     pub(super) fn finish(self) {
         let has_sent_all = self.is_asked && self.sent == self.outgoing.len();
         if self.is_clean && has_sent_all && !self.is_refused {
-            self.connections
-                .keep(&self.address, self.queue, self.connection);
+            self.pool.keep(self.server, self.connection);
         }
     }
 
     /// Whether `error` only says that the peer had closed a kept connection, and the request can be
     /// made again from its beginning.
     pub(super) fn may_be_repeated(&self, error: &PeerError) -> bool {
-        self.connection.is_used && !self.is_heard && self.is_repeatable && error.is_end()
+        self.connection.is_reused() && !self.is_heard && self.is_repeatable && error.is_end()
     }
 
     /// The same request on a fresh connection.
@@ -323,14 +318,14 @@ impl Conversation {
 
     fn receive(&mut self) -> Result<bool, PeerError> {
         let Self {
-            connections,
+            pool,
             connection,
             decoder,
             output,
             messages,
             ..
         } = self;
-        let received = connections.receive(&connection.stream, |input| {
+        let received = pool.receive(&connection.stream, |input| {
             decode(decoder, input, output, messages).map(|ended| (input.len(), ended))
         });
         match received {
@@ -381,7 +376,7 @@ impl Conversation {
     /// The next moment at which something is to be done if the peer has done nothing.
     fn next_deadline(&self) -> Tick {
         let is_queued = self.waiting.is_some();
-        match self.is_heard || self.connection.is_used || is_queued {
+        match self.is_heard || self.connection.is_reused() || is_queued {
             true => self.deadline,
             false => self.deadline.min(self.patience),
         }
@@ -392,8 +387,8 @@ impl Conversation {
         if self.next_deadline() == self.deadline {
             return Err(PeerError::TimedOut);
         }
-        self.waiting = self.queue.join();
-        self.connections.close_idle(&self.address);
+        self.waiting = self.server.queue.join();
+        self.pool.close_idle(&self.server.address);
         Ok(())
     }
 

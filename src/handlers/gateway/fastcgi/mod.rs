@@ -13,10 +13,9 @@
 //! | which script answers for a path | [`script`] |
 //! | octets on the wire | [`record`] |
 //! | one request, both ways at once | [`conversation`], [`content`] |
-//! | connections that are kept | [`connections`] |
+//! | connections that are kept | [`upstream`](crate::upstream) |
 //! | what scripts write to the log | [`script_log`](super::script_log) |
 
-mod connections;
 mod content;
 mod conversation;
 mod record;
@@ -46,9 +45,8 @@ use crate::message::location::redirect_to_directory;
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response, allow};
 use crate::runtime::{self, BlockingError, BlockingPool};
+use crate::upstream::{Connection, Pool, Queue, Server};
 
-use connections::Connection;
-pub(crate) use connections::{Connections, Queue};
 use content::{Kept, PeerContent, Replayed};
 use conversation::{Conversation, Failure, PeerError};
 use script::{Found, Script, Search};
@@ -61,8 +59,8 @@ pub(crate) struct FastcgiHandler {
     options: Arc<Fastcgi>,
     /// For files that are no scripts.
     files: FilesHandler,
-    /// Of requests to the same application server.
-    queue: Arc<Queue>,
+    /// The application server.
+    server: Arc<Server>,
     /// As diagnostics name it.
     route: Arc<str>,
     /// The route is its path alone, and its path no directory.
@@ -73,8 +71,8 @@ pub(crate) struct FastcgiHandler {
 #[derive(Clone, Copy)]
 pub(crate) struct Worker<'w> {
     pub(crate) files: &'w files::WorkerState,
-    /// To application servers.
-    pub(crate) connections: &'w Rc<Connections>,
+    /// Connections to application servers.
+    pub(crate) pool: &'w Rc<Pool>,
     pub(crate) disk: &'w Arc<BlockingPool>,
 }
 
@@ -97,7 +95,10 @@ impl FastcgiHandler {
         Self {
             options: Arc::new(options.clone()),
             files: FilesHandler::new(files, true),
-            queue,
+            server: Arc::new(Server {
+                address: options.peer.clone(),
+                queue,
+            }),
             route: route.to_string().into(),
             is_exact: route.pattern.exact,
         }
@@ -239,8 +240,7 @@ impl FastcgiHandler {
             length > 0 && content.read(&mut first).await? && (first.len() as u64) < length;
         let connection = self.connect(request, worker).await?;
         let mut conversation = Conversation::new(
-            Rc::clone(worker.connections),
-            (self.options.peer.clone(), Arc::clone(&self.queue)),
+            (Rc::clone(worker.pool), Arc::clone(&self.server)),
             connection,
             self.options.timeout,
             self.request_records(script, request, length),
@@ -298,7 +298,7 @@ impl FastcgiHandler {
         worker: Worker<'_>,
     ) -> Result<Connection, PeerError> {
         let may_repeat = request.head.method.is_idempotent();
-        let kept = may_repeat.then(|| worker.connections.take(&self.options.peer));
+        let kept = may_repeat.then(|| worker.pool.take(&self.server.address));
         match kept.flatten() {
             Some(connection) => Ok(connection),
             None => self.open().await,
@@ -307,7 +307,7 @@ impl FastcgiHandler {
 
     async fn open(&self) -> Result<Connection, PeerError> {
         let deadline = runtime::deadline_after(self.options.timeout);
-        let opened = Connection::open(&self.options.peer, deadline).await;
+        let opened = Connection::open(&self.server.address, deadline).await;
         opened.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => PeerError::ConnectTimedOut,
             _ => PeerError::Connect(error),
@@ -350,7 +350,7 @@ impl FastcgiHandler {
 
     /// What follows the head of the peer's answer, given what is left of the request's content.
     fn rest_of(&self, conversation: Conversation, rest: Kept) -> PeerContent {
-        PeerContent::new(conversation, rest, self.options.peer.to_string())
+        PeerContent::new(conversation, rest, self.server.address.to_string())
     }
 
     /// Lets the script come to its end, where all that is wanted of its answer is there.
@@ -371,7 +371,7 @@ impl FastcgiHandler {
 
     /// The answer where the peer gave none.
     fn failed(&self, error: &PeerError) -> Response<'static> {
-        let (peer, chain) = (&self.options.peer, diagnostic::chain(error));
+        let (peer, chain) = (&self.server.address, diagnostic::chain(error));
         diagnostic::error(format_args!("{}: {peer}: {chain}", self.route));
         match error.status() {
             Status::SERVICE_UNAVAILABLE => Response::busy(),
