@@ -8,7 +8,8 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-use super::conversation::{Conversation, Failure};
+use super::conversation::Conversation;
+use super::error::Failure;
 use crate::disk::spool::Buffered;
 use crate::log::diagnostic;
 use crate::message::content::{

@@ -13,13 +13,18 @@
 //! | which script answers for a path | [`script`] |
 //! | octets on the wire | [`record`] |
 //! | one request, both ways at once | [`conversation`], [`content`] |
+//! | a request's way out, a response's way in, and how long both may take | [`sending`], [`receiving`], [`patience`] |
 //! | connections that are kept | [`upstream`](crate::upstream) |
 //! | what scripts write to the log | [`script_log`](super::script_log) |
 
 mod content;
 mod conversation;
+mod error;
+mod patience;
+mod receiving;
 mod record;
 mod script;
+mod sending;
 mod sent_file;
 
 use std::io;
@@ -48,7 +53,8 @@ use crate::runtime::{self, BlockingError, BlockingPool};
 use crate::upstream::{Connection, Pool, Queue, Server};
 
 use content::{Kept, PeerContent, Replayed};
-use conversation::{Conversation, Failure, PeerError};
+use conversation::Conversation;
+use error::{Failure, UpstreamError};
 use script::{Found, Script, Search};
 
 /// The methods that a file answers to.
@@ -220,7 +226,7 @@ impl FastcgiHandler {
         match asked {
             Ok(answer) => Ok(answer),
             Err(Failure::Client(error)) => Err(error),
-            Err(Failure::Peer(error)) => Ok(self.failed(&error).into()),
+            Err(Failure::Upstream(error)) => Ok(self.failed(&error).into()),
         }
     }
 
@@ -249,7 +255,7 @@ impl FastcgiHandler {
         conversation.push_content(&first, goes_on);
         drop(first);
         let answer = match conversation.head(content).await {
-            Err(Failure::Peer(error)) if conversation.may_be_repeated(&error) => {
+            Err(Failure::Upstream(error)) if conversation.may_be_repeated(&error) => {
                 conversation.repeat_on(self.open().await?);
                 conversation.head(content).await?
             }
@@ -296,7 +302,7 @@ impl FastcgiHandler {
         &self,
         request: &Request<'_>,
         worker: Worker<'_>,
-    ) -> Result<Connection, PeerError> {
+    ) -> Result<Connection, UpstreamError> {
         let may_repeat = request.head.method.is_idempotent();
         let kept = may_repeat.then(|| worker.pool.take(&self.server.address));
         match kept.flatten() {
@@ -305,12 +311,12 @@ impl FastcgiHandler {
         }
     }
 
-    async fn open(&self) -> Result<Connection, PeerError> {
+    async fn open(&self) -> Result<Connection, UpstreamError> {
         let deadline = runtime::deadline_after(self.options.timeout);
         let opened = Connection::open(&self.server.address, deadline).await;
         opened.map_err(|error| match error.kind() {
-            io::ErrorKind::TimedOut => PeerError::ConnectTimedOut,
-            _ => PeerError::Connect(error),
+            io::ErrorKind::TimedOut => UpstreamError::ConnectTimedOut,
+            _ => UpstreamError::Connect(error),
         })
     }
 
@@ -324,12 +330,13 @@ impl FastcgiHandler {
         content: &mut impl ReadContent,
     ) -> Result<Response<'static>, Failure> {
         if self.options.sendfile {
-            let name = sent_file::take_name(&mut head, &self.options).map_err(PeerError::from)?;
+            let name =
+                sent_file::take_name(&mut head, &self.options).map_err(UpstreamError::from)?;
             if let Some(path) = name {
                 self.let_end(conversation, worker);
                 let answer =
                     sent_file::answer(head, path, &self.options, request, worker.disk).await;
-                return Ok(answer.map_err(PeerError::from)?);
+                return Ok(answer.map_err(UpstreamError::from)?);
             }
         }
         let content = if conversation.is_ended() {
@@ -342,7 +349,7 @@ impl FastcgiHandler {
             };
             let source = Box::new(self.rest_of(conversation, rest));
             let stream = ContentStream::beginning_with(first, head.length, source);
-            Content::Stream(stream.map_err(PeerError::from)?)
+            Content::Stream(stream.map_err(UpstreamError::from)?)
         };
         let content = Supply::Entire(content);
         Ok(represent(head.status, head.fields, content, request.head))
@@ -370,7 +377,7 @@ impl FastcgiHandler {
     }
 
     /// The answer where the peer gave none.
-    fn failed(&self, error: &PeerError) -> Response<'static> {
+    fn failed(&self, error: &UpstreamError) -> Response<'static> {
         let (peer, chain) = (&self.server.address, diagnostic::chain(error));
         diagnostic::error(format_args!("{}: {peer}: {chain}", self.route));
         match error.status() {
@@ -385,14 +392,14 @@ fn whole(
     head: &ScriptHead,
     mut conversation: Conversation,
     is_for_head: bool,
-) -> Result<Content<'static>, PeerError> {
+) -> Result<Content<'static>, UpstreamError> {
     let content = conversation.take_output();
     conversation.finish();
     if is_for_head || head.status.forbids_content() {
         return Ok(Content::Stream(ContentStream::unsent(head.length)));
     }
     match head.length.filter(|length| *length != content.len() as u64) {
-        Some(_) => Err(PeerError::WrongLength),
+        Some(_) => Err(UpstreamError::WrongLength),
         None => Ok(Content::Octets(Octets::Owned(content))),
     }
 }

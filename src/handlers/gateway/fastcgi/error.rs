@@ -1,0 +1,65 @@
+//! Why an application server gave no response, or no whole one.
+
+use std::io;
+
+use super::record::RecordError;
+use super::sent_file::SentFileError;
+use crate::handlers::gateway::script_response::ScriptError;
+use crate::http::status::Status;
+use crate::message::content::{ContentError, TooLong};
+
+/// What an application server did wrong, or the operator did with it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UpstreamError {
+    #[error("cannot connect")]
+    Connect(#[source] io::Error),
+    #[error("it did not take the connection within the timeout")]
+    ConnectTimedOut,
+    #[error("it closed the connection before the end of its answer")]
+    ClosedEarly,
+    #[error("the connection broke")]
+    Broken(#[source] io::Error),
+    #[error("it did not answer within the timeout")]
+    TimedOut,
+    #[error("it sent what is no FastCGI")]
+    Record(#[from] RecordError),
+    #[error("it sent what is no answer")]
+    Script(#[from] ScriptError),
+    #[error("its content is not as long as its Content-Length says")]
+    WrongLength,
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+    #[error("it is overloaded")]
+    Overloaded,
+    #[error("it refused the request, as one that would share a connection")]
+    CannotMultiplex,
+    #[error("it refused the request, for it is no responder")]
+    UnknownRole,
+    #[error("the file that it answers with")]
+    SentFile(#[from] SentFileError),
+}
+
+impl UpstreamError {
+    /// The status of the response, if no head has come yet.
+    pub(super) fn status(&self) -> Status {
+        match self {
+            Self::ConnectTimedOut | Self::TimedOut => Status::GATEWAY_TIMEOUT,
+            Self::Overloaded => Status::SERVICE_UNAVAILABLE,
+            _ => Status::BAD_GATEWAY,
+        }
+    }
+
+    /// Whether the connection ended, and the application server said nothing.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self, Self::ClosedEarly | Self::Broken(_))
+    }
+}
+
+/// Why there is no response, and on which side it failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Client(#[from] ContentError),
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+}

@@ -1,0 +1,237 @@
+//! A response on its way from the application server: from octets to a header section and content.
+//!
+//! No I/O: octets in, in any pieces. The states follow one another, and none comes twice:
+//!
+//! ```text
+//! Unheard ─→ HeaderSection ─→ Content ─→ Ended
+//!    │             └─────────────────────→ ↑     everything came at once, or there is no whole head
+//!    └ the connection ended: the request may be repeated on another one
+//! ```
+
+use super::error::UpstreamError;
+use super::record::{Decoder, ProtocolStatus, RecordError, Step};
+use crate::handlers::gateway::script_log::ScriptLog;
+use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
+
+/// Octets of output that may wait to be taken.
+const MAX_OUTPUT: usize = 256 * 1024;
+
+/// A response on its way.
+pub(super) struct Receiving {
+    decoder: Decoder,
+    /// Octets of the script's output that have not been taken.
+    output: Vec<u8>,
+    /// What the script writes to its error stream.
+    log: ScriptLog,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The application server has sent nothing.
+    Unheard,
+    /// The header section has begun, and its end has not come.
+    HeaderSection,
+    /// The header section is complete. From here on any octet shows that the script goes on.
+    Content,
+    /// The application server has said that the request is done.
+    Ended {
+        /// Nothing came behind the end: the connection can carry another request.
+        is_clean: bool,
+    },
+}
+
+impl Receiving {
+    /// A response of which nothing has come; the script's messages go to `log`.
+    pub(super) fn new(log: ScriptLog) -> Self {
+        Self {
+            decoder: Decoder::default(),
+            output: Vec::new(),
+            log,
+            state: State::Unheard,
+        }
+    }
+
+    /// Takes the next octets from the connection; none are the end of the upstream's side.
+    ///
+    /// # Errors
+    /// What the application server did wrong.
+    pub(super) fn push(&mut self, input: &[u8]) -> Result<(), UpstreamError> {
+        if input.is_empty() {
+            return Err(UpstreamError::ClosedEarly);
+        }
+        let end = self.decode(input)?;
+        if self.state == State::Unheard {
+            self.state = State::HeaderSection;
+        }
+        match end {
+            Some((ProtocolStatus::Complete, is_clean)) => self.state = State::Ended { is_clean },
+            Some((ProtocolStatus::Overloaded, _)) => return Err(UpstreamError::Overloaded),
+            Some((ProtocolStatus::CannotMultiplex, _)) => {
+                return Err(UpstreamError::CannotMultiplex);
+            }
+            Some((ProtocolStatus::UnknownRole, _)) => return Err(UpstreamError::UnknownRole),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Takes `input` apart; how the request ended, if it did, and whether nothing came behind that.
+    fn decode(&mut self, mut input: &[u8]) -> Result<Option<(ProtocolStatus, bool)>, RecordError> {
+        loop {
+            match self.decoder.step(&mut input)? {
+                Step::NeedMore => return Ok(None),
+                Step::Output(octets) => self.output.extend_from_slice(octets),
+                Step::Messages(octets) => self.log.push(octets),
+                Step::End { protocol, .. } => return Ok(Some((protocol, input.is_empty()))),
+            }
+        }
+    }
+
+    /// Moves the output to `section`; the head of the response once it is complete. Content that came
+    /// with it stays here.
+    ///
+    /// # Errors
+    /// Output that is no response.
+    pub(super) fn head(
+        &mut self,
+        section: &mut HeaderSection,
+    ) -> Result<Option<ScriptAnswer>, ScriptError> {
+        let mut answer = section.push(&self.take_output())?;
+        if answer.is_some() && !self.is_ended() {
+            self.state = State::Content;
+        }
+        if let Some(ScriptAnswer::Response(head)) = &mut answer {
+            self.output = std::mem::take(&mut head.content);
+        }
+        Ok(answer)
+    }
+
+    /// The output that has come.
+    pub(super) fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// Appends the output that has come to `into`; whether there was any.
+    pub(super) fn move_output(&mut self, into: &mut Vec<u8>) -> bool {
+        let has_some = !self.output.is_empty();
+        into.append(&mut self.output);
+        has_some
+    }
+
+    /// Whether the output must be taken before more is received.
+    pub(super) fn is_full(&self) -> bool {
+        self.output.len() >= MAX_OUTPUT
+    }
+
+    /// Whether anything has come.
+    pub(super) fn is_heard(&self) -> bool {
+        self.state != State::Unheard
+    }
+
+    /// Whether what comes now is content.
+    pub(super) fn is_in_content(&self) -> bool {
+        self.state == State::Content
+    }
+
+    /// Whether the application server has said all it has to say.
+    pub(super) fn is_ended(&self) -> bool {
+        matches!(self.state, State::Ended { .. })
+    }
+
+    /// Whether it ended in such a way that the connection can carry another request.
+    pub(super) fn is_clean(&self) -> bool {
+        self.state == State::Ended { is_clean: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STDOUT: u8 = 6;
+    const END: u8 = 3;
+
+    fn record(kind: u8, content: &[u8]) -> Vec<u8> {
+        let length = content.len() as u8;
+        [&[1, kind, 0, 1, 0, length, 0, 0][..], content].concat()
+    }
+
+    fn end(protocol: u8) -> Vec<u8> {
+        record(END, &[0, 0, 0, 0, protocol, 0, 0, 0])
+    }
+
+    fn receiving() -> Receiving {
+        Receiving::new(ScriptLog::new("test"))
+    }
+
+    #[test]
+    fn passes_from_nothing_to_the_end() {
+        let (mut receiving, mut section) = (receiving(), HeaderSection::default());
+        assert!(!receiving.is_heard());
+        receiving
+            .push(&record(STDOUT, b"Status: 20"))
+            .expect("output");
+        assert!(receiving.is_heard() && !receiving.is_in_content());
+        assert_eq!(receiving.head(&mut section), Ok(None));
+        receiving.push(&record(STDOUT, b"1\n\nab")).expect("output");
+        assert!(matches!(
+            receiving.head(&mut section),
+            Ok(Some(ScriptAnswer::Response(_)))
+        ));
+        assert!(receiving.is_in_content() && !receiving.is_ended());
+        let mut content = Vec::new();
+        assert!(receiving.move_output(&mut content));
+        receiving
+            .push(&[record(STDOUT, b"c"), end(0)].concat())
+            .expect("the end");
+        assert!(receiving.move_output(&mut content) && !receiving.move_output(&mut content));
+        assert!(receiving.is_ended() && receiving.is_clean());
+        assert_eq!(content, b"abc");
+    }
+
+    #[test]
+    fn everything_may_come_at_once() {
+        let (mut receiving, mut section) = (receiving(), HeaderSection::default());
+        receiving
+            .push(&[record(STDOUT, b"Status: 200\n\nab"), end(0)].concat())
+            .expect("the end");
+        assert!(matches!(receiving.head(&mut section), Ok(Some(_))));
+        assert!(receiving.is_ended(), "a head does not take the end back");
+        assert_eq!(receiving.take_output(), b"ab");
+    }
+
+    #[test]
+    fn what_comes_behind_the_end_spoils_the_connection() {
+        let mut receiving = receiving();
+        let input = [end(0), record(STDOUT, b"x")].concat();
+        receiving.push(&input).expect("the end");
+        assert!(receiving.is_ended() && !receiving.is_clean());
+    }
+
+    #[test]
+    fn errors_say_what_happened() {
+        for (input, expected) in [
+            (Vec::new(), "it closed the connection"),
+            (vec![2; 8], "it sent what is no FastCGI"),
+            (end(1), "it refused the request, as one that would share"),
+            (end(2), "it is overloaded"),
+            (end(3), "it refused the request, for it is no responder"),
+        ] {
+            let error = receiving().push(&input).expect_err(expected);
+            assert!(error.to_string().starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn stops_where_the_output_is_not_taken() {
+        let mut receiving = receiving();
+        let block = record(STDOUT, &[b'x'; 255]);
+        for _ in 0..MAX_OUTPUT / 255 {
+            assert!(!receiving.is_full());
+            receiving.push(&block).expect("output");
+        }
+        receiving.push(&block).expect("output");
+        assert!(receiving.is_full());
+    }
+}
