@@ -104,7 +104,7 @@ fn what_is_left_out_has_its_default() {
         (config.log, config.policy.limits),
         (Log::default(), Limits::default())
     );
-    assert!(config.server_field && config.workers == default_workers());
+    assert!(config.server_field && config.workers == Config::default().workers);
     let [server] = config.servers.as_slice() else {
         panic!("one server")
     };

@@ -17,6 +17,11 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
+/// Whether one change makes `candidate` of `written`. Case and `-` for `_` are no change.
+pub(crate) fn is_one_slip(written: &str, candidate: &str) -> bool {
+    distance(&normalized(written), &normalized(candidate)) <= 1
+}
+
 fn normalized(name: &str) -> Vec<char> {
     name.chars()
         .map(|c| {

@@ -5,36 +5,55 @@
 //! deny  = "10.0.0.66"               # whatever `allow` says
 //! ```
 
-use super::level::Level;
+use super::level::Refinement;
+use super::setting::{Kind, Setting};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
-use crate::config::model::{Access, Cidr};
+use crate::config::model::{Cidr, Policy};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
 use crate::config::words::address::parse_cidr;
+use crate::config::words::written;
 
-/// What `allow` and `deny` at one level make of what is inherited: each replaces its own kind.
-pub(super) fn refine_access(section: &mut Section<'_>, level: Level, outer: &Access) -> Access {
-    if level == Level::Top {
-        return outer.clone();
-    }
-    let allow = section.take("allow").map(allow);
-    let deny = section.take("deny").map(networks);
-    if let (Some(allow), Some(deny)) = (&allow, &deny) {
-        let denied = denied(allow, deny);
-        denied
-            .into_iter()
-            .for_each(|warning| section.report(warning));
-    }
-    let bare = |networks: Vec<(Cidr, Spot)>| networks.into_iter().map(|(cidr, _)| cidr).collect();
-    Access {
-        allow: allow.map_or_else(|| outer.allow.clone(), bare),
-        deny: deny.map_or_else(|| outer.deny.clone(), bare),
-    }
-}
+/// Replaces what is inherited of `allow`, not of `deny`.
+pub(super) const ALLOW: Setting<Refinement, Policy> = Setting {
+    key: "allow",
+    kind: Kind::TEXTS,
+    about: "networks that are answered, everybody else is not; \"all\" is everybody",
+    read: |node, refinement| {
+        refinement.allow = allowed(node);
+        refinement.policy.access.allow = bare(&refinement.allow);
+        Some(())
+    },
+    show: |policy| {
+        let allow = &policy.access.allow;
+        (!allow.is_empty()).then(|| show_networks(allow))
+    },
+    ..Setting::BLANK
+};
 
-/// `allow = []` would say "nobody" where "everybody" may be meant, so it is neither.
-fn allow(node: Node<'_>) -> Vec<(Cidr, Spot)> {
+/// Replaces what is inherited of `deny`, not of `allow`.
+pub(super) const DENY: Setting<Refinement, Policy> = Setting {
+    key: "deny",
+    kind: Kind::TEXTS,
+    about: "networks that are not answered, whatever `allow` says",
+    read: |node, refinement| {
+        refinement.deny = networks(node);
+        refinement.policy.access.deny = bare(&refinement.deny);
+        Some(())
+    },
+    show: |policy| Some(show_networks(&policy.access.deny)),
+    ..Setting::BLANK
+};
+
+/// Where nothing is inherited.
+pub(super) const DENY_AT_SERVER: Setting<Refinement, Policy> = Setting {
+    default: "[]",
+    ..DENY
+};
+
+/// Refuses `allow = []`: it would say "nobody" where "everybody" may be meant.
+fn allowed(node: Node<'_>) -> Vec<(Cidr, Spot)> {
     if node.one_or_more().is_empty() {
         let help = "write allow = \"all\" to allow everybody, or deny = \"all\" to allow nobody";
         node.cx.report(
@@ -47,7 +66,7 @@ fn allow(node: Node<'_>) -> Vec<(Cidr, Spot)> {
 }
 
 /// The networks that an array, or one string, names; an address that stands twice is a warning.
-pub(crate) fn networks(node: Node<'_>) -> Vec<(Cidr, Spot)> {
+pub(super) fn networks(node: Node<'_>) -> Vec<(Cidr, Spot)> {
     let mut networks: Vec<(Cidr, Spot)> = Vec::new();
     for node in node.one_or_more() {
         let written = node.text().and_then(|text| text.parse(parse_networks));
@@ -65,7 +84,17 @@ pub(crate) fn networks(node: Node<'_>) -> Vec<(Cidr, Spot)> {
     networks
 }
 
-/// `all` is every address of both families.
+/// The networks without their places.
+pub(super) fn bare(networks: &[(Cidr, Spot)]) -> Vec<Cidr> {
+    networks.iter().map(|(cidr, _)| *cidr).collect()
+}
+
+/// The networks as an array.
+pub(super) fn show_networks(networks: &[Cidr]) -> String {
+    written::array(networks.iter().map(written::shown))
+}
+
+/// Reads a network; `all` is every address of both families.
 fn parse_networks(text: &str) -> Result<Vec<Cidr>, Fault> {
     match text {
         "all" => Ok(Cidr::ALL.to_vec()),
@@ -73,14 +102,16 @@ fn parse_networks(text: &str) -> Result<Vec<Cidr>, Fault> {
     }
 }
 
-/// A warning for every network that is allowed in vain.
-fn denied(allow: &[(Cidr, Spot)], deny: &[(Cidr, Spot)]) -> Vec<Diagnostic> {
-    let warning = |(allowed, spot): &(Cidr, Spot)| {
-        let (denied, deny_spot) = deny.iter().find(|(denied, _)| denied.covers(allowed))?;
+/// Warns of every network that is allowed in vain: `deny` of the same level names it, too.
+pub(super) fn warn_of_denied(section: &Section<'_>, refinement: &Refinement) {
+    for (allowed, spot) in &refinement.allow {
+        let mut denied = refinement.deny.iter();
+        let Some((denied, deny_spot)) = denied.find(|(denied, _)| denied.covers(allowed)) else {
+            continue;
+        };
         let message =
             format!("`{allowed}` is never allowed: `{denied}` is denied, which goes first");
         let diagnostic = Diagnostic::warning(message).at(spot.clone(), "");
-        Some(diagnostic.at(deny_spot.clone(), "denied here"))
-    };
-    allow.iter().filter_map(warning).collect()
+        section.report(diagnostic.at(deny_spot.clone(), "denied here"));
+    }
 }

@@ -2,51 +2,93 @@
 
 use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::setting::{Kind, Setting, rows, set, show, walk};
+use super::verb::{Answer, VerbKeys};
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::Cgi;
+use crate::config::model::{Cgi, Route, Verb};
 use crate::config::tree::node::{Node, Text, list};
 use crate::config::tree::paths::directory;
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::units::WAIT;
 use crate::config::words::values::{parse_variable_name, parse_variable_value};
+use crate::config::words::written;
 
 /// Each is a program with memory of its own; more than this is a slip of the finger.
 const PROCESSES: RangeInclusive<u64> = 1..=10_000;
 
-/// The scripts of a route.
-pub(crate) fn cgi(section: &mut Section<'_>) -> Option<Cgi> {
-    let text = section.take("cgi").and_then(Node::text);
-    let root = text.as_ref().and_then(directory);
-    if let (Some(text), Some(root)) = (&text, &root) {
-        warn_of_scripts_that_cannot_run(text, root);
-    }
-    let default = Cgi::beneath(root.clone().unwrap_or_default());
-    let cgi = Cgi {
-        timeout: section.duration("timeout", WAIT).unwrap_or(default.timeout),
-        max_processes: section
-            .count("max_processes", PROCESSES)
-            .unwrap_or(default.max_processes),
-        environment: section
-            .take("environment")
-            .map(environment)
-            .unwrap_or_default(),
-        root: default.root,
-    };
-    root.and(Some(cgi))
+pub(super) const VERB: VerbKeys = VerbKeys {
+    key: "cgi",
+    usage: "cgi = \"DIR\"",
+    example: "\"/cgi-bin\" = { cgi = \"cgi-bin\" }",
+    rows: || rows(SETTINGS),
+    read,
+    show: show_route,
+};
+
+const SETTINGS: &[Setting<Cgi>] = &[
+    Setting {
+        key: "cgi",
+        kind: Kind::Text,
+        about: "the scripts of a directory, a process for each request",
+        read: |node, cgi| set(&mut cgi.root, root(&node.text()?)),
+        show: |cgi| Some(written::path(&cgi.root)),
+        ..Setting::BLANK
+    },
+    Setting {
+        read: |node, cgi| set(&mut cgi.timeout, node.duration(WAIT)),
+        show: |cgi| Some(written::duration(cgi.timeout)),
+        ..Setting::TIMEOUT
+    },
+    Setting {
+        key: "max_processes",
+        kind: Kind::integer(&PROCESSES),
+        default: "32",
+        about: "scripts of the route that run at once; past it, 503 with Retry-After",
+        read: |node, cgi| set(&mut cgi.max_processes, node.count(PROCESSES)),
+        show: |cgi| Some(cgi.max_processes.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "environment",
+        kind: Kind::TEXT_MAP,
+        default: "{}",
+        about: "variables that scripts find beside those of the request",
+        read: |node, cgi| set(&mut cgi.environment, environment(node)),
+        show: |cgi| Some(written::pairs(&cgi.environment)),
+        ..Setting::BLANK
+    },
+];
+
+fn read(section: &mut Section<'_>) -> Option<Answer> {
+    let mut cgi = Cgi::beneath(PathBuf::new());
+    let walked = walk(section, SETTINGS, &mut cgi);
+    walked.took("cgi").then(|| Verb::Cgi(cgi).into())
 }
 
-fn environment(node: Node<'_>) -> Vec<(String, String)> {
-    let help = "write { LANG = \"C.UTF-8\" }".to_owned();
-    let Some(section) = node.section("`environment`", Some(help)) else {
-        return Vec::new();
+fn show_route(route: &Route) -> Option<written::Table> {
+    let Verb::Cgi(cgi) = &route.verb else {
+        return None;
     };
+    Some(show(SETTINGS, cgi))
+}
+
+/// The directory of the scripts.
+fn root(text: &Text<'_>) -> Option<PathBuf> {
+    let root = directory(text)?;
+    warn_of_scripts_that_cannot_run(text, &root);
+    Some(root)
+}
+
+fn environment(node: Node<'_>) -> Option<Vec<(String, String)>> {
+    let help = "write { LANG = \"C.UTF-8\" }".to_owned();
+    let section = node.section("`environment`", Some(help))?;
     let entry = |(key, value): (Key<'_>, Node<'_>)| {
         let name = key.parse(parse_variable_name)?;
         Some((name, value.text()?.parse(parse_variable_value)?))
     };
-    section.entries().into_iter().filter_map(entry).collect()
+    Some(section.entries().into_iter().filter_map(entry).collect())
 }
 
 /// A script without the executable bit is found out about by whoever asks for it. It may be meant

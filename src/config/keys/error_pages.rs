@@ -4,21 +4,41 @@
 //! error_pages = { 404 = "errors/404.html", 5xx = "errors/oops.html" }
 //! ```
 
+use std::path::Path;
+
+use super::level::Refinement;
+use super::setting::{Kind, Setting};
 use crate::config::complaint::fault::Fault;
-use crate::config::model::{ErrorPages, StatusPattern};
+use crate::config::model::{ErrorPages, Policy, StatusPattern};
+use crate::config::tree::node::Node;
 use crate::config::tree::paths::readable_file;
-use crate::config::tree::section::Section;
+use crate::config::words::written;
 use crate::http::status::Status;
 
-/// What `error_pages` at one level makes of what is inherited.
-pub(super) fn refine_error_pages(section: &mut Section<'_>, outer: &ErrorPages) -> ErrorPages {
-    let mut pages = outer.clone();
+/// Where nothing is inherited.
+pub(super) const AT_TOP: Setting<Refinement, Policy> = Setting {
+    default: "{}",
+    ..FURTHER_IN
+};
+
+/// What is inherited holds for the statuses that this level does not name.
+pub(super) const FURTHER_IN: Setting<Refinement, Policy> = Setting {
+    key: "error_pages",
+    kind: Kind::TEXT_MAP,
+    about: "files for error answers, by status or class: `404`, `4xx`, `5xx`",
+    translations: &[(
+        "error_page",
+        "the setting is called `error_pages`: `error_pages = { 404 = \"404.html\" }`",
+    )],
+    read: |node, refinement| read(node, &mut refinement.policy.error_pages),
+    show: |policy| Some(show_pages(&policy.error_pages)),
+    ..Setting::BLANK
+};
+
+/// Reads the pages of one level on top of those that are inherited.
+fn read(node: Node<'_>, pages: &mut ErrorPages) -> Option<()> {
     let help = "write error_pages = { 404 = \"errors/404.html\", 5xx = \"errors/5xx.html\" }";
-    let node = section.take("error_pages");
-    let Some(section) = node.and_then(|node| node.section("`error_pages`", Some(help.into())))
-    else {
-        return pages;
-    };
+    let section = node.section("`error_pages`", Some(help.into()))?;
     for (key, value) in section.entries() {
         let pattern = key.parse(parse_status_pattern);
         let file = value.text().and_then(|text| readable_file(&text));
@@ -26,7 +46,12 @@ pub(super) fn refine_error_pages(section: &mut Section<'_>, outer: &ErrorPages) 
             pages.insert(pattern, file);
         }
     }
-    pages
+    Some(())
+}
+
+fn show_pages(pages: &ErrorPages) -> String {
+    let page = |(pattern, file): (StatusPattern, &Path)| (pattern.to_string(), written::path(file));
+    written::inline(pages.iter().map(page))
 }
 
 /// `404`, `4xx` or `5xx`.

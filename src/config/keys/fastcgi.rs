@@ -2,47 +2,147 @@
 
 use std::path::{Path, PathBuf};
 
+use super::setting::{Kind, Setting, rows, set, show, walk};
+use super::verb::{Answer, VerbKeys, index_names};
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
-use crate::config::model::Fastcgi;
+use crate::config::model::{Fastcgi, Route, Verb};
 use crate::config::tree::node::{Node, Text};
 use crate::config::tree::paths::{beside, directory, report_path, unix};
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::address::parse_peer;
 use crate::config::words::units::WAIT;
-use crate::config::words::values::parse_index_name;
+use crate::config::words::written;
 
-pub(crate) fn fastcgi(section: &mut Section<'_>) -> Option<Fastcgi> {
-    let peer = section.take("fastcgi").and_then(peer);
-    let root = match section.take("root") {
-        Some(node) => node.text().and_then(|text| directory(&text)),
-        None => {
-            report_no_root(section);
-            None
-        }
-    };
-    let nowhere = ListenAddress::Unix(PathBuf::new());
-    let known = root.clone().unwrap_or_default();
-    let default = Fastcgi::beneath(known, peer.clone().unwrap_or(nowhere));
-    let mut fastcgi = Fastcgi {
-        index: section.take("index").map_or(default.index, index),
-        scripts: section.take("scripts").map_or(default.scripts, suffixes),
-        static_files: section
-            .boolean("static_files")
-            .unwrap_or(default.static_files),
-        params: section.take("params").map(params).unwrap_or_default(),
-        timeout: section.duration("timeout", WAIT).unwrap_or(default.timeout),
-        sendfile: section.boolean("sendfile").unwrap_or(default.sendfile),
-        ..default
-    };
-    let fallback = section.take("fallback").and_then(Node::text);
-    fastcgi.fallback = fallback.and_then(|text| fallback_script(&text, &fastcgi, root.as_deref()));
-    peer.and(root).and(Some(fastcgi))
+pub(super) const VERB: VerbKeys = VerbKeys {
+    key: "fastcgi",
+    usage: "fastcgi = \"ADDRESS\"",
+    example: "\"/\" = { fastcgi = \"unix:/run/php/php-fpm.sock\", root = \"www\" }",
+    rows: || rows(SETTINGS),
+    read,
+    show: show_route,
+};
+
+/// The verb and its options while they are read.
+struct Draft {
+    fastcgi: Fastcgi,
+    /// As the file has it, for diagnostics.
+    root: PathBuf,
 }
 
-fn report_no_root(section: &mut Section<'_>) {
-    let Some(node) = section.take("fastcgi") else {
+const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
+    Setting {
+        key: "fastcgi",
+        kind: Kind::Text,
+        about: "the application server at \"unix:/run/php/php-fpm.sock\" or \"127.0.0.1:9000\"",
+        translations: &[(
+            "fastcgi_pass",
+            "the setting is called `fastcgi`: \
+             `\"/\" = { fastcgi = \"unix:/run/php/php-fpm.sock\", root = \"www\" }`",
+        )],
+        read: |node, draft| set(&mut draft.fastcgi.peer, peer(node)),
+        show: |fastcgi| Some(written::address(&fastcgi.peer)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "root",
+        kind: Kind::Text,
+        about: "the directory of its scripts",
+        read: |node, draft| set(&mut draft.root, directory(&node.text()?)),
+        show: |fastcgi| Some(written::path(&fastcgi.root)),
+        ..Setting::BLANK
+    },
+    Setting {
+        read: |node, draft| set(&mut draft.fastcgi.index, Some(index_names(node))),
+        show: |fastcgi| Some(written::strings(&fastcgi.index)),
+        ..Setting::INDEX
+    },
+    Setting {
+        key: "scripts",
+        kind: Kind::TEXTS,
+        default: "[\".php\"]",
+        about: "what the names of scripts end in",
+        read: |node, draft| set(&mut draft.fastcgi.scripts, Some(suffixes(node))),
+        show: |fastcgi| Some(written::strings(&fastcgi.scripts)),
+        ..Setting::BLANK
+    },
+    // Read by `read`, which knows all suffixes and the root by then.
+    Setting {
+        key: "fallback",
+        kind: Kind::Text,
+        about: "the script for paths that lead to nothing",
+        show: |fastcgi| fastcgi.fallback.as_deref().map(written::string),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "static_files",
+        kind: Kind::Boolean,
+        default: "true",
+        about: "send files that are no scripts",
+        read: |node, draft| set(&mut draft.fastcgi.static_files, node.boolean()),
+        show: |fastcgi| Some(fastcgi.static_files.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "params",
+        kind: Kind::TEXT_MAP,
+        default: "{}",
+        about: "further parameters",
+        translations: &[(
+            "fastcgi_param",
+            "the setting is called `params`, beside `fastcgi` in a route",
+        )],
+        read: |node, draft| set(&mut draft.fastcgi.params, params(node)),
+        show: |fastcgi| Some(written::pairs(&fastcgi.params)),
+        ..Setting::BLANK
+    },
+    Setting {
+        read: |node, draft| set(&mut draft.fastcgi.timeout, node.duration(WAIT)),
+        show: |fastcgi| Some(written::duration(fastcgi.timeout)),
+        ..Setting::TIMEOUT
+    },
+    Setting {
+        key: "sendfile",
+        kind: Kind::Boolean,
+        default: "false",
+        about: "X-Sendfile and X-Accel-Redirect name files beneath `root`",
+        read: |node, draft| set(&mut draft.fastcgi.sendfile, node.boolean()),
+        show: |fastcgi| Some(fastcgi.sendfile.to_string()),
+        ..Setting::BLANK
+    },
+];
+
+fn read(section: &mut Section<'_>) -> Option<Answer> {
+    let nowhere = ListenAddress::Unix(PathBuf::new());
+    let mut draft = Draft {
+        fastcgi: Fastcgi::beneath(PathBuf::new(), nowhere),
+        root: PathBuf::new(),
+    };
+    let walked = walk(section, SETTINGS, &mut draft);
+    if !section.has("root") {
+        report_no_root(section);
+    }
+    let Draft { mut fastcgi, root } = draft;
+    let known_root = walked.took("root").then_some(&*root);
+    let fallback = section.peek("fallback").and_then(Node::text);
+    fastcgi.fallback = fallback.and_then(|text| fallback_script(&text, &fastcgi, known_root));
+    if !walked.took("fastcgi") || !walked.took("root") {
+        return None;
+    }
+    fastcgi.root = std::path::absolute(&root).unwrap_or(root);
+    Some(Verb::Fastcgi(fastcgi).into())
+}
+
+fn show_route(route: &Route) -> Option<written::Table> {
+    let Verb::Fastcgi(fastcgi) = &route.verb else {
+        return None;
+    };
+    Some(show(SETTINGS, fastcgi))
+}
+
+fn report_no_root(section: &Section<'_>) {
+    let Some(node) = section.peek("fastcgi") else {
         return;
     };
     let help = "write root = \"DIR\", the directory that the scripts are in".to_owned();
@@ -75,11 +175,6 @@ fn warn_of_missing_socket(node: Node<'_>, path: &Path) {
         .report(Diagnostic::warning(message).at(node.spot(), "").help(help));
 }
 
-fn index(node: Node<'_>) -> Vec<String> {
-    let name = |node: Node<'_>| node.text()?.parse(parse_index_name);
-    node.one_or_more().into_iter().filter_map(name).collect()
-}
-
 fn suffixes(node: Node<'_>) -> Vec<String> {
     let suffix = |node: Node<'_>| node.text()?.parse(parse_suffix);
     node.one_or_more().into_iter().filter_map(suffix).collect()
@@ -88,17 +183,14 @@ fn suffixes(node: Node<'_>) -> Vec<String> {
 /// What the names of scripts end in.
 fn parse_suffix(text: &str) -> Result<String, Fault> {
     let is_suffix = text.len() > 1 && text.starts_with('.') && !text.contains(['/', '\0']);
-    match is_suffix {
-        true => Ok(text.to_owned()),
-        false => Err(Fault::new(
-            0..text.len(),
-            format!(
-                "`{}` is not what a script's name ends in",
-                text.escape_debug()
-            ),
-        )
-        .help("write scripts = \".php\"")),
+    if is_suffix {
+        return Ok(text.to_owned());
     }
+    let message = format!(
+        "`{}` is not what a script's name ends in",
+        text.escape_debug()
+    );
+    Err(Fault::new(0..text.len(), message).help("write scripts = \".php\""))
 }
 
 /// The script that `text` names, relative to the root.
@@ -128,24 +220,20 @@ fn fallback_script(text: &Text<'_>, fastcgi: &Fastcgi, root: Option<&Path>) -> O
     Some(name.to_owned())
 }
 
-fn params(node: Node<'_>) -> Vec<(String, String)> {
+fn params(node: Node<'_>) -> Option<Vec<(String, String)>> {
     let help = "write { APP_ENV = \"production\" }".to_owned();
-    let Some(section) = node.section("`params`", Some(help)) else {
-        return Vec::new();
-    };
+    let section = node.section("`params`", Some(help))?;
     let entry = |(key, value): (Key<'_>, Node<'_>)| {
         let name = key.parse(parse_parameter_name)?;
         Some((name, value.text()?.value))
     };
-    section.entries().into_iter().filter_map(entry).collect()
+    Some(section.entries().into_iter().filter_map(entry).collect())
 }
 
 fn parse_parameter_name(name: &str) -> Result<String, Fault> {
-    match name.is_empty() || name.contains(['=', '\0']) {
-        true => Err(Fault::new(
-            0..name.len(),
-            format!("`{}` is not the name of a parameter", name.escape_debug()),
-        )),
-        false => Ok(name.to_owned()),
+    if name.is_empty() || name.contains(['=', '\0']) {
+        let message = format!("`{}` is not the name of a parameter", name.escape_debug());
+        return Err(Fault::new(0..name.len(), message));
     }
+    Ok(name.to_owned())
 }

@@ -1,53 +1,172 @@
 //! `files = DIR`, and the options beside it.
 
-use crate::config::model::{CacheControl, Files};
+use std::path::PathBuf;
+
+use super::setting::{Kind, Setting, rows, set, show, walk};
+use super::verb::{Answer, VerbKeys, index_names};
+use crate::config::model::{CacheControl, Files, Route, Verb};
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::directory;
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::units::WAIT_OR_NONE;
-use crate::config::words::values::{parse_field_value, parse_file_pattern, parse_index_name};
+use crate::config::words::values::{parse_field_value, parse_file_pattern};
+use crate::config::words::written;
 
-/// The files of a route.
-pub(super) fn files(section: &mut Section<'_>) -> Option<Files> {
-    let root = section
-        .take("files")
-        .and_then(Node::text)
-        .and_then(|text| directory(&text));
-    let default = Files::beneath(root.clone().unwrap_or_default());
-    let files = Files {
-        index: section.take("index").map(index).unwrap_or(default.index),
-        listing: section.boolean("listing").unwrap_or(default.listing),
-        spa: section.boolean("spa").unwrap_or(default.spa),
-        clean_urls: section.boolean("clean_urls").unwrap_or(default.clean_urls),
-        precompressed: section
-            .boolean("precompressed")
-            .unwrap_or(default.precompressed),
-        cache_control: section
-            .take("cache_control")
-            .map(cache_control)
-            .unwrap_or_default(),
-        revalidate: section
-            .duration("revalidate", WAIT_OR_NONE)
-            .unwrap_or(default.revalidate),
-        root: default.root,
+pub(super) const VERB: VerbKeys = VerbKeys {
+    key: "files",
+    usage: "files = \"DIR\"",
+    example: "\"/\" = { files = \"www\" }",
+    rows: || rows(SETTINGS),
+    read,
+    show: show_route,
+};
+
+/// The verb and the option that the route keeps.
+struct Draft {
+    files: Files,
+    strip_prefix: bool,
+}
+
+const SETTINGS: &[Setting<Draft>] = &[
+    Setting {
+        key: "files",
+        kind: Kind::Text,
+        about: "the files of a directory",
+        translations: &[
+            (
+                "root",
+                "the files of a directory are a route: `\"/\" = { files = \"www\" }`",
+            ),
+            (
+                "alias",
+                "the files of a directory are a route: \
+                 `\"/docs\" = { files = \"docs\", strip_prefix = true }`",
+            ),
+        ],
+        read: |node, draft| set(&mut draft.files.root, directory(&node.text()?)),
+        show: |draft| Some(written::path(&draft.files.root)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "strip_prefix",
+        kind: Kind::Boolean,
+        default: "false",
+        about: "take the path that matched off first",
+        read: |node, draft| set(&mut draft.strip_prefix, node.boolean()),
+        show: |draft| Some(draft.strip_prefix.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
+        read: |node, draft| set(&mut draft.files.index, Some(index_names(node))),
+        show: |draft| Some(written::strings(&draft.files.index)),
+        ..Setting::INDEX
+    },
+    Setting {
+        key: "listing",
+        kind: Kind::Boolean,
+        default: "false",
+        about: "list directories without an index",
+        translations: &[(
+            "autoindex",
+            "the setting is called `listing`, beside `files` in a route",
+        )],
+        read: |node, draft| set(&mut draft.files.listing, node.boolean()),
+        show: |draft| Some(draft.files.listing.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "spa",
+        kind: Kind::Boolean,
+        default: "false",
+        about: "navigations that lead nowhere get /index.html",
+        translations: &[(
+            "try_files",
+            "see `spa` and `clean_urls`, beside `files` in a route, and `fallback`, beside \
+             `fastcgi`",
+        )],
+        read: |node, draft| set(&mut draft.files.spa, node.boolean()),
+        show: |draft| Some(draft.files.spa.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "clean_urls",
+        kind: Kind::Boolean,
+        default: "false",
+        about: "`/a` may be answered from `a.html`",
+        read: |node, draft| set(&mut draft.files.clean_urls, node.boolean()),
+        show: |draft| Some(draft.files.clean_urls.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "precompressed",
+        kind: Kind::Boolean,
+        default: "true",
+        about: "look for `.zst`, `.br` and `.gz` siblings",
+        translations: &[(
+            "gzip",
+            "precompressed files (`.gz`, `.br`, `.zst`) beside the originals are served by \
+             themselves",
+        )],
+        read: |node, draft| set(&mut draft.files.precompressed, node.boolean()),
+        show: |draft| Some(draft.files.precompressed.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "cache_control",
+        kind: Kind::TEXT_MAP,
+        default: "{}",
+        about: "`Cache-Control` by pattern over the paths",
+        translations: &[("expires", "see `cache_control`, beside `files` in a route")],
+        read: |node, draft| set(&mut draft.files.cache_control, cache_control(node)),
+        show: |draft| Some(show_cache_control(&draft.files.cache_control)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "revalidate",
+        kind: Kind::Duration,
+        default: "\"1s\"",
+        about: "how long what is cached is believed",
+        read: |node, draft| set(&mut draft.files.revalidate, node.duration(WAIT_OR_NONE)),
+        show: |draft| Some(written::duration(draft.files.revalidate)),
+        ..Setting::BLANK
+    },
+];
+
+fn read(section: &mut Section<'_>) -> Option<Answer> {
+    let mut draft = Draft {
+        files: Files::beneath(PathBuf::new()),
+        strip_prefix: false,
     };
-    root.and(Some(files))
+    let walked = walk(section, SETTINGS, &mut draft);
+    walked.took("files").then(|| Answer {
+        verb: Verb::Files(draft.files),
+        strip_prefix: draft.strip_prefix,
+    })
 }
 
-fn index(node: Node<'_>) -> Vec<String> {
-    let name = |node: Node<'_>| node.text()?.parse(parse_index_name);
-    node.one_or_more().into_iter().filter_map(name).collect()
+fn show_route(route: &Route) -> Option<written::Table> {
+    let Verb::Files(files) = &route.verb else {
+        return None;
+    };
+    let draft = Draft {
+        files: files.clone(),
+        strip_prefix: route.strip_prefix,
+    };
+    Some(show(SETTINGS, &draft))
 }
 
-fn cache_control(node: Node<'_>) -> Vec<CacheControl> {
+fn cache_control(node: Node<'_>) -> Option<Vec<CacheControl>> {
     let help = "write { \"*.css\" = \"max-age=3600\" }".to_owned();
-    let Some(section) = node.section("`cache_control`", Some(help)) else {
-        return Vec::new();
-    };
+    let section = node.section("`cache_control`", Some(help))?;
     let entry = |(key, value): (Key<'_>, Node<'_>)| {
         let pattern = key.parse(parse_file_pattern)?;
         let value = value.text()?.parse(parse_field_value)?;
         Some(CacheControl { pattern, value })
     };
-    section.entries().into_iter().filter_map(entry).collect()
+    Some(section.entries().into_iter().filter_map(entry).collect())
+}
+
+fn show_cache_control(rules: &[CacheControl]) -> String {
+    let entry = |rule: &CacheControl| (rule.pattern.clone(), written::string(&rule.value));
+    written::inline(rules.iter().map(entry))
 }

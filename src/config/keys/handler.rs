@@ -3,50 +3,123 @@
 //! Whether there is a handler of the name is checked here. It is made later, when the configuration is
 //! prepared; what its factory refuses is then reported at the places that are noted here.
 
+use std::time::Duration;
+
 use toml::de::DeValue;
 
+use super::setting::{Kind, Setting, rows, set, show, walk};
+use super::verb::{Answer, VerbKeys};
 use crate::api::{HandlerSpec, Options};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::suggest::nearest;
-use crate::config::model::{DEFAULT_CODE_TIMEOUT, PluginRoute};
+use crate::config::model::{DEFAULT_CODE_TIMEOUT, PluginRoute, Route, Verb};
 use crate::config::tree::named_handler::NamedHandler;
-use crate::config::tree::node::{Node, Text};
+use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
 use crate::config::words::units::WAIT;
+use crate::config::words::written;
 
-/// The handler of a route.
-pub(crate) fn plugin(section: &mut Section<'_>) -> Option<PluginRoute> {
-    let name = section.take("handler").and_then(Node::text);
-    let options = section.take("options");
-    let timeout = section.duration("timeout", WAIT);
-    let stream = section.boolean("stream").unwrap_or(false);
-    let name = name?;
-    let table = match options {
-        Some(node) => table(node)?,
-        None => toml::Table::new(),
-    };
-    let cx = name.node.cx;
-    let directory = cx.source.path.parent().unwrap_or("".as_ref()).to_owned();
-    let spec = HandlerSpec {
-        name: name.value.clone(),
-        options: Options::new(table, directory),
-    };
-    if !cx.surroundings.handlers.has(&spec.name) {
-        return report_unknown(&name);
-    }
-    let named = NamedHandler::new(spec.clone(), name.node, options);
-    cx.handlers.borrow_mut().push(named);
-    Some(PluginRoute {
-        handler: spec,
-        timeout: timeout.unwrap_or(DEFAULT_CODE_TIMEOUT),
-        stream,
-    })
+pub(super) const VERB: VerbKeys = VerbKeys {
+    key: "handler",
+    usage: "handler = \"NAME\"",
+    example: "\"/hello\" = { handler = \"hello\" }",
+    rows: || rows(SETTINGS),
+    read,
+    show: show_route,
+};
+
+/// The verb and its options, as they are read.
+struct Draft {
+    name: String,
+    options: toml::Table,
+    timeout: Duration,
+    stream: bool,
 }
 
-fn report_unknown<T>(name: &Text<'_>) -> Option<T> {
-    let cx = name.node.cx;
+const SETTINGS: &[Setting<Draft, PluginRoute>] = &[
+    Setting {
+        key: "handler",
+        kind: Kind::Text,
+        about: "code of the program's own, by the name it was registered under",
+        read: |node, draft| set(&mut draft.name, node.text().map(|text| text.value)),
+        show: |route| Some(written::string(&route.handler.name)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "options",
+        kind: Kind::Map(&Kind::Any),
+        default: "{}",
+        about: "what its factory takes",
+        read: |node, draft| set(&mut draft.options, table(node)),
+        show: |route| Some(written::table(route.handler.options.table())),
+        ..Setting::BLANK
+    },
+    Setting {
+        read: |node, draft| set(&mut draft.timeout, node.duration(WAIT)),
+        show: |route| Some(written::duration(route.timeout)),
+        ..Setting::TIMEOUT
+    },
+    Setting {
+        key: "stream",
+        kind: Kind::Boolean,
+        default: "false",
+        about: "it reads content as it arrives, instead of when all of it is there",
+        read: |node, draft| set(&mut draft.stream, node.boolean()),
+        show: |route| Some(route.stream.to_string()),
+        ..Setting::BLANK
+    },
+];
+
+fn read(section: &mut Section<'_>) -> Option<Answer> {
+    let mut draft = Draft {
+        name: String::new(),
+        options: toml::Table::new(),
+        timeout: DEFAULT_CODE_TIMEOUT,
+        stream: false,
+    };
+    let walked = walk(section, SETTINGS, &mut draft);
+    let options = section.peek("options");
+    if !walked.took("handler") || options.is_some() && !walked.took("options") {
+        return None;
+    }
+    let node = section.peek("handler")?;
+    let Draft {
+        name,
+        options: table,
+        timeout,
+        stream,
+    } = draft;
+    let cx = node.cx;
+    if !cx.surroundings.handlers.has(&name) {
+        report_unknown(node, &name);
+        return None;
+    }
+    let directory = cx.source.path.parent().unwrap_or("".as_ref());
+    let spec = HandlerSpec {
+        name,
+        options: Options::new(table, directory.to_owned()),
+    };
+    let named = NamedHandler::new(spec.clone(), node, options);
+    cx.handlers.borrow_mut().push(named);
+    let route = PluginRoute {
+        handler: spec,
+        timeout,
+        stream,
+    };
+    Some(Verb::Handler(route).into())
+}
+
+fn show_route(route: &Route) -> Option<written::Table> {
+    let Verb::Handler(route) = &route.verb else {
+        return None;
+    };
+    Some(show(SETTINGS, route))
+}
+
+fn report_unknown(node: Node<'_>, name: &str) {
+    let cx = node.cx;
     let names: Vec<&str> = cx.surroundings.handlers.names().collect();
-    let meant = nearest(&name.value, names.iter().copied());
+    let meant = nearest(name, names.iter().copied());
     let label = meant.map_or_else(String::new, |meant| format!("did you mean `{meant}`?"));
     let help = match names.as_slice() {
         [] => "handlers are named by the program that is built with tidegate as a library; \
@@ -54,13 +127,8 @@ fn report_unknown<T>(name: &Text<'_>) -> Option<T> {
             .to_owned(),
         names => format!("this program has `{}`", names.join("`, `")),
     };
-    let message = format!("no handler is called `{}`", name.value);
-    cx.report(
-        Diagnostic::error(message)
-            .at(name.node.spot(), label)
-            .help(help),
-    );
-    None
+    let message = format!("no handler is called `{name}`");
+    cx.report(Diagnostic::error(message).at(node.spot(), label).help(help));
 }
 
 /// The options, with the variables of their strings replaced.

@@ -5,15 +5,16 @@
 //! headers = { X-Frame-Options = "DENY" }     # the same as `set`
 //! ```
 
+use super::level::Refinement;
+use super::setting::{Kind, Setting, Table, rows, show, walk};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
-use crate::config::model::HeaderChanges;
+use crate::config::model::{HeaderChanges, Policy};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::values::{parse_field_name, parse_field_value};
+use crate::config::words::written;
 use crate::http::field_roles::{FieldRole, FieldRule, Setter};
-
-const PARTS: &[&str] = &["set", "add", "remove"];
 
 const FRAMING: &str =
     "it says where a message ends (RFC 9112 §6), and a wrong one lets requests be smuggled";
@@ -21,10 +22,80 @@ const HOP: &str = "it is about the connection (RFC 9110 §7.6.1), which is the s
 const DATE: &str = "the server says when it answered (RFC 9110 §6.6.1), so nobody else can";
 const RANGE: &str = "it says which part of the content an answer is, and only the server knows";
 
-/// What `headers` at one level makes of what is inherited.
-pub(super) fn refine_headers(section: &mut Section<'_>, outer: &HeaderChanges) -> HeaderChanges {
-    let inner = section.take("headers").map(headers).unwrap_or_default();
-    outer.refined_by(inner)
+/// Where nothing is inherited.
+pub(super) const AT_TOP: Setting<Refinement, Policy> = Setting {
+    default: "{}",
+    ..FURTHER_IN
+};
+
+/// What is inherited holds for the fields that this level does not mention.
+pub(super) const FURTHER_IN: Setting<Refinement, Policy> = Setting {
+    key: "headers",
+    kind: Kind::Either(&[Kind::Table(&TABLE), Kind::TEXT_MAP]),
+    about: "fields of every answer, error answers included; fields alone are `set`",
+    translations: &[(
+        "add_header",
+        "the setting is called `headers`: `headers = { X-Frame-Options = \"DENY\" }`",
+    )],
+    read: |node, refinement| {
+        let outer = &mut refinement.policy.headers;
+        *outer = outer.refined_by(headers(node)?);
+        Some(())
+    },
+    show: |policy| Some(written::inline(show(SETTINGS, &policy.headers))),
+    ..Setting::BLANK
+};
+
+pub(super) const TABLE: Table = Table {
+    title: "`headers`",
+    home: |_| "`headers`".to_owned(),
+    rows: || rows(SETTINGS),
+};
+
+const SETTINGS: &[Setting<Draft, HeaderChanges>] = &[
+    Setting {
+        key: "set",
+        kind: Kind::TEXT_MAP,
+        default: "{}",
+        about: "fields in place of what the answer has of that name",
+        read: |node, draft| {
+            draft.changes.set = part(node, "set", &mut draft.mentions)?;
+            Some(())
+        },
+        show: |changes| Some(written::pairs(&changes.set)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "add",
+        kind: Kind::Map(&Kind::TEXTS),
+        default: "{}",
+        about: "fields beside what the answer has of that name",
+        read: |node, draft| {
+            draft.changes.add = part(node, "add", &mut draft.mentions)?;
+            Some(())
+        },
+        show: |changes| Some(show_added(&changes.add)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "remove",
+        kind: Kind::TEXTS,
+        default: "[]",
+        about: "names of fields that are taken off",
+        read: |node, draft| {
+            draft.changes.remove = removed(node, &mut draft.mentions);
+            Some(())
+        },
+        show: |changes| Some(written::strings(&changes.remove)),
+        ..Setting::BLANK
+    },
+];
+
+/// The table while its keys are read.
+#[derive(Default)]
+struct Draft {
+    changes: HeaderChanges,
+    mentions: Vec<Mention>,
 }
 
 /// A field that the table mentions, and where.
@@ -35,33 +106,45 @@ struct Mention {
 }
 
 /// What `headers` of one level says; what is wrong with it is left out.
-fn headers(node: Node<'_>) -> HeaderChanges {
+fn headers(node: Node<'_>) -> Option<HeaderChanges> {
     let help = "write headers = { X-Frame-Options = \"DENY\" }".to_owned();
-    let mut changes = HeaderChanges::default();
-    let Some(mut section) = node.section("`headers`", Some(help)) else {
-        return changes;
-    };
-    let mut mentions = Vec::new();
-    if !PARTS.iter().any(|part| section.has(part)) {
-        changes.set = fields(&section, "set", &mut mentions);
-        return changes;
+    let mut draft = Draft::default();
+    let mut section = node.section("`headers`", Some(help))?;
+    if !SETTINGS.iter().any(|part| section.has(part.key)) {
+        draft.changes.set = fields(&section, "set", &mut draft.mentions);
+        return Some(draft.changes);
     }
-    let mut part = |name: &'static str| {
-        let help = format!("write {name} = {{ X-Frame-Options = \"DENY\" }}");
-        let section = section.take(name)?.section(format!("`{name}`"), Some(help));
-        Some(fields(&section?, name, &mut mentions))
-    };
-    changes.set = part("set").unwrap_or_default();
-    changes.add = part("add").unwrap_or_default();
-    changes.remove = section
-        .take("remove")
-        .map(|node| removed(node, &mut mentions))
-        .unwrap_or_default();
-    section.close(|name| {
+    walk(&mut section, SETTINGS, &mut draft);
+    section.close_with(|name| {
         let is_field = parse_field_name(name).is_ok();
         is_field.then(|| format!("a field goes into `set`: set = {{ {name} = \"…\" }}"))
     });
-    changes
+    Some(draft.changes)
+}
+
+/// The fields of `set` or `add`, which is `name`.
+fn part(
+    node: Node<'_>,
+    name: &'static str,
+    mentions: &mut Vec<Mention>,
+) -> Option<Vec<(String, String)>> {
+    let help = format!("write {name} = {{ X-Frame-Options = \"DENY\" }}");
+    let section = node.section(format!("`{name}`"), Some(help))?;
+    Some(fields(&section, name, mentions))
+}
+
+/// The fields of `add`; the values of one name stand together.
+fn show_added(added: &[(String, String)]) -> String {
+    let mut fields: Vec<(&String, Vec<String>)> = Vec::new();
+    for (name, value) in added {
+        let value = written::string(value);
+        match fields.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, values)) => values.push(value),
+            None => fields.push((name, vec![value])),
+        }
+    }
+    let field = |(name, values)| (name, written::array(values));
+    written::inline(fields.into_iter().map(field))
 }
 
 /// The fields of `set` or `add`: a value each, or in `add` several.
@@ -111,6 +194,7 @@ fn is_new(key: &Key<'_>, name: &str, part: &'static str, mentions: &mut Vec<Ment
     is_new
 }
 
+/// The names of fields in `remove`, without those that are mentioned elsewhere already.
 fn removed(node: Node<'_>, mentions: &mut Vec<Mention>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for node in node.one_or_more() {

@@ -3,63 +3,253 @@
 //! A connection is counted before anything is read of it, so `max_connections` is the process's;
 //! the head is read before its route is known, so a route limits content and waits alone.
 
-use super::level::Level;
+use std::ops::RangeInclusive;
+
+use super::level::{Level, Refinement};
+use super::setting::{Kind, Row, Setting, Table, rows, set, show, walk};
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::complaint::vocabulary::explain;
-use crate::config::model::Limits;
+use crate::config::model::{Limits, Policy};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
 use crate::config::words::units::WAIT;
+use crate::config::words::written;
 use crate::http::fields::FIELD_CAPACITY;
 
-/// What `limits` at one level makes of what is inherited.
-pub(super) fn refine_limits(section: &mut Section<'_>, level: Level, outer: &Limits) -> Limits {
-    let mut limits = outer.clone();
+/// `[limits]` at the top of the file. [`show_limits`] shows it there: as a table, not on a line.
+pub(super) const AT_TOP: Setting<Refinement, Policy> = Setting {
+    kind: Kind::Table(&TABLE_AT_TOP),
+    about: "every wait and every size",
+    read: |node, refinement| read(node, Level::Top, &mut refinement.policy.limits),
+    show: |_| None,
+    ..AT_SERVER
+};
+
+pub(super) const AT_SERVER: Setting<Refinement, Policy> = Setting {
+    key: "limits",
+    kind: Kind::Table(&TABLE_AT_SERVER),
+    about: "limits of this server",
+    read: |node, refinement| read(node, Level::Server, &mut refinement.policy.limits),
+    show: |policy| Some(written::inline(show_limits(&policy.limits, Level::Server))),
+    ..Setting::BLANK
+};
+
+pub(super) const AT_ROUTE: Setting<Refinement, Policy> = Setting {
+    kind: Kind::Table(&TABLE_AT_ROUTE),
+    about: "limits of this route",
+    read: |node, refinement| read(node, Level::Route, &mut refinement.policy.limits),
+    show: |policy| Some(written::inline(show_limits(&policy.limits, Level::Route))),
+    ..AT_SERVER
+};
+
+pub(super) const TABLE_AT_TOP: Table = Table {
+    title: "`[limits]`",
+    home,
+    rows: || rows_at(Level::Top),
+};
+
+pub(super) const TABLE_AT_SERVER: Table = Table {
+    title: "`limits` of a server",
+    home,
+    rows: || rows_at(Level::Server),
+};
+
+pub(super) const TABLE_AT_ROUTE: Table = Table {
+    title: "`limits` of a route",
+    home,
+    rows: || rows_at(Level::Route),
+};
+
+/// A limit, and how far in it may stand.
+struct Limit {
+    innermost: Level,
+    setting: Setting<Limits>,
+}
+
+const MAX_HEAD: RangeInclusive<u64> = 1024..=1024 * 1024;
+const MAX_FIELDS: RangeInclusive<u64> = 1..=FIELD_CAPACITY as u64;
+const MAX_CONTENT: RangeInclusive<u64> = 0..=1 << 50;
+const MAX_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+
+const LIMITS: &[Limit] = &[
+    Limit {
+        innermost: Level::Server,
+        setting: Setting {
+            key: "head_timeout",
+            kind: Kind::Duration,
+            default: "\"10s\"",
+            about: "from the first byte of a request to the end of its head: 408",
+            translations: &[(
+                "client_header_timeout",
+                "the setting is called `head_timeout`, in `[limits]`",
+            )],
+            read: |node, limits| set(&mut limits.head_timeout, node.duration(WAIT)),
+            show: |limits| Some(written::duration(limits.head_timeout)),
+            ..Setting::BLANK
+        },
+    },
+    Limit {
+        innermost: Level::Server,
+        setting: Setting {
+            key: "idle_timeout",
+            kind: Kind::Duration,
+            default: "\"75s\"",
+            about: "between requests: close",
+            translations: &[(
+                "keepalive_timeout",
+                "the setting is called `idle_timeout`, in `[limits]`",
+            )],
+            read: |node, limits| set(&mut limits.idle_timeout, node.duration(WAIT)),
+            show: |limits| Some(written::duration(limits.idle_timeout)),
+            ..Setting::BLANK
+        },
+    },
+    Limit {
+        innermost: Level::Route,
+        setting: Setting {
+            key: "body_timeout",
+            kind: Kind::Duration,
+            default: "\"30s\"",
+            about: "between two reads of content: 408",
+            translations: &[(
+                "client_body_timeout",
+                "the setting is called `body_timeout`, in `[limits]`",
+            )],
+            read: |node, limits| set(&mut limits.body_timeout, node.duration(WAIT)),
+            show: |limits| Some(written::duration(limits.body_timeout)),
+            ..Setting::BLANK
+        },
+    },
+    Limit {
+        innermost: Level::Route,
+        setting: Setting {
+            key: "send_timeout",
+            kind: Kind::Duration,
+            default: "\"30s\"",
+            about: "between two writes that make progress: close",
+            read: |node, limits| set(&mut limits.send_timeout, node.duration(WAIT)),
+            show: |limits| Some(written::duration(limits.send_timeout)),
+            ..Setting::BLANK
+        },
+    },
+    Limit {
+        innermost: Level::Server,
+        setting: Setting {
+            key: "max_head",
+            kind: Kind::Size,
+            default: "\"16 KiB\"",
+            about: "bytes of a request's head: 431, or 414 for its line alone",
+            read: |node, limits| set(&mut limits.max_head, size_in_memory(node, MAX_HEAD)),
+            show: |limits| Some(written::size(limits.max_head as u64)),
+            ..Setting::BLANK
+        },
+    },
+    Limit {
+        innermost: Level::Server,
+        setting: Setting {
+            key: "max_fields",
+            kind: Kind::integer(&MAX_FIELDS),
+            default: "100",
+            about: "field lines of a request: 431",
+            read: |node, limits| set(&mut limits.max_fields, node.count(MAX_FIELDS)),
+            show: |limits| Some(limits.max_fields.to_string()),
+            ..Setting::BLANK
+        },
+    },
+    Limit {
+        innermost: Level::Route,
+        setting: Setting {
+            key: "max_content",
+            kind: Kind::Size,
+            default: "\"16 MiB\"",
+            about: "bytes of a request's content: 413",
+            translations: &[
+                (
+                    "client_max_body_size",
+                    "the setting is called `max_content`, in `[limits]`",
+                ),
+                (
+                    "max_body",
+                    "the setting is called `max_content`, in `[limits]`",
+                ),
+            ],
+            read: |node, limits| set(&mut limits.max_content, node.size(MAX_CONTENT)),
+            show: |limits| Some(written::size(limits.max_content)),
+            ..Setting::BLANK
+        },
+    },
+    Limit {
+        innermost: Level::Top,
+        setting: Setting {
+            key: "max_connections",
+            kind: Kind::integer(&MAX_CONNECTIONS),
+            default: "10000",
+            about: "open connections: 503 with Retry-After, then close",
+            translations: &[(
+                "worker_connections",
+                "the setting is called `max_connections`, in `[limits]`",
+            )],
+            read: |node, limits| set(&mut limits.max_connections, node.count(MAX_CONNECTIONS)),
+            show: |limits| Some(limits.max_connections.to_string()),
+            ..Setting::BLANK
+        },
+    },
+];
+
+/// The limits that may stand at `level`.
+fn settings(level: Level) -> impl Iterator<Item = &'static Setting<Limits>> {
+    let limits = LIMITS.iter().filter(move |limit| level <= limit.innermost);
+    limits.map(|limit| &limit.setting)
+}
+
+fn rows_at(level: Level) -> Vec<Row> {
+    rows(settings(level))
+}
+
+/// Reads the limits of one level on top of those that are inherited.
+fn read(node: Node<'_>, level: Level, limits: &mut Limits) -> Option<()> {
     let help = "write limits = { max_content = \"1 MiB\" }".to_owned();
-    let node = section.take("limits");
-    let Some(mut section) = node.and_then(|node| node.section("`limits`", Some(help))) else {
-        return limits;
+    let mut section = node.section("`limits`", Some(help))?;
+    walk(&mut section, settings(level), limits);
+    warn_of_pointless_limits(&section, limits);
+    section.close_with(|key| explain_place(key, level));
+    Some(())
+}
+
+/// The limits that may stand at `level`, in the terms of the file.
+pub(crate) fn show_limits(limits: &Limits, level: Level) -> written::Table {
+    show(settings(level), limits)
+}
+
+/// A size of something that is held in memory: `range` must fit a `usize`.
+fn size_in_memory(node: Node<'_>, range: RangeInclusive<u64>) -> Option<usize> {
+    usize::try_from(node.size(range)?).ok()
+}
+
+/// How a hint calls the place of the limit `key`.
+fn home(key: &str) -> String {
+    match innermost(key) {
+        Some(Level::Route) => "`limits`".to_owned(),
+        _ => "`[limits]`".to_owned(),
+    }
+}
+
+fn innermost(key: &str) -> Option<Level> {
+    let limit = LIMITS.iter().find(|limit| limit.setting.key == key)?;
+    Some(limit.innermost)
+}
+
+/// Why a limit that exists cannot stand at `level`.
+fn explain_place(key: &str, level: Level) -> Option<String> {
+    let reason = match innermost(key).filter(|innermost| *innermost < level)? {
+        Level::Top => {
+            "connections are counted before anything is read of them: write it in `[limits]` at the top of the file"
+        }
+        Level::Server => {
+            "the head is read before its route is known: write it in `limits` of the server or at the top of the file"
+        }
+        Level::Route => return None,
     };
-    refine_content(&mut section, &mut limits);
-    if level != Level::Route {
-        refine_head(&mut section, &mut limits);
-    }
-    if level == Level::Top {
-        let count = section.count("max_connections", 1..=1_000_000);
-        replace(&mut limits.max_connections, count);
-    }
-    warn_of_pointless_limits(&section, &limits);
-    section.close(|key| explain_place(key, level).or_else(|| explain(key)));
-    limits
-}
-
-fn refine_content(section: &mut Section<'_>, limits: &mut Limits) {
-    let body_timeout = section.duration("body_timeout", WAIT);
-    replace(&mut limits.body_timeout, body_timeout);
-    let send_timeout = section.duration("send_timeout", WAIT);
-    replace(&mut limits.send_timeout, send_timeout);
-    let max_content = section.size("max_content", 0..=1 << 50);
-    replace(&mut limits.max_content, max_content);
-}
-
-fn refine_head(section: &mut Section<'_>, limits: &mut Limits) {
-    let head_timeout = section.duration("head_timeout", WAIT);
-    replace(&mut limits.head_timeout, head_timeout);
-    let idle_timeout = section.duration("idle_timeout", WAIT);
-    replace(&mut limits.idle_timeout, idle_timeout);
-    let max_head = section.size("max_head", 1024..=1024 * 1024);
-    replace(
-        &mut limits.max_head,
-        max_head.and_then(|size| usize::try_from(size).ok()),
-    );
-    let max_fields = section.count("max_fields", 1..=FIELD_CAPACITY as u64);
-    replace(&mut limits.max_fields, max_fields);
-}
-
-fn replace<T>(limit: &mut T, written: Option<T>) {
-    if let Some(written) = written {
-        *limit = written;
-    }
+    Some(reason.to_owned())
 }
 
 /// Warns of what stands in `section` and is never reached, given the limits as they result.
@@ -86,18 +276,4 @@ fn most_fields(max_head: usize) -> usize {
     const REQUEST_LINE_AND_END: usize = "GET / HTTP/1.1\r\n\r\n".len();
     const SHORTEST_FIELD_LINE: usize = "a:\r\n".len();
     max_head.saturating_sub(REQUEST_LINE_AND_END) / SHORTEST_FIELD_LINE
-}
-
-/// Why a limit that exists cannot stand at `level`.
-fn explain_place(key: &str, level: Level) -> Option<String> {
-    let reason = match (key, level) {
-        ("max_connections", Level::Server | Level::Route) => {
-            "connections are counted before anything is read of them: write it in `[limits]` at the top of the file"
-        }
-        ("head_timeout" | "idle_timeout" | "max_head" | "max_fields", Level::Route) => {
-            "the head is read before its route is known: write it in `limits` of the server or at the top of the file"
-        }
-        _ => return None,
-    };
-    Some(reason.to_owned())
 }

@@ -2,29 +2,62 @@
 
 use toml::de::DeValue;
 
+use super::setting::{Kind, Setting, Table, rows, set, show, walk, word, words};
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::complaint::vocabulary::explain;
-use crate::config::model::{AccessLog, Log, LogFormat, LogLevel};
+use crate::config::model::{AccessLog, Config, Log, LogFormat, LogLevel};
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::beside;
+use crate::config::words::written;
 
-/// The settings of the log; where there is a mistake, the default.
-pub(super) fn log(node: Node<'_>) -> Log {
-    let default = Log::default();
-    let Some(mut section) = node.section("`[log]`", None) else {
-        return default;
-    };
-    let log = Log {
-        access: section
-            .take("access")
-            .and_then(access_log)
-            .unwrap_or(default.access),
-        format: section.word("format", FORMATS).unwrap_or(default.format),
-        level: section.word("level", LEVELS).unwrap_or(default.level),
-    };
-    section.close(explain);
-    log
-}
+/// The key of the table at the top of the file. [`show_log`] shows it: as `[log]`, not on a line.
+pub(super) const LOG: Setting<Config> = Setting {
+    key: "log",
+    kind: Kind::Table(&TABLE),
+    about: "what is written down",
+    read: |node, config| read(node, &mut config.log),
+    ..Setting::BLANK
+};
+
+pub(super) const TABLE: Table = Table {
+    title: "`[log]`",
+    home: |_| "`[log]`".to_owned(),
+    rows: || rows(SETTINGS),
+};
+
+const SETTINGS: &[Setting<Log>] = &[
+    Setting {
+        key: "access",
+        kind: Kind::Either(&[Kind::Text, Kind::Only(false)]),
+        default: "\"-\"",
+        about: "the access log: \"-\" is standard output, else a file; false is none",
+        translations: &[("access_log", "the access log is `access` in `[log]`")],
+        restart: true,
+        read: |node, log| set(&mut log.access, access_log(node)),
+        show: |log| Some(show_access_log(&log.access)),
+    },
+    Setting {
+        key: "format",
+        kind: Kind::Word(|| words(FORMATS)),
+        default: "\"combined\"",
+        about: "how a line of the access log looks",
+        read: |node, log| set(&mut log.format, node.word(FORMATS)),
+        show: |log| word(FORMATS, &log.format),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "level",
+        kind: Kind::Word(|| words(LEVELS)),
+        default: "\"info\"",
+        about: "the least severe diagnostic that is written",
+        translations: &[(
+            "error_log",
+            "diagnostics go to standard error; how many is `level` in `[log]`",
+        )],
+        read: |node, log| set(&mut log.level, node.word(LEVELS)),
+        show: |log| word(LEVELS, &log.level),
+        ..Setting::BLANK
+    },
+];
 
 const FORMATS: &[(&str, LogFormat)] = &[
     ("combined", LogFormat::Combined),
@@ -38,6 +71,19 @@ const LEVELS: &[(&str, LogLevel)] = &[
     ("info", LogLevel::Info),
     ("debug", LogLevel::Debug),
 ];
+
+/// Reads the settings of the log; a mistake leaves the default.
+fn read(node: Node<'_>, log: &mut Log) -> Option<()> {
+    let mut section = node.section("`[log]`", None)?;
+    walk(&mut section, SETTINGS, log);
+    section.close();
+    Some(())
+}
+
+/// The settings of the log in the terms of the file.
+pub(crate) fn show_log(log: &Log) -> written::Table {
+    show(SETTINGS, log)
+}
 
 fn access_log(node: Node<'_>) -> Option<AccessLog> {
     match node.value.get_ref() {
@@ -64,5 +110,13 @@ fn access_log(node: Node<'_>) -> Option<AccessLog> {
             None
         }
         path => Some(AccessLog::File(beside(node.cx.source, path))),
+    }
+}
+
+fn show_access_log(access: &AccessLog) -> String {
+    match access {
+        AccessLog::Off => "false".to_owned(),
+        AccessLog::StandardOutput => written::string("-"),
+        AccessLog::File(file) => written::path(file),
     }
 }

@@ -1,12 +1,19 @@
-//! The keys of the file, a file for each subject: how each is read, and what is wrong with it.
+//! The keys of the file, a file for each subject: what may be written, how it is read, how it is shown.
 //!
 //! ```text
-//! top ─┬─ log, blocking, access: trusted_proxies
-//!      ├─ server ─┬─ route ─ files, respond, redirect, handler, cgi, fastcgi, switch
+//! top ─┬─ log, blocking
+//!      ├─ server ─┬─ route ─ files, respond, redirect, handler, switch, cgi, fastcgi
 //!      │          └─ clash                    claims that exclude each other
 //!      ├─ refine ─ headers, limits, error_pages, access: what holds at a `level`
 //!      └─ test                                what the operator expects
 //! ```
+//!
+//! Each of these has a table of [`setting::Setting`]s, one for each key. The walk, the dump and the
+//! difference go through a subject's own table; the schema, the tables of the documentation and the
+//! `hints` go through [`TABLES`].
+//!
+//! To add a key, add an entry to its subject's table, and the field of the model that it fills in. To
+//! add a verb, see `verb`.
 
 mod access;
 mod blocking;
@@ -17,14 +24,34 @@ mod fastcgi;
 mod files;
 mod handler;
 mod headers;
+pub(crate) mod hints;
 pub(crate) mod level;
-mod limits;
-mod log;
+pub(crate) mod limits;
+pub(crate) mod log;
 mod redirect;
-mod refine;
+pub(crate) mod refine;
 mod respond;
-mod route;
-mod server;
+pub(crate) mod route;
+pub(crate) mod server;
+pub(crate) mod setting;
 mod switch;
-mod test;
+pub(crate) mod test;
 pub(crate) mod top;
+mod verb;
+
+use setting::Table;
+
+/// Every table of the file, in the order of the documentation.
+pub(crate) const TABLES: &[&Table] = &[
+    &top::TABLE,
+    &blocking::TABLE,
+    &log::TABLE,
+    &limits::TABLE_AT_TOP,
+    &headers::TABLE,
+    &server::TABLE,
+    &limits::TABLE_AT_SERVER,
+    &route::TABLE,
+    &limits::TABLE_AT_ROUTE,
+    &test::TABLE,
+    &test::EXPECT_TABLE,
+];

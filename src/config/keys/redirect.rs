@@ -1,13 +1,16 @@
 //! `redirect = TARGET`, and its status.
 
+use super::setting::{Kind, Setting, rows, set, show, walk};
+use super::verb::{Answer, VerbKeys};
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::Redirect;
+use crate::config::model::{Redirect, Route, Verb};
 use crate::config::tree::node::{Node, alternatives};
 use crate::config::tree::section::Section;
 use crate::config::words::values::parse_target;
+use crate::config::words::written;
 use crate::http::status::Status;
 
-const REDIRECTS: &[Status] = &[
+const STATUSES: &[Status] = &[
     Status::MOVED_PERMANENTLY,
     Status::FOUND,
     Status::SEE_OTHER,
@@ -15,30 +18,57 @@ const REDIRECTS: &[Status] = &[
     Status::PERMANENT_REDIRECT,
 ];
 
-/// The redirect of a route.
-pub(super) fn redirect(section: &mut Section<'_>) -> Option<Redirect> {
-    let target = section
-        .take("redirect")
-        .and_then(Node::text)
-        .and_then(|text| text.parse(parse_target));
-    let status = match section.take("status") {
-        Some(node) => redirect_status(node)?,
-        None => Status::PERMANENT_REDIRECT,
+pub(super) const VERB: VerbKeys = VerbKeys {
+    key: "redirect",
+    usage: "redirect = \"TARGET\"",
+    example: "\"/old\" = { redirect = \"/new\" }",
+    rows: || rows(SETTINGS),
+    read,
+    show: show_route,
+};
+
+const SETTINGS: &[Setting<Redirect>] = &[
+    Setting {
+        key: "redirect",
+        kind: Kind::Text,
+        about: "another target",
+        translations: &[(
+            "return",
+            "see `respond` and `redirect`: `\"/old\" = { redirect = \"/new\" }`",
+        )],
+        read: |node, redirect| set(&mut redirect.target, node.text()?.parse(parse_target)),
+        show: |redirect| Some(written::string(&redirect.target)),
+        ..Setting::BLANK
+    },
+    Setting {
+        read: |node, redirect| set(&mut redirect.status, status(node)),
+        show: |redirect| Some(redirect.status.code().to_string()),
+        ..Setting::STATUS
+    },
+];
+
+fn read(section: &mut Section<'_>) -> Option<Answer> {
+    let mut redirect = Redirect {
+        target: String::new(),
+        status: Status::PERMANENT_REDIRECT,
     };
-    Some(Redirect {
-        target: target?,
-        status,
-    })
+    let walked = walk(section, SETTINGS, &mut redirect);
+    walked.is_sound().then(|| Verb::Redirect(redirect).into())
 }
 
-fn redirect_status(node: Node<'_>) -> Option<Status> {
+fn show_route(route: &Route) -> Option<written::Table> {
+    let Verb::Redirect(redirect) = &route.verb else {
+        return None;
+    };
+    Some(show(SETTINGS, redirect))
+}
+
+fn status(node: Node<'_>) -> Option<Status> {
     let code = node.integer(0..=u64::MAX)?;
-    let status = REDIRECTS
-        .iter()
-        .copied()
-        .find(|status| u64::from(status.code()) == code);
+    let mut statuses = STATUSES.iter().copied();
+    let status = statuses.find(|status| u64::from(status.code()) == code);
     if status.is_none() {
-        let all = alternatives(REDIRECTS.iter().map(|status| status.code().to_string()));
+        let all = alternatives(STATUSES.iter().map(|status| status.code().to_string()));
         let help = "308 is permanent, 307 for now; 303 turns the request into a GET".to_owned();
         node.cx.report(
             Diagnostic::error(format!("the status of a redirect is {all}"))

@@ -1,19 +1,50 @@
 //! What one level of the file changes of the [`Policy`] that it inherits.
 
-use super::access::refine_access;
-use super::error_pages::refine_error_pages;
-use super::headers::refine_headers;
-use super::level::Level;
-use super::limits::refine_limits;
+use super::level::{Level, Refinement};
+use super::setting::{Setting, show, walk};
+use super::{access, error_pages, headers, limits};
 use crate::config::model::Policy;
 use crate::config::tree::section::Section;
+use crate::config::words::written;
+
+/// The keys of a policy that may stand at `level`.
+pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
+    const TOP: &[Setting<Refinement, Policy>] =
+        &[headers::AT_TOP, error_pages::AT_TOP, limits::AT_TOP];
+    const SERVER: &[Setting<Refinement, Policy>] = &[
+        headers::FURTHER_IN,
+        limits::AT_SERVER,
+        error_pages::FURTHER_IN,
+        access::ALLOW,
+        access::DENY_AT_SERVER,
+    ];
+    const ROUTE: &[Setting<Refinement, Policy>] = &[
+        headers::FURTHER_IN,
+        limits::AT_ROUTE,
+        error_pages::FURTHER_IN,
+        access::ALLOW,
+        access::DENY,
+    ];
+    match level {
+        Level::Top => TOP,
+        Level::Server => SERVER,
+        Level::Route => ROUTE,
+    }
+}
 
 /// The policy of the level that `section` describes, inside one where `outer` holds.
 pub(super) fn refine(section: &mut Section<'_>, level: Level, outer: &Policy) -> Policy {
-    Policy {
-        headers: refine_headers(section, &outer.headers),
-        limits: refine_limits(section, level, &outer.limits),
-        error_pages: refine_error_pages(section, &outer.error_pages),
-        access: refine_access(section, level, &outer.access),
-    }
+    let mut refinement = Refinement {
+        policy: outer.clone(),
+        allow: Vec::new(),
+        deny: Vec::new(),
+    };
+    walk(section, settings(level), &mut refinement);
+    access::warn_of_denied(section, &refinement);
+    refinement.policy
+}
+
+/// `policy` in the terms of the file, inherited settings included.
+pub(crate) fn show_policy(policy: &Policy, level: Level) -> written::Table {
+    show(settings(level), policy)
 }

@@ -1,61 +1,100 @@
 //! The value of a route: exactly one verb, and the options that belong to it.
 
-use super::cgi::cgi;
-use super::fastcgi::fastcgi;
-use super::files::files;
-use super::handler::plugin;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::level::Level;
-use super::redirect::redirect;
-use super::refine::refine;
-use super::respond::respond;
-use super::switch::switch;
+use super::refine::{refine, settings, show_policy};
+use super::setting::{Row, Table, rows};
+use super::verb::{Answer, VerbKeys};
+use super::{cgi, fastcgi, files, handler, redirect, respond, switch};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::suggest::nearest;
-use crate::config::complaint::vocabulary::explain;
-use crate::config::model::{Policy, Verb};
+use crate::config::model::{Policy, Route};
 use crate::config::tree::node::{Node, alternatives, list};
 use crate::config::tree::section::{Key, Section};
+use crate::config::words::written;
 
 /// What a route can do.
-const VERBS: &[&str] = &[
-    "files", "respond", "redirect", "handler", "echo", "status", "cgi", "fastcgi",
+pub(crate) const VERBS: &[&VerbKeys] = &[
+    &files::VERB,
+    &respond::VERB,
+    &redirect::VERB,
+    &handler::VERB,
+    &switch::ECHO,
+    &switch::STATUS,
+    &cgi::VERB,
+    &fastcgi::VERB,
 ];
 
-/// Verbs of the design that this version does not have.
+/// Verbs that a later version has.
 const VERBS_NOT_YET: &[&str] = &["proxy"];
 
-/// Each option and the verbs beside which it may stand.
-const OPTIONS: &[(&str, &[&str])] = &[
-    ("index", &["files", "fastcgi"]),
-    ("listing", &["files"]),
-    ("spa", &["files"]),
-    ("clean_urls", &["files"]),
-    ("precompressed", &["files"]),
-    ("cache_control", &["files"]),
-    ("revalidate", &["files"]),
-    ("strip_prefix", &["files"]),
-    ("status", &["respond", "redirect"]),
-    ("options", &["handler"]),
-    ("timeout", &["handler", "cgi", "fastcgi"]),
-    ("stream", &["handler"]),
-    ("content_type", &["respond"]),
-    ("max_processes", &["cgi"]),
-    ("environment", &["cgi"]),
-    ("root", &["fastcgi"]),
-    ("scripts", &["fastcgi"]),
-    ("fallback", &["fastcgi"]),
-    ("static_files", &["fastcgi"]),
-    ("params", &["fastcgi"]),
-    ("sendfile", &["fastcgi"]),
-];
+pub(super) const TABLE: Table = Table {
+    title: "A route",
+    home,
+    rows: all_rows,
+};
 
-/// The verb of the route `key`, whether it is to see the path without what matched, and what holds
-/// for the route inside a server where `outer` holds.
+/// The verbs that take `key` as an option. A file may have thousands of routes: the tables are gone
+/// through once.
+fn owners(key: &str) -> &'static [&'static str] {
+    static OWNERS: LazyLock<HashMap<&'static str, Vec<&'static str>>> = LazyLock::new(|| {
+        let mut owners: HashMap<&str, Vec<&str>> = HashMap::new();
+        for verb in VERBS {
+            for option in (verb.rows)().into_iter().skip(1) {
+                owners.entry(option.key).or_default().push(verb.key);
+            }
+        }
+        owners
+    });
+    OWNERS.get(key).map_or(&[], Vec::as_slice)
+}
+
+/// Whether `key` is an option of some verb, perhaps beside being a verb.
+pub(crate) fn is_option(key: &str) -> bool {
+    !owners(key).is_empty()
+}
+
+/// The verbs, their options, and the keys of a policy. A verb that is also an option of others has
+/// its row among the options; a key of several verbs has one row, which names them.
+fn all_rows() -> Vec<Row> {
+    let of_verbs = VERBS.iter().flat_map(|verb| (verb.rows)());
+    let is_verb = |row: &Row| VERBS.iter().any(|verb| verb.key == row.key) && !is_option(row.key);
+    let (mut all, options): (Vec<Row>, Vec<Row>) = of_verbs.partition(is_verb);
+    for verb in &mut all {
+        verb.about = format!("a verb: {}", verb.about).into();
+    }
+    for mut option in options {
+        if let [owner] = owners(option.key) {
+            option.about = format!("with `{owner}`: {}", option.about).into();
+        }
+        if !all.iter().any(|row| row.key == option.key) {
+            all.push(option);
+        }
+    }
+    all.extend(rows(settings(Level::Route)));
+    all
+}
+
+/// How a hint calls the place of `key`: an example for a verb, the verbs for an option.
+fn home(key: &str) -> String {
+    let verb = VERBS.iter().find(|verb| verb.key == key);
+    let verbs = owners(key).iter().map(|owner| format!("`{owner}`"));
+    let verbs = alternatives(verbs);
+    match verb {
+        Some(verb) if verbs.is_empty() => format!("a route: `{}`", verb.example),
+        None if !verbs.is_empty() => format!("a route with {verbs}"),
+        _ => "a route".to_owned(),
+    }
+}
+
+/// What the route `key` does, and what holds for it inside a server where `outer` holds.
 pub(super) fn resolve_verb(
     key: &Key<'_>,
     node: Node<'_>,
     outer: &Policy,
-) -> Option<(Verb, bool, Policy)> {
+) -> Option<(Answer, Policy)> {
     let help = node
         .value
         .get_ref()
@@ -64,36 +103,32 @@ pub(super) fn resolve_verb(
     let mut section = node.section(format!("route `{}`", key.name), help)?;
     let policy = refine(&mut section, Level::Route, outer);
     let verb = choose_verb(key, &section)?;
-    let answer = match verb {
-        "files" => files(&mut section).map(Verb::Files),
-        "respond" => respond(&mut section).map(Verb::Respond),
-        "redirect" => redirect(&mut section).map(Verb::Redirect),
-        "fastcgi" => fastcgi(&mut section).map(Verb::Fastcgi),
-        "handler" => plugin(&mut section).map(Verb::Handler),
-        "cgi" => cgi(&mut section).map(Verb::Cgi),
-        "status" => switch(&mut section, "status").then_some(Verb::Status),
-        _ => switch(&mut section, "echo").then_some(Verb::Echo),
-    };
-    let strip_prefix = verb == "files" && section.boolean("strip_prefix").unwrap_or(false);
+    let answer = (verb.read)(&mut section);
     report_unknown(&section, verb);
-    Some((answer?, strip_prefix, policy))
+    Some((answer?, policy))
+}
+
+/// The verb of a route and its options, in the terms of the file.
+pub(crate) fn show_answer(route: &Route) -> written::Table {
+    let table = VERBS.iter().find_map(|verb| (verb.show)(route));
+    table.unwrap_or_default()
+}
+
+/// Everything that a route says, in the terms of the file.
+pub(crate) fn show_route(route: &Route) -> written::Table {
+    let mut table = show_answer(route);
+    table.extend(show_policy(&route.policy, Level::Route));
+    table
 }
 
 /// The one verb; none or several are a mistake.
-fn choose_verb(route: &Key<'_>, section: &Section<'_>) -> Option<&'static str> {
+fn choose_verb(route: &Key<'_>, section: &Section<'_>) -> Option<&'static VerbKeys> {
     let keys: Vec<Key<'_>> = section.entries().into_iter().map(|(key, _)| key).collect();
-    // What is neither true nor false is an option of other verbs.
-    let is_switch = |node: Node<'_>| node.value.get_ref().is_bool();
-    let is_option =
-        |key: &Key<'_>| key.name == "status" && !section.peek("status").is_some_and(is_switch);
-    let is_verb = |key: &&Key<'_>| {
-        !is_option(key) && (VERBS.contains(&key.name) || VERBS_NOT_YET.contains(&key.name))
-    };
-    let verbs: Vec<&Key<'_>> = keys.iter().filter(is_verb).collect();
+    let verbs: Vec<&Key<'_>> = keys.iter().filter(|key| is_verb(key, section)).collect();
     match verbs.as_slice() {
         [] => report_no_verb(route, &keys),
         [verb] => {
-            let known = VERBS.iter().copied().find(|name| *name == verb.name);
+            let known = VERBS.iter().copied().find(|known| known.key == verb.name);
             if known.is_none() {
                 report_verb_not_yet(verb);
             }
@@ -112,11 +147,19 @@ fn choose_verb(route: &Key<'_>, section: &Section<'_>) -> Option<&'static str> {
     None
 }
 
+/// Whether `key` says what the route does, be it in a later version.
+fn is_verb(key: &Key<'_>, section: &Section<'_>) -> bool {
+    let Some(verb) = VERBS.iter().find(|verb| verb.key == key.name) else {
+        return VERBS_NOT_YET.contains(&key.name);
+    };
+    // `status = 404` is an option of other verbs, `status = true` is a verb.
+    let node = section.peek(verb.key);
+    !is_option(verb.key) || node.is_some_and(|node| node.value.get_ref().is_bool())
+}
+
 fn report_verb_not_yet(verb: &Key<'_>) {
-    let help = format!(
-        "it has {}",
-        list(VERBS.iter().map(|verb| format!("`{verb}`")), "and")
-    );
+    let verbs = VERBS.iter().map(|verb| format!("`{}`", verb.key));
+    let help = format!("it has {}", list(verbs, "and"));
     let message = format!(
         "this version of tidegate does not have the verb `{}`",
         verb.name
@@ -126,19 +169,19 @@ fn report_verb_not_yet(verb: &Key<'_>) {
 }
 
 fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>]) {
-    let is_option = |name: &str| OPTIONS.iter().any(|(option, _)| *option == name);
+    let verb_like = |key: &Key<'_>| nearest(key.name, VERBS.iter().map(|verb| verb.key));
     let mut others = keys.iter().filter(|key| !is_option(key.name));
-    if let Some((key, verb)) =
-        others.find_map(|key| Some((key, nearest(key.name, VERBS.iter().copied())?)))
-    {
+    if let Some((key, verb)) = others.find_map(|key| Some((key, verb_like(key)?))) {
         let message = format!("unknown key `{}` in route `{}`", key.name, route.name);
         return route
             .cx
             .report(Diagnostic::error(message).at(key.spot(), format!("did you mean `{verb}`?")));
     }
-    let help = "add one of files = \"DIR\", respond = \"TEXT\", redirect = \"TARGET\", handler = \"NAME\", \
-                cgi = \"DIR\", fastcgi = \"ADDRESS\", echo = true, status = true"
-        .to_owned();
+    // Verbs that take a value come first: one of them is likely to be meant.
+    let (switches, valued): (Vec<&VerbKeys>, Vec<&VerbKeys>) =
+        VERBS.iter().copied().partition(|verb| verb.is_switch());
+    let usages = valued.iter().chain(&switches).map(|verb| verb.usage);
+    let help = format!("add one of {}", usages.collect::<Vec<_>>().join(", "));
     let message = format!(
         "route `{}` has no verb, so nothing says what it does",
         route.name
@@ -149,17 +192,42 @@ fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>]) {
 }
 
 /// Reports what the verb does not know: options of other verbs, and anything else.
-fn report_unknown(section: &Section<'_>, verb: &str) {
+fn report_unknown(section: &Section<'_>, verb: &VerbKeys) {
     for key in section.unknown() {
-        let Some((_, verbs)) = OPTIONS.iter().find(|(option, _)| *option == key.name) else {
-            section.report_unknown(&key, explain(key.name));
+        let owners = owners(key.name);
+        if owners.is_empty() {
+            section.report_unknown(&key, None);
             continue;
-        };
-        let owners = alternatives(verbs.iter().map(|verb| format!("`{verb}`")));
+        }
+        let owners = alternatives(owners.iter().map(|owner| format!("`{owner}`")));
         let message = format!(
-            "`{}` belongs to {owners}, and this route has `{verb}`",
-            key.name
+            "`{}` belongs to {owners}, and this route has `{}`",
+            key.name, verb.key
         );
         key.cx.report(Diagnostic::error(message).at(key.spot(), ""));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verbs_say_the_same_of_a_key_that_they_share() {
+        let rows = || VERBS.iter().flat_map(|verb| (verb.rows)());
+        for row in rows() {
+            for other in rows().filter(|other| other.key == row.key) {
+                assert_eq!(row.about, other.about, "{}", row.key);
+                assert_eq!(row.default, other.default, "{}", row.key);
+            }
+        }
+    }
+
+    #[test]
+    fn a_verb_comes_first_in_its_own_table() {
+        for verb in VERBS {
+            let first = (verb.rows)().into_iter().next();
+            assert_eq!(first.map(|row| row.key), Some(verb.key));
+        }
     }
 }

@@ -2,17 +2,19 @@
 
 use super::clash::{RouteClaims, ServerClaims};
 use super::level::Level;
-use super::refine::refine;
-use super::route::resolve_verb;
+use super::refine::{refine, settings, show_policy};
+use super::route::{self, resolve_verb};
+use super::setting::{Kind, Setting, Table, rows, set, show, walk};
+use super::verb::Answer;
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
-use crate::config::complaint::vocabulary::explain;
 use crate::config::model::{HostPattern, Policy, Route, RoutePattern, Server, Verb};
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::unix;
 use crate::config::tree::section::Key;
 use crate::config::words::address::{parse_host, parse_listen};
 use crate::config::words::pattern::parse_pattern;
+use crate::config::words::written;
 use crate::http::method::Method;
 
 /// All servers, in the order of the files.
@@ -24,46 +26,133 @@ pub(super) fn resolve_servers(nodes: Vec<Node<'_>>, outer: &Policy) -> Vec<Serve
         .collect()
 }
 
+/// A server's own keys while they are read.
+struct Draft {
+    listen: Vec<ListenAddress>,
+    /// The hosts and where each is written; none of them is any host. `None` if there is a mistake.
+    hosts: Option<Vec<(HostPattern, Spot)>>,
+}
+
+pub(super) const TABLE: Table = Table {
+    title: "`[[server]]`",
+    home: |key| {
+        let detail = if key == ROUTES.key {
+            ", as `[server.routes]`"
+        } else {
+            ""
+        };
+        format!("`[[server]]`{detail}")
+    },
+    rows: || {
+        let policy = rows(settings(Level::Server));
+        [rows(SETTINGS), policy, rows([&ROUTES])].concat()
+    },
+};
+
+const SETTINGS: &[Setting<Draft, Server>] = &[
+    Setting {
+        key: "listen",
+        kind: Kind::TEXTS,
+        about: "addresses: \"127.0.0.1:8080\", \"localhost:8080\", \":8080\", \"unix:/run/a.sock\"",
+        translations: &[
+            (
+                "port",
+                "the port is part of `listen`: `listen = \"localhost:8080\"`",
+            ),
+            ("bind", "the setting is called `listen`"),
+            ("address", "the setting is called `listen`"),
+        ],
+        read: |node, draft| set(&mut draft.listen, Some(listen(node))),
+        show: |server| Some(written::array(server.listen.iter().map(written::address))),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "hosts",
+        kind: Kind::TEXTS,
+        about: "names it answers for, \"*.example.com\" among them; left out: any",
+        translations: &[
+            ("server_name", "the setting is called `hosts`"),
+            ("domain", "the setting is called `hosts`"),
+        ],
+        read: |node, draft| {
+            draft.hosts = hosts(node);
+            Some(())
+        },
+        show: |server| {
+            let hosts = server.hosts.iter().map(written::shown);
+            (!server.hosts.is_empty()).then(|| written::array(hosts))
+        },
+        ..Setting::BLANK
+    },
+];
+
+/// Read and shown apart: a route inherits the policy of its server.
+const ROUTES: Setting<(), Server> = Setting {
+    key: "routes",
+    kind: Kind::Map(&Kind::Route(&route::TABLE)),
+    default: "{}",
+    about: "what it answers, by `[METHOD ][= ]PATH`",
+    translations: &[(
+        "location",
+        "routes stand in `[server.routes]`: `\"/docs\" = { files = \"docs\" }`",
+    )],
+    ..Setting::BLANK
+};
+
 fn server(node: Node<'_>, outer: &Policy, claims: &mut ServerClaims) -> Option<Server> {
     let mut section = node.section("`[[server]]`", None)?;
-    let listen = listen(node, section.take("listen"));
-    let hosts = hosts(section.take("hosts"));
-    let policy = refine(&mut section, Level::Server, outer);
-    let routes = routes(node, section.take("routes"), &policy);
-    section.close(explain);
-    if let Some(hosts) = &hosts {
-        claims.add(&listen, hosts, node);
+    let mut draft = Draft {
+        listen: Vec::new(),
+        hosts: Some(Vec::new()),
+    };
+    walk(&mut section, SETTINGS, &mut draft);
+    if !section.has("listen") {
+        report_no_address(node);
     }
-    let hosts = hosts
-        .unwrap_or_default()
-        .into_iter()
-        .map(|(host, _)| host)
-        .collect();
+    let policy = refine(&mut section, Level::Server, outer);
+    let routes = routes(node, section.take(ROUTES.key), &policy);
+    section.close();
+    if let Some(hosts) = &draft.hosts {
+        claims.add(&draft.listen, hosts, node);
+    }
+    let hosts = draft.hosts.unwrap_or_default().into_iter();
     Some(Server {
-        listen,
-        hosts,
+        listen: draft.listen,
+        hosts: hosts.map(|(host, _)| host).collect(),
         policy,
         routes,
     })
 }
 
-fn listen(server: Node<'_>, node: Option<Node<'_>>) -> Vec<ListenAddress> {
-    let elements = node.map(Node::one_or_more).unwrap_or_default();
+/// A server's own keys and its policy, in the terms of the file; not its routes.
+pub(crate) fn show_server(server: &Server) -> written::Table {
+    let mut table = show(SETTINGS, server);
+    table.extend(show_policy(&server.policy, Level::Server));
+    table
+}
+
+/// Reports, at `node`, that a server has no address.
+fn report_no_address(node: Node<'_>) {
+    let help = "add listen = \"localhost:8080\"".to_owned();
+    node.cx.report_absence(
+        Diagnostic::error("this server listens nowhere")
+            .at(node.spot(), "")
+            .help(help),
+    );
+}
+
+fn listen(node: Node<'_>) -> Vec<ListenAddress> {
+    let elements = node.one_or_more();
     if elements.is_empty() {
-        let spot = node.map_or_else(|| server.spot(), |node| node.spot());
-        let help = "add listen = \"localhost:8080\"".to_owned();
-        server.cx.report_absence(
-            Diagnostic::error("this server listens nowhere")
-                .at(spot, "")
-                .help(help),
-        );
+        report_no_address(node);
     }
     let mut addresses = Vec::new();
     for element in elements {
         for address in listen_entry(element).unwrap_or_default() {
-            match addresses.contains(&address) {
-                true => warn_twice(element, &address.to_string()),
-                false => addresses.push(address),
+            if addresses.contains(&address) {
+                warn_twice(element, &address.to_string());
+            } else {
+                addresses.push(address);
             }
         }
     }
@@ -84,11 +173,7 @@ fn listen_entry(node: Node<'_>) -> Option<Vec<ListenAddress>> {
     }
 }
 
-/// The hosts and where each is written; none of them is any host. `None` if there is a mistake.
-fn hosts(node: Option<Node<'_>>) -> Option<Vec<(HostPattern, Spot)>> {
-    let Some(node) = node else {
-        return Some(Vec::new());
-    };
+fn hosts(node: Node<'_>) -> Option<Vec<(HostPattern, Spot)>> {
     let elements = node.one_or_more();
     if elements.is_empty() {
         let help = "leave `hosts` out to answer for any host".to_owned();
@@ -156,7 +241,7 @@ fn route(
     }
     // A faulty key does not excuse the value beside it from being looked at.
     let answer = resolve_verb(key, value, outer);
-    let (pattern, (verb, strip_prefix, policy)) = (pattern?, answer?);
+    let (pattern, (Answer { verb, strip_prefix }, policy)) = (pattern?, answer?);
     warn_of_idle_method(key, &pattern, &verb);
     let place = key.cx.source.place(key.span.start);
     Some(Route {

@@ -8,18 +8,132 @@
 //! expect  = { status = 200, route = "/api", header.Cache-Control = "no-store", header.Server = false }
 //! ```
 
-use crate::config::complaint::diagnostic::Diagnostic;
+use std::ops::RangeInclusive;
+
+use super::setting::{Kind, Setting, Table, rows, set, show, walk};
+use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
-use crate::config::complaint::vocabulary::explain;
 use crate::config::model::{Expectation, RoutePattern, RouteTest, Server};
-use crate::config::tree::node::{Node, Text};
-use crate::config::tree::section::{Key, Section};
+use crate::config::tree::node::Node;
+use crate::config::tree::section::Key;
 use crate::config::words::pattern::parse_pattern;
 use crate::config::words::values::{parse_field_name, parse_field_value};
+use crate::config::words::written;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::target::{Target, is_valid_host};
+
+pub(super) const TABLE: Table = Table {
+    title: "`[[test]]`",
+    home: |_| "`[[test]]`".to_owned(),
+    rows: || rows(SETTINGS),
+};
+
+pub(super) const EXPECT_TABLE: Table = Table {
+    title: "`expect`",
+    home: |_| "`expect` of a `[[test]]`".to_owned(),
+    rows: || rows(EXPECT_SETTINGS),
+};
+
+/// A test while its keys are read.
+#[derive(Default)]
+struct Draft {
+    request: Option<(Method, String)>,
+    host: Option<String>,
+    fields: Vec<(String, String)>,
+    expect: ExpectDraft,
+}
+
+const SETTINGS: &[Setting<Draft, RouteTest>] = &[
+    Setting {
+        key: "request",
+        kind: Kind::Text,
+        about: "a method and a request-target: \"GET /api\"",
+        read: |node, draft| {
+            draft.request = Some(node.text()?.parse(parse_request)?);
+            Some(())
+        },
+        show: |test| Some(written::string(&format!("{} {}", test.method, test.target))),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "host",
+        kind: Kind::Text,
+        about: "what `Host` says",
+        read: |node, draft| {
+            draft.host = Some(host(node)?);
+            Some(())
+        },
+        show: |test| test.host.as_deref().map(written::string),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "headers",
+        kind: Kind::TEXT_MAP,
+        default: "{}",
+        about: "further fields of the request",
+        read: |node, draft| set(&mut draft.fields, fields(node)),
+        show: |test| Some(written::pairs(&test.fields)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "expect",
+        kind: Kind::Table(&EXPECT_TABLE),
+        about: "what must be so of the answer",
+        read: |node, draft| read_expectation(node, &mut draft.expect),
+        show: |test| Some(written::inline(show(EXPECT_SETTINGS, &test.expect))),
+        ..Setting::BLANK
+    },
+];
+
+/// What is expected, while its keys are read.
+#[derive(Default)]
+struct ExpectDraft {
+    status: Option<Status>,
+    /// The pattern, how it is written, and where.
+    route: Option<(RoutePattern, String, Spot)>,
+    fields: Vec<(String, Option<String>)>,
+}
+
+const STATUSES: RangeInclusive<u64> = 100..=599;
+
+const EXPECT_SETTINGS: &[Setting<ExpectDraft, Expectation>] = &[
+    Setting {
+        key: "status",
+        kind: Kind::integer(&STATUSES),
+        about: "its status",
+        read: |node, draft| {
+            let code = u16::try_from(node.integer(STATUSES)?).ok()?;
+            draft.status = Some(Status::from_code(code)?);
+            Some(())
+        },
+        show: |expect| expect.status.map(|status| status.code().to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "route",
+        kind: Kind::Text,
+        about: "the key of the route that answers",
+        read: |node, draft| {
+            let text = node.text()?;
+            let pattern = text.parse(parse_pattern)?;
+            draft.route = Some((pattern, text.value, node.spot()));
+            Some(())
+        },
+        show: |expect| expect.route.as_ref().map(written::shown),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "header",
+        kind: Kind::Map(&Kind::Either(&[Kind::Text, Kind::Only(false)])),
+        default: "{}",
+        about: "values of its fields; false: there is none",
+        read: |node, draft| set(&mut draft.fields, expected_fields(node)),
+        show: |expect| Some(show_expected_fields(&expect.fields)),
+        ..Setting::BLANK
+    },
+];
 
 /// All tests, in the order of the files.
 pub(super) fn resolve_tests(nodes: Vec<Node<'_>>, servers: &[Server]) -> Vec<RouteTest> {
@@ -29,33 +143,44 @@ pub(super) fn resolve_tests(nodes: Vec<Node<'_>>, servers: &[Server]) -> Vec<Rou
 
 fn route_test(node: Node<'_>, servers: &[Server]) -> Option<RouteTest> {
     let mut section = node.section("`[[test]]`", None)?;
-    let request = request(node, section.take("request"));
-    let host = section.take("host").and_then(host);
-    let fields = section.take("headers").map(fields).unwrap_or_default();
-    let expect = expectation(node, section.take("expect"), servers);
-    section.close(explain);
-    let (method, target) = request?;
-    Some(RouteTest {
+    let mut draft = Draft::default();
+    let walked = walk(&mut section, SETTINGS, &mut draft);
+    if !section.has("request") {
+        report_missing(node, "this test has no request", "add request = \"GET /\"");
+    }
+    if !section.has("expect") {
+        report_missing(node, "this test expects nothing", EXPECT_HELP);
+    }
+    section.close();
+    let ExpectDraft {
+        status,
+        route,
+        fields,
+    } = draft.expect;
+    let route = route.and_then(|route| known_route(node, route, servers));
+    let (method, target) = draft.request?;
+    walked.took("expect").then(|| RouteTest {
         method,
         target,
-        host,
-        fields,
-        expect: expect?,
+        host: draft.host,
+        fields: draft.fields,
+        expect: Expectation {
+            status,
+            route,
+            fields,
+        },
         place: node.cx.source.place(node.value.span().start),
     })
 }
 
-fn request(test: Node<'_>, node: Option<Node<'_>>) -> Option<(Method, String)> {
-    match node {
-        Some(node) => node.text()?.parse(parse_request),
-        None => report_missing(test, "this test has no request", "add request = \"GET /\""),
-    }
+/// A test in the terms of the file.
+pub(crate) fn show_test(test: &RouteTest) -> written::Table {
+    show(SETTINGS, test)
 }
 
-fn report_missing<T>(test: Node<'_>, message: &str, help: &str) -> Option<T> {
+fn report_missing(test: Node<'_>, message: &str, help: &str) {
     let diagnostic = Diagnostic::error(message).at(test.spot(), "");
     test.cx.report_absence(diagnostic.help(help.to_owned()));
-    None
 }
 
 /// `GET /path?query`: a request line without its version (RFC 9112 §3).
@@ -85,76 +210,64 @@ fn parse_request(text: &str) -> Result<(Method, String), Fault> {
 }
 
 fn host(node: Node<'_>) -> Option<String> {
-    let parse = |text: &str| match is_valid_host(text.as_bytes()) {
-        true => Ok(text.to_owned()),
-        false => Err(Fault::new(
-            0..text.len(),
-            format!("`{text}` cannot be a `Host`"),
-        )),
-    };
-    node.text()?.parse(parse)
+    let text = node.text()?;
+    text.parse(|text| {
+        if is_valid_host(text.as_bytes()) {
+            return Ok(text.to_owned());
+        }
+        let message = format!("`{text}` cannot be a `Host`");
+        Err(Fault::new(0..text.len(), message))
+    })
 }
 
-fn fields(node: Node<'_>) -> Vec<(String, String)> {
+fn fields(node: Node<'_>) -> Option<Vec<(String, String)>> {
     let help = "write headers = { Accept = \"text/html\" }".to_owned();
-    let section = node.section("`headers`", Some(help));
-    let entries = section.map(|section| section.entries()).unwrap_or_default();
+    let section = node.section("`headers`", Some(help))?;
     let field = |(key, value): (Key<'_>, Node<'_>)| {
         Some((key.parse(parse_field_name)?, field_value(value)?))
     };
-    entries.into_iter().filter_map(field).collect()
+    Some(section.entries().into_iter().filter_map(field).collect())
 }
 
 fn field_value(node: Node<'_>) -> Option<String> {
     node.text()?.parse(parse_field_value)
 }
 
-fn expectation(test: Node<'_>, node: Option<Node<'_>>, servers: &[Server]) -> Option<Expectation> {
-    let Some(node) = node else {
-        return report_missing(test, "this test expects nothing", EXPECT_HELP);
-    };
+/// Reads what is expected. `None`: it is no table, or an empty one.
+fn read_expectation(node: Node<'_>, draft: &mut ExpectDraft) -> Option<()> {
     let mut section = node.section("`expect`", Some(EXPECT_HELP.to_owned()))?;
-    let status = section.integer("status", 100..=599);
-    let status = status.and_then(|code| Status::from_code(u16::try_from(code).ok()?));
-    let route = section.take("route").and_then(Node::text);
-    let expectation = Expectation {
-        status,
-        route: route.and_then(|text| known_route(&text, servers)),
-        fields: expected_fields(&mut section),
-    };
+    walk(&mut section, EXPECT_SETTINGS, draft);
     if section.entries().is_empty() {
-        return report_missing(node, "this test expects nothing", EXPECT_HELP);
+        report_missing(node, "this test expects nothing", EXPECT_HELP);
+        return None;
     }
-    section.close(explain);
-    Some(expectation)
+    section.close();
+    Some(())
 }
 
 const EXPECT_HELP: &str = "add expect = { status = 200, route = \"/\" }";
 
-/// The route that `text` names: a test that no route can pass is a slip.
-fn known_route(text: &Text<'_>, servers: &[Server]) -> Option<RoutePattern> {
-    let pattern = text.parse(parse_pattern)?;
+/// The pattern, if some server has a route of it: a test that no route can pass is a slip.
+fn known_route(
+    test: Node<'_>,
+    (pattern, written, spot): (RoutePattern, String, Spot),
+    servers: &[Server],
+) -> Option<RoutePattern> {
     let mut routes = servers.iter().flat_map(|server| &server.routes);
     if routes.any(|route| route.pattern == pattern) {
         return Some(pattern);
     }
-    let cx = text.node.cx;
-    let message = format!("no server has a route `{}`", text.value);
+    let message = format!("no server has a route `{written}`");
     let help = "write it as the key in `[server.routes]`".to_owned();
-    cx.report_absence(
-        Diagnostic::error(message)
-            .at(text.node.spot(), "")
-            .help(help),
-    );
+    test.cx
+        .report_absence(Diagnostic::error(message).at(spot, "").help(help));
     None
 }
 
 /// `header.NAME = "VALUE"`, or false for a field that must not be there.
-fn expected_fields(section: &mut Section<'_>) -> Vec<(String, Option<String>)> {
+fn expected_fields(node: Node<'_>) -> Option<Vec<(String, Option<String>)>> {
     let help = "write header.Cache-Control = \"no-store\"".to_owned();
-    let header = section.take("header");
-    let header = header.and_then(|node| node.section("`header`", Some(help)));
-    let entries = header.map(|section| section.entries()).unwrap_or_default();
+    let section = node.section("`header`", Some(help))?;
     let field = |(key, value): (Key<'_>, Node<'_>)| {
         let name = key.parse(parse_field_name)?;
         match value.value.get_ref().as_bool() {
@@ -162,7 +275,15 @@ fn expected_fields(section: &mut Section<'_>) -> Vec<(String, Option<String>)> {
             _ => Some((name, Some(field_value(value)?))),
         }
     };
-    entries.into_iter().filter_map(field).collect()
+    Some(section.entries().into_iter().filter_map(field).collect())
+}
+
+fn show_expected_fields(fields: &[(String, Option<String>)]) -> String {
+    let field = |(name, value): &(String, Option<String>)| {
+        let value = value.as_deref().map_or("false".to_owned(), written::string);
+        (name.clone(), value)
+    };
+    written::inline(fields.iter().map(field))
 }
 
 #[cfg(test)]

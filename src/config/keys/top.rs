@@ -8,22 +8,129 @@ use std::ops::RangeInclusive;
 
 use toml::de::{DeTable, DeValue};
 
-use super::access::networks;
-use super::blocking::blocking;
+use super::access::{bare, networks, show_networks};
+use super::blocking::BLOCKING;
 use super::level::Level;
-use super::log::log;
-use super::refine::refine;
-use super::server::resolve_servers;
-use super::test::resolve_tests;
+use super::log::{LOG, show_log};
+use super::server::{self, resolve_servers};
+use super::setting::{Kind, Row, Setting, Table, rows, set, show, walk};
+use super::test::{self, resolve_tests};
+use super::{limits, log, refine};
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::complaint::vocabulary::{explain, is_at_top};
-use crate::config::model::{Cidr, Config, DEFAULT_GRACE, Policy, Server, default_workers};
+use crate::config::model::{Config, Policy, Server};
 use crate::config::tree::node::{Context, Node};
 use crate::config::tree::section::Section;
 use crate::config::words::units::WAIT_OR_NONE;
+use crate::config::words::written;
 
 /// Each event loop is a thread with its own cache; more than this is a slip of the finger.
 const WORKERS: RangeInclusive<u64> = 1..=1024;
+
+pub(super) const TABLE: Table = Table {
+    title: "The top of the file",
+    home: |_| "the top of the file".to_owned(),
+    rows: all_rows,
+};
+
+const SETTINGS: &[Setting<Config>] = &[
+    Setting {
+        key: "workers",
+        kind: Kind::Either(&[Kind::Word(|| vec!["auto"]), Kind::integer(&WORKERS)]),
+        default: "\"auto\"",
+        about: "event loops; \"auto\" is one for each CPU that this process may use",
+        translations: &[
+            ("worker_processes", "the setting is called `workers`"),
+            (
+                "threads",
+                "the event loops are called `workers`; `blocking = { threads = 32 }` is for what \
+                 may wait",
+            ),
+        ],
+        read: |node, config| set(&mut config.workers, workers(node)),
+        show: |config| Some(config.workers.to_string()),
+        ..Setting::BLANK
+    },
+    BLOCKING,
+    Setting {
+        key: "grace",
+        kind: Kind::Duration,
+        default: "\"10s\"",
+        about: "how long exchanges in flight may take once the server is told to stop",
+        read: |node, config| set(&mut config.grace, node.duration(WAIT_OR_NONE)),
+        show: |config| Some(written::duration(config.grace)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "server_field",
+        kind: Kind::Boolean,
+        default: "true",
+        about: "whether answers say `Server: tidegate`",
+        translations: &[(
+            "server_tokens",
+            "the setting is called `server_field`: true or false, at the top of the file",
+        )],
+        read: |node, config| set(&mut config.server_field, node.boolean()),
+        show: |config| Some(config.server_field.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "trusted_proxies",
+        kind: Kind::TEXTS,
+        default: "[]",
+        about: "networks of peers whose word about the client's address is believed",
+        translations: &[(
+            "set_real_ip_from",
+            "the setting is called `trusted_proxies`, at the top of the file",
+        )],
+        read: |node, config| {
+            config.trusted_proxies = bare(&networks(node));
+            Some(())
+        },
+        show: |config| Some(show_networks(&config.trusted_proxies)),
+        ..Setting::BLANK
+    },
+];
+
+/// What every file may have. Read apart: `include` before the walk, the others from all files at
+/// once.
+const OF_EVERY_FILE: [Setting<Config>; 3] = [
+    Setting {
+        key: "include",
+        kind: Kind::TEXTS,
+        default: "[]",
+        about: "further files with servers and tests; `*` and `?` stand for characters of a name",
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "server",
+        kind: Kind::Tables(&server::TABLE),
+        about: "a server: where it listens, and what it answers",
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "test",
+        kind: Kind::Tables(&test::TABLE),
+        about: "a request and what is expected of its answer",
+        ..Setting::BLANK
+    },
+];
+
+/// In the order of the documentation, which has the longer tables behind the single values.
+fn all_rows() -> Vec<Row> {
+    let [include, server, test] = &OF_EVERY_FILE;
+    let (tables, values): (Vec<Row>, Vec<Row>) = rows(refine::settings(Level::Top))
+        .into_iter()
+        .partition(|row| row.key == limits::AT_TOP.key);
+    [
+        rows(SETTINGS),
+        rows([include]),
+        values,
+        rows([&LOG]),
+        tables,
+        rows([server, test]),
+    ]
+    .concat()
+}
 
 /// A file: what its walk notes down, and its tree.
 pub(crate) type Part<'c> = (&'c Context<'c>, &'c DeTable<'c>);
@@ -33,36 +140,49 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     let mut parts = parts.into_iter();
     let (cx, tree) = parts.next().expect("there is a main file");
     let mut root = Section::new(cx, "the configuration".into(), tree);
-    root.take("include");
     let mut shared = Shared::of(&mut root);
     for part in parts {
         let included = included(part);
         shared.servers.extend(included.servers);
         shared.tests.extend(included.tests);
     }
-    let policy = refine(&mut root, Level::Top, &Policy::default());
-    let servers = servers(&root, shared.servers, &policy);
-    let config = Config {
-        workers: root
-            .take("workers")
-            .and_then(workers)
-            .unwrap_or_else(default_workers),
-        blocking: root.take("blocking").map(blocking).unwrap_or_default(),
-        grace: root
-            .duration("grace", WAIT_OR_NONE)
-            .unwrap_or(DEFAULT_GRACE),
-        server_field: root.boolean("server_field").unwrap_or(true),
-        log: root.take("log").map(log).unwrap_or_default(),
-        trusted_proxies: root
-            .take("trusted_proxies")
-            .map(trusted_proxies)
-            .unwrap_or_default(),
-        tests: resolve_tests(shared.tests, &servers),
-        servers,
-        policy,
-    };
-    root.close(explain);
+    let mut config = Config::default();
+    walk(&mut root, SETTINGS, &mut config);
+    walk(&mut root, [&LOG], &mut config);
+    config.policy = refine::refine(&mut root, Level::Top, &Policy::default());
+    config.servers = servers(&root, shared.servers, &config.policy);
+    config.tests = resolve_tests(shared.tests, &config.servers);
+    root.close();
     config
+}
+
+/// What stands at the top of the file, in its terms; not the tables that follow it.
+pub(crate) fn show_top(config: &Config) -> written::Table {
+    let mut table = show(SETTINGS, config);
+    table.extend(refine::show_policy(&config.policy, Level::Top));
+    table
+}
+
+/// The tables that follow the top of the file, by their names.
+pub(crate) fn show_tables(config: &Config) -> [(&'static str, written::Table); 2] {
+    [
+        (LOG.key, show_log(&config.log)),
+        (
+            limits::AT_TOP.key,
+            limits::show_limits(&config.policy.limits, Level::Top),
+        ),
+    ]
+}
+
+/// Whether a change of `name`, a key of the top or `TABLE.KEY`, needs the process to start anew.
+pub(crate) fn needs_restart(name: &str) -> bool {
+    let (table, key) = name.split_once('.').unwrap_or(("", name));
+    let rows = match table {
+        "" => all_rows(),
+        "log" => (log::TABLE.rows)(),
+        _ => return false,
+    };
+    rows.iter().any(|row| row.key == key && row.needs_restart)
 }
 
 /// `"auto"` is `None`, as is a mistake.
@@ -78,11 +198,6 @@ fn workers(node: Node<'_>) -> Option<NonZeroUsize> {
     }
 }
 
-fn trusted_proxies(node: Node<'_>) -> Vec<Cidr> {
-    let networks = networks(node).into_iter();
-    networks.map(|(network, _)| network).collect()
-}
-
 /// What any of the files may hold.
 struct Shared<'c> {
     servers: Vec<Node<'c>>,
@@ -91,9 +206,11 @@ struct Shared<'c> {
 
 impl<'c> Shared<'c> {
     fn of(section: &mut Section<'c>) -> Self {
+        let [include, server, test] = &OF_EVERY_FILE;
+        section.take(include.key);
         Self {
-            servers: list("server", section.take("server")),
-            tests: list("test", section.take("test")),
+            servers: list(server.key, section.take(server.key)),
+            tests: list(test.key, section.take(test.key)),
         }
     }
 }
@@ -101,12 +218,11 @@ impl<'c> Shared<'c> {
 /// What an included file holds; settings of the process are refused there.
 fn included<'c>((cx, tree): Part<'c>) -> Shared<'c> {
     let mut section = Section::new(cx, "an included file".into(), tree);
-    section.take("include");
     let shared = Shared::of(&mut section);
-    section.close(|key| {
-        let is_of_main = is_at_top(key);
+    section.close_with(|key| {
+        let is_of_main = all_rows().iter().any(|row| row.key == key);
         let help = format!("`{key}` is said once for the whole server, in the main file");
-        is_of_main.then_some(help).or_else(|| explain(key))
+        is_of_main.then_some(help)
     });
     shared
 }

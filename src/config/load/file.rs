@@ -14,6 +14,7 @@ use super::include::Files;
 use super::text::{invalid_utf8, source};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::syntax;
+use crate::config::keys::hints::vocabulary;
 use crate::config::keys::top::resolve;
 use crate::config::tree::node::Context;
 use crate::config::tree::surroundings::Surroundings;
@@ -54,6 +55,7 @@ pub(crate) fn parse(
         .map(|source| Context {
             source,
             surroundings,
+            vocabulary: vocabulary(),
             complete,
             diagnostics: RefCell::default(),
             handlers: RefCell::default(),

@@ -15,6 +15,7 @@ use toml::de::DeTable;
 
 use super::text::{invalid_utf8, source};
 use crate::config::complaint::diagnostic::{Diagnostic, Source};
+use crate::config::keys::hints::vocabulary;
 use crate::config::tree::node::{Context, Text};
 use crate::config::tree::paths::{beside, report_path};
 use crate::config::tree::section::Section;
@@ -54,6 +55,7 @@ impl Files {
         let cx = Context {
             source: &source,
             surroundings,
+            vocabulary: vocabulary(),
             complete: errors.is_empty(),
             diagnostics: RefCell::default(),
             handlers: RefCell::default(),

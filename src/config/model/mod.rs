@@ -26,9 +26,7 @@ pub(crate) use address::{Cidr, HostPattern};
 pub(crate) use limits::Limits;
 pub(crate) use place::Place;
 pub(crate) use policy::{Access, ErrorPages, HeaderChanges, Policy, StatusPattern};
-pub(crate) use process::{
-    AccessLog, Blocking, Config, DEFAULT_GRACE, Log, LogFormat, LogLevel, default_workers,
-};
+pub(crate) use process::{AccessLog, Blocking, Config, Log, LogFormat, LogLevel};
 pub(crate) use route::{PatternSegment, Route, RoutePattern, describe_route};
 pub(crate) use server::Server;
 pub(crate) use test::{Expectation, RouteTest};

@@ -9,7 +9,7 @@ use super::{Cidr, Files, Place, Policy, Route, RoutePattern, RouteTest, Server, 
 use crate::address::ListenAddress;
 
 /// How long a server that was told to stop waits for its exchanges.
-pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// Everything the operator asked for, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,21 @@ impl Config {
             place: Place::of_program("command line"),
         };
         Self {
+            servers: vec![Server {
+                listen: listen.into_iter().map(ListenAddress::Ip).collect(),
+                hosts: Vec::new(),
+                policy: Policy::default(),
+                routes: vec![route],
+            }],
+            ..Self::default()
+        }
+    }
+}
+
+/// What holds if the file sets nothing; there is no server yet.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
             workers: default_workers(),
             blocking: Blocking::default(),
             grace: DEFAULT_GRACE,
@@ -62,19 +77,14 @@ impl Config {
             log: Log::default(),
             trusted_proxies: Vec::new(),
             policy: Policy::default(),
-            servers: vec![Server {
-                listen: listen.into_iter().map(ListenAddress::Ip).collect(),
-                hosts: Vec::new(),
-                policy: Policy::default(),
-                routes: vec![route],
-            }],
+            servers: Vec::new(),
             tests: Vec::new(),
         }
     }
 }
 
 /// One event loop per CPU that this process may use; one if that cannot be known.
-pub(crate) fn default_workers() -> NonZeroUsize {
+fn default_workers() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 

@@ -1,16 +1,18 @@
 //! What one configuration changes of another, in the terms of the file.
 //!
-//! Values are compared as [`dump`](mod@super::dump) writes them, so that whatever can be written can
-//! differ. What a level inherits is told once, at the level that says it.
+//! Values are compared as the tables of `keys` show them, so that whatever can be written can differ. What a level inherits is told once, at the level that says it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
-use super::dump;
-use super::dump::Table;
 use crate::address::ListenAddress;
 use crate::config::keys::level::Level;
+use crate::config::keys::limits::show_limits;
+use crate::config::keys::refine::show_policy;
+use crate::config::keys::route::show_answer;
+use crate::config::keys::top::{needs_restart, show_tables, show_top};
 use crate::config::model::{Config, Policy, Route, RoutePattern, Server};
+use crate::config::words::written::Table;
 
 /// One thing that changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,26 +38,24 @@ impl Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let prefix = match self.needs_restart {
-            true => "needs a restart: ",
-            false => "",
+        let prefix = if self.needs_restart {
+            "needs a restart: "
+        } else {
+            ""
         };
         write!(f, "{prefix}{}", self.text)
     }
 }
-
-/// Settings that the running process cannot change: threads that jobs wait for, and the open log.
-const FIXED: &[&str] = &["blocking", "log.access"];
 
 /// A policy, and the one that it inherits from.
 type Refined<'c> = (&'c Policy, &'c Policy);
 
 /// Everything that going from `old` to `new` changes; nothing if they serve alike.
 pub(crate) fn difference(old: &Config, new: &Config) -> Vec<Change> {
-    let mut changes = settings("", &dump::top(old), &dump::top(new));
-    changes.extend(settings("log.", &dump::log(&old.log), &dump::log(&new.log)));
-    let limits = |config: &Config| dump::limits(&config.policy.limits, Level::Top);
-    changes.extend(settings("limits.", &limits(old), &limits(new)));
+    let mut changes = settings("", &show_top(old), &show_top(new));
+    for ((name, old), (_, new)) in show_tables(old).iter().zip(&show_tables(new)) {
+        changes.extend(settings(&format!("{name}."), old, new));
+    }
     changes.extend(listeners(old, new));
     changes.extend(servers(old, new));
     changes
@@ -78,16 +78,17 @@ fn settings(prefix: &str, old: &Table, new: &Table) -> Vec<Change> {
 
 fn setting(prefix: &str, key: &str, was: &str, is: &str) -> Change {
     let name = format!("{prefix}{key}");
-    if FIXED.contains(&name.as_str()) {
+    if needs_restart(&name) {
         return Change {
             text: name,
             needs_restart: true,
         };
     }
     let is_long = |value: &str| value.starts_with('{');
-    match is_long(was) || is_long(is) {
-        true => Change::new(format!("{name} changed")),
-        false => Change::new(format!("{name} {} → {}", bare(was), bare(is))),
+    if is_long(was) || is_long(is) {
+        Change::new(format!("{name} changed"))
+    } else {
+        Change::new(format!("{name} {} → {}", bare(was), bare(is)))
     }
 }
 
@@ -119,9 +120,10 @@ fn servers(old: &Config, new: &Config) -> Vec<Change> {
             continue;
         };
         let outer = (&old.policy, &new.policy);
-        let scope = match is_one_of_many {
-            true => format!("server {}, ", name(server)),
-            false => String::new(),
+        let scope = if is_one_of_many {
+            format!("server {}, ", name(server))
+        } else {
+            String::new()
         };
         changes.extend(server_changes(before, server, outer, &scope));
     }
@@ -143,9 +145,10 @@ fn take_counterpart<'c>(left: &mut Vec<&'c Server>, server: &Server) -> Option<&
 /// How to speak of a server: by its hosts, or by where it listens.
 fn name(server: &Server) -> String {
     let hosts: Vec<String> = server.hosts.iter().map(ToString::to_string).collect();
-    match hosts.is_empty() {
-        true => format!("at {}", addresses(server)),
-        false => hosts.join(", "),
+    if hosts.is_empty() {
+        format!("at {}", addresses(server))
+    } else {
+        hosts.join(", ")
     }
 }
 
@@ -182,11 +185,7 @@ fn routes(old: &Server, new: &Server, scope: &str) -> Vec<Change> {
             continue;
         };
         let title = format!("{title}: ");
-        changes.extend(settings(
-            &title,
-            &dump::answer(before),
-            &dump::answer(route),
-        ));
+        changes.extend(settings(&title, &show_answer(before), &show_answer(route)));
         let (was, is) = ((&before.policy, &old.policy), (&route.policy, &new.policy));
         changes.extend(policy(&title, Level::Route, was, is));
     }
@@ -223,21 +222,14 @@ fn policy(title: &str, level: Level, old: Refined<'_>, new: Refined<'_>) -> Vec<
     settings(title, &own(&was), &own(&is))
 }
 
+/// The settings of a level's policy, its limits each for itself.
 fn own_settings(level: Level, policy: &Policy) -> Table {
-    let limits = dump::limits(&policy.limits, level);
-    let limits = limits.into_iter();
+    let limits = show_limits(&policy.limits, level).into_iter();
     let mut table: Table = limits
         .map(|(key, value)| (format!("limits.{key}"), value))
         .collect();
-    table.extend([
-        ("headers".to_owned(), dump::headers(&policy.headers)),
-        (
-            "error_pages".to_owned(),
-            dump::error_pages(&policy.error_pages),
-        ),
-        ("allow".to_owned(), dump::networks(&policy.access.allow)),
-        ("deny".to_owned(), dump::networks(&policy.access.deny)),
-    ]);
+    let others = show_policy(policy, level).into_iter();
+    table.extend(others.filter(|(key, _)| key != "limits"));
     table
 }
 

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::schema::TABLES;
 use super::*;
+use crate::config::keys::TABLES;
+use crate::config::keys::setting::Row;
 use crate::config::tests::{FIXTURES, good_configurations, surroundings};
 use crate::config::{Strictness, load, parse};
 use crate::test_support::TemporaryDirectory;
@@ -45,6 +46,11 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
     }
 }
 
+/// The rows of all tables.
+fn all_rows() -> impl Iterator<Item = Row> {
+    TABLES.iter().flat_map(|table| (table.rows)())
+}
+
 /// The keys that the walk says it takes in the table of that title.
 fn keys_of_the_walk(title: &str) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
@@ -65,14 +71,77 @@ fn keys_of_the_walk(title: &str) -> BTreeSet<String> {
     keys
 }
 
+/// What is said about `key` in a file; `None` if nothing is.
+fn complaint(file: String, key: &str) -> Option<String> {
+    let name = Path::new(FIXTURES).join("a.toml");
+    let report = parse(file, &name, surroundings()).finish().err()?.to_string();
+    let mut complaints = report.split("\n\n");
+    let complaint = complaints.find(|text| text.contains(&format!(" `{key}` ")))?;
+    Some(complaint.to_owned())
+}
+
+#[test]
+fn every_key_has_a_hint_where_it_does_not_belong() {
+    for table in TABLES {
+        let known = (table.rows)();
+        let is_foreign = |row: &Row| known.iter().all(|other| other.key != row.key);
+        for row in all_rows().filter(is_foreign) {
+            for file in files_with(table.title, &format!("{} = 1979-05-27", row.key)) {
+                let complaint = complaint(file, row.key).expect("it is unknown there");
+                let is_hint = ["belongs ", "did you mean ", "see ", "= help: "]
+                    .iter()
+                    .any(|word| complaint.contains(word));
+                let is_list = complaint.contains(" takes `");
+                assert!(is_hint && !is_list, "{}: {complaint}", table.title);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hint_names_the_place_of_a_key() {
+    let cases = [
+        (
+            "`[[server]]`",
+            "include",
+            "`include` belongs in the top of the file",
+        ),
+        (
+            "`[[server]]`",
+            "test",
+            "`test` belongs in the top of the file",
+        ),
+        (
+            "`[log]`",
+            "headers",
+            "`headers` belongs in the top of the file, `[[server]]`, a route or `[[test]]`",
+        ),
+        (
+            "`[[server]]`",
+            "timeout",
+            "`timeout` belongs in a route with `handler`, `cgi` or `fastcgi`",
+        ),
+        (
+            "`[[server]]`",
+            "handler",
+            "`handler` belongs in a route: `\"/hello\" = { handler = \"hello\" }`",
+        ),
+        ("`[[server]]`", "route", "did you mean `routes`?"),
+    ];
+    for (title, key, expected) in cases {
+        for file in files_with(title, &format!("{key} = 1")) {
+            let complaint = complaint(file, key).expect("it is unknown there");
+            assert!(complaint.contains(expected), "{title}: {complaint}");
+        }
+    }
+}
+
 #[test]
 fn the_walk_and_the_schema_know_the_same_keys() {
-    for (title, settings) in TABLES {
-        let known: BTreeSet<String> = settings
-            .iter()
-            .map(|setting| setting.key.to_owned())
-            .collect();
-        assert_eq!(keys_of_the_walk(title), known, "{title}");
+    for table in TABLES {
+        let rows = (table.rows)();
+        let known: BTreeSet<String> = rows.iter().map(|row| row.key.to_owned()).collect();
+        assert_eq!(keys_of_the_walk(table.title), known, "{}", table.title);
     }
 }
 
@@ -97,27 +166,17 @@ fn the_schema_tells_the_defaults_that_a_dump_fills_in() {
         ("A route", route),
     ];
     for (title, table) in tables {
-        let (_, settings) = TABLES
-            .iter()
-            .find(|(other, _)| *other == title)
-            .expect("a table");
-        for setting in settings
-            .iter()
-            .filter(|setting| !setting.default.is_empty())
-        {
-            let default: toml::Table = format!("x = {}", setting.default).parse().expect("TOML");
-            let is_told = match (setting.key, table.get(setting.key)) {
+        let known = TABLES.iter().find(|table| table.title == title);
+        let rows = (known.expect("a table").rows)();
+        for row in rows.iter().filter(|row| !row.default.is_empty()) {
+            let default: toml::Table = format!("x = {}", row.default).parse().expect("TOML");
+            let is_told = match (row.key, table.get(row.key)) {
                 // Of this machine; and a table of empty tables.
                 ("workers" | "headers", _) | (_, None) => true,
                 ("idle_timeout", Some(value)) => value.as_str() == Some("1m 15s"),
                 (_, Some(value)) => *value == default["x"],
             };
-            assert!(
-                is_told,
-                "{title}: {} = {:?}",
-                setting.key,
-                table.get(setting.key)
-            );
+            assert!(is_told, "{title}: {} = {:?}", row.key, table.get(row.key));
         }
     }
 }
@@ -153,13 +212,7 @@ fn good_files_are_valid_by_the_schema_and_slips_are_not() {
 fn the_table_of_keys_names_every_key() {
     let text = key_table();
     let rows = text.lines().filter(|line| line.starts_with("| `")).count();
-    assert_eq!(
-        rows,
-        TABLES
-            .iter()
-            .map(|(_, settings)| settings.len())
-            .sum::<usize>()
-    );
+    assert_eq!(rows, all_rows().count());
 }
 
 /// The page that shows the example and the table of keys.
@@ -210,8 +263,8 @@ fn the_example_in_the_readme_is_good_and_has_every_key() {
         Ok(())
     );
     let keys: BTreeSet<String> = keys_of(&example.parse().expect("TOML"));
-    for setting in TABLES.iter().flat_map(|(_, settings)| *settings) {
-        assert!(keys.contains(setting.key), "{}", setting.key);
+    for row in all_rows() {
+        assert!(keys.contains(row.key), "{}", row.key);
     }
 }
 

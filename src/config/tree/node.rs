@@ -17,6 +17,7 @@ use super::surroundings::Surroundings;
 use crate::config::complaint::diagnostic::{Diagnostic, Source, Spot};
 use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
+use crate::config::complaint::vocabulary::Vocabulary;
 use crate::config::words::units::{parse_duration, parse_size, show_duration, show_size};
 use crate::config::words::variables::expand;
 
@@ -24,6 +25,8 @@ use crate::config::words::variables::expand;
 pub(crate) struct Context<'c> {
     pub(crate) source: &'c Arc<Source>,
     pub(crate) surroundings: Surroundings<'c>,
+    /// What there is to say about keys at a wrong place.
+    pub(crate) vocabulary: &'c Vocabulary,
     /// Whether the tree holds all that was written. If not, nothing can be called missing.
     pub(crate) complete: bool,
     pub(crate) diagnostics: RefCell<Vec<Diagnostic>>,
@@ -122,6 +125,11 @@ impl<'c> Node<'c> {
         self.within(u64::try_from(number).ok(), range, |number| {
             number.to_string()
         })
+    }
+
+    /// As [`Self::integer`], of what fits a `usize`: `range` must.
+    pub(crate) fn count(self, range: RangeInclusive<u64>) -> Option<usize> {
+        usize::try_from(self.integer(range)?).ok()
     }
 
     /// A size in bytes: `"16 KiB"`, or a number.

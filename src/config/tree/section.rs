@@ -1,7 +1,6 @@
 //! A table, whose keys are taken out one by one, and what to say about those nobody asked for.
 
-use std::ops::{Range, RangeInclusive};
-use std::time::Duration;
+use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -9,8 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::node::{Context, Node, list};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
-use crate::config::complaint::suggest::nearest;
-use crate::config::complaint::vocabulary::{explain_misspelt, is_not_yet};
+use crate::config::complaint::suggest::{is_one_slip, nearest};
 
 /// A table whose keys are taken one by one; what nobody has asked for in the end is unknown.
 pub(crate) struct Section<'c> {
@@ -56,36 +54,6 @@ impl<'c> Section<'c> {
         self.cx.report_absence(diagnostic);
     }
 
-    pub(crate) fn boolean(&mut self, key: &'static str) -> Option<bool> {
-        self.take(key)?.boolean()
-    }
-
-    pub(crate) fn integer(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
-        self.take(key)?.integer(range)
-    }
-
-    /// As [`Self::integer`], of what fits a `usize`: `range` must.
-    pub(crate) fn count(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<usize> {
-        self.integer(key, range)
-            .and_then(|count| usize::try_from(count).ok())
-    }
-
-    pub(crate) fn size(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
-        self.take(key)?.size(range)
-    }
-
-    pub(crate) fn duration(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<Duration>,
-    ) -> Option<Duration> {
-        self.take(key)?.duration(range)
-    }
-
-    pub(crate) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
-        self.take(key)?.word(words)
-    }
-
     pub(crate) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
@@ -115,21 +83,38 @@ impl<'c> Section<'c> {
         keys.filter(|key| !self.known.contains(&key.name)).collect()
     }
 
-    /// Reports every key that nobody has taken; `explain` may know what one is about.
-    pub(crate) fn close(self, explain: impl Fn(&str) -> Option<String>) {
+    /// Reports every key that nobody has taken.
+    pub(crate) fn close(self) {
+        self.close_with(|_| None);
+    }
+
+    /// As [`Self::close`]; `explain` knows what some keys are about in this table.
+    pub(crate) fn close_with(self, explain: impl Fn(&str) -> Option<String>) {
         for key in self.unknown() {
             self.report_unknown(&key, explain(key.name));
         }
     }
 
+    /// Reports a key that this table does not know. Without `help` the operator is told what may have
+    /// been meant, or which keys there are.
     pub(crate) fn report_unknown(&self, key: &Key<'_>, help: Option<String>) {
-        if is_not_yet(key.name) {
+        let vocabulary = self.cx.vocabulary;
+        if vocabulary.is_not_yet(key.name) {
             let message = format!("this version of tidegate does not have `{}`", key.name);
             return self
                 .cx
                 .report(Diagnostic::error(message).at(key.spot(), ""));
         }
         let meant = nearest(key.name, self.known.iter().copied());
+        let is_slip = meant.is_some_and(|meant| is_one_slip(key.name, meant));
+        let explained = || vocabulary.explain(key.name).filter(|_| !is_slip);
+        let guess = || {
+            let misspelt = || vocabulary.explain_misspelt(key.name);
+            meant
+                .is_none()
+                .then(|| misspelt().unwrap_or_else(|| self.all_keys()))
+        };
+        let help = help.or_else(explained);
         let label = match (meant, &help) {
             (Some(meant), None) => format!("did you mean `{meant}`?"),
             _ => String::new(),
@@ -139,21 +124,16 @@ impl<'c> Section<'c> {
             key.name.escape_debug(),
             self.title
         );
-        let all = || {
-            format!(
-                "{} takes {}",
-                self.title,
-                list(self.known.iter().map(|key| format!("`{key}`")), "and")
-            )
-        };
-        let guess = || {
-            meant
-                .is_none()
-                .then(|| explain_misspelt(key.name).unwrap_or_else(all))
-        };
-        let help = help.or_else(guess);
-        self.cx
-            .report(Diagnostic::error(message).at(key.spot(), label).help(help));
+        self.cx.report(
+            Diagnostic::error(message)
+                .at(key.spot(), label)
+                .help(help.or_else(guess)),
+        );
+    }
+
+    fn all_keys(&self) -> String {
+        let known = self.known.iter().map(|key| format!("`{key}`"));
+        format!("{} takes {}", self.title, list(known, "and"))
     }
 }
 

@@ -7,3 +7,4 @@ pub(crate) mod pattern;
 pub(crate) mod units;
 pub(crate) mod values;
 pub(crate) mod variables;
+pub(crate) mod written;

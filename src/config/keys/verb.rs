@@ -1,0 +1,99 @@
+//! What a verb says of itself, and the keys that several verbs have.
+//!
+//! A verb is added by a file like `respond` beside this one, a line in `route::VERBS`, a variant of
+//! `model::Verb`, and the handler that serves it.
+
+use super::setting::{Kind, Row, Setting};
+use crate::config::model::{Route, Verb};
+use crate::config::tree::node::Node;
+use crate::config::tree::section::Section;
+use crate::config::words::values::parse_index_name;
+use crate::config::words::written;
+
+/// A verb: its own key and those that may stand beside it in a route.
+pub(crate) struct VerbKeys {
+    pub(crate) key: &'static str,
+    /// How it is written: `files = "DIR"`.
+    pub(super) usage: &'static str,
+    /// A whole route with it.
+    pub(super) example: &'static str,
+    /// The verb's own key first, then the options.
+    pub(super) rows: fn() -> Vec<Row>,
+    /// Takes the verb and its options out of a route. `None`: there is no answer, which is reported.
+    pub(super) read: fn(&mut Section<'_>) -> Option<Answer>,
+    /// The verb and its options in the terms of the file; `None` if the route has another verb.
+    pub(super) show: fn(&Route) -> Option<written::Table>,
+}
+
+impl VerbKeys {
+    /// What the verb's own key may be.
+    pub(crate) fn kind(&self) -> Kind {
+        let rows = (self.rows)();
+        rows.first().map_or(Kind::Any, |row| row.kind)
+    }
+
+    /// Whether the verb says nothing but that it is on.
+    pub(super) fn is_switch(&self) -> bool {
+        matches!(self.kind(), Kind::Only(true))
+    }
+}
+
+/// What a route does.
+pub(super) struct Answer {
+    pub(super) verb: Verb,
+    /// Whether the verb sees the path without the part that matched.
+    pub(super) strip_prefix: bool,
+}
+
+impl From<Verb> for Answer {
+    fn from(verb: Verb) -> Self {
+        Self {
+            verb,
+            strip_prefix: false,
+        }
+    }
+}
+
+/// The keys of several verbs have one row each in the documentation, which names the verbs. Each verb
+/// declares the key in its own table, and adds what it reads and shows.
+impl<D, M> Setting<D, M> {
+    pub(super) const INDEX: Self = Self {
+        key: "index",
+        kind: Kind::TEXTS,
+        about: "with `files` (`index.html`) and `fastcgi` (`index.php`): names tried in a \
+                directory",
+        translations: &[(
+            "fastcgi_index",
+            "the setting is called `index`, beside `fastcgi` in a route",
+        )],
+        ..Self::BLANK
+    };
+
+    pub(super) const STATUS: Self = Self {
+        key: "status",
+        kind: Kind::Either(&[Kind::Integer(200, 599), Kind::Only(true)]),
+        about: "a verb: `true`, what the server has counted; or a number, with `respond` (200) and \
+                `redirect` (308; one of 301, 302, 303, 307, 308)",
+        ..Self::BLANK
+    };
+
+    pub(super) const TIMEOUT: Self = Self {
+        key: "timeout",
+        kind: Kind::Duration,
+        default: "\"60s\"",
+        about: "with `handler`, `cgi` and `fastcgi`: how long it may take until it \
+                answers: 504; \
+                with the latter two also between two reads of content: cut",
+        translations: &[(
+            "fastcgi_read_timeout",
+            "the setting is called `timeout`, beside `fastcgi` in a route",
+        )],
+        ..Self::BLANK
+    };
+}
+
+/// The names that `index` lists; a mistake leaves one out.
+pub(super) fn index_names(node: Node<'_>) -> Vec<String> {
+    let name = |node: Node<'_>| node.text()?.parse(parse_index_name);
+    node.one_or_more().into_iter().filter_map(name).collect()
+}

@@ -1,0 +1,139 @@
+//! Values as TOML writes them, for whoever shows a configuration.
+//!
+//! The counterpart of the parsers: what is written here reads back to the same value. A dollar in a
+//! string is doubled, or it would begin a variable.
+
+use std::fmt::Display;
+use std::path::Path;
+use std::time::Duration;
+
+use super::units::{show_duration, show_size};
+use crate::address::{ListenAddress, UNIX};
+
+/// A table: keys, and values as TOML.
+pub(crate) type Table = Vec<(String, String)>;
+
+/// A string.
+pub(crate) fn string(text: &str) -> String {
+    quoted(&text.replace('$', "$$"))
+}
+
+/// A value as it shows itself, in quotes.
+pub(crate) fn shown(value: &impl Display) -> String {
+    string(&value.to_string())
+}
+
+/// A duration.
+pub(crate) fn duration(duration: Duration) -> String {
+    string(&show_duration(duration))
+}
+
+/// A size in bytes.
+pub(crate) fn size(bytes: u64) -> String {
+    string(&show_size(bytes))
+}
+
+/// A path, made absolute: the text may be kept in another directory than the file it came from.
+pub(crate) fn path(path: &Path) -> String {
+    string(&absolute(path))
+}
+
+/// Where something listens; the path of a socket is made absolute.
+pub(crate) fn address(address: &ListenAddress) -> String {
+    match address {
+        ListenAddress::Ip(address) => shown(address),
+        ListenAddress::Unix(path) => string(&format!("{UNIX}{}", absolute(path))),
+    }
+}
+
+/// `path` from the root on; as it is if the working directory is unknown.
+fn absolute(path: &Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute.to_string_lossy().into_owned()
+}
+
+/// An array of values that are TOML already.
+pub(crate) fn array(values: impl IntoIterator<Item = String>) -> String {
+    let values: Vec<String> = values.into_iter().collect();
+    format!("[{}]", values.join(", "))
+}
+
+/// An array of strings.
+pub(crate) fn strings(texts: &[String]) -> String {
+    array(texts.iter().map(|text| string(text)))
+}
+
+/// An inline table of strings.
+pub(crate) fn pairs(pairs: &[(String, String)]) -> String {
+    inline(pairs.iter().map(|(name, value)| (name, string(value))))
+}
+
+/// An inline table of values that are TOML already.
+pub(crate) fn inline<N: AsRef<str>>(entries: impl IntoIterator<Item = (N, String)>) -> String {
+    let entry = |(name, value): (N, String)| format!("{} = {value}", key(name.as_ref()));
+    let entries: Vec<String> = entries.into_iter().map(entry).collect();
+    if entries.is_empty() {
+        "{}".to_owned()
+    } else {
+        format!("{{ {} }}", entries.join(", "))
+    }
+}
+
+/// A line for each key.
+pub(crate) fn lines(table: &Table) -> String {
+    let line = |(name, value): &(String, String)| format!("{} = {value}\n", key(name));
+    table.iter().map(line).collect()
+}
+
+/// A value that `toml` holds.
+pub(crate) fn value(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => string(text),
+        toml::Value::Array(values) => array(values.iter().map(self::value)),
+        toml::Value::Table(values) => table(values),
+        other => other.to_string(),
+    }
+}
+
+/// A table that `toml` holds.
+pub(crate) fn table(table: &toml::Table) -> String {
+    inline(table.iter().map(|(name, element)| (name, value(element))))
+}
+
+fn key(name: &str) -> String {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if !name.is_empty() && name.bytes().all(is_bare) {
+        name.to_owned()
+    } else {
+        quoted(name)
+    }
+}
+
+/// A basic string (TOML 1.0, "String").
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_read_back() {
+        for text in ["", "a", "a\"b\\c", "a\nb\r\u{7f}", "${HOME} $", "\u{e9}"] {
+            let parsed: toml::Table = format!("a = {}", quoted(text)).parse().expect("TOML");
+            assert_eq!(parsed["a"].as_str(), Some(text));
+        }
+        assert_eq!((key("a-b"), key("= /a")), ("a-b".into(), "\"= /a\"".into()));
+        assert_eq!(string("${A}"), "\"$${A}\"");
+    }
+}
