@@ -1,4 +1,4 @@
-//! Opening what lies beneath a root, and nothing else (DESIGN §6).
+//! Opening what lies beneath a root, and nothing else.
 //!
 //! The kernel resolves the path and refuses to leave the directory it began in, whatever the path
 //! or a symbolic link says: `openat2` with `RESOLVE_BENEATH`. Where it does not know that call, a

@@ -1,7 +1,7 @@
 //! What an error answer says when no handler said anything: three forms of the same three facts.
 //!
 //! Status, reason and one sentence; nothing of the request or of the cause comes in, so neither can
-//! get out (STYLE §4).
+//! get out.
 
 use std::collections::HashMap;
 use std::sync::{OnceLock, PoisonError, RwLock};

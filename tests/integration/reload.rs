@@ -1,4 +1,4 @@
-//! Reload: a server changes under its clients, and none of them notices (DESIGN §5).
+//! Reload: a server changes under its clients, and none of them notices.
 //!
 //! Every generation answers with its number, in a field and in the content, so that an answer made of
 //! two of them, or one of a generation that was refused, shows.
