@@ -13,6 +13,7 @@
 //! reload that comes while another is carried out waits its turn.
 
 mod control;
+mod events;
 mod inherited;
 mod notify;
 mod reload;
@@ -29,17 +30,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::Signals;
+use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
 
 use crate::address::ListenAddress;
 use crate::api::Handlers;
 use crate::config::Loaded;
 use crate::config::model::Config;
 use crate::control::socket::ControlError;
-use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
+use crate::control::{ControlReply, ControlVerb, Submit};
 use crate::generation::{Generation, Retired};
-
 use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
 use crate::metrics::ProcessCounters;
@@ -48,6 +47,7 @@ use crate::runtime::{self, Pools};
 use crate::server::{ListeningSocket, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
+use events::{Event, watch_signals};
 pub(crate) use inherited::Inherited;
 use reload::Trial;
 pub(crate) use sockets::ListenError;
@@ -56,7 +56,7 @@ use status::Since;
 use unix::UnixSocket;
 use upgrade::{Predecessor, Program};
 use watch::FileWatch;
-use workers::{WorkerId, Workers};
+use workers::Workers;
 
 /// Workers that die as often as this within [`DEATHS_WINDOW`] would die again: the process stops.
 const MAX_DEATHS: usize = 32;
@@ -83,16 +83,6 @@ pub(crate) enum SupervisorError {
     Watch(#[source] ::notify::Error),
     #[error("the workers keep dying: {MAX_DEATHS} within {DEATHS_WINDOW:?}")]
     WorkersKeepDying,
-}
-
-/// What the supervisor waits for.
-enum Event {
-    Signal(i32),
-    Control(ControlRequest),
-    /// A worker's thread ended: it was told to, or it died.
-    WorkerEnded(WorkerId),
-    /// A file of the configuration was written, or another one came.
-    FilesChanged,
 }
 
 /// How it comes to an end.
@@ -476,25 +466,6 @@ impl Deaths {
             _ => Ok(()),
         }
     }
-}
-
-/// Signals arrive as events, on a thread of their own.
-fn watch_signals(sender: Sender<Event>) -> io::Result<()> {
-    // Who ignores SIGCHLD passes that on to the programs it starts, as this may be. The system would
-    // then reap our scripts before we know how they ended, and give their numbers to others.
-    signal_hook::flag::register(SIGCHLD, Arc::default())?;
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
-    let forward = move || {
-        for signal in signals.forever() {
-            if sender.send(Event::Signal(signal)).is_err() {
-                return;
-            }
-        }
-    };
-    std::thread::Builder::new()
-        .name("tidegate-signal".to_owned())
-        .spawn(forward)?;
-    Ok(())
 }
 
 /// As many connections as the system lets us have.

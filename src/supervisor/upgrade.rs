@@ -28,11 +28,12 @@ use std::time::Duration;
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
+use super::Supervisor;
+use super::events::Event;
 use super::notify::{ServiceManager, State};
 use super::sockets::Sockets;
 use super::unix::UnixSocket;
 use super::workers::Workers;
-use super::{Event, Supervisor};
 use crate::control::ControlReply;
 use crate::http::status::Status;
 use crate::log::access::AccessWriter;

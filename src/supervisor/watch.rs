@@ -19,7 +19,7 @@ use std::time::Duration;
 use ::notify::event::{AccessKind, AccessMode, EventKind};
 use ::notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::Event;
+use super::events::Event;
 use crate::config::{Loaded, Wildcard};
 use crate::log::diagnostic;
 

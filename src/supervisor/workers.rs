@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use threadpool::ThreadPool;
 
-use super::Event;
+use super::events::{Event, WorkerId};
 use crate::generation::Generation;
 use crate::log::access::AccessWriter;
 use crate::log::diagnostic;
@@ -25,9 +25,6 @@ pub(super) struct Workers {
     next_id: WorkerId,
     events: EventSender<Event>,
 }
-
-/// Tells every worker there ever was from every other.
-pub(super) type WorkerId = u64;
 
 /// A worker, as the supervisor sees it.
 struct Running {
