@@ -1,6 +1,6 @@
 //! Listening sockets that whoever started us left open for us, as `sd_listen_fds(3)` has it: as many
 //! as `LISTEN_FDS` says, from descriptor 3 on, meant for the process that `LISTEN_PID` names. A server
-//! whose place we take leaves them in the same way, and behind them a line to itself (`upgrade`).
+//! whose place we take leaves them in the same way, and behind them a line to itself (`predecessor`).
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,7 +10,7 @@ use rustix::net::SocketType;
 use rustix::net::sockopt::{socket_acceptconn, socket_type};
 use socket2::SockRef;
 
-use super::upgrade::{PREDECESSOR, Predecessor};
+use super::predecessor::{PREDECESSOR, Predecessor};
 use crate::address::ListenAddress;
 use crate::log::diagnostic;
 use crate::runtime::sys;

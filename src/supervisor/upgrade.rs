@@ -10,13 +10,9 @@
 //!  ├─ accepts nothing more                   │
 //!  └─ ends with its last connection          ┴
 //! ```
-//!
-//! `LISTEN_FDS` says how many sockets there are. `LISTEN_PID` cannot be said: the number of a process
-//! is known only once it is there, when its environment has been made. [`PREDECESSOR`] takes its place, and
-//! names us, the parent.
 
 use std::ffi::OsString;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -31,6 +27,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use super::Supervisor;
 use super::events::Event;
 use super::notify::{ServiceManager, State};
+use super::predecessor::{PREDECESSOR, READY};
 use super::sockets::Sockets;
 use super::unix::UnixSocket;
 use super::workers::Workers;
@@ -40,14 +37,8 @@ use crate::log::access::AccessWriter;
 use crate::log::diagnostic;
 use crate::runtime::sys;
 
-/// In the environment of the new process: the number of the old one.
-pub(super) const PREDECESSOR: &str = "TIDEGATE_PREDECESSOR";
-
 /// How long the new process may take until it serves.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What the new process writes when it serves.
-const READY: &[u8] = b"ready";
 
 /// Why the process that was to take over does not. The operator's to mend; the old one goes on.
 #[derive(Debug, thiserror::Error)]
@@ -213,25 +204,4 @@ fn end(child: &mut Child, by_force: bool) -> io::Result<ExitStatus> {
         child.kill()?;
     }
     child.wait()
-}
-
-/// The line to the process whose place we take.
-#[derive(Default)]
-pub(super) struct Predecessor(Option<UnixStream>);
-
-impl Predecessor {
-    pub(super) fn new(line: Option<OwnedFd>) -> Self {
-        Self(line.map(UnixStream::from))
-    }
-
-    pub(super) fn is_some(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Tells it that we serve, and ends the line. If it has gone, nobody waits.
-    pub(super) fn tell_ready(&mut self) {
-        if let Some(mut line) = self.0.take() {
-            let _ = line.write_all(READY);
-        }
-    }
 }
