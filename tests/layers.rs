@@ -53,7 +53,7 @@ const EXCEPTIONS: &[Exception] = &[
 const AWAITED: &[&str] = &["upstream"];
 
 /// How many files may stand in circles that [`DEFENDED`] does not name.
-const MAX_FILES_IN_CIRCLES: usize = 37;
+const MAX_FILES_IN_CIRCLES: usize = 29;
 
 /// A circle that is good as it is.
 struct Defended {
@@ -61,7 +61,10 @@ struct Defended {
     reason: &'static str,
 }
 
-const DEFENDED: &[Defended] = &[];
+const DEFENDED: &[Defended] = &[Defended {
+    files: &["supervisor", "supervisor::reload"],
+    reason: "a reload replaces most of what a supervisor holds, and a command leads to it",
+}];
 
 /// Files that still cite documents which the repository does not have.
 const CITING: &[&str] = &["src/config/model/limits.rs", "src/supervisor/reload.rs"];

@@ -13,6 +13,7 @@
 //! reload that comes while another is carried out waits its turn.
 
 mod control;
+mod ending;
 mod events;
 mod inherited;
 mod notify;
@@ -42,8 +43,8 @@ use crate::control::{ControlReply, ControlVerb, Submit};
 use crate::generation::{Generation, Retired};
 use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
-use crate::metrics::ProcessCounters;
 use crate::metrics::tally::Tally;
+use crate::metrics::{Counters, ProcessCounters};
 use crate::runtime::{self, Pools};
 use crate::server::{ListeningSocket, WorkerSetup};
 
@@ -54,9 +55,9 @@ use predecessor::Predecessor;
 use reload::Trial;
 pub(crate) use sockets::ListenError;
 use sockets::Sockets;
-use status::Since;
+use status::{Facts, Since};
 use unix::UnixSocket;
-use upgrade::Program;
+use upgrade::{Program, UpgradeError};
 use watch::FileWatch;
 use workers::Workers;
 
@@ -66,9 +67,6 @@ const DEATHS_WINDOW: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether what no generation keeps any more is still in use.
 const RETIREMENT: Duration = Duration::from_secs(1);
-
-/// How long after the grace period the workers may take to end.
-const STOP_MARGIN: Duration = Duration::from_secs(2);
 
 /// Why the server cannot start, or go on. The operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -333,8 +331,8 @@ impl Supervisor {
         workers: &mut Workers,
     ) -> (ControlReply, Option<End>) {
         match verb {
-            ControlVerb::Status => (self.status(workers), None),
-            ControlVerb::Counters => (self.counters(workers), None),
+            ControlVerb::Status => (status::status(&self.facts(workers)), None),
+            ControlVerb::Counters => (status::counters(&self.facts(workers)), None),
             ControlVerb::Explain(fields) => (status::explain(&self.generation, &fields), None),
             ControlVerb::Reload { confirm_within } => {
                 (reload::reply(self.reload(workers, confirm_within)), None)
@@ -362,31 +360,66 @@ impl Supervisor {
         diagnostic::info(format_args!(
             "stopping; exchanges in flight have {grace:?} to finish"
         ));
-        // The last to hold a socket closes it: once the workers let go, connecting is refused.
+        self.close_sockets();
+        ending::drain(workers, &self.events, grace);
+    }
+
+    /// Serves the connections there are to their end. A signal to stop cuts that short.
+    fn retire(&mut self, workers: &mut Workers) {
+        self.close_sockets();
+        if ending::retire(workers, &self.events, self.log.as_ref()) {
+            self.drain(workers);
+        }
+    }
+
+    /// Lets go of every listening socket. The last to hold one closes it: once the workers let go as
+    /// well, connecting is refused.
+    fn close_sockets(&mut self) {
         self.sockets = Sockets::default();
         self.control = None;
-        workers.drain(grace);
-        let deadline = Instant::now() + grace + STOP_MARGIN;
-        let mut running = workers.count();
-        while running > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.events.recv_timeout(left) {
-                Ok(Event::WorkerEnded(_)) => running -= 1,
-                // Whoever asks now is told by the end of the connection.
-                Ok(
-                    Event::Signal(SIGUSR1 | SIGUSR2 | SIGHUP)
-                    | Event::Control(_)
-                    | Event::FilesChanged,
-                ) => {}
-                Ok(Event::Signal(_)) => {
-                    diagnostic::warn(format_args!("a second signal: stopping at once"));
-                    return;
-                }
-                Err(_) => {
-                    diagnostic::error(format_args!("{running} workers did not stop in time"));
-                    return;
-                }
-            }
+    }
+
+    /// Has the program take our place; the number of the process that serves now.
+    ///
+    /// # Errors
+    /// Why it does not; then we go on.
+    fn upgrade(&mut self) -> Result<u32, UpgradeError> {
+        let successor = self.program.start_successor(&self.sockets.descriptors())?;
+        // What is at these names is the successor's by now.
+        self.sockets.leave_files();
+        self.control.iter().for_each(UnixSocket::leave_file);
+        self.manager.tell(State::ReplacedBy(successor));
+        // It is the successor that the service manager listens to from here on.
+        self.manager = ServiceManager::default();
+        diagnostic::info(format_args!("{}", upgrade::describe(successor)));
+        Ok(successor)
+    }
+
+    /// [`upgrade`](Self::upgrade) for those who only see the log; whether we are replaced.
+    fn upgrade_and_report(&mut self) -> bool {
+        let outcome = self.upgrade();
+        if let Err(error) = &outcome {
+            diagnostic::error(format_args!("{}", upgrade::refusal(error)));
+        }
+        outcome.is_ok()
+    }
+
+    /// What there is to tell to a client of the control socket.
+    fn facts(&self, workers: &Workers) -> Facts {
+        let control = self.control.as_ref();
+        Facts {
+            uptime: self.since.uptime(),
+            generation: self.number,
+            since: self.since.generation(),
+            waits_for_confirmation: self.trial.is_some(),
+            file: self.file.as_ref().map(|file| file.display().to_string()),
+            control: control.map(|control| control.path().display().to_string()),
+            listeners: self.addresses().map(ToString::to_string).collect(),
+            workers: workers.count(),
+            open: self.tally.total(|counters| counters.open.read()),
+            accepted: self.tally.total(|counters| counters.accepted.read()),
+            requests: self.tally.total(Counters::requests),
+            blocking: self.pools.code.state(),
         }
     }
 

@@ -5,13 +5,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
 
-use super::Supervisor;
-use super::workers::Workers;
 use crate::control::ControlReply;
 use crate::control::question::Question;
 use crate::generation::Generation;
 use crate::http::status::Status;
-use crate::metrics::Counters;
 use crate::runtime::PoolState;
 use crate::server;
 
@@ -37,63 +34,54 @@ impl Since {
             ..self
         }
     }
+
+    /// How long the process has run, in seconds.
+    pub(super) fn uptime(self) -> u64 {
+        self.process.elapsed().as_secs()
+    }
+
+    /// When the current generation began, in ISO 8601.
+    pub(super) fn generation(self) -> String {
+        let since = jiff::Timestamp::try_from(self.generation).unwrap_or_default();
+        since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
 }
 
 /// What there is to tell.
-struct Facts {
-    uptime: u64,
-    generation: u64,
-    since: String,
-    waits_for_confirmation: bool,
-    file: Option<String>,
-    control: Option<String>,
-    listeners: Vec<String>,
-    workers: usize,
-    open: u64,
-    accepted: u64,
-    requests: u64,
+pub(super) struct Facts {
+    /// In seconds.
+    pub(super) uptime: u64,
+    /// The number of the current generation.
+    pub(super) generation: u64,
+    /// When that began.
+    pub(super) since: String,
+    pub(super) waits_for_confirmation: bool,
+    pub(super) file: Option<String>,
+    pub(super) control: Option<String>,
+    pub(super) listeners: Vec<String>,
+    pub(super) workers: usize,
+    pub(super) open: u64,
+    pub(super) accepted: u64,
+    pub(super) requests: u64,
     /// The pool for other people's code.
-    blocking: PoolState,
+    pub(super) blocking: PoolState,
 }
 
-impl Supervisor {
-    /// What runs: `tidegate status`.
-    pub(super) fn status(&self, workers: &Workers) -> ControlReply {
-        let facts = self.facts(workers);
-        ControlReply {
-            status: Status::OK,
-            text: facts.to_text(),
-            json: facts.to_json(),
-        }
+/// What runs: `tidegate status`.
+pub(super) fn status(facts: &Facts) -> ControlReply {
+    ControlReply {
+        status: Status::OK,
+        text: facts.to_text(),
+        json: facts.to_json(),
     }
+}
 
-    /// What has been counted: `status = true`.
-    pub(super) fn counters(&self, workers: &Workers) -> ControlReply {
-        let facts = self.facts(workers);
-        ControlReply {
-            status: Status::OK,
-            text: to_lines(&facts.counted()),
-            json: facts.counted_json(),
-        }
-    }
-
-    fn facts(&self, workers: &Workers) -> Facts {
-        let since = jiff::Timestamp::try_from(self.since.generation).unwrap_or_default();
-        let control = self.control.as_ref();
-        Facts {
-            uptime: self.since.process.elapsed().as_secs(),
-            generation: self.number,
-            since: since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            waits_for_confirmation: self.trial.is_some(),
-            file: self.file.as_ref().map(|file| file.display().to_string()),
-            control: control.map(|control| control.path().display().to_string()),
-            listeners: self.addresses().map(ToString::to_string).collect(),
-            workers: workers.count(),
-            open: self.tally.total(|counters| counters.open.read()),
-            accepted: self.tally.total(|counters| counters.accepted.read()),
-            requests: self.tally.total(Counters::requests),
-            blocking: self.pools.code.state(),
-        }
+/// What has been counted: `status = true`.
+pub(super) fn counters(facts: &Facts) -> ControlReply {
+    ControlReply {
+        status: Status::OK,
+        text: to_lines(&facts.counted()),
+        json: facts.counted_json(),
     }
 }
 

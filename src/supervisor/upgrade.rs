@@ -22,18 +22,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
-use super::Supervisor;
-use super::events::Event;
-use super::notify::{ServiceManager, State};
 use super::predecessor::{PREDECESSOR, READY};
-use super::sockets::Sockets;
-use super::unix::UnixSocket;
-use super::workers::Workers;
 use crate::control::ControlReply;
 use crate::http::status::Status;
-use crate::log::access::AccessWriter;
 use crate::log::diagnostic;
 use crate::runtime::sys;
 
@@ -55,58 +47,15 @@ pub(super) enum UpgradeError {
     Line(#[source] io::Error),
 }
 
-impl Supervisor {
-    /// Has the program take our place; the number of the process that serves now.
-    ///
-    /// # Errors
-    /// Why it does not; then we go on.
-    pub(super) fn upgrade(&mut self) -> Result<u32, UpgradeError> {
-        let successor = self.program.start_successor(&self.sockets.descriptors())?;
-        // What is at these names is the successor's by now.
-        self.sockets.leave_files();
-        self.control.iter().for_each(UnixSocket::leave_file);
-        self.manager.tell(State::ReplacedBy(successor));
-        // It is the successor that the service manager listens to from here on.
-        self.manager = ServiceManager::default();
-        diagnostic::info(format_args!("{}", describe(successor)));
-        Ok(successor)
-    }
-
-    /// [`upgrade`](Self::upgrade) for those who only see the log; whether we are replaced.
-    pub(super) fn upgrade_and_report(&mut self) -> bool {
-        let outcome = self.upgrade();
-        if let Err(error) = &outcome {
-            diagnostic::error(format_args!("{}", refusal(error)));
-        }
-        outcome.is_ok()
-    }
-
-    /// Serves the connections there are to their end. A signal to stop cuts that short.
-    pub(super) fn retire(&mut self, workers: &mut Workers) {
-        self.sockets = Sockets::default();
-        self.control = None;
-        workers.retire();
-        while workers.count() > 0 {
-            match self.events.recv().expect("we hold a sender ourselves") {
-                Event::WorkerEnded(id) => {
-                    workers.ended(id, None);
-                }
-                Event::Signal(SIGTERM | SIGINT) => return self.drain(workers),
-                Event::Signal(SIGUSR1) => self.log.iter().for_each(AccessWriter::reopen),
-                // All else is the successor's business; who asks us is told that we end.
-                Event::Signal(_) | Event::Control(_) | Event::FilesChanged => {}
-            }
-        }
-    }
-}
-
-fn describe(successor: u32) -> String {
+/// What is told of an upgrade, by the log and the control socket.
+pub(super) fn describe(successor: u32) -> String {
     format!(
         "upgraded: process {successor} serves; the connections of before are served to their end"
     )
 }
 
-fn refusal(error: &UpgradeError) -> String {
+/// What is told of an upgrade that failed.
+pub(super) fn refusal(error: &UpgradeError) -> String {
     format!(
         "no upgrade, the server that ran goes on: {}",
         diagnostic::chain(error)
