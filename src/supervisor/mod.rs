@@ -12,6 +12,7 @@
 //! Everything happens on the thread that runs [`Supervisor::run`], one event after the other: a
 //! reload that comes while another is carried out waits its turn.
 
+mod addresses;
 mod control;
 mod ending;
 mod events;
@@ -49,6 +50,8 @@ use crate::runtime::{self, Pools};
 use crate::server::{ListeningSocket, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
+pub(crate) use addresses::try_addresses;
+use addresses::{addresses, announce};
 use events::{Event, watch_signals};
 pub(crate) use inherited::Inherited;
 use predecessor::Predecessor;
@@ -447,41 +450,6 @@ impl Supervisor {
                 Err(RecvTimeoutError::Disconnected) => unreachable!("we hold a sender ourselves"),
             }
         }
-    }
-}
-
-/// Tries to bind what `config` wants and is not among `bound`, the listeners of a server that runs;
-/// why each address that cannot be bound cannot be.
-pub(crate) fn try_addresses(config: &Config, bound: &[String]) -> Vec<String> {
-    let untried = addresses(config)
-        .into_iter()
-        .filter(|address| !bound.contains(&address.to_string()));
-    let tried = untried.map(|address| Sockets::default().extended(&[address], 1));
-    tried
-        .filter_map(Result::err)
-        .map(|error| error.to_string())
-        .collect()
-}
-
-/// Every address of a configuration, once.
-fn addresses(config: &Config) -> Vec<ListenAddress> {
-    let mut addresses: Vec<ListenAddress> = config
-        .servers
-        .iter()
-        .flat_map(|server| &server.listen)
-        .cloned()
-        .collect();
-    addresses.sort();
-    addresses.dedup();
-    addresses
-}
-
-fn announce(address: &ListenAddress) {
-    match address {
-        ListenAddress::Ip(address) => {
-            diagnostic::info(format_args!("listening at http://{address}"));
-        }
-        ListenAddress::Unix(_) => diagnostic::info(format_args!("listening at {address}")),
     }
 }
 
