@@ -13,7 +13,7 @@
 //! reload that comes while another is carried out waits its turn.
 
 mod addresses;
-mod control;
+mod control_socket;
 mod ending;
 mod events;
 mod inherited;
@@ -39,7 +39,6 @@ use crate::address::ListenAddress;
 use crate::api::Handlers;
 use crate::config::Loaded;
 use crate::config::model::Config;
-use crate::control::socket::ControlError;
 use crate::control::{ControlReply, ControlVerb, Submit};
 use crate::generation::{Generation, Retired};
 use crate::log::access::{AccessWriter, OpenLogError};
@@ -52,6 +51,7 @@ use crate::server::{ListeningSocket, WorkerSetup};
 use self::notify::{ServiceManager, State};
 pub(crate) use addresses::try_addresses;
 use addresses::{addresses, announce};
+use control_socket::ControlError;
 use events::{Event, watch_signals};
 pub(crate) use inherited::Inherited;
 use predecessor::Predecessor;
@@ -170,7 +170,7 @@ impl Supervisor {
             Role::Part => (false, Inherited::default()),
         };
         let predecessor = std::mem::take(&mut inherited.predecessor);
-        let bind = |file| control::bind(file, predecessor.is_some());
+        let bind = |file| control_socket::bind(file, predecessor.is_some());
         let control = file
             .as_deref()
             .filter(|_| is_program)
@@ -239,7 +239,10 @@ impl Supervisor {
     /// # Errors
     /// If the workers cannot be kept alive, or a predecessor's place cannot be taken.
     pub(crate) fn run(mut self) -> Result<(), SupervisorError> {
-        self.control.as_ref().map(control::publish).transpose()?;
+        self.control
+            .as_ref()
+            .map(control_socket::publish)
+            .transpose()?;
         let setups = self.setups();
         let mut workers = Workers::start(setups, self.sender.clone(), self.log.as_ref());
         for address in self.addresses() {

@@ -1,0 +1,113 @@
+//! The control socket of a server: binds it, for its owner alone, in a directory of its owner's.
+//!
+//! [`socket_path`] says where it is, and commands find it there.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use super::unix::UnixSocket;
+use crate::control::socket::{DIRECTORY_VARIABLE, MissingFile, socket_path};
+
+/// The permissions of the socket: its owner may connect.
+const MODE: u32 = 0o600;
+
+/// Why there is no control socket. The operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ControlError {
+    #[error(transparent)]
+    MissingFile(#[from] MissingFile),
+    #[error(
+        "cannot use {} for the control socket; set {DIRECTORY_VARIABLE} to a directory of your own",
+        path.display()
+    )]
+    Directory { path: PathBuf, source: io::Error },
+    #[error(
+        "{} belongs to another user, or others may enter it; set {DIRECTORY_VARIABLE} to a directory of your own",
+        path.display()
+    )]
+    NotOurs { path: PathBuf },
+    #[error(
+        "a tidegate already runs from this configuration file (its control socket {} answers); `tidegate reload` changes it, `tidegate stop` ends it",
+        path.display()
+    )]
+    AlreadyRunning { path: PathBuf },
+    #[error("cannot bind the control socket {}", path.display())]
+    Bind { path: PathBuf, source: io::Error },
+}
+
+/// Binds the control socket of the server that runs from `configuration`, for its owner alone. A
+/// successor's waits beside that of its predecessor until it is published.
+///
+/// # Errors
+/// Why it cannot be bound: above all that a living process has it.
+pub(super) fn bind(configuration: &Path, is_successor: bool) -> Result<UnixSocket, ControlError> {
+    let path = socket_path(configuration)?;
+    prepare_directory(path.parent().unwrap_or(Path::new("/")))?;
+    let bound = if is_successor {
+        UnixSocket::bind_beside(&path, MODE)
+    } else {
+        UnixSocket::bind(&path, Some(MODE))
+    };
+    bound.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ControlError::AlreadyRunning { path },
+        _ => ControlError::Bind { path, source },
+    })
+}
+
+/// Puts a successor's control socket in the place of its predecessor's.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn publish(socket: &UnixSocket) -> Result<(), ControlError> {
+    socket.publish().map_err(|source| ControlError::Bind {
+        path: socket.path().to_owned(),
+        source,
+    })
+}
+
+/// Makes the directory, or checks that the one that is there is ours alone: in a directory that all
+/// may write to, another user could have made it first.
+///
+/// # Errors
+/// If it cannot be made, or others may enter it.
+fn prepare_directory(path: &Path) -> Result<(), ControlError> {
+    let error = |source| ControlError::Directory {
+        path: path.to_owned(),
+        source,
+    };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(error)?;
+    let state = std::fs::symlink_metadata(path).map_err(error)?;
+    let is_ours = state.uid() == rustix::process::geteuid().as_raw();
+    if is_ours && state.is_dir() && state.mode() & 0o022 == 0 {
+        Ok(())
+    } else {
+        Err(ControlError::NotOurs {
+            path: path.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_refused() {
+        let directory = crate::test_support::TemporaryDirectory::new("control");
+        let path = directory.path().join("run");
+        prepare_directory(&path).expect("made");
+        prepare_directory(&path).expect("and ours");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777))
+            .expect("it is ours");
+        assert!(matches!(
+            prepare_directory(&path),
+            Err(ControlError::NotOurs { .. })
+        ));
+    }
+}
