@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{print, remote};
+use super::output::print;
+use super::remote;
 use crate::api::Handlers;
 use crate::config::{self, Strictness, Surroundings};
 use crate::generation::prepare::{Prepared, prepare};

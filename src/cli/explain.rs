@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{print, remote};
+use super::output::print;
+use super::remote;
 use crate::api::Handlers;
 use crate::config::{self, Strictness, Surroundings};
 use crate::control::question::Question;

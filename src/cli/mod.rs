@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod output;
 mod remote;
 
 use std::ffi::OsString;
@@ -21,6 +22,9 @@ use crate::generation::prepare::{Prepared, prepare};
 use crate::log::diagnostic;
 use crate::server;
 use crate::supervisor::{Inherited, Role, Setup, Supervisor};
+
+use output::print;
+use remote::{Reload, Remote, Status};
 
 /// A small, fast web server.
 ///
@@ -74,38 +78,6 @@ struct Schema {
     /// A table of the keys in Markdown instead.
     #[arg(long)]
     table: bool,
-}
-
-/// How a running server is found.
-#[derive(Args, Debug)]
-struct Remote {
-    /// The configuration file that the server runs from.
-    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
-    config: PathBuf,
-}
-
-#[derive(Args, Debug)]
-struct Reload {
-    #[command(flatten)]
-    server: Remote,
-    /// Take it back after this time, unless `tidegate confirm` comes first: `30s`, `5m`.
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    confirm: Option<String>,
-}
-
-#[derive(Args, Debug)]
-struct Status {
-    #[command(flatten)]
-    server: Remote,
-    /// As JSON, for programs.
-    #[arg(long)]
-    json: bool,
-}
-
-fn parse_time(text: &str) -> Result<String, String> {
-    let time = config::parse_duration(text);
-    time.map(|_| text.to_owned())
-        .ok_or_else(|| "expected a time, like 30s or 5m".to_owned())
 }
 
 #[derive(Args, Debug)]
@@ -300,13 +272,6 @@ fn start(setup: Setup) -> Result<Supervisor, String> {
 
 fn describe(error: &dyn std::error::Error) -> String {
     format!("error: {}", diagnostic::chain(error))
-}
-
-/// Writes what was asked for to standard output.
-fn print(text: &str) {
-    use std::io::Write as _;
-    // A reader that has gone, `tidegate status | head -1`, is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Where to click, what is served, and what is on.

@@ -1,10 +1,45 @@
 //! The commands that speak to a running server at its control socket.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{Reload, Remote, Status, print};
+use clap::Args;
+
+use super::output::print;
+use crate::config;
 use crate::control::client::exchange;
 use crate::control::question::Question;
+
+/// How a running server is found.
+#[derive(Args, Debug)]
+pub(super) struct Remote {
+    /// The configuration file that the server runs from.
+    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
+    config: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Reload {
+    #[command(flatten)]
+    server: Remote,
+    /// Take it back after this time, unless `tidegate confirm` comes first: `30s`, `5m`.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    confirm: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Status {
+    #[command(flatten)]
+    server: Remote,
+    /// As JSON, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_time(text: &str) -> Result<String, String> {
+    let time = config::parse_duration(text);
+    time.map(|_| text.to_owned())
+        .ok_or_else(|| "expected a time, like 30s or 5m".to_owned())
+}
 
 /// Asks for a reload, on trial if `--confirm` says so.
 pub(super) fn reload(arguments: &Reload) -> Result<(), String> {
