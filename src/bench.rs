@@ -1,8 +1,8 @@
-//! The door through which `benches/micro` reaches single steps of a request's way.
+//! What `benches/micro` may call to measure single steps of an exchange.
 //!
-//! It is there with the feature `bench-internals` alone, and nothing else may lean on it: what is
-//! measured stays private, and moves as it likes. Every function is thin, so that a figure is that of
-//! the step itself.
+//! It is part of the library only with the feature `bench-internals`, and other programs must not use
+//! it: what is measured stays private and may change. Every function is thin, so that a figure is that
+//! of the step alone.
 
 use crate::config::model::{PatternSegment, RoutePattern};
 use crate::generation::routing::{Found, RoutingTable};
@@ -15,7 +15,7 @@ use crate::http::status::Status;
 
 pub use crate::runtime::bench::{TimerWheel, ping_pong};
 
-/// Parses the head at the start of `bytes`; its length if it is complete and good.
+/// Parses the head at the start of `bytes`. Returns its length if it is complete and good.
 pub fn parse_head(bytes: &[u8]) -> Option<usize> {
     let limits = HeadLimits {
         max_bytes: 16 * 1024,
@@ -27,11 +27,11 @@ pub fn parse_head(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// A routing table that leads to numbers.
+/// A routing table whose routes are numbers.
 pub struct Routes(RoutingTable<usize>);
 
 impl Routes {
-    /// Leads each path to its place; a segment `{name}` stands for any.
+    /// Routes each path to its place in `paths`; a segment `{name}` stands for any.
     pub fn new(paths: impl IntoIterator<Item = String>) -> Self {
         let mut table = RoutingTable::default();
         for (place, path) in paths.into_iter().enumerate() {
@@ -40,7 +40,7 @@ impl Routes {
         Self(table)
     }
 
-    /// The route that answers a GET for `path`, which is as a client sends it.
+    /// The route of a GET for `path`, which is as a client sends it.
     pub fn find(&self, path: &[u8]) -> Option<usize> {
         match self.0.find(Method::Get, &NormalPath::parse(path).ok()?) {
             Found::Route { route, .. } => Some(*route),
@@ -49,6 +49,7 @@ impl Routes {
     }
 }
 
+/// The pattern of a path.
 fn pattern(path: &str) -> RoutePattern {
     let segments = path.split('/').filter(|segment| !segment.is_empty());
     let segments = segments.map(|segment| match segment.strip_prefix('{') {
@@ -61,8 +62,8 @@ fn pattern(path: &str) -> RoutePattern {
     }
 }
 
-/// Appends the head of a 200 to `out`: `common` and `fields` are encoded lines, as in an answer from
-/// the cache.
+/// Appends the head of a 200 response to `out`. `common` and `fields` are encoded lines, as in a
+/// response from the cache.
 pub fn encode_head(common: &[u8], fields: &[u8], length: u64, out: &mut Vec<u8>) {
     let head = ResponseHead {
         status: Status::OK,
@@ -74,7 +75,8 @@ pub fn encode_head(common: &[u8], fields: &[u8], length: u64, out: &mut Vec<u8>)
     head.encode(out);
 }
 
-/// Takes the chunked coding off `message`; the octets of its content, if it is whole and good.
+/// Takes the chunked coding off `message`. Returns the length of its content in octets, if it is
+/// complete and good.
 pub fn decode_chunked(message: &[u8]) -> Option<usize> {
     let (mut decoder, mut content, mut rest) = (Decoder::default(), 0, message);
     loop {

@@ -1,4 +1,4 @@
-//! What unit tests of several rooms need.
+//! What the unit tests of several rooms need.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub(crate) struct TemporaryDirectory(PathBuf);
 
 impl TemporaryDirectory {
-    /// `name` tells whose it is, if it is ever left behind.
+    /// Makes it. `name` becomes part of its name and tells which test has left it behind, if one has.
     pub(crate) fn new(name: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -17,11 +17,12 @@ impl TemporaryDirectory {
         Self(path)
     }
 
+    /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Writes a file, and the directories it stands in.
+    /// Writes a file, and makes the directories above it.
     pub(crate) fn write(&self, path: &str, content: &[u8]) {
         let path = self.0.join(path);
         std::fs::create_dir_all(path.parent().expect("beneath the directory"))

@@ -1,4 +1,4 @@
-//! Asking the supervisor from a worker's loop.
+//! Asks the supervisor from a worker's loop.
 
 use super::{ControlRequest, ControlVerb, Submit};
 use crate::http::fields::Known;
@@ -10,7 +10,8 @@ use crate::message::request::Request;
 use crate::message::response::Response;
 use crate::runtime::channel;
 
-/// What the supervisor answers, in the form that the client prefers.
+/// Hands `verb` to the supervisor, waits for the reply, and returns it as a response in the form that
+/// the client of `request` prefers. If the supervisor is ending, that is 503.
 pub(crate) async fn ask(
     submit: &Submit,
     verb: ControlVerb,

@@ -1,4 +1,4 @@
-//! Speaking to a running server at its control socket: HTTP over a Unix socket, one exchange.
+//! The client of the control protocol: one exchange with a running server, HTTP over a Unix socket.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -7,8 +7,11 @@ use std::path::Path;
 use super::socket::socket_path;
 use crate::log::diagnostic;
 
-/// The content of the answer, if it is 2xx; otherwise it is the error. `fields` are further field
-/// lines, each with its CRLF.
+/// Asks the server that runs from the configuration file `config`. Returns the content of its
+/// response. `fields` are further field lines of the request, each with its CRLF.
+///
+/// # Errors
+/// The content of a response that is not 2xx, or why there is none.
 pub(crate) fn exchange(
     config: &Path,
     method: &str,
@@ -17,7 +20,7 @@ pub(crate) fn exchange(
     fields: &str,
 ) -> Result<String, String> {
     let (status, content) = match ask(config, method, target, accept, fields)? {
-        // Whom we asked is ending, and did nothing; a successor may have taken its place.
+        // That server is ending and has done nothing; a successor may have taken its place.
         (503, _) => ask(config, method, target, accept, fields)?,
         answer => answer,
     };
@@ -27,7 +30,10 @@ pub(crate) fn exchange(
     }
 }
 
-/// The status and the content of the answer.
+/// Sends the request, and returns the status and the content of the response.
+///
+/// # Errors
+/// Why there is no response, as the operator reads it.
 fn ask(
     config: &Path,
     method: &str,
@@ -55,6 +61,7 @@ fn ask(
     Ok(parse(&answer).ok_or("error: the server's answer was cut off")?)
 }
 
+/// Takes a response apart: its status and its content. `None` if it is incomplete.
 fn parse(answer: &[u8]) -> Option<(u16, String)> {
     let mut lines = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut lines);

@@ -1,19 +1,19 @@
-//! The control protocol: what a running server can be asked, and how it answers.
+//! The control protocol: the requests that a running server takes from its operator, and the replies.
 //!
 //! It is HTTP over a Unix socket. A command finds the socket by the configuration file
 //! ([`socket`]), sends one request ([`client`]), and gets one reply.
 //!
 //! ```text
-//! GET  /status               what runs
-//! GET  /explain              where a request would go, which `Explain-…` fields describe
+//! GET  /status               describe the server that runs
+//! GET  /explain              tell where the request would go that `Explain-…` fields describe
 //! POST /reload[?confirm=30s] read the configuration again; with `confirm`, only for that long
-//! POST /confirm              keep what was reloaded for a while
-//! POST /upgrade              have a new process of the program take over
-//! POST /stop                 finish what is in flight and end
+//! POST /confirm              keep the configuration of a reload with `confirm`
+//! POST /upgrade              start a new process of the program, which takes over
+//! POST /stop                 finish the exchanges in flight, and end
 //! ```
 //!
-//! Each request is a question to the supervisor. A worker asks it on its loop ([`ask`]), the
-//! supervisor answers on its own thread; meanwhile the loop serves everybody else.
+//! A worker receives the request and hands it to the supervisor ([`ask`]). The supervisor replies on
+//! its own thread; meanwhile the worker's loop serves other clients.
 
 pub(crate) mod ask;
 pub(crate) mod client;
@@ -28,41 +28,38 @@ use serde_json::Value;
 
 use crate::http::status::Status;
 
-/// What the supervisor is asked to do.
+/// What a command asks of the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ControlVerb {
+    /// Describe the server that runs.
     Status,
-    /// What has been counted, for everybody to see.
+    /// Tell the counts alone: a route may make them public.
     Counters,
-    /// What becomes of a request; these fields tell which.
+    /// Tell where a request would go; these fields describe it (`question`).
     Explain(Vec<(String, String)>),
-    /// With a time: go back to what ran before unless [`ControlVerb::Confirm`] comes within it.
-    Reload {
-        confirm_within: Option<Duration>,
-    },
-    /// Take on a configuration that is no file; errors speak of it as `name`.
-    Replace {
-        text: String,
-        name: PathBuf,
-    },
+    /// Read the configuration file again. With a time, go back to the configuration before it unless
+    /// [`ControlVerb::Confirm`] arrives within that time.
+    Reload { confirm_within: Option<Duration> },
+    /// Adopt a configuration that is not in a file; diagnostics call it `name`.
+    Replace { text: String, name: PathBuf },
+    /// Keep the configuration of a reload that has to be confirmed.
     Confirm,
+    /// Start a new process of the program, which takes over.
     Upgrade,
-    /// In another time than the configuration's `grace`, if one is given.
-    Stop {
-        grace: Option<Duration>,
-    },
+    /// Finish the exchanges in flight within `grace`, and end; `None` is the configuration's `grace`.
+    Stop { grace: Option<Duration> },
 }
 
-/// A question, and where its answer goes.
+/// A request to the supervisor, and where its reply goes.
 pub(crate) struct ControlRequest {
     pub(crate) verb: ControlVerb,
     pub(crate) reply: Reply,
 }
 
-/// Takes an answer, on any thread. Dropped, it says that there is none.
+/// Takes the reply, on any thread. If it is dropped instead, there will be no reply.
 pub(crate) type Reply = Box<dyn FnOnce(ControlReply) + Send>;
 
-/// An answer, in both of its forms.
+/// A reply, in both of its forms.
 pub(crate) struct ControlReply {
     pub(crate) status: Status,
     /// For a person, with its last line end.

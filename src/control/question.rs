@@ -1,25 +1,27 @@
-//! The questions of `tidegate explain`: requests that nobody sent.
+//! The questions of `tidegate explain`: requests that no client has sent.
 
 use std::net::IpAddr;
 
 use crate::http::method::Method;
 
-/// A request that nobody sent.
+/// A request that no client has sent, to be explained.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     pub(crate) method: Method,
     /// The request-target.
     pub(crate) target: String,
-    /// What `Host` says.
+    /// The value of its `Host` field.
     pub(crate) host: String,
-    /// Of the listener it comes in at; `None`, or one that nobody listens at: the first there is.
+    /// The port of the listener that it arrives at. If there is no such listener, or with `None`, it
+    /// arrives at the first one.
     pub(crate) port: Option<u16>,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) client: IpAddr,
 }
 
 impl Question {
-    /// The fields that ask a running server; [`from_fields`](Self::from_fields) reads them.
+    /// The question as fields of a request to a running server; [`from_fields`](Self::from_fields)
+    /// reads them there.
     pub(crate) fn to_fields(&self) -> Vec<(&'static str, String)> {
         let mut fields = vec![
             ("Explain-Method", self.method.to_string()),
@@ -36,10 +38,10 @@ impl Question {
         fields
     }
 
-    /// The question that these fields ask; names are in lower case.
+    /// Reads the question from such fields, whose names are in lower case.
     ///
     /// # Errors
-    /// In a sentence: what is missing or no such thing.
+    /// Which field is missing or wrong, as a sentence.
     pub(crate) fn from_fields(fields: &[(String, String)]) -> Result<Self, String> {
         let find = |name: &str| {
             fields

@@ -1,15 +1,15 @@
-//! Where the control socket is: a server is found by its configuration file. The name of its socket is
-//! made from the file's path, in a directory that only its owner may enter.
+//! Where the control socket is. The name of the socket is made from the path of the configuration
+//! file, so that a command finds a server by its file; the directory is one that only the user enters.
 //!
-//! The supervisor binds it there; commands connect to it there.
+//! The supervisor binds the socket there, and commands connect to it there.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Names the directory of the sockets, where the usual one will not do.
+/// In the environment: the directory of the sockets, if it is not to be the usual one.
 pub(crate) const DIRECTORY_VARIABLE: &str = "TIDEGATE_RUNTIME_DIR";
 
-/// The configuration file that a server is to be found by is not there. The operator's to mend.
+/// The configuration file that names the server does not exist. The operator can mend it.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot find the configuration file {}", path.display())]
 pub(crate) struct MissingFile {
@@ -30,7 +30,7 @@ pub(crate) fn socket_path(configuration: &Path) -> Result<PathBuf, MissingFile> 
     Ok(runtime_directory().join(name))
 }
 
-/// The directory of the sockets: what the operator chose, or the user's own for such files.
+/// The directory of the sockets: the operator's choice, or the user's own directory for sockets.
 fn runtime_directory() -> PathBuf {
     let variable = |name| {
         std::env::var_os(name)
@@ -45,7 +45,8 @@ fn runtime_directory() -> PathBuf {
     })
 }
 
-/// FNV-1a, 64 bits: the same in every build, for a command may be newer than the server.
+/// FNV-1a, 64 bits. The result is the same in every build, because a command may be newer than the
+/// server that it looks for.
 fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)

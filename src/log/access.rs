@@ -1,8 +1,8 @@
-//! The way of access records from the workers to a file: never on the path of a request.
+//! The access log: takes lines from the workers and writes them to a file. No request waits for that.
 //!
-//! A worker appends lines to a buffer of its own and hands the buffer over, at the latest a second
-//! after its first line. One thread writes what it is handed. Where that thread is stuck, on a disk
-//! that hangs, the queue before it fills, and then lines are lost and counted; requests never wait.
+//! A worker appends lines to a buffer of its own, and hands the buffer over at the latest a second
+//! after its first line. One thread writes the buffers. If that thread is stuck, on a disk that hangs,
+//! its queue fills; then lines are lost, and counted.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -15,13 +15,13 @@ use std::time::Duration;
 use super::diagnostic;
 use crate::config::model::AccessLog;
 
-/// Buffers that may wait for the writer: with [`BUFFER_SIZE`] each, a bound on memory.
+/// How many buffers may wait for the writer. With [`BUFFER_SIZE`] each, this bounds the memory.
 const QUEUE: usize = 256;
 
-/// A buffer is handed over when it has grown to this, in bytes: a write the disk likes.
+/// A buffer of this many octets is handed over: large enough to make writes few.
 const BUFFER_SIZE: usize = 32 * 1024;
 
-/// How long the last lines may take to reach the disk when the server stops.
+/// How long the writer may take to write the last lines when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the access log cannot be opened.
@@ -32,22 +32,26 @@ pub(crate) struct OpenLogError {
     source: io::Error,
 }
 
+/// What the writer is asked to do.
 enum Message {
+    /// Write these lines.
     Lines(Vec<u8>),
-    /// Close the file and open its path again: it was renamed, to be packed away.
+    /// Close the file and open its path again: log rotation has renamed the file.
     Reopen,
-    /// Nothing more will come that has to be written.
+    /// End: no further lines will follow.
     Finish,
 }
 
-/// The writer's thread, as its owner sees it.
+/// A thread that writes the access log. The supervisor owns it.
 pub(crate) struct AccessWriter {
     queue: SyncSender<Message>,
+    /// Lines that were lost and have not been reported.
     lost: Arc<AtomicU64>,
+    /// Receives when the thread has written everything.
     finished: Receiver<()>,
 }
 
-/// Where one worker collects its lines.
+/// The buffer in which one worker collects its lines.
 pub(crate) struct AccessBuffer {
     lines: Vec<u8>,
     queue: SyncSender<Message>,
@@ -55,7 +59,7 @@ pub(crate) struct AccessBuffer {
 }
 
 impl AccessWriter {
-    /// Opens the log and starts its thread; `None` if there is no log to write.
+    /// Opens the log and starts its thread. Returns `None` if the configuration wants no log.
     ///
     /// # Errors
     /// If the file cannot be opened or created.
@@ -90,7 +94,7 @@ impl AccessWriter {
         }))
     }
 
-    /// A buffer for a worker.
+    /// Returns a buffer for a worker.
     pub(crate) fn buffer(&self) -> AccessBuffer {
         AccessBuffer {
             lines: Vec::new(),
@@ -99,7 +103,7 @@ impl AccessWriter {
         }
     }
 
-    /// Has the file closed and its path opened again.
+    /// Asks the thread to close the file and to open its path again.
     pub(crate) fn reopen(&self) {
         if self.queue.try_send(Message::Reopen).is_err() {
             diagnostic::error(format_args!(
@@ -108,10 +112,10 @@ impl AccessWriter {
         }
     }
 
-    /// Waits until everything handed over is written. Workers that were told to stop at once may
-    /// still hold buffers: what is in those is lost.
+    /// Waits until the thread has written everything. Workers that had to stop at once may still hold
+    /// buffers: their lines are lost.
     pub(crate) fn finish(self) {
-        // If the queue is full, the writer is told by its end, when the workers have ended too.
+        // If the queue is full, the thread ends when the queue is closed, here and by the workers.
         let _ = self.queue.try_send(Message::Finish);
         drop(self.queue);
         if self.finished.recv_timeout(STOP_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
@@ -123,18 +127,19 @@ impl AccessWriter {
 }
 
 impl AccessBuffer {
-    /// Where lines are appended; [`flush_if_full`](Self::flush_if_full) after each.
+    /// Append a line to these, then call [`flush_if_full`](Self::flush_if_full).
     pub(crate) fn lines(&mut self) -> &mut Vec<u8> {
         &mut self.lines
     }
 
+    /// Hands the lines over if they fill the buffer.
     pub(crate) fn flush_if_full(&mut self) {
         if self.lines.len() >= BUFFER_SIZE {
             self.flush();
         }
     }
 
-    /// Hands the lines over; they are lost, and counted, if the writer is that far behind.
+    /// Hands the lines over. If the writer's queue is full, they are lost, and counted.
     pub(crate) fn flush(&mut self) {
         if self.lines.is_empty() {
             return;
@@ -145,7 +150,7 @@ impl AccessBuffer {
         {
             let count = memchr::memchr_iter(b'\n', &lines).count();
             self.lost.fetch_add(count as u64, Ordering::Relaxed);
-            // The memory is good for the next lines.
+            // The next lines use the memory again.
             self.lines = lines;
             self.lines.clear();
         }
@@ -158,20 +163,22 @@ impl Drop for AccessBuffer {
     }
 }
 
+/// Where the access log goes.
 enum Destination {
     StandardOutput,
     File(PathBuf, File),
 }
 
-/// The thread's own side.
+/// The state of the thread.
 struct Writer {
     destination: Destination,
     lost: Arc<AtomicU64>,
-    /// The last write failed, and the operator has been told.
+    /// Whether the last write failed; the operator has read of it once.
     failing: bool,
 }
 
 impl Writer {
+    /// Writes what is handed over, until the end.
     fn run(mut self, messages: &Receiver<Message>) {
         for message in messages {
             match message {
@@ -216,7 +223,7 @@ impl Writer {
         }
     }
 
-    /// Tells how many lines were lost, once the log can be written again.
+    /// Reports how many lines were lost, once the log can be written again.
     fn report_lost(&self) {
         if !self.failing {
             let lost = self.lost.swap(0, Ordering::Relaxed);

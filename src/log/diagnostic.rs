@@ -1,4 +1,4 @@
-//! Diagnostics on standard error: what went wrong or changed, and what the operator can do.
+//! Diagnostics on standard error: what went wrong or has changed, and what the operator can do.
 
 use std::fmt::Arguments;
 use std::io::Write as _;
@@ -6,25 +6,30 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::config::model::LogLevel;
 
-/// The least severe level written; the process has one.
+/// The least severe level that is written. The process has only one.
 static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Info as u8);
 
+/// Sets the least severe level that is written from now on.
 pub(crate) fn set_level(level: LogLevel) {
     LEVEL.store(level as u8, Ordering::Relaxed);
 }
 
+/// Reports that something failed.
 pub(crate) fn error(message: Arguments<'_>) {
     write(LogLevel::Error, message);
 }
 
+/// Reports that something may not be as the operator wants it.
 pub(crate) fn warn(message: Arguments<'_>) {
     write(LogLevel::Warn, message);
 }
 
+/// Reports that something changed.
 pub(crate) fn info(message: Arguments<'_>) {
     write(LogLevel::Info, message);
 }
 
+/// Reports a detail, for the search for a fault.
 pub(crate) fn debug(message: Arguments<'_>) {
     write(LogLevel::Debug, message);
 }
@@ -40,12 +45,13 @@ fn write(level: LogLevel, message: Arguments<'_>) {
         LogLevel::Debug => "debug",
     };
     let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
-    // One write a line, so that lines of several threads do not mix. Nobody can be told if it fails.
+    // Each line is one write, so that lines of several threads do not mix. If it fails, there is no
+    // other place to report that.
     let line = format!("{time} {name}: {message}\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// An error and the causes behind it, joined once: `cannot read x: permission denied`.
+/// Joins an error and its causes: `cannot read x: permission denied`.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

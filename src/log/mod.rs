@@ -1,7 +1,7 @@
-//! What happened: access records for those who count, diagnostics for those who operate.
+//! What happened: the access log, with a line for each exchange, and diagnostics for the operator.
 //!
-//! [`record`] turns an exchange into a line, [`access`] carries lines from the workers to where they
-//! are kept without ever holding a request up, [`diagnostic`] writes to standard error.
+//! [`record`] turns an exchange into a line. [`access`] takes lines from the workers and writes them,
+//! and no request waits for that. [`diagnostic`] writes to standard error.
 
 pub(crate) mod access;
 pub(crate) mod diagnostic;

@@ -1,4 +1,4 @@
-//! An access record and the three forms it is written in.
+//! An access record, and the three formats that it is written in.
 //!
 //! ```text
 //! common    127.0.0.1 - - [22/Nov/2026:23:54:16 +0000] "GET / HTTP/1.1" 200 612
@@ -6,7 +6,7 @@
 //! json      {"time":"2026-11-22T23:54:16Z","client":"127.0.0.1",…}
 //! ```
 //!
-//! Everything a client sent is escaped: no byte of it can end a line or a quoted string, or move a
+//! What a client sent is escaped: no octet of it can end a line or a quoted string, or move a
 //! terminal's cursor.
 
 use std::io::Write as _;
@@ -17,33 +17,34 @@ use crate::config::model::LogFormat;
 use crate::http::response::push_decimal;
 use crate::http::status::Status;
 
-/// One exchange, as the log tells it.
+/// What the log tells of one exchange.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AccessRecord<'a> {
     pub(crate) client: IpAddr,
-    /// The request line as it stood, complete or not.
+    /// The request line as it was received, even if it is incomplete.
     pub(crate) request_line: &'a [u8],
     pub(crate) host: &'a [u8],
     pub(crate) status: Status,
-    /// Octets of content sent, the framing of chunks aside.
+    /// Octets of content sent, without the framing of chunks.
     pub(crate) content_length: u64,
     pub(crate) referer: Option<&'a [u8]>,
     pub(crate) user_agent: Option<&'a [u8]>,
-    /// From the request's head to the end of its answer, as coarse as the loop's clock.
+    /// From the request's head to the end of its response, as precise as the loop's clock.
     pub(crate) duration: Duration,
 }
 
-/// The time of a record in both notations; made once a second, for it is the dearest part of a line.
+/// The time of a record, in both notations. It is made once a second, because it is the most expensive
+/// part of a line.
 #[derive(Clone, Debug)]
 pub(crate) struct LogTime {
-    /// `22/Nov/2026:23:54:16 +0000`, in the zone of the machine.
+    /// `22/Nov/2026:23:54:16 +0000`, in the machine's time zone.
     common: String,
     /// `2026-11-22T23:54:16Z`
     iso: String,
 }
 
 impl LogTime {
-    /// The notations of `time`.
+    /// Writes `time` in both notations.
     pub(crate) fn new(time: SystemTime) -> Self {
         let timestamp = jiff::Timestamp::try_from(time).unwrap_or_default();
         let local = timestamp.to_zoned(jiff::tz::TimeZone::system());
@@ -55,7 +56,8 @@ impl LogTime {
 }
 
 impl<'a> AccessRecord<'a> {
-    /// Of a request of which only its first line is known, answered with `status`.
+    /// The record of a request that could not be read: at most its first line is known. The response
+    /// was `status`.
     pub(crate) fn unreadable(client: IpAddr, request_line: &'a [u8], status: Status) -> Self {
         Self {
             client,
@@ -131,6 +133,7 @@ impl<'a> AccessRecord<'a> {
     }
 }
 
+/// Appends a member with a text; `None` is `null`.
 fn push_json_text(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
     write!(out, ",\"{name}\":").expect("a Vec takes everything");
     let text = value.map(String::from_utf8_lossy);
@@ -141,22 +144,24 @@ fn push_json_text(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
     }
 }
 
-/// Escapes what JSON lets stand as it is and terminals obey: DEL and the control characters of C1.
+/// Escapes DEL and the control characters of C1, from `start` on: JSON allows them in a string, but
+/// terminals obey them.
 fn escape_controls(start: usize, out: &mut Vec<u8>) {
     let json = out.split_off(start);
     for character in String::from_utf8_lossy(&json).chars() {
-        match character.is_control() {
-            true => write!(out, "\\u{:04x}", u32::from(character)),
-            false => write!(out, "{character}"),
+        if character.is_control() {
+            write!(out, "\\u{:04x}", u32::from(character))
+        } else {
+            write!(out, "{character}")
         }
         .expect("a Vec takes everything");
     }
 }
 
-/// The address; one of IPv4 by hand, for formatting it the general way costs as much as the line.
+/// Appends an address. IPv4 is written by hand: `Display` would take as long as the rest of the line.
 fn push_address(address: IpAddr, out: &mut Vec<u8>) {
     match address {
-        // A peer at a Unix socket has none; nginx writes the same.
+        // A peer at a Unix socket has no address; nginx writes the same.
         address if address.is_unspecified() => out.extend_from_slice(b"unix:"),
         IpAddr::V4(address) => {
             for (index, octet) in address.octets().into_iter().enumerate() {
@@ -170,7 +175,8 @@ fn push_address(address: IpAddr, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends `value` with control bytes, quotes, backslashes and what is not ASCII as `\xHH`.
+/// Appends `value`. Control characters, quotes, backslashes and octets that are not ASCII become
+/// `\xHH`.
 fn escape(value: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let is_plain = |byte: u8| matches!(byte, 0x20..0x7f) && byte != b'"' && byte != b'\\';

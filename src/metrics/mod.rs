@@ -1,13 +1,13 @@
-//! What the server counts: each worker by itself, and all together.
+//! The counters of the server: each worker's own, and those that all workers share.
 
 pub(crate) mod tally;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// What the workers count together.
+/// The counters that all workers share.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessCounters {
-    /// Open connections, for `max_connections`.
+    /// How many connections are open, for `max_connections`.
     pub(crate) connections: AtomicUsize,
 }
 
@@ -35,15 +35,16 @@ impl End {
     const COUNT: usize = Self::Cut as usize + 1;
 }
 
-/// What one worker has done. Only that worker writes, so it needs no locked instruction; and no
-/// other worker's counters lie in the same cache line.
+/// The counters of one worker. Only that worker writes to them, so it needs no locked instruction; and
+/// they share no cache line with those of another.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Counters {
-    /// Connections open now.
+    /// How many connections are open now.
     pub(crate) open: Counter,
+    /// How many connections were accepted.
     pub(crate) accepted: Counter,
-    /// Exchanges that have ended, by [`End`].
+    /// How many exchanges have ended, by [`End`].
     ended: [Counter; End::COUNT],
 }
 
@@ -53,12 +54,12 @@ impl Counters {
         self.ended[end as usize].add(1);
     }
 
-    /// Exchanges that have ended, in whatever way.
+    /// How many exchanges have ended, in any way.
     pub(crate) fn requests(&self) -> u64 {
         self.ended.iter().map(Counter::read).sum()
     }
 
-    /// Adds what was counted by a worker that has ended.
+    /// Adds the counts of a worker that has ended.
     pub(crate) fn absorb(&self, ended: &Self) {
         self.open.add(ended.open.read());
         self.accepted.add(ended.accepted.read());
@@ -68,15 +69,18 @@ impl Counters {
     }
 }
 
-/// A number that one thread changes and any may read.
+/// A number that one thread changes and any thread may read.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
+    /// The number now.
     pub(crate) fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Adds `change`, which may wrap around to subtract. Only the thread that owns the counter may call
+    /// this.
     pub(crate) fn add(&self, change: u64) {
         self.0
             .store(self.read().wrapping_add(change), Ordering::Relaxed);

@@ -1,40 +1,40 @@
-//! The counters of all workers: those that run, those that are retired, and those that are gone.
+//! Sums the counters of all workers: of those that run, are retired, or have ended.
 
 use std::sync::Arc;
 
 use crate::metrics::Counters;
 
-/// What all workers have counted. Each has counters of its own, for only one thread may write to
-/// them: a worker that is retired takes its own along, and the next of its index gets others.
+/// The counters of all workers. Only one thread may write to a worker's counters, so a retired worker
+/// keeps its own, and the next worker with its index gets new ones.
 #[derive(Default)]
 pub(crate) struct Tally {
-    /// By the index of their worker.
+    /// Of the workers that run, by index.
     current: Vec<Arc<Counters>>,
-    /// Of workers that may still have connections.
+    /// Of retired workers, which may still have connections.
     retired: Vec<Arc<Counters>>,
-    /// The sum of those that have ended.
+    /// The sum of the counters of workers that have ended.
     ended: Counters,
 }
 
 impl Tally {
-    /// Has counters for exactly so many workers.
+    /// Makes counters for exactly so many workers.
     pub(crate) fn resize(&mut self, workers: usize) {
         let surplus = workers.min(self.current.len());
         self.retired.extend(self.current.drain(surplus..));
         self.current.resize_with(workers, Arc::default);
-        // The last hold on a worker's counters but this one ends with the worker.
+        // When a worker ends, this is the only reference to its counters.
         let ended = self
             .retired
             .extract_if(.., |counters| Arc::strong_count(counters) == 1);
         ended.for_each(|counters| self.ended.absorb(&counters));
     }
 
-    /// Those of the worker of that index.
+    /// The counters of the worker with that index.
     pub(crate) fn of_worker(&self, index: usize) -> Arc<Counters> {
         Arc::clone(&self.current[index])
     }
 
-    /// The sum of one count.
+    /// The sum of one counter over all workers.
     pub(crate) fn total(&self, of: fn(&Counters) -> u64) -> u64 {
         let alive = self.current.iter().chain(&self.retired);
         let alive: u64 = alive.map(|counters| of(counters)).sum();

@@ -1,12 +1,12 @@
-//! The addresses of a configuration: which there are, whether they could be bound, how they are told.
+//! The addresses that a configuration listens at: lists them, tries them, names them to the operator.
 
 use super::sockets::Sockets;
 use crate::address::ListenAddress;
 use crate::config::model::Config;
 use crate::log::diagnostic;
 
-/// Tries to bind what `config` wants and is not among `bound`, the listeners of a server that runs;
-/// why each address that cannot be bound cannot be.
+/// Tries to bind each address of `config` that is not in `bound`, which are the listeners of the
+/// server that runs. Returns an error message for each address that cannot be bound.
 pub(crate) fn try_addresses(config: &Config, bound: &[String]) -> Vec<String> {
     let untried = addresses(config)
         .into_iter()
@@ -31,7 +31,7 @@ pub(super) fn addresses(config: &Config) -> Vec<ListenAddress> {
     addresses
 }
 
-/// Tells the operator of an address that is listened at from now on.
+/// Tells the operator that the server listens at `address`.
 pub(super) fn announce(address: &ListenAddress) {
     match address {
         ListenAddress::Ip(address) => {

@@ -1,6 +1,7 @@
-//! The control socket of a server: binds it, for its owner alone, in a directory of its owner's.
+//! Binds the control socket of a server. Only the user that runs the server may connect to it, and
+//! enter its directory.
 //!
-//! [`socket_path`] says where it is, and commands find it there.
+//! [`socket_path`] says where the socket is; commands find it there.
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -9,10 +10,10 @@ use std::path::{Path, PathBuf};
 use super::unix::UnixSocket;
 use crate::control::socket::{DIRECTORY_VARIABLE, MissingFile, socket_path};
 
-/// The permissions of the socket: its owner may connect.
+/// The permissions of the socket's file: its owner may connect.
 const MODE: u32 = 0o600;
 
-/// Why there is no control socket. The operator's to mend.
+/// Why there is no control socket. The operator can mend it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ControlError {
     #[error(transparent)]
@@ -36,11 +37,11 @@ pub(crate) enum ControlError {
     Bind { path: PathBuf, source: io::Error },
 }
 
-/// Binds the control socket of the server that runs from `configuration`, for its owner alone. A
-/// successor's waits beside that of its predecessor until it is published.
+/// Binds the control socket of the server that runs from `configuration`. The socket of a successor
+/// has another name beside its predecessor's, until [`publish`].
 ///
 /// # Errors
-/// Why it cannot be bound: above all that a living process has it.
+/// Why the socket cannot be bound; above all, because a server runs from that file already.
 pub(super) fn bind(configuration: &Path, is_successor: bool) -> Result<UnixSocket, ControlError> {
     let path = socket_path(configuration)?;
     prepare_directory(path.parent().unwrap_or(Path::new("/")))?;
@@ -55,10 +56,10 @@ pub(super) fn bind(configuration: &Path, is_successor: bool) -> Result<UnixSocke
     })
 }
 
-/// Puts a successor's control socket in the place of its predecessor's.
+/// Moves a successor's control socket to the place of its predecessor's.
 ///
 /// # Errors
-/// What the system says.
+/// If the file cannot be renamed.
 pub(super) fn publish(socket: &UnixSocket) -> Result<(), ControlError> {
     socket.publish().map_err(|source| ControlError::Bind {
         path: socket.path().to_owned(),
@@ -66,8 +67,8 @@ pub(super) fn publish(socket: &UnixSocket) -> Result<(), ControlError> {
     })
 }
 
-/// Makes the directory, or checks that the one that is there is ours alone: in a directory that all
-/// may write to, another user could have made it first.
+/// Makes the directory, or checks that an existing one is ours alone: its parent may be one that
+/// every user may write to, and another user could have made it first.
 ///
 /// # Errors
 /// If it cannot be made, or others may enter it.

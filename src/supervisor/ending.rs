@@ -1,4 +1,4 @@
-//! How a server ends: it waits for its workers, which end with their last connections.
+//! The end of a server: it waits for its workers, each of which ends with its last connection.
 
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use crate::log::diagnostic;
 /// How long after the grace period the workers may take to end.
 const STOP_MARGIN: Duration = Duration::from_secs(2);
 
-/// Has the workers finish what is in flight, and waits for them: as long as `grace` and a margin, or
-/// until a second signal.
+/// Tells the workers to finish the exchanges in flight within `grace`, and waits until all workers
+/// have ended, `grace` and a margin are over, or a second signal arrives.
 pub(super) fn drain(workers: &mut Workers, events: &Receiver<Event>, grace: Duration) {
     workers.drain(grace);
     let deadline = Instant::now() + grace + STOP_MARGIN;
@@ -23,7 +23,7 @@ pub(super) fn drain(workers: &mut Workers, events: &Receiver<Event>, grace: Dura
         let left = deadline.saturating_duration_since(Instant::now());
         match events.recv_timeout(left) {
             Ok(Event::WorkerEnded(_)) => running -= 1,
-            // Whoever asks now is told by the end of the connection.
+            // A command that is sent now is not carried out: its connection ends without a reply.
             Ok(
                 Event::Signal(SIGUSR1 | SIGUSR2 | SIGHUP) | Event::Control(_) | Event::FilesChanged,
             ) => {}
@@ -39,8 +39,8 @@ pub(super) fn drain(workers: &mut Workers, events: &Receiver<Event>, grace: Dura
     }
 }
 
-/// Serves the connections there are to their end, however long that takes; returns whether a signal
-/// to stop cut that short.
+/// Tells the workers to accept nothing more, and waits until their open connections have ended,
+/// however long that takes. Returns whether a signal to stop arrived first.
 pub(super) fn retire(
     workers: &mut Workers,
     events: &Receiver<Event>,
@@ -54,8 +54,8 @@ pub(super) fn retire(
             }
             Event::Signal(SIGTERM | SIGINT) => return true,
             Event::Signal(SIGUSR1) => log.into_iter().for_each(AccessWriter::reopen),
-            // All else is the successor's business; a client of the control socket is told by the
-            // end of its connection.
+            // The successor reloads and watches. A command that still reaches this process is not
+            // carried out: its connection ends without a reply.
             Event::Signal(_) | Event::Control(_) | Event::FilesChanged => {}
         }
     }

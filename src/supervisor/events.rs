@@ -1,6 +1,7 @@
-//! What the supervisor waits for, and the thread that turns signals into events.
+//! What the supervisor waits for.
 //!
-//! The control socket, the watch over files and the threads of workers send the others.
+//! A thread of its own turns signals into events ([`watch_signals`]); the control socket, the watch over
+//! files and the workers send the other events themselves.
 
 use std::io;
 use std::sync::Arc;
@@ -15,22 +16,22 @@ use crate::control::ControlRequest;
 pub(super) enum Event {
     Signal(i32),
     Control(ControlRequest),
-    /// A worker's thread ended: it was told to, or it died.
+    /// A worker's thread ended: the worker was retired or drained, or it died.
     WorkerEnded(WorkerId),
-    /// A file of the configuration was written, or another one came.
+    /// A file of the configuration was written, or a new file belongs to it.
     FilesChanged,
 }
 
-/// Tells every worker there ever was from every other.
+/// Identifies a worker; a number is never used again.
 pub(super) type WorkerId = u64;
 
-/// Has signals arrive at `sender` as events, from a thread of their own.
+/// Starts a thread that sends the signals of the process to `sender`.
 ///
 /// # Errors
-/// If the system lets us have no handler, or no more threads.
+/// If a signal handler or the thread cannot be had.
 pub(super) fn watch_signals(sender: Sender<Event>) -> io::Result<()> {
-    // Who ignores SIGCHLD passes that on to the programs it starts, as this may be. The system would
-    // then reap our scripts before we know how they ended, and give their numbers to others.
+    // A process that ignores SIGCHLD hands that on to the programs it starts, and we may be one. The
+    // system would then reap our scripts before we know how they ended, and reuse their numbers.
     signal_hook::flag::register(SIGCHLD, Arc::default())?;
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
     let forward = move || {

@@ -1,6 +1,8 @@
-//! Listening sockets that whoever started us left open for us, as `sd_listen_fds(3)` has it: as many
-//! as `LISTEN_FDS` says, from descriptor 3 on, meant for the process that `LISTEN_PID` names. A server
-//! whose place we take leaves them in the same way, and behind them a line to itself (`predecessor`).
+//! Listening sockets that our parent opened for us, as `sd_listen_fds(3)` describes: `LISTEN_FDS` is
+//! their number, from descriptor 3 on, and `LISTEN_PID` names the process that they are for.
+//!
+//! A server that we replace passes its sockets in the same way, and one more descriptor behind them:
+//! the line to itself (`predecessor`).
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,24 +17,24 @@ use crate::address::ListenAddress;
 use crate::log::diagnostic;
 use crate::runtime::sys;
 
-/// What we were left, less what has been taken.
+/// The inherited sockets that have not been taken yet.
 #[derive(Default)]
 pub(crate) struct Inherited {
     sockets: Vec<InheritedSocket>,
-    /// Whose place we take.
+    /// The line to the process that we replace.
     pub(super) predecessor: Predecessor,
 }
 
-/// A socket that is bound and listens.
+/// A socket that is bound, and listens.
 struct InheritedSocket {
     address: ListenAddress,
     fd: Arc<OwnedFd>,
 }
 
 impl Inherited {
-    /// Takes over what the environment says is ours. To be called before anything is opened.
+    /// Takes the descriptors that the environment says are ours. Call it before anything is opened.
     ///
-    /// What cannot be listened at is warned about, and closed.
+    /// A descriptor that does not listen is closed, with a warning.
     pub(crate) fn from_environment() -> Self {
         let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
         let count = number("LISTEN_FDS").unwrap_or(0) as usize;
@@ -72,8 +74,9 @@ impl Inherited {
         }
     }
 
-    /// Takes the sockets that are bound to `address`, and that address itself. Port 0 takes those of
-    /// any one port: it is what the system chose for whoever bound them.
+    /// Takes the sockets that are bound to `address`; returns them, and where they are bound. An
+    /// `address` with port 0 takes the sockets of any one port: for the process that bound them, the
+    /// system chose that port.
     pub(super) fn take(
         &mut self,
         address: &ListenAddress,
@@ -86,7 +89,7 @@ impl Inherited {
         Some((found, sockets))
     }
 
-    /// Closes what nobody took, with a warning.
+    /// Closes the sockets that were not taken, with a warning.
     pub(super) fn close_rest(self) {
         for socket in self.sockets {
             diagnostic::warn(format_args!(
@@ -104,10 +107,10 @@ fn is_for(bound: &ListenAddress, configured: &ListenAddress) -> bool {
     }
 }
 
-/// Where a socket listens.
+/// The address that a socket listens at.
 ///
 /// # Errors
-/// If it is none, or cannot be one of ours.
+/// If `fd` is not a listening stream socket, or has no address that a configuration can name.
 fn listening_at(fd: &OwnedFd) -> io::Result<ListenAddress> {
     let unfit = |reason| io::Error::new(io::ErrorKind::InvalidInput, reason);
     if socket_type(fd)? != SocketType::STREAM || !socket_acceptconn(fd)? {

@@ -9,8 +9,8 @@
 //!                               └→ upgrade: another process serves, and this one ends
 //! ```
 //!
-//! Everything happens on the thread that runs [`Supervisor::run`], one event after the other: a
-//! reload that comes while another is carried out waits its turn.
+//! One thread does all of this, in [`Supervisor::run`], one event after the other: a reload that is
+//! asked for while another is carried out waits until that one has ended.
 
 mod addresses;
 mod control_socket;
@@ -64,14 +64,15 @@ use upgrade::{Program, UpgradeError};
 use watch::FileWatch;
 use workers::Workers;
 
-/// Workers that die as often as this within [`DEATHS_WINDOW`] would die again: the process stops.
+/// If as many workers as this die within [`DEATHS_WINDOW`], the next would die as well: the process
+/// stops.
 const MAX_DEATHS: usize = 32;
 const DEATHS_WINDOW: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether what no generation keeps any more is still in use.
+/// How often the supervisor looks whether what no generation keeps any more is still in use.
 const RETIREMENT: Duration = Duration::from_secs(1);
 
-/// Why the server cannot start, or go on. The operator's to mend.
+/// Why the server cannot start, or cannot go on. The operator can mend it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SupervisorError {
     #[error(transparent)]
@@ -88,21 +89,21 @@ pub(crate) enum SupervisorError {
     WorkersKeepDying,
 }
 
-/// How it comes to an end.
+/// Why the supervisor ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// Somebody asked for it.
+    /// A signal or a command asked for it.
     Stop,
     /// Another process serves in our place.
     Replaced,
 }
 
-/// What a server is made of.
+/// What a [`Supervisor`] is made of.
 pub(crate) struct Setup {
     pub(crate) config: Config,
-    /// What was made of it.
+    /// What was prepared from `config`.
     pub(crate) generation: Arc<Generation>,
-    /// The file it came from, to be read again.
+    /// The file that `config` was read from; a reload reads it again.
     pub(crate) file: Option<PathBuf>,
     pub(crate) handlers: Handlers,
     pub(crate) role: Role,
@@ -110,27 +111,28 @@ pub(crate) struct Setup {
 
 /// What the server is to its process.
 pub(crate) enum Role {
-    /// The process is there for it: signals are its own, and so are a control socket, a service
-    /// manager, and what a predecessor left.
+    /// The process is a program that is this server: the server takes the signals, opens a control
+    /// socket, notifies the service manager, and adopts what it inherited.
     Program(Inherited),
-    /// A part, which is told what to do by the rest: it touches nothing that belongs to all.
+    /// The server is a part of another program, which tells it what to do: it touches nothing that
+    /// belongs to the whole process.
     Part,
 }
 
 /// A server that listens.
 pub(crate) struct Supervisor {
-    /// The file it runs from, if it runs from one.
+    /// The configuration file, if there is one.
     file: Option<PathBuf>,
-    /// What its configuration may name.
+    /// The handlers that the configuration may name.
     handlers: Handlers,
     config: Config,
     generation: Arc<Generation>,
-    /// Of the generation: counts from 1.
+    /// The number of that generation; the first has 1.
     number: u64,
     since: Since,
     sockets: Sockets,
     control: Option<UnixSocket>,
-    /// Who looks after the files, if somebody does.
+    /// The watch over the files, with `--watch`.
     watch: Option<FileWatch>,
     manager: ServiceManager,
     /// What an upgrade starts.
@@ -149,11 +151,11 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Binds every address that no inherited socket is bound to, and opens the log; for a program
-    /// that runs from a file, the control socket too. Nothing is answered yet.
+    /// Binds every address that no inherited socket is bound to, and opens the log. A program that
+    /// runs from a file opens its control socket as well. No request is answered yet.
     ///
     /// # Errors
-    /// What keeps the server from starting.
+    /// The first reason why the server cannot start.
     pub(crate) fn new(setup: Setup) -> Result<Self, SupervisorError> {
         let Setup {
             config,
@@ -212,15 +214,15 @@ impl Supervisor {
         })
     }
 
-    /// Hands in what another thread wants done.
+    /// Returns a function by which other threads ask this supervisor for something.
     pub(crate) fn submit(&self) -> Submit {
         reload::submit(&self.sender)
     }
 
-    /// Reloads from now on whenever one of the files changes that `loaded` came from.
+    /// Watches the files that `loaded` was read from: from now on, a change to one of them is a reload.
     ///
     /// # Errors
-    /// If the system does not tell of changes.
+    /// If the system cannot watch files.
     pub(crate) fn watch_files(&mut self, loaded: &Loaded) -> Result<(), SupervisorError> {
         let files = watch::Files::of(loaded).map_err(::notify::Error::io);
         let watch = files.and_then(|files| FileWatch::start(files, self.sender.clone()));
@@ -228,16 +230,16 @@ impl Supervisor {
         Ok(())
     }
 
-    /// The addresses that are listened at, with the ports the system chose for port 0.
+    /// The addresses that the server listens at, with the ports that the system chose for port 0.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = &ListenAddress> {
         self.sockets.bound()
     }
 
-    /// Serves until a signal or a command ends it; returns when every exchange in flight has ended,
-    /// or the grace period has.
+    /// Serves until a signal or a command ends it. Returns when every exchange in flight has ended, or
+    /// the grace period is over.
     ///
     /// # Errors
-    /// If the workers cannot be kept alive, or a predecessor's place cannot be taken.
+    /// If the workers keep dying, or the control socket cannot take the place of its predecessor's.
     pub(crate) fn run(mut self) -> Result<(), SupervisorError> {
         self.control
             .as_ref()
@@ -281,7 +283,7 @@ impl Supervisor {
         (0..workers).map(setup).collect()
     }
 
-    /// The sockets of a worker; the first has the control socket as well.
+    /// The sockets that one of so many workers accepts from; the first has the control socket as well.
     fn listeners(&self, index: usize, workers: usize) -> Vec<ListeningSocket> {
         let mut listeners = self.sockets.of_worker(index, workers);
         if let Some(control) = self.control.as_ref().filter(|_| index == 0) {
@@ -295,7 +297,7 @@ impl Supervisor {
         listeners
     }
 
-    /// Until a signal or a command asks for the end: takes one event after the other.
+    /// Takes one event after the other, until a signal or a command asks for the end; returns why.
     fn watch(&mut self, workers: &mut Workers) -> Result<End, SupervisorError> {
         let mut deaths = Deaths::default();
         loop {
@@ -330,7 +332,7 @@ impl Supervisor {
         }
     }
 
-    /// Does what is asked; the answer, and the end that it leads to.
+    /// Does what a command asks for. Returns the reply, and `Some` if the supervisor has to end.
     fn carry_out(
         &mut self,
         verb: ControlVerb,
@@ -359,7 +361,8 @@ impl Supervisor {
         }
     }
 
-    /// Has the workers finish what is in flight. A second signal ends it at once.
+    /// Lets the workers finish the exchanges in flight, and waits for that. A second signal ends the
+    /// wait.
     fn drain(&mut self, workers: &mut Workers) {
         let grace = self.config.grace;
         self.manager.tell(State::Stopping);
@@ -370,7 +373,7 @@ impl Supervisor {
         ending::drain(workers, &self.events, grace);
     }
 
-    /// Serves the connections there are to their end. A signal to stop cuts that short.
+    /// Waits until the open connections have ended by themselves; a signal to stop drains them.
     fn retire(&mut self, workers: &mut Workers) {
         self.close_sockets();
         if ending::retire(workers, &self.events, self.log.as_ref()) {
@@ -378,30 +381,31 @@ impl Supervisor {
         }
     }
 
-    /// Lets go of every listening socket. The last to hold one closes it: once the workers let go as
-    /// well, connecting is refused.
+    /// Drops every listening socket. The system closes a socket when its last holder drops it: once
+    /// the workers have dropped theirs, the system refuses connections.
     fn close_sockets(&mut self) {
         self.sockets = Sockets::default();
         self.control = None;
     }
 
-    /// Has the program take our place; the number of the process that serves now.
+    /// Starts the program again in our place. Returns the number of the process that serves now.
     ///
     /// # Errors
-    /// Why it does not; then we go on.
+    /// Why the new process does not serve; this one goes on.
     fn upgrade(&mut self) -> Result<u32, UpgradeError> {
         let successor = self.program.start_successor(&self.sockets.descriptors())?;
-        // What is at these names is the successor's by now.
+        // The files of the sockets belong to the successor by now.
         self.sockets.leave_files();
         self.control.iter().for_each(UnixSocket::leave_file);
         self.manager.tell(State::ReplacedBy(successor));
-        // It is the successor that the service manager listens to from here on.
+        // From here on the successor notifies the service manager.
         self.manager = ServiceManager::default();
         diagnostic::info(format_args!("{}", upgrade::describe(successor)));
         Ok(successor)
     }
 
-    /// [`upgrade`](Self::upgrade) for those who only see the log; whether we are replaced.
+    /// [`upgrade`](Self::upgrade) by signal: an error goes to the log. Returns whether another process
+    /// serves now.
     fn upgrade_and_report(&mut self) -> bool {
         let outcome = self.upgrade();
         if let Err(error) = &outcome {
@@ -410,7 +414,7 @@ impl Supervisor {
         outcome.is_ok()
     }
 
-    /// What there is to tell to a client of the control socket.
+    /// What `status` tells about the server.
     fn facts(&self, workers: &Workers) -> Facts {
         let control = self.control.as_ref();
         Facts {
@@ -429,10 +433,11 @@ impl Supervisor {
         }
     }
 
-    /// The next event; `None` when the time to confirm a reload is over.
+    /// Waits for the next event. Returns `None` when the time to confirm a reload is over.
     fn next_event(&mut self) -> Option<Event> {
         loop {
-            // A `drop` of other people's code may wait. This thread may wait for it, a loop may not.
+            // Dropping other people's handlers may take long. This thread can wait for that, the loop
+            // of a worker must not.
             self.retired.drop_unused();
             let deadline = self.trial.as_ref().map(|trial| trial.deadline);
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -456,12 +461,15 @@ impl Supervisor {
     }
 }
 
-/// When workers died lately.
+/// When workers died, within the last [`DEATHS_WINDOW`].
 #[derive(Default)]
 struct Deaths(Vec<Instant>);
 
 impl Deaths {
-    /// Counts one more.
+    /// Counts one more death.
+    ///
+    /// # Errors
+    /// If there were too many.
     fn note(&mut self) -> Result<(), SupervisorError> {
         let now = Instant::now();
         self.0
@@ -474,7 +482,7 @@ impl Deaths {
     }
 }
 
-/// As many connections as the system lets us have.
+/// Raises the limit of open files, and so of connections, as far as the system lets us.
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

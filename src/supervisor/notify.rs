@@ -1,10 +1,10 @@
-//! Telling the service manager what state we are in, as `sd_notify(3)` does: a datagram of
-//! `NAME=VALUE` lines to the Unix socket that `NOTIFY_SOCKET` names.
+//! Notifies the service manager of the server's state, as `sd_notify(3)` does: a datagram of
+//! `NAME=VALUE` lines, sent to the Unix socket that `NOTIFY_SOCKET` names.
 //!
 //! ```text
-//! READY=1                          every worker serves; after a reload: again
+//! READY=1                          every worker serves; sent again after each reload
 //! RELOADING=1, MONOTONIC_USEC=…    the configuration is being read
-//! STOPPING=1                       what is in flight is being finished
+//! STOPPING=1                       the exchanges in flight are being finished
 //! MAINPID=…                        another process has taken our place
 //! ```
 
@@ -19,25 +19,26 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::log::diagnostic;
 
-/// How long the manager may be busy; longer, and it is not told.
+/// How long a message may wait for the manager; after that it is given up, with a warning.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The service manager, if one started us that wants to know.
+/// The service manager; `None` if the environment names none.
 #[derive(Default)]
 pub(super) struct ServiceManager(Option<UnixDatagram>);
 
-/// What it is told.
+/// What the manager can be notified of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Ready,
     Reloading,
     Stopping,
-    /// The process of that number is the service from now on.
+    /// Another process, of that number, serves from now on.
     ReplacedBy(u32),
 }
 
 impl ServiceManager {
-    /// The one that `NOTIFY_SOCKET` names. One that does not listen is warned about, and no more.
+    /// The service manager that `NOTIFY_SOCKET` names. If it does not listen, there is a warning and
+    /// no manager.
     pub(super) fn from_environment() -> Self {
         let address = std::env::var_os("NOTIFY_SOCKET").filter(|address| !address.is_empty());
         let connected = address.map(|address| connect(&address)).transpose();
@@ -47,6 +48,7 @@ impl ServiceManager {
         }))
     }
 
+    /// Sends `state`; if that fails, there is a warning.
     pub(super) fn tell(&self, state: State) {
         let Some(socket) = &self.0 else { return };
         if let Err(error) = socket.send(state.message().as_bytes()) {
@@ -66,9 +68,9 @@ impl State {
     }
 }
 
-/// The clock by which the manager tells an answer to this reload from one to the last.
+/// The time by which the manager knows which reload a `READY=1` answers.
 fn monotonic() -> Duration {
-    // It counts from the start of the system, so it is never negative.
+    // It counts from the start of the system and is never negative.
     Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }
 

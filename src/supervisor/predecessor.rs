@@ -1,8 +1,8 @@
-//! What the two processes of an upgrade know of each other: a number in the environment, and a line.
+//! How the two processes of an upgrade know each other: by a number in the environment, and a socket
+//! between them, the line.
 //!
-//! `LISTEN_FDS` says how many sockets there are. `LISTEN_PID` cannot be said: the number of a process
-//! is known only once it is there, when its environment has been made. [`PREDECESSOR`] takes its place, and
-//! names the parent, who is the old process.
+//! `LISTEN_PID` cannot be set for the new process: its environment is made before it has a number.
+//! [`PREDECESSOR`] is set instead, to the number of the old process, which is the new one's parent.
 
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -14,7 +14,7 @@ pub(super) const PREDECESSOR: &str = "TIDEGATE_PREDECESSOR";
 /// What the new process writes on the line when it serves.
 pub(super) const READY: &[u8] = b"ready";
 
-/// The line to the process whose place we take.
+/// The line to the process that we replace; `None` if we replace none.
 #[derive(Default)]
 pub(super) struct Predecessor(Option<UnixStream>);
 
@@ -27,7 +27,8 @@ impl Predecessor {
         self.0.is_some()
     }
 
-    /// Tells it that we serve, and ends the line. If it has gone, nobody waits.
+    /// Tells the old process that we serve, and closes the line. If the old process has ended, it does
+    /// not wait for us, and that is no error.
     pub(super) fn tell_ready(&mut self) {
         if let Some(mut line) = self.0.take() {
             let _ = line.write_all(READY);

@@ -1,10 +1,10 @@
-//! Listening sockets: one for each worker at each address, owned by the supervisor, so that a worker
-//! may go and another come without a queued connection being lost.
+//! Listening sockets: one for each worker at each address. The supervisor owns them, so that no queued
+//! connection is lost when one worker ends and another starts.
 //!
-//! `SO_REUSEPORT` lets the sockets of one address share it; by itself it would also let a second
-//! server take half the connections. So the first socket is bound without it, which the system
-//! refuses if anybody holds the address, and only then lets the others join. An inherited socket
-//! that lets none join is shared by the workers.
+//! `SO_REUSEPORT` lets the sockets of one address share it; but it would also let a second server take
+//! half of the connections. So the first socket is bound without it, which the system refuses if
+//! another program holds the address; it is set afterwards, and the other sockets join. Where an
+//! inherited socket lets none join, the workers share it.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,14 +22,15 @@ use crate::log::diagnostic;
 use crate::runtime::sys;
 use crate::server::ListeningSocket;
 
-/// Connections that may wait to be accepted, on each socket; the system may allow fewer.
+/// How many connections may wait on each socket to be accepted; the system may allow fewer.
 const BACKLOG: i32 = 4096;
 
-/// How long a connection may be silent before it is handed out all the same.
+/// How long the system waits for a connection's first octets before a worker may accept it; after
+/// that, a worker accepts it without any.
 const DEFER_ACCEPT: Duration = Duration::from_secs(1);
 
-/// Every socket that is listened at. A copy shares them: a reload prepares the next set beside the
-/// one in use, and sockets that are in neither are closed.
+/// Every listening socket. A copy shares the sockets: a reload prepares the next set beside the one
+/// in use, and drops the old one, which closes the sockets that only it had.
 #[derive(Clone, Default)]
 pub(super) struct Sockets {
     listening: Vec<Listening>,
@@ -38,25 +39,25 @@ pub(super) struct Sockets {
 /// The sockets of one address.
 #[derive(Clone)]
 struct Listening {
-    /// As configured.
+    /// The address as configured.
     address: ListenAddress,
-    /// As bound: with the port the system chose for port 0.
+    /// The address as bound, with the port that the system chose for port 0.
     bound: ListenAddress,
-    /// At least one for each worker. There may be more, for closing one would lose the connections
-    /// that are queued there: they are shared out among the workers there are.
+    /// At least one for each worker. There may be more than workers, because closing a socket would
+    /// lose the connections that are queued there; then a worker has several.
     sockets: Vec<Arc<OwnedFd>>,
-    /// Whether further sockets may be bound to the address. Otherwise the workers accept from one
-    /// queue.
+    /// Whether further sockets may be bound to the address. If not, the workers share one socket and
+    /// its queue.
     may_join: bool,
-    /// Of a Unix socket that we bound: what keeps its file.
+    /// Keeps the file of a Unix socket that we bound.
     unix: Option<UnixSocket>,
 }
 
 impl Sockets {
-    /// The inherited sockets of `addresses`; what nobody asks for is closed.
+    /// Takes the inherited sockets of `addresses`; the others are closed.
     ///
     /// # Errors
-    /// The first socket that the system does not let us set up.
+    /// The first socket that cannot be set up.
     pub(super) fn adopt(
         mut inherited: Inherited,
         addresses: &[ListenAddress],
@@ -64,7 +65,7 @@ impl Sockets {
         let has_port = |address: &&ListenAddress| address.ip().is_none_or(|ip| ip.port() != 0);
         let (exact, any): (Vec<_>, Vec<_>) = addresses.iter().partition(has_port);
         let mut adopted = Self::default();
-        // Port 0 gets what is left.
+        // An address with port 0 takes any socket that the others left.
         for address in exact.into_iter().chain(any) {
             let Some((bound, sockets)) = inherited.take(address) else {
                 continue;
@@ -77,11 +78,11 @@ impl Sockets {
         Ok(adopted)
     }
 
-    /// The set for `addresses` and so many workers: those that are here already, and new ones for
-    /// the rest, bound and listening.
+    /// Returns the sockets for `addresses` and so many workers: those of this set that are wanted
+    /// still, and new ones for the rest, bound and listening.
     ///
-    /// An IPv6 wildcard or loopback is passed over, with a warning, on a machine without IPv6:
-    /// `localhost` and `:8080` mean it only where there is one.
+    /// On a machine without IPv6, an IPv6 wildcard or loopback address that stands beside its IPv4
+    /// counterpart is left out, with a warning: `localhost` and `:8080` stand for both.
     ///
     /// # Errors
     /// The first address that cannot be listened at.
@@ -114,10 +115,10 @@ impl Sockets {
         Ok(next)
     }
 
-    /// Those that the worker of that index, of so many, accepts from.
+    /// The sockets that the worker with that index, of so many workers, accepts from.
     pub(super) fn of_worker(&self, index: usize, workers: usize) -> Vec<ListeningSocket> {
         let of_address = |listening: &Listening| {
-            // A shared socket may be there several times; once is enough.
+            // A shared socket may be in the list several times; the worker needs it once.
             let mut of_worker: Vec<&Arc<OwnedFd>> = Vec::new();
             for fd in listening.sockets.iter().skip(index).step_by(workers) {
                 if !of_worker.iter().any(|known| Arc::ptr_eq(known, fd)) {
@@ -149,7 +150,7 @@ impl Sockets {
         descriptors
     }
 
-    /// Leaves the files of Unix sockets where they are, to whoever listens there now.
+    /// Keeps the files of Unix sockets from being removed: another process listens there now.
     pub(super) fn leave_files(&self) {
         let unix = self
             .listening
@@ -158,13 +159,14 @@ impl Sockets {
         unix.for_each(UnixSocket::leave_file);
     }
 
-    /// The addresses, with the ports the system chose.
+    /// The addresses, with the ports that the system chose for port 0.
     pub(super) fn bound(&self) -> impl Iterator<Item = &ListenAddress> {
         self.listening.iter().map(|listening| &listening.bound)
     }
 }
 
 impl Listening {
+    /// Binds `address`, with sockets for so many workers.
     fn new(address: &ListenAddress, workers: usize) -> io::Result<Self> {
         match address {
             ListenAddress::Ip(ip) => Self::at_ip(*ip)?.with_at_least(workers),
@@ -182,6 +184,7 @@ impl Listening {
         }
     }
 
+    /// Binds the first socket of an address.
     fn at_ip(address: SocketAddr) -> io::Result<Self> {
         let first = open(address)?;
         first.bind(&address.into())?;
@@ -197,7 +200,7 @@ impl Listening {
         })
     }
 
-    /// Sockets that somebody else bound, and keeps the file of.
+    /// Takes sockets that another process has bound; a Unix socket's file is not ours to remove.
     fn adopt(
         address: &ListenAddress,
         bound: ListenAddress,
@@ -220,6 +223,7 @@ impl Listening {
         })
     }
 
+    /// Adds sockets until there are as many as workers.
     fn with_at_least(mut self, workers: usize) -> io::Result<Self> {
         while self.sockets.len() < workers {
             let next = match (self.may_join, &self.bound) {
@@ -230,7 +234,7 @@ impl Listening {
                     socket.listen(BACKLOG)?;
                     Arc::new(OwnedFd::from(socket))
                 }
-                // Above all a Unix socket: it cannot be shared by port.
+                // A Unix socket, or one that lets none join: the workers share it.
                 _ => Arc::clone(&self.sockets[0]),
             };
             self.sockets.push(next);
@@ -239,7 +243,7 @@ impl Listening {
     }
 }
 
-/// Why an address cannot be listened at: the operator's to mend.
+/// Why the server cannot listen at an address. The operator can mend it.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen at {address}: {reason}")]
 pub(crate) struct ListenError {
@@ -278,7 +282,8 @@ impl ListenError {
     }
 }
 
-/// Whether an IPv6 address stands beside its IPv4 counterpart, as `localhost` and `:PORT` put it.
+/// Whether an IPv6 wildcard or loopback address stands beside its IPv4 counterpart, as `localhost`
+/// and `:PORT` mean both.
 fn is_implied(address: &ListenAddress, all: &[ListenAddress]) -> bool {
     let Some(address) = address.ip() else {
         return false;
@@ -294,20 +299,21 @@ fn is_implied(address: &ListenAddress, all: &[ListenAddress]) -> bool {
     )))
 }
 
+/// Makes a socket that can be bound to `address`.
 fn open(address: SocketAddr) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
-    // For restarts: connections of before may still be in TIME_WAIT.
+    // After a restart, connections of the process before may still be in TIME_WAIT.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        // 0.0.0.0 is an address of its own.
+        // The IPv6 wildcard must not include IPv4: 0.0.0.0 may be configured as well.
         socket.set_only_v6(true)?;
     }
     set_up(&socket)?;
     Ok(socket)
 }
 
-/// What is inherited by accepted connections, or acts for them.
+/// Sets the options that accepted connections inherit, or that are about them.
 fn set_up(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     sys::set_defer_accept(socket.as_fd(), DEFER_ACCEPT)

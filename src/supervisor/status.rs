@@ -1,4 +1,4 @@
-//! What runs, told to whoever asks at the control socket.
+//! Describes the server that runs: the replies to `tidegate status`, `explain --live` and `stop`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,7 +12,7 @@ use crate::http::status::Status;
 use crate::runtime::PoolState;
 use crate::server;
 
-/// Since when the process and its current generation run.
+/// When the process started, and when its current generation did.
 #[derive(Clone, Copy)]
 pub(super) struct Since {
     process: Instant,
@@ -27,7 +27,7 @@ impl Since {
         }
     }
 
-    /// The process goes on, and another generation begins.
+    /// Another generation starts now, in the same process.
     pub(super) fn of_generation(self) -> Self {
         Self {
             generation: SystemTime::now(),
@@ -35,25 +35,25 @@ impl Since {
         }
     }
 
-    /// How long the process has run, in seconds.
+    /// How long the process has been running, in seconds.
     pub(super) fn uptime(self) -> u64 {
         self.process.elapsed().as_secs()
     }
 
-    /// When the current generation began, in ISO 8601.
+    /// When the current generation started, in ISO 8601.
     pub(super) fn generation(self) -> String {
         let since = jiff::Timestamp::try_from(self.generation).unwrap_or_default();
         since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 }
 
-/// What there is to tell.
+/// What is known of the server that runs.
 pub(super) struct Facts {
-    /// In seconds.
+    /// How long the process has been running, in seconds.
     pub(super) uptime: u64,
     /// The number of the current generation.
     pub(super) generation: u64,
-    /// When that began.
+    /// When that generation started, in ISO 8601.
     pub(super) since: String,
     pub(super) waits_for_confirmation: bool,
     pub(super) file: Option<String>,
@@ -63,11 +63,11 @@ pub(super) struct Facts {
     pub(super) open: u64,
     pub(super) accepted: u64,
     pub(super) requests: u64,
-    /// The pool for other people's code.
+    /// The state of the pool that runs handlers of the program.
     pub(super) blocking: PoolState,
 }
 
-/// What runs: `tidegate status`.
+/// The reply to `tidegate status`.
 pub(super) fn status(facts: &Facts) -> ControlReply {
     ControlReply {
         status: Status::OK,
@@ -76,7 +76,7 @@ pub(super) fn status(facts: &Facts) -> ControlReply {
     }
 }
 
-/// What has been counted: `status = true`.
+/// The reply to a request at a route with `status = true`: counts alone, for it may be public.
 pub(super) fn counters(facts: &Facts) -> ControlReply {
     ControlReply {
         status: Status::OK,
@@ -165,7 +165,7 @@ fn to_lines(rows: &[(&str, String)]) -> String {
         .collect()
 }
 
-/// The answer to `tidegate explain --live`: what the configuration that runs makes of a request.
+/// The reply to `tidegate explain --live`: where the configuration that runs leads a request.
 pub(super) fn explain(generation: &Arc<Generation>, fields: &[(String, String)]) -> ControlReply {
     let answer = Question::from_fields(fields).and_then(|question| {
         let mut answers = server::explain(generation, vec![question])?;
@@ -187,7 +187,7 @@ pub(super) fn explain(generation: &Arc<Generation>, fields: &[(String, String)])
     }
 }
 
-/// The answer to `tidegate stop`.
+/// The reply to `tidegate stop`.
 pub(super) fn stopping(grace: Duration) -> ControlReply {
     let text = format!("stopping: exchanges in flight have {grace:?} to finish\n");
     ControlReply {

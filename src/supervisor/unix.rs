@@ -1,4 +1,4 @@
-//! Unix listening sockets, and the files that name them.
+//! Listening Unix sockets, and the files by which clients find them.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// A bound Unix socket; its file goes when the last hold on it does.
+/// A listening Unix socket. Its file is removed when the last copy is dropped.
 #[derive(Clone)]
 pub(super) struct UnixSocket {
     pub(super) fd: Arc<OwnedFd>,
@@ -15,34 +15,36 @@ pub(super) struct UnixSocket {
 }
 
 struct SocketFile {
-    /// By which the socket is found.
+    /// Where clients find the socket.
     path: PathBuf,
-    /// What is there and ours to remove: another file before it takes its place, none once the
-    /// place is another process's.
+    /// The file that we have to remove: at another path before [`UnixSocket::publish`], `None` once
+    /// another process listens at `path`.
     present: Mutex<Option<PathBuf>>,
 }
 
 impl SocketFile {
     fn present(&self) -> MutexGuard<'_, Option<PathBuf>> {
-        self.present.lock().expect("nobody panics while holding it")
+        self.present
+            .lock()
+            .expect("no thread panics while it holds the lock")
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if let Some(path) = self.present().take() {
-            // What is left behind is replaced at the next start.
+            // If the file stays, the next start replaces it.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
 impl UnixSocket {
-    /// Binds a socket at `path` and listens. One that a dead process left behind is replaced. With
-    /// `mode`, these are its permissions; otherwise what the process's mask leaves.
+    /// Binds a socket at `path` and listens. The file of a process that has died is replaced. The file
+    /// gets the permissions `mode`; with `None`, those that the process's mask leaves.
     ///
     /// # Errors
-    /// What the system says; `AddrInUse` if a living process answers there.
+    /// The system's error; `AddrInUse` if a living process listens there.
     pub(super) fn bind(path: &Path, mode: Option<u32>) -> io::Result<Self> {
         let listener = match UnixListener::bind(path) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -57,11 +59,10 @@ impl UnixSocket {
         Self::of(listener, path, path, mode)
     }
 
-    /// Binds a socket beside `path` and listens; [`publish`](Self::publish) puts it in the place of
-    /// the one that is there.
+    /// Binds a socket beside `path` and listens; [`publish`](Self::publish) moves its file to `path`.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub(super) fn bind_beside(path: &Path, mode: u32) -> io::Result<Self> {
         let draft = path.with_extension(format!("{}.sock", std::process::id()));
         let listener = UnixListener::bind(&draft)?;
@@ -88,10 +89,11 @@ impl UnixSocket {
         })
     }
 
-    /// Puts the file in its place, at once: whoever connects reaches the old socket or this one.
+    /// Moves the file to its place in one step: at every moment a client reaches the old socket or this
+    /// one.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub(super) fn publish(&self) -> io::Result<()> {
         let mut present = self.file.present();
         if let Some(draft) = present.as_deref().filter(|draft| *draft != self.path()) {
@@ -101,12 +103,12 @@ impl UnixSocket {
         Ok(())
     }
 
-    /// Leaves the file to whoever listens there now.
+    /// Keeps the file from being removed: another process listens there now.
     pub(super) fn leave_file(&self) {
         self.file.present().take();
     }
 
-    /// By which the socket is found.
+    /// Where clients find the socket.
     pub(super) fn path(&self) -> &Path {
         &self.file.path
     }
@@ -122,7 +124,7 @@ mod tests {
         let path = directory.path().join("s");
         drop(UnixListener::bind(&path).expect("the directory is ours"));
         assert!(path.exists(), "a dead process leaves its file");
-        let socket = UnixSocket::bind(&path, Some(0o600)).expect("nobody answers there");
+        let socket = UnixSocket::bind(&path, Some(0o600)).expect("no process answers there");
         let mode = std::fs::metadata(&path)
             .expect("bound")
             .permissions()
@@ -130,7 +132,7 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let error = UnixSocket::bind(&path, None)
             .err()
-            .expect("somebody answers there");
+            .expect("a process answers there");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         drop(socket);
         assert!(!path.exists());

@@ -1,11 +1,11 @@
-//! Upgrade of the program without a lost connection: another process takes over the listening
-//! sockets, and this one serves the connections it has to their end.
+//! Upgrade of the program without a lost connection: a new process of it takes over the listening
+//! sockets, and this one serves the connections that it has until they end.
 //!
 //! ```text
 //! old                                        new
-//!  ├─ starts ──────────────────────────────→ │  sockets from 3 on, then the line to the old
+//!  ├─ starts ──────────────────────────────→ │  with sockets from 3 on, then the line to the old
 //!  │  (both accept)                          ├─ reads the configuration, adopts the sockets
-//!  │                                         ├─ puts its control socket in the place of ours
+//!  │                                         ├─ publishes its control socket in place of ours
 //!  │ ←───────────────────────────── "ready" ─┤
 //!  ├─ accepts nothing more                   │
 //!  └─ ends with its last connection          ┴
@@ -29,10 +29,10 @@ use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::runtime::sys;
 
-/// How long the new process may take until it serves.
+/// How long the new process may take until it serves; after that it is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Why the process that was to take over does not. The operator's to mend; the old one goes on.
+/// Why the new process does not take over. The operator can mend it; the old process goes on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UpgradeError {
     #[error("cannot start {}", program.display())]
@@ -47,14 +47,14 @@ pub(super) enum UpgradeError {
     Line(#[source] io::Error),
 }
 
-/// What is told of an upgrade, by the log and the control socket.
+/// Describes an upgrade, in the log and to the command.
 pub(super) fn describe(successor: u32) -> String {
     format!(
         "upgraded: process {successor} serves; the connections of before are served to their end"
     )
 }
 
-/// What is told of an upgrade that failed.
+/// Describes an upgrade that failed.
 pub(super) fn refusal(error: &UpgradeError) -> String {
     format!(
         "no upgrade, the server that ran goes on: {}",
@@ -62,7 +62,7 @@ pub(super) fn refusal(error: &UpgradeError) -> String {
     )
 }
 
-/// What the control socket answers.
+/// The reply to `tidegate upgrade`.
 pub(super) fn reply(outcome: &Result<u32, UpgradeError>) -> ControlReply {
     let (status, text) = match outcome {
         Ok(successor) => (Status::OK, describe(*successor)),
@@ -75,13 +75,15 @@ pub(super) fn reply(outcome: &Result<u32, UpgradeError>) -> ControlReply {
     }
 }
 
-/// How this process was started; the file may be another one by the time it is started again.
+/// How this process was started. When it is started again, another program may stand at that path:
+/// that is what an upgrade is for.
 pub(super) struct Program {
     path: io::Result<PathBuf>,
     arguments: Vec<OsString>,
 }
 
 impl Program {
+    /// The program of this process.
     pub(super) fn ours() -> Self {
         Self {
             path: std::env::current_exe(),
@@ -89,10 +91,11 @@ impl Program {
         }
     }
 
-    /// Starts it again with the listening sockets, and waits until it serves; its process number.
+    /// Starts the program again with the listening sockets, and waits until the new process serves.
+    /// Returns its process number.
     ///
     /// # Errors
-    /// Why it does not serve; then it does not run any more either.
+    /// Why it does not serve; by then it has ended.
     pub(super) fn start_successor(&self, sockets: &[Arc<OwnedFd>]) -> Result<u32, UpgradeError> {
         let (ours, theirs) = UnixStream::pair().map_err(UpgradeError::Line)?;
         let mut child = self.spawn(sockets, &theirs)?;
@@ -109,6 +112,7 @@ impl Program {
         }
     }
 
+    /// Starts the program; the new process has the sockets and the line as open descriptors.
     fn spawn(&self, sockets: &[Arc<OwnedFd>], line: &UnixStream) -> Result<Child, UpgradeError> {
         let failed = |program: &PathBuf, source| UpgradeError::Start {
             program: program.clone(),
@@ -135,19 +139,19 @@ impl Program {
     }
 }
 
-/// What the new process writes before it ends the line: [`READY`], or nothing.
+/// Reads what the new process writes until it closes the line: [`READY`], or nothing.
 ///
 /// # Errors
-/// `WouldBlock` if it does not end it in time.
+/// `WouldBlock` if the new process does not close the line in time.
 fn hear(mut line: UnixStream) -> io::Result<Vec<u8>> {
-    // It writes once at most, so the time is not spent twice.
+    // The new process writes once at most, so we wait no longer than this in all.
     line.set_read_timeout(Some(PATIENCE))?;
     let mut said = Vec::new();
     line.read_to_end(&mut said)?;
     Ok(said)
 }
 
-/// Waits for the end of the new process, which has ended its line or is ended now.
+/// Waits until the new process has ended, after killing it if that is to be `by_force`.
 fn end(child: &mut Child, by_force: bool) -> io::Result<ExitStatus> {
     if by_force {
         child.kill()?;

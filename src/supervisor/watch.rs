@@ -1,11 +1,11 @@
-//! `tidegate run --watch`: a change to a file of the configuration leads to a reload.
+//! `tidegate run --watch`: reloads when a file of the configuration changes.
 //!
-//! Directories are watched, not files, for an editor or a deployment may put a new file in the place
-//! of the old one. What happens in them to other files, such as a log, is passed over.
+//! Directories are watched, not files, because an editor or a deployment may replace a file by a new
+//! one. Changes to other files in them, such as a log, are ignored.
 //!
 //! ```text
 //! notify ─→ Message::Happened ─┐
-//!                              ├─→ is it one of ours? ─→ until it is quiet ─→ Event::FilesChanged
+//!                              ├─→ is the file ours? ─→ wait until quiet ─→ Event::FilesChanged
 //! reload ─→ Message::Watch ────┘
 //! ```
 
@@ -23,19 +23,22 @@ use super::events::Event;
 use crate::config::{Loaded, Wildcard};
 use crate::log::diagnostic;
 
-/// How long nothing may have changed before the files are read: a save is several steps.
+/// For how long no file may have changed before a reload reads them: a save is several steps.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// Looks after the files of the configuration, on a thread of its own.
+/// A thread that watches the files of the configuration; this is where it is told which.
 pub(super) struct FileWatch(Sender<Message>);
 
+/// What the thread waits for.
 enum Message {
+    /// The system reports a change, or an error.
     Happened(notify::Result<notify::Event>),
+    /// The files to watch from now on.
     Watch(Files),
 }
 
 impl FileWatch {
-    /// Begins to watch `files`; each change to them becomes an event.
+    /// Begins to watch `files`; a change to them is sent to `events`.
     ///
     /// # Errors
     /// If the system has no more watches, or no more threads.
@@ -43,7 +46,7 @@ impl FileWatch {
         let (sender, messages) = channel();
         let happened = sender.clone();
         let watcher = notify::recommended_watcher(move |event| {
-            // Nobody hears it only if the process is ending.
+            // The receiver is gone only while the process ends.
             let _ = happened.send(Message::Happened(event));
         })?;
         let mut watched = Watched {
@@ -59,14 +62,14 @@ impl FileWatch {
         Ok(Self(sender))
     }
 
-    /// Watches `files` from now on.
+    /// Watches `files` from now on, in the place of those before.
     pub(super) fn renew(&self, files: Files) {
-        // The thread ends with the process only.
+        // The thread runs until the process ends.
         let _ = self.0.send(Message::Watch(files));
     }
 }
 
-/// The files a configuration consists of, and those that would join it.
+/// The files of a configuration, and the patterns by which further files would belong to it.
 #[derive(Clone, Default)]
 pub(crate) struct Files {
     paths: BTreeSet<PathBuf>,
@@ -74,7 +77,8 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// The files of `loaded`, their names made absolute, for so the system names what changed.
+    /// The files of `loaded`. Their names are made absolute, because the system reports changes by
+    /// absolute names.
     ///
     /// # Errors
     /// If the current directory is unknown.
@@ -82,7 +86,7 @@ impl Files {
         let mut paths = BTreeSet::new();
         for path in &loaded.files {
             let path = absolute(path)?;
-            // Behind a symbolic link either may change: the link, or the file it leads to.
+            // A symbolic link may change, or the file that it leads to.
             paths.extend(path.canonicalize());
             paths.insert(path);
         }
@@ -94,6 +98,7 @@ impl Files {
         Ok(Self { paths, wildcards })
     }
 
+    /// The directories in which a change may concern these files; those that exist.
     fn directories(&self) -> BTreeSet<PathBuf> {
         let of_files = self.paths.iter().filter_map(|path| path.parent());
         let of_wildcards = self.wildcards.iter().map(|wildcard| &*wildcard.directory);
@@ -102,18 +107,18 @@ impl Files {
         existing.map(Path::to_owned).collect()
     }
 
-    /// Whether the configuration may be another one after a change to `path`.
+    /// Whether a change to `path` may change the configuration.
     fn concern(&self, path: &Path) -> bool {
         let (directory, name) = (path.parent(), path.file_name().unwrap_or(OsStr::new("")));
         let is_wanted = |wildcard: &Wildcard| {
             directory == Some(&*wildcard.directory) && wildcard.is_match(name)
         };
-        // A link may be what all files are reached by: Kubernetes replaces `..data` alone.
+        // A link may be on the way to all of the files: Kubernetes replaces `..data`, and nothing else.
         self.paths.contains(path) || self.wildcards.iter().any(is_wanted) || path.is_symlink()
     }
 }
 
-/// What the thread holds.
+/// The state of the thread.
 struct Watched {
     watcher: RecommendedWatcher,
     directories: BTreeSet<PathBuf>,
@@ -121,13 +126,14 @@ struct Watched {
 }
 
 impl Watched {
-    /// Until the supervisor is gone: an event for each change, when it is complete.
+    /// Sends an event for each change, when it is complete, until the supervisor is gone.
     fn forward(mut self, messages: &Receiver<Message>, events: &Sender<Event>) {
         let mut has_changed = false;
         loop {
-            let next = match has_changed {
-                true => messages.recv_timeout(QUIET),
-                false => messages.recv().map_err(RecvTimeoutError::from),
+            let next = if has_changed {
+                messages.recv_timeout(QUIET)
+            } else {
+                messages.recv().map_err(RecvTimeoutError::from)
             };
             match next {
                 Ok(Message::Happened(event)) => has_changed |= self.is_change(event),
@@ -143,9 +149,10 @@ impl Watched {
         }
     }
 
+    /// Whether what the system reports may have changed the configuration.
     fn is_change(&self, event: notify::Result<notify::Event>) -> bool {
         match event {
-            // Events were lost: it may have been ours.
+            // The system lost events: one may have been of our files.
             Ok(event) if event.need_rescan() => true,
             Ok(event) => {
                 is_write(event.kind) && event.paths.iter().any(|path| self.files.concern(path))
@@ -157,12 +164,12 @@ impl Watched {
         }
     }
 
-    /// Watches the directories of `files`, and no others. One that is watched already is so again,
-    /// for another may stand in its place by now.
+    /// Watches the directories of `files`, and no others. A directory that is watched already is
+    /// watched anew, because another one may have replaced it.
     fn renew(&mut self, files: Files) {
         let directories = files.directories();
         for directory in self.directories.difference(&directories) {
-            // It fails if the directory has gone, and its watch with it.
+            // This fails if the directory has gone, and its watch with it.
             let _ = self.watcher.unwatch(directory);
         }
         for directory in &directories {
@@ -176,7 +183,7 @@ impl Watched {
     }
 }
 
-/// Whether something else is there after the event; reading a file is none of that.
+/// Whether an event may have changed a file, or which files there are; reading changes nothing.
 fn is_write(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,

@@ -1,4 +1,4 @@
-//! The pool of workers: a job each, on a thread each; replaced when one dies.
+//! The pool of workers: one thread for each. A worker that dies is replaced.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender as EventSender};
@@ -13,14 +13,15 @@ use crate::log::diagnostic;
 use crate::runtime::{Sender, catch_panic, channel};
 use crate::server::{self, Command, WorkerSetup};
 
-/// How long workers may take to acknowledge a new configuration. They do so between two tasks; one
-/// that takes this long has died, and its successor gets the new one.
+/// How long workers may take to acknowledge a new generation. A worker does so between two tasks; one
+/// that has not done so by then has died, and the worker that replaces it starts with the new one.
 const ADOPT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The workers of a server.
 pub(super) struct Workers {
     pool: ThreadPool,
     workers: Vec<Running>,
-    /// Workers that are no longer wanted and live until their last connection ends.
+    /// Workers that accept nothing more, and end with their last connection.
     retired: Vec<Running>,
     next_id: WorkerId,
     events: EventSender<Event>,
@@ -29,13 +30,13 @@ pub(super) struct Workers {
 /// A worker, as the supervisor sees it.
 struct Running {
     id: WorkerId,
-    /// What its successor would be started with.
+    /// What a worker that replaces it is started with.
     setup: WorkerSetup,
     commands: Sender<Command>,
 }
 
 impl Workers {
-    /// Starts a worker for each setup; it reports its end to `events`.
+    /// Starts a worker for each setup. The end of its thread is sent to `events`.
     pub(super) fn start(
         setups: Vec<WorkerSetup>,
         events: EventSender<Event>,
@@ -56,13 +57,13 @@ impl Workers {
         workers
     }
 
-    /// Workers that have not been told to end, or have not yet.
+    /// How many workers run, retired ones included.
     pub(super) fn count(&self) -> usize {
         self.workers.len() + self.retired.len()
     }
 
-    /// Takes note that a worker's thread ended. One that was wanted is replaced, at the same sockets:
-    /// what queues there waits. Whether it was.
+    /// Takes note that a worker's thread has ended. A worker that was not retired is replaced: the new
+    /// one accepts from the same sockets, where connections have queued. Returns whether it was.
     pub(super) fn ended(&mut self, id: WorkerId, log: Option<&AccessWriter>) -> bool {
         self.retired.retain(|worker| worker.id != id);
         let Some(place) = self.workers.iter().position(|worker| worker.id == id) else {
@@ -73,9 +74,9 @@ impl Workers {
         true
     }
 
-    /// Has every worker take on its new setup, starts those that are new and retires those that are
-    /// too many; these take on `generation` as well, for the connections they still have. Returns
-    /// when all have acknowledged.
+    /// Tells every worker to adopt its new setup, starts workers for further setups, and retires
+    /// surplus workers, which adopt `generation` as well, for the connections that they still have.
+    /// Returns when all have acknowledged, or after [`ADOPT_TIMEOUT`].
     pub(super) fn adopt(
         &mut self,
         generation: &Arc<Generation>,
@@ -112,8 +113,8 @@ impl Workers {
         await_all(&acknowledged, adopting);
     }
 
-    /// Tells every worker to accept nothing more and to serve the connections it has to their end;
-    /// none will be replaced.
+    /// Tells every worker to accept nothing more, and to end with its last connection. None will be
+    /// replaced.
     pub(super) fn retire(&mut self) {
         for worker in self.workers.drain(..) {
             worker.commands.send(Command::Retire);
@@ -121,7 +122,8 @@ impl Workers {
         }
     }
 
-    /// Tells every worker to drain; none will be replaced.
+    /// Tells every worker to finish its exchanges within `grace`, and to end. A worker that dies
+    /// meanwhile is not replaced.
     pub(super) fn drain(&mut self, grace: Duration) {
         for worker in self.workers.iter_mut().chain(&mut self.retired) {
             worker.setup.listeners.clear();
@@ -129,11 +131,13 @@ impl Workers {
         }
     }
 
+    /// Starts a worker beside those there are.
     fn add(&mut self, setup: WorkerSetup, log: Option<&AccessWriter>) {
         let worker = self.start_one(setup, log);
         self.workers.push(worker);
     }
 
+    /// Starts a worker's thread.
     fn start_one(&mut self, setup: WorkerSetup, log: Option<&AccessWriter>) -> Running {
         let id = self.next_id;
         self.next_id += 1;
@@ -149,14 +153,14 @@ impl Workers {
             if let Ok(Err(error)) = outcome {
                 diagnostic::error(format_args!("a worker got no event queue: {error}"));
             }
-            // Nobody hears it only if the process is ending.
+            // The supervisor is gone only while the process ends.
             let _ = events.send(Event::WorkerEnded(id));
         });
         running
     }
 }
 
-/// Waits for so many acknowledgements, or until no more can come.
+/// Waits for so many acknowledgements, until [`ADOPT_TIMEOUT`] is over or no worker is left to send one.
 fn await_all(acknowledged: &mpsc::Receiver<usize>, count: usize) {
     let deadline = Instant::now() + ADOPT_TIMEOUT;
     for _ in 0..count {
