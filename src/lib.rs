@@ -1,12 +1,13 @@
 //! Tidegate, a small HTTP/1.1 server: static files and handlers, one configuration file.
 //!
-//! This is the library behind the program `tidegate`: for programs with handlers of their own, and
-//! for programs of which a server is a part. What the configuration says is in docs/configuration.md.
+//! This is the library of the program `tidegate`. It is for programs with handlers of their own, and
+//! for programs that contain a server. docs/configuration.md describes the
+//! configuration.
 //!
 //! # A program with handlers
 //!
-//! A configuration names a handler, `"/hello" = { handler = "hello" }`; the program says what stands
-//! behind the name, and [`main`] does the rest: every command of `tidegate` is there.
+//! A configuration names a handler, `"/hello" = { handler = "hello" }`; the program registers the
+//! handler under that name and calls [`main`], which has every command of `tidegate`.
 //!
 //! ```no_run
 //! use tidegate::{Handlers, Response};
@@ -18,34 +19,33 @@
 //! }
 //! ```
 //!
-//! | To | there is |
+//! | To | use |
 //! |---|---|
 //! | take options from the route | [`Handlers::register`], a factory; [`Options`] |
 //! | look at a request | [`Request`]: method, target, parameters, query, fields, client, content |
 //! | answer | [`Response`]: octets, a file, a reader, a writer, a channel |
 //! | refuse, with a status | [`Error`] |
-//! | run on the event loop, where that never waits | [`Handler::never_waits`] |
+//! | run on the event loop, if the handler never waits | [`Handler::never_waits`] |
 //!
 //! # A server within a program
 //!
-//! [`Server::builder`] takes a configuration (a file, a text or a value) and handlers; the
-//! [`Server`] tells its addresses, reloads, drains and stops.
+//! [`Server::builder`] takes a configuration (a file, a text or a value) and handlers. The [`Server`]
+//! has methods that return its addresses, reload, drain and stop.
 //!
-//! # How the house is laid out
+//! # How the sources are laid out
 //!
-//! A request walks through it like this; each arrow is a type, and knowledge points one way:
-//! `cli, embedded → supervisor → server → {routing, handlers, log} → config → {http, plugin}`, while
-//! `server` and `handlers` also use `runtime`. `http` and `runtime` have never heard of each other.
+//! ARCHITECTURE.md says which module may import which. A request passes through them like this; each
+//! arrow leads to the type that a step returns.
 //!
 //! ```text
 //! supervisor         binds sockets, starts workers, replaces one that dies, drains, stops
 //!   └─ worker        one thread, one loop, its own connections, file cache, log buffer, counters
 //!      listener      accept                       → Connection
 //!      connection    read, http::request          → RequestHead     ┐ one exchange,
-//!      routing       (Generation, RequestHead)    → Route           │ repeated while
+//!      generation    (Generation, RequestHead)    → Route           │ repeated while
 //!      handlers      (Route, Request)             → Response        │ the connection
-//!      connection    http::response, transmit     → bytes           │ persists
-//!      log           Exchange                     → AccessRecord    ┘
+//!      connection    http::response, transfer     → bytes           │ persists
+//!      log           exchange                     → AccessRecord    ┘
 //! ```
 
 mod address;
@@ -81,5 +81,5 @@ pub use cli::main;
 pub use embedded::{Builder, ReloadError, Server, StartError};
 pub use http::method::Method;
 pub use http::status::Status;
-/// In which options and configurations may be given.
+/// The crate whose values hold options and configurations.
 pub use toml;

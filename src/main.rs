@@ -1,4 +1,4 @@
-//! The `tidegate` program; everything it does is in the library.
+//! The `tidegate` program. The library does all of its work.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The command line: what the operator types, and the first thing they read when it goes wrong.
+//! The command line: its commands and arguments, and the messages of commands that fail.
 
 mod check;
 mod explain;
@@ -128,9 +128,11 @@ struct Serve {
 #[derive(Clone, Copy, Debug)]
 enum Listen {
     At(SocketAddr),
+    /// At the port that `--port` says.
     On(IpAddr),
 }
 
+/// Reads an argument of `--listen`.
 fn parse_listen(text: &str) -> Result<Listen, String> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     text.parse().map(Listen::At).or_else(|_| bare.parse().map(Listen::On)).map_err(|_| {
@@ -138,15 +140,15 @@ fn parse_listen(text: &str) -> Result<Listen, String> {
     })
 }
 
-/// Runs the program with its arguments, the first of which is its name; returns its exit status.
+/// Runs the program with its arguments, the first of which is its name. Returns its exit status.
 ///
-/// All of `tidegate`'s commands are there, and a configuration may name the program's own
-/// `handlers`; without any, this is the program `tidegate` itself.
+/// The program has all of `tidegate`'s commands, and its configuration may name `handlers`. Without
+/// any, it is the program `tidegate` itself.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version come this way too, with status 0.
+            // `--help` and `--version` are errors of clap's as well, with status 0.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -163,9 +165,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
         Some(Command::Check(arguments)) => check::check(&arguments, handlers),
         Some(Command::Explain(arguments)) => explain::explain(&arguments, handlers),
         Some(Command::Schema(arguments)) => {
-            print(&match arguments.table {
-                true => config::key_table(),
-                false => format!("{:#}\n", config::schema()),
+            print(&if arguments.table {
+                config::key_table()
+            } else {
+                format!("{:#}\n", config::schema())
             });
             Ok(())
         }
@@ -173,7 +176,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            // Nothing, where all has been said already.
+            // The message is empty if the command has printed its errors itself.
             if !message.is_empty() {
                 eprintln!("{}", message.trim_end());
             }
@@ -182,6 +185,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
     }
 }
 
+/// Runs the server that a file describes, until it ends.
+///
+/// # Errors
+/// Why it cannot start, or has failed.
 fn run(arguments: &Run, handlers: &Handlers) -> Result<(), String> {
     let path = &arguments.config;
     let inherited = Inherited::from_environment();
@@ -210,7 +217,10 @@ fn run(arguments: &Run, handlers: &Handlers) -> Result<(), String> {
     supervisor.run().map_err(|error| describe(&error))
 }
 
-/// A configuration that fails its own tests does not run.
+/// Runs the tests that a configuration holds.
+///
+/// # Errors
+/// A line for each test that fails.
 fn refuse_failing_tests(config: &Config, generation: &Arc<Generation>) -> Result<(), String> {
     let failures = server::run_tests(config, generation);
     if failures.is_empty() {
@@ -220,6 +230,10 @@ fn refuse_failing_tests(config: &Config, generation: &Arc<Generation>) -> Result
     Err(lines.map(|failure| format!("error: {failure}\n")).collect())
 }
 
+/// Serves a directory, until a signal ends that.
+///
+/// # Errors
+/// Why it cannot be served.
 fn serve(arguments: &Serve) -> Result<(), String> {
     let inherited = Inherited::from_environment();
     let directory = &arguments.directory;
@@ -248,6 +262,7 @@ fn serve(arguments: &Serve) -> Result<(), String> {
     supervisor.run().map_err(|error| describe(&error))
 }
 
+/// The addresses to listen at: those given, each with its port, or localhost.
 fn addresses(arguments: &Serve) -> Vec<SocketAddr> {
     let port = arguments.port;
     if arguments.listen.is_empty() {
@@ -266,15 +281,20 @@ fn addresses(arguments: &Serve) -> Vec<SocketAddr> {
     arguments.listen.iter().map(with_port).collect()
 }
 
+/// Makes the supervisor of a server that is this process.
+///
+/// # Errors
+/// Why the server cannot start.
 fn start(setup: Setup) -> Result<Supervisor, String> {
     Supervisor::new(setup).map_err(|error| describe(&error))
 }
 
+/// An error as the operator reads it.
 fn describe(error: &dyn std::error::Error) -> String {
     format!("error: {}", diagnostic::chain(error))
 }
 
-/// Where to click, what is served, and what is on.
+/// Tells the operator of `serve` the addresses, the directory, and which options are on.
 fn print_banner(supervisor: &Supervisor, root: &Path, arguments: &Serve) {
     eprintln!("\n  Serving {}\n", root.display());
     for address in supervisor.addresses().filter_map(ListenAddress::ip) {
@@ -288,7 +308,8 @@ fn print_banner(supervisor: &Supervisor, root: &Path, arguments: &Serve) {
     );
 }
 
-/// An address as a browser takes it: a wildcard is no destination, and localhost has a name.
+/// An address as it is typed into a browser: a wildcard address becomes `localhost`, and so does
+/// 127.0.0.1.
 fn clickable(address: SocketAddr) -> String {
     match address.ip() {
         ip if ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip.is_unspecified() => {

@@ -1,8 +1,8 @@
-//! Standard output: what a command was asked for, and nothing else.
+//! Standard output: it takes what a command was asked for, and nothing else.
 
-/// Writes what was asked for to standard output.
+/// Writes `text` to standard output.
 pub(super) fn print(text: &str) {
     use std::io::Write as _;
-    // A reader that has gone, `tidegate status | head -1`, is no failure.
+    // It is no failure if the reader has gone: `tidegate status | head -1`.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

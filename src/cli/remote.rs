@@ -1,4 +1,4 @@
-//! The commands that speak to a running server at its control socket.
+//! The commands for a running server: each sends one request to its control socket.
 
 use std::path::{Path, PathBuf};
 
@@ -35,13 +35,14 @@ pub(super) struct Status {
     json: bool,
 }
 
+/// Checks a time, and leaves it as it is for the server to read.
 fn parse_time(text: &str) -> Result<String, String> {
     let time = config::parse_duration(text);
     time.map(|_| text.to_owned())
         .ok_or_else(|| "expected a time, like 30s or 5m".to_owned())
 }
 
-/// Asks for a reload, on trial if `--confirm` says so.
+/// Asks for a reload; with `--confirm`, for one that has to be confirmed.
 pub(super) fn reload(arguments: &Reload) -> Result<(), String> {
     let target = match &arguments.confirm {
         Some(time) => format!("/reload?confirm={}", time.replace(' ', "")),
@@ -50,7 +51,7 @@ pub(super) fn reload(arguments: &Reload) -> Result<(), String> {
     tell(&arguments.server, "POST", &target)
 }
 
-/// Asks what the server is doing.
+/// Prints what the server tells about itself.
 pub(super) fn status(arguments: &Status) -> Result<(), String> {
     let accept = if arguments.json {
         "application/json"
@@ -67,7 +68,7 @@ pub(super) fn status(arguments: &Status) -> Result<(), String> {
     Ok(())
 }
 
-/// The listeners of the server that runs from `config`; none if none does.
+/// The listeners of the server that runs from `config`; none if no server runs from it.
 pub(super) fn listeners(config: &Path) -> Vec<String> {
     let status = exchange(config, "GET", "/status", "application/json", "");
     let status = status
@@ -82,7 +83,7 @@ pub(super) fn listeners(config: &Path) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// Asks what the server makes of a request.
+/// Prints where the server would lead a request.
 pub(super) fn explain(config: &Path, question: &Question, json: bool) -> Result<(), String> {
     let accept = if json {
         "application/json"
@@ -98,7 +99,7 @@ pub(super) fn explain(config: &Path, question: &Question, json: bool) -> Result<
     Ok(())
 }
 
-/// Tells the server something, and the operator what it answered.
+/// Sends a request to the server, and prints its reply.
 pub(super) fn tell(server: &Remote, method: &str, target: &str) -> Result<(), String> {
     print(&exchange(&server.config, method, target, "text/plain", "")?);
     Ok(())

@@ -79,8 +79,7 @@ impl Counter {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Adds `change`, which may wrap around to subtract. Only the thread that owns the counter may call
-    /// this.
+    /// Adds `change`; `u64::MAX` subtracts one. Only the thread that owns the counter may call this.
     pub(crate) fn add(&self, change: u64) {
         self.0
             .store(self.read().wrapping_add(change), Ordering::Relaxed);
