@@ -25,3 +25,17 @@ impl Fault {
         self
     }
 }
+
+/// Asserts that `parser` refuses each text of `cases`, at that range, with a message that has those
+/// words.
+#[cfg(test)]
+pub(crate) fn assert_faults<T: std::fmt::Debug>(
+    parser: impl Fn(&str) -> Result<T, Fault>,
+    cases: &[(&str, Range<usize>, &str)],
+) {
+    for (text, range, words) in cases {
+        let fault = parser(text).expect_err(text);
+        assert_eq!(fault.range, *range, "{text:?}");
+        assert!(fault.message.contains(words), "{text:?}: {}", fault.message);
+    }
+}

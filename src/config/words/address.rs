@@ -289,6 +289,7 @@ const CIDR_HELP: &str = "write \"192.0.2.1\", \"10.0.0.0/8\" or \"2001:db8::/32\
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::complaint::fault::assert_faults;
 
     #[test]
     fn networks_contain_their_addresses() {
@@ -329,15 +330,7 @@ mod tests {
             ("::/129", 3..6, "from 0 to 128"),
             ("10.0.0.1/8", 0..10, "bits beyond"),
         ];
-        for (text, range, message) in cases {
-            let fault = parse_cidr(text).expect_err(text);
-            assert_eq!(fault.range, range, "{text:?}");
-            assert!(
-                fault.message.contains(message),
-                "{text:?}: {}",
-                fault.message
-            );
-        }
+        assert_faults(parse_cidr, &cases);
     }
 
     #[test]
@@ -377,15 +370,7 @@ mod tests {
             ("unix:/run/", 5..10, "not the path of a socket"),
             ("web", 0..3, "not an address"),
         ];
-        for (text, range, message) in cases {
-            let fault = parse_listen(text).expect_err(text);
-            assert_eq!(fault.range, range, "{text:?}");
-            assert!(
-                fault.message.contains(message),
-                "{text:?}: {}",
-                fault.message
-            );
-        }
+        assert_faults(parse_listen, &cases);
     }
 
     #[test]
@@ -422,14 +407,6 @@ mod tests {
             ("-a.com", 0..2, "hyphen"),
             ("[::1", 0..4, "not an IPv6 address"),
         ];
-        for (text, range, message) in cases {
-            let fault = parse_host(text).expect_err(text);
-            assert_eq!(fault.range, range, "{text:?}");
-            assert!(
-                fault.message.contains(message),
-                "{text:?}: {}",
-                fault.message
-            );
-        }
+        assert_faults(parse_host, &cases);
     }
 }

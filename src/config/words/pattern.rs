@@ -175,6 +175,7 @@ fn decode<'a>(written: &'a str, range: &Range<usize>) -> Result<Cow<'a, [u8]>, F
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::complaint::fault::assert_faults;
 
     fn shape(pattern: &RoutePattern) -> String {
         let mut text = pattern
@@ -243,15 +244,7 @@ mod tests {
             ("/{}", 1..3, "`{}` is not a parameter"),
             ("/{a}/{a}", 5..8, "stands twice"),
         ];
-        for (text, range, message) in cases {
-            let fault = parse_pattern(text).expect_err(text);
-            assert_eq!(fault.range, range, "{text:?}");
-            assert!(
-                fault.message.contains(message),
-                "{text:?}: {}",
-                fault.message
-            );
-        }
+        assert_faults(parse_pattern, &cases);
     }
 
     #[test]

@@ -193,6 +193,7 @@ pub(crate) fn show_size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::complaint::fault::assert_faults;
 
     #[test]
     fn reads_sizes() {
@@ -223,15 +224,7 @@ mod tests {
             ("99999999999999999999", 0..20, "too large"),
             ("99999999999 TiB", 0..15, "too large"),
         ];
-        for (text, range, message) in cases {
-            let fault = parse_size(text).expect_err(text);
-            assert_eq!(fault.range, range, "{text:?}");
-            assert!(
-                fault.message.contains(message),
-                "{text:?}: {}",
-                fault.message
-            );
-        }
+        assert_faults(parse_size, &cases);
     }
 
     #[test]
@@ -269,15 +262,7 @@ mod tests {
             ("10 parsecs", 3..10, "`parsecs` is not a unit"),
             ("999999999999999999d", 0..19, "too large"),
         ];
-        for (text, range, message) in cases {
-            let fault = parse_duration(text).expect_err(text);
-            assert_eq!(fault.range, range, "{text:?}");
-            assert!(
-                fault.message.contains(message),
-                "{text:?}: {}",
-                fault.message
-            );
-        }
+        assert_faults(parse_duration, &cases);
     }
 
     #[test]

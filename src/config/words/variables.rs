@@ -72,6 +72,7 @@ fn unclosed(range: std::ops::Range<usize>) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::complaint::fault::assert_faults;
 
     fn lookup(name: &str) -> Option<String> {
         [("HOME", "/home/a"), ("EMPTY", "")]
@@ -108,14 +109,6 @@ mod tests {
             ("${1A}", 0..5, "`1A` is not the name"),
             ("x${HOME", 1..7, "without its `}`"),
         ];
-        for (text, range, message) in cases {
-            let fault = expand(text, &lookup).expect_err(text);
-            assert_eq!(fault.range, range, "{text:?}");
-            assert!(
-                fault.message.contains(message),
-                "{text:?}: {}",
-                fault.message
-            );
-        }
+        assert_faults(|text| expand(text, &lookup), &cases);
     }
 }
