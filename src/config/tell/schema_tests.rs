@@ -74,7 +74,10 @@ fn keys_of_the_walk(title: &str) -> BTreeSet<String> {
 /// What is said about `key` in a file; `None` if nothing is.
 fn complaint(file: String, key: &str) -> Option<String> {
     let name = Path::new(FIXTURES).join("a.toml");
-    let report = parse(file, &name, surroundings()).finish().err()?.to_string();
+    let report = parse(file, &name, surroundings())
+        .finish()
+        .err()?
+        .to_string();
     let mut complaints = report.split("\n\n");
     let complaint = complaints.find(|text| text.contains(&format!(" `{key}` ")))?;
     Some(complaint.to_owned())
