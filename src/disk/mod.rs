@@ -5,7 +5,7 @@
 //! |---|---|
 //! | opening what lies beneath a root and nothing else | [`beneath`] |
 //! | what counts as "not there" | [`absence`] |
-//! | a look now, or on the pool | [`now_or_on_pool`] |
+//! | a look now, or on the pool | [`mod@now_or_on_pool`] |
 //! | what a file is, and its validators | [`identity`] |
 //! | a request's content, kept until all of it is there | [`spool`] |
 

@@ -5,7 +5,7 @@
 //! | Delimited by | Content | It ends |
 //! |---|---|---|
 //! | `Content-Length` | every octet | when so many octets have come |
-//! | the chunked transfer coding | what [`chunked`](super::chunked) finds in it | after the last chunk |
+//! | the chunked transfer coding | what [`chunked`] finds in it | after the last chunk |
 //! | the end of the connection (a response without either field) | every octet | at the end of input |
 //!
 //! Octets in, places of content out: no I/O, no allocation, no copy. The caller reads from the

@@ -9,7 +9,7 @@
 //! | status, field lines and content of a response | [`response`], [`content`] |
 //! | redirects to a path | [`location`] |
 //! | ranges and preconditions of a representation | [`representation`], [`conditional`] |
-//! | the server's own words for an error, in three forms | [`problem`], [`format`] |
+//! | the server's own words for an error, in three forms | [`problem`], [`mod@format`] |
 
 pub(crate) mod conditional;
 pub(crate) mod content;

@@ -138,7 +138,7 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
         strip_prefix: false,
     };
     let walked = walk(section, SETTINGS, &mut draft);
-    walked.took("files").then(|| Answer {
+    walked.took("files").then_some(Answer {
         verb: Verb::Files(draft.files),
         strip_prefix: draft.strip_prefix,
     })

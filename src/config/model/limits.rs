@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Every wait and every size, with its stated outcome (DESIGN §4); what is not said at a level is
+/// Every wait and every size, with its stated outcome; what is not said at a level is
 /// inherited.
 ///
 /// The server of a request is known when its head is read. Until then the limits of the

@@ -164,7 +164,7 @@ impl Key<'_> {
         self.cx.spot(self.span.clone())
     }
 
-    /// As [`super::decode::Text::parse`]; variables are not replaced in keys.
+    /// As [`Text::parse`](super::node::Text::parse); variables are not replaced in keys.
     pub(crate) fn parse<T>(&self, parser: impl FnOnce(&str) -> Result<T, Fault>) -> Option<T> {
         let fault = |fault| self.cx.report_fault(self.span.clone(), self.name, fault);
         parser(self.name).map_err(fault).ok()
