@@ -56,10 +56,6 @@ const DEFENDED: &[Defended] = &[
         files: &["server::connection", "server::connection::pending"],
         reason: "a turn may end in a pending response, which the connection then sends",
     },
-    Defended {
-        files: &["config::tree::named_handler", "config::tree::node"],
-        reason: "the walk notes the handlers that are named, and a note is made from a node",
-    },
 ];
 
 /// Files that still cite documents which the repository does not have.

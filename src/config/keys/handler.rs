@@ -1,8 +1,10 @@
-//! `handler = NAME` and its `options`: code that is part of the program.
+//! `handler = NAME`, and the options beside it: code that is part of the program.
 //!
-//! Whether there is a handler of the name is checked here. It is made later, when the configuration is
-//! prepared; what its factory refuses is then reported at the places that are noted here.
+//! The check is only whether a handler of that name exists. The handler is made later, when the
+//! configuration is prepared. A fault that its factory reports is then shown at the places that are
+//! noted here.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -10,7 +12,7 @@ use toml::de::DeValue;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys};
 use crate::api::{HandlerSpec, Options};
-use crate::config::complaint::diagnostic::Diagnostic;
+use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::suggest::nearest;
 use crate::config::model::{DEFAULT_CODE_TIMEOUT, PluginRoute, Route, Verb};
 use crate::config::tree::named_handler::NamedHandler;
@@ -28,7 +30,7 @@ pub(super) const VERB: VerbKeys = VerbKeys {
     show: show_route,
 };
 
-/// The verb and its options, as they are read.
+/// The verb and its options while they are read.
 struct Draft {
     name: String,
     options: toml::Table,
@@ -99,14 +101,30 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
         name,
         options: Options::new(table, directory.to_owned()),
     };
-    let named = NamedHandler::new(spec.clone(), node, options);
-    cx.handlers.borrow_mut().push(named);
+    cx.handlers.borrow_mut().push(NamedHandler {
+        spec: spec.clone(),
+        name: node.spot(),
+        options: options.map(|node| node.spot()),
+        values: options.map(spots_of_values).unwrap_or_default(),
+    });
     let route = PluginRoute {
         handler: spec,
         timeout,
         stream,
     };
     Some(Verb::Handler(route).into())
+}
+
+/// Where the value of each option stands.
+fn spots_of_values(options: Node<'_>) -> Vec<(String, Spot)> {
+    let DeValue::Table(table) = options.value.get_ref() else {
+        return Vec::new();
+    };
+    let values = table.iter();
+    let spot = |(key, value): (&toml::Spanned<Cow<'_, str>>, &toml::Spanned<DeValue<'_>>)| {
+        (key.get_ref().to_string(), options.cx.spot(value.span()))
+    };
+    values.map(spot).collect()
 }
 
 fn show_route(route: &Route) -> Option<written::Table> {
@@ -164,7 +182,7 @@ fn value(node: Node<'_>) -> Option<toml::Value> {
         }
         DeValue::Table(table) => {
             let entry = |(key, element)| {
-                let key: &toml::Spanned<std::borrow::Cow<'_, str>> = key;
+                let key: &toml::Spanned<Cow<'_, str>> = key;
                 let name = key.get_ref();
                 Some((name.clone().into_owned(), value(inner(name, element))?))
             };
