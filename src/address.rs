@@ -1,13 +1,13 @@
 //! Where something listens, as a value: an IP address and port, or a Unix socket.
 //!
-//! A leaf, because rooms name it that must know no configuration. The parser, which has a place in
-//! a file to complain about, is `config`'s.
+//! It has a file of its own because rooms that must not know the configuration name it. The parser
+//! is in `config`, which knows the place in the file that a complaint is about.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Where a server listens: this one, or one that it asks.
+/// Where a server listens: this server, or an upstream.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ListenAddress {
     Ip(SocketAddr),
@@ -40,5 +40,5 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// What the path of a Unix socket is written behind.
+/// The prefix before the path of a Unix socket.
 pub(crate) const UNIX: &str = "unix:";

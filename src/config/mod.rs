@@ -1,7 +1,8 @@
-//! The configuration: as written → as checked, and the complaint with its place in the file.
+//! The configuration: from files to checked values, and diagnostics with their places in the files.
 //!
-//! `model` holds the checked values, the only part that the serving rooms see. The floors below lead to
-//! it, and back to the operator. Each may import those beneath it in this picture, and `model`:
+//! `model` holds the checked values, the only part that the serving rooms see. The other floors turn
+//! files into it, and show it to the operator. A floor may import `model`, and the floors under it in
+//! this picture:
 //!
 //! ```text
 //! load       include ─ file: all files, the tree of each, the walk, the report
@@ -11,7 +12,7 @@
 //! complaint  diagnostics, mistakes of syntax, what may have been meant
 //! ```
 //!
-//! `tell` may name `keys`, too. Nothing outside the room names a floor other than `model`.
+//! `tell` may import `keys`, too. Other rooms import values from `model`, and functions from here.
 
 mod complaint;
 mod keys;
@@ -30,7 +31,7 @@ pub(crate) use load::{Checked, Loaded, Strictness, Wildcard, load, parse};
 pub(crate) use tell::{Change, difference, dump, key_table, schema};
 pub(crate) use tree::surroundings::Surroundings;
 
-/// Reads a network, for the tests of other rooms.
+/// Reads a network such as `10.0.0.0/8`, for the tests of other rooms.
 #[cfg(test)]
 pub(crate) fn network(text: &str) -> model::Cidr {
     words::address::parse_cidr(text).expect("a network")

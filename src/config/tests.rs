@@ -1,7 +1,8 @@
-//! Whole files in, diagnostics and the checked model out.
+//! Tests that read whole files, and look at the diagnostics and the checked model.
 //!
-//! The fixtures are pairs: `NAME.toml`, and in `NAME.txt` the exact text that the operator gets; for
-//! a good file that is empty. `UPDATE_FIXTURES=1 cargo test config` writes the texts anew: read them.
+//! The fixtures are pairs: `NAME.toml`, and in `NAME.txt` the exact text that the operator gets. For a
+//! good file the text is empty. `UPDATE_FIXTURES=1 cargo test config` writes the texts anew: read
+//! them.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use crate::config::tree::surroundings::Surroundings;
 use crate::http::method::Method;
 use crate::http::status::Status;
 
-/// Relative, because the name stands in the diagnostics; tests run in the package's directory.
+/// Relative, because the diagnostics contain it. Tests run in the package's directory.
 pub(super) const FIXTURES: &str = "tests/fixtures/config";
 
 pub(super) fn environment(name: &str) -> Option<String> {
@@ -429,7 +430,8 @@ fn tests_of_routes_arrive() {
     );
 }
 
-/// The good fixtures, and the file that ships, loaded by absolute paths, their places forgotten.
+/// The good fixtures and the `config.toml` of the repository, loaded by absolute paths, without the
+/// places of their routes and tests.
 pub(super) fn good_configurations() -> Vec<(PathBuf, Config)> {
     let entries = std::fs::read_dir(FIXTURES).expect("the fixtures are part of the repository");
     let paths = entries.map(|entry| entry.expect("a readable directory").path());
@@ -470,7 +472,7 @@ fn a_dump_reads_back_to_the_same_configuration() {
     assert!(configurations.len() >= 6);
     for (path, config) in configurations {
         let text = dump(&config);
-        // Where it came from: paths in a handler's options mean something to the handler alone.
+        // In the same directory: paths in a handler's options are not made absolute.
         let beside = path.with_file_name("dump.toml");
         let read = parse(text.as_str(), &beside, surroundings()).finish();
         let read = without_places(read.unwrap_or_else(|report| panic!("{report}")).config);
@@ -479,7 +481,7 @@ fn a_dump_reads_back_to_the_same_configuration() {
     }
 }
 
-/// The policies of `good_policy.toml`: of the whole, the server, and its routes in order.
+/// The policies of `good_policy.toml`: of the top, of the server, and of its routes in order.
 fn policies() -> (Policy, Policy, Vec<Policy>) {
     let config = fixture("good_policy.toml");
     let server = &config.servers[0];

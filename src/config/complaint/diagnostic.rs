@@ -1,4 +1,4 @@
-//! A mistake (or a doubt) in a configuration file, and how it is shown to the operator.
+//! A mistake or a doubt in a configuration file, and how it is shown to the operator.
 //!
 //! ```text
 //! error: unknown key `acess` in `[log]`          message
@@ -84,7 +84,7 @@ pub(crate) struct Diagnostic {
     severity: Severity,
     /// What is wrong; one sentence, lower case, no full stop.
     pub(crate) message: String,
-    /// Where, the place at fault first; empty if it is in no file's text.
+    /// Where it is, the place at fault first; empty if it is not in the text of a file.
     marks: Vec<Mark>,
     /// What would be right.
     pub(crate) help: Option<String>,
@@ -114,7 +114,7 @@ impl Diagnostic {
         }
     }
 
-    /// Marks a place; the first one is where the fault lies. An empty label draws carets alone.
+    /// Marks a place. The first mark is the place at fault. An empty label draws only carets.
     pub(crate) fn at(mut self, spot: Spot, label: impl Into<String>) -> Self {
         self.marks.push(Mark {
             spot,
@@ -217,7 +217,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// `file` is the one the operator named; diagnostics may also lie in others.
+    /// `file` is the file that the operator named; diagnostics may also be in others.
     /// `sources` gives the order of the files.
     pub(crate) fn new(
         file: PathBuf,
@@ -232,7 +232,7 @@ impl Report {
         Self { file, diagnostics }
     }
 
-    /// Makes an error of every warning.
+    /// Turns every warning into an error.
     pub(crate) fn into_strict(mut self) -> Self {
         for diagnostic in &mut self.diagnostics {
             diagnostic.severity = Severity::Error;
@@ -261,8 +261,8 @@ impl Report {
         text + &self.summary()
     }
 
-    /// Every diagnostic as an object, for programs; lines and columns count from 1, and are null
-    /// together with the file where the fault is in no file's text. `end` is the first place behind it.
+    /// Every diagnostic as an object, for programs. Lines and columns count from 1. They and the file
+    /// are null if the fault is not in the text of a file. `end` is the first place after the fault.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         self.diagnostics.iter().map(Diagnostic::to_json).collect()
     }
@@ -289,7 +289,7 @@ impl Report {
     }
 }
 
-/// `1 error`, `2 errors`; nothing of none.
+/// `1 error`, `2 errors`; `None` if `count` is 0.
 fn plural(count: usize, noun: &str) -> Option<String> {
     match count {
         0 => None,

@@ -1,8 +1,8 @@
-//! What a parser of words complains of: where in its text, and what.
+//! What a parser of words reports: what is wrong, and where in its text.
 
 use std::ops::Range;
 
-/// What is wrong with a piece of text, said by a parser that does not know where the text stands.
+/// What is wrong with a piece of text. The parser does not know where the text stands in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     /// The bytes at fault, within the piece.

@@ -1,6 +1,7 @@
-//! What is said to the operator: diagnostics and how they are shown, and what may have been meant.
+//! What the operator is told: diagnostics, how they are shown, and suggestions of what was meant.
 //!
-//! Knows texts and places in them, not what can be configured: the words of the file come from above.
+//! This floor knows texts and places in them. It does not know which keys there are: `keys` hands its
+//! words in.
 
 pub(crate) mod diagnostic;
 pub(crate) mod fault;

@@ -1,7 +1,7 @@
 //! "Did you mean": the known name that a mistyped one resembles.
 
-/// The candidate nearest to `written`, if it is near enough to be what was meant: a third of its
-/// characters may differ, and at least one. Case and `-` for `_` cost nothing.
+/// Returns the candidate nearest to `written`, if it is near enough to be what was meant: a third of
+/// its characters may differ, and at least one. A different case, and `-` for `_`, do not count.
 pub(crate) fn nearest<'a>(
     written: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -17,7 +17,8 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// Whether one change makes `candidate` of `written`. Case and `-` for `_` are no change.
+/// Whether at most one character of `written` and `candidate` differs. A different case, and `-` for
+/// `_`, do not count.
 pub(crate) fn is_one_slip(written: &str, candidate: &str) -> bool {
     distance(&normalized(written), &normalized(candidate)) <= 1
 }
@@ -34,8 +35,8 @@ fn normalized(name: &str) -> Vec<char> {
         .collect()
 }
 
-/// How many characters have to be put in, taken out, replaced, or swapped with their neighbour, to
-/// make `b` of `a` (optimal string alignment).
+/// How many characters have to be inserted, removed, replaced, or swapped with their neighbour, to
+/// turn `a` into `b` (optimal string alignment).
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut before_last: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();

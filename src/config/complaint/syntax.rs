@@ -1,9 +1,9 @@
 //! Mistakes of TOML's syntax, in the operator's terms.
 //!
-//! `toml` goes on after a mistake, with its best guess of what was meant. What it says is exact
-//! but speaks the grammar's language ("string values must be quoted, expected literal string"),
-//! and one slip can make it say several things. Here a line gets one diagnostic, and an array
-//! that is never closed gets one, however much it swallows.
+//! After a mistake `toml` continues with its best guess of what was meant. Its messages are exact, but
+//! in the words of the grammar ("string values must be quoted, expected literal string"), and one slip
+//! can cause several of them. Here a line gets one diagnostic. An array that is never closed gets one,
+//! however many lines it takes in.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ const UNCLOSED_TABLE: &str = "this table is not closed";
 pub(crate) struct SyntaxFaults<'s> {
     source: &'s Arc<Source>,
     pub(crate) diagnostics: Vec<Diagnostic>,
-    /// Where the tree cannot be trusted: what is said about values in there would be noise.
+    /// Where the tree cannot be trusted: a diagnostic about a value there would be noise.
     pub(crate) shadows: Vec<Range<usize>>,
 }
 
-/// Translates what `toml` found. `tree` is what it made of the text.
+/// Translates the errors that `toml` found. `tree` is its result for the same text.
 pub(crate) fn explain<'s>(
     source: &'s Arc<Source>,
     tree: &DeTable<'_>,
@@ -48,8 +48,9 @@ pub(crate) fn explain<'s>(
 }
 
 impl<'s> SyntaxFaults<'s> {
-    /// An array that is not closed takes the lines after it for its elements. All that `toml` says
-    /// about them is one mistake, and it lies where the first of them has no comma before it.
+    /// Reports an array that is not closed. `toml` takes the lines after it for elements, and has
+    /// errors about them. All of these are one mistake, before the first line that has no comma
+    /// before it.
     fn take_unclosed_array(&mut self, errors: &mut Vec<(Range<usize>, &str)>) {
         let is_end = |message: &str| {
             message.contains("unclosed array") || message.contains("in array, expected value")
@@ -69,7 +70,7 @@ impl<'s> SyntaxFaults<'s> {
         self.shadows.push(self.source.lines_of(&(start..end)));
     }
 
-    /// Something that should have been closed before `start`, where the next thing begins.
+    /// Reports something that should have been closed before `start`, where the next thing begins.
     fn push_unclosed(&mut self, start: usize, message: &str, bracket: char) {
         let at = self.source.text[..start].trim_end().len();
         let line = self.line_around(&(at..at));
@@ -113,7 +114,7 @@ impl<'s> SyntaxFaults<'s> {
         }
     }
 
-    /// Whether what was found before accounts for this.
+    /// Whether a diagnostic that was found before explains this error.
     fn is_explained(&self, span: &Range<usize>, message: &str) -> bool {
         let covers = |shadow: &Range<usize>| (shadow.start..=shadow.end).contains(&span.start);
         let is_unclosed = |earlier: &Diagnostic| earlier.message == UNCLOSED_TABLE;
@@ -157,7 +158,7 @@ impl<'s> SyntaxFaults<'s> {
         )
     }
 
-    /// Anything else, which makes the whole line doubtful.
+    /// Any other error. It makes the whole line doubtful.
     fn bad_line(&self, span: Range<usize>, message: &str) -> Diagnostic {
         let line = self.line_around(&span);
         let lines = self.source.lines_of(&span);
@@ -228,7 +229,7 @@ impl<'s> SyntaxFaults<'s> {
         }
     }
 
-    /// A key that stands a second time in one table; the first is the nearest before it of that name.
+    /// A key that stands twice in one table. The first is the nearest key of that name before it.
     fn duplicate(&self, tree: &DeTable<'_>, span: Range<usize>) -> Diagnostic {
         let name = self.source.text[span.clone()].trim_matches(['"', '\'']);
         let mut earlier = Vec::new();
@@ -248,7 +249,8 @@ impl<'s> SyntaxFaults<'s> {
         )
     }
 
-    /// A header's place is forgotten when it comes again: look for a line that says the same.
+    /// Finds the first of two equal headers. The tree holds only the place of the second one, so this
+    /// looks for a line with the same text.
     fn same_line_before(&self, span: &Range<usize>) -> Option<Range<usize>> {
         let line = self.line_around(span);
         let before = &self.source.text[..self.source.lines_of(span).start];
@@ -278,7 +280,7 @@ impl<'s> SyntaxFaults<'s> {
         self.diagnostics.push(diagnostic);
     }
 
-    /// A file in another language would say the same of each line.
+    /// Adds a diagnostic, but not the same one for line after line of a file in another language.
     fn push_unless_repeated(&mut self, diagnostic: Diagnostic) {
         let says_the_same =
             |last: &Diagnostic| last.message == NOT_TOML && last.help == diagnostic.help;
@@ -298,7 +300,7 @@ fn foreign(line: &str) -> Option<&'static str> {
     }
 }
 
-/// `value` as TOML writes it: numbers, booleans and what has quotes or brackets already stay bare.
+/// `value` as TOML writes it: numbers, booleans, and values with quotes or brackets stay as they are.
 fn quoted(value: &str) -> String {
     let is_bare = value.starts_with(['"', '\'', '[', '{'])
         || matches!(value, "true" | "false")
@@ -310,7 +312,7 @@ fn quoted(value: &str) -> String {
     }
 }
 
-/// Where keys called `name` stand, in `table` and below it.
+/// Collects the places of keys called `name`, in `table` and below it.
 fn collect_keys(table: &DeTable<'_>, name: &str, found: &mut Vec<Range<usize>>) {
     for (key, value) in table {
         if key.get_ref() == name {

@@ -1,23 +1,23 @@
 //! What to say about a key that is real, but not here: it belongs elsewhere in the file, another
 //! server calls it so, or a later version has it.
 //!
-//! The words come from the tables of `keys`, which hands them in.
+//! The words come from the tables of `keys`.
 
 use super::suggest::nearest;
 
 /// The keys of the whole file, and what other servers call them.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
-    /// Each key of ours once, and the places that it belongs to.
+    /// Each of our keys once, and the places where it belongs.
     homes: Vec<(&'static str, String)>,
-    /// Names of other servers, and what we do.
+    /// Names that other servers use, and what the operator can write here.
     translations: Vec<(&'static str, &'static str)>,
     /// Names that a later version has.
     not_yet: &'static [&'static str],
 }
 
 impl Vocabulary {
-    /// No key of `homes` or `translations` may stand there twice.
+    /// Makes a vocabulary. No name may stand twice in `homes`, nor in `translations`.
     pub(crate) fn new(
         homes: Vec<(&'static str, String)>,
         translations: Vec<(&'static str, &'static str)>,
@@ -30,8 +30,8 @@ impl Vocabulary {
         }
     }
 
-    /// What to say about `key`, where it is not known. A name that is ours in one place and another
-    /// server's in another is explained as the other server's.
+    /// What to say about `key` in a table that does not know it. If `key` is a name of ours and also
+    /// one of other servers, the text is about the other servers' key.
     pub(crate) fn explain(&self, key: &str) -> Option<String> {
         let mut translations = self.translations.iter();
         let translation = translations.find(|(name, _)| *name == key);
@@ -41,8 +41,7 @@ impl Vocabulary {
             .or_else(home)
     }
 
-    /// What to say about a `key` that resembles no key that could stand there, and may be a slip for
-    /// one that stands elsewhere.
+    /// What to say about a `key` that resembles no key of its table, but one of another table.
     pub(crate) fn explain_misspelt(&self, key: &str) -> Option<String> {
         let meant = nearest(key, self.homes.iter().map(|(name, _)| *name))?;
         let home = self.home(meant)?;

@@ -1,7 +1,7 @@
 //! `allow` and `deny`: which clients are answered at all.
 //!
 //! ```toml
-//! allow = ["10.0.0.0/8", "::1"]     # everybody else is denied
+//! allow = ["10.0.0.0/8", "::1"]     # all other clients are denied
 //! deny  = "10.0.0.66"               # whatever `allow` says
 //! ```
 
@@ -15,7 +15,7 @@ use crate::config::tree::section::Section;
 use crate::config::words::address::parse_cidr;
 use crate::config::words::written;
 
-/// Replaces what is inherited of `allow`, not of `deny`.
+/// It replaces the inherited `allow`, but not `deny`.
 pub(super) const ALLOW: Setting<Refinement, Policy> = Setting {
     key: "allow",
     kind: Kind::TEXTS,
@@ -32,7 +32,7 @@ pub(super) const ALLOW: Setting<Refinement, Policy> = Setting {
     ..Setting::BLANK
 };
 
-/// Replaces what is inherited of `deny`, not of `allow`.
+/// It replaces the inherited `deny`, but not `allow`.
 pub(super) const DENY: Setting<Refinement, Policy> = Setting {
     key: "deny",
     kind: Kind::TEXTS,
@@ -46,13 +46,14 @@ pub(super) const DENY: Setting<Refinement, Policy> = Setting {
     ..Setting::BLANK
 };
 
-/// Where nothing is inherited.
+/// As [`DENY`], for a level that inherits none.
 pub(super) const DENY_AT_SERVER: Setting<Refinement, Policy> = Setting {
     default: "[]",
     ..DENY
 };
 
-/// Refuses `allow = []`: it would say "nobody" where "everybody" may be meant.
+/// Reads `allow`. An empty array is a mistake: it would say "no client" where "any client" may be
+/// meant.
 fn allowed(node: Node<'_>) -> Vec<(Cidr, Spot)> {
     if node.one_or_more().is_empty() {
         let help = "write allow = \"all\" to allow everybody, or deny = \"all\" to allow nobody";
@@ -65,7 +66,7 @@ fn allowed(node: Node<'_>) -> Vec<(Cidr, Spot)> {
     networks(node)
 }
 
-/// The networks that an array, or one string, names; an address that stands twice is a warning.
+/// Reads an array of networks, or one string. It warns of a network that is in another one already.
 pub(super) fn networks(node: Node<'_>) -> Vec<(Cidr, Spot)> {
     let mut networks: Vec<(Cidr, Spot)> = Vec::new();
     for node in node.one_or_more() {
@@ -102,7 +103,7 @@ fn parse_networks(text: &str) -> Result<Vec<Cidr>, Fault> {
     }
 }
 
-/// Warns of every network that is allowed in vain: `deny` of the same level names it, too.
+/// Warns of every network in `allow` that `deny` of the same level covers.
 pub(super) fn warn_of_denied(section: &Section<'_>, refinement: &Refinement) {
     for (allowed, spot) in &refinement.allow {
         let mut denied = refinement.deny.iter();

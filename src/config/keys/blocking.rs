@@ -48,7 +48,7 @@ const SETTINGS: &[Setting<Blocking>] = &[
     },
 ];
 
-/// Reads the sizes of the pool; a mistake leaves the default.
+/// Reads the sizes of the pool. A mistake leaves the default.
 fn read(node: Node<'_>, blocking: &mut Blocking) -> Option<()> {
     let help = Some("write blocking = { threads = 32, queue = 1024 }".into());
     let mut section = node.section("`blocking`", help)?;

@@ -1,4 +1,4 @@
-//! `cgi = DIR` and its options: a directory of scripts, and a word about those that cannot run.
+//! `cgi = DIR`, and the options beside it. Scripts that cannot run get a warning.
 
 use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +15,7 @@ use crate::config::words::units::WAIT;
 use crate::config::words::values::{parse_variable_name, parse_variable_value};
 use crate::config::words::written;
 
-/// Each is a program with memory of its own; more than this is a slip of the finger.
+/// Each script is a process with memory of its own. A larger number is more likely a slip.
 const PROCESSES: RangeInclusive<u64> = 1..=10_000;
 
 pub(super) const VERB: VerbKeys = VerbKeys {
@@ -74,7 +74,7 @@ fn show_route(route: &Route) -> Option<written::Table> {
     Some(show(SETTINGS, cgi))
 }
 
-/// The directory of the scripts.
+/// Reads the directory of the scripts.
 fn root(text: &Text<'_>) -> Option<PathBuf> {
     let root = directory(text)?;
     warn_of_scripts_that_cannot_run(text, &root);
@@ -91,8 +91,8 @@ fn environment(node: Node<'_>) -> Option<Vec<(String, String)>> {
     Some(section.entries().into_iter().filter_map(entry).collect())
 }
 
-/// A script without the executable bit is found out about by whoever asks for it. It may be meant
-/// to be read by others alone, so this is a doubt.
+/// Warns of files without the executable bit: otherwise only the client that asks for one would find
+/// out. It is no error, because a file may be there for scripts to read.
 fn warn_of_scripts_that_cannot_run(text: &Text<'_>, root: &Path) {
     const NAMED: usize = 3;
     let mut names = not_executable(root);
@@ -115,7 +115,7 @@ fn warn_of_scripts_that_cannot_run(text: &Text<'_>, root: &Path) {
     text.node.cx.report(warning.help(chmod));
 }
 
-/// The files of a directory that nobody may execute, those apart that are never served.
+/// The files of a directory that no user may execute. Dotfiles are left out, as they are never served.
 fn not_executable(root: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     let is_meant = |path: &Path| {

@@ -9,15 +9,15 @@ use crate::config::tree::node::{Context, Node};
 use crate::config::tree::section::Key;
 use crate::http::method::Method;
 
-/// Which server answers for which host on which address. No host: any.
+/// Which server answers for which host on which address. `None` is any host.
 #[derive(Default)]
 pub(super) struct ServerClaims {
     claims: HashMap<(ListenAddress, Option<HostPattern>), Spot>,
 }
 
 impl ServerClaims {
-    /// Takes the claims of one more server, which is `server`. A host claimed before is
-    /// reported once, on however many addresses the two servers meet.
+    /// Adds the claims of `server`. A host that is claimed already is reported once, even if the two
+    /// servers share several addresses.
     pub(crate) fn add(
         &mut self,
         listen: &[ListenAddress],
@@ -77,13 +77,13 @@ fn server_clash(
         .help(help.to_owned())
 }
 
-/// Which route of a server takes which requests.
+/// Which route of a server matches which requests.
 pub(super) struct RouteClaims<'c> {
     cx: &'c Context<'c>,
     claims: HashMap<Claim, Spot>,
 }
 
-/// A pattern without the names of its parameters: they do not change what it matches.
+/// A pattern without the names of its parameters, which do not change what it matches.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Claim {
     method: Option<Method>,
@@ -101,7 +101,7 @@ impl<'c> RouteClaims<'c> {
         }
     }
 
-    /// Takes the claim of one more route, or reports that it is taken.
+    /// Adds the claim of one more route, or reports that another route has it.
     pub(crate) fn add(&mut self, pattern: &RoutePattern, key: &Key<'_>) {
         let claim = Claim::of(pattern);
         if let Some(first) = self.claims.get(&claim) {
@@ -115,11 +115,11 @@ impl<'c> RouteClaims<'c> {
         self.claims.insert(claim, key.spot());
     }
 
-    /// Warns of routes that never match, now that all are here.
+    /// Warns of routes that never match. All routes must have been added.
     ///
-    /// `/a` takes `/a` itself and what is below it; beside `= /a` and `/a/` nothing of that is left.
-    /// No other set of routes covers one: a shorter pattern goes last, and what `{name}` takes is
-    /// never used up by names.
+    /// `/a` matches `/a` itself and the paths below it. Beside `= /a` and `/a/` no request is left for
+    /// it. No other set of routes covers a route: a shorter pattern comes after a longer one, and no
+    /// list of names covers `{name}`.
     pub(super) fn warn_of_shadowed(&self) {
         for (claim, spot) in &self.claims {
             let ending = |exact, trailing_slash| {
@@ -137,9 +137,9 @@ impl<'c> RouteClaims<'c> {
         }
     }
 
-    /// The route with the claim, or one that takes its requests among others.
+    /// The route that has the claim, or one that matches its requests among others.
     fn before(&self, claim: Claim) -> Option<&Spot> {
-        // HEAD is a GET where nobody asks for HEAD.
+        // A route for GET matches HEAD where no route is for HEAD.
         let wider = (claim.method == Some(Method::Head)).then_some(Some(Method::Get));
         let mut methods = [Some(claim.method), wider, Some(None)]
             .into_iter()
@@ -154,7 +154,7 @@ impl<'c> RouteClaims<'c> {
 }
 
 impl Claim {
-    /// The claim of the same path with another ending, if this one takes the path and all below it.
+    /// The claim of the same path with another ending, if this claim is of the path and all below it.
     fn ending(&self, exact: bool, trailing_slash: bool) -> Option<Self> {
         let is_subtree = !self.exact && !self.trailing_slash && !self.segments.is_empty();
         is_subtree.then(|| Self {

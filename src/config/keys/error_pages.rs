@@ -15,13 +15,13 @@ use crate::config::tree::paths::readable_file;
 use crate::config::words::written;
 use crate::http::status::Status;
 
-/// Where nothing is inherited.
+/// As [`FURTHER_IN`], for the top, which inherits none.
 pub(super) const AT_TOP: Setting<Refinement, Policy> = Setting {
     default: "{}",
     ..FURTHER_IN
 };
 
-/// What is inherited holds for the statuses that this level does not name.
+/// For the statuses that a level does not name, the inherited pages hold.
 pub(super) const FURTHER_IN: Setting<Refinement, Policy> = Setting {
     key: "error_pages",
     kind: Kind::TEXT_MAP,
@@ -35,7 +35,7 @@ pub(super) const FURTHER_IN: Setting<Refinement, Policy> = Setting {
     ..Setting::BLANK
 };
 
-/// Reads the pages of one level on top of those that are inherited.
+/// Reads the pages of one level into `pages`, which holds the inherited ones.
 fn read(node: Node<'_>, pages: &mut ErrorPages) -> Option<()> {
     let help = "write error_pages = { 404 = \"errors/404.html\", 5xx = \"errors/5xx.html\" }";
     let section = node.section("`error_pages`", Some(help.into()))?;
@@ -54,7 +54,7 @@ fn show_pages(pages: &ErrorPages) -> String {
     written::inline(pages.iter().map(page))
 }
 
-/// `404`, `4xx` or `5xx`.
+/// Reads `404`, `4xx` or `5xx`.
 fn parse_status_pattern(text: &str) -> Result<StatusPattern, Fault> {
     let fault = |message: String| Err(Fault::new(0..text.len(), message));
     match text {

@@ -27,7 +27,7 @@ pub(super) const VERB: VerbKeys = VerbKeys {
 /// The verb and its options while they are read.
 struct Draft {
     fastcgi: Fastcgi,
-    /// As the file has it, for diagnostics.
+    /// As the file has it, because diagnostics show it so.
     root: PathBuf,
 }
 
@@ -67,7 +67,7 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
         show: |fastcgi| Some(written::strings(&fastcgi.scripts)),
         ..Setting::BLANK
     },
-    // Read by `read`, which knows all suffixes and the root by then.
+    // `read` takes it, when it knows all suffixes and the root.
     Setting {
         key: "fallback",
         kind: Kind::Text,
@@ -153,7 +153,8 @@ fn report_no_root(section: &Section<'_>) {
     );
 }
 
-/// The address of the application server. One that is not there now may be there when it is asked.
+/// Reads the address of the application server. A missing socket is a warning: the server may start
+/// later.
 fn peer(node: Node<'_>) -> Option<ListenAddress> {
     match node.text()?.parse(parse_peer)? {
         ListenAddress::Unix(written) => {
@@ -180,7 +181,7 @@ fn suffixes(node: Node<'_>) -> Vec<String> {
     node.one_or_more().into_iter().filter_map(suffix).collect()
 }
 
-/// What the names of scripts end in.
+/// Reads a suffix of scripts' names.
 fn parse_suffix(text: &str) -> Result<String, Fault> {
     let is_suffix = text.len() > 1 && text.starts_with('.') && !text.contains(['/', '\0']);
     if is_suffix {
@@ -193,7 +194,7 @@ fn parse_suffix(text: &str) -> Result<String, Fault> {
     Err(Fault::new(0..text.len(), message).help("write scripts = \".php\""))
 }
 
-/// The script that `text` names, relative to the root.
+/// Checks the script that `text` names. Returns its path relative to the root.
 fn fallback_script(text: &Text<'_>, fastcgi: &Fastcgi, root: Option<&Path>) -> Option<String> {
     let name = text.value.trim_start_matches('/');
     if !fastcgi.is_script(name.as_bytes()) {

@@ -22,13 +22,13 @@ const HOP: &str = "it is about the connection (RFC 9110 §7.6.1), which is the s
 const DATE: &str = "the server says when it answered (RFC 9110 §6.6.1), so nobody else can";
 const RANGE: &str = "it says which part of the content an answer is, and only the server knows";
 
-/// Where nothing is inherited.
+/// As [`FURTHER_IN`], for the top, which inherits none.
 pub(super) const AT_TOP: Setting<Refinement, Policy> = Setting {
     default: "{}",
     ..FURTHER_IN
 };
 
-/// What is inherited holds for the fields that this level does not mention.
+/// For the fields that a level does not mention, the inherited changes hold.
 pub(super) const FURTHER_IN: Setting<Refinement, Policy> = Setting {
     key: "headers",
     kind: Kind::Either(&[Kind::Table(&TABLE), Kind::TEXT_MAP]),
@@ -105,7 +105,7 @@ struct Mention {
     spot: Spot,
 }
 
-/// What `headers` of one level says; what is wrong with it is left out.
+/// Reads `headers` of one level. Parts with a mistake are left out.
 fn headers(node: Node<'_>) -> Option<HeaderChanges> {
     let help = "write headers = { X-Frame-Options = \"DENY\" }".to_owned();
     let mut draft = Draft::default();
@@ -122,7 +122,7 @@ fn headers(node: Node<'_>) -> Option<HeaderChanges> {
     Some(draft.changes)
 }
 
-/// The fields of `set` or `add`, which is `name`.
+/// Reads the table `name`, which is `set` or `add`.
 fn part(
     node: Node<'_>,
     name: &'static str,
@@ -133,7 +133,7 @@ fn part(
     Some(fields(&section, name, mentions))
 }
 
-/// The fields of `add`; the values of one name stand together.
+/// The fields of `add`, with the values of one name in one array.
 fn show_added(added: &[(String, String)]) -> String {
     let mut fields: Vec<(&String, Vec<String>)> = Vec::new();
     for (name, value) in added {
@@ -147,7 +147,7 @@ fn show_added(added: &[(String, String)]) -> String {
     written::inline(fields.into_iter().map(field))
 }
 
-/// The fields of `set` or `add`: a value each, or in `add` several.
+/// The fields of `set` or `add`. In `add` a field may have several values.
 fn fields(
     section: &Section<'_>,
     part: &'static str,
@@ -170,8 +170,7 @@ fn fields(
     fields
 }
 
-/// Warns of a field mentioned before: twice in one part, where the first one counts, or in another
-/// part that leaves this one without effect.
+/// Whether `part` does not mention the field yet. It warns of one that it does: the first one counts.
 fn is_new(key: &Key<'_>, name: &str, part: &'static str, mentions: &mut Vec<Mention>) -> bool {
     let same = |mention: &&Mention| mention.part == part && mention.name.eq_ignore_ascii_case(name);
     let first = mentions.iter().find(same).map(|first| first.spot.clone());
@@ -194,7 +193,7 @@ fn is_new(key: &Key<'_>, name: &str, part: &'static str, mentions: &mut Vec<Ment
     is_new
 }
 
-/// The names of fields in `remove`, without those that are mentioned elsewhere already.
+/// Reads the names of `remove`. It warns of a name that is mentioned already, and leaves it out.
 fn removed(node: Node<'_>, mentions: &mut Vec<Mention>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for node in node.one_or_more() {
@@ -231,7 +230,7 @@ fn removed(node: Node<'_>, mentions: &mut Vec<Mention>) -> Vec<String> {
     names
 }
 
-/// A field's name that the operator may decide about.
+/// Reads the name of a field that the operator may change.
 fn check_name(name: &str) -> Result<String, Fault> {
     let rule = FieldRule::of(name);
     if rule.may_be_set_by(Setter::Configuration) {
@@ -241,7 +240,7 @@ fn check_name(name: &str) -> Result<String, Fault> {
     Err(Fault::new(0..name.len(), message).help(reason(rule.role)))
 }
 
-/// Why the operator may not decide about a field of that role.
+/// Why the operator may not change a field of that role.
 fn reason(role: FieldRole) -> &'static str {
     match role {
         FieldRole::Framing => FRAMING,

@@ -1,4 +1,4 @@
-//! The hints for keys at a wrong place and for other servers' names, out of the tables of keys.
+//! Makes the hints for keys at a wrong place, and for other servers' names, from the tables of keys.
 
 use std::sync::LazyLock;
 
@@ -9,14 +9,14 @@ use crate::config::tree::node::alternatives;
 /// Names that a later version has.
 const NOT_YET: &[&str] = &["upstreams", "tls", "user"];
 
-/// What every key of the file is about.
+/// The keys of all tables, made once for the process.
 pub(crate) fn vocabulary() -> &'static Vocabulary {
     static VOCABULARY: LazyLock<Vocabulary> =
         LazyLock::new(|| Vocabulary::new(homes(), translations(), NOT_YET));
     &VOCABULARY
 }
 
-/// Each key once, and the places that it belongs to.
+/// Each key once, and the places where it belongs.
 fn homes() -> Vec<(&'static str, String)> {
     let mut homes: Vec<(&str, Vec<String>)> = Vec::new();
     for table in TABLES {
@@ -35,7 +35,7 @@ fn homes() -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// What other servers call the keys, each name once: a table may have its rows at several levels.
+/// The names that other servers use, each once: the same key may stand in several tables.
 fn translations() -> Vec<(&'static str, &'static str)> {
     let rows = TABLES.iter().flat_map(|table| (table.rows)());
     let mut translations: Vec<(&str, &str)> = Vec::new();

@@ -1,9 +1,10 @@
-//! How far in a table stands, and what it makes of the policy that it inherits.
+//! The levels of the file, and a policy while one of them is read.
 
 use crate::config::complaint::diagnostic::Spot;
 use crate::config::model::{Cidr, Policy};
 
-/// Where a table stands: the policy of each level is that of the one before, refined.
+/// Where a table stands, from the outermost to the innermost. Each level refines the policy of the
+/// level before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     Top,
@@ -13,7 +14,7 @@ pub(crate) enum Level {
 
 /// The policy of a level while its keys are read.
 pub(super) struct Refinement {
-    /// As inherited, but for the keys that were read.
+    /// The inherited policy, changed by the keys that have been read.
     pub(super) policy: Policy,
     /// What `allow` says at this level, and where.
     pub(super) allow: Vec<(Cidr, Spot)>,

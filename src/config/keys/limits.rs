@@ -1,7 +1,8 @@
-//! `limits`: every wait and every size, at the level where it can still be obeyed.
+//! `limits`: every wait and every size, at the levels where it can take effect.
 //!
-//! A connection is counted before anything is read of it, so `max_connections` is the process's;
-//! the head is read before its route is known, so a route limits content and waits alone.
+//! A connection is counted before the server reads from it, so `max_connections` stands only at the
+//! top. The head is read before its route is known, so a route has only the limits of content and of
+//! sending.
 
 use std::ops::RangeInclusive;
 
@@ -15,7 +16,7 @@ use crate::config::words::units::WAIT;
 use crate::config::words::written;
 use crate::http::fields::FIELD_CAPACITY;
 
-/// `[limits]` at the top of the file. [`show_limits`] shows it there: as a table, not on a line.
+/// `[limits]` at the top of the file. The dump shows it there by [`show_limits`], as a table.
 pub(super) const AT_TOP: Setting<Refinement, Policy> = Setting {
     kind: Kind::Table(&TABLE_AT_TOP),
     about: "every wait and every size",
@@ -59,7 +60,7 @@ pub(super) const TABLE_AT_ROUTE: Table = Table {
     rows: || rows_at(Level::Route),
 };
 
-/// A limit, and how far in it may stand.
+/// A limit, and the innermost level where it may stand.
 struct Limit {
     innermost: Level,
     setting: Setting<Limits>,
@@ -205,7 +206,7 @@ fn rows_at(level: Level) -> Vec<Row> {
     rows(settings(level))
 }
 
-/// Reads the limits of one level on top of those that are inherited.
+/// Reads the limits of one level into `limits`, which holds the inherited ones.
 fn read(node: Node<'_>, level: Level, limits: &mut Limits) -> Option<()> {
     let help = "write limits = { max_content = \"1 MiB\" }".to_owned();
     let mut section = node.section("`limits`", Some(help))?;
@@ -220,7 +221,7 @@ pub(crate) fn show_limits(limits: &Limits, level: Level) -> written::Table {
     show(settings(level), limits)
 }
 
-/// A size of something that is held in memory: `range` must fit a `usize`.
+/// Reads a size of something that is held in memory. `range` must fit into a `usize`.
 fn size_in_memory(node: Node<'_>, range: RangeInclusive<u64>) -> Option<usize> {
     usize::try_from(node.size(range)?).ok()
 }
@@ -252,7 +253,7 @@ fn explain_place(key: &str, level: Level) -> Option<String> {
     Some(reason.to_owned())
 }
 
-/// Warns of what stands in `section` and is never reached, given the limits as they result.
+/// Warns of limits in `section` that are never reached, because of the resulting `limits`.
 fn warn_of_pointless_limits(section: &Section<'_>, limits: &Limits) {
     let most = most_fields(limits.max_head);
     let fields =

@@ -1,4 +1,4 @@
-//! `[log]`: what is written down, and where.
+//! `[log]`: what is logged, and where.
 
 use toml::de::DeValue;
 
@@ -9,7 +9,7 @@ use crate::config::tree::node::Node;
 use crate::config::tree::paths::beside;
 use crate::config::words::written;
 
-/// The key of the table at the top of the file. [`show_log`] shows it: as `[log]`, not on a line.
+/// The key of the table at the top of the file. The dump shows it by [`show_log`], as a table.
 pub(super) const LOG: Setting<Config> = Setting {
     key: "log",
     kind: Kind::Table(&TABLE),
@@ -72,7 +72,7 @@ const LEVELS: &[(&str, LogLevel)] = &[
     ("debug", LogLevel::Debug),
 ];
 
-/// Reads the settings of the log; a mistake leaves the default.
+/// Reads the settings of the log. A mistake leaves the default.
 fn read(node: Node<'_>, log: &mut Log) -> Option<()> {
     let mut section = node.section("`[log]`", None)?;
     walk(&mut section, SETTINGS, log);

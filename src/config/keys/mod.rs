@@ -1,4 +1,5 @@
-//! The keys of the file, a file for each subject: what may be written, how it is read, how it is shown.
+//! The keys of the file, a file for each subject: what may be written, how it is read, how it is
+//! shown.
 //!
 //! ```text
 //! top ─┬─ log, blocking
@@ -8,9 +9,9 @@
 //!      └─ test                                what the operator expects
 //! ```
 //!
-//! Each of these has a table of [`setting::Setting`]s, one for each key. The walk, the dump and the
-//! difference go through a subject's own table; the schema, the tables of the documentation and the
-//! `hints` go through [`TABLES`].
+//! Each subject has a table with a [`setting::Setting`] for each key. The walk, the dump and the
+//! difference loop over a subject's own table. The schema, the tables of the documentation and the
+//! `hints` loop over [`TABLES`].
 //!
 //! To add a key, add an entry to its subject's table, and the field of the model that it fills in. To
 //! add a verb, see `verb`.

@@ -1,4 +1,4 @@
-//! What one level of the file changes of the [`Policy`] that it inherits.
+//! The [`Policy`] of one level of the file: the inherited one, and what the level changes of it.
 
 use super::level::{Level, Refinement};
 use super::setting::{Setting, show, walk};
@@ -32,7 +32,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
     }
 }
 
-/// The policy of the level that `section` describes, inside one where `outer` holds.
+/// Reads the policy of a level from its table. `outer` is the policy that it inherits.
 pub(super) fn refine(section: &mut Section<'_>, level: Level, outer: &Policy) -> Policy {
     let mut refinement = Refinement {
         policy: outer.clone(),

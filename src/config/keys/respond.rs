@@ -76,7 +76,7 @@ fn status(node: Node<'_>) -> Option<Status> {
     Status::from_code(u16::try_from(code).ok()?)
 }
 
-/// Reports a text beside a status whose answers have no content (RFC 9110 §6.4.1).
+/// Reports a text beside a status whose responses have no content (RFC 9110 §6.4.1).
 fn refuse_content_that_never_arrives(section: &Section<'_>, respond: &Respond) {
     let Respond {
         status, content, ..

@@ -36,8 +36,8 @@ pub(super) const TABLE: Table = Table {
     rows: all_rows,
 };
 
-/// The verbs that take `key` as an option. A file may have thousands of routes: the tables are gone
-/// through once.
+/// The verbs that take `key` as an option. They are collected once, because a file may have thousands
+/// of routes.
 fn owners(key: &str) -> &'static [&'static str] {
     static OWNERS: LazyLock<HashMap<&'static str, Vec<&'static str>>> = LazyLock::new(|| {
         let mut owners: HashMap<&str, Vec<&str>> = HashMap::new();
@@ -51,13 +51,13 @@ fn owners(key: &str) -> &'static [&'static str] {
     OWNERS.get(key).map_or(&[], Vec::as_slice)
 }
 
-/// Whether `key` is an option of some verb, perhaps beside being a verb.
+/// Whether `key` is an option of some verb. It may also be a verb itself, as `status` is.
 pub(crate) fn is_option(key: &str) -> bool {
     !owners(key).is_empty()
 }
 
-/// The verbs, their options, and the keys of a policy. A verb that is also an option of others has
-/// its row among the options; a key of several verbs has one row, which names them.
+/// The rows of the verbs, of their options, and of a policy's keys. A verb that is also an option of
+/// other verbs has its row among the options. An option of several verbs has one row.
 fn all_rows() -> Vec<Row> {
     let of_verbs = VERBS.iter().flat_map(|verb| (verb.rows)());
     let is_verb = |row: &Row| VERBS.iter().any(|verb| verb.key == row.key) && !is_option(row.key);
@@ -89,7 +89,8 @@ fn home(key: &str) -> String {
     }
 }
 
-/// What the route `key` does, and what holds for it inside a server where `outer` holds.
+/// Reads the value of the route `key`: what it does, and its policy. `outer` is the policy of its
+/// server.
 pub(super) fn resolve_verb(
     key: &Key<'_>,
     node: Node<'_>,
@@ -121,7 +122,7 @@ pub(crate) fn show_route(route: &Route) -> written::Table {
     table
 }
 
-/// The one verb; none or several are a mistake.
+/// The verb of a route. None, or more than one, is a mistake.
 fn choose_verb(route: &Key<'_>, section: &Section<'_>) -> Option<&'static VerbKeys> {
     let keys: Vec<Key<'_>> = section.entries().into_iter().map(|(key, _)| key).collect();
     let verbs: Vec<&Key<'_>> = keys.iter().filter(|key| is_verb(key, section)).collect();
@@ -147,7 +148,7 @@ fn choose_verb(route: &Key<'_>, section: &Section<'_>) -> Option<&'static VerbKe
     None
 }
 
-/// Whether `key` says what the route does, be it in a later version.
+/// Whether `key` is a verb of this version or a later one.
 fn is_verb(key: &Key<'_>, section: &Section<'_>) -> bool {
     let Some(verb) = VERBS.iter().find(|verb| verb.key == key.name) else {
         return VERBS_NOT_YET.contains(&key.name);
@@ -177,7 +178,7 @@ fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>]) {
             .cx
             .report(Diagnostic::error(message).at(key.spot(), format!("did you mean `{verb}`?")));
     }
-    // Verbs that take a value come first: one of them is likely to be meant.
+    // Verbs that take a value come first: it is more likely that one of them is meant.
     let (switches, valued): (Vec<&VerbKeys>, Vec<&VerbKeys>) =
         VERBS.iter().copied().partition(|verb| verb.is_switch());
     let usages = valued.iter().chain(&switches).map(|verb| verb.usage);
@@ -191,7 +192,7 @@ fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>]) {
         .report_absence(Diagnostic::error(message).at(route.spot(), "").help(help));
 }
 
-/// Reports what the verb does not know: options of other verbs, and anything else.
+/// Reports the keys that do not belong to the verb: options of other verbs, and unknown keys.
 fn report_unknown(section: &Section<'_>, verb: &VerbKeys) {
     for key in section.unknown() {
         let owners = owners(key.name);

@@ -29,7 +29,7 @@ pub(super) fn resolve_servers(nodes: Vec<Node<'_>>, outer: &Policy) -> Vec<Serve
 /// A server's own keys while they are read.
 struct Draft {
     listen: Vec<ListenAddress>,
-    /// The hosts and where each is written; none of them is any host. `None` if there is a mistake.
+    /// The hosts and where each is written. Empty: any host. `None`: there is a mistake.
     hosts: Option<Vec<(HostPattern, Spot)>>,
 }
 
@@ -86,7 +86,7 @@ const SETTINGS: &[Setting<Draft, Server>] = &[
     },
 ];
 
-/// Read and shown apart: a route inherits the policy of its server.
+/// It is read and shown apart from the others, because routes inherit the policy of the server.
 const ROUTES: Setting<(), Server> = Setting {
     key: "routes",
     kind: Kind::Map(&Kind::Route(&route::TABLE)),
@@ -124,7 +124,7 @@ fn server(node: Node<'_>, outer: &Policy, claims: &mut ServerClaims) -> Option<S
     })
 }
 
-/// A server's own keys and its policy, in the terms of the file; not its routes.
+/// A server's own keys and its policy, but not its routes, in the terms of the file.
 pub(crate) fn show_server(server: &Server) -> written::Table {
     let mut table = show(SETTINGS, server);
     table.extend(show_policy(&server.policy, Level::Server));
@@ -239,7 +239,7 @@ fn route(
     if let Some(pattern) = &pattern {
         claims.add(pattern, key);
     }
-    // A faulty key does not excuse the value beside it from being looked at.
+    // The value is checked even if the key has a mistake.
     let answer = resolve_verb(key, value, outer);
     let (pattern, (Answer { verb, strip_prefix }, policy)) = (pattern?, answer?);
     warn_of_idle_method(key, &pattern, &verb);
@@ -253,7 +253,7 @@ fn route(
     })
 }
 
-/// A method that never reaches the route, or that its verb always refuses.
+/// Warns of a method that never reaches the route, or that its verb always refuses.
 fn warn_of_idle_method(key: &Key<'_>, pattern: &RoutePattern, verb: &Verb) {
     let message = match (pattern.method, verb) {
         (Some(method @ (Method::Trace | Method::Connect)), _) => {

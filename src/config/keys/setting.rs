@@ -1,8 +1,8 @@
-//! Everything that is said of one key, in one place: the form of a subject's table.
+//! The form of a subject's table: everything about one key in one entry.
 //!
 //! A subject's file holds a slice of [`Setting`]s. The walk through the file, the dump and the
-//! difference of reloads go through that slice; the schema, the tables in the documentation and the
-//! hints go through the [`Row`]s that are made of it. So a key is added by one entry.
+//! difference of reloads loop over that slice. The schema, the tables in the documentation and the
+//! hints loop over the [`Row`]s that are made from it. So one entry adds a key.
 //!
 //! ```text
 //! Setting { key, kind, default, about, translations, restart,   → Row  → schema, key table, hints
@@ -17,9 +17,10 @@ use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
 use crate::config::words::written;
 
-/// One key of a subject. `D` is what the walk fills in, `M` the checked value: often the same.
+/// One key of a subject. `D` is the draft that the walk fills in, `M` is the checked value. They are
+/// often the same type.
 ///
-/// An entry names what differs from [`Setting::BLANK`].
+/// An entry names the fields that differ from [`Setting::BLANK`].
 pub(crate) struct Setting<D: 'static, M: 'static = D> {
     pub(super) key: &'static str,
     pub(super) kind: Kind,
@@ -30,14 +31,14 @@ pub(crate) struct Setting<D: 'static, M: 'static = D> {
     pub(super) translations: &'static [(&'static str, &'static str)],
     /// Whether a change comes into force only when the process is started anew.
     pub(super) restart: bool,
-    /// Takes the value that stands in the file into the draft. `None`: it reported a mistake.
+    /// Reads the value in the file into the draft. `None`: there is a mistake, and it is reported.
     pub(super) read: fn(Node<'_>, &mut D) -> Option<()>,
     /// The value as TOML; `None`: the key is left out.
     pub(super) show: fn(&M) -> Option<String>,
 }
 
 impl<D, M> Setting<D, M> {
-    /// What holds of a key where its entry does not say otherwise.
+    /// The fields that an entry does not name.
     pub(super) const BLANK: Self = Self {
         key: "",
         kind: Kind::Any,
@@ -61,7 +62,7 @@ impl<D, M> Setting<D, M> {
     }
 }
 
-/// What a key's entry says to everybody but the walk and the dump.
+/// What a key's entry says to the schema, the documentation and the hints.
 #[derive(Clone)]
 pub(crate) struct Row {
     pub(crate) key: &'static str,
@@ -75,9 +76,9 @@ pub(crate) struct Row {
 
 /// A table of the file.
 pub(crate) struct Table {
-    /// How the documentation calls it.
+    /// The name of the table in the documentation.
     pub(crate) title: &'static str,
-    /// How a hint calls the place of one of its keys.
+    /// Returns the words of a hint for the place of a key of this table.
     pub(crate) home: fn(&str) -> String,
     /// In the order in which the documentation lists them.
     pub(crate) rows: fn() -> Vec<Row>,
@@ -99,7 +100,7 @@ pub(crate) enum Kind {
     /// One, or an array of them.
     OneOrMore(&'static Kind),
     Either(&'static [Kind]),
-    /// What the server does not look into.
+    /// A value that the server does not look at.
     Any,
     /// Keys of the operator's choice.
     Map(&'static Kind),
@@ -121,7 +122,7 @@ impl Kind {
     }
 }
 
-/// What [`walk`] found of a table's keys.
+/// Which keys [`walk`] found, and which of them have a mistake.
 pub(super) struct Walked {
     taken: Vec<&'static str>,
     refused: Vec<&'static str>,
@@ -139,7 +140,7 @@ impl Walked {
     }
 }
 
-/// Takes the keys of `settings` out of `section` into `draft`, and notes which of them were good.
+/// Reads the keys of `settings` from `section` into `draft`.
 pub(super) fn walk<D: 'static, M: 'static>(
     section: &mut Section<'_>,
     settings: impl IntoIterator<Item = &'static Setting<D, M>>,
@@ -164,7 +165,7 @@ pub(super) fn walk<D: 'static, M: 'static>(
     walked
 }
 
-/// `model` as a table, a key for each setting that shows one.
+/// `model` as a table: an entry for each setting that shows a value.
 pub(super) fn show<D: 'static, M: 'static>(
     settings: impl IntoIterator<Item = &'static Setting<D, M>>,
     model: &M,
@@ -173,20 +174,20 @@ pub(super) fn show<D: 'static, M: 'static>(
     settings.into_iter().filter_map(entry).collect()
 }
 
-/// What `settings` say to the schema, the documentation and the hints.
+/// The rows of `settings`, in their order.
 pub(super) fn rows<D: 'static, M: 'static>(
     settings: impl IntoIterator<Item = &'static Setting<D, M>>,
 ) -> Vec<Row> {
     settings.into_iter().map(Setting::row).collect()
 }
 
-/// Puts what was read into its place. `None`: nothing was read, and the default stays.
+/// Puts a value that was read into its place. If `read` is `None`, the default stays.
 pub(super) fn set<T>(place: &mut T, read: Option<T>) -> Option<()> {
     *place = read?;
     Some(())
 }
 
-/// The words that a setting may be.
+/// The words without their meanings.
 pub(super) fn words<T>(words: &[(&'static str, T)]) -> Vec<&'static str> {
     words.iter().map(|(word, _)| *word).collect()
 }

@@ -1,4 +1,4 @@
-//! Verbs that are only on: `echo = true`, `status = true`.
+//! Verbs without a value: `echo = true`, `status = true`.
 
 use super::setting::{Kind, Setting, rows, show, walk};
 use super::verb::{Answer, VerbKeys};
@@ -59,7 +59,7 @@ fn show_route(
     (route.verb == *verb).then(|| show(settings, &()))
 }
 
-/// Takes `true` alone: a verb that is off is a mistake.
+/// Reads `true`. `false` is a mistake, because such a route would do nothing.
 fn switch(node: Node<'_>) -> Option<()> {
     let is_on = node.boolean()?;
     if is_on {

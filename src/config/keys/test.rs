@@ -1,4 +1,4 @@
-//! `[[test]]`: what the operator expects of a request, held against a configuration before it runs.
+//! `[[test]]`: a request, and the response that the operator expects. `tidegate check` tries it.
 //!
 //! ```toml
 //! [[test]]
@@ -183,7 +183,7 @@ fn report_missing(test: Node<'_>, message: &str, help: &str) {
     test.cx.report_absence(diagnostic.help(help.to_owned()));
 }
 
-/// `GET /path?query`: a request line without its version (RFC 9112 §3).
+/// Reads `GET /path?query`: a request line without its version (RFC 9112 §3).
 fn parse_request(text: &str) -> Result<(Method, String), Fault> {
     const HELP: &str = "write a method and a request-target: \"GET /api?q=1\"";
     let Some((name, target)) = text.split_once(' ') else {
@@ -233,7 +233,7 @@ fn field_value(node: Node<'_>) -> Option<String> {
     node.text()?.parse(parse_field_value)
 }
 
-/// Reads what is expected. `None`: it is no table, or an empty one.
+/// Reads what is expected. `None`: it is not a table, or the table is empty.
 fn read_expectation(node: Node<'_>, draft: &mut ExpectDraft) -> Option<()> {
     let mut section = node.section("`expect`", Some(EXPECT_HELP.to_owned()))?;
     walk(&mut section, EXPECT_SETTINGS, draft);
@@ -247,7 +247,8 @@ fn read_expectation(node: Node<'_>, draft: &mut ExpectDraft) -> Option<()> {
 
 const EXPECT_HELP: &str = "add expect = { status = 200, route = \"/\" }";
 
-/// The pattern, if some server has a route of it: a test that no route can pass is a slip.
+/// Returns the pattern if some server has a route with it. Otherwise no response could pass the test,
+/// which is reported.
 fn known_route(
     test: Node<'_>,
     (pattern, written, spot): (RoutePattern, String, Spot),
@@ -264,7 +265,7 @@ fn known_route(
     None
 }
 
-/// `header.NAME = "VALUE"`, or false for a field that must not be there.
+/// Reads `header.NAME = "VALUE"`, or false for a field that must not be there.
 fn expected_fields(node: Node<'_>) -> Option<Vec<(String, Option<String>)>> {
     let help = "write header.Cache-Control = \"no-store\"".to_owned();
     let section = node.section("`header`", Some(help))?;

@@ -1,7 +1,7 @@
-//! From the tree as written to the [`Config`]: the settings of the whole process.
+//! The top of the file: the settings of the whole process, and the way to all other tables.
 //!
-//! A mistake leaves a diagnostic and the default in its place, so that the walk always reaches the
-//! end; `file` lets no `Config` out beside an error.
+//! A mistake leaves a diagnostic, and the default stays. So the walk always reaches the end.
+//! `load::file` returns no [`Config`] if there is an error.
 
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
@@ -23,7 +23,7 @@ use crate::config::tree::section::Section;
 use crate::config::words::units::WAIT_OR_NONE;
 use crate::config::words::written;
 
-/// Each event loop is a thread with its own cache; more than this is a slip of the finger.
+/// Each event loop is a thread with its own cache. A larger number is more likely a slip.
 const WORKERS: RangeInclusive<u64> = 1..=1024;
 
 pub(super) const TABLE: Table = Table {
@@ -91,8 +91,8 @@ const SETTINGS: &[Setting<Config>] = &[
     },
 ];
 
-/// What every file may have. Read apart: `include` before the walk, the others from all files at
-/// once.
+/// The keys that every file may have. They are read apart from the others: `include` before the walk,
+/// `server` and `test` from all files together.
 const OF_EVERY_FILE: [Setting<Config>; 3] = [
     Setting {
         key: "include",
@@ -115,7 +115,7 @@ const OF_EVERY_FILE: [Setting<Config>; 3] = [
     },
 ];
 
-/// In the order of the documentation, which has the longer tables behind the single values.
+/// In the order of the documentation: the tables come after the single values.
 fn all_rows() -> Vec<Row> {
     let [include, server, test] = &OF_EVERY_FILE;
     let (tables, values): (Vec<Row>, Vec<Row>) = rows(refine::settings(Level::Top))
@@ -132,10 +132,10 @@ fn all_rows() -> Vec<Row> {
     .concat()
 }
 
-/// A file: what its walk notes down, and its tree.
+/// A file: the context of its walk, and its tree.
 pub(crate) type Part<'c> = (&'c Context<'c>, &'c DeTable<'c>);
 
-/// Takes the trees of all files apart; the first is the main one.
+/// Reads the trees of all files. The first is the main file.
 pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     let mut parts = parts.into_iter();
     let (cx, tree) = parts.next().expect("there is a main file");
@@ -156,7 +156,7 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     config
 }
 
-/// What stands at the top of the file, in its terms; not the tables that follow it.
+/// The keys at the top of the file, in its terms, without the tables that follow them.
 pub(crate) fn show_top(config: &Config) -> written::Table {
     let mut table = show(SETTINGS, config);
     table.extend(refine::show_policy(&config.policy, Level::Top));
@@ -185,7 +185,7 @@ pub(crate) fn needs_restart(name: &str) -> bool {
     rows.iter().any(|row| row.key == key && row.needs_restart)
 }
 
-/// `"auto"` is `None`, as is a mistake.
+/// Reads a number of workers. `None` for `"auto"` and for a mistake.
 fn workers(node: Node<'_>) -> Option<NonZeroUsize> {
     match node.value.get_ref() {
         DeValue::Integer(_) => {
@@ -198,7 +198,7 @@ fn workers(node: Node<'_>) -> Option<NonZeroUsize> {
     }
 }
 
-/// What any of the files may hold.
+/// The servers and tests of one file, or of all.
 struct Shared<'c> {
     servers: Vec<Node<'c>>,
     tests: Vec<Node<'c>>,
@@ -215,7 +215,7 @@ impl<'c> Shared<'c> {
     }
 }
 
-/// What an included file holds; settings of the process are refused there.
+/// Reads an included file. Settings of the process are refused there.
 fn included<'c>((cx, tree): Part<'c>) -> Shared<'c> {
     let mut section = Section::new(cx, "an included file".into(), tree);
     let shared = Shared::of(&mut section);
@@ -241,7 +241,7 @@ fn list<'c>(name: &str, node: Option<Node<'c>>) -> Vec<Node<'c>> {
     node.one_or_more()
 }
 
-/// The servers of all files, the main one's first.
+/// Reads the servers of all files, those of the main file first.
 fn servers<'c>(root: &Section<'c>, nodes: Vec<Node<'c>>, outer: &Policy) -> Vec<Server> {
     if nodes.is_empty() && !root.has("server") && !root.has("servers") {
         let help = "begin with\n[[server]]\nlisten = \"localhost:8080\"\n[server.routes]\n\"/\" = { files = \"www\" }";

@@ -1,6 +1,6 @@
-//! What a verb says of itself, and the keys that several verbs have.
+//! The form of a verb's entry, and the keys that several verbs have.
 //!
-//! A verb is added by a file like `respond` beside this one, a line in `route::VERBS`, a variant of
+//! To add a verb, add a file like `respond` beside this one, a line in `route::VERBS`, a variant of
 //! `model::Verb`, and the handler that serves it.
 
 use super::setting::{Kind, Row, Setting};
@@ -19,7 +19,7 @@ pub(crate) struct VerbKeys {
     pub(super) example: &'static str,
     /// The verb's own key first, then the options.
     pub(super) rows: fn() -> Vec<Row>,
-    /// Takes the verb and its options out of a route. `None`: there is no answer, which is reported.
+    /// Reads the verb and its options from a route. `None`: there is a mistake, and it is reported.
     pub(super) read: fn(&mut Section<'_>) -> Option<Answer>,
     /// The verb and its options in the terms of the file; `None` if the route has another verb.
     pub(super) show: fn(&Route) -> Option<written::Table>,
@@ -32,7 +32,7 @@ impl VerbKeys {
         rows.first().map_or(Kind::Any, |row| row.kind)
     }
 
-    /// Whether the verb says nothing but that it is on.
+    /// Whether the verb has no value but `true`.
     pub(super) fn is_switch(&self) -> bool {
         matches!(self.kind(), Kind::Only(true))
     }
@@ -54,8 +54,8 @@ impl From<Verb> for Answer {
     }
 }
 
-/// The keys of several verbs have one row each in the documentation, which names the verbs. Each verb
-/// declares the key in its own table, and adds what it reads and shows.
+/// Keys that several verbs have. Each verb declares the key in its own table, and adds how it reads
+/// and shows it. The documentation has one row for each, so its text names the verbs.
 impl<D, M> Setting<D, M> {
     pub(super) const INDEX: Self = Self {
         key: "index",
@@ -92,7 +92,7 @@ impl<D, M> Setting<D, M> {
     };
 }
 
-/// The names that `index` lists; a mistake leaves one out.
+/// Reads the names of `index`. A name with a mistake is left out.
 pub(super) fn index_names(node: Node<'_>) -> Vec<String> {
     let name = |node: Node<'_>| node.text()?.parse(parse_index_name);
     node.one_or_more().into_iter().filter_map(name).collect()

@@ -1,4 +1,4 @@
-//! What checking a configuration came to: as yet without the handlers that it names.
+//! The result of checking a configuration, before the handlers that it names are made.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::config::complaint::diagnostic::{Diagnostic, Report, Source};
 use crate::config::model::Config;
 use crate::config::tree::named_handler::NamedHandler;
 
-/// A configuration that can be served, and what is doubtful about it.
+/// A configuration that can be served, and the warnings about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     pub(crate) config: Config,
@@ -31,13 +31,13 @@ pub(crate) enum Strictness {
     Strict,
 }
 
-/// A configuration that was checked, good or not. Making the handlers that it names may find more
-/// mistakes; [`finish`](Self::finish) tells them all.
+/// A configuration that was checked, and its mistakes. Making the handlers that it names may find more
+/// of them. [`finish`](Self::finish) returns all.
 #[derive(Debug)]
 pub(crate) struct Checked {
     /// The main file.
     pub(super) file: PathBuf,
-    /// What of it could be understood; `None` if the main file cannot be read.
+    /// What could be understood; `None` if the main file cannot be read.
     pub(super) config: Option<Config>,
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Every handler that a route names.
@@ -49,7 +49,7 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    /// Of a main file that cannot be read, as `diagnostic` says.
+    /// The result for a main file that cannot be read. `diagnostic` says why.
     pub(super) fn unreadable(file: &Path, diagnostic: Diagnostic) -> Self {
         Self {
             file: file.to_owned(),
@@ -62,8 +62,8 @@ impl Checked {
         }
     }
 
-    /// Has `make` make every handler that is named, each once; what it fails with is reported
-    /// wherever the handler is named.
+    /// Calls `make` once for every handler that is named. An error is reported at every place that
+    /// names the handler.
     pub(crate) fn make_handlers(
         &mut self,
         mut make: impl FnMut(&HandlerSpec) -> Result<(), OptionsError>,
@@ -77,10 +77,10 @@ impl Checked {
         }
     }
 
-    /// The configuration.
+    /// Returns the configuration if it has no mistake.
     ///
     /// # Errors
-    /// Every mistake in it, warnings included; or the one reason why it cannot be read.
+    /// Every mistake in it, and the warnings; or the reason why it cannot be read.
     pub(crate) fn finish(self) -> Result<Loaded, Report> {
         let mut report = Report::new(self.file, self.diagnostics, &self.sources);
         if self.strictness == Strictness::Strict {

@@ -1,7 +1,7 @@
-//! From a file to what checking it came to, [`Checked`].
+//! From a file to the result of checking it, [`Checked`].
 //!
-//! As written → as checked: `include` finds the files, `toml` gives the tree with the place of every token, `syntax` says what
-//! is no TOML, `resolve` takes the tree apart.
+//! `include` finds the files, `toml` makes the trees with the place of every token, `syntax` explains
+//! what is not TOML, `resolve` reads the trees.
 
 use std::cell::RefCell;
 use std::io;
@@ -46,7 +46,7 @@ pub(crate) fn parse(
         .iter()
         .map(|source| DeTable::parse_recoverable(&source.text))
         .collect();
-    // A file that could not be read may hold what seems to be missing.
+    // What seems to be missing may be in a file that could not be read.
     let complete =
         files.diagnostics.is_empty() && trees.iter().all(|(_, errors)| errors.is_empty());
     let contexts: Vec<Context<'_>> = files
@@ -89,7 +89,7 @@ pub(crate) fn parse(
     }
 }
 
-/// Whether a mistake in the syntax explains what is wrong at `spot`.
+/// Whether a mistake in the syntax explains the mistake at `spot`.
 fn is_shadowed(spot: &Spot, faults: &syntax::SyntaxFaults<'_>) -> bool {
     let span = &spot.span;
     faults

@@ -1,8 +1,8 @@
 //! `include = ["sites/*.toml"]`: the files that belong to a configuration beside the main one.
 //!
-//! They are found before anything is resolved, so that the walk sees all files at once. A name is
-//! relative to the file that includes it; `*` and `?` stand for characters of one component, never
-//! for a dot at its start, and what they find comes in order of name.
+//! All files are found before the walk begins, so that it sees them together. A name is relative to
+//! the file that includes it. `*` and `?` stand for characters of one component, but not for a dot at its
+//! start. The files that they match are sorted by name.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -26,12 +26,12 @@ pub(crate) struct Files {
     pub(crate) sources: Vec<Arc<Source>>,
     /// Where wildcards looked for files.
     pub(crate) wildcards: Vec<Wildcard>,
-    /// What was wrong with the files that were to be included.
+    /// Mistakes in `include`, and files that cannot be read.
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
 impl Files {
-    /// `main`, and every file that it or an included one includes.
+    /// Reads every file that `main`, or an included file, includes.
     pub(crate) fn read(main: Arc<Source>, surroundings: Surroundings<'_>) -> Self {
         let mut files = Self {
             sources: Vec::new(),
@@ -43,7 +43,8 @@ impl Files {
         files
     }
 
-    /// Adds a file and what it includes. `ancestors` are the files that led to it, and it itself.
+    /// Adds a file and the files that it includes. `ancestors` are the files from the main one to
+    /// this one.
     fn add(
         &mut self,
         source: Arc<Source>,
@@ -72,7 +73,7 @@ impl Files {
         self.diagnostics.extend(cx.diagnostics.take());
     }
 
-    /// The file at `path`, unless it is among those read, or cannot be.
+    /// Reads the file at `path`. `None`: it is read already, or cannot be read.
     fn open(&self, text: &Text<'_>, path: &Path, ancestors: &[PathBuf]) -> Option<Arc<Source>> {
         let file = identity(path);
         let shown = path.display();
@@ -112,8 +113,8 @@ fn written<'c>(cx: &'c Context<'c>, tree: &'c DeTable<'c>) -> Vec<Text<'c>> {
     nodes.into_iter().filter_map(|node| node.text()).collect()
 }
 
-/// The names in a directory that `include` asks for: a file that comes there with such a name belongs
-/// to the configuration, or leads to one that does.
+/// Names in a directory that `include` matches. If a file or directory with such a name appears, the
+/// configuration may have one more file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wildcard {
     pub(crate) directory: PathBuf,
@@ -122,13 +123,14 @@ pub(crate) struct Wildcard {
 }
 
 impl Wildcard {
-    /// Whether a file of that name in the directory is asked for.
+    /// Whether `include` matches a file of that name in the directory.
     pub(crate) fn is_match(&self, name: &OsStr) -> bool {
         matches(self.pattern.as_bytes(), name.as_encoded_bytes())
     }
 }
 
-/// The paths that an entry of `include` stands for; where it looked is added to `wildcards`.
+/// The paths that an entry of `include` stands for. The directories that it lists are added to
+/// `wildcards`.
 fn named(text: &Text<'_>, wildcards: &mut Vec<Wildcard>) -> Vec<PathBuf> {
     let source = text.node.cx.source;
     if !has_wildcard(&text.value) {
@@ -156,8 +158,8 @@ fn has_wildcard(text: &str) -> bool {
     text.contains(['*', '?'])
 }
 
-/// The paths that match `pattern` from `directory` on, sorted; every place that was looked at is added
-/// to `wildcards`.
+/// The paths that match `pattern`, which is relative to `directory`. They are sorted. Every directory
+/// on the way is added to `wildcards`.
 fn expand(
     directory: &Path,
     pattern: &Path,
@@ -191,11 +193,12 @@ fn wildcard(component: Component<'_>) -> Option<&str> {
     has_wildcard(text).then_some(text)
 }
 
-/// What in `directory` matches `pattern`, sorted; nothing is in what is no directory.
+/// The entries of `directory` that match `pattern`, sorted; none if it is not a directory.
 fn children(directory: &Path, pattern: &str) -> io::Result<Vec<PathBuf>> {
-    let listed = match directory.as_os_str().is_empty() {
-        true => Path::new("."),
-        false => directory,
+    let listed = if directory.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        directory
     };
     let entries = match fs::read_dir(listed) {
         Ok(entries) => entries,
@@ -217,8 +220,8 @@ fn children(directory: &Path, pattern: &str) -> io::Result<Vec<PathBuf>> {
     Ok(names)
 }
 
-/// Whether `name` is of the form `pattern`: `*` is any octets, `?` any one. A mismatch goes back to
-/// the last `*` alone, so that the time is bounded by the product of the lengths.
+/// Whether `name` matches `pattern`: `*` is any number of octets, `?` is one. A mismatch goes back to
+/// the last `*` only, so the time is bounded by the product of the lengths.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut last_star = None;
@@ -241,7 +244,7 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     pattern[p..].iter().all(|c| *c == b'*')
 }
 
-/// By which a file is known again, whatever path leads to it.
+/// A path that is the same for all paths to one file.
 fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

@@ -1,4 +1,4 @@
-//! From files to a checked configuration: which files there are, their trees, the walk, the report.
+//! From files to a checked configuration: finds the files, parses them, walks them, and reports.
 
 mod checked;
 mod file;

@@ -1,4 +1,4 @@
-//! The text of a file, which is UTF-8.
+//! The text of a file, which must be UTF-8.
 
 use std::path::Path;
 use std::string::FromUtf8Error;
@@ -14,7 +14,7 @@ pub(super) fn source(file: &Path, text: String) -> Arc<Source> {
     })
 }
 
-/// Marks the first byte that is not UTF-8, which TOML must be.
+/// The diagnostic for a file that is not UTF-8. It marks the first byte at fault.
 pub(super) fn invalid_utf8(path: &Path, error: &FromUtf8Error) -> Diagnostic {
     let (bytes, valid) = (error.as_bytes(), error.utf8_error().valid_up_to());
     let source = source(path, String::from_utf8_lossy(bytes).into_owned());

@@ -1,4 +1,4 @@
-//! Hosts and networks, as values: whom a server answers for, and which clients it answers.
+//! Hosts that a server answers for, and networks of clients, as values.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -42,7 +42,7 @@ impl Cidr {
         },
     ];
 
-    /// The network of `prefix` bits that `address` is in; `None` if it has not so many.
+    /// The network of `prefix` bits that `address` is in; `None` if the address has fewer bits.
     pub(crate) fn around(address: IpAddr, prefix: u8) -> Option<Self> {
         let address = match address {
             IpAddr::V4(v4) if prefix <= 32 => {
@@ -56,7 +56,7 @@ impl Cidr {
         Some(Self { address, prefix })
     }
 
-    /// The address at which it begins.
+    /// The first address of the network.
     pub(crate) fn address(&self) -> IpAddr {
         self.address
     }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-/// Every wait and every size, with its stated outcome; what is not said at a level is
-/// inherited.
+/// Every wait and every size, and what happens when it is reached. A level inherits the limits that
+/// it does not set.
 ///
-/// The server of a request is known when its head is read. Until then the limits of the
-/// configuration hold; `max_head` and `max_fields` of the server are held against the head then.
+/// The server of a request is known only when its head is read. Until then the limits of the top of
+/// the file hold. Then the head is compared with `max_head` and `max_fields` of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// From the first byte of a request to the end of its head: 408.

@@ -1,8 +1,8 @@
-//! The checked configuration, nothing else: what the serving rooms see of it.
+//! The checked configuration, nothing else. This is all that the serving rooms see of it.
 //!
-//! Values and how they are shown. Nothing here reads a file, knows TOML or complains; whoever holds a
-//! value may rely on what its documentation promises. Of other rooms it names `http`, `address` and
-//! what a program says of its handlers.
+//! Values and how they are shown. Nothing here reads a file, knows TOML or reports a mistake. What the
+//! documentation of a value promises has been checked. This floor imports `http`, `address`, and the
+//! names and options of handlers from `api`.
 //!
 //! ```text
 //! process  Config ─┬─ Blocking, Log

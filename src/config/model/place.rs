@@ -12,7 +12,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Of what stands in no file.
+    /// The place of something that stands in no file. `name` takes the place of a file's name.
     pub(crate) fn of_program(name: &str) -> Self {
         Self {
             file: Arc::new(PathBuf::from(name)),

@@ -1,9 +1,9 @@
 //! What holds for every exchange of a server or a route, whatever its verb.
 //!
-//! Each level of the file (the top, `[[server]]`, the route) says only what it changes; here stand
-//! the results. One rule for all of it: what is said further in of a thing replaces what is said
-//! of the same thing further out, and the rest is inherited. So the policy of a level, merged into
-//! itself, is itself, which is what lets `dump` write it out at each level.
+//! Each level of the file (the top, `[[server]]`, the route) says only what it changes. The results
+//! stand here. One rule holds for all of it: what an inner level says about a thing replaces what an
+//! outer level says about it, and the rest is inherited. Merged into itself, a policy does not change.
+//! So `dump` may write the whole policy at each level.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,8 +25,8 @@ pub(crate) struct Policy {
 /// What is done to the fields of every answer, error answers included: first `remove`, then `set`,
 /// then `add`.
 ///
-/// Names are as written; no name stands in two of the lists in different case. None of them is a
-/// field that frames the message or belongs to the connection.
+/// Names are as written. No name stands in two of the lists, not even in different case. No name is
+/// one of a field that frames the message or belongs to the connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HeaderChanges {
     /// In place of what the answer has of that name. Each name once.
@@ -37,7 +37,7 @@ pub(crate) struct HeaderChanges {
 }
 
 impl HeaderChanges {
-    /// `inner` on top of this: a name that `inner` mentions is decided there alone.
+    /// Merges `inner` into this. For a name that `inner` mentions, only `inner` counts.
     pub(crate) fn refined_by(&self, inner: Self) -> Self {
         let is_kept = |name: &str| !inner.mentions(name);
         let kept = |pairs: &[(String, String)]| -> Vec<(String, String)> {
@@ -60,7 +60,7 @@ impl HeaderChanges {
     }
 }
 
-/// The statuses an error page is for. A single status goes before a class.
+/// The statuses that an error page is for. A single status comes before a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum StatusPattern {
     /// From 400 to 599.
@@ -87,8 +87,8 @@ impl fmt::Display for StatusPattern {
 pub(crate) struct ErrorPages(BTreeMap<StatusPattern, PathBuf>);
 
 impl ErrorPages {
-    /// The page for `status`: the one for it alone before the one for its class, whichever of them
-    /// stands further in.
+    /// The page for `status`. The page for that status comes before the page for its class, whatever
+    /// level they are from.
     pub(crate) fn find(&self, status: Status) -> Option<&Path> {
         let class = match status.code() {
             500.. => StatusPattern::ServerError,
@@ -103,7 +103,7 @@ impl ErrorPages {
         pages.map(|(pattern, path)| (*pattern, path.as_path()))
     }
 
-    /// In place of the page for the same statuses, if there is one.
+    /// Adds a page. It replaces the page for the same statuses, if there is one.
     pub(crate) fn insert(&mut self, pattern: StatusPattern, path: PathBuf) {
         self.0.insert(pattern, path);
     }
@@ -111,11 +111,11 @@ impl ErrorPages {
 
 /// Which clients are answered; the others get 403.
 ///
-/// `deny` goes first, then `allow`; where `allow` names anybody, everybody else is denied. The order
-/// of entries means nothing.
+/// `deny` comes before `allow`. If `allow` has entries, all other clients are denied. The order of
+/// entries means nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Access {
-    /// Empty: everybody.
+    /// Empty: all clients.
     pub(crate) allow: Vec<Cidr>,
     pub(crate) deny: Vec<Cidr>,
 }

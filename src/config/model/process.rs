@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::{Cidr, Files, Place, Policy, Route, RoutePattern, RouteTest, Server, Verb};
 use crate::address::ListenAddress;
 
-/// How long a server that was told to stop waits for its exchanges.
+/// How long a server that was told to stop waits for its exchanges to end.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
-/// Everything the operator asked for, checked.
+/// The whole configuration, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
     /// Event loops; one per CPU this process may use unless the operator says otherwise.
@@ -19,22 +19,22 @@ pub(crate) struct Config {
     pub(crate) blocking: Blocking,
     /// How long exchanges in flight may take to finish once the server is told to stop.
     pub(crate) grace: Duration,
-    /// Whether answers carry `Server: tidegate`.
+    /// Whether responses carry `Server: tidegate`.
     pub(crate) server_field: bool,
     pub(crate) log: Log,
-    /// Peers whose word about the client's address is believed.
+    /// Peers whose `X-Forwarded-For` is trusted.
     pub(crate) trusted_proxies: Vec<Cidr>,
-    /// What holds where no server answers for a request's host.
+    /// The policy for requests whose host no server answers for.
     pub(crate) policy: Policy,
     /// In the order of the file. At least one; every one listens somewhere.
     pub(crate) servers: Vec<Server>,
-    /// In the order of the files. They do nothing while serving.
+    /// In the order of the files. They are not used while serving.
     pub(crate) tests: Vec<RouteTest>,
 }
 
 impl Config {
-    /// What `tidegate serve` does: the files of `root`, for any host, for someone who edits and
-    /// refreshes. So nothing is believed without looking again.
+    /// The configuration of `tidegate serve`: the files of `root`, for any host. It is for people who
+    /// edit files and refresh the page, so every request looks at the file again.
     pub(crate) fn for_directory(
         root: PathBuf,
         listen: Vec<SocketAddr>,
@@ -83,12 +83,12 @@ impl Default for Config {
     }
 }
 
-/// One event loop per CPU that this process may use; one if that cannot be known.
+/// One event loop per CPU that this process may use; one if the number is unknown.
 fn default_workers() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// The pool for whatever may wait.
+/// The pool of threads for work that may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Blocking {
     pub(crate) threads: usize,

@@ -1,4 +1,4 @@
-//! One route: the key that it stands under, and what stands beside that.
+//! One route: its key, its verb, and its policy.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use super::{Place, Policy, Verb};
 use crate::http::method::Method;
 
-/// A key of `[server.routes]` and what stands beside it.
+/// A key of `[server.routes]` and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) pattern: RoutePattern,
     pub(crate) verb: Verb,
-    /// Take the path that matched off before the verb sees it.
+    /// Whether the part of the path that matched is removed before the verb sees the path.
     pub(crate) strip_prefix: bool,
     pub(crate) policy: Policy,
     pub(crate) place: Place,
@@ -25,7 +25,7 @@ impl fmt::Display for Route {
     }
 }
 
-/// A route by its key, and where that stands: ``route `/a` (config.toml:7)``.
+/// Writes a route's key and its place: ``route `/a` (config.toml:7)``.
 pub(crate) fn describe_route(
     pattern: &RoutePattern,
     place: &Place,
@@ -38,9 +38,9 @@ pub(crate) fn describe_route(
 /// `[METHOD ]["= "]PATH`, parsed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RoutePattern {
-    /// `None`: any method. `Some(Get)` takes HEAD as well.
+    /// `None`: any method. `Some(Get)` matches HEAD, too.
     pub(crate) method: Option<Method>,
-    /// `= `: only the path itself, not what is below it.
+    /// `= `: only the path itself, not the paths below it.
     pub(crate) exact: bool,
     /// `/` has none; `/users/{id}` has two.
     pub(crate) segments: Vec<PatternSegment>,
@@ -68,7 +68,7 @@ pub(crate) enum PatternSegment {
     Parameter(String),
 }
 
-/// As the operator could have written it; `config::words::pattern` reads it back.
+/// As the operator could have written it. `config::words::pattern` reads it back.
 impl fmt::Display for RoutePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(method) = self.method {
@@ -88,7 +88,7 @@ impl fmt::Display for RoutePattern {
     }
 }
 
-/// What has to be encoded in a segment, so that it is read as it is (RFC 3986 §3.3).
+/// The octets that have to be encoded in a segment (RFC 3986 §3.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')

@@ -6,11 +6,11 @@ use crate::address::ListenAddress;
 /// One `[[server]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
-    /// At least one, each once.
+    /// At least one; each address once.
     pub(crate) listen: Vec<ListenAddress>,
     /// Empty: any host.
     pub(crate) hosts: Vec<HostPattern>,
-    /// What holds where no route takes a request.
+    /// The policy for requests that no route matches.
     pub(crate) policy: Policy,
     pub(crate) routes: Vec<Route>,
 }

@@ -10,7 +10,7 @@ pub(crate) struct RouteTest {
     pub(crate) method: Method,
     /// The request-target, valid for the method.
     pub(crate) target: String,
-    /// What `Host` says; `None`: whatever suits the server under test.
+    /// The value of `Host`; `None`: a host that the tested server answers for.
     pub(crate) host: Option<String>,
     /// Further fields of the request, in order.
     pub(crate) fields: Vec<(String, String)>,
@@ -18,12 +18,12 @@ pub(crate) struct RouteTest {
     pub(crate) place: Place,
 }
 
-/// What must be so of the answer. Something must.
+/// What must hold for the response. At least one thing is expected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Expectation {
     pub(crate) status: Option<Status>,
     /// Equal to the pattern of a route of some server.
     pub(crate) route: Option<RoutePattern>,
-    /// A field's value; `None`: there is no such field.
+    /// A field's name and value; `None`: the response must not have the field.
     pub(crate) fields: Vec<(String, Option<String>)>,
 }

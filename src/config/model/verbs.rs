@@ -1,4 +1,4 @@
-//! Who answers a route: the verbs and the options of each.
+//! What a route does: the verbs and their options.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use crate::address::ListenAddress;
 use crate::api::HandlerSpec;
 use crate::http::status::Status;
 
-/// Who answers.
+/// What a route does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     Files(Files),
     Respond(Respond),
     Redirect(Redirect),
-    /// What arrived, as JSON, for debugging.
+    /// Responds with the request as JSON, for debugging.
     Echo,
-    /// What the server has counted.
+    /// Responds with the server's counters.
     Status,
     Handler(PluginRoute),
     Cgi(Cgi),
@@ -27,13 +27,13 @@ pub(crate) enum Verb {
 pub(crate) struct PluginRoute {
     /// Its name and options.
     pub(crate) handler: HandlerSpec,
-    /// How long it may take until it answers: 504.
+    /// How long the handler may take until it responds: 504.
     pub(crate) timeout: Duration,
-    /// Content is given as it arrives, not when it is all there.
+    /// Whether the handler gets content as it arrives, instead of when it is complete.
     pub(crate) stream: bool,
 }
 
-/// What holds for code behind a route, unless the route says otherwise.
+/// The default `timeout` for handlers and scripts.
 pub(crate) const DEFAULT_CODE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// `files = DIR`, and the options beside it.
@@ -43,15 +43,15 @@ pub(crate) struct Files {
     /// Names tried in a directory, in order.
     pub(crate) index: Vec<String>,
     pub(crate) listing: bool,
-    /// Navigations that lead to nothing get `/index.html`.
+    /// Whether navigations to paths without a file get `/index.html`.
     pub(crate) spa: bool,
-    /// `/a` may be answered from `a.html`.
+    /// Whether `/a` may be answered from `a.html`.
     pub(crate) clean_urls: bool,
-    /// Look for `.zst`, `.br` and `.gz` siblings.
+    /// Whether `.zst`, `.br` and `.gz` siblings are looked for.
     pub(crate) precompressed: bool,
-    /// The first pattern that matches the path beneath the root gives `Cache-Control`.
+    /// The first pattern that matches the path beneath the root decides `Cache-Control`.
     pub(crate) cache_control: Vec<CacheControl>,
-    /// How long what is cached is believed without looking again.
+    /// How long the cache is trusted before the file is looked at again.
     pub(crate) revalidate: Duration,
 }
 
@@ -75,11 +75,12 @@ impl Files {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Cgi {
     pub(crate) root: PathBuf,
-    /// Until a script's header section is there: 504. Between two reads of its content: it is cut.
+    /// The time until a script's header section is complete: 504. The time between two reads of its
+    /// content: the response is cut.
     pub(crate) timeout: Duration,
-    /// Scripts of the route that run at once; past it, 503 with `Retry-After`.
+    /// Scripts of the route that may run at once; beyond it, 503 with `Retry-After`.
     pub(crate) max_processes: usize,
-    /// What scripts find in their environment beside the meta-variables, and in their stead.
+    /// Variables of the scripts' environment, beside the meta-variables or in place of them.
     pub(crate) environment: Vec<(String, String)>,
 }
 
@@ -103,7 +104,7 @@ pub(crate) struct CacheControl {
     pub(crate) value: String,
 }
 
-/// `respond = TEXT`: the same content for everyone.
+/// `respond = TEXT`: the same content for every request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Respond {
     pub(crate) status: Status,
@@ -114,7 +115,8 @@ pub(crate) struct Respond {
 /// `redirect = TARGET`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Redirect {
-    /// As written. What is below the route's path, and the query, is appended unless `exact`.
+    /// As written. The path below the route's path, and the query, are appended unless the route is
+    /// exact.
     pub(crate) target: String,
     pub(crate) status: Status,
 }
@@ -122,23 +124,23 @@ pub(crate) struct Redirect {
 /// `fastcgi = ADDRESS`, and the options beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fastcgi {
-    /// Where the application server listens.
+    /// The address of the upstream: an application server.
     pub(crate) peer: ListenAddress,
-    /// Absolute: the peer is told of files beneath it.
+    /// Absolute, because the upstream gets the names of files beneath it.
     pub(crate) root: PathBuf,
     /// Names tried in a directory, in order.
     pub(crate) index: Vec<String>,
-    /// What the names of scripts end in; the case of letters does not count.
+    /// The suffixes of scripts' names; the case of letters does not count.
     pub(crate) scripts: Vec<String>,
-    /// The script for paths that lead to nothing, beneath the root.
+    /// The script for paths without a file, relative to the root.
     pub(crate) fallback: Option<String>,
-    /// Files that are no scripts are sent.
+    /// Whether files that are not scripts are sent.
     pub(crate) static_files: bool,
-    /// Further parameters, or others in the place of ours.
+    /// Further parameters, or parameters in place of ours.
     pub(crate) params: Vec<(String, String)>,
-    /// To connect, to the end of the header section, and between two reads: 504.
+    /// The time to connect, to the end of the header section, and between two reads: 504.
     pub(crate) timeout: Duration,
-    /// `X-Sendfile` and `X-Accel-Redirect` name files beneath the root.
+    /// Whether `X-Sendfile` and `X-Accel-Redirect` name files beneath the root.
     pub(crate) sendfile: bool,
 }
 
@@ -158,7 +160,7 @@ impl Fastcgi {
         }
     }
 
-    /// Whether what is at `path` would be run rather than sent.
+    /// Whether the file at `path` is a script: it is run, not sent.
     pub(crate) fn is_script(&self, path: &[u8]) -> bool {
         let ends_in = |suffix: &String| {
             let start = path.len().checked_sub(suffix.len());
@@ -167,7 +169,7 @@ impl Fastcgi {
         self.scripts.iter().any(ends_in)
     }
 
-    /// What answers for the files that are no scripts.
+    /// The options of `files` for the files that are not scripts.
     pub(crate) fn files(&self) -> Files {
         let names = self.index.iter();
         let index = names.filter(|name| !self.is_script(name.as_bytes()));

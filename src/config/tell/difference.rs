@@ -1,6 +1,7 @@
-//! What one configuration changes of another, in the terms of the file.
+//! The changes from one configuration to another, in the terms of the file.
 //!
-//! Values are compared as the tables of `keys` show them, so that whatever can be written can differ. What a level inherits is told once, at the level that says it.
+//! Values are compared as the tables of `keys` show them, so a change of any key is found. A change of
+//! an inherited value is told once, at the level that sets it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -14,10 +15,10 @@ use crate::config::keys::top::{needs_restart, show_tables, show_top};
 use crate::config::model::{Config, Policy, Route, RoutePattern, Server};
 use crate::config::words::written::Table;
 
-/// One thing that changes.
+/// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// `route /docs: files docs → manual`; of what needs a restart the setting's name.
+    /// `route /docs: files docs → manual`; only the name of a setting that needs a restart.
     text: String,
     needs_restart: bool,
 }
@@ -50,7 +51,7 @@ impl fmt::Display for Change {
 /// A policy, and the one that it inherits from.
 type Refined<'c> = (&'c Policy, &'c Policy);
 
-/// Everything that going from `old` to `new` changes; nothing if they serve alike.
+/// All changes from `old` to `new`; empty if they serve in the same way.
 pub(crate) fn difference(old: &Config, new: &Config) -> Vec<Change> {
     let mut changes = settings("", &show_top(old), &show_top(new));
     for ((name, old), (_, new)) in show_tables(old).iter().zip(&show_tables(new)) {
@@ -132,8 +133,8 @@ fn servers(old: &Config, new: &Config) -> Vec<Change> {
     changes
 }
 
-/// The server of the old configuration that `server` is a later form of: one for the same hosts,
-/// and at the same addresses if there is a choice.
+/// Takes the old form of `server` out of `left`: a server for the same hosts. If there are several,
+/// one at the same addresses is preferred.
 fn take_counterpart<'c>(left: &mut Vec<&'c Server>, server: &Server) -> Option<&'c Server> {
     let has_hosts = |other: &&Server| other.hosts == server.hosts;
     let same = |other: &&Server| has_hosts(other) && other.listen == server.listen;
@@ -142,7 +143,7 @@ fn take_counterpart<'c>(left: &mut Vec<&'c Server>, server: &Server) -> Option<&
     Some(left.remove(at))
 }
 
-/// How to speak of a server: by its hosts, or by where it listens.
+/// The name of a server for the operator: its hosts, or its addresses.
 fn name(server: &Server) -> String {
     let hosts: Vec<String> = server.hosts.iter().map(ToString::to_string).collect();
     if hosts.is_empty() {
@@ -196,15 +197,15 @@ fn routes(old: &Server, new: &Server, scope: &str) -> Vec<Change> {
     changes
 }
 
-/// The routes of a server, for there may be thousands on either side.
+/// The routes of a server by their patterns. A server may have thousands.
 fn by_pattern(server: &Server) -> HashMap<&RoutePattern, &Route> {
     let routes = server.routes.iter();
     routes.map(|route| (&route.pattern, route)).collect()
 }
 
-/// What a level's own settings change, apart from what both sides inherit.
+/// The changes of a level's own settings, without those of inherited ones.
 fn policy(title: &str, level: Level, old: Refined<'_>, new: Refined<'_>) -> Vec<Change> {
-    // So it is of nearly every route, and they may be thousands.
+    // This holds for most routes, and there may be thousands.
     if old == new {
         return Vec::new();
     }
@@ -222,7 +223,7 @@ fn policy(title: &str, level: Level, old: Refined<'_>, new: Refined<'_>) -> Vec<
     settings(title, &own(&was), &own(&is))
 }
 
-/// The settings of a level's policy, its limits each for itself.
+/// The settings of a level's policy, with an entry for each limit.
 fn own_settings(level: Level, policy: &Policy) -> Table {
     let limits = show_limits(&policy.limits, level).into_iter();
     let mut table: Table = limits

@@ -1,8 +1,8 @@
-//! The effective configuration in the file's own terms, every default filled in.
+//! The effective configuration in the terms of the file, with every default.
 //!
-//! What comes out reads back to the same configuration. Each level is written whole, inherited
-//! settings included, which changes nothing: see `model::policy`. Paths are absolute, because the text
-//! may be kept anywhere. What a key shows stands in the tables of `keys`.
+//! The result reads back to the same configuration. Each level is written as a whole, with inherited
+//! settings, which changes nothing: see `model::policy`. Paths are absolute, because the text may be
+//! kept anywhere. The tables of `keys` say how a key is shown.
 
 use crate::config::keys::route::show_route;
 use crate::config::keys::server::show_server;

@@ -1,4 +1,5 @@
-//! From the model back to the operator: what is in force, what a reload changes, what can be written.
+//! What the operator can ask for: the configuration that holds, what a reload changes, and which keys
+//! there are.
 
 mod difference;
 mod dump;

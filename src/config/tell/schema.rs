@@ -1,5 +1,5 @@
-//! Every key of the file: what it takes, what it is if left out, what it says. For editors as a
-//! JSON Schema (2020-12), for docs/configuration.md as a table. The words stand in the tables of `keys`.
+//! Every key of the file, its values, its default and what it says: as a JSON Schema (2020-12) for
+//! editors, and as Markdown for docs/configuration.md. The words are from the tables of `keys`.
 
 use serde_json::{Map, Value, json};
 
@@ -44,7 +44,7 @@ fn default_value(row: &Row) -> Option<Value> {
     serde_json::to_value(table.get("default")?).ok()
 }
 
-/// What a value of that kind may be.
+/// The schema of a value of that kind.
 fn value(kind: Kind) -> Value {
     match kind {
         Kind::Boolean => json!({ "type": "boolean" }),
@@ -54,7 +54,7 @@ fn value(kind: Kind) -> Value {
         }
         Kind::Size => json!({ "type": ["integer", "string"] }),
         Kind::Duration | Kind::Text => json!({ "type": "string" }),
-        // A variable may stand for the word.
+        // A variable may stand in place of the word.
         Kind::Word(words) => {
             json!({ "anyOf": [{ "enum": words() }, { "type": "string", "pattern": "\\$\\{" }] })
         }
@@ -78,7 +78,7 @@ fn value(kind: Kind) -> Value {
 fn route(inner: &Table) -> Value {
     let verb = |key: &str, kind: Kind| {
         let mut verb = json!({ "required": [key] });
-        // Beside another verb it is an option, and of another kind.
+        // Beside another verb it is an option, with values of another kind.
         if is_option(key) {
             verb["properties"] = json!({ key: value(kind) });
         }

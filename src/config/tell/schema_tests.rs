@@ -1,4 +1,4 @@
-//! The schema against the walk through the file, and against files.
+//! Compares the schema and the tables of keys with the walk, with files, and with the documentation.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::config::tests::{FIXTURES, good_configurations, surroundings};
 use crate::config::{Strictness, load, parse};
 use crate::test_support::TemporaryDirectory;
 
-/// A file with `line` in the table of that title, once for each verb if it is a route.
+/// Files with `line` in the table of that title. For a route there is one for each verb.
 fn files_with(title: &str, line: &str) -> Vec<String> {
     let server = "[[server]]\nlisten = \":1\"\n";
     let routes = |options: String| format!("{server}[server.routes.\"/\"]\n{options}\n");
@@ -71,7 +71,7 @@ fn keys_of_the_walk(title: &str) -> BTreeSet<String> {
     keys
 }
 
-/// What is said about `key` in a file; `None` if nothing is.
+/// The diagnostic about `key` in a file; `None` if there is none.
 fn complaint(file: String, key: &str) -> Option<String> {
     let name = Path::new(FIXTURES).join("a.toml");
     let report = parse(file, &name, surroundings())
@@ -174,7 +174,7 @@ fn the_schema_tells_the_defaults_that_a_dump_fills_in() {
         for row in rows.iter().filter(|row| !row.default.is_empty()) {
             let default: toml::Table = format!("x = {}", row.default).parse().expect("TOML");
             let is_told = match (row.key, table.get(row.key)) {
-                // Of this machine; and a table of empty tables.
+                // The one depends on the machine, the other is a table of empty tables.
                 ("workers" | "headers", _) | (_, None) => true,
                 ("idle_timeout", Some(value)) => value.as_str() == Some("1m 15s"),
                 (_, Some(value)) => *value == default["x"],
@@ -284,7 +284,7 @@ fn keys_of(table: &toml::Table) -> BTreeSet<String> {
     table.keys().cloned().chain(inner).collect()
 }
 
-/// What of `value` is not as `schema` says, by as much of JSON Schema as we use.
+/// The first fault of `value` by `schema`. It knows the part of JSON Schema that we use.
 fn fault(schema: &Value, value: &Value) -> Option<String> {
     let keywords = schema.as_object().expect("a schema is an object");
     keywords.iter().find_map(|(keyword, wanted)| {

@@ -1,6 +1,6 @@
-//! The tree that `toml` read, and the means of walking it: values, tables and paths, each with its place.
+//! Reads values, tables and paths, each with its place, from the tree that `toml` makes of a file.
 //!
-//! Knows what a value looks like, not which keys there are.
+//! This floor knows the types of values. It does not know which keys there are.
 
 pub(crate) mod named_handler;
 pub(crate) mod node;

@@ -1,8 +1,8 @@
-//! Walks the tree that `toml` read and takes typed values out of it, noting every mistake.
+//! Values of the tree, as typed values. Every mistake is reported.
 //!
-//! By hand, and not with serde's derive: serde stops at the first mistake, and the spans of keys
-//! are lost on the way. Here each step that fails leaves a [`Diagnostic`] in the [`Context`] and
-//! answers `None`; the caller goes on with the default, so that one run finds everything.
+//! This does not use serde's derive: serde stops at the first mistake, and loses the spans of keys.
+//! Here each step that fails leaves a [`Diagnostic`] in the [`Context`] and returns `None`. The caller
+//! continues with the default, so that one run finds every mistake.
 
 use std::cell::RefCell;
 use std::ops::{Range, RangeInclusive};
@@ -21,13 +21,13 @@ use crate::config::complaint::vocabulary::Vocabulary;
 use crate::config::words::units::{parse_duration, parse_size, show_duration, show_size};
 use crate::config::words::variables::expand;
 
-/// What a walk needs to know, and what it has found.
+/// What a walk through one file needs, and the diagnostics that it has found.
 pub(crate) struct Context<'c> {
     pub(crate) source: &'c Arc<Source>,
     pub(crate) surroundings: Surroundings<'c>,
     /// What there is to say about keys at a wrong place.
     pub(crate) vocabulary: &'c Vocabulary,
-    /// Whether the tree holds all that was written. If not, nothing can be called missing.
+    /// Whether the tree holds all of the text. If not, no key can be called missing.
     pub(crate) complete: bool,
     pub(crate) diagnostics: RefCell<Vec<Diagnostic>>,
     /// The handlers that are named, and that there are.
@@ -39,7 +39,7 @@ impl Context<'_> {
         self.diagnostics.borrow_mut().push(diagnostic);
     }
 
-    /// Reports that something is not there.
+    /// Reports that something is missing, if the tree is complete.
     pub(crate) fn report_absence(&self, diagnostic: Diagnostic) {
         if self.complete {
             self.report(diagnostic);
@@ -53,7 +53,7 @@ impl Context<'_> {
         }
     }
 
-    /// Reports a fault in `text`, which is what the token at `span` says.
+    /// Reports a fault in `text`, which is the value of the token at `span`.
     pub(super) fn report_fault(&self, span: Range<usize>, text: &str, fault: Fault) {
         let span = self.part(span, text, fault.range);
         self.report(
@@ -63,14 +63,14 @@ impl Context<'_> {
         );
     }
 
-    /// Where `range` of `text` stands in the file. Escapes and variables move it; then the answer is
-    /// the whole token.
+    /// Where `range` of `text` stands in the file. If escapes or variables have moved it, the result
+    /// is the whole token.
     fn part(&self, token: Range<usize>, text: &str, range: Range<usize>) -> Range<usize> {
         let raw = &self.source.text[token.clone()];
         let is_quoted = raw.len() == text.len() + 2 && raw.get(1..raw.len() - 1) == Some(text);
         match (raw == text, is_quoted) {
             (true, _) => token.start + range.start..token.start + range.end,
-            // An empty range at a quote would point at nothing that one can see.
+            // An empty range at a quote would point at nothing visible.
             (_, true) if !range.is_empty() => {
                 token.start + 1 + range.start..token.start + 1 + range.end
             }
@@ -79,7 +79,7 @@ impl Context<'_> {
     }
 }
 
-/// A value, and the name by which to speak of it.
+/// A value, and its name for diagnostics.
 #[derive(Clone, Copy)]
 pub(crate) struct Node<'c> {
     pub(crate) cx: &'c Context<'c>,
@@ -127,7 +127,7 @@ impl<'c> Node<'c> {
         })
     }
 
-    /// As [`Self::integer`], of what fits a `usize`: `range` must.
+    /// As [`Self::integer`], as a `usize`. `range` must fit into it.
     pub(crate) fn count(self, range: RangeInclusive<u64>) -> Option<usize> {
         usize::try_from(self.integer(range)?).ok()
     }
@@ -199,7 +199,7 @@ impl<'c> Node<'c> {
         Some(i128::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(i128::MAX))
     }
 
-    /// Checks a range; `None` stands for a number that is below or above what its type can hold.
+    /// Checks a range. `None` stands for a number that its type cannot hold.
     pub(crate) fn within<T: PartialOrd + Copy>(
         self,
         value: Option<T>,
@@ -216,7 +216,7 @@ impl<'c> Node<'c> {
         None
     }
 
-    /// Says that the value has the wrong type.
+    /// Reports that the value has the wrong type.
     pub(crate) fn refuse_type<T>(self, expected: &str, help: Option<String>) -> Option<T> {
         let message = format!("`{}` must be {expected}", self.name);
         let label = format!("found {}", kind(self.value.get_ref()));
@@ -225,7 +225,7 @@ impl<'c> Node<'c> {
         None
     }
 
-    /// The advice for a string that holds what should have stood there bare.
+    /// The help for a string whose text would be right without quotes.
     fn without_quotes(&self, is_meant: impl Fn(&str) -> bool) -> Option<String> {
         let text = self
             .value
@@ -274,7 +274,7 @@ pub(crate) struct Text<'c> {
 }
 
 impl Text<'_> {
-    /// Gives the string to a parser, and reports its fault under the very bytes.
+    /// Gives the string to a parser. A fault is reported at its bytes in the file.
     pub(crate) fn parse<T>(&self, parser: impl FnOnce(&str) -> Result<T, Fault>) -> Option<T> {
         let fault = |fault| {
             self.node

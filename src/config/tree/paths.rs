@@ -1,4 +1,4 @@
-//! Paths that stand in a file: what they lead to, and what is wrong with them.
+//! Paths in a file: where they lead, and what is wrong with them.
 
 use std::fs::File;
 use std::io;
@@ -8,19 +8,21 @@ use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Source};
 use crate::config::tree::node::{Node, Text};
 
-/// What a path in `source` leads to: relative ones start at the directory of the file.
+/// The path that `written` means in `source`: a relative one starts at the directory of the file.
 pub(crate) fn beside(source: &Source, written: impl AsRef<Path>) -> PathBuf {
     source.path.parent().unwrap_or(Path::new("")).join(written)
 }
 
-/// The file that `text` names, if it can be read.
+/// The file that `text` names. It is reported if it cannot be read.
 pub(crate) fn readable_file(text: &Text<'_>) -> Option<PathBuf> {
     let path = beside(text.node.cx.source, &text.value);
     let shown = path.display();
-    // A pipe would wait for a writer if it were opened.
-    let opened = std::fs::metadata(&path).and_then(|metadata| match metadata.is_file() {
-        true => File::open(&path).map(|_| metadata),
-        false => Ok(metadata),
+    // Opening a pipe would wait for a writer.
+    let opened = std::fs::metadata(&path).and_then(|metadata| {
+        if metadata.is_file() {
+            File::open(&path)?;
+        }
+        Ok(metadata)
     });
     let message = match opened {
         _ if text.value.is_empty() => format!("`{}` names no file", text.node.name),
@@ -35,7 +37,7 @@ pub(crate) fn readable_file(text: &Text<'_>) -> Option<PathBuf> {
     None
 }
 
-/// Reports what is wrong with the path that `text` names, and where it begins if it is relative.
+/// Reports `message` about the path that `text` names. For a relative path it adds where that begins.
 pub(crate) fn report_path(text: &Text<'_>, path: &Path, message: String) {
     let is_relative = path.is_relative() && !text.value.is_empty();
     let help =
@@ -47,7 +49,7 @@ pub(crate) fn report_path(text: &Text<'_>, path: &Path, message: String) {
     );
 }
 
-/// The directory that `text` names.
+/// The directory that `text` names. It is reported if there is none.
 pub(crate) fn directory(text: &Text<'_>) -> Option<PathBuf> {
     let path = beside(text.node.cx.source, &text.value);
     let shown = path.display();
@@ -64,7 +66,8 @@ pub(crate) fn directory(text: &Text<'_>) -> Option<PathBuf> {
     None
 }
 
-/// A Unix socket beside the file; the system has room for a short path only (`unix(7)`).
+/// The Unix socket at the path `written`. A path that is too long for the system is reported
+/// (`unix(7)`).
 pub(crate) fn unix(node: Node<'_>, written: &Path) -> Option<ListenAddress> {
     const LONGEST_PATH: usize = 107;
     let path = beside(node.cx.source, written);

@@ -1,4 +1,4 @@
-//! A table, whose keys are taken out one by one, and what to say about those nobody asked for.
+//! A table of the file, and what is reported about keys that it does not know.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::{is_one_slip, nearest};
 
-/// A table whose keys are taken one by one; what nobody has asked for in the end is unknown.
+/// A table. The caller takes its keys one by one. Keys that are not taken in the end are unknown.
 pub(crate) struct Section<'c> {
     cx: &'c Context<'c>,
     title: String,
@@ -19,7 +19,7 @@ pub(crate) struct Section<'c> {
 }
 
 impl<'c> Section<'c> {
-    /// `title` is how the operator would call it: `[log]`.
+    /// `title` is the name of the table for the operator: `[log]`.
     pub(crate) fn new(cx: &'c Context<'c>, title: String, table: &'c DeTable<'c>) -> Self {
         Self {
             cx,
@@ -29,7 +29,7 @@ impl<'c> Section<'c> {
         }
     }
 
-    /// The value of `key`, which from now on is known.
+    /// The value of `key`, if it is there. From now on the key is known.
     pub(crate) fn take(&mut self, key: &'static str) -> Option<Node<'c>> {
         if !self.known.contains(&key) {
             self.known.push(key);
@@ -37,7 +37,7 @@ impl<'c> Section<'c> {
         self.peek(key)
     }
 
-    /// The value of `key`, which does not become known by it.
+    /// The value of `key`, if it is there. The key does not become known.
     pub(crate) fn peek(&self, key: &'static str) -> Option<Node<'c>> {
         self.table.get(key).map(|value| Node {
             cx: self.cx,
@@ -77,26 +77,26 @@ impl<'c> Section<'c> {
         entries
     }
 
-    /// The keys that nobody has taken.
+    /// The keys that were not taken.
     pub(crate) fn unknown(&self) -> Vec<Key<'c>> {
         let keys = self.entries().into_iter().map(|(key, _)| key);
         keys.filter(|key| !self.known.contains(&key.name)).collect()
     }
 
-    /// Reports every key that nobody has taken.
+    /// Reports every key that was not taken.
     pub(crate) fn close(self) {
         self.close_with(|_| None);
     }
 
-    /// As [`Self::close`]; `explain` knows what some keys are about in this table.
+    /// As [`Self::close`]. `explain` may return the help for a key that is special in this table.
     pub(crate) fn close_with(self, explain: impl Fn(&str) -> Option<String>) {
         for key in self.unknown() {
             self.report_unknown(&key, explain(key.name));
         }
     }
 
-    /// Reports a key that this table does not know. Without `help` the operator is told what may have
-    /// been meant, or which keys there are.
+    /// Reports a key that this table does not know. Without `help` the report suggests what was meant,
+    /// or lists the keys of the table.
     pub(crate) fn report_unknown(&self, key: &Key<'_>, help: Option<String>) {
         let vocabulary = self.cx.vocabulary;
         if vocabulary.is_not_yet(key.name) {
@@ -138,7 +138,7 @@ impl<'c> Section<'c> {
 }
 
 impl<'c> Node<'c> {
-    /// A table, called `title` in what is said about it.
+    /// The value as a table, called `title` in diagnostics. `help` is for a value of another type.
     pub(crate) fn section(
         self,
         title: impl Into<String>,
@@ -164,7 +164,7 @@ impl Key<'_> {
         self.cx.spot(self.span.clone())
     }
 
-    /// As [`Text::parse`](super::node::Text::parse); variables are not replaced in keys.
+    /// As [`super::node::Text::parse`]. Variables are not replaced in keys.
     pub(crate) fn parse<T>(&self, parser: impl FnOnce(&str) -> Result<T, Fault>) -> Option<T> {
         let fault = |fault| self.cx.report_fault(self.span.clone(), self.name, fault);
         parser(self.name).map_err(fault).ok()

@@ -1,9 +1,9 @@
-//! What a configuration may refer to that does not stand in its files: variables and handlers.
+//! What a configuration may refer to outside its files: variables and handlers.
 
 use crate::api::Handlers;
 use crate::config::words::variables::Environment;
 
-/// What a configuration may refer to that does not stand in its files.
+/// What a configuration may refer to outside its files.
 #[derive(Clone, Copy)]
 pub(crate) struct Surroundings<'a> {
     pub(crate) environment: Environment<'a>,

@@ -1,4 +1,4 @@
-//! Where a server listens, and the hosts it answers for.
+//! Reads addresses to listen on, addresses of upstreams, hosts, and networks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,8 +9,8 @@ use crate::config::model::{Cidr, HostPattern};
 
 /// Reads an entry of `listen`.
 ///
-/// `unix:PATH` is a Unix socket; `IP:PORT` and `[v6]:PORT` are one address; `localhost:PORT` is the loopback address of both
-/// families, `:PORT` and `*:PORT` the unspecified one.
+/// `unix:PATH` is a Unix socket. `IP:PORT` and `[v6]:PORT` are one address. `localhost:PORT` is the
+/// loopback address of both families, `:PORT` and `*:PORT` are the unspecified one.
 pub(crate) fn parse_listen(text: &str) -> Result<Vec<ListenAddress>, Fault> {
     if let Some(path) = text.strip_prefix(UNIX) {
         return parse_unix(path).map(|path| vec![ListenAddress::Unix(path)]);
@@ -61,20 +61,19 @@ pub(crate) fn parse_peer(text: &str) -> Result<ListenAddress, Fault> {
     }
 }
 
-/// The path of a Unix socket, as written; the caller knows where a relative one begins.
+/// Reads the path of a Unix socket. It stays as written: the caller knows where a relative path
+/// begins.
 fn parse_unix(path: &str) -> Result<PathBuf, Fault> {
     let range = UNIX.len()..UNIX.len() + path.len();
     if path.is_empty() {
         let fault = Fault::new(0..UNIX.len(), "the path of the socket is missing");
         return Err(fault.help("write \"unix:/run/tidegate.sock\""));
     }
-    match path.contains('\0') || path.ends_with('/') {
-        true => Err(Fault::new(
-            range,
-            format!("`{}` is not the path of a socket", path.escape_debug()),
-        )),
-        false => Ok(path.into()),
+    if path.contains('\0') || path.ends_with('/') {
+        let message = format!("`{}` is not the path of a socket", path.escape_debug());
+        return Err(Fault::new(range, message));
     }
+    Ok(path.into())
 }
 
 const LISTEN_HELP: &str =
@@ -110,8 +109,8 @@ fn split_port(text: &str) -> Result<(&str, &str), Fault> {
     }
 }
 
-/// What was most likely meant by an IPv6 address without brackets: a last group of decimal digits
-/// alone, and more than one of them, is a port.
+/// Splits an IPv6 address without brackets into the address and the port that were most likely meant.
+/// The last group is the port if it is two or more decimal digits.
 fn unbracketed(text: &str) -> (&str, &str) {
     let is_port = |port: &str| port.len() > 1 && port.bytes().all(|byte| byte.is_ascii_digit());
     let parts = text.rsplit_once(':').filter(|(_, port)| is_port(port));

@@ -1,6 +1,7 @@
-//! Single words of the file, read and shown: text in, a value or a fault with its place in the text out.
+//! Single words of the file: parsers from text to a value or a fault, and how values are written.
 //!
-//! Knows no file, no table and no key; a variable is looked up by a function that is passed in.
+//! This floor knows no file, no table and no key. The caller passes the function that looks up a
+//! variable.
 
 pub(crate) mod address;
 pub(crate) mod pattern;

@@ -63,7 +63,7 @@ fn unknown_method(word: &str) -> Fault {
     }
 }
 
-/// What holds for the path as a whole; `start` is where it begins in the key.
+/// Checks the path as a whole. `start` is where it begins in the key.
 fn check_path(path: &str, start: usize) -> Result<(), Fault> {
     let fault = |range: Range<usize>, message: &str| {
         Fault::new(start + range.start..start + range.end, message)
@@ -159,7 +159,7 @@ fn parse_parameter(written: &str, range: Range<usize>) -> Result<PatternSegment,
     }
 }
 
-/// Takes the percent-encoding off; a `%` without two digits behind it is a fault.
+/// Decodes the percent-encoding. A `%` without two hexadecimal digits after it is a fault.
 fn decode<'a>(written: &'a str, range: &Range<usize>) -> Result<Cow<'a, [u8]>, Fault> {
     for (at, _) in written.match_indices('%') {
         let digits = written.as_bytes().get(at + 1..at + 3).unwrap_or_default();

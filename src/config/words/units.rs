@@ -30,13 +30,13 @@ const DURATIONS: &[(&str, u64)] = &[
     ("ms", 1),
 ];
 
-/// The longest wait that can be asked for. What waits longer is not waiting but forgotten.
+/// The longest wait that can be configured. A longer one is more likely a slip.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A wait that must pass: a limit of zero would end every exchange at once.
+/// A wait that is not zero: a limit of zero would end every exchange at once.
 pub(crate) const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST_WAIT;
 
-/// A wait that may be none at all.
+/// A wait that may be zero.
 pub(crate) const WAIT_OR_NONE: RangeInclusive<Duration> = Duration::ZERO..=LONGEST_WAIT;
 
 /// Reads a size: a whole number and a unit, or a number of bytes.
@@ -71,8 +71,8 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, Fault> {
 
 const DURATION_HELP: &str = "a duration is written \"500ms\", \"10s\", \"2m\", \"1h 30m\"";
 
-/// Milliseconds of the first number and unit of `rest`, and what comes after them. `units` is cut
-/// down to those that may still follow.
+/// Milliseconds of the first number and unit of `rest`, and the rest after them. `units` becomes the
+/// units that may still follow.
 fn duration_part<'a>(
     text: &str,
     rest: &'a str,
@@ -121,7 +121,7 @@ fn too_large(text: &str) -> Fault {
     Fault::new(0..text.len(), "this number is too large")
 }
 
-/// `16k`, `16 kb`: the letter tells what was meant, though not by what factor.
+/// The fault for `16k` or `16 kb`: the letter tells the magnitude, but not whether 1000 or 1024.
 fn unknown_size_unit(number: u64, unit: &str, range: std::ops::Range<usize>) -> Fault {
     let letter = unit.chars().next().map(|c| c.to_ascii_uppercase());
     let help = match letter.filter(|c| "KMGT".contains(*c)) {
@@ -179,7 +179,7 @@ pub(crate) fn show_duration(duration: Duration) -> String {
     }
 }
 
-/// A size as an operator would write it: `16 KiB`, `1000 B`; binary units only, and only exact ones.
+/// A size as an operator would write it: `16 KiB`, `1000 B`. Only binary units, and only exact ones.
 pub(crate) fn show_size(bytes: u64) -> String {
     let exact = |(_, factor): &&(&str, u64)| {
         factor.is_power_of_two() && bytes >= *factor && bytes.is_multiple_of(*factor)

@@ -1,12 +1,12 @@
-//! Values of routes that leave the server, or go to the file system, as they are written.
+//! Reads values that go into a response, a script's environment or a file's name as they are.
 //!
-//! What the protocol forbids in a field is refused here, once, so that nothing has to look again
-//! while serving.
+//! What the protocol forbids in a field is refused here. So no other code has to check it while
+//! serving.
 
 use crate::config::complaint::fault::Fault;
 use crate::http::fields::{is_token, is_token_byte};
 
-/// The name of a file that is tried in a directory.
+/// Reads the name of a file that is tried in a directory.
 pub(crate) fn parse_index_name(name: &str) -> Result<String, Fault> {
     match name {
         "" | "." | ".." => Err(Fault::new(
@@ -23,7 +23,7 @@ pub(crate) fn parse_index_name(name: &str) -> Result<String, Fault> {
     }
 }
 
-/// A pattern over the paths beneath a root; what it matches is decided where it is used.
+/// Reads a pattern over the paths beneath a root. `handlers::files` decides what it matches.
 pub(crate) fn parse_file_pattern(pattern: &str) -> Result<String, Fault> {
     if pattern.is_empty() || pattern.starts_with('/') {
         return Err(Fault::new(
@@ -35,7 +35,7 @@ pub(crate) fn parse_file_pattern(pattern: &str) -> Result<String, Fault> {
     Ok(pattern.to_owned())
 }
 
-/// The name of a field, which is a token (RFC 9110 §5.1, §5.6.2).
+/// Reads the name of a field, which is a token (RFC 9110 §5.1, §5.6.2).
 pub(crate) fn parse_field_name(name: &str) -> Result<String, Fault> {
     if name.is_empty() {
         return Err(Fault::new(0..0, "a field without a name"));
@@ -57,7 +57,7 @@ fn is_token_character(c: char) -> bool {
     u8::try_from(c).is_ok_and(is_token_byte)
 }
 
-/// What may stand as a field's value (RFC 9110 §5.5): no control characters, no blanks at the ends.
+/// Reads a field's value (RFC 9110 §5.5): no control characters, no blanks at the ends.
 pub(crate) fn parse_field_value(value: &str) -> Result<String, Fault> {
     let bytes = value.bytes();
     if let Some(at) = bytes
@@ -78,7 +78,7 @@ pub(crate) fn parse_field_value(value: &str) -> Result<String, Fault> {
     Ok(value.to_owned())
 }
 
-/// The shape of a media type (RFC 9110 §8.3.1): `type/subtype`, and perhaps parameters.
+/// Reads a media type (RFC 9110 §8.3.1): `type/subtype`, and perhaps parameters.
 pub(crate) fn parse_media_type(text: &str) -> Result<String, Fault> {
     let essence = text.split(';').next().unwrap_or(text).trim_end();
     match essence.split_once('/') {
@@ -92,7 +92,8 @@ pub(crate) fn parse_media_type(text: &str) -> Result<String, Fault> {
     }
 }
 
-/// The name of a variable of the environment, as every program can read it.
+/// Reads the name of an environment variable: letters, digits and `_`, so that every program can use
+/// it.
 pub(crate) fn parse_variable_name(name: &str) -> Result<String, Fault> {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     match name.char_indices().find(|(_, c)| !is_of_name(*c)) {
@@ -109,7 +110,7 @@ pub(crate) fn parse_variable_name(name: &str) -> Result<String, Fault> {
     }
 }
 
-/// What a variable of the environment can hold.
+/// Reads the value of an environment variable: anything but NUL.
 pub(crate) fn parse_variable_value(value: &str) -> Result<String, Fault> {
     match value.find('\0') {
         None => Ok(value.to_owned()),
@@ -117,8 +118,8 @@ pub(crate) fn parse_variable_value(value: &str) -> Result<String, Fault> {
     }
 }
 
-/// The target goes into `Location` as it is (RFC 9110 §10.2.2), so it must be a URI reference:
-/// visible ASCII.
+/// Reads the target of a redirect. It goes into `Location` as it is (RFC 9110 §10.2.2), so it must be
+/// a URI reference: visible ASCII.
 pub(crate) fn parse_target(target: &str) -> Result<String, Fault> {
     if target.is_empty() {
         return Err(Fault::new(0..0, "`redirect` names no target")

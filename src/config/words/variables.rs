@@ -1,11 +1,11 @@
 //! `${NAME}` and `${NAME:-default}` in a string; `$$` is a dollar.
 //!
-//! A dollar before anything else stands for itself. As in a shell, the default also serves for a
-//! variable that is empty. A default ends at the first `}`, and is not itself expanded.
+//! A dollar before any other character stands for itself. As in a shell, the default is also used for
+//! a variable that is empty. A default ends at the first `}`, and is not expanded.
 
 use crate::config::complaint::fault::Fault;
 
-/// Looks a variable up. Passed in, so that reading a configuration depends on nothing unseen.
+/// Looks a variable up. The caller passes it in, so that tests do not depend on the process.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Replaces every variable in `text`.
@@ -30,7 +30,7 @@ pub(crate) fn expand(text: &str, environment: Environment<'_>) -> Result<String,
     Ok(expanded + rest)
 }
 
-/// The value of what stands between the braces; `start` is where its dollar is.
+/// The value of a reference, which is the text between the braces. `start` is where its dollar is.
 fn value_of(reference: &str, start: usize, environment: Environment<'_>) -> Result<String, Fault> {
     let (name, default) = match reference.split_once(":-") {
         Some((name, default)) => (name, Some(default)),

@@ -1,7 +1,7 @@
-//! Values as TOML writes them, for whoever shows a configuration.
+//! Values as TOML writes them, for the dump and the difference of reloads.
 //!
-//! The counterpart of the parsers: what is written here reads back to the same value. A dollar in a
-//! string is doubled, or it would begin a variable.
+//! The parsers read what is written here back to the same value. A dollar in a string is doubled,
+//! because a single one could begin a variable.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(crate) fn string(text: &str) -> String {
     quoted(&text.replace('$', "$$"))
 }
 
-/// A value as it shows itself, in quotes.
+/// A value in the form of its `Display`, as a string.
 pub(crate) fn shown(value: &impl Display) -> String {
     string(&value.to_string())
 }
@@ -33,7 +33,7 @@ pub(crate) fn size(bytes: u64) -> String {
     string(&show_size(bytes))
 }
 
-/// A path, made absolute: the text may be kept in another directory than the file it came from.
+/// A path, made absolute, because the text may be kept in another directory than its file.
 pub(crate) fn path(path: &Path) -> String {
     string(&absolute(path))
 }
@@ -46,7 +46,7 @@ pub(crate) fn address(address: &ListenAddress) -> String {
     }
 }
 
-/// `path` from the root on; as it is if the working directory is unknown.
+/// `path`, made absolute; unchanged if the working directory is unknown.
 fn absolute(path: &Path) -> String {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     absolute.to_string_lossy().into_owned()
