@@ -17,7 +17,7 @@ const MAX_IN_MEMORY: usize = 256 * 1024;
 
 /// Content that is all there.
 #[derive(Debug)]
-pub(crate) enum Buffered {
+pub(crate) enum Spooled {
     Memory(Vec<u8>),
     /// Positioned at its start.
     File {
@@ -26,7 +26,7 @@ pub(crate) enum Buffered {
     },
 }
 
-impl Buffered {
+impl Spooled {
     /// Octets.
     pub(crate) fn length(&self) -> u64 {
         match self {
@@ -106,20 +106,20 @@ mod tests {
         }
     }
 
-    fn read(blocks: u8, disk: Arc<BlockingPool>) -> Result<Buffered, ContentError> {
-        let read = async move { Buffered::read(&mut Blocks(blocks), &disk).await };
+    fn read(blocks: u8, disk: Arc<BlockingPool>) -> Result<Spooled, ContentError> {
+        let read = async move { Spooled::read(&mut Blocks(blocks), &disk).await };
         runtime::run(read).expect("a loop")
     }
 
     #[test]
     fn keeps_little_in_memory_and_much_in_a_file() {
         for (blocks, is_in_file) in [(0, false), (2, false), (3, true), (7, true)] {
-            let buffered = read(blocks, BlockingPool::new(1, 1)).expect("there is a disk");
+            let spooled = read(blocks, BlockingPool::new(1, 1)).expect("there is a disk");
             let expected: Vec<u8> = (1..=blocks).rev().flat_map(|b| [b; 100_000]).collect();
-            assert_eq!(buffered.length(), expected.len() as u64);
-            let (octets, was_in_file) = match buffered {
-                Buffered::Memory(octets) => (octets, false),
-                Buffered::File { mut file, .. } => {
+            assert_eq!(spooled.length(), expected.len() as u64);
+            let (octets, was_in_file) = match spooled {
+                Spooled::Memory(octets) => (octets, false),
+                Spooled::File { mut file, .. } => {
                     let mut octets = Vec::new();
                     file.read_to_end(&mut octets).expect("it can be read");
                     (octets, true)

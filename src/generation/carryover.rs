@@ -22,14 +22,14 @@ use super::kept::{Kept, Retired};
 use crate::address::ListenAddress;
 use crate::api::{HandlerSpec, Handlers, Instance, OptionsError};
 use crate::config::model::{Cgi, Files, Route, RoutePattern};
-use crate::handlers::files::Shared;
+use crate::handlers::files::FilesRoute;
 use crate::runtime::Permits;
 use crate::upstream::Queue;
 
 /// What a generation uses that the next one goes on with.
 #[derive(Default)]
 pub(crate) struct Carryover {
-    files: Kept<Files, Shared>,
+    files: Kept<Files, FilesRoute>,
     /// How many scripts run.
     cgi: Kept<CgiKey, Permits>,
     queues: Kept<ListenAddress, Queue>,
@@ -74,8 +74,8 @@ impl Carryover {
     }
 
     /// What workers cache for routes with these options.
-    pub(super) fn files(&mut self, options: &Files) -> Arc<Shared> {
-        self.files.get_or_make(options, Shared::new)
+    pub(super) fn files(&mut self, options: &Files) -> Arc<FilesRoute> {
+        self.files.get_or_make(options, FilesRoute::new)
     }
 
     /// The count of a route's scripts: each route has one of its own.

@@ -118,8 +118,8 @@ fn site(server: &model::Server, carryover: &mut Carryover, files: &mut PageFiles
 fn handler(route: &model::Route, carryover: &mut Carryover) -> Handler {
     match &route.verb {
         Verb::Files(files) => {
-            let shared = carryover.files(files);
-            Handler::Files(FilesHandler::new(shared, route.strip_prefix))
+            let route_files = carryover.files(files);
+            Handler::Files(FilesHandler::new(route_files, route.strip_prefix))
         }
         Verb::Respond(respond) => {
             Handler::Respond(RespondHandler::new(respond, route.pattern.method))

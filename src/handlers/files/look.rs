@@ -17,13 +17,13 @@ use crate::disk::identity::Identity;
 use crate::http::negotiation::ContentCoding;
 
 /// What looks on the blocking pool need as well.
-pub(crate) struct Shared {
+pub(crate) struct FilesRoute {
     /// Tells this handler's entries in a worker's cache from another's.
     pub(super) id: u64,
     pub(super) options: Files,
 }
 
-impl Shared {
+impl FilesRoute {
     pub(crate) fn new(options: &Files) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
@@ -35,7 +35,7 @@ impl Shared {
 
 /// A look at the disk: what it takes, so that it can run on another thread.
 pub(super) struct Look {
-    pub(super) shared: Arc<Shared>,
+    pub(super) route: Arc<FilesRoute>,
     /// The open root, unless opening it would have had to be waited for.
     pub(super) root: Option<Arc<OwnedFd>>,
     pub(super) path: Vec<u8>,
@@ -69,7 +69,7 @@ impl Look {
         let (root, new_root) = match &self.root {
             Some(root) => (Arc::clone(root), None),
             None => {
-                let root = Arc::new(beneath::open_root(&self.shared.options.root, waiting)?);
+                let root = Arc::new(beneath::open_root(&self.route.options.root, waiting)?);
                 (Arc::clone(&root), Some(root))
             }
         };
@@ -93,7 +93,7 @@ impl Look {
     }
 
     fn look_beneath(&self, root: &OwnedFd, waiting: Waiting) -> io::Result<Outcome> {
-        let found = lookup::look_up(root.as_fd(), &self.shared.options, &self.path, waiting)?;
+        let found = lookup::look_up(root.as_fd(), &self.route.options, &self.path, waiting)?;
         Ok(match found {
             Found::File(file) => self.compare(file, waiting)?,
             Found::Directory => Outcome::Directory,
@@ -103,7 +103,7 @@ impl Look {
     }
 
     fn compare(&self, file: FoundFile, waiting: Waiting) -> io::Result<Outcome> {
-        let directory = self.directory.filter(|_| file.rests_on_names);
+        let directory = self.directory.filter(|_| file.depends_only_on_names);
         if file.identities().eq(self.known.iter().copied()) {
             return Ok(Outcome::Unchanged(directory));
         }

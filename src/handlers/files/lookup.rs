@@ -39,7 +39,7 @@ pub(super) struct FoundFile {
     /// Whether names that are not there decided, and nothing but names: no symbolic link was met,
     /// and nothing was passed over for what it is. Then only a change in the directory, or of the
     /// files in [`codings`](Self::codings), makes another look find something else.
-    pub(super) rests_on_names: bool,
+    pub(super) depends_only_on_names: bool,
 }
 
 impl FoundFile {
@@ -69,8 +69,8 @@ pub(super) fn look_up(
         root,
         options,
         waiting,
-        lacked: Cell::new(false),
-        met_more: Cell::new(false),
+        name_missing: Cell::new(false),
+        saw_other_than_names: Cell::new(false),
     };
     match path.strip_suffix(b"/") {
         Some(directory) => search.index_of(directory.strip_prefix(b"/").unwrap_or(directory)),
@@ -91,29 +91,29 @@ struct Search<'a> {
     options: &'a Files,
     waiting: Waiting,
     /// Whether a name was not there.
-    lacked: Cell<bool>,
+    name_missing: Cell<bool>,
     /// Whether there was more to it than names: a link, or something of no use as it was.
-    met_more: Cell<bool>,
+    saw_other_than_names: Cell<bool>,
 }
 
 /// What stands at one exact path.
-enum There {
-    Something(Opened),
-    Nothing,
+enum PathState {
+    Opened(Opened),
+    Missing,
     Forbidden,
 }
 
 impl Search<'_> {
     fn file(&self, path: &[u8]) -> io::Result<Found> {
         match self.at(path)? {
-            There::Something(opened) => match opened.kind {
+            PathState::Opened(opened) => match opened.kind {
                 Kind::File => self.with_siblings(path.to_vec(), opened).map(Found::File),
                 Kind::Directory => Ok(Found::Directory),
                 Kind::Other => Ok(Found::Missing),
             },
-            There::Nothing if self.options.clean_urls => self.clean_url(path),
-            There::Nothing => Ok(Found::Missing),
-            There::Forbidden => Ok(Found::Forbidden),
+            PathState::Missing if self.options.clean_urls => self.clean_url(path),
+            PathState::Missing => Ok(Found::Missing),
+            PathState::Forbidden => Ok(Found::Forbidden),
         }
     }
 
@@ -121,10 +121,10 @@ impl Search<'_> {
     fn clean_url(&self, path: &[u8]) -> io::Result<Found> {
         let path = [path, b".html"].concat();
         match self.at(&path)? {
-            There::Something(opened) if opened.kind == Kind::File => {
+            PathState::Opened(opened) if opened.kind == Kind::File => {
                 self.with_siblings(path, opened).map(Found::File)
             }
-            There::Forbidden => Ok(Found::Forbidden),
+            PathState::Forbidden => Ok(Found::Forbidden),
             _ => Ok(Found::Missing),
         }
     }
@@ -136,16 +136,16 @@ impl Search<'_> {
                 _ => [directory, b"/", name.as_bytes()].concat(),
             };
             match self.at(&path)? {
-                There::Something(opened) if opened.kind == Kind::File => {
+                PathState::Opened(opened) if opened.kind == Kind::File => {
                     return self.with_siblings(path, opened).map(Found::File);
                 }
-                There::Forbidden => return Ok(Found::Forbidden),
+                PathState::Forbidden => return Ok(Found::Forbidden),
                 _ => {}
             }
         }
         match self.at(directory)? {
-            There::Something(opened) if opened.kind == Kind::Directory => Ok(Found::Directory),
-            There::Forbidden => Ok(Found::Forbidden),
+            PathState::Opened(opened) if opened.kind == Kind::Directory => Ok(Found::Directory),
+            PathState::Forbidden => Ok(Found::Forbidden),
             _ => Ok(Found::Missing),
         }
     }
@@ -163,13 +163,15 @@ impl Search<'_> {
         if self.options.precompressed && media_type::is_compressible(&media_type) {
             for coding in CODINGS {
                 match self.at(&coded_path(&path, coding))? {
-                    There::Something(sibling)
+                    PathState::Opened(sibling)
                         if sibling.kind == Kind::File && sibling.identity.modified >= modified =>
                     {
                         codings.push((coding, sibling));
                     }
-                    There::Something(_) | There::Forbidden => self.met_more.set(true),
-                    There::Nothing => {}
+                    PathState::Opened(_) | PathState::Forbidden => {
+                        self.saw_other_than_names.set(true)
+                    }
+                    PathState::Missing => {}
                 }
             }
         }
@@ -177,23 +179,23 @@ impl Search<'_> {
             path,
             media_type,
             codings,
-            rests_on_names: self.lacked.get() && !self.met_more.get(),
+            depends_only_on_names: self.name_missing.get() && !self.saw_other_than_names.get(),
         })
     }
 
-    fn at(&self, path: &[u8]) -> io::Result<There> {
+    fn at(&self, path: &[u8]) -> io::Result<PathState> {
         match self.open(path) {
-            Ok(opened) => Ok(There::Something(opened)),
+            Ok(opened) => Ok(PathState::Opened(opened)),
             Err(error) => match Absence::of(&error) {
                 Some(Absence::NameMissing) => {
-                    self.lacked.set(true);
-                    Ok(There::Nothing)
+                    self.name_missing.set(true);
+                    Ok(PathState::Missing)
                 }
                 Some(Absence::Outside | Absence::Unusable) => {
-                    self.met_more.set(true);
-                    Ok(There::Nothing)
+                    self.saw_other_than_names.set(true);
+                    Ok(PathState::Missing)
                 }
-                Some(Absence::Forbidden) => Ok(There::Forbidden),
+                Some(Absence::Forbidden) => Ok(PathState::Forbidden),
                 None => Err(error),
             },
         }
@@ -202,7 +204,7 @@ impl Search<'_> {
     fn open(&self, path: &[u8]) -> io::Result<Opened> {
         match open_beneath(self.root, path, Links::Refused, self.waiting) {
             Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
-                self.met_more.set(true);
+                self.saw_other_than_names.set(true);
                 open_beneath(self.root, path, Links::Followed, self.waiting)
             }
             opened => opened,

@@ -51,16 +51,16 @@ use crate::runtime::{self, BlockingError, BlockingPool};
 
 use cache::{Cache, Entry, State};
 use listing::{Renderer, Sort};
-pub(crate) use look::Shared;
+pub(crate) use look::FilesRoute;
 use look::{Look, Outcome, Seen};
-use unchanged::{Directories, Sighting};
+use unchanged::{Directories, DirectoryState};
 
 /// How long an open root is kept that nobody asks for: longer than any that is in use lasts.
 const FORGET_ROOT: Duration = Duration::from_secs(60);
 
 /// The handler of a `files` route.
 pub(crate) struct FilesHandler {
-    shared: Arc<Shared>,
+    route: Arc<FilesRoute>,
     strip_prefix: bool,
 }
 
@@ -98,9 +98,9 @@ enum FilesError {
 }
 
 impl FilesHandler {
-    pub(crate) fn new(shared: Arc<Shared>, strip_prefix: bool) -> Self {
+    pub(crate) fn new(route: Arc<FilesRoute>, strip_prefix: bool) -> Self {
         Self {
-            shared,
+            route,
             strip_prefix,
         }
     }
@@ -177,7 +177,7 @@ impl FilesHandler {
         };
         let accept_encoding = request.head.fields.combined(Known::AcceptEncoding);
         let (coding, path) = file.describe(accept_encoding.as_deref());
-        let root = self.shared.options.root.display();
+        let root = self.route.options.root.display();
         Some(format!("{root}/{path} ({coding})"))
     }
 
@@ -224,7 +224,7 @@ impl FilesHandler {
 
     /// Where to look instead: a navigation that leads nowhere is for a single-page application.
     fn fallback(&self, entry: &Entry, request: &Request<'_>) -> Option<&'static [u8]> {
-        let options = &self.shared.options;
+        let options = &self.route.options;
         let leads_nowhere = match entry.state {
             State::Missing => true,
             // Without its slash it leads to a redirect.
@@ -245,7 +245,7 @@ impl FilesHandler {
             State::Directory if !request.path.is_directory() => {
                 Some(redirect_to_directory(request))
             }
-            State::Directory if self.shared.options.listing => None,
+            State::Directory if self.route.options.listing => None,
             State::Directory | State::Missing => not_found(),
             State::Forbidden => Some(Response::problem(Status::FORBIDDEN)),
         }
@@ -267,10 +267,10 @@ impl FilesHandler {
     /// What the cache has for `path`, and whether that is still so, as far as it can be told without
     /// a full look.
     fn cached(&self, path: &[u8], state: &WorkerState) -> Cached {
-        let Some(entry) = state.cache.borrow_mut().find(self.shared.id, path) else {
+        let Some(entry) = state.cache.borrow_mut().find(self.route.id, path) else {
             return Cached::Nothing;
         };
-        let is_fresh = entry.is_fresh(runtime::now(), self.shared.options.revalidate);
+        let is_fresh = entry.is_fresh(runtime::now(), self.route.options.revalidate);
         if is_fresh || self.confirm_unchanged(path, &entry, state) {
             Cached::Current(entry)
         } else {
@@ -299,23 +299,23 @@ impl FilesHandler {
         let Some(root) = self.root_now(state) else {
             return false;
         };
-        let sighting = self.directory_now(&root, path, state);
-        let vouching = sighting.filter(|sighting| sighting.vouches_for(root.as_fd(), file));
-        if let Some(sighting) = vouching {
-            entry.confirm(sighting.at);
+        let seen = self.directory_now(&root, path, state);
+        let confirming = seen.filter(|seen| seen.confirms(root.as_fd(), file));
+        if let Some(seen) = confirming {
+            entry.confirm(seen.at);
         }
-        vouching.is_some()
+        confirming.is_some()
     }
 
     fn look(&self, path: &[u8], known: Option<&Entry>, state: &WorkerState) -> Look {
         let root = self.root_now(state);
-        let sighting = root
+        let seen = root
             .as_ref()
             .and_then(|root| self.directory_now(root, path, state));
         Look {
-            shared: Arc::clone(&self.shared),
+            route: Arc::clone(&self.route),
             root,
-            directory: sighting.and_then(|sighting| sighting.identity),
+            directory: seen.and_then(|seen| seen.identity),
             path: path.to_vec(),
             known: match known.map(|entry| &entry.state) {
                 Some(State::File(file)) => file.identities().collect(),
@@ -327,8 +327,8 @@ impl FilesHandler {
     /// The open root, unless it would have to be waited for; opened again when it is time, for
     /// another directory may have its name now.
     fn root_now(&self, state: &WorkerState) -> Option<Arc<OwnedFd>> {
-        let options = &self.shared.options;
-        if let Some((root, opened)) = state.roots.borrow().get(&self.shared.id)
+        let options = &self.route.options;
+        if let Some((root, opened)) = state.roots.borrow().get(&self.route.id)
             && runtime::now().duration_since(*opened) < options.revalidate
         {
             return Some(Arc::clone(root));
@@ -343,14 +343,19 @@ impl FilesHandler {
         let mut roots = state.roots.borrow_mut();
         // Those of routes that a reload has taken away are never asked for again.
         roots.retain(|_, (_, opened)| now.duration_since(*opened) < FORGET_ROOT);
-        roots.insert(self.shared.id, (root, now));
+        roots.insert(self.route.id, (root, now));
     }
 
     /// How the directory of `path` is; `None` where every look is to be a full one.
-    fn directory_now(&self, root: &OwnedFd, path: &[u8], state: &WorkerState) -> Option<Sighting> {
-        let period = self.shared.options.revalidate;
+    fn directory_now(
+        &self,
+        root: &OwnedFd,
+        path: &[u8],
+        state: &WorkerState,
+    ) -> Option<DirectoryState> {
+        let period = self.route.options.revalidate;
         let mut directories = state.directories.borrow_mut();
-        let see = || directories.of((self.shared.id, root.as_fd()), path, runtime::now(), period);
+        let see = || directories.of((self.route.id, root.as_fd()), path, runtime::now(), period);
         (!period.is_zero()).then(see)
     }
 
@@ -373,7 +378,7 @@ impl FilesHandler {
                 }
                 return entry;
             }
-            (Outcome::File(loaded), _) => State::File(loaded.into_cached(&self.shared.options)),
+            (Outcome::File(loaded), _) => State::File(loaded.into_cached(&self.route.options)),
             (Outcome::Directory, _) => State::Directory,
             (Outcome::Forbidden, _) => State::Forbidden,
             (Outcome::Missing | Outcome::Unchanged(_), _) => State::Missing,
@@ -382,7 +387,7 @@ impl FilesHandler {
         state
             .cache
             .borrow_mut()
-            .insert(self.shared.id, path, Rc::clone(&entry));
+            .insert(self.route.id, path, Rc::clone(&entry));
         entry
     }
 
@@ -397,9 +402,9 @@ impl FilesHandler {
         let format = Format::preferred(accept.as_deref());
         let sort = Sort::from_query(request.head.target.query.unwrap_or_default());
         let (shown, beneath) = (request.path.as_bytes().to_vec(), path.as_bytes().to_vec());
-        let shared = Arc::clone(&self.shared);
+        let route = Arc::clone(&self.route);
         let rendered = state.disk.run(move || {
-            let root = beneath::open_root(&shared.options.root, Waiting::Allowed)?;
+            let root = beneath::open_root(&route.options.root, Waiting::Allowed)?;
             let entries = directory::read(root.as_fd(), &beneath)?;
             let mut listing = Renderer::new(format, shown, sort, entries);
             let mut first = Vec::new();
@@ -427,7 +432,7 @@ impl FilesHandler {
     fn read_error(&self, path: &[u8], source: io::Error) -> FilesError {
         FilesError::Read {
             path: String::from_utf8_lossy(path).into_owned(),
-            root: self.shared.options.root.display().to_string(),
+            root: self.route.options.root.display().to_string(),
             source,
         }
     }

@@ -10,10 +10,10 @@
 //! unchanged   open, fstat, close of 1.html; the directory once a period for all files in it
 //! ```
 //!
-//! What it vouches for is as fresh as the sighting of the directory, not as this look.
+//! What it vouches for is as fresh as the look at the directory, not as this look.
 //!
 //! It never waits, and holds where names alone decide, which the two sides make sure of: the look
-//! for the names it met ([`super::lookup::FoundFile::rests_on_names`]), [`sight`] for the directory.
+//! for the names it met ([`super::lookup::FoundFile::depends_only_on_names`]), [`look_at`] for the directory.
 //! Both resolve the whole path anew beneath the root, so that a directory renamed above is another.
 //!
 //! Rejected: `fstatat` on a kept descriptor, one call instead of three, for it waits for the disk if
@@ -32,7 +32,7 @@ use super::lookup::coded_path;
 use crate::disk::beneath::{Links, Waiting, find_beneath, open_path};
 use crate::disk::identity::{Identity, Kind};
 
-/// Directories remembered. Past it all are forgotten: each costs another sighting, no more.
+/// Directories remembered. Past it all are forgotten: each costs another look, no more.
 const CAPACITY: usize = 1024;
 
 /// How long a directory must have rested: the coarsest of [`TELLING`] keep whole seconds, so a
@@ -56,12 +56,12 @@ const TELLING: [u32; 9] = [
 /// The directories that a worker has lately seen.
 #[derive(Default)]
 pub(super) struct Directories {
-    seen: HashMap<Key, Sighting, foldhash::fast::RandomState>,
+    seen: HashMap<Key, DirectoryState, foldhash::fast::RandomState>,
 }
 
 /// How a directory was at a time.
 #[derive(Clone, Copy)]
-pub(super) struct Sighting {
+pub(super) struct DirectoryState {
     /// `None` if nothing can be concluded from it.
     pub(super) identity: Option<Identity>,
     pub(super) at: Instant,
@@ -76,30 +76,30 @@ impl Directories {
         path: &[u8],
         now: Instant,
         period: Duration,
-    ) -> Sighting {
+    ) -> DirectoryState {
         let path = directory_of(path);
         match self.seen.get(&BorrowedKey { handler, path }) {
-            Some(sighting) if now.duration_since(sighting.at) < period => *sighting,
+            Some(seen) if now.duration_since(seen.at) < period => *seen,
             _ => {
-                let identity = sight(root, path, SystemTime::now()).ok().flatten();
-                let sighting = Sighting { identity, at: now };
-                self.remember(Key::new(handler, path), sighting);
-                sighting
+                let identity = look_at(root, path, SystemTime::now()).ok().flatten();
+                let seen = DirectoryState { identity, at: now };
+                self.remember(Key::new(handler, path), seen);
+                seen
             }
         }
     }
 
-    fn remember(&mut self, key: Key, sighting: Sighting) {
+    fn remember(&mut self, key: Key, seen: DirectoryState) {
         if self.seen.len() >= CAPACITY {
             self.seen.clear();
         }
-        self.seen.insert(key, sighting);
+        self.seen.insert(key, seen);
     }
 }
 
-impl Sighting {
-    /// Whether `file` is what another look would find, as of this sighting.
-    pub(super) fn vouches_for(&self, root: BorrowedFd<'_>, file: &CachedFile) -> bool {
+impl DirectoryState {
+    /// Whether `file` is what another look would find, as of then.
+    pub(super) fn confirms(&self, root: BorrowedFd<'_>, file: &CachedFile) -> bool {
         let is_as_it_was = |(coding, identity)| {
             let path = coded_path(file.path(), coding);
             find_beneath(root, &path, Links::Refused, Waiting::Never)
@@ -118,7 +118,7 @@ fn directory_of(path: &[u8]) -> &[u8] {
 }
 
 /// Looks at a directory; `None` if its change time does not tell of all changes to come.
-fn sight(root: BorrowedFd<'_>, path: &[u8], now: SystemTime) -> io::Result<Option<Identity>> {
+fn look_at(root: BorrowedFd<'_>, path: &[u8], now: SystemTime) -> io::Result<Option<Identity>> {
     let directory = open_path(root, path, Links::Refused, Waiting::Never)?;
     let identity = Identity::of_open(directory.as_fd())?;
     let file_system = rustix::fs::fstatfs(&directory)?.f_type;
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use crate::config::model::Files;
     use crate::disk::beneath::open_root;
-    use crate::handlers::files::look::{Look, Outcome, Shared};
+    use crate::handlers::files::look::{FilesRoute, Look, Outcome};
     use crate::test_support::TemporaryDirectory;
 
     /// Long after any change: every directory has rested.
@@ -151,9 +151,9 @@ mod tests {
         SystemTime::now() + Duration::from_secs(3600)
     }
 
-    fn sighting(root: &OwnedFd, directory: &[u8]) -> Sighting {
-        let identity = sight(root.as_fd(), directory, later()).ok().flatten();
-        Sighting {
+    fn state(root: &OwnedFd, directory: &[u8]) -> DirectoryState {
+        let identity = look_at(root.as_fd(), directory, later()).ok().flatten();
+        DirectoryState {
             identity,
             at: Instant::now(),
         }
@@ -162,10 +162,10 @@ mod tests {
     fn load(tree: &TemporaryDirectory, root: &Arc<OwnedFd>, path: &str) -> CachedFile {
         let options = Files::beneath(tree.path().to_owned());
         let look = Look {
-            shared: Arc::new(Shared::new(&options)),
+            route: Arc::new(FilesRoute::new(&options)),
             root: Some(Arc::clone(root)),
             path: path.as_bytes().to_vec(),
-            directory: sighting(root, directory_of(path.as_bytes())).identity,
+            directory: state(root, directory_of(path.as_bytes())).identity,
             known: Vec::new(),
         };
         match look.run(Waiting::Allowed).expect("no error").outcome {
@@ -238,13 +238,13 @@ mod tests {
             let file = load(&tree, &root, "/a/b/f.css");
             wait_for_the_clock(&tree);
             change(tree.path()).expect(title);
-            let vouches = sighting(&root, b"a/b").vouches_for(root.as_fd(), &file);
-            assert_eq!(vouches, unchanged, "{title}");
+            let confirms = state(&root, b"a/b").confirms(root.as_fd(), &file);
+            assert_eq!(confirms, unchanged, "{title}");
         }
     }
 
     #[test]
-    fn vouches_only_where_names_decide() {
+    fn confirms_only_where_names_decide() {
         let tree = TemporaryDirectory::new("names");
         for file in [
             "f.css",
@@ -261,7 +261,7 @@ mod tests {
             symlink(target, tree.path().join(link)).expect("a link");
         }
         let root = Arc::new(open_root(tree.path(), Waiting::Allowed).expect("it is there"));
-        for (path, vouches, why) in [
+        for (path, confirms, why) in [
             ("/f.css", true, "plain"),
             ("/d/", true, "an index file"),
             (
@@ -279,12 +279,8 @@ mod tests {
             ("/e/", false, "a directory that is a link"),
         ] {
             let file = load(&tree, &root, path);
-            let sighting = sighting(&root, directory_of(path.as_bytes()));
-            assert_eq!(
-                sighting.vouches_for(root.as_fd(), &file),
-                vouches,
-                "{path}: {why}"
-            );
+            let seen = state(&root, directory_of(path.as_bytes()));
+            assert_eq!(seen.confirms(root.as_fd(), &file), confirms, "{path}: {why}");
         }
     }
 
@@ -314,8 +310,8 @@ mod tests {
     }
 
     #[test]
-    fn a_sighting_lasts_a_period() {
-        let tree = TemporaryDirectory::new("sightings");
+    fn a_look_at_a_directory_lasts_a_period() {
+        let tree = TemporaryDirectory::new("looks");
         let root = open_root(tree.path(), Waiting::Allowed).expect("it is there");
         let (mut directories, now) = (Directories::default(), Instant::now());
         let second = Duration::from_secs(1);

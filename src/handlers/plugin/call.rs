@@ -116,7 +116,7 @@ impl Call {
     }
 
     /// The handler has done its work; nobody leaves it behind.
-    pub(super) fn settle(mut self) {
+    pub(super) fn detach(mut self) {
         if let Some(job) = self.job.take() {
             job.detach();
         }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::api::{self, Content, ContentSource, Instance, Received};
 use crate::config::model::{PatternSegment, PluginRoute, Route};
-use crate::disk::spool::Buffered;
+use crate::disk::spool::Spooled;
 use crate::http::framing::Framing;
 use crate::http::status::Status;
 use crate::log::diagnostic;
@@ -54,7 +54,7 @@ enum Waited {
 }
 
 /// Why the loop stops waiting for a handler.
-enum Lapse {
+enum Expiry {
     TimedOut,
     ClientGone,
 }
@@ -100,7 +100,7 @@ impl PluginHandler {
         }
         let kept = match request.head.framing {
             Framing::Empty => no_content(),
-            _ => kept(Buffered::read(&mut content, &pools.disk).await?),
+            _ => kept(Spooled::read(&mut content, &pools.disk).await?),
         };
         if self.instance.never_waits {
             return Ok(self.answer_on_loop(request, kept, pools));
@@ -109,13 +109,13 @@ impl PluginHandler {
             Ok(call) => call,
             Err(failure) => return Ok(self.failed(&failure)),
         };
-        let lapse = async {
+        let expiry = async {
             match either(content.client_gone(), runtime::sleep(self.timeout)).await {
-                Either::First(()) => Lapse::ClientGone,
-                Either::Second(()) => Lapse::TimedOut,
+                Either::First(()) => Expiry::ClientGone,
+                Either::Second(()) => Expiry::TimedOut,
             }
         };
-        match self.wait(call, lapse).await? {
+        match self.wait(call, expiry).await? {
             Waited::Made(made, call) => {
                 let content = stream::content(made.body, Some(call), &self.route);
                 Ok(represent(made.head, content, request))
@@ -143,8 +143,8 @@ impl PluginHandler {
             Err(failure) => return Ok(self.failed(&failure)),
         };
         let mut feed = Feed::new(content, writer);
-        let lapse = self.feed(&mut feed);
-        match self.wait(call, lapse).await? {
+        let expiry = self.feed(&mut feed);
+        match self.wait(call, expiry).await? {
             Waited::Made(made, call) => {
                 let content = stream::content(made.body, Some(call), &self.route);
                 let content = content.map(|content| feed::beside(content, feed));
@@ -156,43 +156,43 @@ impl PluginHandler {
 
     /// Gives the handler content as it arrives; then waits for what may end the wait for its answer.
     /// Its time begins anew with everything that arrives: a slow client is not the handler's fault.
-    async fn feed(&self, feed: &mut Feed<impl ReadContent>) -> Lapse {
+    async fn feed(&self, feed: &mut Feed<impl ReadContent>) -> Expiry {
         loop {
             match feed.step(self.timeout).await {
                 Step::Fed => {}
                 Step::Done => break,
-                Step::ClientGone => return Lapse::ClientGone,
-                Step::TimedOut => return Lapse::TimedOut,
+                Step::ClientGone => return Expiry::ClientGone,
+                Step::TimedOut => return Expiry::TimedOut,
             }
         }
         match either(feed.client_gone(), runtime::sleep(self.timeout)).await {
-            Either::First(()) => Lapse::ClientGone,
-            Either::Second(()) => Lapse::TimedOut,
+            Either::First(()) => Expiry::ClientGone,
+            Either::Second(()) => Expiry::TimedOut,
         }
     }
 
-    /// Waits for the handler, until `lapse` comes first.
+    /// Waits for the handler, until `expiry` comes first.
     ///
     /// # Errors
     /// [`ContentError::CutOff`] if the client has gone.
     async fn wait(
         &self,
         mut call: Call,
-        lapse: impl Future<Output = Lapse>,
+        expiry: impl Future<Output = Expiry>,
     ) -> Result<Waited, ContentError> {
-        match either(call.outcome(), lapse).await {
+        match either(call.outcome(), expiry).await {
             Either::First(Ok(made)) => Ok(Waited::Made(made, call)),
             Either::First(Err(failure)) => {
-                call.settle();
+                call.detach();
                 Ok(Waited::Failed(self.failed(&failure)))
             }
-            Either::Second(Lapse::TimedOut) => {
+            Either::Second(Expiry::TimedOut) => {
                 let has_begun = call.has_begun();
                 let timeout = self.timeout;
                 let failure = Failure::TimedOut { timeout, has_begun };
                 Ok(Waited::Failed(self.failed(&failure)))
             }
-            Either::Second(Lapse::ClientGone) => Err(ContentError::CutOff),
+            Either::Second(Expiry::ClientGone) => Err(ContentError::CutOff),
         }
     }
 
@@ -285,11 +285,11 @@ fn no_content() -> Content {
     Content::new(Some(0), ContentSource::Memory(Cursor::default()))
 }
 
-fn kept(buffered: Buffered) -> Content {
-    let length = Some(buffered.length());
-    let source = match buffered {
-        Buffered::Memory(octets) => ContentSource::Memory(Cursor::new(octets)),
-        Buffered::File { file, .. } => ContentSource::File(file),
+fn kept(spooled: Spooled) -> Content {
+    let length = Some(spooled.length());
+    let source = match spooled {
+        Spooled::Memory(octets) => ContentSource::Memory(Cursor::new(octets)),
+        Spooled::File { file, .. } => ContentSource::File(file),
     };
     Content::new(length, source)
 }

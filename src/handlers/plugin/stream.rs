@@ -25,7 +25,7 @@ pub(super) fn content(body: Body, call: Option<Call>, route: &str) -> Option<Sup
         Body::Stream { length, reader } => (length, reader),
         body => {
             if let Some(call) = call {
-                call.settle();
+                call.detach();
             }
             return whole(body, route).map(Supply::Whole);
         }
@@ -66,7 +66,7 @@ impl ContentSource for PipeSource {
             if !matches!(read, Ok(true))
                 && let Some(call) = self.call.take()
             {
-                call.settle();
+                call.detach();
             }
             read.map_err(|broken| {
                 BrokenOff(match broken {

@@ -22,7 +22,7 @@ use super::meta_variables::{Script, meta_variables};
 use super::script::{self, FoundScript};
 use super::script_response::ScriptAnswer;
 use crate::config::model::{Cgi, Route};
-use crate::disk::spool::Buffered;
+use crate::disk::spool::Spooled;
 use crate::http::framing::Framing;
 use crate::http::status::Status;
 use crate::log::diagnostic;
@@ -40,16 +40,16 @@ use start::Invocation;
 
 /// A directory of scripts.
 pub(crate) struct CgiHandler {
-    shared: Arc<Shared>,
+    route: Arc<CgiRoute>,
 }
 
 /// What looks on the disk pool need as well.
-struct Shared {
+struct CgiRoute {
     options: Cgi,
     /// The directory's absolute path.
     root: PathBuf,
     /// How diagnostics name the route.
-    route: String,
+    name: String,
     /// One for each script of the route that runs, of all workers and generations together.
     processes: Arc<Permits>,
 }
@@ -57,14 +57,14 @@ struct Shared {
 impl CgiHandler {
     pub(crate) fn new(options: &Cgi, route: &Route, processes: Arc<Permits>) -> Self {
         let root = std::path::absolute(&options.root);
-        let shared = Shared {
+        let route = CgiRoute {
             options: options.clone(),
             root: root.unwrap_or_else(|_| options.root.clone()),
-            route: route.to_string(),
+            name: route.to_string(),
             processes,
         };
         Self {
-            shared: Arc::new(shared),
+            route: Arc::new(route),
         }
     }
 
@@ -75,7 +75,7 @@ impl CgiHandler {
         disk: &Arc<BlockingPool>,
     ) -> Option<String> {
         let script = self.find(request, disk).await.ok()?;
-        Some(self.shared.file(&script).display().to_string())
+        Some(self.route.file(&script).display().to_string())
     }
 
     /// # Errors
@@ -104,8 +104,8 @@ impl CgiHandler {
         disk: &Arc<BlockingPool>,
     ) -> Result<FoundScript, CgiError> {
         let path = request.path.below().to_vec();
-        let shared = Arc::clone(&self.shared);
-        let find = move || script::find(&shared.root, &path);
+        let route = Arc::clone(&self.route);
+        let find = move || script::find(&route.root, &path);
         let found = disk.run(find).await?;
         let script = found.map_err(CgiError::Look)?.ok_or(CgiError::Missing)?;
         let name = script.path.rsplit(|byte| *byte == b'/').next();
@@ -122,23 +122,23 @@ impl CgiHandler {
         disk: &Arc<BlockingPool>,
         content: &mut impl ReadContent,
     ) -> Result<Answer<'static>, CgiError> {
-        let shared = &self.shared;
+        let route = &self.route;
         // Told before the client has sent all it has; asked again when that is there.
-        if !shared.processes.has_free() {
+        if !route.processes.has_free() {
             return Err(CgiError::Busy);
         }
         let input = match request.head.framing {
             // What is left after a local redirect is no content of this request.
-            Framing::Empty => Buffered::Memory(Vec::new()),
-            _ => Buffered::read(content, disk).await?,
+            Framing::Empty => Spooled::Memory(Vec::new()),
+            _ => Spooled::read(content, disk).await?,
         };
-        let permit = shared.processes.take().ok_or(CgiError::Busy)?;
-        let invocation = shared.invocation(script, request, input);
+        let permit = route.processes.take().ok_or(CgiError::Busy)?;
+        let invocation = route.invocation(script, request, input);
         let start = move || invocation.start(permit);
         let started = disk.run(start).await??;
-        let name = format!("{}: {}", shared.route, shown(&script.path));
+        let name = format!("{}: {}", route.name, shown(&script.path));
         let mut running = Running::new(started, name).map_err(CgiError::Read)?;
-        let head = timeout(shared.options.timeout, running.head());
+        let head = timeout(route.options.timeout, running.head());
         let answer = match either(head, content.client_gone()).await {
             Either::First(head) => head.map_err(|_| CgiError::TimedOut)??,
             Either::Second(()) => return Err(ContentError::CutOff.into()),
@@ -153,7 +153,7 @@ impl CgiHandler {
         running: Running,
         request: &Request<'_>,
     ) -> Result<Answer<'static>, CgiError> {
-        let timeout = self.shared.options.timeout;
+        let timeout = self.route.options.timeout;
         match answer {
             ScriptAnswer::LocalRedirect(target) => {
                 Box::new(Output::new(running, timeout, None)).discard();
@@ -171,7 +171,7 @@ impl CgiHandler {
 
     /// The answer where there is none of a script's; the operator is told, unless nothing is there.
     fn problem(&self, error: &CgiError, script: &[u8]) -> Response<'static> {
-        let (route, script) = (&self.shared.route, shown(script));
+        let (route, script) = (&self.route.name, shown(script));
         let status = match error {
             CgiError::Missing => return Response::problem(Status::NOT_FOUND),
             CgiError::Busy | CgiError::Pool(BlockingError::Saturated) => {
@@ -193,7 +193,7 @@ impl CgiHandler {
     }
 }
 
-impl Shared {
+impl CgiRoute {
     fn file(&self, script: &FoundScript) -> PathBuf {
         self.root.join(OsStr::from_bytes(&script.path))
     }
@@ -203,7 +203,7 @@ impl Shared {
         &self,
         script: &FoundScript,
         request: &Request<'_>,
-        input: Buffered,
+        input: Spooled,
     ) -> Invocation {
         let program = self.file(script);
         let (name, path_info) = request.path.split_below(script.end);

@@ -12,7 +12,7 @@ use std::process::{ChildStderr, ChildStdout, Command, Stdio};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
-use crate::disk::spool::Buffered;
+use crate::disk::spool::Spooled;
 use crate::handlers::gateway::meta_variables::MetaVariable;
 use crate::runtime::{Permit, Process};
 
@@ -27,7 +27,7 @@ pub(super) struct Invocation {
     /// What the operator adds; it wins.
     pub(super) environment: Vec<(String, String)>,
     /// Its standard input: the request's content.
-    pub(super) input: Buffered,
+    pub(super) input: Spooled,
 }
 
 /// A script that was started, on its way to the loop.
@@ -94,15 +94,15 @@ impl StartError {
 }
 
 /// The content as a file, so that a script can read it as fast as it likes.
-fn standard_input(input: Buffered) -> io::Result<Stdio> {
+fn standard_input(input: Spooled) -> io::Result<Stdio> {
     match input {
-        Buffered::Memory(octets) if octets.is_empty() => Ok(Stdio::null()),
-        Buffered::Memory(octets) => {
+        Spooled::Memory(octets) if octets.is_empty() => Ok(Stdio::null()),
+        Spooled::Memory(octets) => {
             let mut file = File::from(memfd_create("tidegate-content", MemfdFlags::CLOEXEC)?);
             file.write_all(&octets)?;
             file.rewind()?;
             Ok(file.into())
         }
-        Buffered::File { file, .. } => Ok(file.into()),
+        Spooled::File { file, .. } => Ok(file.into()),
     }
 }

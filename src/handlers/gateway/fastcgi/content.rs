@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::conversation::Conversation;
 use super::error::Failure;
-use crate::disk::spool::Buffered;
+use crate::disk::spool::Spooled;
 use crate::log::diagnostic;
 use crate::message::content::{
     BrokenOff, ContentError, ContentSource, LocalFuture, ReadContent, drain,
@@ -21,43 +21,43 @@ use crate::runtime::BlockingPool;
 const BLOCK: u64 = 256 * 1024;
 
 /// Content of a request that is all here.
-pub(super) struct Kept {
+pub(super) struct SpooledContent {
     octets: Vec<u8>,
-    file: Option<KeptFile>,
+    file: Option<SpooledFile>,
     disk: Arc<BlockingPool>,
 }
 
 /// Content in a temporary file, shared with the thread that reads it.
-struct KeptFile {
+struct SpooledFile {
     file: Arc<File>,
     /// The octets that have not been read.
     left: Range<u64>,
 }
 
-impl Kept {
-    pub(super) fn new(content: Buffered, disk: &Arc<BlockingPool>) -> Self {
+impl SpooledContent {
+    pub(super) fn new(content: Spooled, disk: &Arc<BlockingPool>) -> Self {
         let disk = Arc::clone(disk);
         let (octets, file) = match content {
-            Buffered::Memory(octets) => (octets, None),
-            Buffered::File { file, length } => {
+            Spooled::Memory(octets) => (octets, None),
+            Spooled::File { file, length } => {
                 let file = Arc::new(file);
                 let left = 0..length;
-                (Vec::new(), Some(KeptFile { file, left }))
+                (Vec::new(), Some(SpooledFile { file, left }))
             }
         };
         Self { octets, file, disk }
     }
 
     pub(super) fn nothing(disk: &Arc<BlockingPool>) -> Self {
-        Self::new(Buffered::Memory(Vec::new()), disk)
+        Self::new(Spooled::Memory(Vec::new()), disk)
     }
 }
 
-impl ReadContent for Kept {
+impl ReadContent for SpooledContent {
     /// # Cancellation
     /// What was not waited for is read again.
     async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
-        let KeptFile { file, left } = match &mut self.file {
+        let SpooledFile { file, left } = match &mut self.file {
             Some(kept) if !kept.left.is_empty() => kept,
             _ => {
                 let has_some = !self.octets.is_empty();
@@ -87,12 +87,12 @@ impl ReadContent for Kept {
 
 /// Content that is all here, of a client who waits.
 pub(super) struct Replayed<'c, C> {
-    kept: Kept,
+    kept: SpooledContent,
     client: &'c C,
 }
 
 impl<'c, C> Replayed<'c, C> {
-    pub(super) fn new(kept: Kept, client: &'c C) -> Self {
+    pub(super) fn new(kept: SpooledContent, client: &'c C) -> Self {
         Self { kept, client }
     }
 }
@@ -108,26 +108,26 @@ impl<C: ReadContent> ReadContent for Replayed<'_, C> {
 }
 
 /// The rest of an answer's content.
-pub(super) struct PeerContent {
+pub(super) struct UpstreamContent {
     /// `None` when it is over.
     conversation: Option<Conversation>,
     /// What the peer has not been given of the request's content.
-    rest: Kept,
+    rest: SpooledContent,
     /// How diagnostics name the peer.
-    peer: String,
+    upstream: String,
 }
 
-impl PeerContent {
-    pub(super) fn new(conversation: Conversation, rest: Kept, peer: String) -> Self {
+impl UpstreamContent {
+    pub(super) fn new(conversation: Conversation, rest: SpooledContent, upstream: String) -> Self {
         Self {
             conversation: Some(conversation),
             rest,
-            peer,
+            upstream,
         }
     }
 }
 
-impl ContentSource for PeerContent {
+impl ContentSource for UpstreamContent {
     fn next<'s>(&'s mut self, into: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
         Box::pin(async move {
             let Some(conversation) = &mut self.conversation else {
@@ -135,7 +135,11 @@ impl ContentSource for PeerContent {
             };
             let next = conversation.next(&mut self.rest, into).await;
             let broken_off = |failure: Failure| {
-                BrokenOff(format!("{}: {}", self.peer, diagnostic::chain(&failure)))
+                BrokenOff(format!(
+                    "{}: {}",
+                    self.upstream,
+                    diagnostic::chain(&failure)
+                ))
             };
             let goes_on = next.map_err(broken_off)?;
             if !goes_on && let Some(conversation) = take(&mut self.conversation) {

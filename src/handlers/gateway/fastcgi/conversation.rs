@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{Failure, UpstreamError};
-use super::patience::{Expiry, Patience};
+use super::patience::{Overdue, Patience};
 use super::receiving::Receiving;
 use super::sending::{Sending, Sent};
 use crate::handlers::gateway::script_log::ScriptLog;
@@ -243,8 +243,8 @@ impl Conversation {
     /// The next deadline has come, and nothing else.
     fn on_deadline(&mut self) -> Result<(), UpstreamError> {
         match self.patience.on_deadline(&self.server.queue) {
-            Expiry::TimedOut => Err(UpstreamError::TimedOut),
-            Expiry::Joined => {
+            Overdue::TimedOut => Err(UpstreamError::TimedOut),
+            Overdue::Joined => {
                 self.pool.close_idle(&self.server.address);
                 Ok(())
             }

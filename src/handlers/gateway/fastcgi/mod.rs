@@ -36,8 +36,8 @@ use super::script_log::ScriptLog;
 use super::script_response::{ScriptAnswer, ScriptHead};
 use crate::config::model::{Fastcgi, Route};
 use crate::disk::now_or_on_pool;
-use crate::disk::spool::Buffered;
-use crate::handlers::files::{self, FilesHandler, Shared};
+use crate::disk::spool::Spooled;
+use crate::handlers::files::{self, FilesHandler, FilesRoute};
 use crate::http::framing::Framing;
 use crate::http::method::{Method, MethodSet};
 use crate::http::status::Status;
@@ -52,7 +52,7 @@ use crate::message::response::{Answer, Response, allow};
 use crate::runtime::{self, BlockingError, BlockingPool};
 use crate::upstream::{Connection, Pool, Queue, Server};
 
-use content::{Kept, PeerContent, Replayed};
+use content::{Replayed, SpooledContent, UpstreamContent};
 use conversation::Conversation;
 use error::{Failure, UpstreamError};
 use script::{Found, Script, Search};
@@ -94,7 +94,7 @@ enum SearchError {
 impl FastcgiHandler {
     pub(crate) fn new(
         options: &Fastcgi,
-        files: Arc<Shared>,
+        files: Arc<FilesRoute>,
         queue: Arc<Queue>,
         route: &Route,
     ) -> Self {
@@ -216,9 +216,9 @@ impl FastcgiHandler {
             }
             // A script is told the length beforehand.
             Framing::Chunked => {
-                let buffered = Buffered::read(content, disk).await?;
-                let length = buffered.length();
-                let mut replayed = Replayed::new(Kept::new(buffered, disk), content);
+                let spooled = Spooled::read(content, disk).await?;
+                let length = spooled.length();
+                let mut replayed = Replayed::new(SpooledContent::new(spooled, disk), content);
                 self.converse(script, request, worker, &mut replayed, length)
                     .await
             }
@@ -263,7 +263,7 @@ impl FastcgiHandler {
         };
         match answer {
             ScriptAnswer::LocalRedirect(target) => {
-                self.let_end(conversation, worker);
+                self.drain_script(conversation, worker);
                 Ok(Answer::LocalRedirect(target))
             }
             ScriptAnswer::Response(head) => {
@@ -333,7 +333,7 @@ impl FastcgiHandler {
             let name =
                 sent_file::take_name(&mut head, &self.options).map_err(UpstreamError::from)?;
             if let Some(path) = name {
-                self.let_end(conversation, worker);
+                self.drain_script(conversation, worker);
                 let answer =
                     sent_file::answer(head, path, &self.options, request, worker.disk).await;
                 return Ok(answer.map_err(UpstreamError::from)?);
@@ -344,7 +344,7 @@ impl FastcgiHandler {
         } else {
             let first = conversation.take_output();
             let rest = match request.head.is_head() || conversation.is_asked() {
-                true => Kept::nothing(worker.disk),
+                true => SpooledContent::nothing(worker.disk),
                 false => self.keep_rest(content, worker).await?,
             };
             let source = Box::new(self.rest_of(conversation, rest));
@@ -356,13 +356,13 @@ impl FastcgiHandler {
     }
 
     /// What follows the head of the peer's answer, given what is left of the request's content.
-    fn rest_of(&self, conversation: Conversation, rest: Kept) -> PeerContent {
-        PeerContent::new(conversation, rest, self.server.address.to_string())
+    fn rest_of(&self, conversation: Conversation, rest: SpooledContent) -> UpstreamContent {
+        UpstreamContent::new(conversation, rest, self.server.address.to_string())
     }
 
     /// Lets the script come to its end, where all that is wanted of its answer is there.
-    fn let_end(&self, conversation: Conversation, worker: Worker<'_>) {
-        let rest = Kept::nothing(worker.disk);
+    fn drain_script(&self, conversation: Conversation, worker: Worker<'_>) {
+        let rest = SpooledContent::nothing(worker.disk);
         Box::new(self.rest_of(conversation, rest)).discard();
     }
 
@@ -371,9 +371,12 @@ impl FastcgiHandler {
         &self,
         content: &mut impl ReadContent,
         worker: Worker<'_>,
-    ) -> Result<Kept, ContentError> {
+    ) -> Result<SpooledContent, ContentError> {
         let disk = worker.disk;
-        Ok(Kept::new(Buffered::read(content, disk).await?, disk))
+        Ok(SpooledContent::new(
+            Spooled::read(content, disk).await?,
+            disk,
+        ))
     }
 
     /// The answer where the peer gave none.

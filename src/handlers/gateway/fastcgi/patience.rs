@@ -27,7 +27,7 @@ enum Queueing {
 
 /// What a deadline that has passed means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Expiry {
+pub(super) enum Overdue {
     TimedOut,
     /// The request waits in the queue from now on.
     Joined,
@@ -77,13 +77,13 @@ impl Patience {
     }
 
     /// That moment has come.
-    pub(super) fn on_deadline(&mut self, queue: &Queue) -> Expiry {
+    pub(super) fn on_deadline(&mut self, queue: &Queue) -> Overdue {
         if self.next_deadline() == self.deadline {
-            return Expiry::TimedOut;
+            return Overdue::TimedOut;
         }
         let _permit = queue.join();
         self.queueing = Queueing::Joined { _permit };
-        Expiry::Joined
+        Overdue::Joined
     }
 }
 
@@ -103,10 +103,10 @@ mod tests {
             let mut patience = Patience::new(second, false);
             let deadline = runtime::deadline_after(second);
             assert!(patience.next_deadline() < deadline && queue.is_empty());
-            assert_eq!(patience.on_deadline(&queue), Expiry::Joined);
+            assert_eq!(patience.on_deadline(&queue), Overdue::Joined);
             assert!(!queue.is_empty());
             assert!(patience.next_deadline() == deadline);
-            assert_eq!(patience.on_deadline(&queue), Expiry::TimedOut);
+            assert_eq!(patience.on_deadline(&queue), Overdue::TimedOut);
             patience.stop_queueing();
             assert!(queue.is_empty());
         });
@@ -130,7 +130,7 @@ mod tests {
             let queue = Queue::default();
             let mut patience = Patience::new(Duration::ZERO, false);
             assert!(patience.is_over());
-            assert_eq!(patience.on_deadline(&queue), Expiry::TimedOut);
+            assert_eq!(patience.on_deadline(&queue), Overdue::TimedOut);
             assert!(queue.is_empty());
         });
     }
