@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use super::support::{Client, Directory};
-use super::{Embedded, configuration, get};
+use super::{Embedded, configuration, get, ran_captured};
 use tidegate::{Error, Handlers, Request, Response, Server, StartError};
 
 /// Handlers that count how often they were made, and how often each has answered.
@@ -86,6 +86,9 @@ fn a_reload_keeps_the_instances_whose_options_did_not_change() {
 /// A factory may open a database: nothing that only looks at a configuration runs it in vain.
 #[test]
 fn a_factory_is_called_once_for_each_name_and_options() {
+    if ran_captured("embedding::a_factory_is_called_once_for_each_name_and_options") {
+        return;
+    }
     let (handlers, made) = counting();
     let text = |start: i64| {
         let options = format!("options = {{ start = {start} }}");

@@ -66,8 +66,8 @@ impl Embedded {
 /// Set in a process that runs one test.
 const ALONE: &str = "TIDEGATE_TEST_ALONE";
 
-/// Runs the test `name` once more, in a process of its own, of which the memory and the diagnostics can be
-/// looked at; what came of it. `None` in that process.
+/// Runs the test `name` once more, in a process of its own, so that its memory and its diagnostics can
+/// be looked at. Returns what it wrote, and `None` in that process.
 fn alone(name: &str) -> Option<Output> {
     if std::env::var_os(ALONE).is_some() {
         return None;
@@ -76,6 +76,22 @@ fn alone(name: &str) -> Option<Output> {
     let mut test = Command::new(program);
     test.args(["--exact", name, "--nocapture"]).env(ALONE, "1");
     Some(test.output().expect("it can be run again"))
+}
+
+/// Runs the test `name` in a process of its own, for handlers that fail on purpose: the diagnostics of
+/// the server are shown only if the test fails. Returns whether it has run there: then nothing is left
+/// to do.
+fn ran_captured(name: &str) -> bool {
+    let Some(output) = alone(name) else {
+        return false;
+    };
+    let written = [output.stdout, output.stderr].concat();
+    let written = String::from_utf8_lossy(&written);
+    assert!(
+        output.status.success() && written.contains("1 passed"),
+        "{name}: {written}"
+    );
+    true
 }
 
 fn configuration(settings: &str, routes: &str) -> String {

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::sync::{Arc, Mutex, mpsc};
 
 use super::support::{Client, SAFETY, pattern, until};
-use super::{Embedded, alone, get};
+use super::{Embedded, alone, get, ran_captured};
 use tidegate::{Error, Handler, Handlers, Request, Response, StreamWriter};
 
 /// The most memory that this process had at once, in KiB.
@@ -145,6 +145,9 @@ fn streamed_content_that_is_wrong_fails_the_read_with_its_status() {
 
 #[test]
 fn a_handler_may_answer_before_it_has_read_everything() {
+    if ran_captured("streams::a_handler_may_answer_before_it_has_read_everything") {
+        return;
+    }
     let mut handlers = Handlers::new();
     handlers.function("glance", |mut request| {
         let mut start = [0; 3];
