@@ -280,7 +280,11 @@ mod tests {
         ] {
             let file = load(&tree, &root, path);
             let seen = state(&root, directory_of(path.as_bytes()));
-            assert_eq!(seen.confirms(root.as_fd(), &file), confirms, "{path}: {why}");
+            assert_eq!(
+                seen.confirms(root.as_fd(), &file),
+                confirms,
+                "{path}: {why}"
+            );
         }
     }
 
