@@ -366,10 +366,11 @@ impl Supervisor {
     fn drain(&mut self, workers: &mut Workers) {
         let grace = self.config.grace;
         self.manager.tell(State::Stopping);
+        // Before the line: a command that is given because of it must not find the control socket.
+        self.close_sockets();
         diagnostic::info(format_args!(
             "stopping; exchanges in flight have {grace:?} to finish"
         ));
-        self.close_sockets();
         ending::drain(workers, &self.events, grace);
     }
 
