@@ -124,11 +124,10 @@ impl Generation {
     }
 
     fn listened(&self, address: &ListenAddress) -> Option<&Listened> {
-        let found = self
-            .listeners
-            .iter()
-            .chain(self.control.get())
-            .find(|(listener, _)| listener == address);
+        let is_it = |(listener, _): &&(ListenAddress, Listened)| listener == address;
+        // The control socket last, and apart: every request asks here more than once.
+        let found = self.listeners.iter().find(is_it);
+        let found = found.or_else(|| self.control.get().filter(is_it));
         found.map(|(_, listened)| listened)
     }
 }

@@ -224,9 +224,15 @@ impl Reactor {
             source.stop_reading();
             return Poll::Ready(Ok(()));
         }
+        if deadline <= self.now {
+            source.stop_reading();
+            return Poll::Ready(Err(Elapsed));
+        }
         source.awaited.insert(Awaited::READABLE);
-        self.poll_sleep(key, context, deadline)
-            .map(|()| Err(Elapsed))
+        source.set_reader(context);
+        source.deadline = deadline;
+        self.arm(key, deadline);
+        Poll::Pending
     }
 
     fn poll_writable(

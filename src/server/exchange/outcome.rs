@@ -118,6 +118,7 @@ impl<'e> Subject<'e> {
 /// Counts an exchange that has ended, and appends its record to the access log if there is one.
 ///
 /// This is the only place that does either. `started` is when the exchange began.
+#[inline]
 pub(crate) fn finish(
     worker: &Rc<Worker>,
     client: IpAddr,
@@ -127,9 +128,22 @@ pub(crate) fn finish(
 ) {
     worker.counters.ended(outcome.end);
     if worker.has_log() {
-        let duration = runtime::now().duration_since(started);
-        worker.append_record(&subject.record(client, outcome, duration));
+        record(worker, client, subject, outcome, started);
     }
+}
+
+/// Appends the record of an exchange to the access log. A function of its own, so that counting alone
+/// costs little where there is no log.
+#[inline(never)]
+fn record(
+    worker: &Rc<Worker>,
+    client: IpAddr,
+    subject: &Subject<'_>,
+    outcome: Outcome,
+    started: Instant,
+) {
+    let duration = runtime::now().duration_since(started);
+    worker.append_record(&subject.record(client, outcome, duration));
 }
 
 /// An exchange that has begun. It is [finished](Self::finish) once: by its owner, or, as cut, by
