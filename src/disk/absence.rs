@@ -1,4 +1,4 @@
-//! What counts as "not there": the errors of opening a path that are answers, not failures.
+//! Which errors of opening a path mean "not there", and which mean that the disk failed.
 
 use std::io;
 
@@ -19,13 +19,13 @@ pub(crate) enum Absence {
 }
 
 impl Absence {
-    /// The absence that `error` stands for; `None` for a failure: a disk that fails, descriptors that
-    /// ran out, `WouldBlock`.
+    /// The absence that `error` stands for. `None` for a failure: a disk that fails, descriptors
+    /// that ran out, `WouldBlock`.
     pub(crate) fn of(error: &io::Error) -> Option<Self> {
         match Errno::from_io_error(error)? {
             Errno::NOENT => Some(Self::NameMissing),
             Errno::XDEV | Errno::LOOP => Some(Self::Outside),
-            // NXIO: a socket, or a pipe that nobody reads. OPNOTSUPP and NODEV: a device.
+            // NXIO: a socket, or a pipe without a reader. OPNOTSUPP and NODEV: a device.
             Errno::NOTDIR
             | Errno::NAMETOOLONG
             | Errno::INVAL

@@ -1,11 +1,11 @@
-//! Opening what lies beneath a root, and nothing else.
+//! Opening files beneath a root, and no others.
 //!
-//! The kernel resolves the path and refuses to leave the directory it began in, whatever the path
-//! or a symbolic link says: `openat2` with `RESOLVE_BENEATH`. Where it does not know that call, a
-//! walk opens one component after the other and follows no link at all.
+//! The kernel resolves the path and refuses to leave the root, whatever the path or a symbolic link
+//! says: `openat2` with `RESOLVE_BENEATH`. If the kernel does not know that call, a walk opens one
+//! component after the other and follows no link at all.
 //!
-//! Every call says whether it may wait for a disk. If it may not, the kernel answers from what it
-//! holds in memory (`RESOLVE_CACHED`) or not at all.
+//! Every call says whether it may wait for a disk. If it may not, the kernel answers from memory
+//! (`RESOLVE_CACHED`) or with `WouldBlock`.
 
 use std::ffi::CString;
 use std::io;
@@ -21,13 +21,13 @@ use super::identity::{Identity, Kind};
 /// Whether a call may wait for a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
-    /// On the loop: what is not in memory is `WouldBlock`.
+    /// On the loop. What is not in memory is `WouldBlock`.
     Never,
     /// On the blocking pool.
     Allowed,
 }
 
-/// What becomes of symbolic links on the way, the last component's included.
+/// What happens to symbolic links on the way, the last component's included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Links {
     /// They are followed as long as they stay beneath the root.
@@ -75,7 +75,7 @@ pub(crate) fn open_root(path: &Path, waiting: Waiting) -> io::Result<OwnedFd> {
 /// the root itself.
 ///
 /// # Errors
-/// What the system says; `WouldBlock` if an answer would have had to be waited for.
+/// What the system says; `WouldBlock` if the call would have to wait and may not.
 pub(crate) fn open_beneath(
     root: BorrowedFd<'_>,
     path: &[u8],
@@ -90,7 +90,7 @@ pub(crate) fn open_beneath(
     Ok(Opened { fd, kind, identity })
 }
 
-/// What is there beneath `root` that [`open_beneath`] would find, without opening it for reading.
+/// The kind and the identity of what [`open_beneath`] would open, without opening it for reading.
 pub(crate) fn find_beneath(
     root: BorrowedFd<'_>,
     path: &[u8],
@@ -102,7 +102,7 @@ pub(crate) fn find_beneath(
     Ok((Kind::of(&state), Identity::of(&state)))
 }
 
-/// A descriptor for a place beneath `root`, not for what it holds.
+/// A descriptor for a path beneath `root`. Its content cannot be read through it.
 pub(crate) fn open_path(
     root: BorrowedFd<'_>,
     path: &[u8],
@@ -147,7 +147,7 @@ fn open_resolved(
         };
     let open = |resolve| rustix::fs::openat2(root, &path, flags, Mode::empty(), resolve);
     match waiting {
-        // Kernels before 5.12 do not know CACHED and say so with EINVAL.
+        // Kernels before 5.12 do not know CACHED, and return EINVAL.
         Waiting::Never => open(beneath | ResolveFlags::CACHED).map_err(|error| {
             if error == Errno::INVAL {
                 Errno::AGAIN
@@ -155,7 +155,8 @@ fn open_resolved(
                 error
             }
         }),
-        // EAGAIN: a rename raced with the walk through `..` of a link; a few tries are enough.
+        // EAGAIN: the name changed while the kernel walked through `..` of a link. A few tries are
+        // enough.
         Waiting::Allowed => {
             const TRIES: usize = 8;
             (1..TRIES)
@@ -166,8 +167,8 @@ fn open_resolved(
     }
 }
 
-/// For kernels without `openat2`: no component may be a symbolic link or `..`, so none can lead
-/// outside.
+/// Opens a path on kernels without `openat2`. No component may be a symbolic link or `..`, so none
+/// can lead out of the root.
 fn open_by_walking(
     root: BorrowedFd<'_>,
     path: &[u8],
@@ -196,8 +197,8 @@ fn open_by_walking(
     Err(Errno::NOENT)
 }
 
-/// Whether a path leads through a name that begins with a dot; `/.well-known/` is for everybody
-/// (RFC 8615).
+/// Whether a path leads through a name that begins with a dot. `/.well-known/` is public (RFC
+/// 8615).
 pub(crate) fn is_hidden(path: &[u8]) -> bool {
     let rest = path
         .strip_prefix(b"/.well-known")
@@ -213,7 +214,7 @@ fn is_unknown(error: Errno) -> bool {
 mod tests {
     use super::*;
 
-    /// A directory tree with a way out of it, gone when dropped.
+    /// A directory tree with links that lead out of it. It is removed when it is dropped.
     fn tree(name: &str) -> (crate::test_support::TemporaryDirectory, OwnedFd) {
         let tree = crate::test_support::TemporaryDirectory::new(name);
         tree.write("outside.txt", b"secret");

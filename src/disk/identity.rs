@@ -16,7 +16,7 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// What identifies a state of a file: as long as all of it is the same, so is the content.
+/// What identifies a state of a file: while all of it is the same, the content is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) device: u64,
@@ -89,7 +89,7 @@ impl Identity {
 fn system_time((seconds, nanoseconds): (i64, u32)) -> SystemTime {
     match u64::try_from(seconds) {
         Ok(seconds) => SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds),
-        // Before 1970: no form that we send can say so.
+        // Before 1970: nothing that we send has a form for that.
         Err(_) => SystemTime::UNIX_EPOCH,
     }
 }

@@ -1,5 +1,5 @@
-//! The file system, as handlers use it: opened beneath a root, written to a temporary file, read
-//! without holding up a loop.
+//! The file system, as handlers use it: files opened beneath a root, content written to a temporary
+//! file, reads that do not hold up a loop.
 //!
 //! | A reader looks for | and finds it in |
 //! |---|---|

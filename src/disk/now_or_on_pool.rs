@@ -1,15 +1,15 @@
-//! A look at the disk: here and now if the system has the result in memory, otherwise on the pool.
+//! A look at the disk: on the loop if the system has the result in memory, otherwise on the pool.
 
 use std::io;
 
 use super::beneath::Waiting;
 use crate::runtime::{BlockingError, BlockingPool};
 
-/// Runs `look` on this thread, where it may not wait; if that is `WouldBlock`, runs it again on
+/// Runs `look` on this thread, where it may not wait. If that is `WouldBlock`, runs it again on
 /// `disk`, where it may.
 ///
 /// # Errors
-/// The outer error if the pool does not run it; the inner one is the error of the look.
+/// The outer error if the pool does not run `look`; the inner error if `look` fails.
 ///
 /// # Cancellation
 /// As [`BlockingPool::run`].

@@ -1,8 +1,8 @@
-//! The content of a request, kept until all of it is there: code that is waited for must not itself
-//! wait for a slow client.
+//! The content of a request, kept until all of it has come. A script or a handler that a thread
+//! runs must not wait for a slow client.
 //!
-//! Up to [`MAX_IN_MEMORY`] octets are kept in memory. What is larger goes to a temporary file that
-//! has no name, so that nothing is left behind whatever happens.
+//! Up to [`MAX_IN_MEMORY`] octets are kept in memory. More goes to a temporary file without a name,
+//! so that nothing is left behind, whatever happens.
 
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
@@ -12,10 +12,10 @@ use std::sync::Arc;
 use crate::message::content::{ContentError, ReadContent};
 use crate::runtime::{BlockingError, BlockingPool};
 
-/// Octets of content kept in memory, and how many go to the file at once.
+/// Octets of content that are kept in memory, and that are written to the file at once.
 const MAX_IN_MEMORY: usize = 256 * 1024;
 
-/// Content that is all there.
+/// Content that has all come.
 #[derive(Debug)]
 pub(crate) enum Spooled {
     Memory(Vec<u8>),
@@ -27,7 +27,7 @@ pub(crate) enum Spooled {
 }
 
 impl Spooled {
-    /// Octets.
+    /// How many octets it has.
     pub(crate) fn length(&self) -> u64 {
         match self {
             Self::Memory(octets) => octets.len() as u64,
@@ -35,10 +35,10 @@ impl Spooled {
         }
     }
 
-    /// Reads `content` to its end; the file is written to on the `disk` pool.
+    /// Reads `content` to its end. The `disk` pool writes the file.
     ///
     /// # Errors
-    /// Where the content cannot be read, or not be kept.
+    /// If the content cannot be read, or cannot be kept.
     pub(crate) async fn read(
         content: &mut impl ReadContent,
         disk: &Arc<BlockingPool>,
@@ -59,7 +59,7 @@ impl Spooled {
     }
 }
 
-/// Appends `block` to the temporary file, which there is after the first.
+/// Appends `block` to the temporary file, and makes the file for the first block.
 async fn spool(
     spooled: Option<(File, u64)>,
     block: Vec<u8>,
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::runtime;
 
-    /// So many blocks of 100,000 octets are still to come.
+    /// Content of this many further blocks of 100,000 octets.
     struct Blocks(u8);
 
     impl ReadContent for Blocks {

@@ -1,4 +1,4 @@
-//! The control socket's resources: from a request to a question for the supervisor.
+//! The control socket's resources: a request becomes a question for the supervisor.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::message::response::Response;
 pub(crate) struct ControlHandler;
 
 impl ControlHandler {
-    /// The supervisor's reply to what `request` asks of it.
+    /// The supervisor's reply to `request`.
     pub(crate) async fn answer(&self, request: &Request<'_>, submit: &Submit) -> Response<'static> {
         let verb = match parse_verb(request) {
             Ok(verb) => verb,
@@ -43,7 +43,7 @@ fn parse_verb(request: &Request<'_>) -> Result<ControlVerb, Status> {
     }
 }
 
-/// The fields that ask; see `server::Question`.
+/// The fields that carry the question; see `control::question`.
 fn explain_fields(request: &Request<'_>) -> Vec<(String, String)> {
     let asks = |name: &str| name.to_ascii_lowercase().starts_with("explain-");
     let fields = request.head.fields.iter().filter(|(name, _)| asks(name));
@@ -53,7 +53,7 @@ fn explain_fields(request: &Request<'_>) -> Vec<(String, String)> {
         .collect()
 }
 
-/// `confirm=30s`
+/// Parses `confirm=30s`.
 fn parse_confirm(query: Option<&[u8]>) -> Result<Option<Duration>, Status> {
     let Some(query) = query else { return Ok(None) };
     let value = query.strip_prefix(b"confirm=").ok_or(Status::BAD_REQUEST)?;

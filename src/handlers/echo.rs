@@ -1,4 +1,4 @@
-//! `echo = true`: what arrived, as JSON, for debugging a client or what stands before us.
+//! `echo = true`: the request as it arrived, in JSON, to debug a client or a proxy before us.
 
 use serde::Serialize;
 
@@ -8,12 +8,12 @@ use crate::message::content::{Content, ContentError, Octets, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::Response;
 
-/// Octets of content that are echoed; the rest is read, counted and left out.
+/// Octets of content that are echoed. The rest is read and counted, but not echoed.
 const MAX_ECHOED: usize = 64 * 1024;
 
 pub(crate) struct Echo;
 
-/// The answer's content.
+/// The response's content.
 #[derive(Serialize)]
 struct Arrived<'a> {
     method: &'a str,
@@ -22,7 +22,7 @@ struct Arrived<'a> {
     path: String,
     query: Option<String>,
     client: String,
-    /// In order, names as sent.
+    /// In the order sent, with their names as sent.
     fields: Vec<(&'a str, String)>,
     content_length: u64,
     content: String,

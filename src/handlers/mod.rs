@@ -1,10 +1,9 @@
-//! Who answers: one file or folder per verb of the routing table, called what the operator
-//! calls it.
+//! The handlers: one file or folder per verb of the routing table, with the operator's name for it.
 //!
-//! A handler is built once per generation and shared by the workers. It is asked twice at most: for
-//! an answer that the worker can give from what it holds ([`Handler::answer_now`], a plain
-//! function on the fast path), and, where there is none, for one that may have to be waited for
-//! ([`Handler::answer`]). Handlers never call each other.
+//! A handler is built once per generation and shared by the workers. [`Handler::answer_now`] is a
+//! plain function on the fast path: it returns a response if the worker can make one from what it
+//! holds. Otherwise [`Handler::answer`] returns one and may wait. Handlers never call each other,
+//! except that `fastcgi` sends static files by `files`' handler.
 
 pub(crate) mod control;
 pub(crate) mod echo;
@@ -36,7 +35,7 @@ use redirect::RedirectHandler;
 use respond::RespondHandler;
 use status::StatusHandler;
 
-/// What stands behind a route.
+/// What a route leads to.
 pub(crate) enum Handler {
     Files(FilesHandler),
     Respond(RespondHandler),
@@ -46,18 +45,18 @@ pub(crate) enum Handler {
     Plugin(PluginHandler),
     Cgi(CgiHandler),
     Fastcgi(FastcgiHandler),
-    /// Of the control socket; no route of the operator's leads here.
+    /// The control socket's. No route of the operator leads here.
     Control(ControlHandler),
 }
 
-/// What handlers keep on a worker, and the threads that work for it. Each handler is given what it
-/// needs of this and no more.
+/// What handlers keep on a worker, and the threads that work for them. Each handler is given the
+/// part that it uses.
 pub(crate) struct WorkerState {
     files: files::WorkerState,
     /// Connections to the servers that handlers ask.
     upstream: Rc<upstream::Pool>,
     pub(crate) pools: Pools,
-    /// To ask the supervisor what only the supervisor knows.
+    /// Asks the supervisor for what only the supervisor knows.
     submit: Submit,
 }
 
@@ -82,7 +81,7 @@ impl WorkerState {
 }
 
 impl Handler {
-    /// The methods it takes; others are answered for it.
+    /// The methods that the handler takes. The server responds to others.
     pub(crate) fn methods(&self) -> MethodSet {
         match self {
             Self::Files(_) => MethodSet::of(&[Method::Get, Method::Head]),
@@ -97,8 +96,8 @@ impl Handler {
         }
     }
 
-    /// Whether it runs code that is not ours, or asks others to: what that comes to cannot be known
-    /// without doing it.
+    /// Whether it runs code of others, or asks other servers. Its response cannot be known without
+    /// doing that.
     pub(crate) fn is_code(&self) -> bool {
         match self {
             Self::Cgi(_) => true,
@@ -113,7 +112,8 @@ impl Handler {
         }
     }
 
-    /// The file that answers, and in which coding, or the script; `None` where it is none.
+    /// The file that would be sent, and its coding, or the script that would run; `None` if there
+    /// is none.
     pub(crate) async fn file(&self, request: &Request<'_>, state: &WorkerState) -> Option<String> {
         match self {
             Self::Files(files) => files.selected(request, &state.files).await,
@@ -123,7 +123,7 @@ impl Handler {
         }
     }
 
-    /// The answer, if it can be given without waiting for anything.
+    /// The response, if the handler has one without waiting.
     pub(crate) fn answer_now<'a>(
         &'a self,
         request: &Request<'_>,
@@ -139,11 +139,11 @@ impl Handler {
         }
     }
 
-    /// The answer, waited for. `content` is the request's; its end is not waited for by a handler
-    /// that returns a response which is made from it.
+    /// The response. `content` is the request's. A handler whose response is made from the content
+    /// returns before it has read all of it.
     ///
     /// # Errors
-    /// Where the request's content was wanted and could not be read.
+    /// If the handler wanted the request's content and could not read it.
     pub(crate) async fn answer<'a, 'c>(
         &'a self,
         request: &Request<'_>,

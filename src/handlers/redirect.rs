@@ -1,5 +1,5 @@
-//! `redirect = TARGET`: the client is sent elsewhere, with what stood below the route's path and
-//! with its query.
+//! `redirect = TARGET`: sends the client elsewhere, with what follows the route's path and with its
+//! query.
 //!
 //! `"/old" = { redirect = "/new" }` sends `/old/a?b` to `/new/a?b`.
 
@@ -33,8 +33,8 @@ impl RedirectHandler {
     }
 }
 
-/// The target, then what is below the route's path, then the query: the client's, after the
-/// target's own.
+/// The target, then what follows the route's path, then the queries: the target's own, and the
+/// client's.
 fn location(target: &str, below: &[u8], query: Option<&[u8]>) -> Vec<u8> {
     let (path, own_query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query)),

@@ -1,4 +1,4 @@
-//! `respond = TEXT`: the same content for everyone, encoded when the configuration was built.
+//! `respond = TEXT`: the same content for every client, encoded when the configuration was built.
 
 use crate::config::model::Respond;
 use crate::http::method::{Method, MethodSet};
@@ -8,7 +8,7 @@ use crate::message::content::{Content, Octets};
 use crate::message::response::Response;
 
 pub(crate) struct RespondHandler {
-    /// The route's own method; GET and HEAD where it names none.
+    /// The route's own method; GET and HEAD if the route names none.
     pub(super) methods: MethodSet,
     status: Status,
     fields: FieldLines,

@@ -1,5 +1,4 @@
-//! `status = true`: what the server has counted, as JSON or as text; nothing of it tells where
-//! anything lies.
+//! `status = true`: the server's counters, as JSON or as text. They do not tell where any file is.
 
 use crate::control::ask::ask;
 use crate::control::{ControlVerb, Submit};
@@ -10,7 +9,7 @@ use crate::message::response::Response;
 pub(crate) struct StatusHandler;
 
 impl StatusHandler {
-    /// The counts, asked of the supervisor.
+    /// The counters, which the supervisor adds up.
     pub(crate) async fn answer(&self, request: &Request<'_>, submit: &Submit) -> Response<'static> {
         ask(submit, ControlVerb::Counters, request).await
     }

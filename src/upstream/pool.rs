@@ -115,7 +115,7 @@ impl Pool {
         self.is_watched.set(false);
     }
 
-    /// Reads once from `stream`, and gives what came to `use_it`; no octets are the end of the
+    /// Reads once from `stream`, and calls `use_it` with the octets. No octets are the end of the
     /// upstream's side.
     ///
     /// # Errors

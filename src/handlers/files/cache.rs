@@ -1,9 +1,10 @@
-//! What a worker remembers of paths it was asked for: files and their content, and what was not
-//! there. No lock, for it has one owner; and bounded.
+//! What a worker remembers of the paths it was asked for: files with their content, and paths where
+//! nothing is. It has one owner, so it needs no lock, and it is bounded.
 //!
-//! Two generations keep it so. What is used goes into the young one; when that is full, it becomes
-//! the old one, and what the old one still held is forgotten. Whatever is used at least once a
-//! generation therefore stays, and a flood of paths asked for once pushes out other such.
+//! Two generations bound it. An entry that is used goes into the young one. When the young one is
+//! full, it becomes the old one, and what the old one held is forgotten. So an entry that is used
+//! at least once a generation stays, and a flood of paths that are asked for once only pushes out
+//! others of that kind.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -13,14 +14,14 @@ use hashbrown::{Equivalent, HashMap};
 
 use super::load::CachedFile;
 
-/// The most that the entries of one worker may weigh, in bytes. Half of it, a generation, holds what
-/// is asked for again and again: ten thousand files of a few KiB.
+/// The most that the entries of one worker may weigh, in bytes. Half of it, one generation, holds
+/// ten thousand files of a few KiB that are asked for again and again.
 const CAPACITY: usize = 128 * 1024 * 1024;
 
-/// What an entry weighs beside its path and its content: key, table, counters.
+/// What an entry weighs without its path and its content: key, table, counters.
 const ENTRY: usize = 192;
 
-/// What a path was found to lead to, and when.
+/// What a path leads to, and when the disk said so.
 pub(super) struct Entry {
     pub(super) state: State,
     /// When the disk was last looked at.
@@ -47,7 +48,7 @@ impl Entry {
         now.duration_since(self.checked.get()) < period
     }
 
-    /// The disk was looked at, and nothing had changed.
+    /// Notes that the disk was looked at at `now`, and nothing had changed.
     pub(super) fn confirm(&self, now: Instant) {
         self.checked.set(now);
     }
@@ -55,7 +56,7 @@ impl Entry {
 
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    /// Whose path it is: one path leads to different files in different routes.
+    /// The handler's id: one path leads to different files in different routes.
     handler: u64,
     path: Box<[u8]>,
 }
@@ -67,7 +68,8 @@ impl Key {
     }
 }
 
-/// A [`Key`] that borrows its path. It must hash as a `Key` does: the same fields in the same order.
+/// A [`Key`] that borrows its path. It must hash as a `Key` does, with the same fields in the same
+/// order.
 #[derive(Hash)]
 pub(super) struct BorrowedKey<'a> {
     pub(super) handler: u64,
@@ -86,12 +88,12 @@ type Table = HashMap<Key, Rc<Entry>, foldhash::fast::RandomState>;
 pub(super) struct Cache {
     young: Table,
     old: Table,
-    /// Of the young ones.
+    /// The weight of the young entries.
     weight: usize,
 }
 
 impl Cache {
-    /// What is remembered of `path`, fresh or not.
+    /// The entry for `path`, fresh or not.
     pub(super) fn find(&mut self, handler: u64, path: &[u8]) -> Option<Rc<Entry>> {
         let key = BorrowedKey { handler, path };
         if let Some(entry) = self.young.get(&key) {
@@ -102,7 +104,7 @@ impl Cache {
         Some(entry)
     }
 
-    /// Remembers `entry` for `path`, in the place of what was remembered before.
+    /// Remembers `entry` for `path`, and forgets the entry it had before.
     pub(super) fn insert(&mut self, handler: u64, path: &[u8], entry: Rc<Entry>) {
         self.old.remove(&BorrowedKey { handler, path });
         self.put(Key::new(handler, path), entry);

@@ -1,4 +1,4 @@
-//! Reading a directory for its listing. It may wait for the disk: for the blocking pool.
+//! Reading a directory for its listing. It may wait for the disk, so it runs on the blocking pool.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -9,8 +9,8 @@ use super::listing::{Entry, EntryKind};
 use crate::disk::beneath::{Links, Waiting, find_beneath, is_hidden, open_beneath};
 use crate::disk::identity::{Identity, Kind};
 
-/// The entries of the directory at `path` (which ends in `/`) beneath `root`, in no order. What
-/// serving would refuse is left out; what cannot be looked at is named all the same.
+/// The entries of the directory at `path` (which ends in `/`) beneath `root`, in no order. Entries
+/// that serving would refuse are left out; entries that cannot be looked at are named all the same.
 ///
 /// # Errors
 /// If the directory itself cannot be read.
@@ -30,7 +30,7 @@ pub(super) fn read(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Vec<Entry>> 
             continue;
         }
         let looked_at = match entry.file_type() {
-            // Where the link leads decides, and whether it stays beneath the root.
+            // What the link leads to decides, and whether that is beneath the root.
             FileType::Symlink | FileType::Unknown => {
                 let path = [relative, name].concat();
                 match find_beneath(root, &path, Links::Followed, Waiting::Allowed) {

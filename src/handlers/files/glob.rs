@@ -1,7 +1,8 @@
 //! The patterns of `cache_control`, over the path beneath the root.
 //!
 //! `*` stands for any run of octets within a segment, `**` for any run across segments, `?` for one
-//! octet of a segment. A pattern without a slash is about the last segment: `*.css` wherever it is.
+//! octet of a segment. A pattern without a slash is compared with the last segment: `*.css` in any
+//! directory.
 
 /// Whether `pattern` matches `path`, which has no slash at its start.
 pub(super) fn matches(pattern: &[u8], path: &[u8]) -> bool {

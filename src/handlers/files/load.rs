@@ -1,4 +1,4 @@
-//! From an open file to what the cache keeps of it: small content in memory, larger ones open.
+//! From an open file to what the cache keeps of it: small content in memory, larger files open.
 
 use std::cell::Cell;
 use std::io::{self, IoSliceMut};
@@ -15,12 +15,12 @@ use crate::disk::identity::Identity;
 use crate::http::negotiation::{ContentCoding, select_coding};
 use crate::message::representation::{Body, Metadata, Representation};
 
-/// Content up to this many octets is kept in memory; past it, sending from the page cache beats
-/// copying. See `benches/` for where the line lies.
+/// Content up to this many octets is kept in memory. Larger content is faster sent from the page
+/// cache than copied. See `benches/` for the measurement.
 pub(super) const MAX_IN_MEMORY: u64 = 64 * 1024;
 
-/// A file's octets on their way from the thread that read them; unlike what the cache keeps, it
-/// may move between threads.
+/// A file's octets on their way from the thread that read them. Unlike what the cache keeps, it may
+/// move between threads.
 #[derive(Debug)]
 pub(super) struct Loaded {
     path: Vec<u8>,
@@ -36,21 +36,23 @@ enum LoadedBody {
     File(OwnedFd),
 }
 
-/// A file as the cache keeps it: every coding, ready to be answered from.
+/// A file as the cache keeps it: every coding, with its fields encoded.
 pub(super) struct CachedFile {
-    /// Beneath the root.
+    /// The path beneath the root.
     path: Vec<u8>,
-    /// How its directory was before the file was looked up, if that vouches for it; see `unchanged`.
+    /// The state of its directory before the file was looked up, if that state can confirm the
+    /// file; see `unchanged`.
     directory: Cell<Option<Identity>>,
-    /// The file itself first.
+    /// The codings; the first one is the file itself.
     codings: Vec<(ContentCoding, Identity, Representation)>,
 }
 
-/// Reads what is to be kept in memory; `directory` is what vouches for the file.
+/// Reads the content that is kept in memory. `directory` is the state of the directory that can
+/// confirm the file.
 ///
 /// # Errors
-/// What reading comes to; `WouldBlock` if it would have had to be waited for, or if a file changed
-/// while it was read: another look is then worth while.
+/// The error of reading. `WouldBlock` if reading would have had to wait and may not, or if a file
+/// changed while it was read: another look may succeed.
 pub(super) fn load(
     file: FoundFile,
     directory: Option<Identity>,
@@ -93,7 +95,7 @@ fn read_whole(fd: BorrowedFd<'_>, identity: Identity, waiting: Waiting) -> io::R
     Ok(content)
 }
 
-/// Reads once; 0 is the end of the file.
+/// Reads once; 0 octets are the end of the file.
 fn read_at(
     fd: BorrowedFd<'_>,
     into: &mut [u8],
@@ -109,7 +111,7 @@ fn read_at(
             ReadWriteFlags::NOWAIT,
         ),
     })
-    // Some file systems cannot tell what they hold in memory: then the pool reads it.
+    // Some file systems cannot tell what they hold in memory. The pool reads the file then.
     .map_err(|error| {
         if error == Errno::OPNOTSUPP {
             Errno::AGAIN
@@ -121,7 +123,7 @@ fn read_at(
 }
 
 impl Loaded {
-    /// Encodes the fields, and makes it the worker's own.
+    /// Encodes the fields. The result is the worker's own and stays on its thread.
     pub(super) fn into_cached(self, options: &Files) -> CachedFile {
         let cache_control = options
             .cache_control
@@ -171,7 +173,7 @@ impl CachedFile {
         selected
     }
 
-    /// The coding that `Accept-Encoding` selects, and the path beneath the root, in words.
+    /// The coding that `Accept-Encoding` selects, and the path beneath the root, as text.
     pub(super) fn describe(&self, accept_encoding: Option<&[u8]>) -> (&'static str, String) {
         let (coding, ..) = self.selected(accept_encoding);
         let path = coded_path(&self.path, *coding);
@@ -205,7 +207,7 @@ impl CachedFile {
         self.directory.get()
     }
 
-    /// Another look found the same.
+    /// Notes the state of the directory before another look, which found the same file.
     pub(super) fn set_directory(&self, directory: Option<Identity>) {
         self.directory.set(directory);
     }
@@ -216,11 +218,11 @@ impl CachedFile {
             .map(|(coding, identity, _)| (*coding, *identity))
     }
 
-    /// What it holds of the machine, for the cache's bound.
+    /// How much it weighs in the cache's bound.
     pub(super) fn weight(&self) -> usize {
-        /// Descriptors are scarcer than memory: as many as this goes into the bound.
+        /// What an open file weighs: descriptors are scarcer than memory.
         const OPEN_FILE: usize = 64 * 1024;
-        /// The encoded fields and the structures around them, roughly.
+        /// The rough size of the encoded fields and the structures around them.
         const FIELDS: usize = 768;
         let weigh = |body: &Body| match body {
             Body::Memory(content) => content.len(),

@@ -1,7 +1,7 @@
-//! A look at the disk: from a path to what is there now, or the news that nothing has changed.
+//! A look at the disk: what a path leads to now, or that nothing has changed.
 //!
-//! It owns all that it takes, so that it runs on the loop, where it may not wait, as on the blocking
-//! pool, where it may.
+//! A look owns all that it needs, so it can run on the loop, where it may not wait, and on the
+//! blocking pool, where it may.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -16,9 +16,9 @@ use crate::disk::beneath::Waiting;
 use crate::disk::identity::Identity;
 use crate::http::negotiation::ContentCoding;
 
-/// What looks on the blocking pool need as well.
+/// What a `files` route is, for its handler and for looks on the blocking pool.
 pub(crate) struct FilesRoute {
-    /// Tells this handler's entries in a worker's cache from another's.
+    /// Tells this route's entries in a worker's cache from another route's.
     pub(super) id: u64,
     pub(super) options: Files,
 }
@@ -33,15 +33,16 @@ impl FilesRoute {
     }
 }
 
-/// A look at the disk: what it takes, so that it can run on another thread.
+/// A look at the disk, with all that it needs to run on another thread.
 pub(super) struct Look {
     pub(super) route: Arc<FilesRoute>,
-    /// The open root, unless opening it would have had to be waited for.
+    /// The open root; `None` if opening it would have had to wait.
     pub(super) root: Option<Arc<OwnedFd>>,
     pub(super) path: Vec<u8>,
-    /// How the directory of `path` is now, at the beginning; `None` if that would prove nothing.
+    /// The state of the directory of `path` when the look begins; `None` if that state would prove
+    /// nothing.
     pub(super) directory: Option<Identity>,
-    /// The state the cache knows of.
+    /// The codings that the cache has, and their identities.
     pub(super) known: Vec<(ContentCoding, Identity)>,
 }
 
@@ -52,7 +53,8 @@ pub(super) struct Seen {
 }
 
 pub(super) enum Outcome {
-    /// What the cache knows is still so; and how the directory was, if that vouches for it.
+    /// The file is as the cache has it. With the state of the directory, if that can confirm the
+    /// file.
     Unchanged(Option<Identity>),
     File(Loaded),
     Directory,
@@ -61,10 +63,10 @@ pub(super) enum Outcome {
 }
 
 impl Look {
-    /// Looks.
+    /// Looks up the path, and loads the file if it is not as the cache has it.
     ///
     /// # Errors
-    /// What [`lookup::look_up`] and [`load::load`] come to.
+    /// The errors of [`lookup::look_up`] and [`load::load`].
     pub(super) fn run(&self, waiting: Waiting) -> io::Result<Seen> {
         let (root, new_root) = match &self.root {
             Some(root) => (Arc::clone(root), None),
@@ -73,7 +75,7 @@ impl Look {
                 (Arc::clone(&root), Some(root))
             }
         };
-        // A file that changes while it is read is worth another look, a few times.
+        // If a file changes while it is read, another look may succeed; a few are tried.
         const TRIES: usize = 4;
         let mut outcome = self.look_beneath(&root, waiting);
         for _ in 1..TRIES {

@@ -1,5 +1,5 @@
 //! From a path to the file that answers for it: index files, clean URLs, precompressed siblings,
-//! and what is not served though it is there.
+//! and files that are there but not served.
 //!
 //! The same code runs on the loop, where it may not wait, and on the blocking pool.
 
@@ -21,29 +21,29 @@ use crate::http::negotiation::ContentCoding;
 #[derive(Debug)]
 pub(super) enum Found {
     File(FoundFile),
-    /// A directory without an index file; or any, where the path lacks its final slash.
+    /// A directory without an index file; or any directory, if the path lacks its final slash.
     Directory,
     Missing,
-    /// The system lets us not read it.
+    /// The system does not let us read it.
     Forbidden,
 }
 
-/// A regular file, and the codings of it that stand beside it.
+/// A regular file, and its codings: files beside it with the same content in a coding.
 #[derive(Debug)]
 pub(super) struct FoundFile {
-    /// Beneath the root, with the index file's name.
+    /// The path beneath the root, with the index file's name.
     pub(super) path: Vec<u8>,
     pub(super) media_type: String,
-    /// The file itself first, as [`ContentCoding::Identity`].
+    /// The first one is the file itself, as [`ContentCoding::Identity`].
     pub(super) codings: Vec<(ContentCoding, Opened)>,
-    /// Whether names that are not there decided, and nothing but names: no symbolic link was met,
-    /// and nothing was passed over for what it is. Then only a change in the directory, or of the
-    /// files in [`codings`](Self::codings), makes another look find something else.
+    /// Whether the result depends only on names: at least one name was missing, no symbolic link
+    /// was met, and no file was passed over because of its kind or age. Then another look finds the
+    /// same until the directory changes, or one of the files in [`codings`](Self::codings).
     pub(super) depends_only_on_names: bool,
 }
 
 impl FoundFile {
-    /// What would have to change for the file, or the choice of codings, to be another.
+    /// What must change for another look to find another file or other codings.
     pub(super) fn identities(&self) -> impl Iterator<Item = (ContentCoding, Identity)> {
         self.codings
             .iter()
@@ -54,8 +54,8 @@ impl FoundFile {
 /// Looks up `path`, which is normal and begins with `/`, beneath `root`.
 ///
 /// # Errors
-/// What neither "missing" nor "forbidden" describes: a disk that fails, descriptors that ran out;
-/// `WouldBlock` if an answer would have to be waited for.
+/// An error that is neither "missing" nor "forbidden": a disk that fails, descriptors that ran out.
+/// `WouldBlock` if the look would have to wait and may not.
 pub(super) fn look_up(
     root: BorrowedFd<'_>,
     options: &Files,
@@ -78,7 +78,7 @@ pub(super) fn look_up(
     }
 }
 
-/// The path of a file's coding: its own with a suffix.
+/// The path of a coding: the file's path with a suffix.
 pub(super) fn coded_path(path: &[u8], coding: ContentCoding) -> Cow<'_, [u8]> {
     match coding.file_suffix() {
         Some(suffix) => Cow::Owned([path, b".", suffix.as_bytes()].concat()),
@@ -92,11 +92,11 @@ struct Search<'a> {
     waiting: Waiting,
     /// Whether a name was not there.
     name_missing: Cell<bool>,
-    /// Whether there was more to it than names: a link, or something of no use as it was.
+    /// Whether anything but names decided: a link, or a file of the wrong kind or age.
     saw_other_than_names: Cell<bool>,
 }
 
-/// What stands at one exact path.
+/// What is at one exact path.
 enum PathState {
     Opened(Opened),
     Missing,
@@ -117,7 +117,7 @@ impl Search<'_> {
         }
     }
 
-    /// `a` → `a.html`
+    /// Tries `a.html` for `a`.
     fn clean_url(&self, path: &[u8]) -> io::Result<Found> {
         let path = [path, b".html"].concat();
         match self.at(&path)? {
@@ -150,7 +150,8 @@ impl Search<'_> {
         }
     }
 
-    /// Adds the codings that are not older than the file: an older one is of an older file.
+    /// Adds the codings that are not older than the file: an older coding was made from an older
+    /// file.
     fn with_siblings(&self, path: Vec<u8>, opened: Opened) -> io::Result<FoundFile> {
         const CODINGS: [ContentCoding; 3] = [
             ContentCoding::Zstd,

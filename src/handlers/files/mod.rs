@@ -55,7 +55,7 @@ pub(crate) use look::FilesRoute;
 use look::{Look, Outcome, Seen};
 use unchanged::{Directories, DirectoryState};
 
-/// How long an open root is kept that nobody asks for: longer than any that is in use lasts.
+/// How long an open root is kept that no request asks for: longer than a root in use is kept.
 const FORGET_ROOT: Duration = Duration::from_secs(60);
 
 /// The handler of a `files` route.
@@ -66,10 +66,10 @@ pub(crate) struct FilesHandler {
 
 /// What a worker keeps for all its `files` routes.
 pub(crate) struct WorkerState {
-    /// For looks at the disk that have to wait for it.
+    /// Runs looks at the disk that have to wait for it.
     disk: Arc<BlockingPool>,
     cache: RefCell<Cache>,
-    /// By handler: the open root, and since when.
+    /// The open root of each route, by its id, and since when.
     roots: RefCell<HashMap<u64, (Arc<OwnedFd>, Instant)>>,
     directories: RefCell<Directories>,
     complained: Cell<Option<Instant>>,
@@ -84,7 +84,7 @@ enum Cached {
     Nothing,
 }
 
-/// Why there is no answer from a file.
+/// Why no file or listing can be sent.
 #[derive(Debug, thiserror::Error)]
 enum FilesError {
     #[error("cannot read {path:?} beneath {root}")]
@@ -105,7 +105,7 @@ impl FilesHandler {
         }
     }
 
-    /// The answer, if everything it takes is in memory.
+    /// The response, if everything it needs is in memory.
     pub(crate) fn answer_now(
         &self,
         request: &Request<'_>,
@@ -122,7 +122,7 @@ impl FilesHandler {
         }
     }
 
-    /// The answer, with looks at the disk that may take their time on the blocking pool.
+    /// The response, with looks at the disk that may wait on the blocking pool.
     pub(crate) async fn answer(
         &self,
         request: &Request<'_>,
@@ -134,7 +134,7 @@ impl FilesHandler {
         }
     }
 
-    /// The answer with the file at the path itself, if there is one and everything is in memory.
+    /// The response with the file at the path itself, if there is one and everything is in memory.
     pub(crate) fn file_now(
         &self,
         request: &Request<'_>,
@@ -148,7 +148,7 @@ impl FilesHandler {
         }
     }
 
-    /// The answer with the file at the path itself, if there is one.
+    /// The response with the file at the path itself, if there is one.
     pub(crate) async fn file(
         &self,
         request: &Request<'_>,
@@ -164,7 +164,7 @@ impl FilesHandler {
         }
     }
 
-    /// The file that would be sent, and in which coding.
+    /// The file that would be sent, and its coding.
     pub(crate) async fn selected(
         &self,
         request: &Request<'_>,
@@ -197,7 +197,7 @@ impl FilesHandler {
         }
     }
 
-    /// The entry that answers for `path`: its own, or what there is instead.
+    /// The entry that answers for `path`: its own, or the single-page application's.
     async fn entry_for(
         &self,
         path: &NormalPath<'_>,
@@ -211,7 +211,7 @@ impl FilesHandler {
         }
     }
 
-    /// The path beneath the root; or a redirect, where the client has to add a slash first.
+    /// The path beneath the root. If the client must add a slash first, the redirect that says so.
     fn path_beneath<'r>(&self, request: &Request<'r>) -> Result<NormalPath<'r>, Response<'static>> {
         if !self.strip_prefix {
             return Ok(request.path.whole().strip_prefix(0));
@@ -222,19 +222,20 @@ impl FilesHandler {
         Ok(request.path.stripped())
     }
 
-    /// Where to look instead: a navigation that leads nowhere is for a single-page application.
+    /// The path to look at instead: a navigation that leads to nothing is for a single-page
+    /// application.
     fn fallback(&self, entry: &Entry, request: &Request<'_>) -> Option<&'static [u8]> {
         let options = &self.route.options;
         let leads_nowhere = match entry.state {
             State::Missing => true,
-            // Without its slash it leads to a redirect.
+            // Without its slash the path leads to a redirect.
             State::Directory => request.path.is_directory() && !options.listing,
             State::File(_) | State::Forbidden => false,
         };
         (options.spa && leads_nowhere && is_navigation(request)).then_some(b"/index.html")
     }
 
-    /// The answer that an entry stands for; `None` if it is a listing.
+    /// The response for an entry; `None` if it is a listing.
     fn answer_from(&self, entry: &Entry, request: &Request<'_>) -> Option<Response<'static>> {
         let not_found = || Some(Response::problem(Status::NOT_FOUND));
         match &entry.state {
@@ -264,8 +265,7 @@ impl FilesHandler {
         Some(self.remember(path, known, seen, state))
     }
 
-    /// What the cache has for `path`, and whether that is still so, as far as it can be told without
-    /// a full look.
+    /// What the cache has for `path`, and whether a cheap look shows that it is still right.
     fn cached(&self, path: &[u8], state: &WorkerState) -> Cached {
         let Some(entry) = state.cache.borrow_mut().find(self.route.id, path) else {
             return Cached::Nothing;
@@ -278,7 +278,7 @@ impl FilesHandler {
         }
     }
 
-    /// The entry of `path`, waited for.
+    /// The entry of `path`, with a look that may wait on the pool.
     async fn entry(&self, path: &[u8], state: &WorkerState) -> Result<Rc<Entry>, FilesError> {
         let known = match self.cached(path, state) {
             Cached::Current(entry) => return Ok(entry),
@@ -291,7 +291,7 @@ impl FilesHandler {
         Ok(self.remember(path, known, seen, state))
     }
 
-    /// Whether a cheap look vouches for `entry`, which is then as fresh as that look.
+    /// Whether a cheap look confirms `entry`, which is then as fresh as that look.
     fn confirm_unchanged(&self, path: &[u8], entry: &Entry, state: &WorkerState) -> bool {
         let State::File(file) = &entry.state else {
             return false;
@@ -324,8 +324,8 @@ impl FilesHandler {
         }
     }
 
-    /// The open root, unless it would have to be waited for; opened again when it is time, for
-    /// another directory may have its name now.
+    /// The open root; `None` if opening it would have to wait. It is opened again after
+    /// `revalidate`, because its name may lead to another directory now.
     fn root_now(&self, state: &WorkerState) -> Option<Arc<OwnedFd>> {
         let options = &self.route.options;
         if let Some((root, opened)) = state.roots.borrow().get(&self.route.id)
@@ -341,12 +341,12 @@ impl FilesHandler {
     fn keep_root(&self, root: Arc<OwnedFd>, state: &WorkerState) {
         let now = runtime::now();
         let mut roots = state.roots.borrow_mut();
-        // Those of routes that a reload has taken away are never asked for again.
+        // Roots of routes that a reload took away are never asked for again.
         roots.retain(|_, (_, opened)| now.duration_since(*opened) < FORGET_ROOT);
         roots.insert(self.route.id, (root, now));
     }
 
-    /// How the directory of `path` is; `None` where every look is to be a full one.
+    /// The state of the directory of `path`; `None` if every look must be a full one.
     fn directory_now(
         &self,
         root: &OwnedFd,
@@ -439,7 +439,8 @@ impl FilesHandler {
 }
 
 impl FilesError {
-    /// Ours or the operator's to mend, and the client hears only which: 503 where it may come back.
+    /// The response for an error. The client hears only whether it may try again: 503, otherwise
+    /// 500.
     fn into_response(self, state: &WorkerState) -> Response<'static> {
         let is_shortage = match &self {
             Self::Blocking(BlockingError::Saturated) => true,
@@ -469,7 +470,7 @@ impl WorkerState {
         }
     }
 
-    /// Tells the operator, once a second at most: a broken disk breaks every request.
+    /// Logs an error, at most once a second: a broken disk breaks every request.
     fn complain(&self, error: &FilesError) {
         let now = runtime::now();
         let recently = |at: Instant| now.duration_since(at) < Duration::from_secs(1);
@@ -480,8 +481,8 @@ impl WorkerState {
     }
 }
 
-/// Whether a browser is going somewhere, rather than fetching a part of a page. Browsers say so;
-/// of others, who asks for a page and names no file type counts.
+/// Whether a browser goes to another page, rather than fetching a part of one. Browsers say so in a
+/// field. For other clients a request counts that accepts HTML and whose path names no file type.
 fn is_navigation(request: &Request<'_>) -> bool {
     if let Some(mode) = request.head.fields.first(Known::SecFetchMode) {
         return mode == b"navigate";
@@ -492,9 +493,9 @@ fn is_navigation(request: &Request<'_>) -> bool {
     !last.contains(&b'.') && accept.as_deref().is_some_and(names_html)
 }
 
-/// A listing that is longer than a block.
+/// The content of a listing that is longer than one block.
 struct ListingBlocks {
-    /// Rendered on the blocking pool, with the reading.
+    /// The first block, which the blocking pool rendered after it read the directory.
     first: Vec<u8>,
     listing: Renderer,
 }

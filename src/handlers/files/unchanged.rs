@@ -1,24 +1,26 @@
-//! The news that nothing has changed, for less than a look.
+//! A cheaper check than a look: whether a cached file is still what a look would find.
 //!
-//! What a path leads to rests on the names in one directory and on the files that bear them. A
-//! directory's change time moves whenever a name in it comes, goes or becomes another file's. So
-//! while the directory is as it was before the file was looked up, no other file answers and no
-//! coding has appeared beside it; the file itself is all that is left to compare.
+//! What a path leads to depends on the names in one directory and on the files with these names. A
+//! directory's change time moves whenever a name in it is added, removed or given to another file.
+//! So while the directory is as it was before the file was looked up, no other file has taken its
+//! place and no coding has appeared beside it. Only the file itself is left to compare.
 //!
 //! ```text
 //! a look      open, fstat, close of 1.html; open of 1.html.zst, .br, .gz in vain
 //! unchanged   open, fstat, close of 1.html; the directory once a period for all files in it
 //! ```
 //!
-//! What it vouches for is as fresh as the look at the directory, not as this look.
+//! A file that is confirmed is as fresh as the look at the directory, which may be older than this
+//! check.
 //!
-//! It never waits, and holds where names alone decide, which the two sides make sure of: the look
-//! for the names it met ([`super::lookup::FoundFile::depends_only_on_names`]), [`look_at`] for the directory.
-//! Both resolve the whole path anew beneath the root, so that a directory renamed above is another.
+//! The check never waits. It is right only if names alone decide. Two sides make sure of that: the
+//! look for the names it met ([`super::lookup::FoundFile::depends_only_on_names`]), and [`look_at`]
+//! for the directory. Both resolve the whole path again beneath the root, so a directory that was
+//! renamed above it is noticed.
 //!
-//! Rejected: `fstatat` on a kept descriptor, one call instead of three, for it waits for the disk if
-//! the file's inode has left memory; `inotify`, for its watches are few and writes through a mapping
-//! escape it.
+//! Rejected: `fstatat` on a kept descriptor, one call instead of three, because it waits for the
+//! disk if the file's inode has left memory; `inotify`, because its watches are few and it misses
+//! writes through a mapping.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -32,15 +34,17 @@ use super::lookup::coded_path;
 use crate::disk::beneath::{Links, Waiting, find_beneath, open_path};
 use crate::disk::identity::{Identity, Kind};
 
-/// Directories remembered. Past it all are forgotten: each costs another look, no more.
+/// How many directories are remembered. When there are more, all are forgotten, which costs one
+/// look at each.
 const CAPACITY: usize = 1024;
 
-/// How long a directory must have rested: the coarsest of [`TELLING`] keep whole seconds, so a
-/// change within this much of another may bear the same time.
+/// How long a directory must not have changed. The coarsest file systems of [`TELLING`] keep whole
+/// seconds, so two changes within this time may have the same change time.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// File systems where a directory's change time tells: names change through this kernel only. Not
-/// so on network file systems, and whatever stands behind FUSE may keep no such time at all.
+/// File systems on which a directory's change time can be trusted: names change through this kernel
+/// only. It cannot be trusted on network file systems, and a file system behind FUSE may keep no
+/// such time at all.
 const TELLING: [u32; 9] = [
     0x0000_ef53, // ext2, ext3, ext4
     0x0102_1994, // tmpfs
@@ -53,23 +57,23 @@ const TELLING: [u32; 9] = [
     0xf2f5_2010, // F2FS
 ];
 
-/// The directories that a worker has lately seen.
+/// The directories that a worker has looked at lately.
 #[derive(Default)]
 pub(super) struct Directories {
     seen: HashMap<Key, DirectoryState, foldhash::fast::RandomState>,
 }
 
-/// How a directory was at a time.
+/// The state of a directory at one moment.
 #[derive(Clone, Copy)]
 pub(super) struct DirectoryState {
-    /// `None` if nothing can be concluded from it.
+    /// `None` if the state proves nothing.
     pub(super) identity: Option<Identity>,
     pub(super) at: Instant,
 }
 
 impl Directories {
-    /// The directory in which `path` (which begins with `/`) names a file, as it was less than
-    /// `period` before `now`.
+    /// The state of the directory in which `path` (which begins with `/`) names a file, not older
+    /// than `period`.
     pub(super) fn of(
         &mut self,
         (handler, root): (u64, BorrowedFd<'_>),
@@ -98,7 +102,7 @@ impl Directories {
 }
 
 impl DirectoryState {
-    /// Whether `file` is what another look would find, as of then.
+    /// Whether another look would have found `file` at that moment.
     pub(super) fn confirms(&self, root: BorrowedFd<'_>, file: &CachedFile) -> bool {
         let is_as_it_was = |(coding, identity)| {
             let path = coded_path(file.path(), coding);
@@ -111,13 +115,14 @@ impl DirectoryState {
     }
 }
 
-/// `/a/b` → `a`; `/a/b/` → `a/b`, where its index file is; beneath the root.
+/// The path beneath the root of the directory that holds the file: `a` for `/a/b`, and `a/b` for
+/// `/a/b/`, where its index file is.
 fn directory_of(path: &[u8]) -> &[u8] {
     let end = memchr::memrchr(b'/', path).unwrap_or(0);
     path.get(1..end).unwrap_or_default()
 }
 
-/// Looks at a directory; `None` if its change time does not tell of all changes to come.
+/// Looks at a directory; `None` if its change time will not show all changes to come.
 fn look_at(root: BorrowedFd<'_>, path: &[u8], now: SystemTime) -> io::Result<Option<Identity>> {
     let directory = open_path(root, path, Links::Refused, Waiting::Never)?;
     let identity = Identity::of_open(directory.as_fd())?;
@@ -146,7 +151,7 @@ mod tests {
     use crate::handlers::files::look::{FilesRoute, Look, Outcome};
     use crate::test_support::TemporaryDirectory;
 
-    /// Long after any change: every directory has rested.
+    /// A time long after any change.
     fn later() -> SystemTime {
         SystemTime::now() + Duration::from_secs(3600)
     }
@@ -174,7 +179,7 @@ mod tests {
         }
     }
 
-    /// Waits until a change would bear another time than the last one.
+    /// Waits until a change would have another time than the last one.
     fn wait_for_the_clock(tree: &TemporaryDirectory) {
         let changed = || {
             tree.write("elsewhere/clock", b"x");

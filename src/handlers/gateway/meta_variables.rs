@@ -1,7 +1,7 @@
-//! What a script is told of a request: the meta-variables of RFC 3875 §4.1, and those that have
-//! become custom beside them.
+//! What a script is told of a request: the meta-variables of RFC 3875 §4.1, and some that have
+//! become custom.
 //!
-//! Pure: from a [`Request`] and the place of the script to names and values, in their order.
+//! No I/O: from a [`Request`] and the place of the script to names and values, in their order.
 
 use std::borrow::Cow;
 
@@ -17,9 +17,9 @@ use crate::message::request::Request;
 /// A script, as the meta-variables describe it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Script<'a> {
-    /// `SCRIPT_NAME`: the path that leads to it and no further, decoded (RFC 3875 §4.1.13).
+    /// `SCRIPT_NAME`: the part of the request's path that leads to it, decoded (RFC 3875 §4.1.13).
     pub(crate) name: &'a [u8],
-    /// `PATH_INFO`: what follows that in the request's path, decoded; empty, or from a `/` on.
+    /// `PATH_INFO`: what follows that in the request's path, decoded. Empty, or from a `/` on.
     pub(crate) path_info: &'a [u8],
     /// `SCRIPT_FILENAME`: its absolute path on the disk.
     pub(crate) filename: &'a [u8],
@@ -30,11 +30,11 @@ pub(crate) struct Script<'a> {
 /// A meta-variable: its name, which holds no `=`, and its value, which holds no NUL.
 pub(crate) type MetaVariable = (Cow<'static, str>, Vec<u8>);
 
-/// The meta-variables of `request` for `script`; `length` is that of the content, where it is known.
+/// The meta-variables of `request` for `script`. `length` is the content's length, if it is known.
 ///
-/// `AUTH_TYPE`, `REMOTE_USER` and `REMOTE_IDENT` are never among them, for this server authenticates
-/// nobody. So the credentials are for the script, and `HTTP_AUTHORIZATION` is among them, which
-/// RFC 3875 §4.1.18 would keep back for a server's own sake.
+/// `AUTH_TYPE`, `REMOTE_USER` and `REMOTE_IDENT` are never among them, because this server
+/// authenticates no client. So the credentials are for the script, and `HTTP_AUTHORIZATION` is
+/// among them. RFC 3875 §4.1.18 keeps it back only if the server itself authenticates.
 pub(crate) fn meta_variables(
     request: &Request<'_>,
     script: &Script<'_>,
@@ -53,7 +53,7 @@ pub(crate) fn meta_variables(
     variables.set("REQUEST_URI", request_uri(head));
     variables.set("QUERY_STRING", head.target.query.unwrap_or_default());
     variables.set("REMOTE_ADDR", client.as_str());
-    // §4.1.9: the address stands for a name that nobody looked up.
+    // §4.1.9: the address, because no name was looked up.
     variables.set("REMOTE_HOST", client);
     variables.set("SCRIPT_NAME", script.name);
     variables.set("SCRIPT_FILENAME", script.filename);
@@ -63,15 +63,15 @@ pub(crate) fn meta_variables(
         let translated = [trim_end(script.document_root), script.path_info].concat();
         variables.set("PATH_TRANSLATED", translated);
     }
-    // PHP refuses to run without it, so that nobody reaches its interpreter past the server.
+    // PHP does not run without it, as a guard against requests that bypass the server.
     variables.set("REDIRECT_STATUS", "200");
     variables.set_content(head, length);
     variables.set_fields(head);
     variables.0
 }
 
-/// The path below a route's own, cut behind each of its segments: where a script may end and its
-/// path-info begin, the shortest first. `/a/b/` gives 2 and 4.
+/// The ends of the segments of a path below a route, the shortest first: a script may end there,
+/// and its path-info begin. `/a/b/` gives 2 and 4.
 pub(crate) fn segment_ends(path: &[u8]) -> impl Iterator<Item = usize> + '_ {
     (1..=path.len())
         .filter(|end| path[end - 1] != b'/' && matches!(path.get(*end), None | Some(b'/')))
@@ -86,7 +86,7 @@ impl Variables {
         self.0.push((Cow::Borrowed(name), value.into()));
     }
 
-    /// `CONTENT_LENGTH` and `CONTENT_TYPE`, where there is content, or might have been
+    /// `CONTENT_LENGTH` and `CONTENT_TYPE`, if there is content or the method is one for content
     /// (RFC 3875 §4.1.2, §4.1.3).
     fn set_content(&mut self, head: &RequestHead<'_>, length: Option<u64>) {
         let is_for_content = matches!(head.method, Method::Post | Method::Put | Method::Patch);
@@ -108,14 +108,14 @@ impl Variables {
         let first = self.0.len();
         for (name, value) in head.fields.iter().filter(|(name, _)| is_passed(name)) {
             let name = variable_name(name);
-            // RFC 9112 §3.2.2: an absolute-form says which host is meant, whatever `Host` says.
+            // RFC 9112 §3.2.2: the host of an absolute-form replaces `Host`.
             let value = match head.target.authority {
                 Some(authority) if name == "HTTP_HOST" => authority,
                 _ => value,
             };
             match self.0[first..].iter_mut().find(|(known, _)| *known == name) {
                 Some((_, values)) => {
-                    // RFC 9110 §5.3; cookies are joined by their own separator (RFC 6265 §5.4).
+                    // RFC 9110 §5.3; cookies have a separator of their own (RFC 6265 §5.4).
                     let separator: &[u8] = if name == "HTTP_COOKIE" { b"; " } else { b", " };
                     values.extend_from_slice(separator);
                     values.extend_from_slice(value);
@@ -128,9 +128,9 @@ impl Variables {
 
 /// Whether a field becomes a variable.
 ///
-/// `Proxy` does not: `HTTP_PROXY` means something else to many programs ("httpoxy"). Neither does a
-/// name with an underscore, which could pass for that with a dash; nor what is said in other
-/// variables, or concerns the connection alone.
+/// `Proxy` does not: `HTTP_PROXY` means something else to many programs ("httpoxy"). A name with an
+/// underscore does not, because it could be taken for the name with a dash. Fields that other
+/// variables carry, or that concern the connection alone, do not either.
 fn is_passed(name: &str) -> bool {
     const WITHHELD: [&str; 3] = ["content-length", "content-type", "proxy"];
     let is_withheld = WITHHELD
@@ -144,7 +144,7 @@ fn variable_name(field: &str) -> String {
     format!("HTTP_{}", field.to_ascii_uppercase().replace('-', "_"))
 }
 
-/// The host that the client asked; where it named none, the address it asked at (§4.1.14).
+/// The host that the client asked for; if it named none, the address of the listener (§4.1.14).
 fn server_name(head: &RequestHead<'_>, listener: &ListenAddress) -> Vec<u8> {
     match listener.ip() {
         _ if !head.host.is_empty() => head.host.to_vec(),
@@ -154,8 +154,8 @@ fn server_name(head: &RequestHead<'_>, listener: &ListenAddress) -> Vec<u8> {
     }
 }
 
-/// The port that the request came in at (§4.1.15). Where the listener has none, as a Unix socket, or
-/// had the system choose, it is the one that the client asked.
+/// The port of the listener (§4.1.15). If the listener has none, as a Unix socket, or if the system
+/// chose it, the port that the client asked for.
 fn server_port(head: &RequestHead<'_>, listener: &ListenAddress) -> Vec<u8> {
     match listener.ip() {
         Some(address) if address.port() != 0 => address.port().to_string().into_bytes(),
@@ -195,7 +195,7 @@ mod tests {
         document_root: b"/srv/cgi-bin",
     };
 
-    /// `NAME=value` lines of the variables for a request of these lines.
+    /// The variables, as `NAME=value`, for a request of these lines.
     fn variables_at(listen: &str, lines: &[&str], script: Script<'_>) -> Vec<String> {
         let bytes = format!("{}\r\n\r\n", lines.join("\r\n"));
         let mut space = field_space();

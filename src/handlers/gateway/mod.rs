@@ -1,7 +1,8 @@
-//! Answers that a program of somebody else's gives, one for each request or one for many.
+//! Responses that another program gives: a new process for each request, or an application server.
 //!
-//! What all of them share is how they are told of a request and how they put an answer: the
-//! meta-variables and the script response of the Common Gateway Interface (RFC 3875).
+//! They share how the program is told of a request and how it puts its response: the meta-variables
+//! and the script response of the Common Gateway Interface (RFC 3875), and the way of its error
+//! stream into the log.
 
 pub(crate) mod cgi;
 pub(crate) mod fastcgi;

@@ -6,7 +6,7 @@
 //!         route dir  script ends here; /more is the path-info
 //! ```
 //!
-//! It may wait for the disk: for the blocking pool.
+//! It may wait for the disk, so it runs on the blocking pool.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -20,17 +20,17 @@ use crate::disk::identity::Kind;
 /// A script that is there.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FoundScript {
-    /// Beneath the root; does not begin with a slash.
+    /// Its path beneath the root, without a slash at its start.
     pub(crate) path: Vec<u8>,
-    /// How many octets of the path lead to it; the rest is the path-info.
+    /// How many octets of the request's path lead to it. The rest is the path-info.
     pub(crate) end: usize,
 }
 
 /// The first regular file that `path`, which is normal and begins with `/`, leads to or through
-/// beneath the directory `root`. What `files` would hide is not there.
+/// beneath the directory `root`. Files that `files` would hide count as not there.
 ///
 /// # Errors
-/// What says neither that it is there nor that it is not: it may not be looked at, the disk fails.
+/// It may not be looked at, or the disk fails.
 pub(crate) fn find(root: &Path, path: &[u8]) -> io::Result<Option<FoundScript>> {
     let root = open_root(root, Waiting::Allowed)?;
     for end in segment_ends(path) {

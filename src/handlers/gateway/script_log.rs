@@ -1,5 +1,5 @@
-//! What a script writes to its error stream, on its way to the log: a warning for each line, so many
-//! lines of such a length. A client that makes a script complain must not fill a disk.
+//! A script's error stream on its way to the log: a warning for each line. Lines are bounded in
+//! number and length, because a client that makes a script complain must not fill a disk.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::log::diagnostic;
 /// Octets of a line that are logged; a longer line is cut.
 const MAX_LINE: usize = 2048;
 
-/// Lines that are logged for one request. A script that has more to say has a log of its own.
+/// Lines that are logged for one request. A script with more to say has a log of its own.
 const MAX_LINES: usize = 100;
 
-/// The error stream of one request's script. What is left when it is dropped is a line too.
+/// The error stream of one request's script. Dropping it logs what is left as a line.
 pub(crate) struct ScriptLog {
     /// How the log names the script.
     name: Arc<str>,
@@ -21,7 +21,7 @@ pub(crate) struct ScriptLog {
 }
 
 impl ScriptLog {
-    /// The error stream of the script that the log calls `name`.
+    /// An error stream of the script that the log calls `name`.
     pub(crate) fn new(name: impl Into<Arc<str>>) -> Self {
         Self {
             name: name.into(),
@@ -45,10 +45,10 @@ fn warn(name: &str, line: &str) {
     diagnostic::warn(format_args!("{name}: {line}"));
 }
 
-/// Octets taken apart into lines that can be logged.
+/// Splits octets into lines that can be logged.
 #[derive(Default)]
 struct Lines {
-    /// A line whose end has not come, as far as it will be logged.
+    /// A line whose end has not come, without the part that will not be logged.
     line: Vec<u8>,
     is_cut: bool,
     /// How many lines have ended.
@@ -79,7 +79,7 @@ impl Lines {
         if !text.is_empty() {
             self.count += 1;
             if self.count <= MAX_LINES {
-                // A line must not pass for another, nor move the terminal it is read at.
+                // A line must not look like several, nor move the cursor of a terminal.
                 let visible: String = text.chars().map(visible).collect();
                 log(&format!("{visible}{}", if self.is_cut { "…" } else { "" }));
             } else if self.count == MAX_LINES + 1 {

@@ -1,4 +1,4 @@
-//! What a script answers: a header section of its own kind, then content (RFC 3875 §6).
+//! A script's response: a header section of its own kind, then content (RFC 3875 §6).
 //!
 //! ```text
 //! Status: 404 Not Found        what becomes the status line; 200 where it is left out
@@ -8,9 +8,9 @@
 //! <p>content
 //! ```
 //!
-//! Pure: octets in, as they come, and a head or a fault out. Whatever could be read in two ways, or
-//! could add a line to what goes to the client, is a fault: the answer is then 502, never a split
-//! response.
+//! No I/O: octets in, as they come, and a head or a fault out. Output that could be read in two
+//! ways, or could add a line to what goes to the client, is a fault. The response is then 502,
+//! never a split one.
 
 use memchr::memchr;
 
@@ -21,42 +21,43 @@ use crate::http::list::trim;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 
-/// Octets of the longest header section that is taken; an honest one stays far below it.
+/// The longest header section that is taken, in octets. Honest ones are far shorter.
 pub(crate) const MAX_HEADER_SECTION: usize = 64 * 1024;
 
-/// Takes a script's output apart.
+/// Splits a script's output into a header section and content.
 #[derive(Debug, Default)]
 pub(crate) struct HeaderSection {
     /// The output so far.
     output: Vec<u8>,
-    /// Where the first line begins that has not been taken.
+    /// Where the first line begins that has not been parsed.
     line_start: usize,
-    /// How much has been searched for the end of that line.
+    /// How far the end of that line has been searched for.
     searched: usize,
     fields: FieldList,
 }
 
-/// What a header section comes to.
+/// The meaning of a header section.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ScriptAnswer {
     Response(ScriptHead),
-    /// The answer is that to a GET of another target on this server (RFC 3875 §6.2.2).
+    /// The response is the one to a GET of another target on this server (RFC 3875 §6.2.2).
     LocalRedirect(String),
 }
 
-/// The head of a script's response, and what came behind it.
+/// The head of a script's response, and the content that came with it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ScriptHead {
     pub(crate) status: Status,
-    /// Those for the client, and those for the server that it takes out.
+    /// Fields for the client, and fields for the server, which [`take_field`](Self::take_field)
+    /// takes out.
     pub(crate) fields: FieldList,
     /// Octets of content, if the script says how many.
     pub(crate) length: Option<u64>,
-    /// The content's first octets: those that came with the head.
+    /// The content's first octets, which came with the head.
     pub(crate) content: Vec<u8>,
 }
 
-/// Why output is no answer. The script's fault: 502.
+/// Why output is no response. The script's fault: 502.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ScriptError {
     #[error("its output ended before its header section did")]
@@ -84,7 +85,7 @@ pub(crate) enum ScriptError {
 }
 
 impl HeaderSection {
-    /// Takes further `output`; the answer, when its header section is all there.
+    /// Takes further `output`. Returns the answer once its header section is complete.
     ///
     /// # Errors
     /// The first fault. Nothing that follows it can be trusted.
@@ -119,14 +120,14 @@ impl ScriptHead {
         self.fields.encode()
     }
 
-    /// Takes the field of that name out: it is for this server, not for the client.
+    /// Takes the first field of that name out, which is for this server and not for the client.
     pub(crate) fn take_field(&mut self, name: &str) -> Option<Vec<u8>> {
         self.fields.take(name)
     }
 }
 
-/// The name and the value of a field line. Folded lines (RFC 9112 §5.2) are no field lines, nor is a
-/// name before a blank.
+/// Parses a field line into its name and its value. A folded line (RFC 9112 §5.2) is none, nor is a
+/// line with a blank before the colon.
 fn parse_line(line: &[u8]) -> Result<(String, &[u8]), ScriptError> {
     if line.starts_with(b"HTTP/") {
         return Err(ScriptError::NonParsedHeaders);
@@ -144,7 +145,7 @@ fn parse_line(line: &[u8]) -> Result<(String, &[u8]), ScriptError> {
     Ok((name, value))
 }
 
-/// What the fields of a whole section, with the `content` behind it, come to.
+/// The meaning of the fields of a complete section; `content` came with it.
 fn answer(mut fields: FieldList, content: Vec<u8>) -> Result<ScriptAnswer, ScriptError> {
     let status = take_only(&mut fields, "Status")?;
     let length = take_only(&mut fields, "Content-Length")?;
@@ -153,7 +154,8 @@ fn answer(mut fields: FieldList, content: Vec<u8>) -> Result<ScriptAnswer, Scrip
     if status.is_none() && location.is_none() && only(&fields, "Content-Type")?.is_none() {
         return Err(ScriptError::NoScriptField);
     }
-    // Those that every answer of this server has already, and those of the connection and the framing.
+    // Removes fields that every response of this server has, and those of the connection and the
+    // framing.
     fields.retain(|line| FieldRule::of(&line.name).may_be_set_by(Setter::Script));
     let status = match (status, location) {
         (Some(status), _) => parse_status(&status)?,
@@ -173,13 +175,14 @@ fn answer(mut fields: FieldList, content: Vec<u8>) -> Result<ScriptAnswer, Scrip
     }))
 }
 
-/// Whether a `Location` is a path of this server; `//host/path` would be another's (RFC 3986 §4.2).
+/// Whether a `Location` is a path of this server. `//host/path` is another server's (RFC 3986
+/// §4.2).
 fn is_local(location: &[u8]) -> bool {
     location.starts_with(b"/") && !location.starts_with(b"//")
 }
 
-/// Whether nothing stands beside `Location` that would be lost if the client did not hear of it, as
-/// `Set-Cookie`: then the client itself is sent there.
+/// Whether there is no field beside `Location` that the client would miss, such as `Set-Cookie`. If
+/// there is one, the client itself is redirected.
 fn is_alone(fields: &FieldList) -> bool {
     fields
         .iter()
@@ -195,7 +198,7 @@ fn local_redirect(location: &[u8]) -> Result<ScriptAnswer, ScriptError> {
     }
 }
 
-/// `404 Not Found`, or `404`: the reason is not looked at.
+/// Parses `404 Not Found`, or `404`; the reason is ignored.
 fn parse_status(value: &[u8]) -> Result<Status, ScriptError> {
     let code = value.split(|byte| *byte == b' ').next().unwrap_or_default();
     let status = match code {
@@ -216,7 +219,7 @@ fn parse_length(value: &[u8]) -> Result<u64, ScriptError> {
         .ok_or_else(|| ScriptError::InvalidLength(excerpt(value)))
 }
 
-/// The value of a field that may stand there once.
+/// The value of a field that may be there once.
 fn only<'f>(fields: &'f FieldList, name: &'static str) -> Result<Option<&'f [u8]>, ScriptError> {
     let mut found = fields.iter().filter(|line| line.is_named(name));
     match (found.next(), found.next()) {
@@ -225,14 +228,14 @@ fn only<'f>(fields: &'f FieldList, name: &'static str) -> Result<Option<&'f [u8]
     }
 }
 
-/// [`only`], taken out.
+/// As [`only`], and takes the field out.
 fn take_only(fields: &mut FieldList, name: &'static str) -> Result<Option<Vec<u8>>, ScriptError> {
     let value = only(fields, name)?.map(<[u8]>::to_vec);
     fields.retain(|line| !line.is_named(name));
     Ok(value)
 }
 
-/// As much of what is wrong as a log line bears.
+/// The beginning of `octets`, short enough for a line in the log.
 fn excerpt(octets: &[u8]) -> String {
     const LONGEST: usize = 80;
     String::from_utf8_lossy(&octets[..octets.len().min(LONGEST)]).into_owned()
@@ -247,7 +250,7 @@ mod tests {
         HeaderSection::default().push(output)
     }
 
-    /// Status, field lines, declared length and content, or where a local redirect leads to.
+    /// The status, field lines, given length and content, or the target of a local redirect.
     fn told(output: &str) -> String {
         match read(output.as_bytes())
             .expect("it is right")

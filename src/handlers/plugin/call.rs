@@ -1,4 +1,4 @@
-//! A call of a handler: on a thread of the pool, while a task waits for what it comes to.
+//! A call of a handler: it runs on a thread of the pool while a task waits for its result.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,35 +13,36 @@ use crate::runtime::{
     BlockingError, BlockingPool, Job, Receiver, catch_panic, channel, pipe_to_task,
 };
 
-/// A handler that is at work. Dropped, it says that nobody waits for it any more.
+/// A handler that is at work. Dropping it tells the handler and the pool that the caller has
+/// stopped waiting.
 pub(super) struct Call {
     outcome: Receiver<Outcome>,
-    /// What the handler may ask: whether its client has gone.
+    /// Set when the client has gone; the handler can look at it.
     gone: Gone,
     job: Option<Job>,
 }
 
 type Outcome = Result<Made, Failure>;
 
-/// Why there is no answer of the handler.
+/// Why the handler gave no response.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// It says so itself.
+    /// The handler returned an error.
     Error(Error),
     Panicked(String),
-    /// Its answer cannot be sent.
+    /// Its response cannot be sent.
     Refused(Refused),
-    /// Every thread is busy, and the queue is full.
+    /// All threads are busy, and the queue is full.
     Saturated,
     TimedOut {
         timeout: Duration,
-        /// Else it waited for a thread all the time.
+        /// If false, it waited for a thread all the time.
         has_begun: bool,
     },
 }
 
 impl Failure {
-    /// The status that stands in for the answer.
+    /// The status of the response that is sent instead.
     pub(super) fn status(&self) -> Status {
         match self {
             Self::Error(error) if error.status().is_final() => error.status(),
@@ -51,7 +52,7 @@ impl Failure {
         }
     }
 
-    /// For the log.
+    /// The failure as the log says it.
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Error(error) => diagnostic::chain(error.cause()),
@@ -92,7 +93,7 @@ impl Call {
                 made
             });
             sender.send(made);
-            // Whoever has the answer waits for this sender no longer.
+            // The task that has the response no longer waits for this sender.
             drop(sender);
             if let Some((pump, writer)) = pump {
                 run_pump(pump, writer);
@@ -103,19 +104,19 @@ impl Call {
         Ok(Self { outcome, gone, job })
     }
 
-    /// Waits for what the handler comes to.
+    /// Waits for the handler's result.
     pub(super) async fn outcome(&mut self) -> Outcome {
         let outcome = self.outcome.receive().await;
-        // `run` lets no panic out: without an outcome the pool itself has ended.
+        // `run` catches every panic: without an outcome the pool itself has ended.
         outcome.unwrap_or(Err(Failure::Saturated))
     }
 
-    /// Whether a thread has begun with it.
+    /// Whether a thread has begun to run it.
     pub(super) fn has_begun(&self) -> bool {
         self.job.as_ref().is_some_and(Job::has_begun)
     }
 
-    /// The handler has done its work; nobody leaves it behind.
+    /// Stops tracking the job: the handler has done its work, and no thread counts as lost.
     pub(super) fn detach(mut self) {
         if let Some(job) = self.job.take() {
             job.detach();
@@ -131,10 +132,10 @@ impl Drop for Call {
     }
 }
 
-/// Calls the handler, on whatever thread this is.
+/// Calls the handler, on this thread.
 pub(super) fn run(handler: &dyn Handler, request: Request) -> Outcome {
-    // What a panic leaves half done in the handler is its own to see to: it is shared by all threads
-    // anyhow, and so guards what it changes.
+    // A panic may leave the handler's own state half done. The handler must guard that anyhow,
+    // because all threads share it.
     let answered = catch_panic(|| handler.handle(request));
     match answered {
         Ok(Ok(response)) => response.made().map_err(Failure::Refused),
@@ -143,8 +144,8 @@ pub(super) fn run(handler: &dyn Handler, request: Request) -> Outcome {
     }
 }
 
-/// Has a thread of the pool make the content of a response that was made on the loop, where content
-/// is still to be made.
+/// Has a thread of the pool make the content of a response that was made on the loop, if its
+/// content is still to be made.
 ///
 /// # Errors
 /// [`Failure::Saturated`] at once.
@@ -168,8 +169,8 @@ pub(super) fn pump_elsewhere(
     Ok((made, Some(call)))
 }
 
-/// Puts a stream in the place of content that is still to be made; what makes it, unless nobody will
-/// see it.
+/// Puts a stream in the place of content that is still to be made. Also returns what makes it,
+/// unless the request is HEAD.
 fn take_pump(made: Made, is_head: bool) -> (Made, Option<(Pump, StreamWriter)>) {
     let Body::Pumped { length, pump } = made.body else {
         return (made, None);
@@ -180,8 +181,8 @@ fn take_pump(made: Made, is_head: bool) -> (Made, Option<(Pump, StreamWriter)>) 
     (Made { body, ..made }, pump)
 }
 
-/// Makes content, as soon as somebody wants it, if anybody does: to a client that has it already the
-/// server says so, and needs none.
+/// Makes content once the connection wants some. If it wants none (the client has the content
+/// already), the pump does not run.
 fn run_pump(pump: Pump, mut writer: StreamWriter) {
     if !writer.is_wanted() {
         return;
@@ -189,7 +190,7 @@ fn run_pump(pump: Pump, mut writer: StreamWriter) {
     let pumped = catch_panic(|| pump(&mut writer));
     match pumped {
         Ok(Ok(())) => {}
-        // Nobody is there to hear of it.
+        // The client has gone: nothing to report.
         Ok(Err(_)) if writer.client_has_gone() => {}
         Ok(Err(error)) => writer.break_off(diagnostic::chain(&error)),
         Err(panic) => writer.break_off(format!("it panicked: {panic}")),

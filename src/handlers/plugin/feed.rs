@@ -10,7 +10,7 @@ use crate::message::content::{
 };
 use crate::runtime::{self, Either, TaskWriter, either};
 
-/// The way of a request's content to a handler.
+/// A request's content on its way to a handler.
 pub(super) struct Feed<C> {
     content: C,
     /// `None` once the handler has all of it, or wants no more.
@@ -19,11 +19,11 @@ pub(super) struct Feed<C> {
     block: Vec<u8>,
 }
 
-/// What came of one step of feeding.
+/// The result of one step of feeding.
 pub(super) enum Step {
     /// The handler has been given some content.
     Fed,
-    /// The handler has been given all of it, has heard why there is no more, or wants no more.
+    /// The handler has all of it, has been told why there is no more, or wants no more.
     Done,
     /// The client has gone.
     ClientGone,
@@ -54,7 +54,7 @@ impl<C: ReadContent> Feed<C> {
         let written = either(writer.write(&mut self.block), self.content.client_gone());
         match runtime::timeout(timeout, written).await {
             Ok(Either::First(Ok(()))) => Step::Fed,
-            // The handler wants no more, and answers without.
+            // The handler wants no more, and responds without it.
             Ok(Either::First(Err(_))) => {
                 self.writer = None;
                 Step::Done
@@ -67,7 +67,7 @@ impl<C: ReadContent> Feed<C> {
     /// Reads content into `block`, unless some is there.
     ///
     /// # Errors
-    /// The step that ends feeding, where there is no more content.
+    /// The step that ends feeding, if there is no more content.
     async fn fill(&mut self) -> Result<(), Step> {
         if self.writer.is_none() {
             return Err(Step::Done);
@@ -85,7 +85,7 @@ impl<C: ReadContent> Feed<C> {
         }
     }
 
-    /// Tells the handler that the content cannot be read, unless no client is left to be answered.
+    /// Tells the handler that the content cannot be read, unless the client has gone.
     fn give_up(&mut self, error: &ContentError) -> Step {
         let Some(status) = error.status() else {
             return Step::ClientGone;
@@ -102,8 +102,8 @@ impl<C: ReadContent> Feed<C> {
         self.content.client_gone().await;
     }
 
-    /// Feeds the handler as long as there is content and it takes some. Does not end: the response
-    /// that is sent meanwhile does, and has a time limit of its own.
+    /// Feeds the handler as long as there is content and it takes some. It never ends: the response
+    /// that is sent meanwhile ends, and has a time limit of its own.
     async fn go_on(&mut self) {
         while self.fill().await.is_ok() {
             let Some(writer) = &mut self.writer else {

@@ -1,4 +1,4 @@
-//! `handler = NAME`: runs code that is part of the program, and keeps the server out of its reach.
+//! `handler = NAME`: runs code that is part of the program, and protects the server from it.
 //!
 //! ```text
 //! loop     request ─ content, all of it ─→ Call ───────── either ─→ response ─ represent ─→ sent
@@ -7,8 +7,8 @@
 //!                                                └→ pump: content, as it is made
 //! ```
 //!
-//! Whatever the code does, it does on a thread of the blocking pool: the loop only waits, and stops
-//! waiting when the time is up or the client has gone. A handler that never waits runs on the loop.
+//! The code runs on a thread of the blocking pool. The loop only waits, and stops waiting when the
+//! time is up or the client has gone. A handler that never waits runs on the loop.
 
 mod call;
 mod feed;
@@ -37,7 +37,7 @@ use feed::{Feed, Step};
 /// A handler behind a route.
 pub(crate) struct PluginHandler {
     instance: Arc<Instance>,
-    /// As diagnostics name it.
+    /// The route's name in the log.
     route: String,
     /// The segments of the route's pattern that are parameters, and their names.
     parameters: Vec<(usize, String)>,
@@ -49,7 +49,7 @@ pub(crate) struct PluginHandler {
 enum Waited {
     /// The handler returned a response; the call is still open for the response's content.
     Made(api::Made, Call),
-    /// There is none; this is answered in its place.
+    /// The handler returned none; this one is sent instead.
     Failed(Response<'static>),
 }
 
@@ -75,7 +75,7 @@ impl PluginHandler {
         }
     }
 
-    /// The answer of a handler that never waits, to a request without content.
+    /// The response of a handler that never waits, to a request without content.
     pub(crate) fn answer_now(
         &self,
         request: &Request<'_>,
@@ -85,10 +85,10 @@ impl PluginHandler {
         is_quick.then(|| self.answer_on_loop(request, no_content(), pools))
     }
 
-    /// The answer, waited for.
+    /// The response of the handler.
     ///
     /// # Errors
-    /// Where the content cannot be read, or the client has gone.
+    /// If the content cannot be read, or the client has gone.
     pub(crate) async fn answer<'c>(
         &self,
         request: &Request<'_>,
@@ -124,8 +124,8 @@ impl PluginHandler {
         }
     }
 
-    /// The answer to a request whose content is given to the handler as it arrives. The handler may
-    /// answer before it has read all of it: it goes on reading while its response is sent.
+    /// The response to a request whose content is given to the handler as it arrives. The handler
+    /// may respond before it has read all of it: it goes on reading while its response is sent.
     async fn answer_to_stream<'c>(
         &self,
         request: &Request<'_>,
@@ -154,8 +154,9 @@ impl PluginHandler {
         }
     }
 
-    /// Gives the handler content as it arrives; then waits for what may end the wait for its answer.
-    /// Its time begins anew with everything that arrives: a slow client is not the handler's fault.
+    /// Gives the handler content as it arrives, and returns why to stop waiting for its response.
+    /// The timeout begins anew with everything that arrives, because a slow client is not the
+    /// handler's fault.
     async fn feed(&self, feed: &mut Feed<impl ReadContent>) -> Expiry {
         loop {
             match feed.step(self.timeout).await {
@@ -207,7 +208,7 @@ impl PluginHandler {
         Call::begin(instance, owned, request.head.is_head(), &pools.code)
     }
 
-    /// Has the handler answer here and now; the content of its answer may still take its time.
+    /// Runs the handler on the loop. The content of its response may still be made by a thread.
     fn answer_on_loop(
         &self,
         request: &Request<'_>,
@@ -227,7 +228,7 @@ impl PluginHandler {
         }
     }
 
-    /// The answer where the handler gave none, and a line in the log that says why.
+    /// The response if the handler gave none. Logs why.
     fn failed(&self, failure: &Failure) -> Response<'static> {
         let status = failure.status();
         let why = failure.describe();
@@ -242,7 +243,7 @@ impl PluginHandler {
         }
     }
 
-    /// The request, in the form in which it may leave the loop.
+    /// The request, copied into a form that can leave the loop.
     fn request(&self, request: &Request<'_>, content: Content) -> api::Request {
         let received = Received {
             method: request.head.method,
@@ -269,7 +270,7 @@ impl PluginHandler {
     }
 }
 
-/// The answer with that content, which the handler may fail to have.
+/// The response with `content`, or 500 if the handler failed to give any.
 fn represent<'c>(
     head: api::MadeHead,
     content: Option<Supply<'c>>,

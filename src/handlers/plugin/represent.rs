@@ -1,4 +1,5 @@
-//! A handler's response, made one of the server's.
+//! From a handler's response to the server's: conditions, ranges, and fields that depend on the
+//! coding.
 
 use crate::api::MadeHead;
 use crate::http::field_list::{FieldLine, FieldList};
@@ -7,7 +8,7 @@ use crate::http::request::RequestHead;
 use crate::message::conditional::{self, Supply};
 use crate::message::response::DuplexResponse;
 
-/// The answer to `head` that the handler's response amounts to, with the content that it gives.
+/// The response to `head` from the handler's fields and the content in `supply`.
 pub(super) fn represent<'c>(
     made: MadeHead,
     supply: Supply<'c>,
@@ -18,11 +19,12 @@ pub(super) fn represent<'c>(
     conditional::represent(made.status, fields, supply, head)
 }
 
-/// RFC 9110 §8.8.3.3: content in a coding is another representation than the same without, so a
-/// strong entity tag must not be the same; and caches must know that clients are told apart.
+/// RFC 9110 §8.8.3.3: content in a coding is another representation than the content without it, so
+/// they must not have the same strong entity tag. Caches must also know that clients get different
+/// representations.
 ///
-/// The tag of a resource, `"7"`, becomes `"7-gzip"`; one that says so already stays. Scripts compare
-/// their tags themselves, so theirs are left alone.
+/// The tag `"7"` becomes `"7-gzip"`; a tag that ends so already stays. Scripts compare their tags
+/// themselves, so theirs are not changed.
 fn mark_coding(fields: &mut FieldList) {
     let Some(coding) = fields.find("Content-Encoding") else {
         return;

@@ -11,15 +11,15 @@ use crate::message::content::{BrokenOff, Content, ContentSource, ContentStream, 
 use crate::message::representation;
 use crate::runtime::{Broken, TaskReader};
 
-/// Content that a thread makes, or whoever has the other end of the pipe.
+/// Content that a thread writes into a pipe: a thread of the pool, or one of the handler's own.
 struct PipeSource {
     reader: TaskReader<String>,
-    /// Kept as long as content is wanted.
+    /// Held as long as content is wanted.
     call: Option<Call>,
 }
 
-/// The content of `body`; `call` is of the thread that makes it, if one does. `None` where it cannot
-/// be had, and the log has said why.
+/// The content of `body`; `call` is the thread that makes it, if a thread does. `None` if the
+/// content cannot be had; the log says why.
 pub(super) fn content(body: Body, call: Option<Call>, route: &str) -> Option<Supply<'static>> {
     let (length, reader) = match body {
         Body::Stream { length, reader } => (length, reader),
@@ -39,7 +39,7 @@ fn whole(body: Body, route: &str) -> Option<representation::Body> {
     let file = match body {
         Body::Memory(octets) => return Some(representation::Body::Memory(octets.into())),
         Body::File(file) => file,
-        // Streams have been taken out before.
+        // The caller has taken streams out.
         Body::Pumped { .. } | Body::Stream { .. } => return None,
     };
     match file.metadata() {

@@ -1,4 +1,4 @@
-//! How a name, a size and a time are shown to people.
+//! How a listing shows a name, a size and a time.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-/// A name of any octets as text that stays on its line and leaves a terminal alone.
+/// A name of any octets, as text that stays on its line and sends nothing to a terminal.
 ///
 /// Invalid UTF-8 becomes U+FFFD; a control character becomes its picture (U+2400 and on), or
 /// U+FFFD if there is none, and so do the controls that turn the direction of text around.
@@ -29,7 +29,7 @@ fn visible(character: char) -> char {
     }
 }
 
-/// `612 B`, `1.5 KiB`, `3.0 MiB`: ten characters at most.
+/// A size as `612 B`, `1.5 KiB`, `3.0 MiB`: ten characters at most.
 pub(super) struct HumanSize(pub(super) u64);
 
 impl fmt::Display for HumanSize {
@@ -55,7 +55,7 @@ fn scale(bytes: u64) -> (f64, &'static str) {
     (size, unit)
 }
 
-/// A time in UTC. Times outside the years 0 to 9999 have no such form.
+/// A time in UTC, in the years 0 to 9999.
 #[derive(Clone, Copy)]
 pub(super) struct UtcTime(DateTime);
 
@@ -65,7 +65,7 @@ impl UtcTime {
         (civil.year() >= 0).then_some(Self(civil))
     }
 
-    /// `2026-11-22T23:54:10Z`: ISO 8601, as JSON and `<time datetime>` want it.
+    /// `2026-11-22T23:54:10Z`: ISO 8601, for JSON and `<time datetime>`.
     pub(super) fn iso(self) -> String {
         format!("{}T{}:{:02}Z", self.date(), self.clock(), self.0.second())
     }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-/// One row. What could not be read is `None`, and the row is shown all the same.
+/// One row. A value that could not be read is `None`; the row is shown all the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// The octets of the name as the file system holds them: no slash, not `.` or `..`.
@@ -17,6 +17,6 @@ pub(crate) struct Entry {
 pub(crate) enum EntryKind {
     Directory,
     File,
-    /// Neither, or it could not be told.
+    /// Neither, or its kind could not be read.
     Other,
 }

@@ -1,8 +1,9 @@
-//! A listing as HTML: a table that streams, sorts by links and needs no script and no other file.
+//! A listing as HTML: a table that can be streamed, that links sort, and that needs no script and
+//! no other file.
 //!
-//! Every link is relative, so the page is right behind a gateway or a stripped prefix, and a path
+//! Every link is relative. So the page is right behind a gateway or a stripped prefix, and a path
 //! such as `//host/` cannot lead elsewhere. The icons of `listing.css` are `data:` images: a
-//! `Content-Security-Policy` has to allow `img-src data:` and inline styles.
+//! `Content-Security-Policy` must allow `img-src data:` and inline styles.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -16,8 +17,8 @@ use super::sort::{Sort, SortKey};
 
 const STYLE: &str = include_str!("listing.css");
 
-/// What a link encodes of a name: all but `pchar` (RFC 3986 §3.3), and `&` and `'` as well, so that
-/// a link needs no escaping in HTML.
+/// The characters that a link encodes: all but `pchar` (RFC 3986 §3.3), and `&` and `'` as well, so
+/// that a link needs no escaping in HTML.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -66,7 +67,7 @@ pub(super) fn write_head(page: &Page, out: &mut Vec<u8>) -> io::Result<()> {
 const PARENT_ROW: &str = "<tr class=\"up\"><th scope=\"row\"><a href=\"../\">Parent directory</a></th>\
      <td></td><td></td></tr>\n";
 
-/// One entry. Behind `./` a colon in a name ends no scheme (RFC 3986 §4.2).
+/// One entry. The `./` keeps a colon in the name from ending a scheme (RFC 3986 §4.2).
 pub(super) fn write_row(entry: &Entry, out: &mut Vec<u8>) -> io::Result<()> {
     let (class, slash) = match entry.kind {
         EntryKind::Directory => (" class=\"dir\"", "/"),
@@ -87,7 +88,7 @@ pub(super) fn write_foot(out: &mut Vec<u8>) -> io::Result<()> {
     out.write_all(b"</tbody>\n</table>\n</main>\n</html>\n")
 }
 
-/// The path itself, each segment a link to its directory; the last is the page in hand.
+/// The path, each segment a link to its directory; the last one is this page.
 fn write_breadcrumb(path: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     let inner = path.strip_prefix(b"/").unwrap_or(path);
     let inner = inner.strip_suffix(b"/").unwrap_or(inner);
@@ -103,7 +104,7 @@ fn write_breadcrumb(path: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// A link to the directory that lies `above` levels over the page.
+/// A link to the directory `above` levels above the page.
 fn write_crumb(above: usize, label: &str, segment: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     let (link, current) = match above {
         0 => ("./".to_owned(), " aria-current=\"page\""),
@@ -120,7 +121,8 @@ fn is_slash(octet: &u8) -> bool {
     *octet == b'/'
 }
 
-/// A column's head: the link that sorts by it, and the present order if it is the key.
+/// A column's head: the link that sorts by it, and the present order if the listing is sorted by
+/// it.
 fn write_column(sort: Sort, key: SortKey, title: &str, out: &mut Vec<u8>) -> io::Result<()> {
     let (state, arrow) = match (sort.key == key, sort.descending) {
         (false, _) => ("", ""),
@@ -170,7 +172,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// A number of things, with their name for one and for several.
+/// A number of things, with their name in singular and plural.
 struct Count(usize, &'static str, &'static str);
 
 impl fmt::Display for Count {

@@ -1,4 +1,4 @@
-//! A listing as JSON: an array of objects, one a line.
+//! A listing as JSON: an array of objects, one on each line.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::display::UtcTime;
 use super::entry::{Entry, EntryKind};
 
-/// What could not be read is `null`.
+/// A value that could not be read is `null`.
 #[derive(Serialize)]
 struct Row<'a> {
     /// Invalid UTF-8 becomes U+FFFD: JSON has no other strings (RFC 8259 §8.1).

@@ -1,8 +1,8 @@
-//! The listing of a directory: entries in, content out, a block at a time.
+//! The listing of a directory: takes entries, gives content, a block at a time.
 //!
-//! Pure: no file, no clock. The caller reads the directory (and leaves out what serving refuses),
-//! picks the format by `Accept` and sends the blocks, so that a directory of a million entries
-//! costs its entries, never its page. Nothing an entry holds, or lacks, can fail the page.
+//! No file, no clock. The caller reads the directory (and leaves out what serving refuses), picks
+//! the format by `Accept` and sends the blocks. So a directory of a million entries takes memory
+//! for its entries, never for its page. No value of an entry can fail the page.
 //!
 //! | A reader looks for | and finds it in |
 //! |---|---|
@@ -26,16 +26,16 @@ pub(super) use entry::{Entry, EntryKind};
 use page::{Page, Summary};
 pub(super) use sort::Sort;
 
-/// What [`Renderer::next_block`] aims at, in bytes: a few writes for a thousand rows, and little
-/// held for a client that reads slowly.
+/// The size of a block, in bytes: a few writes for a thousand rows, and little held for a client
+/// that reads slowly.
 const BLOCK_BYTES: usize = 32 * 1024;
 
-/// A listing on its way out.
+/// A listing that is being sent.
 #[derive(Debug)]
 pub(crate) struct Renderer {
     format: Format,
     page: Page,
-    /// What is still to be shown, in order.
+    /// The entries that are still to be shown, in order.
     entries: vec::IntoIter<Entry>,
     stage: Stage,
 }
@@ -66,8 +66,8 @@ impl Renderer {
 
     /// Appends the next block, about 32 KiB, to `out`; says whether another follows.
     ///
-    /// The first `false` comes with the last block, so that a listing of one block can be sent
-    /// under its `Content-Length`. After it nothing is appended.
+    /// The first `false` comes with the last block, so that a listing of one block can be sent with
+    /// its `Content-Length`. Further calls append nothing.
     pub(crate) fn next_block(&mut self, out: &mut Vec<u8>) -> bool {
         self.write_block(out)
             .expect("a vector takes every write, and rows serialize to plain JSON");
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// An entry of which nothing but the name is known.
+    /// An entry of which only the name is known.
     pub(super) fn unreadable(name: &[u8]) -> Entry {
         Entry {
             name: name.to_vec(),

@@ -3,7 +3,7 @@
 use super::entry::{Entry, EntryKind};
 use super::sort::Sort;
 
-/// What the head of a listing tells.
+/// The facts in the head of a listing.
 #[derive(Debug)]
 pub(super) struct Page {
     /// The request's path, decoded; ends in `/`.
@@ -12,13 +12,13 @@ pub(super) struct Page {
     pub(super) summary: Summary,
 }
 
-/// How much is listed.
+/// The sums over all entries.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     pub(super) directories: usize,
-    /// Whatever is not a directory.
+    /// Entries that are no directories.
     pub(super) files: usize,
-    /// Of all files whose size is known.
+    /// The sum of the sizes that are known.
     pub(super) bytes: u64,
 }
 

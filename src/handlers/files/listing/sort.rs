@@ -1,8 +1,8 @@
-//! The order of a listing: what the query asks for, and which entry comes first.
+//! The order of a listing: the order that the query asks for, and the comparison of entries.
 //!
-//! Directories stand before everything else and names are compared as people read them, in every
-//! order. The order is total: what the key leaves equal is put in order by name, so that two
-//! listings of one directory agree whatever the file system's own order is.
+//! In every order directories come first, and names are compared as people read them. The order is
+//! total: entries with an equal key are put in order by name, so two listings of one directory
+//! agree whatever the file system's own order is.
 
 use std::cmp::Ordering;
 use std::iter;
@@ -25,9 +25,9 @@ pub(crate) enum SortKey {
 }
 
 impl Sort {
-    /// What `query` (without its `?`) asks for: `sort=name|size|time`, `order=asc|desc`.
+    /// The order that `query` (without its `?`) asks for: `sort=name|size|time`, `order=asc|desc`.
     ///
-    /// Anything else is ignored; of repeated parameters the last counts.
+    /// Other parameters are ignored; of repeated parameters the last one counts.
     pub(crate) fn from_query(query: &[u8]) -> Self {
         let mut sort = Self::default();
         for parameter in query.split(|octet| *octet == b'&') {
@@ -43,8 +43,8 @@ impl Sort {
         sort
     }
 
-    /// The order that choosing `key` leads to: the other way round if it is the present key, else
-    /// what is looked for first: names from the start, the largest, the latest.
+    /// The order after a click on the column `key`: the other direction if it is the present key,
+    /// otherwise the one that people look for first: names from the start, the largest, the latest.
     pub(super) fn after_choosing(self, key: SortKey) -> Self {
         let descending = match key {
             _ if key == self.key => !self.descending,
@@ -71,7 +71,7 @@ impl Sort {
         }
     }
 
-    /// What is not known comes last in both directions.
+    /// Compares two values. A value that is not known comes last in both directions.
     fn known_first<T: Ord>(self, a: Option<T>, b: Option<T>) -> Ordering {
         match (a, b) {
             (Some(a), Some(b)) => self.directed(a.cmp(&b)),
@@ -104,15 +104,16 @@ fn directories_first(a: &Entry, b: &Entry) -> Ordering {
     is_other(a).cmp(&is_other(b))
 }
 
-/// The natural order: `a2` before `a10`, `B` beside `b`; octets settle what is still equal.
+/// The natural order: `a2` before `a10`, `B` beside `b`. The octets decide between names that are
+/// still equal.
 fn by_name(a: &Entry, b: &Entry) -> Ordering {
     pieces(&a.name)
         .cmp(pieces(&b.name))
         .then_with(|| a.name.cmp(&b.name))
 }
 
-/// A piece of a name, so made that the derived order is the natural one. The outer variants keep
-/// to their places around the digits in ASCII.
+/// A piece of a name. The derived order of its variants is the natural order: the outer variants
+/// are below and above the digits, as in ASCII.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Piece<'a> {
     BelowDigits(u8),
@@ -150,7 +151,7 @@ fn split_number(name: &[u8]) -> (Piece<'_>, &[u8]) {
     (Piece::Number { length, digits }, after)
 }
 
-/// The longest start of `octets` that `keep` holds for, and what follows.
+/// The longest start of `octets` for which `keep` holds, and the rest.
 fn split_while(octets: &[u8], keep: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     let end = octets.iter().position(|octet| !keep(*octet));
     octets.split_at(end.unwrap_or(octets.len()))

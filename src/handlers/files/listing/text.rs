@@ -1,5 +1,5 @@
-//! A listing as a plain table, for a terminal. The name stands last, so that no column's width
-//! depends on rows still to come.
+//! A listing as a plain table, for a terminal. The name is the last column, so that no column's
+//! width depends on rows that are still to come.
 
 use std::fmt::Display;
 use std::io::{self, Write};

@@ -32,7 +32,7 @@ pub(super) enum CgiError {
     TimedOut,
     #[error("cannot be run")]
     Pool(#[from] BlockingError),
-    /// The peer's fault, and not told to the operator.
+    /// The client's fault. The operator is not told.
     #[error(transparent)]
     Content(#[from] ContentError),
 }

@@ -5,8 +5,8 @@
 //! disk pool         loop               at once        disk    loop, `timeout`      loop, as it is sent
 //! ```
 //!
-//! The content is read before anything is started, so that a slow client holds no process. From its
-//! start on a script is [`running::Running`]; whoever drops that, for whatever reason, ends it.
+//! The content is read before anything is started, so that a slow client holds no process. Once
+//! started, a script is a [`running::Running`]; dropping that ends the script.
 
 mod error;
 mod errors;
@@ -43,14 +43,14 @@ pub(crate) struct CgiHandler {
     route: Arc<CgiRoute>,
 }
 
-/// What looks on the disk pool need as well.
+/// What a `cgi` route is, for its handler and for jobs on the disk pool.
 struct CgiRoute {
     options: Cgi,
-    /// The directory's absolute path.
+    /// The absolute path of the directory.
     root: PathBuf,
-    /// How diagnostics name the route.
+    /// The route's name in the log.
     name: String,
-    /// One for each script of the route that runs, of all workers and generations together.
+    /// A permit for each script of the route that runs, over all workers and generations.
     processes: Arc<Permits>,
 }
 
@@ -79,7 +79,7 @@ impl CgiHandler {
     }
 
     /// # Errors
-    /// Where the request's content could not be read.
+    /// If the request's content could not be read.
     pub(crate) async fn answer(
         &self,
         request: &Request<'_>,
@@ -123,12 +123,13 @@ impl CgiHandler {
         content: &mut impl ReadContent,
     ) -> Result<Answer<'static>, CgiError> {
         let route = &self.route;
-        // Told before the client has sent all it has; asked again when that is there.
+        // Refuse before the client has sent its content. Checked again below, because that takes
+        // time.
         if !route.processes.has_free() {
             return Err(CgiError::Busy);
         }
         let input = match request.head.framing {
-            // What is left after a local redirect is no content of this request.
+            // After a local redirect the rest of the content is not this request's.
             Framing::Empty => Spooled::Memory(Vec::new()),
             _ => Spooled::read(content, disk).await?,
         };
@@ -146,7 +147,7 @@ impl CgiHandler {
         self.forward(answer, running, request)
     }
 
-    /// A script's answer as the server's, with the content that is still to come.
+    /// The response for a script's answer. Its content may still be on its way.
     fn forward(
         &self,
         answer: ScriptAnswer,
@@ -169,7 +170,7 @@ impl CgiHandler {
         }
     }
 
-    /// The answer where there is none of a script's; the operator is told, unless nothing is there.
+    /// The response if the script gave none. Logs why, unless there is no such script.
     fn problem(&self, error: &CgiError, script: &[u8]) -> Response<'static> {
         let (route, script) = (&self.route.name, shown(script));
         let status = match error {
@@ -198,7 +199,7 @@ impl CgiRoute {
         self.root.join(OsStr::from_bytes(&script.path))
     }
 
-    /// What is started for `request`, and what it is told.
+    /// The program to start for `request`, and its variables and input.
     fn invocation(
         &self,
         script: &FoundScript,
@@ -222,7 +223,7 @@ impl CgiRoute {
     }
 }
 
-/// A script as diagnostics name it: its path, which anybody may have chosen.
+/// A script's name in the log. It is a path, which a client may have chosen.
 fn shown(script: &[u8]) -> String {
     format!(
         "script `{}`",

@@ -1,5 +1,5 @@
-//! A script that runs: its output is read on the loop, its end is heard of, and it is ended when
-//! nobody wants it any more.
+//! A script that runs. Its output is read on the loop, its end is noticed, and it is ended when its
+//! response is no longer wanted.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,28 +14,28 @@ use crate::log::diagnostic;
 use crate::message::content::{BrokenOff, ContentSource, LocalFuture, drain};
 use crate::runtime::{self, Exit, Permit, PolledFd, Process, Sender, channel, either, timeout};
 
-/// Octets read at once: what the system's pipe holds.
+/// Octets read at once: as much as the system's pipe holds.
 const BLOCK: usize = 64 * 1024;
 
-/// How long a script may live on once it has closed its output. Nearly all end in the same moment.
+/// How long a script may live after it has closed its output. Nearly all end at the same moment.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// A script that runs. Dropped, it is ended.
+/// A script that runs. Dropping it ends the script.
 pub(super) struct Running {
     process: Process<Permit>,
     /// Readable when it has ended.
     end: PolledFd,
     output: PolledFd,
     has_ended: bool,
-    /// How diagnostics name it, route and all.
+    /// Its name in the log, with the route's.
     name: String,
-    /// Dropped, it tells the task that reads standard error that nothing more will come.
+    /// Dropping it tells the task that reads standard error that nothing more will come.
     _errors: Sender<()>,
 }
 
 impl Running {
     /// # Errors
-    /// Where its output cannot be waited for.
+    /// If its output cannot be waited for.
     pub(super) fn new(started: Started, name: String) -> io::Result<Self> {
         let Started {
             process,
@@ -73,8 +73,8 @@ impl Running {
         })
     }
 
-    /// Appends further output to `into`; `false` at its end: where nobody has it open any more, or
-    /// the script itself has ended, whatever it leaves behind.
+    /// Appends further output to `into`. Returns false at its end: when no process has the output
+    /// open, or when the script itself has ended, whatever processes it leaves behind.
     async fn read(&mut self, into: &mut Vec<u8>) -> io::Result<bool> {
         into.reserve(BLOCK);
         loop {
@@ -85,7 +85,8 @@ impl Running {
                 Err(_) if self.has_ended => return Ok(false),
                 Err(_) => {}
             }
-            // It may have written between the try and its end: then another try finds that.
+            // It may have written after the attempt and before its end. The next attempt finds
+            // that.
             self.has_ended = self.process.exit().is_some();
             if !self.has_ended {
                 either(self.output.readable(), self.end.readable()).await;
@@ -107,12 +108,12 @@ impl Running {
     }
 }
 
-/// What follows the header section.
+/// The content: what follows the header section.
 pub(super) struct Output {
     running: Running,
-    /// Between two reads.
+    /// The longest time between two reads.
     timeout: Duration,
-    /// What the script says it is.
+    /// The length that the script gave.
     length: Option<u64>,
 }
 
@@ -134,7 +135,8 @@ impl Output {
         }
     }
 
-    /// A script that was killed has said nothing of where its content ends, unless it gave a length.
+    /// The end of the output. If the script was killed, the content may be incomplete, unless the
+    /// script gave its length.
     async fn at_end(&self) -> Result<(), BrokenOff> {
         let name = &self.running.name;
         match self.running.exit().await {
@@ -156,7 +158,7 @@ impl ContentSource for Output {
         Box::pin(self.read(into))
     }
 
-    /// Lets the script come to its end, within the timeout.
+    /// Lets the script run to its end, within the timeout.
     fn discard(self: Box<Self>) {
         let limit = self.timeout;
         drain(*self, limit);

@@ -1,5 +1,5 @@
-//! Starting a script: what it is told, and where it reads and writes. For the blocking pool, since a
-//! process takes a moment to make.
+//! Starting a script: its variables, its input and its output. It runs on the blocking pool,
+//! because making a process takes a moment.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::disk::spool::Spooled;
 use crate::handlers::gateway::meta_variables::MetaVariable;
 use crate::runtime::{Permit, Process};
 
-/// Where scripts find programs, if the server itself was not told.
+/// The `PATH` of scripts, if the server has none.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// A script to be started.
@@ -24,13 +24,13 @@ pub(super) struct Invocation {
     /// Its absolute path.
     pub(super) program: PathBuf,
     pub(super) variables: Vec<MetaVariable>,
-    /// What the operator adds; it wins.
+    /// Variables of the operator. They replace those of the same name in `variables`.
     pub(super) environment: Vec<(String, String)>,
     /// Its standard input: the request's content.
     pub(super) input: Spooled,
 }
 
-/// A script that was started, on its way to the loop.
+/// A script that was started, on its way from the pool to the loop.
 pub(super) struct Started {
     pub(super) process: Process<Permit>,
     pub(super) output: ChildStdout,
@@ -63,7 +63,7 @@ impl Invocation {
             command.env(&**name, OsStr::from_bytes(value));
         }
         command.envs(self.environment);
-        // RFC 3875 §7.2: where the script is.
+        // RFC 3875 §7.2: the script's own directory.
         command.current_dir(self.program.parent().unwrap_or(Path::new("/")));
         command.stdin(standard_input(self.input).map_err(StartError::Input)?);
         match Process::start(&mut command, permit) {
@@ -78,7 +78,7 @@ impl Invocation {
 }
 
 impl StartError {
-    /// In the terms of somebody who put a script there.
+    /// The error in the terms of the operator who put the script there.
     fn of(error: io::Error, program: PathBuf) -> Self {
         let may_run = || {
             let state = std::fs::metadata(&program);
@@ -93,7 +93,7 @@ impl StartError {
     }
 }
 
-/// The content as a file, so that a script can read it as fast as it likes.
+/// The content as a file, so that a script can read it at its own speed.
 fn standard_input(input: Spooled) -> io::Result<Stdio> {
     match input {
         Spooled::Memory(octets) if octets.is_empty() => Ok(Stdio::null()),

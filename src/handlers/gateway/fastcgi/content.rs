@@ -1,5 +1,5 @@
-//! The content of an answer, as it comes from an application server, and what is left to be given to
-//! that of the request's.
+//! The content of a response, as it comes from an application server; and the rest of the request's
+//! content, which is given to it meanwhile.
 
 use std::fs::File;
 use std::io;
@@ -20,7 +20,7 @@ use crate::runtime::BlockingPool;
 /// Octets read from a temporary file at once.
 const BLOCK: u64 = 256 * 1024;
 
-/// Content of a request that is all here.
+/// Content of a request that was spooled, to be read again.
 pub(super) struct SpooledContent {
     octets: Vec<u8>,
     file: Option<SpooledFile>,
@@ -30,7 +30,7 @@ pub(super) struct SpooledContent {
 /// Content in a temporary file, shared with the thread that reads it.
 struct SpooledFile {
     file: Arc<File>,
-    /// The octets that have not been read.
+    /// The range of octets that has not been read.
     left: Range<u64>,
 }
 
@@ -55,7 +55,7 @@ impl SpooledContent {
 
 impl ReadContent for SpooledContent {
     /// # Cancellation
-    /// What was not waited for is read again.
+    /// A block whose reading was cancelled is read again.
     async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
         let SpooledFile { file, left } = match &mut self.file {
             Some(kept) if !kept.left.is_empty() => kept,
@@ -79,13 +79,13 @@ impl ReadContent for SpooledContent {
         Ok(true)
     }
 
-    /// Nobody sends it any more.
+    /// The client has sent all of it, and is not watched.
     async fn client_gone(&self) {
         std::future::pending().await
     }
 }
 
-/// Content that is all here, of a client who waits.
+/// Content that was spooled, of a client that waits for the response.
 pub(super) struct Replayed<'c, C> {
     kept: SpooledContent,
     client: &'c C,
@@ -107,13 +107,13 @@ impl<C: ReadContent> ReadContent for Replayed<'_, C> {
     }
 }
 
-/// The rest of an answer's content.
+/// The rest of a response's content.
 pub(super) struct UpstreamContent {
-    /// `None` when it is over.
+    /// `None` after its end.
     conversation: Option<Conversation>,
-    /// What the peer has not been given of the request's content.
+    /// The part of the request's content that the application server has not got.
     rest: SpooledContent,
-    /// How diagnostics name the peer.
+    /// The application server's name in the log.
     upstream: String,
 }
 
@@ -149,8 +149,8 @@ impl ContentSource for UpstreamContent {
         })
     }
 
-    /// Lets the script come to its end, within the timeout, and keeps the connection then; unless it
-    /// would read content that nobody has kept for it.
+    /// Lets the script run to its end, within the timeout, and keeps the connection then. But if
+    /// the script would read content that was not spooled for it, the connection is closed.
     fn discard(self: Box<Self>) {
         if let Some(conversation) = &self.conversation
             && conversation.is_asked()

@@ -120,8 +120,9 @@ impl Conversation {
         }
     }
 
-    /// Waits if nothing `has_moved`. If something always does, others have their turn now and then: an
-    /// application server may send messages as fast as they are read, and nothing else.
+    /// Waits if nothing `has_moved`. If something moves every time, other connections get their
+    /// turn now and then: an application server may send messages, and nothing else, as fast as
+    /// they are read.
     async fn go_on(
         &mut self,
         has_moved: bool,
@@ -192,7 +193,7 @@ impl Conversation {
         self.sending.push_content(block, goes_on);
     }
 
-    /// Sends and receives what can be without waiting; whether there was anything.
+    /// Sends and receives what it can without waiting. Returns whether there was anything.
     fn advance(&mut self) -> Result<bool, UpstreamError> {
         let stream = &self.connection.stream;
         let sent = self

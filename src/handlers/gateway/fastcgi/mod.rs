@@ -1,10 +1,11 @@
-//! `fastcgi = ADDRESS`: scripts that an application server runs, PHP-FPM above all, and the files
-//! that lie beside them.
+//! `fastcgi = ADDRESS`: scripts that an application server runs, such as PHP-FPM, and the files
+//! beside them. Files are sent by the handler of `files` itself: they must be answered, cached and
+//! listed in the same way, so this is the one handler that uses another one.
 //!
 //! ```text
 //! path ─┬─ no script in it, and a file ───────────→ as `files` answers
-//!       └─ script ── conversation with the peer ─┬→ response, its content as it comes
-//!                    (connections)               ├→ local redirect
+//!       └─ script ── conversation ───────────────┬→ response, its content as it comes
+//!                    (upstream)                  ├→ local redirect
 //!                                                └→ a file, named by X-Sendfile
 //! ```
 //!
@@ -57,23 +58,23 @@ use conversation::Conversation;
 use error::{Failure, UpstreamError};
 use script::{Found, Script, Search};
 
-/// The methods that a file answers to.
+/// The methods for which a file is sent.
 const FILE_METHODS: MethodSet = MethodSet::of(&[Method::Get, Method::Head]);
 
 /// The handler of a `fastcgi` route.
 pub(crate) struct FastcgiHandler {
     options: Arc<Fastcgi>,
-    /// For files that are no scripts.
+    /// Sends files that are no scripts.
     files: FilesHandler,
     /// The application server.
     server: Arc<Server>,
-    /// As diagnostics name it.
+    /// The route's name in the log.
     route: Arc<str>,
-    /// The route is its path alone, and its path no directory.
+    /// Whether the route covers only its own path, which then is no directory.
     is_exact: bool,
 }
 
-/// What a worker lends the handler.
+/// The worker's state that the handler uses.
 #[derive(Clone, Copy)]
 pub(crate) struct Worker<'w> {
     pub(crate) files: &'w files::WorkerState,
@@ -82,7 +83,7 @@ pub(crate) struct Worker<'w> {
     pub(crate) disk: &'w Arc<BlockingPool>,
 }
 
-/// Why there was no look at what a path leads to.
+/// Why it is not known what a path leads to.
 #[derive(Debug, thiserror::Error)]
 enum SearchError {
     #[error("cannot look for a script")]
@@ -110,7 +111,7 @@ impl FastcgiHandler {
         }
     }
 
-    /// The answer, if it is a file that is in memory.
+    /// The response, if it is a file that is in memory.
     pub(crate) fn answer_now(
         &self,
         request: &Request<'_>,
@@ -120,7 +121,7 @@ impl FastcgiHandler {
         may_be_file.then(|| self.files.file_now(request, worker.files))?
     }
 
-    /// The script that would answer, or the file.
+    /// The script that would run, or the file that would be sent.
     pub(crate) async fn selected(
         &self,
         request: &Request<'_>,
@@ -141,10 +142,10 @@ impl FastcgiHandler {
         }
     }
 
-    /// The answer, waited for.
+    /// The response.
     ///
     /// # Errors
-    /// Where the request's content could not be read, or its client has gone.
+    /// If the request's content could not be read, or the client has gone.
     pub(crate) async fn answer<'a>(
         &'a self,
         request: &Request<'_>,
@@ -167,8 +168,8 @@ impl FastcgiHandler {
         Ok(response.into())
     }
 
-    /// Whether the path can lead to a file that is to be sent: what may be a script never is, even if
-    /// it comes to be there between two looks.
+    /// Whether the path can lead to a file that may be sent. A path that may be a script's is never
+    /// one, even if the file appears between two looks.
     fn may_be_file(&self, request: &Request<'_>) -> bool {
         let path = request.path.stripped();
         self.options.static_files
@@ -177,7 +178,7 @@ impl FastcgiHandler {
                 .any(|end| self.options.is_script(&path.as_bytes()[..end]))
     }
 
-    /// What the path leads to, by a look at the disk that may take its time on the pool.
+    /// What the path leads to, by a look at the disk that may wait on the pool.
     async fn find(&self, request: &Request<'_>, worker: Worker<'_>) -> Result<Found, SearchError> {
         if request.path.is_route_without_slash() && !self.is_exact {
             return Ok(Found::Directory);
@@ -199,7 +200,7 @@ impl FastcgiHandler {
         }
     }
 
-    /// Has the peer run `script`.
+    /// Has the application server run `script`.
     async fn run<'a>(
         &'a self,
         script: &Script,
@@ -214,7 +215,7 @@ impl FastcgiHandler {
                 self.converse(script, request, worker, content, length)
                     .await
             }
-            // A script is told the length beforehand.
+            // A script is told the length before it gets the content.
             Framing::Chunked => {
                 let spooled = Spooled::read(content, disk).await?;
                 let length = spooled.length();
@@ -230,7 +231,7 @@ impl FastcgiHandler {
         }
     }
 
-    /// Asks the peer, up to the head of its answer at least.
+    /// Sends the request, and waits at least for the head of the response.
     async fn converse<'a>(
         &'a self,
         script: &Script,
@@ -239,9 +240,9 @@ impl FastcgiHandler {
         content: &mut impl ReadContent,
         length: u64,
     ) -> Result<Answer<'a>, Failure> {
-        // Before the peer is disturbed: a client may take its time, or give up.
+        // Before the application server is asked: a client may take its time, or give up.
         let mut first = Vec::new();
-        // What is left after a local redirect is no content of this request.
+        // After a local redirect the rest of the content is not this request's.
         let goes_on =
             length > 0 && content.read(&mut first).await? && (first.len() as u64) < length;
         let connection = self.connect(request, worker).await?;
@@ -296,8 +297,8 @@ impl FastcgiHandler {
         records
     }
 
-    /// A connection for `request`: a kept one if there is one, and if the request can be made again
-    /// should it turn out to be closed.
+    /// A connection for `request`: a kept one, if there is one and if the request can be sent again
+    /// should the connection turn out to be closed.
     async fn connect(
         &self,
         request: &Request<'_>,
@@ -320,7 +321,7 @@ impl FastcgiHandler {
         })
     }
 
-    /// The response of a script's `head` and what follows it.
+    /// The response from a script's `head` and the content that follows it.
     async fn response(
         &self,
         mut head: ScriptHead,
@@ -355,18 +356,19 @@ impl FastcgiHandler {
         Ok(represent(head.status, head.fields, content, request.head))
     }
 
-    /// What follows the head of the peer's answer, given what is left of the request's content.
+    /// The content that follows the head. `rest` is what is left of the request's content.
     fn rest_of(&self, conversation: Conversation, rest: SpooledContent) -> UpstreamContent {
         UpstreamContent::new(conversation, rest, self.server.address.to_string())
     }
 
-    /// Lets the script come to its end, where all that is wanted of its answer is there.
+    /// Lets the script run to its end; its response is not needed any more.
     fn drain_script(&self, conversation: Conversation, worker: Worker<'_>) {
         let rest = SpooledContent::nothing(worker.disk);
         Box::new(self.rest_of(conversation, rest)).discard();
     }
 
-    /// What the client has still to send, kept: nobody reads from it while the answer is sent.
+    /// Spools what the client has still to send, because nothing reads the request while the
+    /// response is sent.
     async fn keep_rest(
         &self,
         content: &mut impl ReadContent,
@@ -379,7 +381,7 @@ impl FastcgiHandler {
         ))
     }
 
-    /// The answer where the peer gave none.
+    /// The response if the application server gave none.
     fn failed(&self, error: &UpstreamError) -> Response<'static> {
         let (peer, chain) = (&self.server.address, diagnostic::chain(error));
         diagnostic::error(format_args!("{}: {peer}: {chain}", self.route));
@@ -390,7 +392,8 @@ impl FastcgiHandler {
     }
 }
 
-/// The content of an answer that has ended; to HEAD it is empty, as long as it may be said to be.
+/// The content of a response that has ended. For HEAD it is empty, with the length that the script
+/// gave.
 fn whole(
     head: &ScriptHead,
     mut conversation: Conversation,
@@ -407,7 +410,7 @@ fn whole(
     }
 }
 
-/// A file's answer, or that it takes no other methods.
+/// The response with a file, or which methods a file takes.
 fn as_file(request: &Request<'_>, response: Response<'static>) -> Response<'static> {
     match request.head.method {
         Method::Get | Method::Head => response,

@@ -10,22 +10,22 @@ use crate::upstream::Queue;
 pub(super) struct Patience {
     /// How long it may do nothing.
     timeout: Duration,
-    /// When it must have done what is waited for.
+    /// When the thing that is waited for must have happened.
     deadline: Tick,
     queueing: Queueing,
 }
 
-/// Where a request stands with the [`Queue`].
+/// Whether a request is in the [`Queue`].
 enum Queueing {
-    /// It joins then, unless something has come.
+    /// It joins at that moment, unless something has come before.
     Joins(Tick),
-    /// It is in the queue, as long as it holds this.
+    /// It is in the queue while it holds the permit.
     Joined { _permit: Option<Permit> },
-    /// It is never in the queue: something has come, or it went out on a kept connection.
+    /// It does not join: something has come, or it was sent on a kept connection.
     Never,
 }
 
-/// What a deadline that has passed means.
+/// What happens when a deadline passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
     TimedOut,
@@ -34,8 +34,8 @@ pub(super) enum Overdue {
 }
 
 impl Patience {
-    /// The time for a request that was put on a connection now, which carried others before if it
-    /// `is_reused`.
+    /// The time for a request that is sent from now on, on a connection that has carried others
+    /// before if it `is_reused`.
     pub(super) fn new(timeout: Duration, is_reused: bool) -> Self {
         Self {
             timeout,
@@ -53,22 +53,23 @@ impl Patience {
         self.timeout
     }
 
-    /// Gives it its time again: it has done something, or there is more for it to do.
+    /// Restarts the timeout: the application server has done something, or got more to do.
     pub(super) fn restart(&mut self) {
         self.deadline = runtime::deadline_after(self.timeout);
     }
 
-    /// Something has come: the request waits for no process.
+    /// Leaves the queue for good: something has come, so the request does not wait for a process.
     pub(super) fn stop_queueing(&mut self) {
         self.queueing = Queueing::Never;
     }
 
-    /// Whether its time is up, although it does something all the time.
+    /// Whether the timeout has passed. Asked about an application server that does something all
+    /// the time.
     pub(super) fn is_over(&self) -> bool {
         self.deadline <= runtime::deadline_after(Duration::ZERO)
     }
 
-    /// The next moment at which something is to be done if nothing happens.
+    /// When to stop waiting if nothing happens.
     pub(super) fn next_deadline(&self) -> Tick {
         match self.queueing {
             Queueing::Joins(at) => self.deadline.min(at),
@@ -76,7 +77,7 @@ impl Patience {
         }
     }
 
-    /// That moment has come.
+    /// Called when that moment has come and nothing has happened.
     pub(super) fn on_deadline(&mut self, queue: &Queue) -> Overdue {
         if self.next_deadline() == self.deadline {
             return Overdue::TimedOut;
@@ -91,7 +92,7 @@ impl Patience {
 mod tests {
     use super::*;
 
-    /// A second, and what follows the patience of a request that has it.
+    /// Runs `test` on a loop, with a timeout of a second.
     fn after_a_second(test: impl FnOnce(Duration) + 'static) {
         runtime::run(async move { test(Duration::from_secs(1)) }).expect("a loop");
     }

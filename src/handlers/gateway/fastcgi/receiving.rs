@@ -1,6 +1,7 @@
 //! A response on its way from the application server: from octets to a header section and content.
 //!
-//! No I/O: octets in, in any pieces. The states follow one another, and none comes twice:
+//! No I/O: it takes octets in pieces of any size. The states follow one another, and no state is
+//! entered twice:
 //!
 //! ```text
 //! Unheard ─→ HeaderSection ─→ Content ─→ Ended

@@ -1,6 +1,7 @@
-//! Records of FastCGI 1.0, as a server exchanges them with a responder.
+//! Records of FastCGI 1.0, as a server and a responder exchange them.
 //!
-//! Bytes in, values out; no I/O, no clock. Caller: [`conversation`](super::conversation).
+//! Bytes in, values out; no I/O, no clock. Callers: [`sending`](super::sending),
+//! [`receiving`](super::receiving).
 //!
 //! ```text
 //!   0        1        2   3         4   5            6               7
@@ -11,8 +12,8 @@
 //! peer: STDOUT and STDERR in any order, END_REQUEST
 //! ```
 //!
-//! Whoever does not want an answer any more closes the connection: there is no ABORT_REQUEST here. A
-//! connection carries one request at a time, whose id is always 1: no responder in use lets
+//! A server that no longer wants a response closes the connection, so there is no ABORT_REQUEST
+//! here. A connection carries one request at a time, with the id 1: no responder in use lets
 //! requests share a connection, and PHP's refuses to.
 
 /// `FCGI_VERSION_1`
@@ -20,7 +21,7 @@ const VERSION: u8 = 1;
 const REQUEST_ID: u16 = 1;
 const HEADER_LENGTH: usize = 8;
 
-/// The most that a record's length can say.
+/// The greatest length of a record's content.
 const MAX_CONTENT: usize = 65_535;
 
 /// Records are padded to a multiple of this, which the specification recommends (§3.3).
@@ -66,7 +67,8 @@ pub(super) fn push_parameters<'p>(
     push_record(PARAMS, &[], out);
 }
 
-/// Appends some of the request's content; nothing of it is nothing, not its end.
+/// Appends some of the request's content. If `content` is empty, nothing is appended; the end is a
+/// call of its own.
 pub(super) fn push_content(content: &[u8], out: &mut Vec<u8>) {
     push_stream(STDIN, content, out);
 }
@@ -106,7 +108,7 @@ fn push_record(kind: u8, content: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&[0; ALIGNMENT][..padding]);
 }
 
-/// Why what a peer sent is no answer of a responder.
+/// Why the octets that were received are no responder's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RecordError {
     #[error("a record of version {0}, which is not FastCGI 1")]
@@ -125,34 +127,34 @@ pub(crate) enum RecordError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProtocolStatus {
     Complete,
-    /// It takes one request at a time, and was given another.
+    /// It takes one request at a time, and was sent a second one.
     CannotMultiplex,
     Overloaded,
     UnknownRole,
 }
 
-/// What the next octets of a peer come to.
+/// The result of taking the next octets.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step<'i> {
     /// All of the input is used.
     NeedMore,
-    /// Some of the answer: the script's header section and content.
+    /// Some of the script's output: its header section and content.
     Output(&'i [u8]),
-    /// What goes to the log.
+    /// Some of the script's error stream.
     Messages(&'i [u8]),
-    /// The answer's end. It comes again with every further step.
+    /// The end of the response. Every further step returns it again.
     End {
-        /// What the script exited with.
+        /// The script's exit status.
         application: u32,
         protocol: ProtocolStatus,
     },
 }
 
-/// Takes the framing of records off what a responder sends.
+/// Takes the framing of records off the octets of a responder.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     state: State,
-    /// What has been read of a header or of an END_REQUEST: both have 8 octets.
+    /// The part of a header or of an END_REQUEST that has been read. Both have 8 octets.
     partial: [u8; HEADER_LENGTH],
     filled: usize,
 }
@@ -171,7 +173,7 @@ enum State {
     },
     Padding {
         left: u8,
-        /// The request ends with it.
+        /// END_REQUEST.
         is_last: bool,
     },
     Ended,
@@ -184,10 +186,10 @@ enum Stream {
 }
 
 impl Decoder {
-    /// Takes octets off the front of `input`, as many as lead to something to tell.
+    /// Takes octets off the front of `input` until there is something to return.
     ///
     /// # Errors
-    /// What no responder sends; where the next record begins is then unknowable.
+    /// Octets that no responder sends. Where the next record begins is then unknowable.
     pub(super) fn step<'i>(&mut self, input: &mut &'i [u8]) -> Result<Step<'i>, RecordError> {
         loop {
             match self.state {
@@ -246,7 +248,7 @@ impl Decoder {
         }
     }
 
-    /// Collects 8 octets; `None` if there are not so many yet.
+    /// Collects 8 octets; `None` if more are needed.
     fn fill(&mut self, input: &mut &[u8]) -> Option<[u8; HEADER_LENGTH]> {
         let run = take(input, HEADER_LENGTH - self.filled);
         self.partial[self.filled..][..run.len()].copy_from_slice(run);
@@ -321,10 +323,10 @@ mod tests {
 
     const END: &[u8] = &[1, 3, 0, 1, 0, 8, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0];
 
-    /// Output, messages, and how it ended.
+    /// Output, messages, and the end.
     type Told = (Vec<u8>, Vec<u8>, Option<(u32, ProtocolStatus)>);
 
-    /// Everything told of `parts`, with runs joined.
+    /// All steps over `parts`, with runs joined.
     fn decode(parts: &[&[u8]]) -> Result<Told, RecordError> {
         let mut decoder = Decoder::default();
         let (mut output, mut messages, mut ended) = (Vec::new(), Vec::new(), None);
@@ -482,7 +484,7 @@ mod tests {
         }
     }
 
-    /// What a responder makes of records of parameters.
+    /// The parameters that a responder reads from records.
     fn read_parameters(mut records: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut stream = Vec::new();
         while let [_, PARAMS, _, _, high, low, padding, _, rest @ ..] = records {

@@ -1,4 +1,4 @@
-//! From a path to the script that answers for it, and what of the path is left for the script.
+//! From a path to the script that answers for it, and the path-info that is left for the script.
 //!
 //! ```text
 //!   /index.php/2024/05/   → index.php, path-info /2024/05/
@@ -18,12 +18,12 @@ use crate::disk::beneath::{Links, Waiting, find_beneath, is_hidden, open_root};
 use crate::disk::identity::Kind;
 use crate::handlers::gateway::meta_variables::segment_ends;
 
-/// A script, found.
+/// A script that is there.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Script {
-    /// Beneath the root, from a `/` on.
+    /// Its path beneath the root, from a `/` on.
     pub(super) path: Vec<u8>,
-    /// What follows it in the request's path: empty, or from a `/` on.
+    /// The path-info, which follows it in the request's path: empty, or from a `/` on.
     pub(super) path_info: Vec<u8>,
 }
 
@@ -31,20 +31,20 @@ pub(super) struct Script {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Script(Script),
-    /// A directory whose index is a file and no script.
+    /// A directory whose index file is no script.
     Index,
-    /// A directory with an index; the path lacks its final slash.
+    /// A directory with an index file; the path lacks its final slash.
     Directory,
     Nothing,
-    /// The system lets us not look.
+    /// The system does not let us look.
     Forbidden,
 }
 
-/// What a search takes, so that it can run on another thread.
+/// A search, with all that it needs to run on another thread.
 #[derive(Clone)]
 pub(super) struct Search {
     pub(super) options: Arc<Fastcgi>,
-    /// Beneath the root, from a `/` on; normal.
+    /// The path beneath the root, from a `/` on; it is normal.
     pub(super) path: Vec<u8>,
 }
 
@@ -52,8 +52,8 @@ impl Search {
     /// Looks for the script.
     ///
     /// # Errors
-    /// A disk that fails, descriptors that ran out; `WouldBlock` if an answer would have to be waited
-    /// for.
+    /// A disk that fails, descriptors that ran out. `WouldBlock` if the search would have to wait
+    /// and may not.
     pub(super) fn run(&self, waiting: Waiting) -> io::Result<Found> {
         let root = open_root(&self.options.root, waiting)?;
         let look = Look { root, waiting };
@@ -87,7 +87,7 @@ impl Search {
         }
     }
 
-    /// What answers for a directory, whose path ends in a slash.
+    /// The index of a directory, whose path ends in a slash.
     fn index(&self, look: &Look, directory: &[u8]) -> io::Result<Option<Found>> {
         for name in &self.options.index {
             let path = [directory, name.as_bytes()].concat();
@@ -106,7 +106,7 @@ impl Search {
         Ok(None)
     }
 
-    /// The script for what leads to nothing.
+    /// The script for paths that lead to nothing.
     fn fallback(&self, look: &Look) -> io::Result<Found> {
         let Some(name) = &self.options.fallback else {
             return Ok(Found::Nothing);
@@ -128,8 +128,8 @@ struct Look {
 }
 
 impl Look {
-    /// Whether there is something of that kind at `path`, which begins with `/`; what is hidden is
-    /// not there.
+    /// Whether `path`, which begins with `/`, leads to something of that kind. What is hidden
+    /// counts as not there.
     fn is(&self, kind: Kind, path: &[u8]) -> io::Result<bool> {
         if is_hidden(path) {
             return Ok(false);
@@ -173,7 +173,7 @@ mod tests {
         tree
     }
 
-    /// What `path` leads to, in a word.
+    /// What `path` leads to, as text.
     fn find(tree: &TemporaryDirectory, change: impl FnOnce(&mut Fastcgi), path: &str) -> String {
         let mut options = Fastcgi::for_test(tree.path().join("root"));
         options.index = vec!["index.php".to_owned(), "index.html".to_owned()];

@@ -1,7 +1,7 @@
 //! A request on its way to the application server: records, how much of them is sent, and whether
 //! they can be sent again.
 //!
-//! No I/O: the caller lends the function that sends.
+//! No I/O: the caller passes the function that sends.
 
 use std::io;
 
@@ -18,14 +18,14 @@ pub(super) struct Sending {
     phase: Phase,
 }
 
-/// How far the request is.
+/// How much of the request has been pushed, and whether it is still taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// More of its content follows.
     Asking,
     /// The end of its content is in `outgoing`, or sent.
     Asked,
-    /// The application server takes nothing more; it may have responded all the same.
+    /// The application server takes nothing more. It may have responded all the same.
     Refused { was_asked: bool },
 }
 
@@ -36,7 +36,7 @@ pub(super) enum Sent {
     Some,
     /// There was nothing to send, or no room for it.
     Nothing,
-    /// The connection takes nothing more, since now.
+    /// The connection has just begun to take nothing more.
     Refused,
 }
 

@@ -1,5 +1,5 @@
-//! `X-Sendfile` and `X-Accel-Redirect`: a script names the file that is to be sent in the place of
-//! its content, and leaves ranges and conditions to us.
+//! `X-Sendfile` and `X-Accel-Redirect`: a script names a file. The server sends the file instead of
+//! the script's content, and handles ranges and conditions.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -36,12 +36,12 @@ pub(super) enum SentFileError {
     Blocking(#[from] BlockingError),
 }
 
-/// Takes the name of the file out of `head`, if there is one: a path beneath the root.
+/// Takes the name of the file out of `head`, if there is one, as a path beneath the root.
 ///
-/// `X-Sendfile` names it as the file system does, `X-Accel-Redirect` as a URL below the route.
+/// `X-Sendfile` holds a path of the file system, `X-Accel-Redirect` a URL path below the route.
 ///
 /// # Errors
-/// A name that leads elsewhere.
+/// A name that leads out of the root.
 pub(super) fn take_name(
     head: &mut ScriptHead,
     options: &Fastcgi,
@@ -71,10 +71,10 @@ pub(super) fn take_name(
     Ok(Some(path.as_bytes()[1..].to_vec()))
 }
 
-/// The answer of `head` with the file at `path` beneath the root as its content.
+/// The response of `head`, with the file at `path` beneath the root as its content.
 ///
 /// # Errors
-/// Why there is none.
+/// Why the file is not sent.
 pub(super) async fn answer(
     head: ScriptHead,
     path: Vec<u8>,
@@ -114,7 +114,7 @@ fn with_file(
         || media_type::for_path(path).into_owned(),
         |value| String::from_utf8_lossy(&value).into_owned(),
     );
-    // They speak of the content that the script has not sent.
+    // These describe the content that the script has not sent.
     for name in ["ETag", "Last-Modified", "Accept-Ranges"] {
         head.take_field(name);
     }
@@ -133,7 +133,7 @@ fn with_file(
     let is_read = matches!(request.head.method, Method::Get | Method::Head);
     let answer = match head.status {
         Status::OK if is_read => representation.answer(request.head),
-        // What is no success has no parts, and asks for no conditions; nor do other methods.
+        // Ranges and conditions are for a 200 to GET or HEAD.
         status => Response {
             status,
             ..representation.whole()
