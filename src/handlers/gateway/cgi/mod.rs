@@ -109,10 +109,10 @@ impl CgiHandler {
         let found = disk.run(find).await?;
         let script = found.map_err(CgiError::Look)?.ok_or(CgiError::Missing)?;
         let name = script.path.rsplit(|byte| *byte == b'/').next();
-        match name.is_some_and(|name| name.starts_with(b"nph-")) {
-            true => Err(CgiError::NonParsedHeaders),
-            false => Ok(script),
+        if name.is_some_and(|name| name.starts_with(b"nph-")) {
+            return Err(CgiError::NonParsedHeaders);
         }
+        Ok(script)
     }
 
     async fn run(

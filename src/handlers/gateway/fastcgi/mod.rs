@@ -344,9 +344,10 @@ impl FastcgiHandler {
             whole(&head, conversation, request.head.is_head())?
         } else {
             let first = conversation.take_output();
-            let rest = match request.head.is_head() || conversation.is_asked() {
-                true => SpooledContent::nothing(worker.disk),
-                false => self.keep_rest(content, worker).await?,
+            let rest = if request.head.is_head() || conversation.is_asked() {
+                SpooledContent::nothing(worker.disk)
+            } else {
+                self.spool_rest(content, worker).await?
             };
             let source = Box::new(self.rest_of(conversation, rest));
             let stream = ContentStream::beginning_with(first, head.length, source);
@@ -369,7 +370,7 @@ impl FastcgiHandler {
 
     /// Spools what the client has still to send, because nothing reads the request while the
     /// response is sent.
-    async fn keep_rest(
+    async fn spool_rest(
         &self,
         content: &mut impl ReadContent,
         worker: Worker<'_>,

@@ -27,6 +27,13 @@ pub(super) struct Script {
     pub(super) path_info: Vec<u8>,
 }
 
+impl Script {
+    fn without_path_info(path: Vec<u8>) -> Self {
+        let path_info = Vec::new();
+        Self { path, path_info }
+    }
+}
+
 /// What a path leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -72,14 +79,14 @@ impl Search {
                 return Ok(Found::Script(Script { path, path_info }));
             }
         }
-        let found = match self.path.ends_with(b"/") {
-            true => self.index(look, &self.path)?,
-            false if look.is(Kind::Directory, &self.path)? => {
-                let directory = [&self.path[..], b"/"].concat();
-                let index = self.index(look, &directory)?;
-                index.map(|_| Found::Directory)
-            }
-            false => None,
+        let found = if self.path.ends_with(b"/") {
+            self.index(look, &self.path)?
+        } else if look.is(Kind::Directory, &self.path)? {
+            let directory = [&self.path[..], b"/"].concat();
+            let index = self.index(look, &directory)?;
+            index.map(|_| Found::Directory)
+        } else {
+            None
         };
         match found {
             Some(found) => Ok(found),
@@ -93,13 +100,10 @@ impl Search {
             let path = [directory, name.as_bytes()].concat();
             let is_script = self.options.is_script(&path);
             if (is_script || self.options.static_files) && look.is(Kind::File, &path)? {
-                let script = Script {
-                    path,
-                    path_info: Vec::new(),
-                };
-                return Ok(Some(match is_script {
-                    true => Found::Script(script),
-                    false => Found::Index,
+                return Ok(Some(if is_script {
+                    Found::Script(Script::without_path_info(path))
+                } else {
+                    Found::Index
                 }));
             }
         }
@@ -112,12 +116,10 @@ impl Search {
             return Ok(Found::Nothing);
         };
         let path = format!("/{name}").into_bytes();
-        Ok(match look.is(Kind::File, &path)? {
-            true => Found::Script(Script {
-                path,
-                path_info: Vec::new(),
-            }),
-            false => Found::Nothing,
+        Ok(if look.is(Kind::File, &path)? {
+            Found::Script(Script::without_path_info(path))
+        } else {
+            Found::Nothing
         })
     }
 }
