@@ -12,9 +12,9 @@ use crate::http::path::NormalPath;
 ///   stripped        /a/b.html     as below; `/` where nothing is below
 /// ```
 ///
-/// All of it is decoded and normal. Whoever needs the path as the client sent it (a proxy, which
-/// must not decode) finds that in the request-target; it belongs here once two handlers need the
-/// part below the route in that form.
+/// All of it is decoded and normal. A proxy must not decode: it finds the path as the client sent
+/// it in the request-target. That form, and its part below the route, belong here once a second
+/// handler needs them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RoutedPath<'r> {
     whole: &'r NormalPath<'r>,
