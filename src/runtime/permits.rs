@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A bounded number of permits. Whoever does what is bounded holds a [`Permit`] meanwhile.
+/// A bounded number of permits. A task or thread that does what is bounded holds a [`Permit`].
 ///
 /// It is only a count: nothing else is published by it, hence the relaxed orderings.
 #[derive(Debug)]
