@@ -1,8 +1,8 @@
-//! The fast path allocates nothing: requests that a worker answers from what it holds, on a
-//! connection that persists, counted by the allocator itself.
+//! The fast path allocates nothing: a worker answers from what it holds, on a connection that persists.
+//! The allocator itself counts.
 //!
-//! The server runs inside this process, whose allocator counts for all threads alike. So the client
-//! allocates nothing either while it counts, and there is one test: no other may run beside it.
+//! The server runs inside this process, and the allocator counts for all of its threads. So the client
+//! must not allocate either while it counts, and no other test may run beside this one.
 
 use std::alloc::System;
 use std::io::{Read as _, Write as _};
@@ -15,13 +15,13 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Exchanges that are counted; before them go as many that are not, for buffers to find their size.
+/// How many exchanges are counted. As many come before them, so that buffers reach their size.
 const EXCHANGES: usize = 2_000;
 
-/// Allocations a second that are nobody's exchange: the date is encoded anew, the supervisor wakes.
+/// Allocations a second that belong to no exchange: the date is encoded anew, the supervisor wakes.
 const PER_SECOND: usize = 5;
 
-/// A server that does not answer within this is broken.
+/// How long the server may take to answer; after that the test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
@@ -93,11 +93,11 @@ fn a_request_on_the_fast_path_allocates_nothing() {
     server.stop();
 }
 
-/// What a run of exchanges came to.
+/// The result of a run of exchanges.
 struct Counted {
-    /// Exchanges during which anybody allocated anything.
+    /// During how many exchanges any thread allocated.
     allocating: usize,
-    /// How many may, in the time it took.
+    /// During how many that may be so, in the time that the run took.
     allowed: usize,
 }
 
@@ -115,7 +115,7 @@ impl Server {
         for name in ["page.html", "index.html"] {
             std::fs::write(directory.join(name), [b'x'; 612]).expect("it is there");
         }
-        // What is cached is believed for as long as the test may take: to look again allocates.
+        // The cache looks at no file again during the test, because looking allocates.
         let site = directory.display();
         let config = format!(
             r#"
@@ -142,7 +142,7 @@ impl Server {
         stream
     }
 
-    /// The whole answer to one request.
+    /// Sends a request, and returns its whole response.
     fn ask(&self, request: &str) -> String {
         let mut stream = self.connect();
         let closing = request.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
@@ -154,14 +154,14 @@ impl Server {
         answer
     }
 
-    /// Makes so many exchanges, of `batch` requests each, and counts those during which anybody
+    /// Makes so many exchanges, of `batch` requests each, and counts those during which any thread
     /// allocates.
     fn count(&self, request: &str, status: &str, batch: usize) -> Counted {
         let mut stream = self.connect();
         let requests = request.repeat(batch);
         let mut buffer = vec![0; 64 * 1024];
         stream.write_all(request.as_bytes()).expect("it reads");
-        // One write sends an answer of this size, and one read takes it.
+        // The server sends a response of this size with one write, and one read receives it.
         let length = stream.read(&mut buffer).expect("it answers");
         let line = format!("HTTP/1.1 {status} ");
         assert!(buffer.starts_with(line.as_bytes()), "{request}");
@@ -190,7 +190,7 @@ impl Server {
     }
 }
 
-/// The value of a field in an answer.
+/// The value of a field in a response.
 fn field<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = answer.lines().filter_map(|line| line.split_once(": "));
     let (_, value) = lines.find(|(found, _)| found.eq_ignore_ascii_case(name))?;

@@ -83,7 +83,7 @@ fn a_reload_keeps_the_instances_whose_options_did_not_change() {
     assert_eq!(made.load(Ordering::Relaxed), 3);
 }
 
-/// A factory may open a database: nothing that only looks at a configuration runs it in vain.
+/// A factory may open a database, so it must not be run when nobody uses what it makes.
 #[test]
 fn a_factory_is_called_once_for_each_name_and_options() {
     if ran_captured("embedding::a_factory_is_called_once_for_each_name_and_options") {
@@ -132,7 +132,7 @@ fn a_factory_is_called_once_for_each_name_and_options() {
     assert_eq!(calls(), 1, "explain");
 }
 
-/// Nothing of a reload is undone: nothing has been done.
+/// A refused reload has nothing to undo, because nothing has been done yet.
 #[test]
 fn what_a_factory_refuses_is_told_wherever_it_stands_and_disturbs_nothing() {
     let (handlers, made) = counting();
@@ -141,7 +141,7 @@ fn what_a_factory_refuses_is_told_wherever_it_stands_and_disturbs_nothing() {
     assert_eq!(client.exchange(get("/a")).text(), "0");
     let refused = "{ handler = 'count', options = { start = -1 } }";
     let routes = format!("'/a' = {{ handler = 'count' }}\n'/b' = {refused}\n'/c' = {refused}");
-    // A mistake that checking finds is told beside those of the factory.
+    // A mistake that checking finds is reported beside those of the factory.
     for (settings, mistakes) in [("", "2 errors"), ("worker = 1", "3 errors")] {
         let told = server.0.reload_text(configuration(settings, &routes));
         let told = told.expect_err("the factory refuses").to_string();
@@ -201,7 +201,7 @@ fn a_handler_that_is_not_named_any_more_ends_on_no_loop() {
     assert!(heard.try_recv().is_err(), "there was one");
 }
 
-/// Tells on which thread it ends, and may be kept at work.
+/// A handler that tells on which thread it is dropped, and that can be kept at work.
 struct Watched {
     ends: Mutex<mpsc::Sender<String>>,
     gate: Arc<Mutex<mpsc::Receiver<()>>>,
@@ -240,7 +240,7 @@ fn each_of_two_that_were_made_of_the_same_options_ends_on_no_loop() {
     let without = configuration("", "'/' = { respond = 'gone' }");
     let server = Embedded::start(handlers, "", "'/' = { handler = 'watched' }");
     let reload = |text: &String| server.0.reload_text(text.as_str()).expect("it is good");
-    // The first is still at work when the second is made, and both when neither is named any more.
+    // The first is still at work when the second is made, and both are when no route names them.
     let mut sleepers = [server.connect(), server.connect()];
     for (count, sleeper) in (1..).zip(&mut sleepers) {
         sleeper.send(get("/?wait"));
@@ -265,7 +265,7 @@ fn each_of_two_that_were_made_of_the_same_options_ends_on_no_loop() {
     }
 }
 
-/// Panics wherever it is told to, quietly: the hook would fill the screen.
+/// A handler that panics where it is told to, without the hook, which would fill the screen.
 struct Clumsy {
     at: &'static str,
     ends: Mutex<mpsc::Sender<()>>,
@@ -389,7 +389,7 @@ fn draining_lets_an_exchange_finish_and_stopping_cuts_it() {
             let _ = parts.1.recv();
             Ok(Response::text("finished"))
         });
-        // Whoever waits for as long waits for the end of the test.
+        // A server that waited for all of this `grace` would outlast the test.
         let server = Embedded::start(handlers, "grace = '1h'", "'/' = { handler = 'wait' }").0;
         let address = server.addresses()[0];
         let mut client = Client::connect(address);
@@ -420,7 +420,7 @@ fn a_server_that_is_dropped_has_stopped() {
     assert!(Client::try_connect(address).is_err());
 }
 
-/// A handler is not run for them: what it does may be more than to answer.
+/// Tests and `explain` do not run a handler: it may do more than answer.
 #[test]
 fn tests_of_the_configuration_are_held_against_the_routes_that_handlers_have() {
     let (handlers, _) = counting();

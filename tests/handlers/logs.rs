@@ -1,4 +1,4 @@
-//! What the diagnostics and the access log tell of handlers.
+//! What the diagnostics and the access log tell about handlers.
 
 use std::io::Write as _;
 use std::sync::{Mutex, mpsc};
@@ -7,7 +7,7 @@ use super::support::{Directory, until};
 use super::{Embedded, alone, configuration, get, request};
 use tidegate::{Error, Handler, Handlers, Request, Response, Server, Status};
 
-/// Answers with a stream that breaks off, from the loop.
+/// A handler on the event loop that answers with a stream that breaks off.
 struct Hasty;
 
 impl Handler for Hasty {
@@ -23,7 +23,7 @@ impl Handler for Hasty {
     }
 }
 
-/// Asks for everything that goes wrong, in a process of its own.
+/// Asks for everything that goes wrong; runs in a process of its own.
 fn misbehave() {
     let (go, may_go) = mpsc::channel::<()>();
     let may_go = Mutex::new(may_go);
@@ -56,7 +56,7 @@ fn misbehave() {
         client.send(get(target));
         let _ = client.rest();
     }
-    // The one thread is taken, then the one place before it.
+    // The only thread is busy, then the only place in its queue is taken.
     let late = server.connect().exchange(get("/late?late"));
     let later = server.connect().exchange(get("/later?late"));
     let never = server.connect().exchange(get("/code?late"));

@@ -1,14 +1,14 @@
-//! Handlers that the program brings along, in a server that is a part of it, asked over loopback.
+//! Handlers of a program's own, in a server that is a part of the program. The tests ask over loopback.
 
-// What a handler is told of a request.
+// What a handler learns of a request.
 mod requests;
-// What becomes of its response: preconditions, ranges, framing, refusals.
+// What the server makes of a handler's response: preconditions, ranges, framing, refusals.
 mod responses;
-// Content as it comes and goes, a gigabyte of it.
+// Content that is read and written as a stream, gigabytes of it.
 mod streams;
-// Code that sleeps, panics, or is left behind.
+// Handlers that sleep, panic, or answer too late.
 mod misbehaviour;
-// What the logs tell of it.
+// What the logs tell of handlers.
 mod logs;
 // Starting, reloading and stopping a server from within the program.
 mod embedding;
@@ -31,7 +31,7 @@ use tidegate::{Handlers, Server};
 struct Embedded(Server);
 
 impl Embedded {
-    /// With `settings` at the top of its configuration, and these routes.
+    /// Starts it with `settings` at the top of its configuration, and these routes.
     fn start(handlers: Handlers, settings: &str, routes: &str) -> Self {
         let builder = Server::builder().handlers(handlers);
         let server = builder.config_text(configuration(settings, routes)).start();
@@ -46,12 +46,12 @@ impl Embedded {
         Client::connect(self.address())
     }
 
-    /// The pool's counts: running, lost, queued.
+    /// A count of the pool for handlers: running, lost, queued, refused.
     fn blocking(&self, count: &str) -> u64 {
         self.count("blocking", count)
     }
 
-    /// Connections.
+    /// How many connections are open.
     fn open(&self) -> u64 {
         self.count("connections", "open")
     }

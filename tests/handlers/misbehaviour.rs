@@ -1,4 +1,4 @@
-//! Code that sleeps, panics, or is left behind: everybody else goes on.
+//! Handlers that sleep, panic, or answer too late: other clients are served all the same.
 
 use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,8 @@ use super::support::{Directory, until};
 use super::{Embedded, get, ran_captured};
 use tidegate::{Handlers, Response};
 
-/// A handler that waits until the test lets it go, and tells when it has begun and how it ended.
+/// A handler that waits until the test lets it go on. It tells when it has begun, and whether its client
+/// had gone when it ended.
 struct Gate {
     begun: mpsc::Receiver<()>,
     go: mpsc::Sender<()>,
@@ -57,7 +58,7 @@ fn a_late_handler_is_answered_for_and_its_thread_counts_as_lost() {
     );
     let status = client.exchange(get("/status")).text();
     assert!(status.contains("1 running (1 lost)"), "{status}");
-    // One that waits for the lost thread is not begun when its own time is up.
+    // A request that waits for the lost thread is not begun after its own time is up.
     assert_eq!(client.exchange(get("/")).status, 504);
     gate.go.send(()).expect("it waits");
     assert_eq!(gate.ended.recv(), Ok(true), "it could know");
@@ -73,7 +74,7 @@ fn a_late_handler_is_answered_for_and_its_thread_counts_as_lost() {
     );
 }
 
-/// Its time is up whether it holds back what still comes, or has been given everything.
+/// The time of a handler ends if content is still to come, and if it has been given everything.
 #[test]
 fn a_late_handler_that_is_given_content_as_it_arrives_is_answered_for() {
     if ran_captured(
@@ -178,8 +179,8 @@ fn a_client_that_goes_in_the_middle_of_an_upload_is_told_to_a_handler_that_does_
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n"
     ));
     gate.begun.recv().expect("it begins");
-    // More than the pipe holds, so that the server waits for the handler; but so little that word of
-    // the end gets through behind it.
+    // More than the pipe holds, so that the server waits for the handler; but little enough for the
+    // sockets to hold the rest, so that the server sees the end of the connection.
     client.send(vec![b'x'; 300 * 1024]);
     drop(client);
     until("it counts as lost", || {
@@ -210,7 +211,7 @@ fn a_stream_nobody_reads_ends() {
     let mut client = server.connect();
     client.send(get("/"));
     assert_eq!(client.response_head().status, 200);
-    // Content that nobody has begun to read is not made at all.
+    // The server makes no content until the client has begun to read.
     client.read(1);
     drop(client);
     assert_eq!(ended.recv(), Ok(std::io::ErrorKind::BrokenPipe));
@@ -250,7 +251,7 @@ fn every_second_request_panics_and_every_other_is_answered() {
     let mut handlers = Handlers::new();
     handlers.function("flaky", move |_| {
         let call = calls.fetch_add(1, Ordering::Relaxed);
-        // Quietly: the hook would fill the screen.
+        // Without the hook, which would fill the screen.
         if call % 2 == 1 {
             std::panic::resume_unwind(Box::new(format!("call {call}")));
         }
@@ -273,7 +274,7 @@ fn every_second_request_panics_and_every_other_is_answered() {
     assert_eq!(good, 200, "of 400");
 }
 
-/// Files that are not in the cache need a disk, which is not asked by a thread that sleeps.
+/// A file that is not in the cache is read by a thread of another pool than the handlers'.
 #[test]
 fn files_are_served_while_every_thread_of_the_pool_sleeps() {
     let mut handlers = Handlers::new();

@@ -1,11 +1,11 @@
-//! What a handler is told of a request.
+//! What a handler learns of a request.
 
 use std::io::Read as _;
 
 use super::{Embedded, get, ran_captured, request};
 use tidegate::{Error, Handlers, Request, Response, Status};
 
-/// Everything that a request says, a line each.
+/// Everything that a handler can read of a request, a line each.
 fn describe(mut request: Request) -> Result<Response, Error> {
     let mut content = String::new();
     request.content().read_to_string(&mut content)?;
@@ -78,7 +78,7 @@ fn content_in_chunks_is_there_before_the_handler_is_called() {
         "{}",
         response.text()
     );
-    // The connection goes on behind it.
+    // The connection persists.
     assert_eq!(client.exchange(get("/")).status, 200);
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of a handler's response.
+//! What the server makes of a handler's response.
 
 use std::io::{Cursor, Write as _};
 use std::time::{Duration, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use tidegate::{Handlers, Method, Response, Status};
 
 const TEXT: &str = "abcdefghijklmnopqrstuvwxyz";
 
-/// One handler; the query says what it answers with.
+/// A handler whose response the query selects.
 fn server() -> Embedded {
     let mut handlers = Handlers::new();
     let beyond = Status::from_code(600).expect("three digits");
@@ -28,7 +28,7 @@ fn server() -> Embedded {
             "beyond" => return Err(tidegate::Error::new(beyond, "no such status")),
             "file" => {
                 let mut file = std::env::current_exe().and_then(std::fs::File::open)?;
-                // It is sent from the start, wherever it was read to.
+                // The file is sent from its start, although some of it was read.
                 std::io::Read::read(&mut file, &mut [0; 10])?;
                 Response::file("application/octet-stream", file)
             }
@@ -62,7 +62,7 @@ fn server() -> Embedded {
     Embedded::start(handlers, "", routes)
 }
 
-/// All values of that name.
+/// The values of all fields of that name.
 fn values<'r>(response: &'r super::support::Response, name: &str) -> Vec<&'r str> {
     let fields = response.fields.iter();
     let same = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));
@@ -95,7 +95,7 @@ fn preconditions_are_the_servers_work() {
             "If-Unmodified-Since: Sun, 09 Sep 2001 01:46:39 GMT\r\n",
             412,
         ),
-        // Not 200: the condition is the handler's own affair (RFC 9110 §13.2.1).
+        // The status is not 200: the server does not evaluate the condition (RFC 9110 §13.2.1).
         ("/?created", "If-None-Match: \"v1\"\r\n", 201),
         ("/?coded", "If-None-Match: \"v1-gzip\"\r\n", 304),
         ("/?coded", "If-None-Match: \"v1\"\r\n", 200),
@@ -113,7 +113,7 @@ fn preconditions_are_the_servers_work() {
     let coded = client.exchange(get("/?coded"));
     assert_eq!(coded.field("ETag"), Some("\"v1-gzip\""));
     assert_eq!(coded.field("Vary"), Some("Accept-Encoding"));
-    // So it is for methods that change something.
+    // The same holds for methods that change something.
     let posted = request("POST", "/?tag", "If-None-Match: \"v1\"\r\n");
     assert_eq!(client.exchange(posted).status, 200);
     let varied = client.exchange(get("/?varied"));
@@ -244,7 +244,7 @@ fn head_is_answered_without_content() {
         let response = client.response_to_head();
         assert_eq!(response.status, 200, "{target}");
     }
-    // Nothing was behind any of them.
+    // No octet followed any of the responses.
     assert_eq!(client.exchange(get("/?end")).text(), "end");
 }
 
@@ -314,7 +314,7 @@ fn a_handler_can_be_tried_without_a_server() {
         .expect_err("it changed");
     assert_eq!(failed.status(), Status::PRECONDITION_FAILED);
     assert!(request.check_preconditions(None).is_err());
-    // What the client has from content in a coding is still the handler's own tag.
+    // A client that has the content in a coding sends the tag that the handler gave it.
     let coded =
         tidegate::Request::new(Method::Put, "/").with_field("If-Match", "\"1\", \"2-gzip\"");
     assert!(coded.check_preconditions(Some("\"2\"")).is_ok());

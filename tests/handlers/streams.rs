@@ -1,4 +1,4 @@
-//! Content as it comes and goes.
+//! Content that is read and written as a stream.
 
 use std::io::{Read as _, Write as _};
 use std::sync::{Arc, Mutex, mpsc};
@@ -20,7 +20,8 @@ fn peak_memory() -> u64 {
 
 const GIBIBYTE: u64 = 1 << 30;
 
-/// What 2 GiB through handlers may add to the peak: some pipes, and what their threads set aside.
+/// How much 2 GiB through handlers may add to the peak: some pipes, and what the allocator keeps for
+/// each thread.
 const MOST_ADDED_KIB: u64 = 8 * 1024;
 
 #[test]
@@ -62,7 +63,7 @@ fn send_both_ways() {
                   '/give' = { handler = 'give' }";
     let server = Embedded::start(handlers, "", routes);
     let mut client = server.connect();
-    // The buffers that everything needs are there afterwards.
+    // Afterwards the buffers exist that any exchange needs.
     assert_eq!(client.exchange(get("/take")).status, 200);
     let before = peak_memory();
 
@@ -227,7 +228,7 @@ fn content_is_read_while_the_client_takes_none_of_the_response() {
     client.expect_end();
 }
 
-/// Server-sent events: many clients, one thread in the pool, and none that waits in it.
+/// Server-sent events: many clients, and a pool with one thread, which none of them holds.
 #[test]
 fn a_channel_holds_no_thread_and_hears_of_clients_that_go() {
     let subscribers: Arc<Mutex<Vec<StreamWriter>>> = Arc::default();
@@ -263,7 +264,7 @@ fn a_channel_holds_no_thread_and_hears_of_clients_that_go() {
         subscribers.retain(|writer| !writer.client_has_gone());
         (subscribers.len() == 20).then_some(())
     });
-    // Dropped, the writers say that the content is complete.
+    // Dropping a writer completes its content.
     subscribers.lock().expect("unharmed").clear();
     for client in &mut clients {
         assert_eq!(client.read(5), b"0\r\n\r\n");

@@ -1,4 +1,4 @@
-//! `cgi = DIR`: what scripts are told, how they answer, and that nothing of them is left behind.
+//! `cgi = DIR`: what scripts are given, how they answer, and that they leave no process behind.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -30,10 +30,11 @@ fn server(scripts: &[(&str, &str)], options: &str) -> Server {
     site(scripts, options).start()
 }
 
-/// The start of a script that says which processes it consists of: itself and one in the background.
+/// The start of a script that writes down the numbers of its processes: itself, and one in the
+/// background.
 const WITH_PIDS: &str = "sleep 1000 & echo $! $$ > pids.draft; mv pids.draft pids\n";
 
-/// The processes of a script that began with [`WITH_PIDS`], when it has.
+/// Waits for the numbers that a script with [`WITH_PIDS`] writes down.
 fn processes(server: &Server) -> Vec<u32> {
     let path = server.directory().join("scripts/pids");
     let pids = until("the script begins", || std::fs::read_to_string(&path).ok());
@@ -43,7 +44,8 @@ fn processes(server: &Server) -> Vec<u32> {
     pids
 }
 
-/// Waits until a process has ended. One that another than the server has to reap may be left.
+/// Waits until a process has ended. It may stay as a zombie if another process than the server has to
+/// reap it.
 fn expect_gone(pids: &[u32]) {
     for pid in pids {
         until(
@@ -56,7 +58,7 @@ fn expect_gone(pids: &[u32]) {
     }
 }
 
-/// No child of the server is left, not even as a zombie.
+/// Waits until the server has no child, not even a zombie.
 fn expect_no_children(server: &Server) {
     let tasks = format!("/proc/{}/task", server.id());
     until("the server has no children", || {
@@ -68,7 +70,7 @@ fn expect_no_children(server: &Server) {
     });
 }
 
-/// A pipe with a name, `gate`, beside the scripts, so that one of them can wait for the test.
+/// Makes a named pipe, `gate`, beside the scripts, by which a script can wait for the test.
 fn gate(server: &Server) -> std::path::PathBuf {
     let gate = server.directory().join("scripts/gate");
     let made = std::process::Command::new("mkfifo").arg(&gate).status();
@@ -82,7 +84,7 @@ fn send(server: &Server, target: &str) -> Client {
     client
 }
 
-/// The answer to `request`, of a client that stays: one that ends its side would have gone.
+/// The response to `request`. The client keeps its side open: one that closed it would count as gone.
 fn answer(server: &Server, request: impl AsRef<[u8]>) -> Response {
     server.connect().exchange(request)
 }
@@ -374,7 +376,8 @@ fn a_script_is_ended_when_its_client_goes() {
 
 #[test]
 fn a_script_that_leaves_something_behind_is_answered_and_ended() {
-    // The background process keeps standard output open; the other script closes it and lives on.
+    // In one script, the background process keeps standard output open; the other script closes its
+    // own and lives on.
     let leaves = format!("{WITH_PIDS}printf 'Content-Type: a/b\\n\\nall'");
     let lingers =
         format!("{WITH_PIDS}printf 'Content-Type: a/b\\n\\nall'; exec >&-; sleep 1000 >&2");
@@ -512,7 +515,7 @@ fn head_runs_the_script_to_its_end_and_leaves_the_content_out() {
     );
 }
 
-/// The head of a script that gives validators.
+/// The head of a script's response, with validators.
 const VALIDATED: &str = "printf 'Content-Type: a/b\\nSet-Cookie: c\\nETag: \"7\"\\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\\n\\n'\n";
 
 #[test]

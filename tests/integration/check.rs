@@ -1,13 +1,14 @@
-//! `tidegate check`: whether a configuration would run, by its exit status, for people and programs.
+//! `tidegate check`: its exit status tells whether a configuration would run; the output is for people or
+//! for programs.
 
 use std::process::Output;
 
 use crate::support::{Site, ended_with};
 
 const GOOD: &str = "[[server]]\nlisten = '127.0.0.1:0'\n[server.routes]\n'/' = { files = 'www' }\n";
-/// The second of two fields of the same name says nothing.
+/// A configuration with a warning: of two fields with the same name, the second has no effect.
 const DOUBTFUL: &str = "[[server]]\nlisten = '127.0.0.1:0'\nheaders = { X-A = '1', x-a = '2' }\n[server.routes]\n'/' = { files = 'www' }\n";
-/// Three mistakes, on the lines 2, 5 and 6.
+/// A configuration with three mistakes, on the lines 2, 5 and 6.
 const BAD: &str = "[[server]]\nlisten = 'nowhere'\n\n[server.routes]\n'/' = { files = 'gone' }\n'/a' = { fiels = 'www' }\n";
 
 fn check(configuration: &str, arguments: &[&str]) -> Output {
@@ -15,7 +16,7 @@ fn check(configuration: &str, arguments: &[&str]) -> Output {
 }
 
 fn json(finished: &Output) -> Vec<serde_json::Value> {
-    // One whole document, wherever it goes, and nothing else.
+    // The output is one JSON document, and nothing else.
     let text = [&finished.stdout[..], &finished.stderr].concat();
     serde_json::from_slice(&text).expect("an array")
 }

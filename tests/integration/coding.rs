@@ -1,11 +1,11 @@
-//! Precompressed siblings (RFC 9110 §12.5.3): which is chosen, and what an answer says of the choice.
+//! Precompressed siblings (RFC 9110 §12.5.3): which one is chosen, and what the response says of that.
 
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
 use crate::support::{Server, Site};
 
-/// Siblings hold their own name: the server does not look inside.
+/// The content of each sibling is its name: the server does not look at the content.
 fn server() -> Server {
     let site = Site::of_files()
         .file("a.css", "identity")

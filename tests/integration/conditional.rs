@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::support::{Server, Site};
 
-/// Sun, 06 Nov 1994 08:49:37 GMT, the RFC's own example.
+/// Sun, 06 Nov 1994 08:49:37 GMT: the example of RFC 9110.
 const MODIFIED: u64 = 784_111_777;
 const AT: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
@@ -51,7 +51,7 @@ fn preconditions_in_their_order() {
         ("If-Match: \"x\"\r\nIf-Match: TAG", 200),
         ("If-Match: \"x\"", 412),
         ("If-Match: W/TAG", 412),
-        // If-Unmodified-Since counts only without it.
+        // If-Unmodified-Since is ignored beside If-Match.
         ("If-Unmodified-Since: AT", 200),
         ("If-Unmodified-Since: AFTER", 200),
         ("If-Unmodified-Since: BEFORE", 412),
@@ -65,7 +65,7 @@ fn preconditions_in_their_order() {
         ("If-None-Match: \"x\", W/\"y\" ,TAG", 304),
         ("If-None-Match: \"x\"\r\nIf-None-Match: TAG", 304),
         ("If-None-Match: \"x\"", 200),
-        // If-Modified-Since counts only without it.
+        // If-Modified-Since is ignored beside If-None-Match.
         ("If-Modified-Since: AT", 304),
         ("If-Modified-Since: AFTER", 304),
         ("If-Modified-Since: BEFORE", 200),

@@ -1,4 +1,4 @@
-//! The control socket: who may use it, and the commands that speak to a running server through it.
+//! The control socket: who may use it, and the commands for a running server.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -115,7 +115,7 @@ fn status_counts() {
         assert_eq!(client.exchange(GET).status, 200);
         assert_eq!(client.exchange(GET).status, 200);
     }
-    // To ask is not a request of a client's.
+    // What is asked at the control socket does not count as a request.
     assert_eq!(count("/requests") - requests, 6);
     assert_eq!(count("/connections/open") - open, 3);
     assert_eq!(count("/connections/accepted") - accepted, 3);

@@ -1,4 +1,4 @@
-//! What an error answer says, and what it does not.
+//! What a response to an error says, and what it must not say.
 
 use crate::support::Site;
 

@@ -1,4 +1,4 @@
-//! `Expect` (RFC 9110 §10.1.1): the content is invited when it is wanted, and only then.
+//! `Expect` (RFC 9110 §10.1.1): the server sends 100 (Continue) if it wants the content, and only then.
 
 use crate::support::{Server, Site};
 
@@ -45,7 +45,8 @@ fn content_that_is_not_wanted_is_not_invited() {
         client.send(format!(
             "{line} HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
         ));
-        // The content may come or not: what follows on the connection cannot be told.
+        // The client may send the content or not, so the server cannot know what follows on the
+        // connection.
         let response = client.response();
         assert_eq!(
             (response.status, response.says_close()),

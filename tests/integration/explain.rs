@@ -1,4 +1,4 @@
-//! `tidegate explain` is held against what the server then really answers.
+//! Compares what `tidegate explain` tells with what the server then answers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -51,8 +51,7 @@ fn start() -> Server {
     site.start()
 }
 
-/// The status, and the fields that both sides can tell alike: not those of the moment and the
-/// message.
+/// The status, and the fields that `explain` can know: not the date, and not the framing.
 fn comparable(status: u64, fields: Vec<(String, String)>) -> (u64, Vec<(String, String)>) {
     const OF_THE_MOMENT: &[&str] = &[
         "date",
@@ -128,7 +127,7 @@ fn what_is_explained_is_what_is_answered() {
     let server = start();
     for (number, target) in TARGETS.iter().enumerate() {
         for (turn, method) in METHODS.iter().enumerate() {
-            // Every method with every target; the fields take turns.
+            // Every method with every target, each with the next of the fields.
             let field = FIELDS[(number + turn) % FIELDS.len()];
             let really = answered(&server, method, target, field);
             let told = explained(&server, false, method, target, field);
@@ -137,7 +136,7 @@ fn what_is_explained_is_what_is_answered() {
     }
 }
 
-/// Paths made of what the routes and the files are made of, and of what neither knows.
+/// Paths made of the segments of the routes and files, and of segments that neither has.
 #[test]
 fn generated_requests_are_explained_as_they_are_answered() {
     const SEGMENTS: &[&str] = &[
@@ -156,7 +155,7 @@ fn generated_requests_are_explained_as_they_are_answered() {
         "a.css",
     ];
     let server = start();
-    // A fixed sequence: what fails once fails again (Knuth's MMIX generator).
+    // A fixed sequence, so that a failure can be repeated (Knuth's MMIX generator).
     let mut state = 20_261_122_u64;
     let mut below = |bound: usize| {
         state = state
@@ -203,12 +202,13 @@ fn tells_why_a_route_lost() {
     assert!(!output.status.success());
 }
 
-/// Threads that cannot be made would end the server, and questions are asked of one that runs.
+/// `explain --live` and the tests of a reload must not make threads: a running server would panic if
+/// the system had no more.
 #[test]
 fn questions_and_tests_make_no_threads() {
     let test = "[[test]]\nrequest = 'GET /a.css'\nexpect.status = 200";
     let site = Site::new(&format!("{ROUTES}\n{test}")).file("a.css", "body {}");
-    // As many as a pool for questions would have made, to be seen while they live.
+    // A pool for questions would have made as many threads, which the count below would have seen.
     let site = site.top("blocking = { threads = 200 }");
     site.directory().write("www/docs/page.html", "<p>page");
     let server = site.start();

@@ -1,7 +1,7 @@
-//! `fastcgi`: an application server that does what it should, and many that do not.
+//! `fastcgi`: an application server that keeps to the protocol, and many that do not.
 //!
-//! The peer is the test itself: it accepts, reads records and writes octets in the order that the
-//! case needs, so nothing is left to chance.
+//! The test itself is the application server: it accepts, reads records and writes octets in the order
+//! that the case needs.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -12,10 +12,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::support::{Client, SAFETY, Server, Site, pattern, until};
 
-/// A made-up application server.
+/// An application server that the test plays.
 struct Peer(UnixListener);
 
-/// A connection to it.
+/// A connection from the server to it.
 struct Connection(UnixStream);
 
 /// A request as it arrived.
@@ -53,7 +53,7 @@ impl Peer {
 }
 
 impl Connection {
-    /// The next record: its type and content.
+    /// Reads the next record: its type and content.
     fn record(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut header = [0; 8];
         self.0.read_exact(&mut header).ok()?;
@@ -64,7 +64,7 @@ impl Connection {
         Some((header[1], content))
     }
 
-    /// The parameters of the next request.
+    /// Reads the parameters of the next request.
     fn parameters(&mut self) -> BTreeMap<String, String> {
         assert_eq!(
             self.record(),
@@ -81,7 +81,7 @@ impl Connection {
         }
     }
 
-    /// Some of the content; `None` at its end.
+    /// Reads some of the content; `None` at its end.
     fn content(&mut self) -> Option<Vec<u8>> {
         match self.record() {
             Some((5, content)) => Some(content).filter(|content| !content.is_empty()),
@@ -348,7 +348,7 @@ fn a_peer_that_misbehaves_is_answered_for_and_named() {
         client.send(get("/"));
         let mut connection = peer.accept();
         connection.request();
-        // It may have been hung up on before it is through.
+        // The server may close the connection before everything is written.
         let _ = connection.0.write_all(&octets);
         drop(connection);
         let response = client.response();
@@ -460,7 +460,7 @@ fn tcp_does_as_well() {
     });
 }
 
-/// Asks until a kept connection is used again: it is kept for a moment only.
+/// Repeats a request until the server uses a kept connection again: it keeps one only for a moment.
 fn reuse(client: &mut Client, peer: &Peer, request: &str) -> Connection {
     reuse_after(client, peer, request, |fresh, client| {
         fresh.send(whole(HELLO));
@@ -509,7 +509,7 @@ fn a_connection_is_used_again() {
     let mut connection = reuse(&mut client, &peer, &get("/"));
     connection.send(whole(HELLO));
     assert_eq!(client.response().text(), "hello");
-    // It is not kept for ever.
+    // The connection is closed after some time.
     connection.expect_end();
 }
 
@@ -539,7 +539,7 @@ fn a_kept_connection_that_was_closed_costs_nothing() {
     drop(reuse(&mut client, &peer, put));
     assert_eq!(peer.answer(HELLO).content, b"ab");
     assert_eq!(client.response().text(), "hello");
-    // One that says something out of turn is of no use either, and is not listened to.
+    // A kept connection on which something arrives out of turn is not used again either.
     let mut connection = reuse(&mut client, &peer, &get("/"));
     connection.send([whole(HELLO), whole("Content-Type: a/b\r\n\r\nforged")].concat());
     assert_eq!(client.response().text(), "hello");
@@ -550,7 +550,7 @@ fn a_kept_connection_that_was_closed_costs_nothing() {
 fn what_may_not_be_repeated_gets_a_fresh_connection() {
     let (server, peer) = start("");
     let mut client = server.connect();
-    // They stay open: each could be used again.
+    // The connections stay open: each could be used again.
     let mut answered = Vec::new();
     for _ in 0..3 {
         client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab");
@@ -562,7 +562,7 @@ fn what_may_not_be_repeated_gets_a_fresh_connection() {
     }
 }
 
-/// More than all the buffers on the way hold.
+/// More octets than all the buffers on the way hold.
 const LARGE: usize = 8 * 1024 * 1024;
 
 fn post(length: usize) -> String {

@@ -1,4 +1,4 @@
-//! From a path to a file and its fields, and files that change while they are served.
+//! Which file a path leads to, the fields of its response, and files that change while they are served.
 
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -24,7 +24,7 @@ fn site(options: &str) -> Site {
     .file(".well-known/.x", "secret")
 }
 
-/// Status and content of the answer to a GET.
+/// The status and the content of the response to a GET.
 fn answer(server: &Server, target: &str) -> (u16, String) {
     let response = server.get(target);
     (response.status, response.text())
@@ -401,7 +401,8 @@ fn a_file_that_shrinks_while_it_is_sent_cuts_the_connection() {
     file.expect("it is there")
         .set_len(1 << 20)
         .expect("it is ours");
-    // More than is left may be on its way; neither padding nor another answer fills the gap.
+    // Octets from before the change may still arrive; the server must not fill up what is missing, with
+    // padding or with the next response.
     let received = client.count_rest();
     assert!(received < length as u64, "{received} octets of {length}");
     assert_eq!(server.get("/large.bin").content.len(), 1 << 20);

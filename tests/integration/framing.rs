@@ -1,5 +1,5 @@
-//! Where a request's content ends (RFC 9112 §6, §7.1), and the requests that try to leave that open
-//! (§11.2). What is refused ends the connection: the request hidden behind it is never answered.
+//! Where a request's content ends (RFC 9112 §6, §7.1), and requests that are ambiguous about that
+//! (§11.2). A refused request ends the connection: a request hidden behind it is never answered.
 
 use crate::support::{Server, Site};
 
@@ -13,7 +13,7 @@ fn server() -> Server {
         .start()
 }
 
-/// Sends `request` and a hidden one behind it: the first is answered `status`, and that is all.
+/// Sends `request` and a hidden one behind it. The only response must have `status`.
 fn refuses(server: &Server, request: impl AsRef<[u8]>, status: u16) {
     let request = request.as_ref();
     let shown = String::from_utf8_lossy(request);
@@ -247,7 +247,7 @@ fn too_much_unwanted_content_closes_the_connection() {
     client.finish_sending();
     let response = client.last_response();
     assert_eq!((response.status, response.says_close()), (200, true));
-    // That chunks are too many is known only after the answer has begun.
+    // The server learns that the content is too large only after its response has begun.
     let mut client = server.connect();
     client.send("GET /a.txt HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
     client.send(format!("{:x}\r\n", content.len()));

@@ -1,4 +1,4 @@
-//! Every size and every wait, and what happens at it.
+//! Every limit of a size or a time, and what happens when it is reached.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -105,7 +105,7 @@ fn a_head_that_drips_has_no_longer_than_others() {
     let mut dripping = client.stream().try_clone().expect("a descriptor");
     let dripper = std::thread::spawn(move || {
         use std::io::Write as _;
-        // Until the server has had enough of it.
+        // Until the server closes the connection.
         while dripping.write_all(b"x").is_ok() {
             std::thread::yield_now();
         }
@@ -122,7 +122,7 @@ fn an_idle_connection_is_closed_without_a_word() {
     let mut client = server.connect();
     assert_eq!(client.exchange(GET).status, 200);
     client.expect_end();
-    // One that never says anything is handed to the server after about a second.
+    // The system hands a connection that stays silent to the server after about a second.
     server.connect().expect_end();
 }
 
@@ -165,7 +165,7 @@ fn a_client_that_does_not_read_is_closed() {
         .start();
     let mut client = server.connect();
     client.send("GET /files/large.bin HTTP/1.1\r\nHost: h\r\n\r\n");
-    // The exchange is logged when the server has given up.
+    // The record of the exchange is written when the server has given up.
     let record = server.wait_for_record(|line| line.contains("/files/large.bin"));
     assert!(!record.contains(&format!(" {length} ")), "{record}");
     assert!(client.count_rest() < length as u64);
@@ -260,8 +260,8 @@ fn a_shortage_of_descriptors_spares_what_needs_none() {
     });
 }
 
-/// The time of a head ended up counted from an earlier one: from the last request that had to be
-/// waited for, or from the first that a pipelining client's reads had cut in two.
+/// `head_timeout` was counted from an earlier head: from the last request that the server had to wait
+/// for, or from the first pipelined request that arrived in two reads.
 #[test]
 fn every_head_has_a_time_of_its_own() {
     let timeout = Duration::from_millis(600);
@@ -287,7 +287,7 @@ fn every_head_has_a_time_of_its_own() {
     );
 }
 
-/// The buffer through which content had come stayed with the connection: 64 KiB of each.
+/// The buffer that content had been read into stayed with the connection: 64 KiB for each.
 #[test]
 fn an_idle_connection_holds_no_buffer_after_content() {
     let server = site("").start();

@@ -1,4 +1,4 @@
-//! The content of a directory: a page, an array, a table.
+//! The listing of a directory, as HTML, JSON or text.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -21,7 +21,7 @@ fn server() -> Server {
         .start()
 }
 
-/// What the links of the rows lead to.
+/// The targets of the links in the rows.
 fn links(response: &Response) -> Vec<String> {
     let text = response.text();
     let (_, rows) = text.split_once("<tbody>").expect("a table");

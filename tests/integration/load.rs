@@ -1,4 +1,4 @@
-//! Many clients at once, and greedy ones.
+//! Many clients at once, and clients that send more than they read.
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
@@ -10,7 +10,7 @@ use crate::support::{Client, Site, pattern};
 const CLIENTS: usize = 500;
 const REQUESTS: usize = 4;
 
-/// The file a client asks for, and its content: of every kind of size.
+/// The file that a client asks for, and its content: small, large, and between.
 fn file(number: usize) -> (String, Vec<u8>) {
     let length = [8, 4096, 60_000, 100_000, 400_000][number % 5] / 8 * 8;
     (
@@ -79,7 +79,7 @@ fn five_hundred_clients_get_every_byte_and_are_spread_over_the_workers() {
         (connections.len(), connections.iter().sum(), requests),
         (4, CLIENTS, CLIENTS * REQUESTS)
     );
-    // By chance each gets 125, give or take 10.
+    // By chance alone, each gets 125, give or take 10.
     assert!(
         connections.iter().all(|count| (60..200).contains(count)),
         "{connections:?}"
@@ -181,7 +181,7 @@ fn a_client_that_never_reads_is_bounded() {
         .limits("send_timeout = '500ms'")
         .start();
     let before = peak_memory(server.id());
-    // 60 KB for each request of 60 bytes: without a bound, gigabytes would be queued for it.
+    // A request of 60 bytes has a response of 60 KB: without a bound, gigabytes would be queued.
     let requests = "GET /file-2.bin HTTP/1.1\r\nHost: h\r\n\r\n".repeat(1000);
     let mut client = server.connect();
     let mut written = 0;

@@ -1,4 +1,4 @@
-//! The access log: forms, destinations, escaping, reopening.
+//! The access log: formats, destinations, escaping, reopening.
 
 use rustix::process::Signal;
 
@@ -155,7 +155,7 @@ fn a_file_is_opened_again_on_sigusr1() {
     let current = server.directory().join("access.log");
     let rotated = server.directory().join("access.log.1");
     let mut client = server.connect();
-    // More lines than a worker keeps to itself: the first are handed over before the rename.
+    // More lines than a worker's buffer holds: the first are written before the rename.
     let mut count = 1000;
     client.send("GET /a.txt?before HTTP/1.1\r\nHost: h\r\n\r\n".repeat(count));
     for _ in 0..count {

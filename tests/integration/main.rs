@@ -1,59 +1,59 @@
-//! The real binary, on a port the system chose: raw bytes in, bytes out.
+//! The real binary, on a port that the system chose: each test sends bytes and reads bytes.
 //!
 //! Every test starts a server of its own from a configuration in a directory of its own (see
-//! [`support`]), so they run side by side. None sleeps: each waits for an event, an answer, the end
-//! of a connection, a line on standard error, and the time limits in `support` only keep a broken
-//! server from hanging the suite.
+//! [`support`]), so tests run side by side. No test sleeps: it waits for an event, such as a response,
+//! the end of a connection, or a line on standard error. The time limit in `support` only keeps a
+//! broken server from hanging the suite.
 
-// How answers follow each other on a connection, and how it ends.
+// How responses follow each other on a connection, and how a connection ends.
 mod persistence;
 // The request line and `Host`: forms, versions, methods.
 mod messages;
-// Where a request's content ends, and the requests that try to leave that open.
+// Where a request's content ends, and requests that try to be ambiguous about that.
 mod framing;
-// `Expect`: when the content is invited, and when it is not.
+// `Expect`: when the server sends 100 (Continue), and when it does not.
 mod expectation;
 // Preconditions: 304, 412, and their order.
 mod conditional;
-// Ranges: one, several, none.
+// Ranges: one, several, none of them satisfiable.
 mod ranges;
 // Content negotiation between a file and its precompressed siblings.
 mod coding;
 // From a path to a file, its fields, and files that change while they are served.
 mod files;
-// Scripts: what they are told, how they answer, and that nothing of them is left.
+// CGI scripts: what they are given, how they answer, and that they leave no process behind.
 mod cgi;
-// The content of a directory, in three forms.
+// The listing of a directory, in three formats.
 mod listing;
-// Every size and every wait, and what happens at it.
+// Every limit of a size or a time, and what happens when it is reached.
 mod limits;
-// What an error answer says, and what it does not.
+// What a response to an error says, and what it must not say.
 mod errors;
-// `tidegate explain` against what is really answered.
+// `tidegate explain`, compared with what the server really answers.
 mod explain;
-// The access log: forms, destinations, reopening.
+// The access log: formats, destinations, reopening.
 mod log;
 // Every way in which an exchange can end: one record each, and one request counted.
 mod outcomes;
-// The process: how it starts, refuses to, drains and stops.
+// The process: how it starts, refuses to start, drains and stops.
 mod process;
-// Another process of the program takes over, and nobody notices.
+// Another process of the program takes over, and no client notices.
 mod upgrade;
-// `run --watch`: saved files and reloads.
+// `run --watch`: a saved file leads to a reload.
 mod watch;
-// What systemd is told, and the sockets it hands over.
+// What the service manager is notified of, and the sockets that it passes.
 mod service_manager;
 // Panics in an exchange and in a worker.
 mod panics;
-// Many clients at once, and greedy ones.
+// Many clients at once, and clients that send more than they read.
 mod load;
 // The control socket, and the commands that speak to a running server.
 mod control;
-// Reload under load, refused, on trial, and a thousand times.
+// Reloads: under load, refused, to be confirmed, and a thousand of them.
 mod reload;
-// Headers, limits, error pages, access; and which of several servers answers.
+// Policies: headers, limits, error pages, access. Which of several servers answers.
 mod policy;
-// Application servers behind `fastcgi`, well-behaved and otherwise.
+// Application servers behind `fastcgi`: those that keep to the protocol, and those that do not.
 mod fastcgi;
 // `tidegate check`.
 mod check;

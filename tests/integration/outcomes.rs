@@ -1,7 +1,7 @@
 //! Every way in which an exchange can end: one access record, and one request counted.
 //!
-//! Each row drives one exchange to its end, beside an ordinary one, and holds the records and the
-//! counter against what was driven.
+//! Each test drives an exchange to its end, often beside ordinary ones, and compares the records and
+//! the counter with what it did.
 
 use std::os::unix::net::{UnixListener, UnixStream};
 
@@ -15,7 +15,7 @@ fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")
 }
 
-/// A server whose `/wait` asks an application server that the test itself is, or is not.
+/// A site whose `/wait` asks an application server; a test that wants one is that server itself.
 fn site() -> Site {
     let routes = "'/' = { respond = 'ok' }\n\
         '/echo' = { echo = true }\n\
@@ -53,7 +53,7 @@ fn wait_for_count(server: &Server, count: u64) {
     });
 }
 
-/// Stops the server, and holds its records against `expected`, and the sum of its workers' requests.
+/// Stops the server, and compares its records with `expected`.
 fn assert_records(server: Server, expected: &[&str]) {
     let (diagnostics, records) = server.stop();
     let told: Vec<String> = records.iter().map(|line| told(line)).collect();
@@ -163,7 +163,7 @@ fn left_by_its_client_before_there_is_a_response() {
     assert_records(server, &["\"GET /wait/a HTTP/1.1\" 499 -"]);
 }
 
-/// A client that takes the head of a response larger than any socket holds, and no more.
+/// A client that reads the head of a response, which is larger than any socket holds, and no more.
 fn half_served(server: &Server) -> Client {
     let mut client = server.connect();
     client.send(get("/files/large"));

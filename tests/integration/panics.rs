@@ -1,5 +1,5 @@
-//! Panics: one costs an exchange, or a worker; never the server. The hooks are in
-//! `src/server/test_hooks.rs`, and only in debug builds.
+//! A panic ends an exchange or a worker, never the server. The hooks that panic are in
+//! `src/server/test_hooks.rs`; only debug builds have them.
 
 use crate::support::{Server, Site};
 
@@ -45,7 +45,7 @@ fn a_worker_that_dies_is_replaced_and_no_connection_is_refused() {
     for round in 0..5 {
         let mut client = server.connect();
         client.send("GET /.tidegate-test/panic-worker HTTP/1.1\r\nHost: h\r\n\r\n");
-        // Its connections are lost with the worker, and say so by ending.
+        // The connections of the worker end with it.
         client.count_rest();
         for number in 0..40 {
             let mut client = server.connect();

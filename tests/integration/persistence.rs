@@ -1,4 +1,4 @@
-//! How answers follow each other on a connection, and how it ends (RFC 9112 §9).
+//! How responses follow each other on a connection, and how a connection ends (RFC 9112 §9).
 
 use crate::support::{Server, Site, pattern};
 
@@ -217,7 +217,7 @@ fn head_has_the_fields_of_get() {
             (get.status, get.fields_but_date()),
             "{target} {lines}"
         );
-        // And not a byte of content: the next answer follows at once.
+        // There is no content: the next response follows at once.
         assert_eq!(
             client.exchange(GET).text(),
             "content of a",
@@ -264,7 +264,7 @@ fn what_follows_a_close_does_not_reset_the_answer_away() {
     let server = server();
     let mut client = server.connect();
     client.send("GET /a.txt HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
-    // The server may have closed by the time of any of these.
+    // The server may have closed the connection before any of these is sent.
     let sent_all = (0..32).all(|_| client.try_send([b'x'; 16 * 1024]).is_ok());
     assert!(
         sent_all,

@@ -1,5 +1,5 @@
-//! What a server or a route says of all its answers, and of who gets them: headers, limits,
-//! error pages, access, proxies; and which server answers at all.
+//! What a server or a route sets for all of its responses, and for clients: headers, limits, error pages,
+//! access, trusted proxies. Which of several servers answers a request.
 
 use crate::support::{Client, Server, Site, UnixClient};
 
@@ -14,7 +14,7 @@ fn site(top: &str, lines: &str, routes: &str) -> Site {
         .server(&format!("listen = '127.0.0.1:0'\n{lines}"))
 }
 
-/// The answer to a GET for `target` at `host`.
+/// The response to a GET for `target` at `host`.
 fn at_host(server: &Server, host: &str, target: &str) -> (u16, String) {
     let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
     let response = server.answer(request);
@@ -96,7 +96,7 @@ fn headers_are_on_error_answers_too() {
         let response = server.answer(request);
         assert_eq!(response.status, status, "{request}");
         assert_eq!(response.field("X-Top"), Some("top"), "{request}");
-        // Where the request cannot be read, nobody knows which server it was for.
+        // If the request cannot be read, it is unknown which server it was for.
         if status != 400 && status != 505 {
             assert_eq!(
                 response.field("X-Server").is_some(),
@@ -444,7 +444,7 @@ fn included_files_serve_from_where_they_stand() {
     for host in ["one", "two"] {
         assert_eq!(at_host(&server, host, "/name.txt"), (200, host.to_owned()));
     }
-    // A site comes with a file, and goes with it.
+    // A file adds its site, and removing the file removes the site.
     server
         .directory()
         .write("sites/three.toml", included("three"));

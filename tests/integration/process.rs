@@ -1,4 +1,4 @@
-//! The process: how it starts, what it refuses to start with, how it stops.
+//! The process: how it starts, why it refuses to start, how it stops.
 
 use std::io::ErrorKind;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
@@ -56,7 +56,7 @@ fn sigterm_and_sigint_drain() {
             "a download in flight finishes"
         );
         busy.expect_end();
-        // Who was told that this is the end is waited for a little, to close as well.
+        // The client was told `Connection: close`; the server waits a little for it to close as well.
         drop((busy, asking));
         assert_eq!(server.wait().expect("it is our own child").code(), Some(0));
     }
@@ -74,7 +74,7 @@ fn who_comes_while_the_server_drains_is_turned_away_at_once() {
     assert_eq!(busy.response_head().content_length(), Some(length));
     server.signal(Signal::TERM);
     idle.expect_end();
-    // Refused, or reset; not left to wait for the end of what is in flight.
+    // A new client is refused or reset; it does not wait until the exchanges in flight have ended.
     if let Ok(mut late) = Client::try_connect(server.address()) {
         let patience = Some(Duration::from_secs(5));
         late.stream()
@@ -91,8 +91,8 @@ fn who_comes_while_the_server_drains_is_turned_away_at_once() {
     assert!(busy.read(length) == pattern(0, length));
 }
 
-/// More than a round of accepting takes, and each ends with its answer: the worker ended after the
-/// first round, for it had no connection left.
+/// More clients wait than a worker accepts in one round, and each connection ends with its response.
+/// The worker ended after the first round, because it had no connection left.
 #[test]
 fn connections_that_are_queued_when_the_server_drains_are_served() {
     let mut server = ok().top("workers = 1").start();
@@ -186,7 +186,8 @@ fn a_second_server_at_the_same_address_is_refused() {
 fn an_address_can_be_taken_again_at_once() {
     let server = ok().start();
     let address = server.address();
-    // Who closes first waits (RFC 9293 §3.6.1); that must not keep the next server from starting.
+    // The side that closes first stays in TIME-WAIT (RFC 9293 §3.6.1). If that is the server, the next
+    // one must be able to start all the same.
     server.answer("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     server.stop();
     let server = ok().server(&format!("listen = '{address}'")).start();

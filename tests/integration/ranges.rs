@@ -1,4 +1,4 @@
-//! Ranges (RFC 9110 §14), from a file that is kept in memory and from one that is not.
+//! Ranges (RFC 9110 §14), of a file that the cache keeps in memory and of one that is too large.
 
 use crate::support::{Response, Server, Site, pattern};
 
@@ -78,7 +78,7 @@ fn ranges_of_a_large_file() {
     }
 }
 
-/// The exact content of an answer with those parts, given its boundary.
+/// The exact content of a response with those parts and that boundary.
 fn multipart(response: &Response, content_type: &str, parts: &[(&str, &[u8])]) -> Vec<u8> {
     let value = response.field("Content-Type").expect("a Content-Type");
     let boundary = value
@@ -232,8 +232,8 @@ fn if_range_takes_the_whole_unless_it_matches() {
     let whole = server.get("/small.txt");
     let tag = whole.field("ETag").expect("an ETag");
     let modified = whole.field("Last-Modified").expect("a date");
-    // The file was modified a moment ago: its date is no strong validator yet (§8.8.2.2), and then
-    // the whole is as right as the part.
+    // The file was modified a moment ago: its date is not yet a strong validator (§8.8.2.2), so the
+    // server may send the whole instead of the part.
     let by_date = server.get_with(
         "/small.txt",
         &format!("Range: bytes=0-1\r\nIf-Range: {modified}\r\n"),

@@ -1,7 +1,7 @@
-//! Reload: a server changes under its clients, and none of them notices.
+//! Reload: a server changes its configuration while clients use it, and no exchange suffers.
 //!
-//! Every generation answers with its number, in a field and in the content, so that an answer made of
-//! two of them, or one of a generation that was refused, shows.
+//! Every generation answers with its number, in a field and in the content. So a test sees a response
+//! that two generations made together, or that a refused one made.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -20,7 +20,7 @@ const UPLOAD: &str =
 /// A file of [`pattern`], in each of these sites.
 const FILE_LENGTH: usize = 8 * 1024;
 
-/// A configuration whose answers all carry `number`.
+/// A configuration whose responses all carry `number`.
 fn numbered(number: u64, top: &str, listen: &str, routes: &str) -> String {
     format!(
         "grace = '60s'\n{top}\n[log]\naccess = false\n[[server]]\nlisten = [{listen}]\n\
@@ -39,19 +39,19 @@ fn start(configuration: &str) -> Server {
     site.file("file.bin", pattern(0, FILE_LENGTH)).start()
 }
 
-/// The number of the generation that answered.
+/// The number of the generation that made a response.
 fn generation_of(response: &Response) -> u64 {
     let number = response.field("X-Generation").expect("every answer has it");
     number.parse().expect("a number")
 }
 
-/// Has the server take on `configuration`; what `tidegate reload` says.
+/// Reloads the server with `configuration`, which is good. Returns what `tidegate reload` prints.
 fn reload(server: &Server, configuration: &str) -> String {
     server.configure(configuration);
     ended_with(0, &server.command_line(&["reload"]))
 }
 
-/// Has the server refuse `configuration`; what `tidegate reload` says.
+/// Reloads the server with `configuration`, which it must refuse. Returns what `tidegate reload` prints.
 fn refuse(server: &Server, configuration: &str) -> String {
     server.configure(configuration);
     ended_with(1, &server.command_line(&["reload"]))
@@ -62,12 +62,13 @@ fn running_generation(server: &Server) -> u64 {
     status["generation"]["number"].as_u64().expect("a number")
 }
 
-/// What clients and reloads know of each other.
+/// What the threads of clients and the thread of reloads share.
 #[derive(Default)]
 struct Course {
-    /// The number that every worker has taken on: no exchange that begins now may be older.
+    /// The number of a generation that every worker has adopted: no exchange that begins now may have a
+    /// lower one.
     applied: AtomicU64,
-    /// The number that the newest configuration carries: none may be newer.
+    /// The number of the newest configuration: no exchange may have a higher one.
     written: AtomicU64,
     is_over: AtomicBool,
 }
@@ -85,7 +86,8 @@ impl Course {
         self.is_over.load(Ordering::SeqCst)
     }
 
-    /// One exchange, for the number or for the file; `last` is what the connection saw before.
+    /// Makes one exchange, for the number or for the file; `last` is the number that the connection saw
+    /// before.
     fn exchange(&self, client: &mut Client, last: &mut u64, is_for_file: bool) {
         let oldest = self.applied.load(Ordering::SeqCst).max(*last);
         let path = if is_for_file { "/files/file.bin" } else { "/" };
@@ -105,8 +107,8 @@ impl Course {
         *last = number;
     }
 
-    /// Exchanges on `count` connections to `address` in turn, until all is over and each has seen the
-    /// last generation.
+    /// Makes exchanges on `count` connections to `address` in turn, until the reloads are over and each
+    /// connection has seen the last generation.
     fn hold(&self, address: SocketAddr, count: usize) {
         let mut clients: Vec<_> = (0..count).map(|_| (Client::connect(address), 0)).collect();
         let mut is_last_round = false;
@@ -119,7 +121,8 @@ impl Course {
         }
     }
 
-    /// One connection after the other, each for a few exchanges: one for each would use up the ports.
+    /// Uses one connection after the other, each for a few exchanges: a connection for each exchange would
+    /// use up the ports.
     fn come_and_go(&self, address: SocketAddr) {
         while !self.is_over() {
             let (mut client, mut last) = (Client::connect(address), 0);
@@ -145,7 +148,7 @@ impl Course {
     }
 }
 
-/// A configuration that cannot run, for one reason after the other.
+/// A configuration that cannot run, for one of three reasons, which depends on `number`.
 fn bad(number: u64, taken: SocketAddr) -> String {
     match number / 2 % 3 {
         0 => numbered(number, "", FIRST, "'/x' = { files = "),
@@ -154,8 +157,8 @@ fn bad(number: u64, taken: SocketAddr) -> String {
     }
 }
 
-/// 200 connections in 8 threads, and two who come and go, while `good` configurations and bad ones
-/// are put in force, the first being the number 0.
+/// Runs 200 connections in 8 threads, and two clients that connect anew again and again, while the
+/// server is reloaded with `good` configurations, from number 0 on, and with bad ones.
 fn reload_under_load(reloads: u64, good: impl Fn(u64) -> String) {
     let server = start(&good(0));
     let course = Course::starting_at(0);
@@ -197,7 +200,7 @@ fn two_hundred_connections_do_not_notice_that_workers_come_and_go() {
     });
 }
 
-/// The number of workers, those included that live for their last connections.
+/// The number of workers, retired ones included.
 fn workers(server: &Server) -> u64 {
     server.status()["workers"].as_u64().expect("a number")
 }
@@ -208,7 +211,7 @@ fn a_worker_too_many_ends_with_its_last_connection() {
         |number, workers| numbered(number, &format!("workers = {workers}"), FIRST, ECHO);
     let server = start(&with_workers(1, 2));
     let connect = || {
-        // So many that each worker has some.
+        // As many connections as it takes for each worker to have some.
         let mut clients: Vec<_> = (0..48).map(|_| server.connect()).collect();
         for client in &mut clients {
             assert_eq!(client.exchange(GET).status, 200);
@@ -265,7 +268,7 @@ fn a_download_goes_on() {
     let head = client.response_head();
     assert_eq!(head.content_length(), usize::try_from(length).ok());
     for number in 2..6 {
-        // Without the route, and with fewer workers or more.
+        // The next configuration has no such route, and fewer workers or more.
         let top = format!("workers = {}", number % 3 + 1);
         let routes = numbered(number, &top, FIRST, ECHO).replace("'/files'", "'/other'");
         reload(&server, &routes);
@@ -297,7 +300,7 @@ fn a_pipelined_burst_is_answered_in_order() {
     const COUNT: usize = 4096;
     let server = start(&numbered(1, "workers = 1", FIRST, ""));
     let mut client = server.connect();
-    // More answers than sockets hold: many are still to come when the reloads are done.
+    // The responses are more than sockets hold: many are still to be sent when the reloads are done.
     let burst = "GET /files/file.bin HTTP/1.1\r\nHost: h\r\n\r\n".repeat(COUNT) + GET;
     thread::scope(|scope| {
         let mut sender = client
@@ -486,7 +489,8 @@ fn without_a_confirmation_what_ran_before_returns() {
         server.status()["generation"]["waits_for_confirmation"],
         true
     );
-    // A trial in a trial, and a refusal: what was confirmed last is still what returns.
+    // During a trial there are another one and a refused reload: the server still goes back to the
+    // configuration that was confirmed last.
     on_trial(3, "300ms");
     refuse(&server, "nonsense");
     server.wait_for_line(|line| line.contains("nobody confirmed"));
@@ -528,7 +532,7 @@ fn a_trial_returns_a_listener_that_was_removed() {
 
 #[test]
 fn a_thousand_reloads_leave_nothing_behind() {
-    /// What the memory in use may differ by: allocators keep some of what is given back.
+    /// How much the memory in use may differ: an allocator keeps some of what is freed.
     const SLACK: u64 = 2 << 20;
     let server = start(&numbered(0, "workers = 2", FIRST, ECHO));
     let mut client = server.connect();
@@ -547,7 +551,7 @@ fn a_thousand_reloads_leave_nothing_behind() {
     (1..=12).for_each(&mut reload);
     let (memory, descriptors) = (memory(&server), descriptors(&server));
     (13..=999).for_each(&mut reload);
-    // The workers close what they no longer listen at in a turn of their own.
+    // A worker closes the listeners that it no longer has in a turn of its loop.
     until("no more descriptors than after 12", || {
         (self::descriptors(&server) <= descriptors).then_some(())
     });
@@ -588,7 +592,7 @@ fn an_operator_is_told_of_a_reload_in_vain_after_stop() {
     let mut busy = server.connect();
     busy.send(UPLOAD);
     assert_eq!(busy.response().status, 100);
-    // Both are under way when the first is answered; what the second asks for comes too late.
+    // Both commands are on their way when the server answers the first; the second is too late.
     control.send("POST /stop HTTP/1.1\r\nHost: h\r\n\r\nPOST /reload HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(control.response().status, 202);
     server.wait_for_line(|line| line.contains("stopping"));

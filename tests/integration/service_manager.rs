@@ -1,5 +1,5 @@
-//! What a service manager is told by `sd_notify(3)`, and the sockets it hands over by
-//! `sd_listen_fds(3)`.
+//! What the server notifies the service manager of (`sd_notify(3)`), and the sockets that the service
+//! manager passes (`sd_listen_fds(3)`).
 
 use std::net::TcpListener;
 use std::os::fd::AsRawFd as _;
@@ -23,7 +23,7 @@ fn message(socket: &UnixDatagram) -> String {
 fn the_manager_is_told_of_readiness_reloads_and_the_end() {
     let directory = Directory::new();
     directory.write("config.toml", CONFIGURATION);
-    // Not beneath the directory: the name of a socket may have 107 octets only.
+    // Not in the directory of the site: the path of a socket may have 107 octets at most.
     let path = std::env::temp_dir().join(format!("tidegate-notify-{}", std::process::id()));
     let manager = UnixDatagram::bind(&path).expect("nobody else has our process's number");
     manager.set_read_timeout(Some(SAFETY)).expect("not zero");
@@ -48,14 +48,14 @@ fn the_manager_is_told_of_readiness_reloads_and_the_end() {
     std::fs::remove_file(path).expect("it is ours");
 }
 
-/// The program as a service manager starts it with these sockets: at 3 and 4, and the environment
-/// says whose they are.
+/// The program as a service manager starts it with two sockets: they are the descriptors 3 and 4, and
+/// the environment says that they are for this process.
 fn with_sockets(sockets: [&TcpListener; 2], process: &str) -> Command {
     for socket in sockets {
         rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty()).expect("it is open");
     }
     let [first, second] = sockets.map(|socket| socket.as_raw_fd());
-    // By way of high numbers, for 3 and 4 may be the sockets themselves.
+    // The descriptors are moved by way of high numbers, because the sockets may be 3 and 4 already.
     let script = format!(
         "exec 208<&{first} 209<&{second}; exec 3<&208 4<&209 208<&- 209<&-; LISTEN_FDS=2 LISTEN_PID={process} exec \"$@\""
     );
@@ -68,7 +68,7 @@ fn with_sockets(sockets: [&TcpListener; 2], process: &str) -> Command {
 fn sockets_of_the_manager_are_served_and_others_are_closed_with_a_warning() {
     let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
     let [wanted, other] = [0, 1].map(|index| sockets[index].local_addr().expect("it is bound"));
-    // Who came before there was a server is answered.
+    // A client that connected before the server ran gets a response.
     let mut early = Client::connect(wanted);
     early.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     let directory = Directory::new();

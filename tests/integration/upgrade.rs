@@ -8,7 +8,7 @@ use crate::support::{Client, Server, Site, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
-/// Says that the load is over, also if the test fails meanwhile: it would never end otherwise.
+/// Ends the load when it is dropped, also if the test fails: the threads would run for ever otherwise.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -17,7 +17,7 @@ impl Drop for Over<'_> {
     }
 }
 
-/// The number of the process that answers commands; there must be one at any time.
+/// The number of the process that answers commands; at every moment one must do so.
 fn process(server: &Server) -> u64 {
     let output = server.command_line(&["status", "--json"]);
     assert!(output.status.success(), "{output:?}");
@@ -25,7 +25,7 @@ fn process(server: &Server) -> u64 {
     status["process"].as_u64().expect("a number")
 }
 
-/// Ends the process that serves now; the first one must have ended in good order as well.
+/// Stops the process that serves now, and checks that the first one has ended without an error.
 fn stop(mut server: Server) {
     let output = server.command_line(&["stop"]);
     assert!(output.status.success(), "{output:?}");
@@ -92,7 +92,7 @@ fn the_old_process_ends_with_its_last_connection() {
 #[test]
 fn the_socket_files_go_over_as_well() {
     let site = Site::new("'/' = { respond = 'ok' }");
-    // Beneath the temporary directory: the name of a socket may have 107 octets only.
+    // In the temporary directory: the path of a socket may have 107 octets at most.
     let path = std::env::temp_dir().join(format!("tidegate-upgrade-{}", std::process::id()));
     let listen = format!("listen = ['127.0.0.1:0', 'unix:{}']", path.display());
     let server = site.server(&listen).start();

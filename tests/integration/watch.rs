@@ -1,4 +1,4 @@
-//! `tidegate run --watch`: what is saved is served, however it is saved.
+//! `tidegate run --watch`: a saved configuration is served, in whatever way an editor saves it.
 
 use crate::support::{Server, Site};
 
@@ -8,7 +8,7 @@ fn configuration(text: &str) -> String {
     )
 }
 
-/// A server that watches, and its first page, `one`.
+/// Starts a server that watches its files, and answers `one`.
 fn watching() -> Server {
     let site = Site::new("'/' = { respond = 'one' }").argument("--watch");
     site.directory().write("sites/README", "no file of ours");
@@ -81,7 +81,7 @@ fn a_file_that_an_include_asks_for_is_noticed_when_it_comes_changes_and_goes() {
 #[test]
 fn other_files_beside_it_lead_to_no_reload() {
     let server = watching();
-    // The access log stands in the same directory, and is written to by each exchange.
+    // The access log is in the same directory, and each exchange writes to it.
     assert_eq!(server.get("/").text(), "one");
     server.directory().write("sites/other.txt", "not asked for");
     save_in_place(&server, &configuration("two"));

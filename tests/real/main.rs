@@ -1,7 +1,7 @@
-//! With the real things, not stand-ins: the programs that people put behind a route. `.ci/run`
-//! installs what they need; `cargo test --test real` runs them, and `cargo test` alone does not.
+//! Tests with the real programs that people put behind a route. `.ci/run` installs what they need;
+//! `cargo test --test real` runs them, and `cargo test` alone does not.
 
-// A REST API over SQLite, and many who write.
+// A REST API over SQLite, and many clients that write to it.
 mod notes;
 // PHP-FPM behind `fastcgi`.
 mod php;

@@ -12,7 +12,7 @@ use super::support::{Client, Directory, bound_address};
 const WRITERS: usize = 50;
 const NOTES_EACH: usize = 20;
 
-/// The example, stopped at the end of the test.
+/// The example, which is stopped at the end of the test.
 struct Notes {
     child: std::process::Child,
     address: std::net::SocketAddr,
@@ -38,7 +38,7 @@ impl Notes {
             .map_while(Result::ok)
             .find_map(|line| bound_address(&line))
             .expect("it says where it listens");
-        // What else it says is read, or it would wait for us.
+        // Its further output is read, because a full pipe would stop it.
         std::thread::spawn(move || lines.for_each(drop));
         Self {
             child,
@@ -59,7 +59,7 @@ impl Drop for Notes {
     }
 }
 
-/// Beside this test's own directory.
+/// The program of the example, which cargo builds beside this test's.
 fn program() -> PathBuf {
     let test = std::env::current_exe().expect("the test has a path");
     let profile = test.ancestors().nth(2).expect("target/debug/deps/real-…");
@@ -84,7 +84,7 @@ fn get(client: &mut Client, target: &str) -> Value {
         .json()
 }
 
-/// Every note that is there, page by page.
+/// Reads all notes, page by page.
 fn all_notes(client: &mut Client) -> Vec<(i64, String)> {
     let (mut notes, mut before) = (Vec::new(), i64::from(u32::MAX));
     loop {
@@ -135,7 +135,8 @@ fn fifty_writers_at_once_lose_nothing() {
     );
 }
 
-/// Each adds one to a number in one note, as often as it takes: an update that is lost would show.
+/// Several clients add one to a number in one note, each until it has succeeded: the sum would be too
+/// small if an update were lost.
 #[test]
 fn an_update_that_would_be_lost_is_refused() {
     let notes = Notes::start();

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use crate::support::{Server, Site, pattern, until};
 
-/// A PHP-FPM that listens at `php.sock` beside the configuration. Dropping it ends it.
+/// A PHP-FPM that listens at `php.sock` beside the configuration. It ends when it is dropped.
 struct PhpFpm {
     child: Child,
     pool: PathBuf,
@@ -19,11 +19,11 @@ struct PhpFpm {
 }
 
 impl PhpFpm {
-    /// One with so many processes.
+    /// Starts one with so many processes.
     fn start(site: &Site, processes: usize) -> Self {
         let socket = site.directory().join("php.sock");
         let log = site.directory().join("php-fpm.log");
-        // Root has to say that it means to be root.
+        // PHP-FPM runs as root only if it is told to.
         let user = match geteuid().is_root() {
             true => "user = root\ngroup = root",
             false => "",
@@ -112,7 +112,7 @@ fn a_script_reads_ten_mebibytes_and_streams_ten_back() {
     let response = client.response();
     assert_eq!(response.status, 200);
     assert!(response.content == pattern(0, LENGTH));
-    // The same of unknown length.
+    // The same content, of unknown length.
     client.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n"));
     for block in pattern(0, LENGTH).chunks(100_000) {
         client.send([format!("{:x}\r\n", block.len()).as_bytes(), block, b"\r\n"].concat());
@@ -235,7 +235,7 @@ fn a_script_leaves_a_file_to_the_server() {
 #[test]
 fn connections_are_kept() {
     const REQUESTS: usize = 100;
-    // The process and its sockets, which have numbers of their own for every connection.
+    // The process, and the inode of its socket, which another connection would not have.
     let script = "<?php foreach (glob('/proc/self/fd/*') as $file) echo @readlink($file), ' ';
         echo getmypid();";
     let (server, _fpm) = start(site("").file("sockets.php", script), 2);

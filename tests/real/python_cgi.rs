@@ -1,11 +1,11 @@
-//! A CGI script as people write them in Python: a form, and a file that is uploaded.
+//! A CGI script as people write them in Python: it takes a form, and an uploaded file.
 
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::{Response, Server, Site, pattern};
 
-/// What it was sent, as JSON: the fields of a form, and of a file its name, length and digest. The
-/// standard library's parser of mail takes multipart/form-data (RFC 7578) apart.
+/// A script that answers with what it was sent, as JSON: the fields of a form, and the name, length and
+/// digest of a file. The standard library's parser of mail reads multipart/form-data (RFC 7578).
 const SCRIPT: &str = r#"#!/usr/bin/env python3
 import email.policy, hashlib, json, os, sys, urllib.parse
 from email.parser import BytesParser
@@ -47,7 +47,7 @@ fn server() -> Server {
     site.start()
 }
 
-/// The answer to content of this media type, at `target` below the script.
+/// The response to content of this media type, at `target` below the script.
 fn post(server: &Server, target: &str, media_type: &str, content: &[u8]) -> Response {
     let head = format!(
         "POST /cgi-bin/form.py{target} HTTP/1.1\r\nHost: h\r\nContent-Type: {media_type}\r\n\
@@ -98,7 +98,7 @@ fn a_file_is_uploaded() {
     assert_eq!(form["file"][2], digest_of(&server, &file));
 }
 
-/// What another program says it is.
+/// The digest of `octets` that `sha256sum` finds.
 fn digest_of(server: &Server, octets: &[u8]) -> String {
     server.directory().write("octets", octets);
     let mut program = std::process::Command::new("sha256sum");

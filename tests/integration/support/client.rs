@@ -33,24 +33,24 @@ impl Client {
         self.0.get_mut().write_all(bytes.as_ref())
     }
 
-    /// Says that nothing more will be sent; answers can still be read.
+    /// Closes the sending side; responses can still be read.
     pub(crate) fn finish_sending(&mut self) {
         self.stream()
             .shutdown(Shutdown::Write)
             .expect("the connection is open");
     }
 
-    /// The next response, to anything but HEAD; the connection must not end before.
+    /// Reads the next response, which is to any method but HEAD. The connection must not end before it.
     pub(crate) fn response(&mut self) -> Response {
         Response::read(&mut self.0, false).expect("a response, not the end of the connection")
     }
 
-    /// The next response, to HEAD.
+    /// Reads the next response, which is to HEAD.
     pub(crate) fn response_to_head(&mut self) -> Response {
         Response::read(&mut self.0, true).expect("a response, not the end of the connection")
     }
 
-    /// The head of the next response; its content is the caller's to read.
+    /// Reads the head of the next response; the caller reads the content.
     pub(crate) fn response_head(&mut self) -> Response {
         Response::read_head(&mut self.0).expect("a response, not the end of the connection")
     }
@@ -61,14 +61,14 @@ impl Client {
         self.response()
     }
 
-    /// The one response that is to come before the server closes the connection in good order.
+    /// Reads a response, after which the server must close the connection without a reset.
     pub(crate) fn last_response(&mut self) -> Response {
         let response = self.response();
         self.expect_end();
         response
     }
 
-    /// Waits for the end of the connection, before which not one more byte may come.
+    /// Waits for the end of the connection; the server must send nothing before it.
     pub(crate) fn expect_end(&mut self) {
         let rest = self.rest().expect("an end in good order");
         assert_eq!(
@@ -78,7 +78,7 @@ impl Client {
         );
     }
 
-    /// Everything up to the end of the connection.
+    /// Reads everything up to the end of the connection.
     ///
     /// # Errors
     /// If it is reset.
@@ -87,7 +87,7 @@ impl Client {
         self.0.read_to_end(&mut rest).map(|_| rest)
     }
 
-    /// How many octets come before the connection ends, in whatever way.
+    /// Counts the octets that arrive before the connection ends or is reset.
     pub(crate) fn count_rest(&mut self) -> u64 {
         let mut count = 0;
         loop {
@@ -104,7 +104,7 @@ impl Client {
         }
     }
 
-    /// Takes the next `length` octets, which are all zero.
+    /// Reads the next `length` octets, which must all be zero.
     pub(crate) fn expect_zeros(&mut self, mut length: u64) {
         while length > 0 {
             let some = self.0.fill_buf().expect("as many octets as were announced");
@@ -121,7 +121,7 @@ impl Client {
         }
     }
 
-    /// The next `length` octets.
+    /// Reads the next `length` octets.
     pub(crate) fn read(&mut self, length: usize) -> Vec<u8> {
         let mut octets = vec![0; length];
         self.0

@@ -1,4 +1,4 @@
-//! A directory of its own for a test.
+//! A directory that one test has for itself.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,12 +20,12 @@ impl Directory {
         &self.0
     }
 
-    /// Where `name` is, or would be.
+    /// The path of `name` in the directory.
     pub(crate) fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.0.join(name)
     }
 
-    /// Writes a file, and the directories it stands in.
+    /// Writes a file, and makes the directories above it.
     pub(crate) fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) {
         let path = self.join(name);
         let parent = path.parent().expect("beneath the directory");
@@ -33,7 +33,7 @@ impl Directory {
         std::fs::write(path, content).expect("a file can be written");
     }
 
-    /// Puts a new file in the place of `name`, at once, as deployments do.
+    /// Replaces the file `name` by a new one in a single step, as deployments do.
     pub(crate) fn replace(&self, name: &str, content: impl AsRef<[u8]>) {
         let draft = format!("{name}.draft");
         self.write(&draft, content);

@@ -1,5 +1,5 @@
-//! What the tests stand on: a directory with files and a configuration, the server started on it, and
-//! clients that speak raw bytes.
+//! What the tests use: a directory with files and a configuration, the server that runs from it, and
+//! clients that send and read raw bytes.
 //!
 //! ```text
 //! Site ── files, settings, routes ──→ Server ── connect ──→ Client ── bytes ──→ Response
@@ -20,7 +20,8 @@ pub(crate) use response::Response;
 pub(crate) use server::{Server, Site, bound_address, program};
 pub(crate) use unix::UnixClient;
 
-/// How long anything may take before the test fails instead of hanging. Never a condition.
+/// How long any wait may take before the test fails; it keeps a test from hanging, and decides nothing
+/// else.
 pub(crate) const SAFETY: Duration = Duration::from_secs(30);
 
 /// Standard output and standard error of a program that ended with `code`, one behind the other.
@@ -31,16 +32,16 @@ pub(crate) fn ended_with(code: i32, finished: &std::process::Output) -> String {
     text
 }
 
-/// Octets in which no two stretches of eight are the same, so that nothing can be lost, doubled or
-/// moved unseen. `start` and `length` are multiples of eight.
+/// Octets in which no two groups of eight are the same, so that a test sees any that are lost, doubled or
+/// moved. `start` and `length` are multiples of eight.
 pub(crate) fn pattern(start: usize, length: usize) -> Vec<u8> {
     (start as u64 / 8..(start + length) as u64 / 8)
         .flat_map(u64::to_be_bytes)
         .collect()
 }
 
-/// Repeats `attempt` until it gives something: each attempt is itself an exchange with the server or
-/// a look at what it does, so nothing is slept away.
+/// Repeats `attempt` until it returns `Some`. Each attempt is an exchange with the server, or a look at
+/// what it does; there is no sleep between.
 pub(crate) fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let start = std::time::Instant::now();
     loop {

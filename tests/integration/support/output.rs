@@ -1,4 +1,4 @@
-//! What a process writes, line by line, for those who wait for a line or for the end.
+//! What a process writes, line by line; a test can wait for a line or for the end.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -35,7 +35,10 @@ impl Output {
     }
 
     fn lock(&self) -> MutexGuard<'_, Written> {
-        self.0.0.lock().expect("nobody panics while holding it")
+        self.0
+            .0
+            .lock()
+            .expect("no thread panics while it holds the lock")
     }
 
     pub(super) fn lines(&self) -> Vec<String> {
@@ -55,7 +58,7 @@ impl Output {
         find(&written)
     }
 
-    /// Waits for the writer's end; whether it came.
+    /// Waits until the process has closed the pipe. Returns whether it has, in time.
     pub(super) fn wait_for_end(&self) -> bool {
         let waiting = |written: &mut Written| !written.is_closed;
         let (written, _) = self

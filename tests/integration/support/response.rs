@@ -1,4 +1,4 @@
-//! Responses, parsed just enough: strictly where the framing is concerned.
+//! Responses, parsed as far as tests need it, and strictly where the framing is concerned.
 
 use std::io::BufRead;
 
@@ -6,9 +6,9 @@ use std::io::BufRead;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    /// As on the status line: `HTTP/1.1`.
+    /// As it stands in the status line: `HTTP/1.1`.
     pub(crate) version: String,
-    /// In order; names as sent.
+    /// In their order, with names as they were sent.
     pub(crate) fields: Vec<(String, String)>,
     /// Without the chunked coding.
     pub(crate) content: Vec<u8>,
@@ -16,10 +16,10 @@ pub(crate) struct Response {
 
 impl Response {
     /// Reads the next response, an interim one included. `None` if the connection ends before its
-    /// first byte. One to HEAD has no content, whatever its fields say.
+    /// first byte. A response to HEAD has no content, whatever its fields say.
     ///
     /// # Panics
-    /// If what comes is no response, or not all of one.
+    /// If what is read is not a complete response.
     pub(super) fn read(from: &mut impl BufRead, is_to_head: bool) -> Option<Self> {
         let mut response = Self::read_head(from)?;
         if !is_to_head && response.has_content() {
@@ -71,7 +71,7 @@ impl Response {
     /// The value of the one field line of that name.
     ///
     /// # Panics
-    /// If there are several: no answer of ours repeats a field.
+    /// If there are several: no response of the server repeats a field.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut values = self
             .fields
@@ -88,7 +88,7 @@ impl Response {
             .map(|value| value.parse().expect("a number"))
     }
 
-    /// Every field but `Date`, which two answers need not have in common.
+    /// Every field but `Date`, which may differ between two equal responses.
     pub(crate) fn fields_but_date(&self) -> Vec<&(String, String)> {
         self.fields
             .iter()

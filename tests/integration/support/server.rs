@@ -13,20 +13,19 @@ use super::{Client, Directory, Response, UnixClient};
 
 /// A directory with files and the configuration that serves them, before the server is started.
 ///
-/// Files go beneath `www`. Whatever is not set has the server's default, but for the access log,
-/// which is off.
+/// Files go beneath `www`. What is not set has the server's default; the access log is off.
 pub(crate) struct Site {
     directory: Directory,
-    /// Instead of all that follows.
+    /// The whole configuration, instead of the parts that follow.
     whole: Option<String>,
-    /// Above the first table.
+    /// The lines above the first table.
     top: String,
     log: String,
     limits: String,
     server: String,
     routes: String,
     environment: Vec<(&'static str, &'static str)>,
-    /// A command line that becomes the server, which follows it.
+    /// The start of a shell's command line, which ends with `exec`; the server's own follows it.
     starter: Option<String>,
     arguments: Vec<&'static str>,
 }
@@ -102,7 +101,7 @@ impl Site {
         self
     }
 
-    /// Lets the server have no more open files than that.
+    /// Limits how many files the server may have open.
     pub(crate) fn descriptors(self, limit: u32) -> Self {
         Self {
             starter: Some(format!("ulimit -n {limit}; exec")),
@@ -110,7 +109,7 @@ impl Site {
         }
     }
 
-    /// Has the server started by somebody who does not want to hear of children.
+    /// Starts the server with SIGCHLD ignored.
     pub(crate) fn ignoring_children(self) -> Self {
         Self {
             starter: Some("exec env --ignore-signal=CHLD".to_owned()),
@@ -189,7 +188,7 @@ pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_tidegate"))
 }
 
-/// The directory of control sockets that servers and commands of a test share with no other test.
+/// The directory of control sockets: the servers and commands of a test use it, and no other test does.
 fn runtime_directory(directory: &Directory) -> PathBuf {
     directory.join("run")
 }
@@ -215,7 +214,7 @@ pub(crate) struct Server {
     stdout: Output,
     stderr: Output,
     directory: Arc<Directory>,
-    /// A test asked for panics.
+    /// Whether the test lets the server panic.
     may_panic: bool,
 }
 
@@ -259,7 +258,7 @@ impl Server {
         &self.directory
     }
 
-    /// Replaces the configuration, which the server does not yet know of.
+    /// Writes another configuration; the server has not read it yet.
     pub(crate) fn configure(&self, text: impl AsRef<[u8]>) {
         self.directory.replace("config.toml", text);
     }
@@ -274,7 +273,7 @@ impl Server {
         UnixClient::connect(&self.control_socket())
     }
 
-    /// Where the control socket is: nothing else is in its directory.
+    /// Where the control socket is: it is alone in its directory.
     pub(crate) fn control_socket(&self) -> PathBuf {
         let directory = runtime_directory(&self.directory);
         let mut entries = std::fs::read_dir(directory).expect("the server made it");
@@ -288,7 +287,7 @@ impl Server {
         self.control().exchange("GET", "/status").json()
     }
 
-    /// Every address announced so far that begins with `prefix`, the latest last.
+    /// Every address that the server has announced so far and that begins with `prefix`, the latest last.
     pub(crate) fn addresses_at(&self, prefix: &str) -> Vec<SocketAddr> {
         let lines = self.stderr.lines();
         let addresses = lines.iter().filter_map(|line| bound_address(line));
@@ -297,7 +296,7 @@ impl Server {
             .collect()
     }
 
-    /// Ends the server without giving it a chance to clean up; another starts from the same file.
+    /// Kills the server, which cannot clean up, and starts another from the same file.
     pub(crate) fn kill_and_start_again(mut self) -> Self {
         self.child.kill().expect("it is our own child");
         self.child.wait().expect("it is our own child");
@@ -315,8 +314,8 @@ impl Server {
         Client::connect(self.address)
     }
 
-    /// The answer to `request`, which is all that is sent on a connection of its own. The server
-    /// answers once and closes.
+    /// Sends `request`, and nothing else, on a connection of its own. Returns the response, after which
+    /// the server must close.
     pub(crate) fn answer(&self, request: impl AsRef<[u8]>) -> Response {
         let mut client = self.connect();
         client.send(request);
@@ -324,12 +323,12 @@ impl Server {
         client.last_response()
     }
 
-    /// The answer to a GET for `target`.
+    /// The response to a GET for `target`.
     pub(crate) fn get(&self, target: &str) -> Response {
         self.get_with(target, "")
     }
 
-    /// The answer to a GET for `target` with further field lines, each with its CRLF.
+    /// The response to a GET for `target` with further field lines, each with its CRLF.
     pub(crate) fn get_with(&self, target: &str, lines: &str) -> Response {
         self.answer(format!("GET {target} HTTP/1.1\r\nHost: h\r\n{lines}\r\n"))
     }
@@ -353,7 +352,7 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).expect("it is our own child");
     }
 
-    /// Waits for the end of the process.
+    /// Waits until the process has ended.
     pub(crate) fn wait(&mut self) -> io::Result<ExitStatus> {
         let ended = self.stderr.wait_for_end() && self.stdout.wait_for_end();
         if !ended {
@@ -366,7 +365,7 @@ impl Server {
         self.child.wait()
     }
 
-    /// Tells the server to stop, and waits until it has; the lines of standard error and of
+    /// Stops the server, and waits until it has ended. Returns the lines of standard error and of
     /// standard output.
     pub(crate) fn stop(mut self) -> (Vec<String>, Vec<String>) {
         self.signal(Signal::TERM);

@@ -27,7 +27,7 @@ impl UnixClient {
         Response::read(&mut self.0, false).expect("a response, not the end of the connection")
     }
 
-    /// Asks as a program does: for JSON.
+    /// Sends a GET that asks for JSON, as programs do, and reads the response.
     pub(crate) fn exchange(&mut self, method: &str, target: &str) -> Response {
         self.send(format!(
             "{method} {target} HTTP/1.1\r\nHost: h\r\nAccept: application/json\r\n\r\n"
