@@ -1,7 +1,7 @@
 //! Holds the sources to the table of ARCHITECTURE.md that says which room may import which.
 //!
 //! A test that fails names the line, the room it is in, what it imports, and the rule. What remains
-//! to be done (exceptions, circles between files) is printed as well:
+//! to be done (exceptions, circles between files), and what the table allows in vain, is printed:
 //! `cargo test --test layers -- --nocapture`.
 
 // What one file says: its `use` lines, and the paths in its code.
@@ -82,6 +82,9 @@ fn every_room_imports_only_what_the_table_allows() {
             Err(fault) => faults.push(fault),
         }
     }
+    for unused in unused(&table, &modules.imports()) {
+        eprintln!("allowed, but nothing does it: {unused}");
+    }
     for (index, Exception { from, to, reason }) in EXCEPTIONS.iter().enumerate() {
         eprintln!("exception: {from} imports {to}: {reason}");
         if !needed.contains(&index) {
@@ -130,6 +133,32 @@ fn check(table: &Table, import: &Import) -> Result<Option<usize>, String> {
             }
         }
     }
+}
+
+/// What the table allows and no import needs.
+fn unused(table: &Table, imports: &[Import]) -> Vec<String> {
+    let mut needed: BTreeSet<(&str, String)> = BTreeSet::new();
+    for import in imports {
+        let Target::Module { module, door, .. } = &import.target else {
+            continue;
+        };
+        if let Some((_, rule)) = table.room(&import.from) {
+            let ends = [Some(module), door.as_ref()].into_iter().flatten();
+            let rooms = ends.filter_map(|end| table.room(end));
+            needed.extend(rooms.map(|(room, _)| (&*rule.text, room)));
+        }
+    }
+    let mut unused = Vec::new();
+    for rule in table.rules() {
+        for allowed in &rule.may_import {
+            let is_need =
+                |(row, room): &(&str, String)| *row == rule.text && is_match(allowed, room);
+            if !needed.iter().any(is_need) {
+                unused.push(format!("{} imports {allowed}", rule.rooms.join(", ")));
+            }
+        }
+    }
+    unused
 }
 
 #[test]
