@@ -31,7 +31,7 @@ impl StreamWriter {
         self.0.try_write(octets)
     }
 
-    /// Whether the client has gone, so that nobody reads what is written.
+    /// Whether the client has gone, so that what is written reaches no reader.
     pub fn client_has_gone(&self) -> bool {
         self.0.is_abandoned()
     }

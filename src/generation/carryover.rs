@@ -7,7 +7,7 @@
 //! | kind | key | shared by |
 //! |---|---|---|
 //! | what workers cache of files | the options of `files` | all routes with these options |
-//! | scripts that run | pattern and options of a `cgi` route, which of its equals | nobody: `max_processes` is a route's |
+//! | scripts that run | pattern and options of a `cgi` route, which of its equals | no other route: `max_processes` is one route's |
 //! | requests that wait for an application server | its address | all routes to this server |
 //! | handlers of the program | name and options | all routes that name both |
 //!

@@ -4,8 +4,8 @@
 //!
 //! | form | what it is | who has it |
 //! |---|---|---|
-//! | [`Fields`](super::fields::Fields) | lines of a request, borrowed from its bytes | whoever reads a request |
-//! | [`FieldList`] | names and values, owned | whoever makes or changes the fields of a response |
+//! | [`Fields`](super::fields::Fields) | lines of a request, borrowed from its bytes | code that reads a request |
+//! | [`FieldList`] | names and values, owned | code that makes or changes the fields of a response |
 //! | [`FieldLines`] | encoded lines | what is prepared once and sent often, and the encoder |
 //!
 //! A list is parsed once ([`FieldList::parse`]), changed, and encoded once ([`FieldList::encode`]).

@@ -91,7 +91,7 @@ static FIELDS: &[FieldRule] = &[
     rule("Accept-Ranges", Representation, ANYBODY),
 ];
 
-/// The rule for a field that is not in the table: anybody may set it.
+/// The rule for a field that is not in the table: configuration, scripts and handlers may set it.
 static ANY_OTHER: FieldRule = rule("", FieldRole::Other, ANYBODY);
 
 /// A field whose lines are not limited to one and which does not describe content.

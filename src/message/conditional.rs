@@ -21,7 +21,7 @@ pub(crate) enum Supply<'c> {
     Entire(DuplexContent<'static, 'c>),
 }
 
-/// The type of content that nobody says anything about (RFC 9110 §8.3).
+/// The type of content whose maker names none (RFC 9110 §8.3).
 const UNKNOWN_TYPE: &[u8] = b"application/octet-stream";
 
 /// The answer to `head` that a response of `status`, with these `fields` and that content, amounts
@@ -73,7 +73,7 @@ fn selected(fields: &FieldList, supply: &Supply<'_>, head: &RequestHead<'_>) -> 
     };
     let is_validated = validators.entity_tag.is_some() || validators.last_modified.is_some();
     match supply {
-        // Content that is made anew each time, of which nobody can have kept anything.
+        // Content that is made anew each time: no client can have kept a part of it.
         Supply::Entire(_) if !is_validated => Selected::Whole,
         _ => select(head, &validators, supply.length()),
     }

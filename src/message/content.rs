@@ -27,7 +27,7 @@ pub(crate) enum DuplexContent<'a, 'c> {
     File(FileRange),
     /// One after the other: the parts of a multipart/byteranges.
     Pieces(Vec<Piece>),
-    /// Made a block at a time, of a length nobody knows yet.
+    /// Made a block at a time; its length is not known before its end.
     Blocks(Box<dyn Blocks>),
     /// Comes from elsewhere while it is sent, and has to be waited for.
     Stream(ContentStream<'c>),
@@ -58,11 +58,12 @@ pub(crate) trait Blocks {
     fn next_block(&mut self, out: &mut Vec<u8>) -> bool;
 }
 
-/// Content that somebody else makes: code on another thread, a script, an application server.
+/// Content that is made outside of the loop: by code on another thread, a script, an application
+/// server.
 pub(crate) struct ContentStream<'c> {
-    /// Octets that are there already: they go out with the head. Never more than `length`.
+    /// Octets that have been made already: they are sent with the head. Never more than `length`.
     first: Vec<u8>,
-    /// What its maker says it is; the connection is cut if that turns out to be wrong.
+    /// The length that its maker announced; the connection is cut if that turns out to be wrong.
     length: Option<u64>,
     /// The rest.
     source: Box<dyn ContentSource + 'c>,
@@ -73,7 +74,7 @@ pub(crate) struct ContentStream<'c> {
 #[error("the content is longer than its Content-Length says")]
 pub(crate) struct TooLong;
 
-/// Where a [`ContentStream`] comes from. Dropped before its end: nobody wants the rest.
+/// Where a [`ContentStream`] comes from. If it is dropped before its end, the rest is not wanted.
 pub(crate) trait ContentSource {
     /// Waits for the next octets and appends them to `into`, some hundreds of KiB at most; `false`
     /// at the end of the content.
@@ -86,8 +87,8 @@ pub(crate) trait ContentSource {
         Box::pin(std::future::pending())
     }
 
-    /// Lets go of it where the answer is sent without its content: to HEAD, with a 304. Who makes it
-    /// has done nothing wrong and has a client who waits, so it may be let to come to its end.
+    /// Lets go of the source where the response is sent without its content: to HEAD, with a 304. A
+    /// script that makes it may be allowed to run to its end, since it has done nothing wrong.
     fn discard(self: Box<Self>) {}
 }
 
@@ -100,7 +101,7 @@ impl ContentSource for Nothing {
     }
 }
 
-/// Has `source` come to its end, within `limit`, with nobody to see what it gives.
+/// Reads `source` to its end, within `limit`, and drops what it gives.
 pub(crate) fn drain(mut source: impl ContentSource + 'static, limit: Duration) {
     runtime::spawn(async move {
         let mut block = Vec::new();
@@ -117,7 +118,7 @@ pub(crate) fn drain(mut source: impl ContentSource + 'static, limit: Duration) {
 /// A future that stays on its worker.
 pub(crate) type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// Why there is no more content although its end has not come, in words for the log.
+/// Why content ended before its end, in words for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct BrokenOff(pub(crate) String);
@@ -190,7 +191,7 @@ impl<'c> ContentStream<'c> {
         Self::unsent(self.length)
     }
 
-    /// Nobody asks for it any more.
+    /// Lets go of content that is not wanted any more.
     pub(crate) fn discard(self) {
         self.source.discard();
     }
@@ -210,7 +211,7 @@ impl<'c> DuplexContent<'_, 'c> {
         }
     }
 
-    /// How many octets it is; `None` if nobody knows before it has been made.
+    /// Its length in octets; `None` if that is not known before it has been made.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
             Self::Empty | Self::Problem => Some(0),
@@ -306,7 +307,7 @@ pub(crate) enum ContentError {
 }
 
 impl ContentError {
-    /// The status it is answered with; `None` where nobody is there to read an answer.
+    /// The status that answers the request; `None` where no client is left to read a response.
     pub(crate) fn status(&self) -> Option<Status> {
         match self {
             Self::Malformed(_) => Some(Status::BAD_REQUEST),

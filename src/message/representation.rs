@@ -1,4 +1,4 @@
-//! A selected representation, and the answer that a GET or HEAD for it comes to: whole, in part,
+//! A selected representation, and the response to a GET or HEAD for it: whole, in part,
 //! not modified, or refused by a precondition (RFC 9110 §13, §14, §15.3.7).
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -299,7 +299,7 @@ impl Body {
     }
 }
 
-/// A boundary that no content can have been made to hold: nobody knows it beforehand.
+/// A boundary that no content can have been made to hold, because it cannot be known beforehand.
 fn boundary() -> u64 {
     RandomState::new().build_hasher().finish()
 }

@@ -25,7 +25,7 @@ use crate::server::run_tests;
 
 /// A reload that holds only if it is confirmed.
 pub(super) struct Trial {
-    /// What ran before. It runs again, as it is, if nobody confirms.
+    /// What ran before. It runs again, as it is, unless the reload is confirmed.
     config: Config,
     generation: Arc<Generation>,
     pub(super) deadline: Instant,
@@ -56,7 +56,7 @@ pub(super) enum ReloadError {
 pub(super) fn submit(events: &Sender<Event>) -> Submit {
     let events = events.clone();
     Arc::new(move |request| {
-        // If the supervisor has ended, `reply` is dropped, which tells whoever waits for it.
+        // If the supervisor has ended, `reply` is dropped, which tells the task that waits for it.
         let _ = events.send(Event::Control(request));
     })
 }
@@ -198,7 +198,7 @@ impl Supervisor {
         }
     }
 
-    /// Ends a trial that nobody confirmed: has every worker adopt what ran before.
+    /// Ends a trial that was not confirmed in time: has every worker adopt what ran before.
     pub(super) fn end_trial(&mut self, workers: &mut Workers) {
         let Some(trial) = self.trial.take() else {
             return;

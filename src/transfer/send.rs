@@ -226,7 +226,7 @@ impl<'c> Transmission<'c> {
                 }
                 Progress::Waiting => {
                     let length = self.next_of_stream(stream).await?;
-                    // Whoever makes the content may be as fast as we are, and the client too.
+                    // The maker of the content may be as fast as this loop, and the client too.
                     budget = budget.saturating_sub(length.max(LEAST_BLOCK));
                     if budget == 0 {
                         runtime::yield_now().await;
@@ -373,7 +373,7 @@ fn is_in_memory(range: &FileRange) -> bool {
 }
 
 /// Has the blocking pool read the next chunk of `range` into memory. If it cannot, sending waits for
-/// the disk itself: slower for everyone, but nobody's answer is lost.
+/// the disk itself: slower for every connection, but no response is lost.
 async fn warm(range: FileRange, pool: &BlockingPool) {
     let Ok(file) = range.file.try_clone() else {
         return;

@@ -90,7 +90,7 @@ impl<'e> Sending<'e> {
     }
 }
 
-/// Tells the exchange how much was sent when it is dropped, whether or not sending came to its end.
+/// Tells the exchange, when it is dropped, how much was sent: all of the response, or less.
 struct Noting<'s, 'e>(&'s mut Sending<'e>);
 
 impl Drop for Noting<'_, '_> {

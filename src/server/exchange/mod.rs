@@ -41,8 +41,8 @@ pub(super) struct Exchange<'g, 'r> {
     head: &'r RequestHead<'r>,
     /// The client's address, after trusted proxies.
     pub(super) client: IpAddr,
-    /// What holds for the response, whoever gives it: the policy of the route, or of the server or
-    /// the whole configuration where no route answers.
+    /// The policy that holds for the response: that of the route, or of the server or the whole
+    /// configuration where no route answers.
     pub(super) policy: &'g ServingPolicy,
     /// The route that answers; or what the server answers in its place.
     matched: Result<Matched<'g, 'r>, Refusal>,

@@ -155,7 +155,7 @@ pub(crate) struct Underway<'e> {
     is_recorded: bool,
     started: Instant,
     subject: Subject<'e>,
-    /// Whether somebody has finished the exchange, or taken it over.
+    /// Whether the exchange has been finished, or continues in another `Underway`.
     is_over: bool,
     /// The status of the response that is being sent, if one is.
     status: Option<Status>,

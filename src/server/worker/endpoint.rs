@@ -48,7 +48,7 @@ pub(crate) struct Accepting {
 }
 
 impl Accepting {
-    /// Whether the socket is another worker's now, or nobody's.
+    /// Whether the worker accepts from the socket no longer: another worker has it, or none.
     pub(crate) fn is_stopped(&self) -> bool {
         self.is_stopped.get()
     }
@@ -95,7 +95,7 @@ impl Endpoints {
         !stopped.is_empty()
     }
 
-    /// Begins with those of `sockets` that are new; somebody has to accept from what comes back.
+    /// Adds those of `sockets` that are new, and returns them: the caller accepts from each.
     pub(crate) fn start(&mut self, sockets: Vec<ListeningSocket>) -> Vec<Rc<Accepting>> {
         let is_new = |socket: &ListeningSocket| {
             !self
