@@ -81,8 +81,9 @@ pub(crate) trait ContentSource {
     fn next<'s>(&'s mut self, into: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>>;
 
     /// Does what can be done while the client takes nothing: a source that reads the request's
-    /// content goes on reading it, because a client may take no response before it has sent all. Does
-    /// not end; dropped as soon as the client takes more.
+    /// content goes on reading it, because a client may take no response before it has sent all. Ends
+    /// when something was done, and is then called again; does not end if there is nothing to do.
+    /// Dropped as soon as the client takes more.
     fn while_blocked<'s>(&'s mut self) -> LocalFuture<'s, ()> {
         Box::pin(std::future::pending())
     }

@@ -10,7 +10,7 @@ use crate::http::content::{Decoder, Step};
 use crate::http::request::RequestHead;
 use crate::http::response::CONTINUE;
 use crate::message::content::{ContentError, ReadContent};
-use crate::runtime::{self, Direction};
+use crate::runtime::{self, Direction, Tick};
 use crate::transfer::send::BYTES_PER_TURN;
 use crate::transfer::{InputBuffer, READ_SIZE};
 use crate::transport::Transport;
@@ -46,14 +46,27 @@ pub(crate) struct Receiving<'c> {
 #[derive(Clone, Copy)]
 pub(crate) struct RequestContent<'r>(&'r Receiving<'r>);
 
+/// What the connection needs to know when the final response begins.
+pub(crate) struct Begun {
+    /// Whether the next request on the connection can be found: nothing of this one's content is left,
+    /// or what is left can be read and dropped.
+    pub(crate) can_be_drained: bool,
+    /// The rest of a `100 Continue` of which a part has been sent: it goes before the response.
+    pub(crate) rest_of_invitation: &'static [u8],
+}
+
 /// How far receiving has got.
 struct State {
     /// Bytes of the connection that were read and not used: content first, then further requests.
     unread: Vec<u8>,
     /// `None` once reading has failed: where the content ends is then unknown.
     decoder: Option<Decoder>,
-    /// The client waits for `100 Continue` and has not had it.
-    awaits_continue: bool,
+    /// The client waits for `100 Continue`: the part of it that has not been sent. Empty if the
+    /// client does not wait, or has been sent all of it.
+    invitation: &'static [u8],
+    /// When the wait for the next octets ends. It is set when a wait begins, and cleared when octets
+    /// come, so that a wait which is dropped and begun again has no more time.
+    deadline: Option<Tick>,
     /// Octets of content read so far.
     length: u64,
     /// Octets that may still be read in this turn.
@@ -71,7 +84,12 @@ impl<'c> Receiving<'c> {
     ) -> Self {
         let state = State {
             // A client whose content has begun to come is not waiting (RFC 9110 §10.1.1).
-            awaits_continue: head.expects_continue && unread.is_empty(),
+            invitation: if head.expects_continue && unread.is_empty() {
+                CONTINUE
+            } else {
+                b""
+            },
+            deadline: None,
             unread,
             decoder: Some(Decoder::new(head.framing)),
             length: 0,
@@ -90,20 +108,21 @@ impl<'c> Receiving<'c> {
         RequestContent(self)
     }
 
-    /// Takes note that the final response is about to be sent, and returns whether the next request on
-    /// the connection can be found: nothing of this one's content is left, or what is left can be
-    /// read and dropped.
-    ///
-    /// From here on no `100 Continue` is sent: it would stand in the middle of the response.
-    pub(crate) fn begin_response(&self) -> bool {
+    /// Takes note that the final response is about to be sent. From here on no `100 Continue` is
+    /// begun: it would stand in the middle of the response.
+    pub(crate) fn begin_response(&self) -> Begun {
         let mut state = self.state.borrow_mut();
+        let unsent = take(&mut state.invitation);
         // A client that waits for `100 Continue` may send its content without it, or never.
-        let may_come = !take(&mut state.awaits_continue);
-        let Some(decoder) = &state.decoder else {
-            return false;
-        };
-        let is_short = decoder.length_left().is_none_or(|left| left <= MAX_DRAINED);
-        decoder.is_ended() || (may_come && is_short)
+        let may_come = unsent.len() < CONTINUE.len();
+        let can_be_drained = state.decoder.as_ref().is_some_and(|decoder| {
+            let is_short = decoder.length_left().is_none_or(|left| left <= MAX_DRAINED);
+            decoder.is_ended() || (may_come && is_short)
+        });
+        Begun {
+            can_be_drained,
+            rest_of_invitation: if may_come { unsent } else { b"" },
+        }
     }
 
     /// Reads what is left and drops it. Returns whether it was complete within its limit.
@@ -137,14 +156,13 @@ impl<'c> Receiving<'c> {
     async fn receive(&self) -> Result<(), ContentError> {
         if self.state.borrow().budget == 0 {
             // The client may be as fast as the handler that takes the content.
-            runtime::yield_now().await;
             self.state.borrow_mut().budget = BYTES_PER_TURN;
+            runtime::yield_now().await;
         }
-        let deadline = runtime::deadline_after(self.limits.body_timeout);
         loop {
             match self.try_receive() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let ready = self.stream.ready(Direction::Read, deadline).await;
+                    let ready = self.stream.ready(Direction::Read, self.deadline()).await;
                     ready.map_err(|_| ContentError::TimedOut)?;
                 }
                 Err(_) => return Err(ContentError::CutOff),
@@ -154,23 +172,37 @@ impl<'c> Receiving<'c> {
         }
     }
 
+    /// When the present wait for octets ends.
+    fn deadline(&self) -> Tick {
+        let mut state = self.state.borrow_mut();
+        let begin = || runtime::deadline_after(self.limits.body_timeout);
+        *state.deadline.get_or_insert_with(begin)
+    }
+
     /// Reads once from the connection. Returns how many bytes came; 0 is the end of the client's side.
     fn try_receive(&self) -> io::Result<usize> {
         let mut input = self.input.borrow_mut();
         let count = self.stream.receive(&mut input[..READ_SIZE])?.count;
         let mut state = self.state.borrow_mut();
+        state.deadline = None;
         state.unread.extend_from_slice(&input[..count]);
         state.budget = state.budget.saturating_sub(count);
         Ok(count)
     }
 
-    /// Invites the content.
+    /// Invites the content, if the client waits for that.
+    ///
+    /// # Cancellation
+    /// The next call goes on where this one was.
     async fn invite(&self) -> Result<(), ContentError> {
         let deadline = runtime::deadline_after(self.limits.send_timeout);
-        let mut rest = CONTINUE;
-        while !rest.is_empty() {
+        loop {
+            let rest = self.state.borrow().invitation;
+            if rest.is_empty() {
+                return Ok(());
+            }
             match self.stream.send(rest, false) {
-                Ok(count) => rest = &rest[count..],
+                Ok(count) => self.state.borrow_mut().invitation = &rest[count..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let ready = self.stream.ready(Direction::Write, deadline).await;
                     ready.map_err(|_| ContentError::CutOff)?;
@@ -178,7 +210,6 @@ impl<'c> Receiving<'c> {
                 Err(_) => return Err(ContentError::CutOff),
             }
         }
-        Ok(())
     }
 }
 
@@ -228,9 +259,7 @@ impl ReadContent for RequestContent<'_> {
         if receiving.state.borrow().is_ended() {
             return Ok(false);
         }
-        if take(&mut receiving.state.borrow_mut().awaits_continue) {
-            receiving.invite().await?;
-        }
+        receiving.invite().await?;
         let before = into.len();
         while !receiving.take_unread(into)? {
             let received = receiving.receive().await;

@@ -199,6 +199,67 @@ fn a_handler_reads_on_while_its_response_is_sent() {
 }
 
 #[test]
+fn content_is_invited_also_if_the_handler_answers_at_once() {
+    let mut handlers = Handlers::new();
+    handlers.function("echo", |mut request| {
+        Ok(Response::stream(move |writer| {
+            std::io::copy(&mut request.content(), writer).map(drop)
+        }))
+    });
+    let server = Embedded::start(handlers, "", "'/' = { handler = 'echo', stream = true }");
+    let mut client = server.connect();
+    for round in 0..200 {
+        client.send(
+            "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+        );
+        assert_eq!(client.response().status, 100, "round {round}");
+        client.send("ab");
+        assert_eq!(client.response().text(), "ab", "round {round}");
+    }
+}
+
+/// Content that comes is progress: it takes longer than `send_timeout` here, and no octet of the
+/// response can be sent meanwhile.
+#[test]
+fn a_response_may_wait_as_long_as_content_comes() {
+    const LENGTH: usize = 16 * 1024 * 1024;
+    let (told, heard) = mpsc::channel();
+    let told = Mutex::new(told);
+    let mut handlers = Handlers::new();
+    handlers.function("both", move |mut request| {
+        let told = told.lock().expect("unharmed").clone();
+        std::thread::spawn(move || {
+            let mut octet = [0];
+            while request
+                .content()
+                .read(&mut octet)
+                .is_ok_and(|count| count > 0)
+            {
+                told.send(()).expect("the test listens");
+            }
+        });
+        let (mut writer, response) = Response::channel();
+        std::thread::spawn(move || writer.write_all(&vec![0; LENGTH]));
+        Ok(response)
+    });
+    let route = "'/' = { handler = 'both', stream = true, limits.send_timeout = '300ms' }";
+    let server = Embedded::start(handlers, "", route);
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(client.response_head().status, 200);
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < std::time::Duration::from_secs(1) {
+        client.send("1\r\nx\r\n");
+        heard.recv().expect("the octet is read");
+    }
+    client.send("0\r\n\r\n");
+    let mut response = 0;
+    while response < LENGTH {
+        response += client.read(1024 * 1024).len();
+    }
+}
+
+#[test]
 fn content_is_read_while_the_client_takes_none_of_the_response() {
     const LENGTH: usize = 16 * 1024 * 1024;
     let (told, heard) = mpsc::channel();

@@ -102,16 +102,19 @@ impl<C: ReadContent> Feed<C> {
         self.content.client_gone().await;
     }
 
-    /// Feeds the handler as long as there is content and it takes some. It never ends: the response
-    /// that is sent meanwhile ends, and has a time limit of its own.
-    async fn go_on(&mut self) {
-        while self.fill().await.is_ok() {
-            let Some(writer) = &mut self.writer else {
-                break;
-            };
+    /// Gives the handler one block of content, which has no time limit: the response that is sent
+    /// meanwhile has one of its own. Never ends once there is nothing more to give.
+    ///
+    /// # Cancellation
+    /// Nothing is lost, as with [`step`](Self::step).
+    async fn pass_on(&mut self) {
+        if self.fill().await.is_ok()
+            && let Some(writer) = &mut self.writer
+        {
             if writer.write(&mut self.block).await.is_err() {
                 self.writer = None;
             }
+            return;
         }
         std::future::pending().await
     }
@@ -138,15 +141,17 @@ pub(super) fn beside<'c>(supply: Supply<'static>, feed: Feed<impl ReadContent + 
 impl<C: ReadContent> ContentSource for Beside<'_, C> {
     fn next<'s>(&'s mut self, into: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
         Box::pin(async {
-            match either(self.source.next(into), self.feed.go_on()).await {
-                Either::First(next) => next,
-                Either::Second(()) => Ok(true),
+            loop {
+                match either(self.source.next(into), self.feed.pass_on()).await {
+                    Either::First(next) => return next,
+                    Either::Second(()) => {}
+                }
             }
         })
     }
 
     fn while_blocked<'s>(&'s mut self) -> LocalFuture<'s, ()> {
-        Box::pin(self.feed.go_on())
+        Box::pin(self.feed.pass_on())
     }
 
     fn discard(self: Box<Self>) {

@@ -15,8 +15,11 @@ mod feed;
 mod represent;
 mod stream;
 
+use std::future::poll_fn;
 use std::io::Cursor;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::api::{self, Content, ContentSource, Instance, Received};
@@ -143,8 +146,20 @@ impl PluginHandler {
             Err(failure) => return Ok(self.failed(&failure)),
         };
         let mut feed = Feed::new(content, writer);
-        let expiry = self.feed(&mut feed);
-        match self.wait(call, expiry).await? {
+        let waited = {
+            let mut expiry = pin!(self.feed(&mut feed));
+            // Feeding begins first, and with it the invitation of content (`100 Continue`): a handler
+            // may answer at once, and go on reading.
+            let begun = poll_fn(|context| Poll::Ready(expiry.as_mut().poll(context))).await;
+            let expiry = async {
+                match begun {
+                    Poll::Ready(expiry) => expiry,
+                    Poll::Pending => expiry.await,
+                }
+            };
+            self.wait(call, expiry).await?
+        };
+        match waited {
             Waited::Made(made, call) => {
                 let content = stream::content(made.body, Some(call), &self.route);
                 let content = content.map(|content| feed::beside(content, feed));

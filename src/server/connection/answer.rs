@@ -3,6 +3,7 @@
 
 use std::io;
 use std::mem::{forget, take};
+use std::net::IpAddr;
 
 use super::pending::{Octets, Pending, Sending};
 use super::{Connection, Ending, Turn};
@@ -138,12 +139,14 @@ impl Connection {
         generation: &Generation,
     ) -> Step {
         let worker = &self.worker;
-        let cut_by_panic = CutByPanic {
+        let mut cut_by_panic = CutByPanic {
             connection: self,
+            client: self.client,
             head,
             bytes,
         };
         let exchange = Exchange::new(generation, &self.endpoint.address, self.client, head);
+        cut_by_panic.client = exchange.client;
         #[cfg(debug_assertions)]
         crate::server::test_hooks::obey_outside_of_handlers(head.target.path);
         let Some(response) = exchange.answer_now(&worker.local) else {
@@ -284,6 +287,7 @@ impl Connection {
 /// on every other way, so it costs the fast path nothing.
 struct CutByPanic<'e> {
     connection: &'e Connection,
+    client: IpAddr,
     head: &'e RequestHead<'e>,
     bytes: &'e [u8],
 }
@@ -291,14 +295,11 @@ struct CutByPanic<'e> {
 impl Drop for CutByPanic<'_> {
     fn drop(&mut self) {
         let Connection {
-            worker,
-            client,
-            endpoint,
-            ..
+            worker, endpoint, ..
         } = self.connection;
         let is_recorded = endpoint.is_recorded;
         // Dropped at once, and so finished as cut.
-        let _ = Underway::begin(worker, *client, is_recorded, self.head, self.bytes);
+        let _ = Underway::begin(worker, self.client, is_recorded, self.head, self.bytes);
     }
 }
 

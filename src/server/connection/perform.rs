@@ -78,12 +78,12 @@ impl Connection {
             underway.finish(Outcome::CLIENT_LEFT);
             return Responded::Failed;
         };
-        let can_be_drained = receiving.begin_response();
-        let may_persist = head.persistent && !self.is_to_end() && can_be_drained;
+        let begun = receiving.begin_response();
+        let may_persist = head.persistent && !self.is_to_end() && begun.can_be_drained;
         let traits = RequestTraits::of(head);
         let mut framed = FramedResponse::new(response, policy, traits, may_persist);
         let persists = framed.persists();
-        let mut buffer = Vec::new();
+        let mut buffer = begun.rest_of_invitation.to_vec();
         self.encode_head(&framed, generation, &mut buffer);
         let is_chunked = framed.framing == ResponseFraming::Chunked;
         let content = take(&mut framed.content).into_owned();
