@@ -1,8 +1,5 @@
 //! Every limit of a size or a time, and what happens when it is reached.
 
-use std::thread::sleep;
-use std::time::Duration;
-
 use crate::support::{Client, Site, pattern, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -264,22 +261,40 @@ fn a_shortage_of_descriptors_spares_what_needs_none() {
 /// for, or from the first pipelined request that arrived in two reads.
 #[test]
 fn every_head_has_a_time_of_its_own() {
-    let timeout = Duration::from_millis(600);
-    let server = site("head_timeout = '600ms'").start();
+    let server = site("head_timeout = '600ms'").top("workers = 1").start();
+    let mut other = server.connect();
     let mut client = server.connect();
     let post = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi";
-    assert_eq!(client.exchange(post).status, 200);
-    sleep(timeout * 3 / 2);
+    let (start, end) = post.split_at(7);
+    client.send(start);
+    assert_eq!(other.exchange(GET).status, 200, "the worker has read that");
+    assert_eq!(client.exchange(end).status, 200);
+    let mut timed_out = server.connect();
+    timed_out.send("G");
+    assert_eq!(
+        timed_out.response().status,
+        408,
+        "an earlier head's is over"
+    );
     client.send("GET / HTTP/1.1\r\n");
-    sleep(timeout / 6);
+    // The worker has read that, and looks at its deadlines between any two of these.
+    for _ in 0..3 {
+        assert_eq!(other.exchange(GET).status, 200);
+    }
     assert_eq!(client.exchange("Host: h\r\n\r\n").status, 200);
 
     let (start, end) = GET.split_at(7);
     client.send(start);
-    for _ in 0..12 {
+    let mut timed_out = server.connect();
+    timed_out.send("G");
+    let stream = timed_out.stream();
+    stream
+        .set_nonblocking(true)
+        .expect("a socket can be set so");
+    while stream.peek(&mut [0]).is_err() {
         assert_eq!(client.exchange([end, start].concat()).status, 200);
-        sleep(timeout / 6);
     }
+    assert_eq!(client.exchange([end, start].concat()).status, 200);
     assert_eq!(
         client.last_response().status,
         408,
