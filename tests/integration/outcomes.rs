@@ -227,6 +227,25 @@ fn cut_by_a_panic_of_its_connection() {
     );
 }
 
+/// The record named the proxy.
+#[test]
+fn cut_by_a_panic_behind_a_trusted_proxy() {
+    let server = site()
+        .top("workers = 1\ntrusted_proxies = ['127.0.0.1']")
+        .environment("TIDEGATE_TEST_HOOKS", "1")
+        .start();
+    let mut client = server.connect();
+    client.send(
+        "GET /.tidegate-test/panic-connection HTTP/1.1\r\nHost: h\r\n\
+         X-Forwarded-For: 192.0.2.7\r\n\r\n",
+    );
+    client.count_rest();
+    wait_for_count(&server, 1);
+    let (_, records) = server.stop();
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert!(records[0].starts_with("192.0.2.7 "), "{records:?}");
+}
+
 #[test]
 fn the_control_socket_has_no_records_and_is_not_counted() {
     let server = site().start();
