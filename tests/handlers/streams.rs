@@ -218,32 +218,44 @@ fn content_is_invited_also_if_the_handler_answers_at_once() {
     }
 }
 
-/// Content that comes is progress: it takes longer than `send_timeout` here, and no octet of the
-/// response can be sent meanwhile.
-#[test]
-fn a_response_may_wait_as_long_as_content_comes() {
-    const LENGTH: usize = 16 * 1024 * 1024;
+/// What a response has that no socket's buffers can hold.
+const LENGTH: usize = 16 * 1024 * 1024;
+
+/// A server whose one handler reads the content with `read`, and writes `LENGTH` zeros meanwhile.
+/// What `read` sends arrives at the receiver.
+fn reading_beside_writing<T: Send + 'static>(
+    limits: &str,
+    read: fn(&mut Request, mpsc::Sender<T>),
+) -> (Embedded, mpsc::Receiver<T>) {
     let (told, heard) = mpsc::channel();
     let told = Mutex::new(told);
     let mut handlers = Handlers::new();
     handlers.function("both", move |mut request| {
         let told = told.lock().expect("unharmed").clone();
-        std::thread::spawn(move || {
-            let mut octet = [0];
-            while request
-                .content()
-                .read(&mut octet)
-                .is_ok_and(|count| count > 0)
-            {
-                told.send(()).expect("the test listens");
-            }
-        });
+        std::thread::spawn(move || read(&mut request, told));
         let (mut writer, response) = Response::channel();
         std::thread::spawn(move || writer.write_all(&vec![0; LENGTH]));
         Ok(response)
     });
-    let route = "'/' = { handler = 'both', stream = true, limits.send_timeout = '300ms' }";
-    let server = Embedded::start(handlers, "", route);
+    let route = format!("'/' = {{ handler = 'both', stream = true, {limits} }}");
+    (Embedded::start(handlers, "", &route), heard)
+}
+
+/// Content that comes is progress: it takes longer than `send_timeout` here, and no octet of the
+/// response can be sent meanwhile.
+#[test]
+fn a_response_may_wait_as_long_as_content_comes() {
+    let limits = "limits.send_timeout = '300ms'";
+    let (server, heard) = reading_beside_writing(limits, |request, told| {
+        let mut octet = [0];
+        while request
+            .content()
+            .read(&mut octet)
+            .is_ok_and(|count| count > 0)
+        {
+            told.send(()).expect("the test listens");
+        }
+    });
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
     assert_eq!(client.response_head().status, 200);
@@ -261,23 +273,12 @@ fn a_response_may_wait_as_long_as_content_comes() {
 
 #[test]
 fn content_is_read_while_the_client_takes_none_of_the_response() {
-    const LENGTH: usize = 16 * 1024 * 1024;
-    let (told, heard) = mpsc::channel();
-    let told = Mutex::new(told);
-    let mut handlers = Handlers::new();
-    handlers.function("both", move |mut request| {
-        let told = told.lock().expect("unharmed").clone();
-        std::thread::spawn(move || {
-            let mut content = Vec::new();
-            let read = request.content().read_to_end(&mut content);
-            told.send(read.ok()).expect("the test listens");
-        });
-        let (mut writer, response) = Response::channel();
-        std::thread::spawn(move || writer.write_all(&vec![0; LENGTH]));
-        Ok(response)
+    let limits = "limits.max_content = '1 GiB'";
+    let (server, heard) = reading_beside_writing(limits, |request, told| {
+        let mut content = Vec::new();
+        let read = request.content().read_to_end(&mut content);
+        told.send(read.ok()).expect("the test listens");
     });
-    let route = "'/' = { handler = 'both', stream = true, limits.max_content = '1 GiB' }";
-    let server = Embedded::start(handlers, "", route);
     let mut client = server.connect();
     client.send(format!(
         "POST / HTTP/1.0\r\nContent-Length: {LENGTH}\r\n\r\n"
