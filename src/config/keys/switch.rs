@@ -33,10 +33,9 @@ const ECHO_SETTINGS: &[Setting<()>] = &[Setting {
 }];
 
 const STATUS_SETTINGS: &[Setting<()>] = &[Setting {
-    kind: Kind::Only(true),
-    read: |node, ()| switch(node),
-    show: |()| Some("true".to_owned()),
-    ..Setting::STATUS
+    key: "status",
+    about: Setting::<(), ()>::STATUS.about,
+    ..SWITCH
 }];
 
 const SWITCH: Setting<()> = Setting {
