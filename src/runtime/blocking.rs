@@ -111,13 +111,15 @@ impl BlockingPool {
         F: FnOnce() -> T + Send + 'static,
     {
         let (sender, mut receiver) = channel();
-        let _job = self.execute(move |ticket| {
+        let job = self.execute(move |ticket| {
             let result = catch_panic(job);
             // Given back before the result is sent, so that the caller with the result finds it free.
             drop(ticket);
             sender.send(result.map_err(|panic| panic.to_string()));
         })?;
-        match receiver.receive().await {
+        let received = receiver.receive().await;
+        job.detach();
+        match received {
             Some(result) => result.map_err(BlockingError::Panicked),
             None => Err(BlockingError::Panicked(String::new())),
         }
