@@ -17,13 +17,16 @@ const STOP_MARGIN: Duration = Duration::from_secs(2);
 /// have ended, `grace` and a margin are over, or a second signal arrives.
 pub(super) fn drain(workers: &mut Workers, events: &Receiver<Event>, grace: Duration) {
     workers.drain(grace);
-    let deadline = Instant::now() + grace + STOP_MARGIN;
+    // `None` lies beyond what the clock can tell, and never comes.
+    let deadline = Instant::now().checked_add(grace.saturating_add(STOP_MARGIN));
     let mut running = workers.count();
     while running > 0 {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.map_or(Duration::MAX, |deadline| {
+            deadline.saturating_duration_since(Instant::now())
+        });
         match events.recv_timeout(left) {
             Ok(Event::WorkerEnded(_)) => running -= 1,
-            // A command that is sent now is not carried out: its connection ends without a reply.
+            // A command that is sent now is not carried out: `control::ask` answers 503.
             Ok(
                 Event::Signal(SIGUSR1 | SIGUSR2 | SIGHUP) | Event::Control(_) | Event::FilesChanged,
             ) => {}
@@ -55,7 +58,7 @@ pub(super) fn retire(
             Event::Signal(SIGTERM | SIGINT) => return true,
             Event::Signal(SIGUSR1) => log.into_iter().for_each(AccessWriter::reopen),
             // The successor reloads and watches. A command that still reaches this process is not
-            // carried out: its connection ends without a reply.
+            // carried out: `control::ask` answers 503, and the client asks again.
             Event::Signal(_) | Event::Control(_) | Event::FilesChanged => {}
         }
     }
