@@ -216,7 +216,8 @@ impl Connection {
         // If it failed, the retry fails in the same way.
         if !matches!(transmission.advance(&self.stream), Ok(Progress::Done)) {
             let underway = underway.keep();
-            let sending = Sending::new(transmission, underway, status, exchange.route());
+            let route = exchange.route().map(ToString::to_string);
+            let sending = Sending::new(transmission, underway, status, route);
             let pending = Box::new(Pending {
                 octets: Octets::Response(sending),
                 send_timeout: exchange.limits().send_timeout,

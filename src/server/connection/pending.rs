@@ -1,9 +1,9 @@
 //! Responses that the socket does not take at once, on their way out.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use super::{Connection, Ending};
-use crate::generation::Route;
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::metrics::End;
@@ -13,12 +13,12 @@ use crate::transfer::send::{SendError, Transmission};
 use crate::transport::Transport;
 
 /// A response on its way out, and the exchange that ends when it is sent.
-pub(super) struct Sending<'e> {
+pub(super) struct Sending<'e, R> {
     transmission: Transmission<'e>,
     exchange: Underway<'e>,
     status: Status,
     /// The route that answers, as diagnostics name it, if one does.
-    route: Option<String>,
+    route: Option<R>,
 }
 
 /// Octets that are still to be sent before the connection goes on.
@@ -32,25 +32,25 @@ pub(super) struct Pending {
 /// Whose octets they are.
 pub(super) enum Octets {
     /// The response of an exchange that is still under way.
-    Response(Sending<'static>),
+    Response(Sending<'static, String>),
     /// The rest of responses that were collected for one write; their exchanges are finished.
     Collected(Transmission<'static>),
 }
 
-impl<'e> Sending<'e> {
+impl<'e, R: Display> Sending<'e, R> {
     /// A response of `status`, which `route` gives and `exchange` ends with.
     pub(super) fn new(
         transmission: Transmission<'e>,
         mut exchange: Underway<'e>,
         status: Status,
-        route: Option<&Route>,
+        route: Option<R>,
     ) -> Self {
         exchange.answer_with(status);
         Self {
             transmission,
             exchange,
             status,
-            route: route.map(ToString::to_string),
+            route,
         }
     }
 
@@ -75,7 +75,7 @@ impl<'e> Sending<'e> {
             .await;
         drop(sending);
         if let Err(error) = &sent {
-            report(self.route.as_deref(), error);
+            report(self.route.as_ref(), error);
         }
         self.exchange.finish(Outcome {
             end: if sent.is_ok() {
@@ -91,9 +91,9 @@ impl<'e> Sending<'e> {
 }
 
 /// Tells the exchange, when it is dropped, how much was sent: all of the response, or less.
-struct Noting<'s, 'e>(&'s mut Sending<'e>);
+struct Noting<'s, 'e, R>(&'s mut Sending<'e, R>);
 
-impl Drop for Noting<'_, '_> {
+impl<R> Drop for Noting<'_, '_, R> {
     fn drop(&mut self) {
         let content_sent = self.0.transmission.content_sent();
         self.0.exchange.note_sent(content_sent);
@@ -122,7 +122,7 @@ impl Connection {
 
 /// Tells the operator why a response of `route` was not sent to its end, unless the client or the
 /// network is the cause.
-fn report(route: Option<&str>, error: &SendError) {
+fn report(route: Option<&impl Display>, error: &SendError) {
     if let (Some(route), true) = (route, error.is_ours()) {
         diagnostic::error(format_args!("{route}: {}", diagnostic::chain(error)));
     }
