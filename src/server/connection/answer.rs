@@ -9,7 +9,6 @@ use super::pending::{Octets, Pending, Sending};
 use super::{Connection, Ending, Turn};
 use crate::generation::Generation;
 use crate::http::error::RequestError;
-use crate::http::framing::Framing;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space, lower_minor_version};
 use crate::http::response::ResponseFraming;
 use crate::message::content::Content;
@@ -139,10 +138,6 @@ impl Connection {
         output: &mut Vec<u8>,
         generation: &Generation,
     ) -> Step {
-        if head.framing != Framing::Empty {
-            // The content is waited for, and so the whole exchange is performed.
-            return Step::Perform { head: bytes.len() };
-        }
         let worker = &self.worker;
         let mut cut_by_panic = CutByPanic {
             connection: self,

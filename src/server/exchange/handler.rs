@@ -18,9 +18,11 @@ use crate::runtime::{catch_panic, catch_panics};
 const MAX_LOCAL_REDIRECTS: usize = 8;
 
 impl<'g> Exchange<'g, '_> {
-    /// The response to a request without content, if it can be given without waiting.
+    /// The response, if it can be given without waiting.
     pub(in crate::server) fn answer_now(&self, local: &WorkerState) -> Option<Response<'g>> {
-        debug_assert_eq!(self.head.framing, Framing::Empty);
+        if self.head.framing != Framing::Empty {
+            return None;
+        }
         let matched = match &self.matched {
             Ok(matched) => matched,
             Err(refusal) => return Some(refusal.response()),
