@@ -57,5 +57,7 @@ mod policy;
 mod fastcgi;
 // `tidegate check`.
 mod check;
+// Faults that were found by use, by subject.
+mod regression;
 
 mod support;

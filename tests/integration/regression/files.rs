@@ -1,0 +1,1 @@
+//! Files: validators, links, types, caches, siblings.

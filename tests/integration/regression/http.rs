@@ -1,0 +1,1 @@
+//! HTTP itself: framing, fields, request-targets, answers to errors.

@@ -1,0 +1,1 @@
+//! The process and its supervisor: start, reload, upgrade, stop, control commands.

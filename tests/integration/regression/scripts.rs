@@ -1,0 +1,1 @@
+//! CGI, FastCGI and PHP.
