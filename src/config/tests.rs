@@ -210,7 +210,7 @@ fn every_verb_arrives_in_the_order_of_the_file() {
     let patterns: Vec<&str> = assets
         .cache_control
         .iter()
-        .map(|entry| &*entry.pattern)
+        .map(|entry| entry.pattern.as_str())
         .collect();
     assert_eq!(patterns, ["z/**", "*.css"]);
     assert_eq!(

@@ -167,6 +167,11 @@ fn cache_control(node: Node<'_>) -> Option<Vec<CacheControl>> {
 }
 
 fn show_cache_control(rules: &[CacheControl]) -> String {
-    let entry = |rule: &CacheControl| (rule.pattern.clone(), written::string(&rule.value));
+    let entry = |rule: &CacheControl| {
+        (
+            rule.pattern.as_str().to_owned(),
+            written::string(&rule.value),
+        )
+    };
     written::inline(rules.iter().map(entry))
 }

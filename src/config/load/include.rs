@@ -5,6 +5,7 @@
 //! start. The files that they match are sorted by name.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -26,6 +27,8 @@ pub(crate) struct Files {
     pub(crate) sources: Vec<Arc<Source>>,
     /// Where wildcards looked for files.
     pub(crate) wildcards: Vec<Wildcard>,
+    /// The identity of each of the sources.
+    read: HashSet<PathBuf>,
     /// Mistakes in `include`, and files that cannot be read.
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
@@ -36,9 +39,11 @@ impl Files {
         let mut files = Self {
             sources: Vec::new(),
             wildcards: Vec::new(),
+            read: HashSet::new(),
             diagnostics: Vec::new(),
         };
         let identity = identity(&main.path);
+        files.read.insert(identity.clone());
         files.add(main, surroundings, &mut vec![identity]);
         files
     }
@@ -63,8 +68,10 @@ impl Files {
         };
         for text in written(&cx, tree.get_ref()) {
             for path in named(&text, &mut self.wildcards) {
-                if let Some(included) = self.open(&text, &path, ancestors) {
-                    ancestors.push(identity(&path));
+                let identity = identity(&path);
+                if let Some(included) = self.open(&text, &path, &identity, ancestors) {
+                    self.read.insert(identity.clone());
+                    ancestors.push(identity);
                     self.add(included, surroundings, ancestors);
                     ancestors.pop();
                 }
@@ -74,17 +81,21 @@ impl Files {
     }
 
     /// Reads the file at `path`. `None`: it is read already, or cannot be read.
-    fn open(&self, text: &Text<'_>, path: &Path, ancestors: &[PathBuf]) -> Option<Arc<Source>> {
-        let file = identity(path);
+    fn open(
+        &self,
+        text: &Text<'_>,
+        path: &Path,
+        identity: &Path,
+        ancestors: &[PathBuf],
+    ) -> Option<Arc<Source>> {
         let shown = path.display();
-        let is_read = |source: &Arc<Source>| identity(&source.path) == file;
         let cx = text.node.cx;
-        if ancestors.contains(&file) {
+        if ancestors.iter().any(|ancestor| ancestor == identity) {
             let message = format!("`{shown}` includes itself");
             cx.report(Diagnostic::error(message).at(text.node.spot(), "the circle closes here"));
             return None;
         }
-        if self.sources.iter().any(is_read) {
+        if self.read.contains(identity) {
             let message = format!("`{shown}` is included already");
             cx.report(Diagnostic::warning(message).at(text.node.spot(), "left out"));
             return None;

@@ -13,6 +13,7 @@
 //! ```
 
 mod address;
+mod file_pattern;
 mod limits;
 mod place;
 mod policy;
@@ -23,6 +24,7 @@ mod test;
 mod verbs;
 
 pub(crate) use address::{Cidr, HostPattern};
+pub(crate) use file_pattern::FilePattern;
 pub(crate) use limits::Limits;
 pub(crate) use place::Place;
 pub(crate) use policy::{Access, ErrorPages, HeaderChanges, Policy, StatusPattern};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::file_pattern::FilePattern;
 use crate::address::ListenAddress;
 use crate::api::HandlerSpec;
 use crate::http::status::Status;
@@ -99,8 +100,8 @@ impl Cgi {
 /// One entry of `cache_control`: a pattern over the path beneath the root, and the field's value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CacheControl {
-    /// As written: `*.css`, `assets/**`.
-    pub(crate) pattern: String,
+    /// `*.css`, `assets/**`
+    pub(crate) pattern: FilePattern,
     pub(crate) value: String,
 }
 

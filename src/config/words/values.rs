@@ -4,6 +4,7 @@
 //! serving.
 
 use crate::config::complaint::fault::Fault;
+use crate::config::model::FilePattern;
 use crate::http::fields::{is_token, is_token_byte};
 
 /// Reads the name of a file that is tried in a directory.
@@ -23,8 +24,8 @@ pub(crate) fn parse_index_name(name: &str) -> Result<String, Fault> {
     }
 }
 
-/// Reads a pattern over the paths beneath a root. `handlers::files` decides what it matches.
-pub(crate) fn parse_file_pattern(pattern: &str) -> Result<String, Fault> {
+/// Reads a pattern over the paths beneath a root.
+pub(crate) fn parse_file_pattern(pattern: &str) -> Result<FilePattern, Fault> {
     if pattern.is_empty() || pattern.starts_with('/') {
         return Err(Fault::new(
             0..pattern.len(),
@@ -32,7 +33,10 @@ pub(crate) fn parse_file_pattern(pattern: &str) -> Result<String, Fault> {
         )
         .help("\"*.css\" is every style sheet, \"assets/**\" all beneath `assets`"));
     }
-    Ok(pattern.to_owned())
+    FilePattern::new(pattern).ok_or_else(|| {
+        Fault::new(0..pattern.len(), "a pattern over files is not that long")
+            .help("a few names and a few `*` are enough for most")
+    })
 }
 
 /// Reads the name of a field, which is a token (RFC 9110 §5.1, §5.6.2).
@@ -147,12 +151,16 @@ mod tests {
 
     type Parser = fn(&str) -> Result<String, Fault>;
 
+    fn file_pattern(text: &str) -> Result<String, Fault> {
+        parse_file_pattern(text).map(|pattern| pattern.to_string())
+    }
+
     #[test]
     fn takes_values_as_they_are() {
         let cases: &[(Parser, &str)] = &[
             (parse_index_name, "index.html"),
-            (parse_file_pattern, "*.css"),
-            (parse_file_pattern, "assets/**"),
+            (file_pattern, "*.css"),
+            (file_pattern, "assets/**"),
             (parse_field_name, "X-Frame-Options"),
             (parse_field_value, "max-age=3600, public"),
             (parse_field_value, "a\tb"),
@@ -177,7 +185,8 @@ mod tests {
             (parse_index_name, "..", 0..2),
             (parse_index_name, "a/b", 1..2),
             (parse_index_name, "a\0", 1..2),
-            (parse_file_pattern, "/a", 0..2),
+            (file_pattern, "/a", 0..2),
+            (file_pattern, "", 0..0),
             (parse_field_name, "", 0..0),
             (parse_field_name, "a: b", 1..2),
             (parse_field_name, "a\u{e9}", 1..3),

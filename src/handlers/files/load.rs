@@ -7,7 +7,6 @@ use std::rc::Rc;
 
 use rustix::io::{Errno, ReadWriteFlags};
 
-use super::glob;
 use super::lookup::{FoundFile, coded_path};
 use crate::config::model::Files;
 use crate::disk::beneath::{Opened, Waiting};
@@ -128,7 +127,7 @@ impl Loaded {
         let cache_control = options
             .cache_control
             .iter()
-            .find(|rule| glob::matches(rule.pattern.as_bytes(), &self.path))
+            .find(|rule| rule.pattern.matches(&self.path))
             .map(|rule| rule.value.as_str());
         let varies = self.codings.len() > 1;
         let encode = |(coding, identity, body): (ContentCoding, Identity, LoadedBody)| {

@@ -17,7 +17,6 @@
 
 mod cache;
 mod directory;
-mod glob;
 mod listing;
 mod load;
 mod look;
