@@ -7,11 +7,12 @@
 //! ```text
 //! begin → queued ─→ running ─→ done
 //!            │          └ Job dropped ─→ lost ─→ done     the pool lacks its thread until it returns
-//!            └ Job dropped ─→ never run
+//!            └ Job dropped ─→ taken out of the queue, never run
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use threadpool::ThreadPool;
 
@@ -25,10 +26,56 @@ pub(crate) struct BlockingPool {
     /// pool's sending half.
     pool: Option<Mutex<ThreadPool>>,
     threads: usize,
+    queue: Arc<Queue>,
     /// One for each job that is running or queued: as many as there are threads and places in the
     /// queue.
     jobs: Arc<Permits>,
     counts: Arc<Counts>,
+}
+
+/// The jobs that wait for a thread. It is our own, because the queue of [`ThreadPool`] lets no job be
+/// taken out: the jobs of clients that have gone would keep their places, and what they hold.
+#[derive(Default)]
+struct Queue(Mutex<Queued>);
+
+#[derive(Default)]
+struct Queued {
+    /// By the order in which they came.
+    waiting: BTreeMap<u64, Work>,
+    /// The number of the next job.
+    next: u64,
+    /// How many threads take jobs out of the queue until it is empty.
+    threads: usize,
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+impl Queue {
+    /// Locks the queue, also after a panic of another thread.
+    fn lock(&self) -> MutexGuard<'_, Queued> {
+        // No code of others runs under the lock, and every change is a single step.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs one job after the other, until none waits.
+    fn run(&self) {
+        loop {
+            let mut queued = self.lock();
+            let Some((_, work)) = queued.waiting.pop_first() else {
+                queued.threads -= 1;
+                return;
+            };
+            drop(queued);
+            let _ = catch_panic(work);
+        }
+    }
+
+    /// Takes a job out that no thread has taken yet, and drops it.
+    fn remove(&self, number: u64) {
+        let work = self.lock().waiting.remove(&number);
+        // Unlocked before the job is dropped, with what it holds.
+        drop(work);
+    }
 }
 
 /// Plain counts. No other memory is published by changing them, so relaxed ordering is enough.
@@ -72,6 +119,7 @@ impl BlockingPool {
         Arc::new(Self {
             pool: Some(Mutex::new(pool)),
             threads,
+            queue: Arc::default(),
             jobs: Arc::new(Permits::new(threads + queue)),
             counts: Arc::default(),
         })
@@ -82,6 +130,7 @@ impl BlockingPool {
         Arc::new(Self {
             pool: None,
             threads: 0,
+            queue: Arc::default(),
             jobs: Arc::new(Permits::unlimited()),
             counts: Arc::default(),
         })
@@ -132,20 +181,42 @@ impl BlockingPool {
             return Err(BlockingError::Saturated);
         };
         let ticket = Ticket::new(permit, &self.counts);
-        let job = Job(Some(Arc::clone(&ticket.phase.0)));
+        let state = Arc::clone(&ticket.phase.0);
         let work = move || {
             if ticket.begin() {
                 work(ticket);
             }
         };
-        match &self.pool {
-            Some(pool) => {
-                let pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
-                pool.execute(work);
+        let number = match &self.pool {
+            Some(pool) => self.enqueue(Box::new(work), pool),
+            None => {
+                work();
+                0
             }
-            None => work(),
+        };
+        let queue = Arc::clone(&self.queue);
+        Ok(Job(Some(JobPlace {
+            state,
+            queue,
+            number,
+        })))
+    }
+
+    /// Appends `work` to the queue, and has one more thread look at the queue if there is one. Returns
+    /// the number of the job.
+    fn enqueue(&self, work: Work, pool: &Mutex<ThreadPool>) -> u64 {
+        let mut queued = self.queue.lock();
+        let number = queued.next;
+        queued.next += 1;
+        queued.waiting.insert(number, work);
+        if queued.threads < self.threads {
+            queued.threads += 1;
+            drop(queued);
+            let queue = Arc::clone(&self.queue);
+            let pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
+            pool.execute(move || queue.run());
         }
-        Ok(job)
+        number
     }
 
     /// The pool's counts now.
@@ -162,14 +233,22 @@ impl BlockingPool {
     }
 }
 
-/// A job that a caller began. Dropping it says that the caller no longer waits.
-pub(crate) struct Job(Option<Arc<JobState>>);
+/// A job that a caller began. Dropping it says that the caller no longer waits: a job that is still
+/// queued leaves the queue at once.
+pub(crate) struct Job(Option<JobPlace>);
+
+/// A job's state, and where it waits for a thread.
+struct JobPlace {
+    state: Arc<JobState>,
+    queue: Arc<Queue>,
+    number: u64,
+}
 
 impl Job {
     /// Whether a thread has begun to run it.
     pub(crate) fn has_begun(&self) -> bool {
-        let state = self.0.as_ref();
-        state.is_some_and(|state| state.phase.load(Ordering::Relaxed) != QUEUED)
+        let place = self.0.as_ref();
+        place.is_some_and(|place| place.state.phase.load(Ordering::Relaxed) != QUEUED)
     }
 
     /// Lets the job run to its end without counting it as lost: the caller has got what it waited for,
@@ -207,8 +286,10 @@ impl JobState {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        let Some(state) = &self.0 else { return };
+        let Some(place) = &self.0 else { return };
+        let state = &place.state;
         if state.step(QUEUED, DONE) {
+            place.queue.remove(place.number);
             return;
         }
         // Counted before the step, because the thread subtracts it as soon as it sees the new phase.
@@ -269,6 +350,7 @@ impl Drop for Phase {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
     use std::thread;
 
     use super::*;
@@ -295,5 +377,31 @@ mod tests {
             (state.threads, state.running, state.queued, state.lost),
             (0, 0, 0, 0)
         );
+    }
+
+    /// The queue filled up with the jobs of clients that had gone, and living clients were refused.
+    #[test]
+    fn a_job_that_is_not_waited_for_leaves_its_place_and_what_it_holds() {
+        let pool = BlockingPool::new(1, 1);
+        let (go, gate) = mpsc::channel::<()>();
+        let (begins, begun) = mpsc::channel();
+        let busy = pool.begin(move || {
+            begins.send(()).expect("the test listens");
+            let _ = gate.recv();
+        });
+        begun.recv().expect("the only thread is busy");
+        let held = Arc::new(());
+        for _ in 0..100 {
+            let holds = Arc::clone(&held);
+            let job = pool.begin(move || drop(holds)).expect("the place is free");
+            assert!(pool.begin(|| {}).is_err(), "the place is taken");
+            drop(job);
+            assert_eq!((Arc::strong_count(&held), pool.state().queued), (1, 0));
+        }
+        let (ends, ended) = mpsc::channel();
+        let job = pool.begin(move || ends.send(()).expect("the test listens"));
+        go.send(()).expect("it waits");
+        ended.recv().expect("the pool goes on");
+        drop((job, busy));
     }
 }

@@ -155,12 +155,18 @@ fn a_client_that_goes_is_told_to_the_handler_and_frees_its_place_in_the_queue() 
     });
     drop((first, second));
     until("both are gone", || (server.open() == 0).then_some(()));
-    assert_eq!(server.blocking("lost"), 1);
+    assert_eq!((server.blocking("lost"), server.blocking("queued")), (1, 0));
+    // The only place in the queue is free for others, although the thread is still busy.
+    let mut third = server.connect();
+    third.send(get("/"));
+    until("it is queued", || {
+        (server.blocking("queued") == 1).then_some(())
+    });
     gate.go.send(()).expect("it waits");
     assert_eq!(gate.ended.recv(), Ok(true));
-    until("nothing is left", || {
-        (server.blocking("queued") == 0).then_some(())
-    });
+    gate.begun.recv().expect("the third begins");
+    gate.go.send(()).expect("it waits");
+    assert_eq!(third.response().text(), "at last");
     assert!(
         gate.begun.try_recv().is_err(),
         "nobody waited for the second"
