@@ -74,7 +74,7 @@ async fn spool(
         Ok((file, length + block.len() as u64))
     };
     let written = disk.run(write).await.map_err(|error| match error {
-        BlockingError::Saturated => ContentError::Busy,
+        BlockingError::Saturated | BlockingError::NoThread => ContentError::Busy,
         error => ContentError::NotKept(io::Error::other(error)),
     });
     written?.map_err(ContentError::NotKept)

@@ -12,19 +12,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use threadpool::ThreadPool;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use super::channel::channel;
 use super::panics::catch_panic;
 use super::permits::{Permit, Permits};
 
+/// How long a thread waits for a job before it ends. Long enough for a busy pool to keep its threads,
+/// and short enough for the memory of threads that a burst needed to come back.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// Threads, and the queue of jobs that wait for one.
+///
+/// Threads are started when jobs need them: a pool that is made and not used has none, so making one
+/// cannot fail, and a system that lacks threads costs jobs and not the process.
 pub(crate) struct BlockingPool {
-    /// `None` if jobs run on the thread that begins them. A Mutex, because threads cannot share the
-    /// pool's sending half.
-    pool: Option<Mutex<ThreadPool>>,
+    /// How many threads there are at most. With 0, jobs run on the thread that begins them.
     threads: usize,
     queue: Arc<Queue>,
     /// One for each job that is running or queued: as many as there are threads and places in the
@@ -33,10 +38,16 @@ pub(crate) struct BlockingPool {
     counts: Arc<Counts>,
 }
 
-/// The jobs that wait for a thread. It is our own, because the queue of [`ThreadPool`] lets no job be
-/// taken out: the jobs of clients that have gone would keep their places, and what they hold.
+/// The jobs that wait for a thread, and the threads that wait for a job.
+///
+/// It is our own, because the queues of the thread pools that were looked at let no job be taken out:
+/// the jobs of clients that have gone would keep their places, and what they hold.
 #[derive(Default)]
-struct Queue(Mutex<Queued>);
+struct Queue {
+    state: Mutex<Queued>,
+    /// Wakes a thread for a job that came, and all threads when the pool is gone.
+    changed: Condvar,
+}
 
 #[derive(Default)]
 struct Queued {
@@ -44,30 +55,75 @@ struct Queued {
     waiting: BTreeMap<u64, Work>,
     /// The number of the next job.
     next: u64,
-    /// How many threads take jobs out of the queue until it is empty.
     threads: usize,
+    /// How many of the threads wait for a job.
+    idle: usize,
+    /// The pool is gone: threads end when no job is left.
+    is_closed: bool,
 }
 
 type Work = Box<dyn FnOnce() + Send>;
 
 impl Queue {
-    /// Locks the queue, also after a panic of another thread.
+    /// Locks the state, also after a panic of another thread.
     fn lock(&self) -> MutexGuard<'_, Queued> {
         // No code of others runs under the lock, and every change is a single step.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs one job after the other, until none waits.
-    fn run(&self) {
-        loop {
-            let mut queued = self.lock();
-            let Some((_, work)) = queued.waiting.pop_first() else {
-                queued.threads -= 1;
-                return;
-            };
-            drop(queued);
-            let _ = catch_panic(work);
+    /// Appends a job, and has an idle thread run it, or a new one while there are fewer than
+    /// `max_threads`. Returns the number of the job.
+    ///
+    /// # Errors
+    /// [`BlockingError::NoThread`] if there is no thread at all, and the system gives none.
+    fn append(self: &Arc<Self>, work: Work, max_threads: usize) -> Result<u64, BlockingError> {
+        let mut queued = self.lock();
+        let number = queued.next;
+        queued.next += 1;
+        queued.waiting.insert(number, work);
+        if queued.waiting.len() > queued.idle && queued.threads < max_threads {
+            if self.start_thread().is_ok() {
+                queued.threads += 1;
+            } else if queued.threads == 0 {
+                let work = queued.waiting.remove(&number);
+                drop(queued);
+                drop(work);
+                return Err(BlockingError::NoThread);
+            }
         }
+        drop(queued);
+        self.changed.notify_one();
+        Ok(number)
+    }
+
+    fn start_thread(self: &Arc<Self>) -> std::io::Result<()> {
+        let queue = Arc::clone(self);
+        let thread = thread::Builder::new().name("tidegate-block".to_owned());
+        thread.spawn(move || queue.run()).map(drop)
+    }
+
+    /// Runs one job after the other, until none has come for a while, or the pool is gone.
+    fn run(&self) {
+        let mut queued = self.lock();
+        loop {
+            while let Some((_, work)) = queued.waiting.pop_first() {
+                drop(queued);
+                let _ = catch_panic(work);
+                queued = self.lock();
+            }
+            if queued.is_closed {
+                break;
+            }
+            queued.idle += 1;
+            let waited = self.changed.wait_timeout(queued, IDLE);
+            let (woken, outcome) = waited.unwrap_or_else(PoisonError::into_inner);
+            queued = woken;
+            queued.idle -= 1;
+            if outcome.timed_out() && queued.waiting.is_empty() {
+                break;
+            }
+        }
+        queued.threads -= 1;
     }
 
     /// Takes a job out that no thread has taken yet, and drops it.
@@ -75,6 +131,14 @@ impl Queue {
         let work = self.lock().waiting.remove(&number);
         // Unlocked before the job is dropped, with what it holds.
         drop(work);
+    }
+}
+
+/// The threads end when the jobs that they have been given are done.
+impl Drop for BlockingPool {
+    fn drop(&mut self) {
+        self.queue.lock().is_closed = true;
+        self.queue.changed.notify_all();
     }
 }
 
@@ -105,33 +169,28 @@ pub(crate) struct PoolState {
 pub(crate) enum BlockingError {
     #[error("the queue of the blocking pool is full")]
     Saturated,
+    #[error("the blocking pool has no thread, and the system gives it none")]
+    NoThread,
     #[error("a job on the blocking pool panicked: {0}")]
     Panicked(String),
 }
 
 impl BlockingPool {
-    /// A pool of `threads` threads, for which at most `queue` jobs may wait.
+    /// A pool of at most `threads` threads, for which at most `queue` jobs may wait.
     pub(crate) fn new(threads: usize, queue: usize) -> Arc<Self> {
-        let pool = threadpool::Builder::new()
-            .num_threads(threads)
-            .thread_name("tidegate-block".to_owned())
-            .build();
-        Arc::new(Self {
-            pool: Some(Mutex::new(pool)),
-            threads,
-            queue: Arc::default(),
-            jobs: Arc::new(Permits::new(threads + queue)),
-            counts: Arc::default(),
-        })
+        Self::of(threads, Permits::new(threads + queue))
     }
 
     /// A pool without threads: a job runs at once, on the thread that begins it.
     pub(crate) fn without_threads() -> Arc<Self> {
+        Self::of(0, Permits::unlimited())
+    }
+
+    fn of(threads: usize, jobs: Permits) -> Arc<Self> {
         Arc::new(Self {
-            pool: None,
-            threads: 0,
+            threads,
             queue: Arc::default(),
-            jobs: Arc::new(Permits::unlimited()),
+            jobs: Arc::new(jobs),
             counts: Arc::default(),
         })
     }
@@ -140,7 +199,7 @@ impl BlockingPool {
     /// A panic of `work` is caught; the caller learns of it from what the panic drops, such as a sender.
     ///
     /// # Errors
-    /// [`BlockingError::Saturated`] if the queue is full.
+    /// If the queue is full, or the system gives the pool no thread.
     pub(crate) fn begin(&self, work: impl FnOnce() + Send + 'static) -> Result<Job, BlockingError> {
         self.execute(|_ticket| {
             let _ = catch_panic(work);
@@ -150,7 +209,7 @@ impl BlockingPool {
     /// Runs `job` on the pool, waits for its result and returns it.
     ///
     /// # Errors
-    /// At once if the queue is full; later if the job panics.
+    /// At once if the queue is full or the system gives the pool no thread; later if the job panics.
     ///
     /// # Cancellation
     /// A job that has begun runs to its end; a job that is still queued never runs.
@@ -187,36 +246,18 @@ impl BlockingPool {
                 work(ticket);
             }
         };
-        let number = match &self.pool {
-            Some(pool) => self.enqueue(Box::new(work), pool),
-            None => {
-                work();
-                0
-            }
-        };
         let queue = Arc::clone(&self.queue);
+        let number = if self.threads == 0 {
+            work();
+            0
+        } else {
+            queue.append(Box::new(work), self.threads)?
+        };
         Ok(Job(Some(JobPlace {
             state,
             queue,
             number,
         })))
-    }
-
-    /// Appends `work` to the queue, and has one more thread look at the queue if there is one. Returns
-    /// the number of the job.
-    fn enqueue(&self, work: Work, pool: &Mutex<ThreadPool>) -> u64 {
-        let mut queued = self.queue.lock();
-        let number = queued.next;
-        queued.next += 1;
-        queued.waiting.insert(number, work);
-        if queued.threads < self.threads {
-            queued.threads += 1;
-            drop(queued);
-            let queue = Arc::clone(&self.queue);
-            let pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
-            pool.execute(move || queue.run());
-        }
-        number
     }
 
     /// The pool's counts now.
@@ -351,7 +392,6 @@ impl Drop for Phase {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::thread;
 
     use super::*;
     use crate::runtime;
@@ -403,5 +443,29 @@ mod tests {
         go.send(()).expect("it waits");
         ended.recv().expect("the pool goes on");
         drop((job, busy));
+    }
+
+    #[test]
+    fn threads_are_started_for_jobs_and_end_with_the_pool() {
+        let pool = BlockingPool::new(2, 0);
+        let started = |pool: &BlockingPool| pool.queue.lock().threads;
+        assert_eq!(started(&pool), 0, "nothing is to be done");
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        let jobs = [1, 2].map(|count| {
+            let gate = Arc::clone(&gate);
+            let job = pool.begin(move || {
+                let gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = gate.recv();
+            });
+            assert_eq!(started(&pool), count);
+            job.expect("a thread is free")
+        });
+        assert!(pool.begin(|| {}).is_err(), "no thread is left");
+        let queue = Arc::downgrade(&pool.queue);
+        drop((jobs, pool, go));
+        while queue.strong_count() > 0 {
+            thread::yield_now();
+        }
     }
 }

@@ -59,6 +59,11 @@ fn misbehave() {
     // The only thread is busy, then the only place in its queue is taken.
     let late = server.connect().exchange(get("/late?late"));
     let later = server.connect().exchange(get("/later?late"));
+    let mut waits = server.connect();
+    waits.send(get("/code?late"));
+    until("it is queued", || {
+        (server.blocking("queued") == 1).then_some(())
+    });
     let never = server.connect().exchange(get("/code?late"));
     let statuses = [late, later, never].map(|response| response.status);
     assert_eq!(statuses, [504, 504, 503]);

@@ -442,7 +442,7 @@ impl FilesError {
     /// 500.
     fn into_response(self, state: &WorkerState) -> Response<'static> {
         let is_shortage = match &self {
-            Self::Blocking(BlockingError::Saturated) => true,
+            Self::Blocking(BlockingError::Saturated | BlockingError::NoThread) => true,
             Self::Blocking(BlockingError::Panicked(_)) => false,
             Self::Read { source, .. } => matches!(
                 Errno::from_io_error(source),

@@ -32,8 +32,8 @@ pub(super) enum Failure {
     Panicked(String),
     /// Its response cannot be sent.
     Refused(Refused),
-    /// All threads are busy, and the queue is full.
-    Saturated,
+    /// All threads are busy and the queue is full, or there are no threads.
+    Saturated(BlockingError),
     TimedOut {
         timeout: Duration,
         /// If false, it waited for a thread all the time.
@@ -47,7 +47,7 @@ impl Failure {
         match self {
             Self::Error(error) if error.status().is_final() => error.status(),
             Self::Error(_) | Self::Panicked(_) | Self::Refused(_) => Status::INTERNAL_SERVER_ERROR,
-            Self::Saturated => Status::SERVICE_UNAVAILABLE,
+            Self::Saturated(_) => Status::SERVICE_UNAVAILABLE,
             Self::TimedOut { .. } => Status::GATEWAY_TIMEOUT,
         }
     }
@@ -58,7 +58,7 @@ impl Failure {
             Self::Error(error) => diagnostic::chain(error.cause()),
             Self::Panicked(message) => format!("the handler panicked: {message}"),
             Self::Refused(refused) => format!("its answer cannot be sent: {refused}"),
-            Self::Saturated => BlockingError::Saturated.to_string(),
+            Self::Saturated(error) => error.to_string(),
             Self::TimedOut {
                 timeout,
                 has_begun: true,
@@ -99,7 +99,7 @@ impl Call {
                 run_pump(pump, writer);
             }
         };
-        let job = pool.begin(work).map_err(|_| Failure::Saturated)?;
+        let job = pool.begin(work).map_err(Failure::Saturated)?;
         let job = Some(job);
         Ok(Self { outcome, gone, job })
     }
@@ -107,8 +107,9 @@ impl Call {
     /// Waits for the handler's result.
     pub(super) async fn outcome(&mut self) -> Outcome {
         let outcome = self.outcome.receive().await;
-        // `run` catches every panic: without an outcome the pool itself has ended.
-        outcome.unwrap_or(Err(Failure::Saturated))
+        // `run` catches the panics of the handler. Without an outcome something panicked that was dropped
+        // there.
+        outcome.unwrap_or_else(|| Err(Failure::Panicked("while it was dropped".to_owned())))
     }
 
     /// Whether a thread has begun to run it.
@@ -159,7 +160,7 @@ pub(super) fn pump_elsewhere(
         return Ok((made, None));
     };
     let work = move || run_pump(pump, writer);
-    let job = pool.begin(work).map_err(|_| Failure::Saturated)?;
+    let job = pool.begin(work).map_err(Failure::Saturated)?;
     let (_, outcome) = channel();
     let call = Call {
         outcome,

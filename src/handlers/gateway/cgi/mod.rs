@@ -175,7 +175,7 @@ impl CgiHandler {
         let (route, script) = (&self.route.name, shown(script));
         let status = match error {
             CgiError::Missing => return Response::problem(Status::NOT_FOUND),
-            CgiError::Busy | CgiError::Pool(BlockingError::Saturated) => {
+            CgiError::Busy | CgiError::Pool(BlockingError::Saturated | BlockingError::NoThread) => {
                 diagnostic::warn(format_args!(
                     "{route}: {script}: {}",
                     diagnostic::chain(error)

@@ -195,7 +195,9 @@ impl FastcgiHandler {
         let chain = diagnostic::chain(error);
         diagnostic::error(format_args!("{}: {chain}", self.route));
         match error {
-            SearchError::Blocking(BlockingError::Saturated) => Response::busy(),
+            SearchError::Blocking(BlockingError::Saturated | BlockingError::NoThread) => {
+                Response::busy()
+            }
             _ => Response::problem(Status::INTERNAL_SERVER_ERROR),
         }
     }
