@@ -935,6 +935,34 @@ fn a_script_names_the_file_to_be_sent() {
     );
 }
 
+/// A script that named a file twice had the second name, a path of the system, sent to the client; and
+/// so had one that told the server how to send the file.
+#[test]
+fn no_line_that_names_a_file_reaches_the_client() {
+    let site = site(", sendfile = true").file("a.txt", "0123456789");
+    let peer = Peer::at(&site);
+    let server = site.start();
+    let mut client = server.connect();
+    for fields in [
+        "X-Sendfile: a.txt\r\nX-Sendfile: /secret/b.txt",
+        "X-Sendfile: a.txt\r\nx-sendfile: /secret/b.txt",
+        "X-Accel-Redirect: /a.txt\r\nX-Accel-Redirect: /secret/b.txt",
+        "X-Sendfile: a.txt\r\nX-Accel-Redirect: /secret/b.txt",
+        "X-Accel-Redirect: /a.txt\r\nX-Accel-Buffering: no\r\nX-ACCEL-Charset: secret",
+    ] {
+        client.send(get("/"));
+        peer.answer(&format!("Content-Type: a/b\r\n{fields}\r\n\r\n"));
+        let response = client.response();
+        assert_eq!(response.text(), "0123456789", "{fields}");
+        let is_ours = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            name == "x-sendfile" || name.starts_with("x-accel-")
+        };
+        let mut names = response.fields.iter().map(|(name, _)| name);
+        assert!(!names.any(|name| is_ours(name)), "{fields}");
+    }
+}
+
 #[test]
 fn a_script_names_no_file_unless_it_is_allowed_to() {
     let site = site("").file("a.txt", "0123456789");

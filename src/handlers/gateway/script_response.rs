@@ -120,9 +120,12 @@ impl ScriptHead {
         self.fields.encode()
     }
 
-    /// Takes the first field of that name out, which is for this server and not for the client.
+    /// Takes every line of a field out that is for this server and not for the client. Returns the
+    /// value of the first one.
     pub(crate) fn take_field(&mut self, name: &str) -> Option<Vec<u8>> {
-        self.fields.take(name)
+        let first = self.fields.take(name);
+        self.fields.retain(|line| !line.is_named(name));
+        first
     }
 }
 
@@ -389,7 +392,7 @@ mod tests {
 
     #[test]
     fn a_field_for_the_server_is_taken_out() {
-        let answer = read(b"Status: 200\nX-Sendfile: /a\nX: y\n\n");
+        let answer = read(b"Status: 200\nX-Sendfile: /a\nX: y\nX-SENDFILE: /b\n\n");
         let Ok(Some(ScriptAnswer::Response(mut head))) = answer else {
             panic!("{answer:?}")
         };

@@ -49,6 +49,8 @@ pub(super) fn take_name(
     let outside = |name: &[u8]| SentFileError::Outside(String::from_utf8_lossy(name).into_owned());
     let sendfile = head.take_field("X-Sendfile");
     let accel = head.take_field("X-Accel-Redirect");
+    // The others tell the server how to send the file, and are not for clients either.
+    head.fields.retain(|line| !is_for_the_server(&line.name));
     if let Some(name) = sendfile {
         let root = options.root.as_os_str().as_encoded_bytes();
         let beneath = match name.strip_prefix(root) {
@@ -69,6 +71,13 @@ pub(super) fn take_name(
     }
     let path = NormalPath::parse(path).map_err(|_| outside(&name))?;
     Ok(Some(path.as_bytes()[1..].to_vec()))
+}
+
+/// Whether a field is one of the family of `X-Accel-Redirect`, such as `X-Accel-Buffering`.
+fn is_for_the_server(name: &str) -> bool {
+    const FAMILY: &[u8] = b"X-Accel-";
+    let start = name.as_bytes().get(..FAMILY.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(FAMILY))
 }
 
 /// The response of `head`, with the file at `path` beneath the root as its content.
