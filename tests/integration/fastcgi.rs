@@ -963,6 +963,31 @@ fn no_line_that_names_a_file_reaches_the_client() {
     }
 }
 
+/// With `scripts` that leaves PHP's suffix out, the source of PHP scripts was sent to clients.
+#[test]
+fn the_source_of_a_script_that_is_not_run_is_not_sent() {
+    let site = site(", scripts = '.cgi', index = ['index.php', 'index.phtml', 'index.html']")
+        .file("a.PHP", "<?php the source")
+        .file("b.phtml", "<?php the source")
+        .file("b.phps", "shown")
+        .file("pages/index.phtml", "<?php the source");
+    let _peer = Peer::at(&site);
+    let server = site.start();
+    let mut client = server.connect();
+    for target in [
+        "/index.php",
+        "/",
+        "/a.PHP",
+        "/b.phtml",
+        "/pages/",
+        "/pages",
+        "/a.PHP/x",
+    ] {
+        assert_eq!(client.exchange(get(target)).status, 404, "{target}");
+    }
+    assert_eq!(client.exchange(get("/b.phps")).text(), "shown");
+}
+
 #[test]
 fn a_script_names_no_file_unless_it_is_allowed_to() {
     let site = site("").file("a.txt", "0123456789");

@@ -63,7 +63,7 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
         kind: Kind::TEXTS,
         default: "[\".php\"]",
         about: "what the names of scripts end in",
-        read: |node, draft| set(&mut draft.fastcgi.scripts, Some(suffixes(node))),
+        read: |node, draft| set(&mut draft.fastcgi.scripts, suffixes(node)),
         show: |fastcgi| Some(written::strings(&fastcgi.scripts)),
         ..Setting::BLANK
     },
@@ -176,9 +176,23 @@ fn warn_of_missing_socket(node: Node<'_>, path: &Path) {
         .report(Diagnostic::warning(message).at(node.spot(), "").help(help));
 }
 
-fn suffixes(node: Node<'_>) -> Vec<String> {
+/// Reads what the names of scripts end in. Without any, the source of every script would be sent as
+/// a file.
+fn suffixes(node: Node<'_>) -> Option<Vec<String>> {
+    let nodes = node.one_or_more();
+    if nodes.is_empty() {
+        node.cx.report(
+            Diagnostic::error("`scripts` is empty, so nothing would be run")
+                .at(node.spot(), "")
+                .help(
+                    "write scripts = \".php\", or `files` in place of `fastcgi` to send files only"
+                        .to_owned(),
+                ),
+        );
+        return None;
+    }
     let suffix = |node: Node<'_>| node.text()?.parse(parse_suffix);
-    node.one_or_more().into_iter().filter_map(suffix).collect()
+    Some(nodes.into_iter().filter_map(suffix).collect())
 }
 
 /// Reads a suffix of scripts' names.

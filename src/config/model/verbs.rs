@@ -122,6 +122,18 @@ pub(crate) struct Redirect {
     pub(crate) status: Status,
 }
 
+/// What the names of PHP's scripts end in, those of earlier versions included. (`.phps` is source that
+/// is meant to be shown.)
+const PHP_SOURCES: [&str; 8] = [
+    ".php", ".php3", ".php4", ".php5", ".php7", ".php8", ".phtml", ".phar",
+];
+
+/// Whether `path` ends in `suffix`; the case of letters does not count.
+fn ends_in(path: &[u8], suffix: &str) -> bool {
+    let start = path.len().checked_sub(suffix.len());
+    start.is_some_and(|start| path[start..].eq_ignore_ascii_case(suffix.as_bytes()))
+}
+
 /// `fastcgi = ADDRESS`, and the options beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fastcgi {
@@ -163,17 +175,19 @@ impl Fastcgi {
 
     /// Whether the file at `path` is a script: it is run, not sent.
     pub(crate) fn is_script(&self, path: &[u8]) -> bool {
-        let ends_in = |suffix: &String| {
-            let start = path.len().checked_sub(suffix.len());
-            start.is_some_and(|start| path[start..].eq_ignore_ascii_case(suffix.as_bytes()))
-        };
-        self.scripts.iter().any(ends_in)
+        self.scripts.iter().any(|suffix| ends_in(path, suffix))
     }
 
-    /// The options of `files` for the files that are not scripts.
+    /// Whether the file at `path` may be sent, as far as its name says: it is no script, and not the
+    /// source of one that other routes run, or that an operator has forgotten to name in `scripts`.
+    pub(crate) fn may_be_sent(&self, path: &[u8]) -> bool {
+        !self.is_script(path) && !PHP_SOURCES.iter().any(|suffix| ends_in(path, suffix))
+    }
+
+    /// The options of `files` for the files that may be sent.
     pub(crate) fn files(&self) -> Files {
         let names = self.index.iter();
-        let index = names.filter(|name| !self.is_script(name.as_bytes()));
+        let index = names.filter(|name| self.may_be_sent(name.as_bytes()));
         Files {
             index: index.cloned().collect(),
             ..Files::beneath(self.root.clone())

@@ -169,13 +169,14 @@ impl FastcgiHandler {
     }
 
     /// Whether the path can lead to a file that may be sent. A path that may be a script's is never
-    /// one, even if the file appears between two looks.
+    /// one, even if the file appears between two looks; nor is one of PHP's that `scripts` leaves out,
+    /// because its source may hold passwords.
     fn may_be_file(&self, request: &Request<'_>) -> bool {
         let path = request.path.stripped();
         self.options.static_files
             && !path.is_directory()
             && !meta_variables::segment_ends(path.as_bytes())
-                .any(|end| self.options.is_script(&path.as_bytes()[..end]))
+                .any(|end| !self.options.may_be_sent(&path.as_bytes()[..end]))
     }
 
     /// What the path leads to, by a look at the disk that may wait on the pool.

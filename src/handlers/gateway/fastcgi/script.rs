@@ -99,7 +99,8 @@ impl Search {
         for name in &self.options.index {
             let path = [directory, name.as_bytes()].concat();
             let is_script = self.options.is_script(&path);
-            if (is_script || self.options.static_files) && look.is(Kind::File, &path)? {
+            let is_sent = self.options.static_files && self.options.may_be_sent(&path);
+            if (is_script || is_sent) && look.is(Kind::File, &path)? {
                 return Ok(Some(if is_script {
                     Found::Script(Script::without_path_info(path))
                 } else {
