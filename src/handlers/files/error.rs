@@ -1,0 +1,53 @@
+//! Why no file or listing can be sent, and what the client hears of it.
+
+use std::io;
+
+use rustix::io::Errno;
+
+use super::look::FilesRoute;
+use super::worker_state::WorkerState;
+use crate::http::status::Status;
+use crate::message::response::Response;
+use crate::runtime::BlockingError;
+
+/// Why no file or listing can be sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FilesError {
+    #[error("cannot read {path:?} beneath {root}")]
+    Read {
+        path: String,
+        root: String,
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Blocking(#[from] BlockingError),
+}
+
+impl FilesError {
+    /// The error of reading what `path` leads to beneath the root of `route`.
+    pub(super) fn reading(route: &FilesRoute, path: &[u8], source: io::Error) -> Self {
+        Self::Read {
+            path: String::from_utf8_lossy(path).into_owned(),
+            root: route.options.root.display().to_string(),
+            source,
+        }
+    }
+
+    /// The response for an error. The client hears only whether it may try again: 503, otherwise
+    /// 500.
+    pub(super) fn into_response(self, state: &WorkerState) -> Response<'static> {
+        let is_shortage = match &self {
+            Self::Blocking(BlockingError::Saturated | BlockingError::NoThread) => true,
+            Self::Blocking(BlockingError::Panicked(_)) => false,
+            Self::Read { source, .. } => matches!(
+                Errno::from_io_error(source),
+                Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN)
+            ),
+        };
+        state.complain(&self);
+        if is_shortage {
+            return Response::busy();
+        }
+        Response::problem(Status::INTERNAL_SERVER_ERROR)
+    }
+}

@@ -1,0 +1,189 @@
+//! What a worker knows of a path: from its cache, by a cheap check, or by a look at the disk.
+//!
+//! ```text
+//! path ─ cache ── fresh ─────────────────────────────────────────┐
+//!          ├ stale, but unchanged ───────────────────────────────┤
+//!          └ changed or unknown → Look::run ─ from memory ───────┤→ Entry
+//!                                   └ WouldBlock → blocking pool ┘
+//! ```
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cache::{Entry, State};
+use super::error::FilesError;
+use super::look::{FilesRoute, Look, Outcome, Seen};
+use super::unchanged::DirectoryState;
+use super::worker_state::WorkerState;
+use crate::disk::beneath;
+use crate::disk::beneath::Waiting;
+use crate::disk::now_or_on_pool;
+use crate::runtime;
+
+/// How long an open root is kept that no request asks for: longer than a root in use is kept.
+const FORGET_ROOT: Duration = Duration::from_secs(60);
+
+/// What the cache has for a path.
+enum Cached {
+    /// An entry that another look would confirm.
+    Current(Rc<Entry>),
+    /// An entry that has to be compared with what is there now.
+    Old(Rc<Entry>),
+    Nothing,
+}
+
+impl FilesRoute {
+    /// The entry of `path`, without waiting: from the cache, or by a look at what the system holds
+    /// in memory.
+    pub(super) fn entry_now(
+        self: &Arc<Self>,
+        path: &[u8],
+        state: &WorkerState,
+    ) -> Option<Rc<Entry>> {
+        let known = match self.cached(path, state) {
+            Cached::Current(entry) => return Some(entry),
+            Cached::Old(entry) => Some(entry),
+            Cached::Nothing => None,
+        };
+        let look = self.look(path, known.as_deref(), state);
+        let seen = look.run(Waiting::Never).ok()?;
+        Some(self.remember(path, known, seen, state))
+    }
+
+    /// What the cache has for `path`, and whether a cheap look shows that it is still right.
+    fn cached(self: &Arc<Self>, path: &[u8], state: &WorkerState) -> Cached {
+        let Some(entry) = state.cache.borrow_mut().find(self.id, path) else {
+            return Cached::Nothing;
+        };
+        let is_fresh = entry.is_fresh(runtime::now(), self.options.revalidate);
+        if is_fresh || self.confirm_unchanged(path, &entry, state) {
+            Cached::Current(entry)
+        } else {
+            Cached::Old(entry)
+        }
+    }
+
+    /// The entry of `path`, with a look that may wait on the pool.
+    pub(super) async fn entry(
+        self: &Arc<Self>,
+        path: &[u8],
+        state: &WorkerState,
+    ) -> Result<Rc<Entry>, FilesError> {
+        let known = match self.cached(path, state) {
+            Cached::Current(entry) => return Ok(entry),
+            Cached::Old(entry) => Some(entry),
+            Cached::Nothing => None,
+        };
+        let look = self.look(path, known.as_deref(), state);
+        let seen = now_or_on_pool(&state.disk, move |waiting| look.run(waiting)).await?;
+        let seen = seen.map_err(|source| FilesError::reading(self, path, source))?;
+        Ok(self.remember(path, known, seen, state))
+    }
+
+    /// Whether a cheap look confirms `entry`, which is then as fresh as that look.
+    fn confirm_unchanged(
+        self: &Arc<Self>,
+        path: &[u8],
+        entry: &Entry,
+        state: &WorkerState,
+    ) -> bool {
+        let State::File(file) = &entry.state else {
+            return false;
+        };
+        let Some(root) = self.root_now(state) else {
+            return false;
+        };
+        let seen = self.directory_now(&root, path, state);
+        let confirming = seen.filter(|seen| seen.confirms(root.as_fd(), file));
+        if let Some(seen) = confirming {
+            entry.confirm(seen.at);
+        }
+        confirming.is_some()
+    }
+
+    fn look(self: &Arc<Self>, path: &[u8], known: Option<&Entry>, state: &WorkerState) -> Look {
+        let root = self.root_now(state);
+        let seen = root
+            .as_ref()
+            .and_then(|root| self.directory_now(root, path, state));
+        Look {
+            route: Arc::clone(self),
+            root,
+            directory: seen.and_then(|seen| seen.identity),
+            path: path.to_vec(),
+            known: match known.map(|entry| &entry.state) {
+                Some(State::File(file)) => file.identities().collect(),
+                _ => Vec::new(),
+            },
+        }
+    }
+
+    /// The open root; `None` if opening it would have to wait. It is opened again after
+    /// `revalidate`, because its name may lead to another directory now.
+    fn root_now(&self, state: &WorkerState) -> Option<Arc<OwnedFd>> {
+        let options = &self.options;
+        if let Some((root, opened)) = state.roots.borrow().get(&self.id)
+            && runtime::now().duration_since(*opened) < options.revalidate
+        {
+            return Some(Arc::clone(root));
+        }
+        let root = Arc::new(beneath::open_root(&options.root, Waiting::Never).ok()?);
+        self.keep_root(Arc::clone(&root), state);
+        Some(root)
+    }
+
+    fn keep_root(&self, root: Arc<OwnedFd>, state: &WorkerState) {
+        let now = runtime::now();
+        let mut roots = state.roots.borrow_mut();
+        // Roots of routes that a reload took away are never asked for again.
+        roots.retain(|_, (_, opened)| now.duration_since(*opened) < FORGET_ROOT);
+        roots.insert(self.id, (root, now));
+    }
+
+    /// The state of the directory of `path`; `None` if every look must be a full one.
+    fn directory_now(
+        &self,
+        root: &OwnedFd,
+        path: &[u8],
+        state: &WorkerState,
+    ) -> Option<DirectoryState> {
+        let period = self.options.revalidate;
+        let mut directories = state.directories.borrow_mut();
+        let see = || directories.of((self.id, root.as_fd()), path, runtime::now(), period);
+        (!period.is_zero()).then(see)
+    }
+
+    fn remember(
+        self: &Arc<Self>,
+        path: &[u8],
+        known: Option<Rc<Entry>>,
+        seen: Seen,
+        state: &WorkerState,
+    ) -> Rc<Entry> {
+        let now = runtime::now();
+        if let Some(root) = seen.new_root {
+            self.keep_root(root, state);
+        }
+        let found = match (seen.outcome, known) {
+            (Outcome::Unchanged(directory), Some(entry)) => {
+                entry.confirm(now);
+                if let State::File(file) = &entry.state {
+                    file.set_directory(directory);
+                }
+                return entry;
+            }
+            (Outcome::File(loaded), _) => State::File(loaded.into_cached(&self.options)),
+            (Outcome::Directory, _) => State::Directory,
+            (Outcome::Forbidden, _) => State::Forbidden,
+            (Outcome::Missing | Outcome::Unchanged(_), _) => State::Missing,
+        };
+        let entry = Entry::new(found, now);
+        state
+            .cache
+            .borrow_mut()
+            .insert(self.id, path, Rc::clone(&entry));
+        entry
+    }
+}
