@@ -1,11 +1,23 @@
 //! Listening Unix sockets, and the files by which clients find them.
+//!
+//! A path is the operator's, and a slip of the pen may name anything. So what stands there is removed
+//! only if it is a socket to which no process is bound any more; the file of a socket that we bound
+//! is removed only while it is still ours.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+/// How many connections may wait to be accepted; the system may allow fewer.
+const BACKLOG: i32 = 4096;
 
 /// A listening Unix socket. Its file is removed when the last copy is dropped.
 #[derive(Clone)]
@@ -20,7 +32,15 @@ struct SocketFile {
     /// The file that we have to remove: at another path before [`UnixSocket::publish`], `None` once
     /// another process listens at `path`.
     present: Mutex<Option<PathBuf>>,
+    /// Which file that is, wherever it was moved.
+    identity: Identity,
+    /// Keeps the socket, and so the number of its file, which no other file gets meanwhile.
+    _fd: Arc<OwnedFd>,
 }
+
+/// What tells a file from every other one: its device and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity(u64, u64);
 
 impl SocketFile {
     fn present(&self) -> MutexGuard<'_, Option<PathBuf>> {
@@ -32,7 +52,9 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Some(path) = self.present().take() {
+        if let Some(path) = self.present().take()
+            && Identity::of(&path).ok() == Some(self.identity)
+        {
             // If the file stays, the next start replaces it.
             let _ = std::fs::remove_file(path);
         }
@@ -44,49 +66,59 @@ impl UnixSocket {
     /// gets the permissions `mode`; with `None`, those that the process's mask leaves.
     ///
     /// # Errors
-    /// The system's error; `AddrInUse` if a living process listens there.
+    /// The system's error, or a sentence; `AddrInUse` if a living process has the path.
     pub(super) fn bind(path: &Path, mode: Option<u32>) -> io::Result<Self> {
-        let listener = match UnixListener::bind(path) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                if UnixStream::connect(path).is_ok() {
-                    return Err(error);
-                }
-                std::fs::remove_file(path)?;
-                UnixListener::bind(path)?
-            }
-            bound => bound?,
-        };
-        Self::of(listener, path, path, mode)
+        Self::bind_at(path, path, mode)
     }
 
     /// Binds a socket beside `path` and listens; [`publish`](Self::publish) moves its file to `path`.
     ///
     /// # Errors
-    /// The system's error.
+    /// As [`bind`](Self::bind).
     pub(super) fn bind_beside(path: &Path, mode: u32) -> io::Result<Self> {
         let draft = path.with_extension(format!("{}.sock", std::process::id()));
-        let listener = UnixListener::bind(&draft)?;
-        Self::of(listener, path, &draft, Some(mode))
+        Self::bind_at(path, &draft, Some(mode))
     }
 
-    fn of(
-        listener: UnixListener,
-        path: &Path,
-        present: &Path,
-        mode: Option<u32>,
-    ) -> io::Result<Self> {
+    /// Binds a socket at `present`, which clients are to find at `path`. No client can connect before it
+    /// listens, and by then its file has its permissions.
+    fn bind_at(path: &Path, present: &Path, mode: Option<u32>) -> io::Result<Self> {
+        let fd = Arc::new(socket()?);
+        let address = SocketAddrUnix::new(present)?;
+        match rustix::net::bind(&*fd, &address) {
+            Err(Errno::ADDRINUSE) => {
+                remove_if_dead(present)?;
+                rustix::net::bind(&*fd, &address)?;
+            }
+            bound => bound.map_err(|errno| explained(present, errno))?,
+        }
         let file = Arc::new(SocketFile {
             path: path.to_owned(),
             present: Mutex::new(Some(present.to_owned())),
+            identity: Identity::of(present)?,
+            _fd: Arc::clone(&fd),
         });
         if let Some(mode) = mode {
             std::fs::set_permissions(present, std::fs::Permissions::from_mode(mode))?;
         }
-        listener.set_nonblocking(true)?;
-        Ok(Self {
-            fd: Arc::new(listener.into()),
-            file,
-        })
+        rustix::net::listen(&*fd, BACKLOG)?;
+        Ok(Self { fd, file })
+    }
+
+    /// Looks whether [`bind`](Self::bind) would find a place at `path`, and changes nothing.
+    ///
+    /// # Errors
+    /// What `bind` would say.
+    pub(super) fn try_path(path: &Path) -> io::Result<()> {
+        SocketAddrUnix::new(path)?;
+        match look(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let directory = path.parent().filter(|parent| *parent != Path::new(""));
+        let directory = directory.unwrap_or(Path::new("."));
+        let wanted = Access::WRITE_OK | Access::EXEC_OK;
+        accessat(CWD, directory, wanted, AtFlags::EACCESS).map_err(|errno| explained(path, errno))
     }
 
     /// Moves the file to its place in one step: at every moment a client reaches the old socket or this
@@ -114,33 +146,214 @@ impl UnixSocket {
     }
 }
 
+impl Identity {
+    /// The identity of the file at `path` itself, not of what a link leads to.
+    fn of(path: &Path) -> io::Result<Self> {
+        let state = std::fs::symlink_metadata(path)?;
+        Ok(Self(state.dev(), state.ino()))
+    }
+}
+
+/// A new socket that does not block.
+fn socket() -> rustix::io::Result<OwnedFd> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+}
+
+/// Removes the file at `path` if it is a socket that no process has.
+///
+/// # Errors
+/// As [`look`].
+fn remove_if_dead(path: &Path) -> io::Result<()> {
+    match look(path) {
+        Ok(dead) if Identity::of(path)? == dead => std::fs::remove_file(path),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Looks at what stands at `path`, without waiting. Returns which file it is if it is a
+/// socket that no process has.
+///
+/// # Errors
+/// `NotFound` if there is nothing; `AddrInUse` if a process is bound to it; a sentence if it is no
+/// socket.
+fn look(path: &Path) -> io::Result<Identity> {
+    let state = std::fs::symlink_metadata(path)?;
+    if !state.file_type().is_socket() {
+        let kind = describe(state.file_type());
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            format!("{kind} stands there, and is left as it is; choose another path, or remove it"),
+        ));
+    }
+    let identity = Identity(state.dev(), state.ino());
+    let is_alive = match rustix::net::connect(socket()?, &SocketAddrUnix::new(path)?) {
+        Err(Errno::CONNREFUSED) => is_bound(path, identity),
+        // Its queue is full, it is of another kind, we may not connect: a process has it.
+        _ => true,
+    };
+    if is_alive {
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "another program has the socket there; stop it, or choose another path",
+        ));
+    }
+    Ok(identity)
+}
+
+/// Whether the system knows a socket that is bound to the file. One that is bound and does not listen
+/// yet refuses connections as a dead one does.
+fn is_bound(path: &Path, identity: Identity) -> bool {
+    // Without /proc, what refuses connections counts as dead.
+    let table = std::fs::read("/proc/net/unix").unwrap_or_default();
+    let bound = table.split(|byte| *byte == b'\n').filter_map(bound_path);
+    bound
+        .filter(|bound| bound.file_name() == path.file_name())
+        // A relative path starts at a directory that we do not know: it may be this one.
+        .any(|bound| bound.is_relative() || Identity::of(bound).ok() == Some(identity))
+}
+
+/// The path in a line of `/proc/net/unix`, which stands behind seven numbers.
+fn bound_path(line: &[u8]) -> Option<&Path> {
+    let mut rest = line;
+    for _ in 0..7 {
+        rest = rest.trim_ascii_start();
+        rest = &rest[rest.iter().position(|byte| *byte == b' ')?..];
+    }
+    Some(Path::new(OsStr::from_bytes(&rest[1..])))
+}
+
+fn describe(kind: std::fs::FileType) -> &'static str {
+    if kind.is_file() {
+        "a regular file"
+    } else if kind.is_dir() {
+        "a directory"
+    } else if kind.is_symlink() {
+        "a symbolic link"
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else {
+        "a device"
+    }
+}
+
+/// The system's error about the directory of `path`, in a sentence where it says too little.
+fn explained(path: &Path, errno: Errno) -> io::Error {
+    let directory = path.parent().unwrap_or(path).display();
+    let sentence = match errno {
+        Errno::NOENT => format!("the directory {directory} does not exist; make it"),
+        Errno::NOTDIR => format!("{directory} is no directory"),
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => format!(
+            "this user may not make a file in {directory} (the system says: {errno}); choose another, or allow it"
+        ),
+        _ => return errno.into(),
+    };
+    io::Error::new(io::Error::from(errno).kind(), sentence)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+
     use super::*;
+    use crate::test_support::TemporaryDirectory;
+
+    fn kind(path: &Path) -> Option<io::ErrorKind> {
+        UnixSocket::bind(path, None).err().map(|error| error.kind())
+    }
 
     #[test]
     fn a_dead_socket_is_replaced_and_a_living_one_is_not() {
-        let directory = crate::test_support::TemporaryDirectory::new("unix");
+        let directory = TemporaryDirectory::new("unix");
         let path = directory.path().join("s");
         drop(UnixListener::bind(&path).expect("the directory is ours"));
         assert!(path.exists(), "a dead process leaves its file");
+        UnixSocket::try_path(&path).expect("it may be replaced");
         let socket = UnixSocket::bind(&path, Some(0o600)).expect("no process answers there");
         let mode = std::fs::metadata(&path)
             .expect("bound")
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
-        let error = UnixSocket::bind(&path, None)
-            .err()
-            .expect("a process answers there");
+        assert_eq!(kind(&path), Some(io::ErrorKind::AddrInUse));
+        let error = UnixSocket::try_path(&path).expect_err("it lives");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         drop(socket);
         assert!(!path.exists());
     }
 
+    /// `listen = "unix:notes.db"` removed the file, and so did a check.
+    #[test]
+    fn what_is_no_dead_socket_stays() {
+        let directory = TemporaryDirectory::new("unix");
+        let at = |name: &str| directory.path().join(name);
+        directory.write("notes.db", b"dear to us");
+        std::fs::create_dir(at("directory")).expect("ours");
+        std::os::unix::fs::symlink("nowhere", at("link")).expect("ours");
+        rustix::fs::mkfifoat(CWD, at("fifo"), rustix::fs::Mode::RWXU).expect("ours");
+        let datagram = UnixDatagram::bind(at("datagram")).expect("ours");
+        let stream = UnixListener::bind(at("stream")).expect("ours");
+        let silent = socket().expect("a socket");
+        let address = SocketAddrUnix::new(at("silent")).expect("short");
+        rustix::net::bind(&silent, &address).expect("it is bound, and does not listen");
+        let full = socket().expect("a socket");
+        let address = SocketAddrUnix::new(at("full")).expect("short");
+        rustix::net::bind(&full, &address).expect("ours");
+        rustix::net::listen(&full, 0).expect("bound");
+        let waiting = UnixStream::connect(at("full")).expect("its queue takes one");
+        for (name, expected) in [
+            ("notes.db", io::ErrorKind::AlreadyExists),
+            ("directory", io::ErrorKind::AlreadyExists),
+            ("link", io::ErrorKind::AlreadyExists),
+            ("fifo", io::ErrorKind::AlreadyExists),
+            ("datagram", io::ErrorKind::AddrInUse),
+            ("stream", io::ErrorKind::AddrInUse),
+            ("silent", io::ErrorKind::AddrInUse),
+            ("full", io::ErrorKind::AddrInUse),
+        ] {
+            let before = Identity::of(&at(name)).expect("it is there");
+            let tried = UnixSocket::try_path(&at(name)).expect_err("it is in the way");
+            assert_eq!(tried.kind(), expected, "{name}: {tried}");
+            assert_eq!(kind(&at(name)), Some(expected), "{name}");
+            assert_eq!(Identity::of(&at(name)).ok(), Some(before), "{name}");
+        }
+        drop((datagram, stream, silent, full, waiting));
+    }
+
+    #[test]
+    fn a_try_leaves_nothing_and_names_what_is_missing() {
+        let directory = TemporaryDirectory::new("unix");
+        UnixSocket::try_path(&directory.path().join("s")).expect("there is room");
+        let entries = std::fs::read_dir(directory.path()).expect("ours").count();
+        assert_eq!(entries, 0);
+        let beneath = directory.path().join("gone").join("s");
+        let said = [
+            UnixSocket::try_path(&beneath).err(),
+            UnixSocket::bind(&beneath, None).err(),
+        ];
+        for error in said {
+            let error = error.expect("no directory").to_string();
+            assert!(error.contains("gone does not exist"), "{error}");
+        }
+    }
+
+    /// The file of a process that took the path over was removed at our end.
+    #[test]
+    fn the_file_of_another_process_stays_at_the_end() {
+        let directory = TemporaryDirectory::new("unix");
+        let path = directory.path().join("s");
+        let ours = UnixSocket::bind(&path, None).expect("the directory is ours");
+        std::fs::remove_file(&path).expect("ours");
+        let theirs = UnixListener::bind(&path).expect("the path is free");
+        drop(ours);
+        UnixStream::connect(&path).expect("the other one listens");
+        drop(theirs);
+    }
+
     #[test]
     fn a_successor_takes_the_place_without_a_gap() {
-        let directory = crate::test_support::TemporaryDirectory::new("unix");
+        let directory = TemporaryDirectory::new("unix");
         let path = directory.path().join("s");
         let entries = || std::fs::read_dir(directory.path()).expect("ours").count();
         let old = UnixSocket::bind(&path, Some(0o600)).expect("the directory is ours");
