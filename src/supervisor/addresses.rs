@@ -1,21 +1,26 @@
 //! The addresses that a configuration listens at: lists them, tries them, names them to the operator.
 
 use super::sockets::Sockets;
-use crate::address::ListenAddress;
+use crate::address::{ListenAddress, UNIX};
 use crate::config::model::Config;
 use crate::log::diagnostic;
 
-/// Tries to bind each address of `config` that is not in `bound`, which are the listeners of the
-/// server that runs. Returns an error message for each address that cannot be bound.
+/// Looks whether the server could listen at each address of `config` that is not in `bound`, which
+/// are the listeners of the server that runs. Changes nothing. Returns an error message for each
+/// address at which it could not.
 pub(crate) fn try_addresses(config: &Config, bound: &[String]) -> Vec<String> {
-    let untried = addresses(config)
-        .into_iter()
-        .filter(|address| !bound.contains(&address.to_string()));
-    let tried = untried.map(|address| Sockets::default().extended(&[address], 1));
-    tried
-        .filter_map(Result::err)
-        .map(|error| error.to_string())
-        .collect()
+    let addresses = addresses(config);
+    let ours: Vec<_> = bound.iter().filter_map(|text| parse_bound(text)).collect();
+    let refused = Sockets::try_addresses(&addresses, &ours);
+    refused.iter().map(ToString::to_string).collect()
+}
+
+/// Reads an address as a running server tells it.
+fn parse_bound(text: &str) -> Option<ListenAddress> {
+    match text.strip_prefix(UNIX) {
+        Some(path) => Some(ListenAddress::Unix(path.into())),
+        None => text.parse().ok().map(ListenAddress::Ip),
+    }
 }
 
 /// Every address of a configuration, once.

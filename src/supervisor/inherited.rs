@@ -55,7 +55,8 @@ impl Inherited {
         Self::of(sys::take_inherited(if is_ours { count } else { 0 }))
     }
 
-    fn of(descriptors: Vec<OwnedFd>) -> Self {
+    /// Those of `descriptors` that listen.
+    pub(super) fn of(descriptors: Vec<OwnedFd>) -> Self {
         let mut sockets = Vec::new();
         for fd in descriptors {
             match listening_at(&fd) {
@@ -89,14 +90,18 @@ impl Inherited {
         Some((found, sockets))
     }
 
-    /// Closes the sockets that were not taken, with a warning.
-    pub(super) fn close_rest(self) {
-        for socket in self.sockets {
+    /// Closes the sockets that were not taken, with a warning. Returns where the process that we
+    /// replace still listens with them.
+    pub(super) fn close_rest(self) -> Vec<ListenAddress> {
+        for InheritedSocket { address, .. } in &self.sockets {
             diagnostic::warn(format_args!(
-                "the inherited socket at {} is closed: no server of the configuration listens there",
-                socket.address
+                "the inherited socket at {address} is closed: no server of the configuration listens there"
             ));
         }
+        self.sockets
+            .into_iter()
+            .map(|socket| socket.address)
+            .collect()
     }
 }
 

@@ -17,6 +17,8 @@ mod control_socket;
 mod ending;
 mod events;
 mod inherited;
+mod listen_error;
+mod listening;
 mod notify;
 mod predecessor;
 mod reload;
@@ -290,6 +292,7 @@ impl Supervisor {
             let address = ListenAddress::Unix(control.path().to_owned());
             listeners.push(ListeningSocket {
                 address,
+                ipv4: None,
                 fd: Arc::clone(&control.fd),
                 is_recorded: false,
             });

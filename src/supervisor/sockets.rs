@@ -5,52 +5,31 @@
 //! half of the connections. So the first socket is bound without it, which the system refuses if
 //! another program holds the address; it is set afterwards, and the other sockets join. Where an
 //! inherited socket lets none join, the workers share it.
+//!
+//! An address that is no longer configured is not free at once: workers accept what is queued there.
+//! If a later configuration has it again, those sockets are taken up again; a new address that
+//! overlaps it, such as `:80` after `127.0.0.1:80`, joins them with `SO_REUSEPORT`.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
-
-use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::inherited::Inherited;
+pub(crate) use super::listen_error::ListenError;
+use super::listening::{Held, Leaving, Listening, overlap};
 use super::unix::UnixSocket;
 use crate::address::ListenAddress;
 use crate::log::diagnostic;
-use crate::runtime::sys;
 use crate::server::ListeningSocket;
-
-/// How many connections may wait on each socket to be accepted; the system may allow fewer.
-const BACKLOG: i32 = 4096;
-
-/// How long the system waits for a connection's first octets before a worker may accept it; after
-/// that, a worker accepts it without any.
-const DEFER_ACCEPT: Duration = Duration::from_secs(1);
 
 /// Every listening socket. A copy shares the sockets: a reload prepares the next set beside the one
 /// in use, and drops the old one, which closes the sockets that only it had.
 #[derive(Clone, Default)]
 pub(super) struct Sockets {
     listening: Vec<Listening>,
-}
-
-/// The sockets of one address.
-#[derive(Clone)]
-struct Listening {
-    /// The address as configured.
-    address: ListenAddress,
-    /// The address as bound, with the port that the system chose for port 0.
-    bound: ListenAddress,
-    /// At least one for each worker. There may be more than workers, because closing a socket would
-    /// lose the connections that are queued there; then a worker has several.
-    sockets: Vec<Arc<OwnedFd>>,
-    /// Whether further sockets may be bound to the address. If not, the workers share one socket and
-    /// its queue.
-    may_join: bool,
-    /// Keeps the file of a Unix socket that we bound.
-    unix: Option<UnixSocket>,
+    /// The sockets of earlier addresses that workers have not closed yet.
+    leaving: Vec<Leaving>,
+    /// Where the process that we replace listens, and this configuration does not.
+    of_predecessor: Vec<ListenAddress>,
 }
 
 impl Sockets {
@@ -62,7 +41,7 @@ impl Sockets {
         mut inherited: Inherited,
         addresses: &[ListenAddress],
     ) -> Result<Self, ListenError> {
-        let has_port = |address: &&ListenAddress| address.ip().is_none_or(|ip| ip.port() != 0);
+        let has_port = |address: &&ListenAddress| !address.has_any_port();
         let (exact, any): (Vec<_>, Vec<_>) = addresses.iter().partition(has_port);
         let mut adopted = Self::default();
         // An address with port 0 takes any socket that the others left.
@@ -74,7 +53,13 @@ impl Sockets {
             let error = |error| ListenError::new(address, &error);
             adopted.listening.push(listening.map_err(error)?);
         }
-        inherited.close_rest();
+        for listening in &mut adopted.listening {
+            listening.ipv4 = addresses
+                .iter()
+                .find(|address| listening.includes(address))
+                .cloned();
+        }
+        adopted.of_predecessor = inherited.close_rest();
         Ok(adopted)
     }
 
@@ -93,46 +78,100 @@ impl Sockets {
     ) -> Result<Self, ListenError> {
         let mut next = Self::default();
         for address in addresses {
-            let known = self
-                .listening
-                .iter()
-                .find(|listening| listening.address == *address);
-            let listening = match known {
-                Some(listening) => listening.clone().with_at_least(workers),
-                None => Listening::new(address, workers),
-            };
-            match listening {
+            if self.includes(address) {
+                continue;
+            }
+            match self.listening_at(address, addresses, workers) {
                 Ok(listening) => next.listening.push(listening),
                 Err(error) => {
                     let error = ListenError::new(address, &error);
-                    if !(error.is_missing_family && is_implied(address, addresses)) {
+                    if !error.may_be_passed_over(addresses) {
                         return Err(error);
                     }
                     diagnostic::warn(format_args!("{error}; passed over"));
                 }
             }
         }
+        let earlier = self.leaving.iter().filter(|leaving| leaving.is_open());
+        next.leaving = earlier.cloned().collect();
+        next.leaving
+            .extend(self.given_up(addresses).map(Leaving::new));
         Ok(next)
+    }
+
+    /// What this set has and `wanted` has not.
+    fn given_up(&self, wanted: &[ListenAddress]) -> impl Iterator<Item = &Listening> {
+        let all = self.listening.iter();
+        all.filter(|listening| !wanted.contains(&listening.address))
+    }
+
+    /// The sockets of `address`, one of `wanted`: those of this set, or new ones.
+    fn listening_at(
+        &self,
+        address: &ListenAddress,
+        wanted: &[ListenAddress],
+        workers: usize,
+    ) -> std::io::Result<Listening> {
+        let mut known = self.listening.iter();
+        if let Some(known) = known.find(|listening| listening.address == *address) {
+            return known.clone().with_at_least(workers);
+        }
+        let mut leaving = self.leaving.iter();
+        leaving
+            .find_map(|leaving| leaving.listen_again(address, workers))
+            .unwrap_or_else(|| Listening::new(address, workers, self.held(address, wanted)))
+    }
+
+    /// Looks whether every address of `addresses` that this set does not have could be listened at,
+    /// beside a server of ours that listens at `ours`. Returns why not, for each that could not.
+    pub(super) fn try_addresses(
+        addresses: &[ListenAddress],
+        ours: &[ListenAddress],
+    ) -> Vec<ListenError> {
+        let given_up = ours.iter().filter(|ours| !addresses.contains(ours));
+        let set = Self {
+            of_predecessor: given_up.cloned().collect(),
+            ..Self::default()
+        };
+        let untried = addresses.iter().filter(|address| !ours.contains(address));
+        untried
+            .filter_map(|address| {
+                let tried = Listening::try_address(address, set.held(address, addresses));
+                Some(ListenError::new(address, &tried.err()?))
+            })
+            .filter(|error| !error.may_be_passed_over(addresses))
+            .collect()
+    }
+
+    /// Whether sockets of ours that are not `wanted` any more keep a new one from being bound to
+    /// `address` by itself.
+    fn held(&self, address: &ListenAddress, wanted: &[ListenAddress]) -> Held {
+        let listening = self.given_up(wanted).map(|listening| &listening.bound);
+        let mut ours = listening.chain(&self.of_predecessor);
+        let mut leaving = self
+            .leaving
+            .iter()
+            .filter(|leaving| overlap(leaving.bound(), address));
+        if ours.any(|ours| overlap(ours, address)) || leaving.clone().any(Leaving::is_open) {
+            Held::ByUs
+        } else if leaving.next().is_some() {
+            Held::ByUsUntilNow
+        } else {
+            Held::Free
+        }
+    }
+
+    /// Whether connections to `address` arrive at the socket of another address.
+    fn includes(&self, address: &ListenAddress) -> bool {
+        let mut all = self.listening.iter();
+        all.any(|listening| listening.ipv4.as_ref() == Some(address))
     }
 
     /// The sockets that the worker with that index, of so many workers, accepts from.
     pub(super) fn of_worker(&self, index: usize, workers: usize) -> Vec<ListeningSocket> {
-        let of_address = |listening: &Listening| {
-            // A shared socket may be in the list several times; the worker needs it once.
-            let mut of_worker: Vec<&Arc<OwnedFd>> = Vec::new();
-            for fd in listening.sockets.iter().skip(index).step_by(workers) {
-                if !of_worker.iter().any(|known| Arc::ptr_eq(known, fd)) {
-                    of_worker.push(fd);
-                }
-            }
-            let socket = |fd: &Arc<OwnedFd>| ListeningSocket {
-                address: listening.address.clone(),
-                fd: Arc::clone(fd),
-                is_recorded: true,
-            };
-            of_worker.into_iter().map(socket).collect::<Vec<_>>()
-        };
-        self.listening.iter().flat_map(of_address).collect()
+        let all = self.listening.iter();
+        all.flat_map(|listening| listening.of_worker(index, workers))
+            .collect()
     }
 
     /// Every socket, once.
@@ -161,166 +200,17 @@ impl Sockets {
 
     /// The addresses, with the ports that the system chose for port 0.
     pub(super) fn bound(&self) -> impl Iterator<Item = &ListenAddress> {
-        self.listening.iter().map(|listening| &listening.bound)
+        let all = self.listening.iter();
+        all.flat_map(|listening| listening.ipv4.iter().chain([&listening.bound]))
     }
-}
-
-impl Listening {
-    /// Binds `address`, with sockets for so many workers.
-    fn new(address: &ListenAddress, workers: usize) -> io::Result<Self> {
-        match address {
-            ListenAddress::Ip(ip) => Self::at_ip(*ip)?.with_at_least(workers),
-            ListenAddress::Unix(path) => {
-                let socket = UnixSocket::bind(path, None)?;
-                let listening = Self {
-                    address: address.clone(),
-                    bound: address.clone(),
-                    sockets: vec![Arc::clone(&socket.fd)],
-                    may_join: false,
-                    unix: Some(socket),
-                };
-                listening.with_at_least(workers)
-            }
-        }
-    }
-
-    /// Binds the first socket of an address.
-    fn at_ip(address: SocketAddr) -> io::Result<Self> {
-        let first = open(address)?;
-        first.bind(&address.into())?;
-        first.set_reuse_port(true)?;
-        first.listen(BACKLOG)?;
-        let bound = first.local_addr()?.as_socket().unwrap_or(address);
-        Ok(Self {
-            address: ListenAddress::Ip(address),
-            bound: ListenAddress::Ip(bound),
-            sockets: vec![Arc::new(OwnedFd::from(first))],
-            may_join: true,
-            unix: None,
-        })
-    }
-
-    /// Takes sockets that another process has bound; a Unix socket's file is not ours to remove.
-    fn adopt(
-        address: &ListenAddress,
-        bound: ListenAddress,
-        sockets: Vec<Arc<OwnedFd>>,
-    ) -> io::Result<Self> {
-        let is_ip = address.ip().is_some();
-        let mut may_join = is_ip;
-        for socket in &sockets {
-            if is_ip {
-                set_up(&SockRef::from(socket))?;
-                may_join &= SockRef::from(socket).reuse_port()?;
-            }
-        }
-        Ok(Self {
-            address: address.clone(),
-            bound,
-            sockets,
-            may_join,
-            unix: None,
-        })
-    }
-
-    /// Adds sockets until there are as many as workers.
-    fn with_at_least(mut self, workers: usize) -> io::Result<Self> {
-        while self.sockets.len() < workers {
-            let next = match (self.may_join, &self.bound) {
-                (true, ListenAddress::Ip(bound)) => {
-                    let socket = open(*bound)?;
-                    socket.set_reuse_port(true)?;
-                    socket.bind(&(*bound).into())?;
-                    socket.listen(BACKLOG)?;
-                    Arc::new(OwnedFd::from(socket))
-                }
-                // A Unix socket, or one that lets none join: the workers share it.
-                _ => Arc::clone(&self.sockets[0]),
-            };
-            self.sockets.push(next);
-        }
-        Ok(self)
-    }
-}
-
-/// Why the server cannot listen at an address. The operator can mend it.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen at {address}: {reason}")]
-pub(crate) struct ListenError {
-    address: ListenAddress,
-    reason: String,
-    is_missing_family: bool,
-}
-
-impl ListenError {
-    fn new(address: &ListenAddress, error: &io::Error) -> Self {
-        let errno = Errno::from_io_error(error);
-        let reason = match (errno, address) {
-            (Some(Errno::ADDRINUSE), ListenAddress::Ip(ip)) => format!(
-                "another program, perhaps another tidegate, listens there; stop it, or choose another port (`ss -ltnp 'sport = :{}'` shows which)",
-                ip.port()
-            ),
-            (Some(Errno::ADDRINUSE), ListenAddress::Unix(_)) => {
-                "another program listens there; stop it, or choose another path".to_owned()
-            }
-            (Some(Errno::ACCESS | Errno::PERM), ListenAddress::Ip(_)) => format!(
-                "ports below 1024 are privileged; choose a higher one, or allow it: `setcap cap_net_bind_service=+ep` on the program (the system says: {error})"
-            ),
-            (Some(Errno::ADDRNOTAVAIL), _) => {
-                "no interface of this machine has that address; `ip address` lists those there are"
-                    .to_owned()
-            }
-            (Some(Errno::AFNOSUPPORT), _) => "this machine has no IPv6".to_owned(),
-            _ => error.to_string(),
-        };
-        let is_missing_family = matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL));
-        Self {
-            address: address.clone(),
-            reason,
-            is_missing_family,
-        }
-    }
-}
-
-/// Whether an IPv6 wildcard or loopback address stands beside its IPv4 counterpart, as `localhost`
-/// and `:PORT` mean both.
-fn is_implied(address: &ListenAddress, all: &[ListenAddress]) -> bool {
-    let Some(address) = address.ip() else {
-        return false;
-    };
-    let counterpart = match address.ip() {
-        IpAddr::V6(Ipv6Addr::LOCALHOST) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        _ => return false,
-    };
-    all.contains(&ListenAddress::Ip(SocketAddr::new(
-        counterpart,
-        address.port(),
-    )))
-}
-
-/// Makes a socket that can be bound to `address`.
-fn open(address: SocketAddr) -> io::Result<Socket> {
-    let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
-    // After a restart, connections of the process before may still be in TIME_WAIT.
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        // The IPv6 wildcard must not include IPv4: 0.0.0.0 may be configured as well.
-        socket.set_only_v6(true)?;
-    }
-    set_up(&socket)?;
-    Ok(socket)
-}
-
-/// Sets the options that accepted connections inherit, or that are about them.
-fn set_up(socket: &Socket) -> io::Result<()> {
-    socket.set_tcp_nodelay(true)?;
-    sys::set_defer_accept(socket.as_fd(), DEFER_ACCEPT)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use socket2::{Domain, Socket, Type};
+
     use super::*;
 
     fn loopback(port: u16) -> ListenAddress {
@@ -410,13 +300,72 @@ mod tests {
         assert_eq!(sockets.of_worker(0, 1).len(), 1);
     }
 
+    /// Removed and added again while a worker still had the socket, an address was refused: "another
+    /// program listens there". So was `:PORT` in the place of `127.0.0.1:PORT`.
     #[test]
-    fn only_a_counterpart_implies_ipv6() {
-        let at = |text: &str| ListenAddress::Ip(text.parse().expect("an address"));
-        let both = [loopback(80), at("[::1]:80")];
-        assert!(is_implied(&both[1], &both));
-        assert!(!is_implied(&both[0], &both));
-        assert!(!is_implied(&at("[::1]:81"), &both));
-        assert!(!is_implied(&at("[2001:db8::1]:80"), &both));
+    fn an_address_comes_back_while_a_worker_still_has_its_socket() {
+        let with_port_0 = listen(&[loopback(0)], 2).expect("a port is free");
+        let bound = with_port_0.bound().next().expect("one").clone();
+        drop(with_port_0);
+        let first = listen(std::slice::from_ref(&bound), 2).expect("it was free");
+        let worker: Vec<_> = (0..2).flat_map(|index| first.of_worker(index, 2)).collect();
+        let none = first.extended(&[], 2).expect("nothing to bind");
+        drop(first);
+        let port = bound.ip().expect("an IP address").port();
+        let any = ListenAddress::Ip(SocketAddr::from(([0, 0, 0, 0], port)));
+        let wider = none.extended(std::slice::from_ref(&any), 2);
+        assert_eq!(wider.expect("it joins ours").bound().next(), Some(&any));
+        let again = none.extended(std::slice::from_ref(&bound), 2);
+        let again = again.expect("it is ours");
+        assert_eq!(again.bound().next(), Some(&bound));
+        let client = std::net::TcpStream::connect(bound.ip().expect("an IP address"));
+        client.expect("the address was never free");
+        drop(worker);
+    }
+
+    /// The ordinary socket of systemd takes both families, so that `:PORT` cannot be bound beside it.
+    #[test]
+    fn an_inherited_socket_may_take_both_families() {
+        let port_0 = SocketAddr::from(([0; 16], 0));
+        let Ok(socket) = Socket::new(Domain::IPV6, Type::STREAM, None) else {
+            return; // This machine has no IPv6.
+        };
+        socket.set_only_v6(false).expect("it may be both");
+        if socket.bind(&port_0.into()).is_err() {
+            return;
+        }
+        socket.listen(1).expect("it is bound");
+        let bound = socket.local_addr().expect("bound").as_socket();
+        let port = bound.expect("an IP address").port();
+        let both = [
+            ListenAddress::Ip(SocketAddr::from(([0, 0, 0, 0], port))),
+            ListenAddress::Ip(SocketAddr::from(([0; 16], port))),
+        ];
+        let inherited = Inherited::of(vec![socket.into()]);
+        let adopted = Sockets::adopt(inherited, &both).expect("it can be set up");
+        let sockets = adopted
+            .extended(&both, 2)
+            .expect("there is nothing to bind");
+        let [of_worker] = &sockets.of_worker(0, 2)[..] else {
+            panic!("one socket")
+        };
+        assert_eq!(of_worker.ipv4.as_ref(), Some(&both[0]));
+        let again = sockets.extended(&both, 2).expect("nothing changed");
+        assert_eq!(again.of_worker(1, 2).len(), 1);
+    }
+
+    #[test]
+    fn a_try_says_what_a_start_would_say() {
+        let held = listen(&[loopback(0)], 1).expect("a port is free");
+        let bound = held.bound().next().expect("one").clone();
+        let port = bound.ip().expect("an IP address").port();
+        let any = ListenAddress::Ip(SocketAddr::from(([0, 0, 0, 0], port)));
+        let refused = |ours: &[ListenAddress], address: &ListenAddress| {
+            Sockets::try_addresses(std::slice::from_ref(address), ours).len()
+        };
+        assert_eq!(refused(&[], &bound), 1);
+        assert_eq!(refused(std::slice::from_ref(&bound), &bound), 0);
+        assert_eq!(refused(&[], &any), 1);
+        assert_eq!(refused(&[bound], &any), 0, "a reload can do that");
     }
 }

@@ -1,12 +1,13 @@
 //! What the server notifies the service manager of (`sd_notify(3)`), and the sockets that the service
 //! manager passes (`sd_listen_fds(3)`).
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
 use rustix::process::Signal;
+use socket2::{Domain, Socket, Type};
 
 use crate::support::{Client, Directory, SAFETY, Server, program};
 
@@ -102,4 +103,37 @@ fn sockets_meant_for_another_process_are_left_alone() {
     let output = command.output().expect("it runs");
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(stderr.contains("another program"), "{stderr}");
+}
+
+/// The socket that systemd makes for `ListenStream=80` takes both families. `listen = ":80"` names both,
+/// and the server did not start: "another program listens there".
+#[test]
+fn a_socket_of_both_families_serves_both_addresses() {
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, None);
+    let bound = socket.and_then(|socket| {
+        socket.set_only_v6(false)?;
+        socket.bind(&SocketAddr::from(([0; 16], 0)).into())?;
+        socket.listen(5)?;
+        Ok(TcpListener::from(socket))
+    });
+    let Ok(both) = bound else {
+        return; // This machine has no IPv6.
+    };
+    let port = both.local_addr().expect("it is bound").port();
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let directory = Directory::new();
+    let configuration = CONFIGURATION.replace("127.0.0.1:0", &format!(":{port}"));
+    directory.write("config.toml", format!("workers = 3\n{configuration}"));
+    let mut command = with_sockets([&both, &other], "$$");
+    command.arg("run").arg("--config");
+    command.arg(directory.join("config.toml"));
+    let _server = Server::start(command, directory);
+    for address in [
+        SocketAddr::from(([127, 0, 0, 1], port)),
+        SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port)),
+    ] {
+        let mut client = Client::connect(address);
+        client.send("GET / HTTP/1.0\r\n\r\n");
+        assert_eq!(client.last_response().text(), "ok");
+    }
 }

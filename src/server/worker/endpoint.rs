@@ -1,6 +1,7 @@
 //! The addresses at which a worker listens, and what a change of configuration does to them.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use crate::generation::LocalGeneration;
 pub(crate) struct ListeningSocket {
     /// As configured: port 0 stays 0.
     pub(crate) address: ListenAddress,
+    /// The address for connections of IPv4, if the socket is at an IPv6 address and takes both.
+    pub(crate) ipv4: Option<ListenAddress>,
     pub(crate) fd: Arc<OwnedFd>,
     /// Whether exchanges that come in here are counted and recorded: all but the control socket's.
     pub(crate) is_recorded: bool,
@@ -43,11 +46,22 @@ impl Endpoint {
 /// A socket from which this worker accepts connections.
 pub(crate) struct Accepting {
     pub(crate) endpoint: Rc<Endpoint>,
+    /// Where connections of IPv4 count as come in, if the socket takes both families.
+    ipv4: Option<Rc<Endpoint>>,
     pub(crate) socket: Arc<OwnedFd>,
     is_stopped: Cell<bool>,
 }
 
 impl Accepting {
+    /// Where a connection from `peer` came in.
+    pub(crate) fn endpoint_for(&self, peer: Option<SocketAddr>) -> &Rc<Endpoint> {
+        let is_ipv4 = |peer: SocketAddr| peer.ip().to_canonical().is_ipv4();
+        match &self.ipv4 {
+            Some(ipv4) if peer.is_some_and(is_ipv4) => ipv4,
+            _ => &self.endpoint,
+        }
+    }
+
     /// Whether the worker accepts from the socket no longer: another worker has it, or none.
     pub(crate) fn is_stopped(&self) -> bool {
         self.is_stopped.get()
@@ -107,9 +121,12 @@ impl Endpoints {
         let started: Vec<_> = new
             .into_iter()
             .map(|socket| {
-                let endpoint = self.endpoint(socket.address, socket.is_recorded);
+                let is_recorded = socket.is_recorded;
                 Rc::new(Accepting {
-                    endpoint,
+                    endpoint: self.endpoint(socket.address, is_recorded),
+                    ipv4: socket
+                        .ipv4
+                        .map(|address| self.endpoint(address, is_recorded)),
                     socket: socket.fd,
                     is_stopped: Cell::new(false),
                 })

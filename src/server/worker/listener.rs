@@ -35,7 +35,7 @@ pub(crate) async fn accept_all(accepting: Rc<Accepting>, worker: Rc<Worker>) {
             return;
         }
         let is_last_round = worker.is_draining() || endpoint.is_retired();
-        match accept_some(&listener, endpoint, &worker) {
+        match accept_some(&listener, &accepting, &worker) {
             Round::QueueIsEmpty if is_last_round => return,
             Round::QueueIsEmpty => {
                 is_short = false;
@@ -62,10 +62,10 @@ enum Round {
     Shortage(io::Error),
 }
 
-fn accept_some(listener: &Listener, endpoint: &Rc<Endpoint>, worker: &Rc<Worker>) -> Round {
+fn accept_some(listener: &Listener, accepting: &Accepting, worker: &Rc<Worker>) -> Round {
     for _ in 0..ACCEPTS_PER_TURN {
         match listener.try_accept() {
-            Ok((fd, peer)) => admit(fd, peer, endpoint, worker),
+            Ok((fd, peer)) => admit(fd, peer, accepting.endpoint_for(peer), worker),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Round::QueueIsEmpty,
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => return Round::Shortage(error),
