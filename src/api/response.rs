@@ -121,9 +121,10 @@ impl Response {
     /// 200 with what `reader` gives, read on a thread of the blocking pool when the head has gone
     /// out, no faster than the client takes it.
     ///
-    /// With a `length` in octets the client knows how much will come, and the connection is cut
-    /// should it turn out to be wrong. Without, an HTTP/1.1 client gets chunks, and an HTTP/1.0
-    /// client content that ends with the connection.
+    /// With a `length` in octets the client knows how much will come. Should the reader give more,
+    /// the rest is dropped; should it give less, the connection is cut. The log tells of both.
+    /// Without, an HTTP/1.1 client gets chunks, and an HTTP/1.0 client content that ends with the
+    /// connection.
     pub fn reader(
         content_type: &str,
         mut reader: impl Read + Send + 'static,

@@ -61,18 +61,14 @@ pub(crate) trait Blocks {
 /// Content that is made outside of the loop: by code on another thread, a script, an application
 /// server.
 pub(crate) struct ContentStream<'c> {
-    /// Octets that have been made already: they are sent with the head. Never more than `length`.
+    /// Octets that have been made already: they are sent with the head.
     first: Vec<u8>,
-    /// The length that its maker announced; the connection is cut if that turns out to be wrong.
+    /// The length that its maker announced. If the content turns out to be longer, the rest is
+    /// dropped; if it is shorter, the connection is cut behind it.
     length: Option<u64>,
     /// The rest.
     source: Box<dyn ContentSource + 'c>,
 }
-
-/// Content begins with more octets than there are to be.
-#[derive(Debug, thiserror::Error)]
-#[error("the content is longer than its Content-Length says")]
-pub(crate) struct TooLong;
 
 /// Where a [`ContentStream`] comes from. If it is dropped before its end, the rest is not wanted.
 pub(crate) trait ContentSource {
@@ -144,22 +140,21 @@ impl<'c> ContentStream<'c> {
     }
 
     /// The same, where its `first` octets are there already.
-    ///
-    /// # Errors
-    /// [`TooLong`]
     pub(crate) fn beginning_with(
         first: Vec<u8>,
         length: Option<u64>,
         source: Box<dyn ContentSource + 'c>,
-    ) -> Result<Self, TooLong> {
-        match length {
-            Some(length) if length < first.len() as u64 => Err(TooLong),
-            _ => Ok(Self {
-                first,
-                length,
-                source,
-            }),
+    ) -> Self {
+        Self {
+            first,
+            length,
+            source,
         }
+    }
+
+    /// Content that is all there, and announced with `length`, which may be wrong.
+    pub(crate) fn announced(octets: Vec<u8>, length: u64) -> Self {
+        Self::beginning_with(octets, Some(length), Box::new(Nothing))
     }
 
     /// The same, with the source of the rest replaced by what `map` makes of it.
@@ -179,11 +174,10 @@ impl<'c> ContentStream<'c> {
         Self::new(length, Box::new(Nothing))
     }
 
-    /// Its first octets, how many follow, where that is known, and where from.
+    /// Its first octets, the length of all of it, where that is announced, and where the rest comes
+    /// from.
     pub(crate) fn into_parts(self) -> (Vec<u8>, Option<u64>, Box<dyn ContentSource + 'c>) {
-        let first = self.first.len() as u64;
-        let left = self.length.map(|length| length - first);
-        (self.first, left, self.source)
+        (self.first, self.length, self.source)
     }
 
     /// It will not be sent; its length may be told all the same.

@@ -38,6 +38,8 @@ pub(crate) struct Transmission<'c> {
     piece_sent: usize,
     blocks: Option<BlockSource>,
     stream: Option<StreamSource<'c>>,
+    /// How a stream's content compares with the length that was announced for it.
+    extent: Extent,
     /// Up to where the first piece's file has been found in memory, or read into it.
     warm_until: u64,
     /// Octets of content taken from pieces and blocks so far; the framing of chunks aside.
@@ -54,6 +56,17 @@ struct StreamSource<'c> {
     is_chunked: bool,
     /// Octets still to come, where its maker said how many.
     left: Option<u64>,
+}
+
+/// How the content of a stream compares with the length that its maker announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// It has been as announced so far, or nothing was announced.
+    AsAnnounced,
+    /// It has ended too early. The connection is cut behind what there is.
+    Shorter,
+    /// It was longer. What was announced is sent, and the rest is dropped.
+    Longer,
 }
 
 /// How far [`Transmission::advance`] got.
@@ -81,8 +94,8 @@ pub(crate) enum SendError {
     FileShrank,
     #[error("the content broke off")]
     BrokenOff(#[from] BrokenOff),
-    #[error("the content is not as long as was said")]
-    WrongLength,
+    #[error("the content is shorter than its Content-Length says")]
+    TooShort,
     #[error("the client went away before the end of the content")]
     ClientGone,
 }
@@ -90,10 +103,7 @@ pub(crate) enum SendError {
 impl SendError {
     /// Whether it is not the client's doing, nor the network's: the operator wants to hear of it.
     pub(crate) fn is_ours(&self) -> bool {
-        matches!(
-            self,
-            Self::FileShrank | Self::BrokenOff(_) | Self::WrongLength
-        )
+        matches!(self, Self::FileShrank | Self::BrokenOff(_) | Self::TooShort)
     }
 }
 
@@ -111,6 +121,7 @@ impl<'c> Transmission<'c> {
             piece_sent: 0,
             blocks: None,
             stream: None,
+            extent: Extent::AsAnnounced,
             warm_until: 0,
             content_sent: 0,
         };
@@ -129,7 +140,12 @@ impl<'c> Transmission<'c> {
 
     /// Puts what is there of a stream behind the head, so that they go out in one call.
     fn begin_stream(&mut self, stream: ContentStream<'c>, is_chunked: bool) {
-        let (first, left, source) = stream.into_parts();
+        let (mut first, length, source) = stream.into_parts();
+        let first_length = first.len() as u64;
+        let is_longer = length.is_some_and(|length| length < first_length);
+        if let (true, Some(length)) = (is_longer, length) {
+            first.truncate(length as usize);
+        }
         if is_chunked {
             self.content_sent += first.len() as u64;
             push_chunk(&first, &mut self.buffer);
@@ -137,11 +153,28 @@ impl<'c> Transmission<'c> {
             let first = Piece::Octets(Octets::Owned(first));
             self.pieces.push_back(first);
         }
+        let left = length.map(|length| length.saturating_sub(first_length));
         self.stream = Some(StreamSource {
             source,
             is_chunked,
             left,
         });
+        if is_longer {
+            self.drop_rest();
+        }
+    }
+
+    /// Drops what follows the announced octets of a stream.
+    fn drop_rest(&mut self) {
+        self.extent = Extent::Longer;
+        if let Some(stream) = self.stream.take() {
+            stream.source.discard();
+        }
+    }
+
+    /// Whether the stream's maker gave more content than it had announced.
+    pub(crate) fn dropped_some(&self) -> bool {
+        self.extent == Extent::Longer
     }
 
     /// Octets of content sent so far.
@@ -176,6 +209,7 @@ impl<'c> Transmission<'c> {
                 None if self.stream.is_some() => return Ok(Progress::Waiting),
                 None => match self.next_block() {
                     true => continue,
+                    false if self.extent == Extent::Shorter => return Err(SendError::TooShort),
                     false => return Ok(Progress::Done),
                 },
             };
@@ -249,17 +283,22 @@ impl<'c> Transmission<'c> {
             Either::Second(()) => return Err(SendError::ClientGone),
         };
         let length = block.len();
-        if let Some(left) = &mut stream.left {
-            *left = left
-                .checked_sub(length as u64)
-                .ok_or(SendError::WrongLength)?;
-            if !goes_on && *left > 0 {
-                return Err(SendError::WrongLength);
-            }
-        }
         let is_chunked = stream.is_chunked;
-        if !goes_on {
-            self.stream = None;
+        let left = stream.left.map(|left| left.checked_sub(length as u64));
+        match (left, stream.left) {
+            (Some(None), Some(allowed)) => {
+                block.truncate(allowed as usize);
+                self.drop_rest();
+            }
+            (left, _) => stream.left = left.flatten(),
+        }
+        if !goes_on
+            && self
+                .stream
+                .take()
+                .is_some_and(|stream| stream.left > Some(0))
+        {
+            self.extent = Extent::Shorter;
         }
         self.put_block(block, is_chunked, goes_on);
         Ok(length)
@@ -522,7 +561,7 @@ mod tests {
                 let stream = Transport::Plain(Stream::new(near));
                 let content =
                     ContentStream::beginning_with(b"hello".to_vec(), length, Box::new(AtItsEnd));
-                let content = Content::Stream(content.expect("as long as it may be"));
+                let content = Content::Stream(content);
                 let mut transmission = Transmission::new(b"head ".to_vec(), content, is_chunked);
                 let pool = BlockingPool::new(1, 1);
                 let finished = transmission.finish(&stream, &pool, Duration::from_secs(10));
@@ -537,6 +576,48 @@ mod tests {
                 received.push(String::from_utf8_lossy(&block[..count]).into_owned());
             }
             assert_eq!(received, expected, "{is_chunked} {length:?}");
+        }
+    }
+
+    /// Content in blocks.
+    struct InBlocks(VecDeque<&'static str>);
+
+    impl ContentSource for InBlocks {
+        fn next<'s>(
+            &'s mut self,
+            into: &'s mut Vec<u8>,
+        ) -> LocalFuture<'s, Result<bool, BrokenOff>> {
+            into.extend_from_slice(self.0.pop_front().unwrap_or_default().as_bytes());
+            Box::pin(std::future::ready(Ok(!self.0.is_empty())))
+        }
+    }
+
+    #[test]
+    fn a_stream_is_sent_as_far_as_its_length_says_and_never_less_than_there_is() {
+        for (first, blocks, expected, extent) in [
+            ("abc", &["d"][..], "abcd", Extent::AsAnnounced),
+            ("", &["ab", "cd"], "abcd", Extent::AsAnnounced),
+            ("abcd", &[], "abcd", Extent::AsAnnounced),
+            ("ab", &["c"], "abc", Extent::Shorter),
+            ("", &["a", "bc", ""], "abc", Extent::Shorter),
+            ("a", &[], "a", Extent::Shorter),
+            ("abcd\n", &["more"], "abcd", Extent::Longer),
+            ("ab", &["cd\n"], "abcd", Extent::Longer),
+            ("ab", &["cd", "\n", "more"], "abcd", Extent::Longer),
+        ] {
+            let (read, sent, complete) = transmit(move || {
+                let source = InBlocks(blocks.iter().copied().collect());
+                let stream = ContentStream::beginning_with(first.into(), Some(4), Box::new(source));
+                Transmission::new(b"head ".to_vec(), Content::Stream(stream), false)
+            });
+            let case = format!("{first:?} {blocks:?}");
+            assert_eq!(
+                String::from_utf8_lossy(&read),
+                format!("head {expected}"),
+                "{case}"
+            );
+            assert_eq!(sent, expected.len() as u64, "{case}");
+            assert_eq!(complete, extent != Extent::Shorter, "{case}");
         }
     }
 

@@ -82,7 +82,7 @@ fn what_goes_wrong_is_told_once_with_the_route_and_the_reason() {
         ("/code", "no such table"),
         ("/code", "its answer cannot be sent"),
         ("/code", "the spring is dry"),
-        ("/code", "the content is not as long as was said"),
+        ("/code", "shorter than its Content-Length says"),
         ("/hasty", "the well is dry"),
         ("/late", "its thread is lost until it returns"),
         ("/later", "no thread of the blocking pool was free"),

@@ -13,24 +13,24 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::support::{Client, SAFETY, Server, Site, pattern, until};
 
 /// An application server that the test plays.
-struct Peer(UnixListener);
+pub(crate) struct Peer(UnixListener);
 
 /// A connection from the server to it.
-struct Connection(UnixStream);
+pub(crate) struct Connection(UnixStream);
 
 /// A request as it arrived.
-struct Asked {
-    parameters: BTreeMap<String, String>,
+pub(crate) struct Asked {
+    pub(crate) parameters: BTreeMap<String, String>,
     content: Vec<u8>,
 }
 
 impl Peer {
-    fn at(site: &Site) -> Self {
+    pub(crate) fn at(site: &Site) -> Self {
         let path = site.directory().join("php.sock");
         Self(UnixListener::bind(path).expect("the directory is new"))
     }
 
-    fn accept(&self) -> Connection {
+    pub(crate) fn accept(&self) -> Connection {
         assert!(self.is_asked_within(SAFETY), "nobody connects");
         let (stream, _) = self.0.accept().expect("one waits");
         stream.set_read_timeout(Some(SAFETY)).expect("it is open");
@@ -44,7 +44,7 @@ impl Peer {
     }
 
     /// Answers the next request on a connection of its own.
-    fn answer(&self, output: &str) -> Asked {
+    pub(crate) fn answer(&self, output: &str) -> Asked {
         let mut connection = self.accept();
         let asked = connection.request();
         connection.send(whole(output));
@@ -89,7 +89,7 @@ impl Connection {
         }
     }
 
-    fn request(&mut self) -> Asked {
+    pub(crate) fn request(&mut self) -> Asked {
         let parameters = self.parameters();
         let mut content = Vec::new();
         while let Some(some) = self.content() {
@@ -101,7 +101,7 @@ impl Connection {
         }
     }
 
-    fn send(&mut self, octets: impl AsRef<[u8]>) {
+    pub(crate) fn send(&mut self, octets: impl AsRef<[u8]>) {
         self.0.write_all(octets.as_ref()).expect("the server reads");
     }
 
@@ -134,10 +134,10 @@ fn read_parameters(mut stream: &[u8]) -> BTreeMap<String, String> {
     parameters
 }
 
-const STDOUT: u8 = 6;
+pub(crate) const STDOUT: u8 = 6;
 const STDERR: u8 = 7;
 
-fn record(kind: u8, content: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn record(kind: u8, content: impl AsRef<[u8]>) -> Vec<u8> {
     let content = content.as_ref();
     let [high, low] = (content.len() as u16).to_be_bytes();
     let padding = (content.len() % 7) as u8;
@@ -145,7 +145,7 @@ fn record(kind: u8, content: impl AsRef<[u8]>) -> Vec<u8> {
     [&header[..], content, &vec![0xaa; usize::from(padding)]].concat()
 }
 
-fn end(protocol_status: u8) -> Vec<u8> {
+pub(crate) fn end(protocol_status: u8) -> Vec<u8> {
     record(3, [0, 0, 0, 0, protocol_status, 0, 0, 0])
 }
 
@@ -312,11 +312,6 @@ fn a_peer_that_misbehaves_is_answered_for_and_named() {
     let endless: Vec<u8> = (0..1100)
         .flat_map(|_| record(STDOUT, format!("X: {}\r\n", "y".repeat(60))))
         .collect();
-    let lying = |length: &str| {
-        whole(&format!(
-            "Content-Type: a/b\r\nContent-Length: {length}\r\n\r\n12345"
-        ))
-    };
     for (octets, status, reason) in [
         (Vec::new(), 502, "closed the connection before the end"),
         (
@@ -341,8 +336,6 @@ fn a_peer_that_misbehaves_is_answered_for_and_named() {
         (end(3), 502, "no responder"),
         (whole("no field line\r\n\r\n"), 502, "no field line"),
         (endless, 502, "longer than 65536"),
-        (lying("4"), 502, "not as long as"),
-        (lying("6"), 502, "not as long as"),
     ] {
         let mut client = server.connect();
         client.send(get("/"));
@@ -372,12 +365,7 @@ fn an_answer_that_breaks_off_cuts_the_connection() {
     for (head, rest, reason) in [
         ("", Vec::new(), "closed the connection before"),
         ("", record(77, "x"), "of type 77"),
-        ("Content-Length: 9\r\n", end(0), "not as long"),
-        (
-            "Content-Length: 6\r\n",
-            [record(STDOUT, "more"), end(0)].concat(),
-            "not as long",
-        ),
+        ("Content-Length: 9\r\n", end(0), "shorter than"),
     ] {
         let mut client = server.connect();
         client.send(get("/"));

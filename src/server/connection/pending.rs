@@ -74,8 +74,10 @@ impl<'e, R: Display> Sending<'e, R> {
             .finish(stream, disk, send_timeout)
             .await;
         drop(sending);
-        if let Err(error) = &sent {
-            report(self.route.as_ref(), error);
+        match &sent {
+            Err(error) => report(self.route.as_ref(), error),
+            Ok(()) if self.transmission.dropped_some() => self.warn_of_surplus(),
+            Ok(()) => {}
         }
         self.exchange.finish(Outcome {
             end: if sent.is_ok() {
@@ -87,6 +89,16 @@ impl<'e, R: Display> Sending<'e, R> {
             content_sent: self.transmission.content_sent(),
         });
         sent
+    }
+
+    /// Tells the operator that code gave more content than it had announced: the client has got a
+    /// whole response, but the code has a mistake.
+    fn warn_of_surplus(&self) {
+        if let Some(route) = &self.route {
+            diagnostic::warn(format_args!(
+                "{route}: the content is longer than its Content-Length says; the rest was dropped"
+            ));
+        }
     }
 }
 

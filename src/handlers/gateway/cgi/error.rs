@@ -4,7 +4,7 @@ use std::io;
 
 use super::start::StartError;
 use crate::handlers::gateway::script_response::ScriptError;
-use crate::message::content::{ContentError, TooLong};
+use crate::message::content::ContentError;
 use crate::runtime::{BlockingError, Exit};
 
 /// Why a script gave no response.
@@ -24,8 +24,6 @@ pub(super) enum CgiError {
     Read(#[source] io::Error),
     #[error(transparent)]
     Output(#[from] ScriptError),
-    #[error(transparent)]
-    Length(#[from] TooLong),
     #[error("it ended with {0} before its header section did")]
     Ended(Exit),
     #[error("its header section did not come within the timeout")]

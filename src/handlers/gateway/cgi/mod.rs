@@ -144,7 +144,7 @@ impl CgiHandler {
             Either::First(head) => head.map_err(|_| CgiError::TimedOut)??,
             Either::Second(()) => return Err(ContentError::CutOff.into()),
         };
-        self.forward(answer, running, request)
+        Ok(self.forward(answer, running, request))
     }
 
     /// The response for a script's answer. Its content may still be on its way.
@@ -153,19 +153,19 @@ impl CgiHandler {
         answer: ScriptAnswer,
         running: Running,
         request: &Request<'_>,
-    ) -> Result<Answer<'static>, CgiError> {
+    ) -> Answer<'static> {
         let timeout = self.route.options.timeout;
         match answer {
             ScriptAnswer::LocalRedirect(target) => {
                 Box::new(Output::new(running, timeout, None)).discard();
-                Ok(Answer::LocalRedirect(target))
+                Answer::LocalRedirect(target)
             }
             ScriptAnswer::Response(head) => {
                 let output = Box::new(Output::new(running, timeout, head.length));
-                let stream = ContentStream::beginning_with(head.content, head.length, output)?;
+                let stream = ContentStream::beginning_with(head.content, head.length, output);
                 let content = Supply::Entire(Content::Stream(stream));
                 let response = represent(head.status, head.fields, content, request.head);
-                Ok(response.into())
+                response.into()
             }
         }
     }

@@ -6,7 +6,7 @@ use super::record::RecordError;
 use super::sent_file::SentFileError;
 use crate::handlers::gateway::script_response::ScriptError;
 use crate::http::status::Status;
-use crate::message::content::{ContentError, TooLong};
+use crate::message::content::ContentError;
 
 /// What an application server did wrong, or the operator did with it.
 #[derive(Debug, thiserror::Error)]
@@ -25,10 +25,6 @@ pub(super) enum UpstreamError {
     Record(#[from] RecordError),
     #[error("it sent what is no answer")]
     Script(#[from] ScriptError),
-    #[error("its content is not as long as its Content-Length says")]
-    WrongLength,
-    #[error(transparent)]
-    TooLong(#[from] TooLong),
     #[error("it is overloaded")]
     Overloaded,
     #[error("it refused the request, as one that would share a connection")]

@@ -344,7 +344,7 @@ impl FastcgiHandler {
             }
         }
         let content = if conversation.is_ended() {
-            whole(&head, conversation, request.head.is_head())?
+            whole(&head, conversation, request.head.is_head())
         } else {
             let first = conversation.take_output();
             let rest = if request.head.is_head() || conversation.is_asked() {
@@ -353,8 +353,7 @@ impl FastcgiHandler {
                 self.spool_rest(content, worker).await?
             };
             let source = Box::new(self.rest_of(conversation, rest));
-            let stream = ContentStream::beginning_with(first, head.length, source);
-            Content::Stream(stream.map_err(UpstreamError::from)?)
+            Content::Stream(ContentStream::beginning_with(first, head.length, source))
         };
         let content = Supply::Entire(content);
         Ok(represent(head.status, head.fields, content, request.head))
@@ -398,19 +397,15 @@ impl FastcgiHandler {
 
 /// The content of a response that has ended. For HEAD it is empty, with the length that the script
 /// gave.
-fn whole(
-    head: &ScriptHead,
-    mut conversation: Conversation,
-    is_for_head: bool,
-) -> Result<Content<'static>, UpstreamError> {
+fn whole(head: &ScriptHead, mut conversation: Conversation, is_for_head: bool) -> Content<'static> {
     let content = conversation.take_output();
     conversation.finish();
     if is_for_head || head.status.forbids_content() {
-        return Ok(Content::Stream(ContentStream::unsent(head.length)));
+        return Content::Stream(ContentStream::unsent(head.length));
     }
     match head.length.filter(|length| *length != content.len() as u64) {
-        Some(_) => Err(UpstreamError::WrongLength),
-        None => Ok(Content::Octets(Octets::Owned(content))),
+        Some(length) => Content::Stream(ContentStream::announced(content, length)),
+        None => Content::Octets(Octets::Owned(content)),
     }
 }
 
