@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::setting::{Kind, Setting, rows, set, show, walk};
-use super::verb::{Answer, VerbKeys};
+use super::verb::{Answer, VerbKeys, script_name};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::model::{Cgi, Route, Verb};
 use crate::config::tree::node::{Node, Text, list};
-use crate::config::tree::paths::directory;
+use crate::config::tree::paths::{beside, directory, report_path};
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::units::WAIT;
 use crate::config::words::values::{parse_variable_name, parse_variable_value};
@@ -35,6 +35,10 @@ const SETTINGS: &[Setting<Cgi>] = &[
         read: |node, cgi| set(&mut cgi.root, root(&node.text()?)),
         show: |cgi| Some(written::path(&cgi.root)),
         ..Setting::BLANK
+    },
+    Setting {
+        show: |cgi| cgi.script.as_deref().map(written::string),
+        ..Setting::SCRIPT
     },
     Setting {
         read: |node, cgi| set(&mut cgi.timeout, node.duration(WAIT)),
@@ -64,7 +68,19 @@ const SETTINGS: &[Setting<Cgi>] = &[
 fn read(section: &mut Section<'_>) -> Option<Answer> {
     let mut cgi = Cgi::beneath(PathBuf::new());
     let walked = walk(section, SETTINGS, &mut cgi);
-    walked.took("cgi").then(|| Verb::Cgi(cgi).into())
+    let script = script_name(section);
+    if !walked.took("cgi") {
+        return None;
+    }
+    match script {
+        Some((name, text)) => {
+            check_script(&text, &cgi.root, &name);
+            cgi.script = Some(name);
+        }
+        None if section.has("script") => {}
+        None => warn_of_scripts_that_cannot_run(section, &cgi.root),
+    }
+    Some(Verb::Cgi(cgi).into())
 }
 
 fn show_route(route: &Route) -> Option<written::Table> {
@@ -76,9 +92,54 @@ fn show_route(route: &Route) -> Option<written::Table> {
 
 /// Reads the directory of the scripts.
 fn root(text: &Text<'_>) -> Option<PathBuf> {
-    let root = directory(text)?;
-    warn_of_scripts_that_cannot_run(text, &root);
-    Some(root)
+    let path = beside(text.node.cx.source, &text.value);
+    let written = Path::new(&text.value);
+    if let (true, Some(parent), Some(name)) =
+        (path.is_file(), written.parent(), written.file_name())
+    {
+        let message = format!("`{}` is a script, and not a directory", path.display());
+        let help = format!(
+            "write cgi = {}, script = {}: it answers everything beneath the route",
+            written::path(if parent == Path::new("") {
+                Path::new(".")
+            } else {
+                parent
+            }),
+            written::path(Path::new(name)),
+        );
+        let error = Diagnostic::error(message).at(text.node.spot(), "");
+        text.node.cx.report(error.help(help));
+        return None;
+    }
+    directory(text)
+}
+
+/// Reports that the one script of a route is not there, and warns if it cannot be run.
+fn check_script(text: &Text<'_>, root: &Path, name: &str) {
+    let path = root.join(name);
+    match std::fs::metadata(&path) {
+        Ok(state) if !state.is_file() => {
+            report_path(
+                text,
+                Path::new("/"),
+                format!("`{}` is not a file", path.display()),
+            );
+        }
+        Ok(state) if state.permissions().mode() & 0o111 == 0 => {
+            let message = format!(
+                "`{}` has no executable bit, so it cannot be run",
+                path.display()
+            );
+            let warning = Diagnostic::warning(message).at(text.node.spot(), "");
+            let help = format!("chmod +x {}", path.display());
+            text.node.cx.report(warning.help(help));
+        }
+        Ok(_) => {}
+        Err(_) => {
+            let message = format!("there is no file `{}`", path.display());
+            report_path(text, Path::new("/"), message);
+        }
+    }
 }
 
 fn environment(node: Node<'_>) -> Option<Vec<(String, String)>> {
@@ -93,8 +154,11 @@ fn environment(node: Node<'_>) -> Option<Vec<(String, String)>> {
 
 /// Warns of files without the executable bit: otherwise only the client that asks for one would find
 /// out. It is no error, because a file may be there for scripts to read.
-fn warn_of_scripts_that_cannot_run(text: &Text<'_>, root: &Path) {
+fn warn_of_scripts_that_cannot_run(section: &Section<'_>, root: &Path) {
     const NAMED: usize = 3;
+    let Some(node) = section.peek("cgi") else {
+        return;
+    };
     let mut names = not_executable(root);
     names.sort();
     let Some(first) = names.first() else { return };
@@ -111,8 +175,8 @@ fn warn_of_scripts_that_cannot_run(text: &Text<'_>, root: &Path) {
         list(shown.chain(others), "and"),
         root.display()
     );
-    let warning = Diagnostic::warning(message).at(text.node.spot(), "");
-    text.node.cx.report(warning.help(chmod));
+    let warning = Diagnostic::warning(message).at(node.spot(), "");
+    section.report(warning.help(chmod));
 }
 
 /// The files of a directory that no user may execute. Dotfiles are left out, as they are never served.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::setting::{Kind, Setting, rows, set, show, walk};
-use super::verb::{Answer, VerbKeys, index_names};
+use super::verb::{Answer, VerbKeys, index_names, script_name};
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
@@ -52,6 +52,10 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
         read: |node, draft| set(&mut draft.root, directory(&node.text()?)),
         show: |fastcgi| Some(written::path(&fastcgi.root)),
         ..Setting::BLANK
+    },
+    Setting {
+        show: |fastcgi| fastcgi.script.as_deref().map(written::string),
+        ..Setting::SCRIPT
     },
     Setting {
         read: |node, draft| set(&mut draft.fastcgi.index, Some(index_names(node))),
@@ -120,14 +124,24 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
         root: PathBuf::new(),
     };
     let walked = walk(section, SETTINGS, &mut draft);
-    if !section.has("root") {
-        report_no_root(section);
+    let Draft {
+        mut fastcgi,
+        mut root,
+    } = draft;
+    let is_without_files = section.has("script") && !section.has("root") && !fastcgi.sendfile;
+    match section.peek("fastcgi") {
+        Some(node) if is_without_files => root = beside(node.cx.source, ""),
+        _ if !section.has("root") => report_no_root(section),
+        _ => {}
     }
-    let Draft { mut fastcgi, root } = draft;
+    fastcgi.script = script_name(section).map(|(name, _)| name);
+    if section.has("script") {
+        report_pointless(section);
+    }
     let known_root = walked.took("root").then_some(&*root);
     let fallback = section.peek("fallback").and_then(Node::text);
     fastcgi.fallback = fallback.and_then(|text| fallback_script(&text, &fastcgi, known_root));
-    if !walked.took("fastcgi") || !walked.took("root") {
+    if !walked.took("fastcgi") || !(walked.took("root") || is_without_files) {
         return None;
     }
     fastcgi.root = std::path::absolute(&root).unwrap_or(root);
@@ -145,12 +159,28 @@ fn report_no_root(section: &Section<'_>) {
     let Some(node) = section.peek("fastcgi") else {
         return;
     };
-    let help = "write root = \"DIR\", the directory that the scripts are in".to_owned();
+    let help =
+        "write root = \"DIR\", the directory that the scripts are in; a program that is no file \
+                needs none, but script = \"NAME\""
+            .to_owned();
     node.cx.report_absence(
         Diagnostic::error("`fastcgi` needs a `root`")
             .at(node.spot(), "")
             .help(help),
     );
+}
+
+/// Reports the options that choose a script or a file, in a route with one script for everything.
+fn report_pointless(section: &Section<'_>) {
+    for key in ["fallback", "index", "scripts", "static_files"] {
+        let Some(node) = section.peek(key) else {
+            continue;
+        };
+        let message = format!("`script` answers everything, so `{key}` has nothing to choose");
+        let help = "leave one of them out; files beside the program have a route of their own";
+        let error = Diagnostic::error(message).at(node.spot(), "");
+        section.report(error.help(help.to_owned()));
+    }
 }
 
 /// Reads the address of the application server. A missing socket is a warning: the server may start

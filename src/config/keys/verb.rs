@@ -5,9 +5,9 @@
 
 use super::setting::{Kind, Row, Setting};
 use crate::config::model::{Route, Verb};
-use crate::config::tree::node::Node;
+use crate::config::tree::node::{Node, Text};
 use crate::config::tree::section::Section;
-use crate::config::words::values::parse_index_name;
+use crate::config::words::values::{parse_index_name, parse_script_name};
 use crate::config::words::written;
 
 /// A verb: its own key and those that may stand beside it in a route.
@@ -69,6 +69,18 @@ impl<D, M> Setting<D, M> {
         ..Self::BLANK
     };
 
+    /// The verbs read it when they know the root.
+    pub(super) const SCRIPT: Self = Self {
+        key: "script",
+        kind: Kind::Text,
+        about: "with `cgi` and `fastcgi`: the one script, which answers everything beneath the route",
+        translations: &[(
+            "ScriptAlias",
+            "write `\"/cgit\" = { cgi = \"/usr/lib/cgit\", script = \"cgit.cgi\" }`",
+        )],
+        ..Self::BLANK
+    };
+
     pub(super) const STATUS: Self = Self {
         key: "status",
         kind: Kind::Either(&[Kind::Integer(200, 599), Kind::Only(true)]),
@@ -90,6 +102,12 @@ impl<D, M> Setting<D, M> {
         )],
         ..Self::BLANK
     };
+}
+
+/// Reads the name of `script`, a path relative to the root of the route.
+pub(super) fn script_name<'c>(section: &Section<'c>) -> Option<(String, Text<'c>)> {
+    let text = section.peek("script").and_then(Node::text)?;
+    Some((text.parse(parse_script_name)?, text))
 }
 
 /// Reads the names of `index`. A name with a mistake is left out.

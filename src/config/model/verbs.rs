@@ -76,6 +76,9 @@ impl Files {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Cgi {
     pub(crate) root: PathBuf,
+    /// The script that answers everything beneath the route, relative to the root. `None`: the path
+    /// of each request leads to its script.
+    pub(crate) script: Option<String>,
     /// The time until a script's header section is complete: 504. The time between two reads of its
     /// content: the response is cut.
     pub(crate) timeout: Duration,
@@ -90,6 +93,7 @@ impl Cgi {
     pub(crate) fn beneath(root: PathBuf) -> Self {
         Self {
             root,
+            script: None,
             timeout: DEFAULT_CODE_TIMEOUT,
             max_processes: 32,
             environment: Vec::new(),
@@ -141,6 +145,9 @@ pub(crate) struct Fastcgi {
     pub(crate) peer: ListenAddress,
     /// Absolute, because the upstream gets the names of files beneath it.
     pub(crate) root: PathBuf,
+    /// The program that answers everything beneath the route, relative to the root. No file has to be
+    /// there. `None`: the path of each request leads to its script.
+    pub(crate) script: Option<String>,
     /// Names tried in a directory, in order.
     pub(crate) index: Vec<String>,
     /// The suffixes of scripts' names; the case of letters does not count.
@@ -163,6 +170,7 @@ impl Fastcgi {
         Self {
             peer,
             root: std::path::absolute(&root).unwrap_or(root),
+            script: None,
             index: vec!["index.php".to_owned()],
             scripts: vec![".php".to_owned()],
             fallback: None,

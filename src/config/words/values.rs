@@ -24,6 +24,36 @@ pub(crate) fn parse_index_name(name: &str) -> Result<String, Fault> {
     }
 }
 
+/// Reads the path of a script, relative to the root of its route. A slash at its start means the root.
+/// It has no segment that a path of a request could not have, so that it leads to one file in one way.
+pub(crate) fn parse_script_name(path: &str) -> Result<String, Fault> {
+    let name = path.trim_start_matches('/');
+    let start = path.len() - name.len();
+    if name.is_empty() {
+        return Err(Fault::new(0..path.len(), "the name of a script is missing"));
+    }
+    if let Some(at) = name.find('\0') {
+        let at = start + at;
+        return Err(Fault::new(at..at + 1, "the name of a script holds no NUL"));
+    }
+    if name
+        .split('/')
+        .any(|segment| matches!(segment, "" | "." | ".."))
+    {
+        let message = format!("`{path}` is not the path of a script beneath the root");
+        let plain: Vec<&str> = name
+            .split('/')
+            .filter(|segment| !matches!(*segment, "" | "." | ".."))
+            .collect();
+        let fault = Fault::new(0..path.len(), message);
+        return Err(fault.help(format!(
+            "it has no empty segment, no `.` and no `..`: write \"{}\"",
+            plain.join("/")
+        )));
+    }
+    Ok(name.to_owned())
+}
+
 /// Reads a pattern over the paths beneath a root.
 pub(crate) fn parse_file_pattern(pattern: &str) -> Result<FilePattern, Fault> {
     if pattern.is_empty() || pattern.starts_with('/') {
@@ -159,6 +189,8 @@ mod tests {
     fn takes_values_as_they_are() {
         let cases: &[(Parser, &str)] = &[
             (parse_index_name, "index.html"),
+            (parse_script_name, "app.fcgi"),
+            (parse_script_name, "bin/.app"),
             (file_pattern, "*.css"),
             (file_pattern, "assets/**"),
             (parse_field_name, "X-Frame-Options"),
@@ -185,6 +217,12 @@ mod tests {
             (parse_index_name, "..", 0..2),
             (parse_index_name, "a/b", 1..2),
             (parse_index_name, "a\0", 1..2),
+            (parse_script_name, "/", 0..1),
+            (parse_script_name, "a\0", 1..2),
+            (parse_script_name, "./a.php", 0..7),
+            (parse_script_name, "../a.php", 0..8),
+            (parse_script_name, "a//b", 0..4),
+            (parse_script_name, "a/", 0..2),
             (file_pattern, "/a", 0..2),
             (file_pattern, "", 0..0),
             (parse_field_name, "", 0..0),

@@ -22,8 +22,17 @@ use crate::disk::identity::Kind;
 pub(crate) struct FoundScript {
     /// Its path beneath the root, without a slash at its start.
     pub(crate) path: Vec<u8>,
-    /// How many octets of the request's path lead to it. The rest is the path-info.
+    /// How many octets of the request's path below the route lead to it. The rest is the path-info.
     pub(crate) end: usize,
+}
+
+impl FoundScript {
+    /// The script `name`, which answers everything beneath its route: the route's path is the
+    /// script's, and all that follows is path-info.
+    pub(crate) fn owning_the_route(name: &str) -> Self {
+        let path = name.as_bytes().to_vec();
+        Self { path, end: 0 }
+    }
 }
 
 /// The first regular file that `path`, which is normal and begins with `/`, leads to or through

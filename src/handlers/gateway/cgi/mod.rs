@@ -103,16 +103,28 @@ impl CgiHandler {
         request: &Request<'_>,
         disk: &Arc<BlockingPool>,
     ) -> Result<FoundScript, CgiError> {
-        let path = request.path.below().to_vec();
-        let route = Arc::clone(&self.route);
-        let find = move || script::find(&route.root, &path);
-        let found = disk.run(find).await?;
-        let script = found.map_err(CgiError::Look)?.ok_or(CgiError::Missing)?;
+        let script = match &self.route.options.script {
+            Some(name) => FoundScript::owning_the_route(name),
+            None => self.look_for(request, disk).await?,
+        };
         let name = script.path.rsplit(|byte| *byte == b'/').next();
         if name.is_some_and(|name| name.starts_with(b"nph-")) {
             return Err(CgiError::NonParsedHeaders);
         }
         Ok(script)
+    }
+
+    /// The script that the path of `request` leads to.
+    async fn look_for(
+        &self,
+        request: &Request<'_>,
+        disk: &Arc<BlockingPool>,
+    ) -> Result<FoundScript, CgiError> {
+        let path = request.path.below().to_vec();
+        let route = Arc::clone(&self.route);
+        let find = move || script::find(&route.root, &path);
+        let found = disk.run(find).await?;
+        found.map_err(CgiError::Look)?.ok_or(CgiError::Missing)
     }
 
     async fn run(

@@ -174,6 +174,7 @@ impl FastcgiHandler {
     fn may_be_file(&self, request: &Request<'_>) -> bool {
         let path = request.path.stripped();
         self.options.static_files
+            && self.options.script.is_none()
             && !path.is_directory()
             && !meta_variables::segment_ends(path.as_bytes())
                 .any(|end| !self.options.may_be_sent(&path.as_bytes()[..end]))
@@ -181,6 +182,10 @@ impl FastcgiHandler {
 
     /// What the path leads to, by a look at the disk that may wait on the pool.
     async fn find(&self, request: &Request<'_>, worker: Worker<'_>) -> Result<Found, SearchError> {
+        if let Some(name) = &self.options.script {
+            let below = request.path.below();
+            return Ok(Found::Script(Script::owning_the_route(name, below)));
+        }
         if request.path.is_route_without_slash() && !self.is_exact {
             return Ok(Found::Directory);
         }
@@ -281,7 +286,7 @@ impl FastcgiHandler {
     fn request_records(&self, script: &Script, request: &Request<'_>, length: u64) -> Vec<u8> {
         let root = self.options.root.as_os_str().as_encoded_bytes();
         let described = meta_variables::Script {
-            name: &[request.path.covered(), &script.path].concat(),
+            name: &[request.path.covered(), &script.name].concat(),
             path_info: &script.path_info,
             filename: &[root, &script.path].concat(),
             document_root: root,

@@ -6,6 +6,12 @@
 //!   /2024/05/             → the fallback, if there is one
 //! ```
 //!
+//! A route with `script` has one program for everything, and nothing is looked for:
+//!
+//! ```text
+//!   route /app, /app/a/b  → SCRIPT_NAME /app, PATH_INFO /a/b
+//! ```
+//!
 //! The same code runs on the loop, where it may not wait, and on the blocking pool.
 
 use std::io;
@@ -23,14 +29,30 @@ use crate::handlers::gateway::meta_variables::segment_ends;
 pub(super) struct Script {
     /// Its path beneath the root, from a `/` on.
     pub(super) path: Vec<u8>,
+    /// The part of the request's path below the route that leads to it: empty, or from a `/` on.
+    pub(super) name: Vec<u8>,
     /// The path-info, which follows it in the request's path: empty, or from a `/` on.
     pub(super) path_info: Vec<u8>,
 }
 
 impl Script {
-    fn without_path_info(path: Vec<u8>) -> Self {
-        let path_info = Vec::new();
-        Self { path, path_info }
+    /// The script at `path`, which is also how the request's path calls it, up to the `path_info`.
+    fn at(path: &[u8], path_info: &[u8]) -> Self {
+        Self {
+            path: path.to_vec(),
+            name: path.to_vec(),
+            path_info: path_info.to_vec(),
+        }
+    }
+
+    /// The program `name`, which answers everything beneath its route. `below` is the request's path
+    /// below the route.
+    pub(super) fn owning_the_route(name: &str, below: &[u8]) -> Self {
+        Self {
+            path: format!("/{name}").into_bytes(),
+            name: Vec::new(),
+            path_info: below.to_vec(),
+        }
     }
 }
 
@@ -75,8 +97,7 @@ impl Search {
         for end in segment_ends(&self.path) {
             let (path, path_info) = self.path.split_at(end);
             if self.options.is_script(path) && look.is(Kind::File, path)? {
-                let (path, path_info) = (path.to_vec(), path_info.to_vec());
-                return Ok(Found::Script(Script { path, path_info }));
+                return Ok(Found::Script(Script::at(path, path_info)));
             }
         }
         let found = if self.path.ends_with(b"/") {
@@ -102,7 +123,7 @@ impl Search {
             let is_sent = self.options.static_files && self.options.may_be_sent(&path);
             if (is_script || is_sent) && look.is(Kind::File, &path)? {
                 return Ok(Some(if is_script {
-                    Found::Script(Script::without_path_info(path))
+                    Found::Script(Script::at(&path, b""))
                 } else {
                     Found::Index
                 }));
@@ -118,7 +139,7 @@ impl Search {
         };
         let path = format!("/{name}").into_bytes();
         Ok(if look.is(Kind::File, &path)? {
-            Found::Script(Script::without_path_info(path))
+            Found::Script(Script::at(&path, b""))
         } else {
             Found::Nothing
         })
