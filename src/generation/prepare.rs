@@ -124,7 +124,9 @@ fn handler(route: &model::Route, carryover: &mut Carryover) -> Handler {
         Verb::Respond(respond) => {
             Handler::Respond(RespondHandler::new(respond, route.pattern.method))
         }
-        Verb::Redirect(redirect) => Handler::Redirect(RedirectHandler::new(redirect)),
+        Verb::Redirect(redirect) => {
+            Handler::Redirect(RedirectHandler::new(redirect, route.pattern.exact))
+        }
         Verb::Echo => Handler::Echo(Echo),
         Verb::Status => Handler::Status(StatusHandler),
         Verb::Handler(plugin) => {

@@ -13,22 +13,28 @@ use crate::message::response::Response;
 pub(crate) struct RedirectHandler {
     target: String,
     status: Status,
+    /// Whether the route matches one path alone, so that nothing follows it.
+    is_exact: bool,
 }
 
 impl RedirectHandler {
-    pub(crate) fn new(redirect: &Redirect) -> Self {
+    /// The handler of a route that leads to one path alone if it `is_exact`.
+    pub(crate) fn new(redirect: &Redirect, is_exact: bool) -> Self {
         Self {
             target: redirect.target.clone(),
             status: redirect.status,
+            is_exact,
         }
     }
 
     pub(crate) fn answer(&self, request: &Request<'_>) -> Response<'static> {
-        let location = location(
-            &self.target,
-            request.path.below(),
-            request.head.target.query,
-        );
+        // The final slash of `= /` and `= /a/` belongs to the path that the route matches.
+        let below = if self.is_exact {
+            b""
+        } else {
+            request.path.below()
+        };
+        let location = location(&self.target, below, request.head.target.query);
         Response::problem_with(self.status, FieldLines::new().with("Location", location))
     }
 }

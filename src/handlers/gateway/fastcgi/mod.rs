@@ -56,7 +56,7 @@ use crate::upstream::{Connection, Pool, Queue, Server};
 use content::{Replayed, SpooledContent, UpstreamContent};
 use conversation::Conversation;
 use error::{Failure, UpstreamError};
-use script::{Found, Script, Search};
+use script::{Found, Script, Search, Start};
 
 /// The methods for which a file is sent.
 const FILE_METHODS: MethodSet = MethodSet::of(&[Method::Get, Method::Head]);
@@ -186,11 +186,16 @@ impl FastcgiHandler {
             let below = request.path.below();
             return Ok(Found::Script(Script::owning_the_route(name, below)));
         }
-        if request.path.is_route_without_slash() && !self.is_exact {
-            return Ok(Found::Directory);
-        }
+        let start = if self.is_exact {
+            Start::OnlyPath
+        } else if request.path.is_route_without_slash() {
+            Start::RootWithoutSlash
+        } else {
+            Start::Beneath
+        };
         let search = Search {
             options: Arc::clone(&self.options),
+            start,
             path: request.path.stripped().as_bytes().to_vec(),
         };
         let found = now_or_on_pool(worker.disk, move |waiting| search.run(waiting)).await?;

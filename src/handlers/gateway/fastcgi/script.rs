@@ -69,10 +69,22 @@ pub(super) enum Found {
     Forbidden,
 }
 
+/// How the path stands to the route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// It goes on below the route's own path.
+    Beneath,
+    /// It is the route's own path, without the slash that relative links would need: `/app`.
+    RootWithoutSlash,
+    /// It is the only path of the route, which leads to one script: `= /app`.
+    OnlyPath,
+}
+
 /// A search, with all that it needs to run on another thread.
 #[derive(Clone)]
 pub(super) struct Search {
     pub(super) options: Arc<Fastcgi>,
+    pub(super) start: Start,
     /// The path beneath the root, from a `/` on; it is normal.
     pub(super) path: Vec<u8>,
 }
@@ -94,6 +106,30 @@ impl Search {
     }
 
     fn look(&self, look: &Look) -> io::Result<Found> {
+        match self.start {
+            Start::OnlyPath if self.options.fallback.is_some() => self.fallback(look),
+            Start::RootWithoutSlash => self.root_without_slash(look),
+            Start::OnlyPath | Start::Beneath => self.look_beneath(look),
+        }
+    }
+
+    /// The route's own path leads to the directory with the index, and lacks its slash. But where
+    /// that index is also the fallback, it is a router, which knows what its own path means: some
+    /// take the slash off again, and the client would go in a circle.
+    fn root_without_slash(&self, look: &Look) -> io::Result<Found> {
+        match self.index(look, b"/")? {
+            Some(Found::Script(index)) if self.is_fallback(&index) => Ok(Found::Script(index)),
+            Some(_) => Ok(Found::Directory),
+            None => self.fallback(look),
+        }
+    }
+
+    fn is_fallback(&self, script: &Script) -> bool {
+        let name = self.options.fallback.as_deref().map(str::as_bytes);
+        script.path.strip_prefix(b"/") == name
+    }
+
+    fn look_beneath(&self, look: &Look) -> io::Result<Found> {
         for end in segment_ends(&self.path) {
             let (path, path_info) = self.path.split_at(end);
             if self.options.is_script(path) && look.is(Kind::File, path)? {
@@ -199,16 +235,27 @@ mod tests {
 
     /// What `path` leads to, as text.
     fn find(tree: &TemporaryDirectory, change: impl FnOnce(&mut Fastcgi), path: &str) -> String {
+        find_from(Start::Beneath, tree, change, path)
+    }
+
+    fn find_from(
+        start: Start,
+        tree: &TemporaryDirectory,
+        change: impl FnOnce(&mut Fastcgi),
+        path: &str,
+    ) -> String {
         let mut options = Fastcgi::for_test(tree.path().join("root"));
         options.index = vec!["index.php".to_owned(), "index.html".to_owned()];
         change(&mut options);
         let search = Search {
             options: Arc::new(options),
+            start,
             path: path.as_bytes().to_vec(),
         };
         match search.run(Waiting::Allowed).expect("no error") {
             Found::Script(script) => {
                 let text = |octets| String::from_utf8(octets).expect("text");
+                assert_eq!(script.name, script.path, "its own name is in the path");
                 format!("{} {}", text(script.path), text(script.path_info))
             }
             other => format!("{other:?}"),
@@ -264,6 +311,61 @@ mod tests {
         }
         assert_eq!(find(&tree, fallback("none.php"), "/x"), "Nothing");
         assert_eq!(find(&tree, fallback("index.php"), "/a.php/x"), "/a.php /x");
+    }
+
+    #[test]
+    fn the_route_s_own_path_is_a_directory_or_the_router_s() {
+        use Start::{Beneath, OnlyPath, RootWithoutSlash};
+        let tree = tree();
+        tree.write("root/front.php", b"<?php");
+        for (start, index, fallback, expected) in [
+            (RootWithoutSlash, "index.php", None, "Directory"),
+            (
+                RootWithoutSlash,
+                "index.php",
+                Some("index.php"),
+                "/index.php ",
+            ),
+            (
+                RootWithoutSlash,
+                "index.php",
+                Some("front.php"),
+                "Directory",
+            ),
+            (
+                RootWithoutSlash,
+                "none.php",
+                Some("front.php"),
+                "/front.php ",
+            ),
+            (RootWithoutSlash, "none.php", None, "Nothing"),
+            (
+                RootWithoutSlash,
+                "style.css",
+                Some("front.php"),
+                "Directory",
+            ),
+            (OnlyPath, "index.php", Some("front.php"), "/front.php "),
+            (OnlyPath, "index.php", None, "/index.php "),
+            (Beneath, "index.php", Some("front.php"), "/index.php "),
+        ] {
+            let change = |options: &mut Fastcgi| {
+                options.index = vec![index.to_owned()];
+                options.fallback = fallback.map(str::to_owned);
+            };
+            let found = find_from(start, &tree, change, "/");
+            assert_eq!(found, expected, "{start:?} {index} {fallback:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_owns_its_route_gets_the_rest_as_path_info() {
+        let script = Script::owning_the_route("bin/app.fcgi", b"/a/b");
+        assert_eq!(script.path, b"/bin/app.fcgi");
+        assert_eq!(
+            (&script.name[..], &script.path_info[..]),
+            (&b""[..], &b"/a/b"[..])
+        );
     }
 
     #[test]
