@@ -13,6 +13,7 @@ use crate::config::tree::paths::{beside, directory, report_path, unix};
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::address::parse_peer;
 use crate::config::words::units::WAIT;
+use crate::config::words::values::parse_script_name;
 use crate::config::words::written;
 
 pub(super) const VERB: VerbKeys = VerbKeys {
@@ -240,29 +241,45 @@ fn parse_suffix(text: &str) -> Result<String, Fault> {
 
 /// Checks the script that `text` names. Returns its path relative to the root.
 fn fallback_script(text: &Text<'_>, fastcgi: &Fastcgi, root: Option<&Path>) -> Option<String> {
-    let name = text.value.trim_start_matches('/');
+    let name = text.parse(parse_script_name)?;
+    let refuse = |message: String, help: &str| {
+        let error = Diagnostic::error(message).at(text.node.spot(), "");
+        text.node.cx.report(error.help(help.to_owned()));
+        None
+    };
     if !fastcgi.is_script(name.as_bytes()) {
-        let message = format!(
-            "`{name}` is not a script, which ends in {}",
-            fastcgi.scripts.join(", ")
+        return refuse(
+            format!(
+                "`{name}` is not a script, which ends in {}",
+                fastcgi.scripts.join(", ")
+            ),
+            "`fallback` is the script for paths that lead to nothing",
         );
-        text.node.cx.report(
-            Diagnostic::error(message)
-                .at(text.node.spot(), "")
-                .help("`fallback` is the script for paths that lead to nothing".to_owned()),
-        );
-        return None;
     }
-    let path = root?.join(name);
+    if name.split('/').any(|segment| segment.starts_with('.')) {
+        return refuse(
+            format!("`{name}` would never answer: what begins with a dot is hidden"),
+            "give the script, and the directories it is in, names without a dot at their start",
+        );
+    }
+    let root = root?;
+    let path = root.join(&name);
     if !path.is_file() {
-        report_path(
-            text,
-            Path::new("/"),
-            format!("there is no file `{}`", path.display()),
-        );
+        let message = format!("there is no file `{}`", path.display());
+        report_path(text, Path::new("/"), message);
         return None;
     }
-    Some(name.to_owned())
+    let is_beneath = |root: PathBuf| path.canonicalize().is_ok_and(|path| path.starts_with(root));
+    if !root.canonicalize().is_ok_and(is_beneath) {
+        return refuse(
+            format!(
+                "`{}` would never answer: a symbolic link leads out of the root",
+                path.display()
+            ),
+            "put the script itself beneath the root",
+        );
+    }
+    Some(name)
 }
 
 fn params(node: Node<'_>) -> Option<Vec<(String, String)>> {
