@@ -9,7 +9,7 @@ use super::verb::{Answer, VerbKeys, script_name};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::model::{Cgi, Route, Verb};
 use crate::config::tree::node::{Node, Text, list};
-use crate::config::tree::paths::{beside, directory, report_path};
+use crate::config::tree::paths::{absolute, beside, directory, report_path};
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::units::WAIT;
 use crate::config::words::values::{parse_variable_name, parse_variable_value};
@@ -80,6 +80,7 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
         None if section.has("script") => {}
         None => warn_of_scripts_that_cannot_run(section, &cgi.root),
     }
+    cgi.root = absolute(&cgi.root);
     Some(Verb::Cgi(cgi).into())
 }
 

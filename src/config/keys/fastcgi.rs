@@ -7,14 +7,15 @@ use super::verb::{Answer, VerbKeys, index_names, script_name};
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
-use crate::config::model::{Fastcgi, Route, Verb};
+use crate::config::model::{Fastcgi, Route, SendDirectory, Verb};
 use crate::config::tree::node::{Node, Text};
-use crate::config::tree::paths::{beside, directory, report_path, unix};
+use crate::config::tree::paths::{absolute, beside, directory, report_path, unix};
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::address::parse_peer;
 use crate::config::words::units::WAIT;
 use crate::config::words::values::parse_script_name;
 use crate::config::words::written;
+use crate::http::path::NormalPath;
 
 pub(super) const VERB: VerbKeys = VerbKeys {
     key: "fastcgi",
@@ -116,6 +117,20 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
         show: |fastcgi| Some(fastcgi.sendfile.to_string()),
         ..Setting::BLANK
     },
+    Setting {
+        key: "send_files",
+        kind: Kind::Either(&[Kind::TEXTS, Kind::TEXT_MAP]),
+        default: "[]",
+        about: "further directories with files that X-Sendfile and X-Accel-Redirect name; \
+                `{ \"/url\" = \"DIR\" }` also says how X-Accel-Redirect calls them",
+        translations: &[(
+            "internal",
+            "write `send_files = { \"/protected\" = \"/srv/media\" }` beside `fastcgi` in a route",
+        )],
+        read: |node, draft| set(&mut draft.fastcgi.send_files, send_files(node)),
+        show: |fastcgi| Some(show_send_files(&fastcgi.send_files)),
+        ..Setting::BLANK
+    },
 ];
 
 fn read(section: &mut Section<'_>) -> Option<Answer> {
@@ -145,7 +160,7 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
     if !walked.took("fastcgi") || !(walked.took("root") || is_without_files) {
         return None;
     }
-    fastcgi.root = std::path::absolute(&root).unwrap_or(root);
+    fastcgi.root = absolute(&root);
     Some(Verb::Fastcgi(fastcgi).into())
 }
 
@@ -280,6 +295,48 @@ fn fallback_script(text: &Text<'_>, fastcgi: &Fastcgi, root: Option<&Path>) -> O
         );
     }
     Some(name)
+}
+
+/// Reads directories, or a table from paths of URLs to directories.
+fn send_files(node: Node<'_>) -> Option<Vec<SendDirectory>> {
+    let send_directory = |url, node: Node<'_>| {
+        let path = absolute(&directory(&node.text()?)?);
+        Some(SendDirectory { url, path })
+    };
+    if !node.value.get_ref().is_table() {
+        let nodes = node.one_or_more().into_iter();
+        return nodes.map(|node| send_directory(None, node)).collect();
+    }
+    let entries = node.section("`send_files`", None)?.entries();
+    let entry = |(key, value): (Key<'_>, Node<'_>)| {
+        send_directory(Some(key.parse(parse_url_prefix)?), value)
+    };
+    entries.into_iter().map(entry).collect()
+}
+
+/// Reads a path of a URL, and decodes it.
+fn parse_url_prefix(text: &str) -> Result<String, Fault> {
+    let decoded = text
+        .starts_with('/')
+        .then(|| NormalPath::parse(text.as_bytes()).ok())
+        .flatten();
+    let decoded = decoded.and_then(|path| String::from_utf8(path.as_bytes().to_vec()).ok());
+    let prefix = decoded.map(|path| path.trim_end_matches('/').to_owned());
+    prefix.filter(|prefix| !prefix.is_empty()).ok_or_else(|| {
+        let message = format!("`{}` is not the path of a URL", text.escape_debug());
+        Fault::new(0..text.len(), message).help("write { \"/protected\" = \"/srv/media\" }")
+    })
+}
+
+fn show_send_files(directories: &[SendDirectory]) -> String {
+    let path = |directory: &SendDirectory| directory.path.display().to_string();
+    let named = |directory: &SendDirectory| Some((directory.url.clone()?, path(directory)));
+    let pairs: Vec<(String, String)> = directories.iter().filter_map(named).collect();
+    if pairs.is_empty() {
+        let paths: Vec<String> = directories.iter().map(path).collect();
+        return written::strings(&paths);
+    }
+    written::pairs(&pairs)
 }
 
 fn params(node: Node<'_>) -> Option<Vec<(String, String)>> {

@@ -75,6 +75,7 @@ impl Files {
 /// `cgi = DIR`, and the options beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Cgi {
+    /// Absolute, because scripts are told the names of files beneath it.
     pub(crate) root: PathBuf,
     /// The script that answers everything beneath the route, relative to the root. `None`: the path
     /// of each request leads to its script.
@@ -162,6 +163,18 @@ pub(crate) struct Fastcgi {
     pub(crate) timeout: Duration,
     /// Whether `X-Sendfile` and `X-Accel-Redirect` name files beneath the root.
     pub(crate) sendfile: bool,
+    /// Further directories whose files they name.
+    pub(crate) send_files: Vec<SendDirectory>,
+}
+
+/// A directory whose files scripts may leave to this server to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SendDirectory {
+    /// The path by which `X-Accel-Redirect` calls it: decoded, without a slash at its end. `None`: by
+    /// its path in the file system.
+    pub(crate) url: Option<String>,
+    /// Absolute.
+    pub(crate) path: PathBuf,
 }
 
 impl Fastcgi {
@@ -178,6 +191,7 @@ impl Fastcgi {
             params: Vec::new(),
             timeout: Duration::from_secs(60),
             sendfile: false,
+            send_files: Vec::new(),
         }
     }
 

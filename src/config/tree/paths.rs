@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Source};
@@ -11,6 +11,24 @@ use crate::config::tree::node::{Node, Text};
 /// The path that `written` means in `source`: a relative one starts at the directory of the file.
 pub(crate) fn beside(source: &Source, written: impl AsRef<Path>) -> PathBuf {
     source.path.parent().unwrap_or(Path::new("")).join(written)
+}
+
+/// The absolute path of a directory, without `.` and `..` and without a slash at its end: programs are
+/// told paths beneath it, and some refuse those with `..`.
+///
+/// Links stay as they are written, so that an operator can let them lead elsewhere while the server
+/// runs. Only what stands before a `..` is resolved, because a `..` behind a link is not the directory
+/// that the link stands in.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let components: Vec<Component<'_>> = path.components().collect();
+    let last_up = components
+        .iter()
+        .rposition(|component| *component == Component::ParentDir);
+    let (resolved, rest) = components.split_at(last_up.map_or(0, |last| last + 1));
+    let resolved: PathBuf = resolved.iter().collect();
+    let resolved = resolved.canonicalize().unwrap_or(resolved);
+    resolved.components().chain(rest.iter().copied()).collect()
 }
 
 /// The file that `text` names. It is reported if it cannot be read.
@@ -79,4 +97,36 @@ pub(crate) fn unix(node: Node<'_>, written: &Path) -> Option<ListenAddress> {
     node.cx
         .report(Diagnostic::error(message).at(node.spot(), "").help(help));
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::TemporaryDirectory;
+
+    #[test]
+    fn a_root_is_told_in_one_form() {
+        let tree = TemporaryDirectory::new("paths");
+        tree.write("releases/7/index.php", b"");
+        tree.write("etc/config.toml", b"");
+        let link = tree.path().join("current");
+        std::os::unix::fs::symlink("releases/7", link).expect("the directory is ours");
+        let here = tree.path().canonicalize().expect("it is there");
+        for (written, expected) in [
+            ("releases/7", "releases/7"),
+            ("releases/7/", "releases/7"),
+            ("releases/./7//", "releases/7"),
+            ("etc/../releases/7", "releases/7"),
+            ("etc/../current/", "current"),
+            ("current/../7", "releases/7"),
+            ("current", "current"),
+        ] {
+            assert_eq!(
+                absolute(&here.join(written)),
+                here.join(expected),
+                "{written}"
+            );
+        }
+        assert_eq!(absolute(Path::new("/")), Path::new("/"));
+    }
 }

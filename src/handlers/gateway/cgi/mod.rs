@@ -46,8 +46,6 @@ pub(crate) struct CgiHandler {
 /// What a `cgi` route is, for its handler and for jobs on the disk pool.
 struct CgiRoute {
     options: Cgi,
-    /// The absolute path of the directory.
-    root: PathBuf,
     /// The route's name in the log.
     name: String,
     /// A permit for each script of the route that runs, over all workers and generations.
@@ -56,10 +54,8 @@ struct CgiRoute {
 
 impl CgiHandler {
     pub(crate) fn new(options: &Cgi, route: &Route, processes: Arc<Permits>) -> Self {
-        let root = std::path::absolute(&options.root);
         let route = CgiRoute {
             options: options.clone(),
-            root: root.unwrap_or_else(|_| options.root.clone()),
             name: route.to_string(),
             processes,
         };
@@ -122,7 +118,7 @@ impl CgiHandler {
     ) -> Result<FoundScript, CgiError> {
         let path = request.path.below().to_vec();
         let route = Arc::clone(&self.route);
-        let find = move || script::find(&route.root, &path);
+        let find = move || script::find(&route.options.root, &path);
         let found = disk.run(find).await?;
         found.map_err(CgiError::Look)?.ok_or(CgiError::Missing)
     }
@@ -208,7 +204,7 @@ impl CgiHandler {
 
 impl CgiRoute {
     fn file(&self, script: &FoundScript) -> PathBuf {
-        self.root.join(OsStr::from_bytes(&script.path))
+        self.options.root.join(OsStr::from_bytes(&script.path))
     }
 
     /// The program to start for `request`, and its variables and input.
@@ -224,7 +220,7 @@ impl CgiRoute {
             name,
             path_info,
             filename: program.as_os_str().as_bytes(),
-            document_root: self.root.as_os_str().as_bytes(),
+            document_root: self.options.root.as_os_str().as_bytes(),
         };
         Invocation {
             variables: meta_variables(request, &described, Some(input.length())),

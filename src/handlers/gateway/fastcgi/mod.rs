@@ -343,13 +343,12 @@ impl FastcgiHandler {
         worker: Worker<'_>,
         content: &mut impl ReadContent,
     ) -> Result<Response<'static>, Failure> {
-        if self.options.sendfile {
-            let name =
-                sent_file::take_name(&mut head, &self.options).map_err(UpstreamError::from)?;
-            if let Some(path) = name {
+        if self.options.sendfile || !self.options.send_files.is_empty() {
+            let name = sent_file::take_name(&mut head, request.path.covered(), &self.options);
+            if let Some(name) = name.map_err(UpstreamError::from)? {
                 self.drain_script(conversation, worker);
                 let answer =
-                    sent_file::answer(head, path, &self.options, request, worker.disk).await;
+                    sent_file::answer(head, name, &self.options, request, worker.disk).await;
                 return Ok(answer.map_err(UpstreamError::from)?);
             }
         }
