@@ -164,6 +164,12 @@ impl<'a> RequestHead<'a> {
         })
     }
 
+    /// Method and request-target, as a line of the log names the request: short, and without control
+    /// characters.
+    pub(crate) fn in_log(&self) -> String {
+        line_in_log(&format!("{} {}", self.method, self.raw_target))
+    }
+
     /// Whether the response is sent without its content.
     pub(crate) fn is_head(&self) -> bool {
         self.method == Method::Head
@@ -284,6 +290,17 @@ pub(crate) fn lower_minor_version(bytes: &mut [u8]) -> bool {
         }
         _ => false,
     }
+}
+
+/// The start of a request, as a line of the log shows it: cut where it is long, and without control
+/// characters.
+pub(crate) fn line_in_log(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut shown: String = text.chars().take(LONGEST).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown.escape_debug().to_string()
 }
 
 /// Returns the request line, or as much of it as has come, for the log of a request that is refused.

@@ -1,10 +1,20 @@
 //! A request, as a handler sees it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::routed_path::RoutedPath;
 use crate::address::ListenAddress;
 use crate::http::request::RequestHead;
+
+/// What scripts are told of the connection that a request came on.
+pub(crate) struct Arrival<'r> {
+    /// The address and port of the peer; none at a Unix socket.
+    pub(crate) peer: Option<SocketAddr>,
+    /// Whether a trusted proxy says that the client came to it over TLS.
+    pub(crate) is_https: bool,
+    /// Finds the address of ours that the peer connected to.
+    pub(crate) server_ip: &'r dyn Fn() -> Option<IpAddr>,
+}
 
 /// A request, as a handler sees it.
 pub(crate) struct Request<'r> {
@@ -13,4 +23,6 @@ pub(crate) struct Request<'r> {
     pub(crate) client: IpAddr,
     /// Where it came in, as the operator names that.
     pub(crate) listener: &'r ListenAddress,
+    /// `None` where no handler may wait: scripts are not run there.
+    pub(crate) arrival: Option<&'r Arrival<'r>>,
 }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +40,12 @@ impl Stream {
             fd,
             source: Registration::default(),
         }
+    }
+
+    /// The IP address of this end; `None` for a Unix socket.
+    pub(crate) fn local_ip(&self) -> Option<IpAddr> {
+        let address = SocketAddr::try_from(rustix::net::getsockname(&self.fd).ok()?);
+        Some(address.ok()?.ip().to_canonical())
     }
 
     /// Connects to `address`.

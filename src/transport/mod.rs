@@ -26,6 +26,7 @@
 //!   without it.
 
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
@@ -100,6 +101,13 @@ impl Transport {
     ) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.try_send_file(file, offset, count),
+        }
+    }
+
+    /// The IP address of ours that the client connected to; `None` at a Unix socket.
+    pub(crate) fn server_ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Plain(stream) => stream.local_ip(),
         }
     }
 

@@ -47,14 +47,25 @@ pub(crate) fn meta_variables(
     variables.set("SERVER_SOFTWARE", SERVER_SOFTWARE);
     variables.set("SERVER_PROTOCOL", head.version.as_str());
     variables.set("SERVER_NAME", server_name(head, request.listener));
-    variables.set("SERVER_PORT", server_port(head, request.listener));
+    let is_https = request.arrival.is_some_and(|arrival| arrival.is_https);
+    let port = if is_https {
+        // The port of the proxy that the client came to.
+        asked_port(head, b"443")
+    } else {
+        server_port(head, request.listener)
+    };
+    variables.set("SERVER_PORT", port);
     variables.set("REQUEST_METHOD", head.method.as_str());
-    variables.set("REQUEST_SCHEME", "http");
+    variables.set("REQUEST_SCHEME", if is_https { "https" } else { "http" });
+    if is_https {
+        variables.set("HTTPS", "on");
+    }
     variables.set("REQUEST_URI", request_uri(head));
     variables.set("QUERY_STRING", head.target.query.unwrap_or_default());
     variables.set("REMOTE_ADDR", client.as_str());
     // §4.1.9: the address, because no name was looked up.
     variables.set("REMOTE_HOST", client);
+    variables.set_addresses(request);
     variables.set("SCRIPT_NAME", script.name);
     variables.set("SCRIPT_FILENAME", script.filename);
     variables.set("DOCUMENT_ROOT", script.document_root);
@@ -84,6 +95,21 @@ struct Variables(Vec<MetaVariable>);
 impl Variables {
     fn set(&mut self, name: &'static str, value: impl Into<Vec<u8>>) {
         self.0.push((Cow::Borrowed(name), value.into()));
+    }
+
+    /// `SERVER_ADDR`, and `REMOTE_PORT` where it belongs to the `REMOTE_ADDR`: the port of a client
+    /// behind a proxy is not known.
+    fn set_addresses(&mut self, request: &Request<'_>) {
+        let Some(arrival) = request.arrival else {
+            return;
+        };
+        if let Some(address) = (arrival.server_ip)() {
+            self.set("SERVER_ADDR", address.to_string());
+        }
+        let peer = arrival.peer.filter(|peer| peer.ip() == request.client);
+        if let Some(peer) = peer {
+            self.set("REMOTE_PORT", peer.port().to_string());
+        }
     }
 
     /// `CONTENT_LENGTH` and `CONTENT_TYPE`, if there is content or the method is one for content
@@ -159,12 +185,14 @@ fn server_name(head: &RequestHead<'_>, listener: &ListenAddress) -> Vec<u8> {
 fn server_port(head: &RequestHead<'_>, listener: &ListenAddress) -> Vec<u8> {
     match listener.ip() {
         Some(address) if address.port() != 0 => address.port().to_string().into_bytes(),
-        _ => {
-            let asked = head.target.authority.or(head.fields.first(Known::Host));
-            let port = asked.and_then(target::port).unwrap_or(b"80");
-            port.to_vec()
-        }
+        _ => asked_port(head, b"80"),
     }
+}
+
+/// The port that the client asked for, or `default` if it named none.
+fn asked_port(head: &RequestHead<'_>, default: &[u8]) -> Vec<u8> {
+    let asked = head.target.authority.or(head.fields.first(Known::Host));
+    asked.and_then(target::port).unwrap_or(default).to_vec()
 }
 
 /// The request-target in origin-form, as sent.
@@ -185,6 +213,7 @@ mod tests {
     use super::*;
     use crate::http::path::NormalPath;
     use crate::http::request::{HeadLimits, Parsed, field_space};
+    use crate::message::request::Arrival;
     use crate::message::routed_path::RoutedPath;
     use std::net::IpAddr;
 
@@ -197,6 +226,15 @@ mod tests {
 
     /// The variables, as `NAME=value`, for a request of these lines.
     fn variables_at(listen: &str, lines: &[&str], script: Script<'_>) -> Vec<String> {
+        variables_by(None, listen, lines, script)
+    }
+
+    fn variables_by(
+        arrival: Option<&Arrival<'_>>,
+        listen: &str,
+        lines: &[&str],
+        script: Script<'_>,
+    ) -> Vec<String> {
         let bytes = format!("{}\r\n\r\n", lines.join("\r\n"));
         let mut space = field_space();
         let limits = HeadLimits {
@@ -217,6 +255,7 @@ mod tests {
             path: RoutedPath::new(&path, 0),
             client: IpAddr::from([192, 0, 2, 7]),
             listener: &listener,
+            arrival,
         };
         let line =
             |(name, value): &MetaVariable| format!("{name}={}", String::from_utf8_lossy(value));
@@ -386,6 +425,50 @@ mod tests {
             };
             let server = [value("SERVER_NAME="), value("SERVER_PORT=")].join(" ");
             assert_eq!(server, expected, "{listen} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn both_ends_of_the_connection_are_told() {
+        let names = [
+            "SERVER_ADDR=",
+            "REMOTE_PORT=",
+            "HTTPS=",
+            "REQUEST_SCHEME=",
+            "SERVER_PORT=",
+        ];
+        for (peer, is_https, host, expected) in [
+            (
+                Some("192.0.2.7:4711"),
+                false,
+                "h:81",
+                "SERVER_PORT=81 REQUEST_SCHEME=http SERVER_ADDR=10.0.0.1 REMOTE_PORT=4711",
+            ),
+            // Behind a proxy the port is the proxy's.
+            (
+                Some("10.0.0.9:4711"),
+                true,
+                "h",
+                "SERVER_PORT=443 REQUEST_SCHEME=https HTTPS=on SERVER_ADDR=10.0.0.1",
+            ),
+            (
+                Some("10.0.0.9:4711"),
+                true,
+                "h:8443",
+                "SERVER_PORT=8443 REQUEST_SCHEME=https HTTPS=on SERVER_ADDR=10.0.0.1",
+            ),
+            (None, false, "h", "SERVER_PORT=80 REQUEST_SCHEME=http"),
+        ] {
+            let ip = peer.map(|_| IpAddr::from([10, 0, 0, 1]));
+            let arrival = Arrival {
+                peer: peer.map(|peer| peer.parse().expect("an address")),
+                is_https,
+                server_ip: &|| ip,
+            };
+            let lines = ["GET / HTTP/1.1", &format!("Host: {host}")];
+            let mut found = variables_by(Some(&arrival), "unix:/run/x", &lines, SCRIPT);
+            found.retain(|line| names.iter().any(|name| line.starts_with(name)));
+            assert_eq!(found.join(" "), expected, "{peer:?} {host}");
         }
     }
 

@@ -6,6 +6,15 @@ use std::sync::Arc;
 use memchr::memchr;
 
 use crate::log::diagnostic;
+use crate::message::request::Request;
+
+/// The name of a script's run in the log: the `route` that leads to it, the request, and the script,
+/// whose path a client may have chosen.
+pub(crate) fn name(route: &str, request: &Request<'_>, script: &[u8]) -> String {
+    let script = String::from_utf8_lossy(script);
+    let request = request.head.in_log();
+    format!("{route}: {request}: script `{}`", script.escape_debug())
+}
 
 /// Octets of a line that are logged; a longer line is cut.
 const MAX_LINE: usize = 2048;

@@ -51,6 +51,8 @@ pub(super) struct Connection {
     /// Where it came in.
     endpoint: Rc<Endpoint>,
     client: IpAddr,
+    /// The peer's port; 0 at a Unix socket.
+    client_port: u16,
     /// Bytes that were read and not used: an incomplete head, or what came behind a request that had
     /// to be waited for. Empty, and without a buffer, while the connection is idle.
     unread: Vec<u8>,
@@ -105,6 +107,7 @@ impl Connection {
             worker,
             endpoint,
             client: peer.map_or(unknown, |peer| peer.ip().to_canonical()),
+            client_port: peer.map_or(0, |peer| peer.port()),
             unread: Vec::new(),
             is_unexamined: false,
             is_drained: false,

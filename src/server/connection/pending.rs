@@ -75,7 +75,7 @@ impl<'e, R: Display> Sending<'e, R> {
             .await;
         drop(sending);
         match &sent {
-            Err(error) => report(self.route.as_ref(), error),
+            Err(error) => self.report(error),
             Ok(()) if self.transmission.dropped_some() => self.warn_of_surplus(),
             Ok(()) => {}
         }
@@ -95,9 +95,20 @@ impl<'e, R: Display> Sending<'e, R> {
     /// whole response, but the code has a mistake.
     fn warn_of_surplus(&self) {
         if let Some(route) = &self.route {
+            let request = self.exchange.request_in_log();
             diagnostic::warn(format_args!(
-                "{route}: the content is longer than its Content-Length says; the rest was dropped"
+                "{route}: {request}: the content is longer than its Content-Length says; \
+                 the rest was dropped"
             ));
+        }
+    }
+
+    /// Tells the operator why the response was not sent to its end, unless the client or the network
+    /// is the cause.
+    fn report(&self, error: &SendError) {
+        if let (Some(route), true) = (&self.route, error.is_ours()) {
+            let (request, chain) = (self.exchange.request_in_log(), diagnostic::chain(error));
+            diagnostic::error(format_args!("{route}: {request}: {chain}"));
         }
     }
 }
@@ -129,13 +140,5 @@ impl Connection {
             Ok(()) => ending,
             Err(_) => Some(Ending::Close),
         }
-    }
-}
-
-/// Tells the operator why a response of `route` was not sent to its end, unless the client or the
-/// network is the cause.
-fn report(route: Option<&impl Display>, error: &SendError) {
-    if let (Some(route), true) = (route, error.is_ours()) {
-        diagnostic::error(format_args!("{route}: {}", diagnostic::chain(error)));
     }
 }

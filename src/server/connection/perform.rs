@@ -10,6 +10,7 @@
 //! and the response's content may be made from it while it is sent.
 
 use std::mem::{replace, take};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use super::pending::Sending;
@@ -18,6 +19,7 @@ use crate::config::model::Limits;
 use crate::generation::Generation;
 use crate::http::request::{Parsed, RequestHead};
 use crate::http::response::ResponseFraming;
+use crate::message::request::Arrival;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::{Outcome, Underway};
 use crate::server::exchange::{Answered, Exchange};
@@ -44,7 +46,10 @@ impl Connection {
             unreachable!("these bytes were parsed a moment ago, under the same limits")
         };
         let unread = take(&mut self.unread);
-        let exchange = Exchange::new(&generation, &self.endpoint.address, self.client, &head);
+        let server_ip = || self.stream.server_ip();
+        let arrival = self.arrival(&generation, &head, &server_ip);
+        let exchange = Exchange::new(&generation, &self.endpoint.address, self.client, &head)
+            .arrived_by(&arrival);
         let underway = self.begin(&exchange, &head, &bytes);
         let limits = content_limits(exchange.limits());
         let receiving = Receiving::new(&head, &self.stream, &self.worker.input, limits, unread);
@@ -61,6 +66,21 @@ impl Connection {
         self.keep_for_later(&behind);
         self.is_drained = false;
         ending
+    }
+
+    /// What scripts are told of this connection. `server_ip` finds the address of ours.
+    fn arrival<'a>(
+        &self,
+        generation: &Generation,
+        head: &RequestHead<'_>,
+        server_ip: &'a dyn Fn() -> Option<IpAddr>,
+    ) -> Arrival<'a> {
+        let is_known = self.client_port != 0;
+        Arrival {
+            peer: is_known.then(|| SocketAddr::new(self.client, self.client_port)),
+            is_https: Exchange::is_https(generation, self.client, head),
+            server_ip,
+        }
     }
 
     /// Waits for the response, sends it, and finishes the exchange.

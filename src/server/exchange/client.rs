@@ -1,4 +1,5 @@
-//! The client's address behind proxies: `X-Forwarded-For`, from those who are trusted and no other.
+//! The client behind proxies: its address by `X-Forwarded-For`, and whether it came over TLS by
+//! `X-Forwarded-Proto`, from those who are trusted and no other.
 
 use std::net::IpAddr;
 
@@ -34,6 +35,38 @@ pub(crate) fn address(trusted: &[Cidr], peer: IpAddr, head: &RequestHead<'_>) ->
     nearest
 }
 
+/// Whether the client came over TLS to a proxy, as `X-Forwarded-Proto` says of `peer`, a trusted proxy.
+///
+/// Proxies in a row may each add an element. The one that counts stands as far from the end as the
+/// client in `X-Forwarded-For`; where there are fewer elements, the first. What a client has made up
+/// stands before that.
+pub(crate) fn is_https(trusted: &[Cidr], peer: IpAddr, head: &RequestHead<'_>) -> bool {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
+    if trusted.is_empty() || !is_trusted(peer) {
+        return false;
+    }
+    let chain = combined(head, "x-forwarded-for");
+    let addresses: Vec<_> = chain.split(|byte| *byte == b',').collect();
+    let proxies = addresses.iter().rev().take_while(|element| {
+        let address = parse_address(list::trim(element));
+        address.is_some_and(is_trusted)
+    });
+    let behind_client = proxies.count();
+    let schemes = combined(head, "x-forwarded-proto");
+    let schemes: Vec<_> = schemes.split(|byte| *byte == b',').collect();
+    let scheme = schemes.iter().rev().nth(behind_client);
+    let scheme = scheme.or(schemes.first()).copied().unwrap_or_default();
+    list::trim(scheme).eq_ignore_ascii_case(b"https")
+}
+
+/// The values of all lines of a field, with commas between them.
+fn combined(head: &RequestHead<'_>, name: &str) -> Vec<u8> {
+    let lines = head.fields.iter();
+    let lines = lines.filter(|(other, _)| other.eq_ignore_ascii_case(name));
+    let values: Vec<&[u8]> = lines.map(|(_, value)| value).collect();
+    values.join(&b","[..])
+}
+
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`
 fn parse_address(element: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(element).ok()?;
@@ -54,6 +87,41 @@ mod tests {
     use super::*;
     use crate::config::network;
     use crate::http::request::{HeadLimits, Parsed, field_space};
+
+    #[test]
+    fn tls_is_known_from_trusted_proxies_alone() {
+        let trusted = ["10.0.0.0/8"].map(network);
+        for (peer, forwarded, proto, expected) in [
+            ("10.0.0.1", "1.1.1.1", "https", true),
+            ("10.0.0.1", "1.1.1.1", "HTTPS", true),
+            ("10.0.0.1", "1.1.1.1", "http", false),
+            ("10.0.0.1", "1.1.1.1", "", false),
+            ("10.0.0.1", "", "https", true),
+            ("192.0.2.9", "1.1.1.1", "https", false),
+            // Two proxies: the client came to the first over TLS.
+            ("10.0.0.1", "1.1.1.1, 10.0.0.2", "https, http", true),
+            ("10.0.0.1", "1.1.1.1, 10.0.0.2", "https", true),
+            ("10.0.0.1", "1.1.1.1, 10.0.0.2", "http, https", false),
+            // The first element is the client's own.
+            ("10.0.0.1", "6.6.6.6, 1.1.1.1", "https, http", false),
+        ] {
+            let text = format!(
+                "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {forwarded}\r\n\
+                 X-Forwarded-Proto: {proto}\r\n\r\n"
+            );
+            let mut space = field_space();
+            let limits = HeadLimits {
+                max_bytes: 4096,
+                max_fields: 20,
+            };
+            let parsed = RequestHead::parse(text.as_bytes(), &mut space, limits);
+            let Ok(Parsed::Complete(head, _)) = parsed else {
+                panic!("{text:?} is no head")
+            };
+            let found = is_https(&trusted, peer.parse().expect("an address"), &head);
+            assert_eq!(found, expected, "{peer} {forwarded:?} {proto:?}");
+        }
+    }
 
     #[test]
     fn only_trusted_proxies_are_believed() {

@@ -53,7 +53,8 @@ impl<'g> Exchange<'g, '_> {
             let Some(head) = self.head.redirected(&target) else {
                 return Some(self.redirect_failed(&target, "is no path of this server"));
             };
-            let next = Exchange::of_client(self.generation, self.listener, self.client, &head);
+            let mut next = Exchange::of_client(self.generation, self.listener, self.client, &head);
+            next.arrival = self.arrival;
             match next.answer_once(local, content).await? {
                 DuplexAnswer::Response(response) => return Some(next.answered(response)),
                 DuplexAnswer::LocalRedirect(further) => target = further,

@@ -28,7 +28,7 @@ use crate::generation::policy::ServingPolicy;
 use crate::generation::{Generation, Route};
 use crate::handlers::WorkerState;
 use crate::http::request::RequestHead;
-use crate::message::request::Request;
+use crate::message::request::{Arrival, Request};
 use crate::message::response::DuplexResponse;
 use crate::message::routed_path::RoutedPath;
 
@@ -41,6 +41,8 @@ pub(super) struct Exchange<'g, 'r> {
     head: &'r RequestHead<'r>,
     /// The client's address, after trusted proxies.
     pub(super) client: IpAddr,
+    /// What scripts are told of the connection; see [`arrived_by`](Self::arrived_by).
+    arrival: Option<&'r Arrival<'r>>,
     /// The policy that holds for the response: that of the route, or of the server or the whole
     /// configuration where no route answers.
     pub(super) policy: &'g ServingPolicy,
@@ -82,9 +84,23 @@ impl<'g, 'r> Exchange<'g, 'r> {
             listener,
             head,
             client,
+            arrival: None,
             policy,
             matched,
         }
+    }
+
+    /// The same, with what scripts are told of the connection that the request came on.
+    pub(super) fn arrived_by(self, arrival: &'r Arrival<'r>) -> Self {
+        Self {
+            arrival: Some(arrival),
+            ..self
+        }
+    }
+
+    /// Whether `peer` is a trusted proxy that says that the client of `head` came over TLS.
+    pub(super) fn is_https(generation: &Generation, peer: IpAddr, head: &RequestHead<'_>) -> bool {
+        client::is_https(&generation.trusted_proxies, peer, head)
     }
 
     /// The waits and sizes that hold from here on.
@@ -121,6 +137,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
             path: RoutedPath::new(&matched.path, matched.length),
             client: self.client,
             listener: self.listener,
+            arrival: self.arrival,
         }
     }
 }

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::http::fields::Known;
-use crate::http::request::{RequestHead, request_line};
+use crate::http::request::{RequestHead, line_in_log, request_line};
 use crate::http::status::Status;
 use crate::log::record::AccessRecord;
 use crate::metrics::End;
@@ -183,6 +183,17 @@ impl<'e> Underway<'e> {
             status: None,
             content_sent: 0,
         }
+    }
+
+    /// Method and request-target, as a line of the log names the request.
+    pub(crate) fn request_in_log(&self) -> String {
+        let line = match &self.subject {
+            Subject::Request { head, .. } => return head.in_log(),
+            Subject::Line(line) => *line,
+            Subject::Kept(kept) => &kept.request_line[..],
+        };
+        let line = String::from_utf8_lossy(line);
+        line_in_log(line.rsplit_once(' ').map_or(&line, |(front, _)| front))
     }
 
     /// Takes note that a response of `status` is being sent.

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use super::meta_variables::{Script, meta_variables};
 use super::script::{self, FoundScript};
+use super::script_log;
 use super::script_response::ScriptAnswer;
 use crate::config::model::{Cgi, Route};
 use crate::disk::spool::Spooled;
@@ -84,12 +85,15 @@ impl CgiHandler {
     ) -> Result<Answer<'static>, ContentError> {
         let script = match self.find(request, disk).await {
             Ok(script) => script,
-            Err(error) => return Ok(self.problem(&error, request.path.as_bytes()).into()),
+            Err(error) => {
+                let script = request.path.as_bytes();
+                return Ok(self.problem(&error, request, script).into());
+            }
         };
         match self.run(&script, request, disk, content).await {
             Ok(answer) => Ok(answer),
             Err(CgiError::Content(error)) => Err(error),
-            Err(error) => Ok(self.problem(&error, &script.path).into()),
+            Err(error) => Ok(self.problem(&error, request, &script.path).into()),
         }
     }
 
@@ -145,7 +149,7 @@ impl CgiHandler {
         let invocation = route.invocation(script, request, input);
         let start = move || invocation.start(permit);
         let started = disk.run(start).await??;
-        let name = format!("{}: {}", route.name, shown(&script.path));
+        let name = script_log::name(&route.name, request, &script.path);
         let mut running = Running::new(started, name).map_err(CgiError::Read)?;
         let head = timeout(route.options.timeout, running.head());
         let answer = match either(head, content.client_gone()).await {
@@ -179,25 +183,19 @@ impl CgiHandler {
     }
 
     /// The response if the script gave none. Logs why, unless there is no such script.
-    fn problem(&self, error: &CgiError, script: &[u8]) -> Response<'static> {
-        let (route, script) = (&self.route.name, shown(script));
+    fn problem(&self, error: &CgiError, request: &Request<'_>, script: &[u8]) -> Response<'static> {
+        let name = script_log::name(&self.route.name, request, script);
         let status = match error {
             CgiError::Missing => return Response::problem(Status::NOT_FOUND),
             CgiError::Busy | CgiError::Pool(BlockingError::Saturated | BlockingError::NoThread) => {
-                diagnostic::warn(format_args!(
-                    "{route}: {script}: {}",
-                    diagnostic::chain(error)
-                ));
+                diagnostic::warn(format_args!("{name}: {}", diagnostic::chain(error)));
                 return Response::busy();
             }
             CgiError::TimedOut => Status::GATEWAY_TIMEOUT,
             CgiError::Pool(BlockingError::Panicked(_)) => Status::INTERNAL_SERVER_ERROR,
             _ => Status::BAD_GATEWAY,
         };
-        diagnostic::error(format_args!(
-            "{route}: {script}: {}",
-            diagnostic::chain(error)
-        ));
+        diagnostic::error(format_args!("{name}: {}", diagnostic::chain(error)));
         Response::problem(status)
     }
 }
@@ -229,12 +227,4 @@ impl CgiRoute {
             input,
         }
     }
-}
-
-/// A script's name in the log. It is a path, which a client may have chosen.
-fn shown(script: &[u8]) -> String {
-    format!(
-        "script `{}`",
-        String::from_utf8_lossy(script).escape_debug()
-    )
 }

@@ -33,7 +33,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::meta_variables::{self, meta_variables};
-use super::script_log::ScriptLog;
+use super::script_log::{self, ScriptLog};
 use super::script_response::{ScriptAnswer, ScriptHead};
 use crate::config::model::{Fastcgi, Route};
 use crate::disk::now_or_on_pool;
@@ -163,7 +163,7 @@ impl FastcgiHandler {
             Ok(Found::Directory) => redirect_to_directory(request),
             Ok(Found::Nothing) => Response::problem(Status::NOT_FOUND),
             Ok(Found::Forbidden) => Response::problem(Status::FORBIDDEN),
-            Err(error) => self.unsearched(&error),
+            Err(error) => self.unsearched(&error, request),
         };
         Ok(response.into())
     }
@@ -202,9 +202,9 @@ impl FastcgiHandler {
         found.map_err(SearchError::Look)
     }
 
-    fn unsearched(&self, error: &SearchError) -> Response<'static> {
-        let chain = diagnostic::chain(error);
-        diagnostic::error(format_args!("{}: {chain}", self.route));
+    fn unsearched(&self, error: &SearchError, request: &Request<'_>) -> Response<'static> {
+        let (request, chain) = (request.head.in_log(), diagnostic::chain(error));
+        diagnostic::error(format_args!("{}: {request}: {chain}", self.route));
         match error {
             SearchError::Blocking(BlockingError::Saturated | BlockingError::NoThread) => {
                 Response::busy()
@@ -240,7 +240,7 @@ impl FastcgiHandler {
         match asked {
             Ok(answer) => Ok(answer),
             Err(Failure::Client(error)) => Err(error),
-            Err(Failure::Upstream(error)) => Ok(self.failed(&error).into()),
+            Err(Failure::Upstream(error)) => Ok(self.failed(&error, script, request).into()),
         }
     }
 
@@ -264,7 +264,7 @@ impl FastcgiHandler {
             connection,
             self.options.timeout,
             self.request_records(script, request, length),
-            ScriptLog::new(Arc::clone(&self.route)),
+            ScriptLog::new(self.name_in_log(script, request)),
         );
         conversation.push_content(&first, goes_on);
         drop(first);
@@ -393,10 +393,21 @@ impl FastcgiHandler {
         ))
     }
 
+    /// What the log calls the run of `script` for `request`.
+    fn name_in_log(&self, script: &Script, request: &Request<'_>) -> String {
+        script_log::name(&self.route, request, &script.path[1..])
+    }
+
     /// The response if the application server gave none.
-    fn failed(&self, error: &UpstreamError) -> Response<'static> {
+    fn failed(
+        &self,
+        error: &UpstreamError,
+        script: &Script,
+        request: &Request<'_>,
+    ) -> Response<'static> {
         let (peer, chain) = (&self.server.address, diagnostic::chain(error));
-        diagnostic::error(format_args!("{}: {peer}: {chain}", self.route));
+        let name = self.name_in_log(script, request);
+        diagnostic::error(format_args!("{name}: {peer}: {chain}"));
         match error.status() {
             Status::SERVICE_UNAVAILABLE => Response::busy(),
             status => Response::problem(status),
