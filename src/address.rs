@@ -1,4 +1,5 @@
-//! Where something listens, as a value: an IP address and port, or a Unix socket.
+//! Where something listens, as a value: an IP address and port, a Unix socket, or, for upstreams, a name
+//! and port.
 //!
 //! It has a file of its own because rooms that must not know the configuration name it. The parser
 //! is in `config`, which knows the place in the file that a complaint is about.
@@ -7,7 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Where a server listens: this server, or an upstream.
+/// Where this server listens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ListenAddress {
     Ip(SocketAddr),
@@ -36,6 +37,33 @@ impl fmt::Display for ListenAddress {
         match self {
             Self::Ip(address) => write!(f, "{address}"),
             Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+        }
+    }
+}
+
+/// Where an upstream listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum UpstreamAddress {
+    Ip(SocketAddr),
+    /// The path of a Unix socket, short enough for the system.
+    Unix(PathBuf),
+    /// A name, as the operator writes it, and a port.
+    Name {
+        name: String,
+        port: u16,
+        /// The addresses that the name led to when the configuration was read. None if it was not
+        /// found.
+        found: Vec<SocketAddr>,
+    },
+}
+
+/// As the operator writes it: `127.0.0.1:9000`, `php:9000`, `unix:/run/php-fpm.sock`.
+impl fmt::Display for UpstreamAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+            Self::Name { name, port, .. } => write!(f, "{name}:{port}"),
         }
     }
 }

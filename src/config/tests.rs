@@ -44,6 +44,10 @@ pub(super) fn surroundings() -> Surroundings<'static> {
     Surroundings {
         environment: &environment,
         handlers: handlers(),
+        look_up: &|name, port| match name {
+            "php" => vec![([192, 0, 2, 1], port).into()],
+            _ => Vec::new(),
+        },
     }
 }
 

@@ -19,7 +19,7 @@
 use std::sync::Arc;
 
 use super::kept::{Kept, Retired};
-use crate::address::ListenAddress;
+use crate::address::UpstreamAddress;
 use crate::api::{HandlerSpec, Handlers, Instance, OptionsError};
 use crate::config::model::{Cgi, Files, Route, RoutePattern};
 use crate::handlers::files::FilesRoute;
@@ -32,7 +32,7 @@ pub(crate) struct Carryover {
     files: Kept<Files, FilesRoute>,
     /// How many scripts run.
     cgi: Kept<CgiKey, Permits>,
-    queues: Kept<ListenAddress, Queue>,
+    queues: Kept<UpstreamAddress, Queue>,
     instances: Kept<HandlerSpec, Instance>,
 }
 
@@ -93,7 +93,7 @@ impl Carryover {
     }
 
     /// The queue before the application server at `address`, which routes share.
-    pub(super) fn queue(&mut self, address: &ListenAddress) -> Arc<Queue> {
+    pub(super) fn queue(&mut self, address: &UpstreamAddress) -> Arc<Queue> {
         self.queues.get_or_make(address, |_| Queue::default())
     }
 

@@ -1,10 +1,11 @@
 //! One connection to an upstream.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::address::ListenAddress;
-use crate::runtime::{self, Stream, Tick};
+use crate::address::UpstreamAddress;
+use crate::runtime::{self, Stream};
 
 /// A connection to an upstream.
 pub(crate) struct Connection {
@@ -14,14 +15,20 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to `address`.
+    /// Connects to `address`. Where a name leads to several addresses, they are tried in their order,
+    /// and each has an equal part of `timeout`.
     ///
     /// # Errors
-    /// What the system says; `TimedOut` at `deadline`.
-    pub(crate) async fn open(address: &ListenAddress, deadline: Tick) -> io::Result<Self> {
+    /// What the system says, of a name's last address; `TimedOut` after `timeout`.
+    pub(crate) async fn open(address: &UpstreamAddress, timeout: Duration) -> io::Result<Self> {
         let stream = match address {
-            ListenAddress::Ip(address) => Stream::connect(*address, deadline).await?,
-            ListenAddress::Unix(path) => Stream::connect_unix(path, deadline).await?,
+            UpstreamAddress::Ip(address) => {
+                Stream::connect(*address, runtime::deadline_after(timeout)).await?
+            }
+            UpstreamAddress::Unix(path) => {
+                Stream::connect_unix(path, runtime::deadline_after(timeout)).await?
+            }
+            UpstreamAddress::Name { found, .. } => connect_to_any(found, timeout).await?,
         };
         Ok(Self {
             stream,
@@ -52,5 +59,48 @@ impl Connection {
     pub(super) fn is_quiet(&self) -> bool {
         let received = self.stream.try_receive(&mut [0]);
         matches!(received, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// A connection to the first of `addresses` that takes one.
+async fn connect_to_any(addresses: &[SocketAddr], timeout: Duration) -> io::Result<Stream> {
+    let part = timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name was not found");
+    for address in addresses {
+        match Stream::connect(*address, runtime::deadline_after(part)).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn every_address_of_a_name_is_tried() {
+        let listening = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let there = listening.local_addr().expect("it is bound");
+        let closed = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let nowhere = closed.local_addr().expect("it is bound");
+        drop(closed);
+        for (found, is_open) in [
+            (vec![there], true),
+            (vec![nowhere, nowhere, there], true),
+            (vec![nowhere], false),
+            (vec![], false),
+        ] {
+            let address = UpstreamAddress::Name {
+                name: "php".to_owned(),
+                port: there.port(),
+                found: found.clone(),
+            };
+            let open = async move { Connection::open(&address, Duration::from_secs(10)).await };
+            let opened = runtime::run(async move { open.await.is_ok() }).expect("a loop");
+            assert_eq!(opened, is_open, "{found:?}");
+        }
     }
 }

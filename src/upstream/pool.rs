@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::server::Server;
-use crate::address::ListenAddress;
+use crate::address::UpstreamAddress;
 use crate::runtime::{self, Stream};
 
 /// Idle connections kept to one address.
@@ -35,7 +35,7 @@ const READ_SIZE: usize = 64 * 1024;
 
 /// The idle connections of a worker, and its buffer for what upstreams send.
 pub(crate) struct Pool {
-    idle: RefCell<HashMap<ListenAddress, Vec<Idle>>>,
+    idle: RefCell<HashMap<UpstreamAddress, Vec<Idle>>>,
     /// A task sleeps that will close connections which have been idle for too long.
     is_watched: Cell<bool>,
     /// What is read from any upstream goes here first.
@@ -60,7 +60,7 @@ struct Idle {
 
 impl Pool {
     /// An idle connection to `address`, the one that was used last.
-    pub(crate) fn take(&self, address: &ListenAddress) -> Option<Connection> {
+    pub(crate) fn take(&self, address: &UpstreamAddress) -> Option<Connection> {
         loop {
             let idle = self.idle.borrow_mut().get_mut(address)?.pop()?;
             if idle.connection.is_quiet() {
@@ -70,7 +70,7 @@ impl Pool {
     }
 
     /// Closes every idle connection to `address`.
-    pub(crate) fn close_idle(&self, address: &ListenAddress) {
+    pub(crate) fn close_idle(&self, address: &UpstreamAddress) {
         let idle = self.idle.borrow_mut().remove(address);
         drop(idle);
     }
@@ -134,15 +134,17 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::Tick;
     use crate::test_support::TemporaryDirectory;
     use std::io::Read as _;
     use std::os::unix::net::UnixListener;
     use std::path::PathBuf;
 
+    /// Nobody waits: the other end is in this process.
+    const SOON: Duration = Duration::from_secs(10);
+
     fn server(path: PathBuf) -> Arc<Server> {
         Arc::new(Server {
-            address: ListenAddress::Unix(path),
+            address: UpstreamAddress::Unix(path),
             queue: Arc::default(),
         })
     }
@@ -156,7 +158,7 @@ mod tests {
         runtime::run(async move {
             let pool = Rc::new(Pool::default());
             let open = async || {
-                let opened = Connection::open(&server.address, Tick::NEVER).await;
+                let opened = Connection::open(&server.address, SOON).await;
                 (
                     opened.expect("it listens"),
                     listener.accept().expect("one waits").0,
@@ -186,7 +188,7 @@ mod tests {
         });
         runtime::run(async move {
             let pool = Rc::new(Pool::default());
-            let opened = Connection::open(&server.address, Tick::NEVER).await;
+            let opened = Connection::open(&server.address, SOON).await;
             let opened = opened.expect("it listens");
             pool.keep(Arc::clone(&server), opened);
             while pool.is_watched.get() {
@@ -207,7 +209,7 @@ mod tests {
         runtime::run(async move {
             let pool = Rc::new(Pool::default());
             let keep = async || {
-                let opened = Connection::open(&server.address, Tick::NEVER).await;
+                let opened = Connection::open(&server.address, SOON).await;
                 let opened = opened.expect("it listens");
                 pool.keep(Arc::clone(&server), opened);
                 listener.accept().expect("one waits").0

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::address::ListenAddress;
+use crate::address::UpstreamAddress;
 use crate::runtime::{Permit, Permits};
 
 /// A server that we ask.
 pub(crate) struct Server {
-    pub(crate) address: ListenAddress,
+    pub(crate) address: UpstreamAddress,
     /// Shared by all routes that lead to the address.
     pub(crate) queue: Arc<Queue>,
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys, index_names, script_name};
-use crate::address::ListenAddress;
+use crate::address::{ListenAddress, UpstreamAddress};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
 use crate::config::model::{Fastcgi, Route, SendDirectory, Verb};
@@ -37,14 +37,15 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
     Setting {
         key: "fastcgi",
         kind: Kind::Text,
-        about: "the application server at \"unix:/run/php/php-fpm.sock\" or \"127.0.0.1:9000\"",
+        about: "the application server at \"unix:/run/php/php-fpm.sock\", \"127.0.0.1:9000\" or \
+                \"php:9000\"",
         translations: &[(
             "fastcgi_pass",
             "the setting is called `fastcgi`: \
              `\"/\" = { fastcgi = \"unix:/run/php/php-fpm.sock\", root = \"www\" }`",
         )],
         read: |node, draft| set(&mut draft.fastcgi.peer, peer(node)),
-        show: |fastcgi| Some(written::address(&fastcgi.peer)),
+        show: |fastcgi| Some(written::upstream(&fastcgi.peer)),
         ..Setting::BLANK
     },
     Setting {
@@ -134,7 +135,7 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
 ];
 
 fn read(section: &mut Section<'_>) -> Option<Answer> {
-    let nowhere = ListenAddress::Unix(PathBuf::new());
+    let nowhere = UpstreamAddress::Unix(PathBuf::new());
     let mut draft = Draft {
         fastcgi: Fastcgi::beneath(PathBuf::new(), nowhere),
         root: PathBuf::new(),
@@ -200,13 +201,25 @@ fn report_pointless(section: &Section<'_>) {
 }
 
 /// Reads the address of the application server. A missing socket is a warning: the server may start
-/// later.
-fn peer(node: Node<'_>) -> Option<ListenAddress> {
+/// later. So is a name that is not found.
+fn peer(node: Node<'_>) -> Option<UpstreamAddress> {
     match node.text()?.parse(parse_peer)? {
-        ListenAddress::Unix(written) => {
-            let address = unix(node, &written)?;
-            warn_of_missing_socket(node, &beside(node.cx.source, written));
-            Some(address)
+        UpstreamAddress::Unix(written) => {
+            let ListenAddress::Unix(path) = unix(node, &written)? else {
+                return None;
+            };
+            warn_of_missing_socket(node, &path);
+            Some(UpstreamAddress::Unix(path))
+        }
+        UpstreamAddress::Name { name, port, .. } => {
+            let found = node.cx.look_up(&name, port);
+            if found.is_empty() {
+                let warning = Diagnostic::warning(format!("the name `{name}` is not found"));
+                let help = "the route answers 502 until it is; `tidegate reload` looks again";
+                let warning = warning.at(node.spot(), "").help(help.to_owned());
+                node.cx.report(warning);
+            }
+            Some(UpstreamAddress::Name { name, port, found })
         }
         address => Some(address),
     }

@@ -59,6 +59,7 @@ pub(crate) fn parse(
             complete,
             diagnostics: RefCell::default(),
             handlers: RefCell::default(),
+            hosts: RefCell::default(),
         })
         .collect();
     let parts = contexts

@@ -65,6 +65,7 @@ impl Files {
             complete: errors.is_empty(),
             diagnostics: RefCell::default(),
             handlers: RefCell::default(),
+            hosts: RefCell::default(),
         };
         for text in written(&cx, tree.get_ref()) {
             for path in named(&text, &mut self.wildcards) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::file_pattern::FilePattern;
-use crate::address::ListenAddress;
+use crate::address::UpstreamAddress;
 use crate::api::HandlerSpec;
 use crate::http::status::Status;
 
@@ -143,7 +143,7 @@ fn ends_in(path: &[u8], suffix: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fastcgi {
     /// The address of the upstream: an application server.
-    pub(crate) peer: ListenAddress,
+    pub(crate) peer: UpstreamAddress,
     /// Absolute, because the upstream gets the names of files beneath it.
     pub(crate) root: PathBuf,
     /// The program that answers everything beneath the route, relative to the root. No file has to be
@@ -179,7 +179,7 @@ pub(crate) struct SendDirectory {
 
 impl Fastcgi {
     /// The scripts of `root`, run by `peer`, with the default of every option.
-    pub(crate) fn beneath(root: PathBuf, peer: ListenAddress) -> Self {
+    pub(crate) fn beneath(root: PathBuf, peer: UpstreamAddress) -> Self {
         Self {
             peer,
             root: std::path::absolute(&root).unwrap_or(root),
@@ -218,6 +218,6 @@ impl Fastcgi {
 
     #[cfg(test)]
     pub(crate) fn for_test(root: PathBuf) -> Self {
-        Self::beneath(root, ListenAddress::Unix("/nowhere".into()))
+        Self::beneath(root, UpstreamAddress::Unix("/nowhere".into()))
     }
 }

@@ -5,6 +5,8 @@
 //! continues with the default, so that one run finds every mistake.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,11 +34,23 @@ pub(crate) struct Context<'c> {
     pub(crate) diagnostics: RefCell<Vec<Diagnostic>>,
     /// The handlers that are named, and that there are.
     pub(crate) handlers: RefCell<Vec<NamedHandler>>,
+    /// The names of hosts that were looked up, because a name that is not found takes long.
+    pub(crate) hosts: RefCell<HashMap<String, Vec<SocketAddr>>>,
 }
 
 impl Context<'_> {
     pub(crate) fn report(&self, diagnostic: Diagnostic) {
         self.diagnostics.borrow_mut().push(diagnostic);
+    }
+
+    /// The addresses that the name of a host leads to, with the port; none if it is not found.
+    pub(crate) fn look_up(&self, name: &str, port: u16) -> Vec<SocketAddr> {
+        let mut hosts = self.hosts.borrow_mut();
+        let found = hosts
+            .entry(name.to_owned())
+            .or_insert_with(|| (self.surroundings.look_up)(name, port));
+        let with_port = |address: &SocketAddr| SocketAddr::new(address.ip(), port);
+        found.iter().map(with_port).collect()
     }
 
     /// Reports that something is missing, if the tree is complete.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::address::{ListenAddress, UNIX};
+use crate::address::{ListenAddress, UNIX, UpstreamAddress};
 use crate::config::complaint::fault::Fault;
 use crate::config::model::{Cidr, HostPattern};
 
@@ -30,12 +30,12 @@ pub(crate) fn parse_listen(text: &str) -> Result<Vec<ListenAddress>, Fault> {
         .collect())
 }
 
-/// Reads where an application server listens: `unix:PATH`, `IP:PORT`, `[v6]:PORT`, or
-/// `localhost:PORT`, which is the loopback address of version 4. Other names are not looked up.
-pub(crate) fn parse_peer(text: &str) -> Result<ListenAddress, Fault> {
-    const HELP: &str = "write \"unix:/run/php/php-fpm.sock\" or \"127.0.0.1:9000\"";
+/// Reads where an application server listens: `unix:PATH`, `IP:PORT`, `[v6]:PORT`, `NAME:PORT`, or
+/// `localhost:PORT`, which is the loopback address of version 4. The caller looks names up.
+pub(crate) fn parse_peer(text: &str) -> Result<UpstreamAddress, Fault> {
+    const HELP: &str = "write \"unix:/run/php/php-fpm.sock\", \"127.0.0.1:9000\" or \"php:9000\"";
     if let Some(path) = text.strip_prefix(UNIX) {
-        return parse_unix(path).map(ListenAddress::Unix);
+        return parse_unix(path).map(UpstreamAddress::Unix);
     }
     let whole = 0..text.len();
     if text.starts_with('/') {
@@ -49,16 +49,31 @@ pub(crate) fn parse_peer(text: &str) -> Result<ListenAddress, Fault> {
         Ok(address) if address.port() == 0 || address.ip().is_unspecified() => {
             Err(Fault::new(whole, format!("nobody can be asked at `{text}`")).help(HELP))
         }
-        Ok(address) => Ok(ListenAddress::Ip(address)),
-        Err(_) => Err(Fault::new(
-            whole,
-            format!(
+        Ok(address) => Ok(UpstreamAddress::Ip(address)),
+        Err(_) => parse_named_peer(text).ok_or_else(|| {
+            let message = format!(
                 "`{}` is not the address of an application server",
                 text.escape_debug()
-            ),
-        )
-        .help(HELP)),
+            );
+            Fault::new(whole, message).help(HELP)
+        }),
     }
+}
+
+/// Reads `NAME:PORT`. Names of digits alone are addresses that are written wrongly.
+fn parse_named_peer(text: &str) -> Option<UpstreamAddress> {
+    let (name, port) = text.rsplit_once(':')?;
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_name = name.chars().all(is_of_name)
+        && name.contains(|c: char| c.is_ascii_alphabetic())
+        && name.split('.').all(|label| !label.is_empty());
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = port.parse().ok().filter(|port| is_port && *port != 0)?;
+    is_name.then(|| UpstreamAddress::Name {
+        name: name.to_owned(),
+        port,
+        found: Vec::new(),
+    })
 }
 
 /// Reads the path of a Unix socket. It stays as written: the caller knows where a relative path

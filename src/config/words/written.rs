@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::units::{show_duration, show_size};
-use crate::address::{ListenAddress, UNIX};
+use crate::address::{ListenAddress, UNIX, UpstreamAddress};
 
 /// A table: keys, and values as TOML.
 pub(crate) type Table = Vec<(String, String)>;
@@ -43,6 +43,14 @@ pub(crate) fn address(address: &ListenAddress) -> String {
     match address {
         ListenAddress::Ip(address) => shown(address),
         ListenAddress::Unix(path) => string(&format!("{UNIX}{}", absolute(path))),
+    }
+}
+
+/// Where an upstream listens; the path of a socket is made absolute.
+pub(crate) fn upstream(address: &UpstreamAddress) -> String {
+    match address {
+        UpstreamAddress::Unix(path) => string(&format!("{UNIX}{}", absolute(path))),
+        address => shown(address),
     }
 }
 

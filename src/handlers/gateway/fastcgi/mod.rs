@@ -50,7 +50,7 @@ use crate::message::content::{
 use crate::message::location::redirect_to_directory;
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response, allow};
-use crate::runtime::{self, BlockingError, BlockingPool};
+use crate::runtime::{BlockingError, BlockingPool};
 use crate::upstream::{Connection, Pool, Queue, Server};
 
 use content::{Replayed, SpooledContent, UpstreamContent};
@@ -326,8 +326,7 @@ impl FastcgiHandler {
     }
 
     async fn open(&self) -> Result<Connection, UpstreamError> {
-        let deadline = runtime::deadline_after(self.options.timeout);
-        let opened = Connection::open(&self.server.address, deadline).await;
+        let opened = Connection::open(&self.server.address, self.options.timeout).await;
         opened.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => UpstreamError::ConnectTimedOut,
             _ => UpstreamError::Connect(error),
