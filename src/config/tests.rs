@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::model::*;
 use super::tell::dump;
 use super::{Strictness, load, parse};
-use crate::address::ListenAddress;
+use crate::address::{ListenAddress, UpstreamAddress};
 use crate::api::{Handlers, Request, Response};
 use crate::config::tree::surroundings::Surroundings;
 use crate::http::method::Method;
@@ -196,14 +196,27 @@ fn every_verb_arrives_in_the_order_of_the_file() {
         Verb::Redirect(older),
         Verb::Echo,
         Verb::Fastcgi(blog),
+        Verb::Fastcgi(program),
+        Verb::Cgi(cgit),
         Verb::Fastcgi(wiki),
     ] = verbs.as_slice()
     else {
         panic!("{verbs:?}")
     };
+    assert!(blog.peer == UpstreamAddress::Ip(([127, 0, 0, 1], 9000).into()));
     assert!(blog.peer == wiki.peer && blog.sendfile && !blog.static_files);
     assert!(blog.root.is_absolute() && blog.scripts == [".php", ".phtml"]);
     assert_eq!(blog.timeout, Duration::from_secs(5));
+    assert_eq!(blog.send_files[0].url.as_deref(), Some("/protected"));
+    let found = "192.0.2.1:9000".parse().expect("an address");
+    let php = UpstreamAddress::Name {
+        name: "php".to_owned(),
+        port: 9000,
+        found: vec![found],
+    };
+    assert!(program.peer == php && program.script.as_deref() == Some("app.fcgi"));
+    assert!(program.send_files[0].path.ends_with("www") && program.send_files[0].url.is_none());
+    assert!(cgit.root.is_absolute() && cgit.script.as_deref() == Some("hello.sh"));
     let params = [("APP_ENV".to_owned(), "production".to_owned())];
     assert_eq!(blog.params, params);
     assert_eq!(wiki.fallback.as_deref(), Some("index.html"));

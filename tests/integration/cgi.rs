@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::{Client, Directory, Response, Server, Site, pattern, until};
 
 /// Writes a shell script that can be run.
-fn script(directory: &Directory, name: &str, body: &str) {
+pub(crate) fn script(directory: &Directory, name: &str, body: &str) {
     let path = format!("scripts/{name}");
     directory.write(&path, format!("#!/bin/sh\n{body}"));
     let mode = std::fs::Permissions::from_mode(0o755);

@@ -135,7 +135,7 @@ fn read_parameters(mut stream: &[u8]) -> BTreeMap<String, String> {
 }
 
 pub(crate) const STDOUT: u8 = 6;
-const STDERR: u8 = 7;
+pub(crate) const STDERR: u8 = 7;
 
 pub(crate) fn record(kind: u8, content: impl AsRef<[u8]>) -> Vec<u8> {
     let content = content.as_ref();

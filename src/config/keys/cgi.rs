@@ -99,14 +99,14 @@ fn root(text: &Text<'_>) -> Option<PathBuf> {
         (path.is_file(), written.parent(), written.file_name())
     {
         let message = format!("`{}` is a script, and not a directory", path.display());
+        let parent = match parent.to_string_lossy() {
+            here if here.is_empty() => ".".into(),
+            parent => parent,
+        };
         let help = format!(
             "write cgi = {}, script = {}: it answers everything beneath the route",
-            written::path(if parent == Path::new("") {
-                Path::new(".")
-            } else {
-                parent
-            }),
-            written::path(Path::new(name)),
+            written::string(&parent),
+            written::string(&name.to_string_lossy()),
         );
         let error = Diagnostic::error(message).at(text.node.spot(), "");
         text.node.cx.report(error.help(help));

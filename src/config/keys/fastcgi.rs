@@ -62,7 +62,7 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
     },
     Setting {
         read: |node, draft| set(&mut draft.fastcgi.index, Some(index_names(node))),
-        show: |fastcgi| Some(written::strings(&fastcgi.index)),
+        show: |fastcgi| chooses(fastcgi).then(|| written::strings(&fastcgi.index)),
         ..Setting::INDEX
     },
     Setting {
@@ -71,7 +71,7 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
         default: "[\".php\"]",
         about: "what the names of scripts end in",
         read: |node, draft| set(&mut draft.fastcgi.scripts, suffixes(node)),
-        show: |fastcgi| Some(written::strings(&fastcgi.scripts)),
+        show: |fastcgi| chooses(fastcgi).then(|| written::strings(&fastcgi.scripts)),
         ..Setting::BLANK
     },
     // `read` takes it, when it knows all suffixes and the root.
@@ -88,7 +88,7 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
         default: "true",
         about: "send files that are no scripts",
         read: |node, draft| set(&mut draft.fastcgi.static_files, node.boolean()),
-        show: |fastcgi| Some(fastcgi.static_files.to_string()),
+        show: |fastcgi| chooses(fastcgi).then(|| fastcgi.static_files.to_string()),
         ..Setting::BLANK
     },
     Setting {
@@ -170,6 +170,11 @@ fn show_route(route: &Route) -> Option<written::Table> {
         return None;
     };
     Some(show(SETTINGS, fastcgi))
+}
+
+/// Whether the path of each request chooses its script.
+fn chooses(fastcgi: &Fastcgi) -> bool {
+    fastcgi.script.is_none()
 }
 
 fn report_no_root(section: &Section<'_>) {

@@ -41,15 +41,9 @@ pub(crate) fn parse_script_name(path: &str) -> Result<String, Fault> {
         .any(|segment| matches!(segment, "" | "." | ".."))
     {
         let message = format!("`{path}` is not the path of a script beneath the root");
-        let plain: Vec<&str> = name
-            .split('/')
-            .filter(|segment| !matches!(*segment, "" | "." | ".."))
-            .collect();
-        let fault = Fault::new(0..path.len(), message);
-        return Err(fault.help(format!(
-            "it has no empty segment, no `.` and no `..`: write \"{}\"",
-            plain.join("/")
-        )));
+        let help =
+            "write it from the root on, without `.`, `..` and empty segments: \"bin/app.fcgi\"";
+        return Err(Fault::new(0..path.len(), message).help(help));
     }
     Ok(name.to_owned())
 }

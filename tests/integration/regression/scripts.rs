@@ -1,7 +1,10 @@
 //! CGI, FastCGI and PHP: faults in how scripts are asked and how their answers are sent.
 
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
 use crate::cgi;
-use crate::fastcgi::{Peer, STDOUT, end, record};
+use crate::fastcgi::{Peer, STDERR, STDOUT, end, record};
 use crate::support::{Client, Server, Site, pattern};
 
 /// A route that asks the application server that the test plays.
@@ -126,4 +129,350 @@ fn expect_all_there_is(server: &Server, target: &str, content: &[u8]) {
     server.wait_for_line(|line| {
         line.contains(" error: route ") && line.contains("shorter than its Content-Length says")
     });
+}
+
+/// The values of some parameters, and `-` for those that are not there.
+fn told(parameters: &BTreeMap<String, String>, names: &[&str]) -> String {
+    let value = |name: &&str| parameters.get(*name).map_or("-", String::as_str);
+    names.iter().map(value).collect::<Vec<_>>().join(" ")
+}
+
+/// Programs that are no files (in Perl, Python, Go) had no PATH_INFO, because no name in the path was a
+/// script's. With `script` the route's own path is the program's.
+#[test]
+fn a_program_that_is_no_file_owns_everything_beneath_its_route() {
+    for (route, target, expected) in [
+        ("/app", "/app", "/app - /app"),
+        ("/app", "/app/", "/app / /app/"),
+        (
+            "/app",
+            "/app/users/a%20b?x=1",
+            "/app /users/a b /app/users/a%20b?x=1",
+        ),
+        (
+            "/app",
+            "/app/index.php/x",
+            "/app /index.php/x /app/index.php/x",
+        ),
+        ("/", "/", " / /"),
+        ("/", "/app.fcgi/.git", " /app.fcgi/.git /app.fcgi/.git"),
+        ("= /hook", "/hook", "/hook - /hook"),
+    ] {
+        let site = Site::new(&format!(
+            "'{route}' = {{ fastcgi = 'unix:php.sock', script = 'app.fcgi' }}"
+        ))
+        .file("index.php", "<?php the source");
+        let peer = Peer::at(&site);
+        let server = site.start();
+        let mut client = server.connect();
+        send(&mut client, "GET", target, "");
+        let asked = peer.answer("Content-Type: a/b\r\n\r\nhello");
+        assert_eq!(client.response().text(), "hello", "{route} {target}");
+        let names = ["SCRIPT_NAME", "PATH_INFO", "REQUEST_URI"];
+        assert_eq!(told(&asked.parameters, &names), expected, "{route}");
+        let filename = &asked.parameters["SCRIPT_FILENAME"];
+        assert!(filename.ends_with("/app.fcgi"), "{filename}");
+    }
+}
+
+/// cgit, or Git's own server, could not be put at `/`: the first name in the path had to be a script's.
+#[test]
+fn a_cgi_script_owns_everything_beneath_its_route() {
+    let env = "printf 'Content-Type: text/plain\\n\\n'; echo \"$SCRIPT_NAME:$PATH_INFO:$PWD\"";
+    for (route, target, expected) in [
+        ("/", "/", ":/:"),
+        ("/", "/a.git/info/refs?service=x", ":/a.git/info/refs:"),
+        ("/git", "/git", "/git::"),
+        ("/git", "/git/other/x", "/git:/other/x:"),
+    ] {
+        let site = Site::new(&format!(
+            "'{route}' = {{ cgi = 'scripts', script = 'own' }}"
+        ));
+        cgi::script(site.directory(), "own", env);
+        cgi::script(site.directory(), "other", "printf 'Status: 500\\n\\n'");
+        let server = site.start();
+        let answer = server.get(target);
+        assert_eq!(answer.status, 200, "{route} {target}");
+        let scripts = server.directory().join("scripts");
+        let expected = format!("{expected}{}\n", scripts.display());
+        assert_eq!(answer.text(), expected, "{route} {target}");
+    }
+}
+
+/// A router below a prefix that takes the slash off `/api/` sent clients in a circle, because `/api` was
+/// always redirected to `/api/`. `= /p` ran the root's index in place of its fallback.
+#[test]
+fn the_route_s_own_path_is_for_the_fallback_that_it_has() {
+    for (route, index, target, expected) in [
+        ("/api", "index.php", "/api", Ok("/api/index.php /api?a")),
+        ("/api", "index.php", "/api/", Ok("/api/index.php /api/?a")),
+        ("/api", "none.php", "/api", Ok("/api/index.php /api?a")),
+        ("/api", "page.html", "/api", Err("api/?a")),
+        ("= /p", "page.php", "/p", Ok("/p/index.php /p?a")),
+        ("= /", "page.php", "/", Ok("/index.php /?a")),
+        ("/", "page.php", "/", Ok("/page.php /?a")),
+    ] {
+        let site = Site::new(&format!(
+            "'{route}' = {{ fastcgi = 'unix:php.sock', root = 'www', index = '{index}', \
+             fallback = 'index.php' }}"
+        ));
+        let site = site
+            .file("index.php", "")
+            .file("page.php", "")
+            .file("page.html", "");
+        let peer = Peer::at(&site);
+        let server = site.start();
+        let mut client = server.connect();
+        send(&mut client, "GET", &format!("{target}?a"), "");
+        match expected {
+            Ok(expected) => {
+                let asked = peer.answer("Content-Type: a/b\r\n\r\nhello");
+                let names = ["SCRIPT_NAME", "REQUEST_URI"];
+                assert_eq!(told(&asked.parameters, &names), expected, "{route} {index}");
+                assert_eq!(client.response().status, 200);
+            }
+            Err(location) => {
+                let response = client.response();
+                assert_eq!(
+                    response.field("Location"),
+                    Some(location),
+                    "{route} {index}"
+                );
+            }
+        }
+    }
+}
+
+/// `"= /" = { redirect = "/wiki/Main_Page" }` led to `/wiki/Main_Page/`: the slash that the route itself
+/// matches was appended.
+#[test]
+fn a_redirect_of_one_path_appends_nothing_of_it() {
+    let server = Site::new(
+        "'= /' = { redirect = '/wiki/Main_Page' }\n'= /a/' = { redirect = '/b' }\n\
+         '= /c' = { redirect = '/d' }\n'/e' = { redirect = '/f' }",
+    )
+    .start();
+    for (target, location) in [
+        ("/", "/wiki/Main_Page"),
+        ("/?q", "/wiki/Main_Page?q"),
+        ("/a/", "/b"),
+        ("/c", "/d"),
+        ("/e/", "/f/"),
+        ("/e/x", "/f/x"),
+    ] {
+        assert_eq!(
+            server.get(target).field("Location"),
+            Some(location),
+            "{target}"
+        );
+    }
+}
+
+/// X-Sendfile with a path beneath the root was refused where the root was written with a slash at its
+/// end or is a link, since PHP names files without links; X-Accel-Redirect, where the route is not `/`.
+/// PHP-FPM refuses a SCRIPT_FILENAME with `..`. And nothing outside of the root could be sent.
+#[test]
+fn files_are_named_beneath_roots_of_every_form_and_further_directories() {
+    for (root, options, field) in [
+        ("www/", "sendfile = true", "X-Sendfile: {here}/www/a.txt"),
+        ("./www//", "sendfile = true", "X-Sendfile: {here}/www/a.txt"),
+        ("link", "sendfile = true", "X-Sendfile: {here}/link/a.txt"),
+        ("link", "sendfile = true", "X-Sendfile: {here}/www/a.txt"),
+        (
+            "other/../www",
+            "sendfile = true",
+            "X-Sendfile: {here}/www/a.txt",
+        ),
+        ("www", "sendfile = true", "X-Accel-Redirect: /app/a.txt"),
+        ("www", "sendfile = true", "X-Accel-Redirect: /a.txt"),
+        (
+            "www",
+            "send_files = 'media/'",
+            "X-Sendfile: {here}/media/a.txt",
+        ),
+        (
+            "www",
+            "send_files = ['other', 'linked']",
+            "X-Sendfile: {here}/linked/a.txt",
+        ),
+        (
+            "www",
+            "send_files = ['other', 'linked']",
+            "X-Sendfile: {here}/media/a.txt",
+        ),
+        (
+            "www",
+            "send_files = ['media']",
+            "X-Accel-Redirect: {here}/media/a.txt",
+        ),
+        (
+            "www",
+            "sendfile = true, send_files = { '/protected' = 'media' }",
+            "X-Accel-Redirect: /protected/a.txt",
+        ),
+        (
+            "www",
+            "sendfile = true, send_files = { '/protected' = 'media' }",
+            "X-Sendfile: a.txt",
+        ),
+    ] {
+        let (server, peer, field) = sending_site(root, options, field);
+        let mut client = server.connect();
+        send(&mut client, "GET", "/app/", "Range: bytes=2-4\r\n");
+        let asked = peer.answer(&format!("Content-Type: x/y\r\n{field}\r\n\r\n"));
+        let response = client.response();
+        let case = format!("{root} {options} {field}: {:?}", server.diagnostics());
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (206, "234"),
+            "{case}"
+        );
+        let filename = &asked.parameters["SCRIPT_FILENAME"];
+        assert!(
+            !filename.contains("..") && !filename.contains("//"),
+            "{filename}"
+        );
+    }
+    for (options, field) in [
+        ("sendfile = true", "X-Sendfile: {here}/media/a.txt"),
+        ("sendfile = true", "X-Sendfile: {here}/www/../media/a.txt"),
+        ("sendfile = true", "X-Sendfile: {here}/wwwroot/a.txt"),
+        ("send_files = ['media']", "X-Sendfile: {here}/www/a.txt"),
+        ("send_files = ['media']", "X-Sendfile: a.txt"),
+        ("send_files = ['media']", "X-Accel-Redirect: /app/a.txt"),
+        ("send_files = ['media']", "X-Sendfile: {here}/media/out"),
+        (
+            "send_files = { '/protected' = 'media' }",
+            "X-Accel-Redirect: /protectedly/a.txt",
+        ),
+    ] {
+        let (server, peer, field) = sending_site("www", options, field);
+        let mut client = server.connect();
+        send(&mut client, "GET", "/app/", "");
+        peer.answer(&format!("Content-Type: x/y\r\n{field}\r\n\r\n"));
+        assert_eq!(client.response().status, 502, "{options} {field}");
+        server.wait_for_line(|line| line.contains(" error: ") && line.contains("is not "));
+    }
+}
+
+/// A server with files in several places, its application server, and `field` with their directory.
+fn sending_site(root: &str, options: &str, field: &str) -> (Server, Peer, String) {
+    let site = Site::new(&format!(
+        "'/app' = {{ fastcgi = 'unix:php.sock', root = '{root}', {options} }}"
+    ))
+    .file("index.php", "")
+    .file("a.txt", "0123456789");
+    let directory = site.directory();
+    for file in ["media/a.txt", "other/b.txt", "wwwroot/a.txt"] {
+        directory.write(file, "0123456789");
+    }
+    for (target, link) in [
+        ("www", "link"),
+        ("media", "linked"),
+        ("../www/a.txt", "media/out"),
+    ] {
+        std::os::unix::fs::symlink(target, directory.join(link)).expect("the directory is ours");
+    }
+    let here = directory.path().canonicalize().expect("it is there");
+    let field = field.replace("{here}", here.to_str().expect("text"));
+    let peer = Peer::at(&site);
+    (site.start(), peer, field)
+}
+
+/// What PHP complained of stood in the log without the request and the script that it was about.
+#[test]
+fn lines_about_an_application_server_name_the_request_and_the_script() {
+    let site = fastcgi_site(", fallback = 'index.php'");
+    let peer = Peer::at(&site);
+    let server = site.start();
+    let mut client = server.connect();
+    send(&mut client, "GET", "/a/b?c", "");
+    let mut connection = peer.accept();
+    connection.request();
+    connection.send(record(STDERR, "PHP Warning: oh\n"));
+    connection.send(record(STDOUT, "no field line\r\n\r\n"));
+    drop(connection);
+    assert_eq!(client.response().status, 502);
+    for text in ["PHP Warning: oh", "no field line"] {
+        let line = server.wait_for_line(|line| line.contains(text));
+        assert!(
+            line.contains("): GET /a/b?c: script `index.php`: "),
+            "{line}"
+        );
+    }
+    send(&mut client, "GET", "/long", "");
+    peer.answer("Content-Type: a/b\r\nContent-Length: 9\r\n\r\nshort");
+    let line = server.wait_for_line(|line| line.contains("shorter than"));
+    assert!(line.contains("): GET /long: "), "{line}");
+}
+
+/// Scripts were not told the server's address and the client's port, and never that the client came to
+/// a proxy over TLS.
+#[test]
+fn scripts_are_told_of_both_ends_and_of_tls() {
+    const NAMES: [&str; 6] = [
+        "SERVER_ADDR",
+        "REMOTE_PORT",
+        "HTTPS",
+        "REQUEST_SCHEME",
+        "SERVER_PORT",
+        "REMOTE_ADDR",
+    ];
+    for (trusted, lines, expected) in [
+        ("", "", "127.0.0.1 PORT - http LISTENER 127.0.0.1"),
+        (
+            "",
+            "X-Forwarded-Proto: https\r\n",
+            "127.0.0.1 PORT - http LISTENER 127.0.0.1",
+        ),
+        (
+            "127.0.0.1",
+            "X-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.7\r\n",
+            "127.0.0.1 - on https 443 192.0.2.7",
+        ),
+        (
+            "127.0.0.1",
+            "X-Forwarded-Proto: http\r\nX-Forwarded-For: 192.0.2.7\r\n",
+            "127.0.0.1 - - http LISTENER 192.0.2.7",
+        ),
+    ] {
+        let site = fastcgi_site("").top(&format!("trusted_proxies = ['{trusted}']"));
+        let site = match trusted {
+            "" => fastcgi_site(""),
+            _ => site,
+        };
+        let peer = Peer::at(&site);
+        let server = site.start();
+        let mut client = server.connect();
+        let port = client
+            .stream()
+            .local_addr()
+            .expect("it is connected")
+            .port();
+        send(&mut client, "GET", "/", lines);
+        let asked = peer.answer("Content-Type: a/b\r\n\r\nhello");
+        assert_eq!(client.response().status, 200);
+        let found = told(&asked.parameters, &NAMES);
+        let expected = expected.replace("PORT", &port.to_string());
+        let expected = expected.replace("LISTENER", "80");
+        assert_eq!(found, expected, "{trusted:?} {lines:?}");
+    }
+}
+
+/// `php:9000`, as containers are named, was refused. Every address of the name is tried.
+#[test]
+fn an_application_server_is_found_by_its_name() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = listener.local_addr().expect("it is bound").port();
+    // In small letters this name is an address, which is not looked up.
+    let site = Site::new(&format!(
+        "'/' = {{ fastcgi = 'LocalHost:{port}', root = 'www' }}"
+    ));
+    let server = site.file("index.php", "").start();
+    let mut client = server.connect();
+    send(&mut client, "GET", "/", "");
+    let (mut stream, _) = listener.accept().expect("one waits");
+    let output = [record(STDOUT, "Content-Type: a/b\r\n\r\nhello"), end(0)].concat();
+    stream.write_all(&output).expect("the server reads");
+    assert_eq!(client.response().text(), "hello");
 }
