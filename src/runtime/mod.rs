@@ -16,6 +16,7 @@ mod blocking;
 mod channel;
 mod executor;
 mod net;
+mod orphans;
 mod panics;
 mod permits;
 mod pipe;
@@ -37,6 +38,7 @@ use std::time::{Duration, Instant};
 pub(crate) use blocking::{BlockingError, BlockingPool, Job, PoolState};
 pub(crate) use channel::{Receiver, Sender, channel};
 pub(crate) use net::{Listener, Stream};
+pub(crate) use orphans::{is_first_process, reap as reap_orphans};
 pub(crate) use panics::{catch_panic, catch_panics};
 pub(crate) use permits::{Permit, Permits};
 pub(crate) use pipe::{
@@ -44,7 +46,9 @@ pub(crate) use pipe::{
 };
 pub(crate) use polled_fd::PolledFd;
 pub(crate) use pools::Pools;
-pub(crate) use process::{Exit, Process, wait_for_processes};
+pub(crate) use process::{
+    Exit, Process, open_files_before, remember_open_files, wait_for_processes,
+};
 pub(crate) use reactor::{Direction, Elapsed};
 pub(crate) use timer::Tick;
 

@@ -14,21 +14,35 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{ChildStderr, ChildStdout, Command, Stdio};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, pidfd_open,
-    waitid, waitpgid,
+    Pid, PidfdFlags, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group,
+    pidfd_open, waitid, waitpgid,
 };
 
-use super::PolledFd;
+use super::{PolledFd, orphans, sys};
 
 /// The time that a program has between SIGTERM and SIGKILL. It is short: the program had its time
 /// before, or its client has gone. No client waits for it.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// The limit of open files that this process was started with, if it has raised its own since. Programs
+/// get it: some of them close as many descriptors as they may have, or break beyond 1024 (`select(2)`).
+static OPEN_FILES: OnceLock<Rlimit> = OnceLock::new();
+
+/// Remembers the limit of open files that this process was started with, for the programs it starts.
+pub(crate) fn remember_open_files(limit: Rlimit) {
+    let _ = OPEN_FILES.set(limit);
+}
+
+/// The limit of open files that this process was started with, if it has raised its own since.
+pub(crate) fn open_files_before() -> Option<Rlimit> {
+    OPEN_FILES.get().copied()
+}
 
 /// A program that runs or has ended, and a value `H` that is dropped when the program's group is gone.
 ///
@@ -57,7 +71,8 @@ pub(crate) enum Exit {
 }
 
 impl<H: Send + 'static> Process<H> {
-    /// Starts `command` in a group of its own. Returns the pipes of its standard output and error.
+    /// Starts `command`, whose program is a path, in a group of its own, with the variables that are set
+    /// for it and no others. Returns the pipes of its standard output and error.
     ///
     /// # Errors
     /// The system's error.
@@ -66,7 +81,10 @@ impl<H: Send + 'static> Process<H> {
         held: H,
     ) -> io::Result<(Self, ChildStdout, ChildStderr)> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.process_group(0).spawn()?;
+        sys::leave_files_behind(command, OPEN_FILES.get().copied());
+        command.process_group(0);
+        sys::start_exactly(command)?;
+        let mut child = orphans::spawn_own(command)?;
         let (output, errors) = (child.stdout.take(), child.stderr.take());
         let group = Pid::from_child(&child);
         let process = Self {
@@ -144,7 +162,10 @@ impl<H> Running<H> {
             match waitpgid(self.group, WaitOptions::NOHANG) {
                 Ok(Some(_)) => {}
                 Ok(None) => return false,
-                Err(_) => return true,
+                Err(_) => {
+                    orphans::disown(self.group);
+                    return true;
+                }
             }
         }
     }
@@ -191,6 +212,7 @@ impl<H> Drop for Ending<H> {
             waitpgid(self.0.group, WaitOptions::empty()),
             Ok(Some(_)) | Err(Errno::INTR)
         ) {}
+        orphans::disown(self.0.group);
         let (count, changed) = &ENDING;
         *count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         changed.notify_all();

@@ -4,14 +4,17 @@
     reason = "unsafe code is in this file alone, so that one file has to be reviewed for it"
 )]
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::Rlimit;
 
 /// Has a listening TCP socket hand out a connection when its first octets have arrived, or when
 /// `patience` is over (Linux, `TCP_DEFER_ACCEPT`; whole seconds), so that the read that follows the
@@ -63,16 +66,122 @@ fn take_one(number: RawFd) -> Option<OwnedFd> {
     (result == 0).then(|| unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Starts `command` with copies of `descriptors` from [`FIRST_INHERITED`] on.
+/// Has `command` start without the open files of this process, except for its standard streams, and with
+/// `limit` as its limit of open files, where one is given.
+pub(crate) fn leave_files_behind(command: &mut Command, limit: Option<Rlimit>) {
+    let limit = limit.map(|limit| libc::rlimit {
+        rlim_cur: limit.current.unwrap_or(libc::RLIM_INFINITY),
+        rlim_max: limit.maximum.unwrap_or(libc::RLIM_INFINITY),
+    });
+    let prepare = move || {
+        close_on_exec();
+        if let Some(limit) = &limit {
+            // SAFETY: `setrlimit` reads the limit during the call, and keeps nothing. A program with
+            // more open files than it expects is better than none, so its error counts for nothing.
+            unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, limit) };
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only what is safe in a signal handler may be called: `prepare` makes
+    // system calls, and allocates nothing.
+    unsafe { command.pre_exec(prepare) };
+}
+
+/// Has `command` start the file at its path and no other, with the variables that are set for it and no
+/// others. The standard library would give a file that is no program to a shell. To be called last.
+///
+/// # Errors
+/// If the path, an argument or a variable holds NUL.
+pub(crate) fn start_exactly(command: &mut Command) -> io::Result<()> {
+    let program = CString::new(command.get_program().as_bytes())?;
+    let arguments = command
+        .get_args()
+        .map(|argument| argument.as_bytes().to_vec());
+    let arguments = std::iter::once(command.get_program().as_bytes().to_vec()).chain(arguments);
+    let arguments = Strings::new(arguments)?;
+    let variables = command.get_envs().filter_map(|(name, value)| {
+        let (name, value) = (name.as_bytes(), value?.as_bytes());
+        Some([name, b"=", value].concat())
+    });
+    let variables = Strings::new(variables)?;
+    let start = move || {
+        // The closure must own all of `Strings`, and not the field alone.
+        let (arguments, variables) = (&arguments, &variables);
+        // SAFETY: the path ends in NUL, and both arrays end in a null pointer and hold pointers to
+        // strings that end in NUL. `execve` allocates nothing, and returns only if it fails.
+        unsafe {
+            libc::execve(
+                program.as_ptr(),
+                arguments.pointers.as_ptr(),
+                variables.pointers.as_ptr(),
+            )
+        };
+        Err(io::Error::last_os_error())
+    };
+    // SAFETY: `start` calls what is safe in a signal handler, and allocates nothing.
+    unsafe { command.pre_exec(start) };
+    Ok(())
+}
+
+/// Strings, in the form that `execve` takes.
+struct Strings {
+    _owned: Vec<CString>,
+    /// To each of the strings; the last pointer is null.
+    pointers: Vec<*const libc::c_char>,
+}
+
+// SAFETY: the pointers lead to memory that the value itself owns and does not change.
+unsafe impl Send for Strings {}
+// SAFETY: as above; nothing in it can be changed.
+unsafe impl Sync for Strings {}
+
+impl Strings {
+    fn new(strings: impl Iterator<Item = Vec<u8>>) -> io::Result<Self> {
+        let owned: Vec<CString> = strings.map(CString::new).collect::<Result<_, _>>()?;
+        let pointers = owned.iter().map(|string| string.as_ptr());
+        let pointers = pointers.chain([std::ptr::null()]).collect();
+        Ok(Self {
+            _owned: owned,
+            pointers,
+        })
+    }
+}
+
+/// Has every descriptor behind standard error closed on exec. Those of this process are so already, but
+/// it may have been started with others.
+fn close_on_exec() {
+    /// Descriptors that are looked at one by one on systems without `close_range` (Linux before 5.11).
+    const FEW: RawFd = 1024;
+    // SAFETY: the call changes a flag of descriptors, and touches no memory of ours.
+    let changed = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            FIRST_INHERITED,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    if changed != 0 {
+        for number in FIRST_INHERITED..FEW {
+            // SAFETY: as above; where nothing is open, the call fails.
+            unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+}
+
+/// Starts `command` with copies of `descriptors` from [`FIRST_INHERITED`] on, and with `limit` as its
+/// limit of open files, where one is given.
 ///
 /// # Errors
 /// The error of `fork`, `exec` or the copying.
 pub(crate) fn spawn_with(
     mut command: Command,
     descriptors: &[BorrowedFd<'_>],
+    limit: Option<Rlimit>,
 ) -> io::Result<Child> {
     let count = RawFd::try_from(descriptors.len()).map_err(io::Error::other)?;
     let first_free = FIRST_INHERITED + count;
+    leave_files_behind(&mut command, limit);
     // The child puts the copies at these numbers, so no descriptor that it still needs may be there.
     // The sources are copied to higher numbers, and placeholders keep the numbers from the descriptors
     // that `spawn` opens for itself.

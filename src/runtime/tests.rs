@@ -484,6 +484,7 @@ fn shell(script: &str) -> (Process<mpsc::Sender<()>>, PolledFd, mpsc::Receiver<(
     let mut command = std::process::Command::new("/bin/sh");
     command
         .args(["-c", script])
+        .env("PATH", "/usr/bin:/bin")
         .stdin(std::process::Stdio::null());
     let (process, output, _) = Process::start(&mut command, held).expect("there is a shell");
     let output = PolledFd::new(OwnedFd::from(output)).expect("a pipe");

@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use crate::control::ControlRequest;
+use crate::runtime::is_first_process;
 
 /// What the supervisor waits for.
 pub(super) enum Event {
@@ -34,6 +35,9 @@ pub(super) fn watch_signals(sender: Sender<Event>) -> io::Result<()> {
     // system would then reap our scripts before we know how they ended, and reuse their numbers.
     signal_hook::flag::register(SIGCHLD, Arc::default())?;
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
+    if is_first_process() {
+        signals.add_signal(SIGCHLD)?;
+    }
     let forward = move || {
         for signal in signals.forever() {
             if sender.send(Event::Signal(signal)).is_err() {

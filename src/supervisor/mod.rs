@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2};
 
 use crate::address::ListenAddress;
 use crate::api::Handlers;
@@ -306,6 +306,7 @@ impl Supervisor {
         loop {
             match self.next_event() {
                 None => self.end_trial(workers),
+                Some(Event::Signal(SIGCHLD)) => runtime::reap_orphans(),
                 Some(Event::Signal(SIGUSR1)) => self.log.iter().for_each(AccessWriter::reopen),
                 Some(Event::Signal(SIGHUP) | Event::FilesChanged) => {
                     self.reload_and_report(workers)
@@ -490,6 +491,7 @@ impl Deaths {
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
+    runtime::remember_open_files(limit);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,

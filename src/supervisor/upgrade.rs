@@ -27,7 +27,7 @@ use super::predecessor::{PREDECESSOR, READY};
 use crate::control::ControlReply;
 use crate::http::status::Status;
 use crate::log::diagnostic;
-use crate::runtime::sys;
+use crate::runtime::{open_files_before, sys};
 
 /// How long the new process may take until it serves; after that it is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -135,7 +135,8 @@ impl Program {
             .env_remove("LISTEN_FDNAMES");
         let sockets = sockets.iter().map(|socket| socket.as_fd());
         let descriptors: Vec<BorrowedFd<'_>> = sockets.chain([line.as_fd()]).collect();
-        sys::spawn_with(command, &descriptors).map_err(|source| failed(program, source))
+        sys::spawn_with(command, &descriptors, open_files_before())
+            .map_err(|source| failed(program, source))
     }
 }
 

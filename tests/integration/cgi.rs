@@ -71,7 +71,7 @@ fn expect_no_children(server: &Server) {
 }
 
 /// Makes a named pipe, `gate`, beside the scripts, by which a script can wait for the test.
-fn gate(server: &Server) -> std::path::PathBuf {
+pub(crate) fn gate(server: &Server) -> std::path::PathBuf {
     let gate = server.directory().join("scripts/gate");
     let made = std::process::Command::new("mkfifo").arg(&gate).status();
     assert!(made.expect("coreutils").success());
@@ -291,7 +291,7 @@ fn what_cannot_be_run_or_is_no_answer_is_502_with_its_reason() {
             "killed",
             "it ended with signal 9 before its header section did",
         ),
-        ("split", "a control character that could end it"),
+        ("split", "holds a control character"),
     ] {
         let answer = get(&server, &format!("/cgi-bin/{name}"));
         assert_eq!(

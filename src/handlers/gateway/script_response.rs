@@ -70,7 +70,7 @@ pub(crate) enum ScriptError {
     NonParsedHeaders,
     #[error("{0:?} in its header section is no field line")]
     NoFieldLine(String),
-    #[error("the value of its field {0} holds a control character that could end it")]
+    #[error("the value of its field {0} holds a control character")]
     InvalidValue(String),
     #[error("its field {0} stands there twice")]
     Repeated(&'static str),
@@ -142,7 +142,9 @@ fn parse_line(line: &[u8]) -> Result<(String, &[u8]), ScriptError> {
         return Err(no_field_line());
     }
     let name = String::from_utf8_lossy(name).into_owned();
-    if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+    // RFC 9110 §5.5: none of them may be passed on, whatever it would do there.
+    let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    if value.iter().any(is_control) {
         return Err(ScriptError::InvalidValue(name));
     }
     Ok((name, value))
@@ -347,6 +349,9 @@ mod tests {
             ("X\u{e9}: y\n", no_field_line("X\u{e9}: y")),
             ("X: a\rSet-Cookie: b\n", InvalidValue("X".to_owned())),
             ("X: a\0\n", InvalidValue("X".to_owned())),
+            ("X: a\x1b[2J\n", InvalidValue("X".to_owned())),
+            ("X: a\x08\n", InvalidValue("X".to_owned())),
+            ("Location: /a\x7f\n", InvalidValue("Location".to_owned())),
             ("Status: 200\nStatus: 404\n\n", Repeated("Status")),
             ("Location: /a\nlocation: /b\n\n", Repeated("Location")),
             (

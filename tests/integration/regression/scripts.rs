@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::Path;
 
 use crate::cgi;
 use crate::fastcgi::{Peer, STDERR, STDOUT, end, record};
-use crate::support::{Client, Server, Site, pattern};
+use crate::support::{Client, Response, Server, Site, pattern, until};
 
 /// A route that asks the application server that the test plays.
 fn fastcgi_site(options: &str) -> Site {
@@ -19,6 +20,13 @@ fn send(client: &mut Client, method: &str, target: &str, lines: &str) {
     client.send(format!(
         "{method} {target} HTTP/1.1\r\nHost: h\r\n{lines}\r\n"
     ));
+}
+
+/// The response to GET. The client keeps its side open: one that closed it would count as gone.
+fn get(server: &Server, target: &str) -> Response {
+    let mut client = server.connect();
+    send(&mut client, "GET", target, "");
+    client.response()
 }
 
 /// More octets than all the buffers on the way hold.
@@ -191,7 +199,7 @@ fn a_cgi_script_owns_everything_beneath_its_route() {
         cgi::script(site.directory(), "own", env);
         cgi::script(site.directory(), "other", "printf 'Status: 500\\n\\n'");
         let server = site.start();
-        let answer = server.get(target);
+        let answer = get(&server, target);
         assert_eq!(answer.status, 200, "{route} {target}");
         let scripts = server.directory().join("scripts");
         let expected = format!("{expected}{}\n", scripts.display());
@@ -261,7 +269,7 @@ fn a_redirect_of_one_path_appends_nothing_of_it() {
         ("/e/x", "/f/x"),
     ] {
         assert_eq!(
-            server.get(target).field("Location"),
+            get(&server, target).field("Location"),
             Some(location),
             "{target}"
         );
@@ -475,4 +483,99 @@ fn an_application_server_is_found_by_its_name() {
     let output = [record(STDOUT, "Content-Type: a/b\r\n\r\nhello"), end(0)].concat();
     stream.write_all(&output).expect("the server reads");
     assert_eq!(client.response().text(), "hello");
+}
+
+/// A route that runs one script at a time answered each local redirect to another of its scripts with
+/// 503, because the first script had not given its place back.
+#[test]
+fn a_local_redirect_within_a_route_of_one_process_is_followed() {
+    let scripts = [
+        ("from", "printf 'Location: /cgi-bin/to\\n\\n'; echo more"),
+        ("to", "printf 'Content-Type: a/b\\n\\nthere'"),
+    ];
+    let server = cgi::site(&scripts, ", max_processes = 1").start();
+    for _ in 0..10 {
+        let answer = get(&server, "/cgi-bin/from");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "there"));
+    }
+}
+
+/// Control characters in a script's field went out to the client, where terminals and logs obey them.
+#[test]
+fn control_characters_in_a_script_s_field_are_refused() {
+    let output = "Content-Type: a/b\r\nX-A: \x1b[2Jb\r\n\r\nhello";
+    let site = cgi::site(&[("x", "cat answer")], "");
+    site.directory().write("scripts/answer", output);
+    let server = site.start();
+    assert_eq!(get(&server, "/cgi-bin/x").status, 502);
+    server.wait_for_line(|line| line.contains("`x`: the value of its field X-A holds a control"));
+    let site = fastcgi_site("");
+    let peer = Peer::at(&site);
+    let server = site.start();
+    let mut client = server.connect();
+    send(&mut client, "GET", "/", "");
+    peer.answer(output);
+    assert_eq!(client.response().status, 502);
+}
+
+/// Scripts had the server's raised limit of open files, which some programs go through one by one, and
+/// every descriptor that the server had been started with.
+#[test]
+fn a_script_has_its_own_files_and_the_usual_limit() {
+    let body = "printf 'Content-Type: text/plain\\n\\n'; ulimit -Sn; ls /proc/$$/fd";
+    let server = cgi::site(&[("x", body)], "")
+        .started_by("ulimit -Sn 300; exec 7</dev/null; exec")
+        .start();
+    let answer = get(&server, "/cgi-bin/x");
+    let told = answer.text();
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines[0], "300");
+    // A shell has its script open at 10 or 255.
+    assert!(lines.contains(&"0") && !lines.contains(&"7"), "{lines:?}");
+    let others = lines[1..]
+        .iter()
+        .filter(|number| !["0", "1", "2", "10", "255"].contains(number));
+    assert_eq!(others.count(), 0, "{lines:?}");
+}
+
+/// In a container the server is the first process, and is given what scripts leave behind in sessions of
+/// their own. It never reaped them.
+#[test]
+fn orphans_are_reaped_where_the_server_is_the_first_process() {
+    // The substitution ends when the orphan has closed its output, in its own session.
+    let leaves = "begun=$(setsid sh -c 'exec >&-; read line < gate' 2>/dev/null </dev/null &)\n\
+                  printf 'Content-Type: a/b\\n\\nall'";
+    let mut server = cgi::site(&[("x", leaves)], "")
+        .started_by("exec unshare --user --map-root-user --pid --fork --mount-proc")
+        .start();
+    let gate = cgi::gate(&server);
+    let first = children(server.id());
+    assert_eq!(get(&server, "/cgi-bin/x").text(), "all");
+    let orphan = until("the script leaves something behind", || {
+        children(first[0]).first().copied()
+    });
+    std::fs::write(&gate, "go\n").expect("the orphan reads");
+    until("the orphan is reaped", || {
+        (!Path::new(&format!("/proc/{orphan}")).exists()).then_some(())
+    });
+    // Scripts themselves are waited for as before.
+    assert_eq!(get(&server, "/cgi-bin/x").text(), "all");
+    std::fs::write(&gate, "go\n").expect("the orphan reads");
+    let first = i32::try_from(first[0]).expect("a process number");
+    let first = rustix::process::Pid::from_raw(first).expect("a process");
+    rustix::process::kill_process(first, rustix::process::Signal::TERM).expect("it runs");
+    assert!(server.wait().expect("it is our own child").success());
+}
+
+/// The numbers of the processes whose parent is `process`.
+fn children(process: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
+    let children = tasks.filter_map(|task| {
+        std::fs::read_to_string(task.expect("it can be read").path().join("children")).ok()
+    });
+    let numbers = children.collect::<String>();
+    let numbers = numbers.split_whitespace();
+    numbers
+        .map(|number| number.parse().expect("a number"))
+        .collect()
 }

@@ -109,6 +109,15 @@ impl Site {
         }
     }
 
+    /// Has `starter` start the server: a shell's command line, which ends with `exec` or a program that
+    /// runs what follows it.
+    pub(crate) fn started_by(self, starter: &str) -> Self {
+        Self {
+            starter: Some(starter.to_owned()),
+            ..self
+        }
+    }
+
     /// Starts the server with SIGCHLD ignored.
     pub(crate) fn ignoring_children(self) -> Self {
         Self {

@@ -21,16 +21,14 @@ use std::sync::Arc;
 use super::meta_variables::{Script, meta_variables};
 use super::script::{self, FoundScript};
 use super::script_log;
-use super::script_response::ScriptAnswer;
+use super::script_response::{ScriptAnswer, ScriptHead};
 use crate::config::model::{Cgi, Route};
 use crate::disk::spool::Spooled;
 use crate::http::framing::Framing;
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::conditional::{Supply, represent};
-use crate::message::content::{
-    Content, ContentError, ContentSource as _, ContentStream, ReadContent,
-};
+use crate::message::content::{Content, ContentError, ContentStream, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response};
 use crate::runtime::{BlockingError, BlockingPool, Either, Permits, either, timeout};
@@ -156,30 +154,29 @@ impl CgiHandler {
             Either::First(head) => head.map_err(|_| CgiError::TimedOut)??,
             Either::Second(()) => return Err(ContentError::CutOff.into()),
         };
-        Ok(self.forward(answer, running, request))
+        match answer {
+            ScriptAnswer::LocalRedirect(target) => {
+                let rest = Output::new(running, route.options.timeout, None);
+                match either(rest.run_out(), content.client_gone()).await {
+                    Either::First(()) => Ok(Answer::LocalRedirect(target)),
+                    Either::Second(()) => Err(ContentError::CutOff.into()),
+                }
+            }
+            ScriptAnswer::Response(head) => Ok(self.forward(head, running, request)),
+        }
     }
 
     /// The response for a script's answer. Its content may still be on its way.
     fn forward(
         &self,
-        answer: ScriptAnswer,
+        head: ScriptHead,
         running: Running,
         request: &Request<'_>,
     ) -> Answer<'static> {
-        let timeout = self.route.options.timeout;
-        match answer {
-            ScriptAnswer::LocalRedirect(target) => {
-                Box::new(Output::new(running, timeout, None)).discard();
-                Answer::LocalRedirect(target)
-            }
-            ScriptAnswer::Response(head) => {
-                let output = Box::new(Output::new(running, timeout, head.length));
-                let stream = ContentStream::beginning_with(head.content, head.length, output);
-                let content = Supply::Entire(Content::Stream(stream));
-                let response = represent(head.status, head.fields, content, request.head);
-                response.into()
-            }
-        }
+        let output = Output::new(running, self.route.options.timeout, head.length);
+        let stream = ContentStream::beginning_with(head.content, head.length, Box::new(output));
+        let content = Supply::Entire(Content::Stream(stream));
+        represent(head.status, head.fields, content, request.head).into()
     }
 
     /// The response if the script gave none. Logs why, unless there is no such script.

@@ -126,6 +126,20 @@ impl Output {
         }
     }
 
+    /// Reads to the end and drops what comes, within the timeout. The script has ended then, and has
+    /// given its place to another one.
+    pub(super) async fn run_out(mut self) {
+        let mut block = Vec::new();
+        let limit = self.timeout;
+        let to_the_end = async {
+            while let Ok(true) = self.read(&mut block).await {
+                block.clear();
+                runtime::yield_now().await;
+            }
+        };
+        let _ = timeout(limit, to_the_end).await;
+    }
+
     async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, BrokenOff> {
         match timeout(self.timeout, self.running.read(into)).await {
             Ok(Ok(true)) => Ok(true),
