@@ -1,12 +1,18 @@
 //! Tests with the real programs that people put behind a route. `.ci/run` installs what they need;
 //! `cargo test --test real` runs them, and `cargo test` alone does not.
 
+// DokuWiki behind `fastcgi`: path-info, and paths of its own.
+mod dokuwiki;
+// Git's own server, and cgit, behind `cgi`.
+mod git;
 // A REST API over SQLite, and many clients that write to it.
 mod notes;
 // PHP-FPM behind `fastcgi`.
 mod php;
 // CGI scripts in Python.
 mod python_cgi;
+// WordPress behind `fastcgi`, on a MariaDB of its own.
+mod wordpress;
 
 #[path = "../integration/support/mod.rs"]
 #[allow(

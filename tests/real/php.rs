@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use crate::support::{Server, Site, pattern, until};
 
 /// A PHP-FPM that listens at `php.sock` beside the configuration. It ends when it is dropped.
-struct PhpFpm {
+pub(crate) struct PhpFpm {
     child: Child,
     pool: PathBuf,
     socket: PathBuf,
@@ -20,7 +20,7 @@ struct PhpFpm {
 
 impl PhpFpm {
     /// Starts one with so many processes.
-    fn start(site: &Site, processes: usize) -> Self {
+    pub(crate) fn start(site: &Site, processes: usize) -> Self {
         let socket = site.directory().join("php.sock");
         let log = site.directory().join("php-fpm.log");
         // PHP-FPM runs as root only if it is told to.

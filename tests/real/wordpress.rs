@@ -1,0 +1,189 @@
+//! WordPress, as Debian packages it, on PHP-FPM and a MariaDB of its own: it is installed by its own page,
+//! and its administrator logs in.
+
+use std::collections::BTreeMap;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::php::PhpFpm;
+use crate::support::{Response, Server, Site, until};
+
+/// A MariaDB that listens at `db.sock` beside the configuration. It ends when it is dropped.
+struct MariaDb {
+    child: Child,
+    socket: PathBuf,
+}
+
+impl MariaDb {
+    fn start(directory: &Path) -> Self {
+        let data = format!("--datadir={}", directory.join("db").display());
+        let made = Command::new("mariadb-install-db")
+            .args(["--no-defaults", "--auth-root-authentication-method=normal"])
+            .args(["--skip-test-db", &data])
+            .args(as_root())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        assert!(made.expect("mariadb-server-core is installed").success());
+        let socket = directory.join("db.sock");
+        // Whoever reaches the socket is let in: it is in the test's own directory.
+        let child = Command::new("/usr/sbin/mariadbd")
+            .args(["--no-defaults", "--skip-networking", "--skip-grant-tables"])
+            .args([data, format!("--socket={}", socket.display())])
+            .arg(format!("--pid-file={}", directory.join("db.pid").display()))
+            .args(as_root())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mariadb-server-core is installed");
+        let database = Self { child, socket };
+        until("MariaDB listens", || {
+            UnixStream::connect(&database.socket).ok()
+        });
+        database
+    }
+
+    fn run(&self, statement: &str) {
+        let done = Command::new("mariadb")
+            .arg("--no-defaults")
+            .arg(format!("--socket={}", self.socket.display()))
+            .args(["--execute", statement])
+            .status();
+        assert!(done.expect("mariadb-client-core is installed").success());
+    }
+}
+
+impl Drop for MariaDb {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// MariaDB runs as root only if it is told to.
+fn as_root() -> &'static [&'static str] {
+    if rustix::process::geteuid().is_root() {
+        &["--user=root"]
+    } else {
+        &[]
+    }
+}
+
+/// A browser, as far as it keeps cookies.
+struct Browser<'s> {
+    server: &'s Server,
+    cookies: BTreeMap<String, String>,
+}
+
+impl Browser<'_> {
+    fn get(&mut self, target: &str) -> Response {
+        self.ask("GET", target, None)
+    }
+
+    fn post(&mut self, target: &str, form: &str) -> Response {
+        self.ask("POST", target, Some(form))
+    }
+
+    fn ask(&mut self, method: &str, target: &str, form: Option<&str>) -> Response {
+        let pairs = self.cookies.iter();
+        let cookies: Vec<String> = pairs
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let content = form.unwrap_or_default();
+        let described = form.map_or_else(String::new, |form| {
+            format!(
+                "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
+                form.len()
+            )
+        });
+        let response = self.server.connect().exchange(format!(
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n{described}\r\n{content}",
+            self.server.address(),
+            cookies.join("; ")
+        ));
+        let set = response.fields.iter();
+        for (_, cookie) in set.filter(|(name, _)| name == "Set-Cookie") {
+            let pair = cookie
+                .split(';')
+                .next()
+                .and_then(|pair| pair.split_once('='));
+            let (name, value) = pair.expect("a name and a value");
+            self.cookies.insert(name.to_owned(), value.to_owned());
+        }
+        response
+    }
+}
+
+fn installed(site: &Site) {
+    let directory = site.directory();
+    let _ = std::fs::remove_dir_all(directory.join("www"));
+    // Debian's package consists of links in part; the files are copied.
+    let copied = Command::new("cp")
+        .args(["--recursive", "--dereference", "/usr/share/wordpress"])
+        .arg(directory.join("www"))
+        .status();
+    assert!(
+        copied.expect("coreutils").success(),
+        "wordpress is installed"
+    );
+    let configuration = format!(
+        "<?php
+        define('DB_NAME', 'wordpress'); define('DB_USER', 'root'); define('DB_PASSWORD', '');
+        define('DB_HOST', 'localhost:{}'); define('DB_CHARSET', 'utf8mb4'); define('DB_COLLATE', '');
+        define('WP_HTTP_BLOCK_EXTERNAL', true); define('DISABLE_WP_CRON', true);
+        $table_prefix = 'wp_';
+        if (!defined('ABSPATH')) define('ABSPATH', __DIR__ . '/');
+        require_once ABSPATH . 'wp-settings.php';",
+        directory.join("db.sock").display()
+    );
+    let _ = std::fs::remove_file(directory.join("www/wp-config.php"));
+    directory.write("www/wp-config.php", configuration);
+}
+
+#[test]
+fn it_is_installed_and_its_administrator_logs_in() {
+    let site = Site::new(
+        "'/' = { fastcgi = 'unix:php.sock', root = 'www', fallback = 'index.php', limits.max_content = '64 MiB' }",
+    );
+    installed(&site);
+    let database = MariaDb::start(site.directory().path());
+    database.run("CREATE DATABASE wordpress");
+    let _fpm = PhpFpm::start(&site, 2);
+    let server = site.start();
+    let mut browser = Browser {
+        server: &server,
+        cookies: BTreeMap::new(),
+    };
+    let first = browser.get("/");
+    let location = first.field("Location").unwrap_or_default();
+    assert!(location.ends_with("/wp-admin/install.php"), "{first:?}");
+    let page = browser.get("/wp-admin/install.php");
+    assert!(page.status == 200 && page.text().contains("Installation"));
+    let done = browser.post(
+        "/wp-admin/install.php?step=2",
+        "weblog_title=Tide&user_name=keeper&admin_password=high-water-7&admin_password2=high-water-7\
+         &pw_weak=on&admin_email=keeper@example.com&blog_public=0&language=",
+    );
+    assert!(done.text().contains("<h1>Success!</h1>"), "{}", done.text());
+    // The form sets the cookie that WordPress looks for at the login.
+    assert_eq!(browser.get("/wp-login.php").status, 200);
+    let wrong = browser.post("/wp-login.php", "log=keeper&pwd=low-water&testcookie=1");
+    assert!(wrong.status == 200 && wrong.text().contains("login_error"));
+    let login = browser.post("/wp-login.php", "log=keeper&pwd=high-water-7&testcookie=1");
+    assert_eq!(login.status, 302);
+    let dashboard = browser.get("/wp-admin/");
+    assert_eq!(dashboard.status, 200);
+    assert!(
+        dashboard.text().contains("<title>Dashboard"),
+        "{}",
+        dashboard.text()
+    );
+    let style = browser.get("/wp-includes/css/dashicons.min.css");
+    assert_eq!(style.field("Content-Type"), Some("text/css; charset=utf-8"));
+    // A path that is no file is WordPress's own, in its own words.
+    let missing = browser.get("/2024/05/no-such-post/");
+    assert_eq!(missing.status, 404);
+    assert!(missing.text().contains("Tide"), "{}", missing.text());
+}
