@@ -1,11 +1,11 @@
 //! Where something listens, as a value: an IP address and port, a Unix socket, or, for upstreams, a name
-//! and port.
+//! and port. And where a request comes from.
 //!
-//! It has a file of its own because rooms that must not know the configuration name it. The parser
-//! is in `config`, which knows the place in the file that a complaint is about.
+//! They have a file of their own because rooms that must not know the configuration name them. The
+//! parser is in `config`, which knows the place in the file that a complaint is about.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// Where this server listens.
@@ -70,3 +70,56 @@ impl fmt::Display for UpstreamAddress {
 
 /// The prefix before the path of a Unix socket.
 pub(crate) const UNIX: &str = "unix:";
+
+/// The address of a client: the peer at the socket, or who a trusted proxy says the client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClientAddress {
+    /// Never a mapped address (RFC 4291 §2.5.5.2): that is written as the IPv4 address it is.
+    Ip(IpAddr),
+    /// A peer at a Unix socket. It has no address.
+    Unix,
+    /// A trusted proxy names the client in a way that is no address. No rule by address may let this
+    /// client in, because it could be any.
+    Unknown,
+}
+
+impl ClientAddress {
+    /// The address of the peer at a socket; `None` for a Unix socket.
+    pub(crate) fn of_peer(peer: Option<SocketAddr>) -> Self {
+        match peer {
+            Some(peer) => Self::from(peer.ip()),
+            None => Self::Unix,
+        }
+    }
+
+    /// The address, if there is one.
+    pub(crate) fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(address) => Some(address),
+            Self::Unix | Self::Unknown => None,
+        }
+    }
+
+    /// The address, or 0.0.0.0 where there is none, for programs that expect one.
+    pub(crate) fn ip_or_unspecified(self) -> IpAddr {
+        self.ip().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+}
+
+impl From<IpAddr> for ClientAddress {
+    fn from(address: IpAddr) -> Self {
+        Self::Ip(address.to_canonical())
+    }
+}
+
+/// As the log and `explain` write it.
+impl fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => write!(f, "{address}"),
+            // nginx writes the same.
+            Self::Unix => f.write_str(UNIX),
+            Self::Unknown => f.write_str("-"),
+        }
+    }
+}

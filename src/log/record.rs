@@ -13,6 +13,7 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use crate::address::ClientAddress;
 use crate::config::model::LogFormat;
 use crate::http::response::push_decimal;
 use crate::http::status::Status;
@@ -20,7 +21,7 @@ use crate::http::status::Status;
 /// What the log tells of one exchange.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AccessRecord<'a> {
-    pub(crate) client: IpAddr,
+    pub(crate) client: ClientAddress,
     /// The request line as it was received, even if it is incomplete.
     pub(crate) request_line: &'a [u8],
     pub(crate) host: &'a [u8],
@@ -58,7 +59,11 @@ impl LogTime {
 impl<'a> AccessRecord<'a> {
     /// The record of a request that could not be read: at most its first line is known. The response
     /// was `status`.
-    pub(crate) fn unreadable(client: IpAddr, request_line: &'a [u8], status: Status) -> Self {
+    pub(crate) fn unreadable(
+        client: ClientAddress,
+        request_line: &'a [u8],
+        status: Status,
+    ) -> Self {
         Self {
             client,
             request_line,
@@ -159,11 +164,9 @@ fn escape_controls(start: usize, out: &mut Vec<u8>) {
 }
 
 /// Appends an address. IPv4 is written by hand: `Display` would take as long as the rest of the line.
-fn push_address(address: IpAddr, out: &mut Vec<u8>) {
+fn push_address(address: ClientAddress, out: &mut Vec<u8>) {
     match address {
-        // A peer at a Unix socket has no address; nginx writes the same.
-        address if address.is_unspecified() => out.extend_from_slice(b"unix:"),
-        IpAddr::V4(address) => {
+        ClientAddress::Ip(IpAddr::V4(address)) => {
             for (index, octet) in address.octets().into_iter().enumerate() {
                 if index > 0 {
                     out.push(b'.');
@@ -171,7 +174,7 @@ fn push_address(address: IpAddr, out: &mut Vec<u8>) {
                 push_decimal(u64::from(octet), out);
             }
         }
-        IpAddr::V6(address) => write!(out, "{address}").expect("a Vec takes everything"),
+        address => write!(out, "{address}").expect("a Vec takes everything"),
     }
 }
 
@@ -201,7 +204,7 @@ mod tests {
 
     fn line(format: LogFormat, change: impl FnOnce(&mut AccessRecord<'_>)) -> String {
         let mut record = AccessRecord {
-            client: IpAddr::from([127, 0, 0, 1]),
+            client: IpAddr::from([127, 0, 0, 1]).into(),
             request_line: b"GET /a HTTP/1.1",
             host: b"example.com",
             status: Status::OK,
@@ -277,12 +280,18 @@ mod tests {
     fn writes_addresses() {
         for address in ["127.0.0.1", "255.0.10.7", "::1", "2001:db8::7"] {
             let mut out = Vec::new();
-            push_address(address.parse().expect("an address"), &mut out);
+            let ip: IpAddr = address.parse().expect("an address");
+            push_address(ip.into(), &mut out);
             assert_eq!(out, address.as_bytes());
         }
-        let mut out = Vec::new();
-        push_address(IpAddr::from([0, 0, 0, 0]), &mut out);
-        assert_eq!(out, b"unix:");
+        for (client, expected) in [
+            (ClientAddress::Unix, &b"unix:"[..]),
+            (ClientAddress::Unknown, b"-"),
+        ] {
+            let mut out = Vec::new();
+            push_address(client, &mut out);
+            assert_eq!(out, expected);
+        }
     }
 
     #[test]

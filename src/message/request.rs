@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::routed_path::RoutedPath;
-use crate::address::ListenAddress;
+use crate::address::{ClientAddress, ListenAddress};
 use crate::http::request::RequestHead;
 
 /// What scripts are told of the connection that a request came on.
@@ -20,7 +20,8 @@ pub(crate) struct Arrival<'r> {
 pub(crate) struct Request<'r> {
     pub(crate) head: &'r RequestHead<'r>,
     pub(crate) path: RoutedPath<'r>,
-    pub(crate) client: IpAddr,
+    /// The client's address, after trusted proxies.
+    pub(crate) client: ClientAddress,
     /// Where it came in, as the operator names that.
     pub(crate) listener: &'r ListenAddress,
     /// `None` where no handler may wait: scripts are not run there.

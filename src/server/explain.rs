@@ -277,7 +277,7 @@ async fn answer(
         ));
     };
     let listener = listener(generation, question.port).ok_or("nothing listens")?;
-    let exchange = Exchange::new(generation, listener, question.client, &head);
+    let exchange = Exchange::new(generation, listener, question.client.into(), &head);
     let file = exchange.file(local).await;
     let facts = if exchange.is_answered_by_code() {
         None

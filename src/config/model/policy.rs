@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::{Cidr, Limits};
+use crate::address::ClientAddress;
 use crate::http::status::Status;
 
 /// The policy of the whole configuration, a server or a route.
@@ -121,10 +121,21 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Whether the client at `ip` is answered.
-    pub(crate) fn permits(&self, ip: IpAddr) -> bool {
-        let names = |networks: &[Cidr]| networks.iter().any(|network| network.contains(ip));
-        !names(&self.deny) && (self.allow.is_empty() || names(&self.allow))
+    /// Whether `client` is answered.
+    ///
+    /// A client without an address is in no network, only in "all". A client that is not known could
+    /// be any that `deny` names, so that it is kept out wherever `deny` names one.
+    pub(crate) fn permits(&self, client: ClientAddress) -> bool {
+        let has_all = |networks: &[Cidr]| Cidr::ALL.iter().all(|all| networks.contains(all));
+        let names = |networks: &[Cidr]| match client {
+            ClientAddress::Ip(ip) => networks.iter().any(|network| network.contains(ip)),
+            ClientAddress::Unix | ClientAddress::Unknown => has_all(networks),
+        };
+        let is_denied = match client {
+            ClientAddress::Ip(_) | ClientAddress::Unix => names(&self.deny),
+            ClientAddress::Unknown => !self.deny.is_empty(),
+        };
+        !is_denied && (self.allow.is_empty() || names(&self.allow))
     }
 }
 
@@ -150,10 +161,30 @@ mod tests {
         for (allow, deny, ip, expected) in cases {
             let (allow, deny) = (networks(allow), networks(deny));
             let access = Access { allow, deny };
+            let ip: std::net::IpAddr = ip.parse().expect("an address");
+            assert_eq!(access.permits(ip.into()), *expected, "{ip} {access:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_without_an_address_is_in_no_network() {
+        for (allow, deny, unix, unknown) in [
+            (&[][..], &[][..], true, true),
+            (&Cidr::ALL[..], &[][..], true, true),
+            (&Cidr::ALL[..1], &[][..], false, false),
+            (&[network("0.0.0.0")], &[], false, false),
+            (&[network("10.0.0.0/8")], &[], false, false),
+            (&[], &Cidr::ALL, false, false),
+            (&[], &[network("10.0.0.66")], true, false),
+            (&Cidr::ALL, &[network("10.0.0.66")], true, false),
+        ] {
+            let (allow, deny) = (allow.to_vec(), deny.to_vec());
+            let access = Access { allow, deny };
+            assert_eq!(access.permits(ClientAddress::Unix), unix, "{access:?}");
             assert_eq!(
-                access.permits(ip.parse().expect("an address")),
-                *expected,
-                "{ip} {access:?}"
+                access.permits(ClientAddress::Unknown),
+                unknown,
+                "{access:?}"
             );
         }
     }

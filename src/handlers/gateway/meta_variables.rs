@@ -41,7 +41,7 @@ pub(crate) fn meta_variables(
     length: Option<u64>,
 ) -> Vec<MetaVariable> {
     let head = request.head;
-    let client = request.client.to_string();
+    let client = request.client.ip_or_unspecified().to_string();
     let mut variables = Variables(Vec::with_capacity(24 + head.fields.count()));
     variables.set("GATEWAY_INTERFACE", "CGI/1.1");
     variables.set("SERVER_SOFTWARE", SERVER_SOFTWARE);
@@ -106,7 +106,9 @@ impl Variables {
         if let Some(address) = (arrival.server_ip)() {
             self.set("SERVER_ADDR", address.to_string());
         }
-        let peer = arrival.peer.filter(|peer| peer.ip() == request.client);
+        let peer = arrival
+            .peer
+            .filter(|peer| request.client.ip() == Some(peer.ip()));
         if let Some(peer) = peer {
             self.set("REMOTE_PORT", peer.port().to_string());
         }
@@ -253,7 +255,7 @@ mod tests {
         let request = Request {
             head: &head,
             path: RoutedPath::new(&path, 0),
-            client: IpAddr::from([192, 0, 2, 7]),
+            client: IpAddr::from([192, 0, 2, 7]).into(),
             listener: &listener,
             arrival,
         };

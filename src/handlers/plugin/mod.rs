@@ -262,7 +262,7 @@ impl PluginHandler {
     fn request(&self, request: &Request<'_>, content: Content) -> api::Request {
         let received = Received {
             method: request.head.method,
-            client: request.client,
+            client: request.client.ip_or_unspecified(),
             target: request.head.raw_target,
             path: request.path.as_bytes(),
             matched: request.path.covered().len(),

@@ -3,10 +3,10 @@
 
 use std::io;
 use std::mem::{forget, take};
-use std::net::IpAddr;
 
 use super::pending::{Octets, Pending, Sending};
 use super::{Connection, Ending, Turn};
+use crate::address::ClientAddress;
 use crate::generation::Generation;
 use crate::http::error::RequestError;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space, lower_minor_version};
@@ -288,7 +288,7 @@ impl Connection {
 /// on every other way, so it costs the fast path nothing.
 struct CutByPanic<'e> {
     connection: &'e Connection,
-    client: IpAddr,
+    client: ClientAddress,
     head: &'e RequestHead<'e>,
     bytes: &'e [u8],
 }

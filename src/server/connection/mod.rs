@@ -28,11 +28,12 @@ mod refuse;
 use std::future::poll_fn;
 use std::io;
 use std::mem::take;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use crate::address::ClientAddress;
 use crate::generation::{Generation, LocalGeneration};
 use crate::http::request::{HeadLimits, may_be_complete};
 use crate::log::diagnostic;
@@ -50,7 +51,7 @@ pub(super) struct Connection {
     worker: Rc<Worker>,
     /// Where it came in.
     endpoint: Rc<Endpoint>,
-    client: IpAddr,
+    client: ClientAddress,
     /// The peer's port; 0 at a Unix socket.
     client_port: u16,
     /// Bytes that were read and not used: an incomplete head, or what came behind a request that had
@@ -101,12 +102,11 @@ impl Connection {
         endpoint: Rc<Endpoint>,
         worker: Rc<Worker>,
     ) -> Self {
-        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         Self {
             stream,
             worker,
             endpoint,
-            client: peer.map_or(unknown, |peer| peer.ip().to_canonical()),
+            client: ClientAddress::of_peer(peer),
             client_port: peer.map_or(0, |peer| peer.port()),
             unread: Vec::new(),
             is_unexamined: false,

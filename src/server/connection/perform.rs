@@ -75,9 +75,9 @@ impl Connection {
         head: &RequestHead<'_>,
         server_ip: &'a dyn Fn() -> Option<IpAddr>,
     ) -> Arrival<'a> {
-        let is_known = self.client_port != 0;
+        let address = self.client.ip();
         Arrival {
-            peer: is_known.then(|| SocketAddr::new(self.client, self.client_port)),
+            peer: address.map(|address| SocketAddr::new(address, self.client_port)),
             is_https: Exchange::is_https(generation, self.client, head),
             server_ip,
         }

@@ -1,8 +1,7 @@
 //! Whether a client is let in, and whether its content is small enough to be asked for.
 
-use std::net::IpAddr;
-
 use super::route::Refusal;
+use crate::address::ClientAddress;
 use crate::generation::policy::ServingPolicy;
 use crate::http::framing::Framing;
 use crate::http::request::RequestHead;
@@ -13,7 +12,7 @@ use crate::http::status::Status;
 /// # Errors
 /// 403, whether or not a route would have answered: a client that is kept out learns nothing of
 /// what is there.
-pub(super) fn admit(policy: &ServingPolicy, client: IpAddr) -> Result<(), Refusal> {
+pub(super) fn admit(policy: &ServingPolicy, client: ClientAddress) -> Result<(), Refusal> {
     if policy.access.permits(client) {
         Ok(())
     } else {

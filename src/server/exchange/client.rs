@@ -1,35 +1,42 @@
 //! The client behind proxies: its address by `X-Forwarded-For`, and whether it came over TLS by
 //! `X-Forwarded-Proto`, from those who are trusted and no other.
+//!
+//! ```text
+//! X-Forwarded-For: 6.6.6.6, 192.0.2.7, 10.0.0.2     the peer is 10.0.0.1; 10.0.0.0/8 is trusted
+//!                           ^ the client   ^ trusted
+//! ```
+//!
+//! The field is read from its end, because each proxy appends the address of its own peer. A trusted
+//! proxy vouches for the element that it appended, and for none before it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use crate::address::ClientAddress;
 use crate::config::model::Cidr;
-use crate::http::list;
+use crate::http::list::trim;
 use crate::http::request::RequestHead;
 
 /// Whose request it is: the peer's, or where the peer is a trusted proxy, the last address of
-/// `X-Forwarded-For` that is not one. Whatever stands before that, the client may have made up.
-pub(crate) fn address(trusted: &[Cidr], peer: IpAddr, head: &RequestHead<'_>) -> IpAddr {
+/// `X-Forwarded-For` that is not one. The client may have made up whatever stands before that.
+///
+/// An element that is no address, such as `unknown`, is a client whose address is not known. It is
+/// never taken for the proxy that passed it on.
+pub(crate) fn address(
+    trusted: &[Cidr],
+    peer: ClientAddress,
+    head: &RequestHead<'_>,
+) -> ClientAddress {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
-    if trusted.is_empty() || !is_trusted(peer) {
+    if trusted.is_empty() || !peer.ip().is_some_and(is_trusted) {
         return peer;
     }
-    let lines = head
-        .fields
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("x-forwarded-for"));
-    let values: Vec<&[u8]> = lines.map(|(_, value)| value).collect();
-    let chain = values.join(&b","[..]);
-    let addresses: Vec<_> = list::elements(&chain).map(parse_address).collect();
+    let chain = combined(head, "x-forwarded-for");
     let mut nearest = peer;
-    for address in addresses.into_iter().rev() {
-        // A name, or nonsense: what we know of is as far as we go.
-        let Some(address) = address else {
-            return nearest;
-        };
-        nearest = address;
-        if !is_trusted(address) {
-            return nearest;
+    for element in elements(&chain).rev() {
+        match parse_address(element) {
+            Some(address) if is_trusted(address) => nearest = address.into(),
+            Some(address) => return address.into(),
+            None => return ClientAddress::Unknown,
         }
     }
     nearest
@@ -40,23 +47,20 @@ pub(crate) fn address(trusted: &[Cidr], peer: IpAddr, head: &RequestHead<'_>) ->
 /// Proxies in a row may each add an element. The one that counts stands as far from the end as the
 /// client in `X-Forwarded-For`; where there are fewer elements, the first. What a client has made up
 /// stands before that.
-pub(crate) fn is_https(trusted: &[Cidr], peer: IpAddr, head: &RequestHead<'_>) -> bool {
+pub(crate) fn is_https(trusted: &[Cidr], peer: ClientAddress, head: &RequestHead<'_>) -> bool {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
-    if trusted.is_empty() || !is_trusted(peer) {
+    if trusted.is_empty() || !peer.ip().is_some_and(is_trusted) {
         return false;
     }
     let chain = combined(head, "x-forwarded-for");
-    let addresses: Vec<_> = chain.split(|byte| *byte == b',').collect();
-    let proxies = addresses.iter().rev().take_while(|element| {
-        let address = parse_address(list::trim(element));
-        address.is_some_and(is_trusted)
-    });
+    let proxies = elements(&chain)
+        .rev()
+        .take_while(|element| parse_address(element).is_some_and(is_trusted));
     let behind_client = proxies.count();
     let schemes = combined(head, "x-forwarded-proto");
-    let schemes: Vec<_> = schemes.split(|byte| *byte == b',').collect();
-    let scheme = schemes.iter().rev().nth(behind_client);
-    let scheme = scheme.or(schemes.first()).copied().unwrap_or_default();
-    list::trim(scheme).eq_ignore_ascii_case(b"https")
+    let scheme = elements(&schemes).rev().nth(behind_client);
+    let scheme = scheme.or(elements(&schemes).next()).unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"https")
 }
 
 /// The values of all lines of a field, with commas between them.
@@ -67,19 +71,31 @@ fn combined(head: &RequestHead<'_>, name: &str) -> Vec<u8> {
     values.join(&b","[..])
 }
 
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`
+/// The elements of a field value; empty ones are left out (RFC 9110 §5.6.1.2). A quote means nothing
+/// here: a list that was split with respect to quotes would let a client hide the commas that proxies
+/// put behind its own quote.
+fn elements(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    value
+        .split(|byte| *byte == b',')
+        .map(trim)
+        .filter(|element| !element.is_empty())
+}
+
+/// Reads `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`. Returns
+/// `None` for everything else, and for an address that no client can have.
 fn parse_address(element: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(element).ok()?;
-    let with_port = || {
-        text.parse::<std::net::SocketAddr>()
-            .ok()
-            .map(|address| address.ip())
+    let between_brackets = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let address = match between_brackets {
+        Some(address) => IpAddr::V6(address.parse().ok()?),
+        None => text.parse().ok().or_else(|| {
+            let with_port: Option<SocketAddr> = text.parse().ok();
+            with_port.map(|address| address.ip())
+        })?,
     };
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    bare.parse()
-        .ok()
-        .or_else(with_port)
-        .map(|address: IpAddr| address.to_canonical())
+    Some(address.to_canonical()).filter(|address| !address.is_unspecified())
 }
 
 #[cfg(test)]
@@ -87,6 +103,30 @@ mod tests {
     use super::*;
     use crate::config::network;
     use crate::http::request::{HeadLimits, Parsed, field_space};
+
+    /// The client of a request with these `X-Forwarded-For` values, a line each, which came from
+    /// `peer`. The networks 10.0.0.0/8 and ::1 are trusted.
+    fn client(peer: &str, values: &[&[u8]]) -> String {
+        let trusted = ["10.0.0.0/8", "::1"].map(network);
+        let mut bytes = b"GET / HTTP/1.1\r\nHost: h\r\n".to_vec();
+        for value in values {
+            bytes.extend([b"x-forwarded-For: ", *value, b"\r\n"].concat());
+        }
+        bytes.extend(b"\r\n");
+        let mut space = field_space();
+        let limits = HeadLimits {
+            max_bytes: 4096,
+            max_fields: 20,
+        };
+        let Ok(Parsed::Complete(head, _)) = RequestHead::parse(&bytes, &mut space, limits) else {
+            panic!("{} is no head", bytes.escape_ascii())
+        };
+        let peer: IpAddr = peer.parse().expect("an address");
+        match address(&trusted, peer.into(), &head) {
+            ClientAddress::Ip(address) => address.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
 
     #[test]
     fn tls_is_known_from_trusted_proxies_alone() {
@@ -118,53 +158,89 @@ mod tests {
             let Ok(Parsed::Complete(head, _)) = parsed else {
                 panic!("{text:?} is no head")
             };
-            let found = is_https(&trusted, peer.parse().expect("an address"), &head);
+            let peer: IpAddr = peer.parse().expect("an address");
+            let found = is_https(&trusted, peer.into(), &head);
             assert_eq!(found, expected, "{peer} {forwarded:?} {proto:?}");
         }
     }
 
     #[test]
     fn only_trusted_proxies_are_believed() {
-        let trusted = ["10.0.0.0/8", "::1"].map(network);
-        for (peer, lines, expected) in [
-            ("192.0.2.9", "X-Forwarded-For: 1.1.1.1\r\n", "192.0.2.9"),
-            ("10.0.0.1", "", "10.0.0.1"),
-            ("10.0.0.1", "X-Forwarded-For: 1.1.1.1\r\n", "1.1.1.1"),
-            (
-                "10.0.0.1",
-                "X-Forwarded-For: 6.6.6.6, 1.1.1.1, 10.0.0.2\r\n",
-                "1.1.1.1",
-            ),
-            (
-                "10.0.0.1",
-                "X-Forwarded-For: 6.6.6.6\r\nx-forwarded-for: 1.1.1.1:80\r\n",
-                "1.1.1.1",
-            ),
-            (
-                "10.0.0.1",
-                "X-Forwarded-For: 1.1.1.1, unknown, 10.0.0.2\r\n",
-                "10.0.0.2",
-            ),
-            (
-                "10.0.0.1",
-                "X-Forwarded-For: [2001:db8::1]:80\r\n",
-                "2001:db8::1",
-            ),
-            ("::1", "X-Forwarded-For: 10.0.0.7, 10.0.0.8\r\n", "10.0.0.7"),
+        for (peer, values, expected) in [
+            ("192.0.2.9", &["1.1.1.1"][..], "192.0.2.9"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &[""], "10.0.0.1"),
+            ("10.0.0.1", &["1.1.1.1"], "1.1.1.1"),
+            ("::ffff:10.0.0.1", &["1.1.1.1"], "1.1.1.1"),
+            ("10.0.0.1", &["6.6.6.6, 1.1.1.1, 10.0.0.2"], "1.1.1.1"),
+            ("10.0.0.1", &["6.6.6.6 ,1.1.1.1,\t10.0.0.2,"], "1.1.1.1"),
+            ("10.0.0.1", &["6.6.6.6", "1.1.1.1", "10.0.0.2"], "1.1.1.1"),
+            ("::1", &["10.0.0.7, 10.0.0.8"], "10.0.0.7"),
         ] {
-            let text = format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
-            let mut space = field_space();
-            let limits = HeadLimits {
-                max_bytes: 4096,
-                max_fields: 20,
-            };
-            let Ok(Parsed::Complete(head, _)) =
-                RequestHead::parse(text.as_bytes(), &mut space, limits)
-            else {
-                panic!("{text:?} is no head")
-            };
-            let found = address(&trusted, peer.parse().expect("an address"), &head);
-            assert_eq!(found.to_string(), expected, "{peer} {lines:?}");
+            let values: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
+            assert_eq!(client(peer, &values), expected, "{peer} {values:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_may_have_brackets_and_a_port() {
+        for (value, expected) in [
+            ("192.0.2.1:80", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:80", "2001:db8::1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("[::ffff:10.0.0.2]:80", "10.0.0.2"),
+        ] {
+            assert_eq!(client("10.0.0.1", &[value.as_bytes()]), expected, "{value}");
+        }
+    }
+
+    /// A client sent a quote, the proxy appended the client's address behind it, and both together
+    /// were read as one element. It was no address, so that the client counted as the proxy.
+    #[test]
+    fn a_quote_does_not_hide_the_address_behind_it() {
+        for values in [
+            &[&b"\", 192.0.2.7"[..]][..],
+            &[b"\"", b"192.0.2.7"],
+            &[b"\"10.0.0.2, 192.0.2.7"],
+            &[b"for=\"x, 192.0.2.7, 10.0.0.2"],
+            &[b"\\\", 192.0.2.7"],
+        ] {
+            assert_eq!(client("10.0.0.1", values), "192.0.2.7", "{values:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_an_unknown_client() {
+        for value in [
+            &b"\""[..],
+            b"\"10.0.0.2\"",
+            b"unknown",
+            b"_hidden",
+            b"unknown, 10.0.0.2",
+            b"1.1.1.1, unknown, 10.0.0.2",
+            b"10.0.0.2;10.0.0.3",
+            b"10.0.0.2 10.0.0.3",
+            b"for=10.0.0.2",
+            b"localhost",
+            b"10.0.0",
+            b"10.0.0.02",
+            b"10.0.0.2:",
+            b"10.0.0.2:http",
+            b"10.0.0.2:65536",
+            b"[10.0.0.2]",
+            b"[::1",
+            b"::1]",
+            b"[[::1]]",
+            b"[::1]:",
+            b"::1%lo",
+            b"0.0.0.0",
+            b"::",
+            b"\xff",
+        ] {
+            let shown = value.escape_ascii();
+            assert_eq!(client("10.0.0.1", &[value]), "Unknown", "{shown}");
         }
     }
 }

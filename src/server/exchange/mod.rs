@@ -20,9 +20,7 @@ mod handler;
 pub(super) mod outcome;
 mod route;
 
-use std::net::IpAddr;
-
-use crate::address::ListenAddress;
+use crate::address::{ClientAddress, ListenAddress};
 use crate::config::model::Limits;
 use crate::generation::policy::ServingPolicy;
 use crate::generation::{Generation, Route};
@@ -40,7 +38,7 @@ pub(super) struct Exchange<'g, 'r> {
     listener: &'r ListenAddress,
     head: &'r RequestHead<'r>,
     /// The client's address, after trusted proxies.
-    pub(super) client: IpAddr,
+    pub(super) client: ClientAddress,
     /// What scripts are told of the connection; see [`arrived_by`](Self::arrived_by).
     arrival: Option<&'r Arrival<'r>>,
     /// The policy that holds for the response: that of the route, or of the server or the whole
@@ -61,10 +59,11 @@ impl<'g, 'r> Exchange<'g, 'r> {
     pub(super) fn new(
         generation: &'g Generation,
         listener: &'r ListenAddress,
-        peer: IpAddr,
+        peer: ClientAddress,
         head: &'r RequestHead<'r>,
     ) -> Self {
-        let client = client::address(&generation.trusted_proxies, peer, head);
+        let trusted = &generation.trusted_proxies;
+        let client = client::address(trusted, peer, head);
         Self::of_client(generation, listener, client, head)
     }
 
@@ -72,7 +71,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
     fn of_client(
         generation: &'g Generation,
         listener: &'r ListenAddress,
-        client: IpAddr,
+        client: ClientAddress,
         head: &'r RequestHead<'r>,
     ) -> Self {
         let (policy, mut matched) = route::find(generation, listener, head);
@@ -99,7 +98,11 @@ impl<'g, 'r> Exchange<'g, 'r> {
     }
 
     /// Whether `peer` is a trusted proxy that says that the client of `head` came over TLS.
-    pub(super) fn is_https(generation: &Generation, peer: IpAddr, head: &RequestHead<'_>) -> bool {
+    pub(super) fn is_https(
+        generation: &Generation,
+        peer: ClientAddress,
+        head: &RequestHead<'_>,
+    ) -> bool {
         client::is_https(&generation.trusted_proxies, peer, head)
     }
 

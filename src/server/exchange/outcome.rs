@@ -14,10 +14,10 @@
 //!
 //! An exchange on the control socket is neither counted nor recorded.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::address::ClientAddress;
 use crate::http::fields::Known;
 use crate::http::request::{RequestHead, line_in_log, request_line};
 use crate::http::status::Status;
@@ -67,7 +67,12 @@ pub(crate) struct KeptSubject {
 }
 
 impl<'e> Subject<'e> {
-    fn record(&self, client: IpAddr, outcome: Outcome, duration: Duration) -> AccessRecord<'_> {
+    fn record(
+        &self,
+        client: ClientAddress,
+        outcome: Outcome,
+        duration: Duration,
+    ) -> AccessRecord<'_> {
         let record = AccessRecord {
             content_length: outcome.content_sent,
             duration,
@@ -121,7 +126,7 @@ impl<'e> Subject<'e> {
 #[inline]
 pub(crate) fn finish(
     worker: &Rc<Worker>,
-    client: IpAddr,
+    client: ClientAddress,
     subject: &Subject<'_>,
     outcome: Outcome,
     started: Instant,
@@ -137,7 +142,7 @@ pub(crate) fn finish(
 #[inline(never)]
 fn record(
     worker: &Rc<Worker>,
-    client: IpAddr,
+    client: ClientAddress,
     subject: &Subject<'_>,
     outcome: Outcome,
     started: Instant,
@@ -150,7 +155,7 @@ fn record(
 /// being dropped.
 pub(crate) struct Underway<'e> {
     worker: Rc<Worker>,
-    client: IpAddr,
+    client: ClientAddress,
     /// Whether the exchange is counted and recorded: all are but those of the control socket.
     is_recorded: bool,
     started: Instant,
@@ -168,7 +173,7 @@ impl<'e> Underway<'e> {
     /// `bytes`; `is_recorded` says whether it is counted and recorded.
     pub(crate) fn begin(
         worker: &Rc<Worker>,
-        client: IpAddr,
+        client: ClientAddress,
         is_recorded: bool,
         head: &'e RequestHead<'e>,
         bytes: &'e [u8],
