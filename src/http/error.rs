@@ -21,7 +21,7 @@ pub(crate) enum RequestError {
     LengthBesideTransferCoding,
     #[error("Transfer-Encoding in an HTTP/1.0 request")]
     TransferCodingInHttp10,
-    #[error("a transfer coding other than chunked")]
+    #[error("a transfer coding before chunked")]
     UnknownTransferCoding,
     #[error("an expectation other than 100-continue")]
     UnknownExpectation,

@@ -75,20 +75,23 @@ fn parse_digits(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// Reads `Transfer-Encoding`, which must be `chunked`, once: the server knows no other coding
-/// (§6.3 item 4, §7).
+/// Reads `Transfer-Encoding`, whose last coding must be `chunked`, and no other one: without that it
+/// is unknown where the content ends (§6.3 item 4). The server knows no coding before it (§6.1).
 fn transfer_coding(fields: &Fields<'_>) -> Result<Framing, RequestError> {
     let value = fields
         .combined(Known::TransferEncoding)
         .ok_or(RequestError::InvalidTransferCoding)?;
-    let mut codings = list::elements(&value);
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
-    match (codings.next(), codings.next()) {
-        (Some(only), None) if is_chunked(only) => Ok(Framing::Chunked),
-        (None, _) => Err(RequestError::InvalidTransferCoding),
-        // `chunked` twice: it is unknown where the content ends.
-        _ if list::elements(&value).all(is_chunked) => Err(RequestError::InvalidTransferCoding),
-        _ => Err(RequestError::UnknownTransferCoding),
+    let (mut length, mut chunked, mut ends_chunked) = (0, 0, false);
+    for coding in list::elements(&value) {
+        ends_chunked = is_chunked(coding);
+        length += 1;
+        chunked += usize::from(ends_chunked);
+    }
+    match (length, chunked) {
+        (1, 1) => Ok(Framing::Chunked),
+        (_, 1) if ends_chunked => Err(RequestError::UnknownTransferCoding),
+        _ => Err(RequestError::InvalidTransferCoding),
     }
 }
 
@@ -133,10 +136,26 @@ mod tests {
                 Err(InvalidTransferCoding),
             ),
             (&[(CODING, "")], Err(InvalidTransferCoding)),
-            (&[(CODING, "gzip")], Err(UnknownTransferCoding)),
             (&[(CODING, "gzip, chunked")], Err(UnknownTransferCoding)),
-            (&[(CODING, "chunked;x=y")], Err(UnknownTransferCoding)),
-            (&[(CODING, "xchunked")], Err(UnknownTransferCoding)),
+            (
+                &[(CODING, "gzip"), (CODING, "br, Chunked")],
+                Err(UnknownTransferCoding),
+            ),
+            (&[(CODING, "identity, chunked")], Err(UnknownTransferCoding)),
+            (&[(CODING, "gzip")], Err(InvalidTransferCoding)),
+            (&[(CODING, "identity")], Err(InvalidTransferCoding)),
+            (&[(CODING, "chunked, gzip")], Err(InvalidTransferCoding)),
+            (
+                &[(CODING, "chunked, gzip, chunked")],
+                Err(InvalidTransferCoding),
+            ),
+            (
+                &[(CODING, "gzip, chunked, chunked")],
+                Err(InvalidTransferCoding),
+            ),
+            (&[(CODING, "chunked;x=y")], Err(InvalidTransferCoding)),
+            (&[(CODING, "xchunked")], Err(InvalidTransferCoding)),
+            (&[(CODING, "x;a=\"b, chunked")], Err(InvalidTransferCoding)),
             (
                 &[(CODING, "chunked"), (LENGTH, "3")],
                 Err(LengthBesideTransferCoding),
