@@ -24,11 +24,14 @@ impl HttpDate {
     /// Reads the date in a field value, in any of the three forms. White space around it does not
     /// matter.
     ///
-    /// Returns `None` for anything else: also for a year before 1970, for a weekday that is not that
-    /// of the date, for a leap second. A recipient ignores a condition with such a date. The year of
-    /// two digits in an rfc850-date is taken as 1970 to 2069.
+    /// A weekday that is not that of the date counts for nothing: some clients reckon it wrongly, and
+    /// the rest says which day is meant. Returns `None` for anything else: also for a year before 1970
+    /// and for a leap second. A recipient ignores a condition with such a date. The year of two digits
+    /// in an rfc850-date is taken as 1970 to 2069.
     pub(crate) fn parse(value: &[u8]) -> Option<Self> {
-        let time = httpdate::parse_http_date(str::from_utf8(value).ok()?).ok()?;
+        let text = str::from_utf8(value).ok()?.trim();
+        let time = httpdate::parse_http_date(text).ok();
+        let time = time.or_else(|| parse_with_another_weekday(text))?;
         Some(Self::from_system_time(time))
     }
 
@@ -47,6 +50,32 @@ impl HttpDate {
         write!(&mut bytes[..], "{self}").expect("an IMF-fixdate is 29 bytes long");
         bytes
     }
+}
+
+const WEEKDAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
+
+/// Parses a date whose weekday may be wrong: `httpdate` takes the right one alone.
+#[cold]
+fn parse_with_another_weekday(text: &str) -> Option<SystemTime> {
+    let end = text.find(|c: char| !c.is_ascii_alphabetic())?;
+    let (written, rest) = text.split_at(end);
+    let is_long = WEEKDAYS.contains(&written);
+    let names = WEEKDAYS.map(|name| if is_long { name } else { &name[..3] });
+    if !names.contains(&written) {
+        return None;
+    }
+    let dates = names.iter().map(|name| format!("{name}{rest}"));
+    dates
+        .filter_map(|date| httpdate::parse_http_date(&date).ok())
+        .next()
 }
 
 /// IMF-fixdate.
@@ -74,7 +103,14 @@ mod tests {
             ("Sunday, 06-Nov-94 08:49:37 GMT", Some(EXAMPLE)),
             ("Sun Nov  6 08:49:37 1994", Some(EXAMPLE)),
             (" Sun, 06 Nov 1994 08:49:37 GMT ", Some(EXAMPLE)),
-            ("Mon, 06 Nov 1994 08:49:37 GMT", None), // it was a Sunday
+            // It was a Sunday.
+            ("Mon, 06 Nov 1994 08:49:37 GMT", Some(EXAMPLE)),
+            ("Monday, 06-Nov-94 08:49:37 GMT", Some(EXAMPLE)),
+            ("Sat Nov  6 08:49:37 1994", Some(EXAMPLE)),
+            ("Day, 06 Nov 1994 08:49:37 GMT", None),
+            ("Monday, 06 Nov 1994 08:49:37 GMT", None),
+            ("Mon, 31 Nov 1994 08:49:37 GMT", None),
+            ("Mon", None),
             ("Sun, 06 Nov 1994 08:49:37 UTC", None),
             ("Sun, 6 Nov 1994 08:49:37 GMT", None),
             ("Sun, 06 Nov 1994 24:49:37 GMT", None),

@@ -73,10 +73,13 @@ pub(crate) fn evaluate(
 /// (§13.1.5).
 ///
 /// Entity tags are compared strongly: a weak tag never matches. Dates match if they are the same
-/// second. A date is a strong validator only if the representation did not change twice in that
-/// second (§8.8.2.2), which takes a clock to know: a caller that does not know it passes no
-/// `last_modified`.
-pub(crate) fn range_applies(conditions: &Conditions<'_>, current: &Validators<'_>) -> bool {
+/// second, and that second is over at `now`: until then the representation may change once more
+/// without another date, which makes the date a weak validator (§8.8.2.2).
+pub(crate) fn range_applies(
+    conditions: &Conditions<'_>,
+    current: &Validators<'_>,
+    now: impl FnOnce() -> HttpDate,
+) -> bool {
     let Some(value) = conditions.if_range else {
         return true;
     };
@@ -84,7 +87,8 @@ pub(crate) fn range_applies(conditions: &Conditions<'_>, current: &Validators<'_
         Some(named) => current
             .entity_tag
             .is_some_and(|tag| tag.matches(named, Comparison::Strong)),
-        None => HttpDate::parse(value).is_some_and(|named| current.last_modified == Some(named)),
+        None => HttpDate::parse(value)
+            .is_some_and(|named| current.last_modified == Some(named) && named < now()),
     }
 }
 
@@ -118,8 +122,13 @@ fn is_modified_since(value: Option<&[u8]>, current: Option<&Validators<'_>>) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
     use Verdict::{Failed, NotModified, Proceed};
+
+    /// Long after [`AFTER`].
+    const SINCE_EPOCH: Duration = Duration::from_secs(1 << 30);
 
     const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
     const EQUAL: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
@@ -269,8 +278,25 @@ mod tests {
             ("If-Range: equal", weak, false),
             ("If-Range: ", current(), false),
         ] {
-            let does_apply = range_applies(&conditions(field), &current);
+            let later = || HttpDate::from_system_time(SystemTime::UNIX_EPOCH + SINCE_EPOCH);
+            let does_apply = range_applies(&conditions(field), &current, later);
             assert_eq!(does_apply, applies, "{field}");
+        }
+    }
+
+    /// A file that was written in this second may be written again in this second. Parts of both
+    /// would have the same date.
+    #[test]
+    fn a_date_is_no_strong_validator_before_its_second_is_over() {
+        for (now, applies) in [(BEFORE, false), (EQUAL, false), (AFTER, true)] {
+            let now = || HttpDate::parse(now.as_bytes()).expect("a date");
+            let by_date = range_applies(&conditions("If-Range: equal"), &current(), now);
+            assert_eq!(by_date, applies, "{}", now());
+            assert!(range_applies(
+                &conditions("If-Range: \"tag\""),
+                &current(),
+                now
+            ));
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use super::response::Response;
 use crate::http::date::HttpDate;
@@ -183,7 +184,7 @@ pub(crate) fn select(
         return Selected::Whole;
     };
     match head.fields.combined(Known::Range) {
-        Some(range) if precondition::range_applies(&conditions, validators) => {
+        Some(range) if precondition::range_applies(&conditions, validators, this_second) => {
             match range::select(&range, length) {
                 Selection::Whole => Selected::Whole,
                 Selection::Unsatisfiable => Selected::Unsatisfiable,
@@ -192,6 +193,10 @@ pub(crate) fn select(
         }
         _ => Selected::Whole,
     }
+}
+
+fn this_second() -> HttpDate {
+    HttpDate::from_system_time(SystemTime::now())
 }
 
 /// RFC 9110 §15.5.17

@@ -51,3 +51,18 @@ fn a_quote_in_a_forwarded_field_lets_nobody_in() {
         assert_eq!(logged, Some(client), "{value:?}: {record}");
     }
 }
+
+/// Some clients reckon the weekday of a date wrongly. Their `If-Modified-Since` was ignored, and they
+/// were sent the file each time.
+#[test]
+fn a_wrong_weekday_does_not_make_a_date_invalid() {
+    let server = Site::of_files().file("a.txt", "a").start();
+    let modified = server.get("/a.txt");
+    let modified = modified.field("Last-Modified").expect("files have one");
+    for weekday in ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"] {
+        let line = format!("If-Modified-Since: {weekday}{}\r\n", &modified[3..]);
+        assert_eq!(server.get_with("/a.txt", &line).status, 304, "{line}");
+    }
+    let line = format!("If-Modified-Since: Day{}\r\n", &modified[3..]);
+    assert_eq!(server.get_with("/a.txt", &line).status, 200, "{line}");
+}
