@@ -121,8 +121,16 @@ impl Status {
         self.0 >= 400
     }
 
-    /// Whether a response with this status never has content: 1xx, 204 and 304 (RFC 9110 §6.4.1).
+    /// Whether a response with this status never has content: 1xx, 204 and 304 (RFC 9110 §6.4.1), and
+    /// 205 (§15.3.6).
     pub(crate) fn forbids_content(self) -> bool {
+        self.ends_with_its_head() || self == Self::RESET_CONTENT
+    }
+
+    /// Whether a response with this status ends with its header section, whatever its fields say: 1xx,
+    /// 204 and 304 (RFC 9112 §6.3 item 1). A 205 is not among them: it has to say that its length is
+    /// zero.
+    pub(crate) fn ends_with_its_head(self) -> bool {
         self.is_interim() || matches!(self, Self::NO_CONTENT | Self::NOT_MODIFIED)
     }
 }
@@ -177,14 +185,17 @@ mod tests {
 
     #[test]
     fn content_is_forbidden_where_the_rfc_says() {
-        for (code, forbidden) in [
-            (100, true),
-            (204, true),
-            (304, true),
-            (200, false),
-            (404, false),
+        for (code, forbidden, ends_with_its_head) in [
+            (100, true, true),
+            (204, true, true),
+            (205, true, false),
+            (304, true, true),
+            (200, false, false),
+            (404, false, false),
         ] {
-            assert_eq!(Status(code).forbids_content(), forbidden, "{code}");
+            let status = Status(code);
+            assert_eq!(status.forbids_content(), forbidden, "{code}");
+            assert_eq!(status.ends_with_its_head(), ends_with_its_head, "{code}");
         }
     }
 }

@@ -66,7 +66,8 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
     ) -> Self {
         let response = with_own_words(policy.with_error_page(response), traits.accept);
         let framing = match response.content.length() {
-            _ if response.status.forbids_content() => ResponseFraming::None,
+            _ if response.status.ends_with_its_head() => ResponseFraming::None,
+            _ if response.status.forbids_content() => ResponseFraming::Length(0),
             Some(length) => ResponseFraming::Length(length),
             None if traits.version == Version::Http11 => ResponseFraming::Chunked,
             None => ResponseFraming::Close,
@@ -76,7 +77,7 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             Version::Http11 => Persistence::Implied,
             Version::Http10 => Persistence::KeepAlive,
         };
-        let has_content = !traits.is_head && framing != ResponseFraming::None;
+        let has_content = !traits.is_head && !response.status.forbids_content();
         let content = if has_content {
             response.content
         } else {

@@ -1,5 +1,7 @@
 //! HTTP itself: framing, fields, request-targets, answers to errors.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use crate::support::Site;
 
 /// A client behind nginx or HAProxy sent a quote. The proxy put the client's address behind it, both
@@ -65,4 +67,28 @@ fn a_wrong_weekday_does_not_make_a_date_invalid() {
     }
     let line = format!("If-Modified-Since: Day{}\r\n", &modified[3..]);
     assert_eq!(server.get_with("/a.txt", &line).status, 200, "{line}");
+}
+
+/// A script's 205 was sent with its content (RFC 9110 §15.3.6). What follows on the connection is the
+/// next response.
+#[test]
+fn reset_content_has_no_content() {
+    let site =
+        Site::new("'/cgi' = { cgi = 'scripts' }\n'/' = { files = 'www' }").file("a.txt", "a");
+    let script = "#!/bin/sh\nprintf 'Status: 205\\nContent-Type: text/plain\\n\\nnot to be sent'\n";
+    site.directory().write("scripts/reset", script);
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(site.directory().join("scripts/reset"), mode).expect("it is ours");
+    let server = site.start();
+    for method in ["GET", "POST"] {
+        let mut client = server.connect();
+        client.send(format!(
+            "{method} /cgi/reset HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
+        ));
+        let response = client.response();
+        assert_eq!((response.status, response.content_length()), (205, Some(0)));
+        assert_eq!(response.text(), "");
+        let next = client.exchange("GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(next.text(), "a");
+    }
 }
