@@ -19,6 +19,8 @@ use std::ops::Deref;
 
 use thiserror::Error;
 
+use super::fields::is_token_byte;
+
 /// The longest chunk-size line that is accepted, in bytes, without its CRLF. No honest sender needs a
 /// longer one.
 const MAX_CHUNK_LINE: u16 = 256;
@@ -37,7 +39,8 @@ const MAX_TRAILER_SECTION: u16 = 8 * 1024;
 ///
 /// ```text
 /// Size ──→ Extension ──CR──→ SizeLf ──LF──→ Content ──→ ContentCr ──→ ContentLf ──→ Size
-///   └────────CR────────────────┘   └ size 0 → TrailerStart ⇄ TrailerLine
+///   └────────CR────────────────┘   └ size 0 → TrailerStart → TrailerName → TrailerValue ┐
+///                                                │  ↑ ←──LF── TrailerLf ←──CR──────────┘
 ///                                                └──CR──→ FinalLf ──LF──→ End
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -77,6 +80,10 @@ pub(crate) enum ChunkedError {
     TrailerTooLong,
     #[error("line does not end in CRLF")]
     InvalidLineEnd,
+    #[error("chunk extension is not `;name` or `;name=value`")]
+    InvalidExtension,
+    #[error("line of the trailer section is not a field line")]
+    InvalidTrailer,
     #[error("control character in a chunk extension or a trailer field")]
     ControlCharacter,
 }
@@ -90,12 +97,10 @@ enum State {
     Size {
         size: u64,
     },
-    /// After white space behind the size. An extension has to follow.
-    ExtensionStart {
-        size: u64,
-    },
+    /// Behind the digits of the size.
     Extension {
         size: u64,
+        at: Extension,
     },
     /// After the CR of a chunk-size line.
     SizeLf {
@@ -109,12 +114,67 @@ enum State {
     ContentLf,
     /// At the start of a line of the trailer section.
     TrailerStart,
-    TrailerLine,
+    TrailerName,
+    /// Behind the colon.
+    TrailerValue,
     /// After the CR of a field line.
     TrailerLf,
     /// After the CR of the empty line.
     FinalLf,
     End,
+}
+
+/// The place in the extensions of a chunk: `*( BWS ";" BWS name [ BWS "=" BWS value ] )`, where a value
+/// is a token or a quoted string (§7.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extension {
+    /// After white space: `;` has to follow.
+    Semicolon,
+    /// After `;`: a name has to follow.
+    NameStart,
+    Name,
+    /// After white space behind a name: `=` or `;` has to follow.
+    NameEnd,
+    /// After `=`: a value has to follow.
+    ValueStart,
+    Token,
+    Quoted,
+    /// After a backslash between quotes.
+    QuotedPair,
+    /// After the second quote.
+    QuotedEnd,
+}
+
+impl Extension {
+    /// Whether the line may end here.
+    fn may_end(self) -> bool {
+        matches!(self, Self::Name | Self::Token | Self::QuotedEnd)
+    }
+
+    /// Returns the place after one byte that is not CR.
+    fn next(self, byte: u8) -> Result<Self, ChunkedError> {
+        check_text(byte)?;
+        match (self, byte) {
+            (Self::Quoted, b'"') => Ok(Self::QuotedEnd),
+            (Self::Quoted, b'\\') => Ok(Self::QuotedPair),
+            (Self::Quoted | Self::QuotedPair, _) => Ok(Self::Quoted),
+            (Self::NameStart | Self::Name, _) if is_token_byte(byte) => Ok(Self::Name),
+            (Self::ValueStart | Self::Token, _) if is_token_byte(byte) => Ok(Self::Token),
+            (Self::ValueStart, b'"') => Ok(Self::Quoted),
+            (
+                Self::NameStart | Self::NameEnd | Self::ValueStart | Self::Semicolon,
+                b' ' | b'\t',
+            ) => Ok(self),
+            (Self::Name, b' ' | b'\t') => Ok(Self::NameEnd),
+            (Self::Token | Self::QuotedEnd, b' ' | b'\t') => Ok(Self::Semicolon),
+            (Self::Name | Self::NameEnd, b'=') => Ok(Self::ValueStart),
+            (
+                Self::Semicolon | Self::Name | Self::NameEnd | Self::Token | Self::QuotedEnd,
+                b';',
+            ) => Ok(Self::NameStart),
+            _ => Err(ChunkedError::InvalidExtension),
+        }
+    }
 }
 
 impl Decoder {
@@ -155,10 +215,9 @@ impl Decoder {
     /// Returns the state after one byte of framing.
     fn next(&mut self, byte: u8) -> Result<State, ChunkedError> {
         match self.state {
-            State::SizeStart
-            | State::Size { .. }
-            | State::ExtensionStart { .. }
-            | State::Extension { .. } => self.next_in_chunk_line(byte),
+            State::SizeStart | State::Size { .. } | State::Extension { .. } => {
+                self.next_in_chunk_line(byte)
+            }
             State::SizeLf { size } => {
                 self.taken = 0;
                 expect(byte, b'\n', ChunkedError::InvalidLineEnd)?;
@@ -173,7 +232,7 @@ impl Decoder {
             State::ContentLf => {
                 expect(byte, b'\n', ChunkedError::InvalidLineEnd).map(|()| State::SizeStart)
             }
-            State::TrailerStart | State::TrailerLine | State::TrailerLf => {
+            State::TrailerStart | State::TrailerName | State::TrailerValue | State::TrailerLf => {
                 self.next_in_trailer_section(byte)
             }
             State::FinalLf => {
@@ -184,28 +243,29 @@ impl Decoder {
     }
 
     /// Returns the state after one byte of a chunk-size line, `1*HEXDIG *( BWS ";" … ) CR` (§7.1,
-    /// §7.1.1). Extensions are not interpreted.
+    /// §7.1.1). Extensions are checked and not interpreted.
     fn next_in_chunk_line(&mut self, byte: u8) -> Result<State, ChunkedError> {
         let next = match (self.state, byte) {
             (State::SizeStart, _) => State::Size {
                 size: add_digit(0, byte)?,
             },
-            (State::Size { size } | State::Extension { size }, b'\r') => State::SizeLf { size },
-            (State::Size { size } | State::ExtensionStart { size }, b';') => {
-                State::Extension { size }
-            }
-            (State::Size { size } | State::ExtensionStart { size }, b' ' | b'\t') => {
-                State::ExtensionStart { size }
-            }
+            (State::Size { size }, b'\r') => State::SizeLf { size },
+            (State::Extension { size, at }, b'\r') if at.may_end() => State::SizeLf { size },
+            (State::Extension { .. }, b'\r') => return Err(ChunkedError::InvalidExtension),
+            (State::Size { size }, b';' | b' ' | b'\t') => State::Extension {
+                size,
+                at: Extension::Semicolon.next(byte)?,
+            },
             (State::Size { size }, _) => State::Size {
                 size: add_digit(size, byte)?,
             },
-            (State::Extension { .. }, _) => {
+            (State::Extension { size, at }, _) => {
                 if self.extensions == MAX_EXTENSIONS {
                     return Err(ChunkedError::ExtensionsTooLong);
                 }
                 self.extensions += 1;
-                check_text(byte).map(|()| self.state)?
+                let at = at.next(byte)?;
+                State::Extension { size, at }
             }
             _ => return Err(ChunkedError::InvalidSize),
         };
@@ -216,14 +276,18 @@ impl Decoder {
     }
 
     /// Returns the state after one byte of the trailer section, `*( field-line CRLF ) CRLF` (§7.1.2).
-    /// Fields are not interpreted.
+    /// Fields are checked and not interpreted.
     fn next_in_trailer_section(&mut self, byte: u8) -> Result<State, ChunkedError> {
         let next = match (self.state, byte) {
             (State::TrailerStart, b'\r') => return Ok(State::FinalLf),
-            (State::TrailerLine, b'\r') => State::TrailerLf,
+            (State::TrailerValue, b'\r') => State::TrailerLf,
             (State::TrailerLf, b'\n') => State::TrailerStart,
             (State::TrailerLf, _) => return Err(ChunkedError::InvalidLineEnd),
-            _ => check_text(byte).map(|()| State::TrailerLine)?,
+            (State::TrailerValue, _) => check_text(byte).map(|()| State::TrailerValue)?,
+            (State::TrailerName, b':') => State::TrailerValue,
+            (_, byte) if is_token_byte(byte) => State::TrailerName,
+            (_, b'\n') => return Err(ChunkedError::InvalidLineEnd),
+            _ => return Err(ChunkedError::InvalidTrailer),
         };
         self.take(MAX_TRAILER_SECTION, ChunkedError::TrailerTooLong)?;
         Ok(next)
@@ -363,7 +427,9 @@ mod tests {
             ("A\r\n0123456789\r\n0\r\n\r\n", "0123456789", ""),
             ("0a\r\n01234\r\n789\r\n000\r\n\r\n", "01234\r\n789", ""),
             ("2;a=b;c=\"d\"\r\nhi\r\n0;e\r\n\r\n", "hi", ""),
-            ("2 \t; a = b \r\nhi\r\n0\r\n\r\n", "hi", ""),
+            ("2 \t; a = b\t;c\r\nhi\r\n0\r\n\r\n", "hi", ""),
+            ("2;a=\"\\\";\u{e9}=\" ; b\r\nhi\r\n0\r\n\r\n", "hi", ""),
+            ("0\r\nA:\r\nB:b:c\r\n\r\n", "", ""),
             ("2\r\nhi\r\n0\r\nA: b\r\nC:\t\u{e9}\r\n\r\nx", "hi", "x"),
         ] {
             let end = Ok(Some(input.len() - left.len()));
@@ -412,8 +478,21 @@ mod tests {
             ("+5\r\n", InvalidSize),
             (" 5\r\n", InvalidSize),
             (";a\r\n", InvalidSize),
-            ("5 \r\n", InvalidSize),
-            ("5 5\r\n", InvalidSize),
+            ("5 \r\n", InvalidExtension),
+            ("5 5\r\n", InvalidExtension),
+            ("5;\r\n", InvalidExtension),
+            ("5; \r\n", InvalidExtension),
+            ("5;;a\r\n", InvalidExtension),
+            ("5;a \r\n", InvalidExtension),
+            ("5;a b\r\n", InvalidExtension),
+            ("5;a=\r\n", InvalidExtension),
+            ("5;=b\r\n", InvalidExtension),
+            ("5;a=b=c\r\n", InvalidExtension),
+            ("5;a=\"b\r\n", InvalidExtension),
+            ("5;a=\"b\\\"\r\n", InvalidExtension),
+            ("5;a=\"b\"c\r\n", InvalidExtension),
+            ("5;a(b)\r\n", InvalidExtension),
+            ("5;\u{e9}\r\n", InvalidExtension),
             ("10000000000000000\r\n", SizeOverflow),
             ("5\n", InvalidLineEnd),
             ("\n", InvalidLineEnd),
@@ -429,6 +508,14 @@ mod tests {
             ("0\r\nA: b\n", InvalidLineEnd),
             ("0\r\nA: b\rc", InvalidLineEnd),
             ("0\r\nA: \x7f\r\n", ControlCharacter),
+            ("0\r\nno colon\r\n", InvalidTrailer),
+            ("0\r\nA\r\n", InvalidTrailer),
+            ("0\r\n: b\r\n", InvalidTrailer),
+            ("0\r\nA : b\r\n", InvalidTrailer),
+            ("0\r\n A: b\r\n", InvalidTrailer),
+            ("0\r\nA: b\r\n c\r\n", InvalidTrailer),
+            ("0\r\n\u{e9}: b\r\n", InvalidTrailer),
+            ("0\r\nA\0: b\r\n", InvalidTrailer),
         ] {
             assert_eq!(decode(input.as_bytes(), &[]).end, Err(fault), "{input:?}");
         }
@@ -439,7 +526,7 @@ mod tests {
         let ended = |input: String| decode(input.as_bytes(), &[]).end.map(|end| end.is_some());
         let chunk_line = |length| ended(format!("{:0>length$}\r\n\r\n", 0));
         let extension = |length: usize| ended(format!("0;{}\r\n\r\n", "x".repeat(length - 2)));
-        let trailer = |length: usize| ended(format!("0\r\n{}\r\n\r\n", "x".repeat(length - 2)));
+        let trailer = |length: usize| ended(format!("0\r\nX:{}\r\n\r\n", "x".repeat(length - 4)));
         let trailers = |lines: usize| ended(format!("0\r\n{}\r\n", "A:bbbb\r\n".repeat(lines)));
         for (outcome, expected) in [
             (chunk_line(256), Ok(true)),
@@ -501,7 +588,7 @@ mod tests {
     fn encoded() -> impl Strategy<Value = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<usize>)> {
         let chunk = (
             prop::collection::vec(any::<u8>(), 1..40),
-            "(;[a-z=\" ]{0,9})?",
+            "( ?; ?[a-z]{1,5}( ?= ?([!*+a-z]{1,3}|\"([a-z;= ]|\\\\\"){0,5}\"))?){0,2}",
         );
         let chunks = prop::collection::vec(chunk, 0..6);
         (chunks, "([A-Z]: [ -~]{0,9}\r\n){0,3}", any::<Vec<u8>>()).prop_flat_map(
@@ -522,7 +609,7 @@ mod tests {
         let piece = prop_oneof![
             "\r\n",
             "[0-3]",
-            "[0-9a-f;: \t\r\n]{1,3}",
+            "[0-9a-f;:=\"\\\\ \t\r\n]{1,4}",
             "0\r\n\r\n",
             "2\r\nhi\r\n"
         ];

@@ -22,6 +22,9 @@ pub(crate) struct Target<'a> {
     pub(crate) path: &'a [u8],
     /// The octets behind the `?`.
     pub(crate) query: Option<&'a [u8]>,
+    /// Whether the target names the scheme `https`: such a request may only come over a connection
+    /// that is secured (RFC 9110 §7.4).
+    pub(crate) is_https: bool,
 }
 
 /// The form of a request-target (RFC 9112 §3.2).
@@ -62,12 +65,13 @@ impl<'a> Target<'a> {
             authority: None,
             path,
             query,
+            is_https: false,
         })
     }
 
     /// Parses `http://example.com/where`.
     fn absolute_form(method: Method, target: &'a [u8]) -> Option<Self> {
-        let after_scheme = strip_scheme(target)?;
+        let (is_https, after_scheme) = strip_scheme(target)?;
         let end = after_scheme
             .iter()
             .position(|byte| b"/?#".contains(byte))
@@ -87,6 +91,7 @@ impl<'a> Target<'a> {
             _ => Self::origin_form(rest)?,
         };
         parsed.authority = Some(authority);
+        parsed.is_https = is_https;
         if parsed.form == Form::Origin {
             parsed.form = Form::Absolute;
         }
@@ -100,6 +105,7 @@ impl<'a> Target<'a> {
             authority: Some(target),
             path: b"",
             query: None,
+            is_https: false,
         })
     }
 
@@ -110,18 +116,20 @@ impl<'a> Target<'a> {
             authority: None,
             path: b"*",
             query: None,
+            is_https: false,
         }
     }
 }
 
-/// Returns the octets behind `http://` or `https://`. The case of a scheme does not matter
-/// (RFC 9110 §4.2.3).
-fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
-    ["http://", "https://"].iter().find_map(|scheme| {
+/// Returns the octets behind `http://` or `https://`, and whether it is the latter. The case of a
+/// scheme does not matter (RFC 9110 §4.2.3).
+fn strip_scheme(target: &[u8]) -> Option<(bool, &[u8])> {
+    let schemes = [("http://", false), ("https://", true)];
+    schemes.iter().find_map(|(scheme, is_https)| {
         let (start, rest) = target.split_at_checked(scheme.len())?;
         start
             .eq_ignore_ascii_case(scheme.as_bytes())
-            .then_some(rest)
+            .then_some((*is_https, rest))
     })
 }
 
@@ -130,12 +138,40 @@ fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
 pub(crate) fn is_valid_host(host: &[u8]) -> bool {
     let (name, port) = split_port(host);
     let name_is_valid = match name {
-        [b'[', address @ .., b']'] => {
-            str::from_utf8(address).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
-        }
-        _ => name.iter().all(|byte| REG_NAME[usize::from(*byte)]),
+        [b'[', address @ .., b']'] => is_ip_literal(address),
+        _ => name.iter().all(|byte| REG_NAME[usize::from(*byte)]) || is_encoded_reg_name(name),
     };
     name_is_valid && port.is_none_or(is_valid_port)
+}
+
+/// Whether `address` may stand between brackets (RFC 3986 §3.2.2): an IPv6 address, or an address of a
+/// later version such as `v1.a`, whose form this server need not know.
+fn is_ip_literal(address: &[u8]) -> bool {
+    let [b'v' | b'V', future @ ..] = address else {
+        return str::from_utf8(address)
+            .is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
+    };
+    let mut parts = future.splitn(2, |byte| *byte == b'.');
+    let (version, rest) = (parts.next().unwrap_or_default(), parts.next());
+    let is_of_address = |byte: &u8| REG_NAME[usize::from(*byte)] || *byte == b':';
+    !version.is_empty()
+        && version.iter().all(u8::is_ascii_hexdigit)
+        && rest.is_some_and(|rest| !rest.is_empty() && rest.iter().all(is_of_address))
+}
+
+/// Whether `name` is a `reg-name` with percent-encoded octets in it. It takes longer than a look into
+/// [`REG_NAME`], and hardly a host has any.
+#[cold]
+fn is_encoded_reg_name(name: &[u8]) -> bool {
+    let mut parts = name.split(|byte| *byte == b'%');
+    let is_plain = |part: &[u8]| part.iter().all(|byte| REG_NAME[usize::from(*byte)]);
+    parts.next().is_some_and(is_plain)
+        && parts.all(|part| match part {
+            [high, low, rest @ ..] => {
+                high.is_ascii_hexdigit() && low.is_ascii_hexdigit() && is_plain(rest)
+            }
+            _ => false,
+        })
 }
 
 /// Returns `host` without its port. The server is chosen by that.
@@ -174,7 +210,7 @@ fn is_valid_port(port: &[u8]) -> bool {
     number.is_some()
 }
 
-/// Whether `byte` may stand in a `reg-name` (RFC 3986 §3.2.2).
+/// Whether `byte` may stand in a `reg-name` as it is (RFC 3986 §3.2.2).
 const fn is_reg_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
@@ -193,7 +229,6 @@ const fn is_reg_name_byte(byte: u8) -> bool {
                 | b','
                 | b';'
                 | b'='
-                | b'%'
         )
 }
 
@@ -294,6 +329,22 @@ mod tests {
     }
 
     #[test]
+    fn tells_which_scheme_a_target_names() {
+        for (target, is_https) in [
+            ("/", false),
+            ("http://h/", false),
+            ("https://h/", true),
+            ("HTTPS://h", true),
+            ("https://h?q", true),
+        ] {
+            let parsed = Target::parse(Method::Get, target.as_bytes()).expect("a target");
+            assert_eq!(parsed.is_https, is_https, "{target}");
+        }
+        let asterisk = Target::parse(Method::Options, b"https://h").expect("a target");
+        assert!(asterisk.is_https);
+    }
+
+    #[test]
     fn tells_a_valid_host() {
         for (host, valid) in [
             ("localhost", true),
@@ -313,6 +364,22 @@ mod tests {
             ("[::1", false),
             ("[::1]x", false),
             ("[nonsense]", false),
+            ("[v1.a]", true),
+            ("[V1f.a:b]:80", true),
+            ("[v.a]", false),
+            ("[v1.]", false),
+            ("[v1]", false),
+            ("[vx.a]", false),
+            ("[v1.a%41]", false),
+            ("[v1.a/b]", false),
+            ("[::1%25lo]", false),
+            ("a%20b", true),
+            ("%41:80", true),
+            ("a%zz", false),
+            ("a%4", false),
+            ("a%", false),
+            ("%%41", false),
+            ("a%41/b", false),
             ("::1", false),
             ("h\u{e9}", false),
         ] {

@@ -47,7 +47,7 @@ fn the_host_of_an_absolute_form_wins() {
         ("/", "www.b.example", "b"),
         ("http://a.example/", "www.b.example", "a"),
         ("http://www.b.example:80", "a.example", "b"),
-        ("HTTPS://x.b.example/p?q", "nowhere.example", "b"),
+        ("HTTP://x.b.example/p?q", "nowhere.example", "b"),
     ] {
         let response = server.answer(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         assert_eq!(response.text(), expected, "{target} {host}");

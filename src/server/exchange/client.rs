@@ -42,6 +42,17 @@ pub(crate) fn address(
     nearest
 }
 
+/// Whether a request for an `https` resource may come from `peer`: over a connection that is not
+/// secured it may only if a gateway that is trusted has secured it (RFC 9110 §7.4). A gateway at a Unix
+/// socket is one: the permissions of the socket say so.
+pub(crate) fn may_have_secured(trusted: &[Cidr], peer: ClientAddress) -> bool {
+    match peer {
+        ClientAddress::Ip(address) => trusted.iter().any(|network| network.contains(address)),
+        ClientAddress::Unix => true,
+        ClientAddress::Unknown => false,
+    }
+}
+
 /// Whether the client came over TLS to a proxy, as `X-Forwarded-Proto` says of `peer`, a trusted proxy.
 ///
 /// Proxies in a row may each add an element. The one that counts stands as far from the end as the

@@ -26,6 +26,7 @@ use crate::generation::policy::ServingPolicy;
 use crate::generation::{Generation, Route};
 use crate::handlers::WorkerState;
 use crate::http::request::RequestHead;
+use crate::http::status::Status;
 use crate::message::request::{Arrival, Request};
 use crate::message::response::DuplexResponse;
 use crate::message::routed_path::RoutedPath;
@@ -64,7 +65,15 @@ impl<'g, 'r> Exchange<'g, 'r> {
     ) -> Self {
         let trusted = &generation.trusted_proxies;
         let client = client::address(trusted, peer, head);
-        Self::of_client(generation, listener, client, head)
+        let exchange = Self::of_client(generation, listener, client, head);
+        if head.target.is_https && !client::may_have_secured(trusted, peer) {
+            let refusal = Refusal::Status(Status::MISDIRECTED_REQUEST);
+            return Self {
+                matched: Err(refusal),
+                ..exchange
+            };
+        }
+        exchange
     }
 
     /// As [`new`](Self::new), where it is known who the client is.

@@ -92,3 +92,39 @@ fn reset_content_has_no_content() {
         assert_eq!(next.text(), "a");
     }
 }
+
+/// `Host: a%zz` was taken, `Host: [v1.a]` was not (RFC 3986 §3.2.2), and a request for an `https`
+/// resource was answered over a plain connection (RFC 9110 §7.4).
+#[test]
+fn hosts_and_schemes_are_what_they_are_said_to_be() {
+    let server = Site::new("'/' = { respond = 'ok' }").start();
+    let trusting = Site::new("'/' = { respond = 'ok' }")
+        .top("trusted_proxies = '127.0.0.1'")
+        .start();
+    for (target, host, status) in [
+        ("/", "a%zz", 400),
+        ("/", "a%4", 400),
+        ("/", "a%41", 200),
+        ("/", "[v1.a]", 200),
+        ("/", "[v1.a]:80", 200),
+        ("/", "[v1]", 400),
+        ("http://a%zz/", "h", 400),
+        ("http://[v1.a]/", "h", 200),
+        ("http://h/", "h", 200),
+        ("https://h/", "h", 421),
+        ("HTTPS://h", "h", 421),
+        ("https://h/?q", "other", 421),
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(server.answer(&request).status, status, "{target} {host}");
+        // A gateway that is trusted has secured the connection.
+        let expected = if status == 421 { 200 } else { status };
+        assert_eq!(
+            trusting.answer(&request).status,
+            expected,
+            "{target} {host}"
+        );
+    }
+    let request = "OPTIONS https://h HTTP/1.1\r\nHost: h\r\n\r\n";
+    assert_eq!(server.answer(request).status, 421);
+}
