@@ -13,7 +13,7 @@ use crate::message::content::{ContentError, ReadContent};
 use crate::runtime::{self, Direction, Tick};
 use crate::transfer::send::BYTES_PER_TURN;
 use crate::transfer::{InputBuffer, READ_SIZE};
-use crate::transport::Transport;
+use crate::transport::{Received, Transport};
 
 /// Octets of unwanted content that are read and dropped for the sake of the connection. Past it,
 /// closing is cheaper for both sides.
@@ -71,6 +71,9 @@ struct State {
     length: u64,
     /// Octets that may still be read in this turn.
     budget: usize,
+    /// Whether the connection held nothing more when it was last read from; `None` if it was not read
+    /// from.
+    is_drained: Option<bool>,
 }
 
 impl<'c> Receiving<'c> {
@@ -94,6 +97,7 @@ impl<'c> Receiving<'c> {
             decoder: Some(Decoder::new(head.framing)),
             length: 0,
             budget: BYTES_PER_TURN,
+            is_drained: None,
         };
         Self {
             stream,
@@ -140,6 +144,18 @@ impl<'c> Receiving<'c> {
         true
     }
 
+    /// Whether all of the content has been read, and nothing behind it.
+    pub(crate) fn is_complete(&self) -> bool {
+        let state = self.state.borrow();
+        state.is_ended() && state.unread.is_empty()
+    }
+
+    /// Whether the connection held nothing more when it was last read from; `None` if it was not read
+    /// from.
+    pub(crate) fn is_drained(&self) -> Option<bool> {
+        self.state.borrow().is_drained
+    }
+
     /// The bytes that were read behind the content: further requests.
     pub(crate) fn into_unread(self) -> Vec<u8> {
         self.state.into_inner().unread
@@ -182,8 +198,12 @@ impl<'c> Receiving<'c> {
     /// Reads once from the connection. Returns how many bytes came; 0 is the end of the client's side.
     fn try_receive(&self) -> io::Result<usize> {
         let mut input = self.input.borrow_mut();
-        let count = self.stream.receive(&mut input[..READ_SIZE])?.count;
         let mut state = self.state.borrow_mut();
+        let Received { count, is_drained } = self
+            .stream
+            .receive(&mut input[..READ_SIZE])
+            .inspect_err(|_| state.is_drained = Some(true))?;
+        state.is_drained = Some(is_drained);
         state.deadline = None;
         state.unread.extend_from_slice(&input[..count]);
         state.budget = state.budget.saturating_sub(count);

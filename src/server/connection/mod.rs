@@ -64,6 +64,8 @@ pub(super) struct Connection {
     is_drained: bool,
     /// When the head that has begun to arrive must be complete.
     head_deadline: Tick,
+    /// Whether the connection counts among those that are open.
+    is_counted: bool,
 }
 
 /// How a turn ended.
@@ -112,6 +114,7 @@ impl Connection {
             is_unexamined: false,
             is_drained: false,
             head_deadline: Tick::NEVER,
+            is_counted: true,
         }
     }
 
@@ -271,6 +274,8 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.worker.dismiss();
+        if self.is_counted {
+            self.worker.dismiss();
+        }
     }
 }

@@ -59,12 +59,18 @@ impl Connection {
         let ending = match responded {
             Responded::Failed => Some(Ending::Close),
             Responded::Sent { persists } if persists && receiving.drain().await => None,
+            // As on the fast path: the client said that it sends nothing more.
+            Responded::Sent { .. } if !head.persistent && receiving.is_complete() => {
+                Some(Ending::Close)
+            }
             Responded::Sent { .. } => Some(Ending::Linger),
         };
+        if let Some(is_drained) = receiving.is_drained() {
+            self.is_drained = is_drained;
+        }
         // Copied, to let go of a buffer that the content may have made large.
         let behind = receiving.into_unread();
         self.keep_for_later(&behind);
-        self.is_drained = false;
         ending
     }
 

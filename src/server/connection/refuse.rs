@@ -70,8 +70,17 @@ impl Connection {
     }
 
     /// Answers that the server has as many connections as it may, instead of dropping the client
-    /// silently. Everything is done at once, so that the connection takes up nothing.
-    pub(in crate::server) fn turn_away(&self) {
+    /// silently. The response is sent at once, and the connection counts as open no longer: those that
+    /// linger must not keep others out.
+    pub(in crate::server) fn turn_away(mut self) {
+        self.send_busy();
+        self.is_counted = false;
+        self.worker.dismiss();
+        // The request may come only now.
+        runtime::spawn(async move { self.linger().await });
+    }
+
+    fn send_busy(&self) {
         let generation = self.generation();
         let status = Status::SERVICE_UNAVAILABLE;
         let head = ResponseHead {
@@ -83,7 +92,7 @@ impl Connection {
         };
         let mut response = Vec::new();
         head.encode(&mut response);
-        // Read first: closing over unread bytes would reset the connection, and the response with it.
+        // Read first, for the record of the exchange.
         let mut input = self.worker.input.borrow_mut();
         let received = self.stream.receive(&mut input[..READ_SIZE]);
         let input = &input[..received.map_or(0, |received| received.count)];

@@ -3,6 +3,7 @@
 
 mod clock;
 pub(in crate::server) mod endpoint;
+pub(in crate::server) mod lingering;
 mod listener;
 pub(in crate::server) mod run;
 
@@ -24,6 +25,7 @@ use crate::transfer::{InputBuffer, READ_SIZE};
 
 use clock::CurrentSecond;
 use endpoint::{Accepting, Endpoints, ListeningSocket};
+use lingering::Lingering;
 
 /// The most that `max_head` may be, and so an incomplete head; it is put before what is read next.
 const MAX_INCOMPLETE: usize = 1024 * 1024;
@@ -38,6 +40,8 @@ pub(in crate::server) struct Worker {
     pub(in crate::server) local: handlers::WorkerState,
     /// What is read goes here first: an idle connection holds no buffer.
     pub(in crate::server) input: InputBuffer,
+    /// The connections that only wait for their clients to stop sending.
+    pub(in crate::server) lingering: Lingering,
     /// The answers to what was read at once, sent with one call.
     pub(in crate::server) output: RefCell<Vec<u8>>,
     pub(in crate::server) second: CurrentSecond,
@@ -75,6 +79,7 @@ impl Worker {
             endpoints: RefCell::default(),
             local: handlers::WorkerState::new(setup.pools.clone(), Arc::clone(&setup.submit)),
             input: RefCell::new(vec![0; MAX_INCOMPLETE + READ_SIZE].into_boxed_slice()),
+            lingering: Lingering::default(),
             output: RefCell::default(),
             second: CurrentSecond::new(runtime::now()),
             process: Arc::clone(&setup.process),

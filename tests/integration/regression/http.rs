@@ -128,3 +128,78 @@ fn hosts_and_schemes_are_what_they_are_said_to_be() {
     let request = "OPTIONS https://h HTTP/1.1\r\nHost: h\r\n\r\n";
     assert_eq!(server.answer(request).status, 421);
 }
+
+/// A client that uploads looks for a response when it has sent everything. The server closed after
+/// 4 MiB of what it did not want, and the client saw a broken pipe instead of 413.
+#[test]
+fn an_early_answer_reaches_a_client_that_uploads_much() {
+    let server = Site::new("'/' = { files = 'www' }\n'/echo' = { echo = true }")
+        .limits("max_content = '1 MiB'")
+        .file("a.txt", "content of a")
+        .start();
+    let much = vec![b'x'; 24 << 20];
+    let length = format!("Content-Length: {}\r\n", much.len());
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    for (line, fields, status) in [
+        ("POST /echo HTTP/1.1", length.as_str(), 413),
+        ("POST /echo HTTP/1.0", &length, 413),
+        ("POST /echo HTTP/1.1\r\nConnection: close", &length, 413),
+        ("POST /a.txt HTTP/1.1\r\nConnection: close", &length, 413),
+        ("GET /a.txt HTTP/1.1", chunked, 200),
+        ("GET /a.txt HTTP/1.1\r\nConnection: close", chunked, 200),
+        ("POST /echo HTTP/1.1", "Content-Length: x\r\n", 400),
+        ("POST /echo HTTP/9.9", "", 505),
+    ] {
+        let mut client = server.connect();
+        client.send(format!("{line}\r\nHost: h\r\n{fields}\r\n"));
+        if fields == chunked {
+            client.send(format!("{:x}\r\n", much.len()));
+        }
+        client.send(&much);
+        client.finish_sending();
+        let response = client.last_response();
+        assert_eq!(response.status, status, "{line} {fields}");
+        // Only the content itself tells how much of it there is in chunks.
+        let is_persistent = fields == chunked && !line.contains("close");
+        assert_eq!(response.says_close(), !is_persistent, "{line} {fields}");
+    }
+}
+
+/// A connection too many was answered 503 and closed at once. The request that came then reset the
+/// connection, and the answer was lost.
+#[test]
+fn a_client_that_is_turned_away_may_still_send() {
+    let server = Site::of_files()
+        .limits("max_connections = 1")
+        .file("a.txt", "a")
+        .start();
+    let mut first = server.connect();
+    assert_eq!(
+        first
+            .exchange("GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n")
+            .status,
+        200
+    );
+    let mut further = server.connect();
+    further
+        .stream()
+        .peek(&mut [0])
+        .expect("the server answers at once");
+    for _ in 0..64 {
+        further.send([b'x'; 16 * 1024]);
+    }
+    further.finish_sending();
+    assert_eq!(further.last_response().status, 503);
+    // Those that linger keep no place that another could have.
+    let lingering = server.connect();
+    lingering
+        .stream()
+        .peek(&mut [0])
+        .expect("the server answers at once");
+    drop(first);
+    crate::support::until("there is room again", || {
+        let mut client = server.connect();
+        client.send("GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n");
+        (client.response().status == 200).then_some(())
+    });
+}
