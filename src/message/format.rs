@@ -13,6 +13,9 @@ pub(crate) enum Format {
 impl Format {
     const ALL: [Self; 3] = [Self::Html, Self::Json, Self::Text];
 
+    /// How many forms there are.
+    pub(crate) const COUNT: usize = Self::ALL.len();
+
     /// The form that `Accept` prefers; a page where it does not say (RFC 9110 §12.5.1).
     pub(crate) fn preferred(accept: Option<&[u8]>) -> Self {
         if accept.is_none() {

@@ -3,8 +3,7 @@
 //! Status, reason and one sentence; nothing of the request or of the cause comes in, so neither can
 //! get out.
 
-use std::collections::HashMap;
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
@@ -29,33 +28,25 @@ pub(crate) struct ErrorContent {
     pub(crate) content: Vec<u8>,
 }
 
-/// The answer for `status` in `format`: made when it is first asked for, and kept.
+/// The first status of an error, and the number of statuses from it on.
+const FIRST: usize = 400;
+const STATUSES: usize = 600;
+
+/// The answer for `status`, which is an error, in `format`: made when it is first asked for, and kept.
+/// A later look takes no lock, because it stands on the fast path.
 pub(crate) fn prepared(status: Status, format: Format) -> &'static ErrorContent {
-    static PREPARED: OnceLock<RwLock<HashMap<(Status, Format), &'static ErrorContent>>> =
-        OnceLock::new();
-    let prepared = PREPARED.get_or_init(RwLock::default);
-    let key = (status, format);
-    let found = prepared
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(&key)
-        .copied();
-    found.unwrap_or_else(|| {
+    static PREPARED: [[OnceLock<Box<ErrorContent>>; Format::COUNT]; STATUSES] =
+        [const { [const { OnceLock::new() }; Format::COUNT] }; STATUSES];
+    debug_assert!(status.is_error(), "{status}");
+    let place = usize::from(status.code()).saturating_sub(FIRST);
+    PREPARED[place][format as usize].get_or_init(|| {
         let fields = FieldLines::new()
             .with("Content-Type", format.content_type())
             // Which form it takes depends on the request (RFC 9110 §12.5.5).
             .with("Vary", "Accept")
             .with("X-Content-Type-Options", "nosniff");
-        // There are only so many statuses: what is leaked here is bounded.
-        let content = Box::leak(Box::new(ErrorContent {
-            fields,
-            content: render(status, format),
-        }));
-        prepared
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, content);
-        content
+        let content = render(status, format);
+        Box::new(ErrorContent { fields, content })
     })
 }
 
@@ -185,6 +176,16 @@ mod tests {
         ] {
             let content = content(Status::NOT_FOUND, format);
             assert!(content.contains(&expected), "{content}");
+        }
+    }
+
+    #[test]
+    fn every_error_has_a_place_of_its_own() {
+        for status in (400..1000).filter_map(Status::from_code) {
+            for format in [Format::Html, Format::Json, Format::Text] {
+                let prepared = prepared(status, format);
+                assert_eq!(prepared.content, render(status, format), "{status}");
+            }
         }
     }
 
