@@ -4,6 +4,7 @@
 //! representation.
 
 use super::date::HttpDate;
+use super::fields::is_token;
 use super::list;
 
 /// The validators of the selected representation, as the fields of its response tell them.
@@ -70,6 +71,74 @@ pub(crate) fn matches_list(
     list::elements(value)
         .filter_map(EntityTag::parse)
         .any(|listed| listed.matches(tag, comparison))
+}
+
+/// The codings that a mark may name when it is taken off: those that are registered (RFC 9110 §8.4.1
+/// and IANA's list). A name that is not among them could as well belong to the tag.
+const REGISTERED_CODINGS: [&str; 12] = [
+    "aes128gcm",
+    "br",
+    "compress",
+    "dcb",
+    "dcz",
+    "deflate",
+    "exi",
+    "gzip",
+    "pack200-gzip",
+    "x-compress",
+    "x-gzip",
+    "zstd",
+];
+
+/// Returns the mark that tells the tag of content in some codings from the tag of the content without
+/// them (RFC 9110 §8.8.3.3): `-gzip`, or `-gzip-br` for two. `lines` are the values of
+/// `Content-Encoding`. Returns `None` if they name no coding.
+pub(crate) fn coding_mark<'l>(lines: impl Iterator<Item = &'l [u8]>) -> Option<Vec<u8>> {
+    let codings = lines.flat_map(list::elements);
+    let codings =
+        codings.filter(|coding| is_token(coding) && !coding.eq_ignore_ascii_case(b"identity"));
+    let mark: Vec<u8> = codings
+        .flat_map(|coding| [b"-", &coding.to_ascii_lowercase()[..]].concat())
+        .collect();
+    (!mark.is_empty()).then_some(mark)
+}
+
+/// Returns the field value `tag` with `mark`: `"7"` becomes `"7-gzip"`. Returns `None` if it stays as it
+/// is: a weak tag, because it may stand for several representations, a tag that ends in the mark
+/// already, and what is no tag.
+pub(crate) fn with_mark(tag: &[u8], mark: &[u8]) -> Option<Vec<u8>> {
+    let EntityTag { weak, opaque } = EntityTag::parse(tag)?;
+    let is_marked = weak || opaque.ends_with(mark);
+    (!is_marked).then(|| [b"\"", opaque, mark, b"\""].concat())
+}
+
+/// Returns the value of `If-Match` or `If-None-Match` in which each tag that is `current` with a mark is
+/// `current` itself. A client that was sent content in a coding names the marked tag.
+pub(crate) fn without_marks(value: &[u8], current: EntityTag<'_>) -> Vec<u8> {
+    let unmarked = list::elements(value).map(|element| match EntityTag::parse(element) {
+        Some(tag) if is_marked(tag.opaque, current.opaque) => {
+            let weak: &[u8] = if tag.weak { b"W/" } else { b"" };
+            [weak, b"\"", current.opaque, b"\""].concat()
+        }
+        _ => element.to_vec(),
+    });
+    unmarked.collect::<Vec<_>>().join(&b", "[..])
+}
+
+/// Whether `opaque` is `bare` with the mark of one coding or of several.
+fn is_marked(opaque: &[u8], bare: &[u8]) -> bool {
+    opaque.strip_prefix(bare).is_some_and(is_mark)
+}
+
+/// Whether `mark` is that of one coding or of several.
+fn is_mark(mark: &[u8]) -> bool {
+    let Some(codings) = mark.strip_prefix(b"-") else {
+        return false;
+    };
+    REGISTERED_CODINGS.iter().any(|coding| {
+        let rest = codings.strip_prefix(coding.as_bytes());
+        rest.is_some_and(|rest| rest.is_empty() || is_mark(rest))
+    })
 }
 
 /// Whether an octet may stand in an opaque tag (§8.8.3): visible ASCII other than the quote, or
@@ -159,6 +228,57 @@ mod tests {
             );
         }
         assert!(!matches_list(b"W/\"b\"", tag, Comparison::Strong));
+    }
+
+    #[test]
+    fn a_mark_names_every_coding_and_is_always_part_of_a_tag() {
+        for (lines, expected) in [
+            (&["gzip"][..], Some("-gzip")),
+            (&["GZip"], Some("-gzip")),
+            (&["gzip, br"], Some("-gzip-br")),
+            (&["gzip", "identity,br"], Some("-gzip-br")),
+            (&["x-gzip"], Some("-x-gzip")),
+            (&["identity"], None),
+            (&["not a coding, \"neither\""], None),
+            (&[""], None),
+            (&[], None),
+        ] {
+            let found = coding_mark(lines.iter().map(|line| line.as_bytes()));
+            let expected = expected.map(|mark| mark.as_bytes().to_vec());
+            assert_eq!(found, expected, "{lines:?}");
+            if let Some(mark) = found {
+                let marked = with_mark(b"\"7\"", &mark).expect("it is marked");
+                assert!(EntityTag::parse(&marked).is_some(), "{lines:?}");
+                assert_eq!(with_mark(&marked, &mark), None, "once is enough");
+                let current = EntityTag::parse(b"\"7\"").expect("a tag");
+                assert_eq!(without_marks(&marked, current), b"\"7\"", "{lines:?}");
+            }
+        }
+        for tag in ["W/\"7\"", "7", ""] {
+            assert_eq!(with_mark(tag.as_bytes(), b"-gzip"), None, "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_mark_is_taken_off_the_current_tag_alone() {
+        let current = EntityTag::parse(b"\"7\"").expect("a tag");
+        for (value, expected) in [
+            ("\"7-gzip\"", "\"7\""),
+            ("W/\"7-gzip\"", "W/\"7\""),
+            ("\"7-x-gzip\",\"7-gzip-br\"", "\"7\", \"7\""),
+            ("\"7-zstd-x-compress-gzip\"", "\"7\""),
+            ("\"7\"", "\"7\""),
+            ("\"8-gzip\"", "\"8-gzip\""),
+            ("\"7-1\"", "\"7-1\""),
+            ("\"7-\"", "\"7-\""),
+            ("\"7-gzip-1\"", "\"7-gzip-1\""),
+            ("\"7gzip\"", "\"7gzip\""),
+            ("*", "*"),
+            ("nonsense, \"a, b\"", "nonsense, \"a, b\""),
+        ] {
+            let found = without_marks(value.as_bytes(), current);
+            assert_eq!(String::from_utf8_lossy(&found), expected, "{value}");
+        }
     }
 
     proptest! {

@@ -5,6 +5,7 @@ use crate::api::MadeHead;
 use crate::http::field_list::{FieldLine, FieldList};
 use crate::http::list;
 use crate::http::request::RequestHead;
+use crate::http::validator::{coding_mark, with_mark};
 use crate::message::conditional::{self, Supply};
 use crate::message::response::DuplexResponse;
 
@@ -26,13 +27,12 @@ pub(super) fn represent<'c>(
 /// The tag `"7"` becomes `"7-gzip"`; a tag that ends so already stays. Scripts compare their tags
 /// themselves, so theirs are not changed.
 fn mark_coding(fields: &mut FieldList) {
-    let Some(coding) = fields.find("Content-Encoding") else {
+    let lines = fields
+        .iter()
+        .filter(|line| line.is_named("Content-Encoding"));
+    let Some(mark) = coding_mark(lines.map(|line| &line.value[..])) else {
         return;
     };
-    let coding = coding.to_ascii_lowercase();
-    if coding == b"identity" {
-        return;
-    }
     let varies = |line: &FieldLine| {
         let mut names = list::elements(&line.value);
         line.is_named("Vary")
@@ -41,11 +41,40 @@ fn mark_coding(fields: &mut FieldList) {
     if !fields.iter().any(varies) {
         fields.push("Vary", "Accept-Encoding");
     }
-    let mark = [b"-", &coding[..]].concat();
     if let Some(tag) = fields.find_mut("ETag")
-        && let Some(opaque) = tag.strip_suffix(b"\"").filter(|tag| tag.starts_with(b"\""))
-        && !opaque.ends_with(&mark)
+        && let Some(marked) = with_mark(tag, &mark)
     {
-        *tag = [opaque, &mark, b"\""].concat();
+        *tag = marked;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_in_codings_has_a_tag_of_its_own() {
+        for (codings, tag, expected) in [
+            (&["gzip"][..], "\"7\"", "\"7-gzip\""),
+            (&["gzip, br"], "\"7\"", "\"7-gzip-br\""),
+            (&["gzip", "br"], "\"7\"", "\"7-gzip-br\""),
+            (&["identity"], "\"7\"", "\"7\""),
+            (&["gzip"], "\"7-gzip\"", "\"7-gzip\""),
+            (&["gzip"], "W/\"7\"", "W/\"7\""),
+        ] {
+            let mut fields = FieldList::new();
+            for coding in codings {
+                fields.push("Content-Encoding", *coding);
+            }
+            fields.push("ETag", tag);
+            mark_coding(&mut fields);
+            assert_eq!(
+                fields.find("ETag"),
+                Some(expected.as_bytes()),
+                "{codings:?}"
+            );
+            let varies = fields.has("Vary");
+            assert_eq!(varies, codings != ["identity"], "{codings:?}");
+        }
     }
 }
