@@ -130,7 +130,8 @@ impl Request {
     }
 
     /// The path: decoded, without `.`, `..` and empty segments. Octets that are no UTF-8 become
-    /// U+FFFD.
+    /// U+FFFD. An encoded slash stays `%2F`, because it separates no segments; a
+    /// [`parameter`](Self::parameter) has it decoded.
     pub fn path(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.text[self.path.clone()])
     }

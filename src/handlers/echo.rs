@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::http::path::readable;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::message::content::{Content, ContentError, Octets, ReadContent};
@@ -50,7 +51,7 @@ impl Echo {
             method: head.method.as_str(),
             target: head.raw_target,
             version: head.version.as_str(),
-            path: text(request.path.as_bytes()),
+            path: text(&readable(request.path.as_bytes())),
             query: head.target.query.map(text),
             client: request.client.to_string(),
             fields: head

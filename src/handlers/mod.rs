@@ -112,6 +112,14 @@ impl Handler {
         }
     }
 
+    /// Whether encoded slashes in the path are to separate segments.
+    pub(crate) fn decodes_slashes(&self) -> bool {
+        match self {
+            Self::Files(files) => files.decodes_slashes(),
+            _ => false,
+        }
+    }
+
     /// The file that would be sent, and its coding, or the script that would run; `None` if there
     /// is none.
     pub(crate) async fn file(&self, request: &Request<'_>, state: &WorkerState) -> Option<String> {

@@ -52,7 +52,7 @@ fn location(target: &str, below: &[u8], query: Option<&[u8]>) -> Vec<u8> {
         below
     };
     let mut location = path.as_bytes().to_vec();
-    location.extend(encode_path(below).flat_map(str::bytes));
+    location.extend(encode_path(below).into_bytes());
     let queries = [own_query.map(str::as_bytes), query];
     for (index, query) in queries.into_iter().flatten().enumerate() {
         location.push(if index == 0 { b'?' } else { b'&' });
@@ -73,6 +73,7 @@ mod tests {
             ("/new/", "/a", None, "/new/a"),
             ("/", "old/path", None, "/old/path"),
             ("/new", "/50%", Some("x=y"), "/new/50%25?x=y"),
+            ("/new", "/AC\0DC", None, "/new/AC%2FDC"),
             ("/new?k=v", "", Some("x=y"), "/new?k=v&x=y"),
             ("https://example.com", "/a", None, "https://example.com/a"),
             (

@@ -1,15 +1,25 @@
 //! The path of a request-target, decoded once and without dot segments.
 //!
 //! Routing and files both look at a [`NormalPath`], so no client gets past a route with another
-//! spelling of the same path. An encoded slash is refused, not resolved: it would separate segments
-//! in the file system, and be data for everything else.
+//! spelling of the same path.
+//!
+//! ```text
+//! /page/AC%2FDC      two segments; the second one is `AC/DC`
+//! ```
+//!
+//! Segments are split before they are decoded. An encoded slash is data of its segment, and stands as
+//! [`ENCODED_SLASH`] in the path, so that nothing takes it for a separator by mistake.
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
-/// A decoded path. It begins with `/` and holds no NUL. No segment is `.` or `..`, and none is empty,
-/// apart from the last one in a path that ends in `/`.
+/// Stands for an encoded slash in a [`NormalPath`]. It is NUL, which no path holds otherwise, and which
+/// no file's name can hold: a handler that forgets to ask for it finds no file.
+pub(crate) const ENCODED_SLASH: u8 = 0;
+
+/// A decoded path. It begins with `/`; an encoded slash stands as [`ENCODED_SLASH`]. No segment is `.`
+/// or `..`, and none is empty, apart from the last one in a path that ends in `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NormalPath<'a>(Cow<'a, [u8]>);
 
@@ -18,7 +28,7 @@ pub(crate) struct NormalPath<'a>(Cow<'a, [u8]>);
 pub(crate) enum PathError {
     #[error("a percent sign in the path is not followed by two hexadecimal digits")]
     InvalidEncoding,
-    #[error("the path holds an encoded slash or an encoded NUL")]
+    #[error("the path holds a NUL")]
     ForbiddenOctet,
     #[error("the path leads above the root")]
     AboveRoot,
@@ -57,6 +67,27 @@ impl<'a> NormalPath<'a> {
         self.0.last() == Some(&b'/')
     }
 
+    /// The last segment; empty if the path names a directory.
+    pub(crate) fn last_segment(&self) -> &[u8] {
+        let start = memchr::memrchr(b'/', &self.0).map_or(0, |slash| slash + 1);
+        &self.0[start..]
+    }
+
+    /// Whether a segment holds an encoded slash.
+    pub(crate) fn has_encoded_slash(&self) -> bool {
+        holds_encoded_slash(&self.0)
+    }
+
+    /// Returns the path in which each encoded slash separates segments, as it does for programs that
+    /// decode a path before they split it. Returns `None` if that path is not normal: a segment that is
+    /// `.`, `..` or empty was hidden by the encoding.
+    pub(crate) fn with_slashes_decoded(&self) -> Option<NormalPath<'static>> {
+        let decoded: Vec<u8> = self.0.iter().map(|byte| decoded_octet(*byte)).collect();
+        let mut resolved = decoded.clone();
+        resolve_segments(&mut resolved).ok()?;
+        (resolved == decoded).then_some(NormalPath(Cow::Owned(decoded)))
+    }
+
     /// Returns the path without its first `prefix` octets. A segment must end there.
     pub(crate) fn strip_prefix(&self, prefix: usize) -> NormalPath<'_> {
         match self.0.get(prefix..) {
@@ -67,6 +98,42 @@ impl<'a> NormalPath<'a> {
             }
         }
     }
+}
+
+/// Whether `path`, a normal one or a part of it, holds an encoded slash.
+pub(crate) fn holds_encoded_slash(path: &[u8]) -> bool {
+    memchr(ENCODED_SLASH, path).is_some()
+}
+
+/// Returns `path`, a normal one or a part of it, for programs that look at it: decoded, but with `%2F`
+/// for an encoded slash. Decoded, it would separate segments that routing did not separate, and could
+/// make one of them `..`.
+pub(crate) fn readable(path: &[u8]) -> Cow<'_, [u8]> {
+    if !holds_encoded_slash(path) {
+        return Cow::Borrowed(path);
+    }
+    let mut readable =
+        Vec::with_capacity(path.len() + 2 * memchr_iter(ENCODED_SLASH, path).count());
+    for byte in path {
+        match *byte {
+            ENCODED_SLASH => readable.extend_from_slice(b"%2F"),
+            byte => readable.push(byte),
+        }
+    }
+    Cow::Owned(readable)
+}
+
+/// Returns a segment of a normal path, decoded: an encoded slash becomes a slash.
+pub(crate) fn decoded_segment(segment: &[u8]) -> Cow<'_, [u8]> {
+    if holds_encoded_slash(segment) {
+        Cow::Owned(segment.iter().map(|byte| decoded_octet(*byte)).collect())
+    } else {
+        Cow::Borrowed(segment)
+    }
+}
+
+fn decoded_octet(byte: u8) -> u8 {
+    if byte == ENCODED_SLASH { b'/' } else { byte }
 }
 
 /// Whether nothing in the path has to be decoded, resolved or dropped. Nearly every path is normal.
@@ -83,7 +150,7 @@ fn is_normal(raw: &[u8]) -> bool {
     true
 }
 
-/// Decodes percent-encoding (RFC 3986 §2.1).
+/// Decodes percent-encoding (RFC 3986 §2.1), but for slashes.
 fn decode(raw: &[u8]) -> Result<Cow<'_, [u8]>, PathError> {
     if memchr(0, raw).is_some() {
         return Err(PathError::ForbiddenOctet);
@@ -105,7 +172,8 @@ fn decode(raw: &[u8]) -> Result<Cow<'_, [u8]>, PathError> {
         };
         match decode_pair(*high, *low) {
             None => return Err(PathError::InvalidEncoding),
-            Some(b'/' | 0) => return Err(PathError::ForbiddenOctet),
+            Some(0) => return Err(PathError::ForbiddenOctet),
+            Some(b'/') => decoded.push(ENCODED_SLASH),
             Some(octet) => decoded.push(octet),
         }
         rest = after;
@@ -178,8 +246,11 @@ mod tests {
             ("/..", Err(PathError::AboveRoot)),
             ("/a/../../b", Err(PathError::AboveRoot)),
             ("/%2e%2e/etc", Err(PathError::AboveRoot)),
-            ("/a%2Fb", Err(PathError::ForbiddenOctet)),
-            ("/a%2fb", Err(PathError::ForbiddenOctet)),
+            ("/a%2Fb", Ok("/a\0b")),
+            ("/a%2fb/%2F", Ok("/a\0b/\0")),
+            ("/a%2F../b", Ok("/a\0../b")),
+            ("/..%2F..%2Fetc/..", Ok("/")),
+            ("/a%252Fb", Ok("/a%2Fb")),
             ("/a%00", Err(PathError::ForbiddenOctet)),
             ("/a\0", Err(PathError::ForbiddenOctet)),
             ("/%", Err(PathError::InvalidEncoding)),
@@ -209,13 +280,39 @@ mod tests {
         );
     }
 
+    #[test]
+    fn an_encoded_slash_is_data_until_it_is_asked_for() {
+        for (raw, shown, decoded) in [
+            ("/a/b", "/a/b", Some("/a/b")),
+            ("/@types%2fnode", "/@types%2Fnode", Some("/@types/node")),
+            ("/page/AC%2FDC/", "/page/AC%2FDC/", Some("/page/AC/DC/")),
+            ("/a%2F", "/a%2F", Some("/a/")),
+            ("/%2Fa", "/%2Fa", None),
+            ("/a%2F%2Fb", "/a%2F%2Fb", None),
+            ("/a%2F../b", "/a%2F../b", None),
+            ("/..%2Fb", "/..%2Fb", None),
+            ("/a%2F.", "/a%2F.", None),
+            ("/a%2F/b", "/a%2F/b", None),
+        ] {
+            let path = NormalPath::parse(raw.as_bytes()).expect("normal");
+            assert_eq!(path.has_encoded_slash(), raw.contains("%2"), "{raw}");
+            assert_eq!(&*readable(path.as_bytes()), shown.as_bytes(), "{raw}");
+            let found = path.with_slashes_decoded();
+            let found = found.as_ref().map(NormalPath::as_bytes);
+            assert_eq!(found, decoded.map(str::as_bytes), "{raw}");
+        }
+        assert_eq!(&*decoded_segment(b"AC\0DC"), b"AC/DC");
+        assert_eq!(&*decoded_segment(b"AC"), b"AC");
+    }
+
     proptest! {
         #[test]
         fn a_normal_path_never_leaves_the_root(raw in "/[a-c./%2e0f]{0,24}") {
-            if let Ok(path) = NormalPath::parse(raw.as_bytes()) {
+            let path = NormalPath::parse(raw.as_bytes()).ok();
+            let decoded = path.as_ref().and_then(NormalPath::with_slashes_decoded);
+            for path in path.iter().chain(&decoded) {
                 let bytes = path.as_bytes();
                 prop_assert_eq!(bytes[0], b'/');
-                prop_assert!(memchr(0, bytes).is_none());
                 let segments: Vec<&[u8]> = bytes[1..].split(|byte| *byte == b'/').collect();
                 for (index, segment) in segments.iter().enumerate() {
                     let is_last = index + 1 == segments.len();

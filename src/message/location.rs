@@ -1,9 +1,10 @@
 //! Paths on their way back into a URI: the `Location` of a redirect.
 
-use percent_encoding::{AsciiSet, CONTROLS, PercentEncode, percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use super::request::Request;
 use super::response::Response;
+use crate::http::path::{ENCODED_SLASH, NormalPath};
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 
@@ -23,9 +24,11 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// A decoded path, encoded again.
-pub(crate) fn encode_path(path: &[u8]) -> PercentEncode<'_> {
-    percent_encode(path, PATH)
+/// A normal path or a part of it, encoded again.
+pub(crate) fn encode_path(path: &[u8]) -> String {
+    let between_slashes = path.split(|byte| *byte == ENCODED_SLASH);
+    let encoded = between_slashes.map(|part| percent_encode(part, PATH).to_string());
+    encoded.collect::<Vec<_>>().join("%2F")
 }
 
 /// The redirect to the same directory with a final slash, relative to where the client is; the
@@ -37,8 +40,11 @@ pub(crate) fn redirect_to_directory(request: &Request<'_>) -> Response<'static> 
         .query
         .map(|query| [b"?", query].concat())
         .unwrap_or_default();
+    // Where the client is: an encoded slash separates nothing for it, whatever it does for the route.
+    let sent = NormalPath::parse(request.head.target.path).ok();
+    let sent = sent.as_ref().map(NormalPath::last_segment);
     let location = [
-        relative_segment(request.path.last_segment()).as_bytes(),
+        relative_segment(sent.unwrap_or_else(|| request.path.last_segment())).as_bytes(),
         b"/",
         &query,
     ]
@@ -62,5 +68,6 @@ mod tests {
     fn a_segment_is_never_a_scheme() {
         assert_eq!(relative_segment(b"a:b"), "./a:b");
         assert_eq!(relative_segment(b"a?b"), "a%3Fb");
+        assert_eq!(relative_segment(b"@a\0b"), "@a%2Fb");
     }
 }

@@ -12,9 +12,10 @@ use crate::http::path::NormalPath;
 ///   stripped        /a/b.html     as below; `/` where nothing is below
 /// ```
 ///
-/// All of it is decoded and normal. A proxy must not decode: it finds the path as the client sent
-/// it in the request-target. That form, and its part below the route, belong here once a second
-/// handler needs them.
+/// All of it is decoded and normal; an encoded slash stands as
+/// [`ENCODED_SLASH`](crate::http::path::ENCODED_SLASH). A proxy must not decode: it finds the path as
+/// the client sent it in the request-target. That form, and its part below the route, belong here once
+/// a second handler needs them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RoutedPath<'r> {
     whole: &'r NormalPath<'r>,

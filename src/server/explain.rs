@@ -290,7 +290,7 @@ async fn answer(
         listener: listener.to_string(),
         server: site.map(name),
         candidates: site
-            .map(|site| candidates(site, &head, exchange.route()))
+            .map(|site| candidates(site, &head, &exchange))
             .unwrap_or_default(),
         route: exchange.route().map(|route| route.pattern.clone()),
         file,
@@ -342,8 +342,10 @@ fn name(site: &Site) -> String {
 }
 
 /// The routes whose patterns match, and why each answers or does not.
-fn candidates(site: &Site, head: &RequestHead<'_>, winner: Option<&Route>) -> Vec<Candidate> {
-    let Ok(path) = NormalPath::parse(head.target.path) else {
+fn candidates(site: &Site, head: &RequestHead<'_>, exchange: &Exchange<'_, '_>) -> Vec<Candidate> {
+    let winner = exchange.route();
+    let parsed = NormalPath::parse(head.target.path).ok();
+    let Some(path) = exchange.path().or(parsed.as_ref()) else {
         return Vec::new();
     };
     let describe = |(route, takes_method): (&Route, bool)| Candidate {
@@ -359,7 +361,7 @@ fn candidates(site: &Site, head: &RequestHead<'_>, winner: Option<&Route>) -> Ve
         },
     };
     site.routes
-        .candidates(head.method, &path)
+        .candidates(head.method, path)
         .into_iter()
         .map(describe)
         .collect()

@@ -98,6 +98,15 @@ const SETTINGS: &[Setting<Draft>] = &[
         ..Setting::BLANK
     },
     Setting {
+        key: "decode_slashes",
+        kind: Kind::Boolean,
+        default: "false",
+        about: "`%2F` separates segments, as `/` does",
+        read: |node, draft| set(&mut draft.files.decode_slashes, node.boolean()),
+        show: |draft| Some(draft.files.decode_slashes.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
         key: "precompressed",
         kind: Kind::Boolean,
         default: "true",

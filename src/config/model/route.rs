@@ -6,6 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::{Place, Policy, Verb};
 use crate::http::method::Method;
+use crate::http::path::ENCODED_SLASH;
 
 /// A key of `[server.routes]` and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl RoutePattern {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum PatternSegment {
-    /// Decoded octets.
+    /// Decoded octets; an encoded slash stands as [`ENCODED_SLASH`].
     Static(Vec<u8>),
     /// `{name}`: exactly one segment, which is not empty.
     Parameter(String),
@@ -78,7 +79,9 @@ impl fmt::Display for RoutePattern {
         for segment in &self.segments {
             match segment {
                 PatternSegment::Static(octets) => {
-                    write!(f, "/{}", percent_encode(octets, ENCODED))?;
+                    let parts = octets.split(|octet| *octet == ENCODED_SLASH);
+                    let parts = parts.map(|part| percent_encode(part, ENCODED).to_string());
+                    write!(f, "/{}", parts.collect::<Vec<_>>().join("%2F"))?;
                 }
                 PatternSegment::Parameter(name) => write!(f, "/{{{name}}}")?,
             }

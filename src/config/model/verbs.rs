@@ -48,6 +48,8 @@ pub(crate) struct Files {
     pub(crate) spa: bool,
     /// Whether `/a` may be answered from `a.html`.
     pub(crate) clean_urls: bool,
+    /// Whether an encoded slash in a path separates segments, as a slash does.
+    pub(crate) decode_slashes: bool,
     /// Whether `.zst`, `.br` and `.gz` siblings are looked for.
     pub(crate) precompressed: bool,
     /// The first pattern that matches the path beneath the root decides `Cache-Control`.
@@ -65,6 +67,7 @@ impl Files {
             listing: false,
             spa: false,
             clean_urls: false,
+            decode_slashes: false,
             precompressed: true,
             cache_control: Vec::new(),
             revalidate: Duration::from_secs(1),

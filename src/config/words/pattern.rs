@@ -18,6 +18,7 @@ use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
 use crate::config::model::{PatternSegment, RoutePattern};
 use crate::http::method::Method;
+use crate::http::path::ENCODED_SLASH;
 
 /// Reads a route's key.
 pub(crate) fn parse_pattern(text: &str) -> Result<RoutePattern, Fault> {
@@ -132,13 +133,24 @@ fn parse_segment(written: &str, range: Range<usize>) -> Result<PatternSegment, F
     let message = match &*decoded {
         b"" => "an empty segment in a route's path",
         b"." | b".." => "a dot segment in a route's path",
-        octets if octets.contains(&b'/') => "an encoded slash in a route's path",
         octets if octets.contains(&0) => "an encoded NUL in a route's path",
-        _ => return Ok(PatternSegment::Static(decoded.into_owned())),
+        octets => return Ok(PatternSegment::Static(encoded_slashes_apart(octets))),
     };
     Err(Fault::new(range, message).help(
         "no request has a path like this once it is resolved, so the route could never match",
     ))
+}
+
+/// Returns the octets of a decoded segment, as requests have them: every slash was encoded.
+fn encoded_slashes_apart(octets: &[u8]) -> Vec<u8> {
+    let octet = |octet: &u8| {
+        if *octet == b'/' {
+            ENCODED_SLASH
+        } else {
+            *octet
+        }
+    };
+    octets.iter().map(octet).collect()
 }
 
 fn parse_parameter(written: &str, range: Range<usize>) -> Result<PatternSegment, Fault> {
@@ -209,6 +221,7 @@ mod tests {
             ("POST = /a/{b}/{c_1}", "POST = /a/<b>/<c_1>"),
             ("/a%20b/%7Bx%7D", "/a b/{x}"),
             ("/é", "/\\xc3\\xa9"),
+            ("/@types%2fnode", "/@types\\x00node"),
         ];
         for (text, expected) in cases {
             assert_eq!(
@@ -236,7 +249,6 @@ mod tests {
             ("/a//b", 3..3, "an empty segment"),
             ("/a/..", 3..5, "a dot segment"),
             ("/%2e/b", 1..4, "a dot segment"),
-            ("/a%2Fb", 1..6, "an encoded slash"),
             ("/a%00", 1..5, "an encoded NUL"),
             ("/a%2", 2..3, "`%` without"),
             ("/a%zz", 2..3, "`%` without"),
@@ -253,6 +265,7 @@ mod tests {
             "/",
             "= /",
             "/a/",
+            "/a%2Fb%25",
             "GET = /a/{id}/c",
             "HEAD /%7Bx%7D/%2A%20%25/a.b-c",
         ] {

@@ -16,6 +16,7 @@ use crate::disk::beneath::{Links, Opened, Waiting, is_hidden, open_beneath};
 use crate::disk::identity::{Identity, Kind};
 use crate::http::media_type;
 use crate::http::negotiation::ContentCoding;
+use crate::http::path::holds_encoded_slash;
 
 /// What a path leads to.
 #[derive(Debug)]
@@ -62,7 +63,8 @@ pub(super) fn look_up(
     path: &[u8],
     waiting: Waiting,
 ) -> io::Result<Found> {
-    if is_hidden(path) {
+    // No file has a slash in its name.
+    if is_hidden(path) || holds_encoded_slash(path) {
         return Ok(Found::Missing);
     }
     let search = Search {
@@ -251,6 +253,8 @@ mod tests {
             ("/bare/x.txt", "bare/x.txt"),
             ("/bare/x.txt/", "(missing)"),
             ("/.env", "(missing)"),
+            ("/bare\0x.txt", "(missing)"),
+            ("/bare\0", "(missing)"),
             ("/.well-known/y", ".well-known/y"),
             ("/nothing", "(missing)"),
             ("/nothing/", "(missing)"),

@@ -54,6 +54,11 @@ impl FilesHandler {
         }
     }
 
+    /// Whether encoded slashes in the path are to separate segments.
+    pub(crate) fn decodes_slashes(&self) -> bool {
+        self.route.options.decode_slashes
+    }
+
     /// The response, if everything it needs is in memory.
     pub(crate) fn answer_now(
         &self,

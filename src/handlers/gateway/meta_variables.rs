@@ -10,6 +10,7 @@ use crate::http::field_roles::is_hop_by_hop;
 use crate::http::fields::Known;
 use crate::http::framing::Framing;
 use crate::http::method::Method;
+use crate::http::path::readable;
 use crate::http::request::RequestHead;
 use crate::http::target::{self, Form};
 use crate::message::request::Request;
@@ -17,7 +18,8 @@ use crate::message::request::Request;
 /// A script, as the meta-variables describe it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Script<'a> {
-    /// `SCRIPT_NAME`: the part of the request's path that leads to it, decoded (RFC 3875 §4.1.13).
+    /// `SCRIPT_NAME`: the part of the request's path that leads to it, decoded (RFC 3875 §4.1.13). The
+    /// script is told `%2F` for an encoded slash, which it could not tell from a separator otherwise.
     pub(crate) name: &'a [u8],
     /// `PATH_INFO`: what follows that in the request's path, decoded. Empty, or from a `/` on.
     pub(crate) path_info: &'a [u8],
@@ -66,12 +68,13 @@ pub(crate) fn meta_variables(
     // §4.1.9: the address, because no name was looked up.
     variables.set("REMOTE_HOST", client);
     variables.set_addresses(request);
-    variables.set("SCRIPT_NAME", script.name);
+    variables.set("SCRIPT_NAME", readable(script.name));
     variables.set("SCRIPT_FILENAME", script.filename);
     variables.set("DOCUMENT_ROOT", script.document_root);
     if !script.path_info.is_empty() {
-        variables.set("PATH_INFO", script.path_info);
-        let translated = [trim_end(script.document_root), script.path_info].concat();
+        let path_info = readable(script.path_info);
+        let translated = [trim_end(script.document_root), &path_info].concat();
+        variables.set("PATH_INFO", path_info);
         variables.set("PATH_TRANSLATED", translated);
     }
     // PHP does not run without it, as a guard against requests that bypass the server.

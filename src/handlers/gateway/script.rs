@@ -16,6 +16,7 @@ use super::meta_variables::segment_ends;
 use crate::disk::absence::Absence;
 use crate::disk::beneath::{Links, Waiting, find_beneath, is_hidden, open_root};
 use crate::disk::identity::Kind;
+use crate::http::path::holds_encoded_slash;
 
 /// A script that is there.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl FoundScript {
 pub(crate) fn find(root: &Path, path: &[u8]) -> io::Result<Option<FoundScript>> {
     let root = open_root(root, Waiting::Allowed)?;
     for end in segment_ends(path) {
-        if is_hidden(&path[..end]) {
+        if is_hidden(&path[..end]) || holds_encoded_slash(&path[..end]) {
             return Ok(None);
         }
         let beneath = &path[1..end];
@@ -82,6 +83,9 @@ mod tests {
             ("/x.py", Some(("x.py", ""))),
             ("/x.py/", Some(("x.py", "/"))),
             ("/x.py/more/.dots", Some(("x.py", "/more/.dots"))),
+            ("/x.py/AC\0DC", Some(("x.py", "/AC\0DC"))),
+            ("/tools\0y.py", None),
+            ("/x.py\0more", None),
             ("/tools/y.py/x.py", Some(("tools/y.py", "/x.py"))),
             ("/in/a", Some(("in", "/a"))),
             ("/", None),

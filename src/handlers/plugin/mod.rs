@@ -26,6 +26,7 @@ use crate::api::{self, Content, ContentSource, Instance, Received};
 use crate::config::model::{PatternSegment, PluginRoute, Route};
 use crate::disk::spool::Spooled;
 use crate::http::framing::Framing;
+use crate::http::path::{decoded_segment, readable};
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::conditional::Supply;
@@ -264,8 +265,8 @@ impl PluginHandler {
             method: request.head.method,
             client: request.client.ip_or_unspecified(),
             target: request.head.raw_target,
-            path: request.path.as_bytes(),
-            matched: request.path.covered().len(),
+            path: &readable(request.path.as_bytes()),
+            matched: readable(request.path.covered()).len(),
         };
         let mut owned = api::Request::received(received, content);
         for (name, value) in request.head.fields.iter() {
@@ -276,7 +277,7 @@ impl PluginHandler {
             let mut at = 0;
             for (index, name) in &self.parameters {
                 if let Some(segment) = segments.nth(index - at) {
-                    owned.push_parameter(name, segment);
+                    owned.push_parameter(name, &decoded_segment(segment));
                 }
                 at = index + 1;
             }

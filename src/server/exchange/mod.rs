@@ -25,6 +25,7 @@ use crate::config::model::Limits;
 use crate::generation::policy::ServingPolicy;
 use crate::generation::{Generation, Route};
 use crate::handlers::WorkerState;
+use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
 use crate::http::status::Status;
 use crate::message::request::{Arrival, Request};
@@ -128,6 +129,11 @@ impl<'g, 'r> Exchange<'g, 'r> {
     /// The route that answers, if one does.
     pub(super) fn route(&self) -> Option<&'g Route> {
         self.matched.as_ref().ok().map(|matched| matched.route)
+    }
+
+    /// The path that the route matches, if one does.
+    pub(super) fn path(&self) -> Option<&NormalPath<'r>> {
+        self.matched.as_ref().ok().map(|matched| &matched.path)
     }
 
     /// Whether code behind the route answers, which is run for clients alone.

@@ -87,10 +87,26 @@ fn find_route<'g, 'r>(site: &'g Site, head: &RequestHead<'r>) -> Result<Matched<
     }
     let path = NormalPath::parse(head.target.path);
     let path = path.map_err(|_| Refusal::Status(Status::BAD_REQUEST))?;
-    let allowed = match site.routes.find(head.method, &path) {
+    let matched = match_path(site, head.method, path)?;
+    if !matched.path.has_encoded_slash() || !matched.route.handler.decodes_slashes() {
+        return Ok(matched);
+    }
+    // Routed once more, so that no spelling of a path gets past the route that is for it.
+    let decoded = matched.path.with_slashes_decoded();
+    let decoded = decoded.ok_or(Refusal::Status(Status::BAD_REQUEST))?;
+    match_path(site, head.method, decoded)
+}
+
+/// The route of `site` that answers `method` for `path`.
+fn match_path<'g, 'r>(
+    site: &'g Site,
+    method: Method,
+    path: NormalPath<'r>,
+) -> Result<Matched<'g, 'r>, Refusal> {
+    let allowed = match site.routes.find(method, &path) {
         Found::Route { route, matched } => {
             let methods = route.handler.methods();
-            if methods.contains(head.method) {
+            if methods.contains(method) {
                 return Ok(Matched {
                     route,
                     path,
@@ -102,7 +118,7 @@ fn find_route<'g, 'r>(site: &'g Site, head: &RequestHead<'r>) -> Result<Matched<
         Found::OtherMethods(methods) => methods,
         Found::Nothing => return Err(Refusal::Status(Status::NOT_FOUND)),
     };
-    let status = match head.method {
+    let status = match method {
         Method::Options => Status::NO_CONTENT,
         _ => Status::METHOD_NOT_ALLOWED,
     };

@@ -2,7 +2,23 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::support::Site;
+use crate::support::{Response, Server, Site};
+
+/// Writes a shell script that can be run into `scripts`.
+fn script(site: &Site, name: &str, body: &str) {
+    let name = format!("scripts/{name}");
+    site.directory()
+        .write(&name, format!("#!/bin/sh\n{body}\n"));
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(site.directory().join(name), mode).expect("the file is ours");
+}
+
+/// The response to a GET, to a client that keeps its side of the connection open: a script is not run
+/// for one that has gone.
+fn get(server: &Server, target: &str, lines: &str) -> Response {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
+    server.connect().exchange(request)
+}
 
 /// A client behind nginx or HAProxy sent a quote. The proxy put the client's address behind it, both
 /// together were read as one element, and since that was no address, the client counted as the proxy:
@@ -75,10 +91,8 @@ fn a_wrong_weekday_does_not_make_a_date_invalid() {
 fn reset_content_has_no_content() {
     let site =
         Site::new("'/cgi' = { cgi = 'scripts' }\n'/' = { files = 'www' }").file("a.txt", "a");
-    let script = "#!/bin/sh\nprintf 'Status: 205\\nContent-Type: text/plain\\n\\nnot to be sent'\n";
-    site.directory().write("scripts/reset", script);
-    let mode = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(site.directory().join("scripts/reset"), mode).expect("it is ours");
+    let output = "Status: 205\\nContent-Type: text/plain\\n\\nnot to be sent";
+    script(&site, "reset", &format!("printf '{output}'"));
     let server = site.start();
     for method in ["GET", "POST"] {
         let mut client = server.connect();
@@ -202,4 +216,98 @@ fn a_client_that_is_turned_away_may_still_send() {
         client.send("GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n");
         (client.response().status == 200).then_some(())
     });
+}
+
+/// Every path with `%2F` was answered 400: npm's `/@types%2fnode`, MediaWiki's `/page/AC%2FDC`. An
+/// encoded slash is data of its segment now; `files` finds no file by it, unless it is to decode it.
+#[test]
+fn an_encoded_slash_is_data_of_its_segment() {
+    let site = Site::new(
+        "'/plain' = { files = 'www', strip_prefix = true }\n\
+         '/app' = { files = 'www', strip_prefix = true, spa = true }\n\
+         '/echo' = { echo = true }\n\
+         '/moved' = { redirect = '/new' }\n\
+         '/fixed' = { respond = 'fixed' }\n\
+         '= /one/{name}' = { respond = 'one segment' }\n\
+         '/scoped/a%2Fb' = { respond = 'written with a slash' }\n\
+         '/cgi' = { cgi = 'scripts' }",
+    );
+    let site = site
+        .file("index.html", "<p>app")
+        .file("@types/node", "a file");
+    script(
+        &site,
+        "info",
+        "printf 'Status: 200\\n\\n%s %s' \"$PATH_INFO\" \"$REQUEST_URI\"",
+    );
+    let server = site.start();
+    for (target, status, content) in [
+        ("/fixed/a%2Fb", 200, "fixed"),
+        ("/fixed%2Fb", 404, ""),
+        ("/one/a%2fb", 200, "one segment"),
+        ("/one/a/b", 404, ""),
+        ("/scoped/a%2fb/c", 200, "written with a slash"),
+        ("/scoped/a/b", 404, ""),
+        ("/plain/@types/node", 200, "a file"),
+        ("/plain/@types%2fnode", 404, ""),
+        ("/plain/..%2f..%2fconfig.toml", 404, ""),
+        ("/cgi/info/AC%2FDC/x", 200, "/AC%2FDC/x /cgi/info/AC%2FDC/x"),
+        ("/cgi/info%2Fx", 404, ""),
+        ("/plain/a%00", 400, ""),
+    ] {
+        let response = get(&server, target, "");
+        assert_eq!(response.status, status, "{target}");
+        if status == 200 {
+            assert_eq!(response.text(), content, "{target}");
+        }
+    }
+    let echoed = server.get("/echo/AC%2fDC").json();
+    assert_eq!(echoed["path"], "/echo/AC%2FDC");
+    assert_eq!(echoed["target"], "/echo/AC%2fDC");
+    let moved = server.get("/moved/AC%2fDC?q");
+    assert_eq!(moved.field("Location"), Some("/new/AC%2FDC?q"));
+    // A page of a single-page application.
+    let page = server.get_with("/app/search/a%2Fb", "Accept: text/html\r\n");
+    assert_eq!((page.status, page.text().as_str()), (200, "<p>app"));
+}
+
+/// What a mirror of an npm registry needs. The decoded path is routed like one with slashes, so that no
+/// spelling gets past the rules of a route.
+#[test]
+fn files_may_take_an_encoded_slash_for_a_slash() {
+    let routes = "'/' = { files = 'www', index = 'index.json', decode_slashes = true }\n\
+                  '/@secret/area' = { files = 'www', deny = 'all' }\n\
+                  '/@other/code' = { echo = true }";
+    let server = Site::new(routes)
+        .file("@types/node", "{}")
+        .file("@babel/core/index.json", "{\"name\":\"core\"}")
+        .file("@secret/area/x", "secret")
+        .file(".env", "secret")
+        .start();
+    for (target, status, content) in [
+        ("/@types%2fnode", 200, "{}"),
+        ("/@types%2Fnode", 200, "{}"),
+        ("/@types/node", 200, "{}"),
+        ("/@babel%2fcore/", 200, "{\"name\":\"core\"}"),
+        ("/@secret%2farea%2fx", 403, ""),
+        ("/@secret%2farea/x", 403, ""),
+        ("/@types%2f..%2f@types%2fnode", 400, ""),
+        ("/@types%2f..%2f..%2fconfig.toml", 400, ""),
+        ("/..%2fconfig.toml", 400, ""),
+        ("/@types%2f%2fnode", 400, ""),
+        ("/@types%2f.env", 404, ""),
+        ("/%2f.env", 400, ""),
+        ("/@types%252fnode", 404, ""),
+    ] {
+        let response = server.get(target);
+        assert_eq!(response.status, status, "{target}");
+        if status == 200 {
+            assert_eq!(response.text(), content, "{target}");
+        }
+    }
+    assert_eq!(server.get("/@other%2fcode").json()["path"], "/@other/code");
+    // The client resolves the reference against the path as it sent it.
+    let directory = server.get("/@babel%2fcore");
+    assert_eq!(directory.status, 308);
+    assert_eq!(directory.field("Location"), Some("@babel%2Fcore/"));
 }

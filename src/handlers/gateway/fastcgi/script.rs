@@ -23,6 +23,7 @@ use crate::disk::absence::Absence;
 use crate::disk::beneath::{Links, Waiting, find_beneath, is_hidden, open_root};
 use crate::disk::identity::Kind;
 use crate::handlers::gateway::meta_variables::segment_ends;
+use crate::http::path::holds_encoded_slash;
 
 /// A script that is there.
 #[derive(Debug, PartialEq, Eq)]
@@ -189,9 +190,9 @@ struct Look {
 
 impl Look {
     /// Whether `path`, which begins with `/`, leads to something of that kind. What is hidden
-    /// counts as not there.
+    /// counts as not there, and no file has a slash in its name.
     fn is(&self, kind: Kind, path: &[u8]) -> io::Result<bool> {
-        if is_hidden(path) {
+        if is_hidden(path) || holds_encoded_slash(path) {
             return Ok(false);
         }
         let found = find_beneath(self.root.as_fd(), &path[1..], Links::Followed, self.waiting);
@@ -270,6 +271,9 @@ mod tests {
             ("/a.php/", "/a.php /"),
             ("/a.php/2024/05/a.php", "/a.php /2024/05/a.php"),
             ("/a.php/.b", "/a.php /.b"),
+            ("/a.php/AC\0DC", "/a.php /AC\0DC"),
+            ("/a.php\0b", "Nothing"),
+            ("/admin\0index.php", "Nothing"),
             ("/dir.php/b.php/c", "/dir.php/b.php /c"),
             ("/in.php", "/in.php "),
             ("/out.php", "Nothing"),
@@ -302,6 +306,8 @@ mod tests {
             "/empty/",
             "/.secret/x.php",
             "/out.php",
+            "/page/AC\0DC",
+            "/a.php\0b",
         ] {
             assert_eq!(
                 find(&tree, fallback("index.php"), path),

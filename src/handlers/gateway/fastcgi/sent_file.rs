@@ -75,7 +75,9 @@ pub(super) fn take_name(
         return Ok(None);
     };
     let path = name.split(|byte| *byte == b'?').next().unwrap_or_default();
-    let path = path.starts_with(b"/").then(|| NormalPath::parse(path).ok());
+    // The file's name holds no slash, however it is written.
+    let decoded = || NormalPath::parse(path).ok()?.with_slashes_decoded();
+    let path = path.starts_with(b"/").then(decoded);
     match path.flatten() {
         Some(path) => {
             let path = path.as_bytes().to_vec();
