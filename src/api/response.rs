@@ -179,7 +179,8 @@ impl Response {
     /// `Transfer-Encoding` and their like are the server's: a response that sets one, or a value
     /// that holds a line end, is logged and answered 500.
     ///
-    /// `Content-Type`, `ETag` and `Last-Modified` take the place of the one there is.
+    /// `Content-Type`, `ETag`, `Last-Modified`, `Location` and others of which a response has one
+    /// line take the place of the one there is.
     pub fn field(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let name = name.into();
         if FieldRule::of(&name).is_single {

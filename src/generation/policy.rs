@@ -5,8 +5,13 @@ use std::sync::Arc;
 
 use super::error_pages::{ErrorPage, PageFiles};
 use crate::config::model::{Access, ErrorPages, HeaderChanges, Limits, Policy};
+use crate::http::date::HttpDate;
+use crate::http::field_list::FieldList;
+use crate::http::field_roles::{FieldRole, FieldRule};
+use crate::http::list;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
+use crate::message::changes::{Change, RepresentationChanges};
 use crate::message::content::{Content, DuplexContent, Octets};
 use crate::message::response::{DuplexResponse, Response};
 
@@ -15,6 +20,8 @@ use crate::message::response::{DuplexResponse, Response};
 pub(crate) struct ServingPolicy {
     pub(crate) limits: Limits,
     pub(crate) access: Access,
+    /// What of the operator's changes a handler has to know beforehand.
+    pub(crate) representation: RepresentationChanges,
     changes: FieldChanges,
     pages: ErrorPages,
     /// The files of `pages`, but those that could not be read.
@@ -25,10 +32,64 @@ pub(crate) struct ServingPolicy {
 #[derive(Debug, Default)]
 struct FieldChanges {
     /// Names of fields to drop, in any case: those to remove, and those to set.
-    dropped: Vec<String>,
+    dropped: Vec<(String, Scope)>,
     /// Encoded lines to append to every answer.
-    appended: FieldLines,
+    appended: Vec<(FieldLines, Scope)>,
+    /// The value to merge into `Vary`.
+    vary: Option<String>,
 }
+
+/// The answers that a field is for. A field that describes a representation would be wrong on an
+/// answer that has none, and on one whose parts are described one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Scope {
+    /// Every answer: what is said in the server's own words or by an error page, a redirect.
+    Any,
+    /// An answer about a representation, with or without its content, such as a 304: its validators.
+    Representation,
+    /// An answer with several parts of a representation: fields of all of it, but its type.
+    Parts,
+    /// An answer with a representation, or one part of it.
+    Content,
+}
+
+impl Scope {
+    /// The answers that the field `name` is for: those of this scope and of every later one.
+    fn of_field(name: &str) -> Self {
+        let rule = FieldRule::of(name);
+        match rule.role {
+            FieldRole::Representation if rule.name == "Vary" => Self::Any,
+            FieldRole::Representation if rule.name == "Content-Type" => Self::Content,
+            FieldRole::Representation if rule.describes_content => Self::Parts,
+            FieldRole::Representation => Self::Representation,
+            _ => Self::Any,
+        }
+    }
+
+    /// The scope of `response` as its handler gave it.
+    pub(crate) fn of_response(response: &DuplexResponse<'_, '_>) -> Self {
+        let status = response.status;
+        if matches!(response.content, DuplexContent::Problem) {
+            Self::Any
+        } else if status.forbids_content() {
+            Self::Representation
+        } else if status == Status::PARTIAL_CONTENT && has_parts(&response.fields) {
+            Self::Parts
+        } else {
+            Self::Content
+        }
+    }
+}
+
+/// Whether the lines say that the content is a multipart/byteranges (RFC 9110 §14.6).
+fn has_parts(lines: &[u8]) -> bool {
+    let fields = FieldList::parse(lines);
+    let media_type = fields.find("Content-Type").unwrap_or_default();
+    let start = media_type.get(..MULTIPART.len()).unwrap_or_default();
+    start.eq_ignore_ascii_case(MULTIPART)
+}
+
+const MULTIPART: &[u8] = b"multipart/byteranges";
 
 impl ServingPolicy {
     /// Prepares `policy`; its error pages are read through `files`.
@@ -37,6 +98,7 @@ impl ServingPolicy {
         Self {
             limits: policy.limits.clone(),
             access: policy.access.clone(),
+            representation: representation_changes(&policy.headers),
             changes: FieldChanges::new(&policy.headers),
             pages: policy.error_pages.clone(),
             loaded: policy.error_pages.iter().filter_map(read).collect(),
@@ -45,7 +107,7 @@ impl ServingPolicy {
 
     /// Whether an answer may carry the server's own line with this name.
     pub(crate) fn leaves(&self, name: &str) -> bool {
-        !self.changes.drops(name.as_bytes())
+        !self.changes.drops(name.as_bytes(), Scope::Any)
     }
 
     /// If `response` leaves its content to the server and the operator has an error page for the
@@ -64,19 +126,37 @@ impl ServingPolicy {
         }
     }
 
-    /// Returns `fields` with the operator's changes.
-    pub(crate) fn change_fields<'a>(&self, fields: Octets<'a>) -> Octets<'a> {
-        if self.changes.dropped.is_empty() && self.changes.appended.as_bytes().is_empty() {
+    /// Whether the operator changes any field.
+    pub(crate) fn changes_fields(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// Returns `fields` of an answer of `scope` with the operator's changes.
+    pub(crate) fn change_fields<'a>(&self, fields: Octets<'a>, scope: Scope) -> Octets<'a> {
+        if self.changes.is_empty() {
             return fields;
         }
         let mut changed = FieldLines::new();
+        let mut vary = Vec::new();
         for line in fields.split_inclusive(|byte| *byte == b'\n') {
-            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
-            if !self.changes.drops(name) {
+            let colon = memchr::memchr(b':', line).unwrap_or(line.len());
+            let name = &line[..colon];
+            if self.changes.vary.is_some() && name.eq_ignore_ascii_case(b"Vary") {
+                vary.push(list::trim(
+                    line.get(colon + 1..).unwrap_or_default().trim_ascii_end(),
+                ));
+            } else if !self.changes.drops(name, scope) {
                 changed.extend(line);
             }
         }
-        changed.extend(self.changes.appended.as_bytes());
+        let appended = self.changes.appended.iter();
+        for (lines, _) in appended.filter(|(_, least)| *least <= scope) {
+            changed.extend(lines.as_bytes());
+        }
+        if let Some(own) = &self.changes.vary {
+            vary.push(own.as_bytes());
+            changed.push("Vary", list::union(&vary));
+        }
         changed.into()
     }
 
@@ -94,25 +174,66 @@ impl ServingPolicy {
 
 impl FieldChanges {
     fn new(headers: &HeaderChanges) -> Self {
-        let names = headers
-            .set
-            .iter()
-            .map(|(name, _)| name)
-            .chain(&headers.remove);
-        let mut appended = FieldLines::new();
-        for (name, value) in headers.set.iter().chain(&headers.add) {
-            appended.push(name, value);
-        }
+        // The server's own `Vary` says what it looked at to select the representation: a cache that is
+        // not told sends one client the representation for another. So `set` adds to it.
+        let is_vary = |name: &str| name.eq_ignore_ascii_case("Vary");
+        let set = || headers.set.iter().filter(|(name, _)| !is_vary(name));
+        let scoped = |name: &String| (name.clone(), Scope::of_field(name));
+        let line = |(name, value): &(String, String)| {
+            (FieldLines::new().with(name, value), Scope::of_field(name))
+        };
+        let vary = headers.set.iter().find(|(name, _)| is_vary(name));
         Self {
-            dropped: names.cloned().collect(),
-            appended,
+            dropped: set()
+                .map(|(name, _)| name)
+                .chain(&headers.remove)
+                .map(scoped)
+                .collect(),
+            appended: set().chain(&headers.add).map(line).collect(),
+            vary: vary.map(|(_, value)| value.clone()),
         }
     }
 
-    fn drops(&self, name: &[u8]) -> bool {
-        self.dropped
+    fn is_empty(&self) -> bool {
+        self.dropped.is_empty() && self.appended.is_empty() && self.vary.is_none()
+    }
+
+    /// Whether the field `name` is taken off an answer of `scope`.
+    fn drops(&self, name: &[u8], scope: Scope) -> bool {
+        self.dropped.iter().any(|(dropped, least)| {
+            *least <= scope && dropped.as_bytes().eq_ignore_ascii_case(name)
+        })
+    }
+}
+
+/// What of `headers` a handler has to know beforehand.
+fn representation_changes(headers: &HeaderChanges) -> RepresentationChanges {
+    let change = |name: &str| {
+        let set = headers
+            .set
             .iter()
-            .any(|dropped| dropped.as_bytes().eq_ignore_ascii_case(name))
+            .find(|(set, _)| set.eq_ignore_ascii_case(name));
+        let is_removed = headers
+            .remove
+            .iter()
+            .any(|removed| removed.eq_ignore_ascii_case(name));
+        match set {
+            Some((_, value)) => Change::Set(value.clone()),
+            None if is_removed => Change::Removed,
+            None => Change::Kept,
+        }
+    };
+    RepresentationChanges {
+        entity_tag: change("ETag"),
+        last_modified: match change("Last-Modified") {
+            Change::Kept => Change::Kept,
+            Change::Removed => Change::Removed,
+            // Checking has made sure that it is a date.
+            Change::Set(value) => {
+                HttpDate::parse(value.as_bytes()).map_or(Change::Removed, Change::Set)
+            }
+        },
+        content_type: change("Content-Type"),
     }
 }
 
@@ -145,11 +266,57 @@ mod tests {
         };
         let policy = ServingPolicy::new(&policy, &mut PageFiles::default());
         let fields = Octets::Lent(b"ETag: \"1\"\r\ncache-control: private\r\nLink: <b>\r\n");
-        let changed = policy.change_fields(fields);
+        let changed = policy.change_fields(fields, Scope::Content);
         assert_eq!(
             &*changed,
             b"Link: <b>\r\nCache-Control: no-store\r\nLink: <a>\r\n"
         );
         assert!(!policy.leaves("Server") && policy.leaves("Date"));
+    }
+
+    #[test]
+    fn each_field_is_for_the_answers_that_it_can_describe() {
+        let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let set = [
+            ("Content-Type", "a/b"),
+            ("Content-Language", "en"),
+            ("ETag", "\"v1\""),
+            ("Vary", "Origin"),
+            ("X", "y"),
+        ];
+        let headers = HeaderChanges {
+            set: set.map(pair).into(),
+            ..HeaderChanges::default()
+        };
+        let policy = Policy {
+            headers,
+            ..Policy::default()
+        };
+        let policy = ServingPolicy::new(&policy, &mut PageFiles::default());
+        let own = b"ETag: \"1\"\r\nVary: Accept-Encoding, origin\r\nContent-Type: c/d\r\n";
+        for (scope, expected) in [
+            (
+                Scope::Any,
+                "ETag: \"1\";Content-Type: c/d;X: y;Vary: Accept-Encoding, origin;",
+            ),
+            (
+                Scope::Representation,
+                "Content-Type: c/d;ETag: \"v1\";X: y;Vary: Accept-Encoding, origin;",
+            ),
+            (
+                Scope::Parts,
+                "Content-Type: c/d;Content-Language: en;ETag: \"v1\";X: y;Vary: Accept-Encoding, origin;",
+            ),
+            (
+                Scope::Content,
+                "Content-Type: a/b;Content-Language: en;ETag: \"v1\";X: y;Vary: Accept-Encoding, origin;",
+            ),
+        ] {
+            let changed = policy.change_fields(Octets::Lent(own), scope);
+            let changed = String::from_utf8_lossy(&changed).replace("\r\n", ";");
+            assert_eq!(changed, expected, "{scope:?}");
+        }
+        let bare = policy.change_fields(Octets::Lent(b""), Scope::Any);
+        assert_eq!(&*bare, b"X: y\r\nVary: Origin\r\n");
     }
 }

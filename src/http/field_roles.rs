@@ -9,6 +9,9 @@
 //! | representation | `Content-Type`, `ETag`, `Vary`, … | RFC 9110 §8, §12.5.5, §14 |
 //! | other | every other field | |
 //!
+//! Of some fields a response has one line only. What a field is about also decides on which responses the
+//! operator's value stands: see `generation::policy::Scope`.
+//!
 //! A wrong field of the first two roles lets a third party split a response or smuggle a request
 //! (RFC 9112 §11), so only the server sets these.
 
@@ -84,11 +87,15 @@ static FIELDS: &[FieldRule] = &[
         .single(),
     rule("Content-Encoding", Representation, ANYBODY).of_content(),
     rule("Content-Language", Representation, ANYBODY).of_content(),
-    rule("Content-Location", Representation, ANYBODY),
+    rule("Content-Location", Representation, ANYBODY).single(),
     rule("ETag", Representation, ANYBODY).single(),
     rule("Last-Modified", Representation, ANYBODY).single(),
     rule("Vary", Representation, ANYBODY),
     rule("Accept-Ranges", Representation, ANYBODY),
+    rule("Location", FieldRole::Other, ANYBODY).single(),
+    rule("Retry-After", FieldRole::Other, ANYBODY).single(),
+    rule("Expires", FieldRole::Other, ANYBODY).single(),
+    rule("Age", FieldRole::Other, ANYBODY).single(),
 ];
 
 /// The rule for a field that is not in the table: configuration, scripts and handlers may set it.

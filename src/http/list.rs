@@ -17,6 +17,24 @@ pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|element| !element.is_empty())
 }
 
+/// Returns one list with the elements of all `values`, each once, in their order. The case of letters
+/// makes no difference. `*` stands for everything else (RFC 9110 §12.5.5).
+pub(crate) fn union(values: &[&[u8]]) -> Vec<u8> {
+    let mut union: Vec<&[u8]> = Vec::new();
+    for element in values.iter().flat_map(|value| elements(value)) {
+        if element == b"*" {
+            return b"*".to_vec();
+        }
+        if !union
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(element))
+        {
+            union.push(element);
+        }
+    }
+    union.join(&b", "[..])
+}
+
 /// Returns `bytes` without the spaces and tabs at both ends (§5.6.3).
 pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
@@ -28,6 +46,23 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_union_has_each_element_once() {
+        for (values, expected) in [
+            (&["Origin"][..], "Origin"),
+            (
+                &["Accept-Encoding", "Origin, accept-encoding"],
+                "Accept-Encoding, Origin",
+            ),
+            (&["a,b", "*"], "*"),
+            (&["", "a"], "a"),
+            (&[], ""),
+        ] {
+            let values: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
+            assert_eq!(union(&values), expected.as_bytes(), "{values:?}");
+        }
+    }
 
     #[test]
     fn splits_at_commas_outside_quotes() {

@@ -3,6 +3,7 @@
 //! for all handlers alike.
 
 use super::representation::{Body, Selected, partial, select, unsatisfiable};
+use super::request::Request;
 use super::response::{DuplexResponse, Response};
 use crate::http::date::HttpDate;
 use crate::http::field_list::FieldList;
@@ -24,14 +25,15 @@ pub(crate) enum Supply<'c> {
 /// The type of content whose maker names none (RFC 9110 §8.3).
 const UNKNOWN_TYPE: &[u8] = b"application/octet-stream";
 
-/// The answer to `head` that a response of `status`, with these `fields` and that content, amounts
+/// The answer to `request` that a response of `status`, with these `fields` and that content, amounts
 /// to. A stream of which nothing is sent is [discarded](crate::message::content::ContentSource::discard).
 pub(crate) fn represent<'c>(
     status: Status,
     mut fields: FieldList,
     supply: Supply<'c>,
-    head: &RequestHead<'_>,
+    request: &Request<'_>,
 ) -> DuplexResponse<'static, 'c> {
+    let head = request.head;
     let is_read = matches!(head.method, Method::Get | Method::Head);
     if status != Status::OK || !is_read {
         let content = supply.entire_of(status);
@@ -40,7 +42,7 @@ pub(crate) fn represent<'c>(
         }
         return response(status, &fields, content, head);
     }
-    match (selected(&fields, &supply, head), supply) {
+    match (selected(&fields, &supply, request), supply) {
         (Selected::NotModified, supply) => {
             supply.discard();
             remove_description(&mut fields);
@@ -53,6 +55,7 @@ pub(crate) fn represent<'c>(
         (Selected::Unsatisfiable, supply) => unsatisfiable(supply.length().unwrap_or_default()),
         (Selected::Ranges(ranges), Supply::Whole(body)) => {
             let content_type = take_type(&mut fields);
+            let content_type = request.changes.content_type(&content_type);
             partial(&body, &content_type, ranges, fields.encode().as_bytes())
         }
         (_, Supply::Whole(body)) => {
@@ -66,16 +69,16 @@ pub(crate) fn represent<'c>(
 }
 
 /// What of the content a GET or HEAD asks for.
-fn selected(fields: &FieldList, supply: &Supply<'_>, head: &RequestHead<'_>) -> Selected {
-    let validators = Validators {
+fn selected(fields: &FieldList, supply: &Supply<'_>, request: &Request<'_>) -> Selected {
+    let validators = request.changes.validators(Validators {
         entity_tag: fields.find("ETag").and_then(EntityTag::parse),
         last_modified: fields.find("Last-Modified").and_then(HttpDate::parse),
-    };
+    });
     let is_validated = validators.entity_tag.is_some() || validators.last_modified.is_some();
     match supply {
         // Content that is made anew each time: no client can have kept a part of it.
         Supply::Entire(_) if !is_validated => Selected::Whole,
-        _ => select(head, &validators, supply.length()),
+        _ => select(request.head, &validators, supply.length()),
     }
 }
 

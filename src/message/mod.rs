@@ -9,8 +9,10 @@
 //! | status, field lines and content of a response | [`response`], [`content`] |
 //! | redirects to a path | [`location`] |
 //! | ranges and preconditions of a representation | [`representation`], [`conditional`] |
+//! | what the operator changes of a representation | [`changes`] |
 //! | the server's own words for an error, in three forms | [`problem`], [`mod@format`] |
 
+pub(crate) mod changes;
 pub(crate) mod conditional;
 pub(crate) mod content;
 pub(crate) mod format;

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use super::changes::RepresentationChanges;
 use super::response::Response;
 use crate::http::date::HttpDate;
 use crate::http::fields::Known;
@@ -88,16 +89,22 @@ impl Metadata<'_> {
 }
 
 impl Representation {
-    /// The answer to a GET or HEAD that selected this representation.
-    pub(crate) fn answer(&self, head: &RequestHead<'_>) -> Response<'static> {
-        match select(head, &self.validators(), Some(self.body.length())) {
+    /// The answer to a GET or HEAD that selected this representation, with the operator's `changes`.
+    pub(crate) fn answer(
+        &self,
+        head: &RequestHead<'_>,
+        changes: &RepresentationChanges,
+    ) -> Response<'static> {
+        let validators = changes.validators(self.validators());
+        match select(head, &validators, Some(self.body.length())) {
             Selected::Whole => self.whole(),
             Selected::NotModified => self.not_modified(),
             Selected::Failed => Response::problem(Status::PRECONDITION_FAILED),
             Selected::Unsatisfiable => unsatisfiable(self.body.length()),
             Selected::Ranges(ranges) => {
                 let fields = &self.fields[..self.start_of_type];
-                partial(&self.body, &self.content_type, ranges, fields)
+                let content_type = changes.content_type(&self.content_type);
+                partial(&self.body, &content_type, ranges, fields)
             }
         }
     }
@@ -340,7 +347,7 @@ mod tests {
         else {
             panic!("{text:?} is no head")
         };
-        let response = representation().answer(&head);
+        let response = representation().answer(&head, &RepresentationChanges::default());
         let content = match response.content {
             Content::Octets(octets) => octets.to_vec(),
             Content::Pieces(pieces) => pieces

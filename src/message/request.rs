@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::changes::RepresentationChanges;
 use super::routed_path::RoutedPath;
 use crate::address::{ClientAddress, ListenAddress};
 use crate::http::request::RequestHead;
@@ -22,6 +23,8 @@ pub(crate) struct Request<'r> {
     pub(crate) path: RoutedPath<'r>,
     /// The client's address, after trusted proxies.
     pub(crate) client: ClientAddress,
+    /// What the operator changes of the representation that answers.
+    pub(crate) changes: &'r RepresentationChanges,
     /// Where it came in, as the operator names that.
     pub(crate) listener: &'r ListenAddress,
     /// `None` where no handler may wait: scripts are not run there.

@@ -12,9 +12,13 @@ use crate::config::complaint::fault::Fault;
 use crate::config::model::{HeaderChanges, Policy};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::{Key, Section};
-use crate::config::words::values::{parse_field_name, parse_field_value};
+use crate::config::words::values::{parse_field_name, parse_field_value, parse_media_type};
 use crate::config::words::written;
+use crate::http::date::HttpDate;
 use crate::http::field_roles::{FieldRole, FieldRule, Setter};
+use crate::http::fields::is_token;
+use crate::http::list;
+use crate::http::validator::EntityTag;
 
 const FRAMING: &str =
     "it says where a message ends (RFC 9112 §6), and a wrong one lets requests be smuggled";
@@ -155,12 +159,15 @@ fn fields(
 ) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     for (key, node) in section.entries() {
-        let name = key.parse(check_name);
+        let name = key.parse(|name| match part {
+            "add" => check_added_name(name),
+            _ => check_name(name),
+        });
         let values = match part {
             "add" => node.one_or_more(),
             _ => vec![node],
         };
-        let value = |node: Node<'_>| node.text()?.parse(parse_field_value);
+        let value = |node: Node<'_>| node.text()?.parse(|value| parse_value(key.name, value));
         let values: Vec<String> = values.into_iter().filter_map(value).collect();
         let Some(name) = name.filter(|name| is_new(&key, name, part, mentions)) else {
             continue;
@@ -240,6 +247,39 @@ fn check_name(name: &str) -> Result<String, Fault> {
     Err(Fault::new(0..name.len(), message).help(reason(rule.role)))
 }
 
+/// Reads the name of a field that is added to those of the same name.
+fn check_added_name(name: &str) -> Result<String, Fault> {
+    let rule = FieldRule::of(name);
+    if rule.is_single && rule.may_be_set_by(Setter::Configuration) {
+        let message = format!("an answer has one `{}`, so none can be added", rule.name);
+        let help = "write it in `set`, which takes the place of the answer's own";
+        return Err(Fault::new(0..name.len(), message).help(help));
+    }
+    check_name(name)
+}
+
+/// Reads the value of the field `name`. A value that the server itself goes by must have its form.
+fn parse_value(name: &str, value: &str) -> Result<String, Fault> {
+    let parsed = parse_field_value(value)?;
+    let fault = |message: &str| Fault::new(0..value.len(), message);
+    match FieldRule::of(name).name {
+        "Content-Type" => parse_media_type(value),
+        "ETag" if EntityTag::parse(value.as_bytes()).is_none() => Err(fault(
+            "an entity tag stands between quotes of its own (RFC 9110 §8.8.3)",
+        )
+        .help(format!("write '\"{}\"'", value.replace('"', "")))),
+        "Last-Modified" if HttpDate::parse(value.as_bytes()).is_none() => {
+            Err(fault("this is no date of HTTP (RFC 9110 §5.6.7)")
+                .help("write it like \"Sun, 06 Nov 1994 08:49:37 GMT\""))
+        }
+        "Vary" if !list::elements(value.as_bytes()).all(is_token) => {
+            Err(fault("`Vary` lists names of fields (RFC 9110 §12.5.5)")
+                .help("write \"Origin, Accept-Language\""))
+        }
+        _ => Ok(parsed),
+    }
+}
+
 /// Why the operator may not change a field of that role.
 fn reason(role: FieldRole) -> &'static str {
     match role {
@@ -253,6 +293,40 @@ fn reason(role: FieldRole) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_the_server_goes_by_has_its_form() {
+        for (name, value, is_taken) in [
+            ("ETag", "\"v1\"", true),
+            ("etag", "W/\"v1\"", true),
+            ("ETag", "v1", false),
+            ("ETag", "\"a b\"", false),
+            ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT", true),
+            ("Last-Modified", "yesterday", false),
+            ("Content-Type", "text/x; a=b", true),
+            ("Content-Type", "text", false),
+            ("Vary", "Origin, Accept", true),
+            ("Vary", "*", true),
+            ("Vary", "Origin Accept", false),
+            ("X", "v1", true),
+        ] {
+            assert_eq!(
+                parse_value(name, value).is_ok(),
+                is_taken,
+                "{name}: {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_field_that_stands_once_is_set_and_not_added() {
+        for name in ["ETag", "last-modified", "Content-Type", "Location", "Date"] {
+            assert!(check_added_name(name).is_err(), "{name}");
+        }
+        for name in ["Link", "Vary", "Set-Cookie", "X"] {
+            assert!(check_added_name(name).is_ok(), "{name}");
+        }
+    }
 
     #[test]
     fn refuses_fields_that_are_the_servers_and_says_why() {

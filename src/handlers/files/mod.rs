@@ -195,7 +195,10 @@ impl FilesHandler {
         match &entry.state {
             State::File(file) => {
                 let accept_encoding = request.head.fields.combined(Known::AcceptEncoding);
-                Some(file.select(accept_encoding.as_deref()).answer(request.head))
+                Some(
+                    file.select(accept_encoding.as_deref())
+                        .answer(request.head, request.changes),
+                )
             }
             State::Directory if !request.path.is_directory() => {
                 Some(redirect_to_directory(request))

@@ -218,6 +218,7 @@ mod tests {
     use super::*;
     use crate::http::path::NormalPath;
     use crate::http::request::{HeadLimits, Parsed, field_space};
+    use crate::message::changes::RepresentationChanges;
     use crate::message::request::Arrival;
     use crate::message::routed_path::RoutedPath;
     use std::net::IpAddr;
@@ -258,6 +259,7 @@ mod tests {
         let request = Request {
             head: &head,
             path: RoutedPath::new(&path, 0),
+            changes: &RepresentationChanges::default(),
             client: IpAddr::from([192, 0, 2, 7]).into(),
             listener: &listener,
             arrival,

@@ -293,7 +293,7 @@ fn represent<'c>(
     request: &Request<'_>,
 ) -> DuplexResponse<'static, 'c> {
     match content {
-        Some(content) => represent::represent(head, content, request.head),
+        Some(content) => represent::represent(head, content, request),
         None => Response::problem(Status::INTERNAL_SERVER_ERROR),
     }
 }

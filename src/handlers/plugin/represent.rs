@@ -4,20 +4,20 @@
 use crate::api::MadeHead;
 use crate::http::field_list::{FieldLine, FieldList};
 use crate::http::list;
-use crate::http::request::RequestHead;
 use crate::http::validator::{coding_mark, with_mark};
 use crate::message::conditional::{self, Supply};
+use crate::message::request::Request;
 use crate::message::response::DuplexResponse;
 
-/// The response to `head` from the handler's fields and the content in `supply`.
+/// The response to `request` from the handler's fields and the content in `supply`.
 pub(super) fn represent<'c>(
     made: MadeHead,
     supply: Supply<'c>,
-    head: &RequestHead<'_>,
+    request: &Request<'_>,
 ) -> DuplexResponse<'static, 'c> {
     let mut fields = made.fields;
     mark_coding(&mut fields);
-    conditional::represent(made.status, fields, supply, head)
+    conditional::represent(made.status, fields, supply, request)
 }
 
 /// RFC 9110 §8.8.3.3: content in a coding is another representation than the content without it, so

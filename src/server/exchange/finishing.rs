@@ -4,7 +4,7 @@
 //! handler alike.
 
 use crate::generation::Generation;
-use crate::generation::policy::{ServingPolicy, joined};
+use crate::generation::policy::{Scope, ServingPolicy, joined};
 use crate::http::field_list::FieldList;
 use crate::http::fields::Known;
 use crate::http::request::RequestHead;
@@ -64,6 +64,11 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
         traits: RequestTraits<'_>,
         may_persist: bool,
     ) -> Self {
+        let scope = if policy.changes_fields() {
+            Scope::of_response(&response)
+        } else {
+            Scope::Content
+        };
         let response = with_own_words(policy.with_error_page(response), traits.accept);
         let framing = match response.content.length() {
             _ if response.status.ends_with_its_head() => ResponseFraming::None,
@@ -85,7 +90,7 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
         };
         Self {
             status: response.status,
-            fields: policy.change_fields(response.fields),
+            fields: policy.change_fields(response.fields, scope),
             framing,
             persistence,
             content,

@@ -153,6 +153,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
         Request {
             head: self.head,
             path: RoutedPath::new(&matched.path, matched.length),
+            changes: &self.policy.representation,
             client: self.client,
             listener: self.listener,
             arrival: self.arrival,

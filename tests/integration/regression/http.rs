@@ -311,3 +311,86 @@ fn files_may_take_an_encoded_slash_for_a_slash() {
     assert_eq!(directory.status, 308);
     assert_eq!(directory.field("Location"), Some("@babel%2Fcore/"));
 }
+
+/// A configured `Content-Type` took the place of a multipart's, whose boundary was lost; a configured
+/// `ETag` or `Last-Modified` was sent but not known to conditions; a configured `Vary` erased the
+/// server's own.
+#[test]
+fn fields_of_the_operator_are_those_of_the_representation() {
+    let headers = "{ Content-Type = 'text/x-custom', ETag = '\"v1\"', Last-Modified = 'Sun, 06 Nov 1994 08:49:37 GMT', Vary = 'Origin' }";
+    let routes = format!(
+        "'/' = {{ files = 'www', headers = {headers} }}\n\
+         '/bare' = {{ files = 'www', strip_prefix = true, headers = {{ remove = ['ETag', 'Last-Modified'] }} }}\n\
+         '/cgi' = {{ cgi = 'scripts', headers = {headers} }}\n\
+         '/moved' = {{ redirect = '/new', headers = {headers} }}"
+    );
+    let site = Site::new(&routes)
+        .file("a.css", "0123456789".repeat(10))
+        .file("a.css.gz", "packed");
+    script(
+        &site,
+        "own",
+        "printf 'Status: 200\\nETag: \"own\"\\nContent-Type: a/b\\n\\nhi'",
+    );
+    let server = site.start();
+    let whole = server.get("/a.css");
+    assert_eq!(whole.field("Content-Type"), Some("text/x-custom"));
+    assert_eq!(whole.field("ETag"), Some("\"v1\""));
+    assert_eq!(whole.field("Vary"), Some("Accept-Encoding, Origin"));
+    for (target, line, status) in [
+        ("/a.css", "If-None-Match: \"v1\"", 304),
+        ("/a.css", "If-None-Match: \"v2\"", 200),
+        ("/a.css", "If-Match: \"v1\"", 200),
+        ("/a.css", "If-Match: \"v2\"", 412),
+        (
+            "/a.css",
+            "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT",
+            304,
+        ),
+        (
+            "/a.css",
+            "If-Modified-Since: Sun, 06 Nov 1994 08:49:36 GMT",
+            200,
+        ),
+        ("/a.css", "Range: bytes=0-1\r\nIf-Range: \"v1\"", 206),
+        ("/a.css", "Range: bytes=0-1\r\nIf-Range: \"v2\"", 200),
+        ("/cgi/own", "If-None-Match: \"v1\"", 304),
+        ("/cgi/own", "If-None-Match: \"own\"", 200),
+        ("/bare/a.css", "If-Match: *", 200),
+    ] {
+        let response = get(&server, target, &format!("{line}\r\n"));
+        assert_eq!(response.status, status, "{target} {line}");
+        if status == 304 {
+            assert_eq!(response.field("Content-Type"), None, "{line}");
+            assert_eq!(response.field("ETag"), Some("\"v1\""), "{line}");
+        }
+    }
+    let parts = server.get_with("/a.css", "Range: bytes=0-1,50-51\r\n");
+    let media_type = parts.field("Content-Type").expect("a type");
+    assert!(
+        media_type.starts_with("multipart/byteranges; boundary="),
+        "{media_type}"
+    );
+    assert_eq!(
+        parts.text().matches("Content-Type: text/x-custom").count(),
+        2
+    );
+    // An answer without a representation has no field that describes one.
+    for target in ["/nothing", "/moved"] {
+        let response = server.get(target);
+        assert_ne!(
+            response.field("Content-Type"),
+            Some("text/x-custom"),
+            "{target}"
+        );
+        assert_eq!(response.field("ETag"), None, "{target}");
+        let vary = response.field("Vary").expect("the operator's");
+        assert!(vary.contains("Origin"), "{target}: {vary}");
+    }
+    let own = server.get("/bare/a.css");
+    let own_tag = get(&server, "/cgi/own", "");
+    assert_eq!(
+        (own.field("ETag"), own_tag.field("ETag")),
+        (None, Some("\"v1\""))
+    );
+}

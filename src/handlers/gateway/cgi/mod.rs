@@ -176,7 +176,7 @@ impl CgiHandler {
         let output = Output::new(running, self.route.options.timeout, head.length);
         let stream = ContentStream::beginning_with(head.content, head.length, Box::new(output));
         let content = Supply::Entire(Content::Stream(stream));
-        represent(head.status, head.fields, content, request.head).into()
+        represent(head.status, head.fields, content, request).into()
     }
 
     /// The response if the script gave none. Logs why, unless there is no such script.

@@ -364,7 +364,7 @@ impl FastcgiHandler {
             Content::Stream(ContentStream::beginning_with(first, head.length, source))
         };
         let content = Supply::Entire(content);
-        Ok(represent(head.status, head.fields, content, request.head))
+        Ok(represent(head.status, head.fields, content, request))
     }
 
     /// The content that follows the head. `rest` is what is left of the request's content.

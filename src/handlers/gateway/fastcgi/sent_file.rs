@@ -236,7 +236,7 @@ fn with_file(
     });
     let is_read = matches!(request.head.method, Method::Get | Method::Head);
     let answer = match head.status {
-        Status::OK if is_read => representation.answer(request.head),
+        Status::OK if is_read => representation.answer(request.head, request.changes),
         // Ranges and conditions are for a 200 to GET or HEAD.
         status => Response {
             status,
