@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys};
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::{Respond, Route, Verb};
+use crate::config::model::{HeaderChanges, Policy, Respond, Route, Verb};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
 use crate::config::words::values::parse_media_type;
@@ -58,7 +58,6 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
         content: String::new(),
     };
     let walked = walk(section, SETTINGS, &mut respond);
-    refuse_content_that_never_arrives(section, &respond);
     walked
         .took("respond")
         .then(|| Verb::Respond(respond).into())
@@ -76,19 +75,119 @@ fn status(node: Node<'_>) -> Option<Status> {
     Status::from_code(u16::try_from(code).ok()?)
 }
 
-/// Reports a text beside a status whose responses have no content (RFC 9110 §6.4.1).
-fn refuse_content_that_never_arrives(section: &Section<'_>, respond: &Respond) {
-    let Respond {
-        status, content, ..
-    } = respond;
+/// Reports a status that a fixed answer cannot have as it is written: it has no content, or needs a
+/// field. `policy` is that of the route.
+pub(super) fn check_status(section: &Section<'_>, respond: &Respond, policy: &Policy) {
     let Some(node) = section.peek("status") else {
         return;
     };
-    if status.forbids_content() && !content.is_empty() {
-        node.cx.report(
-            Diagnostic::error(format!("an answer with {status} has no content"))
-                .at(node.spot(), "")
-                .help("write respond = \"\"".to_owned()),
-        );
+    if let Some((message, help)) = objection(respond, &policy.headers) {
+        let diagnostic = Diagnostic::error(message).at(node.spot(), "");
+        node.cx.report(diagnostic.help(help.to_owned()));
+    }
+}
+
+/// What is wrong with the status of an answer with these fields, and the remedy.
+fn objection(respond: &Respond, headers: &HeaderChanges) -> Option<(String, &'static str)> {
+    let status = respond.status;
+    let lacks = |name: &str| {
+        let mut given = headers.set.iter().chain(&headers.add);
+        !given.any(|(given, _)| given.eq_ignore_ascii_case(name))
+    };
+    let needs = |name: &str, clause: &str| {
+        format!("an answer with {status} needs the field `{name}` (RFC 9110 §{clause})")
+    };
+    if status.forbids_content() && !respond.content.is_empty() {
+        let message = format!("an answer with {status} has no content");
+        return Some((message, "write respond = \"\""));
+    }
+    let objection = match status {
+        Status::PARTIAL_CONTENT | Status::RANGE_NOT_SATISFIABLE => (
+            format!("a fixed answer with {status} has no `Content-Range` (RFC 9110 §14.4)"),
+            "`files` answers requests for ranges by itself",
+        ),
+        Status::NOT_MODIFIED => (
+            format!("{status} answers a condition, which a fixed answer does not look at"),
+            "`files` evaluates conditions by itself; an answer without content is status = 204",
+        ),
+        Status::UNAUTHORIZED if lacks("WWW-Authenticate") => (
+            needs("WWW-Authenticate", "15.5.2"),
+            "write headers = { WWW-Authenticate = 'Basic realm=\"…\"' } beside it; \
+             403 asks for no password",
+        ),
+        Status::PROXY_AUTHENTICATION_REQUIRED => (
+            format!("{status} is for proxies, and this server is none (RFC 9110 §15.5.8)"),
+            "write status = 401 and headers = { WWW-Authenticate = 'Basic realm=\"…\"' }",
+        ),
+        Status::METHOD_NOT_ALLOWED if lacks("Allow") => (
+            needs("Allow", "15.5.6"),
+            "write headers = { Allow = \"GET, HEAD\" } beside it; a route for one method, \
+             `\"GET /a\"`, answers the others so by itself",
+        ),
+        Status::UPGRADE_REQUIRED => (
+            needs("Upgrade", "15.5.22"),
+            "this server upgrades to no protocol, so it cannot ask for it; write status = 400",
+        ),
+        _ if is_redirect(status) && lacks("Location") => (
+            format!("an answer with {status} leads nowhere without the field `Location`"),
+            "write redirect = \"/new\" in place of `respond`",
+        ),
+        _ => return None,
+    };
+    Some(objection)
+}
+
+/// Whether clients go where the `Location` of an answer with that status says.
+fn is_redirect(status: Status) -> bool {
+    matches!(
+        status,
+        Status::MOVED_PERMANENTLY
+            | Status::FOUND
+            | Status::SEE_OTHER
+            | Status::TEMPORARY_REDIRECT
+            | Status::PERMANENT_REDIRECT
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_refused_unless_the_answer_can_have_it() {
+        for (code, content, field, is_good) in [
+            (200, "a", None, true),
+            (204, "", None, true),
+            (204, "a", None, false),
+            (205, "", None, true),
+            (205, "a", None, false),
+            (206, "a", None, false),
+            (304, "", None, false),
+            (301, "", None, false),
+            (308, "", Some("location"), true),
+            (300, "a", None, true),
+            (401, "a", None, false),
+            (401, "a", Some("www-authenticate"), true),
+            (403, "a", None, true),
+            (405, "a", None, false),
+            (405, "", Some("Allow"), true),
+            (407, "a", Some("Proxy-Authenticate"), false),
+            (416, "", None, false),
+            (426, "", None, false),
+            (503, "", None, true),
+        ] {
+            let respond = Respond {
+                status: Status::from_code(code).expect("three digits"),
+                content_type: "text/plain".to_owned(),
+                content: content.to_owned(),
+            };
+            let field = field.map(|name: &str| (name.to_owned(), "x".to_owned()));
+            let headers = HeaderChanges {
+                set: field.into_iter().collect(),
+                ..HeaderChanges::default()
+            };
+            let found = objection(&respond, &headers);
+            assert_eq!(found.is_none(), is_good, "{code} {content:?}: {found:?}");
+        }
     }
 }

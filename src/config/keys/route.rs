@@ -10,7 +10,7 @@ use super::verb::{Answer, VerbKeys};
 use super::{cgi, fastcgi, files, handler, redirect, respond, switch};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::suggest::nearest;
-use crate::config::model::{Policy, Route};
+use crate::config::model::{Policy, Route, Verb};
 use crate::config::tree::node::{Node, alternatives, list};
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::written;
@@ -105,6 +105,13 @@ pub(super) fn resolve_verb(
     let policy = refine(&mut section, Level::Route, outer);
     let verb = choose_verb(key, &section)?;
     let answer = (verb.read)(&mut section);
+    if let Some(Answer {
+        verb: Verb::Respond(respond),
+        ..
+    }) = &answer
+    {
+        respond::check_status(&section, respond, &policy);
+    }
     report_unknown(&section, verb);
     Some((answer?, policy))
 }
