@@ -1,6 +1,8 @@
 //! Tests with the real programs that people put behind a route. `.ci/run` installs what they need;
 //! `cargo test --test real` runs them, and `cargo test` alone does not.
 
+// The same odd requests to this server and to nginx.
+mod differential;
 // DokuWiki behind `fastcgi`: path-info, and paths of its own.
 mod dokuwiki;
 // Git's own server, and cgit, behind `cgi`.
