@@ -96,7 +96,7 @@ mod tests {
             let Some(rest) = self.0.checked_sub(1) else {
                 return Ok(false);
             };
-            into.extend([self.0; 100_000]);
+            into.resize(into.len() + 100_000, self.0);
             self.0 = rest;
             Ok(true)
         }
@@ -115,7 +115,7 @@ mod tests {
     fn keeps_little_in_memory_and_much_in_a_file() {
         for (blocks, is_in_file) in [(0, false), (2, false), (3, true), (7, true)] {
             let spooled = read(blocks, BlockingPool::new(1, 1)).expect("there is a disk");
-            let expected: Vec<u8> = (1..=blocks).rev().flat_map(|b| [b; 100_000]).collect();
+            let expected: Vec<u8> = (1..=blocks).rev().flat_map(|b| vec![b; 100_000]).collect();
             assert_eq!(spooled.length(), expected.len() as u64);
             let (octets, was_in_file) = match spooled {
                 Spooled::Memory(octets) => (octets, false),
