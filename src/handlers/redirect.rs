@@ -72,6 +72,7 @@ mod tests {
             ("/new", "/a b", None, "/new/a%20b"),
             ("/new/", "/a", None, "/new/a"),
             ("/", "old/path", None, "/old/path"),
+            ("/", "/\\example.com", None, "/%5Cexample.com"),
             ("/new", "/50%", Some("x=y"), "/new/50%25?x=y"),
             ("/new", "/AC\0DC", None, "/new/AC%2FDC"),
             ("/new?k=v", "", Some("x=y"), "/new?k=v&x=y"),

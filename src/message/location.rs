@@ -70,4 +70,26 @@ mod tests {
         assert_eq!(relative_segment(b"a?b"), "a%3Fb");
         assert_eq!(relative_segment(b"@a\0b"), "@a%2Fb");
     }
+
+    /// Browsers read `\\` in a path as `/`, so `/\\example.com` would lead to another host.
+    #[test]
+    fn only_octets_of_a_path_stand_as_they_are() {
+        let all: Vec<u8> = (0..=u8::MAX).collect();
+        let plain: Vec<u8> = (all.iter().copied())
+            .filter(|octet| encode_path(&[*octet]).to_string().as_bytes() == [*octet])
+            .collect();
+        let allowed = |octet: &u8| {
+            // RFC 3986 §3.3: pchar without "%", the slash; and "[" and "]", which no client misreads.
+            octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/[]".contains(octet)
+        };
+        let expected: Vec<u8> = all.into_iter().filter(allowed).collect();
+        assert_eq!(
+            String::from_utf8_lossy(&plain),
+            String::from_utf8_lossy(&expected)
+        );
+        assert_eq!(
+            encode_path(br"/\example.com").to_string(),
+            "/%5Cexample.com"
+        );
+    }
 }
