@@ -205,7 +205,7 @@ fn every_verb_arrives_in_the_order_of_the_file() {
     };
     assert!(blog.peer == UpstreamAddress::Ip(([127, 0, 0, 1], 9000).into()));
     assert!(blog.peer == wiki.peer && blog.sendfile && !blog.static_files);
-    assert!(blog.root.is_absolute() && blog.scripts == [".php", ".phtml"]);
+    assert!(blog.root.is_absolute() && blog.scripts == [".php", ".phtml", ".html"]);
     assert_eq!(blog.timeout, Duration::from_secs(5));
     assert_eq!(blog.send_files[0].url.as_deref(), Some("/protected"));
     let found = "192.0.2.1:9000".parse().expect("an address");

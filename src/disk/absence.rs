@@ -4,12 +4,14 @@ use std::io;
 
 use rustix::io::Errno;
 
+use super::barrier::errno;
+
 /// Why nothing that can be served was opened at a path, although the disk works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absence {
     /// No file has the name.
     NameMissing,
-    /// A link leads out of the root, or in a circle.
+    /// A link leads out of where it may lead, or in a circle, or is not followed at all.
     Outside,
     /// The path leads through a file, is no name that the file system knows, or leads to a socket, a
     /// pipe or a device.
@@ -22,7 +24,7 @@ impl Absence {
     /// The absence that `error` stands for. `None` for a failure: a disk that fails, descriptors
     /// that ran out, `WouldBlock`.
     pub(crate) fn of(error: &io::Error) -> Option<Self> {
-        match Errno::from_io_error(error)? {
+        match errno(error)? {
             Errno::NOENT => Some(Self::NameMissing),
             Errno::XDEV | Errno::LOOP => Some(Self::Outside),
             // NXIO: a socket, or a pipe without a reader. OPNOTSUPP and NODEV: a device.

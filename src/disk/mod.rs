@@ -4,15 +4,21 @@
 //! | A reader looks for | and finds it in |
 //! |---|---|
 //! | opening what lies beneath a root and nothing else | [`beneath`] |
-//! | what counts as "not there" | [`absence`] |
+//! | the root itself, and what links in it may lead to | [`root`] |
+//! | the same one component after the other, for links | [`walk`], [`openat2`] |
+//! | what counts as "not there", and why | [`absence`], [`barrier`] |
 //! | a look now, or on the pool | [`mod@now_or_on_pool`] |
 //! | what a file is, and its validators | [`identity`] |
 //! | a request's content, kept until all of it is there | [`spool`] |
 
 pub(crate) mod absence;
+pub(crate) mod barrier;
 pub(crate) mod beneath;
 pub(crate) mod identity;
 mod now_or_on_pool;
+mod openat2;
+mod root;
 pub(crate) mod spool;
+mod walk;
 
 pub(crate) use now_or_on_pool::now_or_on_pool;

@@ -6,7 +6,7 @@
 //!
 //! | kind | key | shared by |
 //! |---|---|---|
-//! | what workers cache of files | the options of `files` | all routes with these options |
+//! | what workers cache of files | the options of `files`, and which directories their paths lead to | all routes with these options |
 //! | scripts that run | pattern and options of a `cgi` route, which of its equals | no other route: `max_processes` is one route's |
 //! | requests that wait for an application server | its address | all routes to this server |
 //! | handlers of the program | name and options | all routes that name both |
@@ -22,18 +22,26 @@ use super::kept::{Kept, Retired};
 use crate::address::UpstreamAddress;
 use crate::api::{HandlerSpec, Handlers, Instance, OptionsError};
 use crate::config::model::{Cgi, Files, Route, RoutePattern};
-use crate::handlers::files::FilesRoute;
+use crate::handlers::files::{FilesRoute, Place};
 use crate::runtime::Permits;
 use crate::upstream::Queue;
 
 /// What a generation uses that the next one goes on with.
 #[derive(Default)]
 pub(crate) struct Carryover {
-    files: Kept<Files, FilesRoute>,
+    files: Kept<FilesKey, FilesRoute>,
     /// How many scripts run.
     cgi: Kept<CgiKey, Permits>,
     queues: Kept<UpstreamAddress, Queue>,
     instances: Kept<HandlerSpec, Instance>,
+}
+
+/// Which files are cached. A root that is a link may lead to another directory after a deployment, and
+/// a reload must see it at once.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct FilesKey {
+    options: Files,
+    places: Vec<Place>,
 }
 
 /// Which `cgi` route a count is for.
@@ -75,7 +83,12 @@ impl Carryover {
 
     /// What workers cache for routes with these options.
     pub(super) fn files(&mut self, options: &Files) -> Arc<FilesRoute> {
-        self.files.get_or_make(options, FilesRoute::new)
+        let key = FilesKey {
+            options: options.clone(),
+            places: Place::of_all(options),
+        };
+        let make = |key: &FilesKey| FilesRoute::new(&key.options);
+        self.files.get_or_make(&key, make)
     }
 
     /// The count of a route's scripts: each route has one of its own.

@@ -22,6 +22,7 @@ use crate::http::method::{Method, MethodSet};
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::{DuplexAnswer, Response};
+use crate::message::selected::Selected;
 use crate::runtime::Pools;
 use crate::upstream;
 
@@ -120,14 +121,13 @@ impl Handler {
         }
     }
 
-    /// The file that would be sent, and its coding, or the script that would run; `None` if there
-    /// is none.
-    pub(crate) async fn file(&self, request: &Request<'_>, state: &WorkerState) -> Option<String> {
+    /// The file that would be sent, and its coding, or the script that would run.
+    pub(crate) async fn file(&self, request: &Request<'_>, state: &WorkerState) -> Selected {
         match self {
             Self::Files(files) => files.selected(request, &state.files).await,
             Self::Cgi(cgi) => cgi.selected(request, &state.pools.disk).await,
             Self::Fastcgi(fastcgi) => fastcgi.selected(request, state.for_fastcgi()).await,
-            _ => None,
+            _ => Selected::default(),
         }
     }
 

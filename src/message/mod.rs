@@ -8,6 +8,7 @@
 //! | the request and its path | [`request`], [`routed_path`] |
 //! | status, field lines and content of a response | [`response`], [`content`] |
 //! | redirects to a path | [`location`] |
+//! | which file a handler selects | [`selected`] |
 //! | ranges and preconditions of a representation | [`representation`], [`conditional`] |
 //! | what the operator changes of a representation | [`changes`] |
 //! | the server's own words for an error, in three forms | [`problem`], [`mod@format`] |
@@ -22,3 +23,4 @@ pub(crate) mod representation;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod routed_path;
+pub(crate) mod selected;

@@ -21,6 +21,7 @@ use crate::http::path::NormalPath;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent};
+use crate::message::selected::Selected;
 use crate::runtime::{self, Pools};
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 
@@ -37,6 +38,8 @@ pub(crate) struct Explanation {
     pub(crate) route: Option<RoutePattern>,
     /// The file that is sent, and in which coding.
     pub(crate) file: Option<String>,
+    /// What stands in the way of the file that was asked for, or of one beside it.
+    pub(crate) barrier: Option<String>,
     /// `None` where code answers: it is not run, because it may do more than answer.
     pub(crate) answer: Option<Facts>,
     /// The limits of the route, in the terms of the file.
@@ -78,6 +81,9 @@ impl Explanation {
             row("routes", "none matches");
         }
         row("file", self.file.as_deref().unwrap_or("none"));
+        if let Some(barrier) = &self.barrier {
+            row("", barrier);
+        }
         row("limits", &self.limits);
         row("access", &self.access);
         let Some(answer) = &self.answer else {
@@ -117,6 +123,7 @@ impl Explanation {
             "considered": self.candidates.iter().map(candidate).collect::<Vec<_>>(),
             "route": self.route.as_ref().map(ToString::to_string),
             "file": self.file,
+            "barrier": self.barrier,
             "limits": self.limits,
             "access": self.access,
             "status": self.answer.as_ref().map(|answer| answer.status.code()),
@@ -278,7 +285,7 @@ async fn answer(
     };
     let listener = listener(generation, question.port).ok_or("nothing listens")?;
     let exchange = Exchange::new(generation, listener, question.client.into(), &head);
-    let file = exchange.file(local).await;
+    let Selected { file, barrier } = exchange.file(local).await;
     let facts = if exchange.is_answered_by_code() {
         None
     } else {
@@ -294,6 +301,7 @@ async fn answer(
             .unwrap_or_default(),
         route: exchange.route().map(|route| route.pattern.clone()),
         file,
+        barrier,
         answer: facts,
         limits: describe_limits(&exchange),
         access: describe_access(&exchange),

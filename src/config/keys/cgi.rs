@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::links;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys, script_name};
 use crate::config::complaint::diagnostic::Diagnostic;
@@ -62,6 +63,11 @@ const SETTINGS: &[Setting<Cgi>] = &[
         read: |node, cgi| set(&mut cgi.environment, environment(node)),
         show: |cgi| Some(written::pairs(&cgi.environment)),
         ..Setting::BLANK
+    },
+    Setting {
+        read: |node, cgi| set(&mut cgi.links, links::read(node)),
+        show: |cgi| Some(links::show(&cgi.links)),
+        ..Setting::LINKS
     },
 ];
 

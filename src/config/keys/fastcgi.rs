@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::links;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys, index_names, script_name};
 use crate::address::{ListenAddress, UpstreamAddress};
@@ -131,6 +132,11 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
         read: |node, draft| set(&mut draft.fastcgi.send_files, send_files(node)),
         show: |fastcgi| Some(show_send_files(&fastcgi.send_files)),
         ..Setting::BLANK
+    },
+    Setting {
+        read: |node, draft| set(&mut draft.fastcgi.links, links::read(node)),
+        show: |fastcgi| Some(links::show(&fastcgi.links)),
+        ..Setting::LINKS
     },
 ];
 

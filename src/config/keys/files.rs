@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::links;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys, index_names};
 use crate::config::model::{CacheControl, Files, Route, Verb};
@@ -138,6 +139,11 @@ const SETTINGS: &[Setting<Draft>] = &[
         read: |node, draft| set(&mut draft.files.revalidate, node.duration(WAIT_OR_NONE)),
         show: |draft| Some(written::duration(draft.files.revalidate)),
         ..Setting::BLANK
+    },
+    Setting {
+        read: |node, draft| set(&mut draft.files.links, links::read(node)),
+        show: |draft| Some(links::show(&draft.files.links)),
+        ..Setting::LINKS
     },
 ];
 

@@ -28,6 +28,7 @@ mod headers;
 pub(crate) mod hints;
 pub(crate) mod level;
 pub(crate) mod limits;
+mod links;
 pub(crate) mod log;
 mod redirect;
 pub(crate) mod refine;

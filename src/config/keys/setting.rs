@@ -99,6 +99,8 @@ pub(crate) enum Kind {
     Word(fn() -> Vec<&'static str>),
     /// One, or an array of them.
     OneOrMore(&'static Kind),
+    /// An array, of any length.
+    Array(&'static Kind),
     Either(&'static [Kind]),
     /// A value that the server does not look at.
     Any,

@@ -15,6 +15,7 @@
 mod address;
 mod file_pattern;
 mod limits;
+mod links;
 mod place;
 mod policy;
 mod process;
@@ -26,6 +27,7 @@ mod verbs;
 pub(crate) use address::{Cidr, HostPattern};
 pub(crate) use file_pattern::FilePattern;
 pub(crate) use limits::Limits;
+pub(crate) use links::Links;
 pub(crate) use place::Place;
 pub(crate) use policy::{Access, ErrorPages, HeaderChanges, Policy, StatusPattern};
 pub(crate) use process::{AccessLog, Blocking, Config, Log, LogFormat, LogLevel};

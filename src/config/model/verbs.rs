@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::file_pattern::FilePattern;
+use super::links::Links;
 use crate::address::UpstreamAddress;
 use crate::api::HandlerSpec;
 use crate::http::status::Status;
@@ -56,6 +57,8 @@ pub(crate) struct Files {
     pub(crate) cache_control: Vec<CacheControl>,
     /// How long the cache is trusted before the file is looked at again.
     pub(crate) revalidate: Duration,
+    /// What symbolic links may lead to.
+    pub(crate) links: Links,
 }
 
 impl Files {
@@ -71,6 +74,7 @@ impl Files {
             precompressed: true,
             cache_control: Vec::new(),
             revalidate: Duration::from_secs(1),
+            links: Links::Inside,
         }
     }
 }
@@ -90,6 +94,8 @@ pub(crate) struct Cgi {
     pub(crate) max_processes: usize,
     /// Variables of the scripts' environment, beside the meta-variables or in place of them.
     pub(crate) environment: Vec<(String, String)>,
+    /// What symbolic links may lead to.
+    pub(crate) links: Links,
 }
 
 impl Cgi {
@@ -101,6 +107,7 @@ impl Cgi {
             timeout: DEFAULT_CODE_TIMEOUT,
             max_processes: 32,
             environment: Vec::new(),
+            links: Links::Inside,
         }
     }
 }
@@ -168,6 +175,8 @@ pub(crate) struct Fastcgi {
     pub(crate) sendfile: bool,
     /// Further directories whose files they name.
     pub(crate) send_files: Vec<SendDirectory>,
+    /// What symbolic links may lead to.
+    pub(crate) links: Links,
 }
 
 /// A directory whose files scripts may leave to this server to send.
@@ -195,6 +204,7 @@ impl Fastcgi {
             timeout: Duration::from_secs(60),
             sendfile: false,
             send_files: Vec::new(),
+            links: Links::Inside,
         }
     }
 
@@ -215,6 +225,7 @@ impl Fastcgi {
         let index = names.filter(|name| self.may_be_sent(name.as_bytes()));
         Files {
             index: index.cloned().collect(),
+            links: self.links.clone(),
             ..Files::beneath(self.root.clone())
         }
     }

@@ -62,6 +62,7 @@ fn value(kind: Kind) -> Value {
             let one = value(*kind);
             json!({ "anyOf": [one, { "type": "array", "items": one }] })
         }
+        Kind::Array(kind) => json!({ "type": "array", "items": value(*kind) }),
         Kind::Either(kinds) => {
             let kinds: Vec<Value> = kinds.iter().copied().map(value).collect();
             json!({ "anyOf": kinds })

@@ -24,6 +24,8 @@ const ENTRY: usize = 192;
 /// What a path leads to, and when the disk said so.
 pub(super) struct Entry {
     pub(super) state: State,
+    /// What stood in the way of the file, or of one beside it, in words for the operator.
+    pub(super) barrier: Option<Box<str>>,
     /// When the disk was last looked at.
     checked: Cell<Instant>,
 }
@@ -35,10 +37,22 @@ pub(super) enum State {
     Forbidden,
 }
 
+impl State {
+    /// What becomes of the file that was asked for.
+    pub(super) fn describe(&self) -> &'static str {
+        match self {
+            Self::Missing => "404",
+            Self::Forbidden => "403",
+            Self::File(_) | Self::Directory => "a file is passed over",
+        }
+    }
+}
+
 impl Entry {
-    pub(super) fn new(state: State, checked: Instant) -> Rc<Self> {
+    pub(super) fn new(state: State, barrier: Option<Box<str>>, checked: Instant) -> Rc<Self> {
         Rc::new(Self {
             state,
+            barrier,
             checked: Cell::new(checked),
         })
     }
@@ -130,7 +144,7 @@ fn weigh(key: &Key, entry: &Entry) -> usize {
         State::File(file) => file.weight(),
         State::Directory | State::Missing | State::Forbidden => 0,
     };
-    ENTRY + key.path.len() + content
+    ENTRY + key.path.len() + content + entry.barrier.as_ref().map_or(0, |barrier| barrier.len())
 }
 
 #[cfg(test)]
@@ -138,7 +152,7 @@ mod tests {
     use super::*;
 
     fn missing() -> Rc<Entry> {
-        Entry::new(State::Missing, Instant::now())
+        Entry::new(State::Missing, None, Instant::now())
     }
 
     #[test]
@@ -169,7 +183,7 @@ mod tests {
     #[test]
     fn is_fresh_for_a_period() {
         let now = Instant::now();
-        let entry = Entry::new(State::Missing, now);
+        let entry = Entry::new(State::Missing, None, now);
         let second = Duration::from_secs(1);
         assert!(entry.is_fresh(now, second));
         assert!(

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use rustix::fs::{AtFlags, Dir, FileType};
 
 use super::listing::{Entry, EntryKind};
-use crate::disk::beneath::{Links, Waiting, find_beneath, is_hidden, open_beneath};
+use crate::disk::beneath::{Root, Waiting, is_hidden};
 use crate::disk::identity::{Identity, Kind};
 
 /// The entries of the directory at `path` (which ends in `/`) beneath `root`, in no order. Entries
@@ -14,12 +14,10 @@ use crate::disk::identity::{Identity, Kind};
 ///
 /// # Errors
 /// If the directory itself cannot be read.
-pub(super) fn read(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Vec<Entry>> {
+pub(super) fn read(root: &Root, path: &[u8]) -> io::Result<Vec<Entry>> {
     let relative = path.strip_prefix(b"/").unwrap_or(path);
-    let directory = open_beneath(
-        root,
+    let directory = root.open_beneath(
         relative.strip_suffix(b"/").unwrap_or(relative),
-        Links::Followed,
         Waiting::Allowed,
     )?;
     let mut entries = Vec::new();
@@ -30,10 +28,10 @@ pub(super) fn read(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Vec<Entry>> 
             continue;
         }
         let looked_at = match entry.file_type() {
-            // What the link leads to decides, and whether that is beneath the root.
+            // What the link leads to decides, and whether it may lead there.
             FileType::Symlink | FileType::Unknown => {
                 let path = [relative, name].concat();
-                match find_beneath(root, &path, Links::Followed, Waiting::Allowed) {
+                match root.find(&path, Waiting::Allowed) {
                     Ok(found) => Ok(found),
                     Err(_) => continue,
                 }
@@ -73,7 +71,7 @@ fn row(name: &[u8], file_type: FileType, looked_at: Option<(Kind, Identity)>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::beneath::open_root;
+    use crate::config::model::Links;
     use crate::test_support::TemporaryDirectory;
 
     #[test]
@@ -97,8 +95,9 @@ mod tests {
             std::os::unix::fs::symlink(target, tree.path().join("root").join(link))
                 .expect("a link");
         }
-        let root = open_root(&tree.path().join("root"), Waiting::Allowed).expect("it is there");
-        let mut found: Vec<_> = read(root.as_fd(), b"/")
+        let root = Root::open(&tree.path().join("root"), &Links::Inside, Waiting::Allowed)
+            .expect("it is there");
+        let mut found: Vec<_> = read(&root, b"/")
             .expect("it can be read")
             .into_iter()
             .map(|entry| {
@@ -121,10 +120,7 @@ mod tests {
             found,
             expected.map(|(name, kind, size)| (name.to_owned(), kind, size))
         );
-        assert_eq!(
-            read(root.as_fd(), b"/sub/").expect("it can be read").len(),
-            1
-        );
-        assert!(read(root.as_fd(), b"/nothing/").is_err());
+        assert_eq!(read(&root, b"/sub/").expect("it can be read").len(), 1);
+        assert!(read(&root, b"/nothing/").is_err());
     }
 }

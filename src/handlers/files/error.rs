@@ -6,7 +6,10 @@ use rustix::io::Errno;
 
 use super::look::FilesRoute;
 use super::worker_state::WorkerState;
+use crate::disk::absence::Absence;
+use crate::disk::barrier::errno;
 use crate::http::status::Status;
+use crate::log::limited;
 use crate::message::response::Response;
 use crate::runtime::BlockingError;
 
@@ -33,14 +36,20 @@ impl FilesError {
         }
     }
 
-    /// The response for an error. The client hears only whether it may try again: 503, otherwise
-    /// 500.
+    /// The response for an error. The client hears only whether the system forbids it, 403, or whether
+    /// it may try again: 503, otherwise 500.
     pub(super) fn into_response(self, state: &WorkerState) -> Response<'static> {
+        if let Self::Read { path, source, .. } = &self
+            && Absence::of(source) == Some(Absence::Forbidden)
+        {
+            limited::warn(format_args!("403 for {path:?}: {source}"));
+            return Response::problem(Status::FORBIDDEN);
+        }
         let is_shortage = match &self {
             Self::Blocking(BlockingError::Saturated | BlockingError::NoThread) => true,
             Self::Blocking(BlockingError::Panicked(_)) => false,
             Self::Read { source, .. } => matches!(
-                Errno::from_io_error(source),
+                errno(source),
                 Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN)
             ),
         };

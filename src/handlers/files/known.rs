@@ -7,7 +7,6 @@
 //!                                   └ WouldBlock → blocking pool ┘
 //! ```
 
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +16,10 @@ use super::error::FilesError;
 use super::look::{FilesRoute, Look, Outcome, Seen};
 use super::unchanged::DirectoryState;
 use super::worker_state::WorkerState;
-use crate::disk::beneath;
-use crate::disk::beneath::Waiting;
+use crate::disk::barrier::Barrier;
+use crate::disk::beneath::{Root, Waiting};
 use crate::disk::now_or_on_pool;
+use crate::log::limited;
 use crate::runtime;
 
 /// How long an open root is kept that no request asks for: longer than a root in use is kept.
@@ -96,7 +96,7 @@ impl FilesRoute {
             return false;
         };
         let seen = self.directory_now(&root, path, state);
-        let confirming = seen.filter(|seen| seen.confirms(root.as_fd(), file));
+        let confirming = seen.filter(|seen| seen.confirms(&root, file));
         if let Some(seen) = confirming {
             entry.confirm(seen.at);
         }
@@ -122,19 +122,20 @@ impl FilesRoute {
 
     /// The open root; `None` if opening it would have to wait. It is opened again after
     /// `revalidate`, because its name may lead to another directory now.
-    fn root_now(&self, state: &WorkerState) -> Option<Arc<OwnedFd>> {
+    fn root_now(&self, state: &WorkerState) -> Option<Arc<Root>> {
         let options = &self.options;
         if let Some((root, opened)) = state.roots.borrow().get(&self.id)
             && runtime::now().duration_since(*opened) < options.revalidate
         {
             return Some(Arc::clone(root));
         }
-        let root = Arc::new(beneath::open_root(&options.root, Waiting::Never).ok()?);
+        let root = Root::open(&options.root, &options.links, Waiting::Never).ok()?;
+        let root = Arc::new(root);
         self.keep_root(Arc::clone(&root), state);
         Some(root)
     }
 
-    fn keep_root(&self, root: Arc<OwnedFd>, state: &WorkerState) {
+    fn keep_root(&self, root: Arc<Root>, state: &WorkerState) {
         let now = runtime::now();
         let mut roots = state.roots.borrow_mut();
         // Roots of routes that a reload took away are never asked for again.
@@ -145,13 +146,13 @@ impl FilesRoute {
     /// The state of the directory of `path`; `None` if every look must be a full one.
     fn directory_now(
         &self,
-        root: &OwnedFd,
+        root: &Root,
         path: &[u8],
         state: &WorkerState,
     ) -> Option<DirectoryState> {
         let period = self.options.revalidate;
         let mut directories = state.directories.borrow_mut();
-        let see = || directories.of((self.id, root.as_fd()), path, runtime::now(), period);
+        let see = || directories.of((self.id, root), path, runtime::now(), period);
         (!period.is_zero()).then(see)
     }
 
@@ -179,11 +180,23 @@ impl FilesRoute {
             (Outcome::Forbidden, _) => State::Forbidden,
             (Outcome::Missing | Outcome::Unchanged(_), _) => State::Missing,
         };
-        let entry = Entry::new(found, now);
+        let barrier = seen.barrier.map(|barrier| tell(path, &found, &barrier));
+        let entry = Entry::new(found, barrier, now);
         state
             .cache
             .borrow_mut()
             .insert(self.id, path, Rc::clone(&entry));
         entry
     }
+}
+
+/// Tells the operator what stood in the way of the file at `path`, or of one beside it. Returns the
+/// words for it.
+fn tell(path: &[u8], found: &State, barrier: &Barrier) -> Box<str> {
+    if barrier.is_worth_a_line() {
+        let path = String::from_utf8_lossy(path);
+        let outcome = found.describe();
+        limited::warn(format_args!("{outcome} for {path:?}: {barrier}"));
+    }
+    barrier.to_string().into()
 }

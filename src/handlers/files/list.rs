@@ -1,23 +1,24 @@
 //! The response that lists a directory.
 
-use std::os::fd::AsFd as _;
+use std::io;
 use std::sync::Arc;
 
 use super::directory;
 use super::error::FilesError;
-use super::listing::{Renderer, Sort};
+use super::listing::{Entry, Renderer, Sort};
 use super::look::FilesRoute;
 use super::worker_state::WorkerState;
-use crate::disk::beneath;
-use crate::disk::beneath::Waiting;
+use crate::disk::beneath::{Root, Waiting};
 use crate::http::fields::Known;
 use crate::http::path::NormalPath;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
+use crate::log::diagnostic;
 use crate::message::content::{Blocks, Content, Octets};
 use crate::message::format::Format;
 use crate::message::request::Request;
 use crate::message::response::Response;
+use crate::message::selected::Selected;
 
 impl FilesRoute {
     /// The listing of the directory at `path`, in the form the client prefers.
@@ -33,8 +34,7 @@ impl FilesRoute {
         let (shown, beneath) = (request.path.as_bytes().to_vec(), path.as_bytes().to_vec());
         let route = Arc::clone(self);
         let rendered = state.disk.run(move || {
-            let root = beneath::open_root(&route.options.root, Waiting::Allowed)?;
-            let entries = directory::read(root.as_fd(), &beneath)?;
+            let entries = route.entries(&beneath)?;
             let mut listing = Renderer::new(format, shown, sort, entries);
             let mut first = Vec::new();
             let is_longer = listing.next_block(&mut first);
@@ -56,6 +56,26 @@ impl FilesRoute {
             fields: fields.into(),
             content,
         })
+    }
+
+    /// What stands in the way of a listing of the directory at `path`, if anything does.
+    pub(super) async fn selected_listing(
+        self: &Arc<Self>,
+        path: &NormalPath<'_>,
+        state: &WorkerState,
+    ) -> Selected {
+        let (route, path) = (Arc::clone(self), path.as_bytes().to_vec());
+        match state.disk.run(move || route.entries(&path)).await {
+            Ok(Ok(_)) => Selected::default(),
+            Ok(Err(error)) => Selected::nothing(error.to_string()),
+            Err(error) => Selected::nothing(diagnostic::chain(&error)),
+        }
+    }
+
+    /// The entries of the directory at `path`. It may wait for the disk.
+    fn entries(&self, path: &[u8]) -> io::Result<Vec<Entry>> {
+        let root = Root::open(&self.options.root, &self.options.links, Waiting::Allowed)?;
+        directory::read(&root, path)
     }
 }
 

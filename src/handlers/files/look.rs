@@ -4,15 +4,17 @@
 //! blocking pool, where it may.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use super::load::{self, Loaded};
-use super::lookup::{self, Found, FoundFile};
-use crate::config::model::Files;
-use crate::disk::beneath;
-use crate::disk::beneath::Waiting;
+use super::lookup::{self, Found, FoundFile, LookedUp};
+use crate::config::model::{Files, Links};
+use crate::disk::barrier::Barrier;
+use crate::disk::beneath::{Root, Waiting};
 use crate::disk::identity::Identity;
 use crate::http::negotiation::ContentCoding;
 
@@ -33,11 +35,33 @@ impl FilesRoute {
     }
 }
 
+/// Which directory a path leads to. Another directory may take its number when it is gone, but not the
+/// time when it was made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Place(Option<(u64, u64, Option<SystemTime>)>);
+
+impl Place {
+    /// The root of a route, and the further directories that links may lead to.
+    pub(crate) fn of_all(options: &Files) -> Vec<Self> {
+        let further = match &options.links {
+            Links::Also(directories) => &directories[..],
+            Links::Inside | Links::None | Links::Anywhere => &[],
+        };
+        let roots = [&options.root].into_iter().chain(further);
+        roots.map(|path| Self::of(path)).collect()
+    }
+
+    fn of(path: &Path) -> Self {
+        let state = std::fs::metadata(path).ok();
+        Self(state.map(|state| (state.dev(), state.ino(), state.created().ok())))
+    }
+}
+
 /// A look at the disk, with all that it needs to run on another thread.
 pub(super) struct Look {
     pub(super) route: Arc<FilesRoute>,
     /// The open root; `None` if opening it would have had to wait.
-    pub(super) root: Option<Arc<OwnedFd>>,
+    pub(super) root: Option<Arc<Root>>,
     pub(super) path: Vec<u8>,
     /// The state of the directory of `path` when the look begins; `None` if that state would prove
     /// nothing.
@@ -48,8 +72,10 @@ pub(super) struct Look {
 
 /// What a look found.
 pub(super) struct Seen {
-    pub(super) new_root: Option<Arc<OwnedFd>>,
+    pub(super) new_root: Option<Arc<Root>>,
     pub(super) outcome: Outcome,
+    /// What stood in the way of the file, or of one beside it.
+    pub(super) barrier: Option<Barrier>,
 }
 
 pub(super) enum Outcome {
@@ -71,7 +97,8 @@ impl Look {
         let (root, new_root) = match &self.root {
             Some(root) => (Arc::clone(root), None),
             None => {
-                let root = Arc::new(beneath::open_root(&self.route.options.root, waiting)?);
+                let options = &self.route.options;
+                let root = Arc::new(Root::open(&options.root, &options.links, waiting)?);
                 (Arc::clone(&root), Some(root))
             }
         };
@@ -88,20 +115,28 @@ impl Look {
                 _ => break,
             }
         }
+        let (outcome, barrier) = outcome?;
         Ok(Seen {
             new_root,
-            outcome: outcome?,
+            outcome,
+            barrier,
         })
     }
 
-    fn look_beneath(&self, root: &OwnedFd, waiting: Waiting) -> io::Result<Outcome> {
-        let found = lookup::look_up(root.as_fd(), &self.route.options, &self.path, waiting)?;
-        Ok(match found {
+    fn look_beneath(
+        &self,
+        root: &Root,
+        waiting: Waiting,
+    ) -> io::Result<(Outcome, Option<Barrier>)> {
+        let LookedUp { found, barrier } =
+            lookup::look_up(root, &self.route.options, &self.path, waiting)?;
+        let outcome = match found {
             Found::File(file) => self.compare(file, waiting)?,
             Found::Directory => Outcome::Directory,
             Found::Missing => Outcome::Missing,
             Found::Forbidden => Outcome::Forbidden,
-        })
+        };
+        Ok((outcome, barrier))
     }
 
     fn compare(&self, file: FoundFile, waiting: Waiting) -> io::Result<Outcome> {

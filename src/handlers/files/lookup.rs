@@ -4,19 +4,25 @@
 //! The same code runs on the loop, where it may not wait, and on the blocking pool.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::BorrowedFd;
-
-use rustix::io::Errno;
 
 use crate::config::model::Files;
 use crate::disk::absence::Absence;
-use crate::disk::beneath::{Links, Opened, Waiting, is_hidden, open_beneath};
+use crate::disk::barrier::Barrier;
+use crate::disk::beneath::{Opened, Root, Waiting, is_hidden};
 use crate::disk::identity::{Identity, Kind};
 use crate::http::media_type;
 use crate::http::negotiation::ContentCoding;
 use crate::http::path::holds_encoded_slash;
+
+/// What a look finds: what the path leads to, and what stood in the way of something else.
+#[derive(Debug)]
+pub(super) struct LookedUp {
+    pub(super) found: Found,
+    /// The first barrier that was met. If `found` is a file, it is one before a sibling.
+    pub(super) barrier: Option<Barrier>,
+}
 
 /// What a path leads to.
 #[derive(Debug)]
@@ -58,14 +64,17 @@ impl FoundFile {
 /// An error that is neither "missing" nor "forbidden": a disk that fails, descriptors that ran out.
 /// `WouldBlock` if the look would have to wait and may not.
 pub(super) fn look_up(
-    root: BorrowedFd<'_>,
+    root: &Root,
     options: &Files,
     path: &[u8],
     waiting: Waiting,
-) -> io::Result<Found> {
+) -> io::Result<LookedUp> {
     // No file has a slash in its name.
     if is_hidden(path) || holds_encoded_slash(path) {
-        return Ok(Found::Missing);
+        return Ok(LookedUp {
+            found: Found::Missing,
+            barrier: None,
+        });
     }
     let search = Search {
         root,
@@ -73,11 +82,16 @@ pub(super) fn look_up(
         waiting,
         name_missing: Cell::new(false),
         saw_other_than_names: Cell::new(false),
+        barrier: RefCell::new(None),
     };
-    match path.strip_suffix(b"/") {
+    let found = match path.strip_suffix(b"/") {
         Some(directory) => search.index_of(directory.strip_prefix(b"/").unwrap_or(directory)),
         None => search.file(&path[1..]),
-    }
+    }?;
+    Ok(LookedUp {
+        found,
+        barrier: search.barrier.into_inner(),
+    })
 }
 
 /// The path of a coding: the file's path with a suffix.
@@ -89,18 +103,23 @@ pub(super) fn coded_path(path: &[u8], coding: ContentCoding) -> Cow<'_, [u8]> {
 }
 
 struct Search<'a> {
-    root: BorrowedFd<'a>,
+    root: &'a Root,
     options: &'a Files,
     waiting: Waiting,
     /// Whether a name was not there.
     name_missing: Cell<bool>,
     /// Whether anything but names decided: a link, or a file of the wrong kind or age.
     saw_other_than_names: Cell<bool>,
+    /// What stood in the way first.
+    barrier: RefCell<Option<Barrier>>,
 }
 
 /// What is at one exact path.
 enum PathState {
-    Opened(Opened),
+    File(Opened),
+    Directory,
+    /// A device, a socket, a pipe.
+    Other,
     Missing,
     Forbidden,
 }
@@ -108,14 +127,29 @@ enum PathState {
 impl Search<'_> {
     fn file(&self, path: &[u8]) -> io::Result<Found> {
         match self.at(path)? {
-            PathState::Opened(opened) => match opened.kind {
-                Kind::File => self.with_siblings(path.to_vec(), opened).map(Found::File),
-                Kind::Directory => Ok(Found::Directory),
-                Kind::Other => Ok(Found::Missing),
-            },
+            PathState::File(opened) => self.with_siblings(path.to_vec(), opened).map(Found::File),
+            PathState::Directory if self.options.clean_urls => self.page_or_directory(path),
+            PathState::Directory => Ok(Found::Directory),
             PathState::Missing if self.options.clean_urls => self.clean_url(path),
-            PathState::Missing => Ok(Found::Missing),
+            PathState::Missing | PathState::Other => Ok(Found::Missing),
             PathState::Forbidden => Ok(Found::Forbidden),
+        }
+    }
+
+    /// Decides between `a.html` and the directory `a` beside it: the page answers for `a`, unless the
+    /// directory has an index file. Generators of sites put the pages below `a` into the directory.
+    fn page_or_directory(&self, path: &[u8]) -> io::Result<Found> {
+        // An index file may appear without a change in the directory that holds the page.
+        self.saw_other_than_names.set(true);
+        for name in &self.options.index {
+            let index = [path, b"/", name.as_bytes()].concat();
+            if let PathState::File(_) | PathState::Forbidden = self.at(&index)? {
+                return Ok(Found::Directory);
+            }
+        }
+        match self.clean_url(path)? {
+            Found::Missing => Ok(Found::Directory),
+            page => Ok(page),
         }
     }
 
@@ -123,9 +157,7 @@ impl Search<'_> {
     fn clean_url(&self, path: &[u8]) -> io::Result<Found> {
         let path = [path, b".html"].concat();
         match self.at(&path)? {
-            PathState::Opened(opened) if opened.kind == Kind::File => {
-                self.with_siblings(path, opened).map(Found::File)
-            }
+            PathState::File(opened) => self.with_siblings(path, opened).map(Found::File),
             PathState::Forbidden => Ok(Found::Forbidden),
             _ => Ok(Found::Missing),
         }
@@ -138,7 +170,7 @@ impl Search<'_> {
                 _ => [directory, b"/", name.as_bytes()].concat(),
             };
             match self.at(&path)? {
-                PathState::Opened(opened) if opened.kind == Kind::File => {
+                PathState::File(opened) => {
                     return self.with_siblings(path, opened).map(Found::File);
                 }
                 PathState::Forbidden => return Ok(Found::Forbidden),
@@ -146,7 +178,7 @@ impl Search<'_> {
             }
         }
         match self.at(directory)? {
-            PathState::Opened(opened) if opened.kind == Kind::Directory => Ok(Found::Directory),
+            PathState::Directory => Ok(Found::Directory),
             PathState::Forbidden => Ok(Found::Forbidden),
             _ => Ok(Found::Missing),
         }
@@ -166,15 +198,11 @@ impl Search<'_> {
         if self.options.precompressed && media_type::is_compressible(&media_type) {
             for coding in CODINGS {
                 match self.at(&coded_path(&path, coding))? {
-                    PathState::Opened(sibling)
-                        if sibling.kind == Kind::File && sibling.identity.modified >= modified =>
-                    {
+                    PathState::File(sibling) if sibling.identity.modified >= modified => {
                         codings.push((coding, sibling));
                     }
-                    PathState::Opened(_) | PathState::Forbidden => {
-                        self.saw_other_than_names.set(true)
-                    }
                     PathState::Missing => {}
+                    _ => self.saw_other_than_names.set(true),
                 }
             }
         }
@@ -187,40 +215,52 @@ impl Search<'_> {
     }
 
     fn at(&self, path: &[u8]) -> io::Result<PathState> {
-        match self.open(path) {
-            Ok(opened) => Ok(PathState::Opened(opened)),
-            Err(error) => match Absence::of(&error) {
-                Some(Absence::NameMissing) => {
-                    self.name_missing.set(true);
-                    Ok(PathState::Missing)
-                }
-                Some(Absence::Outside | Absence::Unusable) => {
+        let error = match self.root.open_beneath(path, self.waiting) {
+            Ok(opened) => {
+                if opened.through_link {
                     self.saw_other_than_names.set(true);
-                    Ok(PathState::Missing)
                 }
-                Some(Absence::Forbidden) => Ok(PathState::Forbidden),
-                None => Err(error),
-            },
+                return Ok(match opened.kind {
+                    Kind::File => PathState::File(opened),
+                    Kind::Directory => PathState::Directory,
+                    Kind::Other => PathState::Other,
+                });
+            }
+            Err(error) => error,
+        };
+        let state = match Absence::of(&error) {
+            Some(Absence::NameMissing) => {
+                self.name_missing.set(true);
+                PathState::Missing
+            }
+            Some(Absence::Outside | Absence::Unusable) => {
+                self.saw_other_than_names.set(true);
+                PathState::Missing
+            }
+            Some(Absence::Forbidden) if self.is_directory(path) => return Ok(PathState::Directory),
+            Some(Absence::Forbidden) => PathState::Forbidden,
+            None => return Err(error),
+        };
+        if let Some(barrier) = Barrier::from(error) {
+            self.saw_other_than_names.set(true);
+            self.barrier.borrow_mut().get_or_insert(barrier);
         }
+        Ok(state)
     }
 
-    fn open(&self, path: &[u8]) -> io::Result<Opened> {
-        match open_beneath(self.root, path, Links::Refused, self.waiting) {
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
-                self.saw_other_than_names.set(true);
-                open_beneath(self.root, path, Links::Followed, self.waiting)
-            }
-            opened => opened,
-        }
+    /// Whether a directory is at `path`. What is in it can be served although its names may not be
+    /// read.
+    fn is_directory(&self, path: &[u8]) -> bool {
+        let found = self.root.find(path, self.waiting);
+        found.is_ok_and(|(kind, _)| kind == Kind::Directory)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::beneath::open_root;
+    use crate::config::model::Links;
     use crate::test_support::TemporaryDirectory;
-    use std::os::fd::AsFd as _;
 
     #[test]
     fn paths_lead_to_files() {
@@ -234,10 +274,14 @@ mod tests {
             ".well-known/y",
             "both",
             "both.html",
+            "page.html",
+            "page/below.html",
+            "section.html",
+            "section/index.html",
         ] {
             tree.write(file, b"content");
         }
-        let root = open_root(tree.path(), Waiting::Allowed).expect("it is there");
+        let root = Root::open(tree.path(), &Links::Inside, Waiting::Allowed).expect("it is there");
         let options = Files {
             clean_urls: true,
             ..Files::beneath(tree.path().to_owned())
@@ -247,6 +291,12 @@ mod tests {
             ("/a.html", "a.html"),
             ("/a", "a.html"),
             ("/both", "both"),
+            // Generators of sites write a page beside the directory of the pages below it.
+            ("/page", "page.html"),
+            ("/page/below", "page/below.html"),
+            ("/page/", "(directory)"),
+            ("/section", "(directory)"),
+            ("/section/", "section/index.html"),
             ("/dir", "(directory)"),
             ("/dir/", "dir/index.html"),
             ("/bare/", "(directory)"),
@@ -259,9 +309,8 @@ mod tests {
             ("/nothing", "(missing)"),
             ("/nothing/", "(missing)"),
         ] {
-            let found = look_up(root.as_fd(), &options, path.as_bytes(), Waiting::Allowed)
-                .expect("no error");
-            let found = match found {
+            let looked_up = look_up(&root, &options, path.as_bytes(), Waiting::Allowed);
+            let found = match looked_up.expect("no error").found {
                 Found::File(file) => String::from_utf8(file.path).expect("text"),
                 Found::Directory => "(directory)".to_owned(),
                 Found::Missing => "(missing)".to_owned(),
@@ -291,13 +340,11 @@ mod tests {
                 .expect("just written");
             file.set_modified(modified).expect("it is ours");
         }
-        let root = open_root(tree.path(), Waiting::Allowed).expect("it is there");
-        let codings = |path: &[u8]| match look_up(
-            root.as_fd(),
-            &Files::beneath(tree.path().to_owned()),
-            path,
-            Waiting::Allowed,
-        ) {
+        let root = Root::open(tree.path(), &Links::Inside, Waiting::Allowed).expect("it is there");
+        let options = Files::beneath(tree.path().to_owned());
+        let found =
+            |path: &[u8]| look_up(&root, &options, path, Waiting::Allowed).map(|it| it.found);
+        let codings = |path: &[u8]| match found(path) {
             Ok(Found::File(file)) => file
                 .codings
                 .iter()

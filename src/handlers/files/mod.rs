@@ -31,13 +31,15 @@ use std::sync::Arc;
 use crate::http::fields::Known;
 use crate::http::path::NormalPath;
 use crate::http::status::Status;
+use crate::log::diagnostic;
 use crate::message::location::redirect_to_directory;
 use crate::message::request::Request;
 use crate::message::response::Response;
+use crate::message::selected::Selected;
 
 use cache::{Entry, State};
 use error::FilesError;
-pub(crate) use look::FilesRoute;
+pub(crate) use look::{FilesRoute, Place};
 pub(crate) use worker_state::WorkerState;
 
 /// The handler of a `files` route.
@@ -119,20 +121,30 @@ impl FilesHandler {
     }
 
     /// The file that would be sent, and its coding.
-    pub(crate) async fn selected(
-        &self,
-        request: &Request<'_>,
-        state: &WorkerState,
-    ) -> Option<String> {
-        let path = self.path_beneath(request).ok()?;
-        let entry = self.entry_for(&path, request, state).await.ok()?;
-        let State::File(file) = &entry.state else {
-            return None;
+    pub(crate) async fn selected(&self, request: &Request<'_>, state: &WorkerState) -> Selected {
+        let Ok(path) = self.path_beneath(request) else {
+            return Selected::default();
         };
-        let accept_encoding = request.head.fields.combined(Known::AcceptEncoding);
-        let (coding, path) = file.describe(accept_encoding.as_deref());
-        let root = self.route.options.root.display();
-        Some(format!("{root}/{path} ({coding})"))
+        let entry = match self.entry_for(&path, request, state).await {
+            Ok(entry) => entry,
+            Err(error) => return Selected::nothing(diagnostic::chain(&error)),
+        };
+        let file = match &entry.state {
+            State::File(file) => {
+                let accept_encoding = request.head.fields.combined(Known::AcceptEncoding);
+                let (coding, path) = file.describe(accept_encoding.as_deref());
+                let root = self.route.options.root.display();
+                Some(format!("{root}/{path} ({coding})"))
+            }
+            State::Directory if self.route.options.listing && request.path.is_directory() => {
+                return self.route.selected_listing(&path, state).await;
+            }
+            State::Directory | State::Missing | State::Forbidden => None,
+        };
+        Selected {
+            file,
+            barrier: entry.barrier.as_deref().map(str::to_owned),
+        }
     }
 
     async fn answer_waiting(

@@ -23,7 +23,7 @@
 //! writes through a mapping.
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant, SystemTime};
 
 use hashbrown::HashMap;
@@ -31,7 +31,7 @@ use hashbrown::HashMap;
 use super::cache::{BorrowedKey, Key};
 use super::load::CachedFile;
 use super::lookup::coded_path;
-use crate::disk::beneath::{Links, Waiting, find_beneath, open_path};
+use crate::disk::beneath::Root;
 use crate::disk::identity::{Identity, Kind};
 
 /// How many directories are remembered. When there are more, all are forgotten, which costs one
@@ -76,7 +76,7 @@ impl Directories {
     /// than `period`.
     pub(super) fn of(
         &mut self,
-        (handler, root): (u64, BorrowedFd<'_>),
+        (handler, root): (u64, &Root),
         path: &[u8],
         now: Instant,
         period: Duration,
@@ -103,11 +103,13 @@ impl Directories {
 
 impl DirectoryState {
     /// Whether another look would have found `file` at that moment.
-    pub(super) fn confirms(&self, root: BorrowedFd<'_>, file: &CachedFile) -> bool {
+    pub(super) fn confirms(&self, root: &Root, file: &CachedFile) -> bool {
         let is_as_it_was = |(coding, identity)| {
             let path = coded_path(file.path(), coding);
-            find_beneath(root, &path, Links::Refused, Waiting::Never)
-                .is_ok_and(|found| found == (Kind::File, identity))
+            let state = root.place(&path).and_then(|it| Ok(rustix::fs::fstat(it)?));
+            state.is_ok_and(|state| {
+                Kind::of(&state) == Kind::File && Identity::of(&state) == identity
+            })
         };
         self.identity.is_some()
             && self.identity == file.directory()
@@ -123,8 +125,8 @@ fn directory_of(path: &[u8]) -> &[u8] {
 }
 
 /// Looks at a directory; `None` if its change time will not show all changes to come.
-fn look_at(root: BorrowedFd<'_>, path: &[u8], now: SystemTime) -> io::Result<Option<Identity>> {
-    let directory = open_path(root, path, Links::Refused, Waiting::Never)?;
+fn look_at(root: &Root, path: &[u8], now: SystemTime) -> io::Result<Option<Identity>> {
+    let directory = root.place(path)?;
     let identity = Identity::of_open(directory.as_fd())?;
     let file_system = rustix::fs::fstatfs(&directory)?.f_type;
     let tells = TELLING.contains(&(file_system as u32)) && is_settled(identity, now);
@@ -140,14 +142,13 @@ fn is_settled(identity: Identity, now: SystemTime) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::fd::OwnedFd;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
     use std::path::Path;
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::model::Files;
-    use crate::disk::beneath::open_root;
+    use crate::config::model::{Files, Links};
+    use crate::disk::beneath::Waiting;
     use crate::handlers::files::look::{FilesRoute, Look, Outcome};
     use crate::test_support::TemporaryDirectory;
 
@@ -156,15 +157,19 @@ mod tests {
         SystemTime::now() + Duration::from_secs(3600)
     }
 
-    fn state(root: &OwnedFd, directory: &[u8]) -> DirectoryState {
-        let identity = look_at(root.as_fd(), directory, later()).ok().flatten();
+    fn open_root(path: &Path) -> Root {
+        Root::open(path, &Links::Inside, Waiting::Allowed).expect("it is there")
+    }
+
+    fn state(root: &Root, directory: &[u8]) -> DirectoryState {
+        let identity = look_at(root, directory, later()).ok().flatten();
         DirectoryState {
             identity,
             at: Instant::now(),
         }
     }
 
-    fn load(tree: &TemporaryDirectory, root: &Arc<OwnedFd>, path: &str) -> CachedFile {
+    fn load(tree: &TemporaryDirectory, root: &Arc<Root>, path: &str) -> CachedFile {
         let options = Files::beneath(tree.path().to_owned());
         let look = Look {
             route: Arc::new(FilesRoute::new(&options)),
@@ -239,11 +244,11 @@ mod tests {
             for file in ["a/g.css", "a/b/f.css", "a/b/f.css.gz"] {
                 tree.write(file, b"x");
             }
-            let root = Arc::new(open_root(tree.path(), Waiting::Allowed).expect("it is there"));
+            let root = Arc::new(open_root(tree.path()));
             let file = load(&tree, &root, "/a/b/f.css");
             wait_for_the_clock(&tree);
             change(tree.path()).expect(title);
-            let confirms = state(&root, b"a/b").confirms(root.as_fd(), &file);
+            let confirms = state(&root, b"a/b").confirms(&root, &file);
             assert_eq!(confirms, unchanged, "{title}");
         }
     }
@@ -265,7 +270,7 @@ mod tests {
         for (link, target) in [("l.css", "target"), ("g.css.br", "nowhere"), ("e", "d")] {
             symlink(target, tree.path().join(link)).expect("a link");
         }
-        let root = Arc::new(open_root(tree.path(), Waiting::Allowed).expect("it is there"));
+        let root = Arc::new(open_root(tree.path()));
         for (path, confirms, why) in [
             ("/f.css", true, "plain"),
             ("/d/", true, "an index file"),
@@ -285,11 +290,7 @@ mod tests {
         ] {
             let file = load(&tree, &root, path);
             let seen = state(&root, directory_of(path.as_bytes()));
-            assert_eq!(
-                seen.confirms(root.as_fd(), &file),
-                confirms,
-                "{path}: {why}"
-            );
+            assert_eq!(seen.confirms(&root, &file), confirms, "{path}: {why}");
         }
     }
 
@@ -321,10 +322,10 @@ mod tests {
     #[test]
     fn a_look_at_a_directory_lasts_a_period() {
         let tree = TemporaryDirectory::new("looks");
-        let root = open_root(tree.path(), Waiting::Allowed).expect("it is there");
+        let root = open_root(tree.path());
         let (mut directories, now) = (Directories::default(), Instant::now());
         let second = Duration::from_secs(1);
-        let mut at = |now| directories.of((1, root.as_fd()), b"/f", now, second).at;
+        let mut at = |now| directories.of((1, &root), b"/f", now, second).at;
         assert_eq!(at(now), now);
         assert_eq!(at(now + second / 2), now);
         assert_eq!(at(now + second), now + second);
@@ -333,12 +334,12 @@ mod tests {
     #[test]
     fn remembers_a_bounded_number() {
         let tree = TemporaryDirectory::new("bounded");
-        let root = open_root(tree.path(), Waiting::Allowed).expect("it is there");
+        let root = open_root(tree.path());
         let mut directories = Directories::default();
         for number in 0..3 * CAPACITY {
             let path = format!("/{number}/f");
             let (now, period) = (Instant::now(), Duration::from_secs(1));
-            directories.of((1, root.as_fd()), path.as_bytes(), now, period);
+            directories.of((1, &root), path.as_bytes(), now, period);
             assert!(directories.seen.len() <= CAPACITY);
         }
     }

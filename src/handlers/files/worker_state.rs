@@ -3,12 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::error::Error;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::cache::Cache;
 use super::unchanged::Directories;
+use crate::disk::beneath::Root;
 use crate::log::diagnostic;
 use crate::runtime::{self, BlockingPool};
 
@@ -18,7 +18,7 @@ pub(crate) struct WorkerState {
     pub(super) disk: Arc<BlockingPool>,
     pub(super) cache: RefCell<Cache>,
     /// The open root of each route, by its id, and since when.
-    pub(super) roots: RefCell<HashMap<u64, (Arc<OwnedFd>, Instant)>>,
+    pub(super) roots: RefCell<HashMap<u64, (Arc<Root>, Instant)>>,
     pub(super) directories: RefCell<Directories>,
     complained: Cell<Option<Instant>>,
 }

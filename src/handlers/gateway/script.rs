@@ -9,12 +9,12 @@
 //! It may wait for the disk, so it runs on the blocking pool.
 
 use std::io;
-use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use super::meta_variables::segment_ends;
+use crate::config::model::Links;
 use crate::disk::absence::Absence;
-use crate::disk::beneath::{Links, Waiting, find_beneath, is_hidden, open_root};
+use crate::disk::beneath::{Root, Waiting, is_hidden};
 use crate::disk::identity::Kind;
 use crate::http::path::holds_encoded_slash;
 
@@ -40,15 +40,15 @@ impl FoundScript {
 /// beneath the directory `root`. Files that `files` would hide count as not there.
 ///
 /// # Errors
-/// It may not be looked at, or the disk fails.
-pub(crate) fn find(root: &Path, path: &[u8]) -> io::Result<Option<FoundScript>> {
-    let root = open_root(root, Waiting::Allowed)?;
+/// It may not be looked at, a link does not lead where `links` allows, or the disk fails.
+pub(crate) fn find(root: &Path, links: &Links, path: &[u8]) -> io::Result<Option<FoundScript>> {
+    let root = Root::open(root, links, Waiting::Allowed)?;
     for end in segment_ends(path) {
         if is_hidden(&path[..end]) || holds_encoded_slash(&path[..end]) {
             return Ok(None);
         }
         let beneath = &path[1..end];
-        match find_beneath(root.as_fd(), beneath, Links::Followed, Waiting::Allowed) {
+        match root.find(beneath, Waiting::Allowed) {
             Ok((Kind::File, _)) => {
                 let path = beneath.to_vec();
                 return Ok(Some(FoundScript { path, end }));
@@ -56,8 +56,8 @@ pub(crate) fn find(root: &Path, path: &[u8]) -> io::Result<Option<FoundScript>> 
             Ok((Kind::Directory, _)) => {}
             Ok((Kind::Other, _)) => return Ok(None),
             Err(error) => match Absence::of(&error) {
-                Some(Absence::Forbidden) | None => return Err(error),
-                Some(_) => return Ok(None),
+                Some(Absence::Forbidden | Absence::Outside) | None => return Err(error),
+                Some(Absence::NameMissing | Absence::Unusable) => return Ok(None),
             },
         }
     }
@@ -93,9 +93,9 @@ mod tests {
             ("/tools/", None),
             ("/missing/x.py", None),
             ("/.hidden", None),
-            ("/out", None),
         ] {
-            let found = find(&tree.path().join("root"), path.as_bytes()).expect("no error");
+            let root = tree.path().join("root");
+            let found = find(&root, &Links::Inside, path.as_bytes()).expect("no error");
             let found = found.map(|script| {
                 let beneath = String::from_utf8(script.path).expect("text");
                 (beneath, &path[script.end..])
@@ -103,6 +103,13 @@ mod tests {
             let expected = expected.map(|(script, info)| (script.to_owned(), info));
             assert_eq!(found, expected, "{path}");
         }
-        assert!(find(&tree.path().join("missing"), b"/x.py").is_err());
+        for (root, path) in [
+            ("missing", "/x.py"),
+            ("root", "/out"),
+            ("root", "/out/info"),
+        ] {
+            let found = find(&tree.path().join(root), &Links::Inside, path.as_bytes());
+            assert!(found.is_err(), "{root} {path}");
+        }
     }
 }

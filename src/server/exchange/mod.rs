@@ -31,6 +31,7 @@ use crate::http::status::Status;
 use crate::message::request::{Arrival, Request};
 use crate::message::response::DuplexResponse;
 use crate::message::routed_path::RoutedPath;
+use crate::message::selected::Selected;
 
 use route::{Matched, Refusal};
 
@@ -142,8 +143,10 @@ impl<'g, 'r> Exchange<'g, 'r> {
     }
 
     /// The file that answers, and in which coding, where the response is a file.
-    pub(super) async fn file(&self, local: &WorkerState) -> Option<String> {
-        let matched = self.matched.as_ref().ok()?;
+    pub(super) async fn file(&self, local: &WorkerState) -> Selected {
+        let Ok(matched) = &self.matched else {
+            return Selected::default();
+        };
         let request = self.request(matched);
         matched.route.handler.file(&request, local).await
     }

@@ -96,6 +96,14 @@ impl Site {
         }
     }
 
+    /// The lines of `[server.routes]`, in place of those before.
+    pub(crate) fn with_routes(self, routes: &str) -> Self {
+        Self {
+            routes: routes.to_owned(),
+            ..self
+        }
+    }
+
     pub(crate) fn environment(mut self, name: &'static str, value: &'static str) -> Self {
         self.environment.push((name, value));
         self
@@ -114,6 +122,16 @@ impl Site {
     pub(crate) fn started_by(self, starter: &str) -> Self {
         Self {
             starter: Some(starter.to_owned()),
+            ..self
+        }
+    }
+
+    /// Starts the server without the privilege to read what its permissions forbid, which root has.
+    pub(crate) fn obeying_permissions(self) -> Self {
+        let drop = "exec setpriv --bounding-set -dac_override,-dac_read_search";
+        let is_root = rustix::process::geteuid().is_root();
+        Self {
+            starter: is_root.then(|| drop.to_owned()),
             ..self
         }
     }

@@ -14,6 +14,7 @@ mod running;
 mod start;
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,14 +24,16 @@ use super::script::{self, FoundScript};
 use super::script_log;
 use super::script_response::{ScriptAnswer, ScriptHead};
 use crate::config::model::{Cgi, Route};
+use crate::disk::absence::Absence;
 use crate::disk::spool::Spooled;
 use crate::http::framing::Framing;
 use crate::http::status::Status;
-use crate::log::diagnostic;
+use crate::log::{diagnostic, limited};
 use crate::message::conditional::{Supply, represent};
 use crate::message::content::{Content, ContentError, ContentStream, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response};
+use crate::message::selected::Selected;
 use crate::runtime::{BlockingError, BlockingPool, Either, Permits, either, timeout};
 
 use error::CgiError;
@@ -68,9 +71,12 @@ impl CgiHandler {
         &self,
         request: &Request<'_>,
         disk: &Arc<BlockingPool>,
-    ) -> Option<String> {
-        let script = self.find(request, disk).await.ok()?;
-        Some(self.route.file(&script).display().to_string())
+    ) -> Selected {
+        match self.find(request, disk).await {
+            Ok(script) => Selected::file(self.route.file(&script).display().to_string()),
+            Err(CgiError::Missing) => Selected::default(),
+            Err(error) => Selected::nothing(diagnostic::chain(&error)),
+        }
     }
 
     /// # Errors
@@ -120,7 +126,7 @@ impl CgiHandler {
     ) -> Result<FoundScript, CgiError> {
         let path = request.path.below().to_vec();
         let route = Arc::clone(&self.route);
-        let find = move || script::find(&route.options.root, &path);
+        let find = move || script::find(&route.options.root, &route.options.links, &path);
         let found = disk.run(find).await?;
         found.map_err(CgiError::Look)?.ok_or(CgiError::Missing)
     }
@@ -184,6 +190,11 @@ impl CgiHandler {
         let name = script_log::name(&self.route.name, request, script);
         let status = match error {
             CgiError::Missing => return Response::problem(Status::NOT_FOUND),
+            CgiError::Look(source) if status_of(source).is_some() => {
+                let status = status_of(source).unwrap_or(Status::FORBIDDEN);
+                limited::warn(format_args!("{name}: {status}: {source}"));
+                return Response::problem(status);
+            }
             CgiError::Busy | CgiError::Pool(BlockingError::Saturated | BlockingError::NoThread) => {
                 diagnostic::warn(format_args!("{name}: {}", diagnostic::chain(error)));
                 return Response::busy();
@@ -223,5 +234,14 @@ impl CgiRoute {
             program,
             input,
         }
+    }
+}
+
+/// The status if the system, or a link, keeps the server from a script.
+fn status_of(error: &io::Error) -> Option<Status> {
+    match Absence::of(error)? {
+        Absence::Forbidden => Some(Status::FORBIDDEN),
+        Absence::Outside => Some(Status::NOT_FOUND),
+        Absence::NameMissing | Absence::Unusable => None,
     }
 }

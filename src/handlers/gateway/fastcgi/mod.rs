@@ -36,13 +36,14 @@ use super::meta_variables::{self, meta_variables};
 use super::script_log::{self, ScriptLog};
 use super::script_response::{ScriptAnswer, ScriptHead};
 use crate::config::model::{Fastcgi, Route};
+use crate::disk::barrier::Barrier;
 use crate::disk::now_or_on_pool;
 use crate::disk::spool::Spooled;
 use crate::handlers::files::{self, FilesHandler, FilesRoute};
 use crate::http::framing::Framing;
 use crate::http::method::{Method, MethodSet};
 use crate::http::status::Status;
-use crate::log::diagnostic;
+use crate::log::{diagnostic, limited};
 use crate::message::conditional::{Supply, represent};
 use crate::message::content::{
     Content, ContentError, ContentSource as _, ContentStream, Octets, ReadContent,
@@ -50,13 +51,14 @@ use crate::message::content::{
 use crate::message::location::redirect_to_directory;
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response, allow};
+use crate::message::selected::Selected;
 use crate::runtime::{BlockingError, BlockingPool};
 use crate::upstream::{Connection, Pool, Queue, Server};
 
 use content::{Replayed, SpooledContent, UpstreamContent};
 use conversation::Conversation;
 use error::{Failure, UpstreamError};
-use script::{Found, Script, Search, Start};
+use script::{Found, Script, Search, Searched, Start};
 
 /// The methods for which a file is sent.
 const FILE_METHODS: MethodSet = MethodSet::of(&[Method::Get, Method::Head]);
@@ -122,23 +124,28 @@ impl FastcgiHandler {
     }
 
     /// The script that would run, or the file that would be sent.
-    pub(crate) async fn selected(
-        &self,
-        request: &Request<'_>,
-        worker: Worker<'_>,
-    ) -> Option<String> {
-        if self.may_be_file(request)
-            && let Some(file) = self.files.selected(request, worker.files).await
-        {
-            return Some(file);
+    pub(crate) async fn selected(&self, request: &Request<'_>, worker: Worker<'_>) -> Selected {
+        if self.may_be_file(request) {
+            let selected = self.files.selected(request, worker.files).await;
+            if selected.file.is_some() {
+                return selected;
+            }
         }
-        match self.find(request, worker).await.ok()? {
+        let Searched { found, barrier } = match self.find(request, worker).await {
+            Ok(searched) => searched,
+            Err(error) => return Selected::nothing(diagnostic::chain(&error)),
+        };
+        let file = match found {
             Found::Script(script) => {
                 let path = String::from_utf8_lossy(&script.path).into_owned();
                 Some(format!("{}{path} (script)", self.options.root.display()))
             }
-            Found::Index => self.files.selected(request, worker.files).await,
+            Found::Index => return self.files.selected(request, worker.files).await,
             Found::Directory | Found::Nothing | Found::Forbidden => None,
+        };
+        Selected {
+            file,
+            barrier: barrier.map(|barrier| barrier.to_string()),
         }
     }
 
@@ -157,7 +164,9 @@ impl FastcgiHandler {
         {
             return Ok(as_file(request, response).into());
         }
-        let response = match self.find(request, worker).await {
+        let found = self.find(request, worker).await;
+        let found = found.map(|searched| self.tell_barrier(searched, request));
+        let response = match found {
             Ok(Found::Script(script)) => return self.run(&script, request, worker, content).await,
             Ok(Found::Index) => as_file(request, self.files.answer(request, worker.files).await),
             Ok(Found::Directory) => redirect_to_directory(request),
@@ -181,10 +190,18 @@ impl FastcgiHandler {
     }
 
     /// What the path leads to, by a look at the disk that may wait on the pool.
-    async fn find(&self, request: &Request<'_>, worker: Worker<'_>) -> Result<Found, SearchError> {
+    async fn find(
+        &self,
+        request: &Request<'_>,
+        worker: Worker<'_>,
+    ) -> Result<Searched, SearchError> {
         if let Some(name) = &self.options.script {
             let below = request.path.below();
-            return Ok(Found::Script(Script::owning_the_route(name, below)));
+            let script = Script::owning_the_route(name, below);
+            return Ok(Searched {
+                found: Found::Script(script),
+                barrier: None,
+            });
         }
         let start = if self.is_exact {
             Start::OnlyPath
@@ -200,6 +217,21 @@ impl FastcgiHandler {
         };
         let found = now_or_on_pool(worker.disk, move |waiting| search.run(waiting)).await?;
         found.map_err(SearchError::Look)
+    }
+
+    /// Tells the operator what stood in the way of a script; returns what was found.
+    fn tell_barrier(&self, searched: Searched, request: &Request<'_>) -> Found {
+        let Searched { found, barrier } = searched;
+        if let Some(barrier) = barrier.filter(Barrier::is_worth_a_line) {
+            let outcome = match found {
+                Found::Forbidden => "403",
+                Found::Nothing => "404",
+                _ => "a script is passed over",
+            };
+            let (route, request) = (&self.route, request.head.in_log());
+            limited::warn(format_args!("{route}: {request}: {outcome}: {barrier}"));
+        }
+        found
     }
 
     fn unsearched(&self, error: &SearchError, request: &Request<'_>) -> Response<'static> {

@@ -14,13 +14,14 @@
 //!
 //! The same code runs on the loop, where it may not wait, and on the blocking pool.
 
+use std::cell::RefCell;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
 use crate::config::model::Fastcgi;
 use crate::disk::absence::Absence;
-use crate::disk::beneath::{Links, Waiting, find_beneath, is_hidden, open_root};
+use crate::disk::barrier::Barrier;
+use crate::disk::beneath::{Root, Waiting, is_hidden};
 use crate::disk::identity::Kind;
 use crate::handlers::gateway::meta_variables::segment_ends;
 use crate::http::path::holds_encoded_slash;
@@ -81,6 +82,13 @@ pub(super) enum Start {
     OnlyPath,
 }
 
+/// What a path leads to, and what stood in the way of something else.
+#[derive(Debug)]
+pub(super) struct Searched {
+    pub(super) found: Found,
+    pub(super) barrier: Option<Barrier>,
+}
+
 /// A search, with all that it needs to run on another thread.
 #[derive(Clone)]
 pub(super) struct Search {
@@ -96,14 +104,23 @@ impl Search {
     /// # Errors
     /// A disk that fails, descriptors that ran out. `WouldBlock` if the search would have to wait
     /// and may not.
-    pub(super) fn run(&self, waiting: Waiting) -> io::Result<Found> {
-        let root = open_root(&self.options.root, waiting)?;
-        let look = Look { root, waiting };
-        let found = self.look(&look);
-        match found.as_ref().map_err(Absence::of) {
-            Err(Some(Absence::Forbidden)) => Ok(Found::Forbidden),
-            _ => found,
-        }
+    pub(super) fn run(&self, waiting: Waiting) -> io::Result<Searched> {
+        let look = Look {
+            root: Root::open(&self.options.root, &self.options.links, waiting)?,
+            waiting,
+            barrier: RefCell::new(None),
+        };
+        let found = match self.look(&look) {
+            Err(error) if Absence::of(&error) == Some(Absence::Forbidden) => {
+                look.note(error);
+                Found::Forbidden
+            }
+            found => found?,
+        };
+        Ok(Searched {
+            found,
+            barrier: look.barrier.into_inner(),
+        })
     }
 
     fn look(&self, look: &Look) -> io::Result<Found> {
@@ -184,8 +201,10 @@ impl Search {
 }
 
 struct Look {
-    root: OwnedFd,
+    root: Root,
     waiting: Waiting,
+    /// What stood in the way first.
+    barrier: RefCell<Option<Barrier>>,
 }
 
 impl Look {
@@ -195,13 +214,21 @@ impl Look {
         if is_hidden(path) || holds_encoded_slash(path) {
             return Ok(false);
         }
-        let found = find_beneath(self.root.as_fd(), &path[1..], Links::Followed, self.waiting);
-        match found {
+        match self.root.find(&path[1..], self.waiting) {
             Ok((found, _)) => Ok(found == kind),
             Err(error) => match Absence::of(&error) {
                 Some(Absence::Forbidden) | None => Err(error),
-                Some(_) => Ok(false),
+                Some(_) => {
+                    self.note(error);
+                    Ok(false)
+                }
             },
+        }
+    }
+
+    fn note(&self, error: io::Error) {
+        if let Some(barrier) = Barrier::from(error) {
+            self.barrier.borrow_mut().get_or_insert(barrier);
         }
     }
 }
@@ -253,7 +280,7 @@ mod tests {
             start,
             path: path.as_bytes().to_vec(),
         };
-        match search.run(Waiting::Allowed).expect("no error") {
+        match search.run(Waiting::Allowed).expect("no error").found {
             Found::Script(script) => {
                 let text = |octets| String::from_utf8(octets).expect("text");
                 assert_eq!(script.name, script.path, "its own name is in the path");

@@ -10,14 +10,13 @@
 //! ```
 
 use std::io;
-use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::model::Fastcgi;
 use crate::disk::absence::Absence;
-use crate::disk::beneath::{Links, Opened, Waiting, open_beneath, open_root};
+use crate::disk::beneath::{Opened, Root, Waiting};
 use crate::disk::identity::Kind;
 use crate::disk::now_or_on_pool;
 use crate::handlers::gateway::script_response::ScriptHead;
@@ -36,7 +35,7 @@ use crate::runtime::{BlockingError, BlockingPool};
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SentFileError {
     #[error("{0:?} is not beneath {1}")]
-    Outside(String, &'static str),
+    Outside(String, &'static str, #[source] Option<io::Error>),
     #[error("{0:?} is not there, or not a file")]
     Missing(String),
     #[error("{0:?} cannot be read")]
@@ -85,7 +84,7 @@ pub(super) fn take_name(
             let covered = if is_of_route { covered.len() } else { 0 };
             Ok(Some(FileName::Url(path, covered)))
         }
-        None => Err(outside(&name, options)),
+        None => Err(outside(&name, options, None)),
     }
 }
 
@@ -96,13 +95,18 @@ fn is_for_the_server(name: &str) -> bool {
     start.is_some_and(|start| start.eq_ignore_ascii_case(FAMILY))
 }
 
-fn outside(name: &[u8], options: &Fastcgi) -> SentFileError {
+/// The error for a name that leads elsewhere; `barrier` says what is in the way, if that is known.
+fn outside(name: &[u8], options: &Fastcgi, barrier: Option<io::Error>) -> SentFileError {
     let directories = match (options.sendfile, &options.send_files[..]) {
         (true, []) => "the root",
         (true, _) => "the root or a directory of send_files",
         (false, _) => "a directory of send_files",
     };
-    SentFileError::Outside(String::from_utf8_lossy(name).into_owned(), directories)
+    SentFileError::Outside(
+        String::from_utf8_lossy(name).into_owned(),
+        directories,
+        barrier,
+    )
 }
 
 /// What follows `directory` in `path`, without the slash between them.
@@ -157,10 +161,10 @@ pub(super) async fn answer(
             Ok(with_file(head, name.as_bytes(), opened, request))
         }
         Ok(Some(_)) => Err(SentFileError::Missing(shown)),
-        Ok(None) => Err(outside(name.as_bytes(), options)),
+        Ok(None) => Err(outside(name.as_bytes(), options, None)),
         Err(error) => Err(match Absence::of(&error) {
             Some(Absence::NameMissing | Absence::Unusable) => SentFileError::Missing(shown),
-            Some(Absence::Outside) => outside(name.as_bytes(), options),
+            Some(Absence::Outside) => outside(name.as_bytes(), options, Some(error)),
             Some(Absence::Forbidden) | None => SentFileError::Unreadable(shown, error),
         }),
     }
@@ -174,7 +178,7 @@ fn open(options: &Fastcgi, name: &FileName, waiting: Waiting) -> io::Result<Opti
     let further = further.map(|further| (&further.path, false, further.url.as_deref()));
     let mut missing = None;
     for (path, is_root, url) in root.into_iter().chain(further) {
-        let directory = open_root(path, waiting)?;
+        let directory = Root::open(path, &options.links, waiting)?;
         let mut paths = name.paths_beneath(path, is_root, url);
         // Code that asks where it is gets a path without links (PHP's `__DIR__`).
         let resolved = resolved(path, waiting);
@@ -182,7 +186,7 @@ fn open(options: &Fastcgi, name: &FileName, waiting: Waiting) -> io::Result<Opti
             paths = name.paths_beneath(resolved, is_root, url);
         }
         for path in paths {
-            match open_beneath(directory.as_fd(), path, Links::Followed, waiting) {
+            match directory.open_beneath(path, waiting) {
                 Ok(opened) => return Ok(Some(opened)),
                 Err(error) => match Absence::of(&error) {
                     Some(Absence::NameMissing) => missing = missing.or(Some(error)),
