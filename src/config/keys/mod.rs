@@ -33,6 +33,7 @@ pub(crate) mod log;
 mod redirect;
 pub(crate) mod refine;
 mod respond;
+mod roots;
 pub(crate) mod route;
 pub(crate) mod server;
 pub(crate) mod setting;

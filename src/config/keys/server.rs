@@ -3,6 +3,7 @@
 use super::clash::{RouteClaims, ServerClaims};
 use super::level::Level;
 use super::refine::{refine, settings, show_policy};
+use super::roots::warn_of_root;
 use super::route::{self, resolve_verb};
 use super::setting::{Kind, Setting, Table, rows, set, show, walk};
 use super::verb::Answer;
@@ -241,7 +242,9 @@ fn route(
     }
     // The value is checked even if the key has a mistake.
     let answer = resolve_verb(key, value, outer);
-    let (pattern, (Answer { verb, strip_prefix }, policy)) = (pattern?, answer?);
+    let (pattern, (answer, policy)) = (pattern?, answer?);
+    warn_of_root(key, value, &pattern, &answer);
+    let Answer { verb, strip_prefix } = answer;
     warn_of_idle_method(key, &pattern, &verb);
     let place = key.cx.source.place(key.span.start);
     Some(Route {

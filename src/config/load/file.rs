@@ -18,6 +18,7 @@ use crate::config::keys::hints::vocabulary;
 use crate::config::keys::top::resolve;
 use crate::config::tree::node::Context;
 use crate::config::tree::surroundings::Surroundings;
+use crate::config::tree::survey::Surveys;
 
 /// Reads and checks the file at `path`, and what it includes.
 pub(crate) fn load(path: &Path, surroundings: Surroundings<'_>, strictness: Strictness) -> Checked {
@@ -49,6 +50,7 @@ pub(crate) fn parse(
     // What seems to be missing may be in a file that could not be read.
     let complete =
         files.diagnostics.is_empty() && trees.iter().all(|(_, errors)| errors.is_empty());
+    let surveys = Surveys::default();
     let contexts: Vec<Context<'_>> = files
         .sources
         .iter()
@@ -57,6 +59,7 @@ pub(crate) fn parse(
             surroundings,
             vocabulary: vocabulary(),
             complete,
+            surveys: &surveys,
             diagnostics: RefCell::default(),
             handlers: RefCell::default(),
             hosts: RefCell::default(),

@@ -21,6 +21,7 @@ use crate::config::tree::node::{Context, Text};
 use crate::config::tree::paths::{beside, report_path};
 use crate::config::tree::section::Section;
 use crate::config::tree::surroundings::Surroundings;
+use crate::config::tree::survey::Surveys;
 
 /// All files of a configuration, the main one first.
 pub(crate) struct Files {
@@ -63,6 +64,7 @@ impl Files {
             surroundings,
             vocabulary: vocabulary(),
             complete: errors.is_empty(),
+            surveys: &Surveys::default(),
             diagnostics: RefCell::default(),
             handlers: RefCell::default(),
             hosts: RefCell::default(),

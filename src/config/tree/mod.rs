@@ -7,3 +7,4 @@ pub(crate) mod node;
 pub(crate) mod paths;
 pub(crate) mod section;
 pub(crate) mod surroundings;
+pub(crate) mod survey;

@@ -16,6 +16,7 @@ use toml::de::DeValue;
 
 use super::named_handler::NamedHandler;
 use super::surroundings::Surroundings;
+use super::survey::Surveys;
 use crate::config::complaint::diagnostic::{Diagnostic, Source, Spot};
 use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
@@ -31,6 +32,8 @@ pub(crate) struct Context<'c> {
     pub(crate) vocabulary: &'c Vocabulary,
     /// Whether the tree holds all of the text. If not, no key can be called missing.
     pub(crate) complete: bool,
+    /// What was seen beneath the roots of routes.
+    pub(crate) surveys: &'c Surveys,
     pub(crate) diagnostics: RefCell<Vec<Diagnostic>>,
     /// The handlers that are named, and that there are.
     pub(crate) handlers: RefCell<Vec<NamedHandler>>,

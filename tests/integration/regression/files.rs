@@ -77,10 +77,18 @@ fn a_route_says_where_links_may_lead() {
     }
 }
 
-/// A link that leads out was 404, and nothing said why: `explain` said `file none`, the log had no line.
+/// A link that leads out was 404, and nothing said why: `check` was silent, `explain` said `file none`,
+/// the log had no line.
 #[test]
 fn a_link_that_leads_out_is_told() {
     let site = linked("");
+    let outside = site.directory().join("outside").display().to_string();
+    let text = ended_with(0, &site.command_line(&["check"]));
+    for part in ["`outside` to `", &outside, "`shared` to `", "links = ["] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(!text.contains("absolute"), "{text}");
+    ended_with(1, &site.command_line(&["check", "--strict"]));
     let server = site.start();
     for _ in 0..50 {
         assert_eq!(server.get("/outside/o.txt").status, 404);
@@ -134,6 +142,14 @@ fn scripts_are_found_beneath_links() {
                 assert_eq!(text.contains("is a link to"), !is_found, "{links} {text}");
             }
         }
+    }
+}
+
+#[test]
+fn an_operator_who_says_where_links_lead_is_not_warned() {
+    for links in ["'inside'", "'none'", "'anywhere'", "['shared', 'outside']"] {
+        let site = linked(&format!(", links = {links}"));
+        ended_with(0, &site.command_line(&["check", "--strict"]));
     }
 }
 
