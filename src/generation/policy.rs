@@ -242,15 +242,57 @@ pub(crate) fn joined<'a>(fields: Octets<'a>, more: &'a FieldLines) -> Octets<'a>
     if fields.is_empty() {
         return Octets::Lent(more.as_bytes());
     }
+    if memchr::memmem::find(&fields, b"Vary:").is_some() {
+        return joined_lists(
+            FieldList::parse(&fields),
+            &FieldList::parse(more.as_bytes()),
+        );
+    }
     let mut joined = FieldLines::new();
     joined.extend(&fields);
     joined.extend(more.as_bytes());
     joined.into()
 }
 
+/// `fields`, followed by `more`, with one `Vary` for both.
+fn joined_lists(mut fields: FieldList, more: &FieldList) -> Octets<'static> {
+    for line in more.iter() {
+        if line.is_named("Vary") {
+            fields.vary_by(&line.value);
+        } else {
+            fields.push(line.name.clone(), line.value.clone());
+        }
+    }
+    fields.encode().into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_response_depends_on_is_one_line() {
+        for (fields, more, expected) in [
+            ("", "Vary: Accept\r\n", "Vary: Accept\r\n"),
+            ("A: 1\r\n", "Vary: Accept\r\n", "A: 1\r\nVary: Accept\r\n"),
+            (
+                "Vary: Accept, Sec-Fetch-Mode\r\n",
+                "B: 2\r\nVary: accept\r\n",
+                "Vary: Accept, Sec-Fetch-Mode\r\nB: 2\r\n",
+            ),
+            (
+                "Vary: Origin\r\n",
+                "Vary: Accept\r\n",
+                "Vary: Origin, Accept\r\n",
+            ),
+            ("Vary: *\r\n", "Vary: Accept\r\n", "Vary: *\r\n"),
+        ] {
+            let mut lines = FieldLines::new();
+            lines.extend(more.as_bytes());
+            let joined = joined(Octets::Lent(fields.as_bytes()), &lines);
+            assert_eq!(String::from_utf8_lossy(&joined), expected);
+        }
+    }
 
     #[test]
     fn changes_fields_without_regard_to_case() {

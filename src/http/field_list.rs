@@ -12,7 +12,7 @@
 
 use std::borrow::Cow;
 
-use super::list::trim;
+use super::list::{self, trim};
 use super::response::FieldLines;
 
 /// Field lines in their order. Names are compared without regard to case (RFC 9110 §5.1).
@@ -93,6 +93,14 @@ impl FieldList {
             name: name.into(),
             value: value.into(),
         });
+    }
+
+    /// Adds to `Vary` what `names`, a value of that field, names in addition (RFC 9110 §12.5.5).
+    pub(crate) fn vary_by(&mut self, names: &[u8]) {
+        match self.find_mut("Vary") {
+            Some(vary) => *vary = list::union(&[vary, names]),
+            None => self.push("Vary", names),
+        }
     }
 
     /// Takes the first line of that name out, and returns its value.

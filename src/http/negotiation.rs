@@ -104,6 +104,15 @@ pub(crate) fn prefer<'a>(accept: Option<&[u8]>, offers: &[&'a str]) -> &'a str {
     best.0
 }
 
+/// Whether the value of `Accept` names `media_type` itself, rather than a range it is in, and accepts it.
+pub(crate) fn names_type(accept: &[u8], media_type: &[u8]) -> bool {
+    list::elements(accept)
+        .filter_map(MediaRange::parse)
+        .any(|range| {
+            range.precision(media_type) == Some(Precision::Subtype) && range.weight > Weight::ZERO
+        })
+}
+
 /// A quality value (§12.4.2), in thousandths: 0 to 1000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Weight(u16);
@@ -258,6 +267,27 @@ mod tests {
     use super::*;
     use ContentCoding::{Brotli, Gzip, Identity, Zstd};
     use proptest::prelude::*;
+
+    #[test]
+    fn a_type_is_named_by_its_own_name() {
+        for (accept, expected) in [
+            ("text/html", true),
+            ("application/xhtml+xml, Text/HTML;q=0.9, */*;q=0.8", true),
+            ("text/html; charset=utf-8", true),
+            ("text/html;q=0, */*", false),
+            ("text/*", false),
+            ("*/*", false),
+            ("text/html-fragment", false),
+            ("application/x-text/html", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                names_type(accept.as_bytes(), b"text/html"),
+                expected,
+                "{accept}"
+            );
+        }
+    }
 
     #[test]
     fn reads_a_weight() {

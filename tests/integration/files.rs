@@ -209,7 +209,20 @@ fn a_single_page_application_answers_navigations_only() {
             "Sec-Fetch-Mode: cors\r\nAccept: text/html\r\n",
             None,
         ),
+        // Browsers send no Sec-Fetch fields over plain HTTP, and routes of applications have dots.
+        (
+            "/users/jane.doe",
+            "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n",
+            Some("the index"),
+        ),
+        (
+            "/sites/example.com",
+            "Accept: Text/HTML\r\n",
+            Some("the index"),
+        ),
+        ("/users/jane.doe", "Accept: text/html;q=0, */*\r\n", None),
         ("/app/logo.png", "Accept: text/html\r\n", None),
+        ("/app/main.js", "Accept: text/html\r\n", None),
         ("/app/users", "Accept: application/json\r\n", None),
         ("/app/users", "Accept: */*\r\n", None),
         ("/app/users", "", None),
@@ -223,6 +236,9 @@ fn a_single_page_application_answers_navigations_only() {
         let content = (response.status == 200).then(|| response.text());
         assert_eq!(content.as_deref(), expected, "{target} {lines}");
         assert!(matches!(response.status, 200 | 404));
+        // The application's page carried no `Vary`: a cache sent it in place of a missing script.
+        let expected = (target != "/a.txt").then_some("Accept, Sec-Fetch-Mode");
+        assert_eq!(response.field("Vary"), expected, "{target} {lines}");
     }
     let response = site("listing = false")
         .start()

@@ -10,6 +10,7 @@
 //! | what is kept of it, and how long | [`load`], [`cache`] |
 //! | how little tells that it is still so | [`unchanged`] |
 //! | what a worker keeps | [`worker_state`] |
+//! | which requests are for a single-page application | [`navigation`] |
 //! | listings | [`list`], [`directory`], [`listing`] |
 //! | why nothing can be sent | [`error`] |
 
@@ -22,6 +23,7 @@ mod listing;
 mod load;
 mod look;
 mod lookup;
+mod navigation;
 mod unchanged;
 mod worker_state;
 
@@ -40,7 +42,11 @@ use crate::message::selected::Selected;
 use cache::{Entry, State};
 use error::FilesError;
 pub(crate) use look::{FilesRoute, Place};
+use navigation::{is_navigation, varying_by_navigation};
 pub(crate) use worker_state::WorkerState;
+
+/// What answers navigations in a single-page application.
+const APPLICATION: &[u8] = b"/index.html";
 
 /// The handler of a `files` route.
 pub(crate) struct FilesHandler {
@@ -72,10 +78,15 @@ impl FilesHandler {
             Err(redirect) => return Some(redirect),
         };
         let entry = self.route.entry_now(path.as_bytes(), state)?;
-        match self.fallback(&entry, request) {
-            Some(path) => self.answer_from(&*self.route.entry_now(path, state)?, request),
-            None => self.answer_from(&entry, request),
+        if !self.is_for_application(&entry, request) {
+            return self.answer_from(&entry, request);
         }
+        let response = if is_navigation(request) {
+            self.answer_from(&*self.route.entry_now(APPLICATION, state)?, request)
+        } else {
+            self.answer_from(&entry, request)
+        };
+        response.map(varying_by_navigation)
     }
 
     /// The response, with looks at the disk that may wait on the blocking pool.
@@ -126,7 +137,7 @@ impl FilesHandler {
             return Selected::default();
         };
         let entry = match self.entry_for(&path, request, state).await {
-            Ok(entry) => entry,
+            Ok((entry, _)) => entry,
             Err(error) => return Selected::nothing(diagnostic::chain(&error)),
         };
         let file = match &entry.state {
@@ -156,25 +167,28 @@ impl FilesHandler {
             Ok(path) => path,
             Err(redirect) => return Ok(redirect),
         };
-        let entry = self.entry_for(&path, request, state).await?;
+        let (entry, varies) = self.entry_for(&path, request, state).await?;
         match self.answer_from(&entry, request) {
+            Some(response) if varies => Ok(varying_by_navigation(response)),
             Some(response) => Ok(response),
             None => self.route.list(&path, request, state).await,
         }
     }
 
-    /// The entry that answers for `path`: its own, or the single-page application's.
+    /// The entry that answers for `path`: its own, or the single-page application's; and whether it
+    /// depends on the request's fields which of them it is.
     async fn entry_for(
         &self,
         path: &NormalPath<'_>,
         request: &Request<'_>,
         state: &WorkerState,
-    ) -> Result<Rc<Entry>, FilesError> {
+    ) -> Result<(Rc<Entry>, bool), FilesError> {
         let entry = self.route.entry(path.as_bytes(), state).await?;
-        match self.fallback(&entry, request) {
-            Some(path) => self.route.entry(path, state).await,
-            None => Ok(entry),
+        let is_for_application = self.is_for_application(&entry, request);
+        if is_for_application && is_navigation(request) {
+            return Ok((self.route.entry(APPLICATION, state).await?, true));
         }
+        Ok((entry, is_for_application))
     }
 
     /// The path beneath the root. If the client must add a slash first, the redirect that says so.
@@ -188,9 +202,9 @@ impl FilesHandler {
         Ok(request.path.stripped())
     }
 
-    /// The path to look at instead: a navigation that leads to nothing is for a single-page
-    /// application.
-    fn fallback(&self, entry: &Entry, request: &Request<'_>) -> Option<&'static [u8]> {
+    /// Whether a navigation that leads to `entry` is for the single-page application: there is one, and
+    /// the path leads to nothing.
+    fn is_for_application(&self, entry: &Entry, request: &Request<'_>) -> bool {
         let options = &self.route.options;
         let leads_nowhere = match entry.state {
             State::Missing => true,
@@ -198,7 +212,7 @@ impl FilesHandler {
             State::Directory => request.path.is_directory() && !options.listing,
             State::File(_) | State::Forbidden => false,
         };
-        (options.spa && leads_nowhere && is_navigation(request)).then_some(b"/index.html")
+        options.spa && leads_nowhere
     }
 
     /// The response for an entry; `None` if it is a listing.
@@ -220,16 +234,4 @@ impl FilesHandler {
             State::Forbidden => Some(Response::problem(Status::FORBIDDEN)),
         }
     }
-}
-
-/// Whether a browser goes to another page, rather than fetching a part of one. Browsers say so in a
-/// field. For other clients a request counts that accepts HTML and whose path names no file type.
-fn is_navigation(request: &Request<'_>) -> bool {
-    if let Some(mode) = request.head.fields.first(Known::SecFetchMode) {
-        return mode == b"navigate";
-    }
-    let last = request.path.last_segment();
-    let accept = request.head.fields.combined(Known::Accept);
-    let names_html = |accept: &[u8]| memchr::memmem::find(accept, b"text/html").is_some();
-    !last.contains(&b'.') && accept.as_deref().is_some_and(names_html)
 }
