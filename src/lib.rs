@@ -58,6 +58,9 @@ mod config;
 mod control;
 mod disk;
 mod embedded;
+#[cfg(any(test, feature = "fuzz-internals"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod generation;
 mod handlers;
 mod http;

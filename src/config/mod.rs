@@ -32,7 +32,7 @@ pub(crate) use tell::{Change, difference, dump, key_table, schema};
 pub(crate) use tree::surroundings::Surroundings;
 
 /// Reads a network such as `10.0.0.0/8`, for the tests of other rooms.
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz-internals"))]
 pub(crate) fn network(text: &str) -> model::Cidr {
     words::address::parse_cidr(text).expect("a network")
 }

@@ -53,7 +53,7 @@ impl Decoder {
     /// Makes a decoder for content that goes on until the connection ends (RFC 9112 §6.3 item 8). Only
     /// a response may be delimited in this way.
     #[cfg_attr(
-        not(test),
+        not(any(test, feature = "fuzz-internals")),
         expect(dead_code, reason = "for the responses of upstreams")
     )]
     pub(crate) fn until_close() -> Self {

@@ -19,6 +19,8 @@ mod explain;
 mod test_hooks;
 pub(crate) mod worker;
 
+#[cfg(any(test, feature = "fuzz-internals"))]
+pub(crate) use exchange::client::address as client_address;
 pub(crate) use explain::{explain, run_tests};
 pub(crate) use worker::WorkerSetup;
 pub(crate) use worker::endpoint::ListeningSocket;

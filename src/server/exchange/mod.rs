@@ -14,7 +14,7 @@
 //! or waited for; the connection calls the steps.
 
 mod admission;
-mod client;
+pub(super) mod client;
 pub(super) mod finishing;
 mod handler;
 pub(super) mod outcome;

@@ -21,6 +21,8 @@
 mod content;
 mod conversation;
 mod error;
+#[cfg(any(test, feature = "fuzz-internals"))]
+pub(crate) mod fuzz;
 mod patience;
 mod receiving;
 mod record;
