@@ -179,11 +179,13 @@ impl Connection {
         let seen = self.unread.len();
         input[..seen].copy_from_slice(&self.unread);
         let mut filled = seen;
+        let mut is_last = false;
         if !take(&mut self.is_unexamined) {
             match self.stream.receive(&mut input[seen..seen + READ_SIZE]) {
-                Ok(Received { count: 0, .. }) => return Turn::Close(Ending::Close),
+                Ok(Received { count: 0, .. }) if seen == 0 => return Turn::Close(Ending::Close),
                 Ok(Received { count, is_drained }) => {
                     filled += count;
+                    is_last = count == 0;
                     self.is_drained = is_drained;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -204,7 +206,13 @@ impl Connection {
         }
         let mut output = worker.output.borrow_mut();
         output.clear();
-        self.answer_all(&mut input[..filled], &mut output, &generation)
+        match self.answer_all(&mut input[..filled], &mut output, &generation) {
+            // The client has closed its side in the middle of a head. What is there of it was parsed
+            // once more, because it may hold a fault that earlier turns, which wait for an empty line,
+            // have not looked for: a fault is answered in whatever pieces it came.
+            Turn::Done if is_last => Turn::Close(Ending::Close),
+            turn => turn,
+        }
     }
 
     /// What a head may be before the server it is for is known.
