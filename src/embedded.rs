@@ -14,7 +14,7 @@ use crate::generation::prepare::{Prepared, prepare};
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::server::run_tests;
-use crate::supervisor::{Role, Setup, Supervisor, SupervisorError};
+use crate::supervisor::{Role, Setup, Supervisor, SupervisorError, wait_for_ends};
 
 /// The name, in diagnostics, of a configuration that does not come from a file.
 const NAME_OF_TEXT: &str = "configuration";
@@ -110,6 +110,7 @@ impl Builder {
         if !failures.is_empty() {
             return Err(StartError::Configuration(failures.join("\n")));
         }
+        let handlers = self.handlers.clone();
         let supervisor = Supervisor::new(Setup {
             config: loaded.config,
             generation,
@@ -123,7 +124,11 @@ impl Builder {
         let addresses = addresses.collect();
         let thread = std::thread::Builder::new()
             .name("tidegate".to_owned())
-            .spawn(move || supervisor.run())
+            .spawn(move || {
+                let outcome = supervisor.run();
+                wait_for_ends(&handlers);
+                outcome
+            })
             .map_err(|error| StartError::Failed(format!("cannot start a thread: {error}")))?;
         Ok(Server {
             thread: Some(thread),

@@ -78,7 +78,8 @@ mod upstream;
 mod test_support;
 
 pub use crate::api::{
-    Content, Error, Handler, Handlers, Options, OptionsError, Request, Response, StreamWriter,
+    Content, EndReason, Ending, Error, Handler, Handlers, Options, OptionsError, Reply, Request,
+    Response, StreamWriter,
 };
 pub use cli::main;
 pub use embedded::{Builder, ReloadError, Server, StartError};

@@ -1,7 +1,9 @@
 //! The content of a request, as other people's code reads it.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
+use std::sync::{Mutex, PoisonError};
 
 use crate::http::status::Status;
 use crate::runtime::{Broken, PipeReader};
@@ -22,11 +24,22 @@ pub struct Content {
 }
 
 /// Where content comes from.
-#[derive(Debug)]
 pub(crate) enum ContentSource {
     Memory(Cursor<Vec<u8>>),
     File(File),
     Pipe(PipeReader<Unreadable>),
+    /// Of a test, or of a handler that calls another. The lock only makes it `Sync`.
+    Reader(Mutex<Box<dyn Read + Send>>),
+}
+
+impl fmt::Debug for ContentSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory(_) => "memory",
+            Self::File(_) => "a file",
+            Self::Pipe(_) | Self::Reader(_) => "a stream",
+        })
+    }
 }
 
 impl Content {
@@ -54,6 +67,10 @@ impl Read for Content {
         match &mut self.source {
             ContentSource::Memory(memory) => memory.read(octets),
             ContentSource::File(file) => file.read(octets),
+            ContentSource::Reader(reader) => {
+                let reader = reader.get_mut();
+                reader.unwrap_or_else(PoisonError::into_inner).read(octets)
+            }
             ContentSource::Pipe(pipe) => pipe.read(octets).map_err(|broken| {
                 io::Error::other(match broken {
                     Broken::Because(why) => why,

@@ -5,24 +5,34 @@
 //! factory make an instance of them, and `handlers::plugin` calls the instance.
 
 mod content;
+mod ending;
+mod ends;
 mod error;
 mod handler;
+mod later;
+mod made;
 mod options;
 mod query;
 mod registry;
 mod request;
 mod response;
 mod stream;
+mod trial;
 
 pub use content::Content;
 pub(crate) use content::{ContentSource, Unreadable};
+pub use ending::{EndReason, Ending};
+pub(crate) use ending::{Life, RouteLife};
 pub use error::Error;
 pub use handler::Handler;
+pub use later::Reply;
+pub(crate) use later::{Later, UNDECIDED};
+pub(crate) use made::{Body, Made, MadeHead, Refused};
 pub use options::{Options, OptionsError};
 pub use registry::Handlers;
 pub(crate) use registry::{HandlerSpec, Instance};
+pub(crate) use request::Received;
 pub use request::Request;
-pub(crate) use request::{Gone, Received};
 pub use response::Response;
-pub(crate) use response::{Body, Made, MadeHead, Pump, Refused};
+pub(crate) use stream::Pump;
 pub use stream::StreamWriter;

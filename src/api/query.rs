@@ -1,23 +1,11 @@
-//! Queries as forms make them (`application/x-www-form-urlencoded`).
+//! Queries and content as forms make them (`application/x-www-form-urlencoded`).
 
-use percent_encoding::percent_decode_str;
+/// The media type of forms.
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The pairs of `a=b&c=d`, decoded; one without `=` has an empty value.
-pub(super) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
-    let parts = query.split('&').filter(|part| !part.is_empty());
-    parts.map(|part| {
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        (decode_form(name), decode_form(value))
-    })
-}
-
-fn decode_form(text: &str) -> String {
-    decode(&text.replace('+', " "))
-}
-
-/// Takes percent-encoding off; what is no UTF-8 then becomes U+FFFD.
-pub(super) fn decode(text: &str) -> String {
-    percent_decode_str(text).decode_utf8_lossy().into_owned()
+/// The pairs of `a=b&c=d`, decoded; one without `=` has an empty value. What is no UTF-8 becomes U+FFFD.
+pub(super) fn pairs(query: &[u8]) -> impl Iterator<Item = (String, String)> {
+    form_urlencoded::parse(query).into_owned()
 }
 
 #[cfg(test)]
@@ -35,7 +23,7 @@ mod tests {
             ),
             ("a=b=c&%C3%A4=%FF", &[("a", "b=c"), ("ä", "\u{fffd}")]),
         ] {
-            let found: Vec<_> = pairs(query).collect();
+            let found: Vec<_> = pairs(query.as_bytes()).collect();
             let expected: Vec<_> = expected
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))

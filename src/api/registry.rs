@@ -5,7 +5,9 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::ends::Ends;
 use super::error::Error;
 use super::handler::Handler;
 use super::options::{Options, OptionsError};
@@ -18,6 +20,9 @@ type FactoryError = Box<dyn StdError + Send + Sync>;
 
 type Factory = dyn Fn(&Options) -> Result<Box<dyn Handler>, FactoryError> + Send + Sync;
 
+/// How long the process waits for the `drop` of handlers when it ends.
+const MAX_END: Duration = Duration::from_secs(5);
+
 /// Handlers that a configuration may name: `handler = "…"`.
 ///
 /// A name stands for a factory, which makes a handler of the `options` beside the name. It is called
@@ -27,6 +32,8 @@ type Factory = dyn Fn(&Options) -> Result<Box<dyn Handler>, FactoryError> + Send
 #[derive(Clone, Default)]
 pub struct Handlers {
     factories: BTreeMap<String, Arc<Factory>>,
+    /// Shared by all copies of the registry.
+    ends: Arc<Ends>,
 }
 
 impl Handlers {
@@ -45,7 +52,7 @@ impl Handlers {
         F: Fn(&Options) -> Result<H, Box<dyn StdError + Send + Sync>> + Send + Sync + 'static,
     {
         let make = move |options: &Options| -> Result<Box<dyn Handler>, FactoryError> {
-            Ok(Box::new(PanicGuard(Some(factory(options)?))))
+            Ok(Box::new(factory(options)?))
         };
         self.factories.insert(name.into(), Arc::new(make));
         self
@@ -83,6 +90,12 @@ impl Handlers {
         self.factories.keys().map(String::as_str)
     }
 
+    /// Waits until the handlers that are not needed any more have been dropped, for a few seconds at
+    /// most. Returns how many have not: something holds up their `drop`.
+    pub(crate) fn wait_for_ends(&self) -> usize {
+        self.ends.wait(MAX_END)
+    }
+
     /// Makes the handler that `spec` describes.
     ///
     /// # Errors
@@ -93,12 +106,13 @@ impl Handlers {
             return Err(OptionsError::new(format!("no handler is called `{name}`")));
         };
         let make = || {
-            let handler = factory(&spec.options)?;
-            let never_waits = handler.never_waits();
-            Ok(Instance {
-                never_waits,
-                handler,
-            })
+            let mut instance = Instance {
+                never_waits: false,
+                handler: Some(factory(&spec.options)?),
+                ends: Arc::clone(&self.ends),
+            };
+            instance.never_waits = instance.handler().never_waits();
+            Ok(instance)
         };
         let made = catch_panic(make).unwrap_or_else(|panic| {
             Err(format!("the factory of the handler `{name}` panicked: {panic}").into())
@@ -110,33 +124,6 @@ impl Handlers {
 impl fmt::Debug for Handlers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.names()).finish()
-    }
-}
-
-/// A handler, of which a panic in `drop` is swallowed: `drop` may run on any thread, also on the
-/// supervisor's or an event loop's, which must go on. The panic hook has reported the panic.
-struct PanicGuard<H>(Option<H>);
-
-impl<H: Handler> Handler for PanicGuard<H> {
-    fn handle(&self, request: Request) -> Result<Response, Error> {
-        self.inner().handle(request)
-    }
-
-    fn never_waits(&self) -> bool {
-        self.inner().never_waits()
-    }
-}
-
-impl<H> PanicGuard<H> {
-    fn inner(&self) -> &H {
-        self.0.as_ref().expect("it is there until it is dropped")
-    }
-}
-
-impl<H> Drop for PanicGuard<H> {
-    fn drop(&mut self) {
-        let handler = self.0.take();
-        let _ = catch_panic(|| drop(handler));
     }
 }
 
@@ -178,7 +165,23 @@ impl Hash for HandlerSpec {
 /// A handler that a factory made.
 pub(crate) struct Instance {
     pub(crate) never_waits: bool,
-    pub(crate) handler: Box<dyn Handler>,
+    /// `None` only while it is dropped.
+    handler: Option<Box<dyn Handler>>,
+    ends: Arc<Ends>,
+}
+
+impl Instance {
+    pub(crate) fn handler(&self) -> &dyn Handler {
+        self.handler
+            .as_deref()
+            .expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.ends.drop_elsewhere(self.handler.take());
+    }
 }
 
 impl fmt::Debug for Instance {

@@ -1,12 +1,13 @@
 //! A request, as other people's code sees it: owned, and apart from the connection it came on.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr};
+use std::io::Read as _;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::content::Content;
+use super::ending::{Ending, Life};
 use super::error::Error;
 use super::query;
 use crate::http::method::Method;
@@ -16,90 +17,64 @@ use crate::http::validator::{EntityTag, Validators, without_marks};
 
 /// A request for a [`Handler`](super::Handler).
 ///
-/// The server makes them; [`Request::new`] makes one to try a handler with.
+/// The server makes them. [`Request::new`] and the methods that begin with `with_` make one to try a
+/// handler with, in a test that needs no server.
 #[derive(Debug)]
 pub struct Request {
     method: Method,
-    client: IpAddr,
+    pub(super) client: IpAddr,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) scheme: Cow<'static, str>,
     /// All text of the request in one buffer, so that a request costs few allocations.
     text: Vec<u8>,
     target: Range<usize>,
+    pub(super) host: Range<usize>,
     /// Decoded and normalized.
     path: Range<usize>,
     /// How much of the path the route's pattern covers.
-    matched: usize,
+    pub(super) matched: usize,
     /// Names and values of the header section.
     fields: Vec<(Range<usize>, Range<usize>)>,
     /// Names and values that the route's pattern found in the path.
     parameters: Vec<(Range<usize>, Range<usize>)>,
-    content: Content,
-    gone: Arc<AtomicBool>,
+    pub(super) content: Content,
+    life: Arc<Life>,
 }
-
-/// A flag that is set once the client has gone.
-pub(crate) type Gone = Arc<AtomicBool>;
 
 /// The parts of a request, borrowed from the exchange.
 pub(crate) struct Received<'r> {
     pub(crate) method: Method,
     pub(crate) client: IpAddr,
+    /// `None` for a peer at a Unix socket.
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) scheme: &'static str,
+    pub(crate) host: &'r [u8],
     pub(crate) target: &'r str,
     pub(crate) path: &'r [u8],
     pub(crate) matched: usize,
 }
 
 impl Request {
-    /// A request as the server would make it for `GET /target?a=b`, from a client at 127.0.0.1,
-    /// without fields and content: for tests of handlers.
-    pub fn new(method: Method, target: &str) -> Self {
-        let path = target.split('?').next().unwrap_or_default();
-        let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Self::received(
-            Received {
-                method,
-                client,
-                target,
-                path: query::decode(path).as_bytes(),
-                matched: path.len(),
-            },
-            Content::empty(),
-        )
-    }
-
-    pub(crate) fn received(received: Received<'_>, content: Content) -> Self {
+    pub(crate) fn received(received: Received<'_>, content: Content, life: Arc<Life>) -> Self {
         let mut text = Vec::with_capacity(512);
         let target = append(&mut text, received.target.as_bytes());
+        let host = append(&mut text, received.host);
         let path = append(&mut text, received.path);
         Self {
             method: received.method,
             client: received.client,
+            peer: received.peer,
+            scheme: received.scheme.into(),
             text,
             target,
+            host,
             path,
             matched: received.matched,
             fields: Vec::new(),
             parameters: Vec::new(),
             content,
-            gone: Arc::default(),
+            life,
         }
-    }
-
-    /// This request, with one more field.
-    pub fn with_field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.push_field(name, value.as_ref());
-        self
-    }
-
-    /// This request, with a parameter that the route's pattern found in the path.
-    pub fn with_parameter(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.push_parameter(name, value.as_ref());
-        self
-    }
-
-    /// This request, with content.
-    pub fn with_content(mut self, content: impl Into<Vec<u8>>) -> Self {
-        self.content = Content::from_memory(content.into());
-        self
     }
 
     pub(crate) fn push_field(&mut self, name: &str, value: &[u8]) {
@@ -114,9 +89,9 @@ impl Request {
         self.parameters.push((name, value));
     }
 
-    /// The flag to set when the client has gone.
-    pub(crate) fn gone(&self) -> Gone {
-        Arc::clone(&self.gone)
+    /// Appends to the text of the request, and returns where it stands.
+    pub(super) fn append(&mut self, octets: &[u8]) -> Range<usize> {
+        append(&mut self.text, octets)
     }
 
     /// The method. A route that names none is asked with any but TRACE and CONNECT.
@@ -127,6 +102,18 @@ impl Request {
     /// The request-target as the client sent it: path and query, nothing decoded.
     pub fn target(&self) -> &str {
         str::from_utf8(&self.text[self.target.clone()]).unwrap_or_default()
+    }
+
+    /// How the client reaches the server: `http`, or `https` where a trusted proxy says so in
+    /// `X-Forwarded-Proto`.
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// The host that the client asks for, without a port; empty where a client of HTTP/1.0 names none.
+    /// What it is has been checked only if the server has `hosts`.
+    pub fn host(&self) -> &str {
+        str::from_utf8(&self.text[self.host.clone()]).unwrap_or_default()
     }
 
     /// The path: decoded, without `.`, `..` and empty segments. Octets that are no UTF-8 become
@@ -159,7 +146,7 @@ impl Request {
 
     /// The pairs of a query such as forms make, `a=b&c=d`: decoded, in order.
     pub fn query_pairs(&self) -> impl Iterator<Item = (String, String)> {
-        query::pairs(self.query().unwrap_or_default())
+        query::pairs(self.query().unwrap_or_default().as_bytes())
     }
 
     /// The value of the first pair of the query with that name.
@@ -190,15 +177,59 @@ impl Request {
         self.client
     }
 
+    /// Who is at the other end of the connection: the client itself, or the nearest proxy. `None` at a
+    /// Unix socket.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
     /// The content, to be read once.
     pub fn content(&mut self) -> &mut Content {
         &mut self.content
     }
 
-    /// Whether the client has broken the connection, or ended its side of it: nobody will read an
+    /// The pairs of a form that was sent as content (`application/x-www-form-urlencoded`): decoded, in
+    /// order. The content has been read then. Octets that are no UTF-8 become U+FFFD.
+    ///
+    /// ```
+    /// # use tidegate::{Error, Method, Request, Response};
+    /// fn sign(mut request: Request) -> Result<Response, Error> {
+    ///     let form = request.form()?;
+    ///     let name = form.iter().find(|(name, _)| name == "name").map(|(_, value)| value);
+    ///     Ok(Response::text(format!("signed by {}\n", name.map_or("nobody", String::as_str))))
+    /// }
+    /// # let request = Request::new(Method::Post, "/").with_form([("name", "Ada L.")]);
+    /// # assert_eq!(sign(request)?.content(), Some(&b"signed by Ada L.\n"[..]));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// 415 if the content is of another type; the errors of reading it.
+    pub fn form(&mut self) -> Result<Vec<(String, String)>, Error> {
+        let media_type = self.field("Content-Type").unwrap_or_default();
+        let essence = media_type.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case(query::FORM) {
+            let cause = format!(
+                "a form is {}, and the content is {media_type:?}",
+                query::FORM
+            );
+            return Err(Error::new(Status::UNSUPPORTED_MEDIA_TYPE, cause));
+        }
+        let mut octets = Vec::new();
+        self.content.read_to_end(&mut octets)?;
+        Ok(query::pairs(&octets).collect())
+    }
+
+    /// Whether the client has broken the connection, or ended its side of it: no client will read an
     /// answer. Code that takes its time asks now and then, and gives up.
     pub fn client_has_gone(&self) -> bool {
-        self.gone.load(Ordering::Relaxed)
+        self.ending().client_has_gone()
+    }
+
+    /// Tells when to end before the work is done: because the client has gone, the server stops, or a
+    /// reload has taken the route away. For handlers that wait or stream.
+    pub fn ending(&self) -> Ending {
+        Ending(Arc::clone(&self.life))
     }
 
     /// Evaluates the preconditions of a request that changes something (RFC 9110 §13): `If-Match`,

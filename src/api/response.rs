@@ -1,17 +1,18 @@
-//! A response, as other people's code makes it, and what of it the server refuses to send.
+//! A response, as other people's code makes it, looks at it and changes it.
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
-use std::time::SystemTime;
+use std::io::{self, Read, Seek as _};
+use std::time::{Duration, SystemTime};
 
-use super::stream::StreamWriter;
+use super::error::Error;
+use super::later::{Later, Reply};
+use super::made::Body;
+use super::stream::{Pump, StreamWriter};
 use crate::http::date::HttpDate;
-use crate::http::field_list::FieldList;
-use crate::http::field_roles::{FieldRule, Setter};
-use crate::http::fields::is_token;
+use crate::http::field_roles::FieldRule;
 use crate::http::status::Status;
-use crate::runtime::{TaskReader, pipe_to_task};
+use crate::runtime::pipe_to_task;
 
 /// A response of a [`Handler`](super::Handler).
 ///
@@ -32,54 +33,38 @@ use crate::runtime::{TaskReader, pipe_to_task};
 ///     (0..1000).try_for_each(|row| writeln!(writer, "{row}"))
 /// });
 /// ```
+///
+/// Code around a handler can look at what the handler answers, and change it:
+///
+/// ```
+/// use tidegate::{Error, Request, Response};
+///
+/// /// Forbids frames around every document.
+/// fn framed(
+///     handler: impl Fn(Request) -> Result<Response, Error> + Send + Sync,
+/// ) -> impl Fn(Request) -> Result<Response, Error> + Send + Sync {
+///     move |request| {
+///         let response = handler(request)?;
+///         // Also of a response that is decided later.
+///         Ok(response.map(|response| {
+///             let media_type = response.field_value("Content-Type").unwrap_or_default();
+///             if response.status_code().is_error() || !media_type.starts_with("text/html") {
+///                 return response;
+///             }
+///             response.field("Content-Security-Policy", "frame-ancestors 'none'")
+///         }))
+///     }
+/// }
+/// # use tidegate::Method;
+/// # let page = framed(|_| Ok(Response::html("hello")));
+/// # let response = page(Request::new(Method::Get, "/"))?;
+/// # assert_eq!(response.field_value("content-security-policy"), Some("frame-ancestors 'none'"));
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Response {
-    status: Status,
-    fields: Vec<(String, String)>,
-    body: Body,
-}
-
-/// Where the content of a response comes from.
-pub(crate) enum Body {
-    Memory(Vec<u8>),
-    File(File),
-    /// Made on a thread of the pool, once the head has been sent.
-    Pumped {
-        length: Option<u64>,
-        pump: Pump,
-    },
-    /// Written into a channel by the owner of its writer.
-    Stream {
-        length: Option<u64>,
-        reader: TaskReader<String>,
-    },
-}
-
-/// Writes all of the content.
-pub(crate) type Pump = Box<dyn FnOnce(&mut StreamWriter) -> io::Result<()> + Send>;
-
-/// A response that the server is willing to send.
-pub(crate) struct Made {
-    pub(crate) head: MadeHead,
-    pub(crate) body: Body,
-}
-
-/// The head of a response that the server is willing to send.
-pub(crate) struct MadeHead {
-    pub(crate) status: Status,
-    pub(crate) fields: FieldList,
-}
-
-/// Why the server does not send a response as it was made.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Refused {
-    #[error("status {0} is not for a handler: it takes 200 to 599")]
-    Status(Status),
-    #[error("{0:?} is no field name")]
-    FieldName(String),
-    #[error("the value of the field {0:?} holds a control character")]
-    FieldValue(String),
-    #[error("the field {0:?} is the server's to set")]
-    ServersField(String),
+    pub(super) status: Status,
+    pub(super) fields: Vec<(String, String)>,
+    pub(super) body: Body,
 }
 
 impl Response {
@@ -130,7 +115,7 @@ impl Response {
         mut reader: impl Read + Send + 'static,
         length: Option<u64>,
     ) -> Self {
-        let pump: Pump = Box::new(move |writer| io::copy(&mut reader, writer).map(drop));
+        let pump = Pump::new(move |writer| io::copy(&mut reader, writer).map(drop));
         Self::with_body(content_type, Body::Pumped { length, pump })
     }
 
@@ -140,7 +125,7 @@ impl Response {
     pub fn stream(
         write: impl FnOnce(&mut StreamWriter) -> io::Result<()> + Send + 'static,
     ) -> Self {
-        let (length, pump) = (None, Box::new(write));
+        let (length, pump) = (None, Pump::new(write));
         Self::with_body("application/octet-stream", Body::Pumped { length, pump })
     }
 
@@ -160,6 +145,56 @@ impl Response {
         (StreamWriter::new(writer), response)
     }
 
+    /// A response that is decided later: what is sent to the [`Reply`], from any thread. The handler
+    /// returns at once, and no thread waits: for long polls, of which thousands may be open.
+    ///
+    /// The route's `timeout` holds for it as for a handler: then the client is answered 504, unless
+    /// there is a [fallback](Self::or_after). Fields and a status that this response is given are set
+    /// when it is decided.
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use std::time::Duration;
+    /// use tidegate::{Handlers, Reply, Response, Status};
+    ///
+    /// /// The clients that wait for the next message.
+    /// let waiting: Arc<Mutex<Vec<Reply>>> = Arc::default();
+    ///
+    /// let mut handlers = Handlers::new();
+    /// let listening = Arc::clone(&waiting);
+    /// handlers.function("poll", move |_request| {
+    ///     let (reply, response) = Response::later();
+    ///     let mut listening = listening.lock().expect("no panic under the lock");
+    ///     listening.retain(|reply| !reply.client_has_gone());
+    ///     listening.push(reply);
+    ///     Ok(response.or_after(Duration::from_secs(30), Response::new(Status::NO_CONTENT)))
+    /// });
+    ///
+    /// // Somewhere else, on any thread:
+    /// for reply in waiting.lock().expect("no panic under the lock").drain(..) {
+    ///     reply.send(Response::text("high water\n"));
+    /// }
+    /// ```
+    pub fn later() -> (Reply, Self) {
+        let (reply, later) = Later::new();
+        let response = Self {
+            status: Status::OK,
+            fields: Vec::new(),
+            body: Body::Later(Box::new(later)),
+        };
+        (reply, response)
+    }
+
+    /// This response if it is decided within that time, and else `fallback`. The fallback is sent before
+    /// if the route's `timeout` is shorter, if the server stops, or if a reload retires the route; its
+    /// client may ask again then. Of a response that is decided it changes nothing.
+    pub fn or_after(mut self, time: Duration, fallback: Self) -> Self {
+        if let Body::Later(later) = &mut self.body {
+            later.set_fallback(time, fallback);
+        }
+        self
+    }
+
     fn with_body(content_type: &str, body: Body) -> Self {
         let response = Self {
             status: Status::OK,
@@ -169,25 +204,66 @@ impl Response {
         response.content_type(content_type)
     }
 
+    /// This response, changed by `change`: at once, or when it is decided, on the thread that decides
+    /// it. For code around handlers, which has to do with both.
+    pub fn map(mut self, change: impl FnOnce(Self) -> Self + Send + 'static) -> Self {
+        match &mut self.body {
+            Body::Later(later) => later.change(change),
+            _ => return change(self),
+        }
+        self
+    }
+
     /// This response, with another status, 200 to 599.
     pub fn status(mut self, status: Status) -> Self {
+        if !self.is_decided() {
+            return self.map(move |decided| decided.status(status));
+        }
         self.status = status;
         self
     }
 
     /// This response, with one more field. `Connection`, `Content-Length`, `Date`,
     /// `Transfer-Encoding` and their like are the server's: a response that sets one, or a value
-    /// that holds a line end, is logged and answered 500.
+    /// that holds a line end, is logged and answered 500. So is `Upgrade`: there are no tunnels yet.
     ///
     /// `Content-Type`, `ETag`, `Last-Modified`, `Location` and others of which a response has one
     /// line take the place of the one there is.
     pub fn field(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        let name = name.into();
-        if FieldRule::of(&name).is_single {
-            self.fields
-                .retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
+        let (name, value) = (name.into(), value.into());
+        if !self.is_decided() {
+            return self.map(move |decided| decided.field(name, value));
         }
-        self.fields.push((name, value.into()));
+        if FieldRule::of(&name).is_single {
+            self.remove_fields(&name);
+        }
+        self.fields.push((name, value));
+        self
+    }
+
+    /// This response, without the fields of that name, in any case.
+    pub fn without_field(mut self, name: &str) -> Self {
+        if !self.is_decided() {
+            let name = name.to_owned();
+            return self.map(move |decided| decided.without_field(&name));
+        }
+        self.remove_fields(name);
+        self
+    }
+
+    fn remove_fields(&mut self, name: &str) {
+        self.fields
+            .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+    }
+
+    /// This response, with these octets in the place of its content. Its fields stay: what described
+    /// the old content, such as `ETag`, is the caller's to change.
+    pub fn with_content(mut self, octets: impl Into<Vec<u8>>) -> Self {
+        let octets = octets.into();
+        if !self.is_decided() {
+            return self.map(move |decided| decided.with_content(octets));
+        }
+        self.body = Body::Memory(octets);
         self
     }
 
@@ -207,41 +283,106 @@ impl Response {
         let date = HttpDate::from_system_time(time);
         self.field("Last-Modified", date.to_string())
     }
-
-    /// Splits the response into its parts, if the server is willing to send them.
-    pub(crate) fn made(self) -> Result<Made, Refused> {
-        if !self.status.is_final() {
-            return Err(Refused::Status(self.status));
-        }
-        for (name, value) in &self.fields {
-            check_field(name, value)?;
-        }
-        let Self {
-            status,
-            fields,
-            body,
-        } = self;
-        let fields = fields.into_iter().collect();
-        let head = MadeHead { status, fields };
-        Ok(Made { head, body })
-    }
 }
 
-fn check_field(name: &str, value: &str) -> Result<(), Refused> {
-    if !is_token(name.as_bytes()) {
-        return Err(Refused::FieldName(name.to_owned()));
+/// # To look at a response
+///
+/// For code around handlers, and for tests.
+impl Response {
+    /// Whether it is known what the answer is; `false` for one that is [decided later](Self::later). Such
+    /// a response shows the status 200, no fields and no content; see [`map`](Self::map).
+    pub fn is_decided(&self) -> bool {
+        !matches!(self.body, Body::Later(_))
     }
-    // RFC 9110 §5.5
-    if value
-        .bytes()
-        .any(|byte| byte.is_ascii_control() && byte != b'\t')
-    {
-        return Err(Refused::FieldValue(name.to_owned()));
+
+    /// The status.
+    pub fn status_code(&self) -> Status {
+        self.status
     }
-    if !FieldRule::of(name).may_be_set_by(Setter::Handler) {
-        return Err(Refused::ServersField(name.to_owned()));
+
+    /// Names and values of all fields, in order, but for those that the server sets.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.fields.iter();
+        fields.map(|(name, value)| (name.as_str(), value.as_str()))
     }
-    Ok(())
+
+    /// The value of the first field of that name, in any case.
+    pub fn field_value(&self, name: &str) -> Option<&str> {
+        self.fields()
+            .find(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// The content, if it is in memory; `None` for a file, for what is made while it is sent, and for a
+    /// response that is decided later.
+    pub fn content(&self) -> Option<&[u8]> {
+        match &self.body {
+            Body::Memory(octets) => Some(octets),
+            Body::File(_) | Body::Pumped { .. } | Body::Stream { .. } | Body::Later(_) => None,
+        }
+    }
+
+    /// How many octets of content there are, if that is known before they are made.
+    pub fn content_length(&self) -> Option<u64> {
+        match &self.body {
+            Body::Memory(octets) => Some(octets.len() as u64),
+            Body::File(file) => file.metadata().ok().map(|metadata| metadata.len()),
+            Body::Pumped { length, .. } | Body::Stream { length, .. } => *length,
+            Body::Later(_) => None,
+        }
+    }
+
+    /// All of the content, wherever it comes from, read here and now: a file is read, a writer is
+    /// called, the end of a [`channel`](Self::channel) and a [later](Self::later) decision are waited
+    /// for. It must fit memory.
+    ///
+    /// ```
+    /// use std::io::Write as _;
+    /// use tidegate::Response;
+    ///
+    /// let rows = Response::stream(|writer| (0..3).try_for_each(|row| write!(writer, "{row},")));
+    /// assert_eq!(rows.into_content()?, b"0,1,2,");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Where the content breaks off, or the response is never decided.
+    pub fn into_content(self) -> io::Result<Vec<u8>> {
+        match self.body {
+            Body::Memory(octets) => Ok(octets),
+            Body::File(mut file) => {
+                let mut octets = Vec::new();
+                file.rewind()?;
+                file.read_to_end(&mut octets)?;
+                Ok(octets)
+            }
+            Body::Pumped { pump, .. } => pump.into_octets(),
+            Body::Stream { reader, .. } => StreamWriter::read_all(reader),
+            Body::Later(later) => match later.wait() {
+                Some(Ok(response)) => response.into_content(),
+                Some(Err(error)) => Err(io::Error::other(error.to_string())),
+                None => Err(io::Error::other(super::later::UNDECIDED)),
+            },
+        }
+    }
+
+    /// Waits until it is known what the answer is, and returns that: this response, unless it is
+    /// [decided later](Self::later). For tests; a handler would hold its thread.
+    ///
+    /// # Errors
+    /// If the reply said that there is no response, or was dropped.
+    pub fn decided(self) -> Result<Self, Error> {
+        match self.body {
+            Body::Later(later) => match later.wait() {
+                Some(answer) => answer?.decided(),
+                None => Err(Error::new(
+                    Status::INTERNAL_SERVER_ERROR,
+                    super::later::UNDECIDED,
+                )),
+            },
+            _ => Ok(self),
+        }
+    }
 }
 
 impl fmt::Debug for Response {
@@ -250,6 +391,7 @@ impl fmt::Debug for Response {
             Body::Memory(octets) => format!("{} octets", octets.len()),
             Body::File(file) => format!("{file:?}"),
             Body::Pumped { .. } | Body::Stream { .. } => "a stream".to_owned(),
+            Body::Later(_) => "decided later".to_owned(),
         };
         f.debug_struct("Response")
             .field("status", &self.status)
@@ -261,50 +403,95 @@ impl fmt::Debug for Response {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
-
-    #[test]
-    fn refuses_what_could_split_a_response() {
-        for (name, value, refused) in [
-            ("X-Name", "value", false),
-            ("X-Name", "tab\tis fine", false),
-            ("X-Name", "é", false),
-            ("X Name", "value", true),
-            ("", "value", true),
-            ("X-Name", "a\r\nSet-Cookie: b", true),
-            ("X-Name", "a\nb", true),
-            ("X-Name", "a\0", true),
-            ("Content-Length", "1", true),
-            ("transfer-encoding", "chunked", true),
-            ("Connection", "close", true),
-            ("Upgrade", "h2c", true),
-            ("Proxy-Connection", "close", true),
-            ("Proxy-Authenticate", "Basic", true),
-            ("Date", "now", true),
-            ("Server", "mine", false),
-            ("Content-Range", "bytes 0-0/1", false),
-        ] {
-            let made = Response::text("").field(name, value).made();
-            assert_eq!(made.is_err(), refused, "{name:?}: {value:?}");
-        }
-    }
-
-    #[test]
-    fn refuses_a_status_that_is_not_final() {
-        let codes = [100, 101, 199, 200, 599, 600];
-        let made = codes.map(|code| {
-            let status = Status::from_code(code).expect("three digits");
-            Response::new(status).made().is_ok()
-        });
-        assert_eq!(made, [false, false, false, true, true, false]);
-    }
 
     #[test]
     fn has_one_content_type() {
         let response = Response::text("a").content_type("text/csv");
-        assert_eq!(
-            response.fields,
-            [("Content-Type".into(), "text/csv".into())]
-        );
+        let fields: Vec<_> = response.fields().collect();
+        assert_eq!(fields, [("Content-Type", "text/csv")]);
+    }
+
+    /// Tests of handlers, and code around them, could not see what they answered.
+    #[test]
+    fn everything_that_was_put_in_can_be_looked_at_and_changed() {
+        let response = Response::text("abc")
+            .status(Status::CREATED)
+            .field("X-A", "1")
+            .field("x-a", "2");
+        assert_eq!(response.status_code(), Status::CREATED);
+        assert_eq!(response.field_value("x-A"), Some("1"));
+        assert_eq!(response.field_value("X-B"), None);
+        assert_eq!(response.content(), Some(&b"abc"[..]));
+        assert_eq!(response.content_length(), Some(3));
+        let changed = response.without_field("X-a").with_content("de");
+        let fields: Vec<_> = changed.fields().collect();
+        assert_eq!(fields, [("Content-Type", "text/plain; charset=utf-8")]);
+        assert_eq!(changed.content(), Some(&b"de"[..]));
+    }
+
+    #[test]
+    fn content_of_every_origin_can_be_read() {
+        let mut file = tempfile::tempfile().expect("there is a disk");
+        file.write_all(b"file").expect("it takes four octets");
+        let read = |response: Response| response.into_content().expect("it is complete");
+        assert_eq!(read(Response::file("text/plain", file)), b"file");
+        let length = 3 * 1024 * 1024;
+        let reader = io::repeat(b'x').take(length);
+        let response = Response::reader("text/plain", reader, Some(length));
+        assert_eq!(response.content_length(), Some(length));
+        assert!(read(response) == vec![b'x'; length as usize]);
+        let (mut writer, response) = Response::channel();
+        writer.write_all(b"channel").expect("it is there");
+        drop(writer);
+        assert_eq!(read(response), b"channel");
+        let (reply, response) = Response::later();
+        assert!(reply.send(Response::text("later")));
+        assert_eq!(read(response), b"later");
+    }
+
+    #[test]
+    fn content_that_breaks_off_cannot_be_read() {
+        let broken = Response::stream(|_| Err(io::Error::other("dry")));
+        let (writer, cut) = Response::channel();
+        writer.break_off("cut");
+        let (reply, dropped) = Response::later();
+        drop(reply);
+        let (reply, failed) = Response::later();
+        assert!(reply.fail(io::Error::other("failed")));
+        for (response, why) in [
+            (broken, "dry"),
+            (cut, "cut"),
+            (dropped, "dropped"),
+            (failed, "failed"),
+        ] {
+            let error = response.into_content().expect_err(why).to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_made_when_the_response_is_decided_before_or_after() {
+        let change = |response: Response| {
+            let response = response.field("X-A", "1").status(Status::ACCEPTED);
+            response.map(|decided| {
+                let text = format!("{}!", decided.content_length().unwrap_or_default());
+                decided.with_content(text)
+            })
+        };
+        let (reply, before) = Response::later();
+        let before = change(before);
+        assert!(!before.is_decided());
+        assert!(reply.send(Response::text("abc")));
+        let (reply, after) = Response::later();
+        assert!(reply.send(Response::text("abc")));
+        for response in [before, change(after), change(Response::text("abc"))] {
+            let response = response.decided().expect("it is decided");
+            assert_eq!(response.status_code(), Status::ACCEPTED);
+            assert_eq!(response.field_value("X-A"), Some("1"));
+            assert_eq!(response.content(), Some(&b"3!"[..]));
+        }
     }
 }

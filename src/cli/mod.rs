@@ -21,7 +21,7 @@ use crate::generation::Generation;
 use crate::generation::prepare::{Prepared, prepare};
 use crate::log::diagnostic;
 use crate::server;
-use crate::supervisor::{Inherited, Role, Setup, Supervisor};
+use crate::supervisor::{Inherited, Role, Setup, Supervisor, wait_for_ends};
 
 use output::print;
 use remote::{Reload, Remote, Status};
@@ -173,6 +173,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
             Ok(())
         }
     };
+    wait_for_ends(handlers);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

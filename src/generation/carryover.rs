@@ -10,6 +10,8 @@
 //! | scripts that run | pattern and options of a `cgi` route, which of its equals | no other route: `max_processes` is one route's |
 //! | requests that wait for an application server | its address | all routes to this server |
 //! | handlers of the program | name and options | all routes that name both |
+//! | whom to tell when a route with a handler is retired | pattern, name and options, which of its equals | no other route |
+//! | threads of a route with a handler | the same, and how many threads | no other route |
 //!
 //! Listening sockets survive a reload too, but are no kind of this: what counts is the queue of
 //! connections that the system holds for each. An address keeps as many sockets as it ever had
@@ -20,10 +22,10 @@ use std::sync::Arc;
 
 use super::kept::{Kept, Retired};
 use crate::address::UpstreamAddress;
-use crate::api::{HandlerSpec, Handlers, Instance, OptionsError};
-use crate::config::model::{Cgi, Files, Route, RoutePattern};
+use crate::api::{HandlerSpec, Handlers, Instance, OptionsError, RouteLife};
+use crate::config::model::{Cgi, Files, PluginRoute, Route, RoutePattern};
 use crate::handlers::files::{FilesRoute, Place};
-use crate::runtime::Permits;
+use crate::runtime::{BlockingPool, Permits};
 use crate::upstream::Queue;
 
 /// What a generation uses that the next one goes on with.
@@ -34,6 +36,25 @@ pub(crate) struct Carryover {
     cgi: Kept<CgiKey, Permits>,
     queues: Kept<UpstreamAddress, Queue>,
     instances: Kept<HandlerSpec, Instance>,
+    lives: Kept<PluginKey, RouteLife>,
+    pools: Kept<(PluginKey, usize), BlockingPool>,
+}
+
+/// Which route with a handler a life is for. Other keys of the route may change: it is still the same.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct PluginKey {
+    pattern: RoutePattern,
+    handler: HandlerSpec,
+    /// Routes of several servers may be alike. They are told apart by their order in the file.
+    nth: usize,
+}
+
+/// What a route with a handler takes over.
+pub(super) struct PluginState {
+    pub(super) instance: Arc<Instance>,
+    pub(super) life: Arc<RouteLife>,
+    /// The route's own threads, if it has some.
+    pub(super) pool: Option<Arc<BlockingPool>>,
 }
 
 /// Which files are cached. A root that is a link may lead to another directory after a deployment, and
@@ -61,6 +82,8 @@ impl Carryover {
             cgi: self.cgi.begin(),
             queues: self.queues.begin(),
             instances: self.instances.begin(),
+            lives: self.lives.begin(),
+            pools: self.pools.begin(),
         }
     }
 
@@ -70,6 +93,8 @@ impl Carryover {
         self.cgi.end();
         self.queues.end();
         self.instances.end();
+        self.lives.end();
+        self.pools.end();
     }
 
     /// Hands to `retired` what `self` uses and `next`, the generation after it, does not; takes back
@@ -79,6 +104,18 @@ impl Carryover {
         self.cgi.release(&next.cgi, retired);
         self.queues.release(&next.queues, retired);
         self.instances.release(&next.instances, retired);
+        self.lives.release(&next.lives, retired);
+        self.pools.release(&next.pools, retired);
+    }
+
+    /// The threads of routes that have some of their own.
+    pub(super) fn pools(&self) -> impl Iterator<Item = &Arc<BlockingPool>> {
+        self.pools.values()
+    }
+
+    /// The lives of all routes with handlers.
+    pub(super) fn lives(&self) -> impl Iterator<Item = &Arc<RouteLife>> {
+        self.lives.values()
     }
 
     /// What workers cache for routes with these options.
@@ -125,10 +162,33 @@ impl Carryover {
         made.map(drop)
     }
 
-    /// The handler that was made of `spec`.
-    pub(super) fn instance(&self, spec: &HandlerSpec) -> Arc<Instance> {
-        let instance = self.instances.get(spec).map(Arc::clone);
-        instance.expect("every handler is made before the routes are")
+    /// The handler of a route, with the route's life and its own threads, before which `queue` requests
+    /// may wait.
+    pub(super) fn plugin(
+        &mut self,
+        route: &Route,
+        plugin: &PluginRoute,
+        queue: usize,
+    ) -> PluginState {
+        let mut key = PluginKey {
+            pattern: route.pattern.clone(),
+            handler: plugin.handler.clone(),
+            nth: 0,
+        };
+        while self.lives.get(&key).is_some() {
+            key.nth += 1;
+        }
+        let instance = self.instances.get(&plugin.handler).map(Arc::clone);
+        let life = self.lives.get_or_make(&key, |_| RouteLife::default());
+        let pool = plugin.threads.map(|threads| {
+            let make = |_: &_| BlockingPool::with_threads(threads, queue);
+            self.pools.get_or_make(&(key, threads), make)
+        });
+        PluginState {
+            instance: instance.expect("every handler is made before the routes are"),
+            life,
+            pool,
+        }
     }
 }
 

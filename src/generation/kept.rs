@@ -79,6 +79,11 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
         self.used.get(key)
     }
 
+    /// All values that this generation has asked for.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Arc<V>> {
+        self.used.values()
+    }
+
     /// Completes the generation: what it has not asked for is found no more.
     pub(crate) fn end(&mut self) {
         self.before = HashMap::new();

@@ -12,11 +12,13 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use crate::address::ListenAddress;
+use crate::api::RouteLife;
 use crate::config::model::{
     Cidr, HostPattern, Limits, LogFormat, Place, Policy, RoutePattern, describe_route,
 };
 use crate::handlers::Handler;
 use crate::handlers::control::ControlHandler;
+use crate::runtime::PoolState;
 
 use carryover::Carryover;
 use error_pages::PageFiles;
@@ -102,6 +104,30 @@ impl Generation {
         self.carryover.release(&next.carryover, retired);
     }
 
+    /// The states of the pools of routes that have threads of their own.
+    pub(crate) fn pool_states(&self) -> impl Iterator<Item = PoolState> {
+        self.carryover.pools().map(|pool| pool.state())
+    }
+
+    /// Says that this generation serves. Its routes with handlers may have been retired before, by a
+    /// reload that was taken back.
+    pub(crate) fn revive_routes(&self) {
+        self.carryover.lives().for_each(|life| life.revive());
+    }
+
+    /// Tells the requests at those routes with handlers that `next` has not, after it has taken over.
+    pub(crate) fn retire_routes(&self, next: &Self) {
+        let stays =
+            |life: &Arc<RouteLife>| next.carryover.lives().any(|other| Arc::ptr_eq(life, other));
+        let lives = self.carryover.lives().filter(|life| !stays(life)).cloned();
+        tell(lives.collect(), RouteLife::retire);
+    }
+
+    /// Tells the requests at all routes with handlers that the server stops.
+    pub(crate) fn stop_routes(&self) {
+        tell(self.carryover.lives().cloned().collect(), RouteLife::stop);
+    }
+
     /// The addresses to listen at, without that of the control socket.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = &ListenAddress> {
         self.listeners.iter().map(|(address, _)| address)
@@ -129,6 +155,22 @@ impl Generation {
         let found = self.listeners.iter().find(is_it);
         let found = found.or_else(|| self.control.get().filter(is_it));
         found.map(|(_, listened)| listened)
+    }
+}
+
+/// Sets the reason in each of `lives`, and has the requests told by a thread of its own: it runs code of
+/// the program, which may take its time, and the caller must not wait for that.
+fn tell(lives: Vec<Arc<RouteLife>>, set: fn(&RouteLife)) {
+    lives.iter().for_each(|life| set(life));
+    let lives: Arc<[_]> = lives.into_iter().filter(|life| life.is_awaited()).collect();
+    if lives.is_empty() {
+        return;
+    }
+    let tell = |lives: &[Arc<RouteLife>]| lives.iter().for_each(|life| life.tell());
+    let shared = Arc::clone(&lives);
+    let thread = std::thread::Builder::new().name("tidegate-tell".to_owned());
+    if thread.spawn(move || tell(&shared)).is_err() {
+        tell(&lives);
     }
 }
 

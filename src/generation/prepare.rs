@@ -71,7 +71,8 @@ impl Generation {
         let mut files = PageFiles::default();
         let mut listeners: BTreeMap<ListenAddress, Listened> = BTreeMap::new();
         for server in &config.servers {
-            let site = Arc::new(site(server, &mut carryover, &mut files));
+            let queue = config.blocking.queue;
+            let site = Arc::new(site(server, queue, &mut carryover, &mut files));
             for address in &server.listen {
                 let is_new = !listeners.contains_key(address);
                 let listened = listeners.entry(address.clone()).or_default();
@@ -96,11 +97,17 @@ impl Generation {
     }
 }
 
-fn site(server: &model::Server, carryover: &mut Carryover, files: &mut PageFiles) -> Site {
+/// Makes what `server` serves; `queue` requests may wait for the threads of a route.
+fn site(
+    server: &model::Server,
+    queue: usize,
+    carryover: &mut Carryover,
+    files: &mut PageFiles,
+) -> Site {
     let mut routes = RoutingTable::default();
     for route in &server.routes {
         let built = Route {
-            handler: handler(route, carryover),
+            handler: handler(route, queue, carryover),
             policy: ServingPolicy::new(&route.policy, files),
             pattern: route.pattern.clone(),
             place: route.place.clone(),
@@ -115,7 +122,7 @@ fn site(server: &model::Server, carryover: &mut Carryover, files: &mut PageFiles
 }
 
 /// Makes the handler behind `route`, which takes over what `carryover` has for it.
-fn handler(route: &model::Route, carryover: &mut Carryover) -> Handler {
+fn handler(route: &model::Route, queue: usize, carryover: &mut Carryover) -> Handler {
     match &route.verb {
         Verb::Files(files) => {
             let route_files = carryover.files(files);
@@ -130,8 +137,14 @@ fn handler(route: &model::Route, carryover: &mut Carryover) -> Handler {
         Verb::Echo => Handler::Echo(Echo),
         Verb::Status => Handler::Status(StatusHandler),
         Verb::Handler(plugin) => {
-            let instance = carryover.instance(&plugin.handler);
-            Handler::Plugin(PluginHandler::new(plugin, instance, route))
+            let state = carryover.plugin(route, plugin, queue);
+            Handler::Plugin(PluginHandler::new(
+                plugin,
+                state.instance,
+                state.life,
+                state.pool,
+                route,
+            ))
         }
         Verb::Cgi(options) => Handler::Cgi(CgiHandler::new(
             options,

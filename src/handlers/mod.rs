@@ -14,6 +14,7 @@ pub(crate) mod redirect;
 pub(crate) mod respond;
 pub(crate) mod status;
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -59,7 +60,13 @@ pub(crate) struct WorkerState {
     pub(crate) pools: Pools,
     /// Asks the supervisor for what only the supervisor knows.
     submit: Submit,
+    /// What [`Handler::answer_now`] has begun when it returns no response.
+    begun: Cell<Option<Begun>>,
 }
+
+/// What a handler has begun for a request before the exchange waits for it: [`Handler::answer`] goes on
+/// with it, so that the code of a program is not called twice.
+pub(crate) struct Begun(Box<plugin::Begun>);
 
 impl WorkerState {
     /// The state of a worker that has answered nothing yet.
@@ -69,7 +76,13 @@ impl WorkerState {
             upstream: Rc::default(),
             pools,
             submit,
+            begun: Cell::new(None),
         }
+    }
+
+    /// What the handler that was last asked has begun.
+    pub(crate) fn take_begun(&self) -> Option<Begun> {
+        self.begun.take()
     }
 
     fn for_fastcgi(&self) -> fastcgi::Worker<'_> {
@@ -121,6 +134,11 @@ impl Handler {
         }
     }
 
+    /// Whether [`answer_now`](Self::answer_now) runs code that may ask how the request arrived.
+    pub(crate) fn is_told_arrival_now(&self) -> bool {
+        matches!(self, Self::Plugin(plugin) if plugin.never_waits())
+    }
+
     /// The file that would be sent, and its coding, or the script that would run.
     pub(crate) async fn file(&self, request: &Request<'_>, state: &WorkerState) -> Selected {
         match self {
@@ -131,7 +149,8 @@ impl Handler {
         }
     }
 
-    /// The response, if the handler has one without waiting.
+    /// The response, if the handler has one without waiting. Without a response, the handler may have
+    /// begun something: [`WorkerState::take_begun`].
     pub(crate) fn answer_now<'a>(
         &'a self,
         request: &Request<'_>,
@@ -142,12 +161,18 @@ impl Handler {
             Self::Respond(respond) => Some(respond.answer()),
             Self::Redirect(redirect) => Some(redirect.answer(request)),
             Self::Fastcgi(fastcgi) => fastcgi.answer_now(request, state.for_fastcgi()),
-            Self::Plugin(plugin) => plugin.answer_now(request, &state.pools),
+            Self::Plugin(plugin) => match plugin.answer_now(request, &state.pools)? {
+                plugin::Now::Response(response) => Some(response),
+                plugin::Now::Begun(begun) => {
+                    state.begun.set(Some(Begun(begun)));
+                    None
+                }
+            },
             Self::Echo(_) | Self::Status(_) | Self::Cgi(_) | Self::Control(_) => None,
         }
     }
 
-    /// The response. `content` is the request's. A handler whose response is made from the content
+    /// The response. `content` is the request's; `begun` is what `answer_now` has begun for it. A handler whose response is made from the content
     /// returns before it has read all of it.
     ///
     /// # Errors
@@ -157,6 +182,7 @@ impl Handler {
         request: &Request<'_>,
         state: &WorkerState,
         mut content: impl ReadContent + 'c,
+        begun: Option<Begun>,
     ) -> Result<DuplexAnswer<'a, 'c>, ContentError> {
         let response = match self {
             Self::Files(files) => files.answer(request, &state.files).await,
@@ -164,7 +190,10 @@ impl Handler {
             Self::Redirect(redirect) => redirect.answer(request),
             Self::Echo(echo) => echo.answer(request, &mut content).await?,
             Self::Status(status) => status.answer(request, &state.submit).await,
-            Self::Plugin(plugin) => plugin.answer(request, &state.pools, content).await?,
+            Self::Plugin(plugin) => {
+                let begun = begun.map(|Begun(begun)| begun);
+                plugin.answer(request, &state.pools, content, begun).await?
+            }
             Self::Cgi(cgi) => return cgi.answer(request, &state.pools.disk, &mut content).await,
             Self::Fastcgi(fastcgi) => {
                 let worker = state.for_fastcgi();

@@ -117,7 +117,7 @@ impl Status {
     pub(crate) const CLIENT_GONE: Self = Self(499);
 
     /// Whether the status says that the request failed: 4xx and 5xx.
-    pub(crate) fn is_error(self) -> bool {
+    pub fn is_error(self) -> bool {
         self.0 >= 400
     }
 

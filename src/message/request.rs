@@ -7,7 +7,7 @@ use super::routed_path::RoutedPath;
 use crate::address::{ClientAddress, ListenAddress};
 use crate::http::request::RequestHead;
 
-/// What scripts are told of the connection that a request came on.
+/// What code is told of the connection that a request came on.
 pub(crate) struct Arrival<'r> {
     /// The address and port of the peer; none at a Unix socket.
     pub(crate) peer: Option<SocketAddr>,
@@ -27,6 +27,6 @@ pub(crate) struct Request<'r> {
     pub(crate) changes: &'r RepresentationChanges,
     /// Where it came in, as the operator names that.
     pub(crate) listener: &'r ListenAddress,
-    /// `None` where no handler may wait: scripts are not run there.
+    /// `None` where no code is run.
     pub(crate) arrival: Option<&'r Arrival<'r>>,
 }

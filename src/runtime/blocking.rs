@@ -164,6 +164,19 @@ pub(crate) struct PoolState {
     pub(crate) refused: usize,
 }
 
+impl PoolState {
+    /// The counts of both pools together.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            threads: self.threads + other.threads,
+            running: self.running + other.running,
+            lost: self.lost + other.lost,
+            queued: self.queued + other.queued,
+            refused: self.refused + other.refused,
+        }
+    }
+}
+
 /// The reason why a job gave no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BlockingError {
@@ -178,21 +191,26 @@ pub(crate) enum BlockingError {
 impl BlockingPool {
     /// A pool of at most `threads` threads, for which at most `queue` jobs may wait.
     pub(crate) fn new(threads: usize, queue: usize) -> Arc<Self> {
+        Arc::new(Self::with_threads(threads, queue))
+    }
+
+    /// [`new`](Self::new), for an owner that shares it otherwise.
+    pub(crate) fn with_threads(threads: usize, queue: usize) -> Self {
         Self::of(threads, Permits::new(threads + queue))
     }
 
     /// A pool without threads: a job runs at once, on the thread that begins it.
     pub(crate) fn without_threads() -> Arc<Self> {
-        Self::of(0, Permits::unlimited())
+        Arc::new(Self::of(0, Permits::unlimited()))
     }
 
-    fn of(threads: usize, jobs: Permits) -> Arc<Self> {
-        Arc::new(Self {
+    fn of(threads: usize, jobs: Permits) -> Self {
+        Self {
             threads,
             queue: Arc::default(),
             jobs: Arc::new(jobs),
             counts: Arc::default(),
-        })
+        }
     }
 
     /// Has a thread run `work` as soon as one is free, unless the caller has dropped the [`Job`] by then.
@@ -286,10 +304,19 @@ struct JobPlace {
 }
 
 impl Job {
-    /// Whether a thread has begun to run it.
-    pub(crate) fn has_begun(&self) -> bool {
+    /// Whether it waits for a thread.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.is_in(QUEUED)
+    }
+
+    /// Whether a thread runs it.
+    pub(crate) fn is_running(&self) -> bool {
+        self.is_in(RUNNING)
+    }
+
+    fn is_in(&self, phase: u8) -> bool {
         let place = self.0.as_ref();
-        place.is_some_and(|place| place.state.phase.load(Ordering::Relaxed) != QUEUED)
+        place.is_some_and(|place| place.state.phase.load(Ordering::Relaxed) == phase)
     }
 
     /// Lets the job run to its end without counting it as lost: the caller has got what it waited for,

@@ -54,6 +54,11 @@ impl<T> Sender<T> {
         state.queue.push_back(value);
         wake(state);
     }
+
+    /// Whether the receiver is there.
+    pub(crate) fn is_open(&self) -> bool {
+        lock(&self.0).is_open
+    }
 }
 
 impl<T> Clone for Sender<T> {

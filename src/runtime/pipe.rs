@@ -98,6 +98,42 @@ impl<E> Shared<E> {
         self.notify(state);
     }
 
+    /// Appends what the reader has not read to `into`, for a reader that does not wait on this lock.
+    /// Returns false at the end of the content, or the state if there is nothing yet.
+    fn take(
+        &self,
+        into: &mut Vec<u8>,
+    ) -> Result<Result<bool, Broken<E>>, MutexGuard<'_, State<E>>> {
+        let mut state = self.lock();
+        if !std::mem::replace(&mut state.is_wanted, true) {
+            self.thread.notify_one();
+        }
+        if !state.octets.is_empty() {
+            if into.is_empty() {
+                std::mem::swap(into, &mut state.octets);
+            } else {
+                into.append(&mut state.octets);
+            }
+            self.notify(state);
+            return Ok(Ok(true));
+        }
+        match state.end.take() {
+            None => Err(state),
+            Some(End::Complete) => {
+                state.end = Some(End::Complete);
+                Ok(Ok(false))
+            }
+            Some(End::Broken(why)) => {
+                state.end = Some(End::Reported);
+                Ok(Err(Broken::Because(why)))
+            }
+            Some(End::Reported) => {
+                state.end = Some(End::Reported);
+                Ok(Err(Broken::Silently))
+            }
+        }
+    }
+
     /// Says that the reader is gone, and drops what it has not read.
     fn abandon(&self) {
         let mut state = self.lock();
@@ -233,41 +269,31 @@ impl<E> TaskReader<E> {
         poll_fn(|context| self.poll_read(context, into)).await
     }
 
+    /// [`read`](Self::read), by a thread in the place of a task. The condition is enough for both
+    /// threads: the writer waits for room or for a reader, and the reader for octets.
+    ///
+    /// # Errors
+    /// If the content is incomplete.
+    pub(crate) fn read_on_thread(&mut self, into: &mut Vec<u8>) -> Result<bool, Broken<E>> {
+        loop {
+            match self.shared.take(into) {
+                Ok(outcome) => return outcome,
+                Err(state) => drop(self.shared.wait(state)),
+            }
+        }
+    }
+
     /// [`read`](Self::read), as a `poll` function.
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,
         into: &mut Vec<u8>,
     ) -> Poll<Result<bool, Broken<E>>> {
-        let mut state = self.shared.lock();
-        if !std::mem::replace(&mut state.is_wanted, true) {
-            self.shared.thread.notify_one();
+        let Self { shared, place } = self;
+        match shared.take(into) {
+            Ok(outcome) => Poll::Ready(outcome),
+            Err(state) => place.wait(context, state).map(|()| Ok(false)),
         }
-        if !state.octets.is_empty() {
-            if into.is_empty() {
-                std::mem::swap(into, &mut state.octets);
-            } else {
-                into.append(&mut state.octets);
-            }
-            self.shared.notify(state);
-            return Poll::Ready(Ok(true));
-        }
-        match state.end.take() {
-            None => {}
-            Some(End::Complete) => {
-                state.end = Some(End::Complete);
-                return Poll::Ready(Ok(false));
-            }
-            Some(End::Broken(why)) => {
-                state.end = Some(End::Reported);
-                return Poll::Ready(Err(Broken::Because(why)));
-            }
-            Some(End::Reported) => {
-                state.end = Some(End::Reported);
-                return Poll::Ready(Err(Broken::Silently));
-            }
-        }
-        self.place.wait(context, state).map(|()| Ok(false))
     }
 }
 

@@ -47,7 +47,7 @@ use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
 use crate::metrics::tally::Tally;
 use crate::metrics::{Counters, ProcessCounters};
-use crate::runtime::{self, Pools};
+use crate::runtime::{self, PoolState, Pools};
 use crate::server::{ListeningSocket, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
@@ -375,12 +375,14 @@ impl Supervisor {
         diagnostic::info(format_args!(
             "stopping; exchanges in flight have {grace:?} to finish"
         ));
+        self.generation.stop_routes();
         ending::drain(workers, &self.events, grace);
     }
 
     /// Waits until the open connections have ended by themselves; a signal to stop drains them.
     fn retire(&mut self, workers: &mut Workers) {
         self.close_sockets();
+        self.generation.stop_routes();
         if ending::retire(workers, &self.events, self.log.as_ref()) {
             self.drain(workers);
         }
@@ -434,7 +436,10 @@ impl Supervisor {
             open: self.tally.total(|counters| counters.open.read()),
             accepted: self.tally.total(|counters| counters.accepted.read()),
             requests: self.tally.total(Counters::requests),
-            blocking: self.pools.code.state(),
+            blocking: self
+                .generation
+                .pool_states()
+                .fold(self.pools.code.state(), PoolState::plus),
         }
     }
 
@@ -484,6 +489,17 @@ impl Deaths {
             MAX_DEATHS.. => Err(SupervisorError::WorkersKeepDying),
             _ => Ok(()),
         }
+    }
+}
+
+/// Waits for the `drop` of handlers that are not needed any more, but not for ever: the last thing that a
+/// server does.
+pub(crate) fn wait_for_ends(handlers: &Handlers) {
+    let left = handlers.wait_for_ends();
+    if left > 0 {
+        diagnostic::warn(format_args!(
+            "the `drop` of {left} handlers has not returned; the server ends without it"
+        ));
     }
 }
 

@@ -176,7 +176,9 @@ impl Supervisor {
         if let Some(control) = &self.control {
             generation.add_control(ListenAddress::Unix(control.path().to_owned()));
         }
-        self.generation.release(&generation, &mut self.retired);
+        let before = Arc::clone(&self.generation);
+        before.release(&generation, &mut self.retired);
+        generation.revive_routes();
         self.config = config;
         self.sockets = sockets;
         self.generation = generation;
@@ -184,6 +186,8 @@ impl Supervisor {
         self.since = self.since.of_generation();
         let setups = self.setups();
         workers.adopt(&self.generation, setups, self.log.as_ref());
+        // Not before: a client that asks again because of it must meet the new configuration.
+        before.retire_routes(&self.generation);
         Ok(changes)
     }
 

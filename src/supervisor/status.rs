@@ -63,7 +63,7 @@ pub(super) struct Facts {
     pub(super) open: u64,
     pub(super) accepted: u64,
     pub(super) requests: u64,
-    /// The state of the pool that runs handlers of the program.
+    /// The state of the pools that run handlers of the program, together.
     pub(super) blocking: PoolState,
 }
 

@@ -195,8 +195,8 @@ fn a_handler_that_is_not_named_any_more_ends_on_no_loop() {
     assert_eq!(client.exchange(get("/")).text(), "dead");
     assert_eq!(
         heard.recv().as_deref(),
-        Ok("tidegate"),
-        "the supervisor's thread"
+        Ok("tidegate-end"),
+        "a thread of its own"
     );
     assert!(heard.try_recv().is_err(), "there was one");
 }
@@ -253,7 +253,7 @@ fn each_of_two_that_were_made_of_the_same_options_ends_on_no_loop() {
     reload(&without);
     assert_eq!(
         ended.recv().as_deref(),
-        Ok("tidegate"),
+        Ok("tidegate-end"),
         "the third, which nobody asked"
     );
     for sleeper in &mut sleepers {
@@ -261,7 +261,7 @@ fn each_of_two_that_were_made_of_the_same_options_ends_on_no_loop() {
         assert_eq!(sleeper.response().text(), "alive");
     }
     for _ in sleepers {
-        assert_eq!(ended.recv().as_deref(), Ok("tidegate"));
+        assert_eq!(ended.recv().as_deref(), Ok("tidegate-end"));
     }
 }
 

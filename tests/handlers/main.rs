@@ -8,6 +8,10 @@ mod responses;
 mod streams;
 // Handlers that sleep, panic, or answer too late.
 mod misbehaviour;
+// Responses that are decided later, by any thread.
+mod later;
+// How handlers learn that they should end, and how they end.
+mod endings;
 // What the logs tell of handlers.
 mod logs;
 // Starting, reloading and stopping a server from within the program.

@@ -241,7 +241,9 @@ fn a_slow_client_holds_no_thread() {
         client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab");
     }
     assert_eq!(server.connect().exchange(get("/")).status, 200);
-    assert_eq!(server.blocking("running"), 0);
+    until("the thread is free", || {
+        (server.blocking("running") == 0).then_some(())
+    });
     for client in &mut slow {
         client.send("cd");
         assert_eq!(client.response().text(), "abcd");
@@ -278,6 +280,40 @@ fn every_second_request_panics_and_every_other_is_answered() {
         .map(|client| client.join().expect("every answer is one"))
         .sum();
     assert_eq!(good, 200, "of 400");
+}
+
+/// All handlers share the threads of `blocking`, so that one slow route starved every other.
+#[test]
+fn a_route_with_threads_of_its_own_holds_up_no_other() {
+    if ran_captured("misbehaviour::a_route_with_threads_of_its_own_holds_up_no_other") {
+        return;
+    }
+    let mut handlers = Handlers::new();
+    let gate = gated(&mut handlers);
+    handlers.function("quick", |_| Ok(Response::text("quick")));
+    let routes = "'/wait' = { handler = 'wait', threads = 1 }\n'/quick' = { handler = 'quick' }";
+    let server = Embedded::start(handlers, ONE_THREAD, routes);
+    let mut slow = [server.connect(), server.connect()];
+    for client in &mut slow {
+        client.send(get("/wait"));
+    }
+    gate.begun.recv().expect("the first begins");
+    until("the second is queued", || {
+        (server.blocking("queued") == 1).then_some(())
+    });
+    // The queue before the route's threads has an end as well.
+    assert_eq!(server.connect().exchange(get("/wait")).status, 503);
+    assert_eq!(server.connect().exchange(get("/quick")).text(), "quick");
+    let same = super::configuration(ONE_THREAD, routes);
+    let reloaded = server.0.reload_text(same);
+    reloaded.expect("it is good");
+    assert_eq!(server.blocking("running"), 1, "a reload keeps the threads");
+    for _ in &slow {
+        gate.go.send(()).expect("it waits");
+    }
+    for client in &mut slow {
+        assert_eq!(client.response().text(), "at last");
+    }
 }
 
 /// A file that is not in the cache is read by a thread of another pool than the handlers'.

@@ -150,6 +150,77 @@ fn an_address_that_a_trusted_proxy_vouches_for_is_the_client() {
     assert_eq!(response.text(), "192.0.2.7");
 }
 
+/// Tells where a request comes from, on the pool or on the loop.
+struct Whence {
+    never_waits: bool,
+}
+
+impl tidegate::Handler for Whence {
+    fn handle(&self, request: Request) -> Result<Response, Error> {
+        let peer = request.peer().expect("a TCP peer");
+        let text = format!(
+            "{} {} {} {peer}",
+            request.scheme(),
+            request.host(),
+            request.client()
+        );
+        Ok(Response::text(text))
+    }
+
+    fn never_waits(&self) -> bool {
+        self.never_waits
+    }
+}
+
+#[test]
+fn a_handler_is_told_the_peer_the_host_and_the_scheme() {
+    for never_waits in [false, true] {
+        let mut handlers = Handlers::new();
+        handlers.register("whence", move |_| Ok(Whence { never_waits }));
+        let trusted = "trusted_proxies = '127.0.0.0/8'";
+        let server = Embedded::start(handlers, trusted, "'/' = { handler = 'whence' }");
+        let mut client = server.connect();
+        let peer = client.stream().local_addr().expect("it is connected");
+        let proxied = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n";
+        for (lines, expected) in [
+            ("", format!("http h 127.0.0.1 {peer}")),
+            (proxied, format!("https h 192.0.2.7 {peer}")),
+        ] {
+            let response = client.exchange(request("GET", "/", lines));
+            assert_eq!(response.text(), expected, "{never_waits}");
+        }
+        let absolute = "GET http://example.com:80/ HTTP/1.1\r\nHost: other\r\n\r\n";
+        let text = client.exchange(absolute).text();
+        assert!(text.starts_with("http example.com 127"), "{text}");
+    }
+}
+
+#[test]
+fn a_form_is_taken_apart_and_other_content_is_415() {
+    let mut handlers = Handlers::new();
+    handlers.function("form", |mut request| {
+        let form = request.form()?;
+        Ok(Response::text(format!("{form:?}")))
+    });
+    let server = Embedded::start(handlers, "", "'/' = { handler = 'form' }");
+    let mut client = server.connect();
+    let media_type = "application/x-www-form-urlencoded";
+    for (lines, status, text) in [
+        (
+            format!("Content-Type: {media_type}; charset=utf-8\r\n"),
+            200,
+            "[(\"a\", \"1 2\"), (\"b\", \"\")]",
+        ),
+        ("Content-Type: text/plain\r\n".to_owned(), 415, ""),
+        (String::new(), 415, ""),
+    ] {
+        let lines = lines + "Content-Length: 7\r\n";
+        let response = client.exchange(request("POST", "/", &lines) + "a=1+2&b");
+        assert_eq!(response.status, status, "{lines}");
+        assert!(response.text().contains(text), "{}", response.text());
+    }
+}
+
 #[test]
 fn a_handler_that_never_waits_runs_on_the_loop_and_others_on_the_pool() {
     struct Thread(bool);

@@ -7,7 +7,7 @@ use crate::config::model::{Blocking, Config};
 use crate::config::tree::node::Node;
 use crate::config::words::written;
 
-const THREADS: RangeInclusive<u64> = 1..=1024;
+pub(super) const THREADS: RangeInclusive<u64> = 1..=1024;
 const QUEUE: RangeInclusive<u64> = 1..=1_000_000;
 
 /// The key of the table at the top of the file.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::blocking::THREADS;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys};
 use crate::api::{HandlerSpec, Options};
@@ -36,6 +37,7 @@ struct Draft {
     options: toml::Table,
     timeout: Duration,
     stream: bool,
+    threads: Option<usize>,
 }
 
 const SETTINGS: &[Setting<Draft, PluginRoute>] = &[
@@ -70,6 +72,15 @@ const SETTINGS: &[Setting<Draft, PluginRoute>] = &[
         show: |route| Some(route.stream.to_string()),
         ..Setting::BLANK
     },
+    Setting {
+        key: "threads",
+        kind: Kind::integer(&THREADS),
+        about: "threads of the route's own, in the place of those of `blocking`: however slow the \
+                handler is, it holds up no other route",
+        read: |node, draft| set(&mut draft.threads, node.count(THREADS).map(Some)),
+        show: |route| route.threads.map(|threads| threads.to_string()),
+        ..Setting::BLANK
+    },
 ];
 
 fn read(section: &mut Section<'_>) -> Option<Answer> {
@@ -78,6 +89,7 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
         options: toml::Table::new(),
         timeout: DEFAULT_CODE_TIMEOUT,
         stream: false,
+        threads: None,
     };
     let walked = walk(section, SETTINGS, &mut draft);
     let options = section.peek("options");
@@ -90,6 +102,7 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
         options: table,
         timeout,
         stream,
+        threads,
     } = draft;
     let cx = node.cx;
     if !cx.surroundings.handlers.has(&name) {
@@ -111,6 +124,7 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
         handler: spec,
         timeout,
         stream,
+        threads,
     };
     Some(Verb::Handler(route).into())
 }

@@ -33,6 +33,8 @@ pub(crate) struct PluginRoute {
     pub(crate) timeout: Duration,
     /// Whether the handler gets content as it arrives, instead of when it is complete.
     pub(crate) stream: bool,
+    /// Threads of the route's own; without, the handler runs on those of `blocking`.
+    pub(crate) threads: Option<usize>,
 }
 
 /// The default `timeout` for handlers and scripts.

@@ -1,11 +1,11 @@
 //! A call of a handler: it runs on a thread of the pool while a task waits for its result.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::api::{
-    Body, Error, Gone, Handler, Instance, Made, Pump, Refused, Request, StreamWriter,
+    Body, Error, Handler, Instance, Life, Made, Pump, Refused, Request, Response, StreamWriter,
+    UNDECIDED,
 };
 use crate::http::status::Status;
 use crate::log::diagnostic;
@@ -13,16 +13,29 @@ use crate::runtime::{
     BlockingError, BlockingPool, Job, Receiver, catch_panic, channel, pipe_to_task,
 };
 
-/// A handler that is at work. Dropping it tells the handler and the pool that the caller has
-/// stopped waiting.
+/// Code that is at work for a request. Dropping it tells the code, and the pool, that the client has
+/// gone.
 pub(super) struct Call {
-    outcome: Receiver<Outcome>,
-    /// Set when the client has gone; the handler can look at it.
-    gone: Gone,
+    pub(super) life: Arc<Life>,
     job: Option<Job>,
+    /// The code has done its work.
+    is_over: bool,
 }
 
-type Outcome = Result<Made, Failure>;
+/// What a handler comes to.
+pub(super) type Outcome = Result<Made, Failure>;
+
+/// The outcome of a handler, which is there already or comes from a thread.
+pub(super) enum Coming {
+    Here(Outcome),
+    FromThread(Receiver<Outcome>),
+}
+
+/// Why the loop stops waiting for a handler.
+pub(super) enum Expiry {
+    TimedOut,
+    ClientGone,
+}
 
 /// Why the handler gave no response.
 #[derive(Debug)]
@@ -34,11 +47,21 @@ pub(super) enum Failure {
     Refused(Refused),
     /// All threads are busy and the queue is full, or there are no threads.
     Saturated(BlockingError),
+    /// It was to be decided later, and its reply was dropped.
+    Undecided,
     TimedOut {
         timeout: Duration,
-        /// If false, it waited for a thread all the time.
-        has_begun: bool,
+        waited_for: WaitedFor,
     },
+}
+
+/// What was waited for when the time was up.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum WaitedFor {
+    Thread,
+    Handler,
+    /// The decision about a response, which holds no thread.
+    Decision,
 }
 
 impl Failure {
@@ -46,7 +69,9 @@ impl Failure {
     pub(super) fn status(&self) -> Status {
         match self {
             Self::Error(error) if error.status().is_final() => error.status(),
-            Self::Error(_) | Self::Panicked(_) | Self::Refused(_) => Status::INTERNAL_SERVER_ERROR,
+            Self::Error(_) | Self::Panicked(_) | Self::Refused(_) | Self::Undecided => {
+                Status::INTERNAL_SERVER_ERROR
+            }
             Self::Saturated(_) => Status::SERVICE_UNAVAILABLE,
             Self::TimedOut { .. } => Status::GATEWAY_TIMEOUT,
         }
@@ -59,15 +84,22 @@ impl Failure {
             Self::Panicked(message) => format!("the handler panicked: {message}"),
             Self::Refused(refused) => format!("its answer cannot be sent: {refused}"),
             Self::Saturated(error) => error.to_string(),
+            Self::Undecided => UNDECIDED.to_owned(),
             Self::TimedOut {
                 timeout,
-                has_begun: true,
-            } => format!(
-                "the handler did not answer within {timeout:?}; its thread is lost until it returns"
-            ),
-            Self::TimedOut { timeout, .. } => {
-                format!("no thread of the blocking pool was free within {timeout:?}")
-            }
+                waited_for,
+            } => match waited_for {
+                WaitedFor::Thread => {
+                    format!("no thread of the blocking pool was free within {timeout:?}")
+                }
+                WaitedFor::Handler => format!(
+                    "the handler did not answer within {timeout:?}; its thread is lost until it \
+                     returns"
+                ),
+                WaitedFor::Decision => {
+                    format!("the handler did not decide its answer within {timeout:?}")
+                }
+            },
         }
     }
 }
@@ -80,14 +112,14 @@ impl Call {
     pub(super) fn begin(
         instance: Arc<Instance>,
         request: Request,
+        life: Arc<Life>,
         is_head: bool,
         pool: &BlockingPool,
-    ) -> Result<Self, Failure> {
+    ) -> Result<(Self, Coming), Failure> {
         let (sender, outcome) = channel();
-        let gone = request.gone();
         let work = move || {
             let mut pump = None;
-            let made = run(&*instance.handler, request).map(|made| {
+            let made = run(instance.handler(), request).map(|made| {
                 let (made, rest) = take_pump(made, is_head);
                 pump = rest;
                 made
@@ -99,26 +131,52 @@ impl Call {
                 run_pump(pump, writer);
             }
         };
-        let job = pool.begin(work).map_err(Failure::Saturated)?;
-        let job = Some(job);
-        Ok(Self { outcome, gone, job })
+        let mut call = Self::on_loop(life);
+        call.job = Some(pool.begin(work).map_err(Failure::Saturated)?);
+        Ok((call, Coming::FromThread(outcome)))
     }
 
-    /// Waits for the handler's result.
-    pub(super) async fn outcome(&mut self) -> Outcome {
-        let outcome = self.outcome.receive().await;
-        // `run` catches the panics of the handler. Without an outcome something panicked that was dropped
-        // there.
-        outcome.unwrap_or_else(|| Err(Failure::Panicked("while it was dropped".to_owned())))
+    /// Code that runs on the loop.
+    pub(super) fn on_loop(life: Arc<Life>) -> Self {
+        Self {
+            life,
+            job: None,
+            is_over: false,
+        }
     }
 
-    /// Whether a thread has begun to run it.
-    pub(super) fn has_begun(&self) -> bool {
-        self.job.as_ref().is_some_and(Job::has_begun)
+    /// Has a thread of the pool make the content of `made`, if it is still to be made: the response was
+    /// made on the loop, or decided later.
+    ///
+    /// # Errors
+    /// [`Failure::Saturated`] at once.
+    pub(super) fn make_content(
+        &mut self,
+        made: Made,
+        is_head: bool,
+        pool: &BlockingPool,
+    ) -> Outcome {
+        let (made, pump) = take_pump(made, is_head);
+        if let Some((pump, writer)) = pump {
+            let work = move || run_pump(pump, writer);
+            self.job = Some(pool.begin(work).map_err(Failure::Saturated)?);
+        }
+        Ok(made)
     }
 
-    /// Stops tracking the job: the handler has done its work, and no thread counts as lost.
-    pub(super) fn detach(mut self) {
+    /// What is waited for until the outcome is there.
+    pub(super) fn waits_for(&self) -> WaitedFor {
+        match &self.job {
+            Some(job) if job.is_queued() => WaitedFor::Thread,
+            Some(job) if job.is_running() => WaitedFor::Handler,
+            _ => WaitedFor::Decision,
+        }
+    }
+
+    /// Ends in good order: the code has done its work, and no thread counts as lost.
+    pub(super) fn end(mut self) {
+        self.is_over = true;
+        self.life.end();
         if let Some(job) = self.job.take() {
             job.detach();
         }
@@ -127,8 +185,24 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.job.is_some() {
-            self.gone.store(true, Ordering::Relaxed);
+        if !self.is_over {
+            self.life.client_gone();
+        }
+    }
+}
+
+impl Coming {
+    /// Waits for the outcome.
+    pub(super) async fn outcome(self) -> Outcome {
+        match self {
+            Self::Here(outcome) => outcome,
+            Self::FromThread(mut receiver) => {
+                let outcome = receiver.receive().await;
+                // `run` catches the panics of the handler. Without an outcome something panicked that
+                // was dropped there.
+                let panicked = || Failure::Panicked("while something was dropped".to_owned());
+                outcome.unwrap_or_else(|| Err(panicked()))
+            }
         }
     }
 }
@@ -137,37 +211,16 @@ impl Drop for Call {
 pub(super) fn run(handler: &dyn Handler, request: Request) -> Outcome {
     // A panic may leave the handler's own state half done. The handler must guard that anyhow,
     // because all threads share it.
-    let answered = catch_panic(|| handler.handle(request));
-    match answered {
-        Ok(Ok(response)) => response.made().map_err(Failure::Refused),
-        Ok(Err(error)) => Err(Failure::Error(error)),
+    match catch_panic(|| handler.handle(request)) {
+        Ok(answer) => made(answer),
         Err(panic) => Err(Failure::Panicked(panic.to_string())),
     }
 }
 
-/// Has a thread of the pool make the content of a response that was made on the loop, if its
-/// content is still to be made.
-///
-/// # Errors
-/// [`Failure::Saturated`] at once.
-pub(super) fn pump_elsewhere(
-    made: Made,
-    is_head: bool,
-    pool: &BlockingPool,
-) -> Result<(Made, Option<Call>), Failure> {
-    let (made, pump) = take_pump(made, is_head);
-    let Some((pump, writer)) = pump else {
-        return Ok((made, None));
-    };
-    let work = move || run_pump(pump, writer);
-    let job = pool.begin(work).map_err(Failure::Saturated)?;
-    let (_, outcome) = channel();
-    let call = Call {
-        outcome,
-        gone: Gone::default(),
-        job: Some(job),
-    };
-    Ok((made, Some(call)))
+/// What the server makes of a handler's answer.
+pub(super) fn made(answer: Result<Response, Error>) -> Outcome {
+    let response = answer.map_err(Failure::Error)?;
+    response.made().map_err(Failure::Refused)
 }
 
 /// Puts a stream in the place of content that is still to be made. Also returns what makes it,
@@ -188,7 +241,7 @@ fn run_pump(pump: Pump, mut writer: StreamWriter) {
     if !writer.is_wanted() {
         return;
     }
-    let pumped = catch_panic(|| pump(&mut writer));
+    let pumped = catch_panic(|| pump.run(&mut writer));
     match pumped {
         Ok(Ok(())) => {}
         // The client has gone: nothing to report.

@@ -12,6 +12,7 @@
 
 mod call;
 mod feed;
+mod later;
 mod represent;
 mod stream;
 
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::api::{self, Content, ContentSource, Instance, Received};
+use crate::api::{self, Body, Content, ContentSource, Instance, Life, Received, RouteLife};
 use crate::config::model::{PatternSegment, PluginRoute, Route};
 use crate::disk::spool::Spooled;
 use crate::http::framing::Framing;
@@ -33,14 +34,17 @@ use crate::message::conditional::Supply;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::{DuplexResponse, Response};
-use crate::runtime::{self, Either, Pools, either, pipe_to_thread};
+use crate::runtime::{self, BlockingPool, Either, Pools, either, pipe_to_thread};
 
-use call::{Call, Failure};
+use call::{Call, Coming, Expiry, Failure, Outcome};
 use feed::{Feed, Step};
 
 /// A handler behind a route.
 pub(crate) struct PluginHandler {
     instance: Arc<Instance>,
+    life: Arc<RouteLife>,
+    /// The route's own threads, if it has some.
+    pool: Option<Arc<BlockingPool>>,
     /// The route's name in the log.
     route: String,
     /// The segments of the route's pattern that are parameters, and their names.
@@ -49,22 +53,27 @@ pub(crate) struct PluginHandler {
     stream: bool,
 }
 
-/// How waiting for a handler ended.
-enum Waited {
-    /// The handler returned a response; the call is still open for the response's content.
-    Made(api::Made, Call),
-    /// The handler returned none; this one is sent instead.
-    Failed(Response<'static>),
+/// What comes of asking a handler that never waits.
+pub(crate) enum Now {
+    Response(Response<'static>),
+    /// The response is decided later.
+    Begun(Box<Begun>),
 }
 
-/// Why the loop stops waiting for a handler.
-enum Expiry {
-    TimedOut,
-    ClientGone,
+/// A handler that has been called, and whose response is not decided yet.
+pub(crate) struct Begun {
+    call: Call,
+    outcome: Outcome,
 }
 
 impl PluginHandler {
-    pub(crate) fn new(plugin: &PluginRoute, instance: Arc<Instance>, route: &Route) -> Self {
+    pub(crate) fn new(
+        plugin: &PluginRoute,
+        instance: Arc<Instance>,
+        life: Arc<RouteLife>,
+        pool: Option<Arc<BlockingPool>>,
+        route: &Route,
+    ) -> Self {
         let segments = route.pattern.segments.iter().enumerate();
         let parameters = segments.filter_map(|(index, segment)| match segment {
             PatternSegment::Parameter(name) => Some((index, name.clone())),
@@ -72,6 +81,8 @@ impl PluginHandler {
         });
         Self {
             instance,
+            life,
+            pool,
             route: route.to_string(),
             parameters: parameters.collect(),
             timeout: plugin.timeout,
@@ -79,14 +90,24 @@ impl PluginHandler {
         }
     }
 
+    /// Whether the handler runs on the loop.
+    pub(crate) fn never_waits(&self) -> bool {
+        self.instance.never_waits
+    }
+
     /// The response of a handler that never waits, to a request without content.
-    pub(crate) fn answer_now(
-        &self,
-        request: &Request<'_>,
-        pools: &Pools,
-    ) -> Option<Response<'static>> {
-        let is_quick = self.instance.never_waits;
-        is_quick.then(|| self.answer_on_loop(request, no_content(), pools))
+    pub(crate) fn answer_now(&self, request: &Request<'_>, pools: &Pools) -> Option<Now> {
+        if !self.instance.never_waits {
+            return None;
+        }
+        let (call, outcome) = self.run_on_loop(request, no_content());
+        Some(match outcome {
+            Ok(api::Made {
+                body: Body::Later(_),
+                ..
+            }) => Now::Begun(Box::new(Begun { call, outcome })),
+            outcome => Now::Response(self.respond(outcome, call, request, pools)),
+        })
     }
 
     /// The response of the handler.
@@ -98,6 +119,7 @@ impl PluginHandler {
         request: &Request<'_>,
         pools: &Pools,
         mut content: impl ReadContent + 'c,
+        begun: Option<Box<Begun>>,
     ) -> Result<DuplexResponse<'static, 'c>, ContentError> {
         if self.stream && request.head.framing != Framing::Empty {
             return self.answer_to_stream(request, pools, content).await;
@@ -106,25 +128,23 @@ impl PluginHandler {
             Framing::Empty => no_content(),
             _ => kept(Spooled::read(&mut content, &pools.disk).await?),
         };
-        if self.instance.never_waits {
-            return Ok(self.answer_on_loop(request, kept, pools));
-        }
-        let call = match self.begin(request, kept, pools) {
-            Ok(call) => call,
+        let begun = match begun {
+            Some(begun) => Ok((begun.call, Coming::Here(begun.outcome))),
+            None if self.instance.never_waits => {
+                let (call, outcome) = self.run_on_loop(request, kept);
+                Ok((call, Coming::Here(outcome)))
+            }
+            None => self.begin(request, kept, pools),
+        };
+        let (call, coming) = match begun {
+            Ok(begun) => begun,
             Err(failure) => return Ok(self.failed(&failure)),
         };
-        let expiry = async {
-            match either(content.client_gone(), runtime::sleep(self.timeout)).await {
-                Either::First(()) => Expiry::ClientGone,
-                Either::Second(()) => Expiry::TimedOut,
-            }
-        };
-        match self.wait(call, expiry).await? {
-            Waited::Made(made, call) => {
-                let content = stream::content(made.body, Some(call), &self.route);
-                Ok(represent(made.head, content, request))
-            }
-            Waited::Failed(response) => Ok(response),
+        let expiry = self.expiry(content.client_gone());
+        match self.wait(coming, &call, pools, expiry).await {
+            Ok(outcome) => Ok(self.respond(outcome, call, request, pools)),
+            Err(Expiry::TimedOut) => Ok(self.timed_out(&call)),
+            Err(Expiry::ClientGone) => Err(ContentError::CutOff),
         }
     }
 
@@ -142,8 +162,8 @@ impl PluginHandler {
             Framing::Chunked | Framing::Empty => None,
         };
         let source = Content::new(length, ContentSource::Pipe(reader));
-        let call = match self.begin(request, source, pools) {
-            Ok(call) => call,
+        let (call, coming) = match self.begin(request, source, pools) {
+            Ok(begun) => begun,
             Err(failure) => return Ok(self.failed(&failure)),
         };
         let mut feed = Feed::new(content, writer);
@@ -158,15 +178,15 @@ impl PluginHandler {
                     Poll::Pending => expiry.await,
                 }
             };
-            self.wait(call, expiry).await?
+            self.wait(coming, &call, pools, expiry).await
         };
         match waited {
-            Waited::Made(made, call) => {
-                let content = stream::content(made.body, Some(call), &self.route);
-                let content = content.map(|content| feed::beside(content, feed));
-                Ok(represent(made.head, content, request))
+            Ok(outcome) => {
+                let respond = |content| feed::beside(content, feed);
+                Ok(self.respond_with(outcome, call, request, pools, respond))
             }
-            Waited::Failed(response) => Ok(response),
+            Err(Expiry::TimedOut) => Ok(self.timed_out(&call)),
+            Err(Expiry::ClientGone) => Err(ContentError::CutOff),
         }
     }
 
@@ -182,66 +202,112 @@ impl PluginHandler {
                 Step::TimedOut => return Expiry::TimedOut,
             }
         }
-        match either(feed.client_gone(), runtime::sleep(self.timeout)).await {
+        self.expiry(feed.client_gone()).await
+    }
+
+    /// Why waiting ends for code that has been given everything.
+    async fn expiry(&self, client_gone: impl Future<Output = ()>) -> Expiry {
+        match either(client_gone, runtime::sleep(self.timeout)).await {
             Either::First(()) => Expiry::ClientGone,
             Either::Second(()) => Expiry::TimedOut,
         }
     }
 
-    /// Waits for the handler, until `expiry` comes first.
+    /// Waits for the handler's response, and where the handler decides that later, for the decision.
     ///
     /// # Errors
-    /// [`ContentError::CutOff`] if the client has gone.
+    /// `expiry`, if it comes first.
     async fn wait(
         &self,
-        mut call: Call,
+        coming: Coming,
+        call: &Call,
+        pools: &Pools,
         expiry: impl Future<Output = Expiry>,
-    ) -> Result<Waited, ContentError> {
-        match either(call.outcome(), expiry).await {
-            Either::First(Ok(made)) => Ok(Waited::Made(made, call)),
-            Either::First(Err(failure)) => {
-                call.detach();
-                Ok(Waited::Failed(self.failed(&failure)))
-            }
-            Either::Second(Expiry::TimedOut) => {
-                let has_begun = call.has_begun();
-                let timeout = self.timeout;
-                let failure = Failure::TimedOut { timeout, has_begun };
-                Ok(Waited::Failed(self.failed(&failure)))
-            }
-            Either::Second(Expiry::ClientGone) => Err(ContentError::CutOff),
+    ) -> Result<Outcome, Expiry> {
+        let mut expiry = pin!(expiry);
+        let mut outcome = match either(coming.outcome(), expiry.as_mut()).await {
+            Either::First(outcome) => outcome,
+            Either::Second(why) => return Err(why),
+        };
+        while let Ok(api::Made {
+            body: Body::Later(later),
+            ..
+        }) = outcome
+        {
+            let pool = self.pool(pools);
+            outcome = later::decided(*later, &call.life, pool, expiry.as_mut()).await?;
         }
+        Ok(outcome)
     }
 
+    /// The threads that run the handler.
+    fn pool<'p>(&'p self, pools: &'p Pools) -> &'p BlockingPool {
+        self.pool.as_ref().unwrap_or(&pools.code)
+    }
+
+    /// Has a thread call the handler.
     fn begin(
         &self,
         request: &Request<'_>,
         content: Content,
         pools: &Pools,
-    ) -> Result<Call, Failure> {
-        let owned = self.request(request, content);
+    ) -> Result<(Call, Coming), Failure> {
+        let life = Life::new(Arc::clone(&self.life));
+        let owned = self.request(request, content, &life);
         let instance = Arc::clone(&self.instance);
-        Call::begin(instance, owned, request.head.is_head(), &pools.code)
+        let is_head = request.head.is_head();
+        Call::begin(instance, owned, life, is_head, self.pool(pools))
     }
 
-    /// Runs the handler on the loop. The content of its response may still be made by a thread.
-    fn answer_on_loop(
+    /// Calls the handler on the loop.
+    fn run_on_loop(&self, request: &Request<'_>, content: Content) -> (Call, Outcome) {
+        let life = Life::new(Arc::clone(&self.life));
+        let owned = self.request(request, content, &life);
+        let call = Call::on_loop(life);
+        (call, call::run(self.instance.handler(), owned))
+    }
+
+    /// The response to what the handler came to.
+    fn respond(
         &self,
+        outcome: Outcome,
+        call: Call,
         request: &Request<'_>,
-        content: Content,
         pools: &Pools,
     ) -> Response<'static> {
-        let owned = self.request(request, content);
-        let made = call::run(&*self.instance.handler, owned);
-        let made =
-            made.and_then(|made| call::pump_elsewhere(made, request.head.is_head(), &pools.code));
+        self.respond_with(outcome, call, request, pools, |content| content)
+    }
+
+    /// [`respond`](Self::respond), with the content changed by `change`.
+    fn respond_with<'c>(
+        &self,
+        outcome: Outcome,
+        mut call: Call,
+        request: &Request<'_>,
+        pools: &Pools,
+        change: impl FnOnce(Supply<'static>) -> Supply<'c>,
+    ) -> DuplexResponse<'static, 'c> {
+        let is_head = request.head.is_head();
+        // Content is made by a thread also if the response was made on the loop, or decided later.
+        let made = outcome.and_then(|made| call.make_content(made, is_head, self.pool(pools)));
         match made {
-            Ok((made, pumping)) => {
-                let content = stream::content(made.body, pumping, &self.route);
-                represent(made.head, content, request)
+            Ok(made) => {
+                let content = stream::content(made.body, call, &self.route);
+                represent(made.head, content.map(change), request)
             }
-            Err(failure) => self.failed(&failure),
+            Err(failure) => {
+                call.end();
+                self.failed(&failure)
+            }
         }
+    }
+
+    /// The response of the server to a handler that is late.
+    fn timed_out(&self, call: &Call) -> Response<'static> {
+        self.failed(&Failure::TimedOut {
+            timeout: self.timeout,
+            waited_for: call.waits_for(),
+        })
     }
 
     /// The response if the handler gave none. Logs why.
@@ -260,15 +326,22 @@ impl PluginHandler {
     }
 
     /// The request, copied into a form that can leave the loop.
-    fn request(&self, request: &Request<'_>, content: Content) -> api::Request {
+    fn request(&self, request: &Request<'_>, content: Content, life: &Arc<Life>) -> api::Request {
         let received = Received {
             method: request.head.method,
             client: request.client.ip_or_unspecified(),
+            peer: request.arrival.and_then(|arrival| arrival.peer),
+            scheme: if request.arrival.is_some_and(|arrival| arrival.is_https) {
+                "https"
+            } else {
+                "http"
+            },
+            host: request.head.host,
             target: request.head.raw_target,
             path: &readable(request.path.as_bytes()),
             matched: readable(request.path.covered()).len(),
         };
-        let mut owned = api::Request::received(received, content);
+        let mut owned = api::Request::received(received, content, Arc::clone(life));
         for (name, value) in request.head.fields.iter() {
             owned.push_field(name, value);
         }

@@ -14,23 +14,24 @@ use crate::runtime::{Broken, TaskReader};
 /// Content that a thread writes into a pipe: a thread of the pool, or one of the handler's own.
 struct PipeSource {
     reader: TaskReader<String>,
-    /// Held as long as content is wanted.
+    /// The code that makes the content. Held as long as content is wanted.
     call: Option<Call>,
 }
 
-/// The content of `body`; `call` is the thread that makes it, if a thread does. `None` if the
-/// content cannot be had; the log says why.
-pub(super) fn content(body: Body, call: Option<Call>, route: &str) -> Option<Supply<'static>> {
+/// The content of `body`; `call` is the code that makes it. `None` if the content cannot be had; the log
+/// says why.
+pub(super) fn content(body: Body, call: Call, route: &str) -> Option<Supply<'static>> {
     let (length, reader) = match body {
         Body::Stream { length, reader } => (length, reader),
         body => {
-            if let Some(call) = call {
-                call.detach();
-            }
+            call.end();
             return whole(body, route).map(Supply::Whole);
         }
     };
-    let source = Box::new(PipeSource { reader, call });
+    let source = Box::new(PipeSource {
+        reader,
+        call: Some(call),
+    });
     let stream = ContentStream::new(length, source);
     Some(Supply::Entire(Content::Stream(stream)))
 }
@@ -39,8 +40,11 @@ fn whole(body: Body, route: &str) -> Option<representation::Body> {
     let file = match body {
         Body::Memory(octets) => return Some(representation::Body::Memory(octets.into())),
         Body::File(file) => file,
-        // The caller has taken streams out.
-        Body::Pumped { .. } | Body::Stream { .. } => return None,
+        // The caller has taken streams out, and waited for decisions.
+        Body::Pumped { .. } | Body::Stream { .. } | Body::Later(_) => {
+            diagnostic::error(format_args!("{route}: the response is not decided"));
+            return None;
+        }
     };
     match file.metadata() {
         Ok(metadata) if metadata.is_file() => Some(representation::Body::File {
@@ -66,12 +70,12 @@ impl ContentSource for PipeSource {
             if !matches!(read, Ok(true))
                 && let Some(call) = self.call.take()
             {
-                call.detach();
+                call.end();
             }
             read.map_err(|broken| {
                 BrokenOff(match broken {
                     Broken::Because(why) => why,
-                    Broken::Silently => "whoever wrote it panicked".to_owned(),
+                    Broken::Silently => "the code that writes it panicked".to_owned(),
                 })
             })
         })

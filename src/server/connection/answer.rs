@@ -5,7 +5,7 @@ use std::io;
 use std::mem::{forget, take};
 
 use super::pending::{Octets, Pending, Sending};
-use super::{Connection, Ending, Turn};
+use super::{Begun, Connection, Ending, Turn};
 use crate::address::ClientAddress;
 use crate::generation::Generation;
 use crate::http::error::RequestError;
@@ -145,13 +145,21 @@ impl Connection {
             head,
             bytes,
         };
-        let exchange = Exchange::new(generation, &self.endpoint.address, self.client, head);
+        let server_ip = || self.stream.server_ip();
+        let arrival;
+        let mut exchange = Exchange::new(generation, &self.endpoint.address, self.client, head);
+        if exchange.is_told_arrival_now() {
+            arrival = self.arrival(generation, head, &server_ip);
+            exchange = exchange.arrived_by(&arrival);
+        }
         cut_by_panic.client = exchange.client;
         #[cfg(debug_assertions)]
         crate::server::test_hooks::obey_outside_of_handlers(head.target.path);
         let Some(response) = exchange.answer_now(&worker.local) else {
             forget(cut_by_panic);
-            return Step::Perform { head: bytes.len() };
+            let head = bytes.len();
+            self.note_begun(head);
+            return Step::Perform { head };
         };
         let may_persist = head.persistent && !self.is_to_end();
         let traits = RequestTraits::of(head);
@@ -185,6 +193,13 @@ impl Connection {
             is_large: false,
             ending,
         }
+    }
+
+    /// Keeps what the handler has begun for a request that has to be waited for.
+    fn note_begun(&self, head: usize) {
+        let begun = self.worker.local.take_begun();
+        self.begun
+            .set(begun.map(|of_handler| Box::new(Begun { head, of_handler })));
     }
 
     /// Begins an exchange that is finished later than at once.

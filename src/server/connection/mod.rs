@@ -25,6 +25,7 @@ mod pending;
 mod perform;
 mod refuse;
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::mem::take;
@@ -35,6 +36,7 @@ use std::task::Poll;
 
 use crate::address::ClientAddress;
 use crate::generation::{Generation, LocalGeneration};
+use crate::handlers;
 use crate::http::request::{HeadLimits, may_be_complete};
 use crate::log::diagnostic;
 use crate::runtime::{self, Direction, Elapsed, Tick};
@@ -66,6 +68,15 @@ pub(super) struct Connection {
     head_deadline: Tick,
     /// Whether the connection counts among those that are open.
     is_counted: bool,
+    /// What the handler of the request at the start of `unread` has begun, while that is not performed.
+    begun: Cell<Option<Box<Begun>>>,
+}
+
+/// A request that has to be waited for, and whose handler has been called.
+struct Begun {
+    /// Bytes of its head.
+    head: usize,
+    of_handler: handlers::Begun,
 }
 
 /// How a turn ended.
@@ -115,6 +126,7 @@ impl Connection {
             is_drained: false,
             head_deadline: Tick::NEVER,
             is_counted: true,
+            begun: Cell::new(None),
         }
     }
 
@@ -180,7 +192,12 @@ impl Connection {
         input[..seen].copy_from_slice(&self.unread);
         let mut filled = seen;
         let mut is_last = false;
-        if !take(&mut self.is_unexamined) {
+        if take(&mut self.is_unexamined) {
+            // The responses before it had to be sent first.
+            if let Some(begun) = self.begun.get_mut() {
+                return Turn::Perform(begun.head);
+            }
+        } else {
             match self.stream.receive(&mut input[seen..seen + READ_SIZE]) {
                 Ok(Received { count: 0, .. }) if seen == 0 => return Turn::Close(Ending::Close),
                 Ok(Received { count, is_drained }) => {

@@ -48,8 +48,10 @@ impl Connection {
         let unread = take(&mut self.unread);
         let server_ip = || self.stream.server_ip();
         let arrival = self.arrival(&generation, &head, &server_ip);
+        let begun = self.begun.take().map(|begun| begun.of_handler);
         let exchange = Exchange::new(&generation, &self.endpoint.address, self.client, &head)
-            .arrived_by(&arrival);
+            .arrived_by(&arrival)
+            .resumed(begun);
         let underway = self.begin(&exchange, &head, &bytes);
         let limits = content_limits(exchange.limits());
         let receiving = Receiving::new(&head, &self.stream, &self.worker.input, limits, unread);
@@ -75,7 +77,7 @@ impl Connection {
     }
 
     /// What scripts are told of this connection. `server_ip` finds the address of ours.
-    fn arrival<'a>(
+    pub(super) fn arrival<'a>(
         &self,
         generation: &Generation,
         head: &RequestHead<'_>,

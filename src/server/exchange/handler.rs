@@ -91,7 +91,9 @@ impl<'g> Exchange<'g, '_> {
             Err(refusal) => return Some(refusal.response().into()),
         };
         let request = self.request(matched);
-        let answer = pin!(matched.route.handler.answer(&request, local, content));
+        let begun = self.begun.take();
+        let handler = &matched.route.handler;
+        let answer = pin!(handler.answer(&request, local, content, begun));
         match catch_panics(answer).await {
             Ok(Ok(answer)) => Some(answer),
             Ok(Err(error)) => Some(unreadable_content(matched.route, error)?.into()),

@@ -20,11 +20,13 @@ mod handler;
 pub(super) mod outcome;
 mod route;
 
+use std::cell::Cell;
+
 use crate::address::{ClientAddress, ListenAddress};
 use crate::config::model::Limits;
 use crate::generation::policy::ServingPolicy;
 use crate::generation::{Generation, Route};
-use crate::handlers::WorkerState;
+use crate::handlers::{Begun, WorkerState};
 use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
 use crate::http::status::Status;
@@ -49,6 +51,8 @@ pub(super) struct Exchange<'g, 'r> {
     pub(super) policy: &'g ServingPolicy,
     /// The route that answers; or what the server answers in its place.
     matched: Result<Matched<'g, 'r>, Refusal>,
+    /// What the handler has begun already.
+    begun: Cell<Option<Begun>>,
 }
 
 /// A response, and the policy that holds for it.
@@ -97,6 +101,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
             arrival: None,
             policy,
             matched,
+            begun: Cell::new(None),
         }
     }
 
@@ -115,6 +120,12 @@ impl<'g, 'r> Exchange<'g, 'r> {
         head: &RequestHead<'_>,
     ) -> bool {
         client::is_https(&generation.trusted_proxies, peer, head)
+    }
+
+    /// The same, whose handler has begun something when it was asked before.
+    pub(super) fn resumed(self, begun: Option<Begun>) -> Self {
+        self.begun.set(begun);
+        self
     }
 
     /// The waits and sizes that hold from here on.
@@ -140,6 +151,12 @@ impl<'g, 'r> Exchange<'g, 'r> {
     /// Whether code behind the route answers, which is run for clients alone.
     pub(super) fn is_answered_by_code(&self) -> bool {
         self.route().is_some_and(|route| route.handler.is_code())
+    }
+
+    /// Whether a handler that answers at once wants to know of the connection.
+    pub(super) fn is_told_arrival_now(&self) -> bool {
+        self.route()
+            .is_some_and(|route| route.handler.is_told_arrival_now())
     }
 
     /// The file that answers, and in which coding, where the response is a file.
