@@ -12,6 +12,7 @@ use crate::config::{self, Strictness, Surroundings};
 use crate::control::question::Question;
 use crate::generation::prepare::prepare;
 use crate::http::method::Method;
+use crate::http::target::{is_valid_host, port};
 use crate::server::explain as ask;
 
 /// Tell where a request goes, and why.
@@ -26,6 +27,9 @@ pub(super) struct Explain {
     /// A field of the request; may be repeated.
     #[arg(short = 'H', long = "header", value_name = "FIELD: VALUE", value_parser = parse_field)]
     fields: Vec<(String, String)>,
+    /// The listener that it arrives at, such as `unix:/run/site.sock`; otherwise the port in the URL says.
+    #[arg(long, value_name = "ADDRESS")]
+    listener: Option<String>,
     /// The client's address.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     client: IpAddr,
@@ -79,21 +83,29 @@ fn question(arguments: &Explain) -> Result<Question, String> {
     let method = Method::from_bytes(method.as_bytes())
         .ok_or_else(|| format!("error: {method} is no method this server knows"))?;
     let (host, target) = match url.split_once("://") {
-        Some((_, rest)) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+        Some((scheme, _)) if !scheme.eq_ignore_ascii_case("http") => {
+            return Err(format!(
+                "error: nothing listens for {scheme}: this server speaks plain HTTP; ask for http://…"
+            ));
+        }
+        Some((_, rest)) => rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())),
         None => ("localhost", url.as_str()),
     };
-    let port = host
-        .rsplit_once(':')
-        .and_then(|(_, port)| port.parse().ok());
+    if !is_valid_host(host.as_bytes()) {
+        return Err(format!("error: `{host}` in {url} is no host"));
+    }
+    let port = port(host.as_bytes()).map(String::from_utf8_lossy);
+    let port = port.and_then(|port| port.parse().ok());
     Ok(Question {
         method,
-        target: if target.is_empty() {
-            "/".to_owned()
+        target: if target.is_empty() || target.starts_with('?') {
+            format!("/{target}")
         } else {
             target.to_owned()
         },
         host: host.to_owned(),
         port,
+        listener: arguments.listener.clone(),
         fields: arguments.fields.clone(),
         client: arguments.client,
     })

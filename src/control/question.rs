@@ -12,9 +12,11 @@ pub(crate) struct Question {
     pub(crate) target: String,
     /// The value of its `Host` field.
     pub(crate) host: String,
-    /// The port of the listener that it arrives at. If there is no such listener, or with `None`, it
-    /// arrives at the first one.
+    /// The port of the listener that it arrives at. With `None`, and without a `listener`, it arrives
+    /// where a server names its host.
     pub(crate) port: Option<u16>,
+    /// The listener that it arrives at, as the operator writes it.
+    pub(crate) listener: Option<String>,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) client: IpAddr,
 }
@@ -30,6 +32,8 @@ impl Question {
             ("Explain-Client", self.client.to_string()),
         ];
         fields.extend(self.port.map(|port| ("Explain-Port", port.to_string())));
+        let listener = self.listener.iter();
+        fields.extend(listener.map(|address| ("Explain-Listener", address.clone())));
         let further = self
             .fields
             .iter()
@@ -65,6 +69,7 @@ impl Question {
                 .cloned()
                 .unwrap_or_else(|| "localhost".to_owned()),
             port: find("explain-port").and_then(|port| port.parse().ok()),
+            listener: find("explain-listener").cloned(),
             fields: further.map(pair).collect(),
             client: client.parse().map_err(|_| "Explain-Client is no address")?,
         })

@@ -2,20 +2,23 @@
 //!
 //! A question is a request that no client sent. It is parsed, routed and answered like any other, on
 //! an event loop of its own, and the result is described. A `[[test]]` table is such a question with
-//! the answer that the operator expects.
+//! the answer that the operator expects ([`expected`]).
 
-use std::net::IpAddr;
+mod expected;
+
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::exchange::Exchange;
+use super::worker::clock::CurrentSecond;
 use crate::address::ListenAddress;
-use crate::config::model::{Config, Place, RoutePattern, RouteTest};
-use crate::control::Submit;
+use crate::config::model::RoutePattern;
 use crate::control::question::Question;
+use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::generation::{Generation, Route, Site};
-use crate::handlers::WorkerState;
+use crate::handlers::{Handler, WorkerState};
 use crate::http::field_list::FieldList;
 use crate::http::path::NormalPath;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
@@ -24,6 +27,8 @@ use crate::message::content::{ContentError, ReadContent};
 use crate::message::selected::Selected;
 use crate::runtime::{self, Pools};
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
+
+pub(crate) use expected::run_tests;
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -52,7 +57,8 @@ pub(crate) struct Explanation {
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) status: Status,
-    /// The fields, without those of the framing.
+    /// Every field of the head that is sent. The length is left out where only the running server
+    /// knows it.
     pub(crate) fields: FieldList,
 }
 
@@ -149,12 +155,11 @@ pub(crate) fn explain(
     generation: &Arc<Generation>,
     questions: Vec<Question>,
 ) -> Result<Vec<Result<Explanation, String>>, String> {
-    // A question to the supervisor is dropped: the supervisor may be the one who waits here.
-    let nobody: Submit = Arc::new(drop);
+    let stand_in: Submit = Arc::new(reply_in_place_of_supervisor);
     let generation = Arc::clone(generation);
     let explaining = async move {
         // This loop may wait for a job: nothing else runs on it.
-        let local = WorkerState::new(Pools::without_threads(), nobody);
+        let local = WorkerState::new(Pools::without_threads(), stand_in);
         let mut explanations = Vec::new();
         for question in &questions {
             explanations.push(answer(&generation, question, &local).await);
@@ -164,102 +169,16 @@ pub(crate) fn explain(
     runtime::run(explaining).map_err(|error| format!("there is no event queue: {error}"))
 }
 
-/// Runs the `[[test]]` tables of `config`, from which `generation` was made. Returns a line for each
-/// mismatch.
-pub(crate) fn run_tests(config: &Config, generation: &Arc<Generation>) -> Vec<String> {
-    if config.tests.is_empty() {
-        return Vec::new();
+/// Replies to a handler that asks the supervisor, who may be the one that waits for the explanation:
+/// with counts that are empty. Any other request is dropped.
+fn reply_in_place_of_supervisor(request: ControlRequest) {
+    if request.verb == ControlVerb::Counters {
+        (request.reply)(ControlReply {
+            status: Status::OK,
+            text: String::new(),
+            json: json!({}),
+        });
     }
-    let questions = config
-        .tests
-        .iter()
-        .map(|test| question_of_test(test, config))
-        .collect();
-    match explain(generation, questions) {
-        Err(error) => vec![error],
-        Ok(answers) => {
-            let outcomes = config.tests.iter().zip(answers);
-            outcomes
-                .flat_map(|(test, answer)| mismatches(test, answer))
-                .collect()
-        }
-    }
-}
-
-/// The question that a `[[test]]` table asks.
-fn question_of_test(test: &RouteTest, config: &Config) -> Question {
-    let port = config
-        .servers
-        .iter()
-        .flat_map(|server| &server.listen)
-        .find_map(ListenAddress::ip);
-    Question {
-        method: test.method,
-        target: test.target.clone(),
-        host: test.host.clone().unwrap_or_else(|| any_host(config)),
-        port: port.map(|address| address.port()),
-        fields: test.fields.clone(),
-        client: IpAddr::from([127, 0, 0, 1]),
-    }
-}
-
-/// A host that a server answers for: the host of a test that names none.
-fn any_host(config: &Config) -> String {
-    let names = config
-        .servers
-        .iter()
-        .find_map(|server| server.hosts.first());
-    let has_default = config.servers.iter().any(|server| server.hosts.is_empty());
-    match names {
-        Some(name) if !has_default => name.to_string().replace('*', "www"),
-        _ => "localhost".to_owned(),
-    }
-}
-
-/// Returns a line for each part of `answer` that differs from what `test` expects.
-fn mismatches(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<String> {
-    let Place { file, line, .. } = &test.place;
-    let at = format!("{}:{line}: {} {}", file.display(), test.method, test.target);
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error) => return vec![format!("{at}: {error}")],
-    };
-    let mut found = Vec::new();
-    if let Some(expected) = &test.expect.route
-        && answer.route.as_ref() != Some(expected)
-    {
-        let got = answer
-            .route
-            .map_or("none".to_owned(), |route| route.to_string());
-        found.push(format!("{at}: expected route {expected}, got {got}"));
-    }
-    let Some(answer) = answer.answer else {
-        if test.expect.status.is_some() || !test.expect.fields.is_empty() {
-            let why = "code answers, and it is not run for a test: expect the route alone";
-            found.push(format!("{at}: {why}"));
-        }
-        return found;
-    };
-    let unexpected = |expected: &Status| *expected != answer.status;
-    if let Some(expected) = test.expect.status.filter(unexpected) {
-        let (expected, got) = (expected.code(), answer.status.code());
-        found.push(format!("{at}: expected status {expected}, got {got}"));
-    }
-    for (name, expected) in &test.expect.fields {
-        let got = answer.fields.find(name);
-        let got = got.map(|value| String::from_utf8_lossy(value).into_owned());
-        if got.as_ref() != expected.as_ref() {
-            let text = |value: Option<&String>| {
-                value.map_or("no such field".to_owned(), |value| format!("{value:?}"))
-            };
-            found.push(format!(
-                "{at}: expected {name} {}, got {}",
-                text(expected.as_ref()),
-                text(got.as_ref())
-            ));
-        }
-    }
-    found
 }
 
 async fn answer(
@@ -283,13 +202,13 @@ async fn answer(
             question.method, question.target
         ));
     };
-    let listener = listener(generation, question.port).ok_or("nothing listens")?;
+    let listener = listener(generation, question, &head)?;
     let exchange = Exchange::new(generation, listener, question.client.into(), &head);
     let Selected { file, barrier } = exchange.file(local).await;
     let facts = if exchange.is_answered_by_code() {
         None
     } else {
-        Some(ask(&exchange, &head, local).await?)
+        Some(ask(generation, &exchange, &head, local).await?)
     };
     let site = generation.site(listener, head.host);
     Ok(Explanation {
@@ -308,8 +227,9 @@ async fn answer(
     })
 }
 
-/// Answers the exchange; returns what would be sent.
+/// Answers the exchange; returns the head that would be sent, as it is encoded.
 async fn ask(
+    generation: &Generation,
     exchange: &Exchange<'_, '_>,
     head: &RequestHead<'_>,
     local: &WorkerState,
@@ -322,20 +242,62 @@ async fn ask(
         RequestTraits::of(head),
         true,
     );
+    let now = Instant::now();
+    let second = CurrentSecond::new(now);
+    let mut encoded = Vec::new();
+    framed.encode_head(
+        second.at(now).common(framed.has_server_field(generation)),
+        &mut encoded,
+    );
+    let lines = encoded.iter().position(|octet| *octet == b'\n');
+    let mut fields = FieldList::parse(&encoded[lines.map_or(0, |end| end + 1)..]);
+    let route = exchange.route();
+    if route.is_some_and(|route| matches!(route.handler, Handler::Status(_))) {
+        fields.retain(|line| !line.is_named("Content-Length"));
+    }
     Ok(Facts {
         status: framed.status,
-        fields: framed.fields(),
+        fields,
     })
 }
 
-fn listener(generation: &Generation, port: Option<u16>) -> Option<&ListenAddress> {
-    let has_port = |address: &&ListenAddress| {
-        port.is_some() && address.ip().map(|address| address.port()) == port
+/// The listener that the request arrives at: the one that the question names, or one at its port.
+/// Without either, the first at which a server names the host; without any, the first.
+///
+/// # Errors
+/// A sentence: nothing listens there.
+fn listener<'g>(
+    generation: &'g Generation,
+    question: &Question,
+    head: &RequestHead<'_>,
+) -> Result<&'g ListenAddress, String> {
+    let mut addresses = generation.addresses();
+    if let Some(wanted) = &question.listener {
+        let found = addresses.find(|address| address.to_string() == *wanted);
+        return found.ok_or_else(|| nothing_listens(generation, wanted));
+    }
+    if let Some(port) = question.port {
+        // A port that the system chooses is not in the file.
+        let is_at = |address: &&ListenAddress| {
+            let has_port = address.ip().is_some_and(|address| address.port() == port);
+            has_port || address.has_any_port()
+        };
+        let found = addresses.find(is_at);
+        return found.ok_or_else(|| nothing_listens(generation, &format!("port {port}")));
+    }
+    let names_host = |address: &&ListenAddress| {
+        let site = generation.site(address, head.host);
+        site.is_some_and(|site| !site.hosts.is_empty())
     };
-    generation
-        .addresses()
-        .find(has_port)
-        .or_else(|| generation.addresses().next())
+    let first = || generation.addresses().next();
+    let found = addresses.find(names_host).or_else(first);
+    found.ok_or_else(|| "nothing listens".to_owned())
+}
+
+fn nothing_listens(generation: &Generation, place: &str) -> String {
+    let addresses = generation.addresses().map(ToString::to_string);
+    let addresses = addresses.collect::<Vec<_>>().join(", ");
+    format!("nothing listens at {place}; the configuration listens at {addresses}")
 }
 
 fn name(site: &Site) -> String {

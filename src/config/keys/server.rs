@@ -160,7 +160,8 @@ fn listen(node: Node<'_>) -> Vec<ListenAddress> {
     addresses
 }
 
-fn listen_entry(node: Node<'_>) -> Option<Vec<ListenAddress>> {
+/// Reads an entry of `listen`: the addresses that it stands for.
+pub(super) fn listen_entry(node: Node<'_>) -> Option<Vec<ListenAddress>> {
     if let Some(port) = node.value.get_ref().as_integer() {
         let help = format!(
             "write \"localhost:{port}\" for this machine alone, or \":{port}\" for every address"

@@ -4,13 +4,16 @@
 //! [[test]]
 //! request = "GET /api"
 //! host    = "example.com"
+//! listen  = "localhost:8080"
 //! headers = { Accept = "application/json" }
 //! expect  = { status = 200, route = "/api", header.Cache-Control = "no-store", header.Server = false }
 //! ```
 
 use std::ops::RangeInclusive;
 
+use super::server::listen_entry;
 use super::setting::{Kind, Setting, Table, rows, set, show, walk};
+use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
@@ -41,6 +44,8 @@ pub(super) const EXPECT_TABLE: Table = Table {
 struct Draft {
     request: Option<(Method, String)>,
     host: Option<String>,
+    /// The addresses that `listen` stands for, and where it is written.
+    listen: Option<(Vec<ListenAddress>, Spot)>,
     fields: Vec<(String, String)>,
     expect: ExpectDraft,
 }
@@ -66,6 +71,17 @@ const SETTINGS: &[Setting<Draft, RouteTest>] = &[
             Some(())
         },
         show: |test| test.host.as_deref().map(written::string),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "listen",
+        kind: Kind::Text,
+        about: "where it arrives; left out: at the port in `host`, or where a server names the host",
+        read: |node, draft| {
+            draft.listen = Some((listen_entry(node)?, node.spot()));
+            Some(())
+        },
+        show: |test| test.listen.as_ref().map(written::address),
         ..Setting::BLANK
     },
     Setting {
@@ -158,11 +174,15 @@ fn route_test(node: Node<'_>, servers: &[Server]) -> Option<RouteTest> {
         fields,
     } = draft.expect;
     let route = route.and_then(|route| known_route(node, route, servers));
+    let listen = draft
+        .listen
+        .and_then(|listen| known_listener(node, listen, servers));
     let (method, target) = draft.request?;
     walked.took("expect").then(|| RouteTest {
         method,
         target,
         host: draft.host,
+        listen,
         fields: draft.fields,
         expect: Expectation {
             status,
@@ -263,6 +283,25 @@ fn known_route(
     test.cx
         .report_absence(Diagnostic::error(message).at(spot, "").help(help));
     None
+}
+
+/// Returns the first of the addresses at which some server listens. Otherwise no request could arrive,
+/// which is reported.
+fn known_listener(
+    test: Node<'_>,
+    (addresses, spot): (Vec<ListenAddress>, Spot),
+    servers: &[Server],
+) -> Option<ListenAddress> {
+    let is_listened_at =
+        |address: &ListenAddress| servers.iter().any(|server| server.listen.contains(address));
+    let found = addresses.into_iter().find(is_listened_at);
+    if found.is_none() {
+        let message = "no server listens there";
+        let help = "write an address as in `listen` of a `[[server]]`".to_owned();
+        let diagnostic = Diagnostic::error(message).at(spot, "").help(help);
+        test.cx.report_absence(diagnostic);
+    }
+    found
 }
 
 /// Reads `header.NAME = "VALUE"`, or false for a field that must not be there.

@@ -1,6 +1,7 @@
 //! One `[[test]]`: a request, and what is expected of its answer.
 
 use super::{Place, RoutePattern};
+use crate::address::ListenAddress;
 use crate::http::method::Method;
 use crate::http::status::Status;
 
@@ -12,6 +13,8 @@ pub(crate) struct RouteTest {
     pub(crate) target: String,
     /// The value of `Host`; `None`: a host that the tested server answers for.
     pub(crate) host: Option<String>,
+    /// Where the request arrives; `None`: at the port in its host, or where a server names the host.
+    pub(crate) listen: Option<ListenAddress>,
     /// Further fields of the request, in order.
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) expect: Expectation,

@@ -5,7 +5,6 @@
 
 use crate::generation::Generation;
 use crate::generation::policy::{Scope, ServingPolicy, joined};
-use crate::http::field_list::FieldList;
 use crate::http::fields::Known;
 use crate::http::request::RequestHead;
 use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
@@ -96,11 +95,6 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             content,
             has_server_field: policy.leaves("Server"),
         }
-    }
-
-    /// The fields, but those of the connection and the framing.
-    pub(in crate::server) fn fields(&self) -> FieldList {
-        FieldList::parse(&self.fields)
     }
 
     /// Whether the connection goes on after it.

@@ -43,6 +43,16 @@ impl CurrentSecond {
 }
 
 impl Forms {
+    /// The field lines that every response of this second carries.
+    pub(crate) fn common(&self, has_server_field: bool) -> &[u8] {
+        let lines = if has_server_field {
+            &self.with_server
+        } else {
+            &self.without_server
+        };
+        lines.as_bytes()
+    }
+
     fn new(time: SystemTime) -> Self {
         let date = HttpDate::from_system_time(time).to_bytes();
         Self {

@@ -1,7 +1,7 @@
 //! What the connections of a worker share: one thread's buffers, cache, clock and counters. Nothing
 //! in it is shared with another worker but a count.
 
-mod clock;
+pub(in crate::server) mod clock;
 pub(in crate::server) mod endpoint;
 pub(in crate::server) mod lingering;
 mod listener;
@@ -179,11 +179,7 @@ impl Worker {
     /// The field lines that every answer carries now: `Date`, and `Server` if it is wanted.
     pub(in crate::server) fn common_lines(&self, has_server_field: bool) -> Ref<'_, [u8]> {
         Ref::map(self.second.at(runtime::now()), |second| {
-            if has_server_field {
-                second.with_server.as_bytes()
-            } else {
-                second.without_server.as_bytes()
-            }
+            second.common(has_server_field)
         })
     }
 

@@ -1,1 +1,135 @@
 //! Configuration: `check`, `explain`, `[[test]]` and what a server does with the same file.
+
+use crate::support::{Site, ended_with};
+
+const SERVER: &str = "[[server]]\nlisten = '127.0.0.1:0'\n";
+
+/// The output of `check` for these routes and a test of `GET /a` that expects `expect`.
+fn check_expectation(code: i32, routes: &str, expect: &str) -> String {
+    let test = format!("[[test]]\nrequest = 'GET /a'\nexpect = {{ {expect} }}\n");
+    let text = format!("{SERVER}[server.routes]\n{routes}\n{test}");
+    ended_with(code, &Site::configured(&text).command_line(&["check"]))
+}
+
+/// Tests looked at the fields of the handler alone: `header.Server = false` was met although the field was
+/// sent, and the length, which was sent, could not be expected.
+#[test]
+fn a_test_expects_of_the_head_that_is_sent() {
+    let routes = "'/' = { respond = 'twelve octets' }";
+    for expect in [
+        "header.Server = 'tidegate'",
+        "header.Content-Length = '13'",
+        "header.X-None = false",
+        "header.Transfer-Encoding = false",
+    ] {
+        check_expectation(0, routes, expect);
+    }
+    for (expect, complaint) in [
+        (
+            "header.Server = false",
+            "expected Server no such field, got \"tidegate\"",
+        ),
+        (
+            "header.Content-Length = '12'",
+            "expected Content-Length \"12\", got \"13\"",
+        ),
+        ("header.Date = false", "expected Date no such field"),
+        (
+            "header.X-None = 'a'",
+            "expected X-None \"a\", got no such field",
+        ),
+    ] {
+        let text = check_expectation(1, routes, expect);
+        assert!(text.contains(complaint), "{complaint} in {text}");
+    }
+    let without = "'/' = { respond = 'ok', headers = { remove = ['Server'] } }";
+    check_expectation(0, without, "header.Server = false");
+}
+
+/// Only the first line of a repeated field counted.
+#[test]
+fn a_test_expects_any_line_of_a_repeated_field_or_all() {
+    let routes = "'/' = { respond = 'ok', headers = { add = { Link = ['<a>', '<b>'] } } }";
+    for expected in ["<a>", "<b>", "<a>, <b>"] {
+        check_expectation(0, routes, &format!("header.Link = '{expected}'"));
+    }
+    check_expectation(1, routes, "header.Link = '<c>'");
+}
+
+/// A test that asked a `status` route was told 503, which no client is.
+#[test]
+fn a_status_route_is_told_as_it_is_served() {
+    check_expectation(
+        0,
+        "'/a' = { status = true }",
+        "status = 200, header.Content-Type = 'text/plain; charset=utf-8', header.Content-Length = false",
+    );
+}
+
+const TWO_LISTENERS: &str = "\
+[[server]]
+listen = ['127.0.0.1:8061', 'unix:site.sock']
+[server.routes]
+'/' = { respond = 'first' }
+[[server]]
+listen = '127.0.0.1:8062'
+hosts = ['b.example']
+[server.routes]
+'/' = { respond = 'second', status = 404 }
+";
+
+/// Every request of a test arrived at the first listener.
+#[test]
+fn a_test_reaches_every_listener() {
+    for (keys, status) in [
+        ("host = 'localhost:8061'", 200),
+        ("host = 'b.example:8061'", 200),
+        ("host = 'b.example:8062'", 404),
+        // A server names it.
+        ("host = 'b.example'", 404),
+        ("host = 'b.example'\nlisten = 'unix:site.sock'", 200),
+        ("host = 'b.example'\nlisten = '127.0.0.1:8062'", 404),
+        ("host = 'other.example'\nlisten = '127.0.0.1:8062'", 421),
+    ] {
+        let test = format!("[[test]]\nrequest = 'GET /'\n{keys}\nexpect.status = {status}\n");
+        let site = Site::configured(&format!("{TWO_LISTENERS}{test}"));
+        ended_with(0, &site.command_line(&["check"]));
+    }
+    for (keys, complaint) in [
+        (
+            "host = 'localhost:1'",
+            "nothing listens at port 1; the configuration listens at 127.0.0.1:8061",
+        ),
+        ("listen = '127.0.0.1:1'", "no server listens there"),
+    ] {
+        let test = format!("[[test]]\nrequest = 'GET /'\n{keys}\nexpect.status = 200\n");
+        let site = Site::configured(&format!("{TWO_LISTENERS}{test}"));
+        let text = ended_with(1, &site.command_line(&["check"]));
+        assert!(text.contains(complaint), "{complaint} in {text}");
+    }
+}
+
+/// `explain` answered for a listener that is not there.
+#[test]
+fn explain_refuses_a_listener_that_is_not_there() {
+    let site = Site::configured(TWO_LISTENERS);
+    for (url, complaint) in [
+        ("http://b.example:1/", "nothing listens at port 1"),
+        ("https://b.example/", "nothing listens for https"),
+        ("ftp://b.example/", "nothing listens for ftp"),
+        ("http://b.example:99999/", "is no host"),
+    ] {
+        let text = ended_with(1, &site.command_line(&["explain", url]));
+        assert!(text.contains(complaint), "{complaint} in {text}");
+    }
+    for (arguments, listener) in [
+        (&["http://b.example:8062/"][..], "127.0.0.1:8062"),
+        (&["http://b.example/"], "127.0.0.1:8062"),
+        (&["http://b.example?a=b"], "127.0.0.1:8062"),
+        (&["/"], "127.0.0.1:8061"),
+        (&["--listener", "127.0.0.1:8062", "/"], "127.0.0.1:8062"),
+    ] {
+        let text = ended_with(0, &site.command_line(&[&["explain"], arguments].concat()));
+        assert!(text.contains(&format!("listener  {listener}\n")), "{text}");
+    }
+}
