@@ -30,15 +30,18 @@ impl Vocabulary {
         }
     }
 
-    /// What to say about `key` in a table that does not know it. If `key` is a name of ours and also
-    /// one of other servers, the text is about the other servers' key.
+    /// What to say about `key` in a table that does not know it: what the other servers' key of that
+    /// name is called here, and where our own one belongs.
     pub(crate) fn explain(&self, key: &str) -> Option<String> {
         let mut translations = self.translations.iter();
         let translation = translations.find(|(name, _)| *name == key);
-        let home = || Some(format!("`{key}` belongs in {}", self.home(key)?));
-        translation
-            .map(|(_, text)| (*text).to_owned())
-            .or_else(home)
+        let home = self.home(key);
+        let home = home.map(|home| format!("`{key}` belongs in {home}"));
+        match (translation, home) {
+            (Some((_, text)), Some(home)) => Some(format!("{text}; {home}")),
+            (Some((_, text)), None) => Some((*text).to_owned()),
+            (None, home) => home,
+        }
     }
 
     /// What to say about a `key` that resembles no key of its table, but one of another table.

@@ -39,6 +39,10 @@ const SETTINGS: &[Setting<Draft>] = &[
                 "the files of a directory are a route: `\"/\" = { files = \"www\" }`",
             ),
             (
+                "static",
+                "the files of a directory are a route: `\"/\" = { files = \"www\" }`",
+            ),
+            (
                 "alias",
                 "the files of a directory are a route: \
                  `\"/docs\" = { files = \"docs\", strip_prefix = true }`",

@@ -30,7 +30,14 @@ const SETTINGS: &[Setting<Log>] = &[
         kind: Kind::Either(&[Kind::Text, Kind::Only(false)]),
         default: "\"-\"",
         about: "the access log: \"-\" is standard output, else a file; false is none",
-        translations: &[("access_log", "the access log is `access` in `[log]`")],
+        translations: &[
+            ("access_log", "the access log is `access` in `[log]`"),
+            (
+                "file",
+                "the file of the access log is `access` in `[log]`; the files of a directory are a \
+                 route: `\"/\" = { files = \"www\" }`",
+            ),
+        ],
         restart: true,
         read: |node, log| set(&mut log.access, access_log(node)),
         show: |log| Some(show_access_log(&log.access)),

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use toml::de::DeValue;
+
 use super::level::Level;
 use super::refine::{refine, settings, show_policy};
 use super::setting::{Row, Table, rows};
@@ -127,6 +129,15 @@ pub(crate) fn show_route(route: &Route) -> written::Table {
     let mut table = show_answer(route);
     table.extend(show_policy(&route.policy, Level::Route));
     table
+}
+
+/// Whether `value` is a table with a verb in it, and so a route, whatever its key is.
+pub(super) fn has_verb(value: Node<'_>) -> bool {
+    let DeValue::Table(table) = value.value.get_ref() else {
+        return false;
+    };
+    let is_verb = |key: &str| VERBS.iter().any(|verb| verb.key == key && !is_option(key));
+    table.keys().any(|key| is_verb(key.get_ref()))
 }
 
 /// The verb of a route. None, or more than one, is a mistake.

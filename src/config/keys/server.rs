@@ -12,7 +12,7 @@ use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::model::{HostPattern, Policy, Route, RoutePattern, Server, Verb};
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::unix;
-use crate::config::tree::section::Key;
+use crate::config::tree::section::{Key, Section};
 use crate::config::words::address::{parse_host, parse_listen};
 use crate::config::words::pattern::parse_pattern;
 use crate::config::words::written;
@@ -211,7 +211,7 @@ fn routes(server: Node<'_>, node: Option<Node<'_>>, outer: &Policy) -> Vec<Route
     let entries = match node {
         Some(node) => node
             .section("`[server.routes]`", Some(help.into()))
-            .map(|section| section.entries()),
+            .map(|section| without_misplaced(&section)),
         None => Some(Vec::new()),
     };
     if entries.as_ref().is_some_and(Vec::is_empty) {
@@ -229,6 +229,21 @@ fn routes(server: Node<'_>, node: Option<Node<'_>>, outer: &Policy) -> Vec<Route
         .collect();
     claims.warn_of_shadowed();
     routes
+}
+
+/// The entries of the table of routes, without keys of other tables, which are reported. TOML takes every
+/// line below `[server.routes]` for a route, also one that was meant for the server.
+fn without_misplaced<'c>(section: &Section<'c>) -> Vec<(Key<'c>, Node<'c>)> {
+    let mut entries = section.entries();
+    entries.retain(|(key, value)| {
+        let is_path = key.name.contains('/');
+        if is_path || route::has_verb(*value) || key.cx.vocabulary.explain(key.name).is_none() {
+            return true;
+        }
+        section.report_unknown(key, None);
+        false
+    });
+    entries
 }
 
 fn route(

@@ -98,7 +98,6 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~')
     .remove(b'@')
-    .remove(b':')
     .remove(b'=')
     .remove(b'+')
     .remove(b',');

@@ -186,6 +186,18 @@ pub(crate) fn parse_host(text: &str) -> Result<HostPattern, Fault> {
     if let Some(address) = text.strip_prefix('[') {
         return parse_ipv6_host(text, address);
     }
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let host = rest.split(['/', ':']).next().unwrap_or(rest);
+        return Err(Fault::new(0..scheme.len() + 3, "a host has no scheme")
+            .help(format!("write \"{host}\"; the port stands in `listen`")));
+    }
+    if let Some((host, _)) = text.split_once('/') {
+        return Err(
+            Fault::new(host.len()..text.len(), "a host has no path").help(format!(
+                "write \"{host}\"; paths are the keys in `[server.routes]`"
+            )),
+        );
+    }
     if let Some((host, port)) = text.split_once(':') {
         return Err(Fault::new(
             host.len()..text.len(),
@@ -416,7 +428,8 @@ mod tests {
             ("a..b", 2..2, "empty part"),
             ("a.com.", 6..6, "empty part"),
             ("a.com:80", 5..8, "no port"),
-            ("a.com/x", 2..7, "`/` cannot stand"),
+            ("a.com/x", 5..7, "no path"),
+            ("http://a.com:80/x", 0..7, "no scheme"),
             ("müll.de", 0..5, "`ü` cannot stand"),
             ("-a.com", 0..2, "hyphen"),
             ("[::1", 0..4, "not an IPv6 address"),

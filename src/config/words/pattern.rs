@@ -73,6 +73,13 @@ fn check_path(path: &str, start: usize) -> Result<(), Fault> {
         return Err(fault(0..1, "a space belongs between `=` and the path")
             .help(format!("write \"= {written}\"")));
     }
+    if !path.starts_with('/') && path.contains('*') {
+        return Err(fault(
+            0..path.len(),
+            "a route's path begins with `/`, and has no wildcards",
+        )
+        .help(WILDCARD_HELP));
+    }
     if !path.starts_with('/') {
         return Err(fault(0..path.len(), "a route's path begins with `/`")
             .help(format!("write \"/{}\"", path.trim_start())));
@@ -125,10 +132,7 @@ fn parse_segment(written: &str, range: Range<usize>) -> Result<PatternSegment, F
     if written.contains(['{', '}']) {
         return parse_parameter(written, range);
     }
-    if written == "*" || written == "**" {
-        return Err(Fault::new(range, format!("`{written}` is not a pattern here"))
-            .help("a path matches all below it anyway: leave it out; `{name}` stands for any one segment"));
-    }
+    refuse_foreign_pattern(written, &range)?;
     let decoded = decode(written, &range)?;
     let message = match &*decoded {
         b"" => "an empty segment in a route's path",
@@ -151,6 +155,34 @@ fn encoded_slashes_apart(octets: &[u8]) -> Vec<u8> {
         }
     };
     octets.iter().map(octet).collect()
+}
+
+const WILDCARD_HELP: &str = "a path matches all below it, without a wildcard: \"/static\"; `{name}` stands for one whole segment; for an \
+     asterisk write `%2A`";
+
+/// Refuses what other servers take for a pattern and what would be taken literally here: `*`, `:id`, `<id>`,
+/// `$id`. Percent-encoded, each can be part of a path.
+fn refuse_foreign_pattern(written: &str, range: &Range<usize>) -> Result<(), Fault> {
+    if let Some(at) = written.find('*') {
+        let at = range.start + at;
+        return Err(
+            Fault::new(at..at + 1, "there are no wildcards in a route's path").help(WILDCARD_HELP),
+        );
+    }
+    let Some(sign) = written
+        .chars()
+        .next()
+        .filter(|first| ":<$".contains(*first))
+    else {
+        return Ok(());
+    };
+    let name = written.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let name = if name.is_empty() { "name" } else { name };
+    let help = format!(
+        "a segment of any name is `{{{name}}}`; for a literal `{sign}` write `%{:02X}`",
+        u32::from(sign)
+    );
+    Err(Fault::new(range.clone(), format!("`{written}` is not a parameter")).help(help))
 }
 
 fn parse_parameter(written: &str, range: Range<usize>) -> Result<PatternSegment, Fault> {
@@ -245,7 +277,11 @@ mod tests {
             ("=/a", 0..1, "a space belongs"),
             ("/a?b=c", 2..6, "no query"),
             ("/a b", 2..3, "a blank"),
-            ("/a/*", 3..4, "`*` is not a pattern"),
+            ("/a/*", 3..4, "no wildcards"),
+            ("/a*b", 2..3, "no wildcards"),
+            ("*.php", 0..5, "has no wildcards"),
+            ("/:id", 1..4, "`:id` is not a parameter"),
+            ("/a/$id/b", 3..6, "`$id` is not a parameter"),
             ("/a//b", 3..3, "an empty segment"),
             ("/a/..", 3..5, "a dot segment"),
             ("/%2e/b", 1..4, "a dot segment"),
@@ -268,6 +304,7 @@ mod tests {
             "/a%2Fb%25",
             "GET = /a/{id}/c",
             "HEAD /%7Bx%7D/%2A%20%25/a.b-c",
+            "/%3Aid/%24id",
         ] {
             assert_eq!(parse_pattern(text).expect(text).to_string(), text);
         }
