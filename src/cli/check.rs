@@ -1,11 +1,11 @@
 //! `tidegate check`: finds everything that is wrong with a configuration without serving it.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::config_file::ConfigFile;
 use super::output::print;
 use super::remote;
 use crate::api::Handlers;
@@ -15,13 +15,12 @@ use crate::{server, supervisor};
 
 /// Check a configuration file, without running it.
 ///
-/// Reads and checks it as `run` would, runs its tests, and tries the addresses that are not bound
-/// already by the server that runs from it. Exit status 0 if it is good, 1 if not.
+/// Reads and checks it as `run` would, runs its tests, and tries the access log and the addresses that
+/// are not bound already by the server that runs from it. Exit status 0 if it is good, 1 if not.
 #[derive(Args, Debug)]
 pub(super) struct Check {
-    /// The configuration file.
-    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
     /// Count warnings as errors.
     #[arg(long)]
     strict: bool,
@@ -33,7 +32,7 @@ pub(super) struct Check {
     dump: bool,
 }
 
-/// Checks and prepares the configuration, runs its tests, and tries to bind its addresses.
+/// Checks and prepares the configuration, runs its tests, and tries its addresses and its access log.
 ///
 /// # Errors
 /// If the file is not good; the message is empty, because every mistake has been printed.
@@ -44,12 +43,13 @@ pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String
         Strictness::Lenient
     };
     let surroundings = Surroundings::of_process(handlers);
-    let checked = config::load(&arguments.config, surroundings, strictness);
+    let checked = config::load(arguments.config.path(), surroundings, strictness);
     let (report, config, failures) = match prepare(checked, handlers, None) {
         Ok(Prepared { loaded, generation }) => {
             let mut failures = server::run_tests(&loaded.config, &generation);
-            let bound = remote::listeners(&arguments.config);
+            let bound = remote::listeners(arguments.config.path());
             failures.extend(supervisor::try_addresses(&loaded.config, &bound));
+            failures.extend(supervisor::try_log(&loaded.config));
             (loaded.warnings, Some(loaded.config), failures)
         }
         Err(report) => (report, None, Vec::new()),
@@ -67,7 +67,7 @@ pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String
             if arguments.dump {
                 print(&config::dump(&config));
             } else if !arguments.json {
-                print(&format!("{} is good\n", arguments.config.display()));
+                print(&format!("{} is good\n", arguments.config.path().display()));
             }
             Ok(())
         }

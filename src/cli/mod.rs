@@ -1,6 +1,7 @@
 //! The command line: its commands and arguments, and the messages of commands that fail.
 
 mod check;
+mod config_file;
 mod explain;
 mod output;
 mod remote;
@@ -23,6 +24,7 @@ use crate::log::diagnostic;
 use crate::server;
 use crate::supervisor::{Inherited, Role, Setup, Supervisor, wait_for_ends};
 
+use config_file::ConfigFile;
 use output::print;
 use remote::{Reload, Remote, Status};
 
@@ -36,7 +38,7 @@ Examples:
   tidegate serve                     this directory, at http://localhost:8080
   tidegate serve site --port 3000    another directory, at another port
   tidegate                           the server that ./config.toml describes
-  tidegate run --config /etc/tidegate/config.toml
+  tidegate run /etc/tidegate/config.toml
 
 Exit status: 0 after an orderly stop, 1 after a failure, 2 for wrong usage.
 SIGINT and SIGTERM stop the server when what is in flight has been answered; a second one stops it
@@ -80,24 +82,14 @@ struct Schema {
     table: bool,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 struct Run {
-    /// The configuration file.
-    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
     /// Reload whenever a file of the configuration is saved. A mistake is reported, and what ran
     /// goes on.
     #[arg(long)]
     watch: bool,
-}
-
-impl Default for Run {
-    fn default() -> Self {
-        Self {
-            config: PathBuf::from("config.toml"),
-            watch: false,
-        }
-    }
 }
 
 /// Serve a directory, without any file.
@@ -109,8 +101,8 @@ struct Serve {
     /// The directory.
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
-    /// Listen at this address instead of localhost: `192.0.2.1`, `192.0.2.1:8080`, `[::]:8080`.
-    /// May be repeated.
+    /// Listen at this address instead of localhost: `192.0.2.1`, `192.0.2.1:8080`, `localhost:3000`,
+    /// `:8080` for every address. May be repeated.
     #[arg(short, long, value_name = "ADDRESS", value_parser = parse_listen)]
     listen: Vec<Listen>,
     /// The port, where an address does not say.
@@ -124,20 +116,38 @@ struct Serve {
     spa: bool,
 }
 
-/// An address with or without a port.
-#[derive(Clone, Copy, Debug)]
+/// An argument of `--listen`: addresses with or without a port.
+#[derive(Clone, Debug)]
 enum Listen {
-    At(SocketAddr),
+    At(Vec<SocketAddr>),
     /// At the port that `--port` says.
-    On(IpAddr),
+    On(Vec<IpAddr>),
 }
 
-/// Reads an argument of `--listen`.
+/// Reads an argument of `--listen`: an address as in `listen` of a file, or one without its port.
 fn parse_listen(text: &str) -> Result<Listen, String> {
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    text.parse().map(Listen::At).or_else(|_| bare.parse().map(Listen::On)).map_err(|_| {
-        "expected an IP address with or without a port, like 127.0.0.1:8080, 0.0.0.0 or [::1]:8080".to_owned()
-    })
+    let of_file = |text: &str| {
+        let addresses = config::parse_listen(text)?;
+        addresses
+            .iter()
+            .map(ListenAddress::ip)
+            .collect::<Option<Vec<_>>>()
+    };
+    if let Some(addresses) = of_file(text) {
+        return Ok(Listen::At(addresses));
+    }
+    let host = match text.parse::<Ipv6Addr>() {
+        Ok(address) => format!("[{address}]"),
+        Err(_) => text.to_owned(),
+    };
+    match of_file(&format!("{host}:1")).filter(|_| !host.is_empty()) {
+        Some(addresses) => Ok(Listen::On(addresses.iter().map(SocketAddr::ip).collect())),
+        None => Err(
+            "expected an address with or without a port, like 127.0.0.1:8080, localhost:3000, 0.0.0.0, \
+             [::1]:8080 or :8080"
+                .to_owned(),
+        ),
+    }
 }
 
 /// Runs the program with its arguments, the first of which is its name. Returns its exit status.
@@ -191,7 +201,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
 /// # Errors
 /// Why it cannot start, or has failed.
 fn run(arguments: &Run, handlers: &Handlers) -> Result<(), String> {
-    let path = &arguments.config;
+    let path = arguments.config.path();
     let inherited = Inherited::from_environment();
     let use_colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let checked = config::load(
@@ -275,11 +285,11 @@ fn addresses(arguments: &Serve) -> Vec<SocketAddr> {
             .map(|address| SocketAddr::new(address, port))
             .to_vec();
     }
-    let with_port = |listen: &Listen| match *listen {
-        Listen::At(address) => address,
-        Listen::On(address) => SocketAddr::new(address, port),
+    let with_port = |listen: &Listen| match listen {
+        Listen::At(addresses) => addresses.clone(),
+        Listen::On(ips) => ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
     };
-    arguments.listen.iter().map(with_port).collect()
+    arguments.listen.iter().flat_map(with_port).collect()
 }
 
 /// Makes the supervisor of a server that is this process.
@@ -360,6 +370,32 @@ mod tests {
             serve_addresses(&["-l", "[::]:7", "-l", "::1"]),
             ["[::]:7", "[::1]:8080"]
         );
+        assert_eq!(
+            serve_addresses(&["-l", "localhost:3000", "-l", ":81"]),
+            ["127.0.0.1:3000", "[::1]:3000", "0.0.0.0:81", "[::]:81"]
+        );
+        assert_eq!(
+            serve_addresses(&["-l", "localhost", "-p", "82"]),
+            ["127.0.0.1:82", "[::1]:82"]
+        );
+    }
+
+    #[test]
+    fn a_configuration_file_is_named_with_or_without_an_option() {
+        for (arguments, expected) in [
+            (&["run"][..], "config.toml"),
+            (&["run", "a.toml"], "a.toml"),
+            (&["run", "--config", "a.toml"], "a.toml"),
+            (&["run", "-c", "a.toml", "--watch"], "a.toml"),
+        ] {
+            let Some(Command::Run(run)) = parse(arguments).expect("valid").command else {
+                panic!("{arguments:?}")
+            };
+            assert_eq!(run.config.path(), Path::new(expected), "{arguments:?}");
+        }
+        for command in ["check", "reload", "confirm", "status", "upgrade", "stop"] {
+            parse(&[command, "a.toml"]).expect(command);
+        }
     }
 
     #[test]
@@ -370,6 +406,9 @@ mod tests {
             (&["serve", "--help"], 0),
             (&["serve", "--port", "x"], 2),
             (&["serve", "--listen", "nowhere"], 2),
+            (&["serve", "--listen", "unix:a.sock"], 2),
+            (&["serve", "--listen", ""], 2),
+            (&["run", "a.toml", "--config", "b.toml"], 2),
             (&["nonsense"], 2),
             (&["--nonsense"], 2),
         ] {

@@ -1,9 +1,10 @@
 //! The commands for a running server: each sends one request to its control socket.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 
+use super::config_file::ConfigFile;
 use super::output::print;
 use crate::config;
 use crate::control::client::exchange;
@@ -12,9 +13,8 @@ use crate::control::question::Question;
 /// How a running server is found.
 #[derive(Args, Debug)]
 pub(super) struct Remote {
-    /// The configuration file that the server runs from.
-    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 #[derive(Args, Debug)]
@@ -59,7 +59,7 @@ pub(super) fn status(arguments: &Status) -> Result<(), String> {
         "text/plain"
     };
     print(&exchange(
-        &arguments.server.config,
+        arguments.server.config.path(),
         "GET",
         "/status",
         accept,
@@ -101,6 +101,12 @@ pub(super) fn explain(config: &Path, question: &Question, json: bool) -> Result<
 
 /// Sends a request to the server, and prints its reply.
 pub(super) fn tell(server: &Remote, method: &str, target: &str) -> Result<(), String> {
-    print(&exchange(&server.config, method, target, "text/plain", "")?);
+    print(&exchange(
+        server.config.path(),
+        method,
+        target,
+        "text/plain",
+        "",
+    )?);
     Ok(())
 }

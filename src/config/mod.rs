@@ -26,6 +26,8 @@ mod words;
 
 use std::time::Duration;
 
+use crate::address::ListenAddress;
+
 pub(crate) use complaint::diagnostic::Report;
 pub(crate) use load::{Checked, Loaded, Strictness, Wildcard, load, parse};
 pub(crate) use tell::{Change, difference, dump, key_table, schema};
@@ -35,6 +37,11 @@ pub(crate) use tree::surroundings::Surroundings;
 #[cfg(any(test, feature = "fuzz-internals"))]
 pub(crate) fn network(text: &str) -> model::Cidr {
     words::address::parse_cidr(text).expect("a network")
+}
+
+/// Reads an address to listen on as the file writes it; `None` if it is none.
+pub(crate) fn parse_listen(text: &str) -> Option<Vec<ListenAddress>> {
+    words::address::parse_listen(text).ok()
 }
 
 /// Reads a duration as the file writes it; `None` if it is none.

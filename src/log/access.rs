@@ -12,6 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use rustix::fs::Access;
+use rustix::io::Errno;
+
 use super::diagnostic;
 use crate::config::model::AccessLog;
 
@@ -242,6 +245,34 @@ impl Writer {
             Destination::File(path, _) => path.display().to_string(),
         }
     }
+}
+
+/// Looks whether the access log could be opened. Creates nothing.
+///
+/// # Errors
+/// If it could not: its directory is not there, it is a directory itself, or it must not be written.
+pub(crate) fn check(log: &AccessLog) -> Result<(), OpenLogError> {
+    let AccessLog::File(path) = log else {
+        return Ok(());
+    };
+    let outcome = match path.metadata() {
+        Ok(state) if state.is_dir() => Err(Errno::ISDIR),
+        Ok(_) => rustix::fs::access(path, Access::WRITE_OK),
+        Err(_) => {
+            let parent = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
+            let parent = parent.unwrap_or(Path::new("."));
+            match parent.metadata() {
+                Ok(state) if !state.is_dir() => Err(Errno::NOTDIR),
+                _ => rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK),
+            }
+        }
+    };
+    outcome.map_err(|error| OpenLogError {
+        path: path.clone(),
+        source: error.into(),
+    })
 }
 
 fn open(path: &Path) -> Result<File, OpenLogError> {

@@ -3,7 +3,7 @@
 use super::sockets::Sockets;
 use crate::address::{ListenAddress, UNIX};
 use crate::config::model::Config;
-use crate::log::diagnostic;
+use crate::log::{access, diagnostic};
 
 /// Looks whether the server could listen at each address of `config` that is not in `bound`, which
 /// are the listeners of the server that runs. Changes nothing. Returns an error message for each
@@ -13,6 +13,13 @@ pub(crate) fn try_addresses(config: &Config, bound: &[String]) -> Vec<String> {
     let ours: Vec<_> = bound.iter().filter_map(|text| parse_bound(text)).collect();
     let refused = Sockets::try_addresses(&addresses, &ours);
     refused.iter().map(ToString::to_string).collect()
+}
+
+/// Looks whether the server could open the access log of `config`. Changes nothing. Returns an error
+/// message if it could not.
+pub(crate) fn try_log(config: &Config) -> Option<String> {
+    let outcome = access::check(&config.log.access);
+    outcome.err().map(|error| error.to_string())
 }
 
 /// Reads an address as a running server tells it.

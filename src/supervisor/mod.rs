@@ -51,8 +51,8 @@ use crate::runtime::{self, PoolState, Pools};
 use crate::server::{ListeningSocket, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
-pub(crate) use addresses::try_addresses;
 use addresses::{addresses, announce};
+pub(crate) use addresses::{try_addresses, try_log};
 use control_socket::ControlError;
 use events::{Event, watch_signals};
 pub(crate) use inherited::Inherited;

@@ -153,8 +153,11 @@ fn named(text: &Text<'_>, wildcards: &mut Vec<Wildcard>) -> Vec<PathBuf> {
     let directory = source.path.parent().unwrap_or(Path::new(""));
     match expand(directory, Path::new(&text.value), wildcards) {
         Ok(paths) => {
-            if paths.is_empty() {
-                let message = format!("no file matches `{}`", text.value);
+            // A directory for sites that holds none yet is a common state; one that is not there is a
+            // slip.
+            let listed = literal_part(directory, Path::new(&text.value));
+            if paths.is_empty() && !listed.is_dir() {
+                let message = format!("there is no directory `{}`", listed.display());
                 let diagnostic = Diagnostic::warning(message).at(text.node.spot(), "");
                 text.node.cx.report(diagnostic);
             }
@@ -170,6 +173,14 @@ fn named(text: &Text<'_>, wildcards: &mut Vec<Wildcard>) -> Vec<PathBuf> {
 
 fn has_wildcard(text: &str) -> bool {
     text.contains(['*', '?'])
+}
+
+/// The directory that `pattern`, relative to `directory`, names before its first wildcard.
+fn literal_part(directory: &Path, pattern: &Path) -> PathBuf {
+    let is_literal =
+        |component: &Component<'_>| !has_wildcard(&component.as_os_str().to_string_lossy());
+    let literal: PathBuf = pattern.components().take_while(is_literal).collect();
+    directory.join(literal)
 }
 
 /// The paths that match `pattern`, which is relative to `directory`. They are sorted. Every directory

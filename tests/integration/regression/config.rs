@@ -133,3 +133,43 @@ fn explain_refuses_a_listener_that_is_not_there() {
         assert!(text.contains(&format!("listener  {listener}\n")), "{text}");
     }
 }
+
+/// `check` called a file good that `run` refused, because nobody had tried the access log.
+#[test]
+fn check_tries_the_access_log_and_creates_nothing() {
+    for (access, complaint) in [
+        ("gone/access.log", "No such file or directory"),
+        ("www", "Is a directory"),
+        ("config.toml/access.log", "Not a directory"),
+    ] {
+        let text = format!(
+            "log.access = '{access}'\n{SERVER}[server.routes]\n'/' = {{ respond = 'a' }}\n"
+        );
+        let site = Site::configured(&text).file("a.txt", "");
+        let told = ended_with(1, &site.command_line(&["check"]));
+        assert!(told.contains("cannot open the access log"), "{told}");
+        assert!(told.contains(complaint), "{complaint} in {told}");
+    }
+    let text =
+        format!("log.access = 'access.log'\n{SERVER}[server.routes]\n'/' = {{ respond = 'a' }}\n");
+    let site = Site::configured(&text);
+    ended_with(0, &site.command_line(&["check"]));
+    assert!(!site.directory().join("access.log").exists());
+}
+
+/// A directory for sites that holds none yet was a warning at every command, and `--strict` refused it.
+#[test]
+fn an_include_that_matches_nothing_is_good() {
+    let text =
+        format!("include = 'sites/*.toml'\n{SERVER}[server.routes]\n'/' = {{ respond = 'a' }}\n");
+    let site = Site::configured(&text);
+    site.directory().write("sites/README", "");
+    let told = ended_with(0, &site.command_line(&["check", "--strict"]));
+    assert!(!told.contains("warning"), "{told}");
+    let text = text.replace("sites/", "gone/");
+    let told = ended_with(
+        1,
+        &Site::configured(&text).command_line(&["check", "--strict"]),
+    );
+    assert!(told.contains("there is no directory"), "{told}");
+}
