@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
+use super::barrier::{Barrier, Owner, Reason};
 use super::openat2;
 use crate::config::model::Links;
 
@@ -80,12 +81,29 @@ impl Root {
 fn open_directory(path: &Path, waiting: Waiting) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     if waiting == Waiting::Allowed {
-        return Ok(rustix::fs::open(path, flags, Mode::empty())?);
+        return match rustix::fs::open(path, flags, Mode::empty()) {
+            Err(error @ (Errno::ACCESS | Errno::PERM)) => Err(forbidden(path, error)),
+            opened => Ok(opened?),
+        };
     }
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::NOENT)?;
     match openat2::open(CWD, &path, flags, ResolveFlags::CACHED) {
-        None | Some(Err(Errno::INVAL)) => Err(Errno::AGAIN.into()),
+        // What is forbidden is opened once more where there is time to find out by what.
+        None | Some(Err(Errno::INVAL | Errno::ACCESS | Errno::PERM)) => Err(Errno::AGAIN.into()),
         Some(opened) => Ok(opened?),
+    }
+}
+
+/// The error for a directory that may not be opened: it names the directory above that forbids it.
+fn forbidden(path: &Path, error: Errno) -> io::Error {
+    let open = |path: &Path| {
+        let opened = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        opened.ok().map(|fd| (path.to_owned(), fd))
+    };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match path.ancestors().find_map(open) {
+        Some((above, fd)) => Barrier::new(above, Reason::Search(Owner::of(&fd)), error).into_io(),
+        None => error.into(),
     }
 }
 

@@ -49,10 +49,28 @@ pub(crate) fn readable_file(text: &Text<'_>) -> Option<PathBuf> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             format!("there is no file `{shown}`")
         }
-        Err(error) => format!("cannot read `{shown}`: {error}"),
+        Err(error) => format!(
+            "cannot read `{shown}`: {error}{}",
+            forbidding(&path, &error)
+        ),
     };
     report_path(text, &path, message);
     None
+}
+
+/// For a path that the system forbids, where it does: ` (may not look into the directory …)`.
+fn forbidding(path: &Path, error: &io::Error) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let is_known = |above: &&Path| std::fs::metadata(above).is_ok();
+    match path.ancestors().find(is_known) {
+        Some(above) if error.kind() == io::ErrorKind::PermissionDenied && above != path => {
+            format!(
+                " (the server may not look into the directory `{}`)",
+                above.display()
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 /// Reports `message` about the path that `text` names. For a relative path it adds where that begins.
@@ -78,7 +96,10 @@ pub(crate) fn directory(text: &Text<'_>) -> Option<PathBuf> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             format!("there is no directory `{shown}`")
         }
-        Err(error) => format!("cannot look at `{shown}`: {error}"),
+        Err(error) => format!(
+            "cannot look at `{shown}`: {error}{}",
+            forbidding(&path, &error)
+        ),
     };
     report_path(text, &path, message);
     None

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 use crate::disk::absence::Absence;
 use crate::disk::barrier::Barrier;
@@ -184,6 +186,45 @@ fn says_which_component_stands_in_the_way() {
             "{path}: {text}"
         );
     }
+}
+
+/// Names change while they are walked: a link turns, and a directory is a link to elsewhere for a moment.
+/// Whatever is opened, it is the file beneath the root.
+#[test]
+fn nothing_outside_is_opened_while_names_change() {
+    let tree = TemporaryDirectory::new("races");
+    tree.write("outside/b.txt", b"secret");
+    tree.write("root/a/b.txt", b"b");
+    let at = |name: &str| tree.path().join(name);
+    let root = root(&tree, &Links::Inside);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let turn = |name: &str, target: &Path| {
+        std::os::unix::fs::symlink(target, at("next")).expect("a link");
+        std::fs::rename(at("next"), at(name)).expect("it takes its place");
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                turn("root/link", &at("root/a"));
+                turn("root/link", &at("outside"));
+                std::fs::rename(at("root/a"), at("root/moved")).expect("it is ours");
+                turn("root/a", &at("outside"));
+                std::fs::remove_file(at("root/a")).expect("it is a link");
+                std::fs::rename(at("root/moved"), at("root/a")).expect("it is ours");
+            }
+        });
+        let mut opened = 0;
+        while opened < 2_000 {
+            for path in ["link/b.txt", "a/b.txt"] {
+                if let Ok((fd, _)) = walk::open(&root, path.as_bytes(), OFlags::RDONLY) {
+                    let content = std::io::read_to_string(std::fs::File::from(fd));
+                    assert_eq!(content.expect("text"), "b", "{path}");
+                    opened += 1;
+                }
+            }
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
 }
 
 #[test]

@@ -263,6 +263,35 @@ fn what_the_server_may_not_read_is_told() {
     chmod(server.directory(), "www/closed", 0o755);
 }
 
+/// The same where it is a directory above the root that may not be searched: that was 500 for files and
+/// 502 for scripts.
+#[test]
+fn a_root_that_the_server_may_not_reach_is_told() {
+    let site = Site::new(
+        "'/' = { files = 'above/www', strip_prefix = true, revalidate = '0s' }
+         '/cgi' = { cgi = 'above/www' }
+         '/php' = { fastcgi = 'unix:php.sock', root = 'above/www' }
+         '= /page' = { files = 'www', revalidate = '0s' }",
+    );
+    for file in ["above/www/a.txt", "above/www/a.php", "www/page"] {
+        site.directory().write(file, "x");
+    }
+    let server = site.obeying_permissions().start();
+    assert_eq!(server.get("/a.txt").status, 200);
+    chmod(server.directory(), "above", 0o600);
+    let component = format!("`{}`", server.directory().join("above").display());
+    for target in ["/a.txt", "/cgi/a.php", "/php/a.php"] {
+        assert_eq!(server.get(target).status, 403, "{target}");
+        let text = explained(&server, target);
+        assert!(text.contains(&component), "{target}: {text}");
+    }
+    server.wait_for_line(|line| line.contains(&component));
+    let refused = ended_with(1, &server.command_line(&["reload"]));
+    assert!(refused.contains(&component), "{refused}");
+    chmod(server.directory(), "above", 0o755);
+    assert_eq!(server.get("/a.txt").status, 200);
+}
+
 /// Generators of sites write `blog.html` beside a directory `blog`, which has no index: `/blog` was
 /// redirected to `/blog/`, and that was 404.
 #[test]

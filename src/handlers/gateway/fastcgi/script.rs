@@ -105,8 +105,17 @@ impl Search {
     /// A disk that fails, descriptors that ran out. `WouldBlock` if the search would have to wait
     /// and may not.
     pub(super) fn run(&self, waiting: Waiting) -> io::Result<Searched> {
+        let root = match Root::open(&self.options.root, &self.options.links, waiting) {
+            Err(error) if Absence::of(&error) == Some(Absence::Forbidden) => {
+                return Ok(Searched {
+                    found: Found::Forbidden,
+                    barrier: Barrier::from(error),
+                });
+            }
+            root => root?,
+        };
         let look = Look {
-            root: Root::open(&self.options.root, &self.options.links, waiting)?,
+            root,
             waiting,
             barrier: RefCell::new(None),
         };
