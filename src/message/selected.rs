@@ -25,4 +25,9 @@ impl Selected {
             barrier: Some(barrier),
         }
     }
+
+    /// No file, because a redirect to the path with a slash at its end comes first.
+    pub(crate) fn without_slash() -> Self {
+        Self::nothing("the path is a directory's, and lacks its final slash".to_owned())
+    }
 }

@@ -150,13 +150,6 @@ fn says_which_component_stands_in_the_way() {
         ),
         (
             Links::Inside,
-            "circle",
-            "root/circle",
-            "circle",
-            Absence::Outside,
-        ),
-        (
-            Links::Inside,
             "dangling",
             "root/dangling",
             "not there",

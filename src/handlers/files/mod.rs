@@ -12,6 +12,7 @@
 //! | what a worker keeps | [`worker_state`] |
 //! | which requests are for a single-page application | [`navigation`] |
 //! | listings | [`list`], [`directory`], [`listing`] |
+//! | what `explain` says of the file | [`selected`] |
 //! | why nothing can be sent | [`error`] |
 
 mod cache;
@@ -24,6 +25,7 @@ mod load;
 mod look;
 mod lookup;
 mod navigation;
+mod selected;
 mod unchanged;
 mod worker_state;
 
@@ -33,11 +35,9 @@ use std::sync::Arc;
 use crate::http::fields::Known;
 use crate::http::path::NormalPath;
 use crate::http::status::Status;
-use crate::log::diagnostic;
 use crate::message::location::redirect_to_directory;
 use crate::message::request::Request;
 use crate::message::response::Response;
-use crate::message::selected::Selected;
 
 use cache::{Entry, State};
 use error::FilesError;
@@ -128,33 +128,6 @@ impl FilesHandler {
                 _ => None,
             },
             Err(error) => Some(error.into_response(state)),
-        }
-    }
-
-    /// The file that would be sent, and its coding.
-    pub(crate) async fn selected(&self, request: &Request<'_>, state: &WorkerState) -> Selected {
-        let Ok(path) = self.path_beneath(request) else {
-            return Selected::default();
-        };
-        let entry = match self.entry_for(&path, request, state).await {
-            Ok((entry, _)) => entry,
-            Err(error) => return Selected::nothing(diagnostic::chain(&error)),
-        };
-        let file = match &entry.state {
-            State::File(file) => {
-                let accept_encoding = request.head.fields.combined(Known::AcceptEncoding);
-                let (coding, path) = file.describe(accept_encoding.as_deref());
-                let root = self.route.options.root.display();
-                Some(format!("{root}/{path} ({coding})"))
-            }
-            State::Directory if self.route.options.listing && request.path.is_directory() => {
-                return self.route.selected_listing(&path, state).await;
-            }
-            State::Directory | State::Missing | State::Forbidden => None,
-        };
-        Selected {
-            file,
-            barrier: entry.barrier.as_deref().map(str::to_owned),
         }
     }
 

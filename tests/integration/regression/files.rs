@@ -110,6 +110,31 @@ fn a_link_that_leads_out_is_told() {
     assert!(lines.count() <= 8, "the same line is limited");
 }
 
+/// `explain` said `file none` and no more.
+#[test]
+fn why_no_file_answers_is_explained() {
+    let site = Site::new(
+        "'/' = { files = 'www' }
+         '/strip' = { files = 'www', strip_prefix = true }
+         '/cgi' = { cgi = 'www' }
+         '/php' = { fastcgi = 'unix:php.sock', root = 'www' }",
+    );
+    let server = site.file("dir/x.txt", "x").file(".env", "x").start();
+    for (target, reason) in [
+        ("/missing", "is not there, or not a file"),
+        ("/.env", "names that begin with a dot"),
+        ("/dir/", "holds no file of `index` (index.html)"),
+        ("/dir", "lacks its final slash"),
+        ("/strip", "lacks its final slash"),
+        ("/cgi/missing", "there is no such script"),
+        ("/php/missing.php", "no script and no file is there"),
+    ] {
+        let text = explained(&server, target);
+        assert!(text.contains("file      none"), "{target}: {text}");
+        assert!(text.contains(reason), "{target}: {text}");
+    }
+}
+
 /// The same links before scripts: absolute ones into the root were 404 for `cgi` and `fastcgi`, too.
 #[test]
 fn scripts_are_found_beneath_links() {

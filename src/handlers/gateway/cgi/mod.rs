@@ -74,7 +74,6 @@ impl CgiHandler {
     ) -> Selected {
         match self.find(request, disk).await {
             Ok(script) => Selected::file(self.route.file(&script).display().to_string()),
-            Err(CgiError::Missing) => Selected::default(),
             Err(error) => Selected::nothing(diagnostic::chain(&error)),
         }
     }

@@ -137,17 +137,22 @@ impl FastcgiHandler {
             Ok(searched) => searched,
             Err(error) => return Selected::nothing(diagnostic::chain(&error)),
         };
-        let file = match found {
+        let barrier = barrier.map(|barrier| barrier.to_string());
+        match found {
             Found::Script(script) => {
                 let path = String::from_utf8_lossy(&script.path).into_owned();
-                Some(format!("{}{path} (script)", self.options.root.display()))
+                let file = format!("{}{path} (script)", self.options.root.display());
+                Selected {
+                    file: Some(file),
+                    barrier,
+                }
             }
-            Found::Index => return self.files.selected(request, worker.files).await,
-            Found::Directory | Found::Nothing | Found::Forbidden => None,
-        };
-        Selected {
-            file,
-            barrier: barrier.map(|barrier| barrier.to_string()),
+            Found::Index => self.files.selected(request, worker.files).await,
+            Found::Directory => Selected::without_slash(),
+            Found::Nothing | Found::Forbidden => {
+                let reason = || "no script and no file is there, and no `fallback`".to_owned();
+                Selected::nothing(barrier.unwrap_or_else(reason))
+            }
         }
     }
 

@@ -1,0 +1,61 @@
+//! What `explain` says of the file that answers, or why there is none.
+
+use super::FilesHandler;
+use super::cache::{Entry, State};
+use super::worker_state::WorkerState;
+use crate::disk::beneath::is_hidden;
+use crate::http::fields::Known;
+use crate::http::path::NormalPath;
+use crate::log::diagnostic;
+use crate::message::request::Request;
+use crate::message::selected::Selected;
+
+impl FilesHandler {
+    /// The file that would be sent, and its coding.
+    pub(crate) async fn selected(&self, request: &Request<'_>, state: &WorkerState) -> Selected {
+        let Ok(path) = self.path_beneath(request) else {
+            return Selected::without_slash();
+        };
+        let entry = match self.entry_for(&path, request, state).await {
+            Ok((entry, _)) => entry,
+            Err(error) => return Selected::nothing(diagnostic::chain(&error)),
+        };
+        let barrier = entry.barrier.as_deref().map(str::to_owned);
+        match &entry.state {
+            State::File(file) => {
+                let accept_encoding = request.head.fields.combined(Known::AcceptEncoding);
+                let (coding, path) = file.describe(accept_encoding.as_deref());
+                let root = self.route.options.root.display();
+                Selected {
+                    file: Some(format!("{root}/{path} ({coding})")),
+                    barrier,
+                }
+            }
+            State::Directory if self.route.options.listing && request.path.is_directory() => {
+                self.route.selected_listing(&path, state).await
+            }
+            State::Directory if !request.path.is_directory() => Selected::without_slash(),
+            State::Directory | State::Missing | State::Forbidden => {
+                let reason = || self.why_nothing(&entry, &path);
+                Selected::nothing(barrier.unwrap_or_else(reason))
+            }
+        }
+    }
+
+    /// Why no file answers for `path`, where nothing stands in the way of one.
+    fn why_nothing(&self, entry: &Entry, path: &NormalPath<'_>) -> String {
+        let options = &self.route.options;
+        let beneath = String::from_utf8_lossy(path.as_bytes());
+        let at = format!("{}{}", options.root.display(), beneath.escape_debug());
+        match &entry.state {
+            State::Directory => format!(
+                "the directory `{at}` holds no file of `index` ({}), and `listing` is off",
+                options.index.join(", ")
+            ),
+            _ if is_hidden(path.as_bytes()) => {
+                "names that begin with a dot are not served, except /.well-known/".to_owned()
+            }
+            _ => format!("`{at}` is not there, or not a file"),
+        }
+    }
+}
