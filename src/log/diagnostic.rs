@@ -51,6 +51,18 @@ fn write(level: LogLevel, message: Arguments<'_>) {
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
+/// Returns `text` with its control characters escaped: text of other people's code must not end a line of
+/// the log and begin one of its own, nor move the cursor of a terminal.
+pub(crate) fn on_one_line(text: &str) -> String {
+    let escaped = |character: char| {
+        let is_control = character.is_control();
+        let plain = (!is_control).then_some(character);
+        let escape = is_control.then(|| character.escape_default());
+        escape.into_iter().flatten().chain(plain)
+    };
+    text.chars().flat_map(escaped).collect()
+}
+
 /// Joins an error and its causes: `cannot read x: permission denied`.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -31,6 +31,10 @@ fn misbehave() {
     handlers.register("hasty", |_| Ok(Hasty));
     handlers.function("code", move |request| match request.query() {
         Some("panic") => std::panic::resume_unwind(Box::new("out of its depth")),
+        Some("forged") => Err(std::io::Error::other("a\nerror: forged\u{1b}[2J").into()),
+        Some("forged-stream") => Ok(Response::stream(|_| {
+            Err(std::io::Error::other("b\nerror: forged\u{1b}[2J"))
+        })),
         Some("error") => Err(std::io::Error::other("no such table").into()),
         Some("split") => Ok(Response::text("").field("X-A", "a\r\nb")),
         Some("broken") => Ok(Response::stream(|_| {
@@ -48,10 +52,15 @@ fn misbehave() {
                   '/later' = { handler = 'code', timeout = '50ms' }";
     let pool = "blocking = { threads = 1, queue = 1 }";
     let server = Embedded::start(handlers, pool, routes);
-    for query in ["panic", "error", "split", "none"] {
+    for query in ["panic", "error", "split", "none", "forged"] {
         server.connect().exchange(get(&format!("/code?{query}")));
     }
-    for target in ["/code?broken", "/code?short", "/hasty"] {
+    for target in [
+        "/code?broken",
+        "/code?short",
+        "/hasty",
+        "/code?forged-stream",
+    ] {
         let mut client = server.connect();
         client.send(get(target));
         let _ = client.rest();
@@ -80,6 +89,8 @@ fn what_goes_wrong_is_told_once_with_the_route_and_the_reason() {
     for (route, reason) in [
         ("/code", "the handler panicked: out of its depth"),
         ("/code", "no such table"),
+        ("/code", "a\\nerror: forged\\u{1b}[2J"),
+        ("/code", "b\\nerror: forged\\u{1b}[2J"),
         ("/code", "its answer cannot be sent"),
         ("/code", "the spring is dry"),
         ("/code", "shorter than its Content-Length says"),
