@@ -12,8 +12,9 @@ use std::sync::Arc;
 use crate::message::content::{ContentError, ReadContent};
 use crate::runtime::{BlockingError, BlockingPool};
 
-/// Octets of content that are kept in memory, and that are written to the file at once.
-const MAX_IN_MEMORY: usize = 256 * 1024;
+/// Octets of content that are kept in memory, and that are written to the file at once: what most
+/// forms have. Thousands of slow clients may send content at the same time.
+const MAX_IN_MEMORY: usize = 16 * 1024;
 
 /// Content that has all come.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
     use crate::runtime;
 
-    /// Content of this many further blocks of 100,000 octets.
+    /// Content of this many further blocks of 8,000 octets.
     struct Blocks(u8);
 
     impl ReadContent for Blocks {
@@ -96,7 +97,7 @@ mod tests {
             let Some(rest) = self.0.checked_sub(1) else {
                 return Ok(false);
             };
-            into.resize(into.len() + 100_000, self.0);
+            into.resize(into.len() + 8_000, self.0);
             self.0 = rest;
             Ok(true)
         }
@@ -115,7 +116,7 @@ mod tests {
     fn keeps_little_in_memory_and_much_in_a_file() {
         for (blocks, is_in_file) in [(0, false), (2, false), (3, true), (7, true)] {
             let spooled = read(blocks, BlockingPool::new(1, 1)).expect("there is a disk");
-            let expected: Vec<u8> = (1..=blocks).rev().flat_map(|b| vec![b; 100_000]).collect();
+            let expected: Vec<u8> = (1..=blocks).rev().flat_map(|b| vec![b; 8_000]).collect();
             assert_eq!(spooled.length(), expected.len() as u64);
             let (octets, was_in_file) = match spooled {
                 Spooled::Memory(octets) => (octets, false),

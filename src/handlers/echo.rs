@@ -43,7 +43,8 @@ impl Echo {
             length += block.len() as u64;
             let room = MAX_ECHOED - echoed.len();
             echoed.extend_from_slice(&block[..block.len().min(room)]);
-            block.clear();
+            // Freed, because the client may take its time until more comes.
+            block = Vec::new();
         }
         let head = request.head;
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();

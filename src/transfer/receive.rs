@@ -19,6 +19,10 @@ use crate::transport::{Received, Transport};
 /// closing is cheaper for both sides.
 const MAX_DRAINED: u64 = 256 * 1024;
 
+/// Bytes of a buffer that is kept for what is read next. A larger one is freed: the client may take its
+/// time.
+const MAX_KEPT: usize = 4 * 1024;
+
 /// What is waited for, and how much is taken.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ContentLimits {
@@ -247,6 +251,8 @@ impl State {
         if decoder.is_ended() {
             // Lets go of the buffer; what is left belongs to further requests.
             self.unread = self.unread.split_off(used);
+        } else if self.unread.capacity() > MAX_KEPT {
+            self.unread = Vec::new();
         } else {
             self.unread.clear();
         }

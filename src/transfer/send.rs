@@ -182,6 +182,11 @@ impl<'c> Transmission<'c> {
         self.content_sent
     }
 
+    /// Frees what of the buffer is not used: the transmission may have to wait for its client.
+    pub(crate) fn shrink(&mut self) {
+        self.buffer.shrink_to_fit();
+    }
+
     /// The buffer, for its capacity.
     pub(crate) fn into_buffer(self) -> Vec<u8> {
         self.buffer

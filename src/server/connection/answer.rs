@@ -23,8 +23,9 @@ use crate::transfer::send::{Progress, Transmission};
 /// past it, copying costs more than a write of its own.
 const MAX_COPIED: usize = 8 * 1024;
 
-/// Bytes of responses that are collected before they are sent: what a socket takes at once.
-const MAX_COLLECTED: usize = 64 * 1024;
+/// Bytes of responses that are collected before they are sent. A client that does not read has the
+/// server hold about as much.
+const MAX_COLLECTED: usize = 16 * 1024;
 
 /// What became of the request at the start of some input.
 enum Step {
@@ -230,6 +231,7 @@ impl Connection {
         let mut transmission = Transmission::new(take(output), content, is_chunked);
         // If it failed, the retry fails in the same way.
         if !matches!(transmission.advance(&self.stream), Ok(Progress::Done)) {
+            transmission.shrink();
             let underway = underway.keep();
             let route = exchange.route().map(ToString::to_string);
             let sending = Sending::new(transmission, underway, status, route);
@@ -268,7 +270,7 @@ impl Connection {
 
     /// Sends the collected responses, whose exchanges are finished; returns `next` if the socket takes
     /// them all.
-    fn send(&mut self, output: &mut Vec<u8>, generation: &Generation, next: Turn) -> Turn {
+    fn send(&mut self, output: &[u8], generation: &Generation, next: Turn) -> Turn {
         let sent = if output.is_empty() {
             Ok(0)
         } else {
@@ -276,8 +278,9 @@ impl Connection {
         };
         let rest = match sent {
             Ok(count) if count == output.len() => return next,
-            Ok(count) => output.split_off(count),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => take(output),
+            // Copied, so that the worker's buffer, which may be larger, stays with the worker.
+            Ok(count) => output[count..].to_vec(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => output.to_vec(),
             Err(_) => return Turn::Close(Ending::Close),
         };
         let ending = match next {

@@ -42,10 +42,14 @@ use crate::log::diagnostic;
 use crate::runtime::{self, Direction, Elapsed, Tick};
 use crate::server::worker::Worker;
 use crate::server::worker::endpoint::Endpoint;
-use crate::transfer::READ_SIZE;
 use crate::transport::{Received, Transport};
 
 use pending::Pending;
+
+/// Bytes read at a time where requests are looked for: several heads, or a few hundred small ones. A
+/// client that sends more than it reads has the server hold no more than this. The content of a request
+/// is read in larger pieces.
+const HEADS_SIZE: usize = 16 * 1024;
 
 /// A connection. What it holds while it is idle is this, a task, and a place in the reactor.
 pub(super) struct Connection {
@@ -179,6 +183,7 @@ impl Connection {
                 Waited::Draining => break Ending::Close,
             }
         };
+        self.unread = Vec::new();
         if ending == Ending::Linger {
             Box::pin(self.linger()).await;
         }
@@ -198,7 +203,7 @@ impl Connection {
                 return Turn::Perform(begun.head);
             }
         } else {
-            match self.stream.receive(&mut input[seen..seen + READ_SIZE]) {
+            match self.stream.receive(&mut input[seen..seen + HEADS_SIZE]) {
                 Ok(Received { count: 0, .. }) if seen == 0 => return Turn::Close(Ending::Close),
                 Ok(Received { count, is_drained }) => {
                     filled += count;
@@ -259,7 +264,8 @@ impl Connection {
     /// begins when they are looked at, because until then the server is what they wait for.
     fn keep_for_later(&mut self, rest: &[u8]) {
         self.head_deadline = Tick::NEVER;
-        self.keep(rest);
+        // No larger than it has to be: it may have to wait for long.
+        self.unread = rest.to_vec();
         self.is_unexamined = !rest.is_empty();
     }
 

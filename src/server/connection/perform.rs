@@ -9,7 +9,7 @@
 //! Both ways are open at once: a handler may read the request's content before it returns a response,
 //! and the response's content may be made from it while it is sent.
 
-use std::mem::{replace, take};
+use std::mem::take;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -128,7 +128,10 @@ impl Connection {
     /// Takes the head of so many bytes off `unread`.
     fn take_head(&mut self, length: usize) -> Vec<u8> {
         let behind = self.unread.split_off(length);
-        replace(&mut self.unread, behind)
+        // Copied, and the buffer freed as a whole: the head is held as long as the exchange lasts.
+        let head = self.unread.to_vec();
+        self.unread = behind;
+        head
     }
 }
 

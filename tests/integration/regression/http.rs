@@ -420,3 +420,69 @@ fn a_client_that_leaves_in_the_middle_of_a_head_is_not_answered() {
     client.finish_sending();
     assert_eq!(client.rest().expect("the end"), b"");
 }
+
+/// Each client that sent its content slowly took up 432 KiB, each that sent requests and read nothing up
+/// to 97 KiB.
+#[test]
+fn a_client_that_is_waited_for_takes_up_little_memory() {
+    const CLIENTS: u64 = 200;
+    let routes = "'/' = { files = 'www' }\n'/cgi' = { cgi = 'scripts', max_processes = 1000 }";
+    let slow = "POST /cgi/never HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n";
+    let slow = format!("{slow}{}", "x".repeat(300_000));
+    let unread = "GET /large.bin HTTP/1.1\r\nHost: h\r\nX-Filler: to make it longer\r\n\r\n";
+    let unread = unread.repeat(700);
+    for (what, request, left, most) in [
+        ("slow content", slow, 1, 128),
+        ("unread answers", unread, 40_000, 32),
+    ] {
+        let site = Site::new(routes).file("large.bin", vec![0; 8 << 20]);
+        script(&site, "never", "exit 1");
+        // A server of its own: what one has freed it may use again.
+        let server = site.start();
+        let before = resident(&server);
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                let mut client = server.connect();
+                client.send(&request);
+                client
+            })
+            .collect();
+        until_read(&server, CLIENTS, left);
+        let each = (resident(&server) - before) / CLIENTS;
+        assert!(each < most, "{what}: {each} KiB for each client");
+        drop(clients);
+    }
+}
+
+/// The resident memory of the server that belongs to no file, in KiB.
+fn resident(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id()));
+    let status = status.expect("the server runs");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    number
+        .expect("Linux tells it")
+        .trim()
+        .parse()
+        .expect("a number")
+}
+
+/// Waits until fewer than `most` octets of what each of so many clients has sent are still to be read by
+/// the server.
+fn until_read(server: &Server, clients: u64, most: usize) {
+    let port = format!(":{:04X}", server.address().port());
+    crate::support::until("the server reads", || {
+        let sockets = std::fs::read_to_string("/proc/net/tcp").expect("Linux tells it");
+        let ours = sockets.lines().filter_map(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let is_ours = columns.get(1)?.ends_with(&port) && *columns.get(3)? == "01";
+            let (_, received) = columns.get(4)?.split_once(':')?;
+            is_ours.then(|| usize::from_str_radix(received, 16).ok())?
+        });
+        let queues: Vec<usize> = ours.collect();
+        let is_read = queues.len() as u64 == clients && queues.iter().all(|queue| *queue < most);
+        is_read.then_some(())
+    });
+}
