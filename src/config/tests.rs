@@ -365,7 +365,7 @@ fn access_is_inherited_kind_by_kind() {
     assert_eq!(shown(&routes[1].access.allow), "0.0.0.0/0 ::/0");
     assert_eq!(routes[1].access.deny, []);
     assert_eq!(
-        shown(&fixture("good_policy.toml").trusted_proxies),
+        shown(&fixture("good_policy.toml").proxies.trusted),
         "127.0.0.1"
     );
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::config::model::Cidr;
+use crate::config::model::{ForwardedField, Proxies};
 use crate::http::error::RequestError;
 use crate::http::fields::Known;
 use crate::http::framing::Framing;
@@ -116,13 +116,16 @@ pub fn host(input: &[u8]) {
 /// The input is the lines of a header section behind its first line.
 pub fn forwarded(input: &[u8]) {
     let peer = IpAddr::from([10, 0, 0, 1]);
-    let trusted: Vec<Cidr> = ["10.0.0.0/8", "::1"].map(crate::config::network).into();
     let text = [b"GET / HTTP/1.1\r\nHost: h\r\n", input, b"\r\n\r\n"].concat();
     let mut space = field_space();
     let Ok(Parsed::Complete(head, _)) = RequestHead::parse(&text, &mut space, LIMITS) else {
         return;
     };
     // Without a trusted proxy the peer is the client, whatever the request says.
-    assert_eq!(client_address(&[], peer.into(), &head), peer.into());
-    client_address(&trusted, peer.into(), &head);
+    let nobody = Proxies::default();
+    assert_eq!(client_address(&nobody, peer.into(), &head), peer.into());
+    for field in [ForwardedField::XForwardedFor, ForwardedField::Forwarded] {
+        let trusted = ["10.0.0.0/8", "::1"].map(crate::config::network).into();
+        client_address(&Proxies { trusted, field }, peer.into(), &head);
+    }
 }

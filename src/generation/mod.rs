@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use crate::address::ListenAddress;
 use crate::api::RouteLife;
 use crate::config::model::{
-    Cidr, HostPattern, Limits, LogFormat, Place, Policy, RoutePattern, describe_route,
+    HostPattern, Limits, LogFormat, Place, Policy, Proxies, RoutePattern, describe_route,
 };
 use crate::handlers::Handler;
 use crate::handlers::control::ControlHandler;
@@ -33,8 +33,8 @@ pub(crate) struct Generation {
     /// Whether answers say `Server: tidegate`.
     pub(crate) server_field: bool,
     pub(crate) log_format: LogFormat,
-    /// The proxies whose `X-Forwarded-For` is believed.
-    pub(crate) trusted_proxies: Vec<Cidr>,
+    /// The proxies whose word about the client is believed.
+    pub(crate) proxies: Proxies,
     /// The policy for requests that no server answers.
     pub(crate) policy: ServingPolicy,
     /// The listeners, by the address in the configuration: port 0 stays 0. They are few, so that a

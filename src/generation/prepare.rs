@@ -88,7 +88,7 @@ impl Generation {
             max_connections: config.policy.limits.max_connections,
             server_field: config.server_field,
             log_format: config.log.format,
-            trusted_proxies: config.trusted_proxies.clone(),
+            proxies: config.proxies.clone(),
             policy: ServingPolicy::new(&config.policy, &mut files),
             listeners: listeners.into_iter().collect(),
             control: OnceLock::new(),

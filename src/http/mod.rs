@@ -10,7 +10,7 @@
 //! | the head of a response | [`status`], [`response`] |
 //! | who may set which field | [`field_roles`] |
 //! | which representation, and how much of it | [`negotiation`], [`precondition`], [`range`], [`validator`] |
-//! | what a field value is made of | [`date`], [`list`], [`media_type`], [`multipart`] |
+//! | what a field value is made of | [`date`], [`list`], [`media_type`], [`multipart`], [`forwarded`] |
 
 pub(crate) mod chunked;
 pub(crate) mod content;
@@ -19,6 +19,7 @@ pub(crate) mod error;
 pub(crate) mod field_list;
 pub(crate) mod field_roles;
 pub(crate) mod fields;
+pub(crate) mod forwarded;
 pub(crate) mod framing;
 pub(crate) mod list;
 pub(crate) mod media_type;

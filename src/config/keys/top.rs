@@ -13,11 +13,11 @@ use super::blocking::BLOCKING;
 use super::level::Level;
 use super::log::{LOG, show_log};
 use super::server::{self, resolve_servers};
-use super::setting::{Kind, Row, Setting, Table, rows, set, show, walk};
+use super::setting::{Kind, Row, Setting, Table, rows, set, show, walk, word, words};
 use super::test::{self, resolve_tests};
 use super::{limits, log, refine};
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::{Config, Policy, Server};
+use crate::config::model::{Config, ForwardedField, Policy, Server};
 use crate::config::tree::node::{Context, Node};
 use crate::config::tree::section::Section;
 use crate::config::words::units::WAIT_OR_NONE;
@@ -83,12 +83,30 @@ const SETTINGS: &[Setting<Config>] = &[
             "the setting is called `trusted_proxies`, at the top of the file",
         )],
         read: |node, config| {
-            config.trusted_proxies = bare(&networks(node));
+            config.proxies.trusted = bare(&networks(node));
             Some(())
         },
-        show: |config| Some(show_networks(&config.trusted_proxies)),
+        show: |config| Some(show_networks(&config.proxies.trusted)),
         ..Setting::BLANK
     },
+    Setting {
+        key: "forwarded_field",
+        kind: Kind::Word(|| words(FORWARDED_FIELDS)),
+        default: "\"X-Forwarded-For\"",
+        about: "the field in which trusted proxies say who the client is; the other is not believed",
+        translations: &[(
+            "real_ip_header",
+            "the setting is called `forwarded_field`, at the top of the file",
+        )],
+        read: |node, config| set(&mut config.proxies.field, node.word(FORWARDED_FIELDS)),
+        show: |config| word(FORWARDED_FIELDS, &config.proxies.field),
+        ..Setting::BLANK
+    },
+];
+
+const FORWARDED_FIELDS: &[(&str, ForwardedField)] = &[
+    ("X-Forwarded-For", ForwardedField::XForwardedFor),
+    ("Forwarded", ForwardedField::Forwarded),
 ];
 
 /// The keys that every file may have. They are read apart from the others: `include` before the walk,

@@ -30,7 +30,9 @@ pub(crate) use limits::Limits;
 pub(crate) use links::Links;
 pub(crate) use place::Place;
 pub(crate) use policy::{Access, ErrorPages, HeaderChanges, Policy, StatusPattern};
-pub(crate) use process::{AccessLog, Blocking, Config, Log, LogFormat, LogLevel};
+pub(crate) use process::{
+    AccessLog, Blocking, Config, ForwardedField, Log, LogFormat, LogLevel, Proxies,
+};
 pub(crate) use route::{PatternSegment, Route, RoutePattern, describe_route};
 pub(crate) use server::Server;
 pub(crate) use test::{Expectation, RouteTest};

@@ -1,6 +1,6 @@
 //! The checked configuration as a whole, and the settings of the process.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,8 +22,7 @@ pub(crate) struct Config {
     /// Whether responses carry `Server: tidegate`.
     pub(crate) server_field: bool,
     pub(crate) log: Log,
-    /// Peers whose `X-Forwarded-For` is trusted.
-    pub(crate) trusted_proxies: Vec<Cidr>,
+    pub(crate) proxies: Proxies,
     /// The policy for requests whose host no server answers for.
     pub(crate) policy: Policy,
     /// In the order of the file. At least one; every one listens somewhere.
@@ -75,7 +74,7 @@ impl Default for Config {
             grace: DEFAULT_GRACE,
             server_field: true,
             log: Log::default(),
-            trusted_proxies: Vec::new(),
+            proxies: Proxies::default(),
             policy: Policy::default(),
             servers: Vec::new(),
             tests: Vec::new(),
@@ -86,6 +85,32 @@ impl Default for Config {
 /// One event loop per CPU that this process may use; one if the number is unknown.
 fn default_workers() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// The proxies that are believed, and how they say who the client is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Proxies {
+    pub(crate) trusted: Vec<Cidr>,
+    pub(crate) field: ForwardedField,
+}
+
+impl Proxies {
+    /// Whether a proxy at `address` is believed.
+    pub(crate) fn trust(&self, address: IpAddr) -> bool {
+        let mut networks = self.trusted.iter();
+        networks.any(|network| network.contains(address))
+    }
+}
+
+/// The field in which proxies say who the client is. One alone is believed: a proxy that sets one field
+/// passes on what a client has put into the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ForwardedField {
+    /// `X-Forwarded-For`, and with it `X-Forwarded-Proto`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 /// The pool of threads for work that may wait.

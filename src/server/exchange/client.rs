@@ -1,5 +1,5 @@
-//! The client behind proxies: its address by `X-Forwarded-For`, and whether it came over TLS by
-//! `X-Forwarded-Proto`, from those who are trusted and no other.
+//! The client behind proxies: its address and whether it came over TLS, as those say who are trusted, and
+//! no other: in `X-Forwarded-For` and `X-Forwarded-Proto`, or in `Forwarded`.
 //!
 //! ```text
 //! X-Forwarded-For: 6.6.6.6, 192.0.2.7, 10.0.0.2     the peer is 10.0.0.1; 10.0.0.0/8 is trusted
@@ -9,32 +9,33 @@
 //! The field is read from its end, because each proxy appends the address of its own peer. A trusted
 //! proxy vouches for the element that it appended, and for none before it.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::address::ClientAddress;
-use crate::config::model::Cidr;
+use crate::config::model::{ForwardedField, Proxies};
+use crate::http::forwarded;
 use crate::http::list::trim;
 use crate::http::request::RequestHead;
 
-/// Whose request it is: the peer's, or where the peer is a trusted proxy, the last address of
-/// `X-Forwarded-For` that is not one. The client may have made up whatever stands before that.
+/// Whose request it is: the peer's, or where the peer is a trusted proxy, the last address of the field
+/// that is not one. The client may have made up whatever stands before that.
 ///
 /// An element that is no address, such as `unknown`, is a client whose address is not known. It is
 /// never taken for the proxy that passed it on.
 pub(crate) fn address(
-    trusted: &[Cidr],
+    proxies: &Proxies,
     peer: ClientAddress,
     head: &RequestHead<'_>,
 ) -> ClientAddress {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
-    if trusted.is_empty() || !peer.ip().is_some_and(is_trusted) {
+    if !is_trusted_proxy(proxies, peer) {
         return peer;
     }
-    let chain = combined(head, "x-forwarded-for");
+    let chain = combined(head, name_of(proxies.field));
     let mut nearest = peer;
     for element in elements(&chain).rev() {
-        match parse_address(element) {
-            Some(address) if is_trusted(address) => nearest = address.into(),
+        match address_in(element, proxies.field) {
+            Some(address) if proxies.trust(address) => nearest = address.into(),
             Some(address) => return address.into(),
             None => return ClientAddress::Unknown,
         }
@@ -45,33 +46,62 @@ pub(crate) fn address(
 /// Whether a request for an `https` resource may come from `peer`: over a connection that is not
 /// secured it may only if a gateway that is trusted has secured it (RFC 9110 §7.4). A gateway at a Unix
 /// socket is one: the permissions of the socket say so.
-pub(crate) fn may_have_secured(trusted: &[Cidr], peer: ClientAddress) -> bool {
-    match peer {
-        ClientAddress::Ip(address) => trusted.iter().any(|network| network.contains(address)),
-        ClientAddress::Unix => true,
-        ClientAddress::Unknown => false,
+pub(crate) fn may_have_secured(proxies: &Proxies, peer: ClientAddress) -> bool {
+    peer == ClientAddress::Unix || is_trusted_proxy(proxies, peer)
+}
+
+/// Whether the client came over TLS to a proxy, as `peer`, a trusted proxy, says of it.
+///
+/// Proxies in a row may each add an element. The one that counts stands as far from the end as the
+/// client; where there are fewer elements, the first. What a client has made up stands before that.
+pub(crate) fn is_https(proxies: &Proxies, peer: ClientAddress, head: &RequestHead<'_>) -> bool {
+    if !is_trusted_proxy(proxies, peer) {
+        return false;
+    }
+    let field = proxies.field;
+    let chain = combined(head, name_of(field));
+    let is_proxy =
+        |element: &&[u8]| address_in(element, field).is_some_and(|address| proxies.trust(address));
+    let behind_client = elements(&chain).rev().take_while(is_proxy).count();
+    let schemes = match field {
+        ForwardedField::XForwardedFor => combined(head, "x-forwarded-proto"),
+        ForwardedField::Forwarded => chain.clone(),
+    };
+    let scheme = elements(&schemes).rev().nth(behind_client);
+    let scheme = scheme
+        .or(elements(&schemes).next())
+        .map(|element| match field {
+            ForwardedField::XForwardedFor => Some(Cow::Borrowed(element)),
+            ForwardedField::Forwarded => forwarded::parameter(element, "proto"),
+        });
+    scheme
+        .flatten()
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https"))
+}
+
+fn is_trusted_proxy(proxies: &Proxies, peer: ClientAddress) -> bool {
+    !proxies.trusted.is_empty() && peer.ip().is_some_and(|address| proxies.trust(address))
+}
+
+/// The name of the field in which proxies say who the client is.
+fn name_of(field: ForwardedField) -> &'static str {
+    match field {
+        ForwardedField::XForwardedFor => "x-forwarded-for",
+        ForwardedField::Forwarded => "forwarded",
     }
 }
 
-/// Whether the client came over TLS to a proxy, as `X-Forwarded-Proto` says of `peer`, a trusted proxy.
-///
-/// Proxies in a row may each add an element. The one that counts stands as far from the end as the
-/// client in `X-Forwarded-For`; where there are fewer elements, the first. What a client has made up
-/// stands before that.
-pub(crate) fn is_https(trusted: &[Cidr], peer: ClientAddress, head: &RequestHead<'_>) -> bool {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
-    if trusted.is_empty() || !peer.ip().is_some_and(is_trusted) {
-        return false;
+/// The address in an element of the field; `None` if there is none that can be read.
+fn address_in(element: &[u8], field: ForwardedField) -> Option<IpAddr> {
+    match field {
+        ForwardedField::XForwardedFor => parse_address(element),
+        ForwardedField::Forwarded => {
+            let node = forwarded::parameter(element, "for")?;
+            // RFC 7239 §6: the port may be one that the proxy does not tell.
+            let end = memchr::memmem::find(&node, b":_").unwrap_or(node.len());
+            parse_address(&node[..end])
+        }
     }
-    let chain = combined(head, "x-forwarded-for");
-    let proxies = elements(&chain)
-        .rev()
-        .take_while(|element| parse_address(element).is_some_and(is_trusted));
-    let behind_client = proxies.count();
-    let schemes = combined(head, "x-forwarded-proto");
-    let scheme = elements(&schemes).rev().nth(behind_client);
-    let scheme = scheme.or(elements(&schemes).next()).unwrap_or_default();
-    scheme.eq_ignore_ascii_case(b"https")
 }
 
 /// The values of all lines of a field, with commas between them.
@@ -118,10 +148,20 @@ mod tests {
     /// The client of a request with these `X-Forwarded-For` values, a line each, which came from
     /// `peer`. The networks 10.0.0.0/8 and ::1 are trusted.
     fn client(peer: &str, values: &[&[u8]]) -> String {
-        let trusted = ["10.0.0.0/8", "::1"].map(network);
+        client_by(
+            ForwardedField::XForwardedFor,
+            "x-forwarded-For",
+            peer,
+            values,
+        )
+    }
+
+    fn client_by(field: ForwardedField, name: &str, peer: &str, values: &[&[u8]]) -> String {
+        let trusted = ["10.0.0.0/8", "::1"].map(network).into();
+        let proxies = Proxies { trusted, field };
         let mut bytes = b"GET / HTTP/1.1\r\nHost: h\r\n".to_vec();
         for value in values {
-            bytes.extend([b"x-forwarded-For: ", *value, b"\r\n"].concat());
+            bytes.extend([name.as_bytes(), b": ", *value, b"\r\n"].concat());
         }
         bytes.extend(b"\r\n");
         let mut space = field_space();
@@ -133,7 +173,7 @@ mod tests {
             panic!("{} is no head", bytes.escape_ascii())
         };
         let peer: IpAddr = peer.parse().expect("an address");
-        match address(&trusted, peer.into(), &head) {
+        match address(&proxies, peer.into(), &head) {
             ClientAddress::Ip(address) => address.to_string(),
             other => format!("{other:?}"),
         }
@@ -141,7 +181,9 @@ mod tests {
 
     #[test]
     fn tls_is_known_from_trusted_proxies_alone() {
-        let trusted = ["10.0.0.0/8"].map(network);
+        let trusted = ["10.0.0.0/8"].map(network).into();
+        let field = ForwardedField::XForwardedFor;
+        let proxies = Proxies { trusted, field };
         for (peer, forwarded, proto, expected) in [
             ("10.0.0.1", "1.1.1.1", "https", true),
             ("10.0.0.1", "1.1.1.1", "HTTPS", true),
@@ -170,7 +212,7 @@ mod tests {
                 panic!("{text:?} is no head")
             };
             let peer: IpAddr = peer.parse().expect("an address");
-            let found = is_https(&trusted, peer.into(), &head);
+            let found = is_https(&proxies, peer.into(), &head);
             assert_eq!(found, expected, "{peer} {forwarded:?} {proto:?}");
         }
     }
@@ -191,6 +233,47 @@ mod tests {
             let values: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
             assert_eq!(client(peer, &values), expected, "{peer} {values:?}");
         }
+    }
+
+    #[test]
+    fn one_field_is_believed_and_not_the_other() {
+        let forwarded =
+            |values| client_by(ForwardedField::Forwarded, "Forwarded", "10.0.0.1", values);
+        for (values, expected) in [
+            (&[&b"for=1.1.1.1"[..]][..], "1.1.1.1"),
+            (
+                &[b"for=6.6.6.6, For=\"1.1.1.1:80\";proto=https, for=10.0.0.2"],
+                "1.1.1.1",
+            ),
+            (
+                &[b"for=6.6.6.6", b"by=_a;for=\"[2001:db8::1]:4711\""],
+                "2001:db8::1",
+            ),
+            (&[b"for=1.1.1.1:_port"], "1.1.1.1"),
+            (&[b"for=\", for=1.1.1.1"], "1.1.1.1"),
+            (&[b"for=unknown, for=10.0.0.2"], "Unknown"),
+            (&[b"for=_hidden"], "Unknown"),
+            (&[b"proto=https"], "Unknown"),
+            (&[b"for=1.1.1.1;for=10.0.0.2"], "Unknown"),
+            (&[b"10.0.0.2"], "Unknown"),
+            (&[], "10.0.0.1"),
+        ] {
+            assert_eq!(forwarded(values), expected, "{values:?}");
+        }
+        let other = client_by(
+            ForwardedField::Forwarded,
+            "X-Forwarded-For",
+            "10.0.0.1",
+            &[b"1.1.1.1"],
+        );
+        assert_eq!(other, "10.0.0.1");
+        let other = client_by(
+            ForwardedField::XForwardedFor,
+            "Forwarded",
+            "10.0.0.1",
+            &[b"for=1.1.1.1"],
+        );
+        assert_eq!(other, "10.0.0.1");
     }
 
     #[test]

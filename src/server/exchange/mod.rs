@@ -69,10 +69,10 @@ impl<'g, 'r> Exchange<'g, 'r> {
         peer: ClientAddress,
         head: &'r RequestHead<'r>,
     ) -> Self {
-        let trusted = &generation.trusted_proxies;
-        let client = client::address(trusted, peer, head);
+        let proxies = &generation.proxies;
+        let client = client::address(proxies, peer, head);
         let exchange = Self::of_client(generation, listener, client, head);
-        if head.target.is_https && !client::may_have_secured(trusted, peer) {
+        if head.target.is_https && !client::may_have_secured(proxies, peer) {
             let refusal = Refusal::Status(Status::MISDIRECTED_REQUEST);
             return Self {
                 matched: Err(refusal),
@@ -119,7 +119,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
         peer: ClientAddress,
         head: &RequestHead<'_>,
     ) -> bool {
-        client::is_https(&generation.trusted_proxies, peer, head)
+        client::is_https(&generation.proxies, peer, head)
     }
 
     /// The same, whose handler has begun something when it was asked before.
