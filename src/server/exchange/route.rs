@@ -88,7 +88,7 @@ fn find_route<'g, 'r>(site: &'g Site, head: &RequestHead<'r>) -> Result<Matched<
     let path = NormalPath::parse(head.target.path);
     let path = path.map_err(|_| Refusal::Status(Status::BAD_REQUEST))?;
     let matched = match_path(site, head.method, path)?;
-    if !matched.path.has_encoded_slash() || !matched.route.handler.decodes_slashes() {
+    if !matched.route.handler.decodes_slashes() || !matched.path.has_encoded_slash() {
         return Ok(matched);
     }
     // Routed once more, so that no spelling of a path gets past the route that is for it.
