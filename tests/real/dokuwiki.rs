@@ -30,7 +30,17 @@ fn start(routes: &str, userewrite: u8) -> (Server, PhpFpm) {
     }
     let (conf, data) = (directory.join("conf"), directory.join("data"));
     for name in [
-        "attic", "cache", "index", "locks", "media", "meta", "pages", "tmp", "log",
+        "attic",
+        "cache",
+        "index",
+        "locks",
+        "log",
+        "media",
+        "media_attic",
+        "media_meta",
+        "meta",
+        "pages",
+        "tmp",
     ] {
         std::fs::create_dir_all(data.join(name)).expect("the directory is ours");
     }
