@@ -26,7 +26,7 @@ fn process(server: &Server) -> u64 {
 }
 
 /// Stops the process that serves now, and checks that the first one has ended without an error.
-fn stop(mut server: Server) {
+pub(crate) fn stop(mut server: Server) {
     let output = server.command_line(&["stop"]);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(server.wait().expect("it is our own child").code(), Some(0));

@@ -519,23 +519,29 @@ fn control_characters_in_a_script_s_field_are_refused() {
 }
 
 /// Scripts had the server's raised limit of open files, which some programs go through one by one, and
-/// every descriptor that the server had been started with.
+/// every descriptor that the server had been started with. The process of an upgrade starts as the first
+/// one did.
 #[test]
 fn a_script_has_its_own_files_and_the_usual_limit() {
     let body = "printf 'Content-Type: text/plain\\n\\n'; ulimit -Sn; ls /proc/$$/fd";
     let server = cgi::site(&[("x", body)], "")
         .started_by("ulimit -Sn 300; exec 7</dev/null; exec")
         .start();
-    let answer = get(&server, "/cgi-bin/x");
-    let told = answer.text();
-    let lines: Vec<&str> = told.lines().collect();
-    assert_eq!(lines[0], "300");
-    // A shell has its script open at 10 or 255.
-    assert!(lines.contains(&"0") && !lines.contains(&"7"), "{lines:?}");
-    let others = lines[1..]
-        .iter()
-        .filter(|number| !["0", "1", "2", "10", "255"].contains(number));
-    assert_eq!(others.count(), 0, "{lines:?}");
+    for is_upgraded in [false, true] {
+        if is_upgraded {
+            let upgraded = server.command_line(&["upgrade"]);
+            crate::support::ended_with(0, &upgraded);
+        }
+        let answer = get(&server, "/cgi-bin/x");
+        let told = answer.text();
+        let lines: Vec<&str> = told.lines().collect();
+        assert_eq!(lines[0], "300", "{is_upgraded}");
+        // A shell has its script open at 10 or 255.
+        let usual = ["0", "1", "2", "10", "255"];
+        let others = lines[1..].iter().filter(|number| !usual.contains(number));
+        assert!(lines.contains(&"0") && others.count() == 0, "{lines:?}");
+    }
+    crate::upgrade::stop(server);
 }
 
 /// In a container the server is the first process, and is given what scripts leave behind in sessions of
@@ -578,4 +584,36 @@ fn children(process: u32) -> Vec<u32> {
     numbers
         .map(|number| number.parse().expect("a number"))
         .collect()
+}
+
+/// A fallback written as `./x.php` or `../x.php`, with a dot at its start, or as a link out of the root
+/// passed the check, and each request for it was answered 404.
+#[test]
+fn a_fallback_that_can_never_answer_is_refused() {
+    for (fallback, reason) in [
+        ("./index.php", "is not the path of a script"),
+        ("../outside.php", "is not the path of a script"),
+        ("sub//index.php", "is not the path of a script"),
+        (".index.php", "would never answer"),
+        (".sub/index.php", "would never answer"),
+        ("link.php", "would never answer"),
+        ("index.php", ""),
+    ] {
+        let site = fastcgi_site(&format!(", fallback = '{fallback}'"));
+        let directory = site.directory();
+        for file in [
+            "outside.php",
+            "www/.index.php",
+            "www/.sub/index.php",
+            "www/sub/index.php",
+        ] {
+            directory.write(file, "");
+        }
+        let link = directory.join("www/link.php");
+        std::os::unix::fs::symlink("../outside.php", link).expect("the directory is ours");
+        let checked = site.command_line(&["check"]);
+        let code = i32::from(!reason.is_empty());
+        let told = crate::support::ended_with(code, &checked);
+        assert!(told.contains(reason), "{fallback}: {told}");
+    }
 }
