@@ -9,6 +9,8 @@ mod dokuwiki;
 mod git;
 // A REST API over SQLite, and many clients that write to it.
 mod notes;
+// npm, with a directory as its registry.
+mod npm;
 // PHP-FPM behind `fastcgi`.
 mod php;
 // CGI scripts in Python.
