@@ -8,7 +8,7 @@ use super::verb::{Answer, VerbKeys, index_names, script_name};
 use crate::address::{ListenAddress, UpstreamAddress};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
-use crate::config::model::{Fastcgi, Route, SendDirectory, Verb};
+use crate::config::model::{Fastcgi, Links, Route, SendDirectory, Verb};
 use crate::config::tree::node::{Node, Text};
 use crate::config::tree::paths::{absolute, beside, directory, report_path, unix};
 use crate::config::tree::section::{Key, Section};
@@ -295,7 +295,8 @@ fn fallback_script(text: &Text<'_>, fastcgi: &Fastcgi, root: Option<&Path>) -> O
             "`fallback` is the script for paths that lead to nothing",
         );
     }
-    if name.split('/').any(|segment| segment.starts_with('.')) {
+    let public = name.strip_prefix(".well-known/").unwrap_or(&name);
+    if public.split('/').any(|segment| segment.starts_with('.')) {
         return refuse(
             format!("`{name}` would never answer: what begins with a dot is hidden"),
             "give the script, and the directories it is in, names without a dot at their start",
@@ -308,17 +309,34 @@ fn fallback_script(text: &Text<'_>, fastcgi: &Fastcgi, root: Option<&Path>) -> O
         report_path(text, Path::new("/"), message);
         return None;
     }
-    let is_beneath = |root: PathBuf| path.canonicalize().is_ok_and(|path| path.starts_with(root));
-    if !root.canonicalize().is_ok_and(is_beneath) {
+    if !is_allowed(&fastcgi.links, root, &name) {
         return refuse(
             format!(
-                "`{}` would never answer: a symbolic link leads out of the root",
+                "`{}` would never answer: `links` does not let a symbolic link lead there",
                 path.display()
             ),
-            "put the script itself beneath the root",
+            "put the script itself beneath the root, or write links = [\"DIR\"], the directory \
+             that it is in",
         );
     }
     Some(name)
+}
+
+/// Whether the file called `name` beneath `root` is where links may lead.
+fn is_allowed(links: &Links, root: &Path, name: &str) -> bool {
+    let (Ok(root), Ok(target)) = (root.canonicalize(), root.join(name).canonicalize()) else {
+        return false;
+    };
+    let is_beneath = |directory: &PathBuf| {
+        let directory = directory.canonicalize();
+        directory.is_ok_and(|directory| target.starts_with(directory))
+    };
+    match links {
+        Links::Anywhere => true,
+        Links::None => target == root.join(name),
+        Links::Inside => target.starts_with(&root),
+        Links::Also(directories) => target.starts_with(&root) || directories.iter().any(is_beneath),
+    }
 }
 
 /// Reads directories, or a table from paths of URLs to directories.

@@ -586,34 +586,43 @@ fn children(process: u32) -> Vec<u32> {
         .collect()
 }
 
-/// A fallback written as `./x.php` or `../x.php`, with a dot at its start, or as a link out of the root
-/// passed the check, and each request for it was answered 404.
+/// A fallback written as `./x.php` or `../x.php`, with a dot at its start, or as a link to where links may
+/// not lead passed the check, and each request for it was answered 404.
 #[test]
 fn a_fallback_that_can_never_answer_is_refused() {
-    for (fallback, reason) in [
-        ("./index.php", "is not the path of a script"),
-        ("../outside.php", "is not the path of a script"),
-        ("sub//index.php", "is not the path of a script"),
-        (".index.php", "would never answer"),
-        (".sub/index.php", "would never answer"),
-        ("link.php", "would never answer"),
-        ("index.php", ""),
+    for (fallback, options, reason) in [
+        ("./index.php", "", "is not the path of a script"),
+        ("../outside.php", "", "is not the path of a script"),
+        ("sub//index.php", "", "is not the path of a script"),
+        (".index.php", "", "would never answer"),
+        (".sub/index.php", "", "would never answer"),
+        ("out.php", "", "would never answer"),
+        ("out.php", ", links = ['www']", "would never answer"),
+        ("out.php", ", links = ['.']", ""),
+        ("out.php", ", links = 'anywhere'", ""),
+        ("in.php", "", ""),
+        ("in.php", ", links = 'none'", "would never answer"),
+        ("index.php", ", links = 'none'", ""),
+        (".well-known/index.php", "", ""),
     ] {
-        let site = fastcgi_site(&format!(", fallback = '{fallback}'"));
+        let site = fastcgi_site(&format!(", fallback = '{fallback}'{options}"));
         let directory = site.directory();
         for file in [
             "outside.php",
             "www/.index.php",
             "www/.sub/index.php",
+            "www/.well-known/index.php",
             "www/sub/index.php",
         ] {
             directory.write(file, "");
         }
-        let link = directory.join("www/link.php");
-        std::os::unix::fs::symlink("../outside.php", link).expect("the directory is ours");
+        for (target, link) in [("../outside.php", "out.php"), ("sub/index.php", "in.php")] {
+            let link = directory.join("www").join(link);
+            std::os::unix::fs::symlink(target, link).expect("the directory is ours");
+        }
         let checked = site.command_line(&["check"]);
         let code = i32::from(!reason.is_empty());
         let told = crate::support::ended_with(code, &checked);
-        assert!(told.contains(reason), "{fallback}: {told}");
+        assert!(told.contains(reason), "{fallback}{options}: {told}");
     }
 }
