@@ -13,6 +13,8 @@ mod notes;
 mod npm;
 // PHP-FPM behind `fastcgi`.
 mod php;
+// phpMyAdmin behind `fastcgi`, with links that lead out of its root.
+mod phpmyadmin;
 // CGI scripts in Python.
 mod python_cgi;
 // WordPress behind `fastcgi`, on a MariaDB of its own.
