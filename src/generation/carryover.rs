@@ -8,7 +8,6 @@
 //! |---|---|---|
 //! | what workers cache of files | the options of `files`, and which directories their paths lead to | all routes with these options |
 //! | scripts that run | pattern and options of a `cgi` route, which of its equals | no other route: `max_processes` is one route's |
-//! | requests that wait for an application server | its address | all routes to this server |
 //! | handlers of the program | name and options | all routes that name both |
 //! | whom to tell when a route with a handler is retired | pattern, name and options, which of its equals | no other route |
 //! | threads of a route with a handler | the same, and how many threads | no other route |
@@ -21,12 +20,10 @@
 use std::sync::Arc;
 
 use super::kept::{Kept, Retired};
-use crate::address::UpstreamAddress;
 use crate::api::{HandlerSpec, Handlers, Instance, OptionsError, RouteLife};
 use crate::config::model::{Cgi, Files, PluginRoute, Route, RoutePattern};
 use crate::handlers::files::{FilesRoute, Place};
 use crate::runtime::{BlockingPool, Permits};
-use crate::upstream::Queue;
 
 /// What a generation uses that the next one goes on with.
 #[derive(Default)]
@@ -34,7 +31,6 @@ pub(crate) struct Carryover {
     files: Kept<FilesKey, FilesRoute>,
     /// How many scripts run.
     cgi: Kept<CgiKey, Permits>,
-    queues: Kept<UpstreamAddress, Queue>,
     instances: Kept<HandlerSpec, Instance>,
     lives: Kept<PluginKey, RouteLife>,
     pools: Kept<(PluginKey, usize), BlockingPool>,
@@ -80,7 +76,6 @@ impl Carryover {
         Self {
             files: self.files.begin(),
             cgi: self.cgi.begin(),
-            queues: self.queues.begin(),
             instances: self.instances.begin(),
             lives: self.lives.begin(),
             pools: self.pools.begin(),
@@ -91,7 +86,6 @@ impl Carryover {
     pub(crate) fn end(&mut self) {
         self.files.end();
         self.cgi.end();
-        self.queues.end();
         self.instances.end();
         self.lives.end();
         self.pools.end();
@@ -102,7 +96,6 @@ impl Carryover {
     pub(crate) fn release(&self, next: &Self, retired: &mut Retired) {
         self.files.release(&next.files, retired);
         self.cgi.release(&next.cgi, retired);
-        self.queues.release(&next.queues, retired);
         self.instances.release(&next.instances, retired);
         self.lives.release(&next.lives, retired);
         self.pools.release(&next.pools, retired);
@@ -140,11 +133,6 @@ impl Carryover {
         }
         self.cgi
             .get_or_make(&key, |key| Permits::new(key.options.max_processes))
-    }
-
-    /// The queue before the application server at `address`, which routes share.
-    pub(super) fn queue(&mut self, address: &UpstreamAddress) -> Arc<Queue> {
-        self.queues.get_or_make(address, |_| Queue::default())
     }
 
     /// Has the factory in `handlers` make what `spec` describes, unless it is there.

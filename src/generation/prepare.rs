@@ -153,8 +153,7 @@ fn handler(route: &model::Route, queue: usize, carryover: &mut Carryover) -> Han
         )),
         Verb::Fastcgi(options) => {
             let files = carryover.files(&options.files());
-            let queue = carryover.queue(&options.peer);
-            Handler::Fastcgi(FastcgiHandler::new(options, files, queue, route))
+            Handler::Fastcgi(FastcgiHandler::new(options, files, route))
         }
     }
 }

@@ -55,8 +55,8 @@ pub(crate) enum Handler {
 /// part that it uses.
 pub(crate) struct WorkerState {
     files: files::WorkerState,
-    /// Connections to the servers that handlers ask.
-    upstream: Rc<upstream::Pool>,
+    /// What the servers that handlers ask send goes here first.
+    upstream: Rc<upstream::Input>,
     pub(crate) pools: Pools,
     /// Asks the supervisor for what only the supervisor knows.
     submit: Submit,
@@ -88,7 +88,7 @@ impl WorkerState {
     fn for_fastcgi(&self) -> fastcgi::Worker<'_> {
         fastcgi::Worker {
             files: &self.files,
-            pool: &self.upstream,
+            input: &self.upstream,
             disk: &self.pools.disk,
         }
     }

@@ -55,37 +55,6 @@ methods! {
     Search "SEARCH",
 }
 
-impl Method {
-    /// The methods that are registered as idempotent, of those that this server knows.
-    const IDEMPOTENT: MethodSet = MethodSet::of(&[
-        Method::Get,
-        Method::Head,
-        Method::Put,
-        Method::Delete,
-        Method::Options,
-        Method::Trace,
-        Method::Query,
-        Method::Propfind,
-        Method::Proppatch,
-        Method::Mkcol,
-        Method::Copy,
-        Method::Move,
-        Method::Unlock,
-        Method::Report,
-        Method::Search,
-    ]);
-
-    /// Whether several identical requests have the same effect on the server as one request
-    /// (RFC 9110 §9.2.2).
-    ///
-    /// A client may send such a request again if it does not know whether the server carried out the
-    /// first one. Each method's registration tells whether it is idempotent (RFC 9110 §18.2). Of the
-    /// methods here, POST, PATCH, CONNECT and LOCK are not.
-    pub(crate) fn is_idempotent(self) -> bool {
-        Self::IDEMPOTENT.contains(self)
-    }
-}
-
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -164,13 +133,6 @@ mod tests {
         for unknown in ["get", "Get", "GETS", "GE", ""] {
             assert_eq!(Method::from_bytes(unknown.as_bytes()), None, "{unknown:?}");
         }
-    }
-
-    #[test]
-    fn four_methods_are_not_idempotent() {
-        let not = Method::ALL.iter().filter(|method| !method.is_idempotent());
-        let expected = [Method::Post, Method::Patch, Method::Connect, Method::Lock];
-        assert_eq!(not.copied().collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -1,17 +1,28 @@
 //! One connection to an upstream.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::address::UpstreamAddress;
 use crate::runtime::{self, Stream};
 
-/// A connection to an upstream.
+/// Octets read at once.
+const READ_SIZE: usize = 64 * 1024;
+
+/// A connection to an upstream, for one request. Dropping it closes it.
 pub(crate) struct Connection {
     pub(crate) stream: Stream,
-    opened: Instant,
-    is_reused: bool,
+}
+
+/// A worker's buffer for what any upstream sends: a connection that waits holds none.
+pub(crate) struct Input(RefCell<Box<[u8]>>);
+
+impl Default for Input {
+    fn default() -> Self {
+        Self(RefCell::new(vec![0; READ_SIZE].into_boxed_slice()))
+    }
 }
 
 impl Connection {
@@ -30,35 +41,22 @@ impl Connection {
             }
             UpstreamAddress::Name { found, .. } => connect_to_any(found, timeout).await?,
         };
-        Ok(Self {
-            stream,
-            opened: runtime::now(),
-            is_reused: false,
-        })
+        Ok(Self { stream })
     }
 
-    /// Whether it has carried a request before: the upstream may have closed it unnoticed.
-    pub(crate) fn is_reused(&self) -> bool {
-        self.is_reused
-    }
-
-    /// The connection, for another request.
-    pub(super) fn reused(self) -> Self {
-        Self {
-            is_reused: true,
-            ..self
-        }
-    }
-
-    /// How long it has been open.
-    pub(super) fn age(&self, now: Instant) -> Duration {
-        now.duration_since(self.opened)
-    }
-
-    /// Whether nothing has come, not even the end: what comes before a request is no response to it.
-    pub(super) fn is_quiet(&self) -> bool {
-        let received = self.stream.try_receive(&mut [0]);
-        matches!(received, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    /// Reads once into `input`, and calls `use_it` with the octets. No octets are the end of the
+    /// upstream's side.
+    ///
+    /// # Errors
+    /// As [`Stream::try_receive`].
+    pub(crate) fn receive<T>(
+        &self,
+        input: &Input,
+        use_it: impl FnOnce(&[u8]) -> T,
+    ) -> io::Result<T> {
+        let mut input = input.0.borrow_mut();
+        let count = self.stream.try_receive(&mut input)?;
+        Ok(use_it(&input[..count]))
     }
 }
 

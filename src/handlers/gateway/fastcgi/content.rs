@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io;
-use std::mem::take;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
@@ -142,15 +141,16 @@ impl ContentSource for UpstreamContent {
                 ))
             };
             let goes_on = next.map_err(broken_off)?;
-            if !goes_on && let Some(conversation) = take(&mut self.conversation) {
-                conversation.finish();
+            if !goes_on {
+                // Closes the connection, so that the process behind it is free for other requests.
+                self.conversation = None;
             }
             Ok(goes_on)
         })
     }
 
-    /// Lets the script run to its end, within the timeout, and keeps the connection then. But if
-    /// the script would read content that was not spooled for it, the connection is closed.
+    /// Lets the script run to its end, within the timeout. But if the script would read content that
+    /// was not spooled for it, the connection is closed.
     fn discard(self: Box<Self>) {
         if let Some(conversation) = &self.conversation
             && conversation.is_asked()

@@ -1,4 +1,4 @@
-//! One request and its response on a connection to an application server.
+//! One request and its response, on a connection to an application server that carries nothing else.
 //!
 //! Sending and receiving go on at once, because a script may respond before it has read everything,
 //! and wait for us to read before it reads on:
@@ -14,18 +14,16 @@
 
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{Failure, UpstreamError};
-use super::patience::{Overdue, Patience};
 use super::receiving::Receiving;
 use super::sending::{Sending, Sent};
 use crate::handlers::gateway::script_log::ScriptLog;
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
 use crate::message::content::{ContentError, ReadContent};
 use crate::runtime::{self, Direction, Either, Elapsed, Tick, either};
-use crate::upstream::{Connection, Pool, Server};
+use crate::upstream::{Connection, Input};
 
 /// How often something may be sent or received, up to a block each time, before other connections have
 /// their turn.
@@ -33,33 +31,35 @@ const MOVES_PER_TURN: usize = 16;
 
 /// A request under way.
 pub(super) struct Conversation {
-    pool: Rc<Pool>,
-    server: Arc<Server>,
     connection: Connection,
+    /// What is received goes here first.
+    input: Rc<Input>,
     sending: Sending,
     receiving: Receiving,
-    patience: Patience,
+    /// How long the application server may do nothing.
+    timeout: Duration,
+    /// When the thing that is waited for must have happened.
+    deadline: Tick,
     /// How often something was sent or received since others had their turn.
     moves: usize,
 }
 
 impl Conversation {
-    /// A conversation with `server` that begins with `request`: the records up to the request's
-    /// content. Its connection is kept in `pool` when it is done.
+    /// A conversation that begins with `request`: the records up to the request's content.
     pub(super) fn new(
-        (pool, server): (Rc<Pool>, Arc<Server>),
         connection: Connection,
+        input: &Rc<Input>,
         timeout: Duration,
         request: Vec<u8>,
         log: ScriptLog,
     ) -> Self {
         Self {
-            pool,
-            server,
+            connection,
+            input: Rc::clone(input),
             sending: Sending::new(request),
             receiving: Receiving::new(log),
-            patience: Patience::new(timeout, connection.is_reused()),
-            connection,
+            timeout,
+            deadline: runtime::deadline_after(timeout),
             moves: 0,
         }
     }
@@ -110,7 +110,7 @@ impl Conversation {
         into: &mut Vec<u8>,
     ) -> Result<bool, Failure> {
         // The client may have taken its time with what came before.
-        self.patience.restart();
+        self.restart_timeout();
         loop {
             let has_moved = self.advance()?;
             if self.receiving.move_output(into) || self.is_ended() {
@@ -136,7 +136,7 @@ impl Conversation {
         if self.moves < MOVES_PER_TURN {
             return Ok(());
         }
-        if self.patience.is_over() {
+        if self.deadline <= runtime::deadline_after(Duration::ZERO) {
             return Err(UpstreamError::TimedOut.into());
         }
         self.moves = 0;
@@ -146,7 +146,12 @@ impl Conversation {
 
     /// How long the application server may do nothing.
     pub(super) fn timeout(&self) -> Duration {
-        self.patience.timeout()
+        self.timeout
+    }
+
+    /// The application server has done something, or got more to do.
+    fn restart_timeout(&mut self) {
+        self.deadline = runtime::deadline_after(self.timeout);
     }
 
     /// Whether the application server has said all it has to say.
@@ -164,32 +169,9 @@ impl Conversation {
         self.receiving.take_output()
     }
 
-    /// Ends the conversation; the connection is kept if it can carry another one.
-    pub(super) fn finish(self) {
-        if self.receiving.is_clean() && self.sending.has_sent_all() {
-            self.pool.keep(self.server, self.connection);
-        }
-    }
-
-    /// Whether `error` only says that the application server had closed a kept connection, and the
-    /// request can be sent again from its beginning.
-    pub(super) fn may_be_repeated(&self, error: &UpstreamError) -> bool {
-        self.connection.is_reused()
-            && !self.receiving.is_heard()
-            && self.sending.is_repeatable()
-            && error.is_end()
-    }
-
-    /// Sends the same request on a fresh connection. Nothing has been received on the other one.
-    pub(super) fn repeat_on(&mut self, connection: Connection) {
-        self.patience = Patience::new(self.patience.timeout(), connection.is_reused());
-        self.connection = connection;
-        self.sending.repeat();
-    }
-
     /// Puts content before the application server, and its end unless it `goes_on`.
     pub(super) fn push_content(&mut self, block: &[u8], goes_on: bool) {
-        self.patience.restart();
+        self.restart_timeout();
         self.sending.push_content(block, goes_on);
     }
 
@@ -200,24 +182,21 @@ impl Conversation {
             .sending
             .advance(|octets| stream.try_send(octets, false));
         if sent == Sent::Refused {
-            self.patience.restart();
+            self.restart_timeout();
         }
         let has_sent = sent == Sent::Some;
         let has_received = !self.is_ended() && !self.receiving.is_full() && self.receive()?;
         if has_sent || has_received && self.receiving.is_in_content() {
-            self.patience.restart();
+            self.restart_timeout();
         }
         Ok(has_sent || has_received)
     }
 
     fn receive(&mut self) -> Result<bool, UpstreamError> {
-        let (receiving, stream) = (&mut self.receiving, &self.connection.stream);
-        match self.pool.receive(stream, |input| receiving.push(input)) {
-            Ok(pushed) => {
-                pushed?;
-                self.patience.stop_queueing();
-                Ok(true)
-            }
+        let receiving = &mut self.receiving;
+        let receive = |input: &[u8]| receiving.push(input);
+        match self.connection.receive(&self.input, receive) {
+            Ok(pushed) => pushed.map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(UpstreamError::Broken(error)),
         }
@@ -225,30 +204,21 @@ impl Conversation {
 
     /// Waits until there is something to send or to receive.
     async fn wait(&mut self, content: &mut impl ReadContent) -> Result<(), Failure> {
-        let stream = &self.connection.stream;
-        let deadline = self.patience.next_deadline();
-        if self.sending.has_more() {
-            let ready = stream.ready_any(deadline).await;
-            return Ok(ready.or_else(|Elapsed| self.on_deadline())?);
-        }
-        if self.sending.wants_content() {
+        if !self.sending.has_more() && self.sending.wants_content() {
             return self.wait_for_content(content).await;
         }
-        let ready = stream.ready(Direction::Read, deadline);
-        match either(ready, content.client_gone()).await {
-            Either::First(ready) => Ok(ready.or_else(|Elapsed| self.on_deadline())?),
-            Either::Second(()) => Err(ContentError::CutOff.into()),
-        }
-    }
-
-    /// The next deadline has come, and nothing else.
-    fn on_deadline(&mut self) -> Result<(), UpstreamError> {
-        match self.patience.on_deadline(&self.server.queue) {
-            Overdue::TimedOut => Err(UpstreamError::TimedOut),
-            Overdue::Joined => {
-                self.pool.close_idle(&self.server.address);
-                Ok(())
+        let stream = &self.connection.stream;
+        let ready = async {
+            if self.sending.has_more() {
+                stream.ready_any(self.deadline).await
+            } else {
+                stream.ready(Direction::Read, self.deadline).await
             }
+        };
+        match either(ready, content.client_gone()).await {
+            Either::First(Ok(())) => Ok(()),
+            Either::First(Err(Elapsed)) => Err(UpstreamError::TimedOut.into()),
+            Either::Second(()) => Err(ContentError::CutOff.into()),
         }
     }
 

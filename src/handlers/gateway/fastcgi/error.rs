@@ -44,11 +44,6 @@ impl UpstreamError {
             _ => Status::BAD_GATEWAY,
         }
     }
-
-    /// Whether the connection ended, and the application server said nothing.
-    pub(super) fn is_end(&self) -> bool {
-        matches!(self, Self::ClosedEarly | Self::Broken(_))
-    }
 }
 
 /// Why there is no response, and on which side it failed.

@@ -14,8 +14,8 @@
 //! | which script answers for a path | [`script`] |
 //! | octets on the wire | [`record`] |
 //! | one request, both ways at once | [`conversation`], [`content`] |
-//! | a request's way out, a response's way in, and how long both may take | [`sending`], [`receiving`], [`patience`] |
-//! | connections that are kept | [`upstream`](crate::upstream) |
+//! | a request's way out, and a response's way in | [`sending`], [`receiving`] |
+//! | connections | [`upstream`](crate::upstream) |
 //! | what scripts write to the log | [`script_log`](super::script_log) |
 
 mod content;
@@ -23,7 +23,6 @@ mod conversation;
 mod error;
 #[cfg(any(test, feature = "fuzz-internals"))]
 pub(crate) mod fuzz;
-mod patience;
 mod receiving;
 mod record;
 mod script;
@@ -55,7 +54,7 @@ use crate::message::request::Request;
 use crate::message::response::{Answer, Response, allow};
 use crate::message::selected::Selected;
 use crate::runtime::{BlockingError, BlockingPool};
-use crate::upstream::{Connection, Pool, Queue, Server};
+use crate::upstream::{Connection, Input};
 
 use content::{Replayed, SpooledContent, UpstreamContent};
 use conversation::Conversation;
@@ -70,8 +69,6 @@ pub(crate) struct FastcgiHandler {
     options: Arc<Fastcgi>,
     /// Sends files that are no scripts.
     files: FilesHandler,
-    /// The application server.
-    server: Arc<Server>,
     /// The route's name in the log.
     route: Arc<str>,
     /// Whether the route covers only its own path, which then is no directory.
@@ -82,8 +79,8 @@ pub(crate) struct FastcgiHandler {
 #[derive(Clone, Copy)]
 pub(crate) struct Worker<'w> {
     pub(crate) files: &'w files::WorkerState,
-    /// Connections to application servers.
-    pub(crate) pool: &'w Rc<Pool>,
+    /// What application servers send goes here first.
+    pub(crate) input: &'w Rc<Input>,
     pub(crate) disk: &'w Arc<BlockingPool>,
 }
 
@@ -97,19 +94,10 @@ enum SearchError {
 }
 
 impl FastcgiHandler {
-    pub(crate) fn new(
-        options: &Fastcgi,
-        files: Arc<FilesRoute>,
-        queue: Arc<Queue>,
-        route: &Route,
-    ) -> Self {
+    pub(crate) fn new(options: &Fastcgi, files: Arc<FilesRoute>, route: &Route) -> Self {
         Self {
             options: Arc::new(options.clone()),
             files: FilesHandler::new(files, true),
-            server: Arc::new(Server {
-                address: options.peer.clone(),
-                queue,
-            }),
             route: route.to_string().into(),
             is_exact: route.pattern.exact,
         }
@@ -297,24 +285,16 @@ impl FastcgiHandler {
         // After a local redirect the rest of the content is not this request's.
         let goes_on =
             length > 0 && content.read(&mut first).await? && (first.len() as u64) < length;
-        let connection = self.connect(request, worker).await?;
         let mut conversation = Conversation::new(
-            (Rc::clone(worker.pool), Arc::clone(&self.server)),
-            connection,
+            self.open().await?,
+            worker.input,
             self.options.timeout,
             self.request_records(script, request, length),
             ScriptLog::new(self.name_in_log(script, request)),
         );
         conversation.push_content(&first, goes_on);
         drop(first);
-        let answer = match conversation.head(content).await {
-            Err(Failure::Upstream(error)) if conversation.may_be_repeated(&error) => {
-                conversation.repeat_on(self.open().await?);
-                conversation.head(content).await?
-            }
-            answer => answer?,
-        };
-        match answer {
+        match conversation.head(content).await? {
             ScriptAnswer::LocalRedirect(target) => {
                 self.drain_script(conversation, worker);
                 Ok(Answer::LocalRedirect(target))
@@ -344,28 +324,13 @@ impl FastcgiHandler {
             .iter()
             .map(|(name, value)| (name.as_bytes(), &value[..]));
         let mut records = Vec::new();
-        record::push_begin(true, &mut records);
+        record::push_begin(&mut records);
         record::push_parameters(parameters, &mut records);
         records
     }
 
-    /// A connection for `request`: a kept one, if there is one and if the request can be sent again
-    /// should the connection turn out to be closed.
-    async fn connect(
-        &self,
-        request: &Request<'_>,
-        worker: Worker<'_>,
-    ) -> Result<Connection, UpstreamError> {
-        let may_repeat = request.head.method.is_idempotent();
-        let kept = may_repeat.then(|| worker.pool.take(&self.server.address));
-        match kept.flatten() {
-            Some(connection) => Ok(connection),
-            None => self.open().await,
-        }
-    }
-
     async fn open(&self) -> Result<Connection, UpstreamError> {
-        let opened = Connection::open(&self.server.address, self.options.timeout).await;
+        let opened = Connection::open(&self.options.peer, self.options.timeout).await;
         opened.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => UpstreamError::ConnectTimedOut,
             _ => UpstreamError::Connect(error),
@@ -408,7 +373,7 @@ impl FastcgiHandler {
 
     /// The content that follows the head. `rest` is what is left of the request's content.
     fn rest_of(&self, conversation: Conversation, rest: SpooledContent) -> UpstreamContent {
-        UpstreamContent::new(conversation, rest, self.server.address.to_string())
+        UpstreamContent::new(conversation, rest, self.options.peer.to_string())
     }
 
     /// Lets the script run to its end; its response is not needed any more.
@@ -443,7 +408,7 @@ impl FastcgiHandler {
         script: &Script,
         request: &Request<'_>,
     ) -> Response<'static> {
-        let (peer, chain) = (&self.server.address, diagnostic::chain(error));
+        let (peer, chain) = (&self.options.peer, diagnostic::chain(error));
         let name = self.name_in_log(script, request);
         diagnostic::error(format_args!("{name}: {peer}: {chain}"));
         match error.status() {
@@ -457,7 +422,7 @@ impl FastcgiHandler {
 /// gave.
 fn whole(head: &ScriptHead, mut conversation: Conversation, is_for_head: bool) -> Content<'static> {
     let content = conversation.take_output();
-    conversation.finish();
+    drop(conversation);
     if is_for_head || head.status.forbids_content() {
         return Content::Stream(ContentStream::unsent(head.length));
     }

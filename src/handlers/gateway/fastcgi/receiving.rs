@@ -4,9 +4,8 @@
 //! entered twice:
 //!
 //! ```text
-//! Unheard ─→ HeaderSection ─→ Content ─→ Ended
-//!    │             └─────────────────────→ ↑     everything came at once, or there is no whole head
-//!    └ the connection ended: the request may be repeated on another one
+//! HeaderSection ─→ Content ─→ Ended
+//!      └──────────────────────→ ↑     everything came at once, or there is no whole head
 //! ```
 
 use super::error::UpstreamError;
@@ -15,7 +14,7 @@ use crate::handlers::gateway::script_log::ScriptLog;
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
 
 /// Octets of output that may wait to be taken.
-const MAX_OUTPUT: usize = 256 * 1024;
+const MAX_OUTPUT: usize = 64 * 1024;
 
 /// A response on its way.
 pub(super) struct Receiving {
@@ -29,17 +28,12 @@ pub(super) struct Receiving {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The application server has sent nothing.
-    Unheard,
-    /// The header section has begun, and its end has not come.
+    /// The end of the header section has not come.
     HeaderSection,
     /// The header section is complete. From here on any octet shows that the script goes on.
     Content,
-    /// The application server has said that the request is done.
-    Ended {
-        /// Nothing came behind the end: the connection can carry another request.
-        is_clean: bool,
-    },
+    /// The application server has said that the request is done. Octets behind that are nobody's.
+    Ended,
 }
 
 impl Receiving {
@@ -49,7 +43,7 @@ impl Receiving {
             decoder: Decoder::default(),
             output: Vec::new(),
             log,
-            state: State::Unheard,
+            state: State::HeaderSection,
         }
     }
 
@@ -61,30 +55,24 @@ impl Receiving {
         if input.is_empty() {
             return Err(UpstreamError::ClosedEarly);
         }
-        let end = self.decode(input)?;
-        if self.state == State::Unheard {
-            self.state = State::HeaderSection;
-        }
-        match end {
-            Some((ProtocolStatus::Complete, is_clean)) => self.state = State::Ended { is_clean },
-            Some((ProtocolStatus::Overloaded, _)) => return Err(UpstreamError::Overloaded),
-            Some((ProtocolStatus::CannotMultiplex, _)) => {
-                return Err(UpstreamError::CannotMultiplex);
-            }
-            Some((ProtocolStatus::UnknownRole, _)) => return Err(UpstreamError::UnknownRole),
+        match self.decode(input)? {
+            Some(ProtocolStatus::Complete) => self.state = State::Ended,
+            Some(ProtocolStatus::Overloaded) => return Err(UpstreamError::Overloaded),
+            Some(ProtocolStatus::CannotMultiplex) => return Err(UpstreamError::CannotMultiplex),
+            Some(ProtocolStatus::UnknownRole) => return Err(UpstreamError::UnknownRole),
             None => {}
         }
         Ok(())
     }
 
-    /// Takes `input` apart; how the request ended, if it did, and whether nothing came behind that.
-    fn decode(&mut self, mut input: &[u8]) -> Result<Option<(ProtocolStatus, bool)>, RecordError> {
+    /// Takes `input` apart; how the request ended, if it did.
+    fn decode(&mut self, mut input: &[u8]) -> Result<Option<ProtocolStatus>, RecordError> {
         loop {
             match self.decoder.step(&mut input)? {
                 Step::NeedMore => return Ok(None),
                 Step::Output(octets) => self.output.extend_from_slice(octets),
                 Step::Messages(octets) => self.log.push(octets),
-                Step::End { protocol, .. } => return Ok(Some((protocol, input.is_empty()))),
+                Step::End { protocol, .. } => return Ok(Some(protocol)),
             }
         }
     }
@@ -125,11 +113,6 @@ impl Receiving {
         self.output.len() >= MAX_OUTPUT
     }
 
-    /// Whether anything has come.
-    pub(super) fn is_heard(&self) -> bool {
-        self.state != State::Unheard
-    }
-
     /// Whether what comes now is content.
     pub(super) fn is_in_content(&self) -> bool {
         self.state == State::Content
@@ -137,12 +120,7 @@ impl Receiving {
 
     /// Whether the application server has said all it has to say.
     pub(super) fn is_ended(&self) -> bool {
-        matches!(self.state, State::Ended { .. })
-    }
-
-    /// Whether it ended in such a way that the connection can carry another request.
-    pub(super) fn is_clean(&self) -> bool {
-        self.state == State::Ended { is_clean: true }
+        self.state == State::Ended
     }
 }
 
@@ -169,11 +147,10 @@ mod tests {
     #[test]
     fn passes_from_nothing_to_the_end() {
         let (mut receiving, mut section) = (receiving(), HeaderSection::default());
-        assert!(!receiving.is_heard());
         receiving
             .push(&record(STDOUT, b"Status: 20"))
             .expect("output");
-        assert!(receiving.is_heard() && !receiving.is_in_content());
+        assert!(!receiving.is_in_content());
         assert_eq!(receiving.head(&mut section), Ok(None));
         receiving.push(&record(STDOUT, b"1\n\nab")).expect("output");
         assert!(matches!(
@@ -187,7 +164,7 @@ mod tests {
             .push(&[record(STDOUT, b"c"), end(0)].concat())
             .expect("the end");
         assert!(receiving.move_output(&mut content) && !receiving.move_output(&mut content));
-        assert!(receiving.is_ended() && receiving.is_clean());
+        assert!(receiving.is_ended());
         assert_eq!(content, b"abc");
     }
 
@@ -203,11 +180,11 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_behind_the_end_spoils_the_connection() {
+    fn what_comes_behind_the_end_is_dropped() {
         let mut receiving = receiving();
         let input = [end(0), record(STDOUT, b"x")].concat();
         receiving.push(&input).expect("the end");
-        assert!(receiving.is_ended() && !receiving.is_clean());
+        assert!(receiving.is_ended() && receiving.take_output().is_empty());
     }
 
     #[test]

@@ -13,8 +13,7 @@
 //! ```
 //!
 //! A server that no longer wants a response closes the connection, so there is no ABORT_REQUEST
-//! here. A connection carries one request at a time, with the id 1: no responder in use lets
-//! requests share a connection, and PHP's refuses to.
+//! here. A connection carries one request, with the id 1.
 
 /// `FCGI_VERSION_1`
 const VERSION: u8 = 1;
@@ -35,20 +34,14 @@ const STDOUT: u8 = 6;
 const STDERR: u8 = 7;
 
 const ROLE_RESPONDER: u8 = 1;
-const KEEP_CONN: u8 = 1;
 
 /// Octets of an END_REQUEST: the application's status in four, the protocol's in one, three reserved.
 const END_LENGTH: usize = 8;
 
-/// Appends the record that begins a request. With `keeps_connection` the responder leaves the
-/// connection open when it has answered.
-pub(super) fn push_begin(keeps_connection: bool, out: &mut Vec<u8>) {
-    let flags = if keeps_connection { KEEP_CONN } else { 0 };
-    push_record(
-        BEGIN_REQUEST,
-        &[0, ROLE_RESPONDER, flags, 0, 0, 0, 0, 0],
-        out,
-    );
+/// Appends the record that begins a request. Its flags lack `FCGI_KEEP_CONN`: the responder closes the
+/// connection when it has answered, and so do we.
+pub(super) fn push_begin(out: &mut Vec<u8>) {
+    push_record(BEGIN_REQUEST, &[0, ROLE_RESPONDER, 0, 0, 0, 0, 0, 0], out);
 }
 
 /// Appends the parameters, and the empty record that ends them.
@@ -359,10 +352,8 @@ mod tests {
     #[test]
     fn a_request_begins_with_its_role() {
         let mut out = Vec::new();
-        push_begin(true, &mut out);
-        push_begin(false, &mut out);
-        let begin = |flags| [1, 1, 0, 1, 0, 8, 0, 0, 0, 1, flags, 0, 0, 0, 0, 0];
-        assert_eq!(out, [begin(1), begin(0)].concat());
+        push_begin(&mut out);
+        assert_eq!(out, [1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! A request on its way to the application server: records, how much of them is sent, and whether
-//! they can be sent again.
+//! A request on its way to the application server: records, and how much of them is sent.
 //!
 //! No I/O: the caller passes the function that sends.
 
@@ -9,12 +8,11 @@ use super::record;
 
 /// A request on its way.
 pub(super) struct Sending {
-    /// Records for the application server.
+    /// Records for the application server. Empty once all of them are sent, because the script may
+    /// then take its time.
     outgoing: Vec<u8>,
     /// How much of `outgoing` has been sent.
     sent: usize,
-    /// `outgoing` still holds everything that was sent.
-    is_whole: bool,
     phase: Phase,
 }
 
@@ -46,18 +44,12 @@ impl Sending {
         Self {
             outgoing: request,
             sent: 0,
-            is_whole: true,
             phase: Phase::Asking,
         }
     }
 
     /// Adds content, and the end of the content unless it `goes_on`.
     pub(super) fn push_content(&mut self, block: &[u8], goes_on: bool) {
-        if self.sent > 0 && self.sent == self.outgoing.len() {
-            self.is_whole = false;
-            self.outgoing.clear();
-            self.sent = 0;
-        }
         record::push_content(block, &mut self.outgoing);
         if !goes_on {
             record::push_end_of_content(&mut self.outgoing);
@@ -76,6 +68,9 @@ impl Sending {
         match send(&self.outgoing[self.sent..]) {
             Ok(count) => {
                 self.sent += count;
+                if self.sent == self.outgoing.len() {
+                    (self.outgoing, self.sent) = (Vec::new(), 0);
+                }
                 Sent::Some
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Nothing,
@@ -90,7 +85,7 @@ impl Sending {
 
     /// Whether records wait for room in the socket.
     pub(super) fn has_more(&self) -> bool {
-        self.sent < self.outgoing.len() && !self.is_refused()
+        self.sent < self.outgoing.len() && !matches!(self.phase, Phase::Refused { .. })
     }
 
     /// Whether further content is to be pushed.
@@ -105,32 +100,6 @@ impl Sending {
             Phase::Asked => true,
             Phase::Refused { was_asked } => was_asked,
         }
-    }
-
-    /// Whether the whole request has been sent.
-    pub(super) fn has_sent_all(&self) -> bool {
-        self.phase == Phase::Asked && self.sent == self.outgoing.len()
-    }
-
-    /// Whether the request can be sent again from its beginning.
-    pub(super) fn is_repeatable(&self) -> bool {
-        self.is_whole
-    }
-
-    /// Begins again from the request's first octet, on another connection.
-    pub(super) fn repeat(&mut self) {
-        self.sent = 0;
-        if let Phase::Refused { was_asked } = self.phase {
-            self.phase = if was_asked {
-                Phase::Asked
-            } else {
-                Phase::Asking
-            };
-        }
-    }
-
-    fn is_refused(&self) -> bool {
-        matches!(self.phase, Phase::Refused { .. })
     }
 }
 
@@ -160,43 +129,28 @@ mod tests {
         assert!(sending.wants_content() && sending.has_more());
         assert_eq!(sending.advance(take(3, &mut out)), Sent::Some);
         assert_eq!(sending.advance(take(0, &mut out)), Sent::Nothing);
-        sending.push_content(b"12345678", false);
-        assert!(sending.is_asked() && !sending.wants_content() && !sending.has_sent_all());
+        sending.push_content(b"1234", true);
+        assert_eq!(sending.advance(take(usize::MAX, &mut out)), Sent::Some);
+        assert!(sending.wants_content() && !sending.has_more());
+        sending.push_content(b"5678", false);
+        assert!(sending.is_asked() && !sending.wants_content() && sending.has_more());
         assert_eq!(sending.advance(take(usize::MAX, &mut out)), Sent::Some);
         assert_eq!(sending.advance(take(usize::MAX, &mut out)), Sent::Nothing);
-        assert!(sending.has_sent_all() && sending.is_repeatable());
         let mut expected = b"head".to_vec();
-        record::push_content(b"12345678", &mut expected);
+        record::push_content(b"1234", &mut expected);
+        record::push_content(b"5678", &mut expected);
         record::push_end_of_content(&mut expected);
         assert_eq!(out, expected);
-        sending.repeat();
-        let mut again = Vec::new();
-        sending.advance(take(usize::MAX, &mut again));
-        assert_eq!(again, expected);
     }
 
     #[test]
-    fn content_that_was_sent_and_let_go_of_cannot_be_repeated() {
-        let (mut sending, mut out) = (Sending::new(b"head".to_vec()), Vec::new());
-        sending.push_content(b"first", true);
-        assert!(sending.is_repeatable());
-        sending.advance(take(usize::MAX, &mut out));
-        sending.push_content(b"second", false);
-        assert!(!sending.is_repeatable());
-    }
-
-    #[test]
-    fn a_refusal_is_known_once_and_ends_with_another_connection() {
+    fn a_refusal_is_known_once() {
         for goes_on in [true, false] {
             let mut sending = Sending::new(b"head".to_vec());
             sending.push_content(b"a", goes_on);
             assert_eq!(sending.advance(refuse), Sent::Refused);
             assert_eq!(sending.advance(refuse), Sent::Nothing);
-            assert!(!sending.has_more() && !sending.wants_content() && !sending.has_sent_all());
-            assert_eq!(sending.is_asked(), !goes_on);
-            sending.repeat();
-            assert!(sending.has_more());
-            assert_eq!(sending.wants_content(), goes_on);
+            assert!(!sending.has_more() && !sending.wants_content());
             assert_eq!(sending.is_asked(), !goes_on);
         }
     }
