@@ -10,6 +10,7 @@
 //! | a look now, or on the pool | [`mod@now_or_on_pool`] |
 //! | what a file is, and its validators | [`identity`] |
 //! | a request's content, kept until all of it is there | [`spool`] |
+//! | a response's content, taken from its maker ahead of the client | [`read_ahead`] |
 
 pub(crate) mod absence;
 pub(crate) mod barrier;
@@ -17,6 +18,7 @@ pub(crate) mod beneath;
 pub(crate) mod identity;
 mod now_or_on_pool;
 mod openat2;
+pub(crate) mod read_ahead;
 mod root;
 pub(crate) mod spool;
 mod walk;

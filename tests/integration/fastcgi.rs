@@ -15,12 +15,12 @@ use crate::support::{SAFETY, Server, Site, pattern, until};
 pub(crate) struct Peer(UnixListener);
 
 /// A connection from the server to it.
-pub(crate) struct Connection(UnixStream);
+pub(crate) struct Connection(pub(crate) UnixStream);
 
 /// A request as it arrived.
 pub(crate) struct Asked {
     pub(crate) parameters: BTreeMap<String, String>,
-    content: Vec<u8>,
+    pub(crate) content: Vec<u8>,
 }
 
 impl Peer {
@@ -37,7 +37,7 @@ impl Peer {
         Connection(stream)
     }
 
-    fn is_asked_within(&self, time: std::time::Duration) -> bool {
+    pub(crate) fn is_asked_within(&self, time: std::time::Duration) -> bool {
         let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
         poll(&mut fds, Some(&Timespec::try_from(time).expect("short"))).expect("a poll") > 0
     }
@@ -64,7 +64,7 @@ impl Connection {
     }
 
     /// Reads the parameters of the next request.
-    fn parameters(&mut self) -> BTreeMap<String, String> {
+    pub(crate) fn parameters(&mut self) -> BTreeMap<String, String> {
         assert_eq!(
             self.record(),
             Some((1, vec![0, 1, 0, 0, 0, 0, 0, 0])),
@@ -81,7 +81,7 @@ impl Connection {
     }
 
     /// Reads some of the content; `None` at its end.
-    fn content(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn content(&mut self) -> Option<Vec<u8>> {
         match self.record() {
             Some((5, content)) => Some(content).filter(|content| !content.is_empty()),
             other => panic!("{other:?} in the content"),
@@ -104,7 +104,7 @@ impl Connection {
         self.0.write_all(octets.as_ref()).expect("the server reads");
     }
 
-    fn expect_end(&mut self) {
+    pub(crate) fn expect_end(&mut self) {
         assert_eq!(self.0.read(&mut [0]).ok(), Some(0), "not the end");
     }
 }
@@ -148,26 +148,26 @@ pub(crate) fn end(protocol_status: u8) -> Vec<u8> {
     record(3, [0, 0, 0, 0, protocol_status, 0, 0, 0])
 }
 
-fn whole(output: &str) -> Vec<u8> {
+pub(crate) fn whole(output: &str) -> Vec<u8> {
     [record(STDOUT, output), end(0)].concat()
 }
 
-const HELLO: &str = "Content-Type: text/plain\r\n\r\nhello";
+pub(crate) const HELLO: &str = "Content-Type: text/plain\r\n\r\nhello";
 
-fn site(options: &str) -> Site {
+pub(crate) fn site(options: &str) -> Site {
     Site::new(&format!(
         "'/' = {{ fastcgi = 'unix:php.sock', root = 'www' {options} }}"
     ))
     .file("index.php", "<?php the source")
 }
 
-fn start(options: &str) -> (Server, Peer) {
+pub(crate) fn start(options: &str) -> (Server, Peer) {
     let site = site(options);
     let peer = Peer::at(&site);
     (site.start(), peer)
 }
 
-fn get(target: &str) -> String {
+pub(crate) fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")
 }
 
@@ -495,56 +495,60 @@ fn a_request_is_sent_once() {
 /// More octets than all the buffers on the way hold.
 const LARGE: usize = 8 * 1024 * 1024;
 
-fn post(length: usize) -> String {
+pub(crate) fn post(length: usize) -> String {
     format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n")
 }
 
 #[test]
 fn content_goes_both_ways_at_once() {
-    let (server, peer) = start("");
-    let mut client = server.connect();
-    let echoing = std::thread::spawn(move || {
-        let mut connection = peer.accept();
-        connection.parameters();
-        connection.send(record(STDOUT, "Content-Type: a/b\r\n\r\n"));
-        while let Some(content) = connection.content() {
-            connection.send(record(STDOUT, content));
-        }
-        connection.send(end(0));
-    });
-    client.send(post(LARGE));
-    client.send(pattern(0, LARGE));
-    assert!(client.response().content == pattern(0, LARGE));
-    echoing.join().expect("the peer is content");
+    for options in ["", ", stream = true"] {
+        let (server, peer) = start(options);
+        let mut client = server.connect();
+        let echoing = std::thread::spawn(move || {
+            let mut connection = peer.accept();
+            connection.parameters();
+            connection.send(record(STDOUT, "Content-Type: a/b\r\n\r\n"));
+            while let Some(content) = connection.content() {
+                connection.send(record(STDOUT, content));
+            }
+            connection.send(end(0));
+        });
+        client.send(post(LARGE));
+        client.send(pattern(0, LARGE));
+        assert!(client.response().content == pattern(0, LARGE), "{options}");
+        echoing.join().expect("the peer is content");
+    }
 }
 
 #[test]
 fn an_answer_may_come_before_the_request_is_read() {
-    let (server, peer) = start("");
-    let mut client = server.connect();
-    let answering = std::thread::spawn(move || {
-        let mut connection = peer.accept();
-        connection.parameters();
-        connection.send(record(STDOUT, "Content-Type: a/b\r\n\r\n"));
-        for block in pattern(0, LARGE).chunks(32 * 1024) {
-            connection.send(record(STDOUT, block));
-        }
-        let mut content = Vec::new();
-        while let Some(some) = connection.content() {
-            content.extend(some);
-        }
-        connection.send(end(0));
-        content
-    });
-    client.send(post(LARGE));
-    client.send(pattern(LARGE, LARGE));
-    assert!(client.response().content == pattern(0, LARGE));
-    assert!(answering.join().expect("the peer is content") == pattern(LARGE, LARGE));
+    for options in ["", ", stream = true"] {
+        let (server, peer) = start(options);
+        let mut client = server.connect();
+        let answering = std::thread::spawn(move || {
+            let mut connection = peer.accept();
+            connection.parameters();
+            connection.send(record(STDOUT, "Content-Type: a/b\r\n\r\n"));
+            for block in pattern(0, LARGE).chunks(32 * 1024) {
+                connection.send(record(STDOUT, block));
+            }
+            let mut content = Vec::new();
+            while let Some(some) = connection.content() {
+                content.extend(some);
+            }
+            connection.send(end(0));
+            content
+        });
+        client.send(post(LARGE));
+        client.send(pattern(LARGE, LARGE));
+        assert!(client.response().content == pattern(0, LARGE), "{options}");
+        assert!(answering.join().expect("the peer is content") == pattern(LARGE, LARGE));
+    }
 }
 
 #[test]
 fn an_answer_may_leave_the_request_unread() {
-    let (server, peer) = start("");
+    let (server, peer) = start(", stream = true");
     for closes in [false, true] {
         let mut client = server.connect();
         client.send(post(LARGE));
@@ -613,7 +617,7 @@ fn content_is_invited_before_the_peer_is_asked() {
 
 #[test]
 fn a_client_that_goes_takes_its_request_along() {
-    let (server, peer) = start(", timeout = '1h'");
+    let (server, peer) = start(", timeout = '1h', stream = true");
     // It waits for the head; it has still to send; it reads the content.
     for (request, answer) in [
         (get("/"), Vec::new()),
@@ -744,7 +748,7 @@ fn a_local_redirect_is_followed_here() {
 
 #[test]
 fn a_local_redirect_takes_no_content_along() {
-    let (server, peer) = start("");
+    let (server, peer) = start(", stream = true");
     let mut client = server.connect();
     client.send(post(8000));
     client.send(pattern(0, 4000));

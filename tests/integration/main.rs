@@ -55,6 +55,8 @@ mod reload;
 mod policy;
 // Application servers behind `fastcgi`: those that keep to the protocol, and those that do not.
 mod fastcgi;
+// Slow clients hold no process: what `cgi` and `fastcgi` keep of content, in both directions.
+mod slow_clients;
 // `tidegate check`.
 mod check;
 // Faults that were found by use, by subject.

@@ -47,6 +47,11 @@ const SETTINGS: &[Setting<Cgi>] = &[
         ..Setting::TIMEOUT
     },
     Setting {
+        read: |node, cgi| set(&mut cgi.stream, node.boolean()),
+        show: |cgi| Some(cgi.stream.to_string()),
+        ..Setting::STREAM
+    },
+    Setting {
         key: "max_processes",
         kind: Kind::integer(&PROCESSES),
         default: "32",

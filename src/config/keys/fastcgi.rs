@@ -111,6 +111,11 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
         ..Setting::TIMEOUT
     },
     Setting {
+        read: |node, draft| set(&mut draft.fastcgi.stream, node.boolean()),
+        show: |fastcgi| Some(fastcgi.stream.to_string()),
+        ..Setting::STREAM
+    },
+    Setting {
         key: "sendfile",
         kind: Kind::Boolean,
         default: "false",

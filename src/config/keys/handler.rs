@@ -64,13 +64,9 @@ const SETTINGS: &[Setting<Draft, PluginRoute>] = &[
         ..Setting::TIMEOUT
     },
     Setting {
-        key: "stream",
-        kind: Kind::Boolean,
-        default: "false",
-        about: "it reads content as it arrives, instead of when all of it is there",
         read: |node, draft| set(&mut draft.stream, node.boolean()),
         show: |route| Some(route.stream.to_string()),
-        ..Setting::BLANK
+        ..Setting::STREAM
     },
     Setting {
         key: "threads",

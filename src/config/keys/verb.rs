@@ -89,6 +89,25 @@ impl<D, M> Setting<D, M> {
         ..Self::BLANK
     };
 
+    pub(super) const STREAM: Self = Self {
+        key: "stream",
+        kind: Kind::Boolean,
+        default: "false",
+        about: "content is passed on as it comes, and none is kept: a request's with `handler` and \
+                `fastcgi`, a script's with `cgi` and `fastcgi`",
+        translations: &[
+            (
+                "fastcgi_buffering",
+                "`fastcgi_buffering off` is called `stream = true`, beside `fastcgi` in a route",
+            ),
+            (
+                "fastcgi_request_buffering",
+                "`fastcgi_request_buffering off` is called `stream = true`, beside `fastcgi` in a route",
+            ),
+        ],
+        ..Self::BLANK
+    };
+
     pub(super) const TIMEOUT: Self = Self {
         key: "timeout",
         kind: Kind::Duration,

@@ -98,6 +98,8 @@ pub(crate) struct Cgi {
     pub(crate) environment: Vec<(String, String)>,
     /// What symbolic links may lead to.
     pub(crate) links: Links,
+    /// Whether a script's content is passed on as the client takes it, and not taken out ahead of it.
+    pub(crate) stream: bool,
 }
 
 impl Cgi {
@@ -110,6 +112,7 @@ impl Cgi {
             max_processes: 32,
             environment: Vec::new(),
             links: Links::Inside,
+            stream: false,
         }
     }
 }
@@ -173,6 +176,9 @@ pub(crate) struct Fastcgi {
     pub(crate) params: Vec<(String, String)>,
     /// The time to connect, to the end of the header section, and between two reads: 504.
     pub(crate) timeout: Duration,
+    /// Whether content is passed on as it comes, both ways, and not taken in before a process is asked,
+    /// nor out ahead of the client.
+    pub(crate) stream: bool,
     /// Whether `X-Sendfile` and `X-Accel-Redirect` name files beneath the root.
     pub(crate) sendfile: bool,
     /// Further directories whose files they name.
@@ -204,6 +210,7 @@ impl Fastcgi {
             static_files: true,
             params: Vec::new(),
             timeout: Duration::from_secs(60),
+            stream: false,
             sendfile: false,
             send_files: Vec::new(),
             links: Links::Inside,

@@ -25,12 +25,13 @@ use super::script_log;
 use super::script_response::{ScriptAnswer, ScriptHead};
 use crate::config::model::{Cgi, Route};
 use crate::disk::absence::Absence;
+use crate::disk::read_ahead::ReadAhead;
 use crate::disk::spool::Spooled;
 use crate::http::framing::Framing;
 use crate::http::status::Status;
 use crate::log::{diagnostic, limited};
 use crate::message::conditional::{Supply, represent};
-use crate::message::content::{Content, ContentError, ContentStream, ReadContent};
+use crate::message::content::{Content, ContentError, ContentSource, ContentStream, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response};
 use crate::message::selected::Selected;
@@ -167,7 +168,7 @@ impl CgiHandler {
                     Either::Second(()) => Err(ContentError::CutOff.into()),
                 }
             }
-            ScriptAnswer::Response(head) => Ok(self.forward(head, running, request)),
+            ScriptAnswer::Response(head) => Ok(self.forward(head, running, request, disk)),
         }
     }
 
@@ -177,9 +178,16 @@ impl CgiHandler {
         head: ScriptHead,
         running: Running,
         request: &Request<'_>,
+        disk: &Arc<BlockingPool>,
     ) -> Answer<'static> {
-        let output = Output::new(running, self.route.options.timeout, head.length);
-        let stream = ContentStream::beginning_with(head.content, head.length, Box::new(output));
+        let options = &self.route.options;
+        let output = Output::new(running, options.timeout, head.length);
+        let source: Box<dyn ContentSource> = if options.stream {
+            Box::new(output)
+        } else {
+            Box::new(ReadAhead::new(output, disk))
+        };
+        let stream = ContentStream::beginning_with(head.content, head.length, source);
         let content = Supply::Entire(Content::Stream(stream));
         represent(head.status, head.fields, content, request).into()
     }

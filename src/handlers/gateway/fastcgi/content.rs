@@ -17,7 +17,7 @@ use crate::message::content::{
 use crate::runtime::BlockingPool;
 
 /// Octets read from a temporary file at once.
-const BLOCK: u64 = 256 * 1024;
+const BLOCK: u64 = 64 * 1024;
 
 /// Content of a request that was spooled, to be read again.
 pub(super) struct SpooledContent {
@@ -94,6 +94,11 @@ impl<'c, C> Replayed<'c, C> {
     pub(super) fn new(kept: SpooledContent, client: &'c C) -> Self {
         Self { kept, client }
     }
+
+    /// The part of it that has not been read.
+    pub(super) fn into_rest(self) -> SpooledContent {
+        self.kept
+    }
 }
 
 impl<C: ReadContent> ReadContent for Replayed<'_, C> {
@@ -149,12 +154,9 @@ impl ContentSource for UpstreamContent {
         })
     }
 
-    /// Lets the script run to its end, within the timeout. But if the script would read content that
-    /// was not spooled for it, the connection is closed.
+    /// Lets the script run to its end, within the timeout.
     fn discard(self: Box<Self>) {
-        if let Some(conversation) = &self.conversation
-            && conversation.is_asked()
-        {
+        if let Some(conversation) = &self.conversation {
             let limit = conversation.timeout();
             drain(*self, limit);
         }

@@ -8,9 +8,10 @@
 //!   client ←── response ── Receiving ←─ upstream     and a bounded amount of output to be taken
 //! ```
 //!
-//! While the head is waited for, the content comes from the client. Once there is a head, what the
-//! client has not sent is spooled, so that the response can be sent while nothing reads the request;
-//! see [`content`](super::content).
+//! Unless the route streams, the content has been spooled before there is a conversation. If it
+//! streams, the content comes from the client while the head is waited for. Once there is a head, what
+//! the client has not sent is spooled, so that the response can be sent while nothing reads the
+//! request; see [`content`](super::content).
 
 use std::io;
 use std::rc::Rc;
@@ -44,6 +45,15 @@ pub(super) struct Conversation {
     moves: usize,
 }
 
+/// When [`Conversation::head`] returns a head that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeadReturns {
+    /// At once: the rest of the content has been spooled, and can be given while the response is sent.
+    AtOnce,
+    /// When the content is finished as well, if it can be.
+    AfterContent,
+}
+
 impl Conversation {
     /// A conversation that begins with `request`: the records up to the request's content.
     pub(super) fn new(
@@ -67,14 +77,12 @@ impl Conversation {
     /// Waits for the head of the response, and gives the application server the request's `content`
     /// meanwhile.
     ///
-    /// If the content is not finished then, so much of the response has come that the rest of the
-    /// request must be read before it can be taken, or the application server has ended the request.
-    ///
     /// # Errors
     /// On which side it failed.
     pub(super) async fn head(
         &mut self,
         content: &mut impl ReadContent,
+        returns: HeadReturns,
     ) -> Result<ScriptAnswer, Failure> {
         let mut section = HeaderSection::default();
         let mut answer = None;
@@ -87,7 +95,7 @@ impl Conversation {
                     .map_err(UpstreamError::from)?;
             }
             match answer.take() {
-                Some(found) if self.is_asked() || self.is_ended() || self.receiving.is_full() => {
+                Some(found) if returns == HeadReturns::AtOnce || self.needs_no_content() => {
                     return Ok(found);
                 }
                 found => answer = found,
@@ -157,6 +165,12 @@ impl Conversation {
     /// Whether the application server has said all it has to say.
     pub(super) fn is_ended(&self) -> bool {
         self.receiving.is_ended()
+    }
+
+    /// Whether the request's content is finished, or so much of the response has come that it must be
+    /// taken first, or the application server has ended the request.
+    fn needs_no_content(&self) -> bool {
+        self.is_asked() || self.is_ended() || self.receiving.is_full()
     }
 
     /// Whether all of the request's content has been read.

@@ -39,6 +39,7 @@ use super::script_response::{ScriptAnswer, ScriptHead};
 use crate::config::model::{Fastcgi, Route};
 use crate::disk::barrier::Barrier;
 use crate::disk::now_or_on_pool;
+use crate::disk::read_ahead::ReadAhead;
 use crate::disk::spool::Spooled;
 use crate::handlers::files::{self, FilesHandler, FilesRoute};
 use crate::http::framing::Framing;
@@ -47,17 +48,17 @@ use crate::http::status::Status;
 use crate::log::{diagnostic, limited};
 use crate::message::conditional::{Supply, represent};
 use crate::message::content::{
-    Content, ContentError, ContentSource as _, ContentStream, Octets, ReadContent,
+    Content, ContentError, ContentSource, ContentStream, Octets, ReadContent,
 };
 use crate::message::location::redirect_to_directory;
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response, allow};
 use crate::message::selected::Selected;
-use crate::runtime::{BlockingError, BlockingPool};
+use crate::runtime::{BlockingError, BlockingPool, Either, either};
 use crate::upstream::{Connection, Input};
 
 use content::{Replayed, SpooledContent, UpstreamContent};
-use conversation::Conversation;
+use conversation::{Conversation, HeadReturns};
 use error::{Failure, UpstreamError};
 use script::{Found, Script, Search, Searched, Start};
 
@@ -82,6 +83,15 @@ pub(crate) struct Worker<'w> {
     /// What application servers send goes here first.
     pub(crate) input: &'w Rc<Input>,
     pub(crate) disk: &'w Arc<BlockingPool>,
+}
+
+/// What an application server has said, up to its head at least.
+struct Conversed {
+    answer: ScriptAnswer,
+    conversation: Conversation,
+    /// The part of the request's content that the application server has not got. `None` if the client
+    /// has still to send it.
+    rest: Option<SpooledContent>,
 }
 
 /// Why it is not known what a path leads to.
@@ -248,60 +258,129 @@ impl FastcgiHandler {
         worker: Worker<'_>,
         content: &mut impl ReadContent,
     ) -> Result<Answer<'a>, ContentError> {
-        let disk = worker.disk;
-        let asked = match request.head.framing {
-            Framing::Empty => self.converse(script, request, worker, content, 0).await,
-            Framing::Length(length) => {
-                self.converse(script, request, worker, content, length)
+        let conversed = match request.head.framing {
+            Framing::Length(length) if self.options.stream => {
+                self.converse_while_content_comes(script, request, worker, content, length)
                     .await
             }
-            // A script is told the length before it gets the content.
-            Framing::Chunked => {
-                let spooled = Spooled::read(content, disk).await?;
-                let length = spooled.length();
-                let mut replayed = Replayed::new(SpooledContent::new(spooled, disk), content);
-                self.converse(script, request, worker, &mut replayed, length)
+            _ => {
+                self.converse_about_all(script, request, worker, content)
                     .await
             }
         };
-        match asked {
+        let answer = match conversed {
+            Ok(conversed) => self.answer_from(conversed, request, worker, content).await,
+            Err(failure) => Err(failure),
+        };
+        match answer {
             Ok(answer) => Ok(answer),
             Err(Failure::Client(error)) => Err(error),
             Err(Failure::Upstream(error)) => Ok(self.failed(&error, script, request).into()),
         }
     }
 
-    /// Sends the request, and waits at least for the head of the response.
-    async fn converse<'a>(
-        &'a self,
+    /// Takes all content in, then asks the application server: a slow client holds none of its
+    /// processes. A script is also told the length before it gets the content.
+    async fn converse_about_all(
+        &self,
+        script: &Script,
+        request: &Request<'_>,
+        worker: Worker<'_>,
+        content: &mut impl ReadContent,
+    ) -> Result<Conversed, Failure> {
+        let spooled = match request.head.framing {
+            // After a local redirect the rest of the content is not this request's.
+            Framing::Empty => Spooled::Memory(Vec::new()),
+            _ => Spooled::read(content, worker.disk).await?,
+        };
+        let length = spooled.length();
+        let mut replayed = Replayed::new(SpooledContent::new(spooled, worker.disk), content);
+        let mut first = Vec::new();
+        replayed.read(&mut first).await?;
+        let opened = either(self.open(), replayed.client_gone()).await;
+        let mut conversation = self.begin(opened, script, request, worker, length)?;
+        conversation.push_content(&first, (first.len() as u64) < length);
+        drop(first);
+        Ok(Conversed {
+            answer: conversation
+                .head(&mut replayed, HeadReturns::AtOnce)
+                .await?,
+            conversation,
+            rest: Some(replayed.into_rest()),
+        })
+    }
+
+    /// Asks the application server as soon as the client has sent some of the `length` octets of
+    /// content, and passes the rest on as it comes.
+    async fn converse_while_content_comes(
+        &self,
         script: &Script,
         request: &Request<'_>,
         worker: Worker<'_>,
         content: &mut impl ReadContent,
         length: u64,
-    ) -> Result<Answer<'a>, Failure> {
-        // Before the application server is asked: a client may take its time, or give up.
+    ) -> Result<Conversed, Failure> {
         let mut first = Vec::new();
-        // After a local redirect the rest of the content is not this request's.
         let goes_on =
             length > 0 && content.read(&mut first).await? && (first.len() as u64) < length;
-        let mut conversation = Conversation::new(
-            self.open().await?,
+        let opened = either(self.open(), content.client_gone()).await;
+        let mut conversation = self.begin(opened, script, request, worker, length)?;
+        conversation.push_content(&first, goes_on);
+        drop(first);
+        let answer = conversation
+            .head(content, HeadReturns::AfterContent)
+            .await?;
+        let has_all = conversation.is_asked() || conversation.is_ended();
+        Ok(Conversed {
+            answer,
+            conversation,
+            rest: has_all.then(|| SpooledContent::nothing(worker.disk)),
+        })
+    }
+
+    /// A conversation on the connection that was `opened`, unless the client has gone meanwhile.
+    fn begin(
+        &self,
+        opened: Either<Result<Connection, UpstreamError>, ()>,
+        script: &Script,
+        request: &Request<'_>,
+        worker: Worker<'_>,
+        length: u64,
+    ) -> Result<Conversation, Failure> {
+        let connection = match opened {
+            Either::First(opened) => opened?,
+            Either::Second(()) => return Err(ContentError::CutOff.into()),
+        };
+        Ok(Conversation::new(
+            connection,
             worker.input,
             self.options.timeout,
             self.request_records(script, request, length),
             ScriptLog::new(self.name_in_log(script, request)),
-        );
-        conversation.push_content(&first, goes_on);
-        drop(first);
-        match conversation.head(content).await? {
+        ))
+    }
+
+    /// The answer for what the application server has said.
+    async fn answer_from<'a>(
+        &'a self,
+        conversed: Conversed,
+        request: &Request<'_>,
+        worker: Worker<'_>,
+        content: &mut impl ReadContent,
+    ) -> Result<Answer<'a>, Failure> {
+        let Conversed {
+            answer,
+            conversation,
+            rest,
+        } = conversed;
+        match answer {
             ScriptAnswer::LocalRedirect(target) => {
-                self.drain_script(conversation, worker);
+                self.drain_script(conversation, rest);
                 Ok(Answer::LocalRedirect(target))
             }
             ScriptAnswer::Response(head) => {
-                let response = self.response(head, conversation, request, worker, content);
-                Ok(response.await?.into())
+                let said = (head, conversation, rest);
+                Ok(self.response(said, request, worker, content).await?.into())
             }
         }
     }
@@ -337,11 +416,10 @@ impl FastcgiHandler {
         })
     }
 
-    /// The response from a script's `head` and the content that follows it.
+    /// The response from a script's head and the content that follows it.
     async fn response(
         &self,
-        mut head: ScriptHead,
-        mut conversation: Conversation,
+        (mut head, mut conversation, rest): (ScriptHead, Conversation, Option<SpooledContent>),
         request: &Request<'_>,
         worker: Worker<'_>,
         content: &mut impl ReadContent,
@@ -349,7 +427,7 @@ impl FastcgiHandler {
         if self.options.sendfile || !self.options.send_files.is_empty() {
             let name = sent_file::take_name(&mut head, request.path.covered(), &self.options);
             if let Some(name) = name.map_err(UpstreamError::from)? {
-                self.drain_script(conversation, worker);
+                self.drain_script(conversation, rest);
                 let answer =
                     sent_file::answer(head, name, &self.options, request, worker.disk).await;
                 return Ok(answer.map_err(UpstreamError::from)?);
@@ -359,12 +437,20 @@ impl FastcgiHandler {
             whole(&head, conversation, request.head.is_head())
         } else {
             let first = conversation.take_output();
-            let rest = if request.head.is_head() || conversation.is_asked() {
-                SpooledContent::nothing(worker.disk)
-            } else {
-                self.spool_rest(content, worker).await?
+            let rest = match rest {
+                Some(rest) => rest,
+                // Nothing reads the request while the response is sent.
+                None => {
+                    let spooled = Spooled::read(content, worker.disk).await?;
+                    SpooledContent::new(spooled, worker.disk)
+                }
             };
-            let source = Box::new(self.rest_of(conversation, rest));
+            let source = self.rest_of(conversation, rest);
+            let source: Box<dyn ContentSource> = if self.options.stream {
+                Box::new(source)
+            } else {
+                Box::new(ReadAhead::new(source, worker.disk))
+            };
             Content::Stream(ContentStream::beginning_with(first, head.length, source))
         };
         let content = Supply::Entire(content);
@@ -376,24 +462,12 @@ impl FastcgiHandler {
         UpstreamContent::new(conversation, rest, self.options.peer.to_string())
     }
 
-    /// Lets the script run to its end; its response is not needed any more.
-    fn drain_script(&self, conversation: Conversation, worker: Worker<'_>) {
-        let rest = SpooledContent::nothing(worker.disk);
-        Box::new(self.rest_of(conversation, rest)).discard();
-    }
-
-    /// Spools what the client has still to send, because nothing reads the request while the
-    /// response is sent.
-    async fn spool_rest(
-        &self,
-        content: &mut impl ReadContent,
-        worker: Worker<'_>,
-    ) -> Result<SpooledContent, ContentError> {
-        let disk = worker.disk;
-        Ok(SpooledContent::new(
-            Spooled::read(content, disk).await?,
-            disk,
-        ))
+    /// Lets the script run to its end; its response is not needed any more. But if the client has still
+    /// to send what the script reads, the connection is closed.
+    fn drain_script(&self, conversation: Conversation, rest: Option<SpooledContent>) {
+        if let Some(rest) = rest {
+            Box::new(self.rest_of(conversation, rest)).discard();
+        }
     }
 
     /// What the log calls the run of `script` for `request`.
