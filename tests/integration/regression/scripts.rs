@@ -626,3 +626,23 @@ fn a_fallback_that_can_never_answer_is_refused() {
         assert!(told.contains(reason), "{fallback}{options}: {told}");
     }
 }
+
+/// Beneath the root `/`, a script's SCRIPT_FILENAME began with two slashes.
+#[test]
+fn a_script_beneath_the_root_of_the_system_has_its_usual_path() {
+    let site = Site::new("'/' = { fastcgi = 'unix:php.sock', root = '/' }").file("a.php", "");
+    let script = site.directory().path().canonicalize().expect("it is there");
+    let script = script.join("www/a.php");
+    let script = script.to_str().expect("text");
+    let peer = Peer::at(&site);
+    let server = site.start();
+    let mut client = server.connect();
+    send(&mut client, "GET", script, "");
+    let asked = peer.answer("Content-Type: a/b\r\n\r\nhello");
+    assert_eq!(client.response().text(), "hello");
+    let names = ["SCRIPT_FILENAME", "SCRIPT_NAME", "DOCUMENT_ROOT"];
+    assert_eq!(
+        told(&asked.parameters, &names),
+        format!("{script} {script} /")
+    );
+}

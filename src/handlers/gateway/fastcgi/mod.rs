@@ -391,7 +391,8 @@ impl FastcgiHandler {
         let described = meta_variables::Script {
             name: &[request.path.covered(), &script.name].concat(),
             path_info: &script.path_info,
-            filename: &[root, &script.path].concat(),
+            // The root `/` has its slash at its end, and the script's path at its start.
+            filename: &[root.strip_suffix(b"/").unwrap_or(root), &script.path].concat(),
             document_root: root,
         };
         let mut variables = meta_variables(request, &described, Some(length));
