@@ -132,7 +132,7 @@ fn handler(route: &model::Route, queue: usize, carryover: &mut Carryover) -> Han
             Handler::Respond(RespondHandler::new(respond, route.pattern.method))
         }
         Verb::Redirect(redirect) => {
-            Handler::Redirect(RedirectHandler::new(redirect, route.pattern.exact))
+            Handler::Redirect(RedirectHandler::new(redirect, &route.pattern))
         }
         Verb::Echo => Handler::Echo(Echo),
         Verb::Status => Handler::Status(StatusHandler),

@@ -1,9 +1,10 @@
 //! `redirect = TARGET`: sends the client elsewhere, with what follows the route's path and with its
 //! query.
 //!
-//! `"/old" = { redirect = "/new" }` sends `/old/a?b` to `/new/a?b`.
+//! `"/old" = { redirect = "/new" }` sends `/old/a?b` to `/new/a?b`. Variables in the target stand for parts
+//! of the request: `"/" = { redirect = "https://{host}{path}" }`.
 
-use crate::config::model::Redirect;
+use crate::config::model::{PatternSegment, Redirect, RoutePattern, TargetPart};
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::message::location::encode_path;
@@ -11,49 +12,114 @@ use crate::message::request::Request;
 use crate::message::response::Response;
 
 pub(crate) struct RedirectHandler {
-    target: String,
+    parts: Vec<Part>,
     status: Status,
-    /// Whether the route matches one path alone, so that nothing follows it.
-    is_exact: bool,
+    /// Whether what follows the route's path is appended. It is not if the route matches one path alone,
+    /// or if the target has the path already.
+    takes_below: bool,
+    /// Whether the query is appended: the target has it not already.
+    takes_query: bool,
+}
+
+/// A part of the target, with what the route's pattern makes of it.
+enum Part {
+    Text(String),
+    Host,
+    Path,
+    Query,
+    /// The segment of the path with that index.
+    Segment(usize),
 }
 
 impl RedirectHandler {
-    /// The handler of a route that leads to one path alone if it `is_exact`.
-    pub(crate) fn new(redirect: &Redirect, is_exact: bool) -> Self {
+    /// The handler of a route with that pattern, which has every parameter of the target.
+    pub(crate) fn new(redirect: &Redirect, pattern: &RoutePattern) -> Self {
+        let has = |part: &TargetPart| redirect.target.parts.contains(part);
         Self {
-            target: redirect.target.clone(),
+            takes_below: !pattern.exact && !has(&TargetPart::Path),
+            takes_query: !has(&TargetPart::Query),
+            parts: redirect
+                .target
+                .parts
+                .iter()
+                .map(|part| Part::of(part, pattern))
+                .collect(),
             status: redirect.status,
-            is_exact,
         }
     }
 
     pub(crate) fn answer(&self, request: &Request<'_>) -> Response<'static> {
+        let is_host = |part: &Part| matches!(part, Part::Host);
+        // HTTP/1.0 requests may name no host: there is nowhere to lead them.
+        if request.head.host.is_empty() && self.parts.iter().any(is_host) {
+            return Response::problem(Status::BAD_REQUEST);
+        }
         // The final slash of `= /` and `= /a/` belongs to the path that the route matches.
-        let below = if self.is_exact {
-            b""
-        } else {
+        let below = if self.takes_below {
             request.path.below()
+        } else {
+            b""
         };
-        let location = location(&self.target, below, request.head.target.query);
+        let query = request.head.target.query.filter(|_| self.takes_query);
+        let location = location(&self.target(request), below, query);
         Response::problem_with(self.status, FieldLines::new().with("Location", location))
+    }
+
+    /// The target, with the request's values in the place of variables.
+    fn target(&self, request: &Request<'_>) -> Vec<u8> {
+        let mut target = Vec::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => target.extend_from_slice(text.as_bytes()),
+                Part::Host => target.extend_from_slice(request.head.host),
+                Part::Path => target.extend(encode_path(request.path.as_bytes()).into_bytes()),
+                Part::Query => {
+                    target.extend_from_slice(request.head.target.query.unwrap_or_default())
+                }
+                Part::Segment(index) => {
+                    let segment = request.path.segments().nth(*index).unwrap_or_default();
+                    target.extend(encode_path(segment).into_bytes());
+                }
+            }
+        }
+        if !self.takes_query && target.ends_with(b"?") {
+            target.pop();
+        }
+        target
+    }
+}
+
+impl Part {
+    fn of(part: &TargetPart, pattern: &RoutePattern) -> Self {
+        match part {
+            TargetPart::Text(text) => Self::Text(text.clone()),
+            TargetPart::Host => Self::Host,
+            TargetPart::Path => Self::Path,
+            TargetPart::Query => Self::Query,
+            TargetPart::Parameter(name) => {
+                let is_it = |segment: &PatternSegment| matches!(segment, PatternSegment::Parameter(other) if other == name);
+                let index = pattern.segments.iter().position(is_it);
+                Self::Segment(index.expect("the configuration is checked: the route has it"))
+            }
+        }
     }
 }
 
 /// The target, then what follows the route's path, then the queries: the target's own, and the
 /// client's.
-fn location(target: &str, below: &[u8], query: Option<&[u8]>) -> Vec<u8> {
-    let (path, own_query) = match target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
+fn location(target: &[u8], below: &[u8], query: Option<&[u8]>) -> Vec<u8> {
+    let (path, own_query) = match target.iter().position(|octet| *octet == b'?') {
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
         None => (target, None),
     };
-    let below = if path.ends_with('/') {
+    let below = if path.ends_with(b"/") {
         below.strip_prefix(b"/").unwrap_or(below)
     } else {
         below
     };
-    let mut location = path.as_bytes().to_vec();
+    let mut location = path.to_vec();
     location.extend(encode_path(below).into_bytes());
-    let queries = [own_query.map(str::as_bytes), query];
+    let queries = [own_query, query];
     for (index, query) in queries.into_iter().flatten().enumerate() {
         location.push(if index == 0 { b'?' } else { b'&' });
         location.extend_from_slice(query);
@@ -84,7 +150,11 @@ mod tests {
                 "https://example.com/%C3%A9",
             ),
         ] {
-            let found = location(target, below.as_bytes(), query.map(str::as_bytes));
+            let found = location(
+                target.as_bytes(),
+                below.as_bytes(),
+                query.map(str::as_bytes),
+            );
             assert_eq!(
                 String::from_utf8_lossy(&found),
                 expected,

@@ -2,6 +2,7 @@
 
 use super::clash::{RouteClaims, ServerClaims};
 use super::level::Level;
+use super::redirect;
 use super::refine::{refine, settings, show_policy};
 use super::roots::warn_of_root;
 use super::route::{self, resolve_verb};
@@ -262,6 +263,9 @@ fn route(
     warn_of_root(key, value, &pattern, &answer);
     let Answer { verb, strip_prefix } = answer;
     warn_of_idle_method(key, &pattern, &verb);
+    if let Verb::Redirect(redirect) = &verb {
+        redirect::check_parameters(value, &pattern, redirect);
+    }
     let place = key.cx.source.place(key.span.start);
     Some(Route {
         pattern,

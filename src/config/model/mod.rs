@@ -37,6 +37,6 @@ pub(crate) use route::{PatternSegment, Route, RoutePattern, describe_route};
 pub(crate) use server::Server;
 pub(crate) use test::{Expectation, RouteTest};
 pub(crate) use verbs::{
-    CacheControl, Cgi, DEFAULT_CODE_TIMEOUT, Fastcgi, Files, PluginRoute, Redirect, Respond,
-    SendDirectory, Verb,
+    CacheControl, Cgi, DEFAULT_CODE_TIMEOUT, Fastcgi, Files, PluginRoute, Redirect, RedirectTarget,
+    Respond, SendDirectory, TargetPart, Verb,
 };

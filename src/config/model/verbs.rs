@@ -136,10 +136,33 @@ pub(crate) struct Respond {
 /// `redirect = TARGET`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Redirect {
-    /// As written. The path below the route's path, and the query, are appended unless the route is
-    /// exact.
-    pub(crate) target: String,
+    pub(crate) target: RedirectTarget,
     pub(crate) status: Status,
+}
+
+/// Where a redirect leads. The path below the route's path is appended unless the route is exact or the
+/// target says `{path}`; the query is appended unless the target says `{query}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RedirectTarget {
+    /// As the operator writes it.
+    pub(crate) written: String,
+    /// What it consists of, in order.
+    pub(crate) parts: Vec<TargetPart>,
+}
+
+/// A part of the target of a redirect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TargetPart {
+    /// Text that stands in the target as it is.
+    Text(String),
+    /// The host of the request, without its port.
+    Host,
+    /// The path of the request.
+    Path,
+    /// The query of the request.
+    Query,
+    /// The segment that the parameter of that name stands for in the route's path.
+    Parameter(String),
 }
 
 /// What the names of PHP's scripts end in, those of earlier versions included. (`.phps` is source that

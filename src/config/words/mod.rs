@@ -5,6 +5,7 @@
 
 pub(crate) mod address;
 pub(crate) mod pattern;
+pub(crate) mod redirect_target;
 pub(crate) mod units;
 pub(crate) mod values;
 pub(crate) mod variables;

@@ -146,29 +146,6 @@ pub(crate) fn parse_variable_value(value: &str) -> Result<String, Fault> {
     }
 }
 
-/// Reads the target of a redirect. It goes into `Location` as it is (RFC 9110 §10.2.2), so it must be
-/// a URI reference: visible ASCII.
-pub(crate) fn parse_target(target: &str) -> Result<String, Fault> {
-    if target.is_empty() {
-        return Err(Fault::new(0..0, "`redirect` names no target")
-            .help("write a path, \"/new\", or a URL, \"https://example.com/\""));
-    }
-    match target.char_indices().find(|(_, c)| !c.is_ascii_graphic()) {
-        None => Ok(target.to_owned()),
-        Some((at, c)) => {
-            let mut octets = [0; 4];
-            let encoded: String = c
-                .encode_utf8(&mut octets)
-                .bytes()
-                .map(|octet| format!("%{octet:02X}"))
-                .collect();
-            let message = format!("`{}` cannot stand in a redirect's target", c.escape_debug());
-            Err(Fault::new(at..at + c.len_utf8(), message)
-                .help(format!("write it percent-encoded: `{encoded}`")))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,8 +173,6 @@ mod tests {
             (parse_variable_name, "_a1"),
             (parse_variable_value, ""),
             (parse_variable_value, "a = b\n"),
-            (parse_target, "/new?a=%20#b"),
-            (parse_target, "https://example.com/"),
         ];
         for (parser, text) in cases {
             assert_eq!(parser(text).as_deref(), Ok(*text));
@@ -235,10 +210,6 @@ mod tests {
             (parse_variable_name, "A=B", 1..2),
             (parse_variable_name, "a-b", 1..2),
             (parse_variable_value, "a\0", 1..2),
-            (parse_target, "", 0..0),
-            (parse_target, "/a b", 2..3),
-            (parse_target, "/\r\n", 1..2),
-            (parse_target, "/\u{e9}", 1..3),
         ];
         for (parser, text, range) in cases {
             assert_eq!(

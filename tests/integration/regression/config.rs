@@ -173,3 +173,29 @@ fn an_include_that_matches_nothing_is_good() {
     );
     assert!(told.contains("there is no directory"), "{told}");
 }
+
+/// `{id}`, `{host}` and `$host` in the target of a redirect were sent to the client as they stood.
+#[test]
+fn a_redirect_replaces_variables() {
+    let server = Site::new(
+        "'/' = { redirect = 'https://{host}{path}' }\n\
+         '/n/{id}' = { redirect = '/item/{id}?from=n' }\n\
+         '/q' = { redirect = '/search?q=({query})' }\n\
+         '/all' = { redirect = 'https://{host}:8443{path}?{query}' }",
+    )
+    .start();
+    for (target, location) in [
+        ("/a/b%20c?x=y", "https://h/a/b%20c?x=y"),
+        ("/n/a%2Fb", "/item/a%2Fb?from=n"),
+        ("/n/7/more?x", "/item/7/more?from=n&x"),
+        ("/q?a=b", "/search?q=(a=b)"),
+        ("/all", "https://h:8443/all"),
+        ("/all/x?a", "https://h:8443/all/x?a"),
+        ("//evil.example/", "https://h/evil.example/"),
+    ] {
+        let response = server.get(target);
+        assert_eq!(response.field("Location"), Some(location), "{target}");
+    }
+    let nowhere = server.answer("GET /a HTTP/1.0\r\n\r\n");
+    assert_eq!((nowhere.status, nowhere.field("Location")), (400, None));
+}
