@@ -86,6 +86,22 @@ impl fmt::Display for HttpDate {
     }
 }
 
+/// The time in the library's form. A time that it does not know, which begins in the last days of the
+/// year 9999, becomes the last one it knows: a clock that is wrong must not end the process.
+pub(crate) fn timestamp(time: SystemTime) -> jiff::Timestamp {
+    let beyond = if time < UNIX_EPOCH {
+        jiff::Timestamp::MIN
+    } else {
+        jiff::Timestamp::MAX
+    };
+    jiff::Timestamp::try_from(time).unwrap_or(beyond)
+}
+
+/// The time to the second, in ISO 8601: `2026-11-22T23:54:16Z`.
+pub(crate) fn iso(time: SystemTime) -> String {
+    timestamp(time).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +157,19 @@ mod tests {
             ),
         ] {
             assert_eq!(HttpDate::from_system_time(time).to_string(), written);
+        }
+    }
+
+    /// A machine whose clock stood there did not start: the library panics where it has no such time.
+    #[test]
+    fn any_clock_can_be_written() {
+        let second = Duration::from_secs(1);
+        for (time, written) in [
+            (UNIX_EPOCH, "1970-01-01T00:00:00Z"),
+            (UNIX_EPOCH - second, "1969-12-31T23:59:59Z"),
+            (UNIX_EPOCH + second * u32::MAX * 100, "9999-12-30T22:00:00Z"),
+        ] {
+            assert_eq!(iso(time), written);
         }
     }
 

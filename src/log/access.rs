@@ -6,17 +6,19 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use rustix::fs::Access;
+use rustix::fs::{Access, OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use super::diagnostic;
 use crate::config::model::AccessLog;
+use crate::runtime::spawn_thread;
 
 /// How many buffers may wait for the writer. With [`BUFFER_SIZE`] each, this bounds the memory.
 const QUEUE: usize = 256;
@@ -29,10 +31,13 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the access log cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open the access log {path}: {source}; create its directory or change log.access")]
-pub(crate) struct OpenLogError {
-    path: PathBuf,
-    source: io::Error,
+pub(crate) enum OpenLogError {
+    #[error(
+        "cannot open the access log {path}: {source}; create its directory or change log.access"
+    )]
+    File { path: PathBuf, source: io::Error },
+    #[error("cannot start the thread that writes the access log")]
+    Thread(#[source] io::Error),
 }
 
 /// What the writer is asked to do.
@@ -80,16 +85,11 @@ impl AccessWriter {
             lost: Arc::clone(&lost),
             failing: false,
         };
-        std::thread::Builder::new()
-            .name("tidegate-log".to_owned())
-            .spawn(move || {
-                writer.run(&messages);
-                let _ = finish.send(());
-            })
-            .map_err(|source| OpenLogError {
-                path: PathBuf::from("(its thread)"),
-                source,
-            })?;
+        spawn_thread("tidegate-log", move || {
+            writer.run(&messages);
+            let _ = finish.send(());
+        })
+        .map_err(OpenLogError::Thread)?;
         Ok(Some(Self {
             queue,
             lost,
@@ -269,16 +269,35 @@ pub(crate) fn check(log: &AccessLog) -> Result<(), OpenLogError> {
             }
         }
     };
-    outcome.map_err(|error| OpenLogError {
+    outcome.map_err(|error| OpenLogError::File {
         path: path.clone(),
         source: error.into(),
     })
 }
 
+/// Opens the log at `path`, or makes it. It may be a FIFO; then another program must read from it.
 fn open(path: &Path) -> Result<File, OpenLogError> {
-    let opened = OpenOptions::new().append(true).create(true).open(path);
-    opened.map_err(|source| OpenLogError {
+    open_at_once(path).map_err(|source| OpenLogError::File {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Opens the file without waiting: opening a FIFO would wait until a program reads from it. Writing may
+/// wait, as the thread of the log does.
+fn open_at_once(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32);
+    let file = options
+        .open(path)
+        .map_err(|error| match Errno::from_io_error(&error) {
+            Some(Errno::NXIO) => io::Error::new(
+                error.kind(),
+                "it is a FIFO that no program reads from (or a socket); start the reader first",
+            ),
+            _ => error,
+        })?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
 }

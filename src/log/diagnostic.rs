@@ -1,17 +1,53 @@
 //! Diagnostics on standard error: what went wrong or has changed, and what the operator can do.
+//!
+//! Standard error may be a pipe that is not read, or a terminal that is held. No worker waits for that,
+//! nor does the supervisor: while a server runs, a thread of its own writes the lines ([`start`]), and
+//! what does not fit into its queue is lost and counted. Before that, lines are written at once.
 
-use std::fmt::Arguments;
-use std::io::Write as _;
+use std::fmt::{Arguments, Display};
+use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
 
+use super::line::line;
+use super::queue::Queue;
 use crate::config::model::LogLevel;
+use crate::runtime::spawn_thread;
 
 /// The least severe level that is written. The process has only one.
 static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Info as u8);
 
+/// The lines that wait to be written. The process has one standard error, and so one queue.
+static QUEUE: Queue = Queue::new();
+
+/// How long the end of a program waits until standard error has taken the last lines.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Sets the least severe level that is written from now on.
 pub(crate) fn set_level(level: LogLevel) {
     LEVEL.store(level as u8, Ordering::Relaxed);
+}
+
+/// Has a thread write the diagnostics from now on, until the process ends.
+///
+/// # Errors
+/// If the system has no more threads.
+pub(crate) fn start() -> io::Result<()> {
+    if QUEUE.begin() {
+        let started = spawn_thread("tidegate-stderr", || {
+            QUEUE.write_all(write_out);
+        });
+        if let Err(error) = started {
+            QUEUE.end();
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Waits until every line is written, but not for ever. To be called before the process ends.
+pub(crate) fn finish() {
+    QUEUE.wait_until_empty(FINISH_TIMEOUT);
 }
 
 /// Reports that something failed.
@@ -34,21 +70,53 @@ pub(crate) fn debug(message: Arguments<'_>) {
     write(LogLevel::Debug, message);
 }
 
+/// [`error`] about `subject`, such as a route. Every request may bring another, so only some are
+/// written of many in a short time; the others are counted.
+pub(crate) fn error_of(subject: impl Display, message: Arguments<'_>) {
+    error_limited(&subject, format_args!("{subject}: {message}"));
+}
+
+/// [`error`], limited as [`error_of`] is, whose message names `subject` itself.
+pub(crate) fn error_limited(subject: impl Display, message: Arguments<'_>) {
+    write_limited(LogLevel::Error, &subject, message);
+}
+
+/// [`warn`], limited as [`error_limited`] is.
+pub(crate) fn warn_limited(subject: impl Display, message: Arguments<'_>) {
+    write_limited(LogLevel::Warn, &subject, message);
+}
+
+/// Writes `text`, which has its line ends, as it is: for a person who started the program.
+pub(crate) fn print(text: &str) {
+    put(text.to_owned());
+}
+
 fn write(level: LogLevel, message: Arguments<'_>) {
-    if level as u8 > LEVEL.load(Ordering::Relaxed) {
-        return;
+    if is_written(level) {
+        put(line(level, message));
     }
-    let name = match level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warning",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-    };
-    let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
-    // Each line is one write, so that lines of several threads do not mix. If it fails, there is no
-    // other place to report that.
-    let line = format!("{time} {name}: {message}\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+fn write_limited(level: LogLevel, subject: &dyn Display, message: Arguments<'_>) {
+    if is_written(level) && QUEUE.admit(&subject.to_string(), Instant::now()) {
+        put(line(level, message));
+    }
+}
+
+fn is_written(level: LogLevel) -> bool {
+    level as u8 <= LEVEL.load(Ordering::Relaxed)
+}
+
+fn put(line: String) {
+    if let Some(line) = QUEUE.push(line) {
+        write_out(&line);
+    }
+}
+
+/// Writes a line with one call, so that lines of several processes do not mix. If that fails, there is
+/// no other place to report it.
+fn write_out(line: &str) {
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// Returns `text` with its control characters escaped: text of other people's code must not end a line of

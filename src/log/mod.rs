@@ -7,4 +7,7 @@
 pub(crate) mod access;
 pub(crate) mod diagnostic;
 pub(crate) mod limited;
+mod limiter;
+mod line;
+mod queue;
 pub(crate) mod record;

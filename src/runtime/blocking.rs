@@ -13,12 +13,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use super::channel::channel;
 use super::panics::catch_panic;
 use super::permits::{Permit, Permits};
+use super::threads::spawn_thread;
 
 /// How long a thread waits for a job before it ends. Long enough for a busy pool to keep its threads,
 /// and short enough for the memory of threads that a burst needed to come back.
@@ -98,8 +98,7 @@ impl Queue {
 
     fn start_thread(self: &Arc<Self>) -> std::io::Result<()> {
         let queue = Arc::clone(self);
-        let thread = thread::Builder::new().name("tidegate-block".to_owned());
-        thread.spawn(move || queue.run()).map(drop)
+        spawn_thread("tidegate-block", move || queue.run()).map(drop)
     }
 
     /// Runs one job after the other, until none has come for a while, or the pool is gone.
@@ -419,6 +418,7 @@ impl Drop for Phase {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::thread;
 
     use super::*;
     use crate::runtime;

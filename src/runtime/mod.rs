@@ -25,6 +25,7 @@ mod pools;
 mod process;
 mod reactor;
 pub(crate) mod sys;
+mod threads;
 mod timer;
 
 use std::cell::{Cell, RefCell};
@@ -39,7 +40,7 @@ pub(crate) use blocking::{BlockingError, BlockingPool, Job, PoolState};
 pub(crate) use channel::{Receiver, Sender, channel};
 pub(crate) use net::{Listener, Stream};
 pub(crate) use orphans::{is_first_process, reap as reap_orphans};
-pub(crate) use panics::{catch_panic, catch_panics};
+pub(crate) use panics::{Panic, catch_panic, catch_panics};
 pub(crate) use permits::{Permit, Permits};
 pub(crate) use pipe::{
     Broken, PipeReader, PipeWriter, TaskReader, TaskWriter, pipe_to_task, pipe_to_thread,
@@ -50,6 +51,7 @@ pub(crate) use process::{
     Exit, Process, open_files_before, remember_open_files, wait_for_processes,
 };
 pub(crate) use reactor::{Direction, Elapsed};
+pub(crate) use threads::spawn_thread;
 pub(crate) use timer::Tick;
 
 use executor::{Executor, Remote};
@@ -80,21 +82,57 @@ fn with_context<T>(use_it: impl FnOnce(&Context) -> T) -> T {
     CONTEXT.with_borrow(|context| use_it(context.as_ref().expect("called by a task of a loop")))
 }
 
+/// What a loop gets its events from. Made before the thread of the loop, so that a system without
+/// another event queue is known of in time.
+pub(crate) struct EventQueue {
+    poll: mio::Poll,
+    registry: mio::Registry,
+    waker: mio::Waker,
+}
+
+impl EventQueue {
+    /// A queue in which nothing has happened.
+    ///
+    /// # Errors
+    /// If the system cannot make an event queue.
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = mio::Poll::new()?;
+        let waker = mio::Waker::new(poll.registry(), WAKE)?;
+        let registry = poll.registry().try_clone()?;
+        Ok(Self {
+            poll,
+            registry,
+            waker,
+        })
+    }
+}
+
+/// [`run_on`] with an event queue of its own.
+///
+/// # Errors
+/// If the system cannot make an event queue, or cannot wait for events.
+pub(crate) fn run<F: Future + 'static>(main: F) -> io::Result<F::Output> {
+    run_on(EventQueue::new()?, main)
+}
+
 /// Runs `main` on this thread until it ends, together with the tasks that it spawns. Returns the output
 /// of `main`.
 ///
 /// Drops the tasks that are left when `main` ends.
 ///
 /// # Errors
-/// If the system cannot make an event queue, or cannot wait for events.
-pub(crate) fn run<F: Future + 'static>(main: F) -> io::Result<F::Output> {
-    let mut poll = mio::Poll::new()?;
-    let waker = mio::Waker::new(poll.registry(), WAKE)?;
+/// If the system cannot wait for events.
+pub(crate) fn run_on<F: Future + 'static>(queue: EventQueue, main: F) -> io::Result<F::Output> {
+    let EventQueue {
+        mut poll,
+        registry,
+        waker,
+    } = queue;
     let now = Instant::now();
     let context = Rc::new(Context {
         executor: Executor::default(),
         remote: Remote::new(waker),
-        reactor: RefCell::new(Reactor::new(poll.registry().try_clone()?)),
+        reactor: RefCell::new(Reactor::new(registry)),
         started: now,
         now: Cell::new(now),
         tick: Cell::new(Tick::at(Duration::ZERO)),

@@ -125,9 +125,9 @@ impl Stream {
     /// `WouldBlock` where the socket takes nothing; otherwise the connection is broken.
     pub(crate) fn try_send(&self, bytes: &[u8], more: bool) -> io::Result<usize> {
         let flags = if more {
-            SendFlags::MORE
+            SendFlags::MORE | SendFlags::NOSIGNAL
         } else {
-            SendFlags::empty()
+            SendFlags::NOSIGNAL
         };
         Ok(retry(|| rustix::net::send(&self.fd, bytes, flags))?)
     }

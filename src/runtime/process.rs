@@ -141,10 +141,7 @@ impl<H: Send + 'static> Drop for Process<H> {
         }
         // A thread for each: few programs end this way, and each takes a short time.
         let ending = Ending::begin(running);
-        let name = "tidegate-reap".to_owned();
-        let _ = std::thread::Builder::new()
-            .name(name)
-            .spawn(move || ending.wait());
+        let _ = super::spawn_thread("tidegate-reap", move || ending.wait());
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::ffi::CString;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -39,6 +40,32 @@ pub(crate) fn set_defer_accept(socket: BorrowedFd<'_>, patience: Duration) -> io
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+/// Blocks SIGPIPE in this thread: a write without a reader is an error here and nothing more. Ignoring
+/// the signal would be simpler, but that holds for the whole process, which may not be ours. Programs
+/// that this thread starts do not inherit it, because `std::process::Command` clears the mask.
+pub(crate) fn block_broken_pipe() {
+    let mut signals = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigemptyset` initialises the set that `sigaddset` changes and `pthread_sigmask` reads. The
+    // last argument may be null: the mask of before is not wanted. None of them keeps a pointer, and none
+    // can fail with these arguments.
+    unsafe {
+        libc::sigemptyset(signals.as_mut_ptr());
+        libc::sigaddset(signals.as_mut_ptr(), libc::SIGPIPE);
+        libc::pthread_sigmask(libc::SIG_BLOCK, signals.as_ptr(), std::ptr::null_mut());
+    }
+}
+
+/// Whether the process ignores `signal`, as `nohup` has it ignore SIGHUP.
+pub(crate) fn is_ignored(signal: libc::c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: without a new action the call changes nothing; it writes the current one to `action`, which
+    // is read only if the call succeeded.
+    unsafe {
+        libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
+            && action.assume_init().sa_sigaction == libc::SIG_IGN
     }
 }
 

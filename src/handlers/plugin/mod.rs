@@ -315,7 +315,7 @@ impl PluginHandler {
         let status = failure.status();
         let why = diagnostic::on_one_line(&failure.describe());
         match status.code() {
-            500.. => diagnostic::error(format_args!("{}: {why}", self.route)),
+            500.. => diagnostic::error_of(&self.route, format_args!("{why}")),
             // The client's fault.
             _ => diagnostic::debug(format_args!("{}: {why}", self.route)),
         }

@@ -52,12 +52,12 @@ fn whole(body: Body, route: &str) -> Option<representation::Body> {
             file: Rc::new(OwnedFd::from(file)),
         }),
         Ok(_) => {
-            diagnostic::error(format_args!("{route}: what the handler gives is no file"));
+            diagnostic::error_of(route, format_args!("what the handler gives is no file"));
             None
         }
         Err(error) => {
             let message = "the file that the handler gives cannot be looked at";
-            diagnostic::error(format_args!("{route}: {message}: {error}"));
+            diagnostic::error_of(route, format_args!("{message}: {error}"));
             None
         }
     }

@@ -96,10 +96,11 @@ impl<'e, R: Display> Sending<'e, R> {
     fn warn_of_surplus(&self) {
         if let Some(route) = &self.route {
             let request = self.exchange.request_in_log();
-            diagnostic::warn(format_args!(
+            let what = format_args!(
                 "{route}: {request}: the content is longer than its Content-Length says; \
                  the rest was dropped"
-            ));
+            );
+            diagnostic::warn_limited(route, what);
         }
     }
 
@@ -108,7 +109,7 @@ impl<'e, R: Display> Sending<'e, R> {
     fn report(&self, error: &SendError) {
         if let (Some(route), true) = (&self.route, error.is_ours()) {
             let (request, chain) = (self.exchange.request_in_log(), diagnostic::chain(error));
-            diagnostic::error(format_args!("{route}: {request}: {chain}"));
+            diagnostic::error_of(route, format_args!("{request}: {chain}"));
         }
     }
 }

@@ -70,10 +70,10 @@ impl<'g> Exchange<'g, '_> {
 
     /// The response where a local redirect of the code behind the route leads nowhere.
     fn redirect_failed(&self, target: &str, why: &str) -> Answered<'g, 'static> {
-        diagnostic::error(format_args!(
-            "{}: the local redirect to {target:?} {why}",
-            self.route().map_or_else(String::new, Route::to_string)
-        ));
+        diagnostic::error_of(
+            self.route().map_or_else(String::new, Route::to_string),
+            format_args!("the local redirect to {target:?} {why}"),
+        );
         self.answered(Response::problem(Status::BAD_GATEWAY))
     }
 
@@ -106,7 +106,7 @@ impl<'g> Exchange<'g, '_> {
 fn unreadable_content(route: &Route, error: ContentError) -> Option<Response<'static>> {
     if matches!(error, ContentError::NotKept(_) | ContentError::Busy) {
         let chain = diagnostic::chain(&error);
-        diagnostic::error(format_args!("{route}: {chain}"));
+        diagnostic::error_of(route, format_args!("{chain}"));
     }
     match error {
         ContentError::Busy => Some(Response::busy()),
@@ -115,8 +115,7 @@ fn unreadable_content(route: &Route, error: ContentError) -> Option<Response<'st
 }
 
 fn panicked(route: &Route) -> Response<'static> {
-    diagnostic::error(format_args!(
-        "{route}: the handler panicked; its exchange was answered 500"
-    ));
+    let what = format_args!("the handler panicked; its exchange was answered 500");
+    diagnostic::error_of(route, what);
     Response::problem(Status::INTERNAL_SERVER_ERROR)
 }

@@ -203,14 +203,16 @@ impl CgiHandler {
                 return Response::problem(status);
             }
             CgiError::Busy | CgiError::Pool(BlockingError::Saturated | BlockingError::NoThread) => {
-                diagnostic::warn(format_args!("{name}: {}", diagnostic::chain(error)));
+                let chain = diagnostic::chain(error);
+                diagnostic::warn_limited(&self.route.name, format_args!("{name}: {chain}"));
                 return Response::busy();
             }
             CgiError::TimedOut => Status::GATEWAY_TIMEOUT,
             CgiError::Pool(BlockingError::Panicked(_)) => Status::INTERNAL_SERVER_ERROR,
             _ => Status::BAD_GATEWAY,
         };
-        diagnostic::error(format_args!("{name}: {}", diagnostic::chain(error)));
+        let chain = diagnostic::chain(error);
+        diagnostic::error_limited(&self.route.name, format_args!("{name}: {chain}"));
         Response::problem(status)
     }
 }

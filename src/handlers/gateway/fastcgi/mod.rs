@@ -241,7 +241,7 @@ impl FastcgiHandler {
 
     fn unsearched(&self, error: &SearchError, request: &Request<'_>) -> Response<'static> {
         let (request, chain) = (request.head.in_log(), diagnostic::chain(error));
-        diagnostic::error(format_args!("{}: {request}: {chain}", self.route));
+        diagnostic::error_of(&self.route, format_args!("{request}: {chain}"));
         match error {
             SearchError::Blocking(BlockingError::Saturated | BlockingError::NoThread) => {
                 Response::busy()
@@ -485,7 +485,7 @@ impl FastcgiHandler {
     ) -> Response<'static> {
         let (peer, chain) = (&self.options.peer, diagnostic::chain(error));
         let name = self.name_in_log(script, request);
-        diagnostic::error(format_args!("{name}: {peer}: {chain}"));
+        diagnostic::error_limited(&self.route, format_args!("{name}: {peer}: {chain}"));
         match error.status() {
             Status::SERVICE_UNAVAILABLE => Response::busy(),
             status => Response::problem(status),
