@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::config::read_whole;
 use crate::http::media_type;
 use crate::http::response::FieldLines;
 use crate::log::diagnostic;
@@ -34,7 +35,7 @@ impl PageFiles {
 
 impl ErrorPage {
     fn read(path: &Path) -> Option<Self> {
-        let content = match std::fs::read(path) {
+        let content = match read_whole(path) {
             Ok(content) => content,
             Err(error) => {
                 let path = path.display();

@@ -11,6 +11,7 @@ use toml::de::DeTable;
 
 use super::checked::{Checked, Strictness};
 use super::include::Files;
+use super::read::read_whole;
 use super::text::{invalid_utf8, source};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::syntax;
@@ -23,7 +24,7 @@ use crate::config::tree::survey::Surveys;
 /// Reads and checks the file at `path`, and what it includes.
 pub(crate) fn load(path: &Path, surroundings: Surroundings<'_>, strictness: Strictness) -> Checked {
     let unreadable = |diagnostic| Checked::unreadable(path, diagnostic);
-    let checked = match std::fs::read(path).map(String::from_utf8) {
+    let checked = match read_whole(path).map(String::from_utf8) {
         Ok(Ok(text)) => parse(text, path, surroundings),
         Ok(Err(error)) => unreadable(invalid_utf8(path, &error)),
         Err(error) => unreadable(explain_unreadable(path, &error)),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::read::read_whole;
 use super::text::{invalid_utf8, source};
 use crate::config::complaint::diagnostic::{Diagnostic, Source};
 use crate::config::keys::hints::vocabulary;
@@ -103,7 +104,7 @@ impl Files {
             cx.report(Diagnostic::warning(message).at(text.node.spot(), "left out"));
             return None;
         }
-        let bytes = match fs::read(path) {
+        let bytes = match read_whole(path) {
             Ok(bytes) => bytes,
             Err(error) => {
                 report_path(text, path, unreadable(path, &error));
