@@ -65,9 +65,9 @@ pub(super) fn explain(arguments: &Explain, handlers: &Handlers) -> Result<(), St
     for answer in ask(&prepared.generation, vec![question])? {
         let answer = answer.map_err(|error| format!("error: {error}"))?;
         if arguments.json {
-            print(&format!("{:#}\n", answer.to_json()));
+            print(&format!("{:#}\n", answer.to_json()))?;
         } else {
-            print(&answer.to_text());
+            print(&answer.to_text())?;
         }
     }
     Ok(())

@@ -6,7 +6,9 @@ mod explain;
 mod output;
 mod remote;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -159,8 +161,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
         Ok(cli) => cli,
         Err(error) => {
             // `--help` and `--version` are errors of clap's as well, with status 0.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            let printed = error.print().and_then(|()| io::stdout().flush());
+            let is_failure = |error: &io::Error| error.kind() != io::ErrorKind::BrokenPipe;
+            let status = u8::try_from(error.exit_code()).unwrap_or(2);
+            return ExitCode::from(if printed.as_ref().is_err_and(is_failure) {
+                status.max(1)
+            } else {
+                status
+            });
         }
     };
     let outcome = match cli.command {
@@ -174,26 +182,40 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
         Some(Command::Stop(server)) => remote::tell(&server, "POST", "/stop"),
         Some(Command::Check(arguments)) => check::check(&arguments, handlers),
         Some(Command::Explain(arguments)) => explain::explain(&arguments, handlers),
-        Some(Command::Schema(arguments)) => {
-            print(&if arguments.table {
-                config::key_table()
-            } else {
-                format!("{:#}\n", config::schema())
-            });
-            Ok(())
-        }
+        Some(Command::Schema(arguments)) => print(&if arguments.table {
+            config::key_table()
+        } else {
+            format!("{:#}\n", config::schema())
+        }),
     };
     wait_for_ends(handlers);
+    // The message is empty if the command has printed its errors itself.
+    if let Err(message) = outcome.as_ref()
+        && !message.is_empty()
+    {
+        diagnostic::print(&format!("{}\n", message.trim_end()));
+    }
+    diagnostic::finish();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            // The message is empty if the command has printed its errors itself.
-            if !message.is_empty() {
-                eprintln!("{}", message.trim_end());
-            }
-            ExitCode::FAILURE
-        }
+        Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// Has panics reported as diagnostics: a panic of a handler must not make its worker wait until standard
+/// error is read.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = Backtrace::capture();
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        match backtrace.status() {
+            BacktraceStatus::Captured => {
+                diagnostic::error(format_args!("thread '{name}' {panic}\n{backtrace}"));
+            }
+            _ => diagnostic::error(format_args!("thread '{name}' {panic}")),
+        }
+    }));
 }
 
 /// Runs the server that a file describes, until it ends.
@@ -212,7 +234,7 @@ fn run(arguments: &Run, handlers: &Handlers) -> Result<(), String> {
     let prepared = prepare(checked, handlers, None);
     let prepared = prepared.map_err(|report| report.render(use_colour))?;
     let Prepared { loaded, generation } = prepared;
-    eprint!("{}", loaded.warnings.render(use_colour));
+    diagnostic::print(&loaded.warnings.render(use_colour));
     refuse_failing_tests(&loaded.config, &generation)?;
     let mut supervisor = start(Setup {
         config: loaded.config.clone(),
@@ -297,6 +319,7 @@ fn addresses(arguments: &Serve) -> Vec<SocketAddr> {
 /// # Errors
 /// Why the server cannot start.
 fn start(setup: Setup) -> Result<Supervisor, String> {
+    report_panics();
     Supervisor::new(setup).map_err(|error| describe(&error))
 }
 
@@ -307,16 +330,16 @@ fn describe(error: &dyn std::error::Error) -> String {
 
 /// Tells the operator of `serve` the addresses, the directory, and which options are on.
 fn print_banner(supervisor: &Supervisor, root: &Path, arguments: &Serve) {
-    eprintln!("\n  Serving {}\n", root.display());
-    for address in supervisor.addresses().filter_map(ListenAddress::ip) {
-        eprintln!("    http://{}/", clickable(address));
-    }
+    let addresses = supervisor.addresses().filter_map(ListenAddress::ip);
+    let addresses = addresses.map(|address| format!("    http://{}/\n", clickable(address)));
     let on_or_off = |is_on: bool| if is_on { "on" } else { "off" };
-    eprintln!(
-        "\n  listing {}, single-page fallback {}; Ctrl-C stops\n",
+    diagnostic::print(&format!(
+        "\n  Serving {}\n\n{}\n  listing {}, single-page fallback {}; Ctrl-C stops\n\n",
+        root.display(),
+        addresses.collect::<String>(),
         on_or_off(!arguments.no_listing),
         on_or_off(arguments.spa)
-    );
+    ));
 }
 
 /// An address as it is typed into a browser: a wildcard address becomes `localhost`, and so does

@@ -9,12 +9,12 @@ pub(crate) mod routing;
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::address::ListenAddress;
 use crate::api::RouteLife;
 use crate::config::model::{
-    HostPattern, Limits, LogFormat, Place, Policy, Proxies, RoutePattern, describe_route,
+    Config, HostPattern, Limits, LogFormat, Place, Policy, Proxies, RoutePattern, describe_route,
 };
 use crate::handlers::Handler;
 use crate::handlers::control::ControlHandler;
@@ -25,6 +25,9 @@ use error_pages::PageFiles;
 pub(crate) use kept::Retired;
 use policy::ServingPolicy;
 use routing::{HostTable, RoutingTable};
+
+/// How many commands may be under way at the control socket.
+const MAX_COMMANDS: usize = 64;
 
 /// A configuration, prepared: every path leads to a handler that is ready to answer.
 pub(crate) struct Generation {
@@ -40,8 +43,6 @@ pub(crate) struct Generation {
     /// The listeners, by the address in the configuration: port 0 stays 0. They are few, so that a
     /// walk over the list is faster than hashing.
     listeners: Vec<(ListenAddress, Listened)>,
-    /// The listener of the control socket, once there is one.
-    control: OnceLock<(ListenAddress, Listened)>,
     /// What the next generation may go on with.
     carryover: Carryover,
 }
@@ -91,11 +92,13 @@ impl fmt::Display for Route {
 }
 
 impl Generation {
-    /// Adds the control socket at `address`. Called before workers adopt the generation.
-    pub(crate) fn add_control(&self, address: ListenAddress) {
-        // After a trial the generation runs a second time, and has the listener already.
-        self.control
-            .get_or_init(|| (address, Listened::of_control()));
+    /// What the worker of the control socket at `address` serves with, whatever the others do.
+    pub(crate) fn of_control(address: ListenAddress) -> Self {
+        Self {
+            max_connections: MAX_COMMANDS,
+            listeners: vec![(address, Listened::of_control())],
+            ..Self::of_config(&Config::default())
+        }
     }
 
     /// Hands to `retired` what this generation keeps and `next` does not; takes back what `next`
@@ -128,7 +131,7 @@ impl Generation {
         tell(self.carryover.lives().cloned().collect(), RouteLife::stop);
     }
 
-    /// The addresses to listen at, without that of the control socket.
+    /// The addresses to listen at.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = &ListenAddress> {
         self.listeners.iter().map(|(address, _)| address)
     }
@@ -150,10 +153,8 @@ impl Generation {
     }
 
     fn listened(&self, address: &ListenAddress) -> Option<&Listened> {
-        let is_it = |(listener, _): &&(ListenAddress, Listened)| listener == address;
-        // The control socket last, and apart: every request asks here more than once.
-        let found = self.listeners.iter().find(is_it);
-        let found = found.or_else(|| self.control.get().filter(is_it));
+        let mut listeners = self.listeners.iter();
+        let found = listeners.find(|(listener, _)| listener == address);
         found.map(|(_, listened)| listened)
     }
 }

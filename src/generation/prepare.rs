@@ -13,7 +13,7 @@
 //! or if its result is not used, dropping what was made undoes all of it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::carryover::Carryover;
 use super::error_pages::PageFiles;
@@ -91,7 +91,6 @@ impl Generation {
             proxies: config.proxies.clone(),
             policy: ServingPolicy::new(&config.policy, &mut files),
             listeners: listeners.into_iter().collect(),
-            control: OnceLock::new(),
             carryover,
         }
     }

@@ -24,4 +24,4 @@ pub(crate) use exchange::client::address as client_address;
 pub(crate) use explain::{explain, run_tests};
 pub(crate) use worker::WorkerSetup;
 pub(crate) use worker::endpoint::ListeningSocket;
-pub(crate) use worker::run::{Command, run};
+pub(crate) use worker::run::{Acknowledgement, Command, run};

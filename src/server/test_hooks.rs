@@ -1,9 +1,11 @@
-//! For the integration tests of debug builds alone: requests that make the server panic.
+//! For the integration tests of debug builds alone: requests that make the server panic or wait.
 //!
 //! With `TIDEGATE_TEST_HOOKS` in the environment, `/.tidegate-test/panic-exchange` panics while it is
 //! answered, `/.tidegate-test/panic-connection` outside of any handler, and
-//! `/.tidegate-test/panic-worker` ends the loop it is answered on.
+//! `/.tidegate-test/panic-worker` ends the loop it is answered on. `/.tidegate-test/block-worker` makes
+//! the worker wait for the other end of the FIFO `fifo` beside the directory of the control socket.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use crate::runtime;
@@ -14,6 +16,11 @@ pub(super) fn obey(path: &[u8]) {
         Some(b"panic-exchange") => panic!("a test asked for a panic in an exchange"),
         Some(b"panic-worker") => {
             runtime::spawn(async { panic!("a test asked for a panic of the worker") });
+        }
+        Some(b"block-worker") => {
+            let directory = std::env::var_os("TIDEGATE_RUNTIME_DIR").map(PathBuf::from);
+            let fifo = directory.map(|directory| directory.with_file_name("fifo"));
+            let _ = std::fs::read(fifo.unwrap_or_default());
         }
         _ => {}
     }

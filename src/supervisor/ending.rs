@@ -19,7 +19,7 @@ pub(super) fn drain(workers: &mut Workers, events: &Receiver<Event>, grace: Dura
     workers.drain(grace);
     // `None` lies beyond what the clock can tell, and never comes.
     let deadline = Instant::now().checked_add(grace.saturating_add(STOP_MARGIN));
-    let mut running = workers.count();
+    let mut running = workers.threads();
     while running > 0 {
         let left = deadline.map_or(Duration::MAX, |deadline| {
             deadline.saturating_duration_since(Instant::now())
@@ -50,10 +50,10 @@ pub(super) fn retire(
     log: Option<&AccessWriter>,
 ) -> bool {
     workers.retire();
-    while workers.count() > 0 {
+    while workers.threads() > 0 {
         match events.recv().expect("the supervisor holds a sender itself") {
             Event::WorkerEnded(id) => {
-                workers.ended(id, None);
+                workers.ended(id);
             }
             Event::Signal(SIGTERM | SIGINT) => return true,
             Event::Signal(SIGUSR1) => log.into_iter().for_each(AccessWriter::reopen),

@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use crate::control::ControlRequest;
-use crate::runtime::is_first_process;
+use crate::runtime::{is_first_process, spawn_thread, sys};
 
 /// What the supervisor waits for.
 pub(super) enum Event {
@@ -28,13 +28,19 @@ pub(super) type WorkerId = u64;
 
 /// Starts a thread that sends the signals of the process to `sender`.
 ///
+/// A server that reloads takes SIGHUP also where the process was started to ignore it, as `nohup` does;
+/// for others it is the end of their terminal.
+///
 /// # Errors
 /// If a signal handler or the thread cannot be had.
-pub(super) fn watch_signals(sender: Sender<Event>) -> io::Result<()> {
+pub(super) fn watch_signals(sender: Sender<Event>, reloads: bool) -> io::Result<()> {
     // A process that ignores SIGCHLD hands that on to the programs it starts, and we may be one. The
     // system would then reap our scripts before we know how they ended, and reuse their numbers.
     signal_hook::flag::register(SIGCHLD, Arc::default())?;
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2])?;
+    if reloads || !sys::is_ignored(SIGHUP) {
+        signals.add_signal(SIGHUP)?;
+    }
     if is_first_process() {
         signals.add_signal(SIGCHLD)?;
     }
@@ -45,8 +51,5 @@ pub(super) fn watch_signals(sender: Sender<Event>) -> io::Result<()> {
             }
         }
     };
-    std::thread::Builder::new()
-        .name("tidegate-signal".to_owned())
-        .spawn(forward)?;
-    Ok(())
+    spawn_thread("tidegate-signal", forward).map(drop)
 }

@@ -47,7 +47,7 @@ use crate::log::access::{AccessWriter, OpenLogError};
 use crate::log::diagnostic;
 use crate::metrics::tally::Tally;
 use crate::metrics::{Counters, ProcessCounters};
-use crate::runtime::{self, PoolState, Pools};
+use crate::runtime::{self, Panic, PoolState, Pools, catch_panic, sys};
 use crate::server::{ListeningSocket, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
@@ -64,14 +64,15 @@ use status::{Facts, Since};
 use unix::UnixSocket;
 use upgrade::{Program, UpgradeError};
 use watch::FileWatch;
-use workers::Workers;
+use workers::{Waiting, Workers};
 
 /// If as many workers as this die within [`DEATHS_WINDOW`], the next would die as well: the process
 /// stops.
 const MAX_DEATHS: usize = 32;
 const DEATHS_WINDOW: Duration = Duration::from_secs(10);
 
-/// How often the supervisor looks whether what no generation keeps any more is still in use.
+/// How often the supervisor looks whether what no generation keeps any more is still in use, and whether
+/// there is a thread for a worker again.
 const RETIREMENT: Duration = Duration::from_secs(1);
 
 /// Why the server cannot start, or cannot go on. The operator can mend it.
@@ -83,6 +84,8 @@ pub(crate) enum SupervisorError {
     Control(#[from] ControlError),
     #[error(transparent)]
     Log(#[from] OpenLogError),
+    #[error("cannot start its threads; fewer `workers` need fewer")]
+    Threads(#[source] io::Error),
     #[error("cannot take note of signals")]
     Signals(#[source] io::Error),
     #[error("cannot watch the files of the configuration")]
@@ -145,6 +148,10 @@ pub(crate) struct Supervisor {
     /// What earlier generations kept and this one does not, until nothing uses it any more.
     retired: Retired,
     pools: Pools,
+    workers: Workers,
+    /// The threads of the first workers, and that of the control socket's, until [`run`](Self::run).
+    waiting: Vec<Waiting>,
+    waiting_control: Option<Waiting>,
     process: Arc<ProcessCounters>,
     tally: Tally,
     log: Option<AccessWriter>,
@@ -167,12 +174,15 @@ impl Supervisor {
             role,
         } = setup;
         diagnostic::set_level(config.log.level);
-        raise_descriptor_limit();
+        diagnostic::start().map_err(SupervisorError::Threads)?;
         let (sender, events) = channel();
         let (is_program, mut inherited) = match role {
             Role::Program(inherited) => (true, inherited),
             Role::Part => (false, Inherited::default()),
         };
+        if is_program {
+            raise_descriptor_limit();
+        }
         let predecessor = std::mem::take(&mut inherited.predecessor);
         let bind = |file| control_socket::bind(file, predecessor.is_some());
         let control = file
@@ -186,12 +196,12 @@ impl Supervisor {
         let log = AccessWriter::start(&config.log.access)?;
         let mut manager = ServiceManager::default();
         if is_program {
-            watch_signals(sender.clone()).map_err(SupervisorError::Signals)?;
+            watch_signals(sender.clone(), file.is_some()).map_err(SupervisorError::Signals)?;
             manager = ServiceManager::from_environment();
         }
-        if let Some(control) = &control {
-            generation.add_control(ListenAddress::Unix(control.path().to_owned()));
-        }
+        let mut workers = Workers::new(sender.clone());
+        let waiting = workers.prepare(config.workers.get());
+        let waiting_control = control.as_ref().map(|_| workers.prepare_one()).transpose();
         Ok(Self {
             file,
             handlers,
@@ -207,6 +217,9 @@ impl Supervisor {
             trial: None,
             retired: Retired::default(),
             pools: Pools::new(config.blocking.threads, config.blocking.queue),
+            workers,
+            waiting: waiting.map_err(SupervisorError::Threads)?,
+            waiting_control: waiting_control.map_err(SupervisorError::Threads)?,
             process: Arc::default(),
             tally: Tally::default(),
             log,
@@ -227,7 +240,12 @@ impl Supervisor {
     /// If the system cannot watch files.
     pub(crate) fn watch_files(&mut self, loaded: &Loaded) -> Result<(), SupervisorError> {
         let files = watch::Files::of(loaded).map_err(::notify::Error::io);
-        let watch = files.and_then(|files| FileWatch::start(files, self.sender.clone()));
+        let start = |files| {
+            // The library panics if the system has no thread for it.
+            let started = catch_panic(|| FileWatch::start(files, self.sender.clone()));
+            started.unwrap_or_else(|panic| Err(::notify::Error::generic(&panic.to_string())))
+        };
+        let watch = files.and_then(start);
         self.watch = Some(watch.map_err(SupervisorError::Watch)?);
         Ok(())
     }
@@ -243,25 +261,29 @@ impl Supervisor {
     /// # Errors
     /// If the workers keep dying, or the control socket cannot take the place of its predecessor's.
     pub(crate) fn run(mut self) -> Result<(), SupervisorError> {
+        sys::block_broken_pipe();
         self.control
             .as_ref()
             .map(control_socket::publish)
             .transpose()?;
-        let setups = self.setups();
-        let mut workers = Workers::start(setups, self.sender.clone(), self.log.as_ref());
+        let setups = self.setups().into_iter();
+        let waiting = std::mem::take(&mut self.waiting);
+        self.workers.start(setups, waiting, self.log.as_ref());
+        if let Some((setup, waiting)) = self.control_setup().zip(self.waiting_control.take()) {
+            self.workers.start_control(setup, waiting);
+        }
         for address in self.addresses() {
             announce(address);
         }
         self.manager.tell(State::Ready);
         self.predecessor.tell_ready();
-        let outcome = self.watch(&mut workers);
+        let outcome = self.watch();
         match outcome {
-            Ok(End::Stop) => self.drain(&mut workers),
-            Ok(End::Replaced) => self.retire(&mut workers),
+            Ok(End::Stop) => self.drain(),
+            Ok(End::Replaced) => self.retire(),
             Err(_) => {}
         }
         // The workers are gone, and have handed over their last lines.
-        drop(workers);
         runtime::wait_for_processes();
         if let Some(log) = self.log {
             log.finish();
@@ -274,9 +296,9 @@ impl Supervisor {
         let workers = self.config.workers.get();
         self.tally.resize(workers);
         let setup = |index| WorkerSetup {
-            index,
+            index: Some(index),
             generation: Arc::clone(&self.generation),
-            listeners: self.listeners(index, workers),
+            listeners: self.sockets.of_worker(index, workers),
             pools: self.pools.clone(),
             submit: self.submit(),
             process: Arc::clone(&self.process),
@@ -285,73 +307,109 @@ impl Supervisor {
         (0..workers).map(setup).collect()
     }
 
-    /// The sockets that one of so many workers accepts from; the first has the control socket as well.
-    fn listeners(&self, index: usize, workers: usize) -> Vec<ListeningSocket> {
-        let mut listeners = self.sockets.of_worker(index, workers);
-        if let Some(control) = self.control.as_ref().filter(|_| index == 0) {
-            let address = ListenAddress::Unix(control.path().to_owned());
-            listeners.push(ListeningSocket {
+    /// What the worker of the control socket is started with, if there is a control socket: nothing in
+    /// it is shared with the other workers, and it runs no code but ours.
+    fn control_setup(&self) -> Option<WorkerSetup> {
+        let control = self.control.as_ref()?;
+        let address = ListenAddress::Unix(control.path().to_owned());
+        Some(WorkerSetup {
+            index: None,
+            generation: Arc::new(Generation::of_control(address.clone())),
+            listeners: vec![ListeningSocket {
                 address,
                 ipv4: None,
                 fd: Arc::clone(&control.fd),
                 is_recorded: false,
-            });
-        }
-        listeners
+            }],
+            pools: Pools::without_threads(),
+            submit: self.submit(),
+            process: Arc::default(),
+            counters: Arc::default(),
+        })
     }
 
     /// Takes one event after the other, until a signal or a command asks for the end; returns why.
-    fn watch(&mut self, workers: &mut Workers) -> Result<End, SupervisorError> {
+    fn watch(&mut self) -> Result<End, SupervisorError> {
         let mut deaths = Deaths::default();
         loop {
-            match self.next_event() {
-                None => self.end_trial(workers),
-                Some(Event::Signal(SIGCHLD)) => runtime::reap_orphans(),
-                Some(Event::Signal(SIGUSR1)) => self.log.iter().for_each(AccessWriter::reopen),
-                Some(Event::Signal(SIGHUP) | Event::FilesChanged) => {
-                    self.reload_and_report(workers)
-                }
-                Some(Event::Signal(SIGUSR2)) => {
-                    if self.upgrade_and_report() {
-                        return Ok(End::Replaced);
-                    }
-                }
-                Some(Event::Signal(_)) => return Ok(End::Stop),
-                Some(Event::Control(request)) => {
-                    let (reply, end) = self.carry_out(request.verb, workers);
-                    (request.reply)(reply);
-                    if let Some(end) = end {
-                        return Ok(end);
-                    }
-                }
-                Some(Event::WorkerEnded(id)) => {
-                    if workers.ended(id, self.log.as_ref()) {
-                        deaths.note()?;
-                        diagnostic::error(format_args!(
-                            "a worker died; another has taken its place, its connections are lost"
-                        ));
-                    }
+            let event = self.next_event();
+            // What an event runs may be code of others, such as a factory of handlers.
+            match catch_panic(|| self.handle(event, &mut deaths)) {
+                Ok(Ok(None)) => {}
+                Ok(Ok(Some(end))) => return Ok(end),
+                Ok(Err(error)) => return Err(error),
+                Err(panic) => diagnostic::error(format_args!(
+                    "what was asked for failed with a panic, and the server goes on: {panic}"
+                )),
+            }
+        }
+    }
+
+    /// Does what an event asks for. Returns `Some` if the supervisor has to end.
+    fn handle(
+        &mut self,
+        event: Occasion,
+        deaths: &mut Deaths,
+    ) -> Result<Option<End>, SupervisorError> {
+        match event {
+            Occasion::TrialIsOver => self.end_trial(),
+            Occasion::LookAgain => {
+                // If there is still no thread, it is tried again a second later.
+                let _ = self.workers.fill(self.log.as_ref());
+            }
+            Occasion::Event(Event::Signal(SIGCHLD)) => runtime::reap_orphans(),
+            Occasion::Event(Event::Signal(SIGUSR1)) => {
+                self.log.iter().for_each(AccessWriter::reopen);
+            }
+            // `tidegate serve` has nothing to read again: its terminal was closed.
+            Occasion::Event(Event::Signal(SIGHUP)) if self.file.is_none() => {
+                return Ok(Some(End::Stop));
+            }
+            Occasion::Event(Event::Signal(SIGHUP) | Event::FilesChanged) => {
+                self.reload_and_report();
+            }
+            Occasion::Event(Event::Signal(SIGUSR2)) => {
+                return Ok(self.upgrade_and_report().then_some(End::Replaced));
+            }
+            Occasion::Event(Event::Signal(_)) => return Ok(Some(End::Stop)),
+            Occasion::Event(Event::Control(request)) => {
+                let carried_out = catch_panic(|| self.carry_out(request.verb));
+                let failed = |panic: Panic| (status::failed(&panic.to_string()), None);
+                let (reply, end) = carried_out.unwrap_or_else(failed);
+                (request.reply)(reply);
+                return Ok(end);
+            }
+            Occasion::Event(Event::WorkerEnded(id)) => {
+                if self.workers.ended(id) {
+                    deaths.note()?;
+                    self.replace_worker();
                 }
             }
+        }
+        Ok(None)
+    }
+
+    /// Starts a worker in the place of one that died.
+    fn replace_worker(&mut self) {
+        let lost = "a worker died, its connections are lost";
+        match self.workers.fill(self.log.as_ref()) {
+            Ok(()) => diagnostic::error(format_args!("{lost}; another has taken its place")),
+            Err(error) => diagnostic::error(format_args!(
+                "{lost}; another cannot take its place yet, which is tried every {RETIREMENT:?}: {error}"
+            )),
         }
     }
 
     /// Does what a command asks for. Returns the reply, and `Some` if the supervisor has to end.
-    fn carry_out(
-        &mut self,
-        verb: ControlVerb,
-        workers: &mut Workers,
-    ) -> (ControlReply, Option<End>) {
+    fn carry_out(&mut self, verb: ControlVerb) -> (ControlReply, Option<End>) {
         match verb {
-            ControlVerb::Status => (status::status(&self.facts(workers)), None),
-            ControlVerb::Counters => (status::counters(&self.facts(workers)), None),
+            ControlVerb::Status => (status::status(&self.facts()), None),
+            ControlVerb::Counters => (status::counters(&self.facts()), None),
             ControlVerb::Explain(fields) => (status::explain(&self.generation, &fields), None),
             ControlVerb::Reload { confirm_within } => {
-                (reload::reply(self.reload(workers, confirm_within)), None)
+                (reload::reply(self.reload(confirm_within)), None)
             }
-            ControlVerb::Replace { text, name } => {
-                (reload::reply(self.replace(workers, text, &name)), None)
-            }
+            ControlVerb::Replace { text, name } => (reload::reply(self.replace(text, &name)), None),
             ControlVerb::Confirm => (self.confirm(), None),
             ControlVerb::Upgrade => {
                 let outcome = self.upgrade();
@@ -367,7 +425,7 @@ impl Supervisor {
 
     /// Lets the workers finish the exchanges in flight, and waits for that. A second signal ends the
     /// wait.
-    fn drain(&mut self, workers: &mut Workers) {
+    fn drain(&mut self) {
         let grace = self.config.grace;
         self.manager.tell(State::Stopping);
         // Before the line: a command that is given because of it must not find the control socket.
@@ -376,15 +434,15 @@ impl Supervisor {
             "stopping; exchanges in flight have {grace:?} to finish"
         ));
         self.generation.stop_routes();
-        ending::drain(workers, &self.events, grace);
+        ending::drain(&mut self.workers, &self.events, grace);
     }
 
     /// Waits until the open connections have ended by themselves; a signal to stop drains them.
-    fn retire(&mut self, workers: &mut Workers) {
+    fn retire(&mut self) {
         self.close_sockets();
         self.generation.stop_routes();
-        if ending::retire(workers, &self.events, self.log.as_ref()) {
-            self.drain(workers);
+        if ending::retire(&mut self.workers, &self.events, self.log.as_ref()) {
+            self.drain();
         }
     }
 
@@ -422,7 +480,8 @@ impl Supervisor {
     }
 
     /// What `status` tells about the server.
-    fn facts(&self, workers: &Workers) -> Facts {
+    fn facts(&mut self) -> Facts {
+        let late = self.workers.late();
         let control = self.control.as_ref();
         Facts {
             uptime: self.since.uptime(),
@@ -432,7 +491,8 @@ impl Supervisor {
             file: self.file.as_ref().map(|file| file.display().to_string()),
             control: control.map(|control| control.path().display().to_string()),
             listeners: self.addresses().map(ToString::to_string).collect(),
-            workers: workers.count(),
+            workers: self.workers.count(),
+            late,
             open: self.tally.total(|counters| counters.open.read()),
             accepted: self.tally.total(|counters| counters.accepted.read()),
             requests: self.tally.total(Counters::requests),
@@ -443,15 +503,16 @@ impl Supervisor {
         }
     }
 
-    /// Waits for the next event. Returns `None` when the time to confirm a reload is over.
-    fn next_event(&mut self) -> Option<Event> {
+    /// Waits for the next event, or until something has to be looked at.
+    fn next_event(&mut self) -> Occasion {
         loop {
             // Dropping other people's handlers may take long. This thread can wait for that, the loop
             // of a worker must not.
             self.retired.drop_unused();
             let deadline = self.trial.as_ref().map(|trial| trial.deadline);
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let look_again = (!self.retired.is_empty()).then_some(RETIREMENT);
+            let has_vacancy = self.workers.has_vacancy();
+            let look_again = (!self.retired.is_empty() || has_vacancy).then_some(RETIREMENT);
             let received = match left.into_iter().chain(look_again).min() {
                 None => self
                     .events
@@ -460,15 +521,25 @@ impl Supervisor {
                 Some(wait) => self.events.recv_timeout(wait),
             };
             match received {
-                Ok(event) => return Some(event),
+                Ok(event) => return Occasion::Event(event),
                 Err(RecvTimeoutError::Timeout) if left.is_some_and(|left| left <= RETIREMENT) => {
-                    return None;
+                    return Occasion::TrialIsOver;
                 }
+                Err(RecvTimeoutError::Timeout) if has_vacancy => return Occasion::LookAgain,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => unreachable!("we hold a sender ourselves"),
             }
         }
     }
+}
+
+/// What the supervisor's thread wakes for.
+enum Occasion {
+    Event(Event),
+    /// The time to confirm a reload is over.
+    TrialIsOver,
+    /// A worker died, and there was no thread for another.
+    LookAgain,
 }
 
 /// When workers died, within the last [`DEATHS_WINDOW`].

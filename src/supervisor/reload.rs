@@ -3,6 +3,7 @@
 //!
 //! Check, prepare, run the tests, bind, swap: whatever fails, fails before anything has changed.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -11,9 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::notify::State;
-use super::workers::Workers;
 use super::{Event, ListenError, Supervisor, addresses, announce, watch};
-use crate::address::ListenAddress;
 use crate::config::model::Config;
 use crate::config::{self, Change, Checked, Loaded, Report, Strictness, Surroundings};
 use crate::control::{ControlReply, Submit};
@@ -37,6 +36,8 @@ pub(super) struct Applied {
     changes: Vec<Change>,
     warnings: Report,
     confirm_within: Option<Duration>,
+    /// The workers that have not adopted it yet.
+    late: Vec<String>,
 }
 
 /// Why a reload was refused; what ran goes on.
@@ -50,6 +51,8 @@ pub(super) enum ReloadError {
     Tests(String),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("cannot start the workers: {0}")]
+    Threads(io::Error),
 }
 
 /// Makes a function that hands requests to the supervisor that receives `events`.
@@ -68,11 +71,10 @@ impl Supervisor {
     /// Why it was refused; then nothing has changed.
     pub(super) fn reload(
         &mut self,
-        workers: &mut Workers,
         confirm_within: Option<Duration>,
     ) -> Result<Applied, ReloadError> {
         self.manager.tell(State::Reloading);
-        let outcome = self.read_and_apply(workers, confirm_within);
+        let outcome = self.read_and_apply(confirm_within);
         // Also after a refusal: the manager waits until the reload is over.
         self.manager.tell(State::Ready);
         outcome
@@ -82,26 +84,17 @@ impl Supervisor {
     ///
     /// # Errors
     /// Why it was refused; then nothing has changed.
-    pub(super) fn replace(
-        &mut self,
-        workers: &mut Workers,
-        text: String,
-        name: &Path,
-    ) -> Result<Applied, ReloadError> {
+    pub(super) fn replace(&mut self, text: String, name: &Path) -> Result<Applied, ReloadError> {
         let surroundings = Surroundings::of_process(&self.handlers);
         let checked = config::parse(text, name, surroundings);
-        self.adopt(checked, workers, None)
+        self.adopt(checked, None)
     }
 
-    fn read_and_apply(
-        &mut self,
-        workers: &mut Workers,
-        confirm_within: Option<Duration>,
-    ) -> Result<Applied, ReloadError> {
+    fn read_and_apply(&mut self, confirm_within: Option<Duration>) -> Result<Applied, ReloadError> {
         let file = self.file.as_deref().ok_or(ReloadError::NoFile)?;
         let surroundings = Surroundings::of_process(&self.handlers);
         let checked = config::load(file, surroundings, Strictness::Lenient);
-        self.adopt(checked, workers, confirm_within)
+        self.adopt(checked, confirm_within)
     }
 
     /// Prepares `checked`, runs its tests, and has every worker adopt it.
@@ -111,7 +104,6 @@ impl Supervisor {
     fn adopt(
         &mut self,
         checked: Checked,
-        workers: &mut Workers,
         confirm_within: Option<Duration>,
     ) -> Result<Applied, ReloadError> {
         let prepared = prepare(checked, &self.handlers, Some(&self.generation));
@@ -122,7 +114,7 @@ impl Supervisor {
             return Err(ReloadError::Tests(failures.join("\n")));
         }
         let previous = (self.config.clone(), Arc::clone(&self.generation));
-        let changes = self.apply(loaded.config, generation, workers)?;
+        let changes = self.apply(loaded.config, generation)?;
         // A trial within a trial goes back to where the first one began.
         let first = self
             .trial
@@ -142,6 +134,7 @@ impl Supervisor {
             changes,
             warnings: loaded.warnings,
             confirm_within,
+            late: self.workers.late(),
         })
     }
 
@@ -159,23 +152,23 @@ impl Supervisor {
         &mut self,
         mut config: Config,
         generation: Arc<Generation>,
-        workers: &mut Workers,
     ) -> Result<Vec<Change>, ReloadError> {
         let changes = config::difference(&self.config, &config);
         // Settings that cannot change in place stay as they are; the difference names them.
         config.blocking = self.config.blocking;
         config.log.access = self.config.log.access.clone();
+        let further = self.workers.prepare(config.workers.get());
+        let further = further.map_err(ReloadError::Threads)?;
         let addresses = addresses(&config);
-        let sockets = self.sockets.extended(&addresses, config.workers.get())?;
+        let sockets =
+            self.sockets
+                .extended(&addresses, config.workers.get())?;
         // Nothing below can fail.
         sockets
             .bound()
             .filter(|bound| !self.sockets.bound().any(|known| known == *bound))
             .for_each(announce);
         diagnostic::set_level(config.log.level);
-        if let Some(control) = &self.control {
-            generation.add_control(ListenAddress::Unix(control.path().to_owned()));
-        }
         let before = Arc::clone(&self.generation);
         before.release(&generation, &mut self.retired);
         generation.revive_routes();
@@ -185,15 +178,16 @@ impl Supervisor {
         self.number += 1;
         self.since = self.since.of_generation();
         let setups = self.setups();
-        workers.adopt(&self.generation, setups, self.log.as_ref());
+        let log = self.log.as_ref();
+        self.workers.adopt(&self.generation, setups, further, log);
         // Not before: a client that asks again because of it must meet the new configuration.
         before.retire_routes(&self.generation);
         Ok(changes)
     }
 
     /// Reloads, and writes the outcome to the log: for a signal, or a file that changed.
-    pub(super) fn reload_and_report(&mut self, workers: &mut Workers) {
-        match self.reload(workers, None) {
+    pub(super) fn reload_and_report(&mut self) {
+        match self.reload(None) {
             Ok(applied) => diagnostic::info(format_args!("{}", applied.describe().trim_end())),
             Err(error) => diagnostic::error(format_args!(
                 "reload refused, the configuration that ran goes on:\n{}",
@@ -203,11 +197,11 @@ impl Supervisor {
     }
 
     /// Ends a trial that was not confirmed in time: has every worker adopt what ran before.
-    pub(super) fn end_trial(&mut self, workers: &mut Workers) {
+    pub(super) fn end_trial(&mut self) {
         let Some(trial) = self.trial.take() else {
             return;
         };
-        match self.apply(trial.config, trial.generation, workers) {
+        match self.apply(trial.config, trial.generation) {
             Ok(_) => diagnostic::warn(format_args!(
                 "nobody confirmed the reload: what ran before runs again"
             )),
@@ -244,6 +238,11 @@ impl Applied {
         for change in &self.changes {
             text.push_str(&format!("  {change}\n"));
         }
+        for worker in &self.late {
+            text.push_str(&format!(
+                "warning: {worker} is busy and has not taken it on: until then it answers as before\n"
+            ));
+        }
         if let Some(time) = self.confirm_within {
             text.push_str(&format!(
                 "it is taken back in {time:?} unless `tidegate confirm` comes first\n"
@@ -266,6 +265,7 @@ pub(super) fn reply(outcome: Result<Applied, ReloadError>) -> ControlReply {
             json: json!({
                 "applied": true,
                 "generation": applied.generation,
+                "late": applied.late,
                 "changes": applied.changes.iter().map(change_to_json).collect::<Vec<_>>(),
                 "diagnostics": applied.warnings.to_json(),
             }),

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::control::ControlReply;
 use crate::control::question::Question;
 use crate::generation::Generation;
+use crate::http::date::iso;
 use crate::http::status::Status;
 use crate::runtime::PoolState;
 use crate::server;
@@ -42,8 +43,7 @@ impl Since {
 
     /// When the current generation started, in ISO 8601.
     pub(super) fn generation(self) -> String {
-        let since = jiff::Timestamp::try_from(self.generation).unwrap_or_default();
-        since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        iso(self.generation)
     }
 }
 
@@ -60,6 +60,8 @@ pub(super) struct Facts {
     pub(super) control: Option<String>,
     pub(super) listeners: Vec<String>,
     pub(super) workers: usize,
+    /// Those of the workers that have not adopted the generation yet.
+    pub(super) late: Vec<String>,
     pub(super) open: u64,
     pub(super) accepted: u64,
     pub(super) requests: u64,
@@ -112,6 +114,7 @@ impl Facts {
             "uptime_seconds": self.uptime,
             "generation": { "number": self.generation, "since": self.since },
             "workers": self.workers,
+            "late_workers": self.late,
             "connections": { "open": self.open, "accepted": self.accepted },
             "requests": self.requests,
             "blocking": {
@@ -143,6 +146,11 @@ impl Facts {
     }
 
     fn counted(&self) -> [(&'static str, String); 5] {
+        let late = self
+            .late
+            .iter()
+            .map(|worker| format!(", {worker} answers as before"));
+        let workers = self.workers.to_string() + &late.collect::<String>();
         let connections = format!("{} open, {} accepted", self.open, self.accepted);
         let pool = &self.blocking;
         let blocking = format!(
@@ -151,7 +159,7 @@ impl Facts {
         );
         [
             ("uptime", format!("{}s", self.uptime)),
-            ("workers", self.workers.to_string()),
+            ("workers", workers),
             ("connections", connections),
             ("requests", self.requests.to_string()),
             ("blocking", blocking),
@@ -184,6 +192,16 @@ pub(super) fn explain(generation: &Arc<Generation>, fields: &[(String, String)])
             json: json!({ "error": error }),
             text: format!("error: {error}\n"),
         },
+    }
+}
+
+/// The reply to a command that failed with a panic.
+pub(super) fn failed(panic: &str) -> ControlReply {
+    let text = format!("error: it failed with a panic, and the server goes on: {panic}\n");
+    ControlReply {
+        status: Status::INTERNAL_SERVER_ERROR,
+        json: json!({ "error": text.trim_end() }),
+        text,
     }
 }
 

@@ -22,6 +22,7 @@ use ::notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use super::events::Event;
 use crate::config::{Loaded, Wildcard};
 use crate::log::diagnostic;
+use crate::runtime::spawn_thread;
 
 /// For how long no file may have changed before a reload reads them: a save is several steps.
 const QUIET: Duration = Duration::from_millis(200);
@@ -55,10 +56,8 @@ impl FileWatch {
             files: Files::default(),
         };
         watched.renew(files);
-        std::thread::Builder::new()
-            .name("tidegate-watch".to_owned())
-            .spawn(move || watched.forward(&messages, &events))
-            .map_err(notify::Error::io)?;
+        let forward = move || watched.forward(&messages, &events);
+        spawn_thread("tidegate-watch", forward).map_err(notify::Error::io)?;
         Ok(Self(sender))
     }
 

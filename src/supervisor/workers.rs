@@ -1,122 +1,234 @@
-//! The pool of workers: one thread for each. A worker that dies is replaced.
+//! The workers: one thread for each, and one more for the control socket, so that commands are carried
+//! out whatever befalls the others. A worker that dies is replaced.
+//!
+//! The system may refuse a thread or an event queue. So both are had first, and a worker that has them
+//! waits until it is told what to serve: a start or a reload that wants too many changes nothing.
+//!
+//! ```text
+//! prepare ─→ Waiting ─ start ─→ Running ─ Retire ─→ retired ─ WorkerEnded ─→ gone
+//!               └ dropped: the thread ends   └ dies ─→ its place is vacant ─ fill ─→ Running
+//! ```
 
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender as EventSender};
 use std::time::{Duration, Instant};
 
-use threadpool::ThreadPool;
-
 use super::events::{Event, WorkerId};
 use crate::generation::Generation;
-use crate::log::access::AccessWriter;
+use crate::log::access::{AccessBuffer, AccessWriter};
 use crate::log::diagnostic;
-use crate::runtime::{Sender, catch_panic, channel};
-use crate::server::{self, Command, WorkerSetup};
+use crate::runtime::{EventQueue, Sender, catch_panic, channel, spawn_thread};
+use crate::server::{self, Acknowledgement, Command, WorkerSetup};
 
-/// How long workers may take to acknowledge a new generation. A worker does so between two tasks; one
-/// that has not done so by then has died, and the worker that replaces it starts with the new one.
+/// How long a reload waits until every worker has adopted it. A worker does so between two tasks; one
+/// that is busy for longer is named to the operator.
 const ADOPT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The workers of a server.
 pub(super) struct Workers {
-    pool: ThreadPool,
-    workers: Vec<Running>,
+    places: Vec<Place>,
+    /// The worker of the control socket.
+    control: Option<Place>,
     /// Workers that accept nothing more, and end with their last connection.
     retired: Vec<Running>,
+    adoption: Adoption,
     next_id: WorkerId,
     events: EventSender<Event>,
+}
+
+/// A place for a worker.
+struct Place {
+    /// What the worker is started with, and any that replaces it.
+    setup: WorkerSetup,
+    /// `None` after its death, while the system has no thread for another.
+    running: Option<Running>,
 }
 
 /// A worker, as the supervisor sees it.
 struct Running {
     id: WorkerId,
-    /// What a worker that replaces it is started with.
-    setup: WorkerSetup,
     commands: Sender<Command>,
 }
 
+/// A thread that waits to become a worker, and ends if this is dropped.
+pub(super) struct Waiting {
+    running: Running,
+    start: mpsc::Sender<(WorkerSetup, Option<AccessBuffer>)>,
+}
+
+impl Waiting {
+    fn start(self, setup: &WorkerSetup, log: Option<&AccessWriter>) -> Running {
+        let log = log.map(AccessWriter::buffer);
+        // The thread waits for this and cannot have ended.
+        let _ = self.start.send((setup.clone(), log));
+        self.running
+    }
+}
+
 impl Workers {
-    /// Starts a worker for each setup. The end of its thread is sent to `events`.
-    pub(super) fn start(
-        setups: Vec<WorkerSetup>,
-        events: EventSender<Event>,
-        log: Option<&AccessWriter>,
-    ) -> Self {
-        let pool = threadpool::Builder::new()
-            .num_threads(setups.len())
-            .thread_name("tidegate-worker".to_owned())
-            .build();
-        let mut workers = Self {
-            pool,
-            workers: Vec::new(),
+    /// No workers yet. The end of each one's thread will be sent to `events`.
+    pub(super) fn new(events: EventSender<Event>) -> Self {
+        Self {
+            places: Vec::new(),
+            control: None,
             retired: Vec::new(),
+            adoption: Adoption::default(),
             next_id: 0,
             events,
-        };
-        setups.into_iter().for_each(|setup| workers.add(setup, log));
-        workers
+        }
     }
 
-    /// How many workers run, retired ones included.
+    /// Gets what a further worker needs of the system.
+    ///
+    /// # Errors
+    /// A sentence: the system has no more threads, or no more event queues.
+    pub(super) fn prepare_one(&mut self) -> io::Result<Waiting> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let queue = EventQueue::new().map_err(|error| {
+            let sentence = format!("the system has no event queue for a further worker ({error})");
+            io::Error::new(error.kind(), sentence)
+        })?;
+        let (commands, received) = channel();
+        let (start, started) = mpsc::channel();
+        let events = self.events.clone();
+        spawn_thread("tidegate-worker", move || {
+            let Ok((setup, log)) = started.recv() else {
+                return;
+            };
+            let outcome = catch_panic(|| server::run(queue, setup, log, received));
+            if let Ok(Err(error)) = outcome {
+                diagnostic::error(format_args!("a worker cannot wait for events: {error}"));
+            }
+            // The supervisor is gone only while the process ends.
+            let _ = events.send(Event::WorkerEnded(id));
+        })?;
+        let running = Running { id, commands };
+        Ok(Waiting { running, start })
+    }
+
+    /// Gets what is needed for as many workers as `count`, beyond those there are.
+    ///
+    /// # Errors
+    /// As [`prepare_one`](Self::prepare_one); then nothing has changed.
+    pub(super) fn prepare(&mut self, count: usize) -> io::Result<Vec<Waiting>> {
+        let further = count.saturating_sub(self.places.len());
+        (0..further).map(|_| self.prepare_one()).collect()
+    }
+
+    /// Starts a worker for each setup.
+    pub(super) fn start(
+        &mut self,
+        setups: impl Iterator<Item = WorkerSetup>,
+        waiting: Vec<Waiting>,
+        log: Option<&AccessWriter>,
+    ) {
+        for (setup, waiting) in setups.zip(waiting) {
+            let running = Some(waiting.start(&setup, log));
+            self.places.push(Place { setup, running });
+        }
+    }
+
+    /// Starts the worker of the control socket. It keeps no access log.
+    pub(super) fn start_control(&mut self, setup: WorkerSetup, waiting: Waiting) {
+        let running = Some(waiting.start(&setup, None));
+        self.control = Some(Place { setup, running });
+    }
+
+    /// How many workers run, retired ones included, without that of the control socket.
     pub(super) fn count(&self) -> usize {
-        self.workers.len() + self.retired.len()
+        let running = self.places.iter().filter(|place| place.running.is_some());
+        running.count() + self.retired.len()
     }
 
-    /// Takes note that a worker's thread has ended. A worker that was not retired is replaced: the new
-    /// one accepts from the same sockets, where connections have queued. Returns whether it was.
-    pub(super) fn ended(&mut self, id: WorkerId, log: Option<&AccessWriter>) -> bool {
+    /// How many threads of workers run, that of the control socket included.
+    pub(super) fn threads(&self) -> usize {
+        let control = self.control.iter().filter(|place| place.running.is_some());
+        self.count() + control.count()
+    }
+
+    /// Takes note that a worker's thread has ended. Returns whether it died, so that its place is to
+    /// be filled: connections queue at its sockets meanwhile.
+    pub(super) fn ended(&mut self, id: WorkerId) -> bool {
         self.retired.retain(|worker| worker.id != id);
-        let Some(place) = self.workers.iter().position(|worker| worker.id == id) else {
-            return false;
-        };
-        let setup = self.workers[place].setup.clone();
-        self.workers[place] = self.start_one(setup, log);
-        true
+        let is_it =
+            |place: &&mut Place| place.running.as_ref().is_some_and(|worker| worker.id == id);
+        let mut places = self.places.iter_mut().chain(&mut self.control);
+        let vacant = places.find(is_it);
+        vacant.map(|place| place.running = None).is_some()
+    }
+
+    /// Whether a worker died in whose place there is none yet.
+    pub(super) fn has_vacancy(&self) -> bool {
+        let mut places = self.places.iter().chain(&self.control);
+        places.any(|place| place.running.is_none())
+    }
+
+    /// Starts workers in the places of those that died.
+    ///
+    /// # Errors
+    /// As [`prepare_one`](Self::prepare_one); the places that are left stay vacant.
+    pub(super) fn fill(&mut self, log: Option<&AccessWriter>) -> io::Result<()> {
+        while self.has_vacancy() {
+            let waiting = self.prepare_one()?;
+            let is_vacant = |place: &&mut Place| place.running.is_none();
+            if let Some(place) = self.places.iter_mut().find(is_vacant) {
+                place.running = Some(waiting.start(&place.setup, log));
+            } else if let Some(place) = &mut self.control {
+                place.running = Some(waiting.start(&place.setup, None));
+            }
+        }
+        Ok(())
     }
 
     /// Tells every worker to adopt its new setup, starts workers for further setups, and retires
     /// surplus workers, which adopt `generation` as well, for the connections that they still have.
-    /// Returns when all have acknowledged, or after [`ADOPT_TIMEOUT`].
+    /// Returns when all have acknowledged, or after [`ADOPT_TIMEOUT`]; then [`late`](Self::late) names
+    /// the others.
     pub(super) fn adopt(
         &mut self,
         generation: &Arc<Generation>,
         setups: Vec<WorkerSetup>,
+        waiting: Vec<Waiting>,
         log: Option<&AccessWriter>,
     ) {
-        let surplus = setups.len().min(self.workers.len());
-        let surplus: Vec<Running> = self.workers.drain(surplus..).collect();
-        self.pool
-            .set_num_threads(setups.len() + self.retired.len() + surplus.len());
-        let (done, acknowledged) = mpsc::channel();
-        let adopt = |worker: &Running, listeners| {
-            worker.commands.send(Command::Adopt {
-                generation: Arc::clone(generation),
-                listeners,
-                done: done.clone(),
-            });
-        };
-        for worker in self.retired.iter().chain(&surplus) {
-            adopt(worker, Vec::new());
+        let surplus = setups.len().min(self.places.len());
+        let (mut adoption, acknowledge) = Adoption::new();
+        let surplus: Vec<Place> = self.places.drain(surplus..).collect();
+        let surplus = surplus.into_iter().filter_map(|place| place.running);
+        let already = self.retired.len();
+        self.retired.extend(surplus);
+        for (nth, worker) in self.retired.iter().enumerate() {
+            adoption.ask(worker, None, generation, Vec::new(), &acknowledge);
+            if nth >= already {
+                worker.commands.send(Command::Retire);
+            }
         }
-        for worker in surplus {
-            worker.commands.send(Command::Retire);
-            self.retired.push(worker);
-        }
-        let adopting = self.workers.len() + self.retired.len();
         let mut setups = setups.into_iter();
-        for (worker, setup) in self.workers.iter_mut().zip(&mut setups) {
-            worker.setup = setup;
-            adopt(worker, worker.setup.listeners.clone());
+        for (place, setup) in self.places.iter_mut().zip(&mut setups) {
+            let (index, listeners) = (setup.index, setup.listeners.clone());
+            place.setup = setup;
+            if let Some(worker) = &place.running {
+                adoption.ask(worker, index, generation, listeners, &acknowledge);
+            }
         }
-        drop(done);
-        setups.for_each(|setup| self.add(setup, log));
-        await_all(&acknowledged, adopting);
+        drop(acknowledge);
+        self.start(setups, waiting, log);
+        adoption.wait();
+        self.adoption = adoption;
+    }
+
+    /// The workers that have not adopted the current generation yet, as the operator knows them.
+    pub(super) fn late(&mut self) -> Vec<String> {
+        self.adoption.late()
     }
 
     /// Tells every worker to accept nothing more, and to end with its last connection. None will be
     /// replaced.
     pub(super) fn retire(&mut self) {
-        for worker in self.workers.drain(..) {
+        let places = self.places.drain(..).chain(self.control.take());
+        for worker in places.filter_map(|place| place.running) {
             worker.commands.send(Command::Retire);
             self.retired.push(worker);
         }
@@ -125,48 +237,97 @@ impl Workers {
     /// Tells every worker to finish its exchanges within `grace`, and to end. A worker that dies
     /// meanwhile is not replaced.
     pub(super) fn drain(&mut self, grace: Duration) {
-        for worker in self.workers.iter_mut().chain(&mut self.retired) {
-            worker.setup.listeners.clear();
+        let places = self.places.iter_mut().chain(&mut self.control);
+        let running = places.filter_map(|place| {
+            place.setup.listeners.clear();
+            place.running.as_ref()
+        });
+        for worker in running.chain(&self.retired) {
             worker.commands.send(Command::Drain(grace));
         }
     }
+}
 
-    /// Starts a worker beside those there are.
-    fn add(&mut self, setup: WorkerSetup, log: Option<&AccessWriter>) {
-        let worker = self.start_one(setup, log);
-        self.workers.push(worker);
+/// Which workers have not adopted a generation yet.
+#[derive(Default)]
+struct Adoption {
+    /// `None` before the first.
+    acknowledged: Option<mpsc::Receiver<WorkerId>>,
+    /// Those who were asked, each with its index; a retired one has none.
+    awaited: Vec<(WorkerId, Option<usize>)>,
+}
+
+impl Adoption {
+    /// Returns it with what workers acknowledge by.
+    fn new() -> (Self, mpsc::Sender<WorkerId>) {
+        let (sender, receiver) = mpsc::channel();
+        let adoption = Self {
+            acknowledged: Some(receiver),
+            awaited: Vec::new(),
+        };
+        (adoption, sender)
     }
 
-    /// Starts a worker's thread.
-    fn start_one(&mut self, setup: WorkerSetup, log: Option<&AccessWriter>) -> Running {
-        let id = self.next_id;
-        self.next_id += 1;
-        let (sender, commands) = channel();
-        let (events, buffer) = (self.events.clone(), log.map(AccessWriter::buffer));
-        let running = Running {
-            id,
-            setup: setup.clone(),
-            commands: sender,
-        };
-        self.pool.execute(move || {
-            let outcome = catch_panic(|| server::run(setup, buffer, commands));
-            if let Ok(Err(error)) = outcome {
-                diagnostic::error(format_args!("a worker got no event queue: {error}"));
-            }
-            // The supervisor is gone only while the process ends.
-            let _ = events.send(Event::WorkerEnded(id));
+    /// Asks `worker` to adopt `generation` and to accept from `listeners`.
+    fn ask(
+        &mut self,
+        worker: &Running,
+        index: Option<usize>,
+        generation: &Arc<Generation>,
+        listeners: Vec<server::ListeningSocket>,
+        acknowledge: &mpsc::Sender<WorkerId>,
+    ) {
+        self.awaited.push((worker.id, index));
+        worker.commands.send(Command::Adopt {
+            generation: Arc::clone(generation),
+            listeners,
+            done: Acknowledgement::new(worker.id, acknowledge.clone()),
         });
-        running
+    }
+
+    /// Waits until every worker has acknowledged, or [`ADOPT_TIMEOUT`] is over.
+    fn wait(&mut self) {
+        let deadline = Instant::now() + ADOPT_TIMEOUT;
+        while let Some(acknowledged) = self
+            .acknowledged
+            .as_ref()
+            .filter(|_| !self.awaited.is_empty())
+        {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(id) = acknowledged.recv_timeout(left) else {
+                return;
+            };
+            self.awaited.retain(|(awaited, _)| *awaited != id);
+        }
+    }
+
+    /// Those who have not acknowledged until now.
+    fn late(&mut self) -> Vec<String> {
+        while let Some(Ok(id)) = self.acknowledged.as_ref().map(mpsc::Receiver::try_recv) {
+            self.awaited.retain(|(awaited, _)| *awaited != id);
+        }
+        let name = |(_, index): &(WorkerId, Option<usize>)| match index {
+            Some(index) => format!("worker {index}"),
+            None => "a retired worker".to_owned(),
+        };
+        self.awaited.iter().map(name).collect()
     }
 }
 
-/// Waits for so many acknowledgements, until [`ADOPT_TIMEOUT`] is over or no worker is left to send one.
-fn await_all(acknowledged: &mpsc::Receiver<usize>, count: usize) {
-    let deadline = Instant::now() + ADOPT_TIMEOUT;
-    for _ in 0..count {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if acknowledged.recv_timeout(left).is_err() {
-            return;
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reload that is refused leaves no threads behind.
+    #[test]
+    fn what_is_prepared_and_not_started_ends_by_itself() {
+        let (events, ended) = mpsc::channel();
+        let mut workers = Workers::new(events);
+        let waiting = workers.prepare(3).expect("the system has three threads");
+        assert_eq!((waiting.len(), workers.threads()), (3, 0));
+        drop(waiting);
+        drop(workers);
+        // Every thread had a sender, and none of them ran as a worker.
+        assert!(ended.recv().is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! Starting, reloading and stopping a server from within the program.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -477,4 +478,48 @@ fn a_route_shows_the_counters() {
     );
     let text = client.exchange(get("/status")).text();
     assert!(text.contains("requests     1"), "{text}");
+}
+
+/// The limits of the process are its program's. The server raised that of open files.
+#[test]
+fn the_limit_of_open_files_is_left_as_it_is() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let before = getrlimit(Resource::Nofile);
+    let lower = before.current.map(|current| current - 1);
+    let set = Rlimit {
+        current: lower,
+        maximum: before.maximum,
+    };
+    setrlimit(Resource::Nofile, set).expect("it may be lowered");
+    let server = Embedded::start(Handlers::new(), "", "'/' = { respond = 'ok' }");
+    assert_eq!(server.connect().exchange(get("/")).text(), "ok");
+    assert_eq!(getrlimit(Resource::Nofile).current, lower);
+}
+
+/// A program may leave SIGPIPE at its default, which ends the process. A client that left while its
+/// response was sent ended the whole program.
+#[test]
+fn no_thread_of_the_server_is_ended_by_a_broken_pipe() {
+    let server = Embedded::start(Handlers::new(), "", "'/' = { respond = 'ok' }");
+    assert_eq!(server.connect().exchange(get("/")).text(), "ok");
+    // A thread of another test may have begun a moment ago, or end meanwhile.
+    super::support::until("every thread blocks SIGPIPE", || {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("Linux has it");
+        let paths = tasks.map(|task| task.expect("it can be read").path());
+        let blocked: Vec<bool> = paths.filter_map(|path| blocks_broken_pipe(&path)).collect();
+        // Two workers, and the thread that writes diagnostics.
+        (blocked.len() >= 3 && blocked.iter().all(|is_blocked| *is_blocked)).then_some(())
+    });
+}
+
+/// Whether the thread blocks SIGPIPE, if it is one of a server.
+fn blocks_broken_pipe(task: &Path) -> Option<bool> {
+    let name = std::fs::read_to_string(task.join("comm")).ok()?;
+    let status = std::fs::read_to_string(task.join("status")).ok()?;
+    let blocked = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigBlk:"))?;
+    let blocked = u64::from_str_radix(blocked.trim(), 16).ok()?;
+    name.starts_with("tidegate")
+        .then_some(blocked & (1 << (13 - 1)) != 0)
 }

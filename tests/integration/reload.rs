@@ -235,7 +235,7 @@ fn a_worker_too_many_ends_with_its_last_connection() {
         assert_eq!(generation_of(&client.exchange(GET)), 3);
     }
     let open = &server.status()["connections"]["open"];
-    assert_eq!(*open, second.len() + 1, "and this one, which asks");
+    assert_eq!(*open, second.len(), "the command that asks is no client");
 }
 
 #[test]

@@ -61,7 +61,8 @@ pub(in crate::server) struct Worker {
 /// Everything a worker is started with. A worker that takes another's place gets the same.
 #[derive(Clone)]
 pub(crate) struct WorkerSetup {
-    pub(crate) index: usize,
+    /// `None` for the worker of the control socket.
+    pub(crate) index: Option<usize>,
     pub(crate) generation: Arc<Generation>,
     pub(crate) listeners: Vec<ListeningSocket>,
     pub(crate) pools: Pools,

@@ -13,15 +13,15 @@ use super::{Worker, WorkerSetup};
 use crate::generation::Generation;
 use crate::log::access::AccessBuffer;
 use crate::log::diagnostic;
-use crate::runtime::{self, Receiver};
+use crate::runtime::{self, EventQueue, Receiver};
 
 /// What the supervisor tells a worker.
 pub(crate) enum Command {
-    /// Take on another configuration, and exactly these sockets; `done` hears when it has.
+    /// Take on another configuration, and exactly these sockets; `done` is dropped when it has.
     Adopt {
         generation: Arc<Generation>,
         listeners: Vec<ListeningSocket>,
-        done: mpsc::Sender<usize>,
+        done: Acknowledgement,
     },
     /// Serve the connections that are open to their own end, then end. There is no socket any more.
     Retire,
@@ -29,21 +29,43 @@ pub(crate) enum Command {
     Drain(Duration),
 }
 
-/// Runs a worker on this thread, until a command ends it.
+/// Tells the supervisor, when it is dropped, that the worker with that number has adopted a generation.
+/// A worker that dies drops it as well: the one in its place starts with the generation.
+pub(crate) struct Acknowledgement {
+    worker: u64,
+    to: mpsc::Sender<u64>,
+}
+
+impl Acknowledgement {
+    pub(crate) fn new(worker: u64, to: mpsc::Sender<u64>) -> Self {
+        Self { worker, to }
+    }
+}
+
+impl Drop for Acknowledgement {
+    fn drop(&mut self) {
+        // The supervisor may have given up on us.
+        let _ = self.to.send(self.worker);
+    }
+}
+
+/// Runs a worker on this thread with the events of `queue`, until a command ends it.
 ///
 /// # Errors
-/// If the system gives no event queue.
+/// If the system cannot wait for events.
 pub(crate) fn run(
+    queue: EventQueue,
     setup: WorkerSetup,
     log: Option<AccessBuffer>,
     commands: Receiver<Command>,
 ) -> io::Result<()> {
-    runtime::run(async move {
+    runtime::run_on(queue, async move {
         let index = setup.index;
         let worker = Rc::new(Worker::new(&setup, log));
         adopt(&worker, setup.generation, setup.listeners);
-        run_commands(commands, index, &worker).await;
+        run_commands(commands, &worker).await;
         worker.flush_log();
+        let Some(index) = index else { return };
         let counters = &worker.counters;
         diagnostic::info(format_args!(
             "worker {index}: {} connections, {} requests",
@@ -54,7 +76,7 @@ pub(crate) fn run(
 }
 
 /// Carries out commands until the last of them.
-async fn run_commands(mut commands: Receiver<Command>, index: usize, worker: &Rc<Worker>) {
+async fn run_commands(mut commands: Receiver<Command>, worker: &Rc<Worker>) {
     let mut is_retired = false;
     let grace = loop {
         let next = poll_fn(|context| {
@@ -70,8 +92,7 @@ async fn run_commands(mut commands: Receiver<Command>, index: usize, worker: &Rc
                 done,
             }) => {
                 adopt(worker, generation, listeners);
-                // The supervisor may have given up on us.
-                let _ = done.send(index);
+                drop(done);
             }
             Some(Command::Retire) => {
                 let generation = worker.current_generation();

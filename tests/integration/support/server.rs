@@ -174,6 +174,17 @@ impl Site {
         tidegate(&self.directory, arguments)
     }
 
+    /// The program with `arguments`, in the directory of this site and its configuration.
+    pub(crate) fn command_for(&self, arguments: &[&str]) -> Command {
+        self.write_configuration();
+        let mut command = program();
+        command
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env("TIDEGATE_RUNTIME_DIR", runtime_directory(&self.directory));
+        command
+    }
+
     fn write_configuration(&self) {
         let Self {
             whole,
