@@ -11,6 +11,7 @@ use super::remote;
 use crate::api::Handlers;
 use crate::config::{self, Strictness, Surroundings};
 use crate::generation::prepare::{Prepared, prepare};
+use crate::log::diagnostic;
 use crate::{server, supervisor};
 
 /// Check a configuration file, without running it.
@@ -47,27 +48,32 @@ pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String
     let (report, config, failures) = match prepare(checked, handlers, None) {
         Ok(Prepared { loaded, generation }) => {
             let mut failures = server::run_tests(&loaded.config, &generation);
-            let bound = remote::listeners(arguments.config.path());
-            failures.extend(supervisor::try_addresses(&loaded.config, &bound));
+            match remote::listeners(arguments.config.path()) {
+                Ok(bound) => failures.extend(supervisor::try_addresses(&loaded.config, &bound)),
+                Err(sentence) => failures.push(format!(
+                    "{}; which addresses it has is not known, so none was tried",
+                    sentence.trim_start_matches("error: ")
+                )),
+            }
             failures.extend(supervisor::try_log(&loaded.config));
             (loaded.warnings, Some(loaded.config), failures)
         }
         Err(report) => (report, None, Vec::new()),
     };
     if arguments.json {
-        print(&format!("{:#}\n", to_json(report.to_json(), &failures)));
+        print(&format!("{:#}\n", to_json(report.to_json(), &failures)))?;
     } else {
-        eprint!("{}", report.render(std::io::stderr().is_terminal()));
+        diagnostic::print(&report.render(std::io::stderr().is_terminal()));
         failures
             .iter()
-            .for_each(|failure| eprintln!("error: {failure}"));
+            .for_each(|failure| diagnostic::print(&format!("error: {failure}\n")));
     }
     match config {
         Some(config) if failures.is_empty() => {
             if arguments.dump {
-                print(&config::dump(&config));
+                print(&config::dump(&config))?;
             } else if !arguments.json {
-                print(&format!("{} is good\n", arguments.config.path().display()));
+                print(&format!("{} is good\n", arguments.config.path().display()))?;
             }
             Ok(())
         }

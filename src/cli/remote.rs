@@ -7,7 +7,7 @@ use clap::Args;
 use super::config_file::ConfigFile;
 use super::output::print;
 use crate::config;
-use crate::control::client::exchange;
+use crate::control::client::{ClientError, Command, exchange};
 use crate::control::question::Question;
 
 /// How a running server is found.
@@ -58,29 +58,47 @@ pub(super) fn status(arguments: &Status) -> Result<(), String> {
     } else {
         "text/plain"
     };
-    print(&exchange(
+    print(&ask(
         arguments.server.config.path(),
-        "GET",
-        "/status",
+        get("/status", accept),
+    )?)
+}
+
+/// A request for `target` that changes nothing.
+fn get<'a>(target: &'a str, accept: &'a str) -> Command<'a> {
+    Command {
+        method: "GET",
+        target,
         accept,
-        "",
-    )?);
-    Ok(())
+        fields: "",
+    }
+}
+
+/// Asks the server that runs from `config`.
+///
+/// # Errors
+/// The message to print.
+fn ask(config: &Path, command: Command<'_>) -> Result<String, String> {
+    exchange(config, command).map_err(|error| error.to_string())
 }
 
 /// The listeners of the server that runs from `config`; none if no server runs from it.
-pub(super) fn listeners(config: &Path) -> Vec<String> {
-    let status = exchange(config, "GET", "/status", "application/json", "");
-    let status = status
-        .ok()
-        .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+///
+/// # Errors
+/// A sentence, if a server runs from it and does not answer.
+pub(super) fn listeners(config: &Path) -> Result<Vec<String>, String> {
+    let text = match exchange(config, get("/status", "application/json")) {
+        Err(ClientError::NoAnswer(sentence)) => return Err(sentence),
+        answer => answer.unwrap_or_default(),
+    };
+    let status = serde_json::from_str::<serde_json::Value>(&text).ok();
     let listeners = status
         .as_ref()
         .and_then(|status| status["listeners"].as_array());
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
-    listeners
+    Ok(listeners
         .map(|all| all.iter().filter_map(text).collect())
-        .unwrap_or_default()
+        .unwrap_or_default())
 }
 
 /// Prints where the server would lead a request.
@@ -95,18 +113,18 @@ pub(super) fn explain(config: &Path, question: &Question, json: bool) -> Result<
         .into_iter()
         .map(|(name, value)| format!("{name}: {}\r\n", value.replace(['\r', '\n'], " ")))
         .collect();
-    print(&exchange(config, "GET", "/explain", accept, &fields)?);
-    Ok(())
+    let command = Command {
+        fields: &fields,
+        ..get("/explain", accept)
+    };
+    print(&ask(config, command)?)
 }
 
 /// Sends a request to the server, and prints its reply.
 pub(super) fn tell(server: &Remote, method: &str, target: &str) -> Result<(), String> {
-    print(&exchange(
-        server.config.path(),
+    let command = Command {
         method,
-        target,
-        "text/plain",
-        "",
-    )?);
-    Ok(())
+        ..get(target, "text/plain")
+    };
+    print(&ask(server.config.path(), command)?)
 }

@@ -1,87 +1,293 @@
 //! The client of the control protocol: one exchange with a running server, HTTP over a Unix socket.
+//!
+//! The server may be stopped, or stuck. So every step has a time limit, and the sentence about it says
+//! what is known of the process at the other end.
 
-use std::io::{Read as _, Write as _};
+use std::fmt;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use super::socket::socket_path;
+use rustix::io::Errno;
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::Pid;
+
+use super::socket::{OtherUser, of_other_users, socket_path};
 use crate::log::diagnostic;
 
+/// How long a server may take to tell something.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long it may take to do something: a reload calls the factories of handlers, an upgrade waits for
+/// another process.
+const ACTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The time between two tries to connect while the server's queue is full.
+const QUEUE_RETRY: Duration = Duration::from_millis(20);
+
+/// A request to a running server.
+#[derive(Clone, Copy)]
+pub(crate) struct Command<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) accept: &'a str,
+    /// Further field lines, each with its CRLF.
+    pub(crate) fields: &'a str,
+}
+
+impl Command<'_> {
+    fn timeout(&self) -> Duration {
+        if self.method == "GET" {
+            ANSWER_TIMEOUT
+        } else {
+            ACTION_TIMEOUT
+        }
+    }
+}
+
+/// Why there is no content of a successful response; each with the text for the operator.
+#[derive(Debug)]
+pub(crate) enum ClientError {
+    /// No server runs from the file, or none that this user can find.
+    NoServer(String),
+    /// There is a server, and it does not answer, or not in full.
+    NoAnswer(String),
+    /// The server refused: the content of a response that is not 2xx.
+    Refused(String),
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::NoServer(text) | Self::NoAnswer(text) | Self::Refused(text)) = self;
+        f.write_str(text)
+    }
+}
+
 /// Asks the server that runs from the configuration file `config`. Returns the content of its
-/// response. `fields` are further field lines of the request, each with its CRLF.
+/// response.
 ///
 /// # Errors
-/// The content of a response that is not 2xx, or why there is none.
-pub(crate) fn exchange(
-    config: &Path,
-    method: &str,
-    target: &str,
-    accept: &str,
-    fields: &str,
-) -> Result<String, String> {
-    let (status, content) = match ask(config, method, target, accept, fields)? {
+/// Why there is none.
+pub(crate) fn exchange(config: &Path, command: Command<'_>) -> Result<String, ClientError> {
+    let (status, content) = match ask(config, command)? {
         // That server is ending and has done nothing; a successor may have taken its place.
-        (503, _) => ask(config, method, target, accept, fields)?,
+        (503, _) => ask(config, command)?,
         answer => answer,
     };
     match status {
         200..300 => Ok(content),
-        _ => Err(content),
+        _ => Err(ClientError::Refused(content)),
     }
 }
 
 /// Sends the request, and returns the status and the content of the response.
-///
-/// # Errors
-/// Why there is no response, as the operator reads it.
-fn ask(
-    config: &Path,
-    method: &str,
-    target: &str,
-    accept: &str,
-    fields: &str,
-) -> Result<(u16, String), String> {
-    let socket =
-        socket_path(config).map_err(|error| format!("error: {}", diagnostic::chain(&error)))?;
-    let mut stream = UnixStream::connect(&socket).map_err(|error| {
-        format!(
-            "error: no server runs from {} ({}: {error}); start one with `tidegate run --config {}`",
-            config.display(),
-            socket.display(),
-            config.display()
-        )
-    })?;
+fn ask(config: &Path, command: Command<'_>) -> Result<(u16, String), ClientError> {
+    let deadline = Instant::now() + command.timeout();
+    let server = find(config, deadline)?;
+    let mut server = server.map_err(|stuck| stuck.describe(config, command))?;
+    let Command {
+        method,
+        target,
+        accept,
+        fields,
+    } = command;
     let request = format!(
         "{method} {target} HTTP/1.1\r\nHost: tidegate\r\nAccept: {accept}\r\n{fields}Connection: close\r\n\r\n"
     );
-    let broken = |error: std::io::Error| format!("error: the server did not answer: {error}");
-    stream.write_all(request.as_bytes()).map_err(broken)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).map_err(broken)?;
-    Ok(parse(&answer).ok_or("error: the server's answer was cut off")?)
+    let answer = server.exchange(request.as_bytes(), deadline);
+    let answer = answer.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            Stuck::of(&server.0).describe(config, command)
+        }
+        _ => ClientError::NoAnswer(format!("error: the server did not answer: {error}")),
+    })?;
+    let cut = "error: the server's answer was cut off; whether it did what was asked is not known";
+    parse(&answer).ok_or_else(|| ClientError::NoAnswer(cut.to_owned()))
+}
+
+/// A connection to a server.
+struct Server(UnixStream);
+
+impl Server {
+    /// Sends `request`, and returns all that comes until the server closes.
+    fn exchange(&mut self, request: &[u8], deadline: Instant) -> io::Result<Vec<u8>> {
+        self.0.set_write_timeout(Some(left(deadline)?))?;
+        self.0.write_all(request)?;
+        let mut answer = Vec::new();
+        let mut buffer = [0; 8 * 1024];
+        loop {
+            self.0.set_read_timeout(Some(left(deadline)?))?;
+            match self.0.read(&mut buffer) {
+                Ok(0) => return Ok(answer),
+                Ok(count) => answer.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The time until `deadline`.
+///
+/// # Errors
+/// `TimedOut` if there is none.
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    Ok(left)
+}
+
+/// Connects to the server that runs from `config`: as this user, or, if this user may, as another. The
+/// inner error is a server that takes no connection.
+fn find(config: &Path, deadline: Instant) -> Result<Result<Server, Stuck>, ClientError> {
+    let socket = socket_path(config);
+    let socket = socket
+        .map_err(|error| ClientError::NoServer(format!("error: {}", diagnostic::chain(&error))))?;
+    let error = match connect(&socket, deadline) {
+        Ok(stream) => return Ok(Ok(Server(stream))),
+        Err(Errno::AGAIN) => return Ok(Err(Stuck::default())),
+        Err(error) => error,
+    };
+    let mut hidden = String::new();
+    for OtherUser { user, socket } in of_other_users(config) {
+        let is_theirs = |stream: &UnixStream| {
+            socket_peercred(stream).is_ok_and(|peer| peer.uid.as_raw() == user)
+        };
+        match connect(&socket, deadline) {
+            Ok(stream) if is_theirs(&stream) => return Ok(Ok(Server(stream))),
+            Err(Errno::AGAIN) => return Ok(Err(Stuck::default())),
+            Err(Errno::ACCESS | Errno::PERM) => {
+                let directory = socket.parent().unwrap_or(&socket).display();
+                hidden += &format!(
+                    "; user {user} may run one, in {directory}, where this user cannot look (`sudo -u '#{user}' tidegate …` asks it)"
+                );
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    let config = config.display();
+    Err(ClientError::NoServer(format!(
+        "error: no server runs from {config} ({}: {}){hidden}; start one with `tidegate run --config {config}`",
+        socket.display(),
+        io::Error::from(error)
+    )))
+}
+
+/// Connects to the socket at `path`.
+///
+/// # Errors
+/// `AGAIN` if its queue stays full until `deadline`; otherwise the system's error.
+fn connect(path: &Path, deadline: Instant) -> Result<UnixStream, Errno> {
+    let address = SocketAddrUnix::new(path)?;
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    loop {
+        match rustix::net::connect(&socket, &address) {
+            Err(Errno::AGAIN) if Instant::now() < deadline => std::thread::sleep(QUEUE_RETRY),
+            connected => break connected?,
+        }
+    }
+    let stream = UnixStream::from(socket);
+    let is_blocking = stream.set_nonblocking(false);
+    is_blocking.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    Ok(stream)
+}
+
+/// A server that does not answer in time.
+#[derive(Default)]
+struct Stuck {
+    process: Option<Pid>,
+}
+
+impl Stuck {
+    /// The process at the other end of `stream`.
+    fn of(stream: &UnixStream) -> Self {
+        let peer = socket_peercred(stream).ok();
+        Self {
+            process: peer.map(|peer| peer.pid),
+        }
+    }
+
+    fn describe(&self, config: &Path, command: Command<'_>) -> ClientError {
+        let name = match self.process {
+            Some(process) => format!(" (process {process})", process = process.as_raw_nonzero()),
+            None => String::new(),
+        };
+        let why = match self.process {
+            Some(process) if is_stopped(process) => format!(
+                ": that process is stopped, and `kill -CONT {}` lets it go on",
+                process.as_raw_nonzero()
+            ),
+            _ => "; it is busy, or stuck".to_owned(),
+        };
+        let unknown = if command.method == "GET" {
+            ""
+        } else {
+            ". Whether it will do what was asked is not known; `tidegate status` tells later"
+        };
+        ClientError::NoAnswer(format!(
+            "error: the server that runs from {}{name} has not answered within {:?}{why}{unknown}",
+            config.display(),
+            command.timeout()
+        ))
+    }
+}
+
+/// Whether a signal has stopped the process.
+fn is_stopped(process: Pid) -> bool {
+    let path = format!("/proc/{}/stat", process.as_raw_nonzero());
+    let stat = std::fs::read_to_string(path).unwrap_or_default();
+    // 1234 (tidegate) T 1 …; the name may hold anything.
+    let state = stat.rsplit_once(") ").map(|(_, state)| state);
+    state.is_some_and(|state| state.starts_with(['T', 't']))
 }
 
 /// Takes a response apart: its status and its content. `None` if it is incomplete.
 fn parse(answer: &[u8]) -> Option<(u16, String)> {
     let mut lines = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut lines);
-    match response.parse(answer).ok()? {
-        httparse::Status::Complete(length) => Some((
-            response.code?,
-            String::from_utf8_lossy(&answer[length..]).into_owned(),
-        )),
-        httparse::Status::Partial => None,
+    let httparse::Status::Complete(head) = response.parse(answer).ok()? else {
+        return None;
+    };
+    let content = &answer[head..];
+    let mut fields = response.headers.iter();
+    let length = fields.find(|field| field.name.eq_ignore_ascii_case("content-length"));
+    if let Some(length) = length {
+        let length: usize = str::from_utf8(length.value).ok()?.parse().ok()?;
+        (content.len() == length).then_some(())?;
     }
+    // The server may be another user's, and this text goes to a terminal.
+    let is_harmful = |character: char| character.is_control() && !"\n\t".contains(character);
+    let text = String::from_utf8_lossy(content);
+    let text = text.replace(is_harmful, "\u{fffd}");
+    Some((response.code?, text))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::*;
 
     #[test]
     fn takes_an_answer_apart() {
         let answer = b"HTTP/1.1 422 Unprocessable Content\r\nContent-Length: 3\r\n\r\nno\n";
         assert_eq!(parse(answer), Some((422, "no\n".to_owned())));
-        assert_eq!(parse(b"HTTP/1.1 200 OK\r\nConte"), None);
+        let harmful = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n\x1bc\n";
+        assert_eq!(parse(harmful), Some((200, "\u{fffd}c\n".to_owned())));
+    }
+
+    /// A reply that was cut within its content counted as whole.
+    #[test]
+    fn an_answer_that_is_cut_is_none() {
+        for answer in [
+            "HTTP/1.1 200 OK\r\nConte",
+            "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab",
+            "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n",
+        ] {
+            assert_eq!(parse(answer.as_bytes()), None, "{answer}");
+        }
     }
 }

@@ -1,13 +1,18 @@
 //! Where the control socket is. The name of the socket is made from the path of the configuration
-//! file, so that a command finds a server by its file; the directory is one that only the user enters.
+//! file, so that a command finds a server by its file; the directory is one that only the user may write
+//! to. A server that runs as another user has its socket in that user's directory ([`of_other_users`]).
 //!
 //! The supervisor binds the socket there, and commands connect to it there.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// In the environment: the directory of the sockets, if it is not to be the usual one.
 pub(crate) const DIRECTORY_VARIABLE: &str = "TIDEGATE_RUNTIME_DIR";
+
+/// The directory of root's sockets.
+const OF_ROOT: &str = "/run/tidegate";
 
 /// The configuration file that names the server does not exist. The operator can mend it.
 #[derive(Debug, thiserror::Error)]
@@ -22,12 +27,63 @@ pub(crate) struct MissingFile {
 /// # Errors
 /// If there is no such file.
 pub(crate) fn socket_path(configuration: &Path) -> Result<PathBuf, MissingFile> {
+    Ok(runtime_directory().join(socket_name(configuration)?))
+}
+
+/// The name of the socket in its directory.
+fn socket_name(configuration: &Path) -> Result<String, MissingFile> {
     let file = configuration.canonicalize().map_err(|source| MissingFile {
         path: configuration.to_owned(),
         source,
     })?;
-    let name = format!("{:016x}.sock", hash(file.as_os_str().as_encoded_bytes()));
-    Ok(runtime_directory().join(name))
+    let hash = hash(file.as_os_str().as_encoded_bytes());
+    Ok(format!("{hash:016x}.sock"))
+}
+
+/// Where the socket would be if another user ran the server.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OtherUser {
+    pub(crate) user: u32,
+    pub(crate) socket: PathBuf,
+}
+
+/// Where the socket of the server that runs from `configuration` is if another user runs it: in each
+/// directory of another user's sockets that there is. Only root can connect there, but others can be
+/// told. None if the operator has chosen a directory.
+pub(crate) fn of_other_users(configuration: &Path) -> Vec<OtherUser> {
+    let Ok(name) = socket_name(configuration) else {
+        return Vec::new();
+    };
+    if std::env::var_os(DIRECTORY_VARIABLE).is_some_and(|value| !value.is_empty()) {
+        return Vec::new();
+    }
+    let temporary = numbered(&std::env::temp_dir(), "tidegate-", "");
+    let runtime = numbered(Path::new("/run/user"), "", "tidegate");
+    let root = (0, PathBuf::from(OF_ROOT));
+    let all = [root].into_iter().chain(runtime).chain(temporary);
+    let ours = rustix::process::geteuid().as_raw();
+    // Anyone may make a directory beneath /tmp: it counts only if it belongs to the user it names.
+    let is_theirs = |user: u32, directory: &Path| {
+        std::fs::symlink_metadata(directory)
+            .is_ok_and(|state| state.is_dir() && state.uid() == user)
+    };
+    all.filter(|(user, directory)| *user != ours && is_theirs(*user, directory))
+        .map(|(user, directory)| OtherUser {
+            user,
+            socket: directory.join(&name),
+        })
+        .collect()
+}
+
+/// The entries of `directory` whose names are `prefix` and a number, each joined with `beneath`.
+fn numbered(directory: &Path, prefix: &str, beneath: &str) -> Vec<(u32, PathBuf)> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let number = |entry: std::fs::DirEntry| {
+        let name = entry.file_name();
+        let user = name.to_str()?.strip_prefix(prefix)?.parse().ok()?;
+        Some((user, entry.path().join(beneath)))
+    };
+    entries.filter_map(number).collect()
 }
 
 /// The directory of the sockets: the operator's choice, or the user's own directory for sockets.
@@ -39,7 +95,7 @@ fn runtime_directory() -> PathBuf {
     };
     let user = rustix::process::geteuid();
     variable(DIRECTORY_VARIABLE).unwrap_or_else(|| match variable("XDG_RUNTIME_DIR") {
-        _ if user.is_root() => PathBuf::from("/run/tidegate"),
+        _ if user.is_root() => PathBuf::from(OF_ROOT),
         Some(directory) => directory.join("tidegate"),
         None => std::env::temp_dir().join(format!("tidegate-{}", user.as_raw())),
     })
@@ -55,7 +111,17 @@ fn hash(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::hash;
+    use super::*;
+
+    #[test]
+    fn the_directories_of_other_users_are_found_by_their_numbers() {
+        let directory = crate::test_support::TemporaryDirectory::new("sockets-of-others");
+        for name in ["tidegate-33", "tidegate-x", "other-1"] {
+            std::fs::create_dir(directory.path().join(name)).expect("ours");
+        }
+        let found = numbered(directory.path(), "tidegate-", "");
+        assert_eq!(found, [(33, directory.path().join("tidegate-33").join(""))]);
+    }
 
     #[test]
     fn the_hash_is_fnv_1a() {
