@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where this server listens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +22,14 @@ impl ListenAddress {
         match self {
             Self::Ip(address) => Some(*address),
             Self::Unix(_) => None,
+        }
+    }
+
+    /// The path, if it is a Unix socket.
+    pub(crate) fn unix(&self) -> Option<&Path> {
+        match self {
+            Self::Ip(_) => None,
+            Self::Unix(path) => Some(path),
         }
     }
 

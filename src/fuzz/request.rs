@@ -126,6 +126,15 @@ pub fn forwarded(input: &[u8]) {
     assert_eq!(client_address(&nobody, peer.into(), &head), peer.into());
     for field in [ForwardedField::XForwardedFor, ForwardedField::Forwarded] {
         let trusted = ["10.0.0.0/8", "::1"].map(crate::config::network).into();
-        client_address(&Proxies { trusted, field }, peer.into(), &head);
+        let unix = true;
+        client_address(
+            &Proxies {
+                trusted,
+                unix,
+                field,
+            },
+            peer.into(),
+            &head,
+        );
     }
 }

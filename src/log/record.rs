@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::address::ClientAddress;
 use crate::config::model::LogFormat;
+use crate::http::date::{iso, timestamp};
 use crate::http::response::push_decimal;
 use crate::http::status::Status;
 
@@ -47,11 +48,10 @@ pub(crate) struct LogTime {
 impl LogTime {
     /// Writes `time` in both notations.
     pub(crate) fn new(time: SystemTime) -> Self {
-        let timestamp = jiff::Timestamp::try_from(time).unwrap_or_default();
-        let local = timestamp.to_zoned(jiff::tz::TimeZone::system());
+        let local = timestamp(time).to_zoned(jiff::tz::TimeZone::system());
         Self {
             common: local.strftime("%d/%b/%Y:%H:%M:%S %z").to_string(),
-            iso: timestamp.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            iso: iso(time),
         }
     }
 }
@@ -94,7 +94,11 @@ impl<'a> AccessRecord<'a> {
     }
 
     fn write_common(&self, time: &LogTime, out: &mut Vec<u8>) {
-        push_address(self.client, out);
+        match self.client {
+            // Programs that read such logs refuse a line that begins with anything but an address.
+            ClientAddress::Unix => out.extend_from_slice(b"0.0.0.0"),
+            client => push_address(client, out),
+        }
         out.extend_from_slice(b" - - [");
         out.extend_from_slice(time.common.as_bytes());
         out.extend_from_slice(b"] \"");
@@ -201,6 +205,13 @@ fn escape(value: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_beyond_9999_is_written_as_the_last_time_before() {
+        let time = LogTime::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40));
+        assert!(time.common.contains("/Dec/9999:"), "{}", time.common);
+        assert_eq!(time.iso, "9999-12-30T22:00:00Z");
+    }
 
     fn line(format: LogFormat, change: impl FnOnce(&mut AccessRecord<'_>)) -> String {
         let mut record = AccessRecord {

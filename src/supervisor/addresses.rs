@@ -1,8 +1,11 @@
 //! The addresses that a configuration listens at: lists them, tries them, names them to the operator.
 
+use std::path::Path;
+
 use super::sockets::Sockets;
+use super::unix::Accesses;
 use crate::address::{ListenAddress, UNIX};
-use crate::config::model::Config;
+use crate::config::model::{Config, Server};
 use crate::log::{access, diagnostic};
 
 /// Looks whether the server could listen at each address of `config` that is not in `bound`, which
@@ -41,6 +44,16 @@ pub(super) fn addresses(config: &Config) -> Vec<ListenAddress> {
     addresses.sort();
     addresses.dedup();
     addresses
+}
+
+/// Who may use the Unix sockets of a configuration.
+pub(super) fn accesses(config: &Config) -> Accesses {
+    let of_server = |server: &Server| {
+        let paths = server.listen.iter().filter_map(ListenAddress::unix);
+        let access = |path: &Path| (path.to_owned(), server.socket.clone());
+        paths.map(access).collect::<Vec<_>>()
+    };
+    config.servers.iter().flat_map(of_server).collect()
 }
 
 /// Tells the operator that the server listens at `address`.

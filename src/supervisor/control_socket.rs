@@ -1,5 +1,5 @@
 //! Binds the control socket of a server. Only the user that runs the server may connect to it, and
-//! enter its directory.
+//! write to its directory.
 //!
 //! [`socket_path`] says where the socket is; commands find it there.
 
@@ -8,10 +8,15 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use super::unix::UnixSocket;
+use crate::config::model::SocketAccess;
 use crate::control::socket::{DIRECTORY_VARIABLE, MissingFile, socket_path};
 
 /// The permissions of the socket's file: its owner may connect.
-const MODE: u32 = 0o600;
+const ACCESS: SocketAccess = SocketAccess {
+    mode: Some(0o600),
+    owner: None,
+    group: None,
+};
 
 /// Why there is no control socket. The operator can mend it.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +29,7 @@ pub(crate) enum ControlError {
     )]
     Directory { path: PathBuf, source: io::Error },
     #[error(
-        "{} belongs to another user, or others may enter it; set {DIRECTORY_VARIABLE} to a directory of your own",
+        "{} belongs to another user, or others may write to it; set {DIRECTORY_VARIABLE} to a directory of your own",
         path.display()
     )]
     NotOurs { path: PathBuf },
@@ -46,9 +51,9 @@ pub(super) fn bind(configuration: &Path, is_successor: bool) -> Result<UnixSocke
     let path = socket_path(configuration)?;
     prepare_directory(path.parent().unwrap_or(Path::new("/")))?;
     let bound = if is_successor {
-        UnixSocket::bind_beside(&path, MODE)
+        UnixSocket::bind_beside(&path, &ACCESS)
     } else {
-        UnixSocket::bind(&path, Some(MODE))
+        UnixSocket::bind(&path, &ACCESS)
     };
     bound.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => ControlError::AlreadyRunning { path },
@@ -67,11 +72,12 @@ pub(super) fn publish(socket: &UnixSocket) -> Result<(), ControlError> {
     })
 }
 
-/// Makes the directory, or checks that an existing one is ours alone: its parent may be one that
-/// every user may write to, and another user could have made it first.
+/// Makes the directory, or checks that an existing one is ours and that no other user may write to it:
+/// its parent may be one that every user may write to, and another user could have made it first. Others
+/// may enter a directory that was there, as systemd makes it; the socket itself keeps them out.
 ///
 /// # Errors
-/// If it cannot be made, or others may enter it.
+/// If it cannot be made, or others may write to it.
 fn prepare_directory(path: &Path) -> Result<(), ControlError> {
     let error = |source| ControlError::Directory {
         path: path.to_owned(),

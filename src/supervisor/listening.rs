@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::unix::UnixSocket;
+use super::unix::{Accesses, UnixSocket};
 use crate::address::ListenAddress;
+use crate::config::model::SocketAccess;
 use crate::runtime::sys;
 use crate::server::ListeningSocket;
 
@@ -62,11 +63,17 @@ impl Listening {
     ///
     /// # Errors
     /// The system's error, or a sentence.
-    pub(super) fn new(address: &ListenAddress, workers: usize, held: Held) -> io::Result<Self> {
+    pub(super) fn new(
+        address: &ListenAddress,
+        accesses: &Accesses,
+        workers: usize,
+        held: Held,
+    ) -> io::Result<Self> {
         let listening = match address {
             ListenAddress::Ip(ip) => Self::at_ip(*ip, held)?,
             ListenAddress::Unix(path) => {
-                let socket = UnixSocket::bind(path, None)?;
+                let socket =
+                    UnixSocket::bind(path, accesses.get(path).unwrap_or(&SocketAccess::default()))?;
                 let fd = Arc::clone(&socket.fd);
                 let listening = Self::of(address, address.clone(), vec![fd], false);
                 Self {
@@ -86,6 +93,18 @@ impl Listening {
         match address {
             ListenAddress::Ip(ip) => bind_first(*ip, held).map(drop),
             ListenAddress::Unix(path) => UnixSocket::try_path(path),
+        }
+    }
+
+    /// Lets those use a Unix socket of ours that `accesses` names.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub(super) fn set_access(&self, accesses: &Accesses) -> io::Result<()> {
+        let access = self.address.unix().and_then(|path| accesses.get(path));
+        match (&self.unix, access) {
+            (Some(socket), Some(access)) => socket.set_access(access),
+            _ => Ok(()),
         }
     }
 

@@ -51,7 +51,7 @@ use crate::runtime::{self, Panic, PoolState, Pools, catch_panic, sys};
 use crate::server::{ListeningSocket, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
-use addresses::{addresses, announce};
+use addresses::{accesses, addresses, announce};
 pub(crate) use addresses::{try_addresses, try_log};
 use control_socket::ControlError;
 use events::{Event, watch_signals};
@@ -192,7 +192,7 @@ impl Supervisor {
             .transpose()?;
         let addresses = addresses(&config);
         let adopted = Sockets::adopt(inherited, &addresses)?;
-        let sockets = adopted.extended(&addresses, config.workers.get())?;
+        let sockets = adopted.extended(&addresses, &accesses(&config), config.workers.get())?;
         let log = AccessWriter::start(&config.log.access)?;
         let mut manager = ServiceManager::default();
         if is_program {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::notify::State;
-use super::{Event, ListenError, Supervisor, addresses, announce, watch};
+use super::{Event, ListenError, Supervisor, accesses, addresses, announce, watch};
 use crate::config::model::Config;
 use crate::config::{self, Change, Checked, Loaded, Report, Strictness, Surroundings};
 use crate::control::{ControlReply, Submit};
@@ -162,7 +162,7 @@ impl Supervisor {
         let addresses = addresses(&config);
         let sockets =
             self.sockets
-                .extended(&addresses, config.workers.get())?;
+                .extended(&addresses, &accesses(&config), config.workers.get())?;
         // Nothing below can fail.
         sockets
             .bound()

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::inherited::Inherited;
 pub(crate) use super::listen_error::ListenError;
 use super::listening::{Held, Leaving, Listening, overlap};
-use super::unix::UnixSocket;
+use super::unix::{Accesses, UnixSocket};
 use crate::address::ListenAddress;
 use crate::log::diagnostic;
 use crate::server::ListeningSocket;
@@ -64,7 +64,7 @@ impl Sockets {
     }
 
     /// Returns the sockets for `addresses` and so many workers: those of this set that are wanted
-    /// still, and new ones for the rest, bound and listening.
+    /// still, and new ones for the rest, bound and listening; Unix sockets with their `accesses`.
     ///
     /// On a machine without IPv6, an IPv6 wildcard or loopback address that stands beside its IPv4
     /// counterpart is left out, with a warning: `localhost` and `:8080` stand for both.
@@ -74,6 +74,7 @@ impl Sockets {
     pub(super) fn extended(
         &self,
         addresses: &[ListenAddress],
+        accesses: &Accesses,
         workers: usize,
     ) -> Result<Self, ListenError> {
         let mut next = Self::default();
@@ -81,7 +82,7 @@ impl Sockets {
             if self.includes(address) {
                 continue;
             }
-            match self.listening_at(address, addresses, workers) {
+            match self.listening_at(address, addresses, accesses, workers) {
                 Ok(listening) => next.listening.push(listening),
                 Err(error) => {
                     let error = ListenError::new(address, &error);
@@ -91,6 +92,11 @@ impl Sockets {
                     diagnostic::warn(format_args!("{error}; passed over"));
                 }
             }
+        }
+        // Last, so that a refusal changes nothing.
+        for listening in &next.listening {
+            let error = |error| ListenError::new(&listening.address, &error);
+            listening.set_access(accesses).map_err(error)?;
         }
         let earlier = self.leaving.iter().filter(|leaving| leaving.is_open());
         next.leaving = earlier.cloned().collect();
@@ -110,6 +116,7 @@ impl Sockets {
         &self,
         address: &ListenAddress,
         wanted: &[ListenAddress],
+        accesses: &Accesses,
         workers: usize,
     ) -> std::io::Result<Listening> {
         let mut known = self.listening.iter();
@@ -119,7 +126,9 @@ impl Sockets {
         let mut leaving = self.leaving.iter();
         leaving
             .find_map(|leaving| leaving.listen_again(address, workers))
-            .unwrap_or_else(|| Listening::new(address, workers, self.held(address, wanted)))
+            .unwrap_or_else(|| {
+                Listening::new(address, accesses, workers, self.held(address, wanted))
+            })
     }
 
     /// Looks whether every address of `addresses` that this set does not have could be listened at,
@@ -218,7 +227,7 @@ mod tests {
     }
 
     fn listen(addresses: &[ListenAddress], workers: usize) -> Result<Sockets, ListenError> {
-        Sockets::default().extended(addresses, workers)
+        Sockets::default().extended(addresses, &Accesses::new(), workers)
     }
 
     #[test]
@@ -248,9 +257,13 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let all: Vec<_> = (0..3).flat_map(|index| of(&three, index, 3)).collect();
-        let one = three.extended(&[loopback(0)], 1).expect("nothing to bind");
+        let one = three
+            .extended(&[loopback(0)], &Accesses::new(), 1)
+            .expect("nothing to bind");
         assert_eq!(of(&one, 0, 1), all);
-        let four = one.extended(&[loopback(0)], 4).expect("there is room");
+        let four = one
+            .extended(&[loopback(0)], &Accesses::new(), 4)
+            .expect("there is room");
         assert_eq!(
             (0..3)
                 .flat_map(|index| of(&four, index, 4))
@@ -259,7 +272,7 @@ mod tests {
         );
         assert_eq!(of(&four, 3, 4).len(), 1);
         assert!(
-            four.extended(&[], 4)
+            four.extended(&[], &Accesses::new(), 4)
                 .expect("nothing to bind")
                 .bound()
                 .next()
@@ -309,13 +322,15 @@ mod tests {
         drop(with_port_0);
         let first = listen(std::slice::from_ref(&bound), 2).expect("it was free");
         let worker: Vec<_> = (0..2).flat_map(|index| first.of_worker(index, 2)).collect();
-        let none = first.extended(&[], 2).expect("nothing to bind");
+        let none = first
+            .extended(&[], &Accesses::new(), 2)
+            .expect("nothing to bind");
         drop(first);
         let port = bound.ip().expect("an IP address").port();
         let any = ListenAddress::Ip(SocketAddr::from(([0, 0, 0, 0], port)));
-        let wider = none.extended(std::slice::from_ref(&any), 2);
+        let wider = none.extended(std::slice::from_ref(&any), &Accesses::new(), 2);
         assert_eq!(wider.expect("it joins ours").bound().next(), Some(&any));
-        let again = none.extended(std::slice::from_ref(&bound), 2);
+        let again = none.extended(std::slice::from_ref(&bound), &Accesses::new(), 2);
         let again = again.expect("it is ours");
         assert_eq!(again.bound().next(), Some(&bound));
         let client = std::net::TcpStream::connect(bound.ip().expect("an IP address"));
@@ -344,13 +359,15 @@ mod tests {
         let inherited = Inherited::of(vec![socket.into()]);
         let adopted = Sockets::adopt(inherited, &both).expect("it can be set up");
         let sockets = adopted
-            .extended(&both, 2)
+            .extended(&both, &Accesses::new(), 2)
             .expect("there is nothing to bind");
         let [of_worker] = &sockets.of_worker(0, 2)[..] else {
             panic!("one socket")
         };
         assert_eq!(of_worker.ipv4.as_ref(), Some(&both[0]));
-        let again = sockets.extended(&both, 2).expect("nothing changed");
+        let again = sockets
+            .extended(&both, &Accesses::new(), 2)
+            .expect("nothing changed");
         assert_eq!(again.of_worker(1, 2).len(), 1);
     }
 

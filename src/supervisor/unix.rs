@@ -4,17 +4,23 @@
 //! only if it is a socket to which no process is bound any more; the file of a socket that we bound
 //! is removed only while it is still ours.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::config::model::{Account, SocketAccess};
+
+/// Who may use each Unix socket, by its path.
+pub(super) type Accesses = BTreeMap<PathBuf, SocketAccess>;
 
 /// How many connections may wait to be accepted; the system may allow fewer.
 const BACKLOG: i32 = 4096;
@@ -63,26 +69,26 @@ impl Drop for SocketFile {
 
 impl UnixSocket {
     /// Binds a socket at `path` and listens. The file of a process that has died is replaced. The file
-    /// gets the permissions `mode`; with `None`, those that the process's mask leaves.
+    /// gets the permissions and owners of `access`.
     ///
     /// # Errors
     /// The system's error, or a sentence; `AddrInUse` if a living process has the path.
-    pub(super) fn bind(path: &Path, mode: Option<u32>) -> io::Result<Self> {
-        Self::bind_at(path, path, mode)
+    pub(super) fn bind(path: &Path, access: &SocketAccess) -> io::Result<Self> {
+        Self::bind_at(path, path, access)
     }
 
     /// Binds a socket beside `path` and listens; [`publish`](Self::publish) moves its file to `path`.
     ///
     /// # Errors
     /// As [`bind`](Self::bind).
-    pub(super) fn bind_beside(path: &Path, mode: u32) -> io::Result<Self> {
+    pub(super) fn bind_beside(path: &Path, access: &SocketAccess) -> io::Result<Self> {
         let draft = path.with_extension(format!("{}.sock", std::process::id()));
-        Self::bind_at(path, &draft, Some(mode))
+        Self::bind_at(path, &draft, access)
     }
 
     /// Binds a socket at `present`, which clients are to find at `path`. No client can connect before it
     /// listens, and by then its file has its permissions.
-    fn bind_at(path: &Path, present: &Path, mode: Option<u32>) -> io::Result<Self> {
+    fn bind_at(path: &Path, present: &Path, access: &SocketAccess) -> io::Result<Self> {
         let fd = Arc::new(socket()?);
         let address = SocketAddrUnix::new(present)?;
         match rustix::net::bind(&*fd, &address) {
@@ -98,11 +104,20 @@ impl UnixSocket {
             identity: Identity::of(present)?,
             _fd: Arc::clone(&fd),
         });
-        if let Some(mode) = mode {
-            std::fs::set_permissions(present, std::fs::Permissions::from_mode(mode))?;
-        }
+        allow(present, access)?;
         rustix::net::listen(&*fd, BACKLOG)?;
         Ok(Self { fd, file })
+    }
+
+    /// Gives the file the permissions and owners of `access`, if it is still ours.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub(super) fn set_access(&self, access: &SocketAccess) -> io::Result<()> {
+        if Identity::of(self.path()).ok() == Some(self.file.identity) {
+            allow(self.path(), access)?;
+        }
+        Ok(())
     }
 
     /// Looks whether [`bind`](Self::bind) would find a place at `path`, and changes nothing.
@@ -152,6 +167,29 @@ impl Identity {
         let state = std::fs::symlink_metadata(path)?;
         Ok(Self(state.dev(), state.ino()))
     }
+}
+
+/// Gives the file at `path` the permissions and owners of `access`.
+fn allow(path: &Path, access: &SocketAccess) -> io::Result<()> {
+    let number = |account: &Option<Account>| account.as_ref().map(|account| account.number);
+    let (owner, group) = (number(&access.owner), number(&access.group));
+    if owner.is_some() || group.is_some() {
+        lchown(path, owner, group).map_err(|error| {
+            let written = |account: &Option<Account>| {
+                account.as_ref().map_or("", |account| account.written.as_str()).to_owned()
+            };
+            let sentence = format!(
+                "this user may not give the socket to `{}:{}` (the system says: {error}); only root may give it to another user, and others to a group that they are in",
+                written(&access.owner),
+                written(&access.group)
+            );
+            io::Error::new(error.kind(), sentence)
+        })?;
+    }
+    if let Some(mode) = access.mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(())
 }
 
 /// A new socket that does not block.
@@ -259,8 +297,16 @@ mod tests {
     use super::*;
     use crate::test_support::TemporaryDirectory;
 
+    const OURS_ALONE: SocketAccess = SocketAccess {
+        mode: Some(0o600),
+        owner: None,
+        group: None,
+    };
+
     fn kind(path: &Path) -> Option<io::ErrorKind> {
-        UnixSocket::bind(path, None).err().map(|error| error.kind())
+        UnixSocket::bind(path, &SocketAccess::default())
+            .err()
+            .map(|error| error.kind())
     }
 
     #[test]
@@ -270,7 +316,7 @@ mod tests {
         drop(UnixListener::bind(&path).expect("the directory is ours"));
         assert!(path.exists(), "a dead process leaves its file");
         UnixSocket::try_path(&path).expect("it may be replaced");
-        let socket = UnixSocket::bind(&path, Some(0o600)).expect("no process answers there");
+        let socket = UnixSocket::bind(&path, &OURS_ALONE).expect("no process answers there");
         let mode = std::fs::metadata(&path)
             .expect("bound")
             .permissions()
@@ -330,7 +376,7 @@ mod tests {
         let beneath = directory.path().join("gone").join("s");
         let said = [
             UnixSocket::try_path(&beneath).err(),
-            UnixSocket::bind(&beneath, None).err(),
+            UnixSocket::bind(&beneath, &SocketAccess::default()).err(),
         ];
         for error in said {
             let error = error.expect("no directory").to_string();
@@ -343,7 +389,8 @@ mod tests {
     fn the_file_of_another_process_stays_at_the_end() {
         let directory = TemporaryDirectory::new("unix");
         let path = directory.path().join("s");
-        let ours = UnixSocket::bind(&path, None).expect("the directory is ours");
+        let ours =
+            UnixSocket::bind(&path, &SocketAccess::default()).expect("the directory is ours");
         std::fs::remove_file(&path).expect("ours");
         let theirs = UnixListener::bind(&path).expect("the path is free");
         drop(ours);
@@ -356,14 +403,14 @@ mod tests {
         let directory = TemporaryDirectory::new("unix");
         let path = directory.path().join("s");
         let entries = || std::fs::read_dir(directory.path()).expect("ours").count();
-        let old = UnixSocket::bind(&path, Some(0o600)).expect("the directory is ours");
-        drop(UnixSocket::bind_beside(&path, 0o600).expect("another name"));
+        let old = UnixSocket::bind(&path, &OURS_ALONE).expect("the directory is ours");
+        drop(UnixSocket::bind_beside(&path, &OURS_ALONE).expect("another name"));
         assert_eq!(
             entries(),
             1,
             "one that did not take the place leaves nothing"
         );
-        let new = UnixSocket::bind_beside(&path, 0o600).expect("another name");
+        let new = UnixSocket::bind_beside(&path, &OURS_ALONE).expect("another name");
         new.publish().expect("the directory is ours");
         old.leave_file();
         drop(old);

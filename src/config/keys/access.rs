@@ -7,9 +7,10 @@
 
 use super::level::Refinement;
 use super::setting::{Kind, Setting};
+use crate::address::UNIX;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
-use crate::config::model::{Cidr, Policy};
+use crate::config::model::{Cidr, Policy, Proxies};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
 use crate::config::words::address::parse_cidr;
@@ -68,8 +69,12 @@ fn allowed(node: Node<'_>) -> Vec<(Cidr, Spot)> {
 
 /// Reads an array of networks, or one string. It warns of a network that is in another one already.
 pub(super) fn networks(node: Node<'_>) -> Vec<(Cidr, Spot)> {
+    networks_of(node.one_or_more())
+}
+
+fn networks_of(nodes: Vec<Node<'_>>) -> Vec<(Cidr, Spot)> {
     let mut networks: Vec<(Cidr, Spot)> = Vec::new();
-    for node in node.one_or_more() {
+    for node in nodes {
         let written = node.text().and_then(|text| text.parse(parse_networks));
         for cidr in written.unwrap_or_default() {
             match networks.iter().find(|(other, _)| other.covers(&cidr)) {
@@ -83,6 +88,19 @@ pub(super) fn networks(node: Node<'_>) -> Vec<(Cidr, Spot)> {
         }
     }
     networks
+}
+
+/// Reads `trusted_proxies`: networks, and `unix:` for the peers at Unix sockets.
+pub(super) fn trusted(node: Node<'_>) -> (Vec<Cidr>, bool) {
+    let is_unix = |node: &Node<'_>| node.value.get_ref().as_str() == Some(UNIX);
+    let (unix, others): (Vec<_>, Vec<_>) = node.one_or_more().into_iter().partition(is_unix);
+    (bare(&networks_of(others)), !unix.is_empty())
+}
+
+/// The trusted proxies as an array.
+pub(super) fn show_trusted(proxies: &Proxies) -> String {
+    let unix = proxies.unix.then(|| written::shown(&UNIX));
+    written::array(proxies.trusted.iter().map(written::shown).chain(unix))
 }
 
 /// The networks without their places.

@@ -10,10 +10,11 @@ use super::setting::{Kind, Setting, Table, rows, set, show, walk};
 use super::verb::Answer;
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
-use crate::config::model::{HostPattern, Policy, Route, RoutePattern, Server, Verb};
+use crate::config::model::{HostPattern, Policy, Route, RoutePattern, Server, SocketAccess, Verb};
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::unix;
 use crate::config::tree::section::{Key, Section};
+use crate::config::words::account::{parse_group, parse_mode, parse_user};
 use crate::config::words::address::{parse_host, parse_listen};
 use crate::config::words::pattern::parse_pattern;
 use crate::config::words::written;
@@ -31,6 +32,7 @@ pub(super) fn resolve_servers(nodes: Vec<Node<'_>>, outer: &Policy) -> Vec<Serve
 /// A server's own keys while they are read.
 struct Draft {
     listen: Vec<ListenAddress>,
+    socket: SocketAccess,
     /// The hosts and where each is written. Empty: any host. `None`: there is a mistake.
     hosts: Option<Vec<(HostPattern, Spot)>>,
 }
@@ -66,6 +68,51 @@ const SETTINGS: &[Setting<Draft, Server>] = &[
         ],
         read: |node, draft| set(&mut draft.listen, Some(listen(node))),
         show: |server| Some(written::array(server.listen.iter().map(written::address))),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "socket_mode",
+        kind: Kind::Text,
+        about: "the permissions of its Unix sockets; who may write may connect: \"0660\"",
+        translations: &[("mode", "the setting is called `socket_mode`")],
+        read: |node, draft| {
+            set(
+                &mut draft.socket.mode,
+                node.text()?.parse(parse_mode).map(Some),
+            )
+        },
+        show: |server| Some(written::shown(&format!("{:04o}", server.socket.mode?))),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "socket_owner",
+        kind: Kind::Text,
+        about: "the user that its Unix sockets belong to, by name or number",
+        translations: &[(
+            "user",
+            "the setting is called `socket_owner`; the server runs as whoever starts it",
+        )],
+        read: |node, draft| {
+            set(
+                &mut draft.socket.owner,
+                node.text()?.parse(parse_user).map(Some),
+            )
+        },
+        show: |server| Some(written::shown(&server.socket.owner.as_ref()?.written)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "socket_group",
+        kind: Kind::Text,
+        about: "the group that its Unix sockets belong to, by name or number",
+        translations: &[("group", "the setting is called `socket_group`")],
+        read: |node, draft| {
+            set(
+                &mut draft.socket.group,
+                node.text()?.parse(parse_group).map(Some),
+            )
+        },
+        show: |server| Some(written::shown(&server.socket.group.as_ref()?.written)),
         ..Setting::BLANK
     },
     Setting {
@@ -105,6 +152,7 @@ fn server(node: Node<'_>, outer: &Policy, claims: &mut ServerClaims) -> Option<S
     let mut section = node.section("`[[server]]`", None)?;
     let mut draft = Draft {
         listen: Vec::new(),
+        socket: SocketAccess::default(),
         hosts: Some(Vec::new()),
     };
     walk(&mut section, SETTINGS, &mut draft);
@@ -117,9 +165,11 @@ fn server(node: Node<'_>, outer: &Policy, claims: &mut ServerClaims) -> Option<S
     if let Some(hosts) = &draft.hosts {
         claims.add(&draft.listen, hosts, node);
     }
+    claims.add_sockets(&draft.listen, &draft.socket, node);
     let hosts = draft.hosts.unwrap_or_default().into_iter();
     Some(Server {
         listen: draft.listen,
+        socket: draft.socket,
         hosts: hosts.map(|(host, _)| host).collect(),
         policy,
         routes,

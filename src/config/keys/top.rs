@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use toml::de::{DeTable, DeValue};
 
-use super::access::{bare, networks, show_networks};
+use super::access::{show_trusted, trusted};
 use super::blocking::BLOCKING;
 use super::level::Level;
 use super::log::{LOG, show_log};
@@ -77,16 +77,16 @@ const SETTINGS: &[Setting<Config>] = &[
         key: "trusted_proxies",
         kind: Kind::TEXTS,
         default: "[]",
-        about: "networks of peers whose word about the client's address is believed",
+        about: "networks of peers whose word about the client's address is believed; \"unix:\": peers at Unix sockets",
         translations: &[(
             "set_real_ip_from",
             "the setting is called `trusted_proxies`, at the top of the file",
         )],
         read: |node, config| {
-            config.proxies.trusted = bare(&networks(node));
+            (config.proxies.trusted, config.proxies.unix) = trusted(node);
             Some(())
         },
-        show: |config| Some(show_networks(&config.proxies.trusted)),
+        show: |config| Some(show_trusted(&config.proxies)),
         ..Setting::BLANK
     },
     Setting {

@@ -34,7 +34,7 @@ pub(crate) use process::{
     AccessLog, Blocking, Config, ForwardedField, Log, LogFormat, LogLevel, Proxies,
 };
 pub(crate) use route::{PatternSegment, Route, RoutePattern, describe_route};
-pub(crate) use server::Server;
+pub(crate) use server::{Account, Server, SocketAccess};
 pub(crate) use test::{Expectation, RouteTest};
 pub(crate) use verbs::{
     CacheControl, Cgi, DEFAULT_CODE_TIMEOUT, Fastcgi, Files, PluginRoute, Redirect, RedirectTarget,

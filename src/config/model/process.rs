@@ -5,7 +5,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Cidr, Files, Place, Policy, Route, RoutePattern, RouteTest, Server, Verb};
+use super::{
+    Cidr, Files, Place, Policy, Route, RoutePattern, RouteTest, Server, SocketAccess, Verb,
+};
 use crate::address::ListenAddress;
 
 /// How long a server that was told to stop waits for its exchanges to end.
@@ -56,6 +58,7 @@ impl Config {
         Self {
             servers: vec![Server {
                 listen: listen.into_iter().map(ListenAddress::Ip).collect(),
+                socket: SocketAccess::default(),
                 hosts: Vec::new(),
                 policy: Policy::default(),
                 routes: vec![route],
@@ -91,6 +94,8 @@ fn default_workers() -> NonZeroUsize {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Proxies {
     pub(crate) trusted: Vec<Cidr>,
+    /// Whether peers at Unix sockets are believed, too.
+    pub(crate) unix: bool,
     pub(crate) field: ForwardedField,
 }
 

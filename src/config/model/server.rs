@@ -3,11 +3,31 @@
 use super::{HostPattern, Policy, Route};
 use crate::address::ListenAddress;
 
+/// Who may use a Unix socket: the permissions and the owners of its file. What is `None` is as the system
+/// makes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SocketAccess {
+    /// Permission bits; who may write may connect.
+    pub(crate) mode: Option<u32>,
+    pub(crate) owner: Option<Account>,
+    pub(crate) group: Option<Account>,
+}
+
+/// A user or a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// As the operator wrote it: a name, or a number.
+    pub(crate) written: String,
+    pub(crate) number: u32,
+}
+
 /// One `[[server]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
     /// At least one; each address once.
     pub(crate) listen: Vec<ListenAddress>,
+    /// Who may connect to those of them that are Unix sockets.
+    pub(crate) socket: SocketAccess,
     /// Empty: any host.
     pub(crate) hosts: Vec<HostPattern>,
     /// The policy for requests that no route matches.

@@ -3,6 +3,7 @@
 //! This floor knows no file, no table and no key. The caller passes the function that looks up a
 //! variable.
 
+pub(crate) mod account;
 pub(crate) mod address;
 pub(crate) mod pattern;
 pub(crate) mod redirect_target;

@@ -80,7 +80,11 @@ pub(crate) fn is_https(proxies: &Proxies, peer: ClientAddress, head: &RequestHea
 }
 
 fn is_trusted_proxy(proxies: &Proxies, peer: ClientAddress) -> bool {
-    !proxies.trusted.is_empty() && peer.ip().is_some_and(|address| proxies.trust(address))
+    match peer {
+        ClientAddress::Ip(address) => proxies.trust(address),
+        ClientAddress::Unix => proxies.unix,
+        ClientAddress::Unknown => false,
+    }
 }
 
 /// The name of the field in which proxies say who the client is.
@@ -158,7 +162,11 @@ mod tests {
 
     fn client_by(field: ForwardedField, name: &str, peer: &str, values: &[&[u8]]) -> String {
         let trusted = ["10.0.0.0/8", "::1"].map(network).into();
-        let proxies = Proxies { trusted, field };
+        let proxies = Proxies {
+            trusted,
+            unix: false,
+            field,
+        };
         let mut bytes = b"GET / HTTP/1.1\r\nHost: h\r\n".to_vec();
         for value in values {
             bytes.extend([name.as_bytes(), b": ", *value, b"\r\n"].concat());
@@ -183,7 +191,11 @@ mod tests {
     fn tls_is_known_from_trusted_proxies_alone() {
         let trusted = ["10.0.0.0/8"].map(network).into();
         let field = ForwardedField::XForwardedFor;
-        let proxies = Proxies { trusted, field };
+        let proxies = Proxies {
+            trusted,
+            unix: false,
+            field,
+        };
         for (peer, forwarded, proto, expected) in [
             ("10.0.0.1", "1.1.1.1", "https", true),
             ("10.0.0.1", "1.1.1.1", "HTTPS", true),
