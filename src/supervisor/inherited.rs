@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::net::SocketType;
@@ -108,8 +109,14 @@ impl Inherited {
 fn is_for(bound: &ListenAddress, configured: &ListenAddress) -> bool {
     match (bound.ip(), configured.ip()) {
         (Some(bound), Some(configured)) if configured.port() == 0 => bound.ip() == configured.ip(),
+        (None, None) => absolute(bound) == absolute(configured),
         _ => bound == configured,
     }
+}
+
+/// The path of a Unix socket from the root directory on.
+fn absolute(address: &ListenAddress) -> Option<PathBuf> {
+    std::path::absolute(address.unix()?).ok()
 }
 
 /// The address that a socket listens at.
@@ -156,6 +163,14 @@ mod tests {
         assert!(inherited.take(&ListenAddress::Unix(path)).is_some());
         assert!(inherited.take(&address(&bound)).is_some());
         assert!(inherited.take(&address(&bound)).is_none(), "it was taken");
+    }
+
+    #[test]
+    fn a_path_may_be_relative() {
+        let bound = ListenAddress::Unix(std::env::current_dir().expect("it is there").join("s"));
+        assert!(is_for(&bound, &ListenAddress::Unix("s".into())));
+        assert!(!is_for(&bound, &ListenAddress::Unix("other/s".into())));
+        assert!(!is_for(&bound, &address("127.0.0.1:0")));
     }
 
     #[test]

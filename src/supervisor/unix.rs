@@ -90,7 +90,7 @@ impl UnixSocket {
     /// listens, and by then its file has its permissions.
     fn bind_at(path: &Path, present: &Path, access: &SocketAccess) -> io::Result<Self> {
         let fd = Arc::new(socket()?);
-        let address = SocketAddrUnix::new(present)?;
+        let address = address_of(present)?;
         match rustix::net::bind(&*fd, &address) {
             Err(Errno::ADDRINUSE) => {
                 remove_if_dead(present)?;
@@ -196,6 +196,14 @@ fn allow(path: &Path, access: &SocketAccess) -> io::Result<()> {
 fn socket() -> rustix::io::Result<OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+}
+
+/// The address of the socket at `path`: absolute, so that [`is_bound`] of another server can tell which
+/// file it is, unless the system has no room for that.
+fn address_of(path: &Path) -> rustix::io::Result<SocketAddrUnix> {
+    let absolute = std::path::absolute(path).ok();
+    let absolute = absolute.and_then(|path| SocketAddrUnix::new(path).ok());
+    absolute.map_or_else(|| SocketAddrUnix::new(path), Ok)
 }
 
 /// Removes the file at `path` if it is a socket that no process has.
