@@ -412,6 +412,16 @@ fn lines_about_an_application_server_name_the_request_and_the_script() {
     peer.answer("Content-Type: a/b\r\nContent-Length: 9\r\n\r\nshort");
     let line = server.wait_for_line(|line| line.contains("shorter than"));
     assert!(line.contains("): GET /long: "), "{line}");
+    let mut client = server.connect();
+    send(&mut client, "GET", "/broken", "");
+    let mut connection = peer.accept();
+    connection.request();
+    connection.send(record(STDOUT, "Content-Type: a/b\r\n\r\nhello"));
+    assert_eq!(client.response_head().status, 200);
+    drop(connection);
+    let line = server.wait_for_line(|line| line.contains("broke off"));
+    let is_named = line.contains("): GET /broken: ") && line.contains(": script `index.php`: ");
+    assert!(is_named, "{line}");
 }
 
 /// Scripts were not told the server's address and the client's port, and never that the client came to

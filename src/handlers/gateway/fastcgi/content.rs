@@ -117,7 +117,7 @@ pub(super) struct UpstreamContent {
     conversation: Option<Conversation>,
     /// The part of the request's content that the application server has not got.
     rest: SpooledContent,
-    /// The application server's name in the log.
+    /// The script's name in the log, and the application server's.
     upstream: String,
 }
 

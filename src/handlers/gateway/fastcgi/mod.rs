@@ -269,7 +269,10 @@ impl FastcgiHandler {
             }
         };
         let answer = match conversed {
-            Ok(conversed) => self.answer_from(conversed, request, worker, content).await,
+            Ok(conversed) => {
+                self.answer_from(conversed, script, request, worker, content)
+                    .await
+            }
             Err(failure) => Err(failure),
         };
         match answer {
@@ -364,6 +367,7 @@ impl FastcgiHandler {
     async fn answer_from<'a>(
         &'a self,
         conversed: Conversed,
+        script: &Script,
         request: &Request<'_>,
         worker: Worker<'_>,
         content: &mut impl ReadContent,
@@ -375,12 +379,13 @@ impl FastcgiHandler {
         } = conversed;
         match answer {
             ScriptAnswer::LocalRedirect(target) => {
-                self.drain_script(conversation, rest);
+                self.drain_script(conversation, rest, script);
                 Ok(Answer::LocalRedirect(target))
             }
             ScriptAnswer::Response(head) => {
                 let said = (head, conversation, rest);
-                Ok(self.response(said, request, worker, content).await?.into())
+                let response = self.response(said, script, request, worker, content);
+                Ok(response.await?.into())
             }
         }
     }
@@ -421,6 +426,7 @@ impl FastcgiHandler {
     async fn response(
         &self,
         (mut head, mut conversation, rest): (ScriptHead, Conversation, Option<SpooledContent>),
+        script: &Script,
         request: &Request<'_>,
         worker: Worker<'_>,
         content: &mut impl ReadContent,
@@ -428,7 +434,7 @@ impl FastcgiHandler {
         if self.options.sendfile || !self.options.send_files.is_empty() {
             let name = sent_file::take_name(&mut head, request.path.covered(), &self.options);
             if let Some(name) = name.map_err(UpstreamError::from)? {
-                self.drain_script(conversation, rest);
+                self.drain_script(conversation, rest, script);
                 let answer =
                     sent_file::answer(head, name, &self.options, request, worker.disk).await;
                 return Ok(answer.map_err(UpstreamError::from)?);
@@ -446,7 +452,7 @@ impl FastcgiHandler {
                     SpooledContent::new(spooled, worker.disk)
                 }
             };
-            let source = self.rest_of(conversation, rest);
+            let source = self.rest_of(conversation, rest, script);
             let source: Box<dyn ContentSource> = if self.options.stream {
                 Box::new(source)
             } else {
@@ -459,15 +465,27 @@ impl FastcgiHandler {
     }
 
     /// The content that follows the head. `rest` is what is left of the request's content.
-    fn rest_of(&self, conversation: Conversation, rest: SpooledContent) -> UpstreamContent {
-        UpstreamContent::new(conversation, rest, self.options.peer.to_string())
+    fn rest_of(
+        &self,
+        conversation: Conversation,
+        rest: SpooledContent,
+        script: &Script,
+    ) -> UpstreamContent {
+        let name = String::from_utf8_lossy(&script.path[1..]);
+        let upstream = format!("script `{}`: {}", name.escape_debug(), self.options.peer);
+        UpstreamContent::new(conversation, rest, upstream)
     }
 
     /// Lets the script run to its end; its response is not needed any more. But if the client has still
     /// to send what the script reads, the connection is closed.
-    fn drain_script(&self, conversation: Conversation, rest: Option<SpooledContent>) {
+    fn drain_script(
+        &self,
+        conversation: Conversation,
+        rest: Option<SpooledContent>,
+        script: &Script,
+    ) {
         if let Some(rest) = rest {
-            Box::new(self.rest_of(conversation, rest)).discard();
+            Box::new(self.rest_of(conversation, rest, script)).discard();
         }
     }
 
