@@ -12,7 +12,7 @@ How a figure comes about:
   `wrk` then counts as an error is shown in the table.
 
 The modules, from the ground up: `machine` (cores, limits, names), `site` (what is served), `process`
-(a server's processes: CPU, memory, end), `recipes` and `servers` (who is measured, how they are
+(a server's processes: CPU, memory, end), `php` (PHP-FPM behind it), `recipes` and `servers` (who is measured, how they are
 configured), `load` (`wrk`), `sample` (a figure, and the instances it is taken from), `probes` and
 `workloads` (what is measured), `rounds` (turns, medians, ratios), `report` (tables, JSON), `figures` (what
 must be reached), `charts` with `svg` (pictures), `results_page` (docs/measuring.md), `cli`. The guard's are

@@ -46,7 +46,7 @@ def _measured(options: argparse.Namespace) -> Run | None:
         _say("error: wrk is not installed (Debian package wrk); nothing can be measured without it")
         return None
     servers = _present(_chosen(SERVERS, options.servers))
-    workloads = _chosen(WORKLOADS, options.only)
+    workloads = [one for one in WORKLOADS if _is_chosen(one, options.only)]
     if not servers:
         _say("error: none of these servers is installed")
         return None
@@ -60,9 +60,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     servers = [server.name for server in SERVERS]
     workloads = [workload.name for workload in WORKLOADS]
+    groups = sorted({workload.group for workload in WORKLOADS if workload.group})
     parser.add_argument("--rounds", type=_positive, default=5, help="turns each server gets (5)")
     parser.add_argument("--seconds", type=_positive, default=3, help="of one turn (3)")
-    parser.add_argument("--only", nargs="+", choices=workloads, metavar="WORKLOAD", help=f"of {', '.join(workloads)}")
+    parser.add_argument("--only", nargs="+", choices=groups + workloads, metavar="WORKLOAD", help=f"of {', '.join(workloads)}; or of all in a group: {', '.join(groups)}")
     parser.add_argument("--servers", nargs="+", choices=servers, metavar="SERVER", help=f"of {', '.join(servers)}")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "target" / "compare", help="directory for JSON and charts (target/compare)")
     parser.add_argument("--docs", "--readme", action="store_true", help="write into benches/results, and pictures and table into docs/measuring.md")
@@ -92,6 +93,10 @@ def _build() -> None:
 def _chosen(all_of_them: tuple, names: list[str] | None) -> list:
     """Those named, in their own order; all, if none is."""
     return [one for one in all_of_them if names is None or one.name in names]
+
+
+def _is_chosen(workload: Workload, names: list[str] | None) -> bool:
+    return names is None or workload.name in names or workload.group in names
 
 
 def _present(servers: list[Server]) -> list[Server]:

@@ -51,6 +51,8 @@ class Load:
     connections: int = 64
     fields: dict[str, str] = field(default_factory=dict)
     kind: Kind = Kind.SAME
+    #: Octets of content to POST; without any, the method is GET.
+    content: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,9 @@ def run(load: Load, port: int, seconds: int, core: int, scratch: Path) -> Outcom
 
 def begin(load: Load, port: int, seconds: int, core: int, scratch: Path) -> subprocess.Popen[str]:
     """Starts loading; `finish` waits for the end."""
-    script = scratch / f"{load.kind.name.lower()}.lua"
-    script.write_text(_SCRIPTS[load.kind] + _REPORT, encoding="utf-8")
+    script = scratch / f"{load.kind.name.lower()}-{load.content}.lua"
+    posting = _POSTING.format(load.content) if load.content else ""
+    script.write_text(posting + _SCRIPTS[load.kind] + _REPORT, encoding="utf-8")
     fields = [argument for name, value in load.fields.items() for argument in ("-H", f"{name}: {value}")]
     argv = [
         "taskset", "-c", str(core), "wrk", "-t", "1", "-c", str(load.connections), "-d", f"{seconds}s",
@@ -124,6 +127,12 @@ done = function(summary, latency, requests)
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
     errors.connect + errors.read + errors.write + errors.timeout, errors.status))
 end
+"""
+
+_POSTING = """
+wrk.method = "POST"
+wrk.body = string.rep("x", {})
+wrk.headers["Content-Type"] = "text/plain"
 """
 
 _SCRIPTS = {

@@ -53,6 +53,18 @@ def cpu_per_request(
     )
 
 
+def time_per_request(subject: Subject, what: Load, variant: Variant) -> Sample:
+    """Microseconds in which one more request is answered: the inverse of requests a second."""
+    sample = cpu_per_request(subject, what, variant=variant)
+    return replace(sample, value=1e6 / sample.requests_per_second)
+
+
+def tail_latency(subject: Subject, what: Load, variant: Variant) -> Sample:
+    """p99 in milliseconds."""
+    sample = cpu_per_request(subject, what, variant=variant)
+    return replace(sample, value=sample.p99_ms)
+
+
 def relative_cost(subject: Subject, what: Load, variant: Variant) -> Sample:
     """What a request costs a variant, relative to the plain instance right before."""
     plain = cpu_per_request(subject, what)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import php
 from .recipes import Setting
 
 #: How long a server may take to its first answer, and to its end, in seconds.
@@ -33,6 +34,8 @@ class Running:
     argv: list[str]
     setting: Setting
     output: Path
+    #: What runs beside it, and is not part of it.
+    beside: list[php.Pool] = field(default_factory=list)
     #: Seconds from the start of the process to its first answer.
     start_seconds: float = field(default=0.0)
 
@@ -64,7 +67,12 @@ class Running:
         return Memory(rss=sums["Rss"], pss=sums["Pss"])
 
     def stop(self) -> None:
-        """Ends the server: asked first, then told."""
+        """Ends the server, asked first, then told, and what runs beside it."""
+        self._stop_server()
+        for pool in self.beside:
+            pool.stop()
+
+    def _stop_server(self) -> None:
         for sign in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(self.process.pid, sign)
@@ -85,7 +93,10 @@ class Memory:
     pss: int
 
 
-def start(argv: list[str], environment: dict[str, str], cores: set[int], setting: Setting, output: Path) -> Running:
+def start(
+    argv: list[str], environment: dict[str, str], cores: set[int], setting: Setting, output: Path,
+    beside: list[php.Pool],
+) -> Running:
     """Starts a server on `cores` and waits for its first answer.
 
     The cores are inherited: an interposed `taskset`, or code between fork and exec, would be in the
@@ -105,10 +116,12 @@ def start(argv: list[str], environment: dict[str, str], cores: set[int], setting
                 start_new_session=True,
             )
         except OSError as error:
+            for pool in beside:
+                pool.stop()
             raise ServerFailed(f"{argv[0]}: {error}") from error
         finally:
             os.sched_setaffinity(0, own)
-    running = Running(process, argv, setting, output)
+    running = Running(process, argv, setting, output, beside)
     try:
         _wait_for_answer(running, begin + START_PATIENCE)
     except ServerFailed:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import php
+
 #: Connections a server must be able to hold, with room to spare.
 CONNECTIONS = 16_000
 
@@ -38,6 +40,8 @@ class Setting:
     workers: int = 1
     #: Whether it has code behind routes: at /loop and /pool.
     has_handlers: bool = False
+    #: Whether there is a PHP-FPM for the scripts below /php.
+    has_php: bool = False
 
     def write(self, name: str, text: str) -> str:
         """Writes a file of the configuration and returns its path."""
@@ -64,6 +68,10 @@ def tidegate(program: str, setting: Setting, more: str = "") -> Launch:
         program = str(Path(program).with_name("handlers"))
         names = ("loop", "pool", "sleep", "flaky")
         handlers = "\n".join(f'"/{name}" = {{ handler = "{name}" }}' for name in names)
+    scripts = ""
+    if setting.has_php:
+        peer = php.socket_path(setting.directory)
+        scripts = f'"/php" = {{ fastcgi = "unix:{peer}", root = "{setting.root}/php" }}'
     log = f'"{setting.log}"' if setting.log else "false"
     config = setting.write("tidegate.toml", f"""
 workers = {setting.workers}
@@ -76,6 +84,7 @@ listen = "127.0.0.1:{setting.port}"
 "/" = {{ files = "{setting.root}" }}
 "= /fixed" = {{ respond = "ok" }}
 {handlers}
+{scripts}
 """)
     return Launch([program, "run", "--config", config])
 
@@ -101,6 +110,7 @@ def nginx(program: str, setting: Setting, sending: str = "sendfile on; tcp_nopus
     temporary = "".join(
         f"{kind}_temp_path {own}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+    scripts = _nginx_scripts(setting) if setting.has_php else ""
     config = setting.write("nginx.conf", f"""
 daemon off;
 worker_processes {setting.workers};
@@ -120,10 +130,28 @@ http {{
         listen 127.0.0.1:{setting.port} backlog=4096;
         root {setting.root};
         location = /fixed {{ return 200 "ok"; }}
+        {scripts}
     }}
 }}
 """)
     return Launch([program, "-e", "stderr", "-p", str(own), "-c", config])
+
+
+def _nginx_scripts(setting: Setting) -> str:
+    """What Debian passes on (`/etc/nginx/fastcgi_params`), and the file's name; all else by default."""
+    passed = {
+        "QUERY_STRING": "$query_string", "REQUEST_METHOD": "$request_method",
+        "CONTENT_TYPE": "$content_type", "CONTENT_LENGTH": "$content_length",
+        "SCRIPT_NAME": "$fastcgi_script_name", "REQUEST_URI": "$request_uri",
+        "DOCUMENT_URI": "$document_uri", "DOCUMENT_ROOT": "$document_root",
+        "SERVER_PROTOCOL": "$server_protocol", "REQUEST_SCHEME": "$scheme",
+        "GATEWAY_INTERFACE": "CGI/1.1", "SERVER_SOFTWARE": "nginx/$nginx_version",
+        "REMOTE_ADDR": "$remote_addr", "REMOTE_PORT": "$remote_port",
+        "SERVER_ADDR": "$server_addr", "SERVER_PORT": "$server_port", "SERVER_NAME": "$server_name",
+        "REDIRECT_STATUS": "200", "SCRIPT_FILENAME": "$document_root$fastcgi_script_name",
+    }
+    lines = "".join(f"fastcgi_param {name} {value};" for name, value in passed.items())
+    return f"location /php/ {{ fastcgi_pass unix:{php.socket_path(setting.directory)}; {lines} }}"
 
 
 def nginx_copying(program: str, setting: Setting) -> Launch:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import process, recipes
+from . import php, process, recipes
 from .recipes import Launch, Setting
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -35,6 +35,8 @@ class Feature(enum.Flag):
     RELOAD = enum.auto()
     #: Code of ours behind routes.
     HANDLERS = enum.auto()
+    #: Scripts that PHP-FPM runs.
+    PHP = enum.auto()
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Variant:
     has_log: bool = False
     workers: int = 1
     has_handlers: bool = False
+    #: Processes of the PHP-FPM behind it; none without.
+    php: int = 0
 
 
 PLAIN = Variant()
@@ -81,8 +85,10 @@ class Server:
         found = re.search(r"\d+\.\d+[\w.-]*", done.stdout + done.stderr)
         return found.group() if found else "unknown"
 
-    def start(self, root: Path, scratch: Path, cores: set[int], variant: Variant) -> process.Running:
-        """Starts it on a free port.
+    def start(
+        self, root: Path, scratch: Path, cores: set[int], all_cores: set[int], variant: Variant
+    ) -> process.Running:
+        """Starts it on a free port, on `cores`, and PHP-FPM on `all_cores`.
 
         # Errors
         `ServerFailed` when it is not installed, does not start or does not answer.
@@ -95,9 +101,15 @@ class Server:
         directory.mkdir()
         directory.chmod(0o777)  # some write their log as another user
         log = directory / "access.log" if variant.has_log else None
-        setting = Setting(port, root, directory, log, variant.workers, variant.has_handlers)
+        beside: list[php.Pool] = []
+        if variant.php:
+            try:
+                beside.append(php.start(directory, variant.php, all_cores))
+            except php.PhpFailed as error:
+                raise process.ServerFailed(str(error)) from error
+        setting = Setting(port, root, directory, log, variant.workers, variant.has_handlers, bool(variant.php))
         launch = self.recipe(program, setting)
-        return process.start(launch.argv, launch.environment, cores, setting, directory / "output")
+        return process.start(launch.argv, launch.environment, cores, setting, directory / "output", beside)
 
 
 _FILE_SERVER = Feature.CANNED | Feature.FILES
@@ -105,7 +117,8 @@ _FILE_SERVER = Feature.CANNED | Feature.FILES
 SERVERS = (
     Server(
         "tidegate", ("target/release/tidegate",), recipes.tidegate, ("--version",),
-        _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS | Feature.RELOAD | Feature.HANDLERS,
+        _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS | Feature.RELOAD | Feature.HANDLERS
+        | Feature.PHP,
         "cargo build --release",
     ),
     Server(
@@ -114,7 +127,7 @@ SERVERS = (
     ),
     Server(
         "nginx", ("nginx",), recipes.nginx, ("-v",),
-        _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS, "Debian package nginx",
+        _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS | Feature.PHP, "Debian package nginx",
     ),
     Server(
         "nginx-copying", ("nginx",), recipes.nginx_copying, ("-v",),

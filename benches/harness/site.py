@@ -19,6 +19,12 @@ SIZES = {
 }
 
 
+#: Says what it was asked, and how much came with it.
+_SCRIPT = """<?php
+echo 'hello ', $_SERVER['REQUEST_METHOD'], ' ', strlen(file_get_contents('php://input'));
+"""
+
+
 def build(root: Path) -> None:
     """Writes the files; every directory may be read by everybody, since some servers change user."""
     root.mkdir(parents=True)
@@ -27,6 +33,9 @@ def build(root: Path) -> None:
         path = root / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(_printable(noise, size))
+    scripts = root / "php"
+    scripts.mkdir()
+    (scripts / "hello.php").write_text(_SCRIPT, encoding="ascii")
     many = root / "many"
     many.mkdir()
     for index in range(MANY_FILES):

@@ -17,6 +17,7 @@ CPU = "CPU µs/request"
 BYTES = "bytes"
 MILLISECONDS = "ms"
 TIMES = "×"
+WALL = "µs/request"
 
 #: Routes of the configuration that is reloaded.
 ROUTES = 1_000
@@ -35,6 +36,8 @@ class Workload:
     curve: int | None = None
     #: Whether it is in the pictures.
     is_drawn: bool = False
+    #: Names several workloads at once on the command line.
+    group: str | None = None
 
 
 def _requests(
@@ -84,6 +87,32 @@ def _handler(place: str) -> Workload:
     )
 
 
+#: PHP-FPM's processes, and clients: fewer than processes, as many, and more.
+_POOLS = (2, 8)
+_CLIENTS = (1, 8, 32)
+
+#: Octets of content of a POST to PHP: a small form.
+_FORM = 100
+
+
+def _php(method: str, clients: int, processes: int) -> tuple[Workload, Workload]:
+    """A script in PHP: how many requests there are in a second, and how long they take at most."""
+    load = Load("/php/hello.php", clients, content=_FORM if method == "POST" else 0)
+    name = f"fastcgi-{method.lower()}-{clients}-of-{processes}"
+    title = f"PHP, {method}, {clients} clients, {processes} processes".replace(" 1 clients", " 1 client")
+    probed = {"what": load, "variant": Variant(php=processes)}
+    return (
+        Workload(
+            name, title, WALL, Feature.PHP, functools.partial(probes.time_per_request, **probed),
+            group="fastcgi",
+        ),
+        Workload(
+            f"{name}-p99", f"{title}: p99", MILLISECONDS, Feature.PHP,
+            functools.partial(probes.tail_latency, **probed), group="fastcgi",
+        ),
+    )
+
+
 WORKLOADS = (
     *map(_connections, (1, 8, 64, 256, 512)),
     _requests(
@@ -113,6 +142,13 @@ WORKLOADS = (
         needs=Feature.FIXED, length=2, is_drawn=False,
     ),
     *map(_handler, ("loop", "pool")),
+    *(
+        workload
+        for processes in _POOLS
+        for method in ("GET", "POST")
+        for clients in _CLIENTS
+        for workload in _php(method, clients, processes)
+    ),
     _requests(
         "log", "612 B file, access log on", Load("/612.html"),
         needs=Feature.CANNED | Feature.LOG, length=612, variant=Variant(has_log=True), is_drawn=False,
