@@ -194,21 +194,22 @@ fn split_lines<'s, 'b>(
     limits: HeadLimits,
 ) -> Result<Option<usize>, RequestError> {
     let (lines, _) = space.split_at_mut(limits.max_fields.min(FIELD_CAPACITY));
+    // Octets past the limit are not looked at: a fault in them must not count, because it would only be
+    // seen if they came together with the octets before the limit. Empty lines before the head are no
+    // part of it.
+    let empty = bytes
+        .iter()
+        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+        .count();
+    let most = empty.saturating_add(limits.max_bytes);
+    let bytes = &bytes[..bytes.len().min(most)];
+    let is_full = bytes.len() == most;
     match request.parse_with_uninit_headers(bytes, lines) {
-        Ok(httparse::Status::Partial) if bytes.len() >= limits.max_bytes => {
-            Err(too_long(bytes, limits))
-        }
+        Ok(httparse::Status::Partial) if is_full => Err(too_long(bytes, limits)),
         Ok(httparse::Status::Partial) => Ok(None),
-        Ok(httparse::Status::Complete(length)) if length > limits.max_bytes => {
-            Err(too_long(bytes, limits))
-        }
         Ok(httparse::Status::Complete(length)) => Ok(Some(length)),
         // The version may be incomplete as long as its line is.
-        Err(httparse::Error::Version)
-            if request_line_at(bytes).is_none() && bytes.len() < limits.max_bytes =>
-        {
-            Ok(None)
-        }
+        Err(httparse::Error::Version) if request_line_at(bytes).is_none() && !is_full => Ok(None),
         Err(httparse::Error::Version) => Err(version_error(bytes)),
         Err(error) => Err(error.into()),
     }

@@ -169,6 +169,19 @@ fn judges_heads() {
     }
 }
 
+/// A head with two faults, of which the second lies behind the limit, was answered 414 or 400: it depended
+/// on how much of it had come.
+#[test]
+fn a_fault_behind_the_limit_does_not_count() {
+    for empty in ["", "\r\n\r\n"] {
+        let long = "x".repeat(1200);
+        let text = format!("{empty}GET /{long} HTTP/1.1\r\nno field line\r\n\r\n");
+        assert_eq!(verdict(&text), Err(RequestError::TargetTooLong));
+        let text = format!("{empty}GET / HTTP/1.1\r\nHost: {long}\r\nno field line\r\n\r\n");
+        assert_eq!(verdict(&text), Err(RequestError::HeadTooLarge));
+    }
+}
+
 #[test]
 fn refuses_what_exceeds_the_limits() {
     let head = |target: usize, field: usize, lines: usize| {
