@@ -30,8 +30,17 @@ pub(crate) struct Representation {
     content_type: String,
     /// Opaque part of the strong entity tag, without quotes.
     entity_tag: String,
-    last_modified: HttpDate,
+    last_modified: Option<ModificationDate>,
     body: Body,
+}
+
+/// When a representation was changed for the last time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ModificationDate {
+    pub(crate) date: HttpDate,
+    /// Whether other content has another date, as far as can be known: only then may parts of content
+    /// be put together because of it (RFC 9110 §8.8.2.2).
+    pub(crate) is_strong: bool,
 }
 
 /// Where a representation's octets are.
@@ -47,7 +56,7 @@ pub(crate) struct Metadata<'a> {
     pub(crate) content_coding: Option<&'static str>,
     /// Opaque part, without quotes.
     pub(crate) entity_tag: String,
-    pub(crate) last_modified: HttpDate,
+    pub(crate) last_modified: Option<ModificationDate>,
     pub(crate) cache_control: Option<&'a str>,
     /// Whether another representation could have been selected by `Accept-Encoding`.
     pub(crate) varies: bool,
@@ -57,9 +66,10 @@ impl Metadata<'_> {
     /// The representation of these metadata and `body`.
     pub(crate) fn encode(self, body: Body) -> Representation {
         // What a 304 repeats (RFC 9110 §15.4.5) …
-        let mut fields = FieldLines::new()
-            .with("ETag", format!("\"{}\"", self.entity_tag))
-            .with("Last-Modified", self.last_modified.to_bytes());
+        let mut fields = FieldLines::new().with("ETag", format!("\"{}\"", self.entity_tag));
+        if let Some(modified) = self.last_modified {
+            fields.push("Last-Modified", modified.date.to_bytes());
+        }
         if self.varies {
             fields.push("Vary", "Accept-Encoding");
         }
@@ -98,6 +108,9 @@ impl Representation {
         let validators = changes.validators(self.validators());
         match select(head, &validators, Some(self.body.length())) {
             Selected::Whole => self.whole(),
+            Selected::Ranges(_) | Selected::Unsatisfiable if self.is_named_by_weak_date(head) => {
+                self.whole()
+            }
             Selected::NotModified => self.not_modified(),
             Selected::Failed => Response::problem(Status::PRECONDITION_FAILED),
             Selected::Unsatisfiable => unsatisfiable(self.body.length()),
@@ -119,8 +132,18 @@ impl Representation {
                 weak: false,
                 opaque: self.entity_tag.as_bytes(),
             }),
-            last_modified: Some(self.last_modified),
+            last_modified: self.last_modified.map(|modified| modified.date),
         }
+    }
+
+    /// Whether the client names the representation of which it has a part by a date that other content
+    /// may have too.
+    fn is_named_by_weak_date(&self, head: &RequestHead<'_>) -> bool {
+        let is_strong = self
+            .last_modified
+            .is_some_and(|modified| modified.is_strong);
+        let named = head.fields.combined(Known::IfRange);
+        !is_strong && named.is_some_and(|named| HttpDate::parse(&named).is_some())
     }
 
     /// The whole of it, whatever was asked.
@@ -328,7 +351,10 @@ mod tests {
             content_type: "text/plain".into(),
             content_coding: None,
             entity_tag: "tag".into(),
-            last_modified: HttpDate::parse(b"Sun, 22 Nov 2026 23:54:16 GMT").expect("a date"),
+            last_modified: Some(ModificationDate {
+                date: HttpDate::parse(b"Sun, 22 Nov 2026 23:54:16 GMT").expect("a date"),
+                is_strong: true,
+            }),
             cache_control: Some("max-age=60"),
             varies: true,
         }
