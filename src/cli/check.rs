@@ -45,7 +45,7 @@ pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String
     };
     let surroundings = Surroundings::of_process(handlers);
     let checked = config::load(arguments.config.path(), surroundings, strictness);
-    let (report, config, failures) = match prepare(checked, handlers, None) {
+    let (report, config, mut failures, doubts) = match prepare(checked, handlers, None) {
         Ok(Prepared { loaded, generation }) => {
             let mut failures = server::run_tests(&loaded.config, &generation);
             match remote::listeners(arguments.config.path()) {
@@ -56,14 +56,23 @@ pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String
                 )),
             }
             failures.extend(supervisor::try_log(&loaded.config));
-            (loaded.warnings, Some(loaded.config), failures)
+            let doubts = server::passed_over_siblings(&loaded.config);
+            (loaded.warnings, Some(loaded.config), failures, doubts)
         }
-        Err(report) => (report, None, Vec::new()),
+        Err(report) => (report, None, Vec::new(), Vec::new()),
     };
+    let mut doubts = first_of(doubts);
+    if arguments.strict {
+        failures.append(&mut doubts);
+    }
     if arguments.json {
-        print(&format!("{:#}\n", to_json(report.to_json(), &failures)))?;
+        let diagnostics = to_json(report.to_json(), &failures, &doubts);
+        print(&format!("{diagnostics:#}\n"))?;
     } else {
         diagnostic::print(&report.render(std::io::stderr().is_terminal()));
+        doubts
+            .iter()
+            .for_each(|doubt| diagnostic::print(&format!("warning: {doubt}\n")));
         failures
             .iter()
             .for_each(|failure| diagnostic::print(&format!("error: {failure}\n")));
@@ -81,13 +90,24 @@ pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String
     }
 }
 
-/// Returns `diagnostics`, followed by an object for each of `failures`.
-fn to_json(diagnostics: Value, failures: &[String]) -> Value {
-    let failures = failures
-        .iter()
-        .map(|failure| json!({ "severity": "error", "message": failure }));
+/// Returns the first of `lines`, and how many more there are.
+fn first_of(mut lines: Vec<String>) -> Vec<String> {
+    const MOST: usize = 10;
+    let more = lines.len().saturating_sub(MOST);
+    lines.truncate(MOST);
+    if more > 0 {
+        lines.push(format!("{more} more compressed files are not served"));
+    }
+    lines
+}
+
+/// Returns `diagnostics`, followed by an object for each of `failures` and `doubts`.
+fn to_json(diagnostics: Value, failures: &[String], doubts: &[String]) -> Value {
+    let object = |severity, message| json!({ "severity": severity, "message": message });
+    let failures = failures.iter().map(|failure| object("error", failure));
+    let doubts = doubts.iter().map(|doubt| object("warning", doubt));
     match diagnostics {
-        Value::Array(all) => all.into_iter().chain(failures).collect(),
+        Value::Array(all) => all.into_iter().chain(failures).chain(doubts).collect(),
         other => other,
     }
 }

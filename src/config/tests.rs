@@ -230,6 +230,12 @@ fn every_verb_arrives_in_the_order_of_the_file() {
         .map(|entry| entry.pattern.as_str())
         .collect();
     assert_eq!(patterns, ["z/**", "*.css"]);
+    let types: Vec<_> = assets.types.iter().collect();
+    let (geojson, others) = (("geojson", "application/json"), ("*", "text/plain"));
+    assert_eq!(types, [others, geojson, ("tar.gz", "application/gzip")]);
+    assert_eq!(blog.types, root.types);
+    assert_eq!(root.types.charset.as_deref(), Some("koi8-r"));
+    assert_eq!(assets.types.charset, None);
     assert_eq!(
         (&*health.content, &*health.content_type),
         ("ok\n", "text/plain; charset=utf-8")

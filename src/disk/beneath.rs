@@ -41,6 +41,11 @@ impl Root {
     /// What the system says, as a [`Barrier`](super::barrier::Barrier) where the operator may want to
     /// know more; `WouldBlock` if the call would have to wait and may not.
     pub(crate) fn open_beneath(&self, path: &[u8], waiting: Waiting) -> io::Result<Opened> {
+        // Opening a pipe lets in the program that waits to write to it, and opening a device may do
+        // anything. So what is neither a file nor a directory is not opened.
+        if self.find(path, waiting)?.0 == Kind::Other {
+            return Err(Errno::NXIO.into());
+        }
         // Without NONBLOCK, opening a pipe would wait for its other end; NOCTTY is for terminals.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let (fd, through_link) = self.resolve(path, flags, waiting)?;

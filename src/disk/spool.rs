@@ -10,6 +10,7 @@ use std::mem::take;
 use std::sync::Arc;
 
 use crate::message::content::{ContentError, ReadContent};
+use crate::runtime::descriptors::note_shortage;
 use crate::runtime::{BlockingError, BlockingPool};
 
 /// Octets of content that are kept in memory, and that are written to the file at once: what most
@@ -78,7 +79,10 @@ async fn spool(
         BlockingError::Saturated | BlockingError::NoThread => ContentError::Busy,
         error => ContentError::NotKept(io::Error::other(error)),
     });
-    written?.map_err(ContentError::NotKept)
+    written?.map_err(|error| {
+        note_shortage(&error);
+        ContentError::NotKept(error)
+    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | what workers cache of files | the options of `files`, and which directories their paths lead to | all routes with these options |
 //! | scripts that run | pattern and options of a `cgi` route, which of its equals | no other route: `max_processes` is one route's |
+//! | error pages | the path of the file | all servers and routes that name it |
 //! | handlers of the program | name and options | all routes that name both |
 //! | whom to tell when a route with a handler is retired | pattern, name and options, which of its equals | no other route |
 //! | threads of a route with a handler | the same, and how many threads | no other route |
@@ -17,8 +18,10 @@
 //! workers, for closing one would lose its queue, and a successor process inherits them all. See
 //! `supervisor::sockets`.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::error_pages::ErrorPage;
 use super::kept::{Kept, Retired};
 use crate::api::{HandlerSpec, Handlers, Instance, OptionsError, RouteLife};
 use crate::config::model::{Cgi, Files, PluginRoute, Route, RoutePattern};
@@ -31,6 +34,7 @@ pub(crate) struct Carryover {
     files: Kept<FilesKey, FilesRoute>,
     /// How many scripts run.
     cgi: Kept<CgiKey, Permits>,
+    error_pages: Kept<PathBuf, ErrorPage>,
     instances: Kept<HandlerSpec, Instance>,
     lives: Kept<PluginKey, RouteLife>,
     pools: Kept<(PluginKey, usize), BlockingPool>,
@@ -76,6 +80,7 @@ impl Carryover {
         Self {
             files: self.files.begin(),
             cgi: self.cgi.begin(),
+            error_pages: self.error_pages.begin(),
             instances: self.instances.begin(),
             lives: self.lives.begin(),
             pools: self.pools.begin(),
@@ -86,6 +91,7 @@ impl Carryover {
     pub(crate) fn end(&mut self) {
         self.files.end();
         self.cgi.end();
+        self.error_pages.end();
         self.instances.end();
         self.lives.end();
         self.pools.end();
@@ -96,6 +102,7 @@ impl Carryover {
     pub(crate) fn release(&self, next: &Self, retired: &mut Retired) {
         self.files.release(&next.files, retired);
         self.cgi.release(&next.cgi, retired);
+        self.error_pages.release(&next.error_pages, retired);
         self.instances.release(&next.instances, retired);
         self.lives.release(&next.lives, retired);
         self.pools.release(&next.pools, retired);
@@ -133,6 +140,23 @@ impl Carryover {
         }
         self.cgi
             .get_or_make(&key, |key| Permits::new(key.options.max_processes))
+    }
+
+    /// The error page at `path`, as its file is now.
+    pub(super) fn error_page(&mut self, path: &Path) -> Arc<ErrorPage> {
+        let path = path.to_owned();
+        if let Some(page) = self.error_pages.get(&path) {
+            return Arc::clone(page);
+        }
+        let mut is_new = false;
+        let page = self.error_pages.get_or_make(&path, |path| {
+            is_new = true;
+            ErrorPage::new(path)
+        });
+        if !is_new {
+            page.look_again();
+        }
+        page
     }
 
     /// Has the factory in `handlers` make what `spec` describes, unless it is there.

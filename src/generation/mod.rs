@@ -21,7 +21,6 @@ use crate::handlers::control::ControlHandler;
 use crate::runtime::PoolState;
 
 use carryover::Carryover;
-use error_pages::PageFiles;
 pub(crate) use kept::Retired;
 use policy::ServingPolicy;
 use routing::{HostTable, RoutingTable};
@@ -183,7 +182,7 @@ impl Listened {
         let mut routes = RoutingTable::default();
         let route = Route {
             handler: Handler::Control(ControlHandler),
-            policy: ServingPolicy::new(&Policy::default(), &mut PageFiles::default()),
+            policy: ServingPolicy::new(&Policy::default(), &mut Carryover::default()),
             pattern: pattern.clone(),
             place,
         };
@@ -193,7 +192,7 @@ impl Listened {
             &[],
             &Arc::new(Site {
                 hosts: Vec::new(),
-                policy: ServingPolicy::new(&Policy::default(), &mut PageFiles::default()),
+                policy: ServingPolicy::new(&Policy::default(), &mut Carryover::default()),
                 routes,
             }),
         );

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::error_pages::{ErrorPage, PageFiles};
+use super::carryover::Carryover;
+use super::error_pages::ErrorPage;
 use crate::config::model::{Access, ErrorPages, HeaderChanges, Limits, Policy};
 use crate::http::date::HttpDate;
 use crate::http::field_list::FieldList;
@@ -24,7 +25,7 @@ pub(crate) struct ServingPolicy {
     pub(crate) representation: RepresentationChanges,
     changes: FieldChanges,
     pages: ErrorPages,
-    /// The files of `pages`, but those that could not be read.
+    /// The files of `pages`.
     loaded: Vec<(PathBuf, Arc<ErrorPage>)>,
 }
 
@@ -92,16 +93,16 @@ fn has_parts(lines: &[u8]) -> bool {
 const MULTIPART: &[u8] = b"multipart/byteranges";
 
 impl ServingPolicy {
-    /// Prepares `policy`; its error pages are read through `files`.
-    pub(super) fn new(policy: &Policy, files: &mut PageFiles) -> Self {
-        let read = |(_, path): (_, &Path)| Some((path.to_owned(), files.read(path)?));
+    /// Prepares `policy`, with the error pages that `carryover` has.
+    pub(super) fn new(policy: &Policy, carryover: &mut Carryover) -> Self {
+        let page = |(_, path): (_, &Path)| (path.to_owned(), carryover.error_page(path));
         Self {
             limits: policy.limits.clone(),
             access: policy.access.clone(),
             representation: representation_changes(&policy.headers),
             changes: FieldChanges::new(&policy.headers),
             pages: policy.error_pages.clone(),
-            loaded: policy.error_pages.iter().filter_map(read).collect(),
+            loaded: policy.error_pages.iter().map(page).collect(),
         }
     }
 
@@ -116,13 +117,17 @@ impl ServingPolicy {
         &'a self,
         response: DuplexResponse<'a, 'c>,
     ) -> DuplexResponse<'a, 'c> {
-        match self.page(response.status) {
-            Some(page) if matches!(response.content, DuplexContent::Problem) => Response {
-                status: response.status,
-                fields: joined(response.fields, &page.fields),
-                content: Content::Octets(Octets::Lent(&page.content)),
-            },
-            _ => response,
+        if !matches!(response.content, DuplexContent::Problem) {
+            return response;
+        }
+        let page = self.page(response.status);
+        let Some((page, content)) = page.and_then(|page| Some((page, page.content()?))) else {
+            return response;
+        };
+        Response {
+            status: response.status,
+            fields: joined(response.fields, &page.fields),
+            content: Content::Octets(Octets::Everywhere(content)),
         }
     }
 
@@ -306,7 +311,7 @@ mod tests {
             headers,
             ..Policy::default()
         };
-        let policy = ServingPolicy::new(&policy, &mut PageFiles::default());
+        let policy = ServingPolicy::new(&policy, &mut Carryover::default());
         let fields = Octets::Lent(b"ETag: \"1\"\r\ncache-control: private\r\nLink: <b>\r\n");
         let changed = policy.change_fields(fields, Scope::Content);
         assert_eq!(
@@ -334,7 +339,7 @@ mod tests {
             headers,
             ..Policy::default()
         };
-        let policy = ServingPolicy::new(&policy, &mut PageFiles::default());
+        let policy = ServingPolicy::new(&policy, &mut Carryover::default());
         let own = b"ETag: \"1\"\r\nVary: Accept-Encoding, origin\r\nContent-Type: c/d\r\n";
         for (scope, expected) in [
             (

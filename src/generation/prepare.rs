@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::carryover::Carryover;
-use super::error_pages::PageFiles;
 use super::policy::ServingPolicy;
 use super::routing::RoutingTable;
 use super::{Generation, Listened, Route, Site};
@@ -68,11 +67,10 @@ impl Generation {
 
     /// Makes the generation of `config`. `carryover` has an instance for each handler it names.
     fn new(config: &Config, mut carryover: Carryover) -> Self {
-        let mut files = PageFiles::default();
         let mut listeners: BTreeMap<ListenAddress, Listened> = BTreeMap::new();
         for server in &config.servers {
             let queue = config.blocking.queue;
-            let site = Arc::new(site(server, queue, &mut carryover, &mut files));
+            let site = Arc::new(site(server, queue, &mut carryover));
             for address in &server.listen {
                 let is_new = !listeners.contains_key(address);
                 let listened = listeners.entry(address.clone()).or_default();
@@ -83,13 +81,14 @@ impl Generation {
                 }
             }
         }
+        let policy = ServingPolicy::new(&config.policy, &mut carryover);
         carryover.end();
         Self {
             max_connections: config.policy.limits.max_connections,
             server_field: config.server_field,
             log_format: config.log.format,
             proxies: config.proxies.clone(),
-            policy: ServingPolicy::new(&config.policy, &mut files),
+            policy,
             listeners: listeners.into_iter().collect(),
             carryover,
         }
@@ -97,17 +96,12 @@ impl Generation {
 }
 
 /// Makes what `server` serves; `queue` requests may wait for the threads of a route.
-fn site(
-    server: &model::Server,
-    queue: usize,
-    carryover: &mut Carryover,
-    files: &mut PageFiles,
-) -> Site {
+fn site(server: &model::Server, queue: usize, carryover: &mut Carryover) -> Site {
     let mut routes = RoutingTable::default();
     for route in &server.routes {
         let built = Route {
             handler: handler(route, queue, carryover),
-            policy: ServingPolicy::new(&route.policy, files),
+            policy: ServingPolicy::new(&route.policy, carryover),
             pattern: route.pattern.clone(),
             place: route.place.clone(),
         };
@@ -115,7 +109,7 @@ fn site(
     }
     Site {
         hosts: server.hosts.clone(),
-        policy: ServingPolicy::new(&server.policy, files),
+        policy: ServingPolicy::new(&server.policy, carryover),
         routes,
     }
 }

@@ -30,6 +30,7 @@ use crate::upstream;
 use control::ControlHandler;
 use echo::Echo;
 use files::FilesHandler;
+pub(crate) use files::siblings::passed_over_beneath;
 use gateway::cgi::CgiHandler;
 use gateway::fastcgi::{self, FastcgiHandler};
 use plugin::PluginHandler;
@@ -83,6 +84,12 @@ impl WorkerState {
     /// What the handler that was last asked has begun.
     pub(crate) fn take_begun(&self) -> Option<Begun> {
         self.begun.take()
+    }
+
+    /// Closes what is open only to be used again: descriptors have run out. Returns whether there was
+    /// anything.
+    pub(crate) fn release_descriptors(&self) -> bool {
+        self.files.release_descriptors()
     }
 
     fn for_fastcgi(&self) -> fastcgi::Worker<'_> {

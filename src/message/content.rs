@@ -6,6 +6,7 @@ use std::ops::{Deref, Range};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::response::FieldLines;
@@ -27,8 +28,6 @@ pub(crate) enum DuplexContent<'a, 'c> {
     File(FileRange),
     /// One after the other: the parts of a multipart/byteranges.
     Pieces(Vec<Piece>),
-    /// Made a block at a time; its length is not known before its end.
-    Blocks(Box<dyn Blocks>),
     /// Comes from elsewhere while it is sent, and has to be waited for.
     Stream(ContentStream<'c>),
     /// The server's own words for the status.
@@ -50,12 +49,6 @@ pub(crate) struct FileRange {
 pub(crate) enum Piece {
     Octets(Octets<'static>),
     File(FileRange),
-}
-
-/// Content that is made as it is sent.
-pub(crate) trait Blocks {
-    /// Appends the next block to `out`, some tens of KiB. Returns whether another one follows.
-    fn next_block(&mut self, out: &mut Vec<u8>) -> bool;
 }
 
 /// Content that is made outside of the loop: by code on another thread, a script, an application
@@ -127,6 +120,8 @@ pub(crate) enum Octets<'a> {
     Owned(Vec<u8>),
     Shared(Rc<[u8]>),
     Part(Rc<[u8]>, Range<usize>),
+    /// Shared among workers.
+    Everywhere(Arc<[u8]>),
 }
 
 impl<'c> ContentStream<'c> {
@@ -200,7 +195,6 @@ impl<'c> DuplexContent<'_, 'c> {
             Self::Octets(octets) => DuplexContent::Octets(octets.into_owned()),
             Self::File(range) => DuplexContent::File(range),
             Self::Pieces(pieces) => DuplexContent::Pieces(pieces),
-            Self::Blocks(blocks) => DuplexContent::Blocks(blocks),
             Self::Stream(stream) => DuplexContent::Stream(stream),
             Self::Problem => DuplexContent::Problem,
         }
@@ -213,7 +207,6 @@ impl<'c> DuplexContent<'_, 'c> {
             Self::Octets(octets) => Some(octets.len() as u64),
             Self::File(range) => Some(range.length()),
             Self::Pieces(pieces) => Some(pieces.iter().map(Piece::length).sum()),
-            Self::Blocks(_) => None,
             Self::Stream(stream) => stream.length,
         }
     }
@@ -241,6 +234,7 @@ impl Octets<'_> {
             Self::Owned(octets) => Octets::Owned(octets),
             Self::Shared(octets) => Octets::Shared(octets),
             Self::Part(octets, range) => Octets::Part(octets, range),
+            Self::Everywhere(octets) => Octets::Everywhere(octets),
         }
     }
 }
@@ -254,6 +248,7 @@ impl Deref for Octets<'_> {
             Self::Owned(octets) => octets,
             Self::Shared(octets) => octets,
             Self::Part(octets, range) => &octets[range.clone()],
+            Self::Everywhere(octets) => octets,
         }
     }
 }

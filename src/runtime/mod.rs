@@ -14,6 +14,7 @@
 pub(crate) mod bench;
 mod blocking;
 mod channel;
+pub(crate) mod descriptors;
 mod executor;
 mod net;
 mod orphans;

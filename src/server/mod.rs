@@ -15,6 +15,7 @@
 mod connection;
 mod exchange;
 mod explain;
+mod siblings;
 #[cfg(debug_assertions)]
 mod test_hooks;
 pub(crate) mod worker;
@@ -22,6 +23,7 @@ pub(crate) mod worker;
 #[cfg(any(test, feature = "fuzz-internals"))]
 pub(crate) use exchange::client::address as client_address;
 pub(crate) use explain::{explain, run_tests};
+pub(crate) use siblings::passed_over_siblings;
 pub(crate) use worker::WorkerSetup;
 pub(crate) use worker::endpoint::ListeningSocket;
 pub(crate) use worker::run::{Acknowledgement, Command, run};

@@ -1,4 +1,4 @@
-//! Sending an answer: buffered bytes, memory, files, blocks made on the way, streams from elsewhere.
+//! Sending an answer: buffered bytes, memory, files, streams from elsewhere.
 //!
 //! [`Transmission::advance`] sends what it can without waiting; [`Transmission::finish`] waits for
 //! the rest. Nothing is ever queued beyond one block: a client that reads slowly is waited for.
@@ -12,7 +12,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::http::chunked;
 use crate::message::content::{
-    Blocks, BrokenOff, ContentSource, ContentStream, DuplexContent, FileRange, Octets, Piece,
+    BrokenOff, ContentSource, ContentStream, DuplexContent, FileRange, Octets, Piece,
 };
 use crate::runtime::{self, BlockingPool, Direction, Either, either};
 use crate::transport::Transport;
@@ -36,19 +36,13 @@ pub(crate) struct Transmission<'c> {
     pieces: VecDeque<Piece>,
     /// How much of the first piece's octets has been sent.
     piece_sent: usize,
-    blocks: Option<BlockSource>,
     stream: Option<StreamSource<'c>>,
     /// How a stream's content compares with the length that was announced for it.
     extent: Extent,
     /// Up to where the first piece's file has been found in memory, or read into it.
     warm_until: u64,
-    /// Octets of content taken from pieces and blocks so far; the framing of chunks aside.
+    /// Octets of content taken from pieces and streams so far; the framing of chunks aside.
     content_sent: u64,
-}
-
-struct BlockSource {
-    blocks: Box<dyn Blocks>,
-    is_chunked: bool,
 }
 
 struct StreamSource<'c> {
@@ -119,7 +113,6 @@ impl<'c> Transmission<'c> {
             sent: 0,
             pieces: VecDeque::new(),
             piece_sent: 0,
-            blocks: None,
             stream: None,
             extent: Extent::AsAnnounced,
             warm_until: 0,
@@ -130,9 +123,6 @@ impl<'c> Transmission<'c> {
             DuplexContent::Octets(octets) => transmission.pieces.push_back(Piece::Octets(octets)),
             DuplexContent::File(range) => transmission.pieces.push_back(Piece::File(range)),
             DuplexContent::Pieces(pieces) => transmission.pieces = pieces.into(),
-            DuplexContent::Blocks(blocks) => {
-                transmission.blocks = Some(BlockSource { blocks, is_chunked })
-            }
             DuplexContent::Stream(stream) => transmission.begin_stream(stream, is_chunked),
         }
         transmission
@@ -212,11 +202,8 @@ impl<'c> Transmission<'c> {
                     self.send_file(stream)
                 }
                 None if self.stream.is_some() => return Ok(Progress::Waiting),
-                None => match self.next_block() {
-                    true => continue,
-                    false if self.extent == Extent::Shorter => return Err(SendError::TooShort),
-                    false => return Ok(Progress::Done),
-                },
+                None if self.extent == Extent::Shorter => return Err(SendError::TooShort),
+                None => return Ok(Progress::Done),
             };
             match step {
                 Ok(count) => budget = budget.saturating_sub(count),
@@ -357,21 +344,6 @@ impl<'c> Transmission<'c> {
         Ok(1)
     }
 
-    /// Makes the next block, in the place of the buffer that was sent; `false` if there is none.
-    fn next_block(&mut self) -> bool {
-        let Some(source) = &mut self.blocks else {
-            return false;
-        };
-        let mut block = Vec::new();
-        let goes_on = source.blocks.next_block(&mut block);
-        let is_chunked = source.is_chunked;
-        if !goes_on {
-            self.blocks = None;
-        }
-        self.put_block(block, is_chunked, goes_on);
-        true
-    }
-
     /// Puts a block in the place of the buffer that was sent, with its framing.
     fn put_block(&mut self, block: Vec<u8>, is_chunked: bool, goes_on: bool) {
         self.buffer.clear();
@@ -450,16 +422,6 @@ mod tests {
     use crate::runtime::Stream;
     use crate::test_support::TemporaryDirectory;
 
-    struct Counting(u8);
-
-    impl Blocks for Counting {
-        fn next_block(&mut self, out: &mut Vec<u8>) -> bool {
-            self.0 -= 1;
-            out.extend_from_slice(&vec![b'0' + self.0; 100_000]);
-            self.0 > 0
-        }
-    }
-
     /// What the far end gets of a transmission, while this end waits where it has to.
     fn transmit(
         transmission: impl FnOnce() -> Transmission<'static> + Send + 'static,
@@ -523,19 +485,6 @@ mod tests {
         });
         assert!(read == expected && complete);
         assert_eq!(sent, 3_000_000);
-    }
-
-    #[test]
-    fn frames_blocks_as_chunks() {
-        let (read, sent, complete) = transmit(|| {
-            Transmission::new(Vec::new(), Content::Blocks(Box::new(Counting(3))), true)
-        });
-        assert!(read.starts_with(b"186a0\r\n222") && read.ends_with(b"000\r\n0\r\n\r\n"));
-        assert_eq!((sent, complete), (300_000, true));
-        let (read, ..) = transmit(|| {
-            Transmission::new(Vec::new(), Content::Blocks(Box::new(Counting(2))), false)
-        });
-        assert_eq!(read.len(), 200_000);
     }
 
     /// Gives nothing more.

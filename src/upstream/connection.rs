@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::address::UpstreamAddress;
+use crate::runtime::descriptors::note_shortage;
 use crate::runtime::{self, Stream};
 
 /// Octets read at once.
@@ -34,13 +35,16 @@ impl Connection {
     pub(crate) async fn open(address: &UpstreamAddress, timeout: Duration) -> io::Result<Self> {
         let stream = match address {
             UpstreamAddress::Ip(address) => {
-                Stream::connect(*address, runtime::deadline_after(timeout)).await?
+                Stream::connect(*address, runtime::deadline_after(timeout)).await
             }
             UpstreamAddress::Unix(path) => {
-                Stream::connect_unix(path, runtime::deadline_after(timeout)).await?
+                Stream::connect_unix(path, runtime::deadline_after(timeout)).await
             }
-            UpstreamAddress::Name { found, .. } => connect_to_any(found, timeout).await?,
+            UpstreamAddress::Name { found, .. } => connect_to_any(found, timeout).await,
         };
+        let stream = stream.inspect_err(|error| {
+            note_shortage(error);
+        })?;
         Ok(Self { stream })
     }
 

@@ -219,7 +219,7 @@ fn what_serving_refuses_is_not_listed_and_nothing_fails_the_page() {
 }
 
 #[test]
-fn a_huge_directory_is_streamed() {
+fn a_huge_directory_is_listed_to_its_end() {
     let site = site();
     let count = 2000;
     for number in 0..count {
@@ -232,23 +232,13 @@ fn a_huge_directory_is_streamed() {
         let response = client.exchange(format!(
             "GET / HTTP/1.1\r\nHost: h\r\nAccept: {accept}\r\n\r\n"
         ));
-        assert_eq!(
-            (
-                response.field("Transfer-Encoding"),
-                response.content_length()
-            ),
-            (Some("chunked"), None),
-            "{accept}"
-        );
+        assert_eq!(response.content_length(), Some(response.content.len()));
         let text = response.text();
         let listed = (0..count).all(|number| text.contains(&format!("entry-number-{number}")));
         assert!(listed, "{accept}");
     }
     client.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_eq!(
-        client.response_to_head().field("Transfer-Encoding"),
-        Some("chunked")
-    );
+    assert!(client.response_to_head().content_length() > Some(100_000));
     assert_eq!(
         client
             .exchange("GET /entry-number-1 HTTP/1.1\r\nHost: h\r\n\r\n")

@@ -5,7 +5,7 @@
 //! top ─┬─ log, blocking
 //!      ├─ server ─┬─ route ─ files, respond, redirect, handler, switch, cgi, fastcgi
 //!      │          └─ clash                    claims that exclude each other
-//!      ├─ refine ─ headers, limits, error_pages, access: what holds at a `level`
+//!      ├─ refine ─ headers, limits, error_pages, types, access: what holds at a `level`
 //!      └─ test                                what the operator expects
 //! ```
 //!
@@ -40,6 +40,7 @@ pub(crate) mod setting;
 mod switch;
 pub(crate) mod test;
 pub(crate) mod top;
+mod types;
 mod verb;
 
 use setting::Table;

@@ -2,19 +2,26 @@
 
 use super::level::{Level, Refinement};
 use super::setting::{Setting, show, walk};
-use super::{access, error_pages, headers, limits};
+use super::{access, error_pages, headers, limits, types};
 use crate::config::model::Policy;
 use crate::config::tree::section::Section;
 use crate::config::words::written;
 
 /// The keys of a policy that may stand at `level`.
 pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
-    const TOP: &[Setting<Refinement, Policy>] =
-        &[headers::AT_TOP, error_pages::AT_TOP, limits::AT_TOP];
+    const TOP: &[Setting<Refinement, Policy>] = &[
+        headers::AT_TOP,
+        error_pages::AT_TOP,
+        types::AT_TOP,
+        types::CHARSET_AT_TOP,
+        limits::AT_TOP,
+    ];
     const SERVER: &[Setting<Refinement, Policy>] = &[
         headers::FURTHER_IN,
         limits::AT_SERVER,
         error_pages::FURTHER_IN,
+        types::FURTHER_IN,
+        types::CHARSET,
         access::ALLOW,
         access::DENY_AT_SERVER,
     ];
@@ -22,6 +29,8 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         headers::FURTHER_IN,
         limits::AT_ROUTE,
         error_pages::FURTHER_IN,
+        types::FURTHER_IN,
+        types::CHARSET,
         access::ALLOW,
         access::DENY,
     ];

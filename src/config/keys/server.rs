@@ -309,7 +309,8 @@ fn route(
     }
     // The value is checked even if the key has a mistake.
     let answer = resolve_verb(key, value, outer);
-    let (pattern, (answer, policy)) = (pattern?, answer?);
+    let (pattern, (mut answer, policy)) = (pattern?, answer?);
+    answer.verb.set_types(&policy.types);
     warn_of_root(key, value, &pattern, &answer);
     let Answer { verb, strip_prefix } = answer;
     warn_of_idle_method(key, &pattern, &verb);

@@ -22,6 +22,7 @@ mod process;
 mod route;
 mod server;
 mod test;
+mod types;
 mod verbs;
 
 pub(crate) use address::{Cidr, HostPattern};
@@ -36,6 +37,7 @@ pub(crate) use process::{
 pub(crate) use route::{PatternSegment, Route, RoutePattern, describe_route};
 pub(crate) use server::{Account, Server, SocketAccess};
 pub(crate) use test::{Expectation, RouteTest};
+pub(crate) use types::Types;
 pub(crate) use verbs::{
     CacheControl, Cgi, DEFAULT_CODE_TIMEOUT, Fastcgi, Files, PluginRoute, Redirect, RedirectTarget,
     Respond, SendDirectory, TargetPart, Verb,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{Cidr, Limits};
+use super::{Cidr, Limits, Types};
 use crate::address::ClientAddress;
 use crate::http::status::Status;
 
@@ -20,6 +20,8 @@ pub(crate) struct Policy {
     pub(crate) limits: Limits,
     pub(crate) error_pages: ErrorPages,
     pub(crate) access: Access,
+    /// The media types of files.
+    pub(crate) types: Types,
 }
 
 /// What is done to the fields of every answer, error answers included: first `remove`, then `set`,

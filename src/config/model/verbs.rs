@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Types;
 use super::file_pattern::FilePattern;
 use super::links::Links;
 use crate::address::UpstreamAddress;
@@ -22,6 +23,22 @@ pub(crate) enum Verb {
     Handler(PluginRoute),
     Cgi(Cgi),
     Fastcgi(Fastcgi),
+}
+
+impl Verb {
+    /// Has the verb use `types`, if it sends files.
+    pub(crate) fn set_types(&mut self, types: &Types) {
+        match self {
+            Self::Files(files) => files.types = types.clone(),
+            Self::Fastcgi(fastcgi) => fastcgi.types = types.clone(),
+            Self::Respond(_)
+            | Self::Redirect(_)
+            | Self::Echo
+            | Self::Status
+            | Self::Handler(_)
+            | Self::Cgi(_) => {}
+        }
+    }
 }
 
 /// `handler = NAME`: code that is part of the program.
@@ -59,11 +76,24 @@ pub(crate) struct Files {
     pub(crate) cache_control: Vec<CacheControl>,
     /// How long the cache is trusted before the file is looked at again.
     pub(crate) revalidate: Duration,
+    /// The media types of the route's policy.
+    pub(crate) types: Types,
     /// What symbolic links may lead to.
     pub(crate) links: Links,
 }
 
 impl Files {
+    /// By how many seconds a compressed sibling may be older than its file. Compressors and copies lose
+    /// the fraction of a second, FAT keeps every other second, and a copied tree gets its times in no
+    /// order.
+    pub(crate) const SIBLING_GRACE: i64 = 2;
+
+    /// Whether a compressed sibling was made of the file as it is, as far as their modification times
+    /// tell, in seconds since 1970.
+    pub(crate) fn is_current_sibling(sibling: i64, file: i64) -> bool {
+        sibling.saturating_add(Self::SIBLING_GRACE) >= file
+    }
+
     /// The files of `root`, with the default of every option.
     pub(crate) fn beneath(root: PathBuf) -> Self {
         Self {
@@ -76,6 +106,7 @@ impl Files {
             precompressed: true,
             cache_control: Vec::new(),
             revalidate: Duration::from_secs(1),
+            types: Types::default(),
             links: Links::Inside,
         }
     }
@@ -206,6 +237,8 @@ pub(crate) struct Fastcgi {
     pub(crate) sendfile: bool,
     /// Further directories whose files they name.
     pub(crate) send_files: Vec<SendDirectory>,
+    /// The media types of the route's policy.
+    pub(crate) types: Types,
     /// What symbolic links may lead to.
     pub(crate) links: Links,
 }
@@ -236,6 +269,7 @@ impl Fastcgi {
             stream: false,
             sendfile: false,
             send_files: Vec::new(),
+            types: Types::default(),
             links: Links::Inside,
         }
     }
@@ -257,6 +291,7 @@ impl Fastcgi {
         let index = names.filter(|name| self.may_be_sent(name.as_bytes()));
         Files {
             index: index.cloned().collect(),
+            types: self.types.clone(),
             links: self.links.clone(),
             ..Files::beneath(self.root.clone())
         }

@@ -4,6 +4,7 @@ use std::io;
 
 use rustix::io::Errno;
 
+use super::listings::NoRoom;
 use super::look::FilesRoute;
 use super::worker_state::WorkerState;
 use crate::disk::absence::Absence;
@@ -22,6 +23,8 @@ pub(super) enum FilesError {
         root: String,
         source: io::Error,
     },
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     #[error(transparent)]
     Blocking(#[from] BlockingError),
 }
@@ -47,6 +50,7 @@ impl FilesError {
         }
         let is_shortage = match &self {
             Self::Blocking(BlockingError::Saturated | BlockingError::NoThread) => true,
+            Self::NoRoom(_) => true,
             Self::Blocking(BlockingError::Panicked(_)) => false,
             Self::Read { source, .. } => matches!(
                 errno(source),

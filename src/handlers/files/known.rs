@@ -7,11 +7,11 @@
 //!                                   └ WouldBlock → blocking pool ┘
 //! ```
 
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::cache::{Entry, State};
+use super::entry::{Entry, State};
 use super::error::FilesError;
 use super::look::{FilesRoute, Look, Outcome, Seen};
 use super::unchanged::DirectoryState;
@@ -19,11 +19,11 @@ use super::worker_state::WorkerState;
 use crate::disk::barrier::Barrier;
 use crate::disk::beneath::{Root, Waiting};
 use crate::disk::now_or_on_pool;
+use crate::http::fields::Known;
 use crate::log::limited;
+use crate::message::request::Request;
 use crate::runtime;
-
-/// How long an open root is kept that no request asks for: longer than a root in use is kept.
-const FORGET_ROOT: Duration = Duration::from_secs(60);
+use crate::runtime::descriptors::note_shortage;
 
 /// What the cache has for a path.
 enum Cached {
@@ -40,9 +40,10 @@ impl FilesRoute {
     pub(super) fn entry_now(
         self: &Arc<Self>,
         path: &[u8],
+        request: &Request<'_>,
         state: &WorkerState,
     ) -> Option<Rc<Entry>> {
-        let known = match self.cached(path, state) {
+        let known = match self.cached(path, request, state) {
             Cached::Current(entry) => return Some(entry),
             Cached::Old(entry) => Some(entry),
             Cached::Nothing => None,
@@ -53,33 +54,69 @@ impl FilesRoute {
     }
 
     /// What the cache has for `path`, and whether a cheap look shows that it is still right.
-    fn cached(self: &Arc<Self>, path: &[u8], state: &WorkerState) -> Cached {
-        let Some(entry) = state.cache.borrow_mut().find(self.id, path) else {
+    fn cached(self: &Arc<Self>, path: &[u8], request: &Request<'_>, state: &WorkerState) -> Cached {
+        let Some(entry) = state.find(self.id, path) else {
             return Cached::Nothing;
         };
-        let is_fresh = entry.is_fresh(runtime::now(), self.options.revalidate);
-        if is_fresh || self.confirm_unchanged(path, &entry, state) {
+        if self.is_fresh(&entry, request) || self.confirm_unchanged(path, &entry, state) {
             Cached::Current(entry)
         } else {
             Cached::Old(entry)
         }
     }
 
+    /// Whether `entry` is believed without a look at its path.
+    ///
+    /// The content of an open file is read when it is sent. So the file is looked at before its head is
+    /// sent, whatever its path leads to by now: it may have been overwritten in place, and another
+    /// length and another entity tag would be told than those of the content.
+    fn is_fresh(&self, entry: &Entry, request: &Request<'_>) -> bool {
+        if !entry.is_fresh(runtime::now(), self.options.revalidate) {
+            return false;
+        }
+        let State::File(file) = &entry.state else {
+            return true;
+        };
+        if !file.is_open() {
+            return true;
+        }
+        let accept_encoding = request.head.fields.combined(Known::AcceptEncoding);
+        file.is_as_opened(accept_encoding.as_deref())
+    }
+
     /// The entry of `path`, with a look that may wait on the pool.
     pub(super) async fn entry(
         self: &Arc<Self>,
         path: &[u8],
+        request: &Request<'_>,
         state: &WorkerState,
     ) -> Result<Rc<Entry>, FilesError> {
-        let known = match self.cached(path, state) {
+        let known = match self.cached(path, request, state) {
             Cached::Current(entry) => return Ok(entry),
             Cached::Old(entry) => Some(entry),
             Cached::Nothing => None,
         };
-        let look = self.look(path, known.as_deref(), state);
-        let seen = now_or_on_pool(&state.disk, move |waiting| look.run(waiting)).await?;
+        let mut seen = self.see(path, known.as_deref(), state).await?;
+        if let Err(error) = &seen
+            && note_shortage(error)
+            && state.release_descriptors()
+        {
+            seen = self.see(path, known.as_deref(), state).await?;
+        }
         let seen = seen.map_err(|source| FilesError::reading(self, path, source))?;
         Ok(self.remember(path, known, seen, state))
+    }
+
+    /// A look at `path`, here or on the pool.
+    async fn see(
+        self: &Arc<Self>,
+        path: &[u8],
+        known: Option<&Entry>,
+        state: &WorkerState,
+    ) -> Result<io::Result<Seen>, FilesError> {
+        let look = self.look(path, known, state);
+        let seen = now_or_on_pool(&state.disk, move |waiting| look.run(waiting)).await;
+        Ok(seen?)
     }
 
     /// Whether a cheap look confirms `entry`, which is then as fresh as that look.
@@ -123,12 +160,10 @@ impl FilesRoute {
     /// The open root; `None` if opening it would have to wait. It is opened again after
     /// `revalidate`, because its name may lead to another directory now.
     fn root_now(&self, state: &WorkerState) -> Option<Arc<Root>> {
-        let options = &self.options;
-        if let Some((root, opened)) = state.roots.borrow().get(&self.id)
-            && runtime::now().duration_since(*opened) < options.revalidate
-        {
-            return Some(Arc::clone(root));
+        if let Some(root) = state.root(self.id) {
+            return Some(root);
         }
+        let options = &self.options;
         let root = Root::open(&options.root, &options.links, Waiting::Never).ok()?;
         let root = Arc::new(root);
         self.keep_root(Arc::clone(&root), state);
@@ -136,11 +171,7 @@ impl FilesRoute {
     }
 
     fn keep_root(&self, root: Arc<Root>, state: &WorkerState) {
-        let now = runtime::now();
-        let mut roots = state.roots.borrow_mut();
-        // Roots of routes that a reload took away are never asked for again.
-        roots.retain(|_, (_, opened)| now.duration_since(*opened) < FORGET_ROOT);
-        roots.insert(self.id, (root, now));
+        state.keep_root(self.id, root, self.options.revalidate);
     }
 
     /// The state of the directory of `path`; `None` if every look must be a full one.
@@ -182,10 +213,7 @@ impl FilesRoute {
         };
         let barrier = seen.barrier.map(|barrier| tell(path, &found, &barrier));
         let entry = Entry::new(found, barrier, now);
-        state
-            .cache
-            .borrow_mut()
-            .insert(self.id, path, Rc::clone(&entry));
+        state.insert(self.id, path, &entry);
         entry
     }
 }

@@ -1,11 +1,15 @@
 //! The response that lists a directory.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::directory;
 use super::error::FilesError;
 use super::listing::{Entry, Renderer, Sort};
+use super::listings::ListingKey;
 use super::look::FilesRoute;
 use super::worker_state::WorkerState;
 use crate::disk::beneath::{Root, Waiting};
@@ -14,11 +18,16 @@ use crate::http::path::NormalPath;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::diagnostic;
-use crate::message::content::{Blocks, Content, Octets};
+use crate::message::content::{Content, FileRange, Octets};
 use crate::message::format::Format;
 use crate::message::request::Request;
 use crate::message::response::Response;
 use crate::message::selected::Selected;
+use crate::runtime;
+use crate::runtime::descriptors::note_shortage;
+
+/// Octets of a listing that are kept in memory until the client has taken them.
+const MAX_IN_MEMORY: usize = 64 * 1024;
 
 impl FilesRoute {
     /// The listing of the directory at `path`, in the form the client prefers.
@@ -30,32 +39,62 @@ impl FilesRoute {
     ) -> Result<Response<'static>, FilesError> {
         let accept = request.head.fields.combined(Known::Accept);
         let format = Format::preferred(accept.as_deref());
-        let sort = Sort::from_query(request.head.target.query.unwrap_or_default());
-        let (shown, beneath) = (request.path.as_bytes().to_vec(), path.as_bytes().to_vec());
-        let route = Arc::clone(self);
-        let rendered = state.disk.run(move || {
-            let entries = route.entries(&beneath)?;
-            let mut listing = Renderer::new(format, shown, sort, entries);
-            let mut first = Vec::new();
-            let is_longer = listing.next_block(&mut first);
-            Ok((first, is_longer.then_some(listing)))
-        });
-        let (first, rest) = rendered
-            .await?
-            .map_err(|source| FilesError::reading(self, path.as_bytes(), source))?;
+        let key = ListingKey {
+            route: self.id,
+            shown: request.path.as_bytes().to_vec(),
+            format,
+            sort: Sort::from_query(request.head.target.query.unwrap_or_default()),
+        };
+        let asked = runtime::now();
+        let period = self.options.revalidate;
+        let shared = state.listings.borrow().find(&key, (asked, asked), period);
+        let content = match shared {
+            Some((file, length)) => of_file(file, length),
+            None => match self.render(path, &key, state).await? {
+                Page::Memory(page) => Content::Octets(Octets::Owned(page)),
+                Page::File { file, length } => {
+                    let now = runtime::now();
+                    let mut listings = state.listings.borrow_mut();
+                    // Other requests may have had the same listing rendered meanwhile.
+                    match listings.find(&key, (asked, now), period) {
+                        Some((file, length)) => of_file(file, length),
+                        None => of_file(listings.add(key, file, length, now)?, length),
+                    }
+                }
+            },
+        };
         let fields = FieldLines::new()
             .with("Content-Type", format.content_type())
             .with("Vary", "Accept")
             .with("X-Content-Type-Options", "nosniff");
-        let content = match rest {
-            None => Content::Octets(Octets::Owned(first)),
-            Some(listing) => Content::Blocks(Box::new(ListingBlocks { first, listing })),
-        };
         Ok(Response {
             status: Status::OK,
             fields: fields.into(),
             content,
         })
+    }
+
+    /// Has the pool read the directory and render its listing; once more, if descriptors have run out
+    /// and the worker can close some.
+    async fn render(
+        self: &Arc<Self>,
+        path: &NormalPath<'_>,
+        key: &ListingKey,
+        state: &WorkerState,
+    ) -> Result<Page, FilesError> {
+        let render = || {
+            let (route, key) = (Arc::clone(self), key.clone());
+            let beneath = path.as_bytes().to_vec();
+            state.disk.run(move || render(&route, key, &beneath))
+        };
+        let mut rendered = render().await?;
+        if let Err(error) = &rendered
+            && note_shortage(error)
+            && state.release_descriptors()
+        {
+            rendered = render().await?;
+        }
+        rendered.map_err(|source| FilesError::reading(self, path.as_bytes(), source))
     }
 
     /// What stands in the way of a listing of the directory at `path`, if anything does.
@@ -79,19 +118,53 @@ impl FilesRoute {
     }
 }
 
-/// The content of a listing that is longer than one block.
-struct ListingBlocks {
-    /// The first block, which the blocking pool rendered after it read the directory.
-    first: Vec<u8>,
-    listing: Renderer,
+/// A listing, rendered.
+enum Page {
+    Memory(Vec<u8>),
+    /// In a temporary file without a name.
+    File {
+        file: OwnedFd,
+        length: u64,
+    },
 }
 
-impl Blocks for ListingBlocks {
-    fn next_block(&mut self, out: &mut Vec<u8>) -> bool {
-        if self.first.is_empty() {
-            return self.listing.next_block(out);
+/// Reads the directory at `path` beneath the root and renders its listing. It may wait for the disk.
+fn render(route: &FilesRoute, key: ListingKey, path: &[u8]) -> io::Result<Page> {
+    let entries = route.entries(path)?;
+    let mut listing = Renderer::new(key.format, key.shown, key.sort, entries);
+    let mut page = Vec::new();
+    while page.len() < MAX_IN_MEMORY {
+        if !listing.next_block(&mut page) {
+            return Ok(Page::Memory(page));
         }
-        out.append(&mut self.first);
-        true
     }
+    let Ok(mut file) = tempfile::tempfile() else {
+        // Without a directory for temporary files, as in an empty container, memory must do.
+        while listing.next_block(&mut page) {}
+        return Ok(Page::Memory(page));
+    };
+    let length = write(&mut file, page, &mut listing)?;
+    let file = file.into();
+    Ok(Page::File { file, length })
+}
+
+/// Writes `page` and what follows it of `listing`; how many octets that is.
+fn write(file: &mut File, mut page: Vec<u8>, listing: &mut Renderer) -> io::Result<u64> {
+    let mut length = 0;
+    loop {
+        file.write_all(&page)?;
+        length += page.len() as u64;
+        page.clear();
+        if !listing.next_block(&mut page) && page.is_empty() {
+            return Ok(length);
+        }
+    }
+}
+
+fn of_file(file: Rc<OwnedFd>, length: u64) -> Content<'static> {
+    Content::File(FileRange {
+        file,
+        start: 0,
+        end: length,
+    })
 }

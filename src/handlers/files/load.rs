@@ -1,16 +1,20 @@
 //! From an open file to what the cache keeps of it: small content in memory, larger files open.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::rc::Rc;
 
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::lookup::{FoundFile, coded_path};
+use super::siblings::{PassedOver, passed_over};
 use crate::config::model::Files;
 use crate::disk::beneath::{Opened, Waiting};
 use crate::disk::identity::Identity;
+use crate::http::media_type;
 use crate::http::negotiation::{ContentCoding, select_coding};
 use crate::message::representation::{Body, Metadata, Representation};
 
@@ -44,6 +48,7 @@ pub(super) struct CachedFile {
     directory: Cell<Option<Identity>>,
     /// The codings; the first one is the file itself.
     codings: Vec<(ContentCoding, Identity, Representation)>,
+    is_open: bool,
 }
 
 /// Reads the content that is kept in memory. `directory` is the state of the directory that can
@@ -130,10 +135,14 @@ impl Loaded {
             .find(|rule| rule.pattern.matches(&self.path))
             .map(|rule| rule.value.as_str());
         let varies = self.codings.len() > 1;
+        let coding_of_format = media_type::coding_of(&self.path);
         let encode = |(coding, identity, body): (ContentCoding, Identity, LoadedBody)| {
             let metadata = Metadata {
                 content_type: self.media_type.clone(),
-                content_coding: (coding != ContentCoding::Identity).then(|| coding.as_str()),
+                content_coding: match coding {
+                    ContentCoding::Identity => coding_of_format,
+                    coding => Some(coding.as_str()),
+                },
                 entity_tag: identity.entity_tag(coding),
                 last_modified: identity.last_modified(),
                 cache_control,
@@ -145,7 +154,9 @@ impl Loaded {
                 metadata.encode(body.into_body(identity.size)),
             )
         };
+        let is_open = |(.., body): &(_, _, LoadedBody)| matches!(body, LoadedBody::File(_));
         CachedFile {
+            is_open: self.codings.iter().any(is_open),
             path: self.path,
             directory: Cell::new(self.directory),
             codings: self.codings.into_iter().map(encode).collect(),
@@ -179,6 +190,11 @@ impl CachedFile {
         (coding.as_str(), String::from_utf8_lossy(&path).into_owned())
     }
 
+    /// The compressed siblings that are passed over. Looks at the disk, for `explain` alone.
+    pub(super) fn passed_over(&self, options: &Files) -> Vec<PassedOver> {
+        passed_over(&options.root.join(OsStr::from_bytes(&self.path)), options)
+    }
+
     fn selected(
         &self,
         accept_encoding: Option<&[u8]>,
@@ -196,6 +212,23 @@ impl CachedFile {
             .iter()
             .find(|(coding, ..)| *coding == selected)
             .unwrap_or(identity)
+    }
+
+    /// Whether a coding of it is an open file, rather than content in memory.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Whether what `Accept-Encoding` selects is as it was when it was looked at, as far as the open
+    /// file tells. One system call; none if the content is in memory.
+    pub(super) fn is_as_opened(&self, accept_encoding: Option<&[u8]>) -> bool {
+        let (_, identity, selected) = self.selected(accept_encoding);
+        match selected.body() {
+            Body::Memory(_) => true,
+            Body::File { file, .. } => {
+                Identity::of_open(file.as_fd()).is_ok_and(|now| now == *identity)
+            }
+        }
     }
 
     pub(super) fn path(&self) -> &[u8] {
@@ -217,19 +250,74 @@ impl CachedFile {
             .map(|(coding, identity, _)| (*coding, *identity))
     }
 
-    /// How much it weighs in the cache's bound.
+    /// How much it weighs in the cache's bounds, in bytes.
     pub(super) fn weight(&self) -> usize {
-        /// What an open file weighs: descriptors are scarcer than memory.
-        const OPEN_FILE: usize = 64 * 1024;
         /// The rough size of the encoded fields and the structures around them.
         const FIELDS: usize = 768;
         let weigh = |body: &Body| match body {
             Body::Memory(content) => content.len(),
-            Body::File { .. } => OPEN_FILE,
+            Body::File { .. } => 0,
         };
+        self.path.len()
+            + self
+                .bodies()
+                .map(|body| FIELDS + weigh(body))
+                .sum::<usize>()
+    }
+
+    /// How many descriptors it keeps open.
+    pub(super) fn descriptors(&self) -> usize {
+        let is_open = |body: &&Body| matches!(body, Body::File { .. });
+        self.bodies().filter(is_open).count()
+    }
+
+    fn bodies(&self) -> impl Iterator<Item = &Body> {
         self.codings
             .iter()
-            .map(|(.., representation)| FIELDS + weigh(representation.body()))
-            .sum()
+            .map(|(.., representation)| representation.body())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::Links;
+    use crate::disk::beneath::Root;
+    use crate::test_support::TemporaryDirectory;
+
+    /// The content of a file and its entity tag must be of one state. So a file that changes between
+    /// the look at it and the end of reading is looked at again.
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_not_loaded() {
+        let tree = TemporaryDirectory::new("load");
+        let root = Root::open(tree.path(), &Links::Inside, Waiting::Allowed).expect("it is there");
+        let load_after = |change: &dyn Fn()| {
+            tree.write("f", b"old");
+            let opened = root.open_beneath(b"f", Waiting::Allowed);
+            let opened = opened.expect("it is there");
+            change();
+            let file = FoundFile {
+                path: b"f".to_vec(),
+                media_type: "text/plain".to_owned(),
+                codings: vec![(ContentCoding::Identity, opened)],
+                depends_only_on_names: false,
+            };
+            let loaded = load(file, None, Waiting::Allowed);
+            loaded.map(|_| ()).map_err(|error| error.kind())
+        };
+        assert_eq!(load_after(&|| ()), Ok(()));
+        for content in [&b"new"[..], b"longer", b"", b"n"] {
+            // Until the clock of the file system has moved on, a change may not show.
+            let rewrite = || {
+                let state = || std::fs::metadata(tree.path().join("f")).expect("it is there");
+                let modified = || state().modified().expect("there is a clock");
+                let before = modified();
+                while modified() == before {
+                    tree.write("f", content);
+                }
+            };
+            let refused = Err(io::ErrorKind::WouldBlock);
+            assert_eq!(load_after(&rewrite), refused, "{content:?}");
+        }
     }
 }

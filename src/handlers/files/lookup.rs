@@ -16,6 +16,12 @@ use crate::http::media_type;
 use crate::http::negotiation::ContentCoding;
 use crate::http::path::holds_encoded_slash;
 
+/// The codings that are looked for.
+pub(super) const CODINGS: [ContentCoding; 3] = [
+    ContentCoding::Zstd,
+    ContentCoding::Brotli,
+    ContentCoding::Gzip,
+];
 /// What a look finds: what the path leads to, and what stood in the way of something else.
 #[derive(Debug)]
 pub(super) struct LookedUp {
@@ -92,6 +98,11 @@ pub(super) fn look_up(
         found,
         barrier: search.barrier.into_inner(),
     })
+}
+
+/// Whether it is worth while to look for codings of a file: not if its format is compressed.
+pub(super) fn may_have_codings(path: &[u8], media_type: &str) -> bool {
+    !media_type::is_compressed(media_type) && media_type::coding_of(path).is_none()
 }
 
 /// The path of a coding: the file's path with a suffix.
@@ -187,18 +198,15 @@ impl Search<'_> {
     /// Adds the codings that are not older than the file: an older coding was made from an older
     /// file.
     fn with_siblings(&self, path: Vec<u8>, opened: Opened) -> io::Result<FoundFile> {
-        const CODINGS: [ContentCoding; 3] = [
-            ContentCoding::Zstd,
-            ContentCoding::Brotli,
-            ContentCoding::Gzip,
-        ];
-        let media_type = media_type::for_path(&path).into_owned();
+        let media_type = self.options.types.for_path(&path).into_owned();
         let modified = opened.identity.modified;
         let mut codings = vec![(ContentCoding::Identity, opened)];
-        if self.options.precompressed && media_type::is_compressible(&media_type) {
+        if self.options.precompressed && may_have_codings(&path, &media_type) {
             for coding in CODINGS {
                 match self.at(&coded_path(&path, coding))? {
-                    PathState::File(sibling) if sibling.identity.modified >= modified => {
+                    PathState::File(sibling)
+                        if Files::is_current_sibling(sibling.identity.modified.0, modified.0) =>
+                    {
                         codings.push((coding, sibling));
                     }
                     PathState::Missing => {}
@@ -321,14 +329,14 @@ mod tests {
     }
 
     #[test]
-    fn only_siblings_that_are_not_older_count() {
+    fn only_siblings_that_are_not_much_older_count() {
         let tree = TemporaryDirectory::new("siblings");
         let now = std::time::SystemTime::now();
         let second = std::time::Duration::from_secs(1);
         for (name, modified) in [
             ("a.css", now),
             ("a.css.gz", now),
-            ("a.css.br", now - second),
+            ("a.css.br", now - 10 * second),
             ("a.css.zst", now + second),
             ("b.png", now),
             ("b.png.gz", now),

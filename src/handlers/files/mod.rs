@@ -7,25 +7,32 @@
 //! | what may be opened at all | [`beneath`](crate::disk::beneath) |
 //! | from a path to its entry: cache, cheap check, look | [`known`] |
 //! | which file answers for a path | [`look`], [`lookup`] |
-//! | what is kept of it, and how long | [`load`], [`cache`] |
+//! | what is kept of it, and how long | [`load`], [`cache`], [`open_files`] |
 //! | how little tells that it is still so | [`unchanged`] |
-//! | what a worker keeps | [`worker_state`] |
+//! | what a worker keeps open | [`worker_state`], [`roots`] |
+//! | listings | [`list`], [`listings`], [`directory`], [`listing`] |
+//! | why a compressed sibling is not sent | [`siblings`] |
 //! | which requests are for a single-page application | [`navigation`] |
-//! | listings | [`list`], [`directory`], [`listing`] |
 //! | what `explain` says of the file | [`selected`] |
 //! | why nothing can be sent | [`error`] |
 
 mod cache;
 mod directory;
+mod entry;
 mod error;
+mod generations;
 mod known;
 mod list;
 mod listing;
+mod listings;
 mod load;
 mod look;
 mod lookup;
 mod navigation;
+mod open_files;
+mod roots;
 mod selected;
+pub(crate) mod siblings;
 mod unchanged;
 mod worker_state;
 
@@ -39,7 +46,7 @@ use crate::message::location::redirect_to_directory;
 use crate::message::request::Request;
 use crate::message::response::Response;
 
-use cache::{Entry, State};
+use entry::{Entry, State};
 use error::FilesError;
 pub(crate) use look::{FilesRoute, Place};
 use navigation::{is_navigation, varying_by_navigation};
@@ -77,12 +84,15 @@ impl FilesHandler {
             Ok(path) => path,
             Err(redirect) => return Some(redirect),
         };
-        let entry = self.route.entry_now(path.as_bytes(), state)?;
+        let entry = self.route.entry_now(path.as_bytes(), request, state)?;
         if !self.is_for_application(&entry, request) {
             return self.answer_from(&entry, request);
         }
         let response = if is_navigation(request) {
-            self.answer_from(&*self.route.entry_now(APPLICATION, state)?, request)
+            self.answer_from(
+                &*self.route.entry_now(APPLICATION, request, state)?,
+                request,
+            )
         } else {
             self.answer_from(&entry, request)
         };
@@ -108,7 +118,7 @@ impl FilesHandler {
         state: &WorkerState,
     ) -> Option<Response<'static>> {
         let path = self.path_beneath(request).ok()?;
-        let entry = self.route.entry_now(path.as_bytes(), state)?;
+        let entry = self.route.entry_now(path.as_bytes(), request, state)?;
         match entry.state {
             State::File(_) => self.answer_from(&entry, request),
             _ => None,
@@ -122,7 +132,7 @@ impl FilesHandler {
         state: &WorkerState,
     ) -> Option<Response<'static>> {
         let path = self.path_beneath(request).ok()?;
-        match self.route.entry(path.as_bytes(), state).await {
+        match self.route.entry(path.as_bytes(), request, state).await {
             Ok(entry) => match entry.state {
                 State::File(_) => self.answer_from(&entry, request),
                 _ => None,
@@ -156,10 +166,10 @@ impl FilesHandler {
         request: &Request<'_>,
         state: &WorkerState,
     ) -> Result<(Rc<Entry>, bool), FilesError> {
-        let entry = self.route.entry(path.as_bytes(), state).await?;
+        let entry = self.route.entry(path.as_bytes(), request, state).await?;
         let is_for_application = self.is_for_application(&entry, request);
         if is_for_application && is_navigation(request) {
-            return Ok((self.route.entry(APPLICATION, state).await?, true));
+            return Ok((self.route.entry(APPLICATION, request, state).await?, true));
         }
         Ok((entry, is_for_application))
     }

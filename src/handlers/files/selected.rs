@@ -1,7 +1,7 @@
 //! What `explain` says of the file that answers, or why there is none.
 
 use super::FilesHandler;
-use super::cache::{Entry, State};
+use super::entry::{Entry, State};
 use super::worker_state::WorkerState;
 use crate::disk::beneath::is_hidden;
 use crate::http::fields::Known;
@@ -26,8 +26,12 @@ impl FilesHandler {
                 let accept_encoding = request.head.fields.combined(Known::AcceptEncoding);
                 let (coding, path) = file.describe(accept_encoding.as_deref());
                 let root = self.route.options.root.display();
+                let mut selected = format!("{root}/{path} ({coding})");
+                for passed_over in file.passed_over(&self.route.options) {
+                    selected.push_str(&format!("; {passed_over}"));
+                }
                 Selected {
-                    file: Some(format!("{root}/{path} ({coding})")),
+                    file: Some(selected),
                     barrier,
                 }
             }

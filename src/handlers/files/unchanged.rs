@@ -28,15 +28,18 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hashbrown::HashMap;
 
-use super::cache::{BorrowedKey, Key};
+use super::entry::{BorrowedKey, Key};
 use super::load::CachedFile;
 use super::lookup::coded_path;
 use crate::disk::beneath::Root;
 use crate::disk::identity::{Identity, Kind};
 
-/// How many directories are remembered. When there are more, all are forgotten, which costs one
-/// look at each.
-const CAPACITY: usize = 1024;
+/// What the directories that are remembered may weigh, in bytes, their paths included. When it is
+/// more, all are forgotten, which costs one look at each.
+const CAPACITY: usize = 512 * 1024;
+
+/// What a directory weighs without its path.
+const DIRECTORY: usize = 192;
 
 /// How long a directory must not have changed. The coarsest file systems of [`TELLING`] keep whole
 /// seconds, so two changes within this time may have the same change time.
@@ -61,6 +64,7 @@ const TELLING: [u32; 9] = [
 #[derive(Default)]
 pub(super) struct Directories {
     seen: HashMap<Key, DirectoryState, foldhash::fast::RandomState>,
+    weight: usize,
 }
 
 /// The state of a directory at one moment.
@@ -94,10 +98,14 @@ impl Directories {
     }
 
     fn remember(&mut self, key: Key, seen: DirectoryState) {
-        if self.seen.len() >= CAPACITY {
-            self.seen.clear();
+        let added = DIRECTORY + key.weight();
+        if self.weight + added > CAPACITY {
+            self.seen = HashMap::default();
+            self.weight = 0;
         }
-        self.seen.insert(key, seen);
+        if self.seen.insert(key, seen).is_none() {
+            self.weight += added;
+        }
     }
 }
 
@@ -332,15 +340,16 @@ mod tests {
     }
 
     #[test]
-    fn remembers_a_bounded_number() {
+    fn remembers_no_more_than_fits() {
         let tree = TemporaryDirectory::new("bounded");
         let root = open_root(tree.path());
         let mut directories = Directories::default();
-        for number in 0..3 * CAPACITY {
-            let path = format!("/{number}/f");
+        let long = "x".repeat(2000);
+        for number in 0..1000 {
+            let path = format!("/{number}{long}/f");
             let (now, period) = (Instant::now(), Duration::from_secs(1));
             directories.of((1, &root), path.as_bytes(), now, period);
-            assert!(directories.seen.len() <= CAPACITY);
+            assert!(directories.seen.len() * long.len() <= CAPACITY);
         }
     }
 

@@ -1,26 +1,48 @@
-//! What a worker keeps for its `files` routes.
+//! What a worker keeps for its `files` routes, and for how long.
+//!
+//! Descriptors are the scarce part of it. Tasks close files and roots that are not asked for, for as long
+//! as there are any; and if descriptors run out, whatever the worker can open again is closed.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::error::Error;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::cache::Cache;
+use super::entry::Entry;
+use super::listings::Listings;
+use super::roots::Roots;
 use super::unchanged::Directories;
 use crate::disk::beneath::Root;
 use crate::log::diagnostic;
+use crate::runtime::descriptors::DescriptorShare;
 use crate::runtime::{self, BlockingPool};
+
+/// How often open files are looked at.
+const WATCH: Duration = Duration::from_secs(1);
 
 /// What a worker keeps for all its `files` routes.
 pub(crate) struct WorkerState {
     /// Runs looks at the disk that have to wait for it.
     pub(super) disk: Arc<BlockingPool>,
-    pub(super) cache: RefCell<Cache>,
-    /// The open root of each route, by its id, and since when.
-    pub(super) roots: RefCell<HashMap<u64, (Arc<Root>, Instant)>>,
     pub(super) directories: RefCell<Directories>,
+    /// Long listings that are being sent.
+    pub(super) listings: RefCell<Listings>,
+    kept: Rc<Kept>,
     complained: Cell<Option<Instant>>,
+}
+
+/// What holds descriptors.
+#[derive(Default)]
+struct Kept {
+    cache: RefCell<Cache>,
+    roots: RefCell<Roots>,
+    share: DescriptorShare,
+    /// A task sleeps that will close files that are not asked for.
+    files_are_watched: Cell<bool>,
+    /// A task sleeps that will close roots that are used no more.
+    roots_are_watched: Cell<bool>,
 }
 
 impl WorkerState {
@@ -28,11 +50,52 @@ impl WorkerState {
     pub(crate) fn new(disk: Arc<BlockingPool>) -> Self {
         Self {
             disk,
-            cache: RefCell::default(),
-            roots: RefCell::default(),
             directories: RefCell::default(),
+            listings: RefCell::default(),
+            kept: Rc::default(),
             complained: Cell::new(None),
         }
+    }
+
+    /// The entry that the cache has for a path, fresh or not.
+    pub(super) fn find(&self, route: u64, path: &[u8]) -> Option<Rc<Entry>> {
+        let mut cache = self.kept.cache.borrow_mut();
+        cache.find(route, path, runtime::now())
+    }
+
+    /// Has the cache remember `entry` for a path.
+    pub(super) fn insert(&self, route: u64, path: &[u8], entry: &Rc<Entry>) {
+        let is_open = entry.descriptors() > 0;
+        let share = if is_open { self.kept.share.size() } else { 0 };
+        let mut cache = self.kept.cache.borrow_mut();
+        cache.insert((route, path), Rc::clone(entry), runtime::now(), share);
+        drop(cache);
+        if is_open && !self.kept.files_are_watched.replace(true) {
+            let kept = Rc::clone(&self.kept);
+            runtime::spawn(async move { kept.watch_files().await });
+        }
+    }
+
+    /// The open root of a route, if it can still be used.
+    pub(super) fn root(&self, route: u64) -> Option<Arc<Root>> {
+        self.kept.roots.borrow().find(route, runtime::now())
+    }
+
+    /// Keeps the root of a route open for `period`.
+    pub(super) fn keep_root(&self, route: u64, root: Arc<Root>, period: Duration) {
+        let most = self.kept.share.size().div_ceil(4);
+        let mut roots = self.kept.roots.borrow_mut();
+        let is_kept = roots.keep(route, root, (runtime::now(), period), most);
+        if is_kept && !self.kept.roots_are_watched.replace(true) {
+            let kept = Rc::clone(&self.kept);
+            runtime::spawn(async move { kept.watch_roots().await });
+        }
+    }
+
+    /// Closes everything that can be opened again: descriptors have run out. Returns whether there was
+    /// anything. What is being sent stays open until it is sent.
+    pub(crate) fn release_descriptors(&self) -> bool {
+        self.kept.close_all()
     }
 
     /// Logs an error, at most once a second: a broken disk breaks every request.
@@ -43,5 +106,40 @@ impl WorkerState {
             self.complained.set(Some(now));
             diagnostic::error(format_args!("{}", diagnostic::chain(error)));
         }
+    }
+}
+
+impl Kept {
+    /// Closes files that are not asked for, until none is open.
+    async fn watch_files(&self) {
+        while !self.cache.borrow_mut().open_files().is_empty() {
+            runtime::sleep(WATCH).await;
+            if self.share.is_called_in() {
+                self.close_all();
+            }
+            let mut cache = self.cache.borrow_mut();
+            cache.open_files().close_unused(runtime::now());
+        }
+        self.files_are_watched.set(false);
+    }
+
+    /// Closes roots that are used no more, until none is open.
+    async fn watch_roots(&self) {
+        while let Some(end) = self.next_end_of_root() {
+            let left = end.duration_since(runtime::now());
+            runtime::sleep(left.max(WATCH)).await;
+            self.roots.borrow_mut().close_unused(runtime::now());
+        }
+        self.roots_are_watched.set(false);
+    }
+
+    fn next_end_of_root(&self) -> Option<Instant> {
+        self.roots.borrow().next_end()
+    }
+
+    fn close_all(&self) -> bool {
+        let had_files = self.cache.borrow_mut().open_files().close_all();
+        let had_roots = self.roots.borrow_mut().close_all();
+        had_files || had_roots
     }
 }

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use super::Worker;
 use super::endpoint::{Accepting, Endpoint};
 use crate::log::diagnostic;
+use crate::runtime::descriptors::note_shortage;
 use crate::runtime::{self, Listener, Stream};
 use crate::server::connection::Connection;
 use crate::transport::Transport;
@@ -42,6 +43,12 @@ pub(crate) async fn accept_all(accepting: Rc<Accepting>, worker: Rc<Worker>) {
                 wait(&listener, &accepting, &worker).await;
             }
             Round::More => runtime::yield_now().await,
+            // What the worker keeps to be faster goes before a client has to wait.
+            Round::Shortage(error)
+                if note_shortage(&error) && worker.local.release_descriptors() =>
+            {
+                runtime::yield_now().await;
+            }
             Round::Shortage(error) => {
                 if !std::mem::replace(&mut is_short, true) {
                     let address = &endpoint.address;

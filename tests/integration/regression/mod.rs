@@ -9,6 +9,10 @@ mod process;
 mod http;
 // Files: validators, links, types, caches.
 mod files;
+// What is kept of files, and for how long.
+mod caches;
+// What is sent of files: types, codings, listings, error pages.
+mod representations;
 // CGI, FastCGI and PHP.
 mod scripts;
 // `check`, `explain` and `[[test]]`: what is told is what happens.

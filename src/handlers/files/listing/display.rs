@@ -6,6 +6,28 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use super::entry::{Entry, EntryKind};
+
+/// The characters that a link encodes: all but `pchar` (RFC 3986 §3.3), and `&` and `'` as well, so
+/// that a link needs no escaping in HTML.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
 
 /// A name of any octets, as text that stays on its line and sends nothing to a terminal.
 ///
@@ -26,6 +48,20 @@ fn visible(character: char) -> char {
         '\u{80}'..='\u{9f}' => char::REPLACEMENT_CHARACTER,
         '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
         _ => character,
+    }
+}
+
+/// The relative reference from the listing to what an entry names. The `./` keeps a colon in the name
+/// from ending a scheme (RFC 3986 §4.2).
+pub(super) struct Link<'a>(pub(super) &'a Entry);
+
+impl fmt::Display for Link<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slash = match self.0.kind {
+            EntryKind::Directory => "/",
+            EntryKind::File | EntryKind::Other => "",
+        };
+        write!(f, "./{}{slash}", percent_encode(&self.0.name, ENCODED))
     }
 }
 

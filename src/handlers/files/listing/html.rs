@@ -8,33 +8,12 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
-
-use super::display::{HumanSize, UtcTime, name_characters};
+use super::display::{HumanSize, Link, UtcTime, name_characters};
 use super::entry::{Entry, EntryKind};
 use super::page::{Page, Summary};
 use super::sort::{Sort, SortKey};
 
 const STYLE: &str = include_str!("listing.css");
-
-/// The characters that a link encodes: all but `pchar` (RFC 3986 §3.3), and `&` and `'` as well, so
-/// that a link needs no escaping in HTML.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@');
 
 pub(super) fn write_head(page: &Page, out: &mut Vec<u8>) -> io::Result<()> {
     write!(
@@ -56,7 +35,7 @@ pub(super) fn write_head(page: &Page, out: &mut Vec<u8>) -> io::Result<()> {
     out.write_all(b"<table>\n<thead>\n<tr>")?;
     write_column(page.sort, SortKey::Name, "Name", out)?;
     write_column(page.sort, SortKey::Size, "Size", out)?;
-    write_column(page.sort, SortKey::Time, "Modified", out)?;
+    write_column(page.sort, SortKey::Time, "Modified (UTC)", out)?;
     out.write_all(b"</tr>\n</thead>\n<tbody>\n")?;
     if page.path != b"/" {
         out.write_all(PARENT_ROW.as_bytes())?;
@@ -67,7 +46,7 @@ pub(super) fn write_head(page: &Page, out: &mut Vec<u8>) -> io::Result<()> {
 const PARENT_ROW: &str = "<tr class=\"up\"><th scope=\"row\"><a href=\"../\">Parent directory</a></th>\
      <td></td><td></td></tr>\n";
 
-/// One entry. The `./` keeps a colon in the name from ending a scheme (RFC 3986 §4.2).
+/// One entry.
 pub(super) fn write_row(entry: &Entry, out: &mut Vec<u8>) -> io::Result<()> {
     let (class, slash) = match entry.kind {
         EntryKind::Directory => (" class=\"dir\"", "/"),
@@ -75,8 +54,8 @@ pub(super) fn write_row(entry: &Entry, out: &mut Vec<u8>) -> io::Result<()> {
     };
     write!(
         out,
-        "<tr{class}><th scope=\"row\"><a href=\"./{link}{slash}\"><bdi>{name}{slash}</bdi></a></th>",
-        link = percent_encode(&entry.name, ENCODED),
+        "<tr{class}><th scope=\"row\"><a href=\"{link}\"><bdi>{name}{slash}</bdi></a></th>",
+        link = Link(entry),
         name = Escaped(&entry.name),
     )?;
     write_size(entry.size, out)?;
@@ -284,7 +263,7 @@ mod tests {
         for (query, sorted, link, title, arrow) in [
             ("", "ascending", "name&amp;order=desc", "Name", "↑"),
             ("", "", "size&amp;order=desc", "Size", ""),
-            ("", "", "time&amp;order=desc", "Modified", ""),
+            ("", "", "time&amp;order=desc", "Modified (UTC)", ""),
             (
                 "order=desc",
                 "descending",

@@ -5,14 +5,16 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::display::UtcTime;
+use super::display::{Link, UtcTime};
 use super::entry::{Entry, EntryKind};
 
 /// A value that could not be read is `null`.
 #[derive(Serialize)]
 struct Row<'a> {
-    /// Invalid UTF-8 becomes U+FFFD: JSON has no other strings (RFC 8259 §8.1).
+    /// Invalid UTF-8 becomes U+FFFD: JSON has no other strings (RFC 8259 §8.1). The `url` is exact.
     name: Cow<'a, str>,
+    /// Relative to the listing.
+    url: String,
     #[serde(rename = "type")]
     kind: &'static str,
     size: Option<u64>,
@@ -27,6 +29,7 @@ pub(super) fn write_row(entry: &Entry, is_last: bool, out: &mut Vec<u8>) -> io::
     let modified = entry.modified.and_then(UtcTime::from_system);
     let row = Row {
         name: String::from_utf8_lossy(&entry.name),
+        url: Link(entry).to_string(),
         kind: kind_name(entry.kind),
         size: entry.size,
         modified: modified.map(UtcTime::iso),
@@ -52,6 +55,7 @@ mod tests {
     use super::super::tests::{directory, file, render, unreadable};
     use crate::message::format::Format;
 
+    /// A name that is not UTF-8 stood there with U+FFFD in it, and no client could ask for the file.
     #[test]
     fn an_array_of_objects_with_null_for_the_unknown() {
         let entries = vec![
@@ -61,9 +65,9 @@ mod tests {
         ];
         let expected = [
             "[",
-            r#"{"name":"sub","type":"directory","size":null,"modified":"2026-11-22T23:54:10Z"},"#,
-            r#"{"name":"a.txt","type":"file","size":1536,"modified":"2026-11-22T23:54:10Z"},"#,
-            r#"{"name":"x�\n\"q\"","type":"other","size":null,"modified":null}"#,
+            r#"{"name":"sub","url":"./sub/","type":"directory","size":null,"modified":"2026-11-22T23:54:10Z"},"#,
+            r#"{"name":"a.txt","url":"./a.txt","type":"file","size":1536,"modified":"2026-11-22T23:54:10Z"},"#,
+            r#"{"name":"x�\n\"q\"","url":"./x%FF%0A%22q%22","type":"other","size":null,"modified":null}"#,
             "]\n",
         ];
         let listing = render(Format::Json, "/", entries);

@@ -203,7 +203,7 @@ mod tests {
                 let name = format!("file-{number:04}.bin");
                 (_, rest) = rest.split_once(&name).expect("the names come in order");
             }
-            let per_row = if format == Format::Html { 2 } else { 1 };
+            let per_row = if format == Format::Text { 1 } else { 2 };
             assert_eq!(whole.matches(".bin").count(), 5000 * per_row, "{format:?}");
         }
     }

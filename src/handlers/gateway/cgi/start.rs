@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use crate::disk::spool::Spooled;
 use crate::handlers::gateway::meta_variables::MetaVariable;
+use crate::runtime::descriptors::note_shortage;
 use crate::runtime::{Permit, Process};
 
 /// The `PATH` of scripts, if the server has none.
@@ -80,6 +81,7 @@ impl Invocation {
 impl StartError {
     /// The error in the terms of the operator who put the script there.
     fn of(error: io::Error, program: PathBuf) -> Self {
+        note_shortage(&error);
         let may_run = || {
             let state = std::fs::metadata(&program);
             state.is_ok_and(|state| state.permissions().mode() & 0o111 != 0)

@@ -14,13 +14,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config::model::Fastcgi;
+use crate::config::model::{Fastcgi, Types};
 use crate::disk::absence::Absence;
 use crate::disk::beneath::{Opened, Root, Waiting};
 use crate::disk::identity::Kind;
 use crate::disk::now_or_on_pool;
 use crate::handlers::gateway::script_response::ScriptHead;
-use crate::http::media_type;
 use crate::http::method::Method;
 use crate::http::negotiation::ContentCoding;
 use crate::http::path::NormalPath;
@@ -157,9 +156,13 @@ pub(super) async fn answer(
         move |waiting| open(&options, &name, waiting)
     };
     match now_or_on_pool(disk, open).await? {
-        Ok(Some(opened)) if opened.kind == Kind::File => {
-            Ok(with_file(head, name.as_bytes(), opened, request))
-        }
+        Ok(Some(opened)) if opened.kind == Kind::File => Ok(with_file(
+            head,
+            name.as_bytes(),
+            opened,
+            request,
+            &options.types,
+        )),
         Ok(Some(_)) => Err(SentFileError::Missing(shown)),
         Ok(None) => Err(outside(name.as_bytes(), options, None)),
         Err(error) => Err(match Absence::of(&error) {
@@ -216,10 +219,11 @@ fn with_file(
     path: &[u8],
     opened: Opened,
     request: &Request<'_>,
+    types: &Types,
 ) -> Response<'static> {
     let identity = opened.identity;
     let content_type = head.take_field("Content-Type").map_or_else(
-        || media_type::for_path(path).into_owned(),
+        || types.for_path(path).into_owned(),
         |value| String::from_utf8_lossy(&value).into_owned(),
     );
     // These describe the content that the script has not sent.

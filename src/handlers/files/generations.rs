@@ -1,0 +1,69 @@
+//! A table that is bounded by what its entries weigh.
+//!
+//! Two generations bound it. An entry that is used goes into the young one. When the young one is
+//! full, it becomes the old one, and what the old one held is forgotten. So an entry that is used
+//! at least once a generation stays, and a flood of paths that are asked for once only pushes out
+//! others of that kind.
+
+use std::rc::Rc;
+
+use super::entry::{BorrowedKey, Entry, Key, Table};
+
+pub(super) struct Generations {
+    young: Table<Rc<Entry>>,
+    old: Table<Rc<Entry>>,
+    /// The weight of the young entries.
+    weight: usize,
+    /// The most that all entries may weigh, in bytes.
+    capacity: usize,
+}
+
+impl Generations {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            young: Table::default(),
+            old: Table::default(),
+            weight: 0,
+            capacity,
+        }
+    }
+
+    /// The entry of `key`, if it is young.
+    #[inline]
+    pub(super) fn find_young(&self, key: &BorrowedKey<'_>) -> Option<Rc<Entry>> {
+        self.young.get(key).map(Rc::clone)
+    }
+
+    /// The entry of `key`, if it is old; it becomes young.
+    pub(super) fn find_old(&mut self, key: &BorrowedKey<'_>) -> Option<Rc<Entry>> {
+        let (key, entry) = self.old.remove_entry(key)?;
+        self.insert(key, Rc::clone(&entry));
+        Some(entry)
+    }
+
+    /// Adds an entry; there is none of that key yet.
+    pub(super) fn insert(&mut self, key: Key, entry: Rc<Entry>) {
+        self.weight += weigh(&key, &entry);
+        self.young.insert(key, entry);
+        if self.weight > self.capacity / 2 {
+            self.old = std::mem::take(&mut self.young);
+            self.weight = 0;
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: &BorrowedKey<'_>) {
+        self.old.remove(key);
+        if let Some((key, entry)) = self.young.remove_entry(key) {
+            self.weight -= weigh(&key, &entry);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+}
+
+fn weigh(key: &Key, entry: &Entry) -> usize {
+    key.weight() + entry.weight()
+}

@@ -1,0 +1,110 @@
+//! How many descriptors caches may keep open, and what tells them that descriptors have run out.
+//!
+//! The limit of open files (`RLIMIT_NOFILE`) is the whole process's: connections, scripts and files
+//! share it. What is kept only because it may be asked for again gets a quarter of it, in equal shares
+//! for the workers.
+
+use std::cell::Cell;
+use std::io;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+
+/// The part of the limit that caches may use: one in so many.
+const PART: usize = 4;
+
+/// The most that one share is, whatever the limit: a descriptor pins kernel memory too.
+const MAX_SHARE: usize = 4096;
+
+/// How many shares there are.
+static SHARES: AtomicUsize = AtomicUsize::new(0);
+
+/// How often descriptors have run out in this process. Only a count: nothing is published by it.
+static SHORTAGES: AtomicU64 = AtomicU64::new(0);
+
+/// A worker's share of the descriptors that caches may keep open.
+pub(crate) struct DescriptorShare {
+    /// The shortages that the worker has answered.
+    answered: Cell<u64>,
+}
+
+impl Default for DescriptorShare {
+    /// One more share, which makes the others smaller.
+    fn default() -> Self {
+        SHARES.fetch_add(1, Ordering::Relaxed);
+        Self {
+            answered: Cell::new(SHORTAGES.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+impl Drop for DescriptorShare {
+    fn drop(&mut self) {
+        SHARES.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl DescriptorShare {
+    /// How many descriptors the worker's caches may keep open, as the limit is now; at least one.
+    pub(crate) fn size(&self) -> usize {
+        let limit = getrlimit(Resource::Nofile).current;
+        share_of(limit, SHARES.load(Ordering::Relaxed))
+    }
+
+    /// Whether descriptors have run out, in any worker, since this was asked the last time. Then the
+    /// worker has to close what it need not keep.
+    pub(crate) fn is_called_in(&self) -> bool {
+        let shortages = SHORTAGES.load(Ordering::Relaxed);
+        self.answered.replace(shortages) != shortages
+    }
+}
+
+fn share_of(limit: Option<u64>, shares: usize) -> usize {
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+    let limit = limit.unwrap_or(usize::MAX);
+    (limit / PART / shares.max(1)).clamp(1, MAX_SHARE)
+}
+
+/// Whether `error` says that there is no descriptor left, in the process or in the system. If so, the
+/// caches of all workers are told to close what they keep.
+pub(crate) fn note_shortage(error: &io::Error) -> bool {
+    let is_shortage = matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    );
+    if is_shortage {
+        SHORTAGES.fetch_add(1, Ordering::Relaxed);
+    }
+    is_shortage
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caches_share_a_quarter_of_the_limit() {
+        for (limit, shares, expected) in [
+            (Some(1024), 1, 256),
+            (Some(1024), 2, 128),
+            (Some(1024), 0, 256),
+            (Some(64), 40, 1),
+            (Some(0), 1, 1),
+            (Some(1 << 20), 2, MAX_SHARE),
+            (None, 8, MAX_SHARE),
+        ] {
+            assert_eq!(share_of(limit, shares), expected, "{limit:?} {shares}");
+        }
+    }
+
+    #[test]
+    fn a_shortage_calls_in_every_share_once() {
+        let (one, other) = (DescriptorShare::default(), DescriptorShare::default());
+        assert!(!note_shortage(&Errno::NOENT.into()));
+        assert!(note_shortage(&Errno::NFILE.into()));
+        for share in [one, other] {
+            assert!(share.is_called_in());
+        }
+    }
+}
