@@ -2,7 +2,7 @@
 //!
 //! The limit of open files (`RLIMIT_NOFILE`) is the whole process's: connections, scripts and files
 //! share it. What is kept only because it may be asked for again gets a quarter of it, in equal shares
-//! for the workers.
+//! for the workers that keep anything.
 
 use std::cell::Cell;
 use std::io;
@@ -25,15 +25,18 @@ static SHORTAGES: AtomicU64 = AtomicU64::new(0);
 
 /// A worker's share of the descriptors that caches may keep open.
 pub(crate) struct DescriptorShare {
+    /// Whether it makes the shares of the others smaller: a worker that keeps no files, such as that of the
+    /// control socket, takes none.
+    is_counted: Cell<bool>,
     /// The shortages that the worker has answered.
     answered: Cell<u64>,
 }
 
 impl Default for DescriptorShare {
-    /// One more share, which makes the others smaller.
+    /// A share that is counted once its size is asked for.
     fn default() -> Self {
-        SHARES.fetch_add(1, Ordering::Relaxed);
         Self {
+            is_counted: Cell::new(false),
             answered: Cell::new(SHORTAGES.load(Ordering::Relaxed)),
         }
     }
@@ -41,13 +44,18 @@ impl Default for DescriptorShare {
 
 impl Drop for DescriptorShare {
     fn drop(&mut self) {
-        SHARES.fetch_sub(1, Ordering::Relaxed);
+        if self.is_counted.get() {
+            SHARES.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
 impl DescriptorShare {
     /// How many descriptors the worker's caches may keep open, as the limit is now; at least one.
     pub(crate) fn size(&self) -> usize {
+        if !self.is_counted.replace(true) {
+            SHARES.fetch_add(1, Ordering::Relaxed);
+        }
         let limit = getrlimit(Resource::Nofile).current;
         share_of(limit, SHARES.load(Ordering::Relaxed))
     }
