@@ -231,6 +231,7 @@ fn run(arguments: &Run, handlers: &Handlers) -> Result<(), String> {
         Surroundings::of_process(handlers),
         Strictness::Lenient,
     );
+    let inputs = checked.inputs().clone();
     let prepared = prepare(checked, handlers, None);
     let prepared = prepared.map_err(|report| report.render(use_colour))?;
     let Prepared { loaded, generation } = prepared;
@@ -244,7 +245,7 @@ fn run(arguments: &Run, handlers: &Handlers) -> Result<(), String> {
         role: Role::Program(inherited),
     })?;
     if arguments.watch {
-        let watched = supervisor.watch_files(&loaded);
+        let watched = supervisor.watch_files(&inputs);
         watched.map_err(|error| describe(&error))?;
     }
     supervisor.run().map_err(|error| describe(&error))

@@ -29,7 +29,7 @@ use std::time::Duration;
 use crate::address::ListenAddress;
 
 pub(crate) use complaint::diagnostic::Report;
-pub(crate) use load::{Checked, Loaded, Strictness, Wildcard, load, parse, read_whole};
+pub(crate) use load::{Checked, Inputs, Loaded, Strictness, Wildcard, load, parse, read_whole};
 pub(crate) use tell::{Change, difference, dump, key_table, schema};
 pub(crate) use tree::surroundings::Surroundings;
 

@@ -39,7 +39,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2};
 
 use crate::address::ListenAddress;
 use crate::api::Handlers;
-use crate::config::Loaded;
+use crate::config::Inputs;
 use crate::config::model::Config;
 use crate::control::{ControlReply, ControlVerb, Submit};
 use crate::generation::{Generation, Retired};
@@ -89,7 +89,7 @@ pub(crate) enum SupervisorError {
     #[error("cannot take note of signals")]
     Signals(#[source] io::Error),
     #[error("cannot watch the files of the configuration")]
-    Watch(#[source] ::notify::Error),
+    Watch(#[source] io::Error),
     #[error("the workers keep dying: {MAX_DEATHS} within {DEATHS_WINDOW:?}")]
     WorkersKeepDying,
 }
@@ -234,18 +234,13 @@ impl Supervisor {
         reload::submit(&self.sender)
     }
 
-    /// Watches the files that `loaded` was read from: from now on, a change to one of them is a reload.
+    /// Watches the files of `inputs`: from now on, a change to one of them is a reload.
     ///
     /// # Errors
     /// If the system cannot watch files.
-    pub(crate) fn watch_files(&mut self, loaded: &Loaded) -> Result<(), SupervisorError> {
-        let files = watch::Files::of(loaded).map_err(::notify::Error::io);
-        let start = |files| {
-            // The library panics if the system has no thread for it.
-            let started = catch_panic(|| FileWatch::start(files, self.sender.clone()));
-            started.unwrap_or_else(|panic| Err(::notify::Error::generic(&panic.to_string())))
-        };
-        let watch = files.and_then(start);
+    pub(crate) fn watch_files(&mut self, inputs: &Inputs) -> Result<(), SupervisorError> {
+        let files = watch::Files::of(inputs);
+        let watch = files.and_then(|files| FileWatch::start(files, self.sender.clone()));
         self.watch = Some(watch.map_err(SupervisorError::Watch)?);
         Ok(())
     }

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::notify::State;
 use super::{Event, ListenError, Supervisor, accesses, addresses, announce, watch};
 use crate::config::model::Config;
-use crate::config::{self, Change, Checked, Loaded, Report, Strictness, Surroundings};
+use crate::config::{self, Change, Checked, Inputs, Report, Strictness, Surroundings};
 use crate::control::{ControlReply, Submit};
 use crate::generation::Generation;
 use crate::generation::prepare::{Prepared, prepare};
@@ -106,9 +106,10 @@ impl Supervisor {
         checked: Checked,
         confirm_within: Option<Duration>,
     ) -> Result<Applied, ReloadError> {
+        // Before anything can be refused: a mistake may be mended in a file that is read for the first time.
+        self.renew_watch(checked.inputs());
         let prepared = prepare(checked, &self.handlers, Some(&self.generation));
         let Prepared { loaded, generation } = prepared.map_err(ReloadError::Refused)?;
-        self.renew_watch(&loaded);
         let failures = run_tests(&loaded.config, &generation);
         if !failures.is_empty() {
             return Err(ReloadError::Tests(failures.join("\n")));
@@ -138,10 +139,10 @@ impl Supervisor {
         })
     }
 
-    /// Watches the files of `loaded` from now on: they may be others than before.
-    fn renew_watch(&self, loaded: &Loaded) {
+    /// Watches the files of `inputs` from now on: they may be others than before.
+    fn renew_watch(&self, inputs: &Inputs) {
         let Some(watch) = &self.watch else { return };
-        match watch::Files::of(loaded) {
+        match watch::Files::of(inputs) {
             Ok(files) => watch.renew(files),
             Err(error) => diagnostic::warn(format_args!("watching the configuration: {error}")),
         }

@@ -16,8 +16,15 @@ pub(crate) struct Loaded {
     pub(crate) config: Config,
     /// Holds no error.
     pub(crate) warnings: Report,
-    /// Every file that was read, the main one first.
-    pub(crate) files: Vec<PathBuf>,
+}
+
+/// What a configuration was read from, good or not. A change to it may change the configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inputs {
+    /// Every file that was read, the main one first, with its text.
+    pub(crate) read: Vec<Arc<Source>>,
+    /// Files that are named and could not be read.
+    pub(crate) missing: Vec<PathBuf>,
     /// Where wildcards of `include` looked for more.
     pub(crate) wildcards: Vec<Wildcard>,
 }
@@ -42,9 +49,7 @@ pub(crate) struct Checked {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Every handler that a route names.
     pub(super) handlers: Vec<NamedHandler>,
-    /// Every file that was read, the main one first.
-    pub(super) sources: Vec<Arc<Source>>,
-    pub(super) wildcards: Vec<Wildcard>,
+    pub(super) inputs: Inputs,
     pub(super) strictness: Strictness,
 }
 
@@ -56,10 +61,17 @@ impl Checked {
             config: None,
             diagnostics: vec![diagnostic],
             handlers: Vec::new(),
-            sources: Vec::new(),
-            wildcards: Vec::new(),
+            inputs: Inputs {
+                missing: vec![file.to_owned()],
+                ..Inputs::default()
+            },
             strictness: Strictness::Lenient,
         }
+    }
+
+    /// What was read, and what could not be.
+    pub(crate) fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
     /// Calls `make` once for every handler that is named. An error is reported at every place that
@@ -82,18 +94,14 @@ impl Checked {
     /// # Errors
     /// Every mistake in it, and the warnings; or the reason why it cannot be read.
     pub(crate) fn finish(self) -> Result<Loaded, Report> {
-        let mut report = Report::new(self.file, self.diagnostics, &self.sources);
+        let mut report = Report::new(self.file, self.diagnostics, &self.inputs.read);
         if self.strictness == Strictness::Strict {
             report = report.into_strict();
         }
-        let sources = self.sources.iter();
-        let files = sources.map(|source| source.path.to_path_buf());
         match self.config {
             Some(config) if !report.has_errors() => Ok(Loaded {
                 config,
                 warnings: report,
-                files: files.collect(),
-                wildcards: self.wildcards,
             }),
             _ => Err(report),
         }

@@ -44,7 +44,8 @@ pub(crate) fn parse(
 ) -> Checked {
     let files = Files::read(source(file, text.into()), surroundings);
     let trees: Vec<_> = files
-        .sources
+        .inputs
+        .read
         .iter()
         .map(|source| DeTable::parse_recoverable(&source.text))
         .collect();
@@ -53,7 +54,8 @@ pub(crate) fn parse(
         files.diagnostics.is_empty() && trees.iter().all(|(_, errors)| errors.is_empty());
     let surveys = Surveys::default();
     let contexts: Vec<Context<'_>> = files
-        .sources
+        .inputs
+        .read
         .iter()
         .map(|source| Context {
             source,
@@ -88,8 +90,7 @@ pub(crate) fn parse(
         config: Some(config),
         diagnostics,
         handlers,
-        sources: files.sources,
-        wildcards: files.wildcards,
+        inputs: files.inputs,
         strictness: Strictness::Lenient,
     }
 }

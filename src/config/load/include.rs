@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::checked::Inputs;
 use super::read::read_whole;
 use super::text::{invalid_utf8, source};
 use crate::config::complaint::diagnostic::{Diagnostic, Source};
@@ -26,10 +27,8 @@ use crate::config::tree::survey::Surveys;
 
 /// All files of a configuration, the main one first.
 pub(crate) struct Files {
-    pub(crate) sources: Vec<Arc<Source>>,
-    /// Where wildcards looked for files.
-    pub(crate) wildcards: Vec<Wildcard>,
-    /// The identity of each of the sources.
+    pub(crate) inputs: Inputs,
+    /// The identity of each file that was read.
     read: HashSet<PathBuf>,
     /// Mistakes in `include`, and files that cannot be read.
     pub(crate) diagnostics: Vec<Diagnostic>,
@@ -39,8 +38,7 @@ impl Files {
     /// Reads every file that `main`, or an included file, includes.
     pub(crate) fn read(main: Arc<Source>, surroundings: Surroundings<'_>) -> Self {
         let mut files = Self {
-            sources: Vec::new(),
-            wildcards: Vec::new(),
+            inputs: Inputs::default(),
             read: HashSet::new(),
             diagnostics: Vec::new(),
         };
@@ -58,7 +56,7 @@ impl Files {
         surroundings: Surroundings<'_>,
         ancestors: &mut Vec<PathBuf>,
     ) {
-        self.sources.push(Arc::clone(&source));
+        self.inputs.read.push(Arc::clone(&source));
         let (tree, errors) = DeTable::parse_recoverable(&source.text);
         let cx = Context {
             source: &source,
@@ -71,7 +69,7 @@ impl Files {
             hosts: RefCell::default(),
         };
         for text in written(&cx, tree.get_ref()) {
-            for path in named(&text, &mut self.wildcards) {
+            for path in named(&text, &mut self.inputs.wildcards) {
                 let identity = identity(&path);
                 if let Some(included) = self.open(&text, &path, &identity, ancestors) {
                     self.read.insert(identity.clone());
@@ -86,7 +84,7 @@ impl Files {
 
     /// Reads the file at `path`. `None`: it is read already, or cannot be read.
     fn open(
-        &self,
+        &mut self,
         text: &Text<'_>,
         path: &Path,
         identity: &Path,
@@ -108,6 +106,7 @@ impl Files {
             Ok(bytes) => bytes,
             Err(error) => {
                 report_path(text, path, unreadable(path, &error));
+                self.inputs.missing.push(path.to_owned());
                 return None;
             }
         };
@@ -115,6 +114,7 @@ impl Files {
             Ok(content) => Some(source(path, content)),
             Err(error) => {
                 cx.report(invalid_utf8(path, &error));
+                self.inputs.missing.push(path.to_owned());
                 None
             }
         }
@@ -135,12 +135,21 @@ pub(crate) struct Wildcard {
     pub(crate) directory: PathBuf,
     /// One component of a path, with or without `*` and `?`.
     pattern: String,
+    /// Whether the component is the last of the path, and so the name of a file.
+    is_last: bool,
 }
 
 impl Wildcard {
-    /// Whether `include` matches a file of that name in the directory.
+    /// Whether `include` matches a file or directory of that name in the directory.
     pub(crate) fn is_match(&self, name: &OsStr) -> bool {
-        matches(self.pattern.as_bytes(), name.as_encoded_bytes())
+        let name = name.as_encoded_bytes();
+        let is_hidden = name.starts_with(b".") && has_wildcard(&self.pattern);
+        !is_hidden && matches(self.pattern.as_bytes(), name)
+    }
+
+    /// Whether it is files that are matched, and not directories on the way to them.
+    pub(crate) fn is_of_files(&self) -> bool {
+        self.is_last
     }
 }
 
@@ -192,13 +201,15 @@ fn expand(
     wildcards: &mut Vec<Wildcard>,
 ) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
     let mut paths = vec![directory.to_owned()];
-    for component in pattern.components() {
+    let mut components = pattern.components().peekable();
+    while let Some(component) = components.next() {
         let mut deeper = Vec::new();
         for path in paths {
             if let Component::Normal(name) = component {
                 wildcards.push(Wildcard {
                     directory: path.clone(),
                     pattern: name.to_string_lossy().into_owned(),
+                    is_last: components.peek().is_none(),
                 });
             }
             match wildcard(component) {

@@ -6,7 +6,7 @@ mod include;
 mod read;
 mod text;
 
-pub(crate) use checked::{Checked, Loaded, Strictness};
+pub(crate) use checked::{Checked, Inputs, Loaded, Strictness};
 pub(crate) use file::{load, parse};
 pub(crate) use include::Wildcard;
 pub(crate) use read::read_whole;

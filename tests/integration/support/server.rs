@@ -28,6 +28,8 @@ pub(crate) struct Site {
     /// The start of a shell's command line, which ends with `exec`; the server's own follows it.
     starter: Option<String>,
     arguments: Vec<&'static str>,
+    /// The configuration's name in the directory, if the test has written one itself.
+    written: Option<&'static str>,
 }
 
 impl Site {
@@ -46,6 +48,7 @@ impl Site {
             environment: Vec::new(),
             starter: None,
             arguments: Vec::new(),
+            written: None,
         }
     }
 
@@ -150,6 +153,14 @@ impl Site {
         self
     }
 
+    /// Runs the server from the file `name`, which the test has written.
+    pub(crate) fn run_from(self, name: &'static str) -> Self {
+        Self {
+            written: Some(name),
+            ..self
+        }
+    }
+
     pub(crate) fn directory(&self) -> &Directory {
         &self.directory
     }
@@ -186,6 +197,9 @@ impl Site {
     }
 
     fn write_configuration(&self) {
+        if self.written.is_some() {
+            return;
+        }
         let Self {
             whole,
             top,
@@ -215,7 +229,7 @@ impl Site {
         command
             .arg("run")
             .arg("--config")
-            .arg(self.directory.join("config.toml"))
+            .arg(self.directory.join(self.written.unwrap_or("config.toml")))
             .args(&self.arguments);
         command
     }

@@ -1,0 +1,195 @@
+//! The files of a configuration: where they are, how they look now, and which reports concern them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf, absolute};
+
+use crate::config::{Inputs, Wildcard};
+
+/// The files of a configuration, and the patterns by which further files would belong to it.
+#[derive(Clone, Default)]
+pub(crate) struct Files {
+    /// The text of each file when it was read; `None` for a file that is named and could not be read.
+    texts: BTreeMap<PathBuf, Option<String>>,
+    /// Where the files are, links resolved.
+    targets: BTreeSet<PathBuf>,
+    wildcards: Vec<Wildcard>,
+}
+
+/// How files look: two looks differ if a file was written, replaced, made or removed between them.
+#[derive(Default, PartialEq, Eq)]
+pub(super) struct Look {
+    files: BTreeMap<PathBuf, Option<Stamp>>,
+    /// For each pattern, what it matches.
+    matched: Vec<(Wildcard, BTreeSet<PathBuf>)>,
+}
+
+/// What tells two states of a file apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Files {
+    /// The files of `inputs`. Their names are made absolute, because the system reports changes by
+    /// absolute names.
+    ///
+    /// # Errors
+    /// If the current directory is unknown.
+    pub(crate) fn of(inputs: &Inputs) -> io::Result<Self> {
+        let mut texts = BTreeMap::new();
+        for source in &inputs.read {
+            texts.insert(absolute(&*source.path)?, Some(source.text.clone()));
+        }
+        for path in &inputs.missing {
+            texts.insert(absolute(path)?, None);
+        }
+        let mut wildcards = inputs.wildcards.clone();
+        for wildcard in &mut wildcards {
+            // An empty path is the current directory.
+            wildcard.directory = absolute(Path::new(".").join(&wildcard.directory))?;
+        }
+        let mut files = Self {
+            texts,
+            targets: BTreeSet::new(),
+            wildcards,
+        };
+        files.resolve();
+        Ok(files)
+    }
+
+    /// Finds anew where links lead.
+    pub(super) fn resolve(&mut self) {
+        let resolved = self.texts.keys().map(fs::canonicalize);
+        self.targets = resolved.filter_map(Result::ok).collect();
+    }
+
+    /// Whether a file has another text than when it was read. A file that `known` looked at is left
+    /// out: that look tells whether the file has changed since.
+    pub(super) fn differ_from_what_was_read(&self, known: &Look) -> bool {
+        let mut new = self.texts.iter().filter(|(path, _)| !known.has(path));
+        let is_as_read = |(path, text): (&PathBuf, &Option<String>)| {
+            // A FIFO or a device has given what it had: reading it again would wait, or find nothing.
+            let is_other = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+            is_other || fs::read_to_string(path).ok() == *text
+        };
+        !new.all(is_as_read)
+    }
+
+    /// How the files look now.
+    pub(super) fn look(&self) -> Look {
+        let stamp = |path: &PathBuf| (path.clone(), fs::metadata(path).ok().map(Stamp::of));
+        Look {
+            files: self.texts.keys().map(stamp).collect(),
+            matched: self.wildcards.iter().map(matched).collect(),
+        }
+    }
+
+    /// The directories in which a change may concern these files; those that exist.
+    pub(super) fn directories(&self) -> BTreeSet<PathBuf> {
+        let paths = self.texts.keys().chain(&self.targets);
+        let of_files = paths.filter_map(|path| path.parent());
+        let of_wildcards = self.wildcards.iter().map(|wildcard| &*wildcard.directory);
+        let directories = of_files.chain(of_wildcards);
+        let existing = directories.filter(|directory| directory.is_dir());
+        existing.map(Path::to_owned).collect()
+    }
+
+    /// Whether a change to `path` may change the configuration.
+    pub(super) fn concern(&self, path: &Path) -> bool {
+        let (directory, name) = (path.parent(), path.file_name().unwrap_or(OsStr::new("")));
+        let is_wanted = |wildcard: &Wildcard| {
+            wildcard.is_of_files()
+                && directory == Some(&*wildcard.directory)
+                && wildcard.is_match(name)
+        };
+        self.texts.contains_key(path)
+            || self.targets.contains(path)
+            || self.wildcards.iter().any(is_wanted)
+    }
+}
+
+/// What `wildcard` matches now.
+fn matched(wildcard: &Wildcard) -> (Wildcard, BTreeSet<PathBuf>) {
+    let entries = fs::read_dir(&wildcard.directory).into_iter().flatten();
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let names = names.filter(|name| wildcard.is_match(name));
+    let paths = names.map(|name| wildcard.directory.join(name));
+    let is_meant = |path: &PathBuf| wildcard.is_of_files() || path.is_dir();
+    (wildcard.clone(), paths.filter(is_meant).collect())
+}
+
+impl Look {
+    /// Whether the file at `path` was looked at.
+    fn has(&self, path: &Path) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// A look at what `newer` has looked at; where `self` has done so before, as it was then.
+    pub(super) fn extended(self, mut newer: Self) -> Self {
+        for (path, stamp) in &mut newer.files {
+            if let Some(known) = self.files.get(path) {
+                *stamp = *known;
+            }
+        }
+        for (wildcard, matched) in &mut newer.matched {
+            if let Some((_, known)) = self.matched.iter().find(|(known, _)| known == wildcard) {
+                matched.clone_from(known);
+            }
+        }
+        newer
+    }
+}
+
+impl Stamp {
+    fn of(metadata: Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Handlers;
+    use crate::config::{self, Strictness, Surroundings};
+    use crate::test_support::TemporaryDirectory;
+
+    #[test]
+    fn what_is_read_and_what_would_be_concerns_the_configuration() {
+        let directory = TemporaryDirectory::new("watch");
+        let site = "[[server]]\nlisten = '127.0.0.1:0'\n[server.routes]\n'/' = { echo = true }\n";
+        directory.write("sites/a.toml", site.as_bytes());
+        directory.write("config.toml", b"include = ['sites/*.toml']\n");
+        let main = directory.path().join("config.toml");
+        let handlers = Handlers::new();
+        let surroundings = Surroundings::of_process(&handlers);
+        let checked = config::load(&main, surroundings, Strictness::Lenient);
+        let files = Files::of(checked.inputs()).expect("the current directory is known");
+        for (name, expected) in [
+            ("config.toml", true),
+            ("sites/a.toml", true),
+            ("sites/new.toml", true),
+            ("sites/.#a.toml", false),
+            ("sites", false), // a directory: seen by looking
+            ("sites/a.toml~", false),
+            ("access.log", false),
+            ("other.toml", false),
+        ] {
+            let path = directory.path().join(name);
+            assert_eq!(files.concern(&path), expected, "{name}");
+        }
+    }
+}
