@@ -3,7 +3,7 @@
 //! ```text
 //! common    127.0.0.1 - - [22/Nov/2026:23:54:16 +0000] "GET / HTTP/1.1" 200 612
 //! combined  …the same… "referer" "user agent"
-//! json      {"time":"2026-11-22T23:54:16Z","client":"127.0.0.1",…}
+//! json      {"time":"2026-11-22T23:54:16.123Z","client":"127.0.0.1",…}
 //! ```
 //!
 //! What a client sent is escaped: no octet of it can end a line or a quoted string, or move a
@@ -13,9 +13,10 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use super::diagnostic;
 use crate::address::ClientAddress;
 use crate::config::model::LogFormat;
-use crate::http::date::{iso, timestamp};
+use crate::http::date::timestamp;
 use crate::http::response::push_decimal;
 use crate::http::status::Status;
 
@@ -35,24 +36,43 @@ pub(crate) struct AccessRecord<'a> {
     pub(crate) duration: Duration,
 }
 
-/// The time of a record, in both notations. It is made once a second, because it is the most expensive
+/// The second of a record, in both notations. It is made once a second, because it is the most expensive
 /// part of a line.
 #[derive(Clone, Debug)]
-pub(crate) struct LogTime {
-    /// `22/Nov/2026:23:54:16 +0000`, in the machine's time zone.
+pub(crate) struct LogSecond {
+    /// `22/Nov/2026:23:54:16 +0000`, in the time zone of `TZ` or of the machine.
     common: String,
-    /// `2026-11-22T23:54:16Z`
+    /// `2026-11-22T23:54:16`
     iso: String,
 }
 
-impl LogTime {
-    /// Writes `time` in both notations.
+/// The time of a record. The forms that custom has fixed have no fractions of a second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogTime<'a> {
+    pub(crate) second: &'a LogSecond,
+    pub(crate) milliseconds: u32,
+}
+
+impl LogSecond {
+    /// Writes the second of `time` in both notations.
     pub(crate) fn new(time: SystemTime) -> Self {
         let local = timestamp(time).to_zoned(jiff::tz::TimeZone::system());
         Self {
             common: local.strftime("%d/%b/%Y:%H:%M:%S %z").to_string(),
-            iso: iso(time),
+            iso: timestamp(time).strftime("%Y-%m-%dT%H:%M:%S").to_string(),
         }
+    }
+}
+
+/// Warns if the machine does not know the time zone that `TZ` names: times are written in UTC then.
+pub(super) fn check_time_zone() {
+    let Some(name) = std::env::var_os("TZ") else {
+        return;
+    };
+    if jiff::tz::TimeZone::try_system().is_err() {
+        diagnostic::warn(format_args!(
+            "TZ is {name:?}, a time zone that this machine does not know: times in the access log are UTC; correct it, or install tzdata"
+        ));
     }
 }
 
@@ -77,7 +97,7 @@ impl<'a> AccessRecord<'a> {
     }
 
     /// Appends the record's line, with its LF, to `out`.
-    pub(crate) fn write(&self, format: LogFormat, time: &LogTime, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, format: LogFormat, time: LogTime<'_>, out: &mut Vec<u8>) {
         match format {
             LogFormat::Common => self.write_common(time, out),
             LogFormat::Combined => {
@@ -93,14 +113,14 @@ impl<'a> AccessRecord<'a> {
         out.push(b'\n');
     }
 
-    fn write_common(&self, time: &LogTime, out: &mut Vec<u8>) {
+    fn write_common(&self, time: LogTime<'_>, out: &mut Vec<u8>) {
         match self.client {
             // Programs that read such logs refuse a line that begins with anything but an address.
             ClientAddress::Unix => out.extend_from_slice(b"0.0.0.0"),
             client => push_address(client, out),
         }
         out.extend_from_slice(b" - - [");
-        out.extend_from_slice(time.common.as_bytes());
+        out.extend_from_slice(time.second.common.as_bytes());
         out.extend_from_slice(b"] \"");
         escape(self.request_line, out);
         out.extend_from_slice(b"\" ");
@@ -112,11 +132,12 @@ impl<'a> AccessRecord<'a> {
         }
     }
 
-    fn write_json(&self, time: &LogTime, out: &mut Vec<u8>) {
+    fn write_json(&self, time: LogTime<'_>, out: &mut Vec<u8>) {
         let mut parts = self.request_line.splitn(3, |byte| *byte == b' ');
         let mut part = || parts.next().unwrap_or_default();
         out.extend_from_slice(b"{\"time\":\"");
-        out.extend_from_slice(time.iso.as_bytes());
+        out.extend_from_slice(time.second.iso.as_bytes());
+        write!(out, ".{:03}Z", time.milliseconds).expect("a Vec takes everything");
         out.extend_from_slice(b"\",\"client\":\"");
         push_address(self.client, out);
         out.push(b'"');
@@ -208,9 +229,9 @@ mod tests {
 
     #[test]
     fn a_clock_beyond_9999_is_written_as_the_last_time_before() {
-        let time = LogTime::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40));
+        let time = LogSecond::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40));
         assert!(time.common.contains("/Dec/9999:"), "{}", time.common);
-        assert_eq!(time.iso, "9999-12-30T22:00:00Z");
+        assert_eq!(time.iso, "9999-12-30T22:00:00");
     }
 
     fn line(format: LogFormat, change: impl FnOnce(&mut AccessRecord<'_>)) -> String {
@@ -225,12 +246,16 @@ mod tests {
             duration: Duration::from_millis(7),
         };
         change(&mut record);
-        let time = LogTime {
+        let second = LogSecond {
             common: "22/Nov/2026:23:54:16 +0000".into(),
-            iso: "2026-11-22T23:54:16Z".into(),
+            iso: "2026-11-22T23:54:16".into(),
+        };
+        let time = LogTime {
+            second: &second,
+            milliseconds: 7,
         };
         let mut out = Vec::new();
-        record.write(format, &time, &mut out);
+        record.write(format, time, &mut out);
         String::from_utf8(out).expect("escaped, it is text")
     }
 
@@ -245,7 +270,7 @@ mod tests {
         assert_eq!(
             line(LogFormat::Json, |_| ()),
             concat!(
-                r#"{"time":"2026-11-22T23:54:16Z","client":"127.0.0.1","method":"GET","target":"/a","#,
+                r#"{"time":"2026-11-22T23:54:16.007Z","client":"127.0.0.1","method":"GET","target":"/a","#,
                 r#""version":"HTTP/1.1","host":"example.com","referer":null,"user_agent":"curl/8","#,
                 r#""status":200,"bytes":612,"duration_ms":7}"#,
                 "\n"
@@ -307,8 +332,8 @@ mod tests {
 
     #[test]
     fn time_has_both_notations() {
-        let time = LogTime::new(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400));
-        assert_eq!(time.iso, "1970-01-02T00:00:00Z");
+        let time = LogSecond::new(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400));
+        assert_eq!(time.iso, "1970-01-02T00:00:00");
         assert_eq!(time.common.len(), "22/Nov/2026:23:54:16 +0000".len());
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::control::ControlRequest;
@@ -37,6 +37,8 @@ pub(super) fn watch_signals(sender: Sender<Event>, reloads: bool) -> io::Result<
     // A process that ignores SIGCHLD hands that on to the programs it starts, and we may be one. The
     // system would then reap our scripts before we know how they ended, and reuse their numbers.
     signal_hook::flag::register(SIGCHLD, Arc::default())?;
+    // A log that reaches the limit of file sizes (`ulimit -f`) must not end the process: its write fails.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2])?;
     if reloads || !sys::is_ignored(SIGHUP) {
         signals.add_signal(SIGHUP)?;

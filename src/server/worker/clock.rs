@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::http::date::HttpDate;
 use crate::http::response::FieldLines;
-use crate::log::record::LogTime;
+use crate::log::record::{LogSecond, LogTime};
 
 /// The current second, in the forms it is needed in.
 pub(crate) struct CurrentSecond {
@@ -19,7 +19,7 @@ pub(crate) struct Forms {
     pub(crate) with_server: FieldLines,
     /// The `Date` line alone.
     pub(crate) without_server: FieldLines,
-    pub(crate) log: LogTime,
+    log: LogSecond,
 }
 
 impl CurrentSecond {
@@ -39,6 +39,21 @@ impl CurrentSecond {
             self.next.set(now + until_next_second(time));
         }
         self.forms.borrow()
+    }
+
+    /// Calls `use_it` with `now` as the access log writes it.
+    pub(crate) fn with_log_time<T>(
+        &self,
+        now: Instant,
+        use_it: impl FnOnce(LogTime<'_>) -> T,
+    ) -> T {
+        let forms = self.at(now);
+        let left = self.next.get().saturating_duration_since(now);
+        let passed = Duration::from_secs(1).saturating_sub(left);
+        use_it(LogTime {
+            second: &forms.log,
+            milliseconds: passed.as_millis().min(999) as u32,
+        })
     }
 }
 
@@ -60,7 +75,7 @@ impl Forms {
                 .with("Server", "tidegate")
                 .with("Date", date),
             without_server: FieldLines::new().with("Date", date),
-            log: LogTime::new(time),
+            log: LogSecond::new(time),
         }
     }
 }

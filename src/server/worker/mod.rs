@@ -12,12 +12,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use crate::control::Submit;
 use crate::generation::{Generation, LocalGeneration};
 use crate::handlers;
-use crate::log::access::AccessBuffer;
+use crate::log::access::{AccessBuffer, HAND_OVER};
 use crate::log::record::AccessRecord;
 use crate::metrics::{Counters, ProcessCounters};
 use crate::runtime::{self, Pools};
@@ -29,9 +28,6 @@ use lingering::Lingering;
 
 /// The most that `max_head` may be, and so an incomplete head; it is put before what is read next.
 const MAX_INCOMPLETE: usize = 1024 * 1024;
-
-/// How long a line may stay in the worker's log buffer.
-const LOG_FLUSH: Duration = Duration::from_secs(1);
 
 /// What the connections of a worker share.
 pub(in crate::server) struct Worker {
@@ -194,14 +190,15 @@ impl Worker {
     pub(in crate::server) fn append_record(self: &Rc<Self>, record: &AccessRecord<'_>) {
         let mut log = self.log.borrow_mut();
         let Some(buffer) = &mut *log else { return };
-        let second = self.second.at(runtime::now());
+        let now = runtime::now();
         let format = self.generation.borrow().log_format;
-        record.write(format, &second.log, buffer.lines());
-        buffer.flush_if_full();
+        self.second.with_log_time(now, |time| {
+            buffer.append(now, |out| record.write(format, time, out));
+        });
         if !self.flush_is_due.replace(true) {
             let worker = Rc::clone(self);
             runtime::spawn(async move {
-                runtime::sleep(LOG_FLUSH).await;
+                runtime::sleep(HAND_OVER).await;
                 worker.flush_is_due.set(false);
                 worker.flush_log();
             });

@@ -1,0 +1,308 @@
+//! Where the access log goes, and how lines get there whole.
+//!
+//! A full disk takes a part of a line. The rest of that line is kept, and is written first as soon as
+//! there is room, so that no half line is glued to another one.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use memchr::{memchr, memchr_iter};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Access, OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
+
+use crate::config::model::AccessLog;
+
+/// Why the access log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenLogError {
+    #[error(
+        "cannot open the access log {path}: {source}; create its directory or change log.access"
+    )]
+    File { path: PathBuf, source: io::Error },
+    #[error("cannot start the thread that writes the access log")]
+    Thread(#[source] io::Error),
+}
+
+/// Lines could not be written.
+pub(super) struct Incomplete {
+    /// How many lines are lost.
+    pub(super) lost: u64,
+    pub(super) error: io::Error,
+}
+
+/// Where the access log goes.
+pub(super) struct Destination {
+    place: Place,
+    /// The rest of a line whose beginning was written.
+    torn: Vec<u8>,
+}
+
+enum Place {
+    StandardOutput,
+    File(PathBuf, File),
+}
+
+impl Destination {
+    /// Opens what `log` names; `None` if it names nothing.
+    ///
+    /// # Errors
+    /// If the file cannot be opened or created.
+    pub(super) fn open(log: &AccessLog) -> Result<Option<Self>, OpenLogError> {
+        let place = match log {
+            AccessLog::Off => return Ok(None),
+            AccessLog::StandardOutput => Place::StandardOutput,
+            AccessLog::File(path) => Place::File(path.clone(), open(path)?),
+        };
+        Ok(Some(Self {
+            place,
+            torn: Vec::new(),
+        }))
+    }
+
+    /// Writes `lines`, each with its LF, behind the rest of a line that is torn.
+    ///
+    /// # Errors
+    /// How many of them are lost, and why.
+    pub(super) fn write(&mut self, lines: &[u8]) -> Result<(), Incomplete> {
+        let torn = std::mem::take(&mut self.torn);
+        if let Err((written, error)) = self.place.write(&torn) {
+            self.torn = torn[written..].to_vec();
+            let lost = count(lines);
+            return Err(Incomplete { lost, error });
+        }
+        let Err((written, error)) = self.place.write(lines) else {
+            return Ok(());
+        };
+        let mut rest = &lines[written..];
+        let is_torn = written > 0 && lines[written - 1] != b'\n';
+        if is_torn {
+            let end = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+            self.torn = rest[..end].to_vec();
+            rest = &rest[end..];
+        }
+        let lost = count(rest);
+        Err(Incomplete { lost, error })
+    }
+
+    /// Gives up the rest of a line, if it still cannot be written. Returns how many lines are lost so.
+    pub(super) fn give_up(&mut self) -> u64 {
+        let is_lost = !self.torn.is_empty() && self.write(b"").is_err();
+        self.torn.clear();
+        u64::from(is_lost)
+    }
+
+    /// Opens the file anew, after its name was given to another one. Returns how many lines are lost with
+    /// the old one.
+    ///
+    /// # Errors
+    /// If the file cannot be opened or created: the old one stays.
+    pub(super) fn reopen(&mut self) -> Result<u64, OpenLogError> {
+        let Place::File(path, _) = &self.place else {
+            return Ok(0);
+        };
+        let (path, opened) = (path.clone(), open(path)?);
+        let lost = self.give_up();
+        self.place = Place::File(path, opened);
+        Ok(lost)
+    }
+}
+
+/// As diagnostics name it.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::StandardOutput => f.write_str("on standard output"),
+            Place::File(path, _) => path.display().fmt(f),
+        }
+    }
+}
+
+impl Place {
+    /// Writes all of `octets`.
+    ///
+    /// # Errors
+    /// How many octets were written before the error.
+    fn write(&mut self, octets: &[u8]) -> Result<(), (usize, io::Error)> {
+        match self {
+            Self::StandardOutput => {
+                // Not through its buffer, which does not tell how much of it was written.
+                let mut output = io::stdout().lock();
+                let flushed = output.flush().map_err(|error| (0, error));
+                flushed.and_then(|()| write_all(octets, write_to_standard_output))
+            }
+            Self::File(_, file) => write_all(octets, |rest| file.write(rest)),
+        }
+    }
+}
+
+/// Writes once to standard output. If another program has made it non-blocking, waits for room.
+fn write_to_standard_output(octets: &[u8]) -> io::Result<usize> {
+    let output = io::stdout();
+    loop {
+        match rustix::io::write(&output, octets) {
+            Err(Errno::AGAIN) => {
+                poll(&mut [PollFd::new(&output, PollFlags::OUT)], None)?;
+            }
+            written => return Ok(written?),
+        }
+    }
+}
+
+/// Calls `write` until all of `octets` are written.
+///
+/// # Errors
+/// How many octets were written before the error.
+fn write_all(
+    octets: &[u8],
+    mut write: impl FnMut(&[u8]) -> io::Result<usize>,
+) -> Result<(), (usize, io::Error)> {
+    let mut written = 0;
+    while written < octets.len() {
+        match write(&octets[written..]) {
+            Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err((written, error)),
+        }
+    }
+    Ok(())
+}
+
+/// How many lines end in `lines`.
+fn count(lines: &[u8]) -> u64 {
+    memchr_iter(b'\n', lines).count() as u64
+}
+
+/// Looks whether the access log could be opened. Creates nothing.
+///
+/// # Errors
+/// If it could not: its directory is not there, it is a directory itself, or it must not be written.
+pub(crate) fn check(log: &AccessLog) -> Result<(), OpenLogError> {
+    let AccessLog::File(path) = log else {
+        return Ok(());
+    };
+    let outcome = match path.metadata() {
+        Ok(state) if state.is_dir() => Err(Errno::ISDIR),
+        Ok(_) => rustix::fs::access(path, Access::WRITE_OK),
+        Err(_) => {
+            let parent = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
+            let parent = parent.unwrap_or(Path::new("."));
+            match parent.metadata() {
+                Ok(state) if !state.is_dir() => Err(Errno::NOTDIR),
+                _ => rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK),
+            }
+        }
+    };
+    outcome.map_err(|error| OpenLogError::File {
+        path: path.clone(),
+        source: error.into(),
+    })
+}
+
+/// Opens the log at `path` to append to it, or makes it. It may be a FIFO; then another program must read
+/// from it. If a server that was killed left half a line in a file, ends that line.
+fn open(path: &Path) -> Result<File, OpenLogError> {
+    let mut file = open_at_once(path).map_err(|source| OpenLogError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    if ends_in_half_a_line(path, &file) {
+        // If there is no room for it, the first line reports that.
+        let _ = file.write(b"\n");
+    }
+    Ok(file)
+}
+
+/// Opens the file without waiting: opening a FIFO would wait until a program reads from it. Writing may
+/// wait, as the thread of the log does.
+fn open_at_once(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32);
+    let file = options
+        .open(path)
+        .map_err(|error| match Errno::from_io_error(&error) {
+            Some(Errno::NXIO) => io::Error::new(
+                error.kind(),
+                "it is a FIFO that no program reads from (or a socket); start the reader first",
+            ),
+            _ => error,
+        })?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+/// Whether a regular file that was opened from `path` ends in something else than LF. A file that may not
+/// be read counts as whole.
+fn ends_in_half_a_line(path: &Path, opened: &File) -> bool {
+    let last = || -> io::Result<u8> {
+        if !opened.metadata()?.is_file() {
+            return Ok(b'\n');
+        }
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::End(-1))?;
+        let mut last = [0];
+        file.read_exact(&mut last)?;
+        Ok(last[0])
+    };
+    last().is_ok_and(|last| last != b'\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many octets, then no more.
+    struct Disk {
+        content: Vec<u8>,
+        room: usize,
+    }
+
+    impl Disk {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            let count = octets.len().min(self.room);
+            if count == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.content.extend_from_slice(&octets[..count]);
+            self.room -= count;
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn what_was_written_before_an_error_is_known() {
+        for (room, expected) in [(0, Some(0)), (3, Some(3)), (6, None), (7, None)] {
+            let mut disk = Disk {
+                content: Vec::new(),
+                room,
+            };
+            let outcome = write_all(b"abcdef", |rest| disk.write(rest));
+            assert_eq!(outcome.err().map(|(written, _)| written), expected);
+            assert_eq!(disk.content, &b"abcdef"[..room.min(6)]);
+        }
+    }
+
+    #[test]
+    fn half_a_line_of_a_killed_server_is_ended() {
+        let directory = crate::test_support::TemporaryDirectory::new("access");
+        for (name, before, after) in [
+            ("half", "a\nb", "a\nb\nc\n"),
+            ("whole", "a\n", "a\nc\n"),
+            ("empty", "", "c\n"),
+        ] {
+            directory.write(name, before.as_bytes());
+            let path = directory.path().join(name);
+            let log = AccessLog::File(path.clone());
+            let mut destination = Destination::open(&log).expect("ours").expect("a file");
+            assert!(destination.write(b"c\n").is_ok());
+            assert_eq!(std::fs::read_to_string(path).expect("ours"), after);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Puts the lines of all workers in the order of time.
+//!
+//! A client's requests may be answered by several workers, each of which hands its lines over when it
+//! suits it. So lines are held until every worker must have handed over what is older.
+
+use std::time::{Duration, Instant};
+
+use super::{BUFFER_SIZE, HAND_OVER, QUEUE};
+
+/// How long a line is held: a worker hands its lines over within [`HAND_OVER`], and a little later where
+/// it is busy.
+const HOLD: Duration = HAND_OVER.saturating_add(Duration::from_millis(150));
+
+/// So many octets are held at most; then they are written at once.
+const MAX_HELD: usize = QUEUE * BUFFER_SIZE;
+
+/// Lines of one worker, in the order of time.
+#[derive(Default)]
+pub(super) struct Batch {
+    text: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+/// Where a line ends in the text of its batch, and when its exchange ended.
+struct Line {
+    at: Instant,
+    end: usize,
+}
+
+impl Batch {
+    /// A batch with room for so many octets.
+    pub(super) fn with_capacity(octets: usize) -> Self {
+        /// Most lines are longer.
+        const SHORT_LINE: usize = 64;
+        Self {
+            text: Vec::with_capacity(octets),
+            lines: Vec::with_capacity(octets / SHORT_LINE),
+        }
+    }
+
+    /// Appends a line of an exchange that ended at `at`, which `write` writes.
+    pub(super) fn append(&mut self, at: Instant, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.text);
+        self.lines.push(Line {
+            at,
+            end: self.text.len(),
+        });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    pub(super) fn octets(&self) -> usize {
+        self.text.len()
+    }
+
+    /// How many lines there are.
+    pub(super) fn count(&self) -> u64 {
+        self.lines.len() as u64
+    }
+
+    /// The line of that index.
+    fn line(&self, index: usize) -> &[u8] {
+        let start = index
+            .checked_sub(1)
+            .map_or(0, |before| self.lines[before].end);
+        &self.text[start..self.lines[index].end]
+    }
+}
+
+/// The lines that are held.
+#[derive(Default)]
+pub(super) struct Order {
+    held: Vec<Held>,
+    /// The octets of all batches.
+    octets: usize,
+}
+
+/// A batch of which some lines may have been taken.
+struct Held {
+    batch: Batch,
+    /// How many lines were taken.
+    taken: usize,
+}
+
+impl Order {
+    pub(super) fn add(&mut self, batch: Batch) {
+        self.octets += batch.octets();
+        self.held.push(Held { batch, taken: 0 });
+    }
+
+    /// When the next line is due; `None` if none is held.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let next = self.held.iter().map(|held| held.batch.lines[held.taken].at);
+        next.min().map(|at| at + HOLD)
+    }
+
+    /// Takes the lines that are due at `now`, in their order.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<u8> {
+        if self.octets > MAX_HELD {
+            return self.take_all();
+        }
+        self.take(|line| line.at + HOLD <= now)
+    }
+
+    /// Takes all lines, in their order.
+    pub(super) fn take_all(&mut self) -> Vec<u8> {
+        self.take(|_| true)
+    }
+
+    fn take(&mut self, is_wanted: impl Fn(&Line) -> bool) -> Vec<u8> {
+        let mut wanted = Vec::new();
+        for (place, held) in self.held.iter_mut().enumerate() {
+            let rest = &held.batch.lines[held.taken..];
+            let end = held.taken + rest.partition_point(&is_wanted);
+            let indices = held.taken..end;
+            wanted.extend(indices.map(|index| (held.batch.lines[index].at, place, index)));
+            held.taken = end;
+        }
+        // Lines of one worker at one moment stay in their order: the sort is stable.
+        wanted.sort_by_key(|(at, ..)| *at);
+        let mut text = Vec::new();
+        for (_, place, index) in wanted {
+            text.extend_from_slice(self.held[place].batch.line(index));
+        }
+        self.held.retain(|held| held.taken < held.batch.lines.len());
+        self.octets = self.held.iter().map(|held| held.batch.octets()).sum();
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(start: Instant, lines: &[(u64, &str)]) -> Batch {
+        let mut batch = Batch::default();
+        for (millis, text) in lines {
+            let at = start + Duration::from_millis(*millis);
+            batch.append(at, |out| out.extend_from_slice(text.as_bytes()));
+        }
+        batch
+    }
+
+    /// The lines of a client whose requests went to several workers came worker by worker.
+    #[test]
+    fn lines_of_several_workers_come_in_the_order_of_time() {
+        let start = Instant::now();
+        let mut order = Order::default();
+        order.add(batch(start, &[(1, "a"), (4, "d"), (4, "e"), (900, "h")]));
+        order.add(batch(start, &[(2, "b"), (3, "c"), (5, "f"), (800, "g")]));
+        assert_eq!(
+            order.next_due(),
+            Some(start + Duration::from_millis(1) + HOLD)
+        );
+        assert_eq!(order.take_due(start + HOLD), b"");
+        let due = order.take_due(start + Duration::from_millis(100) + HOLD);
+        assert_eq!(due, b"abcdef");
+        assert_eq!(order.take_all(), b"gh");
+        assert_eq!((order.next_due(), order.octets), (None, 0));
+    }
+
+    #[test]
+    fn what_is_held_has_a_bound() {
+        let mut order = Order::default();
+        let long = "x".repeat(MAX_HELD + 1);
+        order.add(batch(Instant::now(), &[(0, &long)]));
+        assert_eq!(order.take_due(Instant::now()).len(), long.len());
+    }
+}
