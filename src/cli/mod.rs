@@ -18,7 +18,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::address::ListenAddress;
 use crate::api::Handlers;
-use crate::config::model::Config;
+use crate::config::model::{Config, LogLevel};
 use crate::config::{self, Strictness, Surroundings};
 use crate::generation::Generation;
 use crate::generation::prepare::{Prepared, prepare};
@@ -154,6 +154,9 @@ fn parse_listen(text: &str) -> Result<Listen, String> {
 
 /// Runs the program with its arguments, the first of which is its name. Returns its exit status.
 ///
+/// A server writes panics to its log, in place of the panic hook that was set before; a handler's factory
+/// may set another one.
+///
 /// The program has all of `tidegate`'s commands, and its configuration may name `handlers`. Without
 /// any, it is the program `tidegate` itself.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) -> ExitCode {
@@ -209,11 +212,11 @@ fn report_panics() {
         let backtrace = Backtrace::capture();
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("unnamed");
-        match backtrace.status() {
-            BacktraceStatus::Captured => {
-                diagnostic::error(format_args!("thread '{name}' {panic}\n{backtrace}"));
-            }
-            _ => diagnostic::error(format_args!("thread '{name}' {panic}")),
+        // Where it panicked, a line end, and what it said.
+        let panic = panic.to_string().replacen('\n', " ", 1);
+        diagnostic::error(format_args!("thread '{name}' {panic}"));
+        if backtrace.status() == BacktraceStatus::Captured {
+            diagnostic::report(LogLevel::Error, &format!("backtrace:\n{backtrace}"));
         }
     }));
 }

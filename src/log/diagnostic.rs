@@ -3,13 +3,16 @@
 //! Standard error may be a pipe that is not read, or a terminal that is held. No worker waits for that,
 //! nor does the supervisor: while a server runs, a thread of its own writes the lines ([`start`]), and
 //! what does not fit into its queue is lost and counted. Before that, lines are written at once.
+//!
+//! Each message becomes one line, whatever text of others it holds; what the server itself says in several
+//! lines goes through [`report`].
 
 use std::fmt::{Arguments, Display};
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use super::line::line;
+use super::line::{line, lines};
 use super::queue::Queue;
 use crate::config::model::LogLevel;
 use crate::runtime::spawn_thread;
@@ -91,6 +94,13 @@ pub(crate) fn print(text: &str) {
     put(text.to_owned());
 }
 
+/// Writes a message of several lines at once, the second and later ones indented.
+pub(crate) fn report(level: LogLevel, message: &str) {
+    if is_written(level) {
+        put(lines(level, message));
+    }
+}
+
 fn write(level: LogLevel, message: Arguments<'_>) {
     if is_written(level) {
         put(line(level, message));
@@ -103,7 +113,8 @@ fn write_limited(level: LogLevel, subject: &dyn Display, message: Arguments<'_>)
     }
 }
 
-fn is_written(level: LogLevel) -> bool {
+/// Whether messages of `level` are written. A caller asks if it must do something to have a message.
+pub(crate) fn is_written(level: LogLevel) -> bool {
     level as u8 <= LEVEL.load(Ordering::Relaxed)
 }
 
@@ -117,18 +128,6 @@ fn put(line: String) {
 /// no other place to report it.
 fn write_out(line: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
-}
-
-/// Returns `text` with its control characters escaped: text of other people's code must not end a line of
-/// the log and begin one of its own, nor move the cursor of a terminal.
-pub(crate) fn on_one_line(text: &str) -> String {
-    let escaped = |character: char| {
-        let is_control = character.is_control();
-        let plain = (!is_control).then_some(character);
-        let escape = is_control.then(|| character.escape_default());
-        escape.into_iter().flatten().chain(plain)
-    };
-    text.chars().flat_map(escaped).collect()
 }
 
 /// Joins an error and its causes: `cannot read x: permission denied`.

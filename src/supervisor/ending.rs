@@ -43,24 +43,24 @@ pub(super) fn drain(workers: &mut Workers, events: &Receiver<Event>, grace: Dura
 }
 
 /// Tells the workers to accept nothing more, and waits until their open connections have ended,
-/// however long that takes. Returns whether a signal to stop arrived first.
+/// however long that takes. Returns the signal to stop, if one arrived first.
 pub(super) fn retire(
     workers: &mut Workers,
     events: &Receiver<Event>,
     log: Option<&AccessWriter>,
-) -> bool {
+) -> Option<i32> {
     workers.retire();
     while workers.threads() > 0 {
         match events.recv().expect("the supervisor holds a sender itself") {
             Event::WorkerEnded(id) => {
                 workers.ended(id);
             }
-            Event::Signal(SIGTERM | SIGINT) => return true,
+            Event::Signal(signal @ (SIGTERM | SIGINT)) => return Some(signal),
             Event::Signal(SIGUSR1) => log.into_iter().for_each(AccessWriter::reopen),
             // The successor reloads and watches. A command that still reaches this process is not
             // carried out: `control::ask` answers 503, and the client asks again.
             Event::Signal(_) | Event::Control(_) | Event::FilesChanged => {}
         }
     }
-    false
+    None
 }

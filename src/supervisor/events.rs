@@ -26,6 +26,11 @@ pub(super) enum Event {
 /// Identifies a worker; a number is never used again.
 pub(super) type WorkerId = u64;
 
+/// How the log names a signal.
+pub(super) fn name(signal: i32) -> &'static str {
+    signal_hook::low_level::signal_name(signal).unwrap_or("a signal")
+}
+
 /// Starts a thread that sends the signals of the process to `sender`.
 ///
 /// A server that reloads takes SIGHUP also where the process was started to ignore it, as `nohup` does;

@@ -97,8 +97,8 @@ pub(crate) enum SupervisorError {
 /// Why the supervisor ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// A signal or a command asked for it.
-    Stop,
+    /// A signal or a command asked for it: this one, as the log names it.
+    Stop(&'static str),
     /// Another process serves in our place.
     Replaced,
 }
@@ -274,7 +274,7 @@ impl Supervisor {
         self.predecessor.tell_ready();
         let outcome = self.watch();
         match outcome {
-            Ok(End::Stop) => self.drain(),
+            Ok(End::Stop(cause)) => self.drain(cause),
             Ok(End::Replaced) => self.retire(),
             Err(_) => {}
         }
@@ -358,15 +358,16 @@ impl Supervisor {
             }
             // `tidegate serve` has nothing to read again: its terminal was closed.
             Occasion::Event(Event::Signal(SIGHUP)) if self.file.is_none() => {
-                return Ok(Some(End::Stop));
+                return Ok(Some(End::Stop(events::name(SIGHUP))));
             }
-            Occasion::Event(Event::Signal(SIGHUP) | Event::FilesChanged) => {
-                self.reload_and_report();
-            }
+            Occasion::Event(Event::Signal(SIGHUP)) => self.reload_and_report("SIGHUP"),
+            Occasion::Event(Event::FilesChanged) => self.reload_and_report("a file changed"),
             Occasion::Event(Event::Signal(SIGUSR2)) => {
                 return Ok(self.upgrade_and_report().then_some(End::Replaced));
             }
-            Occasion::Event(Event::Signal(_)) => return Ok(Some(End::Stop)),
+            Occasion::Event(Event::Signal(signal)) => {
+                return Ok(Some(End::Stop(events::name(signal))));
+            }
             Occasion::Event(Event::Control(request)) => {
                 let carried_out = catch_panic(|| self.carry_out(request.verb));
                 let failed = |panic: Panic| (status::failed(&panic.to_string()), None);
@@ -402,9 +403,15 @@ impl Supervisor {
             ControlVerb::Counters => (status::counters(&self.facts()), None),
             ControlVerb::Explain(fields) => (status::explain(&self.generation, &fields), None),
             ControlVerb::Reload { confirm_within } => {
-                (reload::reply(self.reload(confirm_within)), None)
+                let outcome = self.reload(confirm_within);
+                reload::report(self.command("`tidegate reload`"), &outcome);
+                (reload::reply(outcome), None)
             }
-            ControlVerb::Replace { text, name } => (reload::reply(self.replace(text, &name)), None),
+            ControlVerb::Replace { text, name } => {
+                let outcome = self.replace(text, &name);
+                reload::report("the program", &outcome);
+                (reload::reply(outcome), None)
+            }
             ControlVerb::Confirm => (self.confirm(), None),
             ControlVerb::Upgrade => {
                 let outcome = self.upgrade();
@@ -413,20 +420,30 @@ impl Supervisor {
             }
             ControlVerb::Stop { grace } => {
                 self.config.grace = grace.unwrap_or(self.config.grace);
-                (status::stopping(self.config.grace), Some(End::Stop))
+                let end = End::Stop(self.command("`tidegate stop`"));
+                (status::stopping(self.config.grace), Some(end))
             }
         }
     }
 
-    /// Lets the workers finish the exchanges in flight, and waits for that. A second signal ends the
-    /// wait.
-    fn drain(&mut self) {
+    /// How the log names a command: a server without a control socket gets it from its program.
+    fn command(&self, command: &'static str) -> &'static str {
+        if self.control.is_some() {
+            command
+        } else {
+            "the program"
+        }
+    }
+
+    /// Lets the workers finish the exchanges in flight, because of `cause`, and waits for that. A second
+    /// signal ends the wait.
+    fn drain(&mut self, cause: &str) {
         let grace = self.config.grace;
         self.manager.tell(State::Stopping);
         // Before the line: a command that is given because of it must not find the control socket.
         self.close_sockets();
         diagnostic::info(format_args!(
-            "stopping; exchanges in flight have {grace:?} to finish"
+            "{cause}: stopping; exchanges in flight have {grace:?} to finish"
         ));
         self.generation.stop_routes();
         ending::drain(&mut self.workers, &self.events, grace);
@@ -436,8 +453,8 @@ impl Supervisor {
     fn retire(&mut self) {
         self.close_sockets();
         self.generation.stop_routes();
-        if ending::retire(&mut self.workers, &self.events, self.log.as_ref()) {
-            self.drain();
+        if let Some(signal) = ending::retire(&mut self.workers, &self.events, self.log.as_ref()) {
+            self.drain(events::name(signal));
         }
     }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::notify::State;
 use super::{Event, ListenError, Supervisor, accesses, addresses, announce, watch};
-use crate::config::model::Config;
+use crate::config::model::{Config, LogLevel};
 use crate::config::{self, Change, Checked, Inputs, Report, Strictness, Surroundings};
 use crate::control::{ControlReply, Submit};
 use crate::generation::Generation;
@@ -186,15 +186,10 @@ impl Supervisor {
         Ok(changes)
     }
 
-    /// Reloads, and writes the outcome to the log: for a signal, or a file that changed.
-    pub(super) fn reload_and_report(&mut self) {
-        match self.reload(None) {
-            Ok(applied) => diagnostic::info(format_args!("{}", applied.describe().trim_end())),
-            Err(error) => diagnostic::error(format_args!(
-                "reload refused, the configuration that ran goes on:\n{}",
-                error.to_string().trim_end()
-            )),
-        }
+    /// Reloads, because of `cause`.
+    pub(super) fn reload_and_report(&mut self, cause: &str) {
+        let outcome = self.reload(None);
+        report(cause, &outcome);
     }
 
     /// Ends a trial that was not confirmed in time: has every worker adopt what ran before.
@@ -221,6 +216,7 @@ impl Supervisor {
             ),
             None => (Status::CONFLICT, "nothing waits to be confirmed".to_owned()),
         };
+        diagnostic::info(format_args!("`tidegate confirm`: {text}"));
         ControlReply {
             status,
             json: json!({ "message": text }),
@@ -229,10 +225,24 @@ impl Supervisor {
     }
 }
 
+/// Writes the outcome of a reload, which `cause` asked for, to the log.
+pub(super) fn report(cause: &str, outcome: &Result<Applied, ReloadError>) {
+    match outcome {
+        Ok(applied) => {
+            let text = format!("{cause}: {}", applied.describe());
+            diagnostic::report(LogLevel::Info, &text);
+        }
+        Err(error) => {
+            let text =
+                format!("{cause}: reload refused, the configuration that ran goes on:\n{error}");
+            diagnostic::report(LogLevel::Error, &text);
+        }
+    }
+}
+
 impl Applied {
     fn describe(&self) -> String {
-        let mut text = self.warnings.to_string();
-        text.push_str(&format!("reloaded: generation {}\n", self.generation));
+        let mut text = format!("reloaded: generation {}\n", self.generation);
         if self.changes.is_empty() {
             text.push_str("  nothing changed\n");
         }
@@ -249,6 +259,7 @@ impl Applied {
                 "it is taken back in {time:?} unless `tidegate confirm` comes first\n"
             ));
         }
+        text.push_str(&self.warnings.to_string());
         text
     }
 }

@@ -89,8 +89,8 @@ fn what_goes_wrong_is_told_once_with_the_route_and_the_reason() {
     for (route, reason) in [
         ("/code", "the handler panicked: out of its depth"),
         ("/code", "no such table"),
-        ("/code", "a\\nerror: forged\\u{1b}[2J"),
-        ("/code", "b\\nerror: forged\\u{1b}[2J"),
+        ("/code", "a\\nerror: forged\\x1b[2J"),
+        ("/code", "b\\nerror: forged\\x1b[2J"),
         ("/code", "its answer cannot be sent"),
         ("/code", "the spring is dry"),
         ("/code", "shorter than its Content-Length says"),

@@ -187,3 +187,22 @@ fn generation(server: &Server) -> u64 {
         .as_u64()
         .expect("a number")
 }
+
+/// A reload by command left no line in the server's log, whatever came of it.
+#[test]
+fn a_command_leaves_its_outcome_in_the_log() {
+    let server = ok().start();
+    ended_with(0, &server.command_line(&["reload", "--confirm", "1h"]));
+    server.wait_for_line(|line| line.ends_with("`tidegate reload`: reloaded: generation 2"));
+    ended_with(0, &server.command_line(&["confirm"]));
+    server.wait_for_line(|line| line.contains("`tidegate confirm`: confirmed: generation 2"));
+    server.configure("nonsense");
+    ended_with(1, &server.command_line(&["reload"]));
+    server.wait_for_line(|line| line.contains("error: `tidegate reload`: reload refused"));
+    // Every further line of the report is indented: none can be taken for a line of the log.
+    server.wait_for_line(|line| line.starts_with("    1 | nonsense"));
+    server.signal(rustix::process::Signal::HUP);
+    server.wait_for_line(|line| line.contains("error: SIGHUP: reload refused"));
+    ended_with(0, &server.command_line(&["stop"]));
+    server.wait_for_line(|line| line.contains("info: `tidegate stop`: stopping"));
+}

@@ -313,7 +313,7 @@ impl PluginHandler {
     /// The response if the handler gave none. Logs why.
     fn failed(&self, failure: &Failure) -> Response<'static> {
         let status = failure.status();
-        let why = diagnostic::on_one_line(&failure.describe());
+        let why = failure.describe();
         match status.code() {
             500.. => diagnostic::error_of(&self.route, format_args!("{why}")),
             // The client's fault.

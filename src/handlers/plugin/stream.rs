@@ -74,7 +74,7 @@ impl ContentSource for PipeSource {
             }
             read.map_err(|broken| {
                 BrokenOff(match broken {
-                    Broken::Because(why) => diagnostic::on_one_line(&why),
+                    Broken::Because(why) => why,
                     Broken::Silently => "the code that writes it panicked".to_owned(),
                 })
             })
