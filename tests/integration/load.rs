@@ -1,11 +1,14 @@
 //! Many clients at once, and clients that send more than they read.
 
 use std::io::{Read as _, Write as _};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use crate::support::{Client, Site, pattern};
+use rustix::process::Signal;
+
+use crate::support::{Client, Site, pattern, until};
 
 const CLIENTS: usize = 500;
 const REQUESTS: usize = 4;
@@ -211,4 +214,68 @@ fn peak_memory(process: u32) -> usize {
         .parse()
         .expect("a number");
     kibibytes * 1024
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+
+/// Connects to `address` again and again, in several threads, while `act` runs.
+fn under_load<T>(address: SocketAddr, act: impl FnOnce() -> T) -> T {
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let over = Over(&is_over);
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    // The server may be gone, or go meanwhile.
+                    if let Ok(mut client) = Client::try_connect(address) {
+                        let _ = client.try_send(GET);
+                        let _ = client.rest();
+                    }
+                }
+            });
+        }
+        let outcome = act();
+        drop(over);
+        outcome
+    })
+}
+
+/// A server that was told to stop went on accepting for the whole `grace`, as long as clients came: it
+/// waited for a moment without any in the queue.
+#[test]
+fn a_stop_under_load_accepts_nothing_more() {
+    let mut server = Site::new("'/' = { respond = 'ok' }")
+        .top("workers = 2\ngrace = '1h'")
+        .start();
+    let mut idle = server.connect();
+    idle.exchange("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    under_load(server.address(), || {
+        server.signal(Signal::TERM);
+        idle.expect_end();
+        assert!(server.wait().expect("it is our own child").success());
+    });
+}
+
+/// The same for a listener that is removed.
+#[test]
+fn a_removed_listener_under_load_accepts_nothing_more() {
+    let configuration = |listen: &str| {
+        format!(
+            "log.access = false\n[[server]]\nlisten = [{listen}]\nroutes.'/' = {{ respond = 'ok' }}\n"
+        )
+    };
+    let server = Site::configured(&configuration("'127.0.0.1:0', '127.0.0.2:0'")).start();
+    let going = until("both addresses", || server.addresses_at("127.0.0.2").pop());
+    under_load(going, || {
+        server.configure(configuration("'127.0.0.1:0'"));
+        assert!(server.command_line(&["reload"]).status.success());
+        until("it is refused", || Client::try_connect(going).err());
+    });
+    server.get("/");
 }

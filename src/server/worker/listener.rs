@@ -22,6 +22,10 @@ use crate::transport::Transport;
 /// Connections accepted before those that are there get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
+/// Connections that are still accepted when the address is listened at no more: as many as the system
+/// queues for a socket of ours.
+const LAST_ACCEPTS: usize = 4096;
+
 /// How long accepting pauses when the system has no descriptor or memory for another connection.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 
@@ -35,9 +39,13 @@ pub(crate) async fn accept_all(accepting: Rc<Accepting>, worker: Rc<Worker>) {
         if accepting.is_stopped() && !endpoint.is_retired() {
             return;
         }
-        let is_last_round = worker.is_draining() || endpoint.is_retired();
-        match accept_some(&listener, &accepting, &worker) {
-            Round::QueueIsEmpty if is_last_round => return,
+        if worker.is_draining() || endpoint.is_retired() {
+            // Without a turn for others in between: clients that go on connecting would be accepted for as
+            // long as they do.
+            accept_some(LAST_ACCEPTS, &listener, &accepting, &worker);
+            return;
+        }
+        match accept_some(ACCEPTS_PER_TURN, &listener, &accepting, &worker) {
             Round::QueueIsEmpty => {
                 is_short = false;
                 wait(&listener, &accepting, &worker).await;
@@ -69,8 +77,14 @@ enum Round {
     Shortage(io::Error),
 }
 
-fn accept_some(listener: &Listener, accepting: &Accepting, worker: &Rc<Worker>) -> Round {
-    for _ in 0..ACCEPTS_PER_TURN {
+/// Accepts up to `count` connections.
+fn accept_some(
+    count: usize,
+    listener: &Listener,
+    accepting: &Accepting,
+    worker: &Rc<Worker>,
+) -> Round {
+    for _ in 0..count {
         match listener.try_accept() {
             Ok((fd, peer)) => admit(fd, peer, accepting.endpoint_for(peer), worker),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Round::QueueIsEmpty,
