@@ -16,6 +16,7 @@ mod blocking;
 mod channel;
 pub(crate) mod descriptors;
 mod executor;
+mod idle;
 mod net;
 mod orphans;
 mod panics;
@@ -51,7 +52,7 @@ pub(crate) use pools::Pools;
 pub(crate) use process::{
     Exit, Process, open_files_before, remember_open_files, wait_for_processes,
 };
-pub(crate) use reactor::{Direction, Elapsed};
+pub(crate) use reactor::{Direction, Elapsed, Idle};
 pub(crate) use threads::spawn_thread;
 pub(crate) use timer::Tick;
 
@@ -168,8 +169,9 @@ impl Context {
             _ => {}
         }
         let now = Instant::now();
+        let since_start = now - self.started;
         self.now.set(now);
-        self.tick.set(Tick::at(now - self.started));
+        self.tick.set(Tick::at(since_start));
         let mut reactor = self.reactor.borrow_mut();
         for event in events.iter() {
             match event.token() {
@@ -177,7 +179,7 @@ impl Context {
                 _ => reactor.dispatch(event),
             }
         }
-        reactor.expire(self.tick.get());
+        reactor.expire(self.tick.get(), since_start);
         drop(reactor);
         self.yielded.take().into_iter().for_each(Waker::wake);
         Ok(())
@@ -258,6 +260,20 @@ pub(crate) fn deadline_after(delay: Duration) -> Tick {
 /// Wakes every task that waits for a socket or a moment.
 pub(crate) fn wake_all() {
     with_context(|context| context.reactor.borrow().wake_all());
+}
+
+/// When the socket that has been idle longest on this loop became so; see [`Stream::poll_idle`].
+pub(crate) fn oldest_idle() -> Option<Instant> {
+    with_context(|context| {
+        let since = context.reactor.borrow_mut().oldest_idle()?;
+        Some(context.started + since)
+    })
+}
+
+/// Tells the task whose socket has been idle longest on this loop to give it up. Returns whether there was
+/// one.
+pub(crate) fn give_up_oldest_idle() -> bool {
+    with_context(|context| context.reactor.borrow_mut().give_up_oldest_idle())
 }
 
 /// Waits until the other ready tasks have run, and the loop has looked at its sockets.

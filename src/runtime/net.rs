@@ -15,7 +15,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, sockopt,
 };
 
-use super::reactor::{Direction, Elapsed};
+use super::reactor::{Direction, Elapsed, Idle};
 use super::timer::Tick;
 use super::with_context;
 
@@ -211,6 +211,16 @@ impl Stream {
     ) -> Poll<Result<(), Elapsed>> {
         self.source
             .poll_ready(self.fd.as_fd(), context, direction, deadline)
+    }
+
+    /// Waits until there may be something to read, by a task that can do without: it may be told to give
+    /// up, so that another one gets its place.
+    pub(crate) fn poll_idle(&self, context: &mut Context<'_>, deadline: Tick) -> Poll<Idle> {
+        match self.source.attach(self.fd.as_fd(), Direction::Read) {
+            Ok(key) => with_context(|c| c.reactor.borrow_mut().poll_idle(key, context, deadline)),
+            // As for `poll_ready`.
+            Err(_) => Poll::Ready(Idle::TimedOut),
+        }
     }
 }
 

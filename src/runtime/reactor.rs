@@ -18,6 +18,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Token};
 use slab::Slab;
 
+use super::idle::{IdleSources, Oldest};
 use super::timer::{Tick, Wheel};
 
 /// The token of wake-ups from other threads. No source has this token.
@@ -47,6 +48,10 @@ impl Awaited {
     const READ_CLOSED: Self = Self(1 << 1);
     /// Room to write. The waiting task stands in [`Reactor::writers`].
     const WRITABLE: Self = Self(1 << 2);
+    /// Something to read, by a task that can do without: see [`Reactor::poll_idle`].
+    const IDLE: Self = Self(1 << 3);
+    /// The task that is idle is to give up.
+    const GIVEN_UP: Self = Self(1 << 4);
 
     fn contains(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -62,7 +67,7 @@ impl Awaited {
 }
 
 /// A socket or a sleeper. A worker holds one for each idle connection, so its size matters.
-struct Source {
+pub(super) struct Source {
     /// Distinguishes this source from earlier ones with the same key.
     generation: u32,
     awaited: Awaited,
@@ -77,6 +82,23 @@ struct Source {
     reader: Option<Waker>,
     /// The latest moment at which `reader` is woken.
     deadline: Tick,
+}
+
+impl Source {
+    /// Whether its task can do without it, and has not been told to give up.
+    pub(super) fn is_idle(&self) -> bool {
+        self.awaited.contains(Awaited::IDLE) && !self.awaited.contains(Awaited::GIVEN_UP)
+    }
+}
+
+/// How a wait that could be given up has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Idle {
+    Readable,
+    /// The deadline passed before there was something to read.
+    TimedOut,
+    /// Another one is to have the place.
+    GivenUp,
 }
 
 /// A task that waits for room to write.
@@ -96,6 +118,8 @@ pub(super) struct Reactor {
     wheel: Wheel,
     /// The tick of the current turn.
     now: Tick,
+    /// The sources that are idle, and since when.
+    idle: IdleSources,
     /// The number of sources made so far, wrapping.
     generation: u32,
 }
@@ -122,6 +146,7 @@ impl Reactor {
             writers: HashMap::new(),
             wheel: Wheel::new(),
             now: Tick::at(Duration::ZERO),
+            idle: IdleSources::default(),
             generation: 0,
         }
     }
@@ -129,7 +154,7 @@ impl Reactor {
     /// Adds a source that has no descriptor yet, and returns its key.
     pub(super) fn insert(&mut self) -> usize {
         self.generation = self.generation.wrapping_add(1);
-        self.sources.insert(Source {
+        let key = self.sources.insert(Source {
             generation: self.generation,
             awaited: Awaited::NOTHING,
             readable: false,
@@ -137,7 +162,9 @@ impl Reactor {
             read_closed: false,
             reader: None,
             deadline: Tick::NEVER,
-        })
+        });
+        self.idle.make_room_for(key);
+        key
     }
 
     /// Has the system report events of `fd` from now on. If `fd` is ready already, the system reports
@@ -235,6 +262,49 @@ impl Reactor {
         Poll::Pending
     }
 
+    /// As [`poll_ready`](Self::poll_ready) for reading, for a task that can do without the source: it may
+    /// be told to give up, so that another one gets its place. The one that waits longest is told first.
+    pub(super) fn poll_idle(
+        &mut self,
+        key: usize,
+        context: &mut Context<'_>,
+        deadline: Tick,
+    ) -> Poll<Idle> {
+        let source = &mut self.sources[key];
+        if source.awaited.contains(Awaited::GIVEN_UP) {
+            source.stop_reading();
+            return Poll::Ready(Idle::GivenUp);
+        }
+        let was_idle = source.awaited.contains(Awaited::IDLE);
+        match self.poll_readable(key, context, deadline) {
+            Poll::Ready(Ok(())) => Poll::Ready(Idle::Readable),
+            Poll::Ready(Err(Elapsed)) => Poll::Ready(Idle::TimedOut),
+            Poll::Pending => {
+                if !was_idle {
+                    self.sources[key].awaited.insert(Awaited::IDLE);
+                    self.idle.begin(key);
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Since when the source that has been idle longest is so, counted from the runtime's start.
+    pub(super) fn oldest_idle(&mut self) -> Option<Duration> {
+        self.idle.oldest(&self.sources).map(|oldest| oldest.since)
+    }
+
+    /// Tells the task of the source that has been idle longest to give up. Returns whether there was one.
+    pub(super) fn give_up_oldest_idle(&mut self) -> bool {
+        let Some(Oldest { key, .. }) = self.idle.oldest(&self.sources) else {
+            return false;
+        };
+        let source = &mut self.sources[key];
+        source.awaited.insert(Awaited::GIVEN_UP);
+        source.wake_reader();
+        true
+    }
+
     fn poll_writable(
         &mut self,
         key: usize,
@@ -319,8 +389,11 @@ impl Reactor {
     }
 
     /// Wakes the tasks whose deadline has passed.
-    pub(super) fn expire(&mut self, now: Tick) {
+    ///
+    /// The current turn began at tick `now`, so long after the runtime's start.
+    pub(super) fn expire(&mut self, now: Tick, since_start: Duration) {
         self.now = now;
+        self.idle.now = since_start;
         let (sources, writers) = (&mut self.sources, &mut self.writers);
         self.wheel.expire(now, |key| {
             let source = sources.get_mut(key)?;
@@ -367,6 +440,8 @@ impl Source {
     /// Ends the wait to read or for a moment. A wait for the peer's end goes on.
     fn stop_reading(&mut self) {
         self.awaited.remove(Awaited::READABLE);
+        self.awaited.remove(Awaited::IDLE);
+        self.awaited.remove(Awaited::GIVEN_UP);
         self.deadline = Tick::NEVER;
     }
 

@@ -24,6 +24,6 @@ pub(crate) mod worker;
 pub(crate) use exchange::client::address as client_address;
 pub(crate) use explain::{explain, run_tests};
 pub(crate) use siblings::passed_over_siblings;
-pub(crate) use worker::WorkerSetup;
 pub(crate) use worker::endpoint::ListeningSocket;
 pub(crate) use worker::run::{Acknowledgement, Command, run};
+pub(crate) use worker::{Roster, WorkerSetup};

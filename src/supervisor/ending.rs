@@ -13,12 +13,16 @@ use crate::log::diagnostic;
 /// How long after the grace period the workers may take to end.
 const STOP_MARGIN: Duration = Duration::from_secs(2);
 
+/// How long they may take after a second signal.
+const CUT_MARGIN: Duration = Duration::from_millis(500);
+
 /// Tells the workers to finish the exchanges in flight within `grace`, and waits until all workers
 /// have ended, `grace` and a margin are over, or a second signal arrives.
 pub(super) fn drain(workers: &mut Workers, events: &Receiver<Event>, grace: Duration) {
     workers.drain(grace);
     // `None` lies beyond what the clock can tell, and never comes.
-    let deadline = Instant::now().checked_add(grace.saturating_add(STOP_MARGIN));
+    let mut deadline = Instant::now().checked_add(grace.saturating_add(STOP_MARGIN));
+    let mut is_cut = false;
     let mut running = workers.threads();
     while running > 0 {
         let left = deadline.map_or(Duration::MAX, |deadline| {
@@ -30,9 +34,13 @@ pub(super) fn drain(workers: &mut Workers, events: &Receiver<Event>, grace: Dura
             Ok(
                 Event::Signal(SIGUSR1 | SIGUSR2 | SIGHUP) | Event::Control(_) | Event::FilesChanged,
             ) => {}
+            Ok(Event::Signal(_)) if is_cut => return,
             Ok(Event::Signal(_)) => {
                 diagnostic::warn(format_args!("a second signal: stopping at once"));
-                return;
+                // What is cut is counted and recorded; a worker that is blocked has no more time.
+                workers.drain(Duration::ZERO);
+                deadline = Some(Instant::now() + CUT_MARGIN);
+                is_cut = true;
             }
             Err(_) => {
                 diagnostic::error(format_args!("{running} workers did not stop in time"));
@@ -49,7 +57,7 @@ pub(super) fn retire(
     events: &Receiver<Event>,
     log: Option<&AccessWriter>,
 ) -> Option<i32> {
-    workers.retire();
+    workers.leave();
     while workers.threads() > 0 {
         match events.recv().expect("the supervisor holds a sender itself") {
             Event::WorkerEnded(id) => {

@@ -278,7 +278,9 @@ impl Supervisor {
             Ok(End::Replaced) => self.retire(),
             Err(_) => {}
         }
-        // The workers are gone, and have handed over their last lines.
+        // The workers are gone, and have handed over their last lines. One that still runs finds no more
+        // commands, and cuts what is under way.
+        drop(self.workers);
         runtime::wait_for_processes();
         if let Some(log) = self.log {
             log.finish();
@@ -296,6 +298,7 @@ impl Supervisor {
             listeners: self.sockets.of_worker(index, workers),
             pools: self.pools.clone(),
             submit: self.submit(),
+            roster: Arc::clone(self.workers.roster()),
             process: Arc::clone(&self.process),
             counters: self.tally.of_worker(index),
         };
@@ -318,6 +321,8 @@ impl Supervisor {
             }],
             pools: Pools::without_threads(),
             submit: self.submit(),
+            // Too many commands take no client's place.
+            roster: Arc::default(),
             process: Arc::default(),
             counters: Arc::default(),
         })

@@ -19,7 +19,7 @@ use crate::generation::Generation;
 use crate::log::access::{AccessBuffer, AccessWriter};
 use crate::log::diagnostic;
 use crate::runtime::{EventQueue, Sender, catch_panic, channel, spawn_thread};
-use crate::server::{self, Acknowledgement, Command, WorkerSetup};
+use crate::server::{self, Acknowledgement, Command, Roster, WorkerSetup};
 
 /// How long a reload waits until every worker has adopted it. A worker does so between two tasks; one
 /// that is busy for longer is named to the operator.
@@ -35,6 +35,8 @@ pub(super) struct Workers {
     adoption: Adoption,
     next_id: WorkerId,
     events: EventSender<Event>,
+    /// Those that serve clients, retired ones included.
+    roster: Arc<Roster>,
 }
 
 /// A place for a worker.
@@ -64,6 +66,18 @@ impl Waiting {
         let _ = self.start.send((setup.clone(), log));
         self.running
     }
+
+    /// The same, for a worker that serves clients: it is entered in `roster`.
+    fn start_for_clients(
+        self,
+        setup: &WorkerSetup,
+        log: Option<&AccessWriter>,
+        roster: &Roster,
+    ) -> Running {
+        let running = self.start(setup, log);
+        roster.add(running.id, running.commands.clone());
+        running
+    }
 }
 
 impl Workers {
@@ -76,7 +90,13 @@ impl Workers {
             adoption: Adoption::default(),
             next_id: 0,
             events,
+            roster: Arc::default(),
         }
+    }
+
+    /// By which the workers that serve clients reach one another.
+    pub(super) fn roster(&self) -> &Arc<Roster> {
+        &self.roster
     }
 
     /// Gets what a further worker needs of the system.
@@ -125,7 +145,7 @@ impl Workers {
         log: Option<&AccessWriter>,
     ) {
         for (setup, waiting) in setups.zip(waiting) {
-            let running = Some(waiting.start(&setup, log));
+            let running = Some(waiting.start_for_clients(&setup, log, &self.roster));
             self.places.push(Place { setup, running });
         }
     }
@@ -151,6 +171,7 @@ impl Workers {
     /// Takes note that a worker's thread has ended. Returns whether it died, so that its place is to
     /// be filled: connections queue at its sockets meanwhile.
     pub(super) fn ended(&mut self, id: WorkerId) -> bool {
+        self.roster.remove(id);
         self.retired.retain(|worker| worker.id != id);
         let is_it =
             |place: &&mut Place| place.running.as_ref().is_some_and(|worker| worker.id == id);
@@ -174,7 +195,8 @@ impl Workers {
             let waiting = self.prepare_one()?;
             let is_vacant = |place: &&mut Place| place.running.is_none();
             if let Some(place) = self.places.iter_mut().find(is_vacant) {
-                place.running = Some(waiting.start(&place.setup, log));
+                let running = waiting.start_for_clients(&place.setup, log, &self.roster);
+                place.running = Some(running);
             } else if let Some(place) = &mut self.control {
                 place.running = Some(waiting.start(&place.setup, None));
             }
@@ -224,13 +246,14 @@ impl Workers {
         self.adoption.late()
     }
 
-    /// Tells every worker to accept nothing more, and to end with its last connection. None will be
-    /// replaced.
-    pub(super) fn retire(&mut self) {
+    /// Tells every worker that another process serves: it accepts nothing more, and ends with its last
+    /// connection. None will be replaced.
+    pub(super) fn leave(&mut self) {
         let places = self.places.drain(..).chain(self.control.take());
-        for worker in places.filter_map(|place| place.running) {
-            worker.commands.send(Command::Retire);
-            self.retired.push(worker);
+        self.retired
+            .extend(places.filter_map(|place| place.running));
+        for worker in &self.retired {
+            worker.commands.send(Command::Leave);
         }
     }
 
@@ -245,6 +268,13 @@ impl Workers {
         for worker in running.chain(&self.retired) {
             worker.commands.send(Command::Drain(grace));
         }
+    }
+}
+
+/// A worker that finds no more commands cuts what is under way.
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.roster.clear();
     }
 }
 

@@ -30,7 +30,7 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
-use crate::runtime::{Direction, Elapsed, Stream, Tick};
+use crate::runtime::{Direction, Elapsed, Idle, Stream, Tick};
 
 /// A connection to a client.
 #[derive(Debug)]
@@ -138,6 +138,14 @@ impl Transport {
     ) -> Poll<Result<(), Elapsed>> {
         match self {
             Self::Plain(stream) => stream.poll_ready(context, direction, deadline),
+        }
+    }
+
+    /// Waits until another `receive` may succeed. Meanwhile the connection is idle: its task may be told to
+    /// give it up.
+    pub(crate) fn poll_idle(&self, context: &mut Context<'_>, deadline: Tick) -> Poll<Idle> {
+        match self {
+            Self::Plain(stream) => stream.poll_idle(context, deadline),
         }
     }
 

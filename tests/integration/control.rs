@@ -188,6 +188,24 @@ fn generation(server: &Server) -> u64 {
         .expect("a number")
 }
 
+/// At `max_connections` the operator could neither look at the server, nor change or stop it: commands
+/// counted as clients.
+#[test]
+fn commands_need_no_place_among_the_clients() {
+    let mut server = ok().limits("max_connections = 1").start();
+    let mut busy = server.connect();
+    busy.send(UPLOAD);
+    assert_eq!(busy.response().status, 100);
+    let connections = server.status()["connections"].clone();
+    let expected = serde_json::json!({ "open": 1, "accepted": 1 });
+    assert_eq!(connections, expected);
+    for command in ["status", "reload", "stop"] {
+        ended_with(0, &server.command_line(&[command]));
+    }
+    assert_eq!(busy.last_response_to("hello").status, 200);
+    assert_eq!(server.wait().expect("it is our own child").code(), Some(0));
+}
+
 /// A reload by command left no line in the server's log, whatever came of it.
 #[test]
 fn a_command_leaves_its_outcome_in_the_log() {

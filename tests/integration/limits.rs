@@ -3,6 +3,8 @@
 use crate::support::{Client, Site, pattern, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+const UPLOAD: &str =
+    "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
 
 fn site(limits: &str) -> Site {
     Site::new("'/' = { respond = 'ok' }\n'/echo' = { echo = true }\n'/files' = { files = 'www', strip_prefix = true }").limits(limits)
@@ -173,7 +175,8 @@ fn one_connection_too_many_gets_an_answer() {
     let server = site("max_connections = 2").start();
     let mut clients = [server.connect(), server.connect()];
     for client in &mut clients {
-        assert_eq!(client.exchange(GET).status, 200);
+        client.send(UPLOAD);
+        assert_eq!(client.response().status, 100);
     }
     for _ in 0..3 {
         let mut refused = server.connect();
@@ -193,7 +196,7 @@ fn one_connection_too_many_gets_an_answer() {
     leaving.expect_end();
     let mut newcomer = server.connect();
     assert_eq!(newcomer.exchange(GET).status, 200, "there is room again");
-    assert_eq!(staying.exchange(GET).status, 200);
+    assert_eq!(staying.exchange("hello").status, 200);
 }
 
 #[test]
@@ -328,4 +331,49 @@ fn an_idle_connection_holds_no_buffer_after_content() {
     let _clients: Vec<_> = (0..300).map(|_| connect()).collect();
     let grown = resident().saturating_sub(before);
     assert!(grown < 300 * 16, "{grown} KiB for 300 idle connections");
+}
+
+/// Ten clients that did nothing kept everyone else out.
+#[test]
+fn at_max_connections_the_oldest_idle_one_is_given_up() {
+    for workers in [1, 3] {
+        let top = format!("workers = {workers}");
+        let server = site("max_connections = 10").top(&top).start();
+        let mut clients: Vec<Client> = Vec::new();
+        for _ in 0..10 {
+            let mut client = server.connect();
+            assert_eq!(client.exchange(GET).status, 200);
+            clients.push(client);
+        }
+        // The first is used once more: the second is the one that has been idle longest.
+        assert_eq!(clients[0].exchange(GET).status, 200);
+        let mut further = server.connect();
+        assert_eq!(further.exchange(GET).status, 200);
+        clients.remove(1).expect_end();
+        let mut another = server.connect();
+        assert_eq!(another.exchange(GET).status, 200);
+        clients.remove(1).expect_end();
+        clients.extend([further, another]);
+        for client in &mut clients {
+            assert_eq!(client.exchange(GET).status, 200);
+        }
+        until("ten are open", || {
+            (server.status()["connections"]["open"] == 10).then_some(())
+        });
+    }
+}
+
+#[test]
+fn at_max_connections_those_in_use_are_kept() {
+    let server = site("max_connections = 3").top("workers = 2").start();
+    let mut busy = [(); 3].map(|()| server.connect());
+    for client in &mut busy {
+        client.send(UPLOAD);
+        assert_eq!(client.response().status, 100);
+    }
+    assert_eq!(server.get("/").status, 503);
+    for client in &mut busy {
+        assert_eq!(client.exchange("hello").status, 200);
+    }
+    assert_eq!(server.get("/").status, 200);
 }

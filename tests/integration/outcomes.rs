@@ -128,25 +128,20 @@ fn a_head_that_does_not_come_in_time() {
 
 #[test]
 fn turned_away() {
-    // The control socket's connections count as well.
-    let server = site().limits("max_connections = 1").start();
+    let site = site().limits("max_connections = 1");
+    let application = application(&site);
+    let server = site.start();
     let mut client = server.connect();
-    assert_eq!(client.exchange(GET).status, 200);
+    client.send(get("/wait/d"));
+    let _asked = accepted(&application);
     let mut turned_away = server.connect();
     turned_away.send(GET);
     assert_eq!(turned_away.response().status, 503);
     drop((client, turned_away));
-    until("the connections have ended", || {
-        server
-            .command_line(&["status"])
-            .status
-            .success()
-            .then_some(())
-    });
     wait_for_count(&server, 2);
     assert_records(
         server,
-        &["\"GET / HTTP/1.1\" 200 2", "\"GET / HTTP/1.1\" 503 -"],
+        &["\"GET / HTTP/1.1\" 503 -", "\"GET /wait/d HTTP/1.1\" 499 -"],
     );
 }
 
@@ -199,7 +194,7 @@ fn cut_at_the_end_of_grace() {
     let taking = half_served(&server);
     let mut idle = server.connect();
     assert_eq!(idle.exchange(GET).status, 200);
-    let (_, records) = server.stop();
+    let (diagnostics, records) = server.stop();
     let mut told: Vec<String> = records.iter().map(|line| told(line)).collect();
     told.retain(|told| !is_partial(told));
     told.sort();
@@ -208,7 +203,28 @@ fn cut_at_the_end_of_grace() {
         ["\"GET / HTTP/1.1\" 200 2", "\"GET /wait/b HTTP/1.1\" 503 -"]
     );
     assert_eq!(records.len(), 3, "{records:?}");
+    // The summary was written before the exchanges that are cut were counted.
+    let summary = "worker 0: 3 connections, 3 requests";
+    let is_it = |line: &String| line.ends_with(summary);
+    assert!(diagnostics.iter().any(is_it), "{diagnostics:?}");
     drop((waiting, taking, idle));
+}
+
+/// After a second signal the process ended before its workers had counted and recorded what they cut.
+#[test]
+fn cut_by_a_second_signal() {
+    let site = site().top("workers = 1\ngrace = '1h'");
+    let application = application(&site);
+    let mut server = site.start();
+    let mut waiting = server.connect();
+    waiting.send(get("/wait/c"));
+    let _asked = accepted(&application);
+    server.signal(Signal::TERM);
+    server.wait_for_line(|line| line.contains("stopping"));
+    server.signal(Signal::TERM);
+    server.wait_for_record(|line| told(line) == "\"GET /wait/c HTTP/1.1\" 503 -");
+    server.wait_for_line(|line| line.ends_with("worker 0: 1 connections, 1 requests"));
+    assert!(server.wait().expect("it is our own child").success());
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn no_connection_is_lost_and_no_command_finds_nobody() {
             }
             until("another process", || {
                 for client in &mut kept {
-                    assert_eq!(client.exchange(GET).text(), "ok");
+                    use_or_connect_again(client, &server);
                 }
                 (process(&server) != before).then_some(())
             });
@@ -66,9 +66,53 @@ fn no_connection_is_lost_and_no_command_finds_nobody() {
         drop(over);
     });
     for client in &mut kept {
-        assert_eq!(client.exchange(GET).text(), "ok");
+        use_or_connect_again(client, &server);
     }
     drop(kept);
+    stop(server);
+}
+
+/// Makes an exchange, and a new connection if the response says that the old one ends with it.
+fn use_or_connect_again(client: &mut Client, server: &Server) {
+    let response = client.exchange(GET);
+    assert_eq!(response.text(), "ok");
+    if response.says_close() {
+        client.expect_end();
+        *client = server.connect();
+    }
+}
+
+/// Connections that were kept stayed with the old process, and its configuration, for as long as their
+/// clients liked.
+#[test]
+fn a_kept_connection_ends_with_its_next_response_or_soon() {
+    let server = Site::new("'/' = { respond = 'old' }\n'/echo' = { echo = true }")
+        .top("workers = 1")
+        .start();
+    let [mut used, mut idle, mut fresh, mut busy] = [(); 4].map(|()| server.connect());
+    for client in [&mut used, &mut idle] {
+        assert_eq!(client.exchange(GET).text(), "old");
+    }
+    fresh.send("GET / HTTP/1.1\r\n");
+    busy.send(
+        "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+    );
+    assert_eq!(busy.response().status, 100);
+    assert!(server.command_line(&["upgrade"]).status.success());
+    server.directory().write(
+        "config.toml",
+        "log.access = false\n[[server]]\nlisten = '127.0.0.1:0'\nroutes.'/' = { respond = 'new' }\n",
+    );
+    assert!(server.command_line(&["reload"]).status.success());
+    let last = used.last_response_to(GET);
+    assert!(last.says_close(), "{last:?}");
+    idle.expect_end();
+    let last = fresh.last_response_to("Host: h\r\n\r\n");
+    assert!(last.says_close(), "{last:?}");
+    let last = busy.last_response_to("ab");
+    assert!(last.says_close(), "{last:?}");
+    assert_eq!(server.get("/").text(), "new");
+    drop((used, idle, fresh, busy));
     stop(server);
 }
 
@@ -81,8 +125,8 @@ fn the_old_process_ends_with_its_last_connection() {
     assert_eq!(kept.exchange(GET).text(), "ok");
     let output = server.command_line(&["upgrade"]);
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(kept.exchange(GET).text(), "ok");
     assert_ne!(process(&server), u64::from(server.id()));
+    assert_eq!(kept.last_response_to(GET).text(), "ok");
     drop(kept);
     server.wait_for_line(|line| line.contains("worker 0:"));
     assert_eq!(server.get("/").text(), "ok");

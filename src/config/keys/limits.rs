@@ -184,7 +184,7 @@ const LIMITS: &[Limit] = &[
             key: "max_connections",
             kind: Kind::integer(&MAX_CONNECTIONS),
             default: "10000",
-            about: "open connections: 503 with Retry-After, then close",
+            about: "open connections of clients: one more has the oldest idle one closed, or is answered 503",
             translations: &[(
                 "worker_connections",
                 "the setting is called `max_connections`, in `[limits]`",

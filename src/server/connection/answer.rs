@@ -162,7 +162,7 @@ impl Connection {
             self.note_begun(head);
             return Step::Perform { head };
         };
-        let may_persist = head.persistent && !self.is_to_end();
+        let may_persist = head.persistent && self.may_persist();
         let traits = RequestTraits::of(head);
         let framed = FramedResponse::new(response, exchange.policy, traits, may_persist);
         self.encode_head(&framed, generation, output);

@@ -39,7 +39,7 @@ use crate::generation::{Generation, LocalGeneration};
 use crate::handlers;
 use crate::http::request::{HeadLimits, may_be_complete};
 use crate::log::diagnostic;
-use crate::runtime::{self, Direction, Elapsed, Tick};
+use crate::runtime::{self, Direction, Elapsed, Idle, Tick};
 use crate::server::worker::Worker;
 use crate::server::worker::endpoint::Endpoint;
 use crate::transport::{Received, Transport};
@@ -68,6 +68,9 @@ pub(super) struct Connection {
     /// The socket held nothing more when it was last read from. What came since then, also while an
     /// answer was sent, ends the next wait at once: no other wait uses that readiness up.
     is_drained: bool,
+    /// Nothing came in time, or another client is to have the place: the connection ends unless a request
+    /// has come meanwhile, and after it.
+    is_given_up: bool,
     /// When the head that has begun to arrive must be complete.
     head_deadline: Tick,
     /// Whether the connection counts among those that are open.
@@ -97,9 +100,10 @@ enum Turn {
 /// How a wait ended.
 enum Waited {
     Readable,
+    /// The rest of a head did not come in time.
     TimedOut,
     /// The connection is to end, and no exchange is under way on it.
-    Draining,
+    ToEnd,
 }
 
 /// How a connection ends.
@@ -128,6 +132,7 @@ impl Connection {
             unread: Vec::new(),
             is_unexamined: false,
             is_drained: false,
+            is_given_up: false,
             head_deadline: Tick::NEVER,
             is_counted: true,
             begun: Cell::new(None),
@@ -142,7 +147,12 @@ impl Connection {
 
     /// Whether the connection is to end as soon as no exchange is under way on it.
     fn is_to_end(&self) -> bool {
-        self.worker.is_draining() || self.endpoint.is_retired()
+        self.is_given_up || self.worker.is_draining() || self.endpoint.is_retired()
+    }
+
+    /// Whether the connection may be used for another request after this one.
+    fn may_persist(&self) -> bool {
+        !self.is_to_end() && self.worker.may_persist()
     }
 
     /// Lives the connection's life. A panic anywhere in it ends this connection, and no other.
@@ -176,11 +186,10 @@ impl Connection {
             }
             match self.wait().await {
                 Waited::Readable => {}
-                Waited::TimedOut if self.unread.is_empty() => break Ending::Close,
                 Waited::TimedOut => break self.time_out(),
                 // A request may have come before the client could know.
-                Waited::Draining if !is_last_look => is_last_look = true,
-                Waited::Draining => break Ending::Close,
+                Waited::ToEnd if !is_last_look => is_last_look = true,
+                Waited::ToEnd => break Ending::Close,
             }
         };
         self.unread = Vec::new();
@@ -281,25 +290,38 @@ impl Connection {
 
     /// Waits for more to read.
     async fn wait(&mut self) -> Waited {
-        let deadline = if self.unread.is_empty() {
-            let generation = self.generation();
-            let limits = generation.limits_at(&self.endpoint.address);
-            runtime::deadline_after(limits.idle_timeout)
-        } else {
-            self.head_deadline
-        };
-        poll_fn(
-            |context| match self.stream.poll_ready(context, Direction::Read, deadline) {
-                // A request that has begun to arrive may still be finished.
-                Poll::Pending if self.is_to_end() && self.unread.is_empty() => {
-                    Poll::Ready(Waited::Draining)
-                }
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(Ok(())) => Poll::Ready(Waited::Readable),
-                Poll::Ready(Err(Elapsed)) => Poll::Ready(Waited::TimedOut),
-            },
-        )
-        .await
+        if self.unread.is_empty() {
+            return self.wait_idle().await;
+        }
+        // A request that has begun to arrive may still be finished.
+        let ready = self.stream.ready(Direction::Read, self.head_deadline);
+        match ready.await {
+            Ok(()) => Waited::Readable,
+            Err(Elapsed) => Waited::TimedOut,
+        }
+    }
+
+    /// Waits for a request to begin.
+    async fn wait_idle(&mut self) -> Waited {
+        let generation = self.generation();
+        let limits = generation.limits_at(&self.endpoint.address);
+        let deadline = runtime::deadline_after(limits.idle_timeout);
+        drop(generation);
+        let idle = poll_fn(|context| {
+            if self.is_to_end() {
+                return Poll::Ready(None);
+            }
+            let deadline = deadline.min(self.worker.leave_by());
+            self.stream.poll_idle(context, deadline).map(Some)
+        });
+        match idle.await {
+            Some(Idle::Readable) => Waited::Readable,
+            Some(Idle::TimedOut | Idle::GivenUp) => {
+                self.is_given_up = true;
+                Waited::ToEnd
+            }
+            None => Waited::ToEnd,
+        }
     }
 }
 

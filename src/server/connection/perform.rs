@@ -107,7 +107,7 @@ impl Connection {
             return Responded::Failed;
         };
         let begun = receiving.begin_response();
-        let may_persist = head.persistent && !self.is_to_end() && begun.can_be_drained;
+        let may_persist = head.persistent && self.may_persist() && begun.can_be_drained;
         let traits = RequestTraits::of(head);
         let mut framed = FramedResponse::new(response, policy, traits, may_persist);
         let persists = framed.persists();

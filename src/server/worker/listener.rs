@@ -133,6 +133,16 @@ fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker:
     let connection = Connection::new(stream, peer, Rc::clone(endpoint), Rc::clone(worker));
     if fits {
         runtime::spawn(connection.serve());
+    } else if endpoint.is_recorded && worker.may_wait_for_place() {
+        let worker = Rc::clone(worker);
+        runtime::spawn(async move {
+            if worker.make_place().await {
+                // A task of its own is smaller than this one.
+                runtime::spawn(connection.serve());
+            } else {
+                connection.turn_away();
+            }
+        });
     } else {
         connection.turn_away();
     }

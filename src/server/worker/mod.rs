@@ -5,6 +5,7 @@ pub(in crate::server) mod clock;
 pub(in crate::server) mod endpoint;
 pub(in crate::server) mod lingering;
 mod listener;
+mod place;
 pub(in crate::server) mod run;
 
 use std::cell::{Cell, Ref, RefCell};
@@ -12,6 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crate::control::Submit;
 use crate::generation::{Generation, LocalGeneration};
@@ -19,12 +21,13 @@ use crate::handlers;
 use crate::log::access::{AccessBuffer, HAND_OVER};
 use crate::log::record::AccessRecord;
 use crate::metrics::{Counters, ProcessCounters};
-use crate::runtime::{self, Pools};
+use crate::runtime::{self, Pools, Tick};
 use crate::transfer::{InputBuffer, READ_SIZE};
 
 use clock::CurrentSecond;
 use endpoint::{Accepting, Endpoints, ListeningSocket};
 use lingering::Lingering;
+pub(crate) use place::Roster;
 
 /// The most that `max_head` may be, and so an incomplete head; it is put before what is read next.
 const MAX_INCOMPLETE: usize = 1024 * 1024;
@@ -48,6 +51,12 @@ pub(in crate::server) struct Worker {
     /// A task sleeps that will hand the log's lines over.
     flush_is_due: Cell<bool>,
     draining: Cell<bool>,
+    /// Once another process serves in our place: when connections that are idle end.
+    leave_by: Cell<Tick>,
+    /// All workers that serve clients.
+    roster: Arc<Roster>,
+    /// How many connections wait for the place of an idle one.
+    waiting_for_place: Cell<usize>,
     /// Tasks that accept connections.
     accepting: Cell<usize>,
     /// Wakes the task that waits for the last connection to end, if one does.
@@ -64,6 +73,8 @@ pub(crate) struct WorkerSetup {
     pub(crate) pools: Pools,
     /// How its handlers ask the supervisor.
     pub(crate) submit: Submit,
+    /// All workers that serve clients; none for that of the control socket.
+    pub(crate) roster: Arc<Roster>,
     pub(crate) process: Arc<ProcessCounters>,
     /// A successor goes on counting.
     pub(crate) counters: Arc<Counters>,
@@ -85,6 +96,9 @@ impl Worker {
             log: RefCell::new(log),
             flush_is_due: Cell::new(false),
             draining: Cell::new(false),
+            leave_by: Cell::new(Tick::NEVER),
+            roster: Arc::clone(&setup.roster),
+            waiting_for_place: Cell::new(0),
             accepting: Cell::new(0),
             last_connection: RefCell::default(),
         }
@@ -95,6 +109,13 @@ impl Worker {
         self.draining.set(true);
         // The tasks that accept hold the sockets now, for as long as their last round takes.
         self.endpoints.take();
+        runtime::wake_all();
+    }
+
+    /// Has connections end with their next response, or, if they are idle, when `patience` is over: another
+    /// process serves in our place.
+    fn begin_to_leave(&self, patience: Duration) {
+        self.leave_by.set(runtime::deadline_after(patience));
         runtime::wake_all();
     }
 
@@ -141,12 +162,22 @@ impl Worker {
         self.draining.get()
     }
 
+    /// When connections that are idle end, because another process serves; [`Tick::NEVER`] while none does.
+    pub(in crate::server) fn leave_by(&self) -> Tick {
+        self.leave_by.get()
+    }
+
+    /// Whether a connection may be used for another request.
+    pub(in crate::server) fn may_persist(&self) -> bool {
+        !self.is_draining() && self.leave_by.get() == Tick::NEVER
+    }
+
     /// The generation that exchanges begin with now.
     pub(in crate::server) fn current_generation(&self) -> Rc<LocalGeneration> {
         Rc::clone(&self.generation.borrow())
     }
 
-    /// Counts a new connection; whether it is one too many.
+    /// Counts a new connection. Returns whether there is a place for it.
     pub(in crate::server) fn admit(&self, max_connections: usize) -> bool {
         self.counters.open.add(1);
         self.counters.accepted.add(1);

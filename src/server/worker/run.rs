@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::endpoint::ListeningSocket;
 use super::listener::accept_all;
@@ -13,7 +13,7 @@ use super::{Worker, WorkerSetup};
 use crate::generation::Generation;
 use crate::log::access::AccessBuffer;
 use crate::log::diagnostic;
-use crate::runtime::{self, EventQueue, Receiver};
+use crate::runtime::{self, Either, Elapsed, EventQueue, Receiver, Sender};
 
 /// What the supervisor tells a worker.
 pub(crate) enum Command {
@@ -25,8 +25,17 @@ pub(crate) enum Command {
     },
     /// Serve the connections that are open to their own end, then end. There is no socket any more.
     Retire,
+    /// The same, but another process serves: connections end with their next response, or soon.
+    Leave,
     /// Accept nothing more, let exchanges in flight finish within the time given, then end.
     Drain(Duration),
+    /// Reply `place`, and since when the connection is idle that is so longest.
+    OldestIdle {
+        place: usize,
+        reply: Sender<(usize, Option<Instant>)>,
+    },
+    /// Close that connection, and reply whether there was one.
+    GiveUpIdle { reply: Sender<bool> },
 }
 
 /// Tells the supervisor, when it is dropped, that the worker with that number has adopted a generation.
@@ -49,6 +58,10 @@ impl Drop for Acknowledgement {
     }
 }
 
+/// How long a connection may be idle once another process serves: a client that is about to send a request
+/// learns with its response that it has to connect again, and loses nothing.
+const LAST_IDLE: Duration = Duration::from_secs(2);
+
 /// Runs a worker on this thread with the events of `queue`, until a command ends it.
 ///
 /// # Errors
@@ -59,26 +72,52 @@ pub(crate) fn run(
     log: Option<AccessBuffer>,
     commands: Receiver<Command>,
 ) -> io::Result<()> {
+    let (index, counters) = (setup.index, Arc::clone(&setup.counters));
     runtime::run_on(queue, async move {
-        let index = setup.index;
         let worker = Rc::new(Worker::new(&setup, log));
         adopt(&worker, setup.generation, setup.listeners);
         run_commands(commands, &worker).await;
-        worker.flush_log();
-        let Some(index) = index else { return };
-        let counters = &worker.counters;
+    })?;
+    // The loop is gone, and with it the exchanges that were cut: they count, and have their lines.
+    if let Some(index) = index {
         diagnostic::info(format_args!(
             "worker {index}: {} connections, {} requests",
             counters.accepted.read(),
             counters.requests()
         ));
-    })
+    }
+    Ok(())
 }
 
 /// Carries out commands until the last of them.
 async fn run_commands(mut commands: Receiver<Command>, worker: &Rc<Worker>) {
+    let mut grace = serve(&mut commands, worker).await;
+    worker.begin_to_drain();
+    loop {
+        let ended = poll_fn(|context| worker.poll_last_connection(context));
+        let next = runtime::either(ended, commands.receive());
+        match runtime::timeout(grace, next).await {
+            Ok(Either::First(())) => return,
+            // Less time than before: a second signal.
+            Ok(Either::Second(Some(Command::Drain(less)))) => grace = less,
+            Ok(Either::Second(Some(_))) => {}
+            // A supervisor that is gone waits no longer.
+            Ok(Either::Second(None)) => grace = Duration::ZERO,
+            Err(Elapsed) => break,
+        }
+    }
+    let open = worker.counters.open.read();
+    if open > 0 {
+        diagnostic::warn(format_args!(
+            "{open} connections were cut when the grace period was over"
+        ));
+    }
+}
+
+/// Carries out commands until the worker is to drain. Returns the time that it has for that.
+async fn serve(commands: &mut Receiver<Command>, worker: &Rc<Worker>) -> Duration {
     let mut is_retired = false;
-    let grace = loop {
+    loop {
         let next = poll_fn(|context| {
             if is_retired && worker.poll_last_connection(context).is_ready() {
                 return Poll::Ready(None);
@@ -95,23 +134,29 @@ async fn run_commands(mut commands: Receiver<Command>, worker: &Rc<Worker>) {
                 drop(done);
             }
             Some(Command::Retire) => {
-                let generation = worker.current_generation();
-                adopt(worker, Arc::clone(&generation.0), Vec::new());
+                retire(worker);
                 is_retired = true;
             }
-            Some(Command::Drain(grace)) => break grace,
+            Some(Command::Leave) => {
+                retire(worker);
+                worker.begin_to_leave(LAST_IDLE);
+                is_retired = true;
+            }
+            Some(Command::Drain(grace)) => return grace,
+            Some(Command::OldestIdle { place, reply }) => {
+                reply.send((place, runtime::oldest_idle()));
+            }
+            Some(Command::GiveUpIdle { reply }) => reply.send(runtime::give_up_oldest_idle()),
             // A supervisor that is gone has no more connections for us either.
-            None => break Duration::ZERO,
+            None => return Duration::ZERO,
         }
-    };
-    worker.begin_to_drain();
-    let ended = poll_fn(|context| worker.poll_last_connection(context));
-    if runtime::timeout(grace, ended).await.is_err() {
-        let open = worker.counters.open.read();
-        diagnostic::warn(format_args!(
-            "{open} connections were cut when the grace period of {grace:?} was over"
-        ));
     }
+}
+
+/// Has the worker accept nothing more.
+fn retire(worker: &Rc<Worker>) {
+    let generation = worker.current_generation();
+    adopt(worker, Arc::clone(&generation.0), Vec::new());
 }
 
 /// Has the worker take on another configuration and exactly these sockets, and starts a task for each

@@ -68,6 +68,12 @@ impl Client {
         response
     }
 
+    /// Sends the last request, or what is left of it, and reads its response.
+    pub(crate) fn last_response_to(&mut self, request: impl AsRef<[u8]>) -> Response {
+        self.send(request);
+        self.last_response()
+    }
+
     /// Waits for the end of the connection; the server must send nothing before it.
     pub(crate) fn expect_end(&mut self) {
         let rest = self.rest().expect("an end in good order");

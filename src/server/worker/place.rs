@@ -1,0 +1,105 @@
+//! A place for a connection that is one too many: the connection of a client that has been idle longest
+//! is given up for it, whichever worker has that.
+//!
+//! ```text
+//! this worker                              every worker, this one included
+//!  ├─ Command::OldestIdle ───────────────→ │ since when is your oldest one idle?
+//!  │ ←──────────────────────────── instant ┤
+//!  ├─ Command::GiveUpIdle → the oldest ──→ │ closes it
+//!  │ ←───────────────────────────── closed ┤
+//! ```
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Worker;
+use super::run::Command;
+use crate::runtime::{self, Sender, channel};
+
+/// How long a worker may take to reply; one that takes longer keeps its connections.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How many connections of a worker may wait for a place at once. They are over `max_connections`.
+const MAX_WAITING: usize = 256;
+
+/// The workers of a server, by which one of them reaches the others.
+#[derive(Default)]
+pub(crate) struct Roster(Mutex<Vec<(u64, Sender<Command>)>>);
+
+impl Roster {
+    /// Adds the worker of that number.
+    pub(crate) fn add(&self, id: u64, commands: Sender<Command>) {
+        self.lock().push((id, commands));
+    }
+
+    /// Removes the worker of that number.
+    pub(crate) fn remove(&self, id: u64) {
+        self.lock().retain(|(known, _)| *known != id);
+    }
+
+    /// Removes all workers: their supervisor is gone.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn all(&self) -> Vec<Sender<Command>> {
+        let workers = self.lock();
+        workers
+            .iter()
+            .map(|(_, commands)| commands.clone())
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(u64, Sender<Command>)>> {
+        // A panic cannot leave the vector half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Worker {
+    /// Whether one more connection may wait for a place.
+    pub(super) fn may_wait_for_place(&self) -> bool {
+        self.waiting_for_place.get() < MAX_WAITING
+    }
+
+    /// Has the connection given up that has been idle longest. Returns whether there was one.
+    pub(super) async fn make_place(&self) -> bool {
+        self.waiting_for_place.set(self.waiting_for_place.get() + 1);
+        let has_place = give_up_oldest(&self.roster.all()).await;
+        self.waiting_for_place.set(self.waiting_for_place.get() - 1);
+        has_place
+    }
+}
+
+/// Has the worker among `workers` whose connection has been idle longest give it up, or the next one if
+/// that was used meanwhile. Returns whether one did.
+async fn give_up_oldest(workers: &[Sender<Command>]) -> bool {
+    for (_, place) in oldest_of_each(workers).await {
+        let (reply, mut replies) = channel();
+        workers[place].send(Command::GiveUpIdle { reply });
+        if let Ok(Some(true)) = runtime::timeout(PATIENCE, replies.receive()).await {
+            return true;
+        }
+    }
+    false
+}
+
+/// The workers that have an idle connection, by their place in `workers`, and since when: the oldest first.
+async fn oldest_of_each(workers: &[Sender<Command>]) -> Vec<(Instant, usize)> {
+    let (reply, mut replies) = channel();
+    for (place, worker) in workers.iter().enumerate() {
+        let reply = reply.clone();
+        worker.send(Command::OldestIdle { place, reply });
+    }
+    drop(reply);
+    let mut found = Vec::new();
+    // Without the workers that do not reply in time.
+    let _ = runtime::timeout(PATIENCE, async {
+        while let Some((place, since)) = replies.receive().await {
+            found.extend(since.map(|since: Instant| (since, place)));
+        }
+    })
+    .await;
+    found.sort();
+    found
+}
