@@ -20,6 +20,7 @@ pub(crate) mod client;
 pub(crate) mod question;
 pub(crate) mod socket;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,22 @@ pub(crate) enum ControlVerb {
     Upgrade,
     /// Finish the exchanges in flight within `grace`, and end; `None` is the configuration's `grace`.
     Stop { grace: Option<Duration> },
+}
+
+/// As the log names it.
+impl fmt::Display for ControlVerb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Status => "status",
+            Self::Counters => "the counters",
+            Self::Explain(_) => "explain",
+            Self::Reload { .. } => "reload",
+            Self::Replace { .. } => "another configuration",
+            Self::Confirm => "confirm",
+            Self::Upgrade => "upgrade",
+            Self::Stop { .. } => "stop",
+        })
+    }
 }
 
 /// A request to the supervisor, and where its reply goes.

@@ -132,6 +132,9 @@ fn detail(status: Status) -> &'static str {
         Status::TOO_MANY_REQUESTS => {
             "Too many requests came from you. Wait a while, then try again."
         }
+        Status::MISDIRECTED_REQUEST => {
+            "No site here goes by the name in the address. Check its spelling, or use the site's own name instead of a number."
+        }
         Status::REQUEST_HEADER_FIELDS_TOO_LARGE => {
             "The header section is larger than is accepted here. Clearing cookies may help."
         }

@@ -33,6 +33,19 @@ pub(crate) enum End {
 
 impl End {
     const COUNT: usize = Self::Cut as usize + 1;
+
+    /// How it ended, as the log tells it.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Self::Answered => "it was answered",
+            Self::Refused => "the request could not be read",
+            Self::TimedOut => "the head of the request did not come in time",
+            Self::TurnedAway => "it was one connection too many",
+            Self::ClientLeft => "the client left before there was a response",
+            Self::BrokenOff => "the response was not sent to its end",
+            Self::Cut => "it was cut by the end of the grace period, or by a panic",
+        }
+    }
 }
 
 /// The counters of one worker. Only that worker writes to them, so it needs no locked instruction; and

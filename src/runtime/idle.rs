@@ -6,10 +6,6 @@
 
 use std::time::Duration;
 
-use slab::Slab;
-
-use super::reactor::Source;
-
 /// How many of the oldest sources are found in one walk over all.
 const FOUND_AT_ONCE: usize = 256;
 
@@ -45,19 +41,20 @@ impl IdleSources {
         self.since[key] = self.now;
     }
 
-    /// The source that has been idle longest; `None` if none is idle.
-    pub(super) fn oldest(&mut self, sources: &Slab<Source>) -> Option<Oldest> {
-        if let Some(oldest) = self.next_found(sources) {
+    /// The source that has been idle longest; `None` if none is idle. `keys` are those of all sources.
+    pub(super) fn oldest(
+        &mut self,
+        keys: impl Iterator<Item = usize>,
+        is_idle: impl Fn(usize) -> bool,
+    ) -> Option<Oldest> {
+        if let Some(oldest) = self.next_found(&is_idle) {
             return Some(oldest);
         }
-        let idle = sources.iter().filter(|(_, source)| source.is_idle());
-        let since = |key: usize| self.since[key];
-        self.found = idle
-            .map(|(key, _)| Oldest {
-                since: since(key),
-                key,
-            })
-            .collect();
+        let since = |key| Oldest {
+            since: self.since[key],
+            key,
+        };
+        self.found = keys.filter(|key| is_idle(*key)).map(since).collect();
         let age = |oldest: &Oldest| (oldest.since, oldest.key);
         if self.found.len() > FOUND_AT_ONCE {
             self.found.select_nth_unstable_by_key(FOUND_AT_ONCE, age);
@@ -65,19 +62,45 @@ impl IdleSources {
         }
         self.found.sort_unstable_by_key(age);
         self.found.reverse();
-        self.next_found(sources)
+        self.next_found(&is_idle)
     }
 
     /// The oldest of those that were found and are still idle.
-    fn next_found(&mut self, sources: &Slab<Source>) -> Option<Oldest> {
+    fn next_found(&mut self, is_idle: &impl Fn(usize) -> bool) -> Option<Oldest> {
         while let Some(oldest) = self.found.last().copied() {
-            let source = sources.get(oldest.key);
-            let is_idle = source.is_some_and(Source::is_idle);
-            if is_idle && self.since[oldest.key] == oldest.since {
+            if is_idle(oldest.key) && self.since[oldest.key] == oldest.since {
                 return Some(oldest);
             }
             self.found.pop();
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_that_is_still_idle_is_found() {
+        const COUNT: usize = 3 * FOUND_AT_ONCE;
+        let mut sources = IdleSources::default();
+        let mut is_idle = vec![true; COUNT];
+        // The highest key has been idle longest.
+        for key in (0..COUNT).rev() {
+            sources.make_room_for(key);
+        }
+        for key in (0..COUNT).rev() {
+            sources.now += Duration::from_millis(1);
+            sources.begin(key);
+        }
+        is_idle[COUNT - 2] = false;
+        for key in (0..COUNT).rev().filter(|key| *key != COUNT - 2) {
+            let oldest = sources.oldest(0..COUNT, |key| is_idle[key]);
+            assert_eq!(oldest.map(|oldest| oldest.key), Some(key));
+            is_idle[key] = false;
+        }
+        let none = sources.oldest(0..COUNT, |key| is_idle[key]);
+        assert!(none.is_none());
     }
 }

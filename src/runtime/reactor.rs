@@ -67,7 +67,7 @@ impl Awaited {
 }
 
 /// A socket or a sleeper. A worker holds one for each idle connection, so its size matters.
-pub(super) struct Source {
+struct Source {
     /// Distinguishes this source from earlier ones with the same key.
     generation: u32,
     awaited: Awaited,
@@ -86,7 +86,7 @@ pub(super) struct Source {
 
 impl Source {
     /// Whether its task can do without it, and has not been told to give up.
-    pub(super) fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.awaited.contains(Awaited::IDLE) && !self.awaited.contains(Awaited::GIVEN_UP)
     }
 }
@@ -289,14 +289,21 @@ impl Reactor {
         }
     }
 
+    fn oldest(&mut self) -> Option<Oldest> {
+        let sources = &self.sources;
+        let is_idle = |key| sources.get(key).is_some_and(Source::is_idle);
+        self.idle
+            .oldest(sources.iter().map(|(key, _)| key), is_idle)
+    }
+
     /// Since when the source that has been idle longest is so, counted from the runtime's start.
     pub(super) fn oldest_idle(&mut self) -> Option<Duration> {
-        self.idle.oldest(&self.sources).map(|oldest| oldest.since)
+        self.oldest().map(|oldest| oldest.since)
     }
 
     /// Tells the task of the source that has been idle longest to give up. Returns whether there was one.
     pub(super) fn give_up_oldest_idle(&mut self) -> bool {
-        let Some(Oldest { key, .. }) = self.idle.oldest(&self.sources) else {
+        let Some(Oldest { key, .. }) = self.oldest() else {
             return false;
         };
         let source = &mut self.sources[key];

@@ -58,10 +58,20 @@ pub(super) fn accesses(config: &Config) -> Accesses {
 
 /// Tells the operator that the server listens at `address`.
 pub(super) fn announce(address: &ListenAddress) {
+    diagnostic::info(format_args!("listening at {}", shown(address)));
+}
+
+/// Tells the operator that the server listens at `address` no longer.
+pub(super) fn announce_end(address: &ListenAddress) {
+    diagnostic::info(format_args!(
+        "no more connections are taken at {}",
+        shown(address)
+    ));
+}
+
+fn shown(address: &ListenAddress) -> String {
     match address {
-        ListenAddress::Ip(address) => {
-            diagnostic::info(format_args!("listening at http://{address}"));
-        }
-        ListenAddress::Unix(_) => diagnostic::info(format_args!("listening at {address}")),
+        ListenAddress::Ip(address) => format!("http://{address}"),
+        ListenAddress::Unix(_) => address.to_string(),
     }
 }

@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SI
 use signal_hook::iterator::Signals;
 
 use crate::control::ControlRequest;
+use crate::log::diagnostic;
 use crate::runtime::{is_first_process, spawn_thread, sys};
 
 /// What the supervisor waits for.
@@ -21,6 +22,22 @@ pub(super) enum Event {
     WorkerEnded(WorkerId),
     /// A file of the configuration was written, or a new file belongs to it.
     FilesChanged,
+}
+
+impl Event {
+    /// Tells at level debug what has happened.
+    pub(super) fn tell(&self) {
+        match self {
+            Self::Signal(signal) => diagnostic::debug(format_args!("got {}", name(*signal))),
+            Self::Control(request) => diagnostic::debug(format_args!("asked: {}", request.verb)),
+            Self::WorkerEnded(id) => {
+                diagnostic::debug(format_args!("thread {id} of a worker ended"))
+            }
+            Self::FilesChanged => {
+                diagnostic::debug(format_args!("the configuration's files changed"))
+            }
+        }
+    }
 }
 
 /// Identifies a worker; a number is never used again.

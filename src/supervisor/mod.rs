@@ -51,7 +51,7 @@ use crate::runtime::{self, Panic, PoolState, Pools, catch_panic, sys};
 use crate::server::{ListeningSocket, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
-use addresses::{accesses, addresses, announce};
+use addresses::{accesses, addresses, announce, announce_end};
 pub(crate) use addresses::{try_addresses, try_log};
 use control_socket::ControlError;
 use events::{Event, watch_signals};
@@ -333,6 +333,9 @@ impl Supervisor {
         let mut deaths = Deaths::default();
         loop {
             let event = self.next_event();
+            if let Occasion::Event(event) = &event {
+                event.tell();
+            }
             // What an event runs may be code of others, such as a factory of handlers.
             match catch_panic(|| self.handle(event, &mut deaths)) {
                 Ok(Ok(None)) => {}
@@ -409,14 +412,13 @@ impl Supervisor {
             ControlVerb::Explain(fields) => (status::explain(&self.generation, &fields), None),
             ControlVerb::Reload { confirm_within } => {
                 let outcome = self.reload(confirm_within);
-                reload::report(self.command("`tidegate reload`"), &outcome);
+                // A program that has the server as a part gets the outcome, and says itself what it wants.
+                if self.control.is_some() {
+                    reload::report("`tidegate reload`", &outcome);
+                }
                 (reload::reply(outcome), None)
             }
-            ControlVerb::Replace { text, name } => {
-                let outcome = self.replace(text, &name);
-                reload::report("the program", &outcome);
-                (reload::reply(outcome), None)
-            }
+            ControlVerb::Replace { text, name } => (reload::reply(self.replace(text, &name)), None),
             ControlVerb::Confirm => (self.confirm(), None),
             ControlVerb::Upgrade => {
                 let outcome = self.upgrade();

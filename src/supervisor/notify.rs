@@ -51,6 +51,7 @@ impl ServiceManager {
     /// Sends `state`; if that fails, there is a warning.
     pub(super) fn tell(&self, state: State) {
         let Some(socket) = &self.0 else { return };
+        diagnostic::debug(format_args!("telling the service manager: {state:?}"));
         if let Err(error) = socket.send(state.message().as_bytes()) {
             diagnostic::warn(format_args!("cannot tell the service manager: {error}"));
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::notify::State;
-use super::{Event, ListenError, Supervisor, accesses, addresses, announce, watch};
+use super::{Event, ListenError, Supervisor, accesses, addresses, announce, announce_end, watch};
 use crate::config::model::{Config, LogLevel};
 use crate::config::{self, Change, Checked, Inputs, Report, Strictness, Surroundings};
 use crate::control::{ControlReply, Submit};
@@ -108,6 +108,9 @@ impl Supervisor {
     ) -> Result<Applied, ReloadError> {
         // Before anything can be refused: a mistake may be mended in a file that is read for the first time.
         self.renew_watch(checked.inputs());
+        for source in &checked.inputs().read {
+            diagnostic::debug(format_args!("read {}", source.path.display()));
+        }
         let prepared = prepare(checked, &self.handlers, Some(&self.generation));
         let Prepared { loaded, generation } = prepared.map_err(ReloadError::Refused)?;
         let failures = run_tests(&loaded.config, &generation);
@@ -169,6 +172,10 @@ impl Supervisor {
             .bound()
             .filter(|bound| !self.sockets.bound().any(|known| known == *bound))
             .for_each(announce);
+        self.sockets
+            .bound()
+            .filter(|bound| !sockets.bound().any(|next| next == *bound))
+            .for_each(announce_end);
         diagnostic::set_level(config.log.level);
         let before = Arc::clone(&self.generation);
         before.release(&generation, &mut self.retired);

@@ -100,6 +100,10 @@ impl Program {
         let (ours, theirs) = UnixStream::pair().map_err(UpgradeError::Line)?;
         let mut child = self.spawn(sockets, &theirs)?;
         drop(theirs);
+        let (process, count) = (child.id(), sockets.len());
+        diagnostic::debug(format_args!(
+            "process {process} has {count} sockets of ours, and is waited for"
+        ));
         let heard = hear(ours);
         if matches!(&heard, Ok(said) if said == READY) {
             return Ok(child.id());

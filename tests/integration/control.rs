@@ -224,3 +224,64 @@ fn a_command_leaves_its_outcome_in_the_log() {
     ended_with(0, &server.command_line(&["stop"]));
     server.wait_for_line(|line| line.contains("info: `tidegate stop`: stopping"));
 }
+
+/// Level debug had one line. It tells what an operator looks for: who connects, where a request goes or why
+/// it is refused, why a connection ends, and what the supervisor does.
+#[test]
+fn level_debug_tells_what_happens() {
+    let server =
+        Site::new("'/' = { respond = 'ok' }\n'/kept-out' = { echo = true, deny = ['0.0.0.0/0'] }")
+            .log("access = false\nlevel = 'debug'")
+            .limits("idle_timeout = '100ms'")
+            .server("listen = '127.0.0.1:0'\nhosts = ['h']")
+            .start();
+    let mut client = server.connect();
+    for (request, status) in [
+        (GET, 200),
+        ("GET /kept-out HTTP/1.1\r\nHost: h\r\n\r\n", 403),
+        ("GET /none HTTP/1.1\r\nHost: other\r\n\r\n", 421),
+    ] {
+        assert_eq!(client.exchange(request).status, status);
+    }
+    client.expect_end();
+    assert_eq!(server.answer("GET / HTTP/1.1\r\n\r\n").status, 400);
+    ended_with(0, &server.command_line(&["reload"]));
+    server.signal(rustix::process::Signal::HUP);
+    for part in [
+        " connects to 127.0.0.1:",
+        "127.0.0.1: GET / for \"h\" at 127.0.0.1:0: route `/`",
+        "refused: allow or deny keeps the client out",
+        "refused: no server there answers for the host",
+        "refused: an HTTP/1.1 request needs a Host field",
+        "has been idle for too long",
+        " has ended",
+        "asked: reload",
+        "got SIGHUP",
+        "has the new configuration",
+    ] {
+        server.wait_for_line(|line| line.contains(" debug: ") && line.contains(part));
+    }
+}
+
+/// 421 told a person nothing, and the log had no line; an address in the place of a name leads there.
+#[test]
+fn a_host_that_no_server_answers_for_is_told_to_both() {
+    let server = ok().server("listen = '127.0.0.1:0'\nhosts = ['h']").start();
+    let mut client = server.connect();
+    for _ in 0..3 {
+        let response = client.exchange("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+        assert_eq!(response.status, 421);
+        assert!(
+            response.text().contains("No site here"),
+            "{}",
+            response.text()
+        );
+    }
+    drop(client);
+    let (diagnostics, _) = server.stop();
+    let is_it =
+        |line: &&String| line.contains("no server there answers for the host \"127.0.0.1\"");
+    let lines: Vec<&String> = diagnostics.iter().filter(is_it).collect();
+    assert_eq!(lines.len(), 1, "once in a while: {diagnostics:?}");
+    assert!(lines[0].contains("warning: 127.0.0.1:0: "), "{}", lines[0]);
+}

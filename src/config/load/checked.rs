@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::include::Wildcard;
+use super::wildcard::Wildcard;
 use crate::api::{HandlerSpec, OptionsError};
 use crate::config::complaint::diagnostic::{Diagnostic, Report, Source};
 use crate::config::model::Config;

@@ -6,7 +6,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -17,6 +16,7 @@ use toml::de::DeTable;
 use super::checked::Inputs;
 use super::read::read_whole;
 use super::text::{invalid_utf8, source};
+use super::wildcard::{Wildcard, has_wildcard, matches};
 use crate::config::complaint::diagnostic::{Diagnostic, Source};
 use crate::config::keys::hints::vocabulary;
 use crate::config::tree::node::{Context, Text};
@@ -128,31 +128,6 @@ fn written<'c>(cx: &'c Context<'c>, tree: &'c DeTable<'c>) -> Vec<Text<'c>> {
     nodes.into_iter().filter_map(|node| node.text()).collect()
 }
 
-/// Names in a directory that `include` matches. If a file or directory with such a name appears, the
-/// configuration may have one more file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wildcard {
-    pub(crate) directory: PathBuf,
-    /// One component of a path, with or without `*` and `?`.
-    pattern: String,
-    /// Whether the component is the last of the path, and so the name of a file.
-    is_last: bool,
-}
-
-impl Wildcard {
-    /// Whether `include` matches a file or directory of that name in the directory.
-    pub(crate) fn is_match(&self, name: &OsStr) -> bool {
-        let name = name.as_encoded_bytes();
-        let is_hidden = name.starts_with(b".") && has_wildcard(&self.pattern);
-        !is_hidden && matches(self.pattern.as_bytes(), name)
-    }
-
-    /// Whether it is files that are matched, and not directories on the way to them.
-    pub(crate) fn is_of_files(&self) -> bool {
-        self.is_last
-    }
-}
-
 /// The paths that an entry of `include` stands for. The directories that it lists are added to
 /// `wildcards`.
 fn named(text: &Text<'_>, wildcards: &mut Vec<Wildcard>) -> Vec<PathBuf> {
@@ -179,10 +154,6 @@ fn named(text: &Text<'_>, wildcards: &mut Vec<Wildcard>) -> Vec<PathBuf> {
             Vec::new()
         }
     }
-}
-
-fn has_wildcard(text: &str) -> bool {
-    text.contains(['*', '?'])
 }
 
 /// The directory that `pattern`, relative to `directory`, names before its first wildcard.
@@ -257,30 +228,6 @@ fn children(directory: &Path, pattern: &str) -> io::Result<Vec<PathBuf>> {
     Ok(names)
 }
 
-/// Whether `name` matches `pattern`: `*` is any number of octets, `?` is one. A mismatch goes back to
-/// the last `*` only, so the time is bounded by the product of the lengths.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut p, mut n) = (0, 0);
-    let mut last_star = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                last_star = Some((p, n));
-                p += 1;
-            }
-            Some(c) if *c == b'?' || *c == name[n] => (p, n) = (p + 1, n + 1),
-            _ => {
-                let Some((star, taken)) = last_star else {
-                    return false;
-                };
-                last_star = Some((star, taken + 1));
-                (p, n) = (star + 1, taken + 1);
-            }
-        }
-    }
-    pattern[p..].iter().all(|c| *c == b'*')
-}
-
 /// A path that is the same for all paths to one file.
 fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
@@ -294,33 +241,5 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
             format!("`{shown}` is a directory; write \"{shown}/*.toml\"")
         }
         _ => format!("cannot read `{shown}`: {error}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wildcards_match_within_a_name() {
-        let cases = [
-            ("*.toml", "a.toml", true),
-            ("*.toml", "a.toml~", false),
-            ("*", "", true),
-            ("a*b*c", "aXbYbc", true),
-            ("a*b*c", "aXbY", false),
-            ("?.toml", "a.toml", true),
-            ("?.toml", ".toml", false),
-            ("a", "a", true),
-            ("a", "ab", false),
-            ("*?", "", false),
-        ];
-        for (pattern, name, expected) in cases {
-            assert_eq!(
-                matches(pattern.as_bytes(), name.as_bytes()),
-                expected,
-                "{pattern} {name}"
-            );
-        }
     }
 }

@@ -5,8 +5,9 @@ mod file;
 mod include;
 mod read;
 mod text;
+mod wildcard;
 
 pub(crate) use checked::{Checked, Inputs, Loaded, Strictness};
 pub(crate) use file::{load, parse};
-pub(crate) use include::Wildcard;
 pub(crate) use read::read_whole;
+pub(crate) use wildcard::Wildcard;

@@ -25,16 +25,8 @@ use crate::runtime::spawn_thread;
 
 use destination::{Destination, Incomplete};
 pub(crate) use destination::{OpenLogError, check};
-use order::{Batch, Order};
-
-/// How long a line may stay in a worker's buffer.
-pub(crate) const HAND_OVER: Duration = Duration::from_millis(250);
-
-/// How many buffers may wait for the writer. With [`BUFFER_SIZE`] each, this bounds the memory.
-const QUEUE: usize = 256;
-
-/// A buffer of this many octets is handed over: large enough to make writes few.
-const BUFFER_SIZE: usize = 32 * 1024;
+pub(crate) use order::HAND_OVER;
+use order::{BUFFER_SIZE, Batch, Order, QUEUE};
 
 /// How long the writer may take to write the last lines when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -75,6 +67,7 @@ impl AccessWriter {
             return Ok(None);
         };
         record::check_time_zone();
+        diagnostic::debug(format_args!("the access log {destination} is open"));
         let (queue, messages) = sync_channel(QUEUE);
         let (finish, finished) = sync_channel(1);
         let lost = Arc::new(AtomicU64::new(0));

@@ -5,7 +5,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BUFFER_SIZE, HAND_OVER, QUEUE};
+/// How long a line may stay in a worker's buffer.
+pub(crate) const HAND_OVER: Duration = Duration::from_millis(250);
+
+/// How many buffers may wait for the writer. With [`BUFFER_SIZE`] each, this bounds the memory.
+pub(super) const QUEUE: usize = 256;
+
+/// A buffer of this many octets is handed over: large enough to make writes few.
+pub(super) const BUFFER_SIZE: usize = 32 * 1024;
 
 /// How long a line is held: a worker hands its lines over within [`HAND_OVER`], and a little later where
 /// it is busy.

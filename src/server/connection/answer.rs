@@ -11,6 +11,7 @@ use crate::generation::Generation;
 use crate::http::error::RequestError;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space, lower_minor_version};
 use crate::http::response::ResponseFraming;
+use crate::log::diagnostic;
 use crate::message::content::Content;
 use crate::metrics::End;
 use crate::runtime::{self, Tick};
@@ -123,6 +124,10 @@ impl Connection {
         if error == RequestError::UnsupportedVersion && lower_minor_version(input) {
             return self.answer_one(input, limits, output, generation);
         }
+        let (client, listener) = (self.client, &self.endpoint.address);
+        diagnostic::debug(format_args!(
+            "{client}: a request at {listener} is refused: {error}"
+        ));
         self.refuse(error.status(), input, output, generation);
         Step::Answered {
             used: input.len(),
@@ -162,6 +167,7 @@ impl Connection {
             self.note_begun(head);
             return Step::Perform { head };
         };
+        exchange.tell();
         let may_persist = head.persistent && self.may_persist();
         let traits = RequestTraits::of(head);
         let framed = FramedResponse::new(response, exchange.policy, traits, may_persist);

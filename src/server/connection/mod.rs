@@ -186,7 +186,10 @@ impl Connection {
             }
             match self.wait().await {
                 Waited::Readable => {}
-                Waited::TimedOut => break self.time_out(),
+                Waited::TimedOut => {
+                    self.tell("sent no whole head in time");
+                    break self.time_out();
+                }
                 // A request may have come before the client could know.
                 Waited::ToEnd if !is_last_look => is_last_look = true,
                 Waited::ToEnd => break Ending::Close,
@@ -196,6 +199,14 @@ impl Connection {
         if ending == Ending::Linger {
             Box::pin(self.linger()).await;
         }
+    }
+
+    /// Tells at level debug what becomes of the connection.
+    fn tell(&self, what: &str) {
+        let (client, listener) = (self.client, &self.endpoint.address);
+        diagnostic::debug(format_args!(
+            "the connection of {client} at {listener} {what}"
+        ));
     }
 
     /// Reads once, and answers every request that is complete and can be answered at once.
@@ -316,8 +327,12 @@ impl Connection {
         });
         match idle.await {
             Some(Idle::Readable) => Waited::Readable,
-            Some(Idle::TimedOut | Idle::GivenUp) => {
+            Some(why @ (Idle::TimedOut | Idle::GivenUp)) => {
                 self.is_given_up = true;
+                self.tell(match why {
+                    Idle::GivenUp => "is idle, and given up for another one",
+                    _ => "has been idle for too long",
+                });
                 Waited::ToEnd
             }
             None => Waited::ToEnd,
@@ -327,6 +342,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.tell("has ended");
         if self.is_counted {
             self.worker.dismiss();
         }

@@ -52,6 +52,7 @@ impl Connection {
         let exchange = Exchange::new(&generation, &self.endpoint.address, self.client, &head)
             .arrived_by(&arrival)
             .resumed(begun);
+        exchange.tell();
         let underway = self.begin(&exchange, &head, &bytes);
         let limits = content_limits(exchange.limits());
         let receiving = Receiving::new(&head, &self.stream, &self.worker.input, limits, unread);

@@ -23,13 +23,14 @@ mod route;
 use std::cell::Cell;
 
 use crate::address::{ClientAddress, ListenAddress};
-use crate::config::model::Limits;
+use crate::config::model::{Limits, LogLevel};
 use crate::generation::policy::ServingPolicy;
 use crate::generation::{Generation, Route};
 use crate::handlers::{Begun, WorkerState};
 use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
 use crate::http::status::Status;
+use crate::log::{diagnostic, limited};
 use crate::message::request::{Arrival, Request};
 use crate::message::response::DuplexResponse;
 use crate::message::routed_path::RoutedPath;
@@ -146,6 +147,36 @@ impl<'g, 'r> Exchange<'g, 'r> {
     /// The path that the route matches, if one does.
     pub(super) fn path(&self) -> Option<&NormalPath<'r>> {
         self.matched.as_ref().ok().map(|matched| &matched.path)
+    }
+
+    /// Tells at level debug where the request goes, and at level warning that no server answers for its
+    /// host: an operator who looks for the mistake has seen no more than 421.
+    #[inline]
+    pub(super) fn tell(&self) {
+        let refusal = self.matched.as_ref().err();
+        let is_misdirected = refusal.is_some_and(|refusal| refusal.is_misdirected());
+        if is_misdirected || diagnostic::is_written(LogLevel::Debug) {
+            self.tell_route(is_misdirected);
+        }
+    }
+
+    #[cold]
+    fn tell_route(&self, is_misdirected: bool) {
+        let (client, listener) = (self.client, self.listener);
+        let host = String::from_utf8_lossy(self.head.host);
+        let (method, target) = (self.head.method, self.head.raw_target);
+        let what = format_args!("{client}: {method} {target} for {host:?} at {listener}");
+        match &self.matched {
+            Ok(matched) => diagnostic::debug(format_args!("{what}: {}", matched.route)),
+            Err(refusal) => {
+                diagnostic::debug(format_args!("{what}: refused: {}", refusal.describe()));
+            }
+        }
+        if is_misdirected {
+            limited::warn(format_args!(
+                "{listener}: no server there answers for the host {host:?}; add it to the hosts of one, or leave hosts out to answer for every host"
+            ));
+        }
     }
 
     /// Whether code behind the route answers, which is run for clients alone.

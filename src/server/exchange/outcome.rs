@@ -18,9 +18,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::address::ClientAddress;
+use crate::config::model::LogLevel;
 use crate::http::fields::Known;
 use crate::http::request::{RequestHead, line_in_log, request_line};
 use crate::http::status::Status;
+use crate::log::diagnostic;
 use crate::log::record::AccessRecord;
 use crate::metrics::End;
 use crate::runtime;
@@ -132,8 +134,22 @@ pub(crate) fn finish(
     started: Instant,
 ) {
     worker.counters.ended(outcome.end);
+    if outcome.end != End::Answered {
+        tell(client, subject, outcome);
+    }
     if worker.has_log() {
         record(worker, client, subject, outcome, started);
+    }
+}
+
+/// Tells at level debug that an exchange did not end with its response.
+#[cold]
+fn tell(client: ClientAddress, subject: &Subject<'_>, outcome: Outcome) {
+    if diagnostic::is_written(LogLevel::Debug) {
+        let record = subject.record(client, outcome, Duration::ZERO);
+        let line = String::from_utf8_lossy(record.request_line);
+        let (status, why) = (outcome.status, outcome.end.describe());
+        diagnostic::debug(format_args!("{client}: {line:?}: {status}: {why}"));
     }
 }
 

@@ -39,6 +39,23 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// Why, as the log tells it.
+    pub(super) fn describe(self) -> &'static str {
+        match self {
+            Self::Allow(..) => "it is of a method that is not taken there",
+            Self::Status(Status::FORBIDDEN) => "allow or deny keeps the client out",
+            Self::Status(Status::MISDIRECTED_REQUEST) => "no server there answers for the host",
+            Self::Status(Status::NOT_FOUND) => "no route matches",
+            Self::Status(Status::BAD_REQUEST) => "its path is no valid one",
+            Self::Status(Status::REQUEST_HEADER_FIELDS_TOO_LARGE) => "its head is over the limits",
+            Self::Status(_) => "it cannot be answered",
+        }
+    }
+
+    pub(super) fn is_misdirected(self) -> bool {
+        matches!(self, Self::Status(Status::MISDIRECTED_REQUEST))
+    }
+
     pub(super) fn response(self) -> Response<'static> {
         match self {
             Self::Status(status) => Response::problem(status),

@@ -128,15 +128,23 @@ async fn wait(listener: &Listener, accepting: &Accepting, worker: &Worker) {
 
 fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker: &Rc<Worker>) {
     let generation = worker.current_generation();
-    let fits = worker.admit(generation.max_connections);
+    let max_connections = generation.max_connections;
+    let fits = worker.admit(max_connections);
     let stream = Transport::Plain(Stream::new(fd));
+    let (address, by) = (&endpoint.address, worker.name);
+    match peer {
+        Some(peer) => diagnostic::debug(format_args!("{peer} connects to {address}, {by}")),
+        None => diagnostic::debug(format_args!("a client connects to {address}, {by}")),
+    }
     let connection = Connection::new(stream, peer, Rc::clone(endpoint), Rc::clone(worker));
     if fits {
         runtime::spawn(connection.serve());
     } else if endpoint.is_recorded && worker.may_wait_for_place() {
         let worker = Rc::clone(worker);
         runtime::spawn(async move {
-            if worker.make_place().await {
+            let has_place = worker.make_place().await;
+            worker.tell_that_it_is_full(max_connections, has_place);
+            if has_place {
                 // A task of its own is smaller than this one.
                 runtime::spawn(connection.serve());
             } else {

@@ -9,6 +9,7 @@ mod place;
 pub(in crate::server) mod run;
 
 use std::cell::{Cell, Ref, RefCell};
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,6 +35,7 @@ const MAX_INCOMPLETE: usize = 1024 * 1024;
 
 /// What the connections of a worker share.
 pub(in crate::server) struct Worker {
+    name: WorkerName,
     generation: RefCell<Rc<LocalGeneration>>,
     endpoints: RefCell<Endpoints>,
     pub(in crate::server) local: handlers::WorkerState,
@@ -80,9 +82,23 @@ pub(crate) struct WorkerSetup {
     pub(crate) counters: Arc<Counters>,
 }
 
+/// How diagnostics name a worker: by its place, if it is not that of the control socket.
+#[derive(Clone, Copy)]
+struct WorkerName(Option<usize>);
+
+impl fmt::Display for WorkerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(index) => write!(f, "worker {index}"),
+            None => f.write_str("the worker of the control socket"),
+        }
+    }
+}
+
 impl Worker {
     pub(in crate::server) fn new(setup: &WorkerSetup, log: Option<AccessBuffer>) -> Self {
         Self {
+            name: WorkerName(setup.index),
             generation: RefCell::new(Rc::new(LocalGeneration(Arc::clone(&setup.generation)))),
             endpoints: RefCell::default(),
             local: handlers::WorkerState::new(setup.pools.clone(), Arc::clone(&setup.submit)),

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::Worker;
 use super::run::Command;
+use crate::log::limited;
 use crate::runtime::{self, Sender, channel};
 
 /// How long a worker may take to reply; one that takes longer keeps its connections.
@@ -57,6 +58,18 @@ impl Roster {
 }
 
 impl Worker {
+    /// Tells the operator that as many connections are open as may be, and whether one was given up.
+    pub(super) fn tell_that_it_is_full(&self, max_connections: usize, has_place: bool) {
+        let what = if has_place {
+            "the one that was idle longest is closed for each new one"
+        } else {
+            "none is idle, and new ones are answered 503"
+        };
+        limited::warn(format_args!(
+            "max_connections = {max_connections} are open: {what}"
+        ));
+    }
+
     /// Whether one more connection may wait for a place.
     pub(super) fn may_wait_for_place(&self) -> bool {
         self.waiting_for_place.get() < MAX_WAITING

@@ -75,6 +75,7 @@ pub(crate) fn run(
     let (index, counters) = (setup.index, Arc::clone(&setup.counters));
     runtime::run_on(queue, async move {
         let worker = Rc::new(Worker::new(&setup, log));
+        diagnostic::debug(format_args!("{} has begun", worker.name));
         adopt(&worker, setup.generation, setup.listeners);
         run_commands(commands, &worker).await;
     })?;
@@ -92,6 +93,10 @@ pub(crate) fn run(
 /// Carries out commands until the last of them.
 async fn run_commands(mut commands: Receiver<Command>, worker: &Rc<Worker>) {
     let mut grace = serve(&mut commands, worker).await;
+    let (name, open) = (worker.name, worker.counters.open.read());
+    diagnostic::debug(format_args!(
+        "{name} ends: {open} connections have {grace:?}"
+    ));
     worker.begin_to_drain();
     loop {
         let ended = poll_fn(|context| worker.poll_last_connection(context));
@@ -132,6 +137,7 @@ async fn serve(commands: &mut Receiver<Command>, worker: &Rc<Worker>) -> Duratio
             }) => {
                 adopt(worker, generation, listeners);
                 drop(done);
+                diagnostic::debug(format_args!("{} has the new configuration", worker.name));
             }
             Some(Command::Retire) => {
                 retire(worker);

@@ -144,7 +144,8 @@ impl Watched {
             // The system lost events: one may have been of our files.
             self.next_look = self.next_look.min(soon);
         } else if is_write(event.kind) {
-            if event.paths.iter().any(|path| self.files.concern(path)) {
+            if let Some(path) = event.paths.iter().find(|path| self.files.concern(path)) {
+                diagnostic::debug(format_args!("{} was changed", path.display()));
                 // Also if the files look the same: two writes may share one tick of the file system's clock.
                 self.has_changed = true;
                 self.look_now();
@@ -210,6 +211,8 @@ impl Watched {
                 diagnostic::warn(format_args!(
                     "the system does not report changes in {shown} ({error}): it is looked at every {PATROL:?}"
                 ));
+            } else {
+                diagnostic::debug(format_args!("watching {}", directory.display()));
             }
             self.directories.insert(directory);
         }

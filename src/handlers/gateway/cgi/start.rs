@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use crate::disk::spool::Spooled;
 use crate::handlers::gateway::meta_variables::MetaVariable;
+use crate::log::diagnostic;
 use crate::runtime::descriptors::note_shortage;
 use crate::runtime::{Permit, Process};
 
@@ -56,6 +57,7 @@ pub(super) enum StartError {
 impl Invocation {
     /// Starts the script; `permit` is given back when nothing is left of it.
     pub(super) fn start(self, permit: Permit) -> Result<Started, StartError> {
+        diagnostic::debug(format_args!("starting {}", self.program.display()));
         let mut command = Command::new(&self.program);
         command.env_clear();
         let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
