@@ -373,6 +373,7 @@ fn a_listener_may_come_and_move_between_servers() {
     let mut client = server.connect();
     let report = reload(&server, &numbered(2, "", BOTH, ""));
     assert!(report.contains("listener 127.0.0.2:0 added"), "{report}");
+    server.wait_for_line(|line| line.contains("listening at http://127.0.0.2:"));
     let second = server.addresses_at("127.0.0.2").pop().expect("announced");
     let mut other = Client::connect(second);
     assert_eq!(generation_of(&other.exchange(GET)), 2);
