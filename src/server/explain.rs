@@ -5,6 +5,7 @@
 //! the answer that the operator expects ([`expected`]).
 
 mod expected;
+mod siblings;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,6 +30,7 @@ use crate::runtime::{self, Pools};
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 
 pub(crate) use expected::run_tests;
+pub(crate) use siblings::passed_over_siblings;
 
 /// What becomes of a request.
 #[derive(Debug)]

@@ -15,15 +15,13 @@
 mod connection;
 mod exchange;
 mod explain;
-mod siblings;
 #[cfg(debug_assertions)]
 mod test_hooks;
 pub(crate) mod worker;
 
 #[cfg(any(test, feature = "fuzz-internals"))]
 pub(crate) use exchange::client::address as client_address;
-pub(crate) use explain::{explain, run_tests};
-pub(crate) use siblings::passed_over_siblings;
+pub(crate) use explain::{explain, passed_over_siblings, run_tests};
 pub(crate) use worker::endpoint::ListeningSocket;
 pub(crate) use worker::run::{Acknowledgement, Command, run};
 pub(crate) use worker::{Roster, WorkerSetup};
