@@ -1,20 +1,23 @@
 //! One connection to an upstream.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::address::UpstreamAddress;
 use crate::runtime::descriptors::note_shortage;
-use crate::runtime::{self, Stream};
+use crate::runtime::{self, Direction, Elapsed, Stream, Tick};
 
 /// Octets read at once.
 const READ_SIZE: usize = 64 * 1024;
 
 /// A connection to an upstream, for one request. Dropping it closes it.
 pub(crate) struct Connection {
-    pub(crate) stream: Stream,
+    stream: Stream,
+    /// Whether another read may find something: the system has reported so, and no read has emptied the
+    /// socket since. An upstream says nothing before it is asked, so a new connection has nothing.
+    may_receive: Cell<bool>,
 }
 
 /// A worker's buffer for what any upstream sends: a connection that waits holds none.
@@ -45,22 +48,61 @@ impl Connection {
         let stream = stream.inspect_err(|error| {
             note_shortage(error);
         })?;
-        Ok(Self { stream })
+        Ok(Self {
+            stream,
+            may_receive: Cell::new(false),
+        })
+    }
+
+    /// Sends as much of `octets` as the socket takes.
+    ///
+    /// # Errors
+    /// As [`Stream::try_send`].
+    pub(crate) fn send(&self, octets: &[u8]) -> io::Result<usize> {
+        self.stream.try_send(octets, false)
     }
 
     /// Reads once into `input`, and calls `use_it` with the octets. No octets are the end of the
-    /// upstream's side.
+    /// upstream's side. Makes no system call if the system would have reported what there is to read.
     ///
     /// # Errors
-    /// As [`Stream::try_receive`].
+    /// As [`Stream::try_receive`]; after `WouldBlock` the caller waits.
     pub(crate) fn receive<T>(
         &self,
         input: &Input,
         use_it: impl FnOnce(&[u8]) -> T,
     ) -> io::Result<T> {
+        if !self.may_receive.get() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let mut input = input.0.borrow_mut();
-        let count = self.stream.try_receive(&mut input)?;
-        Ok(use_it(&input[..count]))
+        let received = self.stream.try_receive(&mut input);
+        // A read that does not fill the buffer has emptied the socket (epoll(7)). The system reports
+        // what comes after it; but it does not report an end again that it has reported already.
+        let is_full = matches!(received, Ok(count) if count == input.len());
+        self.may_receive
+            .set(is_full || self.stream.is_read_closed());
+        Ok(use_it(&input[..received?]))
+    }
+
+    /// Waits until there may be something to receive.
+    ///
+    /// # Errors
+    /// [`Elapsed`] at `deadline`.
+    pub(crate) async fn ready_to_receive(&self, deadline: Tick) -> Result<(), Elapsed> {
+        self.stream.ready(Direction::Read, deadline).await?;
+        self.may_receive.set(true);
+        Ok(())
+    }
+
+    /// Waits until there may be something to receive, or room to send. The caller must then try both.
+    ///
+    /// # Errors
+    /// [`Elapsed`] at `deadline`.
+    pub(crate) async fn ready_for_any(&self, deadline: Tick) -> Result<(), Elapsed> {
+        self.stream.ready_any(deadline).await?;
+        self.may_receive.set(true);
+        Ok(())
     }
 }
 
@@ -79,8 +121,12 @@ async fn connect_to_any(addresses: &[SocketAddr], timeout: Duration) -> io::Resu
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io::Write as _;
     use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::test_support::TemporaryDirectory;
 
     #[test]
     fn every_address_of_a_name_is_tried() {
@@ -104,5 +150,41 @@ mod tests {
             let opened = runtime::run(async move { open.await.is_ok() }).expect("a loop");
             assert_eq!(opened, is_open, "{found:?}");
         }
+    }
+
+    /// What a read finds, without waiting: octets, or `None` for nothing yet.
+    fn receive(connection: &Connection, input: &Input) -> Option<Vec<u8>> {
+        connection.receive(input, <[u8]>::to_vec).ok()
+    }
+
+    /// After a read that emptied the socket, the next one was made at once and found nothing. If it is
+    /// left out, the end of the upstream's side must not be missed: the system may have reported it
+    /// together with the last octets, and does so once.
+    #[test]
+    fn nothing_is_received_that_was_not_reported_and_no_end_is_missed() {
+        let directory = TemporaryDirectory::new("upstream");
+        let path = directory.path().join("socket");
+        let listening = UnixListener::bind(&path).expect("a socket");
+        let exchange = async move {
+            let (address, input) = (UpstreamAddress::Unix(path), Input::default());
+            for closes_at_once in [true, false] {
+                let opened = Connection::open(&address, Duration::from_secs(10)).await;
+                let connection = opened.expect("a connection");
+                let (mut upstream, _) = listening.accept().expect("a connection");
+                upstream.write_all(b"ab").expect("room");
+                assert_eq!(receive(&connection, &input), None, "before any report");
+                let mut upstream = Some(upstream).filter(|_| !closes_at_once);
+                let ready = connection.ready_to_receive(Tick::NEVER).await;
+                ready.expect("a report");
+                assert_eq!(receive(&connection, &input), Some(b"ab".to_vec()));
+                if upstream.take().is_some() {
+                    assert_eq!(receive(&connection, &input), None, "not reported yet");
+                    let ready = connection.ready_to_receive(Tick::NEVER).await;
+                    ready.expect("a report");
+                }
+                assert_eq!(receive(&connection, &input), Some(Vec::new()), "the end");
+            }
+        };
+        runtime::run(exchange).expect("a loop");
     }
 }

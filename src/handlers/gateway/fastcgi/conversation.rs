@@ -23,7 +23,7 @@ use super::sending::{Sending, Sent};
 use crate::handlers::gateway::script_log::ScriptLog;
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
 use crate::message::content::{ContentError, ReadContent};
-use crate::runtime::{self, Direction, Either, Elapsed, Tick, either};
+use crate::runtime::{self, Either, Elapsed, Tick, either};
 use crate::upstream::{Connection, Input};
 
 /// How often something may be sent or received, up to a block each time, before other connections have
@@ -191,10 +191,8 @@ impl Conversation {
 
     /// Sends and receives what it can without waiting. Returns whether there was anything.
     fn advance(&mut self) -> Result<bool, UpstreamError> {
-        let stream = &self.connection.stream;
-        let sent = self
-            .sending
-            .advance(|octets| stream.try_send(octets, false));
+        let connection = &self.connection;
+        let sent = self.sending.advance(|octets| connection.send(octets));
         if sent == Sent::Refused {
             self.restart_timeout();
         }
@@ -221,12 +219,11 @@ impl Conversation {
         if !self.sending.has_more() && self.sending.wants_content() {
             return self.wait_for_content(content).await;
         }
-        let stream = &self.connection.stream;
         let ready = async {
             if self.sending.has_more() {
-                stream.ready_any(self.deadline).await
+                self.connection.ready_for_any(self.deadline).await
             } else {
-                stream.ready(Direction::Read, self.deadline).await
+                self.connection.ready_to_receive(self.deadline).await
             }
         };
         match either(ready, content.client_gone()).await {
@@ -237,14 +234,14 @@ impl Conversation {
     }
 
     /// Waits for content to send, as long as its limits let the client take, or for the application
-    /// server.
+    /// server, which is looked at first: its answer may make further content needless.
     async fn wait_for_content(&mut self, content: &mut impl ReadContent) -> Result<(), Failure> {
         let mut block = Vec::new();
-        let stream = &self.connection.stream;
-        let reading = content.read(&mut block);
-        let goes_on = match either(reading, stream.ready(Direction::Read, Tick::NEVER)).await {
-            Either::First(goes_on) => goes_on?,
-            Either::Second(_) => return Ok(()),
+        let ready = self.connection.ready_to_receive(Tick::NEVER);
+        let goes_on = match either(ready, content.read(&mut block)).await {
+            Either::First(Ok(())) => return Ok(()),
+            Either::First(Err(Elapsed)) => return Err(UpstreamError::TimedOut.into()),
+            Either::Second(goes_on) => goes_on?,
         };
         self.push_content(&block, goes_on);
         Ok(())
