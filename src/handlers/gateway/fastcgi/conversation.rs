@@ -41,6 +41,8 @@ pub(super) struct Conversation {
     timeout: Duration,
     /// When the thing that is waited for must have happened.
     deadline: Tick,
+    /// A call of [`next`](Self::next) waits for output, or was dropped while it did.
+    wants_output: bool,
     /// How often something was sent or received since others had their turn.
     moves: usize,
 }
@@ -70,6 +72,7 @@ impl Conversation {
             receiving: Receiving::new(log),
             timeout,
             deadline: runtime::deadline_after(timeout),
+            wants_output: false,
             moves: 0,
         }
     }
@@ -112,13 +115,30 @@ impl Conversation {
     ///
     /// # Errors
     /// On which side it failed.
+    ///
+    /// # Cancellation
+    /// Nothing is lost, and the application server gets no more time: the next call goes on where this
+    /// one was.
     pub(super) async fn next(
         &mut self,
         content: &mut impl ReadContent,
         into: &mut Vec<u8>,
     ) -> Result<bool, Failure> {
-        // The client may have taken its time with what came before.
-        self.restart_timeout();
+        if !self.wants_output {
+            // The client may have taken its time with what came before.
+            self.restart_timeout();
+            self.wants_output = true;
+        }
+        let next = self.next_output(content, into).await;
+        self.wants_output = false;
+        next
+    }
+
+    async fn next_output(
+        &mut self,
+        content: &mut impl ReadContent,
+        into: &mut Vec<u8>,
+    ) -> Result<bool, Failure> {
         loop {
             let has_moved = self.advance()?;
             if self.receiving.move_output(into) || self.is_ended() {
@@ -245,5 +265,49 @@ impl Conversation {
         };
         self.push_content(&block, goes_on);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::super::content::SpooledContent;
+    use super::*;
+    use crate::address::UpstreamAddress;
+    use crate::runtime::BlockingPool;
+    use crate::test_support::TemporaryDirectory;
+
+    /// A wait for output is dropped whenever the client takes something, and the next one gave the
+    /// script its timeout anew: a client that read slowly kept a process that did nothing.
+    #[test]
+    fn a_wait_that_is_dropped_gives_the_script_no_more_time() {
+        const LONG: Duration = Duration::from_secs(3600);
+        let directory = TemporaryDirectory::new("conversation");
+        let path = directory.path().join("socket");
+        let _listening = UnixListener::bind(&path).expect("a socket");
+        let talk = async move {
+            let opened = Connection::open(&UpstreamAddress::Unix(path), LONG).await;
+            let (connection, input) = (opened.expect("a connection"), Rc::default());
+            let log = ScriptLog::new("test");
+            let mut conversation = Conversation::new(connection, &input, LONG, Vec::new(), log);
+            conversation.push_content(b"", false);
+            let mut rest = SpooledContent::nothing(&BlockingPool::new(1, 0));
+            let mut into = Vec::new();
+            let waiting = conversation.next(&mut rest, &mut into);
+            assert!(matches!(
+                either(waiting, runtime::yield_now()).await,
+                Either::Second(())
+            ));
+            // Time passes.
+            conversation.deadline = runtime::deadline_after(Duration::ZERO);
+            let waiting = conversation.next(&mut rest, &mut into);
+            let Either::First(Err(Failure::Upstream(UpstreamError::TimedOut))) =
+                either(waiting, runtime::sleep(Duration::from_millis(100))).await
+            else {
+                panic!("the script got more time");
+            };
+        };
+        runtime::run(talk).expect("a loop");
     }
 }
