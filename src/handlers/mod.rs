@@ -14,7 +14,7 @@ pub(crate) mod redirect;
 pub(crate) mod respond;
 pub(crate) mod status;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -56,6 +56,7 @@ pub(crate) enum Handler {
 /// part that it uses.
 pub(crate) struct WorkerState {
     files: files::WorkerState,
+    scripts: RefCell<fastcgi::KnownScripts>,
     /// What the servers that handlers ask send goes here first.
     upstream: Rc<upstream::Input>,
     pub(crate) pools: Pools,
@@ -74,6 +75,7 @@ impl WorkerState {
     pub(crate) fn new(pools: Pools, submit: Submit) -> Self {
         Self {
             files: files::WorkerState::new(Arc::clone(&pools.disk)),
+            scripts: RefCell::default(),
             upstream: Rc::default(),
             pools,
             submit,
@@ -95,6 +97,7 @@ impl WorkerState {
     fn for_fastcgi(&self) -> fastcgi::Worker<'_> {
         fastcgi::Worker {
             files: &self.files,
+            scripts: &self.scripts,
             input: &self.upstream,
             disk: &self.pools.disk,
         }

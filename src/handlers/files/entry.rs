@@ -76,20 +76,20 @@ impl Entry {
 }
 
 #[derive(PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// The handler's id: one path leads to different files in different routes.
     handler: u64,
     path: Box<[u8]>,
 }
 
 impl Key {
-    pub(super) fn new(handler: u64, path: &[u8]) -> Self {
+    pub(crate) fn new(handler: u64, path: &[u8]) -> Self {
         let path = path.into();
         Self { handler, path }
     }
 
     /// How much it weighs in the cache's bounds, in bytes.
-    pub(super) fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         self.path.len()
     }
 }
@@ -97,9 +97,9 @@ impl Key {
 /// A [`Key`] that borrows its path. It must hash as a `Key` does, with the same fields in the same
 /// order.
 #[derive(Hash)]
-pub(super) struct BorrowedKey<'a> {
-    pub(super) handler: u64,
-    pub(super) path: &'a [u8],
+pub(crate) struct BorrowedKey<'a> {
+    pub(crate) handler: u64,
+    pub(crate) path: &'a [u8],
 }
 
 impl Equivalent<Key> for BorrowedKey<'_> {
@@ -108,7 +108,7 @@ impl Equivalent<Key> for BorrowedKey<'_> {
     }
 }
 
-pub(super) type Table<T> = HashMap<Key, T, foldhash::fast::RandomState>;
+pub(crate) type Table<T> = HashMap<Key, T, foldhash::fast::RandomState>;
 
 #[cfg(test)]
 mod tests {

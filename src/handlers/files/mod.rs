@@ -46,6 +46,7 @@ use crate::message::location::redirect_to_directory;
 use crate::message::request::Request;
 use crate::message::response::Response;
 
+pub(crate) use entry::{BorrowedKey, Key, Table};
 use entry::{Entry, State};
 use error::FilesError;
 pub(crate) use look::{FilesRoute, Place};

@@ -11,7 +11,7 @@ use crate::http::status::Status;
 use crate::log::{diagnostic, limited};
 use crate::message::request::Request;
 use crate::message::response::Response;
-use crate::runtime::BlockingError;
+use crate::runtime::{self, BlockingError};
 
 /// Why it is not known what a path leads to.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub(super) enum SearchError {
 }
 
 impl FastcgiHandler {
-    /// What the path leads to, by a look at the disk that may wait on the pool.
+    /// What the path leads to: a script that was found a moment ago, or by a look at the disk that may wait on the pool.
     pub(super) async fn find(
         &self,
         request: &Request<'_>,
@@ -44,13 +44,33 @@ impl FastcgiHandler {
         } else {
             Start::Beneath
         };
+        let (path, now) = (request.path.stripped(), runtime::now());
+        let path = path.as_bytes();
+        let known = match start {
+            Start::Beneath => worker.scripts.borrow().find(self.id, path, now),
+            Start::RootWithoutSlash | Start::OnlyPath => None,
+        };
+        if let Some(script) = known {
+            return Ok(Searched {
+                found: Found::Script(script),
+                barrier: None,
+            });
+        }
         let search = Search {
             options: Arc::clone(&self.options),
             start,
-            path: request.path.stripped().as_bytes().to_vec(),
+            path: path.to_vec(),
         };
-        let found = now_or_on_pool(worker.disk, move |waiting| search.run(waiting)).await?;
-        found.map_err(SearchError::Look)
+        let searched = now_or_on_pool(worker.disk, move |waiting| search.run(waiting)).await?;
+        let searched = searched.map_err(SearchError::Look)?;
+        // What stands in the way is told each time.
+        if let (Found::Script(script), None) = (&searched.found, &searched.barrier)
+            && start == Start::Beneath
+        {
+            let mut scripts = worker.scripts.borrow_mut();
+            scripts.remember(self.id, path, script, now);
+        }
+        Ok(searched)
     }
 
     /// Tells the operator what stood in the way of a script; returns what was found.

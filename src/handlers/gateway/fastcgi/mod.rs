@@ -12,6 +12,7 @@
 //! | A reader looks for | and finds it in |
 //! |---|---|
 //! | which script answers for a path | [`finding`], [`script`] |
+//! | which scripts need not be looked for | [`known_scripts`] |
 //! | from a request to the script's answer | [`asking`] |
 //! | octets on the wire | [`record`] |
 //! | one request, both ways at once | [`conversation`], [`content`] |
@@ -26,14 +27,17 @@ mod error;
 mod finding;
 #[cfg(any(test, feature = "fuzz-internals"))]
 pub(crate) mod fuzz;
+mod known_scripts;
 mod receiving;
 mod record;
 mod script;
 mod sending;
 mod sent_file;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::meta_variables;
 use crate::config::model::{Fastcgi, Route};
@@ -49,6 +53,7 @@ use crate::message::selected::Selected;
 use crate::runtime::BlockingPool;
 use crate::upstream::Input;
 
+pub(crate) use known_scripts::KnownScripts;
 use script::{Found, Searched};
 
 /// The methods for which a file is sent.
@@ -56,6 +61,9 @@ const FILE_METHODS: MethodSet = MethodSet::of(&[Method::Get, Method::Head]);
 
 /// The handler of a `fastcgi` route.
 pub(crate) struct FastcgiHandler {
+    /// Tells this route's scripts in [`KnownScripts`] from another route's, and from those of the same
+    /// route before a reload.
+    id: u64,
     options: Arc<Fastcgi>,
     /// Sends files that are no scripts.
     files: FilesHandler,
@@ -69,6 +77,7 @@ pub(crate) struct FastcgiHandler {
 #[derive(Clone, Copy)]
 pub(crate) struct Worker<'w> {
     pub(crate) files: &'w files::WorkerState,
+    pub(crate) scripts: &'w RefCell<KnownScripts>,
     /// What application servers send goes here first.
     pub(crate) input: &'w Rc<Input>,
     pub(crate) disk: &'w Arc<BlockingPool>,
@@ -76,7 +85,9 @@ pub(crate) struct Worker<'w> {
 
 impl FastcgiHandler {
     pub(crate) fn new(options: &Fastcgi, files: Arc<FilesRoute>, route: &Route) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             options: Arc::new(options.clone()),
             files: FilesHandler::new(files, true),
             route: route.to_string().into(),

@@ -27,7 +27,7 @@ use crate::handlers::gateway::meta_variables::segment_ends;
 use crate::http::path::holds_encoded_slash;
 
 /// A script that is there.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Script {
     /// Its path beneath the root, from a `/` on.
     pub(super) path: Vec<u8>,
