@@ -151,7 +151,7 @@ impl Connection {
             head,
             bytes,
         };
-        let server_ip = || self.stream.server_ip();
+        let server_ip = || self.server_ip();
         let arrival;
         let mut exchange = Exchange::new(generation, &self.endpoint.address, self.client, head);
         if exchange.is_told_arrival_now() {

@@ -46,7 +46,7 @@ impl Connection {
             unreachable!("these bytes were parsed a moment ago, under the same limits")
         };
         let unread = take(&mut self.unread);
-        let server_ip = || self.stream.server_ip();
+        let server_ip = || self.server_ip();
         let arrival = self.arrival(&generation, &head, &server_ip);
         let begun = self.begun.take().map(|begun| begun.of_handler);
         let exchange = Exchange::new(&generation, &self.endpoint.address, self.client, &head)
@@ -75,6 +75,17 @@ impl Connection {
         let behind = receiving.into_unread();
         self.keep_for_later(&behind);
         ending
+    }
+
+    /// The address of ours that the client connected to. The system is asked where we listen at all
+    /// addresses.
+    pub(super) fn server_ip(&self) -> Option<IpAddr> {
+        let listening = self.endpoint.address.ip();
+        let address = listening.map(|listening| listening.ip().to_canonical());
+        match address.filter(|address| !address.is_unspecified()) {
+            None => self.stream.server_ip(),
+            known => known,
+        }
     }
 
     /// What scripts are told of this connection. `server_ip` finds the address of ours.
