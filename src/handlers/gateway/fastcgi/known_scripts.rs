@@ -3,8 +3,9 @@
 //! A search costs five system calls, which a request for the same path a moment later need not repeat.
 //! What was found is believed for as long as `files` believes its cache by default. It is only a name:
 //! the application server opens the file itself, so a script that has changed runs as it is now, and
-//! one that is gone is its 404. Only scripts are remembered, because a path that leads to none is looked
-//! at in vain by clients that guess, and a new script is to be found at once.
+//! one that is gone is its 404. A path that leads to no script is not remembered: clients that guess would
+//! fill the table, and a new script is found at once where there was none. Where an index or the fallback
+//! has answered, it goes on to answer for the period, also if a script of that path comes meanwhile.
 
 use std::time::{Duration, Instant};
 
