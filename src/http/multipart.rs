@@ -1,15 +1,19 @@
 //! Several ranges in one response: `multipart/byteranges` (RFC 9110 §14.6, RFC 2046 §5.1.1).
 //!
 //! ```text
-//! --0123456789abcdef            ┐
-//! Content-Type: text/plain      │ head of a part; every one but
-//! Content-Range: bytes 0-4/99   │ the first begins with a CRLF
+//!                               ┐
+//! --0123456789abcdef            │
+//! Content-Type: text/plain      │ head of a part; each begins
+//! Content-Range: bytes 0-4/99   │ with a CRLF
 //!                               ┘
 //! Hello
 //! --0123456789abcdef
 //! …
 //! --0123456789abcdef--            closing delimiter, with the CRLF before it
 //! ```
+//!
+//! The CRLF before the first part is an empty preamble (RFC 2046 §5.1.1), which nginx and Apache send, and
+//! without which zsync takes the first part for none.
 //!
 //! This module makes the lines between the bytes of the ranges; the caller sends those bytes.
 
@@ -75,9 +79,8 @@ impl Multipart {
             range: ranges[index],
             complete_length: *complete_length,
         };
-        let line_end = if index == 0 { "" } else { "\r\n" };
         format!(
-            "{line_end}--{boundary}\r\n\
+            "\r\n--{boundary}\r\n\
              Content-Type: {content_type}\r\n\
              Content-Range: {content_range}\r\n\r\n"
         )
@@ -135,7 +138,7 @@ mod tests {
             "multipart/byteranges; boundary=000000000000beef"
         );
         let content = content(&multipart, b"Hello, world");
-        let expected = "--000000000000beef\r\n\
+        let expected = "\r\n--000000000000beef\r\n\
             Content-Type: text/plain\r\n\
             Content-Range: bytes 0-4/12\r\n\
             \r\n\

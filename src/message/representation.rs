@@ -478,7 +478,7 @@ mod tests {
         assert_eq!(
             content,
             format!(
-                "{}{}--{boundary}--\r\n",
+                "\r\n{}{}--{boundary}--\r\n",
                 part("0-1", "ab"),
                 part("24-25", "yz")
             )

@@ -86,10 +86,9 @@ fn multipart(response: &Response, content_type: &str, parts: &[(&str, &[u8])]) -
         .expect("a boundary")
         .trim_matches('"');
     let mut content = Vec::new();
-    for (index, (range, octets)) in parts.iter().enumerate() {
-        let line_end = if index == 0 { "" } else { "\r\n" };
+    for (range, octets) in parts {
         content.extend_from_slice(
-            format!("{line_end}--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: bytes {range}\r\n\r\n").as_bytes(),
+            format!("\r\n--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: bytes {range}\r\n\r\n").as_bytes(),
         );
         content.extend_from_slice(octets);
     }

@@ -19,6 +19,8 @@ mod phpmyadmin;
 mod python_cgi;
 // WordPress behind `fastcgi`, on a MariaDB of its own.
 mod wordpress;
+// zsync, which asks for many ranges in one request.
+mod zsync;
 
 #[path = "../integration/support/mod.rs"]
 #[allow(
