@@ -3,6 +3,7 @@
 //! A client's requests may be answered by several workers, each of which hands its lines over when it
 //! suits it. So lines are held until every worker must have handed over what is older.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// How long a line may stay in a worker's buffer.
@@ -67,12 +68,12 @@ impl Batch {
         self.lines.len() as u64
     }
 
-    /// The line of that index.
-    fn line(&self, index: usize) -> &[u8] {
-        let start = index
-            .checked_sub(1)
-            .map_or(0, |before| self.lines[before].end);
-        &self.text[start..self.lines[index].end]
+    /// The octets of the lines of those indices.
+    fn text_of(&self, lines: Range<usize>) -> &[u8] {
+        let end_of = |index: usize| self.lines[index].end;
+        let start = lines.start.checked_sub(1).map_or(0, end_of);
+        let end = lines.end.checked_sub(1).map_or(0, end_of);
+        &self.text[start..end]
     }
 }
 
@@ -116,24 +117,46 @@ impl Order {
         self.take(|_| true)
     }
 
+    /// Takes the lines that are wanted, which in each batch are the first ones: run by run, each from the
+    /// batch whose next line is the oldest.
     fn take(&mut self, is_wanted: impl Fn(&Line) -> bool) -> Vec<u8> {
-        let mut wanted = Vec::new();
-        for (place, held) in self.held.iter_mut().enumerate() {
-            let rest = &held.batch.lines[held.taken..];
-            let end = held.taken + rest.partition_point(&is_wanted);
-            let indices = held.taken..end;
-            wanted.extend(indices.map(|index| (held.batch.lines[index].at, place, index)));
-            held.taken = end;
-        }
-        // Lines of one worker at one moment stay in their order: the sort is stable.
-        wanted.sort_by_key(|(at, ..)| *at);
         let mut text = Vec::new();
-        for (_, place, index) in wanted {
-            text.extend_from_slice(self.held[place].batch.line(index));
+        while let Some((place, others)) = self.oldest() {
+            let held = &mut self.held[place];
+            let is_next =
+                |line: &Line| is_wanted(line) && others.is_none_or(|other| line.at <= other);
+            let rest = &held.batch.lines[held.taken..];
+            let end = held.taken + rest.partition_point(is_next);
+            if end == held.taken {
+                break;
+            }
+            text.extend_from_slice(held.batch.text_of(held.taken..end));
+            held.taken = end;
+            if end == held.batch.lines.len() {
+                let done = self.held.remove(place);
+                self.octets -= done.batch.octets();
+            }
         }
-        self.held.retain(|held| held.taken < held.batch.lines.len());
-        self.octets = self.held.iter().map(|held| held.batch.octets()).sum();
         text
+    }
+
+    /// The place of the batch whose next line is the oldest, and when the next line of any other batch
+    /// was.
+    fn oldest(&self) -> Option<(usize, Option<Instant>)> {
+        let next = |held: &Held| held.batch.lines[held.taken].at;
+        let mut places = self.held.iter().enumerate();
+        let mut oldest = places.next().map(|(place, held)| (place, next(held)))?;
+        let mut others: Option<Instant> = None;
+        for (place, held) in places {
+            let at = next(held);
+            let later = if at < oldest.1 {
+                std::mem::replace(&mut oldest, (place, at)).1
+            } else {
+                at
+            };
+            others = Some(others.map_or(later, |other| other.min(later)));
+        }
+        Some((oldest.0, others))
     }
 }
 
