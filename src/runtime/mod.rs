@@ -71,6 +71,8 @@ struct Context {
     /// The moment the current turn began, and its tick.
     now: Cell<Instant>,
     tick: Cell<Tick>,
+    /// The time from the start of the loop to the current turn.
+    since_start: Cell<Duration>,
     /// Tasks that let the sockets and the other tasks go first; see [`yield_now`].
     yielded: RefCell<Vec<Waker>>,
 }
@@ -138,6 +140,7 @@ pub(crate) fn run_on<F: Future + 'static>(queue: EventQueue, main: F) -> io::Res
         started: now,
         now: Cell::new(now),
         tick: Cell::new(Tick::at(Duration::ZERO)),
+        since_start: Cell::default(),
         yielded: RefCell::default(),
     });
     let _entered = Entered::new(Rc::clone(&context));
@@ -172,6 +175,7 @@ impl Context {
         let since_start = now - self.started;
         self.now.set(now);
         self.tick.set(Tick::at(since_start));
+        self.since_start.set(since_start);
         let mut reactor = self.reactor.borrow_mut();
         for event in events.iter() {
             match event.token() {
@@ -185,10 +189,12 @@ impl Context {
         Ok(())
     }
 
-    /// The time until the next deadline must be looked at, if there is a deadline.
+    /// The time until the next deadline must be looked at, if there is a deadline. It is counted from
+    /// the beginning of the turn, so that the clock is read once a turn: a deadline is late by the
+    /// length of the turn at most.
     fn until_next_expiry(&self) -> Option<Duration> {
         let expiry = self.reactor.borrow().next_expiry()?;
-        Some(expiry.saturating_sub(self.started.elapsed()))
+        Some(expiry.saturating_sub(self.since_start.get()))
     }
 }
 
