@@ -194,25 +194,42 @@ fn split_lines<'s, 'b>(
     limits: HeadLimits,
 ) -> Result<Option<usize>, RequestError> {
     let (lines, _) = space.split_at_mut(limits.max_fields.min(FIELD_CAPACITY));
-    // Octets past the limit are not looked at: a fault in them must not count, because it would only be
-    // seen if they came together with the octets before the limit. Empty lines before the head are no
-    // part of it.
-    let empty = bytes
-        .iter()
-        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-        .count();
-    let most = empty.saturating_add(limits.max_bytes);
-    let bytes = &bytes[..bytes.len().min(most)];
-    let is_full = bytes.len() == most;
+    let bytes = within_limit(bytes, limits);
     match request.parse_with_uninit_headers(bytes, lines) {
-        Ok(httparse::Status::Partial) if is_full => Err(too_long(bytes, limits)),
+        Ok(httparse::Status::Partial) if is_full(bytes, limits) => Err(too_long(bytes, limits)),
         Ok(httparse::Status::Partial) => Ok(None),
         Ok(httparse::Status::Complete(length)) => Ok(Some(length)),
         // The version may be incomplete as long as its line is.
-        Err(httparse::Error::Version) if request_line_at(bytes).is_none() && !is_full => Ok(None),
+        Err(httparse::Error::Version)
+            if request_line_at(bytes).is_none() && !is_full(bytes, limits) =>
+        {
+            Ok(None)
+        }
         Err(httparse::Error::Version) => Err(version_error(bytes)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The part of `bytes` in which a head may stand. Octets past the limit are not looked at: a fault in
+/// them must not count, because it would only be seen if they came together with the octets before the
+/// limit.
+fn within_limit(bytes: &[u8], limits: HeadLimits) -> &[u8] {
+    if bytes.len() <= limits.max_bytes {
+        return bytes;
+    }
+    let most = empty_lines(bytes).saturating_add(limits.max_bytes);
+    &bytes[..bytes.len().min(most)]
+}
+
+/// Whether a head that is incomplete in `bytes` has no room left.
+fn is_full(bytes: &[u8], limits: HeadLimits) -> bool {
+    bytes.len() - empty_lines(bytes) >= limits.max_bytes
+}
+
+/// The octets of the empty lines before a head, which are no part of it (RFC 9112 §2.2).
+fn empty_lines(bytes: &[u8]) -> usize {
+    let is_line_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+    bytes.iter().take_while(is_line_end).count()
 }
 
 /// Returns the host of the target URI, without its port.
