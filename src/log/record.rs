@@ -11,7 +11,7 @@
 
 use std::io::Write as _;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::diagnostic;
 use crate::address::ClientAddress;
@@ -50,7 +50,17 @@ pub(crate) struct LogSecond {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogTime<'a> {
     pub(crate) second: &'a LogSecond,
-    pub(crate) milliseconds: u32,
+    pub(crate) now: Instant,
+    /// When the second is over.
+    pub(crate) end: Instant,
+}
+
+impl LogTime<'_> {
+    /// The milliseconds of the second that have passed. Computed for the format that shows them alone.
+    fn milliseconds(&self) -> u32 {
+        let left = self.end.saturating_duration_since(self.now).as_millis();
+        1000u32.saturating_sub(left.min(1000) as u32).min(999)
+    }
 }
 
 impl LogSecond {
@@ -137,7 +147,7 @@ impl<'a> AccessRecord<'a> {
         let mut part = || parts.next().unwrap_or_default();
         out.extend_from_slice(b"{\"time\":\"");
         out.extend_from_slice(time.second.iso.as_bytes());
-        write!(out, ".{:03}Z", time.milliseconds).expect("a Vec takes everything");
+        write!(out, ".{:03}Z", time.milliseconds()).expect("a Vec takes everything");
         out.extend_from_slice(b"\",\"client\":\"");
         push_address(self.client, out);
         out.push(b'"');
@@ -250,9 +260,11 @@ mod tests {
             common: "22/Nov/2026:23:54:16 +0000".into(),
             iso: "2026-11-22T23:54:16".into(),
         };
+        let now = Instant::now();
         let time = LogTime {
             second: &second,
-            milliseconds: 7,
+            now,
+            end: now + Duration::from_millis(993),
         };
         let mut out = Vec::new();
         record.write(format, time, &mut out);

@@ -48,11 +48,10 @@ impl CurrentSecond {
         use_it: impl FnOnce(LogTime<'_>) -> T,
     ) -> T {
         let forms = self.at(now);
-        let left = self.next.get().saturating_duration_since(now);
-        let passed = Duration::from_secs(1).saturating_sub(left);
         use_it(LogTime {
             second: &forms.log,
-            milliseconds: passed.as_millis().min(999) as u32,
+            now,
+            end: self.next.get(),
         })
     }
 }

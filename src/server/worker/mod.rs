@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::control::Submit;
 use crate::generation::{Generation, LocalGeneration};
@@ -187,7 +187,6 @@ impl Worker {
     pub(in crate::server) fn may_persist(&self) -> bool {
         !self.is_draining() && self.leave_by.get() == Tick::NEVER
     }
-
     /// The generation that exchanges begin with now.
     pub(in crate::server) fn current_generation(&self) -> Rc<LocalGeneration> {
         Rc::clone(&self.generation.borrow())
@@ -232,12 +231,15 @@ impl Worker {
         self.has_log
     }
 
-    /// Appends a record to the access log, if there is one; for
+    /// Appends a record, which is made at `now`, to the access log, if there is one; for
     /// [`finish`](crate::server::exchange::outcome::finish) alone.
-    pub(in crate::server) fn append_record(self: &Rc<Self>, record: &AccessRecord<'_>) {
+    pub(in crate::server) fn append_record(
+        self: &Rc<Self>,
+        record: &AccessRecord<'_>,
+        now: Instant,
+    ) {
         let mut log = self.log.borrow_mut();
         let Some(buffer) = &mut *log else { return };
-        let now = runtime::now();
         let format = self.generation.borrow().log_format;
         self.second.with_log_time(now, |time| {
             buffer.append(now, |out| record.write(format, time, out));
