@@ -114,6 +114,7 @@ fn write_limited(level: LogLevel, subject: &dyn Display, message: Arguments<'_>)
 }
 
 /// Whether messages of `level` are written. A caller asks if it must do something to have a message.
+#[inline]
 pub(crate) fn is_written(level: LogLevel) -> bool {
     level as u8 <= LEVEL.load(Ordering::Relaxed)
 }

@@ -35,6 +35,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use crate::address::ClientAddress;
+use crate::config::model::LogLevel;
 use crate::generation::{Generation, LocalGeneration};
 use crate::handlers;
 use crate::http::request::{HeadLimits, may_be_complete};
@@ -152,7 +153,7 @@ impl Connection {
 
     /// Whether the connection may be used for another request after this one.
     fn may_persist(&self) -> bool {
-        !self.is_to_end() && self.worker.may_persist()
+        !self.is_to_end() && self.worker.leave_by() == Tick::NEVER
     }
 
     /// Lives the connection's life. A panic anywhere in it ends this connection, and no other.
@@ -202,7 +203,15 @@ impl Connection {
     }
 
     /// Tells at level debug what becomes of the connection.
+    #[inline]
     fn tell(&self, what: &str) {
+        if diagnostic::is_written(LogLevel::Debug) {
+            self.write_debug_line(what);
+        }
+    }
+
+    #[cold]
+    fn write_debug_line(&self, what: &str) {
         let (client, listener) = (self.client, &self.endpoint.address);
         diagnostic::debug(format_args!(
             "the connection of {client} at {listener} {what}"

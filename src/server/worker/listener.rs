@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::Worker;
 use super::endpoint::{Accepting, Endpoint};
+use crate::config::model::LogLevel;
 use crate::log::diagnostic;
 use crate::runtime::descriptors::note_shortage;
 use crate::runtime::{self, Listener, Stream};
@@ -131,27 +132,47 @@ fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker:
     let max_connections = generation.max_connections;
     let fits = worker.admit(max_connections);
     let stream = Transport::Plain(Stream::new(fd));
-    let (address, by) = (&endpoint.address, worker.name);
-    match peer {
-        Some(peer) => diagnostic::debug(format_args!("{peer} connects to {address}, {by}")),
-        None => diagnostic::debug(format_args!("a client connects to {address}, {by}")),
+    if diagnostic::is_written(LogLevel::Debug) {
+        tell_of_client(peer, endpoint, worker);
     }
     let connection = Connection::new(stream, peer, Rc::clone(endpoint), Rc::clone(worker));
     if fits {
         runtime::spawn(connection.serve());
-    } else if endpoint.is_recorded && worker.may_wait_for_place() {
-        let worker = Rc::clone(worker);
-        runtime::spawn(async move {
-            let has_place = worker.make_place().await;
-            worker.tell_that_it_is_full(max_connections, has_place);
-            if has_place {
-                // A task of its own is smaller than this one.
-                runtime::spawn(connection.serve());
-            } else {
-                connection.turn_away();
-            }
-        });
     } else {
-        connection.turn_away();
+        admit_over_limit(connection, endpoint, worker, max_connections);
+    }
+}
+
+/// Has a place made for a connection that is one too many, or turns it away.
+#[cold]
+fn admit_over_limit(
+    connection: Connection,
+    endpoint: &Endpoint,
+    worker: &Rc<Worker>,
+    max_connections: usize,
+) {
+    if !endpoint.is_recorded || !worker.may_wait_for_place() {
+        return connection.turn_away();
+    }
+    let worker = Rc::clone(worker);
+    runtime::spawn(async move {
+        let has_place = worker.make_place().await;
+        worker.tell_that_it_is_full(max_connections, has_place);
+        if has_place {
+            // A task of its own is smaller than this one.
+            runtime::spawn(connection.serve());
+        } else {
+            connection.turn_away();
+        }
+    });
+}
+
+/// Tells at level debug who connects.
+#[cold]
+fn tell_of_client(peer: Option<SocketAddr>, endpoint: &Endpoint, worker: &Worker) {
+    let (address, by) = (&endpoint.address, worker.name);
+    match peer {
+        Some(peer) => diagnostic::debug(format_args!("{peer} connects to {address}, {by}")),
+        None => diagnostic::debug(format_args!("a client connects to {address}, {by}")),
     }
 }

@@ -182,11 +182,6 @@ impl Worker {
     pub(in crate::server) fn leave_by(&self) -> Tick {
         self.leave_by.get()
     }
-
-    /// Whether a connection may be used for another request.
-    pub(in crate::server) fn may_persist(&self) -> bool {
-        !self.is_draining() && self.leave_by.get() == Tick::NEVER
-    }
     /// The generation that exchanges begin with now.
     pub(in crate::server) fn current_generation(&self) -> Rc<LocalGeneration> {
         Rc::clone(&self.generation.borrow())
