@@ -1,7 +1,7 @@
 //! What the operator changes of the fields by which a representation is known and described.
 //!
-//! They are applied to the field lines of every response, as all of the operator's changes are. Whoever
-//! evaluates a condition or makes the parts of a multipart/byteranges has to know them beforehand: a
+//! They are applied to the field lines of every response, as all of the operator's changes are. Code
+//! that evaluates a condition or makes the parts of a multipart/byteranges has to know them beforehand: a
 //! client sends back the entity tag that it was sent.
 
 use std::borrow::Cow;

@@ -22,7 +22,7 @@ pub(super) struct Call {
     is_over: bool,
 }
 
-/// What a handler comes to.
+/// The result of a call of a handler.
 pub(super) type Outcome = Result<Made, Failure>;
 
 /// The outcome of a handler, which is there already or comes from a thread.

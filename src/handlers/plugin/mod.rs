@@ -267,7 +267,7 @@ impl PluginHandler {
         (call, call::run(self.instance.handler(), owned))
     }
 
-    /// The response to what the handler came to.
+    /// The response for the result of a call.
     fn respond(
         &self,
         outcome: Outcome,

@@ -32,7 +32,8 @@ enum State {
     HeaderSection,
     /// The header section is complete. From here on any octet shows that the script goes on.
     Content,
-    /// The application server has said that the request is done. Octets behind that are nobody's.
+    /// The application server has said that the request is done. Octets behind that belong to no
+    /// response, and are dropped.
     Ended,
 }
 
