@@ -27,6 +27,7 @@ mod status;
 mod unix;
 mod upgrade;
 mod watch;
+mod worker_threads;
 mod workers;
 
 use std::io;

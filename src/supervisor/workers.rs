@@ -1,4 +1,4 @@
-//! The workers: one thread for each, and one more for the control socket, so that commands are carried
+//! The workers: one thread of the pool for each, and one more for the control socket, so that commands are carried
 //! out whatever befalls the others. A worker that dies is replaced.
 //!
 //! The system may refuse a thread or an event queue. So both are had first, and a worker that has them
@@ -15,10 +15,11 @@ use std::sync::mpsc::{self, Sender as EventSender};
 use std::time::{Duration, Instant};
 
 use super::events::{Event, WorkerId};
+use super::worker_threads::WorkerThreads;
 use crate::generation::Generation;
 use crate::log::access::{AccessBuffer, AccessWriter};
 use crate::log::diagnostic;
-use crate::runtime::{EventQueue, Sender, catch_panic, channel, spawn_thread};
+use crate::runtime::{EventQueue, Sender, catch_panic, channel};
 use crate::server::{self, Acknowledgement, Command, Roster, WorkerSetup};
 
 /// How long a reload waits until every worker has adopted it. A worker does so between two tasks; one
@@ -27,6 +28,7 @@ const ADOPT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The workers of a server.
 pub(super) struct Workers {
+    threads: WorkerThreads,
     places: Vec<Place>,
     /// The worker of the control socket.
     control: Option<Place>,
@@ -84,6 +86,7 @@ impl Workers {
     /// No workers yet. The end of each one's thread will be sent to `events`.
     pub(super) fn new(events: EventSender<Event>) -> Self {
         Self {
+            threads: WorkerThreads::default(),
             places: Vec::new(),
             control: None,
             retired: Vec::new(),
@@ -113,7 +116,7 @@ impl Workers {
         let (commands, received) = channel();
         let (start, started) = mpsc::channel();
         let events = self.events.clone();
-        spawn_thread("tidegate-worker", move || {
+        self.threads.execute(move || {
             let Ok((setup, log)) = started.recv() else {
                 return;
             };
