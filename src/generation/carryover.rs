@@ -11,6 +11,7 @@
 //! | error pages | the path of the file | all servers and routes that name it |
 //! | handlers of the program | name and options | all routes that name both |
 //! | whom to tell when a route with a handler is retired | pattern, name and options, which of its equals | no other route |
+//! | servers of upstreams | the name of the upstream, the address | all routes to the upstream |
 //! | threads of a route with a handler | the same, and how many threads | no other route |
 //!
 //! Listening sockets survive a reload too, but are no kind of this: what counts is the queue of
@@ -18,15 +19,18 @@
 //! workers, for closing one would lose its queue, and a successor process inherits them all. See
 //! `supervisor::sockets`.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error_pages::ErrorPage;
 use super::kept::{Kept, Retired};
+use crate::address::UpstreamAddress;
 use crate::api::{HandlerSpec, Handlers, Instance, OptionsError, RouteLife};
-use crate::config::model::{Cgi, Files, PluginRoute, Route, RoutePattern};
+use crate::config::model::{self, Cgi, Files, PluginRoute, Route, RoutePattern};
 use crate::handlers::files::{FilesRoute, Place};
 use crate::runtime::{BlockingPool, Permits};
+use crate::upstream;
 
 /// What a generation uses that the next one goes on with.
 #[derive(Default)]
@@ -38,7 +42,11 @@ pub(crate) struct Carryover {
     instances: Kept<HandlerSpec, Instance>,
     lives: Kept<PluginKey, RouteLife>,
     pools: Kept<(PluginKey, usize), BlockingPool>,
+    upstream_servers: Kept<(String, UpstreamAddress), upstream::Server>,
 }
+
+/// The upstreams of a generation by their names.
+pub(super) type Groups = HashMap<String, Arc<upstream::Group>>;
 
 /// Which route with a handler a life is for. Other keys of the route may change: it is still the same.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -84,6 +92,7 @@ impl Carryover {
             instances: self.instances.begin(),
             lives: self.lives.begin(),
             pools: self.pools.begin(),
+            upstream_servers: self.upstream_servers.begin(),
         }
     }
 
@@ -95,6 +104,7 @@ impl Carryover {
         self.instances.end();
         self.lives.end();
         self.pools.end();
+        self.upstream_servers.end();
     }
 
     /// Hands to `retired` what `self` uses and `next`, the generation after it, does not; takes back
@@ -106,6 +116,8 @@ impl Carryover {
         self.instances.release(&next.instances, retired);
         self.lives.release(&next.lives, retired);
         self.pools.release(&next.pools, retired);
+        self.upstream_servers
+            .release(&next.upstream_servers, retired);
     }
 
     /// The threads of routes that have some of their own.
@@ -116,6 +128,21 @@ impl Carryover {
     /// The lives of all routes with handlers.
     pub(super) fn lives(&self) -> impl Iterator<Item = &Arc<RouteLife>> {
         self.lives.values()
+    }
+
+    /// The upstreams of `options`, whose servers are those they were, as far as there are any.
+    pub(super) fn groups(&mut self, options: &[model::Upstream]) -> Groups {
+        let mut groups = Groups::new();
+        for upstream in options {
+            let name = &upstream.name;
+            let group = upstream::Group::new(upstream, |address| {
+                let key = (name.clone(), address.clone());
+                self.upstream_servers
+                    .get_or_make(&key, |(_, address)| upstream::Server::new(address.clone()))
+            });
+            groups.insert(name.clone(), Arc::new(group));
+        }
+        groups
     }
 
     /// What workers cache for routes with these options.

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::carryover::Carryover;
+use super::carryover::{Carryover, Groups};
 use super::policy::ServingPolicy;
 use super::routing::RoutingTable;
 use super::{Generation, Listened, Route, Site};
@@ -28,6 +28,7 @@ use crate::handlers::echo::Echo;
 use crate::handlers::files::FilesHandler;
 use crate::handlers::gateway::cgi::CgiHandler;
 use crate::handlers::gateway::fastcgi::FastcgiHandler;
+use crate::handlers::gateway::proxy::ProxyHandler;
 use crate::handlers::plugin::PluginHandler;
 use crate::handlers::redirect::RedirectHandler;
 use crate::handlers::respond::RespondHandler;
@@ -67,10 +68,11 @@ impl Generation {
 
     /// Makes the generation of `config`. `carryover` has an instance for each handler it names.
     fn new(config: &Config, mut carryover: Carryover) -> Self {
+        let groups = carryover.groups(&config.upstreams);
         let mut listeners: BTreeMap<ListenAddress, Listened> = BTreeMap::new();
         for server in &config.servers {
             let queue = config.blocking.queue;
-            let site = Arc::new(site(server, queue, &mut carryover));
+            let site = Arc::new(site(server, queue, &groups, &mut carryover));
             for address in &server.listen {
                 let is_new = !listeners.contains_key(address);
                 let listened = listeners.entry(address.clone()).or_default();
@@ -96,11 +98,11 @@ impl Generation {
 }
 
 /// Makes what `server` serves; `queue` requests may wait for the threads of a route.
-fn site(server: &model::Server, queue: usize, carryover: &mut Carryover) -> Site {
+fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut Carryover) -> Site {
     let mut routes = RoutingTable::default();
     for route in &server.routes {
         let built = Route {
-            handler: handler(route, queue, carryover),
+            handler: handler(route, queue, groups, carryover),
             policy: ServingPolicy::new(&route.policy, carryover),
             pattern: route.pattern.clone(),
             place: route.place.clone(),
@@ -115,7 +117,12 @@ fn site(server: &model::Server, queue: usize, carryover: &mut Carryover) -> Site
 }
 
 /// Makes the handler behind `route`, which takes over what `carryover` has for it.
-fn handler(route: &model::Route, queue: usize, carryover: &mut Carryover) -> Handler {
+fn handler(
+    route: &model::Route,
+    queue: usize,
+    groups: &Groups,
+    carryover: &mut Carryover,
+) -> Handler {
     match &route.verb {
         Verb::Files(files) => {
             let route_files = carryover.files(files);
@@ -147,6 +154,11 @@ fn handler(route: &model::Route, queue: usize, carryover: &mut Carryover) -> Han
         Verb::Fastcgi(options) => {
             let files = carryover.files(&options.files());
             Handler::Fastcgi(FastcgiHandler::new(options, files, route))
+        }
+        Verb::Proxy(options) => {
+            let group = groups.get(&options.upstream);
+            let group = group.expect("checking found the upstream of every route");
+            Handler::Proxy(ProxyHandler::new(options, Arc::clone(group), route))
         }
     }
 }

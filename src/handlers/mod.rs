@@ -33,6 +33,7 @@ use files::FilesHandler;
 pub(crate) use files::siblings::passed_over_beneath;
 use gateway::cgi::CgiHandler;
 use gateway::fastcgi::{self, FastcgiHandler};
+use gateway::proxy::ProxyHandler;
 use plugin::PluginHandler;
 use redirect::RedirectHandler;
 use respond::RespondHandler;
@@ -48,6 +49,7 @@ pub(crate) enum Handler {
     Plugin(PluginHandler),
     Cgi(CgiHandler),
     Fastcgi(FastcgiHandler),
+    Proxy(ProxyHandler),
     /// The control socket's. No route of the operator leads here.
     Control(ControlHandler),
 }
@@ -116,6 +118,7 @@ impl Handler {
             | Self::Plugin(_)
             | Self::Cgi(_)
             | Self::Fastcgi(_)
+            | Self::Proxy(_)
             | Self::Control(_) => MethodSet::ALL_BUT_TUNNELS,
         }
     }
@@ -125,7 +128,7 @@ impl Handler {
     pub(crate) fn is_code(&self) -> bool {
         match self {
             Self::Cgi(_) => true,
-            Self::Fastcgi(_) => true,
+            Self::Fastcgi(_) | Self::Proxy(_) => true,
             Self::Files(_)
             | Self::Respond(_)
             | Self::Redirect(_)
@@ -178,7 +181,9 @@ impl Handler {
                     None
                 }
             },
-            Self::Echo(_) | Self::Status(_) | Self::Cgi(_) | Self::Control(_) => None,
+            Self::Echo(_) | Self::Status(_) | Self::Cgi(_) | Self::Proxy(_) | Self::Control(_) => {
+                None
+            }
         }
     }
 
@@ -209,6 +214,7 @@ impl Handler {
                 let worker = state.for_fastcgi();
                 return fastcgi.answer(request, worker, &mut content).await;
             }
+            Self::Proxy(proxy) => return proxy.answer(request, content).await,
             Self::Control(control) => control.answer(request, &state.submit).await,
         };
         Ok(response.into())

@@ -23,6 +23,7 @@ mod route;
 mod server;
 mod test;
 mod types;
+mod upstream;
 mod verbs;
 
 pub(crate) use address::{Cidr, HostPattern};
@@ -38,7 +39,11 @@ pub(crate) use route::{PatternSegment, Route, RoutePattern, describe_route};
 pub(crate) use server::{Account, Server, SocketAccess};
 pub(crate) use test::{Expectation, RouteTest};
 pub(crate) use types::Types;
+pub(crate) use upstream::{
+    Balance, Failures, HashKey, HealthCheck, Retry, StatusRange, Sticky, Upstream, UpstreamServer,
+    UpstreamTimeouts,
+};
 pub(crate) use verbs::{
-    CacheControl, Cgi, DEFAULT_CODE_TIMEOUT, Fastcgi, Files, PluginRoute, Redirect, RedirectTarget,
-    Respond, SendDirectory, TargetPart, Verb,
+    CacheControl, Cgi, DEFAULT_CODE_TIMEOUT, Fastcgi, Files, HostField, PluginRoute, Proxy,
+    Redirect, RedirectTarget, Respond, SendDirectory, TargetPart, Verb,
 };

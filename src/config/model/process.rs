@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    Cidr, Files, Place, Policy, Route, RoutePattern, RouteTest, Server, SocketAccess, Verb,
+    Cidr, Files, Place, Policy, Route, RoutePattern, RouteTest, Server, SocketAccess, Upstream,
+    Verb,
 };
 use crate::address::ListenAddress;
 
@@ -29,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) policy: Policy,
     /// In the order of the file. At least one; every one listens somewhere.
     pub(crate) servers: Vec<Server>,
+    /// Every one that a route or a stream may name: those of the file by name, then one for each URL.
+    pub(crate) upstreams: Vec<Upstream>,
     /// In the order of the files. They are not used while serving.
     pub(crate) tests: Vec<RouteTest>,
 }
@@ -80,6 +83,7 @@ impl Default for Config {
             proxies: Proxies::default(),
             policy: Policy::default(),
             servers: Vec::new(),
+            upstreams: Vec::new(),
             tests: Vec::new(),
         }
     }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Types;
 use super::file_pattern::FilePattern;
 use super::links::Links;
+use super::{HeaderChanges, Types};
 use crate::address::UpstreamAddress;
 use crate::api::HandlerSpec;
 use crate::http::status::Status;
@@ -23,6 +23,7 @@ pub(crate) enum Verb {
     Handler(PluginRoute),
     Cgi(Cgi),
     Fastcgi(Fastcgi),
+    Proxy(Proxy),
 }
 
 impl Verb {
@@ -36,7 +37,8 @@ impl Verb {
             | Self::Echo
             | Self::Status
             | Self::Handler(_)
-            | Self::Cgi(_) => {}
+            | Self::Cgi(_)
+            | Self::Proxy(_) => {}
         }
     }
 }
@@ -301,4 +303,60 @@ impl Fastcgi {
     pub(crate) fn for_test(root: PathBuf) -> Self {
         Self::beneath(root, UpstreamAddress::Unix("/nowhere".into()))
     }
+}
+
+/// `proxy = "NAME"` or `proxy = "http://HOST:PORT"`, and the options beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Proxy {
+    /// The name of an [`Upstream`](super::Upstream) of the configuration.
+    pub(crate) upstream: String,
+    /// The `Host` that the upstream is sent.
+    pub(crate) host: HostField,
+    /// What is done to the fields of the request: first `remove`, then `set`, then `add`.
+    pub(crate) request_headers: HeaderChanges,
+    /// The path that the upstream is asked for, in place of the one that the client sent; `{rest}` is
+    /// the part below the route.
+    pub(crate) rewrite: Option<RedirectTarget>,
+    /// Whether the part of the path that matched is left out of the path that the upstream is asked for.
+    pub(crate) strip_prefix: bool,
+    /// Whether requests are taken in before the upstream is asked, and responses are taken from it as
+    /// fast as it gives them.
+    pub(crate) buffer: bool,
+    /// In place of the upstream's `timeouts.head` and `timeouts.read`.
+    pub(crate) timeout: Option<Duration>,
+    /// The protocols that `Upgrade` may change to, in lower case.
+    pub(crate) upgrade: Vec<String>,
+    /// How long a tunnel may be idle.
+    pub(crate) tunnel_timeout: Duration,
+    /// Whether responses say what became of them here (RFC 9209).
+    pub(crate) proxy_status: bool,
+}
+
+impl Proxy {
+    /// Asks `upstream`, with the default of every option.
+    pub(crate) fn to(upstream: String) -> Self {
+        Self {
+            upstream,
+            host: HostField::Keep,
+            request_headers: HeaderChanges::default(),
+            rewrite: None,
+            strip_prefix: false,
+            buffer: true,
+            timeout: None,
+            upgrade: vec!["websocket".to_owned()],
+            tunnel_timeout: Duration::from_secs(3600),
+            proxy_status: false,
+        }
+    }
+}
+
+/// The `Host` of a request to an upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum HostField {
+    /// The one that the client sent.
+    #[default]
+    Keep,
+    /// The address of the server as the operator wrote it.
+    Upstream,
+    Set(String),
 }

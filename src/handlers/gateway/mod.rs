@@ -7,6 +7,7 @@
 pub(crate) mod cgi;
 pub(crate) mod fastcgi;
 pub(crate) mod meta_variables;
+pub(crate) mod proxy;
 pub(crate) mod script;
 mod script_log;
 pub(crate) mod script_response;
