@@ -65,7 +65,7 @@ fn content_length(fields: &Fields<'_>) -> Result<u64, RequestError> {
 }
 
 /// Reads a number of digits alone; `None` for a sign, white space, or a number too large for the type.
-fn parse_digits(digits: &[u8]) -> Option<u64> {
+pub(super) fn parse_digits(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | the request line and the header section | [`request`], [`target`], [`path`], [`fields`], [`method`], [`version`], [`error`] |
 //! | where a message ends, what its content is | [`framing`], [`content`], [`chunked`] |
-//! | the head of a response | [`status`], [`response`] |
+//! | the head of a response | [`status`], [`response`]; of an upstream's, [`received_response`] |
 //! | who may set which field | [`field_roles`] |
 //! | which representation, and how much of it | [`negotiation`], [`precondition`], [`range`], [`validator`] |
 //! | what a field value is made of | [`date`], [`list`], [`media_type`], [`multipart`], [`forwarded`] |
@@ -29,6 +29,8 @@ pub(crate) mod negotiation;
 pub(crate) mod path;
 pub(crate) mod precondition;
 pub(crate) mod range;
+pub(crate) mod raw_path;
+pub(crate) mod received_response;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod status;
