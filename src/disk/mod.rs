@@ -10,6 +10,7 @@
 //! | a look now, or on the pool | [`mod@now_or_on_pool`] |
 //! | what a file is, and its validators | [`identity`] |
 //! | a request's content, kept until all of it is there | [`spool`] |
+//! | the same, read again for an upstream | [`replay`] |
 //! | a response's content, taken from its maker ahead of the client | [`read_ahead`] |
 
 pub(crate) mod absence;
@@ -19,6 +20,7 @@ pub(crate) mod identity;
 mod now_or_on_pool;
 mod openat2;
 pub(crate) mod read_ahead;
+pub(crate) mod replay;
 mod root;
 pub(crate) mod spool;
 mod walk;

@@ -9,13 +9,16 @@
 //! | A reader looks for | and finds it in |
 //! |---|---|
 //! | one connection, and the buffer that all of a worker's share | [`connection`] |
+//! | one request and its response, both ways at once | [`dialogue`] |
 //! | the servers behind one name, and the choice among them | [`group`] |
 //! | what all workers know of one server | [`server`] |
 
 mod connection;
+mod dialogue;
 mod group;
 mod server;
 
 pub(crate) use connection::{Connection, Input};
+pub(crate) use dialogue::{Dialogue, Failure, Fault, HeadReturns, Protocol};
 pub(crate) use group::{Chosen, Group, NoServer, Wanted};
 pub(crate) use server::Server;

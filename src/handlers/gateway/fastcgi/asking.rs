@@ -1,23 +1,24 @@
 //! Has the application server run a script: from a request to its answer.
 //!
 //! ```text
-//! content ─┬─ all of it, spooled ─┬→ conversation → head ─┬→ all is there: the response
+//! content ─┬─ all of it, spooled ─┬→ dialogue → head ─┬→ all is there: the response
 //!          └─ as it comes ────────┘                       ├→ more follows: the rest as a source
 //!                                                         └→ another path, or a file: the script ends
 //! ```
 
 use std::io;
 
-use super::content::{Replayed, SpooledContent, UpstreamContent};
-use super::conversation::{Conversation, HeadReturns};
+use super::content::UpstreamContent;
 use super::error::{Failure, UpstreamError};
+use super::receiving::Receiving;
 use super::script::Script;
 use super::{FastcgiHandler, Worker, record, sent_file};
 use crate::disk::read_ahead::ReadAhead;
+use crate::disk::replay::{Replayed, SpooledContent};
 use crate::disk::spool::Spooled;
 use crate::handlers::gateway::meta_variables::{self, meta_variables};
 use crate::handlers::gateway::script_log::{self, ScriptLog};
-use crate::handlers::gateway::script_response::{ScriptAnswer, ScriptHead};
+use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptHead};
 use crate::http::framing::Framing;
 use crate::http::status::Status;
 use crate::log::diagnostic;
@@ -28,12 +29,12 @@ use crate::message::content::{
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response};
 use crate::runtime::{Either, either};
-use crate::upstream::Connection;
+use crate::upstream::{Connection, Dialogue, HeadReturns};
 
 /// What an application server has said, up to its head at least.
-struct Conversed {
+struct Heard {
     answer: ScriptAnswer,
-    conversation: Conversation,
+    dialogue: Dialogue<Receiving>,
     /// The part of the request's content that the application server has not got. `None` if the client
     /// has still to send it.
     rest: Option<SpooledContent>,
@@ -48,19 +49,19 @@ impl FastcgiHandler {
         worker: Worker<'_>,
         content: &mut impl ReadContent,
     ) -> Result<Answer<'a>, ContentError> {
-        let conversed = match request.head.framing {
+        let heard = match request.head.framing {
             Framing::Length(length) if self.options.stream => {
-                self.converse_while_content_comes(script, request, worker, content, length)
+                self.ask_while_content_comes(script, request, worker, content, length)
                     .await
             }
             _ => {
-                self.converse_about_all(script, request, worker, content)
+                self.ask_with_all_content(script, request, worker, content)
                     .await
             }
         };
-        let answer = match conversed {
-            Ok(conversed) => {
-                self.answer_from(conversed, script, request, worker, content)
+        let answer = match heard {
+            Ok(heard) => {
+                self.answer_from(heard, script, request, worker, content)
                     .await
             }
             Err(failure) => Err(failure),
@@ -74,13 +75,13 @@ impl FastcgiHandler {
 
     /// Takes all content in, then asks the application server: a slow client holds none of its
     /// processes. A script is also told the length before it gets the content.
-    async fn converse_about_all(
+    async fn ask_with_all_content(
         &self,
         script: &Script,
         request: &Request<'_>,
         worker: Worker<'_>,
         content: &mut impl ReadContent,
-    ) -> Result<Conversed, Failure> {
+    ) -> Result<Heard, Failure> {
         let spooled = match request.head.framing {
             // After a local redirect the rest of the content is not this request's.
             Framing::Empty => Spooled::Memory(Vec::new()),
@@ -91,47 +92,43 @@ impl FastcgiHandler {
         let mut first = Vec::new();
         replayed.read(&mut first).await?;
         let opened = either(self.open(), replayed.client_gone()).await;
-        let mut conversation = self.begin(opened, script, request, worker, length)?;
-        conversation.push_content(&first, (first.len() as u64) < length);
+        let mut dialogue = self.begin(opened, script, request, worker, length)?;
+        dialogue.push_content(&first, (first.len() as u64) < length);
         drop(first);
-        Ok(Conversed {
-            answer: conversation
-                .head(&mut replayed, HeadReturns::AtOnce)
-                .await?,
-            conversation,
+        Ok(Heard {
+            answer: head(&mut dialogue, &mut replayed, HeadReturns::AtOnce).await?,
+            dialogue,
             rest: Some(replayed.into_rest()),
         })
     }
 
     /// Asks the application server as soon as the client has sent some of the `length` octets of
     /// content, and passes the rest on as it comes.
-    async fn converse_while_content_comes(
+    async fn ask_while_content_comes(
         &self,
         script: &Script,
         request: &Request<'_>,
         worker: Worker<'_>,
         content: &mut impl ReadContent,
         length: u64,
-    ) -> Result<Conversed, Failure> {
+    ) -> Result<Heard, Failure> {
         let mut first = Vec::new();
         let goes_on =
             length > 0 && content.read(&mut first).await? && (first.len() as u64) < length;
         let opened = either(self.open(), content.client_gone()).await;
-        let mut conversation = self.begin(opened, script, request, worker, length)?;
-        conversation.push_content(&first, goes_on);
+        let mut dialogue = self.begin(opened, script, request, worker, length)?;
+        dialogue.push_content(&first, goes_on);
         drop(first);
-        let answer = conversation
-            .head(content, HeadReturns::AfterContent)
-            .await?;
-        let has_all = conversation.is_asked() || conversation.is_ended();
-        Ok(Conversed {
+        let answer = head(&mut dialogue, content, HeadReturns::AfterContent).await?;
+        let has_all = dialogue.is_asked() || dialogue.is_ended();
+        Ok(Heard {
             answer,
-            conversation,
+            dialogue,
             rest: has_all.then(|| SpooledContent::nothing(worker.disk)),
         })
     }
 
-    /// A conversation on the connection that was `opened`, unless the client has gone meanwhile.
+    /// A dialogue on the connection that was `opened`, unless the client has gone meanwhile.
     fn begin(
         &self,
         opened: Either<Result<Connection, UpstreamError>, ()>,
@@ -139,41 +136,41 @@ impl FastcgiHandler {
         request: &Request<'_>,
         worker: Worker<'_>,
         length: u64,
-    ) -> Result<Conversation, Failure> {
+    ) -> Result<Dialogue<Receiving>, Failure> {
         let connection = match opened {
             Either::First(opened) => opened?,
             Either::Second(()) => return Err(ContentError::CutOff.into()),
         };
-        Ok(Conversation::new(
+        Ok(Dialogue::new(
             connection,
             worker.input,
             self.options.timeout,
             self.request_records(script, request, length),
-            ScriptLog::new(self.name_in_log(script, request)),
+            Receiving::new(ScriptLog::new(self.name_in_log(script, request))),
         ))
     }
 
     /// The answer for what the application server has said.
     async fn answer_from<'a>(
         &'a self,
-        conversed: Conversed,
+        heard: Heard,
         script: &Script,
         request: &Request<'_>,
         worker: Worker<'_>,
         content: &mut impl ReadContent,
     ) -> Result<Answer<'a>, Failure> {
-        let Conversed {
+        let Heard {
             answer,
-            conversation,
+            dialogue,
             rest,
-        } = conversed;
+        } = heard;
         match answer {
             ScriptAnswer::LocalRedirect(target) => {
-                self.drain_script(conversation, rest, script);
+                self.drain_script(dialogue, rest, script);
                 Ok(Answer::LocalRedirect(target))
             }
             ScriptAnswer::Response(head) => {
-                let said = (head, conversation, rest);
+                let said = (head, dialogue, rest);
                 let response = self.response(said, script, request, worker, content);
                 Ok(response.await?.into())
             }
@@ -215,7 +212,7 @@ impl FastcgiHandler {
     /// The response from a script's head and the content that follows it.
     async fn response(
         &self,
-        (mut head, mut conversation, rest): (ScriptHead, Conversation, Option<SpooledContent>),
+        (mut head, mut dialogue, rest): (ScriptHead, Dialogue<Receiving>, Option<SpooledContent>),
         script: &Script,
         request: &Request<'_>,
         worker: Worker<'_>,
@@ -224,16 +221,16 @@ impl FastcgiHandler {
         if self.options.sendfile || !self.options.send_files.is_empty() {
             let name = sent_file::take_name(&mut head, request.path.covered(), &self.options);
             if let Some(name) = name.map_err(UpstreamError::from)? {
-                self.drain_script(conversation, rest, script);
+                self.drain_script(dialogue, rest, script);
                 let answer =
                     sent_file::answer(head, name, &self.options, request, worker.disk).await;
                 return Ok(answer.map_err(UpstreamError::from)?);
             }
         }
-        let content = if conversation.is_ended() {
-            whole(&head, conversation, request.head.is_head())
+        let content = if dialogue.is_ended() {
+            whole(&head, dialogue, request.head.is_head())
         } else {
-            let first = conversation.take_output();
+            let first = dialogue.take_content();
             let rest = match rest {
                 Some(rest) => rest,
                 // Nothing reads the request while the response is sent.
@@ -242,7 +239,7 @@ impl FastcgiHandler {
                     SpooledContent::new(spooled, worker.disk)
                 }
             };
-            let source = self.rest_of(conversation, rest, script);
+            let source = self.rest_of(dialogue, rest, script);
             let source: Box<dyn ContentSource> = if self.options.stream {
                 Box::new(source)
             } else {
@@ -257,25 +254,25 @@ impl FastcgiHandler {
     /// The content that follows the head. `rest` is what is left of the request's content.
     fn rest_of(
         &self,
-        conversation: Conversation,
+        dialogue: Dialogue<Receiving>,
         rest: SpooledContent,
         script: &Script,
     ) -> UpstreamContent {
         let name = String::from_utf8_lossy(&script.path[1..]);
         let upstream = format!("script `{}`: {}", name.escape_debug(), self.options.peer);
-        UpstreamContent::new(conversation, rest, upstream)
+        UpstreamContent::new(dialogue, rest, upstream)
     }
 
     /// Lets the script run to its end; its response is not needed any more. But if the client has still
     /// to send what the script reads, the connection is closed.
     fn drain_script(
         &self,
-        conversation: Conversation,
+        dialogue: Dialogue<Receiving>,
         rest: Option<SpooledContent>,
         script: &Script,
     ) {
         if let Some(rest) = rest {
-            Box::new(self.rest_of(conversation, rest, script)).discard();
+            Box::new(self.rest_of(dialogue, rest, script)).discard();
         }
     }
 
@@ -301,11 +298,26 @@ impl FastcgiHandler {
     }
 }
 
+/// Waits for the head of what the application server says.
+async fn head(
+    dialogue: &mut Dialogue<Receiving>,
+    content: &mut impl ReadContent,
+    returns: HeadReturns,
+) -> Result<ScriptAnswer, Failure> {
+    let mut section = HeaderSection::default();
+    let find = |receiving: &mut Receiving| Ok(receiving.head(&mut section)?);
+    dialogue.head(content, returns, find).await
+}
+
 /// The content of a response that has ended. For HEAD it is empty, with the length that the script
 /// gave.
-fn whole(head: &ScriptHead, mut conversation: Conversation, is_for_head: bool) -> Content<'static> {
-    let content = conversation.take_output();
-    drop(conversation);
+fn whole(
+    head: &ScriptHead,
+    mut dialogue: Dialogue<Receiving>,
+    is_for_head: bool,
+) -> Content<'static> {
+    let content = dialogue.take_content();
+    drop(dialogue);
     if is_for_head || head.status.forbids_content() {
         return Content::Stream(ContentStream::unsent(head.length));
     }

@@ -6,7 +6,7 @@ use super::record::RecordError;
 use super::sent_file::SentFileError;
 use crate::handlers::gateway::script_response::ScriptError;
 use crate::http::status::Status;
-use crate::message::content::ContentError;
+use crate::upstream::{self, Fault};
 
 /// What an application server did wrong, or the operator did with it.
 #[derive(Debug, thiserror::Error)]
@@ -46,11 +46,19 @@ impl UpstreamError {
     }
 }
 
-/// Why there is no response, and on which side it failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    #[error(transparent)]
-    Client(#[from] ContentError),
-    #[error(transparent)]
-    Upstream(#[from] UpstreamError),
+impl Fault for UpstreamError {
+    fn timed_out() -> Self {
+        Self::TimedOut
+    }
+
+    fn broken(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+
+    fn no_head() -> Self {
+        Self::Script(ScriptError::Incomplete)
+    }
 }
+
+/// Why there is no response, and on which side it failed.
+pub(super) type Failure = upstream::Failure<UpstreamError>;

@@ -15,14 +15,13 @@
 //! | which scripts need not be looked for | [`known_scripts`] |
 //! | from a request to the script's answer | [`asking`] |
 //! | octets on the wire | [`record`] |
-//! | one request, both ways at once | [`conversation`], [`content`] |
-//! | a request's way out, and a response's way in | [`sending`], [`receiving`] |
+//! | one request, both ways at once | [`Dialogue`](crate::upstream::Dialogue), [`content`] |
+//! | a response's way in | [`receiving`] |
 //! | connections | [`upstream`](crate::upstream) |
 //! | what scripts write to the log | [`script_log`](super::script_log) |
 
 mod asking;
 mod content;
-mod conversation;
 mod error;
 mod finding;
 #[cfg(any(test, feature = "fuzz-internals"))]
@@ -31,7 +30,6 @@ mod known_scripts;
 mod receiving;
 mod record;
 mod script;
-mod sending;
 mod sent_file;
 
 use std::cell::RefCell;

@@ -9,9 +9,10 @@
 //! ```
 
 use super::error::UpstreamError;
-use super::record::{Decoder, ProtocolStatus, RecordError, Step};
+use super::record::{self, Decoder, ProtocolStatus, RecordError, Step};
 use crate::handlers::gateway::script_log::ScriptLog;
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
+use crate::upstream::Protocol;
 
 /// Octets of output that may wait to be taken.
 const MAX_OUTPUT: usize = 64 * 1024;
@@ -48,24 +49,6 @@ impl Receiving {
         }
     }
 
-    /// Takes the next octets from the connection; none are the end of the upstream's side.
-    ///
-    /// # Errors
-    /// What the application server did wrong.
-    pub(super) fn push(&mut self, input: &[u8]) -> Result<(), UpstreamError> {
-        if input.is_empty() {
-            return Err(UpstreamError::ClosedEarly);
-        }
-        match self.decode(input)? {
-            Some(ProtocolStatus::Complete) => self.state = State::Ended,
-            Some(ProtocolStatus::Overloaded) => return Err(UpstreamError::Overloaded),
-            Some(ProtocolStatus::CannotMultiplex) => return Err(UpstreamError::CannotMultiplex),
-            Some(ProtocolStatus::UnknownRole) => return Err(UpstreamError::UnknownRole),
-            None => {}
-        }
-        Ok(())
-    }
-
     /// Takes `input` apart; how the request ended, if it did.
     fn decode(&mut self, mut input: &[u8]) -> Result<Option<ProtocolStatus>, RecordError> {
         loop {
@@ -87,7 +70,7 @@ impl Receiving {
         &mut self,
         section: &mut HeaderSection,
     ) -> Result<Option<ScriptAnswer>, ScriptError> {
-        let mut answer = section.push(&self.take_output())?;
+        let mut answer = section.push(&std::mem::take(&mut self.output))?;
         if answer.is_some() && !self.is_ended() {
             self.state = State::Content;
         }
@@ -96,31 +79,45 @@ impl Receiving {
         }
         Ok(answer)
     }
+}
 
-    /// The output that has come.
-    pub(super) fn take_output(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.output)
+impl Protocol for Receiving {
+    type Fault = UpstreamError;
+
+    fn push_content(&mut self, block: &[u8], goes_on: bool, out: &mut Vec<u8>) {
+        record::push_content(block, out);
+        if !goes_on {
+            record::push_end_of_content(out);
+        }
     }
 
-    /// Appends the output that has come to `into`; whether there was any.
-    pub(super) fn move_output(&mut self, into: &mut Vec<u8>) -> bool {
-        let has_some = !self.output.is_empty();
-        into.append(&mut self.output);
-        has_some
+    fn receive(&mut self, octets: &[u8]) -> Result<(), UpstreamError> {
+        if octets.is_empty() {
+            return Err(UpstreamError::ClosedEarly);
+        }
+        match self.decode(octets)? {
+            Some(ProtocolStatus::Complete) => self.state = State::Ended,
+            Some(ProtocolStatus::Overloaded) => return Err(UpstreamError::Overloaded),
+            Some(ProtocolStatus::CannotMultiplex) => return Err(UpstreamError::CannotMultiplex),
+            Some(ProtocolStatus::UnknownRole) => return Err(UpstreamError::UnknownRole),
+            None => {}
+        }
+        Ok(())
     }
 
-    /// Whether the output must be taken before more is received.
-    pub(super) fn is_full(&self) -> bool {
+    fn content(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    fn is_full(&self) -> bool {
         self.output.len() >= MAX_OUTPUT
     }
 
-    /// Whether what comes now is content.
-    pub(super) fn is_in_content(&self) -> bool {
+    fn is_in_content(&self) -> bool {
         self.state == State::Content
     }
 
-    /// Whether the application server has said all it has to say.
-    pub(super) fn is_ended(&self) -> bool {
+    fn is_ended(&self) -> bool {
         self.state == State::Ended
     }
 }
@@ -145,47 +142,51 @@ mod tests {
         Receiving::new(ScriptLog::new("test"))
     }
 
+    fn take(receiving: &mut Receiving) -> Vec<u8> {
+        std::mem::take(receiving.content())
+    }
+
     #[test]
     fn passes_from_nothing_to_the_end() {
         let (mut receiving, mut section) = (receiving(), HeaderSection::default());
         receiving
-            .push(&record(STDOUT, b"Status: 20"))
+            .receive(&record(STDOUT, b"Status: 20"))
             .expect("output");
         assert!(!receiving.is_in_content());
         assert_eq!(receiving.head(&mut section), Ok(None));
-        receiving.push(&record(STDOUT, b"1\n\nab")).expect("output");
+        receiving
+            .receive(&record(STDOUT, b"1\n\nab"))
+            .expect("output");
         assert!(matches!(
             receiving.head(&mut section),
             Ok(Some(ScriptAnswer::Response(_)))
         ));
         assert!(receiving.is_in_content() && !receiving.is_ended());
-        let mut content = Vec::new();
-        assert!(receiving.move_output(&mut content));
+        assert_eq!(take(&mut receiving), b"ab");
         receiving
-            .push(&[record(STDOUT, b"c"), end(0)].concat())
+            .receive(&[record(STDOUT, b"c"), end(0)].concat())
             .expect("the end");
-        assert!(receiving.move_output(&mut content) && !receiving.move_output(&mut content));
+        assert_eq!(take(&mut receiving), b"c");
         assert!(receiving.is_ended());
-        assert_eq!(content, b"abc");
     }
 
     #[test]
     fn everything_may_come_at_once() {
         let (mut receiving, mut section) = (receiving(), HeaderSection::default());
         receiving
-            .push(&[record(STDOUT, b"Status: 200\n\nab"), end(0)].concat())
+            .receive(&[record(STDOUT, b"Status: 200\n\nab"), end(0)].concat())
             .expect("the end");
         assert!(matches!(receiving.head(&mut section), Ok(Some(_))));
         assert!(receiving.is_ended(), "a head does not take the end back");
-        assert_eq!(receiving.take_output(), b"ab");
+        assert_eq!(take(&mut receiving), b"ab");
     }
 
     #[test]
     fn what_comes_behind_the_end_is_dropped() {
         let mut receiving = receiving();
         let input = [end(0), record(STDOUT, b"x")].concat();
-        receiving.push(&input).expect("the end");
-        assert!(receiving.is_ended() && receiving.take_output().is_empty());
+        receiving.receive(&input).expect("the end");
+        assert!(receiving.is_ended() && take(&mut receiving).is_empty());
     }
 
     #[test]
@@ -197,7 +198,7 @@ mod tests {
             (end(2), "it is overloaded"),
             (end(3), "it refused the request, for it is no responder"),
         ] {
-            let error = receiving().push(&input).expect_err(expected);
+            let error = receiving().receive(&input).expect_err(expected);
             assert!(error.to_string().starts_with(expected), "{error}");
         }
     }
@@ -208,9 +209,9 @@ mod tests {
         let block = record(STDOUT, &[b'x'; 255]);
         for _ in 0..MAX_OUTPUT / 255 {
             assert!(!receiving.is_full());
-            receiving.push(&block).expect("output");
+            receiving.receive(&block).expect("output");
         }
-        receiving.push(&block).expect("output");
+        receiving.receive(&block).expect("output");
         assert!(receiving.is_full());
     }
 }

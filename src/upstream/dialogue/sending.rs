@@ -1,15 +1,13 @@
-//! A request on its way to the application server: records, and how much of them is sent.
+//! A request on its way to the upstream: its octets, and how much of them is sent.
 //!
 //! No I/O: the caller passes the function that sends.
 
 use std::io;
 
-use super::record;
-
 /// A request on its way.
 pub(super) struct Sending {
-    /// Records for the application server. Empty once all of them are sent, because the script may
-    /// then take its time.
+    /// Octets for the upstream. Empty once all of them are sent, because the upstream may then take its
+    /// time.
     outgoing: Vec<u8>,
     /// How much of `outgoing` has been sent.
     sent: usize,
@@ -23,7 +21,7 @@ enum Phase {
     Asking,
     /// The end of its content is in `outgoing`, or sent.
     Asked,
-    /// The application server takes nothing more. It may have responded all the same.
+    /// The upstream takes nothing more. It may have responded all the same.
     Refused { was_asked: bool },
 }
 
@@ -39,7 +37,7 @@ pub(super) enum Sent {
 }
 
 impl Sending {
-    /// A request that begins with the records in `request`; its content is still to come.
+    /// A request that begins with the octets of `request`; its content is still to come.
     pub(super) fn new(request: Vec<u8>) -> Self {
         Self {
             outgoing: request,
@@ -48,11 +46,10 @@ impl Sending {
         }
     }
 
-    /// Adds content, and the end of the content unless it `goes_on`.
-    pub(super) fn push_content(&mut self, block: &[u8], goes_on: bool) {
-        record::push_content(block, &mut self.outgoing);
+    /// Adds content, which `push` appends; the end of the content is with it unless it `goes_on`.
+    pub(super) fn push_content(&mut self, goes_on: bool, push: impl FnOnce(&mut Vec<u8>)) {
+        push(&mut self.outgoing);
         if !goes_on {
-            record::push_end_of_content(&mut self.outgoing);
             self.phase = match self.phase {
                 Phase::Asking | Phase::Asked => Phase::Asked,
                 Phase::Refused { .. } => Phase::Refused { was_asked: true },
@@ -83,7 +80,7 @@ impl Sending {
         }
     }
 
-    /// Whether records wait for room in the socket.
+    /// Whether octets wait for room in the socket.
     pub(super) fn has_more(&self) -> bool {
         self.sent < self.outgoing.len() && !matches!(self.phase, Phase::Refused { .. })
     }
@@ -129,25 +126,21 @@ mod tests {
         assert!(sending.wants_content() && sending.has_more());
         assert_eq!(sending.advance(take(3, &mut out)), Sent::Some);
         assert_eq!(sending.advance(take(0, &mut out)), Sent::Nothing);
-        sending.push_content(b"1234", true);
+        sending.push_content(true, |out| out.extend_from_slice(b"1234"));
         assert_eq!(sending.advance(take(usize::MAX, &mut out)), Sent::Some);
         assert!(sending.wants_content() && !sending.has_more());
-        sending.push_content(b"5678", false);
+        sending.push_content(false, |out| out.extend_from_slice(b"5678."));
         assert!(sending.is_asked() && !sending.wants_content() && sending.has_more());
         assert_eq!(sending.advance(take(usize::MAX, &mut out)), Sent::Some);
         assert_eq!(sending.advance(take(usize::MAX, &mut out)), Sent::Nothing);
-        let mut expected = b"head".to_vec();
-        record::push_content(b"1234", &mut expected);
-        record::push_content(b"5678", &mut expected);
-        record::push_end_of_content(&mut expected);
-        assert_eq!(out, expected);
+        assert_eq!(out, b"head12345678.");
     }
 
     #[test]
     fn a_refusal_is_known_once() {
         for goes_on in [true, false] {
             let mut sending = Sending::new(b"head".to_vec());
-            sending.push_content(b"a", goes_on);
+            sending.push_content(goes_on, |out| out.push(b'a'));
             assert_eq!(sending.advance(refuse), Sent::Refused);
             assert_eq!(sending.advance(refuse), Sent::Nothing);
             assert!(!sending.has_more() && !sending.wants_content());

@@ -1,0 +1,136 @@
+//! Content of a request that was spooled, read again: for an upstream, and for the next one if the first
+//! fails.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::spool::Spooled;
+use crate::message::content::{ContentError, ReadContent};
+use crate::runtime::BlockingPool;
+
+/// Octets read from a temporary file at once.
+const BLOCK: u64 = 64 * 1024;
+
+/// Content of a request that was spooled, to be read again.
+pub(crate) struct SpooledContent {
+    /// What is in memory; the rest, or all, is in the file.
+    octets: Rc<[u8]>,
+    /// Whether `octets` have been read.
+    is_begun: bool,
+    file: Option<SpooledFile>,
+    disk: Arc<BlockingPool>,
+}
+
+/// Content in a temporary file, shared with the thread that reads it.
+struct SpooledFile {
+    file: Arc<File>,
+    length: u64,
+    /// The range of octets that has not been read.
+    left: Range<u64>,
+}
+
+impl SpooledContent {
+    pub(crate) fn new(content: Spooled, disk: &Arc<BlockingPool>) -> Self {
+        let disk = Arc::clone(disk);
+        let (octets, file) = match content {
+            Spooled::Memory(octets) => (octets, None),
+            Spooled::File { file, length } => {
+                let file = Arc::new(file);
+                let left = 0..length;
+                let file = SpooledFile { file, length, left };
+                (Vec::new(), Some(file))
+            }
+        };
+        Self {
+            octets: octets.into(),
+            is_begun: false,
+            file,
+            disk,
+        }
+    }
+
+    /// The same content, from its start.
+    pub(crate) fn again(&self) -> Self {
+        let from_start = |kept: &SpooledFile| SpooledFile {
+            file: Arc::clone(&kept.file),
+            length: kept.length,
+            left: 0..kept.length,
+        };
+        Self {
+            octets: Rc::clone(&self.octets),
+            is_begun: false,
+            file: self.file.as_ref().map(from_start),
+            disk: Arc::clone(&self.disk),
+        }
+    }
+
+    pub(crate) fn nothing(disk: &Arc<BlockingPool>) -> Self {
+        Self::new(Spooled::Memory(Vec::new()), disk)
+    }
+}
+
+impl ReadContent for SpooledContent {
+    /// # Cancellation
+    /// A block whose reading was cancelled is read again.
+    async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
+        let SpooledFile { file, left, .. } = match &mut self.file {
+            Some(kept) if !kept.left.is_empty() => kept,
+            _ => {
+                let has_some = !self.is_begun && !self.octets.is_empty();
+                if has_some {
+                    into.extend_from_slice(&self.octets);
+                }
+                self.is_begun = true;
+                return Ok(has_some);
+            }
+        };
+        let reader = Arc::clone(file);
+        let (start, end) = (left.start, left.end.min(left.start + BLOCK));
+        let read = move || -> io::Result<Vec<u8>> {
+            let mut block = vec![0; (end - start) as usize];
+            reader.read_exact_at(&mut block, start)?;
+            Ok(block)
+        };
+        let block = self.disk.run(read).await.map_err(io::Error::other);
+        let block = block.and_then(|block| block);
+        into.append(&mut block.map_err(ContentError::NotKept)?);
+        left.start = end;
+        Ok(true)
+    }
+
+    /// The client has sent all of it, and is not watched.
+    async fn client_gone(&self) {
+        std::future::pending().await
+    }
+}
+
+/// Content that was spooled, of a client that waits for the response.
+pub(crate) struct Replayed<'c, C> {
+    kept: SpooledContent,
+    client: &'c C,
+}
+
+impl<'c, C> Replayed<'c, C> {
+    pub(crate) fn new(kept: SpooledContent, client: &'c C) -> Self {
+        Self { kept, client }
+    }
+
+    /// The part of it that has not been read.
+    pub(crate) fn into_rest(self) -> SpooledContent {
+        self.kept
+    }
+}
+
+impl<C: ReadContent> ReadContent for Replayed<'_, C> {
+    async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
+        self.kept.read(into).await
+    }
+
+    async fn client_gone(&self) {
+        self.client.client_gone().await;
+    }
+}

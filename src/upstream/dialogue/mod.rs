@@ -1,0 +1,456 @@
+//! One request and its response, on a connection to an upstream that carries nothing else meanwhile.
+//!
+//! Sending and receiving go on at once, because an upstream may respond before it has read everything,
+//! and wait for us to read before it reads on:
+//!
+//! ```text
+//!   client ── content ──→ Sending ──→ upstream      at most a block of content waits to be sent,
+//!   client ←── response ── Protocol ←─ upstream     and a bounded amount of content to be taken
+//! ```
+//!
+//! What the octets mean is the [`Protocol`]'s affair: FastCGI, or HTTP. It does no I/O.
+
+mod sending;
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sending::{Sending, Sent};
+
+use super::connection::{Connection, Input};
+use crate::message::content::{ContentError, ReadContent};
+use crate::runtime::{self, Either, Elapsed, Tick, either};
+
+/// How often something may be sent or received, up to a block each time, before other connections have
+/// their turn.
+const MOVES_PER_TURN: usize = 16;
+
+/// How a request's content is put on the wire, and a response taken off it. Octets come in pieces of
+/// any size.
+pub(crate) trait Protocol {
+    /// What an upstream can do wrong.
+    type Fault: Fault;
+
+    /// Appends a block of the request's content, and its end unless it `goes_on`, to `out`.
+    fn push_content(&mut self, block: &[u8], goes_on: bool, out: &mut Vec<u8>);
+
+    /// Takes the next octets from the connection; none are the end of the upstream's side.
+    ///
+    /// # Errors
+    /// What the upstream did wrong.
+    fn receive(&mut self, octets: &[u8]) -> Result<(), Self::Fault>;
+
+    /// Content of the response that has come and has not been taken.
+    fn content(&mut self) -> &mut Vec<u8>;
+
+    /// Whether content must be taken before more is received.
+    fn is_full(&self) -> bool;
+
+    /// Whether the head has come, so that any octet shows that the upstream goes on.
+    fn is_in_content(&self) -> bool;
+
+    /// Whether the upstream has said all it has to say.
+    fn is_ended(&self) -> bool;
+}
+
+/// What an upstream did wrong, in the words of its protocol. It can also do what has nothing to do with
+/// the protocol.
+pub(crate) trait Fault: Sized {
+    /// It did nothing for as long as it may.
+    fn timed_out() -> Self;
+
+    /// The connection broke.
+    fn broken(error: io::Error) -> Self;
+
+    /// It ended its response before the head of it was complete.
+    fn no_head() -> Self;
+}
+
+/// Why there is no response, and on which side it failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure<F> {
+    #[error(transparent)]
+    Client(ContentError),
+    #[error(transparent)]
+    Upstream(F),
+}
+
+impl<F> From<ContentError> for Failure<F> {
+    fn from(error: ContentError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl<F: Fault> From<F> for Failure<F> {
+    fn from(fault: F) -> Self {
+        Self::Upstream(fault)
+    }
+}
+
+/// A request under way.
+pub(crate) struct Dialogue<P> {
+    connection: Connection,
+    /// What is received goes here first.
+    input: Rc<Input>,
+    sending: Sending,
+    protocol: P,
+    /// How long the upstream may do nothing.
+    timeout: Duration,
+    /// When the thing that is waited for must have happened.
+    deadline: Tick,
+    /// A call of [`next`](Self::next) waits for content, or was dropped while it did.
+    wants_content: bool,
+    /// How often something was sent or received since others had their turn.
+    moves: usize,
+}
+
+/// When [`Dialogue::head`] returns a head that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeadReturns {
+    /// At once: the rest of the content has been spooled, and can be given while the response is sent.
+    AtOnce,
+    /// When the content is finished as well, if it can be.
+    AfterContent,
+}
+
+impl<P: Protocol> Dialogue<P> {
+    /// A dialogue that begins with `request`: the octets up to the request's content.
+    pub(crate) fn new(
+        connection: Connection,
+        input: &Rc<Input>,
+        timeout: Duration,
+        request: Vec<u8>,
+        protocol: P,
+    ) -> Self {
+        Self {
+            connection,
+            input: Rc::clone(input),
+            sending: Sending::new(request),
+            protocol,
+            timeout,
+            deadline: runtime::deadline_after(timeout),
+            wants_content: false,
+            moves: 0,
+        }
+    }
+
+    /// Waits for what `find` returns when enough of the response has come, its head, and gives the
+    /// upstream the request's `content` meanwhile.
+    ///
+    /// # Errors
+    /// On which side it failed.
+    pub(crate) async fn head<H>(
+        &mut self,
+        content: &mut impl ReadContent,
+        returns: HeadReturns,
+        mut find: impl FnMut(&mut P) -> Result<Option<H>, P::Fault>,
+    ) -> Result<H, Failure<P::Fault>> {
+        let mut head = None;
+        loop {
+            let has_moved = self.advance()?;
+            if head.is_none() {
+                head = find(&mut self.protocol)?;
+            }
+            match head.take() {
+                Some(found) if returns == HeadReturns::AtOnce || self.needs_no_content() => {
+                    return Ok(found);
+                }
+                found => head = found,
+            }
+            if self.is_ended() {
+                return Err(P::Fault::no_head().into());
+            }
+            self.go_on(has_moved, content).await?;
+        }
+    }
+
+    /// Appends the next octets of the response's content to `into`, and gives the upstream
+    /// what there is of the request's `content`; `false` at the end.
+    ///
+    /// # Errors
+    /// On which side it failed.
+    ///
+    /// # Cancellation
+    /// Nothing is lost, and the upstream gets no more time: the next call goes on where this
+    /// one was.
+    pub(crate) async fn next(
+        &mut self,
+        content: &mut impl ReadContent,
+        into: &mut Vec<u8>,
+    ) -> Result<bool, Failure<P::Fault>> {
+        if !self.wants_content {
+            // The client may have taken its time with what came before.
+            self.restart_timeout();
+            self.wants_content = true;
+        }
+        let next = self.next_content(content, into).await;
+        self.wants_content = false;
+        next
+    }
+
+    async fn next_content(
+        &mut self,
+        content: &mut impl ReadContent,
+        into: &mut Vec<u8>,
+    ) -> Result<bool, Failure<P::Fault>> {
+        loop {
+            let has_moved = self.advance()?;
+            if self.move_content(into) || self.is_ended() {
+                return Ok(!self.is_ended());
+            }
+            self.go_on(has_moved, content).await?;
+        }
+    }
+
+    /// Waits if nothing `has_moved`. If something moves every time, other connections get their
+    /// turn now and then: an upstream may send messages, and nothing else, as fast as
+    /// they are read.
+    async fn go_on(
+        &mut self,
+        has_moved: bool,
+        content: &mut impl ReadContent,
+    ) -> Result<(), Failure<P::Fault>> {
+        if !has_moved {
+            self.moves = 0;
+            return self.wait(content).await;
+        }
+        self.moves += 1;
+        if self.moves < MOVES_PER_TURN {
+            return Ok(());
+        }
+        if self.deadline <= runtime::deadline_after(Duration::ZERO) {
+            return Err(P::Fault::timed_out().into());
+        }
+        self.moves = 0;
+        runtime::yield_now().await;
+        Ok(())
+    }
+
+    /// How long the upstream may do nothing.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The upstream has done something, or got more to do.
+    fn restart_timeout(&mut self) {
+        self.deadline = runtime::deadline_after(self.timeout);
+    }
+
+    /// Whether the upstream has said all it has to say.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.protocol.is_ended()
+    }
+
+    /// Whether the request's content is finished, or so much of the response has come that it must be
+    /// taken first, or the upstream has ended the request.
+    fn needs_no_content(&self) -> bool {
+        self.is_asked() || self.is_ended() || self.protocol.is_full()
+    }
+
+    /// Whether all of the request's content has been read.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.sending.is_asked()
+    }
+
+    /// What there is of the response's content.
+    pub(crate) fn take_content(&mut self) -> Vec<u8> {
+        std::mem::take(self.protocol.content())
+    }
+
+    /// Moves what there is of the response's content to the end of `into`. Returns whether there was any.
+    fn move_content(&mut self, into: &mut Vec<u8>) -> bool {
+        let content = self.protocol.content();
+        let has_some = !content.is_empty();
+        if into.is_empty() {
+            std::mem::swap(into, content);
+        } else {
+            into.append(content);
+        }
+        has_some
+    }
+
+    /// What the octets are read by.
+    pub(crate) fn protocol(&self) -> &P {
+        &self.protocol
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn protocol_mut(&mut self) -> &mut P {
+        &mut self.protocol
+    }
+
+    /// Changes how long the upstream may do nothing.
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+        self.restart_timeout();
+    }
+
+    /// The connection, and what its octets were read by.
+    pub(crate) fn into_parts(self) -> (Connection, P) {
+        (self.connection, self.protocol)
+    }
+
+    /// Puts content before the upstream, and its end unless it `goes_on`.
+    pub(crate) fn push_content(&mut self, block: &[u8], goes_on: bool) {
+        self.restart_timeout();
+        let protocol = &mut self.protocol;
+        self.sending
+            .push_content(goes_on, |out| protocol.push_content(block, goes_on, out));
+    }
+
+    /// Sends and receives what it can without waiting. Returns whether there was anything.
+    fn advance(&mut self) -> Result<bool, P::Fault> {
+        let connection = &self.connection;
+        let sent = self.sending.advance(|octets| connection.send(octets));
+        if sent == Sent::Refused {
+            self.restart_timeout();
+        }
+        let has_sent = sent == Sent::Some;
+        let has_received = !self.is_ended() && !self.protocol.is_full() && self.receive()?;
+        if has_sent || has_received && self.protocol.is_in_content() {
+            self.restart_timeout();
+        }
+        Ok(has_sent || has_received)
+    }
+
+    fn receive(&mut self) -> Result<bool, P::Fault> {
+        let protocol = &mut self.protocol;
+        let receive = |input: &[u8]| protocol.receive(input);
+        match self.connection.receive(&self.input, receive) {
+            Ok(pushed) => pushed.map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(P::Fault::broken(error)),
+        }
+    }
+
+    /// Waits until there is something to send or to receive.
+    async fn wait(&mut self, content: &mut impl ReadContent) -> Result<(), Failure<P::Fault>> {
+        if !self.sending.has_more() && self.sending.wants_content() {
+            return self.wait_for_content(content).await;
+        }
+        let ready = async {
+            if self.sending.has_more() {
+                self.connection.ready_for_any(self.deadline).await
+            } else {
+                self.connection.ready_to_receive(self.deadline).await
+            }
+        };
+        match either(ready, content.client_gone()).await {
+            Either::First(Ok(())) => Ok(()),
+            Either::First(Err(Elapsed)) => Err(P::Fault::timed_out().into()),
+            Either::Second(()) => Err(ContentError::CutOff.into()),
+        }
+    }
+
+    /// Waits for content to send, as long as its limits let the client take, or for the application
+    /// server, which is looked at first: its answer may make further content needless.
+    async fn wait_for_content(
+        &mut self,
+        content: &mut impl ReadContent,
+    ) -> Result<(), Failure<P::Fault>> {
+        let mut block = Vec::new();
+        let ready = self.connection.ready_to_receive(Tick::NEVER);
+        let goes_on = match either(ready, content.read(&mut block)).await {
+            Either::First(Ok(())) => return Ok(()),
+            Either::First(Err(Elapsed)) => return Err(P::Fault::timed_out().into()),
+            Either::Second(goes_on) => goes_on?,
+        };
+        self.push_content(&block, goes_on);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::address::UpstreamAddress;
+    use crate::disk::replay::SpooledContent;
+    use crate::runtime::BlockingPool;
+    use crate::test_support::TemporaryDirectory;
+
+    /// A protocol whose upstream says nothing.
+    #[derive(Default)]
+    struct Silent(Vec<u8>);
+
+    #[derive(Debug)]
+    enum Wrong {
+        TimedOut,
+        Other,
+    }
+
+    impl Fault for Wrong {
+        fn timed_out() -> Self {
+            Self::TimedOut
+        }
+
+        fn broken(_: io::Error) -> Self {
+            Self::Other
+        }
+
+        fn no_head() -> Self {
+            Self::Other
+        }
+    }
+
+    impl Protocol for Silent {
+        type Fault = Wrong;
+
+        fn push_content(&mut self, _: &[u8], _: bool, _: &mut Vec<u8>) {}
+
+        fn receive(&mut self, _: &[u8]) -> Result<(), Wrong> {
+            Err(Wrong::Other)
+        }
+
+        fn content(&mut self) -> &mut Vec<u8> {
+            &mut self.0
+        }
+
+        fn is_full(&self) -> bool {
+            false
+        }
+
+        fn is_in_content(&self) -> bool {
+            true
+        }
+
+        fn is_ended(&self) -> bool {
+            false
+        }
+    }
+
+    /// A wait for content is dropped whenever the client takes something, and the next one gave the
+    /// upstream its timeout anew: a client that read slowly kept a process that did nothing.
+    #[test]
+    fn a_wait_that_is_dropped_gives_the_upstream_no_more_time() {
+        const LONG: Duration = Duration::from_secs(3600);
+        let directory = TemporaryDirectory::new("dialogue");
+        let path = directory.path().join("socket");
+        let _listening = UnixListener::bind(&path).expect("a socket");
+        let talk = async move {
+            let opened = Connection::open(&UpstreamAddress::Unix(path), LONG).await;
+            let (connection, input) = (opened.expect("a connection"), Rc::default());
+            let mut dialogue =
+                Dialogue::new(connection, &input, LONG, Vec::new(), Silent::default());
+            dialogue.push_content(b"", false);
+            let mut rest = SpooledContent::nothing(&BlockingPool::new(1, 0));
+            let mut into = Vec::new();
+            let waiting = dialogue.next(&mut rest, &mut into);
+            assert!(matches!(
+                either(waiting, runtime::yield_now()).await,
+                Either::Second(())
+            ));
+            // Time passes.
+            dialogue.deadline = runtime::deadline_after(Duration::ZERO);
+            let waiting = dialogue.next(&mut rest, &mut into);
+            let Either::First(Err(Failure::Upstream(Wrong::TimedOut))) =
+                either(waiting, runtime::sleep(Duration::from_millis(100))).await
+            else {
+                panic!("the upstream got more time");
+            };
+        };
+        runtime::run(talk).expect("a loop");
+    }
+}
