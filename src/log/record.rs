@@ -126,7 +126,7 @@ impl<'a> AccessRecord<'a> {
     fn write_common(&self, time: LogTime<'_>, out: &mut Vec<u8>) {
         match self.client {
             // Programs that read such logs refuse a line that begins with anything but an address.
-            ClientAddress::Unix => out.extend_from_slice(b"0.0.0.0"),
+            ClientAddress::Unix | ClientAddress::Unknown => out.extend_from_slice(b"0.0.0.0"),
             client => push_address(client, out),
         }
         out.extend_from_slice(b" - - [");

@@ -7,6 +7,8 @@ mod differential;
 mod dokuwiki;
 // Git's own server, and cgit, behind `cgi`.
 mod git;
+// goaccess, which reads the access log.
+mod goaccess;
 // A REST API over SQLite, and many clients that write to it.
 mod notes;
 // npm, with a directory as its registry.

@@ -60,6 +60,11 @@ pub(crate) enum Subject<'e> {
     Kept(Box<KeptSubject>),
 }
 
+/// How many octets of a request line that cannot be read are logged. All of them may need an escape of four
+/// octets, and programs that read such logs take lines of up to 4095: goaccess counts a longer one as
+/// several that are invalid.
+const MAX_REFUSED_LINE: usize = 512;
+
 /// The parts of a request that its access record names, as the client sent them.
 pub(crate) struct KeptSubject {
     request_line: Vec<u8>,
@@ -91,7 +96,7 @@ impl<'e> Subject<'e> {
                 ..record
             },
             Self::Line(line) => AccessRecord {
-                request_line: line,
+                request_line: &line[..line.len().min(MAX_REFUSED_LINE)],
                 ..record
             },
             Self::Kept(kept) => AccessRecord {
