@@ -57,6 +57,8 @@ mod policy;
 mod fastcgi;
 // Slow clients hold no process: what `cgi` and `fastcgi` keep of content, in both directions.
 mod slow_clients;
+// Samples in the documents are what the program prints.
+mod documents;
 // `tidegate check`.
 mod check;
 // Faults that were found by use, by subject.
