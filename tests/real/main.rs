@@ -3,6 +3,8 @@
 
 // The same odd requests to this server and to nginx.
 mod differential;
+// What the documents tell to write and to do.
+mod documents;
 // DokuWiki behind `fastcgi`: path-info, and paths of its own.
 mod dokuwiki;
 // Git's own server, and cgit, behind `cgi`.

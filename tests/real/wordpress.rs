@@ -1,5 +1,5 @@
-//! WordPress, as Debian packages it, on PHP-FPM and a MariaDB of its own: it is installed by its own page,
-//! and its administrator logs in.
+//! WordPress, as Debian packages it, on PHP-FPM and a MariaDB of its own, configured as the documents tell: it
+//! is installed by its own page, and its administrator logs in.
 
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
@@ -118,11 +118,11 @@ impl Browser<'_> {
 
 fn installed(site: &Site) {
     let directory = site.directory();
-    let _ = std::fs::remove_dir_all(directory.join("www"));
+    let _ = std::fs::remove_dir_all(directory.join("wordpress"));
     // Debian's package consists of links in part; the files are copied.
     let copied = Command::new("cp")
         .args(["--recursive", "--dereference", "/usr/share/wordpress"])
-        .arg(directory.join("www"))
+        .arg(directory.join("wordpress"))
         .status();
     assert!(
         copied.expect("coreutils").success(),
@@ -138,15 +138,14 @@ fn installed(site: &Site) {
         require_once ABSPATH . 'wp-settings.php';",
         directory.join("db.sock").display()
     );
-    let _ = std::fs::remove_file(directory.join("www/wp-config.php"));
-    directory.write("www/wp-config.php", configuration);
+    let _ = std::fs::remove_file(directory.join("wordpress/wp-config.php"));
+    directory.write("wordpress/wp-config.php", configuration);
+    directory.write("wordpress/wp-content/uploads/tide.php", "<?php echo 1 + 1;");
 }
 
 #[test]
 fn it_is_installed_and_its_administrator_logs_in() {
-    let site = Site::new(
-        "'/' = { fastcgi = 'unix:php.sock', root = 'www', fallback = 'index.php', limits.max_content = '64 MiB' }",
-    );
+    let site = Site::configured(&crate::documents::wordpress());
     installed(&site);
     let database = MariaDb::start(site.directory().path());
     database.run("CREATE DATABASE wordpress");
@@ -180,8 +179,21 @@ fn it_is_installed_and_its_administrator_logs_in() {
         "{}",
         dashboard.text()
     );
+    // It offers addresses without `index.php` to servers that it knows by name.
+    let addresses = browser.get("/wp-admin/options-permalink.php").text();
+    assert!(
+        addresses.contains("value=\"/archives/%post_id%\""),
+        "{addresses}"
+    );
+    assert!(!addresses.contains("/index.php/"), "{addresses}");
     let style = browser.get("/wp-includes/css/dashicons.min.css");
     assert_eq!(style.field("Content-Type"), Some("text/css; charset=utf-8"));
+    let upload = browser.get("/wp-content/uploads/tide.php");
+    assert_eq!(
+        upload.text(),
+        "<?php echo 1 + 1;",
+        "what was uploaded is not run"
+    );
     // A path that is no file is WordPress's own, in its own words.
     let missing = browser.get("/2024/05/no-such-post/");
     assert_eq!(missing.status, 404);
