@@ -1,11 +1,13 @@
 //! What the documents tell to write and to do works, word for word.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
+
+use rustix::process::geteuid;
 
 use crate::php::PhpFpm;
-use crate::support::{Site, ended_with};
+use crate::support::{Directory, Server, Site, ended_with, until};
 
 /// The content of the `number`th block of `language` behind `heading` in a page of docs/.
 fn block(page: &str, heading: &str, language: &str, number: usize) -> String {
@@ -91,4 +93,63 @@ fn what_the_recipe_for_wordpress_unpacks_is_enough() {
     }
     let _fpm = PhpFpm::start(&site, 2);
     ended_with(0, &site.command_line(&["check", "--strict"]));
+}
+
+/// Rotates the logs in `directory` as docs/deploy/tidegate.logrotate says, with `systemctl` as a stand-in
+/// for systemd's.
+fn rotate(directory: &Directory, systemctl: &str) -> Output {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/deploy/tidegate.logrotate");
+    let recipe = std::fs::read_to_string(path).expect("it is part of the repository");
+    let state = std::fs::metadata(directory.path()).expect("it is there");
+    let logs = directory.join("*.log").display().to_string();
+    let owner = format!("create 0640 {} {}", state.uid(), state.gid());
+    let recipe = recipe
+        .replace("/var/log/tidegate/*.log", &logs)
+        .replace("create 0640 tidegate adm", &owner);
+    directory.write("rotate", recipe);
+    directory.write("bin/systemctl", format!("#!/bin/sh\n{systemctl}\n"));
+    for (name, mode) in [("rotate", 0o644), ("bin/systemctl", 0o755)] {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(directory.join(name), permissions).expect("the file is ours");
+    }
+    Command::new("/usr/sbin/logrotate")
+        .args(["--force", "--state"])
+        .arg(directory.join("state"))
+        .arg(directory.join("rotate"))
+        .env(
+            "PATH",
+            format!("{}:/usr/bin:/bin", directory.join("bin").display()),
+        )
+        .output()
+        .expect("logrotate is installed")
+}
+
+/// `systemctl kill` fails while the server does not run, and so did the rotation.
+#[test]
+fn logrotate_renames_the_access_log() {
+    if !geteuid().is_root() {
+        return; // logrotate would have to give files to another user.
+    }
+    let server = Site::new("'/' = { respond = 'ok' }")
+        .log("access = 'access.log'")
+        .start();
+    let directory = server.directory();
+    let kill = |server: &Server| format!("kill -USR1 {}", server.id());
+    for round in ["/1", "/2", "/3"] {
+        // Until the server has opened the new file, lines go to the renamed one.
+        until("a line in the new file", || {
+            assert_eq!(server.get(round).status, 200);
+            let log = std::fs::read_to_string(directory.join("access.log")).ok()?;
+            log.contains(round).then_some(())
+        });
+        ended_with(0, &rotate(directory, &kill(&server)));
+        assert!(directory.read("access.log.1").contains(round));
+    }
+    assert!(directory.join("access.log.3.gz").exists());
+    directory.write("access.log", "a last line\n");
+    ended_with(
+        0,
+        &rotate(directory, "echo No main process to kill >&2; exit 1"),
+    );
+    assert!(directory.read("access.log.1").contains("a last line"));
 }
