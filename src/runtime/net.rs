@@ -162,6 +162,19 @@ impl Stream {
         let _ = rustix::net::shutdown(&self.fd, Shutdown::Write);
     }
 
+    /// The error by which the connection broke, if it has. The system reports each once.
+    pub(crate) fn take_error(&self) -> Option<io::Error> {
+        let error = sockopt::socket_error(&self.fd).ok()?.err()?;
+        Some(error.into())
+    }
+
+    /// Has the close of the socket reset the connection (RST), and drop what is not sent yet. A Unix
+    /// socket knows no reset: its peer sees an end.
+    pub(crate) fn reset_on_close(&self) {
+        // Fails only where the system knows no such option; then the peer sees an end.
+        let _ = sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
+    }
+
     /// Whether the system has reported that the peer ended its side: after a short read, another read
     /// then finds the end.
     pub(crate) fn is_read_closed(&self) -> bool {

@@ -1,12 +1,15 @@
-//! The content of a message over a connection: received for a handler, sent to a client.
+//! The content of a message over a connection: received for a handler, sent to a client. And octets
+//! that are no message's, between two connections.
 //!
 //! | A reader looks for | and finds it in |
 //! |---|---|
 //! | a request's content, under limits, without its framing | [`receive`] |
 //! | a response's head and content, as fast as the client takes them | [`send`] |
+//! | two connections whose octets go to each other | [`tunnel`] |
 
 pub(crate) mod receive;
 pub(crate) mod send;
+pub(crate) mod tunnel;
 
 use std::cell::RefCell;
 

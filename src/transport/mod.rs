@@ -5,6 +5,8 @@
 //!   transfer::receive   receive, send, ready, peer_gone       ├→ Transport ─ Plain → runtime::Stream
 //!   transfer::send      send…, send_file, ready(Write),       │
 //!                       peer_gone                             │
+//!   transfer::tunnel    receive, send, poll_ready, shut_down, │
+//!                       is_broken, reset_on_close             │
 //!   server::worker      makes one of an accepted socket       ┘
 //! ```
 //!
@@ -115,6 +117,20 @@ impl Transport {
     pub(crate) fn shut_down(&self) {
         match self {
             Self::Plain(stream) => stream.shut_down_write(),
+        }
+    }
+
+    /// Whether the system has reported that the connection broke. Reports it once.
+    pub(crate) fn is_broken(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.take_error().is_some(),
+        }
+    }
+
+    /// Has the close of the connection reset it: the client sees an error and no end.
+    pub(crate) fn reset_on_close(&self) {
+        match self {
+            Self::Plain(stream) => stream.reset_on_close(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::address::UpstreamAddress;
 use crate::runtime::descriptors::note_shortage;
 use crate::runtime::{self, Direction, Elapsed, Stream, Tick};
+use crate::transport::Transport;
 
 /// Octets read at once.
 const READ_SIZE: usize = 64 * 1024;
@@ -52,6 +53,12 @@ impl Connection {
             stream,
             may_receive: Cell::new(false),
         })
+    }
+
+    /// The connection as one that carries octets of any meaning: for a tunnel. The caller has used what
+    /// it received before.
+    pub(crate) fn into_transport(self) -> Transport {
+        Transport::Plain(self.stream)
     }
 
     /// Sends as much of `octets` as the socket takes.

@@ -1,0 +1,412 @@
+//! A tunnel: carries octets between a client and an upstream, both ways at once, whatever they mean.
+//!
+//! ```text
+//!   client ──receive──→ waiting ──send──→ upstream      the way up
+//!   client ←──send──── waiting ←──receive── upstream    the way down
+//! ```
+//!
+//! Octets are read into the worker's one buffer and sent at once. A way keeps only what the receiver
+//! did not take, up to one read, and reads nothing while it keeps something: so a slow receiver slows
+//! the sender down, and an idle tunnel holds no buffer.
+//!
+//! Each side may end its half by itself: the end is passed on behind everything that came before it,
+//! and the other way goes on. A connection that breaks resets the other one, so that no side takes a
+//! cut for an end.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::{InputBuffer, READ_SIZE};
+use crate::runtime::{self, Direction, Elapsed, Tick};
+use crate::transport::Transport;
+
+/// Reads on one way before the other way has its turn.
+const READS_PER_ROUND: usize = 4;
+
+/// Rounds of both ways before the other tasks of the worker have theirs.
+const ROUNDS_PER_TURN: usize = 4;
+
+/// Two connections, and what is on its way between them.
+pub(crate) struct Tunnel<'t> {
+    client: &'t Transport,
+    upstream: &'t Transport,
+    input: &'t InputBuffer,
+    carried: &'t Carried,
+    up: Way,
+    down: Way,
+    idle_timeout: Duration,
+    /// When the tunnel has been idle for too long.
+    deadline: Tick,
+}
+
+/// How many octets a tunnel has carried. Its owner keeps them, also when the tunnel is cut.
+#[derive(Debug, Default)]
+pub(crate) struct Carried {
+    from_client: Cell<u64>,
+    to_client: Cell<u64>,
+}
+
+/// How a tunnel has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TunnelEnd {
+    /// Both sides have ended their halves, and have everything that was sent to them.
+    Complete,
+    ClientBroke,
+    UpstreamBroke,
+    /// No octet has moved on either way for the time of the idle limit.
+    Idle,
+}
+
+/// One of the two ways.
+#[derive(Default)]
+struct Way {
+    state: WayState,
+    /// What was received and is not sent yet. Without a buffer while that is nothing.
+    waiting: Vec<u8>,
+    /// How many octets of `waiting` are sent.
+    sent: usize,
+    /// The socket held nothing more when it was last read from.
+    is_drained: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum WayState {
+    #[default]
+    Open,
+    /// The sender has ended its half; `waiting` and the end are still to be passed on.
+    Ending,
+    /// The end was passed on.
+    Ended,
+    /// The receiver takes nothing more.
+    Refused,
+}
+
+/// What a way waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wants {
+    /// The sender has to send.
+    ToReceive,
+    /// The receiver has to make room.
+    ToSend,
+    /// Nothing: it could go on, and lets others go first.
+    Turn,
+    /// Nothing: it is over.
+    Nothing,
+}
+
+/// A connection is broken: `from` could not be read.
+struct Broken;
+
+/// The two ends of a way.
+#[derive(Clone, Copy)]
+struct Ends<'t> {
+    from: &'t Transport,
+    to: &'t Transport,
+}
+
+impl Carried {
+    /// Octets that the tunnel has received from the client.
+    pub(crate) fn from_client(&self) -> u64 {
+        self.from_client.get()
+    }
+
+    /// Octets that the client's socket has taken.
+    pub(crate) fn to_client(&self) -> u64 {
+        self.to_client.get()
+    }
+}
+
+impl<'t> Tunnel<'t> {
+    /// A tunnel that ends when no octet has moved for `idle_timeout`. `input` is the worker's buffer.
+    pub(crate) fn new(
+        client: &'t Transport,
+        upstream: &'t Transport,
+        input: &'t InputBuffer,
+        carried: &'t Carried,
+        idle_timeout: Duration,
+    ) -> Self {
+        Self {
+            client,
+            upstream,
+            input,
+            carried,
+            up: Way::default(),
+            down: Way::default(),
+            idle_timeout,
+            deadline: Tick::NEVER,
+        }
+    }
+
+    /// Has these octets go to the upstream before any other.
+    pub(crate) fn first_to_upstream(mut self, octets: Vec<u8>) -> Self {
+        self.up.waiting = octets;
+        self
+    }
+
+    /// Has these octets, which the upstream has sent, go to the client before any other.
+    pub(crate) fn first_to_client(mut self, octets: Vec<u8>) -> Self {
+        self.down.waiting = octets;
+        self
+    }
+
+    /// Carries octets until both sides have ended, one breaks, or nothing moves any more. The caller
+    /// closes both connections afterwards; where one broke, that resets the other.
+    ///
+    /// # Cancellation
+    /// What is on its way is lost. [`Carried`] says how far the tunnel came.
+    pub(crate) async fn run(&mut self) -> TunnelEnd {
+        self.postpone();
+        loop {
+            if let Some(end) = poll_fn(|context| self.poll(context)).await {
+                return end;
+            }
+            runtime::yield_now().await;
+        }
+    }
+
+    fn postpone(&mut self) {
+        self.deadline = runtime::deadline_after(self.idle_timeout);
+    }
+
+    /// Moves what can be moved. `None`: it could go on, and lets others go first.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<TunnelEnd>> {
+        for _ in 0..ROUNDS_PER_TURN {
+            let (up, down) = match self.move_octets() {
+                Ok((Wants::Nothing, Wants::Nothing)) => return Poll::Ready(Some(self.end())),
+                Ok(wants) => wants,
+                Err(end) => return Poll::Ready(Some(end)),
+            };
+            let (upward, downward, deadline) = (self.upward(), self.downward(), self.deadline);
+            // Both are polled in any case, so that both are waited for.
+            let up = self.up.poll_ready(up, upward, context, deadline);
+            let down = self.down.poll_ready(down, downward, context, deadline);
+            match (up, down) {
+                (Poll::Ready(Err(Failure::Broken)), _) => {
+                    return Poll::Ready(Some(self.broke(TunnelEnd::ClientBroke)));
+                }
+                (_, Poll::Ready(Err(Failure::Broken))) => {
+                    return Poll::Ready(Some(self.broke(TunnelEnd::UpstreamBroke)));
+                }
+                (Poll::Ready(Ok(())), _) | (_, Poll::Ready(Ok(()))) => {}
+                (Poll::Ready(Err(Failure::Idle)), _) | (_, Poll::Ready(Err(Failure::Idle))) => {
+                    return Poll::Ready(Some(TunnelEnd::Idle));
+                }
+                (Poll::Pending, Poll::Pending) => return Poll::Pending,
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    /// Moves octets on both ways until neither can go on. Returns what each waits for.
+    ///
+    /// # Errors
+    /// How the tunnel ends, if one side is broken.
+    fn move_octets(&mut self) -> Result<(Wants, Wants), TunnelEnd> {
+        let (upward, downward) = (self.upward(), self.downward());
+        let up = self.up.advance(upward, self.input);
+        let up = up.map_err(|Broken| self.broke(TunnelEnd::ClientBroke))?;
+        let down = self.down.advance(downward, self.input);
+        let down = down.map_err(|Broken| self.broke(TunnelEnd::UpstreamBroke))?;
+        if up.octets() | down.octets() > 0 {
+            add(&self.carried.from_client, up.received);
+            add(&self.carried.to_client, down.sent);
+            self.postpone();
+        }
+        Ok((up.wants, down.wants))
+    }
+
+    fn upward(&self) -> Ends<'t> {
+        Ends {
+            from: self.client,
+            to: self.upstream,
+        }
+    }
+
+    fn downward(&self) -> Ends<'t> {
+        Ends {
+            from: self.upstream,
+            to: self.client,
+        }
+    }
+
+    /// Has both connections reset when they are closed: one of them is, and `end` says which.
+    fn broke(&self, end: TunnelEnd) -> TunnelEnd {
+        self.client.reset_on_close();
+        self.upstream.reset_on_close();
+        end
+    }
+
+    /// How the tunnel has ended, now that both ways are over.
+    fn end(&self) -> TunnelEnd {
+        match (self.up.state, self.down.state) {
+            (WayState::Refused, _) => TunnelEnd::UpstreamBroke,
+            (_, WayState::Refused) => TunnelEnd::ClientBroke,
+            _ => TunnelEnd::Complete,
+        }
+    }
+}
+
+impl Way {
+    /// Moves octets until it would have to wait, or has had its turn.
+    fn advance(&mut self, ends: Ends<'_>, input: &InputBuffer) -> Result<Advance, Broken> {
+        let mut moved = Advance {
+            wants: Wants::Turn,
+            received: 0,
+            sent: 0,
+        };
+        for _ in 0..READS_PER_ROUND {
+            if !self.waiting.is_empty() && !self.send_waiting(ends.to, &mut moved) {
+                moved.wants = Wants::ToSend;
+                return Ok(moved);
+            }
+            match self.state {
+                WayState::Open if self.is_drained => {
+                    moved.wants = Wants::ToReceive;
+                    return Ok(moved);
+                }
+                WayState::Open => self.pass_on(ends, input, &mut moved)?,
+                WayState::Ending => {
+                    ends.to.shut_down();
+                    self.state = WayState::Ended;
+                }
+                WayState::Ended | WayState::Refused => {
+                    moved.wants = Wants::Nothing;
+                    return Ok(moved);
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Reads once, and sends what was read; keeps what the receiver does not take.
+    fn pass_on(
+        &mut self,
+        ends: Ends<'_>,
+        input: &InputBuffer,
+        moved: &mut Advance,
+    ) -> Result<(), Broken> {
+        let mut input = input.borrow_mut();
+        let received = match ends.from.receive(&mut input[..READ_SIZE]) {
+            Ok(received) => received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.is_drained = true;
+                return Ok(());
+            }
+            Err(_) => return Err(Broken),
+        };
+        self.is_drained = received.is_drained;
+        if received.count == 0 {
+            self.state = WayState::Ending;
+            return Ok(());
+        }
+        moved.received += received.count;
+        let octets = &input[..received.count];
+        match ends.to.send(octets, false) {
+            Ok(count) => {
+                moved.sent += count;
+                // No larger than it has to be: it may have to wait for long.
+                self.waiting = octets[count..].to_vec();
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.waiting = octets.to_vec();
+            }
+            Err(_) => self.refuse(),
+        }
+        Ok(())
+    }
+
+    /// Sends what was kept. Returns whether all of it is gone.
+    fn send_waiting(&mut self, to: &Transport, moved: &mut Advance) -> bool {
+        while self.sent < self.waiting.len() {
+            match to.send(&self.waiting[self.sent..], false) {
+                Ok(count) => {
+                    self.sent += count;
+                    moved.sent += count;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(_) => self.refuse(),
+            }
+        }
+        self.waiting = Vec::new();
+        self.sent = 0;
+        true
+    }
+
+    /// Ends the way because the receiver takes nothing more. What the receiver has sent before is still
+    /// in its socket, so the other way goes on to its end.
+    fn refuse(&mut self) {
+        self.state = WayState::Refused;
+        self.waiting = Vec::new();
+        self.sent = 0;
+    }
+
+    /// Waits for what the way wants. Ready if it may go on.
+    fn poll_ready(
+        &mut self,
+        wants: Wants,
+        ends: Ends<'_>,
+        context: &mut Context<'_>,
+        deadline: Tick,
+    ) -> Poll<Result<(), Failure>> {
+        match wants {
+            Wants::Nothing => Poll::Pending,
+            Wants::Turn => Poll::Ready(Ok(())),
+            Wants::ToReceive => {
+                let ready = ends.from.poll_ready(context, Direction::Read, deadline)?;
+                ready.map(|()| {
+                    self.is_drained = false;
+                    Ok(())
+                })
+            }
+            Wants::ToSend => {
+                // A sender that breaks while nothing is read from it would not be noticed otherwise. A
+                // report ends the wait, so it is waited for again.
+                while let Poll::Ready(Ok(())) =
+                    ends.from.poll_ready(context, Direction::Read, deadline)
+                {
+                    self.is_drained = false;
+                    if ends.from.is_broken() {
+                        return Poll::Ready(Err(Failure::Broken));
+                    }
+                }
+                let ready = ends.to.poll_ready(context, Direction::Write, deadline)?;
+                ready.map(Ok)
+            }
+        }
+    }
+}
+
+/// How far a way came.
+struct Advance {
+    wants: Wants,
+    received: usize,
+    sent: usize,
+}
+
+impl Advance {
+    fn octets(&self) -> usize {
+        self.received + self.sent
+    }
+}
+
+/// Why a way does not go on.
+enum Failure {
+    Broken,
+    Idle,
+}
+
+impl From<Elapsed> for Failure {
+    fn from(Elapsed: Elapsed) -> Self {
+        Self::Idle
+    }
+}
+
+fn add(sum: &Cell<u64>, count: usize) {
+    sum.set(sum.get() + count as u64);
+}
+
+#[cfg(test)]
+mod tests;

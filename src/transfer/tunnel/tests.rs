@@ -1,0 +1,249 @@
+use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::thread::{self, JoinHandle};
+
+use super::*;
+use crate::runtime::{Either, Stream, either, run, yield_now};
+
+/// Long enough that it is reached only by a test that fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A connection of the tunnel, and its far end.
+fn unix() -> (Transport, UnixStream) {
+    let (near, far) = UnixStream::pair().expect("a socket pair");
+    near.set_nonblocking(true).expect("a socket can be set so");
+    (Transport::Plain(Stream::new(OwnedFd::from(near))), far)
+}
+
+fn tcp() -> (Transport, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let far = TcpStream::connect(listener.local_addr().expect("it is bound"));
+    let (near, _) = listener.accept().expect("a connection waits");
+    near.set_nonblocking(true).expect("a socket can be set so");
+    let near = Transport::Plain(Stream::new(OwnedFd::from(near)));
+    (near, far.expect("it listens"))
+}
+
+fn input() -> InputBuffer {
+    RefCell::new(vec![0; READ_SIZE].into_boxed_slice())
+}
+
+/// Runs a tunnel between `client` and `upstream` to its end, and closes both.
+fn carry(client: Transport, upstream: Transport, idle_timeout: Duration) -> (TunnelEnd, u64, u64) {
+    let tunnel = async move {
+        let (input, carried) = (input(), Carried::default());
+        let mut tunnel = Tunnel::new(&client, &upstream, &input, &carried, idle_timeout)
+            .first_to_upstream(b"[up]".to_vec())
+            .first_to_client(b"[down]".to_vec());
+        let end = tunnel.run().await;
+        (end, carried.from_client(), carried.to_client())
+    };
+    run(tunnel).expect("a loop")
+}
+
+fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut all = Vec::new();
+        from.read_to_end(&mut all).expect("it ends");
+        all
+    })
+}
+
+#[test]
+fn octets_go_both_ways_at_once_behind_those_that_go_first() {
+    let ((client, far_client), (upstream, far_upstream)) = (tcp(), tcp());
+    let large: Vec<u8> = (0..4_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let send = |mut far: TcpStream| {
+        let large = large.clone();
+        thread::spawn(move || {
+            far.write_all(&large).expect("the tunnel takes it");
+            far.shutdown(Shutdown::Write).expect("it is open");
+        })
+    };
+    let threads = [&far_client, &far_upstream].map(|far| {
+        let copy = || far.try_clone().expect("a descriptor");
+        (send(copy()), read_all(copy()))
+    });
+    let (end, from_client, to_client) = carry(client, upstream, PATIENCE);
+    let count = large.len() as u64;
+    assert_eq!((end, from_client), (TunnelEnd::Complete, count));
+    assert_eq!(to_client, count + b"[down]".len() as u64);
+    for ((sent, read), first) in threads.into_iter().zip([b"[down]".as_slice(), b"[up]"]) {
+        sent.join().expect("no panic");
+        assert!(read.join().expect("no panic") == [first, &large[..]].concat());
+    }
+}
+
+#[test]
+fn each_side_ends_its_half_by_itself() {
+    for client_is_first in [true, false] {
+        let ((client, far_client), (upstream, far_upstream)) = (unix(), unix());
+        let (mut first, mut second) = if client_is_first {
+            (far_client, far_upstream)
+        } else {
+            (far_upstream, far_client)
+        };
+        let far = thread::spawn(move || {
+            first.write_all(b"question").expect("room");
+            first.shutdown(Shutdown::Write).expect("it is open");
+            let (mut asked, mut answered) = (Vec::new(), Vec::new());
+            second.read_to_end(&mut asked).expect("its end arrives");
+            second.write_all(b"answer").expect("room");
+            drop(second);
+            first.read_to_end(&mut answered).expect("its end arrives");
+            (asked, answered)
+        });
+        let (end, ..) = carry(client, upstream, PATIENCE);
+        assert_eq!(end, TunnelEnd::Complete);
+        let (asked, answered) = far.join().expect("no panic");
+        assert!(asked.ends_with(b"]question"), "{client_is_first}");
+        assert!(answered.ends_with(b"]answer"), "{client_is_first}");
+    }
+}
+
+/// Polls `tunnel` until neither way can go on.
+async fn settle(tunnel: &mut Tunnel<'_>) -> Option<TunnelEnd> {
+    let mut quiet_turns = 0;
+    while quiet_turns < 3 {
+        let before = tunnel.carried.from_client() + tunnel.carried.to_client();
+        if let Either::First(end) = either(tunnel.run(), yield_now()).await {
+            return Some(end);
+        }
+        let after = tunnel.carried.from_client() + tunnel.carried.to_client();
+        quiet_turns = if before == after { quiet_turns + 1 } else { 0 };
+    }
+    None
+}
+
+#[test]
+fn a_slow_receiver_holds_the_sender_back_and_an_idle_tunnel_holds_nothing() {
+    run(async {
+        let ((client, mut far_client), (upstream, mut far_upstream)) = (unix(), unix());
+        for far in [&far_client, &far_upstream] {
+            far.set_nonblocking(true).expect("a socket can be set so");
+        }
+        let (input, carried) = (input(), Carried::default());
+        let mut tunnel = Tunnel::new(&client, &upstream, &input, &carried, PATIENCE);
+        let mut sent = 0_usize;
+        // Until a write is refused after the tunnel has taken what it can.
+        loop {
+            let piece: Vec<u8> = (sent..sent + 50_000).map(|n| (n % 251) as u8).collect();
+            match far_upstream.write(&piece) {
+                Ok(count) => sent += count,
+                Err(_) => break,
+            }
+            assert_eq!(settle(&mut tunnel).await, None);
+        }
+        let held = tunnel.down.waiting.capacity();
+        assert!(held > 0 && held <= READ_SIZE, "{held}");
+        assert!(tunnel.up.waiting.capacity() == 0);
+        let (mut arrived, mut piece) = (0, vec![0; 100_000]);
+        while arrived < sent {
+            if let Ok(count) = far_client.read(&mut piece) {
+                let is_next = |(n, octet): (usize, &u8)| usize::from(*octet) == (arrived + n) % 251;
+                assert!(piece[..count].iter().enumerate().all(is_next));
+                arrived += count;
+            }
+            assert_eq!(settle(&mut tunnel).await, None);
+        }
+        assert_eq!(tunnel.down.waiting.capacity(), 0);
+        assert!(size_of_val(&tunnel) <= 160, "{}", size_of_val(&tunnel));
+    })
+    .expect("a loop");
+}
+
+#[test]
+fn octets_on_either_way_postpone_the_end_of_an_idle_tunnel() {
+    const IDLE: Duration = Duration::from_millis(300);
+    let ((client, mut far_client), (upstream, mut far_upstream)) = (unix(), unix());
+    let start = std::time::Instant::now();
+    let far = thread::spawn(move || {
+        let mut octet = [0];
+        for _ in 0..5 {
+            // One way only, and each time well within the limit.
+            far_upstream.write_all(b"x").expect("the tunnel is open");
+            far_client.read_exact(&mut octet).expect("it arrives");
+            thread::sleep(IDLE / 5);
+        }
+        far_client.read_to_end(&mut Vec::new()).expect("the end");
+        far_upstream
+    });
+    let (end, ..) = carry(client, upstream, IDLE);
+    assert_eq!(end, TunnelEnd::Idle);
+    assert!(start.elapsed() >= IDLE + IDLE / 5);
+    far.join().expect("no panic");
+}
+
+/// Has the close of `far` reset its connection.
+fn reset(far: TcpStream) {
+    let socket = socket2::SockRef::from(&far);
+    socket
+        .set_linger(Some(Duration::ZERO))
+        .expect("a TCP socket");
+}
+
+#[test]
+fn a_side_that_breaks_resets_the_other() {
+    for client_breaks in [true, false] {
+        let ((client, far_client), (upstream, far_upstream)) = (tcp(), tcp());
+        let (breaks, mut other, expected) = if client_breaks {
+            (far_client, far_upstream, TunnelEnd::ClientBroke)
+        } else {
+            (far_upstream, far_client, TunnelEnd::UpstreamBroke)
+        };
+        let far = thread::spawn(move || {
+            // What is sent first has arrived, so the tunnel runs.
+            other.read_exact(&mut [0; 4]).expect("it arrives");
+            reset(breaks);
+            other.read_to_end(&mut Vec::new()).map_err(|e| e.kind())
+        });
+        let (end, ..) = carry(client, upstream, PATIENCE);
+        assert_eq!(end, expected);
+        let seen = far.join().expect("no panic");
+        assert_eq!(seen, Err(io::ErrorKind::ConnectionReset), "{client_breaks}");
+    }
+}
+
+/// Nothing is read from a client whose octets the upstream does not take; its reset is noticed all the
+/// same.
+#[test]
+fn a_sender_that_breaks_while_it_is_held_back_is_noticed() {
+    run(async {
+        let ((client, mut far_client), (upstream, _far_upstream)) = (tcp(), tcp());
+        far_client
+            .set_nonblocking(true)
+            .expect("a socket can be set so");
+        let (input, carried) = (input(), Carried::default());
+        let mut tunnel = Tunnel::new(&client, &upstream, &input, &carried, PATIENCE);
+        // Until the upstream's buffers, the tunnel's and the client's are full.
+        while far_client.write(&[b'x'; 100_000]).is_ok() {
+            assert_eq!(settle(&mut tunnel).await, None);
+        }
+        assert!(!tunnel.up.waiting.is_empty());
+        reset(far_client);
+        assert_eq!(tunnel.run().await, TunnelEnd::ClientBroke);
+    })
+    .expect("a loop");
+}
+
+/// An upstream may refuse what a client sends, say why, and close: the client gets that.
+#[test]
+fn the_last_words_of_a_side_that_takes_nothing_more_arrive() {
+    let ((client, mut far_client), (upstream, mut far_upstream)) = (unix(), unix());
+    let far = thread::spawn(move || {
+        far_upstream.write_all(b"too much").expect("room");
+        drop(far_upstream);
+        let sent = (0..1000).try_for_each(|_| far_client.write_all(&[b'x'; 10_000]));
+        assert!(sent.is_err(), "more than the tunnel takes");
+        let mut last = Vec::new();
+        let end = far_client.read_to_end(&mut last);
+        (last, end.is_ok())
+    });
+    let (end, ..) = carry(client, upstream, PATIENCE);
+    assert_eq!(end, TunnelEnd::UpstreamBroke);
+    let (last, _) = far.join().expect("no panic");
+    assert_eq!(last, b"[down]too much");
+}
