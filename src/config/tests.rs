@@ -484,6 +484,8 @@ fn without_places(mut config: Config) -> Config {
         .iter_mut()
         .flat_map(|server| &mut server.routes);
     routes.for_each(|route| route.place = nowhere.clone());
+    let upstreams = config.upstreams.iter_mut();
+    upstreams.for_each(|upstream| upstream.place = nowhere.clone());
     let tests = config.tests.iter_mut();
     tests.for_each(|test| test.place = nowhere.clone());
     config

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use super::links;
+use super::peer::{self, Absent};
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys, index_names, script_name};
-use crate::address::{ListenAddress, UpstreamAddress};
+use crate::address::UpstreamAddress;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
 use crate::config::model::{Fastcgi, Links, Route, SendDirectory, Verb};
 use crate::config::tree::node::{Node, Text};
-use crate::config::tree::paths::{absolute, beside, directory, report_path, unix};
+use crate::config::tree::paths::{absolute, beside, directory, report_path};
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::address::parse_peer;
 use crate::config::words::units::WAIT;
@@ -45,7 +46,13 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
             "the setting is called `fastcgi`: \
              `\"/\" = { fastcgi = \"unix:/run/php/php-fpm.sock\", root = \"www\" }`",
         )],
-        read: |node, draft| set(&mut draft.fastcgi.peer, peer(node)),
+        read: |node, draft| {
+            let address = node.text()?.parse(parse_peer)?;
+            set(
+                &mut draft.fastcgi.peer,
+                peer::resolve(node, address, &ABSENT),
+            )
+        },
         show: |fastcgi| Some(written::upstream(&fastcgi.peer)),
         ..Setting::BLANK
     },
@@ -216,40 +223,11 @@ fn report_pointless(section: &Section<'_>) {
     }
 }
 
-/// Reads the address of the application server. A missing socket is a warning: the server may start
-/// later. So is a name that is not found.
-fn peer(node: Node<'_>) -> Option<UpstreamAddress> {
-    match node.text()?.parse(parse_peer)? {
-        UpstreamAddress::Unix(written) => {
-            let ListenAddress::Unix(path) = unix(node, &written)? else {
-                return None;
-            };
-            warn_of_missing_socket(node, &path);
-            Some(UpstreamAddress::Unix(path))
-        }
-        UpstreamAddress::Name { name, port, .. } => {
-            let found = node.cx.look_up(&name, port);
-            if found.is_empty() {
-                let warning = Diagnostic::warning(format!("the name `{name}` is not found"));
-                let help = "the route answers 502 until it is; `tidegate reload` looks again";
-                let warning = warning.at(node.spot(), "").help(help.to_owned());
-                node.cx.report(warning);
-            }
-            Some(UpstreamAddress::Name { name, port, found })
-        }
-        address => Some(address),
-    }
-}
-
-fn warn_of_missing_socket(node: Node<'_>, path: &Path) {
-    if path.exists() {
-        return;
-    }
-    let message = format!("there is no socket `{}`", path.display());
-    let help = "until somebody listens there, the route answers 502".to_owned();
-    node.cx
-        .report(Diagnostic::warning(message).at(node.spot(), "").help(help));
-}
+/// What there is to say while nobody can be asked.
+const ABSENT: Absent = Absent {
+    name: "the route answers 502 until it is; `tidegate reload` looks again",
+    socket: "until somebody listens there, the route answers 502",
+};
 
 /// Reads what the names of scripts end in. Without any, the source of every script would be sent as
 /// a file.

@@ -53,13 +53,9 @@ const SETTINGS: &[Setting<Draft>] = &[
         ..Setting::BLANK
     },
     Setting {
-        key: "strip_prefix",
-        kind: Kind::Boolean,
-        default: "false",
-        about: "take the path that matched off first",
         read: |node, draft| set(&mut draft.strip_prefix, node.boolean()),
         show: |draft| Some(draft.strip_prefix.to_string()),
-        ..Setting::BLANK
+        ..Setting::STRIP_PREFIX
     },
     Setting {
         read: |node, draft| set(&mut draft.files.index, Some(index_names(node))),

@@ -3,9 +3,10 @@
 //!
 //! ```text
 //! top ─┬─ log, blocking
-//!      ├─ server ─┬─ route ─ files, respond, redirect, handler, switch, cgi, fastcgi
+//!      ├─ server ─┬─ route ─ files, respond, redirect, handler, switch, cgi, fastcgi, proxy
 //!      │          └─ clash                    claims that exclude each other
 //!      ├─ refine ─ headers, limits, error_pages, types, access: what holds at a `level`
+//!      ├─ upstream                           servers that routes ask
 //!      └─ test                                what the operator expects
 //! ```
 //!
@@ -30,6 +31,8 @@ pub(crate) mod level;
 pub(crate) mod limits;
 mod links;
 pub(crate) mod log;
+mod peer;
+mod proxy;
 mod redirect;
 pub(crate) mod refine;
 mod respond;
@@ -41,6 +44,7 @@ mod switch;
 pub(crate) mod test;
 pub(crate) mod top;
 mod types;
+pub(crate) mod upstream;
 mod verb;
 
 use setting::Table;
@@ -56,6 +60,8 @@ pub(crate) const TABLES: &[&Table] = &[
     &limits::TABLE_AT_SERVER,
     &route::TABLE,
     &limits::TABLE_AT_ROUTE,
+    &upstream::TABLE,
+    &upstream::SERVER_TABLE,
     &test::TABLE,
     &test::EXPECT_TABLE,
 ];

@@ -9,11 +9,11 @@ use super::level::Level;
 use super::refine::{refine, settings, show_policy};
 use super::setting::{Row, Table, rows};
 use super::verb::{Answer, VerbKeys};
-use super::{cgi, fastcgi, files, handler, redirect, respond, switch};
+use super::{cgi, fastcgi, files, handler, proxy, redirect, respond, switch};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::suggest::nearest;
 use crate::config::model::{Policy, Route, Verb};
-use crate::config::tree::node::{Node, alternatives, list};
+use crate::config::tree::node::{Node, alternatives};
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::written;
 
@@ -27,10 +27,8 @@ pub(crate) const VERBS: &[&VerbKeys] = &[
     &switch::STATUS,
     &cgi::VERB,
     &fastcgi::VERB,
+    &proxy::VERB,
 ];
-
-/// Verbs that a later version has.
-const VERBS_NOT_YET: &[&str] = &["proxy"];
 
 pub(super) const TABLE: Table = Table {
     title: "A route",
@@ -146,13 +144,7 @@ fn choose_verb(route: &Key<'_>, section: &Section<'_>) -> Option<&'static VerbKe
     let verbs: Vec<&Key<'_>> = keys.iter().filter(|key| is_verb(key, section)).collect();
     match verbs.as_slice() {
         [] => report_no_verb(route, &keys),
-        [verb] => {
-            let known = VERBS.iter().copied().find(|known| known.key == verb.name);
-            if known.is_none() {
-                report_verb_not_yet(verb);
-            }
-            return known;
-        }
+        [verb] => return VERBS.iter().copied().find(|known| known.key == verb.name),
         [first, second, ..] => route.cx.report(
             Diagnostic::error(format!(
                 "route `{}` has two verbs, `{}` and `{}`",
@@ -166,25 +158,14 @@ fn choose_verb(route: &Key<'_>, section: &Section<'_>) -> Option<&'static VerbKe
     None
 }
 
-/// Whether `key` is a verb of this version or a later one.
+/// Whether `key` is the verb of a route.
 fn is_verb(key: &Key<'_>, section: &Section<'_>) -> bool {
     let Some(verb) = VERBS.iter().find(|verb| verb.key == key.name) else {
-        return VERBS_NOT_YET.contains(&key.name);
+        return false;
     };
     // `status = 404` is an option of other verbs, `status = true` is a verb.
     let node = section.peek(verb.key);
     !is_option(verb.key) || node.is_some_and(|node| node.value.get_ref().is_bool())
-}
-
-fn report_verb_not_yet(verb: &Key<'_>) {
-    let verbs = VERBS.iter().map(|verb| format!("`{}`", verb.key));
-    let help = format!("it has {}", list(verbs, "and"));
-    let message = format!(
-        "this version of tidegate does not have the verb `{}`",
-        verb.name
-    );
-    verb.cx
-        .report(Diagnostic::error(message).at(verb.spot(), "").help(help));
 }
 
 fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>]) {

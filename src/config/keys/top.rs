@@ -15,7 +15,7 @@ use super::log::{LOG, show_log};
 use super::server::{self, resolve_servers};
 use super::setting::{Kind, Row, Setting, Table, rows, set, show, walk, word, words};
 use super::test::{self, resolve_tests};
-use super::{limits, log, refine};
+use super::{limits, log, refine, upstream};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::model::{Config, ForwardedField, Policy, Server};
 use crate::config::tree::node::{Context, Node};
@@ -110,19 +110,26 @@ const FORWARDED_FIELDS: &[(&str, ForwardedField)] = &[
 ];
 
 /// The keys that every file may have. They are read apart from the others: `include` before the walk,
-/// `server` and `test` from all files together.
-const OF_EVERY_FILE: [Setting<Config>; 3] = [
+/// `server`, `upstreams` and `test` from all files together.
+const OF_EVERY_FILE: [Setting<Config>; 4] = [
     Setting {
         key: "include",
         kind: Kind::TEXTS,
         default: "[]",
-        about: "further files with servers and tests; `*` and `?` stand for characters of a name",
+        about: "further files with servers, upstreams and tests; `*` and `?` stand for characters of a name",
         ..Setting::BLANK
     },
     Setting {
         key: "server",
         kind: Kind::Tables(&server::TABLE),
         about: "a server: where it listens, and what it answers",
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "upstreams",
+        kind: Kind::Map(&Kind::Table(&upstream::TABLE)),
+        default: "{}",
+        about: "servers that routes with `proxy` ask, by a name of yours",
         ..Setting::BLANK
     },
     Setting {
@@ -135,7 +142,7 @@ const OF_EVERY_FILE: [Setting<Config>; 3] = [
 
 /// In the order of the documentation: the tables come after the single values.
 fn all_rows() -> Vec<Row> {
-    let [include, server, test] = &OF_EVERY_FILE;
+    let [include, server, upstreams, test] = &OF_EVERY_FILE;
     let (tables, values): (Vec<Row>, Vec<Row>) = rows(refine::settings(Level::Top))
         .into_iter()
         .partition(|row| row.key == limits::AT_TOP.key);
@@ -145,7 +152,7 @@ fn all_rows() -> Vec<Row> {
         values,
         rows([&LOG]),
         tables,
-        rows([server, test]),
+        rows([server, upstreams, test]),
     ]
     .concat()
 }
@@ -155,6 +162,7 @@ pub(crate) type Part<'c> = (&'c Context<'c>, &'c DeTable<'c>);
 
 /// Reads the trees of all files. The first is the main file.
 pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
+    let contexts: Vec<&Context<'_>> = parts.iter().map(|(cx, _)| *cx).collect();
     let mut parts = parts.into_iter();
     let (cx, tree) = parts.next().expect("there is a main file");
     let mut root = Section::new(cx, "the configuration".into(), tree);
@@ -162,13 +170,16 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     for part in parts {
         let included = included(part);
         shared.servers.extend(included.servers);
+        shared.upstreams.extend(included.upstreams);
         shared.tests.extend(included.tests);
     }
     let mut config = Config::default();
     walk(&mut root, SETTINGS, &mut config);
     walk(&mut root, [&LOG], &mut config);
     config.policy = refine::refine(&mut root, Level::Top, &Policy::default());
+    let upstreams = upstream::Known::read(shared.upstreams);
     config.servers = servers(&root, shared.servers, &config.policy);
+    config.upstreams = upstreams.complete(&contexts);
     config.tests = resolve_tests(shared.tests, &config.servers);
     root.close();
     config
@@ -216,18 +227,20 @@ fn workers(node: Node<'_>) -> Option<NonZeroUsize> {
     }
 }
 
-/// The servers and tests of one file, or of all.
+/// The servers, upstreams and tests of one file, or of all.
 struct Shared<'c> {
     servers: Vec<Node<'c>>,
+    upstreams: Vec<Node<'c>>,
     tests: Vec<Node<'c>>,
 }
 
 impl<'c> Shared<'c> {
     fn of(section: &mut Section<'c>) -> Self {
-        let [include, server, test] = &OF_EVERY_FILE;
+        let [include, server, upstreams, test] = &OF_EVERY_FILE;
         section.take(include.key);
         Self {
             servers: list(server.key, section.take(server.key)),
+            upstreams: section.take(upstreams.key).into_iter().collect(),
             tests: list(test.key, section.take(test.key)),
         }
     }

@@ -108,6 +108,14 @@ impl<D, M> Setting<D, M> {
         ..Self::BLANK
     };
 
+    pub(super) const STRIP_PREFIX: Self = Self {
+        key: "strip_prefix",
+        kind: Kind::Boolean,
+        default: "false",
+        about: "with `files` and `proxy`: take the path that matched off first",
+        ..Self::BLANK
+    };
+
     pub(super) const TIMEOUT: Self = Self {
         key: "timeout",
         kind: Kind::Duration,

@@ -65,6 +65,7 @@ pub(crate) fn parse(
             surveys: &surveys,
             diagnostics: RefCell::default(),
             handlers: RefCell::default(),
+            asked: RefCell::default(),
             hosts: RefCell::default(),
         })
         .collect();

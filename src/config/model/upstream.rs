@@ -9,7 +9,8 @@ use crate::http::status::Status;
 /// The servers behind one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Upstream {
-    /// As the operator calls it: `shop`; or for a route that names a URL, that URL's `http://HOST:PORT`.
+    /// As the operator calls it: `shop`; or for a route that says the server itself, `http://HOST:PORT` or
+    /// `unix:PATH`.
     pub(crate) name: String,
     /// At least one.
     pub(crate) servers: Vec<UpstreamServer>,
@@ -41,6 +42,12 @@ impl Upstream {
             resolve: Duration::from_secs(30),
             place,
         }
+    }
+
+    /// Whether the file has it as `[upstreams.NAME]`: no such name has a colon. Otherwise a route says the
+    /// server itself.
+    pub(crate) fn is_named(&self) -> bool {
+        !self.name.contains(':')
     }
 }
 

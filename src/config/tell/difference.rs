@@ -3,7 +3,7 @@
 //! Values are compared as the tables of `keys` show them, so a change of any key is found. A change of
 //! an inherited value is told once, at the level that sets it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use crate::address::ListenAddress;
@@ -12,7 +12,8 @@ use crate::config::keys::limits::show_limits;
 use crate::config::keys::refine::show_policy;
 use crate::config::keys::route::show_answer;
 use crate::config::keys::top::{needs_restart, show_tables, show_top};
-use crate::config::model::{Config, Policy, Route, RoutePattern, Server};
+use crate::config::keys::upstream::show_upstream;
+use crate::config::model::{Config, Policy, Route, RoutePattern, Server, Upstream};
 use crate::config::words::written::Table;
 
 /// One change.
@@ -59,6 +60,7 @@ pub(crate) fn difference(old: &Config, new: &Config) -> Vec<Change> {
     }
     changes.extend(listeners(old, new));
     changes.extend(servers(old, new));
+    changes.extend(upstreams(old, new));
     changes
 }
 
@@ -201,6 +203,29 @@ fn routes(old: &Server, new: &Server, scope: &str) -> Vec<Change> {
 fn by_pattern(server: &Server) -> HashMap<&RoutePattern, &Route> {
     let routes = server.routes.iter();
     routes.map(|route| (&route.pattern, route)).collect()
+}
+
+/// The changes of the upstreams that have a name. The others are told with their routes.
+fn upstreams(old: &Config, new: &Config) -> Vec<Change> {
+    let named = |config: &'_ Config| -> BTreeMap<String, Table> {
+        let named = config
+            .upstreams
+            .iter()
+            .filter(|upstream| upstream.is_named());
+        let entry = |upstream: &Upstream| (upstream.name.clone(), show_upstream(upstream));
+        named.map(entry).collect()
+    };
+    let (old, new) = (named(old), named(new));
+    let mut changes = Vec::new();
+    for (name, is) in &new {
+        match old.get(name) {
+            Some(was) => changes.extend(settings(&format!("upstream {name}: "), was, is)),
+            None => changes.push(Change::new(format!("upstream {name} added"))),
+        }
+    }
+    let gone = old.keys().filter(|name| !new.contains_key(*name));
+    changes.extend(gone.map(|name| Change::new(format!("upstream {name} removed"))));
+    changes
 }
 
 /// The changes of a level's own settings, without those of inherited ones.

@@ -8,8 +8,9 @@ use crate::config::keys::route::show_route;
 use crate::config::keys::server::show_server;
 use crate::config::keys::test::show_test;
 use crate::config::keys::top::{show_tables, show_top};
+use crate::config::keys::upstream::show_upstream;
 use crate::config::model::{Config, Route};
-use crate::config::words::written::{inline, lines};
+use crate::config::words::written::{inline, key, lines};
 
 /// `config` as TOML.
 pub(crate) fn dump(config: &Config) -> String {
@@ -22,6 +23,14 @@ pub(crate) fn dump(config: &Config) -> String {
         let routes = server.routes.iter().map(route).collect();
         text += &format!("\n[[server]]\n{}", lines(&show_server(server)));
         text += &format!("\n[server.routes]\n{}", lines(&routes));
+    }
+    let named = config
+        .upstreams
+        .iter()
+        .filter(|upstream| upstream.is_named());
+    for upstream in named {
+        let name = key(&upstream.name);
+        text += &format!("\n[upstreams.{name}]\n{}", lines(&show_upstream(upstream)));
     }
     for test in &config.tests {
         text += &format!("\n[[test]]\n{}", lines(&show_test(test)));

@@ -34,10 +34,15 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
             "handler = \"greet\"",
             "cgi = \"www\"",
             "fastcgi = \"127.0.0.1:9000\"\nroot = \"www\"",
+            "proxy = \"http://127.0.0.1:9000\"",
         ]
         .map(|verb| routes(format!("{verb}\n{line}")))
         .into(),
         "`limits` of a route" => vec![routes(format!("[server.routes.\"/\".limits]\n{line}"))],
+        "`[upstreams.NAME]`" => vec![format!("[upstreams.a]\n{line}\n{server}")],
+        "A server of `[upstreams.NAME]`" => {
+            vec![format!("[[upstreams.a.servers]]\n{line}\n{server}")]
+        }
         "`[[test]]`" => vec![format!("{server}[[test]]\n{line}\n")],
         "`expect`" => vec![format!(
             "{server}[[test]]\nrequest = \"GET /\"\n[test.expect]\n{line}\n"

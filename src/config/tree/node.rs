@@ -14,6 +14,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::asked_upstream::AskedUpstream;
 use super::named_handler::NamedHandler;
 use super::surroundings::Surroundings;
 use super::survey::Surveys;
@@ -37,6 +38,8 @@ pub(crate) struct Context<'c> {
     pub(crate) diagnostics: RefCell<Vec<Diagnostic>>,
     /// The handlers that are named, and that there are.
     pub(crate) handlers: RefCell<Vec<NamedHandler>>,
+    /// The upstreams that routes ask, and that there may be.
+    pub(crate) asked: RefCell<Vec<AskedUpstream>>,
     /// The names of hosts that were looked up, because a name that is not found takes long.
     pub(crate) hosts: RefCell<HashMap<String, Vec<SocketAddr>>>,
 }

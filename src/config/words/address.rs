@@ -42,21 +42,32 @@ pub(crate) fn parse_peer(text: &str) -> Result<UpstreamAddress, Fault> {
         let help = format!("write \"unix:{text}\"");
         return Err(Fault::new(whole, "a path alone is no address").help(help));
     }
-    let ip = text
-        .strip_prefix("localhost:")
-        .map(|port| format!("127.0.0.1:{port}"));
-    match ip.as_deref().unwrap_or(text).parse::<SocketAddr>() {
-        Ok(address) if address.port() == 0 || address.ip().is_unspecified() => {
+    match parse_socket_address(text) {
+        Some(UpstreamAddress::Ip(address))
+            if address.port() == 0 || address.ip().is_unspecified() =>
+        {
             Err(Fault::new(whole, format!("nobody can be asked at `{text}`")).help(HELP))
         }
-        Ok(address) => Ok(UpstreamAddress::Ip(address)),
-        Err(_) => parse_named_peer(text).ok_or_else(|| {
+        Some(address) => Ok(address),
+        None => {
             let message = format!(
                 "`{}` is not the address of an application server",
                 text.escape_debug()
             );
-            Fault::new(whole, message).help(HELP)
-        }),
+            Err(Fault::new(whole, message).help(HELP))
+        }
+    }
+}
+
+/// Reads `IP:PORT`, `[v6]:PORT`, `NAME:PORT`, or `localhost:PORT`, which is the loopback address of
+/// version 4.
+pub(super) fn parse_socket_address(text: &str) -> Option<UpstreamAddress> {
+    let ip = text
+        .strip_prefix("localhost:")
+        .map(|port| format!("127.0.0.1:{port}"));
+    match ip.as_deref().unwrap_or(text).parse::<SocketAddr>() {
+        Ok(address) => Some(UpstreamAddress::Ip(address)),
+        Err(_) => parse_named_peer(text),
     }
 }
 
@@ -78,7 +89,7 @@ fn parse_named_peer(text: &str) -> Option<UpstreamAddress> {
 
 /// Reads the path of a Unix socket. It stays as written: the caller knows where a relative path
 /// begins.
-fn parse_unix(path: &str) -> Result<PathBuf, Fault> {
+pub(super) fn parse_unix(path: &str) -> Result<PathBuf, Fault> {
     let range = UNIX.len()..UNIX.len() + path.len();
     if path.is_empty() {
         let fault = Fault::new(0..UNIX.len(), "the path of the socket is missing");

@@ -8,6 +8,7 @@ pub(crate) mod address;
 pub(crate) mod pattern;
 pub(crate) mod redirect_target;
 pub(crate) mod units;
+pub(crate) mod upstream;
 pub(crate) mod values;
 pub(crate) mod variables;
 pub(crate) mod written;

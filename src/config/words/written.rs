@@ -48,9 +48,14 @@ pub(crate) fn address(address: &ListenAddress) -> String {
 
 /// Where an upstream listens; the path of a socket is made absolute.
 pub(crate) fn upstream(address: &UpstreamAddress) -> String {
+    string(&plain_upstream(address))
+}
+
+/// As [`upstream`], without quotes.
+pub(crate) fn plain_upstream(address: &UpstreamAddress) -> String {
     match address {
-        UpstreamAddress::Unix(path) => string(&format!("{UNIX}{}", absolute(path))),
-        address => shown(address),
+        UpstreamAddress::Unix(path) => format!("{UNIX}{}", absolute(path)),
+        address => address.to_string(),
     }
 }
 
@@ -108,7 +113,8 @@ pub(crate) fn table(table: &toml::Table) -> String {
     inline(table.iter().map(|(name, element)| (name, value(element))))
 }
 
-fn key(name: &str) -> String {
+/// A key, in quotes if it needs them.
+pub(crate) fn key(name: &str) -> String {
     let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if !name.is_empty() && name.bytes().all(is_bare) {
         name.to_owned()

@@ -1,0 +1,55 @@
+//! The address of a server that is asked: its name is looked up, and its socket is looked for.
+//!
+//! The server may start later, so that what is missing is a warning.
+
+use std::path::Path;
+
+use crate::address::{ListenAddress, UpstreamAddress};
+use crate::config::complaint::diagnostic::Diagnostic;
+use crate::config::tree::node::Node;
+use crate::config::tree::paths::unix;
+
+/// What an operator is told about an address where nobody can be asked yet.
+pub(super) struct Absent {
+    /// About a name that is not found.
+    pub(super) name: &'static str,
+    /// About a socket that is not there.
+    pub(super) socket: &'static str,
+}
+
+/// Completes `address`, which was read from `node`: relative paths, and the addresses of a name.
+pub(super) fn resolve(
+    node: Node<'_>,
+    address: UpstreamAddress,
+    absent: &Absent,
+) -> Option<UpstreamAddress> {
+    match address {
+        UpstreamAddress::Unix(written) => {
+            let ListenAddress::Unix(path) = unix(node, &written)? else {
+                return None;
+            };
+            warn_of_missing_socket(node, &path, absent);
+            Some(UpstreamAddress::Unix(path))
+        }
+        UpstreamAddress::Name { name, port, .. } => {
+            let found = node.cx.look_up(&name, port);
+            if found.is_empty() {
+                let warning = Diagnostic::warning(format!("the name `{name}` is not found"));
+                let warning = warning.at(node.spot(), "").help(absent.name.to_owned());
+                node.cx.report(warning);
+            }
+            Some(UpstreamAddress::Name { name, port, found })
+        }
+        address @ UpstreamAddress::Ip(_) => Some(address),
+    }
+}
+
+fn warn_of_missing_socket(node: Node<'_>, path: &Path, absent: &Absent) {
+    if path.exists() {
+        return;
+    }
+    let message = format!("there is no socket `{}`", path.display());
+    let help = absent.socket.to_owned();
+    node.cx
+        .report(Diagnostic::warning(message).at(node.spot(), "").help(help));
+}

@@ -1,0 +1,168 @@
+//! An entry of `servers`: an address, or a table with one.
+//!
+//! ```toml
+//! servers = ["127.0.0.1:8000", { address = "app.internal:8000", weight = 2 }]
+//! ```
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use toml::de::DeValue;
+
+use crate::address::UpstreamAddress;
+use crate::config::complaint::diagnostic::{Diagnostic, Spot};
+use crate::config::keys::peer::{self, Absent};
+use crate::config::keys::setting::{Kind, Setting, Table, rows, set, show, walk};
+use crate::config::model::UpstreamServer;
+use crate::config::tree::node::Node;
+use crate::config::words::upstream::parse_upstream_server;
+use crate::config::words::written;
+
+/// A larger one is more likely a slip, and no server is that much stronger than another.
+const WEIGHTS: RangeInclusive<u64> = 1..=1000;
+const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+
+pub(crate) const TABLE: Table = Table {
+    title: "A server of `[upstreams.NAME]`",
+    home: |_| "an entry of `servers` in `[upstreams.NAME]`".to_owned(),
+    rows: || rows(SETTINGS),
+};
+
+/// What there is to say while a server cannot be asked.
+pub(crate) const ABSENT: Absent = Absent {
+    name: "it is looked up again; while no other server can be asked, routes to it answer 502",
+    socket: "while no other server can be asked, routes to it answer 502",
+};
+
+const SETTINGS: &[Setting<UpstreamServer>] = &[
+    Setting {
+        key: "address",
+        kind: Kind::Text,
+        about: "\"127.0.0.1:8000\", \"app.internal:8000\" (all its addresses) or \
+                \"unix:run/app.sock\"",
+        read: |node, server| set(&mut server.address, address(node)),
+        show: |server| Some(written::upstream(&server.address)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "weight",
+        kind: Kind::integer(&WEIGHTS),
+        default: "1",
+        about: "its share of the requests beside that of the others",
+        read: |node, server| {
+            set(
+                &mut server.weight,
+                u32::try_from(node.integer(WEIGHTS)?).ok(),
+            )
+        },
+        show: |server| Some(server.weight.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "max_connections",
+        kind: Kind::integer(&CONNECTIONS),
+        about: "how many requests it may have at once; left out: any number",
+        read: |node, server| {
+            set(
+                &mut server.max_connections,
+                node.count(CONNECTIONS).map(Some),
+            )
+        },
+        show: |server| server.max_connections.map(|most| most.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "backup",
+        kind: Kind::Boolean,
+        default: "false",
+        about: "it is asked only while no other server can be",
+        read: |node, server| set(&mut server.backup, node.boolean()),
+        show: |server| Some(server.backup.to_string()),
+        ..Setting::BLANK
+    },
+];
+
+/// Reads `servers`. `None`: there is a mistake, and it is reported.
+pub(super) fn servers(node: Node<'_>) -> Option<Vec<UpstreamServer>> {
+    let elements = node.one_or_more();
+    let refuse = |message: &str, help: &str| {
+        let error = Diagnostic::error(message).at(node.spot(), "");
+        node.cx.report(error.help(help.to_owned()));
+    };
+    if elements.is_empty() {
+        refuse(
+            "`servers` is empty, so there is nobody to ask",
+            "write servers = [\"127.0.0.1:8000\"]",
+        );
+        return None;
+    }
+    let count = elements.len();
+    let mut read: Vec<(UpstreamServer, Spot)> = Vec::new();
+    for element in elements {
+        if let Some(server) = server(element) {
+            report_twice(element, &server, &read);
+            read.push((server, element.spot()));
+        }
+    }
+    if read.len() < count {
+        return None;
+    }
+    if read.iter().all(|(server, _)| server.backup) {
+        refuse(
+            "every server is a backup, so there is none for it to stand in for",
+            "leave `backup` out of at least one of them",
+        );
+        return None;
+    }
+    Some(read.into_iter().map(|(server, _)| server).collect())
+}
+
+/// The entries of `servers`, as TOML.
+pub(super) fn show_servers(servers: &[UpstreamServer]) -> String {
+    let entry = |server: &UpstreamServer| {
+        if *server == UpstreamServer::at(server.address.clone()) {
+            written::upstream(&server.address)
+        } else {
+            written::inline(show(SETTINGS, server))
+        }
+    };
+    written::array(servers.iter().map(entry))
+}
+
+fn server(node: Node<'_>) -> Option<UpstreamServer> {
+    let help = "write \"127.0.0.1:8000\", or { address = \"127.0.0.1:8000\", weight = 2 }";
+    match node.value.get_ref() {
+        DeValue::String(_) => address(node).map(UpstreamServer::at),
+        DeValue::Table(_) => {
+            let mut section = node.section("a server", None)?;
+            let mut server = UpstreamServer::at(UpstreamAddress::Unix(PathBuf::new()));
+            let walked = walk(&mut section, SETTINGS, &mut server);
+            if !section.has("address") {
+                let error = Diagnostic::error("this server has no address").at(node.spot(), "");
+                node.cx.report_absence(error.help(help.to_owned()));
+            }
+            let is_sound = walked.is_sound() && walked.took("address");
+            section.close();
+            is_sound.then_some(server)
+        }
+        _ => node.refuse_type("addresses or tables", Some(help.to_owned())),
+    }
+}
+
+fn address(node: Node<'_>) -> Option<UpstreamAddress> {
+    let address = node.text()?.parse(parse_upstream_server)?;
+    peer::resolve(node, address, &ABSENT)
+}
+
+fn report_twice(node: Node<'_>, server: &UpstreamServer, before: &[(UpstreamServer, Spot)]) {
+    let same = |(other, _): &&(UpstreamServer, Spot)| other.address == server.address;
+    if let Some((_, first)) = before.iter().find(same) {
+        let message = format!("the server `{}` stands twice in `servers`", server.address);
+        node.cx.report(
+            Diagnostic::error(message)
+                .at(node.spot(), "the second time")
+                .at(first.clone(), "the first time")
+                .help("for a larger share write weight = 2".to_owned()),
+        );
+    }
+}

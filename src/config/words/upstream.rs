@@ -1,0 +1,215 @@
+//! Reads what a route with `proxy` asks, and the addresses of an upstream's servers.
+//!
+//! ```text
+//! proxy      shop                  the name of an upstream
+//!            http://HOST:PORT      one server, without a path; the port is 80 if it is left out
+//!            unix:PATH             one server, at a Unix socket
+//! servers    IP:PORT  [v6]:PORT  NAME:PORT  unix:PATH, and http://HOST[:PORT]
+//! ```
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::address::{parse_socket_address, parse_unix};
+use crate::address::{UNIX, UpstreamAddress};
+use crate::config::complaint::fault::Fault;
+
+/// What a route with `proxy` asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ProxyTarget {
+    /// An upstream of the file.
+    Named(String),
+    /// One server, of which the route says the address.
+    Server(UpstreamAddress),
+}
+
+const SCHEME: &str = "http://";
+
+const TARGET_HELP: &str =
+    "write the name of an upstream, \"shop\", or the URL of a server, \"http://127.0.0.1:8000\"";
+
+const SERVER_HELP: &str =
+    "write \"127.0.0.1:8000\", \"[::1]:8000\", \"app.internal:8000\" or \"unix:run/app.sock\"";
+
+/// Reads the value of `proxy`. Paths of Unix sockets stay as written, and names are not looked up.
+pub(crate) fn parse_proxy_target(text: &str) -> Result<ProxyTarget, Fault> {
+    if text.starts_with(UNIX) {
+        return parse_upstream_server(text).map(ProxyTarget::Server);
+    }
+    if let Some(rest) = after_scheme(text)? {
+        return parse_authority(text, rest).map(ProxyTarget::Server);
+    }
+    if is_upstream_name(text) {
+        return Ok(ProxyTarget::Named(text.to_owned()));
+    }
+    let message = format!("`{}` is nothing that `proxy` can ask", text.escape_debug());
+    let fault = Fault::new(0..text.len(), message);
+    let authority = text.split('/').next().unwrap_or(text);
+    Err(match parse_socket_address(authority) {
+        Some(_) => fault.help(format!(
+            "write the URL of the server: \"{SCHEME}{authority}\""
+        )),
+        None => fault.help(TARGET_HELP),
+    })
+}
+
+/// Reads the address of a server of an upstream, as [`parse_proxy_target`] does.
+pub(crate) fn parse_upstream_server(text: &str) -> Result<UpstreamAddress, Fault> {
+    if let Some(path) = text.strip_prefix(UNIX) {
+        return parse_unix(path).map(UpstreamAddress::Unix);
+    }
+    if text.starts_with('/') {
+        let fault = Fault::new(0..text.len(), "a path alone is no address");
+        return Err(fault.help(format!("write \"unix:{text}\"")));
+    }
+    match after_scheme(text)? {
+        Some(rest) => parse_authority(text, rest),
+        None => parse_server(text, text),
+    }
+}
+
+/// Reads the name of an upstream: letters, digits, `-`, `_` and `.`. So it is never taken for an address,
+/// and a `/` can stand between it and that of one of its servers.
+pub(crate) fn parse_upstream_name(name: &str) -> Result<String, Fault> {
+    if is_upstream_name(name) {
+        return Ok(name.to_owned());
+    }
+    let message = format!(
+        "`{}` cannot be the name of an upstream",
+        name.escape_debug()
+    );
+    let help = "a name is letters, digits, `-`, `_` and `.`";
+    Err(Fault::new(0..name.len(), message).help(help))
+}
+
+fn is_upstream_name(text: &str) -> bool {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !text.is_empty() && text.chars().all(is_of_name)
+}
+
+/// What stands behind `http://`; `None` without a scheme.
+fn after_scheme(text: &str) -> Result<Option<&str>, Fault> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Ok(None);
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let fault = |message: String| Fault::new(0..scheme.len() + 3, message);
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" => Ok(Some(rest)),
+        "https" | "wss" | "h2" | "grpcs" => Err(fault(
+            "this version of tidegate does not have TLS to upstreams".to_owned(),
+        )
+        .help(format!(
+            "have the server listen without TLS where only this machine reaches it, and write \
+             \"{SCHEME}{host}\""
+        ))),
+        "ws" => Err(
+            fault("a WebSocket begins as a request of HTTP".to_owned()).help(format!(
+                "write \"{SCHEME}{host}\"; `Upgrade: websocket` is passed on"
+            )),
+        ),
+        "h2c" | "grpc" => Err(
+            fault("upstreams are asked by HTTP/1.1, not by HTTP/2".to_owned()).help(format!(
+                "write \"{SCHEME}{host}\" if the server speaks HTTP/1.1, too"
+            )),
+        ),
+        "fastcgi" | "fcgi" => Err(fault(
+            "`proxy` asks servers that speak HTTP; FastCGI has a verb of its own".to_owned(),
+        )
+        .help(format!("write fastcgi = \"{host}\", root = \"DIR\""))),
+        _ => Err(fault(format!(
+            "`{}` is no scheme that `proxy` can speak",
+            scheme.escape_debug()
+        ))
+        .help(format!("write \"{SCHEME}{host}\""))),
+    }
+}
+
+/// Reads `rest`, which stands behind the scheme in `text`: a host, and a port or none.
+fn parse_authority(text: &str, rest: &str) -> Result<UpstreamAddress, Fault> {
+    let start = text.len() - rest.len();
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, beyond) = rest.split_at(end);
+    if authority == UNIX || authority == UNIX.trim_end_matches(':') {
+        let path = beyond.split(':').next().unwrap_or(beyond);
+        let fault = Fault::new(0..text.len(), "a Unix socket has no scheme");
+        return Err(fault.help(format!("write \"{UNIX}{path}\"")));
+    }
+    if !beyond.is_empty() {
+        let fault = Fault::new(
+            start + end..text.len(),
+            "the URL of a server ends with its port",
+        );
+        return Err(fault.help(path_help(authority, beyond)));
+    }
+    if let Some((account, host)) = authority.rsplit_once('@') {
+        let range = start..start + account.len() + 1;
+        let help = format!(
+            "write \"{SCHEME}{host}\", and \
+             request_headers = {{ set = {{ Authorization = \"Basic …\" }} }} beside it"
+        );
+        return Err(Fault::new(range, "the URL of a server names no user").help(help));
+    }
+    if has_port(authority) {
+        return parse_server(text, authority);
+    }
+    parse_server(text, &format!("{authority}:80"))
+}
+
+/// What to write in place of a URL with a path. Other servers put that path before the request's, or in
+/// place of what matched, and which of the two depends on a slash.
+fn path_help(authority: &str, beyond: &str) -> String {
+    let path = beyond.split(['?', '#']).next().unwrap_or(beyond);
+    let url = format!("{SCHEME}{authority}");
+    match path.trim_end_matches('/') {
+        "" => format!(
+            "write \"{url}\": the path is the client's; strip_prefix = true leaves the part out that \
+             matched"
+        ),
+        path => format!(
+            "write \"{url}\", and rewrite = \"{path}{{rest}}\" beside it; `{{rest}}` is what the path has \
+             below the route"
+        ),
+    }
+}
+
+fn has_port(authority: &str) -> bool {
+    let after_brackets = authority.rsplit(']').next().unwrap_or(authority);
+    after_brackets.contains(':')
+}
+
+/// Reads `authority`, a host and a port. `text` is what the operator wrote.
+fn parse_server(text: &str, authority: &str) -> Result<UpstreamAddress, Fault> {
+    let whole = 0..text.len();
+    match parse_socket_address(authority) {
+        Some(UpstreamAddress::Ip(address))
+            if address.port() == 0 || address.ip().is_unspecified() =>
+        {
+            Err(Fault::new(whole, format!("no server can be asked at `{text}`")).help(SERVER_HELP))
+        }
+        Some(address) => Ok(address),
+        None => Err(explain_server(text, authority)),
+    }
+}
+
+/// Why `authority` is no host and port.
+fn explain_server(text: &str, authority: &str) -> Fault {
+    let fault = |message: String| Fault::new(0..text.len(), message);
+    if authority.parse::<Ipv6Addr>().is_ok() {
+        let help = format!("write \"[{authority}]:8000\"");
+        return fault("an IPv6 address stands in brackets, and needs a port".to_owned()).help(help);
+    }
+    let lacks_port = authority.parse::<Ipv4Addr>().is_ok()
+        || parse_socket_address(&format!("{authority}:80")).is_some();
+    if lacks_port {
+        let help = format!("write \"{authority}:8000\", or \"{SCHEME}{authority}\" for port 80");
+        return fault("the port is missing".to_owned()).help(help);
+    }
+    if let Some((host, path)) = authority.split_once('/')
+        && parse_socket_address(host).is_some()
+    {
+        let help = path_help(host, &format!("/{path}"));
+        return fault("the address of a server has no path".to_owned()).help(help);
+    }
+    let message = format!("`{}` is not the address of a server", text.escape_debug());
+    fault(message).help(SERVER_HELP)
+}
