@@ -67,6 +67,7 @@ mod http;
 mod log;
 mod message;
 mod metrics;
+mod proxy_protocol;
 mod runtime;
 mod server;
 mod supervisor;

@@ -11,6 +11,7 @@ mod connection;
 mod content;
 mod cuts;
 mod gateway;
+mod proxy_protocol;
 mod request;
 mod responses;
 mod semantics;
@@ -19,6 +20,7 @@ pub use config::configuration;
 pub use connection::connection;
 pub use content::content;
 pub use gateway::{fastcgi_records, script_response};
+pub use proxy_protocol::proxy_protocol;
 pub use request::{forwarded, head, host, target};
 pub use semantics::{conditions, multipart, negotiation, ranges};
 
@@ -38,6 +40,7 @@ pub const TARGETS: &[(&str, Property)] = &[
     ("host", host),
     ("multipart", multipart),
     ("negotiation", negotiation),
+    ("proxy_protocol", proxy_protocol),
     ("ranges", ranges),
     ("script_response", script_response),
     ("target", target),
