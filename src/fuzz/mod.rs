@@ -15,6 +15,7 @@ mod proxy_protocol;
 mod request;
 mod responses;
 mod semantics;
+mod upstream;
 
 pub use config::configuration;
 pub use connection::connection;
@@ -23,6 +24,7 @@ pub use gateway::{fastcgi_records, script_response};
 pub use proxy_protocol::proxy_protocol;
 pub use request::{forwarded, head, host, target};
 pub use semantics::{conditions, multipart, negotiation, ranges};
+pub use upstream::response_head;
 
 /// A function that panics if octets make a parser break its word.
 type Property = fn(&[u8]);
@@ -42,6 +44,7 @@ pub const TARGETS: &[(&str, Property)] = &[
     ("negotiation", negotiation),
     ("proxy_protocol", proxy_protocol),
     ("ranges", ranges),
+    ("response_head", response_head),
     ("script_response", script_response),
     ("target", target),
 ];
