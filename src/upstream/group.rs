@@ -27,7 +27,8 @@ struct Member {
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted<'r> {
     pub(crate) client: ClientAddress,
-    pub(crate) head: &'r RequestHead<'r>,
+    /// `None` for a stream, which has no requests.
+    pub(crate) head: Option<&'r RequestHead<'r>>,
 }
 
 /// A server that was chosen. It counts one request more until this is dropped.
