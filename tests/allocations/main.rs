@@ -120,7 +120,7 @@ impl Server {
         let config = format!(
             r#"
             workers = 1
-            log.access = false
+            log = {{ access = false, level = "error" }}
             [[server]]
             listen = "127.0.0.1:0"
             [server.routes]

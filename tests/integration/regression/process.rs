@@ -279,7 +279,8 @@ fn serve_needs_no_standard_error_and_ends_with_its_terminal() {
     command
         .args(["serve", "--port", &port.to_string()])
         .arg(directory.path());
-    let mut child = command.stderr(full()).spawn().expect("the program runs");
+    command.stdout(std::process::Stdio::null()).stderr(full());
+    let mut child = command.spawn().expect("the program runs");
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let mut client = until("it listens", || Client::try_connect(address).ok());
     assert_eq!(
