@@ -14,6 +14,7 @@
 
 pub(crate) mod chunked;
 pub(crate) mod content;
+pub(crate) mod cookies;
 pub(crate) mod date;
 pub(crate) mod error;
 pub(crate) mod field_list;
