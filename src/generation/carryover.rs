@@ -11,7 +11,7 @@
 //! | error pages | the path of the file | all servers and routes that name it |
 //! | handlers of the program | name and options | all routes that name both |
 //! | whom to tell when a route with a handler is retired | pattern, name and options, which of its equals | no other route |
-//! | servers of upstreams | the name of the upstream, the address | all routes to the upstream |
+//! | servers of upstreams | the name of the upstream, and within it the address | all routes to the upstream |
 //! | threads of a route with a handler | the same, and how many threads | no other route |
 //!
 //! Listening sockets survive a reload too, but are no kind of this: what counts is the queue of
@@ -25,7 +25,6 @@ use std::sync::Arc;
 
 use super::error_pages::ErrorPage;
 use super::kept::{Kept, Retired};
-use crate::address::UpstreamAddress;
 use crate::api::{HandlerSpec, Handlers, Instance, OptionsError, RouteLife};
 use crate::config::model::{self, Cgi, Files, PluginRoute, Route, RoutePattern};
 use crate::handlers::files::{FilesRoute, Place};
@@ -42,7 +41,7 @@ pub(crate) struct Carryover {
     instances: Kept<HandlerSpec, Instance>,
     lives: Kept<PluginKey, RouteLife>,
     pools: Kept<(PluginKey, usize), BlockingPool>,
-    upstream_servers: Kept<(String, UpstreamAddress), upstream::Server>,
+    upstreams: Kept<String, upstream::Servers>,
 }
 
 /// The upstreams of a generation by their names.
@@ -92,7 +91,7 @@ impl Carryover {
             instances: self.instances.begin(),
             lives: self.lives.begin(),
             pools: self.pools.begin(),
-            upstream_servers: self.upstream_servers.begin(),
+            upstreams: self.upstreams.begin(),
         }
     }
 
@@ -104,7 +103,7 @@ impl Carryover {
         self.instances.end();
         self.lives.end();
         self.pools.end();
-        self.upstream_servers.end();
+        self.upstreams.end();
     }
 
     /// Hands to `retired` what `self` uses and `next`, the generation after it, does not; takes back
@@ -116,8 +115,7 @@ impl Carryover {
         self.instances.release(&next.instances, retired);
         self.lives.release(&next.lives, retired);
         self.pools.release(&next.pools, retired);
-        self.upstream_servers
-            .release(&next.upstream_servers, retired);
+        self.upstreams.release(&next.upstreams, retired);
     }
 
     /// The threads of routes that have some of their own.
@@ -133,14 +131,11 @@ impl Carryover {
     /// The upstreams of `options`, whose servers are those they were, as far as there are any.
     pub(super) fn groups(&mut self, options: &[model::Upstream]) -> Groups {
         let mut groups = Groups::new();
-        for upstream in options {
-            let name = &upstream.name;
-            let group = upstream::Group::new(upstream, |address| {
-                let key = (name.clone(), address.clone());
-                self.upstream_servers
-                    .get_or_make(&key, |(_, address)| upstream::Server::new(address.clone()))
-            });
-            groups.insert(name.clone(), Arc::new(group));
+        for options in options {
+            let make = |_: &_| upstream::Servers::default();
+            let servers = self.upstreams.get_or_make(&options.name, make);
+            let group = upstream::Group::new(options, &servers);
+            groups.insert(options.name.clone(), Arc::new(group));
         }
         groups
     }

@@ -1,40 +1,69 @@
 //! The servers behind one name, and the choice among them.
+//!
+//! ```text
+//! members ─ not tried yet, not drained ─→ of the lowest tier ─ `balance` ─→ one ─→ Chosen
+//!                 │                         that has a fit one                     │ succeeded, failed
+//!                 └ none is fit, but some are in a pause: the one that              ↓
+//!                   failed least recently                                        its Server
+//! ```
+//!
+//! If all servers are in a pause, one is asked all the same, because 502 for every client until a pause
+//! is over would be worse than a try. nginx then forgets the failures of all, so that each client goes
+//! through all the servers that are down; here a request meets the one that has had most time to
+//! come back, and the first success ends that server's pause.
 
+use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use super::server::Server;
-use crate::address::{ClientAddress, UpstreamAddress};
-use crate::config::model;
-use crate::http::request::RequestHead;
+use arc_swap::ArcSwap;
+
+use super::balance::{self, Candidate, Random, Rotation};
+use super::budget::Budget;
+use super::failures::{Change, Standing};
+use super::members::{Entry, Fitness, Member, members};
+use super::server::{Server, Servers};
+use super::wanted::Wanted;
+use crate::address::UpstreamAddress;
+use crate::config::model::{self, Balance};
+use crate::log::diagnostic;
+use crate::runtime;
+
+/// The tier of `backup = true`.
+const BACKUP_TIER: u32 = 1 << 16;
 
 /// The servers of `[upstreams.NAME]`, shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Group {
     options: model::Upstream,
-    members: Vec<Member>,
-    next: AtomicUsize,
-}
-
-/// A server in its place in a group.
-#[derive(Clone, Debug)]
-struct Member {
-    server: Arc<Server>,
-    is_backup: bool,
-}
-
-/// What a server is chosen for.
-#[derive(Clone, Copy)]
-pub(crate) struct Wanted<'r> {
-    pub(crate) client: ClientAddress,
-    /// `None` for a stream, which has no requests.
-    pub(crate) head: Option<&'r RequestHead<'r>>,
+    name: Arc<str>,
+    /// Replaced as a whole when a name leads elsewhere. Workers read it without a lock.
+    members: ArcSwap<Vec<Member>>,
+    rotation: Rotation,
+    random: Random,
+    budget: Budget,
 }
 
 /// A server that was chosen. It counts one request more until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Chosen {
     server: Arc<Server>,
+    upstream: Arc<str>,
+    failures: model::Failures,
+    role: Role,
+    /// Whether the caller has said how it went.
+    is_judged: Cell<bool>,
+}
+
+/// What the request is to its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// One of many.
+    Ordinary,
+    /// The one that tries the server after a pause.
+    Trial,
+    /// One that is sent during a pause, because there is no better server.
+    LastResort,
 }
 
 /// Why no server was chosen.
@@ -42,35 +71,23 @@ pub(crate) struct Chosen {
 pub(crate) enum NoServer {
     #[error("none of its names leads to an address")]
     Unknown,
-    #[error("every server was tried, or has failed too often")]
+    #[error("every server was tried, is unhealthy, or was drained")]
     AllFailed,
     #[error("every server has as many requests as `max_connections` lets it have")]
     AllBusy,
 }
 
 impl Group {
-    /// The group of `options`. `server` finds or makes the server at an address.
-    pub(crate) fn new(
-        options: &model::Upstream,
-        mut server: impl FnMut(&UpstreamAddress) -> Arc<Server>,
-    ) -> Self {
-        let mut members = Vec::new();
-        for entry in &options.servers {
-            let addresses = match &entry.address {
-                UpstreamAddress::Name { found, .. } => {
-                    found.iter().copied().map(UpstreamAddress::Ip).collect()
-                }
-                address => vec![address.clone()],
-            };
-            members.extend(addresses.iter().map(|address| Member {
-                server: server(address),
-                is_backup: entry.backup,
-            }));
-        }
+    /// The group of `options`. What is known of its servers is in `servers`.
+    pub(crate) fn new(options: &model::Upstream, servers: &Servers) -> Self {
+        let entries = options.servers.iter().flat_map(entries).collect();
         Self {
             options: options.clone(),
-            members,
-            next: AtomicUsize::new(0),
+            name: options.name.as_str().into(),
+            members: ArcSwap::from_pointee(members(entries, servers, |_| false)),
+            rotation: Rotation::new(),
+            random: Random::new(),
+            budget: Budget::new(Instant::now()),
         }
     }
 
@@ -79,27 +96,143 @@ impl Group {
         &self.options
     }
 
-    /// Chooses a server for a request; none of those in `tried`, by their ids, while there is another.
+    /// Chooses a server for a request; none of those in `tried`, by their ids.
     ///
     /// # Errors
     /// Why there is none.
-    pub(crate) fn choose(&self, _wanted: Wanted<'_>, tried: &[u64]) -> Result<Chosen, NoServer> {
-        if self.members.is_empty() {
+    pub(crate) fn choose(&self, wanted: Wanted<'_>, tried: &[u64]) -> Result<Chosen, NoServer> {
+        let key = match &self.options.balance {
+            Balance::Hash(key) => wanted.key(key),
+            _ => None,
+        };
+        self.choose_at(key, tried, runtime::now())
+    }
+
+    /// Whether one more request may be asked again, of another server or the same. If so, it is counted.
+    pub(crate) fn may_repeat(&self, now: Instant) -> bool {
+        self.budget.may_repeat(now)
+    }
+
+    /// [`choose`](Self::choose), for a request with `key`, the hash of what `hash` names.
+    fn choose_at(&self, key: Option<u64>, tried: &[u64], now: Instant) -> Result<Chosen, NoServer> {
+        if tried.is_empty() {
+            self.budget.note_request(now);
+        }
+        let members = self.members.load();
+        if members.is_empty() {
             return Err(NoServer::Unknown);
         }
-        let next = self.next.fetch_add(1, Ordering::Relaxed);
-        let from_next =
-            (0..self.members.len()).map(|nth| &self.members[(next + nth) % self.members.len()]);
-        let mut untried = from_next.filter(|member| !tried.contains(&member.server.id()));
-        let member = untried
+        // Another worker may take the last place of a server, or its trial, between the look at it and
+        // the choice of it. The next look sees that.
+        for _ in 0..=members.len() {
+            let Some(candidate) = self.pick(&members, key, tried, now) else {
+                break;
+            };
+            if let Some(chosen) = self.take(&members[candidate.nth], now) {
+                self.rotation.take_turn(&candidate);
+                return Ok(chosen);
+            }
+        }
+        self.last_resort(&members, tried, now)
+    }
+
+    /// The candidate that `balance` says, of the lowest tier that has one.
+    fn pick<'m>(
+        &self,
+        members: &'m [Member],
+        key: Option<u64>,
+        tried: &[u64],
+        now: Instant,
+    ) -> Option<Candidate<'m>> {
+        let fit = members.iter().enumerate().filter_map(|(nth, member)| {
+            let is_open = !member.is_drained() && !tried.contains(&member.server().id());
+            match member.fitness(now) {
+                Fitness::Fit { share } if is_open => Some((member, nth, share)),
+                _ => None,
+            }
+        });
+        let tier = fit.clone().map(|(member, ..)| member.entry.tier).min()?;
+        let candidates = fit
+            .filter(|(member, ..)| member.entry.tier == tier)
+            .map(|(member, nth, share)| member.candidate(nth, share));
+        match (&self.options.balance, key) {
+            (Balance::LeastConnections, _) => self.rotation.least_connections(candidates),
+            (Balance::RandomTwo, _) => balance::random_two(candidates, &self.random),
+            (Balance::Hash(_), Some(key)) => balance::by_hash(candidates, key),
+            (Balance::RoundRobin | Balance::Hash(_), _) => self.rotation.next(candidates),
+        }
+    }
+
+    /// Takes `member` for a request, unless it can have none more.
+    fn take(&self, member: &Member, now: Instant) -> Option<Chosen> {
+        let server = member.server();
+        let max = member.entry.max_connections;
+        let mut chosen = self.begin(server, max, Role::Ordinary)?;
+        match server.failures.standing(now) {
+            Standing::Asked { .. } => Some(chosen),
+            Standing::Due if server.failures.begin_trial(now) => {
+                chosen.role = Role::Trial;
+                Some(chosen)
+            }
+            _ => None,
+        }
+    }
+
+    /// Of the servers in a pause, the one that failed least recently.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn last_resort(
+        &self,
+        members: &[Member],
+        tried: &[u64],
+        now: Instant,
+    ) -> Result<Chosen, NoServer> {
+        let is_open =
+            |member: &&Member| !member.is_drained() && !tried.contains(&member.server().id());
+        let open = members.iter().filter(is_open);
+        let paused = open
             .clone()
-            .find(|member| !member.is_backup)
-            .or_else(|| untried.next());
-        let member = member.ok_or(NoServer::AllFailed)?;
-        member.server.begin();
-        Ok(Chosen {
-            server: Arc::clone(&member.server),
+            .filter(|member| member.fitness(now) == Fitness::Paused);
+        if let Some(member) = paused.min_by_key(|member| member.server().failures.last()) {
+            let max = member.entry.max_connections;
+            let chosen = self.begin(member.server(), max, Role::LastResort);
+            return chosen.ok_or(NoServer::AllBusy);
+        }
+        let is_busy = |member: &Member| member.fitness(now) == Fitness::Busy;
+        Err(if open.clone().any(is_busy) {
+            NoServer::AllBusy
+        } else {
+            NoServer::AllFailed
         })
+    }
+
+    /// Counts one request more at `server`, unless it has `max` already.
+    fn begin(&self, server: &Arc<Server>, max: Option<usize>, role: Role) -> Option<Chosen> {
+        server.try_begin(max).then(|| Chosen {
+            server: Arc::clone(server),
+            upstream: Arc::clone(&self.name),
+            failures: self.options.failures.clone(),
+            role,
+            is_judged: Cell::new(false),
+        })
+    }
+}
+
+/// What an entry of `servers` stands for: a name for each of its addresses.
+fn entries(server: &model::UpstreamServer) -> Vec<Entry> {
+    let entry = |address| Entry {
+        address,
+        weight: server.weight,
+        max_connections: server.max_connections,
+        tier: if server.backup { BACKUP_TIER } else { 0 },
+    };
+    match &server.address {
+        UpstreamAddress::Name { found, .. } => {
+            let addresses = found.iter().copied().map(UpstreamAddress::Ip);
+            addresses.map(entry).collect()
+        }
+        address => vec![entry(address.clone())],
     }
 }
 
@@ -109,14 +242,69 @@ impl Chosen {
     }
 
     /// Takes note that the server has given a response.
-    pub(crate) fn succeeded(&self) {}
+    pub(crate) fn succeeded(&self) {
+        // Nearly every request: nothing changes.
+        if self.role != Role::Ordinary {
+            self.succeeded_at(runtime::now());
+        }
+    }
 
     /// Takes note that the server has failed.
-    pub(crate) fn failed(&self) {}
+    pub(crate) fn failed(&self) {
+        self.failed_at(runtime::now());
+    }
+
+    fn succeeded_at(&self, now: Instant) {
+        self.is_judged.set(true);
+        if self.role == Role::Ordinary {
+            return;
+        }
+        if let Some(Change::Returned) = self.server.failures.note_trial_success(now) {
+            let (upstream, server) = (&self.upstream, self.server.address());
+            diagnostic::info(format_args!(
+                "upstream {upstream}: {server} answers again, and is asked more and more often"
+            ));
+        }
+    }
+
+    fn failed_at(&self, now: Instant) {
+        self.is_judged.set(true);
+        let is_trial = self.role == Role::Trial;
+        let limits = &self.failures;
+        let change = self.server.failures.note_failure(now, limits, is_trial);
+        if let Some(Change::Paused(pause)) = change {
+            self.tell_of_pause(pause, is_trial);
+        }
+    }
+
+    fn tell_of_pause(&self, pause: Duration, is_trial: bool) {
+        let (upstream, server) = (&self.upstream, self.server.address());
+        let subject = format_args!("upstream {upstream}: {server}");
+        if is_trial {
+            diagnostic::warn_limited(
+                subject,
+                format_args!("{subject} still fails: it is not asked for another {pause:?}"),
+            );
+        } else {
+            let model::Failures { max, within, .. } = &self.failures;
+            diagnostic::warn_limited(
+                subject,
+                format_args!(
+                    "{subject} has failed {max} times within {within:?}: it is not asked for {pause:?}"
+                ),
+            );
+        }
+    }
 }
 
 impl Drop for Chosen {
     fn drop(&mut self) {
         self.server.end();
+        if self.role == Role::Trial && !self.is_judged.get() {
+            self.server.failures.abandon_trial();
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,15 +10,24 @@
 //! |---|---|
 //! | one connection, and the buffer that all of a worker's share | [`connection`] |
 //! | one request and its response, both ways at once | [`dialogue`] |
-//! | the servers behind one name, and the choice among them | [`group`] |
-//! | what all workers know of one server | [`server`] |
+//! | the servers behind one name, and the choice among them | [`group`], [`members`] |
+//! | how they are balanced | [`balance`], [`hash`] |
+//! | what all workers know of one server | [`server`], [`failures`] |
+//! | whether one more request may be asked again | [`budget`] |
 
+mod balance;
+mod budget;
 mod connection;
 mod dialogue;
+mod failures;
 mod group;
+mod hash;
+mod members;
 mod server;
+mod wanted;
 
 pub(crate) use connection::{Connection, Input};
 pub(crate) use dialogue::{Dialogue, Failure, Fault, HeadReturns, Protocol};
-pub(crate) use group::{Chosen, Group, NoServer, Wanted};
-pub(crate) use server::Server;
+pub(crate) use group::{Chosen, Group, NoServer};
+pub(crate) use server::{Server, Servers};
+pub(crate) use wanted::Wanted;

@@ -1,7 +1,11 @@
-//! One server of an upstream, as all workers see it.
+//! One server of an upstream, as all workers see it, and how it is found again.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
+use super::failures::Record;
 use crate::address::UpstreamAddress;
 
 /// A server at one address, and what is known of it. It stays the same through reloads that leave its
@@ -13,6 +17,9 @@ pub(crate) struct Server {
     address: UpstreamAddress,
     /// Requests that it has at present, of all workers together.
     in_flight: AtomicUsize,
+    /// How many groups list it: none, once its name leads elsewhere, or a reload has left it out.
+    listings: AtomicUsize,
+    pub(super) failures: Record,
 }
 
 impl Server {
@@ -23,6 +30,8 @@ impl Server {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             address,
             in_flight: AtomicUsize::new(0),
+            listings: AtomicUsize::new(0),
+            failures: Record::new(Instant::now()),
         }
     }
 
@@ -36,11 +45,107 @@ impl Server {
         &self.address
     }
 
-    pub(super) fn begin(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    /// Whether it still belongs to an upstream. A connection to one that does not is not kept.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.listings.load(Ordering::Relaxed) > 0
     }
 
+    /// Requests that it has at present, of all workers together.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Counts one request more, unless it has `max` already. Returns whether it did.
+    pub(super) fn try_begin(&self, max: Option<usize>) -> bool {
+        let Some(max) = max else {
+            self.in_flight.fetch_add(1, Ordering::Relaxed);
+            return true;
+        };
+        let one_more = |count| (count < max).then_some(count + 1);
+        let relaxed = Ordering::Relaxed;
+        self.in_flight
+            .fetch_update(relaxed, relaxed, one_more)
+            .is_ok()
+    }
+
+    /// Counts one request less.
     pub(super) fn end(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The mark in a list of servers that `Server` is in it, while this lives.
+#[derive(Debug)]
+pub(super) struct Listed(pub(super) Arc<Server>);
+
+impl Listed {
+    pub(super) fn new(server: Arc<Server>) -> Self {
+        server.listings.fetch_add(1, Ordering::Relaxed);
+        Self(server)
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.0.listings.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The servers of the upstream of one name, by their addresses: of all generations, and of all answers
+/// to its names.
+#[derive(Debug, Default)]
+pub(crate) struct Servers(Mutex<HashMap<UpstreamAddress, Weak<Server>>>);
+
+impl Servers {
+    /// The server at `address`: the one that is in use, or another.
+    pub(super) fn at(&self, address: &UpstreamAddress) -> Arc<Server> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = known.get(address).and_then(Weak::upgrade) {
+            return server;
+        }
+        known.retain(|_, server| server.strong_count() > 0);
+        let server = Arc::new(Server::new(address.clone()));
+        known.insert(address.clone(), Arc::downgrade(&server));
+        server
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16) -> UpstreamAddress {
+        UpstreamAddress::Ip(([127, 0, 0, 1], port).into())
+    }
+
+    #[test]
+    fn a_server_is_found_again_while_anybody_uses_it() {
+        let servers = Servers::default();
+        let first = servers.at(&address(1));
+        assert!(Arc::ptr_eq(&first, &servers.at(&address(1))));
+        assert_ne!(first.id(), servers.at(&address(2)).id());
+        let id = first.id();
+        drop(first);
+        assert_ne!(id, servers.at(&address(1)).id());
+    }
+
+    #[test]
+    fn no_more_requests_than_its_maximum_are_begun() {
+        let server = Server::new(address(1));
+        let begun = (0..5).filter(|_| server.try_begin(Some(3)));
+        assert_eq!((begun.count(), server.in_flight()), (3, 3));
+        assert!(server.try_begin(None));
+        server.end();
+        assert_eq!(server.in_flight(), 3);
+    }
+
+    #[test]
+    fn a_server_is_listed_while_a_list_has_it() {
+        let server = Arc::new(Server::new(address(1)));
+        assert!(!server.is_listed());
+        let lists = [(), ()].map(|()| Listed::new(Arc::clone(&server)));
+        assert!(server.is_listed());
+        drop(lists);
+        assert!(!server.is_listed());
     }
 }

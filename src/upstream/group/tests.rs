@@ -1,0 +1,216 @@
+use super::*;
+use crate::config::model::{Failures, HashKey, Place, UpstreamServer};
+
+/// A group, and a function from seconds to moments.
+struct Trial {
+    group: Group,
+    start: Instant,
+}
+
+impl Trial {
+    /// A group of servers at ports 1, 2, 3…, after `change` has been made to its settings.
+    fn new(count: u16, change: impl FnOnce(&mut model::Upstream)) -> Self {
+        let server = |port| UpstreamServer::at(UpstreamAddress::Ip(([127, 0, 0, 1], port).into()));
+        let servers = (1..=count).map(server).collect();
+        let place = Place::of_program("test");
+        let mut options = model::Upstream::of("shop".to_owned(), servers, place);
+        options.failures = Failures {
+            max: 1,
+            within: Duration::from_secs(10),
+            pause: Duration::from_secs(5),
+        };
+        change(&mut options);
+        let group = Group::new(&options, &Servers::default());
+        let start = Instant::now();
+        Self { group, start }
+    }
+
+    fn at(&self, seconds: u64) -> Instant {
+        self.start + Duration::from_secs(seconds)
+    }
+
+    fn choose(&self, seconds: u64, tried: &[u64]) -> Result<Chosen, NoServer> {
+        self.group.choose_at(None, tried, self.at(seconds))
+    }
+
+    /// The port of the server that is chosen.
+    fn port(&self, seconds: u64) -> u16 {
+        port(&self.choose(seconds, &[]).expect("a server"))
+    }
+
+    /// Has the server that is chosen fail, and returns its port.
+    fn fail(&self, seconds: u64) -> u16 {
+        let chosen = self.choose(seconds, &[]).expect("a server");
+        chosen.failed_at(self.at(seconds));
+        port(&chosen)
+    }
+}
+
+fn port(chosen: &Chosen) -> u16 {
+    match chosen.server().address() {
+        UpstreamAddress::Ip(address) => address.port(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn servers_are_asked_one_after_the_other() {
+    let trial = Trial::new(3, |options| options.servers[1].weight = 2);
+    let ports: Vec<u16> = (0..8).map(|_| trial.port(0)).collect();
+    let count = |port| ports.iter().filter(|other| **other == port).count();
+    assert_eq!([1, 2, 3].map(count), [2, 4, 2], "{ports:?}");
+}
+
+#[test]
+fn a_server_that_was_tried_is_not_asked_again() {
+    let trial = Trial::new(2, |_| {});
+    let first = trial.choose(0, &[]).expect("a server");
+    let second = trial.choose(0, &[first.server().id()]).expect("another");
+    assert_ne!(first.server().id(), second.server().id());
+    let tried = [first.server().id(), second.server().id()];
+    assert_eq!(trial.choose(0, &tried).err(), Some(NoServer::AllFailed));
+}
+
+#[test]
+fn a_backup_is_asked_only_while_no_other_can_be() {
+    let trial = Trial::new(3, |options| {
+        options.servers[2].backup = true;
+        options.servers[0].max_connections = Some(1);
+    });
+    let busy = trial.choose(0, &[]).expect("a server");
+    assert_eq!((port(&busy), trial.port(0), trial.port(0)), (1, 2, 2));
+    assert_eq!(trial.fail(0), 2);
+    assert_eq!([0, 1, 4].map(|seconds| trial.port(seconds)), [3; 3]);
+    drop(busy);
+    assert_eq!(trial.port(4), 1);
+}
+
+#[test]
+fn servers_that_have_all_they_may_have_are_busy() {
+    let trial = Trial::new(2, |options| {
+        options
+            .servers
+            .iter_mut()
+            .for_each(|server| server.max_connections = Some(2));
+    });
+    let held: Vec<Chosen> = (0..4)
+        .map(|_| trial.choose(0, &[]).expect("a place"))
+        .collect();
+    assert_eq!(trial.choose(0, &[]).err(), Some(NoServer::AllBusy));
+    drop(held);
+    assert!(trial.choose(0, &[]).is_ok());
+}
+
+#[test]
+fn without_addresses_there_is_no_server() {
+    let trial = Trial::new(1, |options| {
+        options.servers[0].address = UpstreamAddress::Name {
+            name: "app".to_owned(),
+            port: 80,
+            found: Vec::new(),
+        };
+    });
+    assert_eq!(trial.choose(0, &[]).err(), Some(NoServer::Unknown));
+}
+
+#[test]
+fn a_server_that_failed_is_tried_once_after_its_pause_then_asked_more_and_more() {
+    let trial = Trial::new(2, |_| {});
+    let down = trial.fail(0);
+    let other = 3 - down;
+    assert_eq!([0, 1, 4].map(|seconds| trial.port(seconds)), [other; 3]);
+    // It is its turn at once, because it has missed some.
+    let first = trial.choose(5, &[]).expect("a server");
+    assert_eq!(port(&first), down);
+    assert_eq!(
+        [5, 5, 6].map(|seconds| trial.port(seconds)),
+        [other; 3],
+        "one request tries it"
+    );
+    first.succeeded_at(trial.at(6));
+    let shares = [6, 11, 20].map(|seconds| {
+        let ports = (0..320).map(|_| trial.port(seconds));
+        ports.filter(|port| *port == down).count()
+    });
+    assert!(
+        shares[0] < 30 && (90..130).contains(&shares[1]),
+        "{shares:?}"
+    );
+    assert!(shares[2].abs_diff(160) <= 1, "{shares:?}");
+}
+
+#[test]
+fn a_trial_without_an_outcome_is_followed_by_another() {
+    let trial = Trial::new(2, |_| {});
+    let down = trial.fail(0);
+    for _ in 0..3 {
+        // The client goes away.
+        let ports = [5, 5].map(|seconds| trial.port(seconds));
+        assert!(ports.contains(&down), "{ports:?}");
+    }
+    let failing = [5, 5].map(|seconds| trial.choose(seconds, &[]).expect("a server"));
+    let failing = failing.iter().find(|chosen| port(chosen) == down);
+    failing.expect("a trial").failed_at(trial.at(5));
+    let later = [14, 14].map(|seconds| trial.port(seconds));
+    assert!(!later.contains(&down), "the pause is ten seconds now");
+    assert_eq!(trial.port(15), down);
+}
+
+#[test]
+fn of_servers_in_a_pause_the_one_that_failed_least_recently_is_asked() {
+    let trial = Trial::new(2, |_| {});
+    let (first, second) = (trial.fail(0), trial.fail(1));
+    assert_ne!(first, second);
+    assert_eq!([2, 2].map(|seconds| trial.port(seconds)), [first; 2]);
+    assert_eq!((trial.fail(3), trial.fail(4)), (first, second));
+    let chosen = trial.choose(4, &[]).expect("a server");
+    assert_eq!(port(&chosen), first);
+    chosen.succeeded_at(trial.at(4));
+    assert_eq!(
+        [4, 4].map(|seconds| trial.port(seconds)),
+        [first; 2],
+        "it has come back"
+    );
+}
+
+#[test]
+fn the_same_key_leads_to_the_same_server_also_after_its_pause() {
+    let trial = Trial::new(4, |options| options.balance = Balance::Hash(HashKey::Path));
+    let ask = |key, seconds| {
+        let chosen = trial.group.choose_at(Some(key), &[], trial.at(seconds));
+        chosen.expect("a server")
+    };
+    let before: Vec<u16> = (0..200).map(|key| port(&ask(key, 0))).collect();
+    let down = ask(0, 0);
+    down.failed_at(trial.at(0));
+    let during: Vec<u16> = (0..200).map(|key| port(&ask(key, 1))).collect();
+    for (before, during) in before.iter().zip(&during) {
+        assert_eq!(before == during, *before != port(&down));
+    }
+    ask(0, 5).succeeded_at(trial.at(5));
+    let after: Vec<u16> = (0..200).map(|key| port(&ask(key, 15))).collect();
+    assert_eq!(before, after);
+}
+
+#[test]
+fn without_a_key_hashing_takes_turns() {
+    let trial = Trial::new(2, |options| {
+        options.balance = Balance::Hash(HashKey::Client)
+    });
+    assert_ne!(trial.port(0), trial.port(0));
+}
+
+/// What is known of a server outlives the group, as it does in a reload.
+#[test]
+fn another_group_of_the_same_servers_knows_what_they_did() {
+    let trial = Trial::new(2, |_| {});
+    let servers = Servers::default();
+    let before = Group::new(trial.group.options(), &servers);
+    let failed = before.choose_at(None, &[], trial.at(0)).expect("a server");
+    failed.failed_at(trial.at(0));
+    let after = Group::new(trial.group.options(), &servers);
+    for _ in 0..4 {
+        let chosen = after.choose_at(None, &[], trial.at(1)).expect("a server");
+        assert_ne!(chosen.server().id(), failed.server().id());
+    }
+}

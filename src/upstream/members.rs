@@ -1,0 +1,115 @@
+//! The servers of a group at one time, each with its settings. When a name leads elsewhere, the list is
+//! replaced as a whole.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::balance::{Candidate, Turn};
+use super::failures::{FULL_SHARE, Standing};
+use super::hash;
+use super::server::{Listed, Server, Servers};
+use crate::address::UpstreamAddress;
+
+/// What a group says of one of its servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// An IP address and port, or a Unix socket.
+    pub(super) address: UpstreamAddress,
+    pub(super) weight: u32,
+    pub(super) max_connections: Option<usize>,
+    /// Servers of a higher tier are asked only while none of a lower one can be.
+    pub(super) tier: u32,
+}
+
+/// A server in its place in a group.
+#[derive(Debug)]
+pub(super) struct Member {
+    server: Listed,
+    pub(super) entry: Entry,
+    turn: Turn,
+    /// The hash of its address.
+    place: u64,
+    /// The operator has taken it out.
+    is_drained: AtomicBool,
+}
+
+/// Whether a member can be asked now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fitness {
+    Fit {
+        share: u64,
+    },
+    /// It has as many requests as it may have.
+    Busy,
+    /// It is in a pause after failures, or another request tries it after one.
+    Paused,
+}
+
+impl Member {
+    pub(super) fn server(&self) -> &Arc<Server> {
+        &self.server.0
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.is_drained.load(Ordering::Relaxed)
+    }
+
+    /// Takes it out, or back in.
+    pub(super) fn set_drained(&self, is_drained: bool) {
+        self.is_drained.store(is_drained, Ordering::Relaxed);
+    }
+
+    /// Whether it can be asked for a client that the operator lets it have.
+    pub(super) fn fitness(&self, now: Instant) -> Fitness {
+        let server = self.server();
+        let share = match server.failures.standing(now) {
+            Standing::Asked { share } => share,
+            Standing::Due => FULL_SHARE,
+            Standing::Paused { .. } | Standing::Tried => return Fitness::Paused,
+        };
+        let max = self.entry.max_connections;
+        if max.is_some_and(|max| server.in_flight() >= max) {
+            return Fitness::Busy;
+        }
+        Fitness::Fit { share }
+    }
+
+    /// The member, the `nth` of its group, as a candidate that gets `share` of its weight.
+    pub(super) fn candidate(&self, nth: usize, share: u64) -> Candidate<'_> {
+        Candidate {
+            nth,
+            turn: &self.turn,
+            weight: u64::from(self.entry.weight) * share,
+            in_flight: self.server().in_flight(),
+            place: self.place,
+        }
+    }
+}
+
+/// Makes the members of `entries`, whose servers are found in `servers`. An address that is named twice
+/// is one member, the first.
+pub(super) fn members(
+    entries: Vec<Entry>,
+    servers: &Servers,
+    is_drained: impl Fn(&UpstreamAddress) -> bool,
+) -> Vec<Member> {
+    let mut distinct: Vec<Entry> = Vec::new();
+    for entry in entries {
+        if !distinct.iter().any(|other| other.address == entry.address) {
+            distinct.push(entry);
+        }
+    }
+    let count = distinct.len();
+    let member = |(nth, entry): (usize, Entry)| {
+        let weight = u64::from(entry.weight) * FULL_SHARE;
+        Member {
+            server: Listed::new(servers.at(&entry.address)),
+            turn: Turn::first(nth, count, weight),
+            place: hash::of(entry.address.to_string().as_bytes()),
+            is_drained: AtomicBool::new(is_drained(&entry.address)),
+            entry,
+        }
+    };
+    distinct.into_iter().enumerate().map(member).collect()
+}
