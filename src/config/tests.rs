@@ -198,6 +198,8 @@ fn every_verb_arrives_in_the_order_of_the_file() {
         Verb::Fastcgi(blog),
         Verb::Fastcgi(program),
         Verb::Cgi(cgit),
+        Verb::Proxy(_),
+        Verb::Proxy(_),
         Verb::Fastcgi(wiki),
     ] = verbs.as_slice()
     else {
@@ -248,6 +250,52 @@ fn every_verb_arrives_in_the_order_of_the_file() {
         (old.status, older.status),
         (Status::PERMANENT_REDIRECT, Status::MOVED_PERMANENTLY)
     );
+}
+
+#[test]
+fn every_option_of_a_proxy_arrives() {
+    let config = fixture("good_everything.toml");
+    let routes = &config.servers[0].routes;
+    let proxies = routes.iter().filter_map(|route| match &route.verb {
+        Verb::Proxy(proxy) => Some((proxy, route.strip_prefix)),
+        _ => None,
+    });
+    let proxies: Vec<_> = proxies.collect();
+    let [(api, false), (by_id, true)] = proxies.as_slice() else {
+        panic!("{proxies:?}")
+    };
+    let text = |text: &str| text.to_owned();
+    let expected = Proxy {
+        host: HostField::Set(text("api.example:8080")),
+        request_headers: HeaderChanges {
+            set: vec![(text("X-A"), text("1"))],
+            add: vec![(text("X-B"), text("1")), (text("X-B"), text("2"))],
+            remove: vec![text("X-C")],
+        },
+        rewrite: Some(RedirectTarget {
+            written: text("/v2{rest}?k=1"),
+            parts: vec![
+                TargetPart::Text(text("/v2")),
+                TargetPart::Rest,
+                TargetPart::Text(text("?k=1")),
+            ],
+        }),
+        buffer: false,
+        timeout: Some(Duration::from_secs(300)),
+        upgrade: vec![text("websocket"), text("mqtt")],
+        tunnel_timeout: Duration::from_secs(600),
+        proxy_status: true,
+        ..Proxy::to(text("http://127.0.0.1:8000"))
+    };
+    assert_eq!(**api, expected);
+    let expected = Proxy {
+        host: HostField::Upstream,
+        strip_prefix: true,
+        upgrade: Vec::new(),
+        ..Proxy::to(text("http://127.0.0.1:8000"))
+    };
+    assert_eq!(**by_id, expected);
+    assert_eq!(config.upstreams.len(), 1);
 }
 
 #[test]

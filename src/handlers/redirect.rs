@@ -15,7 +15,7 @@ pub(crate) struct RedirectHandler {
     parts: Vec<Part>,
     status: Status,
     /// Whether what follows the route's path is appended. It is not if the route matches one path alone,
-    /// or if the target has the path already.
+    /// or if the target has it already.
     takes_below: bool,
     /// Whether the query is appended: the target has it not already.
     takes_query: bool,
@@ -26,6 +26,8 @@ enum Part {
     Text(String),
     Host,
     Path,
+    /// What follows the route's path.
+    Below,
     Query,
     /// The segment of the path with that index.
     Segment(usize),
@@ -36,7 +38,7 @@ impl RedirectHandler {
     pub(crate) fn new(redirect: &Redirect, pattern: &RoutePattern) -> Self {
         let has = |part: &TargetPart| redirect.target.parts.contains(part);
         Self {
-            takes_below: !pattern.exact && !has(&TargetPart::Path),
+            takes_below: !pattern.exact && !has(&TargetPart::Path) && !has(&TargetPart::Rest),
             takes_query: !has(&TargetPart::Query),
             parts: redirect
                 .target
@@ -73,6 +75,7 @@ impl RedirectHandler {
                 Part::Text(text) => target.extend_from_slice(text.as_bytes()),
                 Part::Host => target.extend_from_slice(request.head.host),
                 Part::Path => target.extend(encode_path(request.path.as_bytes()).into_bytes()),
+                Part::Below => target.extend(encode_path(request.path.below()).into_bytes()),
                 Part::Query => {
                     target.extend_from_slice(request.head.target.query.unwrap_or_default())
                 }
@@ -95,6 +98,7 @@ impl Part {
             TargetPart::Text(text) => Self::Text(text.clone()),
             TargetPart::Host => Self::Host,
             TargetPart::Path => Self::Path,
+            TargetPart::Rest => Self::Below,
             TargetPart::Query => Self::Query,
             TargetPart::Parameter(name) => {
                 let is_it = |segment: &PatternSegment| matches!(segment, PatternSegment::Parameter(other) if other == name);

@@ -1,4 +1,5 @@
-//! `headers`: fields that are set, added and removed on every answer.
+//! `headers`: fields that are set, added and removed on every answer; and `request_headers`, which does
+//! the same to the requests that upstreams are sent.
 //!
 //! ```toml
 //! headers = { set = { X-Frame-Options = "DENY" }, add = { Link = ["</a>", "</b>"] }, remove = ["Server"] }
@@ -43,15 +44,15 @@ pub(super) const FURTHER_IN: Setting<Refinement, Policy> = Setting {
     )],
     read: |node, refinement| {
         let outer = &mut refinement.policy.headers;
-        *outer = outer.refined_by(headers(node)?);
+        *outer = outer.refined_by(headers(node, Message::Answer)?);
         Some(())
     },
-    show: |policy| Some(written::inline(show(SETTINGS, &policy.headers))),
+    show: |policy| Some(show_headers(&policy.headers)),
     ..Setting::BLANK
 };
 
 pub(super) const TABLE: Table = Table {
-    title: "`headers`",
+    title: "`headers` and `request_headers`",
     home: |_| "`headers`".to_owned(),
     rows: || rows(SETTINGS),
 };
@@ -61,9 +62,9 @@ const SETTINGS: &[Setting<Draft, HeaderChanges>] = &[
         key: "set",
         kind: Kind::TEXT_MAP,
         default: "{}",
-        about: "fields in place of what the answer has of that name",
+        about: "fields in place of what the message has of that name",
         read: |node, draft| {
-            draft.changes.set = part(node, "set", &mut draft.mentions)?;
+            draft.changes.set = part(node, "set", draft)?;
             Some(())
         },
         show: |changes| Some(written::pairs(&changes.set)),
@@ -73,9 +74,9 @@ const SETTINGS: &[Setting<Draft, HeaderChanges>] = &[
         key: "add",
         kind: Kind::Map(&Kind::TEXTS),
         default: "{}",
-        about: "fields beside what the answer has of that name",
+        about: "fields beside what the message has of that name",
         read: |node, draft| {
-            draft.changes.add = part(node, "add", &mut draft.mentions)?;
+            draft.changes.add = part(node, "add", draft)?;
             Some(())
         },
         show: |changes| Some(show_added(&changes.add)),
@@ -87,7 +88,7 @@ const SETTINGS: &[Setting<Draft, HeaderChanges>] = &[
         default: "[]",
         about: "names of fields that are taken off",
         read: |node, draft| {
-            draft.changes.remove = removed(node, &mut draft.mentions);
+            draft.changes.remove = removed(node, draft);
             Some(())
         },
         show: |changes| Some(written::strings(&changes.remove)),
@@ -95,9 +96,17 @@ const SETTINGS: &[Setting<Draft, HeaderChanges>] = &[
     },
 ];
 
+/// The messages whose fields are changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Message {
+    Answer,
+    /// A request to an upstream.
+    Request,
+}
+
 /// The table while its keys are read.
-#[derive(Default)]
 struct Draft {
+    message: Message,
     changes: HeaderChanges,
     mentions: Vec<Mention>,
 }
@@ -109,13 +118,20 @@ struct Mention {
     spot: Spot,
 }
 
-/// Reads `headers` of one level. Parts with a mistake are left out.
-fn headers(node: Node<'_>) -> Option<HeaderChanges> {
-    let help = "write headers = { X-Frame-Options = \"DENY\" }".to_owned();
-    let mut draft = Draft::default();
-    let mut section = node.section("`headers`", Some(help))?;
+/// Reads `headers` of one level, or `request_headers`. Parts with a mistake are left out.
+pub(super) fn headers(node: Node<'_>, message: Message) -> Option<HeaderChanges> {
+    let help = match message {
+        Message::Answer => "write headers = { X-Frame-Options = \"DENY\" }",
+        Message::Request => "write request_headers = { X-Tenant = \"a\" }",
+    };
+    let mut draft = Draft {
+        message,
+        changes: HeaderChanges::default(),
+        mentions: Vec::new(),
+    };
+    let mut section = node.section(format!("`{}`", node.name), Some(help.to_owned()))?;
     if !SETTINGS.iter().any(|part| section.has(part.key)) {
-        draft.changes.set = fields(&section, "set", &mut draft.mentions);
+        draft.changes.set = fields(&section, "set", &mut draft);
         return Some(draft.changes);
     }
     walk(&mut section, SETTINGS, &mut draft);
@@ -126,15 +142,16 @@ fn headers(node: Node<'_>) -> Option<HeaderChanges> {
     Some(draft.changes)
 }
 
+/// Changes of fields in the terms of the file.
+pub(super) fn show_headers(changes: &HeaderChanges) -> String {
+    written::inline(show(SETTINGS, changes))
+}
+
 /// Reads the table `name`, which is `set` or `add`.
-fn part(
-    node: Node<'_>,
-    name: &'static str,
-    mentions: &mut Vec<Mention>,
-) -> Option<Vec<(String, String)>> {
+fn part(node: Node<'_>, name: &'static str, draft: &mut Draft) -> Option<Vec<(String, String)>> {
     let help = format!("write {name} = {{ X-Frame-Options = \"DENY\" }}");
     let section = node.section(format!("`{name}`"), Some(help))?;
-    Some(fields(&section, name, mentions))
+    Some(fields(&section, name, draft))
 }
 
 /// The fields of `add`, with the values of one name in one array.
@@ -152,24 +169,23 @@ fn show_added(added: &[(String, String)]) -> String {
 }
 
 /// The fields of `set` or `add`. In `add` a field may have several values.
-fn fields(
-    section: &Section<'_>,
-    part: &'static str,
-    mentions: &mut Vec<Mention>,
-) -> Vec<(String, String)> {
+fn fields(section: &Section<'_>, part: &'static str, draft: &mut Draft) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     for (key, node) in section.entries() {
         let name = key.parse(|name| match part {
-            "add" => check_added_name(name),
-            _ => check_name(name),
+            "add" => check_added_name(name, draft.message),
+            _ => check_name(name, draft.message),
         });
         let values = match part {
             "add" => node.one_or_more(),
             _ => vec![node],
         };
-        let value = |node: Node<'_>| node.text()?.parse(|value| parse_value(key.name, value));
+        let value = |node: Node<'_>| {
+            node.text()?
+                .parse(|value| parse_value(key.name, value, draft.message))
+        };
         let values: Vec<String> = values.into_iter().filter_map(value).collect();
-        let Some(name) = name.filter(|name| is_new(&key, name, part, mentions)) else {
+        let Some(name) = name.filter(|name| is_new(&key, name, part, &mut draft.mentions)) else {
             continue;
         };
         fields.extend(values.into_iter().map(|value| (name.clone(), value)));
@@ -201,10 +217,14 @@ fn is_new(key: &Key<'_>, name: &str, part: &'static str, mentions: &mut Vec<Ment
 }
 
 /// Reads the names of `remove`. It warns of a name that is mentioned already, and leaves it out.
-fn removed(node: Node<'_>, mentions: &mut Vec<Mention>) -> Vec<String> {
+fn removed(node: Node<'_>, draft: &mut Draft) -> Vec<String> {
+    let mentions = &mut draft.mentions;
     let mut names: Vec<String> = Vec::new();
     for node in node.one_or_more() {
-        let Some(name) = node.text().and_then(|text| text.parse(check_name)) else {
+        let Some(name) = node
+            .text()
+            .and_then(|text| text.parse(|name| check_name(name, draft.message)))
+        else {
             continue;
         };
         let mentioned = mentions
@@ -238,29 +258,44 @@ fn removed(node: Node<'_>, mentions: &mut Vec<Mention>) -> Vec<String> {
 }
 
 /// Reads the name of a field that the operator may change.
-fn check_name(name: &str) -> Result<String, Fault> {
+fn check_name(name: &str, message: Message) -> Result<String, Fault> {
     let rule = FieldRule::of(name);
-    if rule.may_be_set_by(Setter::Configuration) {
-        return parse_field_name(name);
+    let fault = |name: &str| Fault::new(0..name.len(), format!("`{name}` cannot be changed"));
+    match message {
+        Message::Answer if !rule.may_be_set_by(Setter::Configuration) => {
+            Err(fault(rule.name).help(reason(rule.role)))
+        }
+        Message::Request if matches!(rule.role, FieldRole::Framing | FieldRole::Connection) => {
+            Err(fault(rule.name).help(reason(rule.role)))
+        }
+        Message::Request if name.eq_ignore_ascii_case("Host") => Err(fault("Host").help(
+            "the setting is called `host`, beside `proxy`: host = \"keep\", \"upstream\" or a name",
+        )),
+        Message::Request if name.eq_ignore_ascii_case("Expect") => {
+            Err(fault("Expect").help("the client says whether it waits before it sends content"))
+        }
+        _ => parse_field_name(name),
     }
-    let message = format!("`{}` cannot be changed", rule.name);
-    Err(Fault::new(0..name.len(), message).help(reason(rule.role)))
 }
 
 /// Reads the name of a field that is added to those of the same name.
-fn check_added_name(name: &str) -> Result<String, Fault> {
+fn check_added_name(name: &str, message: Message) -> Result<String, Fault> {
     let rule = FieldRule::of(name);
     if rule.is_single && rule.may_be_set_by(Setter::Configuration) {
-        let message = format!("an answer has one `{}`, so none can be added", rule.name);
-        let help = "write it in `set`, which takes the place of the answer's own";
-        return Err(Fault::new(0..name.len(), message).help(help));
+        let text = format!("a message has one `{}`, so none can be added", rule.name);
+        let help = "write it in `set`, which takes the place of the message's own";
+        return Err(Fault::new(0..name.len(), text).help(help));
     }
-    check_name(name)
+    check_name(name, message)
 }
 
-/// Reads the value of the field `name`. A value that the server itself goes by must have its form.
-fn parse_value(name: &str, value: &str) -> Result<String, Fault> {
+/// Reads the value of the field `name`. A value in an answer that the server itself goes by must have its
+/// form.
+fn parse_value(name: &str, value: &str, message: Message) -> Result<String, Fault> {
     let parsed = parse_field_value(value)?;
+    if message == Message::Request {
+        return Ok(parsed);
+    }
     let fault = |message: &str| Fault::new(0..value.len(), message);
     match FieldRule::of(name).name {
         "Content-Type" => parse_media_type(value),
@@ -311,7 +346,7 @@ mod tests {
             ("X", "v1", true),
         ] {
             assert_eq!(
-                parse_value(name, value).is_ok(),
+                parse_value(name, value, Message::Answer).is_ok(),
                 is_taken,
                 "{name}: {value}"
             );
@@ -321,10 +356,10 @@ mod tests {
     #[test]
     fn a_field_that_stands_once_is_set_and_not_added() {
         for name in ["ETag", "last-modified", "Content-Type", "Location", "Date"] {
-            assert!(check_added_name(name).is_err(), "{name}");
+            assert!(check_added_name(name, Message::Answer).is_err(), "{name}");
         }
         for name in ["Link", "Vary", "Set-Cookie", "X"] {
-            assert!(check_added_name(name).is_ok(), "{name}");
+            assert!(check_added_name(name, Message::Answer).is_ok(), "{name}");
         }
     }
 
@@ -343,7 +378,7 @@ mod tests {
             ("Date", DATE),
             ("Content-Range", RANGE),
         ] {
-            let fault = check_name(name).expect_err(name);
+            let fault = check_name(name, Message::Answer).expect_err(name);
             assert_eq!(fault.help.as_deref(), Some(expected), "{name}");
         }
         for name in [
@@ -354,7 +389,37 @@ mod tests {
             "Proxy-Status",
             "X-A",
         ] {
-            assert_eq!(check_name(name).as_deref(), Ok(name));
+            assert_eq!(check_name(name, Message::Answer).as_deref(), Ok(name));
         }
+    }
+
+    #[test]
+    fn a_request_keeps_the_fields_that_frame_it_or_are_of_its_connection() {
+        for name in [
+            "Connection",
+            "keep-alive",
+            "TE",
+            "Upgrade",
+            "Transfer-Encoding",
+            "content-length",
+            "Trailer",
+            "Proxy-Connection",
+            "Proxy-Authorization",
+            "host",
+            "Expect",
+        ] {
+            assert!(check_name(name, Message::Request).is_err(), "{name}");
+        }
+        for name in [
+            "X-Tenant",
+            "Authorization",
+            "Date",
+            "Range",
+            "Content-Type",
+            "X-Forwarded-Proto",
+        ] {
+            assert_eq!(check_name(name, Message::Request).as_deref(), Ok(name));
+        }
+        assert!(parse_value("ETag", "v1", Message::Request).is_ok());
     }
 }

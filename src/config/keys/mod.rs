@@ -41,6 +41,7 @@ pub(crate) mod route;
 pub(crate) mod server;
 pub(crate) mod setting;
 mod switch;
+mod target;
 pub(crate) mod test;
 pub(crate) mod top;
 mod types;

@@ -1,14 +1,21 @@
 //! `proxy = UPSTREAM`, and the options beside it.
 
+use toml::de::DeValue;
+
+use super::headers::{self, Message};
 use super::peer;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::upstream::ABSENT;
 use super::verb::{Answer, VerbKeys};
 use crate::address::UpstreamAddress;
-use crate::config::model::{Proxy, Route, Verb};
+use crate::config::complaint::diagnostic::Diagnostic;
+use crate::config::model::{HostField, Proxy, Route, Verb};
 use crate::config::tree::asked_upstream::AskedUpstream;
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
+use crate::config::words::proxy::{parse_host_field, parse_protocol};
+use crate::config::words::target::parse_rewrite;
+use crate::config::words::units::WAIT;
 use crate::config::words::upstream::{ProxyTarget, parse_proxy_target};
 use crate::config::words::written;
 
@@ -26,6 +33,28 @@ const SETTINGS: &[Setting<Proxy>] = &[
         key: "proxy",
         kind: Kind::Text,
         about: "a server that speaks HTTP: the name of `[upstreams.NAME]`, or \"http://HOST:PORT\"",
+        translations: &[
+            (
+                "proxy_pass",
+                "the setting is called `proxy`: `\"/\" = { proxy = \"http://127.0.0.1:8000\" }`",
+            ),
+            (
+                "reverse_proxy",
+                "the setting is called `proxy`: `\"/\" = { proxy = \"http://127.0.0.1:8000\" }`",
+            ),
+            (
+                "use_backend",
+                "the setting is called `proxy`: `\"/\" = { proxy = \"shop\" }`",
+            ),
+            (
+                "default_backend",
+                "the setting is called `proxy`: `\"/\" = { proxy = \"shop\" }`",
+            ),
+            (
+                "proxy_http_version",
+                "upstreams are asked by HTTP/1.1, and connections to them are kept, by themselves",
+            ),
+        ],
         read: |node, proxy| set(&mut proxy.upstream, upstream(node)),
         show: |proxy| Some(written::string(&proxy.upstream)),
         ..Setting::BLANK
@@ -35,11 +64,127 @@ const SETTINGS: &[Setting<Proxy>] = &[
         show: |proxy| Some(proxy.strip_prefix.to_string()),
         ..Setting::STRIP_PREFIX
     },
+    Setting {
+        key: "rewrite",
+        kind: Kind::Text,
+        about: "the path that is asked for: `{rest}` is what the path has below the route; also \
+                `{path}`, `{query}` and names of the route's path",
+        read: |node, proxy| {
+            set(
+                &mut proxy.rewrite,
+                node.text()?.parse(parse_rewrite).map(Some),
+            )
+        },
+        show: |proxy| Some(written::string(&proxy.rewrite.as_ref()?.written)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "host",
+        kind: Kind::Text,
+        default: "\"keep\"",
+        about: "what `Host` says: \"keep\", what the client's said; \"upstream\", the address of the \
+                server; or a host",
+        translations: &[(
+            "passHostHeader",
+            "the setting is called `host`, beside `proxy` in a route: \"keep\" or \"upstream\"",
+        )],
+        read: |node, proxy| set(&mut proxy.host, node.text()?.parse(parse_host_field)),
+        show: |proxy| Some(show_host(&proxy.host)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "request_headers",
+        kind: Kind::Either(&[Kind::Table(&headers::TABLE), Kind::TEXT_MAP]),
+        default: "{}",
+        about: "fields of the request that is sent; fields alone are `set`",
+        translations: &[
+            (
+                "proxy_set_header",
+                "the setting is called `request_headers`, beside `proxy` in a route; `Host` is `host`, and \
+                 `X-Forwarded-For`, `-Proto` and `-Host` are set by themselves",
+            ),
+            (
+                "header_up",
+                "the setting is called `request_headers`, beside `proxy` in a route; `Host` is `host`",
+            ),
+            (
+                "forwardfor",
+                "`X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` are set by themselves",
+            ),
+        ],
+        read: |node, proxy| {
+            let headers = headers::headers(node, Message::Request);
+            set(&mut proxy.request_headers, headers)
+        },
+        show: |proxy| Some(headers::show_headers(&proxy.request_headers)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "buffer",
+        kind: Kind::Boolean,
+        default: "true",
+        about: "a request is taken in before the server is asked, and its answer ahead of the client, so \
+                that a slow client holds no server; events (`text/event-stream`) are passed on as they come",
+        translations: &[
+            (
+                "proxy_buffering",
+                "`proxy_buffering off` is called `buffer = false`, beside `proxy` in a route",
+            ),
+            (
+                "proxy_request_buffering",
+                "`proxy_request_buffering off` is called `buffer = false`, beside `proxy` in a route",
+            ),
+            (
+                "flush_interval",
+                "`flush_interval -1` is called `buffer = false`, beside `proxy` in a route",
+            ),
+        ],
+        read: |node, proxy| set(&mut proxy.buffer, node.boolean()),
+        show: |proxy| Some(proxy.buffer.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
+        read: |node, proxy| set(&mut proxy.timeout, node.duration(WAIT).map(Some)),
+        show: |proxy| proxy.timeout.map(written::duration),
+        ..Setting::TIMEOUT
+    },
+    Setting {
+        key: "upgrade",
+        kind: Kind::Either(&[Kind::TEXTS, Kind::Only(false)]),
+        default: "[\"websocket\"]",
+        about: "the protocols that `Upgrade` may change to, through a tunnel; false: none",
+        read: |node, proxy| set(&mut proxy.upgrade, protocols(node)),
+        show: |proxy| Some(written::strings(&proxy.upgrade)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "tunnel_timeout",
+        kind: Kind::Duration,
+        default: "\"1h\"",
+        about: "how long a tunnel may be without octets: closed",
+        translations: &[(
+            "timeout_tunnel",
+            "the setting is called `tunnel_timeout`, beside `proxy` in a route",
+        )],
+        read: |node, proxy| set(&mut proxy.tunnel_timeout, node.duration(WAIT)),
+        show: |proxy| Some(written::duration(proxy.tunnel_timeout)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "proxy_status",
+        kind: Kind::Boolean,
+        default: "false",
+        about: "answers say in `Proxy-Status` what became of the request (RFC 9209)",
+        read: |node, proxy| set(&mut proxy.proxy_status, node.boolean()),
+        show: |proxy| Some(proxy.proxy_status.to_string()),
+        ..Setting::BLANK
+    },
 ];
 
 fn read(section: &mut Section<'_>) -> Option<Answer> {
     let mut proxy = Proxy::to(String::new());
     let walked = walk(section, SETTINGS, &mut proxy);
+    report_two_paths(section, &proxy);
     if !walked.took("proxy") {
         return None;
     }
@@ -54,6 +199,48 @@ fn show_route(route: &Route) -> Option<written::Table> {
         return None;
     };
     Some(show(SETTINGS, proxy))
+}
+
+/// Reports `strip_prefix` beside `rewrite`, which says the whole path.
+fn report_two_paths(section: &Section<'_>, proxy: &Proxy) {
+    let (Some(rewrite), Some(strip)) = (section.peek("rewrite"), section.peek("strip_prefix"))
+    else {
+        return;
+    };
+    if proxy.strip_prefix {
+        let message = "`rewrite` says the whole path, so `strip_prefix` has nothing to take off";
+        let error = Diagnostic::error(message)
+            .at(strip.spot(), "")
+            .at(rewrite.spot(), "the path that is asked for");
+        let help = "leave one of them out; `{rest}` is what the path has below the route";
+        section.report(error.help(help.to_owned()));
+    }
+}
+
+fn show_host(host: &HostField) -> String {
+    written::string(match host {
+        HostField::Keep => "keep",
+        HostField::Upstream => "upstream",
+        HostField::Set(host) => host,
+    })
+}
+
+/// Reads the protocols of `upgrade`. One with a mistake is left out.
+fn protocols(node: Node<'_>) -> Option<Vec<String>> {
+    match node.value.get_ref() {
+        DeValue::Boolean(false) => return Some(Vec::new()),
+        DeValue::String(_) | DeValue::Array(_) => {}
+        _ => {
+            let help = "write upgrade = [\"websocket\"]".to_owned();
+            return node.refuse_type("names of protocols, or false", Some(help));
+        }
+    }
+    let mut protocols: Vec<String> = Vec::new();
+    for element in node.one_or_more() {
+        let protocol = element.text().and_then(|text| text.parse(parse_protocol));
+        protocols.extend(protocol.filter(|protocol| !protocols.contains(protocol)));
+    }
+    Some(protocols)
 }
 
 /// Reads what is asked. Returns the name of its upstream, which is checked when all files are read.

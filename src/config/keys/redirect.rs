@@ -3,12 +3,10 @@
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys};
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::{
-    PatternSegment, Redirect, RedirectTarget, Route, RoutePattern, TargetPart, Verb,
-};
+use crate::config::model::{Redirect, RedirectTarget, Route, Verb};
 use crate::config::tree::node::{Node, alternatives};
 use crate::config::tree::section::Section;
-use crate::config::words::redirect_target::parse_target;
+use crate::config::words::target::parse_redirect;
 use crate::config::words::written;
 use crate::http::status::Status;
 
@@ -33,12 +31,13 @@ const SETTINGS: &[Setting<Redirect>] = &[
     Setting {
         key: "redirect",
         kind: Kind::Text,
-        about: "another target; `{host}`, `{path}`, `{query}` and names of the path are replaced",
+        about: "another target; `{host}`, `{path}`, `{rest}`, `{query}` and names of \
+                the path are replaced",
         translations: &[(
             "return",
             "see `respond` and `redirect`: `\"/old\" = { redirect = \"/new\" }`",
         )],
-        read: |node, redirect| set(&mut redirect.target, node.text()?.parse(parse_target)),
+        read: |node, redirect| set(&mut redirect.target, node.text()?.parse(parse_redirect)),
         show: |redirect| Some(written::string(&redirect.target.written)),
         ..Setting::BLANK
     },
@@ -56,30 +55,6 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
     };
     let walked = walk(section, SETTINGS, &mut redirect);
     walked.is_sound().then(|| Verb::Redirect(redirect).into())
-}
-
-/// Reports parameters in the target of a redirect that the path of its route does not have. `route` is the
-/// route's table.
-pub(super) fn check_parameters(route: Node<'_>, pattern: &RoutePattern, redirect: &Redirect) {
-    for part in &redirect.target.parts {
-        let TargetPart::Parameter(name) = part else {
-            continue;
-        };
-        if !pattern
-            .segments
-            .contains(&PatternSegment::Parameter(name.clone()))
-        {
-            let message = format!("the path of this route has no `{{{name}}}`");
-            let help =
-                "write `{host}`, `{path}`, `{query}`, or a name that stands in the route's path";
-            let target = route
-                .section("", None)
-                .and_then(|section| section.peek("redirect"));
-            let spot = target.unwrap_or(route).spot();
-            let diagnostic = Diagnostic::error(message).at(spot, "");
-            route.cx.report(diagnostic.help(help.to_owned()));
-        }
-    }
 }
 
 fn show_route(route: &Route) -> Option<written::Table> {

@@ -168,9 +168,24 @@ fn is_verb(key: &Key<'_>, section: &Section<'_>) -> bool {
     !is_option(verb.key) || node.is_some_and(|node| node.value.get_ref().is_bool())
 }
 
+/// What to write in place of another server's name of a verb.
+fn translated(key: &Key<'_>) -> Option<&'static str> {
+    let verbs = VERBS
+        .iter()
+        .filter_map(|verb| (verb.rows)().into_iter().next());
+    let mut translations = verbs.flat_map(|verb| verb.translations);
+    let found = translations.find(|(name, _)| *name == key.name);
+    found.map(|(_, text)| *text)
+}
+
 fn report_no_verb(route: &Key<'_>, keys: &[Key<'_>]) {
     let verb_like = |key: &Key<'_>| nearest(key.name, VERBS.iter().map(|verb| verb.key));
     let mut others = keys.iter().filter(|key| !is_option(key.name));
+    if let Some((key, text)) = others.clone().find_map(|key| Some((key, translated(key)?))) {
+        let message = format!("unknown key `{}` in route `{}`", key.name, route.name);
+        let error = Diagnostic::error(message).at(key.spot(), "");
+        return route.cx.report(error.help(text.to_owned()));
+    }
     if let Some((key, verb)) = others.find_map(|key| Some((key, verb_like(key)?))) {
         let message = format!("unknown key `{}` in route `{}`", key.name, route.name);
         return route

@@ -2,11 +2,11 @@
 
 use super::clash::{RouteClaims, ServerClaims};
 use super::level::Level;
-use super::redirect;
 use super::refine::{refine, settings, show_policy};
 use super::roots::warn_of_root;
 use super::route::{self, resolve_verb};
 use super::setting::{Kind, Setting, Table, rows, set, show, walk};
+use super::target;
 use super::verb::Answer;
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
@@ -314,9 +314,7 @@ fn route(
     warn_of_root(key, value, &pattern, &answer);
     let Answer { verb, strip_prefix } = answer;
     warn_of_idle_method(key, &pattern, &verb);
-    if let Verb::Redirect(redirect) = &verb {
-        redirect::check_parameters(value, &pattern, redirect);
-    }
+    target::check_parameters(value, &pattern, &verb);
     let place = key.cx.source.place(key.span.start);
     Some(Route {
         pattern,

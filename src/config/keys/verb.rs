@@ -120,9 +120,9 @@ impl<D, M> Setting<D, M> {
         key: "timeout",
         kind: Kind::Duration,
         default: "\"60s\"",
-        about: "with `handler`, `cgi` and `fastcgi`: how long it may take until it \
-                answers: 504; \
-                with the latter two also between two reads of content: cut",
+        about: "with `handler`, `cgi`, `fastcgi` and `proxy` (in place of the upstream's `timeouts`): how \
+                long it may take until it answers: 504; with the last three also between two reads of \
+                content: cut",
         translations: &[(
             "fastcgi_read_timeout",
             "the setting is called `timeout`, beside `fastcgi` in a route",

@@ -173,8 +173,9 @@ pub(crate) struct Redirect {
     pub(crate) status: Status,
 }
 
-/// Where a redirect leads. The path below the route's path is appended unless the route is exact or the
-/// target says `{path}`; the query is appended unless the target says `{query}`.
+/// Where a redirect leads, or what an upstream is asked for. The query is appended unless the target says
+/// `{query}`. A redirect also appends the path below the route's path, unless the route is exact or the
+/// target says `{path}` or `{rest}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RedirectTarget {
     /// As the operator writes it.
@@ -183,7 +184,7 @@ pub(crate) struct RedirectTarget {
     pub(crate) parts: Vec<TargetPart>,
 }
 
-/// A part of the target of a redirect.
+/// A part of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TargetPart {
     /// Text that stands in the target as it is.
@@ -192,6 +193,8 @@ pub(crate) enum TargetPart {
     Host,
     /// The path of the request.
     Path,
+    /// What the path of the request has below the route's path: empty, or from a slash on.
+    Rest,
     /// The query of the request.
     Query,
     /// The segment that the parameter of that name stands for in the route's path.
@@ -314,8 +317,9 @@ pub(crate) struct Proxy {
     pub(crate) host: HostField,
     /// What is done to the fields of the request: first `remove`, then `set`, then `add`.
     pub(crate) request_headers: HeaderChanges,
-    /// The path that the upstream is asked for, in place of the one that the client sent; `{rest}` is
-    /// the part below the route.
+    /// The path that the upstream is asked for, in place of the one that the client sent. It begins with
+    /// a slash or with `{path}`, has no `{host}`, and nothing is appended but the query. It does not stand
+    /// beside `strip_prefix`.
     pub(crate) rewrite: Option<RedirectTarget>,
     /// Whether the part of the path that matched is left out of the path that the upstream is asked for.
     pub(crate) strip_prefix: bool,

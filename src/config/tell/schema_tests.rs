@@ -22,7 +22,9 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
         "`blocking`" => within("blocking"),
         "`[log]`" => within("log"),
         "`[limits]`" => within("limits"),
-        "`headers`" => vec![format!("[headers]\nremove.a = 1\n{line}\n{server}")],
+        "`headers` and `request_headers`" => {
+            vec![format!("[headers]\nremove.a = 1\n{line}\n{server}")]
+        }
         "`[[server]]`" => vec![format!("{server}{line}\n")],
         "`limits` of a server" => vec![format!("{server}[server.limits]\n{line}\n")],
         "A route" => [
@@ -127,7 +129,7 @@ fn a_hint_names_the_place_of_a_key() {
         (
             "`[[server]]`",
             "timeout",
-            "`timeout` belongs in a route with `handler`, `cgi` or `fastcgi`",
+            "`timeout` belongs in a route with `handler`, `cgi`, `fastcgi` or `proxy`",
         ),
         (
             "`[[server]]`",

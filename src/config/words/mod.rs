@@ -6,7 +6,8 @@
 pub(crate) mod account;
 pub(crate) mod address;
 pub(crate) mod pattern;
-pub(crate) mod redirect_target;
+pub(crate) mod proxy;
+pub(crate) mod target;
 pub(crate) mod units;
 pub(crate) mod upstream;
 pub(crate) mod values;

@@ -213,3 +213,87 @@ fn explain_server(text: &str, authority: &str) -> Fault {
     let message = format!("`{}` is not the address of a server", text.escape_debug());
     fault(message).help(SERVER_HELP)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::complaint::fault::assert_faults;
+
+    fn shown(address: &UpstreamAddress) -> String {
+        address.to_string()
+    }
+
+    #[test]
+    fn reads_what_proxy_asks() {
+        for (text, expected) in [
+            ("http://127.0.0.1:8000", "127.0.0.1:8000"),
+            ("HTTP://localhost", "127.0.0.1:80"),
+            ("http://[::1]", "[::1]:80"),
+            ("http://[::1]:8000", "[::1]:8000"),
+            ("http://app.internal", "app.internal:80"),
+            ("unix:run/app.sock", "unix:run/app.sock"),
+        ] {
+            match parse_proxy_target(text).expect(text) {
+                ProxyTarget::Server(address) => assert_eq!(shown(&address), expected),
+                other => panic!("{other:?}"),
+            }
+        }
+        for name in ["shop", "shop-2", "shop.v2", "SHOP_2", "8000"] {
+            let named = ProxyTarget::Named(name.to_owned());
+            assert_eq!(parse_proxy_target(name), Ok(named));
+        }
+    }
+
+    #[test]
+    fn reads_servers_of_an_upstream() {
+        for (text, expected) in [
+            ("127.0.0.1:8000", "127.0.0.1:8000"),
+            ("localhost:8000", "127.0.0.1:8000"),
+            ("[::1]:8000", "[::1]:8000"),
+            ("app:8000", "app:8000"),
+            ("http://app", "app:80"),
+            ("unix:/run/app.sock", "unix:/run/app.sock"),
+        ] {
+            assert_eq!(shown(&parse_upstream_server(text).expect(text)), expected);
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_server_and_says_where() {
+        let cases = [
+            ("", 0..0, "not the address"),
+            ("app", 0..3, "the port is missing"),
+            ("127.0.0.1", 0..9, "the port is missing"),
+            ("[::1]", 0..5, "the port is missing"),
+            ("::1", 0..3, "stands in brackets"),
+            ("app:0", 0..5, "not the address"),
+            ("app:65536", 0..9, "not the address"),
+            ("1.2.3:80", 0..8, "not the address"),
+            ("0.0.0.0:80", 0..10, "no server can be asked"),
+            ("http://[::]:80", 0..14, "no server can be asked"),
+            ("app:80/a", 0..8, "has no path"),
+            ("http://app/", 10..11, "ends with its port"),
+            ("http://app:80/a?b", 13..17, "ends with its port"),
+            ("http://app?b", 10..12, "ends with its port"),
+            ("http://a:b@app", 7..11, "names no user"),
+            ("http://unix:/a:/b", 0..17, "has no scheme"),
+            ("http://", 0..7, "not the address"),
+            ("/run/a", 0..6, "a path alone"),
+            ("unix:", 0..5, "is missing"),
+            ("https://app", 0..8, "TLS to upstreams"),
+            ("h2c://app", 0..6, "not by HTTP/2"),
+            ("ws://app", 0..5, "a WebSocket begins"),
+            ("fcgi://app:9000", 0..7, "FastCGI has a verb"),
+            ("gopher://app", 0..9, "no scheme"),
+        ];
+        assert_faults(parse_upstream_server, &cases);
+        for (text, words) in [
+            ("127.0.0.1:8000", "nothing that `proxy` can ask"),
+            ("app:8000/a", "nothing that `proxy` can ask"),
+            ("a b", "nothing that `proxy` can ask"),
+            ("", "nothing that `proxy` can ask"),
+        ] {
+            assert_faults(parse_proxy_target, &[(text, 0..text.len(), words)]);
+        }
+    }
+}

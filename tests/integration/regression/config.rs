@@ -181,6 +181,7 @@ fn a_redirect_replaces_variables() {
         "'/' = { redirect = 'https://{host}{path}' }\n\
          '/n/{id}' = { redirect = '/item/{id}?from=n' }\n\
          '/q' = { redirect = '/search?q=({query})' }\n\
+         '/old' = { redirect = 'https://{host}/v2{rest}/index' }\n\
          '/all' = { redirect = 'https://{host}:8443{path}?{query}' }",
     )
     .start();
@@ -189,6 +190,8 @@ fn a_redirect_replaces_variables() {
         ("/n/a%2Fb", "/item/a%2Fb?from=n"),
         ("/n/7/more?x", "/item/7/more?from=n&x"),
         ("/q?a=b", "/search?q=(a=b)"),
+        ("/old/a%2Fb?x", "https://h/v2/a%2Fb/index?x"),
+        ("/old", "https://h/v2/index"),
         ("/all", "https://h:8443/all"),
         ("/all/x?a", "https://h:8443/all/x?a"),
         ("//evil.example/", "https://h/evil.example/"),
