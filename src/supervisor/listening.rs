@@ -101,11 +101,11 @@ impl Listening {
     /// # Errors
     /// A sentence.
     pub(super) fn set_access(&self, accesses: &Accesses) -> io::Result<()> {
+        let Some(socket) = &self.unix else {
+            return Ok(());
+        };
         let access = self.address.unix().and_then(|path| accesses.get(path));
-        match (&self.unix, access) {
-            (Some(socket), Some(access)) => socket.set_access(access),
-            _ => Ok(()),
-        }
+        socket.set_access(access.unwrap_or(&SocketAccess::default()))
     }
 
     fn of(

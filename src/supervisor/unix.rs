@@ -40,6 +40,10 @@ struct SocketFile {
     present: Mutex<Option<PathBuf>>,
     /// Which file that is, wherever it was moved.
     identity: Identity,
+    /// The permissions and owners that the system gave it.
+    made: Made,
+    /// Those that it was given last.
+    access: Mutex<SocketAccess>,
     /// Keeps the socket, and so the number of its file, which no other file gets meanwhile.
     _fd: Arc<OwnedFd>,
 }
@@ -48,11 +52,42 @@ struct SocketFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity(u64, u64);
 
+/// The permissions and owners of a file that no key has changed.
+struct Made {
+    mode: u32,
+    owner: u32,
+    group: u32,
+}
+
 impl SocketFile {
     fn present(&self) -> MutexGuard<'_, Option<PathBuf>> {
         self.present
             .lock()
             .expect("no thread panics while it holds the lock")
+    }
+
+    fn access(&self) -> MutexGuard<'_, SocketAccess> {
+        self.access
+            .lock()
+            .expect("no thread panics while it holds the lock")
+    }
+}
+
+impl Made {
+    /// `next`, with a value for what `last` names and `next` does not.
+    fn restored(&self, last: &SocketAccess, next: &SocketAccess) -> SocketAccess {
+        let account = |last: &Option<Account>, next: &Option<Account>, number: u32| {
+            let made = last.as_ref().map(|_| Account {
+                written: number.to_string(),
+                number,
+            });
+            next.clone().or(made)
+        };
+        SocketAccess {
+            mode: next.mode.or(last.mode.map(|_| self.mode)),
+            owner: account(&last.owner, &next.owner, self.owner),
+            group: account(&last.group, &next.group, self.group),
+        }
     }
 }
 
@@ -98,10 +133,17 @@ impl UnixSocket {
             }
             bound => bound.map_err(|errno| explained(present, errno))?,
         }
+        let state = std::fs::symlink_metadata(present)?;
         let file = Arc::new(SocketFile {
             path: path.to_owned(),
             present: Mutex::new(Some(present.to_owned())),
-            identity: Identity::of(present)?,
+            identity: Identity(state.dev(), state.ino()),
+            made: Made {
+                mode: state.mode() & 0o7777,
+                owner: state.uid(),
+                group: state.gid(),
+            },
+            access: Mutex::new(access.clone()),
             _fd: Arc::clone(&fd),
         });
         allow(present, access)?;
@@ -109,14 +151,19 @@ impl UnixSocket {
         Ok(Self { fd, file })
     }
 
-    /// Gives the file the permissions and owners of `access`, if it is still ours.
+    /// Gives the file the permissions and owners of `access`, if it is still ours. What `access` no longer
+    /// names becomes again what the system had made it; what it never named stays as it is, because the
+    /// operator may have changed it by hand.
     ///
     /// # Errors
     /// A sentence.
     pub(super) fn set_access(&self, access: &SocketAccess) -> io::Result<()> {
-        if Identity::of(self.path()).ok() == Some(self.file.identity) {
-            allow(self.path(), access)?;
+        if Identity::of(self.path()).ok() != Some(self.file.identity) {
+            return Ok(());
         }
+        let mut last = self.file.access();
+        allow(self.path(), &self.file.made.restored(&last, access))?;
+        *last = access.clone();
         Ok(())
     }
 

@@ -428,3 +428,38 @@ fn a_front_server_may_use_a_unix_socket() {
     assert_eq!(front.response().status, 200);
     server.wait_for_record(|line| line.starts_with("192.0.2.1 ") && line.contains("/one"));
 }
+
+/// A reload that took `socket_mode` or `socket_group` away left the socket's file as it was; a start with the
+/// same file gave it what the system gives. What an operator has changed by hand stays.
+#[test]
+fn a_reload_without_socket_mode_restores_the_default() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    if !rustix::process::geteuid().is_root() {
+        return; // As above.
+    }
+    let configuration = |keys: &str| {
+        format!(
+            "[[server]]\nlisten = ['127.0.0.1:0', 'unix:www/s']\n{keys}\n[server.routes]\n'/' = {{ respond = 'ok' }}\n"
+        )
+    };
+    let server = Site::configured(&configuration("")).start();
+    let path = server.directory().join("www/s");
+    let state = || {
+        let state = std::fs::metadata(&path).expect("it is there");
+        (state.mode() & 0o7777, state.gid())
+    };
+    let reload = |keys: &str| {
+        server.configure(configuration(keys));
+        ended_with(0, &server.command_line(&["reload"]));
+    };
+    let (mode, group) = state();
+    reload("socket_mode = '0666'\nsocket_group = '4711'");
+    assert_eq!(state(), (0o666, 4711));
+    reload("socket_group = '4711'");
+    assert_eq!(state(), (mode, 4711));
+    reload("");
+    assert_eq!(state(), (mode, group));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
+    reload("# nothing about the socket");
+    assert_eq!(state(), (0o600, group));
+}
