@@ -871,6 +871,29 @@ fn a_script_names_the_file_to_be_sent() {
     );
 }
 
+/// A file whose format is in gzip, such as `.svgz`, went out without saying so, unlike from `files`.
+#[test]
+fn a_sent_file_in_gzip_says_so() {
+    let site = site(", sendfile = true").file("a.svgz", "0123456789");
+    let peer = Peer::at(&site);
+    let server = site.start();
+    let mut client = server.connect();
+    for (fields, codings) in [
+        ("X-Sendfile: a.svgz", &["gzip"][..]),
+        ("X-Accel-Redirect: /a.svgz", &["gzip"]),
+        ("X-Sendfile: a.svgz\r\nContent-Encoding: br", &["br"]),
+    ] {
+        client.send(get("/"));
+        peer.answer(&format!("Content-Type: image/svg+xml\r\n{fields}\r\n\r\n"));
+        let response = client.response();
+        assert_eq!(response.text(), "0123456789", "{fields}");
+        let lines = response.fields.iter();
+        let lines = lines.filter(|(name, _)| name == "Content-Encoding");
+        let found: Vec<&str> = lines.map(|(_, value)| value.as_str()).collect();
+        assert_eq!(found, codings, "{fields}");
+    }
+}
+
 /// A script that named a file twice had the second name, a path of the system, sent to the client; and
 /// so had one that told the server how to send the file.
 #[test]

@@ -20,6 +20,7 @@ use crate::disk::beneath::{Opened, Root, Waiting};
 use crate::disk::identity::Kind;
 use crate::disk::now_or_on_pool;
 use crate::handlers::gateway::script_response::ScriptHead;
+use crate::http::media_type;
 use crate::http::method::Method;
 use crate::http::negotiation::ContentCoding;
 use crate::http::path::NormalPath;
@@ -226,13 +227,14 @@ fn with_file(
         || types.for_path(path).into_owned(),
         |value| String::from_utf8_lossy(&value).into_owned(),
     );
+    let coding = media_type::coding_of(path);
     // These describe the content that the script has not sent.
     for name in ["ETag", "Last-Modified", "Accept-Ranges"] {
         head.take_field(name);
     }
     let representation = Metadata {
         content_type,
-        content_coding: None,
+        content_coding: coding.filter(|_| !head.fields.has("Content-Encoding")),
         entity_tag: identity.entity_tag(ContentCoding::Identity),
         last_modified: identity.last_modified(),
         cache_control: None,
