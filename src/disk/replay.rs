@@ -53,6 +53,13 @@ impl SpooledContent {
         }
     }
 
+    /// Whether there is content that has not been read.
+    pub(crate) fn has_more(&self) -> bool {
+        let is_in_file = |kept: &SpooledFile| !kept.left.is_empty();
+        let is_in_memory = !self.is_begun && !self.octets.is_empty();
+        is_in_memory || self.file.as_ref().is_some_and(is_in_file)
+    }
+
     /// The same content, from its start.
     pub(crate) fn again(&self) -> Self {
         let from_start = |kept: &SpooledFile| SpooledFile {

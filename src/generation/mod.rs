@@ -18,6 +18,7 @@ use crate::config::model::{
 };
 use crate::handlers::Handler;
 use crate::handlers::control::ControlHandler;
+use crate::message::response::CommonFields;
 use crate::runtime::PoolState;
 
 use carryover::Carryover;
@@ -128,6 +129,15 @@ impl Generation {
     /// Tells the requests at all routes with handlers that the server stops.
     pub(crate) fn stop_routes(&self) {
         tell(self.carryover.lives().cloned().collect(), RouteLife::stop);
+    }
+
+    /// The fields that its responses carry.
+    pub(crate) fn common_fields(&self) -> CommonFields {
+        if self.server_field {
+            CommonFields::DateAndServer
+        } else {
+            CommonFields::Date
+        }
     }
 
     /// The addresses to listen at.

@@ -33,7 +33,7 @@ use files::FilesHandler;
 pub(crate) use files::siblings::passed_over_beneath;
 use gateway::cgi::CgiHandler;
 use gateway::fastcgi::{self, FastcgiHandler};
-use gateway::proxy::ProxyHandler;
+use gateway::proxy::{self, ProxyHandler};
 use plugin::PluginHandler;
 use redirect::RedirectHandler;
 use respond::RespondHandler;
@@ -61,6 +61,8 @@ pub(crate) struct WorkerState {
     scripts: RefCell<fastcgi::KnownScripts>,
     /// What the servers that handlers ask send goes here first.
     upstream: Rc<upstream::Input>,
+    /// Connections to servers of upstreams.
+    kept: Rc<upstream::KeptConnections>,
     pub(crate) pools: Pools,
     /// Asks the supervisor for what only the supervisor knows.
     submit: Submit,
@@ -79,6 +81,7 @@ impl WorkerState {
             files: files::WorkerState::new(Arc::clone(&pools.disk)),
             scripts: RefCell::default(),
             upstream: Rc::default(),
+            kept: Rc::default(),
             pools,
             submit,
             begun: Cell::new(None),
@@ -93,7 +96,15 @@ impl WorkerState {
     /// Closes what is open only to be used again: descriptors have run out. Returns whether there was
     /// anything.
     pub(crate) fn release_descriptors(&self) -> bool {
-        self.files.release_descriptors()
+        self.kept.close_all() | self.files.release_descriptors()
+    }
+
+    fn for_proxy(&self) -> proxy::Worker<'_> {
+        proxy::Worker {
+            input: &self.upstream,
+            kept: &self.kept,
+            disk: &self.pools.disk,
+        }
     }
 
     fn for_fastcgi(&self) -> fastcgi::Worker<'_> {
@@ -196,7 +207,7 @@ impl Handler {
         &'a self,
         request: &Request<'_>,
         state: &WorkerState,
-        mut content: impl ReadContent + 'c,
+        mut content: impl ReadContent + Copy + 'c,
         begun: Option<Begun>,
     ) -> Result<DuplexAnswer<'a, 'c>, ContentError> {
         let response = match self {
@@ -214,7 +225,7 @@ impl Handler {
                 let worker = state.for_fastcgi();
                 return fastcgi.answer(request, worker, &mut content).await;
             }
-            Self::Proxy(proxy) => return proxy.answer(request, content).await,
+            Self::Proxy(proxy) => return proxy.answer(request, state.for_proxy(), content).await,
             Self::Control(control) => control.answer(request, &state.submit).await,
         };
         Ok(response.into())

@@ -336,7 +336,7 @@ fn check_text(byte: u8) -> Result<(), ChunkedError> {
 }
 
 /// The bytes after the content of each chunk.
-pub(crate) const CHUNK_END: &[u8] = b"\r\n";
+const CHUNK_END: &[u8] = b"\r\n";
 
 /// The bytes after all chunks: the last chunk, and a trailer section without fields.
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -356,6 +356,15 @@ pub(crate) fn chunk_head(len: NonZeroUsize) -> ChunkHead {
         rest /= 16;
     }
     head
+}
+
+/// Appends `block` to `out` as one chunk. An empty chunk would be the last one, so no block gives none.
+pub(crate) fn push_chunk(block: &[u8], out: &mut Vec<u8>) {
+    if let Some(length) = NonZeroUsize::new(block.len()) {
+        out.extend_from_slice(&chunk_head(length));
+        out.extend_from_slice(block);
+        out.extend_from_slice(CHUNK_END);
+    }
 }
 
 /// A chunk-size line and its CRLF, as bytes.

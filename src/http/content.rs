@@ -13,6 +13,7 @@
 
 use super::chunked::{self, ChunkedError};
 use super::framing::Framing;
+use super::received_response::ReceivedFraming;
 
 pub(crate) use super::chunked::Step;
 
@@ -50,12 +51,18 @@ impl Decoder {
         })
     }
 
+    /// A decoder for the content of a response that an upstream sends.
+    pub(crate) fn of_response(framing: ReceivedFraming) -> Self {
+        match framing {
+            ReceivedFraming::Empty => Self::new(Framing::Empty),
+            ReceivedFraming::Length(length) => Self::new(Framing::Length(length)),
+            ReceivedFraming::Chunked => Self::new(Framing::Chunked),
+            ReceivedFraming::Close => Self::until_close(),
+        }
+    }
+
     /// Makes a decoder for content that goes on until the connection ends (RFC 9112 §6.3 item 8). Only
     /// a response may be delimited in this way.
-    #[cfg_attr(
-        not(any(test, feature = "fuzz-internals")),
-        expect(dead_code, reason = "for the responses of upstreams")
-    )]
     pub(crate) fn until_close() -> Self {
         Self(State::Close)
     }

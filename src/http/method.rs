@@ -24,6 +24,15 @@ macro_rules! methods {
                 None
             }
 
+            /// Whether several requests of the method come to the same as one (RFC 9110 §9.2.2; RFC 4918,
+            /// RFC 5323 and RFC 10008 for theirs).
+            pub(crate) fn is_idempotent(self) -> bool {
+                !matches!(
+                    self,
+                    Self::Post | Self::Patch | Self::Connect | Self::Lock
+                )
+            }
+
             /// The name of the method, as it stands in a request line.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }

@@ -46,6 +46,11 @@ impl FieldLines {
         self.0.extend_from_slice(b"\r\n");
     }
 
+    /// Lines behind `start`, a start line with its CRLF.
+    pub(crate) fn behind(start: Vec<u8>) -> Self {
+        Self(start)
+    }
+
     /// Adds `name: value` as [`push`](Self::push) does, and returns the lines.
     pub(crate) fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.push(name, value);
@@ -127,6 +132,14 @@ impl ResponseHead<'_> {
 
 /// The interim response that asks the client for the content (RFC 9110 §15.2.1).
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Returns an interim response of `status` with these encoded field lines.
+pub(crate) fn encode_interim(status: Status, fields: &[u8]) -> Vec<u8> {
+    let mut encoded = status_line(status).into_owned().into_bytes();
+    encoded.extend_from_slice(fields);
+    encoded.extend_from_slice(b"\r\n");
+    encoded
+}
 
 /// Returns the status line with its CRLF. Allocates only for a status that is not registered.
 fn status_line(status: Status) -> Cow<'static, str> {

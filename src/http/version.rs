@@ -8,6 +8,14 @@ pub(crate) enum Version {
 }
 
 impl Version {
+    /// The number of the version, as `Via` has it (RFC 9110 §7.6.3).
+    pub(crate) fn number(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+        }
+    }
+
     /// The version as it stands in a start line.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

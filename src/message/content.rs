@@ -269,6 +269,18 @@ pub(crate) trait ReadContent {
     /// Content that is malformed, too large, late or cut off. The handler gives up: return it.
     async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError>;
 
+    /// Sends the client an interim response, encoded with the empty line at its end, unless the client
+    /// does not know of them (RFC 9110 §15.2).
+    ///
+    /// # Errors
+    /// The client takes nothing.
+    ///
+    /// # Cancellation
+    /// What of it has not been sent goes before the next response.
+    async fn inform(&self, _interim: &[u8]) -> Result<(), ContentError> {
+        Ok(())
+    }
+
     /// Waits until the client has gone: it broke the connection, or ended its side of it. For
     /// handlers that have others work for it; they give up: return [`ContentError::CutOff`].
     ///

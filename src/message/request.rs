@@ -13,6 +13,8 @@ pub(crate) struct Arrival<'r> {
     pub(crate) peer: Option<SocketAddr>,
     /// Whether a trusted proxy says that the client came to it over TLS.
     pub(crate) is_https: bool,
+    /// Whether the peer is a proxy whose word about the client is believed.
+    pub(crate) is_from_proxy: bool,
     /// Finds the address of ours that the peer connected to.
     pub(crate) server_ip: &'r dyn Fn() -> Option<IpAddr>,
 }

@@ -21,6 +21,20 @@ pub(crate) struct DuplexResponse<'a, 'c> {
     /// Encoded field lines; see [`FieldLines`].
     pub(crate) fields: Octets<'a>,
     pub(crate) content: DuplexContent<'a, 'c>,
+    pub(crate) common: CommonFields,
+}
+
+/// Which of the fields that every response of this server carries are added to one.
+///
+/// In the order of how many they are, so that the lesser of two wishes is the smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum CommonFields {
+    /// The response is another server's.
+    None,
+    /// The operator leaves `Server` out; or the response is another server's, which has sent no `Date`
+    /// (RFC 9110 §6.6.1).
+    Date,
+    DateAndServer,
 }
 
 impl<'a> Response<'a> {
@@ -30,6 +44,7 @@ impl<'a> Response<'a> {
             status,
             fields: Octets::Lent(b""),
             content: Content::Problem,
+            common: CommonFields::DateAndServer,
         }
     }
 

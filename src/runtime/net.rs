@@ -183,6 +183,14 @@ impl Stream {
             .is_some_and(|key| with_context(|c| c.reactor.borrow().is_read_closed(key)))
     }
 
+    /// Whether the system has reported nothing to read since the last wait to read ended, the peer's end
+    /// included.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.source
+            .key()
+            .is_none_or(|key| with_context(|c| c.reactor.borrow().is_quiet(key)))
+    }
+
     /// Waits until the peer has ended its side, or the connection broke. The octets that the peer sends
     /// meanwhile stay unread, and the next wait for reading reports them.
     pub(crate) async fn peer_gone(&self) {

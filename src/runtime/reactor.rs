@@ -223,6 +223,14 @@ impl Reactor {
             .is_some_and(|source| source.read_closed)
     }
 
+    /// Whether the system has reported nothing to read since the last wait to read ended, the peer's end
+    /// included.
+    pub(super) fn is_quiet(&self, key: usize) -> bool {
+        self.sources
+            .get(key)
+            .is_some_and(|source| !source.readable && !source.read_closed)
+    }
+
     /// Waits for readiness in `direction`, or for `deadline`. The same task or another one may wait for
     /// the other direction at the same time.
     ///

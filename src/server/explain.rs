@@ -248,7 +248,7 @@ async fn ask(
     let second = CurrentSecond::new(now);
     let mut encoded = Vec::new();
     framed.encode_head(
-        second.at(now).common(framed.has_server_field(generation)),
+        second.at(now).common(framed.common(generation)),
         &mut encoded,
     );
     let lines = encoded.iter().position(|octet| *octet == b'\n');

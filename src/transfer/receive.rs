@@ -9,6 +9,7 @@ use crate::http::chunked::ChunkedError;
 use crate::http::content::{Decoder, Step};
 use crate::http::request::RequestHead;
 use crate::http::response::CONTINUE;
+use crate::http::version::Version;
 use crate::message::content::{ContentError, ReadContent};
 use crate::runtime::{self, Direction, Tick};
 use crate::transfer::send::BYTES_PER_TURN;
@@ -41,6 +42,8 @@ pub(crate) struct Receiving<'c> {
     stream: &'c Transport,
     input: &'c InputBuffer,
     limits: ContentLimits,
+    /// Whether the client knows of interim responses (RFC 9110 §15.2).
+    takes_interim: bool,
     /// Never borrowed across a wait.
     state: RefCell<State>,
 }
@@ -55,8 +58,8 @@ pub(crate) struct Begun {
     /// Whether the next request on the connection can be found: nothing of this one's content is left,
     /// or what is left can be read and dropped.
     pub(crate) can_be_drained: bool,
-    /// The rest of a `100 Continue` of which a part has been sent: it goes before the response.
-    pub(crate) rest_of_invitation: &'static [u8],
+    /// What of interim responses has not been sent: it goes before the response.
+    pub(crate) rest_of_interim: Vec<u8>,
 }
 
 /// How far receiving has got.
@@ -65,9 +68,10 @@ struct State {
     unread: Vec<u8>,
     /// `None` once reading has failed: where the content ends is then unknown.
     decoder: Option<Decoder>,
-    /// The client waits for `100 Continue`: the part of it that has not been sent. Empty if the
-    /// client does not wait, or has been sent all of it.
-    invitation: &'static [u8],
+    /// Whether the client waits for `100 Continue`, which has not been begun.
+    is_awaiting_invitation: bool,
+    /// Interim responses, as far as they have not been sent.
+    interim: Vec<u8>,
     /// When the wait for the next octets ends. It is set when a wait begins, and cleared when octets
     /// come, so that a wait which is dropped and begun again has no more time.
     deadline: Option<Tick>,
@@ -91,11 +95,8 @@ impl<'c> Receiving<'c> {
     ) -> Self {
         let state = State {
             // A client whose content has begun to come is not waiting (RFC 9110 §10.1.1).
-            invitation: if head.expects_continue && unread.is_empty() {
-                CONTINUE
-            } else {
-                b""
-            },
+            is_awaiting_invitation: head.expects_continue && unread.is_empty(),
+            interim: Vec::new(),
             deadline: None,
             unread,
             decoder: Some(Decoder::new(head.framing)),
@@ -107,6 +108,7 @@ impl<'c> Receiving<'c> {
             stream,
             input,
             limits,
+            takes_interim: head.version == Version::Http11,
             state: RefCell::new(state),
         }
     }
@@ -116,20 +118,19 @@ impl<'c> Receiving<'c> {
         RequestContent(self)
     }
 
-    /// Takes note that the final response is about to be sent. From here on no `100 Continue` is
+    /// Takes note that the final response is about to be sent. From here on no interim response is
     /// begun: it would stand in the middle of the response.
     pub(crate) fn begin_response(&self) -> Begun {
         let mut state = self.state.borrow_mut();
-        let unsent = take(&mut state.invitation);
         // A client that waits for `100 Continue` may send its content without it, or never.
-        let may_come = unsent.len() < CONTINUE.len();
+        let may_come = !take(&mut state.is_awaiting_invitation);
         let can_be_drained = state.decoder.as_ref().is_some_and(|decoder| {
             let is_short = decoder.length_left().is_none_or(|left| left <= MAX_DRAINED);
             decoder.is_ended() || (may_come && is_short)
         });
         Begun {
             can_be_drained,
-            rest_of_invitation: if may_come { unsent } else { b"" },
+            rest_of_interim: take(&mut state.interim),
         }
     }
 
@@ -219,14 +220,33 @@ impl<'c> Receiving<'c> {
     /// # Cancellation
     /// The next call goes on where this one was.
     async fn invite(&self) -> Result<(), ContentError> {
+        let mut state = self.state.borrow_mut();
+        if take(&mut state.is_awaiting_invitation) {
+            state.interim.extend_from_slice(CONTINUE);
+        }
+        drop(state);
+        self.send_interim().await
+    }
+
+    /// Sends what there is of interim responses.
+    ///
+    /// # Cancellation
+    /// The next call goes on where this one was.
+    async fn send_interim(&self) -> Result<(), ContentError> {
+        if self.state.borrow().interim.is_empty() {
+            return Ok(());
+        }
         let deadline = runtime::deadline_after(self.limits.send_timeout);
         loop {
-            let rest = self.state.borrow().invitation;
-            if rest.is_empty() {
-                return Ok(());
-            }
-            match self.stream.send(rest, false) {
-                Ok(count) => self.state.borrow_mut().invitation = &rest[count..],
+            let sent = self.stream.send(&self.state.borrow().interim, false);
+            match sent {
+                Ok(count) => {
+                    let interim = &mut self.state.borrow_mut().interim;
+                    interim.drain(..count);
+                    if interim.is_empty() {
+                        return Ok(());
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let ready = self.stream.ready(Direction::Write, deadline).await;
                     ready.map_err(|_| ContentError::CutOff)?;
@@ -292,6 +312,19 @@ impl ReadContent for RequestContent<'_> {
             received.map_err(|error| receiving.state.borrow_mut().fail(error))?;
         }
         Ok(into.len() > before)
+    }
+
+    async fn inform(&self, interim: &[u8]) -> Result<(), ContentError> {
+        let Self(receiving) = self;
+        if !receiving.takes_interim {
+            return Ok(());
+        }
+        receiving
+            .state
+            .borrow_mut()
+            .interim
+            .extend_from_slice(interim);
+        receiving.send_interim().await
     }
 
     async fn client_gone(&self) {

@@ -4,13 +4,13 @@
 //! the rest. Nothing is ever queued beyond one block: a client that reads slowly is waited for.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, Write as _};
+use std::io::{self, IoSlice};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use rustix::io::{Errno, ReadWriteFlags};
 
-use crate::http::chunked;
+use crate::http::chunked::{self, push_chunk};
 use crate::message::content::{
     BrokenOff, ContentSource, ContentStream, DuplexContent, FileRange, Octets, Piece,
 };
@@ -357,16 +357,6 @@ impl<'c> Transmission<'c> {
         if is_chunked && !goes_on {
             self.buffer.extend_from_slice(chunked::LAST_CHUNK);
         }
-    }
-}
-
-/// RFC 9112 §7.1; an empty chunk would be the last one, so no block gives none.
-fn push_chunk(block: &[u8], out: &mut Vec<u8>) {
-    if let Some(length) = std::num::NonZeroUsize::new(block.len()) {
-        out.write_all(&chunked::chunk_head(length))
-            .expect("a Vec takes everything");
-        out.extend_from_slice(block);
-        out.extend_from_slice(chunked::CHUNK_END);
     }
 }
 

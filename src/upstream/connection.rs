@@ -92,6 +92,12 @@ impl Connection {
         Ok(use_it(&input[..received?]))
     }
 
+    /// Whether the upstream has said nothing since the last read, as far as the system has reported,
+    /// its end included.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.may_receive.get() && self.stream.is_quiet()
+    }
+
     /// Waits until there may be something to receive.
     ///
     /// # Errors

@@ -1,10 +1,9 @@
 //! Servers that this server asks.
 //!
-//! An upstream serves few connections at once: a process of PHP-FPM belongs to a connection for as
-//! long as that is open. So a connection carries one request and is closed: a connection that waited
-//! for a second one would hold a process that other requests wait for. What a proxy needs beyond that
-//! (kept connections, several servers behind one name, health, retries) has its place in this room
-//! too.
+//! `fastcgi` asks one server. A process of PHP-FPM belongs to a connection for as long as that is open.
+//! So its connections carry one request and are closed: one that waited for a second request would hold
+//! a process that other requests wait for. `proxy` asks one of several servers behind a name, and keeps
+//! connections.
 //!
 //! | A reader looks for | and finds it in |
 //! |---|---|
@@ -14,6 +13,7 @@
 //! | how they are balanced | [`balance`], [`hash`] |
 //! | what all workers know of one server | [`server`], [`failures`] |
 //! | whether one more request may be asked again | [`budget`] |
+//! | connections that wait for their next request | [`kept`] |
 
 mod balance;
 mod budget;
@@ -22,6 +22,7 @@ mod dialogue;
 mod failures;
 mod group;
 mod hash;
+mod kept;
 mod members;
 mod server;
 mod wanted;
@@ -29,5 +30,6 @@ mod wanted;
 pub(crate) use connection::{Connection, Input};
 pub(crate) use dialogue::{Dialogue, Failure, Fault, HeadReturns, Protocol};
 pub(crate) use group::{Chosen, Group, NoServer};
+pub(crate) use kept::KeptConnections;
 pub(crate) use server::{Server, Servers};
 pub(crate) use wanted::Wanted;

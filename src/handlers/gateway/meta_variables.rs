@@ -468,6 +468,7 @@ mod tests {
         ] {
             let ip = peer.map(|_| IpAddr::from([10, 0, 0, 1]));
             let arrival = Arrival {
+                is_from_proxy: false,
                 peer: peer.map(|peer| peer.parse().expect("an address")),
                 is_https,
                 server_ip: &|| ip,

@@ -270,8 +270,8 @@ impl Connection {
         generation: &Generation,
         output: &mut Vec<u8>,
     ) {
-        let has_server_field = framed.has_server_field(generation);
-        framed.encode_head(&self.worker.common_lines(has_server_field), output);
+        let common = framed.common(generation);
+        framed.encode_head(&self.worker.common_lines(common), output);
     }
 
     /// Sends the collected responses, whose exchanges are finished; returns `next` if the socket takes

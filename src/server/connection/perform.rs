@@ -99,6 +99,7 @@ impl Connection {
         Arrival {
             peer: address.map(|address| SocketAddr::new(address, self.client_port)),
             is_https: Exchange::is_https(generation, self.client, head),
+            is_from_proxy: Exchange::is_from_proxy(generation, self.client),
             server_ip,
         }
     }
@@ -123,7 +124,7 @@ impl Connection {
         let traits = RequestTraits::of(head);
         let mut framed = FramedResponse::new(response, policy, traits, may_persist);
         let persists = framed.persists();
-        let mut buffer = begun.rest_of_invitation.to_vec();
+        let mut buffer = begun.rest_of_interim;
         self.encode_head(&framed, generation, &mut buffer);
         let is_chunked = framed.framing == ResponseFraming::Chunked;
         let content = take(&mut framed.content).into_owned();

@@ -85,7 +85,7 @@ impl Connection {
         let status = Status::SERVICE_UNAVAILABLE;
         let head = ResponseHead {
             status,
-            common: &self.worker.common_lines(generation.server_field),
+            common: &self.worker.common_lines(generation.common_fields()),
             fields: b"Retry-After: 1\r\n",
             framing: ResponseFraming::Length(0),
             persistence: Persistence::Close,

@@ -79,7 +79,8 @@ pub(crate) fn is_https(proxies: &Proxies, peer: ClientAddress, head: &RequestHea
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https"))
 }
 
-fn is_trusted_proxy(proxies: &Proxies, peer: ClientAddress) -> bool {
+/// Whether `peer` is a proxy whose word about the client is believed.
+pub(crate) fn is_trusted_proxy(proxies: &Proxies, peer: ClientAddress) -> bool {
     match peer {
         ClientAddress::Ip(address) => proxies.trust(address),
         ClientAddress::Unix => proxies.unix,

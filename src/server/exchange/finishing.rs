@@ -13,7 +13,7 @@ use crate::http::version::Version;
 use crate::message::content::{Content, DuplexContent, Octets};
 use crate::message::format::Format;
 use crate::message::problem;
-use crate::message::response::{DuplexResponse, Response};
+use crate::message::response::{CommonFields, DuplexResponse, Response};
 
 /// A response, framed: everything but the bytes of its head.
 pub(in crate::server) struct FramedResponse<'a, 'c> {
@@ -23,8 +23,8 @@ pub(in crate::server) struct FramedResponse<'a, 'c> {
     persistence: Persistence,
     /// What goes on the wire: nothing, in answer to HEAD.
     pub(in crate::server) content: DuplexContent<'a, 'c>,
-    /// Whether the operator lets the response carry the `Server` field.
-    has_server_field: bool,
+    /// The fields that are added to it, as far as the whole configuration lets them be.
+    common: CommonFields,
 }
 
 /// What framing has to know of the request.
@@ -87,13 +87,17 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
         } else {
             DuplexContent::Empty
         };
+        let common = match response.common {
+            CommonFields::DateAndServer if !policy.leaves("Server") => CommonFields::Date,
+            common => common,
+        };
         Self {
             status: response.status,
             fields: policy.change_fields(response.fields, scope),
             framing,
             persistence,
             content,
-            has_server_field: policy.leaves("Server"),
+            common,
         }
     }
 
@@ -102,9 +106,9 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
         self.persistence != Persistence::Close
     }
 
-    /// Whether the response carries the `Server` field.
-    pub(in crate::server) fn has_server_field(&self, generation: &Generation) -> bool {
-        generation.server_field && self.has_server_field
+    /// The fields that are added to it.
+    pub(in crate::server) fn common(&self, generation: &Generation) -> CommonFields {
+        generation.common_fields().min(self.common)
     }
 
     /// Appends the head to `out`; `common` are the encoded field lines that every response carries.
@@ -139,5 +143,6 @@ fn with_own_words<'a, 'c>(
         status: response.status,
         fields: joined(response.fields, &own.fields),
         content: Content::Octets(Octets::Lent(&own.content)),
+        common: CommonFields::DateAndServer,
     }
 }

@@ -81,7 +81,7 @@ impl<'g> Exchange<'g, '_> {
     async fn answer_once<'c>(
         &self,
         local: &WorkerState,
-        content: impl ReadContent + 'c,
+        content: impl ReadContent + Copy + 'c,
     ) -> Option<DuplexAnswer<'g, 'c>> {
         if admission::is_too_large(self.policy, self.head) {
             return Some(Response::problem(Status::CONTENT_TOO_LARGE).into());

@@ -123,6 +123,11 @@ impl<'g, 'r> Exchange<'g, 'r> {
         client::is_https(&generation.proxies, peer, head)
     }
 
+    /// Whether `peer` is a proxy whose word about the client is believed.
+    pub(super) fn is_from_proxy(generation: &Generation, peer: ClientAddress) -> bool {
+        client::is_trusted_proxy(&generation.proxies, peer)
+    }
+
     /// The same, whose handler has begun something when it was asked before.
     pub(super) fn resumed(self, begun: Option<Begun>) -> Self {
         self.begun.set(begun);

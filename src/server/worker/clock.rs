@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::http::date::HttpDate;
 use crate::http::response::FieldLines;
 use crate::log::record::{LogSecond, LogTime};
+use crate::message::response::CommonFields;
 
 /// The current second, in the forms it is needed in.
 pub(crate) struct CurrentSecond {
@@ -57,14 +58,13 @@ impl CurrentSecond {
 }
 
 impl Forms {
-    /// The field lines that every response of this second carries.
-    pub(crate) fn common(&self, has_server_field: bool) -> &[u8] {
-        let lines = if has_server_field {
-            &self.with_server
-        } else {
-            &self.without_server
-        };
-        lines.as_bytes()
+    /// The field lines that responses of this second carry.
+    pub(crate) fn common(&self, common: CommonFields) -> &[u8] {
+        match common {
+            CommonFields::DateAndServer => self.with_server.as_bytes(),
+            CommonFields::Date => self.without_server.as_bytes(),
+            CommonFields::None => b"",
+        }
     }
 
     fn new(time: SystemTime) -> Self {

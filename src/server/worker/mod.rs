@@ -21,6 +21,7 @@ use crate::generation::{Generation, LocalGeneration};
 use crate::handlers;
 use crate::log::access::{AccessBuffer, HAND_OVER};
 use crate::log::record::AccessRecord;
+use crate::message::response::CommonFields;
 use crate::metrics::{Counters, ProcessCounters};
 use crate::runtime::{self, Pools, Tick};
 use crate::transfer::{InputBuffer, READ_SIZE};
@@ -214,10 +215,10 @@ impl Worker {
         }
     }
 
-    /// The field lines that every answer carries now: `Date`, and `Server` if it is wanted.
-    pub(in crate::server) fn common_lines(&self, has_server_field: bool) -> Ref<'_, [u8]> {
+    /// The field lines of `common`, as they are now.
+    pub(in crate::server) fn common_lines(&self, common: CommonFields) -> Ref<'_, [u8]> {
         Ref::map(self.second.at(runtime::now()), |second| {
-            second.common(has_server_field)
+            second.common(common)
         })
     }
 

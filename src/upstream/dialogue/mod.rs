@@ -253,6 +253,11 @@ impl<P: Protocol> Dialogue<P> {
         self.sending.is_asked()
     }
 
+    /// Whether the upstream has taken the whole request.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.sending.is_sent()
+    }
+
     /// What there is of the response's content.
     pub(crate) fn take_content(&mut self) -> Vec<u8> {
         std::mem::take(self.protocol.content())

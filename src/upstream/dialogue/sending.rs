@@ -85,6 +85,11 @@ impl Sending {
         self.sent < self.outgoing.len() && !matches!(self.phase, Phase::Refused { .. })
     }
 
+    /// Whether all of the request has been sent.
+    pub(super) fn is_sent(&self) -> bool {
+        self.phase == Phase::Asked && !self.has_more()
+    }
+
     /// Whether further content is to be pushed.
     pub(super) fn wants_content(&self) -> bool {
         self.phase == Phase::Asking

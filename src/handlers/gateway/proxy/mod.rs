@@ -1,26 +1,73 @@
 //! `proxy = UPSTREAM`: servers that speak HTTP answer.
+//!
+//! ```text
+//! client ─→ request, made anew ─→ upstream
+//! client ←─ response, made anew ←─ upstream     what either side sends is read once, and strictly
+//! ```
+//!
+//! | A reader looks for | and finds it in |
+//! |---|---|
+//! | the head that an upstream is sent | [`request`], [`target`], [`forwarding`] |
+//! | the content that it is sent | [`body`] |
+//! | which server is asked, and which one after it | [`asking`] |
+//! | a response's way in | [`receiving`], [`content`] |
+//! | what an upstream can do wrong | [`fault`] |
+//! | servers and their connections | [`upstream`](crate::upstream) |
 
+mod asking;
+mod body;
+mod content;
+mod fault;
+mod forwarding;
+mod receiving;
+mod request;
+mod target;
+
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::model::{Proxy, Route};
+use crate::disk::read_ahead::ReadAhead;
+use crate::http::response::FieldLines;
 use crate::http::status::Status;
-use crate::message::content::{ContentError, ReadContent};
+use crate::log::diagnostic;
+use crate::message::content::{
+    Content, ContentError, ContentSource, ContentStream, DuplexContent, Octets, ReadContent,
+};
 use crate::message::request::Request;
-use crate::message::response::{DuplexAnswer, Response};
-use crate::upstream::Group;
+use crate::message::response::{CommonFields, DuplexAnswer, DuplexResponse, Response};
+use crate::runtime::BlockingPool;
+use crate::upstream::{Group, Input, KeptConnections, NoServer};
+
+use asking::{Heard, Unanswered};
+use body::Body;
+use content::UpstreamContent;
+use target::TargetRule;
 
 /// The handler of a `proxy` route.
 pub(crate) struct ProxyHandler {
     options: Arc<Proxy>,
+    target: TargetRule,
     upstream: Arc<Group>,
     /// The route's name in the log.
     route: Arc<str>,
+}
+
+/// The worker's state that the handler uses.
+#[derive(Clone, Copy)]
+pub(crate) struct Worker<'w> {
+    /// What upstreams send goes here first.
+    pub(crate) input: &'w Rc<Input>,
+    pub(crate) kept: &'w Rc<KeptConnections>,
+    pub(crate) disk: &'w Arc<BlockingPool>,
 }
 
 impl ProxyHandler {
     pub(crate) fn new(options: &Proxy, upstream: Arc<Group>, route: &Route) -> Self {
         Self {
             options: Arc::new(options.clone()),
+            target: TargetRule::new(options, &route.pattern),
             upstream,
             route: route.to_string().into(),
         }
@@ -30,12 +77,125 @@ impl ProxyHandler {
     ///
     /// # Errors
     /// If the request's content could not be read, or the client has gone.
-    pub(crate) async fn answer<'a, 'c>(
+    pub(crate) async fn answer<'a, 'c, C: ReadContent + Copy + 'c>(
         &'a self,
-        _request: &Request<'_>,
-        _content: impl ReadContent + 'c,
+        request: &Request<'_>,
+        worker: Worker<'_>,
+        content: C,
     ) -> Result<DuplexAnswer<'a, 'c>, ContentError> {
-        let _ = (&self.options, &self.upstream, &self.route);
-        Ok(Response::problem(Status::BAD_GATEWAY).into())
+        if request::goes_in_a_circle(request.head) {
+            return Ok(Response::problem(Status::LOOP_DETECTED).into());
+        }
+        let body = Body::new(request, content, self.options.buffer, worker.disk).await?;
+        match self.ask(request, worker, &body).await {
+            Ok(heard) => Ok(self.response(heard, request, worker).into()),
+            Err(Unanswered::Client(error)) => Err(error),
+            Err(why) => Ok(self.failed(&why, request).into()),
+        }
+    }
+
+    /// The response of what an upstream has said.
+    fn response<'c, C: ReadContent + Copy + 'c>(
+        &self,
+        heard: Heard<C>,
+        request: &Request<'_>,
+        worker: Worker<'_>,
+    ) -> DuplexResponse<'static, 'c> {
+        let Heard {
+            head,
+            mut dialogue,
+            asked,
+            rest,
+        } = heard;
+        let mut fields = FieldLines::behind(head.fields);
+        let server = asked.chosen.server().address().to_string();
+        if self.options.proxy_status {
+            fields.push("Proxy-Status", format!("tidegate; next-hop=\"{server}\""));
+        }
+        let first = dialogue.take_content();
+        let content = if dialogue.is_ended() {
+            asked.end(dialogue);
+            match head.length {
+                Some(length) if first.is_empty() => {
+                    DuplexContent::Stream(ContentStream::unsent(Some(length)))
+                }
+                _ => DuplexContent::Octets(Octets::Owned(first)),
+            }
+        } else {
+            let name = self.name_in_log(request, &server);
+            let source = UpstreamContent::new(dialogue, asked, rest, name);
+            let source: Box<dyn ContentSource + 'c> = if self.options.buffer && !head.is_unbuffered
+            {
+                Box::new(ReadAhead::new(source, worker.disk))
+            } else {
+                Box::new(source)
+            };
+            DuplexContent::Stream(ContentStream::beginning_with(first, head.length, source))
+        };
+        DuplexResponse {
+            status: head.status,
+            fields: fields.into(),
+            content,
+            common: if head.has_date {
+                CommonFields::None
+            } else {
+                CommonFields::Date
+            },
+        }
+    }
+
+    /// How long an upstream may take from the end of the request to the end of the response's head.
+    fn head_timeout(&self) -> Duration {
+        let timeouts = &self.upstream.options().timeouts;
+        self.options.timeout.unwrap_or(timeouts.head)
+    }
+
+    /// How long an upstream may do nothing while content is sent.
+    fn read_timeout(&self) -> Duration {
+        let timeouts = &self.upstream.options().timeouts;
+        self.options.timeout.unwrap_or(timeouts.read)
+    }
+
+    /// What the log calls this request to the server at that address.
+    fn name_in_log(&self, request: &Request<'_>, server: &str) -> String {
+        let (upstream, request) = (&self.upstream.options().name, request.head.in_log());
+        format!("{request}: upstream `{upstream}`: {server}")
+    }
+
+    /// The response if no upstream gave one.
+    fn failed(&self, why: &Unanswered, request: &Request<'_>) -> Response<'static> {
+        let (status, error, server, chain) = match why {
+            Unanswered::Failed { server, fault } => (
+                fault.status(),
+                fault.proxy_error(),
+                &server[..],
+                diagnostic::chain(fault),
+            ),
+            Unanswered::NoServer(why) => {
+                let status = match why {
+                    NoServer::Unknown => Status::BAD_GATEWAY,
+                    NoServer::AllFailed | NoServer::AllBusy => Status::SERVICE_UNAVAILABLE,
+                };
+                (
+                    status,
+                    "destination_unavailable",
+                    "no server",
+                    why.to_string(),
+                )
+            }
+            Unanswered::Client(_) => return Response::problem(Status::BAD_GATEWAY),
+        };
+        let name = self.name_in_log(request, server);
+        diagnostic::error_limited(&self.route, format_args!("{}: {name}: {chain}", self.route));
+        let mut response = match status {
+            Status::SERVICE_UNAVAILABLE => Response::busy(),
+            status => Response::problem(status),
+        };
+        if self.options.proxy_status {
+            let mut fields = FieldLines::behind(response.fields.to_vec());
+            fields.push("Proxy-Status", format!("tidegate; error={error}"));
+            response.fields = fields.into();
+        }
+        response
     }
 }

@@ -1,0 +1,283 @@
+//! Asks an upstream: chooses a server, sends it the request, and asks another one if it fails and the
+//! request may be repeated.
+//!
+//! ```text
+//! content ─→ choose ─→ connection, kept or new ─→ dialogue ─→ head ─→ response
+//!              ↑                                      │
+//!              └── may it be asked again? ←── failed ─┘
+//! ```
+//!
+//! | What happened | who is asked again |
+//! |---|---|
+//! | no connection: the request was not sent | another server, whatever the method |
+//! | a kept connection that the server had closed | the same server on a new one, if the method is idempotent; other requests never go over a kept connection |
+//! | the server failed, or its status is one of `retry.statuses` | another server, if the method is idempotent and the content is there |
+//! | a part of a response has reached the client | nobody |
+
+use std::io;
+use std::time::Instant;
+
+use super::body::{Body, BodyReader};
+use super::content::Asked;
+use super::fault::{Failure, ProxyFault};
+use super::receiving::{Receiving, Said, UpstreamHead};
+use super::request::{self, Wishes};
+use super::{ProxyHandler, Worker};
+use crate::http::response::encode_interim;
+use crate::http::status::Status;
+use crate::message::content::{ContentError, ReadContent};
+use crate::message::request::Request;
+use crate::runtime::{self, Either, either};
+use crate::upstream::{Chosen, Connection, Dialogue, HeadReturns, NoServer, Wanted};
+
+/// What an upstream has said, up to its head at least.
+pub(super) struct Heard<C> {
+    pub(super) head: UpstreamHead,
+    pub(super) dialogue: Dialogue<Receiving>,
+    pub(super) asked: Asked,
+    /// The part of the request's content that the upstream has not got.
+    pub(super) rest: BodyReader<'static, C>,
+}
+
+/// Why there is no response of an upstream.
+pub(super) enum Unanswered {
+    Client(ContentError),
+    /// No server could be asked, and none has been.
+    NoServer(NoServer),
+    /// The last one that was asked failed.
+    Failed {
+        server: String,
+        fault: ProxyFault,
+    },
+}
+
+impl From<ContentError> for Unanswered {
+    fn from(error: ContentError) -> Self {
+        Self::Client(error)
+    }
+}
+
+/// How far a try got that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Nothing was sent.
+    Unsent,
+    /// Some of the request may have been read.
+    Sent,
+}
+
+/// The tries of one request.
+struct Tries {
+    /// The servers that were asked, by their ids.
+    servers: Vec<u64>,
+    count: u32,
+    begun: Instant,
+}
+
+impl ProxyHandler {
+    /// Asks servers of the upstream until one responds, or none may be asked any more.
+    pub(super) async fn ask<C: ReadContent + Copy>(
+        &self,
+        request: &Request<'_>,
+        worker: Worker<'_>,
+        body: &Body<C>,
+    ) -> Result<Heard<C>, Unanswered> {
+        let wanted = Wanted {
+            client: request.client,
+            head: Some(request.head),
+        };
+        let mut tries = Tries {
+            servers: Vec::new(),
+            count: 0,
+            begun: runtime::now(),
+        };
+        let mut last = None;
+        loop {
+            let chosen = match self.upstream.choose(wanted, &tries.servers) {
+                Ok(chosen) => chosen,
+                Err(why) => return Err(last.unwrap_or(Unanswered::NoServer(why))),
+            };
+            tries.servers.push(chosen.server().id());
+            tries.count += 1;
+            let server = chosen.server().address().to_string();
+            let asked = Asked {
+                chosen,
+                kept: worker.kept.clone(),
+            };
+            match self.ask_server(request, worker, body, asked).await {
+                Ok(heard) if self.is_refused(&heard, request, body, &tries) => {
+                    heard.asked.chosen.failed();
+                }
+                Ok(heard) => {
+                    heard.asked.chosen.succeeded();
+                    return Ok(heard);
+                }
+                Err((Failure::Client(error), _)) => return Err(error.into()),
+                Err((Failure::Upstream(fault), progress)) => {
+                    let may_repeat = match progress {
+                        Progress::Unsent => self.may_try_again(&tries),
+                        Progress::Sent => self.may_repeat(request, body, &tries),
+                    };
+                    let failed = Unanswered::Failed { server, fault };
+                    if !may_repeat {
+                        return Err(failed);
+                    }
+                    last = Some(failed);
+                }
+            }
+        }
+    }
+
+    /// Whether the response is one for which another server is asked.
+    fn is_refused<C: ReadContent + Copy>(
+        &self,
+        heard: &Heard<C>,
+        request: &Request<'_>,
+        body: &Body<C>,
+        tries: &Tries,
+    ) -> bool {
+        let statuses = &self.upstream.options().retry.statuses;
+        statuses.contains(&heard.head.status.code()) && self.may_repeat(request, body, tries)
+    }
+
+    /// Whether the request may be sent to another server although one may have acted upon it.
+    fn may_repeat<C: ReadContent + Copy>(
+        &self,
+        request: &Request<'_>,
+        body: &Body<C>,
+        tries: &Tries,
+    ) -> bool {
+        request.head.method.is_idempotent()
+            && body.is_whole()
+            && self.may_try_again(tries)
+            && self.upstream.may_repeat(runtime::now())
+    }
+
+    /// Whether there may be another try at all.
+    fn may_try_again(&self, tries: &Tries) -> bool {
+        let retry = &self.upstream.options().retry;
+        tries.count < retry.tries && runtime::now() < tries.begun + retry.within
+    }
+
+    /// Asks one server: on a kept connection if there is one, on a new one if the server has closed that.
+    async fn ask_server<C: ReadContent + Copy>(
+        &self,
+        request: &Request<'_>,
+        worker: Worker<'_>,
+        body: &Body<C>,
+        asked: Asked,
+    ) -> Result<Heard<C>, (Failure, Progress)> {
+        let may_be_kept = request.head.method.is_idempotent() && body.is_whole();
+        let kept = may_be_kept.then(|| worker.kept.take(asked.chosen.server()));
+        let asked = match kept.flatten() {
+            None => asked,
+            Some(connection) => match self
+                .converse(request, worker, body, connection, asked)
+                .await
+            {
+                Ok(heard) => return Ok(heard),
+                Err((Failure::Upstream(fault), true, asked))
+                    if fault.is_end_of_connection() && body.is_whole() =>
+                {
+                    asked
+                }
+                Err((failure, _, asked)) => return Err(note(failure, Progress::Sent, &asked)),
+            },
+        };
+        let opened = either(self.open(&asked.chosen), body.client().client_gone()).await;
+        let connection = match opened {
+            Either::First(Ok(connection)) => connection,
+            Either::First(Err(fault)) => return Err(note(fault.into(), Progress::Unsent, &asked)),
+            Either::Second(()) => return Err((ContentError::CutOff.into(), Progress::Unsent)),
+        };
+        let heard = self
+            .converse(request, worker, body, connection, asked)
+            .await;
+        heard.map_err(|(failure, _, asked)| note(failure, Progress::Sent, &asked))
+    }
+
+    async fn open(&self, chosen: &Chosen) -> Result<Connection, ProxyFault> {
+        let timeout = self.upstream.options().timeouts.connect;
+        let opened = Connection::open(chosen.server().address(), timeout).await;
+        opened.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => ProxyFault::ConnectTimedOut,
+            _ => ProxyFault::Connect(error),
+        })
+    }
+
+    /// Sends the request on `connection` and waits for the head of the final response; interim ones go to
+    /// the client. Failing, returns also whether nothing had come of the response.
+    async fn converse<C: ReadContent + Copy>(
+        &self,
+        request: &Request<'_>,
+        worker: Worker<'_>,
+        body: &Body<C>,
+        connection: Connection,
+        asked: Asked,
+    ) -> Result<Heard<C>, (Failure, bool, Asked)> {
+        let framing = body.framing();
+        let wishes = Wishes {
+            upgrade: None,
+            expects_continue: body.expects_continue(),
+        };
+        let address = asked.chosen.server().address();
+        let head = request::encode(
+            request,
+            &self.options,
+            &self.target,
+            address,
+            (framing, wishes),
+        );
+        let receiving = Receiving::new(request.head.method, framing, wishes.upgrade.is_some());
+        let timeout = self.head_timeout();
+        let mut dialogue = Dialogue::new(connection, worker.input, timeout, head, receiving);
+        let mut reader = body.reader();
+        let heard = self.hear(&mut dialogue, &mut reader, body.client()).await;
+        match heard {
+            Ok(head) => Ok(Heard {
+                head,
+                dialogue,
+                asked,
+                rest: reader.into_rest(),
+            }),
+            Err(failure) => {
+                let is_untouched = dialogue.protocol().is_untouched();
+                Err((failure, is_untouched, asked))
+            }
+        }
+    }
+
+    async fn hear<C: ReadContent + Copy>(
+        &self,
+        dialogue: &mut Dialogue<Receiving>,
+        reader: &mut BodyReader<'_, C>,
+        client: C,
+    ) -> Result<UpstreamHead, Failure> {
+        if let Some(first) = reader.first_block().await? {
+            let (block, goes_on) = first;
+            dialogue.push_content(&block, goes_on);
+        }
+        loop {
+            let find = |receiving: &mut Receiving| Ok(receiving.take_head());
+            match dialogue.head(reader, HeadReturns::AtOnce, find).await? {
+                Said::Final(head) => {
+                    dialogue.set_timeout(self.read_timeout());
+                    return Ok(head);
+                }
+                // It invites the content, and the client is invited when that is read.
+                Said::Interim(Status::CONTINUE, _) => reader.go_on(),
+                Said::Interim(status, fields) => {
+                    client.inform(&encode_interim(status, &fields)).await?;
+                }
+            }
+        }
+    }
+}
+
+/// Takes note that the server failed, if it was the server.
+fn note(failure: Failure, progress: Progress, asked: &Asked) -> (Failure, Progress) {
+    if matches!(failure, Failure::Upstream(_)) {
+        asked.chosen.failed();
+    }
+    (failure, progress)
+}

@@ -1,0 +1,160 @@
+//! The content of a request on its way to an upstream: taken in beforehand, or as the client sends it.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::request::SentFraming;
+use crate::disk::replay::SpooledContent;
+use crate::disk::spool::Spooled;
+use crate::http::framing::Framing;
+use crate::message::content::{ContentError, ReadContent};
+use crate::message::request::Request;
+use crate::runtime::{BlockingPool, sleep};
+
+/// How long an upstream may be silent about `100 Continue` before the client is told to go on: one of
+/// HTTP/1.0 never says it (RFC 9110 §10.1.1).
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The content of a request.
+pub(super) struct Body<C> {
+    client: C,
+    /// All of it; `None`: it is passed on as the client sends it.
+    kept: Option<SpooledContent>,
+    framing: SentFraming,
+    /// Whether the upstream is to be asked whether it wants the content.
+    expects_continue: bool,
+    /// Whether some of it has been read from the client that is not kept.
+    is_begun: Cell<bool>,
+}
+
+impl<C: ReadContent + Copy> Body<C> {
+    /// The content of `request`, which `client` reads; taken in beforehand with `buffer`.
+    ///
+    /// # Errors
+    /// If it cannot be read or kept.
+    pub(super) async fn new(
+        request: &Request<'_>,
+        mut client: C,
+        buffer: bool,
+        disk: &Arc<BlockingPool>,
+    ) -> Result<Self, ContentError> {
+        let (kept, framing) = match request.head.framing {
+            Framing::Empty => (Some(SpooledContent::nothing(disk)), empty_framing(request)),
+            _ if buffer => {
+                let spooled = Spooled::read(&mut client, disk).await?;
+                let framing = SentFraming::Length(spooled.length());
+                (Some(SpooledContent::new(spooled, disk)), framing)
+            }
+            Framing::Length(length) => (None, SentFraming::Length(length)),
+            Framing::Chunked => (None, SentFraming::Chunked),
+        };
+        Ok(Self {
+            client,
+            expects_continue: kept.is_none() && request.head.expects_continue,
+            kept,
+            framing,
+            is_begun: Cell::new(false),
+        })
+    }
+
+    pub(super) fn framing(&self) -> SentFraming {
+        self.framing
+    }
+
+    pub(super) fn expects_continue(&self) -> bool {
+        self.expects_continue
+    }
+
+    /// The client that waits for the response.
+    pub(super) fn client(&self) -> C {
+        self.client
+    }
+
+    /// Whether it can be sent from its start.
+    pub(super) fn is_whole(&self) -> bool {
+        self.kept.is_some() || !self.is_begun.get()
+    }
+
+    /// A reader of it, from its start.
+    pub(super) fn reader(&self) -> BodyReader<'_, C> {
+        BodyReader {
+            client: self.client,
+            kept: self.kept.as_ref().map(SpooledContent::again),
+            is_waiting: Cell::new(self.expects_continue),
+            is_begun: Some(&self.is_begun),
+        }
+    }
+}
+
+/// How no content is delimited: a method for which content means something says that there is none
+/// (RFC 9110 §8.6).
+fn empty_framing(request: &Request<'_>) -> SentFraming {
+    use crate::http::method::Method::{Patch, Post, Put};
+    match request.head.method {
+        Post | Put | Patch => SentFraming::Length(0),
+        _ => SentFraming::None,
+    }
+}
+
+/// Reads the content for one try.
+pub(super) struct BodyReader<'b, C> {
+    client: C,
+    kept: Option<SpooledContent>,
+    /// Whether the upstream has not said that it wants the content.
+    is_waiting: Cell<bool>,
+    /// Where to note that something was read; not for what is left behind the head of the response.
+    is_begun: Option<&'b Cell<bool>>,
+}
+
+impl<C> BodyReader<'_, C> {
+    /// The first block of content that has been taken in, and whether more follows: it goes out together
+    /// with the head. `None` if the client has still to send it.
+    ///
+    /// # Errors
+    /// If it cannot be read back.
+    pub(super) async fn first_block(&mut self) -> Result<Option<(Vec<u8>, bool)>, ContentError> {
+        let Some(kept) = &mut self.kept else {
+            return Ok(None);
+        };
+        let mut block = Vec::new();
+        let _ = kept.read(&mut block).await?;
+        Ok(Some((block, kept.has_more())))
+    }
+
+    /// The upstream wants the content.
+    pub(super) fn go_on(&self) {
+        self.is_waiting.set(false);
+    }
+
+    /// What is left of it, to be read while the response is sent.
+    pub(super) fn into_rest(self) -> BodyReader<'static, C> {
+        BodyReader {
+            client: self.client,
+            kept: self.kept,
+            is_waiting: self.is_waiting,
+            is_begun: None,
+        }
+    }
+}
+
+impl<C: ReadContent> ReadContent for BodyReader<'_, C> {
+    async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
+        if let Some(kept) = &mut self.kept {
+            return kept.read(into).await;
+        }
+        if self.is_waiting.get() {
+            sleep(PATIENCE).await;
+            self.is_waiting.set(false);
+        }
+        let goes_on = self.client.read(into).await?;
+        if let Some(is_begun) = self.is_begun {
+            is_begun.set(true);
+        }
+        Ok(goes_on)
+    }
+
+    async fn client_gone(&self) {
+        self.client.client_gone().await;
+    }
+}

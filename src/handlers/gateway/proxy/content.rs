@@ -1,0 +1,74 @@
+//! The content of a response, as it comes from an upstream; and the rest of the request's content, which
+//! the upstream is given meanwhile.
+
+use std::rc::Rc;
+
+use super::fault::Failure;
+use super::receiving::Receiving;
+use crate::log::diagnostic;
+use crate::message::content::{BrokenOff, ContentSource, LocalFuture, ReadContent};
+use crate::upstream::{Chosen, Dialogue, KeptConnections};
+
+/// A server that was asked, and where its connection goes when its response has ended.
+pub(super) struct Asked {
+    pub(super) chosen: Chosen,
+    pub(super) kept: Rc<KeptConnections>,
+}
+
+impl Asked {
+    /// Keeps the connection of a dialogue that has ended, if nothing about it is in doubt.
+    pub(super) fn end(self, dialogue: Dialogue<Receiving>) {
+        let is_sent = dialogue.is_sent();
+        let (connection, receiving) = dialogue.into_parts();
+        if is_sent && receiving.is_reusable() {
+            let server = self.chosen.server();
+            self.kept.put(server, connection, receiving.waits());
+        }
+    }
+}
+
+/// The rest of a response's content.
+pub(super) struct UpstreamContent<R> {
+    /// `None` after its end.
+    under_way: Option<(Dialogue<Receiving>, Asked)>,
+    /// The part of the request's content that the upstream has not got.
+    rest: R,
+    /// The request and the upstream in the log.
+    name: String,
+}
+
+impl<R> UpstreamContent<R> {
+    pub(super) fn new(dialogue: Dialogue<Receiving>, asked: Asked, rest: R, name: String) -> Self {
+        Self {
+            under_way: Some((dialogue, asked)),
+            rest,
+            name,
+        }
+    }
+}
+
+impl<R: ReadContent> ContentSource for UpstreamContent<R> {
+    fn next<'s>(&'s mut self, into: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
+        Box::pin(async move {
+            let Some((dialogue, asked)) = &mut self.under_way else {
+                return Ok(false);
+            };
+            match dialogue.next(&mut self.rest, into).await {
+                Ok(true) => Ok(true),
+                Ok(false) => {
+                    if let Some((dialogue, asked)) = self.under_way.take() {
+                        asked.end(dialogue);
+                    }
+                    Ok(false)
+                }
+                Err(failure) => {
+                    if matches!(failure, Failure::Upstream(_)) {
+                        asked.chosen.failed();
+                    }
+                    let chain = diagnostic::chain(&failure);
+                    Err(BrokenOff(format!("{}: {chain}", self.name)))
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,83 @@
+//! What an upstream did wrong.
+
+use std::io;
+
+use crate::http::chunked::ChunkedError;
+use crate::http::received_response::ResponseError;
+use crate::http::status::Status;
+use crate::upstream::{self, Fault};
+
+/// Why an upstream gave no response, or no whole one.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProxyFault {
+    #[error("cannot connect")]
+    Connect(#[source] io::Error),
+    #[error("it did not take the connection within the timeout")]
+    ConnectTimedOut,
+    #[error("it closed the connection before its response")]
+    ClosedEarly,
+    #[error("the connection broke")]
+    Broken(#[source] io::Error),
+    #[error("it did not respond within the timeout")]
+    TimedOut,
+    #[error("it sent what is no response")]
+    Response(#[from] ResponseError),
+    #[error("the content of its response is malformed")]
+    Chunked(#[from] ChunkedError),
+    #[error("it closed the connection before the end of its response")]
+    Truncated,
+    #[error("it changed to another protocol, which nobody asked for")]
+    UnaskedUpgrade,
+    #[error("it sent too many interim responses")]
+    TooManyInterim,
+}
+
+impl ProxyFault {
+    /// The status of the response, if no head has come yet.
+    pub(super) fn status(&self) -> Status {
+        match self {
+            Self::ConnectTimedOut | Self::TimedOut => Status::GATEWAY_TIMEOUT,
+            _ => Status::BAD_GATEWAY,
+        }
+    }
+
+    /// The type of the error in `Proxy-Status` (RFC 9209 §2.3).
+    pub(super) fn proxy_error(&self) -> &'static str {
+        match self {
+            Self::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                "connection_refused"
+            }
+            Self::Connect(_) => "destination_unavailable",
+            Self::ConnectTimedOut => "connection_timeout",
+            Self::ClosedEarly | Self::Broken(_) => "connection_terminated",
+            Self::TimedOut => "connection_read_timeout",
+            Self::Truncated => "http_response_incomplete",
+            Self::Chunked(_) => "http_response_transfer_coding",
+            Self::UnaskedUpgrade => "http_upgrade_failed",
+            Self::Response(ResponseError::HeadTooLong) => "http_response_header_section_size",
+            Self::Response(_) | Self::TooManyInterim => "http_protocol_error",
+        }
+    }
+
+    /// Whether the connection ended, as one does that the upstream has closed between two requests.
+    pub(super) fn is_end_of_connection(&self) -> bool {
+        matches!(self, Self::ClosedEarly | Self::Broken(_))
+    }
+}
+
+impl Fault for ProxyFault {
+    fn timed_out() -> Self {
+        Self::TimedOut
+    }
+
+    fn broken(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+
+    fn no_head() -> Self {
+        Self::ClosedEarly
+    }
+}
+
+/// Why there is no response, and on which side it failed.
+pub(super) type Failure = upstream::Failure<ProxyFault>;

@@ -1,0 +1,327 @@
+//! A response on its way from an upstream: from octets to heads and content.
+//!
+//! No I/O: octets come in pieces of any size. The states follow one another:
+//!
+//! ```text
+//! Head ─┬─→ Head        an interim response, which waits to be passed on
+//!       ├─→ Content ─→ Ended
+//!       ├─→ Ended       there is no content, or all of it came with the head
+//!       └─→ Tunnel      101: what follows is not HTTP
+//! ```
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::mem::take;
+use std::time::Duration;
+
+use super::fault::ProxyFault;
+use crate::http::chunked::{LAST_CHUNK, push_chunk};
+use crate::http::content::{Decoder, Step};
+use crate::http::field_roles::is_hop_by_hop;
+use crate::http::list;
+use crate::http::method::Method;
+use crate::http::received_response::{MAX_RECEIVED_HEAD, ReceivedHead, line_space};
+use crate::http::request::may_be_complete;
+use crate::http::response::FieldLines;
+use crate::http::status::Status;
+use crate::upstream::Protocol;
+
+use super::request::SentFraming;
+
+/// Octets of content that may wait to be taken.
+const MAX_CONTENT: usize = 128 * 1024;
+
+/// Interim responses to one request. No honest upstream sends more.
+const MAX_INTERIM: usize = 64;
+
+/// A response on its way.
+pub(super) struct Receiving {
+    /// That of the request.
+    method: Method,
+    /// How the request's content is delimited.
+    sent_framing: SentFraming,
+    /// Whether the request asks for another protocol.
+    may_upgrade: bool,
+    /// Octets of a head that is incomplete.
+    partial: Vec<u8>,
+    heads: VecDeque<Said>,
+    interim: usize,
+    content: Vec<u8>,
+    state: State,
+    /// Whether another request may be sent on the connection once this response has ended.
+    persistent: bool,
+    /// How long the upstream says that it waits for another request.
+    waits: Option<Duration>,
+}
+
+enum State {
+    Head,
+    Content(Decoder),
+    Tunnel,
+    Ended,
+}
+
+/// What an upstream says before content.
+pub(super) enum Said {
+    /// An interim response: status and encoded field lines.
+    Interim(Status, Vec<u8>),
+    Final(UpstreamHead),
+}
+
+/// The head of a final response, for the client.
+pub(super) struct UpstreamHead {
+    pub(super) status: Status,
+    /// Encoded field lines, without those of the connection and of the framing.
+    pub(super) fields: Vec<u8>,
+    /// The length of the content, if it is announced: to HEAD, of the content that is not sent.
+    pub(super) length: Option<u64>,
+    /// Whether `Date` is among the fields.
+    pub(super) has_date: bool,
+    /// Whether the upstream asks that the content is passed on as it comes (`X-Accel-Buffering: no`).
+    pub(super) is_unbuffered: bool,
+}
+
+impl Receiving {
+    /// A response to a request of `method` whose content is sent as `sent_framing` says; of which nothing
+    /// has come.
+    pub(super) fn new(method: Method, sent_framing: SentFraming, may_upgrade: bool) -> Self {
+        Self {
+            method,
+            sent_framing,
+            may_upgrade,
+            partial: Vec::new(),
+            heads: VecDeque::new(),
+            interim: 0,
+            content: Vec::new(),
+            state: State::Head,
+            persistent: false,
+            waits: None,
+        }
+    }
+
+    /// The next head that has come, interim or final.
+    pub(super) fn take_head(&mut self) -> Option<Said> {
+        self.heads.pop_front()
+    }
+
+    /// Whether nothing at all has come.
+    pub(super) fn is_untouched(&self) -> bool {
+        matches!(self.state, State::Head) && self.partial.is_empty() && self.interim == 0
+    }
+
+    /// Whether the response has ended in a way that leaves the connection good for another request.
+    pub(super) fn is_reusable(&self) -> bool {
+        self.persistent && matches!(self.state, State::Ended)
+    }
+
+    /// How long the upstream says that it waits for another request.
+    pub(super) fn waits(&self) -> Option<Duration> {
+        self.waits
+    }
+
+    /// Takes heads off `octets`. Returns how many octets they are.
+    fn receive_heads(&mut self, octets: &[u8]) -> Result<usize, ProxyFault> {
+        let mut at = 0;
+        while matches!(self.state, State::Head) {
+            let mut space = line_space();
+            let Some(head) = ReceivedHead::parse(&octets[at..], &mut space, self.method)? else {
+                break;
+            };
+            at += head.length;
+            self.take_note(&head)?;
+        }
+        Ok(at)
+    }
+
+    /// Takes note of a head that is complete.
+    fn take_note(&mut self, head: &ReceivedHead<'_>) -> Result<(), ProxyFault> {
+        let is_switch = head.status == Status::SWITCHING_PROTOCOLS;
+        if is_switch && !self.may_upgrade {
+            return Err(ProxyFault::UnaskedUpgrade);
+        }
+        let fields = client_fields(head, is_switch);
+        if head.status.is_interim() && !is_switch {
+            self.interim += 1;
+            if self.interim > MAX_INTERIM {
+                return Err(ProxyFault::TooManyInterim);
+            }
+            self.heads.push_back(Said::Interim(head.status, fields));
+            return Ok(());
+        }
+        let decoder = Decoder::of_response(head.framing);
+        self.persistent = head.persistent && !is_switch;
+        self.waits = announced_wait(head);
+        self.state = match is_switch {
+            true => State::Tunnel,
+            false if decoder.is_ended() => State::Ended,
+            false => State::Content(decoder),
+        };
+        self.heads.push_back(Said::Final(UpstreamHead {
+            status: head.status,
+            fields,
+            length: announced_length(head),
+            has_date: head.values("date").next().is_some(),
+            is_unbuffered: head
+                .values("x-accel-buffering")
+                .any(|value| value.eq_ignore_ascii_case(b"no")),
+        }));
+        Ok(())
+    }
+
+    /// Takes content off `octets`. Returns how many octets belong to the response.
+    fn receive_content(&mut self, octets: &[u8]) -> Result<usize, ProxyFault> {
+        let State::Content(decoder) = &mut self.state else {
+            return Ok(0);
+        };
+        let mut at = 0;
+        loop {
+            match decoder.step(&octets[at..])? {
+                Step::Content { skip, len } => {
+                    self.content
+                        .extend_from_slice(&octets[at + skip..at + skip + len]);
+                    at += skip + len;
+                }
+                Step::NeedMore => return Ok(octets.len()),
+                Step::End { used } => {
+                    self.state = State::Ended;
+                    return Ok(at + used);
+                }
+            }
+        }
+    }
+
+    /// Takes octets that follow the head of the final response.
+    fn receive_behind_head(&mut self, octets: &[u8]) -> Result<(), ProxyFault> {
+        let used = match self.state {
+            State::Content(_) => self.receive_content(octets)?,
+            State::Tunnel => {
+                self.content.extend_from_slice(octets);
+                octets.len()
+            }
+            State::Head | State::Ended => 0,
+        };
+        // Octets that nobody asked for: what they belong to is not known.
+        self.persistent &= used == octets.len();
+        Ok(())
+    }
+
+    /// The upstream has ended its side.
+    fn end_of_input(&mut self) -> Result<(), ProxyFault> {
+        self.persistent = false;
+        match &mut self.state {
+            State::Head => Err(ProxyFault::ClosedEarly),
+            State::Content(decoder) => {
+                decoder.end_of_input().map_err(|_| ProxyFault::Truncated)?;
+                self.state = State::Ended;
+                Ok(())
+            }
+            State::Tunnel | State::Ended => {
+                self.state = State::Ended;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Protocol for Receiving {
+    type Fault = ProxyFault;
+
+    fn push_content(&mut self, block: &[u8], goes_on: bool, out: &mut Vec<u8>) {
+        if self.sent_framing != SentFraming::Chunked {
+            out.extend_from_slice(block);
+            return;
+        }
+        push_chunk(block, out);
+        if !goes_on {
+            out.extend_from_slice(LAST_CHUNK);
+        }
+    }
+
+    fn receive(&mut self, octets: &[u8]) -> Result<(), ProxyFault> {
+        if octets.is_empty() {
+            return self.end_of_input();
+        }
+        if !matches!(self.state, State::Head) {
+            return self.receive_behind_head(octets);
+        }
+        let seen = self.partial.len();
+        let octets = if seen == 0 {
+            Cow::Borrowed(octets)
+        } else {
+            self.partial.extend_from_slice(octets);
+            Cow::Owned(take(&mut self.partial))
+        };
+        let used =
+            if may_be_complete(&octets, seen) || octets.len() >= MAX_RECEIVED_HEAD || seen == 0 {
+                self.receive_heads(&octets)?
+            } else {
+                0
+            };
+        if !matches!(self.state, State::Head) {
+            return self.receive_behind_head(&octets[used..]);
+        }
+        self.partial = octets[used..].to_vec();
+        Ok(())
+    }
+
+    fn content(&mut self) -> &mut Vec<u8> {
+        &mut self.content
+    }
+
+    fn is_full(&self) -> bool {
+        self.content.len() >= MAX_CONTENT
+    }
+
+    fn is_in_content(&self) -> bool {
+        !matches!(self.state, State::Head)
+    }
+
+    fn is_ended(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+}
+
+/// The field lines of a head, for the client.
+fn client_fields(head: &ReceivedHead<'_>, is_switch: bool) -> Vec<u8> {
+    let mut lines = FieldLines::behind(Vec::with_capacity(head.length));
+    let has_options = head.values("connection").next().is_some();
+    let is_named = |name: &str| {
+        let mut options = head.values("connection").flat_map(list::elements);
+        options.any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    for (name, value) in head.fields() {
+        let is_dropped = is_hop_by_hop(name)
+            || name.eq_ignore_ascii_case("content-length")
+            || name.eq_ignore_ascii_case("x-accel-buffering")
+            || has_options && is_named(name);
+        if !is_dropped {
+            lines.push(name, value);
+        }
+    }
+    if is_switch {
+        lines.push("Connection", "upgrade");
+        for protocol in head.values("upgrade") {
+            lines.push("Upgrade", protocol);
+        }
+    }
+    lines.into_bytes()
+}
+
+/// The length in `Content-Length`, which has been checked.
+fn announced_length(head: &ReceivedHead<'_>) -> Option<u64> {
+    let digits = head.values("content-length").next()?;
+    str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The time in `Keep-Alive: timeout=5`: how long the upstream waits for another request.
+fn announced_wait(head: &ReceivedHead<'_>) -> Option<Duration> {
+    let mut parameters = head.values("keep-alive").flat_map(list::elements);
+    let seconds = parameters.find_map(|parameter| {
+        let text = str::from_utf8(parameter).ok()?;
+        let (name, value) = text.split_once('=')?;
+        name.trim()
+            .eq_ignore_ascii_case("timeout")
+            .then(|| value.trim().parse().ok())?
+    });
+    seconds.map(Duration::from_secs)
+}

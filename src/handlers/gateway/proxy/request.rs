@@ -1,0 +1,169 @@
+//! The head of the request that an upstream is sent, made anew from what was read of the client's.
+//!
+//! ```text
+//! GET /app/a%2Fb?q=1 HTTP/1.1          as the client wrote it, below the route
+//! Host: shop.example                   the client's, or what `host` says
+//! Accept: */*                          the client's fields, but not those of its connection
+//! X-Forwarded-For: 192.0.2.7           what is known of the client, in place of what it says itself
+//! X-Forwarded-Proto: http
+//! X-Forwarded-Host: shop.example
+//! Forwarded: for=192.0.2.7;host=shop.example;proto=http
+//! Via: 1.1 tidegate
+//! Content-Length: 3                    the framing of this connection
+//! ```
+
+use super::forwarding;
+use super::target::TargetRule;
+use crate::address::UpstreamAddress;
+use crate::config::model::{HostField, Proxy};
+use crate::http::field_roles::is_hop_by_hop;
+use crate::http::fields::Known;
+use crate::http::list;
+use crate::http::request::RequestHead;
+use crate::http::response::FieldLines;
+use crate::message::request::Request;
+
+/// What this server calls itself in `Via` (RFC 9110 §7.6.3).
+const PSEUDONYM: &str = "tidegate";
+
+/// How often a request may have passed a server of this name. One that has passed more often goes in a
+/// circle.
+const MAX_PASSES: usize = 8;
+
+/// How the content of a request is delimited on its way to the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SentFraming {
+    /// No content, and no field that says so.
+    None,
+    Length(u64),
+    Chunked,
+}
+
+/// What a request asks for beside its content.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wishes<'r> {
+    /// The protocol to change to, as the client wrote it.
+    pub(super) upgrade: Option<&'r [u8]>,
+    /// Whether the client waits for `100 Continue`, and has not been told to go on.
+    pub(super) expects_continue: bool,
+}
+
+/// Whether the request has passed this server, or others of its name, so often that it goes in a circle.
+pub(super) fn goes_in_a_circle(head: &RequestHead<'_>) -> bool {
+    let via = head
+        .fields
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("via"));
+    let members = via.flat_map(|(_, value)| list::elements(value));
+    let is_ours = |member: &&[u8]| member.ends_with(PSEUDONYM.as_bytes());
+    members.filter(is_ours).count() > MAX_PASSES
+}
+
+/// Encodes the head of the request that the server at `address` is sent.
+pub(super) fn encode(
+    request: &Request<'_>,
+    options: &Proxy,
+    rule: &TargetRule,
+    address: &UpstreamAddress,
+    (framing, wishes): (SentFraming, Wishes<'_>),
+) -> Vec<u8> {
+    let head = request.head;
+    let mut start = Vec::with_capacity(head.length + 256);
+    start.extend_from_slice(head.method.as_str().as_bytes());
+    start.push(b' ');
+    rule.push(request, &mut start);
+    start.extend_from_slice(b" HTTP/1.1\r\n");
+    let mut lines = FieldLines::behind(start);
+    push_host(head, options, address, &mut lines);
+    push_fields(request, options, &mut lines);
+    forwarding::push(request, original_host(head), &mut lines);
+    lines.push("Via", [head.version.number(), PSEUDONYM].join(" "));
+    match framing {
+        SentFraming::None => {}
+        SentFraming::Length(length) => lines.push("Content-Length", length.to_string()),
+        SentFraming::Chunked => lines.push("Transfer-Encoding", "chunked"),
+    }
+    if let Some(protocol) = wishes.upgrade {
+        lines.push("Connection", "upgrade");
+        lines.push("Upgrade", protocol);
+    }
+    if wishes.expects_continue {
+        lines.push("Expect", "100-continue");
+    }
+    let changes = &options.request_headers;
+    for (name, value) in changes.set.iter().chain(&changes.add) {
+        lines.push(name, value);
+    }
+    let mut encoded = lines.into_bytes();
+    encoded.extend_from_slice(b"\r\n");
+    encoded
+}
+
+/// The host that the client asked for, with its port (RFC 9112 §3.2.2: that of an absolute-form stands
+/// above the field).
+fn original_host<'r>(head: &RequestHead<'r>) -> &'r [u8] {
+    let field = || head.fields.first(Known::Host);
+    head.target.authority.or_else(field).unwrap_or_default()
+}
+
+fn push_host(
+    head: &RequestHead<'_>,
+    options: &Proxy,
+    address: &UpstreamAddress,
+    lines: &mut FieldLines,
+) {
+    let original = original_host(head);
+    match &options.host {
+        HostField::Keep if !original.is_empty() => lines.push("Host", original),
+        HostField::Set(host) => lines.push("Host", host),
+        // A client of HTTP/1.0 may name no host, and every request of HTTP/1.1 has to.
+        HostField::Keep | HostField::Upstream => match address {
+            UpstreamAddress::Unix(_) => lines.push("Host", "localhost"),
+            address => lines.push("Host", address.to_string()),
+        },
+    }
+}
+
+/// Appends the client's fields, as it sent them, without those of its connection and its framing, those
+/// that this server has something to say about, and those that the operator sets or removes.
+fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
+    let fields = &request.head.fields;
+    let named = fields.combined(Known::Connection).unwrap_or_default();
+    let is_of_connection = |name: &str| {
+        let mut options = list::elements(&named);
+        options.any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    let changes = &options.request_headers;
+    let is_from_proxy = request.arrival.is_some_and(|arrival| arrival.is_from_proxy);
+    for (name, value) in fields.iter() {
+        let is_replaced = matches!(name.len(), 4 | 6 | 14)
+            && ["Host", "Expect", "Content-Length"]
+                .iter()
+                .any(|other| name.eq_ignore_ascii_case(other));
+        let is_dropped = is_replaced
+            || is_hop_by_hop(name)
+            || !named.is_empty() && is_of_connection(name)
+            || forwarding::is_forwarding(name, is_from_proxy)
+            || changes
+                .set
+                .iter()
+                .any(|(other, _)| is_same_variable(name, other))
+            || changes
+                .remove
+                .iter()
+                .any(|other| is_same_variable(name, other));
+        if !is_dropped {
+            lines.push(name, value);
+        }
+    }
+}
+
+/// Whether applications take two names for one: `X_Tenant` becomes the same variable as `X-Tenant` in CGI
+/// and all that came of it, and a client must not get past the operator with it.
+pub(super) fn is_same_variable(name: &str, other: &str) -> bool {
+    let folded = |byte: u8| match byte {
+        b'_' => b'-',
+        byte => byte.to_ascii_lowercase(),
+    };
+    name.len() == other.len() && name.bytes().map(folded).eq(other.bytes().map(folded))
+}

@@ -1,0 +1,184 @@
+//! Connections to servers of upstreams that wait for their next request: a worker's own.
+//!
+//! ```text
+//! asked ─→ response read to its end, nothing behind it ─→ kept ─┬─ taken for the next request
+//!                                                               └─ closed: by the server, by age
+//! ```
+//!
+//! A connection about which there is any doubt is not kept. A server may close one at the moment in
+//! which it is taken: whoever takes it must be able to ask again on a new one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::connection::Connection;
+use super::server::Server;
+use crate::runtime;
+
+/// Connections that are kept of one server, by one worker.
+const MAX_KEPT: usize = 64;
+
+/// How long a connection is kept. Most servers wait longer for a next request, or say how long.
+const MAX_IDLE: Duration = Duration::from_secs(60);
+
+/// How often connections that are too old, or whose server is gone, are closed.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// The connections that a worker keeps.
+#[derive(Default)]
+pub(crate) struct KeptConnections {
+    by_server: RefCell<HashMap<u64, OfServer>>,
+    /// Whether a task closes what is too old. It runs while anything is kept.
+    is_swept: Cell<bool>,
+}
+
+struct OfServer {
+    server: Arc<Server>,
+    /// The one that was used last is the last.
+    connections: Vec<Kept>,
+}
+
+struct Kept {
+    connection: Connection,
+    until: Instant,
+}
+
+impl KeptConnections {
+    /// Takes the connection to `server` that was used last, if one is kept that the server has not
+    /// closed and on which it has said nothing since.
+    pub(crate) fn take(&self, server: &Server) -> Option<Connection> {
+        let now = runtime::now();
+        let mut by_server = self.by_server.borrow_mut();
+        let connections = &mut by_server.get_mut(&server.id())?.connections;
+        while let Some(kept) = connections.pop() {
+            if kept.connection.is_quiet() && now < kept.until {
+                return Some(kept.connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps `connection` to `server`, which has said that it waits for so long if it has said how long.
+    pub(crate) fn put(
+        self: &Rc<Self>,
+        server: &Arc<Server>,
+        connection: Connection,
+        server_waits: Option<Duration>,
+    ) {
+        if !connection.is_quiet() {
+            return;
+        }
+        // A second less: the server's clock runs ahead of what it sends.
+        let announced = server_waits.map(|waits| waits.saturating_sub(Duration::from_secs(1)));
+        let until = runtime::now() + announced.unwrap_or(MAX_IDLE).min(MAX_IDLE);
+        let mut by_server = self.by_server.borrow_mut();
+        let of_server = by_server.entry(server.id()).or_insert_with(|| OfServer {
+            server: Arc::clone(server),
+            connections: Vec::new(),
+        });
+        if of_server.connections.len() >= MAX_KEPT {
+            of_server.connections.remove(0);
+        }
+        of_server.connections.push(Kept { connection, until });
+        if !self.is_swept.replace(true) {
+            runtime::spawn(Rc::clone(self).sweep());
+        }
+    }
+
+    /// Closes all of them: descriptors have run out. Returns whether there were any.
+    pub(crate) fn close_all(&self) -> bool {
+        let all = std::mem::take(&mut *self.by_server.borrow_mut());
+        !all.is_empty()
+    }
+
+    /// Closes connections that are too old until none is left.
+    async fn sweep(self: Rc<Self>) {
+        loop {
+            runtime::sleep(SWEEP).await;
+            let now = runtime::now();
+            let mut by_server = self.by_server.borrow_mut();
+            by_server.retain(|_, of_server| {
+                let is_used = of_server.server.is_listed();
+                let is_good =
+                    |kept: &Kept| is_used && now < kept.until && kept.connection.is_quiet();
+                of_server.connections.retain(is_good);
+                !of_server.connections.is_empty()
+            });
+            if by_server.is_empty() {
+                self.is_swept.set(false);
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use super::*;
+    use crate::address::UpstreamAddress;
+    use crate::runtime::{Tick, run};
+    use crate::test_support::TemporaryDirectory;
+
+    /// A connection to a server at `path`, and the server's end of it.
+    async fn connected(listening: &UnixListener, server: &Server) -> (Connection, UnixStream) {
+        let opened = Connection::open(server.address(), Duration::from_secs(10)).await;
+        let (accepted, _) = listening.accept().expect("a connection");
+        (opened.expect("a connection"), accepted)
+    }
+
+    #[test]
+    fn a_connection_is_kept_until_it_is_taken_or_the_server_speaks() {
+        let directory = TemporaryDirectory::new("kept");
+        let path = directory.path().join("socket");
+        let listening = UnixListener::bind(&path).expect("a socket");
+        let server = Arc::new(Server::new(UpstreamAddress::Unix(path)));
+        run(async move {
+            let kept = Rc::new(KeptConnections::default());
+            assert!(kept.take(&server).is_none());
+            let (quiet, _quiet_end) = connected(&listening, &server).await;
+            let (closed, closed_end) = connected(&listening, &server).await;
+            let (noisy, mut noisy_end) = connected(&listening, &server).await;
+            // Registers them with the loop, as an exchange does.
+            for connection in [&quiet, &closed, &noisy] {
+                let _ = connection
+                    .ready_to_receive(runtime::deadline_after(Duration::ZERO))
+                    .await;
+            }
+            for connection in [quiet, closed, noisy] {
+                kept.put(&server, connection, None);
+            }
+            drop(closed_end);
+            noisy_end.write_all(b"x").expect("room");
+            let (other, mut other_end) = connected(&listening, &server).await;
+            other_end.write_all(b"x").expect("room");
+            other
+                .ready_to_receive(Tick::NEVER)
+                .await
+                .expect("a turn of the loop");
+            assert!(kept.take(&server).is_some(), "the quiet one");
+            assert!(kept.take(&server).is_none(), "the others were closed");
+        })
+        .expect("a loop");
+    }
+
+    #[test]
+    fn a_server_may_say_that_it_waits_for_a_short_time() {
+        let directory = TemporaryDirectory::new("kept-short");
+        let path = directory.path().join("socket");
+        let listening = UnixListener::bind(&path).expect("a socket");
+        let server = Arc::new(Server::new(UpstreamAddress::Unix(path)));
+        run(async move {
+            let kept = Rc::new(KeptConnections::default());
+            let (connection, _end) = connected(&listening, &server).await;
+            kept.put(&server, connection, Some(Duration::from_secs(1)));
+            assert!(kept.take(&server).is_none());
+        })
+        .expect("a loop");
+    }
+}
