@@ -23,6 +23,7 @@ use super::budget::Budget;
 use super::failures::{Change, Standing};
 use super::members::{Entry, Fitness, Member, members};
 use super::server::{Server, Servers};
+use super::sticky::{self, Signer};
 use super::wanted::Wanted;
 use crate::address::UpstreamAddress;
 use crate::config::model::{self, Balance};
@@ -44,6 +45,15 @@ pub(crate) struct Group {
     budget: Budget,
 }
 
+/// What a request says about its server.
+#[derive(Clone, Copy, Default)]
+struct Wish<'r> {
+    /// The hash of what `hash` names.
+    key: Option<u64>,
+    /// The value of the cookie of `sticky`.
+    cookie: Option<&'r [u8]>,
+}
+
 /// A server that was chosen. It counts one request more until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Chosen {
@@ -51,6 +61,7 @@ pub(crate) struct Chosen {
     upstream: Arc<str>,
     failures: model::Failures,
     role: Role,
+    set_cookie: Option<String>,
     /// Whether the caller has said how it went.
     is_judged: Cell<bool>,
 }
@@ -81,10 +92,13 @@ impl Group {
     /// The group of `options`. What is known of its servers is in `servers`.
     pub(crate) fn new(options: &model::Upstream, servers: &Servers) -> Self {
         let entries = options.servers.iter().flat_map(entries).collect();
+        let sticky = options.sticky.as_ref();
+        let signer = sticky.map(|sticky| Signer::new(sticky, &options.name));
+        let members = members(entries, servers, signer.as_ref(), |_| false);
         Self {
             options: options.clone(),
             name: options.name.as_str().into(),
-            members: ArcSwap::from_pointee(members(entries, servers, |_| false)),
+            members: ArcSwap::from_pointee(members),
             rotation: Rotation::new(),
             random: Random::new(),
             budget: Budget::new(Instant::now()),
@@ -101,11 +115,15 @@ impl Group {
     /// # Errors
     /// Why there is none.
     pub(crate) fn choose(&self, wanted: Wanted<'_>, tried: &[u64]) -> Result<Chosen, NoServer> {
-        let key = match &self.options.balance {
-            Balance::Hash(key) => wanted.key(key),
-            _ => None,
+        let sticky = self.options.sticky.as_ref();
+        let wish = Wish {
+            key: match &self.options.balance {
+                Balance::Hash(key) => wanted.key(key),
+                _ => None,
+            },
+            cookie: sticky.and_then(|sticky| wanted.cookie(&sticky.cookie)),
         };
-        self.choose_at(key, tried, runtime::now())
+        self.choose_at(wish, tried, runtime::now())
     }
 
     /// Whether one more request may be asked again, of another server or the same. If so, it is counted.
@@ -113,8 +131,8 @@ impl Group {
         self.budget.may_repeat(now)
     }
 
-    /// [`choose`](Self::choose), for a request with `key`, the hash of what `hash` names.
-    fn choose_at(&self, key: Option<u64>, tried: &[u64], now: Instant) -> Result<Chosen, NoServer> {
+    /// [`choose`](Self::choose), for a request with `wish`.
+    fn choose_at(&self, wish: Wish<'_>, tried: &[u64], now: Instant) -> Result<Chosen, NoServer> {
         if tried.is_empty() {
             self.budget.note_request(now);
         }
@@ -122,10 +140,37 @@ impl Group {
         if members.is_empty() {
             return Err(NoServer::Unknown);
         }
+        let named = self.named(&members, wish.cookie);
+        if let Some(member) = named.filter(|member| !tried.contains(&member.server().id()))
+            && let Fitness::Fit { .. } = member.fitness(now)
+            && let Some(chosen) = self.take(member, now)
+        {
+            return Ok(chosen);
+        }
+        let mut chosen = self.balanced(&members, wish.key, tried, now)?;
+        // A client whose server is busy at the moment goes back to it afterwards.
+        let is_busy = |member: &Member| member.fitness(now) == Fitness::Busy;
+        if !named.is_some_and(is_busy) {
+            self.name(&members, &mut chosen);
+        }
+        Ok(chosen)
+    }
+
+    /// A server for a request that none is named for.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn balanced(
+        &self,
+        members: &[Member],
+        key: Option<u64>,
+        tried: &[u64],
+        now: Instant,
+    ) -> Result<Chosen, NoServer> {
         // Another worker may take the last place of a server, or its trial, between the look at it and
         // the choice of it. The next look sees that.
         for _ in 0..=members.len() {
-            let Some(candidate) = self.pick(&members, key, tried, now) else {
+            let Some(candidate) = self.pick(members, key, tried, now) else {
                 break;
             };
             if let Some(chosen) = self.take(&members[candidate.nth], now) {
@@ -133,7 +178,26 @@ impl Group {
                 return Ok(chosen);
             }
         }
-        self.last_resort(&members, tried, now)
+        self.last_resort(members, tried, now)
+    }
+
+    /// The member that a client's cookie names. A drained one keeps the clients that it has.
+    fn named<'m>(&self, members: &'m [Member], cookie: Option<&[u8]>) -> Option<&'m Member> {
+        let cookie = cookie?;
+        // The value is no secret: every client of a server has the same one. So it does no harm that
+        // the comparison tells by its time how much of it is right.
+        let is_it = |member: &&Member| member.cookie().is_some_and(|own| own.as_bytes() == cookie);
+        members.iter().find(is_it)
+    }
+
+    /// Has the client get the cookie that names its server, with `sticky`.
+    fn name(&self, members: &[Member], chosen: &mut Chosen) {
+        let Some(sticky) = &self.options.sticky else {
+            return;
+        };
+        let is_it = |member: &&Member| member.server().id() == chosen.server.id();
+        let value = members.iter().find(is_it).and_then(Member::cookie);
+        chosen.set_cookie = value.map(|value| sticky::set_cookie(sticky, value));
     }
 
     /// The candidate that `balance` says, of the lowest tier that has one.
@@ -214,6 +278,7 @@ impl Group {
             upstream: Arc::clone(&self.name),
             failures: self.options.failures.clone(),
             role,
+            set_cookie: None,
             is_judged: Cell::new(false),
         })
     }
@@ -239,6 +304,11 @@ fn entries(server: &model::UpstreamServer) -> Vec<Entry> {
 impl Chosen {
     pub(crate) fn server(&self) -> &Arc<Server> {
         &self.server
+    }
+
+    /// The value of the `Set-Cookie` that the client gets, so that its next requests have the same server.
+    pub(crate) fn set_cookie(&self) -> Option<&str> {
+        self.set_cookie.as_deref()
     }
 
     /// Takes note that the server has given a response.

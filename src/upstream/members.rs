@@ -9,6 +9,7 @@ use super::balance::{Candidate, Turn};
 use super::failures::{FULL_SHARE, Standing};
 use super::hash;
 use super::server::{Listed, Server, Servers};
+use super::sticky::Signer;
 use crate::address::UpstreamAddress;
 
 /// What a group says of one of its servers.
@@ -30,6 +31,8 @@ pub(super) struct Member {
     turn: Turn,
     /// The hash of its address.
     place: u64,
+    /// The value of the cookie that names it, with `sticky`.
+    cookie: Option<String>,
     /// The operator has taken it out.
     is_drained: AtomicBool,
 }
@@ -60,6 +63,11 @@ impl Member {
         self.is_drained.store(is_drained, Ordering::Relaxed);
     }
 
+    /// The value of the cookie that names it, with `sticky`.
+    pub(super) fn cookie(&self) -> Option<&str> {
+        self.cookie.as_deref()
+    }
+
     /// Whether it can be asked for a client that the operator lets it have.
     pub(super) fn fitness(&self, now: Instant) -> Fitness {
         let server = self.server();
@@ -87,11 +95,12 @@ impl Member {
     }
 }
 
-/// Makes the members of `entries`, whose servers are found in `servers`. An address that is named twice
+/// Makes the members of `entries`, whose servers are found in `servers` and named by `signer`. An address that is named twice
 /// is one member, the first.
 pub(super) fn members(
     entries: Vec<Entry>,
     servers: &Servers,
+    signer: Option<&Signer<'_>>,
     is_drained: impl Fn(&UpstreamAddress) -> bool,
 ) -> Vec<Member> {
     let mut distinct: Vec<Entry> = Vec::new();
@@ -107,6 +116,7 @@ pub(super) fn members(
             server: Listed::new(servers.at(&entry.address)),
             turn: Turn::first(nth, count, weight),
             place: hash::of(entry.address.to_string().as_bytes()),
+            cookie: signer.map(|signer| signer.value(&entry.address)),
             is_drained: AtomicBool::new(is_drained(&entry.address)),
             entry,
         }

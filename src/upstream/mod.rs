@@ -11,6 +11,7 @@
 //! | one request and its response, both ways at once | [`dialogue`] |
 //! | the servers behind one name, and the choice among them | [`group`], [`members`] |
 //! | how they are balanced | [`balance`], [`hash`] |
+//! | how a client gets the server that it had before | [`sticky`] |
 //! | what all workers know of one server | [`server`], [`failures`] |
 //! | whether one more request may be asked again | [`budget`] |
 //! | connections that wait for their next request | [`kept`] |
@@ -25,6 +26,7 @@ mod hash;
 mod kept;
 mod members;
 mod server;
+mod sticky;
 mod wanted;
 
 pub(crate) use connection::{Connection, Input};

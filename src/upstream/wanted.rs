@@ -16,7 +16,12 @@ pub(crate) struct Wanted<'r> {
     pub(crate) head: Option<&'r RequestHead<'r>>,
 }
 
-impl Wanted<'_> {
+impl<'r> Wanted<'r> {
+    /// The value of the request's cookie of that name.
+    pub(super) fn cookie(&self, name: &str) -> Option<&'r [u8]> {
+        cookies::find(&self.head?.fields, name)
+    }
+
     /// The hash of what `key` names in the request; `None` if the request has no such thing.
     pub(super) fn key(&self, key: &HashKey) -> Option<u64> {
         match key {
@@ -33,10 +38,7 @@ impl Wanted<'_> {
                     .filter(|(_, value)| !value.is_empty())
                     .map(|(_, value)| hash::of(value))
             }
-            HashKey::Cookie(name) => {
-                let found = cookies::find(&self.head?.fields, name);
-                found.map(hash::of)
-            }
+            HashKey::Cookie(name) => self.cookie(name).map(hash::of),
         }
     }
 }

@@ -30,7 +30,8 @@ impl Trial {
     }
 
     fn choose(&self, seconds: u64, tried: &[u64]) -> Result<Chosen, NoServer> {
-        self.group.choose_at(None, tried, self.at(seconds))
+        let wish = Wish::default();
+        self.group.choose_at(wish, tried, self.at(seconds))
     }
 
     /// The port of the server that is chosen.
@@ -176,8 +177,12 @@ fn of_servers_in_a_pause_the_one_that_failed_least_recently_is_asked() {
 #[test]
 fn the_same_key_leads_to_the_same_server_also_after_its_pause() {
     let trial = Trial::new(4, |options| options.balance = Balance::Hash(HashKey::Path));
+    let wish = |key| Wish {
+        key: Some(key),
+        cookie: None,
+    };
     let ask = |key, seconds| {
-        let chosen = trial.group.choose_at(Some(key), &[], trial.at(seconds));
+        let chosen = trial.group.choose_at(wish(key), &[], trial.at(seconds));
         chosen.expect("a server")
     };
     let before: Vec<u16> = (0..200).map(|key| port(&ask(key, 0))).collect();
@@ -206,11 +211,108 @@ fn another_group_of_the_same_servers_knows_what_they_did() {
     let trial = Trial::new(2, |_| {});
     let servers = Servers::default();
     let before = Group::new(trial.group.options(), &servers);
-    let failed = before.choose_at(None, &[], trial.at(0)).expect("a server");
+    let failed = before
+        .choose_at(Wish::default(), &[], trial.at(0))
+        .expect("a server");
     failed.failed_at(trial.at(0));
     let after = Group::new(trial.group.options(), &servers);
     for _ in 0..4 {
-        let chosen = after.choose_at(None, &[], trial.at(1)).expect("a server");
+        let chosen = after
+            .choose_at(Wish::default(), &[], trial.at(1))
+            .expect("a server");
         assert_ne!(chosen.server().id(), failed.server().id());
     }
+}
+
+/// A group with `sticky`.
+fn sticky(count: u16) -> Trial {
+    Trial::new(count, |options| {
+        options.sticky = Some(model::Sticky {
+            cookie: "s".to_owned(),
+            secret: None,
+        });
+    })
+}
+
+/// What is chosen for a client with that cookie.
+fn with_cookie(trial: &Trial, cookie: &str, seconds: u64) -> Chosen {
+    let wish = Wish {
+        key: None,
+        cookie: Some(cookie.as_bytes()),
+    };
+    let chosen = trial.group.choose_at(wish, &[], trial.at(seconds));
+    chosen.expect("a server")
+}
+
+/// The value of the cookie that a client without one gets.
+fn cookie(chosen: &Chosen) -> String {
+    let field = chosen.set_cookie().expect("a cookie");
+    let value = field.strip_prefix("s=").expect("its name");
+    let value = value.strip_suffix("; Path=/; HttpOnly; SameSite=Lax");
+    value.expect("its attributes").to_owned()
+}
+
+#[test]
+fn a_cookie_leads_to_the_same_server() {
+    let trial = sticky(3);
+    let first = trial.choose(0, &[]).expect("a server");
+    let value = cookie(&first);
+    assert!(!value.contains("127"), "it does not tell the address");
+    for _ in 0..5 {
+        let again = with_cookie(&trial, &value, 0);
+        assert_eq!(
+            (again.server().id(), again.set_cookie()),
+            (first.server().id(), None)
+        );
+    }
+}
+
+#[test]
+fn a_forged_cookie_is_replaced() {
+    let trial = sticky(2);
+    for forged in ["", "127.0.0.1:1", "0", &"0".repeat(32)] {
+        assert!(
+            with_cookie(&trial, forged, 0).set_cookie().is_some(),
+            "{forged}"
+        );
+    }
+}
+
+#[test]
+fn the_cookie_of_a_server_that_failed_is_replaced() {
+    let trial = sticky(2);
+    let first = trial.choose(0, &[]).expect("a server");
+    let value = cookie(&first);
+    first.failed_at(trial.at(0));
+    let other = with_cookie(&trial, &value, 1);
+    assert_ne!(other.server().id(), first.server().id());
+    assert_ne!(cookie(&other), value);
+}
+
+#[test]
+fn a_server_that_is_busy_keeps_its_clients() {
+    let trial = sticky(2);
+    let busy = Trial::new(2, |options| {
+        *options = trial.group.options().clone();
+        options
+            .servers
+            .iter_mut()
+            .for_each(|server| server.max_connections = Some(1));
+    });
+    let first = busy.choose(0, &[]).expect("a server");
+    let value = cookie(&first);
+    let other = with_cookie(&busy, &value, 0);
+    assert_ne!(other.server().id(), first.server().id());
+    assert_eq!(other.set_cookie(), None);
+}
+
+#[test]
+fn a_drained_server_gets_only_the_clients_that_it_has() {
+    let trial = sticky(2);
+    let value = cookie(&trial.choose(0, &[]).expect("a server"));
+    trial.group.members.load()[0].set_drained(true);
+    assert_eq!([0, 0, 0].map(|seconds| trial.port(seconds)), [2; 3]);
+    assert_eq!(port(&with_cookie(&trial, &value, 0)), 1);
+    trial.group.members.load()[1].set_drained(true);
+    assert_eq!(trial.choose(0, &[]).err(), Some(NoServer::AllFailed));
 }
