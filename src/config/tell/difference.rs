@@ -11,6 +11,7 @@ use crate::config::keys::level::Level;
 use crate::config::keys::limits::show_limits;
 use crate::config::keys::refine::show_policy;
 use crate::config::keys::route::show_answer;
+use crate::config::keys::server::show_server;
 use crate::config::keys::top::{needs_restart, show_tables, show_top};
 use crate::config::keys::upstream::show_upstream;
 use crate::config::model::{Config, Policy, Route, RoutePattern, Server, Upstream};
@@ -172,10 +173,18 @@ fn server_changes(
         let moved = format!("{title}listen {} → {}", addresses(old), addresses(new));
         changes.push(Change::new(moved));
     }
+    changes.extend(settings(&title, &socket(old), &socket(new)));
     let policies = ((&old.policy, outer.0), (&new.policy, outer.1));
     changes.extend(policy(&title, Level::Server, policies.0, policies.1));
     changes.extend(routes(old, new, scope));
     changes
+}
+
+/// The keys of a server about its Unix sockets.
+fn socket(server: &Server) -> Table {
+    let mut table = show_server(server);
+    table.retain(|(key, _)| key.starts_with("socket_"));
+    table
 }
 
 fn routes(old: &Server, new: &Server, scope: &str) -> Vec<Change> {
@@ -317,6 +326,11 @@ routes.\"/a\" = { respond = \"a\" }
                     "listener 127.0.0.1:1 removed",
                     "server at 127.0.0.1:2: listen 127.0.0.1:1 → 127.0.0.1:2",
                 ],
+            ),
+            (
+                "routes.\"/\" = { files",
+                "socket_mode = \"0660\"\nroutes.\"/\" = { files".into(),
+                &["server at 127.0.0.1:1: socket_mode none → 0660"],
             ),
             (
                 "[[server]]",
