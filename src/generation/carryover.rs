@@ -11,6 +11,7 @@
 //! | error pages | the path of the file | all servers and routes that name it |
 //! | handlers of the program | name and options | all routes that name both |
 //! | whom to tell when a route with a handler is retired | pattern, name and options, which of its equals | no other route |
+//! | whether a `proxy` route is there | pattern and upstream, which of its equals | the tunnels that it led to |
 //! | servers of upstreams | the name of the upstream, and within it the address | all routes to the upstream |
 //! | threads of a route with a handler | the same, and how many threads | no other route |
 //!
@@ -26,8 +27,9 @@ use std::sync::Arc;
 use super::error_pages::ErrorPage;
 use super::kept::{Kept, Retired};
 use crate::api::{HandlerSpec, Handlers, Instance, OptionsError, RouteLife};
-use crate::config::model::{self, Cgi, Files, PluginRoute, Route, RoutePattern};
+use crate::config::model::{self, Cgi, Files, PluginRoute, Proxy, Route, RoutePattern};
 use crate::handlers::files::{FilesRoute, Place};
+use crate::handlers::gateway::proxy::ProxyLife;
 use crate::runtime::{BlockingPool, Permits};
 use crate::upstream;
 
@@ -42,7 +44,11 @@ pub(crate) struct Carryover {
     lives: Kept<PluginKey, RouteLife>,
     pools: Kept<(PluginKey, usize), BlockingPool>,
     upstreams: Kept<String, upstream::Servers>,
+    proxies: Kept<ProxyKey, ProxyLife>,
 }
+
+/// Which `proxy` route a life is for: the pattern, the upstream, and which of its equals.
+type ProxyKey = (RoutePattern, String, usize);
 
 /// The upstreams of a generation by their names.
 pub(super) type Groups = HashMap<String, Arc<upstream::Group>>;
@@ -92,6 +98,7 @@ impl Carryover {
             lives: self.lives.begin(),
             pools: self.pools.begin(),
             upstreams: self.upstreams.begin(),
+            proxies: self.proxies.begin(),
         }
     }
 
@@ -104,6 +111,7 @@ impl Carryover {
         self.lives.end();
         self.pools.end();
         self.upstreams.end();
+        self.proxies.end();
     }
 
     /// Hands to `retired` what `self` uses and `next`, the generation after it, does not; takes back
@@ -116,6 +124,7 @@ impl Carryover {
         self.lives.release(&next.lives, retired);
         self.pools.release(&next.pools, retired);
         self.upstreams.release(&next.upstreams, retired);
+        self.proxies.release(&next.proxies, retired);
     }
 
     /// The threads of routes that have some of their own.
@@ -162,6 +171,15 @@ impl Carryover {
         }
         self.cgi
             .get_or_make(&key, |key| Permits::new(key.options.max_processes))
+    }
+
+    /// The life of a `proxy` route: tunnels end with it.
+    pub(super) fn proxy_life(&mut self, route: &Route, options: &Proxy) -> Arc<ProxyLife> {
+        let mut key = (route.pattern.clone(), options.upstream.clone(), 0);
+        while self.proxies.get(&key).is_some() {
+            key.2 += 1;
+        }
+        self.proxies.get_or_make(&key, |_| ProxyLife)
     }
 
     /// The error page at `path`, as its file is now.

@@ -158,7 +158,12 @@ fn handler(
         Verb::Proxy(options) => {
             let group = groups.get(&options.upstream);
             let group = group.expect("checking found the upstream of every route");
-            Handler::Proxy(ProxyHandler::new(options, Arc::clone(group), route))
+            Handler::Proxy(ProxyHandler::new(
+                options,
+                Arc::clone(group),
+                route,
+                carryover.proxy_life(route, options),
+            ))
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
+use crate::message::tunnel::Tunnel;
 use crate::runtime::{self, timeout};
 
 /// The content of a response.
@@ -30,6 +31,8 @@ pub(crate) enum DuplexContent<'a, 'c> {
     Pieces(Vec<Piece>),
     /// Comes from elsewhere while it is sent, and has to be waited for.
     Stream(ContentStream<'c>),
+    /// None, but what follows on the connection is of another protocol: with 101 alone.
+    Tunnel(Box<Tunnel>),
     /// The server's own words for the status.
     Problem,
 }
@@ -196,6 +199,7 @@ impl<'c> DuplexContent<'_, 'c> {
             Self::File(range) => DuplexContent::File(range),
             Self::Pieces(pieces) => DuplexContent::Pieces(pieces),
             Self::Stream(stream) => DuplexContent::Stream(stream),
+            Self::Tunnel(tunnel) => DuplexContent::Tunnel(tunnel),
             Self::Problem => DuplexContent::Problem,
         }
     }
@@ -203,7 +207,7 @@ impl<'c> DuplexContent<'_, 'c> {
     /// Its length in octets; `None` if that is not known before it has been made.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
-            Self::Empty | Self::Problem => Some(0),
+            Self::Empty | Self::Problem | Self::Tunnel(_) => Some(0),
             Self::Octets(octets) => Some(octets.len() as u64),
             Self::File(range) => Some(range.length()),
             Self::Pieces(pieces) => Some(pieces.iter().map(Piece::length).sum()),

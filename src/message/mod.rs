@@ -24,3 +24,4 @@ pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod routed_path;
 pub(crate) mod selected;
+pub(crate) mod tunnel;

@@ -57,6 +57,8 @@ pub(crate) struct Counters {
     pub(crate) open: Counter,
     /// How many connections were accepted.
     pub(crate) accepted: Counter,
+    /// How many connections are tunnels now.
+    pub(crate) tunnels: Counter,
     /// How many exchanges have ended, by [`End`].
     ended: [Counter; End::COUNT],
 }
@@ -76,6 +78,7 @@ impl Counters {
     pub(crate) fn absorb(&self, ended: &Self) {
         self.open.add(ended.open.read());
         self.accepted.add(ended.accepted.read());
+        self.tunnels.add(ended.tunnels.read());
         for (sum, counter) in self.ended.iter().zip(&ended.ended) {
             sum.add(counter.read());
         }

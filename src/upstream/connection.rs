@@ -61,6 +61,11 @@ impl Connection {
         Transport::Plain(self.stream)
     }
 
+    /// Its socket, for octets of another protocol. The caller has used what it received before.
+    pub(crate) fn into_stream(self) -> Stream {
+        self.stream
+    }
+
     /// Sends as much of `octets` as the socket takes.
     ///
     /// # Errors

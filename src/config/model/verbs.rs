@@ -332,6 +332,8 @@ pub(crate) struct Proxy {
     pub(crate) upgrade: Vec<String>,
     /// How long a tunnel may be idle.
     pub(crate) tunnel_timeout: Duration,
+    /// How long a tunnel goes on when the server stops, or when its route or its server is gone.
+    pub(crate) tunnel_grace: Duration,
     /// Whether responses say what became of them here (RFC 9209).
     pub(crate) proxy_status: bool,
 }
@@ -349,6 +351,7 @@ impl Proxy {
             timeout: None,
             upgrade: vec!["websocket".to_owned()],
             tunnel_timeout: Duration::from_secs(3600),
+            tunnel_grace: Duration::from_secs(5),
             proxy_status: false,
         }
     }

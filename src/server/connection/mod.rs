@@ -15,6 +15,7 @@
 //! | the slow path: a response that has to be waited for | [`perform`] |
 //! | a response that the socket does not take at once | [`pending`] |
 //! | requests that are refused before they are understood | [`refuse`] |
+//! | a connection that changes to another protocol | [`tunnel`] |
 //! | the end | [`linger`] |
 //!
 //! Nothing on the fast path allocates, up to a few KiB of content.
@@ -24,6 +25,7 @@ mod linger;
 mod pending;
 mod perform;
 mod refuse;
+mod tunnel;
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -46,6 +48,7 @@ use crate::server::worker::endpoint::Endpoint;
 use crate::transport::{Received, Transport};
 
 use pending::Pending;
+use perform::Performed;
 
 /// Bytes read at a time where requests are looked for: several heads, or a few hundred small ones. A
 /// client that sends more than it reads has the server hold no more than this. The content of a request
@@ -175,7 +178,10 @@ impl Connection {
             let ended = match self.turn() {
                 Turn::Done => None,
                 Turn::Transmit(pending) => Box::pin(self.transmit(pending)).await,
-                Turn::Perform(head) => Box::pin(self.perform(head)).await,
+                Turn::Perform(head) => match Box::pin(self.perform(head)).await {
+                    Performed::Answered(ending) => ending,
+                    Performed::Switched(switched) => Some(Box::pin(self.carry(switched)).await),
+                },
                 Turn::Close(ending) => Some(ending),
             };
             if let Some(ending) = ended {

@@ -12,14 +12,19 @@
 use std::mem::take;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::pending::Sending;
+use super::tunnel::Switched;
 use super::{Connection, Ending};
 use crate::config::model::Limits;
 use crate::generation::Generation;
 use crate::http::request::{Parsed, RequestHead};
 use crate::http::response::ResponseFraming;
+use crate::http::status::Status;
+use crate::message::content::DuplexContent;
 use crate::message::request::Arrival;
+use crate::message::tunnel::Tunnel;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::{Outcome, Underway};
 use crate::server::exchange::{Answered, Exchange};
@@ -30,14 +35,23 @@ use crate::transfer::send::Transmission;
 enum Responded {
     /// The response was sent to its end; it says whether the connection persists.
     Sent { persists: bool },
+    /// The connection has changed to another protocol.
+    Switched(Tunnel, Underway<'static>),
     /// The client left before there was a response, or the response could not be sent to its end.
     Failed,
 }
 
+/// How a request that had to be waited for ended.
+pub(super) enum Performed {
+    /// How the connection ends after it, if it does.
+    Answered(Option<Ending>),
+    Switched(Box<Switched>),
+}
+
 impl Connection {
     /// Performs the exchange whose request's head is the first `length` bytes of `unread`, waiting
-    /// wherever it has to. Returns how the connection ends after it, if it does.
-    pub(super) async fn perform(&mut self, length: usize) -> Option<Ending> {
+    /// wherever it has to.
+    pub(super) async fn perform(&mut self, length: usize) -> Performed {
         let generation = self.generation();
         let bytes = self.take_head(length);
         let mut lines = Vec::new();
@@ -60,6 +74,13 @@ impl Connection {
             .respond(&exchange, &head, underway, &receiving, &generation)
             .await;
         let ending = match responded {
+            Responded::Switched(tunnel, exchange) => {
+                return Performed::Switched(Box::new(Switched {
+                    tunnel,
+                    to_upstream: receiving.into_unread(),
+                    exchange,
+                }));
+            }
             Responded::Failed => Some(Ending::Close),
             Responded::Sent { persists } if persists && receiving.drain().await => None,
             // As on the fast path: the client said that it sends nothing more.
@@ -74,7 +95,7 @@ impl Connection {
         // Copied, to let go of a buffer that the content may have made large.
         let behind = receiving.into_unread();
         self.keep_for_later(&behind);
-        ending
+        Performed::Answered(ending)
     }
 
     /// The address of ours that the client connected to. The system is asked where we listen at all
@@ -126,15 +147,39 @@ impl Connection {
         let persists = framed.persists();
         let mut buffer = begun.rest_of_interim;
         self.encode_head(&framed, generation, &mut buffer);
+        let send_timeout = exchange.limits().send_timeout;
         let is_chunked = framed.framing == ResponseFraming::Chunked;
         let content = take(&mut framed.content).into_owned();
+        if let DuplexContent::Tunnel(tunnel) = content {
+            return self.switch(*tunnel, underway, buffer, send_timeout).await;
+        }
         let transmission = Transmission::new(buffer, content, is_chunked);
         let sending = Sending::new(transmission, underway, framed.status, exchange.route());
         let disk = &worker.local.pools.disk;
-        let send_timeout = exchange.limits().send_timeout;
         match sending.finish(&self.stream, disk, send_timeout).await {
             Ok(()) => Responded::Sent { persists },
             Err(_) => Responded::Failed,
+        }
+    }
+
+    /// Sends the head of a 101, which is in `buffer`.
+    async fn switch(
+        &self,
+        tunnel: Tunnel,
+        exchange: Underway<'_>,
+        buffer: Vec<u8>,
+        send_timeout: Duration,
+    ) -> Responded {
+        let mut exchange = exchange.keep();
+        exchange.answer_with(Status::SWITCHING_PROTOCOLS);
+        let mut head = Transmission::new(buffer, DuplexContent::Empty, false);
+        let disk = &self.worker.local.pools.disk;
+        match head.finish(&self.stream, disk, send_timeout).await {
+            Ok(()) => Responded::Switched(tunnel, exchange),
+            Err(_) => {
+                exchange.finish(Outcome::CLIENT_LEFT);
+                Responded::Failed
+            }
         }
     }
 

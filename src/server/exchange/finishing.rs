@@ -77,15 +77,17 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             None => ResponseFraming::Close,
         };
         let persistence = match traits.version {
+            // What becomes of the connection is the other protocol's affair.
+            _ if response.status == Status::SWITCHING_PROTOCOLS => Persistence::Implied,
             _ if !may_persist || framing == ResponseFraming::Close => Persistence::Close,
             Version::Http11 => Persistence::Implied,
             Version::Http10 => Persistence::KeepAlive,
         };
         let has_content = !traits.is_head && !response.status.forbids_content();
-        let content = if has_content {
-            response.content
-        } else {
-            DuplexContent::Empty
+        let content = match response.content {
+            DuplexContent::Tunnel(tunnel) => DuplexContent::Tunnel(tunnel),
+            content if has_content => content,
+            _ => DuplexContent::Empty,
         };
         let common = match response.common {
             CommonFields::DateAndServer if !policy.leaves("Server") => CommonFields::Date,

@@ -96,6 +96,15 @@ impl fmt::Display for WorkerName {
     }
 }
 
+/// A connection that counts as a tunnel.
+pub(in crate::server) struct CountedTunnel(Rc<Worker>);
+
+impl Drop for CountedTunnel {
+    fn drop(&mut self) {
+        self.0.counters.tunnels.add(u64::MAX);
+    }
+}
+
 impl Worker {
     pub(in crate::server) fn new(setup: &WorkerSetup, log: Option<AccessBuffer>) -> Self {
         Self {
@@ -201,6 +210,12 @@ impl Worker {
         self.process.connections.fetch_sub(1, Ordering::Relaxed);
         self.counters.open.add(u64::MAX);
         self.wake_if_deserted();
+    }
+
+    /// Counts a connection that has become a tunnel, until the result is dropped.
+    pub(in crate::server) fn count_tunnel(self: &Rc<Self>) -> CountedTunnel {
+        self.counters.tunnels.add(1);
+        CountedTunnel(Rc::clone(self))
     }
 
     fn is_deserted(&self) -> bool {

@@ -62,6 +62,10 @@ impl Drop for Acknowledgement {
 /// learns with its response that it has to connect again, and loses nothing.
 const LAST_IDLE: Duration = Duration::from_secs(2);
 
+/// How long after a change of the configuration tunnels look whether their route is still there: until
+/// then the generation before it, which has it, may still be in use.
+const TUNNELS_LOOK: Duration = Duration::from_secs(3);
+
 /// Runs a worker on this thread with the events of `queue`, until a command ends it.
 ///
 /// # Errors
@@ -168,6 +172,12 @@ fn retire(worker: &Rc<Worker>) {
 /// Has the worker take on another configuration and exactly these sockets, and starts a task for each
 /// socket that is new.
 fn adopt(worker: &Rc<Worker>, generation: Arc<Generation>, sockets: Vec<ListeningSocket>) {
+    if worker.counters.tunnels.read() > 0 {
+        runtime::spawn(async {
+            runtime::sleep(TUNNELS_LOOK).await;
+            runtime::wake_all();
+        });
+    }
     for accepting in worker.adopt(generation, sockets) {
         let worker = Rc::clone(worker);
         runtime::spawn(async move {

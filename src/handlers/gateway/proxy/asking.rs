@@ -217,7 +217,7 @@ impl ProxyHandler {
     ) -> Result<Heard<C>, (Failure, bool, Asked)> {
         let framing = body.framing();
         let wishes = Wishes {
-            upgrade: None,
+            upgrade: request::wanted_protocol(request.head, &self.options.upgrade),
             expects_continue: body.expects_continue(),
         };
         let address = asked.chosen.server().address();
@@ -228,7 +228,7 @@ impl ProxyHandler {
             address,
             (framing, wishes),
         );
-        let receiving = Receiving::new(request.head.method, framing, wishes.upgrade.is_some());
+        let receiving = Receiving::new(request.head.method, framing, wishes.upgrade);
         let timeout = self.head_timeout();
         let mut dialogue = Dialogue::new(connection, worker.input, timeout, head, receiving);
         let mut reader = body.reader();

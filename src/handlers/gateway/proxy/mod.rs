@@ -33,16 +33,18 @@ use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::content::{
-    Content, ContentError, ContentSource, ContentStream, DuplexContent, Octets, ReadContent,
+    ContentError, ContentSource, ContentStream, DuplexContent, Octets, ReadContent,
 };
 use crate::message::request::Request;
 use crate::message::response::{CommonFields, DuplexAnswer, DuplexResponse, Response};
+use crate::message::tunnel::Tunnel;
 use crate::runtime::BlockingPool;
-use crate::upstream::{Group, Input, KeptConnections, NoServer};
+use crate::upstream::{Dialogue, Group, Input, KeptConnections, NoServer};
 
 use asking::{Heard, Unanswered};
 use body::Body;
-use content::UpstreamContent;
+use content::{Asked, UpstreamContent};
+use receiving::Receiving;
 use target::TargetRule;
 
 /// The handler of a `proxy` route.
@@ -52,7 +54,13 @@ pub(crate) struct ProxyHandler {
     upstream: Arc<Group>,
     /// The route's name in the log.
     route: Arc<str>,
+    /// Dropped when no generation has the route any more.
+    life: Arc<ProxyLife>,
 }
+
+/// The life of a `proxy` route, through reloads.
+#[derive(Debug, Default)]
+pub(crate) struct ProxyLife;
 
 /// The worker's state that the handler uses.
 #[derive(Clone, Copy)]
@@ -64,12 +72,18 @@ pub(crate) struct Worker<'w> {
 }
 
 impl ProxyHandler {
-    pub(crate) fn new(options: &Proxy, upstream: Arc<Group>, route: &Route) -> Self {
+    pub(crate) fn new(
+        options: &Proxy,
+        upstream: Arc<Group>,
+        route: &Route,
+        life: Arc<ProxyLife>,
+    ) -> Self {
         Self {
             options: Arc::new(options.clone()),
             target: TargetRule::new(options, &route.pattern),
             upstream,
             route: route.to_string().into(),
+            life,
         }
     }
 
@@ -113,7 +127,9 @@ impl ProxyHandler {
             fields.push("Proxy-Status", format!("tidegate; next-hop=\"{server}\""));
         }
         let first = dialogue.take_content();
-        let content = if dialogue.is_ended() {
+        let content = if head.status == Status::SWITCHING_PROTOCOLS {
+            DuplexContent::Tunnel(Box::new(self.tunnel(dialogue, first, asked)))
+        } else if dialogue.is_ended() {
             asked.end(dialogue);
             match head.length {
                 Some(length) if first.is_empty() => {
@@ -141,6 +157,19 @@ impl ProxyHandler {
             } else {
                 CommonFields::Date
             },
+        }
+    }
+
+    /// What follows a 101. The server counts a request more while the tunnel is open.
+    fn tunnel(&self, dialogue: Dialogue<Receiving>, first: Vec<u8>, asked: Asked) -> Tunnel {
+        let route = Arc::downgrade(&self.life);
+        let chosen = asked.chosen;
+        Tunnel {
+            upstream: dialogue.into_parts().0.into_stream(),
+            first,
+            idle_timeout: self.options.tunnel_timeout,
+            grace: self.options.tunnel_grace,
+            is_wanted: Box::new(move || route.strong_count() > 0 && chosen.server().is_listed()),
         }
     }
 

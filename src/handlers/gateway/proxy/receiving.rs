@@ -40,8 +40,8 @@ pub(super) struct Receiving {
     method: Method,
     /// How the request's content is delimited.
     sent_framing: SentFraming,
-    /// Whether the request asks for another protocol.
-    may_upgrade: bool,
+    /// The protocol that the request asks for, if it asks for another one.
+    wanted_protocol: Option<Vec<u8>>,
     /// Octets of a head that is incomplete.
     partial: Vec<u8>,
     heads: VecDeque<Said>,
@@ -84,11 +84,15 @@ pub(super) struct UpstreamHead {
 impl Receiving {
     /// A response to a request of `method` whose content is sent as `sent_framing` says; of which nothing
     /// has come.
-    pub(super) fn new(method: Method, sent_framing: SentFraming, may_upgrade: bool) -> Self {
+    pub(super) fn new(
+        method: Method,
+        sent_framing: SentFraming,
+        wanted_protocol: Option<&[u8]>,
+    ) -> Self {
         Self {
             method,
             sent_framing,
-            may_upgrade,
+            wanted_protocol: wanted_protocol.map(<[u8]>::to_vec),
             partial: Vec::new(),
             heads: VecDeque::new(),
             interim: 0,
@@ -136,7 +140,7 @@ impl Receiving {
     /// Takes note of a head that is complete.
     fn take_note(&mut self, head: &ReceivedHead<'_>) -> Result<(), ProxyFault> {
         let is_switch = head.status == Status::SWITCHING_PROTOCOLS;
-        if is_switch && !self.may_upgrade {
+        if is_switch && !self.is_asked_for(head) {
             return Err(ProxyFault::UnaskedUpgrade);
         }
         let fields = client_fields(head, is_switch);
@@ -166,6 +170,15 @@ impl Receiving {
                 .any(|value| value.eq_ignore_ascii_case(b"no")),
         }));
         Ok(())
+    }
+
+    /// Whether a 101 changes to the protocol that the request asks for.
+    fn is_asked_for(&self, head: &ReceivedHead<'_>) -> bool {
+        let Some(wanted) = &self.wanted_protocol else {
+            return false;
+        };
+        let mut protocols = head.values("upgrade").flat_map(list::elements);
+        protocols.any(|protocol| protocol.eq_ignore_ascii_case(wanted))
     }
 
     /// Takes content off `octets`. Returns how many octets belong to the response.

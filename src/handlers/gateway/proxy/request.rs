@@ -18,9 +18,11 @@ use crate::address::UpstreamAddress;
 use crate::config::model::{HostField, Proxy};
 use crate::http::field_roles::is_hop_by_hop;
 use crate::http::fields::Known;
+use crate::http::framing::Framing;
 use crate::http::list;
 use crate::http::request::RequestHead;
 use crate::http::response::FieldLines;
+use crate::http::version::Version;
 use crate::message::request::Request;
 
 /// What this server calls itself in `Via` (RFC 9110 §7.6.3).
@@ -46,6 +48,28 @@ pub(super) struct Wishes<'r> {
     pub(super) upgrade: Option<&'r [u8]>,
     /// Whether the client waits for `100 Continue`, and has not been told to go on.
     pub(super) expects_continue: bool,
+}
+
+/// The protocol that the request asks for by `Upgrade`, if it is one of `allowed` (RFC 9110 §7.8). Of
+/// several it is the first.
+pub(super) fn wanted_protocol<'r>(head: &RequestHead<'r>, allowed: &[String]) -> Option<&'r [u8]> {
+    if head.version != Version::Http11 || head.framing != Framing::Empty {
+        return None;
+    }
+    let options = head.fields.combined(Known::Connection)?;
+    let mut options = list::elements(&options);
+    if !options.any(|option| option.eq_ignore_ascii_case(b"upgrade")) {
+        return None;
+    }
+    let lines = head
+        .fields
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
+    let mut protocols = lines.flat_map(|(_, value)| list::elements(value));
+    protocols.find(|protocol| {
+        let mut allowed = allowed.iter();
+        allowed.any(|allowed| protocol.eq_ignore_ascii_case(allowed.as_bytes()))
+    })
 }
 
 /// Whether the request has passed this server, or others of its name, so often that it goes in a circle.
