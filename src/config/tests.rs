@@ -200,6 +200,8 @@ fn every_verb_arrives_in_the_order_of_the_file() {
         Verb::Cgi(cgit),
         Verb::Proxy(_),
         Verb::Proxy(_),
+        Verb::Proxy(_),
+        Verb::Proxy(_),
         Verb::Fastcgi(wiki),
     ] = verbs.as_slice()
     else {
@@ -261,7 +263,7 @@ fn every_option_of_a_proxy_arrives() {
         _ => None,
     });
     let proxies: Vec<_> = proxies.collect();
-    let [(api, false), (by_id, true)] = proxies.as_slice() else {
+    let [(api, false), (by_id, true), ..] = proxies.as_slice() else {
         panic!("{proxies:?}")
     };
     let text = |text: &str| text.to_owned();
@@ -295,7 +297,82 @@ fn every_option_of_a_proxy_arrives() {
         ..Proxy::to(text("http://127.0.0.1:8000"))
     };
     assert_eq!(**by_id, expected);
-    assert_eq!(config.upstreams.len(), 1);
+}
+
+#[test]
+fn every_setting_of_an_upstream_arrives() {
+    let upstreams = without_places(fixture("good_everything.toml")).upstreams;
+    let names: Vec<&str> = upstreams.iter().map(|upstream| &*upstream.name).collect();
+    assert_eq!(names, ["shop", "store", "http://127.0.0.1:8000"]);
+    let ip = |text: &str| UpstreamAddress::Ip(text.parse().expect("an address"));
+    let server = UpstreamServer::at;
+    let php = UpstreamAddress::Name {
+        name: "php".to_owned(),
+        port: 8000,
+        found: vec!["192.0.2.1:8000".parse().expect("an address")],
+    };
+    let socket = UpstreamAddress::Unix(Path::new(FIXTURES).join("www/index.html"));
+    let expected = Upstream {
+        servers: vec![
+            server(ip("127.0.0.1:8000")),
+            UpstreamServer {
+                weight: 2,
+                max_connections: Some(100),
+                ..server(php)
+            },
+            UpstreamServer {
+                backup: true,
+                ..server(socket)
+            },
+        ],
+        balance: Balance::Hash(HashKey::Cookie("session".into())),
+        sticky: Some(Sticky {
+            cookie: "shop".into(),
+            secret: Some("0123456789abcdef".into()),
+        }),
+        failures: Failures {
+            max: 5,
+            within: Duration::from_secs(20),
+            pause: Duration::from_secs(1),
+        },
+        health: Some(HealthCheck {
+            path: "/healthz?full".into(),
+            host: Some("shop.example".into()),
+            every: Duration::from_secs(1),
+            timeout: Duration::from_millis(500),
+            status: [(200, 299), (404, 404)]
+                .map(|(first, last)| StatusRange { first, last })
+                .into(),
+            rises: 1,
+            falls: 1,
+        }),
+        timeouts: UpstreamTimeouts {
+            connect: Duration::from_secs(1),
+            head: Duration::from_secs(2),
+            read: Duration::from_secs(3),
+        },
+        retry: Retry {
+            tries: 2,
+            within: Duration::from_secs(4),
+            statuses: vec![502, 503],
+        },
+        resolve: Duration::from_secs(60),
+        ..upstreams[0].clone()
+    };
+    assert_eq!(upstreams[0], expected);
+    let store = &upstreams[1];
+    assert_eq!(store.servers, [server(ip("[::1]:80"))]);
+    assert_eq!(store.balance, Balance::LeastConnections);
+    let sticky = store.sticky.as_ref().map(|sticky| &*sticky.cookie);
+    assert_eq!(sticky, Some("tidegate-store"));
+    let timeout = store.health.as_ref().map(|health| health.timeout);
+    assert_eq!(timeout, Some(Duration::from_secs(1)));
+    let plain = Upstream::of(
+        upstreams[2].name.clone(),
+        vec![server(ip("127.0.0.1:8000"))],
+        store.place.clone(),
+    );
+    assert_eq!(upstreams[2], plain);
 }
 
 #[test]

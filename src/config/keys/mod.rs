@@ -63,6 +63,11 @@ pub(crate) const TABLES: &[&Table] = &[
     &limits::TABLE_AT_ROUTE,
     &upstream::TABLE,
     &upstream::SERVER_TABLE,
+    &upstream::STICKY_TABLE,
+    &upstream::FAILURES_TABLE,
+    &upstream::HEALTH_TABLE,
+    &upstream::TIMEOUTS_TABLE,
+    &upstream::RETRY_TABLE,
     &test::TABLE,
     &test::EXPECT_TABLE,
 ];

@@ -167,6 +167,20 @@ pub(super) fn walk<D: 'static, M: 'static>(
     walked
 }
 
+/// Reads a table whose keys are `settings` into `draft`. `None`: there is a mistake, and it is reported.
+/// `help` is for a value of another type.
+pub(super) fn read_table<D: 'static, M: 'static>(
+    node: Node<'_>,
+    settings: &'static [Setting<D, M>],
+    draft: &mut D,
+    help: &str,
+) -> Option<()> {
+    let mut section = node.section(format!("`{}`", node.name), Some(help.to_owned()))?;
+    let walked = walk(&mut section, settings, draft);
+    section.close();
+    walked.is_sound().then_some(())
+}
+
 /// `model` as a table: an entry for each setting that shows a value.
 pub(super) fn show<D: 'static, M: 'static>(
     settings: impl IntoIterator<Item = &'static Setting<D, M>>,

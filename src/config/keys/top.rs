@@ -130,6 +130,20 @@ const OF_EVERY_FILE: [Setting<Config>; 4] = [
         kind: Kind::Map(&Kind::Table(&upstream::TABLE)),
         default: "{}",
         about: "servers that routes with `proxy` ask, by a name of yours",
+        translations: &[
+            (
+                "backend",
+                "several servers that are asked are `[upstreams.NAME]`, with servers = [\"127.0.0.1:8000\"]",
+            ),
+            (
+                "loadBalancer",
+                "several servers that are asked are `[upstreams.NAME]`, with servers = [\"127.0.0.1:8000\"]",
+            ),
+            (
+                "services",
+                "several servers that are asked are `[upstreams.NAME]`, with servers = [\"127.0.0.1:8000\"]",
+            ),
+        ],
         ..Setting::BLANK
     },
     Setting {
@@ -179,7 +193,7 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     config.policy = refine::refine(&mut root, Level::Top, &Policy::default());
     let upstreams = upstream::Known::read(shared.upstreams);
     config.servers = servers(&root, shared.servers, &config.policy);
-    config.upstreams = upstreams.complete(&contexts);
+    config.upstreams = upstreams.complete(&contexts, &config.servers);
     config.tests = resolve_tests(shared.tests, &config.servers);
     root.close();
     config

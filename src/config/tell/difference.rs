@@ -290,6 +290,8 @@ limits.max_content = 1
 listen = \"127.0.0.1:1\"
 routes.\"/\" = { files = \"www\" }
 routes.\"/a\" = { respond = \"a\" }
+[upstreams.shop]
+servers = \"127.0.0.1:8000\"
 ";
 
     #[test]
@@ -356,6 +358,20 @@ routes.\"/a\" = { respond = \"a\" }
                     "route /a: headers changed",
                     "route /a: deny [] → [\"::1\"]",
                 ],
+            ),
+            (
+                "127.0.0.1:8000\"",
+                "127.0.0.1:8001\"\nbalance = \"random_two\"\nretry.tries = 1".into(),
+                &[
+                    "upstream shop: servers [\"127.0.0.1:8000\"] → [\"127.0.0.1:8001\"]",
+                    "upstream shop: balance round_robin → random_two",
+                    "upstream shop: retry changed",
+                ],
+            ),
+            (
+                "upstreams.shop",
+                "upstreams.store".into(),
+                &["upstream store added", "upstream shop removed"],
             ),
         ];
         for (from, to, expected) in cases {

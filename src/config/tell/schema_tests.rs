@@ -45,6 +45,10 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
         "A server of `[upstreams.NAME]`" => {
             vec![format!("[[upstreams.a.servers]]\n{line}\n{server}")]
         }
+        "`sticky`" | "`failures`" | "`health`" | "`timeouts`" | "`retry`" => {
+            let key = title.trim_matches('`');
+            vec![format!("[upstreams.a.{key}]\n{line}\n{server}")]
+        }
         "`[[test]]`" => vec![format!("{server}[[test]]\n{line}\n")],
         "`expect`" => vec![format!(
             "{server}[[test]]\nrequest = \"GET /\"\n[test.expect]\n{line}\n"
@@ -165,7 +169,14 @@ fn the_schema_tells_the_defaults_that_a_dump_fills_in() {
     let route = dumped["server"][0]["routes"]["/"]
         .as_table()
         .expect("a route");
+    let proxy = Path::new(FIXTURES).join("good_proxy.toml");
+    let loaded = load(&proxy, surroundings(), Strictness::Lenient)
+        .finish()
+        .expect("a good file");
+    let proxies: toml::Table = dump(&loaded.config).parse().expect("TOML");
+    let upstream = proxies["upstreams"]["blog"].as_table().expect("a table");
     let tables = [
+        ("`[upstreams.NAME]`", upstream),
         ("The top of the file", &dumped),
         (
             "`blocking`",

@@ -152,6 +152,11 @@ impl<'c> Node<'c> {
         usize::try_from(self.integer(range)?).ok()
     }
 
+    /// As [`Self::integer`], as a `u32`. `range` must fit into it.
+    pub(crate) fn small(self, range: RangeInclusive<u64>) -> Option<u32> {
+        u32::try_from(self.integer(range)?).ok()
+    }
+
     /// A size in bytes: `"16 KiB"`, or a number.
     pub(crate) fn size(self, range: RangeInclusive<u64>) -> Option<u64> {
         let size = match (self.value.get_ref(), self.number()) {

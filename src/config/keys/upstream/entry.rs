@@ -1,13 +1,28 @@
 //! One `[upstreams.NAME]`.
 
-use super::server;
-use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::keys::setting::{Kind, Setting, Table, rows, set, show, walk};
-use crate::config::model::Upstream;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::balance::{self, STICKY_TABLE, WAYS, Way};
+use super::failures::{
+    FAILURES_SETTINGS, FAILURES_TABLE, RETRY_SETTINGS, RETRY_TABLE, TIMEOUTS_SETTINGS,
+    TIMEOUTS_TABLE, retry,
+};
+use super::{health, server};
+use crate::config::complaint::diagnostic::{Diagnostic, Spot};
+use crate::config::keys::setting::{
+    Kind, Setting, Table, read_table, rows, set, show, walk, words,
+};
+use crate::config::model::{HashKey, Upstream, UpstreamServer};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Key;
+use crate::config::words::balance::parse_hash_key;
+use crate::config::words::units::WAIT;
 use crate::config::words::upstream::parse_upstream_name;
 use crate::config::words::written;
+
+/// Names that are looked up more often would be a burden for whoever answers.
+const RESOLVE: RangeInclusive<Duration> = Duration::from_secs(1)..=*WAIT.end();
 
 pub(crate) const TABLE: Table = Table {
     title: "`[upstreams.NAME]`",
@@ -15,32 +30,213 @@ pub(crate) const TABLE: Table = Table {
     rows: || rows(SETTINGS),
 };
 
-const SETTINGS: &[Setting<Upstream>] = &[Setting {
-    key: "servers",
-    kind: Kind::OneOrMore(&Kind::Either(&[Kind::Text, Kind::Table(&server::TABLE)])),
-    about: "its servers: addresses, or tables with an `address`",
-    read: |node, upstream| set(&mut upstream.servers, server::servers(node)),
-    show: |upstream| Some(server::show_servers(&upstream.servers)),
-    ..Setting::BLANK
-}];
+/// An upstream while its keys are read.
+struct Draft {
+    upstream: Upstream,
+    /// Where each of its servers stands.
+    spots: Vec<Spot>,
+    way: Option<Way>,
+    hash: Option<HashKey>,
+}
+
+/// An upstream, and where each of its servers stands in the files.
+pub(super) struct Placed {
+    pub(super) upstream: Upstream,
+    pub(super) spots: Vec<Spot>,
+}
+
+const SETTINGS: &[Setting<Draft, Upstream>] = &[
+    Setting {
+        key: "servers",
+        kind: Kind::OneOrMore(&Kind::Either(&[Kind::Text, Kind::Table(&server::TABLE)])),
+        about: "its servers: addresses, or tables with an `address`",
+        translations: &[
+            (
+                "to",
+                "the setting is called `servers`: `servers = [\"127.0.0.1:8000\"]`",
+            ),
+            (
+                "keepalive",
+                "connections to servers are kept for further requests by themselves",
+            ),
+            (
+                "zone",
+                "all workers share what is known of servers, by themselves",
+            ),
+            (
+                "slow_start",
+                "a server that comes back gets its requests little by little, by itself",
+            ),
+        ],
+        read: |node, draft| {
+            let servers: Vec<(UpstreamServer, Spot)> = server::servers(node)?;
+            (draft.upstream.servers, draft.spots) = servers.into_iter().unzip();
+            Some(())
+        },
+        show: |upstream| Some(server::show_servers(&upstream.servers)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "balance",
+        kind: Kind::Word(|| words(WAYS)),
+        default: "\"round_robin\"",
+        about: "who is asked: one after the other, the one with the fewest requests for its weight, the \
+                less busy of two picked at random, or for the same `hash` always the same one",
+        translations: &[
+            (
+                "least_conn",
+                "write balance = \"least_connections\" in `[upstreams.NAME]`",
+            ),
+            (
+                "ip_hash",
+                "write balance = \"hash\" and hash = \"client\" in `[upstreams.NAME]`",
+            ),
+            (
+                "random",
+                "write balance = \"random_two\" in `[upstreams.NAME]`",
+            ),
+            (
+                "lb_policy",
+                "the setting is called `balance`, in `[upstreams.NAME]`",
+            ),
+        ],
+        read: |node, draft| set(&mut draft.way, node.word(WAYS).map(Some)),
+        show: |upstream| balance::show_way(&upstream.balance),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "hash",
+        kind: Kind::Text,
+        about: "with balance = \"hash\": what is hashed: \"client\", \"path\", \"header NAME\" or \
+                \"cookie NAME\"; when servers come or go, only their share moves",
+        read: |node, draft| {
+            set(
+                &mut draft.hash,
+                node.text()?.parse(parse_hash_key).map(Some),
+            )
+        },
+        show: |upstream| balance::show_hash(&upstream.balance),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "sticky",
+        kind: Kind::Either(&[Kind::Word(|| vec!["cookie"]), Kind::Table(&STICKY_TABLE)]),
+        about: "\"cookie\": a signed cookie names the server that a client had, which is asked again while \
+                it can be",
+        read: |node, draft| {
+            let sticky = balance::sticky(node, &draft.upstream.name);
+            set(&mut draft.upstream.sticky, sticky.map(Some))
+        },
+        show: |upstream| upstream.sticky.as_ref().map(balance::show_sticky),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "failures",
+        kind: Kind::Table(&FAILURES_TABLE),
+        default: "{ max = 3, within = \"10s\", pause = \"5s\" }",
+        about: "when a server counts as failed by what becomes of requests; it begins again with few",
+        translations: &[(
+            "fail_duration",
+            "write `failures = { max = 3, within = \"10s\", pause = \"5s\" }` in `[upstreams.NAME]`",
+        )],
+        read: |node, draft| {
+            let help = "write failures = { max = 3, within = \"10s\", pause = \"5s\" }";
+            read_table(node, FAILURES_SETTINGS, &mut draft.upstream.failures, help)
+        },
+        show: |upstream| Some(written::inline(show(FAILURES_SETTINGS, &upstream.failures))),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "health",
+        kind: Kind::Table(&health::TABLE),
+        about: "a request that each server is asked again and again; who does not answer it well is not \
+                asked others",
+        translations: &[
+            (
+                "httpchk",
+                "write `health = { path = \"/healthz\" }` in `[upstreams.NAME]`",
+            ),
+            (
+                "health_check",
+                "write `health = { path = \"/healthz\" }` in `[upstreams.NAME]`",
+            ),
+            (
+                "healthCheck",
+                "write `health = { path = \"/healthz\" }` in `[upstreams.NAME]`",
+            ),
+        ],
+        read: |node, draft| set(&mut draft.upstream.health, health::health(node).map(Some)),
+        show: |upstream| upstream.health.as_ref().map(health::show_health),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "timeouts",
+        kind: Kind::Table(&TIMEOUTS_TABLE),
+        default: "{ connect = \"3s\", head = \"1m\", read = \"1m\" }",
+        about: "how long a server may take",
+        read: |node, draft| {
+            let help = "write timeouts = { connect = \"3s\", head = \"60s\", read = \"60s\" }";
+            read_table(node, TIMEOUTS_SETTINGS, &mut draft.upstream.timeouts, help)
+        },
+        show: |upstream| Some(written::inline(show(TIMEOUTS_SETTINGS, &upstream.timeouts))),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "retry",
+        kind: Kind::Table(&RETRY_TABLE),
+        default: "{ tries = 3, within = \"10s\", statuses = [] }",
+        about: "what is asked again, of another server: what no server has begun to act upon, and of \
+                idempotent requests what failed",
+        translations: &[(
+            "proxy_next_upstream",
+            "the setting is called `retry`, in `[upstreams.NAME]`: \
+             `retry = { tries = 3, within = \"10s\", statuses = [502, 503] }`",
+        )],
+        read: |node, draft| retry(node, &mut draft.upstream.retry),
+        show: |upstream| Some(written::inline(show(RETRY_SETTINGS, &upstream.retry))),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "resolve",
+        kind: Kind::Duration,
+        default: "\"30s\"",
+        about: "how often names are looked up again; while that fails, the last answer stays",
+        translations: &[(
+            "resolver",
+            "names are looked up as the system does it; how often is `resolve`, in `[upstreams.NAME]`",
+        )],
+        read: |node, draft| set(&mut draft.upstream.resolve, node.duration(RESOLVE)),
+        show: |upstream| Some(written::duration(upstream.resolve)),
+        ..Setting::BLANK
+    },
+];
 
 /// Reads one upstream. `None`: there is a mistake, and it is reported.
-pub(super) fn upstream(key: &Key<'_>, node: Node<'_>) -> Option<Upstream> {
+pub(super) fn upstream(key: &Key<'_>, node: Node<'_>) -> Option<Placed> {
     let help = "write [upstreams.shop] and servers = [\"127.0.0.1:8000\"]".to_owned();
     let name = key.parse(parse_upstream_name);
     let title = format!("`[upstreams.{}]`", key.name.escape_debug());
     let mut section = node.section(&*title, Some(help))?;
     let place = key.cx.source.place(key.span.start);
-    let mut upstream = Upstream::of(name.clone().unwrap_or_default(), Vec::new(), place);
-    let walked = walk(&mut section, SETTINGS, &mut upstream);
+    let mut draft = Draft {
+        upstream: Upstream::of(name.clone().unwrap_or_default(), Vec::new(), place),
+        spots: Vec::new(),
+        way: None,
+        hash: None,
+    };
+    let walked = walk(&mut section, SETTINGS, &mut draft);
     if !section.has("servers") {
         let help = "add servers = [\"127.0.0.1:8000\"]".to_owned();
         let error = Diagnostic::error(format!("{title} has no servers"));
         section.report_absence(error.at(key.spot(), "").help(help));
     }
+    draft.upstream.balance = balance::balance(&section, draft.way, draft.hash);
     let is_sound = walked.took("servers") && walked.is_sound();
     section.close();
-    (is_sound && name.is_some()).then_some(upstream)
+    (is_sound && name.is_some()).then_some(Placed {
+        upstream: draft.upstream,
+        spots: draft.spots,
+    })
 }
 
 /// An upstream in the terms of the file.

@@ -1,10 +1,11 @@
 //! Which upstreams the files have, and which of them are asked.
 
-use super::entry::upstream;
+use super::entry::{Placed, upstream};
+use super::loops::warn_of_loops;
 use crate::address::UpstreamAddress;
-use crate::config::complaint::diagnostic::Diagnostic;
+use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::suggest::nearest;
-use crate::config::model::{Upstream, UpstreamServer};
+use crate::config::model::{Server, Upstream, UpstreamServer};
 use crate::config::tree::asked_upstream::AskedUpstream;
 use crate::config::tree::node::{Context, Node, list};
 use crate::config::tree::section::Key;
@@ -16,6 +17,8 @@ pub(crate) struct Known<'c> {
     /// Every name that is there, with those of upstreams that have a mistake.
     names: Vec<Key<'c>>,
     upstreams: Vec<Upstream>,
+    /// Every server, and where it stands.
+    servers: Vec<(UpstreamAddress, Spot)>,
 }
 
 impl<'c> Known<'c> {
@@ -47,13 +50,21 @@ impl<'c> Known<'c> {
             );
         }
         self.names.push(key);
-        self.upstreams.extend(upstream);
+        if let Some(Placed { upstream, spots }) = upstream {
+            let addresses = upstream.servers.iter().map(|server| server.address.clone());
+            self.servers.extend(addresses.zip(spots));
+            self.upstreams.push(upstream);
+        }
     }
 
     /// All upstreams: those of the files by name, then one for each URL that is asked in `contexts`, the
-    /// files. An upstream that is asked and is not there is reported, and so is one that is there and is
-    /// not asked.
-    pub(crate) fn complete(mut self, contexts: &[&Context<'_>]) -> Vec<Upstream> {
+    /// files. What is doubtful is reported: an upstream that is asked and is not there, one that is there
+    /// and is not asked, and a server that is one of `servers`, of this configuration.
+    pub(crate) fn complete(
+        mut self,
+        contexts: &[&Context<'_>],
+        servers: &[Server],
+    ) -> Vec<Upstream> {
         let mut named = Vec::new();
         for cx in contexts {
             for asked in cx.asked.take() {
@@ -66,20 +77,27 @@ impl<'c> Known<'c> {
                 }
             }
         }
+        self.warn_of_unused(&named);
+        warn_of_loops(contexts, servers, &self.servers);
+        self.upstreams
+    }
+
+    /// Warns of upstreams that are not among `asked`.
+    fn warn_of_unused(&self, asked: &[String]) {
         for key in &self.names {
             let may_be_asked = parse_upstream_name(key.name).is_ok();
-            if may_be_asked && !named.iter().any(|name| name == key.name) {
+            if may_be_asked && !asked.iter().any(|name| name == key.name) {
                 let message = format!("no route asks the upstream `{}`", key.name.escape_debug());
                 let help = format!("\"/\" = {{ proxy = \"{}\" }} is one that does", key.name);
                 let warning = Diagnostic::warning(message).at(key.spot(), "").help(help);
                 key.cx.report_absence(warning);
             }
         }
-        self.upstreams
     }
 
     /// Adds the upstream of a route that says the server itself.
     fn add_server(&mut self, cx: &Context<'_>, asked: AskedUpstream, address: UpstreamAddress) {
+        self.servers.push((address.clone(), asked.spot.clone()));
         if self.upstreams.iter().any(|other| other.name == asked.name) {
             return;
         }

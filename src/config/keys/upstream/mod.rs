@@ -4,13 +4,24 @@
 //! |---|---|
 //! | the keys of an upstream | [`entry`] |
 //! | an entry of `servers` | [`server`] |
+//! | which server is chosen | [`balance`] |
+//! | servers that fail or are late | [`failures`] |
+//! | servers that are asked for their health | [`health`] |
 //! | which upstreams there are, and who asks them | [`known`] |
+//! | requests that would come back to this server | [`loops`] |
 
+mod balance;
 mod entry;
+mod failures;
+mod health;
 mod known;
+mod loops;
 mod server;
 
+pub(super) use balance::STICKY_TABLE;
 pub(super) use entry::TABLE;
 pub(crate) use entry::show_upstream;
+pub(super) use failures::{FAILURES_TABLE, RETRY_TABLE, TIMEOUTS_TABLE};
+pub(super) use health::TABLE as HEALTH_TABLE;
 pub(super) use known::Known;
 pub(super) use server::{ABSENT, TABLE as SERVER_TABLE};

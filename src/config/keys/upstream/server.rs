@@ -38,6 +38,10 @@ const SETTINGS: &[Setting<UpstreamServer>] = &[
     Setting {
         key: "address",
         kind: Kind::Text,
+        translations: &[(
+            "url",
+            "the setting is called `address`: `servers = [{ address = \"127.0.0.1:8000\" }]`",
+        )],
         about: "\"127.0.0.1:8000\", \"app.internal:8000\" (all its addresses) or \
                 \"unix:run/app.sock\"",
         read: |node, server| set(&mut server.address, address(node)),
@@ -49,12 +53,7 @@ const SETTINGS: &[Setting<UpstreamServer>] = &[
         kind: Kind::integer(&WEIGHTS),
         default: "1",
         about: "its share of the requests beside that of the others",
-        read: |node, server| {
-            set(
-                &mut server.weight,
-                u32::try_from(node.integer(WEIGHTS)?).ok(),
-            )
-        },
+        read: |node, server| set(&mut server.weight, node.small(WEIGHTS)),
         show: |server| Some(server.weight.to_string()),
         ..Setting::BLANK
     },
@@ -62,6 +61,16 @@ const SETTINGS: &[Setting<UpstreamServer>] = &[
         key: "max_connections",
         kind: Kind::integer(&CONNECTIONS),
         about: "how many requests it may have at once; left out: any number",
+        translations: &[
+            (
+                "max_conns",
+                "the setting is called `max_connections`, beside the `address` of a server",
+            ),
+            (
+                "maxconn",
+                "the setting is called `max_connections`, beside the `address` of a server",
+            ),
+        ],
         read: |node, server| {
             set(
                 &mut server.max_connections,
@@ -82,8 +91,8 @@ const SETTINGS: &[Setting<UpstreamServer>] = &[
     },
 ];
 
-/// Reads `servers`. `None`: there is a mistake, and it is reported.
-pub(super) fn servers(node: Node<'_>) -> Option<Vec<UpstreamServer>> {
+/// Reads `servers`, each with its place. `None`: there is a mistake, and it is reported.
+pub(super) fn servers(node: Node<'_>) -> Option<Vec<(UpstreamServer, Spot)>> {
     let elements = node.one_or_more();
     let refuse = |message: &str, help: &str| {
         let error = Diagnostic::error(message).at(node.spot(), "");
@@ -114,7 +123,7 @@ pub(super) fn servers(node: Node<'_>) -> Option<Vec<UpstreamServer>> {
         );
         return None;
     }
-    Some(read.into_iter().map(|(server, _)| server).collect())
+    Some(read)
 }
 
 /// The entries of `servers`, as TOML.
