@@ -20,6 +20,7 @@ use crate::handlers::Handler;
 use crate::handlers::control::ControlHandler;
 use crate::message::response::CommonFields;
 use crate::runtime::PoolState;
+use crate::upstream::Group;
 
 use carryover::Carryover;
 pub(crate) use kept::Retired;
@@ -43,6 +44,8 @@ pub(crate) struct Generation {
     /// The listeners, by the address in the configuration: port 0 stays 0. They are few, so that a
     /// walk over the list is faster than hashing.
     listeners: Vec<(ListenAddress, Listened)>,
+    /// In the order of the configuration.
+    upstreams: Vec<Arc<Group>>,
     /// What the next generation may go on with.
     carryover: Carryover,
 }
@@ -105,6 +108,11 @@ impl Generation {
     /// keeps.
     pub(crate) fn release(&self, next: &Self, retired: &mut Retired) {
         self.carryover.release(&next.carryover, retired);
+    }
+
+    /// The upstreams that its routes may ask, in the order of the configuration.
+    pub(crate) fn upstreams(&self) -> &[Arc<Group>] {
+        &self.upstreams
     }
 
     /// The states of the pools of routes that have threads of their own.

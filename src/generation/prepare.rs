@@ -92,6 +92,12 @@ impl Generation {
             proxies: config.proxies.clone(),
             policy,
             listeners: listeners.into_iter().collect(),
+            upstreams: config
+                .upstreams
+                .iter()
+                .filter_map(|options| groups.get(&options.name))
+                .cloned()
+                .collect(),
             carryover,
         }
     }

@@ -16,6 +16,7 @@ mod addresses;
 mod control_socket;
 mod ending;
 mod events;
+mod housekeeper;
 mod inherited;
 mod listen_error;
 mod listening;
@@ -56,6 +57,7 @@ use addresses::{accesses, addresses, announce, announce_end};
 pub(crate) use addresses::{try_addresses, try_log};
 use control_socket::ControlError;
 use events::{Event, watch_signals};
+use housekeeper::Housekeeper;
 pub(crate) use inherited::Inherited;
 use predecessor::Predecessor;
 use reload::Trial;
@@ -150,6 +152,7 @@ pub(crate) struct Supervisor {
     retired: Retired,
     pools: Pools,
     workers: Workers,
+    housekeeper: Housekeeper,
     /// The threads of the first workers, and that of the control socket's, until [`run`](Self::run).
     waiting: Vec<Waiting>,
     waiting_control: Option<Waiting>,
@@ -219,6 +222,7 @@ impl Supervisor {
             retired: Retired::default(),
             pools: Pools::new(config.blocking.threads, config.blocking.queue),
             workers,
+            housekeeper: Housekeeper::default(),
             waiting: waiting.map_err(SupervisorError::Threads)?,
             waiting_control: waiting_control.map_err(SupervisorError::Threads)?,
             process: Arc::default(),
@@ -265,6 +269,7 @@ impl Supervisor {
         let setups = self.setups().into_iter();
         let waiting = std::mem::take(&mut self.waiting);
         self.workers.start(setups, waiting, self.log.as_ref());
+        self.housekeeper.adopt(&self.generation);
         if let Some((setup, waiting)) = self.control_setup().zip(self.waiting_control.take()) {
             self.workers.start_control(setup, waiting);
         }

@@ -188,6 +188,7 @@ impl Supervisor {
         let setups = self.setups();
         let log = self.log.as_ref();
         self.workers.adopt(&self.generation, setups, further, log);
+        self.housekeeper.adopt(&self.generation);
         // Not before: a client that asks again because of it must meet the new configuration.
         before.retire_routes(&self.generation);
         Ok(changes)

@@ -13,15 +13,18 @@
 //! come back, and the first success ends that server's pause.
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use super::answers::Answers;
 use super::balance::{self, Candidate, Random, Rotation};
 use super::budget::Budget;
 use super::failures::{Change, Standing};
-use super::members::{Entry, Fitness, Member, members};
+use super::members::{Fitness, Member, members};
+use super::names::{Target, is_name};
 use super::server::{Server, Servers};
 use super::sticky::{self, Signer};
 use super::wanted::Wanted;
@@ -30,14 +33,15 @@ use crate::config::model::{self, Balance};
 use crate::log::diagnostic;
 use crate::runtime;
 
-/// The tier of `backup = true`.
-const BACKUP_TIER: u32 = 1 << 16;
-
 /// The servers of `[upstreams.NAME]`, shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Group {
     options: model::Upstream,
     name: Arc<str>,
+    servers: Arc<Servers>,
+    answers: Answers,
+    /// Held by whoever changes `members`.
+    changes: Mutex<()>,
     /// Replaced as a whole when a name leads elsewhere. Workers read it without a lock.
     members: ArcSwap<Vec<Member>>,
     rotation: Rotation,
@@ -90,19 +94,20 @@ pub(crate) enum NoServer {
 
 impl Group {
     /// The group of `options`. What is known of its servers is in `servers`.
-    pub(crate) fn new(options: &model::Upstream, servers: &Servers) -> Self {
-        let entries = options.servers.iter().flat_map(entries).collect();
-        let sticky = options.sticky.as_ref();
-        let signer = sticky.map(|sticky| Signer::new(sticky, &options.name));
-        let members = members(entries, servers, signer.as_ref(), |_| false);
-        Self {
+    pub(crate) fn new(options: &model::Upstream, servers: &Arc<Servers>) -> Self {
+        let group = Self {
             options: options.clone(),
             name: options.name.as_str().into(),
-            members: ArcSwap::from_pointee(members),
+            servers: Arc::clone(servers),
+            answers: Answers::new(options, servers),
+            changes: Mutex::default(),
+            members: ArcSwap::default(),
             rotation: Rotation::new(),
             random: Random::new(),
             budget: Budget::new(Instant::now()),
-        }
+        };
+        group.renew_members();
+        group
     }
 
     /// What the operator says of it.
@@ -271,6 +276,82 @@ impl Group {
         })
     }
 
+    /// Whether it has to be looked after although no client asks.
+    pub(crate) fn needs_housekeeping(&self) -> bool {
+        self.names().next().is_some()
+    }
+
+    /// The names among its servers, each with its place.
+    pub(super) fn names(&self) -> impl Iterator<Item = (usize, &UpstreamAddress)> {
+        let addresses = self.options.servers.iter().map(|server| &server.address);
+        addresses
+            .enumerate()
+            .filter(|(_, address)| is_name(address))
+    }
+
+    /// Whether the name at that place leads anywhere.
+    pub(super) fn has_answer(&self, nth: usize) -> bool {
+        self.answers.has(nth)
+    }
+
+    /// Takes note that the name at that place leads to `targets`. Servers to which nothing leads any more
+    /// get no further requests, and connections to them are not kept.
+    pub(super) fn adopt_answer(&self, nth: usize, targets: Vec<Target>) {
+        let name = &self.options.servers[nth].address;
+        self.servers.keep_answer(name, &targets);
+        let list: Vec<String> = targets
+            .iter()
+            .map(|target| target.address.to_string())
+            .collect();
+        if self.answers.replace(nth, targets) {
+            self.renew_members();
+            diagnostic::info(format_args!(
+                "upstream {}: {name} leads to {} now",
+                self.name,
+                list.join(", ")
+            ));
+        }
+    }
+
+    /// Tells that the name at that place could not be looked up.
+    pub(super) fn tell_of_failed_look_up(&self, nth: usize, error: &io::Error) {
+        let (upstream, name) = (&self.name, &self.options.servers[nth].address);
+        let outcome = if self.has_answer(nth) {
+            "what it led to before is still asked"
+        } else {
+            "it leads nowhere until a look-up succeeds"
+        };
+        diagnostic::warn_limited(
+            format_args!("upstream {upstream}: {name}"),
+            format_args!("upstream {upstream}: {name} is not found ({error}): {outcome}"),
+        );
+    }
+
+    /// The addresses of its servers at present.
+    #[cfg(test)]
+    pub(super) fn addresses(&self) -> Vec<UpstreamAddress> {
+        let members = self.members.load();
+        members
+            .iter()
+            .map(|member| member.entry.address.clone())
+            .collect()
+    }
+
+    /// Has workers choose among what the names lead to now.
+    fn renew_members(&self) {
+        let sticky = self.options.sticky.as_ref();
+        let signer = sticky.map(|sticky| Signer::new(sticky, &self.options.name));
+        let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.members.load();
+        let is_drained = |address: &UpstreamAddress| {
+            let mut members = before.iter();
+            members.any(|member| member.entry.address == *address && member.is_drained())
+        };
+        let entries = self.answers.entries(&self.options);
+        let members = members(entries, &self.servers, signer.as_ref(), is_drained);
+        self.members.store(Arc::new(members));
+    }
+
     /// Counts one request more at `server`, unless it has `max` already.
     fn begin(&self, server: &Arc<Server>, max: Option<usize>, role: Role) -> Option<Chosen> {
         server.try_begin(max).then(|| Chosen {
@@ -281,23 +362,6 @@ impl Group {
             set_cookie: None,
             is_judged: Cell::new(false),
         })
-    }
-}
-
-/// What an entry of `servers` stands for: a name for each of its addresses.
-fn entries(server: &model::UpstreamServer) -> Vec<Entry> {
-    let entry = |address| Entry {
-        address,
-        weight: server.weight,
-        max_connections: server.max_connections,
-        tier: if server.backup { BACKUP_TIER } else { 0 },
-    };
-    match &server.address {
-        UpstreamAddress::Name { found, .. } => {
-            let addresses = found.iter().copied().map(UpstreamAddress::Ip);
-            addresses.map(entry).collect()
-        }
-        address => vec![entry(address.clone())],
     }
 }
 

@@ -13,9 +13,11 @@
 //! | how they are balanced | [`balance`], [`hash`] |
 //! | how a client gets the server that it had before | [`sticky`] |
 //! | what all workers know of one server | [`server`], [`failures`] |
+//! | where names lead, and that they are looked up again | [`names`], [`answers`], [`housekeeping`] |
 //! | whether one more request may be asked again | [`budget`] |
 //! | connections that wait for their next request | [`kept`] |
 
+mod answers;
 mod balance;
 mod budget;
 mod connection;
@@ -23,8 +25,10 @@ mod dialogue;
 mod failures;
 mod group;
 mod hash;
+pub(crate) mod housekeeping;
 mod kept;
 mod members;
+mod names;
 mod server;
 mod sticky;
 mod wanted;
@@ -33,5 +37,5 @@ pub(crate) use connection::{Connection, Input};
 pub(crate) use dialogue::{Dialogue, Failure, Fault, HeadReturns, Protocol};
 pub(crate) use group::{Chosen, Group, NoServer};
 pub(crate) use kept::KeptConnections;
-pub(crate) use server::{Server, Servers};
+pub(crate) use server::Servers;
 pub(crate) use wanted::Wanted;

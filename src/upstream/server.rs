@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use super::failures::Record;
+use super::names::{LastAnswers, Target};
 use crate::address::UpstreamAddress;
 
 /// A server at one address, and what is known of it. It stays the same through reloads that leave its
@@ -91,15 +92,18 @@ impl Drop for Listed {
     }
 }
 
-/// The servers of the upstream of one name, by their addresses: of all generations, and of all answers
-/// to its names.
+/// What is known of the upstream of one name, in all generations.
 #[derive(Debug, Default)]
-pub(crate) struct Servers(Mutex<HashMap<UpstreamAddress, Weak<Server>>>);
+pub(crate) struct Servers {
+    /// Its servers, by their addresses.
+    known: Mutex<HashMap<UpstreamAddress, Weak<Server>>>,
+    answers: LastAnswers,
+}
 
 impl Servers {
     /// The server at `address`: the one that is in use, or another.
     pub(super) fn at(&self, address: &UpstreamAddress) -> Arc<Server> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(server) = known.get(address).and_then(Weak::upgrade) {
             return server;
         }
@@ -107,6 +111,16 @@ impl Servers {
         let server = Arc::new(Server::new(address.clone()));
         known.insert(address.clone(), Arc::downgrade(&server));
         server
+    }
+
+    /// The last good answer to the question where `name` leads; nothing if there has been none.
+    pub(super) fn last_answer(&self, name: &UpstreamAddress) -> Vec<Target> {
+        self.answers.get(name)
+    }
+
+    /// Keeps a good answer, for a generation whose own look-up fails.
+    pub(super) fn keep_answer(&self, name: &UpstreamAddress, targets: &[Target]) {
+        self.answers.put(name, targets);
     }
 }
 

@@ -20,7 +20,7 @@ impl Trial {
             pause: Duration::from_secs(5),
         };
         change(&mut options);
-        let group = Group::new(&options, &Servers::default());
+        let group = Group::new(&options, &Arc::default());
         let start = Instant::now();
         Self { group, start }
     }
@@ -209,7 +209,7 @@ fn without_a_key_hashing_takes_turns() {
 #[test]
 fn another_group_of_the_same_servers_knows_what_they_did() {
     let trial = Trial::new(2, |_| {});
-    let servers = Servers::default();
+    let servers = Arc::<Servers>::default();
     let before = Group::new(trial.group.options(), &servers);
     let failed = before
         .choose_at(Wish::default(), &[], trial.at(0))
@@ -315,4 +315,58 @@ fn a_drained_server_gets_only_the_clients_that_it_has() {
     assert_eq!(port(&with_cookie(&trial, &value, 0)), 1);
     trial.group.members.load()[1].set_drained(true);
     assert_eq!(trial.choose(0, &[]).err(), Some(NoServer::AllFailed));
+}
+
+/// A group of `app.internal`, which leads to these ports.
+fn named(ports: &[u16]) -> Trial {
+    Trial::new(1, |options| {
+        options.servers[0].address = UpstreamAddress::Name {
+            name: "app.internal".to_owned(),
+            port: 80,
+            found: ports
+                .iter()
+                .map(|port| ([127, 0, 0, 1], *port).into())
+                .collect(),
+        };
+    })
+}
+
+fn targets(ports: &[u16]) -> Vec<Target> {
+    let target = |port: &u16| Target::at(([127, 0, 0, 1], *port).into());
+    ports.iter().map(target).collect()
+}
+
+#[test]
+fn all_addresses_of_a_name_are_asked_and_another_answer_replaces_them() {
+    let trial = named(&[1, 2]);
+    let kept = trial.choose(0, &[]).expect("a server");
+    assert_eq!((port(&kept), trial.port(0), trial.port(0)), (1, 2, 1));
+    trial.group.adopt_answer(0, targets(&[3, 2]));
+    let asked = [0; 4].map(|seconds| trial.port(seconds));
+    assert!(
+        [2, 3].iter().all(|port| asked.contains(port)) && !asked.contains(&1),
+        "{asked:?}"
+    );
+    assert!(!kept.server().is_listed(), "its connections are not kept");
+}
+
+#[test]
+fn the_servers_of_an_answer_that_adds_some_stay_as_they_are() {
+    let trial = named(&[1, 2]);
+    let down = trial.fail(0);
+    trial.group.members.load()[2 - down as usize].set_drained(true);
+    trial.group.adopt_answer(0, targets(&[1, 2, 3]));
+    assert_eq!([1, 1, 1].map(|seconds| trial.port(seconds)), [3; 3]);
+}
+
+#[test]
+fn a_name_that_a_reload_does_not_find_leads_where_it_did() {
+    let (found, lost) = (named(&[]), named(&[]));
+    let servers = Arc::<Servers>::default();
+    let before = Group::new(found.group.options(), &servers);
+    assert!(before.names().all(|(nth, _)| !before.has_answer(nth)));
+    before.adopt_answer(0, targets(&[1]));
+    let after = Group::new(lost.group.options(), &servers);
+    assert!(after.has_answer(0));
+    assert!(after.choose_at(Wish::default(), &[], lost.at(0)).is_ok());
 }

@@ -1,0 +1,81 @@
+//! What the names of a group lead to at present.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::members::Entry;
+use super::names::{Target, found_before, is_name};
+use super::server::Servers;
+use crate::address::UpstreamAddress;
+use crate::config::model::{Upstream, UpstreamServer};
+
+/// The tier of `backup = true`.
+const BACKUP_TIER: u32 = 1 << 16;
+
+/// For each entry of `servers`, what its name leads to; nothing for an address.
+#[derive(Debug)]
+pub(super) struct Answers(Mutex<Vec<Vec<Target>>>);
+
+impl Answers {
+    /// What was found when the configuration was read; where that is nothing, the last good answer that
+    /// a generation before had.
+    pub(super) fn new(options: &Upstream, servers: &Servers) -> Self {
+        let answer = |server: &UpstreamServer| {
+            let found = found_before(&server.address);
+            if found.is_empty() && is_name(&server.address) {
+                return servers.last_answer(&server.address);
+            }
+            found
+        };
+        Self(Mutex::new(options.servers.iter().map(answer).collect()))
+    }
+
+    /// The members of a group with these answers.
+    pub(super) fn entries(&self, options: &Upstream) -> Vec<Entry> {
+        let answers = self.lock();
+        let pairs = options.servers.iter().zip(&*answers);
+        pairs
+            .flat_map(|(server, answer)| entries(server, answer))
+            .collect()
+    }
+
+    /// Whether the name at that place of `servers` leads anywhere.
+    pub(super) fn has(&self, nth: usize) -> bool {
+        !self.lock()[nth].is_empty()
+    }
+
+    /// Replaces what the name at that place leads to. Returns whether that is something new; the order of
+    /// the addresses is not.
+    pub(super) fn replace(&self, nth: usize, mut targets: Vec<Target>) -> bool {
+        targets.sort();
+        targets.dedup();
+        let mut answers = self.lock();
+        answers[nth].sort();
+        let is_new = answers[nth] != targets;
+        answers[nth] = targets;
+        is_new
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<Target>>> {
+        // Every change is a single step.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an entry of `servers` stands for, if its name leads to `answer`: as many servers as that has.
+fn entries(server: &UpstreamServer, answer: &[Target]) -> Vec<Entry> {
+    let first = if server.backup { BACKUP_TIER } else { 0 };
+    let entry = |address, weight, tier| Entry {
+        address,
+        weight,
+        max_connections: server.max_connections,
+        tier: first + tier,
+    };
+    if !is_name(&server.address) {
+        return vec![entry(server.address.clone(), server.weight, 0)];
+    }
+    let of_target = |target: &Target| {
+        let weight = server.weight.saturating_mul(target.weight);
+        entry(UpstreamAddress::Ip(target.address), weight, target.tier)
+    };
+    answer.iter().map(of_target).collect()
+}
