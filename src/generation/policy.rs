@@ -14,7 +14,7 @@ use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::message::changes::{Change, RepresentationChanges};
 use crate::message::content::{Content, DuplexContent, Octets};
-use crate::message::response::{CommonFields, DuplexResponse, Response};
+use crate::message::response::{DuplexResponse, Origin, Response};
 
 /// A policy, ready to be applied.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl ServingPolicy {
             status: response.status,
             fields: joined(response.fields, &page.fields),
             content: Content::Octets(Octets::Everywhere(content)),
-            common: CommonFields::DateAndServer,
+            origin: response.origin,
         }
     }
 

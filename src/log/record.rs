@@ -34,6 +34,22 @@ pub(crate) struct AccessRecord<'a> {
     pub(crate) user_agent: Option<&'a [u8]>,
     /// From the request's head to the end of its response, as precise as the loop's clock.
     pub(crate) duration: Duration,
+    /// What became of it at an upstream, if one was asked. JSON alone has a place for it.
+    pub(crate) upstream: Option<UpstreamRecord<'a>>,
+}
+
+/// What the log tells of the servers of an upstream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UpstreamRecord<'a> {
+    /// The one that was asked last, if any was.
+    pub(crate) server: Option<&'a str>,
+    pub(crate) tries: u32,
+    /// How long the last one took to take a connection; `None` if one was kept.
+    pub(crate) connect: Option<Duration>,
+    /// From the first try to the head of the final response.
+    pub(crate) head: Option<Duration>,
+    /// Why the response is not the upstream's.
+    pub(crate) error: Option<&'a str>,
 }
 
 /// The second of a record, in both notations. It is made once a second, because it is the most expensive
@@ -103,6 +119,7 @@ impl<'a> AccessRecord<'a> {
             referer: None,
             user_agent: None,
             duration: Duration::ZERO,
+            upstream: None,
         }
     }
 
@@ -164,12 +181,35 @@ impl<'a> AccessRecord<'a> {
         }
         write!(
             out,
-            ",\"status\":{},\"bytes\":{},\"duration_ms\":{}}}",
+            ",\"status\":{},\"bytes\":{},\"duration_ms\":{}",
             self.status.code(),
             self.content_length,
             self.duration.as_millis()
         )
         .expect("a Vec takes everything");
+        if let Some(upstream) = &self.upstream {
+            upstream.write_json(out);
+        }
+        out.push(b'}');
+    }
+}
+
+impl UpstreamRecord<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        push_json_text("upstream", self.server.map(str::as_bytes), out);
+        let times = [
+            ("upstream_connect_us", self.connect),
+            ("upstream_head_us", self.head),
+        ];
+        write!(out, ",\"upstream_tries\":{}", self.tries).expect("a Vec takes everything");
+        for (name, time) in times {
+            match time {
+                Some(time) => write!(out, ",\"{name}\":{}", time.as_micros()),
+                None => write!(out, ",\"{name}\":null"),
+            }
+            .expect("a Vec takes everything");
+        }
+        push_json_text("upstream_error", self.error.map(str::as_bytes), out);
     }
 }
 
@@ -254,6 +294,7 @@ mod tests {
             referer: None,
             user_agent: Some(b"curl/8"),
             duration: Duration::from_millis(7),
+            upstream: None,
         };
         change(&mut record);
         let second = LogSecond {
@@ -288,6 +329,26 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn json_tells_of_the_upstream() {
+        let json = line(LogFormat::Json, |record| {
+            record.upstream = Some(UpstreamRecord {
+                server: Some("127.0.0.1:8000"),
+                tries: 2,
+                connect: Some(Duration::from_micros(80)),
+                head: None,
+                error: Some("connection_terminated"),
+            });
+        });
+        let end = concat!(
+            r#""duration_ms":7,"upstream":"127.0.0.1:8000","upstream_tries":2,"#,
+            r#""upstream_connect_us":80,"upstream_head_us":null,"#,
+            r#""upstream_error":"connection_terminated"}"#,
+            "\n"
+        );
+        assert!(json.ends_with(end), "{json}");
     }
 
     #[test]

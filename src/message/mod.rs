@@ -25,3 +25,4 @@ pub(crate) mod response;
 pub(crate) mod routed_path;
 pub(crate) mod selected;
 pub(crate) mod tunnel;
+pub(crate) mod upstream_note;

@@ -130,7 +130,7 @@ impl Connection {
         &self,
         exchange: &Exchange<'_, '_>,
         head: &RequestHead<'_>,
-        underway: Underway<'_>,
+        mut underway: Underway<'_>,
         receiving: &Receiving<'_>,
         generation: &Generation,
     ) -> Responded {
@@ -144,6 +144,7 @@ impl Connection {
         let may_persist = head.persistent && self.may_persist() && begun.can_be_drained;
         let traits = RequestTraits::of(head);
         let mut framed = FramedResponse::new(response, policy, traits, may_persist);
+        underway.note_upstream(take(&mut framed.note));
         let persists = framed.persists();
         let mut buffer = begun.rest_of_interim;
         self.encode_head(&framed, generation, &mut buffer);

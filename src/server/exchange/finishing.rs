@@ -13,7 +13,8 @@ use crate::http::version::Version;
 use crate::message::content::{Content, DuplexContent, Octets};
 use crate::message::format::Format;
 use crate::message::problem;
-use crate::message::response::{CommonFields, DuplexResponse, Response};
+use crate::message::response::{CommonFields, DuplexResponse, Origin, Response};
+use crate::message::upstream_note::UpstreamNote;
 
 /// A response, framed: everything but the bytes of its head.
 pub(in crate::server) struct FramedResponse<'a, 'c> {
@@ -23,6 +24,8 @@ pub(in crate::server) struct FramedResponse<'a, 'c> {
     persistence: Persistence,
     /// What goes on the wire: nothing, in answer to HEAD.
     pub(in crate::server) content: DuplexContent<'a, 'c>,
+    /// What became of it at servers of an upstream, if any were to be asked.
+    pub(in crate::server) note: Option<Box<UpstreamNote>>,
     /// The fields that are added to it, as far as the whole configuration lets them be.
     common: CommonFields,
 }
@@ -89,7 +92,8 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             content if has_content => content,
             _ => DuplexContent::Empty,
         };
-        let common = match response.common {
+        let Origin { common, note } = response.origin;
+        let common = match common {
             CommonFields::DateAndServer if !policy.leaves("Server") => CommonFields::Date,
             common => common,
         };
@@ -100,6 +104,7 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             persistence,
             content,
             common,
+            note,
         }
     }
 
@@ -145,6 +150,6 @@ fn with_own_words<'a, 'c>(
         status: response.status,
         fields: joined(response.fields, &own.fields),
         content: Content::Octets(Octets::Lent(&own.content)),
-        common: CommonFields::DateAndServer,
+        origin: response.origin,
     }
 }

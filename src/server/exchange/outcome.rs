@@ -23,7 +23,8 @@ use crate::http::fields::Known;
 use crate::http::request::{RequestHead, line_in_log, request_line};
 use crate::http::status::Status;
 use crate::log::diagnostic;
-use crate::log::record::AccessRecord;
+use crate::log::record::{AccessRecord, UpstreamRecord};
+use crate::message::upstream_note::UpstreamNote;
 use crate::metrics::End;
 use crate::runtime;
 use crate::server::worker::Worker;
@@ -140,12 +141,24 @@ pub(crate) fn finish(
     outcome: Outcome,
     started: Instant,
 ) {
+    finish_with(worker, client, subject, outcome, (started, None));
+}
+
+/// The same, of an exchange for which servers of an upstream were to be asked.
+#[inline]
+fn finish_with(
+    worker: &Rc<Worker>,
+    client: ClientAddress,
+    subject: &Subject<'_>,
+    outcome: Outcome,
+    (started, note): (Instant, Option<&UpstreamNote>),
+) {
     worker.counters.ended(outcome.end);
     if outcome.end != End::Answered {
         tell(client, subject, outcome);
     }
     if worker.has_log() {
-        record(worker, client, subject, outcome, started);
+        record(worker, client, subject, outcome, (started, note));
     }
 }
 
@@ -168,11 +181,24 @@ fn record(
     client: ClientAddress,
     subject: &Subject<'_>,
     outcome: Outcome,
-    started: Instant,
+    (started, note): (Instant, Option<&UpstreamNote>),
 ) {
     let now = runtime::now();
-    let record = subject.record(client, outcome, now.duration_since(started));
+    let record = AccessRecord {
+        upstream: note.map(upstream_record),
+        ..subject.record(client, outcome, now.duration_since(started))
+    };
     worker.append_record(&record, now);
+}
+
+fn upstream_record(note: &UpstreamNote) -> UpstreamRecord<'_> {
+    UpstreamRecord {
+        server: note.server.as_deref(),
+        tries: note.tries,
+        connect: note.connect,
+        head: note.head,
+        error: note.error,
+    }
 }
 
 /// An exchange that has begun. It is [finished](Self::finish) once: by its owner, or, as cut, by
@@ -190,6 +216,8 @@ pub(crate) struct Underway<'e> {
     status: Option<Status>,
     /// Octets of content sent, when that was last noted.
     content_sent: u64,
+    /// What became of it at servers of an upstream.
+    note: Option<Box<UpstreamNote>>,
 }
 
 impl<'e> Underway<'e> {
@@ -211,6 +239,7 @@ impl<'e> Underway<'e> {
             is_over: false,
             status: None,
             content_sent: 0,
+            note: None,
         }
     }
 
@@ -253,18 +282,24 @@ impl<'e> Underway<'e> {
             is_over: false,
             status: self.status,
             content_sent: self.content_sent,
+            note: self.note.take(),
         }
+    }
+
+    /// Takes note of what became of it at servers of an upstream.
+    pub(crate) fn note_upstream(&mut self, note: Option<Box<UpstreamNote>>) {
+        self.note = note;
     }
 
     fn end(&mut self, outcome: Outcome) {
         self.is_over = true;
         if self.is_recorded {
-            finish(
+            finish_with(
                 &self.worker,
                 self.client,
                 &self.subject,
                 outcome,
-                self.started,
+                (self.started, self.note.as_deref()),
             );
         }
     }

@@ -14,8 +14,9 @@
 //! | the server failed, or its status is one of `retry.statuses` | another server, if the method is idempotent and the content is there |
 //! | a part of a response has reached the client | nobody |
 
+use std::cell::Cell;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::body::{Body, BodyReader};
 use super::content::Asked;
@@ -27,6 +28,7 @@ use crate::http::response::encode_interim;
 use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
+use crate::message::upstream_note::UpstreamNote;
 use crate::runtime::{self, Either, either};
 use crate::upstream::{Chosen, Connection, Dialogue, HeadReturns, NoServer, Wanted};
 
@@ -37,6 +39,7 @@ pub(super) struct Heard<C> {
     pub(super) asked: Asked,
     /// The part of the request's content that the upstream has not got.
     pub(super) rest: BodyReader<'static, C>,
+    pub(super) note: UpstreamNote,
 }
 
 /// Why there is no response of an upstream.
@@ -45,10 +48,7 @@ pub(super) enum Unanswered {
     /// No server could be asked, and none has been.
     NoServer(NoServer),
     /// The last one that was asked failed.
-    Failed {
-        server: String,
-        fault: ProxyFault,
-    },
+    Failed(ProxyFault, UpstreamNote),
 }
 
 impl From<ContentError> for Unanswered {
@@ -70,8 +70,26 @@ enum Progress {
 struct Tries {
     /// The servers that were asked, by their ids.
     servers: Vec<u64>,
-    count: u32,
     begun: Instant,
+    /// How long the last one took to take a connection; `None` while one is kept.
+    connect: Cell<Option<Duration>>,
+}
+
+impl Tries {
+    fn count(&self) -> u32 {
+        self.servers.len() as u32
+    }
+
+    /// What is to be noted of them after one at `server`, which led to a response or an error.
+    fn note(&self, server: String, error: Option<&'static str>) -> UpstreamNote {
+        UpstreamNote {
+            server: Some(server),
+            tries: self.count(),
+            connect: self.connect.get(),
+            head: error.is_none().then(|| runtime::now() - self.begun),
+            error,
+        }
+    }
 }
 
 impl ProxyHandler {
@@ -88,8 +106,8 @@ impl ProxyHandler {
         };
         let mut tries = Tries {
             servers: Vec::new(),
-            count: 0,
             begun: runtime::now(),
+            connect: Cell::new(None),
         };
         let mut last = None;
         loop {
@@ -98,18 +116,21 @@ impl ProxyHandler {
                 Err(why) => return Err(last.unwrap_or(Unanswered::NoServer(why))),
             };
             tries.servers.push(chosen.server().id());
-            tries.count += 1;
             let server = chosen.server().address().to_string();
             let asked = Asked {
                 chosen,
                 kept: worker.kept.clone(),
             };
-            match self.ask_server(request, worker, body, asked).await {
+            match self
+                .ask_server(request, worker, body, asked, &tries.connect)
+                .await
+            {
                 Ok(heard) if self.is_refused(&heard, request, body, &tries) => {
                     heard.asked.chosen.failed();
                 }
-                Ok(heard) => {
+                Ok(mut heard) => {
                     heard.asked.chosen.succeeded();
+                    heard.note = tries.note(server, None);
                     return Ok(heard);
                 }
                 Err((Failure::Client(error), _)) => return Err(error.into()),
@@ -118,7 +139,8 @@ impl ProxyHandler {
                         Progress::Unsent => self.may_try_again(&tries),
                         Progress::Sent => self.may_repeat(request, body, &tries),
                     };
-                    let failed = Unanswered::Failed { server, fault };
+                    let note = tries.note(server, Some(fault.proxy_error()));
+                    let failed = Unanswered::Failed(fault, note);
                     if !may_repeat {
                         return Err(failed);
                     }
@@ -156,7 +178,7 @@ impl ProxyHandler {
     /// Whether there may be another try at all.
     fn may_try_again(&self, tries: &Tries) -> bool {
         let retry = &self.upstream.options().retry;
-        tries.count < retry.tries && runtime::now() < tries.begun + retry.within
+        tries.count() < retry.tries && runtime::now() < tries.begun + retry.within
     }
 
     /// Asks one server: on a kept connection if there is one, on a new one if the server has closed that.
@@ -166,7 +188,9 @@ impl ProxyHandler {
         worker: Worker<'_>,
         body: &Body<C>,
         asked: Asked,
+        connect: &Cell<Option<Duration>>,
     ) -> Result<Heard<C>, (Failure, Progress)> {
+        connect.set(None);
         let may_be_kept = request.head.method.is_idempotent() && body.is_whole();
         let kept = may_be_kept.then(|| worker.kept.take(asked.chosen.server()));
         let asked = match kept.flatten() {
@@ -184,7 +208,9 @@ impl ProxyHandler {
                 Err((failure, _, asked)) => return Err(note(failure, Progress::Sent, &asked)),
             },
         };
+        let begun = runtime::now();
         let opened = either(self.open(&asked.chosen), body.client().client_gone()).await;
+        connect.set(Some(runtime::now() - begun));
         let connection = match opened {
             Either::First(Ok(connection)) => connection,
             Either::First(Err(fault)) => return Err(note(fault.into(), Progress::Unsent, &asked)),
@@ -239,6 +265,7 @@ impl ProxyHandler {
                 dialogue,
                 asked,
                 rest: reader.into_rest(),
+                note: UpstreamNote::default(),
             }),
             Err(failure) => {
                 let is_untouched = dialogue.protocol().is_untouched();

@@ -36,8 +36,9 @@ use crate::message::content::{
     ContentError, ContentSource, ContentStream, DuplexContent, Octets, ReadContent,
 };
 use crate::message::request::Request;
-use crate::message::response::{CommonFields, DuplexAnswer, DuplexResponse, Response};
+use crate::message::response::{CommonFields, DuplexAnswer, DuplexResponse, Origin, Response};
 use crate::message::tunnel::Tunnel;
+use crate::message::upstream_note::UpstreamNote;
 use crate::runtime::BlockingPool;
 use crate::upstream::{Dialogue, Group, Input, KeptConnections, NoServer};
 
@@ -103,8 +104,7 @@ impl ProxyHandler {
         let body = Body::new(request, content, self.options.buffer, worker.disk).await?;
         match self.ask(request, worker, &body).await {
             Ok(heard) => Ok(self.response(heard, request, worker).into()),
-            Err(Unanswered::Client(error)) => Err(error),
-            Err(why) => Ok(self.failed(&why, request).into()),
+            Err(why) => Ok(self.failed(why, request)?.into()),
         }
     }
 
@@ -120,6 +120,7 @@ impl ProxyHandler {
             mut dialogue,
             asked,
             rest,
+            note,
         } = heard;
         let mut fields = FieldLines::behind(head.fields);
         let server = asked.chosen.server().address().to_string();
@@ -152,10 +153,13 @@ impl ProxyHandler {
             status: head.status,
             fields: fields.into(),
             content,
-            common: if head.has_date {
-                CommonFields::None
-            } else {
-                CommonFields::Date
+            origin: Origin {
+                common: if head.has_date {
+                    CommonFields::None
+                } else {
+                    CommonFields::Date
+                },
+                note: Some(Box::new(note)),
             },
         }
     }
@@ -192,39 +196,38 @@ impl ProxyHandler {
     }
 
     /// The response if no upstream gave one.
-    fn failed(&self, why: &Unanswered, request: &Request<'_>) -> Response<'static> {
-        let (status, error, server, chain) = match why {
-            Unanswered::Failed { server, fault } => (
-                fault.status(),
-                fault.proxy_error(),
-                &server[..],
-                diagnostic::chain(fault),
-            ),
+    fn failed(
+        &self,
+        why: Unanswered,
+        request: &Request<'_>,
+    ) -> Result<Response<'static>, ContentError> {
+        let (status, note, chain) = match why {
+            Unanswered::Client(error) => return Err(error),
+            Unanswered::Failed(fault, note) => (fault.status(), note, diagnostic::chain(&fault)),
             Unanswered::NoServer(why) => {
                 let status = match why {
                     NoServer::Unknown => Status::BAD_GATEWAY,
                     NoServer::AllFailed | NoServer::AllBusy => Status::SERVICE_UNAVAILABLE,
                 };
-                (
-                    status,
-                    "destination_unavailable",
-                    "no server",
-                    why.to_string(),
-                )
+                let note = UpstreamNote {
+                    error: Some("destination_unavailable"),
+                    ..UpstreamNote::default()
+                };
+                (status, note, why.to_string())
             }
-            Unanswered::Client(_) => return Response::problem(Status::BAD_GATEWAY),
         };
-        let name = self.name_in_log(request, server);
+        let name = self.name_in_log(request, note.server.as_deref().unwrap_or("no server"));
         diagnostic::error_limited(&self.route, format_args!("{}: {name}: {chain}", self.route));
         let mut response = match status {
             Status::SERVICE_UNAVAILABLE => Response::busy(),
             status => Response::problem(status),
         };
-        if self.options.proxy_status {
+        if let (true, Some(error)) = (self.options.proxy_status, note.error) {
             let mut fields = FieldLines::behind(response.fields.to_vec());
             fields.push("Proxy-Status", format!("tidegate; error={error}"));
             response.fields = fields.into();
         }
-        response
+        response.origin.note = Some(Box::new(note));
+        Ok(response)
     }
 }

@@ -1,0 +1,18 @@
+//! What became of an exchange at the servers of an upstream, for its record in the log.
+
+use std::time::Duration;
+
+/// What a gateway notes of the servers that it asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct UpstreamNote {
+    /// The address of the server that was asked last; `None` if none could be asked.
+    pub(crate) server: Option<String>,
+    /// How many servers were asked.
+    pub(crate) tries: u32,
+    /// How long the last one took to take a connection; `None` if one was kept.
+    pub(crate) connect: Option<Duration>,
+    /// How long it took from the first try to the head of the final response; `None` if none came.
+    pub(crate) head: Option<Duration>,
+    /// Why this server responded in place of the upstream: a type of RFC 9209 §2.3.
+    pub(crate) error: Option<&'static str>,
+}
