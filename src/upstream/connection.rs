@@ -99,8 +99,17 @@ impl Connection {
 
     /// Whether the upstream has said nothing since the last read, as far as the system has reported,
     /// its end included.
-    pub(crate) fn is_quiet(&self) -> bool {
+    fn is_quiet(&self) -> bool {
         !self.may_receive.get() && self.stream.is_quiet()
+    }
+
+    /// Whether there is nothing to receive, the upstream's end included. The system is asked only if it has
+    /// reported something since the last wait: octets that a read has taken since, as a rule. What is
+    /// found is lost, so that the connection is of no more use.
+    pub(crate) fn has_nothing(&self) -> bool {
+        let would_block = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        let receive = || self.stream.try_receive(&mut [0]);
+        self.is_quiet() || receive().is_err_and(would_block)
     }
 
     /// Waits until there may be something to receive.

@@ -54,7 +54,7 @@ impl KeptConnections {
         let mut by_server = self.by_server.borrow_mut();
         let connections = &mut by_server.get_mut(&server.id())?.connections;
         while let Some(kept) = connections.pop() {
-            if kept.connection.is_quiet() && now < kept.until {
+            if kept.connection.has_nothing() && now < kept.until {
                 return Some(kept.connection);
             }
         }
@@ -68,7 +68,7 @@ impl KeptConnections {
         connection: Connection,
         server_waits: Option<Duration>,
     ) {
-        if !connection.is_quiet() {
+        if !connection.has_nothing() {
             return;
         }
         // A second less: the server's clock runs ahead of what it sends.
@@ -103,7 +103,7 @@ impl KeptConnections {
             by_server.retain(|_, of_server| {
                 let is_used = of_server.server.is_listed();
                 let is_good =
-                    |kept: &Kept| is_used && now < kept.until && kept.connection.is_quiet();
+                    |kept: &Kept| is_used && now < kept.until && kept.connection.has_nothing();
                 of_server.connections.retain(is_good);
                 !of_server.connections.is_empty()
             });
