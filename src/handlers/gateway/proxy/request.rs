@@ -160,10 +160,10 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
     let changes = &options.request_headers;
     let is_from_proxy = request.arrival.is_some_and(|arrival| arrival.is_from_proxy);
     for (name, value) in fields.iter() {
-        let is_replaced = matches!(name.len(), 4 | 6 | 14)
-            && ["Host", "Expect", "Content-Length"]
+        let is_replaced = matches!(name.len(), 4 | 6 | 14 | 17)
+            && ["Host", "Expect", "Content-Length", "Transfer-Encoding"]
                 .iter()
-                .any(|other| name.eq_ignore_ascii_case(other));
+                .any(|other| is_same_variable(name, other));
         let is_dropped = is_replaced
             || is_hop_by_hop(name)
             || !named.is_empty() && is_of_connection(name)
