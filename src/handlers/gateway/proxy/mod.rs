@@ -133,8 +133,8 @@ impl ProxyHandler {
         } else if dialogue.is_ended() {
             asked.end(dialogue);
             match head.length {
-                Some(length) if first.is_empty() => {
-                    DuplexContent::Stream(ContentStream::unsent(Some(length)))
+                length if first.is_empty() && (length.is_some() || request.head.is_head()) => {
+                    DuplexContent::Stream(ContentStream::unsent(length))
                 }
                 _ => DuplexContent::Octets(Octets::Owned(first)),
             }
