@@ -292,7 +292,7 @@ impl ProxyHandler {
                     return Ok(head);
                 }
                 // It invites the content, and the client is invited when that is read.
-                Said::Interim(Status::CONTINUE, _) => reader.go_on(),
+                Said::Interim(Status::CONTINUE, _) if reader.is_waiting() => reader.go_on(),
                 Said::Interim(status, fields) => {
                     client.inform(&encode_interim(status, &fields)).await?;
                 }

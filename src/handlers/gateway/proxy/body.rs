@@ -122,6 +122,11 @@ impl<C> BodyReader<'_, C> {
         Ok(Some((block, kept.has_more())))
     }
 
+    /// Whether the content is held back until the upstream wants it.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_waiting.get()
+    }
+
     /// The upstream wants the content.
     pub(super) fn go_on(&self) {
         self.is_waiting.set(false);
