@@ -11,7 +11,7 @@
 //! |---|---|
 //! | no connection: the request was not sent | another server, whatever the method |
 //! | a kept connection that the server had closed | the same server on a new one, if the method is idempotent; other requests never go over a kept connection |
-//! | the server failed, or its status is one of `retry.statuses` | another server, if the method is idempotent and the content is there |
+//! | the server failed, or its status is one of `retry.statuses` | another server, if the method is idempotent and the content is there; the response stands if no other server gives one |
 //! | a part of a response has reached the client | nobody |
 
 use std::cell::Cell;
@@ -109,11 +109,15 @@ impl ProxyHandler {
             begun: runtime::now(),
             connect: Cell::new(None),
         };
+        // The response of a server in whose place another is asked: it stands if no other gives one.
+        let mut refused = None;
         let mut last = None;
         loop {
             let chosen = match self.upstream.choose(wanted, &tries.servers) {
                 Ok(chosen) => chosen,
-                Err(why) => return Err(last.unwrap_or(Unanswered::NoServer(why))),
+                Err(why) => {
+                    return refused.ok_or(last.unwrap_or(Unanswered::NoServer(why)));
+                }
             };
             tries.servers.push(chosen.server().id());
             let server = chosen.server().address().to_string();
@@ -127,6 +131,7 @@ impl ProxyHandler {
             {
                 Ok(heard) if self.is_refused(&heard, request, body, &tries) => {
                     heard.asked.chosen.failed();
+                    refused = Some(heard);
                 }
                 Ok(mut heard) => {
                     heard.asked.chosen.succeeded();
@@ -142,7 +147,7 @@ impl ProxyHandler {
                     let note = tries.note(server, Some(fault.proxy_error()));
                     let failed = Unanswered::Failed(fault, note);
                     if !may_repeat {
-                        return Err(failed);
+                        return refused.ok_or(failed);
                     }
                     last = Some(failed);
                 }
