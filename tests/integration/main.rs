@@ -59,6 +59,8 @@ mod fastcgi;
 mod slow_clients;
 // Samples in the documents are what the program prints.
 mod documents;
+// `proxy`: the scripted upstream behind it does well, and each thing that it must not.
+mod proxy;
 // `tidegate check`.
 mod check;
 // Faults that were found by use, by subject.

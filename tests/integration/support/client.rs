@@ -21,6 +21,13 @@ impl Client {
         Ok(Self(BufReader::new(stream)))
     }
 
+    /// The same connection once more, to send by while another thread reads.
+    pub(crate) fn another(&self) -> Self {
+        Self(BufReader::new(
+            self.stream().try_clone().expect("it is open"),
+        ))
+    }
+
     pub(crate) fn stream(&self) -> &TcpStream {
         self.0.get_ref()
     }
@@ -53,6 +60,16 @@ impl Client {
     /// Reads the head of the next response; the caller reads the content.
     pub(crate) fn response_head(&mut self) -> Response {
         Response::read_head(&mut self.0).expect("a response, not the end of the connection")
+    }
+
+    /// Reads the head of the next response, octet for octet, with its empty line.
+    pub(crate) fn raw_head(&mut self) -> Vec<u8> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let count = self.0.read_until(b'\n', &mut head);
+            assert_ne!(count.expect("a line in time"), 0, "cut off: {head:?}");
+        }
+        head
     }
 
     /// Sends a request and reads its response; the connection is expected to persist.
@@ -125,6 +142,24 @@ impl Client {
             self.0.consume(taken);
             length -= taken as u64;
         }
+    }
+
+    /// Reads `most` octets, or fewer if the connection ends or is reset before.
+    pub(crate) fn some_of(&mut self, most: usize) -> Vec<u8> {
+        let mut octets = Vec::new();
+        while octets.len() < most {
+            match self.0.fill_buf() {
+                Ok([]) => break,
+                Ok(some) => {
+                    let taken = some.len().min(most - octets.len());
+                    octets.extend(&some[..taken]);
+                    self.0.consume(taken);
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+                Err(error) => panic!("neither content nor an end: {error}"),
+            }
+        }
+        octets
     }
 
     /// Reads the next `length` octets.

@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! Site ── files, settings, routes ──→ Server ── connect ──→ Client ── bytes ──→ Response
+//!                                   ↑
+//!                                Upstream, a server behind the server
 //! ```
 
 mod client;
@@ -11,6 +13,7 @@ mod output;
 mod response;
 mod server;
 mod unix;
+mod upstream;
 
 use std::time::Duration;
 
@@ -19,6 +22,7 @@ pub(crate) use directory::Directory;
 pub(crate) use response::Response;
 pub(crate) use server::{Server, Site, bound_address, program};
 pub(crate) use unix::UnixClient;
+pub(crate) use upstream::{Connection, Request, Upstream};
 
 /// How long any wait may take before the test fails; it keeps a test from hanging, and decides nothing
 /// else.

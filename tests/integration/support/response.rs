@@ -12,6 +12,8 @@ pub(crate) struct Response {
     pub(crate) fields: Vec<(String, String)>,
     /// Without the chunked coding.
     pub(crate) content: Vec<u8>,
+    /// The trailer section, a line each.
+    pub(crate) trailers: Vec<String>,
 }
 
 impl Response {
@@ -23,7 +25,7 @@ impl Response {
     pub(super) fn read(from: &mut impl BufRead, is_to_head: bool) -> Option<Self> {
         let mut response = Self::read_head(from)?;
         if !is_to_head && response.has_content() {
-            response.content = response.read_content(from);
+            response.read_content(from);
         }
         Some(response)
     }
@@ -47,6 +49,7 @@ impl Response {
             version: version.to_owned(),
             fields,
             content: Vec::new(),
+            trailers: Vec::new(),
         })
     }
 
@@ -54,15 +57,13 @@ impl Response {
         self.status >= 200 && !matches!(self.status, 204 | 304)
     }
 
-    fn read_content(&self, from: &mut impl BufRead) -> Vec<u8> {
+    fn read_content(&mut self, from: &mut impl BufRead) {
         match (self.field("Transfer-Encoding"), self.content_length()) {
-            (Some("chunked"), None) => read_chunks(from),
-            (None, Some(length)) => read_exactly(from, length),
+            (Some("chunked"), None) => (self.content, self.trailers) = read_chunks(from),
+            (None, Some(length)) => self.content = read_exactly(from, length),
             (None, None) => {
-                let mut content = Vec::new();
-                from.read_to_end(&mut content)
+                from.read_to_end(&mut self.content)
                     .expect("content up to the end of the connection");
-                content
             }
             ambiguous => panic!("framed as {ambiguous:?}"),
         }
@@ -130,16 +131,21 @@ fn read_exactly(from: &mut impl BufRead, length: usize) -> Vec<u8> {
     content
 }
 
-/// RFC 9112 §7.1, without extensions and trailers: the server sends none.
-fn read_chunks(from: &mut impl BufRead) -> Vec<u8> {
+/// Reads the chunked coding (RFC 9112 §7.1), without extensions: the server sends none. Returns the content,
+/// and the lines of the trailer section.
+fn read_chunks(from: &mut impl BufRead) -> (Vec<u8>, Vec<String>) {
     let mut content = Vec::new();
     loop {
         let size = read_line(from).expect("a chunk size");
         let size = usize::from_str_radix(&size, 16).expect("a hexadecimal number");
+        if size == 0 {
+            break;
+        }
         content.extend(read_exactly(from, size));
         assert_eq!(read_line(from).as_deref(), Some(""), "a chunk ends in CRLF");
-        if size == 0 {
-            return content;
-        }
     }
+    let line = || Some(read_line(from).expect("the end of the trailer section"));
+    let trailers = std::iter::from_fn(line).take_while(|line| !line.is_empty());
+    let trailers = trailers.collect();
+    (content, trailers)
 }

@@ -1,0 +1,215 @@
+//! Content both ways at once: interim responses, `Expect`, early answers, trailers, events.
+
+use super::{HELLO, POST, get, start};
+
+/// As [`HELLO`], and the last one on its connection.
+const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
+
+#[test]
+fn interim_responses_reach_clients_that_know_them() {
+    let interim = "HTTP/1.1 100 Continue\r\n\r\n\
+        HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\nConnection: x-a\r\nX-A: 1\r\n\r\n\
+        HTTP/1.1 103 Early Hints\r\nLink: </b.css>\r\n\r\nHTTP/1.1 150 Own\r\n\r\n";
+    for option in ["", ", buffer = false"] {
+        let (server, upstream) = start(option);
+        for request in [get("/"), POST.to_owned()] {
+            let mut client = server.connect();
+            client.send(request);
+            let mut connection = upstream.accept();
+            connection.request();
+            connection.send(interim);
+            assert_eq!(client.response().status, 100);
+            let hints = client.response();
+            assert_eq!(
+                (hints.status, hints.field("Link")),
+                (103, Some("</style.css>; rel=preload"))
+            );
+            assert_eq!(
+                (hints.field("X-A"), hints.field("Connection")),
+                (None, None)
+            );
+            assert_eq!(client.response().field("Link"), Some("</b.css>"));
+            assert_eq!(client.response().status, 150);
+            // All of them came before the final response was sent.
+            connection.send(LAST);
+            assert_eq!(client.response().text(), "hello");
+        }
+        let mut client = server.connect();
+        client.send("GET / HTTP/1.0\r\n\r\n");
+        let (_connection, _) = upstream.answer([interim, HELLO].concat());
+        let response = client.last_response();
+        assert_eq!((response.status, response.text().as_str()), (200, "hello"));
+    }
+}
+
+/// The upstream decides whether it wants the content.
+#[test]
+fn expect_is_between_the_client_and_the_upstream() {
+    for (framing, body) in [
+        ("Content-Length: 5", "hello"),
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n"),
+    ] {
+        let (server, upstream) = start(", buffer = false");
+        let request =
+            format!("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n{framing}\r\n\r\n");
+        let mut client = server.connect();
+        client.send(&request);
+        let mut connection = upstream.accept();
+        let head = connection.head();
+        assert_eq!(head.field("Expect").as_deref(), Some("100-continue"));
+        assert!(connection.is_idle(), "content before it is wanted");
+        connection.send("HTTP/1.1 100 Continue\r\n\r\n");
+        assert_eq!(client.response().status, 100);
+        client.send(body);
+        let request_seen = connection.content_of(&head).expect("the content");
+        assert_eq!(request_seen.content, b"hello");
+        connection.send(LAST);
+        assert_eq!(client.response().text(), "hello");
+        // Refused: the client does not send the content, and the connection to the upstream is over.
+        let mut client = server.connect();
+        client.send(&request);
+        let mut connection = upstream.accept();
+        connection.head();
+        connection.send("HTTP/1.1 417 No\r\nContent-Length: 2\r\n\r\nno");
+        let response = client.response();
+        assert_eq!((response.status, response.text().as_str()), (417, "no"));
+        connection.expect_end();
+    }
+}
+
+/// With `buffer`, the content is taken before the upstream is asked: the client is invited once.
+#[test]
+fn a_client_that_expects_is_invited_once() {
+    let (server, upstream) = start("");
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    assert_eq!(client.response().status, 100);
+    client.send("ab");
+    let (_connection, request) = upstream.answer(HELLO);
+    assert_eq!(request.content, b"ab");
+    assert_eq!(client.response().status, 200);
+}
+
+#[test]
+fn content_is_passed_on_as_it_comes() {
+    let (server, upstream) = start(", buffer = false");
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
+    let mut connection = upstream.accept();
+    connection.head();
+    assert_eq!(connection.take(3).as_deref(), Some(&b"abc"[..]));
+    connection.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nxy");
+    assert_eq!(client.response_head().status, 200);
+    assert_eq!(client.read(2), b"xy");
+    client.send("defg");
+    assert_eq!(connection.take(4).as_deref(), Some(&b"defg"[..]));
+    connection.send("z");
+    assert_eq!(client.read(1), b"z");
+    client.send("hij");
+    assert_eq!(connection.take(3).as_deref(), Some(&b"hij"[..]));
+    connection.send("end");
+    assert_eq!(client.read(3), b"end");
+}
+
+/// The client learns that its upload is not wanted before it has sent all of it.
+#[test]
+fn an_early_answer_reaches_a_client_that_still_sends() {
+    for framing in ["Content-Length: 100000000", "Transfer-Encoding: chunked"] {
+        let (server, upstream) = start(", buffer = false, limits = { max_content = '1 GiB' }");
+        let mut client = server.connect();
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n5\r\nhello\r\n"
+        ));
+        let mut connection = upstream.accept();
+        connection.head();
+        connection.send("HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno");
+        let response = client.response();
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (413, "no"),
+            "{framing}"
+        );
+        // What belongs to which request is unknown on that connection.
+        drop(client);
+        connection.rest();
+        let mut client = server.connect();
+        client.send(get("/"));
+        upstream.answer(HELLO);
+        assert_eq!(client.response().text(), "hello");
+    }
+}
+
+/// An early answer, and then the upstream closes or resets the connection that the server writes to.
+#[test]
+fn an_early_answer_is_not_lost_if_the_upstream_closes() {
+    for option in ["", ", buffer = false"] {
+        for resets in [false, true] {
+            let (server, upstream) = start(option);
+            let mut client = server.connect();
+            let large = "x".repeat(4 << 20);
+            client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4194304\r\n\r\n");
+            if option.is_empty() {
+                client.send(&large);
+            }
+            let mut connection = upstream.accept();
+            connection.head();
+            connection.send("HTTP/1.1 403 No\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
+            if resets && !option.is_empty() {
+                assert_eq!(client.response().status, 403);
+                connection.reset();
+            } else {
+                connection.finish_sending();
+                let response = client.response();
+                assert_eq!((response.status, response.text().as_str()), (403, "no"));
+            }
+        }
+    }
+}
+
+#[test]
+fn trailers_of_requests_arrive_where_they_may() {
+    let (server, upstream) = start(", buffer = false");
+    let mut client = server.connect();
+    client.send(
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
+         2\r\nab\r\n0\r\nX-Sum: 1\r\nContent-Length: 9\r\nHost: evil\r\nX-Forwarded-For: 192.0.2.7\r\n\
+         Transfer-Encoding: gzip\r\nAuthorization: x\r\n\r\n",
+    );
+    let (_connection, request) = upstream.answer(HELLO);
+    assert_eq!(client.response().status, 200);
+    assert_eq!(request.content, b"ab");
+    // RFC 9110 §6.5.1: a recipient may leave them all out; those of framing and routing it must.
+    for trailer in &request.trailers {
+        assert_eq!(trailer, "X-Sum: 1");
+    }
+}
+
+/// Server-sent events are not held back, although `buffer` is on.
+#[test]
+fn an_event_is_at_the_client_before_the_next_is_sent() {
+    for (head, chunked) in [
+        (
+            "Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n",
+            true,
+        ),
+        ("Content-Type: text/event-stream\r\n", false),
+        ("X-Accel-Buffering: no\r\n", false),
+        ("", false),
+    ] {
+        let (server, upstream) = start("");
+        let mut client = server.connect();
+        client.send(get("/events"));
+        let mut connection = upstream.accept();
+        connection.request();
+        connection.send(format!("HTTP/1.1 200 OK\r\n{head}\r\n"));
+        assert_eq!(client.response_head().status, 200, "{head:?}");
+        for number in 0..100 {
+            let event = format!("data: {number:02}\n\n");
+            let chunk = format!("a\r\n{event}\r\n");
+            connection.send(if chunked { &chunk } else { &event });
+            assert_eq!(client.read(chunk.len()), chunk.as_bytes());
+        }
+        drop(client);
+        connection.expect_end();
+    }
+}
