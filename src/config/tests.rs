@@ -286,6 +286,7 @@ fn every_option_of_a_proxy_arrives() {
         timeout: Some(Duration::from_secs(300)),
         upgrade: vec![text("websocket"), text("mqtt")],
         tunnel_timeout: Duration::from_secs(600),
+        tunnel_grace: Duration::from_secs(1),
         proxy_status: true,
         ..Proxy::to(text("http://127.0.0.1:8000"))
     };

@@ -33,6 +33,7 @@ use files::FilesHandler;
 pub(crate) use files::siblings::passed_over_beneath;
 use gateway::cgi::CgiHandler;
 use gateway::fastcgi::{self, FastcgiHandler};
+pub(crate) use gateway::proxy::Explained as ProxiedRequest;
 use gateway::proxy::{self, ProxyHandler};
 use plugin::PluginHandler;
 use redirect::RedirectHandler;
@@ -170,6 +171,14 @@ impl Handler {
             Self::Cgi(cgi) => cgi.selected(request, &state.pools.disk).await,
             Self::Fastcgi(fastcgi) => fastcgi.selected(request, state.for_fastcgi()).await,
             _ => Selected::default(),
+        }
+    }
+
+    /// What an upstream would be sent; `None` if the handler asks none by HTTP.
+    pub(crate) fn proxied(&self, request: &Request<'_>) -> Option<ProxiedRequest> {
+        match self {
+            Self::Proxy(proxy) => Some(proxy.explain(request)),
+            _ => None,
         }
     }
 

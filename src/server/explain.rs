@@ -19,12 +19,13 @@ use crate::config::model::RoutePattern;
 use crate::control::question::Question;
 use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::generation::{Generation, Route, Site};
-use crate::handlers::{Handler, WorkerState};
+use crate::handlers::{Handler, ProxiedRequest, WorkerState};
 use crate::http::field_list::FieldList;
 use crate::http::path::NormalPath;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent};
+use crate::message::request::Arrival;
 use crate::message::selected::Selected;
 use crate::runtime::{self, Pools};
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
@@ -47,6 +48,8 @@ pub(crate) struct Explanation {
     pub(crate) file: Option<String>,
     /// What stands in the way of the file that was asked for, or of one beside it.
     pub(crate) barrier: Option<String>,
+    /// What an upstream would be sent, where one answers.
+    pub(crate) upstream: Option<ProxiedRequest>,
     /// `None` where code answers: it is not run, because it may do more than answer.
     pub(crate) answer: Option<Facts>,
     /// The limits of the route, in the terms of the file.
@@ -94,8 +97,18 @@ impl Explanation {
         }
         row("limits", &self.limits);
         row("access", &self.access);
+        if let Some(proxied) = &self.upstream {
+            row("upstream", &proxied.upstream);
+            for (index, line) in proxied.head.iter().enumerate() {
+                row(if index == 0 { "request" } else { "" }, line);
+            }
+        }
         let Some(answer) = &self.answer else {
-            row("status", "up to the code behind the route");
+            let who = match self.upstream {
+                Some(_) => "up to the upstream",
+                None => "up to the code behind the route",
+            };
+            row("status", who);
             return text;
         };
         row("status", &answer.status.to_string());
@@ -132,12 +145,17 @@ impl Explanation {
             "route": self.route.as_ref().map(ToString::to_string),
             "file": self.file,
             "barrier": self.barrier,
+            "upstream": self.upstream.as_ref().map(upstream_to_json),
             "limits": self.limits,
             "access": self.access,
             "status": self.answer.as_ref().map(|answer| answer.status.code()),
             "fields": fields,
         })
     }
+}
+
+fn upstream_to_json(proxied: &ProxiedRequest) -> Value {
+    json!({ "name": proxied.upstream, "request": proxied.head })
 }
 
 /// A route whose pattern matches the path.
@@ -205,7 +223,14 @@ async fn answer(
         ));
     };
     let listener = listener(generation, question, &head)?;
-    let exchange = Exchange::new(generation, listener, question.client.into(), &head);
+    let peer = question.client.into();
+    let arrival = Arrival {
+        peer: Some((question.client, 0).into()),
+        is_https: Exchange::is_https(generation, peer, &head),
+        is_from_proxy: Exchange::is_from_proxy(generation, peer),
+        server_ip: &|| listener.ip().map(|address| address.ip()),
+    };
+    let exchange = Exchange::new(generation, listener, peer, &head).arrived_by(&arrival);
     let Selected { file, barrier } = exchange.file(local).await;
     let facts = if exchange.is_answered_by_code() {
         None
@@ -223,6 +248,7 @@ async fn answer(
         route: exchange.route().map(|route| route.pattern.clone()),
         file,
         barrier,
+        upstream: exchange.proxied(),
         answer: facts,
         limits: describe_limits(&exchange),
         access: describe_access(&exchange),

@@ -1,6 +1,9 @@
 //! Compares what `tidegate explain` tells with what the server then answers.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 
 use crate::support::{Server, Site};
 
@@ -230,4 +233,128 @@ fn questions_and_tests_make_no_threads() {
         assert_eq!(counting.join().expect("no panic"), before);
         asked.expect("no panic");
     });
+}
+
+/// A server that hands the head of each request to the receiver, and answers with nothing.
+fn upstream() -> (SocketAddr, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let (heads, received) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let (mut head, mut octet) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut octet).is_ok_and(|n| n > 0) {
+                head.push(octet[0]);
+            }
+            let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+            stream.write_all(answer).expect("a reader");
+            if heads
+                .send(String::from_utf8_lossy(&head).into_owned())
+                .is_err()
+            {
+                return;
+            }
+        }
+    });
+    (address, received)
+}
+
+#[test]
+fn the_request_that_is_explained_is_the_one_that_is_sent() {
+    let (address, sent) = upstream();
+    let port = address.port();
+    let server = Site::new(&format!(
+        "'/' = {{ proxy = 'shop' }}\n\
+         '/strip/a' = {{ proxy = 'http://{address}', strip_prefix = true, host = 'upstream' }}\n\
+         '/rewrite/{{id}}' = {{ proxy = 'http://localhost:{port}', rewrite = '/v2/{{id}}{{rest}}?k=1', host = 'app.example' }}\n\
+         '/fields' = {{ proxy = 'shop', request_headers = {{ set = {{ X-Tenant = 'a' }}, add = {{ Accept = 'b/c' }}, remove = 'X-Gone' }} }}"
+    ))
+    .top(&format!("trusted_proxies = '127.0.0.1'\nupstreams.shop.servers = '{address}'"))
+    .start();
+    let mut names = Vec::new();
+    for (method, target, field) in [
+        ("GET", "/", ""),
+        ("GET", "/a%2Fb/../c?q=%20", "Accept: a/b"),
+        ("POST", "/strip/a", "X-Forwarded-For: 192.0.2.1"),
+        ("DELETE", "/strip/a/b%20c?q", ""),
+        ("GET", "/rewrite/7%2F8/more/?q", "Cookie: a=b; c"),
+        ("GET", "/fields", "X-Tenant: b"),
+        ("HEAD", "/fields", "X-Gone: 1"),
+        ("OPTIONS", "/fields/a", "Accept: a/b"),
+    ] {
+        let (status, _) = answered(&server, method, target, field);
+        assert_eq!(status, 204, "{method} {target}");
+        let sent = sent.recv().expect("it was sent");
+        for live in [&[][..], &["--live"]] {
+            let field = if field.is_empty() {
+                vec![]
+            } else {
+                vec!["-H", field]
+            };
+            let arguments = [&["explain", "--json"], live, &field, &[method, target]].concat();
+            let output = server.command_line(&arguments);
+            let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            let lines = told["upstream"]["request"].as_array().expect("an array");
+            let lines = lines.iter().map(|line| line.as_str().expect("a string"));
+            let lines: String = lines.map(|line| format!("{line}\r\n")).collect();
+            assert_eq!(lines + "\r\n", sent, "{method} {target}");
+            assert_eq!(told["status"], serde_json::Value::Null);
+            names.push(
+                told["upstream"]["name"]
+                    .as_str()
+                    .expect("a name")
+                    .to_owned(),
+            );
+        }
+    }
+    let url = format!("http://{address}");
+    for (name, count) in [("shop", 10), (&url, 6)] {
+        let found = names.iter().filter(|other| *other == name).count();
+        assert_eq!(found, count, "{name}");
+    }
+    let output = server.command_line(&["explain", "/strip/a/b"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in [
+        &format!("upstream  {url}"),
+        "request   GET /b HTTP/1.1\n",
+        "status    up to the upstream",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn a_test_expects_the_upstream_that_would_be_asked() {
+    let configuration = |expect: &str| {
+        Site::configured(&format!(
+            "upstreams.shop.servers = '127.0.0.1:1'\nupstreams.store.servers = '127.0.0.1:2'\n\
+             [[server]]\nlisten = '127.0.0.1:0'\nroutes.'/' = {{ proxy = 'shop' }}\n\
+             routes.'/store' = {{ proxy = 'store' }}\nroutes.'/files' = {{ files = 'www' }}\n\
+             [[test]]\n{expect}"
+        ))
+    };
+    for (test, told) in [
+        (
+            "request = 'GET /a'\nexpect = { route = '/', proxy = 'shop' }",
+            None,
+        ),
+        (
+            "request = 'GET /store'\nexpect.proxy = 'shop'",
+            Some("expected upstream shop, got store"),
+        ),
+        (
+            "request = 'GET /files'\nexpect.proxy = 'shop'",
+            Some("expected upstream shop, got none"),
+        ),
+        (
+            "request = 'GET /a'\nexpect = { proxy = 'shop', status = 200 }",
+            Some("the upstream is not asked for a test: expect `route` and `proxy` alone"),
+        ),
+    ] {
+        let output = configuration(test).command_line(&["check"]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.success(), told.is_none(), "{text}");
+        assert!(told.is_none_or(|told| text.contains(told)), "{text}");
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::address::{ListenAddress, UpstreamAddress};
+use crate::address::UpstreamAddress;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::unix;
@@ -23,14 +23,25 @@ pub(super) fn resolve(
     address: UpstreamAddress,
     absent: &Absent,
 ) -> Option<UpstreamAddress> {
+    Some(look_up(node, locate(node, address)?, absent))
+}
+
+/// `address` with the path of its socket relative to the file of `node`, if it is one.
+pub(super) fn locate(node: Node<'_>, address: UpstreamAddress) -> Option<UpstreamAddress> {
+    let UpstreamAddress::Unix(written) = address else {
+        return Some(address);
+    };
+    let path = unix(node, &written)?.unix()?.to_owned();
+    Some(UpstreamAddress::Unix(path))
+}
+
+/// `address` with the addresses that its name leads to, if it has one. Warns of what is not there.
+pub(super) fn look_up(
+    node: Node<'_>,
+    address: UpstreamAddress,
+    absent: &Absent,
+) -> UpstreamAddress {
     match address {
-        UpstreamAddress::Unix(written) => {
-            let ListenAddress::Unix(path) = unix(node, &written)? else {
-                return None;
-            };
-            warn_of_missing_socket(node, &path, absent);
-            Some(UpstreamAddress::Unix(path))
-        }
         UpstreamAddress::Name { name, port, .. } => {
             let found = node.cx.look_up(&name, port);
             if found.is_empty() {
@@ -38,9 +49,13 @@ pub(super) fn resolve(
                 let warning = warning.at(node.spot(), "").help(absent.name.to_owned());
                 node.cx.report(warning);
             }
-            Some(UpstreamAddress::Name { name, port, found })
+            UpstreamAddress::Name { name, port, found }
         }
-        address @ UpstreamAddress::Ip(_) => Some(address),
+        UpstreamAddress::Unix(path) => {
+            warn_of_missing_socket(node, &path, absent);
+            UpstreamAddress::Unix(path)
+        }
+        address @ UpstreamAddress::Ip(_) => address,
     }
 }
 

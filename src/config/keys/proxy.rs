@@ -15,7 +15,7 @@ use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
 use crate::config::words::proxy::{parse_host_field, parse_protocol};
 use crate::config::words::target::parse_rewrite;
-use crate::config::words::units::WAIT;
+use crate::config::words::units::{WAIT, WAIT_OR_NONE};
 use crate::config::words::upstream::{ProxyTarget, parse_proxy_target};
 use crate::config::words::written;
 
@@ -171,6 +171,20 @@ const SETTINGS: &[Setting<Proxy>] = &[
         ..Setting::BLANK
     },
     Setting {
+        key: "tunnel_grace",
+        kind: Kind::Duration,
+        default: "\"5s\"",
+        about: "how long a tunnel may go on when the server stops, or its route or its server is gone: closed",
+        translations: &[(
+            "worker_shutdown_timeout",
+            "the settings are called `grace`, at the top of the file, and `tunnel_grace`, beside `proxy` in a \
+             route",
+        )],
+        read: |node, proxy| set(&mut proxy.tunnel_grace, node.duration(WAIT_OR_NONE)),
+        show: |proxy| Some(written::duration(proxy.tunnel_grace)),
+        ..Setting::BLANK
+    },
+    Setting {
         key: "proxy_status",
         kind: Kind::Boolean,
         default: "false",
@@ -245,20 +259,25 @@ fn protocols(node: Node<'_>) -> Option<Vec<String>> {
 
 /// Reads what is asked. Returns the name of its upstream, which is checked when all files are read.
 fn upstream(node: Node<'_>) -> Option<String> {
-    let (name, server) = match node.text()?.parse(parse_proxy_target)? {
-        ProxyTarget::Named(name) => (name, None),
-        ProxyTarget::Server(address) => {
-            let address = peer::resolve(node, address, &ABSENT)?;
-            (name_of_server(&address), Some(address))
-        }
-    };
-    let spot = node.spot();
+    let (name, server) = upstream_name(node)?;
     node.cx.asked.borrow_mut().push(AskedUpstream {
         name: name.clone(),
-        server,
-        spot,
+        server: server.map(|server| peer::look_up(node, server, &ABSENT)),
+        spot: node.spot(),
     });
     Some(name)
+}
+
+/// Reads the name of an upstream, or the address of a server, which is not looked up; then the name is that
+/// of the upstream that has this server alone.
+pub(super) fn upstream_name(node: Node<'_>) -> Option<(String, Option<UpstreamAddress>)> {
+    match node.text()?.parse(parse_proxy_target)? {
+        ProxyTarget::Named(name) => Some((name, None)),
+        ProxyTarget::Server(address) => {
+            let address = peer::locate(node, address)?;
+            Some((name_of_server(&address), Some(address)))
+        }
+    }
 }
 
 /// The name of the upstream that has this server alone: one for each server, however it is written.

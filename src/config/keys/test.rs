@@ -11,13 +11,14 @@
 
 use std::ops::RangeInclusive;
 
+use super::proxy;
 use super::server::listen_entry;
 use super::setting::{Kind, Setting, Table, rows, set, show, walk};
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
-use crate::config::model::{Expectation, RoutePattern, RouteTest, Server};
+use crate::config::model::{Expectation, RoutePattern, RouteTest, Server, Verb};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Key;
 use crate::config::words::pattern::parse_pattern;
@@ -109,6 +110,8 @@ struct ExpectDraft {
     status: Option<Status>,
     /// The pattern, how it is written, and where.
     route: Option<(RoutePattern, String, Spot)>,
+    /// The name of the upstream, and where it is written.
+    proxy: Option<(String, Spot)>,
     fields: Vec<(String, Option<String>)>,
 }
 
@@ -138,6 +141,18 @@ const EXPECT_SETTINGS: &[Setting<ExpectDraft, Expectation>] = &[
             Some(())
         },
         show: |expect| expect.route.as_ref().map(written::shown),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "proxy",
+        kind: Kind::Text,
+        about: "the upstream that would be asked; it is not asked, so beside it only `route` can be expected",
+        read: |node, draft| {
+            let (name, _) = proxy::upstream_name(node)?;
+            draft.proxy = Some((name, node.spot()));
+            Some(())
+        },
+        show: |expect| expect.proxy.as_deref().map(written::string),
         ..Setting::BLANK
     },
     Setting {
@@ -171,9 +186,11 @@ fn route_test(node: Node<'_>, servers: &[Server]) -> Option<RouteTest> {
     let ExpectDraft {
         status,
         route,
+        proxy,
         fields,
     } = draft.expect;
     let route = route.and_then(|route| known_route(node, route, servers));
+    let proxy = proxy.and_then(|proxy| known_upstream(node, proxy, servers));
     let listen = draft
         .listen
         .and_then(|listen| known_listener(node, listen, servers));
@@ -187,6 +204,7 @@ fn route_test(node: Node<'_>, servers: &[Server]) -> Option<RouteTest> {
         expect: Expectation {
             status,
             route,
+            proxy,
             fields,
         },
         place: node.cx.source.place(node.value.span().start),
@@ -282,6 +300,30 @@ fn known_route(
     let help = "write it as the key in `[server.routes]`".to_owned();
     test.cx
         .report_absence(Diagnostic::error(message).at(spot, "").help(help));
+    None
+}
+
+/// Returns the name of an upstream if some route asks it. Otherwise no request could pass the test, which is
+/// reported.
+fn known_upstream(
+    test: Node<'_>,
+    (name, spot): (String, Spot),
+    servers: &[Server],
+) -> Option<String> {
+    let routes = servers.iter().flat_map(|server| &server.routes);
+    let asked = routes.filter_map(|route| match &route.verb {
+        Verb::Proxy(proxy) => Some(proxy.upstream.as_str()),
+        _ => None,
+    });
+    let asked: Vec<&str> = asked.collect();
+    if asked.contains(&name.as_str()) {
+        return Some(name);
+    }
+    let meant = nearest(&name, asked);
+    let label = meant.map_or(String::new(), |name| format!("did you mean `{name}`?"));
+    let message = format!("no route asks the upstream `{name}`");
+    test.cx
+        .report_absence(Diagnostic::error(message).at(spot, label));
     None
 }
 

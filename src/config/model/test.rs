@@ -27,6 +27,8 @@ pub(crate) struct Expectation {
     pub(crate) status: Option<Status>,
     /// Equal to the pattern of a route of some server.
     pub(crate) route: Option<RoutePattern>,
+    /// The upstream that would be asked: the one of a route of some server.
+    pub(crate) proxy: Option<String>,
     /// A field's name and value; `None`: the response must not have the field.
     pub(crate) fields: Vec<(String, Option<String>)>,
 }

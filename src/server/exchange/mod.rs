@@ -26,7 +26,7 @@ use crate::address::{ClientAddress, ListenAddress};
 use crate::config::model::{Limits, LogLevel};
 use crate::generation::policy::ServingPolicy;
 use crate::generation::{Generation, Route};
-use crate::handlers::{Begun, WorkerState};
+use crate::handlers::{Begun, ProxiedRequest, WorkerState};
 use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
 use crate::http::status::Status;
@@ -202,6 +202,12 @@ impl<'g, 'r> Exchange<'g, 'r> {
         };
         let request = self.request(matched);
         matched.route.handler.file(&request, local).await
+    }
+
+    /// What an upstream would be sent, where one answers.
+    pub(super) fn proxied(&self) -> Option<ProxiedRequest> {
+        let matched = self.matched.as_ref().ok()?;
+        matched.route.handler.proxied(&self.request(matched))
     }
 
     /// The request, as the handler of the route sees it.

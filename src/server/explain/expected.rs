@@ -77,9 +77,19 @@ fn mismatches(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<Stri
             .map_or("none".to_owned(), |route| route.to_string());
         found.push(format!("{at}: expected route {expected}, got {got}"));
     }
+    let upstream = answer.upstream.map(|proxied| proxied.upstream);
+    if let Some(expected) = &test.expect.proxy
+        && upstream.as_ref() != Some(expected)
+    {
+        let got = upstream.as_deref().unwrap_or("none");
+        found.push(format!("{at}: expected upstream {expected}, got {got}"));
+    }
     let Some(answer) = answer.answer else {
         if test.expect.status.is_some() || !test.expect.fields.is_empty() {
-            let why = "code answers, and it is not run for a test: expect the route alone";
+            let why = match upstream {
+                Some(_) => "the upstream is not asked for a test: expect `route` and `proxy` alone",
+                None => "code answers, and it is not run for a test: expect the route alone",
+            };
             found.push(format!("{at}: {why}"));
         }
         return found;

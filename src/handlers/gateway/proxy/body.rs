@@ -87,6 +87,17 @@ impl<C: ReadContent + Copy> Body<C> {
     }
 }
 
+/// How the content of a request that no client sends would be delimited, as far as its head says: with
+/// `buffer`, the length of chunked content is known when it has been taken in.
+pub(super) fn announced_framing(request: &Request<'_>, buffer: bool) -> SentFraming {
+    match request.head.framing {
+        Framing::Empty => empty_framing(request),
+        Framing::Length(length) => SentFraming::Length(length),
+        Framing::Chunked if buffer => SentFraming::None,
+        Framing::Chunked => SentFraming::Chunked,
+    }
+}
+
 /// How no content is delimited: a method for which content means something says that there is none
 /// (RFC 9110 §8.6).
 fn empty_framing(request: &Request<'_>) -> SentFraming {

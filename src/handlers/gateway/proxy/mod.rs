@@ -12,11 +12,13 @@
 //! | which server is asked, and which one after it | [`asking`] |
 //! | a response's way in | [`receiving`], [`content`] |
 //! | what an upstream can do wrong | [`fault`] |
+//! | what `explain` tells of a request | [`explained`] |
 //! | servers and their connections | [`upstream`](crate::upstream) |
 
 mod asking;
 mod body;
 mod content;
+mod explained;
 mod fault;
 mod forwarding;
 mod receiving;
@@ -45,6 +47,7 @@ use crate::upstream::{Dialogue, Group, Input, KeptConnections, NoServer};
 use asking::{Heard, Unanswered};
 use body::Body;
 use content::{Asked, UpstreamContent};
+pub(crate) use explained::Explained;
 use receiving::Receiving;
 use target::TargetRule;
 

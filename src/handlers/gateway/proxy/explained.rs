@@ -1,0 +1,51 @@
+//! What `explain` tells of a request to a `proxy` route: it is not sent.
+
+use std::borrow::Cow;
+
+use super::ProxyHandler;
+use super::body::announced_framing;
+use super::request::{self, Wishes};
+use crate::address::UpstreamAddress;
+use crate::message::request::Request;
+
+/// A request that would be sent to an upstream.
+#[derive(Clone, Debug)]
+pub(crate) struct Explained {
+    /// The name of the upstream.
+    pub(crate) upstream: String,
+    /// The head that the first of its servers would be sent, line by line, without the empty line at its
+    /// end. The length is left out where only the content says it.
+    pub(crate) head: Vec<String>,
+}
+
+impl ProxyHandler {
+    /// What would be sent for `request`.
+    pub(crate) fn explain(&self, request: &Request<'_>) -> Explained {
+        let options = self.upstream.options();
+        let server = options.servers.first();
+        let server = server.expect("checking refuses an upstream without a server");
+        let address = match &server.address {
+            UpstreamAddress::Name { found, .. } if !found.is_empty() => {
+                Cow::Owned(UpstreamAddress::Ip(found[0]))
+            }
+            address => Cow::Borrowed(address),
+        };
+        let wishes = Wishes {
+            upgrade: request::wanted_protocol(request.head, &self.options.upgrade),
+            expects_continue: request.head.expects_continue && !self.options.buffer,
+        };
+        let framing = announced_framing(request, self.options.buffer);
+        let encoded = request::encode(
+            request,
+            &self.options,
+            &self.target,
+            &address,
+            (framing, wishes),
+        );
+        let text = String::from_utf8_lossy(&encoded);
+        Explained {
+            upstream: options.name.clone(),
+            head: text.trim_end().lines().map(str::to_owned).collect(),
+        }
+    }
+}
