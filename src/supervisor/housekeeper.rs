@@ -59,6 +59,6 @@ fn start() -> Option<Sender<Vec<Arc<Group>>>> {
 
 fn tell(why: &dyn std::fmt::Display) {
     diagnostic::error(format_args!(
-        "nothing looks after upstreams, until a reload: {why}; their names are not looked up again"
+        "nothing looks after upstreams, until a reload: {why}; names are not looked up again, and no server is asked whether it is well"
     ));
 }

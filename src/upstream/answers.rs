@@ -34,7 +34,7 @@ impl Answers {
         let answers = self.lock();
         let pairs = options.servers.iter().zip(&*answers);
         pairs
-            .flat_map(|(server, answer)| entries(server, answer))
+            .flat_map(|(server, answer)| entries(server, answer, options.health.is_some()))
             .collect()
     }
 
@@ -62,12 +62,13 @@ impl Answers {
 }
 
 /// What an entry of `servers` stands for, if its name leads to `answer`: as many servers as that has.
-fn entries(server: &UpstreamServer, answer: &[Target]) -> Vec<Entry> {
+fn entries(server: &UpstreamServer, answer: &[Target], is_checked: bool) -> Vec<Entry> {
     let first = if server.backup { BACKUP_TIER } else { 0 };
     let entry = |address, weight, tier| Entry {
         address,
         weight,
         max_connections: server.max_connections,
+        is_checked,
         tier: first + tier,
     };
     if !is_name(&server.address) {

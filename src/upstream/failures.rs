@@ -231,6 +231,15 @@ impl Record {
         Some(Change::Paused(pause))
     }
 
+    /// Forgets what was, and lets the share grow: something else has shown that the server is well again.
+    pub(super) fn restart(&self, now: Instant) {
+        let mut history = self.lock();
+        *history = History::default();
+        self.set(Phase::Rising {
+            since: self.time(now),
+        });
+    }
+
     fn phase(&self) -> Phase {
         Phase::decode(self.phase.load(Ordering::Acquire))
     }

@@ -22,6 +22,7 @@ use arc_swap::ArcSwap;
 use super::answers::Answers;
 use super::balance::{self, Candidate, Random, Rotation};
 use super::budget::Budget;
+use super::check::Unwell;
 use super::failures::{Change, Standing};
 use super::members::{Fitness, Member, members};
 use super::names::{Target, is_name};
@@ -278,7 +279,45 @@ impl Group {
 
     /// Whether it has to be looked after although no client asks.
     pub(crate) fn needs_housekeeping(&self) -> bool {
-        self.names().next().is_some()
+        self.names().next().is_some() || self.options.health.is_some()
+    }
+
+    /// Its servers at present.
+    pub(super) fn servers(&self) -> Vec<Arc<Server>> {
+        let members = self.members.load();
+        members
+            .iter()
+            .map(|member| Arc::clone(member.server()))
+            .collect()
+    }
+
+    /// Takes note of the answer of a server that was asked whether it is well.
+    pub(super) fn note_health(&self, server: &Server, answer: Result<(), Unwell>, now: Instant) {
+        let Some(check) = &self.options.health else {
+            return;
+        };
+        let subject = format_args!("upstream {}: {}", self.name, server.address());
+        if let Err(unwell) = &answer {
+            diagnostic::debug(format_args!("{subject}: GET {}: {unwell}", check.path));
+        }
+        if !server.health.note(answer.is_ok(), check.rises, check.falls) {
+            return;
+        }
+        match answer {
+            Ok(()) => {
+                server.failures.restart(now);
+                diagnostic::info(format_args!(
+                    "{subject} is healthy again, and is asked more and more often"
+                ));
+            }
+            Err(unwell) => diagnostic::warn_limited(
+                subject,
+                format_args!(
+                    "{subject} is unhealthy, and not asked until it is well again: GET {}: {unwell}",
+                    check.path
+                ),
+            ),
+        }
     }
 
     /// The names among its servers, each with its place.
@@ -325,16 +364,6 @@ impl Group {
             format_args!("upstream {upstream}: {name}"),
             format_args!("upstream {upstream}: {name} is not found ({error}): {outcome}"),
         );
-    }
-
-    /// The addresses of its servers at present.
-    #[cfg(test)]
-    pub(super) fn addresses(&self) -> Vec<UpstreamAddress> {
-        let members = self.members.load();
-        members
-            .iter()
-            .map(|member| member.entry.address.clone())
-            .collect()
     }
 
     /// Has workers choose among what the names lead to now.

@@ -1,21 +1,28 @@
-//! What has to be done for upstreams although no client asks: names are looked up again.
+//! What has to be done for upstreams although no client asks: names are looked up again, and servers are
+//! asked whether they are well.
 //!
 //! One task for the whole process does it, on a loop of its own ([`keep`]), so that a hundred workers do
 //! not ask a hundred times. The supervisor hands it the upstreams of each new generation.
 //!
 //! ```text
-//! supervisor ─ the upstreams of a generation ─→ keep ─ a task for each name ─→ look-up, on a thread
-//!                                                                                  │ Group::adopt_answer
-//! workers ←──────────────── the list of servers, replaced as a whole ──────────────┘
+//! supervisor ─ the upstreams of a generation ─→ keep ─┬ a task for each name ─→ look-up, on a thread
+//!                                                     └ a task for each `health` ─→ check
+//! workers ←── the list of servers, replaced as a whole ── Group::adopt_answer
+//!         ←── the health of a server, an atomic ───────── Group::note_health
 //! ```
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::io;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::check;
+use super::connection::Input;
 use super::group::Group;
 use super::names::{self, Target};
+use super::server::Server;
 use crate::address::UpstreamAddress;
 use crate::runtime::{self, BlockingPool, Receiver};
 
@@ -41,21 +48,25 @@ struct House {
     groups: Vec<Arc<Group>>,
     pool: Arc<BlockingPool>,
     look_up: LookUp,
+    input: Rc<Input>,
 }
 
 async fn keep_with(mut groups: Receiver<Vec<Arc<Group>>>, look_up: LookUp) {
     let pool = BlockingPool::new(LOOK_UP_THREADS, LOOK_UP_QUEUE);
+    let input = Rc::new(Input::default());
     let mut present = None;
     while let Some(groups) = groups.receive().await {
         let house = Rc::new(House {
             groups,
             pool: Arc::clone(&pool),
             look_up: Arc::clone(&look_up),
+            input: Rc::clone(&input),
         });
         for (nth, group) in house.groups.iter().enumerate() {
             for (place, _) in group.names() {
                 runtime::spawn(watch_name(Rc::downgrade(&house), nth, place));
             }
+            runtime::spawn(watch_health(Rc::downgrade(&house), nth));
         }
         // What was looked after until now is dropped.
         present = Some(house);
@@ -86,6 +97,38 @@ async fn watch_name(house: Weak<House>, nth: usize, place: usize) {
             Err(error) if is_first_failure => group.tell_of_failed_look_up(place, &error),
             Err(_) => {}
         }
+    }
+}
+
+/// Asks the servers of a group again and again whether they are well, if its `health` says so.
+async fn watch_health(house: Weak<House>, nth: usize) {
+    let under_way = Rc::<RefCell<HashSet<u64>>>::default();
+    while let Some(present) = house.upgrade() {
+        let group = &present.groups[nth];
+        let Some(every) = group.options().health.as_ref().map(|check| check.every) else {
+            return;
+        };
+        for server in group.servers() {
+            // One that takes longer than `every` is not asked twice at once.
+            if under_way.borrow_mut().insert(server.id()) {
+                let (group, input) = (Arc::clone(group), Rc::clone(&present.input));
+                let under_way = Rc::clone(&under_way);
+                runtime::spawn(async move {
+                    check(&group, &server, &input).await;
+                    under_way.borrow_mut().remove(&server.id());
+                });
+            }
+        }
+        drop(present);
+        runtime::sleep(every).await;
+    }
+}
+
+/// Asks one server, and takes note of its answer.
+async fn check(group: &Group, server: &Server, input: &Input) {
+    if let Some(check) = &group.options().health {
+        let answer = check::ask(server.address(), check, input).await;
+        group.note_health(server, answer, runtime::now());
     }
 }
 
@@ -210,9 +253,13 @@ mod tests {
             failure(),
         ];
         keep_until_asked(vec![Arc::clone(&group)], answers);
-        let ports = group.addresses();
+        let servers = group.servers();
+        let addresses: Vec<_> = servers
+            .iter()
+            .map(|server| server.address().clone())
+            .collect();
         let expected = [2, 3].map(|port| UpstreamAddress::Ip(([127, 0, 0, 1], port).into()));
-        assert_eq!(ports, expected, "the last good answer is kept");
+        assert_eq!(addresses, expected, "the last good answer is kept");
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(super) struct Entry {
     pub(super) address: UpstreamAddress,
     pub(super) weight: u32,
     pub(super) max_connections: Option<usize>,
+    /// Whether it must be healthy to be asked: its health is asked for.
+    pub(super) is_checked: bool,
     /// Servers of a higher tier are asked only while none of a lower one can be.
     pub(super) tier: u32,
 }
@@ -45,6 +47,8 @@ pub(super) enum Fitness {
     },
     /// It has as many requests as it may have.
     Busy,
+    /// It has said that it is not well.
+    Unhealthy,
     /// It is in a pause after failures, or another request tries it after one.
     Paused,
 }
@@ -56,6 +60,10 @@ impl Member {
 
     pub(super) fn is_drained(&self) -> bool {
         self.is_drained.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_unhealthy(&self) -> bool {
+        self.entry.is_checked && self.server().health.is_bad()
     }
 
     /// Takes it out, or back in.
@@ -71,6 +79,9 @@ impl Member {
     /// Whether it can be asked for a client that the operator lets it have.
     pub(super) fn fitness(&self, now: Instant) -> Fitness {
         let server = self.server();
+        if self.is_unhealthy() {
+            return Fitness::Unhealthy;
+        }
         let share = match server.failures.standing(now) {
             Standing::Asked { share } => share,
             Standing::Due => FULL_SHARE,

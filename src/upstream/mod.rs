@@ -14,17 +14,20 @@
 //! | how a client gets the server that it had before | [`sticky`] |
 //! | what all workers know of one server | [`server`], [`failures`] |
 //! | where names lead, and that they are looked up again | [`names`], [`answers`], [`housekeeping`] |
+//! | whether a server says that it is well | [`health`], [`check`] |
 //! | whether one more request may be asked again | [`budget`] |
 //! | connections that wait for their next request | [`kept`] |
 
 mod answers;
 mod balance;
 mod budget;
+mod check;
 mod connection;
 mod dialogue;
 mod failures;
 mod group;
 mod hash;
+mod health;
 pub(crate) mod housekeeping;
 mod kept;
 mod members;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use super::failures::Record;
+use super::health::Health;
 use super::names::{LastAnswers, Target};
 use crate::address::UpstreamAddress;
 
@@ -21,6 +22,7 @@ pub(crate) struct Server {
     /// How many groups list it: none, once its name leads elsewhere, or a reload has left it out.
     listings: AtomicUsize,
     pub(super) failures: Record,
+    pub(super) health: Health,
 }
 
 impl Server {
@@ -33,6 +35,7 @@ impl Server {
             in_flight: AtomicUsize::new(0),
             listings: AtomicUsize::new(0),
             failures: Record::new(Instant::now()),
+            health: Health::default(),
         }
     }
 

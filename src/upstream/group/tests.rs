@@ -370,3 +370,33 @@ fn a_name_that_a_reload_does_not_find_leads_where_it_did() {
     assert!(after.has_answer(0));
     assert!(after.choose_at(Wish::default(), &[], lost.at(0)).is_ok());
 }
+
+#[test]
+fn an_unhealthy_server_is_not_asked_also_if_there_is_no_other() {
+    let trial = Trial::new(2, |options| {
+        options.health = Some(model::HealthCheck {
+            path: "/".to_owned(),
+            host: None,
+            every: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            status: Vec::new(),
+            rises: 2,
+            falls: 2,
+        });
+    });
+    let servers = trial.group.servers();
+    let note = |nth: usize, answer: Result<(), Unwell>| {
+        trial.group.note_health(&servers[nth], answer, trial.at(0));
+    };
+    note(0, Err(Unwell::TimedOut));
+    assert!(
+        [0; 2].map(|seconds| trial.port(seconds)).contains(&1),
+        "one bad answer"
+    );
+    note(0, Err(Unwell::TimedOut));
+    assert_eq!([0; 3].map(|seconds| trial.port(seconds)), [2; 3]);
+    (0..2).for_each(|_| note(1, Err(Unwell::ClosedEarly)));
+    assert_eq!(trial.choose(0, &[]).err(), Some(NoServer::AllFailed));
+    (0..2).for_each(|_| note(0, Ok(())));
+    assert_eq!([0; 3].map(|seconds| trial.port(seconds)), [1; 3]);
+}

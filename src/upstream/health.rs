@@ -1,0 +1,65 @@
+//! Whether a server is healthy, by the answers to the questions that are asked without a client.
+//!
+//! A server counts as healthy until it has given so many bad answers in a row, also one that has not been
+//! asked yet: a start must not refuse requests that the servers could answer.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// The health of one server. One task changes it, and workers read it.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    is_bad: AtomicBool,
+    /// The last answers in a row that speak against that.
+    against: AtomicU32,
+}
+
+impl Health {
+    pub(super) fn is_bad(&self) -> bool {
+        self.is_bad.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of an answer: after `rises` good ones in a row a server is healthy, after `falls` bad
+    /// ones it is not. Returns whether that has changed.
+    pub(super) fn note(&self, is_good: bool, rises: u32, falls: u32) -> bool {
+        let is_bad = self.is_bad();
+        if is_good != is_bad {
+            self.against.store(0, Ordering::Relaxed);
+            return false;
+        }
+        let enough = if is_bad { rises } else { falls };
+        let against = self.against.load(Ordering::Relaxed) + 1;
+        let changes = against >= enough;
+        self.against
+            .store(if changes { 0 } else { against }, Ordering::Relaxed);
+        if changes {
+            self.is_bad.store(!is_bad, Ordering::Relaxed);
+        }
+        changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_in_a_row_change_the_health() {
+        // Good and bad answers, and the health after each: healthy, or not.
+        for (answers, expected) in [
+            ("bbb", "++-"),
+            ("bbgbbb", "+++++-"),
+            ("bbbgg", "++--+"),
+            ("bbbgbgg", "++----+"),
+            ("ggbbbb", "++++--"),
+        ] {
+            let health = Health::default();
+            let after = answers.chars().map(|answer| {
+                let before = health.is_bad();
+                let has_changed = health.note(answer == 'g', 2, 3);
+                assert_eq!(has_changed, before != health.is_bad());
+                if health.is_bad() { '-' } else { '+' }
+            });
+            assert_eq!(after.collect::<String>(), expected, "{answers}");
+        }
+    }
+}
