@@ -1,26 +1,40 @@
 //! Tests with the real programs that people put behind a route. `.ci/run` installs what they need;
 //! `cargo test --test real` runs them, and `cargo test` alone does not.
 
+// A client that keeps cookies.
+mod browser;
 // The same odd requests to this server and to nginx.
 mod differential;
 // What the documents tell to write and to do.
 mod documents;
+// Django behind `proxy`: its administration, forms, files, and slow clients.
+mod django;
 // DokuWiki behind `fastcgi`: path-info, and paths of its own.
 mod dokuwiki;
 // Git's own server, and cgit, behind `cgi`.
 mod git;
 // goaccess, which reads the access log.
 mod goaccess;
+// Node behind `proxy`: Express, events, WebSockets.
+mod node;
 // A REST API over SQLite, and many clients that write to it.
 mod notes;
 // npm, with a directory as its registry.
 mod npm;
 // PHP-FPM behind `fastcgi`.
 mod php;
+// PHP's built-in server behind `proxy`.
+mod php_server;
 // phpMyAdmin behind `fastcgi`, with links that lead out of its root.
 mod phpmyadmin;
+// Programs that a test starts and ends.
+mod program;
+// nginx and HAProxy behind `proxy`, and in front.
+mod proxies;
 // CGI scripts in Python.
 mod python_cgi;
+// A client of WebSockets.
+mod websocket;
 // WordPress behind `fastcgi`, on a MariaDB of its own.
 mod wordpress;
 // zsync, which asks for many ranges in one request.

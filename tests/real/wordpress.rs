@@ -1,13 +1,13 @@
 //! WordPress, as Debian packages it, on PHP-FPM and a MariaDB of its own, configured as the documents tell: it
 //! is installed by its own page, and its administrator logs in.
 
-use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::browser::Browser;
 use crate::php::PhpFpm;
-use crate::support::{Response, Server, Site, until};
+use crate::support::{Site, until};
 
 /// A MariaDB that listens at `db.sock` beside the configuration. It ends when it is dropped.
 struct MariaDb {
@@ -71,51 +71,6 @@ fn as_root() -> &'static [&'static str] {
     }
 }
 
-/// A browser, as far as it keeps cookies.
-struct Browser<'s> {
-    server: &'s Server,
-    cookies: BTreeMap<String, String>,
-}
-
-impl Browser<'_> {
-    fn get(&mut self, target: &str) -> Response {
-        self.ask("GET", target, None)
-    }
-
-    fn post(&mut self, target: &str, form: &str) -> Response {
-        self.ask("POST", target, Some(form))
-    }
-
-    fn ask(&mut self, method: &str, target: &str, form: Option<&str>) -> Response {
-        let pairs = self.cookies.iter();
-        let cookies: Vec<String> = pairs
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        let content = form.unwrap_or_default();
-        let described = form.map_or_else(String::new, |form| {
-            format!(
-                "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
-                form.len()
-            )
-        });
-        let response = self.server.connect().exchange(format!(
-            "{method} {target} HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n{described}\r\n{content}",
-            self.server.address(),
-            cookies.join("; ")
-        ));
-        let set = response.fields.iter();
-        for (_, cookie) in set.filter(|(name, _)| name == "Set-Cookie") {
-            let pair = cookie
-                .split(';')
-                .next()
-                .and_then(|pair| pair.split_once('='));
-            let (name, value) = pair.expect("a name and a value");
-            self.cookies.insert(name.to_owned(), value.to_owned());
-        }
-        response
-    }
-}
-
 fn installed(site: &Site) {
     let directory = site.directory();
     let _ = std::fs::remove_dir_all(directory.join("wordpress"));
@@ -151,10 +106,7 @@ fn it_is_installed_and_its_administrator_logs_in() {
     database.run("CREATE DATABASE wordpress");
     let _fpm = PhpFpm::start(&site, 2);
     let server = site.start();
-    let mut browser = Browser {
-        server: &server,
-        cookies: BTreeMap::new(),
-    };
+    let mut browser = Browser::of(&server);
     let first = browser.get("/");
     let location = first.field("Location").unwrap_or_default();
     assert!(location.ends_with("/wp-admin/install.php"), "{first:?}");
