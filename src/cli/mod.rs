@@ -3,13 +3,15 @@
 mod check;
 mod config_file;
 mod explain;
+mod listening;
 mod output;
+mod proxy;
 mod remote;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use crate::server;
 use crate::supervisor::{Inherited, Role, Setup, Supervisor, wait_for_ends};
 
 use config_file::ConfigFile;
+use listening::Listening;
 use output::print;
 use remote::{Reload, Remote, Status};
 
@@ -56,6 +59,7 @@ enum Command {
     Run(Run),
     /// Serve a directory, without any file.
     Serve(Serve),
+    Proxy(proxy::Proxy),
     /// Have the running server take on its changed configuration.
     ///
     /// Says what changed, or why it was refused and that nothing was disturbed.
@@ -103,53 +107,14 @@ struct Serve {
     /// The directory.
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
-    /// Listen at this address instead of localhost: `192.0.2.1`, `192.0.2.1:8080`, `localhost:3000`,
-    /// `:8080` for every address. May be repeated.
-    #[arg(short, long, value_name = "ADDRESS", value_parser = parse_listen)]
-    listen: Vec<Listen>,
-    /// The port, where an address does not say.
-    #[arg(short, long, default_value_t = 8080)]
-    port: u16,
+    #[command(flatten)]
+    listening: Listening,
     /// Answer 404 for a directory without an index.html, instead of listing it.
     #[arg(long)]
     no_listing: bool,
     /// For single-page applications: navigations that lead nowhere get /index.html.
     #[arg(long)]
     spa: bool,
-}
-
-/// An argument of `--listen`: addresses with or without a port.
-#[derive(Clone, Debug)]
-enum Listen {
-    At(Vec<SocketAddr>),
-    /// At the port that `--port` says.
-    On(Vec<IpAddr>),
-}
-
-/// Reads an argument of `--listen`: an address as in `listen` of a file, or one without its port.
-fn parse_listen(text: &str) -> Result<Listen, String> {
-    let of_file = |text: &str| {
-        let addresses = config::parse_listen(text)?;
-        addresses
-            .iter()
-            .map(ListenAddress::ip)
-            .collect::<Option<Vec<_>>>()
-    };
-    if let Some(addresses) = of_file(text) {
-        return Ok(Listen::At(addresses));
-    }
-    let host = match text.parse::<Ipv6Addr>() {
-        Ok(address) => format!("[{address}]"),
-        Err(_) => text.to_owned(),
-    };
-    match of_file(&format!("{host}:1")).filter(|_| !host.is_empty()) {
-        Some(addresses) => Ok(Listen::On(addresses.iter().map(SocketAddr::ip).collect())),
-        None => Err(
-            "expected an address with or without a port, like 127.0.0.1:8080, localhost:3000, 0.0.0.0, \
-             [::1]:8080 or :8080"
-                .to_owned(),
-        ),
-    }
 }
 
 /// Runs the program with its arguments, the first of which is its name. Returns its exit status.
@@ -178,6 +143,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
         None => run(&Run::default(), handlers),
         Some(Command::Run(arguments)) => run(&arguments, handlers),
         Some(Command::Serve(arguments)) => serve(&arguments),
+        Some(Command::Proxy(arguments)) => proxy::proxy(&arguments),
         Some(Command::Reload(arguments)) => remote::reload(&arguments),
         Some(Command::Confirm(server)) => remote::tell(&server, "POST", "/confirm"),
         Some(Command::Status(arguments)) => remote::status(&arguments),
@@ -286,7 +252,7 @@ fn serve(arguments: &Serve) -> Result<(), String> {
             root.display()
         ));
     }
-    let listen = addresses(arguments);
+    let listen = arguments.listening.addresses();
     let config = Config::for_directory(root.clone(), listen, !arguments.no_listing, arguments.spa);
     let supervisor = start(Setup {
         generation: Arc::new(Generation::of_config(&config)),
@@ -297,25 +263,6 @@ fn serve(arguments: &Serve) -> Result<(), String> {
     })?;
     print_banner(&supervisor, &root, arguments);
     supervisor.run().map_err(|error| describe(&error))
-}
-
-/// The addresses to listen at: those given, each with its port, or localhost.
-fn addresses(arguments: &Serve) -> Vec<SocketAddr> {
-    let port = arguments.port;
-    if arguments.listen.is_empty() {
-        let localhost = [
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ];
-        return localhost
-            .map(|address| SocketAddr::new(address, port))
-            .to_vec();
-    }
-    let with_port = |listen: &Listen| match listen {
-        Listen::At(addresses) => addresses.clone(),
-        Listen::On(ips) => ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
-    };
-    arguments.listen.iter().flat_map(with_port).collect()
 }
 
 /// Makes the supervisor of a server that is this process.
@@ -370,9 +317,12 @@ mod tests {
             .expect("valid")
             .command
         {
-            Some(Command::Serve(serve)) => {
-                addresses(&serve).iter().map(ToString::to_string).collect()
-            }
+            Some(Command::Serve(serve)) => serve
+                .listening
+                .addresses()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             other => panic!("{other:?}"),
         }
     }

@@ -26,7 +26,7 @@ mod words;
 
 use std::time::Duration;
 
-use crate::address::ListenAddress;
+use crate::address::{ListenAddress, UpstreamAddress};
 
 pub(crate) use complaint::diagnostic::Report;
 pub(crate) use load::{Checked, Inputs, Loaded, Strictness, Wildcard, load, parse, read_whole};
@@ -47,4 +47,15 @@ pub(crate) fn parse_listen(text: &str) -> Option<Vec<ListenAddress>> {
 /// Reads a duration as the file writes it; `None` if it is none.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     words::units::parse_duration(text).ok()
+}
+
+/// Reads the address of a server of an upstream as the file writes it; names are not looked up.
+///
+/// # Errors
+/// A sentence with a remedy.
+pub(crate) fn parse_upstream_server(text: &str) -> Result<UpstreamAddress, String> {
+    words::upstream::parse_upstream_server(text).map_err(|fault| match fault.help {
+        Some(help) => format!("{}; {help}", fault.message),
+        None => fault.message,
+    })
 }

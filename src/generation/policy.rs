@@ -14,7 +14,7 @@ use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::message::changes::{Change, RepresentationChanges};
 use crate::message::content::{Content, DuplexContent, Octets};
-use crate::message::response::{DuplexResponse, Origin, Response};
+use crate::message::response::{DuplexResponse, Response};
 
 /// A policy, ready to be applied.
 #[derive(Debug)]

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{Client, Directory, Server, Site, bound_address, pattern, program, until};
+use crate::support::{
+    Client, Directory, Server, Site, Upstream, bound_address, pattern, program, until,
+};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -342,6 +344,35 @@ fn serve_has_its_options() {
             .text(),
         "the index"
     );
+}
+
+#[test]
+fn proxy_passes_requests_on_without_a_file() {
+    let upstream = Upstream::start(|connection| {
+        let request = connection.request();
+        assert!(request.head.starts_with(b"GET /a?b HTTP/1.1\r\n"));
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup");
+    });
+    let mut command = program();
+    command
+        .args(["proxy", "--listen", "127.0.0.1:0", "--to"])
+        .arg(format!("http://{}", upstream.address()));
+    let server = Server::start(command, Directory::new());
+    let request = "GET /a?b HTTP/1.1\r\nHost: h\r\n\r\n";
+    assert_eq!(server.connect().exchange(request).text(), "up");
+    let banner = server.diagnostics().join("\n");
+    let target = format!("Passing requests on to {}", upstream.address());
+    assert!(banner.contains(&target), "{banner}");
+    for (to, complaint) in [
+        ("https://127.0.0.1:1", "TLS to upstreams"),
+        ("http://127.0.0.1:1/path", "path"),
+        ("tidegate.invalid:80", "is not found"),
+    ] {
+        let run = program().args(["proxy", "--to", to]).output();
+        let said = run.expect("the program runs").stderr;
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains(complaint), "{to}: {said}");
+    }
 }
 
 #[test]

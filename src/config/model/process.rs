@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    Cidr, Files, Place, Policy, Route, RoutePattern, RouteTest, Server, SocketAccess, Upstream,
-    Verb,
+    Cidr, Files, Place, Policy, Proxy, Route, RoutePattern, RouteTest, Server, SocketAccess,
+    Upstream, UpstreamServer, Verb,
 };
-use crate::address::ListenAddress;
+use crate::address::{ListenAddress, UpstreamAddress};
 
 /// How long a server that was told to stop waits for its exchanges to end.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
@@ -51,9 +51,25 @@ impl Config {
             revalidate: Duration::ZERO,
             ..Files::beneath(root)
         };
+        Self::with_one_route(Verb::Files(files), listen)
+    }
+
+    /// The configuration of `tidegate proxy`: every request goes to `server`.
+    pub(crate) fn for_upstream(server: UpstreamAddress, listen: Vec<SocketAddr>) -> Self {
+        let name = server.to_string();
+        let place = Place::of_program("command line");
+        let servers = vec![UpstreamServer::at(server)];
+        Self {
+            upstreams: vec![Upstream::of(name.clone(), servers, place)],
+            ..Self::with_one_route(Verb::Proxy(Proxy::to(name)), listen)
+        }
+    }
+
+    /// A server that listens at these addresses, for any host, with one route for every path.
+    fn with_one_route(verb: Verb, listen: Vec<SocketAddr>) -> Self {
         let route = Route {
             pattern: RoutePattern::everything(),
-            verb: Verb::Files(files),
+            verb,
             strip_prefix: false,
             policy: Policy::default(),
             place: Place::of_program("command line"),

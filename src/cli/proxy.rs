@@ -1,0 +1,74 @@
+//! `tidegate proxy`: passes requests on to one server, without any file.
+
+use std::net::ToSocketAddrs as _;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::listening::Listening;
+use super::{clickable, describe, start};
+use crate::address::{ListenAddress, UpstreamAddress};
+use crate::api::Handlers;
+use crate::config;
+use crate::config::model::Config;
+use crate::generation::Generation;
+use crate::log::diagnostic;
+use crate::supervisor::{Inherited, Role, Setup, Supervisor};
+
+/// Pass requests on to one server, without any file.
+///
+/// For this machine alone unless --listen says otherwise. WebSockets pass too. The server gets the client's
+/// Host, and X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and Forwarded.
+#[derive(Args, Debug)]
+pub(super) struct Proxy {
+    /// The server: `http://127.0.0.1:3000`, `127.0.0.1:3000`, `app.internal:3000` or `unix:run/app.sock`.
+    #[arg(long, value_name = "URL", value_parser = config::parse_upstream_server)]
+    to: UpstreamAddress,
+    #[command(flatten)]
+    listening: Listening,
+}
+
+/// Passes requests on, until a signal ends that.
+///
+/// # Errors
+/// Why that cannot be done.
+pub(super) fn proxy(arguments: &Proxy) -> Result<(), String> {
+    let inherited = Inherited::from_environment();
+    let server = look_up(&arguments.to)?;
+    let config = Config::for_upstream(server, arguments.listening.addresses());
+    let supervisor = start(Setup {
+        generation: Arc::new(Generation::of_config(&config)),
+        config,
+        file: None,
+        handlers: Handlers::new(),
+        role: Role::Program(inherited),
+    })?;
+    print_banner(&supervisor, &arguments.to);
+    supervisor.run().map_err(|error| describe(&error))
+}
+
+/// The same address, with those that its name leads to.
+fn look_up(address: &UpstreamAddress) -> Result<UpstreamAddress, String> {
+    let UpstreamAddress::Name { name, port, .. } = address else {
+        return Ok(address.clone());
+    };
+    let found = (name.as_str(), *port).to_socket_addrs();
+    let found = found.map_err(|error| {
+        format!("error: the name `{name}` is not found: {error}; name a server that is there")
+    })?;
+    Ok(UpstreamAddress::Name {
+        name: name.clone(),
+        port: *port,
+        found: found.collect(),
+    })
+}
+
+/// Tells the operator the addresses, and where requests go.
+fn print_banner(supervisor: &Supervisor, server: &UpstreamAddress) {
+    let addresses = supervisor.addresses().filter_map(ListenAddress::ip);
+    let addresses = addresses.map(|address| format!("    http://{}/\n", clickable(address)));
+    diagnostic::print(&format!(
+        "\n  Passing requests on to {server}\n\n{}\n  Ctrl-C stops\n\n",
+        addresses.collect::<String>()
+    ));
+}
