@@ -16,6 +16,7 @@ mod request;
 mod responses;
 mod semantics;
 mod upstream;
+mod upstream_connection;
 
 pub use config::configuration;
 pub use connection::connection;
@@ -25,6 +26,7 @@ pub use proxy_protocol::proxy_protocol;
 pub use request::{forwarded, head, host, target};
 pub use semantics::{conditions, multipart, negotiation, ranges};
 pub use upstream::response_head;
+pub use upstream_connection::upstream_connection;
 
 /// A function that panics if octets make a parser break its word.
 type Property = fn(&[u8]);
@@ -47,6 +49,7 @@ pub const TARGETS: &[(&str, Property)] = &[
     ("response_head", response_head),
     ("script_response", script_response),
     ("target", target),
+    ("upstream_connection", upstream_connection),
 ];
 
 #[cfg(test)]
