@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Site, ended_with};
+use crate::support::{Site, ended_with, program};
 
 fn page(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -55,4 +55,51 @@ fn samples_name_places_of_the_example() {
     let expected =
         format!("error: config.toml:{place}: GET /users/7?full=1: expected status 201, got 200");
     assert!(page.contains(&expected), "{expected}");
+}
+
+#[test]
+fn the_sample_of_a_request_to_an_upstream_is_what_explain_prints() {
+    let page = page("docs/configuration.md");
+    let command = "tidegate explain --config examples/config/proxy.toml POST \
+                   'http://localhost:8080/api/orders?a=b'";
+    let shown = sample(&page, command).join("\n");
+    let arguments = command
+        .split(' ')
+        .skip(1)
+        .map(|word| word.trim_matches('\''));
+    let output = program()
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output();
+    let printed = ended_with(0, &output.expect("the program runs"));
+    assert_eq!(shown, printed.trim_end());
+}
+
+#[test]
+fn the_table_of_paths_shows_what_servers_are_asked_for() {
+    let page = page("docs/configuration.md");
+    let (_, table) = page
+        .split_once("| Route | The client asks for | The server is asked for |\n|---|---|---|\n")
+        .expect("the page has the table");
+    let mut route = "";
+    let mut rows = 0;
+    for row in table.lines().take_while(|line| !line.is_empty()) {
+        let cells: Vec<&str> = row
+            .split('|')
+            .map(|cell| cell.trim().trim_matches('`'))
+            .collect();
+        let [_, shown, asked, expected, _] = cells.as_slice() else {
+            panic!("{row}")
+        };
+        if *shown != "the same" {
+            route = shown;
+        }
+        let site = Site::new(route).top("upstreams.app.servers = '127.0.0.1:1'");
+        let output = site.command_line(&["explain", "--json", asked]);
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let line = told["upstream"]["request"][0].as_str().expect("a line");
+        assert_eq!(line, format!("GET {expected} HTTP/1.1"), "{row}");
+        rows += 1;
+    }
+    assert_eq!(rows, 6);
 }
