@@ -39,6 +39,8 @@ const RETRY: Duration = Duration::from_millis(50);
 pub(crate) struct ReadAhead<S> {
     /// `None` after its end.
     source: Option<S>,
+    /// The trailer section of a source that has ended.
+    trailers: Vec<u8>,
     /// Why the content broke off. The client gets what there is before that.
     broken_off: Option<BrokenOff>,
     memory: Vec<u8>,
@@ -65,6 +67,7 @@ impl<S: ContentSource> ReadAhead<S> {
     pub(crate) fn new(source: S, disk: &Arc<BlockingPool>) -> Self {
         Self {
             source: Some(source),
+            trailers: Vec::new(),
             broken_off: None,
             memory: Vec::new(),
             file: None,
@@ -90,6 +93,7 @@ impl<S: ContentSource> ReadAhead<S> {
         } else if let Some(source) = &mut self.source {
             let next = source.next(into).await;
             if !matches!(next, Ok(true)) {
+                self.trailers = source.trailers();
                 self.source = None;
             }
             return next;
@@ -122,7 +126,7 @@ impl<S: ContentSource> ReadAhead<S> {
         };
         match source.next(&mut self.memory).await {
             Ok(true) => return,
-            Ok(false) => {}
+            Ok(false) => self.trailers = source.trailers(),
             Err(broken_off) => self.broken_off = Some(broken_off),
         }
         self.source = None;
@@ -207,6 +211,10 @@ impl<S: ContentSource> ReadAhead<S> {
 impl<S: ContentSource> ContentSource for ReadAhead<S> {
     fn next<'s>(&'s mut self, into: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
         Box::pin(self.give(into))
+    }
+
+    fn trailers(&mut self) -> Vec<u8> {
+        take(&mut self.trailers)
     }
 
     /// Does not end: what the maker gives is no sign of the client, whose time to take something goes

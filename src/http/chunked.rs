@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The decoder reads extensions and trailer fields under limits and drops them, as §7.1.1 and §7.1.2
-//! let a recipient do. Lines end in CRLF and in nothing else: two recipients that see a line end in
+//! let a recipient do, but a gateway may have it keep the trailer fields. Lines end in CRLF and in nothing else: two recipients that see a line end in
 //! different places see different requests, and that lets a third party smuggle one (§11.2).
 
 use std::num::NonZeroUsize;
@@ -19,6 +19,7 @@ use std::ops::Deref;
 
 use thiserror::Error;
 
+use super::field_list::FieldList;
 use super::fields::is_token_byte;
 
 /// The longest chunk-size line that is accepted, in bytes, without its CRLF. No honest sender needs a
@@ -50,6 +51,8 @@ pub(crate) struct Decoder {
     taken: u16,
     /// The length so far of the extensions of all chunks, in bytes.
     extensions: u16,
+    /// The trailer section so far, if it is kept.
+    trailers: Option<Vec<u8>>,
 }
 
 /// What [`Decoder::step`] found.
@@ -178,6 +181,31 @@ impl Extension {
 }
 
 impl Decoder {
+    /// A decoder that keeps the trailer section.
+    pub(crate) fn with_trailers() -> Self {
+        Self {
+            trailers: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+
+    /// The lines of the trailer section, which has ended, if they were kept.
+    pub(crate) fn take_trailers(&mut self) -> FieldList {
+        let lines = self.trailers.take();
+        FieldList::parse(&lines.unwrap_or_default())
+    }
+
+    fn keep_trailer(&mut self, byte: u8) {
+        if let Some(trailers) = &mut self.trailers
+            && matches!(
+                self.state,
+                State::TrailerStart | State::TrailerName | State::TrailerValue | State::TrailerLf
+            )
+        {
+            trailers.push(byte);
+        }
+    }
+
     /// Finds the next run of content in `input`.
     ///
     /// The caller calls again with the bytes of `input` that are not used, or with more input. After
@@ -193,7 +221,10 @@ impl Decoder {
                     return Ok(self.take_content(remaining, used, input.len() - used));
                 }
                 State::End => return Ok(Step::End { used }),
-                _ => self.state = self.next(*byte)?,
+                _ => {
+                    self.keep_trailer(*byte);
+                    self.state = self.next(*byte)?;
+                }
             }
         }
         match self.state {
@@ -356,6 +387,13 @@ pub(crate) fn chunk_head(len: NonZeroUsize) -> ChunkHead {
         rest /= 16;
     }
     head
+}
+
+/// Appends the last chunk to `out`, and the trailer section of these encoded field lines.
+pub(crate) fn push_last_chunk(trailers: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    out.extend_from_slice(trailers);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends `block` to `out` as one chunk. An empty chunk would be the last one, so no block gives none.

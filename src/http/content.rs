@@ -12,6 +12,7 @@
 //! connection, keeps the content under its limit, and tells the decoder when the connection ends.
 
 use super::chunked::{self, ChunkedError};
+use super::field_list::FieldList;
 use super::framing::Framing;
 use super::received_response::ReceivedFraming;
 
@@ -20,7 +21,11 @@ pub(crate) use super::chunked::Step;
 /// Finds the content of one message. It keeps its place between calls, so the input may be split
 /// anywhere.
 #[derive(Clone, Debug)]
-pub(crate) struct Decoder(State);
+pub(crate) struct Decoder {
+    state: State,
+    /// The trailer section of a response, once it has ended.
+    trailers: FieldList,
+}
 
 /// What is still to come of the content.
 #[derive(Clone, Debug)]
@@ -44,11 +49,18 @@ pub(crate) struct Truncated;
 impl Decoder {
     /// Makes a decoder for content that is delimited as `framing` says.
     pub(crate) fn new(framing: Framing) -> Self {
-        Self(match framing {
+        Self::in_state(match framing {
             Framing::Empty | Framing::Length(0) => State::End,
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => State::Chunked(chunked::Decoder::default()),
         })
+    }
+
+    fn in_state(state: State) -> Self {
+        Self {
+            state,
+            trailers: FieldList::new(),
+        }
     }
 
     /// A decoder for the content of a response that an upstream sends.
@@ -56,7 +68,9 @@ impl Decoder {
         match framing {
             ReceivedFraming::Empty => Self::new(Framing::Empty),
             ReceivedFraming::Length(length) => Self::new(Framing::Length(length)),
-            ReceivedFraming::Chunked => Self::new(Framing::Chunked),
+            ReceivedFraming::Chunked => {
+                Self::in_state(State::Chunked(chunked::Decoder::with_trailers()))
+            }
             ReceivedFraming::Close => Self::until_close(),
         }
     }
@@ -64,7 +78,7 @@ impl Decoder {
     /// Makes a decoder for content that goes on until the connection ends (RFC 9112 §6.3 item 8). Only
     /// a response may be delimited in this way.
     pub(crate) fn until_close() -> Self {
-        Self(State::Close)
+        Self::in_state(State::Close)
     }
 
     /// Finds the next run of content in `input`.
@@ -77,12 +91,13 @@ impl Decoder {
     /// server answers 400 and closes, a gateway whose upstream sent the message answers 502
     /// (RFC 9112 §11.2).
     pub(crate) fn step(&mut self, input: &[u8]) -> Result<Step, ChunkedError> {
-        match &mut self.0 {
+        match &mut self.state {
             State::End => Ok(Step::End { used: 0 }),
             State::Chunked(decoder) => {
                 let step = decoder.step(input)?;
                 if matches!(step, Step::End { .. }) {
-                    self.0 = State::End;
+                    self.trailers = decoder.take_trailers();
+                    self.state = State::End;
                 }
                 Ok(step)
             }
@@ -95,7 +110,7 @@ impl Decoder {
                 let len = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
                 *left -= len as u64;
                 if *left == 0 {
-                    self.0 = State::End;
+                    self.state = State::End;
                 }
                 Ok(Step::Content { skip: 0, len })
             }
@@ -107,24 +122,29 @@ impl Decoder {
     /// # Errors
     /// The content is not complete.
     pub(crate) fn end_of_input(&mut self) -> Result<(), Truncated> {
-        match self.0 {
+        match self.state {
             State::End => Ok(()),
             State::Close => {
-                self.0 = State::End;
+                self.state = State::End;
                 Ok(())
             }
             State::Length(_) | State::Chunked(_) => Err(Truncated),
         }
     }
 
+    /// The trailer section of a response that has ended.
+    pub(crate) fn take_trailers(&mut self) -> FieldList {
+        std::mem::take(&mut self.trailers)
+    }
+
     /// Whether all of the content has been found.
     pub(crate) fn is_ended(&self) -> bool {
-        matches!(self.0, State::End)
+        matches!(self.state, State::End)
     }
 
     /// How many octets of content are still to come, if the message said so beforehand.
     pub(crate) fn length_left(&self) -> Option<u64> {
-        match self.0 {
+        match self.state {
             State::End => Some(0),
             State::Length(left) => Some(left),
             State::Chunked(_) | State::Close => None,

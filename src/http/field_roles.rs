@@ -143,6 +143,26 @@ impl FieldRule {
     }
 }
 
+/// Whether the field `name` means something in a trailer section. One that frames, routes, authenticates,
+/// controls or describes the message would come too late there (RFC 9110 §6.5.1).
+pub(crate) fn may_be_trailer(name: &str) -> bool {
+    const TOO_LATE: &[&str] = &[
+        "Authorization",
+        "Cache-Control",
+        "Cookie",
+        "Expect",
+        "Host",
+        "Max-Forwards",
+        "Pragma",
+        "Range",
+        "Set-Cookie",
+        "WWW-Authenticate",
+    ];
+    let rule = FieldRule::of(name);
+    let is_too_late = |other: &&str| name.eq_ignore_ascii_case(other);
+    rule.role == FieldRole::Other && !rule.is_single && !TOO_LATE.iter().any(is_too_late)
+}
+
 /// Whether a gateway must not pass the field `name` on, in a request or in a response, because it
 /// tells about one connection, or about the transfer coding on that connection (RFC 9110 §7.6.1).
 /// `Content-Length` tells about neither: it is the same on both sides if the content is.
@@ -158,6 +178,25 @@ pub(crate) fn is_hop_by_hop(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_decides_about_a_message_is_no_trailer() {
+        for name in [
+            "Content-Length",
+            "transfer-encoding",
+            "Content-Type",
+            "Set-Cookie",
+            "host",
+            "Location",
+            "Date",
+            "TE",
+        ] {
+            assert!(!may_be_trailer(name), "{name}");
+        }
+        for name in ["X-Sum", "Server-Timing", "grpc-status"] {
+            assert!(may_be_trailer(name), "{name}");
+        }
+    }
 
     #[test]
     fn one_table_says_who_may_set_a_field() {

@@ -72,6 +72,12 @@ pub(crate) trait ContentSource {
     /// at the end of the content.
     fn next<'s>(&'s mut self, into: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>>;
 
+    /// The field lines, encoded, of the trailer section that follows the content, once that has ended.
+    /// They are sent to a client that takes them.
+    fn trailers(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
     /// Does what can be done while the client takes nothing: a source that reads the request's
     /// content goes on reading it, because a client may take no response before it has sent all. Ends
     /// when something was done, and is then called again; does not end if there is nothing to do.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::io::{Errno, ReadWriteFlags};
 
-use crate::http::chunked::{self, push_chunk};
+use crate::http::chunked::{push_chunk, push_last_chunk};
 use crate::message::content::{
     BrokenOff, ContentSource, ContentStream, DuplexContent, FileRange, Octets, Piece,
 };
@@ -284,15 +284,14 @@ impl<'c> Transmission<'c> {
             }
             (left, _) => stream.left = left.flatten(),
         }
-        if !goes_on
-            && self
-                .stream
-                .take()
-                .is_some_and(|stream| stream.left > Some(0))
-        {
-            self.extent = Extent::Shorter;
+        let mut trailers = None;
+        if !goes_on && let Some(mut stream) = self.stream.take() {
+            if stream.left > Some(0) {
+                self.extent = Extent::Shorter;
+            }
+            trailers = Some(stream.source.trailers());
         }
-        self.put_block(block, is_chunked, goes_on);
+        self.put_block(block, is_chunked, trailers);
         Ok(length)
     }
 
@@ -344,8 +343,9 @@ impl<'c> Transmission<'c> {
         Ok(1)
     }
 
-    /// Puts a block in the place of the buffer that was sent, with its framing.
-    fn put_block(&mut self, block: Vec<u8>, is_chunked: bool, goes_on: bool) {
+    /// Puts a block in the place of the buffer that was sent, with its framing. The last one is followed
+    /// by `trailers`.
+    fn put_block(&mut self, block: Vec<u8>, is_chunked: bool, trailers: Option<Vec<u8>>) {
         self.buffer.clear();
         self.sent = 0;
         self.content_sent += block.len() as u64;
@@ -354,8 +354,8 @@ impl<'c> Transmission<'c> {
         } else {
             self.buffer = block;
         }
-        if is_chunked && !goes_on {
-            self.buffer.extend_from_slice(chunked::LAST_CHUNK);
+        if let (true, Some(trailers)) = (is_chunked, trailers) {
+            push_last_chunk(&trailers, &mut self.buffer);
         }
     }
 }

@@ -21,6 +21,8 @@ mod repeats;
 mod buffering;
 // What the settings of an upstream's table change.
 mod retries;
+// Trailer sections, for those who take them.
+mod trailers;
 // `Upgrade`, and tunnels.
 mod upgrade;
 

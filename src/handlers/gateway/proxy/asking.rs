@@ -250,6 +250,7 @@ impl ProxyHandler {
         let wishes = Wishes {
             upgrade: request::wanted_protocol(request.head, &self.options.upgrade),
             expects_continue: body.expects_continue(),
+            trailers: request::takes_trailers(request.head),
         };
         let address = asked.chosen.server().address();
         let head = request::encode(
@@ -259,7 +260,7 @@ impl ProxyHandler {
             address,
             (framing, wishes),
         );
-        let receiving = Receiving::new(request.head.method, framing, wishes.upgrade);
+        let receiving = Receiving::new(request.head.method, framing, wishes);
         let timeout = self.head_timeout();
         let mut dialogue = Dialogue::new(connection, worker.input, timeout, head, receiving);
         let mut reader = body.reader();

@@ -1,6 +1,7 @@
 //! The content of a response, as it comes from an upstream; and the rest of the request's content, which
 //! the upstream is given meanwhile.
 
+use std::mem::take;
 use std::rc::Rc;
 
 use super::fault::Failure;
@@ -33,6 +34,8 @@ pub(super) struct UpstreamContent<R> {
     under_way: Option<(Dialogue<Receiving>, Asked)>,
     /// The part of the request's content that the upstream has not got.
     rest: R,
+    /// The trailer section, once the response has ended.
+    trailers: Vec<u8>,
     /// The request and the upstream in the log.
     name: String,
 }
@@ -42,6 +45,7 @@ impl<R> UpstreamContent<R> {
         Self {
             under_way: Some((dialogue, asked)),
             rest,
+            trailers: Vec::new(),
             name,
         }
     }
@@ -56,7 +60,8 @@ impl<R: ReadContent> ContentSource for UpstreamContent<R> {
             match dialogue.next(&mut self.rest, into).await {
                 Ok(true) => Ok(true),
                 Ok(false) => {
-                    if let Some((dialogue, asked)) = self.under_way.take() {
+                    if let Some((mut dialogue, asked)) = self.under_way.take() {
+                        self.trailers = dialogue.protocol_mut().take_trailers();
                         asked.end(dialogue);
                     }
                     Ok(false)
@@ -70,5 +75,22 @@ impl<R: ReadContent> ContentSource for UpstreamContent<R> {
                 }
             }
         })
+    }
+
+    fn trailers(&mut self) -> Vec<u8> {
+        take(&mut self.trailers)
+    }
+}
+
+/// The end of content that has all come with the head: its trailer section.
+pub(super) struct Trailers(pub(super) Vec<u8>);
+
+impl ContentSource for Trailers {
+    fn next<'s>(&'s mut self, _: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
+    fn trailers(&mut self) -> Vec<u8> {
+        take(&mut self.0)
     }
 }

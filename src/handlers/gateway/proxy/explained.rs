@@ -33,6 +33,7 @@ impl ProxyHandler {
         let wishes = Wishes {
             upgrade: request::wanted_protocol(request.head, &self.options.upgrade),
             expects_continue: request.head.expects_continue && !self.options.buffer,
+            trailers: request::takes_trailers(request.head),
         };
         let framing = announced_framing(request, self.options.buffer);
         let encoded = request::encode(

@@ -25,6 +25,7 @@ mod receiving;
 mod request;
 mod target;
 
+use std::mem::take;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,10 +46,10 @@ use crate::runtime::BlockingPool;
 use crate::upstream::{Dialogue, Group, Input, KeptConnections, NoServer};
 
 use asking::{Heard, Unanswered};
-use body::Body;
-use content::{Asked, UpstreamContent};
+use body::{Body, BodyReader};
+use content::{Asked, Trailers, UpstreamContent};
 pub(crate) use explained::Explained;
-use receiving::Receiving;
+use receiving::{Receiving, UpstreamHead};
 use target::TargetRule;
 
 /// The handler of a `proxy` route.
@@ -119,39 +120,21 @@ impl ProxyHandler {
         worker: Worker<'_>,
     ) -> DuplexResponse<'static, 'c> {
         let Heard {
-            head,
-            mut dialogue,
+            mut head,
+            dialogue,
             asked,
             rest,
             note,
         } = heard;
-        let mut fields = FieldLines::behind(head.fields);
+        let mut fields = FieldLines::behind(take(&mut head.fields));
+        if let Some(cookie) = asked.chosen.set_cookie() {
+            fields.push("Set-Cookie", cookie);
+        }
         let server = asked.chosen.server().address().to_string();
         if self.options.proxy_status {
             fields.push("Proxy-Status", format!("tidegate; next-hop=\"{server}\""));
         }
-        let first = dialogue.take_content();
-        let content = if head.status == Status::SWITCHING_PROTOCOLS {
-            DuplexContent::Tunnel(Box::new(self.tunnel(dialogue, first, asked)))
-        } else if dialogue.is_ended() {
-            asked.end(dialogue);
-            match head.length {
-                length if first.is_empty() && (length.is_some() || request.head.is_head()) => {
-                    DuplexContent::Stream(ContentStream::unsent(length))
-                }
-                _ => DuplexContent::Octets(Octets::Owned(first)),
-            }
-        } else {
-            let name = self.name_in_log(request, &server);
-            let source = UpstreamContent::new(dialogue, asked, rest, name);
-            let source: Box<dyn ContentSource + 'c> = if self.options.buffer && !head.is_unbuffered
-            {
-                Box::new(ReadAhead::new(source, worker.disk))
-            } else {
-                Box::new(source)
-            };
-            DuplexContent::Stream(ContentStream::beginning_with(first, head.length, source))
-        };
+        let content = self.content(&head, dialogue, asked, rest, request, worker);
         DuplexResponse {
             status: head.status,
             fields: fields.into(),
@@ -165,6 +148,44 @@ impl ProxyHandler {
                 note: Some(Box::new(note)),
             },
         }
+    }
+
+    /// The content of a response: all of it, or as it comes.
+    fn content<'c, C: ReadContent + Copy + 'c>(
+        &self,
+        head: &UpstreamHead,
+        mut dialogue: Dialogue<Receiving>,
+        asked: Asked,
+        rest: BodyReader<'static, C>,
+        request: &Request<'_>,
+        worker: Worker<'_>,
+    ) -> DuplexContent<'static, 'c> {
+        let first = dialogue.take_content();
+        if head.status == Status::SWITCHING_PROTOCOLS {
+            return DuplexContent::Tunnel(Box::new(self.tunnel(dialogue, first, asked)));
+        }
+        let length = head.length;
+        if dialogue.is_ended() {
+            let trailers = dialogue.protocol_mut().take_trailers();
+            asked.end(dialogue);
+            return if first.is_empty() && (length.is_some() || request.head.is_head()) {
+                DuplexContent::Stream(ContentStream::unsent(length))
+            } else if trailers.is_empty() {
+                DuplexContent::Octets(Octets::Owned(first))
+            } else {
+                let end = Box::new(Trailers(trailers));
+                DuplexContent::Stream(ContentStream::beginning_with(first, None, end))
+            };
+        }
+        let server = asked.chosen.server().address().to_string();
+        let name = self.name_in_log(request, &server);
+        let source = UpstreamContent::new(dialogue, asked, rest, name);
+        let source: Box<dyn ContentSource + 'c> = if self.options.buffer && !head.is_unbuffered {
+            Box::new(ReadAhead::new(source, worker.disk))
+        } else {
+            Box::new(source)
+        };
+        DuplexContent::Stream(ContentStream::beginning_with(first, length, source))
     }
 
     /// What follows a 101. The server counts a request more while the tunnel is open.

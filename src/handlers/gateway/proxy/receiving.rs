@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::fault::ProxyFault;
 use crate::http::chunked::{LAST_CHUNK, push_chunk};
 use crate::http::content::{Decoder, Step};
-use crate::http::field_roles::is_hop_by_hop;
+use crate::http::field_roles::{is_hop_by_hop, may_be_trailer};
 use crate::http::list;
 use crate::http::method::Method;
 use crate::http::received_response::{MAX_RECEIVED_HEAD, ReceivedHead, line_space};
@@ -26,7 +26,7 @@ use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::upstream::Protocol;
 
-use super::request::SentFraming;
+use super::request::{SentFraming, Wishes};
 
 /// Octets of content that may wait to be taken.
 const MAX_CONTENT: usize = 128 * 1024;
@@ -52,6 +52,10 @@ pub(super) struct Receiving {
     persistent: bool,
     /// How long the upstream says that it waits for another request.
     waits: Option<Duration>,
+    /// Whether the client takes trailer fields.
+    takes_trailers: bool,
+    /// Encoded trailer fields for the client.
+    trailers: Vec<u8>,
 }
 
 enum State {
@@ -84,15 +88,11 @@ pub(super) struct UpstreamHead {
 impl Receiving {
     /// A response to a request of `method` whose content is sent as `sent_framing` says; of which nothing
     /// has come.
-    pub(super) fn new(
-        method: Method,
-        sent_framing: SentFraming,
-        wanted_protocol: Option<&[u8]>,
-    ) -> Self {
+    pub(super) fn new(method: Method, sent_framing: SentFraming, wishes: Wishes<'_>) -> Self {
         Self {
             method,
             sent_framing,
-            wanted_protocol: wanted_protocol.map(<[u8]>::to_vec),
+            wanted_protocol: wishes.upgrade.map(<[u8]>::to_vec),
             partial: Vec::new(),
             heads: VecDeque::new(),
             interim: 0,
@@ -100,6 +100,8 @@ impl Receiving {
             state: State::Head,
             persistent: false,
             waits: None,
+            takes_trailers: wishes.trailers,
+            trailers: Vec::new(),
         }
     }
 
@@ -123,6 +125,11 @@ impl Receiving {
         self.waits
     }
 
+    /// The encoded trailer fields for the client, once the response has ended.
+    pub(super) fn take_trailers(&mut self) -> Vec<u8> {
+        take(&mut self.trailers)
+    }
+
     /// Takes heads off `octets`. Returns how many octets they are.
     fn receive_heads(&mut self, octets: &[u8]) -> Result<usize, ProxyFault> {
         let mut at = 0;
@@ -143,7 +150,7 @@ impl Receiving {
         if is_switch && !self.is_asked_for(head) {
             return Err(ProxyFault::UnaskedUpgrade);
         }
-        let fields = client_fields(head, is_switch);
+        let fields = client_fields(head, is_switch, self.takes_trailers);
         if head.status.is_interim() && !is_switch {
             self.interim += 1;
             if self.interim > MAX_INTERIM {
@@ -196,6 +203,11 @@ impl Receiving {
                 }
                 Step::NeedMore => return Ok(octets.len()),
                 Step::End { used } => {
+                    let mut trailers = decoder.take_trailers();
+                    if self.takes_trailers {
+                        trailers.retain(|line| may_be_trailer(&line.name));
+                        self.trailers = trailers.encode().into_bytes();
+                    }
                     self.state = State::Ended;
                     return Ok(at + used);
                 }
@@ -295,7 +307,7 @@ impl Protocol for Receiving {
 }
 
 /// The field lines of a head, for the client.
-fn client_fields(head: &ReceivedHead<'_>, is_switch: bool) -> Vec<u8> {
+fn client_fields(head: &ReceivedHead<'_>, is_switch: bool, takes_trailers: bool) -> Vec<u8> {
     let mut lines = FieldLines::behind(Vec::with_capacity(head.length));
     let has_options = head.values("connection").next().is_some();
     let is_named = |name: &str| {
@@ -303,7 +315,8 @@ fn client_fields(head: &ReceivedHead<'_>, is_switch: bool) -> Vec<u8> {
         options.any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
     };
     for (name, value) in head.fields() {
-        let is_dropped = is_hop_by_hop(name)
+        let is_announcement = takes_trailers && name.eq_ignore_ascii_case("trailer");
+        let is_dropped = is_hop_by_hop(name) && !is_announcement
             || name.eq_ignore_ascii_case("content-length")
             || name.eq_ignore_ascii_case("x-accel-buffering")
             || has_options && is_named(name);

@@ -48,6 +48,8 @@ pub(super) struct Wishes<'r> {
     pub(super) upgrade: Option<&'r [u8]>,
     /// Whether the client waits for `100 Continue`, and has not been told to go on.
     pub(super) expects_continue: bool,
+    /// Whether the client takes trailer fields.
+    pub(super) trailers: bool,
 }
 
 /// The protocol that the request asks for by `Upgrade`, if it is one of `allowed` (RFC 9110 §7.8). Of
@@ -70,6 +72,17 @@ pub(super) fn wanted_protocol<'r>(head: &RequestHead<'r>, allowed: &[String]) ->
         let mut allowed = allowed.iter();
         allowed.any(|allowed| protocol.eq_ignore_ascii_case(allowed.as_bytes()))
     })
+}
+
+/// Whether the client takes trailer fields (RFC 9110 §10.1.4).
+pub(super) fn takes_trailers(head: &RequestHead<'_>) -> bool {
+    let lines = head
+        .fields
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("te"));
+    let mut members = lines.flat_map(|(_, value)| list::elements(value));
+    head.version == Version::Http11
+        && members.any(|member| member.eq_ignore_ascii_case(b"trailers"))
 }
 
 /// Whether the request has passed this server, or others of its name, so often that it goes in a circle.
@@ -107,9 +120,17 @@ pub(super) fn encode(
         SentFraming::Length(length) => lines.push("Content-Length", length.to_string()),
         SentFraming::Chunked => lines.push("Transfer-Encoding", "chunked"),
     }
+    match (wishes.upgrade.is_some(), wishes.trailers) {
+        (true, true) => lines.push("Connection", "upgrade, TE"),
+        (true, false) => lines.push("Connection", "upgrade"),
+        (false, true) => lines.push("Connection", "TE"),
+        (false, false) => {}
+    }
     if let Some(protocol) = wishes.upgrade {
-        lines.push("Connection", "upgrade");
         lines.push("Upgrade", protocol);
+    }
+    if wishes.trailers {
+        lines.push("TE", "trailers");
     }
     if wishes.expects_continue {
         lines.push("Expect", "100-continue");
