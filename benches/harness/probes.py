@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from . import load, process, recipes
@@ -146,15 +147,28 @@ def reload_time(subject: Subject, routes: int) -> Sample:
     return Sample(value=took * 1e3)
 
 
-def idle_memory(subject: Subject) -> Sample:
+def idle_memory(subject: Subject, variant: Variant = PLAIN) -> Sample:
     """Bytes of proportional memory that an idle connection adds; what the kernel holds is not in it."""
-    wanted = subject.plan.idle_connections
-    with subject.fresh() as running:
+    # A proxy may set aside a connection to the upstream for each.
+    wanted = subject.plan.idle_connections // (2 if variant.is_proxy else 1)
+    return _memory_of_each(subject, variant, wanted, _is_answered)
+
+
+def tunnel_memory(subject: Subject, variant: Variant) -> Sample:
+    """The same of a tunnel in which nothing is said: both of its connections, since a proxy holds both."""
+    return _memory_of_each(subject, variant, subject.plan.idle_connections // 2, _is_upgraded)
+
+
+def _memory_of_each(
+    subject: Subject, variant: Variant, wanted: int, begin: Callable[[socket.socket], bool]
+) -> Sample:
+    """Bytes of proportional memory that a connection adds on which `begin` did its part."""
+    with subject.fresh(variant) as running:
         held: list[socket.socket] = []
         try:
-            errors = _hold(running.port, _WARM_CONNECTIONS, held)
+            errors = _hold(running.port, _WARM_CONNECTIONS, held, begin)
             before = _settled_memory(running)
-            errors += _hold(running.port, wanted, held)
+            errors += _hold(running.port, wanted, held, begin)
             after = _settled_memory(running)
             errors += sum(_is_closed(connection) for connection in held)
         finally:
@@ -163,15 +177,36 @@ def idle_memory(subject: Subject) -> Sample:
     return Sample(value=max(0, after.pss - before.pss) / wanted, errors=errors)
 
 
-def _hold(port: int, count: int, held: list[socket.socket]) -> int:
-    """Opens connections and makes one request on each; returns how many failed."""
+def _hold(port: int, count: int, held: list[socket.socket], begin: Callable[[socket.socket], bool]) -> int:
+    """Opens connections and begins on each; returns how many failed."""
     failed = 0
     for _ in range(count):
         connection = socket.create_connection(("127.0.0.1", port), timeout=5)
         held.append(connection)
-        connection.sendall(b"GET /612.html HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        failed += not _has_answer(connection)
+        failed += not begin(connection)
     return failed
+
+
+def _is_answered(connection: socket.socket) -> bool:
+    """Asks for the small file."""
+    connection.sendall(b"GET /612.html HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return _has_answer(connection)
+
+
+def _is_upgraded(connection: socket.socket) -> bool:
+    """Opens a WebSocket, and has a few octets come back through it."""
+    connection.sendall(
+        b"GET /chat HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n"):
+        chunk = connection.recv(4096)
+        if not chunk:
+            return False
+        answer += chunk
+    connection.sendall(b"echo")
+    return answer.startswith(b"HTTP/1.1 101 ") and connection.recv(4096) == b"echo"
 
 
 def _has_answer(connection: socket.socket) -> bool:

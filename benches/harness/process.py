@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from . import php
 from .recipes import Setting
 
 #: How long a server may take to its first answer, and to its end, in seconds.
@@ -26,6 +26,13 @@ class ServerFailed(Exception):
     """A server that does not start, or does not answer as it should."""
 
 
+class Beside(Protocol):
+    """What runs beside a server."""
+
+    def stop(self) -> None:
+        """Ends it."""
+
+
 @dataclass
 class Running:
     """A server's process, the leader of a session that holds its children."""
@@ -35,7 +42,7 @@ class Running:
     setting: Setting
     output: Path
     #: What runs beside it, and is not part of it.
-    beside: list[php.Pool] = field(default_factory=list)
+    beside: list[Beside] = field(default_factory=list)
     #: Seconds from the start of the process to its first answer.
     start_seconds: float = field(default=0.0)
 
@@ -95,7 +102,7 @@ class Memory:
 
 def start(
     argv: list[str], environment: dict[str, str], cores: set[int], setting: Setting, output: Path,
-    beside: list[php.Pool],
+    beside: list[Beside],
 ) -> Running:
     """Starts a server on `cores` and waits for its first answer.
 

@@ -5,6 +5,8 @@ nginx gets `sendfile` and `tcp_nopush`, and runs a second time without, which su
 and large ones worse; but neither has `open_file_cache` (off by default: a file it keeps
 open may be stale) nor `deferred`. Idle connections live for minutes everywhere, so that holding
 10,000 of them can be measured.
+
+As a proxy, each keeps its connections to the upstream and tells it the client's address.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ class Setting:
     has_handlers: bool = False
     #: Whether there is a PHP-FPM for the scripts below /php.
     has_php: bool = False
+    #: The port of the server behind it, which then answers everything; none without.
+    upstream: int | None = None
 
     def write(self, name: str, text: str) -> str:
         """Writes a file of the configuration and returns its path."""
@@ -73,6 +77,9 @@ def tidegate(program: str, setting: Setting, more: str = "") -> Launch:
         peer = php.socket_path(setting.directory)
         scripts = f'"/php" = {{ fastcgi = "unix:{peer}", root = "{setting.root}/php" }}'
     log = f'"{setting.log}"' if setting.log else "false"
+    verb = f'files = "{setting.root}"'
+    if setting.upstream:
+        verb = f'proxy = "http://127.0.0.1:{setting.upstream}"'
     config = setting.write("tidegate.toml", f"""
 workers = {setting.workers}
 {more}
@@ -81,7 +88,7 @@ limits = {{ max_connections = {CONNECTIONS}, idle_timeout = "{IDLE_SECONDS}s" }}
 [[server]]
 listen = "127.0.0.1:{setting.port}"
 [server.routes]
-"/" = {{ files = "{setting.root}" }}
+"/" = {{ {verb} }}
 "= /fixed" = {{ respond = "ok" }}
 {handlers}
 {scripts}
@@ -100,10 +107,13 @@ def tidegate_routes(setting: Setting, routes: int, state: int) -> None:
 
 def floor(program: str, setting: Setting) -> Launch:
     """The yardstick: has nothing to configure."""
-    return Launch([program, f"127.0.0.1:{setting.port}"])
+    own = f"127.0.0.1:{setting.port}"
+    if setting.upstream:
+        return Launch([program, "proxy", own, f"127.0.0.1:{setting.upstream}"])
+    return Launch([program, own])
 
 
-def nginx(program: str, setting: Setting, sending: str = "sendfile on; tcp_nopush on;") -> Launch:
+def nginx(program: str, setting: Setting, sending: str = "sendfile on; tcp_nopush on;", buffers: str = "") -> Launch:
     """A master and its workers, with `sendfile` as distributions configure it."""
     own = setting.directory
     log = str(setting.log) if setting.log else "off"
@@ -111,6 +121,7 @@ def nginx(program: str, setting: Setting, sending: str = "sendfile on; tcp_nopus
         f"{kind}_temp_path {own}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     scripts = _nginx_scripts(setting) if setting.has_php else ""
+    upstream, passing = _nginx_upstream(setting, buffers) if setting.upstream else ("", "")
     config = setting.write("nginx.conf", f"""
 daemon off;
 worker_processes {setting.workers};
@@ -126,11 +137,13 @@ http {{
     keepalive_timeout {IDLE_SECONDS};
     access_log {log};
     {temporary}
+    {upstream}
     server {{
         listen 127.0.0.1:{setting.port} backlog=4096;
         root {setting.root};
         location = /fixed {{ return 200 "ok"; }}
         {scripts}
+        {passing}
     }}
 }}
 """)
@@ -152,6 +165,57 @@ def _nginx_scripts(setting: Setting) -> str:
     }
     lines = "".join(f"fastcgi_param {name} {value};" for name, value in passed.items())
     return f"location /php/ {{ fastcgi_pass unix:{php.socket_path(setting.directory)}; {lines} }}"
+
+
+def _nginx_upstream(setting: Setting, buffers: str) -> tuple[str, str]:
+    """The upstream, whose connections are kept, and the location of everything. Handshakes pass too."""
+    upstream = f"""
+    map $http_upgrade $for_behind {{ default upgrade; "" ""; }}
+    upstream behind {{ server 127.0.0.1:{setting.upstream}; keepalive 64; keepalive_requests {REQUESTS}; }}
+    """
+    location = f"""
+        location / {{
+            proxy_pass http://behind;
+            proxy_http_version 1.1;
+            proxy_set_header Connection $for_behind;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Host $host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_read_timeout {IDLE_SECONDS};
+            {buffers}
+        }}
+    """
+    return upstream, location
+
+
+def nginx_buffers(program: str, setting: Setting) -> Launch:
+    """As a proxy whose buffers hold a response of 100 KiB."""
+    return nginx(program, setting, buffers="proxy_buffers 8 64k; proxy_busy_buffers_size 128k;")
+
+
+def haproxy(program: str, setting: Setting) -> Launch:
+    """One thread; any connection to the upstream may serve any client. It sets aside two descriptors for
+    each client that it may have."""
+    config = setting.write("haproxy.cfg", f"""
+global
+    nbthread 1
+    maxconn {CONNECTIONS // 2}
+defaults
+    mode http
+    timeout connect 5s
+    timeout client {IDLE_SECONDS}s
+    timeout server {IDLE_SECONDS}s
+    timeout tunnel {IDLE_SECONDS}s
+    http-reuse always
+    option forwardfor
+frontend front
+    bind 127.0.0.1:{setting.port}
+    default_backend behind
+backend behind
+    server behind 127.0.0.1:{setting.upstream} pool-max-conn 100
+""")
+    return Launch([program, "-f", config])
 
 
 def nginx_copying(program: str, setting: Setting) -> Launch:
@@ -181,6 +245,12 @@ mimetype.assign = (".html" => "text/html", "" => "application/octet-stream")
 def h2o(program: str, setting: Setting) -> Launch:
     """One thread."""
     log = f'access-log: "{setting.log}"' if setting.log else ""
+    verb = f'file.dir: "{setting.root}"'
+    if setting.upstream:
+        verb = f"""proxy.reverse.url: "http://127.0.0.1:{setting.upstream}/"
+        proxy.preserve-host: ON
+        proxy.websocket: ON
+        proxy.websocket.timeout: {IDLE_SECONDS}000"""
     config = setting.write("h2o.yaml", f"""
 num-threads: 1
 max-connections: {CONNECTIONS}
@@ -192,7 +262,7 @@ hosts:
   default:
     paths:
       "/":
-        file.dir: "{setting.root}"
+        {verb}
 {log}
 """)
     return Launch([program, "-c", config])
@@ -201,6 +271,7 @@ hosts:
 def caddy(program: str, setting: Setting) -> Launch:
     """Go's scheduler is held to one thread at a time; what it would keep for itself is in the scratch."""
     log = f"log {{\n output file {setting.log}\n }}" if setting.log else ""
+    verb = f"reverse_proxy 127.0.0.1:{setting.upstream}" if setting.upstream else "file_server"
     config = setting.write("Caddyfile", f"""
 {{
     admin off
@@ -210,7 +281,7 @@ http://:{setting.port} {{
     bind 127.0.0.1
     root * {setting.root}
     respond /fixed "ok"
-    file_server
+    {verb}
     {log}
 }}
 """)
@@ -225,7 +296,13 @@ def apache(program: str, setting: Setting) -> Launch:
     It has more threads than the load has connections: when all of them are busy, it closes connections
     that were to persist.
     """
-    names = ("mpm_event", "unixd", "authz_core", "mime", "dir") + (("log_config",) if setting.log else ())
+    names = ("mpm_event", "unixd", "authz_core", "mime", "dir")
+    names += ("log_config",) if setting.log else ()
+    names += ("proxy", "proxy_http", "proxy_wstunnel") if setting.upstream else ()
+    passing = f"""
+ProxyPass "/" "http://127.0.0.1:{setting.upstream}/" keepalive=On upgrade=websocket
+ProxyPreserveHost On
+""" if setting.upstream else ""
     modules = "".join(
         f"<IfModule !{name}_module>\n"
         f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"
@@ -262,6 +339,7 @@ DocumentRoot "{setting.root}"
     Require all granted
 </Directory>
 {log}
+{passing}
 """)
     return Launch([program, "-f", config, "-DFOREGROUND"])
 

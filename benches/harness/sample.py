@@ -68,5 +68,5 @@ class Subject:
     def _start(self, variant: Variant) -> Running:
         plan = self.plan
         cores = {plan.cores.server} if variant.workers == 1 else {plan.cores.server, plan.cores.second_server}
-        all_cores = cores | {plan.cores.load, plan.cores.second_server}
-        return self.server.start(plan.root, plan.scratch, cores, all_cores, variant)
+        others = {plan.cores.load, plan.cores.second_server}
+        return self.server.start(plan.root, plan.scratch, cores, others, variant)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import php, process, recipes
+from . import php, process, recipes, upstream
 from .recipes import Launch, Setting
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -37,6 +37,8 @@ class Feature(enum.Flag):
     HANDLERS = enum.auto()
     #: Scripts that PHP-FPM runs.
     PHP = enum.auto()
+    #: Passing requests on to a server behind it.
+    PROXY = enum.auto()
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Variant:
     has_handlers: bool = False
     #: Processes of the PHP-FPM behind it; none without.
     php: int = 0
+    #: Whether it answers nothing itself and asks the server behind it.
+    is_proxy: bool = False
 
 
 PLAIN = Variant()
@@ -86,9 +90,10 @@ class Server:
         return found.group() if found else "unknown"
 
     def start(
-        self, root: Path, scratch: Path, cores: set[int], all_cores: set[int], variant: Variant
+        self, root: Path, scratch: Path, cores: set[int], other_cores: set[int], variant: Variant
     ) -> process.Running:
-        """Starts it on a free port, on `cores`, and PHP-FPM on `all_cores`.
+        """Starts it on a free port, on `cores`. PHP-FPM may use the others too; an upstream uses only
+        those.
 
         # Errors
         `ServerFailed` when it is not installed, does not start or does not answer.
@@ -101,13 +106,19 @@ class Server:
         directory.mkdir()
         directory.chmod(0o777)  # some write their log as another user
         log = directory / "access.log" if variant.has_log else None
-        beside: list[php.Pool] = []
-        if variant.php:
-            try:
-                beside.append(php.start(directory, variant.php, all_cores))
-            except php.PhpFailed as error:
-                raise process.ServerFailed(str(error)) from error
-        setting = Setting(port, root, directory, log, variant.workers, variant.has_handlers, bool(variant.php))
+        beside: list[process.Beside] = []
+        behind = None
+        try:
+            if variant.php:
+                beside.append(php.start(directory, variant.php, cores | other_cores))
+            if variant.is_proxy:
+                behind = _free_port()
+                beside.append(upstream.start(REPOSITORY / "target/release/floor", behind, other_cores))
+        except (php.PhpFailed, upstream.UpstreamFailed) as error:
+            raise process.ServerFailed(str(error)) from error
+        setting = Setting(
+            port, root, directory, log, variant.workers, variant.has_handlers, bool(variant.php), behind
+        )
         launch = self.recipe(program, setting)
         return process.start(launch.argv, launch.environment, cores, setting, directory / "output", beside)
 
@@ -118,16 +129,25 @@ SERVERS = (
     Server(
         "tidegate", ("target/release/tidegate",), recipes.tidegate, ("--version",),
         _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS | Feature.RELOAD | Feature.HANDLERS
-        | Feature.PHP,
+        | Feature.PHP | Feature.PROXY,
         "cargo build --release",
     ),
     Server(
         "floor", ("target/release/floor",), recipes.floor, (),
-        Feature.CANNED, "cargo build --release -p floor",
+        Feature.CANNED | Feature.PROXY, "cargo build --release -p floor",
     ),
     Server(
         "nginx", ("nginx",), recipes.nginx, ("-v",),
-        _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS | Feature.PHP, "Debian package nginx",
+        _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS | Feature.PHP | Feature.PROXY,
+        "Debian package nginx",
+    ),
+    Server(
+        "nginx-buffers", ("nginx",), recipes.nginx_buffers, ("-v",),
+        Feature.PROXY, "Debian package nginx",
+    ),
+    Server(
+        "haproxy", ("haproxy",), recipes.haproxy, ("-v",),
+        Feature.PROXY, "Debian package haproxy",
     ),
     Server(
         "nginx-copying", ("nginx",), recipes.nginx_copying, ("-v",),
@@ -139,15 +159,15 @@ SERVERS = (
     ),
     Server(
         "h2o", ("h2o",), recipes.h2o, ("--version",),
-        _FILE_SERVER | Feature.LOG, "Debian package h2o",
+        _FILE_SERVER | Feature.LOG | Feature.PROXY, "Debian package h2o",
     ),
     Server(
         "caddy", ("caddy",), recipes.caddy, ("version",),
-        _FILE_SERVER | Feature.FIXED | Feature.LOG, "Debian package caddy",
+        _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.PROXY, "Debian package caddy",
     ),
     Server(
         "apache", ("apache2", "httpd"), recipes.apache, ("-v",),
-        _FILE_SERVER | Feature.LOG, "Debian package apache2",
+        _FILE_SERVER | Feature.LOG | Feature.PROXY, "Debian package apache2",
     ),
     Server(
         "static-web-server", ("static-web-server",), recipes.static_web_server, ("--version",),

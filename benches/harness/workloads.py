@@ -51,12 +51,13 @@ def _requests(
     variant: Variant = PLAIN,
     curve: int | None = None,
     is_drawn: bool = True,
+    group: str | None = None,
 ) -> Workload:
     """A workload that is a run of wrk."""
     measure = functools.partial(
         probes.cpu_per_request, what=load, status=status, length=length, variant=variant
     )
-    return Workload(name, title, CPU, needs, measure, curve, is_drawn)
+    return Workload(name, title, CPU, needs, measure, curve, is_drawn, group)
 
 
 def _relative(name: str, title: str, needs: Feature, variant: Variant) -> Workload:
@@ -113,6 +114,39 @@ def _php(method: str, clients: int, processes: int) -> tuple[Workload, Workload]
     )
 
 
+#: A server that asks the one behind it. Its own CPU counts, not that of the other.
+_PROXY = Variant(is_proxy=True)
+
+#: Clients of a proxy, fewer than the connections that it keeps to its upstream.
+_PROXIED = 16
+
+
+def _proxied(name: str, title: str, load: Load, length: int = 612) -> Workload:
+    return _requests(
+        f"proxy-{name}", f"proxy, {title}", load,
+        needs=Feature.PROXY, length=length, variant=_PROXY, is_drawn=False, group="proxy",
+    )
+
+
+def _proxied_memory(name: str, title: str, probe: Callable[..., Sample]) -> Workload:
+    measure = functools.partial(probe, variant=_PROXY)
+    return Workload(f"proxy-{name}", f"proxy, {title}", BYTES, Feature.PROXY, measure, group="proxy")
+
+
+_PROXY_WORKLOADS = (
+    _proxied("612", f"612 B, {_PROXIED} clients", Load("/612.html", _PROXIED)),
+    _proxied("100k", f"100 KiB, {_PROXIED} clients", Load("/100k.html", _PROXIED), SIZES["100k.html"]),
+    _proxied("post", f"POST of 1 KiB, {_PROXIED} clients", Load("/612.html", _PROXIED, content=1024)),
+    _proxied("512", "612 B, 512 clients", Load("/612.html", 512)),
+    _proxied(
+        "close", "612 B, a client's connection per request",
+        Load("/612.html", _PROXIED, fields={"Connection": "close"}),
+    ),
+    _proxied_memory("idle", "memory of an idle client", probes.idle_memory),
+    _proxied_memory("tunnel", "memory of an idle WebSocket, both connections", probes.tunnel_memory),
+)
+
+
 WORKLOADS = (
     *map(_connections, (1, 8, 64, 256, 512)),
     _requests(
@@ -149,6 +183,7 @@ WORKLOADS = (
         for clients in _CLIENTS
         for workload in _php(method, clients, processes)
     ),
+    *_PROXY_WORKLOADS,
     _requests(
         "log", "612 B file, access log on", Load("/612.html"),
         needs=Feature.CANNED | Feature.LOG, length=612, variant=Variant(has_log=True), is_drawn=False,

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::answer::{Answers, Persistence};
+use crate::serving::{Next, Peer};
 
 /// Fields in a head; with more, the connection is closed.
 const MAX_FIELDS: usize = 64;
@@ -15,12 +16,22 @@ const MAX_FIELDS: usize = 64;
 /// The longest head; with a longer one, the connection is closed.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// What a connection waits for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Next {
-    Read,
-    Write,
-    Close,
+/// The size of the buffer all connections are read into; a shorter read has drained its socket.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// What all connections use.
+pub(crate) struct Shared {
+    answers: Answers,
+    buffer: Vec<u8>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            answers: Answers::new(),
+            buffer: vec![0; READ_BUFFER],
+        }
+    }
 }
 
 /// One peer.
@@ -33,8 +44,10 @@ pub(crate) struct Connection {
     persistence: Persistence,
 }
 
-impl Connection {
-    pub(crate) fn new(socket: OwnedFd) -> Self {
+impl Peer for Connection {
+    type Shared = Shared;
+
+    fn new(socket: OwnedFd) -> Self {
         Self {
             socket,
             begun: Vec::new(),
@@ -43,28 +56,29 @@ impl Connection {
         }
     }
 
-    pub(crate) fn socket(&self) -> &OwnedFd {
+    fn socket(&self) -> &OwnedFd {
         &self.socket
     }
 
-    /// Whether the peer reads slower than it asks.
-    pub(crate) fn is_owing(&self) -> bool {
+    fn is_owing(&self) -> bool {
         self.owed > 0
     }
 
-    /// Goes on after an event: what is owed first, and requests only when nothing is.
-    pub(crate) fn proceed(&mut self, answers: &Answers, buffer: &mut [u8]) -> Next {
+    /// Sends what is owed first, and takes requests only when nothing is.
+    fn proceed(&mut self, shared: &mut Shared) -> Next {
         if self.is_owing() {
-            match self.send(answers) {
+            match self.send(&shared.answers) {
                 Next::Read => {}
                 other => return other,
             }
         }
-        self.read(answers, buffer)
+        self.read(&shared.answers, &mut shared.buffer)
     }
+}
 
+impl Connection {
     /// Reads until the socket is drained, and answers.
-    pub(crate) fn read(&mut self, answers: &Answers, buffer: &mut [u8]) -> Next {
+    fn read(&mut self, answers: &Answers, buffer: &mut [u8]) -> Next {
         loop {
             let count = match recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
                 Ok((0, _)) => return Next::Close,
