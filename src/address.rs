@@ -65,6 +65,18 @@ pub(crate) enum UpstreamAddress {
     },
 }
 
+impl UpstreamAddress {
+    /// What the field `Host` of a request says of it (RFC 9110 §7.2): its name as the operator writes it,
+    /// without the port that http has anyway; a socket has none.
+    pub(crate) fn host_field(&self) -> String {
+        if let Self::Unix(_) = self {
+            return "localhost".to_owned();
+        }
+        let host = self.to_string();
+        host.strip_suffix(":80").map(str::to_owned).unwrap_or(host)
+    }
+}
+
 /// As the operator writes it: `127.0.0.1:9000`, `php:9000`, `unix:/run/php-fpm.sock`.
 impl fmt::Display for UpstreamAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -128,6 +140,31 @@ impl fmt::Display for ClientAddress {
             // nginx writes the same.
             Self::Unix => f.write_str(UNIX),
             Self::Unknown => f.write_str("-"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_is_the_name_of_a_server_without_the_port_of_http() {
+        let ip = |text: &str| UpstreamAddress::Ip(text.parse().expect("an address"));
+        let name = |name: &str, port| UpstreamAddress::Name {
+            name: name.to_owned(),
+            port,
+            found: vec![([192, 0, 2, 1], port).into()],
+        };
+        for (address, expected) in [
+            (ip("127.0.0.1:8000"), "127.0.0.1:8000"),
+            (ip("127.0.0.1:80"), "127.0.0.1"),
+            (ip("[::1]:80"), "[::1]"),
+            (name("app.internal", 80), "app.internal"),
+            (name("app.internal", 8080), "app.internal:8080"),
+            (UpstreamAddress::Unix("/run/app.sock".into()), "localhost"),
+        ] {
+            assert_eq!(address.host_field(), expected);
         }
     }
 }

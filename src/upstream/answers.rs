@@ -1,6 +1,6 @@
 //! What the names of a group lead to at present.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::members::Entry;
 use super::names::{Target, found_before, is_name};
@@ -64,8 +64,10 @@ impl Answers {
 /// What an entry of `servers` stands for, if its name leads to `answer`: as many servers as that has.
 fn entries(server: &UpstreamServer, answer: &[Target], is_checked: bool) -> Vec<Entry> {
     let first = if server.backup { BACKUP_TIER } else { 0 };
+    let host: Arc<str> = server.address.host_field().into();
     let entry = |address, weight, tier| Entry {
         address,
+        host: Arc::clone(&host),
         weight,
         max_connections: server.max_connections,
         is_checked,

@@ -42,12 +42,14 @@ impl From<Elapsed> for Unwell {
     }
 }
 
-/// Asks the server at `address`; `input` is the loop's buffer.
+/// Asks the server at `address`, of which `host` is what `Host` says unless the check says it; `input` is
+/// the loop's buffer.
 ///
 /// # Errors
 /// Why it is not well.
 pub(super) async fn ask(
     address: &UpstreamAddress,
+    host: &str,
     check: &HealthCheck,
     input: &Input,
 ) -> Result<(), Unwell> {
@@ -57,7 +59,7 @@ pub(super) async fn ask(
         io::ErrorKind::TimedOut => Unwell::TimedOut,
         _ => Unwell::Connect(error),
     })?;
-    send(&connection, request(address, check).as_bytes(), deadline).await?;
+    send(&connection, request(host, check).as_bytes(), deadline).await?;
     let status = receive(&connection, input, deadline).await?;
     if check.status.iter().any(|range| range.contains(status)) {
         Ok(())
@@ -66,12 +68,8 @@ pub(super) async fn ask(
     }
 }
 
-fn request(address: &UpstreamAddress, check: &HealthCheck) -> String {
-    let host = match (&check.host, address) {
-        (Some(host), _) => host.clone(),
-        (None, UpstreamAddress::Unix(_)) => "localhost".to_owned(),
-        (None, address) => address.to_string(),
-    };
+fn request(host: &str, check: &HealthCheck) -> String {
+    let host = check.host.as_deref().unwrap_or(host);
     let path = &check.path;
     format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tidegate-health\r\nAccept: */*\r\n\
@@ -174,7 +172,8 @@ mod tests {
 
     fn asked(address: SocketAddr, check: HealthCheck) -> Result<(), String> {
         let address = UpstreamAddress::Ip(address);
-        let ask = async move { ask(&address, &check, &Input::default()).await };
+        let host = address.host_field();
+        let ask = async move { ask(&address, &host, &check, &Input::default()).await };
         let outcome = runtime::run(ask).expect("a loop");
         outcome.map_err(|unwell| unwell.to_string())
     }

@@ -24,7 +24,7 @@ use super::balance::{self, Candidate, Random, Rotation};
 use super::budget::Budget;
 use super::check::Unwell;
 use super::failures::{Change, Standing};
-use super::members::{Fitness, Member, members};
+use super::members::{Entry, Fitness, Member, members};
 use super::names::{Target, is_name};
 use super::server::{Server, Servers};
 use super::sticky::{self, Signer};
@@ -63,6 +63,7 @@ struct Wish<'r> {
 #[derive(Debug)]
 pub(crate) struct Chosen {
     server: Arc<Server>,
+    host: Arc<str>,
     upstream: Arc<str>,
     failures: model::Failures,
     role: Role,
@@ -236,8 +237,7 @@ impl Group {
     /// Takes `member` for a request, unless it can have none more.
     fn take(&self, member: &Member, now: Instant) -> Option<Chosen> {
         let server = member.server();
-        let max = member.entry.max_connections;
-        let mut chosen = self.begin(server, max, Role::Ordinary)?;
+        let mut chosen = self.begin(member, Role::Ordinary)?;
         match server.failures.standing(now) {
             Standing::Asked { .. } => Some(chosen),
             Standing::Due if server.failures.begin_trial(now) => {
@@ -265,8 +265,7 @@ impl Group {
             .clone()
             .filter(|member| member.fitness(now) == Fitness::Paused);
         if let Some(member) = paused.min_by_key(|member| member.server().failures.last()) {
-            let max = member.entry.max_connections;
-            let chosen = self.begin(member.server(), max, Role::LastResort);
+            let chosen = self.begin(member, Role::LastResort);
             return chosen.ok_or(NoServer::AllBusy);
         }
         let is_busy = |member: &Member| member.fitness(now) == Fitness::Busy;
@@ -282,12 +281,12 @@ impl Group {
         self.names().next().is_some() || self.options.health.is_some()
     }
 
-    /// Its servers at present.
-    pub(super) fn servers(&self) -> Vec<Arc<Server>> {
+    /// Its servers at present, each with what `Host` says of it.
+    pub(super) fn servers(&self) -> Vec<(Arc<Server>, Arc<str>)> {
         let members = self.members.load();
         members
             .iter()
-            .map(|member| Arc::clone(member.server()))
+            .map(|member| (Arc::clone(member.server()), Arc::clone(&member.entry.host)))
             .collect()
     }
 
@@ -381,10 +380,16 @@ impl Group {
         self.members.store(Arc::new(members));
     }
 
-    /// Counts one request more at `server`, unless it has `max` already.
-    fn begin(&self, server: &Arc<Server>, max: Option<usize>, role: Role) -> Option<Chosen> {
-        server.try_begin(max).then(|| Chosen {
-            server: Arc::clone(server),
+    /// Counts one request more at `member`, unless it has as many as it may have.
+    fn begin(&self, member: &Member, role: Role) -> Option<Chosen> {
+        let Entry {
+            host,
+            max_connections,
+            ..
+        } = &member.entry;
+        member.server().try_begin(*max_connections).then(|| Chosen {
+            server: Arc::clone(member.server()),
+            host: Arc::clone(host),
             upstream: Arc::clone(&self.name),
             failures: self.options.failures.clone(),
             role,
@@ -397,6 +402,11 @@ impl Group {
 impl Chosen {
     pub(crate) fn server(&self) -> &Arc<Server> {
         &self.server
+    }
+
+    /// What `Host` says of the server.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
     }
 
     /// The value of the `Set-Cookie` that the client gets, so that its next requests have the same server.

@@ -108,13 +108,13 @@ async fn watch_health(house: Weak<House>, nth: usize) {
         let Some(every) = group.options().health.as_ref().map(|check| check.every) else {
             return;
         };
-        for server in group.servers() {
+        for (server, host) in group.servers() {
             // One that takes longer than `every` is not asked twice at once.
             if under_way.borrow_mut().insert(server.id()) {
                 let (group, input) = (Arc::clone(group), Rc::clone(&present.input));
                 let under_way = Rc::clone(&under_way);
                 runtime::spawn(async move {
-                    check(&group, &server, &input).await;
+                    check(&group, &server, &host, &input).await;
                     under_way.borrow_mut().remove(&server.id());
                 });
             }
@@ -125,9 +125,9 @@ async fn watch_health(house: Weak<House>, nth: usize) {
 }
 
 /// Asks one server, and takes note of its answer.
-async fn check(group: &Group, server: &Server, input: &Input) {
+async fn check(group: &Group, server: &Server, host: &str, input: &Input) {
     if let Some(check) = &group.options().health {
-        let answer = check::ask(server.address(), check, input).await;
+        let answer = check::ask(server.address(), host, check, input).await;
         group.note_health(server, answer, runtime::now());
     }
 }
@@ -256,7 +256,7 @@ mod tests {
         let servers = group.servers();
         let addresses: Vec<_> = servers
             .iter()
-            .map(|server| server.address().clone())
+            .map(|(server, _)| server.address().clone())
             .collect();
         let expected = [2, 3].map(|port| UpstreamAddress::Ip(([127, 0, 0, 1], port).into()));
         assert_eq!(addresses, expected, "the last good answer is kept");

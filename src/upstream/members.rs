@@ -17,6 +17,8 @@ use crate::address::UpstreamAddress;
 pub(super) struct Entry {
     /// An IP address and port, or a Unix socket.
     pub(super) address: UpstreamAddress,
+    /// What `Host` says of it: the name that leads to it, if one does.
+    pub(super) host: Arc<str>,
     pub(super) weight: u32,
     pub(super) max_connections: Option<usize>,
     /// Whether it must be healthy to be asked: its health is asked for.

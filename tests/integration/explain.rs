@@ -268,6 +268,7 @@ fn the_request_that_is_explained_is_the_one_that_is_sent() {
         "'/' = {{ proxy = 'shop' }}\n\
          '/strip/a' = {{ proxy = 'http://{address}', strip_prefix = true, host = 'upstream' }}\n\
          '/rewrite/{{id}}' = {{ proxy = 'http://localhost:{port}', rewrite = '/v2/{{id}}{{rest}}?k=1', host = 'app.example' }}\n\
+         '/name' = {{ proxy = 'http://LOCALHOST:{port}', host = 'upstream' }}\n\
          '/fields' = {{ proxy = 'shop', request_headers = {{ set = {{ X-Tenant = 'a' }}, add = {{ Accept = 'b/c' }}, remove = 'X-Gone' }} }}"
     ))
     .top(&format!("trusted_proxies = '127.0.0.1'\nupstreams.shop.servers = '{address}'"))
@@ -282,6 +283,8 @@ fn the_request_that_is_explained_is_the_one_that_is_sent() {
         ("GET", "/fields", "X-Tenant: b"),
         ("HEAD", "/fields", "X-Gone: 1"),
         ("OPTIONS", "/fields/a", "Accept: a/b"),
+        // A name as the operator writes it, not the address that it leads to.
+        ("GET", "/name", ""),
     ] {
         let (status, _) = answered(&server, method, target, field);
         assert_eq!(status, 204, "{method} {target}");
@@ -299,6 +302,8 @@ fn the_request_that_is_explained_is_the_one_that_is_sent() {
             let lines = lines.iter().map(|line| line.as_str().expect("a string"));
             let lines: String = lines.map(|line| format!("{line}\r\n")).collect();
             assert_eq!(lines + "\r\n", sent, "{method} {target}");
+            let of_name = format!("\r\nHost: LOCALHOST:{port}\r\n");
+            assert_eq!(sent.contains(&of_name), target == "/name", "{sent}");
             assert_eq!(told["status"], serde_json::Value::Null);
             names.push(
                 told["upstream"]["name"]

@@ -363,7 +363,7 @@ pub(crate) enum HostField {
     /// The one that the client sent.
     #[default]
     Keep,
-    /// The address of the server as the operator wrote it.
+    /// The address of the server as the operator wrote it: a name stays a name.
     Upstream,
     Set(String),
 }

@@ -386,7 +386,9 @@ fn an_unhealthy_server_is_not_asked_also_if_there_is_no_other() {
     });
     let servers = trial.group.servers();
     let note = |nth: usize, answer: Result<(), Unwell>| {
-        trial.group.note_health(&servers[nth], answer, trial.at(0));
+        trial
+            .group
+            .note_health(&servers[nth].0, answer, trial.at(0));
     };
     note(0, Err(Unwell::TimedOut));
     assert!(

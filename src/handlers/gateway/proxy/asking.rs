@@ -252,12 +252,11 @@ impl ProxyHandler {
             expects_continue: body.expects_continue(),
             trailers: request::takes_trailers(request.head),
         };
-        let address = asked.chosen.server().address();
         let head = request::encode(
             request,
             &self.options,
             &self.target,
-            address,
+            asked.chosen.host(),
             (framing, wishes),
         );
         let receiving = Receiving::new(request.head.method, framing, wishes);

@@ -1,11 +1,8 @@
 //! What `explain` tells of a request to a `proxy` route: it is not sent.
 
-use std::borrow::Cow;
-
 use super::ProxyHandler;
 use super::body::announced_framing;
 use super::request::{self, Wishes};
-use crate::address::UpstreamAddress;
 use crate::message::request::Request;
 
 /// A request that would be sent to an upstream.
@@ -24,12 +21,6 @@ impl ProxyHandler {
         let options = self.upstream.options();
         let server = options.servers.first();
         let server = server.expect("checking refuses an upstream without a server");
-        let address = match &server.address {
-            UpstreamAddress::Name { found, .. } if !found.is_empty() => {
-                Cow::Owned(UpstreamAddress::Ip(found[0]))
-            }
-            address => Cow::Borrowed(address),
-        };
         let wishes = Wishes {
             upgrade: request::wanted_protocol(request.head, &self.options.upgrade),
             expects_continue: request.head.expects_continue && !self.options.buffer,
@@ -40,7 +31,7 @@ impl ProxyHandler {
             request,
             &self.options,
             &self.target,
-            &address,
+            &server.address.host_field(),
             (framing, wishes),
         );
         let text = String::from_utf8_lossy(&encoded);

@@ -14,7 +14,6 @@
 
 use super::forwarding;
 use super::target::TargetRule;
-use crate::address::UpstreamAddress;
 use crate::config::model::{HostField, Proxy};
 use crate::http::field_roles::is_hop_by_hop;
 use crate::http::fields::Known;
@@ -96,12 +95,12 @@ pub(super) fn goes_in_a_circle(head: &RequestHead<'_>) -> bool {
     members.filter(is_ours).count() > MAX_PASSES
 }
 
-/// Encodes the head of the request that the server at `address` is sent.
+/// Encodes the head of the request that a server is sent; `host` is what `Host` says of it.
 pub(super) fn encode(
     request: &Request<'_>,
     options: &Proxy,
     rule: &TargetRule,
-    address: &UpstreamAddress,
+    host: &str,
     (framing, wishes): (SentFraming, Wishes<'_>),
 ) -> Vec<u8> {
     let head = request.head;
@@ -111,7 +110,7 @@ pub(super) fn encode(
     rule.push(request, &mut start);
     start.extend_from_slice(b" HTTP/1.1\r\n");
     let mut lines = FieldLines::behind(start);
-    push_host(head, options, address, &mut lines);
+    push_host(head, options, host, &mut lines);
     push_fields(request, options, &mut lines);
     forwarding::push(request, original_host(head), &mut lines);
     lines.push("Via", [head.version.number(), PSEUDONYM].join(" "));
@@ -151,21 +150,13 @@ fn original_host<'r>(head: &RequestHead<'r>) -> &'r [u8] {
     head.target.authority.or_else(field).unwrap_or_default()
 }
 
-fn push_host(
-    head: &RequestHead<'_>,
-    options: &Proxy,
-    address: &UpstreamAddress,
-    lines: &mut FieldLines,
-) {
+fn push_host(head: &RequestHead<'_>, options: &Proxy, upstream: &str, lines: &mut FieldLines) {
     let original = original_host(head);
     match &options.host {
         HostField::Keep if !original.is_empty() => lines.push("Host", original),
         HostField::Set(host) => lines.push("Host", host),
         // A client of HTTP/1.0 may name no host, and every request of HTTP/1.1 has to.
-        HostField::Keep | HostField::Upstream => match address {
-            UpstreamAddress::Unix(_) => lines.push("Host", "localhost"),
-            address => lines.push("Host", address.to_string()),
-        },
+        HostField::Keep | HostField::Upstream => lines.push("Host", upstream),
     }
 }
 
