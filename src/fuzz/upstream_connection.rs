@@ -68,6 +68,10 @@ const HERE: &[u8] = b"\r\n\r\nhere";
 /// Whether a client may get `found` if the upstream sent `sent`.
 fn is_faithful(sent: &Answer, found: &Answer) -> bool {
     match (sent, found) {
+        // RFC 9110 §15.3.6: a 205 has no content, whatever the upstream sends.
+        (Answer::Whole(205, _) | Answer::Cut(205, _), Answer::Whole(205, content)) => {
+            content.is_empty()
+        }
         (Answer::Whole(..), found) => sent == found,
         // The fault may be seen before the head is sent.
         (Answer::Cut(..) | Answer::Faulty, Answer::Whole(502, _)) => true,
