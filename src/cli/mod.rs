@@ -31,7 +31,7 @@ use crate::supervisor::{Inherited, Role, Setup, Supervisor, wait_for_ends};
 use config_file::ConfigFile;
 use listening::Listening;
 use output::print;
-use remote::{Reload, Remote, Status};
+use remote::{Reload, Remote, Status, Upstream};
 
 /// A small, fast web server.
 ///
@@ -68,6 +68,9 @@ enum Command {
     Confirm(Remote),
     /// Tell what the running server is doing.
     Status(Status),
+    /// Take a server of an upstream out of the running server, or back in.
+    #[command(subcommand)]
+    Upstream(Upstream),
     /// Have the program, as it is installed now, take the running server's place.
     ///
     /// No connection is lost: the new process accepts, the old one serves those it has to their end.
@@ -147,6 +150,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
         Some(Command::Reload(arguments)) => remote::reload(&arguments),
         Some(Command::Confirm(server)) => remote::tell(&server, "POST", "/confirm"),
         Some(Command::Status(arguments)) => remote::status(&arguments),
+        Some(Command::Upstream(command)) => remote::upstream(&command),
         Some(Command::Upgrade(server)) => remote::tell(&server, "POST", "/upgrade"),
         Some(Command::Stop(server)) => remote::tell(&server, "POST", "/stop"),
         Some(Command::Check(arguments)) => check::check(&arguments, handlers),

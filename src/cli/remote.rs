@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::config_file::ConfigFile;
 use super::output::print;
@@ -35,6 +35,25 @@ pub(super) struct Status {
     json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum Upstream {
+    /// Send a server no new requests, until `enable` or the next reload.
+    ///
+    /// Clients that `sticky` has given it keep it.
+    Drain(UpstreamServer),
+    /// Send a server requests again.
+    Enable(UpstreamServer),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct UpstreamServer {
+    /// The upstream and the server, as `tidegate status` lists them: `shop/127.0.0.1:8000`.
+    #[arg(value_name = "NAME/ADDRESS")]
+    server: String,
+    #[command(flatten)]
+    remote: Remote,
+}
+
 /// Checks a time, and leaves it as it is for the server to read.
 fn parse_time(text: &str) -> Result<String, String> {
     let time = config::parse_duration(text);
@@ -49,6 +68,17 @@ pub(super) fn reload(arguments: &Reload) -> Result<(), String> {
         None => "/reload".to_owned(),
     };
     tell(&arguments.server, "POST", &target)
+}
+
+/// Takes a server of an upstream out, or back in.
+pub(super) fn upstream(command: &Upstream) -> Result<(), String> {
+    let (verb, arguments) = match command {
+        Upstream::Drain(arguments) => ("drain", arguments),
+        Upstream::Enable(arguments) => ("enable", arguments),
+    };
+    let encoded = form_urlencoded::byte_serialize(arguments.server.as_bytes());
+    let target = format!("/upstream/{verb}?server={}", encoded.collect::<String>());
+    tell(&arguments.remote, "POST", &target)
 }
 
 /// Prints what the server tells about itself.

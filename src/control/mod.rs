@@ -8,6 +8,8 @@
 //! GET  /explain              tell where the request would go that `Explain-…` fields describe
 //! POST /reload[?confirm=30s] read the configuration again; with `confirm`, only for that long
 //! POST /confirm              keep the configuration of a reload with `confirm`
+//! POST /upstream/drain?server=shop/127.0.0.1:8000    take a server of an upstream out
+//! POST /upstream/enable?server=shop/127.0.0.1:8000   take it back in
 //! POST /upgrade              start a new process of the program, which takes over
 //! POST /stop                 finish the exchanges in flight, and end
 //! ```
@@ -45,6 +47,8 @@ pub(crate) enum ControlVerb {
     Replace { text: String, name: PathBuf },
     /// Keep the configuration of a reload that has to be confirmed.
     Confirm,
+    /// Take a server of an upstream out until the next reload, or back in: `shop/127.0.0.1:8000`.
+    Drain { server: String, drained: bool },
     /// Start a new process of the program, which takes over.
     Upgrade,
     /// Finish the exchanges in flight within `grace`, and end; `None` is the configuration's `grace`.
@@ -61,6 +65,8 @@ impl fmt::Display for ControlVerb {
             Self::Reload { .. } => "reload",
             Self::Replace { .. } => "another configuration",
             Self::Confirm => "confirm",
+            Self::Drain { drained: true, .. } => "drain a server",
+            Self::Drain { drained: false, .. } => "enable a server",
             Self::Upgrade => "upgrade",
             Self::Stop { .. } => "stop",
         })

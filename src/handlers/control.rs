@@ -33,6 +33,13 @@ fn parse_verb(request: &Request<'_>) -> Result<ControlVerb, Status> {
             (Method::Post, ControlVerb::Reload { confirm_within })
         }
         b"/confirm" => (Method::Post, ControlVerb::Confirm),
+        b"/upstream/drain" | b"/upstream/enable" => {
+            let verb = ControlVerb::Drain {
+                server: parse_server(request.head.target.query)?,
+                drained: request.path.as_bytes() == b"/upstream/drain",
+            };
+            (Method::Post, verb)
+        }
         b"/upgrade" => (Method::Post, ControlVerb::Upgrade),
         b"/stop" => (Method::Post, ControlVerb::Stop { grace: None }),
         _ => return Err(Status::NOT_FOUND),
@@ -59,4 +66,13 @@ fn parse_confirm(query: Option<&[u8]>) -> Result<Option<Duration>, Status> {
     let value = query.strip_prefix(b"confirm=").ok_or(Status::BAD_REQUEST)?;
     let text = str::from_utf8(value).map_err(|_| Status::BAD_REQUEST)?;
     parse_duration(text).map(Some).ok_or(Status::BAD_REQUEST)
+}
+
+/// Parses `server=shop%2F127.0.0.1%3A8000`.
+fn parse_server(query: Option<&[u8]>) -> Result<String, Status> {
+    let mut pairs = form_urlencoded::parse(query.unwrap_or_default());
+    let found = pairs.find(|(name, _)| name == "server");
+    found
+        .map(|(_, server)| server.into_owned())
+        .ok_or(Status::BAD_REQUEST)
 }

@@ -27,6 +27,7 @@ mod sockets;
 mod status;
 mod unix;
 mod upgrade;
+mod upstreams;
 mod watch;
 mod worker_threads;
 mod workers;
@@ -426,6 +427,10 @@ impl Supervisor {
             }
             ControlVerb::Replace { text, name } => (reload::reply(self.replace(text, &name)), None),
             ControlVerb::Confirm => (self.confirm(), None),
+            ControlVerb::Drain { server, drained } => {
+                let upstreams = self.generation.upstreams();
+                (upstreams::set_drained(upstreams, &server, drained), None)
+            }
             ControlVerb::Upgrade => {
                 let outcome = self.upgrade();
                 let end = outcome.is_ok().then_some(End::Replaced);
@@ -516,6 +521,7 @@ impl Supervisor {
             file: self.file.as_ref().map(|file| file.display().to_string()),
             control: control.map(|control| control.path().display().to_string()),
             listeners: self.addresses().map(ToString::to_string).collect(),
+            upstreams: upstreams::facts(self.generation.upstreams()),
             workers: self.workers.count(),
             late,
             open: self.tally.total(|counters| counters.open.read()),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
 
+use super::upstreams::UpstreamFacts;
 use crate::control::ControlReply;
 use crate::control::question::Question;
 use crate::generation::Generation;
@@ -59,6 +60,7 @@ pub(super) struct Facts {
     pub(super) file: Option<String>,
     pub(super) control: Option<String>,
     pub(super) listeners: Vec<String>,
+    pub(super) upstreams: Vec<UpstreamFacts>,
     pub(super) workers: usize,
     /// Those of the workers that have not adopted the generation yet.
     pub(super) late: Vec<String>,
@@ -101,6 +103,7 @@ impl Facts {
             "file": self.file,
             "control_socket": self.control,
             "listeners": self.listeners,
+            "upstreams": self.upstreams.iter().map(UpstreamFacts::to_json).collect::<Vec<_>>(),
         });
         if let (Some(json), Some(further)) = (json.as_object_mut(), further.as_object()) {
             json.extend(further.clone());
@@ -142,7 +145,8 @@ impl Facts {
             ("control", self.control.clone().unwrap_or_default()),
             ("listeners", self.listeners.join(", ")),
         ];
-        to_lines(&rows) + &to_lines(&self.counted())
+        let upstreams = self.upstreams.iter().map(UpstreamFacts::to_text);
+        to_lines(&rows) + &to_lines(&self.counted()) + &upstreams.collect::<String>()
     }
 
     fn counted(&self) -> [(&'static str, String); 5] {

@@ -68,6 +68,7 @@ fn entries(server: &UpstreamServer, answer: &[Target], is_checked: bool) -> Vec<
     let entry = |address, weight, tier| Entry {
         address,
         host: Arc::clone(&host),
+        written: server.address.to_string(),
         weight,
         max_connections: server.max_connections,
         is_checked,

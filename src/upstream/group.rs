@@ -26,6 +26,7 @@ use super::check::Unwell;
 use super::failures::{Change, Standing};
 use super::members::{Entry, Fitness, Member, members};
 use super::names::{Target, is_name};
+use super::report::ServerReport;
 use super::server::{Server, Servers};
 use super::sticky::{self, Signer};
 use super::wanted::Wanted;
@@ -274,6 +275,25 @@ impl Group {
         } else {
             NoServer::AllFailed
         })
+    }
+
+    /// Its servers, as they are now.
+    pub(crate) fn report(&self, now: Instant) -> Vec<ServerReport> {
+        let members = self.members.load();
+        let report = |member| ServerReport::of(member, now);
+        members.iter().map(report).collect()
+    }
+
+    /// Takes servers out, or back in: those at `address`, or at all addresses of that name. Returns how
+    /// many there are.
+    pub(crate) fn set_drained(&self, address: &str, is_drained: bool) -> usize {
+        let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let members = self.members.load();
+        let is_meant = |member: &&Member| member.is_called(address);
+        let meant = members.iter().filter(is_meant);
+        meant
+            .inspect(|member| member.set_drained(is_drained))
+            .count()
     }
 
     /// Whether it has to be looked after although no client asks.

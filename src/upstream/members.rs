@@ -19,6 +19,8 @@ pub(super) struct Entry {
     pub(super) address: UpstreamAddress,
     /// What `Host` says of it: the name that leads to it, if one does.
     pub(super) host: Arc<str>,
+    /// As the operator writes it, which may be a name.
+    pub(super) written: String,
     pub(super) weight: u32,
     pub(super) max_connections: Option<usize>,
     /// Whether it must be healthy to be asked: its health is asked for.
@@ -62,6 +64,11 @@ impl Member {
 
     pub(super) fn is_drained(&self) -> bool {
         self.is_drained.load(Ordering::Relaxed)
+    }
+
+    /// Whether an operator means it by `name`: its address, or the name that leads to it.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.entry.written == name || self.server().address().to_string() == name
     }
 
     pub(super) fn is_unhealthy(&self) -> bool {

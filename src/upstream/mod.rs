@@ -15,6 +15,7 @@
 //! | what all workers know of one server | [`server`], [`failures`] |
 //! | where names lead, and that they are looked up again | [`names`], [`answers`], [`housekeeping`] |
 //! | whether a server says that it is well | [`health`], [`check`] |
+//! | what the operator is told of servers | [`report`] |
 //! | whether one more request may be asked again | [`budget`] |
 //! | connections that wait for their next request | [`kept`] |
 
@@ -32,6 +33,7 @@ pub(crate) mod housekeeping;
 mod kept;
 mod members;
 mod names;
+mod report;
 mod server;
 mod sticky;
 mod wanted;
@@ -40,5 +42,6 @@ pub(crate) use connection::{Connection, Input};
 pub(crate) use dialogue::{Dialogue, Failure, Fault, HeadReturns, Protocol};
 pub(crate) use group::{Chosen, Group, NoServer};
 pub(crate) use kept::KeptConnections;
+pub(crate) use report::{ServerReport, ServerState};
 pub(crate) use server::Servers;
 pub(crate) use wanted::Wanted;

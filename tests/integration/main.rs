@@ -55,6 +55,8 @@ mod reload;
 mod policy;
 // Application servers behind `fastcgi`: those that keep to the protocol, and those that do not.
 mod fastcgi;
+// Which server of an upstream is asked: pauses, health, cookies, what the operator sees and does.
+mod upstreams;
 // Slow clients hold no process: what `cgi` and `fastcgi` keep of content, in both directions.
 mod slow_clients;
 // Samples in the documents are what the program prints.

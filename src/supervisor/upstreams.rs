@@ -1,0 +1,154 @@
+//! What an operator is told of upstreams, and has done to one of their servers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::control::ControlReply;
+use crate::http::status::Status;
+use crate::log::diagnostic;
+use crate::upstream::{Group, ServerReport, ServerState};
+
+/// An upstream at one moment.
+pub(super) struct UpstreamFacts {
+    name: String,
+    servers: Vec<ServerReport>,
+}
+
+/// The upstreams of a generation, as they are now.
+pub(super) fn facts(upstreams: &[Arc<Group>]) -> Vec<UpstreamFacts> {
+    let now = Instant::now();
+    let facts = |group: &Arc<Group>| UpstreamFacts {
+        name: group.options().name.clone(),
+        servers: group.report(now),
+    };
+    upstreams.iter().map(facts).collect()
+}
+
+impl UpstreamFacts {
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "servers": self.servers.iter().map(server_to_json).collect::<Vec<_>>(),
+        })
+    }
+
+    /// A line for the upstream, and one for each of its servers.
+    pub(super) fn to_text(&self) -> String {
+        let mut text = format!("upstream     {}\n", self.name);
+        if self.servers.is_empty() {
+            text.push_str("  its names lead nowhere\n");
+        }
+        let width = self.servers.iter().map(|server| server.address.len()).max();
+        for server in &self.servers {
+            let ServerReport {
+                address,
+                in_flight,
+                failures,
+                weight,
+                ..
+            } = server;
+            let state = describe(server.state);
+            let backup = if server.is_backup { ", backup" } else { "" };
+            text.push_str(&format!(
+                "  {address:<width$}  {state}: {in_flight} in flight, {failures} failures, weight {weight}{backup}\n",
+                width = width.unwrap_or_default()
+            ));
+        }
+        text
+    }
+}
+
+fn server_to_json(server: &ServerReport) -> Value {
+    let mut json = json!({
+        "address": server.address,
+        "state": name(server.state),
+        "in_flight": server.in_flight,
+        "failures": server.failures,
+        "weight": server.weight,
+        "backup": server.is_backup,
+    });
+    match server.state {
+        ServerState::Paused(left) => json["seconds_left"] = rounded_up(left).into(),
+        ServerState::Rising(percent) => json["percent"] = percent.into(),
+        _ => {}
+    }
+    json
+}
+
+/// The state in one word.
+fn name(state: ServerState) -> &'static str {
+    match state {
+        ServerState::Up => "up",
+        ServerState::Rising(_) => "rising",
+        ServerState::Paused(_) => "paused",
+        ServerState::Trying => "trying",
+        ServerState::Unhealthy => "unhealthy",
+        ServerState::Drained => "drained",
+    }
+}
+
+fn describe(state: ServerState) -> String {
+    match state {
+        ServerState::Rising(percent) => format!("rising, at {percent} % of its share"),
+        ServerState::Paused(left) => format!("paused for {} s", rounded_up(left)),
+        other => name(other).to_owned(),
+    }
+}
+
+fn rounded_up(left: Duration) -> u64 {
+    left.as_secs() + u64::from(left.subsec_nanos() > 0)
+}
+
+/// Takes the server out that `server` names, as `shop/127.0.0.1:8000`, or back in. Returns the reply.
+pub(super) fn set_drained(upstreams: &[Arc<Group>], server: &str, drained: bool) -> ControlReply {
+    let changed = upstreams.iter().find_map(|group| {
+        let rest = server.strip_prefix(&group.options().name)?;
+        let address = rest.strip_prefix('/')?;
+        let count = group.set_drained(address, drained);
+        (count > 0).then_some(group)
+    });
+    let Some(group) = changed else {
+        return not_found(upstreams, server);
+    };
+    let mut text = if drained {
+        format!(
+            "{server} is drained: it gets no new requests, except of clients that `sticky` has given it; \
+             the next reload takes it back in\n"
+        )
+    } else {
+        format!("{server} gets requests again\n")
+    };
+    let is_open = |report: &ServerReport| report.state != ServerState::Drained;
+    if !group.report(Instant::now()).iter().any(is_open) {
+        text.push_str("warning: no server of its upstream is left to be asked\n");
+    }
+    diagnostic::info(format_args!("`tidegate upstream`: {}", text.trim_end()));
+    ControlReply {
+        status: Status::OK,
+        json: json!({ "message": text.trim_end() }),
+        text,
+    }
+}
+
+fn not_found(upstreams: &[Arc<Group>], server: &str) -> ControlReply {
+    let now = Instant::now();
+    let of_group = |group: &Arc<Group>| {
+        let name = group.options().name.clone();
+        let servers = group.report(now).into_iter();
+        servers.map(move |server| format!("{name}/{}", server.address))
+    };
+    let known: Vec<String> = upstreams.iter().flat_map(of_group).collect();
+    let known = if known.is_empty() {
+        "the running configuration has none".to_owned()
+    } else {
+        format!("there are {}", known.join(", "))
+    };
+    let text = format!("error: there is no server `{server}`; {known}\n");
+    ControlReply {
+        status: Status::NOT_FOUND,
+        json: json!({ "error": text.trim_end() }),
+        text,
+    }
+}
