@@ -166,6 +166,47 @@ fn an_early_answer_is_not_lost_if_the_upstream_closes() {
     }
 }
 
+/// The upstream answers and closes while the client sends: the system resets the connection, because octets
+/// are unread, and what had come is still the answer.
+#[test]
+fn an_early_answer_is_not_lost_in_a_reset() {
+    let option = ", buffer = false, limits = { max_content = '1 GiB' }";
+    let (server, upstream) = start(option);
+    for _ in 0..20 {
+        let mut client = server.connect();
+        client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 33554432\r\n\r\n");
+        let mut sender = client.another();
+        let sending = std::thread::spawn(move || {
+            // The server may close before it has read everything.
+            let _ = sender.try_send(vec![b'x'; 32 << 20]);
+        });
+        let mut connection = upstream.accept();
+        connection.head();
+        connection.send("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno");
+        drop(connection);
+        let response = client.response();
+        assert_eq!((response.status, response.text().as_str()), (403, "no"));
+        drop(client);
+        sending.join().expect("it sends");
+    }
+}
+
+/// An upstream of HTTP/1.0 does not know what `Expect` is.
+#[test]
+fn a_client_is_told_to_go_on_if_the_upstream_says_nothing() {
+    let (server, upstream) = start(", buffer = false");
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    let mut connection = upstream.accept();
+    let head = connection.head();
+    assert_eq!(client.response().status, 100);
+    client.send("ab");
+    let request = connection.content_of(&head).expect("the content");
+    assert_eq!(request.content, b"ab");
+    connection.send(LAST);
+    assert_eq!(client.response().text(), "hello");
+}
+
 #[test]
 fn trailers_of_requests_arrive_where_they_may() {
     let (server, upstream) = start(", buffer = false");

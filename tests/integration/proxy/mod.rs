@@ -21,6 +21,10 @@ mod repeats;
 mod buffering;
 // What the settings of an upstream's table change.
 mod retries;
+// What else the configuration says about an exchange, and what is told of it.
+mod settings;
+// Many clients, and upstreams that come and go.
+mod load;
 // Trailer sections, for those who take them.
 mod trailers;
 // `Upgrade`, and tunnels.
