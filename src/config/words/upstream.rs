@@ -24,6 +24,9 @@ pub(crate) enum ProxyTarget {
 
 const SCHEME: &str = "http://";
 
+/// What stands before a name that SRV records are of (RFC 2782).
+const SRV: &str = "srv:";
+
 const TARGET_HELP: &str =
     "write the name of an upstream, \"shop\", or the URL of a server, \"http://127.0.0.1:8000\"";
 
@@ -60,6 +63,16 @@ pub(crate) fn parse_upstream_server(text: &str) -> Result<UpstreamAddress, Fault
     if text.starts_with('/') {
         let fault = Fault::new(0..text.len(), "a path alone is no address");
         return Err(fault.help(format!("write \"unix:{text}\"")));
+    }
+    if let Some(name) = text.strip_prefix(SRV) {
+        let fault = Fault::new(
+            0..SRV.len(),
+            "this version of tidegate does not follow SRV records",
+        );
+        let host = name.splitn(3, '.').last().unwrap_or(name);
+        return Err(fault.help(format!(
+            "write the name and port of a server: \"{host}:8000\""
+        )));
     }
     match after_scheme(text)? {
         Some(rest) => parse_authority(text, rest),
@@ -280,6 +293,7 @@ mod tests {
             ("http://", 0..7, "not the address"),
             ("/run/a", 0..6, "a path alone"),
             ("unix:", 0..5, "is missing"),
+            ("srv:_http._tcp.shop.internal", 0..4, "SRV records"),
             ("https://app", 0..8, "TLS to upstreams"),
             ("h2c://app", 0..6, "not by HTTP/2"),
             ("ws://app", 0..5, "a WebSocket begins"),
