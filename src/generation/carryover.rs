@@ -13,6 +13,7 @@
 //! | whom to tell when a route with a handler is retired | pattern, name and options, which of its equals | no other route |
 //! | whether a `proxy` route is there | pattern and upstream, which of its equals | the tunnels that it led to |
 //! | servers of upstreams | the name of the upstream, and within it the address | all routes to the upstream |
+//! | open connections of a stream | where it listens | no other stream |
 //! | threads of a route with a handler | the same, and how many threads | no other route |
 //!
 //! Listening sockets survive a reload too, but are no kind of this: what counts is the queue of
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use super::error_pages::ErrorPage;
 use super::kept::{Kept, Retired};
+use crate::address::ListenAddress;
 use crate::api::{HandlerSpec, Handlers, Instance, OptionsError, RouteLife};
 use crate::config::model::{self, Cgi, Files, PluginRoute, Proxy, Route, RoutePattern};
 use crate::handlers::files::{FilesRoute, Place};
@@ -45,6 +47,8 @@ pub(crate) struct Carryover {
     pools: Kept<(PluginKey, usize), BlockingPool>,
     upstreams: Kept<String, upstream::Servers>,
     proxies: Kept<ProxyKey, ProxyLife>,
+    /// How many connections are open.
+    streams: Kept<Vec<ListenAddress>, Permits>,
 }
 
 /// Which `proxy` route a life is for: the pattern, the upstream, and which of its equals.
@@ -99,6 +103,7 @@ impl Carryover {
             pools: self.pools.begin(),
             upstreams: self.upstreams.begin(),
             proxies: self.proxies.begin(),
+            streams: self.streams.begin(),
         }
     }
 
@@ -112,6 +117,7 @@ impl Carryover {
         self.pools.end();
         self.upstreams.end();
         self.proxies.end();
+        self.streams.end();
     }
 
     /// Hands to `retired` what `self` uses and `next`, the generation after it, does not; takes back
@@ -125,6 +131,7 @@ impl Carryover {
         self.pools.release(&next.pools, retired);
         self.upstreams.release(&next.upstreams, retired);
         self.proxies.release(&next.proxies, retired);
+        self.streams.release(&next.streams, retired);
     }
 
     /// The threads of routes that have some of their own.
@@ -147,6 +154,12 @@ impl Carryover {
             groups.insert(options.name.clone(), Arc::new(group));
         }
         groups
+    }
+
+    /// The count of the open connections of a stream.
+    pub(super) fn stream(&mut self, options: &model::Stream) -> Arc<Permits> {
+        let make = |_: &_| Permits::unlimited();
+        self.streams.get_or_make(&options.listen, make)
     }
 
     /// What workers cache for routes with these options.

@@ -6,6 +6,7 @@ mod kept;
 pub(crate) mod policy;
 pub(crate) mod prepare;
 pub(crate) mod routing;
+mod stream;
 
 use std::fmt;
 use std::ops::Deref;
@@ -26,6 +27,7 @@ use carryover::Carryover;
 pub(crate) use kept::Retired;
 use policy::ServingPolicy;
 use routing::{HostTable, RoutingTable};
+pub(crate) use stream::Stream;
 
 /// How many commands may be under way at the control socket.
 const MAX_COMMANDS: usize = 64;
@@ -46,6 +48,8 @@ pub(crate) struct Generation {
     listeners: Vec<(ListenAddress, Listened)>,
     /// In the order of the configuration.
     upstreams: Vec<Arc<Group>>,
+    /// The addresses at which a connection does not begin with a request.
+    arrivals: Vec<(ListenAddress, Arrival)>,
     /// What the next generation may go on with.
     carryover: Carryover,
 }
@@ -68,6 +72,15 @@ struct Listened {
     hosts: HostTable<Arc<Site>>,
     /// The limits until the host of a request is known.
     limits: Limits,
+}
+
+/// What a connection begins with, if not with a request.
+#[derive(Clone)]
+pub(crate) struct Arrival {
+    /// Whether a trusted proxy says by the PROXY protocol who the client is. Others may not connect.
+    pub(crate) has_proxy_header: bool,
+    /// Where the connection is passed on to; `None`: requests follow.
+    pub(crate) stream: Option<Arc<Stream>>,
 }
 
 /// A `[[server]]`, prepared.
@@ -100,6 +113,7 @@ impl Generation {
         Self {
             max_connections: MAX_COMMANDS,
             listeners: vec![(address, Listened::of_control())],
+            arrivals: Vec::new(),
             ..Self::of_config(&Config::default())
         }
     }
@@ -153,9 +167,22 @@ impl Generation {
         self.listeners.iter().map(|(address, _)| address)
     }
 
+    /// Whether there is an address at which a connection does not begin with a request.
+    #[inline]
+    pub(crate) fn has_arrivals(&self) -> bool {
+        !self.arrivals.is_empty()
+    }
+
+    /// What a connection to `address` begins with; `None`: with a request, as nearly all do.
+    pub(crate) fn arrival(&self, address: &ListenAddress) -> Option<&Arrival> {
+        let mut arrivals = self.arrivals.iter();
+        let found = arrivals.find(|(listener, _)| listener == address);
+        found.map(|(_, arrival)| arrival)
+    }
+
     /// Whether `address` is to be listened at.
     pub(crate) fn listens_at(&self, address: &ListenAddress) -> bool {
-        self.listened(address).is_some()
+        self.listened(address).is_some() || self.arrival(address).is_some()
     }
 
     /// The limits at the listener of `address` until the host of a request is known.

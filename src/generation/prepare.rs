@@ -18,7 +18,7 @@ use std::sync::Arc;
 use super::carryover::{Carryover, Groups};
 use super::policy::ServingPolicy;
 use super::routing::RoutingTable;
-use super::{Generation, Listened, Route, Site};
+use super::{Arrival, Generation, Listened, Route, Site, Stream};
 use crate::address::ListenAddress;
 use crate::api::Handlers;
 use crate::config::model::{self, Config, Verb};
@@ -83,6 +83,7 @@ impl Generation {
                 }
             }
         }
+        let arrivals = arrivals(config, &groups, &mut carryover);
         let policy = ServingPolicy::new(&config.policy, &mut carryover);
         carryover.end();
         Self {
@@ -98,9 +99,42 @@ impl Generation {
                 .filter_map(|options| groups.get(&options.name))
                 .cloned()
                 .collect(),
+            arrivals,
             carryover,
         }
     }
+}
+
+/// The addresses at which a connection does not begin with a request.
+fn arrivals(
+    config: &Config,
+    groups: &Groups,
+    carryover: &mut Carryover,
+) -> Vec<(ListenAddress, Arrival)> {
+    let mut arrivals = BTreeMap::new();
+    for server in &config.servers {
+        let arrival = Arrival {
+            has_proxy_header: true,
+            stream: None,
+        };
+        let listen = server
+            .listen
+            .iter()
+            .filter(|_| server.accept_proxy_protocol);
+        arrivals.extend(listen.map(|address| (address.clone(), arrival.clone())));
+    }
+    for options in &config.streams {
+        let group = groups.get(&options.upstream);
+        let group = group.expect("checking found the upstream of every stream");
+        let open = carryover.stream(options);
+        let arrival = Arrival {
+            has_proxy_header: options.accept_proxy_protocol,
+            stream: Some(Arc::new(Stream::new(options, Arc::clone(group), open))),
+        };
+        let listen = options.listen.iter();
+        arrivals.extend(listen.map(|address| (address.clone(), arrival.clone())));
+    }
+    arrivals.into_iter().collect()
 }
 
 /// Makes what `server` serves; `queue` requests may wait for the threads of a route.

@@ -11,3 +11,4 @@ mod limiter;
 mod line;
 mod queue;
 pub(crate) mod record;
+pub(crate) mod stream_record;

@@ -71,9 +71,19 @@ pub(crate) struct LogTime<'a> {
     pub(crate) end: Instant,
 }
 
-impl LogTime<'_> {
+impl<'a> LogTime<'a> {
+    /// As common and combined write it.
+    pub(super) fn common(&self) -> &'a str {
+        &self.second.common
+    }
+
+    /// As JSON writes it, without the fraction of the second.
+    pub(super) fn iso(&self) -> &'a str {
+        &self.second.iso
+    }
+
     /// The milliseconds of the second that have passed. Computed for the format that shows them alone.
-    fn milliseconds(&self) -> u32 {
+    pub(super) fn milliseconds(&self) -> u32 {
         let left = self.end.saturating_duration_since(self.now).as_millis();
         1000u32.saturating_sub(left.min(1000) as u32).min(999)
     }
@@ -141,11 +151,7 @@ impl<'a> AccessRecord<'a> {
     }
 
     fn write_common(&self, time: LogTime<'_>, out: &mut Vec<u8>) {
-        match self.client {
-            // Programs that read such logs refuse a line that begins with anything but an address.
-            ClientAddress::Unix | ClientAddress::Unknown => out.extend_from_slice(b"0.0.0.0"),
-            client => push_address(client, out),
-        }
+        push_address_of_line(self.client, out);
         out.extend_from_slice(b" - - [");
         out.extend_from_slice(time.second.common.as_bytes());
         out.extend_from_slice(b"] \"");
@@ -214,7 +220,7 @@ impl UpstreamRecord<'_> {
 }
 
 /// Appends a member with a text; `None` is `null`.
-fn push_json_text(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
+pub(super) fn push_json_text(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
     write!(out, ",\"{name}\":").expect("a Vec takes everything");
     let text = value.map(String::from_utf8_lossy);
     let start = out.len();
@@ -238,8 +244,17 @@ fn escape_controls(start: usize, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends the address that a line begins with. Programs that read such logs refuse a line that begins
+/// with anything else.
+pub(super) fn push_address_of_line(client: ClientAddress, out: &mut Vec<u8>) {
+    match client {
+        ClientAddress::Unix | ClientAddress::Unknown => out.extend_from_slice(b"0.0.0.0"),
+        client => push_address(client, out),
+    }
+}
+
 /// Appends an address. IPv4 is written by hand: `Display` would take as long as the rest of the line.
-fn push_address(address: ClientAddress, out: &mut Vec<u8>) {
+pub(super) fn push_address(address: ClientAddress, out: &mut Vec<u8>) {
     match address {
         ClientAddress::Ip(IpAddr::V4(address)) => {
             for (index, octet) in address.octets().into_iter().enumerate() {
@@ -277,6 +292,16 @@ fn escape(value: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
+    impl LogSecond {
+        /// A second that does not depend on the time zone.
+        pub(in crate::log) fn for_tests() -> Self {
+            Self {
+                common: "22/Nov/2026:23:54:16 +0000".into(),
+                iso: "2026-11-22T23:54:16".into(),
+            }
+        }
+    }
+
     #[test]
     fn a_clock_beyond_9999_is_written_as_the_last_time_before() {
         let time = LogSecond::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40));
@@ -297,10 +322,7 @@ mod tests {
             upstream: None,
         };
         change(&mut record);
-        let second = LogSecond {
-            common: "22/Nov/2026:23:54:16 +0000".into(),
-            iso: "2026-11-22T23:54:16".into(),
-        };
+        let second = LogSecond::for_tests();
         let now = Instant::now();
         let time = LogTime {
             second: &second,

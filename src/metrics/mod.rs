@@ -59,8 +59,19 @@ pub(crate) struct Counters {
     pub(crate) accepted: Counter,
     /// How many connections are tunnels now.
     pub(crate) tunnels: Counter,
+    /// Those of them that belong to streams.
+    pub(crate) streams: StreamCounters,
     /// How many exchanges have ended, by [`End`].
     ended: [Counter; End::COUNT],
+}
+
+/// The connections of streams.
+#[derive(Debug, Default)]
+pub(crate) struct StreamCounters {
+    /// How many are open now.
+    pub(crate) open: Counter,
+    /// How many were accepted.
+    pub(crate) accepted: Counter,
 }
 
 impl Counters {
@@ -79,6 +90,8 @@ impl Counters {
         self.open.add(ended.open.read());
         self.accepted.add(ended.accepted.read());
         self.tunnels.add(ended.tunnels.read());
+        self.streams.open.add(ended.streams.open.read());
+        self.streams.accepted.add(ended.streams.accepted.read());
         for (sum, counter) in self.ended.iter().zip(&ended.ended) {
             sum.add(counter.read());
         }

@@ -44,8 +44,12 @@ impl Stream {
 
     /// The IP address of this end; `None` for a Unix socket.
     pub(crate) fn local_ip(&self) -> Option<IpAddr> {
-        let address = SocketAddr::try_from(rustix::net::getsockname(&self.fd).ok()?);
-        Some(address.ok()?.ip().to_canonical())
+        Some(self.local_address()?.ip().to_canonical())
+    }
+
+    /// The IP address and port of this end; `None` for a Unix socket.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        SocketAddr::try_from(rustix::net::getsockname(&self.fd).ok()?).ok()
     }
 
     /// Connects to `address`.

@@ -19,7 +19,7 @@ use rustix::process::Rlimit;
 
 /// Has a listening TCP socket hand out a connection when its first octets have arrived, or when
 /// `patience` is over (Linux, `TCP_DEFER_ACCEPT`; whole seconds), so that the read that follows the
-/// accept finds something.
+/// accept finds something. Without patience a connection is handed out at once.
 ///
 /// # Errors
 /// The error of `setsockopt`.

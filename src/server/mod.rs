@@ -15,6 +15,8 @@
 mod connection;
 mod exchange;
 mod explain;
+mod proxy_header;
+mod stream;
 #[cfg(debug_assertions)]
 mod test_hooks;
 pub(crate) mod worker;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::sockets::Sockets;
 use super::unix::Accesses;
 use crate::address::{ListenAddress, UNIX};
-use crate::config::model::{Config, Server};
+use crate::config::model::{Config, SocketAccess};
 use crate::log::{access, diagnostic};
 
 /// Looks whether the server could listen at each address of `config` that is not in `bound`, which
@@ -35,43 +35,51 @@ fn parse_bound(text: &str) -> Option<ListenAddress> {
 
 /// Every address of a configuration, once.
 pub(super) fn addresses(config: &Config) -> Vec<ListenAddress> {
-    let mut addresses: Vec<ListenAddress> = config
-        .servers
-        .iter()
-        .flat_map(|server| &server.listen)
-        .cloned()
-        .collect();
+    let servers = config.servers.iter().flat_map(|server| &server.listen);
+    let mut addresses: Vec<ListenAddress> = servers.cloned().chain(streamed(config)).collect();
     addresses.sort();
     addresses.dedup();
     addresses
 }
 
-/// Who may use the Unix sockets of a configuration.
-pub(super) fn accesses(config: &Config) -> Accesses {
-    let of_server = |server: &Server| {
-        let paths = server.listen.iter().filter_map(ListenAddress::unix);
-        let access = |path: &Path| (path.to_owned(), server.socket.clone());
-        paths.map(access).collect::<Vec<_>>()
-    };
-    config.servers.iter().flat_map(of_server).collect()
+/// The addresses of a configuration's streams.
+pub(super) fn streamed(config: &Config) -> Vec<ListenAddress> {
+    let streams = config.streams.iter();
+    streams.flat_map(|stream| &stream.listen).cloned().collect()
 }
 
-/// Tells the operator that the server listens at `address`.
-pub(super) fn announce(address: &ListenAddress) {
-    diagnostic::info(format_args!("listening at {}", shown(address)));
+/// Who may use the Unix sockets of a configuration.
+pub(super) fn accesses(config: &Config) -> Accesses {
+    let servers = config.servers.iter();
+    let servers = servers.map(|server| (&server.listen, &server.socket));
+    let streams = config.streams.iter();
+    let streams = streams.map(|stream| (&stream.listen, &stream.socket));
+    let paths = |(listen, access): (&Vec<ListenAddress>, &SocketAccess)| {
+        let paths = listen.iter().filter_map(ListenAddress::unix);
+        let access = |path: &Path| (path.to_owned(), access.clone());
+        paths.map(access).collect::<Vec<_>>()
+    };
+    servers.chain(streams).flat_map(paths).collect()
+}
+
+/// Tells the operator that the server listens at `address`, for a stream or not.
+pub(super) fn announce(address: &ListenAddress, is_stream: bool) {
+    diagnostic::info(format_args!("listening at {}", shown(address, is_stream)));
 }
 
 /// Tells the operator that the server listens at `address` no longer.
-pub(super) fn announce_end(address: &ListenAddress) {
+pub(super) fn announce_end(address: &ListenAddress, is_stream: bool) {
     diagnostic::info(format_args!(
         "no more connections are taken at {}",
-        shown(address)
+        shown(address, is_stream)
     ));
 }
 
-fn shown(address: &ListenAddress) -> String {
+fn shown(address: &ListenAddress, is_stream: bool) -> String {
     match address {
+        ListenAddress::Ip(address) if is_stream => format!("{address}, for a stream"),
         ListenAddress::Ip(address) => format!("http://{address}"),
+        ListenAddress::Unix(_) if is_stream => format!("{address}, for a stream"),
         ListenAddress::Unix(_) => address.to_string(),
     }
 }

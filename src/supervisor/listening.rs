@@ -44,6 +44,8 @@ pub(super) struct Listening {
     /// An inherited socket at the IPv6 wildcard may take IPv4 connections as well. Then this is the
     /// address of theirs, if the configuration has it.
     pub(super) ipv4: Option<ListenAddress>,
+    /// Whether connections are passed on as they are, as those of a stream.
+    pub(super) is_stream: bool,
 }
 
 /// What keeps an address of ours from others, beside the sockets that we listen at.
@@ -108,6 +110,25 @@ impl Listening {
         socket.set_access(access.unwrap_or(&SocketAccess::default()))
     }
 
+    /// Says what connections at the address are. A request comes from the client, so that a connection
+    /// need not be accepted before its first octets are there; in a stream the upstream may speak first.
+    ///
+    /// # Errors
+    /// The error of `setsockopt`.
+    pub(super) fn set_stream(&mut self, is_stream: bool) -> io::Result<()> {
+        self.is_stream = is_stream;
+        let patience = if is_stream {
+            Duration::ZERO
+        } else {
+            DEFER_ACCEPT
+        };
+        let sockets = self.sockets.iter().filter(|_| self.address.ip().is_some());
+        for socket in sockets {
+            sys::set_defer_accept(socket.as_fd(), patience)?;
+        }
+        Ok(())
+    }
+
     fn of(
         address: &ListenAddress,
         bound: ListenAddress,
@@ -121,6 +142,7 @@ impl Listening {
             may_join,
             unix: None,
             ipv4: None,
+            is_stream: false,
         }
     }
 
@@ -311,8 +333,7 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Sets the options that accepted connections inherit, or that are about them.
+/// Sets the options that accepted connections inherit.
 fn set_up(socket: &Socket) -> io::Result<()> {
-    socket.set_tcp_nodelay(true)?;
-    sys::set_defer_accept(socket.as_fd(), DEFER_ACCEPT)
+    socket.set_tcp_nodelay(true)
 }

@@ -54,7 +54,7 @@ use crate::runtime::{self, Panic, PoolState, Pools, catch_panic, sys};
 use crate::server::{ListeningSocket, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
-use addresses::{accesses, addresses, announce, announce_end};
+use addresses::{accesses, addresses, announce, announce_end, streamed};
 pub(crate) use addresses::{try_addresses, try_log};
 use control_socket::ControlError;
 use events::{Event, watch_signals};
@@ -197,7 +197,9 @@ impl Supervisor {
             .transpose()?;
         let addresses = addresses(&config);
         let adopted = Sockets::adopt(inherited, &addresses)?;
-        let sockets = adopted.extended(&addresses, &accesses(&config), config.workers.get())?;
+        let workers = config.workers.get();
+        let mut sockets = adopted.extended(&addresses, &accesses(&config), workers)?;
+        sockets.set_streams(&streamed(&config))?;
         let log = AccessWriter::start(&config.log.access)?;
         let mut manager = ServiceManager::default();
         if is_program {
@@ -275,7 +277,7 @@ impl Supervisor {
             self.workers.start_control(setup, waiting);
         }
         for address in self.addresses() {
-            announce(address);
+            announce(address, self.sockets.is_stream(address));
         }
         self.manager.tell(State::Ready);
         self.predecessor.tell_ready();
@@ -527,6 +529,10 @@ impl Supervisor {
             open: self.tally.total(|counters| counters.open.read()),
             accepted: self.tally.total(|counters| counters.accepted.read()),
             requests: self.tally.total(Counters::requests),
+            open_streams: self.tally.total(|counters| counters.streams.open.read()),
+            streams: self
+                .tally
+                .total(|counters| counters.streams.accepted.read()),
             blocking: self
                 .generation
                 .pool_states()

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::notify::State;
-use super::{Event, ListenError, Supervisor, accesses, addresses, announce, announce_end, watch};
+use super::{
+    Event, ListenError, Supervisor, accesses, addresses, announce, announce_end, streamed, watch,
+};
 use crate::config::model::{Config, LogLevel};
 use crate::config::{self, Change, Checked, Inputs, Report, Strictness, Surroundings};
 use crate::control::{ControlReply, Submit};
@@ -164,18 +166,20 @@ impl Supervisor {
         let further = self.workers.prepare(config.workers.get());
         let further = further.map_err(ReloadError::Threads)?;
         let addresses = addresses(&config);
-        let sockets =
-            self.sockets
-                .extended(&addresses, &accesses(&config), config.workers.get())?;
+        let workers = config.workers.get();
+        let mut sockets = self
+            .sockets
+            .extended(&addresses, &accesses(&config), workers)?;
+        sockets.set_streams(&streamed(&config))?;
         // Nothing below can fail.
         sockets
             .bound()
             .filter(|bound| !self.sockets.bound().any(|known| known == *bound))
-            .for_each(announce);
+            .for_each(|bound| announce(bound, sockets.is_stream(bound)));
         self.sockets
             .bound()
             .filter(|bound| !sockets.bound().any(|next| next == *bound))
-            .for_each(announce_end);
+            .for_each(|bound| announce_end(bound, self.sockets.is_stream(bound)));
         diagnostic::set_level(config.log.level);
         let before = Arc::clone(&self.generation);
         before.release(&generation, &mut self.retired);

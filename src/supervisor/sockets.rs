@@ -105,6 +105,25 @@ impl Sockets {
         Ok(next)
     }
 
+    /// Says which addresses are those of streams.
+    ///
+    /// # Errors
+    /// The first address whose sockets do not take that.
+    pub(super) fn set_streams(&mut self, streams: &[ListenAddress]) -> Result<(), ListenError> {
+        for listening in &mut self.listening {
+            let is_stream = streams.contains(&listening.address);
+            let set = listening.set_stream(is_stream);
+            set.map_err(|error| ListenError::new(&listening.address, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Whether `bound` is the address of a stream.
+    pub(super) fn is_stream(&self, bound: &ListenAddress) -> bool {
+        let mut all = self.listening.iter();
+        all.any(|listening| listening.is_stream && listening.bound == *bound)
+    }
+
     /// What this set has and `wanted` has not.
     fn given_up(&self, wanted: &[ListenAddress]) -> impl Iterator<Item = &Listening> {
         let all = self.listening.iter();

@@ -67,6 +67,9 @@ pub(super) struct Facts {
     pub(super) open: u64,
     pub(super) accepted: u64,
     pub(super) requests: u64,
+    /// Connections of streams.
+    pub(super) open_streams: u64,
+    pub(super) streams: u64,
     /// The state of the pools that run handlers of the program, together.
     pub(super) blocking: PoolState,
 }
@@ -120,6 +123,7 @@ impl Facts {
             "late_workers": self.late,
             "connections": { "open": self.open, "accepted": self.accepted },
             "requests": self.requests,
+            "streams": { "open": self.open_streams, "accepted": self.streams },
             "blocking": {
                 "threads": pool.threads,
                 "running": pool.running,
@@ -149,13 +153,14 @@ impl Facts {
         to_lines(&rows) + &to_lines(&self.counted()) + &upstreams.collect::<String>()
     }
 
-    fn counted(&self) -> [(&'static str, String); 5] {
+    fn counted(&self) -> [(&'static str, String); 6] {
         let late = self
             .late
             .iter()
             .map(|worker| format!(", {worker} answers as before"));
         let workers = self.workers.to_string() + &late.collect::<String>();
         let connections = format!("{} open, {} accepted", self.open, self.accepted);
+        let streams = format!("{} open, {} accepted", self.open_streams, self.streams);
         let pool = &self.blocking;
         let blocking = format!(
             "{} threads, {} running ({} lost), {} queued, {} refused",
@@ -166,6 +171,7 @@ impl Facts {
             ("workers", workers),
             ("connections", connections),
             ("requests", self.requests.to_string()),
+            ("streams", streams),
             ("blocking", blocking),
         ]
     }

@@ -28,7 +28,7 @@
 //!   without it.
 
 use std::io::{self, IoSlice};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
@@ -110,6 +110,13 @@ impl Transport {
     pub(crate) fn server_ip(&self) -> Option<IpAddr> {
         match self {
             Self::Plain(stream) => stream.local_ip(),
+        }
+    }
+
+    /// The IP address and port of ours that the client connected to; `None` at a Unix socket.
+    pub(crate) fn server_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Plain(stream) => stream.local_address(),
         }
     }
 

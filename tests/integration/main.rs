@@ -57,6 +57,8 @@ mod policy;
 mod fastcgi;
 // Which server of an upstream is asked: pauses, health, cookies, what the operator sees and does.
 mod upstreams;
+// Connections that are passed on as they are, and the PROXY protocol.
+mod stream;
 // Slow clients hold no process: what `cgi` and `fastcgi` keep of content, in both directions.
 mod slow_clients;
 // Samples in the documents are what the program prints.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
-use crate::config::model::{HostPattern, PatternSegment, RoutePattern, SocketAccess};
+use crate::config::model::{HostPattern, PatternSegment, RoutePattern};
 use crate::config::tree::node::{Context, Node};
 use crate::config::tree::section::Key;
 use crate::http::method::Method;
@@ -13,43 +13,9 @@ use crate::http::method::Method;
 #[derive(Default)]
 pub(super) struct ServerClaims {
     claims: HashMap<(ListenAddress, Option<HostPattern>), Spot>,
-    /// Who may use each Unix socket, and which server says so.
-    sockets: HashMap<ListenAddress, (SocketAccess, Spot)>,
 }
 
 impl ServerClaims {
-    /// Adds what `server` says of its Unix sockets. Two servers at one socket must say the same.
-    pub(super) fn add_sockets(
-        &mut self,
-        listen: &[ListenAddress],
-        access: &SocketAccess,
-        server: Node<'_>,
-    ) {
-        let mut sockets = listen
-            .iter()
-            .filter(|address| address.ip().is_none())
-            .peekable();
-        if sockets.peek().is_none() && *access != SocketAccess::default() {
-            let message = "`socket_…` is about Unix sockets, and this server listens at none";
-            let help = "listen = \"unix:PATH\" is one".to_owned();
-            let diagnostic = Diagnostic::warning(message).at(server.spot(), "");
-            server.cx.report(diagnostic.help(help));
-        }
-        for address in sockets {
-            let said = (access.clone(), server.spot());
-            let (first, spot) = self.sockets.entry(address.clone()).or_insert(said);
-            if first != access {
-                let message = format!("two servers say different things of who may use {address}");
-                server.cx.report(
-                    Diagnostic::error(message)
-                        .at(server.spot(), "this one")
-                        .at(spot.clone(), "and this one")
-                        .help("write the same `socket_mode`, `socket_owner` and `socket_group` in both".to_owned()),
-                );
-            }
-        }
-    }
-
     /// Adds the claims of `server`. A host that is claimed already is reported once, even if the two
     /// servers share several addresses.
     pub(crate) fn add(

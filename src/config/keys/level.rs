@@ -21,3 +21,14 @@ pub(super) struct Refinement {
     /// What `deny` says at this level, and where.
     pub(super) deny: Vec<(Cidr, Spot)>,
 }
+
+impl Refinement {
+    /// The inherited policy, before any key is read.
+    pub(super) fn of(policy: Policy) -> Self {
+        Self {
+            policy,
+            allow: Vec::new(),
+            deny: Vec::new(),
+        }
+    }
+}

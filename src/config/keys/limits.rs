@@ -69,7 +69,7 @@ struct Limit {
 const MAX_HEAD: RangeInclusive<u64> = 1024..=1024 * 1024;
 const MAX_FIELDS: RangeInclusive<u64> = 1..=FIELD_CAPACITY as u64;
 const MAX_CONTENT: RangeInclusive<u64> = 0..=1 << 50;
-const MAX_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+pub(super) const MAX_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 
 const LIMITS: &[Limit] = &[
     Limit {

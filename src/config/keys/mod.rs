@@ -6,7 +6,9 @@
 //!      ├─ server ─┬─ route ─ files, respond, redirect, handler, switch, cgi, fastcgi, proxy
 //!      │          └─ clash                    claims that exclude each other
 //!      ├─ refine ─ headers, limits, error_pages, types, access: what holds at a `level`
-//!      ├─ upstream                           servers that routes ask
+//!      ├─ stream                             connections that are passed on as they are
+//!      │    └─ listening, listen_claims      what servers and streams say of their addresses
+//!      ├─ upstream                           servers that routes and streams ask
 //!      └─ test                                what the operator expects
 //! ```
 //!
@@ -30,6 +32,8 @@ pub(crate) mod hints;
 pub(crate) mod level;
 pub(crate) mod limits;
 mod links;
+mod listen_claims;
+mod listening;
 pub(crate) mod log;
 mod peer;
 mod proxy;
@@ -40,6 +44,7 @@ mod roots;
 pub(crate) mod route;
 pub(crate) mod server;
 pub(crate) mod setting;
+pub(crate) mod stream;
 mod switch;
 mod target;
 pub(crate) mod test;
@@ -61,6 +66,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &limits::TABLE_AT_SERVER,
     &route::TABLE,
     &limits::TABLE_AT_ROUTE,
+    &stream::TABLE,
     &upstream::TABLE,
     &upstream::SERVER_TABLE,
     &upstream::STICKY_TABLE,

@@ -43,11 +43,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
 
 /// Reads the policy of a level from its table. `outer` is the policy that it inherits.
 pub(super) fn refine(section: &mut Section<'_>, level: Level, outer: &Policy) -> Policy {
-    let mut refinement = Refinement {
-        policy: outer.clone(),
-        allow: Vec::new(),
-        deny: Vec::new(),
-    };
+    let mut refinement = Refinement::of(outer.clone());
     walk(section, settings(level), &mut refinement);
     access::warn_of_denied(section, &refinement);
     refinement.policy

@@ -2,6 +2,11 @@
 
 use super::clash::{RouteClaims, ServerClaims};
 use super::level::Level;
+use super::listen_claims::ListenClaims;
+use super::listening::{
+    listen, read_group, read_mode, read_owner, report_no_address, show_group, show_listen,
+    show_mode, show_owner, warn_twice,
+};
 use super::refine::{refine, settings, show_policy};
 use super::roots::warn_of_root;
 use super::route::{self, resolve_verb};
@@ -12,27 +17,34 @@ use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::model::{HostPattern, Policy, Route, RoutePattern, Server, SocketAccess, Verb};
 use crate::config::tree::node::Node;
-use crate::config::tree::paths::unix;
 use crate::config::tree::section::{Key, Section};
-use crate::config::words::account::{parse_group, parse_mode, parse_user};
-use crate::config::words::address::{parse_host, parse_listen};
+use crate::config::words::address::parse_host;
 use crate::config::words::pattern::parse_pattern;
 use crate::config::words::written;
 use crate::http::method::Method;
 
 /// All servers, in the order of the files.
-pub(super) fn resolve_servers(nodes: Vec<Node<'_>>, outer: &Policy) -> Vec<Server> {
+pub(super) fn resolve_servers(
+    nodes: Vec<Node<'_>>,
+    outer: &Policy,
+    listeners: &mut ListenClaims<'_>,
+) -> Vec<Server> {
     let mut claims = ServerClaims::default();
-    nodes
-        .into_iter()
-        .filter_map(|node| server(node, outer, &mut claims))
-        .collect()
+    let mut servers = Vec::new();
+    for node in nodes {
+        if let Some(server) = server(node, outer, &mut claims) {
+            listeners.add_server(&server, node);
+            servers.push(server);
+        }
+    }
+    servers
 }
 
 /// A server's own keys while they are read.
 struct Draft {
     listen: Vec<ListenAddress>,
     socket: SocketAccess,
+    accept_proxy_protocol: bool,
     /// The hosts and where each is written. Empty: any host. `None`: there is a mistake.
     hosts: Option<Vec<(HostPattern, Spot)>>,
 }
@@ -55,65 +67,29 @@ pub(super) const TABLE: Table = Table {
 
 const SETTINGS: &[Setting<Draft, Server>] = &[
     Setting {
-        key: "listen",
-        kind: Kind::TEXTS,
-        about: "addresses: \"127.0.0.1:8080\", \"localhost:8080\", \":8080\", \"unix:/run/a.sock\"",
-        translations: &[
-            (
-                "port",
-                "the port is part of `listen`: `listen = \"localhost:8080\"`",
-            ),
-            ("bind", "the setting is called `listen`"),
-            ("address", "the setting is called `listen`"),
-        ],
-        read: |node, draft| set(&mut draft.listen, Some(listen(node))),
-        show: |server| Some(written::array(server.listen.iter().map(written::address))),
-        ..Setting::BLANK
+        read: |node, draft| set(&mut draft.listen, Some(listen(node, "server"))),
+        show: |server| Some(show_listen(&server.listen)),
+        ..Setting::LISTEN
     },
     Setting {
-        key: "socket_mode",
-        kind: Kind::Text,
-        about: "the permissions of its Unix sockets; who may write may connect: \"0660\"",
-        translations: &[("mode", "the setting is called `socket_mode`")],
-        read: |node, draft| {
-            set(
-                &mut draft.socket.mode,
-                node.text()?.parse(parse_mode).map(Some),
-            )
-        },
-        show: |server| Some(written::shown(&format!("{:04o}", server.socket.mode?))),
-        ..Setting::BLANK
+        read: |node, draft| read_mode(node, &mut draft.socket),
+        show: |server| show_mode(&server.socket),
+        ..Setting::SOCKET_MODE
     },
     Setting {
-        key: "socket_owner",
-        kind: Kind::Text,
-        about: "the user that its Unix sockets belong to, by name or number",
-        translations: &[(
-            "user",
-            "the setting is called `socket_owner`; the server runs as whoever starts it",
-        )],
-        read: |node, draft| {
-            set(
-                &mut draft.socket.owner,
-                node.text()?.parse(parse_user).map(Some),
-            )
-        },
-        show: |server| Some(written::shown(&server.socket.owner.as_ref()?.written)),
-        ..Setting::BLANK
+        read: |node, draft| read_owner(node, &mut draft.socket),
+        show: |server| show_owner(&server.socket),
+        ..Setting::SOCKET_OWNER
     },
     Setting {
-        key: "socket_group",
-        kind: Kind::Text,
-        about: "the group that its Unix sockets belong to, by name or number",
-        translations: &[("group", "the setting is called `socket_group`")],
-        read: |node, draft| {
-            set(
-                &mut draft.socket.group,
-                node.text()?.parse(parse_group).map(Some),
-            )
-        },
-        show: |server| Some(written::shown(&server.socket.group.as_ref()?.written)),
-        ..Setting::BLANK
+        read: |node, draft| read_group(node, &mut draft.socket),
+        show: |server| show_group(&server.socket),
+        ..Setting::SOCKET_GROUP
+    },
+    Setting {
+        read: |node, draft| set(&mut draft.accept_proxy_protocol, node.boolean()),
+        show: |server| Some(server.accept_proxy_protocol.to_string()),
+        ..Setting::ACCEPT_PROXY_PROTOCOL
     },
     Setting {
         key: "hosts",
@@ -153,11 +129,12 @@ fn server(node: Node<'_>, outer: &Policy, claims: &mut ServerClaims) -> Option<S
     let mut draft = Draft {
         listen: Vec::new(),
         socket: SocketAccess::default(),
+        accept_proxy_protocol: false,
         hosts: Some(Vec::new()),
     };
     walk(&mut section, SETTINGS, &mut draft);
     if !section.has("listen") {
-        report_no_address(node);
+        report_no_address(node, "server");
     }
     let policy = refine(&mut section, Level::Server, outer);
     let routes = routes(node, section.take(ROUTES.key), &policy);
@@ -165,11 +142,11 @@ fn server(node: Node<'_>, outer: &Policy, claims: &mut ServerClaims) -> Option<S
     if let Some(hosts) = &draft.hosts {
         claims.add(&draft.listen, hosts, node);
     }
-    claims.add_sockets(&draft.listen, &draft.socket, node);
     let hosts = draft.hosts.unwrap_or_default().into_iter();
     Some(Server {
         listen: draft.listen,
         socket: draft.socket,
+        accept_proxy_protocol: draft.accept_proxy_protocol,
         hosts: hosts.map(|(host, _)| host).collect(),
         policy,
         routes,
@@ -181,49 +158,6 @@ pub(crate) fn show_server(server: &Server) -> written::Table {
     let mut table = show(SETTINGS, server);
     table.extend(show_policy(&server.policy, Level::Server));
     table
-}
-
-/// Reports, at `node`, that a server has no address.
-fn report_no_address(node: Node<'_>) {
-    let help = "add listen = \"localhost:8080\"".to_owned();
-    node.cx.report_absence(
-        Diagnostic::error("this server listens nowhere")
-            .at(node.spot(), "")
-            .help(help),
-    );
-}
-
-fn listen(node: Node<'_>) -> Vec<ListenAddress> {
-    let elements = node.one_or_more();
-    if elements.is_empty() {
-        report_no_address(node);
-    }
-    let mut addresses = Vec::new();
-    for element in elements {
-        for address in listen_entry(element).unwrap_or_default() {
-            if addresses.contains(&address) {
-                warn_twice(element, &address.to_string());
-            } else {
-                addresses.push(address);
-            }
-        }
-    }
-    addresses
-}
-
-/// Reads an entry of `listen`: the addresses that it stands for.
-pub(super) fn listen_entry(node: Node<'_>) -> Option<Vec<ListenAddress>> {
-    if let Some(port) = node.value.get_ref().as_integer() {
-        let help = format!(
-            "write \"localhost:{port}\" for this machine alone, or \":{port}\" for every address"
-        );
-        return node.refuse_type("a string or an array of strings", Some(help));
-    }
-    let addresses = node.text()?.parse(parse_listen)?;
-    match addresses.as_slice() {
-        [ListenAddress::Unix(path)] => Some(vec![unix(node, path)?]),
-        _ => Some(addresses),
-    }
 }
 
 fn hosts(node: Node<'_>) -> Option<Vec<(HostPattern, Spot)>> {
@@ -249,12 +183,6 @@ fn hosts(node: Node<'_>) -> Option<Vec<(HostPattern, Spot)>> {
         }
     }
     is_sound.then_some(hosts)
-}
-
-fn warn_twice(node: Node<'_>, entry: &str) {
-    let message = format!("`{entry}` is listed twice in `{}`", node.name);
-    node.cx
-        .report(Diagnostic::warning(message).at(node.spot(), "the second time"));
 }
 
 fn routes(server: Node<'_>, node: Option<Node<'_>>, outer: &Policy) -> Vec<Route> {

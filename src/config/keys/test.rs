@@ -11,8 +11,8 @@
 
 use std::ops::RangeInclusive;
 
+use super::listening::listen_entry;
 use super::proxy;
-use super::server::listen_entry;
 use super::setting::{Kind, Setting, Table, rows, set, show, walk};
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};

@@ -11,13 +11,16 @@ use toml::de::{DeTable, DeValue};
 use super::access::{show_trusted, trusted};
 use super::blocking::BLOCKING;
 use super::level::Level;
+use super::listen_claims::ListenClaims;
 use super::log::{LOG, show_log};
 use super::server::{self, resolve_servers};
 use super::setting::{Kind, Row, Setting, Table, rows, set, show, walk, word, words};
+use super::stream::{self, resolve_streams};
 use super::test::{self, resolve_tests};
 use super::{limits, log, refine, upstream};
+use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::{Config, ForwardedField, Policy, Server};
+use crate::config::model::{Config, ForwardedField, Policy};
 use crate::config::tree::node::{Context, Node};
 use crate::config::tree::section::Section;
 use crate::config::words::units::WAIT_OR_NONE;
@@ -110,13 +113,13 @@ const FORWARDED_FIELDS: &[(&str, ForwardedField)] = &[
 ];
 
 /// The keys that every file may have. They are read apart from the others: `include` before the walk,
-/// `server`, `upstreams` and `test` from all files together.
-const OF_EVERY_FILE: [Setting<Config>; 4] = [
+/// `server`, `stream`, `upstreams` and `test` from all files together.
+const OF_EVERY_FILE: [Setting<Config>; 5] = [
     Setting {
         key: "include",
         kind: Kind::TEXTS,
         default: "[]",
-        about: "further files with servers, upstreams and tests; `*` and `?` stand for characters of a name",
+        about: "further files with servers, streams, upstreams and tests; `*` and `?` stand for characters of a name",
         ..Setting::BLANK
     },
     Setting {
@@ -126,10 +129,16 @@ const OF_EVERY_FILE: [Setting<Config>; 4] = [
         ..Setting::BLANK
     },
     Setting {
+        key: "stream",
+        kind: Kind::Tables(&stream::TABLE),
+        about: "connections that are passed on as they are: to databases, mail servers and the like",
+        ..Setting::BLANK
+    },
+    Setting {
         key: "upstreams",
         kind: Kind::Map(&Kind::Table(&upstream::TABLE)),
         default: "{}",
-        about: "servers that routes with `proxy` ask, by a name of yours",
+        about: "servers that routes with `proxy` and streams ask, by a name of yours",
         translations: &[
             (
                 "backend",
@@ -156,7 +165,7 @@ const OF_EVERY_FILE: [Setting<Config>; 4] = [
 
 /// In the order of the documentation: the tables come after the single values.
 fn all_rows() -> Vec<Row> {
-    let [include, server, upstreams, test] = &OF_EVERY_FILE;
+    let [include, server, stream, upstreams, test] = &OF_EVERY_FILE;
     let (tables, values): (Vec<Row>, Vec<Row>) = rows(refine::settings(Level::Top))
         .into_iter()
         .partition(|row| row.key == limits::AT_TOP.key);
@@ -166,7 +175,7 @@ fn all_rows() -> Vec<Row> {
         values,
         rows([&LOG]),
         tables,
-        rows([server, upstreams, test]),
+        rows([server, stream, upstreams, test]),
     ]
     .concat()
 }
@@ -184,6 +193,7 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     for part in parts {
         let included = included(part);
         shared.servers.extend(included.servers);
+        shared.streams.extend(included.streams);
         shared.upstreams.extend(included.upstreams);
         shared.tests.extend(included.tests);
     }
@@ -192,8 +202,16 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     walk(&mut root, [&LOG], &mut config);
     config.policy = refine::refine(&mut root, Level::Top, &Policy::default());
     let upstreams = upstream::Known::read(shared.upstreams);
-    config.servers = servers(&root, shared.servers, &config.policy);
-    config.upstreams = upstreams.complete(&contexts, &config.servers);
+    let mut listeners = ListenClaims::new(&config.proxies);
+    if shared.streams.is_empty() {
+        report_no_server(&root, &shared.servers);
+    }
+    config.servers = resolve_servers(shared.servers, &config.policy, &mut listeners);
+    config.streams = resolve_streams(shared.streams, &mut listeners);
+    let servers = config.servers.iter().map(|server| &server.listen);
+    let streams = config.streams.iter().map(|stream| &stream.listen);
+    let listen: Vec<&ListenAddress> = servers.chain(streams).flatten().collect();
+    config.upstreams = upstreams.complete(&contexts, &listen);
     config.tests = resolve_tests(shared.tests, &config.servers);
     root.close();
     config
@@ -241,19 +259,21 @@ fn workers(node: Node<'_>) -> Option<NonZeroUsize> {
     }
 }
 
-/// The servers, upstreams and tests of one file, or of all.
+/// The servers, streams, upstreams and tests of one file, or of all.
 struct Shared<'c> {
     servers: Vec<Node<'c>>,
+    streams: Vec<Node<'c>>,
     upstreams: Vec<Node<'c>>,
     tests: Vec<Node<'c>>,
 }
 
 impl<'c> Shared<'c> {
     fn of(section: &mut Section<'c>) -> Self {
-        let [include, server, upstreams, test] = &OF_EVERY_FILE;
+        let [include, server, stream, upstreams, test] = &OF_EVERY_FILE;
         section.take(include.key);
         Self {
             servers: list(server.key, section.take(server.key)),
+            streams: list(stream.key, section.take(stream.key)),
             upstreams: section.take(upstreams.key).into_iter().collect(),
             tests: list(test.key, section.take(test.key)),
         }
@@ -286,12 +306,11 @@ fn list<'c>(name: &str, node: Option<Node<'c>>) -> Vec<Node<'c>> {
     node.one_or_more()
 }
 
-/// Reads the servers of all files, those of the main file first.
-fn servers<'c>(root: &Section<'c>, nodes: Vec<Node<'c>>, outer: &Policy) -> Vec<Server> {
-    if nodes.is_empty() && !root.has("server") && !root.has("servers") {
+/// Reports that there is neither a server nor a stream, at the end of the file.
+fn report_no_server(root: &Section<'_>, servers: &[Node<'_>]) {
+    if servers.is_empty() && !root.has("server") && !root.has("servers") {
         let help = "begin with\n[[server]]\nlisten = \"localhost:8080\"\n[server.routes]\n\"/\" = { files = \"www\" }";
         let message = "there is no `[[server]]`, so nothing would be served";
         root.report_absence(Diagnostic::error(message).help(help.to_owned()));
     }
-    resolve_servers(nodes, outer)
 }

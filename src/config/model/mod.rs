@@ -9,6 +9,7 @@
 //!                  ├─ policy  Policy ─ HeaderChanges, limits, ErrorPages, Access ─ address: networks
 //!                  ├─ server  Server ─┬─ address: hosts
 //!                  │                  └─ route  Route ─ RoutePattern, verbs: Verb ─ Files, Cgi, …
+//!                  ├─ stream  Stream
 //!                  └─ test    RouteTest ─ Expectation
 //! ```
 
@@ -21,6 +22,7 @@ mod policy;
 mod process;
 mod route;
 mod server;
+mod stream;
 mod test;
 mod types;
 mod upstream;
@@ -37,6 +39,7 @@ pub(crate) use process::{
 };
 pub(crate) use route::{PatternSegment, Route, RoutePattern, describe_route};
 pub(crate) use server::{Account, Server, SocketAccess};
+pub(crate) use stream::Stream;
 pub(crate) use test::{Expectation, RouteTest};
 pub(crate) use types::Types;
 pub(crate) use upstream::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Cidr, Files, Place, Policy, Proxy, Route, RoutePattern, RouteTest, Server, SocketAccess,
-    Upstream, UpstreamServer, Verb,
+    Stream, Upstream, UpstreamServer, Verb,
 };
 use crate::address::{ListenAddress, UpstreamAddress};
 
@@ -28,8 +28,10 @@ pub(crate) struct Config {
     pub(crate) proxies: Proxies,
     /// The policy for requests whose host no server answers for.
     pub(crate) policy: Policy,
-    /// In the order of the file. At least one; every one listens somewhere.
+    /// In the order of the file. At least one, or a stream; every one listens somewhere.
     pub(crate) servers: Vec<Server>,
+    /// In the order of the files.
+    pub(crate) streams: Vec<Stream>,
     /// Every one that a route or a stream may name: those of the file by name, then one for each URL.
     pub(crate) upstreams: Vec<Upstream>,
     /// In the order of the files. They are not used while serving.
@@ -78,6 +80,7 @@ impl Config {
             servers: vec![Server {
                 listen: listen.into_iter().map(ListenAddress::Ip).collect(),
                 socket: SocketAccess::default(),
+                accept_proxy_protocol: false,
                 hosts: Vec::new(),
                 policy: Policy::default(),
                 routes: vec![route],
@@ -99,6 +102,7 @@ impl Default for Config {
             proxies: Proxies::default(),
             policy: Policy::default(),
             servers: Vec::new(),
+            streams: Vec::new(),
             upstreams: Vec::new(),
             tests: Vec::new(),
         }

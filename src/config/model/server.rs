@@ -28,6 +28,8 @@ pub(crate) struct Server {
     pub(crate) listen: Vec<ListenAddress>,
     /// Who may connect to those of them that are Unix sockets.
     pub(crate) socket: SocketAccess,
+    /// Whether trusted proxies say by the PROXY protocol who the client is. Others may not connect.
+    pub(crate) accept_proxy_protocol: bool,
     /// Empty: any host.
     pub(crate) hosts: Vec<HostPattern>,
     /// The policy for requests that no route matches.

@@ -12,9 +12,10 @@ use crate::config::keys::limits::show_limits;
 use crate::config::keys::refine::show_policy;
 use crate::config::keys::route::show_answer;
 use crate::config::keys::server::show_server;
+use crate::config::keys::stream::show_stream;
 use crate::config::keys::top::{needs_restart, show_tables, show_top};
 use crate::config::keys::upstream::show_upstream;
-use crate::config::model::{Config, Policy, Route, RoutePattern, Server, Upstream};
+use crate::config::model::{Config, Policy, Route, RoutePattern, Server, Stream, Upstream};
 use crate::config::words::written::Table;
 
 /// One change.
@@ -61,6 +62,7 @@ pub(crate) fn difference(old: &Config, new: &Config) -> Vec<Change> {
     }
     changes.extend(listeners(old, new));
     changes.extend(servers(old, new));
+    changes.extend(streams(old, new));
     changes.extend(upstreams(old, new));
     changes
 }
@@ -104,8 +106,9 @@ fn bare(value: &str) -> &str {
 
 fn listeners(old: &Config, new: &Config) -> Vec<Change> {
     let all = |config: &Config| -> BTreeSet<ListenAddress> {
-        let servers = config.servers.iter();
-        servers.flat_map(|server| server.listen.clone()).collect()
+        let servers = config.servers.iter().map(|server| &server.listen);
+        let streams = config.streams.iter().map(|stream| &stream.listen);
+        servers.chain(streams).flatten().cloned().collect()
     };
     let (old, new) = (all(old), all(new));
     let added = new.difference(&old).map(|address| (address, "added"));
@@ -150,14 +153,14 @@ fn take_counterpart<'c>(left: &mut Vec<&'c Server>, server: &Server) -> Option<&
 fn name(server: &Server) -> String {
     let hosts: Vec<String> = server.hosts.iter().map(ToString::to_string).collect();
     if hosts.is_empty() {
-        format!("at {}", addresses(server))
+        format!("at {}", addresses(&server.listen))
     } else {
         hosts.join(", ")
     }
 }
 
-fn addresses(server: &Server) -> String {
-    let addresses: Vec<String> = server.listen.iter().map(ToString::to_string).collect();
+fn addresses(listen: &[ListenAddress]) -> String {
+    let addresses: Vec<String> = listen.iter().map(ToString::to_string).collect();
     addresses.join(", ")
 }
 
@@ -170,7 +173,11 @@ fn server_changes(
     let title = format!("server {}: ", name(new));
     let mut changes = Vec::new();
     if old.listen != new.listen {
-        let moved = format!("{title}listen {} → {}", addresses(old), addresses(new));
+        let moved = format!(
+            "{title}listen {} → {}",
+            addresses(&old.listen),
+            addresses(&new.listen)
+        );
         changes.push(Change::new(moved));
     }
     changes.extend(settings(&title, &socket(old), &socket(new)));
@@ -180,10 +187,10 @@ fn server_changes(
     changes
 }
 
-/// The keys of a server about its Unix sockets.
+/// The keys of a server about its connections, which are no policy.
 fn socket(server: &Server) -> Table {
     let mut table = show_server(server);
-    table.retain(|(key, _)| key.starts_with("socket_"));
+    table.retain(|(key, _)| key.starts_with("socket_") || key == "accept_proxy_protocol");
     table
 }
 
@@ -212,6 +219,31 @@ fn routes(old: &Server, new: &Server, scope: &str) -> Vec<Change> {
 fn by_pattern(server: &Server) -> HashMap<&RoutePattern, &Route> {
     let routes = server.routes.iter();
     routes.map(|route| (&route.pattern, route)).collect()
+}
+
+/// The changes of streams. One is the same if it listens at one of the addresses of before.
+fn streams(old: &Config, new: &Config) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut left: Vec<&Stream> = old.streams.iter().collect();
+    let name = |stream: &Stream| format!("stream at {}", addresses(&stream.listen));
+    for stream in &new.streams {
+        let is_it = |other: &&Stream| {
+            let mut listen = other.listen.iter();
+            listen.any(|address| stream.listen.contains(address))
+        };
+        let Some(before) = left.iter().position(is_it) else {
+            changes.push(Change::new(format!("{} added", name(stream))));
+            continue;
+        };
+        let before = left.remove(before);
+        let (was, is) = (show_stream(before), show_stream(stream));
+        changes.extend(settings(&format!("{}: ", name(stream)), &was, &is));
+    }
+    changes.extend(
+        left.into_iter()
+            .map(|stream| Change::new(format!("{} removed", name(stream)))),
+    );
+    changes
 }
 
 /// The changes of the upstreams that have a name. The others are told with their routes.

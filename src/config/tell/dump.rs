@@ -6,6 +6,7 @@
 
 use crate::config::keys::route::show_route;
 use crate::config::keys::server::show_server;
+use crate::config::keys::stream::show_stream;
 use crate::config::keys::test::show_test;
 use crate::config::keys::top::{show_tables, show_top};
 use crate::config::keys::upstream::show_upstream;
@@ -23,6 +24,9 @@ pub(crate) fn dump(config: &Config) -> String {
         let routes = server.routes.iter().map(route).collect();
         text += &format!("\n[[server]]\n{}", lines(&show_server(server)));
         text += &format!("\n[server.routes]\n{}", lines(&routes));
+    }
+    for stream in &config.streams {
+        text += &format!("\n[[stream]]\n{}", lines(&show_stream(stream)));
     }
     let named = config
         .upstreams

@@ -41,6 +41,9 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
         .map(|verb| routes(format!("{verb}\n{line}")))
         .into(),
         "`limits` of a route" => vec![routes(format!("[server.routes.\"/\".limits]\n{line}"))],
+        "`[[stream]]`" => vec![format!(
+            "[[stream]]\nlisten = \":1\"\nproxy = \"[::1]:2\"\n{line}\n"
+        )],
         "`[upstreams.NAME]`" => vec![format!("[upstreams.a]\n{line}\n{server}")],
         "A server of `[upstreams.NAME]`" => {
             vec![format!("[[upstreams.a.servers]]\n{line}\n{server}")]

@@ -4,6 +4,7 @@
 //! proxy      shop                  the name of an upstream
 //!            http://HOST:PORT      one server, without a path; the port is 80 if it is left out
 //!            unix:PATH             one server, at a Unix socket
+//! of a stream  a name, or an address as in `servers`
 //! servers    IP:PORT  [v6]:PORT  NAME:PORT  unix:PATH, and http://HOST[:PORT]
 //! ```
 
@@ -53,6 +54,20 @@ pub(crate) fn parse_proxy_target(text: &str) -> Result<ProxyTarget, Fault> {
         )),
         None => fault.help(TARGET_HELP),
     })
+}
+
+/// Reads the value of `proxy` of a stream, as [`parse_proxy_target`] does.
+pub(crate) fn parse_stream_target(text: &str) -> Result<ProxyTarget, Fault> {
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let range = 0..scheme.len() + 3;
+        let fault = Fault::new(range, "a stream carries octets, whatever they mean");
+        return Err(fault.help(format!("write the address alone: \"{rest}\"")));
+    }
+    // An address without its port has the form of a name.
+    if is_upstream_name(text) && text.parse::<Ipv4Addr>().is_err() {
+        return Ok(ProxyTarget::Named(text.to_owned()));
+    }
+    parse_upstream_server(text).map(ProxyTarget::Server)
 }
 
 /// Reads the address of a server of an upstream, as [`parse_proxy_target`] does.

@@ -42,7 +42,9 @@ use crate::generation::{Generation, LocalGeneration};
 use crate::handlers;
 use crate::http::request::{HeadLimits, may_be_complete};
 use crate::log::diagnostic;
+use crate::proxy_protocol::Origin;
 use crate::runtime::{self, Direction, Elapsed, Idle, Tick};
+use crate::server::proxy_header::{self, Announced, NoHeader};
 use crate::server::worker::Worker;
 use crate::server::worker::endpoint::Endpoint;
 use crate::transport::{Received, Transport};
@@ -169,6 +171,53 @@ impl Connection {
             if runtime::catch_panics(pin!(self.live())).await.is_err() {
                 diagnostic::error(format_args!("a connection panicked and was closed"));
             }
+        }
+    }
+
+    /// Lives the connection's life from when a trusted proxy has said who the client is. If none says it,
+    /// closes the connection.
+    pub(super) async fn serve_behind_proxy(mut self) {
+        let identified = runtime::catch_panics(pin!(self.identify())).await;
+        if identified.unwrap_or(false) {
+            // A task of its own is smaller than this one.
+            runtime::spawn(self.serve());
+        }
+    }
+
+    /// Learns from a trusted proxy who the client is. Returns whether one has said it.
+    async fn identify(&mut self) -> bool {
+        let generation = self.generation();
+        let timeout = generation.limits_at(&self.endpoint.address).head_timeout;
+        let (stream, worker) = (&self.stream, &self.worker);
+        let proxies = &generation.proxies;
+        let announced = proxy_header::receive(stream, self.client, proxies, worker, timeout).await;
+        match announced {
+            Ok(Announced { origin, rest }) => {
+                match origin {
+                    Origin::Proxy => {}
+                    Origin::Client { source, .. } => {
+                        (self.client, self.client_port) = (source.ip().into(), source.port());
+                    }
+                    Origin::Unix => (self.client, self.client_port) = (ClientAddress::Unknown, 0),
+                }
+                self.keep_for_later(&rest);
+                true
+            }
+            Err(error) => {
+                self.tell_no_header(error);
+                self.stream.reset_on_close();
+                false
+            }
+        }
+    }
+
+    fn tell_no_header(&self, error: NoHeader) {
+        if error != NoHeader::Gone {
+            let (client, listener) = (self.client, &self.endpoint.address);
+            diagnostic::warn_limited(
+                format_args!("{listener}: {client}"),
+                format_args!("{listener}: {client} is refused: {error}"),
+            );
         }
     }
 

@@ -14,10 +14,12 @@ use rustix::io::Errno;
 use super::Worker;
 use super::endpoint::{Accepting, Endpoint};
 use crate::config::model::LogLevel;
+use crate::generation::Generation;
 use crate::log::diagnostic;
 use crate::runtime::descriptors::note_shortage;
 use crate::runtime::{self, Listener, Stream};
 use crate::server::connection::Connection;
+use crate::server::stream::StreamConnection;
 use crate::transport::Transport;
 
 /// Connections accepted before those that are there get their turn.
@@ -135,36 +137,90 @@ fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker:
     if diagnostic::is_written(LogLevel::Debug) {
         tell_of_client(peer, endpoint, worker);
     }
+    let at = Arrived {
+        peer,
+        endpoint,
+        worker,
+        max_connections,
+        fits,
+    };
+    if generation.has_arrivals() || endpoint.is_retired() {
+        return at.admit_by_arrival(stream, &generation);
+    }
     let connection = Connection::new(stream, peer, Rc::clone(endpoint), Rc::clone(worker));
     if fits {
         runtime::spawn(connection.serve());
     } else {
-        admit_over_limit(connection, endpoint, worker, max_connections);
+        at.admit_over_limit(connection, serve, Connection::turn_away);
     }
 }
 
-/// Has a place made for a connection that is one too many, or turns it away.
-#[cold]
-fn admit_over_limit(
-    connection: Connection,
-    endpoint: &Endpoint,
-    worker: &Rc<Worker>,
+fn serve(connection: Connection) {
+    runtime::spawn(connection.serve());
+}
+
+/// A connection that was accepted: what is known of it.
+struct Arrived<'w> {
+    peer: Option<SocketAddr>,
+    endpoint: &'w Rc<Endpoint>,
+    worker: &'w Rc<Worker>,
     max_connections: usize,
-) {
-    if !endpoint.is_recorded || !worker.may_wait_for_place() {
-        return connection.turn_away();
-    }
-    let worker = Rc::clone(worker);
-    runtime::spawn(async move {
-        let has_place = worker.make_place().await;
-        worker.tell_that_it_is_full(max_connections, has_place);
-        if has_place {
-            // A task of its own is smaller than this one.
-            runtime::spawn(connection.serve());
-        } else {
-            connection.turn_away();
+    /// Whether there is a place for it.
+    fits: bool,
+}
+
+impl Arrived<'_> {
+    /// Admits a connection that may begin with something else than a request.
+    #[cold]
+    fn admit_by_arrival(&self, transport: Transport, current: &Generation) {
+        let last = self.endpoint.last_generation();
+        let generation = last.as_deref().map_or(current, |last| &**last);
+        let (endpoint, worker) = (Rc::clone(self.endpoint), Rc::clone(self.worker));
+        let arrival = generation.arrival(&self.endpoint.address);
+        let has_header = arrival.is_some_and(|arrival| arrival.has_proxy_header);
+        if let Some(stream) = arrival.and_then(|arrival| arrival.stream.clone()) {
+            let connection =
+                StreamConnection::new(transport, self.peer, endpoint, worker, stream, has_header);
+            let serve = |connection: StreamConnection| runtime::spawn(connection.serve());
+            return self.admit_or(connection, serve, StreamConnection::turn_away);
         }
-    });
+        let connection = Connection::new(transport, self.peer, endpoint, worker);
+        if has_header {
+            let serve = |connection: Connection| runtime::spawn(connection.serve_behind_proxy());
+            self.admit_or(connection, serve, Connection::turn_away);
+        } else {
+            self.admit_or(connection, serve, Connection::turn_away);
+        }
+    }
+
+    /// Has `serve` serve the connection if there is a place for it.
+    fn admit_or<C: 'static>(&self, connection: C, serve: fn(C), turn_away: fn(C)) {
+        if self.fits {
+            serve(connection);
+        } else {
+            self.admit_over_limit(connection, serve, turn_away);
+        }
+    }
+
+    /// Has a place made for a connection that is one too many, or has it turned away.
+    #[cold]
+    fn admit_over_limit<C: 'static>(&self, connection: C, serve: fn(C), turn_away: fn(C)) {
+        let max_connections = self.max_connections;
+        if !self.endpoint.is_recorded || !self.worker.may_wait_for_place() {
+            return turn_away(connection);
+        }
+        let worker = Rc::clone(self.worker);
+        runtime::spawn(async move {
+            let has_place = worker.make_place().await;
+            worker.tell_that_it_is_full(max_connections, has_place);
+            if has_place {
+                // A task of its own is smaller than this one.
+                serve(connection);
+            } else {
+                turn_away(connection);
+            }
+        });
+    }
 }
 
 /// Tells at level debug who connects.

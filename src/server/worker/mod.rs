@@ -16,11 +16,12 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crate::config::model::LogFormat;
 use crate::control::Submit;
 use crate::generation::{Generation, LocalGeneration};
 use crate::handlers;
 use crate::log::access::{AccessBuffer, HAND_OVER};
-use crate::log::record::AccessRecord;
+use crate::log::record::{AccessRecord, LogTime};
 use crate::message::response::CommonFields;
 use crate::metrics::{Counters, ProcessCounters};
 use crate::runtime::{self, Pools, Tick};
@@ -249,11 +250,22 @@ impl Worker {
         record: &AccessRecord<'_>,
         now: Instant,
     ) {
+        self.append_line(now, |format, time, out| record.write(format, time, out));
+    }
+
+    /// Appends the line that `write` writes, with its LF, to the access log, if there is one. It is made at
+    /// `now`.
+    #[inline]
+    pub(in crate::server) fn append_line(
+        self: &Rc<Self>,
+        now: Instant,
+        write: impl FnOnce(LogFormat, LogTime<'_>, &mut Vec<u8>),
+    ) {
         let mut log = self.log.borrow_mut();
         let Some(buffer) = &mut *log else { return };
         let format = self.generation.borrow().log_format;
         self.second.with_log_time(now, |time| {
-            buffer.append(now, |out| record.write(format, time, out));
+            buffer.append(now, |out| write(format, time, out));
         });
         if !self.flush_is_due.replace(true) {
             let worker = Rc::clone(self);

@@ -2,10 +2,10 @@
 
 use super::entry::{Placed, upstream};
 use super::loops::warn_of_loops;
-use crate::address::UpstreamAddress;
+use crate::address::{ListenAddress, UpstreamAddress};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::suggest::nearest;
-use crate::config::model::{Server, Upstream, UpstreamServer};
+use crate::config::model::{Upstream, UpstreamServer};
 use crate::config::tree::asked_upstream::AskedUpstream;
 use crate::config::tree::node::{Context, Node, list};
 use crate::config::tree::section::Key;
@@ -59,11 +59,11 @@ impl<'c> Known<'c> {
 
     /// All upstreams: those of the files by name, then one for each URL that is asked in `contexts`, the
     /// files. What is doubtful is reported: an upstream that is asked and is not there, one that is there
-    /// and is not asked, and a server that is one of `servers`, of this configuration.
+    /// and is not asked, and a server at one of the addresses `listen`, which are this configuration's.
     pub(crate) fn complete(
         mut self,
         contexts: &[&Context<'_>],
-        servers: &[Server],
+        listen: &[&ListenAddress],
     ) -> Vec<Upstream> {
         let mut named = Vec::new();
         for cx in contexts {
@@ -78,7 +78,7 @@ impl<'c> Known<'c> {
             }
         }
         self.warn_of_unused(&named);
-        warn_of_loops(contexts, servers, &self.servers);
+        warn_of_loops(contexts, listen, &self.servers);
         self.upstreams
     }
 
@@ -87,7 +87,7 @@ impl<'c> Known<'c> {
         for key in &self.names {
             let may_be_asked = parse_upstream_name(key.name).is_ok();
             if may_be_asked && !asked.iter().any(|name| name == key.name) {
-                let message = format!("no route asks the upstream `{}`", key.name.escape_debug());
+                let message = format!("nothing asks the upstream `{}`", key.name.escape_debug());
                 let help = format!("\"/\" = {{ proxy = \"{}\" }} is one that does", key.name);
                 let warning = Diagnostic::warning(message).at(key.spot(), "").help(help);
                 key.cx.report_absence(warning);

@@ -5,17 +5,16 @@ use std::sync::Arc;
 
 use crate::address::{ListenAddress, UpstreamAddress};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
-use crate::config::model::Server;
 use crate::config::tree::node::Context;
 
-/// Warns, in the file it stands in, of each of `asked` at which one of `servers` listens.
+/// Warns, in the file it stands in, of each of `asked` that is among the addresses `listen` of ours.
 pub(super) fn warn_of_loops(
     contexts: &[&Context<'_>],
-    servers: &[Server],
+    listen: &[&ListenAddress],
     asked: &[(UpstreamAddress, Spot)],
 ) {
     for (address, spot) in asked {
-        let mut listening = servers.iter().flat_map(|server| &server.listen);
+        let mut listening = listen.iter();
         let Some(own) = listening.find(|own| leads_to(address, own)) else {
             continue;
         };

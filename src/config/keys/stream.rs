@@ -1,0 +1,171 @@
+//! One `[[stream]]`: where it listens, and the upstream that its connections go to.
+
+use super::access;
+use super::level::Refinement;
+use super::limits::MAX_CONNECTIONS;
+use super::listen_claims::ListenClaims;
+use super::listening::{
+    listen, read_group, read_mode, read_owner, report_no_address, show_group, show_listen,
+    show_mode, show_owner,
+};
+use super::peer::{self, Absent};
+use super::setting::{Kind, Setting, Table, rows, set, show, walk, word, words};
+use crate::config::complaint::diagnostic::Diagnostic;
+use crate::config::model::{Policy, Stream};
+use crate::config::tree::asked_upstream::AskedUpstream;
+use crate::config::tree::node::Node;
+use crate::config::words::units::WAIT;
+use crate::config::words::upstream::{ProxyTarget, parse_stream_target};
+use crate::config::words::written;
+use crate::proxy_protocol::Version;
+
+pub(super) const TABLE: Table = Table {
+    title: "`[[stream]]`",
+    home: |_| "`[[stream]]`".to_owned(),
+    rows: || [rows(SETTINGS), rows(ACCESS)].concat(),
+};
+
+const VERSIONS: &[(&str, Version)] = &[("v1", Version::V1), ("v2", Version::V2)];
+
+/// What there is to say while a server cannot be asked.
+const ABSENT: Absent = Absent {
+    name: "it is looked up again; while no other server can be asked, connections are closed at once",
+    socket: "while no other server can be asked, connections are closed at once",
+};
+
+const SETTINGS: &[Setting<Stream>] = &[
+    Setting {
+        read: |node, stream| set(&mut stream.listen, Some(listen(node, "stream"))),
+        show: |stream| Some(show_listen(&stream.listen)),
+        ..Setting::LISTEN
+    },
+    Setting {
+        read: |node, stream| read_mode(node, &mut stream.socket),
+        show: |stream| show_mode(&stream.socket),
+        ..Setting::SOCKET_MODE
+    },
+    Setting {
+        read: |node, stream| read_owner(node, &mut stream.socket),
+        show: |stream| show_owner(&stream.socket),
+        ..Setting::SOCKET_OWNER
+    },
+    Setting {
+        read: |node, stream| read_group(node, &mut stream.socket),
+        show: |stream| show_group(&stream.socket),
+        ..Setting::SOCKET_GROUP
+    },
+    Setting {
+        key: "proxy",
+        kind: Kind::Text,
+        about: "where its connections go: the name of `[upstreams.NAME]`, \"127.0.0.1:5432\", \
+                \"db.internal:5432\" or \"unix:/run/postgresql/.s.PGSQL.5432\"",
+        translations: &[("proxy_pass", "the setting is called `proxy`")],
+        read: |node, stream| set(&mut stream.upstream, upstream(node)),
+        show: |stream| Some(written::string(&stream.upstream)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "proxy_protocol",
+        kind: Kind::Word(|| words(VERSIONS)),
+        about: "has the PROXY protocol tell the upstream who the client is; left out: it is not told",
+        translations: &[(
+            "send_proxy",
+            "the setting is called `proxy_protocol`: \"v1\" or \"v2\"",
+        )],
+        read: |node, stream| set(&mut stream.proxy_protocol, node.word(VERSIONS).map(Some)),
+        show: |stream| word(VERSIONS, &stream.proxy_protocol?),
+        ..Setting::BLANK
+    },
+    Setting {
+        read: |node, stream| set(&mut stream.accept_proxy_protocol, node.boolean()),
+        show: |stream| Some(stream.accept_proxy_protocol.to_string()),
+        ..Setting::ACCEPT_PROXY_PROTOCOL
+    },
+    Setting {
+        key: "max_connections",
+        kind: Kind::integer(&MAX_CONNECTIONS),
+        about: "how many of its connections may be open at once; left out: as many as the whole \
+                server may have",
+        read: |node, stream| {
+            set(
+                &mut stream.max_connections,
+                node.count(MAX_CONNECTIONS).map(Some),
+            )
+        },
+        show: |stream| stream.max_connections.map(|most| most.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "idle_timeout",
+        kind: Kind::Duration,
+        default: "\"1h\"",
+        about: "without an octet either way: close",
+        translations: &[(
+            "proxy_timeout",
+            "the setting is called `idle_timeout`, in `[[stream]]`",
+        )],
+        read: |node, stream| set(&mut stream.idle_timeout, node.duration(WAIT)),
+        show: |stream| Some(written::duration(stream.idle_timeout)),
+        ..Setting::BLANK
+    },
+];
+
+/// Who may connect. They are the keys of a server.
+const ACCESS: &[Setting<Refinement, Policy>] = &[access::ALLOW, access::DENY_AT_SERVER];
+
+/// All streams, in the order of the files.
+pub(super) fn resolve_streams(nodes: Vec<Node<'_>>, claims: &mut ListenClaims<'_>) -> Vec<Stream> {
+    let nodes = nodes.into_iter();
+    nodes.filter_map(|node| stream(node, claims)).collect()
+}
+
+fn stream(node: Node<'_>, claims: &mut ListenClaims<'_>) -> Option<Stream> {
+    let mut section = node.section("`[[stream]]`", None)?;
+    let mut stream = Stream::default();
+    let walked = walk(&mut section, SETTINGS, &mut stream);
+    if !section.has("listen") {
+        report_no_address(node, "stream");
+    }
+    if !section.has("proxy") {
+        let help = "add proxy = \"127.0.0.1:5432\", or the name of an upstream".to_owned();
+        let error = Diagnostic::error("this stream leads nowhere");
+        node.cx.report_absence(error.at(node.spot(), "").help(help));
+    }
+    let mut refinement = Refinement::of(Policy::default());
+    walk(&mut section, ACCESS, &mut refinement);
+    access::warn_of_denied(&section, &refinement);
+    stream.access = refinement.policy.access;
+    claims.add_stream(&stream, node);
+    section.close();
+    walked.took("proxy").then_some(stream)
+}
+
+/// A stream in the terms of the file.
+pub(crate) fn show_stream(stream: &Stream) -> written::Table {
+    let mut table = show(SETTINGS, stream);
+    let policy = Policy {
+        access: stream.access.clone(),
+        ..Policy::default()
+    };
+    table.extend(show(ACCESS, &policy));
+    table
+}
+
+/// Reads where connections go. Returns the name of the upstream, which is checked when all files are
+/// read.
+fn upstream(node: Node<'_>) -> Option<String> {
+    let (name, server) = match node.text()?.parse(parse_stream_target)? {
+        ProxyTarget::Named(name) => (name, None),
+        ProxyTarget::Server(address) => {
+            let address = peer::resolve(node, address, &ABSENT)?;
+            (written::plain_upstream(&address), Some(address))
+        }
+    };
+    let spot = node.spot();
+    node.cx.asked.borrow_mut().push(AskedUpstream {
+        name: name.clone(),
+        server,
+        spot,
+    });
+    Some(name)
+}

@@ -1,0 +1,43 @@
+//! One `[[stream]]`, checked.
+
+use std::time::Duration;
+
+use super::{Access, SocketAccess};
+use crate::address::ListenAddress;
+use crate::proxy_protocol::Version;
+
+/// One `[[stream]]`: connections that are passed on to an upstream as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stream {
+    /// At least one; each address once.
+    pub(crate) listen: Vec<ListenAddress>,
+    /// Who may connect to those of them that are Unix sockets.
+    pub(crate) socket: SocketAccess,
+    /// The name of an [`Upstream`](super::Upstream) of the configuration.
+    pub(crate) upstream: String,
+    /// What the upstream is told of the client before the client's first octet.
+    pub(crate) proxy_protocol: Option<Version>,
+    /// Whether trusted proxies say by the PROXY protocol who the client is. Others may not connect.
+    pub(crate) accept_proxy_protocol: bool,
+    /// Connections that may be open at once, besides the limit of the whole process.
+    pub(crate) max_connections: Option<usize>,
+    /// How long no octet may move, either way: closed.
+    pub(crate) idle_timeout: Duration,
+    pub(crate) access: Access,
+}
+
+/// A stream that listens nowhere and leads nowhere yet, with the default of every setting.
+impl Default for Stream {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            socket: SocketAccess::default(),
+            upstream: String::new(),
+            proxy_protocol: None,
+            accept_proxy_protocol: false,
+            max_connections: None,
+            idle_timeout: Duration::from_secs(3600),
+            access: Access::default(),
+        }
+    }
+}

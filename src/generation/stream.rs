@@ -1,0 +1,41 @@
+//! A `[[stream]]`, prepared.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::model::{self, Access};
+use crate::proxy_protocol::Version;
+use crate::runtime::{Permit, Permits};
+use crate::upstream::Group;
+
+/// What a worker needs to pass on a connection.
+pub(crate) struct Stream {
+    pub(crate) upstream: Arc<Group>,
+    /// What the upstream is told of the client before the client's first octet.
+    pub(crate) proxy_protocol: Option<Version>,
+    /// How long no octet may move, either way.
+    pub(crate) idle_timeout: Duration,
+    pub(crate) access: Access,
+    /// The connections that are open, also those that came in before a reload.
+    open: Arc<Permits>,
+    max_connections: usize,
+}
+
+impl Stream {
+    pub(super) fn new(options: &model::Stream, upstream: Arc<Group>, open: Arc<Permits>) -> Self {
+        Self {
+            upstream,
+            proxy_protocol: options.proxy_protocol,
+            idle_timeout: options.idle_timeout,
+            access: options.access.clone(),
+            open,
+            max_connections: options.max_connections.unwrap_or(usize::MAX),
+        }
+    }
+
+    /// A place for one more connection; `None` if as many are open as may be.
+    pub(crate) fn take_place(&self) -> Option<Permit> {
+        let place = self.open.take()?;
+        (self.open.taken() <= self.max_connections).then_some(place)
+    }
+}

@@ -1,0 +1,65 @@
+//! How a connection of a stream has ended.
+
+use crate::http::status::Status;
+use crate::server::proxy_header::NoHeader;
+use crate::transfer::tunnel::TunnelEnd;
+use crate::upstream::NoServer;
+
+/// How a connection has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was passed on, and its tunnel has ended so.
+    Carried(TunnelEnd),
+    /// No proxy has said who the client is.
+    NoHeader(NoHeader),
+    /// `allow` and `deny` keep the client out.
+    Denied,
+    /// As many connections are open as may be.
+    TooMany,
+    /// No server could be asked.
+    NoServer(NoServer),
+    /// The last server that was tried took no connection.
+    NotConnected,
+    /// The last server that was tried took no connection in time.
+    ConnectTimedOut,
+    /// It was open when `grace` was over, or it panicked.
+    Cut,
+}
+
+impl End {
+    /// The status that a response would have: the log has one for each line.
+    pub(super) fn status(self) -> Status {
+        match self {
+            Self::Carried(_) | Self::Cut => Status::OK,
+            Self::NoHeader(NoHeader::Untrusted) | Self::Denied => Status::FORBIDDEN,
+            Self::NoHeader(NoHeader::Late) => Status::REQUEST_TIMEOUT,
+            Self::NoHeader(NoHeader::Gone) => Status::CLIENT_GONE,
+            Self::NoHeader(NoHeader::Malformed(_)) => Status::BAD_REQUEST,
+            Self::TooMany | Self::NoServer(_) => Status::SERVICE_UNAVAILABLE,
+            Self::NotConnected => Status::BAD_GATEWAY,
+            Self::ConnectTimedOut => Status::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// How it ended, as the log tells it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Carried(TunnelEnd::Complete) => "complete",
+            Self::Carried(TunnelEnd::ClientBroke) => "client_broke",
+            Self::Carried(TunnelEnd::UpstreamBroke) => "upstream_broke",
+            Self::Carried(TunnelEnd::Idle) => "idle",
+            Self::NoHeader(NoHeader::Untrusted) => "untrusted",
+            Self::NoHeader(NoHeader::Malformed(_)) => "no_header",
+            Self::NoHeader(NoHeader::Late) => "header_timeout",
+            Self::NoHeader(NoHeader::Gone) => "client_gone",
+            Self::Denied => "denied",
+            Self::TooMany => "too_many",
+            Self::NoServer(NoServer::Unknown) => "name_not_found",
+            Self::NoServer(NoServer::AllFailed) => "no_server",
+            Self::NoServer(NoServer::AllBusy) => "servers_busy",
+            Self::NotConnected => "connect_failed",
+            Self::ConnectTimedOut => "connect_timeout",
+            Self::Cut => "cut",
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The time before octets are carried: who the client is, whether it may connect, and a server that
+//! takes a connection.
+
+use std::io;
+
+use super::{Connected, End, StreamConnection};
+use crate::address::ClientAddress;
+use crate::log::diagnostic;
+use crate::proxy_protocol::{Origin, encode};
+use crate::runtime;
+use crate::server::proxy_header::{self, Announced, NoHeader};
+use crate::transport::Transport;
+use crate::upstream::{Connection, Wanted};
+
+impl StreamConnection {
+    /// Connects the client to a server. Returns the connection to that, and what it is sent first.
+    ///
+    /// # Errors
+    /// Why the connection ends here.
+    pub(super) async fn open(&mut self) -> Result<(Transport, Vec<u8>), End> {
+        let rest = if self.has_proxy_header {
+            self.identify().await?
+        } else {
+            Vec::new()
+        };
+        if !self.stream.access.permits(self.client) {
+            return Err(End::Denied);
+        }
+        self.place = self.stream.take_place();
+        if self.place.is_none() {
+            return Err(End::TooMany);
+        }
+        let connection = self.connect().await?;
+        let header = self.stream.proxy_protocol;
+        let header = header.map(|version| encode(version, self.addresses));
+        let first = [header.unwrap_or_default(), rest].concat();
+        Ok((connection.into_transport(), first))
+    }
+
+    /// Learns from a trusted proxy who the client is. Returns what the client has sent behind that.
+    async fn identify(&mut self) -> Result<Vec<u8>, End> {
+        let generation = self.worker.current_generation();
+        let timeout = generation.limits_at(&self.endpoint.address).head_timeout;
+        let (transport, worker) = (&self.transport, &self.worker);
+        let proxies = &generation.proxies;
+        let announced =
+            proxy_header::receive(transport, self.client, proxies, worker, timeout).await;
+        let Announced { origin, rest } = announced.map_err(|error| {
+            self.tell_no_header(error);
+            End::NoHeader(error)
+        })?;
+        match origin {
+            Origin::Proxy => {}
+            Origin::Client {
+                source,
+                destination,
+            } => {
+                self.client = source.ip().into();
+                self.addresses = Some((source, destination));
+            }
+            Origin::Unix => {
+                self.client = ClientAddress::Unknown;
+                self.addresses = None;
+            }
+        }
+        Ok(rest)
+    }
+
+    fn tell_no_header(&self, error: NoHeader) {
+        let (client, listener) = (self.client, &self.endpoint.address);
+        if error != NoHeader::Gone {
+            diagnostic::warn_limited(
+                format_args!("{listener}: {client}"),
+                format_args!("{listener}: {client} is refused: {error}"),
+            );
+        }
+    }
+
+    /// Connects to a server. Nothing has been sent to one that fails, so that another may be tried.
+    async fn connect(&mut self) -> Result<Connection, End> {
+        let group = &self.stream.upstream;
+        let options = group.options();
+        let begun = runtime::now();
+        let (mut tried, mut failed) = (Vec::new(), None);
+        loop {
+            let wanted = Wanted {
+                client: self.client,
+                head: None,
+            };
+            let chosen = match group.choose(wanted, &tried) {
+                Ok(chosen) => chosen,
+                Err(why) => return Err(failed.unwrap_or(End::NoServer(why))),
+            };
+            let address = chosen.server().address();
+            let error = match Connection::open(address, options.timeouts.connect).await {
+                Ok(connection) => {
+                    chosen.succeeded();
+                    let after = runtime::now().duration_since(begun);
+                    self.server = Some(Connected { chosen, after });
+                    return Ok(connection);
+                }
+                Err(error) => error,
+            };
+            chosen.failed();
+            self.tell_not_connected(&address.to_string(), &error);
+            let end = match error.kind() {
+                io::ErrorKind::TimedOut => End::ConnectTimedOut,
+                _ => End::NotConnected,
+            };
+            tried.push(chosen.server().id());
+            let is_last = tried.len() >= options.retry.tries as usize;
+            if is_last || runtime::now() >= begun + options.retry.within {
+                return Err(end);
+            }
+            failed = Some(end);
+        }
+    }
+
+    fn tell_not_connected(&self, server: &str, error: &io::Error) {
+        let (listener, upstream) = (&self.endpoint.address, &self.stream.upstream.options().name);
+        let subject = format!("stream at {listener}: upstream {upstream}: {server}");
+        diagnostic::warn_limited(
+            &subject,
+            format_args!("{subject} takes no connection: {error}"),
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! Which server gets a connection, and who gets none.
+
+use std::io::Write as _;
+
+use super::*;
+use crate::support::until;
+
+#[test]
+fn another_server_is_tried_if_one_takes_no_connection() {
+    let (listener, there) = upstream();
+    let nowhere = nowhere();
+    let top = format!("[upstreams.db]\nservers = ['{nowhere}', '{there}']\nfailures.max = 1\n");
+    let text = configuration("", "proxy = 'db'") + &top;
+    let server = Site::configured(&text).start();
+    let address = stream_address(&server);
+    for _ in 0..4 {
+        let client = connect(address);
+        let mut upstream = accept(&listener);
+        upstream.write_all(b"hello").expect("it is open");
+        assert_eq!(read(&client, 5), b"hello");
+    }
+    let record = record(&server, "complete");
+    assert_eq!(record["upstream"], "db");
+    assert_eq!(record["server"], there.to_string());
+    // It was told once: the server is not asked any more.
+    let told = server.wait_for_line(|line| line.contains("takes no connection"));
+    assert!(told.contains(&format!("upstream db: {nowhere}")), "{told}");
+    server.wait_for_line(|line| line.contains(&format!("{nowhere} has failed")));
+}
+
+#[test]
+fn where_no_server_takes_one_the_client_sees_a_reset() {
+    let server = start("", &format!("proxy = '{}'", nowhere()));
+    expect_reset(&connect(stream_address(&server)));
+    let record = record(&server, "connect_failed");
+    assert_eq!(record["status"], 502);
+    assert!(record["server"].is_null());
+}
+
+#[test]
+fn connections_are_shared_out_by_how_many_each_server_has() {
+    let ((one, first), (other, second)) = (upstream(), upstream());
+    let text = configuration("", "proxy = 'db'")
+        + &format!(
+            "[upstreams.db]\nservers = ['{first}', '{second}']\nbalance = 'least_connections'\n"
+        );
+    let server = Site::configured(&text).start();
+    let address = stream_address(&server);
+    let clients: Vec<_> = (0..6).map(|_| connect(address)).collect();
+    let held: Vec<_> = (0..3)
+        .flat_map(|_| [accept(&one), accept(&other)])
+        .collect();
+    assert_eq!((clients.len(), held.len()), (6, 6));
+}
+
+#[test]
+fn a_stream_has_so_many_connections_and_no_more() {
+    let (listener, there) = upstream();
+    let server = start("", &format!("proxy = '{there}'\nmax_connections = 2"));
+    let address = stream_address(&server);
+    let mut open: Vec<_> = (0..2)
+        .map(|_| (connect(address), accept(&listener)))
+        .collect();
+    expect_reset(&connect(address));
+    assert_eq!(record(&server, "too_many")["status"], 503);
+    open.pop();
+    // The place is free when the end has been seen on both sides.
+    until("a free place", || {
+        let mut client = connect(address);
+        client.write_all(b"x").ok()?;
+        listener.set_nonblocking(true).expect("it can be set so");
+        let accepted = until("an end or a connection", || {
+            let mut octet = [0];
+            match listener.accept() {
+                Ok((upstream, _)) => Some(Some(upstream)),
+                Err(_) => {
+                    client.set_nonblocking(true).expect("it can be set so");
+                    match client.peek(&mut octet) {
+                        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => None,
+                        _ => Some(None),
+                    }
+                }
+            }
+        });
+        accepted.map(drop)
+    });
+}
+
+#[test]
+fn clients_are_kept_out_by_their_address() {
+    let (_listener, there) = upstream();
+    let server = start("", &format!("proxy = '{there}'\nallow = '10.0.0.0/8'"));
+    expect_reset(&connect(stream_address(&server)));
+    let record = record(&server, "denied");
+    assert_eq!(record["status"], 403);
+    assert_eq!(record["bytes_received"], 0);
+}
+
+/// Connections of streams count among those of the process; an idle HTTP connection makes room for one,
+/// a connection of a stream is in use.
+#[test]
+fn the_limit_of_the_process_holds_for_streams_as_well() {
+    let (listener, there) = upstream();
+    let server = start("limits.max_connections = 2", &format!("proxy = '{there}'"));
+    let address = stream_address(&server);
+    let mut idle = server.connect();
+    assert_eq!(
+        idle.exchange("GET / HTTP/1.1\r\nHost: h\r\n\r\n").text(),
+        "ok"
+    );
+    let first = (connect(address), accept(&listener));
+    let second = (connect(address), accept(&listener));
+    idle.expect_end();
+    expect_reset(&connect(address));
+    record(&server, "too_many");
+    drop((first, second));
+}
