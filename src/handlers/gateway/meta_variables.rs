@@ -4,6 +4,9 @@
 //! No I/O: from a [`Request`] and the place of the script to names and values, in their order.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::io::Write as _;
+use std::ops::Range;
 
 use crate::address::ListenAddress;
 use crate::http::field_roles::is_hop_by_hop;
@@ -29,8 +32,22 @@ pub(crate) struct Script<'a> {
     pub(crate) document_root: &'a [u8],
 }
 
-/// A meta-variable: its name, which holds no `=`, and its value, which holds no NUL.
-pub(crate) type MetaVariable = (Cow<'static, str>, Vec<u8>);
+/// Meta-variables in their order. A name holds no `=`, and a value no NUL.
+///
+/// All octets stand in one buffer: a request has some thirty variables, and a buffer for each name and
+/// each value took as many instructions as everything else that is done for the request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MetaVariables {
+    octets: Vec<u8>,
+    places: Vec<Place>,
+}
+
+/// Where a variable stands in the buffer.
+#[derive(Clone, Debug)]
+struct Place {
+    name: Range<usize>,
+    value: Range<usize>,
+}
 
 /// The meta-variables of `request` for `script`. `length` is the content's length, if it is known.
 ///
@@ -41,14 +58,14 @@ pub(crate) fn meta_variables(
     request: &Request<'_>,
     script: &Script<'_>,
     length: Option<u64>,
-) -> Vec<MetaVariable> {
+) -> MetaVariables {
     let head = request.head;
-    let client = request.client.ip_or_unspecified().to_string();
-    let mut variables = Variables(Vec::with_capacity(24 + head.fields.count()));
+    let client = request.client.ip_or_unspecified();
+    let mut variables = MetaVariables::with_room_for(head);
     variables.set("GATEWAY_INTERFACE", "CGI/1.1");
     variables.set("SERVER_SOFTWARE", SERVER_SOFTWARE);
     variables.set("SERVER_PROTOCOL", head.version.as_str());
-    variables.set("SERVER_NAME", server_name(head, request.listener));
+    variables.set("SERVER_NAME", &*server_name(head, request.listener));
     let is_https = request.arrival.is_some_and(|arrival| arrival.is_https);
     let port = if is_https {
         // The port of the proxy that the client came to.
@@ -56,32 +73,32 @@ pub(crate) fn meta_variables(
     } else {
         server_port(head, request.listener)
     };
-    variables.set("SERVER_PORT", port);
+    variables.set("SERVER_PORT", &*port);
     variables.set("REQUEST_METHOD", head.method.as_str());
     variables.set("REQUEST_SCHEME", if is_https { "https" } else { "http" });
     if is_https {
         variables.set("HTTPS", "on");
     }
-    variables.set("REQUEST_URI", request_uri(head));
+    variables.set("REQUEST_URI", &*request_uri(head));
     variables.set("QUERY_STRING", head.target.query.unwrap_or_default());
-    variables.set("REMOTE_ADDR", client.as_str());
+    variables.show("REMOTE_ADDR", client);
     // §4.1.9: the address, because no name was looked up.
-    variables.set("REMOTE_HOST", client);
+    variables.show("REMOTE_HOST", client);
     variables.set_addresses(request);
-    variables.set("SCRIPT_NAME", readable(script.name));
+    variables.set("SCRIPT_NAME", &*readable(script.name));
     variables.set("SCRIPT_FILENAME", script.filename);
     variables.set("DOCUMENT_ROOT", script.document_root);
     if !script.path_info.is_empty() {
         let path_info = readable(script.path_info);
         let translated = [trim_end(script.document_root), &path_info].concat();
-        variables.set("PATH_INFO", path_info);
+        variables.set("PATH_INFO", &*path_info);
         variables.set("PATH_TRANSLATED", translated);
     }
     // PHP does not run without it, as a guard against requests that bypass the server.
     variables.set("REDIRECT_STATUS", "200");
     variables.set_content(head, length);
     variables.set_fields(head);
-    variables.0
+    variables
 }
 
 /// The ends of the segments of a path below a route, the shortest first: a script may end there,
@@ -93,11 +110,53 @@ pub(crate) fn segment_ends(path: &[u8]) -> impl Iterator<Item = usize> + '_ {
 
 const SERVER_SOFTWARE: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 
-struct Variables(Vec<MetaVariable>);
+impl MetaVariables {
+    /// No variables, in a buffer that is large enough for those of most requests.
+    fn with_room_for(head: &RequestHead<'_>) -> Self {
+        Self {
+            octets: Vec::with_capacity(1024 + 2 * head.length),
+            places: Vec::with_capacity(24 + head.fields.count()),
+        }
+    }
 
-impl Variables {
-    fn set(&mut self, name: &'static str, value: impl Into<Vec<u8>>) {
-        self.0.push((Cow::Borrowed(name), value.into()));
+    /// The names and values, in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let octets = &self.octets;
+        let places = self.places.iter();
+        places.map(|place| (&octets[place.name.clone()], &octets[place.value.clone()]))
+    }
+
+    /// Adds a variable, in place of the one of that name if there is one.
+    pub(crate) fn replace(&mut self, name: &str, value: &[u8]) {
+        let octets = &self.octets;
+        self.places
+            .retain(|place| octets[place.name.clone()] != *name.as_bytes());
+        self.set(name, value);
+    }
+
+    fn set(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        self.push(name.as_bytes(), |octets| {
+            octets.extend_from_slice(value.as_ref());
+        });
+    }
+
+    /// Sets the variable `name` to `value` as it is written.
+    fn show(&mut self, name: &str, value: impl fmt::Display) {
+        self.push(name.as_bytes(), |octets| {
+            write!(octets, "{value}").expect("a Vec takes everything");
+        });
+    }
+
+    /// Adds a variable, whose value `write` appends.
+    fn push(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.octets.len();
+        self.octets.extend_from_slice(name);
+        let end = self.octets.len();
+        write(&mut self.octets);
+        self.places.push(Place {
+            name: start..end,
+            value: end..self.octets.len(),
+        });
     }
 
     /// `SERVER_ADDR`, and `REMOTE_PORT` where it belongs to the `REMOTE_ADDR`: the port of a client
@@ -107,13 +166,13 @@ impl Variables {
             return;
         };
         if let Some(address) = (arrival.server_ip)() {
-            self.set("SERVER_ADDR", address.to_string());
+            self.show("SERVER_ADDR", address);
         }
         let peer = arrival
             .peer
             .filter(|peer| request.client.ip() == Some(peer.ip()));
         if let Some(peer) = peer {
-            self.set("REMOTE_PORT", peer.port().to_string());
+            self.show("REMOTE_PORT", peer.port());
         }
     }
 
@@ -125,7 +184,7 @@ impl Variables {
             return;
         }
         if let Some(length) = length {
-            self.set("CONTENT_LENGTH", length.to_string());
+            self.show("CONTENT_LENGTH", length);
         }
         let mut lines = head.fields.iter();
         if let Some((_, value)) = lines.find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
@@ -136,24 +195,47 @@ impl Variables {
 
     /// `HTTP_*` (RFC 3875 §4.1.18).
     fn set_fields(&mut self, head: &RequestHead<'_>) {
-        let first = self.0.len();
+        let first = self.places.len();
         for (name, value) in head.fields.iter().filter(|(name, _)| is_passed(name)) {
-            let name = variable_name(name);
             // RFC 9112 §3.2.2: the host of an absolute-form replaces `Host`.
             let value = match head.target.authority {
-                Some(authority) if name == "HTTP_HOST" => authority,
+                Some(authority) if name.eq_ignore_ascii_case("host") => authority,
                 _ => value,
             };
-            match self.0[first..].iter_mut().find(|(known, _)| *known == name) {
-                Some((_, values)) => {
-                    // RFC 9110 §5.3; cookies have a separator of their own (RFC 6265 §5.4).
-                    let separator: &[u8] = if name == "HTTP_COOKIE" { b"; " } else { b", " };
-                    values.extend_from_slice(separator);
-                    values.extend_from_slice(value);
+            let start = self.octets.len();
+            push_variable_name(name, &mut self.octets);
+            let end = self.octets.len();
+            let is_same =
+                |place: &Place| self.octets[place.name.clone()] == self.octets[start..end];
+            let known = (first..self.places.len()).find(|nth| is_same(&self.places[*nth]));
+            match known {
+                Some(nth) => self.join(nth, end, value),
+                None => {
+                    self.octets.extend_from_slice(value);
+                    self.places.push(Place {
+                        name: start..end,
+                        value: end..self.octets.len(),
+                    });
                 }
-                None => self.0.push((Cow::Owned(name), value.to_vec())),
             }
         }
+    }
+
+    /// Appends `value` to that of a variable. Both stand from `start` on then.
+    fn join(&mut self, nth: usize, start: usize, value: &[u8]) {
+        let Place {
+            name,
+            value: before,
+        } = self.places[nth].clone();
+        // RFC 9110 §5.3; cookies have a separator of their own (RFC 6265 §5.4).
+        let separator: &[u8] = match &self.octets[name] {
+            b"HTTP_COOKIE" => b"; ",
+            _ => b", ",
+        };
+        self.octets.extend_from_within(before);
+        self.octets.extend_from_slice(separator);
+        self.octets.extend_from_slice(value);
+        self.places[nth].value = start..self.octets.len();
     }
 }
 
@@ -170,42 +252,46 @@ fn is_passed(name: &str) -> bool {
     !is_withheld && !is_hop_by_hop(name) && !name.contains('_')
 }
 
-/// `Accept-Language` → `HTTP_ACCEPT_LANGUAGE`
-fn variable_name(field: &str) -> String {
-    format!("HTTP_{}", field.to_ascii_uppercase().replace('-', "_"))
+/// Appends `HTTP_ACCEPT_LANGUAGE` for `Accept-Language`.
+fn push_variable_name(field: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP_");
+    out.extend(field.bytes().map(|byte| match byte {
+        b'-' => b'_',
+        byte => byte.to_ascii_uppercase(),
+    }));
 }
 
 /// The host that the client asked for; if it named none, the address of the listener (§4.1.14).
-fn server_name(head: &RequestHead<'_>, listener: &ListenAddress) -> Vec<u8> {
+fn server_name<'r>(head: &RequestHead<'r>, listener: &ListenAddress) -> Cow<'r, [u8]> {
     match listener.ip() {
-        _ if !head.host.is_empty() => head.host.to_vec(),
-        Some(address) if address.is_ipv6() => format!("[{}]", address.ip()).into_bytes(),
-        Some(address) => address.ip().to_string().into_bytes(),
-        None => b"localhost".to_vec(),
+        _ if !head.host.is_empty() => head.host.into(),
+        Some(address) if address.is_ipv6() => format!("[{}]", address.ip()).into_bytes().into(),
+        Some(address) => address.ip().to_string().into_bytes().into(),
+        None => b"localhost"[..].into(),
     }
 }
 
 /// The port of the listener (§4.1.15). If the listener has none, as a Unix socket, or if the system
 /// chose it, the port that the client asked for.
-fn server_port(head: &RequestHead<'_>, listener: &ListenAddress) -> Vec<u8> {
+fn server_port<'r>(head: &RequestHead<'r>, listener: &ListenAddress) -> Cow<'r, [u8]> {
     match listener.ip() {
-        Some(address) if address.port() != 0 => address.port().to_string().into_bytes(),
+        Some(address) if address.port() != 0 => address.port().to_string().into_bytes().into(),
         _ => asked_port(head, b"80"),
     }
 }
 
 /// The port that the client asked for, or `default` if it named none.
-fn asked_port(head: &RequestHead<'_>, default: &[u8]) -> Vec<u8> {
+fn asked_port<'r>(head: &RequestHead<'r>, default: &'static [u8]) -> Cow<'r, [u8]> {
     let asked = head.target.authority.or(head.fields.first(Known::Host));
-    asked.and_then(target::port).unwrap_or(default).to_vec()
+    asked.and_then(target::port).unwrap_or(default).into()
 }
 
 /// The request-target in origin-form, as sent.
-fn request_uri(head: &RequestHead<'_>) -> Vec<u8> {
+fn request_uri<'r>(head: &RequestHead<'r>) -> Cow<'r, [u8]> {
     match (head.target.form, head.target.query) {
-        (Form::Absolute, None) => head.target.path.to_vec(),
-        (Form::Absolute, Some(query)) => [head.target.path, b"?", query].concat(),
-        _ => head.raw_target.into(),
+        (Form::Absolute, None) => head.target.path.into(),
+        (Form::Absolute, Some(query)) => [head.target.path, b"?", query].concat().into(),
+        _ => head.raw_target.as_bytes().into(),
     }
 }
 
@@ -264,8 +350,8 @@ mod tests {
             listener: &listener,
             arrival,
         };
-        let line =
-            |(name, value): &MetaVariable| format!("{name}={}", String::from_utf8_lossy(value));
+        let text = String::from_utf8_lossy;
+        let line = |(name, value)| format!("{}={}", text(name), text(value));
         let length = match head.framing {
             Framing::Empty => Some(0),
             Framing::Length(length) => Some(length),

@@ -1,19 +1,50 @@
 //! A script's error stream on its way to the log: a warning for each line. Lines are bounded in
 //! number and length, because a client that makes a script complain must not fill a disk.
 
+use std::fmt;
 use std::sync::Arc;
 
 use memchr::memchr;
 
+use crate::http::method::Method;
+use crate::http::request::line_in_log;
 use crate::log::diagnostic;
 use crate::message::request::Request;
 
-/// The name of a script's run in the log: the `route` that leads to it, the request, and the script,
-/// whose path a client may have chosen.
-pub(crate) fn name(route: &str, request: &Request<'_>, script: &[u8]) -> String {
-    let script = String::from_utf8_lossy(script);
-    let request = request.head.in_log();
-    format!("{route}: {request}: script `{}`", script.escape_debug())
+/// The name of a script's run in the log: the route that leads to it, the request, and the script,
+/// whose path a client may have chosen. It is put together when it is written: nearly every script has
+/// nothing to say.
+#[derive(Clone, Debug)]
+pub(crate) struct RunName {
+    route: Arc<str>,
+    method: Method,
+    target: Box<str>,
+    script: Box<[u8]>,
+}
+
+impl RunName {
+    /// The run of `script`, to which `route` leads, for `request`.
+    pub(crate) fn new(route: &Arc<str>, request: &Request<'_>, script: &[u8]) -> Self {
+        Self {
+            route: Arc::clone(route),
+            method: request.head.method,
+            target: request.head.raw_target.into(),
+            script: script.into(),
+        }
+    }
+}
+
+impl fmt::Display for RunName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let request = line_in_log(&format!("{} {}", self.method, self.target));
+        let script = String::from_utf8_lossy(&self.script);
+        write!(
+            f,
+            "{}: {request}: script `{}`",
+            self.route,
+            script.escape_debug()
+        )
+    }
 }
 
 /// Octets of a line that are logged; a longer line is cut.
@@ -25,32 +56,34 @@ const MAX_LINES: usize = 100;
 /// The error stream of one request's script. Dropping it logs what is left as a line.
 pub(crate) struct ScriptLog {
     /// How the log names the script.
-    name: Arc<str>,
+    name: Box<dyn fmt::Display>,
     lines: Lines,
 }
 
 impl ScriptLog {
     /// An error stream of the script that the log calls `name`.
-    pub(crate) fn new(name: impl Into<Arc<str>>) -> Self {
+    pub(crate) fn new(name: impl fmt::Display + 'static) -> Self {
         Self {
-            name: name.into(),
+            name: Box::new(name),
             lines: Lines::default(),
         }
     }
 
     /// Takes some octets of the stream, and logs the lines that end in them.
     pub(crate) fn push(&mut self, octets: &[u8]) {
-        self.lines.push(octets, |line| warn(&self.name, line));
+        let Self { name, lines } = self;
+        lines.push(octets, |line| warn(name, line));
     }
 }
 
 impl Drop for ScriptLog {
     fn drop(&mut self) {
-        self.lines.end(|line| warn(&self.name, line));
+        let Self { name, lines } = self;
+        lines.end(|line| warn(name, line));
     }
 }
 
-fn warn(name: &str, line: &str) {
+fn warn(name: &dyn fmt::Display, line: &str) {
     diagnostic::warn(format_args!("{name}: {line}"));
 }
 

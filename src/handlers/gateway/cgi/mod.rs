@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use super::meta_variables::{Script, meta_variables};
 use super::script::{self, FoundScript};
-use super::script_log;
+use super::script_log::RunName;
 use super::script_response::{ScriptAnswer, ScriptHead};
 use crate::config::model::{Cgi, Route};
 use crate::disk::absence::Absence;
@@ -50,7 +50,7 @@ pub(crate) struct CgiHandler {
 struct CgiRoute {
     options: Cgi,
     /// The route's name in the log.
-    name: String,
+    name: Arc<str>,
     /// A permit for each script of the route that runs, over all workers and generations.
     processes: Arc<Permits>,
 }
@@ -59,7 +59,7 @@ impl CgiHandler {
     pub(crate) fn new(options: &Cgi, route: &Route, processes: Arc<Permits>) -> Self {
         let route = CgiRoute {
             options: options.clone(),
-            name: route.to_string(),
+            name: route.to_string().into(),
             processes,
         };
         Self {
@@ -153,7 +153,7 @@ impl CgiHandler {
         let invocation = route.invocation(script, request, input);
         let start = move || invocation.start(permit);
         let started = disk.run(start).await??;
-        let name = script_log::name(&route.name, request, &script.path);
+        let name = RunName::new(&route.name, request, &script.path);
         let mut running = Running::new(started, name).map_err(CgiError::Read)?;
         let head = timeout(route.options.timeout, running.head());
         let answer = match either(head, content.client_gone()).await {
@@ -194,7 +194,7 @@ impl CgiHandler {
 
     /// The response if the script gave none. Logs why, unless there is no such script.
     fn problem(&self, error: &CgiError, request: &Request<'_>, script: &[u8]) -> Response<'static> {
-        let name = script_log::name(&self.route.name, request, script);
+        let name = RunName::new(&self.route.name, request, script);
         let status = match error {
             CgiError::Missing => return Response::problem(Status::NOT_FOUND),
             CgiError::Look(source) if status_of(source).is_some() => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::error::CgiError;
 use super::errors::log_errors;
 use super::start::Started;
-use crate::handlers::gateway::script_log::ScriptLog;
+use crate::handlers::gateway::script_log::{RunName, ScriptLog};
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptError};
 use crate::log::diagnostic;
 use crate::message::content::{BrokenOff, ContentSource, LocalFuture, drain};
@@ -28,7 +28,7 @@ pub(super) struct Running {
     output: PolledFd,
     has_ended: bool,
     /// Its name in the log, with the route's.
-    name: String,
+    name: RunName,
     /// Dropping it tells the task that reads standard error that nothing more will come.
     _errors: Sender<()>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Running {
 impl Running {
     /// # Errors
     /// If its output cannot be waited for.
-    pub(super) fn new(started: Started, name: String) -> io::Result<Self> {
+    pub(super) fn new(started: Started, name: RunName) -> io::Result<Self> {
         let Started {
             process,
             output,

@@ -13,7 +13,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 
 use crate::disk::spool::Spooled;
-use crate::handlers::gateway::meta_variables::MetaVariable;
+use crate::handlers::gateway::meta_variables::MetaVariables;
 use crate::log::diagnostic;
 use crate::runtime::descriptors::note_shortage;
 use crate::runtime::{Permit, Process};
@@ -25,7 +25,7 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 pub(super) struct Invocation {
     /// Its absolute path.
     pub(super) program: PathBuf,
-    pub(super) variables: Vec<MetaVariable>,
+    pub(super) variables: MetaVariables,
     /// Variables of the operator. They replace those of the same name in `variables`.
     pub(super) environment: Vec<(String, String)>,
     /// Its standard input: the request's content.
@@ -62,8 +62,8 @@ impl Invocation {
         command.env_clear();
         let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
         command.env("PATH", path);
-        for (name, value) in &self.variables {
-            command.env(&**name, OsStr::from_bytes(value));
+        for (name, value) in self.variables.iter() {
+            command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
         }
         command.envs(self.environment);
         // RFC 3875 §7.2: the script's own directory.

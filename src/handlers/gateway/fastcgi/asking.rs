@@ -17,7 +17,7 @@ use crate::disk::read_ahead::ReadAhead;
 use crate::disk::replay::{Replayed, SpooledContent};
 use crate::disk::spool::Spooled;
 use crate::handlers::gateway::meta_variables::{self, meta_variables};
-use crate::handlers::gateway::script_log::{self, ScriptLog};
+use crate::handlers::gateway::script_log::{RunName, ScriptLog};
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptHead};
 use crate::http::framing::Framing;
 use crate::http::status::Status;
@@ -189,15 +189,11 @@ impl FastcgiHandler {
         };
         let mut variables = meta_variables(request, &described, Some(length));
         for (name, value) in &self.options.params {
-            variables.retain(|(known, _)| known != name);
-            variables.push((name.clone().into(), value.clone().into_bytes()));
+            variables.replace(name, value.as_bytes());
         }
-        let parameters = variables
-            .iter()
-            .map(|(name, value)| (name.as_bytes(), &value[..]));
-        let mut records = Vec::new();
+        let mut records = Vec::with_capacity(2048);
         record::push_begin(&mut records);
-        record::push_parameters(parameters, &mut records);
+        record::push_parameters(variables.iter(), &mut records);
         records
     }
 
@@ -277,8 +273,8 @@ impl FastcgiHandler {
     }
 
     /// What the log calls the run of `script` for `request`.
-    fn name_in_log(&self, script: &Script, request: &Request<'_>) -> String {
-        script_log::name(&self.route, request, &script.path[1..])
+    fn name_in_log(&self, script: &Script, request: &Request<'_>) -> RunName {
+        RunName::new(&self.route, request, &script.path[1..])
     }
 
     /// The response if the application server gave none.

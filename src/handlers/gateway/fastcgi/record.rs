@@ -49,7 +49,7 @@ pub(super) fn push_parameters<'p>(
     parameters: impl IntoIterator<Item = (&'p [u8], &'p [u8])>,
     out: &mut Vec<u8>,
 ) {
-    let mut stream = Vec::new();
+    let mut stream = Vec::with_capacity(2048);
     for (name, value) in parameters {
         push_length(name.len(), &mut stream);
         push_length(value.len(), &mut stream);
