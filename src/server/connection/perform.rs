@@ -152,7 +152,8 @@ impl Connection {
         let is_chunked = framed.framing == ResponseFraming::Chunked;
         let content = take(&mut framed.content).into_owned();
         if let DuplexContent::Tunnel(tunnel) = content {
-            return self.switch(*tunnel, underway, buffer, send_timeout).await;
+            // Boxed because it is rare: every exchange that waits would be larger by its size.
+            return Box::pin(self.switch(*tunnel, underway, buffer, send_timeout)).await;
         }
         let transmission = Transmission::new(buffer, content, is_chunked);
         let sending = Sending::new(transmission, underway, framed.status, exchange.route());

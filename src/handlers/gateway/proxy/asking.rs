@@ -121,6 +121,7 @@ impl ProxyHandler {
             };
             tries.servers.push(chosen.server().id());
             let server = chosen.server().address().to_string();
+            tries.connect.set(None);
             let asked = Asked {
                 chosen,
                 kept: worker.kept.clone(),
@@ -195,45 +196,54 @@ impl ProxyHandler {
         asked: Asked,
         connect: &Cell<Option<Duration>>,
     ) -> Result<Heard<C>, (Failure, Progress)> {
-        connect.set(None);
         let may_be_kept = request.head.method.is_idempotent() && body.is_whole();
         let kept = may_be_kept.then(|| worker.kept.take(asked.chosen.server()));
-        let asked = match kept.flatten() {
-            None => asked,
-            Some(connection) => match self
+        let mut kept = kept.flatten();
+        let mut asked = asked;
+        loop {
+            let is_kept = kept.is_some();
+            let connection = match kept.take() {
+                Some(connection) => connection,
+                None => match self.open(&asked.chosen, body, connect).await {
+                    Ok(connection) => connection,
+                    Err(failure) => return Err(note(failure, Progress::Unsent, &asked)),
+                },
+            };
+            let heard = self
                 .converse(request, worker, body, connection, asked)
-                .await
-            {
+                .await;
+            match heard {
                 Ok(heard) => return Ok(heard),
-                Err((Failure::Upstream(fault), true, asked))
-                    if fault.is_end_of_connection() && body.is_whole() =>
+                // The server closed it at the moment in which it was taken.
+                Err((Failure::Upstream(fault), true, back))
+                    if is_kept && fault.is_end_of_connection() && body.is_whole() =>
                 {
-                    asked
+                    asked = back;
                 }
                 Err((failure, _, asked)) => return Err(note(failure, Progress::Sent, &asked)),
-            },
-        };
-        let begun = runtime::now();
-        let opened = either(self.open(&asked.chosen), body.client().client_gone()).await;
-        connect.set(Some(runtime::now() - begun));
-        let connection = match opened {
-            Either::First(Ok(connection)) => connection,
-            Either::First(Err(fault)) => return Err(note(fault.into(), Progress::Unsent, &asked)),
-            Either::Second(()) => return Err((ContentError::CutOff.into(), Progress::Unsent)),
-        };
-        let heard = self
-            .converse(request, worker, body, connection, asked)
-            .await;
-        heard.map_err(|(failure, _, asked)| note(failure, Progress::Sent, &asked))
+            }
+        }
     }
 
-    async fn open(&self, chosen: &Chosen) -> Result<Connection, ProxyFault> {
-        let timeout = self.upstream.options().timeouts.connect;
-        let opened = Connection::open(chosen.server().address(), timeout).await;
-        opened.map_err(|error| match error.kind() {
-            io::ErrorKind::TimedOut => ProxyFault::ConnectTimedOut,
-            _ => ProxyFault::Connect(error),
-        })
+    /// Opens a connection, while the client waits. `connect` gets the time that it took.
+    async fn open<C: ReadContent + Copy>(
+        &self,
+        chosen: &Chosen,
+        body: &Body<C>,
+        connect: &Cell<Option<Duration>>,
+    ) -> Result<Connection, Failure> {
+        let (begun, timeout) = (runtime::now(), self.upstream.options().timeouts.connect);
+        let opening = Connection::open(chosen.server().address(), timeout);
+        let opened = either(opening, body.client().client_gone()).await;
+        connect.set(Some(runtime::now() - begun));
+        match opened {
+            Either::First(Ok(connection)) => Ok(connection),
+            Either::First(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
+                Err(ProxyFault::ConnectTimedOut.into())
+            }
+            Either::First(Err(error)) => Err(ProxyFault::Connect(error).into()),
+            Either::Second(()) => Err(ContentError::CutOff.into()),
+        }
     }
 
     /// Sends the request on `connection` and waits for the head of the final response; interim ones go to
