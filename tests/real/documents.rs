@@ -10,7 +10,7 @@ use crate::php::PhpFpm;
 use crate::support::{Directory, Server, Site, ended_with, until};
 
 /// The content of the `number`th block of `language` behind `heading` in a page of docs/.
-fn block(page: &str, heading: &str, language: &str, number: usize) -> String {
+pub(crate) fn block(page: &str, heading: &str, language: &str, number: usize) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("docs")
         .join(page);

@@ -11,6 +11,8 @@ mod documents;
 mod django;
 // DokuWiki behind `fastcgi`: path-info, and paths of its own.
 mod dokuwiki;
+// HAProxy, which speaks the PROXY protocol to this server and hears it from it.
+mod haproxy;
 // Git's own server, and cgit, behind `cgi`.
 mod git;
 // goaccess, which reads the access log.
@@ -31,6 +33,10 @@ mod phpmyadmin;
 mod program;
 // nginx and HAProxy behind `proxy`, and in front.
 mod proxies;
+// Postfix and Dovecot behind streams.
+mod mail;
+// PostgreSQL behind a stream.
+mod postgresql;
 // CGI scripts in Python.
 mod python_cgi;
 // A client of WebSockets.
