@@ -99,6 +99,12 @@ impl Explanation {
         row("access", &self.access);
         if let Some(proxied) = &self.upstream {
             row("upstream", &proxied.upstream);
+            for server in &proxied.servers {
+                row("", &format!("{} {server}", server.address));
+            }
+            if proxied.servers.is_empty() {
+                row("", "its names lead nowhere");
+            }
             for (index, line) in proxied.head.iter().enumerate() {
                 row(if index == 0 { "request" } else { "" }, line);
             }
@@ -155,7 +161,12 @@ impl Explanation {
 }
 
 fn upstream_to_json(proxied: &ProxiedRequest) -> Value {
-    json!({ "name": proxied.upstream, "request": proxied.head })
+    let servers = proxied.servers.iter().map(|server| server.to_json());
+    json!({
+        "name": proxied.upstream,
+        "servers": servers.collect::<Vec<_>>(),
+        "request": proxied.head,
+    })
 }
 
 /// A route whose pattern matches the path.

@@ -1,7 +1,7 @@
 //! What an operator is told of upstreams, and has done to one of their servers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ impl UpstreamFacts {
     pub(super) fn to_json(&self) -> Value {
         json!({
             "name": self.name,
-            "servers": self.servers.iter().map(server_to_json).collect::<Vec<_>>(),
+            "servers": self.servers.iter().map(ServerReport::to_json).collect::<Vec<_>>(),
         })
     }
 
@@ -41,64 +41,12 @@ impl UpstreamFacts {
             text.push_str("  its names lead nowhere\n");
         }
         let width = self.servers.iter().map(|server| server.address.len()).max();
+        let width = width.unwrap_or_default();
         for server in &self.servers {
-            let ServerReport {
-                address,
-                in_flight,
-                failures,
-                weight,
-                ..
-            } = server;
-            let state = describe(server.state);
-            let backup = if server.is_backup { ", backup" } else { "" };
-            text.push_str(&format!(
-                "  {address:<width$}  {state}: {in_flight} in flight, {failures} failures, weight {weight}{backup}\n",
-                width = width.unwrap_or_default()
-            ));
+            text.push_str(&format!("  {:<width$}  {server}\n", server.address));
         }
         text
     }
-}
-
-fn server_to_json(server: &ServerReport) -> Value {
-    let mut json = json!({
-        "address": server.address,
-        "state": name(server.state),
-        "in_flight": server.in_flight,
-        "failures": server.failures,
-        "weight": server.weight,
-        "backup": server.is_backup,
-    });
-    match server.state {
-        ServerState::Paused(left) => json["seconds_left"] = rounded_up(left).into(),
-        ServerState::Rising(percent) => json["percent"] = percent.into(),
-        _ => {}
-    }
-    json
-}
-
-/// The state in one word.
-fn name(state: ServerState) -> &'static str {
-    match state {
-        ServerState::Up => "up",
-        ServerState::Rising(_) => "rising",
-        ServerState::Paused(_) => "paused",
-        ServerState::Trying => "trying",
-        ServerState::Unhealthy => "unhealthy",
-        ServerState::Drained => "drained",
-    }
-}
-
-fn describe(state: ServerState) -> String {
-    match state {
-        ServerState::Rising(percent) => format!("rising, at {percent} % of its share"),
-        ServerState::Paused(left) => format!("paused for {} s", rounded_up(left)),
-        other => name(other).to_owned(),
-    }
-}
-
-fn rounded_up(left: Duration) -> u64 {
-    left.as_secs() + u64::from(left.subsec_nanos() > 0)
 }
 
 /// Takes the server out that `server` names, as `shop/127.0.0.1:8000`, or back in. Returns the reply.

@@ -1,6 +1,9 @@
 //! What the operator is told of an upstream's servers.
 
+use std::fmt;
 use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 
 use super::failures::{FULL_SHARE, Standing};
 use super::members::Member;
@@ -47,6 +50,70 @@ impl ServerReport {
             is_backup: member.entry.tier > 0,
         }
     }
+
+    /// Describes it for a program.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut json = json!({
+            "address": self.address,
+            "state": self.state.word(),
+            "in_flight": self.in_flight,
+            "failures": self.failures,
+            "weight": self.weight,
+            "backup": self.is_backup,
+        });
+        match self.state {
+            ServerState::Paused(left) => json["seconds_left"] = rounded_up(left).into(),
+            ServerState::Rising(percent) => json["percent"] = percent.into(),
+            _ => {}
+        }
+        json
+    }
+}
+
+/// For a person, without the address.
+impl fmt::Display for ServerReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            state,
+            in_flight,
+            failures,
+            weight,
+            ..
+        } = self;
+        let backup = if self.is_backup { ", backup" } else { "" };
+        write!(
+            f,
+            "{state}: {in_flight} in flight, {failures} failures, weight {weight}{backup}"
+        )
+    }
+}
+
+impl ServerState {
+    /// The state in one word.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Rising(_) => "rising",
+            Self::Paused(_) => "paused",
+            Self::Trying => "trying",
+            Self::Unhealthy => "unhealthy",
+            Self::Drained => "drained",
+        }
+    }
+}
+
+impl fmt::Display for ServerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rising(percent) => write!(f, "rising, at {percent} % of its share"),
+            Self::Paused(left) => write!(f, "paused for {} s", rounded_up(*left)),
+            other => f.write_str(other.word()),
+        }
+    }
+}
+
+fn rounded_up(left: Duration) -> u64 {
+    left.as_secs() + u64::from(left.subsec_nanos() > 0)
 }
 
 fn state(member: &Member, now: Instant) -> ServerState {

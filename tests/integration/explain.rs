@@ -318,6 +318,16 @@ fn the_request_that_is_explained_is_the_one_that_is_sent() {
         let found = names.iter().filter(|other| *other == name).count();
         assert_eq!(found, count, "{name}");
     }
+    let drained = server.command_line(&["upstream", "drain", &format!("shop/{address}")]);
+    assert!(drained.status.success(), "{drained:?}");
+    for (live, state) in [(&[][..], "up"), (&["--live"], "drained")] {
+        let arguments = [&["explain", "--json"], live, &["/"]].concat();
+        let output = server.command_line(&arguments);
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let servers = &told["upstream"]["servers"];
+        assert_eq!(servers[0]["address"], address.to_string(), "{servers}");
+        assert_eq!(servers[0]["state"], state, "{servers}");
+    }
     let output = server.command_line(&["explain", "/strip/a/b"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     for part in [

@@ -1,15 +1,20 @@
 //! What `explain` tells of a request to a `proxy` route: it is not sent.
 
+use std::time::Instant;
+
 use super::ProxyHandler;
 use super::body::announced_framing;
 use super::request::{self, Wishes};
 use crate::message::request::Request;
+use crate::upstream::ServerReport;
 
 /// A request that would be sent to an upstream.
 #[derive(Clone, Debug)]
 pub(crate) struct Explained {
     /// The name of the upstream.
     pub(crate) upstream: String,
+    /// Its servers as they are now; none if its names lead nowhere.
+    pub(crate) servers: Vec<ServerReport>,
     /// The head that the first of its servers would be sent, line by line, without the empty line at its
     /// end. The length is left out where only the content says it.
     pub(crate) head: Vec<String>,
@@ -37,6 +42,7 @@ impl ProxyHandler {
         let text = String::from_utf8_lossy(&encoded);
         Explained {
             upstream: options.name.clone(),
+            servers: self.upstream.report(Instant::now()),
             head: text.trim_end().lines().map(str::to_owned).collect(),
         }
     }
