@@ -104,7 +104,7 @@ fn a_side_that_is_gone_ends_the_tunnel() {
     drop(connection);
     let (mut client, connection) = tunnel(&server, &upstream);
     connection.reset();
-    let _ = client.rest();
+    client.some_of(usize::MAX);
 }
 
 /// The upstream declines: the exchange is like any other, and so are both connections.
@@ -222,7 +222,7 @@ fn only_listed_protocols_are_asked_for() {
 
 #[test]
 fn a_tunnel_lives_through_reloads() {
-    let (server, upstream) = start("");
+    let (server, upstream) = start(", tunnel_grace = '50ms'");
     let before = server.directory().read("config.toml");
     let (mut client, mut connection) = tunnel(&server, &upstream);
     for changed in [before.replace("'here'", "'there'"), before.clone()] {
@@ -236,7 +236,7 @@ fn a_tunnel_lives_through_reloads() {
     // Unless its route is gone.
     server.configure(before.replace("'/' = { proxy = 'shop'", "'/other' = { proxy = 'shop'"));
     ended_with(0, &server.command_line(&["reload"]));
-    let _ = client.rest();
+    client.some_of(usize::MAX);
     connection.rest();
 }
 
@@ -244,7 +244,7 @@ fn a_tunnel_lives_through_reloads() {
 fn an_idle_tunnel_ends() {
     let (server, upstream) = start(", tunnel_timeout = '100ms'");
     let (mut client, mut connection) = tunnel(&server, &upstream);
-    let _ = client.rest();
+    client.some_of(usize::MAX);
     connection.rest();
 }
 
@@ -254,6 +254,6 @@ fn an_orderly_stop_ends_tunnels() {
     let server = super::site_with("grace = '50ms'", "", "", &[&upstream]).start();
     let (mut client, mut connection) = tunnel(&server, &upstream);
     server.stop();
-    let _ = client.rest();
+    client.some_of(usize::MAX);
     connection.rest();
 }
