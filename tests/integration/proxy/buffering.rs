@@ -4,7 +4,7 @@ use super::{HELLO, get, site, start};
 use crate::support::{SAFETY, Site, Upstream, pattern, until};
 
 /// Larger than the buffers of two sockets and of the server.
-const LARGE: usize = 32 << 20;
+const LARGE: usize = 16 << 20;
 
 /// The application is done with a response long before a slow client has it.
 #[test]
