@@ -63,30 +63,45 @@ pub(crate) enum UpstreamAddress {
         /// found.
         found: Vec<SocketAddr>,
     },
+    /// The name of a service, `_http._tcp.shop.internal`, whose SRV records say where it is given.
+    Srv {
+        name: String,
+    },
 }
 
 impl UpstreamAddress {
     /// What the field `Host` of a request says of it (RFC 9110 §7.2): its name as the operator writes it,
     /// without the port that http has anyway; a socket has none.
     pub(crate) fn host_field(&self) -> String {
-        if let Self::Unix(_) = self {
-            return "localhost".to_owned();
+        match self {
+            Self::Unix(_) => return "localhost".to_owned(),
+            // What stands behind the service and its protocol.
+            Self::Srv { name } => {
+                let is_of_service = |label: &&str| label.starts_with('_');
+                let labels: Vec<&str> = name.split('.').skip_while(is_of_service).collect();
+                return labels.join(".");
+            }
+            Self::Ip(_) | Self::Name { .. } => {}
         }
         let host = self.to_string();
         host.strip_suffix(":80").map(str::to_owned).unwrap_or(host)
     }
 }
 
-/// As the operator writes it: `127.0.0.1:9000`, `php:9000`, `unix:/run/php-fpm.sock`.
+/// As the operator writes it: `127.0.0.1:9000`, `php:9000`, `unix:/run/php-fpm.sock`, `srv:_http._tcp.shop`.
 impl fmt::Display for UpstreamAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(address) => write!(f, "{address}"),
             Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
             Self::Name { name, port, .. } => write!(f, "{name}:{port}"),
+            Self::Srv { name } => write!(f, "{SRV}{name}"),
         }
     }
 }
+
+/// The prefix before the name of a service.
+pub(crate) const SRV: &str = "srv:";
 
 /// The prefix before the path of a Unix socket.
 pub(crate) const UNIX: &str = "unix:";
@@ -156,6 +171,9 @@ mod tests {
             port,
             found: vec![([192, 0, 2, 1], port).into()],
         };
+        let service = UpstreamAddress::Srv {
+            name: "_http._tcp.shop.internal".to_owned(),
+        };
         for (address, expected) in [
             (ip("127.0.0.1:8000"), "127.0.0.1:8000"),
             (ip("127.0.0.1:80"), "127.0.0.1"),
@@ -163,6 +181,7 @@ mod tests {
             (name("app.internal", 80), "app.internal"),
             (name("app.internal", 8080), "app.internal:8080"),
             (UpstreamAddress::Unix("/run/app.sock".into()), "localhost"),
+            (service, "shop.internal"),
         ] {
             assert_eq!(address.host_field(), expected);
         }

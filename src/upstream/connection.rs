@@ -45,6 +45,8 @@ impl Connection {
                 Stream::connect_unix(path, runtime::deadline_after(timeout)).await
             }
             UpstreamAddress::Name { found, .. } => connect_to_any(found, timeout).await,
+            // A group has the addresses that it leads to in its place.
+            UpstreamAddress::Srv { .. } => connect_to_any(&[], timeout).await,
         };
         let stream = stream.inspect_err(|error| {
             note_shortage(error);

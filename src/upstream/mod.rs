@@ -13,7 +13,7 @@
 //! | how they are balanced | [`balance`], [`hash`] |
 //! | how a client gets the server that it had before | [`sticky`] |
 //! | what all workers know of one server | [`server`], [`failures`] |
-//! | where names lead, and that they are looked up again | [`names`], [`answers`], [`housekeeping`] |
+//! | where names lead, and that they are looked up again | [`names`], [`srv`], [`answers`], [`housekeeping`] |
 //! | whether a server says that it is well | [`health`], [`check`] |
 //! | what the operator is told of servers | [`report`] |
 //! | whether one more request may be asked again | [`budget`] |
@@ -35,6 +35,7 @@ mod members;
 mod names;
 mod report;
 mod server;
+mod srv;
 mod sticky;
 mod wanted;
 

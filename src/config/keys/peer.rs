@@ -55,7 +55,8 @@ pub(super) fn look_up(
             warn_of_missing_socket(node, &path, absent);
             UpstreamAddress::Unix(path)
         }
-        address @ UpstreamAddress::Ip(_) => address,
+        // The running server looks a service up.
+        address @ (UpstreamAddress::Ip(_) | UpstreamAddress::Srv { .. }) => address,
     }
 }
 

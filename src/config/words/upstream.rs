@@ -5,13 +5,13 @@
 //!            http://HOST:PORT      one server, without a path; the port is 80 if it is left out
 //!            unix:PATH             one server, at a Unix socket
 //! of a stream  a name, or an address as in `servers`
-//! servers    IP:PORT  [v6]:PORT  NAME:PORT  unix:PATH, and http://HOST[:PORT]
+//! servers    IP:PORT  [v6]:PORT  NAME:PORT  unix:PATH  srv:NAME, and http://HOST[:PORT]
 //! ```
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::address::{parse_socket_address, parse_unix};
-use crate::address::{UNIX, UpstreamAddress};
+use crate::address::{SRV, UNIX, UpstreamAddress};
 use crate::config::complaint::fault::Fault;
 
 /// What a route with `proxy` asks.
@@ -24,9 +24,6 @@ pub(crate) enum ProxyTarget {
 }
 
 const SCHEME: &str = "http://";
-
-/// What stands before a name that SRV records are of (RFC 2782).
-const SRV: &str = "srv:";
 
 const TARGET_HELP: &str =
     "write the name of an upstream, \"shop\", or the URL of a server, \"http://127.0.0.1:8000\"";
@@ -75,24 +72,42 @@ pub(crate) fn parse_upstream_server(text: &str) -> Result<UpstreamAddress, Fault
     if let Some(path) = text.strip_prefix(UNIX) {
         return parse_unix(path).map(UpstreamAddress::Unix);
     }
+    if let Some(name) = text.strip_prefix(SRV) {
+        return parse_service(text, name);
+    }
     if text.starts_with('/') {
         let fault = Fault::new(0..text.len(), "a path alone is no address");
         return Err(fault.help(format!("write \"unix:{text}\"")));
-    }
-    if let Some(name) = text.strip_prefix(SRV) {
-        let fault = Fault::new(
-            0..SRV.len(),
-            "this version of tidegate does not follow SRV records",
-        );
-        let host = name.splitn(3, '.').last().unwrap_or(name);
-        return Err(fault.help(format!(
-            "write the name and port of a server: \"{host}:8000\""
-        )));
     }
     match after_scheme(text)? {
         Some(rest) => parse_authority(text, rest),
         None => parse_server(text, text),
     }
+}
+
+/// Reads the name of a service behind `srv:`: `_http._tcp.shop.internal` (RFC 2782).
+fn parse_service(text: &str, name: &str) -> Result<UpstreamAddress, Fault> {
+    const HELP: &str = "write \"srv:_http._tcp.shop.internal\"";
+    let is_of_label = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let is_label = |label: &str| (1..64).contains(&label.len()) && label.chars().all(is_of_label);
+    let mut labels = name.split('.');
+    let mut begins = || {
+        labels
+            .next()
+            .is_some_and(|label| label.len() > 1 && label.starts_with('_'))
+    };
+    let is_service = begins() && begins() && labels.next().is_some();
+    if is_service && name.len() < 254 && name.split('.').all(is_label) {
+        let name = name.to_owned();
+        return Ok(UpstreamAddress::Srv { name });
+    }
+    let name = name.escape_debug();
+    let message = if has_port(&name.to_string()) {
+        format!("`{name}` has a port, which SRV records say")
+    } else {
+        format!("`{name}` is no service, a protocol and a domain")
+    };
+    Err(Fault::new(0..text.len(), message).help(HELP))
 }
 
 /// Reads the name of an upstream: letters, digits, `-`, `_` and `.`. So it is never taken for an address,
@@ -281,6 +296,7 @@ mod tests {
             ("app:8000", "app:8000"),
             ("http://app", "app:80"),
             ("unix:/run/app.sock", "unix:/run/app.sock"),
+            ("srv:_http._tcp.shop", "srv:_http._tcp.shop"),
         ] {
             assert_eq!(shown(&parse_upstream_server(text).expect(text)), expected);
         }
@@ -298,6 +314,16 @@ mod tests {
             ("app:65536", 0..9, "not the address"),
             ("1.2.3:80", 0..8, "not the address"),
             ("0.0.0.0:80", 0..10, "no server can be asked"),
+            ("srv:", 0..4, "no service"),
+            ("srv:shop", 0..8, "no service"),
+            ("srv:_http._tcp", 0..14, "no service"),
+            ("srv:_http._tcp.a b", 0..18, "no service"),
+            ("srv:_http._tcp..b", 0..17, "no service"),
+            (
+                "srv:_http._tcp.shop:80",
+                0..22,
+                "has a port, which SRV records say",
+            ),
             ("http://[::]:80", 0..14, "no server can be asked"),
             ("app:80/a", 0..8, "has no path"),
             ("http://app/", 10..11, "ends with its port"),
@@ -308,7 +334,6 @@ mod tests {
             ("http://", 0..7, "not the address"),
             ("/run/a", 0..6, "a path alone"),
             ("unix:", 0..5, "is missing"),
-            ("srv:_http._tcp.shop.internal", 0..4, "SRV records"),
             ("https://app", 0..8, "TLS to upstreams"),
             ("h2c://app", 0..6, "not by HTTP/2"),
             ("ws://app", 0..5, "a WebSocket begins"),

@@ -42,8 +42,8 @@ const SETTINGS: &[Setting<UpstreamServer>] = &[
             "url",
             "the setting is called `address`: `servers = [{ address = \"127.0.0.1:8000\" }]`",
         )],
-        about: "\"127.0.0.1:8000\", \"app.internal:8000\" (all its addresses) or \
-                \"unix:run/app.sock\"",
+        about: "\"127.0.0.1:8000\", \"app.internal:8000\" (all its addresses), \
+                \"srv:_http._tcp.app.internal\" or \"unix:run/app.sock\"",
         read: |node, server| set(&mut server.address, address(node)),
         show: |server| Some(written::upstream(&server.address)),
         ..Setting::BLANK
