@@ -20,7 +20,6 @@ pub(crate) const MAX_RECEIVED_HEAD: usize = 128 * 1024;
 /// A response's head. It borrows from the bytes it was parsed from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReceivedHead<'a> {
-    pub(crate) version: Version,
     pub(crate) status: Status,
     /// The field lines, as they were sent.
     pub(crate) lines: &'a [httparse::Header<'a>],
@@ -103,7 +102,6 @@ impl<'a> ReceivedHead<'a> {
         let lines: &'a [httparse::Header<'a>] = response.headers;
         let framing = framing(lines, version, status, method)?;
         Ok(Some(Self {
-            version,
             status,
             lines,
             framing,

@@ -220,11 +220,7 @@ impl<'c> Receiving<'c> {
     /// # Cancellation
     /// The next call goes on where this one was.
     async fn invite(&self) -> Result<(), ContentError> {
-        let mut state = self.state.borrow_mut();
-        if take(&mut state.is_awaiting_invitation) {
-            state.interim.extend_from_slice(CONTINUE);
-        }
-        drop(state);
+        self.state.borrow_mut().queue_invitation();
         self.send_interim().await
     }
 
@@ -258,6 +254,13 @@ impl<'c> Receiving<'c> {
 }
 
 impl State {
+    /// Puts `100 Continue` before the client, if it waits for that.
+    fn queue_invitation(&mut self) {
+        if take(&mut self.is_awaiting_invitation) {
+            self.interim.extend_from_slice(CONTINUE);
+        }
+    }
+
     /// Whether all of the content has been read.
     fn is_ended(&self) -> bool {
         self.decoder.as_ref().is_some_and(Decoder::is_ended)

@@ -109,7 +109,7 @@ struct Ends<'t> {
 
 impl Carried {
     /// Octets that the tunnel has received from the client.
-    pub(crate) fn from_client(&self) -> u64 {
+    pub(crate) fn received_from_client(&self) -> u64 {
         self.from_client.get()
     }
 

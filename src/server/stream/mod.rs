@@ -142,7 +142,7 @@ impl StreamConnection {
             server: address.as_deref(),
             status: self.end.status(),
             end: self.end.word(),
-            received: self.carried.from_client(),
+            received: self.carried.received_from_client(),
             sent: self.carried.to_client(),
             connect: server.map(|server| server.after),
             duration: now.duration_since(self.started),

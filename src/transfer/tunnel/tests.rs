@@ -39,7 +39,7 @@ fn carry(client: Transport, upstream: Transport, idle_timeout: Duration) -> (Tun
             .first_to_upstream(b"[up]".to_vec())
             .first_to_client(b"[down]".to_vec());
         let end = tunnel.run().await;
-        (end, carried.from_client(), carried.to_client())
+        (end, carried.received_from_client(), carried.to_client())
     };
     run(tunnel).expect("a loop")
 }
@@ -108,11 +108,11 @@ fn each_side_ends_its_half_by_itself() {
 async fn settle(tunnel: &mut Tunnel<'_>) -> Option<TunnelEnd> {
     let mut quiet_turns = 0;
     while quiet_turns < 3 {
-        let before = tunnel.carried.from_client() + tunnel.carried.to_client();
+        let before = tunnel.carried.received_from_client() + tunnel.carried.to_client();
         if let Either::First(end) = either(tunnel.run(), yield_now()).await {
             return Some(end);
         }
-        let after = tunnel.carried.from_client() + tunnel.carried.to_client();
+        let after = tunnel.carried.received_from_client() + tunnel.carried.to_client();
         quiet_turns = if before == after { quiet_turns + 1 } else { 0 };
     }
     None
