@@ -27,6 +27,10 @@ pub(crate) const BYTES_PER_TURN: usize = 2 * 1024 * 1024;
 /// What a block of a stream counts for at least in that share: a short one is work too.
 const LEAST_BLOCK: usize = 4 * 1024;
 
+/// The largest content that is copied behind its head, so that one plain call sends both: the copy is
+/// cheaper than a call with several pieces.
+const MAX_COPIED: usize = 4 * 1024;
+
 /// An answer on its way out.
 pub(crate) struct Transmission<'c> {
     /// Encoded heads and small contents, or the current block; sent first.
@@ -120,12 +124,30 @@ impl<'c> Transmission<'c> {
         };
         match content {
             DuplexContent::Empty | DuplexContent::Problem | DuplexContent::Tunnel(_) => {}
-            DuplexContent::Octets(octets) => transmission.pieces.push_back(Piece::Octets(octets)),
+            DuplexContent::Octets(octets) => transmission.begin_octets(octets),
             DuplexContent::File(range) => transmission.pieces.push_back(Piece::File(range)),
             DuplexContent::Pieces(pieces) => transmission.pieces = pieces.into(),
             DuplexContent::Stream(stream) => transmission.begin_stream(stream, is_chunked),
         }
         transmission
+    }
+
+    /// How much of `content` is going to be copied behind its head.
+    pub(crate) fn copied_length(content: &DuplexContent<'_, '_>) -> usize {
+        match content {
+            DuplexContent::Octets(octets) if octets.len() <= MAX_COPIED => octets.len(),
+            _ => 0,
+        }
+    }
+
+    /// Puts octets behind the head, so that they go out in one call.
+    fn begin_octets(&mut self, octets: Octets<'static>) {
+        if octets.len() <= MAX_COPIED {
+            self.buffer.extend_from_slice(&octets);
+            self.content_sent += octets.len() as u64;
+        } else {
+            self.pieces.push_back(Piece::Octets(octets));
+        }
     }
 
     /// Puts what is there of a stream behind the head, so that they go out in one call.
@@ -139,9 +161,8 @@ impl<'c> Transmission<'c> {
         if is_chunked {
             self.content_sent += first.len() as u64;
             push_chunk(&first, &mut self.buffer);
-        } else if !first.is_empty() {
-            let first = Piece::Octets(Octets::Owned(first));
-            self.pieces.push_back(first);
+        } else {
+            self.begin_octets(Octets::Owned(first));
         }
         let left = length.map(|length| length.saturating_sub(first_length));
         self.stream = Some(StreamSource {

@@ -31,6 +31,9 @@ use crate::server::exchange::{Answered, Exchange};
 use crate::transfer::receive::{ContentLimits, Receiving};
 use crate::transfer::send::Transmission;
 
+/// Octets that are enough for the head of nearly every response.
+const USUAL_HEAD: usize = 512;
+
 /// How responding ended.
 enum Responded {
     /// The response was sent to its end; it says whether the connection persists.
@@ -147,6 +150,7 @@ impl Connection {
         underway.note_upstream(take(&mut framed.note));
         let persists = framed.persists();
         let mut buffer = begun.rest_of_interim;
+        buffer.reserve(USUAL_HEAD + Transmission::copied_length(&framed.content));
         self.encode_head(&framed, generation, &mut buffer);
         let send_timeout = exchange.limits().send_timeout;
         let is_chunked = framed.framing == ResponseFraming::Chunked;
