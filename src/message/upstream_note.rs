@@ -1,12 +1,13 @@
 //! What became of an exchange at the servers of an upstream, for its record in the log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a gateway notes of the servers that it asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UpstreamNote {
     /// The address of the server that was asked last; `None` if none could be asked.
-    pub(crate) server: Option<String>,
+    pub(crate) server: Option<Arc<str>>,
     /// How many servers were asked.
     pub(crate) tries: u32,
     /// How long the last one took to take a connection; `None` if one was kept.

@@ -17,6 +17,8 @@ pub(crate) struct Server {
     id: u64,
     /// An IP address and port, or a Unix socket.
     address: UpstreamAddress,
+    /// The same as text, which every request is noted with.
+    name: Arc<str>,
     /// Requests that it has at present, of all workers together.
     in_flight: AtomicUsize,
     /// How many groups list it: none, once its name leads elsewhere, or a reload has left it out.
@@ -31,6 +33,7 @@ impl Server {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            name: address.to_string().into(),
             address,
             in_flight: AtomicUsize::new(0),
             listings: AtomicUsize::new(0),
@@ -47,6 +50,11 @@ impl Server {
     /// Where it listens.
     pub(crate) fn address(&self) -> &UpstreamAddress {
         &self.address
+    }
+
+    /// Its address as text.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// Whether it still belongs to an upstream. A connection to one that does not is not kept.

@@ -16,6 +16,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::body::{Body, BodyReader};
@@ -35,7 +36,8 @@ use crate::upstream::{Chosen, Connection, Dialogue, HeadReturns, NoServer, Wante
 /// What an upstream has said, up to its head at least.
 pub(super) struct Heard<C> {
     pub(super) head: UpstreamHead,
-    pub(super) dialogue: Dialogue<Receiving>,
+    /// Boxed, because it is large and is handed on several times.
+    pub(super) dialogue: Box<Dialogue<Receiving>>,
     pub(super) asked: Asked,
     /// The part of the request's content that the upstream has not got.
     pub(super) rest: BodyReader<'static, C>,
@@ -81,7 +83,7 @@ impl Tries {
     }
 
     /// What is to be noted of them after one at `server`, which led to a response or an error.
-    fn note(&self, server: String, error: Option<&'static str>) -> UpstreamNote {
+    fn note(&self, server: Arc<str>, error: Option<&'static str>) -> UpstreamNote {
         UpstreamNote {
             server: Some(server),
             tries: self.count(),
@@ -120,7 +122,7 @@ impl ProxyHandler {
                 }
             };
             tries.servers.push(chosen.server().id());
-            let server = chosen.server().address().to_string();
+            let server = Arc::clone(chosen.server().name());
             tries.connect.set(None);
             let asked = Asked {
                 chosen,
@@ -271,7 +273,8 @@ impl ProxyHandler {
         );
         let receiving = Receiving::new(request.head.method, framing, wishes);
         let timeout = self.head_timeout();
-        let mut dialogue = Dialogue::new(connection, worker.input, timeout, head, receiving);
+        let dialogue = Dialogue::new(connection, worker.input, timeout, head, receiving);
+        let mut dialogue = Box::new(dialogue);
         let mut reader = body.reader();
         let heard = self.hear(&mut dialogue, &mut reader, body.client()).await;
         match heard {

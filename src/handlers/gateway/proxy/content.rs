@@ -18,7 +18,7 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Keeps the connection of a dialogue that has ended, if nothing about it is in doubt.
-    pub(super) fn end(self, dialogue: Dialogue<Receiving>) {
+    pub(super) fn end(self, dialogue: Box<Dialogue<Receiving>>) {
         let is_sent = dialogue.is_sent();
         let (connection, receiving) = dialogue.into_parts();
         if is_sent && receiving.is_reusable() {
@@ -31,7 +31,7 @@ impl Asked {
 /// The rest of a response's content.
 pub(super) struct UpstreamContent<R> {
     /// `None` after its end.
-    under_way: Option<(Dialogue<Receiving>, Asked)>,
+    under_way: Option<(Box<Dialogue<Receiving>>, Asked)>,
     /// The part of the request's content that the upstream has not got.
     rest: R,
     /// The trailer section, once the response has ended.
@@ -41,7 +41,12 @@ pub(super) struct UpstreamContent<R> {
 }
 
 impl<R> UpstreamContent<R> {
-    pub(super) fn new(dialogue: Dialogue<Receiving>, asked: Asked, rest: R, name: String) -> Self {
+    pub(super) fn new(
+        dialogue: Box<Dialogue<Receiving>>,
+        asked: Asked,
+        rest: R,
+        name: String,
+    ) -> Self {
         Self {
             under_way: Some((dialogue, asked)),
             rest,

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::request::is_same_variable;
 use crate::http::fields::is_token;
-use crate::http::response::FieldLines;
+use crate::http::response::{FieldLines, push_decimal};
 use crate::message::request::Request;
 
 /// Fields that say who the client is. Applications believe more of them than this server sets.
@@ -59,16 +59,42 @@ pub(super) fn push(request: &Request<'_>, host: &[u8], lines: &mut FieldLines) {
             Vec::new()
         }
     };
-    let own = peer.map(|peer| peer.to_string().into_bytes());
-    push_list("X-Forwarded-For", before("X-Forwarded-For"), own, lines);
+    let mut address = Vec::with_capacity(LONGEST_ADDRESS);
+    if let Some(peer) = peer {
+        push_address(peer, &mut address);
+    }
+    push_list(
+        "X-Forwarded-For",
+        &before("X-Forwarded-For"),
+        &[&address],
+        lines,
+    );
     lines.push("X-Forwarded-Proto", proto);
     let original = before("X-Forwarded-Host").pop();
     let host = original.as_deref().unwrap_or(host);
     if !host.is_empty() {
         lines.push("X-Forwarded-Host", host);
     }
-    let element = forwarded_element(peer, host, proto);
-    push_list("Forwarded", before("Forwarded"), Some(element), lines);
+    let element = forwarded_element(peer, &address, host, proto);
+    push_list("Forwarded", &before("Forwarded"), &element, lines);
+}
+
+/// Octets of an IPv6 address whose last part is written as an IPv4 address: none is longer.
+const LONGEST_ADDRESS: usize = 45;
+
+/// Appends an address as text. Every request has one, and formatting takes several times as long.
+fn push_address(address: IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => {
+            for (nth, part) in address.octets().into_iter().enumerate() {
+                if nth > 0 {
+                    out.push(b'.');
+                }
+                push_decimal(part.into(), out);
+            }
+        }
+        IpAddr::V6(address) => out.extend_from_slice(address.to_string().as_bytes()),
+    }
 }
 
 /// The values of the lines of that name, in their order.
@@ -81,29 +107,101 @@ fn values(request: &Request<'_>, name: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Appends one line with all members, if there are any.
-fn push_list(name: &str, before: Vec<Vec<u8>>, own: Option<Vec<u8>>, lines: &mut FieldLines) {
-    let members: Vec<Vec<u8>> = before.into_iter().chain(own).collect();
-    if !members.is_empty() {
-        lines.push(name, members.join(&b", "[..]));
+/// Appends one line with all members, if there are any: those before ours, and ours in parts.
+fn push_list(name: &str, before: &[Vec<u8>], own: &[&[u8]], lines: &mut FieldLines) {
+    let has_own = own.iter().any(|part| !part.is_empty());
+    match (before, has_own) {
+        ([], false) => {}
+        ([], true) => lines.push_parts(name, own),
+        (_, false) => lines.push(name, before.join(&b", "[..])),
+        (_, true) => lines.push_parts(name, &[&before.join(&b", "[..]), b", ", &own.concat()]),
     }
 }
 
-/// An element of `Forwarded` (RFC 7239 §4).
-fn forwarded_element(peer: Option<IpAddr>, host: &[u8], proto: &str) -> Vec<u8> {
-    let node = match peer {
-        Some(IpAddr::V4(address)) => address.to_string(),
+/// The parts of an element of `Forwarded` (RFC 7239 §4); `address` is the text of `peer`.
+fn forwarded_element<'e>(
+    peer: Option<IpAddr>,
+    address: &'e [u8],
+    host: &'e [u8],
+    proto: &'e str,
+) -> [&'e [u8]; 9] {
+    let (open, node, close): (&[u8], &[u8], &[u8]) = match peer {
+        Some(IpAddr::V4(_)) => (b"", address, b""),
         // §6: brackets and colons stand in quotes.
-        Some(IpAddr::V6(address)) => format!("\"[{address}]\""),
-        None => "unknown".to_owned(),
+        Some(IpAddr::V6(_)) => (b"\"[", address, b"]\""),
+        None => (b"", b"unknown", b""),
     };
-    let mut element = format!("for={node}").into_bytes();
     // A host was checked when the request was read, and holds no quote.
-    if is_token(host) {
-        element.extend_from_slice(&[b";host=", host].concat());
-    } else if !host.is_empty() {
-        element.extend_from_slice(&[b";host=\"", host, b"\""].concat());
+    let (before_host, behind_host): (&[u8], &[u8]) = match host {
+        [] => (b"", b""),
+        host if is_token(host) => (b";host=", b""),
+        _ => (b";host=\"", b"\""),
+    };
+    let proto = proto.as_bytes();
+    [
+        b"for=",
+        open,
+        node,
+        close,
+        before_host,
+        host,
+        behind_host,
+        b";proto=",
+        proto,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_the_library_writes_them() {
+        for text in [
+            "0.0.0.0",
+            "127.0.0.1",
+            "192.0.2.255",
+            "10.100.9.19",
+            "::1",
+            "2001:db8::7",
+        ] {
+            let mut out = Vec::new();
+            push_address(text.parse().expect("an address"), &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), text);
+        }
     }
-    element.extend_from_slice(format!(";proto={proto}").as_bytes());
-    element
+
+    #[test]
+    fn an_element_quotes_what_is_no_token() {
+        for (peer, host, expected) in [
+            (Some("192.0.2.7"), "h", "for=192.0.2.7;host=h;proto=http"),
+            (Some("192.0.2.7"), "", "for=192.0.2.7;proto=http"),
+            (
+                Some("::1"),
+                "h:80",
+                "for=\"[::1]\";host=\"h:80\";proto=http",
+            ),
+            (None, "h", "for=unknown;host=h;proto=http"),
+        ] {
+            let address = peer.unwrap_or_default().as_bytes();
+            let peer = peer.map(|peer| peer.parse().expect("an address"));
+            let element = forwarded_element(peer, address, host.as_bytes(), "http");
+            assert_eq!(String::from_utf8_lossy(&element.concat()), expected);
+        }
+    }
+
+    #[test]
+    fn a_list_goes_on_behind_the_members_of_a_proxy() {
+        let known = [b"a".to_vec(), b"b, c".to_vec()];
+        for (before, own, expected) in [
+            (&known[..0], &[][..], ""),
+            (&known[..0], &[&b"d"[..], b"e"][..], "X: de\r\n"),
+            (&known[..], &[&b""[..]][..], "X: a, b, c\r\n"),
+            (&known[..], &[&b"d"[..], b"e"][..], "X: a, b, c, de\r\n"),
+        ] {
+            let mut lines = FieldLines::new();
+            push_list("X", before, own, &mut lines);
+            assert_eq!(String::from_utf8_lossy(lines.as_bytes()), expected);
+        }
+    }
 }

@@ -130,7 +130,7 @@ impl ProxyHandler {
         if let Some(cookie) = asked.chosen.set_cookie() {
             fields.push("Set-Cookie", cookie);
         }
-        let server = asked.chosen.server().address().to_string();
+        let server = Arc::clone(asked.chosen.server().name());
         if self.options.proxy_status {
             fields.push("Proxy-Status", format!("tidegate; next-hop=\"{server}\""));
         }
@@ -154,7 +154,7 @@ impl ProxyHandler {
     fn content<'c, C: ReadContent + Copy + 'c>(
         &self,
         head: &UpstreamHead,
-        mut dialogue: Dialogue<Receiving>,
+        mut dialogue: Box<Dialogue<Receiving>>,
         asked: Asked,
         rest: BodyReader<'static, C>,
         request: &Request<'_>,
@@ -189,7 +189,7 @@ impl ProxyHandler {
     }
 
     /// What follows a 101. The server counts a request more while the tunnel is open.
-    fn tunnel(&self, dialogue: Dialogue<Receiving>, first: Vec<u8>, asked: Asked) -> Tunnel {
+    fn tunnel(&self, dialogue: Box<Dialogue<Receiving>>, first: Vec<u8>, asked: Asked) -> Tunnel {
         let route = Arc::downgrade(&self.life);
         let chosen = asked.chosen;
         Tunnel {

@@ -44,7 +44,9 @@ pub(super) struct Receiving {
     wanted_protocol: Option<Vec<u8>>,
     /// Octets of a head that is incomplete.
     partial: Vec<u8>,
-    heads: VecDeque<Said>,
+    /// Heads of interim responses that wait to be passed on, and that of the final one behind them.
+    interims: VecDeque<(Status, Vec<u8>)>,
+    last: Option<UpstreamHead>,
     interim: usize,
     content: Vec<u8>,
     state: State,
@@ -94,7 +96,8 @@ impl Receiving {
             sent_framing,
             wanted_protocol: wishes.upgrade.map(<[u8]>::to_vec),
             partial: Vec::new(),
-            heads: VecDeque::new(),
+            interims: VecDeque::new(),
+            last: None,
             interim: 0,
             content: Vec::new(),
             state: State::Head,
@@ -107,7 +110,10 @@ impl Receiving {
 
     /// The next head that has come, interim or final.
     pub(super) fn take_head(&mut self) -> Option<Said> {
-        self.heads.pop_front()
+        match self.interims.pop_front() {
+            Some((status, fields)) => Some(Said::Interim(status, fields)),
+            None => self.last.take().map(Said::Final),
+        }
     }
 
     /// Whether nothing at all has come.
@@ -156,7 +162,7 @@ impl Receiving {
             if self.interim > MAX_INTERIM {
                 return Err(ProxyFault::TooManyInterim);
             }
-            self.heads.push_back(Said::Interim(head.status, fields));
+            self.interims.push_back((head.status, fields));
             return Ok(());
         }
         let decoder = Decoder::of_response(head.framing);
@@ -167,7 +173,7 @@ impl Receiving {
             false if decoder.is_ended() => State::Ended,
             false => State::Content(decoder),
         };
-        self.heads.push_back(Said::Final(UpstreamHead {
+        self.last = Some(UpstreamHead {
             status: head.status,
             fields,
             length: announced_length(head),
@@ -175,7 +181,7 @@ impl Receiving {
             is_unbuffered: head
                 .values("x-accel-buffering")
                 .any(|value| value.eq_ignore_ascii_case(b"no")),
-        }));
+        });
         Ok(())
     }
 

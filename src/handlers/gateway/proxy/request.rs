@@ -20,7 +20,7 @@ use crate::http::fields::Known;
 use crate::http::framing::Framing;
 use crate::http::list;
 use crate::http::request::RequestHead;
-use crate::http::response::FieldLines;
+use crate::http::response::{FieldLines, push_decimal};
 use crate::http::version::Version;
 use crate::message::request::Request;
 
@@ -30,6 +30,9 @@ const PSEUDONYM: &str = "tidegate";
 /// How often a request may have passed a server of this name. One that has passed more often goes in a
 /// circle.
 const MAX_PASSES: usize = 8;
+
+/// Octets that are likely to be enough for the fields that this server adds to a head.
+const OWN_FIELDS: usize = 512;
 
 /// How the content of a request is delimited on its way to the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +107,7 @@ pub(super) fn encode(
     (framing, wishes): (SentFraming, Wishes<'_>),
 ) -> Vec<u8> {
     let head = request.head;
-    let mut start = Vec::with_capacity(head.length + 256);
+    let mut start = Vec::with_capacity(head.length + OWN_FIELDS);
     start.extend_from_slice(head.method.as_str().as_bytes());
     start.push(b' ');
     rule.push(request, &mut start);
@@ -113,10 +116,15 @@ pub(super) fn encode(
     push_host(head, options, host, &mut lines);
     push_fields(request, options, &mut lines);
     forwarding::push(request, original_host(head), &mut lines);
-    lines.push("Via", [head.version.number(), PSEUDONYM].join(" "));
+    let via = [head.version.number(), " ", PSEUDONYM].map(str::as_bytes);
+    lines.push_parts("Via", &via);
     match framing {
         SentFraming::None => {}
-        SentFraming::Length(length) => lines.push("Content-Length", length.to_string()),
+        SentFraming::Length(length) => {
+            let mut digits = Vec::with_capacity(20);
+            push_decimal(length, &mut digits);
+            lines.push("Content-Length", digits);
+        }
         SentFraming::Chunked => lines.push("Transfer-Encoding", "chunked"),
     }
     match (wishes.upgrade.is_some(), wishes.trailers) {
