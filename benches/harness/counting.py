@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .recipes import Setting, tidegate
 from .traffic import Work, connect
+from .upstream import Canned
 
 #: Repetitions of a piece of work, in the first run and in the second.
 _FEW = 50
@@ -50,8 +51,10 @@ def _count(tool: Tool, program: str, work: Work, times: int) -> Counter[str]:
         scratch = Path(name)
         (scratch / "612.html").write_bytes(b"x" * 612)
         port = _free_port()
+        behind = Canned() if work.is_proxied else None
+        setting = Setting(port, scratch, scratch, log=None, upstream=behind and behind.port)
         # The end of a thread of the pool is counted or not, as it comes: there is one of them.
-        launch = tidegate(program, Setting(port, scratch, scratch, log=None), "blocking = { threads = 1, queue = 16 }")
+        launch = tidegate(program, setting, "blocking = { threads = 1, queue = 16 }")
         report = scratch / "report"
         argv = [tool.program, *tool.arguments(report), *launch.argv]
         with (scratch / "output").open("wb") as sink:
@@ -61,6 +64,8 @@ def _count(tool: Tool, program: str, work: Work, times: int) -> Counter[str]:
             work.repeat(port, times)
         finally:
             _stop(running)
+            if behind:
+                behind.stop()
         return tool.read(report.read_text(encoding="utf-8"))
 
 

@@ -46,13 +46,15 @@ class Bound:
 
 
 #: A read and a write each; a connection besides is accepted, the next accept finds none,
-#: and it is closed; sixteen pipelined requests are one read and one write.
+#: and it is closed; sixteen pipelined requests are one read and one write. A request
+#: that is passed on is a read and a write on either side, and wakes the loop twice.
 BOUNDS = (
     Bound(traffic.KEEP_ALIVE, calls=2, waits=1),
     Bound(traffic.RESPOND, calls=2, waits=1),
     Bound(traffic.NOT_MODIFIED, calls=2, waits=1),
     Bound(traffic.ONE_EACH, calls=5, waits=1),
     Bound(traffic.BATCH, calls=2, waits=1),
+    Bound(traffic.PROXIED, calls=4, waits=2),
 )
 
 

@@ -23,6 +23,8 @@ class Work:
 
     title: str
     repeat: Callable[[int, int], None]
+    #: Whether an upstream answers in the server's place.
+    is_proxied: bool = False
 
 
 def _request(path: str, fields: dict[str, str] | None = None) -> bytes:
@@ -123,8 +125,8 @@ def _one_each(port: int, times: int) -> None:
             peer.read_end()
 
 
-def _persisting(title: str, request: bytes, count: int = 1) -> Work:
-    return Work(title, functools.partial(_keep_alive, request=request, count=count))
+def _persisting(title: str, request: bytes, count: int = 1, is_proxied: bool = False) -> Work:
+    return Work(title, functools.partial(_keep_alive, request=request, count=count), is_proxied)
 
 
 KEEP_ALIVE = _persisting("a keep-alive request of a small file", _request(FILE))
@@ -133,3 +135,4 @@ RESPOND = _persisting("a keep-alive request of an answer from the configuration"
 NOT_MODIFIED = Work("a keep-alive request that is answered 304", _not_modified)
 ONE_EACH = Work("a connection with one request", _one_each)
 BATCH = _persisting(f"a batch of {PIPELINED} pipelined requests", _request(FILE), PIPELINED)
+PROXIED = _persisting("a keep-alive request that is passed on", _request(FILE), is_proxied=True)

@@ -1,10 +1,12 @@
-"""The server behind the proxies that are measured: the floor, as an upstream."""
+"""The server behind the proxies that are measured: the floor, as an upstream. Behind one whose work is
+counted it is a thread of this process, whose speed does not matter."""
 
 from __future__ import annotations
 
 import os
 import socket
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,3 +61,39 @@ def _listens(port: int) -> bool:
         except OSError:
             time.sleep(0.01)
     return False
+
+
+class Canned:
+    """An upstream that answers every head with the same 612 octets, and keeps its connections."""
+
+    _ANSWER = (
+        b"HTTP/1.1 200 OK\r\nServer: canned\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
+        b"Content-Type: text/html; charset=utf-8\r\nContent-Length: 612\r\n\r\n" + b"x" * 612
+    )
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def stop(self) -> None:
+        """Takes no further connections; those that there are end with their clients."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            head = b""
+            while octets := connection.recv(65536):
+                head += octets
+                if head.endswith(b"\r\n\r\n"):
+                    connection.sendall(self._ANSWER)
+                    head = b""
