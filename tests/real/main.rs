@@ -41,6 +41,8 @@ mod mail;
 mod postgresql;
 // CGI scripts in Python.
 mod python_cgi;
+// Spring MVC on an embedded Tomcat behind `proxy`.
+mod spring;
 // A client of WebSockets.
 mod websocket;
 // WordPress behind `fastcgi`, on a MariaDB of its own.
