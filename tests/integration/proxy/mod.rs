@@ -19,6 +19,8 @@ mod reuse;
 mod repeats;
 // Who is told when the other side goes, and who waits for whom.
 mod buffering;
+// What `Proxy-Status` says of a response, and of one that is missing.
+mod proxy_status;
 // What the settings of an upstream's table change.
 mod retries;
 // What else the configuration says about an exchange, and what is told of it.

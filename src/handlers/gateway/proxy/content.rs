@@ -36,7 +36,7 @@ pub(super) struct UpstreamContent<R> {
     rest: R,
     /// The trailer section, once the response has ended.
     trailers: Vec<u8>,
-    /// The request and the upstream in the log.
+    /// The upstream and its server in the log.
     name: String,
 }
 

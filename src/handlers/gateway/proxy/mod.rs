@@ -178,7 +178,7 @@ impl ProxyHandler {
             };
         }
         let server = asked.chosen.server().address().to_string();
-        let name = self.name_in_log(request, &server);
+        let name = format!("upstream `{}`: {server}", self.upstream.options().name);
         let source = UpstreamContent::new(dialogue, asked, rest, name);
         let source: Box<dyn ContentSource + 'c> = if self.options.buffer && !head.is_unbuffered {
             Box::new(ReadAhead::new(source, worker.disk))
@@ -229,12 +229,13 @@ impl ProxyHandler {
             Unanswered::Client(error) => return Err(error),
             Unanswered::Failed(fault, note) => (fault.status(), note, diagnostic::chain(&fault)),
             Unanswered::NoServer(why) => {
-                let status = match why {
-                    NoServer::Unknown => Status::BAD_GATEWAY,
-                    NoServer::AllFailed | NoServer::AllBusy => Status::SERVICE_UNAVAILABLE,
+                let (status, error) = match why {
+                    NoServer::Unknown => (Status::BAD_GATEWAY, "dns_error"),
+                    NoServer::AllFailed => (Status::SERVICE_UNAVAILABLE, "destination_unavailable"),
+                    NoServer::AllBusy => (Status::SERVICE_UNAVAILABLE, "connection_limit_reached"),
                 };
                 let note = UpstreamNote {
-                    error: Some("destination_unavailable"),
+                    error: Some(error),
                     ..UpstreamNote::default()
                 };
                 (status, note, why.to_string())
@@ -248,7 +249,11 @@ impl ProxyHandler {
         };
         if let (true, Some(error)) = (self.options.proxy_status, note.error) {
             let mut fields = FieldLines::behind(response.fields.to_vec());
-            fields.push("Proxy-Status", format!("tidegate; error={error}"));
+            let asked = note.server.iter();
+            let next_hop: String = asked
+                .map(|server| format!("; next-hop=\"{server}\""))
+                .collect();
+            fields.push("Proxy-Status", format!("tidegate; error={error}{next_hop}"));
             response.fields = fields.into();
         }
         response.origin.note = Some(Box::new(note));

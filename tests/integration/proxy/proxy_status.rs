@@ -1,0 +1,93 @@
+//! `proxy_status`: what a response says in `Proxy-Status` of the server that was asked (RFC 9209), and what the
+//! log says.
+
+use serde_json::Value;
+
+use super::repeats::{closing, down};
+use super::{HELLO, get, site};
+use crate::support::{Server, Site, Upstream};
+
+/// The status of the response to a GET, `Proxy-Status`, and `upstream_error` of the log.
+fn ask(server: &Server) -> (u16, Option<String>, Value) {
+    let response = server.connect().exchange(get("/asked"));
+    let line = server.wait_for_record(|line| line.contains("/asked"));
+    let line: Value = serde_json::from_str(&line).expect("JSON");
+    let told = response.field("Proxy-Status").map(str::to_owned);
+    (response.status, told, line["upstream_error"].clone())
+}
+
+fn start(site: Site) -> Server {
+    site.log("access = '-'\nformat = 'json'").start()
+}
+
+#[test]
+fn it_names_the_server_and_what_it_did() {
+    let silent = Upstream::listen();
+    for (upstream, status, error) in [
+        (Upstream::answering(HELLO), 200, None),
+        (down(), 502, Some("connection_refused")),
+        (closing(), 502, Some("connection_terminated")),
+        (
+            Upstream::answering("hello\r\n\r\n"),
+            502,
+            Some("http_protocol_error"),
+        ),
+        (silent, 504, Some("connection_read_timeout")),
+    ] {
+        let timeout = if status == 504 { "50ms" } else { "30s" };
+        let options = format!(", proxy_status = true, timeout = '{timeout}'");
+        let error_told = error.map_or_else(String::new, |error| format!(" error={error};"));
+        let expected = format!("tidegate;{error_told} next-hop=\"{}\"", upstream.address());
+        let found = ask(&start(site(&options, &upstream)));
+        let error = error.map_or(Value::Null, Value::from);
+        assert_eq!(found, (status, Some(expected), error));
+        // Clients are told no addresses of servers unless the route says so.
+        assert_eq!(ask(&start(site(", timeout = '50ms'", &upstream))).1, None);
+    }
+}
+
+#[test]
+fn it_says_why_no_server_was_asked() {
+    let upstream = Upstream::listen();
+    let address = upstream.address();
+    let routes = "'/' = { proxy = 'shop', proxy_status = true }";
+    let settings = format!("servers = [{{ address = '{address}', max_connections = 1 }}]");
+    let busy = start(Site::new(routes).top(&format!("upstreams.shop = {{ {settings} }}")));
+    let mut first = busy.connect();
+    first.send(get("/first"));
+    let mut connection = upstream.accept();
+    connection.request();
+    let expected = Some("tidegate; error=connection_limit_reached".to_owned());
+    assert_eq!(
+        ask(&busy),
+        (503, expected, "connection_limit_reached".into())
+    );
+    connection.send(HELLO);
+    assert_eq!(first.response().status, 200);
+    let nowhere = "'/' = { proxy = 'http://nowhere.invalid:80', proxy_status = true }";
+    let expected = Some("tidegate; error=dns_error".to_owned());
+    assert_eq!(
+        ask(&start(Site::new(nowhere))),
+        (502, expected, "dns_error".into())
+    );
+}
+
+/// The response has begun, so the client sees a cut. The operator sees which server it was, and why.
+#[test]
+fn the_log_names_the_server_that_broke_off() {
+    let upstream = Upstream::start(|connection| {
+        if connection.next_request().is_some() {
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+        }
+    });
+    let server = site("", &upstream).start();
+    let mut client = server.connect();
+    client.send(get("/broken"));
+    let line = server.wait_for_line(|line| line.contains("broke off"));
+    let address = upstream.address();
+    let expected = format!(
+        "GET /broken: the content broke off: upstream `shop`: {address}: \
+         it closed the connection before the end of its response"
+    );
+    assert!(line.ends_with(&expected), "{line}");
+}
