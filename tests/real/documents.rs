@@ -23,7 +23,7 @@ pub(crate) fn block(page: &str, heading: &str, language: &str, number: usize) ->
 }
 
 /// A configuration of the documents, at a port that the system chooses.
-fn at_any_port(configuration: &str) -> String {
+pub(crate) fn at_any_port(configuration: &str) -> String {
     configuration.replace("localhost:8080", "127.0.0.1:0")
 }
 

@@ -12,7 +12,7 @@ const BEANS: &str = include_str!("spring/beans.xml");
 const LIBRARIES: [&str; 3] = ["spring3", "tomcat9", "commons-logging"];
 
 /// The class path: this directory, and the libraries.
-fn class_path() -> String {
+pub(crate) fn class_path() -> String {
     let directory = std::fs::read_dir("/usr/share/java").expect("libraries of Java are installed");
     let paths = directory.map(|entry| entry.expect("an entry").path().display().to_string());
     let is_library = |path: &String| {
