@@ -9,6 +9,10 @@
 //! did not take, up to one read, and reads nothing while it keeps something: so a slow receiver slows
 //! the sender down, and an idle tunnel holds no buffer.
 //!
+//! `splice` through a pipe is no better here: with the system's 64 KiB pipe it takes the same time of the
+//! CPU, and with one of 1 MiB half of it, but that is two descriptors and 1 MiB for each way of each tunnel,
+//! and of such pipes the system lets a user have 16.
+//!
 //! Each side may end its half by itself: the end is passed on behind everything that came before it,
 //! and the other way goes on. A connection that breaks resets the other one, so that no side takes a
 //! cut for an end.

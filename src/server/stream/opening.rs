@@ -4,13 +4,14 @@
 use std::io;
 
 use super::{Connected, End, StreamConnection};
-use crate::address::ClientAddress;
+use crate::address::{ClientAddress, UpstreamAddress};
 use crate::log::diagnostic;
 use crate::proxy_protocol::{Origin, encode};
 use crate::runtime;
+use crate::runtime::descriptors::note_shortage;
 use crate::server::proxy_header::{self, Announced, NoHeader};
 use crate::transport::Transport;
-use crate::upstream::{Connection, Wanted};
+use crate::upstream::{Chosen, Connection, Wanted};
 
 impl StreamConnection {
     /// Connects the client to a server. Returns the connection to that, and what it is sent first.
@@ -91,8 +92,7 @@ impl StreamConnection {
                 Ok(chosen) => chosen,
                 Err(why) => return Err(failed.unwrap_or(End::NoServer(why))),
             };
-            let address = chosen.server().address();
-            let error = match Connection::open(address, options.timeouts.connect).await {
+            let error = match self.connect_to(&chosen).await {
                 Ok(connection) => {
                     chosen.succeeded();
                     let after = runtime::now().duration_since(begun);
@@ -101,8 +101,12 @@ impl StreamConnection {
                 }
                 Err(error) => error,
             };
+            self.tell_not_connected(chosen.server().address(), &error);
+            if note_shortage(&error) {
+                // It is this server that lacks something: no other one could be reached either.
+                return Err(End::NotConnected);
+            }
             chosen.failed();
-            self.tell_not_connected(&address.to_string(), &error);
             let end = match error.kind() {
                 io::ErrorKind::TimedOut => End::ConnectTimedOut,
                 _ => End::NotConnected,
@@ -116,12 +120,21 @@ impl StreamConnection {
         }
     }
 
-    fn tell_not_connected(&self, server: &str, error: &io::Error) {
+    /// Connects to one server. What the worker keeps to be faster goes before a client is refused.
+    async fn connect_to(&self, chosen: &Chosen) -> io::Result<Connection> {
+        let timeout = self.stream.upstream.options().timeouts.connect;
+        let address = chosen.server().address();
+        match Connection::open(address, timeout).await {
+            Err(error) if note_shortage(&error) && self.worker.local.release_descriptors() => {
+                Connection::open(address, timeout).await
+            }
+            opened => opened,
+        }
+    }
+
+    fn tell_not_connected(&self, server: &UpstreamAddress, error: &io::Error) {
         let (listener, upstream) = (&self.endpoint.address, &self.stream.upstream.options().name);
         let subject = format!("stream at {listener}: upstream {upstream}: {server}");
-        diagnostic::warn_limited(
-            &subject,
-            format_args!("{subject} takes no connection: {error}"),
-        );
+        diagnostic::warn_limited(&subject, format_args!("{subject}: no connection: {error}"));
     }
 }

@@ -161,6 +161,7 @@ fn a_server_may_have_streams_alone() {
     let site = Site::configured(&text);
     let mut child = site
         .command_for(&["run"])
+        .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::piped())
         .spawn();
     let child = child.as_mut().expect("the program can be started");
@@ -181,4 +182,33 @@ fn a_server_may_have_streams_alone() {
     rustix::process::kill_process(pid, Signal::TERM).expect("it is our own child");
     lines.for_each(drop);
     assert!(child.wait().expect("it is our own child").success());
+}
+
+/// Every configuration of the page about streams is one that `check` takes.
+#[test]
+fn what_the_document_tells_to_write_is_good() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/databases-and-mail.md");
+    let page = std::fs::read_to_string(page).expect("it is part of the repository");
+    let blocks = page.split("\n```toml\n").skip(1);
+    let blocks: Vec<&str> = blocks
+        .filter_map(|rest| rest.split_once("\n```").map(|(block, _)| block))
+        .collect();
+    assert!(blocks.len() >= 5, "{}", blocks.len());
+    for block in blocks {
+        let mut text = block.to_owned();
+        if text.contains("\"postgres\"") && !text.contains("[upstreams.") {
+            text += "\n[upstreams.postgres]\nservers = '127.0.0.1:5432'\n";
+        }
+        // Ports that the machine may have given away.
+        for (port, free) in [(":25", "2"), (":143", "3"), (":6432", "4"), (":8080", "5")] {
+            text = text.replace(
+                &format!("listen = \"{port}\""),
+                &format!("listen = '127.0.0.{free}:0'"),
+            );
+        }
+        let text = text.replace("127.0.0.1:6432", "127.0.0.2:0");
+        let site = Site::configured(&text).file("index.html", "");
+        let checked = site.command_line(&["check"]);
+        assert!(checked.status.success(), "{block}\n{checked:?}");
+    }
 }

@@ -23,7 +23,7 @@ fn another_server_is_tried_if_one_takes_no_connection() {
     assert_eq!(record["upstream"], "db");
     assert_eq!(record["server"], there.to_string());
     // It was told once: the server is not asked any more.
-    let told = server.wait_for_line(|line| line.contains("takes no connection"));
+    let told = server.wait_for_line(|line| line.contains("no connection: "));
     assert!(told.contains(&format!("upstream db: {nowhere}")), "{told}");
     server.wait_for_line(|line| line.contains(&format!("{nowhere} has failed")));
 }
@@ -114,4 +114,50 @@ fn the_limit_of_the_process_holds_for_streams_as_well() {
     expect_reset(&connect(address));
     record(&server, "too_many");
     drop((first, second));
+}
+
+/// A connection of a stream takes two descriptors. Where the second one is missing, the upstream is not to
+/// blame: it was paused, and other clients were kept from it.
+#[test]
+fn a_server_does_not_count_as_failed_where_descriptors_run_out() {
+    // With an even number of descriptors left, and with an odd one.
+    for others in 0..2 {
+        let (listener, there) = upstream();
+        listener.set_nonblocking(true).expect("it can be set so");
+        let text = configuration("", "proxy = 'db'")
+            + &format!(
+                "[upstreams.db]\nservers = '{there}'\nfailures = {{ max = 1, pause = '1h' }}\n"
+            );
+        let server = Site::configured(&text).descriptors(64).start();
+        let address = stream_address(&server);
+        let others: Vec<_> = (0..others).map(|_| server.connect()).collect();
+        let mut held = Vec::new();
+        while let Some(both) = connect_through(&server, address, &listener) {
+            held.push(both);
+        }
+        assert!(held.len() > 5, "{}", held.len());
+        drop((held, others));
+        let mut client = connect(address);
+        let upstream = until("a connection", || listener.accept().ok());
+        client.write_all(b"x").expect("it is open");
+        assert_eq!(read(&patient(upstream.0), 1), b"x");
+        let lines = server.diagnostics();
+        let paused = lines.iter().filter(|line| line.contains("has failed"));
+        assert_eq!(paused.count(), 0, "{lines:#?}");
+    }
+}
+
+/// A client that is connected to the upstream; `None` if the server has no descriptors for it.
+fn connect_through(
+    server: &Server,
+    address: SocketAddr,
+    listener: &TcpListener,
+) -> Option<(TcpStream, TcpStream)> {
+    let client = connect(address);
+    let is_short = |line: &String| line.contains("Too many open files");
+    let upstream = until("a connection, or none", || match listener.accept() {
+        Ok((upstream, _)) => Some(Some(upstream)),
+        Err(_) => server.diagnostics().iter().any(is_short).then_some(None),
+    });
+    upstream.map(|upstream| (client, upstream))
 }
