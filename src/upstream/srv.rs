@@ -215,7 +215,7 @@ fn records(answer: &Message<Vec<u8>>) -> io::Result<Vec<Record>> {
         let data = record.data();
         // The root stands for no host: the service is not given (RFC 2782).
         if record.owner().name_eq(&owner) && !data.target().is_root() {
-            let host: Name<Vec<u8>> = data.target().clone().flatten_into();
+            let host: Name<Vec<u8>> = (*data.target()).flatten_into();
             records.push(Record {
                 priority: data.priority(),
                 weight: data.weight(),
