@@ -17,6 +17,8 @@ mod django;
 mod dokuwiki;
 // HAProxy, which speaks the PROXY protocol to this server and hears it from it.
 mod haproxy;
+// Servers that are killed, stopped and brought back behind `proxy`.
+mod failing_servers;
 // Git's own server, and cgit, behind `cgi`.
 mod git;
 // goaccess, which reads the access log.

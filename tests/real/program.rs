@@ -27,6 +27,11 @@ impl Program {
         program
     }
 
+    /// Sends a signal to it and its processes.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process_group(Pid::from_child(&self.0), signal).expect("it runs");
+    }
+
     /// In a process group of its own: some programs start others.
     fn start(mut command: Command) -> Self {
         use std::os::unix::process::CommandExt as _;
