@@ -14,6 +14,7 @@ pub(crate) struct UpstreamNote {
     pub(crate) connect: Option<Duration>,
     /// How long it took from the first try to the head of the final response; `None` if none came.
     pub(crate) head: Option<Duration>,
-    /// Why this server responded in place of the upstream: a type of RFC 9209 §2.3.
+    /// Why this server responded in place of the upstream, or that the upstream's response broke off: a
+    /// type of RFC 9209 §2.3.
     pub(crate) error: Option<&'static str>,
 }

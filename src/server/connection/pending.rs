@@ -75,7 +75,12 @@ impl<'e, R: Display> Sending<'e, R> {
             .await;
         drop(sending);
         match &sent {
-            Err(error) => self.report(error),
+            Err(error) => {
+                if matches!(error, SendError::BrokenOff(_)) {
+                    self.exchange.note_broken_off();
+                }
+                self.report(error);
+            }
             Ok(()) if self.transmission.dropped_some() => self.warn_of_surplus(),
             Ok(()) => {}
         }

@@ -291,6 +291,13 @@ impl<'e> Underway<'e> {
         self.note = note;
     }
 
+    /// Takes note that the content of the response broke off, which is the upstream's doing if one was asked.
+    pub(crate) fn note_broken_off(&mut self) {
+        if let Some(note) = &mut self.note {
+            note.error = Some("http_response_incomplete");
+        }
+    }
+
     fn end(&mut self, outcome: Outcome) {
         self.is_over = true;
         if self.is_recorded {

@@ -80,9 +80,15 @@ fn the_log_names_the_server_that_broke_off() {
             connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
         }
     });
-    let server = site("", &upstream).start();
+    let server = start(site("", &upstream));
     let mut client = server.connect();
     client.send(get("/broken"));
+    let record = server.wait_for_record(|line| line.contains("/broken"));
+    let record: Value = serde_json::from_str(&record).expect("JSON");
+    assert_eq!(
+        (&record["status"], &record["upstream_error"]),
+        (&200.into(), &"http_response_incomplete".into())
+    );
     let line = server.wait_for_line(|line| line.contains("broke off"));
     let address = upstream.address();
     let expected = format!(
