@@ -7,11 +7,10 @@ mod listening;
 mod output;
 mod proxy;
 mod remote;
+mod starting;
 
-use std::backtrace::{Backtrace, BacktraceStatus};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::address::ListenAddress;
 use crate::api::Handlers;
-use crate::config::model::{Config, LogLevel};
+use crate::config::model::Config;
 use crate::config::{self, Strictness, Surroundings};
 use crate::generation::Generation;
 use crate::generation::prepare::{Prepared, prepare};
@@ -32,6 +31,7 @@ use config_file::ConfigFile;
 use listening::Listening;
 use output::print;
 use remote::{Reload, Remote, Status, Upstream};
+use starting::{clickable, describe, start};
 
 /// A small, fast web server.
 ///
@@ -175,22 +175,6 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
     }
 }
 
-/// Has panics reported as diagnostics: a panic of a handler must not make its worker wait until standard
-/// error is read.
-fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let backtrace = Backtrace::capture();
-        let thread = std::thread::current();
-        let name = thread.name().unwrap_or("unnamed");
-        // Where it panicked, a line end, and what it said.
-        let panic = panic.to_string().replacen('\n', " ", 1);
-        diagnostic::error(format_args!("thread '{name}' {panic}"));
-        if backtrace.status() == BacktraceStatus::Captured {
-            diagnostic::report(LogLevel::Error, &format!("backtrace:\n{backtrace}"));
-        }
-    }));
-}
-
 /// Runs the server that a file describes, until it ends.
 ///
 /// # Errors
@@ -269,20 +253,6 @@ fn serve(arguments: &Serve) -> Result<(), String> {
     supervisor.run().map_err(|error| describe(&error))
 }
 
-/// Makes the supervisor of a server that is this process.
-///
-/// # Errors
-/// Why the server cannot start.
-fn start(setup: Setup) -> Result<Supervisor, String> {
-    report_panics();
-    Supervisor::new(setup).map_err(|error| describe(&error))
-}
-
-/// An error as the operator reads it.
-fn describe(error: &dyn std::error::Error) -> String {
-    format!("error: {}", diagnostic::chain(error))
-}
-
 /// Tells the operator of `serve` the addresses, the directory, and which options are on.
 fn print_banner(supervisor: &Supervisor, root: &Path, arguments: &Serve) {
     let addresses = supervisor.addresses().filter_map(ListenAddress::ip);
@@ -295,17 +265,6 @@ fn print_banner(supervisor: &Supervisor, root: &Path, arguments: &Serve) {
         on_or_off(!arguments.no_listing),
         on_or_off(arguments.spa)
     ));
-}
-
-/// An address as it is typed into a browser: a wildcard address becomes `localhost`, and so does
-/// 127.0.0.1.
-fn clickable(address: SocketAddr) -> String {
-    match address.ip() {
-        ip if ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip.is_unspecified() => {
-            format!("localhost:{}", address.port())
-        }
-        _ => address.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::listening::Listening;
-use super::{clickable, describe, start};
+use super::starting::{clickable, describe, start};
 use crate::address::{ListenAddress, UpstreamAddress};
 use crate::api::Handlers;
 use crate::config;

@@ -178,6 +178,16 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
+/// Whether applications take two names for one: `X_Tenant` becomes the same variable as `X-Tenant` in CGI
+/// and all that came of it, and a client must not get past the operator with it.
+pub(crate) fn is_same_variable(name: &str, other: &str) -> bool {
+    let folded = |byte: u8| match byte {
+        b'_' => b'-',
+        byte => byte.to_ascii_lowercase(),
+    };
+    name.len() == other.len() && name.bytes().map(folded).eq(other.bytes().map(folded))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

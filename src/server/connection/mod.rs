@@ -25,6 +25,7 @@ mod linger;
 mod pending;
 mod perform;
 mod refuse;
+mod switched;
 mod tunnel;
 
 use std::cell::Cell;
@@ -50,7 +51,7 @@ use crate::server::worker::endpoint::Endpoint;
 use crate::transport::{Received, Transport};
 
 use pending::Pending;
-use perform::Performed;
+use switched::Switched;
 
 /// Bytes read at a time where requests are looked for: several heads, or a few hundred small ones. A
 /// client that sends more than it reads has the server hold no more than this. The content of a request
@@ -101,6 +102,13 @@ enum Turn {
     /// The request at the start of `unread`, whose head has that many bytes, has to be waited for.
     Perform(usize),
     Close(Ending),
+}
+
+/// How a request that had to be waited for ended.
+enum Performed {
+    /// How the connection ends after it, if it does.
+    Answered(Option<Ending>),
+    Switched(Box<Switched>),
 }
 
 /// How a wait ended.

@@ -15,8 +15,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::pending::Sending;
-use super::tunnel::Switched;
-use super::{Connection, Ending};
+use super::switched::Switched;
+use super::{Connection, Ending, Performed};
 use crate::config::model::Limits;
 use crate::generation::Generation;
 use crate::http::request::{Parsed, RequestHead};
@@ -42,13 +42,6 @@ enum Responded {
     Switched(Tunnel, Underway<'static>),
     /// The client left before there was a response, or the response could not be sent to its end.
     Failed,
-}
-
-/// How a request that had to be waited for ended.
-pub(super) enum Performed {
-    /// How the connection ends after it, if it does.
-    Answered(Option<Ending>),
-    Switched(Box<Switched>),
 }
 
 impl Connection {

@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+use super::switched::Switched;
 use super::{Connection, Ending};
 use crate::http::status::Status;
 use crate::message::tunnel::Tunnel;
@@ -14,14 +15,6 @@ use crate::runtime::{Either, either, sleep};
 use crate::server::exchange::outcome::{Outcome, Underway};
 use crate::transfer::tunnel::{self, Carried, TunnelEnd};
 use crate::transport::Transport;
-
-/// A tunnel that begins, and the exchange that led to it.
-pub(super) struct Switched {
-    pub(super) tunnel: Tunnel,
-    /// Octets that the client has sent behind its request.
-    pub(super) to_upstream: Vec<u8>,
-    pub(super) exchange: Underway<'static>,
-}
 
 /// The exchange of a tunnel, which learns when it is dropped how much was carried.
 struct Carrying {

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use super::body::{Body, BodyReader};
 use super::content::Asked;
 use super::fault::{Failure, ProxyFault};
+use super::heard::{Heard, Unanswered};
 use super::receiving::{Receiving, Said, UpstreamHead};
 use super::request::{self, Wishes};
 use super::{ProxyHandler, Worker};
@@ -31,33 +32,7 @@ use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
 use crate::message::upstream_note::UpstreamNote;
 use crate::runtime::{self, Either, either};
-use crate::upstream::{Chosen, Connection, Dialogue, HeadReturns, NoServer, Wanted};
-
-/// What an upstream has said, up to its head at least.
-pub(super) struct Heard<C> {
-    pub(super) head: UpstreamHead,
-    /// Boxed, because it is large and is handed on several times.
-    pub(super) dialogue: Box<Dialogue<Receiving>>,
-    pub(super) asked: Asked,
-    /// The part of the request's content that the upstream has not got.
-    pub(super) rest: BodyReader<'static, C>,
-    pub(super) note: UpstreamNote,
-}
-
-/// Why there is no response of an upstream.
-pub(super) enum Unanswered {
-    Client(ContentError),
-    /// No server could be asked, and none has been.
-    NoServer(NoServer),
-    /// The last one that was asked failed.
-    Failed(ProxyFault, UpstreamNote),
-}
-
-impl From<ContentError> for Unanswered {
-    fn from(error: ContentError) -> Self {
-        Self::Client(error)
-    }
-}
+use crate::upstream::{Chosen, Connection, Dialogue, HeadReturns, Wanted};
 
 /// How far a try got that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

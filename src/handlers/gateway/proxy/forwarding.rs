@@ -6,8 +6,7 @@
 
 use std::net::IpAddr;
 
-use super::request::is_same_variable;
-use crate::http::fields::is_token;
+use crate::http::fields::{is_same_variable, is_token};
 use crate::http::response::{FieldLines, push_decimal};
 use crate::message::request::Request;
 

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | the head that an upstream is sent | [`request`], [`target`], [`forwarding`] |
 //! | the content that it is sent | [`body`] |
-//! | which server is asked, and which one after it | [`asking`] |
+//! | which server is asked, and which one after it | [`asking`], [`heard`] |
 //! | a response's way in | [`receiving`], [`content`] |
 //! | what an upstream can do wrong | [`fault`] |
 //! | what `explain` tells of a request | [`explained`] |
@@ -21,6 +21,7 @@ mod content;
 mod explained;
 mod fault;
 mod forwarding;
+mod heard;
 mod receiving;
 mod request;
 mod target;
@@ -45,10 +46,10 @@ use crate::message::upstream_note::UpstreamNote;
 use crate::runtime::BlockingPool;
 use crate::upstream::{Dialogue, Group, Input, KeptConnections, NoServer};
 
-use asking::{Heard, Unanswered};
 use body::{Body, BodyReader};
 use content::{Asked, Trailers, UpstreamContent};
 pub(crate) use explained::Explained;
+use heard::{Heard, Unanswered};
 use receiving::{Receiving, UpstreamHead};
 use target::TargetRule;
 

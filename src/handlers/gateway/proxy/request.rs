@@ -16,7 +16,7 @@ use super::forwarding;
 use super::target::TargetRule;
 use crate::config::model::{HostField, Proxy};
 use crate::http::field_roles::is_hop_by_hop;
-use crate::http::fields::Known;
+use crate::http::fields::{Known, is_same_variable};
 use crate::http::framing::Framing;
 use crate::http::list;
 use crate::http::request::RequestHead;
@@ -200,14 +200,4 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
             lines.push(name, value);
         }
     }
-}
-
-/// Whether applications take two names for one: `X_Tenant` becomes the same variable as `X-Tenant` in CGI
-/// and all that came of it, and a client must not get past the operator with it.
-pub(super) fn is_same_variable(name: &str, other: &str) -> bool {
-    let folded = |byte: u8| match byte {
-        b'_' => b'-',
-        byte => byte.to_ascii_lowercase(),
-    };
-    name.len() == other.len() && name.bytes().map(folded).eq(other.bytes().map(folded))
 }

@@ -1,0 +1,49 @@
+//! What all commands share that start a server which is this process.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::config::model::LogLevel;
+use crate::log::diagnostic;
+use crate::supervisor::{Setup, Supervisor};
+
+/// Makes the supervisor of a server that is this process.
+///
+/// # Errors
+/// Why the server cannot start.
+pub(super) fn start(setup: Setup) -> Result<Supervisor, String> {
+    report_panics();
+    Supervisor::new(setup).map_err(|error| describe(&error))
+}
+
+/// An error as the operator reads it.
+pub(super) fn describe(error: &dyn std::error::Error) -> String {
+    format!("error: {}", diagnostic::chain(error))
+}
+
+/// An address as it is typed into a browser: a wildcard address becomes `localhost`, and so does
+/// 127.0.0.1.
+pub(super) fn clickable(address: SocketAddr) -> String {
+    match address.ip() {
+        ip if ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip.is_unspecified() => {
+            format!("localhost:{}", address.port())
+        }
+        _ => address.to_string(),
+    }
+}
+
+/// Has panics reported as diagnostics: a panic of a handler must not make its worker wait until standard
+/// error is read.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = Backtrace::capture();
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        // Where it panicked, a line end, and what it said.
+        let panic = panic.to_string().replacen('\n', " ", 1);
+        diagnostic::error(format_args!("thread '{name}' {panic}"));
+        if backtrace.status() == BacktraceStatus::Captured {
+            diagnostic::report(LogLevel::Error, &format!("backtrace:\n{backtrace}"));
+        }
+    }));
+}

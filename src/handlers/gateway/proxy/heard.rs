@@ -1,0 +1,35 @@
+//! What became of asking an upstream: its response up to the head, or why there is none.
+
+use super::body::BodyReader;
+use super::content::Asked;
+use super::fault::ProxyFault;
+use super::receiving::{Receiving, UpstreamHead};
+use crate::message::content::ContentError;
+use crate::message::upstream_note::UpstreamNote;
+use crate::upstream::{Dialogue, NoServer};
+
+/// What an upstream has said, up to its head at least.
+pub(super) struct Heard<C> {
+    pub(super) head: UpstreamHead,
+    /// Boxed, because it is large and is handed on several times.
+    pub(super) dialogue: Box<Dialogue<Receiving>>,
+    pub(super) asked: Asked,
+    /// The part of the request's content that the upstream has not got.
+    pub(super) rest: BodyReader<'static, C>,
+    pub(super) note: UpstreamNote,
+}
+
+/// Why there is no response of an upstream.
+pub(super) enum Unanswered {
+    Client(ContentError),
+    /// No server could be asked, and none has been.
+    NoServer(NoServer),
+    /// The last one that was asked failed.
+    Failed(ProxyFault, UpstreamNote),
+}
+
+impl From<ContentError> for Unanswered {
+    fn from(error: ContentError) -> Self {
+        Self::Client(error)
+    }
+}
