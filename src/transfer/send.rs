@@ -43,6 +43,8 @@ pub(crate) struct Transmission<'c> {
     stream: Option<StreamSource<'c>>,
     /// How a stream's content compares with the length that was announced for it.
     extent: Extent,
+    /// Whether nothing but the end of the connection tells the client where the content ends.
+    ends_with_connection: bool,
     /// Up to where the first piece's file has been found in memory, or read into it.
     warm_until: u64,
     /// Octets of content taken from pieces and streams so far; the framing of chunks aside.
@@ -119,6 +121,7 @@ impl<'c> Transmission<'c> {
             piece_sent: 0,
             stream: None,
             extent: Extent::AsAnnounced,
+            ends_with_connection: false,
             warm_until: 0,
             content_sent: 0,
         };
@@ -164,6 +167,7 @@ impl<'c> Transmission<'c> {
         } else {
             self.begin_octets(Octets::Owned(first));
         }
+        self.ends_with_connection = !is_chunked && length.is_none();
         let left = length.map(|length| length.saturating_sub(first_length));
         self.stream = Some(StreamSource {
             source,
@@ -186,6 +190,13 @@ impl<'c> Transmission<'c> {
     /// Whether the stream's maker gave more content than it had announced.
     pub(crate) fn dropped_some(&self) -> bool {
         self.extent == Extent::Longer
+    }
+
+    /// Whether the client would take what it has got for all of the content if the connection ended now:
+    /// a client of HTTP/1.0 that was told no length.
+    pub(crate) fn looks_complete(&self) -> bool {
+        let is_sent = self.sent == self.buffer.len() && self.pieces.is_empty();
+        self.ends_with_connection && !(is_sent && self.stream.is_none())
     }
 
     /// Octets of content sent so far.

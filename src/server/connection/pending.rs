@@ -67,13 +67,16 @@ impl<'e, R: Display> Sending<'e, R> {
         disk: &BlockingPool,
         send_timeout: Duration,
     ) -> Result<(), SendError> {
-        let sending = Noting(&mut self);
-        let sent = sending
-            .0
+        let noting = Noting {
+            sending: &mut self,
+            stream,
+        };
+        let sent = noting
+            .sending
             .transmission
             .finish(stream, disk, send_timeout)
             .await;
-        drop(sending);
+        drop(noting);
         match &sent {
             Err(error) => {
                 if matches!(error, SendError::BrokenOff(_)) {
@@ -119,13 +122,24 @@ impl<'e, R: Display> Sending<'e, R> {
     }
 }
 
-/// Tells the exchange, when it is dropped, how much was sent: all of the response, or less.
-struct Noting<'s, 'e, R>(&'s mut Sending<'e, R>);
+/// Tells the exchange, when it is dropped, how much was sent: all of the response, or less. Has the
+/// connection reset where its end would make less look like all.
+struct Noting<'s, 'e, R> {
+    sending: &'s mut Sending<'e, R>,
+    stream: &'s Transport,
+}
 
 impl<R> Drop for Noting<'_, '_, R> {
     fn drop(&mut self) {
-        let content_sent = self.0.transmission.content_sent();
-        self.0.exchange.note_sent(content_sent);
+        let Sending {
+            transmission,
+            exchange,
+            ..
+        } = &mut *self.sending;
+        exchange.note_sent(transmission.content_sent());
+        if transmission.looks_complete() {
+            self.stream.reset_on_close();
+        }
     }
 }
 

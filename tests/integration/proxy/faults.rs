@@ -322,6 +322,36 @@ fn content_that_breaks_off_is_cut_for_the_client_too() {
     }
 }
 
+/// A client of HTTP/1.0 learns from the end of the connection alone that content is whole: content that is
+/// not ends in a reset.
+#[test]
+fn content_that_breaks_off_is_reset_for_a_client_of_http_10() {
+    const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    const CLOSE: &str = "HTTP/1.1 200 OK\r\n\r\nhello";
+    for option in ["", ", buffer = false"] {
+        let (server, upstream) = start(option);
+        for (name, octets, resets, is_whole) in [
+            ("no last chunk", CHUNKED, false, false),
+            ("reset between chunks", CHUNKED, true, false),
+            ("reset before the end", CLOSE, true, false),
+            ("the end", CLOSE, false, true),
+        ] {
+            let mut client = server.connect();
+            client.send("GET / HTTP/1.0\r\n\r\n");
+            let (connection, _) = upstream.answer(octets);
+            let head = client.raw_head();
+            assert!(head.starts_with(b"HTTP/1.1 200"), "{name}");
+            assert_eq!(client.read(5), b"hello", "{name}");
+            if resets {
+                connection.reset();
+            } else {
+                drop(connection);
+            }
+            assert_eq!(client.rest().is_ok(), is_whole, "{name} {option}");
+        }
+    }
+}
+
 /// What breaks off is cut, or answered 502 if the head was not sent yet.
 fn match_cut_or_502(client: Client, name: &str) {
     let mut first = [0; 12];
