@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Cidr, Limits, Types};
 use crate::address::ClientAddress;
+use crate::http::fields::is_same_variable;
 use crate::http::status::Status;
 
 /// The policy of the whole configuration, a server or a route.
@@ -39,6 +40,14 @@ pub(crate) struct HeaderChanges {
 }
 
 impl HeaderChanges {
+    /// Whether a field of the name `name`, or of another that applications take for it, is set or removed, so
+    /// that no other line of it is sent.
+    pub(crate) fn replace(&self, name: &str) -> bool {
+        let set = self.set.iter().map(|(other, _)| other);
+        let mut others = set.chain(&self.remove);
+        others.any(|other| is_same_variable(name, other))
+    }
+
     /// Merges `inner` into this. For a name that `inner` mentions, only `inner` counts.
     pub(crate) fn refined_by(&self, inner: Self) -> Self {
         let is_kept = |name: &str| !inner.mentions(name);

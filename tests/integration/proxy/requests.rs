@@ -293,6 +293,16 @@ fn what_a_trusted_proxy_says_is_passed_on() {
             &[],
         )],
     );
+    // A host in which a quote stands ends no parameter.
+    holds(
+        &server,
+        &upstream,
+        &[(
+            "X-Forwarded-Host: a\";for=192.0.2.9;x=\"b\\",
+            &[r#"Forwarded: for=127.0.0.1;host="a\";for=192.0.2.9;x=\"b\\";proto=http"#],
+            &[],
+        )],
+    );
 }
 
 #[test]
@@ -391,6 +401,21 @@ fn the_operator_changes_fields_of_the_request() {
             ),
         ],
     );
+}
+
+/// What the operator says of a field takes the place of what this server would say in it.
+#[test]
+fn the_operator_changes_what_is_told_of_the_client() {
+    let (server, upstream) = start(
+        ", request_headers = { set = { X-Forwarded-Proto = 'https', Via = 'edge' }, \
+           add = { X-Forwarded-For = '192.0.2.1' }, remove = ['X-Forwarded-Host', 'Forwarded'] }",
+    );
+    let seen = seen(&server, &upstream, super::get("/"));
+    assert_eq!(seen.values("X-Forwarded-Proto"), ["https"]);
+    assert_eq!(seen.values("Via"), ["edge"]);
+    assert_eq!(seen.values("X-Forwarded-For"), ["127.0.0.1", "192.0.2.1"]);
+    assert_eq!(seen.values("X-Forwarded-Host"), [""; 0]);
+    assert_eq!(seen.values("Forwarded"), [""; 0]);
 }
 
 #[test]

@@ -4,8 +4,10 @@
 //! A proxy that is trusted has told us of its own client; its list goes on, with the proxy's address
 //! appended. What any other client says of itself in such fields never arrives, in whatever spelling.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
+use crate::config::model::HeaderChanges;
 use crate::http::fields::{is_same_variable, is_token};
 use crate::http::response::{FieldLines, push_decimal};
 use crate::message::request::Request;
@@ -38,8 +40,14 @@ pub(super) fn is_forwarding(name: &str, is_from_proxy: bool) -> bool {
     is_named(IDENTITY) || start.is_some_and(|start| is_same_variable(start, PREFIX))
 }
 
-/// Appends what is known of the client; `host` is the one that it asked for.
-pub(super) fn push(request: &Request<'_>, host: &[u8], lines: &mut FieldLines) {
+/// Appends what is known of the client, less what the operator says in `changes`; `host` is the one that it
+/// asked for.
+pub(super) fn push(
+    request: &Request<'_>,
+    host: &[u8],
+    changes: &HeaderChanges,
+    lines: &mut FieldLines,
+) {
     let arrival = request.arrival;
     let is_from_proxy = arrival.is_some_and(|arrival| arrival.is_from_proxy);
     let peer = match arrival.and_then(|arrival| arrival.peer) {
@@ -62,20 +70,39 @@ pub(super) fn push(request: &Request<'_>, host: &[u8], lines: &mut FieldLines) {
     if let Some(peer) = peer {
         push_address(peer, &mut address);
     }
-    push_list(
-        "X-Forwarded-For",
-        &before("X-Forwarded-For"),
-        &[&address],
-        lines,
-    );
-    lines.push("X-Forwarded-Proto", proto);
+    let is_said = |name: &str| !changes.replace(name);
+    if is_said("X-Forwarded-For") {
+        let before = before("X-Forwarded-For");
+        push_list("X-Forwarded-For", &before, &[&address], lines);
+    }
+    if is_said("X-Forwarded-Proto") {
+        lines.push("X-Forwarded-Proto", proto);
+    }
     let original = before("X-Forwarded-Host").pop();
     let host = original.as_deref().unwrap_or(host);
-    if !host.is_empty() {
+    if !host.is_empty() && is_said("X-Forwarded-Host") {
         lines.push("X-Forwarded-Host", host);
     }
-    let element = forwarded_element(peer, &address, host, proto);
-    push_list("Forwarded", &before("Forwarded"), &element, lines);
+    if is_said("Forwarded") {
+        let host = escaped(host);
+        let element = forwarded_element(peer, &address, &host, proto);
+        push_list("Forwarded", &before("Forwarded"), &element, lines);
+    }
+}
+
+/// Returns `host` for a quoted string (RFC 9110 §5.6.4). One that a proxy has told of was not checked.
+fn escaped(host: &[u8]) -> Cow<'_, [u8]> {
+    let is_special = |octet: u8| matches!(octet, b'"' | b'\\');
+    if !host.iter().any(|octet| is_special(*octet)) {
+        return Cow::Borrowed(host);
+    }
+    let escape = |octet: &u8| {
+        is_special(*octet)
+            .then_some(b'\\')
+            .into_iter()
+            .chain([*octet])
+    };
+    Cow::Owned(host.iter().flat_map(escape).collect())
 }
 
 /// Octets of an IPv6 address whose last part is written as an IPv4 address: none is longer.
@@ -117,7 +144,7 @@ fn push_list(name: &str, before: &[Vec<u8>], own: &[&[u8]], lines: &mut FieldLin
     }
 }
 
-/// The parts of an element of `Forwarded` (RFC 7239 §4); `address` is the text of `peer`.
+/// The parts of an element of `Forwarded` (RFC 7239 §4); `address` is the text of `peer`, `host` is escaped.
 fn forwarded_element<'e>(
     peer: Option<IpAddr>,
     address: &'e [u8],
@@ -130,7 +157,6 @@ fn forwarded_element<'e>(
         Some(IpAddr::V6(_)) => (b"\"[", address, b"]\""),
         None => (b"", b"unknown", b""),
     };
-    // A host was checked when the request was read, and holds no quote.
     let (before_host, behind_host): (&[u8], &[u8]) = match host {
         [] => (b"", b""),
         host if is_token(host) => (b";host=", b""),

@@ -115,9 +115,12 @@ pub(super) fn encode(
     let mut lines = FieldLines::behind(start);
     push_host(head, options, host, &mut lines);
     push_fields(request, options, &mut lines);
-    forwarding::push(request, original_host(head), &mut lines);
-    let via = [head.version.number(), " ", PSEUDONYM].map(str::as_bytes);
-    lines.push_parts("Via", &via);
+    let changes = &options.request_headers;
+    forwarding::push(request, original_host(head), changes, &mut lines);
+    if !changes.replace("Via") {
+        let via = [head.version.number(), " ", PSEUDONYM].map(str::as_bytes);
+        lines.push_parts("Via", &via);
+    }
     match framing {
         SentFraming::None => {}
         SentFraming::Length(length) => {
@@ -142,7 +145,6 @@ pub(super) fn encode(
     if wishes.expects_continue {
         lines.push("Expect", "100-continue");
     }
-    let changes = &options.request_headers;
     for (name, value) in changes.set.iter().chain(&changes.add) {
         lines.push(name, value);
     }
@@ -180,22 +182,15 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
     let changes = &options.request_headers;
     let is_from_proxy = request.arrival.is_some_and(|arrival| arrival.is_from_proxy);
     for (name, value) in fields.iter() {
-        let is_replaced = matches!(name.len(), 4 | 6 | 14 | 17)
+        let is_ours = matches!(name.len(), 4 | 6 | 14 | 17)
             && ["Host", "Expect", "Content-Length", "Transfer-Encoding"]
                 .iter()
                 .any(|other| is_same_variable(name, other));
-        let is_dropped = is_replaced
+        let is_dropped = is_ours
             || is_hop_by_hop(name)
             || !named.is_empty() && is_of_connection(name)
             || forwarding::is_forwarding(name, is_from_proxy)
-            || changes
-                .set
-                .iter()
-                .any(|(other, _)| is_same_variable(name, other))
-            || changes
-                .remove
-                .iter()
-                .any(|other| is_same_variable(name, other));
+            || changes.replace(name);
         if !is_dropped {
             lines.push(name, value);
         }
