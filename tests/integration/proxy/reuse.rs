@@ -164,6 +164,17 @@ fn a_post_goes_by_a_connection_of_its_own() {
     }
 }
 
+/// Content that is passed on as it comes cannot be sent again on another connection.
+#[test]
+fn a_put_without_a_buffer_goes_by_a_connection_of_its_own() {
+    let (server, upstream) = start_one(", buffer = false");
+    let (mut client, _kept) = kept(&server, &upstream);
+    client.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab");
+    let (_connection, request) = upstream.answer(HELLO);
+    assert_eq!(request.content, b"ab");
+    assert_eq!(client.response().text(), "hello");
+}
+
 /// An upstream that closes after each answer without saying so, as some do under load: every GET is
 /// answered, and no POST is sent twice.
 #[test]

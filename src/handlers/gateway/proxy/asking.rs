@@ -10,8 +10,9 @@
 //! | What happened | who is asked again |
 //! |---|---|
 //! | no connection: the request was not sent | another server, whatever the method |
-//! | a kept connection that the server had closed | the same server on a new one, if the method is idempotent; other requests never go over a kept connection |
-//! | the server failed, or its status is one of `retry.statuses` | another server, if the method is idempotent and the content is there; the response stands if no other server gives one |
+//! | a kept connection that the server had closed | the same server on a new one; no request goes over a kept connection unless its method is idempotent and its content has been taken in |
+//! | the server failed | another server, if the method is idempotent and none of the content is lost |
+//! | its status is one of `retry.statuses` | another server, if the method is idempotent and the content has been taken in; the response stands if no other server gives one |
 //! | a part of a response has reached the client | nobody |
 
 use std::cell::Cell;
@@ -142,7 +143,9 @@ impl ProxyHandler {
         tries: &Tries,
     ) -> bool {
         let statuses = &self.upstream.options().retry.statuses;
-        statuses.contains(&heard.head.status.code()) && self.may_repeat(request, body, tries)
+        statuses.contains(&heard.head.status.code())
+            && body.is_kept()
+            && self.may_repeat(request, body, tries)
     }
 
     /// Whether the request may be sent to another server although one may have acted upon it.
@@ -173,7 +176,7 @@ impl ProxyHandler {
         asked: Asked,
         connect: &Cell<Option<Duration>>,
     ) -> Result<Heard<C>, (Failure, Progress)> {
-        let may_be_kept = request.head.method.is_idempotent() && body.is_whole();
+        let may_be_kept = request.head.method.is_idempotent() && body.is_kept();
         let kept = may_be_kept.then(|| worker.kept.take(asked.chosen.server()));
         let mut kept = kept.flatten();
         let mut asked = asked;
@@ -193,7 +196,7 @@ impl ProxyHandler {
                 Ok(heard) => return Ok(heard),
                 // The server closed it at the moment in which it was taken.
                 Err((Failure::Upstream(fault), true, back))
-                    if is_kept && fault.is_end_of_connection() && body.is_whole() =>
+                    if is_kept && fault.is_end_of_connection() =>
                 {
                     asked = back;
                 }

@@ -71,6 +71,11 @@ impl<C: ReadContent + Copy> Body<C> {
         self.client
     }
 
+    /// Whether all of it has been taken in, so that it can be sent as often as it has to be.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// Whether it can be sent from its start.
     pub(super) fn is_whole(&self) -> bool {
         self.kept.is_some() || !self.is_begun.get()
