@@ -81,6 +81,48 @@ fn listed_statuses_are_tried_elsewhere() {
     assert_eq!((response.status, response.text().as_str()), (503, "no"));
 }
 
+/// Which server's response it is, and how many were asked, is told of one that stands as well.
+#[test]
+fn the_record_of_a_response_that_stands_names_its_server() {
+    let unavailable = "HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno";
+    let (bad, gone) = (Upstream::answering(unavailable), down());
+    let server = super::site_with(
+        "workers = 1",
+        "",
+        ", retry = { statuses = [503] }",
+        &[&bad, &gone],
+    )
+    .log("access = '-'\nformat = 'json'")
+    .start();
+    for target in ["/one", "/two"] {
+        assert_eq!(server.connect().exchange(get(target)).status, 503);
+        let record = server.wait_for_record(|line| line.contains(target));
+        let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+        assert_eq!(record["upstream"], bad.address(), "{record}");
+        assert_eq!(record["upstream_tries"], 2, "{record}");
+        assert!(record["upstream_error"].is_null(), "{record}");
+    }
+}
+
+/// Content that is passed on as it comes cannot be sent to two servers, also not if none of it had come.
+#[test]
+fn a_listed_status_stands_if_the_content_is_not_kept() {
+    let bad = || {
+        Upstream::start(|connection| {
+            connection.head();
+            connection.send("HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno");
+            connection.rest();
+        })
+    };
+    let (one, two) = (bad(), bad());
+    let settings = ", retry = { statuses = [503] }";
+    let server = site_of(", buffer = false", settings, &[&one, &two]).start();
+    let mut client = server.connect();
+    client.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n");
+    assert_eq!(client.response().status, 503);
+    assert_eq!(one.requests().len() + two.requests().len(), 1);
+}
+
 /// While every server fails, repeats stay within their budget: at most a fifth of the requests.
 #[test]
 fn repeats_are_no_storm() {

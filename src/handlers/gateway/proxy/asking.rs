@@ -58,6 +58,13 @@ impl Tries {
         self.servers.len() as u32
     }
 
+    /// The response that stands, if there is one, because no other server gave a better one.
+    fn standing<C>(&self, refused: Option<Heard<C>>) -> Option<Heard<C>> {
+        let mut heard = refused?;
+        heard.note.tries = self.count();
+        Some(heard)
+    }
+
     /// What is to be noted of them after one at `server`, which led to a response or an error.
     fn note(&self, server: Arc<str>, error: Option<&'static str>) -> UpstreamNote {
         UpstreamNote {
@@ -94,7 +101,8 @@ impl ProxyHandler {
             let chosen = match self.upstream.choose(wanted, &tries.servers) {
                 Ok(chosen) => chosen,
                 Err(why) => {
-                    return refused.ok_or(last.unwrap_or(Unanswered::NoServer(why)));
+                    let failed = last.unwrap_or(Unanswered::NoServer(why));
+                    return tries.standing(refused).ok_or(failed);
                 }
             };
             tries.servers.push(chosen.server().id());
@@ -108,14 +116,14 @@ impl ProxyHandler {
                 .ask_server(request, worker, body, asked, &tries.connect)
                 .await
             {
-                Ok(heard) if self.is_refused(&heard, request, body, &tries) => {
+                Ok(mut heard) => {
+                    heard.note = tries.note(server, None);
+                    if !self.is_refused(&heard, request, body, &tries) {
+                        heard.asked.chosen.succeeded();
+                        return Ok(heard);
+                    }
                     heard.asked.chosen.failed();
                     refused = Some(heard);
-                }
-                Ok(mut heard) => {
-                    heard.asked.chosen.succeeded();
-                    heard.note = tries.note(server, None);
-                    return Ok(heard);
                 }
                 Err((Failure::Client(error), _)) => return Err(error.into()),
                 Err((Failure::Upstream(fault), progress)) => {
@@ -126,7 +134,7 @@ impl ProxyHandler {
                     let note = tries.note(server, Some(fault.proxy_error()));
                     let failed = Unanswered::Failed(fault, note);
                     if !may_repeat {
-                        return refused.ok_or(failed);
+                        return tries.standing(refused).ok_or(failed);
                     }
                     last = Some(failed);
                 }
