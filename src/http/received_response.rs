@@ -105,7 +105,9 @@ impl<'a> ReceivedHead<'a> {
             status,
             lines,
             framing,
-            persistent: framing != ReceivedFraming::Close && is_persistent(lines, version),
+            persistent: framing != ReceivedFraming::Close
+                && !announces_what_cannot_be(lines, status)
+                && is_persistent(lines, version),
             length,
         }))
     }
@@ -186,6 +188,15 @@ fn is_chunked(lines: &[httparse::Header<'_>], version: Version) -> Result<bool, 
     }
 }
 
+/// Whether a 204 announces content, which it cannot have (RFC 9110 §8.6, RFC 9112 §6.1): its sender may
+/// send that all the same.
+fn announces_what_cannot_be(lines: &[httparse::Header<'_>], status: Status) -> bool {
+    let mut lengths = values(lines, "content-length");
+    status == Status::NO_CONTENT
+        && (lengths.any(|digits| parse_digits(digits) != Some(0))
+            || values(lines, "transfer-encoding").next().is_some())
+}
+
 fn is_persistent(lines: &[httparse::Header<'_>], version: Version) -> bool {
     let has = |option: &[u8]| {
         let mut options = values(lines, "connection").flat_map(list::elements);
@@ -227,6 +238,18 @@ mod tests {
                 (200, Chunked, true),
             ),
             ("HTTP/1.1 204 No\r\n\r\n", (204, Empty, true)),
+            (
+                "HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n",
+                (204, Empty, true),
+            ),
+            (
+                "HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n",
+                (204, Empty, false),
+            ),
+            (
+                "HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n",
+                (204, Empty, false),
+            ),
             (
                 "HTTP/1.1 304 No\r\nContent-Length: 9\r\n\r\n",
                 (304, Empty, true),

@@ -64,6 +64,18 @@ fn connections_are_used_again_only_after_an_end_without_doubt() {
             false,
         ),
         (
+            "a length where there is no content",
+            get("/"),
+            "HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n",
+            false,
+        ),
+        (
+            "a coding where there is no content",
+            get("/"),
+            "HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n",
+            false,
+        ),
+        (
             "close among others",
             get("/"),
             "HTTP/1.1 200 OK\r\nConnection: x-a, Close\r\nContent-Length: 5\r\n\r\nhello",
