@@ -124,6 +124,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Waits until there is room to send.
+    ///
+    /// # Errors
+    /// [`Elapsed`] at `deadline`.
+    pub(crate) async fn ready_to_send(&self, deadline: Tick) -> Result<(), Elapsed> {
+        self.stream.ready(Direction::Write, deadline).await
+    }
+
     /// Waits until there may be something to receive, or room to send. The caller must then try both.
     ///
     /// # Errors

@@ -12,6 +12,7 @@
 
 mod sending;
 
+use std::future::pending;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -203,6 +204,33 @@ impl<P: Protocol> Dialogue<P> {
         }
     }
 
+    /// Gives the upstream what there is of the request's `content`, and takes nothing of the response: for
+    /// while that cannot be passed on. Ends when the client has sent some; does not end if there is nothing
+    /// more to be sent.
+    ///
+    /// # Cancellation
+    /// Nothing is lost.
+    pub(crate) async fn feed(&mut self, content: &mut impl ReadContent) {
+        loop {
+            let connection = &self.connection;
+            self.sending.advance(|octets| connection.send(octets));
+            if self.sending.has_more() {
+                // It does not elapse.
+                let _ = self.connection.ready_to_send(Tick::NEVER).await;
+            } else if self.sending.wants_content() {
+                let mut block = Vec::new();
+                match content.read(&mut block).await {
+                    Ok(goes_on) => self.push_content(&block, goes_on),
+                    // The next wait for content fails as well, and tells why.
+                    Err(_) => return pending().await,
+                }
+                return;
+            } else {
+                return pending().await;
+            }
+        }
+    }
+
     /// Waits if nothing `has_moved`. If something moves every time, other connections get their
     /// turn now and then: an upstream may send messages, and nothing else, as fast as
     /// they are read.
@@ -294,6 +322,11 @@ impl<P: Protocol> Dialogue<P> {
     /// The connection, and what its octets were read by.
     pub(crate) fn into_parts(self) -> (Connection, P) {
         (self.connection, self.protocol)
+    }
+
+    /// Sends nothing more of the request, whatever is left of it.
+    pub(crate) fn stop_sending(&mut self) {
+        self.sending.stop();
     }
 
     /// Puts content before the upstream, and its end unless it `goes_on`.
@@ -424,6 +457,44 @@ mod tests {
         fn is_ended(&self) -> bool {
             false
         }
+    }
+
+    /// Content that nobody may ask for.
+    struct Unasked;
+
+    impl ReadContent for Unasked {
+        async fn read(&mut self, _: &mut Vec<u8>) -> Result<bool, ContentError> {
+            panic!("content is asked for")
+        }
+
+        async fn client_gone(&self) {
+            pending().await
+        }
+    }
+
+    /// The upstream refused content that the client had not begun to send: the server went on to wait for it,
+    /// and cut the response when it had not come in time.
+    #[test]
+    fn a_request_that_is_stopped_asks_for_no_content() {
+        const LONG: Duration = Duration::from_secs(3600);
+        let directory = TemporaryDirectory::new("stopped");
+        let path = directory.path().join("socket");
+        let _listening = UnixListener::bind(&path).expect("a socket");
+        let talk = async move {
+            let opened = Connection::open(&UpstreamAddress::Unix(path), LONG).await;
+            let (connection, input) = (opened.expect("a connection"), Rc::default());
+            let mut dialogue =
+                Dialogue::new(connection, &input, LONG, b"x".to_vec(), Silent::default());
+            dialogue.stop_sending();
+            let (mut rest, mut into) = (Unasked, Vec::new());
+            let waiting = dialogue.next(&mut rest, &mut into);
+            assert!(matches!(
+                either(waiting, runtime::yield_now()).await,
+                Either::Second(())
+            ));
+            assert!(!dialogue.is_sent());
+        };
+        runtime::run(talk).expect("a loop");
     }
 
     /// A wait for content is dropped whenever the client takes something, and the next one gave the

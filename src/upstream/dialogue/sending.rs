@@ -21,8 +21,8 @@ enum Phase {
     Asking,
     /// The end of its content is in `outgoing`, or sent.
     Asked,
-    /// The upstream takes nothing more. It may have responded all the same.
-    Refused { was_asked: bool },
+    /// The upstream takes nothing more, or is to get nothing more. It may have responded all the same.
+    Stopped { was_asked: bool },
 }
 
 /// The result of an attempt to send.
@@ -52,7 +52,7 @@ impl Sending {
         if !goes_on {
             self.phase = match self.phase {
                 Phase::Asking | Phase::Asked => Phase::Asked,
-                Phase::Refused { .. } => Phase::Refused { was_asked: true },
+                Phase::Stopped { .. } => Phase::Stopped { was_asked: true },
             };
         }
     }
@@ -72,17 +72,22 @@ impl Sending {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Nothing,
             Err(_) => {
-                self.phase = Phase::Refused {
-                    was_asked: self.is_asked(),
-                };
+                self.stop();
                 Sent::Refused
             }
         }
     }
 
+    /// Sends nothing more.
+    pub(super) fn stop(&mut self) {
+        self.phase = Phase::Stopped {
+            was_asked: self.is_asked(),
+        };
+    }
+
     /// Whether octets wait for room in the socket.
     pub(super) fn has_more(&self) -> bool {
-        self.sent < self.outgoing.len() && !matches!(self.phase, Phase::Refused { .. })
+        self.sent < self.outgoing.len() && !matches!(self.phase, Phase::Stopped { .. })
     }
 
     /// Whether all of the request has been sent.
@@ -100,7 +105,7 @@ impl Sending {
         match self.phase {
             Phase::Asking => false,
             Phase::Asked => true,
-            Phase::Refused { was_asked } => was_asked,
+            Phase::Stopped { was_asked } => was_asked,
         }
     }
 }

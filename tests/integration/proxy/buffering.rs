@@ -193,6 +193,31 @@ fn an_echo_without_buffers_does_not_stand_still() {
     sending.join().expect("it sends");
 }
 
+/// A client may send all of its content before it takes any of the response.
+#[test]
+fn content_goes_on_while_the_client_takes_nothing() {
+    let upstream = Upstream::start(|connection| {
+        let head = connection.head();
+        connection.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n"
+        ));
+        let content = pattern(0, LARGE);
+        let sent = connection.send_until_it_stops(&content);
+        assert!(sent < LARGE, "the client takes something");
+        let request = connection.content_of(&head).expect("all of the content");
+        assert!(request.content == content);
+        connection.send(&content[sent..]);
+    });
+    let option = ", buffer = false, limits = { max_content = '1 GiB' }";
+    let server = site(option, &upstream).start();
+    let mut client = server.connect();
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {LARGE}\r\n\r\n"
+    ));
+    client.send(pattern(0, LARGE));
+    assert!(client.response().content == pattern(0, LARGE));
+}
+
 /// What a route holds back is gone when its client is: nothing is left open.
 #[test]
 fn nothing_is_left_open() {

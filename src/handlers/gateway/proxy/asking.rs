@@ -292,6 +292,10 @@ impl ProxyHandler {
             let find = |receiving: &mut Receiving| Ok(receiving.take_head());
             match dialogue.head(reader, HeadReturns::AtOnce, find).await? {
                 Said::Final(head) => {
+                    if reader.is_waiting() {
+                        // The client may never send content to which it was not invited.
+                        dialogue.stop_sending();
+                    }
                     dialogue.set_timeout(self.read_timeout());
                     return Ok(head);
                 }

@@ -1,6 +1,7 @@
 //! The content of a response, as it comes from an upstream; and the rest of the request's content, which
 //! the upstream is given meanwhile.
 
+use std::future::pending;
 use std::mem::take;
 use std::rc::Rc;
 
@@ -84,6 +85,16 @@ impl<R: ReadContent> ContentSource for UpstreamContent<R> {
 
     fn trailers(&mut self) -> Vec<u8> {
         take(&mut self.trailers)
+    }
+
+    /// Goes on sending the request's content: the client may take no response before it has sent all.
+    fn while_blocked<'s>(&'s mut self) -> LocalFuture<'s, ()> {
+        Box::pin(async move {
+            match &mut self.under_way {
+                Some((dialogue, _)) => dialogue.feed(&mut self.rest).await,
+                None => pending().await,
+            }
+        })
     }
 }
 
