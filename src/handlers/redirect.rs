@@ -4,7 +4,7 @@
 //! `"/old" = { redirect = "/new" }` sends `/old/a?b` to `/new/a?b`. Variables in the target stand for parts
 //! of the request: `"/" = { redirect = "https://{host}{path}" }`.
 
-use crate::config::model::{PatternSegment, Redirect, RoutePattern, TargetPart};
+use crate::config::model::{Redirect, RoutePattern, TargetPart};
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::message::location::encode_path;
@@ -101,8 +101,7 @@ impl Part {
             TargetPart::Rest => Self::Below,
             TargetPart::Query => Self::Query,
             TargetPart::Parameter(name) => {
-                let is_it = |segment: &PatternSegment| matches!(segment, PatternSegment::Parameter(other) if other == name);
-                let index = pattern.segments.iter().position(is_it);
+                let index = pattern.parameter(name);
                 Self::Segment(index.expect("the configuration is checked: the route has it"))
             }
         }

@@ -59,6 +59,12 @@ impl RoutePattern {
             trailing_slash: false,
         }
     }
+
+    /// Which segment, from 0, the parameter `name` stands for.
+    pub(crate) fn parameter(&self, name: &str) -> Option<usize> {
+        let is_it = |segment: &PatternSegment| matches!(segment, PatternSegment::Parameter(other) if other == name);
+        self.segments.iter().position(is_it)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -9,7 +9,7 @@
 //!
 //! The path is never decoded and encoded again; see [`raw_path`](crate::http::raw_path).
 
-use crate::config::model::{PatternSegment, Proxy, RoutePattern, TargetPart};
+use crate::config::model::{Proxy, RoutePattern, TargetPart};
 use crate::http::raw_path::{behind_segments, without_dot_segments};
 use crate::http::target::Form;
 use crate::message::request::Request;
@@ -89,8 +89,7 @@ impl Part {
             TargetPart::Rest => Self::Rest,
             TargetPart::Query => Self::Query,
             TargetPart::Parameter(name) => {
-                let is_it = |segment: &PatternSegment| matches!(segment, PatternSegment::Parameter(other) if other == name);
-                let index = pattern.segments.iter().position(is_it);
+                let index = pattern.parameter(name);
                 Self::Segment(index.expect("the configuration is checked: the route has it"))
             }
         }
