@@ -1,12 +1,15 @@
 //! The recipes of docs/application-servers.md, word for word, with the ports and the packages of this machine.
 
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use crate::documents::{at_any_port, block};
 use crate::program::{Program, free_address};
 use crate::spring::class_path;
-use crate::support::{Server, Site, ended_with};
+use crate::support::{Response, SAFETY, Server, Site, ended_with, until};
 
 const PAGE: &str = "application-servers.md";
 
@@ -45,7 +48,7 @@ fn background(directory: &Path, command: &str) -> Command {
     shell
 }
 
-fn get(server: &Server, target: &str) -> crate::support::Response {
+fn get(server: &Server, target: &str) -> Response {
     let request = format!("GET {target} HTTP/1.1\r\nHost: localhost:8080\r\n\r\n");
     server.connect().exchange(request)
 }
@@ -142,4 +145,62 @@ fn node_takes_five_minutes_with_web_sockets() {
     let client = block(PAGE, sockets, "js", 1).replace("localhost:8080", &address);
     server.directory().write("client.js", client);
     assert_eq!(run(&directory, "node client.js"), "heard: high water\n");
+}
+
+const POST: &str = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab";
+
+/// The application of two servers that are replaced one after the other.
+const REPLACED: &str = "
+def application(environ, start):
+    length = len(environ['wsgi.input'].read())
+    start('200 OK', [('Content-Type', 'text/plain'), ('Content-Length', '1')])
+    return [b'%d' % length]
+";
+
+/// Draining, as the page tells it: clients that send without a pause get an answer to every request.
+#[test]
+fn servers_are_replaced_without_a_failed_request() {
+    let addresses = [free_address(), free_address()];
+    let servers = addresses.map(|address| format!("'{address}'")).join(", ");
+    let site = Site::new("'/' = { proxy = 'shop' }")
+        .top(&format!("upstreams.shop = {{ servers = [{servers}] }}"));
+    let directory = site.directory().path().to_owned();
+    site.directory().write("replaced.py", REPLACED);
+    let begin = |address: SocketAddr| {
+        let command = format!("gunicorn replaced --workers 2 --bind {address}");
+        Some(Program::at_port(background(&directory, &command), address))
+    };
+    let mut programs = addresses.map(begin);
+    let (server, is_over) = (&site.start(), &AtomicBool::new(false));
+    let change = |verb: &str, address: SocketAddr| {
+        let name = format!("shop/{address}");
+        ended_with(0, &server.command_line(&["upstream", verb, &name]));
+    };
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for request in ["GET / HTTP/1.1\r\nHost: h\r\n\r\n", POST].repeat(3) {
+            scope.spawn(move || {
+                let mut client = server.connect();
+                while !is_over.load(Ordering::Relaxed) && begun.elapsed() < 4 * SAFETY {
+                    assert_eq!(client.exchange(request).status, 200, "{request}");
+                }
+            });
+        }
+        for (address, program) in addresses.into_iter().zip(&mut programs) {
+            change("drain", address);
+            until("nothing is in flight", || {
+                let status = ended_with(0, &server.command_line(&["status"]));
+                let address = address.to_string();
+                let line = status.lines().find(|line| line.contains(&address));
+                line?.contains("drained: 0 in flight").then_some(())
+            });
+            *program = None;
+            until("its workers have ended, too", || {
+                TcpStream::connect(address).is_err().then_some(())
+            });
+            *program = begin(address);
+            change("enable", address);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
 }
