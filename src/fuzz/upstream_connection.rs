@@ -8,10 +8,9 @@
 //! something else, which no octet of the input may answer.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -124,6 +123,11 @@ fn read(mut input: &[u8], method: Method, is_upstream: bool) -> Answer {
 /// to a second request behind it.
 fn exchange(line: &str, pieces: &[&[u8]]) -> Vec<u8> {
     let running = running();
+    let open = lock(&running.open);
+    let closed = running
+        .closed
+        .wait_timeout_while(open, PATIENCE, |open| *open > 0);
+    drop(closed.unwrap_or_else(PoisonError::into_inner));
     *lock(&running.answer) = pieces.iter().map(|piece| piece.to_vec()).collect();
     let mut stream = UnixStream::connect(&running.socket).expect("the server listens");
     stream
@@ -146,6 +150,10 @@ fn exchange(line: &str, pieces: &[&[u8]]) -> Vec<u8> {
 struct Running {
     socket: PathBuf,
     answer: Mutex<Vec<Vec<u8>>>,
+    /// How many connections the upstream has not closed. An exchange begins when it has closed all: octets
+    /// that came later, on a connection that the server keeps, would be taken for the next answer.
+    open: Mutex<usize>,
+    closed: Condvar,
     _server: Server,
 }
 
@@ -157,13 +165,19 @@ fn running() -> &'static Running {
         thread::spawn(move || {
             for stream in upstream.incoming() {
                 let stream = stream.expect("it is not closed");
-                // One after the other, as the server asks.
-                thread::spawn(move || answer(stream));
+                *lock(&running().open) += 1;
+                thread::spawn(move || {
+                    answer(stream);
+                    *lock(&running().open) -= 1;
+                    running().closed.notify_all();
+                });
             }
         });
         Running {
             socket: directory.join("socket"),
             answer: Mutex::default(),
+            open: Mutex::default(),
+            closed: Condvar::new(),
             _server: Server::builder()
                 .config_text(configuration(&directory))
                 .start()
@@ -172,7 +186,7 @@ fn running() -> &'static Running {
     })
 }
 
-/// Reads a request, answers it, and closes when the server has.
+/// Reads a request, answers it, and closes.
 fn answer(mut stream: UnixStream) {
     let (mut request, mut block) = (Vec::new(), [0; 1024]);
     while !request.ends_with(b"\r\n\r\n") {
@@ -188,8 +202,6 @@ fn answer(mut stream: UnixStream) {
             return;
         }
     }
-    let _ = stream.shutdown(Shutdown::Write);
-    while stream.read(&mut block).is_ok_and(|count| count > 0) {}
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
