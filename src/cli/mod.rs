@@ -30,7 +30,7 @@ use crate::supervisor::{Inherited, Role, Setup, Supervisor, wait_for_ends};
 use config_file::ConfigFile;
 use listening::Listening;
 use output::print;
-use remote::{Reload, Remote, Status, Upstream};
+use remote::{Reload, Remote, RestartApp, Status, Upstream};
 use starting::{clickable, describe, start};
 
 /// A small, fast web server.
@@ -71,6 +71,11 @@ enum Command {
     /// Take a server of an upstream out of the running server, or back in.
     #[command(subcommand)]
     Upstream(Upstream),
+    /// Start new processes of an application, which take the place of those that run.
+    ///
+    /// No request fails: they are asked when all are ready, and the others end with their last request.
+    /// If one does not become ready, what ran goes on.
+    RestartApp(RestartApp),
     /// Have the program, as it is installed now, take the running server's place.
     ///
     /// No connection is lost: the new process accepts, the old one serves those it has to their end.
@@ -151,6 +156,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
         Some(Command::Confirm(server)) => remote::tell(&server, "POST", "/confirm"),
         Some(Command::Status(arguments)) => remote::status(&arguments),
         Some(Command::Upstream(command)) => remote::upstream(&command),
+        Some(Command::RestartApp(arguments)) => remote::restart_app(&arguments),
         Some(Command::Upgrade(server)) => remote::tell(&server, "POST", "/upgrade"),
         Some(Command::Stop(server)) => remote::tell(&server, "POST", "/stop"),
         Some(Command::Check(arguments)) => check::check(&arguments, handlers),

@@ -54,6 +54,22 @@ pub(super) struct UpstreamServer {
     remote: Remote,
 }
 
+#[derive(Args, Debug)]
+pub(super) struct RestartApp {
+    /// The NAME of `[apps.NAME]`.
+    #[arg(value_name = "NAME")]
+    app: String,
+    #[command(flatten)]
+    server: Remote,
+}
+
+/// Asks for new processes of an application.
+pub(super) fn restart_app(arguments: &RestartApp) -> Result<(), String> {
+    let encoded = form_urlencoded::byte_serialize(arguments.app.as_bytes());
+    let target = format!("/restart-app?app={}", encoded.collect::<String>());
+    tell(&arguments.server, "POST", &target)
+}
+
 /// Checks a time, and leaves it as it is for the server to read.
 fn parse_time(text: &str) -> Result<String, String> {
     let time = config::parse_duration(text);

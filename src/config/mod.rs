@@ -31,6 +31,7 @@ use crate::address::{ListenAddress, UpstreamAddress};
 pub(crate) use complaint::diagnostic::Report;
 pub(crate) use load::{Checked, Inputs, Loaded, Strictness, Wildcard, load, parse, read_whole};
 pub(crate) use tell::{Change, difference, dump, key_table, schema};
+pub(crate) use tree::paths::{DEFAULT_PATH, find_program};
 pub(crate) use tree::surroundings::Surroundings;
 
 /// Reads a network such as `10.0.0.0/8`, for the tests of other rooms.

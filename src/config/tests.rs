@@ -301,6 +301,50 @@ fn every_option_of_a_proxy_arrives() {
 }
 
 #[test]
+fn every_setting_of_an_app_arrives() {
+    let config = without_places(fixture("good_apps.toml"));
+    let [app, port] = config.apps.as_slice() else {
+        panic!("two apps: {:?}", config.apps)
+    };
+    assert_eq!((app.name(), port.name()), ("app", "port"));
+    let upstreams: Vec<_> = config.apps.iter().map(|app| &app.upstream).collect();
+    assert!(config.upstreams.iter().eq(upstreams));
+    assert!(app.upstream.is_app() && !app.upstream.is_named());
+    let filled = |app: &App| -> Vec<String> {
+        let words = app.process.command.iter();
+        let values = app.process.environment.iter().map(|(_, value)| value);
+        words.chain(values).map(|word| word.fill("OWN")).collect()
+    };
+    let expected = [
+        "sh",
+        "-c",
+        "exec serve unix:OWN $HOME",
+        "www",
+        "production",
+        "$OWN",
+    ];
+    assert_eq!(filled(app), expected);
+    assert_eq!(filled(port), ["scripts/hello.sh", "OWN"]);
+    assert!(app.process.directory.is_absolute() && app.process.directory.ends_with("www"));
+    let user = app.process.user.as_ref().map(|user| user.number);
+    assert_eq!((user, app.process.endpoint), (Some(0), Endpoint::Socket));
+    assert_eq!((port.process.endpoint, port.instances), (Endpoint::Port, 1));
+    assert_eq!(
+        (app.instances, app.ready.as_deref()),
+        (3, Some("/healthz?full"))
+    );
+    assert_eq!(app.ready_host, "app.example");
+    let times = (app.ready_timeout.as_secs(), app.stop_timeout.as_secs());
+    assert_eq!(times, (5, 3));
+    assert_eq!(app.upstream.balance, Balance::LeastConnections);
+    assert_eq!(app.upstream.timeouts.head, Duration::from_secs(2));
+    assert_eq!(
+        (app.upstream.retry.tries, app.upstream.failures.max),
+        (1, 1)
+    );
+}
+
+#[test]
 fn every_setting_of_an_upstream_arrives() {
     let upstreams = without_places(fixture("good_everything.toml")).upstreams;
     let names: Vec<&str> = upstreams.iter().map(|upstream| &*upstream.name).collect();
@@ -612,6 +656,8 @@ fn without_places(mut config: Config) -> Config {
     routes.for_each(|route| route.place = nowhere.clone());
     let upstreams = config.upstreams.iter_mut();
     upstreams.for_each(|upstream| upstream.place = nowhere.clone());
+    let apps = config.apps.iter_mut();
+    apps.for_each(|app| app.upstream.place = nowhere.clone());
     let tests = config.tests.iter_mut();
     tests.for_each(|test| test.place = nowhere.clone());
     config

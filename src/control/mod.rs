@@ -10,6 +10,7 @@
 //! POST /confirm              keep the configuration of a reload with `confirm`
 //! POST /upstream/drain?server=shop/127.0.0.1:8000    take a server of an upstream out
 //! POST /upstream/enable?server=shop/127.0.0.1:8000   take it back in
+//! POST /restart-app?app=blog start new processes of an application, which take over
 //! POST /upgrade              start a new process of the program, which takes over
 //! POST /stop                 finish the exchanges in flight, and end
 //! ```
@@ -49,6 +50,8 @@ pub(crate) enum ControlVerb {
     Confirm,
     /// Take a server of an upstream out until the next reload, or back in: `shop/127.0.0.1:8000`.
     Drain { server: String, drained: bool },
+    /// Have new processes of an application take the place of those that run.
+    RestartApp { name: String },
     /// Start a new process of the program, which takes over.
     Upgrade,
     /// Finish the exchanges in flight within `grace`, and end; `None` is the configuration's `grace`.
@@ -67,6 +70,7 @@ impl fmt::Display for ControlVerb {
             Self::Confirm => "confirm",
             Self::Drain { drained: true, .. } => "drain a server",
             Self::Drain { drained: false, .. } => "enable a server",
+            Self::RestartApp { .. } => "restart-app",
             Self::Upgrade => "upgrade",
             Self::Stop { .. } => "stop",
         })

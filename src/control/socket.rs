@@ -7,6 +7,7 @@
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// In the environment: the directory of the sockets, if it is not to be the usual one.
 pub(crate) const DIRECTORY_VARIABLE: &str = "TIDEGATE_RUNTIME_DIR";
@@ -28,6 +29,20 @@ pub(crate) struct MissingFile {
 /// If there is no such file.
 pub(crate) fn socket_path(configuration: &Path) -> Result<PathBuf, MissingFile> {
     Ok(runtime_directory().join(socket_name(configuration)?))
+}
+
+/// The directory for the sockets of the applications of the server that runs from `configuration`, or of
+/// one without a file. It need not be there.
+pub(crate) fn apps_directory(configuration: Option<&Path>) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let of_file = configuration.and_then(|file| socket_name(file).ok());
+    let name = of_file.unwrap_or_else(|| {
+        let nth = NEXT.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{nth}.sock", std::process::id())
+    });
+    let directory = runtime_directory().join(name).with_extension("apps");
+    // Applications are started in directories of their own.
+    std::path::absolute(&directory).unwrap_or(directory)
 }
 
 /// The name of the socket in its directory.

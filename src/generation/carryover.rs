@@ -150,8 +150,8 @@ impl Carryover {
         for options in options {
             let make = |_: &_| upstream::Servers::default();
             let servers = self.upstreams.get_or_make(&options.name, make);
-            let group = upstream::Group::new(options, &servers);
-            groups.insert(options.name.clone(), Arc::new(group));
+            let group = upstream::Group::shared(options, &servers);
+            groups.insert(options.name.clone(), group);
         }
         groups
     }

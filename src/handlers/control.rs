@@ -35,10 +35,14 @@ fn parse_verb(request: &Request<'_>) -> Result<ControlVerb, Status> {
         b"/confirm" => (Method::Post, ControlVerb::Confirm),
         b"/upstream/drain" | b"/upstream/enable" => {
             let verb = ControlVerb::Drain {
-                server: parse_server(request.head.target.query)?,
+                server: query_value(request.head.target.query, "server")?,
                 drained: request.path.as_bytes() == b"/upstream/drain",
             };
             (Method::Post, verb)
+        }
+        b"/restart-app" => {
+            let name = query_value(request.head.target.query, "app")?;
+            (Method::Post, ControlVerb::RestartApp { name })
         }
         b"/upgrade" => (Method::Post, ControlVerb::Upgrade),
         b"/stop" => (Method::Post, ControlVerb::Stop { grace: None }),
@@ -68,11 +72,11 @@ fn parse_confirm(query: Option<&[u8]>) -> Result<Option<Duration>, Status> {
     parse_duration(text).map(Some).ok_or(Status::BAD_REQUEST)
 }
 
-/// Parses `server=shop%2F127.0.0.1%3A8000`.
-fn parse_server(query: Option<&[u8]>) -> Result<String, Status> {
+/// The value of `wanted` in a query such as `server=shop%2F127.0.0.1%3A8000`.
+fn query_value(query: Option<&[u8]>, wanted: &str) -> Result<String, Status> {
     let mut pairs = form_urlencoded::parse(query.unwrap_or_default());
-    let found = pairs.find(|(name, _)| name == "server");
+    let found = pairs.find(|(name, _)| name == wanted);
     found
-        .map(|(_, server)| server.into_owned())
+        .map(|(_, value)| value.into_owned())
         .ok_or(Status::BAD_REQUEST)
 }

@@ -2,13 +2,14 @@
 //!
 //! [`record`] turns an exchange into a line. [`access`] takes lines from the workers and writes them,
 //! and no request waits for that. [`diagnostic`] writes to standard error, [`limited`] does so where
-//! clients could cause any number of lines.
+//! clients could cause any number of lines, and [`program_lines`] is what other people's programs write.
 
 pub(crate) mod access;
 pub(crate) mod diagnostic;
 pub(crate) mod limited;
 mod limiter;
 mod line;
+pub(crate) mod program_lines;
 mod queue;
 pub(crate) mod record;
 pub(crate) mod stream_record;

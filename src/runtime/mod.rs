@@ -16,6 +16,7 @@ mod blocking;
 mod channel;
 pub(crate) mod descriptors;
 mod executor;
+mod guard;
 mod idle;
 mod net;
 mod orphans;
@@ -40,6 +41,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use blocking::{BlockingError, BlockingPool, Job, PoolState};
 pub(crate) use channel::{Receiver, Sender, channel};
+pub(crate) use guard::Guard;
 pub(crate) use net::{Listener, Stream};
 pub(crate) use orphans::{is_first_process, reap as reap_orphans};
 pub(crate) use panics::{Panic, catch_panic, catch_panics};

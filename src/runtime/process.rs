@@ -13,7 +13,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
-use std::process::{ChildStderr, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -82,16 +82,66 @@ impl<H: Send + 'static> Process<H> {
     ) -> io::Result<(Self, ChildStdout, ChildStderr)> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         sys::leave_files_behind(command, OPEN_FILES.get().copied());
+        let (process, mut child) = Self::spawn(command, held)?;
+        let (output, errors) = (child.stdout.take(), child.stderr.take());
+        let piped = "both are piped";
+        Ok((process, output.expect(piped), errors.expect(piped)))
+    }
+
+    /// As [`start`](Self::start), for a program that runs as long as this process needs it: as `user`, if
+    /// that is another, and killed when the calling thread ends. Returns the pipe of both its outputs.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(crate) fn start_service(
+        command: &mut Command,
+        user: Option<sys::Identity>,
+        held: H,
+    ) -> io::Result<(Self, io::PipeReader)> {
+        let (output, input) = io::pipe()?;
+        command
+            .stdin(Stdio::null())
+            .stdout(input.try_clone()?)
+            .stderr(input);
+        sys::leave_files_behind(command, OPEN_FILES.get().copied());
+        if let Some(user) = user {
+            sys::become_user(command, user);
+        }
+        sys::end_with_parent(command);
+        let (process, _) = Self::spawn(command, held)?;
+        // The command has the other end of the pipe, which is to be the program's alone.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Ok((process, output))
+    }
+
+    /// Starts `command` in a group of its own. Whatever else it is to do before must be there.
+    fn spawn(command: &mut Command, held: H) -> io::Result<(Self, Child)> {
         command.process_group(0);
         sys::start_exactly(command)?;
-        let mut child = orphans::spawn_own(command)?;
-        let (output, errors) = (child.stdout.take(), child.stderr.take());
+        let child = orphans::spawn_own(command)?;
         let group = Pid::from_child(&child);
         let process = Self {
             running: Some(Running { group, _held: held }),
         };
-        let piped = "both are piped";
-        Ok((process, output.expect(piped), errors.expect(piped)))
+        Ok((process, child))
+    }
+
+    /// The number of the program, and of its group.
+    pub(crate) fn id(&self) -> Pid {
+        self.running().group
+    }
+
+    /// Sends `signal` to the group.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.running().signal(signal);
+    }
+
+    /// Returns a descriptor that is readable when the program has ended, for a thread.
+    ///
+    /// # Errors
+    /// Where the system has no such descriptors (Linux before 5.3).
+    pub(crate) fn end_for_thread(&self) -> io::Result<OwnedFd> {
+        Ok(descriptor(self.running().group)?)
     }
 
     /// Returns a descriptor that is readable when the program has ended, for a task of the loop.

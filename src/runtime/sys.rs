@@ -114,6 +114,61 @@ pub(crate) fn leave_files_behind(command: &mut Command, limit: Option<Rlimit>) {
     unsafe { command.pre_exec(prepare) };
 }
 
+/// A user, as a process becomes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) user: u32,
+    pub(crate) group: u32,
+    /// All groups that the user is in.
+    pub(crate) groups: Vec<u32>,
+}
+
+/// Has `command` run as that user. Only root may have another than itself.
+pub(crate) fn become_user(command: &mut Command, identity: Identity) {
+    let become_it = move || {
+        let Identity {
+            user,
+            group,
+            groups,
+        } = &identity;
+        // SAFETY: `setgroups` reads so many numbers during the call, which the vector holds; the others
+        // touch no memory of ours. The groups come first, because only root may set them.
+        let is_it = unsafe {
+            libc::setgroups(groups.len(), groups.as_ptr()) == 0
+                && libc::setgid(*group) == 0
+                && libc::setuid(*user) == 0
+        };
+        if is_it {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    };
+    // SAFETY: `become_it` makes system calls and reads `errno`, and allocates nothing.
+    unsafe { command.pre_exec(become_it) };
+}
+
+/// Has the program of `command` killed when the thread that starts it has ended, however that happens:
+/// this thread must live as long as the program may. To be called after [`become_user`], which would undo it.
+pub(crate) fn end_with_parent(command: &mut Command) {
+    let parent = std::process::id();
+    let tie = move || {
+        // SAFETY: with this option the call takes a number, and touches no memory; `getppid` none either.
+        let is_tied = unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) == 0
+                // The parent may have ended before.
+                && u32::try_from(libc::getppid()) == Ok(parent)
+        };
+        if is_tied {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    };
+    // SAFETY: `tie` makes system calls, and allocates nothing: an error of a kind alone needs no memory.
+    unsafe { command.pre_exec(tie) };
+}
+
 /// Has `command` start the file at its path and no other, with the variables that are set for it and no
 /// others. The standard library would give a file that is no program to a shell. To be called last.
 ///

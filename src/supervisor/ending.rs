@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
-use super::events::Event;
+use super::apps::Apps;
+use super::events::{AppsNews, Event};
 use super::workers::Workers;
 use crate::log::access::AccessWriter;
 use crate::log::diagnostic;
@@ -32,7 +33,10 @@ pub(super) fn drain(workers: &mut Workers, events: &Receiver<Event>, grace: Dura
             Ok(Event::WorkerEnded(_)) => running -= 1,
             // A command that is sent now is not carried out: `control::ask` answers 503.
             Ok(
-                Event::Signal(SIGUSR1 | SIGUSR2 | SIGHUP) | Event::Control(_) | Event::FilesChanged,
+                Event::Signal(SIGUSR1 | SIGUSR2 | SIGHUP)
+                | Event::Control(_)
+                | Event::FilesChanged
+                | Event::Apps(_),
             ) => {}
             Ok(Event::Signal(_)) if is_cut => return,
             Ok(Event::Signal(_)) => {
@@ -46,6 +50,20 @@ pub(super) fn drain(workers: &mut Workers, events: &Receiver<Event>, grace: Dura
                 diagnostic::error(format_args!("{running} workers did not stop in time"));
                 return;
             }
+        }
+    }
+}
+
+/// Has all applications end, and waits for that. A signal to stop has them killed.
+pub(super) fn stop_apps(apps: &Apps, events: &Receiver<Event>) {
+    if !apps.stop() {
+        return;
+    }
+    loop {
+        match events.recv() {
+            Ok(Event::Apps(AppsNews::Ended)) | Err(_) => return,
+            Ok(Event::Signal(SIGTERM | SIGINT)) => apps.kill(),
+            Ok(_) => {}
         }
     }
 }
@@ -67,7 +85,7 @@ pub(super) fn retire(
             Event::Signal(SIGUSR1) => log.into_iter().for_each(AccessWriter::reopen),
             // The successor reloads and watches. A command that still reaches this process is not
             // carried out: `control::ask` answers 503, and the client asks again.
-            Event::Signal(_) | Event::Control(_) | Event::FilesChanged => {}
+            Event::Signal(_) | Event::Control(_) | Event::FilesChanged | Event::Apps(_) => {}
         }
     }
     None

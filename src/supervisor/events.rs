@@ -22,6 +22,19 @@ pub(super) enum Event {
     WorkerEnded(WorkerId),
     /// A file of the configuration was written, or a new file belongs to it.
     FilesChanged,
+    /// What became of applications.
+    Apps(AppsNews),
+}
+
+/// What the thread that runs applications tells.
+pub(super) enum AppsNews {
+    /// What was staged under this number is ready, or why it is not.
+    Staged {
+        number: u64,
+        outcome: Result<(), String>,
+    },
+    /// Everything has ended, the thread as well.
+    Ended,
 }
 
 impl Event {
@@ -36,6 +49,8 @@ impl Event {
             Self::FilesChanged => {
                 diagnostic::debug(format_args!("the configuration's files changed"))
             }
+            // The manager's thread tells itself what has become of processes.
+            Self::Apps(_) => {}
         }
     }
 }

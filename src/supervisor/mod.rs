@@ -13,6 +13,7 @@
 //! asked for while another is carried out waits until that one has ended.
 
 mod addresses;
+mod apps;
 mod control_socket;
 mod ending;
 mod events;
@@ -24,6 +25,7 @@ mod notify;
 mod predecessor;
 mod reload;
 mod sockets;
+mod staging;
 mod status;
 mod unix;
 mod upgrade;
@@ -32,6 +34,7 @@ mod watch;
 mod worker_threads;
 mod workers;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +47,7 @@ use crate::address::ListenAddress;
 use crate::api::Handlers;
 use crate::config::Inputs;
 use crate::config::model::Config;
+use crate::control::socket::apps_directory;
 use crate::control::{ControlReply, ControlVerb, Submit};
 use crate::generation::{Generation, Retired};
 use crate::log::access::{AccessWriter, OpenLogError};
@@ -56,6 +60,7 @@ use crate::server::{ListeningSocket, WorkerSetup};
 use self::notify::{ServiceManager, State};
 use addresses::{accesses, addresses, announce, announce_end, streamed};
 pub(crate) use addresses::{try_addresses, try_log};
+use apps::Apps;
 use control_socket::ControlError;
 use events::{Event, watch_signals};
 use housekeeper::Housekeeper;
@@ -94,6 +99,8 @@ pub(crate) enum SupervisorError {
     Signals(#[source] io::Error),
     #[error("cannot watch the files of the configuration")]
     Watch(#[source] io::Error),
+    #[error("the applications of the configuration do not run: {0}")]
+    Apps(String),
     #[error("the workers keep dying: {MAX_DEATHS} within {DEATHS_WINDOW:?}")]
     WorkersKeepDying,
 }
@@ -160,7 +167,10 @@ pub(crate) struct Supervisor {
     process: Arc<ProcessCounters>,
     tally: Tally,
     log: Option<AccessWriter>,
+    apps: Apps,
     events: Receiver<Event>,
+    /// Events that arrived while something else was waited for.
+    deferred: VecDeque<Event>,
     sender: Sender<Event>,
 }
 
@@ -206,6 +216,8 @@ impl Supervisor {
             watch_signals(sender.clone(), file.is_some()).map_err(SupervisorError::Signals)?;
             manager = ServiceManager::from_environment();
         }
+        let directory = apps_directory(file.as_deref());
+        let apps = Apps::new(directory, predecessor.is_some(), sender.clone());
         let mut workers = Workers::new(sender.clone());
         let waiting = workers.prepare(config.workers.get());
         let waiting_control = control.as_ref().map(|_| workers.prepare_one()).transpose();
@@ -231,7 +243,9 @@ impl Supervisor {
             process: Arc::default(),
             tally: Tally::default(),
             log,
+            apps,
             events,
+            deferred: VecDeque::new(),
             sender,
             config,
         })
@@ -265,6 +279,22 @@ impl Supervisor {
     /// If the workers keep dying, or the control socket cannot take the place of its predecessor's.
     pub(crate) fn run(mut self) -> Result<(), SupervisorError> {
         sys::block_broken_pipe();
+        let served = self.serve();
+        ending::stop_apps(&self.apps, &self.events);
+        runtime::wait_for_processes();
+        if let Some(log) = self.log {
+            log.finish();
+        }
+        served
+    }
+
+    /// Starts the applications and the workers, does what events ask for, and returns when the workers
+    /// have ended.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    fn serve(&mut self) -> Result<(), SupervisorError> {
+        self.start_apps()?;
         self.control
             .as_ref()
             .map(control_socket::publish)
@@ -289,11 +319,7 @@ impl Supervisor {
         }
         // The workers are gone, and have handed over their last lines. One that still runs finds no more
         // commands, and cuts what is under way.
-        drop(self.workers);
-        runtime::wait_for_processes();
-        if let Some(log) = self.log {
-            log.finish();
-        }
+        self.workers = Workers::new(self.sender.clone());
         outcome.map(drop)
     }
 
@@ -392,6 +418,8 @@ impl Supervisor {
                 (request.reply)(reply);
                 return Ok(end);
             }
+            // Of a staging that nothing waits for any more.
+            Occasion::Event(Event::Apps(_)) => {}
             Occasion::Event(Event::WorkerEnded(id)) => {
                 if self.workers.ended(id) {
                     deaths.note()?;
@@ -433,6 +461,7 @@ impl Supervisor {
                 let upstreams = self.generation.upstreams();
                 (upstreams::set_drained(upstreams, &server, drained), None)
             }
+            ControlVerb::RestartApp { name } => (self.restart_app(&name), None),
             ControlVerb::Upgrade => {
                 let outcome = self.upgrade();
                 let end = outcome.is_ok().then_some(End::Replaced);
@@ -490,7 +519,11 @@ impl Supervisor {
     /// # Errors
     /// Why the new process does not serve; this one goes on.
     fn upgrade(&mut self) -> Result<u32, UpgradeError> {
-        let successor = self.program.start_successor(&self.sockets.descriptors())?;
+        // It serves when its applications do.
+        let apps = self.config.apps.iter().map(|app| app.ready_timeout);
+        let patience = upgrade::PATIENCE.saturating_add(apps.max().unwrap_or_default());
+        let sockets = self.sockets.descriptors();
+        let successor = self.program.start_successor(&sockets, patience)?;
         // The files of the sockets belong to the successor by now.
         self.sockets.leave_files();
         self.control.iter().for_each(UnixSocket::leave_file);
@@ -537,6 +570,7 @@ impl Supervisor {
                 .generation
                 .pool_states()
                 .fold(self.pools.code.state(), PoolState::plus),
+            apps: self.apps.facts(),
         }
     }
 
@@ -546,6 +580,9 @@ impl Supervisor {
             // Dropping other people's handlers may take long. This thread can wait for that, the loop
             // of a worker must not.
             self.retired.drop_unused();
+            if let Some(event) = self.deferred.pop_front() {
+                return Occasion::Event(event);
+            }
             let deadline = self.trial.as_ref().map(|trial| trial.deadline);
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let has_vacancy = self.workers.has_vacancy();

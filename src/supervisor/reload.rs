@@ -55,6 +55,8 @@ pub(super) enum ReloadError {
     Listen(#[from] ListenError),
     #[error("cannot start the workers: {0}")]
     Threads(io::Error),
+    #[error("{0}")]
+    Apps(String),
 }
 
 /// Makes a function that hands requests to the supervisor that receives `events`.
@@ -171,6 +173,8 @@ impl Supervisor {
             .sockets
             .extended(&addresses, &accesses(&config), workers)?;
         sockets.set_streams(&streamed(&config))?;
+        self.stage_apps(&config, &generation, None)
+            .map_err(ReloadError::Apps)?;
         // Nothing below can fail.
         sockets
             .bound()
@@ -190,9 +194,13 @@ impl Supervisor {
         self.number += 1;
         self.since = self.since.of_generation();
         let setups = self.setups();
+        // Before the workers: at their first request the new instances must be there.
+        self.apps.switch();
         let log = self.log.as_ref();
         self.workers.adopt(&self.generation, setups, further, log);
         self.housekeeper.adopt(&self.generation);
+        // Not before: until then a request may be for an application that is gone.
+        self.apps.settle();
         // Not before: a client that asks again because of it must meet the new configuration.
         before.retire_routes(&self.generation);
         Ok(changes)

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
 
+use super::apps::AppFacts;
 use super::upstreams::UpstreamFacts;
 use crate::control::ControlReply;
 use crate::control::question::Question;
@@ -72,6 +73,7 @@ pub(super) struct Facts {
     pub(super) streams: u64,
     /// The state of the pools that run handlers of the program, together.
     pub(super) blocking: PoolState,
+    pub(super) apps: Vec<AppFacts>,
 }
 
 /// The reply to `tidegate status`.
@@ -107,6 +109,7 @@ impl Facts {
             "control_socket": self.control,
             "listeners": self.listeners,
             "upstreams": self.upstreams.iter().map(UpstreamFacts::to_json).collect::<Vec<_>>(),
+            "apps": self.apps.iter().map(AppFacts::to_json).collect::<Vec<_>>(),
         });
         if let (Some(json), Some(further)) = (json.as_object_mut(), further.as_object()) {
             json.extend(further.clone());
@@ -150,7 +153,9 @@ impl Facts {
             ("listeners", self.listeners.join(", ")),
         ];
         let upstreams = self.upstreams.iter().map(UpstreamFacts::to_text);
-        to_lines(&rows) + &to_lines(&self.counted()) + &upstreams.collect::<String>()
+        let apps = self.apps.iter().map(AppFacts::to_line);
+        let all = [to_lines(&rows), to_lines(&self.counted())].into_iter();
+        all.chain(apps).chain(upstreams).collect()
     }
 
     fn counted(&self) -> [(&'static str, String); 6] {

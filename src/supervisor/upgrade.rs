@@ -4,7 +4,9 @@
 //! ```text
 //! old                                        new
 //!  ├─ starts ──────────────────────────────→ │  with sockets from 3 on, then the line to the old
-//!  │  (both accept)                          ├─ reads the configuration, adopts the sockets
+//!  │                                         ├─ reads the configuration, adopts the sockets
+//!  │                                         ├─ starts its applications, waits until they are ready
+//!  │  (both accept)                          ├─ accepts
 //!  │                                         ├─ publishes its control socket in place of ours
 //!  │ ←───────────────────────────── "ready" ─┤
 //!  ├─ accepts nothing more                   │
@@ -29,16 +31,17 @@ use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::runtime::{open_files_before, sys};
 
-/// How long the new process may take until it serves; after that it is killed.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the new process may take until it serves, without the time for its applications; after that it
+/// is killed.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why the new process does not take over. The operator can mend it; the old process goes on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UpgradeError {
     #[error("cannot start {}", program.display())]
     Start { program: PathBuf, source: io::Error },
-    #[error("the new process did not serve within {PATIENCE:?}, and was ended")]
-    Late,
+    #[error("the new process did not serve within {0:?}, and was ended")]
+    Late(Duration),
     #[error(
         "the new process ended ({status}) before it served; what it wrote on the server's standard error says why"
     )]
@@ -91,12 +94,16 @@ impl Program {
         }
     }
 
-    /// Starts the program again with the listening sockets, and waits until the new process serves.
-    /// Returns its process number.
+    /// Starts the program again with the listening sockets, and waits until the new process serves, for as
+    /// long as `patience`. Returns its process number.
     ///
     /// # Errors
     /// Why it does not serve; by then it has ended.
-    pub(super) fn start_successor(&self, sockets: &[Arc<OwnedFd>]) -> Result<u32, UpgradeError> {
+    pub(super) fn start_successor(
+        &self,
+        sockets: &[Arc<OwnedFd>],
+        patience: Duration,
+    ) -> Result<u32, UpgradeError> {
         let (ours, theirs) = UnixStream::pair().map_err(UpgradeError::Line)?;
         let mut child = self.spawn(sockets, &theirs)?;
         drop(theirs);
@@ -104,14 +111,16 @@ impl Program {
         diagnostic::debug(format_args!(
             "process {process} has {count} sockets of ours, and is waited for"
         ));
-        let heard = hear(ours);
+        let heard = hear(ours, patience);
         if matches!(&heard, Ok(said) if said == READY) {
             return Ok(child.id());
         }
         let status = end(&mut child, heard.is_err()).map_err(UpgradeError::Line)?;
         match heard {
             Ok(_) => Err(UpgradeError::Ended { status }),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(UpgradeError::Late),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(UpgradeError::Late(patience))
+            }
             Err(error) => Err(UpgradeError::Line(error)),
         }
     }
@@ -148,9 +157,9 @@ impl Program {
 ///
 /// # Errors
 /// `WouldBlock` if the new process does not close the line in time.
-fn hear(mut line: UnixStream) -> io::Result<Vec<u8>> {
+fn hear(mut line: UnixStream, patience: Duration) -> io::Result<Vec<u8>> {
     // The new process writes once at most, so we wait no longer than this in all.
-    line.set_read_timeout(Some(PATIENCE))?;
+    line.set_read_timeout(Some(patience))?;
     let mut said = Vec::new();
     line.read_to_end(&mut said)?;
     Ok(said)

@@ -13,6 +13,8 @@ use crate::upstream::{Group, ServerReport, ServerState};
 /// An upstream at one moment.
 pub(super) struct UpstreamFacts {
     name: String,
+    /// Whether its servers are processes of `[apps.NAME]`.
+    is_app: bool,
     servers: Vec<ServerReport>,
 }
 
@@ -21,6 +23,7 @@ pub(super) fn facts(upstreams: &[Arc<Group>]) -> Vec<UpstreamFacts> {
     let now = Instant::now();
     let facts = |group: &Arc<Group>| UpstreamFacts {
         name: group.options().name.clone(),
+        is_app: group.options().is_app(),
         servers: group.report(now),
     };
     upstreams.iter().map(facts).collect()
@@ -37,7 +40,9 @@ impl UpstreamFacts {
     /// A line for the upstream, and one for each of its servers.
     pub(super) fn to_text(&self) -> String {
         let mut text = format!("upstream     {}\n", self.name);
-        if self.servers.is_empty() {
+        if self.servers.is_empty() && self.is_app {
+            text.push_str("  none of its processes is ready\n");
+        } else if self.servers.is_empty() {
             text.push_str("  its names lead nowhere\n");
         }
         let width = self.servers.iter().map(|server| server.address.len()).max();

@@ -61,6 +61,20 @@ impl Answers {
     }
 }
 
+/// The members of the group of an application whose processes listen at `ready`.
+pub(super) fn of_instances(ready: Vec<UpstreamAddress>, options: &Upstream) -> Vec<Entry> {
+    let entry = |address: UpstreamAddress| Entry {
+        host: address.host_field().into(),
+        written: address.to_string(),
+        address,
+        weight: 1,
+        max_connections: None,
+        is_checked: options.health.is_some(),
+        tier: 0,
+    };
+    ready.into_iter().map(entry).collect()
+}
+
 /// What an entry of `servers` stands for, if its name leads to `answer`: as many servers as that has.
 fn entries(server: &UpstreamServer, answer: &[Target], is_checked: bool) -> Vec<Entry> {
     let first = if server.backup { BACKUP_TIER } else { 0 };

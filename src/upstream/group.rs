@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-use super::answers::Answers;
+use super::answers::{self, Answers};
 use super::balance::{self, Candidate, Random, Rotation};
 use super::budget::Budget;
 use super::check::Unwell;
@@ -89,6 +89,8 @@ enum Role {
 pub(crate) enum NoServer {
     #[error("none of its names leads to an address")]
     Unknown,
+    #[error("none of the app's processes is ready")]
+    NotReady,
     #[error("every server was tried, is unhealthy, or was drained")]
     AllFailed,
     #[error("every server has as many requests as `max_connections` lets it have")]
@@ -111,6 +113,28 @@ impl Group {
         };
         group.renew_members();
         group
+    }
+
+    /// The group of `options`, which all workers share. That of an application has its processes.
+    pub(crate) fn shared(options: &model::Upstream, servers: &Arc<Servers>) -> Arc<Self> {
+        let group = Arc::new(Self::new(options, servers));
+        if options.is_app() {
+            let follower = Arc::downgrade(&group);
+            let renew = move || {
+                let group = follower.upgrade();
+                group.is_some_and(|group| {
+                    group.renew_members();
+                    true
+                })
+            };
+            servers.instances.follow(Box::new(renew));
+        }
+        group
+    }
+
+    /// What is known of its servers in all generations.
+    pub(crate) fn known_servers(&self) -> &Arc<Servers> {
+        &self.servers
     }
 
     /// What the operator says of it.
@@ -146,7 +170,10 @@ impl Group {
         }
         let members = self.members.load();
         if members.is_empty() {
-            return Err(NoServer::Unknown);
+            return Err(match self.options.is_app() {
+                true => NoServer::NotReady,
+                false => NoServer::Unknown,
+            });
         }
         let named = self.named(&members, wish.cookie);
         if let Some(member) = named.filter(|member| !tried.contains(&member.server().id()))
@@ -385,8 +412,8 @@ impl Group {
         );
     }
 
-    /// Has workers choose among what the names lead to now.
-    fn renew_members(&self) {
+    /// Has workers choose among what the names lead to now, and the processes that are ready.
+    pub(super) fn renew_members(&self) {
         let sticky = self.options.sticky.as_ref();
         let signer = sticky.map(|sticky| Signer::new(sticky, &self.options.name));
         let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -395,7 +422,11 @@ impl Group {
             let mut members = before.iter();
             members.any(|member| member.entry.address == *address && member.is_drained())
         };
-        let entries = self.answers.entries(&self.options);
+        let entries = if self.options.is_app() {
+            answers::of_instances(self.servers.instances.ready(), &self.options)
+        } else {
+            self.answers.entries(&self.options)
+        };
         let members = members(entries, &self.servers, signer.as_ref(), is_drained);
         self.members.store(Arc::new(members));
     }

@@ -16,6 +16,7 @@
 //! | where names lead, and that they are looked up again | [`names`], [`srv`], [`answers`], [`housekeeping`] |
 //! | whether a server says that it is well | [`health`], [`check`] |
 //! | what the operator is told of servers | [`report`] |
+//! | the servers of an application, whose processes come and go | [`instances`] |
 //! | whether one more request may be asked again | [`budget`] |
 //! | connections that wait for their next request | [`kept`] |
 
@@ -30,6 +31,7 @@ mod group;
 mod hash;
 mod health;
 pub(crate) mod housekeeping;
+mod instances;
 mod kept;
 mod members;
 mod names;

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::failures::Record;
 use super::health::Health;
+use super::instances::Instances;
 use super::names::{LastAnswers, Target};
 use crate::address::UpstreamAddress;
 
@@ -109,6 +110,8 @@ pub(crate) struct Servers {
     /// Its servers, by their addresses.
     known: Mutex<HashMap<UpstreamAddress, Weak<Server>>>,
     answers: LastAnswers,
+    /// Those of an application: where its processes listen.
+    pub(super) instances: Instances,
 }
 
 impl Servers {
@@ -122,6 +125,17 @@ impl Servers {
         let server = Arc::new(Server::new(address.clone()));
         known.insert(address.clone(), Arc::downgrade(&server));
         server
+    }
+
+    /// Takes note of where the processes of an application listen that are ready. When this returns,
+    /// workers choose no others.
+    pub(crate) fn set_ready(&self, ready: Vec<UpstreamAddress>) {
+        self.instances.set_ready(ready);
+    }
+
+    /// How many requests the server at `address` has.
+    pub(crate) fn in_flight(&self, address: &UpstreamAddress) -> usize {
+        self.at(address).in_flight()
     }
 
     /// The last good answer to the question where `name` leads; nothing if there has been none.

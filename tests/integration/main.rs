@@ -65,6 +65,8 @@ mod slow_clients;
 mod documents;
 // `proxy`: the scripted upstream behind it does well, and each thing that it must not.
 mod proxy;
+// Applications that the server runs: when they are asked, replaced and ended.
+mod apps;
 // `tidegate check`.
 mod check;
 // Faults that were found by use, by subject.

@@ -9,6 +9,7 @@
 //!      ├─ stream                             connections that are passed on as they are
 //!      │    └─ listening, listen_claims      what servers and streams say of their addresses
 //!      ├─ upstream                           servers that routes and streams ask
+//!      ├─ app                                applications that this server runs
 //!      └─ test                                what the operator expects
 //! ```
 //!
@@ -20,6 +21,7 @@
 //! add a verb, see `verb`.
 
 mod access;
+pub(crate) mod app;
 mod blocking;
 mod cgi;
 mod clash;
@@ -74,6 +76,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &upstream::HEALTH_TABLE,
     &upstream::TIMEOUTS_TABLE,
     &upstream::RETRY_TABLE,
+    &app::TABLE,
     &test::TABLE,
     &test::EXPECT_TABLE,
 ];

@@ -32,7 +32,7 @@ const SETTINGS: &[Setting<Proxy>] = &[
     Setting {
         key: "proxy",
         kind: Kind::Text,
-        about: "a server that speaks HTTP: the name of `[upstreams.NAME]`, or \"http://HOST:PORT\"",
+        about: "a server that speaks HTTP: the name of `[upstreams.NAME]` or `[apps.NAME]`, or \"http://HOST:PORT\"",
         translations: &[
             (
                 "proxy_pass",

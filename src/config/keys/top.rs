@@ -17,7 +17,7 @@ use super::server::{self, resolve_servers};
 use super::setting::{Kind, Row, Setting, Table, rows, set, show, walk, word, words};
 use super::stream::{self, resolve_streams};
 use super::test::{self, resolve_tests};
-use super::{limits, log, refine, upstream};
+use super::{app, limits, log, refine, upstream};
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::model::{Config, ForwardedField, Policy};
@@ -113,13 +113,13 @@ const FORWARDED_FIELDS: &[(&str, ForwardedField)] = &[
 ];
 
 /// The keys that every file may have. They are read apart from the others: `include` before the walk,
-/// `server`, `stream`, `upstreams` and `test` from all files together.
-const OF_EVERY_FILE: [Setting<Config>; 5] = [
+/// `server`, `stream`, `upstreams`, `apps` and `test` from all files together.
+const OF_EVERY_FILE: [Setting<Config>; 6] = [
     Setting {
         key: "include",
         kind: Kind::TEXTS,
         default: "[]",
-        about: "further files with servers, streams, upstreams and tests; `*` and `?` stand for characters of a name",
+        about: "further files with servers, streams, upstreams, apps and tests; `*` and `?` stand for characters of a name",
         ..Setting::BLANK
     },
     Setting {
@@ -156,6 +156,13 @@ const OF_EVERY_FILE: [Setting<Config>; 5] = [
         ..Setting::BLANK
     },
     Setting {
+        key: "apps",
+        kind: Kind::Map(&Kind::Table(&app::TABLE)),
+        default: "{}",
+        about: "applications that this server runs, and that routes with `proxy` ask, by a name of yours",
+        ..Setting::BLANK
+    },
+    Setting {
         key: "test",
         kind: Kind::Tables(&test::TABLE),
         about: "a request and what is expected of its answer",
@@ -165,7 +172,7 @@ const OF_EVERY_FILE: [Setting<Config>; 5] = [
 
 /// In the order of the documentation: the tables come after the single values.
 fn all_rows() -> Vec<Row> {
-    let [include, server, stream, upstreams, test] = &OF_EVERY_FILE;
+    let [include, server, stream, upstreams, apps, test] = &OF_EVERY_FILE;
     let (tables, values): (Vec<Row>, Vec<Row>) = rows(refine::settings(Level::Top))
         .into_iter()
         .partition(|row| row.key == limits::AT_TOP.key);
@@ -175,7 +182,7 @@ fn all_rows() -> Vec<Row> {
         values,
         rows([&LOG]),
         tables,
-        rows([server, stream, upstreams, test]),
+        rows([server, stream, upstreams, apps, test]),
     ]
     .concat()
 }
@@ -195,13 +202,14 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
         shared.servers.extend(included.servers);
         shared.streams.extend(included.streams);
         shared.upstreams.extend(included.upstreams);
+        shared.apps.extend(included.apps);
         shared.tests.extend(included.tests);
     }
     let mut config = Config::default();
     walk(&mut root, SETTINGS, &mut config);
     walk(&mut root, [&LOG], &mut config);
     config.policy = refine::refine(&mut root, Level::Top, &Policy::default());
-    let upstreams = upstream::Known::read(shared.upstreams);
+    let upstreams = upstream::Known::read(shared.upstreams, shared.apps);
     let mut listeners = ListenClaims::new(&config.proxies);
     if shared.streams.is_empty() {
         report_no_server(&root, &shared.servers);
@@ -211,7 +219,7 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     let servers = config.servers.iter().map(|server| &server.listen);
     let streams = config.streams.iter().map(|stream| &stream.listen);
     let listen: Vec<&ListenAddress> = servers.chain(streams).flatten().collect();
-    config.upstreams = upstreams.complete(&contexts, &listen);
+    (config.upstreams, config.apps) = upstreams.complete(&contexts, &listen);
     config.tests = resolve_tests(shared.tests, &config.servers);
     root.close();
     config
@@ -264,17 +272,19 @@ struct Shared<'c> {
     servers: Vec<Node<'c>>,
     streams: Vec<Node<'c>>,
     upstreams: Vec<Node<'c>>,
+    apps: Vec<Node<'c>>,
     tests: Vec<Node<'c>>,
 }
 
 impl<'c> Shared<'c> {
     fn of(section: &mut Section<'c>) -> Self {
-        let [include, server, stream, upstreams, test] = &OF_EVERY_FILE;
+        let [include, server, stream, upstreams, apps, test] = &OF_EVERY_FILE;
         section.take(include.key);
         Self {
             servers: list(server.key, section.take(server.key)),
             streams: list(stream.key, section.take(stream.key)),
             upstreams: section.take(upstreams.key).into_iter().collect(),
+            apps: section.take(apps.key).into_iter().collect(),
             tests: list(test.key, section.take(test.key)),
         }
     }

@@ -14,6 +14,7 @@
 //! ```
 
 mod address;
+mod app;
 mod file_pattern;
 mod limits;
 mod links;
@@ -29,6 +30,7 @@ mod upstream;
 mod verbs;
 
 pub(crate) use address::{Cidr, HostPattern};
+pub(crate) use app::{App, AppProcess, Endpoint, Template, TemplatePart};
 pub(crate) use file_pattern::FilePattern;
 pub(crate) use limits::Limits;
 pub(crate) use links::Links;

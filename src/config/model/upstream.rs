@@ -12,7 +12,7 @@ pub(crate) struct Upstream {
     /// As the operator calls it: `shop`; or for a route that says the server itself, `http://HOST:PORT` or
     /// `unix:PATH`.
     pub(crate) name: String,
-    /// At least one.
+    /// At least one, unless it is that of an app: its servers are processes.
     pub(crate) servers: Vec<UpstreamServer>,
     pub(crate) balance: Balance,
     /// Whether a cookie of ours names the server that a client had before.
@@ -45,9 +45,14 @@ impl Upstream {
     }
 
     /// Whether the file has it as `[upstreams.NAME]`: no such name has a colon. Otherwise a route says the
-    /// server itself.
+    /// server itself, or it is an app.
     pub(crate) fn is_named(&self) -> bool {
-        !self.name.contains(':')
+        !self.name.contains(':') && !self.is_app()
+    }
+
+    /// Whether its servers are processes of `[apps.NAME]`.
+    pub(crate) fn is_app(&self) -> bool {
+        self.servers.is_empty()
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use crate::address::ListenAddress;
+use crate::config::keys::app::show_app;
 use crate::config::keys::level::Level;
 use crate::config::keys::limits::show_limits;
 use crate::config::keys::refine::show_policy;
@@ -15,7 +16,7 @@ use crate::config::keys::server::show_server;
 use crate::config::keys::stream::show_stream;
 use crate::config::keys::top::{needs_restart, show_tables, show_top};
 use crate::config::keys::upstream::show_upstream;
-use crate::config::model::{Config, Policy, Route, RoutePattern, Server, Stream, Upstream};
+use crate::config::model::{App, Config, Policy, Route, RoutePattern, Server, Stream, Upstream};
 use crate::config::words::written::Table;
 
 /// One change.
@@ -63,7 +64,8 @@ pub(crate) fn difference(old: &Config, new: &Config) -> Vec<Change> {
     changes.extend(listeners(old, new));
     changes.extend(servers(old, new));
     changes.extend(streams(old, new));
-    changes.extend(upstreams(old, new));
+    changes.extend(named("upstream", &upstreams(old), &upstreams(new)));
+    changes.extend(named("app", &apps(old), &apps(new)));
     changes
 }
 
@@ -246,26 +248,30 @@ fn streams(old: &Config, new: &Config) -> Vec<Change> {
     changes
 }
 
-/// The changes of the upstreams that have a name. The others are told with their routes.
-fn upstreams(old: &Config, new: &Config) -> Vec<Change> {
-    let named = |config: &'_ Config| -> BTreeMap<String, Table> {
-        let named = config
-            .upstreams
-            .iter()
-            .filter(|upstream| upstream.is_named());
-        let entry = |upstream: &Upstream| (upstream.name.clone(), show_upstream(upstream));
-        named.map(entry).collect()
-    };
-    let (old, new) = (named(old), named(new));
+/// The upstreams that have a name. The others are told with their routes.
+fn upstreams(config: &Config) -> BTreeMap<String, Table> {
+    let upstreams = config.upstreams.iter();
+    let named = upstreams.filter(|upstream| upstream.is_named());
+    let entry = |upstream: &Upstream| (upstream.name.clone(), show_upstream(upstream));
+    named.map(entry).collect()
+}
+
+fn apps(config: &Config) -> BTreeMap<String, Table> {
+    let entry = |app: &App| (app.name().to_owned(), show_app(app));
+    config.apps.iter().map(entry).collect()
+}
+
+/// The changes of tables that have names; `kind` is what the operator calls them.
+fn named(kind: &str, old: &BTreeMap<String, Table>, new: &BTreeMap<String, Table>) -> Vec<Change> {
     let mut changes = Vec::new();
-    for (name, is) in &new {
+    for (name, is) in new {
         match old.get(name) {
-            Some(was) => changes.extend(settings(&format!("upstream {name}: "), was, is)),
-            None => changes.push(Change::new(format!("upstream {name} added"))),
+            Some(was) => changes.extend(settings(&format!("{kind} {name}: "), was, is)),
+            None => changes.push(Change::new(format!("{kind} {name} added"))),
         }
     }
     let gone = old.keys().filter(|name| !new.contains_key(*name));
-    changes.extend(gone.map(|name| Change::new(format!("upstream {name} removed"))));
+    changes.extend(gone.map(|name| Change::new(format!("{kind} {name} removed"))));
     changes
 }
 

@@ -4,6 +4,7 @@
 //! settings, which changes nothing: see `model::policy`. Paths are absolute, because the text may be
 //! kept anywhere. The tables of `keys` say how a key is shown.
 
+use crate::config::keys::app::show_app;
 use crate::config::keys::route::show_route;
 use crate::config::keys::server::show_server;
 use crate::config::keys::stream::show_stream;
@@ -35,6 +36,9 @@ pub(crate) fn dump(config: &Config) -> String {
     for upstream in named {
         let name = key(&upstream.name);
         text += &format!("\n[upstreams.{name}]\n{}", lines(&show_upstream(upstream)));
+    }
+    for app in &config.apps {
+        text += &format!("\n[apps.{}]\n{}", key(app.name()), lines(&show_app(app)));
     }
     for test in &config.tests {
         text += &format!("\n[[test]]\n{}", lines(&show_test(test)));

@@ -6,7 +6,7 @@ use crate::config::complaint::diagnostic::Spot;
 /// An upstream that is asked. Whether the files have it is checked when all of them have been read.
 #[derive(Clone, Debug)]
 pub(crate) struct AskedUpstream {
-    /// The name of an upstream, or the URL of a server.
+    /// The name of an upstream or of an app, or the URL of a server.
     pub(crate) name: String,
     /// The server, if the URL of one stands in place of a name.
     pub(crate) server: Option<UpstreamAddress>,

@@ -22,8 +22,9 @@ use crate::config::complaint::diagnostic::{Diagnostic, Source, Spot};
 use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
 use crate::config::complaint::vocabulary::Vocabulary;
+use crate::config::model::Template;
 use crate::config::words::units::{parse_duration, parse_size, show_duration, show_size};
-use crate::config::words::variables::expand;
+use crate::config::words::variables::{expand, expand_template};
 
 /// What a walk through one file needs, and the diagnostics that it has found.
 pub(crate) struct Context<'c> {
@@ -134,6 +135,21 @@ impl<'c> Node<'c> {
                 None
             }
         }
+    }
+
+    /// A string for a process of an application, with its variables replaced.
+    pub(crate) fn template(self) -> Option<Template> {
+        let DeValue::String(written) = self.value.get_ref() else {
+            return self.refuse_type("a string", None);
+        };
+        let template = expand_template(written, self.cx.surroundings.environment);
+        let has_nul = |template: &Template| template.fill("").contains('\0');
+        let template = template.and_then(|template| match has_nul(&template) {
+            true => Err(Fault::new(0..written.len(), "a program gets no NUL")),
+            false => Ok(template),
+        });
+        let fault = |fault| self.cx.report_fault(self.value.span(), written, fault);
+        template.map_err(fault).ok()
     }
 
     pub(crate) fn integer(self, range: RangeInclusive<u64>) -> Option<u64> {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use crate::address::ListenAddress;
@@ -103,6 +104,25 @@ pub(crate) fn directory(text: &Text<'_>) -> Option<PathBuf> {
     };
     report_path(text, &path, message);
     None
+}
+
+/// The `PATH` of applications, if neither they nor the server have one.
+pub(crate) const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// The program that `name` means to a process in `directory`: a file that may be executed. A name without
+/// a slash is looked for in the directories of `path`.
+pub(crate) fn find_program(name: &str, directory: &Path, path: &str) -> Option<PathBuf> {
+    let is_program = |file: &PathBuf| {
+        let state = std::fs::metadata(file);
+        state.is_ok_and(|state| state.is_file() && state.permissions().mode() & 0o111 != 0)
+    };
+    if name.contains('/') {
+        return Some(directory.join(name)).filter(is_program);
+    }
+    let mut files = path
+        .split(':')
+        .map(|place| directory.join(place).join(name));
+    files.find(is_program)
 }
 
 /// The Unix socket at the path `written`. A path that is too long for the system is reported

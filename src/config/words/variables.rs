@@ -4,6 +4,7 @@
 //! a variable that is empty. A default ends at the first `}`, and is not expanded.
 
 use crate::config::complaint::fault::Fault;
+use crate::config::model::{Endpoint, Template, TemplatePart};
 
 /// Looks a variable up. The caller passes it in, so that tests do not depend on the process.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -11,23 +12,75 @@ pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Replaces every variable in `text`.
 pub(crate) fn expand(text: &str, environment: Environment<'_>) -> Result<String, Fault> {
     let mut expanded = String::with_capacity(text.len());
+    each_piece(text, |piece| {
+        match piece {
+            Piece::Text(text) => expanded.push_str(text),
+            Piece::Reference { name, start } => {
+                expanded.push_str(&value_of(name, start, environment)?);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(expanded)
+}
+
+/// As [`expand`], but `${SOCKET}` and `${PORT}` stay: they mean what each process of an application gets
+/// as its own.
+pub(crate) fn expand_template(text: &str, environment: Environment<'_>) -> Result<Template, Fault> {
+    let mut parts: Vec<TemplatePart> = Vec::new();
+    each_piece(text, |piece| {
+        match piece {
+            Piece::Text(text) => push_text(&mut parts, text),
+            Piece::Reference { name, start } => match Endpoint::of_variable(name) {
+                Some(endpoint) => parts.push(TemplatePart::Own(endpoint)),
+                None => push_text(&mut parts, &value_of(name, start, environment)?),
+            },
+        }
+        Ok(())
+    })?;
+    Ok(Template(parts))
+}
+
+fn push_text(parts: &mut Vec<TemplatePart>, more: &str) {
+    match parts.last_mut() {
+        _ if more.is_empty() => {}
+        Some(TemplatePart::Text(text)) => text.push_str(more),
+        _ => parts.push(TemplatePart::Text(more.to_owned())),
+    }
+}
+
+/// A piece of a string with variables.
+enum Piece<'t> {
+    Text(&'t str),
+    /// What stands between the braces. `start` is where the dollar is.
+    Reference {
+        name: &'t str,
+        start: usize,
+    },
+}
+
+/// Calls `take` with the pieces of `text`, one after the other.
+fn each_piece<'t>(
+    text: &'t str,
+    mut take: impl FnMut(Piece<'t>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
-        expanded.push_str(&rest[..dollar]);
+        take(Piece::Text(&rest[..dollar]))?;
         let start = text.len() - rest.len() + dollar;
         let after = &rest[dollar + 1..];
         rest = if let Some(reference) = after.strip_prefix('{') {
-            let (reference, after) = reference
+            let (name, after) = reference
                 .split_once('}')
                 .ok_or_else(|| unclosed(start..text.len()))?;
-            expanded.push_str(&value_of(reference, start, environment)?);
+            take(Piece::Reference { name, start })?;
             after
         } else {
-            expanded.push('$');
+            take(Piece::Text("$"))?;
             after.strip_prefix('$').unwrap_or(after)
         };
     }
-    Ok(expanded + rest)
+    take(Piece::Text(rest))
 }
 
 /// The value of a reference, which is the text between the braces. `start` is where its dollar is.
@@ -99,6 +152,33 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(expand(text, &lookup).as_deref(), Ok(expected), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_a_process_s_own_stays() {
+        let text = |text: &str| TemplatePart::Text(text.to_owned());
+        let (socket, port) = (Endpoint::Socket, Endpoint::Port);
+        for (written, expected) in [
+            ("plain", vec![text("plain")]),
+            ("", vec![]),
+            ("${HOME}/$$x", vec![text("/home/a/$x")]),
+            ("${SOCKET}", vec![TemplatePart::Own(socket)]),
+            (
+                "unix:${SOCKET}${HOME}:${PORT}",
+                vec![
+                    text("unix:"),
+                    TemplatePart::Own(socket),
+                    text("/home/a:"),
+                    TemplatePart::Own(port),
+                ],
+            ),
+            ("$${SOCKET}", vec![text("${SOCKET}")]),
+            ("${PORT:-80}", vec![text("80")]),
+        ] {
+            let template = expand_template(written, &lookup);
+            assert_eq!(template, Ok(Template(expected)), "{written}");
+        }
+        assert!(expand_template("${NONE}", &lookup).is_err());
     }
 
     #[test]

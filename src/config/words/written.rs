@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::units::{show_duration, show_size};
 use crate::address::{ListenAddress, UNIX, UpstreamAddress};
+use crate::config::model::{Template, TemplatePart};
 
 /// A table: keys, and values as TOML.
 pub(crate) type Table = Vec<(String, String)>;
@@ -16,6 +17,24 @@ pub(crate) type Table = Vec<(String, String)>;
 /// A string.
 pub(crate) fn string(text: &str) -> String {
     quoted(&text.replace('$', "$$"))
+}
+
+/// A string with what stands for a process's own socket or port.
+pub(crate) fn template(template: &Template) -> String {
+    quoted(&plain_template(template))
+}
+
+/// The words of a template, which are separated by spaces, as an array.
+pub(crate) fn template_words(template: &Template) -> String {
+    array(plain_template(template).split_whitespace().map(quoted))
+}
+
+fn plain_template(template: &Template) -> String {
+    let part = |part: &TemplatePart| match part {
+        TemplatePart::Text(text) => text.replace('$', "$$"),
+        TemplatePart::Own(endpoint) => format!("${{{}}}", endpoint.variable()),
+    };
+    template.0.iter().map(part).collect()
 }
 
 /// A value in the form of its `Display`, as a string.

@@ -55,6 +55,7 @@ impl End {
             Self::Denied => "denied",
             Self::TooMany => "too_many",
             Self::NoServer(NoServer::Unknown) => "name_not_found",
+            Self::NoServer(NoServer::NotReady) => "app_not_ready",
             Self::NoServer(NoServer::AllFailed) => "no_server",
             Self::NoServer(NoServer::AllBusy) => "servers_busy",
             Self::NotConnected => "connect_failed",

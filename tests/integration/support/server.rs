@@ -325,13 +325,15 @@ impl Server {
         UnixClient::connect(&self.control_socket())
     }
 
-    /// Where the control socket is: it is alone in its directory.
+    /// Where the control socket is: it is the only socket in its directory.
     pub(crate) fn control_socket(&self) -> PathBuf {
         let directory = runtime_directory(&self.directory);
-        let mut entries = std::fs::read_dir(directory).expect("the server made it");
-        let entry = entries.next().expect("a socket");
-        assert!(entries.next().is_none(), "one server, one socket");
-        entry.expect("it can be read").path()
+        let entries = std::fs::read_dir(directory).expect("the server made it");
+        let paths = entries.map(|entry| entry.expect("it can be read").path());
+        let mut sockets = paths.filter(|path| path.extension().is_some_and(|end| end == "sock"));
+        let socket = sockets.next().expect("a socket");
+        assert!(sockets.next().is_none(), "one server, one socket");
+        socket
     }
 
     /// What `GET /status` at the control socket says.

@@ -11,11 +11,11 @@ use super::failures::{
 use super::{health, server};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::keys::setting::{
-    Kind, Setting, Table, read_table, rows, set, show, walk, words,
+    Kind, Row, Setting, Table, read_table, rows, set, show, walk, words,
 };
 use crate::config::model::{HashKey, Upstream, UpstreamServer};
 use crate::config::tree::node::Node;
-use crate::config::tree::section::Key;
+use crate::config::tree::section::{Key, Section};
 use crate::config::words::balance::parse_hash_key;
 use crate::config::words::units::WAIT;
 use crate::config::words::upstream::parse_upstream_name;
@@ -237,6 +237,37 @@ pub(super) fn upstream(key: &Key<'_>, node: Node<'_>) -> Option<Placed> {
         upstream: draft.upstream,
         spots: draft.spots,
     })
+}
+
+/// The settings that applications have as well. Their servers are processes, and no names.
+fn settings_of_apps() -> impl Iterator<Item = &'static Setting<Draft, Upstream>> {
+    let is_of_apps = |setting: &&Setting<_, _>| !matches!(setting.key, "servers" | "resolve");
+    SETTINGS.iter().filter(is_of_apps)
+}
+
+/// The rows of the keys that applications have as well.
+pub(crate) fn rows_of_apps() -> Vec<Row> {
+    rows(settings_of_apps())
+}
+
+/// Reads how the instances of an application are asked into `upstream`. `None`: there is a mistake, and it
+/// is reported.
+pub(crate) fn read_for_app(section: &mut Section<'_>, upstream: &mut Upstream) -> Option<()> {
+    let mut draft = Draft {
+        upstream: upstream.clone(),
+        spots: Vec::new(),
+        way: None,
+        hash: None,
+    };
+    let walked = walk(section, settings_of_apps(), &mut draft);
+    draft.upstream.balance = balance::balance(section, draft.way, draft.hash);
+    *upstream = draft.upstream;
+    walked.is_sound().then_some(())
+}
+
+/// How the instances of an application are asked, in the terms of the file.
+pub(crate) fn show_for_app(upstream: &Upstream) -> written::Table {
+    show(settings_of_apps(), upstream)
 }
 
 /// An upstream in the terms of the file.

@@ -174,7 +174,7 @@ pub(super) fn show_health(health: &HealthCheck) -> String {
 }
 
 /// Reads a path, and perhaps a query, as it stands in a request-target (RFC 9112 §3.2.1).
-fn parse_path(text: &str) -> Result<String, Fault> {
+pub(crate) fn parse_path(text: &str) -> Result<String, Fault> {
     let is_path = text.starts_with('/')
         && text
             .bytes()
@@ -183,7 +183,7 @@ fn parse_path(text: &str) -> Result<String, Fault> {
         return Ok(text.to_owned());
     }
     let message = format!("`{}` is not the path of a request", text.escape_debug());
-    Err(Fault::new(0..text.len(), message).help("write path = \"/healthz\""))
+    Err(Fault::new(0..text.len(), message).help("write \"/healthz\""))
 }
 
 fn statuses(node: Node<'_>) -> Option<Vec<StatusRange>> {

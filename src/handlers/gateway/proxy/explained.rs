@@ -24,8 +24,9 @@ impl ProxyHandler {
     /// What would be sent for `request`.
     pub(crate) fn explain(&self, request: &Request<'_>) -> Explained {
         let options = self.upstream.options();
+        // An application has no servers before it is started, which explaining does not do.
         let server = options.servers.first();
-        let server = server.expect("checking refuses an upstream without a server");
+        let host = server.map_or("localhost".to_owned(), |server| server.address.host_field());
         let wishes = Wishes {
             upgrade: request::wanted_protocol(request.head, &self.options.upgrade),
             expects_continue: request.head.expects_continue && !self.options.buffer,
@@ -36,7 +37,7 @@ impl ProxyHandler {
             request,
             &self.options,
             &self.target,
-            &server.address.host_field(),
+            &host,
             (framing, wishes),
         );
         let text = String::from_utf8_lossy(&encoded);

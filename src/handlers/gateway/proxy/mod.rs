@@ -232,6 +232,7 @@ impl ProxyHandler {
             Unanswered::NoServer(why) => {
                 let (status, error) = match why {
                     NoServer::Unknown => (Status::BAD_GATEWAY, "dns_error"),
+                    NoServer::NotReady => (Status::SERVICE_UNAVAILABLE, "destination_unavailable"),
                     NoServer::AllFailed => (Status::SERVICE_UNAVAILABLE, "destination_unavailable"),
                     NoServer::AllBusy => (Status::SERVICE_UNAVAILABLE, "connection_limit_reached"),
                 };

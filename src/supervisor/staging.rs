@@ -1,0 +1,150 @@
+//! Waiting for applications: a reload, a successor and `tidegate restart-app` go on when the processes that
+//! they need are ready, and are refused if one of them is not.
+//!
+//! The supervisor's thread waits for that. Meanwhile it answers questions and replaces workers; whatever
+//! would change the server waits its turn, and a signal to stop ends the wait.
+
+use serde_json::json;
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1};
+
+use super::events::{AppsNews, Event};
+use super::{Supervisor, SupervisorError};
+use crate::config::model::Config;
+use crate::control::{ControlReply, ControlRequest, ControlVerb};
+use crate::generation::Generation;
+use crate::http::status::Status;
+use crate::log::access::AccessWriter;
+use crate::log::diagnostic;
+use crate::runtime;
+
+/// Why nothing is waited for any more.
+const STOPPED: &str = "the server was told to stop before they were ready";
+
+impl Supervisor {
+    /// Starts the applications. A server that replaces another one waits until they are ready: the other
+    /// serves until then. A server that has just been started serves what does not need them.
+    ///
+    /// # Errors
+    /// If one of them does not become ready, or there is no thread to run them.
+    pub(super) fn start_apps(&mut self) -> Result<(), SupervisorError> {
+        if !self.predecessor.is_some() {
+            let started = self.apps.run(&self.config, &self.generation);
+            return started.map_err(SupervisorError::Threads);
+        }
+        let (config, generation) = (self.config.clone(), self.generation.clone());
+        self.stage_apps(&config, &generation, None)
+            .map_err(SupervisorError::Apps)?;
+        self.apps.switch();
+        self.apps.settle();
+        Ok(())
+    }
+
+    /// Starts what the applications of `config` need beyond what runs, and waits until it is ready. All
+    /// processes of the application `restart` are started anew.
+    ///
+    /// # Errors
+    /// Why it does not become ready; it has been told to end, and what ran goes on.
+    pub(super) fn stage_apps(
+        &mut self,
+        config: &Config,
+        generation: &Generation,
+        restart: Option<String>,
+    ) -> Result<(), String> {
+        let staged = self.apps.stage(config, generation, restart);
+        let Some(number) = staged.map_err(|error| error.to_string())? else {
+            return Ok(());
+        };
+        let outcome = self.wait_for_apps(number);
+        if outcome.is_err() {
+            self.apps.abort();
+        }
+        outcome
+    }
+
+    /// Waits for the outcome of the staging of that number.
+    fn wait_for_apps(&mut self, awaited: u64) -> Result<(), String> {
+        loop {
+            let event = self.events.recv().expect("we hold a sender ourselves");
+            match event {
+                Event::Apps(AppsNews::Staged { number, outcome }) if number == awaited => {
+                    return outcome;
+                }
+                Event::Apps(AppsNews::Staged { .. }) => {}
+                Event::Apps(AppsNews::Ended) => {
+                    return Err("no thread runs the applications any more".to_owned());
+                }
+                Event::Signal(SIGCHLD) => runtime::reap_orphans(),
+                Event::Signal(SIGUSR1) => self.log.iter().for_each(AccessWriter::reopen),
+                Event::Signal(SIGTERM | SIGINT) => {
+                    self.deferred.push_back(event);
+                    return Err(STOPPED.to_owned());
+                }
+                Event::WorkerEnded(id) => {
+                    if self.workers.ended(id) {
+                        self.replace_worker();
+                    }
+                }
+                Event::Control(request) => {
+                    if let Some(stop) = self.answer_meanwhile(request) {
+                        self.deferred.push_back(Event::Control(stop));
+                        return Err(STOPPED.to_owned());
+                    }
+                }
+                event => self.deferred.push_back(event),
+            }
+        }
+    }
+
+    /// Answers a question. A request that would change the server waits, unless it is the one to stop,
+    /// which is returned.
+    fn answer_meanwhile(&mut self, request: ControlRequest) -> Option<ControlRequest> {
+        match request.verb {
+            ControlVerb::Stop { .. } => return Some(request),
+            ControlVerb::Status | ControlVerb::Counters | ControlVerb::Explain(_) => {
+                let (reply, _) = self.carry_out(request.verb);
+                (request.reply)(reply);
+            }
+            _ => self.deferred.push_back(Event::Control(request)),
+        }
+        None
+    }
+
+    /// Has new processes of an application take the place of those that run.
+    pub(super) fn restart_app(&mut self, name: &str) -> ControlReply {
+        let mut apps = self.config.apps.iter();
+        if !apps.any(|app| app.name() == name) {
+            let names: Vec<&str> = self.config.apps.iter().map(|app| app.name()).collect();
+            let there_is = match names.as_slice() {
+                [] => "the configuration has none".to_owned(),
+                names => format!("there is {}", names.join(", ")),
+            };
+            let text = format!("there is no app `{}`; {there_is}", name.escape_debug());
+            return reply(Status::NOT_FOUND, text);
+        }
+        let (config, generation) = (self.config.clone(), self.generation.clone());
+        match self.stage_apps(&config, &generation, Some(name.to_owned())) {
+            Ok(()) => {
+                self.apps.switch();
+                self.apps.settle();
+                let text = format!(
+                    "app {name}: new processes are asked; those of before end with their last request"
+                );
+                diagnostic::info(format_args!("{text}"));
+                reply(Status::OK, text)
+            }
+            Err(error) => {
+                let text = format!("app {name} was not restarted, what ran goes on: {error}");
+                diagnostic::error(format_args!("{text}"));
+                reply(Status::UNPROCESSABLE_CONTENT, text)
+            }
+        }
+    }
+}
+
+fn reply(status: Status, text: String) -> ControlReply {
+    ControlReply {
+        status,
+        json: json!({ "message": text }),
+        text: text + "\n",
+    }
+}

@@ -1,0 +1,247 @@
+//! Reloads, restarts and upgrades: new processes take over, and no request fails.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rustix::process::Signal;
+
+use super::{
+    answered, app, configuration, get, is_running, program, site, wait_for_end, wait_for_instances,
+};
+use crate::support::{Server, ended_with, until};
+
+/// Asks `server` again and again, from several clients, while `change` runs. Every request must be
+/// answered.
+fn under_load(server: &Server, change: impl FnOnce()) {
+    let (is_over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let over = || is_over.load(Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        for nth in 0..3 {
+            let (over, count) = (&over, &count);
+            scope.spawn(move || {
+                let mut client = server.connect();
+                while !over() {
+                    // Each on its own connections, or on one that is kept.
+                    let response = if nth == 0 {
+                        get(server, "/")
+                    } else {
+                        let response = client.exchange("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+                        if response.says_close() {
+                            client = server.connect();
+                        }
+                        response
+                    };
+                    answered(&response);
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        struct Over<'a>(&'a AtomicBool);
+        impl Drop for Over<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let _over = Over(&is_over);
+        change();
+        let so_far = count.load(Ordering::Relaxed);
+        until("further answers", || {
+            (count.load(Ordering::Relaxed) > so_far + 20).then_some(())
+        });
+    });
+}
+
+fn reload(server: &Server) -> String {
+    ended_with(0, &server.command_line(&["reload"]))
+}
+
+#[test]
+fn a_reload_replaces_what_has_changed_and_no_request_fails() {
+    let two = |version: &str| format!("{}\ninstances = 2\nready = \"/\"", program(version));
+    let server = site(&two("0")).start();
+    let first = wait_for_instances(&server, 2, "ready");
+    under_load(&server, || {
+        for version in ["1", "2", "3"] {
+            server.configure(configuration(&two(version)));
+            let told = reload(&server);
+            assert!(told.contains("app app: environment changed"), "{told}");
+            assert_eq!(answered(&get(&server, "/")).0, version);
+        }
+    });
+    first.into_iter().for_each(wait_for_end);
+    let before = wait_for_instances(&server, 2, "ready");
+    reload(&server);
+    assert_eq!(wait_for_instances(&server, 2, "ready"), before, "unchanged");
+}
+
+#[test]
+fn a_request_that_is_under_way_is_answered_by_the_process_that_has_it() {
+    let server = site(&program("1")).start();
+    let [old] = wait_for_instances(&server, 1, "ready")[..] else {
+        panic!("one instance")
+    };
+    let mut client = server.connect();
+    client.send("GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+    until("the request", || {
+        let status = get(&server, "/");
+        (answered(&status).1 == old).then_some(())
+    });
+    server.configure(configuration(&program("2")));
+    reload(&server);
+    assert_eq!(answered(&get(&server, "/")).0, "2");
+    let states = |server: &Server| {
+        let app = app(server);
+        let instances = app["instances"].as_array().expect("an array");
+        let states = instances
+            .iter()
+            .map(|instance| instance["state"].to_string());
+        states.collect::<String>()
+    };
+    assert_eq!(states(&server), "\"ready\"\"leaving\"");
+    assert!(is_running(old));
+    server.directory().write("go", "");
+    assert_eq!(answered(&client.response()), ("1".to_owned(), old));
+    wait_for_end(old);
+}
+
+#[test]
+fn a_reload_is_refused_if_the_new_processes_do_not_become_ready() {
+    let server = site(&program("1")).start();
+    let before = wait_for_instances(&server, 1, "ready");
+    for (lines, reason) in [
+        (
+            "command = ['sh', '-c', 'exit 4', '${SOCKET}']",
+            "ended (exit status 4) before it was asked",
+        ),
+        (
+            "command = ['sleep', '1000']\nenvironment = { A = '${SOCKET}' }\nready_timeout = '50ms'",
+            "was not ready within 50ms",
+        ),
+    ] {
+        server.configure(configuration(lines));
+        let told = ended_with(1, &server.command_line(&["reload"]));
+        assert!(told.contains(reason), "{told}");
+        assert!(
+            told.contains("the configuration that ran goes on"),
+            "{told}"
+        );
+        assert_eq!(answered(&get(&server, "/")), ("1".to_owned(), before[0]));
+    }
+    assert_eq!(server.status()["generation"]["number"], 1);
+    until("what was tried has ended", || {
+        let app = app(&server);
+        (app["instances"].as_array().expect("an array").len() == 1).then_some(())
+    });
+}
+
+#[test]
+fn settings_around_the_processes_change_without_new_ones() {
+    let lines =
+        |instances: usize, more: &str| format!("{}\ninstances = {instances}\n{more}", program("1"));
+    let server = site(&lines(1, "")).start();
+    let one = wait_for_instances(&server, 1, "ready");
+    server.configure(configuration(&lines(
+        3,
+        "stop_timeout = '1s'\ntimeouts.head = '5s'",
+    )));
+    reload(&server);
+    let three = wait_for_instances(&server, 3, "ready");
+    assert!(three.contains(&one[0]));
+    server.configure(configuration(&lines(2, "")));
+    reload(&server);
+    let two = wait_for_instances(&server, 2, "ready");
+    assert!(two.iter().all(|process| three.contains(process)));
+}
+
+#[test]
+fn an_application_comes_and_goes_by_reloads() {
+    let without =
+        "[[server]]\nlisten = \"127.0.0.1:0\"\n[server.routes]\n\"/\" = { respond = \"none\" }";
+    let server = site(&program("1"));
+    server.directory().write("config.toml", without);
+    let server = server.run_from("config.toml").start();
+    assert_eq!(server.status()["apps"], serde_json::json!([]));
+    server.configure(configuration(&program("1")));
+    reload(&server);
+    let (version, process) = answered(&get(&server, "/"));
+    assert_eq!(version, "1");
+    server.configure(without);
+    let told = reload(&server);
+    assert!(told.contains("app app removed"), "{told}");
+    assert_eq!(get(&server, "/").text(), "none");
+    wait_for_end(process);
+}
+
+#[test]
+fn a_trial_that_is_not_confirmed_brings_the_old_processes_settings_back() {
+    let server = site(&program("1")).start();
+    wait_for_instances(&server, 1, "ready");
+    server.configure(configuration(&program("2")));
+    ended_with(0, &server.command_line(&["reload", "--confirm", "100ms"]));
+    server.wait_for_line(|line| line.contains("nobody confirmed the reload"));
+    assert_eq!(answered(&get(&server, "/")).0, "1");
+}
+
+#[test]
+fn a_restart_replaces_the_processes_and_no_request_fails() {
+    let server = site(&format!("{}\ninstances = 2", program("1"))).start();
+    let before = wait_for_instances(&server, 2, "ready");
+    under_load(&server, || {
+        let told = ended_with(0, &server.command_line(&["restart-app", "app"]));
+        assert!(told.contains("app app: new processes are asked"), "{told}");
+    });
+    before.into_iter().for_each(wait_for_end);
+    let told = ended_with(1, &server.command_line(&["restart-app", "other"]));
+    assert!(
+        told.contains("there is no app `other`; there is app"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_upgrade_waits_for_the_new_processes_and_no_request_fails() {
+    let server = site(&format!("{}\nready = \"/\"", program("1"))).start();
+    let before = wait_for_instances(&server, 1, "ready");
+    under_load(&server, || {
+        let told = ended_with(0, &server.command_line(&["upgrade"]));
+        assert!(told.contains("upgraded"), "{told}");
+        until("another process", || {
+            (answered(&get(&server, "/")).1 != before[0]).then_some(())
+        });
+    });
+    crate::upgrade::stop(server);
+    before.into_iter().for_each(wait_for_end);
+}
+
+#[test]
+fn an_upgrade_whose_processes_do_not_become_ready_is_refused() {
+    let server = site(&program("1")).start();
+    let before = wait_for_instances(&server, 1, "ready");
+    server.configure(configuration(
+        "command = ['sh', '-c', 'exit 4', '${SOCKET}']",
+    ));
+    let told = ended_with(1, &server.command_line(&["upgrade"]));
+    assert!(
+        told.contains("no upgrade, the server that ran goes on"),
+        "{told}"
+    );
+    server.wait_for_line(|line| line.contains("ended (exit status 4) before it was asked"));
+    assert_eq!(answered(&get(&server, "/")).1, before[0]);
+}
+
+#[test]
+fn a_signal_to_stop_ends_the_wait_for_new_processes() {
+    let mut server = site(&program("1")).start();
+    wait_for_instances(&server, 1, "ready");
+    let lines = "command = ['sh', '-c', 'echo waiting; exec sleep 1000', '${SOCKET}']";
+    server.configure(configuration(lines));
+    server.signal(Signal::HUP);
+    server.wait_for_line(|line| line.ends_with("]: waiting"));
+    // Questions are answered meanwhile.
+    let app = app(&server);
+    assert_eq!(app["instances"][1]["state"], "taking over", "{app}");
+    server.signal(Signal::TERM);
+    assert!(server.wait().expect("our own child").success());
+    let lines = server.diagnostics();
+    let is_told = |line: &String| line.contains("told to stop before they were ready");
+    assert!(lines.iter().any(is_told), "{lines:?}");
+}
