@@ -54,6 +54,14 @@ struct Tries {
 }
 
 impl Tries {
+    fn new() -> Self {
+        Self {
+            servers: Vec::new(),
+            begun: runtime::now(),
+            connect: Cell::new(None),
+        }
+    }
+
     fn count(&self) -> u32 {
         self.servers.len() as u32
     }
@@ -89,11 +97,7 @@ impl ProxyHandler {
             client: request.client,
             head: Some(request.head),
         };
-        let mut tries = Tries {
-            servers: Vec::new(),
-            begun: runtime::now(),
-            connect: Cell::new(None),
-        };
+        let mut tries = Tries::new();
         // The response of a server in whose place another is asked: it stands if no other gives one.
         let mut refused = None;
         let mut last = None;
