@@ -200,7 +200,8 @@ impl<S: ContentSource> ReadAhead<S> {
             Ok(block)
         };
         let block = self.disk.run(read).await.map_err(io::Error::other);
-        let unreadable = |error| BrokenOff(format!("its temporary file cannot be read: {error}"));
+        let unreadable =
+            |error| BrokenOff::Maker(format!("its temporary file cannot be read: {error}"));
         let mut block = block.and_then(|block| block).map_err(unreadable)?;
         into.append(&mut block);
         self.unsent.start = end;
@@ -276,7 +277,7 @@ mod tests {
         ) -> LocalFuture<'s, Result<bool, BrokenOff>> {
             Box::pin(async {
                 let Some(left) = self.left.checked_sub(1) else {
-                    let broken_off = BrokenOff("it broke off".to_owned());
+                    let broken_off = BrokenOff::Maker("it broke off".to_owned());
                     return if self.breaks_off {
                         Err(broken_off)
                     } else {
@@ -311,7 +312,7 @@ mod tests {
             match ahead.next(&mut given).await {
                 Ok(true) => {}
                 Ok(false) => return (given, Ok(())),
-                Err(BrokenOff(why)) => return (given, Err(why)),
+                Err(broken_off) => return (given, Err(broken_off.to_string())),
             }
         }
     }

@@ -117,10 +117,26 @@ pub(crate) fn drain(mut source: impl ContentSource + 'static, limit: Duration) {
 /// A future that stays on its worker.
 pub(crate) type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// Why content ended before its end, in words for the log.
+/// Why content ended before its end.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct BrokenOff(pub(crate) String);
+pub(crate) enum BrokenOff {
+    /// Its maker failed; in words for the log.
+    #[error("{0}")]
+    Maker(String),
+    /// It is made from the request's content, which could not be read.
+    #[error("the request's content failed")]
+    Request(#[source] ContentError),
+}
+
+impl BrokenOff {
+    /// Whether it is the client's doing.
+    pub(crate) fn is_of_client(&self) -> bool {
+        match self {
+            Self::Maker(_) | Self::Request(ContentError::Busy | ContentError::NotKept(_)) => false,
+            Self::Request(_) => true,
+        }
+    }
+}
 
 /// Octets, lent or owned or shared among a worker's exchanges.
 #[derive(Clone, Debug)]

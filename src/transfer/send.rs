@@ -103,7 +103,11 @@ pub(crate) enum SendError {
 impl SendError {
     /// Whether it is not the client's doing, nor the network's: the operator wants to hear of it.
     pub(crate) fn is_ours(&self) -> bool {
-        matches!(self, Self::FileShrank | Self::BrokenOff(_) | Self::TooShort)
+        match self {
+            Self::FileShrank | Self::TooShort => true,
+            Self::BrokenOff(broken_off) => !broken_off.is_of_client(),
+            Self::TimedOut | Self::Broken(_) | Self::ClientGone => false,
+        }
     }
 }
 

@@ -73,7 +73,7 @@ impl ContentSource for PipeSource {
                 call.end();
             }
             read.map_err(|broken| {
-                BrokenOff(match broken {
+                BrokenOff::Maker(match broken {
                     Broken::Because(why) => why,
                     Broken::Silently => "the code that writes it panicked".to_owned(),
                 })

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Connection, Ending};
 use crate::http::status::Status;
 use crate::log::diagnostic;
+use crate::message::content::BrokenOff;
 use crate::metrics::End;
 use crate::runtime::BlockingPool;
 use crate::server::exchange::outcome::{Outcome, Underway};
@@ -79,7 +80,7 @@ impl<'e, R: Display> Sending<'e, R> {
         drop(noting);
         match &sent {
             Err(error) => {
-                if matches!(error, SendError::BrokenOff(_)) {
+                if matches!(error, SendError::BrokenOff(BrokenOff::Maker(_))) {
                     self.exchange.note_broken_off();
                 }
                 self.report(error);

@@ -72,6 +72,26 @@ fn it_says_why_no_server_was_asked() {
     );
 }
 
+/// The client broke its content off while the response was sent: no upstream is at fault.
+#[test]
+fn content_that_the_client_breaks_off_is_no_fault_of_the_upstream() {
+    let upstream = Upstream::start(|connection| {
+        connection.head();
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+        connection.rest();
+    });
+    let server = start(site(", buffer = false", &upstream));
+    let mut client = server.connect();
+    client.send("POST /client HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(client.response_head().status, 200);
+    assert_eq!(client.read("half".len()), b"half");
+    client.send("no chunk\r\n");
+    let record = server.wait_for_record(|line| line.contains("/client"));
+    let record: Value = serde_json::from_str(&record).expect("JSON");
+    assert_eq!(record["status"], 200);
+    assert!(record["upstream_error"].is_null(), "{record}");
+}
+
 /// The response has begun, so the client sees a cut. The operator sees which server it was, and why.
 #[test]
 fn the_log_names_the_server_that_broke_off() {

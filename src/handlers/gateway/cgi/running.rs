@@ -144,8 +144,12 @@ impl Output {
         match timeout(self.timeout, self.running.read(into)).await {
             Ok(Ok(true)) => Ok(true),
             Ok(Ok(false)) => self.at_end().await.map(|()| false),
-            Ok(Err(error)) => Err(BrokenOff(format!("its output cannot be read: {error}"))),
-            Err(_) => Err(BrokenOff("it wrote nothing within the timeout".to_owned())),
+            Ok(Err(error)) => Err(BrokenOff::Maker(format!(
+                "its output cannot be read: {error}"
+            ))),
+            Err(_) => Err(BrokenOff::Maker(
+                "it wrote nothing within the timeout".to_owned(),
+            )),
         }
     }
 
@@ -156,7 +160,7 @@ impl Output {
         match self.running.exit().await {
             Some(Exit::Status(0)) => {}
             Some(exit @ Exit::Signal(_)) if self.length.is_none() => {
-                return Err(BrokenOff(format!("it ended with {exit}")));
+                return Err(BrokenOff::Maker(format!("it ended with {exit}")));
             }
             Some(exit) => diagnostic::error(format_args!("{name}: it ended with {exit}")),
             None => diagnostic::warn(format_args!(

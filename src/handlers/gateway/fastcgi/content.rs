@@ -40,7 +40,7 @@ impl ContentSource for UpstreamContent {
             };
             let next = dialogue.next(&mut self.rest, into).await;
             let broken_off = |failure: Failure| {
-                BrokenOff(format!(
+                BrokenOff::Maker(format!(
                     "{}: {}",
                     self.upstream,
                     diagnostic::chain(&failure)

@@ -72,12 +72,11 @@ impl<R: ReadContent> ContentSource for UpstreamContent<R> {
                     }
                     Ok(false)
                 }
-                Err(failure) => {
-                    if matches!(failure, Failure::Upstream(_)) {
-                        asked.chosen.failed();
-                    }
-                    let chain = diagnostic::chain(&failure);
-                    Err(BrokenOff(format!("{}: {chain}", self.name)))
+                Err(Failure::Client(error)) => Err(BrokenOff::Request(error)),
+                Err(Failure::Upstream(fault)) => {
+                    asked.chosen.failed();
+                    let chain = diagnostic::chain(&fault);
+                    Err(BrokenOff::Maker(format!("{}: {chain}", self.name)))
                 }
             }
         })
