@@ -1,12 +1,12 @@
-//! The fast path allocates nothing: a worker answers from what it holds, on a connection that persists.
-//! The allocator itself counts.
+//! The fast path allocates nothing: a worker answers from what it holds, on a connection that persists. A
+//! request that is passed on to an upstream allocates little. The allocator itself counts.
 //!
 //! The server runs inside this process, and the allocator counts for all of its threads. So the client
 //! must not allocate either while it counts, and no other test may run beside this one.
 
 use std::alloc::System;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,9 @@ const EXCHANGES: usize = 2_000;
 
 /// Allocations a second that belong to no exchange: the date is encoded anew, the supervisor wakes.
 const PER_SECOND: usize = 5;
+
+/// Allocations of one exchange that an upstream answers, on kept connections.
+const PASSED_ON: usize = 16;
 
 /// How long the server may take to answer; after that the test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -90,7 +93,31 @@ fn a_request_on_the_fast_path_allocates_nothing() {
             counted.allowed
         );
     }
+    // In the same test, because no other one may run beside it.
+    let passed_on = server.allocations("GET /passed HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(
+        passed_on <= PASSED_ON,
+        "an exchange that an upstream answers allocates {passed_on} times, where {PASSED_ON} may be"
+    );
     server.stop();
+}
+
+/// Starts an upstream that answers every request alike, which allocates nothing.
+fn start_upstream() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.expect("the server connects");
+            let mut buffer = [0; 4096];
+            // A request comes in one piece, and all of it before its response.
+            while connection.read(&mut buffer).is_ok_and(|count| count > 0) {
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello";
+                connection.write_all(answer).expect("the server reads");
+            }
+        }
+    });
+    address
 }
 
 /// The result of a run of exchanges.
@@ -116,7 +143,7 @@ impl Server {
             std::fs::write(directory.join(name), [b'x'; 612]).expect("it is there");
         }
         // The cache looks at no file again during the test, because looking allocates.
-        let site = directory.display();
+        let (site, upstream) = (directory.display(), start_upstream());
         let config = format!(
             r#"
             workers = 1
@@ -126,6 +153,7 @@ impl Server {
             [server.routes]
             "/" = {{ files = "{site}", revalidate = "1h" }}
             "= /fixed" = {{ respond = "ok" }}
+            "= /passed" = {{ proxy = "http://{upstream}" }}
             "#
         );
         let started = tidegate::Server::builder().config_text(config).start();
@@ -182,6 +210,26 @@ impl Server {
             allocating,
             allowed: PER_SECOND * (seconds + 1),
         }
+    }
+
+    /// Allocations of one exchange, rounded down.
+    fn allocations(&self, request: &str) -> usize {
+        let mut stream = self.connect();
+        let mut buffer = vec![0; 64 * 1024];
+        let mut exchange = || {
+            stream.write_all(request.as_bytes()).expect("it reads");
+            let length = stream.read(&mut buffer).expect("it answers");
+            assert!(buffer[..length].starts_with(b"HTTP/1.1 200 "), "{request}");
+        };
+        for _ in 0..EXCHANGES {
+            exchange();
+        }
+        let region = Region::new(ALLOCATOR);
+        for _ in 0..EXCHANGES {
+            exchange();
+        }
+        let change = region.change();
+        (change.allocations + change.reallocations) / EXCHANGES
     }
 
     fn stop(self) {
