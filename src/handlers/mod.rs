@@ -225,16 +225,18 @@ impl Handler {
             Self::Redirect(redirect) => redirect.answer(request),
             Self::Echo(echo) => echo.answer(request, &mut content).await?,
             Self::Status(status) => status.answer(request, &state.submit).await,
+            // In boxes of their own: they are large, and every exchange that waits would be as large.
             Self::Plugin(plugin) => {
                 let begun = begun.map(|Begun(begun)| begun);
-                plugin.answer(request, &state.pools, content, begun).await?
+                Box::pin(plugin.answer(request, &state.pools, content, begun)).await?
             }
-            Self::Cgi(cgi) => return cgi.answer(request, &state.pools.disk, &mut content).await,
+            Self::Cgi(cgi) => {
+                return Box::pin(cgi.answer(request, &state.pools.disk, &mut content)).await;
+            }
             Self::Fastcgi(fastcgi) => {
                 let worker = state.for_fastcgi();
-                return fastcgi.answer(request, worker, &mut content).await;
+                return Box::pin(fastcgi.answer(request, worker, &mut content)).await;
             }
-            // In a box of its own: it is the largest by far, and every exchange that waits would be as large.
             Self::Proxy(proxy) => {
                 return Box::pin(proxy.answer(request, state.for_proxy(), content)).await;
             }

@@ -80,7 +80,8 @@ impl Connection {
         });
         let ended = match either(relay.run(), to_end).await {
             Either::First(ended) => Some(ended),
-            Either::Second(()) => match either(relay.run(), sleep(grace)).await {
+            // In a box, so that tunnels hold no room for it until they are to end.
+            Either::Second(()) => match Box::pin(either(relay.run(), sleep(grace))).await {
                 Either::First(ended) => Some(ended),
                 Either::Second(()) => None,
             },

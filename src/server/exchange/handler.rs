@@ -45,10 +45,22 @@ impl<'g> Exchange<'g, '_> {
         local: &WorkerState,
         content: impl ReadContent + Copy + 'c,
     ) -> Option<Answered<'g, 'c>> {
-        let mut target = match self.answer_once(local, content).await? {
-            DuplexAnswer::Response(response) => return Some(self.answered(response)),
-            DuplexAnswer::LocalRedirect(target) => target,
-        };
+        match self.answer_once(local, content).await? {
+            DuplexAnswer::Response(response) => Some(self.answered(response)),
+            // In a box, because it is seldom, and every exchange that waits would be as large.
+            DuplexAnswer::LocalRedirect(target) => {
+                Box::pin(self.follow(target, local, content)).await
+            }
+        }
+    }
+
+    /// The response where the local redirect to `target` leads.
+    async fn follow<'c>(
+        &self,
+        mut target: String,
+        local: &WorkerState,
+        content: impl ReadContent + Copy + 'c,
+    ) -> Option<Answered<'g, 'c>> {
         for _ in 0..MAX_LOCAL_REDIRECTS {
             let Some(head) = self.head.redirected(&target) else {
                 return Some(self.redirect_failed(&target, "is no path of this server"));
