@@ -23,6 +23,7 @@ macro_rules! statuses {
 
             /// The status line with its CRLF, as `HTTP/1.1 200 OK`; `None` for a code that is not
             /// registered.
+            #[inline]
             pub(crate) fn line(self) -> Option<&'static str> {
                 match self.0 {
                     $($code => Some(concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n")),)+

@@ -137,7 +137,8 @@ fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker:
     if diagnostic::is_written(LogLevel::Debug) {
         tell_of_client(peer, endpoint, worker);
     }
-    let at = Arrived {
+    // Made where it is needed, which is seldom.
+    let at = || Arrived {
         peer,
         endpoint,
         worker,
@@ -145,13 +146,13 @@ fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker:
         fits,
     };
     if generation.has_arrivals() || endpoint.is_retired() {
-        return at.admit_by_arrival(stream, &generation);
+        return at().admit_by_arrival(stream, &generation);
     }
     let connection = Connection::new(stream, peer, Rc::clone(endpoint), Rc::clone(worker));
     if fits {
         runtime::spawn(connection.serve());
     } else {
-        at.admit_over_limit(connection, serve, Connection::turn_away);
+        at().admit_over_limit(connection, serve, Connection::turn_away);
     }
 }
 
