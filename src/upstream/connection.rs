@@ -114,6 +114,13 @@ impl Connection {
         self.is_quiet() || receive().is_err_and(would_block)
     }
 
+    /// As [`has_nothing`](Self::has_nothing), but asks the system in any case: octets may have come since
+    /// the loop looked last.
+    pub(crate) fn has_nothing_now(&self) -> bool {
+        let would_block = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        self.is_quiet() && self.stream.try_receive(&mut [0]).is_err_and(would_block)
+    }
+
     /// Waits until there may be something to receive.
     ///
     /// # Errors

@@ -48,13 +48,14 @@ struct Kept {
 
 impl KeptConnections {
     /// Takes the connection to `server` that was used last, if one is kept that the server has not
-    /// closed and on which it has said nothing since.
+    /// closed and on which it has said nothing since. Octets behind a response would be taken for the
+    /// next one, so the system is asked whether there are any: what the loop has seen may be a turn old.
     pub(crate) fn take(&self, server: &Server) -> Option<Connection> {
         let now = runtime::now();
         let mut by_server = self.by_server.borrow_mut();
         let connections = &mut by_server.get_mut(&server.id())?.connections;
         while let Some(kept) = connections.pop() {
-            if kept.connection.has_nothing() && now < kept.until {
+            if now < kept.until && kept.connection.has_nothing_now() {
                 return Some(kept.connection);
             }
         }
@@ -163,6 +164,23 @@ mod tests {
                 .expect("a turn of the loop");
             assert!(kept.take(&server).is_some(), "the quiet one");
             assert!(kept.take(&server).is_none(), "the others were closed");
+        })
+        .expect("a loop");
+    }
+
+    /// Octets that came after the last turn of the loop were read as the response to the next request.
+    #[test]
+    fn octets_that_the_loop_has_not_seen_are_seen_when_a_connection_is_taken() {
+        let directory = TemporaryDirectory::new("kept-late");
+        let path = directory.path().join("socket");
+        let listening = UnixListener::bind(&path).expect("a socket");
+        let server = Arc::new(Server::new(UpstreamAddress::Unix(path)));
+        run(async move {
+            let kept = Rc::new(KeptConnections::default());
+            let (connection, mut end) = connected(&listening, &server).await;
+            kept.put(&server, connection, None);
+            end.write_all(b"HTTP/1.1 200 OK\r\n").expect("room");
+            assert!(kept.take(&server).is_none());
         })
         .expect("a loop");
     }
