@@ -47,8 +47,6 @@ struct Seen {
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// The number of its connection, from 0.
-    pub(crate) connection: usize,
     /// The request line and the fields, with the empty line.
     pub(crate) head: Vec<u8>,
     /// The octets behind the head that belong to the request.
@@ -62,7 +60,6 @@ pub(crate) struct Request {
 /// A connection from the server.
 pub(crate) struct Connection {
     stream: Arc<Socket>,
-    number: usize,
     /// What was read and belongs to no request yet.
     unused: Vec<u8>,
     seen: Arc<Mutex<Seen>>,
@@ -257,15 +254,9 @@ impl Connection {
         seen_now.connections.push(Arc::downgrade(&stream));
         Self {
             stream,
-            number: seen_now.connections.len() - 1,
             unused: Vec::new(),
             seen: Arc::clone(seen),
         }
-    }
-
-    /// How many were accepted before it.
-    pub(crate) fn number(&self) -> usize {
-        self.number
     }
 
     /// Reads the next request, head and content. There must be one.
@@ -302,7 +293,6 @@ impl Connection {
 
     fn read_head(&mut self) -> Option<Request> {
         Some(Request {
-            connection: self.number,
             head: self.read_until(b"\r\n\r\n")?,
             body: Vec::new(),
             content: Vec::new(),
