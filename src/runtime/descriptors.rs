@@ -77,14 +77,19 @@ fn share_of(limit: Option<u64>, shares: usize) -> usize {
 /// Whether `error` says that there is no descriptor left, in the process or in the system. If so, the
 /// caches of all workers are told to close what they keep.
 pub(crate) fn note_shortage(error: &io::Error) -> bool {
-    let is_shortage = matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE)
-    );
+    let is_shortage = is_shortage(error);
     if is_shortage {
         SHORTAGES.fetch_add(1, Ordering::Relaxed);
     }
     is_shortage
+}
+
+/// Whether `error` says that there is no descriptor left, in the process or in the system.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
 }
 
 #[cfg(test)]

@@ -32,8 +32,9 @@ use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
 use crate::message::upstream_note::UpstreamNote;
+use crate::runtime::descriptors::is_shortage;
 use crate::runtime::{self, Either, either};
-use crate::upstream::{Chosen, Connection, Dialogue, HeadReturns, Wanted};
+use crate::upstream::{Chosen, Connection, Dialogue, HeadReturns, KeptConnections, Wanted};
 
 /// How far a try got that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +133,7 @@ impl ProxyHandler {
                 Err((Failure::Client(error), _)) => return Err(error.into()),
                 Err((Failure::Upstream(fault), progress)) => {
                     let may_repeat = match progress {
+                        _ if fault.is_ours() => false,
                         Progress::Unsent => self.may_try_again(&tries),
                         Progress::Sent => self.may_repeat(request, body, &tries),
                     };
@@ -196,7 +198,7 @@ impl ProxyHandler {
             let is_kept = kept.is_some();
             let connection = match kept.take() {
                 Some(connection) => connection,
-                None => match self.open(&asked.chosen, body, connect).await {
+                None => match self.open((&asked.chosen, worker.kept), body, connect).await {
                     Ok(connection) => connection,
                     Err(failure) => return Err(note(failure, Progress::Unsent, &asked)),
                 },
@@ -220,18 +222,30 @@ impl ProxyHandler {
     /// Opens a connection, while the client waits. `connect` gets the time that it took.
     async fn open<C: ReadContent + Copy>(
         &self,
-        chosen: &Chosen,
+        (chosen, kept): (&Chosen, &KeptConnections),
         body: &Body<C>,
         connect: &Cell<Option<Duration>>,
     ) -> Result<Connection, Failure> {
         let (begun, timeout) = (runtime::now(), self.upstream.options().timeouts.connect);
-        let opening = Connection::open(chosen.server().address(), timeout);
+        let address = chosen.server().address();
+        let opening = async {
+            match Connection::open(address, timeout).await {
+                // The connections that wait for a next request give theirs up.
+                Err(error) if is_shortage(&error) && kept.close_all() => {
+                    Connection::open(address, timeout).await
+                }
+                opened => opened,
+            }
+        };
         let opened = either(opening, body.client().client_gone()).await;
         connect.set(Some(runtime::now() - begun));
         match opened {
             Either::First(Ok(connection)) => Ok(connection),
             Either::First(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
                 Err(ProxyFault::ConnectTimedOut.into())
+            }
+            Either::First(Err(error)) if is_shortage(&error) => {
+                Err(ProxyFault::NoDescriptor(error).into())
             }
             Either::First(Err(error)) => Err(ProxyFault::Connect(error).into()),
             Either::Second(()) => Err(ContentError::CutOff.into()),
@@ -295,6 +309,12 @@ impl ProxyHandler {
         loop {
             let find = |receiving: &mut Receiving| Ok(receiving.take_head());
             match dialogue.head(reader, HeadReturns::AtOnce, find).await? {
+                // The rest of our head would go before what the client sends to the other protocol.
+                Said::Final(head)
+                    if head.status == Status::SWITCHING_PROTOCOLS && !dialogue.is_sent() =>
+                {
+                    return Err(ProxyFault::UnaskedUpgrade.into());
+                }
                 Said::Final(head) => {
                     if reader.is_waiting() {
                         // The client may never send content to which it was not invited.
@@ -315,7 +335,7 @@ impl ProxyHandler {
 
 /// Takes note that the server failed, if it was the server.
 fn note(failure: Failure, progress: Progress, asked: &Asked) -> (Failure, Progress) {
-    if matches!(failure, Failure::Upstream(_)) {
+    if matches!(&failure, Failure::Upstream(fault) if !fault.is_ours()) {
         asked.chosen.failed();
     }
     (failure, progress)

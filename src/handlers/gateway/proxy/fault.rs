@@ -12,6 +12,9 @@ use crate::upstream::{self, Fault};
 pub(super) enum ProxyFault {
     #[error("cannot connect")]
     Connect(#[source] io::Error),
+    /// This server's own fault.
+    #[error("this process or the system has no descriptor left for a connection")]
+    NoDescriptor(#[source] io::Error),
     #[error("it did not take the connection within the timeout")]
     ConnectTimedOut,
     #[error("it closed the connection before its response")]
@@ -37,6 +40,7 @@ impl ProxyFault {
     pub(super) fn status(&self) -> Status {
         match self {
             Self::ConnectTimedOut | Self::TimedOut => Status::GATEWAY_TIMEOUT,
+            Self::NoDescriptor(_) => Status::SERVICE_UNAVAILABLE,
             _ => Status::BAD_GATEWAY,
         }
     }
@@ -49,6 +53,7 @@ impl ProxyFault {
             }
             Self::Connect(_) => "destination_unavailable",
             Self::ConnectTimedOut => "connection_timeout",
+            Self::NoDescriptor(_) => "proxy_internal_error",
             Self::ClosedEarly | Self::Broken(_) => "connection_terminated",
             Self::TimedOut => "connection_read_timeout",
             Self::Truncated => "http_response_incomplete",
@@ -57,6 +62,11 @@ impl ProxyFault {
             Self::Response(ResponseError::HeadTooLong) => "http_response_header_section_size",
             Self::Response(_) | Self::TooManyInterim => "http_protocol_error",
         }
+    }
+
+    /// Whether it is this server's own: no upstream is the worse for it, and none would do better.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self, Self::NoDescriptor(_))
     }
 
     /// Whether the connection ended, as one does that the upstream has closed between two requests.
