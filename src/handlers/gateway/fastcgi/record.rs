@@ -1,6 +1,6 @@
 //! Records of FastCGI 1.0, as a server and a responder exchange them.
 //!
-//! Bytes in, values out; no I/O, no clock. Callers: [`sending`](super::sending),
+//! Bytes in, values out; no I/O, no clock. Callers: [`asking`](super::asking),
 //! [`receiving`](super::receiving).
 //!
 //! ```text
