@@ -1,9 +1,7 @@
 //! Several servers behind one name, some of them down or failing: what is asked again, and what never is.
 
 use super::{HELLO, POST, get, site_of};
-use std::net::TcpListener;
-
-use crate::support::{Client, Site, Upstream, until};
+use crate::support::{Client, Upstream};
 
 /// An address at which nobody listens.
 pub(super) fn down() -> Upstream {
@@ -119,47 +117,4 @@ fn no_server_is_left() {
             "{found:?}"
         );
     }
-}
-
-/// Where this process had no descriptor left, every server that was tried counted as failed, and clients got
-/// 502 from all of them for as long as the pause lasted.
-#[test]
-fn a_server_does_not_count_as_failed_where_descriptors_run_out() {
-    // With an even number of descriptors left, and with an odd one: for the upstream, or for the client.
-    let refused = [64, 65].map(requests_until_descriptors_run_out);
-    assert!(
-        refused.contains(&true),
-        "no connection to the upstream lacked one"
-    );
-}
-
-/// Whether a request was answered 503 because there was no descriptor for the upstream.
-fn requests_until_descriptors_run_out(limit: u32) -> bool {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.set_nonblocking(true).expect("it can be set so");
-    let there = listener.local_addr().expect("it is bound");
-    let upstream = format!("servers = '{there}', failures = {{ max = 1, pause = '1h' }}");
-    let server = Site::new("'/' = { proxy = 'shop' }")
-        .top(&format!(
-            "workers = 1\ngrace = '100ms'\nupstreams.shop = {{ {upstream} }}"
-        ))
-        .descriptors(limit)
-        .start();
-    let mut held = Vec::new();
-    let has_line = |part: &str| server.diagnostics().iter().any(|line| line.contains(part));
-    loop {
-        let mut client = server.connect();
-        client.send(get("/"));
-        let asked = until("a request, or none", || match listener.accept() {
-            Ok((upstream, _)) => Some(Some(upstream)),
-            Err(_) => has_line("Too many open files").then_some(None),
-        });
-        match asked {
-            Some(upstream) => held.push((client, upstream)),
-            None => break,
-        }
-    }
-    assert!(held.len() > 5, "{}", held.len());
-    assert!(!has_line("has failed"), "{:#?}", server.diagnostics());
-    has_line("no descriptor left")
 }
