@@ -157,7 +157,7 @@ impl Record {
         is_due
     }
 
-    /// The request that tried it has ended, and nobody knows how the server is: the next one tries it.
+    /// The request that tried the server has ended without an outcome. The next request tries it.
     pub(super) fn abandon_trial(&self) {
         let _history = self.lock();
         if let Phase::Tried = self.phase() {

@@ -12,10 +12,9 @@
 //! through all the servers that are down; here a request meets the one that has had most time to
 //! come back, and the first success ends that server's pause.
 
-use std::cell::Cell;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
@@ -23,7 +22,8 @@ use super::answers::{self, Answers};
 use super::balance::{self, Candidate, Random, Rotation};
 use super::budget::Budget;
 use super::check::Unwell;
-use super::failures::{Change, Standing};
+use super::chosen::{Chosen, Role};
+use super::failures::Standing;
 use super::members::{Entry, Fitness, Member, members};
 use super::names::{Target, is_name};
 use super::report::ServerReport;
@@ -42,7 +42,7 @@ pub(crate) struct Group {
     name: Arc<str>,
     servers: Arc<Servers>,
     answers: Answers,
-    /// Held by whoever changes `members`.
+    /// A thread holds it while it changes `members`.
     changes: Mutex<()>,
     /// Replaced as a whole when a name leads elsewhere. Workers read it without a lock.
     members: ArcSwap<Vec<Member>>,
@@ -58,30 +58,6 @@ struct Wish<'r> {
     key: Option<u64>,
     /// The value of the cookie of `sticky`.
     cookie: Option<&'r [u8]>,
-}
-
-/// A server that was chosen. It counts one request more until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Chosen {
-    server: Arc<Server>,
-    host: Arc<str>,
-    upstream: Arc<str>,
-    failures: model::Failures,
-    role: Role,
-    set_cookie: Option<String>,
-    /// Whether the caller has said how it went.
-    is_judged: Cell<bool>,
-}
-
-/// What the request is to its server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    /// One of many.
-    Ordinary,
-    /// The one that tries the server after a pause.
-    Trial,
-    /// One that is sent during a pause, because there is no better server.
-    LastResort,
 }
 
 /// Why no server was chosen.
@@ -170,9 +146,10 @@ impl Group {
         }
         let members = self.members.load();
         if members.is_empty() {
-            return Err(match self.options.is_app() {
-                true => NoServer::NotReady,
-                false => NoServer::Unknown,
+            return Err(if self.options.is_app() {
+                NoServer::NotReady
+            } else {
+                NoServer::Unknown
             });
         }
         let named = self.named(&members, wish.cookie);
@@ -230,7 +207,7 @@ impl Group {
         let Some(sticky) = &self.options.sticky else {
             return;
         };
-        let is_it = |member: &&Member| member.server().id() == chosen.server.id();
+        let is_it = |member: &&Member| member.server().id() == chosen.server().id();
         let value = members.iter().find(is_it).and_then(Member::cookie);
         chosen.set_cookie = value.map(|value| sticky::set_cookie(sticky, value));
     }
@@ -438,95 +415,11 @@ impl Group {
             max_connections,
             ..
         } = &member.entry;
-        member.server().try_begin(*max_connections).then(|| Chosen {
-            server: Arc::clone(member.server()),
-            host: Arc::clone(host),
-            upstream: Arc::clone(&self.name),
-            failures: self.options.failures.clone(),
-            role,
-            set_cookie: None,
-            is_judged: Cell::new(false),
+        let server = member.server();
+        server.try_begin(*max_connections).then(|| {
+            let failures = self.options.failures.clone();
+            Chosen::new(Arc::clone(server), host, &self.name, failures, role)
         })
-    }
-}
-
-impl Chosen {
-    pub(crate) fn server(&self) -> &Arc<Server> {
-        &self.server
-    }
-
-    /// What `Host` says of the server.
-    pub(crate) fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The value of the `Set-Cookie` that the client gets, so that its next requests have the same server.
-    pub(crate) fn set_cookie(&self) -> Option<&str> {
-        self.set_cookie.as_deref()
-    }
-
-    /// Takes note that the server has given a response.
-    pub(crate) fn succeeded(&self) {
-        // Nearly every request: nothing changes.
-        if self.role != Role::Ordinary {
-            self.succeeded_at(runtime::now());
-        }
-    }
-
-    /// Takes note that the server has failed.
-    pub(crate) fn failed(&self) {
-        self.failed_at(runtime::now());
-    }
-
-    fn succeeded_at(&self, now: Instant) {
-        self.is_judged.set(true);
-        if self.role == Role::Ordinary {
-            return;
-        }
-        if let Some(Change::Returned) = self.server.failures.note_trial_success(now) {
-            let (upstream, server) = (&self.upstream, self.server.address());
-            diagnostic::info(format_args!(
-                "upstream {upstream}: {server} answers again, and is asked more and more often"
-            ));
-        }
-    }
-
-    fn failed_at(&self, now: Instant) {
-        self.is_judged.set(true);
-        let is_trial = self.role == Role::Trial;
-        let limits = &self.failures;
-        let change = self.server.failures.note_failure(now, limits, is_trial);
-        if let Some(Change::Paused(pause)) = change {
-            self.tell_of_pause(pause, is_trial);
-        }
-    }
-
-    fn tell_of_pause(&self, pause: Duration, is_trial: bool) {
-        let (upstream, server) = (&self.upstream, self.server.address());
-        let subject = format_args!("upstream {upstream}: {server}");
-        if is_trial {
-            diagnostic::warn_limited(
-                subject,
-                format_args!("{subject} still fails: it is not asked for another {pause:?}"),
-            );
-        } else {
-            let model::Failures { max, within, .. } = &self.failures;
-            diagnostic::warn_limited(
-                subject,
-                format_args!(
-                    "{subject} has failed {max} times within {within:?}: it is not asked for {pause:?}"
-                ),
-            );
-        }
-    }
-}
-
-impl Drop for Chosen {
-    fn drop(&mut self) {
-        self.server.end();
-        if self.role == Role::Trial && !self.is_judged.get() {
-            self.server.failures.abandon_trial();
-        }
     }
 }
 

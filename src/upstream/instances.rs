@@ -1,4 +1,4 @@
-//! The processes of an application that are ready. Whoever runs the processes says which, and all
+//! The processes of an application that are ready. The supervisor says which they are, and all
 //! generations of the upstream choose among them from then on.
 
 use std::fmt;

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A connection about which there is any doubt is not kept. A server may close one at the moment in
-//! which it is taken: whoever takes it must be able to ask again on a new one.
+//! which it is taken: the caller must be able to ask again on a new one.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -10,6 +10,7 @@
 //! | one connection, and the buffer that all of a worker's share | [`connection`] |
 //! | one request and its response, both ways at once | [`dialogue`] |
 //! | the servers behind one name, and the choice among them | [`group`], [`members`] |
+//! | the server that a request was given | [`chosen`] |
 //! | how they are balanced | [`balance`], [`hash`] |
 //! | how a client gets the server that it had before | [`sticky`] |
 //! | what all workers know of one server | [`server`], [`failures`] |
@@ -24,6 +25,7 @@ mod answers;
 mod balance;
 mod budget;
 mod check;
+mod chosen;
 mod connection;
 mod dialogue;
 mod failures;
@@ -41,9 +43,10 @@ mod srv;
 mod sticky;
 mod wanted;
 
+pub(crate) use chosen::Chosen;
 pub(crate) use connection::{Connection, Input};
 pub(crate) use dialogue::{Dialogue, Failure, Fault, HeadReturns, Protocol};
-pub(crate) use group::{Chosen, Group, NoServer};
+pub(crate) use group::{Group, NoServer};
 pub(crate) use kept::KeptConnections;
 pub(crate) use report::{ServerReport, ServerState};
 pub(crate) use server::Servers;

@@ -118,7 +118,7 @@ impl Resolver {
     }
 }
 
-/// The question for the records of `name`, with a number that nobody can guess.
+/// The question for the records of `name`, with a random number, so that no other host can forge the answer.
 fn query(name: &str) -> io::Result<Message<Vec<u8>>> {
     let invalid = |error: &dyn std::fmt::Display| {
         let sentence = format!("`{name}` is no name of the DNS: {error}");

@@ -66,7 +66,7 @@ async fn dialogue_at(path: PathBuf, request: Vec<u8>) -> Dialogue<Silent> {
     Dialogue::new(connection, &Rc::default(), LONG, request, Silent::default())
 }
 
-/// Content that nobody may ask for.
+/// Content of a request. The test fails if the dialogue reads it.
 struct Unasked;
 
 impl ReadContent for Unasked {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::model::{Failures, HashKey, Place, UpstreamServer};
+use std::time::Duration;
 
 /// A group, and a function from seconds to moments.
 struct Trial {

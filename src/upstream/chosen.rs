@@ -1,0 +1,135 @@
+//! The server that a request was given, and what it is told of how the request went.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::failures::Change;
+use super::server::Server;
+use crate::config::model::Failures;
+use crate::log::diagnostic;
+use crate::runtime;
+
+/// A server that was chosen. It counts one request more until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    server: Arc<Server>,
+    host: Arc<str>,
+    upstream: Arc<str>,
+    failures: Failures,
+    pub(super) role: Role,
+    /// The value of the `Set-Cookie` that the client gets, so that its next requests have the same server.
+    pub(super) set_cookie: Option<String>,
+    /// Whether the caller has said how it went.
+    is_judged: Cell<bool>,
+}
+
+/// What the request is to its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// One of many.
+    Ordinary,
+    /// The one that tries the server after a pause.
+    Trial,
+    /// One that is sent during a pause, because there is no better server.
+    LastResort,
+}
+
+impl Chosen {
+    /// `server`, which counts the request already. `host` is what `Host` says of it.
+    pub(super) fn new(
+        server: Arc<Server>,
+        host: &Arc<str>,
+        upstream: &Arc<str>,
+        failures: Failures,
+        role: Role,
+    ) -> Self {
+        Self {
+            server,
+            host: Arc::clone(host),
+            upstream: Arc::clone(upstream),
+            failures,
+            role,
+            set_cookie: None,
+            is_judged: Cell::new(false),
+        }
+    }
+
+    pub(crate) fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// What `Host` says of the server.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The value of the `Set-Cookie` that the client gets, so that its next requests have the same server.
+    pub(crate) fn set_cookie(&self) -> Option<&str> {
+        self.set_cookie.as_deref()
+    }
+
+    /// Takes note that the server has given a response.
+    pub(crate) fn succeeded(&self) {
+        // Nearly every request: nothing changes.
+        if self.role != Role::Ordinary {
+            self.succeeded_at(runtime::now());
+        }
+    }
+
+    /// Takes note that the server has failed.
+    pub(crate) fn failed(&self) {
+        self.failed_at(runtime::now());
+    }
+
+    pub(super) fn succeeded_at(&self, now: Instant) {
+        self.is_judged.set(true);
+        if self.role == Role::Ordinary {
+            return;
+        }
+        if let Some(Change::Returned) = self.server.failures.note_trial_success(now) {
+            let (upstream, server) = (&self.upstream, self.server.address());
+            diagnostic::info(format_args!(
+                "upstream {upstream}: {server} answers again, and is asked more and more often"
+            ));
+        }
+    }
+
+    pub(super) fn failed_at(&self, now: Instant) {
+        self.is_judged.set(true);
+        let is_trial = self.role == Role::Trial;
+        let limits = &self.failures;
+        let change = self.server.failures.note_failure(now, limits, is_trial);
+        if let Some(Change::Paused(pause)) = change {
+            self.tell_of_pause(pause, is_trial);
+        }
+    }
+
+    fn tell_of_pause(&self, pause: Duration, is_trial: bool) {
+        let (upstream, server) = (&self.upstream, self.server.address());
+        let subject = format_args!("upstream {upstream}: {server}");
+        if is_trial {
+            diagnostic::warn_limited(
+                subject,
+                format_args!("{subject} still fails: it is not asked for another {pause:?}"),
+            );
+        } else {
+            let Failures { max, within, .. } = &self.failures;
+            diagnostic::warn_limited(
+                subject,
+                format_args!(
+                    "{subject} has failed {max} times within {within:?}: it is not asked for {pause:?}"
+                ),
+            );
+        }
+    }
+}
+
+impl Drop for Chosen {
+    fn drop(&mut self) {
+        self.server.end();
+        if self.role == Role::Trial && !self.is_judged.get() {
+            self.server.failures.abandon_trial();
+        }
+    }
+}
