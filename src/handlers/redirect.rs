@@ -4,7 +4,7 @@
 //! `"/old" = { redirect = "/new" }` sends `/old/a?b` to `/new/a?b`. Variables in the target stand for parts
 //! of the request: `"/" = { redirect = "https://{host}{path}" }`.
 
-use crate::config::model::{Redirect, RoutePattern, TargetPart};
+use crate::config::model::{Redirect, ResolvedPart, RoutePattern, TargetPart};
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::message::location::encode_path;
@@ -12,25 +12,13 @@ use crate::message::request::Request;
 use crate::message::response::Response;
 
 pub(crate) struct RedirectHandler {
-    parts: Vec<Part>,
+    parts: Vec<ResolvedPart>,
     status: Status,
     /// Whether what follows the route's path is appended. It is not if the route matches one path alone,
     /// or if the target has it already.
     takes_below: bool,
     /// Whether the query is appended: the target has it not already.
     takes_query: bool,
-}
-
-/// A part of the target, with what the route's pattern makes of it.
-enum Part {
-    Text(String),
-    Host,
-    Path,
-    /// What follows the route's path.
-    Below,
-    Query,
-    /// The segment of the path with that index.
-    Segment(usize),
 }
 
 impl RedirectHandler {
@@ -40,18 +28,13 @@ impl RedirectHandler {
         Self {
             takes_below: !pattern.exact && !has(&TargetPart::Path) && !has(&TargetPart::Rest),
             takes_query: !has(&TargetPart::Query),
-            parts: redirect
-                .target
-                .parts
-                .iter()
-                .map(|part| Part::of(part, pattern))
-                .collect(),
+            parts: redirect.target.resolved(|name| pattern.parameter(name)),
             status: redirect.status,
         }
     }
 
     pub(crate) fn answer(&self, request: &Request<'_>) -> Response<'static> {
-        let is_host = |part: &Part| matches!(part, Part::Host);
+        let is_host = |part: &ResolvedPart| matches!(part, ResolvedPart::Host);
         // HTTP/1.0 requests may name no host: there is nowhere to lead them.
         if request.head.host.is_empty() && self.parts.iter().any(is_host) {
             return Response::problem(Status::BAD_REQUEST);
@@ -72,14 +55,16 @@ impl RedirectHandler {
         let mut target = Vec::new();
         for part in &self.parts {
             match part {
-                Part::Text(text) => target.extend_from_slice(text.as_bytes()),
-                Part::Host => target.extend_from_slice(request.head.host),
-                Part::Path => target.extend(encode_path(request.path.as_bytes()).into_bytes()),
-                Part::Below => target.extend(encode_path(request.path.below()).into_bytes()),
-                Part::Query => {
+                ResolvedPart::Text(text) => target.extend_from_slice(text.as_bytes()),
+                ResolvedPart::Host => target.extend_from_slice(request.head.host),
+                ResolvedPart::Path => {
+                    target.extend(encode_path(request.path.as_bytes()).into_bytes())
+                }
+                ResolvedPart::Rest => target.extend(encode_path(request.path.below()).into_bytes()),
+                ResolvedPart::Query => {
                     target.extend_from_slice(request.head.target.query.unwrap_or_default())
                 }
-                Part::Segment(index) => {
+                ResolvedPart::Segment(index) => {
                     let segment = request.path.segments().nth(*index).unwrap_or_default();
                     target.extend(encode_path(segment).into_bytes());
                 }
@@ -89,22 +74,6 @@ impl RedirectHandler {
             target.pop();
         }
         target
-    }
-}
-
-impl Part {
-    fn of(part: &TargetPart, pattern: &RoutePattern) -> Self {
-        match part {
-            TargetPart::Text(text) => Self::Text(text.clone()),
-            TargetPart::Host => Self::Host,
-            TargetPart::Path => Self::Path,
-            TargetPart::Rest => Self::Below,
-            TargetPart::Query => Self::Query,
-            TargetPart::Parameter(name) => {
-                let index = pattern.parameter(name);
-                Self::Segment(index.expect("the configuration is checked: the route has it"))
-            }
-        }
     }
 }
 

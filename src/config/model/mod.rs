@@ -24,6 +24,7 @@ mod process;
 mod route;
 mod server;
 mod stream;
+mod target;
 mod test;
 mod types;
 mod upstream;
@@ -42,6 +43,7 @@ pub(crate) use process::{
 pub(crate) use route::{PatternSegment, Route, RoutePattern, describe_route};
 pub(crate) use server::{Account, Server, SocketAccess};
 pub(crate) use stream::Stream;
+pub(crate) use target::{RedirectTarget, ResolvedPart, TargetPart};
 pub(crate) use test::{Expectation, RouteTest};
 pub(crate) use types::Types;
 pub(crate) use upstream::{
@@ -50,5 +52,5 @@ pub(crate) use upstream::{
 };
 pub(crate) use verbs::{
     CacheControl, Cgi, DEFAULT_CODE_TIMEOUT, Fastcgi, Files, HostField, PluginRoute, Proxy,
-    Redirect, RedirectTarget, Respond, SendDirectory, TargetPart, Verb,
+    Redirect, Respond, SendDirectory, Verb,
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::file_pattern::FilePattern;
 use super::links::Links;
-use super::{HeaderChanges, Types};
+use super::{HeaderChanges, RedirectTarget, Types};
 use crate::address::UpstreamAddress;
 use crate::api::HandlerSpec;
 use crate::http::status::Status;
@@ -171,34 +171,6 @@ pub(crate) struct Respond {
 pub(crate) struct Redirect {
     pub(crate) target: RedirectTarget,
     pub(crate) status: Status,
-}
-
-/// Where a redirect leads, or what an upstream is asked for. The query is appended unless the target says
-/// `{query}`. A redirect also appends the path below the route's path, unless the route is exact or the
-/// target says `{path}` or `{rest}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct RedirectTarget {
-    /// As the operator writes it.
-    pub(crate) written: String,
-    /// What it consists of, in order.
-    pub(crate) parts: Vec<TargetPart>,
-}
-
-/// A part of a target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum TargetPart {
-    /// Text that stands in the target as it is.
-    Text(String),
-    /// The host of the request, without its port.
-    Host,
-    /// The path of the request.
-    Path,
-    /// What the path of the request has below the route's path: empty, or from a slash on.
-    Rest,
-    /// The query of the request.
-    Query,
-    /// The segment that the parameter of that name stands for in the route's path.
-    Parameter(String),
 }
 
 /// What the names of PHP's scripts end in, those of earlier versions included. (`.phps` is source that

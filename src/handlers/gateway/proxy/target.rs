@@ -9,7 +9,7 @@
 //!
 //! The path is never decoded and encoded again; see [`raw_path`](crate::http::raw_path).
 
-use crate::config::model::{Proxy, RoutePattern, TargetPart};
+use crate::config::model::{Proxy, ResolvedPart, RoutePattern};
 use crate::http::raw_path::{behind_segments, without_dot_segments};
 use crate::http::target::Form;
 use crate::message::request::Request;
@@ -21,30 +21,14 @@ pub(super) enum TargetRule {
     /// It is the part below the route.
     Strip,
     /// It consists of these parts; the client's query is appended unless it is one of them.
-    Rewrite(Vec<Part>),
-}
-
-/// A part of a target.
-pub(super) enum Part {
-    Text(String),
-    Host,
-    /// The path that the client wrote.
-    Path,
-    /// Its part below the route.
-    Rest,
-    Query,
-    /// The segment of the path with that index.
-    Segment(usize),
+    Rewrite(Vec<ResolvedPart>),
 }
 
 impl TargetRule {
     /// The rule of `options`, for a route with that pattern.
     pub(super) fn new(options: &Proxy, pattern: &RoutePattern) -> Self {
         match &options.rewrite {
-            Some(target) => {
-                let parts = target.parts.iter();
-                Self::Rewrite(parts.map(|part| Part::of(part, pattern)).collect())
-            }
+            Some(target) => Self::Rewrite(target.resolved(|name| pattern.parameter(name))),
             None if options.strip_prefix => Self::Strip,
             None => Self::Keep,
         }
@@ -65,9 +49,9 @@ impl TargetRule {
             Self::Strip => push_path(behind_segments(&path, covered), out),
             Self::Rewrite(parts) => {
                 for part in parts {
-                    part.push(request, &path, covered, out);
+                    push_part(part, request, &path, covered, out);
                 }
-                if parts.iter().any(|part| matches!(part, Part::Query)) {
+                if parts.iter().any(|part| matches!(part, ResolvedPart::Query)) {
                     return;
                 }
             }
@@ -80,36 +64,26 @@ impl TargetRule {
     }
 }
 
-impl Part {
-    fn of(part: &TargetPart, pattern: &RoutePattern) -> Self {
-        match part {
-            TargetPart::Text(text) => Self::Text(text.clone()),
-            TargetPart::Host => Self::Host,
-            TargetPart::Path => Self::Path,
-            TargetPart::Rest => Self::Rest,
-            TargetPart::Query => Self::Query,
-            TargetPart::Parameter(name) => {
-                let index = pattern.parameter(name);
-                Self::Segment(index.expect("the configuration is checked: the route has it"))
-            }
-        }
-    }
-
-    /// Appends the part; `path` is the client's, of which the route covers so many segments.
-    fn push(&self, request: &Request<'_>, path: &[u8], covered: usize, out: &mut Vec<u8>) {
-        match self {
-            Self::Text(text) => out.extend_from_slice(text.as_bytes()),
-            Self::Host => out.extend_from_slice(request.head.host),
-            Self::Path => out.extend_from_slice(path),
-            Self::Rest => out.extend_from_slice(behind_segments(path, covered)),
-            Self::Query => out.extend_from_slice(request.head.target.query.unwrap_or_default()),
-            Self::Segment(index) => {
-                let segment = behind_segments(path, *index);
-                let start = segment.iter().position(|byte| *byte != b'/');
-                let segment = &segment[start.unwrap_or(segment.len())..];
-                let end = memchr::memchr(b'/', segment).unwrap_or(segment.len());
-                out.extend_from_slice(&segment[..end]);
-            }
+/// Appends the part; `path` is the client's, of which the route covers so many segments.
+fn push_part(
+    part: &ResolvedPart,
+    request: &Request<'_>,
+    path: &[u8],
+    covered: usize,
+    out: &mut Vec<u8>,
+) {
+    match part {
+        ResolvedPart::Text(text) => out.extend_from_slice(text.as_bytes()),
+        ResolvedPart::Host => out.extend_from_slice(request.head.host),
+        ResolvedPart::Path => out.extend_from_slice(path),
+        ResolvedPart::Rest => out.extend_from_slice(behind_segments(path, covered)),
+        ResolvedPart::Query => out.extend_from_slice(request.head.target.query.unwrap_or_default()),
+        ResolvedPart::Segment(index) => {
+            let segment = behind_segments(path, *index);
+            let start = segment.iter().position(|byte| *byte != b'/');
+            let segment = &segment[start.unwrap_or(segment.len())..];
+            let end = memchr::memchr(b'/', segment).unwrap_or(segment.len());
+            out.extend_from_slice(&segment[..end]);
         }
     }
 }
