@@ -16,6 +16,7 @@
 
 mod answer;
 mod connection;
+mod event_loop;
 mod listen;
 mod proxy;
 mod serving;
@@ -79,12 +80,12 @@ fn run(mode: Mode) -> io::Result<()> {
     match mode {
         Mode::Answer(address) => serve::<Connection>(address),
         Mode::Upstream(address) => serve::<Upstream>(address),
-        Mode::Proxy(address, upstream) => Proxy::new(address, upstream)?.run(),
+        Mode::Proxy(address, upstream) => event_loop::run(address, &mut Proxy::new(upstream)),
     }
 }
 
 fn serve<P: Peer<Shared: Default>>(address: SocketAddr) -> io::Result<()> {
-    Serving::<P>::new(address, P::Shared::default())?.run()
+    event_loop::run(address, &mut Serving::<P>::new(P::Shared::default()))
 }
 
 #[cfg(test)]

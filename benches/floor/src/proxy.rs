@@ -4,18 +4,16 @@
 //! one `send` each way. When one of the two ends, so does the other; halves are not closed by themselves.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use rustix::buffer::spare_capacity;
-use rustix::event::epoll::{self, CreateFlags, Event, EventFlags};
+use rustix::event::epoll::{self, EventFlags};
 use rustix::io::{self, Errno};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept_with, connect, recv, send,
-    socket_with, sockopt,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with,
+    sockopt,
 };
 
-use crate::listen;
-use crate::serving::{EVENTS, data};
+use crate::event_loop::{Mode, data, number};
 
 /// The size of the buffer that all octets pass; a shorter read has drained its socket.
 const BUFFER: usize = 64 * 1024;
@@ -29,11 +27,9 @@ struct End {
     unsent: Vec<u8>,
 }
 
-/// The loop and what it holds.
+/// The connections, and what they share.
 pub(crate) struct Proxy {
-    listener: OwnedFd,
     upstream: SocketAddr,
-    epoll: OwnedFd,
     /// By descriptor number, which is dense.
     ends: Vec<Option<End>>,
     buffer: Vec<u8>,
@@ -43,60 +39,12 @@ pub(crate) struct Proxy {
 struct Ended;
 
 impl Proxy {
-    pub(crate) fn new(address: SocketAddr, upstream: SocketAddr) -> io::Result<Self> {
-        let listener = listen::listen(address)?;
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let flags = EventFlags::IN | EventFlags::ET;
-        epoll::add(&epoll, &listener, data(&listener), flags)?;
-        Ok(Self {
-            listener,
+    pub(crate) fn new(upstream: SocketAddr) -> Self {
+        Self {
             upstream,
-            epoll,
             ends: Vec::new(),
             buffer: vec![0; BUFFER],
-        })
-    }
-
-    /// Copies until the process is ended.
-    pub(crate) fn run(&mut self) -> io::Result<()> {
-        let listener = data(&self.listener).u64();
-        let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
-        loop {
-            match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
-            }
-            for event in events.drain(..) {
-                if event.data.u64() == listener {
-                    self.accept()?;
-                } else {
-                    self.serve(event.data.u64() as usize, event.flags);
-                }
-            }
         }
-    }
-
-    fn accept(&mut self) -> io::Result<()> {
-        loop {
-            match accept_with(&self.listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok(client) => self.begin(client)?,
-                Err(Errno::AGAIN) => return Ok(()),
-                Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Connects a client to the upstream; one that cannot be connected is closed.
-    fn begin(&mut self, client: OwnedFd) -> io::Result<()> {
-        let Ok(upstream) = self.connect() else {
-            return Ok(());
-        };
-        let (near, far) = (number(&client), number(&upstream));
-        self.hold(client, far)?;
-        self.hold(upstream, near)?;
-        self.serve(near, EventFlags::IN);
-        Ok(())
     }
 
     /// A connection to the upstream, which is on this machine: it is there when the call returns.
@@ -111,10 +59,10 @@ impl Proxy {
         Ok(socket)
     }
 
-    fn hold(&mut self, socket: OwnedFd, other: usize) -> io::Result<()> {
+    fn hold(&mut self, socket: OwnedFd, other: usize, epoll: &OwnedFd) -> io::Result<()> {
         // The kernel tells of room only after a `send` that found none.
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, &socket, data(&socket), flags)?;
+        epoll::add(epoll, &socket, data(&socket), flags)?;
         let index = number(&socket);
         if self.ends.len() <= index {
             self.ends.resize_with(index + 1, || None);
@@ -125,18 +73,6 @@ impl Proxy {
             unsent: Vec::new(),
         });
         Ok(())
-    }
-
-    fn serve(&mut self, index: usize, ready: EventFlags) {
-        let Some(other) = self.ends[index].as_ref().map(|end| end.other) else {
-            return; // closed earlier in this batch
-        };
-        let copied = self.copy(index, other, ready);
-        let is_over = ready.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
-        if copied.is_err() || is_over {
-            self.ends[index] = None;
-            self.ends[other] = None;
-        }
     }
 
     /// Sends what `index` is owed and reads what it has sent, as its readiness says.
@@ -190,6 +126,32 @@ impl Proxy {
     }
 }
 
+impl Mode for Proxy {
+    /// Connects a client to the upstream; one that cannot be connected is closed.
+    fn begin(&mut self, client: OwnedFd, epoll: &OwnedFd) -> io::Result<()> {
+        let Ok(upstream) = self.connect() else {
+            return Ok(());
+        };
+        let (near, far) = (number(&client), number(&upstream));
+        self.hold(client, far, epoll)?;
+        self.hold(upstream, near, epoll)?;
+        self.serve(near, EventFlags::IN, epoll);
+        Ok(())
+    }
+
+    fn serve(&mut self, index: usize, ready: EventFlags, _epoll: &OwnedFd) {
+        let Some(other) = self.ends[index].as_ref().map(|end| end.other) else {
+            return; // closed earlier in this batch
+        };
+        let copied = self.copy(index, other, ready);
+        let is_over = ready.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+        if copied.is_err() || is_over {
+            self.ends[index] = None;
+            self.ends[other] = None;
+        }
+    }
+}
+
 /// How much a socket took: less than all of it when it is full.
 fn send_now(socket: &OwnedFd, octets: &[u8]) -> Result<usize, Ended> {
     let mut sent = 0;
@@ -203,8 +165,4 @@ fn send_now(socket: &OwnedFd, octets: &[u8]) -> Result<usize, Ended> {
         }
     }
     Ok(sent)
-}
-
-fn number(socket: &OwnedFd) -> usize {
-    socket.as_raw_fd() as usize
 }

@@ -1,17 +1,11 @@
-//! The loop of the modes that answer: it accepts, waits for readiness, and has each connection go on.
+//! The modes that answer: each connection goes on when its socket is ready.
 
-use std::net::SocketAddr;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use rustix::buffer::spare_capacity;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use rustix::io::{self, Errno};
-use rustix::net::{SocketFlags, accept_with};
+use rustix::event::epoll::{self, EventFlags};
+use rustix::io;
 
-use crate::listen;
-
-/// Events taken from the kernel in one call.
-pub(crate) const EVENTS: usize = 512;
+use crate::event_loop::{Mode, data, number};
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,71 +31,46 @@ pub(crate) trait Peer {
     fn proceed(&mut self, shared: &mut Self::Shared) -> Next;
 }
 
-/// The loop and what it holds.
+/// The connections of a mode that answers.
 pub(crate) struct Serving<P: Peer> {
-    listener: OwnedFd,
-    epoll: OwnedFd,
     /// By descriptor number, which is dense.
     peers: Vec<Option<P>>,
     shared: P::Shared,
 }
 
 impl<P: Peer> Serving<P> {
-    pub(crate) fn new(address: SocketAddr, shared: P::Shared) -> io::Result<Self> {
-        let listener = listen::listen(address)?;
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let flags = EventFlags::IN | EventFlags::ET;
-        epoll::add(&epoll, &listener, data(&listener), flags)?;
-        Ok(Self {
-            listener,
-            epoll,
+    pub(crate) fn new(shared: P::Shared) -> Self {
+        Self {
             peers: Vec::new(),
             shared,
-        })
-    }
-
-    /// Serves until the process is ended.
-    pub(crate) fn run(&mut self) -> io::Result<()> {
-        let listener = data(&self.listener).u64();
-        let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
-        loop {
-            match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
-            }
-            for event in events.drain(..) {
-                if event.data.u64() == listener {
-                    self.accept()?;
-                } else {
-                    self.serve(event.data.u64() as usize, event.flags);
-                }
-            }
         }
     }
 
-    /// Takes every connection that waits, and answers what each has sent.
-    fn accept(&mut self) -> io::Result<()> {
-        loop {
-            match accept_with(&self.listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok(socket) => self.begin(socket)?,
-                Err(Errno::AGAIN) => return Ok(()),
-                Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(error) => return Err(error),
-            }
+    /// Has the loop tell when a connection whose peer reads slowly can be written to; rare enough to
+    /// be left on.
+    fn want_write(&mut self, index: usize, epoll: &OwnedFd) {
+        let Some(peer) = &self.peers[index] else {
+            return;
+        };
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        let data = data(peer.socket());
+        if epoll::modify(epoll, peer.socket(), data, flags).is_err() {
+            self.peers[index] = None;
         }
     }
+}
 
-    fn begin(&mut self, socket: OwnedFd) -> io::Result<()> {
+impl<P: Peer> Mode for Serving<P> {
+    fn begin(&mut self, socket: OwnedFd, epoll: &OwnedFd) -> io::Result<()> {
         let mut peer = P::new(socket);
         let wanted = match peer.proceed(&mut self.shared) {
             Next::Close => return Ok(()),
             Next::Read => EventFlags::empty(),
             Next::Write => EventFlags::OUT,
         };
-        let data = data(peer.socket());
+        let index = number(peer.socket());
         let flags = wanted | EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, peer.socket(), data, flags)?;
-        let index = data.u64() as usize;
+        epoll::add(epoll, peer.socket(), data(peer.socket()), flags)?;
         if self.peers.len() <= index {
             self.peers.resize_with(index + 1, || None);
         }
@@ -109,7 +78,7 @@ impl<P: Peer> Serving<P> {
         Ok(())
     }
 
-    fn serve(&mut self, index: usize, ready: EventFlags) {
+    fn serve(&mut self, index: usize, ready: EventFlags, epoll: &OwnedFd) {
         let Some(peer) = &mut self.peers[index] else {
             return; // closed earlier in this batch
         };
@@ -121,26 +90,8 @@ impl<P: Peer> Serving<P> {
         }
         match next {
             Next::Close => self.peers[index] = None,
-            Next::Write if !was_owing => self.want_write(index),
+            Next::Write if !was_owing => self.want_write(index, epoll),
             Next::Read | Next::Write => {}
         }
     }
-
-    /// Has the loop tell when a connection whose peer reads slowly can be written to; rare enough to
-    /// be left on.
-    fn want_write(&mut self, index: usize) {
-        let Some(peer) = &self.peers[index] else {
-            return;
-        };
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        let data = data(peer.socket());
-        if epoll::modify(&self.epoll, peer.socket(), data, flags).is_err() {
-            self.peers[index] = None;
-        }
-    }
-}
-
-/// A descriptor's number is its token.
-pub(crate) fn data(socket: &OwnedFd) -> EventData {
-    EventData::new_u64(socket.as_raw_fd() as u64)
 }
