@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::address::ListenAddress;
 use crate::api::Handlers;
 use crate::config::model::Config;
 use crate::config::{self, Strictness, Surroundings};
@@ -31,7 +30,7 @@ use config_file::ConfigFile;
 use listening::Listening;
 use output::print;
 use remote::{Reload, Remote, RestartApp, Status, Upstream};
-use starting::{clickable, describe, start};
+use starting::{address_lines, describe, start};
 
 /// A small, fast web server.
 ///
@@ -261,13 +260,11 @@ fn serve(arguments: &Serve) -> Result<(), String> {
 
 /// Tells the operator of `serve` the addresses, the directory, and which options are on.
 fn print_banner(supervisor: &Supervisor, root: &Path, arguments: &Serve) {
-    let addresses = supervisor.addresses().filter_map(ListenAddress::ip);
-    let addresses = addresses.map(|address| format!("    http://{}/\n", clickable(address)));
     let on_or_off = |is_on: bool| if is_on { "on" } else { "off" };
     diagnostic::print(&format!(
         "\n  Serving {}\n\n{}\n  listing {}, single-page fallback {}; Ctrl-C stops\n\n",
         root.display(),
-        addresses.collect::<String>(),
+        address_lines(supervisor),
         on_or_off(!arguments.no_listing),
         on_or_off(arguments.spa)
     ));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::listening::Listening;
-use super::starting::{clickable, describe, start};
-use crate::address::{ListenAddress, UpstreamAddress};
+use super::starting::{address_lines, describe, start};
+use crate::address::UpstreamAddress;
 use crate::api::Handlers;
 use crate::config;
 use crate::config::model::Config;
@@ -65,10 +65,8 @@ fn look_up(address: &UpstreamAddress) -> Result<UpstreamAddress, String> {
 
 /// Tells the operator the addresses, and where requests go.
 fn print_banner(supervisor: &Supervisor, server: &UpstreamAddress) {
-    let addresses = supervisor.addresses().filter_map(ListenAddress::ip);
-    let addresses = addresses.map(|address| format!("    http://{}/\n", clickable(address)));
+    let addresses = address_lines(supervisor);
     diagnostic::print(&format!(
-        "\n  Passing requests on to {server}\n\n{}\n  Ctrl-C stops\n\n",
-        addresses.collect::<String>()
+        "\n  Passing requests on to {server}\n\n{addresses}\n  Ctrl-C stops\n\n"
     ));
 }

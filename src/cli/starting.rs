@@ -3,6 +3,7 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use crate::address::ListenAddress;
 use crate::config::model::LogLevel;
 use crate::log::diagnostic;
 use crate::supervisor::{Setup, Supervisor};
@@ -23,13 +24,20 @@ pub(super) fn describe(error: &dyn std::error::Error) -> String {
 
 /// An address as it is typed into a browser: a wildcard address becomes `localhost`, and so does
 /// 127.0.0.1.
-pub(super) fn clickable(address: SocketAddr) -> String {
+fn clickable(address: SocketAddr) -> String {
     match address.ip() {
         ip if ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip.is_unspecified() => {
             format!("localhost:{}", address.port())
         }
         _ => address.to_string(),
     }
+}
+
+/// The addresses at which the server can be asked, as lines for the operator.
+pub(super) fn address_lines(supervisor: &Supervisor) -> String {
+    let addresses = supervisor.addresses().filter_map(ListenAddress::ip);
+    let line = |address| format!("    http://{}/\n", clickable(address));
+    addresses.map(line).collect()
 }
 
 /// Has panics reported as diagnostics: a panic of a handler must not make its worker wait until standard

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::sockets::Sockets;
+use super::sockets::{ListenError, Sockets};
 use super::unix::Accesses;
 use crate::address::{ListenAddress, UNIX};
 use crate::config::model::{Config, SocketAccess};
@@ -16,6 +16,18 @@ pub(crate) fn try_addresses(config: &Config, bound: &[String]) -> Vec<String> {
     let ours: Vec<_> = bound.iter().filter_map(|text| parse_bound(text)).collect();
     let refused = Sockets::try_addresses(&addresses, &ours);
     refused.iter().map(ToString::to_string).collect()
+}
+
+/// Returns the sockets of `config`: those of `before` that it still wants, and new ones, bound and
+/// listening.
+///
+/// # Errors
+/// The first address that cannot be listened at.
+pub(super) fn listening(before: &Sockets, config: &Config) -> Result<Sockets, ListenError> {
+    let workers = config.workers.get();
+    let mut sockets = before.extended(&addresses(config), &accesses(config), workers)?;
+    sockets.set_streams(&streamed(config))?;
+    Ok(sockets)
 }
 
 /// Looks whether the server could open the access log of `config`. Changes nothing. Returns an error
@@ -43,13 +55,13 @@ pub(super) fn addresses(config: &Config) -> Vec<ListenAddress> {
 }
 
 /// The addresses of a configuration's streams.
-pub(super) fn streamed(config: &Config) -> Vec<ListenAddress> {
+fn streamed(config: &Config) -> Vec<ListenAddress> {
     let streams = config.streams.iter();
     streams.flat_map(|stream| &stream.listen).cloned().collect()
 }
 
 /// Who may use the Unix sockets of a configuration.
-pub(super) fn accesses(config: &Config) -> Accesses {
+fn accesses(config: &Config) -> Accesses {
     let servers = config.servers.iter();
     let servers = servers.map(|server| (&server.listen, &server.socket));
     let streams = config.streams.iter();

@@ -58,7 +58,7 @@ use crate::runtime::{self, Panic, PoolState, Pools, catch_panic, sys};
 use crate::server::{ListeningSocket, WorkerSetup};
 
 use self::notify::{ServiceManager, State};
-use addresses::{accesses, addresses, announce, announce_end, streamed};
+use addresses::{addresses, announce, announce_end, listening};
 pub(crate) use addresses::{try_addresses, try_log};
 use apps::Apps;
 use control_socket::ControlError;
@@ -199,17 +199,11 @@ impl Supervisor {
             raise_descriptor_limit();
         }
         let predecessor = std::mem::take(&mut inherited.predecessor);
+        let file_of_program = file.as_deref().filter(|_| is_program);
         let bind = |file| control_socket::bind(file, predecessor.is_some());
-        let control = file
-            .as_deref()
-            .filter(|_| is_program)
-            .map(bind)
-            .transpose()?;
-        let addresses = addresses(&config);
-        let adopted = Sockets::adopt(inherited, &addresses)?;
-        let workers = config.workers.get();
-        let mut sockets = adopted.extended(&addresses, &accesses(&config), workers)?;
-        sockets.set_streams(&streamed(&config))?;
+        let control = file_of_program.map(bind).transpose()?;
+        let adopted = Sockets::adopt(inherited, &addresses(&config))?;
+        let sockets = listening(&adopted, &config)?;
         let log = AccessWriter::start(&config.log.access)?;
         let mut manager = ServiceManager::default();
         if is_program {

@@ -12,9 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::notify::State;
-use super::{
-    Event, ListenError, Supervisor, accesses, addresses, announce, announce_end, streamed, watch,
-};
+use super::{Event, ListenError, Supervisor, announce, announce_end, listening, watch};
 use crate::config::model::{Config, LogLevel};
 use crate::config::{self, Change, Checked, Inputs, Report, Strictness, Surroundings};
 use crate::control::{ControlReply, Submit};
@@ -167,12 +165,7 @@ impl Supervisor {
         config.log.access = self.config.log.access.clone();
         let further = self.workers.prepare(config.workers.get());
         let further = further.map_err(ReloadError::Threads)?;
-        let addresses = addresses(&config);
-        let workers = config.workers.get();
-        let mut sockets = self
-            .sockets
-            .extended(&addresses, &accesses(&config), workers)?;
-        sockets.set_streams(&streamed(&config))?;
+        let sockets = listening(&self.sockets, &config)?;
         self.stage_apps(&config, &generation, None)
             .map_err(ReloadError::Apps)?;
         // Nothing below can fail.
