@@ -7,7 +7,7 @@ use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::message::content::{Content, ContentError, Octets, ReadContent};
 use crate::message::request::Request;
-use crate::message::response::{Origin, Response};
+use crate::message::response::{CommonFields, Response};
 
 /// Octets of content that are echoed. The rest is read and counted, but not echoed.
 const MAX_ECHOED: usize = 64 * 1024;
@@ -75,7 +75,7 @@ impl Echo {
             status: Status::OK,
             fields: fields.into(),
             content: Content::Octets(Octets::Owned(json)),
-            origin: Origin::HERE,
+            common: CommonFields::DateAndServer,
         })
     }
 }

@@ -5,7 +5,7 @@ use crate::http::method::{Method, MethodSet};
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::message::content::{Content, Octets};
-use crate::message::response::{Origin, Response};
+use crate::message::response::{CommonFields, Response};
 
 pub(crate) struct RespondHandler {
     /// The route's own method; GET and HEAD if the route names none.
@@ -44,7 +44,7 @@ impl RespondHandler {
             status: self.status,
             fields: Octets::Lent(self.fields.as_bytes()),
             content,
-            origin: Origin::HERE,
+            common: CommonFields::DateAndServer,
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::representation::{Body, Selected, partial, select, unsatisfiable};
 use super::request::Request;
-use super::response::{DuplexResponse, Origin, Response};
+use super::response::{CommonFields, DuplexResponse, Response};
 use crate::http::date::HttpDate;
 use crate::http::field_list::FieldList;
 use crate::http::field_roles::FieldRule;
@@ -124,7 +124,7 @@ fn response<'c>(
         status,
         fields: fields.encode().into(),
         content,
-        origin: Origin::HERE,
+        common: CommonFields::DateAndServer,
     }
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use super::changes::RepresentationChanges;
-use super::response::{Origin, Response};
+use super::response::{CommonFields, Response};
 use crate::http::date::HttpDate;
 use crate::http::fields::Known;
 use crate::http::multipart::Multipart;
@@ -153,7 +153,7 @@ impl Representation {
             status: Status::OK,
             fields,
             content: self.body.whole(),
-            origin: Origin::HERE,
+            common: CommonFields::DateAndServer,
         }
     }
 
@@ -163,7 +163,7 @@ impl Representation {
             status: Status::NOT_MODIFIED,
             fields,
             content: Content::Empty,
-            origin: Origin::HERE,
+            common: CommonFields::DateAndServer,
         }
     }
 }
@@ -257,7 +257,7 @@ pub(crate) fn partial(
         status: Status::PARTIAL_CONTENT,
         fields: lines.into(),
         content,
-        origin: Origin::HERE,
+        common: CommonFields::DateAndServer,
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::changes::RepresentationChanges;
 use super::routed_path::RoutedPath;
+use super::upstream_note::NotePlace;
 use crate::address::{ClientAddress, ListenAddress};
 use crate::http::request::RequestHead;
 
@@ -31,4 +32,6 @@ pub(crate) struct Request<'r> {
     pub(crate) listener: &'r ListenAddress,
     /// `None` where no code is run.
     pub(crate) arrival: Option<&'r Arrival<'r>>,
+    /// Where a gateway notes which servers it asked.
+    pub(crate) note: &'r NotePlace,
 }

@@ -4,7 +4,6 @@
 //! them.
 
 use super::content::{Content, DuplexContent, Octets};
-use super::upstream_note::UpstreamNote;
 use crate::http::method::MethodSet;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
@@ -22,23 +21,7 @@ pub(crate) struct DuplexResponse<'a, 'c> {
     /// Encoded field lines; see [`FieldLines`].
     pub(crate) fields: Octets<'a>,
     pub(crate) content: DuplexContent<'a, 'c>,
-    pub(crate) origin: Origin,
-}
-
-/// Who made a response.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
     pub(crate) common: CommonFields,
-    /// What became of it at servers of an upstream, if any were to be asked.
-    pub(crate) note: Option<Box<UpstreamNote>>,
-}
-
-impl Origin {
-    /// This server made it.
-    pub(crate) const HERE: Self = Self {
-        common: CommonFields::DateAndServer,
-        note: None,
-    };
 }
 
 /// Which of the fields that every response of this server carries are added to one.
@@ -61,7 +44,7 @@ impl<'a> Response<'a> {
             status,
             fields: Octets::Lent(b""),
             content: Content::Problem,
-            origin: Origin::HERE,
+            common: CommonFields::DateAndServer,
         }
     }
 

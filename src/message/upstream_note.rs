@@ -1,5 +1,6 @@
 //! What became of an exchange at the servers of an upstream, for its record in the log.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,3 +19,6 @@ pub(crate) struct UpstreamNote {
     /// type of RFC 9209 §2.3.
     pub(crate) error: Option<&'static str>,
 }
+
+/// Where a gateway leaves its note, for the record of the exchange.
+pub(crate) type NotePlace = Cell<Option<Box<UpstreamNote>>>;

@@ -21,7 +21,7 @@ use crate::log::diagnostic;
 use crate::message::content::{Content, FileRange, Octets};
 use crate::message::format::Format;
 use crate::message::request::Request;
-use crate::message::response::{Origin, Response};
+use crate::message::response::{CommonFields, Response};
 use crate::message::selected::Selected;
 use crate::runtime;
 use crate::runtime::descriptors::note_shortage;
@@ -71,7 +71,7 @@ impl FilesRoute {
             status: Status::OK,
             fields: fields.into(),
             content,
-            origin: Origin::HERE,
+            common: CommonFields::DateAndServer,
         })
     }
 

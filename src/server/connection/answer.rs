@@ -11,6 +11,7 @@ use crate::generation::Generation;
 use crate::http::error::RequestError;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space, lower_minor_version};
 use crate::http::response::ResponseFraming;
+use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::content::Content;
 use crate::metrics::End;
@@ -186,20 +187,33 @@ impl Connection {
             }
         };
         forget(cut_by_panic);
-        if self.endpoint.is_recorded {
-            let outcome = Outcome {
-                end: End::Answered,
-                status: framed.status,
-                content_sent,
-            };
-            let subject = Subject::Request { head, bytes };
-            finish(worker, exchange.client, &subject, outcome, runtime::now());
-        }
+        self.record(exchange.client, head, bytes, framed.status, content_sent);
         Step::Answered {
             used: bytes.len(),
             is_large: false,
             ending,
         }
+    }
+
+    /// Records an exchange that was answered at once, where such exchanges are recorded.
+    fn record(
+        &self,
+        client: ClientAddress,
+        head: &RequestHead<'_>,
+        bytes: &[u8],
+        status: Status,
+        content_sent: u64,
+    ) {
+        if !self.endpoint.is_recorded {
+            return;
+        }
+        let outcome = Outcome {
+            end: End::Answered,
+            status,
+            content_sent,
+        };
+        let subject = Subject::Request { head, bytes };
+        finish(&self.worker, client, &subject, outcome, runtime::now());
     }
 
     /// Keeps what the handler has begun for a request that has to be waited for.

@@ -132,6 +132,7 @@ impl Connection {
     ) -> Responded {
         let worker = Rc::clone(&self.worker);
         let answered = exchange.answer(&worker.local, receiving.content()).await;
+        underway.note_upstream(exchange.take_note());
         let Some(Answered { response, policy }) = answered else {
             underway.finish(Outcome::CLIENT_LEFT);
             return Responded::Failed;
@@ -140,7 +141,6 @@ impl Connection {
         let may_persist = head.persistent && self.may_persist() && begun.can_be_drained;
         let traits = RequestTraits::of(head);
         let mut framed = FramedResponse::new(response, policy, traits, may_persist);
-        underway.note_upstream(take(&mut framed.note));
         let persists = framed.persists();
         let mut buffer = begun.rest_of_interim;
         buffer.reserve(USUAL_HEAD + Transmission::copied_length(&framed.content));

@@ -74,9 +74,12 @@ impl Connection {
         .first_to_upstream(to_upstream)
         .first_to_client(first);
         // A change of the configuration or the end of the server wakes every task that waits.
-        let to_end = poll_fn(|_| match self.is_to_end() || !is_wanted() {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        let to_end = poll_fn(|_| {
+            if self.is_to_end() || !is_wanted() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         });
         let ended = match either(relay.run(), to_end).await {
             Either::First(ended) => Some(ended),

@@ -13,8 +13,7 @@ use crate::http::version::Version;
 use crate::message::content::{Content, DuplexContent, Octets};
 use crate::message::format::Format;
 use crate::message::problem;
-use crate::message::response::{CommonFields, DuplexResponse, Origin, Response};
-use crate::message::upstream_note::UpstreamNote;
+use crate::message::response::{CommonFields, DuplexResponse, Response};
 
 /// A response, framed: everything but the bytes of its head.
 pub(in crate::server) struct FramedResponse<'a, 'c> {
@@ -24,8 +23,6 @@ pub(in crate::server) struct FramedResponse<'a, 'c> {
     persistence: Persistence,
     /// What goes on the wire: nothing, in answer to HEAD.
     pub(in crate::server) content: DuplexContent<'a, 'c>,
-    /// What became of it at servers of an upstream, if any were to be asked.
-    pub(in crate::server) note: Option<Box<UpstreamNote>>,
     /// The fields that are added to it, as far as the whole configuration lets them be.
     common: CommonFields,
 }
@@ -92,8 +89,7 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             content if has_content => content,
             _ => DuplexContent::Empty,
         };
-        let Origin { common, note } = response.origin;
-        let common = match common {
+        let common = match response.common {
             CommonFields::DateAndServer if !policy.leaves("Server") => CommonFields::Date,
             common => common,
         };
@@ -104,7 +100,6 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             persistence,
             content,
             common,
-            note,
         }
     }
 
@@ -150,6 +145,6 @@ fn with_own_words<'a, 'c>(
         status: response.status,
         fields: joined(response.fields, &own.fields),
         content: Content::Octets(Octets::Lent(&own.content)),
-        origin: response.origin,
+        common: response.common,
     }
 }

@@ -67,7 +67,9 @@ impl<'g> Exchange<'g, '_> {
             };
             let mut next = Exchange::of_client(self.generation, self.listener, self.client, &head);
             next.arrival = self.arrival;
-            match next.answer_once(local, content).await? {
+            let answer = next.answer_once(local, content).await;
+            self.note.set(next.take_note());
+            match answer? {
                 DuplexAnswer::Response(response) => return Some(next.answered(response)),
                 DuplexAnswer::LocalRedirect(further) => target = further,
             }

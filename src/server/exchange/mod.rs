@@ -35,6 +35,7 @@ use crate::message::request::{Arrival, Request};
 use crate::message::response::DuplexResponse;
 use crate::message::routed_path::RoutedPath;
 use crate::message::selected::Selected;
+use crate::message::upstream_note::{NotePlace, UpstreamNote};
 
 use route::{Matched, Refusal};
 
@@ -54,6 +55,8 @@ pub(super) struct Exchange<'g, 'r> {
     matched: Result<Matched<'g, 'r>, Refusal>,
     /// What the handler has begun already.
     begun: Cell<Option<Begun>>,
+    /// Which servers of an upstream the handler has asked.
+    note: NotePlace,
 }
 
 /// A response, and the policy that holds for it.
@@ -103,6 +106,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
             policy,
             matched,
             begun: Cell::new(None),
+            note: NotePlace::default(),
         }
     }
 
@@ -219,6 +223,12 @@ impl<'g, 'r> Exchange<'g, 'r> {
             client: self.client,
             listener: self.listener,
             arrival: self.arrival,
+            note: &self.note,
         }
+    }
+
+    /// What the handler has noted of the servers of an upstream that it asked, once it has answered.
+    pub(super) fn take_note(&self) -> Option<Box<UpstreamNote>> {
+        self.note.take()
     }
 }

@@ -3,11 +3,8 @@
 
 use rustix::process::Signal;
 
-use super::{HELLO, POST, get, site, site_with, start};
+use super::{HELLO, LAST, POST, get, site, site_with, start};
 use crate::support::{Site, Upstream};
-
-/// As [`HELLO`], and the last one on its connection.
-const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
 
 #[test]
 fn the_operator_s_fields_stand_on_responses_of_upstreams() {
@@ -176,7 +173,11 @@ fn each_exchange_has_one_record_that_names_its_upstream() {
     connection.request();
     drop(client);
     connection.expect_end();
-    assert_eq!(record("/left")["status"], 499);
+    let left = record("/left");
+    assert_eq!(
+        (&left["status"], &left["upstream"]),
+        (&499.into(), &address.into())
+    );
     let mut client = ask("/cut");
     upstream.answer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
     assert_eq!(client.response_head().status, 200);

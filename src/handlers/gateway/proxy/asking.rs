@@ -13,7 +13,7 @@
 //! | a kept connection that the server had closed | the same server on a new one; no request goes over a kept connection unless its method is idempotent and its content has been taken in |
 //! | the server failed | another server, if the method is idempotent and none of the content is lost |
 //! | its status is one of `retry.statuses` | another server, if the method is idempotent and the content has been taken in; the response stands if no other server gives one |
-//! | a part of a response has reached the client | nobody |
+//! | a part of a response has reached the client | no server: the response is cut |
 
 use std::cell::Cell;
 use std::io;
@@ -74,14 +74,14 @@ impl Tries {
         Some(heard)
     }
 
-    /// What is to be noted of them after one at `server`, which led to a response or an error.
-    fn note(&self, server: Arc<str>, error: Option<&'static str>) -> UpstreamNote {
+    /// What is to be noted of them after one at `server`.
+    fn note(&self, server: Arc<str>) -> UpstreamNote {
         UpstreamNote {
             server: Some(server),
             tries: self.count(),
             connect: self.connect.get(),
-            head: error.is_none().then(|| runtime::now() - self.begun),
-            error,
+            head: None,
+            error: None,
         }
     }
 }
@@ -122,7 +122,10 @@ impl ProxyHandler {
                 .await
             {
                 Ok(mut heard) => {
-                    heard.note = tries.note(server, None);
+                    heard.note = UpstreamNote {
+                        head: Some(runtime::now() - tries.begun),
+                        ..tries.note(server)
+                    };
                     if !self.is_refused(&heard, request, body, &tries) {
                         heard.asked.chosen.succeeded();
                         return Ok(heard);
@@ -130,14 +133,20 @@ impl ProxyHandler {
                     heard.asked.chosen.failed();
                     refused = Some(heard);
                 }
-                Err((Failure::Client(error), _)) => return Err(error.into()),
+                Err((Failure::Client(error), _)) => {
+                    request.note.set(Some(Box::new(tries.note(server))));
+                    return Err(error.into());
+                }
                 Err((Failure::Upstream(fault), progress)) => {
                     let may_repeat = match progress {
                         _ if fault.is_ours() => false,
                         Progress::Unsent => self.may_try_again(&tries),
                         Progress::Sent => self.may_repeat(request, body, &tries),
                     };
-                    let note = tries.note(server, Some(fault.proxy_error()));
+                    let note = UpstreamNote {
+                        error: Some(fault.proxy_error()),
+                        ..tries.note(server)
+                    };
                     let failed = Unanswered::Failed(fault, note);
                     if !may_repeat {
                         return tries.standing(refused).ok_or(failed);
@@ -313,7 +322,7 @@ impl ProxyHandler {
                 Said::Final(head)
                     if head.status == Status::SWITCHING_PROTOCOLS && !dialogue.is_sent() =>
                 {
-                    return Err(ProxyFault::UnaskedUpgrade.into());
+                    return Err(ProxyFault::EarlyUpgrade.into());
                 }
                 Said::Final(head) => {
                     if reader.is_waiting() {

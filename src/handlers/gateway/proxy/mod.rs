@@ -40,7 +40,7 @@ use crate::message::content::{
     ContentError, ContentSource, ContentStream, DuplexContent, Octets, ReadContent,
 };
 use crate::message::request::Request;
-use crate::message::response::{CommonFields, DuplexAnswer, DuplexResponse, Origin, Response};
+use crate::message::response::{CommonFields, DuplexAnswer, DuplexResponse, Response};
 use crate::message::tunnel::Tunnel;
 use crate::message::upstream_note::UpstreamNote;
 use crate::runtime::BlockingPool;
@@ -55,7 +55,7 @@ use target::TargetRule;
 
 /// The handler of a `proxy` route.
 pub(crate) struct ProxyHandler {
-    options: Arc<Proxy>,
+    options: Proxy,
     target: TargetRule,
     upstream: Arc<Group>,
     /// The route's name in the log.
@@ -85,7 +85,7 @@ impl ProxyHandler {
         life: Arc<ProxyLife>,
     ) -> Self {
         Self {
-            options: Arc::new(options.clone()),
+            options: options.clone(),
             target: TargetRule::new(options, &route.pattern),
             upstream,
             route: route.to_string().into(),
@@ -135,18 +135,16 @@ impl ProxyHandler {
         if self.options.proxy_status {
             fields.push("Proxy-Status", format!("tidegate; next-hop=\"{server}\""));
         }
+        request.note.set(Some(Box::new(note)));
         let content = self.content(&head, dialogue, asked, rest, request, worker);
         DuplexResponse {
             status: head.status,
             fields: fields.into(),
             content,
-            origin: Origin {
-                common: if head.has_date {
-                    CommonFields::None
-                } else {
-                    CommonFields::Date
-                },
-                note: Some(Box::new(note)),
+            common: if head.has_date {
+                CommonFields::None
+            } else {
+                CommonFields::Date
             },
         }
     }
@@ -258,7 +256,7 @@ impl ProxyHandler {
             fields.push("Proxy-Status", format!("tidegate; error={error}{next_hop}"));
             response.fields = fields.into();
         }
-        response.origin.note = Some(Box::new(note));
+        request.note.set(Some(Box::new(note)));
         Ok(response)
     }
 }
