@@ -24,6 +24,8 @@ pub(crate) struct ReceivedHead<'a> {
     /// The field lines, as they were sent.
     pub(crate) lines: &'a [httparse::Header<'a>],
     pub(crate) framing: ReceivedFraming,
+    /// The value of `Content-Length`. To HEAD it is the length of content that is not sent.
+    pub(crate) content_length: Option<u64>,
     /// Whether another response may follow on the connection (RFC 9112 §9.3).
     pub(crate) persistent: bool,
     /// Bytes of the head, with the empty line at its end.
@@ -100,13 +102,16 @@ impl<'a> ReceivedHead<'a> {
         let code = response.code.expect(complete);
         let status = Status::from_code(code).ok_or(ResponseError::InvalidStatus)?;
         let lines: &'a [httparse::Header<'a>] = response.headers;
-        let framing = framing(lines, version, status, method)?;
+        let content_length = content_length(lines)?;
+        let is_chunked = is_chunked(lines, version)?;
+        let framing = framing(content_length, is_chunked, status, method)?;
         Ok(Some(Self {
             status,
             lines,
             framing,
+            content_length,
             persistent: framing != ReceivedFraming::Close
-                && !announces_what_cannot_be(lines, status)
+                && !announces_content(status, content_length, is_chunked)
                 && is_persistent(lines, version),
             length,
         }))
@@ -142,15 +147,19 @@ fn values<'a>(
     lines.iter().filter(is_it).map(|line| trim(line.value))
 }
 
+/// Whether a 204 announces content, which it cannot have (RFC 9110 §8.6, RFC 9112 §6.1): its sender may
+/// send that all the same.
+fn announces_content(status: Status, length: Option<u64>, is_chunked: bool) -> bool {
+    status == Status::NO_CONTENT && (is_chunked || length.is_some_and(|length| length > 0))
+}
+
 /// How the content is delimited (RFC 9112 §6.3).
 fn framing(
-    lines: &[httparse::Header<'_>],
-    version: Version,
+    length: Option<u64>,
+    is_chunked: bool,
     status: Status,
     method: Method,
 ) -> Result<ReceivedFraming, ResponseError> {
-    let length = content_length(lines)?;
-    let is_chunked = is_chunked(lines, version)?;
     if is_chunked && length.is_some() {
         // Item 3: it may be an attempt to split a response.
         return Err(ResponseError::LengthBesideTransferCoding);
@@ -186,15 +195,6 @@ fn is_chunked(lines: &[httparse::Header<'_>], version: Version) -> Result<bool, 
         (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(true),
         (Some(_), _) => Err(ResponseError::UnknownTransferCoding),
     }
-}
-
-/// Whether a 204 announces content, which it cannot have (RFC 9110 §8.6, RFC 9112 §6.1): its sender may
-/// send that all the same.
-fn announces_what_cannot_be(lines: &[httparse::Header<'_>], status: Status) -> bool {
-    let mut lengths = values(lines, "content-length");
-    status == Status::NO_CONTENT
-        && (lengths.any(|digits| parse_digits(digits) != Some(0))
-            || values(lines, "transfer-encoding").next().is_some())
 }
 
 fn is_persistent(lines: &[httparse::Header<'_>], version: Version) -> bool {

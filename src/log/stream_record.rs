@@ -13,7 +13,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use super::record::{LogTime, push_address, push_address_of_line, push_json_text};
+use super::record::{LogTime, push_address_of_line, push_client, push_json_text};
 use crate::address::{ClientAddress, ListenAddress};
 use crate::config::model::LogFormat;
 use crate::http::status::Status;
@@ -78,7 +78,7 @@ impl StreamRecord<'_> {
             time.milliseconds()
         )
         .expect("a Vec takes everything");
-        push_address(self.client, out);
+        push_client(self.client, out);
         out.push(b'"');
         let listener = self.listener.to_string();
         push_json_text("stream", Some(listener.as_bytes()), out);

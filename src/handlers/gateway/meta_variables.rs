@@ -307,6 +307,7 @@ mod tests {
     use crate::message::changes::RepresentationChanges;
     use crate::message::request::Arrival;
     use crate::message::routed_path::RoutedPath;
+    use crate::message::upstream_note::NotePlace;
     use std::net::IpAddr;
 
     const SCRIPT: Script<'_> = Script {
@@ -349,6 +350,7 @@ mod tests {
             client: IpAddr::from([192, 0, 2, 7]).into(),
             listener: &listener,
             arrival,
+            note: &NotePlace::default(),
         };
         let text = String::from_utf8_lossy;
         let line = |(name, value)| format!("{}={}", text(name), text(value));

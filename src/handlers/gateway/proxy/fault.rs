@@ -29,8 +29,10 @@ pub(super) enum ProxyFault {
     Chunked(#[from] ChunkedError),
     #[error("it closed the connection before the end of its response")]
     Truncated,
-    #[error("it changed to another protocol, which nobody asked for")]
+    #[error("it changed to another protocol, which the client did not ask for")]
     UnaskedUpgrade,
+    #[error("it changed to another protocol before it had read the request")]
+    EarlyUpgrade,
     #[error("it sent too many interim responses")]
     TooManyInterim,
 }
@@ -58,7 +60,7 @@ impl ProxyFault {
             Self::TimedOut => "connection_read_timeout",
             Self::Truncated => "http_response_incomplete",
             Self::Chunked(_) => "http_response_transfer_coding",
-            Self::UnaskedUpgrade => "http_upgrade_failed",
+            Self::UnaskedUpgrade | Self::EarlyUpgrade => "http_upgrade_failed",
             Self::Response(ResponseError::HeadTooLong) => "http_response_header_section_size",
             Self::Response(_) | Self::TooManyInterim => "http_protocol_error",
         }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use crate::config::model::HeaderChanges;
 use crate::http::fields::{is_same_variable, is_token};
-use crate::http::response::{FieldLines, push_decimal};
+use crate::http::response::{FieldLines, push_address};
 use crate::message::request::Request;
 
 /// Fields that say who the client is. Applications believe more of them than this server sets.
@@ -108,21 +108,6 @@ fn escaped(host: &[u8]) -> Cow<'_, [u8]> {
 /// Octets of an IPv6 address whose last part is written as an IPv4 address: none is longer.
 const LONGEST_ADDRESS: usize = 45;
 
-/// Appends an address as text. Every request has one, and formatting takes several times as long.
-fn push_address(address: IpAddr, out: &mut Vec<u8>) {
-    match address {
-        IpAddr::V4(address) => {
-            for (nth, part) in address.octets().into_iter().enumerate() {
-                if nth > 0 {
-                    out.push(b'.');
-                }
-                push_decimal(part.into(), out);
-            }
-        }
-        IpAddr::V6(address) => out.extend_from_slice(address.to_string().as_bytes()),
-    }
-}
-
 /// The values of the lines of that name, in their order.
 fn values(request: &Request<'_>, name: &str) -> Vec<Vec<u8>> {
     let lines = request.head.fields.iter();
@@ -179,22 +164,6 @@ fn forwarded_element<'e>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_written_as_the_library_writes_them() {
-        for text in [
-            "0.0.0.0",
-            "127.0.0.1",
-            "192.0.2.255",
-            "10.100.9.19",
-            "::1",
-            "2001:db8::7",
-        ] {
-            let mut out = Vec::new();
-            push_address(text.parse().expect("an address"), &mut out);
-            assert_eq!(String::from_utf8_lossy(&out), text);
-        }
-    }
 
     #[test]
     fn an_element_quotes_what_is_no_token() {

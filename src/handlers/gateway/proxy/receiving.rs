@@ -168,15 +168,17 @@ impl Receiving {
         let decoder = Decoder::of_response(head.framing);
         self.persistent = head.persistent && !is_switch;
         self.waits = announced_wait(head);
-        self.state = match is_switch {
-            true => State::Tunnel,
-            false if decoder.is_ended() => State::Ended,
-            false => State::Content(decoder),
+        self.state = if is_switch {
+            State::Tunnel
+        } else if decoder.is_ended() {
+            State::Ended
+        } else {
+            State::Content(decoder)
         };
         self.last = Some(UpstreamHead {
             status: head.status,
             fields,
-            length: announced_length(head),
+            length: head.content_length,
             has_date: head.values("date").next().is_some(),
             is_unbuffered: head
                 .values("x-accel-buffering")
@@ -231,7 +233,7 @@ impl Receiving {
             }
             State::Head | State::Ended => 0,
         };
-        // Octets that nobody asked for: what they belong to is not known.
+        // Octets behind the response belong to no request of ours.
         self.persistent &= used == octets.len();
         Ok(())
     }
@@ -337,12 +339,6 @@ fn client_fields(head: &ReceivedHead<'_>, is_switch: bool, takes_trailers: bool)
         }
     }
     lines.into_bytes()
-}
-
-/// The length in `Content-Length`, which has been checked.
-fn announced_length(head: &ReceivedHead<'_>) -> Option<u64> {
-    let digits = head.values("content-length").next()?;
-    str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// The time in `Keep-Alive: timeout=5`: how long the upstream waits for another request.

@@ -94,7 +94,11 @@ pub(super) fn goes_in_a_circle(head: &RequestHead<'_>) -> bool {
         .iter()
         .filter(|(name, _)| name.eq_ignore_ascii_case("via"));
     let members = via.flat_map(|(_, value)| list::elements(value));
-    let is_ours = |member: &&[u8]| member.ends_with(PSEUDONYM.as_bytes());
+    let is_ours = |member: &&[u8]| {
+        let words = member.split(|octet| matches!(octet, b' ' | b'\t'));
+        let mut words = words.filter(|word| !word.is_empty());
+        words.nth(1) == Some(PSEUDONYM.as_bytes())
+    };
     members.filter(is_ours).count() > MAX_PASSES
 }
 
