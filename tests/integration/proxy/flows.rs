@@ -1,9 +1,6 @@
 //! Content both ways at once: interim responses, `Expect`, early answers, trailers, events.
 
-use super::{HELLO, POST, get, start};
-
-/// As [`HELLO`], and the last one on its connection.
-const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
+use super::{HELLO, LAST, POST, get, start};
 
 #[test]
 fn interim_responses_reach_clients_that_know_them() {

@@ -25,6 +25,8 @@ mod proxy_status;
 mod retries;
 // What else the configuration says about an exchange, and what is told of it.
 mod settings;
+// No descriptor left for a connection to an upstream.
+mod shortage;
 // Many clients, and upstreams that come and go.
 mod load;
 // Trailer sections, for those who take them.
@@ -36,6 +38,9 @@ use crate::support::{Server, Site, Upstream};
 
 /// A response that ends by its length.
 const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+/// The last response of its connection.
+const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
 
 /// A site whose every path leads to this upstream; `options` of the route begin with a comma.
 fn site(options: &str, upstream: &Upstream) -> Site {

@@ -1,0 +1,61 @@
+//! A server that has no descriptor left for a connection to an upstream.
+
+use std::fs;
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+use super::{HELLO, LAST, POST, get, start_with_one_worker};
+use crate::support::{Server, Site, Upstream};
+
+/// Lets the server open no file more, until the function that is returned is called.
+fn exhaust(server: &Server) -> impl FnOnce() + use<> {
+    let process = Pid::from_raw(server.id() as i32);
+    let open = format!("/proc/{}/fd", server.id());
+    let is_free = |number: &u64| fs::symlink_metadata(format!("{open}/{number}")).is_err();
+    let free = (0..).find(is_free);
+    let limit = Rlimit {
+        current: free,
+        // The server has inherited it.
+        maximum: getrlimit(Resource::Nofile).maximum,
+    };
+    let before = prlimit(process, Resource::Nofile, limit).expect("it is our own child");
+    move || {
+        prlimit(process, Resource::Nofile, before).expect("it is our own child");
+    }
+}
+
+/// The lack is this server's: 503, and the upstream is not judged by it.
+#[test]
+fn a_lack_of_descriptors_is_not_the_upstreams_failure() {
+    let upstream = Upstream::answering(LAST);
+    let server = Site::new("'/' = { proxy = 'shop' }")
+        .top(&format!(
+            "workers = 1\nupstreams.shop = {{ servers = ['{}'], failures = {{ max = 1 }} }}",
+            upstream.address()
+        ))
+        .start();
+    let mut client = server.connect();
+    assert_eq!(client.exchange(get("/")).status, 200);
+    let restore = exhaust(&server);
+    for request in [get("/").as_str(), POST] {
+        assert_eq!(client.exchange(request).status, 503, "{request}");
+    }
+    restore();
+    assert_eq!(client.exchange(get("/")).status, 200);
+    server.wait_for_line(|line| line.contains("Too many open files"));
+    let told = server.diagnostics();
+    let blames = |line: &String| line.contains("has failed");
+    assert!(!told.iter().any(blames), "{told:?}");
+}
+
+/// A connection that waits for its next request gives its descriptor up for one that is needed now.
+#[test]
+fn connections_that_wait_give_up_their_descriptors() {
+    let upstream = Upstream::answering(HELLO);
+    let server = start_with_one_worker("", &upstream);
+    let mut client = server.connect();
+    assert_eq!(client.exchange(get("/")).status, 200);
+    let _restore = exhaust(&server);
+    assert_eq!(client.exchange(POST).status, 200);
+    assert_eq!(upstream.connections(), 2);
+}
