@@ -7,7 +7,7 @@ use crate::http::status::Status;
 use crate::message::content::{Content, Octets};
 use crate::message::format::Format;
 use crate::message::request::Request;
-use crate::message::response::{Origin, Response};
+use crate::message::response::{CommonFields, Response};
 use crate::runtime::channel;
 
 /// Hands `verb` to the supervisor, waits for the reply, and returns it as a response in the form that
@@ -37,6 +37,6 @@ pub(crate) async fn ask(
         status: reply.status,
         fields: fields.into(),
         content,
-        origin: Origin::HERE,
+        common: CommonFields::DateAndServer,
     }
 }

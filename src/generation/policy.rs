@@ -128,7 +128,7 @@ impl ServingPolicy {
             status: response.status,
             fields: joined(response.fields, &page.fields),
             content: Content::Octets(Octets::Everywhere(content)),
-            origin: response.origin,
+            common: response.common,
         }
     }
 

@@ -223,7 +223,7 @@ fn report_pointless(section: &Section<'_>) {
     }
 }
 
-/// What there is to say while nobody can be asked.
+/// What an operator is told while no application server listens.
 const ABSENT: Absent = Absent {
     name: "the route answers 502 until it is; `tidegate reload` looks again",
     socket: "until somebody listens there, the route answers 502",

@@ -9,7 +9,7 @@ use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::unix;
 
-/// What an operator is told about an address where nobody can be asked yet.
+/// What an operator is told about an address at which no server listens yet.
 pub(super) struct Absent {
     /// About a name that is not found.
     pub(super) name: &'static str,

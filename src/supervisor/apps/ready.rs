@@ -25,7 +25,7 @@ pub(super) struct Probe {
     address: UpstreamAddress,
     /// The request for `ready`; `None`: a connection says enough.
     request: Option<String>,
-    /// Whether nobody waits for the answer any more.
+    /// Whether the manager has given up waiting for the instance.
     is_over: Arc<AtomicBool>,
 }
 
@@ -45,7 +45,8 @@ impl Probe {
         }
     }
 
-    /// Waits until the instance is ready. Returns whether it is; otherwise nobody waits any more.
+    /// Waits until the instance is ready. Returns false if the manager has given up
+    /// waiting for it.
     pub(super) fn wait(&self) -> bool {
         let mut pause = FIRST_PAUSE;
         while !self.is_over.load(Ordering::Relaxed) {

@@ -118,7 +118,7 @@ fn look_up(account: &Account) -> Result<Option<(Identity, Option<User>)>, StartE
         source: errno.into(),
     };
     let user = User::from_uid(Uid::from_raw(account.number)).map_err(failed)?;
-    // A number that nobody has a name for is in the group of the same number.
+    // A user without a name is in the group of the same number.
     let group = user
         .as_ref()
         .map_or(Gid::from_raw(account.number), |user| user.gid);

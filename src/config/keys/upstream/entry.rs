@@ -21,7 +21,7 @@ use crate::config::words::units::WAIT;
 use crate::config::words::upstream::parse_upstream_name;
 use crate::config::words::written;
 
-/// Names that are looked up more often would be a burden for whoever answers.
+/// Looking a name up more often would be a burden for the name server.
 const RESOLVE: RangeInclusive<Duration> = Duration::from_secs(1)..=*WAIT.end();
 
 pub(crate) const TABLE: Table = Table {
