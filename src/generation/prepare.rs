@@ -198,12 +198,9 @@ fn handler(
         Verb::Proxy(options) => {
             let group = groups.get(&options.upstream);
             let group = group.expect("checking found the upstream of every route");
-            Handler::Proxy(ProxyHandler::new(
-                options,
-                Arc::clone(group),
-                route,
-                carryover.proxy_life(route, options),
-            ))
+            let life = carryover.proxy_life(route, options);
+            let handler = ProxyHandler::new(options, Arc::clone(group), route, life);
+            Handler::Proxy(Box::new(handler))
         }
     }
 }

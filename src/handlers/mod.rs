@@ -50,7 +50,7 @@ pub(crate) enum Handler {
     Plugin(PluginHandler),
     Cgi(CgiHandler),
     Fastcgi(FastcgiHandler),
-    Proxy(ProxyHandler),
+    Proxy(Box<ProxyHandler>),
     /// The control socket's. No route of the operator leads here.
     Control(ControlHandler),
 }
