@@ -16,6 +16,7 @@ use rustix::net::{
 };
 
 use super::reactor::{Direction, Elapsed, Idle};
+use super::sys;
 use super::timer::Tick;
 use super::with_context;
 
@@ -158,6 +159,12 @@ impl Stream {
         Ok(retry(|| {
             rustix::fs::sendfile(&self.fd, file, Some(&mut *offset), count)
         })?)
+    }
+
+    /// How many octets the peer's system has acknowledged, with one more for the beginning of the connection;
+    /// `None` for a Unix socket. It is told of a connection that has ended, too.
+    pub(crate) fn acknowledged(&self) -> Option<u64> {
+        sys::tcp_acknowledged(self.fd.as_fd())
     }
 
     /// Ends our side (FIN). The peer's octets can still be read.

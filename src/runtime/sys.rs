@@ -43,6 +43,35 @@ pub(crate) fn set_defer_accept(socket: BorrowedFd<'_>, patience: Duration) -> io
     }
 }
 
+/// How many octets the system at the other end of a TCP connection has acknowledged (Linux, `TCP_INFO`), or
+/// `None` if this system does not tell. The SYN counts as one octet. A connection that has ended still tells.
+pub(crate) fn tcp_acknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
+    /// The beginning of `struct tcp_info` (linux/tcp.h): the structure of the libc crate ends before the
+    /// field that is wanted.
+    #[repr(C)]
+    struct TcpInfo {
+        other: [u64; 15],
+        bytes_acked: u64,
+    }
+    let mut info = MaybeUninit::<TcpInfo>::zeroed();
+    let mut length = size_of::<TcpInfo>() as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed, so it is open; the system writes at most `length` octets to
+    // `info`, which has as many, and keeps no pointer.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    // Linux before 4.1 writes less.
+    let is_told = result == 0 && length as usize == size_of::<TcpInfo>();
+    // SAFETY: it is zeroed, or written by the system, and numbers may have any value.
+    is_told.then(|| unsafe { info.assume_init() }.bytes_acked)
+}
+
 /// Blocks SIGPIPE in this thread: a write without a reader is an error here and nothing more. Ignoring
 /// the signal would be simpler, but that holds for the whole process, which may not be ours. Programs
 /// that this thread starts do not inherit it, because `std::process::Command` clears the mask.

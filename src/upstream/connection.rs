@@ -1,4 +1,19 @@
 //! One connection to an upstream.
+//!
+//! If it ends before a response, the question is whether the upstream can have seen the request. Over TCP the
+//! end of the upstream's side (FIN) acknowledges what its system had received until then:
+//!
+//! ```text
+//!   we   ── request ──────╲ ╱────→             the upstream had ended its side before an octet of the request
+//!   upstream ←────────────╱ ╲──── FIN          arrived: it cannot have acted upon it
+//!
+//!   we   ── request ───→                       the end acknowledges the request: it may have been read
+//!   upstream ←───────────── FIN
+//!
+//!   we   ── request ───→                       a reset, which counts as doubt: the system may acknowledge
+//!   upstream ←───────────── RST                octets 40 ms after a program has read them, and a reset
+//!                                              takes the place of that
+//! ```
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -13,12 +28,28 @@ use crate::transport::Transport;
 /// Octets read at once.
 const READ_SIZE: usize = 64 * 1024;
 
-/// A connection to an upstream, for one request. Dropping it closes it.
+/// A connection to an upstream, which carries one request after the other. Dropping it closes it.
 pub(crate) struct Connection {
     stream: Stream,
     /// Whether another read may find something: the system has reported so, and no read has emptied the
     /// socket since. An upstream says nothing before it is asked, so a new connection has nothing.
     may_receive: Cell<bool>,
+    /// Octets that were sent on it.
+    sent: Cell<u64>,
+    /// How many of them belong to requests before the present one.
+    sent_before: Cell<u64>,
+    end: Cell<End>,
+}
+
+/// How a connection has ended, as far as sends and reads have shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It has not.
+    None,
+    /// The upstream has ended its side.
+    Orderly,
+    /// It broke: a reset, as a rule.
+    Broken,
 }
 
 /// A worker's buffer for what any upstream sends: a connection that waits holds none.
@@ -54,6 +85,9 @@ impl Connection {
         Ok(Self {
             stream,
             may_receive: Cell::new(false),
+            sent: Cell::new(0),
+            sent_before: Cell::new(0),
+            end: Cell::new(End::None),
         })
     }
 
@@ -73,7 +107,36 @@ impl Connection {
     /// # Errors
     /// As [`Stream::try_send`].
     pub(crate) fn send(&self, octets: &[u8]) -> io::Result<usize> {
-        self.stream.try_send(octets, false)
+        let sent = self.stream.try_send(octets, false);
+        match &sent {
+            Ok(count) => self.sent.set(self.sent.get() + *count as u64),
+            // The upstream had ended its side before it reset the connection (EPIPE), so that a read finds
+            // the end; or an earlier call has told that it broke.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) => self.note_error(error),
+        }
+        sent
+    }
+
+    /// Begins the next request: what is sent from now on belongs to it.
+    pub(super) fn begin_request(&self) {
+        self.sent_before.set(self.sent.get());
+    }
+
+    /// Whether the upstream has ended its side before any octet of the present request arrived there, so that
+    /// it cannot have acted upon the request. `false` also if nobody knows, as over a Unix socket.
+    pub(super) fn ended_before_request(&self) -> bool {
+        // The first octet is the SYN. A number that is lower than what was sent before is of a system that
+        // does not count.
+        let before = self.sent_before.get() + 1;
+        self.end.get() == End::Orderly && self.stream.acknowledged() == Some(before)
+    }
+
+    /// Takes note of the error of a send or a read.
+    fn note_error(&self, error: &io::Error) {
+        if error.kind() != io::ErrorKind::WouldBlock {
+            self.end.set(End::Broken);
+        }
     }
 
     /// Reads once into `input`, and calls `use_it` with the octets. No octets are the end of the
@@ -91,6 +154,12 @@ impl Connection {
         }
         let mut input = input.0.borrow_mut();
         let received = self.stream.try_receive(&mut input);
+        match &received {
+            // After a reset that a send has met, a read finds an end as well.
+            Ok(0) if self.end.get() == End::None => self.end.set(End::Orderly),
+            Ok(_) => {}
+            Err(error) => self.note_error(error),
+        }
         // A read that does not fill the buffer has emptied the socket (epoll(7)). The system reports
         // what comes after it; but it does not report an end again that it has reported already.
         let is_full = matches!(received, Ok(count) if count == input.len());
@@ -166,8 +235,8 @@ async fn connect_to_any(addresses: &[SocketAddr], timeout: Duration) -> io::Resu
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-    use std::net::TcpListener;
-    use std::os::unix::net::UnixListener;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::{UnixListener, UnixStream};
 
     use super::*;
     use crate::test_support::TemporaryDirectory;
@@ -230,5 +299,125 @@ mod tests {
             }
         };
         runtime::run(exchange).expect("a loop");
+    }
+
+    /// What a server does with a request that follows others on a connection.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Does {
+        CloseBefore,
+        ResetBefore,
+        ReadAndClose,
+        ReadAndReset,
+        CloseUnread,
+    }
+
+    /// The server's end of a connection.
+    trait ServerEnd: io::Read + io::Write {
+        fn reset(self);
+    }
+
+    impl ServerEnd for TcpStream {
+        fn reset(self) {
+            let socket = socket2::SockRef::from(&self);
+            socket.set_linger(Some(Duration::ZERO)).expect("it is open");
+        }
+    }
+
+    impl ServerEnd for UnixStream {
+        fn reset(self) {}
+    }
+
+    /// Whether the server is known not to have seen the last of `earlier + 1` requests.
+    async fn is_known_unseen(
+        connection: Connection,
+        mut server: impl ServerEnd,
+        does: Does,
+        earlier: usize,
+    ) -> bool {
+        let (input, mut read) = (Input::default(), [0; 100]);
+        for _ in 0..earlier {
+            connection.begin_request();
+            assert_eq!(connection.send(&[b'r'; 100]).expect("room"), 100);
+            server.read_exact(&mut read).expect("a request");
+            server.write_all(b"response").expect("room");
+            let ready = connection.ready_to_receive(Tick::NEVER).await;
+            ready.expect("a response");
+            assert_eq!(receive(&connection, &input), Some(b"response".to_vec()));
+        }
+        connection.begin_request();
+        let send = || connection.send(&[b'r'; 100]);
+        match does {
+            Does::CloseBefore => {
+                drop(server);
+                let _ = send();
+            }
+            Does::ResetBefore => {
+                server.reset();
+                let _ = send();
+            }
+            Does::ReadAndClose | Does::ReadAndReset => {
+                send().expect("room");
+                server.read_exact(&mut read).expect("a request");
+                if does == Does::ReadAndReset {
+                    server.reset();
+                } else {
+                    drop(server);
+                }
+            }
+            Does::CloseUnread => {
+                send().expect("room");
+                drop(server);
+            }
+        }
+        let ready = connection.ready_to_receive(Tick::NEVER).await;
+        ready.expect("an end");
+        let _ = connection.receive(&input, |octets| assert_eq!(octets, b"", "{does:?}"));
+        connection.ended_before_request()
+    }
+
+    const ALL: [Does; 5] = [
+        Does::CloseBefore,
+        Does::ResetBefore,
+        Does::ReadAndClose,
+        Does::ReadAndReset,
+        Does::CloseUnread,
+    ];
+
+    /// In `ReadAndReset` the server's system has acknowledged nothing, because a program that answers soon
+    /// would have the acknowledgement go with its answer.
+    #[test]
+    fn a_request_is_unseen_if_the_server_had_ended_its_side_before_it_arrived() {
+        let listening = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = UpstreamAddress::Ip(listening.local_addr().expect("it is bound"));
+        let tests = async move {
+            for (does, earlier) in ALL.iter().flat_map(|does| [(*does, 0), (*does, 3)]) {
+                let opened = Connection::open(&address, Duration::from_secs(10)).await;
+                let (server, _) = listening.accept().expect("a connection");
+                server.set_nodelay(true).expect("it is open");
+                let connection = opened.expect("a connection");
+                let is_unseen = is_known_unseen(connection, server, does, earlier).await;
+                let expected = does == Does::CloseBefore;
+                assert_eq!(is_unseen, expected, "{does:?} after {earlier}");
+            }
+        };
+        runtime::run(tests).expect("a loop");
+    }
+
+    #[test]
+    fn nothing_is_known_over_a_unix_socket() {
+        let directory = TemporaryDirectory::new("upstream-unseen");
+        let path = directory.path().join("socket");
+        let listening = UnixListener::bind(&path).expect("a socket");
+        let tests = async move {
+            let address = UpstreamAddress::Unix(path);
+            for does in [Does::CloseBefore, Does::ReadAndClose, Does::CloseUnread] {
+                let opened = Connection::open(&address, Duration::from_secs(10)).await;
+                let (server, _) = listening.accept().expect("a connection");
+                let connection = opened.expect("a connection");
+                let is_unseen = is_known_unseen(connection, server, does, 1).await;
+                assert!(!is_unseen, "{does:?}");
+            }
+        };
+        runtime::run(tests).expect("a loop");
     }
 }

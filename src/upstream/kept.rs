@@ -6,12 +6,12 @@
 //! ```
 //!
 //! A connection about which there is any doubt is not kept. A server may close one at the moment in
-//! which it is taken: the caller must be able to ask again on a new one.
+//! which it is taken: the caller must be able to ask again on a new one, and to tell whether it may.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
@@ -26,6 +26,10 @@ const MAX_IDLE: Duration = Duration::from_secs(60);
 
 /// How often connections that are too old, or whose server is gone, are closed.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// A server that closes a connection so soon behind a response, and without having said so, is likely to do it
+/// again. One that leaves connections alone is likely to do that again, too.
+const SOON: Duration = Duration::from_millis(100);
 
 /// The connections that a worker keeps.
 #[derive(Default)]
@@ -43,6 +47,7 @@ struct OfServer {
 
 struct Kept {
     connection: Connection,
+    since: Instant,
     until: Instant,
 }
 
@@ -55,7 +60,12 @@ impl KeptConnections {
         let mut by_server = self.by_server.borrow_mut();
         let connections = &mut by_server.get_mut(&server.id())?.connections;
         while let Some(kept) = connections.pop() {
-            if now < kept.until && kept.connection.has_nothing_now() {
+            if now >= kept.until {
+                continue;
+            }
+            let is_open = kept.connection.has_nothing_now() || is_end_overlooked();
+            kept.note_stay(server, is_open, now);
+            if is_open {
                 return Some(kept.connection);
             }
         }
@@ -74,7 +84,8 @@ impl KeptConnections {
         }
         // A second less: the server's clock runs ahead of what it sends.
         let announced = server_waits.map(|waits| waits.saturating_sub(Duration::from_secs(1)));
-        let until = runtime::now() + announced.unwrap_or(MAX_IDLE).min(MAX_IDLE);
+        let since = runtime::now();
+        let until = since + announced.unwrap_or(MAX_IDLE).min(MAX_IDLE);
         let mut by_server = self.by_server.borrow_mut();
         let of_server = by_server.entry(server.id()).or_insert_with(|| OfServer {
             server: Arc::clone(server),
@@ -83,7 +94,11 @@ impl KeptConnections {
         if of_server.connections.len() >= MAX_KEPT {
             of_server.connections.remove(0);
         }
-        of_server.connections.push(Kept { connection, until });
+        of_server.connections.push(Kept {
+            connection,
+            since,
+            until,
+        });
         if !self.is_swept.replace(true) {
             runtime::spawn(Rc::clone(self).sweep());
         }
@@ -102,10 +117,13 @@ impl KeptConnections {
             let now = runtime::now();
             let mut by_server = self.by_server.borrow_mut();
             by_server.retain(|_, of_server| {
-                let is_used = of_server.server.is_listed();
-                let is_good =
-                    |kept: &Kept| is_used && now < kept.until && kept.connection.has_nothing();
-                of_server.connections.retain(is_good);
+                let server = &of_server.server;
+                let is_used = server.is_listed();
+                of_server.connections.retain(|kept| {
+                    let is_open = kept.connection.has_nothing();
+                    kept.note_stay(server, is_open, now);
+                    is_used && now < kept.until && is_open
+                });
                 !of_server.connections.is_empty()
             });
             if by_server.is_empty() {
@@ -114,6 +132,23 @@ impl KeptConnections {
             }
         }
     }
+}
+
+impl Kept {
+    /// Has the server take note of it, which was found open or not.
+    fn note_stay(&self, server: &Server, is_open: bool, now: Instant) {
+        if (now - self.since >= SOON) == is_open {
+            server.note_stay(is_open);
+        }
+    }
+}
+
+/// For the integration tests of debug builds alone: whether the environment has `TIDEGATE_TEST_NO_LOOK`, so that
+/// each end of a kept connection is one that came just behind the look at it.
+fn is_end_overlooked() -> bool {
+    static SET: OnceLock<bool> = OnceLock::new();
+    cfg!(debug_assertions)
+        && *SET.get_or_init(|| std::env::var_os("TIDEGATE_TEST_NO_LOOK").is_some())
 }
 
 #[cfg(test)]

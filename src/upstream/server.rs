@@ -1,7 +1,7 @@
 //! One server of an upstream, as all workers see it, and how it is found again.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
@@ -24,6 +24,8 @@ pub(crate) struct Server {
     in_flight: AtomicUsize,
     /// How many groups list it: none, once its name leads elsewhere, or a reload has left it out.
     listings: AtomicUsize,
+    /// Whether connections to it were last seen to stay open behind a response.
+    stays: AtomicBool,
     pub(super) failures: Record,
     pub(super) health: Health,
 }
@@ -38,6 +40,7 @@ impl Server {
             address,
             in_flight: AtomicUsize::new(0),
             listings: AtomicUsize::new(0),
+            stays: AtomicBool::new(false),
             failures: Record::new(Instant::now()),
             health: Health::default(),
         }
@@ -56,6 +59,22 @@ impl Server {
     /// Its address as text.
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Whether a request that must not be sent twice may go over a kept connection to it. Over TCP the end of a
+    /// connection tells whether the request arrived; but if it did, the client gets 502. So the server must be
+    /// known to leave connections open: one that closes them without a word just behind its responses
+    /// would do so with requests that have arrived.
+    pub(crate) fn is_fit_for_once(&self) -> bool {
+        let is_tcp = !matches!(self.address, UpstreamAddress::Unix(_));
+        is_tcp && self.stays.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that a kept connection to it has stayed open, or that it closed one without having said so.
+    pub(crate) fn note_stay(&self, stays: bool) {
+        if self.stays.load(Ordering::Relaxed) != stays {
+            self.stays.store(stays, Ordering::Relaxed);
+        }
     }
 
     /// Whether it still belongs to an upstream. A connection to one that does not is not kept.

@@ -124,6 +124,7 @@ impl<P: Protocol> Dialogue<P> {
         request: Vec<u8>,
         protocol: P,
     ) -> Self {
+        connection.begin_request();
         Self {
             connection,
             input: Rc::clone(input),
@@ -284,6 +285,11 @@ impl<P: Protocol> Dialogue<P> {
     /// Whether the upstream has taken the whole request.
     pub(crate) fn is_sent(&self) -> bool {
         self.sending.is_sent()
+    }
+
+    /// Whether the upstream has ended its side before any octet of the request arrived there.
+    pub(crate) fn ended_before_request(&self) -> bool {
+        self.connection.ended_before_request()
     }
 
     /// What there is of the response's content.

@@ -9,11 +9,16 @@
 //!
 //! | What happened | who is asked again |
 //! |---|---|
-//! | no connection: the request was not sent | another server, whatever the method |
-//! | a kept connection that the server had closed | the same server on a new one; no request goes over a kept connection unless its method is idempotent and its content has been taken in |
+//! | no connection, or one that the server ended before an octet of the request arrived | another server, whatever the method |
+//! | a kept connection that the server ended before an octet of the request arrived | the same server on a new one, whatever the method |
+//! | a kept connection that ended or broke before an octet of the response came | the same server on a new one, if the method is idempotent |
 //! | the server failed | another server, if the method is idempotent and none of the content is lost |
 //! | its status is one of `retry.statuses` | another server, if the method is idempotent and the content has been taken in; the response stands if no other server gives one |
 //! | a part of a response has reached the client | no server: the response is cut |
+//!
+//! No request goes over a kept connection unless its content has been taken in, so that it can be sent again. One whose
+//! method is not idempotent does so only where it can be told whether it arrived, and only to a server whose connections
+//! stay open ([`Server::is_fit_for_once`](crate::upstream)).
 
 use std::cell::Cell;
 use std::io;
@@ -39,10 +44,34 @@ use crate::upstream::{Chosen, Connection, Dialogue, HeadReturns, KeptConnections
 /// How far a try got that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    /// Nothing was sent.
-    Unsent,
-    /// Some of the request may have been read.
-    Sent,
+    /// No octet of the request arrived at the server.
+    Unseen,
+    /// Some of the request may have been read, but no octet of a response has come.
+    Unanswered,
+    /// Some of a response has come.
+    Answered,
+}
+
+impl Progress {
+    /// That of a dialogue that failed.
+    fn of(dialogue: &Dialogue<Receiving>) -> Self {
+        if !dialogue.protocol().is_untouched() {
+            Self::Answered
+        } else if dialogue.ended_before_request() {
+            Self::Unseen
+        } else {
+            Self::Unanswered
+        }
+    }
+
+    /// Whether a request may be sent once more after a kept connection ended.
+    fn allows_again(self, is_idempotent: bool) -> bool {
+        match self {
+            Self::Unseen => true,
+            Self::Unanswered => is_idempotent,
+            Self::Answered => false,
+        }
+    }
 }
 
 /// The tries of one request.
@@ -140,8 +169,10 @@ impl ProxyHandler {
                 Err((Failure::Upstream(fault), progress)) => {
                     let may_repeat = match progress {
                         _ if fault.is_ours() => false,
-                        Progress::Unsent => self.may_try_again(&tries),
-                        Progress::Sent => self.may_repeat(request, body, &tries),
+                        Progress::Unseen => body.is_whole() && self.may_try_again(&tries),
+                        Progress::Unanswered | Progress::Answered => {
+                            self.may_repeat(request, body, &tries)
+                        }
                     };
                     let note = UpstreamNote {
                         error: Some(fault.proxy_error()),
@@ -199,8 +230,10 @@ impl ProxyHandler {
         asked: Asked,
         connect: &Cell<Option<Duration>>,
     ) -> Result<Heard<C>, (Failure, Progress)> {
-        let may_be_kept = request.head.method.is_idempotent() && body.is_kept();
-        let kept = may_be_kept.then(|| worker.kept.take(asked.chosen.server()));
+        let server = asked.chosen.server();
+        let is_idempotent = request.head.method.is_idempotent();
+        let may_be_kept = body.is_kept() && (is_idempotent || server.is_fit_for_once());
+        let kept = may_be_kept.then(|| worker.kept.take(server));
         let mut kept = kept.flatten();
         let mut asked = asked;
         loop {
@@ -209,21 +242,30 @@ impl ProxyHandler {
                 Some(connection) => connection,
                 None => match self.open((&asked.chosen, worker.kept), body, connect).await {
                     Ok(connection) => connection,
-                    Err(failure) => return Err(note(failure, Progress::Unsent, &asked)),
+                    Err(failure) => return Err(note(failure, Progress::Unseen, &asked)),
                 },
             };
             let heard = self
                 .converse(request, worker, body, connection, asked)
                 .await;
-            match heard {
-                Ok(heard) => return Ok(heard),
-                // The server closed it at the moment in which it was taken.
-                Err((Failure::Upstream(fault), true, back))
-                    if is_kept && fault.is_end_of_connection() =>
-                {
-                    asked = back;
+            let (failure, progress, back) = match heard {
+                Ok(heard) => {
+                    if is_kept {
+                        heard.asked.chosen.server().note_stay(true);
+                    }
+                    return Ok(heard);
                 }
-                Err((failure, _, asked)) => return Err(note(failure, Progress::Sent, &asked)),
+                Err(failed) => failed,
+            };
+            asked = back;
+            // The server may have closed a kept connection at the moment in which it was taken.
+            let has_closed = is_kept && is_end(&failure);
+            if has_closed {
+                asked.chosen.server().note_stay(false);
+            }
+            let may_go_again = has_closed && progress.allows_again(is_idempotent);
+            if !may_go_again {
+                return Err(note(failure, progress, &asked));
             }
         }
     }
@@ -262,7 +304,7 @@ impl ProxyHandler {
     }
 
     /// Sends the request on `connection` and waits for the head of the final response; interim ones go to
-    /// the client. Failing, returns also whether nothing had come of the response.
+    /// the client. Failing, returns also how far it got.
     async fn converse<C: ReadContent + Copy>(
         &self,
         request: &Request<'_>,
@@ -270,7 +312,7 @@ impl ProxyHandler {
         body: &Body<C>,
         connection: Connection,
         asked: Asked,
-    ) -> Result<Heard<C>, (Failure, bool, Asked)> {
+    ) -> Result<Heard<C>, (Failure, Progress, Asked)> {
         let framing = body.framing();
         let wishes = Wishes {
             upgrade: request::wanted_protocol(request.head, &self.options.upgrade),
@@ -298,10 +340,7 @@ impl ProxyHandler {
                 rest: reader.into_rest(),
                 note: UpstreamNote::default(),
             }),
-            Err(failure) => {
-                let is_untouched = dialogue.protocol().is_untouched();
-                Err((failure, is_untouched, asked))
-            }
+            Err(failure) => Err((failure, Progress::of(&dialogue), asked)),
         }
     }
 
@@ -340,6 +379,11 @@ impl ProxyHandler {
             }
         }
     }
+}
+
+/// Whether a connection ended, as one does that the server has closed between two requests.
+fn is_end(failure: &Failure) -> bool {
+    matches!(failure, Failure::Upstream(fault) if fault.is_end_of_connection())
 }
 
 /// Takes note that the server failed, if it was the server.
