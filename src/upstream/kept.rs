@@ -9,17 +9,14 @@
 //! which it is taken: the caller must be able to ask again on a new one, and to tell whether it may.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::server::Server;
-use crate::runtime;
-
-/// Connections that are kept of one server, by one worker.
-const MAX_KEPT: usize = 64;
+use crate::runtime::{self, descriptors::DescriptorShare};
 
 /// How long a connection is kept. Most servers wait longer for a next request, or say how long.
 const MAX_IDLE: Duration = Duration::from_secs(60);
@@ -31,10 +28,14 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// again. One that leaves connections alone is likely to do that again, too.
 const SOON: Duration = Duration::from_millis(100);
 
-/// The connections that a worker keeps.
+/// The connections that a worker keeps. Of each server there are no more than its upstream says (`keep`), and
+/// of all together no more than the worker's share of the descriptors.
 #[derive(Default)]
 pub(crate) struct KeptConnections {
     by_server: RefCell<HashMap<u64, OfServer>>,
+    share: DescriptorShare,
+    /// The size of the share, as it was when it was last looked at.
+    room: Cell<usize>,
     /// Whether a task closes what is too old. It runs while anything is kept.
     is_swept: Cell<bool>,
 }
@@ -42,7 +43,7 @@ pub(crate) struct KeptConnections {
 struct OfServer {
     server: Arc<Server>,
     /// The one that was used last is the last.
-    connections: Vec<Kept>,
+    connections: VecDeque<Kept>,
 }
 
 struct Kept {
@@ -59,7 +60,7 @@ impl KeptConnections {
         let now = runtime::now();
         let mut by_server = self.by_server.borrow_mut();
         let connections = &mut by_server.get_mut(&server.id())?.connections;
-        while let Some(kept) = connections.pop() {
+        while let Some(kept) = connections.pop_back() {
             if now >= kept.until {
                 continue;
             }
@@ -72,36 +73,47 @@ impl KeptConnections {
         None
     }
 
-    /// Keeps `connection` to `server`, which has said that it waits for so long if it has said how long.
+    /// Keeps `connection` to `server`, which has said that it waits for so long if it has said how long. Of the
+    /// server, the worker keeps up to `most`; beyond that, and if descriptors are few, the one is closed
+    /// that has waited longest.
     pub(crate) fn put(
         self: &Rc<Self>,
         server: &Arc<Server>,
         connection: Connection,
         server_waits: Option<Duration>,
+        most: usize,
     ) {
-        if !connection.has_nothing() {
+        if most == 0 || !connection.has_nothing() {
             return;
+        }
+        if !self.is_swept.replace(true) {
+            self.room.set(self.share.size());
+            runtime::spawn(Rc::clone(self).sweep());
         }
         // A second less: the server's clock runs ahead of what it sends.
         let announced = server_waits.map(|waits| waits.saturating_sub(Duration::from_secs(1)));
         let since = runtime::now();
         let until = since + announced.unwrap_or(MAX_IDLE).min(MAX_IDLE);
         let mut by_server = self.by_server.borrow_mut();
+        let all: usize = by_server.values().map(|of| of.connections.len()).sum();
         let of_server = by_server.entry(server.id()).or_insert_with(|| OfServer {
             server: Arc::clone(server),
-            connections: Vec::new(),
+            connections: VecDeque::new(),
         });
-        if of_server.connections.len() >= MAX_KEPT {
-            of_server.connections.remove(0);
+        let connections = &mut of_server.connections;
+        let is_full = connections.len() >= most || all >= self.room.get();
+        if is_full && connections.pop_front().is_none() {
+            // The other servers have all the room.
+            return;
         }
-        of_server.connections.push(Kept {
+        connections.push_back(Kept {
             connection,
             since,
             until,
         });
-        if !self.is_swept.replace(true) {
-            runtime::spawn(Rc::clone(self).sweep());
-        }
+        // A reload may have lowered `keep`.
+        let excess = connections.len().saturating_sub(most);
+        connections.drain(..excess);
     }
 
     /// Closes all of them: descriptors have run out. Returns whether there were any.
@@ -114,6 +126,10 @@ impl KeptConnections {
     async fn sweep(self: Rc<Self>) {
         loop {
             runtime::sleep(SWEEP).await;
+            self.room.set(self.share.size());
+            if self.share.is_called_in() {
+                self.close_all();
+            }
             let now = runtime::now();
             let mut by_server = self.by_server.borrow_mut();
             by_server.retain(|_, of_server| {
@@ -187,7 +203,7 @@ mod tests {
                     .await;
             }
             for connection in [quiet, closed, noisy] {
-                kept.put(&server, connection, None);
+                kept.put(&server, connection, None, 9);
             }
             drop(closed_end);
             noisy_end.write_all(b"x").expect("room");
@@ -213,7 +229,7 @@ mod tests {
         run(async move {
             let kept = Rc::new(KeptConnections::default());
             let (connection, mut end) = connected(&listening, &server).await;
-            kept.put(&server, connection, None);
+            kept.put(&server, connection, None, 9);
             end.write_all(b"HTTP/1.1 200 OK\r\n").expect("room");
             assert!(kept.take(&server).is_none());
         })
@@ -229,8 +245,40 @@ mod tests {
         run(async move {
             let kept = Rc::new(KeptConnections::default());
             let (connection, _end) = connected(&listening, &server).await;
-            kept.put(&server, connection, Some(Duration::from_secs(1)));
+            kept.put(&server, connection, Some(Duration::from_secs(1)), 9);
             assert!(kept.take(&server).is_none());
+        })
+        .expect("a loop");
+    }
+
+    /// The newest are those that are most likely to be open still.
+    #[test]
+    fn the_ones_that_waited_longest_are_closed_where_there_is_no_room() {
+        use std::io::Read as _;
+        let directory = TemporaryDirectory::new("kept-full");
+        let path = directory.path().join("socket");
+        let listening = UnixListener::bind(&path).expect("a socket");
+        let server = Arc::new(Server::new(UpstreamAddress::Unix(path)));
+        run(async move {
+            for (most, room, expected) in [
+                (2, 9, [false, false, true, true]),
+                (9, 3, [false, true, true, true]),
+                (0, 9, [false; 4]),
+                (9, 9, [true; 4]),
+            ] {
+                let kept = Rc::new(KeptConnections::default());
+                let mut ends = Vec::new();
+                for _ in 0..4 {
+                    let (connection, end) = connected(&listening, &server).await;
+                    kept.put(&server, connection, None, most);
+                    kept.room.set(room);
+                    end.set_nonblocking(true).expect("it is open");
+                    ends.push(end);
+                }
+                let is_open = |mut end: UnixStream| end.read(&mut [0]).is_err();
+                let open: Vec<bool> = ends.into_iter().map(is_open).collect();
+                assert_eq!(open, expected, "{most} of {room}");
+            }
         })
         .expect("a loop");
     }

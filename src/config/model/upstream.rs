@@ -22,6 +22,8 @@ pub(crate) struct Upstream {
     pub(crate) health: Option<HealthCheck>,
     pub(crate) timeouts: UpstreamTimeouts,
     pub(crate) retry: Retry,
+    /// Connections to each of its servers that a worker keeps for further requests.
+    pub(crate) keep: usize,
     /// How often names are looked up again.
     pub(crate) resolve: Duration,
     pub(crate) place: Place,
@@ -39,6 +41,7 @@ impl Upstream {
             health: None,
             timeouts: UpstreamTimeouts::default(),
             retry: Retry::default(),
+            keep: 512,
             resolve: Duration::from_secs(30),
             place,
         }

@@ -221,6 +221,34 @@ fn a_post_that_met_a_closing_connection_is_sent_again() {
     }
 }
 
+/// So many clients at once have a connection each, and of those as many are kept as `keep` says.
+#[test]
+fn as_many_connections_are_kept_as_the_upstream_says() {
+    for (settings, clients, kept) in [("", 100, 100), (", keep = 3", 5, 3), (", keep = 0", 5, 0)] {
+        let upstream = Upstream::listen();
+        let server = super::site_with("workers = 1", "", settings, &[&upstream]).start();
+        let mut clients: Vec<Client> = (0..clients).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            client.send(get("/"));
+        }
+        let mut connections: Vec<Connection> = Vec::new();
+        for _ in 0..clients.len() {
+            connections.push(upstream.accept());
+        }
+        for connection in &mut connections {
+            connection.request();
+            connection.send(HELLO);
+        }
+        for client in &mut clients {
+            assert_eq!(client.response().text(), "hello");
+        }
+        let open = connections
+            .iter_mut()
+            .filter(|connection| connection.is_idle());
+        assert_eq!(open.count(), kept, "{settings}");
+    }
+}
+
 /// It is not known yet whether the upstream leaves connections open, so the POST might meet one that is closing.
 #[test]
 fn a_post_uses_no_kept_connection_before_one_was_used_again() {

@@ -24,6 +24,9 @@ use crate::config::words::written;
 /// Looking a name up more often would be a burden for the name server.
 const RESOLVE: RangeInclusive<Duration> = Duration::from_secs(1)..=*WAIT.end();
 
+/// No system has more ports than that for connections to one server.
+const KEPT: RangeInclusive<u64> = 0..=65_535;
+
 pub(crate) const TABLE: Table = Table {
     title: "`[upstreams.NAME]`",
     home: |_| "`[upstreams.NAME]`".to_owned(),
@@ -54,10 +57,6 @@ const SETTINGS: &[Setting<Draft, Upstream>] = &[
             (
                 "to",
                 "the setting is called `servers`: `servers = [\"127.0.0.1:8000\"]`",
-            ),
-            (
-                "keepalive",
-                "connections to servers are kept for further requests by themselves",
             ),
             (
                 "zone",
@@ -194,6 +193,34 @@ const SETTINGS: &[Setting<Draft, Upstream>] = &[
         )],
         read: |node, draft| retry(node, &mut draft.upstream.retry),
         show: |upstream| Some(written::inline(show(RETRY_SETTINGS, &upstream.retry))),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "keep",
+        kind: Kind::integer(&KEPT),
+        default: "512",
+        about: "how many connections to each server a worker keeps open for further requests, for a minute at \
+                most; fewer where the process may open few files; 0: none",
+        translations: &[
+            (
+                "keepalive",
+                "the setting is called `keep`, in `[upstreams.NAME]`: connections to each server, 512 as it is",
+            ),
+            (
+                "pool_max_conn",
+                "the setting is called `keep`, in `[upstreams.NAME]`: connections to each server, 512 as it is",
+            ),
+            (
+                "keepalive_idle_conns_per_host",
+                "the setting is called `keep`, in `[upstreams.NAME]`: connections to each server, 512 as it is",
+            ),
+            (
+                "maxIdleConnsPerHost",
+                "the setting is called `keep`, in `[upstreams.NAME]`: connections to each server, 512 as it is",
+            ),
+        ],
+        read: |node, draft| set(&mut draft.upstream.keep, node.count(KEPT)),
+        show: |upstream| Some(upstream.keep.to_string()),
         ..Setting::BLANK
     },
     Setting {

@@ -145,6 +145,7 @@ impl ProxyHandler {
             let asked = Asked {
                 chosen,
                 kept: worker.kept.clone(),
+                keep: self.upstream.options().keep,
             };
             match self
                 .ask_server(request, worker, body, asked, &tries.connect)

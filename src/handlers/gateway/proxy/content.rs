@@ -15,6 +15,8 @@ use crate::upstream::{Chosen, Dialogue, KeptConnections};
 pub(super) struct Asked {
     pub(super) chosen: Chosen,
     pub(super) kept: Rc<KeptConnections>,
+    /// How many connections to it the worker keeps.
+    pub(super) keep: usize,
 }
 
 impl Asked {
@@ -24,7 +26,8 @@ impl Asked {
         let (connection, receiving) = dialogue.into_parts();
         if is_sent && receiving.is_reusable() {
             let server = self.chosen.server();
-            self.kept.put(server, connection, receiving.waits());
+            self.kept
+                .put(server, connection, receiving.waits(), self.keep);
         }
     }
 }
