@@ -98,6 +98,57 @@ static FIELDS: &[FieldRule] = &[
     rule("Age", FieldRole::Other, ANYBODY).single(),
 ];
 
+/// A bit for each rule whose name has that many octets, by its place in the table. Every field that a
+/// gateway passes on is looked up, and most names have the length of few rules or of none.
+static BY_LENGTH: [u32; LONGEST_NAME + 1] = by_length();
+
+/// Octets of the longest name in the table.
+const LONGEST_NAME: usize = "Proxy-Authentication-Info".len();
+
+const fn by_length() -> [u32; LONGEST_NAME + 1] {
+    let mut places = [0; LONGEST_NAME + 1];
+    let mut nth = 0;
+    while nth < FIELDS.len() {
+        places[FIELDS[nth].name.len()] |= 1 << nth;
+        nth += 1;
+    }
+    places
+}
+
+/// A bit for each rule whose field a gateway does not pass on.
+const HOP_BY_HOP: u32 = hop_by_hop();
+
+const fn hop_by_hop() -> u32 {
+    let mut places = 0;
+    let mut nth = 0;
+    while nth < FIELDS.len() {
+        // `Content-Length` tells about the content, which is the same on both sides.
+        let is_hop_by_hop = match FIELDS[nth].role {
+            FieldRole::Connection => true,
+            FieldRole::Framing => !matches!(FIELDS[nth].name.as_bytes(), b"Content-Length"),
+            FieldRole::Server | FieldRole::Representation | FieldRole::Other => false,
+        };
+        if is_hop_by_hop {
+            places |= 1 << nth;
+        }
+        nth += 1;
+    }
+    places
+}
+
+/// The rule for the field `name`, if it is one of those whose bits are set in `among`.
+fn find(name: &str, among: u32) -> Option<&'static FieldRule> {
+    let mut places = BY_LENGTH.get(name.len())? & among;
+    while places != 0 {
+        let rule = &FIELDS[places.trailing_zeros() as usize];
+        if rule.name.eq_ignore_ascii_case(name) {
+            return Some(rule);
+        }
+        places &= places - 1;
+    }
+    None
+}
+
 /// The rule for a field that is not in the table: configuration, scripts and handlers may set it.
 static ANY_OTHER: FieldRule = rule("", FieldRole::Other, ANYBODY);
 
@@ -115,10 +166,7 @@ const fn rule(name: &'static str, role: FieldRole, setters: &'static [Setter]) -
 impl FieldRule {
     /// Returns the rule for the field `name`. Case does not matter (RFC 9110 §5.1).
     pub(crate) fn of(name: &str) -> &'static Self {
-        let found = FIELDS
-            .iter()
-            .find(|rule| rule.name.eq_ignore_ascii_case(name));
-        found.unwrap_or(&ANY_OTHER)
+        find(name, u32::MAX).unwrap_or(&ANY_OTHER)
     }
 
     /// Whether `setter` may set the field in a response.
@@ -167,12 +215,7 @@ pub(crate) fn may_be_trailer(name: &str) -> bool {
 /// tells about one connection, or about the transfer coding on that connection (RFC 9110 §7.6.1).
 /// `Content-Length` tells about neither: it is the same on both sides if the content is.
 pub(crate) fn is_hop_by_hop(name: &str) -> bool {
-    let rule = FieldRule::of(name);
-    match rule.role {
-        FieldRole::Connection => true,
-        FieldRole::Framing => rule.name != "Content-Length",
-        FieldRole::Server | FieldRole::Representation | FieldRole::Other => false,
-    }
+    find(name, HOP_BY_HOP).is_some()
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ macro_rules! known_fields {
 /// letter or a hyphen but the letter itself in the other case. All bytes are compared, even after
 /// one has differed: at a fixed length that takes a few instructions.
 #[inline]
-fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
+pub(crate) fn is_name<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
     let Ok(name) = <&[u8; N]>::try_from(name) else {
         return false;
     };

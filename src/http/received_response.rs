@@ -7,7 +7,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::fields::FIELD_CAPACITY;
+use super::fields::{FIELD_CAPACITY, is_name};
 use super::framing::parse_digits;
 use super::list::{self, trim};
 use super::method::Method;
@@ -123,7 +123,10 @@ impl<'a> ReceivedHead<'a> {
     }
 
     /// The values of the field `name`, in lower case here, in their order.
-    pub(crate) fn values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub(crate) fn values<const N: usize>(
+        &self,
+        name: &'static [u8; N],
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a, N> {
         values(self.lines, name)
     }
 }
@@ -139,11 +142,11 @@ fn fault(error: httparse::Error, bytes: &[u8]) -> ResponseError {
     }
 }
 
-fn values<'a>(
+fn values<'a, const N: usize>(
     lines: &'a [httparse::Header<'a>],
-    name: &'static str,
-) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    let is_it = move |line: &&httparse::Header<'_>| line.name.eq_ignore_ascii_case(name);
+    name: &'static [u8; N],
+) -> impl Iterator<Item = &'a [u8]> + use<'a, N> {
+    let is_it = move |line: &&httparse::Header<'_>| is_name(line.name.as_bytes(), name);
     lines.iter().filter(is_it).map(|line| trim(line.value))
 }
 
@@ -176,7 +179,7 @@ fn framing(
 /// The length in `Content-Length`. Two of them are refused even if they are equal: no server sends
 /// them by intention.
 fn content_length(lines: &[httparse::Header<'_>]) -> Result<Option<u64>, ResponseError> {
-    let mut found = values(lines, "content-length");
+    let mut found = values(lines, b"content-length");
     match (found.next(), found.next()) {
         (None, _) => Ok(None),
         (Some(digits), None) => parse_digits(digits)
@@ -188,7 +191,7 @@ fn content_length(lines: &[httparse::Header<'_>]) -> Result<Option<u64>, Respons
 
 /// Whether the content is in chunks. No other coding is known.
 fn is_chunked(lines: &[httparse::Header<'_>], version: Version) -> Result<bool, ResponseError> {
-    let mut codings = values(lines, "transfer-encoding");
+    let mut codings = values(lines, b"transfer-encoding");
     match (codings.next(), codings.next()) {
         (None, _) => Ok(false),
         (Some(_), _) if version == Version::Http10 => Err(ResponseError::TransferCodingInHttp10),
@@ -199,7 +202,7 @@ fn is_chunked(lines: &[httparse::Header<'_>], version: Version) -> Result<bool, 
 
 fn is_persistent(lines: &[httparse::Header<'_>], version: Version) -> bool {
     let has = |option: &[u8]| {
-        let mut options = values(lines, "connection").flat_map(list::elements);
+        let mut options = values(lines, b"connection").flat_map(list::elements);
         options.any(|other| other.eq_ignore_ascii_case(option))
     };
     !has(b"close") && (version == Version::Http11 || has(b"keep-alive"))

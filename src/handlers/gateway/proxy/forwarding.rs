@@ -73,20 +73,20 @@ pub(super) fn push(
     let is_said = |name: &str| !changes.replace(name);
     if is_said("X-Forwarded-For") {
         let before = before("X-Forwarded-For");
-        push_list("X-Forwarded-For", &before, &[&address], lines);
+        push_list("X-Forwarded-For", &before, [&address], lines);
     }
     if is_said("X-Forwarded-Proto") {
-        lines.push("X-Forwarded-Proto", proto);
+        lines.push_clean("X-Forwarded-Proto", [proto.as_bytes()]);
     }
     let original = before("X-Forwarded-Host").pop();
     let host = original.as_deref().unwrap_or(host);
     if !host.is_empty() && is_said("X-Forwarded-Host") {
-        lines.push("X-Forwarded-Host", host);
+        lines.push_clean("X-Forwarded-Host", [host]);
     }
     if is_said("Forwarded") {
         let host = escaped(host);
         let element = forwarded_element(peer, &address, &host, proto);
-        push_list("Forwarded", &before("Forwarded"), &element, lines);
+        push_list("Forwarded", &before("Forwarded"), element, lines);
     }
 }
 
@@ -119,13 +119,21 @@ fn values(request: &Request<'_>, name: &str) -> Vec<Vec<u8>> {
 }
 
 /// Appends one line with all members, if there are any: those before ours, and ours in parts.
-fn push_list(name: &str, before: &[Vec<u8>], own: &[&[u8]], lines: &mut FieldLines) {
+fn push_list<const N: usize>(
+    name: &str,
+    before: &[Vec<u8>],
+    own: [&[u8]; N],
+    lines: &mut FieldLines,
+) {
     let has_own = own.iter().any(|part| !part.is_empty());
     match (before, has_own) {
         ([], false) => {}
-        ([], true) => lines.push_parts(name, own),
-        (_, false) => lines.push(name, before.join(&b", "[..])),
-        (_, true) => lines.push_parts(name, &[&before.join(&b", "[..]), b", ", &own.concat()]),
+        ([], true) => lines.push_clean(name, own),
+        (_, false) => lines.push_clean(name, [&before.join(&b", "[..])]),
+        (_, true) => {
+            let before = before.join(&b", "[..]);
+            lines.push_clean(name, [&before, b", ", &own.concat()]);
+        }
     }
 }
 
@@ -188,10 +196,10 @@ mod tests {
     fn a_list_goes_on_behind_the_members_of_a_proxy() {
         let known = [b"a".to_vec(), b"b, c".to_vec()];
         for (before, own, expected) in [
-            (&known[..0], &[][..], ""),
-            (&known[..0], &[&b"d"[..], b"e"][..], "X: de\r\n"),
-            (&known[..], &[&b""[..]][..], "X: a, b, c\r\n"),
-            (&known[..], &[&b"d"[..], b"e"][..], "X: a, b, c, de\r\n"),
+            (&known[..0], [&b""[..], b""], ""),
+            (&known[..0], [b"d", b"e"], "X: de\r\n"),
+            (&known[..], [b"", b""], "X: a, b, c\r\n"),
+            (&known[..], [b"d", b"e"], "X: a, b, c, de\r\n"),
         ] {
             let mut lines = FieldLines::new();
             push_list("X", before, own, &mut lines);

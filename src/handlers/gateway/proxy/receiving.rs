@@ -18,6 +18,7 @@ use super::fault::ProxyFault;
 use crate::http::chunked::{LAST_CHUNK, push_chunk};
 use crate::http::content::{Decoder, Step};
 use crate::http::field_roles::{is_hop_by_hop, may_be_trailer};
+use crate::http::fields::is_name;
 use crate::http::list;
 use crate::http::method::Method;
 use crate::http::received_response::{MAX_RECEIVED_HEAD, ReceivedHead, line_space};
@@ -179,9 +180,9 @@ impl Receiving {
             status: head.status,
             fields,
             length: head.content_length,
-            has_date: head.values("date").next().is_some(),
+            has_date: head.values(b"date").next().is_some(),
             is_unbuffered: head
-                .values("x-accel-buffering")
+                .values(b"x-accel-buffering")
                 .any(|value| value.eq_ignore_ascii_case(b"no")),
         });
         Ok(())
@@ -192,7 +193,7 @@ impl Receiving {
         let Some(wanted) = &self.wanted_protocol else {
             return false;
         };
-        let mut protocols = head.values("upgrade").flat_map(list::elements);
+        let mut protocols = head.values(b"upgrade").flat_map(list::elements);
         protocols.any(|protocol| protocol.eq_ignore_ascii_case(wanted))
     }
 
@@ -317,25 +318,26 @@ impl Protocol for Receiving {
 /// The field lines of a head, for the client.
 fn client_fields(head: &ReceivedHead<'_>, is_switch: bool, takes_trailers: bool) -> Vec<u8> {
     let mut lines = FieldLines::behind(Vec::with_capacity(head.length));
-    let has_options = head.values("connection").next().is_some();
+    let has_options = head.values(b"connection").next().is_some();
     let is_named = |name: &str| {
-        let mut options = head.values("connection").flat_map(list::elements);
+        let mut options = head.values(b"connection").flat_map(list::elements);
         options.any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
     };
     for (name, value) in head.fields() {
-        let is_announcement = takes_trailers && name.eq_ignore_ascii_case("trailer");
+        let octets = name.as_bytes();
+        let is_announcement = takes_trailers && is_name(octets, b"trailer");
         let is_dropped = is_hop_by_hop(name) && !is_announcement
-            || name.eq_ignore_ascii_case("content-length")
-            || name.eq_ignore_ascii_case("x-accel-buffering")
+            || is_name(octets, b"content-length")
+            || is_name(octets, b"x-accel-buffering")
             || has_options && is_named(name);
         if !is_dropped {
-            lines.push(name, value);
+            lines.push_clean(name, [value]);
         }
     }
     if is_switch {
         lines.push("Connection", "upgrade");
-        for protocol in head.values("upgrade") {
-            lines.push("Upgrade", protocol);
+        for protocol in head.values(b"upgrade") {
+            lines.push_clean("Upgrade", [protocol]);
         }
     }
     lines.into_bytes()
@@ -343,7 +345,7 @@ fn client_fields(head: &ReceivedHead<'_>, is_switch: bool, takes_trailers: bool)
 
 /// The time in `Keep-Alive: timeout=5`: how long the upstream waits for another request.
 fn announced_wait(head: &ReceivedHead<'_>) -> Option<Duration> {
-    let mut parameters = head.values("keep-alive").flat_map(list::elements);
+    let mut parameters = head.values(b"keep-alive").flat_map(list::elements);
     let seconds = parameters.find_map(|parameter| {
         let text = str::from_utf8(parameter).ok()?;
         let (name, value) = text.split_once('=')?;

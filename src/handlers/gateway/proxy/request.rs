@@ -123,14 +123,14 @@ pub(super) fn encode(
     forwarding::push(request, original_host(head), changes, &mut lines);
     if !changes.replace("Via") {
         let via = [head.version.number(), " ", PSEUDONYM].map(str::as_bytes);
-        lines.push_parts("Via", &via);
+        lines.push_clean("Via", via);
     }
     match framing {
         SentFraming::None => {}
         SentFraming::Length(length) => {
             let mut digits = Vec::with_capacity(20);
             push_decimal(length, &mut digits);
-            lines.push("Content-Length", digits);
+            lines.push_clean("Content-Length", [&digits]);
         }
         SentFraming::Chunked => lines.push("Transfer-Encoding", "chunked"),
     }
@@ -141,7 +141,7 @@ pub(super) fn encode(
         (false, false) => {}
     }
     if let Some(protocol) = wishes.upgrade {
-        lines.push("Upgrade", protocol);
+        lines.push_clean("Upgrade", [protocol]);
     }
     if wishes.trailers {
         lines.push("TE", "trailers");
@@ -167,7 +167,7 @@ fn original_host<'r>(head: &RequestHead<'r>) -> &'r [u8] {
 fn push_host(head: &RequestHead<'_>, options: &Proxy, upstream: &str, lines: &mut FieldLines) {
     let original = original_host(head);
     match &options.host {
-        HostField::Keep if !original.is_empty() => lines.push("Host", original),
+        HostField::Keep if !original.is_empty() => lines.push_clean("Host", [original]),
         HostField::Set(host) => lines.push("Host", host),
         // A client of HTTP/1.0 may name no host, and every request of HTTP/1.1 has to.
         HostField::Keep | HostField::Upstream => lines.push("Host", upstream),
@@ -196,7 +196,7 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
             || forwarding::is_forwarding(name, is_from_proxy)
             || changes.replace(name);
         if !is_dropped {
-            lines.push(name, value);
+            lines.push_clean(name, [value]);
         }
     }
 }
