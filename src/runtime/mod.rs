@@ -291,10 +291,16 @@ pub(crate) async fn yield_now() {
         if std::mem::replace(&mut yielded, true) {
             return Poll::Ready(());
         }
-        with_context(|c| c.yielded.borrow_mut().push(context.waker().clone()));
+        wake_next_turn(context);
         Poll::Pending
     })
     .await;
+}
+
+/// Has the task of `context` run again when the other ready tasks have run, and the loop has looked at its
+/// sockets: [`yield_now`] for `poll` functions.
+pub(crate) fn wake_next_turn(context: &std::task::Context<'_>) {
+    with_context(|c| c.yielded.borrow_mut().push(context.waker().clone()));
 }
 
 /// Waits for at least `delay`, and at most two ticks of the wheel longer.

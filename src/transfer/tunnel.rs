@@ -17,7 +17,6 @@
 //! and the other way goes on. A connection that breaks resets the other one, so that no side takes a
 //! cut for an end.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
@@ -33,24 +32,25 @@ const READS_PER_ROUND: usize = 4;
 /// Rounds of both ways before the other tasks of the worker have theirs.
 const ROUNDS_PER_TURN: usize = 4;
 
-/// Two connections, and what is on its way between them.
-pub(crate) struct Tunnel<'t> {
-    client: &'t Transport,
-    upstream: &'t Transport,
-    input: &'t InputBuffer,
-    carried: &'t Carried,
+/// What is on its way between two connections. A worker holds many that are idle, so its size matters.
+pub(crate) struct Tunnel {
     up: Way,
     down: Way,
+    /// Octets that were received from the client.
+    from_client: u64,
+    /// Octets that the client's socket has taken.
+    to_client: u64,
     idle_timeout: Duration,
     /// When the tunnel has been idle for too long.
     deadline: Tick,
 }
 
-/// How many octets a tunnel has carried. Its owner keeps them, also when the tunnel is cut.
-#[derive(Debug, Default)]
-pub(crate) struct Carried {
-    from_client: Cell<u64>,
-    to_client: Cell<u64>,
+/// The two connections, and the worker's buffer.
+#[derive(Clone, Copy)]
+pub(crate) struct Sides<'t> {
+    pub(crate) client: &'t Transport,
+    pub(crate) upstream: &'t Transport,
+    pub(crate) input: &'t InputBuffer,
 }
 
 /// How a tunnel has ended.
@@ -68,12 +68,17 @@ pub(crate) enum TunnelEnd {
 #[derive(Default)]
 struct Way {
     state: WayState,
-    /// What was received and is not sent yet. Without a buffer while that is nothing.
-    waiting: Vec<u8>,
-    /// How many octets of `waiting` are sent.
-    sent: usize,
+    /// What was received and is not sent yet; `None` while that is nothing.
+    waiting: Option<Box<Waiting>>,
     /// The socket held nothing more when it was last read from.
     is_drained: bool,
+}
+
+/// Octets that the receiver has not taken.
+struct Waiting {
+    octets: Vec<u8>,
+    /// How many of them are sent.
+    sent: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,117 +116,117 @@ struct Ends<'t> {
     to: &'t Transport,
 }
 
-impl Carried {
-    /// Octets that the tunnel has received from the client.
-    pub(crate) fn received_from_client(&self) -> u64 {
-        self.from_client.get()
-    }
-
-    /// Octets that the client's socket has taken.
-    pub(crate) fn to_client(&self) -> u64 {
-        self.to_client.get()
-    }
-}
-
-impl<'t> Tunnel<'t> {
-    /// A tunnel that ends when no octet has moved for `idle_timeout`. `input` is the worker's buffer.
-    pub(crate) fn new(
-        client: &'t Transport,
-        upstream: &'t Transport,
-        input: &'t InputBuffer,
-        carried: &'t Carried,
-        idle_timeout: Duration,
-    ) -> Self {
+impl Tunnel {
+    /// A tunnel that ends when no octet has moved for `idle_timeout`.
+    pub(crate) fn new(idle_timeout: Duration) -> Self {
         Self {
-            client,
-            upstream,
-            input,
-            carried,
             up: Way::default(),
             down: Way::default(),
+            from_client: 0,
+            to_client: 0,
             idle_timeout,
             deadline: Tick::NEVER,
         }
     }
 
     /// Has these octets go to the upstream before any other.
-    pub(crate) fn first_to_upstream(mut self, octets: Vec<u8>) -> Self {
-        self.up.waiting = octets;
-        self
+    pub(crate) fn send_first_to_upstream(&mut self, octets: Vec<u8>) {
+        self.up.waiting = Waiting::from(octets);
     }
 
     /// Has these octets, which the upstream has sent, go to the client before any other.
-    pub(crate) fn first_to_client(mut self, octets: Vec<u8>) -> Self {
-        self.down.waiting = octets;
-        self
+    pub(crate) fn send_first_to_client(&mut self, octets: Vec<u8>) {
+        self.down.waiting = Waiting::from(octets);
+    }
+
+    /// Octets that it has received from the client.
+    pub(crate) fn received_from_client(&self) -> u64 {
+        self.from_client
+    }
+
+    /// Octets that the client's socket has taken.
+    pub(crate) fn to_client(&self) -> u64 {
+        self.to_client
     }
 
     /// Carries octets until both sides have ended, one breaks, or nothing moves any more. The caller
     /// closes both connections afterwards; where one broke, that resets the other.
     ///
     /// # Cancellation
-    /// What is on its way is lost. [`Carried`] says how far the tunnel came.
-    pub(crate) async fn run(&mut self) -> TunnelEnd {
-        self.postpone();
-        loop {
-            if let Some(end) = poll_fn(|context| self.poll(context)).await {
-                return end;
-            }
-            runtime::yield_now().await;
-        }
+    /// The next call goes on where this one was.
+    pub(crate) fn run<'t>(
+        &'t mut self,
+        sides: Sides<'t>,
+    ) -> impl Future<Output = TunnelEnd> + Unpin + use<'t> {
+        poll_fn(move |context| self.poll(sides, context))
     }
 
     fn postpone(&mut self) {
         self.deadline = runtime::deadline_after(self.idle_timeout);
     }
 
-    /// Moves what can be moved. `None`: it could go on, and lets others go first.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<TunnelEnd>> {
+    /// Moves what can be moved, up to its share of a turn.
+    fn poll(&mut self, sides: Sides<'_>, context: &mut Context<'_>) -> Poll<TunnelEnd> {
+        if self.deadline == Tick::NEVER {
+            self.postpone();
+        }
         for _ in 0..ROUNDS_PER_TURN {
-            let (up, down) = match self.move_octets() {
-                Ok((Wants::Nothing, Wants::Nothing)) => return Poll::Ready(Some(self.end())),
+            let (up, down) = match self.move_octets(sides) {
+                Ok((Wants::Nothing, Wants::Nothing)) => return Poll::Ready(self.end()),
                 Ok(wants) => wants,
-                Err(end) => return Poll::Ready(Some(end)),
+                Err(end) => return Poll::Ready(end),
             };
-            let (upward, downward, deadline) = (self.upward(), self.downward(), self.deadline);
+            let (upward, downward, deadline) = (sides.upward(), sides.downward(), self.deadline);
             // Both are polled in any case, so that both are waited for.
             let up = self.up.poll_ready(up, upward, context, deadline);
             let down = self.down.poll_ready(down, downward, context, deadline);
             match (up, down) {
                 (Poll::Ready(Err(Failure::Broken)), _) => {
-                    return Poll::Ready(Some(self.broke(TunnelEnd::ClientBroke)));
+                    return Poll::Ready(sides.broke(TunnelEnd::ClientBroke));
                 }
                 (_, Poll::Ready(Err(Failure::Broken))) => {
-                    return Poll::Ready(Some(self.broke(TunnelEnd::UpstreamBroke)));
+                    return Poll::Ready(sides.broke(TunnelEnd::UpstreamBroke));
                 }
                 (Poll::Ready(Ok(())), _) | (_, Poll::Ready(Ok(()))) => {}
                 (Poll::Ready(Err(Failure::Idle)), _) | (_, Poll::Ready(Err(Failure::Idle))) => {
-                    return Poll::Ready(Some(TunnelEnd::Idle));
+                    return Poll::Ready(TunnelEnd::Idle);
                 }
                 (Poll::Pending, Poll::Pending) => return Poll::Pending,
             }
         }
-        Poll::Ready(None)
+        // It could go on, and lets others go first.
+        runtime::wake_next_turn(context);
+        Poll::Pending
     }
 
     /// Moves octets on both ways until neither can go on. Returns what each waits for.
     ///
     /// # Errors
     /// How the tunnel ends, if one side is broken.
-    fn move_octets(&mut self) -> Result<(Wants, Wants), TunnelEnd> {
-        let (upward, downward) = (self.upward(), self.downward());
-        let up = self.up.advance(upward, self.input);
-        let up = up.map_err(|Broken| self.broke(TunnelEnd::ClientBroke))?;
-        let down = self.down.advance(downward, self.input);
-        let down = down.map_err(|Broken| self.broke(TunnelEnd::UpstreamBroke))?;
+    fn move_octets(&mut self, sides: Sides<'_>) -> Result<(Wants, Wants), TunnelEnd> {
+        let up = self.up.advance(sides.upward(), sides.input);
+        let up = up.map_err(|Broken| sides.broke(TunnelEnd::ClientBroke))?;
+        let down = self.down.advance(sides.downward(), sides.input);
+        let down = down.map_err(|Broken| sides.broke(TunnelEnd::UpstreamBroke))?;
         if up.octets() | down.octets() > 0 {
-            add(&self.carried.from_client, up.received);
-            add(&self.carried.to_client, down.sent);
+            self.from_client += up.received as u64;
+            self.to_client += down.sent as u64;
             self.postpone();
         }
         Ok((up.wants, down.wants))
     }
 
+    /// How the tunnel has ended, now that both ways are over.
+    fn end(&self) -> TunnelEnd {
+        match (self.up.state, self.down.state) {
+            (WayState::Refused, _) => TunnelEnd::UpstreamBroke,
+            (_, WayState::Refused) => TunnelEnd::ClientBroke,
+            _ => TunnelEnd::Complete,
+        }
+    }
+}
+
+impl<'t> Sides<'t> {
     fn upward(&self) -> Ends<'t> {
         Ends {
             from: self.client,
@@ -242,14 +247,12 @@ impl<'t> Tunnel<'t> {
         self.upstream.reset_on_close();
         end
     }
+}
 
-    /// How the tunnel has ended, now that both ways are over.
-    fn end(&self) -> TunnelEnd {
-        match (self.up.state, self.down.state) {
-            (WayState::Refused, _) => TunnelEnd::UpstreamBroke,
-            (_, WayState::Refused) => TunnelEnd::ClientBroke,
-            _ => TunnelEnd::Complete,
-        }
+impl Waiting {
+    /// The octets, if there are any.
+    fn from(octets: Vec<u8>) -> Option<Box<Self>> {
+        (!octets.is_empty()).then(|| Box::new(Self { octets, sent: 0 }))
     }
 }
 
@@ -262,7 +265,7 @@ impl Way {
             sent: 0,
         };
         for _ in 0..READS_PER_ROUND {
-            if !self.waiting.is_empty() && !self.send_waiting(ends.to, &mut moved) {
+            if !self.send_waiting(ends.to, &mut moved) {
                 moved.wants = Wants::ToSend;
                 return Ok(moved);
             }
@@ -312,30 +315,35 @@ impl Way {
             Ok(count) => {
                 moved.sent += count;
                 // No larger than it has to be: it may have to wait for long.
-                self.waiting = octets[count..].to_vec();
+                self.waiting = Waiting::from(octets[count..].to_vec());
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.waiting = octets.to_vec();
+                self.waiting = Waiting::from(octets.to_vec());
             }
             Err(_) => self.refuse(),
         }
         Ok(())
     }
 
-    /// Sends what was kept. Returns whether all of it is gone.
+    /// Sends what was kept. Returns whether nothing of it is left.
     fn send_waiting(&mut self, to: &Transport, moved: &mut Advance) -> bool {
-        while self.sent < self.waiting.len() {
-            match to.send(&self.waiting[self.sent..], false) {
+        let Some(waiting) = &mut self.waiting else {
+            return true;
+        };
+        while waiting.sent < waiting.octets.len() {
+            match to.send(&waiting.octets[waiting.sent..], false) {
                 Ok(count) => {
-                    self.sent += count;
+                    waiting.sent += count;
                     moved.sent += count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(_) => self.refuse(),
+                Err(_) => {
+                    self.refuse();
+                    return true;
+                }
             }
         }
-        self.waiting = Vec::new();
-        self.sent = 0;
+        self.waiting = None;
         true
     }
 
@@ -343,8 +351,7 @@ impl Way {
     /// in its socket, so the other way goes on to its end.
     fn refuse(&mut self) {
         self.state = WayState::Refused;
-        self.waiting = Vec::new();
-        self.sent = 0;
+        self.waiting = None;
     }
 
     /// Waits for what the way wants. Ready if it may go on.
@@ -406,10 +413,6 @@ impl From<Elapsed> for Failure {
     fn from(Elapsed: Elapsed) -> Self {
         Self::Idle
     }
-}
-
-fn add(sum: &Cell<u64>, count: usize) {
-    sum.set(sum.get() + count as u64);
 }
 
 #[cfg(test)]

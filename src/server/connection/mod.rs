@@ -176,8 +176,11 @@ impl Connection {
     )]
     pub(super) fn serve(mut self) -> impl Future<Output = ()> {
         async move {
-            if runtime::catch_panics(pin!(self.live())).await.is_err() {
-                diagnostic::error(format_args!("a connection panicked and was closed"));
+            let lived = runtime::catch_panics(pin!(self.live())).await;
+            match lived {
+                Ok(None) => {}
+                Ok(Some(switched)) => self.become_tunnel(*switched),
+                Err(_) => diagnostic::error(format_args!("a connection panicked and was closed")),
             }
         }
     }
@@ -229,7 +232,8 @@ impl Connection {
         }
     }
 
-    async fn live(&mut self) {
+    /// Answers requests until the connection ends, or changes to another protocol.
+    async fn live(&mut self) -> Option<Box<Switched>> {
         let mut is_last_look = false;
         let ending = loop {
             let ended = match self.turn() {
@@ -237,7 +241,7 @@ impl Connection {
                 Turn::Transmit(pending) => Box::pin(self.transmit(pending)).await,
                 Turn::Perform(head) => match Box::pin(self.perform(head)).await {
                     Performed::Answered(ending) => ending,
-                    Performed::Switched(switched) => Some(Box::pin(self.carry(switched)).await),
+                    Performed::Switched(switched) => return Some(switched),
                 },
                 Turn::Close(ending) => Some(ending),
             };
@@ -263,6 +267,7 @@ impl Connection {
         if ending == Ending::Linger {
             Box::pin(self.linger()).await;
         }
+        None
     }
 
     /// Tells at level debug what becomes of the connection.

@@ -1,100 +1,149 @@
 //! A connection that has changed to another protocol: the rest of its life as a tunnel.
 //!
 //! The exchange is finished when the tunnel ends. Nothing of it is held meanwhile but what its record
-//! needs: not the generation, because a tunnel outlives reloads, and no buffer while nothing moves.
+//! needs: not the generation, because a tunnel outlives reloads, and no buffer while nothing moves. The
+//! tunnel is a task of its own, because that of the connection has room for requests.
 
 use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::Poll;
+use std::time::Duration;
 
+use super::Connection;
 use super::switched::Switched;
-use super::{Connection, Ending};
 use crate::http::status::Status;
-use crate::message::tunnel::Tunnel;
+use crate::log::diagnostic;
+use crate::message;
 use crate::metrics::End;
-use crate::runtime::{Either, either, sleep};
+use crate::runtime::{self, Either, either, sleep};
 use crate::server::exchange::outcome::{Outcome, Underway};
-use crate::transfer::tunnel::{self, Carried, TunnelEnd};
+use crate::server::worker::CountedTunnel;
+use crate::transfer::tunnel::{Sides, Tunnel, TunnelEnd};
 use crate::transport::Transport;
 
-/// The exchange of a tunnel, which learns when it is dropped how much was carried.
-struct Carrying {
+/// A connection that is a tunnel. If it is dropped before its end, its exchange learns how much was
+/// carried.
+struct TunnelConnection {
+    connection: Connection,
+    upstream: Transport,
+    tunnel: Tunnel,
+    /// How long the tunnel goes on once it is to end.
+    grace: Duration,
+    /// Whether the route and the server that it leads to are still there.
+    is_wanted: Box<dyn Fn() -> bool>,
+    /// `None` once it is finished.
     exchange: Option<Underway<'static>>,
-    carried: Carried,
-}
-
-impl Carrying {
-    fn finish(mut self, end: End) {
-        if let Some(exchange) = self.exchange.take() {
-            exchange.finish(Outcome {
-                end,
-                status: Status::SWITCHING_PROTOCOLS,
-                content_sent: self.carried.to_client(),
-            });
-        }
-    }
-}
-
-impl Drop for Carrying {
-    fn drop(&mut self) {
-        if let Some(exchange) = &mut self.exchange {
-            exchange.note_sent(self.carried.to_client());
-        }
-    }
+    _counted: CountedTunnel,
 }
 
 impl Connection {
-    /// Carries octets both ways until the tunnel ends.
-    pub(super) async fn carry(&mut self, switched: Box<Switched>) -> Ending {
+    /// Carries octets both ways until the tunnel ends, and then closes the connection.
+    pub(super) fn become_tunnel(self, switched: Switched) {
         let Switched {
             tunnel,
             to_upstream,
             exchange,
-        } = *switched;
-        let Tunnel {
+        } = switched;
+        let message::tunnel::Tunnel {
             upstream,
             first,
             idle_timeout,
             grace,
             is_wanted,
         } = tunnel;
-        let carrying = Carrying {
+        let mut tunnel = Tunnel::new(idle_timeout);
+        tunnel.send_first_to_upstream(to_upstream);
+        tunnel.send_first_to_client(first);
+        let tunnel = TunnelConnection {
+            upstream: Transport::Plain(upstream),
+            tunnel,
+            grace,
+            is_wanted,
             exchange: Some(exchange),
-            carried: Carried::default(),
+            _counted: self.worker.count_tunnel(),
+            connection: self,
         };
-        let _counted = self.worker.count_tunnel();
-        let upstream = Transport::Plain(upstream);
-        let input = &self.worker.input;
-        let mut relay = tunnel::Tunnel::new(
-            &self.stream,
-            &upstream,
-            input,
-            &carrying.carried,
-            idle_timeout,
-        )
-        .first_to_upstream(to_upstream)
-        .first_to_client(first);
-        // A change of the configuration or the end of the server wakes every task that waits.
-        let to_end = poll_fn(|_| {
-            if self.is_to_end() || !is_wanted() {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
+        runtime::spawn(tunnel.serve());
+    }
+}
+
+impl TunnelConnection {
+    /// Lives to the end of the tunnel. A panic anywhere in it ends this connection, and no other.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn keeps room for an argument twice: a third more of each idle tunnel"
+    )]
+    fn serve(mut self) -> impl Future<Output = ()> {
+        async move {
+            if runtime::catch_panics(pin!(self.carry())).await.is_err() {
+                diagnostic::error(format_args!("a tunnel panicked and was closed"));
             }
-        });
-        let ended = match either(relay.run(), to_end).await {
-            Either::First(ended) => Some(ended),
+        }
+    }
+
+    async fn carry(&mut self) {
+        let ended = match self.carry_until_unwanted().await {
+            Some(ended) => Some(ended),
             // In a box, so that tunnels hold no room for it until they are to end.
-            Either::Second(()) => match Box::pin(either(relay.run(), sleep(grace))).await {
-                Either::First(ended) => Some(ended),
-                Either::Second(()) => None,
-            },
+            None => Box::pin(self.carry_for_grace()).await,
         };
-        self.tell("was a tunnel, which has ended");
-        carrying.finish(match ended {
+        self.connection.tell("was a tunnel, which has ended");
+        self.finish(match ended {
             Some(TunnelEnd::Complete | TunnelEnd::Idle) => End::Answered,
             Some(TunnelEnd::ClientBroke | TunnelEnd::UpstreamBroke) => End::BrokenOff,
             None => End::Cut,
         });
-        Ending::Close
+    }
+
+    /// Carries octets until the tunnel ends. Returns `None` if it is to end before that.
+    fn carry_until_unwanted(&mut self) -> impl Future<Output = Option<TunnelEnd>> {
+        let (connection, is_wanted) = (&self.connection, &self.is_wanted);
+        let mut run = self.tunnel.run(sides(connection, &self.upstream));
+        poll_fn(move |context| {
+            if let Poll::Ready(end) = Pin::new(&mut run).poll(context) {
+                return Poll::Ready(Some(end));
+            }
+            // A change of the configuration or the end of the server wakes every task that waits.
+            if connection.is_to_end() || !is_wanted() {
+                return Poll::Ready(None);
+            }
+            Poll::Pending
+        })
+    }
+
+    /// Carries octets for as long as the operator lets a tunnel go on that is to end. Returns `None` if it
+    /// has not ended by then.
+    async fn carry_for_grace(&mut self) -> Option<TunnelEnd> {
+        let run = self.tunnel.run(sides(&self.connection, &self.upstream));
+        match either(run, sleep(self.grace)).await {
+            Either::First(ended) => Some(ended),
+            Either::Second(()) => None,
+        }
+    }
+
+    fn finish(&mut self, end: End) {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.finish(Outcome {
+                end,
+                status: Status::SWITCHING_PROTOCOLS,
+                content_sent: self.tunnel.to_client(),
+            });
+        }
+    }
+}
+
+fn sides<'t>(connection: &'t Connection, upstream: &'t Transport) -> Sides<'t> {
+    Sides {
+        client: &connection.stream,
+        upstream,
+        input: &connection.worker.input,
+    }
+}
+
+impl Drop for TunnelConnection {
+    fn drop(&mut self) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.note_sent(self.tunnel.to_client());
+        }
     }
 }

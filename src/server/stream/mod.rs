@@ -25,7 +25,7 @@ use crate::generation;
 use crate::log::diagnostic;
 use crate::log::stream_record::StreamRecord;
 use crate::runtime::{self, Permit};
-use crate::transfer::tunnel::{Carried, Tunnel};
+use crate::transfer::tunnel::{Sides, Tunnel};
 use crate::transport::Transport;
 use crate::upstream::Chosen;
 
@@ -41,14 +41,15 @@ pub(super) struct StreamConnection {
     /// Whether a trusted proxy has to say who the client is.
     has_proxy_header: bool,
     client: ClientAddress,
-    /// The address and port of the client, and those that it connected to; `None` for a client without.
-    addresses: Option<(SocketAddr, SocketAddr)>,
+    /// The address and port of the client, and those that it connected to; `None` for a client without, and
+    /// once they have been used.
+    addresses: Option<Box<(SocketAddr, SocketAddr)>>,
     started: Instant,
     /// Its place among the connections of the stream.
     place: Option<Permit>,
     /// The server that it is passed on to, from when that has taken a connection.
     server: Option<Connected>,
-    carried: Carried,
+    tunnel: Tunnel,
     end: End,
 }
 
@@ -72,6 +73,7 @@ impl StreamConnection {
         worker.counters.streams.open.add(1);
         worker.counters.streams.accepted.add(1);
         let addresses = peer.zip(transport.server_address());
+        let tunnel = Tunnel::new(stream.idle_timeout);
         Self {
             transport,
             worker,
@@ -79,11 +81,11 @@ impl StreamConnection {
             stream,
             has_proxy_header,
             client: ClientAddress::of_peer(peer),
-            addresses,
+            addresses: addresses.map(Box::new),
             started: runtime::now(),
             place: None,
             server: None,
-            carried: Carried::default(),
+            tunnel,
             end: End::Cut,
         }
     }
@@ -110,31 +112,22 @@ impl StreamConnection {
 
     async fn live(&mut self) {
         // Boxed, so that a tunnel does not keep the room for what came before it.
-        match Box::pin(self.open()).await {
-            Ok((upstream, first)) => self.carry(&upstream, first).await,
-            Err(end) => self.refuse(end),
-        }
+        let upstream = match Box::pin(self.open()).await {
+            Ok(upstream) => upstream,
+            Err(end) => return self.refuse(end),
+        };
+        let sides = Sides {
+            client: &self.transport,
+            upstream: &upstream,
+            input: &self.worker.input,
+        };
+        self.end = End::Carried(self.tunnel.run(sides).await);
     }
 
     /// Has the client see an error, as where no server listens.
     fn refuse(&mut self, end: End) {
         self.end = end;
         self.transport.reset_on_close();
-    }
-
-    /// Carries octets both ways until the end; `first` goes to the upstream before any other.
-    async fn carry(&mut self, upstream: &Transport, first: Vec<u8>) {
-        let input = &self.worker.input;
-        let idle_timeout = self.stream.idle_timeout;
-        let mut tunnel = Tunnel::new(
-            &self.transport,
-            upstream,
-            input,
-            &self.carried,
-            idle_timeout,
-        )
-        .first_to_upstream(first);
-        self.end = End::Carried(tunnel.run().await);
     }
 
     fn record(&self) {
@@ -148,8 +141,8 @@ impl StreamConnection {
             server: address.as_deref(),
             status: self.end.status(),
             end: self.end.word(),
-            received: self.carried.received_from_client(),
-            sent: self.carried.to_client(),
+            received: self.tunnel.received_from_client(),
+            sent: self.tunnel.to_client(),
             connect: server.map(|server| server.after),
             duration: now.duration_since(self.started),
         };

@@ -14,11 +14,12 @@ use crate::transport::Transport;
 use crate::upstream::{Chosen, Connection, Wanted};
 
 impl StreamConnection {
-    /// Connects the client to a server. Returns the connection to that, and what it is sent first.
+    /// Connects the client to a server. Returns the connection to that; what it is sent first is in the
+    /// tunnel.
     ///
     /// # Errors
     /// Why the connection ends here.
-    pub(super) async fn open(&mut self) -> Result<(Transport, Vec<u8>), End> {
+    pub(super) async fn open(&mut self) -> Result<Transport, End> {
         let rest = if self.has_proxy_header {
             self.identify().await?
         } else {
@@ -33,9 +34,11 @@ impl StreamConnection {
         }
         let connection = self.connect().await?;
         let header = self.stream.proxy_protocol;
-        let header = header.map(|version| encode(version, self.addresses));
+        let addresses = self.addresses.take().map(|addresses| *addresses);
+        let header = header.map(|version| encode(version, addresses));
         let first = [header.unwrap_or_default(), rest].concat();
-        Ok((connection.into_transport(), first))
+        self.tunnel.send_first_to_upstream(first);
+        Ok(connection.into_transport())
     }
 
     /// Learns from a trusted proxy who the client is. Returns what the client has sent behind that.
@@ -57,7 +60,7 @@ impl StreamConnection {
                 destination,
             } => {
                 self.client = source.ip().into();
-                self.addresses = Some((source, destination));
+                self.addresses = Some(Box::new((source, destination)));
             }
             Origin::Unix => {
                 self.client = ClientAddress::Unknown;
