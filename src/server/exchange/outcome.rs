@@ -58,7 +58,7 @@ pub(crate) enum Subject<'e> {
     /// A request of which only the first line is known, or a part of that line.
     Line(&'e [u8]),
     /// The same as `Request`, copied, for an exchange that outlives the buffer of its request.
-    Kept(Box<KeptSubject>),
+    Kept(KeptSubject),
 }
 
 /// How many octets of a request line that cannot be read are logged. All of them may need an escape of four
@@ -66,12 +66,52 @@ pub(crate) enum Subject<'e> {
 /// several that are invalid.
 const MAX_REFUSED_LINE: usize = 512;
 
-/// The parts of a request that its access record names, as the client sent them.
-pub(crate) struct KeptSubject {
-    request_line: Vec<u8>,
-    host: Vec<u8>,
-    referer: Option<Vec<u8>>,
-    user_agent: Option<Vec<u8>>,
+/// The parts of a request that its access record names, as the client sent them, one after the other: a
+/// tunnel holds them as long as it lasts.
+///
+/// ```text
+/// GET /chat HTTP/1.1 LF shop.example LF :https://shop.example/ LF
+/// request line          host            Referer, if there is one  User-Agent, which is missing here
+/// ```
+///
+/// Each is a part of a line, so none has an LF. A field that is there begins with a colon, because it may be
+/// empty.
+pub(crate) struct KeptSubject(Box<[u8]>);
+
+impl KeptSubject {
+    fn new(bytes: &[u8], head: Option<&RequestHead<'_>>) -> Self {
+        let mut parts = request_line(bytes).to_vec();
+        parts.push(b'\n');
+        parts.extend_from_slice(head.map(|head| head.host).unwrap_or_default());
+        for known in [Known::Referer, Known::UserAgent] {
+            parts.push(b'\n');
+            if let Some(value) = head.and_then(|head| head.fields.first(known)) {
+                parts.push(b':');
+                parts.extend_from_slice(value);
+            }
+        }
+        Self(parts.into())
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|octet| *octet == b'\n')
+    }
+
+    fn request_line(&self) -> &[u8] {
+        self.parts().next().unwrap_or_default()
+    }
+
+    fn host(&self) -> &[u8] {
+        self.parts().nth(1).unwrap_or_default()
+    }
+
+    fn referer(&self) -> Option<&[u8]> {
+        self.parts().nth(2)?.strip_prefix(b":")
+    }
+
+    fn user_agent(&self) -> Option<&[u8]> {
+        self.parts().nth(3)?.strip_prefix(b":")
+    }
 }
 
 impl<'e> Subject<'e> {
@@ -101,10 +141,10 @@ impl<'e> Subject<'e> {
                 ..record
             },
             Self::Kept(kept) => AccessRecord {
-                request_line: &kept.request_line,
-                host: &kept.host,
-                referer: kept.referer.as_deref(),
-                user_agent: kept.user_agent.as_deref(),
+                request_line: kept.request_line(),
+                host: kept.host(),
+                referer: kept.referer(),
+                user_agent: kept.user_agent(),
                 ..record
             },
         }
@@ -112,21 +152,11 @@ impl<'e> Subject<'e> {
 
     /// Copies what is borrowed.
     fn into_kept(self) -> Subject<'static> {
-        let (head, bytes) = match self {
-            Self::Request { head, bytes } => (Some(head), bytes),
-            Self::Line(line) => (None, line),
-            Self::Kept(kept) => return Subject::Kept(kept),
-        };
-        let field = |known| {
-            let value = head.and_then(|head| head.fields.first(known));
-            value.map(<[u8]>::to_vec)
-        };
-        Subject::Kept(Box::new(KeptSubject {
-            request_line: request_line(bytes).to_vec(),
-            host: head.map(|head| head.host.to_vec()).unwrap_or_default(),
-            referer: field(Known::Referer),
-            user_agent: field(Known::UserAgent),
-        }))
+        Subject::Kept(match self {
+            Self::Request { head, bytes } => KeptSubject::new(bytes, Some(head)),
+            Self::Line(line) => KeptSubject::new(line, None),
+            Self::Kept(kept) => kept,
+        })
     }
 }
 
@@ -248,7 +278,7 @@ impl<'e> Underway<'e> {
         let line = match &self.subject {
             Subject::Request { head, .. } => return head.in_log(),
             Subject::Line(line) => *line,
-            Subject::Kept(kept) => &kept.request_line[..],
+            Subject::Kept(kept) => kept.request_line(),
         };
         let line = String::from_utf8_lossy(line);
         line_in_log(line.rsplit_once(' ').map_or(&line, |(front, _)| front))
