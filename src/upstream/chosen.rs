@@ -15,13 +15,20 @@ use crate::runtime;
 pub(crate) struct Chosen {
     server: Arc<Server>,
     host: Arc<str>,
-    upstream: Arc<str>,
-    failures: Failures,
+    group: Arc<OfGroup>,
     pub(super) role: Role,
     /// The value of the `Set-Cookie` that the client gets, so that its next requests have the same server.
-    pub(super) set_cookie: Option<String>,
+    pub(super) set_cookie: Option<Box<str>>,
     /// Whether the caller has said how it went.
     is_judged: Cell<bool>,
+}
+
+/// What is the same for all servers of a group that are chosen.
+#[derive(Debug)]
+pub(super) struct OfGroup {
+    /// The upstream's name.
+    pub(super) name: String,
+    pub(super) failures: Failures,
 }
 
 /// What the request is to its server.
@@ -40,15 +47,13 @@ impl Chosen {
     pub(super) fn new(
         server: Arc<Server>,
         host: &Arc<str>,
-        upstream: &Arc<str>,
-        failures: Failures,
+        group: &Arc<OfGroup>,
         role: Role,
     ) -> Self {
         Self {
             server,
             host: Arc::clone(host),
-            upstream: Arc::clone(upstream),
-            failures,
+            group: Arc::clone(group),
             role,
             set_cookie: None,
             is_judged: Cell::new(false),
@@ -88,7 +93,7 @@ impl Chosen {
             return;
         }
         if let Some(Change::Returned) = self.server.failures.note_trial_success(now) {
-            let (upstream, server) = (&self.upstream, self.server.address());
+            let (upstream, server) = (&self.group.name, self.server.address());
             diagnostic::info(format_args!(
                 "upstream {upstream}: {server} answers again, and is asked more and more often"
             ));
@@ -98,7 +103,7 @@ impl Chosen {
     pub(super) fn failed_at(&self, now: Instant) {
         self.is_judged.set(true);
         let is_trial = self.role == Role::Trial;
-        let limits = &self.failures;
+        let limits = &self.group.failures;
         let change = self.server.failures.note_failure(now, limits, is_trial);
         if let Some(Change::Paused(pause)) = change {
             self.tell_of_pause(pause, is_trial);
@@ -106,7 +111,7 @@ impl Chosen {
     }
 
     fn tell_of_pause(&self, pause: Duration, is_trial: bool) {
-        let (upstream, server) = (&self.upstream, self.server.address());
+        let (upstream, server) = (&self.group.name, self.server.address());
         let subject = format_args!("upstream {upstream}: {server}");
         if is_trial {
             diagnostic::warn_limited(
@@ -114,7 +119,7 @@ impl Chosen {
                 format_args!("{subject} still fails: it is not asked for another {pause:?}"),
             );
         } else {
-            let Failures { max, within, .. } = &self.failures;
+            let Failures { max, within, .. } = &self.group.failures;
             diagnostic::warn_limited(
                 subject,
                 format_args!(

@@ -22,7 +22,7 @@ use super::answers::{self, Answers};
 use super::balance::{self, Candidate, Random, Rotation};
 use super::budget::Budget;
 use super::check::Unwell;
-use super::chosen::{Chosen, Role};
+use super::chosen::{Chosen, OfGroup, Role};
 use super::failures::Standing;
 use super::members::{Entry, Fitness, Member, members};
 use super::names::{Target, is_name};
@@ -39,7 +39,7 @@ use crate::runtime;
 #[derive(Debug)]
 pub(crate) struct Group {
     options: model::Upstream,
-    name: Arc<str>,
+    of_group: Arc<OfGroup>,
     servers: Arc<Servers>,
     answers: Answers,
     /// A thread holds it while it changes `members`.
@@ -76,9 +76,13 @@ pub(crate) enum NoServer {
 impl Group {
     /// The group of `options`. What is known of its servers is in `servers`.
     pub(crate) fn new(options: &model::Upstream, servers: &Arc<Servers>) -> Self {
+        let of_group = OfGroup {
+            name: options.name.clone(),
+            failures: options.failures.clone(),
+        };
         let group = Self {
             options: options.clone(),
-            name: options.name.as_str().into(),
+            of_group: Arc::new(of_group),
             servers: Arc::clone(servers),
             answers: Answers::new(options, servers),
             changes: Mutex::default(),
@@ -209,7 +213,7 @@ impl Group {
         };
         let is_it = |member: &&Member| member.server().id() == chosen.server().id();
         let value = members.iter().find(is_it).and_then(Member::cookie);
-        chosen.set_cookie = value.map(|value| sticky::set_cookie(sticky, value));
+        chosen.set_cookie = value.map(|value| sticky::set_cookie(sticky, value).into());
     }
 
     /// The candidate that `balance` says, of the lowest tier that has one.
@@ -319,7 +323,7 @@ impl Group {
         let Some(check) = &self.options.health else {
             return;
         };
-        let subject = format_args!("upstream {}: {}", self.name, server.address());
+        let subject = format_args!("upstream {}: {}", self.options.name, server.address());
         if let Err(unwell) = &answer {
             diagnostic::debug(format_args!("{subject}: GET {}: {unwell}", check.path));
         }
@@ -369,7 +373,7 @@ impl Group {
             self.renew_members();
             diagnostic::info(format_args!(
                 "upstream {}: {name} leads to {} now",
-                self.name,
+                self.options.name,
                 list.join(", ")
             ));
         }
@@ -377,7 +381,7 @@ impl Group {
 
     /// Tells that the name at that place could not be looked up.
     pub(super) fn tell_of_failed_look_up(&self, nth: usize, error: &io::Error) {
-        let (upstream, name) = (&self.name, &self.options.servers[nth].address);
+        let (upstream, name) = (&self.options.name, &self.options.servers[nth].address);
         let outcome = if self.has_answer(nth) {
             "what it led to before is still asked"
         } else {
@@ -416,10 +420,9 @@ impl Group {
             ..
         } = &member.entry;
         let server = member.server();
-        server.try_begin(*max_connections).then(|| {
-            let failures = self.options.failures.clone();
-            Chosen::new(Arc::clone(server), host, &self.name, failures, role)
-        })
+        server
+            .try_begin(*max_connections)
+            .then(|| Chosen::new(Arc::clone(server), host, &self.of_group, role))
     }
 }
 

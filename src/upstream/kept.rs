@@ -32,7 +32,7 @@ const SOON: Duration = Duration::from_millis(100);
 /// of all together no more than the worker's share of the descriptors.
 #[derive(Default)]
 pub(crate) struct KeptConnections {
-    by_server: RefCell<HashMap<u64, OfServer>>,
+    by_server: RefCell<HashMap<u64, OfServer, foldhash::fast::RandomState>>,
     share: DescriptorShare,
     /// The size of the share, as it was when it was last looked at.
     room: Cell<usize>,

@@ -14,6 +14,7 @@ mod sending;
 
 use std::future::pending;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -373,14 +374,15 @@ impl<P: Protocol> Dialogue<P> {
         if !self.sending.has_more() && self.sending.wants_content() {
             return self.wait_for_content(content).await;
         }
-        let ready = async {
+        // Pinned here, and below: `either` has room for its arguments twice.
+        let ready = pin!(async {
             if self.sending.has_more() {
                 self.connection.ready_for_any(self.deadline).await
             } else {
                 self.connection.ready_to_receive(self.deadline).await
             }
-        };
-        match either(ready, content.client_gone()).await {
+        });
+        match either(ready, pin!(content.client_gone())).await {
             Either::First(Ok(())) => Ok(()),
             Either::First(Err(Elapsed)) => Err(P::Fault::timed_out().into()),
             Either::Second(()) => Err(ContentError::CutOff.into()),
@@ -395,7 +397,9 @@ impl<P: Protocol> Dialogue<P> {
     ) -> Result<(), Failure<P::Fault>> {
         let mut block = Vec::new();
         let ready = self.connection.ready_to_receive(Tick::NEVER);
-        let goes_on = match either(ready, content.read(&mut block)).await {
+        let read = content.read(&mut block);
+        let came = either(pin!(ready), pin!(read)).await;
+        let goes_on = match came {
             Either::First(Ok(())) => return Ok(()),
             Either::First(Err(Elapsed)) => return Err(P::Fault::timed_out().into()),
             Either::Second(goes_on) => goes_on?,
