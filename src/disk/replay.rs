@@ -17,8 +17,8 @@ const BLOCK: u64 = 64 * 1024;
 
 /// Content of a request that was spooled, to be read again.
 pub(crate) struct SpooledContent {
-    /// What is in memory; the rest, or all, is in the file.
-    octets: Rc<[u8]>,
+    /// What is in memory, if there is anything; otherwise it is in the file.
+    octets: Option<Rc<[u8]>>,
     /// Whether `octets` have been read.
     is_begun: bool,
     file: Option<SpooledFile>,
@@ -46,7 +46,7 @@ impl SpooledContent {
             }
         };
         Self {
-            octets: octets.into(),
+            octets: (!octets.is_empty()).then(|| octets.into()),
             is_begun: false,
             file,
             disk,
@@ -56,7 +56,7 @@ impl SpooledContent {
     /// Whether there is content that has not been read.
     pub(crate) fn has_more(&self) -> bool {
         let is_in_file = |kept: &SpooledFile| !kept.left.is_empty();
-        let is_in_memory = !self.is_begun && !self.octets.is_empty();
+        let is_in_memory = !self.is_begun && self.octets.is_some();
         is_in_memory || self.file.as_ref().is_some_and(is_in_file)
     }
 
@@ -68,7 +68,7 @@ impl SpooledContent {
             left: 0..kept.length,
         };
         Self {
-            octets: Rc::clone(&self.octets),
+            octets: self.octets.clone(),
             is_begun: false,
             file: self.file.as_ref().map(from_start),
             disk: Arc::clone(&self.disk),
@@ -87,10 +87,9 @@ impl ReadContent for SpooledContent {
         let SpooledFile { file, left, .. } = match &mut self.file {
             Some(kept) if !kept.left.is_empty() => kept,
             _ => {
-                let has_some = !self.is_begun && !self.octets.is_empty();
-                if has_some {
-                    into.extend_from_slice(&self.octets);
-                }
+                let unread = self.octets.as_deref().filter(|_| !self.is_begun);
+                into.extend_from_slice(unread.unwrap_or_default());
+                let has_some = unread.is_some();
                 self.is_begun = true;
                 return Ok(has_some);
             }

@@ -220,12 +220,12 @@ impl Handler {
         begun: Option<Begun>,
     ) -> Result<DuplexAnswer<'a, 'c>, ContentError> {
         let response = match self {
-            Self::Files(files) => files.answer(request, &state.files).await,
+            // In boxes of their own: they are large, and every exchange that waits would be as large.
+            Self::Files(files) => Box::pin(files.answer(request, &state.files)).await,
             Self::Respond(respond) => respond.answer(),
             Self::Redirect(redirect) => redirect.answer(request),
-            Self::Echo(echo) => echo.answer(request, &mut content).await?,
-            Self::Status(status) => status.answer(request, &state.submit).await,
-            // In boxes of their own: they are large, and every exchange that waits would be as large.
+            Self::Echo(echo) => Box::pin(echo.answer(request, &mut content)).await?,
+            Self::Status(status) => Box::pin(status.answer(request, &state.submit)).await,
             Self::Plugin(plugin) => {
                 let begun = begun.map(|Begun(begun)| begun);
                 Box::pin(plugin.answer(request, &state.pools, content, begun)).await?
@@ -240,7 +240,7 @@ impl Handler {
             Self::Proxy(proxy) => {
                 return Box::pin(proxy.answer(request, state.for_proxy(), content)).await;
             }
-            Self::Control(control) => control.answer(request, &state.submit).await,
+            Self::Control(control) => Box::pin(control.answer(request, &state.submit)).await,
         };
         Ok(response.into())
     }
