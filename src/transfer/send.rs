@@ -139,11 +139,12 @@ impl<'c> Transmission<'c> {
         transmission
     }
 
-    /// How much of `content` is going to be copied behind its head.
-    pub(crate) fn copied_length(content: &DuplexContent<'_, '_>) -> usize {
-        match content {
-            DuplexContent::Octets(octets) if octets.len() <= MAX_COPIED => octets.len(),
-            _ => 0,
+    /// Sends `buffer`: what is left of a response that had been begun, of whose content so many octets are in
+    /// it or have been sent.
+    pub(crate) fn rest(buffer: Vec<u8>, content_sent: u64) -> Self {
+        Self {
+            content_sent,
+            ..Self::new(buffer, DuplexContent::Empty, false)
         }
     }
 

@@ -1,5 +1,6 @@
 //! The fast path allocates nothing: a worker answers from what it holds, on a connection that persists. A
-//! request that is passed on to an upstream allocates little. The allocator itself counts.
+//! request that is passed on to an upstream allocates little, and a tunnel that is idle holds little. The
+//! allocator itself counts.
 //!
 //! The server runs inside this process, and the allocator counts for all of its threads. So the client
 //! must not allocate either while it counts, and no other test may run beside this one.
@@ -22,7 +23,13 @@ const EXCHANGES: usize = 2_000;
 const PER_SECOND: usize = 5;
 
 /// Allocations of one exchange that an upstream answers, on kept connections.
-const PASSED_ON: usize = 16;
+const PASSED_ON: usize = 12;
+
+/// Bytes that an idle tunnel holds, for both of its connections, besides what the allocator adds.
+const TUNNEL: usize = 880;
+
+/// How many tunnels are held to find that. As many come before them.
+const TUNNELS: usize = 128;
 
 /// How long the server may take to answer; after that the test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -99,7 +106,31 @@ fn a_request_on_the_fast_path_allocates_nothing() {
         passed_on <= PASSED_ON,
         "an exchange that an upstream answers allocates {passed_on} times, where {PASSED_ON} may be"
     );
+    let tunnel = server.bytes_of_tunnel();
+    assert!(
+        tunnel <= TUNNEL,
+        "an idle tunnel holds {tunnel} bytes, where {TUNNEL} may be"
+    );
     server.stop();
+}
+
+/// Starts an upstream that changes to another protocol on every connection and says nothing more.
+fn start_silent_upstream() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    std::thread::spawn(move || {
+        let mut held = Vec::with_capacity(2 * TUNNELS);
+        for connection in listener.incoming() {
+            let mut connection = connection.expect("the server connects");
+            let request = connection.read(&mut [0; 4096]);
+            assert!(request.is_ok_and(|count| count > 0));
+            let answer =
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+            connection.write_all(answer).expect("the server reads");
+            held.push(connection);
+        }
+    });
+    address
 }
 
 /// Starts an upstream that answers every request alike, which allocates nothing.
@@ -144,6 +175,7 @@ impl Server {
         }
         // The cache looks at no file again during the test, because looking allocates.
         let (site, upstream) = (directory.display(), start_upstream());
+        let silent = start_silent_upstream();
         let config = format!(
             r#"
             workers = 1
@@ -154,6 +186,7 @@ impl Server {
             "/" = {{ files = "{site}", revalidate = "1h" }}
             "= /fixed" = {{ respond = "ok" }}
             "= /passed" = {{ proxy = "http://{upstream}" }}
+            "= /tunnel" = {{ proxy = "http://{silent}" }}
             "#
         );
         let started = tidegate::Server::builder().config_text(config).start();
@@ -230,6 +263,28 @@ impl Server {
         }
         let change = region.change();
         (change.allocations + change.reallocations) / EXCHANGES
+    }
+
+    /// Bytes that one more tunnel holds while nothing moves.
+    fn bytes_of_tunnel(&self) -> usize {
+        let mut held = Vec::with_capacity(2 * TUNNELS);
+        let mut hold = || {
+            for _ in 0..TUNNELS {
+                let mut stream = self.connect();
+                let request = b"GET /tunnel HTTP/1.1\r\nHost: h\r\nUser-Agent: a browser\r\n\
+                    Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+                stream.write_all(request).expect("it reads");
+                let mut answer = [0; 4096];
+                let length = stream.read(&mut answer).expect("it answers");
+                assert!(answer[..length].starts_with(b"HTTP/1.1 101 "));
+                held.push(stream);
+            }
+        };
+        hold();
+        let region = Region::new(ALLOCATOR);
+        hold();
+        let change = region.change();
+        (change.bytes_allocated - change.bytes_deallocated) / TUNNELS
     }
 
     fn stop(self) {

@@ -23,7 +23,7 @@ use crate::transfer::send::{Progress, Transmission};
 
 /// Content up to this many octets is copied behind its head, into the write that answers share;
 /// past it, copying costs more than a write of its own.
-const MAX_COPIED: usize = 8 * 1024;
+pub(super) const MAX_COPIED: usize = 8 * 1024;
 
 /// Bytes of responses that are collected before they are sent. A client that does not read has the
 /// server hold about as much.

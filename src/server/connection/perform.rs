@@ -9,11 +9,11 @@
 //! Both ways are open at once: a handler may read the request's content before it returns a response,
 //! and the response's content may be made from it while it is sent.
 
-use std::mem::take;
+use std::mem::{replace, take};
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
 use std::time::Duration;
 
+use super::answer::MAX_COPIED;
 use super::pending::Sending;
 use super::switched::Switched;
 use super::{Connection, Ending, Performed};
@@ -25,6 +25,7 @@ use crate::http::status::Status;
 use crate::message::content::DuplexContent;
 use crate::message::request::Arrival;
 use crate::message::tunnel::Tunnel;
+use crate::metrics::End;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::{Outcome, Underway};
 use crate::server::exchange::{Answered, Exchange};
@@ -42,6 +43,15 @@ enum Responded {
     Switched(Tunnel, Underway<'static>),
     /// The client left before there was a response, or the response could not be sent to its end.
     Failed,
+}
+
+/// How far a response has been sent that was begun.
+enum Attempt<'c> {
+    All(Outcome),
+    /// What is left of it, and its status.
+    Rest(Transmission<'c>, Status),
+    /// None of its head, which is in the buffer: another protocol follows it.
+    Tunnel(Box<Tunnel>, Vec<u8>),
 }
 
 impl Connection {
@@ -130,8 +140,9 @@ impl Connection {
         receiving: &Receiving<'_>,
         generation: &Generation,
     ) -> Responded {
-        let worker = Rc::clone(&self.worker);
-        let answered = exchange.answer(&worker.local, receiving.content()).await;
+        let answered = exchange
+            .answer(&self.worker.local, receiving.content())
+            .await;
         underway.note_upstream(exchange.take_note());
         let Some(Answered { response, policy }) = answered else {
             underway.finish(Outcome::CLIENT_LEFT);
@@ -139,26 +150,84 @@ impl Connection {
         };
         let begun = receiving.begin_response();
         let may_persist = head.persistent && self.may_persist() && begun.can_be_drained;
-        let traits = RequestTraits::of(head);
-        let mut framed = FramedResponse::new(response, policy, traits, may_persist);
+        let framed = FramedResponse::new(response, policy, RequestTraits::of(head), may_persist);
         let persists = framed.persists();
-        let mut buffer = begun.rest_of_interim;
-        buffer.reserve(USUAL_HEAD + Transmission::copied_length(&framed.content));
-        self.encode_head(&framed, generation, &mut buffer);
-        let send_timeout = exchange.limits().send_timeout;
-        let is_chunked = framed.framing == ResponseFraming::Chunked;
-        let content = take(&mut framed.content).into_owned();
-        if let DuplexContent::Tunnel(tunnel) = content {
+        let sending = match self.begin_sending(framed, begun.rest_of_interim, generation) {
+            Attempt::All(outcome) => {
+                underway.finish(outcome);
+                return Responded::Sent { persists };
+            }
+            Attempt::Rest(transmission, status) => {
+                Sending::new(transmission, underway, status, exchange.route())
+            }
             // Boxed because it is rare: every exchange that waits would be larger by its size.
-            return Box::pin(self.switch(*tunnel, underway, buffer, send_timeout)).await;
-        }
-        let transmission = Transmission::new(buffer, content, is_chunked);
-        let sending = Sending::new(transmission, underway, framed.status, exchange.route());
-        let disk = &worker.local.pools.disk;
-        match sending.finish(&self.stream, disk, send_timeout).await {
+            Attempt::Tunnel(tunnel, buffer) => {
+                let send_timeout = exchange.limits().send_timeout;
+                return Box::pin(self.switch(*tunnel, underway, buffer, send_timeout)).await;
+            }
+        };
+        let disk = &self.worker.local.pools.disk;
+        let send_timeout = exchange.limits().send_timeout;
+        // Boxed for the same reason: most responses are sent at once.
+        match Box::pin(sending.finish(&self.stream, disk, send_timeout)).await {
             Ok(()) => Responded::Sent { persists },
             Err(_) => Responded::Failed,
         }
+    }
+
+    /// Sends as much of a response as can be sent without waiting for the socket or for content. `before` is
+    /// what goes before it.
+    fn begin_sending<'c>(
+        &self,
+        mut framed: FramedResponse<'_, 'c>,
+        before: Vec<u8>,
+        generation: &Generation,
+    ) -> Attempt<'c> {
+        let content = match take(&mut framed.content) {
+            DuplexContent::Empty | DuplexContent::Problem => {
+                return self.send_small(&framed, b"", &before, generation);
+            }
+            DuplexContent::Octets(octets) if octets.len() <= MAX_COPIED => {
+                return self.send_small(&framed, &octets, &before, generation);
+            }
+            content => content,
+        };
+        let mut buffer = before;
+        buffer.reserve(USUAL_HEAD);
+        self.encode_head(&framed, generation, &mut buffer);
+        if let DuplexContent::Tunnel(tunnel) = content {
+            return Attempt::Tunnel(tunnel, buffer);
+        }
+        let is_chunked = framed.framing == ResponseFraming::Chunked;
+        let transmission = Transmission::new(buffer, content.into_owned(), is_chunked);
+        Attempt::Rest(transmission, framed.status)
+    }
+
+    /// Sends a response with one call, out of the worker's buffer, if the socket takes it.
+    fn send_small(
+        &self,
+        framed: &FramedResponse<'_, '_>,
+        content: &[u8],
+        before: &[u8],
+        generation: &Generation,
+    ) -> Attempt<'static> {
+        let mut output = self.worker.output.borrow_mut();
+        output.clear();
+        output.extend_from_slice(before);
+        self.encode_head(framed, generation, &mut output);
+        output.extend_from_slice(content);
+        let (status, content_sent) = (framed.status, content.len() as u64);
+        // If it failed, the retry fails in the same way.
+        let sent = self.stream.send(&output, false).unwrap_or_default();
+        if sent < output.len() {
+            let rest = Transmission::rest(output[sent..].to_vec(), content_sent);
+            return Attempt::Rest(rest, status);
+        }
+        Attempt::All(Outcome {
+            end: End::Answered,
+            status,
+            content_sent,
+        })
     }
 
     /// Sends the head of a 101, which is in `buffer`.
@@ -185,9 +254,9 @@ impl Connection {
     /// Takes the head of so many bytes off `unread`.
     fn take_head(&mut self, length: usize) -> Vec<u8> {
         let behind = self.unread.split_off(length);
-        // Copied, and the buffer freed as a whole: the head is held as long as the exchange lasts.
-        let head = self.unread.to_vec();
-        self.unread = behind;
+        let mut head = replace(&mut self.unread, behind);
+        // The head is held as long as the exchange lasts.
+        head.shrink_to_fit();
         head
     }
 }
