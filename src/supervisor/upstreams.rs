@@ -15,6 +15,8 @@ pub(super) struct UpstreamFacts {
     name: String,
     /// Whether its servers are processes of `[apps.NAME]`.
     is_app: bool,
+    /// Requests and connections that wait for one of its servers.
+    waiting: usize,
     servers: Vec<ServerReport>,
 }
 
@@ -24,6 +26,7 @@ pub(super) fn facts(upstreams: &[Arc<Group>]) -> Vec<UpstreamFacts> {
     let facts = |group: &Arc<Group>| UpstreamFacts {
         name: group.options().name.clone(),
         is_app: group.options().is_app(),
+        waiting: group.waiting(),
         servers: group.report(now),
     };
     upstreams.iter().map(facts).collect()
@@ -33,6 +36,7 @@ impl UpstreamFacts {
     pub(super) fn to_json(&self) -> Value {
         json!({
             "name": self.name,
+            "waiting": self.waiting,
             "servers": self.servers.iter().map(ServerReport::to_json).collect::<Vec<_>>(),
         })
     }
@@ -44,6 +48,9 @@ impl UpstreamFacts {
             text.push_str("  none of its processes is ready\n");
         } else if self.servers.is_empty() {
             text.push_str("  its names lead nowhere\n");
+        }
+        if self.waiting > 0 {
+            text.push_str(&format!("  {} wait for a server with room\n", self.waiting));
         }
         let width = self.servers.iter().map(|server| server.address.len()).max();
         let width = width.unwrap_or_default();

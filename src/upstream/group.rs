@@ -13,6 +13,7 @@
 //! come back, and the first success ends that server's pause.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -24,6 +25,7 @@ use super::budget::Budget;
 use super::check::Unwell;
 use super::chosen::{Chosen, OfGroup, Role};
 use super::failures::Standing;
+use super::line::Reason;
 use super::members::{Entry, Fitness, Member, members};
 use super::names::{Target, is_name};
 use super::report::ServerReport;
@@ -38,6 +40,8 @@ use crate::runtime;
 /// The servers of `[upstreams.NAME]`, shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Group {
+    /// What tells it from every other group of the process.
+    id: u64,
     options: model::Upstream,
     of_group: Arc<OfGroup>,
     servers: Arc<Servers>,
@@ -71,6 +75,16 @@ pub(crate) enum NoServer {
     AllFailed,
     #[error("every server has as many requests as `max_connections` lets it have")]
     AllBusy,
+    #[error(
+        "every server has as many requests as `max_connections` lets it have, and as many wait for one as \
+         `queue` lets wait"
+    )]
+    QueueFull,
+    #[error(
+        "every server had as many requests as `max_connections` lets it have, for as long as `queue` lets a \
+         request wait"
+    )]
+    QueueLate,
 }
 
 impl Group {
@@ -80,7 +94,9 @@ impl Group {
             name: options.name.clone(),
             failures: options.failures.clone(),
         };
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let group = Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             options: options.clone(),
             of_group: Arc::new(of_group),
             servers: Arc::clone(servers),
@@ -122,11 +138,57 @@ impl Group {
         &self.options
     }
 
-    /// Chooses a server for a request; none of those in `tried`, by their ids.
+    /// Chooses a server for a request; none of those in `tried`, by their ids. While all are busy, the request
+    /// waits in line, as `queue` says: unless it has been to a server before, for then it has waited already, and
+    /// its client is better off with what that server said.
     ///
     /// # Errors
     /// Why there is none.
-    pub(crate) fn choose(&self, wanted: Wanted<'_>, tried: &[u64]) -> Result<Chosen, NoServer> {
+    ///
+    /// # Cancellation
+    /// The request leaves the line.
+    pub(crate) async fn choose(
+        &self,
+        wanted: Wanted<'_>,
+        tried: &[u64],
+    ) -> Result<Chosen, NoServer> {
+        let is_first = tried.is_empty();
+        if is_first {
+            self.budget.note_request(runtime::now());
+        }
+        let (queue, line) = (&self.options.queue, &self.servers.line);
+        let may_wait = is_first && queue.max > 0;
+        if !may_wait || !line.has_any_of(self.id) {
+            match self.choose_now(wanted, tried) {
+                Err(NoServer::AllBusy) if may_wait => {}
+                chosen => return chosen,
+            }
+        }
+        let mut place = line.join(self.id, queue.max).ok_or(NoServer::QueueFull)?;
+        let until = runtime::now() + queue.within;
+        let mut reason = Reason::Time;
+        let mut should_look = place.hears(reason);
+        loop {
+            let chosen = should_look.then(|| self.choose_now(wanted, tried));
+            if let Some(Ok(chosen)) = chosen {
+                place.leave(reason);
+                return Ok(chosen);
+            }
+            if runtime::now() >= until {
+                return Err(NoServer::QueueLate);
+            }
+            reason = place.wait(until).await;
+            should_look = true;
+        }
+    }
+
+    /// How many requests wait for one of its servers, of all generations.
+    pub(crate) fn waiting(&self) -> usize {
+        self.servers.line.length()
+    }
+
+    /// [`choose`](Self::choose), without a wait.
+    fn choose_now(&self, wanted: Wanted<'_>, tried: &[u64]) -> Result<Chosen, NoServer> {
         let sticky = self.options.sticky.as_ref();
         let wish = Wish {
             key: match &self.options.balance {
@@ -143,11 +205,8 @@ impl Group {
         self.budget.may_repeat(now)
     }
 
-    /// [`choose`](Self::choose), for a request with `wish`.
+    /// [`choose_now`](Self::choose_now), for a request with `wish`.
     fn choose_at(&self, wish: Wish<'_>, tried: &[u64], now: Instant) -> Result<Chosen, NoServer> {
-        if tried.is_empty() {
-            self.budget.note_request(now);
-        }
         let members = self.members.load();
         if members.is_empty() {
             return Err(if self.options.is_app() {

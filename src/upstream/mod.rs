@@ -20,6 +20,7 @@
 //! | the servers of an application, whose processes come and go | [`instances`] |
 //! | whether one more request may be asked again | [`budget`] |
 //! | connections that wait for their next request | [`kept`] |
+//! | requests that wait for a server with room | [`line`] |
 
 mod answers;
 mod balance;
@@ -35,6 +36,7 @@ mod health;
 pub(crate) mod housekeeping;
 mod instances;
 mod kept;
+mod line;
 mod members;
 mod names;
 mod report;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::failures::Record;
 use super::health::Health;
 use super::instances::Instances;
+use super::line::Line;
 use super::names::{LastAnswers, Target};
 use crate::address::UpstreamAddress;
 
@@ -26,13 +27,21 @@ pub(crate) struct Server {
     listings: AtomicUsize,
     /// Whether connections to it were last seen to stay open behind a response.
     stays: AtomicBool,
+    /// The requests that wait for a server of the upstream.
+    line: Arc<Line>,
     pub(super) failures: Record,
     pub(super) health: Health,
 }
 
 impl Server {
     /// A server of which nothing is known yet.
+    #[cfg(test)]
     pub(crate) fn new(address: UpstreamAddress) -> Self {
+        Self::with_line(address, Arc::default())
+    }
+
+    /// A server of which nothing is known yet, for whose upstream requests wait in `line`.
+    fn with_line(address: UpstreamAddress, line: Arc<Line>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -41,6 +50,7 @@ impl Server {
             in_flight: AtomicUsize::new(0),
             listings: AtomicUsize::new(0),
             stays: AtomicBool::new(false),
+            line,
             failures: Record::new(Instant::now()),
             health: Health::default(),
         }
@@ -100,9 +110,10 @@ impl Server {
             .is_ok()
     }
 
-    /// Counts one request less.
+    /// Counts one request less, and calls one that waits.
     pub(super) fn end(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.line.call();
     }
 }
 
@@ -129,6 +140,8 @@ pub(crate) struct Servers {
     /// Its servers, by their addresses.
     known: Mutex<HashMap<UpstreamAddress, Weak<Server>>>,
     answers: LastAnswers,
+    /// The requests that wait for one of them.
+    pub(super) line: Arc<Line>,
     /// Those of an application: where its processes listen.
     pub(super) instances: Instances,
 }
@@ -141,7 +154,7 @@ impl Servers {
             return server;
         }
         known.retain(|_, server| server.strong_count() > 0);
-        let server = Arc::new(Server::new(address.clone()));
+        let server = Arc::new(Server::with_line(address.clone(), Arc::clone(&self.line)));
         known.insert(address.clone(), Arc::downgrade(&server));
         server
     }

@@ -76,6 +76,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &upstream::HEALTH_TABLE,
     &upstream::TIMEOUTS_TABLE,
     &upstream::RETRY_TABLE,
+    &upstream::QUEUE_TABLE,
     &app::TABLE,
     &test::TABLE,
     &test::EXPECT_TABLE,

@@ -47,8 +47,8 @@ pub(crate) use target::{RedirectTarget, ResolvedPart, TargetPart};
 pub(crate) use test::{Expectation, RouteTest};
 pub(crate) use types::Types;
 pub(crate) use upstream::{
-    Balance, Failures, HashKey, HealthCheck, Retry, StatusRange, Sticky, Upstream, UpstreamServer,
-    UpstreamTimeouts,
+    Balance, Failures, HashKey, HealthCheck, Queue, Retry, StatusRange, Sticky, Upstream,
+    UpstreamServer, UpstreamTimeouts,
 };
 pub(crate) use verbs::{
     CacheControl, Cgi, DEFAULT_CODE_TIMEOUT, Fastcgi, Files, HostField, PluginRoute, Proxy,

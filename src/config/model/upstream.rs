@@ -22,6 +22,7 @@ pub(crate) struct Upstream {
     pub(crate) health: Option<HealthCheck>,
     pub(crate) timeouts: UpstreamTimeouts,
     pub(crate) retry: Retry,
+    pub(crate) queue: Queue,
     /// Connections to each of its servers that a worker keeps for further requests.
     pub(crate) keep: usize,
     /// How often names are looked up again.
@@ -41,6 +42,7 @@ impl Upstream {
             health: None,
             timeouts: UpstreamTimeouts::default(),
             retry: Retry::default(),
+            queue: Queue::default(),
             keep: 512,
             resolve: Duration::from_secs(30),
             place,
@@ -51,6 +53,12 @@ impl Upstream {
     /// server itself, or it is an app.
     pub(crate) fn is_named(&self) -> bool {
         !self.name.contains(':') && !self.is_app()
+    }
+
+    /// Whether a server may have so many requests and no more, so that others have to wait.
+    pub(crate) fn is_bounded(&self) -> bool {
+        let mut servers = self.servers.iter();
+        servers.any(|server| server.max_connections.is_some())
     }
 
     /// Whether its servers are processes of `[apps.NAME]`.
@@ -205,6 +213,24 @@ impl Default for Retry {
             tries: 3,
             within: Duration::from_secs(10),
             statuses: Vec::new(),
+        }
+    }
+}
+
+/// Requests and connections that wait while every server has as many as it may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Queue {
+    /// How many; 0: none waits.
+    pub(crate) max: usize,
+    /// How long each of them.
+    pub(crate) within: Duration,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            max: 100,
+            within: Duration::from_secs(10),
         }
     }
 }

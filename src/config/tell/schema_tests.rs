@@ -48,7 +48,7 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
         "A server of `[upstreams.NAME]`" => {
             vec![format!("[[upstreams.a.servers]]\n{line}\n{server}")]
         }
-        "`sticky`" | "`failures`" | "`health`" | "`timeouts`" | "`retry`" => {
+        "`sticky`" | "`failures`" | "`health`" | "`timeouts`" | "`retry`" | "`queue`" => {
             let key = title.trim_matches('`');
             vec![format!("[upstreams.a.{key}]\n{line}\n{server}")]
         }

@@ -58,6 +58,8 @@ impl End {
             Self::NoServer(NoServer::NotReady) => "app_not_ready",
             Self::NoServer(NoServer::AllFailed) => "no_server",
             Self::NoServer(NoServer::AllBusy) => "servers_busy",
+            Self::NoServer(NoServer::QueueFull) => "queue_full",
+            Self::NoServer(NoServer::QueueLate) => "queue_timeout",
             Self::NotConnected => "connect_failed",
             Self::ConnectTimedOut => "connect_timeout",
             Self::Cut => "cut",

@@ -84,17 +84,21 @@ impl StreamConnection {
     async fn connect(&mut self) -> Result<Connection, End> {
         let group = &self.stream.upstream;
         let options = group.options();
-        let begun = runtime::now();
+        let mut begun = runtime::now();
         let (mut tried, mut failed) = (Vec::new(), None);
         loop {
             let wanted = Wanted {
                 client: self.client,
                 head: None,
             };
-            let chosen = match group.choose(wanted, &tried) {
+            let chosen = match group.choose(wanted, &tried).await {
                 Ok(chosen) => chosen,
                 Err(why) => return Err(failed.unwrap_or(End::NoServer(why))),
             };
+            if tried.is_empty() {
+                // It may have waited for a server before.
+                begun = runtime::now();
+            }
             let error = match self.connect_to(&chosen).await {
                 Ok(connection) => {
                     chosen.succeeded();

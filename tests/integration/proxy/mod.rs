@@ -17,6 +17,8 @@ mod smuggling;
 mod reuse;
 // Several servers, some of them down.
 mod repeats;
+// Servers that have as many requests as they may have.
+mod queue;
 // Who is told when the other side goes, and who waits for whom.
 mod buffering;
 // What `Proxy-Status` says of a response, and of one that is missing.

@@ -52,7 +52,8 @@ fn it_says_why_no_server_was_asked() {
     let address = upstream.address();
     let routes = "'/' = { proxy = 'shop', proxy_status = true }";
     let settings = format!("servers = [{{ address = '{address}', max_connections = 1 }}]");
-    let busy = start(Site::new(routes).top(&format!("upstreams.shop = {{ {settings} }}")));
+    let busy =
+        start(Site::new(routes).top(&format!("upstreams.shop = {{ {settings}, queue.max = 0 }}")));
     let mut first = busy.connect();
     first.send(get("/first"));
     let mut connection = upstream.accept();

@@ -164,3 +164,25 @@ fn connect_through(
     });
     upstream.map(|upstream| (client, upstream))
 }
+
+/// A database that has as many connections as it may have: the next client waits for one.
+#[test]
+fn a_client_waits_until_a_server_has_room() {
+    let (listener, there) = upstream();
+    let text = configuration("", "proxy = 'db'")
+        + &format!(
+            "[upstreams.db]\nservers = [{{ address = '{there}', max_connections = 1 }}]\nqueue.max = 1\n"
+        );
+    let server = Site::configured(&text).start();
+    let address = stream_address(&server);
+    let first = (connect(address), accept(&listener));
+    let mut second = connect(address);
+    second.write_all(b"early").expect("room");
+    until("the queue", || {
+        (server.status()["upstreams"][0]["waiting"] == 1).then_some(())
+    });
+    expect_reset(&connect(address));
+    assert_eq!(record(&server, "queue_full")["status"], 503);
+    drop(first);
+    assert_eq!(read(&accept(&listener), 5), b"early");
+}

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::balance::{self, STICKY_TABLE, WAYS, Way};
 use super::failures::{
-    FAILURES_SETTINGS, FAILURES_TABLE, RETRY_SETTINGS, RETRY_TABLE, TIMEOUTS_SETTINGS,
-    TIMEOUTS_TABLE, retry,
+    FAILURES_SETTINGS, FAILURES_TABLE, QUEUE_SETTINGS, QUEUE_TABLE, RETRY_SETTINGS, RETRY_TABLE,
+    TIMEOUTS_SETTINGS, TIMEOUTS_TABLE, retry,
 };
 use super::{health, server};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
@@ -40,6 +40,8 @@ struct Draft {
     spots: Vec<Spot>,
     way: Option<Way>,
     hash: Option<HashKey>,
+    /// Where `queue` stands.
+    queue: Option<Spot>,
 }
 
 /// An upstream, and where each of its servers stands in the files.
@@ -196,6 +198,33 @@ const SETTINGS: &[Setting<Draft, Upstream>] = &[
         ..Setting::BLANK
     },
     Setting {
+        key: "queue",
+        kind: Kind::Table(&QUEUE_TABLE),
+        default: "{ max = 100, within = \"10s\" }",
+        about: "what waits while every server has as many requests as its `max_connections`; a stream's \
+                connections wait as well",
+        translations: &[
+            (
+                "maxqueue",
+                "write `queue = { max = 100, within = \"10s\" }` in `[upstreams.NAME]`, for all its servers",
+            ),
+            (
+                "timeout_queue",
+                "write `queue = { max = 100, within = \"10s\" }` in `[upstreams.NAME]`",
+            ),
+        ],
+        read: |node, draft| {
+            draft.queue = Some(node.spot());
+            let help = "write queue = { max = 100, within = \"10s\" }";
+            read_table(node, QUEUE_SETTINGS, &mut draft.upstream.queue, help)
+        },
+        show: |upstream| {
+            let shown = || written::inline(show(QUEUE_SETTINGS, &upstream.queue));
+            upstream.is_bounded().then(shown)
+        },
+        ..Setting::BLANK
+    },
+    Setting {
         key: "keep",
         kind: Kind::integer(&KEPT),
         default: "512",
@@ -250,6 +279,7 @@ pub(super) fn upstream(key: &Key<'_>, node: Node<'_>) -> Option<Placed> {
         spots: Vec::new(),
         way: None,
         hash: None,
+        queue: None,
     };
     let walked = walk(&mut section, SETTINGS, &mut draft);
     if !section.has("servers") {
@@ -259,6 +289,14 @@ pub(super) fn upstream(key: &Key<'_>, node: Node<'_>) -> Option<Placed> {
     }
     draft.upstream.balance = balance::balance(&section, draft.way, draft.hash);
     let is_sound = walked.took("servers") && walked.is_sound();
+    if let Some(spot) = draft.queue
+        && is_sound
+        && !draft.upstream.is_bounded()
+    {
+        let error = Diagnostic::error("`queue` without `max_connections`: no request ever waits");
+        let help = "give a server `max_connections`, or leave `queue` out".to_owned();
+        key.cx.report(error.at(spot, "").help(help));
+    }
     section.close();
     (is_sound && name.is_some()).then_some(Placed {
         upstream: draft.upstream,
@@ -266,9 +304,11 @@ pub(super) fn upstream(key: &Key<'_>, node: Node<'_>) -> Option<Placed> {
     })
 }
 
-/// The settings that applications have as well. Their servers are processes, and no names.
+/// The settings that applications have as well. Their servers are processes, and no names, and have no
+/// `max_connections` for which a request would have to wait.
 fn settings_of_apps() -> impl Iterator<Item = &'static Setting<Draft, Upstream>> {
-    let is_of_apps = |setting: &&Setting<_, _>| !matches!(setting.key, "servers" | "resolve");
+    let is_of_apps =
+        |setting: &&Setting<_, _>| !matches!(setting.key, "servers" | "queue" | "resolve");
     SETTINGS.iter().filter(is_of_apps)
 }
 
@@ -285,6 +325,7 @@ pub(crate) fn read_for_app(section: &mut Section<'_>, upstream: &mut Upstream) -
         spots: Vec::new(),
         way: None,
         hash: None,
+        queue: None,
     };
     let walked = walk(section, settings_of_apps(), &mut draft);
     draft.upstream.balance = balance::balance(section, draft.way, draft.hash);

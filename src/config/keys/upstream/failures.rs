@@ -1,10 +1,10 @@
-//! `failures`, `retry`, `timeouts`: what is done about servers that fail or are late.
+//! `failures`, `retry`, `timeouts`, `queue`: what is done about servers that fail, are late or are busy.
 
 use std::ops::RangeInclusive;
 
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::keys::setting::{Kind, Setting, Table, read_table, rows, set};
-use crate::config::model::{Failures, Retry, UpstreamTimeouts};
+use crate::config::model::{Failures, Queue, Retry, UpstreamTimeouts};
 use crate::config::tree::node::Node;
 use crate::config::words::units::{WAIT, WAIT_OR_NONE};
 use crate::config::words::written;
@@ -12,6 +12,8 @@ use crate::config::words::written;
 const FAILURES: RangeInclusive<u64> = 0..=1_000_000;
 /// Each try is another server, and no upstream has that many that all fail.
 const TRIES: RangeInclusive<u64> = 1..=100;
+/// Each of them holds a client's connection.
+const QUEUED: RangeInclusive<u64> = 0..=1_000_000;
 const RETRIED: RangeInclusive<u64> = 400..=599;
 
 pub(crate) const FAILURES_TABLE: Table = Table {
@@ -191,6 +193,33 @@ pub(super) const RETRY_SETTINGS: &[Setting<Retry>] = &[
                 another one",
         read: |node, retry| set(&mut retry.statuses, statuses(node)),
         show: |retry| Some(written::array(retry.statuses.iter().map(u16::to_string))),
+        ..Setting::BLANK
+    },
+];
+
+pub(crate) const QUEUE_TABLE: Table = Table {
+    title: "`queue`",
+    home: |_| "`queue` of `[upstreams.NAME]`".to_owned(),
+    rows: || rows(QUEUE_SETTINGS),
+};
+
+pub(super) const QUEUE_SETTINGS: &[Setting<Queue>] = &[
+    Setting {
+        key: "max",
+        kind: Kind::integer(&QUEUED),
+        default: "100",
+        about: "how many may wait, of all workers together; one more is answered 503; 0: none waits",
+        read: |node, queue| set(&mut queue.max, node.count(QUEUED)),
+        show: |queue| Some(queue.max.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "within",
+        kind: Kind::Duration,
+        default: "\"10s\"",
+        about: "how long one waits: 503",
+        read: |node, queue| set(&mut queue.within, node.duration(WAIT)),
+        show: |queue| Some(written::duration(queue.within)),
         ..Setting::BLANK
     },
 ];

@@ -92,6 +92,16 @@ impl Tries {
         }
     }
 
+    /// Takes note of another try.
+    fn note_try(&mut self, chosen: &Chosen) {
+        if self.servers.is_empty() {
+            // The request may have waited for a server before.
+            self.begun = runtime::now();
+        }
+        self.servers.push(chosen.server().id());
+        self.connect.set(None);
+    }
+
     fn count(&self) -> u32 {
         self.servers.len() as u32
     }
@@ -132,16 +142,17 @@ impl ProxyHandler {
         let mut refused = None;
         let mut last = None;
         loop {
-            let chosen = match self.upstream.choose(wanted, &tries.servers) {
-                Ok(chosen) => chosen,
-                Err(why) => {
+            let choosing = self.upstream.choose(wanted, &tries.servers);
+            let chosen = match either(choosing, body.client().client_gone()).await {
+                Either::First(Ok(chosen)) => chosen,
+                Either::Second(()) => return Err(ContentError::CutOff.into()),
+                Either::First(Err(why)) => {
                     let failed = last.unwrap_or(Unanswered::NoServer(why));
                     return tries.standing(refused).ok_or(failed);
                 }
             };
-            tries.servers.push(chosen.server().id());
+            tries.note_try(&chosen);
             let server = Arc::clone(chosen.server().name());
-            tries.connect.set(None);
             let asked = Asked {
                 chosen,
                 kept: worker.kept.clone(),

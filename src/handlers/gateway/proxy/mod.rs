@@ -232,7 +232,9 @@ impl ProxyHandler {
                     NoServer::Unknown => (Status::BAD_GATEWAY, "dns_error"),
                     NoServer::NotReady => (Status::SERVICE_UNAVAILABLE, "destination_unavailable"),
                     NoServer::AllFailed => (Status::SERVICE_UNAVAILABLE, "destination_unavailable"),
-                    NoServer::AllBusy => (Status::SERVICE_UNAVAILABLE, "connection_limit_reached"),
+                    NoServer::AllBusy | NoServer::QueueFull | NoServer::QueueLate => {
+                        (Status::SERVICE_UNAVAILABLE, "connection_limit_reached")
+                    }
                 };
                 let note = UpstreamNote {
                     error: Some(error),
