@@ -1,9 +1,9 @@
-//! A client's connection: carries octets in both directions, today over a plain socket.
+//! A connection: carries octets in both directions, over a plain socket or over TLS.
 //!
 //! ```text
 //!   server::connection  receive, send, ready(Read), shut_down ┐
-//!   transfer::receive   receive, send, ready, peer_gone       ├→ Transport ─ Plain → runtime::Stream
-//!   transfer::send      send…, send_file, ready(Write),       │
+//!   transfer::receive   receive, send, ready, peer_gone       ├→ Transport ┬ Plain → runtime::Stream
+//!   transfer::send      send…, send_file, ready(Write),       │            └ Tls → tls::Session
 //!                       peer_gone                             │
 //!   transfer::tunnel    receive, send, poll_ready, shut_down, │
 //!                       is_broken, reset_on_close             │
@@ -13,19 +13,21 @@
 //! The calls that move octets never wait. They fail with `WouldBlock`, and the caller then waits with
 //! [`ready`](Transport::ready). This room knows the loop and its sockets, and nothing of HTTP.
 //!
-//! TLS will be the second arm, boxed, so that a plain connection grows by one pointer at most. All
-//! methods take `&self`, because content is read and a response is sent by two users of one connection.
-//! The state of the TLS arm will be in a `RefCell` that is borrowed within a call and never across a
-//! wait. What the arm will add behind each method:
+//! The second arm, boxed so that a plain connection grows by one pointer at most, is a session of TLS
+//! ([`tls`]). All methods take `&self`, because content is read and a response is sent by two users of one
+//! connection. Behind each method the session does more than a socket:
 //!
-//! - `receive` processes the handshake and other records, and decrypts. A record holds up to 16 KiB, so
-//!   plaintext may be left when the socket is empty: then `is_drained` is false, and `ready(Read)`
-//!   returns at once.
-//! - `send` and `send_vectored` encrypt; `send_file` reads the file and encrypts.
-//! - `ready(Read)` also sends pending records of the handshake, and so may wait to write.
-//! - `shut_down` sends `close_notify` before the end of our side (RFC 8446 §6.1).
+//! - `receive` processes records and decrypts. A record holds up to 16 KiB, so plaintext may be left when
+//!   the socket is empty: then `is_drained` is false, and `ready(Read)` returns at once.
+//! - `send` and `send_vectored` encrypt; `send_file` reads the file and encrypts. Who gets `WouldBlock`
+//!   sends the same octets again, as it does for a socket.
+//! - `close` says that we send nothing more (`close_notify`, RFC 8446 §6.1); `shut_down` says so before the
+//!   end of our side.
 //! - `peer_gone` waits for the end of the socket. The next `receive` finds a `close_notify` that comes
 //!   without it.
+
+mod received;
+pub(crate) mod tls;
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -33,22 +35,16 @@ use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
 use crate::runtime::{Direction, Elapsed, Idle, Stream, Tick};
+pub(crate) use received::Received;
+use received::receive_plain;
+use tls::{About, Session};
 
 /// A connection to a client.
-#[derive(Debug)]
 pub(crate) enum Transport {
     /// The socket carries the octets as they are.
     Plain(Stream),
-}
-
-/// The result of one [`receive`](Transport::receive).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Received {
-    /// Octets that were put into the buffer; 0 says that the client has ended its side.
-    pub(crate) count: usize,
-    /// Another `receive` would find nothing now, so the caller can wait first. False if that is not
-    /// known, and if the next `receive` would find the client's end.
-    pub(crate) is_drained: bool,
+    /// The socket carries them encrypted.
+    Tls(Box<Session>),
 }
 
 impl Transport {
@@ -59,13 +55,8 @@ impl Transport {
     #[inline(always)]
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         match self {
-            Self::Plain(stream) => {
-                let count = stream.try_receive(buffer)?;
-                // A short read has emptied the socket, so no second call is needed to learn that it is
-                // empty. But the system reports the client's end only once, and may have done so.
-                let is_drained = count < buffer.len() && !stream.is_read_closed();
-                Ok(Received { count, is_drained })
-            }
+            Self::Plain(stream) => receive_plain(stream, buffer),
+            Self::Tls(session) => session.receive(buffer),
         }
     }
 
@@ -77,6 +68,7 @@ impl Transport {
     pub(crate) fn send(&self, octets: &[u8], more: bool) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.try_send(octets, more),
+            Self::Tls(session) => session.send(octets, more),
         }
     }
 
@@ -87,6 +79,7 @@ impl Transport {
     pub(crate) fn send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.try_send_vectored(pieces),
+            Self::Tls(session) => session.send_vectored(pieces),
         }
     }
 
@@ -103,42 +96,63 @@ impl Transport {
     ) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.try_send_file(file, offset, count),
+            Self::Tls(session) => session.send_file(file, offset, count),
         }
     }
 
     /// The IP address of ours that the client connected to; `None` at a Unix socket.
     pub(crate) fn server_ip(&self) -> Option<IpAddr> {
-        match self {
-            Self::Plain(stream) => stream.local_ip(),
-        }
+        self.socket().local_ip()
     }
 
     /// The IP address and port of ours that the client connected to; `None` at a Unix socket.
     pub(crate) fn server_address(&self) -> Option<SocketAddr> {
+        self.socket().local_address()
+    }
+
+    /// What the handshake of TLS has settled, if the connection has had one.
+    #[inline]
+    pub(crate) fn session(&self) -> Option<&About> {
         match self {
-            Self::Plain(stream) => stream.local_address(),
+            Self::Plain(_) => None,
+            Self::Tls(session) => session.about(),
+        }
+    }
+
+    fn socket(&self) -> &Stream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(session) => session.stream(),
+        }
+    }
+
+    /// Says, before the connection is closed, that all has been sent. Over a plain connection the close
+    /// says so.
+    pub(crate) fn close(&self) {
+        if let Self::Tls(session) = self {
+            session.close();
         }
     }
 
     /// Ends our side: the caller sends nothing afterwards. It can still receive the client's octets.
     pub(crate) fn shut_down(&self) {
-        match self {
-            Self::Plain(stream) => stream.shut_down_write(),
+        if let Self::Tls(session) = self {
+            session.close();
         }
+        self.socket().shut_down_write();
     }
 
     /// Whether the system has reported that the connection broke. Reports it once.
     pub(crate) fn is_broken(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.take_error().is_some(),
-        }
+        self.socket().take_error().is_some()
     }
 
     /// Has the close of the connection reset it: the client sees an error and no end.
     pub(crate) fn reset_on_close(&self) {
-        match self {
-            Self::Plain(stream) => stream.reset_on_close(),
+        if let Self::Tls(session) = self {
+            session.give_up();
         }
+        self.socket().reset_on_close()
     }
 
     /// Waits until another try may succeed in `direction`.
@@ -161,6 +175,7 @@ impl Transport {
     ) -> Poll<Result<(), Elapsed>> {
         match self {
             Self::Plain(stream) => stream.poll_ready(context, direction, deadline),
+            Self::Tls(session) => session.poll_ready(context, direction, deadline),
         }
     }
 
@@ -169,15 +184,14 @@ impl Transport {
     pub(crate) fn poll_idle(&self, context: &mut Context<'_>, deadline: Tick) -> Poll<Idle> {
         match self {
             Self::Plain(stream) => stream.poll_idle(context, deadline),
+            Self::Tls(session) => session.poll_idle(context, deadline),
         }
     }
 
     /// Waits until the client has ended its side, or the connection broke. The octets that the client
     /// sends meanwhile stay unread, and the next `ready(Read)` reports them.
     pub(crate) async fn peer_gone(&self) {
-        match self {
-            Self::Plain(stream) => stream.peer_gone().await,
-        }
+        self.socket().peer_gone().await
     }
 }
 

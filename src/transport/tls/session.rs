@@ -1,0 +1,508 @@
+//! Octets in both directions over a socket, encrypted.
+//!
+//! ```text
+//! receive   socket → buffers.incoming → rustls decrypts in place → the caller's buffer
+//!                    └ the beginning of a record stays in State.incoming until the rest comes
+//! send      the caller's octets → rustls encrypts → buffers.outgoing → socket
+//!                    └ what the socket does not take stays in State.outgoing
+//! ```
+//!
+//! A session that is idle holds neither: what it has is the state of rustls.
+
+use std::cell::{OnceCell, RefCell};
+use std::io::{self, IoSlice};
+use std::mem::take;
+use std::os::fd::BorrowedFd;
+use std::task::{Context, Poll};
+
+use rustls::pki_types::CertificateDer;
+use rustls::{CipherSuite, ProtocolVersion};
+
+use super::buffers::{self, Buffers, MAX_BEFORE, Outgoing, SHARE};
+use super::half::{Advance, Half, broken};
+use super::records::{MAX_RECORD, has_record, next_piece, record_length};
+use crate::runtime::{Direction, Elapsed, Idle, Stream, Tick};
+use crate::transport::received::{Received, receive_plain};
+
+/// A connection over TLS. Until its handshake is complete it carries octets as they are: a header of the
+/// PROXY protocol may come first, and a client that speaks plain HTTP is answered so.
+pub(crate) struct Session {
+    stream: Stream,
+    /// `None` until the handshake is complete. Borrowed within a call, and never across a wait.
+    state: RefCell<Option<State>>,
+    about: OnceCell<About>,
+}
+
+/// What the handshake has settled.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) version: ProtocolVersion,
+    pub(crate) cipher: CipherSuite,
+    /// The name of the server that the client asked for (RFC 6066 §3), in lower case.
+    pub(crate) server_name: Option<Box<str>>,
+    /// The certificates that the client has shown, its own first. They are verified.
+    pub(crate) client_certificates: Option<Box<[CertificateDer<'static>]>>,
+    /// What was asked of the client's certificate; see [`Chosen`](super::Chosen).
+    pub(crate) client_rule: u64,
+}
+
+impl About {
+    /// The version, as OpenSSL calls it: `TLSv1.3`.
+    pub(crate) fn version(&self) -> &'static str {
+        match self.version {
+            ProtocolVersion::TLSv1_3 => "TLSv1.3",
+            ProtocolVersion::TLSv1_2 => "TLSv1.2",
+            // rustls speaks no other.
+            _ => "TLS",
+        }
+    }
+
+    /// The cipher suite, as IANA calls it.
+    pub(crate) fn cipher(&self) -> &'static str {
+        let name = self.cipher.as_str().unwrap_or_default();
+        match name {
+            "TLS13_AES_128_GCM_SHA256" => "TLS_AES_128_GCM_SHA256",
+            "TLS13_AES_256_GCM_SHA384" => "TLS_AES_256_GCM_SHA384",
+            "TLS13_CHACHA20_POLY1305_SHA256" => "TLS_CHACHA20_POLY1305_SHA256",
+            name => name,
+        }
+    }
+
+    /// The certificate that the peer has shown, if it is a client, as DER.
+    pub(crate) fn client_certificate(&self) -> Option<&[u8]> {
+        let own = self.client_certificates.as_deref()?.first()?;
+        Some(own.as_ref())
+    }
+}
+
+/// The session, and what is between it and its two sides.
+pub(super) struct State {
+    pub(super) half: Half,
+    /// What has come of a record that is not whole, or records for which the caller had no room.
+    pub(super) incoming: Vec<u8>,
+    /// Content that was decrypted and for which the caller had no room.
+    plain: Vec<u8>,
+    /// Records that the socket has not taken.
+    pub(super) outgoing: Vec<u8>,
+    /// Octets of content that are in `outgoing`. The caller has not been told that they are sent: it
+    /// waits, as for a socket that takes nothing, and then sends the same octets again.
+    unreported: usize,
+    /// Octets sent since the peer sent something.
+    sent: usize,
+    /// The peer has ended its side in order.
+    is_ended: bool,
+    /// The session has failed: nothing more can be received or sent.
+    is_broken: bool,
+}
+
+impl State {
+    pub(super) fn new(half: Half, incoming: Vec<u8>) -> Self {
+        Self {
+            half,
+            incoming,
+            plain: Vec::new(),
+            outgoing: Vec::new(),
+            unreported: 0,
+            sent: 0,
+            is_ended: false,
+            is_broken: false,
+        }
+    }
+
+    /// Does what there is to do without further records, and puts the records of our own that this gives
+    /// into `outgoing`.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        let mut at = 0;
+        let settled = loop {
+            let plain = &mut self.plain;
+            let mut keep = |octets: &[u8]| plain.extend_from_slice(octets);
+            let input = &mut self.incoming[at..];
+            let (used, advance) = self.half.advance(input, &mut keep, &mut self.outgoing);
+            at += used;
+            match advance {
+                Ok(Advance::More) => {}
+                Ok(Advance::Waiting) => break Ok(()),
+                Ok(Advance::PeerClosed) => self.is_ended = true,
+                Err(error) => break Err(error),
+            }
+        };
+        self.incoming.drain(..at);
+        settled.map_err(|error| self.fail(error))
+    }
+
+    /// Takes note that the session has failed. The alert that tells the peer why is put into `outgoing`.
+    fn fail(&mut self, error: rustls::Error) -> io::Error {
+        self.is_broken = true;
+        // Once: rustls gives what it has to say before it looks at records, and must not look again at the
+        // one that failed.
+        let mut ignore = |_: &[u8]| {};
+        let input = &mut self.incoming;
+        let _ = self.half.advance(input, &mut ignore, &mut self.outgoing);
+        broken(error)
+    }
+
+    /// Sends what is in `outgoing`. Returns whether the socket took all of it.
+    ///
+    /// # Errors
+    /// If the connection is broken.
+    pub(super) fn flush(&mut self, stream: &Stream) -> io::Result<bool> {
+        while !self.outgoing.is_empty() {
+            match stream.try_send(&self.outgoing, false) {
+                Ok(count) if count == self.outgoing.len() => self.outgoing = Vec::new(),
+                Ok(count) => drop(self.outgoing.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the next [`Session::receive`] has something without a further octet from the socket.
+    fn has_something(&self) -> bool {
+        !self.plain.is_empty() || self.is_ended || self.is_broken || has_record(&self.incoming)
+    }
+
+    /// Moves content that was decrypted before to `buffer`.
+    fn take_plain(&mut self, buffer: &mut [u8]) -> usize {
+        let count = self.plain.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&self.plain[..count]);
+        self.plain.drain(..count);
+        if self.plain.is_empty() {
+            self.plain = Vec::new();
+        }
+        count
+    }
+}
+
+/// The end of what a peer sends, without the alert that says so: what has come may be less than it sent
+/// (RFC 8446 §6.1).
+fn truncated() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the connection ended without a close_notify",
+    )
+}
+
+impl Session {
+    /// A connection whose handshake has not begun.
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            state: RefCell::default(),
+            about: OnceCell::new(),
+        }
+    }
+
+    /// Has the connection go on with what its handshake has led to.
+    pub(super) fn begin(&self, state: State, about: About) {
+        *self.state.borrow_mut() = Some(state);
+        let is_first = self.about.set(about).is_ok();
+        debug_assert!(is_first, "a connection has one handshake");
+    }
+
+    /// What the handshake has settled, once it is complete.
+    pub(crate) fn about(&self) -> Option<&About> {
+        self.about.get()
+    }
+
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// As [`Transport::receive`](crate::transport::Transport::receive).
+    ///
+    /// # Errors
+    /// `WouldBlock` where no content has arrived, `UnexpectedEof` where the connection ended and the peer
+    /// has not said that it would; otherwise the connection is broken.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        let Some(state) = &mut *self.state.borrow_mut() else {
+            return receive_plain(&self.stream, buffer);
+        };
+        if !state.plain.is_empty() {
+            return Ok(Received {
+                count: state.take_plain(buffer),
+                is_drained: false,
+            });
+        }
+        if state.is_broken {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        loop {
+            if state.is_ended {
+                return Ok(Received {
+                    count: 0,
+                    is_drained: false,
+                });
+            }
+            let Received { count, is_drained } =
+                buffers::with(|buffers| self.receive_once(state, buffers, buffer))?;
+            if count > 0 {
+                state.sent = 0;
+                return Ok(Received { count, is_drained });
+            }
+            if is_drained {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+    }
+
+    /// Reads once from the socket, unless a whole record is there, and decrypts as much as has room in
+    /// `buffer`.
+    fn receive_once(
+        &self,
+        state: &mut State,
+        buffers: &mut Buffers,
+        buffer: &mut [u8],
+    ) -> io::Result<Received> {
+        let input = &mut buffers.incoming;
+        let kept = state.incoming.len();
+        input[..kept].copy_from_slice(&state.incoming);
+        let mut filled = kept;
+        let mut is_empty = false;
+        if !has_record(&state.incoming) {
+            let room = buffer.len().clamp(MAX_RECORD, SHARE + MAX_RECORD);
+            let count = self.stream.try_receive(&mut input[kept..kept + room])?;
+            if count == 0 {
+                return Err(truncated());
+            }
+            filled += count;
+            // As for a plain connection: a short read has emptied the socket.
+            is_empty = count < room && !self.stream.is_read_closed();
+        }
+        let (used, taken) = decrypt(state, &mut input[..filled], buffer);
+        state.incoming.clear();
+        if used == filled {
+            state.incoming = Vec::new();
+        } else {
+            state.incoming.extend_from_slice(&input[used..filled]);
+        }
+        let count = match taken {
+            Ok(count) => count,
+            Err(error) => {
+                let error = state.fail(error);
+                // The peer is told why, if the socket takes it.
+                let _ = state.flush(&self.stream);
+                return Err(error);
+            }
+        };
+        Ok(Received {
+            count,
+            is_drained: is_empty && !state.has_something(),
+        })
+    }
+
+    /// As [`Transport::send`](crate::transport::Transport::send). Takes [`SHARE`] octets at most.
+    ///
+    /// Where the socket does not take all of the records, this is `WouldBlock`, and the caller sends the
+    /// same octets again when there is room: they are encrypted already.
+    ///
+    /// # Errors
+    /// `WouldBlock`; otherwise the connection is broken.
+    pub(crate) fn send(&self, octets: &[u8], more: bool) -> io::Result<usize> {
+        let Some(state) = &mut *self.state.borrow_mut() else {
+            return self.stream.try_send(octets, more);
+        };
+        if let Some(count) = self.finish_last(state)? {
+            return Ok(count);
+        }
+        let octets = &octets[..octets.len().min(SHARE)];
+        buffers::with(|buffers| self.encrypt_and_send(state, octets, &mut buffers.outgoing, more))
+    }
+
+    /// As [`Transport::send_vectored`](crate::transport::Transport::send_vectored): the pieces are put
+    /// together first, into records that they share.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub(crate) fn send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let Some(state) = &mut *self.state.borrow_mut() else {
+            return self.stream.try_send_vectored(pieces);
+        };
+        if let Some(count) = self.finish_last(state)? {
+            return Ok(count);
+        }
+        buffers::with(|buffers| {
+            let mut filled = 0;
+            for piece in pieces {
+                let room = &mut buffers.plain[filled..];
+                let count = piece.len().min(room.len());
+                room[..count].copy_from_slice(&piece[..count]);
+                filled += count;
+            }
+            let octets = &buffers.plain[..filled];
+            self.encrypt_and_send(state, octets, &mut buffers.outgoing, false)
+        })
+    }
+
+    /// As [`Transport::send_file`](crate::transport::Transport::send_file).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and the errors of reading the file.
+    pub(crate) fn send_file(
+        &self,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> io::Result<usize> {
+        let Some(state) = &mut *self.state.borrow_mut() else {
+            return self.stream.try_send_file(file, offset, count);
+        };
+        let sent = match self.finish_last(state)? {
+            Some(sent) => sent,
+            None => buffers::with(|buffers| {
+                let room = count.min(buffers.plain.len());
+                let read = rustix::io::pread(file, &mut buffers.plain[..room], *offset)?;
+                if read == 0 {
+                    return Ok(0);
+                }
+                let octets = &buffers.plain[..read];
+                // More follows if the file has more than fits.
+                let more = read < count;
+                self.encrypt_and_send(state, octets, &mut buffers.outgoing, more)
+            })?,
+        };
+        *offset += sent as u64;
+        Ok(sent)
+    }
+
+    /// Sends what the socket did not take of the last octets. Returns how many octets of content those
+    /// were, if there were any: they are the first that the caller has now.
+    fn finish_last(&self, state: &mut State) -> io::Result<Option<usize>> {
+        if state.is_broken {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        let is_in_the_way = state.unreported > 0 || state.outgoing.len() > MAX_BEFORE;
+        if is_in_the_way && !state.flush(&self.stream)? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = take(&mut state.unreported);
+        Ok((count > 0).then_some(count))
+    }
+
+    /// Encrypts `octets` behind the records that wait, and sends all of it with one call.
+    fn encrypt_and_send(
+        &self,
+        state: &mut State,
+        octets: &[u8],
+        out: &mut Outgoing,
+        more: bool,
+    ) -> io::Result<usize> {
+        out.begin_with(&[]);
+        let mut left = octets;
+        while !left.is_empty() {
+            state.settle()?;
+            out.push(&take(&mut state.outgoing));
+            let piece;
+            (piece, left) = left.split_at(next_piece(state.sent, left.len()));
+            let written = state.half.encrypt(&mut state.incoming, piece, out.room())?;
+            out.grow(written);
+            state.sent += piece.len();
+        }
+        let taken = match self.stream.try_send(out.octets(), more) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            taken => taken?,
+        };
+        if taken == out.octets().len() {
+            return Ok(octets.len());
+        }
+        state.outgoing = out.octets()[taken..].to_vec();
+        state.unreported = octets.len();
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Says that we send nothing more (`close_notify`), if the socket takes it. Does not end the
+    /// connection.
+    pub(crate) fn close(&self) {
+        let Some(state) = &mut *self.state.borrow_mut() else {
+            return;
+        };
+        if !state.is_broken && state.settle().is_ok() {
+            state.half.close(&mut state.incoming, &mut state.outgoing);
+        }
+        // If it does not take this little, the peer is not reading either.
+        let _ = state.flush(&self.stream);
+    }
+
+    /// Has the connection end without a word to the peer.
+    pub(crate) fn give_up(&self) {
+        if let Some(state) = &mut *self.state.borrow_mut() {
+            state.is_broken = true;
+            state.outgoing = Vec::new();
+        }
+    }
+
+    /// As [`Transport::poll_ready`](crate::transport::Transport::poll_ready).
+    pub(crate) fn poll_ready(
+        &self,
+        context: &mut Context<'_>,
+        direction: Direction,
+        deadline: Tick,
+    ) -> Poll<Result<(), Elapsed>> {
+        if direction == Direction::Read && self.begin_wait() {
+            return Poll::Ready(Ok(()));
+        }
+        self.stream.poll_ready(context, direction, deadline)
+    }
+
+    /// As [`Transport::poll_idle`](crate::transport::Transport::poll_idle).
+    pub(crate) fn poll_idle(&self, context: &mut Context<'_>, deadline: Tick) -> Poll<Idle> {
+        if self.begin_wait() {
+            return Poll::Ready(Idle::Readable);
+        }
+        self.stream.poll_idle(context, deadline)
+    }
+
+    /// Before a wait to read: sends records that waited for content to go with them, such as session
+    /// tickets. Returns whether there is no need to wait.
+    fn begin_wait(&self) -> bool {
+        let Some(state) = &mut *self.state.borrow_mut() else {
+            return false;
+        };
+        if state.has_something() {
+            return true;
+        }
+        // What the socket does not take goes with the next content.
+        if state.unreported == 0 && !state.outgoing.is_empty() {
+            let _ = state.flush(&self.stream);
+        }
+        false
+    }
+}
+
+/// Decrypts the records in `input` into `buffer`, up to the one that may have no room in it; but the first
+/// in any case, and what of it has no room is kept. Returns how many octets of `input` are used, and how
+/// many octets of content there are.
+fn decrypt(
+    state: &mut State,
+    input: &mut [u8],
+    buffer: &mut [u8],
+) -> (usize, Result<usize, rustls::Error>) {
+    let mut used = 0;
+    let mut count = 0;
+    loop {
+        let plain = &mut state.plain;
+        let mut take = |octets: &[u8]| {
+            let (now, later) = octets.split_at(octets.len().min(buffer.len() - count));
+            buffer[count..count + now.len()].copy_from_slice(now);
+            count += now.len();
+            plain.extend_from_slice(later);
+        };
+        let rest = &mut input[used..];
+        let (of_rest, advance) = state.half.advance(rest, &mut take, &mut state.outgoing);
+        used += of_rest;
+        match advance {
+            Ok(Advance::More) => {}
+            Ok(Advance::Waiting) => return (used, Ok(count)),
+            Ok(Advance::PeerClosed) => {
+                state.is_ended = true;
+                return (used, Ok(count));
+            }
+            Err(error) => return (used, Err(error)),
+        }
+        let room = buffer.len() - count;
+        let is_next_too_large = record_length(&input[used..]).is_some_and(|next| next > room);
+        if count > 0 && is_next_too_large {
+            return (used, Ok(count));
+        }
+    }
+}

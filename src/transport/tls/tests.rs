@@ -1,0 +1,352 @@
+//! Both halves against each other, over a pair of sockets that take little at a time.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+
+use super::handshake::{Chosen, HandshakeError, UnknownName, accept, connect};
+use super::session::Session;
+use crate::runtime::{self, Direction, Stream, Tick};
+use crate::transport::{Received, Transport};
+
+fn fixture(name: &str) -> std::path::PathBuf {
+    Path::new("tests/fixtures/tls").join(name)
+}
+
+fn certificate(name: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_file(fixture(name)).expect("the fixture")
+}
+
+fn server_config() -> Arc<ServerConfig> {
+    let key = PrivateKeyDer::from_pem_file(fixture("localhost.key")).expect("the fixture");
+    let builder = ServerConfig::builder().with_no_client_auth();
+    let config = builder.with_single_cert(vec![certificate("localhost.pem")], key);
+    Arc::new(config.expect("they fit"))
+}
+
+fn client_config(version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate("ca.pem")).expect("a root");
+    let builder =
+        ClientConfig::builder_with_protocol_versions(&[version]).with_root_certificates(roots);
+    Arc::new(builder.with_no_client_auth())
+}
+
+fn name() -> ServerName<'static> {
+    ServerName::try_from("localhost").expect("a name")
+}
+
+/// Two ends of a connection.
+fn pair() -> (Stream, Stream) {
+    let (near, far) = UnixStream::pair().expect("a socket pair");
+    let stream = |end: UnixStream| {
+        end.set_nonblocking(true).expect("a socket can be set so");
+        // Far less than a record, so that the ends wait for each other.
+        rustix::net::sockopt::set_socket_send_buffer_size(&end, 4096).expect("it can be set");
+        Stream::new(OwnedFd::from(end))
+    };
+    (stream(near), stream(far))
+}
+
+async fn accept_as(session: &Session, known: &'static str) -> Result<(), HandshakeError> {
+    let choose = |hello: &super::Hello| {
+        if hello.server_name.as_deref() != Some(known) {
+            return Err(UnknownName);
+        }
+        let config = server_config();
+        Ok(Chosen {
+            config,
+            client_rule: 0,
+        })
+    };
+    let deadline = runtime::deadline_after(Duration::from_secs(20));
+    accept(session, Vec::new(), deadline, choose).await
+}
+
+/// The ends of a session, as transports: the server's and the client's.
+async fn connected(version: &'static SupportedProtocolVersion) -> (Transport, Transport) {
+    let (near, far) = pair();
+    let (server, client) = (Session::new(near), Rc::new(Session::new(far)));
+    let connecting = Rc::clone(&client);
+    runtime::spawn(async move {
+        let connected = connect(&connecting, client_config(version), name(), Tick::NEVER).await;
+        connected.expect("the server is who it says");
+    });
+    accept_as(&server, "localhost").await.expect("a session");
+    while Rc::strong_count(&client) > 1 {
+        runtime::yield_now().await;
+    }
+    let client = Rc::into_inner(client).expect("the other is gone");
+    (
+        Transport::Tls(Box::new(server)),
+        Transport::Tls(Box::new(client)),
+    )
+}
+
+/// Receives until the end, `most` octets at a time.
+async fn receive_all(transport: &Transport, most: usize) -> io::Result<Vec<u8>> {
+    let (mut all, mut buffer) = (Vec::new(), vec![0; most]);
+    loop {
+        match transport.receive(&mut buffer) {
+            Ok(Received { count: 0, .. }) => return Ok(all),
+            Ok(Received { count, is_drained }) => {
+                all.extend_from_slice(&buffer[..count]);
+                if !is_drained {
+                    continue;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        let ready = transport.ready(Direction::Read, Tick::NEVER).await;
+        ready.expect("there is no deadline");
+    }
+}
+
+/// Sends all of `octets` with `send`, which returns how many it took.
+async fn send_all(
+    transport: &Transport,
+    octets: &[u8],
+    mut send: impl FnMut(&Transport, &[u8]) -> io::Result<usize>,
+) {
+    let mut sent = 0;
+    while sent < octets.len() {
+        match send(transport, &octets[sent..]) {
+            Ok(count) => sent += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let ready = transport.ready(Direction::Write, Tick::NEVER).await;
+                ready.expect("there is no deadline");
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Octets that are nowhere the same for long.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length as u32)
+        .flat_map(u32::to_be_bytes)
+        .take(length)
+        .collect()
+}
+
+/// What arrives at one end when `send` sends at the other, which then ends its side.
+fn carried<F: Future<Output = ()>>(
+    version: &'static SupportedProtocolVersion,
+    most: usize,
+    send: impl FnOnce(Transport) -> F + 'static,
+) -> io::Result<Vec<u8>> {
+    let carry = async move {
+        let (server, client) = connected(version).await;
+        let received = runtime::either(
+            async {
+                send(server).await;
+                std::future::pending::<()>().await;
+            },
+            receive_all(&client, most),
+        );
+        match received.await {
+            runtime::Either::First(()) => unreachable!("it waits for ever"),
+            runtime::Either::Second(received) => received,
+        }
+    };
+    runtime::run(carry).expect("a loop")
+}
+
+#[test]
+fn octets_arrive_whole_whatever_room_there_is_for_them() {
+    for (version, length, most) in [
+        (&TLS13, 0, 100),
+        (&TLS13, 1, 1),
+        (&TLS12, 612, 7),
+        (&TLS13, 20_000, 100),
+        (&TLS12, 20_000, 16 * 1024),
+        (&TLS13, 1_000_000, 16 * 1024),
+        (&TLS12, 1_000_000, 64 * 1024),
+        (&TLS13, 100_000, 200_000),
+    ] {
+        let received = carried(version, most, move |server| async move {
+            send_all(&server, &pattern(length), |server, octets| {
+                server.send(octets, false)
+            })
+            .await;
+            server.shut_down();
+            std::future::pending::<()>().await;
+        });
+        let received = received.expect("an end in order");
+        assert!(
+            received == pattern(length),
+            "{length} octets, {most} at a time"
+        );
+    }
+}
+
+#[test]
+fn pieces_and_files_arrive_in_their_order() {
+    let received = carried(&TLS13, 16 * 1024, |server| async move {
+        send_all(&server, &pattern(150_000), |server, octets| {
+            let (first, second) = octets.split_at(octets.len() / 3);
+            server.send_vectored(&[io::IoSlice::new(first), io::IoSlice::new(second)])
+        })
+        .await;
+        let file = tempfile::tempfile().expect("a file");
+        std::os::unix::fs::FileExt::write_all_at(&file, &pattern(300_000), 0).expect("room");
+        let mut offset = 0;
+        send_all(&server, &[0; 300_000], |server, octets| {
+            let count = octets.len().min(100_000);
+            server.send_file(file.as_fd(), &mut offset, count)
+        })
+        .await;
+        assert_eq!(offset, 300_000);
+        server.shut_down();
+        std::future::pending::<()>().await;
+    });
+    let expected = [pattern(150_000), pattern(300_000)].concat();
+    assert!(received.expect("an end in order") == expected);
+}
+
+/// A connection that ends without a word is not taken for one that is complete.
+#[test]
+fn an_end_without_a_word_is_an_error() {
+    for says_so in [true, false] {
+        let received = carried(&TLS13, 100, move |server| async move {
+            send_all(&server, b"hello", |server, octets| {
+                server.send(octets, false)
+            })
+            .await;
+            if says_so {
+                server.close();
+            } else {
+                server.reset_on_close();
+            }
+            drop(server);
+        });
+        match received {
+            Ok(received) => assert!(says_so && received == b"hello"),
+            Err(error) => assert!(!says_so && error.kind() == io::ErrorKind::UnexpectedEof),
+        }
+    }
+}
+
+/// The error of the handshake of a client that sends `octets`, `most` at a time, and the answer to it.
+fn refused(octets: &'static [u8], most: usize) -> (String, Vec<u8>) {
+    let handshake = async move {
+        let (near, far) = pair();
+        runtime::spawn(async move {
+            for piece in octets.chunks(most) {
+                // It may be refused already.
+                let _ = far.try_send(piece, false);
+                runtime::yield_now().await;
+            }
+            far.shut_down_write();
+            let mut answer = vec![0; 1000];
+            while let Err(error) = far.try_receive(&mut answer) {
+                if error.kind() != io::ErrorKind::WouldBlock {
+                    return;
+                }
+                let ready = far.ready(Direction::Read, Tick::NEVER).await;
+                ready.expect("there is no deadline");
+            }
+        });
+        let session = Session::new(near);
+        let error = accept_as(&session, "localhost")
+            .await
+            .expect_err("it is no handshake");
+        let received = match &error {
+            HandshakeError::PlainHttp(received) => received.clone(),
+            _ => Vec::new(),
+        };
+        (error.to_string(), received)
+    };
+    runtime::run(handshake).expect("a loop")
+}
+
+#[test]
+fn what_is_no_handshake_is_told_apart() {
+    const HTTP: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    let (error, received) = refused(HTTP, 1000);
+    assert!(error.contains("plain HTTP"), "{error}");
+    assert_eq!(received, HTTP);
+    for (octets, expected) in [
+        (&b""[..], "ended before"),
+        (b"\x16\x03\x01", "ended before"),
+        (b"\x00\x00\x00", "does not speak TLS"),
+        (b"SSH-2.0-x\r\n", "plain HTTP"),
+        // A record of a handshake whose message is none.
+        (
+            b"\x16\x03\x01\x00\x04\x63\x00\x00\x00",
+            "unexpected handshake message",
+        ),
+        (b"\x16\x03\x01\x00\x04\x02\x00\x00\x00", "corrupt message"),
+        // A ClientHello of no length.
+        (b"\x16\x03\x01\x00\x04\x01\x00\x00\x00", "corrupt message"),
+        (b"\x16\x03\x01\x00\x00", "corrupt message"),
+        (b"\x16\xff\xff\xff\xff\x00", "corrupt message"),
+    ] {
+        for most in [1, 1000] {
+            let (error, _) = refused(octets, most);
+            assert!(error.contains(expected), "{octets:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_asks_for_another_server_is_told_so() {
+    let handshake = async {
+        let (near, far) = pair();
+        let (server, client) = (Session::new(near), Session::new(far));
+        let connecting = connect(&client, client_config(&TLS13), name(), Tick::NEVER);
+        let accepting = accept_as(&server, "other.test");
+        let Either2 { first, second } = both(accepting, connecting).await;
+        (first.expect_err("unknown"), second.expect_err("refused"))
+    };
+    let (server, client) = runtime::run(handshake).expect("a loop");
+    assert!(server.to_string().contains("\"localhost\""), "{server}");
+    assert!(client.to_string().contains("UnrecognisedName"), "{client}");
+}
+
+/// The outputs of two futures.
+struct Either2<A, B> {
+    first: A,
+    second: B,
+}
+
+/// Waits for both futures.
+async fn both<A, B>(
+    first: impl Future<Output = A>,
+    second: impl Future<Output = B>,
+) -> Either2<A, B> {
+    let (mut first, mut second) = (Box::pin(first), Box::pin(second));
+    let (mut of_first, mut of_second) = (None, None);
+    std::future::poll_fn(|context| {
+        use std::task::Poll;
+        if of_first.is_none()
+            && let Poll::Ready(output) = first.as_mut().poll(context)
+        {
+            of_first = Some(output);
+        }
+        if of_second.is_none()
+            && let Poll::Ready(output) = second.as_mut().poll(context)
+        {
+            of_second = Some(output);
+        }
+        match (&of_first, &of_second) {
+            (Some(_), Some(_)) => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    })
+    .await;
+    Either2 {
+        first: of_first.expect("it is ready"),
+        second: of_second.expect("it is ready"),
+    }
+}
