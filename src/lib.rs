@@ -71,6 +71,7 @@ mod proxy_protocol;
 mod runtime;
 mod server;
 mod supervisor;
+mod tls;
 mod transfer;
 mod transport;
 mod upstream;

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use crate::address::{ListenAddress, UpstreamAddress};
 
+pub(crate) use complaint::certificate::{CertificateFault, CertificateSetting};
 pub(crate) use complaint::diagnostic::Report;
 pub(crate) use load::{Checked, Inputs, Loaded, Strictness, Wildcard, load, parse, read_whole};
 pub(crate) use tell::{Change, difference, dump, key_table, schema};

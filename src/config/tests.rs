@@ -160,6 +160,7 @@ fn every_setting_arrives() {
         }
     );
     let limits = Limits {
+        handshake_timeout: Duration::from_secs(7),
         head_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(120),
         body_timeout: Duration::from_millis(500),

@@ -14,6 +14,8 @@
 //! | whether a `proxy` route is there | pattern and upstream, which of its equals | the tunnels that it led to |
 //! | servers of upstreams | the name of the upstream, and within it the address | all routes to the upstream |
 //! | open connections of a stream | where it listens | no other stream |
+//! | certificates of servers | the settings of `tls` | all servers with the same |
+//! | keys of session tickets | none | all servers, for as long as the process |
 //! | threads of a route with a handler | the same, and how many threads | no other route |
 //!
 //! Listening sockets survive a reload too, but are no kind of this: what counts is the queue of
@@ -33,6 +35,8 @@ use crate::config::model::{self, Cgi, Files, PluginRoute, Proxy, Route, RoutePat
 use crate::handlers::files::{FilesRoute, Place};
 use crate::handlers::gateway::proxy::ProxyLife;
 use crate::runtime::{BlockingPool, Permits};
+use crate::tls::tickets::TicketKeys;
+use crate::tls::{Fault, Terminator};
 use crate::upstream;
 
 /// What a generation uses that the next one goes on with.
@@ -49,6 +53,8 @@ pub(crate) struct Carryover {
     proxies: Kept<ProxyKey, ProxyLife>,
     /// How many connections are open.
     streams: Kept<Vec<ListenAddress>, Permits>,
+    terminators: Kept<model::Tls, Terminator>,
+    tickets: Arc<TicketKeys>,
 }
 
 /// Which `proxy` route a life is for: the pattern, the upstream, and which of its equals.
@@ -64,6 +70,14 @@ struct PluginKey {
     handler: HandlerSpec,
     /// Routes of several servers may be alike. They are told apart by their order in the file.
     nth: usize,
+}
+
+/// Why files of TLS were not read.
+pub(super) enum Unread {
+    /// There is nothing to serve with.
+    Nothing(Fault),
+    /// What was read before is still there.
+    Again(Fault),
 }
 
 /// What a route with a handler takes over.
@@ -104,6 +118,8 @@ impl Carryover {
             upstreams: self.upstreams.begin(),
             proxies: self.proxies.begin(),
             streams: self.streams.begin(),
+            terminators: self.terminators.begin(),
+            tickets: Arc::clone(&self.tickets),
         }
     }
 
@@ -118,6 +134,7 @@ impl Carryover {
         self.upstreams.end();
         self.proxies.end();
         self.streams.end();
+        self.terminators.end();
     }
 
     /// Hands to `retired` what `self` uses and `next`, the generation after it, does not; takes back
@@ -132,6 +149,7 @@ impl Carryover {
         self.upstreams.release(&next.upstreams, retired);
         self.proxies.release(&next.proxies, retired);
         self.streams.release(&next.streams, retired);
+        self.terminators.release(&next.terminators, retired);
     }
 
     /// The threads of routes that have some of their own.
@@ -225,6 +243,31 @@ impl Carryover {
             .instances
             .get_or_try_make(spec, |spec| handlers.make(spec));
         made.map(drop)
+    }
+
+    /// Reads the files of `settings`, also if that was done before. Where there is a certificate that was
+    /// read before, handshakes go on with it if the files are no good.
+    ///
+    /// # Errors
+    /// What is wrong with the files, and whether there is nothing to serve with.
+    pub(super) fn read_certificate(&mut self, settings: &model::Tls) -> Result<(), Unread> {
+        let mut is_new = false;
+        let tickets = &self.tickets;
+        let made = self.terminators.get_or_try_make(settings, |settings| {
+            is_new = true;
+            Terminator::new(settings, tickets)
+        });
+        let terminator = made.map_err(Unread::Nothing)?;
+        if is_new {
+            return Ok(());
+        }
+        terminator.renew().map_err(Unread::Again)
+    }
+
+    /// What the handshakes of a server go on with, whose files were read.
+    pub(super) fn terminator(&self, settings: &model::Tls) -> Arc<Terminator> {
+        let terminator = self.terminators.get(settings);
+        Arc::clone(terminator.expect("the certificates are read before the servers are made"))
     }
 
     /// The handler of a route, with the route's life and its own threads, before which `queue` requests

@@ -21,6 +21,7 @@ use crate::handlers::Handler;
 use crate::handlers::control::ControlHandler;
 use crate::message::response::CommonFields;
 use crate::runtime::PoolState;
+use crate::tls::Terminator;
 use crate::upstream::Group;
 
 use carryover::Carryover;
@@ -72,6 +73,8 @@ struct Listened {
     hosts: HostTable<Arc<Site>>,
     /// The limits until the host of a request is known.
     limits: Limits,
+    /// The server whose certificate clients see that name no server, or one that is not there.
+    tls_default: Option<Arc<Site>>,
 }
 
 /// What a connection begins with, if not with a request.
@@ -79,6 +82,8 @@ struct Listened {
 pub(crate) struct Arrival {
     /// Whether a trusted proxy says by the PROXY protocol who the client is. Others may not connect.
     pub(crate) has_proxy_header: bool,
+    /// Whether the handshake of TLS follows.
+    pub(crate) is_tls: bool,
     /// Where the connection is passed on to; `None`: requests follow.
     pub(crate) stream: Option<Arc<Stream>>,
 }
@@ -87,6 +92,8 @@ pub(crate) struct Arrival {
 pub(crate) struct Site {
     /// As written in the configuration; empty: any host.
     pub(crate) hosts: Vec<HostPattern>,
+    /// `None`: its clients come over plain connections.
+    pub(crate) tls: Option<Arc<Terminator>>,
     pub(crate) policy: ServingPolicy,
     pub(crate) routes: RoutingTable<Route>,
 }
@@ -196,6 +203,22 @@ impl Generation {
         self.listened(address)?.hosts.find(host).map(|site| &**site)
     }
 
+    /// What the handshake of a client goes on with that asks for the server `name` (none if it names none)
+    /// at the listener of `address`.
+    pub(crate) fn terminator(&self, address: &ListenAddress, name: &str) -> Option<&Terminator> {
+        let listened = self.listened(address)?;
+        let site = listened.hosts.find(name.as_bytes());
+        let site = site.or(listened.tls_default.as_ref())?;
+        site.tls.as_deref()
+    }
+
+    /// Stands for what the server for `host` at the listener of `address` asks of a client's certificate; 0
+    /// if it asks for none.
+    pub(crate) fn client_rule(&self, address: &ListenAddress, host: &[u8]) -> u64 {
+        let terminator = self.site(address, host).and_then(|site| site.tls.as_ref());
+        terminator.map_or(0, |terminator| terminator.client_rule())
+    }
+
     fn listened(&self, address: &ListenAddress) -> Option<&Listened> {
         let mut listeners = self.listeners.iter();
         let found = listeners.find(|(listener, _)| listener == address);
@@ -237,6 +260,7 @@ impl Listened {
             &[],
             &Arc::new(Site {
                 hosts: Vec::new(),
+                tls: None,
                 policy: ServingPolicy::new(&Policy::default(), &mut Carryover::default()),
                 routes,
             }),

@@ -15,14 +15,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::carryover::{Carryover, Groups};
+use super::carryover::{Carryover, Groups, Unread};
 use super::policy::ServingPolicy;
 use super::routing::RoutingTable;
 use super::{Arrival, Generation, Listened, Route, Site, Stream};
 use crate::address::ListenAddress;
 use crate::api::Handlers;
-use crate::config::model::{self, Config, Verb};
-use crate::config::{Checked, Loaded, Report};
+use crate::config::model::{self, Config, HostPattern, Verb};
+use crate::config::{CertificateFault, CertificateSetting, Checked, Loaded, Report};
 use crate::handlers::Handler;
 use crate::handlers::echo::Echo;
 use crate::handlers::files::FilesHandler;
@@ -33,6 +33,7 @@ use crate::handlers::plugin::PluginHandler;
 use crate::handlers::redirect::RedirectHandler;
 use crate::handlers::respond::RespondHandler;
 use crate::handlers::status::StatusHandler;
+use crate::tls::{Fault, Part};
 
 /// A configuration, and the generation that was made of it.
 pub(crate) struct Prepared {
@@ -55,9 +56,43 @@ pub(crate) fn prepare(
     let before = before.map(|before| &before.carryover);
     let mut carryover = before.map(Carryover::begin).unwrap_or_default();
     checked.make_handlers(|spec| carryover.make_instance(spec, handlers));
+    checked.read_certificates(|tls, hosts| read_certificate(&mut carryover, tls, hosts));
     let loaded = checked.finish()?;
     let generation = Arc::new(Generation::new(&loaded.config, carryover));
     Ok(Prepared { loaded, generation })
+}
+
+/// Reads the files of `tls`, for a server that answers for `hosts`. Returns what is wrong with them.
+fn read_certificate(
+    carryover: &mut Carryover,
+    tls: &model::Tls,
+    hosts: &[HostPattern],
+) -> Vec<CertificateFault> {
+    let told = |is_warning| move |fault: Fault| certificate_fault(fault, is_warning);
+    match carryover.read_certificate(tls) {
+        Err(Unread::Nothing(fault)) => vec![told(false)(fault)],
+        Err(Unread::Again(fault)) => {
+            let message = format!("{}; what was read before is served on", fault.message);
+            vec![told(true)(Fault { message, ..fault })]
+        }
+        Ok(()) => {
+            let doubts = carryover.terminator(tls).doubts(hosts).into_iter();
+            doubts.map(told(true)).collect()
+        }
+    }
+}
+
+fn certificate_fault(fault: Fault, is_warning: bool) -> CertificateFault {
+    CertificateFault {
+        setting: match fault.part {
+            Part::Certificate => CertificateSetting::Certificate,
+            Part::Key => CertificateSetting::Key,
+            Part::ClientCa => CertificateSetting::ClientCa,
+        },
+        is_warning,
+        message: fault.message,
+        help: fault.help,
+    }
 }
 
 impl Generation {
@@ -77,6 +112,9 @@ impl Generation {
                 let is_new = !listeners.contains_key(address);
                 let listened = listeners.entry(address.clone()).or_default();
                 listened.hosts.insert(&server.hosts, &site);
+                if server.is_tls_default {
+                    listened.tls_default = Some(Arc::clone(&site));
+                }
                 // Until the host is known, the limits of the server for any host apply.
                 if is_new || server.hosts.is_empty() {
                     listened.limits = server.policy.limits.clone();
@@ -114,13 +152,12 @@ fn arrivals(
     let mut arrivals = BTreeMap::new();
     for server in &config.servers {
         let arrival = Arrival {
-            has_proxy_header: true,
+            has_proxy_header: server.accept_proxy_protocol,
+            is_tls: server.tls.is_some(),
             stream: None,
         };
-        let listen = server
-            .listen
-            .iter()
-            .filter(|_| server.accept_proxy_protocol);
+        let listen = server.listen.iter();
+        let listen = listen.filter(|_| arrival.has_proxy_header || arrival.is_tls);
         arrivals.extend(listen.map(|address| (address.clone(), arrival.clone())));
     }
     for options in &config.streams {
@@ -129,6 +166,7 @@ fn arrivals(
         let open = carryover.stream(options);
         let arrival = Arrival {
             has_proxy_header: options.accept_proxy_protocol,
+            is_tls: false,
             stream: Some(Arc::new(Stream::new(options, Arc::clone(group), open))),
         };
         let listen = options.listen.iter();
@@ -151,6 +189,7 @@ fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut C
     }
     Site {
         hosts: server.hosts.clone(),
+        tls: server.tls.as_ref().map(|tls| carryover.terminator(tls)),
         policy: ServingPolicy::new(&server.policy, carryover),
         routes,
     }

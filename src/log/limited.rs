@@ -22,6 +22,15 @@ static LIMIT: LazyLock<Mutex<Limit>> = LazyLock::new(|| Mutex::new(Limit::defaul
 
 /// Reports that something a client asked for is not as the operator may want it.
 pub(crate) fn warn(message: Arguments<'_>) {
+    write(message, diagnostic::warn);
+}
+
+/// Reports something of a client that is none of the operator's business, until they look for it.
+pub(crate) fn info(message: Arguments<'_>) {
+    write(message, diagnostic::info);
+}
+
+fn write(message: Arguments<'_>, diagnostic: fn(Arguments<'_>)) {
     let line = message.to_string();
     let admitted = {
         let mut limit = LIMIT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -29,8 +38,8 @@ pub(crate) fn warn(message: Arguments<'_>) {
     };
     match admitted {
         None => {}
-        Some(0) => diagnostic::warn(format_args!("{line}")),
-        Some(left_out) => diagnostic::warn(format_args!(
+        Some(0) => diagnostic(format_args!("{line}")),
+        Some(left_out) => diagnostic(format_args!(
             "{line} (before this, {left_out} lines of this kind were left out)"
         )),
     }

@@ -23,6 +23,7 @@ pub(crate) mod representation;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod routed_path;
+pub(crate) mod secured;
 pub(crate) mod selected;
 pub(crate) mod tunnel;
 pub(crate) mod upstream_note;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::changes::RepresentationChanges;
 use super::routed_path::RoutedPath;
+use super::secured::Secured;
 use super::upstream_note::NotePlace;
 use crate::address::{ClientAddress, ListenAddress};
 use crate::http::request::RequestHead;
@@ -12,8 +13,10 @@ use crate::http::request::RequestHead;
 pub(crate) struct Arrival<'r> {
     /// The address and port of the peer; none at a Unix socket.
     pub(crate) peer: Option<SocketAddr>,
-    /// Whether a trusted proxy says that the client came to it over TLS.
+    /// Whether the client came over TLS, to us or to a trusted proxy that says so.
     pub(crate) is_https: bool,
+    /// What is known of the connection if it is one over TLS.
+    pub(crate) secured: Option<Secured<'r>>,
     /// Whether the peer is a proxy whose word about the client is believed.
     pub(crate) is_from_proxy: bool,
     /// Finds the address of ours that the peer connected to.

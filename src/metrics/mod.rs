@@ -59,10 +59,21 @@ pub(crate) struct Counters {
     pub(crate) accepted: Counter,
     /// How many connections are tunnels now.
     pub(crate) tunnels: Counter,
+    /// The handshakes of TLS.
+    pub(crate) handshakes: HandshakeCounters,
     /// Those of them that belong to streams.
     pub(crate) streams: StreamCounters,
     /// How many exchanges have ended, by [`End`].
     ended: [Counter; End::COUNT],
+}
+
+/// The handshakes of TLS that clients began.
+#[derive(Debug, Default)]
+pub(crate) struct HandshakeCounters {
+    /// How many led to a session.
+    pub(crate) complete: Counter,
+    /// How many did not.
+    pub(crate) failed: Counter,
 }
 
 /// The connections of streams.
@@ -90,6 +101,10 @@ impl Counters {
         self.open.add(ended.open.read());
         self.accepted.add(ended.accepted.read());
         self.tunnels.add(ended.tunnels.read());
+        self.handshakes
+            .complete
+            .add(ended.handshakes.complete.read());
+        self.handshakes.failed.add(ended.handshakes.failed.read());
         self.streams.open.add(ended.streams.open.read());
         self.streams.accepted.add(ended.streams.accepted.read());
         for (sum, counter) in self.ended.iter().zip(&ended.ended) {

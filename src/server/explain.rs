@@ -235,13 +235,20 @@ async fn answer(
     };
     let listener = listener(generation, question, &head)?;
     let peer = question.client.into();
+    let is_tls = generation
+        .arrival(listener)
+        .is_some_and(|arrival| arrival.is_tls);
+    let client_rule = is_tls.then(|| generation.client_rule(listener, head.host));
     let arrival = Arrival {
         peer: Some((question.client, 0).into()),
-        is_https: Exchange::is_https(generation, peer, &head),
+        is_https: client_rule.is_some() || Exchange::is_https(generation, peer, &head),
+        secured: None,
         is_from_proxy: Exchange::is_from_proxy(generation, peer),
         server_ip: &|| listener.ip().map(|address| address.ip()),
     };
-    let exchange = Exchange::new(generation, listener, peer, &head).arrived_by(&arrival);
+    let exchange = Exchange::new(generation, listener, peer, &head)
+        .over(client_rule)
+        .arrived_by(&arrival);
     let Selected { file, barrier } = exchange.file(local).await;
     let facts = if exchange.is_answered_by_code() {
         None

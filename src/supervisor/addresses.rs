@@ -1,7 +1,9 @@
 //! The addresses that a configuration listens at: lists them, tries them, names them to the operator.
 
+use std::collections::HashMap;
 use std::path::Path;
 
+use super::listening::Service;
 use super::sockets::{ListenError, Sockets};
 use super::unix::Accesses;
 use crate::address::{ListenAddress, UNIX};
@@ -26,7 +28,7 @@ pub(crate) fn try_addresses(config: &Config, bound: &[String]) -> Vec<String> {
 pub(super) fn listening(before: &Sockets, config: &Config) -> Result<Sockets, ListenError> {
     let workers = config.workers.get();
     let mut sockets = before.extended(&addresses(config), &accesses(config), workers)?;
-    sockets.set_streams(&streamed(config))?;
+    sockets.set_services(&services(config))?;
     Ok(sockets)
 }
 
@@ -48,16 +50,24 @@ fn parse_bound(text: &str) -> Option<ListenAddress> {
 /// Every address of a configuration, once.
 pub(super) fn addresses(config: &Config) -> Vec<ListenAddress> {
     let servers = config.servers.iter().flat_map(|server| &server.listen);
-    let mut addresses: Vec<ListenAddress> = servers.cloned().chain(streamed(config)).collect();
+    let mut addresses: Vec<ListenAddress> = servers.chain(streamed(config)).cloned().collect();
     addresses.sort();
     addresses.dedup();
     addresses
 }
 
 /// The addresses of a configuration's streams.
-fn streamed(config: &Config) -> Vec<ListenAddress> {
-    let streams = config.streams.iter();
-    streams.flat_map(|stream| &stream.listen).cloned().collect()
+fn streamed(config: &Config) -> impl Iterator<Item = &ListenAddress> {
+    config.streams.iter().flat_map(|stream| &stream.listen)
+}
+
+/// What connections at each address are, where they do not begin with a request.
+fn services(config: &Config) -> HashMap<ListenAddress, Service> {
+    let over_tls = config.servers.iter().filter(|server| server.tls.is_some());
+    let over_tls = over_tls.flat_map(|server| &server.listen);
+    let over_tls = over_tls.map(|address| (address.clone(), Service::Https));
+    let streams = streamed(config).map(|address| (address.clone(), Service::Stream));
+    over_tls.chain(streams).collect()
 }
 
 /// Who may use the Unix sockets of a configuration.
@@ -74,24 +84,25 @@ fn accesses(config: &Config) -> Accesses {
     servers.chain(streams).flat_map(paths).collect()
 }
 
-/// Tells the operator that the server listens at `address`, for a stream or not.
-pub(super) fn announce(address: &ListenAddress, is_stream: bool) {
-    diagnostic::info(format_args!("listening at {}", shown(address, is_stream)));
+/// Tells the operator that the server listens at `address`.
+pub(super) fn announce(address: &ListenAddress, service: Service) {
+    diagnostic::info(format_args!("listening at {}", shown(address, service)));
 }
 
 /// Tells the operator that the server listens at `address` no longer.
-pub(super) fn announce_end(address: &ListenAddress, is_stream: bool) {
+pub(super) fn announce_end(address: &ListenAddress, service: Service) {
     diagnostic::info(format_args!(
         "no more connections are taken at {}",
-        shown(address, is_stream)
+        shown(address, service)
     ));
 }
 
-fn shown(address: &ListenAddress, is_stream: bool) -> String {
-    match address {
-        ListenAddress::Ip(address) if is_stream => format!("{address}, for a stream"),
-        ListenAddress::Ip(address) => format!("http://{address}"),
-        ListenAddress::Unix(_) if is_stream => format!("{address}, for a stream"),
-        ListenAddress::Unix(_) => address.to_string(),
+fn shown(address: &ListenAddress, service: Service) -> String {
+    match (service, address) {
+        (Service::Stream, _) => format!("{address}, for a stream"),
+        (Service::Http, ListenAddress::Ip(address)) => format!("http://{address}"),
+        (Service::Https, ListenAddress::Ip(address)) => format!("https://{address}"),
+        (Service::Http, ListenAddress::Unix(_)) => address.to_string(),
+        (Service::Https, ListenAddress::Unix(_)) => format!("{address}, for TLS"),
     }
 }

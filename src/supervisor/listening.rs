@@ -44,8 +44,19 @@ pub(super) struct Listening {
     /// An inherited socket at the IPv6 wildcard may take IPv4 connections as well. Then this is the
     /// address of theirs, if the configuration has it.
     pub(super) ipv4: Option<ListenAddress>,
-    /// Whether connections are passed on as they are, as those of a stream.
-    pub(super) is_stream: bool,
+    pub(super) service: Service,
+}
+
+/// What connections at an address are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Service {
+    /// They begin with a request.
+    #[default]
+    Http,
+    /// They begin with the handshake of TLS.
+    Https,
+    /// They are passed on as they are.
+    Stream,
 }
 
 /// What keeps an address of ours from others, beside the sockets that we listen at.
@@ -115,9 +126,9 @@ impl Listening {
     ///
     /// # Errors
     /// The error of `setsockopt`.
-    pub(super) fn set_stream(&mut self, is_stream: bool) -> io::Result<()> {
-        self.is_stream = is_stream;
-        let patience = if is_stream {
+    pub(super) fn set_service(&mut self, service: Service) -> io::Result<()> {
+        self.service = service;
+        let patience = if service == Service::Stream {
             Duration::ZERO
         } else {
             DEFER_ACCEPT
@@ -142,7 +153,7 @@ impl Listening {
             may_join,
             unix: None,
             ipv4: None,
-            is_stream: false,
+            service: Service::default(),
         }
     }
 

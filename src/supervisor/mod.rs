@@ -301,7 +301,7 @@ impl Supervisor {
             self.workers.start_control(setup, waiting);
         }
         for address in self.addresses() {
-            announce(address, self.sockets.is_stream(address));
+            announce(address, self.sockets.service(address));
         }
         self.manager.tell(State::Ready);
         self.predecessor.tell_ready();

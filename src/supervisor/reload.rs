@@ -172,11 +172,11 @@ impl Supervisor {
         sockets
             .bound()
             .filter(|bound| !self.sockets.bound().any(|known| known == *bound))
-            .for_each(|bound| announce(bound, sockets.is_stream(bound)));
+            .for_each(|bound| announce(bound, sockets.service(bound)));
         self.sockets
             .bound()
             .filter(|bound| !sockets.bound().any(|next| next == *bound))
-            .for_each(|bound| announce_end(bound, self.sockets.is_stream(bound)));
+            .for_each(|bound| announce_end(bound, self.sockets.service(bound)));
         diagnostic::set_level(config.log.level);
         let before = Arc::clone(&self.generation);
         before.release(&generation, &mut self.retired);

@@ -10,12 +10,13 @@
 //! If a later configuration has it again, those sockets are taken up again; a new address that
 //! overlaps it, such as `:80` after `127.0.0.1:80`, joins them with `SO_REUSEPORT`.
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::inherited::Inherited;
 pub(crate) use super::listen_error::ListenError;
-use super::listening::{Held, Leaving, Listening, overlap};
+use super::listening::{Held, Leaving, Listening, Service, overlap};
 use super::unix::{Accesses, UnixSocket};
 use crate::address::ListenAddress;
 use crate::log::diagnostic;
@@ -105,23 +106,27 @@ impl Sockets {
         Ok(next)
     }
 
-    /// Says which addresses are those of streams.
+    /// Says what connections at each address are.
     ///
     /// # Errors
     /// The first address whose sockets do not take that.
-    pub(super) fn set_streams(&mut self, streams: &[ListenAddress]) -> Result<(), ListenError> {
+    pub(super) fn set_services(
+        &mut self,
+        services: &HashMap<ListenAddress, Service>,
+    ) -> Result<(), ListenError> {
         for listening in &mut self.listening {
-            let is_stream = streams.contains(&listening.address);
-            let set = listening.set_stream(is_stream);
+            let service = services.get(&listening.address);
+            let set = listening.set_service(service.copied().unwrap_or_default());
             set.map_err(|error| ListenError::new(&listening.address, &error))?;
         }
         Ok(())
     }
 
-    /// Whether `bound` is the address of a stream.
-    pub(super) fn is_stream(&self, bound: &ListenAddress) -> bool {
+    /// What connections at the address `bound` are.
+    pub(super) fn service(&self, bound: &ListenAddress) -> Service {
         let mut all = self.listening.iter();
-        all.any(|listening| listening.is_stream && listening.bound == *bound)
+        let found = all.find(|listening| listening.bound == *bound);
+        found.map(|listening| listening.service).unwrap_or_default()
     }
 
     /// What this set has and `wanted` has not.

@@ -3,6 +3,7 @@
 //! This floor knows texts and places in them. It does not know which keys there are: `keys` hands its
 //! words in.
 
+pub(crate) mod certificate;
 pub(crate) mod diagnostic;
 pub(crate) mod fault;
 pub(crate) mod suggest;

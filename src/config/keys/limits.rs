@@ -75,6 +75,22 @@ const LIMITS: &[Limit] = &[
     Limit {
         innermost: Level::Server,
         setting: Setting {
+            key: "handshake_timeout",
+            kind: Kind::Duration,
+            default: "\"10s\"",
+            about: "from a connection to the end of the handshake of TLS: close",
+            translations: &[(
+                "ssl_handshake_timeout",
+                "the setting is called `handshake_timeout`, in `[limits]`",
+            )],
+            read: |node, limits| set(&mut limits.handshake_timeout, node.duration(WAIT)),
+            show: |limits| Some(written::duration(limits.handshake_timeout)),
+            ..Setting::BLANK
+        },
+    },
+    Limit {
+        innermost: Level::Server,
+        setting: Setting {
             key: "head_timeout",
             kind: Kind::Duration,
             default: "\"10s\"",

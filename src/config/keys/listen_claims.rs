@@ -20,6 +20,8 @@ struct Said {
     kind: ListenerKind,
     access: SocketAccess,
     accepts_proxy_protocol: bool,
+    is_tls: bool,
+    is_tls_default: bool,
     spot: Spot,
 }
 
@@ -52,6 +54,8 @@ impl<'p> ListenClaims<'p> {
             kind: ListenerKind::Server,
             access: server.socket.clone(),
             accepts_proxy_protocol: server.accept_proxy_protocol,
+            is_tls: server.tls.is_some(),
+            is_tls_default: server.is_tls_default,
             spot: node.spot(),
         };
         self.add(&server.listen, said, node);
@@ -63,6 +67,8 @@ impl<'p> ListenClaims<'p> {
             kind: ListenerKind::Stream,
             access: stream.socket.clone(),
             accepts_proxy_protocol: stream.accept_proxy_protocol,
+            is_tls: false,
+            is_tls_default: false,
             spot: node.spot(),
         };
         self.add(&stream.listen, said, node);
@@ -87,8 +93,11 @@ impl<'p> ListenClaims<'p> {
             node.cx.report(diagnostic.help(help.to_owned()));
         }
         for address in listen {
-            match self.said.get(address) {
-                Some(first) => report_clash(address, first, &said, node),
+            match self.said.get_mut(address) {
+                Some(first) => {
+                    report_clash(address, first, &said, node);
+                    first.is_tls_default |= said.is_tls_default;
+                }
                 None => {
                     self.said.insert(address.clone(), said.clone());
                 }
@@ -117,6 +126,16 @@ fn report_clash(address: &ListenAddress, first: &Said, second: &Said, node: Node
     } else if first.accepts_proxy_protocol != second.accepts_proxy_protocol {
         let help = "write the same `accept_proxy_protocol` in both";
         (both("the PROXY protocol at"), help)
+    } else if first.is_tls != second.is_tls {
+        let help = "a client's first octets are TLS or not, whichever server it wants: give both a `tls`, \
+                    or choose another address";
+        (both("TLS at"), help)
+    } else if first.is_tls_default && second.is_tls_default {
+        let message = format!("two servers at {address} say `tls_default = true`");
+        (
+            message,
+            "leave it to the one whose certificate strangers are to see",
+        )
     } else {
         return;
     };

@@ -50,6 +50,7 @@ pub(crate) mod stream;
 mod switch;
 mod target;
 pub(crate) mod test;
+pub(crate) mod tls;
 pub(crate) mod top;
 mod types;
 pub(crate) mod upstream;
@@ -65,6 +66,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &limits::TABLE_AT_TOP,
     &headers::TABLE,
     &server::TABLE,
+    &tls::TABLE,
     &limits::TABLE_AT_SERVER,
     &route::TABLE,
     &limits::TABLE_AT_ROUTE,

@@ -12,10 +12,14 @@ use super::roots::warn_of_root;
 use super::route::{self, resolve_verb};
 use super::setting::{Kind, Setting, Table, rows, set, show, walk};
 use super::target;
+use super::tls;
 use super::verb::Answer;
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
-use crate::config::model::{HostPattern, Policy, Route, RoutePattern, Server, SocketAccess, Verb};
+use crate::config::model::{
+    HostPattern, Policy, Route, RoutePattern, Server, SocketAccess, Tls, Verb,
+};
+use crate::config::tree::named_certificate::NamedCertificate;
 use crate::config::tree::node::Node;
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::address::parse_host;
@@ -45,6 +49,8 @@ struct Draft {
     listen: Vec<ListenAddress>,
     socket: SocketAccess,
     accept_proxy_protocol: bool,
+    tls: Option<NamedCertificate>,
+    is_tls_default: bool,
     /// The hosts and where each is written. Empty: any host. `None`: there is a mistake.
     hosts: Option<Vec<(HostPattern, Spot)>>,
 }
@@ -92,6 +98,43 @@ const SETTINGS: &[Setting<Draft, Server>] = &[
         ..Setting::ACCEPT_PROXY_PROTOCOL
     },
     Setting {
+        key: "tls",
+        kind: Kind::Table(&tls::TABLE),
+        about: "clients come over TLS: the certificate, and what is asked of them",
+        translations: &[
+            (
+                "ssl",
+                "write tls = { certificate = \"example.pem\", key = \"example.key\" }",
+            ),
+            (
+                "https",
+                "write tls = { certificate = \"example.pem\", key = \"example.key\" }",
+            ),
+        ],
+        read: |node, draft| set(&mut draft.tls, tls::tls(node).map(Some)),
+        show: |server| server.tls.as_ref().map(tls::show_tls),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "tls_default",
+        kind: Kind::Boolean,
+        default: "false",
+        about: "its certificate is shown to clients that name no server, or one that is not there; \
+                without it such clients are refused, unless a server answers for any host",
+        translations: &[(
+            "ssl_reject_handshake",
+            "clients that name an unknown server are refused, unless a server says `tls_default = true`",
+        )],
+        read: |node, draft| set(&mut draft.is_tls_default, node.boolean()),
+        show: |server| {
+            server
+                .tls
+                .as_ref()
+                .map(|_| server.is_tls_default.to_string())
+        },
+        ..Setting::BLANK
+    },
+    Setting {
         key: "hosts",
         kind: Kind::TEXTS,
         about: "names it answers for, \"*.example.com\" among them; left out: any",
@@ -130,6 +173,8 @@ fn server(node: Node<'_>, outer: &Policy, claims: &mut ServerClaims) -> Option<S
         listen: Vec::new(),
         socket: SocketAccess::default(),
         accept_proxy_protocol: false,
+        tls: None,
+        is_tls_default: false,
         hosts: Some(Vec::new()),
     };
     walk(&mut section, SETTINGS, &mut draft);
@@ -143,14 +188,32 @@ fn server(node: Node<'_>, outer: &Policy, claims: &mut ServerClaims) -> Option<S
         claims.add(&draft.listen, hosts, node);
     }
     let hosts = draft.hosts.unwrap_or_default().into_iter();
+    let hosts: Vec<HostPattern> = hosts.map(|(host, _)| host).collect();
+    let tls = draft.tls.map(|named| name_certificate(node, named, &hosts));
+    if draft.is_tls_default && tls.is_none() {
+        let error =
+            Diagnostic::error("`tls_default` is for a server with `tls`, and this one has none");
+        node.cx.report_absence(error.at(node.spot(), ""));
+    }
     Some(Server {
         listen: draft.listen,
         socket: draft.socket,
         accept_proxy_protocol: draft.accept_proxy_protocol,
-        hosts: hosts.map(|(host, _)| host).collect(),
+        tls,
+        is_tls_default: draft.is_tls_default,
+        hosts,
         policy,
         routes,
     })
+}
+
+/// Has the files of the certificate read for a server that answers for `hosts`.
+fn name_certificate(node: Node<'_>, named: NamedCertificate, hosts: &[HostPattern]) -> Tls {
+    let tls = named.tls.clone();
+    let hosts = hosts.to_vec();
+    let mut certificates = node.cx.certificates.borrow_mut();
+    certificates.push(NamedCertificate { hosts, ..named });
+    tls
 }
 
 /// A server's own keys and its policy, but not its routes, in the terms of the file.

@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use super::wildcard::Wildcard;
 use crate::api::{HandlerSpec, OptionsError};
+use crate::config::complaint::certificate::CertificateFault;
 use crate::config::complaint::diagnostic::{Diagnostic, Report, Source};
 use crate::config::model::Config;
+use crate::config::model::{HostPattern, Tls};
+use crate::config::tree::named_certificate::NamedCertificate;
 use crate::config::tree::named_handler::NamedHandler;
 
 /// A configuration that can be served, and the warnings about it.
@@ -49,6 +52,8 @@ pub(crate) struct Checked {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Every handler that a route names.
     pub(super) handlers: Vec<NamedHandler>,
+    /// The files of TLS that every server names.
+    pub(super) certificates: Vec<NamedCertificate>,
     pub(super) inputs: Inputs,
     pub(super) strictness: Strictness,
 }
@@ -61,6 +66,7 @@ impl Checked {
             config: None,
             diagnostics: vec![diagnostic],
             handlers: Vec::new(),
+            certificates: Vec::new(),
             inputs: Inputs {
                 missing: vec![file.to_owned()],
                 ..Inputs::default()
@@ -86,6 +92,19 @@ impl Checked {
             if let Err(error) = outcome {
                 self.diagnostics.push(named.refusal(error));
             }
+        }
+    }
+
+    /// Calls `read` for the `tls` of every server, with the hosts that the server answers for. What it
+    /// finds is reported at the setting that names the file.
+    pub(crate) fn read_certificates(
+        &mut self,
+        mut read: impl FnMut(&Tls, &[HostPattern]) -> Vec<CertificateFault>,
+    ) {
+        for named in &self.certificates {
+            let faults = read(&named.tls, &named.hosts).into_iter();
+            let diagnostics = faults.map(|fault| named.diagnostic(fault));
+            self.diagnostics.extend(diagnostics);
         }
     }
 

@@ -65,6 +65,7 @@ pub(crate) fn parse(
             surveys: &surveys,
             diagnostics: RefCell::default(),
             handlers: RefCell::default(),
+            certificates: RefCell::default(),
             asked: RefCell::default(),
             hosts: RefCell::default(),
         })
@@ -73,7 +74,8 @@ pub(crate) fn parse(
         .iter()
         .zip(trees.iter().map(|(tree, _)| tree.get_ref()));
     let config = resolve(parts.collect());
-    let (mut diagnostics, mut handlers) = (files.diagnostics, Vec::new());
+    let mut diagnostics = files.diagnostics;
+    let (mut handlers, mut certificates) = (Vec::new(), Vec::new());
     for (context, (tree, errors)) in contexts.iter().zip(&trees) {
         let faults = syntax::explain(context.source, tree.get_ref(), errors);
         let is_good = |spot: &Spot| !is_shadowed(spot, &faults);
@@ -82,6 +84,9 @@ pub(crate) fn parse(
         let mut named = context.handlers.take();
         named.retain(|handler| handler.spots().all(is_good));
         handlers.extend(named);
+        let mut named = context.certificates.take();
+        named.retain(|certificate| certificate.spots().all(is_good));
+        certificates.extend(named);
         diagnostics.extend(found);
         diagnostics.extend(faults.diagnostics);
     }
@@ -91,6 +96,7 @@ pub(crate) fn parse(
         config: Some(config),
         diagnostics,
         handlers,
+        certificates,
         inputs: files.inputs,
         strictness: Strictness::Lenient,
     }

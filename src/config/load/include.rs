@@ -66,6 +66,7 @@ impl Files {
             surveys: &Surveys::default(),
             diagnostics: RefCell::default(),
             handlers: RefCell::default(),
+            certificates: RefCell::default(),
             asked: RefCell::default(),
             hosts: RefCell::default(),
         };

@@ -9,6 +9,8 @@ use std::time::Duration;
 /// the file hold. Then the head is compared with `max_head` and `max_fields` of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
+    /// From a connection to the end of the handshake of TLS: close.
+    pub(crate) handshake_timeout: Duration,
     /// From the first byte of a request to the end of its head: 408.
     pub(crate) head_timeout: Duration,
     /// Between requests: close.
@@ -30,6 +32,7 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),

@@ -26,6 +26,7 @@ mod server;
 mod stream;
 mod target;
 mod test;
+mod tls;
 mod types;
 mod upstream;
 mod verbs;
@@ -45,6 +46,7 @@ pub(crate) use server::{Account, Server, SocketAccess};
 pub(crate) use stream::Stream;
 pub(crate) use target::{RedirectTarget, ResolvedPart, TargetPart};
 pub(crate) use test::{Expectation, RouteTest};
+pub(crate) use tls::{ClientCertificates, Tls, TlsVersions};
 pub(crate) use types::Types;
 pub(crate) use upstream::{
     Balance, Failures, HashKey, HealthCheck, Queue, Retry, StatusRange, Sticky, Upstream,

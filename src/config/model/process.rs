@@ -83,6 +83,8 @@ impl Config {
                 listen: listen.into_iter().map(ListenAddress::Ip).collect(),
                 socket: SocketAccess::default(),
                 accept_proxy_protocol: false,
+                tls: None,
+                is_tls_default: false,
                 hosts: Vec::new(),
                 policy: Policy::default(),
                 routes: vec![route],

@@ -1,6 +1,6 @@
 //! One `[[server]]`, checked.
 
-use super::{HostPattern, Policy, Route};
+use super::{HostPattern, Policy, Route, Tls};
 use crate::address::ListenAddress;
 
 /// Who may use a Unix socket: the permissions and the owners of its file. What is `None` is as the system
@@ -30,6 +30,10 @@ pub(crate) struct Server {
     pub(crate) socket: SocketAccess,
     /// Whether trusted proxies say by the PROXY protocol who the client is. Others may not connect.
     pub(crate) accept_proxy_protocol: bool,
+    /// `None`: clients come over plain connections.
+    pub(crate) tls: Option<Tls>,
+    /// Whether its certificate is shown to clients that name no server, or one that is not there.
+    pub(crate) is_tls_default: bool,
     /// Empty: any host.
     pub(crate) hosts: Vec<HostPattern>,
     /// The policy for requests that no route matches.

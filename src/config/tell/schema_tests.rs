@@ -26,6 +26,7 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
             vec![format!("[headers]\nremove.a = 1\n{line}\n{server}")]
         }
         "`[[server]]`" => vec![format!("{server}{line}\n")],
+        "`tls`" => vec![format!("{server}[server.tls]\n{line}\n")],
         "`limits` of a server" => vec![format!("{server}[server.limits]\n{line}\n")],
         "A route" => [
             "files = \"www\"",
@@ -105,7 +106,8 @@ fn every_key_has_a_hint_where_it_does_not_belong() {
         let is_foreign = |row: &Row| known.iter().all(|other| other.key != row.key);
         for row in all_rows().filter(is_foreign) {
             for file in files_with(table.title, &format!("{} = 1979-05-27", row.key)) {
-                let complaint = complaint(file, row.key).expect("it is unknown there");
+                let complaint = complaint(file, row.key)
+                    .unwrap_or_else(|| panic!("{} is known in {}", row.key, table.title));
                 let is_hint = ["belongs ", "did you mean ", "see ", "= help: "]
                     .iter()
                     .any(|word| complaint.contains(word));
@@ -268,7 +270,9 @@ fn the_example_in_the_readme_is_good_and_has_every_key() {
         .trim_start_matches("```toml\n")
         .trim_end_matches("```");
     let directory = TemporaryDirectory::new("readme");
-    for name in ["www", "manual", "scripts", "errors", "sites", "run", "blog"] {
+    for name in [
+        "www", "manual", "scripts", "errors", "sites", "run", "blog", "tls",
+    ] {
         std::fs::create_dir(directory.path().join(name)).expect("the directory is ours");
     }
     for name in [
@@ -277,6 +281,9 @@ fn the_example_in_the_readme_is_good_and_has_every_key() {
         "errors/5xx.html",
         "sites/a.toml",
         "blog/index.php",
+        "tls/intern.pem",
+        "tls/intern.key",
+        "tls/staff.pem",
     ] {
         std::fs::write(directory.path().join(name), "").expect("the directory is ours");
     }

@@ -15,6 +15,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::asked_upstream::AskedUpstream;
+use super::named_certificate::NamedCertificate;
 use super::named_handler::NamedHandler;
 use super::surroundings::Surroundings;
 use super::survey::Surveys;
@@ -39,6 +40,8 @@ pub(crate) struct Context<'c> {
     pub(crate) diagnostics: RefCell<Vec<Diagnostic>>,
     /// The handlers that are named, and that there are.
     pub(crate) handlers: RefCell<Vec<NamedHandler>>,
+    /// The files of TLS that servers name.
+    pub(crate) certificates: RefCell<Vec<NamedCertificate>>,
     /// The upstreams that routes ask, and that there may be.
     pub(crate) asked: RefCell<Vec<AskedUpstream>>,
     /// The names of hosts that were looked up, because a name that is not found takes long.

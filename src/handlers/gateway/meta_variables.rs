@@ -17,6 +17,8 @@ use crate::http::path::readable;
 use crate::http::request::RequestHead;
 use crate::http::target::{self, Form};
 use crate::message::request::Request;
+use crate::message::secured::Secured;
+use crate::tls::facts::Facts;
 
 /// A script, as the meta-variables describe it.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +81,9 @@ pub(crate) fn meta_variables(
     if is_https {
         variables.set("HTTPS", "on");
     }
+    if let Some(secured) = request.arrival.and_then(|arrival| arrival.secured) {
+        variables.set_secured(&secured);
+    }
     variables.set("REQUEST_URI", &*request_uri(head));
     variables.set("QUERY_STRING", head.target.query.unwrap_or_default());
     variables.show("REMOTE_ADDR", client);
@@ -132,6 +137,25 @@ impl MetaVariables {
         self.places
             .retain(|place| octets[place.name.clone()] != *name.as_bytes());
         self.set(name, value);
+    }
+
+    /// What Apache's mod_ssl tells of a connection over TLS.
+    fn set_secured(&mut self, secured: &Secured<'_>) {
+        self.set("SSL_PROTOCOL", secured.version);
+        self.set("SSL_CIPHER", secured.cipher);
+        if let Some(name) = secured.server_name {
+            self.set("SSL_TLS_SNI", name);
+        }
+        let facts = secured.client_certificate.map(Facts::of);
+        let Some(Ok(facts)) = facts else {
+            self.set("SSL_CLIENT_VERIFY", "NONE");
+            return;
+        };
+        self.set("SSL_CLIENT_VERIFY", "SUCCESS");
+        self.set("SSL_CLIENT_S_DN", facts.subject);
+        self.set("SSL_CLIENT_I_DN", facts.issuer);
+        self.set("SSL_CLIENT_M_SERIAL", facts.serial);
+        self.set("SSL_CLIENT_FINGERPRINT", facts.fingerprint);
     }
 
     fn set(&mut self, name: &str, value: impl AsRef<[u8]>) {
@@ -559,6 +583,7 @@ mod tests {
                 is_from_proxy: false,
                 peer: peer.map(|peer| peer.parse().expect("an address")),
                 is_https,
+                secured: None,
                 server_ip: &|| ip,
             };
             let lines = ["GET / HTTP/1.1", &format!("Host: {host}")];

@@ -154,7 +154,8 @@ impl Connection {
         };
         let server_ip = || self.server_ip();
         let arrival;
-        let mut exchange = Exchange::new(generation, &self.endpoint.address, self.client, head);
+        let mut exchange = Exchange::new(generation, &self.endpoint.address, self.client, head)
+            .over(self.client_rule());
         if exchange.is_told_arrival_now() {
             arrival = self.arrival(generation, head, &server_ip);
             exchange = exchange.arrived_by(&arrival);

@@ -14,6 +14,7 @@
 //! | the fast path: plain functions that neither await nor lock | [`answer`] |
 //! | the slow path: a response that has to be waited for | [`perform`] |
 //! | a response that the socket does not take at once | [`pending`] |
+//! | the handshake of TLS, before all of this | [`secure`] |
 //! | requests that are refused before they are understood | [`refuse`] |
 //! | a connection that changes to another protocol | [`tunnel`] |
 //! | the end | [`linger`] |
@@ -25,6 +26,7 @@ mod linger;
 mod pending;
 mod perform;
 mod refuse;
+mod secure;
 mod switched;
 mod tunnel;
 
@@ -127,6 +129,8 @@ enum Ending {
     Close,
     /// The client may still be sending.
     Linger,
+    /// What was promised is not all sent: the client must not take the end for that of the response.
+    Cut,
 }
 
 impl Connection {
@@ -185,14 +189,19 @@ impl Connection {
         }
     }
 
-    /// Lives the connection's life from when a trusted proxy has said who the client is. If none says it,
-    /// closes the connection.
-    pub(super) async fn serve_behind_proxy(mut self) {
-        let identified = runtime::catch_panics(pin!(self.identify())).await;
-        if identified.unwrap_or(false) {
+    /// Lives the connection's life from what comes before its first request: a trusted proxy's word who the
+    /// client is, if it `has_proxy_header`, and the handshake of TLS, if it is to be one over TLS. Closes
+    /// the connection where one of them fails.
+    pub(super) async fn serve_from_arrival(mut self, has_proxy_header: bool) {
+        let arrived = runtime::catch_panics(pin!(self.arrive(has_proxy_header))).await;
+        if arrived.unwrap_or(false) {
             // A task of its own is smaller than this one.
             runtime::spawn(self.serve());
         }
+    }
+
+    async fn arrive(&mut self, has_proxy_header: bool) -> bool {
+        (!has_proxy_header || self.identify().await) && self.secure().await
     }
 
     /// Learns from a trusted proxy who the client is. Returns whether one has said it.
@@ -264,8 +273,10 @@ impl Connection {
             }
         };
         self.unread = Vec::new();
-        if ending == Ending::Linger {
-            Box::pin(self.linger()).await;
+        match ending {
+            Ending::Linger => Box::pin(self.linger()).await,
+            Ending::Close => self.stream.close(),
+            Ending::Cut => {}
         }
         None
     }

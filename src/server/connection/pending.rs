@@ -159,7 +159,7 @@ impl Connection {
         };
         match sent {
             Ok(()) => ending,
-            Err(_) => Some(Ending::Close),
+            Err(_) => Some(Ending::Cut),
         }
     }
 }

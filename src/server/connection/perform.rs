@@ -24,6 +24,7 @@ use crate::http::response::ResponseFraming;
 use crate::http::status::Status;
 use crate::message::content::DuplexContent;
 use crate::message::request::Arrival;
+use crate::message::secured::Secured;
 use crate::message::tunnel::Tunnel;
 use crate::metrics::End;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
@@ -31,6 +32,7 @@ use crate::server::exchange::outcome::{Outcome, Underway};
 use crate::server::exchange::{Answered, Exchange};
 use crate::transfer::receive::{ContentLimits, Receiving};
 use crate::transfer::send::Transmission;
+use crate::transport::tls::About;
 
 /// Octets that are enough for the head of nearly every response.
 const USUAL_HEAD: usize = 512;
@@ -41,7 +43,9 @@ enum Responded {
     Sent { persists: bool },
     /// The connection has changed to another protocol.
     Switched(Tunnel, Underway<'static>),
-    /// The client left before there was a response, or the response could not be sent to its end.
+    /// The client left before there was a response.
+    Left,
+    /// The response could not be sent to its end.
     Failed,
 }
 
@@ -70,6 +74,7 @@ impl Connection {
         let arrival = self.arrival(&generation, &head, &server_ip);
         let begun = self.begun.take().map(|begun| begun.of_handler);
         let exchange = Exchange::new(&generation, &self.endpoint.address, self.client, &head)
+            .over(self.client_rule())
             .arrived_by(&arrival)
             .resumed(begun);
         exchange.tell();
@@ -87,7 +92,8 @@ impl Connection {
                     exchange,
                 }));
             }
-            Responded::Failed => Some(Ending::Close),
+            Responded::Left => Some(Ending::Close),
+            Responded::Failed => Some(Ending::Cut),
             Responded::Sent { persists } if persists && receiving.drain().await => None,
             // As on the fast path: the client said that it sends nothing more.
             Responded::Sent { .. } if !head.persistent && receiving.is_complete() => {
@@ -117,18 +123,26 @@ impl Connection {
 
     /// What scripts are told of this connection. `server_ip` finds the address of ours.
     pub(super) fn arrival<'a>(
-        &self,
+        &'a self,
         generation: &Generation,
         head: &RequestHead<'_>,
         server_ip: &'a dyn Fn() -> Option<IpAddr>,
     ) -> Arrival<'a> {
         let address = self.client.ip();
+        let session = self.stream.session();
         Arrival {
             peer: address.map(|address| SocketAddr::new(address, self.client_port)),
-            is_https: Exchange::is_https(generation, self.client, head),
+            is_https: session.is_some() || Exchange::is_https(generation, self.client, head),
+            secured: session.map(secured),
             is_from_proxy: Exchange::is_from_proxy(generation, self.client),
             server_ip,
         }
+    }
+
+    /// What was asked of the client's certificate, if the connection is one over TLS.
+    #[inline]
+    pub(super) fn client_rule(&self) -> Option<u64> {
+        self.stream.session().map(|session| session.client_rule)
     }
 
     /// Waits for the response, sends it, and finishes the exchange.
@@ -146,7 +160,7 @@ impl Connection {
         underway.note_upstream(exchange.take_note());
         let Some(Answered { response, policy }) = answered else {
             underway.finish(Outcome::CLIENT_LEFT);
-            return Responded::Failed;
+            return Responded::Left;
         };
         let begun = receiving.begin_response();
         let may_persist = head.persistent && self.may_persist() && begun.can_be_drained;
@@ -258,6 +272,16 @@ impl Connection {
         // The head is held as long as the exchange lasts.
         head.shrink_to_fit();
         head
+    }
+}
+
+/// What handlers are told of a session.
+fn secured(session: &About) -> Secured<'_> {
+    Secured {
+        version: session.version(),
+        cipher: session.cipher(),
+        server_name: session.server_name.as_deref(),
+        client_certificate: session.client_certificate(),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::runtime;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::{Outcome, Subject, finish};
 use crate::transfer::READ_SIZE;
+use crate::transport::Transport;
 
 impl Connection {
     /// Answers a request that cannot be read, with `status`, into `output`. Where the next request
@@ -81,6 +82,10 @@ impl Connection {
     }
 
     fn send_busy(&self) {
+        // A client that comes over TLS could not read it before a handshake.
+        if let Transport::Tls(_) = self.stream {
+            return self.record_unread(&[], Outcome::TURNED_AWAY);
+        }
         let generation = self.generation();
         let status = Status::SERVICE_UNAVAILABLE;
         let head = ResponseHead {
@@ -97,18 +102,11 @@ impl Connection {
         let received = self.stream.receive(&mut input[..READ_SIZE]);
         let input = &input[..received.map_or(0, |received| received.count)];
         let _ = self.stream.send(&response, false);
-        self.record_unread(
-            input,
-            Outcome {
-                end: End::TurnedAway,
-                status,
-                content_sent: 0,
-            },
-        );
+        self.record_unread(input, Outcome::TURNED_AWAY);
     }
 
     /// Finishes an exchange of which only the first bytes of the request are known.
-    fn record_unread(&self, input: &[u8], outcome: Outcome) {
+    pub(super) fn record_unread(&self, input: &[u8], outcome: Outcome) {
         if self.endpoint.is_recorded {
             let line = Subject::Line(request_line(input));
             finish(&self.worker, self.client, &line, outcome, runtime::now());

@@ -53,6 +53,8 @@ pub(super) struct Exchange<'g, 'r> {
     pub(super) policy: &'g ServingPolicy,
     /// The route that answers; or what the server answers in its place.
     matched: Result<Matched<'g, 'r>, Refusal>,
+    /// Whether the request may be for an `https` resource although the connection is not one over TLS.
+    is_secured: bool,
     /// What the handler has begun already.
     begun: Cell<Option<Begun>>,
     /// Which servers of an upstream the handler has asked.
@@ -75,15 +77,25 @@ impl<'g, 'r> Exchange<'g, 'r> {
     ) -> Self {
         let proxies = &generation.proxies;
         let client = client::address(proxies, peer, head);
-        let exchange = Self::of_client(generation, listener, client, head);
-        if head.target.is_https && !client::may_have_secured(proxies, peer) {
-            let refusal = Refusal::Status(Status::MISDIRECTED_REQUEST);
-            return Self {
-                matched: Err(refusal),
-                ..exchange
-            };
+        let is_secured = !head.target.is_https || client::may_have_secured(proxies, peer);
+        Self {
+            is_secured,
+            ..Self::of_client(generation, listener, client, head)
         }
-        exchange
+    }
+
+    /// The same, over a connection of TLS or none. `client_rule` stands for what its handshake has asked of
+    /// the client's certificate: that of the server that the client named then. A server that asks for
+    /// something else is out of reach over this connection (RFC 9110 §7.4).
+    pub(super) fn over(mut self, client_rule: Option<u64>) -> Self {
+        let is_in_reach = match client_rule {
+            None => self.is_secured,
+            Some(rule) => self.generation.client_rule(self.listener, self.head.host) == rule,
+        };
+        if !is_in_reach {
+            self.matched = Err(Refusal::Status(Status::MISDIRECTED_REQUEST));
+        }
+        self
     }
 
     /// As [`new`](Self::new), where it is known who the client is.
@@ -105,6 +117,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
             arrival: None,
             policy,
             matched,
+            is_secured: true,
             begun: Cell::new(None),
             note: NotePlace::default(),
         }

@@ -46,6 +46,13 @@ impl Outcome {
         status: Status::CLIENT_GONE,
         content_sent: 0,
     };
+
+    /// There was no place for the connection.
+    pub(crate) const TURNED_AWAY: Self = Self {
+        end: End::TurnedAway,
+        status: Status::SERVICE_UNAVAILABLE,
+        content_sent: 0,
+    };
 }
 
 /// What an access record tells of an exchange besides its outcome.

@@ -21,6 +21,7 @@ use crate::runtime::{self, Listener, Stream};
 use crate::server::connection::Connection;
 use crate::server::stream::StreamConnection;
 use crate::transport::Transport;
+use crate::transport::tls::Session;
 
 /// Connections accepted before those that are there get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
@@ -133,7 +134,7 @@ fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker:
     let generation = worker.current_generation();
     let max_connections = generation.max_connections;
     let fits = worker.admit(max_connections);
-    let stream = Transport::Plain(Stream::new(fd));
+    let stream = Stream::new(fd);
     if diagnostic::is_written(LogLevel::Debug) {
         tell_of_client(peer, endpoint, worker);
     }
@@ -148,7 +149,8 @@ fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker:
     if generation.has_arrivals() || endpoint.is_retired() {
         return at().admit_by_arrival(stream, &generation);
     }
-    let connection = Connection::new(stream, peer, Rc::clone(endpoint), Rc::clone(worker));
+    let transport = Transport::Plain(stream);
+    let connection = Connection::new(transport, peer, Rc::clone(endpoint), Rc::clone(worker));
     if fits {
         runtime::spawn(connection.serve());
     } else {
@@ -173,12 +175,18 @@ struct Arrived<'w> {
 impl Arrived<'_> {
     /// Admits a connection that may begin with something else than a request.
     #[cold]
-    fn admit_by_arrival(&self, transport: Transport, current: &Generation) {
+    fn admit_by_arrival(&self, stream: Stream, current: &Generation) {
         let last = self.endpoint.last_generation();
         let generation = last.as_deref().map_or(current, |last| &**last);
         let (endpoint, worker) = (Rc::clone(self.endpoint), Rc::clone(self.worker));
         let arrival = generation.arrival(&self.endpoint.address);
         let has_header = arrival.is_some_and(|arrival| arrival.has_proxy_header);
+        let is_tls = arrival.is_some_and(|arrival| arrival.is_tls);
+        let transport = if is_tls {
+            Transport::Tls(Box::new(Session::new(stream)))
+        } else {
+            Transport::Plain(stream)
+        };
         if let Some(stream) = arrival.and_then(|arrival| arrival.stream.clone()) {
             let connection =
                 StreamConnection::new(transport, self.peer, endpoint, worker, stream, has_header);
@@ -186,12 +194,12 @@ impl Arrived<'_> {
             return self.admit_or(connection, serve, StreamConnection::turn_away);
         }
         let connection = Connection::new(transport, self.peer, endpoint, worker);
-        if has_header {
-            let serve = |connection: Connection| runtime::spawn(connection.serve_behind_proxy());
-            self.admit_or(connection, serve, Connection::turn_away);
-        } else {
-            self.admit_or(connection, serve, Connection::turn_away);
-        }
+        let serve: fn(Connection) = match (has_header, is_tls) {
+            (true, _) => |connection| runtime::spawn(connection.serve_from_arrival(true)),
+            (false, true) => |connection| runtime::spawn(connection.serve_from_arrival(false)),
+            (false, false) => serve,
+        };
+        self.admit_or(connection, serve, Connection::turn_away);
     }
 
     /// Has `serve` serve the connection if there is a place for it.

@@ -1,0 +1,20 @@
+//! What is wrong with the files of TLS, as it is found while a configuration is prepared.
+
+/// Something that is wrong with the files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CertificateFault {
+    /// The setting that names the file.
+    pub(crate) setting: CertificateSetting,
+    /// Whether the server can serve all the same.
+    pub(crate) is_warning: bool,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+}
+
+/// A setting of `tls` that names a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CertificateSetting {
+    Certificate,
+    Key,
+    ClientCa,
+}

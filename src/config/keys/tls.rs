@@ -1,0 +1,220 @@
+//! `tls` of a server: its certificate, and what it asks of clients.
+
+use std::path::PathBuf;
+
+use super::setting::{Kind, Setting, Table, rows, set, show, walk, word, words};
+use crate::config::complaint::diagnostic::Diagnostic;
+use crate::config::model::{ClientCertificates, Tls, TlsVersions};
+use crate::config::tree::named_certificate::NamedCertificate;
+use crate::config::tree::node::Node;
+use crate::config::tree::paths::readable_file;
+use crate::config::words::written;
+
+pub(crate) const TABLE: Table = Table {
+    title: "`tls`",
+    home: |_| "`tls` of `[[server]]`".to_owned(),
+    rows: || rows(SETTINGS),
+};
+
+/// Whether a client has to show a certificate.
+const CLIENT: &[(&str, bool)] = &[("request", false), ("require", true)];
+
+const VERSIONS: &[(&str, Version)] = &[("1.2", Version::Tls12), ("1.3", Version::Tls13)];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Tls12,
+    Tls13,
+}
+
+const HELP: &str = "write tls = { certificate = \"example.pem\", key = \"example.key\" }";
+
+/// The keys while they are read.
+#[derive(Default)]
+struct Draft {
+    certificate: PathBuf,
+    key: PathBuf,
+    authorities: Option<PathBuf>,
+    is_required: Option<bool>,
+    versions: TlsVersions,
+}
+
+const SETTINGS: &[Setting<Draft, Tls>] = &[
+    Setting {
+        key: "certificate",
+        kind: Kind::Text,
+        about: "a file of PEM: the certificate of the server, then the one that has issued it, and so on",
+        translations: &[
+            (
+                "ssl_certificate",
+                "write tls = { certificate = \"example.pem\", key = \"example.key\" }",
+            ),
+            (
+                "cert",
+                "the setting is called `certificate`, in `tls` of `[[server]]`",
+            ),
+            (
+                "pemfile",
+                "write tls = { certificate = \"example.pem\", key = \"example.key\" }",
+            ),
+        ],
+        read: |node, draft| set(&mut draft.certificate, readable_file(&node.text()?)),
+        show: |tls| Some(written::shown(&tls.certificate.display())),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "key",
+        kind: Kind::Text,
+        about: "a file of PEM: its private key",
+        translations: &[
+            (
+                "ssl_certificate_key",
+                "the setting is called `key`, in `tls` of `[[server]]`",
+            ),
+            (
+                "privkey",
+                "the setting is called `key`, in `tls` of `[[server]]`",
+            ),
+        ],
+        read: |node, draft| set(&mut draft.key, readable_file(&node.text()?)),
+        show: |tls| Some(written::shown(&tls.key.display())),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "client_ca",
+        kind: Kind::Text,
+        about: "a file of PEM: the certificates of those who may have issued a client's certificate; \
+                left out: clients are asked for none",
+        translations: &[
+            (
+                "ssl_client_certificate",
+                "the setting is called `client_ca`, in `tls` of `[[server]]`",
+            ),
+            (
+                "ca-file",
+                "the setting is called `client_ca`, in `tls` of `[[server]]`",
+            ),
+        ],
+        read: |node, draft| {
+            set(
+                &mut draft.authorities,
+                readable_file(&node.text()?).map(Some),
+            )
+        },
+        show: |tls| {
+            let clients = tls.clients.as_ref()?;
+            Some(written::shown(&clients.authorities.display()))
+        },
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "client",
+        kind: Kind::Word(|| words(CLIENT)),
+        default: "\"require\"",
+        about: "whether a client without a certificate of `client_ca` is refused (\"require\") or \
+                served as one that nobody vouches for (\"request\")",
+        translations: &[(
+            "ssl_verify_client",
+            "the setting is called `client`, in `tls` of `[[server]]`",
+        )],
+        read: |node, draft| set(&mut draft.is_required, node.word(CLIENT).map(Some)),
+        show: |tls| word(CLIENT, &tls.clients.as_ref()?.is_required),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "versions",
+        kind: Kind::OneOrMore(&Kind::Word(|| words(VERSIONS))),
+        default: "[\"1.2\", \"1.3\"]",
+        about: "the versions of TLS that are spoken",
+        translations: &[
+            (
+                "ssl_protocols",
+                "the setting is called `versions`, in `tls` of `[[server]]`: [\"1.2\", \"1.3\"]",
+            ),
+            (
+                "minVersion",
+                "the setting is called `versions`, in `tls` of `[[server]]`: [\"1.2\", \"1.3\"]",
+            ),
+        ],
+        read: |node, draft| set(&mut draft.versions, versions(node)),
+        show: |tls| Some(show_versions(tls.versions)),
+        ..Setting::BLANK
+    },
+];
+
+/// Reads `tls`. `None`: there is a mistake, and it is reported.
+pub(super) fn tls(node: Node<'_>) -> Option<NamedCertificate> {
+    let mut section = node.section("`tls`", Some(HELP.to_owned()))?;
+    let mut draft = Draft::default();
+    let walked = walk(&mut section, SETTINGS, &mut draft);
+    for key in ["certificate", "key"] {
+        if !section.has(key) {
+            let error = Diagnostic::error(format!("`tls` names no `{key}`")).at(node.spot(), "");
+            section.report_absence(error.help(HELP.to_owned()));
+        }
+    }
+    let has_authorities = section.has("client_ca");
+    if let (Some(client), false) = (section.peek("client"), has_authorities)
+        && walked.took("client")
+    {
+        let error =
+            Diagnostic::error("`client` needs `client_ca`: who may have issued the certificate");
+        let help = "add client_ca = \"staff.pem\"".to_owned();
+        section.report(error.at(client.spot(), "").help(help));
+    }
+    let spot = |key| section.peek(key).map(|node| node.spot());
+    let spots = (spot("certificate"), spot("key"), spot("client_ca"));
+    section.close();
+    if !walked.is_sound() {
+        return None;
+    }
+    let (Some(certificate), Some(key), client_ca) = spots else {
+        return None;
+    };
+    let is_required = draft.is_required.unwrap_or(true);
+    let tls = Tls {
+        certificate: draft.certificate,
+        key: draft.key,
+        clients: draft.authorities.map(|authorities| ClientCertificates {
+            authorities,
+            is_required,
+        }),
+        versions: draft.versions,
+    };
+    Some(NamedCertificate {
+        tls,
+        hosts: Vec::new(),
+        certificate,
+        key,
+        client_ca,
+    })
+}
+
+pub(super) fn show_tls(tls: &Tls) -> String {
+    written::inline(show(SETTINGS, tls))
+}
+
+fn versions(node: Node<'_>) -> Option<TlsVersions> {
+    let elements = node.one_or_more();
+    if elements.is_empty() {
+        let error = Diagnostic::error("`versions` is empty, so no client could connect");
+        let help = "write versions = [\"1.2\", \"1.3\"]".to_owned();
+        node.cx.report(error.at(node.spot(), "").help(help));
+        return None;
+    }
+    let versions: Option<Vec<Version>> = elements
+        .into_iter()
+        .map(|node| node.word(VERSIONS))
+        .collect();
+    let versions = versions?;
+    Some(TlsVersions {
+        tls12: versions.contains(&Version::Tls12),
+        tls13: versions.contains(&Version::Tls13),
+    })
+}
+
+fn show_versions(versions: TlsVersions) -> String {
+    let spoken = [(versions.tls12, "1.2"), (versions.tls13, "1.3")];
+    let spoken = spoken.into_iter().filter(|(is_spoken, _)| *is_spoken);
+    written::array(spoken.map(|(_, version)| written::string(version)))
+}

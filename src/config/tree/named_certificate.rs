@@ -1,0 +1,41 @@
+//! A server's TLS, and the places for the faults that are found in its files.
+
+use crate::config::complaint::certificate::{CertificateFault, CertificateSetting};
+use crate::config::complaint::diagnostic::{Diagnostic, Spot};
+use crate::config::model::{HostPattern, Tls};
+
+/// The `tls` of a server. Its files are read when the whole configuration has been checked.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedCertificate {
+    pub(crate) tls: Tls,
+    /// The hosts that the server answers for; empty: any.
+    pub(crate) hosts: Vec<HostPattern>,
+    /// Where the files are named.
+    pub(crate) certificate: Spot,
+    pub(crate) key: Spot,
+    pub(crate) client_ca: Option<Spot>,
+}
+
+impl NamedCertificate {
+    /// The diagnostic for a fault, at the setting that names the file.
+    pub(crate) fn diagnostic(&self, fault: CertificateFault) -> Diagnostic {
+        let spot = match fault.setting {
+            CertificateSetting::Certificate => &self.certificate,
+            CertificateSetting::Key => &self.key,
+            CertificateSetting::ClientCa => self.client_ca.as_ref().unwrap_or(&self.certificate),
+        };
+        let diagnostic = if fault.is_warning {
+            Diagnostic::warning(fault.message)
+        } else {
+            Diagnostic::error(fault.message)
+        };
+        diagnostic.at(spot.clone(), "").help(fault.help)
+    }
+
+    /// Every place where a diagnostic about it may be.
+    pub(crate) fn spots(&self) -> impl Iterator<Item = &Spot> {
+        [&self.certificate, &self.key]
+            .into_iter()
+            .chain(&self.client_ca)
+    }
+}

@@ -1,0 +1,108 @@
+//! The handshake of TLS, before a connection's first request.
+
+use std::fmt::Display;
+
+use super::Connection;
+use crate::http::response::{FieldLines, Persistence, ResponseFraming, ResponseHead};
+use crate::http::status::Status;
+use crate::log::limited;
+use crate::metrics::End;
+use crate::runtime;
+use crate::server::exchange::outcome::Outcome;
+use crate::transport::Transport;
+use crate::transport::tls::{self, Chosen, HandshakeError, Hello, UnknownName};
+
+/// What a client is told that speaks plain HTTP where TLS is spoken.
+const SPEAK_TLS: &[u8] =
+    b"400 Bad Request\nThis port speaks HTTPS, and the request came over plain HTTP: use https://\n";
+
+impl Connection {
+    /// Takes the handshake, where the connection is to be one over TLS. Returns whether the connection
+    /// goes on.
+    pub(super) async fn secure(&mut self) -> bool {
+        let Transport::Tls(session) = &self.stream else {
+            return true;
+        };
+        let generation = self.generation();
+        let timeout = generation
+            .limits_at(&self.endpoint.address)
+            .handshake_timeout;
+        drop(generation);
+        let received = std::mem::take(&mut self.unread);
+        self.is_unexamined = false;
+        let deadline = runtime::deadline_after(timeout);
+        let choose = |hello: &Hello| self.choose(hello);
+        let counters = &self.worker.counters.handshakes;
+        match tls::accept(session, received, deadline, choose).await {
+            Ok(()) => {
+                counters.complete.add(1);
+                true
+            }
+            Err(HandshakeError::PlainHttp(received)) => {
+                counters.failed.add(1);
+                self.answer_plain_http(&received);
+                self.linger().await;
+                false
+            }
+            Err(error) => {
+                counters.failed.add(1);
+                self.tell_no_session(error);
+                false
+            }
+        }
+    }
+
+    /// What a handshake goes on with that begins now.
+    fn choose(&self, hello: &Hello) -> Result<Chosen, UnknownName> {
+        let generation = self.generation();
+        let name = hello.server_name.as_deref().unwrap_or_default();
+        let terminator = generation.terminator(&self.endpoint.address, name);
+        let terminator = terminator.ok_or(UnknownName)?;
+        Ok(Chosen {
+            config: terminator.config(),
+            client_rule: terminator.client_rule(),
+        })
+    }
+
+    fn answer_plain_http(&self, received: &[u8]) {
+        let status = Status::BAD_REQUEST;
+        let generation = self.generation();
+        let fields = FieldLines::new().with("Content-Type", "text/plain; charset=utf-8");
+        let head = ResponseHead {
+            status,
+            common: &self.worker.common_lines(generation.common_fields()),
+            fields: fields.as_bytes(),
+            framing: ResponseFraming::Length(SPEAK_TLS.len() as u64),
+            persistence: Persistence::Close,
+        };
+        let mut response = Vec::new();
+        head.encode(&mut response);
+        response.extend_from_slice(SPEAK_TLS);
+        // If the socket does not take this little, the client is not reading either.
+        let _ = self.stream.send(&response, false);
+        self.tell_refused("it speaks plain HTTP, and not TLS");
+        self.record_unread(
+            received,
+            Outcome {
+                end: End::Refused,
+                status,
+                content_sent: SPEAK_TLS.len() as u64,
+            },
+        );
+    }
+
+    fn tell_no_session(&self, error: HandshakeError) {
+        match error {
+            // Clients open connections in stock, and look whether a port is open.
+            HandshakeError::Gone => self.tell("has ended before its handshake"),
+            error => self.tell_refused(error),
+        }
+    }
+
+    fn tell_refused(&self, why: impl Display) {
+        let (client, listener) = (self.client, &self.endpoint.address);
+        limited::info(format_args!(
+            "{listener}: no session of TLS with {client}: {why}"
+        ));
+    }
+}

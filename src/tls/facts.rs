@@ -1,0 +1,126 @@
+//! What a certificate says (RFC 5280 §4).
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest as _, Sha256};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use x509_parser::x509::X509Name;
+
+use crate::config::model::HostPattern;
+
+/// What a certificate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Whose it is, as `CN=a.example,O=A` (RFC 4514).
+    pub(crate) subject: String,
+    /// Who has issued it, in the same form.
+    pub(crate) issuer: String,
+    /// In hexadecimal digits.
+    pub(crate) serial: String,
+    /// The SHA-256 of the certificate, in hexadecimal digits.
+    pub(crate) fingerprint: String,
+    /// The names of hosts that it is for, in lower case.
+    pub(crate) names: Vec<String>,
+    pub(crate) not_before: SystemTime,
+    pub(crate) not_after: SystemTime,
+}
+
+/// The octets are no certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is no X.509 certificate")]
+pub(crate) struct NoCertificate;
+
+impl Facts {
+    /// What the certificate `der` says.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn of(der: &[u8]) -> Result<Self, NoCertificate> {
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| NoCertificate)?;
+        let validity = certificate.validity();
+        let names = certificate.subject_alternative_name().ok().flatten();
+        let names = names.iter().flat_map(|names| &names.value.general_names);
+        let host = |name: &GeneralName<'_>| match name {
+            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+            _ => None,
+        };
+        Ok(Self {
+            subject: shown(certificate.subject()),
+            issuer: shown(certificate.issuer()),
+            serial: hexadecimal(certificate.raw_serial()),
+            fingerprint: hexadecimal(&Sha256::digest(der)),
+            names: names.filter_map(host).collect(),
+            not_before: time(validity.not_before.timestamp()),
+            not_after: time(validity.not_after.timestamp()),
+        })
+    }
+
+    /// Whether it is for `host`, or for every host that the pattern stands for.
+    pub(crate) fn covers(&self, host: &HostPattern) -> bool {
+        let has = |wanted: &str| self.names.iter().any(|name| name == wanted);
+        match host {
+            HostPattern::Exact(host) => {
+                // RFC 6125 §6.4.3: the wildcard stands for one label.
+                let above = host.split_once('.').map(|(_, above)| above);
+                has(host) || above.is_some_and(|above| has(&format!("*.{above}")))
+            }
+            HostPattern::Below(suffix) => has(&format!("*{suffix}")),
+        }
+    }
+
+    /// How long it is still valid at `now`; zero if it is not.
+    pub(crate) fn left(&self, now: SystemTime) -> Duration {
+        self.not_after.duration_since(now).unwrap_or_default()
+    }
+}
+
+/// Whether `issuer` may have issued `certificate`: its subject is the issuer that the other names.
+pub(super) fn may_have_issued(issuer: &[u8], certificate: &[u8]) -> bool {
+    let issuer = X509Certificate::from_der(issuer);
+    let certificate = X509Certificate::from_der(certificate);
+    match (issuer, certificate) {
+        (Ok((_, issuer)), Ok((_, certificate))) => {
+            issuer.subject().as_raw() == certificate.issuer().as_raw()
+        }
+        _ => false,
+    }
+}
+
+/// A name as RFC 4514 writes it: the last part first.
+fn shown(name: &X509Name<'_>) -> String {
+    use x509_parser::objects::{oid_registry, oid2abbrev};
+    let mut parts = Vec::new();
+    for attribute in name.iter_attributes() {
+        let kind = attribute.attr_type();
+        let kind = oid2abbrev(kind, oid_registry()).map_or(kind.to_id_string(), str::to_owned);
+        let value = attribute.as_str().unwrap_or_default();
+        parts.push(format!("{kind}={}", escaped(value)));
+    }
+    parts.reverse();
+    parts.join(",")
+}
+
+/// A value of a name, with a backslash before what would end it (RFC 4514 §2.4).
+fn escaped(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for character in value.chars() {
+        if matches!(character, ',' | '+' | '"' | '\\' | '<' | '>' | ';' | '=') {
+            out.push('\\');
+        }
+        if !character.is_control() {
+            out.push(character);
+        }
+    }
+    out
+}
+
+fn hexadecimal(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02X}")).collect()
+}
+
+fn time(seconds: i64) -> SystemTime {
+    match u64::try_from(seconds) {
+        Ok(seconds) => UNIX_EPOCH + Duration::from_secs(seconds),
+        Err(_) => UNIX_EPOCH,
+    }
+}

@@ -1,0 +1,161 @@
+//! A certificate with its key: who a server is.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
+
+use super::facts::{Facts, may_have_issued};
+use super::fault::{Fault, Part};
+use super::pem;
+use crate::config::model::HostPattern;
+
+/// How long before its end a certificate is warned of.
+pub(crate) const NEARLY_EXPIRED: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// A certificate with its key.
+pub(super) struct Identity {
+    pub(super) certified: CertifiedKey,
+    pub(super) facts: Facts,
+}
+
+impl Identity {
+    /// Reads the certificates in the file `certificate`, the server's own first, and the key in the file
+    /// `key`.
+    ///
+    /// # Errors
+    /// Why the server cannot be who they say.
+    pub(super) fn read(certificate: &Path, key: &Path) -> Result<Self, Fault> {
+        let chain = pem::certificates(Part::Certificate, certificate)?;
+        let key_der = pem::key(key)?;
+        let signing = any_supported_type(&key_der).map_err(|_| {
+            let message = format!(
+                "the key in `{}` is of a kind that is not spoken",
+                key.display()
+            );
+            Fault::new(Part::Key, message).help(
+                "it may be ECDSA (P-256, P-384, P-521), Ed25519 or RSA with 2048 bits or more",
+            )
+        })?;
+        let facts = Facts::of(&chain[0]).map_err(|error| {
+            let message = format!("the first block of `{}`: {error}", certificate.display());
+            Fault::new(Part::Certificate, message)
+        })?;
+        let certified = CertifiedKey::new(chain, signing);
+        if certified.keys_match().is_err() {
+            return Err(misfit(&certified, certificate, key));
+        }
+        Ok(Self { certified, facts })
+    }
+
+    /// What is wrong with it that clients will mind, for a server that answers for `hosts`.
+    pub(super) fn doubts(&self, path: &Path, hosts: &[HostPattern], now: SystemTime) -> Vec<Fault> {
+        let shown = path.display();
+        let doubt = |message: String| Fault::new(Part::Certificate, message);
+        let mut doubts: Vec<Fault> = self.date_doubt(path, now).into_iter().collect();
+        let missing: Vec<String> = hosts
+            .iter()
+            .filter(|host| !self.facts.covers(host))
+            .map(|host| format!("`{host}`"))
+            .collect();
+        if !missing.is_empty() {
+            let message = format!(
+                "the certificate in `{shown}` is not for {}, so clients refuse it there",
+                missing.join(", ")
+            );
+            let names = self.facts.names.join(", ");
+            doubts.push(doubt(message).help(match names.as_str() {
+                "" => "it names no host at all (subjectAltName)".to_owned(),
+                names => format!("it is for {names}"),
+            }));
+        }
+        if let Some(place) = break_in(&self.certified.cert) {
+            let message = format!(
+                "in `{shown}`, certificate {} has not issued the one before it",
+                place + 1
+            );
+            let help = "the server's own stands first, then the one that has issued it, and so on; \
+                        clients may not find their way to a root they know";
+            doubts.push(doubt(message).help(help));
+        }
+        doubts
+    }
+
+    /// What is wrong with the dates.
+    pub(super) fn date_doubt(&self, path: &Path, now: SystemTime) -> Option<Fault> {
+        let shown = path.display();
+        let left = self.facts.left(now);
+        let days = |time: Duration| time.as_secs() / DAY;
+        let message = if now < self.facts.not_before {
+            let wait = self
+                .facts
+                .not_before
+                .duration_since(now)
+                .unwrap_or_default();
+            format!(
+                "the certificate in `{shown}` is not valid yet: it begins in {} days and {} hours; is the clock right?",
+                days(wait),
+                wait.as_secs() % DAY / 3600
+            )
+        } else if left == Duration::ZERO {
+            let since = now.duration_since(self.facts.not_after);
+            format!(
+                "the certificate in `{shown}` has expired, {} days ago: clients refuse it",
+                days(since.unwrap_or_default())
+            )
+        } else if left < NEARLY_EXPIRED {
+            format!(
+                "the certificate in `{shown}` expires in {} days",
+                days(left)
+            )
+        } else {
+            return None;
+        };
+        Some(Fault::new(Part::Certificate, message).help("renew it; a reload reads it again"))
+    }
+
+    /// Whether clients accept its dates at `now`.
+    pub(super) fn is_valid(&self, now: SystemTime) -> bool {
+        now >= self.facts.not_before && now < self.facts.not_after
+    }
+}
+
+/// Why the key does not fit: perhaps it fits another certificate of the file.
+fn misfit(certified: &CertifiedKey, certificate: &Path, key: &Path) -> Fault {
+    let (certificate, key) = (certificate.display(), key.display());
+    let fits = |other: &CertificateDer<'static>| {
+        let alone = CertifiedKey::new(vec![other.clone()], certified.key.clone());
+        alone.keys_match().is_ok()
+    };
+    match certified.cert.iter().position(fits) {
+        Some(place) => {
+            let message = format!(
+                "the certificates in `{certificate}` are in the wrong order: that of the key is number {}",
+                place + 1
+            );
+            Fault::new(Part::Certificate, message).help(
+                "the server's own certificate stands first, then the one that has issued it, and so on",
+            )
+        }
+        None => {
+            let message =
+                format!("the key in `{key}` does not fit the certificate in `{certificate}`");
+            Fault::new(Part::Key, message).help(format!(
+                "both say the same where they fit: openssl pkey -in {key} -pubout; openssl x509 -in {certificate} -noout -pubkey"
+            ))
+        }
+    }
+}
+
+/// The index of the first certificate that has not issued the one before it.
+fn break_in(chain: &[CertificateDer<'static>]) -> Option<usize> {
+    let pairs = chain.windows(2);
+    let found = pairs
+        .enumerate()
+        .find(|(_, pair)| !may_have_issued(&pair[1], &pair[0]));
+    found.map(|(index, _)| index + 1)
+}

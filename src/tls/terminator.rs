@@ -1,0 +1,183 @@
+//! What the handshakes of a server go on with.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::SingleCertAndKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+
+use super::facts::Facts;
+use super::fault::{Fault, Part};
+use super::identity::Identity;
+use super::pem;
+use super::tickets::{TicketKeys, Ticketer};
+use crate::config::model::{ClientCertificates, HostPattern, Tls};
+
+/// The protocols that we speak over TLS, by ALPN (RFC 7301).
+const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
+
+/// What the handshakes of a server go on with. The files may be read again while it serves; sessions that
+/// have begun go on as they are.
+pub(crate) struct Terminator {
+    settings: Tls,
+    tickets: Arc<TicketKeys>,
+    current: ArcSwap<Current>,
+}
+
+/// What was read last, and is good.
+struct Current {
+    config: Arc<ServerConfig>,
+    client_rule: u64,
+    facts: Facts,
+}
+
+/// What reading the files has found.
+pub(crate) struct Read {
+    current: Current,
+    identity: Identity,
+}
+
+impl Terminator {
+    /// Reads the files of `settings`.
+    ///
+    /// # Errors
+    /// Why they cannot be served with.
+    pub(crate) fn new(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Self, Fault> {
+        let read = read(settings, tickets)?;
+        Ok(Self {
+            settings: settings.clone(),
+            tickets: Arc::clone(tickets),
+            current: ArcSwap::from_pointee(read.current),
+        })
+    }
+
+    /// Reads the files again.
+    ///
+    /// # Errors
+    /// Why they cannot be served with, or are worse than what was read last. Then that is still what
+    /// handshakes go on with.
+    pub(crate) fn renew(&self) -> Result<(), Fault> {
+        let read = read(&self.settings, &self.tickets)?;
+        let now = SystemTime::now();
+        let is_last_valid = self.current.load().facts.left(now) > std::time::Duration::ZERO;
+        let path = &self.settings.certificate;
+        if let Some(fault) = read.identity.date_doubt(path, now)
+            && is_last_valid
+            && !read.identity.is_valid(now)
+        {
+            return Err(fault);
+        }
+        self.current.store(Arc::new(read.current));
+        Ok(())
+    }
+
+    /// What in the files clients will mind, for a server that answers for `hosts`.
+    pub(crate) fn doubts(&self, hosts: &[HostPattern]) -> Vec<Fault> {
+        let Tls {
+            certificate, key, ..
+        } = &self.settings;
+        match Identity::read(certificate, key) {
+            Ok(identity) => identity.doubts(certificate, hosts, SystemTime::now()),
+            Err(fault) => vec![fault],
+        }
+    }
+
+    /// What a handshake that begins now goes on with.
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.load().config)
+    }
+
+    /// Stands for what is asked of a client's certificate: equal where the same is asked.
+    pub(crate) fn client_rule(&self) -> u64 {
+        self.current.load().client_rule
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// Reads the files of `settings`.
+fn read(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Read, Fault> {
+    let provider = provider();
+    let identity = Identity::read(&settings.certificate, &settings.key)?;
+    let (verifier, client_rule) = match &settings.clients {
+        Some(clients) => {
+            let (verifier, rule) = verifier(clients, &provider)?;
+            (Some(verifier), rule)
+        }
+        None => (None, 0),
+    };
+    let mut versions: Vec<&'static SupportedProtocolVersion> = Vec::new();
+    versions.extend(settings.versions.tls13.then_some(&TLS13));
+    versions.extend(settings.versions.tls12.then_some(&TLS12));
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&versions)
+        .expect("checking has left one version at least");
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let certified = identity.certified.clone();
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+    // Tickets alone: a client that comes back may come to another worker.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.ticketer = Arc::new(Ticketer {
+        keys: Arc::clone(tickets),
+        scope: client_rule,
+    });
+    let facts = identity.facts.clone();
+    Ok(Read {
+        current: Current {
+            config: Arc::new(config),
+            client_rule,
+            facts,
+        },
+        identity,
+    })
+}
+
+/// What verifies the certificates of clients, and the number that stands for its rule.
+fn verifier(
+    clients: &ClientCertificates,
+    provider: &Arc<CryptoProvider>,
+) -> Result<(Arc<dyn ClientCertVerifier>, u64), Fault> {
+    let path = &clients.authorities;
+    let authorities = pem::certificates(Part::ClientCa, path)?;
+    let rule = rule(clients, &authorities);
+    let mut roots = RootCertStore::empty();
+    let shown = path.display();
+    for (index, authority) in authorities.into_iter().enumerate() {
+        roots.add(authority).map_err(|error| {
+            let message = format!("certificate {} in `{shown}`: {error}", index + 1);
+            Fault::new(Part::ClientCa, message)
+        })?;
+    }
+    let builder =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let builder = if clients.is_required {
+        builder
+    } else {
+        builder.allow_unauthenticated()
+    };
+    let verifier = builder.build().map_err(|error| {
+        Fault::new(Part::ClientCa, format!("`{shown}` cannot be used: {error}"))
+    })?;
+    Ok((verifier, rule))
+}
+
+/// A number for the rule; not 0, which is the rule of servers that ask for no certificate.
+fn rule(clients: &ClientCertificates, authorities: &[CertificateDer<'static>]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    clients.is_required.hash(&mut hasher);
+    authorities.hash(&mut hasher);
+    hasher.finish().max(1)
+}

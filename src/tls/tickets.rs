@@ -1,0 +1,187 @@
+//! Session tickets (RFC 8446 §4.6.1, RFC 5077): a client that comes back goes on with a session that only
+//! it remembers, which saves the signature of a handshake.
+//!
+//! All workers share the keys, so that it does not matter which one the client comes to. A key encrypts
+//! for [`PERIOD`], decrypts for as long again, and is gone then: who gets hold of the process later
+//! cannot decrypt sessions of before.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::rand;
+use rustls::server::ProducesTickets;
+
+/// How long a key encrypts, and how long a ticket is good at least.
+const PERIOD: Duration = Duration::from_secs(12 * 60 * 60);
+
+const KEY_LENGTH: usize = 32;
+const NAME_LENGTH: usize = 16;
+
+/// The keys of a process.
+pub(crate) struct TicketKeys(RwLock<Keys>);
+
+struct Keys {
+    current: Key,
+    /// The one before it.
+    last: Option<Key>,
+    /// When `current` began to encrypt.
+    since: Instant,
+}
+
+struct Key {
+    /// Stands at the start of its tickets.
+    name: [u8; NAME_LENGTH],
+    key: RandomizedNonceKey,
+}
+
+impl Default for TicketKeys {
+    fn default() -> Self {
+        Self(RwLock::new(Keys {
+            current: Key::random(),
+            last: None,
+            since: Instant::now(),
+        }))
+    }
+}
+
+impl fmt::Debug for TicketKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TicketKeys")
+    }
+}
+
+impl Key {
+    fn random() -> Self {
+        let mut octets = [0; NAME_LENGTH + KEY_LENGTH];
+        rand::fill(&mut octets).expect("the system has random octets");
+        let (name, key) = octets.split_at(NAME_LENGTH);
+        Self {
+            name: name.try_into().expect("it is as long"),
+            key: RandomizedNonceKey::new(&AES_256_GCM, key)
+                .expect("the key is as long as it is to be"),
+        }
+    }
+
+    fn encrypt(&self, scope: u64, plain: &[u8]) -> Option<Vec<u8>> {
+        let mut sealed = plain.to_vec();
+        let scope = Aad::from(scope.to_be_bytes());
+        let nonce = self.key.seal_in_place_append_tag(scope, &mut sealed).ok()?;
+        Some([&self.name[..], nonce.as_ref(), &sealed].concat())
+    }
+
+    fn decrypt(&self, scope: u64, ticket: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, sealed) = ticket
+            .strip_prefix(&self.name)?
+            .split_first_chunk::<NONCE_LEN>()?;
+        let mut plain = sealed.to_vec();
+        let scope = Aad::from(scope.to_be_bytes());
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let length = self.key.open_in_place(nonce, scope, &mut plain).ok()?.len();
+        plain.truncate(length);
+        Some(plain)
+    }
+}
+
+impl TicketKeys {
+    /// Has another key encrypt if the present one has done so for its time at `now`.
+    fn rotate(&self, now: Instant) {
+        let age = |keys: &Keys| now.saturating_duration_since(keys.since);
+        if age(&self.0.read().unwrap_or_else(PoisonError::into_inner)) < PERIOD {
+            return;
+        }
+        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let age = age(&keys);
+        if age < PERIOD {
+            return;
+        }
+        let before = std::mem::replace(&mut keys.current, Key::random());
+        // After two periods without a handshake its tickets are too old.
+        keys.last = Some(before).filter(|_| age < 2 * PERIOD);
+        keys.since = now;
+    }
+
+    fn encrypt(&self, scope: u64, plain: &[u8], now: Instant) -> Option<Vec<u8>> {
+        self.rotate(now);
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        keys.current.encrypt(scope, plain)
+    }
+
+    fn decrypt(&self, scope: u64, ticket: &[u8], now: Instant) -> Option<Vec<u8>> {
+        self.rotate(now);
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let of_last = || keys.last.as_ref()?.decrypt(scope, ticket);
+        keys.current.decrypt(scope, ticket).or_else(of_last)
+    }
+}
+
+/// The tickets of servers that ask the same of a client's certificate. Those of others are worth nothing
+/// here: a session without a certificate must not be resumed where one is required.
+#[derive(Debug)]
+pub(super) struct Ticketer {
+    pub(super) keys: Arc<TicketKeys>,
+    /// Stands for what is asked of a client's certificate.
+    pub(super) scope: u64,
+}
+
+impl ProducesTickets for Ticketer {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        PERIOD.as_secs() as u32
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        self.keys.encrypt(self.scope, plain, Instant::now())
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        self.keys.decrypt(self.scope, ticket, Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_is_good_for_one_period_at_least_and_two_at_most() {
+        let keys = TicketKeys::default();
+        let start = Instant::now();
+        let at = |hours: u64| start + Duration::from_secs(hours * 3600);
+        let ticket = |hours| keys.encrypt(7, b"session", at(hours)).expect("a ticket");
+        let is_good = |ticket: &[u8], hours| keys.decrypt(7, ticket, at(hours)).is_some();
+        let (early, late) = (ticket(0), ticket(11));
+        assert!(is_good(&early, 11) && is_good(&late, 12) && is_good(&early, 13));
+        let second = ticket(13);
+        assert_ne!(early[..NAME_LENGTH], second[..NAME_LENGTH]);
+        assert!(is_good(&late, 23) && is_good(&second, 23));
+        assert!(!is_good(&late, 25) && is_good(&second, 25));
+        // Nobody came for days.
+        assert!(!is_good(&second, 100));
+    }
+
+    #[test]
+    fn a_ticket_is_worth_nothing_elsewhere_or_changed() {
+        let keys = TicketKeys::default();
+        let now = Instant::now();
+        let ticket = keys.encrypt(7, b"session", now).expect("a ticket");
+        assert_eq!(
+            keys.decrypt(7, &ticket, now).as_deref(),
+            Some(&b"session"[..])
+        );
+        assert_eq!(keys.decrypt(8, &ticket, now), None);
+        assert_eq!(TicketKeys::default().decrypt(7, &ticket, now), None);
+        for end in 0..ticket.len() {
+            assert_eq!(keys.decrypt(7, &ticket[..end], now), None);
+        }
+        for at in 0..ticket.len() {
+            let mut changed = ticket.clone();
+            changed[at] ^= 1;
+            assert_eq!(keys.decrypt(7, &changed, now), None, "{at}");
+        }
+    }
+}
