@@ -3,7 +3,7 @@
 
 use std::process::Output;
 
-use crate::support::{Site, ended_with};
+use crate::support::{Site, ended_with, speak_plainly};
 
 const GOOD: &str = "[[server]]\nlisten = '127.0.0.1:0'\n[server.routes]\n'/' = { files = 'www' }\n";
 /// A configuration with a warning: of two fields with the same name, the second has no effect.
@@ -42,6 +42,7 @@ fn the_exit_status_says_whether_it_would_run() {
 
 #[test]
 fn every_mistake_is_shown_in_its_place() {
+    speak_plainly();
     let text = ended_with(1, &check(BAD, &[]));
     for part in [
         "config.toml:2:",
@@ -56,6 +57,7 @@ fn every_mistake_is_shown_in_its_place() {
 
 #[test]
 fn a_warning_is_shown_and_does_not_refuse() {
+    speak_plainly();
     let finished = check(DOUBTFUL, &[]);
     let text = ended_with(0, &finished);
     for part in ["warning", "config.toml:3:", "is good"] {
@@ -74,6 +76,7 @@ fn a_good_file_is_said_to_be_good() {
 
 #[test]
 fn programs_get_json() {
+    speak_plainly();
     assert_eq!(
         json(&check(GOOD, &["--json"])),
         Vec::<serde_json::Value>::new()

@@ -1,6 +1,6 @@
 //! Every limit of a size or a time, and what happens when it is reached.
 
-use crate::support::{Client, Site, pattern, until};
+use crate::support::{Client, Site, pattern, speak_plainly, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 const UPLOAD: &str =
@@ -98,6 +98,7 @@ fn a_head_that_does_not_come_in_time() {
 
 #[test]
 fn a_head_that_drips_has_no_longer_than_others() {
+    speak_plainly();
     let server = site("head_timeout = '300ms'").start();
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: h\r\nX: ");
@@ -172,6 +173,7 @@ fn a_client_that_does_not_read_is_closed() {
 
 #[test]
 fn one_connection_too_many_gets_an_answer() {
+    speak_plainly();
     let server = site("max_connections = 2").start();
     let mut clients = [server.connect(), server.connect()];
     for client in &mut clients {
@@ -234,6 +236,7 @@ fn accepting_goes_on_by_itself_when_descriptors_are_there_again() {
 
 #[test]
 fn a_shortage_of_descriptors_spares_what_needs_none() {
+    speak_plainly();
     let server = site("")
         .top("workers = 1")
         .descriptors(40)
@@ -365,6 +368,7 @@ fn at_max_connections_the_oldest_idle_one_is_given_up() {
 
 #[test]
 fn at_max_connections_those_in_use_are_kept() {
+    speak_plainly();
     let server = site("max_connections = 3").top("workers = 2").start();
     let mut busy = [(); 3].map(|()| server.connect());
     for client in &mut busy {

@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 use rustix::process::Signal;
 
-use crate::support::{Client, Server, Site, until};
+use crate::support::{Client, Server, Site, speak_plainly, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -128,6 +128,7 @@ fn a_head_that_does_not_come_in_time() {
 
 #[test]
 fn turned_away() {
+    speak_plainly();
     let site = site().limits("max_connections = 1");
     let application = application(&site);
     let server = site.start();

@@ -8,7 +8,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::support::{
-    Client, Directory, Server, Site, Upstream, bound_address, pattern, program, until,
+    Client, Directory, Server, Site, Upstream, bound_address, pattern, program, speak_plainly,
+    until,
 };
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -97,6 +98,7 @@ fn who_comes_while_the_server_drains_is_turned_away_at_once() {
 /// The worker ended after the first round, because it had no connection left.
 #[test]
 fn connections_that_are_queued_when_the_server_drains_are_served() {
+    speak_plainly();
     let mut server = ok().top("workers = 1").start();
     server.signal(Signal::STOP);
     let mut clients: Vec<_> = (0..300).map(|_| server.connect()).collect();

@@ -11,7 +11,7 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::support::{Client, Response, Server, Site, ended_with, pattern, until};
+use crate::support::{Client, Response, Server, Site, ended_with, pattern, speak_plainly, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 const UPLOAD: &str =
@@ -297,6 +297,7 @@ fn an_upload_goes_on_in_the_generation_it_began_with() {
 
 #[test]
 fn a_pipelined_burst_is_answered_in_order() {
+    speak_plainly();
     const COUNT: usize = 4096;
     let server = start(&numbered(1, "workers = 1", FIRST, ""));
     let mut client = server.connect();
@@ -369,6 +370,7 @@ fn a_listener_that_goes_drains_alone() {
 
 #[test]
 fn a_listener_may_come_and_move_between_servers() {
+    speak_plainly();
     let server = start(&numbered(1, "", FIRST, ""));
     let mut client = server.connect();
     let report = reload(&server, &numbered(2, "", BOTH, ""));

@@ -99,8 +99,7 @@ fn a_kept_connection_ends_with_its_next_response_or_soon() {
     );
     assert_eq!(busy.response().status, 100);
     assert!(server.command_line(&["upgrade"]).status.success());
-    server.directory().write(
-        "config.toml",
+    server.configure(
         "log.access = false\n[[server]]\nlisten = '127.0.0.1:0'\nroutes.'/' = { respond = 'new' }\n",
     );
     assert!(server.command_line(&["reload"]).status.success());

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::{Server, Site};
+use crate::support::{Server, Site, speak_plainly};
 
 fn configuration(text: &str) -> String {
     format!(
@@ -34,6 +34,7 @@ fn wait_for_generation(server: &Server, number: u32) {
 
 #[test]
 fn a_file_that_is_written_or_replaced_is_read_again() {
+    speak_plainly();
     let server = watching();
     assert_eq!(server.get("/").text(), "one");
     save_in_place(&server, &configuration("two"));
@@ -49,6 +50,7 @@ fn a_file_that_is_written_or_replaced_is_read_again() {
 
 #[test]
 fn a_bad_save_is_reported_and_watching_goes_on() {
+    speak_plainly();
     let server = watching();
     save_in_place(&server, &configuration("two").replace("respond", "repsond"));
     server.wait_for_line(|line| line.contains("reload refused"));
@@ -61,6 +63,7 @@ fn a_bad_save_is_reported_and_watching_goes_on() {
 
 #[test]
 fn a_file_that_an_include_asks_for_is_noticed_when_it_comes_changes_and_goes() {
+    speak_plainly();
     let server = watching();
     let site = |text: &str| {
         format!(
@@ -85,6 +88,7 @@ fn a_file_that_an_include_asks_for_is_noticed_when_it_comes_changes_and_goes() {
 
 #[test]
 fn other_files_beside_it_lead_to_no_reload() {
+    speak_plainly();
     let server = watching();
     // The access log is in the same directory, and each exchange writes to it.
     assert_eq!(server.get("/").text(), "one");
@@ -151,6 +155,7 @@ fn a_directory_that_is_made_again_is_watched_again() {
 /// time could be mended or made, and the server did not notice.
 #[test]
 fn a_file_that_was_named_in_a_refused_reload_is_watched() {
+    speak_plainly();
     let server = watching();
     let included = configuration("two").replace("['sites/*.toml']", "['new.toml']");
     save_in_place(&server, &included);
@@ -167,6 +172,7 @@ fn a_file_that_was_named_in_a_refused_reload_is_watched() {
 /// ever: each report began the wait for quiet anew.
 #[test]
 fn a_busy_file_beside_it_does_not_put_the_reload_off() {
+    speak_plainly();
     let server = watching();
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {

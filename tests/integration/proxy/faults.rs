@@ -2,7 +2,7 @@
 //! and the connection is never used again.
 
 use super::{HELLO, POST, get, site_of, start, start_with_one_worker};
-use crate::support::{Client, Connection, Server, Upstream};
+use crate::support::{Client, Connection, Server, Upstream, speak_plainly};
 
 /// Sends a POST, which is not tried again, and has the upstream answer it with `octets`.
 fn answered_with(server: &Server, upstream: &Upstream, octets: &[u8]) -> (Client, Connection) {
@@ -226,6 +226,7 @@ fn assert_cut(mut client: Client, name: &str) {
 
 #[test]
 fn content_that_breaks_off_is_cut_for_the_client_too() {
+    speak_plainly();
     const LENGTH: &str = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";
     const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     for option in ["", ", buffer = false"] {

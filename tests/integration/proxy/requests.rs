@@ -1,6 +1,6 @@
 //! The request that the upstream sees.
 
-use crate::support::{Request, Server, Site, Upstream};
+use crate::support::{Request, Server, Site, Upstream, speak_plainly};
 
 use super::{HELLO, POST, get, site, start};
 
@@ -153,6 +153,7 @@ fn holds(server: &Server, upstream: &Upstream, rows: &[Row<'_>]) {
 
 #[test]
 fn fields_of_the_connection_end_here() {
+    speak_plainly();
     let (server, upstream) = start("");
     holds(
         &server,
@@ -226,6 +227,7 @@ fn field_values_arrive_octet_for_octet() {
 
 #[test]
 fn who_asked_is_told_and_cannot_be_forged() {
+    speak_plainly();
     let (server, upstream) = start("");
     let ours: &[&str] = &[
         "X-Forwarded-For: 127.0.0.1",
@@ -277,6 +279,7 @@ fn who_asked_is_told_and_cannot_be_forged() {
 
 #[test]
 fn what_a_trusted_proxy_says_is_passed_on() {
+    speak_plainly();
     let upstream = Upstream::listen();
     let server = Site::new(&format!("'/' = {{ proxy = '{}' }}", upstream.url()))
         .top("trusted_proxies = ['127.0.0.1']")

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::support::{Response, Server, Site};
+use crate::support::{Response, Server, Site, speak_plainly};
 
 /// Writes a shell script that can be run into `scripts`.
 fn script(site: &Site, name: &str, body: &str) {
@@ -111,6 +111,7 @@ fn reset_content_has_no_content() {
 /// resource was answered over a plain connection (RFC 9110 §7.4).
 #[test]
 fn hosts_and_schemes_are_what_they_are_said_to_be() {
+    speak_plainly();
     let server = Site::new("'/' = { respond = 'ok' }").start();
     let trusting = Site::new("'/' = { respond = 'ok' }")
         .top("trusted_proxies = '127.0.0.1'")
@@ -183,6 +184,7 @@ fn an_early_answer_reaches_a_client_that_uploads_much() {
 /// connection, and the answer was lost.
 #[test]
 fn a_client_that_is_turned_away_may_still_send() {
+    speak_plainly();
     let server = Site::of_files()
         .limits("max_connections = 1")
         .file("a.txt", "a")
@@ -422,6 +424,7 @@ fn a_client_that_leaves_in_the_middle_of_a_head_is_not_answered() {
 /// to 97 KiB.
 #[test]
 fn a_client_that_is_waited_for_takes_up_little_memory() {
+    speak_plainly();
     const CLIENTS: u64 = 200;
     let routes = "'/' = { files = 'www' }\n'/cgi' = { cgi = 'scripts', max_processes = 1000 }";
     let slow = "POST /cgi/never HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n";

@@ -8,7 +8,8 @@ use std::os::unix::net::UnixListener;
 use rustix::process::Signal;
 
 use crate::support::{
-    Client, Directory, Server, Site, UnixClient, bound_address, ended_with, program, until,
+    Client, Directory, Server, Site, UnixClient, bound_address, ended_with, program, speak_plainly,
+    until,
 };
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -93,6 +94,7 @@ fn a_listener_may_become_wider_and_narrower() {
 /// reload, which adds it again, was refused now and then.
 #[test]
 fn a_listener_may_go_and_come_back_under_load() {
+    speak_plainly();
     let port = free_port();
     let both = listening(&format!("['127.0.0.1:0', '127.0.0.1:{port}']"));
     let one = listening("'127.0.0.1:0'");

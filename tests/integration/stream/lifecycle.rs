@@ -5,7 +5,7 @@ use std::io::Write as _;
 use rustix::process::Signal;
 
 use super::*;
-use crate::support::{pattern, until};
+use crate::support::{pattern, speak_plainly, until};
 
 /// Sends an octet each way.
 fn use_both_ways(client: &TcpStream, upstream: &TcpStream) {
@@ -73,6 +73,7 @@ fn connections_of_a_stream_that_is_removed_go_on() {
 /// The sockets of an address stay the same, so that no connection is lost; what they are for changes.
 #[test]
 fn an_address_may_become_a_stream_and_a_server_again() {
+    speak_plainly();
     let (listener, there) = upstream();
     let server = start("", &format!("proxy = '{there}'"));
     let address = stream_address(&server);

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 
 use super::*;
-use crate::support::Client;
+use crate::support::{Client, speak_plainly};
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
@@ -150,6 +150,7 @@ fn client_of(client: &mut Client) -> String {
 
 #[test]
 fn a_trusted_proxy_says_who_the_client_of_a_server_is() {
+    speak_plainly();
     let server = http("trusted_proxies = '127.0.0.1'");
     for header in [V1.to_vec(), v2()] {
         // With the first request, and a second one, in one piece; and in many.

@@ -1,12 +1,13 @@
 //! A client that sends exactly the bytes it is told to.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 
+use super::wire::Wire;
 use super::{Response, SAFETY};
 
 /// A connection to the server.
-pub(crate) struct Client(BufReader<TcpStream>);
+pub(crate) struct Client(BufReader<Wire>);
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Self {
@@ -18,18 +19,16 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SAFETY))?;
         stream.set_write_timeout(Some(SAFETY))?;
-        Ok(Self(BufReader::new(stream)))
+        Ok(Self(BufReader::new(Wire::over(stream, address))))
     }
 
     /// The same connection once more, to send by while another thread reads.
     pub(crate) fn another(&self) -> Self {
-        Self(BufReader::new(
-            self.stream().try_clone().expect("it is open"),
-        ))
+        Self(BufReader::new(self.0.get_ref().another()))
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
-        self.0.get_ref()
+        self.0.get_ref().socket()
     }
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -42,9 +41,7 @@ impl Client {
 
     /// Closes the sending side; responses can still be read.
     pub(crate) fn finish_sending(&mut self) {
-        self.stream()
-            .shutdown(Shutdown::Write)
-            .expect("the connection is open");
+        self.0.get_ref().finish_sending();
     }
 
     /// Reads the next response, which is to any method but HEAD. The connection must not end before it.
@@ -108,6 +105,18 @@ impl Client {
     pub(crate) fn rest(&mut self) -> io::Result<Vec<u8>> {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest).map(|_| rest)
+    }
+
+    /// Reads everything up to where the server cuts the connection: it must not seem to have ended it in
+    /// order, if the connection can say that.
+    pub(crate) fn rest_before_cut(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let ended = self.0.read_to_end(&mut rest).map_err(|error| error.kind());
+        match self.0.get_ref() {
+            Wire::Plain(_) => assert!(ended.is_ok(), "{ended:?}"),
+            Wire::Tls { .. } => assert_eq!(ended, Err(io::ErrorKind::ConnectionReset)),
+        }
+        rest
     }
 
     /// Counts the octets that arrive before the connection ends or is reset.

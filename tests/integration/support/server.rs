@@ -9,7 +9,8 @@ use std::sync::Arc;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::output::Output;
-use super::{Client, Directory, Response, UnixClient};
+use super::wire::speaks_tls;
+use super::{Client, Directory, Response, UnixClient, is_tls_wanted, note_scheme, tls_fixture};
 
 /// A directory with files and the configuration that serves them, before the server is started.
 ///
@@ -213,7 +214,11 @@ impl Site {
             "{top}\n[log]\n{log}\n[limits]\n{limits}\n[[server]]\n{server}\n[server.routes]\n{routes}\n"
         );
         let configuration = whole.as_ref().unwrap_or(&assembled);
-        self.directory.write("config.toml", configuration);
+        if is_tls_wanted() {
+            self.directory.write("config.toml", over_tls(configuration));
+        } else {
+            self.directory.write("config.toml", configuration);
+        }
     }
 
     fn command(&self) -> Command {
@@ -312,7 +317,14 @@ impl Server {
 
     /// Writes another configuration; the server has not read it yet.
     pub(crate) fn configure(&self, text: impl AsRef<[u8]>) {
-        self.directory.replace("config.toml", text);
+        let text = String::from_utf8(text.as_ref().to_vec());
+        match text {
+            Ok(text) if is_tls_wanted() && speaks_tls(self.address) => {
+                self.directory.replace("config.toml", over_tls(&text));
+            }
+            Ok(text) => self.directory.replace("config.toml", text),
+            Err(text) => self.directory.replace("config.toml", text.into_bytes()),
+        }
     }
 
     /// Runs `tidegate VERB…` for this server.
@@ -435,6 +447,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Another server may get the port, and speak plainly.
+        for address in self.addresses_at("") {
+            note_scheme(address, false);
+        }
         if std::thread::panicking() {
             let _ = self.child.kill();
             let _ = self.child.wait();
@@ -463,8 +479,34 @@ impl Drop for Server {
     }
 }
 
-/// The address in `… listening at http://127.0.0.1:8080`.
+/// The address in `… listening at http://127.0.0.1:8080`. Clients speak TLS there if it says `https`.
 pub(crate) fn bound_address(line: &str) -> Option<SocketAddr> {
-    let (_, address) = line.split_once("listening at http://")?;
-    address.trim_end_matches('/').parse().ok()
+    let (_, url) = line.split_once("listening at ")?;
+    let (scheme, address) = url.split_once("://")?;
+    let address = address.trim_end_matches('/').parse().ok()?;
+    note_scheme(address, scheme == "https");
+    Some(address)
+}
+
+/// The configuration `text` with TLS for every server that listens at no Unix socket and says nothing of
+/// TLS itself.
+fn over_tls(text: &str) -> String {
+    const SERVER: &str = "[[server]]\n";
+    let (certificate, key) = (tls_fixture("localhost.pem"), tls_fixture("localhost.key"));
+    let tls = format!("tls = {{ certificate = {certificate:?}, key = {key:?} }}\n");
+    let mut parts = text.split(SERVER);
+    let mut all = parts.next().unwrap_or_default().to_owned();
+    let mut is_first = true;
+    for part in parts {
+        let own = part.split("\n[").next().unwrap_or_default();
+        all.push_str(SERVER);
+        if !own.contains("unix:") && !own.contains("tls") {
+            all.push_str(&tls);
+            if std::mem::take(&mut is_first) {
+                all.push_str("tls_default = true\n");
+            }
+        }
+        all.push_str(part);
+    }
+    all
 }
