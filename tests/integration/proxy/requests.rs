@@ -125,6 +125,40 @@ fn every_method_is_passed_on() {
     upstream.expect_no_connection();
 }
 
+/// RFC 9110 §7.6.2: it counts for OPTIONS and TRACE, and TRACE is refused in any case.
+#[test]
+fn max_forwards_is_counted_down_and_a_request_stops_at_nought() {
+    let (server, upstream) = start("");
+    let request = |method: &str, value: &str| {
+        format!("{method} /x HTTP/1.1\r\nHost: h\r\nmax-forwards: {value}\r\n\r\n")
+    };
+    for (method, value, expected) in [
+        ("OPTIONS", "10", "9"),
+        ("OPTIONS", "1", "0"),
+        ("OPTIONS", "99999999999999999999999", "18446744073709551614"),
+        ("OPTIONS", "many", "many"),
+        ("GET", "0", "0"),
+        ("GET", "3", "3"),
+    ] {
+        let seen = seen(&server, &upstream, request(method, value));
+        let found = seen.field("Max-Forwards");
+        assert_eq!(found.as_deref(), Some(expected), "{method} {value}");
+    }
+    let stopped = server.answer(request("OPTIONS", "0"));
+    assert_eq!(stopped.status, 204);
+    let allowed = stopped
+        .field("Allow")
+        .expect("the methods that are passed on");
+    assert!(
+        allowed.contains("PATCH") && !allowed.contains("TRACE"),
+        "{allowed}"
+    );
+    for value in ["0", "1"] {
+        assert_eq!(server.answer(request("TRACE", value)).status, 405);
+    }
+    upstream.expect_no_connection();
+}
+
 /// A request of a row, the lines that the upstream must see, and the names that it must not see.
 type Row<'r> = (&'r str, &'r [&'r str], &'r [&'r str]);
 

@@ -7,7 +7,7 @@
 //!
 //! | A reader looks for | and finds it in |
 //! |---|---|
-//! | the head that an upstream is sent | [`request`], [`target`], [`forwarding`] |
+//! | the head that an upstream is sent | [`request`], [`target`], [`forwarding`], [`max_forwards`] |
 //! | the content that it is sent | [`body`] |
 //! | which server is asked, and which one after it | [`asking`], [`heard`] |
 //! | a response's way in | [`receiving`], [`content`] |
@@ -22,6 +22,7 @@ mod explained;
 mod fault;
 mod forwarding;
 mod heard;
+mod max_forwards;
 mod receiving;
 mod request;
 mod target;
@@ -105,6 +106,9 @@ impl ProxyHandler {
     ) -> Result<DuplexAnswer<'a, 'c>, ContentError> {
         if request::goes_in_a_circle(request.head) {
             return Ok(Response::problem(Status::LOOP_DETECTED).into());
+        }
+        if max_forwards::left(request.head) == Some(0) {
+            return Ok(max_forwards::response().into());
         }
         let body = Body::new(request, content, self.options.buffer, worker.disk).await?;
         match self.ask(request, worker, &body).await {

@@ -13,6 +13,7 @@
 //! ```
 
 use super::forwarding;
+use super::max_forwards;
 use super::target::TargetRule;
 use crate::config::model::{HostField, Proxy};
 use crate::http::field_roles::is_hop_by_hop;
@@ -185,6 +186,7 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
     };
     let changes = &options.request_headers;
     let is_from_proxy = request.arrival.is_some_and(|arrival| arrival.is_from_proxy);
+    let max_forwards = max_forwards::left(request.head);
     for (name, value) in fields.iter() {
         let is_ours = matches!(name.len(), 4 | 6 | 14 | 17)
             && ["Host", "Expect", "Content-Length", "Transfer-Encoding"]
@@ -195,8 +197,12 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
             || !named.is_empty() && is_of_connection(name)
             || forwarding::is_forwarding(name, is_from_proxy)
             || changes.replace(name);
-        if !is_dropped {
-            lines.push_clean(name, [value]);
+        match max_forwards {
+            _ if is_dropped => {}
+            Some(left) if max_forwards::is_it(name) => {
+                lines.push(name, left.saturating_sub(1).to_string());
+            }
+            _ => lines.push_clean(name, [value]),
         }
     }
 }
