@@ -40,6 +40,15 @@ pub(crate) enum Version {
     V2,
 }
 
+impl Version {
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::V1 => 1,
+            Self::V2 => 2,
+        }
+    }
+}
+
 /// What a header says of the connection that it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {

@@ -21,7 +21,8 @@ use crate::server::explain as ask;
 /// route that answer, those that were considered, the file, the status and the fields.
 #[derive(Args, Debug)]
 pub(super) struct Explain {
-    /// A method and a URL, or a URL alone for GET: `http://example.com:8080/docs/`, `/docs/`.
+    /// A method and a URL, or a URL alone for GET: `http://example.com:8080/docs/`, `/docs/`. For a
+    /// stream, its address: `127.0.0.1:5432`, `unix:/run/db.sock`.
     #[arg(required = true, num_args = 1..=2, value_name = "[METHOD] URL")]
     request: Vec<String>,
     /// A field of the request; may be repeated.
@@ -73,6 +74,12 @@ pub(super) fn explain(arguments: &Explain, handlers: &Handlers) -> Result<(), St
     Ok(())
 }
 
+/// Whether `text` is a host and a port, and nothing else.
+fn is_address(text: &str) -> bool {
+    let port = port(text.as_bytes()).and_then(|port| str::from_utf8(port).ok());
+    is_valid_host(text.as_bytes()) && port.is_some_and(|port| port.parse::<u16>().is_ok())
+}
+
 /// The question that the command line asks.
 fn question(arguments: &Explain) -> Result<Question, String> {
     let (method, url) = match &arguments.request[..] {
@@ -89,6 +96,8 @@ fn question(arguments: &Explain) -> Result<Question, String> {
             ));
         }
         Some((_, rest)) => rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())),
+        None if is_address(url) => (url.as_str(), ""),
+        None if url.starts_with("unix:") => ("localhost", ""),
         None => ("localhost", url.as_str()),
     };
     if !is_valid_host(host.as_bytes()) {
@@ -105,7 +114,10 @@ fn question(arguments: &Explain) -> Result<Question, String> {
         },
         host: host.to_owned(),
         port,
-        listener: arguments.listener.clone(),
+        listener: arguments
+            .listener
+            .clone()
+            .or_else(|| Some(url.clone()).filter(|url| url.starts_with("unix:"))),
         fields: arguments.fields.clone(),
         client: arguments.client,
     })

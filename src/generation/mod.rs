@@ -187,6 +187,12 @@ impl Generation {
         found.map(|(_, arrival)| arrival)
     }
 
+    /// The streams, each with an address that it listens at.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = (&ListenAddress, &Arc<Stream>)> {
+        let arrivals = self.arrivals.iter();
+        arrivals.filter_map(|(address, arrival)| Some((address, arrival.stream.as_ref()?)))
+    }
+
     /// Whether `address` is to be listened at.
     pub(crate) fn listens_at(&self, address: &ListenAddress) -> bool {
         self.listened(address).is_some() || self.arrival(address).is_some()

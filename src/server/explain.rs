@@ -5,7 +5,9 @@
 //! the answer that the operator expects ([`expected`]).
 
 mod expected;
+mod parts;
 mod siblings;
+mod stream;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,11 +33,39 @@ use crate::runtime::{self, Pools};
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 
 pub(crate) use expected::run_tests;
+use parts::{access_of, servers_to_json, servers_to_rows};
 pub(crate) use siblings::passed_over_siblings;
+use stream::StreamExplanation;
+
+/// What becomes of what arrives somewhere.
+#[derive(Debug)]
+pub(crate) enum Explanation {
+    Request(Box<RequestExplanation>),
+    /// The listener is a stream's.
+    Stream(StreamExplanation),
+}
+
+impl Explanation {
+    /// Describes it for a person, in lines.
+    pub(crate) fn to_text(&self) -> String {
+        match self {
+            Self::Request(request) => request.to_text(),
+            Self::Stream(stream) => stream.to_text(),
+        }
+    }
+
+    /// Describes it for a program.
+    pub(crate) fn to_json(&self) -> Value {
+        match self {
+            Self::Request(request) => request.to_json(),
+            Self::Stream(stream) => stream.to_json(),
+        }
+    }
+}
 
 /// What becomes of a request.
 #[derive(Debug)]
-pub(crate) struct Explanation {
+pub(crate) struct RequestExplanation {
     /// Method and target.
     pub(crate) request: String,
     pub(crate) listener: String,
@@ -67,9 +97,8 @@ pub(crate) struct Facts {
     pub(crate) fields: FieldList,
 }
 
-impl Explanation {
-    /// Describes it for a person, in lines.
-    pub(crate) fn to_text(&self) -> String {
+impl RequestExplanation {
+    fn to_text(&self) -> String {
         let mut text = format!("{}\n", self.request);
         let mut row = |name: &str, value: &str| text.push_str(&format!("  {name:<10}{value}\n"));
         row("listener", &self.listener);
@@ -99,12 +128,7 @@ impl Explanation {
         row("access", &self.access);
         if let Some(proxied) = &self.upstream {
             row("upstream", &proxied.upstream);
-            for server in &proxied.servers {
-                row("", &format!("{} {server}", server.address));
-            }
-            if proxied.servers.is_empty() {
-                row("", "its names lead nowhere");
-            }
+            servers_to_rows(&proxied.servers, &mut row);
             for (index, line) in proxied.head.iter().enumerate() {
                 row(if index == 0 { "request" } else { "" }, line);
             }
@@ -128,8 +152,7 @@ impl Explanation {
         text
     }
 
-    /// Describes it for a program.
-    pub(crate) fn to_json(&self) -> Value {
+    fn to_json(&self) -> Value {
         let candidate = |candidate: &Candidate| {
             let Candidate {
                 pattern,
@@ -161,10 +184,9 @@ impl Explanation {
 }
 
 fn upstream_to_json(proxied: &ProxiedRequest) -> Value {
-    let servers = proxied.servers.iter().map(|server| server.to_json());
     json!({
         "name": proxied.upstream,
-        "servers": servers.collect::<Vec<_>>(),
+        "servers": servers_to_json(&proxied.servers),
         "request": proxied.head,
     })
 }
@@ -193,7 +215,15 @@ pub(crate) fn explain(
         let local = WorkerState::new(Pools::without_threads(), stand_in);
         let mut explanations = Vec::new();
         for question in &questions {
-            explanations.push(answer(&generation, question, &local).await);
+            explanations.push(match stream::find(&generation, question) {
+                Some((listener, stream)) => Ok(Explanation::Stream(StreamExplanation::of(
+                    listener, stream, question,
+                ))),
+                None => {
+                    let answer = answer(&generation, question, &local).await;
+                    answer.map(|answer| Explanation::Request(Box::new(answer)))
+                }
+            });
         }
         explanations
     };
@@ -216,7 +246,7 @@ async fn answer(
     generation: &Generation,
     question: &Question,
     local: &WorkerState,
-) -> Result<Explanation, String> {
+) -> Result<RequestExplanation, String> {
     let bytes = question.head();
     let mut space = field_space();
     let limits = HeadLimits {
@@ -256,7 +286,7 @@ async fn answer(
         Some(ask(generation, &exchange, &head, local).await?)
     };
     let site = generation.site(listener, head.host);
-    Ok(Explanation {
+    Ok(RequestExplanation {
         request: format!("{} {}", question.method, question.target),
         listener: listener.to_string(),
         server: site.map(name),
@@ -269,7 +299,7 @@ async fn answer(
         upstream: exchange.proxied(),
         answer: facts,
         limits: describe_limits(&exchange),
-        access: describe_access(&exchange),
+        access: access_of(&exchange.policy.access, exchange.client),
     })
 }
 
@@ -341,7 +371,9 @@ fn listener<'g>(
 }
 
 fn nothing_listens(generation: &Generation, place: &str) -> String {
-    let addresses = generation.addresses().map(ToString::to_string);
+    let streams = generation.streams().map(|(address, _)| address);
+    let addresses = generation.addresses().chain(streams);
+    let addresses = addresses.map(ToString::to_string);
     let addresses = addresses.collect::<Vec<_>>().join(", ");
     format!("nothing listens at {place}; the configuration listens at {addresses}")
 }
@@ -401,27 +433,6 @@ fn describe_limits(exchange: &Exchange<'_, '_>) -> String {
         "max_content {} bytes, body_timeout {:?}, send_timeout {:?}",
         limits.max_content, limits.body_timeout, limits.send_timeout
     )
-}
-
-fn describe_access(exchange: &Exchange<'_, '_>) -> String {
-    let access = &exchange.policy.access;
-    let list = |networks: &[crate::config::model::Cidr]| {
-        networks
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let verdict = if access.permits(exchange.client) {
-        "let in"
-    } else {
-        "denied"
-    };
-    let rules = match (&access.allow[..], &access.deny[..]) {
-        ([], []) => "there are no rules".to_owned(),
-        (allow, deny) => format!("deny [{}], allow [{}]", list(deny), list(allow)),
-    };
-    format!("{} is {verdict}: {rules}", exchange.client)
 }
 
 /// The content of a request that no client sent: there is none, and the client never goes.

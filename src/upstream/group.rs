@@ -12,6 +12,8 @@
 //! through all the servers that are down; here a request meets the one that has had most time to
 //! come back, and the first success ends that server's pause.
 
+mod outlook;
+
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -484,6 +486,8 @@ impl Group {
             .then(|| Chosen::new(Arc::clone(server), host, &self.of_group, role))
     }
 }
+
+pub(crate) use outlook::ServerOutlook;
 
 #[cfg(test)]
 mod tests;

@@ -48,7 +48,7 @@ mod wanted;
 pub(crate) use chosen::Chosen;
 pub(crate) use connection::{Connection, Input};
 pub(crate) use dialogue::{Dialogue, Failure, Fault, HeadReturns, Protocol};
-pub(crate) use group::{Group, NoServer};
+pub(crate) use group::{Group, NoServer, ServerOutlook};
 pub(crate) use kept::KeptConnections;
 pub(crate) use report::{ServerReport, ServerState};
 pub(crate) use server::Servers;

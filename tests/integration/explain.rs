@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
-use crate::support::{Server, Site};
+use crate::support::{Server, Site, ended_with};
 
 const ROUTES: &str = "'/' = { files = 'www', headers = { set = { X-Where = 'root' } } }
 '/docs' = { files = 'www/docs', strip_prefix = true, listing = true, clean_urls = true }
@@ -320,13 +320,14 @@ fn the_request_that_is_explained_is_the_one_that_is_sent() {
     }
     let drained = server.command_line(&["upstream", "drain", &format!("shop/{address}")]);
     assert!(drained.status.success(), "{drained:?}");
-    for (live, state) in [(&[][..], "up"), (&["--live"], "drained")] {
+    for (live, state, asked) in [(&[][..], "up", "now"), (&["--live"], "drained", "no")] {
         let arguments = [&["explain", "--json"], live, &["/"]].concat();
         let output = server.command_line(&arguments);
         let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let servers = &told["upstream"]["servers"];
         assert_eq!(servers[0]["address"], address.to_string(), "{servers}");
         assert_eq!(servers[0]["state"], state, "{servers}");
+        assert_eq!(servers[0]["asked"], asked, "{servers}");
     }
     let output = server.command_line(&["explain", "/strip/a/b"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -372,4 +373,61 @@ fn a_test_expects_the_upstream_that_would_be_asked() {
         assert_eq!(output.status.success(), told.is_none(), "{text}");
         assert!(told.is_none_or(|told| text.contains(told)), "{text}");
     }
+}
+
+/// The address of a stream leads to no route. Nothing was told of it but that no server answers there.
+#[test]
+fn a_stream_is_explained_by_its_address() {
+    let port = |nth: u16| 20_000 + nth;
+    let site = Site::configured(&format!(
+        "upstreams.db.servers = ['127.0.0.1:1', {{ address = '127.0.0.1:2', backup = true }}]\n\
+         [[server]]\nlisten = '127.0.0.1:{first}'\nroutes.'/' = {{ respond = 'here' }}\n\
+         [[stream]]\nlisten = ['127.0.0.1:{second}', '127.0.0.2:{first}', 'unix:db.sock']\nproxy = 'db'\n\
+         proxy_protocol = 'v2'\ndeny = '192.0.2.0/24'\n",
+        first = port(1),
+        second = port(2),
+    ));
+    let socket = format!("unix:{}", site.directory().join("db.sock").display());
+    let (second, other) = (
+        format!("127.0.0.1:{}", port(2)),
+        format!("127.0.0.2:{}", port(1)),
+    );
+    let url = format!("http://localhost:{}/", port(2));
+    for (place, listener) in [
+        (&second, &second),
+        (&other, &other),
+        (&socket, &socket),
+        (&url, &second),
+    ] {
+        let text = ended_with(
+            0,
+            &site.command_line(&["explain", "--client", "192.0.2.1", place]),
+        );
+        let expected = format!(
+            "a connection to {listener}\n\
+            \x20 stream    it is passed on as it is\n\
+            \x20 access    192.0.2.1 is denied: deny [192.0.2.0/24], allow []\n\
+            \x20 sends     the PROXY protocol, version 2\n\
+            \x20 upstream  db\n\
+            \x20           127.0.0.1:1 up: 0 in flight, 0 failures, weight 1; would be asked\n\
+            \x20           127.0.0.1:2 up: 0 in flight, 0 failures, weight 1, backup; would be asked if no \
+             other could be\n"
+        );
+        assert_eq!(text, expected, "{place}");
+    }
+    let told = site.command_line(&["explain", "--json", &second]);
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    assert_eq!(told["stream"], true);
+    assert_eq!(told["upstream"]["servers"][0]["asked"], "now");
+    assert_eq!(told["upstream"]["servers"][1]["asked"], "spare");
+    let here = ended_with(
+        0,
+        &site.command_line(&["explain", &format!("127.0.0.1:{}", port(1))]),
+    );
+    assert!(here.contains("status    200"), "{here}");
+    let nowhere = ended_with(1, &site.command_line(&["explain", "127.0.0.1:9"]));
+    assert!(
+        nowhere.contains("nothing listens at port 9") && nowhere.contains(&second),
+        "{nowhere}"
+    );
 }

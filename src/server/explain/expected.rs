@@ -65,7 +65,10 @@ fn mismatches(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<Stri
     let Place { file, line, .. } = &test.place;
     let at = format!("{}:{line}: {} {}", file.display(), test.method, test.target);
     let answer = match answer {
-        Ok(answer) => answer,
+        Ok(Explanation::Request(answer)) => *answer,
+        Ok(Explanation::Stream(_)) => {
+            return vec![format!("{at}: a stream listens there, and has no requests")];
+        }
         Err(error) => return vec![format!("{at}: {error}")],
     };
     let mut found = Vec::new();

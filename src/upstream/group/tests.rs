@@ -3,14 +3,14 @@ use crate::config::model::{Failures, HashKey, Place, UpstreamServer};
 use std::time::Duration;
 
 /// A group, and a function from seconds to moments.
-struct Trial {
-    group: Group,
+pub(super) struct Trial {
+    pub(super) group: Group,
     start: Instant,
 }
 
 impl Trial {
     /// A group of servers at ports 1, 2, 3…, after `change` has been made to its settings.
-    fn new(count: u16, change: impl FnOnce(&mut model::Upstream)) -> Self {
+    pub(super) fn new(count: u16, change: impl FnOnce(&mut model::Upstream)) -> Self {
         let server = |port| UpstreamServer::at(UpstreamAddress::Ip(([127, 0, 0, 1], port).into()));
         let servers = (1..=count).map(server).collect();
         let place = Place::of_program("test");
@@ -26,11 +26,11 @@ impl Trial {
         Self { group, start }
     }
 
-    fn at(&self, seconds: u64) -> Instant {
+    pub(super) fn at(&self, seconds: u64) -> Instant {
         self.start + Duration::from_secs(seconds)
     }
 
-    fn choose(&self, seconds: u64, tried: &[u64]) -> Result<Chosen, NoServer> {
+    pub(super) fn choose(&self, seconds: u64, tried: &[u64]) -> Result<Chosen, NoServer> {
         let wish = Wish::default();
         self.group.choose_at(wish, tried, self.at(seconds))
     }
@@ -41,7 +41,7 @@ impl Trial {
     }
 
     /// Has the server that is chosen fail, and returns its port.
-    fn fail(&self, seconds: u64) -> u16 {
+    pub(super) fn fail(&self, seconds: u64) -> u16 {
         let chosen = self.choose(seconds, &[]).expect("a server");
         chosen.failed_at(self.at(seconds));
         port(&chosen)

@@ -6,7 +6,7 @@ use super::ProxyHandler;
 use super::body::announced_framing;
 use super::request::{self, Wishes};
 use crate::message::request::Request;
-use crate::upstream::ServerReport;
+use crate::upstream::ServerOutlook;
 
 /// A request that would be sent to an upstream.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub(crate) struct Explained {
     /// The name of the upstream.
     pub(crate) upstream: String,
     /// Its servers as they are now; none if its names lead nowhere.
-    pub(crate) servers: Vec<ServerReport>,
+    pub(crate) servers: Vec<ServerOutlook>,
     /// The head that the first of its servers would be sent, line by line, without the empty line at its
     /// end. The length is left out where only the content says it.
     pub(crate) head: Vec<String>,
@@ -43,7 +43,7 @@ impl ProxyHandler {
         let text = String::from_utf8_lossy(&encoded);
         Explained {
             upstream: options.name.clone(),
-            servers: self.upstream.report(Instant::now()),
+            servers: self.upstream.outlook(Instant::now()),
             head: text.trim_end().lines().map(str::to_owned).collect(),
         }
     }
