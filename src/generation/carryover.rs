@@ -162,6 +162,10 @@ impl Carryover {
         self.lives.values()
     }
 
+    pub(super) fn ticket_keys(&self) -> &TicketKeys {
+        &self.tickets
+    }
+
     /// The upstreams of `options`, whose servers are those they were, as far as there are any.
     pub(super) fn groups(&mut self, options: &[model::Upstream]) -> Groups {
         let mut groups = Groups::new();

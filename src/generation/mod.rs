@@ -22,6 +22,7 @@ use crate::handlers::control::ControlHandler;
 use crate::message::response::CommonFields;
 use crate::runtime::PoolState;
 use crate::tls::Terminator;
+use crate::tls::tickets::TicketKeys;
 use crate::upstream::Group;
 
 use carryover::Carryover;
@@ -207,6 +208,11 @@ impl Generation {
     /// The server that answers for `host` (without its port) at the listener of `address`.
     pub(crate) fn site(&self, address: &ListenAddress, host: &[u8]) -> Option<&Site> {
         self.listened(address)?.hosts.find(host).map(|site| &**site)
+    }
+
+    /// The keys of session tickets, which the process has for as long as it runs.
+    pub(crate) fn ticket_keys(&self) -> &TicketKeys {
+        self.carryover.ticket_keys()
     }
 
     /// What the handshake of a client goes on with that asks for the server `name` (none if it names none)

@@ -199,6 +199,7 @@ impl Supervisor {
             raise_descriptor_limit();
         }
         let predecessor = std::mem::take(&mut inherited.predecessor);
+        generation.ticket_keys().adopt(predecessor.secrets());
         let file_of_program = file.as_deref().filter(|_| is_program);
         let bind = |file| control_socket::bind(file, predecessor.is_some());
         let control = file_of_program.map(bind).transpose()?;
@@ -517,7 +518,8 @@ impl Supervisor {
         let apps = self.config.apps.iter().map(|app| app.ready_timeout);
         let patience = upgrade::PATIENCE.saturating_add(apps.max().unwrap_or_default());
         let sockets = self.sockets.descriptors();
-        let successor = self.program.start_successor(&sockets, patience)?;
+        let secrets = self.generation.ticket_keys().to_octets();
+        let successor = self.program.start_successor(&sockets, &secrets, patience)?;
         // The files of the sockets belong to the successor by now.
         self.sockets.leave_files();
         self.control.iter().for_each(UnixSocket::leave_file);

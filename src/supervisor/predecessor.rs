@@ -4,7 +4,7 @@
 //! `LISTEN_PID` cannot be set for the new process: its environment is made before it has a number.
 //! [`PREDECESSOR`] is set instead, to the number of the old process, which is the new one's parent.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
@@ -16,22 +16,47 @@ pub(super) const READY: &[u8] = b"ready";
 
 /// The line to the process that we replace; `None` if we replace none.
 #[derive(Default)]
-pub(super) struct Predecessor(Option<UnixStream>);
+pub(super) struct Predecessor {
+    line: Option<UnixStream>,
+    /// What it has told us and nobody else.
+    secrets: Vec<u8>,
+}
 
 impl Predecessor {
     pub(super) fn new(line: Option<OwnedFd>) -> Self {
-        Self(line.map(UnixStream::from))
+        let mut line = line.map(UnixStream::from);
+        let secrets = line.as_mut().map(read_at_once).unwrap_or_default();
+        Self { line, secrets }
     }
 
     pub(super) fn is_some(&self) -> bool {
-        self.0.is_some()
+        self.line.is_some()
+    }
+
+    /// What the old process has told us and nobody else: the keys of session tickets.
+    pub(super) fn secrets(&self) -> &[u8] {
+        &self.secrets
     }
 
     /// Tells the old process that we serve, and closes the line. If the old process has ended, it does
     /// not wait for us, and that is no error.
     pub(super) fn tell_ready(&mut self) {
-        if let Some(mut line) = self.0.take() {
+        if let Some(mut line) = self.line.take() {
             let _ = line.write_all(READY);
         }
     }
+}
+
+/// Reads what is there on the line. An old process of an earlier version has written nothing.
+fn read_at_once(line: &mut UnixStream) -> Vec<u8> {
+    let mut secrets = Vec::new();
+    let mut block = [0; 1024];
+    if line.set_nonblocking(true).is_ok() {
+        while let Ok(count @ 1..) = line.read(&mut block) {
+            secrets.extend_from_slice(&block[..count]);
+        }
+        // Fails for no socket that took the opposite.
+        let _ = line.set_nonblocking(false);
+    }
+    secrets
 }

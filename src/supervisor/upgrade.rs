@@ -14,7 +14,7 @@
 //! ```
 
 use std::ffi::OsString;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -94,7 +94,7 @@ impl Program {
         }
     }
 
-    /// Starts the program again with the listening sockets, and waits until the new process serves, for as
+    /// Starts the program again with the listening sockets and `secrets`, which no other process learns, and waits until the new process serves, for as
     /// long as `patience`. Returns its process number.
     ///
     /// # Errors
@@ -102,9 +102,12 @@ impl Program {
     pub(super) fn start_successor(
         &self,
         sockets: &[Arc<OwnedFd>],
+        secrets: &[u8],
         patience: Duration,
     ) -> Result<u32, UpgradeError> {
-        let (ours, theirs) = UnixStream::pair().map_err(UpgradeError::Line)?;
+        let (mut ours, theirs) = UnixStream::pair().map_err(UpgradeError::Line)?;
+        // The new process reads it when it has started; a socket has room for this little.
+        ours.write_all(secrets).map_err(UpgradeError::Line)?;
         let mut child = self.spawn(sockets, &theirs)?;
         drop(theirs);
         let (process, count) = (child.id(), sockets.len());

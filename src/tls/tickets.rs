@@ -31,8 +31,8 @@ struct Keys {
 }
 
 struct Key {
-    /// Stands at the start of its tickets.
-    name: [u8; NAME_LENGTH],
+    /// The name, which stands at the start of its tickets, and the key.
+    octets: [u8; NAME_LENGTH + KEY_LENGTH],
     key: RandomizedNonceKey,
 }
 
@@ -56,24 +56,31 @@ impl Key {
     fn random() -> Self {
         let mut octets = [0; NAME_LENGTH + KEY_LENGTH];
         rand::fill(&mut octets).expect("the system has random octets");
-        let (name, key) = octets.split_at(NAME_LENGTH);
+        Self::of(octets)
+    }
+
+    fn of(octets: [u8; NAME_LENGTH + KEY_LENGTH]) -> Self {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &octets[NAME_LENGTH..]);
         Self {
-            name: name.try_into().expect("it is as long"),
-            key: RandomizedNonceKey::new(&AES_256_GCM, key)
-                .expect("the key is as long as it is to be"),
+            octets,
+            key: key.expect("the key is as long as it is to be"),
         }
+    }
+
+    fn name(&self) -> &[u8] {
+        &self.octets[..NAME_LENGTH]
     }
 
     fn encrypt(&self, scope: u64, plain: &[u8]) -> Option<Vec<u8>> {
         let mut sealed = plain.to_vec();
         let scope = Aad::from(scope.to_be_bytes());
         let nonce = self.key.seal_in_place_append_tag(scope, &mut sealed).ok()?;
-        Some([&self.name[..], nonce.as_ref(), &sealed].concat())
+        Some([self.name(), nonce.as_ref(), &sealed].concat())
     }
 
     fn decrypt(&self, scope: u64, ticket: &[u8]) -> Option<Vec<u8>> {
         let (nonce, sealed) = ticket
-            .strip_prefix(&self.name)?
+            .strip_prefix(self.name())?
             .split_first_chunk::<NONCE_LEN>()?;
         let mut plain = sealed.to_vec();
         let scope = Aad::from(scope.to_be_bytes());
@@ -100,6 +107,34 @@ impl TicketKeys {
         // After two periods without a handshake its tickets are too old.
         keys.last = Some(before).filter(|_| age < 2 * PERIOD);
         keys.since = now;
+    }
+
+    /// The keys as octets, for another process that goes on with them: how many seconds the present one
+    /// has encrypted, its octets, and those of the one before it, if there is one.
+    pub(crate) fn to_octets(&self) -> Vec<u8> {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let age = keys.since.elapsed().as_secs().to_be_bytes();
+        let last = keys.last.as_ref().map(|key| &key.octets[..]);
+        [&age, &keys.current.octets[..], last.unwrap_or_default()].concat()
+    }
+
+    /// Goes on with the keys in `octets`, which another process has given by
+    /// [`to_octets`](Self::to_octets). Others are left aside.
+    pub(crate) fn adopt(&self, octets: &[u8]) {
+        let Some((age, keys)) = octets.split_first_chunk() else {
+            return;
+        };
+        let age = Duration::from_secs(u64::from_be_bytes(*age));
+        let since = Instant::now().checked_sub(age);
+        let (keys, rest) = keys.as_chunks();
+        let mut keys = keys.iter().map(|octets| Key::of(*octets));
+        if let (Some(current), Some(since), []) = (keys.next(), since, rest) {
+            *self.0.write().unwrap_or_else(PoisonError::into_inner) = Keys {
+                current,
+                last: keys.next(),
+                since,
+            };
+        }
     }
 
     fn encrypt(&self, scope: u64, plain: &[u8], now: Instant) -> Option<Vec<u8>> {
@@ -162,6 +197,22 @@ mod tests {
         assert!(!is_good(&late, 25) && is_good(&second, 25));
         // Nobody came for days.
         assert!(!is_good(&second, 100));
+    }
+
+    #[test]
+    fn another_process_may_go_on_with_the_keys() {
+        let (keys, others) = (TicketKeys::default(), TicketKeys::default());
+        let start = Instant::now();
+        let at = |hours: u64| start + Duration::from_secs(hours * 3600);
+        let ticket = |hours| keys.encrypt(7, b"session", at(hours)).expect("a ticket");
+        let tickets = [ticket(0), ticket(13)];
+        let is_good = |ticket: &Vec<u8>| others.decrypt(7, ticket, start).is_some();
+        for octets in [&b""[..], b"x", &[0; 8], &[0; 60]] {
+            others.adopt(octets);
+            assert!(!tickets.iter().any(is_good));
+        }
+        others.adopt(&keys.to_octets());
+        assert!(tickets.iter().all(is_good));
     }
 
     #[test]
