@@ -29,7 +29,6 @@ use crate::generation::{Generation, Route};
 use crate::handlers::{Begun, ProxiedRequest, WorkerState};
 use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
-use crate::http::status::Status;
 use crate::log::{diagnostic, limited};
 use crate::message::request::{Arrival, Request};
 use crate::message::response::DuplexResponse;
@@ -93,7 +92,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
             Some(rule) => self.generation.client_rule(self.listener, self.head.host) == rule,
         };
         if !is_in_reach {
-            self.matched = Err(Refusal::Status(Status::MISDIRECTED_REQUEST));
+            self.matched = Err(Refusal::OtherConnection);
         }
         self
     }

@@ -34,6 +34,8 @@ pub(super) struct Matched<'g, 'r> {
 #[derive(Clone, Copy)]
 pub(super) enum Refusal {
     Status(Status),
+    /// The server for its host can be asked over another connection, but not over this one.
+    OtherConnection,
     /// The status, and the methods that would do.
     Allow(Status, MethodSet),
 }
@@ -42,6 +44,9 @@ impl Refusal {
     /// Why, as the log tells it.
     pub(super) fn describe(self) -> &'static str {
         match self {
+            Self::OtherConnection => {
+                "its server asks for TLS, or for another certificate of the client, than the connection has"
+            }
             Self::Allow(..) => "it is of a method that is not taken there",
             Self::Status(Status::FORBIDDEN) => "allow or deny keeps the client out",
             Self::Status(Status::MISDIRECTED_REQUEST) => "no server there answers for the host",
@@ -59,6 +64,7 @@ impl Refusal {
     pub(super) fn response(self) -> Response<'static> {
         match self {
             Self::Status(status) => Response::problem(status),
+            Self::OtherConnection => Response::problem(Status::MISDIRECTED_REQUEST),
             Self::Allow(status, methods) => allow(status, methods),
         }
     }
