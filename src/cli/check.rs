@@ -45,8 +45,11 @@ pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String
     };
     let surroundings = Surroundings::of_process(handlers);
     let checked = config::load(arguments.config.path(), surroundings, strictness);
+    let mut certificates = String::new();
     let (report, config, mut failures, doubts) = match prepare(checked, handlers, None) {
         Ok(Prepared { loaded, generation }) => {
+            let facts = supervisor::certificates::facts(&generation).into_iter();
+            certificates = facts.map(|facts| facts.describe() + "\n").collect();
             let mut failures = server::run_tests(&loaded.config, &generation);
             match remote::listeners(arguments.config.path()) {
                 Ok(bound) => failures.extend(supervisor::try_addresses(&loaded.config, &bound)),
@@ -83,6 +86,7 @@ pub(super) fn check(arguments: &Check, handlers: &Handlers) -> Result<(), String
                 print(&config::dump(&config))?;
             } else if !arguments.json {
                 print(&format!("{} is good\n", arguments.config.path().display()))?;
+                print(&certificates)?;
             }
             Ok(())
         }

@@ -162,6 +162,11 @@ impl Carryover {
         self.lives.values()
     }
 
+    /// What the handshakes of servers go on with.
+    pub(super) fn terminators(&self) -> impl Iterator<Item = &Arc<Terminator>> {
+        self.terminators.values()
+    }
+
     pub(super) fn ticket_keys(&self) -> &TicketKeys {
         &self.tickets
     }

@@ -210,6 +210,11 @@ impl Generation {
         self.listened(address)?.hosts.find(host).map(|site| &**site)
     }
 
+    /// What the handshakes of its servers go on with, each once.
+    pub(crate) fn terminators(&self) -> impl Iterator<Item = &Arc<Terminator>> {
+        self.carryover.terminators()
+    }
+
     /// The keys of session tickets, which the process has for as long as it runs.
     pub(crate) fn ticket_keys(&self) -> &TicketKeys {
         self.carryover.ticket_keys()

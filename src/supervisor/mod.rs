@@ -14,6 +14,7 @@
 
 mod addresses;
 mod apps;
+pub(crate) mod certificates;
 mod control_socket;
 mod ending;
 mod events;
@@ -61,6 +62,7 @@ use self::notify::{ServiceManager, State};
 use addresses::{addresses, announce, announce_end, listening};
 pub(crate) use addresses::{try_addresses, try_log};
 use apps::Apps;
+use certificates::Certificates;
 use control_socket::ControlError;
 use events::{Event, watch_signals};
 use housekeeper::Housekeeper;
@@ -161,6 +163,7 @@ pub(crate) struct Supervisor {
     pools: Pools,
     workers: Workers,
     housekeeper: Housekeeper,
+    certificates: Certificates,
     /// The threads of the first workers, and that of the control socket's, until [`run`](Self::run).
     waiting: Vec<Waiting>,
     waiting_control: Option<Waiting>,
@@ -233,6 +236,7 @@ impl Supervisor {
             pools: Pools::new(config.blocking.threads, config.blocking.queue),
             workers,
             housekeeper: Housekeeper::default(),
+            certificates: Certificates::default(),
             waiting: waiting.map_err(SupervisorError::Threads)?,
             waiting_control: waiting_control.map_err(SupervisorError::Threads)?,
             process: Arc::default(),
@@ -386,6 +390,10 @@ impl Supervisor {
     ) -> Result<Option<End>, SupervisorError> {
         match event {
             Occasion::TrialIsOver => self.end_trial(),
+            Occasion::CertificatesAreDue => {
+                let is_watching = self.watch.is_some();
+                self.certificates.look(&self.generation, is_watching);
+            }
             Occasion::LookAgain => {
                 // If there is still no thread, it is tried again a second later.
                 let _ = self.workers.fill(self.log.as_ref());
@@ -553,6 +561,13 @@ impl Supervisor {
             control: control.map(|control| control.path().display().to_string()),
             listeners: self.addresses().map(ToString::to_string).collect(),
             upstreams: upstreams::facts(self.generation.upstreams()),
+            certificates: certificates::facts(&self.generation),
+            handshakes: self
+                .tally
+                .total(|counters| counters.handshakes.complete.read()),
+            failed_handshakes: self
+                .tally
+                .total(|counters| counters.handshakes.failed.read()),
             workers: self.workers.count(),
             late,
             open: self.tally.total(|counters| counters.open.read()),
@@ -579,11 +594,17 @@ impl Supervisor {
             if let Some(event) = self.deferred.pop_front() {
                 return Occasion::Event(event);
             }
+            let is_over = |deadline| Instant::now() >= deadline;
+            let certificates = self.certificates.wait(&self.generation, Instant::now());
+            if certificates == Some(Duration::ZERO) {
+                return Occasion::CertificatesAreDue;
+            }
             let deadline = self.trial.as_ref().map(|trial| trial.deadline);
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let has_vacancy = self.workers.has_vacancy();
             let look_again = (!self.retired.is_empty() || has_vacancy).then_some(RETIREMENT);
-            let received = match left.into_iter().chain(look_again).min() {
+            let waits = left.into_iter().chain(look_again).chain(certificates);
+            let received = match waits.min() {
                 None => self
                     .events
                     .recv()
@@ -592,7 +613,7 @@ impl Supervisor {
             };
             match received {
                 Ok(event) => return Occasion::Event(event),
-                Err(RecvTimeoutError::Timeout) if left.is_some_and(|left| left <= RETIREMENT) => {
+                Err(RecvTimeoutError::Timeout) if deadline.is_some_and(is_over) => {
                     return Occasion::TrialIsOver;
                 }
                 Err(RecvTimeoutError::Timeout) if has_vacancy => return Occasion::LookAgain,
@@ -610,6 +631,8 @@ enum Occasion {
     TrialIsOver,
     /// A worker died, and there was no thread for another.
     LookAgain,
+    /// The files of certificates may have changed.
+    CertificatesAreDue,
 }
 
 /// When workers died, within the last [`DEATHS_WINDOW`].

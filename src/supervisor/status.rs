@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::json;
 
 use super::apps::AppFacts;
+use super::certificates::CertificateFacts;
 use super::upstreams::UpstreamFacts;
 use crate::control::ControlReply;
 use crate::control::question::Question;
@@ -62,6 +63,10 @@ pub(super) struct Facts {
     pub(super) control: Option<String>,
     pub(super) listeners: Vec<String>,
     pub(super) upstreams: Vec<UpstreamFacts>,
+    pub(super) certificates: Vec<CertificateFacts>,
+    /// Handshakes of TLS that led to a session, and those that did not.
+    pub(super) handshakes: u64,
+    pub(super) failed_handshakes: u64,
     pub(super) workers: usize,
     /// Those of the workers that have not adopted the generation yet.
     pub(super) late: Vec<String>,
@@ -109,6 +114,7 @@ impl Facts {
             "control_socket": self.control,
             "listeners": self.listeners,
             "upstreams": self.upstreams.iter().map(UpstreamFacts::to_json).collect::<Vec<_>>(),
+            "certificates": self.certificates.iter().map(CertificateFacts::to_json).collect::<Vec<_>>(),
             "apps": self.apps.iter().map(AppFacts::to_json).collect::<Vec<_>>(),
         });
         if let (Some(json), Some(further)) = (json.as_object_mut(), further.as_object()) {
@@ -126,6 +132,7 @@ impl Facts {
             "late_workers": self.late,
             "connections": { "open": self.open, "accepted": self.accepted },
             "requests": self.requests,
+            "handshakes": { "complete": self.handshakes, "failed": self.failed_handshakes },
             "streams": { "open": self.open_streams, "accepted": self.streams },
             "blocking": {
                 "threads": pool.threads,
@@ -154,11 +161,16 @@ impl Facts {
         ];
         let upstreams = self.upstreams.iter().map(UpstreamFacts::to_text);
         let apps = self.apps.iter().map(AppFacts::to_line);
+        let certificates = self.certificates.iter();
+        let certificates = certificates.map(|certificate| certificate.describe() + "\n");
         let all = [to_lines(&rows), to_lines(&self.counted())].into_iter();
-        all.chain(apps).chain(upstreams).collect()
+        all.chain(certificates)
+            .chain(apps)
+            .chain(upstreams)
+            .collect()
     }
 
-    fn counted(&self) -> [(&'static str, String); 6] {
+    fn counted(&self) -> [(&'static str, String); 7] {
         let late = self
             .late
             .iter()
@@ -166,6 +178,10 @@ impl Facts {
         let workers = self.workers.to_string() + &late.collect::<String>();
         let connections = format!("{} open, {} accepted", self.open, self.accepted);
         let streams = format!("{} open, {} accepted", self.open_streams, self.streams);
+        let handshakes = format!(
+            "{} complete, {} failed",
+            self.handshakes, self.failed_handshakes
+        );
         let pool = &self.blocking;
         let blocking = format!(
             "{} threads, {} running ({} lost), {} queued, {} refused",
@@ -176,6 +192,7 @@ impl Facts {
             ("workers", workers),
             ("connections", connections),
             ("requests", self.requests.to_string()),
+            ("handshakes", handshakes),
             ("streams", streams),
             ("blocking", blocking),
         ]

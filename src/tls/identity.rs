@@ -56,7 +56,7 @@ impl Identity {
     pub(super) fn doubts(&self, path: &Path, hosts: &[HostPattern], now: SystemTime) -> Vec<Fault> {
         let shown = path.display();
         let doubt = |message: String| Fault::new(Part::Certificate, message);
-        let mut doubts: Vec<Fault> = self.date_doubt(path, now).into_iter().collect();
+        let mut doubts: Vec<Fault> = date_doubt(&self.facts, path, now).into_iter().collect();
         let missing: Vec<String> = hosts
             .iter()
             .filter(|host| !self.facts.covers(host))
@@ -85,43 +85,39 @@ impl Identity {
         doubts
     }
 
-    /// What is wrong with the dates.
-    pub(super) fn date_doubt(&self, path: &Path, now: SystemTime) -> Option<Fault> {
-        let shown = path.display();
-        let left = self.facts.left(now);
-        let days = |time: Duration| time.as_secs() / DAY;
-        let message = if now < self.facts.not_before {
-            let wait = self
-                .facts
-                .not_before
-                .duration_since(now)
-                .unwrap_or_default();
-            format!(
-                "the certificate in `{shown}` is not valid yet: it begins in {} days and {} hours; is the clock right?",
-                days(wait),
-                wait.as_secs() % DAY / 3600
-            )
-        } else if left == Duration::ZERO {
-            let since = now.duration_since(self.facts.not_after);
-            format!(
-                "the certificate in `{shown}` has expired, {} days ago: clients refuse it",
-                days(since.unwrap_or_default())
-            )
-        } else if left < NEARLY_EXPIRED {
-            format!(
-                "the certificate in `{shown}` expires in {} days",
-                days(left)
-            )
-        } else {
-            return None;
-        };
-        Some(Fault::new(Part::Certificate, message).help("renew it; a reload reads it again"))
-    }
-
     /// Whether clients accept its dates at `now`.
     pub(super) fn is_valid(&self, now: SystemTime) -> bool {
         now >= self.facts.not_before && now < self.facts.not_after
     }
+}
+
+/// What is wrong with the dates of the certificate in the file `path`.
+pub(super) fn date_doubt(facts: &Facts, path: &Path, now: SystemTime) -> Option<Fault> {
+    let shown = path.display();
+    let left = facts.left(now);
+    let days = |time: Duration| time.as_secs() / DAY;
+    let message = if now < facts.not_before {
+        let wait = facts.not_before.duration_since(now).unwrap_or_default();
+        format!(
+            "the certificate in `{shown}` is not valid yet: it begins in {} days and {} hours; is the clock right?",
+            days(wait),
+            wait.as_secs() % DAY / 3600
+        )
+    } else if left == Duration::ZERO {
+        let since = now.duration_since(facts.not_after);
+        format!(
+            "the certificate in `{shown}` has expired, {} days ago: clients refuse it",
+            days(since.unwrap_or_default())
+        )
+    } else if left < NEARLY_EXPIRED {
+        format!(
+            "the certificate in `{shown}` expires in {} days",
+            days(left)
+        )
+    } else {
+        return None;
+    };
+    Some(Fault::new(Part::Certificate, message).help("renew it; a reload reads it again"))
 }
 
 /// Why the key does not fit: perhaps it fits another certificate of the file.

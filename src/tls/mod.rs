@@ -17,4 +17,4 @@ mod terminator;
 pub(crate) mod tickets;
 
 pub(crate) use fault::{Fault, Part};
-pub(crate) use terminator::Terminator;
+pub(crate) use terminator::{Looked, Terminator};

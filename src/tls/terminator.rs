@@ -1,7 +1,9 @@
 //! What the handshakes of a server go on with.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Arc;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -15,7 +17,7 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use super::facts::Facts;
 use super::fault::{Fault, Part};
-use super::identity::Identity;
+use super::identity::{Identity, date_doubt};
 use super::pem;
 use super::tickets::{TicketKeys, Ticketer};
 use crate::config::model::{ClientCertificates, HostPattern, Tls};
@@ -29,6 +31,8 @@ pub(crate) struct Terminator {
     settings: Tls,
     tickets: Arc<TicketKeys>,
     current: ArcSwap<Current>,
+    /// How the files looked when they were read last, for good or not.
+    seen: Mutex<Vec<Option<Stamp>>>,
 }
 
 /// What was read last, and is good.
@@ -50,11 +54,13 @@ impl Terminator {
     /// # Errors
     /// Why they cannot be served with.
     pub(crate) fn new(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Self, Fault> {
+        let seen = Mutex::new(stamps(settings));
         let read = read(settings, tickets)?;
         Ok(Self {
             settings: settings.clone(),
             tickets: Arc::clone(tickets),
             current: ArcSwap::from_pointee(read.current),
+            seen,
         })
     }
 
@@ -64,11 +70,12 @@ impl Terminator {
     /// Why they cannot be served with, or are worse than what was read last. Then that is still what
     /// handshakes go on with.
     pub(crate) fn renew(&self) -> Result<(), Fault> {
+        *self.lock_seen() = stamps(&self.settings);
         let read = read(&self.settings, &self.tickets)?;
         let now = SystemTime::now();
         let is_last_valid = self.current.load().facts.left(now) > std::time::Duration::ZERO;
         let path = &self.settings.certificate;
-        if let Some(fault) = read.identity.date_doubt(path, now)
+        if let Some(fault) = date_doubt(&read.identity.facts, path, now)
             && is_last_valid
             && !read.identity.is_valid(now)
         {
@@ -76,6 +83,36 @@ impl Terminator {
         }
         self.current.store(Arc::new(read.current));
         Ok(())
+    }
+
+    /// Reads the files again if one has changed since they were read last.
+    pub(crate) fn look(&self) -> Looked {
+        if *self.lock_seen() == stamps(&self.settings) {
+            return Looked::Same;
+        }
+        match self.renew() {
+            Ok(()) => Looked::Renewed,
+            Err(fault) => Looked::Failed(fault),
+        }
+    }
+
+    fn lock_seen(&self) -> MutexGuard<'_, Vec<Option<Stamp>>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is wrong with the dates of its certificate.
+    pub(crate) fn date_doubt(&self) -> Option<Fault> {
+        let facts = self.facts();
+        date_doubt(&facts, &self.settings.certificate, SystemTime::now())
+    }
+
+    /// What its certificate says.
+    pub(crate) fn facts(&self) -> Facts {
+        self.current.load().facts.clone()
+    }
+
+    pub(crate) fn settings(&self) -> &Tls {
+        &self.settings
     }
 
     /// What in the files clients will mind, for a server that answers for `hosts`.
@@ -98,6 +135,48 @@ impl Terminator {
     pub(crate) fn client_rule(&self) -> u64 {
         self.current.load().client_rule
     }
+}
+
+/// What a look at the files has found.
+pub(crate) enum Looked {
+    /// They are as they were.
+    Same,
+    /// They have changed, and are what handshakes go on with now.
+    Renewed,
+    /// They have changed, and are no good: what was read before is what handshakes go on with.
+    Failed(Fault),
+}
+
+/// What tells two states of a file apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// How the files of `settings` look; `None` for one that is not there.
+fn stamps(settings: &Tls) -> Vec<Option<Stamp>> {
+    let authorities = settings
+        .clients
+        .as_ref()
+        .map(|clients| &clients.authorities);
+    let files = [&settings.certificate, &settings.key]
+        .into_iter()
+        .chain(authorities);
+    let stamp = |file: &PathBuf| {
+        let state = std::fs::metadata(file).ok()?;
+        Some(Stamp {
+            device: state.dev(),
+            inode: state.ino(),
+            length: state.len(),
+            modified: (state.mtime(), state.mtime_nsec()),
+            changed: (state.ctime(), state.ctime_nsec()),
+        })
+    };
+    files.map(stamp).collect()
 }
 
 fn provider() -> Arc<CryptoProvider> {
