@@ -69,6 +69,8 @@ mod proxy;
 mod apps;
 // `tidegate check`.
 mod check;
+// HTTPS: certificates, names, sessions, and clients that do not speak TLS.
+mod tls;
 // Faults that were found by use, by subject.
 mod regression;
 

@@ -2,6 +2,9 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rustls::{ClientConfig, ClientConnection};
 
 use super::wire::Wire;
 use super::{Response, SAFETY};
@@ -20,6 +23,28 @@ impl Client {
         stream.set_read_timeout(Some(SAFETY))?;
         stream.set_write_timeout(Some(SAFETY))?;
         Ok(Self(BufReader::new(Wire::over(stream, address))))
+    }
+
+    /// A connection over TLS with the server that is `name`.
+    ///
+    /// # Errors
+    /// Why there is no session.
+    pub(crate) fn secured(
+        address: SocketAddr,
+        config: &Arc<ClientConfig>,
+        name: &str,
+    ) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(SAFETY))?;
+        stream.set_write_timeout(Some(SAFETY))?;
+        let wire = Wire::secured(stream, Arc::clone(config), name)?;
+        Ok(Self(BufReader::new(wire)))
+    }
+
+    /// Calls `use_it` with the session of TLS.
+    pub(crate) fn with_session<T>(&self, use_it: impl FnOnce(&ClientConnection) -> T) -> T {
+        self.0.get_ref().with_connection(use_it)
     }
 
     /// The same connection once more, to send by while another thread reads.

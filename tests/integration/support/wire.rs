@@ -108,8 +108,12 @@ impl Wire {
         if !speaks_tls(address) {
             return Self::Plain(socket);
         }
-        let name = ServerName::try_from("localhost").expect("a name");
-        let connection = ClientConnection::new(client_config(), name).expect("a configuration");
+        Self::by_session(socket, client_config(), "localhost")
+    }
+
+    fn by_session(socket: TcpStream, config: Arc<ClientConfig>, name: &str) -> Self {
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        let connection = ClientConnection::new(config, name).expect("a configuration");
         Self::Tls {
             socket,
             session: Arc::new(Mutex::new(Session {
@@ -117,6 +121,30 @@ impl Wire {
                 received: VecDeque::new(),
                 is_ended: false,
             })),
+        }
+    }
+
+    /// A session over `socket` with the server that is `name`.
+    ///
+    /// # Errors
+    /// If there is none: the alert of the server is among the reasons.
+    pub(super) fn secured(
+        socket: TcpStream,
+        config: Arc<ClientConfig>,
+        name: &str,
+    ) -> io::Result<Self> {
+        let wire = Self::by_session(socket, config, name);
+        if let Self::Tls { socket, session } = &wire {
+            complete_handshake(socket, session)?;
+        }
+        Ok(wire)
+    }
+
+    /// What the server has shown of itself and agreed to, if this is a session.
+    pub(super) fn with_connection<T>(&self, use_it: impl FnOnce(&ClientConnection) -> T) -> T {
+        match self {
+            Self::Plain(_) => panic!("a plain connection has no session"),
+            Self::Tls { session, .. } => use_it(&lock(session).connection),
         }
     }
 
