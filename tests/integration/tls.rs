@@ -466,3 +466,35 @@ fn an_upload_that_is_cut_is_not_taken_for_whole() {
     let text = String::from_utf8_lossy(rest.as_deref().unwrap_or_default()).into_owned();
     assert!(!text.starts_with("HTTP/1.1 200"), "{text}");
 }
+
+#[test]
+fn plain_http_is_led_to_https() {
+    let text = server("'localhost'", "localhost", "", "hello").replace(
+        "hosts =",
+        "http_redirect = '127.0.0.1:0'\nheaders.set.Strict-Transport-Security = 'max-age=9'\nhosts =",
+    );
+    // Both listen at port 0, and the plain one stands behind the other.
+    let server = start(&text.replace("'127.0.0.1:0'\nhttp", "'127.0.0.2:0'\nhttp"));
+    let plain = server.addresses_at("127.0.0.1")[0];
+    let mut client = Client::connect(plain);
+    for (target, expected) in [
+        ("/", "https://localhost/"),
+        ("/a%20b?c=d", "https://localhost/a%20b?c=d"),
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let response = client.exchange(request);
+        assert_eq!(response.status, 308);
+        assert_eq!(response.field("Location"), Some(expected));
+        // RFC 6797 §7.2.
+        assert_eq!(response.field("Strict-Transport-Security"), None);
+    }
+    let other = client.exchange("GET / HTTP/1.1\r\nHost: other.test\r\n\r\n");
+    assert_eq!(other.status, 421);
+    let secure = server.addresses_at("127.0.0.2")[0];
+    let mut client = Client::secured(secure, &anyone(), "localhost").expect("a session");
+    let response = client.exchange(GET);
+    assert_eq!(
+        response.field("Strict-Transport-Security"),
+        Some("max-age=9")
+    );
+}

@@ -31,6 +31,7 @@ mod files;
 mod handler;
 mod headers;
 pub(crate) mod hints;
+mod http_redirect;
 pub(crate) mod level;
 pub(crate) mod limits;
 mod links;

@@ -1,6 +1,7 @@
 //! One `[[server]]`: where it listens, the hosts it answers for, its routes.
 
 use super::clash::{RouteClaims, ServerClaims};
+use super::http_redirect;
 use super::level::Level;
 use super::listen_claims::ListenClaims;
 use super::listening::{
@@ -36,7 +37,11 @@ pub(super) fn resolve_servers(
     let mut claims = ServerClaims::default();
     let mut servers = Vec::new();
     for node in nodes {
-        if let Some(server) = server(node, outer, &mut claims) {
+        let Some(server) = server(node, outer, &mut claims) else {
+            continue;
+        };
+        let companion = http_redirect::companion(node, &server, outer);
+        for server in [Some(server), companion].into_iter().flatten() {
             listeners.add_server(&server, node);
             servers.push(server);
         }
@@ -51,6 +56,7 @@ struct Draft {
     accept_proxy_protocol: bool,
     tls: Option<NamedCertificate>,
     is_tls_default: bool,
+    http_redirect: Vec<ListenAddress>,
     /// The hosts and where each is written. Empty: any host. `None`: there is a mistake.
     hosts: Option<Vec<(HostPattern, Spot)>>,
 }
@@ -135,6 +141,27 @@ const SETTINGS: &[Setting<Draft, Server>] = &[
         ..Setting::BLANK
     },
     Setting {
+        key: "http_redirect",
+        kind: Kind::TEXTS,
+        about: "where plain HTTP is taken and led to `https` (308): \":80\"",
+        translations: &[
+            (
+                "https_redirect",
+                "the setting is called `http_redirect`: \":80\"",
+            ),
+            (
+                "redirect_scheme",
+                "the setting is called `http_redirect`, in `[[server]]`: \":80\"",
+            ),
+        ],
+        read: |node, draft| set(&mut draft.http_redirect, Some(listen(node, "redirect"))),
+        show: |server| {
+            let listen = &server.http_redirect;
+            (!listen.is_empty()).then(|| show_listen(listen))
+        },
+        ..Setting::BLANK
+    },
+    Setting {
         key: "hosts",
         kind: Kind::TEXTS,
         about: "names it answers for, \"*.example.com\" among them; left out: any",
@@ -175,6 +202,7 @@ fn server(node: Node<'_>, outer: &Policy, claims: &mut ServerClaims) -> Option<S
         accept_proxy_protocol: false,
         tls: None,
         is_tls_default: false,
+        http_redirect: Vec::new(),
         hosts: Some(Vec::new()),
     };
     walk(&mut section, SETTINGS, &mut draft);
@@ -186,6 +214,7 @@ fn server(node: Node<'_>, outer: &Policy, claims: &mut ServerClaims) -> Option<S
     section.close();
     if let Some(hosts) = &draft.hosts {
         claims.add(&draft.listen, hosts, node);
+        claims.add(&draft.http_redirect, hosts, node);
     }
     let hosts = draft.hosts.unwrap_or_default().into_iter();
     let hosts: Vec<HostPattern> = hosts.map(|(host, _)| host).collect();
@@ -201,6 +230,8 @@ fn server(node: Node<'_>, outer: &Policy, claims: &mut ServerClaims) -> Option<S
         accept_proxy_protocol: draft.accept_proxy_protocol,
         tls,
         is_tls_default: draft.is_tls_default,
+        http_redirect: draft.http_redirect,
+        is_companion: false,
         hosts,
         policy,
         routes,

@@ -85,6 +85,8 @@ impl Config {
                 accept_proxy_protocol: false,
                 tls: None,
                 is_tls_default: false,
+                http_redirect: Vec::new(),
+                is_companion: false,
                 hosts: Vec::new(),
                 policy: Policy::default(),
                 routes: vec![route],

@@ -34,6 +34,10 @@ pub(crate) struct Server {
     pub(crate) tls: Option<Tls>,
     /// Whether its certificate is shown to clients that name no server, or one that is not there.
     pub(crate) is_tls_default: bool,
+    /// Where plain HTTP is taken for it, and led to `https`.
+    pub(crate) http_redirect: Vec<ListenAddress>,
+    /// Whether it stands for the `http_redirect` of another server, and not in the file.
+    pub(crate) is_companion: bool,
     /// Empty: any host.
     pub(crate) hosts: Vec<HostPattern>,
     /// The policy for requests that no route matches.

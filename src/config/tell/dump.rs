@@ -21,7 +21,7 @@ pub(crate) fn dump(config: &Config) -> String {
         text += &format!("\n[{name}]\n{}", lines(&table));
     }
     let route = |route: &Route| (route.pattern.to_string(), inline(show_route(route)));
-    for server in &config.servers {
+    for server in config.servers.iter().filter(|server| !server.is_companion) {
         let routes = server.routes.iter().map(route).collect();
         text += &format!("\n[[server]]\n{}", lines(&show_server(server)));
         text += &format!("\n[server.routes]\n{}", lines(&routes));
