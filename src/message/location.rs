@@ -34,21 +34,36 @@ pub(crate) fn encode_path(path: &[u8]) -> String {
 /// The redirect to the same directory with a final slash, relative to where the client is; the
 /// query stays.
 pub(crate) fn redirect_to_directory(request: &Request<'_>) -> Response<'static> {
-    let query = request
-        .head
-        .target
-        .query
-        .map(|query| [b"?", query].concat())
-        .unwrap_or_default();
     // Where the client is: an encoded slash separates nothing for it, whatever it does for the route.
     let sent = NormalPath::parse(request.head.target.path).ok();
     let sent = sent.as_ref().map(NormalPath::last_segment);
-    let location = [
-        relative_segment(sent.unwrap_or_else(|| request.path.last_segment())).as_bytes(),
-        b"/",
-        &query,
-    ]
-    .concat();
+    let segment = relative_segment(sent.unwrap_or_else(|| request.path.last_segment()));
+    redirect(request, format!("{segment}/"))
+}
+
+/// The redirect from `/a/` to `/a`, relative to where the client is; the query stays.
+pub(crate) fn redirect_to_page(request: &Request<'_>) -> Response<'static> {
+    let sent = request.head.target.path;
+    let name = NormalPath::parse(sent).unwrap_or_else(|_| request.path.whole().clone());
+    let name = name.as_bytes().strip_suffix(b"/").unwrap_or_default();
+    let start = memchr::memrchr(b'/', name).map_or(0, |slash| slash + 1);
+    // For the client, each of several slashes at the end ends a segment.
+    let slashes = sent
+        .iter()
+        .rev()
+        .take_while(|octet| **octet == b'/')
+        .count();
+    let up = "../".repeat(slashes.max(1));
+    redirect(request, format!("{up}{}", encode_path(&name[start..])))
+}
+
+/// The redirect to `location`, with the query of the request.
+fn redirect(request: &Request<'_>, location: String) -> Response<'static> {
+    let mut location = location.into_bytes();
+    if let Some(query) = request.head.target.query {
+        location.push(b'?');
+        location.extend_from_slice(query);
+    }
     let fields = FieldLines::new().with("Location", location);
     Response::problem_with(Status::PERMANENT_REDIRECT, fields)
 }

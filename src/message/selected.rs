@@ -30,4 +30,9 @@ impl Selected {
     pub(crate) fn without_slash() -> Self {
         Self::nothing("the path is a directory's, and lacks its final slash".to_owned())
     }
+
+    /// No file, because a redirect to the path without the slash at its end comes first.
+    pub(crate) fn with_slash() -> Self {
+        Self::nothing("the path is a page's, and has a slash at its end".to_owned())
+    }
 }

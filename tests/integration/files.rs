@@ -255,8 +255,49 @@ fn clean_urls_are_an_option() {
         server.get("/page").field("Content-Type"),
         Some("text/html; charset=utf-8")
     );
-    assert_eq!(server.get("/page/").status, 404);
     assert_eq!(site("clean_urls = false").start().get("/page").status, 404);
+}
+
+/// A link in the page would lead elsewhere from `/page/` than from `/page`, so one of them has to be it.
+#[test]
+fn a_clean_url_with_a_slash_leads_to_the_one_without() {
+    let files = |options: &str| {
+        site(options)
+            .file("empty/a.txt", "a")
+            .file("empty.html", "of a directory without index")
+            .file("full/index.html", "the index")
+            .file("full.html", "passed over")
+            .file("a b/c:d.html", "a name")
+            .start()
+    };
+    let server = files("clean_urls = true");
+    for (target, expected) in [
+        ("/page/", Some("../page")),
+        ("/page/?a=b", Some("../page?a=b")),
+        ("/page//", Some("../../page")),
+        ("/./page/", Some("../page")),
+        ("/a%20b/c%3Ad/", Some("../c:d")),
+        ("/empty/", Some("../empty")),
+        ("/full/", None),
+        ("/page.html/", None),
+        ("/nothing/", None),
+        ("/", None),
+    ] {
+        let response = server.get(target);
+        assert_eq!(response.field("Location"), expected, "{target}");
+        assert_eq!(response.status == 308, expected.is_some(), "{target}");
+    }
+    let listing = files("clean_urls = true, listing = true");
+    assert_eq!(listing.get("/empty/").status, 200);
+    assert_eq!(listing.get("/page/").status, 308);
+    let plain = files("clean_urls = false");
+    assert_eq!(plain.get("/page/").status, 404);
+    let told = server.command_line(&["explain", "/page/"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(
+        told.contains("the path is a page's, and has a slash at its end"),
+        "{told}"
+    );
 }
 
 #[test]

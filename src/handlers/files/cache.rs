@@ -65,7 +65,9 @@ impl Cache {
         match &entry.state {
             State::File(_) if entry.descriptors() > 0 => self.open.insert(key, entry, now, share),
             State::File(_) => self.files.insert(key, entry),
-            State::Directory | State::Missing | State::Forbidden => self.others.insert(key, entry),
+            State::Directory | State::Page | State::Missing | State::Forbidden => {
+                self.others.insert(key, entry)
+            }
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Entry {
 pub(super) enum State {
     File(CachedFile),
     Directory,
+    /// The page of a clean URL, which is at the path without its final slash.
+    Page,
     Missing,
     Forbidden,
 }
@@ -33,7 +35,7 @@ impl State {
         match self {
             Self::Missing => "404",
             Self::Forbidden => "403",
-            Self::File(_) | Self::Directory => "a file is passed over",
+            Self::File(_) | Self::Directory | Self::Page => "a file is passed over",
         }
     }
 }
@@ -61,7 +63,7 @@ impl Entry {
     pub(super) fn weight(&self) -> usize {
         let content = match &self.state {
             State::File(file) => file.weight(),
-            State::Directory | State::Missing | State::Forbidden => 0,
+            State::Directory | State::Page | State::Missing | State::Forbidden => 0,
         };
         ENTRY + content + self.barrier.as_ref().map_or(0, |barrier| barrier.len())
     }
@@ -70,7 +72,7 @@ impl Entry {
     pub(super) fn descriptors(&self) -> usize {
         match &self.state {
             State::File(file) => file.descriptors(),
-            State::Directory | State::Missing | State::Forbidden => 0,
+            State::Directory | State::Page | State::Missing | State::Forbidden => 0,
         }
     }
 }

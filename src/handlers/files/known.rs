@@ -208,6 +208,7 @@ impl FilesRoute {
             }
             (Outcome::File(loaded), _) => State::File(loaded.into_cached(&self.options)),
             (Outcome::Directory, _) => State::Directory,
+            (Outcome::Page, _) => State::Page,
             (Outcome::Forbidden, _) => State::Forbidden,
             (Outcome::Missing | Outcome::Unchanged(_), _) => State::Missing,
         };

@@ -84,6 +84,7 @@ pub(super) enum Outcome {
     Unchanged(Option<Identity>),
     File(Loaded),
     Directory,
+    Page,
     Missing,
     Forbidden,
 }
@@ -133,6 +134,7 @@ impl Look {
         let outcome = match found {
             Found::File(file) => self.compare(file, waiting)?,
             Found::Directory => Outcome::Directory,
+            Found::Page => Outcome::Page,
             Found::Missing => Outcome::Missing,
             Found::Forbidden => Outcome::Forbidden,
         };

@@ -36,6 +36,8 @@ pub(super) enum Found {
     File(FoundFile),
     /// A directory without an index file; or any directory, if the path lacks its final slash.
     Directory,
+    /// No index file, but `a.html` where the path is `/a/`: the page is at `/a`.
+    Page,
     Missing,
     /// The system does not let us read it.
     Forbidden,
@@ -188,11 +190,18 @@ impl Search<'_> {
                 _ => {}
             }
         }
-        match self.at(directory)? {
-            PathState::Directory => Ok(Found::Directory),
-            PathState::Forbidden => Ok(Found::Forbidden),
-            _ => Ok(Found::Missing),
-        }
+        let found = match self.at(directory)? {
+            PathState::Directory if self.options.listing => return Ok(Found::Directory),
+            PathState::Directory => Found::Directory,
+            PathState::Missing => Found::Missing,
+            PathState::Forbidden => return Ok(Found::Forbidden),
+            PathState::File(_) | PathState::Other => return Ok(Found::Missing),
+        };
+        let has_page = self.options.clean_urls && !directory.is_empty() && {
+            let page = [directory, b".html"].concat();
+            matches!(self.at(&page)?, PathState::File(_))
+        };
+        Ok(if has_page { Found::Page } else { found })
     }
 
     /// Adds the codings that are not older than the file: an older coding was made from an older
@@ -302,7 +311,10 @@ mod tests {
             // Generators of sites write a page beside the directory of the pages below it.
             ("/page", "page.html"),
             ("/page/below", "page/below.html"),
-            ("/page/", "(directory)"),
+            ("/page/", "(page)"),
+            ("/a/", "(page)"),
+            // `/both` is no page.
+            ("/both/", "(missing)"),
             ("/section", "(directory)"),
             ("/section/", "section/index.html"),
             ("/dir", "(directory)"),
@@ -323,6 +335,7 @@ mod tests {
                 Found::Directory => "(directory)".to_owned(),
                 Found::Missing => "(missing)".to_owned(),
                 Found::Forbidden => "(forbidden)".to_owned(),
+                Found::Page => "(page)".to_owned(),
             };
             assert_eq!(found, expected, "{path}");
         }

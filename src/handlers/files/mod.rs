@@ -42,7 +42,7 @@ use std::sync::Arc;
 use crate::http::fields::Known;
 use crate::http::path::NormalPath;
 use crate::http::status::Status;
-use crate::message::location::redirect_to_directory;
+use crate::message::location::{redirect_to_directory, redirect_to_page};
 use crate::message::request::Request;
 use crate::message::response::Response;
 
@@ -194,7 +194,7 @@ impl FilesHandler {
             State::Missing => true,
             // Without its slash the path leads to a redirect.
             State::Directory => request.path.is_directory() && !options.listing,
-            State::File(_) | State::Forbidden => false,
+            State::File(_) | State::Page | State::Forbidden => false,
         };
         options.spa && leads_nowhere
     }
@@ -213,6 +213,7 @@ impl FilesHandler {
             State::Directory if !request.path.is_directory() => {
                 Some(redirect_to_directory(request))
             }
+            State::Page => Some(redirect_to_page(request)),
             State::Directory if self.route.options.listing => None,
             State::Directory | State::Missing => not_found(),
             State::Forbidden => Some(Response::problem(Status::FORBIDDEN)),

@@ -39,6 +39,7 @@ impl FilesHandler {
                 self.route.selected_listing(&path, state).await
             }
             State::Directory if !request.path.is_directory() => Selected::without_slash(),
+            State::Page => Selected::with_slash(),
             State::Directory | State::Missing | State::Forbidden => {
                 let reason = || self.why_nothing(&entry, &path);
                 Selected::nothing(barrier.unwrap_or_else(reason))
