@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::repeats::{closing, down};
 use super::{HELLO, get, site};
-use crate::support::{Server, Site, Upstream};
+use crate::support::{Directory, Server, Site, Upstream};
 
 /// The status of the response to a GET, `Proxy-Status`, and `upstream_error` of the log.
 fn ask(server: &Server) -> (u16, Option<String>, Value) {
@@ -44,6 +44,22 @@ fn it_names_the_server_and_what_it_did() {
         // Clients are told no addresses of servers unless the route says so.
         assert_eq!(ask(&start(site(", timeout = '50ms'", &upstream))).1, None);
     }
+}
+
+/// The path of a socket may have any character; a quote ended the string.
+#[test]
+fn a_quote_in_the_path_of_a_socket_is_escaped() {
+    let directory = Directory::new();
+    let _listening = Upstream::listen_at(&directory.join("a\"b")).run(|connection| {
+        while connection.next_request().is_some() {
+            connection.send(HELLO);
+        }
+    });
+    let path = directory.path().display();
+    let site = Site::new("'/' = { proxy = 'shop', proxy_status = true }")
+        .top(&format!("upstreams.shop.servers = 'unix:{path}/a\"b'"));
+    let expected = format!("tidegate; next-hop=\"unix:{path}/a\\\"b\"");
+    assert_eq!(ask(&start(site)), (200, Some(expected), Value::Null));
 }
 
 #[test]

@@ -125,6 +125,24 @@ fn every_method_is_passed_on() {
     upstream.expect_no_connection();
 }
 
+/// Of the port only the operator knows what a client has asked for; applications in Java want to be told.
+#[test]
+fn a_forwarded_port_is_the_operators_word() {
+    let (server, upstream) = start("");
+    let spelled = "X-Forwarded-Port: 1\nx_forwarded_port: 2";
+    holds(
+        &server,
+        &upstream,
+        &[(spelled, &[], &["X-Forwarded-Port", "x_forwarded_port"])],
+    );
+    let (server, upstream) = start(", request_headers = { X-Forwarded-Port = '8080' }");
+    holds(
+        &server,
+        &upstream,
+        &[(spelled, &["X-Forwarded-Port: 8080"], &["x_forwarded_port"])],
+    );
+}
+
 /// RFC 9110 §7.6.2: it counts for OPTIONS and TRACE, and TRACE is refused in any case.
 #[test]
 fn max_forwards_is_counted_down_and_a_request_stops_at_nought() {

@@ -12,6 +12,7 @@
 //! | which server is asked, and which one after it | [`asking`], [`heard`] |
 //! | a response's way in | [`receiving`], [`content`] |
 //! | what an upstream can do wrong | [`fault`] |
+//! | what `Proxy-Status` says | [`proxy_status`] |
 //! | what `explain` tells of a request | [`explained`] |
 //! | servers and their connections | [`upstream`](crate::upstream) |
 
@@ -23,6 +24,7 @@ mod fault;
 mod forwarding;
 mod heard;
 mod max_forwards;
+mod proxy_status;
 mod receiving;
 mod request;
 mod target;
@@ -137,7 +139,7 @@ impl ProxyHandler {
         }
         let server = Arc::clone(asked.chosen.server().name());
         if self.options.proxy_status {
-            fields.push("Proxy-Status", format!("tidegate; next-hop=\"{server}\""));
+            fields.push("Proxy-Status", proxy_status::value(None, Some(&server)));
         }
         request.note.set(Some(Box::new(note)));
         let content = self.content(&head, dialogue, asked, rest, request, worker);
@@ -255,11 +257,8 @@ impl ProxyHandler {
         };
         if let (true, Some(error)) = (self.options.proxy_status, note.error) {
             let mut fields = FieldLines::behind(response.fields.to_vec());
-            let asked = note.server.iter();
-            let next_hop: String = asked
-                .map(|server| format!("; next-hop=\"{server}\""))
-                .collect();
-            fields.push("Proxy-Status", format!("tidegate; error={error}{next_hop}"));
+            let value = proxy_status::value(Some(error), note.server.as_deref());
+            fields.push("Proxy-Status", value);
             response.fields = fields.into();
         }
         request.note.set(Some(Box::new(note)));
