@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use super::spool::Spooled;
 use crate::message::content::{ContentError, ReadContent};
@@ -21,8 +22,7 @@ pub(crate) struct SpooledContent {
     octets: Option<Rc<[u8]>>,
     /// Whether `octets` have been read.
     is_begun: bool,
-    file: Option<SpooledFile>,
-    disk: Arc<BlockingPool>,
+    file: Option<Box<SpooledFile>>,
 }
 
 /// Content in a temporary file, shared with the thread that reads it.
@@ -31,52 +31,61 @@ struct SpooledFile {
     length: u64,
     /// The range of octets that has not been read.
     left: Range<u64>,
+    disk: Arc<BlockingPool>,
 }
 
 impl SpooledContent {
     pub(crate) fn new(content: Spooled, disk: &Arc<BlockingPool>) -> Self {
-        let disk = Arc::clone(disk);
         let (octets, file) = match content {
             Spooled::Memory(octets) => (octets, None),
             Spooled::File { file, length } => {
-                let file = Arc::new(file);
-                let left = 0..length;
-                let file = SpooledFile { file, length, left };
-                (Vec::new(), Some(file))
+                let file = SpooledFile {
+                    file: Arc::new(file),
+                    length,
+                    left: 0..length,
+                    disk: Arc::clone(disk),
+                };
+                (Vec::new(), Some(Box::new(file)))
             }
         };
         Self {
             octets: (!octets.is_empty()).then(|| octets.into()),
             is_begun: false,
             file,
-            disk,
         }
     }
 
     /// Whether there is content that has not been read.
     pub(crate) fn has_more(&self) -> bool {
-        let is_in_file = |kept: &SpooledFile| !kept.left.is_empty();
+        let is_in_file = |kept: &Box<SpooledFile>| !kept.left.is_empty();
         let is_in_memory = !self.is_begun && self.octets.is_some();
         is_in_memory || self.file.as_ref().is_some_and(is_in_file)
     }
 
     /// The same content, from its start.
     pub(crate) fn again(&self) -> Self {
-        let from_start = |kept: &SpooledFile| SpooledFile {
-            file: Arc::clone(&kept.file),
-            length: kept.length,
-            left: 0..kept.length,
+        let from_start = |kept: &Box<SpooledFile>| {
+            Box::new(SpooledFile {
+                file: Arc::clone(&kept.file),
+                length: kept.length,
+                left: 0..kept.length,
+                disk: Arc::clone(&kept.disk),
+            })
         };
         Self {
             octets: self.octets.clone(),
             is_begun: false,
             file: self.file.as_ref().map(from_start),
-            disk: Arc::clone(&self.disk),
         }
     }
 
-    pub(crate) fn nothing(disk: &Arc<BlockingPool>) -> Self {
-        Self::new(Spooled::Memory(Vec::new()), disk)
+    /// No content.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            octets: None,
+            is_begun: false,
+            file: None,
+        }
     }
 }
 
@@ -84,8 +93,10 @@ impl ReadContent for SpooledContent {
     /// # Cancellation
     /// A block whose reading was cancelled is read again.
     async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
-        let SpooledFile { file, left, .. } = match &mut self.file {
-            Some(kept) if !kept.left.is_empty() => kept,
+        let SpooledFile {
+            file, left, disk, ..
+        } = match &mut self.file {
+            Some(kept) if !kept.left.is_empty() => &mut **kept,
             _ => {
                 let unread = self.octets.as_deref().filter(|_| !self.is_begun);
                 into.extend_from_slice(unread.unwrap_or_default());
@@ -101,7 +112,7 @@ impl ReadContent for SpooledContent {
             reader.read_exact_at(&mut block, start)?;
             Ok(block)
         };
-        let block = self.disk.run(read).await.map_err(io::Error::other);
+        let block = disk.run(read).await.map_err(io::Error::other);
         let block = block.and_then(|block| block);
         into.append(&mut block.map_err(ContentError::NotKept)?);
         left.start = end;
@@ -109,8 +120,8 @@ impl ReadContent for SpooledContent {
     }
 
     /// The client has sent all of it, and is not watched.
-    async fn client_gone(&self) {
-        std::future::pending().await
+    fn poll_client_gone(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
     }
 }
 
@@ -136,7 +147,7 @@ impl<C: ReadContent> ReadContent for Replayed<'_, C> {
         self.kept.read(into).await
     }
 
-    async fn client_gone(&self) {
-        self.client.client_gone().await;
+    fn poll_client_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.client.poll_client_gone(context)
     }
 }

@@ -89,6 +89,7 @@ async fn spool(
 mod tests {
     use std::io::Read as _;
     use std::sync::mpsc;
+    use std::task::{Context, Poll};
 
     use super::*;
     use crate::runtime;
@@ -106,8 +107,8 @@ mod tests {
             Ok(true)
         }
 
-        async fn client_gone(&self) {
-            std::future::pending().await
+        fn poll_client_gone(&self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
         }
     }
 

@@ -2,11 +2,13 @@
 //!
 //! Octets that live in the configuration or in a worker's cache are lent or shared, not copied.
 
+use std::future::poll_fn;
 use std::ops::{Deref, Range};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::http::response::FieldLines;
@@ -312,7 +314,12 @@ pub(crate) trait ReadContent {
     ///
     /// To be waited for beside something else, while no content is read. A client that has ended its
     /// side behind content that is still unread has gone as well: it is told at once.
-    async fn client_gone(&self);
+    async fn client_gone(&self) {
+        poll_fn(|context| self.poll_client_gone(context)).await;
+    }
+
+    /// [`client_gone`](Self::client_gone), for callers that are `poll` functions.
+    fn poll_client_gone(&self, context: &mut Context<'_>) -> Poll<()>;
 }
 
 /// Why a request's content could not be read. The peer's fault, unless it is said otherwise.

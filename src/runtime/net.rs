@@ -202,11 +202,16 @@ impl Stream {
             .is_none_or(|key| with_context(|c| c.reactor.borrow().is_quiet(key)))
     }
 
+    /// [`poll_peer_gone`](Self::poll_peer_gone), as tests wait for it.
+    #[cfg(test)]
+    pub(crate) async fn peer_gone(&self) {
+        std::future::poll_fn(|context| self.poll_peer_gone(context)).await;
+    }
+
     /// Waits until the peer has ended its side, or the connection broke. The octets that the peer sends
     /// meanwhile stay unread, and the next wait for reading reports them.
-    pub(crate) async fn peer_gone(&self) {
-        std::future::poll_fn(|context| self.source.poll_read_closed(self.fd.as_fd(), context))
-            .await;
+    pub(crate) fn poll_peer_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.source.poll_read_closed(self.fd.as_fd(), context)
     }
 
     /// Waits until another try may succeed in `direction`.

@@ -10,6 +10,7 @@ mod siblings;
 mod stream;
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -444,7 +445,7 @@ impl ReadContent for NoContent {
         Ok(false)
     }
 
-    async fn client_gone(&self) {
-        std::future::pending().await
+    fn poll_client_gone(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::mem::take;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::http::chunked::ChunkedError;
@@ -147,6 +148,11 @@ impl<'c> Receiving<'c> {
             dropped.clear();
         }
         true
+    }
+
+    /// Whether all of the content has been read.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.state.borrow().is_ended()
     }
 
     /// Whether all of the content has been read, and nothing behind it.
@@ -330,8 +336,8 @@ impl ReadContent for RequestContent<'_> {
         receiving.send_interim().await
     }
 
-    async fn client_gone(&self) {
-        self.0.stream.peer_gone().await;
+    fn poll_client_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.0.stream.poll_peer_gone(context)
     }
 }
 

@@ -191,7 +191,12 @@ impl Transport {
     /// Waits until the client has ended its side, or the connection broke. The octets that the client
     /// sends meanwhile stay unread, and the next `ready(Read)` reports them.
     pub(crate) async fn peer_gone(&self) {
-        self.socket().peer_gone().await
+        std::future::poll_fn(|context| self.poll_peer_gone(context)).await;
+    }
+
+    /// [`peer_gone`](Self::peer_gone), for callers that are `poll` functions.
+    pub(crate) fn poll_peer_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.socket().poll_peer_gone(context)
     }
 }
 

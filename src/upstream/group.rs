@@ -154,24 +154,46 @@ impl Group {
         wanted: Wanted<'_>,
         tried: &[u64],
     ) -> Result<Chosen, NoServer> {
+        match self.choose_unless_busy(wanted, tried) {
+            Some(chosen) => chosen,
+            None => self.wait_in_line(wanted).await,
+        }
+    }
+
+    /// [`choose`](Self::choose), without a wait: `None` if the request has to [wait](Self::wait_in_line).
+    pub(crate) fn choose_unless_busy(
+        &self,
+        wanted: Wanted<'_>,
+        tried: &[u64],
+    ) -> Option<Result<Chosen, NoServer>> {
         let is_first = tried.is_empty();
         if is_first {
             self.budget.note_request(runtime::now());
         }
-        let (queue, line) = (&self.options.queue, &self.servers.line);
-        let may_wait = is_first && queue.max > 0;
-        if !may_wait || !line.has_any_of(self.id) {
-            match self.choose_now(wanted, tried) {
-                Err(NoServer::AllBusy) if may_wait => {}
-                chosen => return chosen,
-            }
+        let may_wait = is_first && self.options.queue.max > 0;
+        if may_wait && self.servers.line.has_any_of(self.id) {
+            return None;
         }
+        let chosen = self.choose_now(wanted, tried);
+        let has_to_wait = may_wait && matches!(chosen, Err(NoServer::AllBusy));
+        (!has_to_wait).then_some(chosen)
+    }
+
+    /// Has a request for which no server was tried wait until one has room.
+    ///
+    /// # Errors
+    /// Why there is none.
+    ///
+    /// # Cancellation
+    /// The request leaves the line.
+    pub(crate) async fn wait_in_line(&self, wanted: Wanted<'_>) -> Result<Chosen, NoServer> {
+        let (queue, line) = (&self.options.queue, &self.servers.line);
         let mut place = line.join(self.id, queue.max).ok_or(NoServer::QueueFull)?;
         let until = runtime::now() + queue.within;
         let mut reason = Reason::Time;
         let mut should_look = place.hears(reason);
         loop {
-            let chosen = should_look.then(|| self.choose_now(wanted, tried));
+            let chosen = should_look.then(|| self.choose_now(wanted, &[]));
             if let Some(Ok(chosen)) = chosen {
                 place.leave(reason);
                 return Ok(chosen);

@@ -18,11 +18,11 @@ use super::pending::Sending;
 use super::switched::Switched;
 use super::{Connection, Ending, Performed};
 use crate::config::model::Limits;
-use crate::generation::Generation;
+use crate::generation::{Generation, Route};
 use crate::http::request::{Parsed, RequestHead};
 use crate::http::response::ResponseFraming;
 use crate::http::status::Status;
-use crate::message::content::DuplexContent;
+use crate::message::content::{DuplexContent, LocalFuture};
 use crate::message::request::Arrival;
 use crate::message::secured::Secured;
 use crate::message::tunnel::Tunnel;
@@ -42,11 +42,19 @@ enum Responded {
     /// The response was sent to its end; it says whether the connection persists.
     Sent { persists: bool },
     /// The connection has changed to another protocol.
-    Switched(Tunnel, Underway<'static>),
+    Switched(Box<Switched>),
     /// The client left before there was a response.
     Left,
     /// The response could not be sent to its end.
     Failed,
+}
+
+/// What is still to be done for a response that was begun.
+enum Begun<'e> {
+    Done(Responded),
+    /// To send what is left of it. That is seldom, so it is boxed: every exchange that waits would have room
+    /// for it.
+    GoesOn(LocalFuture<'e, Responded>),
 }
 
 /// How far a response has been sent that was begun.
@@ -64,12 +72,12 @@ impl Connection {
     pub(super) async fn perform(&mut self, length: usize) -> Performed {
         let generation = self.generation();
         let bytes = self.take_head(length);
+        let unread = take(&mut self.unread);
         let mut lines = Vec::new();
         let parsed = RequestHead::parse_kept(&bytes, &mut lines, self.head_limits(&generation));
         let Ok(Parsed::Complete(head, _)) = parsed else {
             unreachable!("these bytes were parsed a moment ago, under the same limits")
         };
-        let unread = take(&mut self.unread);
         let server_ip = || self.server_ip();
         let arrival = self.arrival(&generation, &head, &server_ip);
         let begun = self.begun.take().map(|begun| begun.of_handler);
@@ -81,20 +89,23 @@ impl Connection {
         let underway = self.begin(&exchange, &head, &bytes);
         let limits = content_limits(exchange.limits());
         let receiving = Receiving::new(&head, &self.stream, &self.worker.input, limits, unread);
-        let responded = self
-            .respond(&exchange, &head, underway, &receiving, &generation)
-            .await;
+        let content = receiving.content();
+        let answered = exchange.answer(&self.worker.local, content).await;
+        let begun = (&exchange, &head, underway, &receiving);
+        let responded = match self.begin_response(answered, begun, &generation) {
+            Begun::Done(responded) => responded,
+            Begun::GoesOn(rest) => rest.await,
+        };
         let ending = match responded {
-            Responded::Switched(tunnel, exchange) => {
-                return Performed::Switched(Box::new(Switched {
-                    tunnel,
-                    to_upstream: receiving.into_unread(),
-                    exchange,
-                }));
+            Responded::Switched(mut switched) => {
+                switched.to_upstream = receiving.into_unread();
+                return Performed::Switched(switched);
             }
             Responded::Left => Some(Ending::Close),
             Responded::Failed => Some(Ending::Cut),
-            Responded::Sent { persists } if persists && receiving.drain().await => None,
+            Responded::Sent { persists: true } if receiving.is_ended() => None,
+            // Boxed, because there is seldom anything.
+            Responded::Sent { persists: true } if Box::pin(receiving.drain()).await => None,
             // As on the fast path: the client said that it sends nothing more.
             Responded::Sent { .. } if !head.persistent && receiving.is_complete() => {
                 Some(Ending::Close)
@@ -145,45 +156,58 @@ impl Connection {
         self.stream.session().map(|session| session.client_rule)
     }
 
-    /// Waits for the response, sends it, and finishes the exchange.
-    async fn respond(
-        &self,
-        exchange: &Exchange<'_, '_>,
-        head: &RequestHead<'_>,
-        mut underway: Underway<'_>,
-        receiving: &Receiving<'_>,
+    /// Sends as much of the response as can be sent without waiting. If that is all, finishes the exchange.
+    fn begin_response<'e>(
+        &'e self,
+        answered: Option<Answered<'_, 'e>>,
+        (exchange, head, mut underway, receiving): (
+            &'e Exchange<'_, '_>,
+            &RequestHead<'_>,
+            Underway<'e>,
+            &Receiving<'_>,
+        ),
         generation: &Generation,
-    ) -> Responded {
-        let answered = exchange
-            .answer(&self.worker.local, receiving.content())
-            .await;
+    ) -> Begun<'e> {
         underway.note_upstream(exchange.take_note());
         let Some(Answered { response, policy }) = answered else {
             underway.finish(Outcome::CLIENT_LEFT);
-            return Responded::Left;
+            return Begun::Done(Responded::Left);
         };
         let begun = receiving.begin_response();
         let may_persist = head.persistent && self.may_persist() && begun.can_be_drained;
         let framed = FramedResponse::new(response, policy, RequestTraits::of(head), may_persist);
         let persists = framed.persists();
-        let sending = match self.begin_sending(framed, begun.rest_of_interim, generation) {
+        let send_timeout = exchange.limits().send_timeout;
+        match self.begin_sending(framed, begun.rest_of_interim, generation) {
             Attempt::All(outcome) => {
                 underway.finish(outcome);
-                return Responded::Sent { persists };
+                Begun::Done(Responded::Sent { persists })
             }
             Attempt::Rest(transmission, status) => {
-                Sending::new(transmission, underway, status, exchange.route())
+                let sending = Sending::new(transmission, underway, status, exchange.route());
+                Begun::GoesOn(Box::pin(self.send_rest(sending, send_timeout, persists)))
             }
-            // Boxed because it is rare: every exchange that waits would be larger by its size.
             Attempt::Tunnel(tunnel, buffer) => {
-                let send_timeout = exchange.limits().send_timeout;
-                return Box::pin(self.switch(*tunnel, underway, buffer, send_timeout)).await;
+                let exchange = underway.keep();
+                Begun::GoesOn(Box::pin(self.switch(
+                    *tunnel,
+                    exchange,
+                    buffer,
+                    send_timeout,
+                )))
             }
-        };
+        }
+    }
+
+    /// Sends a response to its end.
+    async fn send_rest(
+        &self,
+        sending: Sending<'_, &Route>,
+        send_timeout: Duration,
+        persists: bool,
+    ) -> Responded {
         let disk = &self.worker.local.pools.disk;
-        let send_timeout = exchange.limits().send_timeout;
-        // Boxed for the same reason: most responses are sent at once.
-        match Box::pin(sending.finish(&self.stream, disk, send_timeout)).await {
+        match sending.finish(&self.stream, disk, send_timeout).await {
             Ok(()) => Responded::Sent { persists },
             Err(_) => Responded::Failed,
         }
@@ -248,16 +272,19 @@ impl Connection {
     async fn switch(
         &self,
         tunnel: Tunnel,
-        exchange: Underway<'_>,
+        mut exchange: Underway<'static>,
         buffer: Vec<u8>,
         send_timeout: Duration,
     ) -> Responded {
-        let mut exchange = exchange.keep();
         exchange.answer_with(Status::SWITCHING_PROTOCOLS);
         let mut head = Transmission::new(buffer, DuplexContent::Empty, false);
         let disk = &self.worker.local.pools.disk;
         match head.finish(&self.stream, disk, send_timeout).await {
-            Ok(()) => Responded::Switched(tunnel, exchange),
+            Ok(()) => Responded::Switched(Box::new(Switched {
+                tunnel,
+                to_upstream: Vec::new(),
+                exchange,
+            })),
             Err(_) => {
                 exchange.finish(Outcome::CLIENT_LEFT);
                 Responded::Failed

@@ -45,13 +45,14 @@ impl<'g> Exchange<'g, '_> {
         local: &WorkerState,
         content: impl ReadContent + Copy + 'c,
     ) -> Option<Answered<'g, 'c>> {
-        match self.answer_once(local, content).await? {
-            DuplexAnswer::Response(response) => Some(self.answered(response)),
-            // In a box, because it is seldom, and every exchange that waits would be as large.
-            DuplexAnswer::LocalRedirect(target) => {
-                Box::pin(self.follow(target, local, content)).await
-            }
-        }
+        // The answer is not held while a redirect is followed, and that is in a box, because it is seldom, and
+        // every exchange that waits would be as large.
+        let target = match self.answer_once(local, content).await {
+            None => return None,
+            Some(DuplexAnswer::Response(response)) => return Some(self.answered(response)),
+            Some(DuplexAnswer::LocalRedirect(target)) => target,
+        };
+        Box::pin(self.follow(target, local, content)).await
     }
 
     /// The response where the local redirect to `target` leads.

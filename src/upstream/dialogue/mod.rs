@@ -12,7 +12,7 @@
 
 mod sending;
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
@@ -372,7 +372,8 @@ impl<P: Protocol> Dialogue<P> {
     /// Waits until there is something to send or to receive.
     async fn wait(&mut self, content: &mut impl ReadContent) -> Result<(), Failure<P::Fault>> {
         if !self.sending.has_more() && self.sending.wants_content() {
-            return self.wait_for_content(content).await;
+            // Boxed, because most requests have no content, and would have room for it.
+            return Box::pin(self.wait_for_content(content)).await;
         }
         // Pinned here, and below: `either` has room for its arguments twice.
         let ready = pin!(async {
@@ -382,7 +383,8 @@ impl<P: Protocol> Dialogue<P> {
                 self.connection.ready_to_receive(self.deadline).await
             }
         });
-        match either(ready, pin!(content.client_gone())).await {
+        let gone = poll_fn(|context| content.poll_client_gone(context));
+        match either(ready, gone).await {
             Either::First(Ok(())) => Ok(()),
             Either::First(Err(Elapsed)) => Err(P::Fault::timed_out().into()),
             Either::Second(()) => Err(ContentError::CutOff.into()),

@@ -1,10 +1,10 @@
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::task::{Context, Poll};
 
 use super::*;
 use crate::address::UpstreamAddress;
 use crate::disk::replay::SpooledContent;
-use crate::runtime::BlockingPool;
 use crate::test_support::TemporaryDirectory;
 
 /// A protocol whose upstream says nothing.
@@ -74,8 +74,8 @@ impl ReadContent for Unasked {
         panic!("content is asked for")
     }
 
-    async fn client_gone(&self) {
-        pending().await
+    fn poll_client_gone(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
     }
 }
 
@@ -110,7 +110,7 @@ fn a_wait_that_is_dropped_gives_the_upstream_no_more_time() {
     let talk = async move {
         let mut dialogue = dialogue_at(path, Vec::new()).await;
         dialogue.push_content(b"", false);
-        let mut rest = SpooledContent::nothing(&BlockingPool::new(1, 0));
+        let mut rest = SpooledContent::nothing();
         let mut into = Vec::new();
         let waiting = dialogue.next(&mut rest, &mut into);
         assert!(matches!(

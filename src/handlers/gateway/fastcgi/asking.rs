@@ -124,7 +124,7 @@ impl FastcgiHandler {
         Ok(Heard {
             answer,
             dialogue,
-            rest: has_all.then(|| SpooledContent::nothing(worker.disk)),
+            rest: has_all.then(SpooledContent::nothing),
         })
     }
 

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use super::body::{Body, BodyReader};
 use super::content::Asked;
 use super::fault::{Failure, ProxyFault};
-use super::heard::{Heard, Unanswered};
+use super::heard::{Heard, Spoken, Unanswered};
 use super::receiving::{Receiving, Said, UpstreamHead};
 use super::request::{self, Wishes};
 use super::{ProxyHandler, Worker};
@@ -39,7 +39,9 @@ use crate::message::request::Request;
 use crate::message::upstream_note::UpstreamNote;
 use crate::runtime::descriptors::is_shortage;
 use crate::runtime::{self, Either, either};
-use crate::upstream::{Chosen, Connection, Dialogue, HeadReturns, KeptConnections, Wanted};
+use crate::upstream::{
+    Chosen, Connection, Dialogue, HeadReturns, KeptConnections, NoServer, Wanted,
+};
 
 /// How far a try got that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +78,9 @@ impl Progress {
 
 /// The tries of one request.
 struct Tries {
-    /// The servers that were asked, by their ids.
-    servers: Vec<u64>,
+    count: u32,
+    /// The servers that have failed, by their ids.
+    failed: Vec<u64>,
     begun: Instant,
     /// How long the last one took to take a connection; `None` while one is kept.
     connect: Cell<Option<Duration>>,
@@ -86,38 +89,35 @@ struct Tries {
 impl Tries {
     fn new() -> Self {
         Self {
-            servers: Vec::new(),
+            count: 0,
+            failed: Vec::new(),
             begun: runtime::now(),
             connect: Cell::new(None),
         }
     }
 
     /// Takes note of another try.
-    fn note_try(&mut self, chosen: &Chosen) {
-        if self.servers.is_empty() {
+    fn note_try(&mut self) {
+        if self.count == 0 {
             // The request may have waited for a server before.
             self.begun = runtime::now();
         }
-        self.servers.push(chosen.server().id());
+        self.count += 1;
         self.connect.set(None);
     }
 
-    fn count(&self) -> u32 {
-        self.servers.len() as u32
-    }
-
     /// The response that stands, if there is one, because no other server gave a better one.
-    fn standing<C>(&self, refused: Option<Heard<C>>) -> Option<Heard<C>> {
-        let mut heard = refused?;
-        heard.note.tries = self.count();
+    fn standing<C>(&self, refused: Option<Box<Heard<C>>>) -> Option<Heard<C>> {
+        let mut heard = *refused?;
+        heard.note.tries = self.count;
         Some(heard)
     }
 
-    /// What is to be noted of them after one at `server`.
-    fn note(&self, server: Arc<str>) -> UpstreamNote {
+    /// What is to be noted of them after one at the server that was chosen.
+    fn note(&self, chosen: &Chosen) -> UpstreamNote {
         UpstreamNote {
-            server: Some(server),
-            tries: self.count(),
+            server: Some(Arc::clone(chosen.server().name())),
+            tries: self.count,
             connect: self.connect.get(),
             head: None,
             error: None,
@@ -130,52 +130,58 @@ impl ProxyHandler {
     pub(super) async fn ask<C: ReadContent + Copy>(
         &self,
         request: &Request<'_>,
-        worker: Worker<'_>,
+        worker: &Worker<'_>,
         body: &Body<C>,
     ) -> Result<Heard<C>, Unanswered> {
-        let wanted = Wanted {
-            client: request.client,
-            head: Some(request.head),
-        };
         let mut tries = Tries::new();
-        // The response of a server in whose place another is asked: it stands if no other gives one.
+        // The response of a server in whose place another is asked: it stands if no other gives one. Boxed,
+        // because it is seldom, and every request would have room for it.
         let mut refused = None;
         let mut last = None;
         loop {
-            let choosing = self.upstream.choose(wanted, &tries.servers);
-            let chosen = match either(choosing, body.client().client_gone()).await {
-                Either::First(Ok(chosen)) => chosen,
-                Either::Second(()) => return Err(ContentError::CutOff.into()),
-                Either::First(Err(why)) => {
+            let wanted = Wanted {
+                client: request.client,
+                head: Some(request.head),
+            };
+            let chosen = match self.upstream.choose_unless_busy(wanted, &tries.failed) {
+                Some(chosen) => chosen,
+                // Boxed, because it is seldom.
+                None => Box::pin(self.wait_in_line(wanted, body)).await?,
+            };
+            let chosen = match chosen {
+                Ok(chosen) => chosen,
+                Err(why) => {
                     let failed = last.unwrap_or(Unanswered::NoServer(why));
                     return tries.standing(refused).ok_or(failed);
                 }
             };
-            tries.note_try(&chosen);
-            let server = Arc::clone(chosen.server().name());
-            let asked = Asked {
-                chosen,
-                kept: worker.kept.clone(),
-                keep: self.upstream.options().keep,
-            };
+            tries.note_try();
+            let server = chosen.server().id();
             match self
-                .ask_server(request, worker, body, asked, &tries.connect)
+                .ask_server(request, worker, body, &chosen, &tries.connect)
                 .await
             {
-                Ok(mut heard) => {
-                    heard.note = UpstreamNote {
+                Ok(said) => {
+                    let is_refused = self.is_refused(&said.head, request, body, &tries);
+                    let note = UpstreamNote {
                         head: Some(runtime::now() - tries.begun),
-                        ..tries.note(server)
+                        ..tries.note(&chosen)
                     };
-                    if !self.is_refused(&heard, request, body, &tries) {
+                    let asked = Asked {
+                        chosen,
+                        kept: worker.kept.clone(),
+                        keep: self.upstream.options().keep,
+                    };
+                    let heard = Heard { said, asked, note };
+                    if !is_refused {
                         heard.asked.chosen.succeeded();
                         return Ok(heard);
                     }
                     heard.asked.chosen.failed();
-                    refused = Some(heard);
+                    refused = Some(Box::new(heard));
                 }
                 Err((Failure::Client(error), _)) => {
-                    request.note.set(Some(Box::new(tries.note(server))));
+                    request.note.set(Some(Box::new(tries.note(&chosen))));
                     return Err(error.into());
                 }
                 Err((Failure::Upstream(fault), progress)) => {
@@ -188,28 +194,45 @@ impl ProxyHandler {
                     };
                     let note = UpstreamNote {
                         error: Some(fault.proxy_error()),
-                        ..tries.note(server)
+                        ..tries.note(&chosen)
                     };
-                    let failed = Unanswered::Failed(fault, note);
+                    let failed = Unanswered::Failed(Box::new((fault, note)));
                     if !may_repeat {
                         return tries.standing(refused).ok_or(failed);
                     }
                     last = Some(failed);
                 }
             }
+            tries.failed.push(server);
+        }
+    }
+
+    /// Waits for a server with room, while the client waits.
+    ///
+    /// # Errors
+    /// If the client has gone.
+    async fn wait_in_line<C: ReadContent + Copy>(
+        &self,
+        wanted: Wanted<'_>,
+        body: &Body<C>,
+    ) -> Result<Result<Chosen, NoServer>, ContentError> {
+        let choosing = self.upstream.wait_in_line(wanted);
+        match either(choosing, body.client().client_gone()).await {
+            Either::First(chosen) => Ok(chosen),
+            Either::Second(()) => Err(ContentError::CutOff),
         }
     }
 
     /// Whether the response is one for which another server is asked.
     fn is_refused<C: ReadContent + Copy>(
         &self,
-        heard: &Heard<C>,
+        head: &UpstreamHead,
         request: &Request<'_>,
         body: &Body<C>,
         tries: &Tries,
     ) -> bool {
         let statuses = &self.upstream.options().retry.statuses;
-        statuses.contains(&heard.head.status.code())
+        statuses.contains(&head.status.code())
             && body.is_kept()
             && self.may_repeat(request, body, tries)
     }
@@ -230,54 +253,58 @@ impl ProxyHandler {
     /// Whether there may be another try at all.
     fn may_try_again(&self, tries: &Tries) -> bool {
         let retry = &self.upstream.options().retry;
-        tries.count() < retry.tries && runtime::now() < tries.begun + retry.within
+        tries.count < retry.tries && runtime::now() < tries.begun + retry.within
     }
 
     /// Asks one server: on a kept connection if there is one, on a new one if the server has closed that.
     async fn ask_server<C: ReadContent + Copy>(
         &self,
         request: &Request<'_>,
-        worker: Worker<'_>,
+        worker: &Worker<'_>,
         body: &Body<C>,
-        asked: Asked,
+        chosen: &Chosen,
         connect: &Cell<Option<Duration>>,
-    ) -> Result<Heard<C>, (Failure, Progress)> {
-        let server = asked.chosen.server();
+    ) -> Result<Spoken<C>, (Failure, Progress)> {
+        let server = chosen.server();
         let is_idempotent = request.head.method.is_idempotent();
         let may_be_kept = body.is_kept() && (is_idempotent || server.is_fit_for_once());
         let kept = may_be_kept.then(|| worker.kept.take(server));
         let mut kept = kept.flatten();
-        let mut asked = asked;
         loop {
             let is_kept = kept.is_some();
             let connection = match kept.take() {
                 Some(connection) => connection,
-                None => match self.open((&asked.chosen, worker.kept), body, connect).await {
+                // Boxed, because most requests go over a kept connection.
+                None => match Box::pin(self.open((chosen, worker.kept), body, connect)).await {
                     Ok(connection) => connection,
-                    Err(failure) => return Err(note(failure, Progress::Unseen, &asked)),
+                    Err(failure) => return Err(note(failure, Progress::Unseen, chosen)),
                 },
             };
-            let heard = self
-                .converse(request, worker, body, connection, asked)
-                .await;
-            let (failure, progress, back) = match heard {
-                Ok(heard) => {
+            let mut dialogue = self.begin(request, worker, body, connection, chosen);
+            let mut reader = body.reader();
+            let failure = match self.hear(&mut dialogue, &mut reader).await {
+                Ok(head) => {
                     if is_kept {
-                        heard.asked.chosen.server().note_stay(true);
+                        server.note_stay(true);
                     }
-                    return Ok(heard);
+                    let rest = reader.into_rest();
+                    return Ok(Spoken {
+                        head,
+                        dialogue,
+                        rest,
+                    });
                 }
-                Err(failed) => failed,
+                Err(failure) => failure,
             };
-            asked = back;
+            let progress = Progress::of(&dialogue);
             // The server may have closed a kept connection at the moment in which it was taken.
             let has_closed = is_kept && is_end(&failure);
             if has_closed {
-                asked.chosen.server().note_stay(false);
+                server.note_stay(false);
             }
             let may_go_again = has_closed && progress.allows_again(is_idempotent);
             if !may_go_again {
-                return Err(note(failure, progress, &asked));
+                return Err(note(failure, progress, chosen));
             }
         }
     }
@@ -315,16 +342,15 @@ impl ProxyHandler {
         }
     }
 
-    /// Sends the request on `connection` and waits for the head of the final response; interim ones go to
-    /// the client. Failing, returns also how far it got.
-    async fn converse<C: ReadContent + Copy>(
+    /// A dialogue on `connection` that begins with the request's head.
+    fn begin<C: ReadContent + Copy>(
         &self,
         request: &Request<'_>,
-        worker: Worker<'_>,
+        worker: &Worker<'_>,
         body: &Body<C>,
         connection: Connection,
-        asked: Asked,
-    ) -> Result<Heard<C>, (Failure, Progress, Asked)> {
+        chosen: &Chosen,
+    ) -> Box<Dialogue<Receiving>> {
         let framing = body.framing();
         let wishes = Wishes {
             upgrade: request::wanted_protocol(request.head, &self.options.upgrade),
@@ -335,34 +361,24 @@ impl ProxyHandler {
             request,
             &self.options,
             &self.target,
-            asked.chosen.host(),
+            chosen.host(),
             (framing, wishes),
         );
         let receiving = Receiving::new(request.head.method, framing, wishes);
         let timeout = self.head_timeout();
         let dialogue = Dialogue::new(connection, worker.input, timeout, head, receiving);
-        let mut dialogue = Box::new(dialogue);
-        let mut reader = body.reader();
-        let heard = self.hear(&mut dialogue, &mut reader, body.client()).await;
-        match heard {
-            Ok(head) => Ok(Heard {
-                head,
-                dialogue,
-                asked,
-                rest: reader.into_rest(),
-                note: UpstreamNote::default(),
-            }),
-            Err(failure) => Err((failure, Progress::of(&dialogue), asked)),
-        }
+        Box::new(dialogue)
     }
 
+    /// Sends the request and waits for the head of the final response; interim ones go to the client.
     async fn hear<C: ReadContent + Copy>(
         &self,
         dialogue: &mut Dialogue<Receiving>,
         reader: &mut BodyReader<'_, C>,
-        client: C,
     ) -> Result<UpstreamHead, Failure> {
-        if let Some(first) = reader.first_block().await? {
+        if reader.is_at_end() {
+            dialogue.push_content(&[], false);
+        } else if let Some(first) = Box::pin(reader.first_block()).await? {
             let (block, goes_on) = first;
             dialogue.push_content(&block, goes_on);
         }
@@ -386,7 +402,8 @@ impl ProxyHandler {
                 // It invites the content, and the client is invited when that is read.
                 Said::Interim(Status::CONTINUE, _) if reader.is_waiting() => reader.go_on(),
                 Said::Interim(status, fields) => {
-                    client.inform(&encode_interim(status, &fields)).await?;
+                    let interim = encode_interim(status, &fields);
+                    Box::pin(reader.client().inform(&interim)).await?;
                 }
             }
         }
@@ -399,9 +416,9 @@ fn is_end(failure: &Failure) -> bool {
 }
 
 /// Takes note that the server failed, if it was the server.
-fn note(failure: Failure, progress: Progress, asked: &Asked) -> (Failure, Progress) {
+fn note(failure: Failure, progress: Progress, chosen: &Chosen) -> (Failure, Progress) {
     if matches!(&failure, Failure::Upstream(fault) if !fault.is_ours()) {
-        asked.chosen.failed();
+        chosen.failed();
     }
     (failure, progress)
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::request::SentFraming;
@@ -40,9 +41,10 @@ impl<C: ReadContent + Copy> Body<C> {
         disk: &Arc<BlockingPool>,
     ) -> Result<Self, ContentError> {
         let (kept, framing) = match request.head.framing {
-            Framing::Empty => (Some(SpooledContent::nothing(disk)), empty_framing(request)),
+            Framing::Empty => (Some(SpooledContent::nothing()), empty_framing(request)),
             _ if buffer => {
-                let spooled = Spooled::read(&mut client, disk).await?;
+                // Boxed, because most requests have no content, and would have room for it.
+                let spooled = Box::pin(Spooled::read(&mut client, disk)).await?;
                 let framing = SentFraming::Length(spooled.length());
                 (Some(SpooledContent::new(spooled, disk)), framing)
             }
@@ -138,6 +140,16 @@ impl<C> BodyReader<'_, C> {
         Ok(Some((block, kept.has_more())))
     }
 
+    /// Whether there is no content at all that is still to be read.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| !kept.has_more())
+    }
+
+    /// The client that waits for the response.
+    pub(super) fn client(&self) -> &C {
+        &self.client
+    }
+
     /// Whether the content is held back until the upstream wants it.
     pub(super) fn is_waiting(&self) -> bool {
         self.is_waiting.get()
@@ -175,7 +187,7 @@ impl<C: ReadContent> ReadContent for BodyReader<'_, C> {
         Ok(goes_on)
     }
 
-    async fn client_gone(&self) {
-        self.client.client_gone().await;
+    fn poll_client_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.client.poll_client_gone(context)
     }
 }

@@ -10,13 +10,18 @@ use crate::upstream::{Dialogue, NoServer};
 
 /// What an upstream has said, up to its head at least.
 pub(super) struct Heard<C> {
+    pub(super) said: Spoken<C>,
+    pub(super) asked: Asked,
+    pub(super) note: UpstreamNote,
+}
+
+/// The same, of one server.
+pub(super) struct Spoken<C> {
     pub(super) head: UpstreamHead,
     /// Boxed, because it is large and is handed on several times.
     pub(super) dialogue: Box<Dialogue<Receiving>>,
-    pub(super) asked: Asked,
     /// The part of the request's content that the upstream has not got.
     pub(super) rest: BodyReader<'static, C>,
-    pub(super) note: UpstreamNote,
 }
 
 /// Why there is no response of an upstream.
@@ -25,7 +30,7 @@ pub(super) enum Unanswered {
     /// No server could be asked, and none has been.
     NoServer(NoServer),
     /// The last one that was asked failed.
-    Failed(ProxyFault, UpstreamNote),
+    Failed(Box<(ProxyFault, UpstreamNote)>),
 }
 
 impl From<ContentError> for Unanswered {

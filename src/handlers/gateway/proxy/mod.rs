@@ -52,7 +52,7 @@ use crate::upstream::{Dialogue, Group, Input, KeptConnections, NoServer};
 use body::{Body, BodyReader};
 use content::{Asked, Trailers, UpstreamContent};
 pub(crate) use explained::Explained;
-use heard::{Heard, Unanswered};
+use heard::{Heard, Spoken, Unanswered};
 use receiving::{Receiving, UpstreamHead};
 use target::TargetRule;
 
@@ -113,7 +113,7 @@ impl ProxyHandler {
             return Ok(max_forwards::response().into());
         }
         let body = Body::new(request, content, self.options.buffer, worker.disk).await?;
-        match self.ask(request, worker, &body).await {
+        match self.ask(request, &worker, &body).await {
             Ok(heard) => Ok(self.response(heard, request, worker).into()),
             Err(why) => Ok(self.failed(why, request)?.into()),
         }
@@ -126,13 +126,12 @@ impl ProxyHandler {
         request: &Request<'_>,
         worker: Worker<'_>,
     ) -> DuplexResponse<'static, 'c> {
-        let Heard {
+        let Heard { said, asked, note } = heard;
+        let Spoken {
             mut head,
             dialogue,
-            asked,
             rest,
-            note,
-        } = heard;
+        } = said;
         let mut fields = FieldLines::behind(take(&mut head.fields));
         if let Some(cookie) = asked.chosen.set_cookie() {
             fields.push("Set-Cookie", cookie);
@@ -232,7 +231,10 @@ impl ProxyHandler {
     ) -> Result<Response<'static>, ContentError> {
         let (status, note, chain) = match why {
             Unanswered::Client(error) => return Err(error),
-            Unanswered::Failed(fault, note) => (fault.status(), note, diagnostic::chain(&fault)),
+            Unanswered::Failed(failed) => {
+                let (fault, note) = *failed;
+                (fault.status(), note, diagnostic::chain(&fault))
+            }
             Unanswered::NoServer(why) => {
                 let (status, error) = match why {
                     NoServer::Unknown => (Status::BAD_GATEWAY, "dns_error"),
