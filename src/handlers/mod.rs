@@ -151,6 +151,20 @@ impl Handler {
         }
     }
 
+    /// Whether [`answer_now`](Self::answer_now) never has a response.
+    pub(crate) fn always_waits(&self) -> bool {
+        match self {
+            Self::Echo(_) | Self::Status(_) | Self::Cgi(_) | Self::Proxy(_) | Self::Control(_) => {
+                true
+            }
+            Self::Files(_)
+            | Self::Respond(_)
+            | Self::Redirect(_)
+            | Self::Plugin(_)
+            | Self::Fastcgi(_) => false,
+        }
+    }
+
     /// Whether encoded slashes in the path are to separate segments.
     pub(crate) fn decodes_slashes(&self) -> bool {
         match self {

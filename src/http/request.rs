@@ -294,6 +294,16 @@ pub(crate) fn may_be_complete(bytes: &[u8], seen: usize) -> bool {
         .any(|end| matches!(bytes[start + end + 1..], [b'\n', ..] | [b'\r', b'\n', ..]))
 }
 
+/// The length of the head at the start of `bytes`, if the empty line at its end has come. It is not checked,
+/// and may be that of empty lines before a head.
+pub(crate) fn head_length(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'\n', bytes).find_map(|end| match bytes[end + 1..] {
+        [b'\n', ..] => Some(end + 2),
+        [b'\r', b'\n', ..] => Some(end + 3),
+        _ => None,
+    })
+}
+
 /// Turns the version `HTTP/1.2` and above into `HTTP/1.1`, in place: a server answers a higher minor
 /// version with the highest it knows (RFC 9110 §2.5). Returns whether it changed anything.
 pub(crate) fn lower_minor_version(bytes: &mut [u8]) -> bool {

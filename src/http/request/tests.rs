@@ -255,3 +255,16 @@ proptest! {
         let _ = lower_minor_version(&mut bytes.clone());
     }
 }
+
+#[test]
+fn a_head_ends_with_its_empty_line() {
+    for (bytes, expected) in [
+        ("GET / HTTP/1.1\r\nHost: h\r\n\r\nrest\r\n\r\n", Some(27)),
+        ("GET / HTTP/1.1\nHost: h\n\nrest", Some(24)),
+        ("GET / HTTP/1.1\r\nHost: h\r\n\r", None),
+        ("\r\n\r\nGET /", Some(4)),
+        ("", None),
+    ] {
+        assert_eq!(head_length(bytes.as_bytes()), expected, "{bytes:?}");
+    }
+}

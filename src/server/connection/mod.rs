@@ -43,7 +43,7 @@ use crate::address::ClientAddress;
 use crate::config::model::LogLevel;
 use crate::generation::{Generation, LocalGeneration};
 use crate::handlers;
-use crate::http::request::{HeadLimits, may_be_complete};
+use crate::http::request::{HeadLimits, head_length, may_be_complete};
 use crate::log::diagnostic;
 use crate::proxy_protocol::Origin;
 use crate::runtime::{self, Direction, Elapsed, Idle, Tick};
@@ -77,6 +77,9 @@ pub(super) struct Connection {
     /// The socket held nothing more when it was last read from. What came since then, also while an
     /// answer was sent, ends the next wait at once: no other wait uses that readiness up.
     is_drained: bool,
+    /// The last request was for a handler that always waits. The next one is likely to be for it as well, so it
+    /// goes the slow path at once: on the fast path it would be parsed and routed in vain.
+    is_likely_to_wait: bool,
     /// Nothing came in time, or another client is to have the place: the connection ends unless a request
     /// has come meanwhile, and after it.
     is_given_up: bool,
@@ -110,6 +113,8 @@ enum Turn {
 enum Performed {
     /// How the connection ends after it, if it does.
     Answered(Option<Ending>),
+    /// It need not be waited for, as had been likely, or it cannot be read: it is for the fast path.
+    NotAnswered,
     Switched(Box<Switched>),
 }
 
@@ -150,6 +155,7 @@ impl Connection {
             unread: Vec::new(),
             is_unexamined: false,
             is_drained: false,
+            is_likely_to_wait: false,
             is_given_up: false,
             head_deadline: Tick::NEVER,
             is_counted: true,
@@ -250,6 +256,7 @@ impl Connection {
                 Turn::Transmit(pending) => Box::pin(self.transmit(pending)).await,
                 Turn::Perform(head) => match Box::pin(self.perform(head)).await {
                     Performed::Answered(ending) => ending,
+                    Performed::NotAnswered => continue,
                     Performed::Switched(switched) => return Some(switched),
                 },
                 Turn::Close(ending) => Some(ending),
@@ -333,6 +340,14 @@ impl Connection {
         if !is_worth_parsing {
             self.keep_incomplete(&input[..filled], &generation);
             return Turn::Done;
+        }
+        if self.is_likely_to_wait {
+            if let Some(head) = head_length(&input[..filled]) {
+                self.head_deadline = Tick::NEVER;
+                self.keep(&input[..filled]);
+                return Turn::Perform(head);
+            }
+            self.is_likely_to_wait = false;
         }
         let mut output = worker.output.borrow_mut();
         output.clear();

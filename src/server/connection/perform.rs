@@ -71,12 +71,14 @@ impl Connection {
     /// wherever it has to.
     pub(super) async fn perform(&mut self, length: usize) -> Performed {
         let generation = self.generation();
+        let is_guess = take(&mut self.is_likely_to_wait);
         let bytes = self.take_head(length);
         let unread = take(&mut self.unread);
         let mut lines = Vec::new();
         let parsed = RequestHead::parse_kept(&bytes, &mut lines, self.head_limits(&generation));
-        let Ok(Parsed::Complete(head, _)) = parsed else {
-            unreachable!("these bytes were parsed a moment ago, under the same limits")
+        let head = match parsed {
+            Ok(Parsed::Complete(head, used)) if used == length => head,
+            _ => return self.leave_to_turn(bytes, unread),
         };
         let server_ip = || self.server_ip();
         let arrival = self.arrival(&generation, &head, &server_ip);
@@ -85,6 +87,11 @@ impl Connection {
             .over(self.client_rule())
             .arrived_by(&arrival)
             .resumed(begun);
+        let always_waits = exchange.always_waits();
+        if is_guess && !always_waits {
+            drop(exchange);
+            return self.leave_to_turn(bytes, unread);
+        }
         exchange.tell();
         let underway = self.begin(&exchange, &head, &bytes);
         let limits = content_limits(exchange.limits());
@@ -115,10 +122,19 @@ impl Connection {
         if let Some(is_drained) = receiving.is_drained() {
             self.is_drained = is_drained;
         }
+        self.is_likely_to_wait = always_waits;
         // Copied, to let go of a buffer that the content may have made large.
         let behind = receiving.into_unread();
         self.keep_for_later(&behind);
         Performed::Answered(ending)
+    }
+
+    /// Puts a head back that is for the fast path, with what has been read behind it.
+    fn leave_to_turn(&mut self, mut head: Vec<u8>, mut behind: Vec<u8>) -> Performed {
+        head.append(&mut behind);
+        self.unread = head;
+        self.is_unexamined = true;
+        Performed::NotAnswered
     }
 
     /// The address of ours that the client connected to. The system is asked where we listen at all

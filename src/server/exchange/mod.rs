@@ -205,6 +205,12 @@ impl<'g, 'r> Exchange<'g, 'r> {
         self.route().is_some_and(|route| route.handler.is_code())
     }
 
+    /// Whether the response has to be waited for in any case.
+    pub(super) fn always_waits(&self) -> bool {
+        self.route()
+            .is_some_and(|route| route.handler.always_waits())
+    }
+
     /// Whether a handler that answers at once wants to know of the connection.
     pub(super) fn is_told_arrival_now(&self) -> bool {
         self.route()

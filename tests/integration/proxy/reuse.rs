@@ -29,6 +29,46 @@ fn start_one(options: &str) -> (Server, Upstream) {
     (server, upstream)
 }
 
+/// After a request that is passed on, the server expects another such one, and is prepared for any.
+#[test]
+fn any_request_may_follow_one_that_is_passed_on() {
+    let (server, upstream) = start_one("");
+    let here = get("/here");
+    let (start, end) = here.split_at(10);
+    for pieces in [
+        &[&here[..]][..],
+        &[start, end],
+        &["\r\n\r\n", &here],
+        &["\r\n", "\r\n", start, end],
+        &[
+            "POST /here HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n",
+            "ab",
+            &here,
+        ],
+    ] {
+        let (mut client, mut connection) = kept(&server, &upstream);
+        for piece in pieces {
+            client.send(piece);
+        }
+        if pieces[0].starts_with("POST") {
+            assert_eq!(client.response().status, 405);
+        }
+        assert_eq!(client.response().text(), "here", "{pieces:?}");
+        // All in one piece.
+        client.send([get("/one"), here.clone(), get("/two")].concat());
+        for expected in ["/one", "/two"] {
+            let line = format!("GET {expected} HTTP/1.1");
+            assert_eq!(connection.request().line(), line);
+            connection.send(HELLO);
+            assert_eq!(client.response().text(), "hello");
+            if expected == "/one" {
+                assert_eq!(client.response().text(), "here");
+            }
+        }
+        assert_eq!(client.exchange("GET / HTTP/1.1\r\n\r\n").status, 400);
+    }
+}
+
 #[test]
 fn connections_are_used_again_only_after_an_end_without_doubt() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
