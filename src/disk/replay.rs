@@ -57,14 +57,14 @@ impl SpooledContent {
 
     /// Whether there is content that has not been read.
     pub(crate) fn has_more(&self) -> bool {
-        let is_in_file = |kept: &Box<SpooledFile>| !kept.left.is_empty();
+        let is_in_file = |kept: &SpooledFile| !kept.left.is_empty();
         let is_in_memory = !self.is_begun && self.octets.is_some();
-        is_in_memory || self.file.as_ref().is_some_and(is_in_file)
+        is_in_memory || self.file.as_deref().is_some_and(is_in_file)
     }
 
     /// The same content, from its start.
     pub(crate) fn again(&self) -> Self {
-        let from_start = |kept: &Box<SpooledFile>| {
+        let from_start = |kept: &SpooledFile| {
             Box::new(SpooledFile {
                 file: Arc::clone(&kept.file),
                 length: kept.length,
@@ -75,7 +75,7 @@ impl SpooledContent {
         Self {
             octets: self.octets.clone(),
             is_begun: false,
-            file: self.file.as_ref().map(from_start),
+            file: self.file.as_deref().map(from_start),
         }
     }
 

@@ -15,12 +15,19 @@ pub(crate) struct Arrival<'r> {
     pub(crate) peer: Option<SocketAddr>,
     /// Whether the client came over TLS, to us or to a trusted proxy that says so.
     pub(crate) is_https: bool,
-    /// What is known of the connection if it is one over TLS.
-    pub(crate) secured: Option<Secured<'r>>,
     /// Whether the peer is a proxy whose word about the client is believed.
     pub(crate) is_from_proxy: bool,
-    /// Finds the address of ours that the peer connected to.
-    pub(crate) server_ip: &'r dyn Fn() -> Option<IpAddr>,
+    /// Tells what few ask of the connection.
+    pub(crate) connection: &'r dyn TellsOfConnection,
+}
+
+/// A connection that a request came on. Every exchange that waits would be larger by the answers.
+pub(crate) trait TellsOfConnection {
+    /// The address of ours that the peer connected to.
+    fn server_ip(&self) -> Option<IpAddr>;
+
+    /// What the handshake has settled, if the connection is one over TLS.
+    fn secured(&self) -> Option<Secured<'_>>;
 }
 
 /// A request, as a handler sees it.

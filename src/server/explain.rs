@@ -9,6 +9,7 @@ mod parts;
 mod siblings;
 mod stream;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -28,7 +29,8 @@ use crate::http::path::NormalPath;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent};
-use crate::message::request::Arrival;
+use crate::message::request::{Arrival, TellsOfConnection};
+use crate::message::secured::Secured;
 use crate::message::selected::Selected;
 use crate::runtime::{self, Pools};
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
@@ -273,9 +275,8 @@ async fn answer(
     let arrival = Arrival {
         peer: Some((question.client, 0).into()),
         is_https: client_rule.is_some() || Exchange::is_https(generation, peer, &head),
-        secured: None,
         is_from_proxy: Exchange::is_from_proxy(generation, peer),
-        server_ip: &|| listener.ip().map(|address| address.ip()),
+        connection: &Imagined(listener),
     };
     let exchange = Exchange::new(generation, listener, peer, &head)
         .over(client_rule)
@@ -434,6 +435,19 @@ fn describe_limits(exchange: &Exchange<'_, '_>) -> String {
         "max_content {} bytes, body_timeout {:?}, send_timeout {:?}",
         limits.max_content, limits.body_timeout, limits.send_timeout
     )
+}
+
+/// A connection that no client has made, to the listener.
+struct Imagined<'l>(&'l ListenAddress);
+
+impl TellsOfConnection for Imagined<'_> {
+    fn server_ip(&self) -> Option<IpAddr> {
+        self.0.ip().map(|address| address.ip())
+    }
+
+    fn secured(&self) -> Option<Secured<'_>> {
+        None
+    }
 }
 
 /// The content of a request that no client sent: there is none, and the client never goes.

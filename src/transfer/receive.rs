@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::io;
 use std::mem::take;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
+use crate::config::model::Limits;
 use crate::http::chunked::ChunkedError;
 use crate::http::content::{Decoder, Step};
 use crate::http::request::RequestHead;
@@ -25,24 +25,13 @@ const MAX_DRAINED: u64 = 256 * 1024;
 /// time.
 const MAX_KEPT: usize = 4 * 1024;
 
-/// What is waited for, and how much is taken.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ContentLimits {
-    /// Octets of content.
-    pub(crate) max_content: u64,
-    /// Between two reads.
-    pub(crate) body_timeout: Duration,
-    /// For `100 Continue` to be taken.
-    pub(crate) send_timeout: Duration,
-}
-
 /// The content of one request, as long as its exchange lasts.
 ///
 /// It is read through [`RequestContent`]; the connection asks here what is left of it.
 pub(crate) struct Receiving<'c> {
     stream: &'c Transport,
     input: &'c InputBuffer,
-    limits: ContentLimits,
+    limits: &'c Limits,
     /// Whether the client knows of interim responses (RFC 9110 §15.2).
     takes_interim: bool,
     /// Never borrowed across a wait.
@@ -73,9 +62,9 @@ struct State {
     is_awaiting_invitation: bool,
     /// Interim responses, as far as they have not been sent.
     interim: Vec<u8>,
-    /// When the wait for the next octets ends. It is set when a wait begins, and cleared when octets
+    /// When the wait for the next octets ends. It is set when a wait begins, and to `NEVER` when octets
     /// come, so that a wait which is dropped and begun again has no more time.
-    deadline: Option<Tick>,
+    deadline: Tick,
     /// Octets of content read so far.
     length: u64,
     /// Octets that may still be read in this turn.
@@ -91,14 +80,14 @@ impl<'c> Receiving<'c> {
         head: &RequestHead<'_>,
         stream: &'c Transport,
         input: &'c InputBuffer,
-        limits: ContentLimits,
+        limits: &'c Limits,
         unread: Vec<u8>,
     ) -> Self {
         let state = State {
             // A client whose content has begun to come is not waiting (RFC 9110 §10.1.1).
             is_awaiting_invitation: head.expects_continue && unread.is_empty(),
             interim: Vec::new(),
-            deadline: None,
+            deadline: Tick::NEVER,
             unread,
             decoder: Some(Decoder::new(head.framing)),
             length: 0,
@@ -202,8 +191,10 @@ impl<'c> Receiving<'c> {
     /// When the present wait for octets ends.
     fn deadline(&self) -> Tick {
         let mut state = self.state.borrow_mut();
-        let begin = || runtime::deadline_after(self.limits.body_timeout);
-        *state.deadline.get_or_insert_with(begin)
+        if state.deadline == Tick::NEVER {
+            state.deadline = runtime::deadline_after(self.limits.body_timeout);
+        }
+        state.deadline
     }
 
     /// Reads once from the connection. Returns how many bytes came; 0 is the end of the client's side.
@@ -215,7 +206,7 @@ impl<'c> Receiving<'c> {
             .receive(&mut input[..READ_SIZE])
             .inspect_err(|_| state.is_drained = Some(true))?;
         state.is_drained = Some(is_drained);
-        state.deadline = None;
+        state.deadline = Tick::NEVER;
         state.unread.extend_from_slice(&input[..count]);
         state.budget = state.budget.saturating_sub(count);
         Ok(count)

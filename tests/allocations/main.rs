@@ -23,10 +23,10 @@ const EXCHANGES: usize = 2_000;
 const PER_SECOND: usize = 5;
 
 /// Allocations of one exchange that an upstream answers, on kept connections.
-const PASSED_ON: usize = 12;
+const PASSED_ON: usize = 10;
 
 /// Bytes that an idle tunnel holds, for both of its connections, besides what the allocator adds.
-const TUNNEL: usize = 880;
+const TUNNEL: usize = 920;
 
 /// How many tunnels are held to find that. As many come before them.
 const TUNNELS: usize = 128;

@@ -81,7 +81,10 @@ pub(crate) fn meta_variables(
     if is_https {
         variables.set("HTTPS", "on");
     }
-    if let Some(secured) = request.arrival.and_then(|arrival| arrival.secured) {
+    if let Some(secured) = request
+        .arrival
+        .and_then(|arrival| arrival.connection.secured())
+    {
         variables.set_secured(&secured);
     }
     variables.set("REQUEST_URI", &*request_uri(head));
@@ -189,7 +192,7 @@ impl MetaVariables {
         let Some(arrival) = request.arrival else {
             return;
         };
-        if let Some(address) = (arrival.server_ip)() {
+        if let Some(address) = arrival.connection.server_ip() {
             self.show("SERVER_ADDR", address);
         }
         let peer = arrival
@@ -329,7 +332,7 @@ mod tests {
     use crate::http::path::NormalPath;
     use crate::http::request::{HeadLimits, Parsed, field_space};
     use crate::message::changes::RepresentationChanges;
-    use crate::message::request::Arrival;
+    use crate::message::request::{Arrival, TellsOfConnection};
     use crate::message::routed_path::RoutedPath;
     use crate::message::upstream_note::NotePlace;
     use std::net::IpAddr;
@@ -578,13 +581,21 @@ mod tests {
             ),
             (None, false, "h", "SERVER_PORT=80 REQUEST_SCHEME=http"),
         ] {
+            struct At(Option<IpAddr>);
+            impl TellsOfConnection for At {
+                fn server_ip(&self) -> Option<IpAddr> {
+                    self.0
+                }
+                fn secured(&self) -> Option<Secured<'_>> {
+                    None
+                }
+            }
             let ip = peer.map(|_| IpAddr::from([10, 0, 0, 1]));
             let arrival = Arrival {
                 is_from_proxy: false,
                 peer: peer.map(|peer| peer.parse().expect("an address")),
                 is_https,
-                secured: None,
-                server_ip: &|| ip,
+                connection: &At(ip),
             };
             let lines = ["GET / HTTP/1.1", &format!("Host: {host}")];
             let mut found = variables_by(Some(&arrival), "unix:/run/x", &lines, SCRIPT);

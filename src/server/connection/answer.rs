@@ -152,12 +152,11 @@ impl Connection {
             head,
             bytes,
         };
-        let server_ip = || self.server_ip();
         let arrival;
         let mut exchange = Exchange::new(generation, &self.endpoint.address, self.client, head)
             .over(self.client_rule());
         if exchange.is_told_arrival_now() {
-            arrival = self.arrival(generation, head, &server_ip);
+            arrival = self.arrival(generation, head);
             exchange = exchange.arrived_by(&arrival);
         }
         cut_by_panic.client = exchange.client;

@@ -17,22 +17,20 @@ use super::answer::MAX_COPIED;
 use super::pending::Sending;
 use super::switched::Switched;
 use super::{Connection, Ending, Performed};
-use crate::config::model::Limits;
 use crate::generation::{Generation, Route};
-use crate::http::request::{Parsed, RequestHead};
+use crate::http::request::{HeadLimits, Parsed, RequestHead};
 use crate::http::response::ResponseFraming;
 use crate::http::status::Status;
 use crate::message::content::{DuplexContent, LocalFuture};
-use crate::message::request::Arrival;
+use crate::message::request::{Arrival, TellsOfConnection};
 use crate::message::secured::Secured;
 use crate::message::tunnel::Tunnel;
 use crate::metrics::End;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::{Outcome, Underway};
 use crate::server::exchange::{Answered, Exchange};
-use crate::transfer::receive::{ContentLimits, Receiving};
+use crate::transfer::receive::Receiving;
 use crate::transfer::send::Transmission;
-use crate::transport::tls::About;
 
 /// Octets that are enough for the head of nearly every response.
 const USUAL_HEAD: usize = 512;
@@ -75,13 +73,11 @@ impl Connection {
         let bytes = self.take_head(length);
         let unread = take(&mut self.unread);
         let mut lines = Vec::new();
-        let parsed = RequestHead::parse_kept(&bytes, &mut lines, self.head_limits(&generation));
-        let head = match parsed {
-            Ok(Parsed::Complete(head, used)) if used == length => head,
-            _ => return self.leave_to_turn(bytes, unread),
+        let limits = self.head_limits(&generation);
+        let Some(head) = parse_whole(&bytes, &mut lines, limits) else {
+            return self.leave_to_turn(bytes, unread);
         };
-        let server_ip = || self.server_ip();
-        let arrival = self.arrival(&generation, &head, &server_ip);
+        let arrival = self.arrival(&generation, &head);
         let begun = self.begun.take().map(|begun| begun.of_handler);
         let exchange = Exchange::new(&generation, &self.endpoint.address, self.client, &head)
             .over(self.client_rule())
@@ -94,8 +90,8 @@ impl Connection {
         }
         exchange.tell();
         let underway = self.begin(&exchange, &head, &bytes);
-        let limits = content_limits(exchange.limits());
-        let receiving = Receiving::new(&head, &self.stream, &self.worker.input, limits, unread);
+        let (input, limits) = (&self.worker.input, exchange.limits());
+        let receiving = Receiving::new(&head, &self.stream, input, limits, unread);
         let content = receiving.content();
         let answered = exchange.answer(&self.worker.local, content).await;
         let begun = (&exchange, &head, underway, &receiving);
@@ -137,32 +133,15 @@ impl Connection {
         Performed::NotAnswered
     }
 
-    /// The address of ours that the client connected to. The system is asked where we listen at all
-    /// addresses.
-    pub(super) fn server_ip(&self) -> Option<IpAddr> {
-        let listening = self.endpoint.address.ip();
-        let address = listening.map(|listening| listening.ip().to_canonical());
-        match address.filter(|address| !address.is_unspecified()) {
-            None => self.stream.server_ip(),
-            known => known,
-        }
-    }
-
-    /// What scripts are told of this connection. `server_ip` finds the address of ours.
-    pub(super) fn arrival<'a>(
-        &'a self,
-        generation: &Generation,
-        head: &RequestHead<'_>,
-        server_ip: &'a dyn Fn() -> Option<IpAddr>,
-    ) -> Arrival<'a> {
+    /// What handlers are told of this connection.
+    pub(super) fn arrival(&self, generation: &Generation, head: &RequestHead<'_>) -> Arrival<'_> {
         let address = self.client.ip();
-        let session = self.stream.session();
+        let is_tls = self.stream.session().is_some();
         Arrival {
             peer: address.map(|address| SocketAddr::new(address, self.client_port)),
-            is_https: session.is_some() || Exchange::is_https(generation, self.client, head),
-            secured: session.map(secured),
+            is_https: is_tls || Exchange::is_https(generation, self.client, head),
             is_from_proxy: Exchange::is_from_proxy(generation, self.client),
-            server_ip,
+            connection: self,
         }
     }
 
@@ -318,20 +297,36 @@ impl Connection {
     }
 }
 
-/// What handlers are told of a session.
-fn secured(session: &About) -> Secured<'_> {
-    Secured {
-        version: session.version(),
-        cipher: session.cipher(),
-        server_name: session.server_name.as_deref(),
-        client_certificate: session.client_certificate(),
+/// Parses `bytes`, if they are a head that is not refused; `lines` receives its field lines.
+fn parse_whole<'b>(
+    bytes: &'b [u8],
+    lines: &'b mut Vec<httparse::Header<'b>>,
+    limits: HeadLimits,
+) -> Option<RequestHead<'b>> {
+    match RequestHead::parse_kept(bytes, lines, limits) {
+        Ok(Parsed::Complete(head, length)) if length == bytes.len() => Some(head),
+        _ => None,
     }
 }
 
-fn content_limits(limits: &Limits) -> ContentLimits {
-    ContentLimits {
-        max_content: limits.max_content,
-        body_timeout: limits.body_timeout,
-        send_timeout: limits.send_timeout,
+impl TellsOfConnection for Connection {
+    /// The system is asked where we listen at all addresses.
+    fn server_ip(&self) -> Option<IpAddr> {
+        let listening = self.endpoint.address.ip();
+        let address = listening.map(|listening| listening.ip().to_canonical());
+        match address.filter(|address| !address.is_unspecified()) {
+            None => self.stream.server_ip(),
+            known => known,
+        }
+    }
+
+    fn secured(&self) -> Option<Secured<'_>> {
+        let session = self.stream.session()?;
+        Some(Secured {
+            version: session.version(),
+            cipher: session.cipher(),
+            server_name: session.server_name.as_deref(),
+            client_certificate: session.client_certificate(),
+        })
     }
 }
