@@ -6,7 +6,7 @@
 //! cannot decrypt sessions of before.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
@@ -19,8 +19,9 @@ const PERIOD: Duration = Duration::from_secs(12 * 60 * 60);
 const KEY_LENGTH: usize = 32;
 const NAME_LENGTH: usize = 16;
 
-/// The keys of a process.
-pub(crate) struct TicketKeys(RwLock<Keys>);
+/// The keys of a process. They are made when the first is wanted: the first random octets of a process
+/// cost tens of milliseconds, and a server without TLS wants none.
+pub(crate) struct TicketKeys(LazyLock<RwLock<Keys>>);
 
 struct Keys {
     current: Key,
@@ -38,10 +39,12 @@ struct Key {
 
 impl Default for TicketKeys {
     fn default() -> Self {
-        Self(RwLock::new(Keys {
-            current: Key::random(),
-            last: None,
-            since: Instant::now(),
+        Self(LazyLock::new(|| {
+            RwLock::new(Keys {
+                current: Key::random(),
+                last: None,
+                since: Instant::now(),
+            })
         }))
     }
 }
