@@ -49,7 +49,7 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// Where an upstream listens.
+/// Where a server of an upstream listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum UpstreamAddress {
     Ip(SocketAddr),
@@ -71,20 +71,88 @@ pub(crate) enum UpstreamAddress {
 
 impl UpstreamAddress {
     /// What the field `Host` of a request says of it (RFC 9110 §7.2): its name as the operator writes it,
-    /// without the port that http has anyway; a socket has none.
-    pub(crate) fn host_field(&self) -> String {
+    /// without the port that `scheme` has anyway; a socket has none.
+    pub(crate) fn host_field(&self, scheme: Scheme) -> String {
+        if matches!(self, Self::Unix(_) | Self::Srv { .. }) {
+            return self.host();
+        }
+        let usual = if scheme == Scheme::Https {
+            ":443"
+        } else {
+            ":80"
+        };
+        let host = self.to_string();
+        host.strip_suffix(usual).map(str::to_owned).unwrap_or(host)
+    }
+
+    /// Its name as the operator writes it, or its IP address; `localhost` for a socket.
+    pub(crate) fn host(&self) -> String {
         match self {
-            Self::Unix(_) => return "localhost".to_owned(),
+            Self::Unix(_) => "localhost".to_owned(),
             // What stands behind the service and its protocol.
             Self::Srv { name } => {
                 let is_of_service = |label: &&str| label.starts_with('_');
                 let labels: Vec<&str> = name.split('.').skip_while(is_of_service).collect();
-                return labels.join(".");
+                labels.join(".")
             }
-            Self::Ip(_) | Self::Name { .. } => {}
+            Self::Ip(address) => address.ip().to_string(),
+            Self::Name { name, .. } => name.clone(),
         }
-        let host = self.to_string();
-        host.strip_suffix(":80").map(str::to_owned).unwrap_or(host)
+    }
+}
+
+/// What is spoken to a server of an upstream, besides the protocol of the route or the stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Scheme {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// TLS, in which HTTP is agreed upon.
+    Https,
+    /// TLS, in which anything follows.
+    Tls,
+}
+
+impl Scheme {
+    pub(crate) fn is_tls(self) -> bool {
+        self != Self::Plain
+    }
+
+    /// What stands before an address; nothing for plain connections.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Https => "https://",
+            Self::Tls => "tls://",
+        }
+    }
+}
+
+/// Where a server of an upstream listens, and what is spoken to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct UpstreamUrl {
+    pub(crate) scheme: Scheme,
+    pub(crate) address: UpstreamAddress,
+}
+
+impl From<UpstreamAddress> for UpstreamUrl {
+    fn from(address: UpstreamAddress) -> Self {
+        Self {
+            scheme: Scheme::Plain,
+            address,
+        }
+    }
+}
+
+/// As the operator writes it: `127.0.0.1:8000`, `https://pay.internal:8443`. Of a service, its name says what
+/// is spoken.
+impl fmt::Display for UpstreamUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = match self.address {
+            UpstreamAddress::Srv { .. } => "",
+            _ => self.scheme.prefix(),
+        };
+        write!(f, "{prefix}{}", self.address)
     }
 }
 
@@ -174,16 +242,27 @@ mod tests {
         let service = UpstreamAddress::Srv {
             name: "_http._tcp.shop.internal".to_owned(),
         };
-        for (address, expected) in [
-            (ip("127.0.0.1:8000"), "127.0.0.1:8000"),
-            (ip("127.0.0.1:80"), "127.0.0.1"),
-            (ip("[::1]:80"), "[::1]"),
-            (name("app.internal", 80), "app.internal"),
-            (name("app.internal", 8080), "app.internal:8080"),
-            (UpstreamAddress::Unix("/run/app.sock".into()), "localhost"),
-            (service, "shop.internal"),
+        for (scheme, address, expected) in [
+            (Scheme::Plain, ip("127.0.0.1:8000"), "127.0.0.1:8000"),
+            (Scheme::Plain, ip("127.0.0.1:80"), "127.0.0.1"),
+            (Scheme::Plain, ip("[::1]:80"), "[::1]"),
+            (Scheme::Https, ip("[::1]:80"), "[::1]:80"),
+            (Scheme::Plain, name("app.internal", 80), "app.internal"),
+            (Scheme::Https, name("app.internal", 443), "app.internal"),
+            (Scheme::Plain, name("app.internal", 443), "app.internal:443"),
+            (
+                Scheme::Plain,
+                name("app.internal", 8080),
+                "app.internal:8080",
+            ),
+            (
+                Scheme::Plain,
+                UpstreamAddress::Unix("/run/app.sock".into()),
+                "localhost",
+            ),
+            (Scheme::Https, service, "shop.internal"),
         ] {
-            assert_eq!(address.host_field(), expected);
+            assert_eq!(address.host_field(scheme), expected);
         }
     }
 }

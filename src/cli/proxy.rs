@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::listening::Listening;
 use super::starting::{address_lines, describe, start};
-use crate::address::UpstreamAddress;
+use crate::address::{UpstreamAddress, UpstreamUrl};
 use crate::api::Handlers;
 use crate::config;
 use crate::config::model::Config;
@@ -21,9 +21,10 @@ use crate::supervisor::{Inherited, Role, Setup, Supervisor};
 /// Host, and X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and Forwarded.
 #[derive(Args, Debug)]
 pub(super) struct Proxy {
-    /// The server: `http://127.0.0.1:3000`, `127.0.0.1:3000`, `app.internal:3000` or `unix:run/app.sock`.
+    /// The server: `http://127.0.0.1:3000`, `127.0.0.1:3000`, `app.internal:3000`, `unix:run/app.sock`, or
+    /// `https://app.internal`, whose certificate has to be from somebody whom the system trusts.
     #[arg(long, value_name = "URL", value_parser = config::parse_upstream_server)]
-    to: UpstreamAddress,
+    to: UpstreamUrl,
     #[command(flatten)]
     listening: Listening,
 }
@@ -36,8 +37,9 @@ pub(super) fn proxy(arguments: &Proxy) -> Result<(), String> {
     let inherited = Inherited::from_environment();
     let server = look_up(&arguments.to)?;
     let config = Config::for_upstream(server, arguments.listening.addresses());
+    let generation = Generation::of_command(&config).map_err(|why| format!("error: {why}"))?;
     let supervisor = start(Setup {
-        generation: Arc::new(Generation::of_config(&config)),
+        generation: Arc::new(generation),
         config,
         file: None,
         handlers: Handlers::new(),
@@ -48,23 +50,26 @@ pub(super) fn proxy(arguments: &Proxy) -> Result<(), String> {
 }
 
 /// The same address, with those that its name leads to.
-fn look_up(address: &UpstreamAddress) -> Result<UpstreamAddress, String> {
-    let UpstreamAddress::Name { name, port, .. } = address else {
-        return Ok(address.clone());
+fn look_up(url: &UpstreamUrl) -> Result<UpstreamUrl, String> {
+    let UpstreamAddress::Name { name, port, .. } = &url.address else {
+        return Ok(url.clone());
     };
     let found = (name.as_str(), *port).to_socket_addrs();
     let found = found.map_err(|error| {
         format!("error: the name `{name}` is not found: {error}; name a server that is there")
     })?;
-    Ok(UpstreamAddress::Name {
-        name: name.clone(),
-        port: *port,
-        found: found.collect(),
+    Ok(UpstreamUrl {
+        scheme: url.scheme,
+        address: UpstreamAddress::Name {
+            name: name.clone(),
+            port: *port,
+            found: found.collect(),
+        },
     })
 }
 
 /// Tells the operator the addresses, and where requests go.
-fn print_banner(supervisor: &Supervisor, server: &UpstreamAddress) {
+fn print_banner(supervisor: &Supervisor, server: &UpstreamUrl) {
     let addresses = address_lines(supervisor);
     diagnostic::print(&format!(
         "\n  Passing requests on to {server}\n\n{addresses}\n  Ctrl-C stops\n\n"

@@ -26,7 +26,7 @@ mod words;
 
 use std::time::Duration;
 
-use crate::address::{ListenAddress, UpstreamAddress};
+use crate::address::{ListenAddress, UpstreamUrl};
 
 pub(crate) use complaint::certificate::{CertificateFault, CertificateSetting};
 pub(crate) use complaint::diagnostic::Report;
@@ -55,7 +55,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
 ///
 /// # Errors
 /// A sentence with a remedy.
-pub(crate) fn parse_upstream_server(text: &str) -> Result<UpstreamAddress, String> {
+pub(crate) fn parse_upstream_server(text: &str) -> Result<UpstreamUrl, String> {
     words::upstream::parse_upstream_server(text).map_err(|fault| match fault.help {
         Some(help) => format!("{}; {help}", fault.message),
         None => fault.message,

@@ -14,7 +14,8 @@
 //! | whether a `proxy` route is there | pattern and upstream, which of its equals | the tunnels that it led to |
 //! | servers of upstreams | the name of the upstream, and within it the address | all routes to the upstream |
 //! | open connections of a stream | where it listens | no other stream |
-//! | certificates of servers | the settings of `tls` | all servers with the same |
+//! | certificates of servers and streams | the settings of `tls` | all of them with the same |
+//! | whom upstreams have to be, and sessions with them | the settings of `tls` and what its files hold | all upstreams with the same |
 //! | keys of session tickets | none | all servers, for as long as the process |
 //! | threads of a route with a handler | the same, and how many threads | no other route |
 //!
@@ -36,7 +37,7 @@ use crate::handlers::files::{FilesRoute, Place};
 use crate::handlers::gateway::proxy::ProxyLife;
 use crate::runtime::{BlockingPool, Permits};
 use crate::tls::tickets::TicketKeys;
-use crate::tls::{Fault, Terminator};
+use crate::tls::{Connector, Fault, Material, Terminator};
 use crate::upstream;
 
 /// What a generation uses that the next one goes on with.
@@ -54,11 +55,17 @@ pub(crate) struct Carryover {
     /// How many connections are open.
     streams: Kept<Vec<ListenAddress>, Permits>,
     terminators: Kept<model::Tls, Terminator>,
+    connectors: Kept<ConnectorKey, Connector>,
+    /// Under which keys they are, for the settings that were read.
+    connector_keys: HashMap<model::UpstreamTls, ConnectorKey>,
     tickets: Arc<TicketKeys>,
 }
 
 /// Which `proxy` route a life is for: the pattern, the upstream, and which of its equals.
 type ProxyKey = (RoutePattern, String, usize);
+
+/// What a connector is made of: settings, and what their files hold.
+type ConnectorKey = (model::UpstreamTls, [u8; 32]);
 
 /// The upstreams of a generation by their names.
 pub(super) type Groups = HashMap<String, Arc<upstream::Group>>;
@@ -119,6 +126,8 @@ impl Carryover {
             proxies: self.proxies.begin(),
             streams: self.streams.begin(),
             terminators: self.terminators.begin(),
+            connectors: self.connectors.begin(),
+            connector_keys: HashMap::new(),
             tickets: Arc::clone(&self.tickets),
         }
     }
@@ -135,6 +144,7 @@ impl Carryover {
         self.proxies.end();
         self.streams.end();
         self.terminators.end();
+        self.connectors.end();
     }
 
     /// Hands to `retired` what `self` uses and `next`, the generation after it, does not; takes back
@@ -150,6 +160,7 @@ impl Carryover {
         self.proxies.release(&next.proxies, retired);
         self.streams.release(&next.streams, retired);
         self.terminators.release(&next.terminators, retired);
+        self.connectors.release(&next.connectors, retired);
     }
 
     /// The threads of routes that have some of their own.
@@ -177,7 +188,8 @@ impl Carryover {
         for options in options {
             let make = |_: &_| upstream::Servers::default();
             let servers = self.upstreams.get_or_make(&options.name, make);
-            let group = upstream::Group::shared(options, &servers);
+            let connector = options.is_secure().then(|| self.connector(&options.tls));
+            let group = upstream::Group::shared(options, &servers, connector);
             groups.insert(options.name.clone(), group);
         }
         groups
@@ -271,6 +283,30 @@ impl Carryover {
             return Ok(());
         }
         terminator.renew().map_err(Unread::Again)
+    }
+
+    /// Reads the files of `settings`, also if that was done before: what is made of others is another
+    /// connector. Returns what servers will mind in them.
+    ///
+    /// # Errors
+    /// Why servers cannot be asked with them.
+    pub(super) fn read_connector(
+        &mut self,
+        settings: &model::UpstreamTls,
+    ) -> Result<Vec<Fault>, Fault> {
+        let material = Material::read(settings)?;
+        let key = (settings.clone(), material.digest());
+        let make = |(settings, _): &ConnectorKey| Connector::new(settings, &material);
+        self.connectors.get_or_try_make(&key, make)?;
+        self.connector_keys.insert(settings.clone(), key);
+        Ok(material.doubts())
+    }
+
+    /// What handshakes with servers of an upstream go on with, whose files were read.
+    fn connector(&self, settings: &model::UpstreamTls) -> Arc<Connector> {
+        let key = self.connector_keys.get(settings);
+        let connector = key.and_then(|key| self.connectors.get(key));
+        Arc::clone(connector.expect("the files are read before the upstreams are made"))
     }
 
     /// What the handshakes of a server go on with, whose files were read.

@@ -56,6 +56,7 @@ pub(crate) fn prepare(
     let before = before.map(|before| &before.carryover);
     let mut carryover = before.map(Carryover::begin).unwrap_or_default();
     checked.make_handlers(|spec| carryover.make_instance(spec, handlers));
+    checked.read_connectors(|tls| read_connector(&mut carryover, tls));
     checked.read_certificates(|tls, hosts| read_certificate(&mut carryover, tls, hosts));
     let loaded = checked.finish()?;
     let generation = Arc::new(Generation::new(&loaded.config, carryover));
@@ -82,12 +83,23 @@ fn read_certificate(
     }
 }
 
+/// Reads the files of `tls`, with which an upstream is asked. Returns what is wrong with them.
+fn read_connector(carryover: &mut Carryover, tls: &model::UpstreamTls) -> Vec<CertificateFault> {
+    let told = |is_warning| move |fault: Fault| certificate_fault(fault, is_warning);
+    match carryover.read_connector(tls) {
+        Err(fault) => vec![told(false)(fault)],
+        Ok(doubts) => doubts.into_iter().map(told(true)).collect(),
+    }
+}
+
 fn certificate_fault(fault: Fault, is_warning: bool) -> CertificateFault {
     CertificateFault {
         setting: match fault.part {
             Part::Certificate => CertificateSetting::Certificate,
             Part::Key => CertificateSetting::Key,
             Part::ClientCa => CertificateSetting::ClientCa,
+            Part::Ca => CertificateSetting::Ca,
+            Part::SystemRoots => CertificateSetting::SystemRoots,
         },
         is_warning,
         message: fault.message,
@@ -99,6 +111,23 @@ impl Generation {
     /// Prepares a configuration that names no handlers of a program.
     pub(crate) fn of_config(config: &Config) -> Self {
         Self::new(config, Carryover::default())
+    }
+
+    /// Prepares the configuration of a command, which names no handlers and no files.
+    ///
+    /// # Errors
+    /// Why its upstream cannot be asked.
+    pub(crate) fn of_command(config: &Config) -> Result<Self, String> {
+        let mut carryover = Carryover::default();
+        for upstream in config
+            .upstreams
+            .iter()
+            .filter(|upstream| upstream.is_secure())
+        {
+            let read = carryover.read_connector(&upstream.tls);
+            read.map_err(|fault| fault.message)?;
+        }
+        Ok(Self::new(config, carryover))
     }
 
     /// Makes the generation of `config`. `carryover` has an instance for each handler it names.
@@ -164,10 +193,16 @@ fn arrivals(
         let group = groups.get(&options.upstream);
         let group = group.expect("checking found the upstream of every stream");
         let open = carryover.stream(options);
+        let terminator = options.tls.as_ref().map(|tls| carryover.terminator(tls));
         let arrival = Arrival {
             has_proxy_header: options.accept_proxy_protocol,
-            is_tls: false,
-            stream: Some(Arc::new(Stream::new(options, Arc::clone(group), open))),
+            is_tls: options.tls.is_some(),
+            stream: Some(Arc::new(Stream::new(
+                options,
+                Arc::clone(group),
+                open,
+                terminator,
+            ))),
         };
         let listen = options.listen.iter();
         arrivals.extend(listen.map(|address| (address.clone(), arrival.clone())));

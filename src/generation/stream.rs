@@ -6,11 +6,14 @@ use std::time::Duration;
 use crate::config::model::{self, Access};
 use crate::proxy_protocol::Version;
 use crate::runtime::{Permit, Permits};
+use crate::tls::Terminator;
 use crate::upstream::Group;
 
 /// What a worker needs to pass on a connection.
 pub(crate) struct Stream {
     pub(crate) upstream: Arc<Group>,
+    /// `None`: its clients come over plain connections.
+    pub(crate) terminator: Option<Arc<Terminator>>,
     /// What the upstream is told of the client before the client's first octet.
     pub(crate) proxy_protocol: Option<Version>,
     /// How long no octet may move, either way.
@@ -22,9 +25,15 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(options: &model::Stream, upstream: Arc<Group>, open: Arc<Permits>) -> Self {
+    pub(super) fn new(
+        options: &model::Stream,
+        upstream: Arc<Group>,
+        open: Arc<Permits>,
+        terminator: Option<Arc<Terminator>>,
+    ) -> Self {
         Self {
             upstream,
+            terminator,
             proxy_protocol: options.proxy_protocol,
             idle_timeout: options.idle_timeout,
             access: options.access.clone(),

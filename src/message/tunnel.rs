@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::runtime::Stream;
+use crate::transport::Transport;
 
 /// A connection to an upstream that has changed to another protocol, together with the client's.
 pub(crate) struct Tunnel {
-    pub(crate) upstream: Stream,
+    pub(crate) upstream: Transport,
     /// Octets of the new protocol that the upstream has sent behind its head.
     pub(crate) first: Vec<u8>,
     /// How long no octet may move on either way.

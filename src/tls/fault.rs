@@ -1,4 +1,4 @@
-//! What is wrong with the files of a server's TLS.
+//! What is wrong with the files of TLS.
 
 /// Which of its settings a fault is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -6,6 +6,10 @@ pub(crate) enum Part {
     Certificate,
     Key,
     ClientCa,
+    /// Those who may have issued a certificate of an upstream's server.
+    Ca,
+    /// The same, where it is the system that says who they are.
+    SystemRoots,
 }
 
 /// Something wrong, as the operator reads it.

@@ -1,4 +1,4 @@
-//! A certificate with its key: who a server is.
+//! A certificate with its key: who a server is, or this server as a client of another.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -106,7 +106,7 @@ pub(super) fn date_doubt(facts: &Facts, path: &Path, now: SystemTime) -> Option<
     } else if left == Duration::ZERO {
         let since = now.duration_since(facts.not_after);
         format!(
-            "the certificate in `{shown}` has expired, {} days ago: clients refuse it",
+            "the certificate in `{shown}` has expired, {} days ago: nobody accepts it",
             days(since.unwrap_or_default())
         )
     } else if left < NEARLY_EXPIRED {

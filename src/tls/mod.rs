@@ -4,11 +4,14 @@
 //! files ─ pem ─ identity: certificates and their key ─┐
 //!               facts: names, dates, issuer           ├─ terminator: what a server's handshakes go on with,
 //! tickets: keys that all workers share ───────────────┘  exchanged while it serves
+//!
+//! files, the system's roots ─ connector: what handshakes with the servers of an upstream go on with
 //! ```
 //!
 //! The records and the handshake itself are in `transport::tls`. This room opens files, and so is called
 //! while a configuration is prepared, never by a connection.
 
+mod connector;
 pub(crate) mod facts;
 mod fault;
 mod identity;
@@ -16,5 +19,6 @@ mod pem;
 mod terminator;
 pub(crate) mod tickets;
 
+pub(crate) use connector::{Connector, Material};
 pub(crate) use fault::{Fault, Part};
 pub(crate) use terminator::{Looked, Terminator};

@@ -20,9 +20,9 @@ use super::fault::{Fault, Part};
 use super::identity::{Identity, date_doubt};
 use super::pem;
 use super::tickets::{TicketKeys, Ticketer};
-use crate::config::model::{ClientCertificates, HostPattern, Tls};
+use crate::config::model::{ClientCertificates, HostPattern, Protocols, Tls};
 
-/// The protocols that we speak over TLS, by ALPN (RFC 7301).
+/// The protocols that servers speak over TLS, by ALPN (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
 
 /// What the handshakes of a server go on with. The files may be read again while it serves; sessions that
@@ -206,7 +206,11 @@ fn read(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Read, Fault> {
     };
     let certified = identity.certified.clone();
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+    config.alpn_protocols = match &settings.protocols {
+        Protocols::Http => PROTOCOLS.map(<[u8]>::to_vec).into(),
+        Protocols::Any => Vec::new(),
+        Protocols::Only(protocols) => protocols.iter().map(|one| one.clone().into()).collect(),
+    };
     // Tickets alone: a client that comes back may come to another worker.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Arc::new(Ticketer {

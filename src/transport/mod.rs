@@ -7,6 +7,8 @@
 //!                       peer_gone                             │
 //!   transfer::tunnel    receive, send, poll_ready, shut_down, │
 //!                       is_broken, reset_on_close             │
+//!   upstream            receive, send, ready, ready_any,      │
+//!                       is_quiet                              │
 //!   server::worker      makes one of an accepted socket       ┘
 //! ```
 //!
@@ -39,7 +41,7 @@ pub(crate) use received::Received;
 use received::receive_plain;
 use tls::{About, Session};
 
-/// A connection to a client.
+/// A connection to a client, or to an upstream.
 pub(crate) enum Transport {
     /// The socket carries the octets as they are.
     Plain(Stream),
@@ -176,6 +178,43 @@ impl Transport {
         match self {
             Self::Plain(stream) => stream.poll_ready(context, direction, deadline),
             Self::Tls(session) => session.poll_ready(context, direction, deadline),
+        }
+    }
+
+    /// Waits until another try may succeed in either direction. The caller must then try both.
+    ///
+    /// # Errors
+    /// [`Elapsed`] at `deadline`.
+    pub(crate) async fn ready_any(&self, deadline: Tick) -> Result<(), Elapsed> {
+        if let Self::Tls(session) = self
+            && session.begin_wait()
+        {
+            return Ok(());
+        }
+        self.socket().ready_any(deadline).await
+    }
+
+    /// Whether nothing is left of what was received, and the system has reported nothing to read since the
+    /// last wait to read ended, the peer's end included.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let has_something = match self {
+            Self::Plain(_) => false,
+            Self::Tls(session) => session.has_something(),
+        };
+        !has_something && self.socket().is_quiet()
+    }
+
+    /// Whether the system has reported that the peer ended its side.
+    pub(crate) fn is_read_closed(&self) -> bool {
+        self.socket().is_read_closed()
+    }
+
+    /// How many octets the peer's system has acknowledged, with one more for the beginning of the connection;
+    /// `None` for a Unix socket, and over TLS, whose records have more octets than were sent.
+    pub(crate) fn acknowledged(&self) -> Option<u64> {
+        match self {
+            Self::Plain(stream) => stream.acknowledged(),
+            Self::Tls(_) => None,
         }
     }
 

@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::members::Entry;
 use super::names::{Target, found_before, is_name};
+use super::security::Security;
 use super::server::Servers;
-use crate::address::UpstreamAddress;
+use crate::address::{Scheme, UpstreamAddress};
 use crate::config::model::{Upstream, UpstreamServer};
+use crate::tls::Connector;
 
 /// The tier of `backup = true`.
 const BACKUP_TIER: u32 = 1 << 16;
@@ -29,12 +31,19 @@ impl Answers {
         Self(Mutex::new(options.servers.iter().map(answer).collect()))
     }
 
-    /// The members of a group with these answers.
-    pub(super) fn entries(&self, options: &Upstream) -> Vec<Entry> {
+    /// The members of a group with these answers; `connector` is for those that TLS is spoken to.
+    pub(super) fn entries(
+        &self,
+        options: &Upstream,
+        connector: Option<&Arc<Connector>>,
+    ) -> Vec<Entry> {
         let answers = self.lock();
         let pairs = options.servers.iter().zip(&*answers);
         pairs
-            .flat_map(|(server, answer)| entries(server, answer, options.health.is_some()))
+            .flat_map(|(server, answer)| {
+                let security = security(server, options, connector);
+                entries(server, answer, options.health.is_some(), security)
+            })
             .collect()
     }
 
@@ -64,7 +73,8 @@ impl Answers {
 /// The members of the group of an application whose processes listen at `ready`.
 pub(super) fn of_instances(ready: Vec<UpstreamAddress>, options: &Upstream) -> Vec<Entry> {
     let entry = |address: UpstreamAddress| Entry {
-        host: address.host_field().into(),
+        host: address.host_field(Scheme::Plain).into(),
+        security: None,
         written: address.to_string(),
         address,
         weight: 1,
@@ -75,13 +85,34 @@ pub(super) fn of_instances(ready: Vec<UpstreamAddress>, options: &Upstream) -> V
     ready.into_iter().map(entry).collect()
 }
 
+/// How TLS is spoken to `server`; `None`: not at all.
+fn security(
+    server: &UpstreamServer,
+    options: &Upstream,
+    connector: Option<&Arc<Connector>>,
+) -> Option<Arc<Security>> {
+    if !server.scheme.is_tls() {
+        return None;
+    }
+    let connector = connector.expect("a group has one if TLS is spoken to a server of it");
+    let name = options.tls.server_name.clone();
+    let name = name.unwrap_or_else(|| server.address.host());
+    Some(Arc::new(Security::new(connector, server.scheme, &name)))
+}
+
 /// What an entry of `servers` stands for, if its name leads to `answer`: as many servers as that has.
-fn entries(server: &UpstreamServer, answer: &[Target], is_checked: bool) -> Vec<Entry> {
+fn entries(
+    server: &UpstreamServer,
+    answer: &[Target],
+    is_checked: bool,
+    security: Option<Arc<Security>>,
+) -> Vec<Entry> {
     let first = if server.backup { BACKUP_TIER } else { 0 };
-    let host: Arc<str> = server.address.host_field().into();
+    let host: Arc<str> = server.address.host_field(server.scheme).into();
     let entry = |address, weight, tier| Entry {
         address,
         host: Arc::clone(&host),
+        security: security.clone(),
         written: server.address.to_string(),
         weight,
         max_connections: server.max_connections,

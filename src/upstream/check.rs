@@ -12,7 +12,7 @@
 use std::io;
 
 use super::connection::{Connection, Input};
-use crate::address::UpstreamAddress;
+use super::server::Server;
 use crate::config::model::HealthCheck;
 use crate::http::method::Method;
 use crate::http::received_response::{ReceivedHead, ResponseError, line_space};
@@ -42,19 +42,19 @@ impl From<Elapsed> for Unwell {
     }
 }
 
-/// Asks the server at `address`, of which `host` is what `Host` says unless the check says it; `input` is
+/// Asks `server`, of which `host` is what `Host` says unless the check says it; `input` is
 /// the loop's buffer.
 ///
 /// # Errors
 /// Why it is not well.
 pub(super) async fn ask(
-    address: &UpstreamAddress,
+    server: &Server,
     host: &str,
     check: &HealthCheck,
     input: &Input,
 ) -> Result<(), Unwell> {
     let deadline = runtime::deadline_after(check.timeout);
-    let opened = Connection::open(address, check.timeout).await;
+    let opened = Connection::open_to(server, Vec::new(), check.timeout).await;
     let connection = opened.map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => Unwell::TimedOut,
         _ => Unwell::Connect(error),
@@ -136,6 +136,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::address::{Scheme, UpstreamAddress};
     use crate::config::model::StatusRange;
 
     /// A server that takes one connection, sends `response`, and returns what it was asked.
@@ -172,8 +173,9 @@ mod tests {
 
     fn asked(address: SocketAddr, check: HealthCheck) -> Result<(), String> {
         let address = UpstreamAddress::Ip(address);
-        let host = address.host_field();
-        let ask = async move { ask(&address, &host, &check, &Input::default()).await };
+        let host = address.host_field(Scheme::Plain);
+        let server = Server::new(address);
+        let ask = async move { ask(&server, &host, &check, &Input::default()).await };
         let outcome = runtime::run(ask).expect("a loop");
         outcome.map_err(|unwell| unwell.to_string())
     }

@@ -18,19 +18,24 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::security::Security;
+use super::server::Server;
 use crate::address::UpstreamAddress;
 use crate::runtime::descriptors::note_shortage;
 use crate::runtime::{self, Direction, Elapsed, Stream, Tick};
-use crate::transport::Transport;
+use crate::transport::{Received, Transport};
 
 /// Octets read at once.
 const READ_SIZE: usize = 64 * 1024;
 
 /// A connection to an upstream, which carries one request after the other. Dropping it closes it.
 pub(crate) struct Connection {
-    stream: Stream,
+    transport: Transport,
+    /// How TLS is spoken on it, if it is.
+    security: Option<Arc<Security>>,
     /// Whether another read may find something: the system has reported so, and no read has emptied the
     /// socket since. An upstream says nothing before it is asked, so a new connection has nothing.
     may_receive: Cell<bool>,
@@ -68,46 +73,55 @@ impl Connection {
     /// # Errors
     /// What the system says, of a name's last address; `TimedOut` after `timeout`.
     pub(crate) async fn open(address: &UpstreamAddress, timeout: Duration) -> io::Result<Self> {
-        let stream = match address {
-            UpstreamAddress::Ip(address) => {
-                Stream::connect(*address, runtime::deadline_after(timeout)).await
-            }
-            UpstreamAddress::Unix(path) => {
-                Stream::connect_unix(path, runtime::deadline_after(timeout)).await
-            }
-            UpstreamAddress::Name { found, .. } => connect_to_any(found, timeout).await,
-            // A group has the addresses that it leads to in its place.
-            UpstreamAddress::Srv { .. } => connect_to_any(&[], timeout).await,
+        let stream = connect(address, timeout).await?;
+        Ok(Self::over(Transport::Plain(stream), None))
+    }
+
+    /// Connects to `server`. If TLS is spoken to it, the handshake follows within `timeout`, and what
+    /// `preface` holds is sent before that.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); a [`TlsFault`](super::TlsFault) if the handshake fails.
+    pub(crate) async fn open_to(
+        server: &Server,
+        preface: Vec<u8>,
+        timeout: Duration,
+    ) -> io::Result<Self> {
+        let deadline = runtime::deadline_after(timeout);
+        let stream = connect(server.address(), timeout).await?;
+        let Some(security) = server.security() else {
+            return Ok(Self::over(Transport::Plain(stream), None));
         };
-        let stream = stream.inspect_err(|error| {
-            note_shortage(error);
-        })?;
-        Ok(Self {
-            stream,
-            may_receive: Cell::new(false),
+        // In a box, so that a request over a plain connection has no room for it.
+        let handshake = Box::pin(security.begin(stream, preface, deadline));
+        Ok(Self::over(handshake.await?, Some(Arc::clone(security))))
+    }
+
+    fn over(transport: Transport, security: Option<Arc<Security>>) -> Self {
+        // With the end of a handshake, more may have come.
+        let may_receive = Cell::new(security.is_some());
+        Self {
+            transport,
+            security,
+            may_receive,
             sent: Cell::new(0),
             sent_before: Cell::new(0),
             end: Cell::new(End::None),
-        })
+        }
     }
 
     /// The connection as one that carries octets of any meaning: for a tunnel. The caller has used what
     /// it received before.
     pub(crate) fn into_transport(self) -> Transport {
-        Transport::Plain(self.stream)
-    }
-
-    /// Its socket, for octets of another protocol. The caller has used what it received before.
-    pub(crate) fn into_stream(self) -> Stream {
-        self.stream
+        self.transport
     }
 
     /// Sends as much of `octets` as the socket takes.
     ///
     /// # Errors
-    /// As [`Stream::try_send`].
+    /// As [`Transport::send`].
     pub(crate) fn send(&self, octets: &[u8]) -> io::Result<usize> {
-        let sent = self.stream.try_send(octets, false);
+        let sent = self.transport.send(octets, false);
         match &sent {
             Ok(count) => self.sent.set(self.sent.get() + *count as u64),
             // The upstream had ended its side before it reset the connection (EPIPE), so that a read finds
@@ -129,7 +143,7 @@ impl Connection {
         // The first octet is the SYN. A number that is lower than what was sent before is of a system that
         // does not count.
         let before = self.sent_before.get() + 1;
-        self.end.get() == End::Orderly && self.stream.acknowledged() == Some(before)
+        self.end.get() == End::Orderly && self.transport.acknowledged() == Some(before)
     }
 
     /// Takes note of the error of a send or a read.
@@ -143,7 +157,7 @@ impl Connection {
     /// upstream's side. Makes no system call if the system would have reported what there is to read.
     ///
     /// # Errors
-    /// As [`Stream::try_receive`]; after `WouldBlock` the caller waits.
+    /// As [`Transport::receive`]; after `WouldBlock` the caller waits.
     pub(crate) fn receive<T>(
         &self,
         input: &Input,
@@ -153,41 +167,54 @@ impl Connection {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut input = input.0.borrow_mut();
-        let received = self.stream.try_receive(&mut input);
-        match &received {
-            // After a reset that a send has met, a read finds an end as well.
-            Ok(0) if self.end.get() == End::None => self.end.set(End::Orderly),
-            Ok(_) => {}
-            Err(error) => self.note_error(error),
+        match self.transport.receive(&mut input) {
+            Ok(Received { count, is_drained }) => {
+                // After a reset that a send has met, a read finds an end as well.
+                if count == 0 && self.end.get() == End::None {
+                    self.end.set(End::Orderly);
+                }
+                self.may_receive.set(!is_drained);
+                Ok(use_it(&input[..count]))
+            }
+            Err(error) => {
+                self.note_error(&error);
+                self.may_receive.set(self.transport.is_read_closed());
+                Err(self.explain(error))
+            }
         }
-        // A read that does not fill the buffer has emptied the socket (epoll(7)). The system reports
-        // what comes after it; but it does not report an end again that it has reported already.
-        let is_full = matches!(received, Ok(count) if count == input.len());
-        self.may_receive
-            .set(is_full || self.stream.is_read_closed());
-        Ok(use_it(&input[..received?]))
+    }
+
+    /// The error, told by what it means if it is one of TLS.
+    fn explain(&self, error: io::Error) -> io::Error {
+        match &self.security {
+            Some(security) => security.explain(error),
+            None => error,
+        }
     }
 
     /// Whether the upstream has said nothing since the last read, as far as the system has reported,
     /// its end included.
     fn is_quiet(&self) -> bool {
-        !self.may_receive.get() && self.stream.is_quiet()
+        !self.may_receive.get() && self.transport.is_quiet()
     }
 
     /// Whether there is nothing to receive, the upstream's end included. The system is asked only if it has
     /// reported something since the last wait: octets that a read has taken since, as a rule. What is
     /// found is lost, so that the connection is of no more use.
     pub(crate) fn has_nothing(&self) -> bool {
-        let would_block = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        let receive = || self.stream.try_receive(&mut [0]);
-        self.is_quiet() || receive().is_err_and(would_block)
+        self.is_quiet() || self.finds_nothing()
     }
 
     /// As [`has_nothing`](Self::has_nothing), but asks the system in any case: octets may have come since
     /// the loop looked last.
     pub(crate) fn has_nothing_now(&self) -> bool {
+        // Over TLS, what was reported may be a session ticket, which is nothing.
+        (self.is_quiet() || self.security.is_some()) && self.finds_nothing()
+    }
+
+    fn finds_nothing(&self) -> bool {
         let would_block = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        self.is_quiet() && self.stream.try_receive(&mut [0]).is_err_and(would_block)
+        self.transport.receive(&mut [0]).is_err_and(would_block)
     }
 
     /// Waits until there may be something to receive.
@@ -195,7 +222,7 @@ impl Connection {
     /// # Errors
     /// [`Elapsed`] at `deadline`.
     pub(crate) async fn ready_to_receive(&self, deadline: Tick) -> Result<(), Elapsed> {
-        self.stream.ready(Direction::Read, deadline).await?;
+        self.transport.ready(Direction::Read, deadline).await?;
         self.may_receive.set(true);
         Ok(())
     }
@@ -205,7 +232,7 @@ impl Connection {
     /// # Errors
     /// [`Elapsed`] at `deadline`.
     pub(crate) async fn ready_to_send(&self, deadline: Tick) -> Result<(), Elapsed> {
-        self.stream.ready(Direction::Write, deadline).await
+        self.transport.ready(Direction::Write, deadline).await
     }
 
     /// Waits until there may be something to receive, or room to send. The caller must then try both.
@@ -213,10 +240,28 @@ impl Connection {
     /// # Errors
     /// [`Elapsed`] at `deadline`.
     pub(crate) async fn ready_for_any(&self, deadline: Tick) -> Result<(), Elapsed> {
-        self.stream.ready_any(deadline).await?;
+        self.transport.ready_any(deadline).await?;
         self.may_receive.set(true);
         Ok(())
     }
+}
+
+/// Connects to `address`, as [`Connection::open`] does.
+async fn connect(address: &UpstreamAddress, timeout: Duration) -> io::Result<Stream> {
+    let stream = match address {
+        UpstreamAddress::Ip(address) => {
+            Stream::connect(*address, runtime::deadline_after(timeout)).await
+        }
+        UpstreamAddress::Unix(path) => {
+            Stream::connect_unix(path, runtime::deadline_after(timeout)).await
+        }
+        UpstreamAddress::Name { found, .. } => connect_to_any(found, timeout).await,
+        // A group has the addresses that it leads to in its place.
+        UpstreamAddress::Srv { .. } => connect_to_any(&[], timeout).await,
+    };
+    stream.inspect_err(|error| {
+        note_shortage(error);
+    })
 }
 
 /// A connection to the first of `addresses` that takes one.

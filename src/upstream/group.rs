@@ -38,6 +38,7 @@ use crate::address::UpstreamAddress;
 use crate::config::model::{self, Balance};
 use crate::log::diagnostic;
 use crate::runtime;
+use crate::tls::Connector;
 
 /// The servers of `[upstreams.NAME]`, shared by all workers.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub(crate) struct Group {
     of_group: Arc<OfGroup>,
     servers: Arc<Servers>,
     answers: Answers,
+    /// `None` if TLS is spoken to none of its servers.
+    connector: Option<Arc<Connector>>,
     /// A thread holds it while it changes `members`.
     changes: Mutex<()>,
     /// Replaced as a whole when a name leads elsewhere. Workers read it without a lock.
@@ -90,8 +93,13 @@ pub(crate) enum NoServer {
 }
 
 impl Group {
-    /// The group of `options`. What is known of its servers is in `servers`.
-    pub(crate) fn new(options: &model::Upstream, servers: &Arc<Servers>) -> Self {
+    /// The group of `options`. What is known of its servers is in `servers`; `connector` is there if TLS is
+    /// spoken to one of them.
+    pub(crate) fn new(
+        options: &model::Upstream,
+        servers: &Arc<Servers>,
+        connector: Option<Arc<Connector>>,
+    ) -> Self {
         let of_group = OfGroup {
             name: options.name.clone(),
             failures: options.failures.clone(),
@@ -103,6 +111,7 @@ impl Group {
             of_group: Arc::new(of_group),
             servers: Arc::clone(servers),
             answers: Answers::new(options, servers),
+            connector,
             changes: Mutex::default(),
             members: ArcSwap::default(),
             rotation: Rotation::new(),
@@ -113,9 +122,13 @@ impl Group {
         group
     }
 
-    /// The group of `options`, which all workers share. That of an application has its processes.
-    pub(crate) fn shared(options: &model::Upstream, servers: &Arc<Servers>) -> Arc<Self> {
-        let group = Arc::new(Self::new(options, servers));
+    /// [`new`](Self::new), as all workers share it. The group of an application has its processes.
+    pub(crate) fn shared(
+        options: &model::Upstream,
+        servers: &Arc<Servers>,
+        connector: Option<Arc<Connector>>,
+    ) -> Arc<Self> {
+        let group = Arc::new(Self::new(options, servers, connector));
         if options.is_app() {
             let follower = Arc::downgrade(&group);
             let renew = move || {
@@ -489,7 +502,7 @@ impl Group {
         let entries = if self.options.is_app() {
             answers::of_instances(self.servers.instances.ready(), &self.options)
         } else {
-            self.answers.entries(&self.options)
+            self.answers.entries(&self.options, self.connector.as_ref())
         };
         let members = members(entries, &self.servers, signer.as_ref(), is_drained);
         self.members.store(Arc::new(members));

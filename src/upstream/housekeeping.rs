@@ -127,7 +127,7 @@ async fn watch_health(house: Weak<House>, nth: usize) {
 /// Asks one server, and takes note of its answer.
 async fn check(group: &Group, server: &Server, host: &str, input: &Input) {
     if let Some(check) = &group.options().health {
-        let answer = check::ask(server.address(), host, check, input).await;
+        let answer = check::ask(server, host, check, input).await;
         group.note_health(server, answer, runtime::now());
     }
 }
@@ -212,7 +212,7 @@ mod tests {
         let servers = vec![UpstreamServer::at(address)];
         let mut options = Upstream::of("shop".to_owned(), servers, Place::of_program("test"));
         options.resolve = resolve;
-        Arc::new(Group::new(&options, &Arc::default()))
+        Arc::new(Group::new(&options, &Arc::default(), None))
     }
 
     /// Looks after `groups` with a look-up that asks `answers`, one after the other, until they have no

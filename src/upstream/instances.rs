@@ -64,7 +64,11 @@ mod tests {
 
     fn group(servers: &Arc<Servers>) -> Arc<Group> {
         let place = Place::of_program("test");
-        Group::shared(&Upstream::of("app".into(), Vec::new(), place), servers)
+        Group::shared(
+            &Upstream::of("app".into(), Vec::new(), place),
+            servers,
+            None,
+        )
     }
 
     fn addresses(group: &Group) -> Vec<UpstreamAddress> {

@@ -8,17 +8,20 @@ use std::time::Instant;
 use super::balance::{Candidate, Turn};
 use super::failures::{FULL_SHARE, Standing};
 use super::hash;
+use super::security::Security;
 use super::server::{Listed, Server, Servers};
 use super::sticky::Signer;
 use crate::address::UpstreamAddress;
 
 /// What a group says of one of its servers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// An IP address and port, or a Unix socket.
     pub(super) address: UpstreamAddress,
     /// What `Host` says of it: the name that leads to it, if one does.
     pub(super) host: Arc<str>,
+    /// How TLS is spoken to it; `None`: not at all.
+    pub(super) security: Option<Arc<Security>>,
     /// As the operator writes it, which may be a name.
     pub(super) written: String,
     pub(super) weight: u32,
@@ -133,7 +136,7 @@ pub(super) fn members(
     let member = |(nth, entry): (usize, Entry)| {
         let weight = u64::from(entry.weight) * FULL_SHARE;
         Member {
-            server: Listed::new(servers.at(&entry.address)),
+            server: Listed::new(servers.at_with(&entry.address, entry.security.as_ref())),
             turn: Turn::first(nth, count, weight),
             place: hash::of(entry.address.to_string().as_bytes()),
             cookie: signer.map(|signer| signer.value(&entry.address)),

@@ -8,6 +8,7 @@
 //! | A reader looks for | and finds it in |
 //! |---|---|
 //! | one connection, and the buffer that all of a worker's share | [`connection`] |
+//! | TLS to a server, and what can go wrong with it | [`security`] |
 //! | one request and its response, both ways at once | [`dialogue`] |
 //! | the servers behind one name, and the choice among them | [`group`], [`members`] |
 //! | the server that a request was given | [`chosen`] |
@@ -40,6 +41,7 @@ mod line;
 mod members;
 mod names;
 mod report;
+mod security;
 mod server;
 mod srv;
 mod sticky;
@@ -51,5 +53,6 @@ pub(crate) use dialogue::{Dialogue, Failure, Fault, HeadReturns, Protocol};
 pub(crate) use group::{Group, NoServer, ServerOutlook};
 pub(crate) use kept::KeptConnections;
 pub(crate) use report::{ServerReport, ServerState};
+pub(crate) use security::TlsFault;
 pub(crate) use server::Servers;
 pub(crate) use wanted::Wanted;

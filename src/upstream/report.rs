@@ -12,6 +12,8 @@ use super::members::Member;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerReport {
     pub(crate) address: String,
+    /// Whom its certificate has to be for; `None`: connections to it are plain.
+    pub(crate) tls: Option<String>,
     pub(crate) state: ServerState,
     /// Requests that it has.
     pub(crate) in_flight: usize,
@@ -43,6 +45,7 @@ impl ServerReport {
         let server = member.server();
         Self {
             address: server.address().to_string(),
+            tls: server.security().map(|security| security.name().to_owned()),
             state: state(member, now),
             in_flight: server.in_flight(),
             failures: server.failures.total(),
@@ -61,6 +64,9 @@ impl ServerReport {
             "weight": self.weight,
             "backup": self.is_backup,
         });
+        if let Some(name) = &self.tls {
+            json["tls"] = name.as_str().into();
+        }
         match self.state {
             ServerState::Paused(left) => json["seconds_left"] = rounded_up(left).into(),
             ServerState::Rising(percent) => json["percent"] = percent.into(),
@@ -78,12 +84,15 @@ impl fmt::Display for ServerReport {
             in_flight,
             failures,
             weight,
+            tls,
             ..
         } = self;
         let backup = if self.is_backup { ", backup" } else { "" };
+        let tls = tls.iter().map(|name| format!(", over TLS as {name}"));
+        let tls: String = tls.collect();
         write!(
             f,
-            "{state}: {in_flight} in flight, {failures} failures, weight {weight}{backup}"
+            "{state}: {in_flight} in flight, {failures} failures, weight {weight}{backup}{tls}"
         )
     }
 }

@@ -10,10 +10,11 @@ use super::health::Health;
 use super::instances::Instances;
 use super::line::Line;
 use super::names::{LastAnswers, Target};
+use super::security::{Security, SecurityKey};
 use crate::address::UpstreamAddress;
 
 /// A server at one address, and what is known of it. It stays the same through reloads that leave its
-/// upstream's name and its address as they are.
+/// upstream's name, its address and its TLS as they are.
 #[derive(Debug)]
 pub(crate) struct Server {
     id: u64,
@@ -21,6 +22,8 @@ pub(crate) struct Server {
     address: UpstreamAddress,
     /// The same as text, which every request is noted with.
     name: Arc<str>,
+    /// `None`: connections to it are plain.
+    security: Option<Arc<Security>>,
     /// Requests that it has at present, of all workers together.
     in_flight: AtomicUsize,
     /// How many groups list it: none, once its name leads elsewhere, or a reload has left it out.
@@ -37,16 +40,21 @@ impl Server {
     /// A server of which nothing is known yet.
     #[cfg(test)]
     pub(crate) fn new(address: UpstreamAddress) -> Self {
-        Self::with_line(address, Arc::default())
+        Self::with_line(address, None, Arc::default())
     }
 
     /// A server of which nothing is known yet, for whose upstream requests wait in `line`.
-    fn with_line(address: UpstreamAddress, line: Arc<Line>) -> Self {
+    fn with_line(
+        address: UpstreamAddress,
+        security: Option<Arc<Security>>,
+        line: Arc<Line>,
+    ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: address.to_string().into(),
             address,
+            security,
             in_flight: AtomicUsize::new(0),
             listings: AtomicUsize::new(0),
             stays: AtomicBool::new(false),
@@ -71,13 +79,23 @@ impl Server {
         &self.name
     }
 
+    /// How TLS is spoken to it; `None`: not at all.
+    pub(super) fn security(&self) -> Option<&Arc<Security>> {
+        self.security.as_ref()
+    }
+
+    /// Whether TLS is spoken to it.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.security.is_some()
+    }
+
     /// Whether a request that must not be sent twice may go over a kept connection to it. Over TCP the end of a
     /// connection tells whether the request arrived; but if it did, the client gets 502. So the server must be
     /// known to leave connections open: one that closes them without a word just behind its responses
-    /// would do so with requests that have arrived.
+    /// would do so with requests that have arrived. What has arrived of a record of TLS is not known.
     pub(crate) fn is_fit_for_once(&self) -> bool {
         let is_tcp = !matches!(self.address, UpstreamAddress::Unix(_));
-        is_tcp && self.stays.load(Ordering::Relaxed)
+        is_tcp && !self.is_secure() && self.stays.load(Ordering::Relaxed)
     }
 
     /// Takes note that a kept connection to it has stayed open, or that it closed one without having said so.
@@ -134,11 +152,14 @@ impl Drop for Listed {
     }
 }
 
+/// What tells a server of an upstream from the others: its address, and how TLS is spoken to it.
+type ServerKey = (UpstreamAddress, Option<SecurityKey>);
+
 /// What is known of the upstream of one name, in all generations.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
-    /// Its servers, by their addresses.
-    known: Mutex<HashMap<UpstreamAddress, Weak<Server>>>,
+    /// Its servers.
+    known: Mutex<HashMap<ServerKey, Weak<Server>>>,
     answers: LastAnswers,
     /// The requests that wait for one of them.
     pub(super) line: Arc<Line>,
@@ -149,13 +170,27 @@ pub(crate) struct Servers {
 impl Servers {
     /// The server at `address`: the one that is in use, or another.
     pub(super) fn at(&self, address: &UpstreamAddress) -> Arc<Server> {
+        self.at_with(address, None)
+    }
+
+    /// The server at `address` to which TLS is spoken as `security` says.
+    pub(super) fn at_with(
+        &self,
+        address: &UpstreamAddress,
+        security: Option<&Arc<Security>>,
+    ) -> Arc<Server> {
+        let key = (
+            address.clone(),
+            security.map(|security| security.key().clone()),
+        );
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(server) = known.get(address).and_then(Weak::upgrade) {
+        if let Some(server) = known.get(&key).and_then(Weak::upgrade) {
             return server;
         }
         known.retain(|_, server| server.strong_count() > 0);
-        let server = Arc::new(Server::with_line(address.clone(), Arc::clone(&self.line)));
-        known.insert(address.clone(), Arc::downgrade(&server));
+        let (security, line) = (security.cloned(), Arc::clone(&self.line));
+        let server = Arc::new(Server::with_line(address.clone(), security, line));
+        known.insert(key, Arc::downgrade(&server));
         server
     }
 

@@ -366,7 +366,7 @@ fn proxy_passes_requests_on_without_a_file() {
     let target = format!("Passing requests on to {}", upstream.address());
     assert!(banner.contains(&target), "{banner}");
     for (to, complaint) in [
-        ("https://127.0.0.1:1", "TLS to upstreams"),
+        ("tcp://127.0.0.1:1", "no scheme"),
         ("http://127.0.0.1:1/path", "path"),
         ("tidegate.invalid:80", "is not found"),
     ] {

@@ -1,5 +1,7 @@
 //! What is wrong with the files of TLS, as it is found while a configuration is prepared.
 
+use super::diagnostic::{Diagnostic, Spot};
+
 /// Something that is wrong with the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CertificateFault {
@@ -17,4 +19,19 @@ pub(crate) enum CertificateSetting {
     Certificate,
     Key,
     ClientCa,
+    Ca,
+    /// What says that the system's are trusted: there is no file.
+    SystemRoots,
+}
+
+impl CertificateFault {
+    /// The diagnostic for it, at the setting.
+    pub(crate) fn at(self, spot: &Spot) -> Diagnostic {
+        let diagnostic = if self.is_warning {
+            Diagnostic::warning(self.message)
+        } else {
+            Diagnostic::error(self.message)
+        };
+        diagnostic.at(spot.clone(), "").help(self.help)
+    }
 }

@@ -8,6 +8,7 @@
 //!      ├─ refine ─ headers, limits, error_pages, types, access: what holds at a `level`
 //!      ├─ stream                             connections that are passed on as they are
 //!      │    └─ listening, listen_claims      what servers and streams say of their addresses
+//!      ├─ tls                                what servers and streams end TLS with
 //!      ├─ upstream                           servers that routes and streams ask
 //!      ├─ app                                applications that this server runs
 //!      └─ test                                what the operator expects
@@ -72,8 +73,10 @@ pub(crate) const TABLES: &[&Table] = &[
     &route::TABLE,
     &limits::TABLE_AT_ROUTE,
     &stream::TABLE,
+    &tls::STREAM_TABLE,
     &upstream::TABLE,
     &upstream::SERVER_TABLE,
+    &upstream::TLS_TABLE,
     &upstream::STICKY_TABLE,
     &upstream::FAILURES_TABLE,
     &upstream::HEALTH_TABLE,

@@ -7,7 +7,7 @@ use super::peer;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::upstream::ABSENT;
 use super::verb::{Answer, VerbKeys};
-use crate::address::UpstreamAddress;
+use crate::address::{Scheme, UpstreamAddress, UpstreamUrl};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::model::{HostField, Proxy, Route, Verb};
 use crate::config::tree::asked_upstream::AskedUpstream;
@@ -262,7 +262,10 @@ fn upstream(node: Node<'_>) -> Option<String> {
     let (name, server) = upstream_name(node)?;
     node.cx.asked.borrow_mut().push(AskedUpstream {
         name: name.clone(),
-        server: server.map(|server| peer::look_up(node, server, &ABSENT)),
+        server: server.map(|UpstreamUrl { scheme, address }| UpstreamUrl {
+            scheme,
+            address: peer::look_up(node, address, &ABSENT),
+        }),
         spot: node.spot(),
     });
     Some(name)
@@ -270,20 +273,21 @@ fn upstream(node: Node<'_>) -> Option<String> {
 
 /// Reads the name of an upstream, or the address of a server, which is not looked up; then the name is that
 /// of the upstream that has this server alone.
-pub(super) fn upstream_name(node: Node<'_>) -> Option<(String, Option<UpstreamAddress>)> {
+pub(super) fn upstream_name(node: Node<'_>) -> Option<(String, Option<UpstreamUrl>)> {
     match node.text()?.parse(parse_proxy_target)? {
         ProxyTarget::Named(name) => Some((name, None)),
-        ProxyTarget::Server(address) => {
+        ProxyTarget::Server(UpstreamUrl { scheme, address }) => {
             let address = peer::locate(node, address)?;
-            Some((name_of_server(&address), Some(address)))
+            let url = UpstreamUrl { scheme, address };
+            Some((name_of_server(&url), Some(url)))
         }
     }
 }
 
 /// The name of the upstream that has this server alone: one for each server, however it is written.
-fn name_of_server(address: &UpstreamAddress) -> String {
-    match address {
-        UpstreamAddress::Unix(_) => written::plain_upstream(address),
-        address => format!("http://{address}"),
+fn name_of_server(url: &UpstreamUrl) -> String {
+    match (&url.address, url.scheme) {
+        (UpstreamAddress::Unix(_), _) | (_, Scheme::Https | Scheme::Tls) => written::plain_url(url),
+        (address, Scheme::Plain) => format!("http://{address}"),
     }
 }

@@ -10,8 +10,10 @@ use super::listening::{
 };
 use super::peer::{self, Absent};
 use super::setting::{Kind, Setting, Table, rows, set, show, walk, word, words};
+use super::tls;
+use crate::address::UpstreamUrl;
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::{Policy, Stream};
+use crate::config::model::{Policy, Stream, Tls};
 use crate::config::tree::asked_upstream::AskedUpstream;
 use crate::config::tree::node::Node;
 use crate::config::words::units::WAIT;
@@ -55,10 +57,20 @@ const SETTINGS: &[Setting<Stream>] = &[
         ..Setting::SOCKET_GROUP
     },
     Setting {
+        key: "tls",
+        kind: Kind::Table(&tls::STREAM_TABLE),
+        about: "its certificate; with it, clients come over TLS, and what they send is passed on as it was \
+                before; left out: they come over plain connections",
+        read: |node, stream| set(&mut stream.tls, certificate(node).map(Some)),
+        show: |stream| stream.tls.as_ref().map(tls::show_tls),
+        ..Setting::BLANK
+    },
+    Setting {
         key: "proxy",
         kind: Kind::Text,
         about: "where its connections go: the name of `[upstreams.NAME]`, \"127.0.0.1:5432\", \
-                \"db.internal:5432\" or \"unix:/run/postgresql/.s.PGSQL.5432\"",
+                \"db.internal:5432\", \"unix:/run/postgresql/.s.PGSQL.5432\", or over TLS \
+                \"tls://db.internal:5433\"",
         translations: &[("proxy_pass", "the setting is called `proxy`")],
         read: |node, stream| set(&mut stream.upstream, upstream(node)),
         show: |stream| Some(written::string(&stream.upstream)),
@@ -151,14 +163,23 @@ pub(crate) fn show_stream(stream: &Stream) -> written::Table {
     table
 }
 
+/// Reads `tls`, and has its files read.
+fn certificate(node: Node<'_>) -> Option<Tls> {
+    let named = tls::tls_of_stream(node)?;
+    let tls = named.tls.clone();
+    node.cx.certificates.borrow_mut().push(named);
+    Some(tls)
+}
+
 /// Reads where connections go. Returns the name of the upstream, which is checked when all files are
 /// read.
 fn upstream(node: Node<'_>) -> Option<String> {
     let (name, server) = match node.text()?.parse(parse_stream_target)? {
         ProxyTarget::Named(name) => (name, None),
-        ProxyTarget::Server(address) => {
+        ProxyTarget::Server(UpstreamUrl { scheme, address }) => {
             let address = peer::resolve(node, address, &ABSENT)?;
-            (written::plain_upstream(&address), Some(address))
+            let url = UpstreamUrl { scheme, address };
+            (written::plain_url(&url), Some(url))
         }
     };
     let spot = node.spot();

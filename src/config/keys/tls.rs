@@ -1,10 +1,11 @@
-//! `tls` of a server: its certificate, and what it asks of clients.
+//! `tls` of a server or a stream: its certificate, and what it asks of clients.
 
 use std::path::PathBuf;
 
 use super::setting::{Kind, Setting, Table, rows, set, show, walk, word, words};
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::{ClientCertificates, Tls, TlsVersions};
+use crate::config::complaint::fault::Fault;
+use crate::config::model::{ClientCertificates, Protocols, Tls, TlsVersions};
 use crate::config::tree::named_certificate::NamedCertificate;
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::readable_file;
@@ -16,13 +17,19 @@ pub(crate) const TABLE: Table = Table {
     rows: || rows(SETTINGS),
 };
 
+pub(crate) const STREAM_TABLE: Table = Table {
+    title: "`tls` of `[[stream]]`",
+    home: |_| "`tls` of `[[stream]]`".to_owned(),
+    rows: || [rows(SETTINGS), rows(OF_STREAMS)].concat(),
+};
+
 /// Whether a client has to show a certificate.
 const CLIENT: &[(&str, bool)] = &[("request", false), ("require", true)];
 
-const VERSIONS: &[(&str, Version)] = &[("1.2", Version::Tls12), ("1.3", Version::Tls13)];
+pub(super) const VERSIONS: &[(&str, Version)] = &[("1.2", Version::Tls12), ("1.3", Version::Tls13)];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Version {
+pub(super) enum Version {
     Tls12,
     Tls13,
 }
@@ -37,6 +44,7 @@ struct Draft {
     authorities: Option<PathBuf>,
     is_required: Option<bool>,
     versions: TlsVersions,
+    protocols: Vec<String>,
 }
 
 const SETTINGS: &[Setting<Draft, Tls>] = &[
@@ -142,11 +150,39 @@ const SETTINGS: &[Setting<Draft, Tls>] = &[
     },
 ];
 
-/// Reads `tls`. `None`: there is a mistake, and it is reported.
+/// What a stream's `tls` has besides.
+const OF_STREAMS: &[Setting<Draft, Tls>] = &[Setting {
+    key: "alpn",
+    kind: Kind::TEXTS,
+    about: "the protocols that clients may ask for (ALPN), such as \"postgresql\"; left out: what they ask for \
+            is not looked at",
+    read: |node, draft| set(&mut draft.protocols, protocols(node)),
+    show: |tls| match &tls.protocols {
+        Protocols::Only(protocols) => Some(written::strings(protocols)),
+        Protocols::Http | Protocols::Any => None,
+    },
+    ..Setting::BLANK
+}];
+
+/// Reads `tls` of a server. `None`: there is a mistake, and it is reported.
 pub(super) fn tls(node: Node<'_>) -> Option<NamedCertificate> {
+    read(node, &[])
+}
+
+/// Reads `tls` of a stream, as [`tls`] does.
+pub(super) fn tls_of_stream(node: Node<'_>) -> Option<NamedCertificate> {
+    let mut named = read(node, OF_STREAMS)?;
+    if named.tls.protocols == Protocols::Http {
+        named.tls.protocols = Protocols::Any;
+    }
+    Some(named)
+}
+
+/// Reads `tls`, which has `more` settings besides those of servers.
+fn read(node: Node<'_>, more: &'static [Setting<Draft, Tls>]) -> Option<NamedCertificate> {
     let mut section = node.section("`tls`", Some(HELP.to_owned()))?;
     let mut draft = Draft::default();
-    let walked = walk(&mut section, SETTINGS, &mut draft);
+    let walked = walk(&mut section, SETTINGS.iter().chain(more), &mut draft);
     for key in ["certificate", "key"] {
         if !section.has(key) {
             let error = Diagnostic::error(format!("`tls` names no `{key}`")).at(node.spot(), "");
@@ -180,6 +216,10 @@ pub(super) fn tls(node: Node<'_>) -> Option<NamedCertificate> {
             is_required,
         }),
         versions: draft.versions,
+        protocols: match draft.protocols {
+            protocols if protocols.is_empty() => Protocols::Http,
+            protocols => Protocols::Only(protocols),
+        },
     };
     Some(NamedCertificate {
         tls,
@@ -191,13 +231,27 @@ pub(super) fn tls(node: Node<'_>) -> Option<NamedCertificate> {
 }
 
 pub(super) fn show_tls(tls: &Tls) -> String {
-    written::inline(show(SETTINGS, tls))
+    written::inline(show(SETTINGS.iter().chain(OF_STREAMS), tls))
 }
 
-fn versions(node: Node<'_>) -> Option<TlsVersions> {
+/// Reads the protocols of `alpn` (RFC 7301 §3.1).
+pub(super) fn protocols(node: Node<'_>) -> Option<Vec<String>> {
+    let protocol = |node: Node<'_>| {
+        node.text()?.parse(|text: &str| match text.len() {
+            1..=255 => Ok(text.to_owned()),
+            _ => Err(Fault::new(
+                0..text.len(),
+                "the name of a protocol has 1 to 255 octets",
+            )),
+        })
+    };
+    node.one_or_more().into_iter().map(protocol).collect()
+}
+
+pub(super) fn versions(node: Node<'_>) -> Option<TlsVersions> {
     let elements = node.one_or_more();
     if elements.is_empty() {
-        let error = Diagnostic::error("`versions` is empty, so no client could connect");
+        let error = Diagnostic::error("`versions` is empty, so no version could be spoken");
         let help = "write versions = [\"1.2\", \"1.3\"]".to_owned();
         node.cx.report(error.at(node.spot(), "").help(help));
         return None;
@@ -213,7 +267,7 @@ fn versions(node: Node<'_>) -> Option<TlsVersions> {
     })
 }
 
-fn show_versions(versions: TlsVersions) -> String {
+pub(super) fn show_versions(versions: TlsVersions) -> String {
     let spoken = [(versions.tls12, "1.2"), (versions.tls13, "1.3")];
     let spoken = spoken.into_iter().filter(|(is_spoken, _)| *is_spoken);
     written::array(spoken.map(|(_, version)| written::string(version)))

@@ -9,8 +9,9 @@ use crate::api::{HandlerSpec, OptionsError};
 use crate::config::complaint::certificate::CertificateFault;
 use crate::config::complaint::diagnostic::{Diagnostic, Report, Source};
 use crate::config::model::Config;
-use crate::config::model::{HostPattern, Tls};
+use crate::config::model::{HostPattern, Tls, UpstreamTls};
 use crate::config::tree::named_certificate::NamedCertificate;
+use crate::config::tree::named_connector::NamedConnector;
 use crate::config::tree::named_handler::NamedHandler;
 
 /// A configuration that can be served, and the warnings about it.
@@ -54,6 +55,8 @@ pub(crate) struct Checked {
     pub(super) handlers: Vec<NamedHandler>,
     /// The files of TLS that every server names.
     pub(super) certificates: Vec<NamedCertificate>,
+    /// The TLS that upstreams are asked with.
+    pub(super) connectors: Vec<NamedConnector>,
     pub(super) inputs: Inputs,
     pub(super) strictness: Strictness,
 }
@@ -67,6 +70,7 @@ impl Checked {
             diagnostics: vec![diagnostic],
             handlers: Vec::new(),
             certificates: Vec::new(),
+            connectors: Vec::new(),
             inputs: Inputs {
                 missing: vec![file.to_owned()],
                 ..Inputs::default()
@@ -103,6 +107,19 @@ impl Checked {
     ) {
         for named in &self.certificates {
             let faults = read(&named.tls, &named.hosts).into_iter();
+            let diagnostics = faults.map(|fault| named.diagnostic(fault));
+            self.diagnostics.extend(diagnostics);
+        }
+    }
+
+    /// Calls `read` for the `tls` of every upstream that has servers for it, and reports what it finds, as
+    /// [`read_certificates`](Self::read_certificates) does.
+    pub(crate) fn read_connectors(
+        &mut self,
+        mut read: impl FnMut(&UpstreamTls) -> Vec<CertificateFault>,
+    ) {
+        for named in &self.connectors {
+            let faults = read(&named.tls).into_iter();
             let diagnostics = faults.map(|fault| named.diagnostic(fault));
             self.diagnostics.extend(diagnostics);
         }

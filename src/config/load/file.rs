@@ -66,6 +66,7 @@ pub(crate) fn parse(
             diagnostics: RefCell::default(),
             handlers: RefCell::default(),
             certificates: RefCell::default(),
+            connectors: RefCell::default(),
             asked: RefCell::default(),
             hosts: RefCell::default(),
         })
@@ -76,6 +77,7 @@ pub(crate) fn parse(
     let config = resolve(parts.collect());
     let mut diagnostics = files.diagnostics;
     let (mut handlers, mut certificates) = (Vec::new(), Vec::new());
+    let mut connectors = Vec::new();
     for (context, (tree, errors)) in contexts.iter().zip(&trees) {
         let faults = syntax::explain(context.source, tree.get_ref(), errors);
         let is_good = |spot: &Spot| !is_shadowed(spot, &faults);
@@ -87,6 +89,9 @@ pub(crate) fn parse(
         let mut named = context.certificates.take();
         named.retain(|certificate| certificate.spots().all(is_good));
         certificates.extend(named);
+        let mut named = context.connectors.take();
+        named.retain(|connector| connector.spots().all(is_good));
+        connectors.extend(named);
         diagnostics.extend(found);
         diagnostics.extend(faults.diagnostics);
     }
@@ -97,6 +102,7 @@ pub(crate) fn parse(
         diagnostics,
         handlers,
         certificates,
+        connectors,
         inputs: files.inputs,
         strictness: Strictness::Lenient,
     }

@@ -67,6 +67,7 @@ impl Files {
             diagnostics: RefCell::default(),
             handlers: RefCell::default(),
             certificates: RefCell::default(),
+            connectors: RefCell::default(),
             asked: RefCell::default(),
             hosts: RefCell::default(),
         };

@@ -46,7 +46,9 @@ pub(crate) use server::{Account, Server, SocketAccess};
 pub(crate) use stream::Stream;
 pub(crate) use target::{RedirectTarget, ResolvedPart, TargetPart};
 pub(crate) use test::{Expectation, RouteTest};
-pub(crate) use tls::{ClientCertificates, Tls, TlsVersions};
+pub(crate) use tls::{
+    ClientCertificates, OwnCertificate, Protocols, Tls, TlsVersions, UpstreamTls,
+};
 pub(crate) use types::Types;
 pub(crate) use upstream::{
     Balance, Failures, HashKey, HealthCheck, Queue, Retry, StatusRange, Sticky, Upstream,

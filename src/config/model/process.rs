@@ -9,7 +9,7 @@ use super::{
     App, Cidr, Files, Place, Policy, Proxy, Route, RoutePattern, RouteTest, Server, SocketAccess,
     Stream, Upstream, UpstreamServer, Verb,
 };
-use crate::address::{ListenAddress, UpstreamAddress};
+use crate::address::{ListenAddress, UpstreamUrl};
 
 /// How long a server that was told to stop waits for its exchanges to end.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ impl Config {
     }
 
     /// The configuration of `tidegate proxy`: every request goes to `server`.
-    pub(crate) fn for_upstream(server: UpstreamAddress, listen: Vec<SocketAddr>) -> Self {
+    pub(crate) fn for_upstream(server: UpstreamUrl, listen: Vec<SocketAddr>) -> Self {
         let name = server.to_string();
         let place = Place::of_program("command line");
         let servers = vec![UpstreamServer::at(server)];

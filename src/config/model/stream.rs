@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Access, SocketAccess};
+use super::{Access, SocketAccess, Tls};
 use crate::address::ListenAddress;
 use crate::proxy_protocol::Version;
 
@@ -13,6 +13,8 @@ pub(crate) struct Stream {
     pub(crate) listen: Vec<ListenAddress>,
     /// Who may connect to those of them that are Unix sockets.
     pub(crate) socket: SocketAccess,
+    /// `None`: its clients come over plain connections.
+    pub(crate) tls: Option<Tls>,
     /// The name of an [`Upstream`](super::Upstream) of the configuration.
     pub(crate) upstream: String,
     /// What the upstream is told of the client before the client's first octet.
@@ -32,6 +34,7 @@ impl Default for Stream {
         Self {
             listen: Vec::new(),
             socket: SocketAccess::default(),
+            tls: None,
             upstream: String::new(),
             proxy_protocol: None,
             accept_proxy_protocol: false,

@@ -1,4 +1,4 @@
-//! `tls` of a server.
+//! `tls` of a server, of a stream, and of an upstream.
 
 use std::path::PathBuf;
 
@@ -12,6 +12,18 @@ pub(crate) struct Tls {
     /// `None`: clients are asked for no certificate.
     pub(crate) clients: Option<ClientCertificates>,
     pub(crate) versions: TlsVersions,
+    pub(crate) protocols: Protocols,
+}
+
+/// What clients may ask for by ALPN (RFC 7301).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Protocols {
+    /// HTTP/1.1 and HTTP/1.0.
+    #[default]
+    Http,
+    /// What they ask for is not looked at.
+    Any,
+    Only(Vec<String>),
 }
 
 /// What is asked of a client's certificate.
@@ -37,4 +49,43 @@ impl Default for TlsVersions {
             tls13: true,
         }
     }
+}
+
+/// `tls` of an upstream: how its servers prove who they are, and how this server does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct UpstreamTls {
+    /// A file of PEM: the certificates of those who may have issued a server's. `None`: those that the
+    /// system trusts.
+    pub(crate) authorities: Option<PathBuf>,
+    /// Whom a server's certificate has to be for. `None`: the host of its address.
+    pub(crate) server_name: Option<String>,
+    /// What this server shows, if it is asked for a certificate.
+    pub(crate) own: Option<OwnCertificate>,
+    /// Whether anything is asked of a server's certificate. If not, whoever is in between can read along
+    /// and answer.
+    pub(crate) is_verified: bool,
+    pub(crate) versions: TlsVersions,
+    /// What is offered by ALPN (RFC 7301) to servers with `tls://`; empty: nothing. Those with `https://`
+    /// are offered HTTP/1.1.
+    pub(crate) protocols: Vec<String>,
+}
+
+impl Default for UpstreamTls {
+    fn default() -> Self {
+        Self {
+            authorities: None,
+            server_name: None,
+            own: None,
+            is_verified: true,
+            versions: TlsVersions::default(),
+            protocols: Vec::new(),
+        }
+    }
+}
+
+/// A certificate of this server as a client, with its key: files of PEM.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct OwnCertificate {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
 }

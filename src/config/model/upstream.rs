@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::Place;
-use crate::address::UpstreamAddress;
+use super::{Place, UpstreamTls};
+use crate::address::{Scheme, UpstreamAddress, UpstreamUrl};
 use crate::http::status::Status;
 
 /// The servers behind one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Upstream {
-    /// As the operator calls it: `shop`; or for a route that says the server itself, `http://HOST:PORT` or
-    /// `unix:PATH`.
+    /// As the operator calls it: `shop`; or for a route that says the server itself, `http://HOST:PORT`,
+    /// `https://HOST:PORT` or `unix:PATH`.
     pub(crate) name: String,
     /// At least one, unless it is that of an app: its servers are processes.
     pub(crate) servers: Vec<UpstreamServer>,
@@ -27,6 +27,8 @@ pub(crate) struct Upstream {
     pub(crate) keep: usize,
     /// How often names are looked up again.
     pub(crate) resolve: Duration,
+    /// For those of its servers that TLS is spoken to.
+    pub(crate) tls: UpstreamTls,
     pub(crate) place: Place,
 }
 
@@ -45,6 +47,7 @@ impl Upstream {
             queue: Queue::default(),
             keep: 512,
             resolve: Duration::from_secs(30),
+            tls: UpstreamTls::default(),
             place,
         }
     }
@@ -61,6 +64,12 @@ impl Upstream {
         servers.any(|server| server.max_connections.is_some())
     }
 
+    /// Whether TLS is spoken to one of its servers.
+    pub(crate) fn is_secure(&self) -> bool {
+        let mut servers = self.servers.iter();
+        servers.any(|server| server.scheme.is_tls())
+    }
+
     /// Whether its servers are processes of `[apps.NAME]`.
     pub(crate) fn is_app(&self) -> bool {
         self.servers.is_empty()
@@ -71,6 +80,7 @@ impl Upstream {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct UpstreamServer {
     pub(crate) address: UpstreamAddress,
+    pub(crate) scheme: Scheme,
     /// Its share beside the others', 1 unless it is said otherwise.
     pub(crate) weight: u32,
     /// Requests that it may have at once; `None`: any number.
@@ -81,12 +91,22 @@ pub(crate) struct UpstreamServer {
 
 impl UpstreamServer {
     /// A server without settings of its own.
-    pub(crate) fn at(address: UpstreamAddress) -> Self {
+    pub(crate) fn at(url: impl Into<UpstreamUrl>) -> Self {
+        let UpstreamUrl { scheme, address } = url.into();
         Self {
             address,
+            scheme,
             weight: 1,
             max_connections: None,
             backup: false,
+        }
+    }
+
+    /// What the operator calls it.
+    pub(crate) fn url(&self) -> UpstreamUrl {
+        UpstreamUrl {
+            scheme: self.scheme,
+            address: self.address.clone(),
         }
     }
 }

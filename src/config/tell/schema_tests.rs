@@ -45,6 +45,10 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
         "`[[stream]]`" => vec![format!(
             "[[stream]]\nlisten = \":1\"\nproxy = \"[::1]:2\"\n{line}\n"
         )],
+        "`tls` of `[[stream]]`" => vec![format!(
+            "[[stream]]\nlisten = \":1\"\nproxy = \"[::1]:2\"\n[stream.tls]\n{line}\n"
+        )],
+        "`tls` of `[upstreams.NAME]`" => vec![format!("[upstreams.a.tls]\n{line}\n{server}")],
         "`[upstreams.NAME]`" => vec![format!("[upstreams.a]\n{line}\n{server}")],
         "A server of `[upstreams.NAME]`" => {
             vec![format!("[[upstreams.a.servers]]\n{line}\n{server}")]

@@ -1,6 +1,6 @@
 //! An upstream that a route asks, and where the route says so.
 
-use crate::address::UpstreamAddress;
+use crate::address::UpstreamUrl;
 use crate::config::complaint::diagnostic::Spot;
 
 /// An upstream that is asked. Whether the files have it is checked when all of them have been read.
@@ -9,6 +9,6 @@ pub(crate) struct AskedUpstream {
     /// The name of an upstream or of an app, or the URL of a server.
     pub(crate) name: String,
     /// The server, if the URL of one stands in place of a name.
-    pub(crate) server: Option<UpstreamAddress>,
+    pub(crate) server: Option<UpstreamUrl>,
     pub(crate) spot: Spot,
 }

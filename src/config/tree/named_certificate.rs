@@ -20,16 +20,13 @@ impl NamedCertificate {
     /// The diagnostic for a fault, at the setting that names the file.
     pub(crate) fn diagnostic(&self, fault: CertificateFault) -> Diagnostic {
         let spot = match fault.setting {
-            CertificateSetting::Certificate => &self.certificate,
+            CertificateSetting::Certificate
+            | CertificateSetting::Ca
+            | CertificateSetting::SystemRoots => &self.certificate,
             CertificateSetting::Key => &self.key,
             CertificateSetting::ClientCa => self.client_ca.as_ref().unwrap_or(&self.certificate),
         };
-        let diagnostic = if fault.is_warning {
-            Diagnostic::warning(fault.message)
-        } else {
-            Diagnostic::error(fault.message)
-        };
-        diagnostic.at(spot.clone(), "").help(fault.help)
+        fault.at(spot)
     }
 
     /// Every place where a diagnostic about it may be.

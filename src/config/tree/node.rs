@@ -16,6 +16,7 @@ use toml::de::DeValue;
 
 use super::asked_upstream::AskedUpstream;
 use super::named_certificate::NamedCertificate;
+use super::named_connector::NamedConnector;
 use super::named_handler::NamedHandler;
 use super::surroundings::Surroundings;
 use super::survey::Surveys;
@@ -42,6 +43,8 @@ pub(crate) struct Context<'c> {
     pub(crate) handlers: RefCell<Vec<NamedHandler>>,
     /// The files of TLS that servers name.
     pub(crate) certificates: RefCell<Vec<NamedCertificate>>,
+    /// The TLS that upstreams are asked with.
+    pub(crate) connectors: RefCell<Vec<NamedConnector>>,
     /// The upstreams that routes ask, and that there may be.
     pub(crate) asked: RefCell<Vec<AskedUpstream>>,
     /// The names of hosts that were looked up, because a name that is not found takes long.

@@ -223,6 +223,20 @@ pub(crate) fn parse_host(text: &str) -> Result<HostPattern, Fault> {
     }
 }
 
+/// Reads the host that a certificate has to be for: a name, or an IP address without brackets.
+pub(crate) fn parse_server_name(text: &str) -> Result<String, Fault> {
+    if text.parse::<IpAddr>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    match parse_host(text)? {
+        HostPattern::Exact(_) => Ok(text.trim_matches(['[', ']']).to_owned()),
+        HostPattern::Below(_) => {
+            let fault = Fault::new(0..text.len(), "a server is asked for by one name");
+            Err(fault.help("write one that its certificate is for, without `*`"))
+        }
+    }
+}
+
 fn parse_ipv6_host(text: &str, address: &str) -> Result<HostPattern, Fault> {
     let address = address
         .strip_suffix(']')

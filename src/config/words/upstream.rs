@@ -3,15 +3,18 @@
 //! ```text
 //! proxy      shop                  the name of an upstream
 //!            http://HOST:PORT      one server, without a path; the port is 80 if it is left out
+//!            https://HOST:PORT     the same over TLS; the port is 443 if it is left out
 //!            unix:PATH             one server, at a Unix socket
 //! of a stream  a name, or an address as in `servers`
-//! servers    IP:PORT  [v6]:PORT  NAME:PORT  unix:PATH  srv:NAME, and http://HOST[:PORT]
+//!            tls://HOST:PORT       one server, over TLS
+//! servers    IP:PORT  [v6]:PORT  NAME:PORT  unix:PATH  srv:NAME, and all of these URLs;
+//!            srv:_https.… is a service over TLS
 //! ```
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::address::{parse_socket_address, parse_unix};
-use crate::address::{SRV, UNIX, UpstreamAddress};
+use crate::address::{SRV, Scheme, UNIX, UpstreamAddress, UpstreamUrl};
 use crate::config::complaint::fault::Fault;
 
 /// What a route with `proxy` asks.
@@ -20,7 +23,7 @@ pub(crate) enum ProxyTarget {
     /// An upstream of the file.
     Named(String),
     /// One server, of which the route says the address.
-    Server(UpstreamAddress),
+    Server(UpstreamUrl),
 }
 
 const SCHEME: &str = "http://";
@@ -36,8 +39,15 @@ pub(crate) fn parse_proxy_target(text: &str) -> Result<ProxyTarget, Fault> {
     if text.starts_with(UNIX) {
         return parse_upstream_server(text).map(ProxyTarget::Server);
     }
-    if let Some(rest) = after_scheme(text)? {
-        return parse_authority(text, rest).map(ProxyTarget::Server);
+    match after_scheme(text)? {
+        Some((Scheme::Tls, rest)) => {
+            let fault = Fault::new(0..text.len() - rest.len(), "a route speaks HTTP over TLS");
+            return Err(fault.help(format!("write \"https://{rest}\"")));
+        }
+        Some((scheme, rest)) => {
+            return parse_authority(text, scheme, rest).map(ProxyTarget::Server);
+        }
+        None => {}
     }
     if is_upstream_name(text) {
         return Ok(ProxyTarget::Named(text.to_owned()));
@@ -55,10 +65,16 @@ pub(crate) fn parse_proxy_target(text: &str) -> Result<ProxyTarget, Fault> {
 
 /// Reads the value of `proxy` of a stream, as [`parse_proxy_target`] does.
 pub(crate) fn parse_stream_target(text: &str) -> Result<ProxyTarget, Fault> {
-    if let Some((scheme, rest)) = text.split_once("://") {
+    if let Some((scheme, rest)) = text.split_once("://")
+        && !scheme.eq_ignore_ascii_case("tls")
+    {
         let range = 0..scheme.len() + 3;
         let fault = Fault::new(range, "a stream carries octets, whatever they mean");
-        return Err(fault.help(format!("write the address alone: \"{rest}\"")));
+        return Err(fault.help(if scheme.eq_ignore_ascii_case("https") {
+            format!("write \"tls://{rest}\", with the port")
+        } else {
+            format!("write the address alone: \"{rest}\"")
+        }));
     }
     // An address without its port has the form of a name.
     if is_upstream_name(text) && text.parse::<Ipv4Addr>().is_err() {
@@ -68,9 +84,9 @@ pub(crate) fn parse_stream_target(text: &str) -> Result<ProxyTarget, Fault> {
 }
 
 /// Reads the address of a server of an upstream, as [`parse_proxy_target`] does.
-pub(crate) fn parse_upstream_server(text: &str) -> Result<UpstreamAddress, Fault> {
+pub(crate) fn parse_upstream_server(text: &str) -> Result<UpstreamUrl, Fault> {
     if let Some(path) = text.strip_prefix(UNIX) {
-        return parse_unix(path).map(UpstreamAddress::Unix);
+        return Ok(UpstreamAddress::Unix(parse_unix(path)?).into());
     }
     if let Some(name) = text.strip_prefix(SRV) {
         return parse_service(text, name);
@@ -80,13 +96,13 @@ pub(crate) fn parse_upstream_server(text: &str) -> Result<UpstreamAddress, Fault
         return Err(fault.help(format!("write \"unix:{text}\"")));
     }
     match after_scheme(text)? {
-        Some(rest) => parse_authority(text, rest),
-        None => parse_server(text, text),
+        Some((scheme, rest)) => parse_authority(text, scheme, rest),
+        None => parse_server(text, Scheme::Plain, text),
     }
 }
 
 /// Reads the name of a service behind `srv:`: `_http._tcp.shop.internal` (RFC 2782).
-fn parse_service(text: &str, name: &str) -> Result<UpstreamAddress, Fault> {
+fn parse_service(text: &str, name: &str) -> Result<UpstreamUrl, Fault> {
     const HELP: &str = "write \"srv:_http._tcp.shop.internal\"";
     let is_of_label = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let is_label = |label: &str| (1..64).contains(&label.len()) && label.chars().all(is_of_label);
@@ -98,8 +114,17 @@ fn parse_service(text: &str, name: &str) -> Result<UpstreamAddress, Fault> {
     };
     let is_service = begins() && begins() && labels.next().is_some();
     if is_service && name.len() < 254 && name.split('.').all(is_label) {
+        let service = name.split('.').next();
+        let is_https = service.is_some_and(|service| service.eq_ignore_ascii_case("_https"));
         let name = name.to_owned();
-        return Ok(UpstreamAddress::Srv { name });
+        return Ok(UpstreamUrl {
+            scheme: if is_https {
+                Scheme::Https
+            } else {
+                Scheme::Plain
+            },
+            address: UpstreamAddress::Srv { name },
+        });
     }
     let name = name.escape_debug();
     let message = if has_port(&name.to_string()) {
@@ -129,22 +154,27 @@ fn is_upstream_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(is_of_name)
 }
 
-/// What stands behind `http://`; `None` without a scheme.
-fn after_scheme(text: &str) -> Result<Option<&str>, Fault> {
+/// What is spoken, and what stands behind `://`; `None` without a scheme.
+fn after_scheme(text: &str) -> Result<Option<(Scheme, &str)>, Fault> {
     let Some((scheme, rest)) = text.split_once("://") else {
         return Ok(None);
     };
     let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     let fault = |message: String| Fault::new(0..scheme.len() + 3, message);
     match scheme.to_ascii_lowercase().as_str() {
-        "http" => Ok(Some(rest)),
-        "https" | "wss" | "h2" | "grpcs" => Err(fault(
-            "this version of tidegate does not have TLS to upstreams".to_owned(),
-        )
-        .help(format!(
-            "have the server listen without TLS where only this machine reaches it, and write \
-             \"{SCHEME}{host}\""
-        ))),
+        "http" => Ok(Some((Scheme::Plain, rest))),
+        "https" => Ok(Some((Scheme::Https, rest))),
+        "tls" => Ok(Some((Scheme::Tls, rest))),
+        "wss" => Err(
+            fault("a WebSocket begins as a request of HTTP".to_owned()).help(format!(
+                "write \"https://{host}\"; `Upgrade: websocket` is passed on"
+            )),
+        ),
+        "h2" | "grpcs" => Err(
+            fault("upstreams are asked by HTTP/1.1, not by HTTP/2".to_owned()).help(format!(
+                "write \"https://{host}\" if the server speaks HTTP/1.1, too"
+            )),
+        ),
         "ws" => Err(
             fault("a WebSocket begins as a request of HTTP".to_owned()).help(format!(
                 "write \"{SCHEME}{host}\"; `Upgrade: websocket` is passed on"
@@ -168,7 +198,7 @@ fn after_scheme(text: &str) -> Result<Option<&str>, Fault> {
 }
 
 /// Reads `rest`, which stands behind the scheme in `text`: a host, and a port or none.
-fn parse_authority(text: &str, rest: &str) -> Result<UpstreamAddress, Fault> {
+fn parse_authority(text: &str, scheme: Scheme, rest: &str) -> Result<UpstreamUrl, Fault> {
     let start = text.len() - rest.len();
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, beyond) = rest.split_at(end);
@@ -182,27 +212,43 @@ fn parse_authority(text: &str, rest: &str) -> Result<UpstreamAddress, Fault> {
             start + end..text.len(),
             "the URL of a server ends with its port",
         );
-        return Err(fault.help(path_help(authority, beyond)));
+        return Err(fault.help(path_help(url_start(scheme), authority, beyond)));
     }
     if let Some((account, host)) = authority.rsplit_once('@') {
         let range = start..start + account.len() + 1;
+        let start = url_start(scheme);
         let help = format!(
-            "write \"{SCHEME}{host}\", and \
+            "write \"{start}{host}\", and \
              request_headers = {{ set = {{ Authorization = \"Basic …\" }} }} beside it"
         );
         return Err(Fault::new(range, "the URL of a server names no user").help(help));
     }
-    if has_port(authority) {
-        return parse_server(text, authority);
+    let port = match scheme {
+        _ if has_port(authority) => return parse_server(text, scheme, authority),
+        Scheme::Plain => 80,
+        Scheme::Https => 443,
+        Scheme::Tls => {
+            let fault = Fault::new(0..text.len(), "the port is missing");
+            return Err(fault.help(format!("write \"tls://{authority}:5433\"")));
+        }
+    };
+    parse_server(text, scheme, &format!("{authority}:{port}"))
+}
+
+/// What stands before the address of a server with that scheme.
+fn url_start(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Plain => SCHEME,
+        Scheme::Https => "https://",
+        Scheme::Tls => "tls://",
     }
-    parse_server(text, &format!("{authority}:80"))
 }
 
 /// What to write in place of a URL with a path. Other servers put that path before the request's, or in
 /// place of what matched, and which of the two depends on a slash.
-fn path_help(authority: &str, beyond: &str) -> String {
+fn path_help(start: &str, authority: &str, beyond: &str) -> String {
     let path = beyond.split(['?', '#']).next().unwrap_or(beyond);
-    let url = format!("{SCHEME}{authority}");
+    let url = format!("{start}{authority}");
     match path.trim_end_matches('/') {
         "" => format!(
             "write \"{url}\": the path is the client's; strip_prefix = true leaves the part out that \
@@ -221,7 +267,7 @@ fn has_port(authority: &str) -> bool {
 }
 
 /// Reads `authority`, a host and a port. `text` is what the operator wrote.
-fn parse_server(text: &str, authority: &str) -> Result<UpstreamAddress, Fault> {
+fn parse_server(text: &str, scheme: Scheme, authority: &str) -> Result<UpstreamUrl, Fault> {
     let whole = 0..text.len();
     match parse_socket_address(authority) {
         Some(UpstreamAddress::Ip(address))
@@ -229,7 +275,7 @@ fn parse_server(text: &str, authority: &str) -> Result<UpstreamAddress, Fault> {
         {
             Err(Fault::new(whole, format!("no server can be asked at `{text}`")).help(SERVER_HELP))
         }
-        Some(address) => Ok(address),
+        Some(address) => Ok(UpstreamUrl { scheme, address }),
         None => Err(explain_server(text, authority)),
     }
 }
@@ -250,7 +296,7 @@ fn explain_server(text: &str, authority: &str) -> Fault {
     if let Some((host, path)) = authority.split_once('/')
         && parse_socket_address(host).is_some()
     {
-        let help = path_help(host, &format!("/{path}"));
+        let help = path_help(SCHEME, host, &format!("/{path}"));
         return fault("the address of a server has no path".to_owned()).help(help);
     }
     let message = format!("`{}` is not the address of a server", text.escape_debug());
@@ -262,8 +308,8 @@ mod tests {
     use super::*;
     use crate::config::complaint::fault::assert_faults;
 
-    fn shown(address: &UpstreamAddress) -> String {
-        address.to_string()
+    fn shown(url: &UpstreamUrl) -> String {
+        url.to_string()
     }
 
     #[test]
@@ -274,6 +320,8 @@ mod tests {
             ("http://[::1]", "[::1]:80"),
             ("http://[::1]:8000", "[::1]:8000"),
             ("http://app.internal", "app.internal:80"),
+            ("https://app.internal", "https://app.internal:443"),
+            ("HTTPS://[::1]:8443", "https://[::1]:8443"),
             ("unix:run/app.sock", "unix:run/app.sock"),
         ] {
             match parse_proxy_target(text).expect(text) {
@@ -297,8 +345,24 @@ mod tests {
             ("http://app", "app:80"),
             ("unix:/run/app.sock", "unix:/run/app.sock"),
             ("srv:_http._tcp.shop", "srv:_http._tcp.shop"),
+            ("srv:_https._tcp.shop", "srv:_https._tcp.shop"),
+            ("https://app", "https://app:443"),
+            ("tls://db:5433", "tls://db:5433"),
         ] {
             assert_eq!(shown(&parse_upstream_server(text).expect(text)), expected);
+        }
+    }
+
+    #[test]
+    fn a_service_over_tls_is_known_by_its_name() {
+        for (text, is_tls) in [
+            ("srv:_https._tcp.shop", true),
+            ("srv:_HTTPS._tcp.shop", true),
+            ("srv:_http._tcp.shop", false),
+            ("srv:_postgresql._tcp.db", false),
+        ] {
+            let url = parse_upstream_server(text).expect(text);
+            assert_eq!(url.scheme.is_tls(), is_tls, "{text}");
         }
     }
 
@@ -334,13 +398,25 @@ mod tests {
             ("http://", 0..7, "not the address"),
             ("/run/a", 0..6, "a path alone"),
             ("unix:", 0..5, "is missing"),
-            ("https://app", 0..8, "TLS to upstreams"),
+            ("tls://db", 0..8, "the port is missing"),
+            ("https://app/a", 11..13, "ends with its port"),
+            ("https://unix:/a:/b", 0..18, "has no scheme"),
+            ("grpcs://app", 0..8, "not by HTTP/2"),
+            ("wss://app", 0..6, "a WebSocket begins"),
             ("h2c://app", 0..6, "not by HTTP/2"),
             ("ws://app", 0..5, "a WebSocket begins"),
             ("fcgi://app:9000", 0..7, "FastCGI has a verb"),
             ("gopher://app", 0..9, "no scheme"),
         ];
         assert_faults(parse_upstream_server, &cases);
+        assert_faults(
+            parse_proxy_target,
+            &[("tls://app:1", 0..6, "speaks HTTP over TLS")],
+        );
+        assert_faults(
+            parse_stream_target,
+            &[("https://app:1", 0..8, "a stream carries octets")],
+        );
         for (text, words) in [
             ("127.0.0.1:8000", "nothing that `proxy` can ask"),
             ("app:8000/a", "nothing that `proxy` can ask"),

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::units::{show_duration, show_size};
-use crate::address::{ListenAddress, UNIX, UpstreamAddress};
+use crate::address::{ListenAddress, UNIX, UpstreamAddress, UpstreamUrl};
 use crate::config::model::{Template, TemplatePart};
 
 /// A table: keys, and values as TOML.
@@ -75,6 +75,14 @@ pub(crate) fn plain_upstream(address: &UpstreamAddress) -> String {
     match address {
         UpstreamAddress::Unix(path) => format!("{UNIX}{}", absolute(path)),
         address => address.to_string(),
+    }
+}
+
+/// As [`plain_upstream`], with what is spoken there.
+pub(crate) fn plain_url(url: &UpstreamUrl) -> String {
+    match &url.address {
+        address @ UpstreamAddress::Unix(_) => plain_upstream(address),
+        _ => url.to_string(),
     }
 }
 

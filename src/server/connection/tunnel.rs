@@ -55,7 +55,7 @@ impl Connection {
         tunnel.send_first_to_upstream(to_upstream);
         tunnel.send_first_to_client(first);
         let tunnel = TunnelConnection {
-            upstream: Transport::Plain(upstream),
+            upstream,
             tunnel,
             grace,
             is_wanted,

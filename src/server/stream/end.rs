@@ -12,6 +12,12 @@ pub(super) enum End {
     Carried(TunnelEnd),
     /// No proxy has said who the client is.
     NoHeader(NoHeader),
+    /// There is no session of TLS with the client.
+    NoSession,
+    /// The client took longer than `handshake_timeout`.
+    HandshakeTimedOut,
+    /// It left before the handshake was complete.
+    HandshakeGone,
     /// `allow` and `deny` keep the client out.
     Denied,
     /// As many connections are open as may be.
@@ -32,9 +38,9 @@ impl End {
         match self {
             Self::Carried(_) | Self::Cut => Status::OK,
             Self::NoHeader(NoHeader::Untrusted) | Self::Denied => Status::FORBIDDEN,
-            Self::NoHeader(NoHeader::Late) => Status::REQUEST_TIMEOUT,
-            Self::NoHeader(NoHeader::Gone) => Status::CLIENT_GONE,
-            Self::NoHeader(NoHeader::Malformed(_)) => Status::BAD_REQUEST,
+            Self::NoHeader(NoHeader::Late) | Self::HandshakeTimedOut => Status::REQUEST_TIMEOUT,
+            Self::NoHeader(NoHeader::Gone) | Self::HandshakeGone => Status::CLIENT_GONE,
+            Self::NoHeader(NoHeader::Malformed(_)) | Self::NoSession => Status::BAD_REQUEST,
             Self::TooMany | Self::NoServer(_) => Status::SERVICE_UNAVAILABLE,
             Self::NotConnected => Status::BAD_GATEWAY,
             Self::ConnectTimedOut => Status::GATEWAY_TIMEOUT,
@@ -51,7 +57,9 @@ impl End {
             Self::NoHeader(NoHeader::Untrusted) => "untrusted",
             Self::NoHeader(NoHeader::Malformed(_)) => "no_header",
             Self::NoHeader(NoHeader::Late) => "header_timeout",
-            Self::NoHeader(NoHeader::Gone) => "client_gone",
+            Self::NoHeader(NoHeader::Gone) | Self::HandshakeGone => "client_gone",
+            Self::NoSession => "handshake_failed",
+            Self::HandshakeTimedOut => "handshake_timeout",
             Self::Denied => "denied",
             Self::TooMany => "too_many",
             Self::NoServer(NoServer::Unknown) => "name_not_found",

@@ -1,9 +1,9 @@
 //! A connection that is passed on to an upstream as it is.
 //!
 //! ```text
-//!   accept → who is it? → may it? → connect to a server → tunnel → record
-//!              │            │          └ another server, if it takes no connection
-//!              └────────────┴─ closed, with a record that says why
+//!   accept → who is it? → may it? → TLS? → connect to a server → tunnel → record
+//!              │            │         │       └ another server, if it takes no connection
+//!              └────────────┴─────────┴─ closed, with a record that says why
 //! ```
 //!
 //! The client is connected to its server at once, because that may speak first. What the connection
@@ -11,6 +11,7 @@
 
 mod end;
 mod opening;
+mod secure;
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -58,6 +59,13 @@ struct Connected {
     chosen: Chosen,
     /// How long that took, with the servers that were tried before.
     after: Duration,
+}
+
+impl Connected {
+    /// Whether TLS is spoken to it.
+    fn is_secure(&self) -> bool {
+        self.chosen.server().is_secure()
+    }
 }
 
 impl StreamConnection {

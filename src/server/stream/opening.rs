@@ -32,12 +32,24 @@ impl StreamConnection {
         if self.place.is_none() {
             return Err(End::TooMany);
         }
-        let connection = self.connect().await?;
+        let terminator = self.stream.terminator.clone();
+        let rest = match terminator {
+            Some(terminator) => {
+                self.secure(&terminator, rest).await?;
+                Vec::new()
+            }
+            None => rest,
+        };
         let header = self.stream.proxy_protocol;
         let addresses = self.addresses.take().map(|addresses| *addresses);
         let header = header.map(|version| encode(version, addresses));
-        let first = [header.unwrap_or_default(), rest].concat();
-        self.tunnel.send_first_to_upstream(first);
+        let mut header = header.unwrap_or_default();
+        let connection = self.connect(&header).await?;
+        if self.server.as_ref().is_some_and(Connected::is_secure) {
+            // It went before the handshake.
+            header = Vec::new();
+        }
+        self.tunnel.send_first_to_upstream([header, rest].concat());
         Ok(connection.into_transport())
     }
 
@@ -80,8 +92,9 @@ impl StreamConnection {
         }
     }
 
-    /// Connects to a server. Nothing has been sent to one that fails, so that another may be tried.
-    async fn connect(&mut self) -> Result<Connection, End> {
+    /// Connects to a server, which gets `header` before a handshake of TLS, if that is spoken to it. Nothing
+    /// of the client's has been sent to one that fails, so that another may be tried.
+    async fn connect(&mut self, header: &[u8]) -> Result<Connection, End> {
         let group = &self.stream.upstream;
         let options = group.options();
         let mut begun = runtime::now();
@@ -99,7 +112,7 @@ impl StreamConnection {
                 // It may have waited for a server before.
                 begun = runtime::now();
             }
-            let error = match self.connect_to(&chosen).await {
+            let error = match self.connect_to(&chosen, header).await {
                 Ok(connection) => {
                     chosen.succeeded();
                     let after = runtime::now().duration_since(begun);
@@ -128,12 +141,12 @@ impl StreamConnection {
     }
 
     /// Connects to one server. What the worker keeps to be faster goes before a client is refused.
-    async fn connect_to(&self, chosen: &Chosen) -> io::Result<Connection> {
+    async fn connect_to(&self, chosen: &Chosen, header: &[u8]) -> io::Result<Connection> {
         let timeout = self.stream.upstream.options().timeouts.connect;
-        let address = chosen.server().address();
-        match Connection::open(address, timeout).await {
+        let server = chosen.server();
+        match Connection::open_to(server, header.to_vec(), timeout).await {
             Err(error) if note_shortage(&error) && self.worker.local.release_descriptors() => {
-                Connection::open(address, timeout).await
+                Connection::open_to(server, header.to_vec(), timeout).await
             }
             opened => opened,
         }

@@ -27,6 +27,9 @@ const READ_SIZE: usize = 16 * 1024;
 /// The type of a record that belongs to a handshake (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
 
+/// The type of a record that tells of a failure.
+const ALERT: u8 = 21;
+
 /// What a client's handshake goes on with.
 pub(crate) struct Chosen {
     pub(crate) config: Arc<ServerConfig>,
@@ -89,23 +92,22 @@ pub(crate) async fn accept(
     Ok(())
 }
 
-/// Takes the handshake with the server of `session`, which is `name`, until `deadline`.
+/// Takes the handshake with the server of `session`, which is `name`, until `deadline`. The octets of
+/// `preface` are sent before it, as they are.
 ///
 /// # Errors
-/// Why there is no session.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "connections to upstreams come next")
-)]
+/// Why there is no session. The server has been told, where TLS has words for it.
 pub(crate) async fn connect(
     session: &Session,
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
+    preface: Vec<u8>,
     deadline: Tick,
 ) -> Result<(), HandshakeError> {
     gate::take_turn().await;
     let half = Half::Client(UnbufferedClientConnection::new(config, name)?);
     let mut state = State::new(half, Vec::new());
+    state.outgoing = preface;
     drive(session.stream(), &mut state, deadline).await?;
     let about = about(&state, None, 0);
     session.begin(state, about);
@@ -144,6 +146,8 @@ async fn read_hello(
 
 /// Receives and sends until the handshake is complete.
 async fn drive(stream: &Stream, state: &mut State, deadline: Tick) -> Result<(), HandshakeError> {
+    // What a client sends first has been looked at.
+    let mut is_known_as_tls = matches!(state.half, Half::Server(_));
     loop {
         let settled = state.settle();
         if settled.is_err() || !is_left_with_tickets(&state.half) {
@@ -158,7 +162,19 @@ async fn drive(stream: &Stream, state: &mut State, deadline: Tick) -> Result<(),
         }
         let mut incoming = std::mem::take(&mut state.incoming);
         read_more(stream, &mut incoming, deadline).await?;
+        if !std::mem::replace(&mut is_known_as_tls, true) {
+            look_at_answer(&incoming)?;
+        }
         state.incoming = incoming;
+    }
+}
+
+/// Looks whether `incoming`, the first octets of a server, are of TLS.
+fn look_at_answer(incoming: &[u8]) -> Result<(), HandshakeError> {
+    match incoming {
+        [HANDSHAKE | ALERT, ..] => Ok(()),
+        [b'H', ..] => Err(HandshakeError::PlainHttp(incoming.to_vec())),
+        _ => Err(HandshakeError::NotTls),
     }
 }
 

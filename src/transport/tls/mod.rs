@@ -18,6 +18,6 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use handshake::{Chosen, HandshakeError, UnknownName, accept};
+pub(crate) use handshake::{Chosen, HandshakeError, UnknownName, accept, connect};
 pub(crate) use hello::Hello;
 pub(crate) use session::{About, Session};

@@ -452,9 +452,15 @@ impl Session {
         self.stream.poll_idle(context, deadline)
     }
 
+    /// Whether the next [`receive`](Self::receive) has something without a further octet from the socket.
+    pub(crate) fn has_something(&self) -> bool {
+        let state = self.state.borrow();
+        state.as_ref().is_some_and(State::has_something)
+    }
+
     /// Before a wait to read: sends records that waited for content to go with them, such as session
     /// tickets. Returns whether there is no need to wait.
-    fn begin_wait(&self) -> bool {
+    pub(crate) fn begin_wait(&self) -> bool {
         let Some(state) = &mut *self.state.borrow_mut() else {
             return false;
         };

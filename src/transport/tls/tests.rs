@@ -78,7 +78,14 @@ async fn connected(version: &'static SupportedProtocolVersion) -> (Transport, Tr
     let (server, client) = (Session::new(near), Rc::new(Session::new(far)));
     let connecting = Rc::clone(&client);
     runtime::spawn(async move {
-        let connected = connect(&connecting, client_config(version), name(), Tick::NEVER).await;
+        let connected = connect(
+            &connecting,
+            client_config(version),
+            name(),
+            Vec::new(),
+            Tick::NEVER,
+        )
+        .await;
         connected.expect("the server is who it says");
     });
     accept_as(&server, "localhost").await.expect("a session");
@@ -304,7 +311,13 @@ fn a_client_that_asks_for_another_server_is_told_so() {
     let handshake = async {
         let (near, far) = pair();
         let (server, client) = (Session::new(near), Session::new(far));
-        let connecting = connect(&client, client_config(&TLS13), name(), Tick::NEVER);
+        let connecting = connect(
+            &client,
+            client_config(&TLS13),
+            name(),
+            Vec::new(),
+            Tick::NEVER,
+        );
         let accepting = accept_as(&server, "other.test");
         let Either2 { first, second } = both(accepting, connecting).await;
         (first.expect_err("unknown"), second.expect_err("refused"))

@@ -21,7 +21,7 @@ impl Trial {
             pause: Duration::from_secs(5),
         };
         change(&mut options);
-        let group = Group::new(&options, &Arc::default());
+        let group = Group::new(&options, &Arc::default(), None);
         let start = Instant::now();
         Self { group, start }
     }
@@ -211,12 +211,12 @@ fn without_a_key_hashing_takes_turns() {
 fn another_group_of_the_same_servers_knows_what_they_did() {
     let trial = Trial::new(2, |_| {});
     let servers = Arc::<Servers>::default();
-    let before = Group::new(trial.group.options(), &servers);
+    let before = Group::new(trial.group.options(), &servers, None);
     let failed = before
         .choose_at(Wish::default(), &[], trial.at(0))
         .expect("a server");
     failed.failed_at(trial.at(0));
-    let after = Group::new(trial.group.options(), &servers);
+    let after = Group::new(trial.group.options(), &servers, None);
     for _ in 0..4 {
         let chosen = after
             .choose_at(Wish::default(), &[], trial.at(1))
@@ -364,10 +364,10 @@ fn the_servers_of_an_answer_that_adds_some_stay_as_they_are() {
 fn a_name_that_a_reload_does_not_find_leads_where_it_did() {
     let (found, lost) = (named(&[]), named(&[]));
     let servers = Arc::<Servers>::default();
-    let before = Group::new(found.group.options(), &servers);
+    let before = Group::new(found.group.options(), &servers, None);
     assert!(before.names().all(|(nth, _)| !before.has_answer(nth)));
     before.adopt_answer(0, targets(&[1]));
-    let after = Group::new(lost.group.options(), &servers);
+    let after = Group::new(lost.group.options(), &servers, None);
     assert!(after.has_answer(0));
     assert!(after.choose_at(Wish::default(), &[], lost.at(0)).is_ok());
 }

@@ -33,6 +33,8 @@ mod shortage;
 mod load;
 // Trailer sections, for those who take them.
 mod trailers;
+// TLS to upstreams.
+mod tls;
 // `Upgrade`, and tunnels.
 mod upgrade;
 

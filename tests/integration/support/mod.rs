@@ -23,7 +23,7 @@ pub(crate) use directory::Directory;
 pub(crate) use response::Response;
 pub(crate) use server::{Server, Site, bound_address, program};
 pub(crate) use unix::UnixClient;
-pub(crate) use upstream::{Connection, Request, Upstream};
+pub(crate) use upstream::{Certificate, Connection, Request, Upstream};
 pub(crate) use wire::{is_tls_wanted, note_scheme, speak_plainly, tls_fixture};
 
 /// How long any wait may take before the test fails; it keeps a test from hanging, and decides nothing

@@ -17,9 +17,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::SAFETY;
+use super::wire::tls_fixture;
 
 /// A server that takes nothing for so long has stopped reading.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -33,6 +38,10 @@ pub(crate) struct Upstream {
     acceptor: Option<JoinHandle<()>>,
     /// Connections of ours that fill its queue.
     waiting: Vec<Socket>,
+    /// `None`: its connections are plain.
+    tls: Option<Arc<ServerConfig>>,
+    /// What its URL begins with.
+    scheme: &'static str,
 }
 
 /// What has come so far.
@@ -60,9 +69,62 @@ pub(crate) struct Request {
 /// A connection from the server.
 pub(crate) struct Connection {
     stream: Arc<Socket>,
+    /// Its session, over TLS; the handshake comes with the first octets.
+    session: Option<Box<ServerConnection>>,
     /// What was read and belongs to no request yet.
     unused: Vec<u8>,
     seen: Arc<Mutex<Seen>>,
+}
+
+/// What a server over TLS shows, and what it asks of the one that connects: see [`Upstream::over_tls`].
+pub(crate) struct Certificate {
+    name: &'static str,
+    versions: Vec<&'static SupportedProtocolVersion>,
+    asks_for_one: bool,
+}
+
+impl Certificate {
+    /// A certificate of `tests/fixtures/tls`.
+    pub(crate) fn of(name: &'static str) -> Self {
+        Self {
+            name,
+            versions: rustls::DEFAULT_VERSIONS.to_vec(),
+            asks_for_one: false,
+        }
+    }
+
+    /// Speaks this version alone.
+    pub(crate) fn only(self, version: &'static SupportedProtocolVersion) -> Self {
+        let versions = vec![version];
+        Self { versions, ..self }
+    }
+
+    /// Asks for a certificate that the authority of the fixtures has issued.
+    pub(crate) fn asking_for_one(self) -> Self {
+        Self {
+            asks_for_one: true,
+            ..self
+        }
+    }
+
+    fn config(&self) -> ServerConfig {
+        let read = |end: &str| tls_fixture(&format!("{}.{end}", self.name));
+        let chain = vec![CertificateDer::from_pem_file(read("pem")).expect("the fixture")];
+        let key = PrivateKeyDer::from_pem_file(read("key")).expect("the fixture");
+        let builder = ServerConfig::builder_with_protocol_versions(&self.versions);
+        let builder = if self.asks_for_one {
+            let mut roots = RootCertStore::empty();
+            let ca = CertificateDer::from_pem_file(tls_fixture("ca.pem"));
+            roots.add(ca.expect("the fixture")).expect("a root");
+            let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build();
+            builder.with_client_cert_verifier(verifier.expect("a root"))
+        } else {
+            builder.with_no_client_auth()
+        };
+        let mut config = builder.with_single_cert(chain, key).expect("they fit");
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config
+    }
 }
 
 impl Upstream {
@@ -118,7 +180,26 @@ impl Upstream {
             seen: Arc::default(),
             acceptor: None,
             waiting: Vec::new(),
+            tls: None,
+            scheme: "http",
         }
+    }
+
+    /// Has it speak TLS.
+    pub(crate) fn over_tls(self, certificate: &Certificate) -> Self {
+        self.over_tls_with(certificate.config())
+    }
+
+    /// Has it speak TLS as `config` says.
+    pub(crate) fn over_tls_with(mut self, config: ServerConfig) -> Self {
+        self.tls = Some(Arc::new(config));
+        self.pretending_tls()
+    }
+
+    /// Has its URL say that it speaks TLS.
+    pub(crate) fn pretending_tls(mut self) -> Self {
+        self.scheme = "https";
+        self
     }
 
     /// Listens at a port of its own; `script` is run for each connection, on a thread of its own.
@@ -149,11 +230,11 @@ impl Upstream {
     /// Has `script` run for each connection.
     pub(crate) fn run(mut self, script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
         let (listener, seen) = (Arc::clone(&self.listener), Arc::clone(&self.seen));
-        let script = Arc::new(script);
+        let (script, tls) = (Arc::new(script), self.tls.clone());
         self.acceptor = Some(thread::spawn(move || {
             let mut scripts = Vec::new();
             while let Ok((stream, _)) = listener.accept() {
-                let mut connection = Connection::of(stream, &seen);
+                let mut connection = Connection::of(stream, tls.as_ref(), &seen);
                 let script = Arc::clone(&script);
                 scripts.push(thread::spawn(move || script(&mut connection)));
             }
@@ -178,14 +259,14 @@ impl Upstream {
 
     /// Its URL, as `proxy` takes it.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Waits for the next connection.
     pub(crate) fn accept(&self) -> Connection {
         assert!(self.is_asked_within(SAFETY), "the server does not connect");
         let (stream, _) = self.listener.accept().expect("one waits");
-        Connection::of(stream, &self.seen)
+        Connection::of(stream, self.tls.as_ref(), &self.seen)
     }
 
     /// Waits for the next connection and a request on it, and sends these octets.
@@ -245,18 +326,60 @@ impl Drop for Upstream {
 }
 
 impl Connection {
-    fn of(stream: Socket, seen: &Arc<Mutex<Seen>>) -> Self {
+    fn of(stream: Socket, tls: Option<&Arc<ServerConfig>>, seen: &Arc<Mutex<Seen>>) -> Self {
         stream.set_read_timeout(Some(SAFETY)).expect("it is open");
         stream.set_write_timeout(Some(SAFETY)).expect("it is open");
         let _ = stream.set_tcp_nodelay(true);
         let stream = Arc::new(stream);
         let mut seen_now = seen.lock().expect("no panic holds it");
         seen_now.connections.push(Arc::downgrade(&stream));
+        let session = tls.map(|config| {
+            let session = ServerConnection::new(Arc::clone(config));
+            Box::new(session.expect("a configuration that fits"))
+        });
         Self {
             stream,
+            session,
             unused: Vec::new(),
             seen: Arc::clone(seen),
         }
+    }
+
+    /// What the handshake of TLS has settled, once something was read.
+    pub(crate) fn session(&self) -> &ServerConnection {
+        self.session.as_deref().expect("it speaks TLS")
+    }
+
+    fn read(&mut self, block: &mut [u8]) -> std::io::Result<usize> {
+        match &mut self.session {
+            None => (&*self.stream).read(block),
+            Some(session) => rustls::Stream::new(&mut **session, &mut &*self.stream).read(block),
+        }
+    }
+
+    fn write_all(&mut self, octets: &[u8]) -> std::io::Result<()> {
+        match &mut self.session {
+            None => (&*self.stream).write_all(octets),
+            Some(session) => {
+                let mut socket = &*self.stream;
+                let mut stream = rustls::Stream::new(&mut **session, &mut socket);
+                stream.write_all(octets)?;
+                stream.flush()
+            }
+        }
+    }
+
+    /// Says over TLS that nothing more is sent.
+    fn say_end(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.send_close_notify();
+            while session.wants_write() && session.write_tls(&mut &*self.stream).is_ok() {}
+        }
+    }
+
+    /// Ends the connection over TLS without a word: what was sent may be less than all.
+    pub(crate) fn cut(mut self) {
+        self.session = None;
     }
 
     /// Reads the next request, head and content. There must be one.
@@ -365,7 +488,7 @@ impl Connection {
     /// Reads what is there, at least an octet; `None` at the end of the connection, however it ended.
     fn read_more(&mut self) -> Option<()> {
         let mut block = [0; 64 * 1024];
-        match (&*self.stream).read(&mut block) {
+        match self.read(&mut block) {
             Ok(0) => None,
             Ok(count) => {
                 self.unused.extend(&block[..count]);
@@ -388,7 +511,7 @@ impl Connection {
 
     /// Sends octets. The server may have closed already: what a client sees decides a test.
     pub(crate) fn send(&mut self, octets: impl AsRef<[u8]>) {
-        let sent = (&*self.stream).write_all(octets.as_ref());
+        let sent = self.write_all(octets.as_ref());
         let is_stuck = sent.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
         assert!(!is_stuck, "the server does not read");
     }
@@ -415,11 +538,13 @@ impl Connection {
 
     /// Closes the sending side; the server can still send.
     pub(crate) fn finish_sending(&mut self) {
+        self.say_end();
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// Ends the connection with a reset.
-    pub(crate) fn reset(self) {
+    pub(crate) fn reset(mut self) {
+        self.session = None;
         self.stream
             .set_linger(Some(Duration::ZERO))
             .expect("it is open");
@@ -442,6 +567,12 @@ impl Connection {
         let mut fds = [PollFd::new(&self.stream, PollFlags::IN)];
         let ready = poll(&mut fds, Some(&Timespec::default())).expect("a poll");
         self.unused.is_empty() && ready == 0
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.say_end();
     }
 }
 

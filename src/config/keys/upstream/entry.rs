@@ -8,13 +8,14 @@ use super::failures::{
     FAILURES_SETTINGS, FAILURES_TABLE, QUEUE_SETTINGS, QUEUE_TABLE, RETRY_SETTINGS, RETRY_TABLE,
     TIMEOUTS_SETTINGS, TIMEOUTS_TABLE, retry,
 };
-use super::{health, server};
+use super::{health, server, tls};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::keys::setting::{
     Kind, Row, Setting, Table, read_table, rows, set, show, walk, words,
 };
 use crate::config::model::{HashKey, Upstream, UpstreamServer};
-use crate::config::tree::node::Node;
+use crate::config::tree::named_connector::NamedConnector;
+use crate::config::tree::node::{Context, Node};
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::balance::parse_hash_key;
 use crate::config::words::units::WAIT;
@@ -42,6 +43,7 @@ struct Draft {
     hash: Option<HashKey>,
     /// Where `queue` stands.
     queue: Option<Spot>,
+    tls: Option<NamedConnector>,
 }
 
 /// An upstream, and where each of its servers stands in the files.
@@ -75,6 +77,25 @@ const SETTINGS: &[Setting<Draft, Upstream>] = &[
             Some(())
         },
         show: |upstream| Some(server::show_servers(&upstream.servers)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "tls",
+        kind: Kind::Table(&tls::TABLE),
+        about: "for servers with `https://` or `tls://`: whom their certificates have to be from, and what they \
+                are shown; left out: whom the system trusts, and nothing",
+        translations: &[
+            (
+                "tls_insecure",
+                "write `tls = { ca = \"internal.pem\" }` in `[upstreams.NAME]`, and servers with `https://`",
+            ),
+            (
+                "serversTransport",
+                "write `tls = { ca = \"internal.pem\" }` in `[upstreams.NAME]`, and servers with `https://`",
+            ),
+        ],
+        read: |node, draft| set(&mut draft.tls, tls::tls(node).map(Some)),
+        show: |upstream| upstream.is_secure().then(|| tls::show_tls(&upstream.tls)),
         ..Setting::BLANK
     },
     Setting {
@@ -280,6 +301,7 @@ pub(super) fn upstream(key: &Key<'_>, node: Node<'_>) -> Option<Placed> {
         way: None,
         hash: None,
         queue: None,
+        tls: None,
     };
     let walked = walk(&mut section, SETTINGS, &mut draft);
     if !section.has("servers") {
@@ -287,9 +309,9 @@ pub(super) fn upstream(key: &Key<'_>, node: Node<'_>) -> Option<Placed> {
         let error = Diagnostic::error(format!("{title} has no servers"));
         section.report_absence(error.at(key.spot(), "").help(help));
     }
-    draft.upstream.balance = balance::balance(&section, draft.way, draft.hash);
+    draft.upstream.balance = balance::balance(&section, draft.way, draft.hash.take());
     let is_sound = walked.took("servers") && walked.is_sound();
-    if let Some(spot) = draft.queue
+    if let Some(spot) = draft.queue.take()
         && is_sound
         && !draft.upstream.is_bounded()
     {
@@ -297,6 +319,7 @@ pub(super) fn upstream(key: &Key<'_>, node: Node<'_>) -> Option<Placed> {
         let help = "give a server `max_connections`, or leave `queue` out".to_owned();
         key.cx.report(error.at(spot, "").help(help));
     }
+    let is_sound = is_sound & complete_tls(key.cx, &mut draft);
     section.close();
     (is_sound && name.is_some()).then_some(Placed {
         upstream: draft.upstream,
@@ -304,11 +327,37 @@ pub(super) fn upstream(key: &Key<'_>, node: Node<'_>) -> Option<Placed> {
     })
 }
 
+/// Has the files of `tls` read, if a server is asked with it. Returns whether `tls` fits the servers; that
+/// it does not is reported.
+fn complete_tls(cx: &Context<'_>, draft: &mut Draft) -> bool {
+    let is_secure = draft.upstream.is_secure();
+    match draft.tls.take() {
+        Some(named) if is_secure => {
+            draft.upstream.tls = named.tls.clone();
+            cx.connectors.borrow_mut().push(named);
+        }
+        Some(named) if !draft.upstream.servers.is_empty() => {
+            let message = "`tls` is for servers that TLS is spoken to, and here is none";
+            let help = "write servers = [\"https://127.0.0.1:8443\"], or \"tls://127.0.0.1:5433\" for a stream";
+            let error = Diagnostic::error(message).at(named.whole, "");
+            cx.report(error.help(help.to_owned()));
+            return false;
+        }
+        None if is_secure => {
+            let spot = draft.spots[0].clone();
+            let named = NamedConnector::plain(spot);
+            cx.connectors.borrow_mut().push(named);
+        }
+        _ => {}
+    }
+    true
+}
+
 /// The settings that applications have as well. Their servers are processes, and no names, and have no
 /// `max_connections` for which a request would have to wait.
 fn settings_of_apps() -> impl Iterator<Item = &'static Setting<Draft, Upstream>> {
     let is_of_apps =
-        |setting: &&Setting<_, _>| !matches!(setting.key, "servers" | "queue" | "resolve");
+        |setting: &&Setting<_, _>| !matches!(setting.key, "servers" | "tls" | "queue" | "resolve");
     SETTINGS.iter().filter(is_of_apps)
 }
 
@@ -326,6 +375,7 @@ pub(crate) fn read_for_app(section: &mut Section<'_>, upstream: &mut Upstream) -
         way: None,
         hash: None,
         queue: None,
+        tls: None,
     };
     let walked = walk(section, settings_of_apps(), &mut draft);
     draft.upstream.balance = balance::balance(section, draft.way, draft.hash);

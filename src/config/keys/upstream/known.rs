@@ -4,12 +4,13 @@ use std::fmt;
 
 use super::entry::{Placed, upstream};
 use super::loops::warn_of_loops;
-use crate::address::{ListenAddress, UpstreamAddress};
+use crate::address::{ListenAddress, UpstreamAddress, UpstreamUrl};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::suggest::nearest;
 use crate::config::keys::app::app;
 use crate::config::model::{App, Upstream, UpstreamServer};
 use crate::config::tree::asked_upstream::AskedUpstream;
+use crate::config::tree::named_connector::NamedConnector;
 use crate::config::tree::node::{Context, Node, list};
 use crate::config::tree::section::Key;
 use crate::config::words::upstream::parse_upstream_name;
@@ -151,13 +152,17 @@ impl<'c> Known<'c> {
     }
 
     /// Adds the upstream of a route that says the server itself.
-    fn add_server(&mut self, cx: &Context<'_>, asked: AskedUpstream, address: UpstreamAddress) {
-        self.servers.push((address.clone(), asked.spot.clone()));
+    fn add_server(&mut self, cx: &Context<'_>, asked: AskedUpstream, url: UpstreamUrl) {
+        self.servers.push((url.address.clone(), asked.spot.clone()));
         if self.upstreams.iter().any(|other| other.name == asked.name) {
             return;
         }
         let place = cx.source.place(asked.spot.span.start);
-        let servers = vec![UpstreamServer::at(address)];
+        if url.scheme.is_tls() {
+            let named = NamedConnector::plain(asked.spot.clone());
+            cx.connectors.borrow_mut().push(named);
+        }
+        let servers = vec![UpstreamServer::at(url)];
         self.upstreams
             .push(Upstream::of(asked.name, servers, place));
     }

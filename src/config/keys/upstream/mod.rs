@@ -5,6 +5,7 @@
 //! | the keys of an upstream | [`entry`] |
 //! | an entry of `servers` | [`server`] |
 //! | which server is chosen | [`balance`] |
+//! | what TLS is spoken to them with | [`tls`] |
 //! | servers that fail or are late | [`failures`] |
 //! | servers that are asked for their health | [`health`] |
 //! | which upstreams there are, and who asks them | [`known`] |
@@ -17,6 +18,7 @@ mod health;
 mod known;
 mod loops;
 mod server;
+mod tls;
 
 pub(super) use balance::STICKY_TABLE;
 pub(crate) use entry::show_upstream;
@@ -25,3 +27,4 @@ pub(super) use failures::{FAILURES_TABLE, QUEUE_TABLE, RETRY_TABLE, TIMEOUTS_TAB
 pub(super) use health::{TABLE as HEALTH_TABLE, parse_path};
 pub(super) use known::Known;
 pub(super) use server::{ABSENT, TABLE as SERVER_TABLE};
+pub(super) use tls::TABLE as TLS_TABLE;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use toml::de::DeValue;
 
-use crate::address::UpstreamAddress;
+use crate::address::{UpstreamAddress, UpstreamUrl};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::keys::peer::{self, Absent};
 use crate::config::keys::setting::{Kind, Setting, Table, rows, set, show, walk};
@@ -43,9 +43,15 @@ const SETTINGS: &[Setting<UpstreamServer>] = &[
             "the setting is called `address`: `servers = [{ address = \"127.0.0.1:8000\" }]`",
         )],
         about: "\"127.0.0.1:8000\", \"app.internal:8000\" (all its addresses), \
-                \"srv:_http._tcp.app.internal\" or \"unix:run/app.sock\"",
-        read: |node, server| set(&mut server.address, address(node)),
-        show: |server| Some(written::upstream(&server.address)),
+                \"srv:_http._tcp.app.internal\" or \"unix:run/app.sock\"; over TLS \
+                \"https://app.internal:8443\", \"srv:_https._tcp.app.internal\", or \"tls://db.internal:5433\" \
+                for a stream",
+        read: |node, server| {
+            let url = url(node);
+            set(&mut server.scheme, url.as_ref().map(|url| url.scheme));
+            set(&mut server.address, url.map(|url| url.address))
+        },
+        show: |server| Some(written::string(&written::plain_url(&server.url()))),
         ..Setting::BLANK
     },
     Setting {
@@ -129,8 +135,8 @@ pub(super) fn servers(node: Node<'_>) -> Option<Vec<(UpstreamServer, Spot)>> {
 /// The entries of `servers`, as TOML.
 pub(super) fn show_servers(servers: &[UpstreamServer]) -> String {
     let entry = |server: &UpstreamServer| {
-        if *server == UpstreamServer::at(server.address.clone()) {
-            written::upstream(&server.address)
+        if *server == UpstreamServer::at(server.url()) {
+            written::string(&written::plain_url(&server.url()))
         } else {
             written::inline(show(SETTINGS, server))
         }
@@ -141,7 +147,7 @@ pub(super) fn show_servers(servers: &[UpstreamServer]) -> String {
 fn server(node: Node<'_>) -> Option<UpstreamServer> {
     let help = "write \"127.0.0.1:8000\", or { address = \"127.0.0.1:8000\", weight = 2 }";
     match node.value.get_ref() {
-        DeValue::String(_) => address(node).map(UpstreamServer::at),
+        DeValue::String(_) => url(node).map(UpstreamServer::at),
         DeValue::Table(_) => {
             let mut section = node.section("a server", None)?;
             let mut server = UpstreamServer::at(UpstreamAddress::Unix(PathBuf::new()));
@@ -158,9 +164,10 @@ fn server(node: Node<'_>) -> Option<UpstreamServer> {
     }
 }
 
-fn address(node: Node<'_>) -> Option<UpstreamAddress> {
-    let address = node.text()?.parse(parse_upstream_server)?;
-    peer::resolve(node, address, &ABSENT)
+fn url(node: Node<'_>) -> Option<UpstreamUrl> {
+    let UpstreamUrl { scheme, address } = node.text()?.parse(parse_upstream_server)?;
+    let address = peer::resolve(node, address, &ABSENT)?;
+    Some(UpstreamUrl { scheme, address })
 }
 
 fn report_twice(node: Node<'_>, server: &UpstreamServer, before: &[(UpstreamServer, Spot)]) {

@@ -317,12 +317,12 @@ impl ProxyHandler {
         connect: &Cell<Option<Duration>>,
     ) -> Result<Connection, Failure> {
         let (begun, timeout) = (runtime::now(), self.upstream.options().timeouts.connect);
-        let address = chosen.server().address();
+        let server = chosen.server();
         let opening = async {
-            match Connection::open(address, timeout).await {
+            match Connection::open_to(server, Vec::new(), timeout).await {
                 // The connections that wait for a next request give theirs up.
                 Err(error) if is_shortage(&error) && kept.close_all() => {
-                    Connection::open(address, timeout).await
+                    Connection::open_to(server, Vec::new(), timeout).await
                 }
                 opened => opened,
             }

@@ -26,7 +26,9 @@ impl ProxyHandler {
         let options = self.upstream.options();
         // An application has no servers before it is started, which explaining does not do.
         let server = options.servers.first();
-        let host = server.map_or("localhost".to_owned(), |server| server.address.host_field());
+        let host = server.map_or("localhost".to_owned(), |server| {
+            server.address.host_field(server.scheme)
+        });
         let wishes = Wishes {
             upgrade: request::wanted_protocol(request.head, &self.options.upgrade),
             expects_continue: request.head.expects_continue && !self.options.buffer,

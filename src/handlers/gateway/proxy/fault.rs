@@ -5,7 +5,7 @@ use std::io;
 use crate::http::chunked::ChunkedError;
 use crate::http::received_response::ResponseError;
 use crate::http::status::Status;
-use crate::upstream::{self, Fault};
+use crate::upstream::{self, Fault, TlsFault};
 
 /// Why an upstream gave no response, or no whole one.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,11 @@ impl ProxyFault {
 
     /// The type of the error in `Proxy-Status` (RFC 9209 §2.3).
     pub(super) fn proxy_error(&self) -> &'static str {
+        if let Self::Connect(error) | Self::Broken(error) = self
+            && let Some(fault) = TlsFault::in_error(error)
+        {
+            return fault.proxy_error();
+        }
         match self {
             Self::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 "connection_refused"

@@ -197,7 +197,7 @@ impl ProxyHandler {
         let route = Arc::downgrade(&self.life);
         let chosen = asked.chosen;
         Tunnel {
-            upstream: dialogue.into_parts().0.into_stream(),
+            upstream: dialogue.into_parts().0.into_transport(),
             first,
             idle_timeout: self.options.tunnel_timeout,
             grace: self.options.tunnel_grace,

@@ -1,0 +1,48 @@
+//! An upstream's TLS, and the places for the faults that are found in its files.
+
+use crate::config::complaint::certificate::{CertificateFault, CertificateSetting};
+use crate::config::complaint::diagnostic::{Diagnostic, Spot};
+use crate::config::model::UpstreamTls;
+
+/// The `tls` of an upstream that has servers for it. Its files are read when the whole configuration has
+/// been checked.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedConnector {
+    pub(crate) tls: UpstreamTls,
+    /// Where the upstream says that it speaks TLS.
+    pub(crate) whole: Spot,
+    /// Where the files are named.
+    pub(crate) ca: Option<Spot>,
+    pub(crate) certificate: Option<Spot>,
+    pub(crate) key: Option<Spot>,
+}
+
+impl NamedConnector {
+    /// That of an upstream which says nothing but that it speaks TLS, at `whole`.
+    pub(crate) fn plain(whole: Spot) -> Self {
+        Self {
+            tls: UpstreamTls::default(),
+            whole,
+            ca: None,
+            certificate: None,
+            key: None,
+        }
+    }
+
+    /// The diagnostic for a fault, at the setting that names the file.
+    pub(crate) fn diagnostic(&self, fault: CertificateFault) -> Diagnostic {
+        let spot = match fault.setting {
+            CertificateSetting::Certificate => &self.certificate,
+            CertificateSetting::Key => &self.key,
+            CertificateSetting::Ca => &self.ca,
+            CertificateSetting::ClientCa | CertificateSetting::SystemRoots => &None,
+        };
+        fault.at(spot.as_ref().unwrap_or(&self.whole))
+    }
+
+    /// Every place where a diagnostic about it may be.
+    pub(crate) fn spots(&self) -> impl Iterator<Item = &Spot> {
+        let files = [&self.ca, &self.certificate, &self.key];
+        files.into_iter().flatten().chain([&self.whole])
+    }
+}

@@ -1,0 +1,244 @@
+//! What handshakes with the servers of an upstream go on with.
+//!
+//! ```text
+//! settings ─ Material: what their files hold ─ Connector: rules, and the sessions to come back to
+//! ```
+//!
+//! A connector is kept through reloads as long as its settings and what their files hold stay the same.
+//! Connections that were made with another one are not used any more: whom they were made to may be
+//! somebody who is not trusted now.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::SingleCertAndKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
+};
+use sha2::{Digest as _, Sha256};
+
+use super::fault::{Fault, Part};
+use super::identity::{Identity, date_doubt};
+use super::pem;
+use crate::address::Scheme;
+use crate::config::model::{OwnCertificate, UpstreamTls};
+
+/// What the files of an upstream's `tls` hold.
+pub(crate) struct Material {
+    roots: Vec<CertificateDer<'static>>,
+    own: Option<(Identity, OwnCertificate)>,
+}
+
+/// What handshakes with the servers of an upstream go on with. All workers share it, and with it the
+/// sessions that servers have given tickets for.
+pub(crate) struct Connector {
+    id: u64,
+    https: Arc<ClientConfig>,
+    tls: Arc<ClientConfig>,
+}
+
+impl Material {
+    /// Reads the files of `settings`; without `ca`, those in which the system names whom it trusts.
+    ///
+    /// # Errors
+    /// Why servers cannot be asked with them.
+    pub(crate) fn read(settings: &UpstreamTls) -> Result<Self, Fault> {
+        let roots = match &settings.authorities {
+            _ if !settings.is_verified => Vec::new(),
+            Some(path) => pem::certificates(Part::Ca, path)?,
+            None => system_roots()?,
+        };
+        let read = |own: &OwnCertificate| {
+            let identity = Identity::read(&own.certificate, &own.key)?;
+            Ok((identity, own.clone()))
+        };
+        let own = settings.own.as_ref().map(read).transpose()?;
+        Ok(Self { roots, own })
+    }
+
+    /// Stands for what the files hold.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let own = self.own.iter();
+        let own = own.flat_map(|(identity, _)| &identity.certified.cert);
+        let mut hasher = Sha256::new();
+        // The key belongs to the first certificate of its own, which stands for it.
+        for part in [self.roots.iter().collect(), own.collect::<Vec<_>>()] {
+            hasher.update(part.len().to_be_bytes());
+            for certificate in part {
+                hasher.update(certificate.len().to_be_bytes());
+                hasher.update(certificate);
+            }
+        }
+        hasher.finalize().into()
+    }
+
+    /// What in the files servers will mind.
+    pub(crate) fn doubts(&self) -> Vec<Fault> {
+        let now = SystemTime::now();
+        let doubt = |(identity, own): &(Identity, OwnCertificate)| {
+            date_doubt(&identity.facts, &own.certificate, now)
+        };
+        self.own.iter().filter_map(doubt).collect()
+    }
+}
+
+impl Connector {
+    /// What is made of `settings`, whose files hold `material`.
+    ///
+    /// # Errors
+    /// Why servers cannot be asked with it.
+    pub(crate) fn new(settings: &UpstreamTls, material: &Material) -> Result<Self, Fault> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = verifier(settings, material, &provider)?;
+        let mut versions: Vec<&'static SupportedProtocolVersion> = Vec::new();
+        versions.extend(settings.versions.tls13.then_some(&TLS13));
+        versions.extend(settings.versions.tls12.then_some(&TLS12));
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions)
+            .expect("checking has left one version at least")
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match &material.own {
+            Some((own, _)) => {
+                let resolver = SingleCertAndKey::from(own.certified.clone());
+                builder.with_client_cert_resolver(Arc::new(resolver))
+            }
+            None => builder.with_no_client_auth(),
+        };
+        let offered = settings.protocols.iter();
+        config.alpn_protocols = offered
+            .map(|protocol| protocol.clone().into_bytes())
+            .collect();
+        let mut https = config.clone();
+        https.alpn_protocols = vec![b"http/1.1".to_vec()];
+        https.resumption = rustls::client::Resumption::default();
+        Ok(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            https: Arc::new(https),
+            tls: Arc::new(config),
+        })
+    }
+
+    /// What tells it from every other connector of the process.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What a handshake goes on with.
+    pub(crate) fn config(&self, scheme: Scheme) -> &Arc<ClientConfig> {
+        match scheme {
+            Scheme::Https => &self.https,
+            Scheme::Plain | Scheme::Tls => &self.tls,
+        }
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Connector").field(&self.id).finish()
+    }
+}
+
+/// The certificates of those whom the system trusts.
+fn system_roots() -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let found = rustls_native_certs::load_native_certs();
+    if !found.certs.is_empty() {
+        return Ok(found.certs);
+    }
+    let why = found.errors.first();
+    let why = why.map_or(String::new(), |error| format!(" ({error})"));
+    let message = format!("the system names nobody whose certificates it trusts{why}");
+    let help = "install the package ca-certificates, or name whom to trust: tls = { ca = \"internal.pem\" } in \
+                `[upstreams.NAME]`";
+    Err(Fault::new(Part::SystemRoots, message).help(help))
+}
+
+/// What verifies the certificates of servers.
+fn verifier(
+    settings: &UpstreamTls,
+    material: &Material,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, Fault> {
+    if !settings.is_verified {
+        return Ok(Arc::new(AnyCertificate(Arc::clone(provider))));
+    }
+    let mut roots = RootCertStore::empty();
+    let Some(path) = &settings.authorities else {
+        // A few old ones of a system are not to be understood.
+        let (added, _) = roots.add_parsable_certificates(material.roots.iter().cloned());
+        return match added {
+            0 => {
+                let message = "none of the certificates that the system trusts can be read";
+                Err(Fault::new(Part::SystemRoots, message))
+            }
+            _ => Ok(of_roots(roots, provider)),
+        };
+    };
+    let shown = path.display();
+    for (index, authority) in material.roots.iter().enumerate() {
+        roots.add(authority.clone()).map_err(|error| {
+            let message = format!("certificate {} in `{shown}`: {error}", index + 1);
+            Fault::new(Part::Ca, message)
+        })?;
+    }
+    Ok(of_roots(roots, provider))
+}
+
+fn of_roots(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
+    let provider = Arc::clone(provider);
+    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+    builder
+        .build()
+        .expect("there is one root at least, and no list of revoked ones")
+}
+
+/// Accepts every certificate: `verify = false`. Whether the server has the key of its certificate is
+/// looked at all the same.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
