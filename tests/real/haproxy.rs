@@ -37,7 +37,7 @@ fn free_address() -> SocketAddr {
 }
 
 /// The response to a GET that comes from 127.0.0.9; `None` if nothing listens at `address` yet.
-fn get(address: SocketAddr) -> Option<String> {
+pub(crate) fn get(address: SocketAddr) -> Option<String> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     let from: SocketAddr = ([127, 0, 0, 9], 0).into();
     socket.bind(&from.into()).expect("loopback has it");

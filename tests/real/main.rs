@@ -37,6 +37,8 @@ mod php_server;
 mod phpmyadmin;
 // Programs that a test starts and ends.
 mod program;
+// TLS to nginx and HAProxy, and from HAProxy and OpenSSL.
+mod tls_upstreams;
 // nginx and HAProxy behind `proxy`, and in front.
 mod proxies;
 // Postfix and Dovecot behind streams.
