@@ -44,6 +44,11 @@ impl HttpDate {
         }
     }
 
+    /// Returns the moment at which the second of the date begins.
+    pub(crate) fn to_system_time(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.seconds_since_epoch)
+    }
+
     /// Writes the date as IMF-fixdate.
     pub(crate) fn to_bytes(self) -> [u8; Self::LENGTH] {
         let mut bytes = [0; Self::LENGTH];

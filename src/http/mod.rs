@@ -22,6 +22,7 @@ pub(crate) mod field_roles;
 pub(crate) mod fields;
 pub(crate) mod forwarded;
 pub(crate) mod framing;
+pub(crate) mod https_url;
 pub(crate) mod list;
 pub(crate) mod media_type;
 pub(crate) mod method;
