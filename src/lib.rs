@@ -48,6 +48,7 @@
 //!      log           exchange                     → AccessRecord    ┘
 //! ```
 
+mod acme;
 mod address;
 mod api;
 #[cfg(feature = "bench-internals")]

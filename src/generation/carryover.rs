@@ -16,6 +16,7 @@
 //! | open connections of a stream | where it listens | no other stream |
 //! | certificates of servers and streams | the settings of `tls` | all of them with the same |
 //! | whom upstreams have to be, and sessions with them | the settings of `tls` and what its files hold | all upstreams with the same |
+//! | how it stands with certificates of ACME, and what CAs are answered | none | all servers, for as long as the process |
 //! | keys of session tickets | none | all servers, for as long as the process |
 //! | threads of a route with a handler | the same, and how many threads | no other route |
 //!
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use super::error_pages::ErrorPage;
 use super::kept::{Kept, Retired};
+use crate::acme;
 use crate::address::ListenAddress;
 use crate::api::{HandlerSpec, Handlers, Instance, OptionsError, RouteLife};
 use crate::config::model::{self, Cgi, Files, PluginRoute, Proxy, Route, RoutePattern};
@@ -59,6 +61,7 @@ pub(crate) struct Carryover {
     /// Under which keys they are, for the settings that were read.
     connector_keys: HashMap<model::UpstreamTls, ConnectorKey>,
     tickets: Arc<TicketKeys>,
+    acme: Arc<acme::Shared>,
 }
 
 /// Which `proxy` route a life is for: the pattern, the upstream, and which of its equals.
@@ -129,6 +132,7 @@ impl Carryover {
             connectors: self.connectors.begin(),
             connector_keys: HashMap::new(),
             tickets: Arc::clone(&self.tickets),
+            acme: Arc::clone(&self.acme),
         }
     }
 
@@ -171,6 +175,11 @@ impl Carryover {
     /// The lives of all routes with handlers.
     pub(super) fn lives(&self) -> impl Iterator<Item = &Arc<RouteLife>> {
         self.lives.values()
+    }
+
+    /// What ACME shares with workers.
+    pub(super) fn acme(&self) -> &Arc<acme::Shared> {
+        &self.acme
     }
 
     /// What the handshakes of servers go on with.

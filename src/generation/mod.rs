@@ -1,6 +1,7 @@
 //! The configuration that runs: immutable, shared by the workers, exchanged as a whole.
 
 mod carryover;
+mod challenges;
 mod error_pages;
 mod kept;
 pub(crate) mod policy;
@@ -12,6 +13,9 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use rustls::ServerConfig;
+
+use crate::acme::Plan;
 use crate::address::ListenAddress;
 use crate::api::RouteLife;
 use crate::config::model::{
@@ -22,6 +26,7 @@ use crate::handlers::control::ControlHandler;
 use crate::message::response::CommonFields;
 use crate::runtime::PoolState;
 use crate::tls::Terminator;
+use crate::tls::made::CHALLENGE_PROTOCOL;
 use crate::tls::tickets::TicketKeys;
 use crate::upstream::Group;
 
@@ -52,6 +57,8 @@ pub(crate) struct Generation {
     upstreams: Vec<Arc<Group>>,
     /// The addresses at which a connection does not begin with a request.
     arrivals: Vec<(ListenAddress, Arrival)>,
+    /// Which certificates are issued, if any are.
+    acme: Option<Plan>,
     /// What the next generation may go on with.
     carryover: Carryover,
 }
@@ -122,6 +129,7 @@ impl Generation {
             max_connections: MAX_COMMANDS,
             listeners: vec![(address, Listened::of_control())],
             arrivals: Vec::new(),
+            acme: None,
             ..Self::of_config(&Config::default())
         }
     }
@@ -135,6 +143,21 @@ impl Generation {
     /// The upstreams that its routes may ask, in the order of the configuration.
     pub(crate) fn upstreams(&self) -> &[Arc<Group>] {
         &self.upstreams
+    }
+
+    /// Which certificates are issued by ACME, if any are.
+    pub(crate) fn acme(&self) -> Option<&Plan> {
+        self.acme.as_ref()
+    }
+
+    /// Whether a client that offers `protocols` is a CA that asks whether a name is ours (RFC 8737 §4).
+    pub(crate) fn is_challenge(&self, protocols: &[Vec<u8>]) -> bool {
+        protocols.iter().any(|offer| offer == CHALLENGE_PROTOCOL)
+    }
+
+    /// What the handshake of a CA goes on with that asks whether `name` is ours.
+    pub(crate) fn challenge(&self, name: &str) -> Option<Arc<ServerConfig>> {
+        self.carryover.acme().tls_answer(name)
     }
 
     /// The states of the pools of routes that have threads of their own.

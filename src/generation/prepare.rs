@@ -16,9 +16,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::carryover::{Carryover, Groups, Unread};
+use super::challenges;
 use super::policy::ServingPolicy;
 use super::routing::RoutingTable;
 use super::{Arrival, Generation, Listened, Route, Site, Stream};
+use crate::acme;
 use crate::address::ListenAddress;
 use crate::api::Handlers;
 use crate::config::model::{self, Config, HostPattern, Verb};
@@ -136,7 +138,11 @@ impl Generation {
         let mut listeners: BTreeMap<ListenAddress, Listened> = BTreeMap::new();
         for server in &config.servers {
             let queue = config.blocking.queue;
-            let site = Arc::new(site(server, queue, &groups, &mut carryover));
+            let mut site = site(server, queue, &groups, &mut carryover);
+            if config.acme.is_some() && server.tls.is_none() {
+                challenges::add_route(&mut site, &mut carryover);
+            }
+            let site = Arc::new(site);
             for address in &server.listen {
                 let is_new = !listeners.contains_key(address);
                 let listened = listeners.entry(address.clone()).or_default();
@@ -150,6 +156,10 @@ impl Generation {
                 }
             }
         }
+        if config.acme.is_some() {
+            challenges::add_sites(config, &mut listeners, &mut carryover);
+        }
+        let acme = plan(config, &carryover);
         let arrivals = arrivals(config, &groups, &mut carryover);
         let policy = ServingPolicy::new(&config.policy, &mut carryover);
         carryover.end();
@@ -167,9 +177,26 @@ impl Generation {
                 .cloned()
                 .collect(),
             arrivals,
+            acme,
             carryover,
         }
     }
+}
+
+/// What ACME is to look after.
+fn plan(config: &Config, carryover: &Carryover) -> Option<acme::Plan> {
+    let shared = Arc::clone(carryover.acme());
+    let mut plan = acme::Plan::new(config.acme.clone()?, shared);
+    for tls in config
+        .servers
+        .iter()
+        .filter_map(|server| server.tls.as_ref())
+    {
+        if let Some(issue) = &tls.issue {
+            plan.add(issue, &tls.certificate, &carryover.terminator(tls));
+        }
+    }
+    Some(plan).filter(|plan| !plan.is_empty())
 }
 
 /// The addresses at which a connection does not begin with a request.

@@ -5,6 +5,7 @@
 //! holds. Otherwise [`Handler::answer`] returns one and may wait. Handlers never call each other,
 //! except that `fastcgi` sends static files by `files`' handler.
 
+pub(crate) mod acme;
 pub(crate) mod control;
 pub(crate) mod echo;
 pub(crate) mod files;
@@ -27,6 +28,7 @@ use crate::message::selected::Selected;
 use crate::runtime::Pools;
 use crate::upstream;
 
+use acme::AcmeHandler;
 use control::ControlHandler;
 use echo::Echo;
 use files::FilesHandler;
@@ -51,6 +53,8 @@ pub(crate) enum Handler {
     Cgi(CgiHandler),
     Fastcgi(FastcgiHandler),
     Proxy(Box<ProxyHandler>),
+    /// For CAs. The server adds its route.
+    Acme(AcmeHandler),
     /// The control socket's. No route of the operator leads here.
     Control(ControlHandler),
 }
@@ -125,6 +129,7 @@ impl Handler {
             Self::Files(_) => MethodSet::of(&[Method::Get, Method::Head]),
             Self::Respond(respond) => respond.methods,
             Self::Status(_) => MethodSet::of(&[Method::Get, Method::Head]),
+            Self::Acme(_) => AcmeHandler::methods(),
             Self::Redirect(_)
             | Self::Echo(_)
             | Self::Plugin(_)
@@ -146,6 +151,7 @@ impl Handler {
             | Self::Redirect(_)
             | Self::Echo(_)
             | Self::Status(_)
+            | Self::Acme(_)
             | Self::Control(_) => false,
             Self::Plugin(_) => true,
         }
@@ -160,6 +166,7 @@ impl Handler {
             Self::Files(_)
             | Self::Respond(_)
             | Self::Redirect(_)
+            | Self::Acme(_)
             | Self::Plugin(_)
             | Self::Fastcgi(_) => false,
         }
@@ -207,6 +214,7 @@ impl Handler {
             Self::Files(files) => files.answer_now(request, &state.files),
             Self::Respond(respond) => Some(respond.answer()),
             Self::Redirect(redirect) => Some(redirect.answer(request)),
+            Self::Acme(acme) => Some(acme.answer(request)),
             Self::Fastcgi(fastcgi) => fastcgi.answer_now(request, state.for_fastcgi()),
             Self::Plugin(plugin) => match plugin.answer_now(request, &state.pools)? {
                 plugin::Now::Response(response) => Some(response),
@@ -238,6 +246,7 @@ impl Handler {
             Self::Files(files) => Box::pin(files.answer(request, &state.files)).await,
             Self::Respond(respond) => respond.answer(),
             Self::Redirect(redirect) => redirect.answer(request),
+            Self::Acme(acme) => acme.answer(request),
             Self::Echo(echo) => Box::pin(echo.answer(request, &mut content)).await?,
             Self::Status(status) => Box::pin(status.answer(request, &state.submit)).await,
             Self::Plugin(plugin) => {

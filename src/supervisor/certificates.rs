@@ -43,7 +43,7 @@ impl Default for Certificates {
 impl Certificates {
     /// How long it is until they are looked at; `None`: there are none.
     pub(super) fn wait(&self, generation: &Generation, now: Instant) -> Option<Duration> {
-        let has_some = generation.terminators().next().is_some();
+        let has_some = of_files(generation).next().is_some();
         has_some.then(|| self.next.saturating_duration_since(now))
     }
 
@@ -55,13 +55,16 @@ impl Certificates {
         if has_to_warn {
             self.next_warning = now + WARNING;
         }
-        for terminator in generation.terminators() {
+        for terminator in of_files(generation) {
             match terminator.look() {
                 Looked::Same => {}
-                Looked::Renewed => diagnostic::info(format_args!(
-                    "read again, because it has changed: {}",
-                    CertificateFacts::of(terminator).describe()
-                )),
+                Looked::Renewed => {
+                    let facts = CertificateFacts::of(terminator);
+                    let described = facts.map(|facts| facts.describe()).unwrap_or_default();
+                    diagnostic::info(format_args!(
+                        "read again, because it has changed: {described}"
+                    ));
+                }
                 Looked::Failed(Fault { message, help, .. }) => {
                     let help = help.map(|help| format!(" ({help})")).unwrap_or_default();
                     diagnostic::error(format_args!(
@@ -84,15 +87,23 @@ pub(crate) struct CertificateFacts {
 
 /// The certificates of a generation, as they are now.
 pub(crate) fn facts(generation: &Generation) -> Vec<CertificateFacts> {
-    generation.terminators().map(CertificateFacts::of).collect()
+    of_files(generation)
+        .filter_map(CertificateFacts::of)
+        .collect()
+}
+
+/// The certificates that the operator puts into files. ACME looks after the others itself.
+fn of_files(generation: &Generation) -> impl Iterator<Item = &Arc<Terminator>> {
+    let terminators = generation.terminators();
+    terminators.filter(|terminator| terminator.settings().issue.is_none())
 }
 
 impl CertificateFacts {
-    fn of(terminator: &Arc<Terminator>) -> Self {
-        Self {
+    fn of(terminator: &Arc<Terminator>) -> Option<Self> {
+        Some(Self {
             path: terminator.settings().certificate.display().to_string(),
-            facts: terminator.facts(),
-        }
+            facts: terminator.facts()?,
+        })
     }
 
     /// Whole days that are left; 0 if it has expired.

@@ -1,10 +1,12 @@
-//! The thread that looks after upstreams although no client asks: see `upstream::housekeeping`.
+//! The thread that looks after what no client asks for: upstreams (`upstream::housekeeping`) and
+//! certificates of ACME (`acme`).
 //!
-//! There is one for the process, and only while an upstream needs it. A reload hands it the upstreams of
-//! the new generation; it ends when this is dropped.
+//! There is one for the process, and only while an upstream or a certificate needs it. A reload hands it
+//! those of the new generation; it ends when this is dropped.
 
 use std::sync::Arc;
 
+use crate::acme;
 use crate::generation::Generation;
 use crate::log::diagnostic;
 use crate::runtime::{self, EventQueue, Sender, catch_panic, channel, spawn_thread};
@@ -12,35 +14,49 @@ use crate::upstream::{Group, housekeeping};
 
 /// The thread, if there is one.
 #[derive(Default)]
-pub(super) struct Housekeeper(Option<Sender<Vec<Arc<Group>>>>);
+pub(super) struct Housekeeper(Option<Senders>);
+
+/// By which the thread is told what to look after.
+struct Senders {
+    groups: Sender<Vec<Arc<Group>>>,
+    /// `None`: no certificate.
+    certificates: Sender<Option<acme::Plan>>,
+}
 
 impl Housekeeper {
-    /// Has it look after the upstreams of `generation`, and of no other.
+    /// Has it look after the upstreams and certificates of `generation`, and of no other.
     pub(super) fn adopt(&mut self, generation: &Generation) {
         let upstreams = generation.upstreams().iter();
         let needing: Vec<_> = upstreams
             .filter(|group| group.needs_housekeeping())
             .cloned()
             .collect();
-        if needing.is_empty() {
+        let plan = generation.acme().cloned();
+        if needing.is_empty() && plan.is_none() {
             self.0 = None;
             return;
         }
-        let running = self.0.take().filter(Sender::is_open);
-        let sender = running.or_else(start);
-        if let Some(sender) = &sender {
-            sender.send(needing);
+        let running = self.0.take().filter(|senders| senders.groups.is_open());
+        let senders = running.or_else(start);
+        if let Some(senders) = &senders {
+            senders.groups.send(needing);
+            senders.certificates.send(plan);
         }
-        self.0 = sender;
+        self.0 = senders;
     }
 }
 
-/// Starts the thread. Without it, servers are asked as they are known.
-fn start() -> Option<Sender<Vec<Arc<Group>>>> {
+/// Starts the thread. Without it, servers are asked as they are known, and certificates stay as they are.
+fn start() -> Option<Senders> {
     let (sender, groups) = channel();
+    let (certificates, plans) = channel();
     let started = EventQueue::new().and_then(|queue| {
         spawn_thread("tidegate-house", move || {
-            let kept = catch_panic(|| runtime::run_on(queue, housekeeping::keep(groups)));
+            let work = async move {
+                runtime::spawn(acme::keep(plans));
+                housekeeping::keep(groups).await;
+            };
+            let kept = catch_panic(|| runtime::run_on(queue, work));
             match kept {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tell(&error),
@@ -49,7 +65,10 @@ fn start() -> Option<Sender<Vec<Arc<Group>>>> {
         })
     });
     match started {
-        Ok(_) => Some(sender),
+        Ok(_) => Some(Senders {
+            groups: sender,
+            certificates,
+        }),
         Err(error) => {
             tell(&error);
             None
@@ -59,6 +78,6 @@ fn start() -> Option<Sender<Vec<Arc<Group>>>> {
 
 fn tell(why: &dyn std::fmt::Display) {
     diagnostic::error(format_args!(
-        "nothing looks after upstreams, until a reload: {why}; names are not looked up again, and no server is asked whether it is well"
+        "nothing looks after upstreams and certificates, until a reload: {why}; names are not looked up again, no server is asked whether it is well, and no certificate is renewed"
     ));
 }

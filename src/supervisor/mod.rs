@@ -20,6 +20,7 @@ mod ending;
 mod events;
 mod housekeeper;
 mod inherited;
+mod issued;
 mod listen_error;
 mod listening;
 mod notify;
@@ -44,6 +45,7 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2};
 
+use crate::acme::{Storage, StorageError};
 use crate::address::ListenAddress;
 use crate::api::Handlers;
 use crate::config::Inputs;
@@ -95,6 +97,8 @@ pub(crate) enum SupervisorError {
     Control(#[from] ControlError),
     #[error(transparent)]
     Log(#[from] OpenLogError),
+    #[error(transparent)]
+    Acme(#[from] StorageError),
     #[error("cannot start its threads; fewer `workers` need fewer")]
     Threads(#[source] io::Error),
     #[error("cannot take note of signals")]
@@ -209,6 +213,7 @@ impl Supervisor {
         let adopted = Sockets::adopt(inherited, &addresses(&config))?;
         let sockets = listening(&adopted, &config)?;
         let log = AccessWriter::start(&config.log.access)?;
+        open_acme(&generation)?;
         let mut manager = ServiceManager::default();
         if is_program {
             watch_signals(sender.clone(), file.is_some()).map_err(SupervisorError::Signals)?;
@@ -504,6 +509,8 @@ impl Supervisor {
     /// Waits until the open connections have ended by themselves; a signal to stop drains them.
     fn retire(&mut self) {
         self.close_sockets();
+        // The successor goes on with what was under way: it waits for the lock of the storage.
+        self.housekeeper = Housekeeper::default();
         self.generation.stop_routes();
         if let Some(signal) = ending::retire(&mut self.workers, &self.events, self.log.as_ref()) {
             self.drain(events::name(signal));
@@ -562,6 +569,7 @@ impl Supervisor {
             listeners: self.addresses().map(ToString::to_string).collect(),
             upstreams: upstreams::facts(self.generation.upstreams()),
             certificates: certificates::facts(&self.generation),
+            issued: issued::facts(&self.generation),
             handshakes: self
                 .tally
                 .total(|counters| counters.handshakes.complete.read()),
@@ -665,6 +673,12 @@ pub(crate) fn wait_for_ends(handlers: &Handlers) {
             "the `drop` of {left} handlers has not returned; the server ends without it"
         ));
     }
+}
+
+/// Looks whether the storage of ACME can be used, if `generation` has certificates there.
+fn open_acme(generation: &Generation) -> Result<(), StorageError> {
+    let plan = generation.acme();
+    plan.map_or(Ok(()), |plan| Storage::open(&plan.settings).map(drop))
 }
 
 /// Raises the limit of open files, and so of connections, as far as the system lets us.

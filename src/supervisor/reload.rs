@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::notify::State;
-use super::{Event, ListenError, Supervisor, announce, announce_end, listening, watch};
+use super::{Event, ListenError, Supervisor, announce, announce_end, listening, open_acme, watch};
+use crate::acme::StorageError;
 use crate::config::model::{Config, LogLevel};
 use crate::config::{self, Change, Checked, Inputs, Report, Strictness, Surroundings};
 use crate::control::{ControlReply, Submit};
@@ -51,6 +52,8 @@ pub(super) enum ReloadError {
     Tests(String),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error(transparent)]
+    Acme(#[from] StorageError),
     #[error("cannot start the workers: {0}")]
     Threads(io::Error),
     #[error("{0}")]
@@ -166,6 +169,7 @@ impl Supervisor {
         let further = self.workers.prepare(config.workers.get());
         let further = further.map_err(ReloadError::Threads)?;
         let sockets = listening(&self.sockets, &config)?;
+        open_acme(&generation)?;
         self.stage_apps(&config, &generation, None)
             .map_err(ReloadError::Apps)?;
         // Nothing below can fail.

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::apps::AppFacts;
 use super::certificates::CertificateFacts;
+use super::issued::IssuedFacts;
 use super::upstreams::UpstreamFacts;
 use crate::control::ControlReply;
 use crate::control::question::Question;
@@ -64,6 +65,8 @@ pub(super) struct Facts {
     pub(super) listeners: Vec<String>,
     pub(super) upstreams: Vec<UpstreamFacts>,
     pub(super) certificates: Vec<CertificateFacts>,
+    /// Those of ACME.
+    pub(super) issued: Vec<IssuedFacts>,
     /// Handshakes of TLS that led to a session, and those that did not.
     pub(super) handshakes: u64,
     pub(super) failed_handshakes: u64,
@@ -115,6 +118,7 @@ impl Facts {
             "listeners": self.listeners,
             "upstreams": self.upstreams.iter().map(UpstreamFacts::to_json).collect::<Vec<_>>(),
             "certificates": self.certificates.iter().map(CertificateFacts::to_json).collect::<Vec<_>>(),
+            "acme": self.issued.iter().map(IssuedFacts::to_json).collect::<Vec<_>>(),
             "apps": self.apps.iter().map(AppFacts::to_json).collect::<Vec<_>>(),
         });
         if let (Some(json), Some(further)) = (json.as_object_mut(), further.as_object()) {
@@ -164,7 +168,9 @@ impl Facts {
         let certificates = self.certificates.iter();
         let certificates = certificates.map(|certificate| certificate.describe() + "\n");
         let all = [to_lines(&rows), to_lines(&self.counted())].into_iter();
+        let issued = self.issued.iter().map(IssuedFacts::to_line);
         all.chain(certificates)
+            .chain(issued)
             .chain(apps)
             .chain(upstreams)
             .collect()

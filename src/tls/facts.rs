@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
 use x509_parser::x509::X509Name;
 
 use crate::config::model::HostPattern;
@@ -84,6 +84,18 @@ pub(super) fn may_have_issued(issuer: &[u8], certificate: &[u8]) -> bool {
         }
         _ => false,
     }
+}
+
+/// The identifier of the key that has signed `certificate` (RFC 5280 §4.2.1.1), and the number of the
+/// certificate.
+pub(super) fn authority_and_serial(certificate: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let mut extensions = certificate.extensions().iter();
+    let identifier = extensions.find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(found) => found.key_identifier.as_ref(),
+        _ => None,
+    })?;
+    Some((identifier.0.to_vec(), certificate.raw_serial().to_vec()))
 }
 
 /// A name as RFC 4514 writes it: the last part first.

@@ -7,7 +7,7 @@ use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
-use super::facts::{Facts, may_have_issued};
+use super::facts::{Facts, authority_and_serial, may_have_issued};
 use super::fault::{Fault, Part};
 use super::pem;
 use crate::config::model::HostPattern;
@@ -84,11 +84,6 @@ impl Identity {
         }
         doubts
     }
-
-    /// Whether clients accept its dates at `now`.
-    pub(super) fn is_valid(&self, now: SystemTime) -> bool {
-        now >= self.facts.not_before && now < self.facts.not_after
-    }
 }
 
 /// What is wrong with the dates of the certificate in the file `path`.
@@ -118,6 +113,33 @@ pub(super) fn date_doubt(facts: &Facts, path: &Path, now: SystemTime) -> Option<
         return None;
     };
     Some(Fault::new(Part::Certificate, message).help("renew it; a reload reads it again"))
+}
+
+/// What is known of a certificate that a CA has issued.
+pub(crate) struct Issued {
+    pub(crate) facts: Facts,
+    /// The identifier of the CA's key, and the certificate's number: what RFC 9773 §4.1 calls it by.
+    pub(crate) authority_and_serial: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// What the certificate says that a CA has issued into `file`, with its key.
+///
+/// # Errors
+/// Why no server can be who it says: the CA has not given what it was asked for.
+pub(crate) fn check_issued(file: &Path, names: &[String]) -> Result<Issued, Fault> {
+    let identity = Identity::read(file, file)?;
+    let is_covered = |name: &&String| !identity.facts.covers(&HostPattern::Exact((*name).clone()));
+    if let Some(missing) = names.iter().find(is_covered) {
+        let message = format!(
+            "the certificate in `{}` is not for {missing}",
+            file.display()
+        );
+        return Err(Fault::new(Part::Certificate, message));
+    }
+    Ok(Issued {
+        authority_and_serial: authority_and_serial(&identity.certified.cert[0]),
+        facts: identity.facts,
+    })
 }
 
 /// Why the key does not fit: perhaps it fits another certificate of the file.

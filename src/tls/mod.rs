@@ -3,6 +3,7 @@
 //! ```text
 //! files ─ pem ─ identity: certificates and their key ─┐
 //!               facts: names, dates, issuer           ├─ terminator: what a server's handshakes go on with,
+//!               made: by ourselves                    │
 //! tickets: keys that all workers share ───────────────┘  exchanged while it serves
 //!
 //! files, the system's roots ─ connector: what handshakes with the servers of an upstream go on with
@@ -15,10 +16,13 @@ mod connector;
 pub(crate) mod facts;
 mod fault;
 mod identity;
+pub(crate) mod made;
 mod pem;
+mod provider;
 mod terminator;
 pub(crate) mod tickets;
 
 pub(crate) use connector::{Connector, Material};
 pub(crate) use fault::{Fault, Part};
+pub(crate) use identity::check_issued;
 pub(crate) use terminator::{Looked, Terminator};

@@ -2,25 +2,29 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::sign::SingleCertAndKey;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use super::facts::Facts;
 use super::fault::{Fault, Part};
 use super::identity::{Identity, date_doubt};
+use super::made::self_signed;
 use super::pem;
+use super::provider::provider;
 use super::tickets::{TicketKeys, Ticketer};
-use crate::config::model::{ClientCertificates, HostPattern, Protocols, Tls};
+use crate::config::model::{ClientCertificates, HostPattern, Protocols, Tls, UntilIssued};
 
 /// The protocols that servers speak over TLS, by ALPN (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
@@ -39,13 +43,39 @@ pub(crate) struct Terminator {
 struct Current {
     config: Arc<ServerConfig>,
     client_rule: u64,
-    facts: Facts,
+    /// `None`: there is no certificate that somebody has issued.
+    facts: Option<Facts>,
 }
 
 /// What reading the files has found.
-pub(crate) struct Read {
+struct Read {
     current: Current,
-    identity: Identity,
+}
+
+impl Read {
+    /// Why it is worse than a certificate that is valid.
+    fn worse(&self, path: &Path, now: SystemTime) -> Option<Fault> {
+        let Some(facts) = &self.current.facts else {
+            let message = format!(
+                "`{}` holds no certificate with its key any more",
+                path.display()
+            );
+            return Some(Fault::new(Part::Certificate, message));
+        };
+        // Whether clients accept its dates.
+        let is_valid = now >= facts.not_before && now < facts.not_after;
+        date_doubt(facts, path, now).filter(|_| !is_valid)
+    }
+}
+
+/// Until a certificate is issued, where clients are not to see one of our own.
+#[derive(Debug)]
+struct NotIssued;
+
+impl ResolvesServerCert for NotIssued {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        None
+    }
 }
 
 impl Terminator {
@@ -73,12 +103,9 @@ impl Terminator {
         *self.lock_seen() = stamps(&self.settings);
         let read = read(&self.settings, &self.tickets)?;
         let now = SystemTime::now();
-        let is_last_valid = self.current.load().facts.left(now) > std::time::Duration::ZERO;
-        let path = &self.settings.certificate;
-        if let Some(fault) = date_doubt(&read.identity.facts, path, now)
-            && is_last_valid
-            && !read.identity.is_valid(now)
-        {
+        let is_valid = |facts: &Facts| facts.left(now) > Duration::ZERO;
+        let is_last_valid = self.current.load().facts.as_ref().is_some_and(is_valid);
+        if is_last_valid && let Some(fault) = read.worse(&self.settings.certificate, now) {
             return Err(fault);
         }
         self.current.store(Arc::new(read.current));
@@ -102,12 +129,12 @@ impl Terminator {
 
     /// What is wrong with the dates of its certificate.
     pub(crate) fn date_doubt(&self) -> Option<Fault> {
-        let facts = self.facts();
+        let facts = self.facts()?;
         date_doubt(&facts, &self.settings.certificate, SystemTime::now())
     }
 
-    /// What its certificate says.
-    pub(crate) fn facts(&self) -> Facts {
+    /// What its certificate says; `None`: none is issued yet.
+    pub(crate) fn facts(&self) -> Option<Facts> {
         self.current.load().facts.clone()
     }
 
@@ -120,6 +147,10 @@ impl Terminator {
         let Tls {
             certificate, key, ..
         } = &self.settings;
+        if self.settings.issue.is_some() {
+            // It is for them, and it is renewed in time.
+            return Vec::new();
+        }
         match Identity::read(certificate, key) {
             Ok(identity) => identity.doubts(certificate, hosts, SystemTime::now()),
             Err(fault) => vec![fault],
@@ -179,14 +210,10 @@ fn stamps(settings: &Tls) -> Vec<Option<Stamp>> {
     files.map(stamp).collect()
 }
 
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
-}
-
 /// Reads the files of `settings`.
 fn read(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Read, Fault> {
     let provider = provider();
-    let identity = Identity::read(&settings.certificate, &settings.key)?;
+    let (identity, resolver) = identity(settings)?;
     let (verifier, client_rule) = match &settings.clients {
         Some(clients) => {
             let (verifier, rule) = verifier(clients, &provider)?;
@@ -204,8 +231,7 @@ fn read(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Read, Fault> {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    let certified = identity.certified.clone();
-    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    let mut config = builder.with_cert_resolver(resolver);
     config.alpn_protocols = match &settings.protocols {
         Protocols::Http => PROTOCOLS.map(<[u8]>::to_vec).into(),
         Protocols::Any => Vec::new(),
@@ -217,15 +243,35 @@ fn read(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Read, Fault> {
         keys: Arc::clone(tickets),
         scope: client_rule,
     });
-    let facts = identity.facts.clone();
+    let facts = identity.as_ref().map(|identity| identity.facts.clone());
     Ok(Read {
         current: Current {
             config: Arc::new(config),
             client_rule,
             facts,
         },
-        identity,
     })
+}
+
+/// What is in the files of `settings`, and what clients are shown.
+fn identity(settings: &Tls) -> Result<(Option<Identity>, Arc<dyn ResolvesServerCert>), Fault> {
+    let single = |certified| Arc::new(SingleCertAndKey::from(certified));
+    let read = Identity::read(&settings.certificate, &settings.key);
+    match (read, &settings.issue) {
+        (Ok(identity), _) => {
+            let certified = identity.certified.clone();
+            Ok((Some(identity), single(certified)))
+        }
+        (Err(fault), None) => Err(fault),
+        (Err(_), Some(issue)) if issue.until_issued == UntilIssued::Refuse => {
+            Ok((None, Arc::new(NotIssued)))
+        }
+        (Err(_), Some(issue)) => {
+            let made = self_signed(&issue.names);
+            let certified = made.map_err(|e| Fault::new(Part::Certificate, e.to_string()))?;
+            Ok((None, single(certified)))
+        }
+    }
 }
 
 /// What verifies the certificates of clients, and the number that stands for its rule.

@@ -1,6 +1,8 @@
 //! Tests with the real programs that people put behind a route. `.ci/run` installs what they need;
 //! `cargo test --test real` runs them, and `cargo test` alone does not.
 
+// Certificates from a CA, by ACME.
+mod acme;
 // The recipes of docs/application-servers.md.
 mod application_servers;
 // Autobahn's WebSocket test suite through a tunnel.

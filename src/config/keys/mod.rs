@@ -2,7 +2,7 @@
 //! shown.
 //!
 //! ```text
-//! top ─┬─ log, blocking
+//! top ─┬─ log, blocking, acme
 //!      ├─ server ─┬─ route ─ files, respond, redirect, handler, switch, cgi, fastcgi, proxy
 //!      │          └─ clash                    claims that exclude each other
 //!      ├─ refine ─ headers, limits, error_pages, types, access: what holds at a `level`
@@ -22,6 +22,7 @@
 //! add a verb, see `verb`.
 
 mod access;
+pub(crate) mod acme;
 pub(crate) mod app;
 mod blocking;
 mod cgi;
@@ -65,6 +66,8 @@ pub(crate) const TABLES: &[&Table] = &[
     &top::TABLE,
     &blocking::TABLE,
     &log::TABLE,
+    &acme::TABLE,
+    &acme::EXTERNAL_TABLE,
     &limits::TABLE_AT_TOP,
     &headers::TABLE,
     &server::TABLE,

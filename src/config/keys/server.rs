@@ -1,5 +1,6 @@
 //! One `[[server]]`: where it listens, the hosts it answers for, its routes.
 
+use super::acme;
 use super::clash::{RouteClaims, ServerClaims};
 use super::http_redirect;
 use super::level::Level;
@@ -18,7 +19,7 @@ use super::verb::Answer;
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::model::{
-    HostPattern, Policy, Route, RoutePattern, Server, SocketAccess, Tls, Verb,
+    Acme, HostPattern, Policy, Route, RoutePattern, Server, SocketAccess, Tls, Verb,
 };
 use crate::config::tree::named_certificate::NamedCertificate;
 use crate::config::tree::node::Node;
@@ -32,12 +33,13 @@ use crate::http::method::Method;
 pub(super) fn resolve_servers(
     nodes: Vec<Node<'_>>,
     outer: &Policy,
+    acme: Option<&Acme>,
     listeners: &mut ListenClaims<'_>,
 ) -> Vec<Server> {
     let mut claims = ServerClaims::default();
     let mut servers = Vec::new();
     for node in nodes {
-        let Some(server) = server(node, outer, &mut claims) else {
+        let Some(server) = server(node, outer, acme, &mut claims) else {
             continue;
         };
         let companion = http_redirect::companion(node, &server, outer);
@@ -105,8 +107,9 @@ const SETTINGS: &[Setting<Draft, Server>] = &[
     },
     Setting {
         key: "tls",
-        kind: Kind::Table(&tls::TABLE),
-        about: "clients come over TLS: the certificate, and what is asked of them",
+        kind: Kind::Either(&[Kind::Word(|| vec!["acme"]), Kind::Table(&tls::TABLE)]),
+        about: "clients come over TLS: the certificate, and what is asked of them; \"acme\": it is \
+                issued as `[acme]` says",
         translations: &[
             (
                 "ssl",
@@ -194,7 +197,12 @@ const ROUTES: Setting<(), Server> = Setting {
     ..Setting::BLANK
 };
 
-fn server(node: Node<'_>, outer: &Policy, claims: &mut ServerClaims) -> Option<Server> {
+fn server(
+    node: Node<'_>,
+    outer: &Policy,
+    acme: Option<&Acme>,
+    claims: &mut ServerClaims,
+) -> Option<Server> {
     let mut section = node.section("`[[server]]`", None)?;
     let mut draft = Draft {
         listen: Vec::new(),
@@ -211,15 +219,23 @@ fn server(node: Node<'_>, outer: &Policy, claims: &mut ServerClaims) -> Option<S
     }
     let policy = refine(&mut section, Level::Server, outer);
     let routes = routes(node, section.take(ROUTES.key), &policy);
+    let has_tls = section.has("tls");
     section.close();
     if let Some(hosts) = &draft.hosts {
         claims.add(&draft.listen, hosts, node);
         claims.add(&draft.http_redirect, hosts, node);
     }
+    let has_hosts = draft.hosts.is_some();
     let hosts = draft.hosts.unwrap_or_default().into_iter();
     let hosts: Vec<HostPattern> = hosts.map(|(host, _)| host).collect();
-    let tls = draft.tls.map(|named| name_certificate(node, named, &hosts));
-    if draft.is_tls_default && tls.is_none() {
+    let tls = draft.tls.and_then(|named| match named.tls.issue {
+        // A mistake in `hosts` has been reported, and one in `[acme]` need not be twice.
+        Some(_) if !has_hosts => None,
+        Some(_) => acme::complete(node, named, &hosts, acme),
+        None => Some(named),
+    });
+    let tls = tls.map(|named| name_certificate(node, named, &hosts));
+    if draft.is_tls_default && !has_tls {
         let error =
             Diagnostic::error("`tls_default` is for a server with `tls`, and this one has none");
         node.cx.report_absence(error.at(node.spot(), ""));
@@ -228,9 +244,13 @@ fn server(node: Node<'_>, outer: &Policy, claims: &mut ServerClaims) -> Option<S
         listen: draft.listen,
         socket: draft.socket,
         accept_proxy_protocol: draft.accept_proxy_protocol,
-        tls,
         is_tls_default: draft.is_tls_default,
-        http_redirect: draft.http_redirect,
+        // A mistake in `tls` has been reported.
+        http_redirect: match (has_tls, &tls) {
+            (true, None) => Vec::new(),
+            _ => draft.http_redirect,
+        },
+        tls,
         is_companion: false,
         hosts,
         policy,

@@ -1,11 +1,13 @@
 //! `tls` of a server or a stream: its certificate, and what it asks of clients.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeValue;
 
 use super::setting::{Kind, Setting, Table, rows, set, show, walk, word, words};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
-use crate::config::model::{ClientCertificates, Protocols, Tls, TlsVersions};
+use crate::config::model::{ClientCertificates, Issue, Protocols, Tls, TlsVersions, UntilIssued};
 use crate::config::tree::named_certificate::NamedCertificate;
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::readable_file;
@@ -14,7 +16,7 @@ use crate::config::words::written;
 pub(crate) const TABLE: Table = Table {
     title: "`tls`",
     home: |_| "`tls` of `[[server]]`".to_owned(),
-    rows: || rows(SETTINGS),
+    rows: || [rows(SETTINGS), rows(OF_SERVERS)].concat(),
 };
 
 pub(crate) const STREAM_TABLE: Table = Table {
@@ -39,6 +41,7 @@ const HELP: &str = "write tls = { certificate = \"example.pem\", key = \"example
 /// The keys while they are read.
 #[derive(Default)]
 struct Draft {
+    is_issued: bool,
     certificate: PathBuf,
     key: PathBuf,
     authorities: Option<PathBuf>,
@@ -67,7 +70,7 @@ const SETTINGS: &[Setting<Draft, Tls>] = &[
             ),
         ],
         read: |node, draft| set(&mut draft.certificate, readable_file(&node.text()?)),
-        show: |tls| Some(written::shown(&tls.certificate.display())),
+        show: |tls| show_file(tls, &tls.certificate),
         ..Setting::BLANK
     },
     Setting {
@@ -85,7 +88,7 @@ const SETTINGS: &[Setting<Draft, Tls>] = &[
             ),
         ],
         read: |node, draft| set(&mut draft.key, readable_file(&node.text()?)),
-        show: |tls| Some(written::shown(&tls.key.display())),
+        show: |tls| show_file(tls, &tls.key),
         ..Setting::BLANK
     },
     Setting {
@@ -164,9 +167,46 @@ const OF_STREAMS: &[Setting<Draft, Tls>] = &[Setting {
     ..Setting::BLANK
 }];
 
-/// Reads `tls` of a server. `None`: there is a mistake, and it is reported.
+/// What a server's `tls` has besides.
+const OF_SERVERS: &[Setting<Draft, Tls>] = &[Setting {
+    key: "acme",
+    kind: Kind::Only(true),
+    about: "the certificate is issued as `[acme]` says, and `certificate` and `key` are left out",
+    read: |node, draft| set(&mut draft.is_issued, node.boolean()),
+    show: |tls| tls.issue.as_ref().map(|_| "true".to_owned()),
+    ..Setting::BLANK
+}];
+
+/// The file of `tls`, unless ACME writes it.
+fn show_file(tls: &Tls, file: &Path) -> Option<String> {
+    tls.issue.is_none().then(|| written::shown(&file.display()))
+}
+
+/// What stands for a certificate that is issued, until the names are known.
+fn unnamed_issue() -> Issue {
+    Issue {
+        names: Vec::new(),
+        until_issued: UntilIssued::default(),
+    }
+}
+
+/// Reads `tls` of a server. `None`: there is a mistake, and it is reported. For a certificate that is
+/// issued, the caller adds the names and the files.
 pub(super) fn tls(node: Node<'_>) -> Option<NamedCertificate> {
-    read(node, &[])
+    if matches!(node.value.get_ref(), DeValue::String(_)) {
+        node.word(&[("acme", ())])?;
+        return Some(NamedCertificate {
+            tls: Tls {
+                issue: Some(unnamed_issue()),
+                ..Tls::default()
+            },
+            hosts: Vec::new(),
+            certificate: node.spot(),
+            key: node.spot(),
+            client_ca: None,
+        });
+    }
+    read(node, OF_SERVERS)
 }
 
 /// Reads `tls` of a stream, as [`tls`] does.
@@ -178,13 +218,18 @@ pub(super) fn tls_of_stream(node: Node<'_>) -> Option<NamedCertificate> {
     Some(named)
 }
 
-/// Reads `tls`, which has `more` settings besides those of servers.
+/// Reads `tls`, which has `more` settings besides.
 fn read(node: Node<'_>, more: &'static [Setting<Draft, Tls>]) -> Option<NamedCertificate> {
     let mut section = node.section("`tls`", Some(HELP.to_owned()))?;
     let mut draft = Draft::default();
     let walked = walk(&mut section, SETTINGS.iter().chain(more), &mut draft);
+    let is_issued = draft.is_issued;
     for key in ["certificate", "key"] {
-        if !section.has(key) {
+        if let (true, Some(file)) = (is_issued, section.peek(key)) {
+            let message = format!("`acme = true` stands for `{key}`, and both are here");
+            section.report(Diagnostic::error(message).at(file.spot(), ""));
+        }
+        if !is_issued && !section.has(key) {
             let error = Diagnostic::error(format!("`tls` names no `{key}`")).at(node.spot(), "");
             section.report_absence(error.help(HELP.to_owned()));
         }
@@ -204,6 +249,10 @@ fn read(node: Node<'_>, more: &'static [Setting<Draft, Tls>]) -> Option<NamedCer
     if !walked.is_sound() {
         return None;
     }
+    let spots = match spots {
+        (None, None, client_ca) if is_issued => (Some(node.spot()), Some(node.spot()), client_ca),
+        spots => spots,
+    };
     let (Some(certificate), Some(key), client_ca) = spots else {
         return None;
     };
@@ -220,6 +269,7 @@ fn read(node: Node<'_>, more: &'static [Setting<Draft, Tls>]) -> Option<NamedCer
             protocols if protocols.is_empty() => Protocols::Http,
             protocols => Protocols::Only(protocols),
         },
+        issue: is_issued.then(unnamed_issue),
     };
     Some(NamedCertificate {
         tls,
@@ -231,7 +281,12 @@ fn read(node: Node<'_>, more: &'static [Setting<Draft, Tls>]) -> Option<NamedCer
 }
 
 pub(super) fn show_tls(tls: &Tls) -> String {
-    written::inline(show(SETTINGS.iter().chain(OF_STREAMS), tls))
+    let is_plain = tls.clients.is_none() && tls.versions == TlsVersions::default();
+    if tls.issue.is_some() && is_plain {
+        return written::string("acme");
+    }
+    let settings = SETTINGS.iter().chain(OF_STREAMS).chain(OF_SERVERS);
+    written::inline(show(settings, tls))
 }
 
 /// Reads the protocols of `alpn` (RFC 7301 §3.1).

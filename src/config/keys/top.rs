@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use toml::de::{DeTable, DeValue};
 
 use super::access::{show_trusted, trusted};
+use super::acme::{self, ACME};
 use super::blocking::BLOCKING;
 use super::level::Level;
 use super::listen_claims::ListenClaims;
@@ -181,6 +182,7 @@ fn all_rows() -> Vec<Row> {
         rows([include]),
         values,
         rows([&LOG]),
+        rows([&ACME]),
         tables,
         rows([server, stream, upstreams, apps, test]),
     ]
@@ -208,13 +210,18 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     let mut config = Config::default();
     walk(&mut root, SETTINGS, &mut config);
     walk(&mut root, [&LOG], &mut config);
+    walk(&mut root, [&ACME], &mut config);
     config.policy = refine::refine(&mut root, Level::Top, &Policy::default());
     let upstreams = upstream::Known::read(shared.upstreams, shared.apps);
     let mut listeners = ListenClaims::new(&config.proxies);
     if shared.streams.is_empty() {
         report_no_server(&root, &shared.servers);
     }
-    config.servers = resolve_servers(shared.servers, &config.policy, &mut listeners);
+    let acme = config.acme.as_ref();
+    config.servers = resolve_servers(shared.servers, &config.policy, acme, &mut listeners);
+    if let Some(acme) = acme {
+        acme::warn_of_unanswered(&root, acme, &config.servers);
+    }
     config.streams = resolve_streams(shared.streams, &mut listeners);
     let servers = config.servers.iter().map(|server| &server.listen);
     let streams = config.streams.iter().map(|stream| &stream.listen);
@@ -232,10 +239,11 @@ pub(crate) fn show_top(config: &Config) -> written::Table {
     table
 }
 
-/// The tables that follow the top of the file, by their names.
-pub(crate) fn show_tables(config: &Config) -> [(&'static str, written::Table); 2] {
+/// The tables that follow the top of the file, by their names. One that the file need not have is empty.
+pub(crate) fn show_tables(config: &Config) -> [(&'static str, written::Table); 3] {
     [
         (LOG.key, show_log(&config.log)),
+        (ACME.key, acme::show_acme(config.acme.as_ref())),
         (
             limits::AT_TOP.key,
             limits::show_limits(&config.policy.limits, Level::Top),

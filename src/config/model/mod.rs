@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! process  Config ─┬─ Blocking, Log
+//!                  ├─ acme  Acme
 //!                  ├─ policy  Policy ─ HeaderChanges, limits, ErrorPages, Access ─ address: networks
 //!                  ├─ server  Server ─┬─ address: hosts
 //!                  │                  └─ route  Route ─ RoutePattern, verbs: Verb ─ Files, Cgi, …
@@ -13,6 +14,7 @@
 //!                  └─ test    RouteTest ─ Expectation
 //! ```
 
+mod acme;
 mod address;
 mod app;
 mod file_pattern;
@@ -31,6 +33,7 @@ mod types;
 mod upstream;
 mod verbs;
 
+pub(crate) use acme::{Acme, AcmeDirectory, Challenge, ExternalAccount, Issue, UntilIssued};
 pub(crate) use address::{Cidr, HostPattern};
 pub(crate) use app::{App, AppProcess, Endpoint, Template, TemplatePart};
 pub(crate) use file_pattern::FilePattern;

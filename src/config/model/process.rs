@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    App, Cidr, Files, Place, Policy, Proxy, Route, RoutePattern, RouteTest, Server, SocketAccess,
-    Stream, Upstream, UpstreamServer, Verb,
+    Acme, App, Cidr, Files, Place, Policy, Proxy, Route, RoutePattern, RouteTest, Server,
+    SocketAccess, Stream, Upstream, UpstreamServer, Verb,
 };
 use crate::address::{ListenAddress, UpstreamUrl};
 
@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) server_field: bool,
     pub(crate) log: Log,
     pub(crate) proxies: Proxies,
+    /// Who issues certificates, if one is to.
+    pub(crate) acme: Option<Acme>,
     /// The policy for requests whose host no server answers for.
     pub(crate) policy: Policy,
     /// In the order of the file. At least one, or a stream; every one listens somewhere.
@@ -106,6 +108,7 @@ impl Default for Config {
             server_field: true,
             log: Log::default(),
             proxies: Proxies::default(),
+            acme: None,
             policy: Policy::default(),
             servers: Vec::new(),
             streams: Vec::new(),

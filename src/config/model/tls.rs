@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::Issue;
+
 /// Whom clients find when they come over TLS, and what is asked of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Tls {
@@ -13,6 +15,9 @@ pub(crate) struct Tls {
     pub(crate) clients: Option<ClientCertificates>,
     pub(crate) versions: TlsVersions,
     pub(crate) protocols: Protocols,
+    /// What is issued by ACME, which writes `certificate` and `key`: one file with both. `None`: they are the
+    /// operator's files.
+    pub(crate) issue: Option<Issue>,
 }
 
 /// What clients may ask for by ALPN (RFC 7301).

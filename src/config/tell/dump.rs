@@ -17,7 +17,8 @@ use crate::config::words::written::{inline, key, lines};
 /// `config` as TOML.
 pub(crate) fn dump(config: &Config) -> String {
     let mut text = lines(&show_top(config));
-    for (name, table) in show_tables(config) {
+    let tables = show_tables(config).into_iter();
+    for (name, table) in tables.filter(|(_, table)| !table.is_empty()) {
         text += &format!("\n[{name}]\n{}", lines(&table));
     }
     let route = |route: &Route| (route.pattern.to_string(), inline(show_route(route)));

@@ -26,6 +26,8 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
             vec![format!("[headers]\nremove.a = 1\n{line}\n{server}")]
         }
         "`[[server]]`" => vec![format!("{server}{line}\n")],
+        "`[acme]`" => vec![format!("[acme]\n{line}\n{server}")],
+        "`external_account`" => vec![format!("[acme.external_account]\n{line}\n{server}")],
         "`tls`" => vec![format!("{server}[server.tls]\n{line}\n")],
         "`limits` of a server" => vec![format!("{server}[server.limits]\n{line}\n")],
         "A route" => [
@@ -288,6 +290,7 @@ fn the_example_in_the_readme_is_good_and_has_every_key() {
         "tls/intern.pem",
         "tls/intern.key",
         "tls/staff.pem",
+        "tls/private-ca.pem",
     ] {
         std::fs::write(directory.path().join(name), "").expect("the directory is ours");
     }

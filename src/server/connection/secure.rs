@@ -16,6 +16,10 @@ use crate::transport::tls::{self, Chosen, HandshakeError, Hello, UnknownName};
 const SPEAK_TLS: &[u8] =
     b"400 Bad Request\nThis port speaks HTTPS, and the request came over plain HTTP: use https://\n";
 
+/// What is asked of a client by whose handshake a CA verifies a name: no server asks for it, so that no
+/// request is answered on such a connection.
+const RULE_OF_CHALLENGES: u64 = u64::MAX;
+
 impl Connection {
     /// Takes the handshake, where the connection is to be one over TLS. Returns whether the connection
     /// goes on.
@@ -56,6 +60,13 @@ impl Connection {
     fn choose(&self, hello: &Hello) -> Result<Chosen, UnknownName> {
         let generation = self.generation();
         let name = hello.server_name.as_deref().unwrap_or_default();
+        if generation.is_challenge(&hello.protocols) {
+            let config = generation.challenge(name).ok_or(UnknownName)?;
+            return Ok(Chosen {
+                config,
+                client_rule: RULE_OF_CHALLENGES,
+            });
+        }
         let terminator = generation.terminator(&self.endpoint.address, name);
         let terminator = terminator.ok_or(UnknownName)?;
         Ok(Chosen {

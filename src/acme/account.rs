@@ -1,0 +1,111 @@
+//! The account with a CA: made once, then kept in the storage (RFC 8555 §7.3).
+
+use std::path::Path;
+
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::authority::Authority;
+use super::fault::Fault;
+use super::jose::{AccountKey, sign_with_hmac};
+use super::storage::{self, StorageError};
+use crate::config::model::Acme;
+
+/// What is kept of an account.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Account {
+    /// The key: PKCS #8 in base64.
+    key: String,
+    /// Where the account is; `None` until the CA has said.
+    url: Option<String>,
+    /// What the CA was told.
+    contact: Vec<String>,
+}
+
+impl Account {
+    /// The account in the file at `path`. If there is none, its key is made and kept before the CA hears
+    /// of it: a CA knows an account by its key, so that none is made twice.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub(super) fn read_or_make(path: &Path) -> Result<(Self, AccountKey), StorageError> {
+        if let Some(account) = storage::read::<Self>(path)?
+            && let Ok(pkcs8) = BASE64.decode(account.key.as_bytes())
+            && let Ok(key) = AccountKey::from_pkcs8(&pkcs8)
+        {
+            return Ok((account, key));
+        }
+        let key = AccountKey::generate();
+        let account = Self {
+            key: BASE64.encode(key.pkcs8()),
+            url: None,
+            contact: Vec::new(),
+        };
+        storage::write(path, &account)?;
+        Ok((account, key))
+    }
+
+    /// Has the CA know the account, as `settings` want it. Returns it as it is to be kept.
+    ///
+    /// # Errors
+    /// If the CA refuses.
+    pub(super) async fn register(
+        self,
+        authority: &Authority,
+        settings: &Acme,
+    ) -> Result<Self, Fault> {
+        let url = match &self.url {
+            None => create(authority, settings).await?,
+            Some(url) if self.contact == settings.contact => url.clone(),
+            Some(url) => {
+                authority.account.replace(Some(url.clone()));
+                let change = json!({ "contact": settings.contact }).to_string();
+                authority.post(url, &change).await?;
+                url.clone()
+            }
+        };
+        authority.account.replace(Some(url.clone()));
+        Ok(Self {
+            url: Some(url),
+            contact: settings.contact.clone(),
+            ..self
+        })
+    }
+
+    /// The account, once more to be made: the CA does not know it any more.
+    pub(super) fn forgotten(self) -> Self {
+        Self { url: None, ..self }
+    }
+
+    pub(super) fn is_kept_as(&self, other: &Self) -> bool {
+        self.url == other.url && self.contact == other.contact
+    }
+}
+
+/// Makes the account, or finds the one of the key. Returns its URL.
+async fn create(authority: &Authority, settings: &Acme) -> Result<String, Fault> {
+    let url = &authority.directory.new_account;
+    let mut wish = json!({ "termsOfServiceAgreed": true });
+    if !settings.contact.is_empty() {
+        wish["contact"] = settings.contact.clone().into();
+    }
+    match &settings.external_account {
+        Some(external) => {
+            let header = json!({ "kid": external.key_id, "url": url });
+            let jwk = authority.key.jwk().to_string();
+            let binding = sign_with_hmac(&external.hmac_key, header, &jwk);
+            wish["externalAccountBinding"] = binding;
+        }
+        None if authority.directory.meta.external_account_required => {
+            let message =
+                "the CA issues to its own accounts alone: write external_account in [acme]";
+            return Err(Fault::Nonsense(message.to_owned()));
+        }
+        None => {}
+    }
+    authority.account.replace(None);
+    let reply = authority.post(url, &wish.to_string()).await?;
+    let nonsense = || Fault::Nonsense("the CA does not say where the account is".to_owned());
+    reply.location.ok_or_else(nonsense)
+}

@@ -1,0 +1,195 @@
+//! One attempt at a certificate: the account, the order, and the file.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::account::Account;
+use super::answers::Answers;
+use super::authority::{self, Authority};
+use super::client::Client;
+use super::fault::Fault;
+use super::messages::RenewalInfo;
+use super::order::{self, Wish};
+use super::record::{Record, Standing};
+use super::storage::{self, Storage, StorageError};
+use super::trust::client_config;
+use crate::config::model::Acme;
+use crate::log::diagnostic;
+use crate::runtime::BlockingPool;
+use crate::tls;
+
+/// What an attempt is made with.
+pub(super) struct Attempt<'a> {
+    pub(super) pool: &'a Arc<BlockingPool>,
+    pub(super) settings: &'a Acme,
+    pub(super) storage: &'a Storage,
+    pub(super) answers: &'a Arc<Answers>,
+    pub(super) names: &'a [String],
+    /// Where the certificate is put.
+    pub(super) file: &'a Path,
+}
+
+impl Attempt<'_> {
+    /// Orders the certificate, or goes on with the order that `record` holds. `record` says afterwards
+    /// when to try again, or when to renew.
+    ///
+    /// # Errors
+    /// Why there is no certificate.
+    ///
+    /// # Cancellation
+    /// What has been done is in the storage.
+    pub(super) async fn make(
+        &self,
+        record: &mut Record,
+        standing: Option<&Standing>,
+    ) -> Result<(), Fault> {
+        let outcome = self.order(record, standing).await;
+        let now = SystemTime::now();
+        match &outcome {
+            Ok(standing) => record.note_issued(standing, now),
+            Err(fault) => record.note_failure(fault, now),
+        }
+        if let Err(error) = self.keep(record).await {
+            diagnostic::error(format_args!("acme: {error}"));
+        }
+        outcome.map(drop)
+    }
+
+    async fn order(
+        &self,
+        record: &mut Record,
+        standing: Option<&Standing>,
+    ) -> Result<Standing, Fault> {
+        let authority = self.authority().await?;
+        let has_info = authority.directory.renewal_info.is_some();
+        let replaces = standing.and_then(|standing| standing.identifier.clone());
+        let wish = Wish {
+            names: self.names.to_vec(),
+            challenges: self.settings.challenges.clone(),
+            replaces: replaces.filter(|_| has_info),
+            refusals: record.refusals,
+        };
+        let begun = match &record.begun {
+            Some(begun) => begun.clone(),
+            None => {
+                let begun = order::begin(&authority, &wish).await?;
+                record.begun = Some(begun.clone());
+                self.keep(record).await?;
+                begun
+            }
+        };
+        let text = order::complete(&authority, &begun, &wish, self.answers).await?;
+        let (file, names) = (self.file.to_owned(), self.names.to_vec());
+        self.on_disk(move || put(&file, &names, &text)).await?
+    }
+
+    /// Asks the CA when the certificate of `standing` is to be renewed (RFC 9773), if it says such things.
+    pub(super) async fn ask_renewal(&self, record: &mut Record, standing: &Standing) {
+        let now = SystemTime::now();
+        match self.renewal_info(standing).await {
+            Ok(Some((info, wait))) => {
+                let window = [&info.suggested_window.start, &info.suggested_window.end];
+                let [start, end] = window.map(|text| moment(text));
+                if let Some(why) = &info.explanation {
+                    diagnostic::info(format_args!(
+                        "acme: the CA says why {} is to be renewed: {why:?}",
+                        self.names.join(", ")
+                    ));
+                }
+                record.note_renewal_info(start.zip(end), wait, now);
+            }
+            Ok(None) | Err(_) => record.note_renewal_info(None, None, now),
+        }
+        if let Err(error) = self.keep(record).await {
+            diagnostic::error(format_args!("acme: {error}"));
+        }
+    }
+
+    async fn renewal_info(
+        &self,
+        standing: &Standing,
+    ) -> Result<Option<(RenewalInfo, Option<Duration>)>, Fault> {
+        let Some(identifier) = &standing.identifier else {
+            return Ok(None);
+        };
+        let (_, authority) = self.find_authority().await?;
+        let Some(url) = &authority.directory.renewal_info else {
+            return Ok(None);
+        };
+        let url = format!("{}/{identifier}", url.trim_end_matches('/'));
+        let reply = authority.get(&url).await?;
+        let info = authority::parse(&reply, "renewal information")?;
+        Ok(Some((info, reply.retry_after)))
+    }
+
+    /// The CA, which knows the account.
+    async fn authority(&self) -> Result<Authority, Fault> {
+        let (account, authority) = self.find_authority().await?;
+        let registered = account.clone().register(&authority, self.settings).await;
+        let to_keep = match &registered {
+            Ok(registered) if registered.is_kept_as(&account) => None,
+            Ok(registered) => Some(registered.clone()),
+            Err(fault) if fault.is_of("accountDoesNotExist") => Some(account.forgotten()),
+            Err(_) => None,
+        };
+        if let Some(account) = to_keep {
+            self.keep_account(account).await?;
+        }
+        registered?;
+        Ok(authority)
+    }
+
+    async fn find_authority(&self) -> Result<(Account, Authority), Fault> {
+        let path = self.storage.account();
+        let (account, key) = self.on_disk(move || Account::read_or_make(&path)).await??;
+        let ca = self.settings.ca.clone();
+        let trusted = self.on_disk(move || client_config(ca.as_deref())).await?;
+        let client = Client {
+            tls: trusted.map_err(Fault::Unreachable)?,
+            pool: Arc::clone(self.pool),
+        };
+        let url = &self.settings.directory.url;
+        Ok((account, Authority::find(client, url, key).await?))
+    }
+
+    async fn keep_account(&self, account: Account) -> Result<(), Fault> {
+        let path = self.storage.account();
+        let written = self.on_disk(move || storage::write(&path, &account));
+        Ok(written.await??)
+    }
+
+    async fn keep(&self, record: &Record) -> Result<(), Fault> {
+        let (path, record) = (self.storage.order(self.file), record.clone());
+        let written = self.on_disk(move || storage::write(&path, &record));
+        Ok(written.await??)
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Fault> {
+        let done = self.pool.run(work).await;
+        done.map_err(|error| Fault::Unreachable(error.to_string()))
+    }
+}
+
+/// Puts what the CA has issued into `file`, if it is what was asked for.
+fn put(file: &Path, names: &[String], text: &str) -> Result<Standing, Fault> {
+    let prepared = storage::prepare(file, text.as_bytes())?;
+    tls::check_issued(prepared.path(), names).map_err(|fault| {
+        Fault::Nonsense(format!(
+            "the CA has issued what is no use: {}",
+            fault.message
+        ))
+    })?;
+    prepared.commit()?;
+    let unread = || StorageError::unread(file);
+    Ok(Standing::read(file, names).ok_or_else(unread)?)
+}
+
+/// A moment as RFC 3339 writes it.
+fn moment(text: &str) -> Option<SystemTime> {
+    let timestamp: jiff::Timestamp = text.parse().ok()?;
+    Some(timestamp.into())
+}

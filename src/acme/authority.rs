@@ -1,0 +1,144 @@
+//! A CA: its directory, the nonces it gives, and requests that the account's key has signed (RFC 8555
+//! §6).
+
+use std::cell::RefCell;
+
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::client::{Client, Reply};
+use super::fault::Fault;
+use super::jose::AccountKey;
+use super::messages::{Directory, Problem};
+use crate::http::https_url::HttpsUrl;
+use crate::http::method::Method;
+
+/// How often a request is repeated because the CA does not like its nonce (RFC 8555 §6.5).
+const MAX_NONCES: usize = 10;
+
+/// A CA, as one account sees it.
+pub(super) struct Authority {
+    client: Client,
+    pub(super) directory: Directory,
+    pub(super) key: AccountKey,
+    /// The URL of the account, once it is known.
+    pub(super) account: RefCell<Option<String>>,
+    /// What the next request is to bring.
+    nonce: RefCell<Option<String>>,
+}
+
+impl Authority {
+    /// Asks for the directory at `url`.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(super) async fn find(
+        client: Client,
+        url: &HttpsUrl,
+        key: AccountKey,
+    ) -> Result<Self, Fault> {
+        let reply = client.ask(Method::Get, url, "").await?;
+        if reply.status != 200 {
+            return Err(refusal(&reply));
+        }
+        Ok(Self {
+            client,
+            directory: parse(&reply, "directory")?,
+            key,
+            account: RefCell::default(),
+            nonce: RefCell::default(),
+        })
+    }
+
+    /// Asks for what is at `url`, without a signature.
+    ///
+    /// # Errors
+    /// If there is nothing.
+    pub(super) async fn get(&self, url: &str) -> Result<Reply, Fault> {
+        let reply = self.client.ask(Method::Get, &parsed(url)?, "").await?;
+        accepted(reply)
+    }
+
+    /// Sends `payload` to `url`, signed for the account. An empty payload asks for what is there
+    /// (RFC 8555 §6.3).
+    ///
+    /// # Errors
+    /// If the CA refuses, or does not answer.
+    pub(super) async fn post(&self, url: &str, payload: &str) -> Result<Reply, Fault> {
+        let target = parsed(url)?;
+        let mut refused = None;
+        for _ in 0..MAX_NONCES {
+            let nonce = self.next_nonce().await?;
+            let mut header = json!({ "nonce": nonce, "url": url });
+            match &*self.account.borrow() {
+                Some(account) => header["kid"] = account.as_str().into(),
+                None => header["jwk"] = self.key.jwk(),
+            }
+            let signed = self.key.sign(header, payload);
+            let reply = self.client.ask(Method::Post, &target, &signed).await?;
+            self.nonce.replace(reply.nonce.clone());
+            match accepted(reply) {
+                Err(fault) if fault.is_of("badNonce") => refused = Some(fault),
+                outcome => return outcome,
+            }
+        }
+        Err(refused.expect("each round but the last has returned"))
+    }
+
+    /// [`post`](Self::post), whose response is a message. `what` is its name for the operator.
+    ///
+    /// # Errors
+    /// As `post`, or if the response is no such message.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        url: &str,
+        payload: &str,
+        what: &str,
+    ) -> Result<(T, Reply), Fault> {
+        let reply = self.post(url, payload).await?;
+        Ok((parse(&reply, what)?, reply))
+    }
+
+    async fn next_nonce(&self) -> Result<String, Fault> {
+        let kept = self.nonce.take();
+        if let Some(nonce) = kept {
+            return Ok(nonce);
+        }
+        let url = parsed(&self.directory.new_nonce)?;
+        let reply = accepted(self.client.ask(Method::Head, &url, "").await?)?;
+        let nonsense = || Fault::Nonsense("the CA gives no nonce".to_owned());
+        reply.nonce.ok_or_else(nonsense)
+    }
+}
+
+fn parsed(url: &str) -> Result<HttpsUrl, Fault> {
+    url.parse().map_err(|error| Fault::of_url(url, error))
+}
+
+/// The message in `reply`, called `what`.
+pub(super) fn parse<T: DeserializeOwned>(reply: &Reply, what: &str) -> Result<T, Fault> {
+    serde_json::from_slice(&reply.content)
+        .map_err(|error| Fault::Nonsense(format!("the CA sent no {what}: {error}")))
+}
+
+/// `reply`, unless it says no.
+fn accepted(reply: Reply) -> Result<Reply, Fault> {
+    match reply.status {
+        200..300 => Ok(reply),
+        _ => Err(refusal(&reply)),
+    }
+}
+
+fn refusal(reply: &Reply) -> Fault {
+    let problem: Problem = serde_json::from_slice(&reply.content).unwrap_or_default();
+    let said = match problem.said() {
+        said if said.is_empty() => "it does not say why".to_owned(),
+        said => said,
+    };
+    Fault::Refused {
+        status: reply.status,
+        kind: problem.name().to_owned(),
+        said,
+        retry_after: reply.retry_after,
+    }
+}

@@ -1,0 +1,69 @@
+//! Why a certificate was not issued, and who said so.
+
+use std::time::Duration;
+
+use super::storage::StorageError;
+use crate::http::https_url::NoHttpsUrl;
+
+/// Why a certificate was not issued.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// The CA is not there, or does not answer.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The CA says no, in its own words.
+    #[error("the CA refused ({status}): {said}")]
+    Refused {
+        status: u16,
+        /// What follows `urn:ietf:params:acme:error:`, if anything does (RFC 8555 §6.7).
+        kind: String,
+        said: String,
+        retry_after: Option<Duration>,
+    },
+    /// The CA could not verify that a name is ours.
+    #[error("the CA could not verify {name} by {challenge}: {said}")]
+    Unverified {
+        name: String,
+        challenge: String,
+        said: String,
+    },
+    /// The CA says something that RFC 8555 does not allow, or that is no use.
+    #[error("{0}")]
+    Nonsense(String),
+    #[error("the CA took too long: {0}")]
+    Slow(&'static str),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl Fault {
+    /// The fault of a URL that the CA gave.
+    pub(super) fn of_url(url: &str, error: NoHttpsUrl) -> Self {
+        let shown: String = url.chars().take(100).collect();
+        Self::Nonsense(format!(
+            "the CA gave a URL that is none, {shown:?}: {error}"
+        ))
+    }
+
+    /// Whether the CA said what `kind` stands for.
+    pub(super) fn is_of(&self, wanted: &str) -> bool {
+        matches!(self, Self::Refused { kind, .. } if kind == wanted)
+    }
+
+    /// Whether trying again soon is no burden to the CA and may help.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused { status, .. } => (500..600).contains(status),
+            _ => false,
+        }
+    }
+
+    /// How long the CA asks us to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The task that keeps certificates: one for the process, on a thread of the supervisor's.
+//!
+//! ```text
+//!        ┌──────────────────────────────────────────────────────┐
+//!        ▼                                                       │
+//!   look: another process may have written ─→ the lock? ─ no ─→ wait
+//!        │                                       │ yes           ▲
+//!        │                                       ▼               │
+//!        │                                 what is due? ─ none ──┤
+//!        │                                       ▼               │
+//!        └── show the new one ←─ issued ─── one attempt ─ failed ┘ a pause that grows
+//! ```
+//!
+//! One certificate at a time: the CA counts what an account asks. A plan of another generation that asks
+//! the same CA takes the place of the last one without a break; what is under way goes on.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::attempt::Attempt;
+use super::fault::Fault;
+use super::lock::Lock;
+use super::plan::{Plan, Wanted};
+use super::record::{Record, Standing};
+use super::state::{Stage, State};
+use super::storage::{self, Storage};
+use crate::config::model::Acme;
+use crate::log::diagnostic;
+use crate::runtime::{self, BlockingPool, Either, Receiver, channel, either};
+
+/// How long nothing is looked at, at most: clocks are set, and files are changed by others.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How often a process without the lock looks whether it gets it, or whether the files have changed.
+const WITHOUT_LOCK: Duration = Duration::from_secs(2);
+
+/// Threads for files and look-ups of names, and how much may wait for them.
+const THREADS: usize = 2;
+const QUEUE: usize = 64;
+
+/// Keeps the certificates of the last plan that came, until the sender is gone. `None` is a plan for none.
+pub(crate) async fn keep(mut plans: Receiver<Option<Plan>>) {
+    let mut next = plans.receive().await;
+    while let Some(plan) = next {
+        next = match plan {
+            None => plans.receive().await,
+            Some(plan) => follow(plan, &mut plans).await,
+        };
+    }
+}
+
+/// Follows `plan` and those after it that ask the same CA in the same way. Returns the first one that
+/// does not, `Some(None)` for a plan for nothing, `None` if there will be no more.
+async fn follow(plan: Plan, plans: &mut Receiver<Option<Plan>>) -> Option<Option<Plan>> {
+    let (changed, changes) = channel();
+    let plan = Rc::new(RefCell::new(plan));
+    let mut work = pin!(work(Rc::clone(&plan), changes));
+    loop {
+        let next = match either(plans.receive(), work.as_mut()).await {
+            Either::First(next) => next,
+            Either::Second(never) => match never {},
+        };
+        match next {
+            Some(Some(next)) if next.settings == plan.borrow().settings => {
+                plan.replace(next);
+                changed.send(());
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn work(plan: Rc<RefCell<Plan>>, mut changes: Receiver<()>) -> Infallible {
+    let settings = plan.borrow().settings.clone();
+    let mut house = House {
+        pool: BlockingPool::new(THREADS, QUEUE),
+        settings,
+        storage: None,
+        lock: None,
+        records: HashMap::new(),
+    };
+    loop {
+        let present = plan.borrow().clone();
+        let wait = house.step(&present).await;
+        either(changes.receive(), runtime::sleep(wait)).await;
+    }
+}
+
+/// What the task works with.
+struct House {
+    pool: Arc<BlockingPool>,
+    settings: Acme,
+    storage: Option<Storage>,
+    lock: Option<Lock>,
+    /// What is remembered of each certificate, once the lock is ours. The files hold the same, unless
+    /// the disk is full.
+    records: HashMap<PathBuf, Record>,
+}
+
+impl House {
+    /// Does what is due, if anything is. Returns how long nothing more is.
+    async fn step(&mut self, plan: &Plan) -> Duration {
+        let Some(storage) = self.open_storage().await else {
+            return LONGEST_WAIT;
+        };
+        if self.lock.is_none() {
+            let path = storage.lock_file();
+            self.lock = self.on_disk(move || Lock::take(&path)).await.flatten();
+        }
+        let mut soonest = LONGEST_WAIT;
+        for wanted in &plan.wanted {
+            self.show(wanted).await;
+            let wait = match &self.lock {
+                Some(_) => self.look_after(plan, wanted, &storage).await,
+                None => self.watch(plan, wanted).await,
+            };
+            soonest = soonest.min(wait);
+        }
+        soonest
+    }
+
+    /// Opens the storage, if it is not open yet.
+    async fn open_storage(&mut self) -> Option<Storage> {
+        if self.storage.is_none() {
+            let settings = self.settings.clone();
+            match self.on_disk(move || Storage::open(&settings)).await? {
+                Ok(storage) => self.storage = Some(storage),
+                Err(error) => diagnostic::error_limited("acme storage", format_args!("{error}")),
+            }
+        }
+        self.storage.clone()
+    }
+
+    /// Has clients see what is in the storage: perhaps another process has put it there.
+    async fn show(&self, wanted: &Wanted) {
+        let copy = wanted.clone();
+        let shown = self.on_disk(move || copy.show()).await.unwrap_or(Ok(()));
+        if let Err(why) = shown {
+            let names = wanted.describe();
+            diagnostic::error(format_args!("acme: {names}: {why}"));
+        }
+    }
+
+    /// Takes note of how it stands with a certificate that another process looks after.
+    async fn watch(&mut self, plan: &Plan, wanted: &Wanted) -> Duration {
+        let standing = self.standing(wanted).await;
+        plan.shared.set_state(
+            &wanted.file,
+            State {
+                stage: Stage::Elsewhere,
+                ends: standing.as_ref().map(|standing| standing.ends),
+                ..State::default()
+            },
+        );
+        WITHOUT_LOCK
+    }
+
+    async fn standing(&self, wanted: &Wanted) -> Option<Standing> {
+        let (file, names) = (wanted.file.clone(), wanted.names.clone());
+        let read = self.on_disk(move || Standing::read(&file, &names)).await;
+        read.flatten()
+    }
+
+    /// Orders the certificate if that is due. Returns how long it is not.
+    async fn look_after(&mut self, plan: &Plan, wanted: &Wanted, storage: &Storage) -> Duration {
+        let mut record = self.record(wanted, storage).await;
+        let standing = self.standing(wanted).await;
+        let attempt = Attempt {
+            pool: &self.pool,
+            settings: &self.settings,
+            storage,
+            answers: &plan.shared.answers,
+            names: &wanted.names,
+            file: &wanted.file,
+        };
+        let now = SystemTime::now();
+        if let Some(standing) = standing.as_ref().filter(|_| record.asks_renewal(now)) {
+            attempt.ask_renewal(&mut record, standing).await;
+        }
+        let due = record.due(standing.as_ref(), now);
+        let mut state = record.state(standing.as_ref(), due.unwrap_or(now));
+        if due.is_none() {
+            state.stage = match standing {
+                Some(_) => Stage::Renewing,
+                None => Stage::Ordering,
+            };
+        }
+        plan.shared.set_state(&wanted.file, state);
+        if due.is_none() {
+            let outcome = attempt.make(&mut record, standing.as_ref()).await;
+            tell(wanted, &record, &outcome);
+        }
+        self.records.insert(wanted.file.clone(), record);
+        match due {
+            Some(due) => due.duration_since(now).unwrap_or_default(),
+            // The next step says how it stands.
+            None => Duration::ZERO,
+        }
+    }
+
+    /// What is remembered of a certificate.
+    async fn record(&self, wanted: &Wanted, storage: &Storage) -> Record {
+        if let Some(record) = self.records.get(&wanted.file) {
+            return record.clone();
+        }
+        let path = storage.order(&wanted.file);
+        let read = self.on_disk(move || storage::read(&path)).await;
+        read.and_then(Result::ok).flatten().unwrap_or_default()
+    }
+
+    /// Calls `work` on a thread that may wait for the disk. `None`: there is none.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        self.pool.run(work).await.ok()
+    }
+}
+
+fn tell(wanted: &Wanted, record: &Record, outcome: &Result<(), Fault>) {
+    let names = wanted.describe();
+    let pause = record.pause(SystemTime::now()).as_secs_f64().ceil();
+    match outcome {
+        Ok(()) => diagnostic::info(format_args!("acme: a certificate for {names} was issued")),
+        Err(fault) => diagnostic::error(format_args!(
+            "acme: no certificate for {names}: {fault}; the next try is in {pause} seconds"
+        )),
+    }
+}

@@ -1,0 +1,46 @@
+//! What a CA gets that asks whether a name is ours (RFC 8555 §8.3). The server adds the route itself, to
+//! each server without TLS.
+
+use std::sync::Arc;
+
+use crate::acme::Shared;
+use crate::http::method::{Method, MethodSet};
+use crate::http::response::FieldLines;
+use crate::http::status::Status;
+use crate::message::content::{Content, Octets};
+use crate::message::request::Request;
+use crate::message::response::{CommonFields, Response};
+
+pub(crate) struct AcmeHandler {
+    shared: Arc<Shared>,
+}
+
+impl AcmeHandler {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    pub(super) fn methods() -> MethodSet {
+        MethodSet::of(&[Method::Get, Method::Head])
+    }
+
+    pub(super) fn answer(&self, request: &Request<'_>) -> Response<'static> {
+        let token = request.path.as_bytes().rsplit(|octet| *octet == b'/');
+        let token = token.take(1).next().unwrap_or_default();
+        let answer = str::from_utf8(token).ok().and_then(|token| {
+            let host = str::from_utf8(request.head.host).ok()?;
+            self.shared.http_answer(host, token)
+        });
+        match answer {
+            Some(answer) => Response {
+                status: Status::OK,
+                fields: FieldLines::new()
+                    .with("Content-Type", "application/octet-stream")
+                    .into(),
+                content: Content::Octets(Octets::Owned(answer.into_bytes())),
+                common: CommonFields::DateAndServer,
+            },
+            None => Response::problem(Status::NOT_FOUND),
+        }
+    }
+}
