@@ -168,6 +168,11 @@ fn certificate_words(error: &CertificateError, name: &str) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "its certificate is not valid yet; is the clock right?".to_owned()
         }
+        // The crate that verifies has a word for it, which rustls hands on as it is.
+        error if format!("{error:?}").contains("CaUsedAsEndEntity") => {
+            "its certificate is that of an authority (basicConstraints=CA:true), and none of a server"
+                .to_owned()
+        }
         error => format!("its certificate is no good: {error}"),
     }
 }

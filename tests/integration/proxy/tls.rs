@@ -218,6 +218,12 @@ fn failures() -> Vec<Failure> {
             "its certificate is not valid yet",
         ),
         failure(
+            of("ca"),
+            "",
+            CERTIFICATE,
+            "its certificate is that of an authority",
+        ),
+        failure(
             only(&TLS12),
             "versions = '1.3'",
             ALERT,
@@ -304,6 +310,16 @@ fn a_handshake_has_the_time_of_connecting() {
     let (status, told, _) = ask(&server);
     assert_eq!(status, 504);
     assert!(told.contains("error=connection_timeout"), "{told}");
+}
+
+/// It has issued itself, so that it is also who is trusted.
+#[test]
+fn a_certificate_that_is_signed_by_itself_may_be_named() {
+    let upstream = Upstream::listen().over_tls(&Certificate::of("own"));
+    let upstream = upstream.run(answer_all);
+    let tls = format!("ca = {}", file("own.pem"));
+    let server = site(&configuration(&upstream, &tls, "")).start();
+    assert_eq!(server.connect().exchange(get("/")).status, 200);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use rustix::process::Signal;
 
 use super::*;
-use crate::support::{pattern, speak_plainly, until};
+use crate::support::{pattern, speak_plainly, tls_fixture, until};
 
 /// Sends an octet each way.
 fn use_both_ways(client: &TcpStream, upstream: &TcpStream) {
@@ -201,13 +201,29 @@ fn what_the_document_tells_to_write_is_good() {
             text += "\n[upstreams.postgres]\nservers = '127.0.0.1:5432'\n";
         }
         // Ports that the machine may have given away.
-        for (port, free) in [(":25", "2"), (":143", "3"), (":6432", "4"), (":8080", "5")] {
+        for (port, free) in [
+            (":25", "2"),
+            (":143", "3"),
+            (":6432", "4"),
+            (":8080", "5"),
+            (":993", "6"),
+        ] {
             text = text.replace(
                 &format!("listen = \"{port}\""),
                 &format!("listen = '127.0.0.{free}:0'"),
             );
         }
-        let text = text.replace("127.0.0.1:6432", "127.0.0.2:0");
+        let mut text = text.replace("127.0.0.1:6432", "127.0.0.2:0");
+        for (name, fixture) in [
+            ("mail.", "localhost."),
+            ("db.pem", "localhost.pem"),
+            ("db.key", "localhost.key"),
+            ("internal.pem", "ca.pem"),
+        ] {
+            let path = tls_fixture(fixture);
+            text = text.replace(&format!("\"{name}"), &format!("\"{}", path.display()));
+        }
+        let text = text.replace("db.internal", "127.0.0.1");
         let site = Site::configured(&text).file("index.html", "");
         let checked = site.command_line(&["check"]);
         assert!(checked.status.success(), "{block}\n{checked:?}");
