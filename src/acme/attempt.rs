@@ -44,7 +44,18 @@ impl Attempt<'_> {
         record: &mut Record,
         standing: Option<&Standing>,
     ) -> Result<(), Fault> {
-        let outcome = self.order(record, standing).await;
+        let mut outcome = self.order(record, standing).await;
+        if outcome
+            .as_ref()
+            .is_err_and(|fault| fault.is_of("accountDoesNotExist"))
+        {
+            // The CA has lost the account, and its orders with it. The key makes another.
+            record.begun = None;
+            outcome = match self.forget_account().await {
+                Ok(()) => self.order(record, standing).await,
+                Err(fault) => Err(fault),
+            };
+        }
         let now = SystemTime::now();
         match &outcome {
             Ok(standing) => record.note_issued(standing, now),
@@ -126,18 +137,19 @@ impl Attempt<'_> {
     /// The CA, which knows the account.
     async fn authority(&self) -> Result<Authority, Fault> {
         let (account, authority) = self.find_authority().await?;
-        let registered = account.clone().register(&authority, self.settings).await;
-        let to_keep = match &registered {
-            Ok(registered) if registered.is_kept_as(&account) => None,
-            Ok(registered) => Some(registered.clone()),
-            Err(fault) if fault.is_of("accountDoesNotExist") => Some(account.forgotten()),
-            Err(_) => None,
-        };
-        if let Some(account) = to_keep {
-            self.keep_account(account).await?;
+        let registered = account.clone();
+        let registered = registered.register(&authority, self.settings).await?;
+        if !registered.is_kept_as(&account) {
+            self.keep_account(registered).await?;
         }
-        registered?;
         Ok(authority)
+    }
+
+    /// Has the account made again with the same key.
+    async fn forget_account(&self) -> Result<(), Fault> {
+        let path = self.storage.account();
+        let (account, _) = self.on_disk(move || Account::read_or_make(&path)).await??;
+        self.keep_account(account.forgotten()).await
     }
 
     async fn find_authority(&self) -> Result<(Account, Authority), Fault> {

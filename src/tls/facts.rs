@@ -68,6 +68,11 @@ impl Facts {
         }
     }
 
+    /// Whether clients accept its dates at `now`.
+    pub(crate) fn is_valid(&self, now: SystemTime) -> bool {
+        now >= self.not_before && now < self.not_after
+    }
+
     /// How long it is still valid at `now`; zero if it is not.
     pub(crate) fn left(&self, now: SystemTime) -> Duration {
         self.not_after.duration_since(now).unwrap_or_default()

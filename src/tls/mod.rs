@@ -19,6 +19,7 @@ mod identity;
 pub(crate) mod made;
 mod pem;
 mod provider;
+mod standby;
 mod terminator;
 pub(crate) mod tickets;
 

@@ -10,21 +10,19 @@ use arc_swap::ArcSwap;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{
-    ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
-};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use super::facts::Facts;
 use super::fault::{Fault, Part};
 use super::identity::{Identity, date_doubt};
-use super::made::self_signed;
 use super::pem;
 use super::provider::provider;
+use super::standby;
 use super::tickets::{TicketKeys, Ticketer};
-use crate::config::model::{ClientCertificates, HostPattern, Protocols, Tls, UntilIssued};
+use crate::config::model::{ClientCertificates, HostPattern, Protocols, Tls};
 
 /// The protocols that servers speak over TLS, by ALPN (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
@@ -62,19 +60,7 @@ impl Read {
             );
             return Some(Fault::new(Part::Certificate, message));
         };
-        // Whether clients accept its dates.
-        let is_valid = now >= facts.not_before && now < facts.not_after;
-        date_doubt(facts, path, now).filter(|_| !is_valid)
-    }
-}
-
-/// Until a certificate is issued, where clients are not to see one of our own.
-#[derive(Debug)]
-struct NotIssued;
-
-impl ResolvesServerCert for NotIssued {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        None
+        date_doubt(facts, path, now).filter(|_| !facts.is_valid(now))
     }
 }
 
@@ -255,21 +241,15 @@ fn read(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Read, Fault> {
 
 /// What is in the files of `settings`, and what clients are shown.
 fn identity(settings: &Tls) -> Result<(Option<Identity>, Arc<dyn ResolvesServerCert>), Fault> {
-    let single = |certified| Arc::new(SingleCertAndKey::from(certified));
-    let read = Identity::read(&settings.certificate, &settings.key);
-    match (read, &settings.issue) {
-        (Ok(identity), _) => {
+    match Identity::read(&settings.certificate, &settings.key) {
+        Ok(identity) => {
             let certified = identity.certified.clone();
-            Ok((Some(identity), single(certified)))
+            let resolver = Arc::new(SingleCertAndKey::from(certified));
+            Ok((Some(identity), resolver))
         }
-        (Err(fault), None) => Err(fault),
-        (Err(_), Some(issue)) if issue.until_issued == UntilIssued::Refuse => {
-            Ok((None, Arc::new(NotIssued)))
-        }
-        (Err(_), Some(issue)) => {
-            let made = self_signed(&issue.names);
-            let certified = made.map_err(|e| Fault::new(Part::Certificate, e.to_string()))?;
-            Ok((None, single(certified)))
+        Err(fault) => {
+            let issue = settings.issue.as_ref().ok_or(fault)?;
+            Ok((None, standby::until_issued(&settings.certificate, issue)?))
         }
     }
 }

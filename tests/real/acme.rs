@@ -274,6 +274,42 @@ fn a_certificate_is_renewed_in_time() {
 }
 
 #[test]
+fn a_name_that_is_added_leaves_the_others_as_they_are() {
+    let pebble = Pebble::new("", &[]);
+    let running = pebble.start();
+    let server = start(&(pebble.acme("") + &secure(pebble.tls, "'a.example'")));
+    let first = until_issued(pebble.tls, "a.example");
+    drop(running);
+    server.configure(pebble.acme("") + &secure(pebble.tls, "['a.example', 'b.example']"));
+    assert!(server.command_line(&["reload"]).status.success());
+    server.wait_for_line(|line| line.contains("no certificate for a.example, b.example"));
+    assert_eq!(shown(pebble.tls, "a.example"), Some(first));
+    let _running = pebble.start();
+    let told = until("the new one", || {
+        shown(pebble.tls, "a.example").filter(|text| text.contains("b.example"))
+    });
+    assert_eq!(shown(pebble.tls, "b.example"), Some(told));
+}
+
+#[test]
+fn an_order_goes_on_through_reloads() {
+    let slow = &[("PEBBLE_VA_NOSLEEP", "0"), ("PEBBLE_VA_SLEEPTIME", "4")];
+    let pebble = Pebble::new("", slow);
+    let _running = pebble.start();
+    let text = pebble.acme("") + &secure(pebble.tls, "'a.example'");
+    let server = start(&text);
+    until("an order", || {
+        let order = pebble.stored("orders/a.example.json");
+        order.contains("/my-order/").then_some(())
+    });
+    let further = "[[server]]\nlisten = '127.0.0.1:0'\nroutes.'/' = { respond = 'more' }\n";
+    server.configure(text + further);
+    assert!(server.command_line(&["reload"]).status.success());
+    until_issued(pebble.tls, "a.example");
+    assert_eq!(pebble.log().matches("Added order ").count(), 1);
+}
+
+#[test]
 fn an_order_goes_on_after_a_restart() {
     let pebble = Pebble::new(
         "",
