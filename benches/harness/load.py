@@ -53,6 +53,8 @@ class Load:
     kind: Kind = Kind.SAME
     #: Octets of content to POST; without any, the method is GET.
     content: int = 0
+    #: Whether it comes over TLS.
+    is_secured: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,10 @@ def begin(load: Load, port: int, seconds: int, core: int, scratch: Path) -> subp
     posting = _POSTING.format(load.content) if load.content else ""
     script.write_text(posting + _SCRIPTS[load.kind] + _REPORT, encoding="utf-8")
     fields = [argument for name, value in load.fields.items() for argument in ("-H", f"{name}: {value}")]
+    scheme = "https" if load.is_secured else "http"
     argv = [
         "taskset", "-c", str(core), "wrk", "-t", "1", "-c", str(load.connections), "-d", f"{seconds}s",
-        "-s", str(script), *fields, f"http://127.0.0.1:{port}{load.path}",
+        "-s", str(script), *fields, f"{scheme}://127.0.0.1:{port}{load.path}",
     ]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from . import load, process, recipes
+from . import load, process, recipes, tls
 from .load import Kind, Load
 from .process import ServerFailed
 from .sample import Sample, Subject
@@ -52,6 +53,26 @@ def cpu_per_request(
         p50_ms=outcome.p50_ms if has_latency else None,
         p99_ms=outcome.p99_ms if has_latency else None,
     )
+
+
+def cpu_per_handshake(subject: Subject, variant: Variant, is_resuming: bool = False) -> Sample:
+    """Microseconds of CPU for a client that comes, perhaps with the session of before, and its one request."""
+    running = subject.instance(variant)
+    tls.handshakes(running.port, _SETTLE, is_resuming)
+    before = running.cpu_seconds()
+    count, refused = tls.handshakes(running.port, subject.plan.seconds, is_resuming)
+    used = running.cpu_seconds() - before
+    return Sample(value=used * 1e6 / count, errors=refused)
+
+
+def secured_memory(subject: Subject, variant: Variant) -> Sample:
+    """Bytes of proportional memory that an idle connection over TLS adds, after one exchange."""
+    context = tls.client()
+
+    def secure(connection: socket.socket) -> socket.socket:
+        return context.wrap_socket(connection, server_hostname="localhost")
+
+    return _memory_of_each(subject, variant, subject.plan.idle_connections // 5, _is_answered, secure)
 
 
 def time_per_request(subject: Subject, what: Load, variant: Variant) -> Sample:
@@ -160,15 +181,16 @@ def tunnel_memory(subject: Subject, variant: Variant) -> Sample:
 
 
 def _memory_of_each(
-    subject: Subject, variant: Variant, wanted: int, begin: Callable[[socket.socket], bool]
+    subject: Subject, variant: Variant, wanted: int, begin: Callable[[socket.socket], bool],
+    secure: Callable[[socket.socket], socket.socket] | None = None,
 ) -> Sample:
     """Bytes of proportional memory that a connection adds on which `begin` did its part."""
     with subject.fresh(variant) as running:
         held: list[socket.socket] = []
         try:
-            errors = _hold(running.port, _WARM_CONNECTIONS, held, begin)
+            errors = _hold(running.port, _WARM_CONNECTIONS, held, begin, secure)
             before = _settled_memory(running)
-            errors += _hold(running.port, wanted, held, begin)
+            errors += _hold(running.port, wanted, held, begin, secure)
             after = _settled_memory(running)
             errors += sum(_is_closed(connection) for connection in held)
         finally:
@@ -177,11 +199,16 @@ def _memory_of_each(
     return Sample(value=max(0, after.pss - before.pss) / wanted, errors=errors)
 
 
-def _hold(port: int, count: int, held: list[socket.socket], begin: Callable[[socket.socket], bool]) -> int:
+def _hold(
+    port: int, count: int, held: list[socket.socket], begin: Callable[[socket.socket], bool],
+    secure: Callable[[socket.socket], socket.socket] | None,
+) -> int:
     """Opens connections and begins on each; returns how many failed."""
     failed = 0
     for _ in range(count):
         connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+        if secure:
+            connection = secure(connection)
         held.append(connection)
         failed += not begin(connection)
     return failed
@@ -229,7 +256,7 @@ def _is_closed(connection: socket.socket) -> bool:
     connection.setblocking(False)
     try:
         return connection.recv(1) == b""
-    except BlockingIOError:
+    except (BlockingIOError, ssl.SSLWantReadError):
         return False
     except OSError:
         return True
@@ -243,7 +270,7 @@ def _reset(connection: socket.socket) -> None:
 
 def _with_conditions(running: process.Running, what: Load) -> Load:
     """The request a browser makes that holds the file already."""
-    fields = process.ask(running.port, what.path).fields
+    fields = running.ask(what.path).fields
     conditions = {"If-None-Match": "etag", "If-Modified-Since": "last-modified"}
     held = {name: fields[source] for name, source in conditions.items() if source in fields}
     return replace(what, fields=what.fields | held)
@@ -251,7 +278,7 @@ def _with_conditions(running: process.Running, what: Load) -> Load:
 
 def _check(running: process.Running, what: Load, status: int, length: int | None) -> None:
     """Asks once: what is measured must be the right answer."""
-    answer = process.ask(running.port, what.path, what.fields)
+    answer = running.ask(what.path, what.fields)
     if answer.status != status or length not in (None, answer.length):
         raise ServerFailed(
             f"{what.path}: {answer.status} with {answer.length} bytes, where {status} with {length} was due"

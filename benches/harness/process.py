@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from . import tls
 from .recipes import Setting
 
 #: How long a server may take to its first answer, and to its end, in seconds.
@@ -58,6 +59,16 @@ class Running:
         for pid in found:  # grows as it goes
             found.extend(child for child, parent in parents.items() if parent == pid)
         return found
+
+    def ask(self, path: str, fields: dict[str, str] | None = None) -> Answer:
+        """One GET on a connection of its own."""
+        if self.setting.certificate:
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                "localhost", self.port, timeout=5, context=tls.client()
+            )
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        return _ask(connection, path, fields or {})
 
     def cpu_seconds(self) -> float:
         """CPU time of all threads so far, user and kernel."""
@@ -143,7 +154,7 @@ def _wait_for_answer(running: Running, deadline: float) -> None:
         if running.process.poll() is not None:
             raise ServerFailed(f"ended with {running.process.returncode}: {_last_words(running)}")
         try:
-            ask(running.port, "/612.html")
+            running.ask("/612.html")
             return
         except (OSError, http.client.HTTPException):
             time.sleep(START_INTERVAL)
@@ -159,11 +170,10 @@ class Answer:
     length: int
 
 
-def ask(port: int, path: str, fields: dict[str, str] | None = None) -> Answer:
-    """One GET on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def _ask(connection: http.client.HTTPConnection, path: str, fields: dict[str, str]) -> Answer:
+    """One GET, and no other, on `connection`."""
     try:
-        connection.request("GET", path, headers=(fields or {}) | {"Connection": "close"})
+        connection.request("GET", path, headers=fields | {"Connection": "close"})
         response = connection.getresponse()
         content = response.read()
     finally:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import php
+from . import php, tls
 
 #: Connections a server must be able to hold, with room to spare.
 CONNECTIONS = 16_000
@@ -46,6 +46,8 @@ class Setting:
     has_php: bool = False
     #: The port of the server behind it, which then answers everything; none without.
     upstream: int | None = None
+    #: Its certificate; without one it speaks plain HTTP.
+    certificate: tls.Certificate | None = None
 
     def write(self, name: str, text: str) -> str:
         """Writes a file of the configuration and returns its path."""
@@ -77,6 +79,9 @@ def tidegate(program: str, setting: Setting, more: str = "") -> Launch:
         peer = php.socket_path(setting.directory)
         scripts = f'"/php" = {{ fastcgi = "unix:{peer}", root = "{setting.root}/php" }}'
     log = f'"{setting.log}"' if setting.log else "false"
+    secured = ""
+    if files := setting.certificate:
+        secured = f'tls = {{ certificate = "{files.certificate}", key = "{files.key}" }}'
     verb = f'files = "{setting.root}"'
     if setting.upstream:
         verb = f'proxy = "http://127.0.0.1:{setting.upstream}"'
@@ -87,6 +92,7 @@ log = {{ access = {log} }}
 limits = {{ max_connections = {CONNECTIONS}, idle_timeout = "{IDLE_SECONDS}s" }}
 [[server]]
 listen = "127.0.0.1:{setting.port}"
+{secured}
 [server.routes]
 "/" = {{ {verb} }}
 "= /fixed" = {{ respond = "ok" }}
@@ -120,6 +126,13 @@ def nginx(program: str, setting: Setting, sending: str = "sendfile on; tcp_nopus
     temporary = "".join(
         f"{kind}_temp_path {own}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+    secured, certificate = ("", "")
+    if files := setting.certificate:
+        secured = "ssl"
+        certificate = (
+            f"ssl_certificate {files.certificate}; ssl_certificate_key {files.key};"
+            " ssl_protocols TLSv1.2 TLSv1.3;"
+        )
     scripts = _nginx_scripts(setting) if setting.has_php else ""
     upstream, passing = _nginx_upstream(setting, buffers) if setting.upstream else ("", "")
     config = setting.write("nginx.conf", f"""
@@ -139,7 +152,8 @@ http {{
     {temporary}
     {upstream}
     server {{
-        listen 127.0.0.1:{setting.port} backlog=4096;
+        listen 127.0.0.1:{setting.port} {secured} backlog=4096;
+        {certificate}
         root {setting.root};
         location = /fixed {{ return 200 "ok"; }}
         {scripts}

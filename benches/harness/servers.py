@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import php, process, recipes, upstream
+from . import php, process, recipes, tls, upstream
 from .recipes import Launch, Setting
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -39,6 +39,8 @@ class Feature(enum.Flag):
     PHP = enum.auto()
     #: Passing requests on to a server behind it.
     PROXY = enum.auto()
+    #: Answering over TLS.
+    TLS = enum.auto()
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Variant:
     php: int = 0
     #: Whether it answers nothing itself and asks the server behind it.
     is_proxy: bool = False
+    #: The key of its certificate, if it speaks TLS.
+    key: tls.Key | None = None
 
 
 PLAIN = Variant()
@@ -117,7 +121,8 @@ class Server:
         except (php.PhpFailed, upstream.UpstreamFailed) as error:
             raise process.ServerFailed(str(error)) from error
         setting = Setting(
-            port, root, directory, log, variant.workers, variant.has_handlers, bool(variant.php), behind
+            port, root, directory, log, variant.workers, variant.has_handlers, bool(variant.php), behind,
+            tls.certificate(variant.key, scratch) if variant.key else None,
         )
         launch = self.recipe(program, setting)
         return process.start(launch.argv, launch.environment, cores, setting, directory / "output", beside)
@@ -129,7 +134,7 @@ SERVERS = (
     Server(
         "tidegate", ("target/release/tidegate",), recipes.tidegate, ("--version",),
         _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS | Feature.RELOAD | Feature.HANDLERS
-        | Feature.PHP | Feature.PROXY,
+        | Feature.PHP | Feature.PROXY | Feature.TLS,
         "cargo build --release",
     ),
     Server(
@@ -138,7 +143,8 @@ SERVERS = (
     ),
     Server(
         "nginx", ("nginx",), recipes.nginx, ("-v",),
-        _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS | Feature.PHP | Feature.PROXY,
+        _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS | Feature.PHP | Feature.PROXY
+        | Feature.TLS,
         "Debian package nginx",
     ),
     Server(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from . import probes
+from . import probes, tls
 from .load import BROWSER_FIELDS, Kind, Load
 from .sample import Sample, Subject
 from .servers import PLAIN, Feature, Variant
@@ -147,6 +147,35 @@ _PROXY_WORKLOADS = (
 )
 
 
+_SECURED = Variant(key=tls.Key.ECDSA)
+
+
+def _secured(name: str, title: str, load: Load, length: int = 612) -> Workload:
+    return _requests(
+        f"tls-{name}", f"TLS, {title}", replace(load, is_secured=True),
+        needs=Feature.TLS, length=length, variant=_SECURED, is_drawn=False, group="tls",
+    )
+
+
+def _handshake(name: str, title: str, key: tls.Key = tls.Key.ECDSA, *, is_resuming: bool = False) -> Workload:
+    measure = functools.partial(probes.cpu_per_handshake, variant=Variant(key=key), is_resuming=is_resuming)
+    return Workload(f"tls-{name}", f"TLS, {title} and 612 B", CPU, Feature.TLS, measure, group="tls")
+
+
+_TLS_WORKLOADS = (
+    _handshake("ecdsa", "a handshake (P-256)"),
+    _handshake("rsa", "a handshake (RSA-2048)", tls.Key.RSA),
+    _handshake("resumed", "a session resumed", is_resuming=True),
+    _secured("612", "612 B", Load("/612.html")),
+    _secured("100k", "100 KiB", Load("/100k.html"), SIZES["100k.html"]),
+    _secured("10m", "10 MiB", Load("/10m.bin", 16), SIZES["10m.bin"]),
+    Workload(
+        "tls-idle", "TLS, memory of an idle connection", BYTES, Feature.TLS,
+        functools.partial(probes.secured_memory, variant=_SECURED), group="tls",
+    ),
+)
+
+
 WORKLOADS = (
     *map(_connections, (1, 8, 64, 256, 512)),
     _requests(
@@ -184,6 +213,7 @@ WORKLOADS = (
         for workload in _php(method, clients, processes)
     ),
     *_PROXY_WORKLOADS,
+    *_TLS_WORKLOADS,
     _requests(
         "log", "612 B file, access log on", Load("/612.html"),
         needs=Feature.CANNED | Feature.LOG, length=612, variant=Variant(has_log=True), is_drawn=False,
