@@ -67,6 +67,7 @@ impl Transport {
     ///
     /// # Errors
     /// `WouldBlock` where the connection takes nothing; otherwise the connection is broken.
+    #[inline(always)]
     pub(crate) fn send(&self, octets: &[u8], more: bool) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.try_send(octets, more),
@@ -130,18 +131,22 @@ impl Transport {
 
     /// Says, before the connection is closed, that all has been sent. Over a plain connection the close
     /// says so.
-    pub(crate) fn close(&self) {
-        if let Self::Tls(session) = self {
-            session.close();
+    ///
+    /// # Errors
+    /// [`Elapsed`] if the peer has not taken it at `deadline`.
+    pub(crate) async fn close(&self, deadline: Tick) -> Result<(), Elapsed> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Tls(session) => session.close(deadline).await,
         }
     }
 
     /// Ends our side: the caller sends nothing afterwards. It can still receive the client's octets.
     pub(crate) fn shut_down(&self) {
-        if let Self::Tls(session) = self {
-            session.close();
+        match self {
+            Self::Plain(stream) => stream.shut_down_write(),
+            Self::Tls(session) => session.shut_down(),
         }
-        self.socket().shut_down_write();
     }
 
     /// Whether the system has reported that the connection broke. Reports it once.
@@ -186,10 +191,11 @@ impl Transport {
     /// # Errors
     /// [`Elapsed`] at `deadline`.
     pub(crate) async fn ready_any(&self, deadline: Tick) -> Result<(), Elapsed> {
-        if let Self::Tls(session) = self
-            && session.begin_wait()
-        {
-            return Ok(());
+        if let Self::Tls(session) = self {
+            let begin = |context: &mut Context<'_>| Poll::Ready(session.begin_wait(context));
+            if std::future::poll_fn(begin).await {
+                return Ok(());
+            }
         }
         self.socket().ready_any(deadline).await
     }

@@ -282,8 +282,8 @@ impl Connection {
         self.unread = Vec::new();
         match ending {
             Ending::Linger => Box::pin(self.linger()).await,
-            Ending::Close => self.stream.close(),
-            Ending::Cut => {}
+            Ending::Close if self.stream.session().is_some() => Box::pin(self.close()).await,
+            Ending::Close | Ending::Cut => {}
         }
         None
     }

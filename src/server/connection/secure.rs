@@ -56,6 +56,15 @@ impl Connection {
         }
     }
 
+    /// Ends the session, before the connection is closed.
+    pub(super) async fn close(&self) {
+        let generation = self.generation();
+        let timeout = generation.limits_at(&self.endpoint.address).send_timeout;
+        drop(generation);
+        // A client that does not read it in time has what it has.
+        let _ = self.stream.close(runtime::deadline_after(timeout)).await;
+    }
+
     /// What a handshake goes on with that begins now.
     fn choose(&self, hello: &Hello) -> Result<Chosen, UnknownName> {
         let generation = self.generation();

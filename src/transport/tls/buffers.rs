@@ -5,7 +5,10 @@ use std::cell::RefCell;
 use super::records::{FULL, MAX_RECORD, OVERHEAD};
 
 /// Octets of content that are encrypted for one call of the system.
-pub(super) const SHARE: usize = 64 * 1024;
+pub(super) const SHARE: usize = 128 * 1024;
+
+/// The most octets of content that wait for more to go with them.
+pub(super) const MAX_HELD: usize = 16 * 1024;
 
 /// The most octets of records that wait to be sent before those of new content.
 pub(super) const MAX_BEFORE: usize = 4 * 1024;
@@ -27,12 +30,12 @@ pub(super) struct Outgoing {
 
 impl Buffers {
     fn new() -> Self {
-        let records = SHARE / FULL + 8;
+        let records = (MAX_HELD + SHARE) / FULL + 8;
         Self {
             incoming: vec![0; MAX_RECORD + SHARE + MAX_RECORD].into(),
-            plain: vec![0; SHARE].into(),
+            plain: vec![0; MAX_HELD + SHARE].into(),
             outgoing: Outgoing {
-                octets: vec![0; MAX_BEFORE + SHARE + records * OVERHEAD].into(),
+                octets: vec![0; MAX_BEFORE + MAX_HELD + SHARE + records * OVERHEAD].into(),
                 filled: 0,
             },
         }

@@ -12,13 +12,14 @@
 use std::cell::{OnceCell, RefCell};
 use std::io::{self, IoSlice};
 use std::mem::take;
+use std::ops::Deref;
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
 use rustls::pki_types::CertificateDer;
 use rustls::{CipherSuite, ProtocolVersion};
 
-use super::buffers::{self, Buffers, MAX_BEFORE, Outgoing, SHARE};
+use super::buffers::{self, Buffers, MAX_BEFORE, MAX_HELD, Outgoing, SHARE};
 use super::half::{Advance, Half, broken};
 use super::records::{MAX_RECORD, has_record, next_piece, record_length};
 use crate::runtime::{Direction, Elapsed, Idle, Stream, Tick};
@@ -87,8 +88,12 @@ pub(super) struct State {
     /// Octets of content that are in `outgoing`. The caller has not been told that they are sent: it
     /// waits, as for a socket that takes nothing, and then sends the same octets again.
     unreported: usize,
+    /// Content that counts as sent, and waits for more to go into the same records.
+    held: Vec<u8>,
     /// Octets sent since the peer sent something.
     sent: usize,
+    /// Our side of the connection ends when `outgoing` is sent.
+    has_to_end: bool,
     /// The peer has ended its side in order.
     is_ended: bool,
     /// The session has failed: nothing more can be received or sent.
@@ -103,7 +108,9 @@ impl State {
             plain: Vec::new(),
             outgoing: Vec::new(),
             unreported: 0,
+            held: Vec::new(),
             sent: 0,
+            has_to_end: false,
             is_ended: false,
             is_broken: false,
         }
@@ -291,13 +298,15 @@ impl Session {
         })
     }
 
-    /// As [`Transport::send`](crate::transport::Transport::send). Takes [`SHARE`] octets at most.
+    /// As [`Transport::send`](crate::transport::Transport::send). Takes [`SHARE`] octets at most. With `more`
+    /// it keeps a few, which go into the same records as those that follow.
     ///
     /// Where the socket does not take all of the records, this is `WouldBlock`, and the caller sends the
     /// same octets again when there is room: they are encrypted already.
     ///
     /// # Errors
     /// `WouldBlock`; otherwise the connection is broken.
+    #[inline(never)]
     pub(crate) fn send(&self, octets: &[u8], more: bool) -> io::Result<usize> {
         let Some(state) = &mut *self.state.borrow_mut() else {
             return self.stream.try_send(octets, more);
@@ -306,7 +315,11 @@ impl Session {
             return Ok(count);
         }
         let octets = &octets[..octets.len().min(SHARE)];
-        buffers::with(|buffers| self.encrypt_and_send(state, octets, &mut buffers.outgoing, more))
+        if more && state.held.len() + octets.len() <= MAX_HELD {
+            state.held.extend_from_slice(octets);
+            return Ok(octets.len());
+        }
+        self.send_gathered(state, &[octets], more)
     }
 
     /// As [`Transport::send_vectored`](crate::transport::Transport::send_vectored): the pieces are put
@@ -321,16 +334,36 @@ impl Session {
         if let Some(count) = self.finish_last(state)? {
             return Ok(count);
         }
+        self.send_gathered(state, pieces, false)
+    }
+
+    /// Sends the pieces behind the content that is held. Takes [`SHARE`] octets of them at most.
+    fn send_gathered(
+        &self,
+        state: &mut State,
+        pieces: &[impl Deref<Target = [u8]>],
+        more: bool,
+    ) -> io::Result<usize> {
         buffers::with(|buffers| {
-            let mut filled = 0;
+            let held = take(&mut state.held);
+            // A single piece need not be copied.
+            if let ([octets], true) = (pieces, held.is_empty()) {
+                let octets = &octets[..octets.len().min(SHARE)];
+                let out = &mut buffers.outgoing;
+                return self.encrypt_and_send(state, octets, octets.len(), out, more);
+            }
+            let start = held.len();
+            buffers.plain[..start].copy_from_slice(&held);
+            let mut filled = start;
             for piece in pieces {
-                let room = &mut buffers.plain[filled..];
+                let room = &mut buffers.plain[filled..start + SHARE];
                 let count = piece.len().min(room.len());
                 room[..count].copy_from_slice(&piece[..count]);
                 filled += count;
             }
             let octets = &buffers.plain[..filled];
-            self.encrypt_and_send(state, octets, &mut buffers.outgoing, false)
+            let out = &mut buffers.outgoing;
+            self.encrypt_and_send(state, octets, filled - start, out, more)
         })
     }
 
@@ -350,15 +383,17 @@ impl Session {
         let sent = match self.finish_last(state)? {
             Some(sent) => sent,
             None => buffers::with(|buffers| {
-                let room = count.min(buffers.plain.len());
-                let read = rustix::io::pread(file, &mut buffers.plain[..room], *offset)?;
+                let start = state.held.len();
+                let room = start..start + count.min(SHARE);
+                let read = rustix::io::pread(file, &mut buffers.plain[room], *offset)?;
                 if read == 0 {
                     return Ok(0);
                 }
-                let octets = &buffers.plain[..read];
+                buffers.plain[..start].copy_from_slice(&take(&mut state.held));
+                let octets = &buffers.plain[..start + read];
                 // More follows if the file has more than fits.
                 let more = read < count;
-                self.encrypt_and_send(state, octets, &mut buffers.outgoing, more)
+                self.encrypt_and_send(state, octets, read, &mut buffers.outgoing, more)
             })?,
         };
         *offset += sent as u64;
@@ -379,11 +414,13 @@ impl Session {
         Ok((count > 0).then_some(count))
     }
 
-    /// Encrypts `octets` behind the records that wait, and sends all of it with one call.
+    /// Encrypts `octets` behind the records that wait, and sends all of it with one call. The last `count`
+    /// of them are those of the caller.
     fn encrypt_and_send(
         &self,
         state: &mut State,
         octets: &[u8],
+        count: usize,
         out: &mut Outgoing,
         more: bool,
     ) -> io::Result<usize> {
@@ -403,24 +440,63 @@ impl Session {
             taken => taken?,
         };
         if taken == out.octets().len() {
-            return Ok(octets.len());
+            return Ok(count);
         }
         state.outgoing = out.octets()[taken..].to_vec();
-        state.unreported = octets.len();
+        state.unreported = count;
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    /// Says that we send nothing more (`close_notify`), if the socket takes it. Does not end the
-    /// connection.
-    pub(crate) fn close(&self) {
+    /// Says that we send nothing more (`close_notify`), and waits until the socket has taken that and what
+    /// went before it.
+    ///
+    /// # Errors
+    /// [`Elapsed`] at `deadline`.
+    pub(crate) async fn close(&self, deadline: Tick) -> Result<(), Elapsed> {
+        self.finish();
+        while !self.is_flushed() {
+            self.stream.ready(Direction::Write, deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// As [`Transport::shut_down`](crate::transport::Transport::shut_down). What the socket does not take now
+    /// is sent while the caller waits to read, and our side ends then.
+    pub(crate) fn shut_down(&self) {
+        self.finish();
+        if let Some(state) = &mut *self.state.borrow_mut() {
+            state.has_to_end = true;
+        }
+        if self.is_flushed() {
+            self.stream.shut_down_write();
+        }
+    }
+
+    /// Puts what is held and the `close_notify` into records.
+    fn finish(&self) {
         let Some(state) = &mut *self.state.borrow_mut() else {
             return;
         };
+        self.send_held(state);
         if !state.is_broken && state.settle().is_ok() {
             state.half.close(&mut state.incoming, &mut state.outgoing);
         }
-        // If it does not take this little, the peer is not reading either.
-        let _ = state.flush(&self.stream);
+    }
+
+    /// Sends content that waited for more, and nothing followed.
+    fn send_held(&self, state: &mut State) {
+        if !state.held.is_empty() && !state.is_broken {
+            // What the socket does not take is among the records that wait.
+            let _ = self.send_gathered(state, &[&[][..]], false);
+        }
+    }
+
+    /// Sends records that wait. Returns whether none is left, or none will ever be sent.
+    fn is_flushed(&self) -> bool {
+        match &mut *self.state.borrow_mut() {
+            Some(state) if !state.outgoing.is_empty() => state.flush(&self.stream).unwrap_or(true),
+            _ => true,
+        }
     }
 
     /// Has the connection end without a word to the peer.
@@ -428,6 +504,7 @@ impl Session {
         if let Some(state) = &mut *self.state.borrow_mut() {
             state.is_broken = true;
             state.outgoing = Vec::new();
+            state.held = Vec::new();
         }
     }
 
@@ -438,7 +515,7 @@ impl Session {
         direction: Direction,
         deadline: Tick,
     ) -> Poll<Result<(), Elapsed>> {
-        if direction == Direction::Read && self.begin_wait() {
+        if direction == Direction::Read && self.begin_wait(context) {
             return Poll::Ready(Ok(()));
         }
         self.stream.poll_ready(context, direction, deadline)
@@ -446,7 +523,7 @@ impl Session {
 
     /// As [`Transport::poll_idle`](crate::transport::Transport::poll_idle).
     pub(crate) fn poll_idle(&self, context: &mut Context<'_>, deadline: Tick) -> Poll<Idle> {
-        if self.begin_wait() {
+        if self.begin_wait(context) {
             return Poll::Ready(Idle::Readable);
         }
         self.stream.poll_idle(context, deadline)
@@ -460,16 +537,35 @@ impl Session {
 
     /// Before a wait to read: sends records that waited for content to go with them, such as session
     /// tickets. Returns whether there is no need to wait.
-    pub(crate) fn begin_wait(&self) -> bool {
+    pub(crate) fn begin_wait(&self, context: &mut Context<'_>) -> bool {
         let Some(state) = &mut *self.state.borrow_mut() else {
             return false;
         };
         if state.has_something() {
             return true;
         }
-        // What the socket does not take goes with the next content.
-        if state.unreported == 0 && !state.outgoing.is_empty() {
-            let _ = state.flush(&self.stream);
+        self.send_held(state);
+        if state.outgoing.is_empty() {
+            return false;
+        }
+        // A caller that is told later that its octets are sent comes to send them again.
+        while state.unreported == 0 || state.has_to_end {
+            match state.flush(&self.stream) {
+                Ok(true) if state.has_to_end => {
+                    self.stream.shut_down_write();
+                    break;
+                }
+                Ok(false) => {
+                    let ready = self
+                        .stream
+                        .poll_ready(context, Direction::Write, Tick::NEVER);
+                    if ready.is_pending() {
+                        break;
+                    }
+                }
+                // The next read finds what is wrong.
+                Ok(true) | Err(_) => break,
+            }
         }
         false
     }

@@ -187,6 +187,7 @@ fn octets_arrive_whole_whatever_room_there_is_for_them() {
             })
             .await;
             server.shut_down();
+            let _ = server.ready(Direction::Read, Tick::NEVER).await;
             std::future::pending::<()>().await;
         });
         let received = received.expect("an end in order");
@@ -205,6 +206,9 @@ fn pieces_and_files_arrive_in_their_order() {
             server.send_vectored(&[io::IoSlice::new(first), io::IoSlice::new(second)])
         })
         .await;
+        // It waits for what follows.
+        let taken = server.send(b"head", true);
+        assert_eq!(taken.expect("there is room"), 4);
         let file = tempfile::tempfile().expect("a file");
         std::os::unix::fs::FileExt::write_all_at(&file, &pattern(300_000), 0).expect("room");
         let mut offset = 0;
@@ -214,10 +218,11 @@ fn pieces_and_files_arrive_in_their_order() {
         })
         .await;
         assert_eq!(offset, 300_000);
-        server.shut_down();
-        std::future::pending::<()>().await;
+        let closed = server.close(Tick::NEVER).await;
+        closed.expect("the client reads");
+        drop(server);
     });
-    let expected = [pattern(150_000), pattern(300_000)].concat();
+    let expected = [pattern(150_000), b"head".to_vec(), pattern(300_000)].concat();
     assert!(received.expect("an end in order") == expected);
 }
 
@@ -226,12 +231,14 @@ fn pieces_and_files_arrive_in_their_order() {
 fn an_end_without_a_word_is_an_error() {
     for says_so in [true, false] {
         let received = carried(&TLS13, 100, move |server| async move {
-            send_all(&server, b"hello", |server, octets| {
+            send_all(&server, b"hell", |server, octets| {
                 server.send(octets, false)
             })
             .await;
+            server.send(b"o", true).expect("there is room");
             if says_so {
-                server.close();
+                let closed = server.close(Tick::NEVER).await;
+                closed.expect("the client reads");
             } else {
                 server.reset_on_close();
             }
