@@ -278,9 +278,8 @@ async fn answer(
         is_from_proxy: Exchange::is_from_proxy(generation, peer),
         connection: &Imagined(listener),
     };
-    let exchange = Exchange::new(generation, listener, peer, &head)
-        .over(client_rule)
-        .arrived_by(&arrival);
+    let exchange =
+        Exchange::new(generation, listener, peer, &head, client_rule).arrived_by(&arrival);
     let Selected { file, barrier } = exchange.file(local).await;
     let facts = if exchange.is_answered_by_code() {
         None

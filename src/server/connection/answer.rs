@@ -153,8 +153,9 @@ impl Connection {
             bytes,
         };
         let arrival;
-        let mut exchange = Exchange::new(generation, &self.endpoint.address, self.client, head)
-            .over(self.client_rule());
+        let listener = &self.endpoint.address;
+        let mut exchange =
+            Exchange::new(generation, listener, self.client, head, self.client_rule());
         if exchange.is_told_arrival_now() {
             arrival = self.arrival(generation, head);
             exchange = exchange.arrived_by(&arrival);

@@ -79,10 +79,16 @@ impl Connection {
         };
         let arrival = self.arrival(&generation, &head);
         let begun = self.begun.take().map(|begun| begun.of_handler);
-        let exchange = Exchange::new(&generation, &self.endpoint.address, self.client, &head)
-            .over(self.client_rule())
-            .arrived_by(&arrival)
-            .resumed(begun);
+        let listener = &self.endpoint.address;
+        let exchange = Exchange::new(
+            &generation,
+            listener,
+            self.client,
+            &head,
+            self.client_rule(),
+        )
+        .arrived_by(&arrival)
+        .resumed(begun);
         let always_waits = exchange.always_waits();
         if is_guess && !always_waits {
             drop(exchange);

@@ -52,8 +52,6 @@ pub(super) struct Exchange<'g, 'r> {
     pub(super) policy: &'g ServingPolicy,
     /// The route that answers; or what the server answers in its place.
     matched: Result<Matched<'g, 'r>, Refusal>,
-    /// Whether the request may be for an `https` resource although the connection is not one over TLS.
-    is_secured: bool,
     /// What the handler has begun already.
     begun: Cell<Option<Begun>>,
     /// Which servers of an upstream the handler has asked.
@@ -67,34 +65,29 @@ pub(super) struct Answered<'g, 'c> {
 }
 
 impl<'g, 'r> Exchange<'g, 'r> {
-    /// Takes the request of `head`, which came in at `listener` from `peer`, up to its handler.
+    /// Takes the request of `head`, which came in at `listener` from `peer`, up to its handler. `client_rule`
+    /// stands for what the handshake of the connection has asked of the client's certificate, if there was
+    /// one: that of the server that the client named then. A server that asks for something else is out of
+    /// reach over this connection (RFC 9110 §7.4).
+    #[inline]
     pub(super) fn new(
         generation: &'g Generation,
         listener: &'r ListenAddress,
         peer: ClientAddress,
         head: &'r RequestHead<'r>,
+        client_rule: Option<u64>,
     ) -> Self {
         let proxies = &generation.proxies;
         let client = client::address(proxies, peer, head);
-        let is_secured = !head.target.is_https || client::may_have_secured(proxies, peer);
-        Self {
-            is_secured,
-            ..Self::of_client(generation, listener, client, head)
-        }
-    }
-
-    /// The same, over a connection of TLS or none. `client_rule` stands for what its handshake has asked of
-    /// the client's certificate: that of the server that the client named then. A server that asks for
-    /// something else is out of reach over this connection (RFC 9110 §7.4).
-    pub(super) fn over(mut self, client_rule: Option<u64>) -> Self {
+        let mut exchange = Self::of_client(generation, listener, client, head);
         let is_in_reach = match client_rule {
-            None => self.is_secured,
-            Some(rule) => self.generation.client_rule(self.listener, self.head.host) == rule,
+            None => !head.target.is_https || client::may_have_secured(proxies, peer),
+            Some(rule) => generation.client_rule(listener, head.host) == rule,
         };
         if !is_in_reach {
-            self.matched = Err(Refusal::OtherConnection);
+            exchange.matched = Err(Refusal::OtherConnection);
         }
-        self
+        exchange
     }
 
     /// As [`new`](Self::new), where it is known who the client is.
@@ -116,7 +109,6 @@ impl<'g, 'r> Exchange<'g, 'r> {
             arrival: None,
             policy,
             matched,
-            is_secured: true,
             begun: Cell::new(None),
             note: NotePlace::default(),
         }
