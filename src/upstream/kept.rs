@@ -64,7 +64,8 @@ impl KeptConnections {
             if now >= kept.until {
                 continue;
             }
-            let is_open = kept.connection.has_nothing_now() || is_end_overlooked();
+            // The look would use up the error of a connection that was reset.
+            let is_open = is_end_overlooked() || kept.connection.has_nothing_now();
             kept.note_stay(server, is_open, now);
             if is_open {
                 return Some(kept.connection);

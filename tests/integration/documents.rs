@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Site, ended_with, program};
+use crate::support::{Site, ended_with, program, speak_plainly};
 
 fn page(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -27,6 +27,7 @@ fn labels<'t>(lines: impl IntoIterator<Item = &'t str>) -> Vec<&'t str> {
 /// The sample of `status` had lines that the program does not print, and lacked others.
 #[test]
 fn the_sample_of_status_has_the_lines_of_status() {
+    speak_plainly();
     let operations = page("docs/operations.md");
     let shown = sample(&operations, "tidegate status");
     let server = Site::new("'/' = { respond = 'ok' }").start();
