@@ -78,7 +78,8 @@ impl Client {
             .await
             .map_err(|error| error.to_string())?;
         let reply = receive(&transport, method).await?;
-        transport.close();
+        // The response is whole; whether the CA hears that we are done is nothing to wait for long.
+        let _ = transport.close(runtime::deadline_after(PATIENCE)).await;
         Ok(reply)
     }
 
