@@ -36,6 +36,8 @@ mod record;
 mod schedule;
 mod state;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod trust;
 
 pub(crate) use keeper::keep;

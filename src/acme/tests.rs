@@ -1,0 +1,457 @@
+//! Attempts at a certificate, with a CA that says what a test wants it to say.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use data_encoding::BASE64URL_NOPAD;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::{Value, json};
+
+use super::answers::Answers;
+use super::attempt::Attempt;
+use super::fault::Fault;
+use super::record::Record;
+use super::storage::Storage;
+use crate::config::model::{Acme, AcmeDirectory, Challenge};
+use crate::runtime::{self, BlockingPool};
+use crate::test_support::TemporaryDirectory;
+
+/// A request, as the CA got it.
+#[derive(Clone, Debug)]
+struct Asked {
+    line: String,
+    /// The protected header, and what was signed; nothing of a request without a signature.
+    header: Value,
+    payload: Value,
+}
+
+/// What the CA says: status, further field lines, content.
+struct Answer(u16, String, String);
+
+/// What a CA says to a request; `None`: what it says as a rule.
+type Script = Box<dyn FnMut(&Asked) -> Option<Answer> + Send>;
+
+/// A CA in a thread of its own. Dropping it ends it.
+struct Ca {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ca {
+    fn start(mut script: Script) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let asked = Arc::<Mutex<Vec<Asked>>>::default();
+        let is_over = Arc::<AtomicBool>::default();
+        let (all, end) = (Arc::clone(&asked), Arc::clone(&is_over));
+        let config = server_config();
+        let thread = std::thread::spawn(move || {
+            while let Ok((socket, _)) = listener.accept() {
+                if end.load(Ordering::SeqCst) {
+                    return;
+                }
+                let session = ServerConnection::new(Arc::clone(&config)).expect("a session");
+                let mut client = StreamOwned::new(session, socket);
+                let asked = read_request(&mut client);
+                let mut all = all.lock().expect("no test panics with it");
+                all.push(asked.clone());
+                let nonce = format!("nonce-{}", all.len());
+                drop(all);
+                let Answer(status, fields, content) =
+                    script(&asked).unwrap_or_else(|| usual(&asked, address));
+                let length = match fields.contains("Transfer-Encoding") {
+                    true => String::new(),
+                    false => format!("Content-Length: {}\r\n", content.len()),
+                };
+                let response = format!(
+                    "HTTP/1.1 {status} X\r\nReplay-Nonce: {nonce}\r\n{length}\
+                     {fields}\r\n{content}"
+                );
+                // The client may have had enough.
+                let _ = client.write_all(response.as_bytes());
+                client.conn.send_close_notify();
+                let _ = client.flush();
+            }
+        });
+        Self {
+            address,
+            asked,
+            is_over,
+            thread: Some(thread),
+        }
+    }
+
+    /// The request lines so far.
+    fn lines(&self) -> Vec<String> {
+        let asked = self.asked.lock().expect("no test panics with it");
+        asked.iter().map(|asked| asked.line.clone()).collect()
+    }
+}
+
+impl Drop for Ca {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+        let ended = self.thread.take().map(JoinHandle::join);
+        assert!(ended.is_none_or(|ended| ended.is_ok()) || std::thread::panicking());
+    }
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new("tests/fixtures/tls").join(name)
+}
+
+fn server_config() -> Arc<ServerConfig> {
+    let certificate = CertificateDer::from_pem_file(fixture("localhost.pem")).expect("a fixture");
+    let key = PrivateKeyDer::from_pem_file(fixture("localhost.key")).expect("a fixture");
+    let builder = ServerConfig::builder().with_no_client_auth();
+    let config = builder.with_single_cert(vec![certificate], key);
+    Arc::new(config.expect("they fit"))
+}
+
+fn read_request(client: &mut impl std::io::Read) -> Asked {
+    let (mut head, mut octet) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        client.read_exact(&mut octet).expect("a whole head");
+        head.push(octet[0]);
+    }
+    let head = String::from_utf8(head).expect("ASCII");
+    let length = head.split("Content-Length: ").nth(1);
+    let length = length.and_then(|rest| rest.lines().next()?.parse().ok());
+    let mut content = vec![0; length.unwrap_or(0)];
+    client.read_exact(&mut content).expect("the whole content");
+    let signed: Value = serde_json::from_slice(&content).unwrap_or_default();
+    let part = |name: &str| {
+        let text = signed[name].as_str().unwrap_or_default();
+        let decoded = BASE64URL_NOPAD.decode(text.as_bytes()).expect("base64url");
+        serde_json::from_slice(&decoded).unwrap_or_default()
+    };
+    Asked {
+        line: head.lines().next().unwrap_or_default().to_owned(),
+        header: part("protected"),
+        payload: part("payload"),
+    }
+}
+
+/// What a CA says that has issued something at once.
+fn usual(asked: &Asked, address: SocketAddr) -> Answer {
+    let url = |path: &str| format!("https://localhost:{}/{path}", address.port());
+    let answer = |status, value: Value| Answer(status, String::new(), value.to_string());
+    match asked.line.as_str() {
+        "GET /dir HTTP/1.1" => answer(
+            200,
+            json!({ "newNonce": url("nonce"), "newAccount": url("account"), "newOrder": url("order") }),
+        ),
+        "HEAD /nonce HTTP/1.1" => Answer(200, String::new(), String::new()),
+        "POST /account HTTP/1.1" => {
+            let location = format!("Location: {}\r\n", url("account/1"));
+            Answer(201, location, "{}".to_owned())
+        }
+        "POST /order HTTP/1.1" => {
+            let location = format!("Location: {}\r\n", url("order/1"));
+            Answer(201, location, "{}".to_owned())
+        }
+        "POST /order/1 HTTP/1.1" => answer(200, order("pending", address)),
+        "POST /authorization HTTP/1.1" => answer(200, authorization("pending", "token", address)),
+        "POST /certificate HTTP/1.1" => {
+            let chain = std::fs::read_to_string(fixture("localhost.pem"));
+            Answer(200, String::new(), chain.expect("a fixture"))
+        }
+        _ => answer(200, json!({})),
+    }
+}
+
+fn order(status: &str, address: SocketAddr) -> Value {
+    let url = |path: &str| format!("https://localhost:{}/{path}", address.port());
+    json!({
+        "status": status,
+        "authorizations": [url("authorization")],
+        "finalize": url("finalize"),
+        "certificate": url("certificate"),
+    })
+}
+
+fn authorization(status: &str, token: &str, address: SocketAddr) -> Value {
+    let url = format!("https://localhost:{}/challenge", address.port());
+    json!({
+        "status": status,
+        "identifier": { "type": "dns", "value": "localhost" },
+        "challenges": [
+            { "type": "dns-01", "url": url, "token": token },
+            { "type": "http-01", "url": url, "token": token },
+        ],
+    })
+}
+
+/// An attempt at a certificate for `localhost`.
+struct Trial {
+    directory: Arc<TemporaryDirectory>,
+    answers: Arc<Answers>,
+    record: Record,
+}
+
+impl Trial {
+    fn new() -> Self {
+        Self {
+            directory: Arc::new(TemporaryDirectory::new("acme")),
+            answers: Arc::default(),
+            record: Record::default(),
+        }
+    }
+
+    fn settings(&self, ca: &Ca) -> Acme {
+        let url = format!("https://localhost:{}/dir", ca.address.port());
+        let directory = AcmeDirectory {
+            written: url.clone(),
+            url: url.parse().expect("a URL"),
+        };
+        Acme {
+            ca: Some(fixture("ca.pem")),
+            storage: self.directory.path().join("acme"),
+            challenges: vec![Challenge::TlsAlpn01, Challenge::Http01],
+            ..Acme::with_directory(directory)
+        }
+    }
+
+    /// Makes one attempt.
+    fn attempt(&mut self, ca: &Ca) -> Result<(), Fault> {
+        let settings = self.settings(ca);
+        let answers = Arc::clone(&self.answers);
+        let mut record = self.record.clone();
+        let attempt = async move {
+            let storage = Storage::open(&settings).expect("a storage");
+            let names = ["localhost".to_owned()];
+            let file = settings.certificate_file(&names);
+            let attempt = Attempt {
+                pool: &BlockingPool::new(1, 8),
+                settings: &settings,
+                storage: &storage,
+                answers: &answers,
+                names: &names,
+                file: &file,
+            };
+            let outcome = attempt.make(&mut record, None).await;
+            (outcome, record)
+        };
+        let (outcome, record) = runtime::run(attempt).expect("a loop");
+        self.record = record;
+        outcome
+    }
+
+    fn certificate(&self, ca: &Ca) -> PathBuf {
+        let settings = self.settings(ca);
+        settings.certificate_file(&["localhost".to_owned()])
+    }
+}
+
+/// What a CA says that refuses with these words.
+fn refuses(status: u16, kind: &str, fields: &str) -> Answer {
+    let kind = format!("urn:ietf:params:acme:error:{kind}");
+    let problem = json!({ "type": kind, "detail": "no\nmore today" });
+    Answer(status, fields.to_owned(), problem.to_string())
+}
+
+fn is_for(asked: &Asked, path: &str) -> bool {
+    asked.line == format!("POST /{path} HTTP/1.1")
+}
+
+#[test]
+fn a_limit_of_the_ca_is_obeyed_and_told_in_its_words() {
+    let mut trial = Trial::new();
+    let ca = Ca::start(Box::new(|asked| {
+        is_for(asked, "order").then(|| refuses(429, "rateLimited", "Retry-After: 7200\r\n"))
+    }));
+    let fault = trial.attempt(&ca).expect_err("the CA refuses");
+    assert_eq!(fault.to_string(), "the CA refused (429): no more today");
+    let pause = trial.record.pause(SystemTime::now());
+    assert!(
+        pause > Duration::from_secs(7100) && pause <= Duration::from_secs(7200),
+        "{pause:?}"
+    );
+    // The account is there, and is not made again.
+    let _ = trial.attempt(&ca);
+    let lines = ca.lines();
+    let of_account = lines.iter().filter(|line| line.contains("/account "));
+    assert_eq!(of_account.count(), 1, "{lines:?}");
+}
+
+#[test]
+fn every_request_has_a_nonce_of_its_own_its_url_and_the_account() {
+    let mut trial = Trial::new();
+    let mut refused = 0;
+    let ca = Ca::start(Box::new(move |asked| {
+        let is_refused = is_for(asked, "order") && refused < 3;
+        refused += u32::from(is_refused);
+        let said = refuses(400, "badNonce", "");
+        is_refused
+            .then_some(said)
+            .or_else(|| is_for(asked, "order/1").then(|| refuses(500, "serverInternal", "")))
+    }));
+    let fault = trial.attempt(&ca).expect_err("the CA fails");
+    assert!(fault.to_string().contains("(500)"), "{fault}");
+    let asked = ca.asked.lock().expect("no test panics with it").clone();
+    let signed: Vec<&Asked> = asked
+        .iter()
+        .filter(|asked| !asked.header.is_null())
+        .collect();
+    let nonces = signed.iter().map(|asked| asked.header["nonce"].to_string());
+    let nonces: std::collections::BTreeSet<String> = nonces.collect();
+    assert_eq!(nonces.len(), signed.len());
+    assert_eq!(
+        signed.len(),
+        6,
+        "the account, four times an order, and what became of it"
+    );
+    let account = format!("https://localhost:{}/account/1", ca.address.port());
+    for asked in signed {
+        let path = asked.line.split(' ').nth(1).unwrap_or_default();
+        let url = format!("https://localhost:{}{path}", ca.address.port());
+        assert_eq!(asked.header["url"], url);
+        match path {
+            "/account" => assert!(asked.header["jwk"].is_object() && asked.header["kid"].is_null()),
+            _ => assert!(asked.header["kid"] == account && asked.header["jwk"].is_null()),
+        }
+        if path == "/order" {
+            let names = json!([{ "type": "dns", "value": "localhost" }]);
+            assert_eq!(asked.payload["identifiers"], names);
+        }
+    }
+}
+
+#[test]
+fn a_ca_that_likes_no_nonce_is_not_asked_for_ever() {
+    let mut trial = Trial::new();
+    let ca = Ca::start(Box::new(|asked| {
+        is_for(asked, "account").then(|| refuses(400, "badNonce", ""))
+    }));
+    assert!(trial.attempt(&ca).is_err());
+    assert_eq!(ca.lines().len(), 12, "{:?}", ca.lines());
+}
+
+#[test]
+fn the_answer_is_there_while_the_ca_asks_and_no_longer() {
+    let mut trial = Trial::new();
+    let answers = Arc::clone(&trial.answers);
+    let seen = Arc::<Mutex<Option<String>>>::default();
+    let found = Arc::clone(&seen);
+    let mut is_told = false;
+    let ca = Ca::start(Box::new(move |asked| {
+        if is_for(asked, "challenge") {
+            *found.lock().expect("no test panics with it") = answers.http("localhost:80", "token");
+            is_told = true;
+        }
+        // It has looked, and did not like it.
+        let is_invalid = is_told && is_for(asked, "authorization");
+        is_invalid.then(|| {
+            let error = json!({ "type": "urn:ietf:params:acme:error:dns", "detail": "NXDOMAIN" });
+            let mut authorization = authorization("invalid", "token", ([127, 0, 0, 1], 1).into());
+            authorization["challenges"][1]["error"] = error;
+            Answer(200, String::new(), authorization.to_string())
+        })
+    }));
+    let fault = trial.attempt(&ca).expect_err("the CA does not like it");
+    let expected = "the CA could not verify localhost by http-01: NXDOMAIN";
+    assert_eq!(fault.to_string(), expected);
+    let seen = seen.lock().expect("no test panics with it").clone();
+    assert!(seen.is_some_and(|answer| answer.starts_with("token.") && answer.len() == 49));
+    assert_eq!(trial.answers.http("localhost:80", "token"), None);
+    // The order is over; the next try begins another.
+    assert_eq!(trial.record.begun, None);
+}
+
+#[test]
+fn nonsense_is_refused_and_the_old_certificate_stays() {
+    let valid = |asked: &Asked, port: u16| {
+        let address = ([127, 0, 0, 1], port).into();
+        let order = order("valid", address).to_string();
+        is_for(asked, "order/1").then(|| Answer(200, String::new(), order))
+    };
+    let text = |text: &str| Answer(200, String::new(), text.to_owned());
+    type Case = (&'static str, fn(&Asked) -> bool, Answer);
+    let cases: [Case; 7] = [
+        (
+            "sent no directory",
+            |asked| asked.line.contains("/dir"),
+            text("<html>"),
+        ),
+        (
+            "longer than 102400 bytes",
+            |asked| asked.line.contains("/dir"),
+            text(&"x".repeat(200_000)),
+        ),
+        (
+            "before the content did",
+            |asked| asked.line.contains("/dir"),
+            Answer(
+                200,
+                "Transfer-Encoding: chunked\r\n".to_owned(),
+                String::new(),
+            ),
+        ),
+        (
+            "does not say where the order is",
+            |asked| is_for(asked, "order"),
+            text("{}"),
+        ),
+        (
+            "gave a URL that is none",
+            |asked| is_for(asked, "order"),
+            Answer(
+                201,
+                "Location: http://localhost/1\r\n".to_owned(),
+                "{}".to_owned(),
+            ),
+        ),
+        ("does not fit the certificate", |_| false, text("")),
+        (
+            "holds no certificate",
+            |asked| is_for(asked, "certificate"),
+            text("<html>"),
+        ),
+    ];
+    for (expected, is_meant, answer) in cases {
+        let mut trial = Trial::new();
+        let mut answer = Some(answer);
+        let port = Arc::new(Mutex::new(0));
+        let known = Arc::clone(&port);
+        let ca = Ca::start(Box::new(move |asked| {
+            let port = *known.lock().expect("no test panics with it");
+            if is_meant(asked) {
+                return answer.take();
+            }
+            valid(asked, port)
+        }));
+        *port.lock().expect("no test panics with it") = ca.address.port();
+        let file = trial.certificate(&ca);
+        std::fs::create_dir_all(file.parent().expect("a directory")).expect("ours");
+        std::fs::write(&file, "old").expect("ours");
+        let fault = trial.attempt(&ca).expect_err(expected).to_string();
+        assert!(fault.contains(expected), "{fault}");
+        assert_eq!(std::fs::read_to_string(&file).ok().as_deref(), Some("old"));
+        assert!(trial.record.pause(SystemTime::now()) > Duration::from_secs(4));
+    }
+}
+
+#[test]
+fn a_token_that_is_a_path_is_not_answered() {
+    let mut trial = Trial::new();
+    let ca = Ca::start(Box::new(|asked| {
+        is_for(asked, "authorization").then(|| {
+            let address = ([127, 0, 0, 1], 1).into();
+            let authorization = authorization("pending", "../a", address);
+            Answer(200, String::new(), authorization.to_string())
+        })
+    }));
+    let fault = trial.attempt(&ca).expect_err("the token is none");
+    assert!(fault.to_string().contains("no base64url"), "{fault}");
+    assert!(!ca.lines().iter().any(|line| line.contains("/challenge")));
+}
