@@ -17,6 +17,8 @@ mod documents;
 mod django;
 // DokuWiki behind `fastcgi`: path-info, and paths of its own.
 mod dokuwiki;
+// curl, OpenSSL and Python as clients of HTTPS.
+mod https;
 // HAProxy, which speaks the PROXY protocol to this server and hears it from it.
 mod haproxy;
 // Servers that are killed, stopped and brought back behind `proxy`.
