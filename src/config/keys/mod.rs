@@ -2,7 +2,7 @@
 //! shown.
 //!
 //! ```text
-//! top ─┬─ log, blocking, acme
+//! top ─┬─ log, blocking, acme (and issue: what it needs of a server)
 //!      ├─ server ─┬─ route ─ files, respond, redirect, handler, switch, cgi, fastcgi, proxy
 //!      │          └─ clash                    claims that exclude each other
 //!      ├─ refine ─ headers, limits, error_pages, types, access: what holds at a `level`
@@ -34,6 +34,7 @@ mod handler;
 mod headers;
 pub(crate) mod hints;
 mod http_redirect;
+mod issue;
 pub(crate) mod level;
 pub(crate) mod limits;
 mod links;

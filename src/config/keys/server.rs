@@ -1,8 +1,8 @@
 //! One `[[server]]`: where it listens, the hosts it answers for, its routes.
 
-use super::acme;
 use super::clash::{RouteClaims, ServerClaims};
 use super::http_redirect;
+use super::issue;
 use super::level::Level;
 use super::listen_claims::ListenClaims;
 use super::listening::{
@@ -231,7 +231,7 @@ fn server(
     let tls = draft.tls.and_then(|named| match named.tls.issue {
         // A mistake in `hosts` has been reported, and one in `[acme]` need not be twice.
         Some(_) if !has_hosts => None,
-        Some(_) => acme::complete(node, named, &hosts, acme),
+        Some(_) => issue::complete(node, named, &hosts, acme),
         None => Some(named),
     });
     let tls = tls.map(|named| name_certificate(node, named, &hosts));

@@ -18,7 +18,7 @@ use super::server::{self, resolve_servers};
 use super::setting::{Kind, Row, Setting, Table, rows, set, show, walk, word, words};
 use super::stream::{self, resolve_streams};
 use super::test::{self, resolve_tests};
-use super::{app, limits, log, refine, upstream};
+use super::{app, issue, limits, log, refine, upstream};
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::model::{Config, ForwardedField, Policy};
@@ -220,7 +220,7 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     let acme = config.acme.as_ref();
     config.servers = resolve_servers(shared.servers, &config.policy, acme, &mut listeners);
     if let Some(acme) = acme {
-        acme::warn_of_unanswered(&root, acme, &config.servers);
+        issue::warn_of_unanswered(&root, acme, &config.servers);
     }
     config.streams = resolve_streams(shared.streams, &mut listeners);
     let servers = config.servers.iter().map(|server| &server.listen);
