@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use data_encoding::BASE64URL_NOPAD;
+use rcgen::{CertificateParams, KeyIdMethod, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -17,7 +18,8 @@ use serde_json::{Value, json};
 use super::answers::Answers;
 use super::attempt::Attempt;
 use super::fault::Fault;
-use super::record::Record;
+use super::order::pem;
+use super::record::{Record, Standing};
 use super::storage::Storage;
 use crate::config::model::{Acme, AcmeDirectory, Challenge};
 use crate::runtime::{self, BlockingPool};
@@ -222,8 +224,9 @@ impl Trial {
         }
     }
 
-    /// Makes one attempt.
-    fn attempt(&mut self, ca: &Ca) -> Result<(), Fault> {
+    /// Makes one attempt, in place of the certificate `standing`. If there is one, the CA is asked before
+    /// when that is to be renewed.
+    fn attempt_beside(&mut self, ca: &Ca, standing: Option<Standing>) -> Result<(), Fault> {
         let settings = self.settings(ca);
         let answers = Arc::clone(&self.answers);
         let mut record = self.record.clone();
@@ -239,12 +242,22 @@ impl Trial {
                 names: &names,
                 file: &file,
             };
-            let outcome = attempt.make(&mut record, None).await;
+            if let Some(standing) = &standing {
+                attempt.ask_renewal(&mut record, standing).await;
+                let due = record.due(Some(standing), SystemTime::now());
+                assert_eq!(due, None, "the CA wants it to be renewed");
+            }
+            let outcome = attempt.make(&mut record, standing.as_ref()).await;
             (outcome, record)
         };
         let (outcome, record) = runtime::run(attempt).expect("a loop");
         self.record = record;
         outcome
+    }
+
+    /// Makes one attempt.
+    fn attempt(&mut self, ca: &Ca) -> Result<(), Fault> {
+        self.attempt_beside(ca, None)
     }
 
     fn certificate(&self, ca: &Ca) -> PathBuf {
@@ -454,4 +467,59 @@ fn a_token_that_is_a_path_is_not_answered() {
     let fault = trial.attempt(&ca).expect_err("the token is none");
     assert!(fault.to_string().contains("no base64url"), "{fault}");
     assert!(!ca.lines().iter().any(|line| line.contains("/challenge")));
+}
+
+/// The certificate that RFC 9773 §4.1 calls `aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE`, as far as its name goes.
+fn certificate_of_rfc_9773(file: &Path) {
+    let key = KeyPair::generate().expect("a key");
+    let mut parameters = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    parameters.serial_number = Some(vec![0x87, 0x65, 0x43, 0x21].into());
+    let identifier = BASE64URL_NOPAD.decode(b"aYhba4dGQEHhs3uEe6CuLN4ByNQ");
+    let identifier = identifier.expect("base64url");
+    parameters.key_identifier_method = KeyIdMethod::PreSpecified(identifier);
+    parameters.use_authority_key_identifier_extension = true;
+    let certificate = parameters.self_signed(&key).expect("a certificate");
+    let text = pem("PRIVATE KEY", key.serialized_der()) + &pem("CERTIFICATE", certificate.der());
+    std::fs::create_dir_all(file.parent().expect("a directory")).expect("ours");
+    std::fs::write(file, text).expect("ours");
+}
+
+#[test]
+fn the_ca_says_when_to_renew_and_is_told_what_is_replaced() {
+    const NAME: &str = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE";
+    let mut trial = Trial::new();
+    let port = Arc::new(Mutex::new(0_u16));
+    let known = Arc::clone(&port);
+    let ca = Ca::start(Box::new(move |asked| {
+        let port = *known.lock().expect("no test panics with it");
+        let url = |path: &str| format!("https://localhost:{port}/{path}");
+        let text = |value: Value| Some(Answer(200, String::new(), value.to_string()));
+        match asked.line.as_str() {
+            "GET /dir HTTP/1.1" => text(json!({
+                "newNonce": url("nonce"), "newAccount": url("account"),
+                "newOrder": url("order"), "renewalInfo": url("renewal"),
+            })),
+            line if line == format!("GET /renewal/{NAME} HTTP/1.1") => text(json!({
+                "suggestedWindow": { "start": "2025-01-02T04:00:00Z", "end": "2025-01-03T04:00:00Z" },
+                "explanationURL": "https://ca.example/incident",
+            })),
+            "POST /order HTTP/1.1" => Some(refuses(429, "rateLimited", "")),
+            _ => None,
+        }
+    }));
+    *port.lock().expect("no test panics with it") = ca.address.port();
+    let file = trial.certificate(&ca);
+    certificate_of_rfc_9773(&file);
+    let standing = Standing::read(&file, &["localhost".to_owned()]).expect("a certificate");
+    assert_eq!(standing.identifier.as_deref(), Some(NAME));
+    assert!(
+        trial
+            .record
+            .due(Some(&standing), SystemTime::now())
+            .is_some()
+    );
+    assert!(trial.attempt_beside(&ca, Some(standing)).is_err());
+    let asked = ca.asked.lock().expect("no test panics with it").clone();
+    let order = asked.iter().find(|asked| is_for(asked, "order"));
+    assert_eq!(order.expect("an order").payload["replaces"], NAME);
 }
