@@ -222,21 +222,23 @@ impl Stream {
         std::future::poll_fn(|context| self.poll_ready(context, direction, deadline)).await
     }
 
-    /// Waits until another try may succeed in either direction. The caller must then try both.
+    /// Waits until another try may succeed in either direction, for callers that are `poll` functions. The
+    /// caller must then try both.
     ///
     /// # Errors
     /// [`Elapsed`] at `deadline`.
-    pub(crate) async fn ready_any(&self, deadline: Tick) -> Result<(), Elapsed> {
-        std::future::poll_fn(|context| {
-            // Both are polled in any case, so that readiness in both is used up.
-            let readable = self.poll_ready(context, Direction::Read, deadline);
-            let writable = self.poll_ready(context, Direction::Write, deadline);
-            match readable {
-                Poll::Ready(Ok(())) => readable,
-                _ => writable,
-            }
-        })
-        .await
+    pub(crate) fn poll_ready_any(
+        &self,
+        context: &mut Context<'_>,
+        deadline: Tick,
+    ) -> Poll<Result<(), Elapsed>> {
+        // Both are polled in any case, so that readiness in both is used up.
+        let readable = self.poll_ready(context, Direction::Read, deadline);
+        let writable = self.poll_ready(context, Direction::Write, deadline);
+        match readable {
+            Poll::Ready(Ok(())) => readable,
+            _ => writable,
+        }
     }
 
     /// [`ready`](Self::ready), for callers that are `poll` functions.

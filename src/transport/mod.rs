@@ -191,13 +191,11 @@ impl Transport {
     /// # Errors
     /// [`Elapsed`] at `deadline`.
     pub(crate) async fn ready_any(&self, deadline: Tick) -> Result<(), Elapsed> {
-        if let Self::Tls(session) = self {
-            let begin = |context: &mut Context<'_>| Poll::Ready(session.begin_wait(context));
-            if std::future::poll_fn(begin).await {
-                return Ok(());
-            }
-        }
-        self.socket().ready_any(deadline).await
+        std::future::poll_fn(|context| match self {
+            Self::Tls(session) if session.begin_wait(context) => Poll::Ready(Ok(())),
+            _ => self.socket().poll_ready_any(context, deadline),
+        })
+        .await
     }
 
     /// Whether nothing is left of what was received, and the system has reported nothing to read since the

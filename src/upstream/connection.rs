@@ -18,10 +18,9 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::security::Security;
+use super::security::TlsFault;
 use super::server::Server;
 use crate::address::UpstreamAddress;
 use crate::runtime::descriptors::note_shortage;
@@ -31,17 +30,19 @@ use crate::transport::{Received, Transport};
 /// Octets read at once.
 const READ_SIZE: usize = 64 * 1024;
 
+/// More octets than any connection carries.
+const UNCOUNTED: u64 = u64::MAX / 2;
+
 /// A connection to an upstream, which carries one request after the other. Dropping it closes it.
 pub(crate) struct Connection {
     transport: Transport,
-    /// How TLS is spoken on it, if it is.
-    security: Option<Arc<Security>>,
     /// Whether another read may find something: the system has reported so, and no read has emptied the
     /// socket since. An upstream says nothing before it is asked, so a new connection has nothing.
     may_receive: Cell<bool>,
-    /// Octets that were sent on it.
-    sent: Cell<u64>,
-    /// How many of them belong to requests before the present one.
+    /// Octets that were sent for the present request, up to what this can count. It is small, because a
+    /// request holds the connection at several places, and must fit into what the allocator keeps at hand.
+    sent: Cell<u32>,
+    /// Octets that were sent for the requests before it; [`UNCOUNTED`] if nobody has counted that far.
     sent_before: Cell<u64>,
     end: Cell<End>,
 }
@@ -74,7 +75,7 @@ impl Connection {
     /// What the system says, of a name's last address; `TimedOut` after `timeout`.
     pub(crate) async fn open(address: &UpstreamAddress, timeout: Duration) -> io::Result<Self> {
         let stream = connect(address, timeout).await?;
-        Ok(Self::over(Transport::Plain(stream), None))
+        Ok(Self::over(Transport::Plain(stream)))
     }
 
     /// Connects to `server`. If TLS is spoken to it, the handshake follows within `timeout`, and what
@@ -90,19 +91,18 @@ impl Connection {
         let deadline = runtime::deadline_after(timeout);
         let stream = connect(server.address(), timeout).await?;
         let Some(security) = server.security() else {
-            return Ok(Self::over(Transport::Plain(stream), None));
+            return Ok(Self::over(Transport::Plain(stream)));
         };
         // In a box, so that a request over a plain connection has no room for it.
         let handshake = Box::pin(security.begin(stream, preface, deadline));
-        Ok(Self::over(handshake.await?, Some(Arc::clone(security))))
+        Ok(Self::over(handshake.await?))
     }
 
-    fn over(transport: Transport, security: Option<Arc<Security>>) -> Self {
+    fn over(transport: Transport) -> Self {
         // With the end of a handshake, more may have come.
-        let may_receive = Cell::new(security.is_some());
+        let may_receive = Cell::new(transport.session().is_some());
         Self {
             transport,
-            security,
             may_receive,
             sent: Cell::new(0),
             sent_before: Cell::new(0),
@@ -123,7 +123,10 @@ impl Connection {
     pub(crate) fn send(&self, octets: &[u8]) -> io::Result<usize> {
         let sent = self.transport.send(octets, false);
         match &sent {
-            Ok(count) => self.sent.set(self.sent.get() + *count as u64),
+            Ok(count) => {
+                let count = u32::try_from(*count).unwrap_or(u32::MAX);
+                self.sent.set(self.sent.get().saturating_add(count));
+            }
             // The upstream had ended its side before it reset the connection (EPIPE), so that a read finds
             // the end; or an earlier call has told that it broke.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
@@ -134,7 +137,12 @@ impl Connection {
 
     /// Begins the next request: what is sent from now on belongs to it.
     pub(super) fn begin_request(&self) {
-        self.sent_before.set(self.sent.get());
+        let sent = match self.sent.replace(0) {
+            u32::MAX => UNCOUNTED,
+            sent => u64::from(sent),
+        };
+        let sent_before = self.sent_before.get().saturating_add(sent);
+        self.sent_before.set(sent_before.min(UNCOUNTED));
     }
 
     /// Whether the upstream has ended its side before any octet of the present request arrived there, so that
@@ -186,8 +194,8 @@ impl Connection {
 
     /// The error, told by what it means if it is one of TLS.
     fn explain(&self, error: io::Error) -> io::Error {
-        match &self.security {
-            Some(security) => security.explain(error),
+        match self.transport.session() {
+            Some(about) => TlsFault::explain(error, about.server_name.as_deref()),
             None => error,
         }
     }
@@ -209,7 +217,7 @@ impl Connection {
     /// the loop looked last.
     pub(crate) fn has_nothing_now(&self) -> bool {
         // Over TLS, what was reported may be a session ticket, which is nothing.
-        (self.is_quiet() || self.security.is_some()) && self.finds_nothing()
+        (self.is_quiet() || self.transport.session().is_some()) && self.finds_nothing()
     }
 
     fn finds_nothing(&self) -> bool {

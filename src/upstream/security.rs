@@ -79,15 +79,6 @@ impl Security {
             Err(error) => Err(TlsFault::Protocol(error.to_string()).into()),
         }
     }
-
-    /// The error of a session as one that can be told apart.
-    pub(super) fn explain(&self, error: io::Error) -> io::Error {
-        let inner = error.get_ref();
-        let Some(inner) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-            return error;
-        };
-        TlsFault::of(inner, &self.key.name).into()
-    }
 }
 
 /// What went wrong with TLS, as the operator reads it.
@@ -110,6 +101,15 @@ impl From<TlsFault> for io::Error {
 }
 
 impl TlsFault {
+    /// The error of a session with a server that is called `name`, as one that can be told apart.
+    pub(super) fn explain(error: io::Error, name: Option<&str>) -> io::Error {
+        let inner = error.get_ref();
+        let Some(inner) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+            return error;
+        };
+        Self::of(inner, name.unwrap_or_default()).into()
+    }
+
     /// What `error` is, if it is one of TLS.
     pub(crate) fn in_error(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()

@@ -105,11 +105,12 @@ pub(crate) async fn connect(
     deadline: Tick,
 ) -> Result<(), HandshakeError> {
     gate::take_turn().await;
+    let server_name = name.to_str().into_owned();
     let half = Half::Client(UnbufferedClientConnection::new(config, name)?);
     let mut state = State::new(half, Vec::new());
     state.outgoing = preface;
     drive(session.stream(), &mut state, deadline).await?;
-    let about = about(&state, None, 0);
+    let about = about(&state, Some(server_name), 0);
     session.begin(state, about);
     Ok(())
 }

@@ -39,7 +39,8 @@ pub(crate) struct Session {
 pub(crate) struct About {
     pub(crate) version: ProtocolVersion,
     pub(crate) cipher: CipherSuite,
-    /// The name of the server that the client asked for (RFC 6066 §3), in lower case.
+    /// The name of the server that the client asked for (RFC 6066 §3), in lower case; or that we asked for,
+    /// as the operator writes it.
     pub(crate) server_name: Option<Box<str>>,
     /// The certificates that the client has shown, its own first. They are verified.
     pub(crate) client_certificates: Option<Box<[CertificateDer<'static>]>>,
