@@ -30,8 +30,11 @@ pub(super) enum Fault {
     /// The CA says something that RFC 8555 does not allow, or that is no use.
     #[error("{0}")]
     Nonsense(String),
-    #[error("the CA took too long: {0}")]
-    Slow(&'static str),
+    #[error("the CA took too long: {what}")]
+    Slow {
+        what: &'static str,
+        retry_after: Option<Duration>,
+    },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -62,7 +65,7 @@ impl Fault {
     /// How long the CA asks us to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Refused { retry_after, .. } => *retry_after,
+            Self::Refused { retry_after, .. } | Self::Slow { retry_after, .. } => *retry_after,
             _ => None,
         }
     }

@@ -127,7 +127,7 @@ pub(super) fn is_over(fault: &Fault) -> bool {
     match fault {
         Fault::Refused { status, .. } => *status != 429 && (400..500).contains(status),
         Fault::Unverified { .. } | Fault::Nonsense(_) => true,
-        Fault::Unreachable(_) | Fault::Slow(_) | Fault::Storage(_) => false,
+        Fault::Unreachable(_) | Fault::Slow { .. } | Fault::Storage(_) => false,
     }
 }
 
@@ -314,7 +314,11 @@ impl Pace {
     async fn wait(&mut self, reply: &Reply) -> Result<(), Fault> {
         let wait = reply.retry_after.unwrap_or(self.next).max(FIRST_WAIT);
         self.next = (self.next * 2).min(LONGEST_WAIT);
-        self.left = self.left.checked_sub(wait).ok_or(Fault::Slow(self.what))?;
+        let slow = Fault::Slow {
+            what: self.what,
+            retry_after: reply.retry_after,
+        };
+        self.left = self.left.checked_sub(wait).ok_or(slow)?;
         runtime::sleep(wait).await;
         Ok(())
     }

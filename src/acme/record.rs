@@ -217,8 +217,13 @@ mod tests {
             ..Record::default()
         };
         record.note_failure(&down(), now);
-        record.note_failure(&Fault::Slow("it is slow"), now);
+        let slow = Fault::Slow {
+            what: "it is slow",
+            retry_after: Some(Duration::from_secs(600)),
+        };
+        record.note_failure(&slow, now);
         assert!(record.begun.is_some());
+        assert_eq!(record.pause(now), Duration::from_secs(600));
         let said = "no such order".to_owned();
         let kind = String::new();
         let refused = Fault::Refused {

@@ -455,6 +455,26 @@ fn nonsense_is_refused_and_the_old_certificate_stays() {
 }
 
 #[test]
+fn an_order_that_the_ca_wants_to_be_asked_for_later_is_kept_until_then() {
+    let mut trial = Trial::new();
+    let ca = Ca::start(Box::new(|asked| {
+        is_for(asked, "order/1").then(|| {
+            let order = order("processing", ([127, 0, 0, 1], 1).into());
+            Answer(200, "Retry-After: 600\r\n".to_owned(), order.to_string())
+        })
+    }));
+    for _ in 0..2 {
+        let fault = trial.attempt(&ca).expect_err("the CA wants time");
+        assert!(fault.to_string().contains("took too long"), "{fault}");
+        let pause = trial.record.pause(SystemTime::now());
+        assert!(pause > Duration::from_secs(590), "{pause:?}");
+    }
+    let lines = ca.lines();
+    let orders = lines.iter().filter(|line| line.contains("/order "));
+    assert_eq!(orders.count(), 1, "{lines:?}");
+}
+
+#[test]
 fn a_token_that_is_a_path_is_not_answered() {
     let mut trial = Trial::new();
     let ca = Ca::start(Box::new(|asked| {
