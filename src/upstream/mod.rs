@@ -21,7 +21,7 @@
 //! | the servers of an application, whose processes come and go | [`instances`] |
 //! | whether one more request may be asked again | [`budget`] |
 //! | connections that wait for their next request | [`kept`] |
-//! | requests that wait for a server with room | [`line`] |
+//! | requests that wait for a server with room | [`line`](mod@line) |
 
 mod answers;
 mod balance;
