@@ -82,7 +82,7 @@ impl Connection {
     /// `preface` holds is sent before that.
     ///
     /// # Errors
-    /// As [`open`](Self::open); a [`TlsFault`](super::TlsFault) if the handshake fails.
+    /// As [`open`](Self::open); a [`TlsFault`] if the handshake fails.
     pub(crate) async fn open_to(
         server: &Server,
         preface: Vec<u8>,
