@@ -189,6 +189,7 @@ impl Connection {
         };
         forget(cut_by_panic);
         self.record(exchange.client, head, bytes, framed.status, content_sent);
+        exchange.end_at_once();
         Step::Answered {
             used: bytes.len(),
             is_large: false,
@@ -197,6 +198,7 @@ impl Connection {
     }
 
     /// Records an exchange that was answered at once, where such exchanges are recorded.
+    #[inline(always)]
     fn record(
         &self,
         client: ClientAddress,

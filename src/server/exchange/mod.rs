@@ -237,6 +237,14 @@ impl<'g, 'r> Exchange<'g, 'r> {
         }
     }
 
+    /// Ends an exchange that was answered at once. There is nothing of it to drop: a handler that has begun
+    /// something, or noted a server that it asked, has not answered at once.
+    #[inline(always)]
+    pub(super) fn end_at_once(self) {
+        debug_assert!(self.begun.take().is_none() && self.take_note().is_none());
+        std::mem::forget(self);
+    }
+
     /// What the handler has noted of the servers of an upstream that it asked, once it has answered.
     pub(super) fn take_note(&self) -> Option<Box<UpstreamNote>> {
         self.note.take()
