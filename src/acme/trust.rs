@@ -13,7 +13,7 @@ use crate::tls::{Connector, Material};
 /// its server; without it, those count whom the system trusts. Reads files.
 ///
 /// # Errors
-/// Why there is nobody to trust.
+/// Why there are no roots to verify the CA's server by.
 pub(super) fn client_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     let settings = UpstreamTls {
         authorities: ca.map(Path::to_owned),

@@ -97,8 +97,8 @@ impl Response {
         Self::bytes("application/json", json.into())
     }
 
-    /// 200 with all of a file, from its first octet on. It is sent as it is when it is sent: whoever
-    /// changes it meanwhile changes the answer.
+    /// 200 with all of a file, from its first octet on. The server reads it while it sends: a change to
+    /// the file meanwhile changes the answer.
     pub fn file(content_type: &str, file: File) -> Self {
         Self::with_body(content_type, Body::File(file))
     }

@@ -22,7 +22,7 @@ use crate::supervisor::{Inherited, Role, Setup, Supervisor};
 #[derive(Args, Debug)]
 pub(super) struct Proxy {
     /// The server: `http://127.0.0.1:3000`, `127.0.0.1:3000`, `app.internal:3000`, `unix:run/app.sock`, or
-    /// `https://app.internal`, whose certificate has to be from somebody whom the system trusts.
+    /// `https://app.internal`, whose certificate has to be issued by a CA that the system trusts.
     #[arg(long, value_name = "URL", value_parser = config::parse_upstream_server)]
     to: UpstreamUrl,
     #[command(flatten)]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::generation::Generation;
 use crate::http::date::iso;
 use crate::log::diagnostic;
-use crate::tls::facts::Facts;
+use crate::tls::facts::{Facts, days};
 use crate::tls::{Fault, Looked, Terminator};
 
 /// How often files are looked at.
@@ -20,8 +20,6 @@ const LOOK_WATCHING: Duration = Duration::from_secs(1);
 
 /// How often a certificate is warned of that is about to expire.
 const WARNING: Duration = Duration::from_secs(24 * 60 * 60);
-
-const DAY: u64 = 24 * 60 * 60;
 
 /// When certificates are looked at next.
 pub(super) struct Certificates {
@@ -108,7 +106,7 @@ impl CertificateFacts {
 
     /// Whole days that are left; 0 if it has expired.
     fn days(&self) -> u64 {
-        self.facts.left(SystemTime::now()).as_secs() / DAY
+        days(self.facts.left(SystemTime::now()))
     }
 
     pub(super) fn to_json(&self) -> Value {

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use crate::acme::State;
 use crate::generation::Generation;
 use crate::http::date::iso;
-
-const DAY: u64 = 24 * 60 * 60;
+use crate::tls::facts::days;
 
 /// How it stands with a certificate of ACME.
 pub(super) struct IssuedFacts {
@@ -37,7 +36,7 @@ impl IssuedFacts {
 
     fn days(&self) -> Option<u64> {
         let ends = self.state.ends?;
-        Some(self.left(ends).as_secs() / DAY)
+        Some(days(self.left(ends)))
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -80,7 +79,7 @@ mod tests {
             names: vec!["a.example".to_owned(), "b.example".to_owned()],
             state: State {
                 stage: Stage::Failed,
-                ends: Some(now + Duration::from_secs(3 * DAY + 5)),
+                ends: Some(now + Duration::from_secs(3 * 24 * 60 * 60 + 5)),
                 next: Some(now + Duration::from_secs(60)),
                 failure: Some("the CA refused (429): too many".to_owned()),
             },

@@ -18,7 +18,7 @@ pub(super) const READY: &[u8] = b"ready";
 #[derive(Default)]
 pub(super) struct Predecessor {
     line: Option<UnixStream>,
-    /// What it has told us and nobody else.
+    /// What it has sent to this process alone.
     secrets: Vec<u8>,
 }
 
@@ -33,7 +33,7 @@ impl Predecessor {
         self.line.is_some()
     }
 
-    /// What the old process has told us and nobody else: the keys of session tickets.
+    /// What the old process has sent to this process alone: the keys of session tickets.
     pub(super) fn secrets(&self) -> &[u8] {
         &self.secrets
     }

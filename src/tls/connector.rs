@@ -5,8 +5,8 @@
 //! ```
 //!
 //! A connector is kept through reloads as long as its settings and what their files hold stay the same.
-//! Connections that were made with another one are not used any more: whom they were made to may be
-//! somebody who is not trusted now.
+//! Connections that were made with another connector are not used any more: the new one may not trust the
+//! server that they lead to.
 
 use std::fmt;
 use std::sync::Arc;

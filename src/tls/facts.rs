@@ -79,6 +79,11 @@ impl Facts {
     }
 }
 
+/// Whole days in `time`.
+pub(crate) fn days(time: Duration) -> u64 {
+    time.as_secs() / (24 * 60 * 60)
+}
+
 /// Whether `issuer` may have issued `certificate`: its subject is the issuer that the other names.
 pub(super) fn may_have_issued(issuer: &[u8], certificate: &[u8]) -> bool {
     let issuer = X509Certificate::from_der(issuer);

@@ -7,15 +7,13 @@ use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
-use super::facts::{Facts, authority_and_serial, may_have_issued};
+use super::facts::{Facts, authority_and_serial, days, may_have_issued};
 use super::fault::{Fault, Part};
 use super::pem;
 use crate::config::model::HostPattern;
 
 /// How long before its end a certificate is warned of.
 pub(crate) const NEARLY_EXPIRED: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-
-const DAY: u64 = 24 * 60 * 60;
 
 /// A certificate with its key.
 pub(super) struct Identity {
@@ -90,18 +88,17 @@ impl Identity {
 pub(super) fn date_doubt(facts: &Facts, path: &Path, now: SystemTime) -> Option<Fault> {
     let shown = path.display();
     let left = facts.left(now);
-    let days = |time: Duration| time.as_secs() / DAY;
     let message = if now < facts.not_before {
         let wait = facts.not_before.duration_since(now).unwrap_or_default();
         format!(
             "the certificate in `{shown}` is not valid yet: it begins in {} days and {} hours; is the clock right?",
             days(wait),
-            wait.as_secs() % DAY / 3600
+            wait.as_secs() / 3600 % 24
         )
     } else if left == Duration::ZERO {
         let since = now.duration_since(facts.not_after);
         format!(
-            "the certificate in `{shown}` has expired, {} days ago: nobody accepts it",
+            "the certificate in `{shown}` has expired, {} days ago: peers refuse it",
             days(since.unwrap_or_default())
         )
     } else if left < NEARLY_EXPIRED {

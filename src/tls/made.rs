@@ -24,7 +24,7 @@ pub(crate) enum MakeError {
     Use(#[from] rustls::Error),
 }
 
-/// A certificate for `names` that nobody vouches for, with its key.
+/// A certificate for `names` that its own key has signed, with that key.
 ///
 /// # Errors
 /// If one of the names cannot stand in a certificate.

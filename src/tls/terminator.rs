@@ -41,7 +41,7 @@ pub(crate) struct Terminator {
 struct Current {
     config: Arc<ServerConfig>,
     client_rule: u64,
-    /// `None`: there is no certificate that somebody has issued.
+    /// `None`: ACME has not issued the certificate yet.
     facts: Option<Facts>,
 }
 

@@ -1,9 +1,9 @@
-//! Session tickets (RFC 8446 §4.6.1, RFC 5077): a client that comes back goes on with a session that only
-//! it remembers, which saves the signature of a handshake.
+//! Session tickets (RFC 8446 §4.6.1, RFC 5077): a ticket holds the state of a session, encrypted. The client
+//! keeps it and shows it with its next connection, which saves both sides the signature of a handshake.
 //!
-//! All workers share the keys, so that it does not matter which one the client comes to. A key encrypts
-//! for [`PERIOD`], decrypts for as long again, and is gone then: who gets hold of the process later
-//! cannot decrypt sessions of before.
+//! All workers share the keys, so that each of them can decrypt the tickets of the others. A key encrypts for
+//! [`PERIOD`], decrypts for another one, and is dropped then: an attacker who reads the memory of the
+//! process later cannot decrypt the sessions from before.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -198,7 +198,7 @@ mod tests {
         assert_ne!(early[..NAME_LENGTH], second[..NAME_LENGTH]);
         assert!(is_good(&late, 23) && is_good(&second, 23));
         assert!(!is_good(&late, 25) && is_good(&second, 25));
-        // Nobody came for days.
+        // No client came for days.
         assert!(!is_good(&second, 100));
     }
 

@@ -42,7 +42,7 @@ pub(crate) struct Connection {
     /// Octets that were sent for the present request, up to what this can count. It is small, because a
     /// request holds the connection at several places, and must fit into what the allocator keeps at hand.
     sent: Cell<u32>,
-    /// Octets that were sent for the requests before it; [`UNCOUNTED`] if nobody has counted that far.
+    /// Octets that were sent for the requests before it; [`UNCOUNTED`] where the count has ended.
     sent_before: Cell<u64>,
     end: Cell<End>,
 }
@@ -146,7 +146,7 @@ impl Connection {
     }
 
     /// Whether the upstream has ended its side before any octet of the present request arrived there, so that
-    /// it cannot have acted upon the request. `false` also if nobody knows, as over a Unix socket.
+    /// it cannot have acted upon the request. `false` also where the system cannot tell, as for a Unix socket.
     pub(super) fn ended_before_request(&self) -> bool {
         // The first octet is the SYN. A number that is lower than what was sent before is of a system that
         // does not count.

@@ -28,7 +28,7 @@ pub(crate) const STREAM_TABLE: Table = Table {
 /// Whether a client has to show a certificate.
 const CLIENT: &[(&str, bool)] = &[("request", false), ("require", true)];
 
-pub(super) const VERSIONS: &[(&str, Version)] = &[("1.2", Version::Tls12), ("1.3", Version::Tls13)];
+const VERSIONS: &[(&str, Version)] = &[("1.2", Version::Tls12), ("1.3", Version::Tls13)];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
@@ -48,6 +48,17 @@ struct Draft {
     is_required: Option<bool>,
     versions: TlsVersions,
     protocols: Vec<String>,
+}
+
+/// `tls` of servers and that of upstreams add how they read the key and show it.
+impl<D, M> Setting<D, M> {
+    pub(super) const TLS_VERSIONS: Self = Self {
+        key: "versions",
+        kind: Kind::OneOrMore(&Kind::Word(|| words(VERSIONS))),
+        default: "[\"1.2\", \"1.3\"]",
+        about: "the versions of TLS that are spoken",
+        ..Self::BLANK
+    };
 }
 
 const SETTINGS: &[Setting<Draft, Tls>] = &[
@@ -123,7 +134,7 @@ const SETTINGS: &[Setting<Draft, Tls>] = &[
         kind: Kind::Word(|| words(CLIENT)),
         default: "\"require\"",
         about: "whether a client without a certificate of `client_ca` is refused (\"require\") or \
-                served as one that nobody vouches for (\"request\")",
+                served all the same (\"request\")",
         translations: &[(
             "ssl_verify_client",
             "the setting is called `client`, in `tls` of `[[server]]`",
@@ -133,10 +144,6 @@ const SETTINGS: &[Setting<Draft, Tls>] = &[
         ..Setting::BLANK
     },
     Setting {
-        key: "versions",
-        kind: Kind::OneOrMore(&Kind::Word(|| words(VERSIONS))),
-        default: "[\"1.2\", \"1.3\"]",
-        about: "the versions of TLS that are spoken",
         translations: &[
             (
                 "ssl_protocols",
@@ -149,7 +156,7 @@ const SETTINGS: &[Setting<Draft, Tls>] = &[
         ],
         read: |node, draft| set(&mut draft.versions, versions(node)),
         show: |tls| Some(show_versions(tls.versions)),
-        ..Setting::BLANK
+        ..Setting::TLS_VERSIONS
     },
 ];
 

@@ -66,8 +66,8 @@ pub(crate) struct UpstreamTls {
     pub(crate) server_name: Option<String>,
     /// What this server shows, if it is asked for a certificate.
     pub(crate) own: Option<OwnCertificate>,
-    /// Whether anything is asked of a server's certificate. If not, whoever is in between can read along
-    /// and answer.
+    /// Whether the certificate of the upstream's server is verified. If not, any machine on the way can
+    /// read the messages and answer in the server's place.
     pub(crate) is_verified: bool,
     pub(crate) versions: TlsVersions,
     /// What is offered by ALPN (RFC 7301) to servers with `tls://`; empty: nothing. Those with `https://`

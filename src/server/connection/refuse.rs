@@ -6,7 +6,7 @@ use std::mem::take;
 use super::{Connection, Ending};
 use crate::generation::Generation;
 use crate::http::request::request_line;
-use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
+use crate::http::response::{FieldLines, Persistence, ResponseFraming, ResponseHead};
 use crate::http::status::Status;
 use crate::message::content::Content;
 use crate::message::response::Response;
@@ -86,23 +86,35 @@ impl Connection {
         if let Transport::Tls(_) = self.stream {
             return self.record_unread(&[], Outcome::TURNED_AWAY);
         }
-        let generation = self.generation();
-        let status = Status::SERVICE_UNAVAILABLE;
-        let head = ResponseHead {
-            status,
-            common: &self.worker.common_lines(generation.common_fields()),
-            fields: b"Retry-After: 1\r\n",
-            framing: ResponseFraming::Length(0),
-            persistence: Persistence::Close,
-        };
-        let mut response = Vec::new();
-        head.encode(&mut response);
+        let fields = FieldLines::new().with("Retry-After", "1");
+        let response = self.last_response(Status::SERVICE_UNAVAILABLE, &fields, b"");
         // Read first, for the record of the exchange.
         let mut input = self.worker.input.borrow_mut();
         let received = self.stream.receive(&mut input[..READ_SIZE]);
         let input = &input[..received.map_or(0, |received| received.count)];
         let _ = self.stream.send(&response, false);
         self.record_unread(input, Outcome::TURNED_AWAY);
+    }
+
+    /// A response of the connection itself, after which it ends.
+    pub(super) fn last_response(
+        &self,
+        status: Status,
+        fields: &FieldLines,
+        content: &[u8],
+    ) -> Vec<u8> {
+        let generation = self.generation();
+        let head = ResponseHead {
+            status,
+            common: &self.worker.common_lines(generation.common_fields()),
+            fields: fields.as_bytes(),
+            framing: ResponseFraming::Length(content.len() as u64),
+            persistence: Persistence::Close,
+        };
+        let mut response = Vec::new();
+        head.encode(&mut response);
+        response.extend_from_slice(content);
+        response
     }
 
     /// Finishes an exchange of which only the first bytes of the request are known.

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::Connection;
-use crate::http::response::{FieldLines, Persistence, ResponseFraming, ResponseHead};
+use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::limited;
 use crate::metrics::End;
@@ -86,18 +86,8 @@ impl Connection {
 
     fn answer_plain_http(&self, received: &[u8]) {
         let status = Status::BAD_REQUEST;
-        let generation = self.generation();
         let fields = FieldLines::new().with("Content-Type", "text/plain; charset=utf-8");
-        let head = ResponseHead {
-            status,
-            common: &self.worker.common_lines(generation.common_fields()),
-            fields: fields.as_bytes(),
-            framing: ResponseFraming::Length(SPEAK_TLS.len() as u64),
-            persistence: Persistence::Close,
-        };
-        let mut response = Vec::new();
-        head.encode(&mut response);
-        response.extend_from_slice(SPEAK_TLS);
+        let response = self.last_response(status, &fields, SPEAK_TLS);
         // If the socket does not take this little, the client is not reading either.
         let _ = self.stream.send(&response, false);
         self.tell_refused("it speaks plain HTTP, and not TLS");

@@ -15,10 +15,12 @@ use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::{ClientConfig, ProtocolVersion, ServerConfig};
 
+use super::about::About;
 use super::gate;
 use super::half::Half;
 use super::hello::{Hello, HelloReader};
-use super::session::{About, Session, State};
+use super::session::Session;
+use super::state::State;
 use crate::runtime::{Direction, Elapsed, Stream, Tick};
 
 /// Octets read at once: more than nearly every message of a handshake has.

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! handshake   from the first octet to a session: hello (which server is meant), gate (whose turn it is)
-//! session     octets in both directions: half (the state machine of rustls), records, buffers
+//! session     octets in both directions: state (what is between its two sides), half (the state machine of
+//!             rustls), records, buffers; about: what the handshake has settled
 //! ```
 //!
 //! We use the interface of rustls without buffers (`rustls::unbuffered`): what a session holds while it
 //! is idle is its state alone, about half of what it is with buffers.
 
+mod about;
 mod buffers;
 mod gate;
 mod half;
@@ -15,9 +17,11 @@ mod handshake;
 mod hello;
 mod records;
 mod session;
+mod state;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use about::About;
 pub(crate) use handshake::{Chosen, HandshakeError, UnknownName, accept, connect};
 pub(crate) use hello::Hello;
-pub(crate) use session::{About, Session};
+pub(crate) use session::Session;

@@ -16,12 +16,10 @@ use std::ops::Deref;
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
-use rustls::pki_types::CertificateDer;
-use rustls::{CipherSuite, ProtocolVersion};
-
+use super::about::About;
 use super::buffers::{self, Buffers, MAX_BEFORE, MAX_HELD, Outgoing, SHARE};
-use super::half::{Advance, Half, broken};
-use super::records::{MAX_RECORD, has_record, next_piece, record_length};
+use super::records::{MAX_RECORD, has_record, next_piece};
+use super::state::State;
 use crate::runtime::{Direction, Elapsed, Idle, Stream, Tick};
 use crate::transport::received::{Received, receive_plain};
 
@@ -32,154 +30,6 @@ pub(crate) struct Session {
     /// `None` until the handshake is complete. Borrowed within a call, and never across a wait.
     state: RefCell<Option<State>>,
     about: OnceCell<About>,
-}
-
-/// What the handshake has settled.
-#[derive(Debug)]
-pub(crate) struct About {
-    pub(crate) version: ProtocolVersion,
-    pub(crate) cipher: CipherSuite,
-    /// The name of the server that the client asked for (RFC 6066 §3), in lower case; or that we asked for,
-    /// as the operator writes it.
-    pub(crate) server_name: Option<Box<str>>,
-    /// The certificates that the client has shown, its own first. They are verified.
-    pub(crate) client_certificates: Option<Box<[CertificateDer<'static>]>>,
-    /// What was asked of the client's certificate; see [`Chosen`](super::Chosen).
-    pub(crate) client_rule: u64,
-}
-
-impl About {
-    /// The version, as OpenSSL calls it: `TLSv1.3`.
-    pub(crate) fn version(&self) -> &'static str {
-        match self.version {
-            ProtocolVersion::TLSv1_3 => "TLSv1.3",
-            ProtocolVersion::TLSv1_2 => "TLSv1.2",
-            // rustls speaks no other.
-            _ => "TLS",
-        }
-    }
-
-    /// The cipher suite, as IANA calls it.
-    pub(crate) fn cipher(&self) -> &'static str {
-        let name = self.cipher.as_str().unwrap_or_default();
-        match name {
-            "TLS13_AES_128_GCM_SHA256" => "TLS_AES_128_GCM_SHA256",
-            "TLS13_AES_256_GCM_SHA384" => "TLS_AES_256_GCM_SHA384",
-            "TLS13_CHACHA20_POLY1305_SHA256" => "TLS_CHACHA20_POLY1305_SHA256",
-            name => name,
-        }
-    }
-
-    /// The certificate that the peer has shown, if it is a client, as DER.
-    pub(crate) fn client_certificate(&self) -> Option<&[u8]> {
-        let own = self.client_certificates.as_deref()?.first()?;
-        Some(own.as_ref())
-    }
-}
-
-/// The session, and what is between it and its two sides.
-pub(super) struct State {
-    pub(super) half: Half,
-    /// What has come of a record that is not whole, or records for which the caller had no room.
-    pub(super) incoming: Vec<u8>,
-    /// Content that was decrypted and for which the caller had no room.
-    plain: Vec<u8>,
-    /// Records that the socket has not taken.
-    pub(super) outgoing: Vec<u8>,
-    /// Octets of content that are in `outgoing`. The caller has not been told that they are sent: it
-    /// waits, as for a socket that takes nothing, and then sends the same octets again.
-    unreported: usize,
-    /// Content that counts as sent, and waits for more to go into the same records.
-    held: Vec<u8>,
-    /// Octets sent since the peer sent something.
-    sent: usize,
-    /// Our side of the connection ends when `outgoing` is sent.
-    has_to_end: bool,
-    /// The peer has ended its side in order.
-    is_ended: bool,
-    /// The session has failed: nothing more can be received or sent.
-    is_broken: bool,
-}
-
-impl State {
-    pub(super) fn new(half: Half, incoming: Vec<u8>) -> Self {
-        Self {
-            half,
-            incoming,
-            plain: Vec::new(),
-            outgoing: Vec::new(),
-            unreported: 0,
-            held: Vec::new(),
-            sent: 0,
-            has_to_end: false,
-            is_ended: false,
-            is_broken: false,
-        }
-    }
-
-    /// Does what there is to do without further records, and puts the records of our own that this gives
-    /// into `outgoing`.
-    pub(super) fn settle(&mut self) -> io::Result<()> {
-        let mut at = 0;
-        let settled = loop {
-            let plain = &mut self.plain;
-            let mut keep = |octets: &[u8]| plain.extend_from_slice(octets);
-            let input = &mut self.incoming[at..];
-            let (used, advance) = self.half.advance(input, &mut keep, &mut self.outgoing);
-            at += used;
-            match advance {
-                Ok(Advance::More) => {}
-                Ok(Advance::Waiting) => break Ok(()),
-                Ok(Advance::PeerClosed) => self.is_ended = true,
-                Err(error) => break Err(error),
-            }
-        };
-        self.incoming.drain(..at);
-        settled.map_err(|error| self.fail(error))
-    }
-
-    /// Takes note that the session has failed. The alert that tells the peer why is put into `outgoing`.
-    fn fail(&mut self, error: rustls::Error) -> io::Error {
-        self.is_broken = true;
-        // Once: rustls gives what it has to say before it looks at records, and must not look again at the
-        // one that failed.
-        let mut ignore = |_: &[u8]| {};
-        let input = &mut self.incoming;
-        let _ = self.half.advance(input, &mut ignore, &mut self.outgoing);
-        broken(error)
-    }
-
-    /// Sends what is in `outgoing`. Returns whether the socket took all of it.
-    ///
-    /// # Errors
-    /// If the connection is broken.
-    pub(super) fn flush(&mut self, stream: &Stream) -> io::Result<bool> {
-        while !self.outgoing.is_empty() {
-            match stream.try_send(&self.outgoing, false) {
-                Ok(count) if count == self.outgoing.len() => self.outgoing = Vec::new(),
-                Ok(count) => drop(self.outgoing.drain(..count)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
-
-    /// Whether the next [`Session::receive`] has something without a further octet from the socket.
-    fn has_something(&self) -> bool {
-        !self.plain.is_empty() || self.is_ended || self.is_broken || has_record(&self.incoming)
-    }
-
-    /// Moves content that was decrypted before to `buffer`.
-    fn take_plain(&mut self, buffer: &mut [u8]) -> usize {
-        let count = self.plain.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&self.plain[..count]);
-        self.plain.drain(..count);
-        if self.plain.is_empty() {
-            self.plain = Vec::new();
-        }
-        count
-    }
 }
 
 /// The end of what a peer sends, without the alert that says so: what has come may be less than it sent
@@ -277,7 +127,7 @@ impl Session {
             // As for a plain connection: a short read has emptied the socket.
             is_empty = count < room && !self.stream.is_read_closed();
         }
-        let (used, taken) = decrypt(state, &mut input[..filled], buffer);
+        let (used, taken) = state.decrypt(&mut input[..filled], buffer);
         state.incoming.clear();
         if used == filled {
             state.incoming = Vec::new();
@@ -549,7 +399,7 @@ impl Session {
         if state.outgoing.is_empty() {
             return false;
         }
-        // A caller that is told later that its octets are sent comes to send them again.
+        // While content is unreported, its caller waits for room and sends it again: that flushes, too.
         while state.unreported == 0 || state.has_to_end {
             match state.flush(&self.stream) {
                 Ok(true) if state.has_to_end => {
@@ -569,43 +419,5 @@ impl Session {
             }
         }
         false
-    }
-}
-
-/// Decrypts the records in `input` into `buffer`, up to the one that may have no room in it; but the first
-/// in any case, and what of it has no room is kept. Returns how many octets of `input` are used, and how
-/// many octets of content there are.
-fn decrypt(
-    state: &mut State,
-    input: &mut [u8],
-    buffer: &mut [u8],
-) -> (usize, Result<usize, rustls::Error>) {
-    let mut used = 0;
-    let mut count = 0;
-    loop {
-        let plain = &mut state.plain;
-        let mut take = |octets: &[u8]| {
-            let (now, later) = octets.split_at(octets.len().min(buffer.len() - count));
-            buffer[count..count + now.len()].copy_from_slice(now);
-            count += now.len();
-            plain.extend_from_slice(later);
-        };
-        let rest = &mut input[used..];
-        let (of_rest, advance) = state.half.advance(rest, &mut take, &mut state.outgoing);
-        used += of_rest;
-        match advance {
-            Ok(Advance::More) => {}
-            Ok(Advance::Waiting) => return (used, Ok(count)),
-            Ok(Advance::PeerClosed) => {
-                state.is_ended = true;
-                return (used, Ok(count));
-            }
-            Err(error) => return (used, Err(error)),
-        }
-        let room = buffer.len() - count;
-        let is_next_too_large = record_length(&input[used..]).is_some_and(|next| next > room);
-        if count > 0 && is_next_too_large {
-            return (used, Ok(count));
-        }
     }
 }

@@ -82,8 +82,8 @@ const SETTINGS: &[Setting<Draft, Upstream>] = &[
     Setting {
         key: "tls",
         kind: Kind::Table(&tls::TABLE),
-        about: "for servers with `https://` or `tls://`: whom their certificates have to be from, and what they \
-                are shown; left out: whom the system trusts, and nothing",
+        about: "for servers with `https://` or `tls://`: who may have issued their certificates, and the certificate \
+                that they are shown; left out: the CAs that the system trusts, and none",
         translations: &[
             (
                 "tls_insecure",

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
-use crate::config::keys::setting::{Kind, Setting, Table, rows, set, show, walk, words};
-use crate::config::keys::tls::{VERSIONS, protocols, show_versions, versions};
+use crate::config::keys::setting::{Kind, Setting, Table, rows, set, show, walk};
+use crate::config::keys::tls::{protocols, show_versions, versions};
 use crate::config::model::{OwnCertificate, UpstreamTls};
 use crate::config::tree::named_connector::NamedConnector;
 use crate::config::tree::node::Node;
@@ -111,8 +111,8 @@ const SETTINGS: &[Setting<Draft, UpstreamTls>] = &[
         key: "verify",
         kind: Kind::Boolean,
         default: "true",
-        about: "whether a server's certificate has to be good; false: anybody on the way can read along and \
-                answer",
+        about: "whether a server's certificate has to be good; false: every machine on the way can read the \
+                messages and answer",
         translations: &[
             (
                 "proxy_ssl_verify",
@@ -132,17 +132,13 @@ const SETTINGS: &[Setting<Draft, UpstreamTls>] = &[
         ..Setting::BLANK
     },
     Setting {
-        key: "versions",
-        kind: Kind::OneOrMore(&Kind::Word(|| words(VERSIONS))),
-        default: "[\"1.2\", \"1.3\"]",
-        about: "the versions of TLS that are spoken",
         translations: &[(
             "proxy_ssl_protocols",
             "the setting is called `versions`, in `tls` of `[upstreams.NAME]`: [\"1.2\", \"1.3\"]",
         )],
         read: |node, draft| set(&mut draft.tls.versions, versions(node)),
         show: |tls| Some(show_versions(tls.versions)),
-        ..Setting::BLANK
+        ..Setting::TLS_VERSIONS
     },
     Setting {
         key: "alpn",
