@@ -1,6 +1,6 @@
 //! The fast path allocates nothing: a worker answers from what it holds, on a connection that persists. A
-//! request that is passed on to an upstream allocates little, and a tunnel that is idle holds little. The
-//! allocator itself counts.
+//! request that is passed on to an upstream allocates little, and a tunnel that is idle holds little. What an
+//! exchange allocates is freed with it. The allocator itself counts.
 //!
 //! The server runs inside this process, and the allocator counts for all of its threads. So the client
 //! must not allocate either while it counts, and no other test may run beside this one.
@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -101,6 +101,21 @@ fn a_request_on_the_fast_path_allocates_nothing() {
         );
     }
     // In the same test, because no other one may run beside it.
+    for path in [
+        "/page.html",
+        "/%70age.html",
+        "//page.html",
+        "/a/../page.html",
+        "/%66ixed",
+        "/%70assed",
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let kept = server.bytes_kept(&request);
+        assert!(
+            kept < EXCHANGES,
+            "{EXCHANGES} exchanges for {path} left {kept} bytes behind"
+        );
+    }
     let passed_on = server.allocations("GET /passed HTTP/1.1\r\nHost: h\r\n\r\n");
     assert!(
         passed_on <= PASSED_ON,
@@ -247,6 +262,20 @@ impl Server {
 
     /// Allocations of one exchange, rounded down.
     fn allocations(&self, request: &str) -> usize {
+        let change = self.change(request);
+        (change.allocations + change.reallocations) / EXCHANGES
+    }
+
+    /// Bytes that so many exchanges allocate and do not free.
+    fn bytes_kept(&self, request: &str) -> usize {
+        let change = self.change(request);
+        change
+            .bytes_allocated
+            .saturating_sub(change.bytes_deallocated)
+    }
+
+    /// What so many exchanges change in the allocator's counts, once as many have been made.
+    fn change(&self, request: &str) -> Stats {
         let mut stream = self.connect();
         let mut buffer = vec![0; 64 * 1024];
         let mut exchange = || {
@@ -261,8 +290,7 @@ impl Server {
         for _ in 0..EXCHANGES {
             exchange();
         }
-        let change = region.change();
-        (change.allocations + change.reallocations) / EXCHANGES
+        region.change()
     }
 
     /// Bytes that one more tunnel holds while nothing moves.

@@ -237,11 +237,12 @@ impl<'g, 'r> Exchange<'g, 'r> {
         }
     }
 
-    /// Ends an exchange that was answered at once. There is nothing of it to drop: a handler that has begun
-    /// something, or noted a server that it asked, has not answered at once.
+    /// Ends an exchange that was answered at once. Only the path may have to be freed: a handler that has
+    /// begun something, or noted a server that it asked, has not answered at once.
     #[inline(always)]
-    pub(super) fn end_at_once(self) {
+    pub(super) fn end_at_once(mut self) {
         debug_assert!(self.begun.take().is_none() && self.take_note().is_none());
+        self.matched = Err(Refusal::OtherConnection);
         std::mem::forget(self);
     }
 
