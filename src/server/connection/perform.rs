@@ -70,6 +70,9 @@ impl Connection {
     pub(super) async fn perform(&mut self, length: usize) -> Performed {
         let generation = self.generation();
         let is_guess = take(&mut self.is_likely_to_wait);
+        // Taken before anything else: a request that goes back to the fast path is asked anew there.
+        let begun = self.begun.take().map(|begun| begun.of_handler);
+        debug_assert!(!is_guess || begun.is_none(), "a handler was asked");
         let bytes = self.take_head(length);
         let unread = take(&mut self.unread);
         let mut lines = Vec::new();
@@ -78,7 +81,6 @@ impl Connection {
             return self.leave_to_turn(bytes, unread);
         };
         let arrival = self.arrival(&generation, &head);
-        let begun = self.begun.take().map(|begun| begun.of_handler);
         let listener = &self.endpoint.address;
         let exchange = Exchange::new(
             &generation,
