@@ -210,17 +210,12 @@ impl Connection {
     /// reported something since the last wait: octets that a read has taken since, as a rule. What is
     /// found is lost, so that the connection is of no more use.
     pub(crate) fn has_nothing(&self) -> bool {
-        self.is_quiet() || self.finds_nothing()
+        self.is_quiet() || self.has_nothing_now()
     }
 
     /// As [`has_nothing`](Self::has_nothing), but asks the system in any case: octets may have come since
-    /// the loop looked last.
+    /// the loop looked last, and what it has reported may have been read since, or be a session ticket.
     pub(crate) fn has_nothing_now(&self) -> bool {
-        // Over TLS, what was reported may be a session ticket, which is nothing.
-        (self.is_quiet() || self.transport.session().is_some()) && self.finds_nothing()
-    }
-
-    fn finds_nothing(&self) -> bool {
         let would_block = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
         self.transport.receive(&mut [0]).is_err_and(would_block)
     }

@@ -283,4 +283,36 @@ mod tests {
         })
         .expect("a loop");
     }
+
+    /// The second piece of a response is read before the loop reports it.
+    #[test]
+    fn a_report_of_octets_that_were_read_before_it_is_no_doubt() {
+        let directory = TemporaryDirectory::new("kept-two");
+        let path = directory.path().join("socket");
+        let listening = UnixListener::bind(&path).expect("a socket");
+        let server = Arc::new(Server::new(UpstreamAddress::Unix(path)));
+        run(async move {
+            let kept = Rc::new(KeptConnections::default());
+            let (connection, mut end) = connected(&listening, &server).await;
+            end.write_all(&[b'x'; 64 * 1024]).expect("room");
+            connection
+                .ready_to_receive(Tick::NEVER)
+                .await
+                .expect("a report");
+            let input = crate::upstream::connection::Input::default();
+            let got = connection.receive(&input, <[u8]>::len).expect("octets");
+            assert_eq!(got, 64 * 1024);
+            // The client is slow; meanwhile the rest comes.
+            end.write_all(b"rest").expect("room");
+            runtime::yield_now().await;
+            runtime::yield_now().await;
+            let got = connection.receive(&input, <[u8]>::to_vec).expect("octets");
+            assert_eq!(got, b"rest");
+            kept.put(&server, connection, None, 9);
+            runtime::yield_now().await;
+            runtime::yield_now().await;
+            assert!(kept.take(&server).is_some(), "nothing is in doubt");
+        })
+        .expect("a loop");
+    }
 }
