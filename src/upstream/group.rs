@@ -27,7 +27,6 @@ use super::budget::Budget;
 use super::check::Unwell;
 use super::chosen::{Chosen, OfGroup, Role};
 use super::failures::Standing;
-use super::line::Reason;
 use super::members::{Entry, Fitness, Member, members};
 use super::names::{Target, is_name};
 use super::report::ServerReport;
@@ -203,19 +202,25 @@ impl Group {
         let (queue, line) = (&self.options.queue, &self.servers.line);
         let mut place = line.join(self.id, queue.max).ok_or(NoServer::QueueFull)?;
         let until = runtime::now() + queue.within;
-        let mut reason = Reason::Time;
-        let mut should_look = place.hears(reason);
+        // Behind others the request does not look, as if a server had been busy.
+        let mut chosen = if place.is_first() {
+            self.choose_now(wanted, &[])
+        } else {
+            Err(NoServer::AllBusy)
+        };
         loop {
-            let chosen = should_look.then(|| self.choose_now(wanted, &[]));
-            if let Some(Ok(chosen)) = chosen {
-                place.leave(reason);
-                return Ok(chosen);
+            match chosen {
+                Ok(chosen) => return Ok(chosen),
+                Err(why) if runtime::now() >= until => {
+                    return Err(match why {
+                        NoServer::AllBusy => NoServer::QueueLate,
+                        // The servers were drained or failed meanwhile, and none came back in time.
+                        why => why,
+                    });
+                }
+                Err(_) => place.wait(until).await,
             }
-            if runtime::now() >= until {
-                return Err(NoServer::QueueLate);
-            }
-            reason = place.wait(until).await;
-            should_look = true;
+            chosen = self.choose_now(wanted, &[]);
         }
     }
 

@@ -3,23 +3,23 @@
 //! ```text
 //! all servers are busy ─→ Place ─┬─ it is called ─→ it chooses once more ─┬─→ Chosen
 //!                           ↑    └─ its time is up, or its client leaves  │
-//!                           └──────────── another was faster ─────────────┘
+//!                           └────── another request took the room ────────┘
 //! ```
 //!
-//! When a server has one request less, the one is called that has waited longest, whichever worker it is on. A
+//! When a server has one request less, the request is called that has waited longest, whichever worker it is on. A
 //! request that comes while others wait stands behind them, even if a server has room. The line belongs to the
-//! servers and outlives reloads as they do, but a request waits for those of the generation that it began with:
-//! so the first of each group is called.
+//! servers and outlives reloads as they do, but a request waits for the servers of the generation that it began
+//! with: so the first of each generation's group is called.
 //!
 //! A server can have room for another reason: it is enabled, or its pause is over. No request is called for that. The
-//! first of each group looks every [`LOOK`], and calls the next one if it found something.
+//! first of each group looks every [`LOOK`]; when it leaves, the next one is called and is the first from then on.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::runtime::{self, Either, Receiver, Sender, channel, either};
+use crate::runtime::{self, Receiver, Sender, channel, either};
 
 /// How often the first of a group looks for room that it is not called for.
 const LOOK: Duration = Duration::from_millis(100);
@@ -27,22 +27,29 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The requests that wait for the servers of one upstream.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    /// How many wait. A server that has one request less looks at nothing else while it is 0.
+    /// How many wait. When a server has one request less and this is 0, the lock is not taken.
     length: AtomicUsize,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The one that has waited longest is the first.
-    waiting: VecDeque<Waiting>,
+    groups: Vec<Waiters>,
+    /// The number of the next request that joins.
     next: u64,
+}
+
+/// The requests that choose from one group of servers.
+#[derive(Debug)]
+struct Waiters {
+    /// The group's id.
+    group: u64,
+    /// At least one. The request that has waited longest is the first.
+    waiting: VecDeque<Waiting>,
 }
 
 struct Waiting {
     number: u64,
-    /// The group that it chooses from, by its id.
-    group: u64,
     is_called: bool,
     caller: Sender<()>,
 }
@@ -50,17 +57,9 @@ struct Waiting {
 /// A request's place in a line. It is given up when this is dropped.
 pub(super) struct Place {
     line: Arc<Line>,
+    group: u64,
     number: u64,
     calls: Receiver<()>,
-}
-
-/// Why a request in a line looks for a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// A server has one request less.
-    Called,
-    /// It is time to look.
-    Time,
 }
 
 impl Line {
@@ -71,33 +70,41 @@ impl Line {
 
     /// Whether anything waits for a server of that group.
     pub(super) fn has_any_of(&self, group: u64) -> bool {
-        let is_its = |waiting: &Waiting| waiting.group == group;
-        self.length() > 0 && self.lock().waiting.iter().any(is_its)
+        self.length() > 0 && self.lock().of(group).is_some()
     }
 
-    /// Takes a place at the end of the line, unless `max` are taken. The caller must then choose once more,
-    /// because a server may have got room before it stood in the line.
+    /// Takes a place at the end of the line, unless `max` are taken. If the place is the first of its group, the
+    /// caller must then choose once more, because a server may have got room before the request stood in the
+    /// line.
     pub(super) fn join(self: &Arc<Self>, group: u64, max: usize) -> Option<Place> {
         let mut state = self.lock();
-        if state.waiting.len() >= max {
+        let length = self.length();
+        if length >= max {
             return None;
         }
         let (caller, calls) = channel();
         let number = state.next;
         state.next += 1;
-        state.waiting.push_back(Waiting {
+        let waiting = Waiting {
             number,
-            group,
             is_called: false,
             caller,
-        });
-        self.length.store(state.waiting.len(), Ordering::SeqCst);
+        };
+        match state.of(group) {
+            Some(waiters) => waiters.waiting.push_back(waiting),
+            None => state.groups.push(Waiters {
+                group,
+                waiting: VecDeque::from([waiting]),
+            }),
+        }
+        self.length.store(length + 1, Ordering::SeqCst);
         drop(state);
         // A server counts one request less, then looks at the length. The caller looks at the count after
         // this: one of the two sees what the other has done.
         fence(Ordering::SeqCst);
         Some(Place {
             line: Arc::clone(self),
+            group,
             number,
             calls,
         })
@@ -105,64 +112,75 @@ impl Line {
 
     /// A server has one request less: calls the first of each group that is not called yet.
     pub(super) fn call(&self) {
-        if self.length.load(Ordering::SeqCst) == 0 {
-            return;
-        }
-        let mut state = self.lock();
-        let mut groups = Vec::new();
-        for waiting in &mut state.waiting {
-            if !waiting.is_called && !groups.contains(&waiting.group) {
-                groups.push(waiting.group);
-                waiting.is_called = true;
-                waiting.caller.send(());
-            }
+        if self.length.load(Ordering::SeqCst) > 0 {
+            self.lock().groups.iter_mut().for_each(Waiters::call);
         }
     }
 
+    /// The state, whose length changes under this lock alone.
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change is a single step.
+        // No change can panic halfway.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl State {
+    /// The requests that wait for a server of that group, if there are any.
+    fn of(&mut self, group: u64) -> Option<&mut Waiters> {
+        let mut groups = self.groups.iter_mut();
+        groups.find(|waiters| waiters.group == group)
+    }
+}
+
+impl Waiters {
+    /// Calls the first that is not called yet.
+    fn call(&mut self) {
+        let mut waiting = self.waiting.iter_mut();
+        if let Some(first) = waiting.find(|waiting| !waiting.is_called) {
+            first.is_called = true;
+            first.caller.send(());
+        }
+    }
+
+    /// The place of the request with that number. Numbers ascend.
+    fn position(&self, number: u64) -> Option<usize> {
+        let waiting = &self.waiting;
+        waiting
+            .binary_search_by_key(&number, |waiting| waiting.number)
+            .ok()
+    }
+}
+
 impl Place {
+    /// Whether no request of its group has waited longer.
+    pub(super) fn is_first(&self) -> bool {
+        let mut state = self.line.lock();
+        let waiters = state.of(self.group);
+        waiters.is_some_and(|waiters| waiters.position(self.number) == Some(0))
+    }
+
     /// Waits until the request should look for a server, but not beyond `until`.
     ///
     /// # Cancellation
     /// A call that was not heard goes to the next one in the line when the place is given up.
-    pub(super) async fn wait(&mut self, until: Instant) -> Reason {
-        loop {
-            let left = until.saturating_duration_since(runtime::now());
-            let pause = runtime::sleep(left.min(LOOK));
-            let reason = match either(self.calls.receive(), pause).await {
-                Either::First(_) => Reason::Called,
-                Either::Second(()) => Reason::Time,
-            };
-            if self.hears(reason) || runtime::now() >= until {
-                return reason;
-            }
-        }
-    }
-
-    /// Whether the request should look: it is called, or the first of its group. From now on it can be called
-    /// again.
-    pub(super) fn hears(&self, reason: Reason) -> bool {
-        let mut state = self.line.lock();
-        let Some(nth) = position(&state, self.number) else {
-            return true;
+    pub(super) async fn wait(&mut self, until: Instant) {
+        let left = until.saturating_duration_since(runtime::now());
+        let pause = if self.is_first() {
+            left.min(LOOK)
+        } else {
+            left
         };
-        state.waiting[nth].is_called = false;
-        let group = state.waiting[nth].group;
-        let is_before = |waiting: &Waiting| waiting.group == group;
-        reason == Reason::Called || !state.waiting.range(..nth).any(is_before)
+        either(self.calls.receive(), runtime::sleep(pause)).await;
+        self.hear();
     }
 
-    /// Gives the place up: the request has a server. If it was not called for that, there may be room for more.
-    pub(super) fn leave(self, reason: Reason) {
-        let line = Arc::clone(&self.line);
-        drop(self);
-        if reason == Reason::Time {
-            line.call();
+    /// Takes note that the request looks for a server: from now on it can be called again.
+    fn hear(&self) {
+        let mut state = self.line.lock();
+        if let Some(waiters) = state.of(self.group)
+            && let Some(nth) = waiters.position(self.number)
+        {
+            waiters.waiting[nth].is_called = false;
         }
     }
 }
@@ -170,39 +188,37 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.line.lock();
-        let left = position(&state, self.number).and_then(|nth| state.waiting.remove(nth));
-        self.line
-            .length
-            .store(state.waiting.len(), Ordering::SeqCst);
-        drop(state);
-        if left.is_some_and(|waiting| waiting.is_called) {
-            self.line.call();
+        let Some(waiters) = state.of(self.group) else {
+            return;
+        };
+        let nth = waiters.position(self.number);
+        let Some(left) = nth.and_then(|nth| waiters.waiting.remove(nth)) else {
+            return;
+        };
+        if left.is_called || nth == Some(0) {
+            waiters.call();
         }
+        state.groups.retain(|waiters| !waiters.waiting.is_empty());
+        let length = &self.line.length;
+        length.store(length.load(Ordering::Relaxed) - 1, Ordering::SeqCst);
     }
 }
 
 impl std::fmt::Debug for Waiting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {}", self.number, self.group)
+        write!(f, "{}", self.number)
     }
-}
-
-/// The place of the request with that number. Numbers ascend.
-fn position(state: &State, number: u64) -> Option<usize> {
-    let waiting = &state.waiting;
-    waiting
-        .binary_search_by_key(&number, |waiting| waiting.number)
-        .ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Which of `places` are called, by their numbers.
+    /// Which of the places are called, by their numbers.
     fn called(line: &Line) -> Vec<u64> {
         let state = line.lock();
-        let called = state.waiting.iter().filter(|waiting| waiting.is_called);
+        let waiting = state.groups.iter().flat_map(|waiters| &waiters.waiting);
+        let called = waiting.filter(|waiting| waiting.is_called);
         called.map(|waiting| waiting.number).collect()
     }
 
@@ -212,35 +228,48 @@ mod tests {
         let places: Vec<Place> = (0..3).filter_map(|_| line.join(1, 3)).collect();
         assert!(line.join(1, 3).is_none(), "no place is left");
         assert_eq!(line.length(), 3);
+        assert!(places[0].is_first() && !places[1].is_first());
         line.call();
         assert_eq!(called(&line), [0]);
         line.call();
         assert_eq!(called(&line), [0, 1]);
         // The first has found no room after all: it is called again before the third.
-        assert!(places[0].hears(Reason::Called));
+        places[0].hear();
         line.call();
         assert_eq!(called(&line), [0, 1]);
         drop(places);
         assert_eq!(line.length(), 0);
+        assert!(!line.has_any_of(1));
     }
 
     #[test]
     fn a_call_to_one_that_leaves_goes_to_the_next() {
         let line = Arc::new(Line::default());
-        let mut places: Vec<Place> = (0..3).filter_map(|_| line.join(1, 9)).collect();
+        let mut places: Vec<Place> = (0..4).filter_map(|_| line.join(1, 9)).collect();
         line.call();
+        line.call();
+        assert_eq!(called(&line), [0, 1]);
+        drop(places.remove(1));
+        assert_eq!(called(&line), [0, 2]);
+        // One that was called and has found a server uses the call up.
+        let third = places.remove(1);
+        third.hear();
+        drop(third);
+        assert_eq!(called(&line), [0]);
+        assert_eq!(line.length(), 2);
+    }
+
+    /// The first of a group looks by itself, so that the next one has to learn that it is the first.
+    #[test]
+    fn the_one_behind_the_first_is_called_when_that_leaves() {
+        let line = Arc::new(Line::default());
+        let mut places: Vec<Place> = (0..3).filter_map(|_| line.join(1, 9)).collect();
         drop(places.remove(0));
         assert_eq!(called(&line), [1]);
-        // One that was called and has found a server uses the call up.
-        let second = places.remove(0);
-        assert!(second.hears(Reason::Called));
-        second.leave(Reason::Called);
+        assert!(places[0].is_first());
+        places[0].hear();
+        drop(places.remove(1));
         assert_eq!(called(&line), [] as [u64; 0]);
-        // One that has found a server by itself tells the next one.
-        let fourth = line.join(1, 9);
-        places.remove(0).leave(Reason::Time);
-        assert_eq!(called(&line), [3]);
-        drop(fourth);
     }
 
     /// The first of the old generation may wait for servers that are not there any more.
@@ -252,5 +281,6 @@ mod tests {
         assert!(line.has_any_of(2) && !line.has_any_of(3));
         line.call();
         assert_eq!(called(&line), [0, 2]);
+        assert!(line.join(3, 4).is_none(), "four wait, of whichever group");
     }
 }
