@@ -16,8 +16,8 @@ pub(super) enum End {
     NoSession,
     /// The client took longer than `handshake_timeout`.
     HandshakeTimedOut,
-    /// It left before the handshake was complete.
-    HandshakeGone,
+    /// It left before the handshake was complete, or before a server had room for it.
+    ClientGone,
     /// `allow` and `deny` keep the client out.
     Denied,
     /// As many connections are open as may be.
@@ -39,7 +39,7 @@ impl End {
             Self::Carried(_) | Self::Cut => Status::OK,
             Self::NoHeader(NoHeader::Untrusted) | Self::Denied => Status::FORBIDDEN,
             Self::NoHeader(NoHeader::Late) | Self::HandshakeTimedOut => Status::REQUEST_TIMEOUT,
-            Self::NoHeader(NoHeader::Gone) | Self::HandshakeGone => Status::CLIENT_GONE,
+            Self::NoHeader(NoHeader::Gone) | Self::ClientGone => Status::CLIENT_GONE,
             Self::NoHeader(NoHeader::Malformed(_)) | Self::NoSession => Status::BAD_REQUEST,
             Self::TooMany | Self::NoServer(_) => Status::SERVICE_UNAVAILABLE,
             Self::NotConnected => Status::BAD_GATEWAY,
@@ -57,7 +57,7 @@ impl End {
             Self::NoHeader(NoHeader::Untrusted) => "untrusted",
             Self::NoHeader(NoHeader::Malformed(_)) => "no_header",
             Self::NoHeader(NoHeader::Late) => "header_timeout",
-            Self::NoHeader(NoHeader::Gone) | Self::HandshakeGone => "client_gone",
+            Self::NoHeader(NoHeader::Gone) | Self::ClientGone => "client_gone",
             Self::NoSession => "handshake_failed",
             Self::HandshakeTimedOut => "handshake_timeout",
             Self::Denied => "denied",

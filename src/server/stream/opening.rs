@@ -109,8 +109,11 @@ impl StreamConnection {
                 Err(why) => return Err(failed.unwrap_or(End::NoServer(why))),
             };
             if tried.is_empty() {
-                // It may have waited for a server before.
+                // It may have waited for a server before, and the client may have left meanwhile.
                 begun = runtime::now();
+                if self.transport.is_broken() {
+                    return Err(End::ClientGone);
+                }
             }
             let error = match self.connect_to(&chosen, header).await {
                 Ok(connection) => {

@@ -42,7 +42,7 @@ impl StreamConnection {
                 self.tell_no_session(&error);
                 Err(match error {
                     HandshakeError::TimedOut => End::HandshakeTimedOut,
-                    HandshakeError::Gone => End::HandshakeGone,
+                    HandshakeError::Gone => End::ClientGone,
                     _ => End::NoSession,
                 })
             }

@@ -186,3 +186,29 @@ fn a_client_waits_until_a_server_has_room() {
     drop(first);
     assert_eq!(read(&accept(&listener), 5), b"early");
 }
+
+#[test]
+fn no_server_gets_a_connection_of_a_client_that_broke_off_while_it_waited() {
+    let (listener, there) = upstream();
+    let text = configuration("", "proxy = 'db'")
+        + &format!("[upstreams.db]\nservers = [{{ address = '{there}', max_connections = 1 }}]\n");
+    let server = Site::configured(&text).start();
+    let address = stream_address(&server);
+    let first = (connect(address), accept(&listener));
+    let mut others = Vec::new();
+    for (count, octets) in [(1, b"second"), (2, b"third ")] {
+        let mut client = connect(address);
+        client.write_all(octets).expect("room");
+        until("the queue", || {
+            (server.status()["upstreams"][0]["waiting"] == count).then_some(())
+        });
+        others.push(client);
+    }
+    let broken = others.remove(0);
+    let socket = socket2::SockRef::from(&broken);
+    socket.set_linger(Some(Duration::ZERO)).expect("it is open");
+    drop(broken);
+    drop(first);
+    assert_eq!(read(&accept(&listener), 6), b"third ");
+    assert_eq!(record(&server, "client_gone")["status"], 499);
+}
