@@ -9,6 +9,8 @@ use super::answers::Answers;
 use super::authority::{self, Authority};
 use super::client::Client;
 use super::fault::Fault;
+use super::jose::AccountKey;
+use super::lock::Lock;
 use super::messages::RenewalInfo;
 use super::order::{self, Wish};
 use super::record::{Record, Standing};
@@ -147,14 +149,24 @@ impl Attempt<'_> {
 
     /// Has the account made again with the same key.
     async fn forget_account(&self) -> Result<(), Fault> {
-        let path = self.storage.account();
-        let (account, _) = self.on_disk(move || Account::read_or_make(&path)).await??;
+        let (account, _) = self.account().await?;
         self.keep_account(account.forgotten()).await
     }
 
+    /// The account in the storage. Other processes that order other certificates use the same one, so
+    /// that a lock guards the file.
+    async fn account(&self) -> Result<(Account, AccountKey), Fault> {
+        let (path, lock) = (self.storage.account(), self.storage.account_lock());
+        let read = self.on_disk(move || {
+            let _lock = Lock::wait(&lock)?;
+            storage::remove_prepared(&path);
+            Account::read_or_make(&path)
+        });
+        Ok(read.await??)
+    }
+
     async fn find_authority(&self) -> Result<(Account, Authority), Fault> {
-        let path = self.storage.account();
-        let (account, key) = self.on_disk(move || Account::read_or_make(&path)).await??;
+        let (account, key) = self.account().await?;
         let ca = self.settings.ca.clone();
         let trusted = self.on_disk(move || client_config(ca.as_deref())).await?;
         let client = Client {
@@ -166,8 +178,11 @@ impl Attempt<'_> {
     }
 
     async fn keep_account(&self, account: Account) -> Result<(), Fault> {
-        let path = self.storage.account();
-        let written = self.on_disk(move || storage::write(&path, &account));
+        let (path, lock) = (self.storage.account(), self.storage.account_lock());
+        let written = self.on_disk(move || {
+            let _lock = Lock::wait(&lock)?;
+            storage::write(&path, &account)
+        });
         Ok(written.await??)
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!        ┌──────────────────────────────────────────────────────┐
 //!        ▼                                                       │
-//!   look: another process may have written ─→ the lock? ─ no ─→ wait
+//!   look: another process may have written ─→ its lock? ─ no ─→ wait
 //!        │                                       │ yes           ▲
 //!        │                                       ▼               │
 //!        │                                 what is due? ─ none ──┤
@@ -29,15 +29,17 @@ use super::lock::Lock;
 use super::plan::{Plan, Wanted};
 use super::record::{Record, Standing};
 use super::state::{Stage, State};
-use super::storage::{self, Storage};
+use super::storage::{self, Storage, StorageError, remove_prepared};
 use crate::config::model::Acme;
 use crate::log::diagnostic;
 use crate::runtime::{self, BlockingPool, Either, Receiver, channel, either};
 
-/// How long nothing is looked at, at most: clocks are set, and files are changed by others.
+/// The keeper looks at every certificate at least this often: the operator may set the clock, and other
+/// processes change files.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// How often a process without the lock looks whether it gets it, or whether the files have changed.
+/// A process without the lock of a certificate looks this often whether it gets the lock, or whether the
+/// file has changed.
 const WITHOUT_LOCK: Duration = Duration::from_secs(2);
 
 /// Threads for files and look-ups of names, and how much may wait for them.
@@ -82,7 +84,7 @@ async fn work(plan: Rc<RefCell<Plan>>, mut changes: Receiver<()>) -> Infallible 
         pool: BlockingPool::new(THREADS, QUEUE),
         settings,
         storage: None,
-        lock: None,
+        locks: HashMap::new(),
         records: HashMap::new(),
     };
     loop {
@@ -97,32 +99,75 @@ struct House {
     pool: Arc<BlockingPool>,
     settings: Acme,
     storage: Option<Storage>,
-    lock: Option<Lock>,
-    /// What is remembered of each certificate, once the lock is ours. The files hold the same, unless
-    /// the disk is full.
+    /// The locks that this process holds, by the file of the certificate.
+    locks: HashMap<PathBuf, Lock>,
+    /// The record of each certificate whose lock this process holds. The files hold the same, unless the
+    /// disk is full.
     records: HashMap<PathBuf, Record>,
 }
 
 impl House {
-    /// Does what is due, if anything is. Returns how long nothing more is.
+    /// Orders every certificate that is due. Returns after which time something more may be due.
     async fn step(&mut self, plan: &Plan) -> Duration {
         let Some(storage) = self.open_storage().await else {
             return LONGEST_WAIT;
         };
-        if self.lock.is_none() {
-            let path = storage.lock_file();
-            self.lock = self.on_disk(move || Lock::take(&path)).await.flatten();
-        }
+        // Another process may need a certificate that this one needs no more.
+        let is_wanted = |file: &PathBuf| plan.wanted.iter().any(|wanted| wanted.file == *file);
+        self.records.retain(|file, _| is_wanted(file));
+        self.locks.retain(|file, _| is_wanted(file));
         let mut soonest = LONGEST_WAIT;
         for wanted in &plan.wanted {
             self.show(wanted).await;
-            let wait = match &self.lock {
-                Some(_) => self.look_after(plan, wanted, &storage).await,
-                None => self.watch(plan, wanted).await,
+            let wait = match self.take_lock(wanted, &storage).await {
+                Ok(true) => self.look_after(plan, wanted, &storage).await,
+                Ok(false) => self.watch(plan, wanted).await,
+                Err(error) => self.note_unlocked(plan, wanted, &error).await,
             };
             soonest = soonest.min(wait);
         }
         soonest
+    }
+
+    /// Whether this process holds the lock of `wanted`, perhaps from now on.
+    async fn take_lock(
+        &mut self,
+        wanted: &Wanted,
+        storage: &Storage,
+    ) -> Result<bool, StorageError> {
+        if self.locks.contains_key(&wanted.file) {
+            return Ok(true);
+        }
+        let path = storage.lock_file(&wanted.file);
+        let targets = [wanted.file.clone(), storage.order(&wanted.file)];
+        let taken = self.on_disk(move || {
+            let lock = Lock::take(&path)?;
+            if lock.is_some() {
+                targets.iter().for_each(|target| remove_prepared(target));
+            }
+            Ok(lock)
+        });
+        let Some(lock) = taken.await.transpose()?.flatten() else {
+            return Ok(false);
+        };
+        self.locks.insert(wanted.file.clone(), lock);
+        Ok(true)
+    }
+
+    /// Tells the operator that the certificate cannot be ordered without its lock.
+    async fn note_unlocked(&self, plan: &Plan, wanted: &Wanted, error: &StorageError) -> Duration {
+        let names = wanted.describe();
+        let message = format_args!("acme: {names} cannot be ordered: {error}");
+        diagnostic::error_limited(format_args!("acme lock {names}"), message);
+        let standing = self.standing(wanted).await;
+        let state = State {
+            stage: Stage::Failed,
+            ends: standing.map(|standing| standing.ends),
+            next: Some(SystemTime::now() + LONGEST_WAIT),
+            failure: Some(error.to_string()),
+        };
+        plan.shared.set_state(&wanted.file, state);
+        LONGEST_WAIT
     }
 
     /// Opens the storage, if it is not open yet.
@@ -137,7 +182,7 @@ impl House {
         self.storage.clone()
     }
 
-    /// Has clients see what is in the storage: perhaps another process has put it there.
+    /// Shows clients the certificate in the storage, which another process may have written.
     async fn show(&self, wanted: &Wanted) {
         let copy = wanted.clone();
         let shown = self.on_disk(move || copy.show()).await.unwrap_or(Ok(()));

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! generation ─ Plan: which certificates ─→ keeper: one task for the process; what is due, and when
-//!                                            │ holds the lock of the storage, or reads what another writes
+//!                                            │ holds the lock of each certificate, or reads what another
+//!                                            │ process writes
 //!                                            ▼
 //!                    storage  ←──────────  order: order → authorizations → finalize → download
 //!                    (files)                 │ answers: what a CA that asks back is told

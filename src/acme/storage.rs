@@ -2,17 +2,22 @@
 //!
 //! ```text
 //! storage/                     0700
-//!   lock                       held by the process that asks the CA
 //!   ca.example_directory/      one for each CA, by the URL of its directory
 //!     account.json             the account's key, and where the account is
+//!     account.lock             a process holds it while it reads or writes account.json
 //!     certificates/NAME.pem    the key, and the chain of certificates
 //!     orders/NAME.json         what is under way, what failed, and when it is tried again
+//!     orders/NAME.lock         the process holds it that orders this certificate
 //! ```
 //!
 //! Every file has the mode 0600 and is replaced as a whole: a reader finds the old one or the new one.
+//! The text of the new one is in a file `.tmp-NAME-XXXXXX` before. A crash may leave that behind, with a
+//! key in it: the next process that takes the lock removes it.
 
-use std::fs::{DirBuilder, File, Permissions};
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -21,8 +26,12 @@ use serde::de::DeserializeOwned;
 use tempfile::NamedTempFile;
 
 use crate::config::model::Acme;
+use crate::log::diagnostic;
 
 const DIRECTORY_MODE: u32 = 0o700;
+
+/// How many random letters and digits end the name of a file that is not committed yet.
+const RANDOM_LENGTH: usize = 6;
 
 /// The files of ACME.
 #[derive(Clone, Debug)]
@@ -43,7 +52,7 @@ pub(crate) struct StorageError {
 }
 
 impl StorageError {
-    fn new(what: &'static str, path: &Path, error: io::Error) -> Self {
+    pub(super) fn new(what: &'static str, path: &Path, error: io::Error) -> Self {
         let help = match error.kind() {
             io::ErrorKind::PermissionDenied => {
                 "; it must belong to the user that the server runs as"
@@ -57,10 +66,8 @@ impl StorageError {
             help,
         }
     }
-}
 
-impl StorageError {
-    /// What was just written at `path` is not what was written.
+    /// The error of a file at `path` that was just written and holds something else.
     pub(super) fn unread(path: &Path) -> Self {
         Self::new("read again", path, io::ErrorKind::InvalidData.into())
     }
@@ -77,6 +84,7 @@ impl Storage {
             authority: settings.directory_of_authority(),
         };
         make_directory(&storage.root)?;
+        warn_of_mode(&storage.root);
         for directory in [
             &storage.authority,
             &storage.certificates(),
@@ -89,8 +97,14 @@ impl Storage {
         Ok(storage)
     }
 
-    pub(super) fn lock_file(&self) -> PathBuf {
-        self.root.join("lock")
+    /// The lock of the certificate in `file`.
+    pub(super) fn lock_file(&self, file: &Path) -> PathBuf {
+        self.order(file).with_extension("lock")
+    }
+
+    /// The lock of the account.
+    pub(super) fn account_lock(&self) -> PathBuf {
+        self.authority.join("account.lock")
     }
 
     pub(super) fn account(&self) -> PathBuf {
@@ -114,6 +128,31 @@ impl Storage {
     }
 }
 
+/// Warns the operator if others than the server's user may look into the storage at `path`, which the operator
+/// may have made.
+fn warn_of_mode(path: &Path) {
+    let metadata = std::fs::metadata(path);
+    let doubt = metadata
+        .ok()
+        .and_then(|metadata| mode_doubt(path, metadata.permissions().mode()));
+    if let Some(doubt) = doubt {
+        diagnostic::warn_limited("acme storage mode", format_args!("{doubt}"));
+    }
+}
+
+/// What is wrong with the mode of the storage at `path`.
+fn mode_doubt(path: &Path, mode: u32) -> Option<String> {
+    let others = mode & 0o077;
+    (others != 0).then(|| {
+        format!(
+            "the storage of `[acme]`: the directory `{}` has the mode {:04o} and holds keys; chmod \
+             {DIRECTORY_MODE:o} keeps other users out",
+            path.display(),
+            mode & 0o7777
+        )
+    })
+}
+
 fn make_directory(path: &Path) -> Result<(), StorageError> {
     let mut builder = DirBuilder::new();
     let made = builder.recursive(true).mode(DIRECTORY_MODE).create(path);
@@ -126,7 +165,7 @@ fn make_directory(path: &Path) -> Result<(), StorageError> {
 /// If it cannot be read.
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StorageError> {
     match std::fs::read(path) {
-        // What another version has written otherwise is made again.
+        // Another version of the server may have written other members: the caller makes a new value.
         Ok(text) => Ok(serde_json::from_slice(&text).ok()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(StorageError::new("read", path, error)),
@@ -143,14 +182,14 @@ pub(super) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), StorageE
     prepare(path, &text)?.commit()
 }
 
-/// What is to be in a file, and is on the disk already.
+/// The next text of a file. The text is on the disk already, under another name.
 pub(super) struct Prepared {
     file: NamedTempFile,
     target: PathBuf,
 }
 
 impl Prepared {
-    /// Where it is until it is committed.
+    /// The path of the text until it is committed.
     pub(super) fn path(&self) -> &Path {
         self.file.path()
     }
@@ -163,7 +202,8 @@ impl Prepared {
         let target = self.target;
         let persisted = self.file.persist(&target);
         persisted.map_err(|error| StorageError::new("replace", &target, error.error))?;
-        // So that the name is on the disk, too. Not every file system can.
+        // The directory is synced, so that the new name survives a power failure. Some file systems
+        // cannot sync a directory: the file is in place there all the same.
         let directory = target.parent().and_then(|parent| File::open(parent).ok());
         let _ = directory.map(|directory| directory.sync_all());
         Ok(())
@@ -176,9 +216,13 @@ impl Prepared {
 /// If it cannot be written.
 pub(super) fn prepare(target: &Path, text: &[u8]) -> Result<Prepared, StorageError> {
     let directory = target.parent().unwrap_or(Path::new("."));
-    let written = NamedTempFile::new_in(directory).and_then(|mut file| {
-        file.as_file()
-            .set_permissions(Permissions::from_mode(0o600))?;
+    let mut builder = tempfile::Builder::new();
+    let prefix = temporary_prefix(target);
+    let made = builder
+        .prefix(&prefix)
+        .rand_bytes(RANDOM_LENGTH)
+        .tempfile_in(directory);
+    let written = made.and_then(|mut file| {
         file.write_all(text)?;
         file.as_file().sync_all()?;
         Ok(file)
@@ -188,6 +232,38 @@ pub(super) fn prepare(target: &Path, text: &[u8]) -> Result<Prepared, StorageErr
         file,
         target: target.to_owned(),
     })
+}
+
+/// Removes what a process that has crashed had prepared for the file at `target`. The caller holds the lock
+/// of the file, so that no other process prepares anything for it.
+pub(super) fn remove_prepared(target: &Path) {
+    let prefix = temporary_prefix(target);
+    let is_prepared = |name: OsString| {
+        let rest = name.as_bytes().strip_prefix(prefix.as_bytes());
+        rest.is_some_and(|rest| {
+            rest.len() == RANDOM_LENGTH && rest.iter().all(u8::is_ascii_alphanumeric)
+        })
+    };
+    let directory = target.parent().unwrap_or(Path::new("."));
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if is_prepared(entry.file_name())
+            && let Err(error) = std::fs::remove_file(entry.path())
+        {
+            let error = StorageError::new("remove", &entry.path(), error);
+            diagnostic::warn_limited("acme leftover", format_args!("{error}"));
+        }
+    }
+}
+
+/// What the name of a file begins with that is to be the file at `target`.
+fn temporary_prefix(target: &Path) -> OsString {
+    let mut prefix = OsString::from(".tmp-");
+    prefix.push(target.file_name().unwrap_or_default());
+    prefix.push("-");
+    prefix
 }
 
 #[cfg(test)]
@@ -235,6 +311,40 @@ mod tests {
         drop(prepare(&order, b"x"));
         assert_eq!(std::fs::read_dir(storage.orders()).expect("it").count(), 0);
         assert!(Storage::open(&settings).is_ok());
+    }
+
+    #[test]
+    fn what_a_crash_has_left_is_removed_and_nothing_else() {
+        let directory = TemporaryDirectory::new("acme");
+        let target = directory.path().join("a.example.pem");
+        let leave = |target: &Path| {
+            let (file, path) = prepare(target, b"key")
+                .expect("room")
+                .file
+                .keep()
+                .expect("it");
+            drop(file);
+            path
+        };
+        let left = leave(&target);
+        assert_eq!(mode(&left), 0o600);
+        let of_another = leave(&directory.path().join("a.example.pem-b.example.pem"));
+        std::fs::write(&target, "certificate").expect("ours");
+        remove_prepared(&target);
+        assert!(!left.exists() && of_another.exists() && target.exists());
+    }
+
+    #[test]
+    fn a_storage_that_other_users_may_read_is_doubted() {
+        let path = Path::new("/acme");
+        for mode in [0o40_700, 0o40_500, 0o42_700] {
+            assert_eq!(mode_doubt(path, mode), None, "{mode:o}");
+        }
+        for mode in [0o40_750, 0o40_705, 0o40_701, 0o41_777] {
+            assert!(mode_doubt(path, mode).is_some(), "{mode:o}");
+        }
+        let doubt = mode_doubt(path, 0o40_755).unwrap_or_default();
+        assert!(doubt.contains("`/acme` has the mode 0755"), "{doubt}");
     }
 
     #[test]

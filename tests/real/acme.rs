@@ -383,6 +383,43 @@ fn processes_may_share_the_storage() {
 }
 
 #[test]
+fn processes_that_share_the_storage_order_certificates_for_different_names() {
+    let pebble = Pebble::new("", &[]);
+    let _running = pebble.start();
+    let acme = pebble.acme("challenge = 'http-01'");
+    let _first = start(&(acme.clone() + &secure(pebble.tls, "'a.example'") + &plain(pebble.http)));
+    until_issued(pebble.tls, "a.example");
+    // The first process holds the lock of its own certificate alone. The CA asks at the port of the first
+    // one, so that it cannot verify the name of the second.
+    let second = start(&(acme + &secure(free_address(), "'b.example'")));
+    let line = second.wait_for_line(|line| line.contains("acme: no certificate for b.example"));
+    assert!(line.contains("could not verify b.example"), "{line}");
+    assert_eq!(pebble.log().matches("Added order ").count(), 2);
+}
+
+#[test]
+fn a_lock_that_cannot_be_taken_is_told() {
+    let pebble = Pebble::new("", &[]);
+    let lock = format!(
+        "acme/localhost_{}_dir/orders/a.example.lock",
+        pebble.address.port()
+    );
+    let lock = pebble.directory.join(&lock);
+    std::fs::create_dir_all(&lock).expect("ours");
+    let server = start(&(pebble.acme("") + &secure(pebble.tls, "'a.example'")));
+    let line = server.wait_for_line(|line| line.contains("acme: a.example cannot be ordered"));
+    assert!(line.contains("cannot open the lock `"), "{line}");
+    assert!(line.contains("a.example.lock"), "{line}");
+    let state = until("the state", || {
+        Some(state(&server)).filter(|state| state["state"] == "failed")
+    });
+    let failure = state["failure"].as_str().unwrap_or_default();
+    assert!(failure.contains("cannot open the lock"), "{failure}");
+    // The directory that the test has made is open to other users.
+    server.wait_for_line(|line| line.contains("keeps other users out"));
+}
+
+#[test]
 fn an_upgrade_hands_the_storage_on() {
     let pebble = Pebble::new("", &[]);
     let _running = pebble.start();
