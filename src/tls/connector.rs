@@ -15,19 +15,18 @@ use std::time::SystemTime;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
-use rustls::version::{TLS12, TLS13};
-use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    SupportedProtocolVersion,
-};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use sha2::{Digest as _, Sha256};
 
 use super::fault::{Fault, Part};
 use super::identity::{Identity, date_doubt};
 use super::pem;
+use super::provider::{protocol_versions, provider};
 use crate::address::Scheme;
 use crate::config::model::{OwnCertificate, UpstreamTls};
 
@@ -97,13 +96,10 @@ impl Connector {
     /// Why servers cannot be asked with it.
     pub(crate) fn new(settings: &UpstreamTls, material: &Material) -> Result<Self, Fault> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = provider();
         let verifier = verifier(settings, material, &provider)?;
-        let mut versions: Vec<&'static SupportedProtocolVersion> = Vec::new();
-        versions.extend(settings.versions.tls13.then_some(&TLS13));
-        versions.extend(settings.versions.tls12.then_some(&TLS12));
         let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&versions)
+            .with_protocol_versions(&protocol_versions(settings.versions))
             .expect("checking has left one version at least")
             .dangerous()
             .with_custom_certificate_verifier(verifier);
@@ -169,42 +165,38 @@ fn verifier(
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, Fault> {
     if !settings.is_verified {
-        return Ok(Arc::new(AnyCertificate(Arc::clone(provider))));
+        let algorithms = provider.signature_verification_algorithms;
+        return Ok(Arc::new(AnyCertificate(algorithms)));
     }
-    let mut roots = RootCertStore::empty();
-    let Some(path) = &settings.authorities else {
-        // A few old ones of a system are not to be understood.
-        let (added, _) = roots.add_parsable_certificates(material.roots.iter().cloned());
-        return match added {
-            0 => {
-                let message = "none of the certificates that the system trusts can be read";
-                Err(Fault::new(Part::SystemRoots, message))
-            }
-            _ => Ok(of_roots(roots, provider)),
-        };
+    let roots = match &settings.authorities {
+        Some(path) => pem::roots(Part::Ca, path, &material.roots)?,
+        None => parsable_roots(&material.roots)?,
     };
-    let shown = path.display();
-    for (index, authority) in material.roots.iter().enumerate() {
-        roots.add(authority.clone()).map_err(|error| {
-            let message = format!("certificate {} in `{shown}`: {error}", index + 1);
-            Fault::new(Part::Ca, message)
-        })?;
+    let builder =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let verifier = builder.build();
+    Ok(verifier.expect("there is one root at least, and no list of revoked certificates"))
+}
+
+/// A store of those of the system's `certificates` that can be read: some systems still have a few old
+/// ones that cannot.
+///
+/// # Errors
+/// None can be read.
+fn parsable_roots(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, Fault> {
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(certificates.iter().cloned());
+    if added == 0 {
+        let message = "none of the certificates that the system trusts can be read";
+        return Err(Fault::new(Part::SystemRoots, message));
     }
-    Ok(of_roots(roots, provider))
+    Ok(roots)
 }
 
-fn of_roots(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
-    let provider = Arc::clone(provider);
-    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
-    builder
-        .build()
-        .expect("there is one root at least, and no list of revoked ones")
-}
-
-/// Accepts every certificate: `verify = false`. Whether the server has the key of its certificate is
-/// looked at all the same.
+/// Accepts every certificate: `verify = false`. A server must prove all the same that it has the key of
+/// its certificate; it signs the handshake with one of these algorithms.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+struct AnyCertificate(WebPkiSupportedAlgorithms);
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
@@ -224,8 +216,7 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
+        verify_tls12_signature(message, certificate, signed, &self.0)
     }
 
     fn verify_tls13_signature(
@@ -234,11 +225,10 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
+        verify_tls13_signature(message, certificate, signed, &self.0)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.0.supported_schemes()
     }
 }

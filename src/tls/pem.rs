@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rustls::RootCertStore;
 use rustls::pki_types::pem::{Error, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -33,6 +34,25 @@ pub(super) fn certificates(part: Part, path: &Path) -> Result<Vec<CertificateDer
             format!("`{shown}` is not sound PEM: {error}"),
         )),
     }
+}
+
+/// The store of the trusted `certificates`, which [`certificates`] has read from the file at `path`.
+///
+/// # Errors
+/// Which of them cannot be trusted as an authority, and why.
+pub(super) fn roots(
+    part: Part,
+    path: &Path,
+    certificates: &[CertificateDer<'static>],
+) -> Result<RootCertStore, Fault> {
+    let mut roots = RootCertStore::empty();
+    for (index, authority) in certificates.iter().enumerate() {
+        roots.add(authority.clone()).map_err(|error| {
+            let (number, shown) = (index + 1, path.display());
+            Fault::new(part, format!("certificate {number} in `{shown}`: {error}"))
+        })?;
+    }
+    Ok(roots)
 }
 
 /// The first private key in the file at `path`.

@@ -7,19 +7,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
-use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use super::facts::Facts;
 use super::fault::{Fault, Part};
 use super::identity::{Identity, date_doubt};
 use super::pem;
-use super::provider::provider;
+use super::provider::{protocol_versions, provider};
 use super::standby;
 use super::tickets::{TicketKeys, Ticketer};
 use crate::config::model::{ClientCertificates, HostPattern, Protocols, Tls};
@@ -207,11 +206,8 @@ fn read(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Read, Fault> {
         }
         None => (None, 0),
     };
-    let mut versions: Vec<&'static SupportedProtocolVersion> = Vec::new();
-    versions.extend(settings.versions.tls13.then_some(&TLS13));
-    versions.extend(settings.versions.tls12.then_some(&TLS12));
     let builder = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&versions)
+        .with_protocol_versions(&protocol_versions(settings.versions))
         .expect("checking has left one version at least");
     let builder = match verifier {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
@@ -262,14 +258,7 @@ fn verifier(
     let path = &clients.authorities;
     let authorities = pem::certificates(Part::ClientCa, path)?;
     let rule = rule(clients, &authorities);
-    let mut roots = RootCertStore::empty();
-    let shown = path.display();
-    for (index, authority) in authorities.into_iter().enumerate() {
-        roots.add(authority).map_err(|error| {
-            let message = format!("certificate {} in `{shown}`: {error}", index + 1);
-            Fault::new(Part::ClientCa, message)
-        })?;
-    }
+    let roots = pem::roots(Part::ClientCa, path, &authorities)?;
     let builder =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     let builder = if clients.is_required {
@@ -278,7 +267,8 @@ fn verifier(
         builder.allow_unauthenticated()
     };
     let verifier = builder.build().map_err(|error| {
-        Fault::new(Part::ClientCa, format!("`{shown}` cannot be used: {error}"))
+        let message = format!("`{}` cannot be used: {error}", path.display());
+        Fault::new(Part::ClientCa, message)
     })?;
     Ok((verifier, rule))
 }
