@@ -16,6 +16,8 @@ use crate::transport::tls::{HandshakeError, Session, connect};
 #[derive(Debug)]
 pub(super) struct Security {
     key: SecurityKey,
+    /// The host that the server's certificate has to be for. `None`: no certificate can be for such a name.
+    server_name: Option<ServerName<'static>>,
     config: Arc<ClientConfig>,
 }
 
@@ -38,6 +40,7 @@ impl Security {
                 scheme,
                 name: name.to_owned(),
             },
+            server_name: ServerName::try_from(name.to_owned()).ok(),
             config: Arc::clone(connector.config(scheme)),
         }
     }
@@ -62,10 +65,10 @@ impl Security {
         deadline: Tick,
     ) -> io::Result<Transport> {
         let name = &self.key.name;
-        let server_name = ServerName::try_from(name.clone()).map_err(|_| {
-            let fault = TlsFault::Certificate(format!("`{name}` is no name of a host"));
-            io::Error::from(fault)
-        })?;
+        let Some(server_name) = self.server_name.clone() else {
+            let message = format!("`{name}` is no name of a host");
+            return Err(TlsFault::Certificate(message).into());
+        };
         let session = Session::new(stream);
         let config = Arc::clone(&self.config);
         match connect(&session, config, server_name, preface, deadline).await {
