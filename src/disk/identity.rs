@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::http::date::HttpDate;
@@ -61,6 +62,14 @@ impl Identity {
     /// What the system says.
     pub(crate) fn of_open(fd: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self::of(&rustix::fs::fstat(fd)?))
+    }
+
+    /// The identity of the file at `path`, to which links may lead, as the file is now.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self::of(&rustix::fs::stat(path)?))
     }
 
     /// The time of the last change of content.

@@ -1,8 +1,7 @@
 //! What the handshakes of a server go on with.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -22,6 +21,7 @@ use super::provider::{protocol_versions, provider};
 use super::standby;
 use super::tickets::{TicketKeys, Ticketer};
 use crate::config::model::{ClientCertificates, HostPattern, Protocols, Tls};
+use crate::disk::identity::Identity as FileIdentity;
 
 /// The protocols that servers speak over TLS, by ALPN (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
@@ -33,7 +33,7 @@ pub(crate) struct Terminator {
     tickets: Arc<TicketKeys>,
     current: ArcSwap<Current>,
     /// How the files looked when they were read last, for good or not.
-    seen: Mutex<Vec<Option<Stamp>>>,
+    seen: Mutex<Vec<Option<FileIdentity>>>,
 }
 
 /// What was read last, and is good.
@@ -69,7 +69,7 @@ impl Terminator {
     /// # Errors
     /// Why they cannot be served with.
     pub(crate) fn new(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Self, Fault> {
-        let seen = Mutex::new(stamps(settings));
+        let seen = Mutex::new(identities(settings));
         let read = read(settings, tickets)?;
         Ok(Self {
             settings: settings.clone(),
@@ -85,7 +85,7 @@ impl Terminator {
     /// Why they cannot be served with, or are worse than what was read last. Then that is still what
     /// handshakes go on with.
     pub(crate) fn renew(&self) -> Result<(), Fault> {
-        *self.lock_seen() = stamps(&self.settings);
+        *self.lock_seen() = identities(&self.settings);
         let read = read(&self.settings, &self.tickets)?;
         let now = SystemTime::now();
         let is_valid = |facts: &Facts| facts.left(now) > Duration::ZERO;
@@ -99,7 +99,7 @@ impl Terminator {
 
     /// Reads the files again if one has changed since they were read last.
     pub(crate) fn look(&self) -> Looked {
-        if *self.lock_seen() == stamps(&self.settings) {
+        if *self.lock_seen() == identities(&self.settings) {
             return Looked::Same;
         }
         match self.renew() {
@@ -108,7 +108,7 @@ impl Terminator {
         }
     }
 
-    fn lock_seen(&self) -> MutexGuard<'_, Vec<Option<Stamp>>> {
+    fn lock_seen(&self) -> MutexGuard<'_, Vec<Option<FileIdentity>>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -163,18 +163,8 @@ pub(crate) enum Looked {
     Failed(Fault),
 }
 
-/// What tells two states of a file apart.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    length: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
 /// How the files of `settings` look; `None` for one that is not there.
-fn stamps(settings: &Tls) -> Vec<Option<Stamp>> {
+fn identities(settings: &Tls) -> Vec<Option<FileIdentity>> {
     let authorities = settings
         .clients
         .as_ref()
@@ -182,17 +172,7 @@ fn stamps(settings: &Tls) -> Vec<Option<Stamp>> {
     let files = [&settings.certificate, &settings.key]
         .into_iter()
         .chain(authorities);
-    let stamp = |file: &PathBuf| {
-        let state = std::fs::metadata(file).ok()?;
-        Some(Stamp {
-            device: state.dev(),
-            inode: state.ino(),
-            length: state.len(),
-            modified: (state.mtime(), state.mtime_nsec()),
-            changed: (state.ctime(), state.ctime_nsec()),
-        })
-    };
-    files.map(stamp).collect()
+    files.map(|file| FileIdentity::at(file).ok()).collect()
 }
 
 /// Reads the files of `settings`.

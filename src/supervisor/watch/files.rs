@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf, absolute};
 
 use crate::config::{Inputs, Wildcard};
+use crate::disk::identity::Identity;
 
 /// The files of a configuration, and the patterns by which further files would belong to it.
 #[derive(Clone, Default)]
@@ -22,19 +22,10 @@ pub(crate) struct Files {
 /// How files look: two looks differ if a file was written, replaced, made or removed between them.
 #[derive(Default, PartialEq, Eq)]
 pub(super) struct Look {
-    files: BTreeMap<PathBuf, Option<Stamp>>,
+    /// `None`: it is not there.
+    files: BTreeMap<PathBuf, Option<Identity>>,
     /// For each pattern, what it matches.
     matched: Vec<(Wildcard, BTreeSet<PathBuf>)>,
-}
-
-/// What tells two states of a file apart.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    length: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl Files {
@@ -85,9 +76,9 @@ impl Files {
 
     /// How the files look now.
     pub(super) fn look(&self) -> Look {
-        let stamp = |path: &PathBuf| (path.clone(), fs::metadata(path).ok().map(Stamp::of));
+        let identity = |path: &PathBuf| (path.clone(), Identity::at(path).ok());
         Look {
-            files: self.texts.keys().map(stamp).collect(),
+            files: self.texts.keys().map(identity).collect(),
             matched: self.wildcards.iter().map(matched).collect(),
         }
     }
@@ -134,9 +125,9 @@ impl Look {
 
     /// A look at what `newer` has looked at; where `self` has done so before, as it was then.
     pub(super) fn extended(self, mut newer: Self) -> Self {
-        for (path, stamp) in &mut newer.files {
+        for (path, identity) in &mut newer.files {
             if let Some(known) = self.files.get(path) {
-                *stamp = *known;
+                *identity = *known;
             }
         }
         for (wildcard, matched) in &mut newer.matched {
@@ -145,18 +136,6 @@ impl Look {
             }
         }
         newer
-    }
-}
-
-impl Stamp {
-    fn of(metadata: Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            length: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
     }
 }
 
