@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use data_encoding::HEXUPPER;
 use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
 use x509_parser::x509::X509Name;
@@ -47,8 +48,8 @@ impl Facts {
         Ok(Self {
             subject: shown(certificate.subject()),
             issuer: shown(certificate.issuer()),
-            serial: hexadecimal(certificate.raw_serial()),
-            fingerprint: hexadecimal(&Sha256::digest(der)),
+            serial: HEXUPPER.encode(certificate.raw_serial()),
+            fingerprint: HEXUPPER.encode(&Sha256::digest(der)),
             names: names.filter_map(host).collect(),
             not_before: time(validity.not_before.timestamp()),
             not_after: time(validity.not_after.timestamp()),
@@ -134,10 +135,6 @@ fn escaped(value: &str) -> String {
         }
     }
     out
-}
-
-fn hexadecimal(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02X}")).collect()
 }
 
 fn time(seconds: i64) -> SystemTime {

@@ -10,10 +10,10 @@
 //! clients of a server have the same one. The values of all servers are computed when a list of
 //! servers is made; a request's is compared with them.
 
-use std::fmt::Write as _;
 use std::io;
 use std::sync::OnceLock;
 
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -50,13 +50,7 @@ impl<'u> Signer<'u> {
         mac.update(b"\n");
         mac.update(address.to_string().as_bytes());
         let signature = mac.finalize().into_bytes();
-        signature[..LENGTH]
-            .iter()
-            .fold(String::new(), |mut text, octet| {
-                // Writing to a string cannot fail.
-                let _ = write!(text, "{octet:02x}");
-                text
-            })
+        HEXLOWER.encode(&signature[..LENGTH])
     }
 }
 

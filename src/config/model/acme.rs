@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use crate::http::https_url::HttpsUrl;
@@ -116,6 +117,6 @@ fn name_of_files(names: &[String]) -> String {
         return first.to_owned();
     }
     let digest = Sha256::digest(names.join(","));
-    let digest: String = digest[..4].iter().map(|o| format!("{o:02x}")).collect();
+    let digest = HEXLOWER.encode(&digest[..4]);
     format!("{first}+{}-{digest}", names.len() - 1)
 }
