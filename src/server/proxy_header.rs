@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::exchange::client::is_trusted_proxy;
 use super::worker::Worker;
-use crate::address::ClientAddress;
+use crate::address::{ClientAddress, ListenAddress};
 use crate::config::model::Proxies;
+use crate::log::diagnostic;
 use crate::proxy_protocol::{Malformed, Origin, parse};
 use crate::runtime::{self, Direction, Elapsed, Tick};
 use crate::transport::Transport;
@@ -36,6 +37,19 @@ pub(super) enum NoHeader {
     Late,
     #[error("it left")]
     Gone,
+}
+
+impl NoHeader {
+    /// Tells the operator that `client` is refused at the listener of `address`. A client that
+    /// left is not told of.
+    pub(super) fn tell(self, address: &ListenAddress, client: ClientAddress) {
+        if self != Self::Gone {
+            diagnostic::warn_limited(
+                format_args!("{address}: {client}"),
+                format_args!("{address}: {client} is refused: {self}"),
+            );
+        }
+    }
 }
 
 /// Reads the header that `peer` sends on `transport` within `timeout`.

@@ -47,7 +47,7 @@ use crate::http::request::{HeadLimits, head_length, may_be_complete};
 use crate::log::diagnostic;
 use crate::proxy_protocol::Origin;
 use crate::runtime::{self, Direction, Elapsed, Idle, Tick};
-use crate::server::proxy_header::{self, Announced, NoHeader};
+use crate::server::proxy_header::{self, Announced};
 use crate::server::worker::Worker;
 use crate::server::worker::endpoint::Endpoint;
 use crate::transport::{Received, Transport};
@@ -230,20 +230,10 @@ impl Connection {
                 true
             }
             Err(error) => {
-                self.tell_no_header(error);
+                error.tell(&self.endpoint.address, self.client);
                 self.stream.reset_on_close();
                 false
             }
-        }
-    }
-
-    fn tell_no_header(&self, error: NoHeader) {
-        if error != NoHeader::Gone {
-            let (client, listener) = (self.client, &self.endpoint.address);
-            diagnostic::warn_limited(
-                format_args!("{listener}: {client}"),
-                format_args!("{listener}: {client} is refused: {error}"),
-            );
         }
     }
 

@@ -9,7 +9,7 @@ use crate::log::diagnostic;
 use crate::proxy_protocol::{Origin, encode};
 use crate::runtime;
 use crate::runtime::descriptors::note_shortage;
-use crate::server::proxy_header::{self, Announced, NoHeader};
+use crate::server::proxy_header::{self, Announced};
 use crate::transport::Transport;
 use crate::upstream::{Chosen, Connection, Wanted};
 
@@ -62,7 +62,7 @@ impl StreamConnection {
         let announced =
             proxy_header::receive(transport, self.client, proxies, worker, timeout).await;
         let Announced { origin, rest } = announced.map_err(|error| {
-            self.tell_no_header(error);
+            error.tell(&self.endpoint.address, self.client);
             End::NoHeader(error)
         })?;
         match origin {
@@ -80,16 +80,6 @@ impl StreamConnection {
             }
         }
         Ok(rest)
-    }
-
-    fn tell_no_header(&self, error: NoHeader) {
-        let (client, listener) = (self.client, &self.endpoint.address);
-        if error != NoHeader::Gone {
-            diagnostic::warn_limited(
-                format_args!("{listener}: {client}"),
-                format_args!("{listener}: {client} is refused: {error}"),
-            );
-        }
     }
 
     /// Connects to a server, which gets `header` before a handshake of TLS, if that is spoken to it. Nothing
