@@ -26,7 +26,6 @@ use crate::handlers::control::ControlHandler;
 use crate::message::response::CommonFields;
 use crate::runtime::PoolState;
 use crate::tls::Terminator;
-use crate::tls::made::CHALLENGE_PROTOCOL;
 use crate::tls::tickets::TicketKeys;
 use crate::upstream::Group;
 
@@ -150,12 +149,8 @@ impl Generation {
         self.acme.as_ref()
     }
 
-    /// Whether a client that offers `protocols` is a CA that asks whether a name is ours (RFC 8737 §4).
-    pub(crate) fn is_challenge(&self, protocols: &[Vec<u8>]) -> bool {
-        protocols.iter().any(|offer| offer == CHALLENGE_PROTOCOL)
-    }
-
-    /// What the handshake of a CA goes on with that asks whether `name` is ours.
+    /// What the handshake of a CA goes on with that verifies that `name` is ours (RFC 8737 §3). `None`: no
+    /// CA was asked for a certificate for that name.
     pub(crate) fn challenge(&self, name: &str) -> Option<Arc<ServerConfig>> {
         self.carryover.acme().tls_answer(name)
     }

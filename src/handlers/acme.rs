@@ -25,9 +25,8 @@ impl AcmeHandler {
     }
 
     pub(super) fn answer(&self, request: &Request<'_>) -> Response<'static> {
-        let token = request.path.as_bytes().rsplit(|octet| *octet == b'/');
-        let token = token.take(1).next().unwrap_or_default();
-        let answer = str::from_utf8(token).ok().and_then(|token| {
+        let token = str::from_utf8(request.path.last_segment());
+        let answer = token.ok().and_then(|token| {
             let host = str::from_utf8(request.head.host).ok()?;
             self.shared.http_answer(host, token)
         });

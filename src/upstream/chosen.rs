@@ -76,7 +76,7 @@ impl Chosen {
 
     /// Takes note that the server has given a response.
     pub(crate) fn succeeded(&self) {
-        // Nearly every request: nothing changes.
+        // The response to an ordinary request, as nearly all are, changes nothing.
         if self.role != Role::Ordinary {
             self.succeeded_at(runtime::now());
         }
@@ -89,9 +89,6 @@ impl Chosen {
 
     pub(super) fn succeeded_at(&self, now: Instant) {
         self.is_judged.set(true);
-        if self.role == Role::Ordinary {
-            return;
-        }
         if let Some(Change::Returned) = self.server.failures.note_trial_success(now) {
             let (upstream, server) = (&self.group.name, self.server.address());
             diagnostic::info(format_args!(

@@ -9,6 +9,7 @@ use crate::log::limited;
 use crate::metrics::End;
 use crate::runtime;
 use crate::server::exchange::outcome::Outcome;
+use crate::tls::made::CHALLENGE_PROTOCOL;
 use crate::transport::Transport;
 use crate::transport::tls::{self, Chosen, HandshakeError, Hello, UnknownName};
 
@@ -69,7 +70,8 @@ impl Connection {
     fn choose(&self, hello: &Hello) -> Result<Chosen, UnknownName> {
         let generation = self.generation();
         let name = hello.server_name.as_deref().unwrap_or_default();
-        if generation.is_challenge(&hello.protocols) {
+        let mut protocols = hello.protocols.iter();
+        if protocols.any(|protocol| protocol == CHALLENGE_PROTOCOL) {
             let config = generation.challenge(name).ok_or(UnknownName)?;
             return Ok(Chosen {
                 config,
