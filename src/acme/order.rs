@@ -26,6 +26,7 @@ use super::messages::{Authorization, AuthorizationStatus, Offer, Order, OrderSta
 use crate::config::model::Challenge;
 use crate::runtime;
 use crate::tls::made::challenge_config;
+use crate::tls::pem::block;
 
 /// How long the CA may take to verify a name, or to issue.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -280,18 +281,7 @@ async fn download(authority: &Authority, order: &Order, key: &KeyPair) -> Result
     let reply = authority.post(url, "").await?;
     let chain = String::from_utf8(reply.content);
     let chain = chain.map_err(|_| nonsense("the certificate is no PEM"))?;
-    Ok(pem("PRIVATE KEY", key.serialized_der()) + &chain)
-}
-
-/// `der` as PEM (RFC 7468).
-pub(super) fn pem(label: &str, der: &[u8]) -> String {
-    let text = BASE64.encode(der);
-    let mut lines = format!("-----BEGIN {label}-----\n");
-    for line in text.as_bytes().chunks(64) {
-        lines.push_str(&String::from_utf8_lossy(line));
-        lines.push('\n');
-    }
-    lines + &format!("-----END {label}-----\n")
+    Ok(block("PRIVATE KEY", key.serialized_der()) + &chain)
 }
 
 /// Waits between two questions, and not for ever.

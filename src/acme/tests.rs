@@ -18,12 +18,12 @@ use serde_json::{Value, json};
 use super::answers::Answers;
 use super::attempt::Attempt;
 use super::fault::Fault;
-use super::order::pem;
 use super::record::{Record, Standing};
 use super::storage::Storage;
 use crate::config::model::{Acme, AcmeDirectory, Challenge};
 use crate::runtime::{self, BlockingPool};
 use crate::test_support::TemporaryDirectory;
+use crate::tls::pem::block;
 
 /// A request, as the CA got it.
 #[derive(Clone, Debug)]
@@ -499,7 +499,8 @@ fn certificate_of_rfc_9773(file: &Path) {
     parameters.key_identifier_method = KeyIdMethod::PreSpecified(identifier);
     parameters.use_authority_key_identifier_extension = true;
     let certificate = parameters.self_signed(&key).expect("a certificate");
-    let text = pem("PRIVATE KEY", key.serialized_der()) + &pem("CERTIFICATE", certificate.der());
+    let text =
+        block("PRIVATE KEY", key.serialized_der()) + &block("CERTIFICATE", certificate.der());
     std::fs::create_dir_all(file.parent().expect("a directory")).expect("ours");
     std::fs::write(file, text).expect("ours");
 }

@@ -17,7 +17,7 @@ pub(crate) mod facts;
 mod fault;
 mod identity;
 pub(crate) mod made;
-mod pem;
+pub(crate) mod pem;
 mod provider;
 mod standby;
 mod terminator;

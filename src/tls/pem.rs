@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use data_encoding::BASE64;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::{Error, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -83,6 +84,17 @@ pub(super) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
             Err(Fault::new(Part::Key, message))
         }
     }
+}
+
+/// `der` as PEM (RFC 7468).
+pub(crate) fn block(label: &str, der: &[u8]) -> String {
+    let text = BASE64.encode(der);
+    let mut lines = format!("-----BEGIN {label}-----\n");
+    for line in text.as_bytes().chunks(64) {
+        lines.push_str(&String::from_utf8_lossy(line));
+        lines.push('\n');
+    }
+    lines + &format!("-----END {label}-----\n")
 }
 
 fn has_key(text: &[u8]) -> bool {
