@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -26,14 +26,27 @@ use crate::disk::identity::Identity as FileIdentity;
 /// The protocols that servers speak over TLS, by ALPN (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
 
+/// How long after a failure files are read again that have not changed: a certificate that was not valid yet
+/// may be valid, and the process may have free descriptors again.
+const AGAIN: Duration = Duration::from_secs(10 * 60);
+
 /// What the handshakes of a server go on with. The files may be read again while it serves; sessions that
 /// have begun go on as they are.
 pub(crate) struct Terminator {
     settings: Tls,
     tickets: Arc<TicketKeys>,
     current: ArcSwap<Current>,
-    /// How the files looked when they were read last, for good or not.
-    seen: Mutex<Vec<Option<FileIdentity>>>,
+    seen: Mutex<Seen>,
+}
+
+/// The last time that the files were read.
+struct Seen {
+    /// How the files looked then.
+    identities: Vec<Option<FileIdentity>>,
+    /// When they are read again, even if they look as they did.
+    again: Option<Instant>,
+    /// Why what they held was not taken, as the operator was told.
+    failure: Option<String>,
 }
 
 /// What was read last, and is good.
@@ -50,6 +63,11 @@ struct Read {
 }
 
 impl Read {
+    /// Whether ACME has issued a certificate that could not be read; `identities` are those of the files.
+    fn misses(&self, identities: &[Option<FileIdentity>]) -> bool {
+        self.current.facts.is_none() && identities.first().is_some_and(Option::is_some)
+    }
+
     /// Why it is worse than a certificate that is valid.
     fn worse(&self, path: &Path, now: SystemTime) -> Option<Fault> {
         let Some(facts) = &self.current.facts else {
@@ -69,13 +87,18 @@ impl Terminator {
     /// # Errors
     /// Why they cannot be served with.
     pub(crate) fn new(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Self, Fault> {
-        let seen = Mutex::new(identities(settings));
+        let identities = identities(settings);
         let read = read(settings, tickets)?;
+        let seen = Seen {
+            again: read.misses(&identities).then(|| Instant::now() + AGAIN),
+            identities,
+            failure: None,
+        };
         Ok(Self {
             settings: settings.clone(),
             tickets: Arc::clone(tickets),
             current: ArcSwap::from_pointee(read.current),
-            seen,
+            seen: Mutex::new(seen),
         })
     }
 
@@ -85,30 +108,61 @@ impl Terminator {
     /// Why they cannot be served with, or are worse than what was read last. Then that is still what
     /// handshakes go on with.
     pub(crate) fn renew(&self) -> Result<(), Fault> {
-        *self.lock_seen() = identities(&self.settings);
-        let read = read(&self.settings, &self.tickets)?;
-        let now = SystemTime::now();
-        let is_valid = |facts: &Facts| facts.left(now) > Duration::ZERO;
-        let is_last_valid = self.current.load().facts.as_ref().is_some_and(is_valid);
-        if is_last_valid && let Some(fault) = read.worse(&self.settings.certificate, now) {
-            return Err(fault);
-        }
-        self.current.store(Arc::new(read.current));
+        self.renew_at(Instant::now(), SystemTime::now())
+    }
+
+    /// [`renew`](Self::renew) at `now`, at which the clock shows `date`.
+    fn renew_at(&self, now: Instant, date: SystemTime) -> Result<(), Fault> {
+        // Before the files are read: the next look sees a change that happens meanwhile.
+        let identities = identities(&self.settings);
+        let read = self.read_better(date);
+        let misses = read.as_ref().map_or(true, |read| read.misses(&identities));
+        let failure = read.as_ref().err().map(|fault| fault.message.clone());
+        *self.lock_seen() = Seen {
+            identities,
+            again: misses.then(|| now + AGAIN),
+            failure,
+        };
+        self.current.store(Arc::new(read?.current));
         Ok(())
     }
 
-    /// Reads the files again if one has changed since they were read last.
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// If they cannot be served with, or are worse at `date` than what was read last.
+    fn read_better(&self, date: SystemTime) -> Result<Read, Fault> {
+        let read = read(&self.settings, &self.tickets)?;
+        let is_valid = |facts: &Facts| facts.left(date) > Duration::ZERO;
+        let is_last_valid = self.current.load().facts.as_ref().is_some_and(is_valid);
+        let worse = read.worse(&self.settings.certificate, date);
+        worse.filter(|_| is_last_valid).map_or(Ok(read), Err)
+    }
+
+    /// Reads the files again if one has changed since they were read last, or if what they held could not
+    /// be used then, some time ago.
     pub(crate) fn look(&self) -> Looked {
-        if *self.lock_seen() == identities(&self.settings) {
-            return Looked::Same;
-        }
-        match self.renew() {
+        self.look_at(Instant::now(), SystemTime::now())
+    }
+
+    /// [`look`](Self::look) at `now`, at which the clock shows `date`.
+    fn look_at(&self, now: Instant, date: SystemTime) -> Looked {
+        let told = {
+            let seen = self.lock_seen();
+            let is_changed = seen.identities != identities(&self.settings);
+            if !is_changed && seen.again.is_none_or(|again| now < again) {
+                return Looked::Same;
+            }
+            seen.failure.clone().filter(|_| !is_changed)
+        };
+        match self.renew_at(now, date) {
             Ok(()) => Looked::Renewed,
+            Err(fault) if told.as_ref() == Some(&fault.message) => Looked::Same,
             Err(fault) => Looked::Failed(fault),
         }
     }
 
-    fn lock_seen(&self) -> MutexGuard<'_, Vec<Option<FileIdentity>>> {
+    fn lock_seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -155,11 +209,11 @@ impl Terminator {
 
 /// What a look at the files has found.
 pub(crate) enum Looked {
-    /// They are as they were.
+    /// They are as they were, or are refused for the same reason as before.
     Same,
-    /// They have changed, and are what handshakes go on with now.
+    /// They are what handshakes go on with now.
     Renewed,
-    /// They have changed, and are no good: what was read before is what handshakes go on with.
+    /// They are no good: what was read before is what handshakes go on with.
     Failed(Fault),
 }
 
@@ -259,4 +313,116 @@ fn rule(clients: &ClientCertificates, authorities: &[CertificateDer<'static>]) -
     clients.is_required.hash(&mut hasher);
     authorities.hash(&mut hasher);
     hasher.finish().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+    use crate::config::model::{Issue, UntilIssued};
+    use crate::test_support::TemporaryDirectory;
+
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+    fn year(year: u32) -> SystemTime {
+        SystemTime::UNIX_EPOCH + YEAR * (year - 1970) + YEAR / 2
+    }
+
+    /// Writes a certificate that is valid in the years from `first` to `last`, and its key.
+    fn write(directory: &TemporaryDirectory, first: i32, last: i32) {
+        let key = KeyPair::generate().expect("a key");
+        let mut parameters = CertificateParams::new(["a.example".to_owned()]).expect("a name");
+        parameters.not_before = date_time_ymd(first, 1, 1);
+        parameters.not_after = date_time_ymd(last, 12, 31);
+        let certificate = parameters.self_signed(&key).expect("a certificate");
+        let text = pem::block("CERTIFICATE", certificate.der())
+            + &pem::block("PRIVATE KEY", key.serialized_der());
+        directory.write("a.pem", text.as_bytes());
+    }
+
+    fn settings(directory: &TemporaryDirectory) -> Tls {
+        let file = directory.path().join("a.pem");
+        Tls {
+            certificate: file.clone(),
+            key: file,
+            ..Tls::default()
+        }
+    }
+
+    fn terminator(settings: &Tls) -> Terminator {
+        Terminator::new(settings, &Arc::default()).expect("files that can be served with")
+    }
+
+    fn begins(terminator: &Terminator) -> SystemTime {
+        terminator.facts().expect("a certificate").not_before
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_valid_yet_is_read_again_when_it_may_be() {
+        let directory = TemporaryDirectory::new("terminator");
+        write(&directory, 2020, 2040);
+        let terminator = terminator(&settings(&directory));
+        let first = begins(&terminator);
+        let now = Instant::now();
+        write(&directory, 2030, 2050);
+        let looked = terminator.look_at(now, year(2029));
+        assert!(matches!(looked, Looked::Failed(fault) if fault.message.contains("not valid yet")));
+        // The files have not changed, and it is too early to read them for another reason.
+        let early = now + AGAIN - Duration::from_secs(1);
+        assert!(matches!(
+            terminator.look_at(early, year(2031)),
+            Looked::Same
+        ));
+        assert_eq!(begins(&terminator), first);
+        let looked = terminator.look_at(now + AGAIN, year(2031));
+        assert!(matches!(looked, Looked::Renewed));
+        assert!(begins(&terminator) > first);
+        let looked = terminator.look_at(now + AGAIN * 9, year(2031));
+        assert!(matches!(looked, Looked::Same));
+    }
+
+    #[test]
+    fn the_same_failure_is_told_once() {
+        let directory = TemporaryDirectory::new("terminator");
+        write(&directory, 2020, 2040);
+        let terminator = terminator(&settings(&directory));
+        let now = Instant::now();
+        let fails = |after: u32| {
+            let looked = terminator.look_at(now + AGAIN * after, year(2029));
+            matches!(looked, Looked::Failed(_))
+        };
+        directory.write("a.pem", b"no certificate");
+        assert!(fails(0));
+        assert!(!fails(1) && !fails(2));
+        directory.write("a.pem", b"no certificate either");
+        assert!(fails(3));
+        write(&directory, 2021, 2040);
+        assert!(matches!(terminator.look(), Looked::Renewed));
+    }
+
+    #[test]
+    fn a_certificate_of_acme_that_could_not_be_read_is_read_again() {
+        let directory = TemporaryDirectory::new("terminator");
+        let mut settings = settings(&directory);
+        settings.issue = Some(Issue {
+            names: vec!["a.example".to_owned()],
+            until_issued: UntilIssued::SelfSigned,
+        });
+        let now = Instant::now();
+        let waits = terminator(&settings);
+        // No certificate was issued yet, so that there is nothing to be read again.
+        assert!(matches!(
+            waits.look_at(now + AGAIN * 2, year(2029)),
+            Looked::Same
+        ));
+        directory.write("a.pem", b"what the process cannot read");
+        let misses = terminator(&settings);
+        let looked = misses.look_at(now + AGAIN * 2, year(2029));
+        assert!(matches!(looked, Looked::Renewed));
+        let looked = misses.look_at(now + AGAIN * 2, year(2029));
+        assert!(matches!(looked, Looked::Same));
+        let looked = misses.look_at(now + AGAIN * 3, year(2029));
+        assert!(matches!(looked, Looked::Renewed));
+    }
 }
