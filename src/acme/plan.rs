@@ -57,9 +57,14 @@ impl Plan {
         self.wanted.is_empty()
     }
 
+    /// How it stands with the certificate in `file`.
+    pub(crate) fn state(&self, file: &Path) -> State {
+        self.shared.state(file)
+    }
+
     /// The names of each certificate, and how it stands with it.
     pub(crate) fn states(&self) -> impl Iterator<Item = (&[String], State)> {
-        let state = |wanted: &Wanted| self.shared.state(&wanted.file);
+        let state = |wanted: &Wanted| self.state(&wanted.file);
         self.wanted
             .iter()
             .map(move |wanted| (&wanted.names[..], state(wanted)))

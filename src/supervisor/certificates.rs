@@ -1,11 +1,14 @@
 //! The certificates of servers, looked at while the server runs: files that were renewed are read again,
-//! and one that is about to expire is warned of.
+//! and the log warns of certificates that are about to expire.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
+use crate::acme::State;
 use crate::generation::Generation;
 use crate::http::date::iso;
 use crate::log::diagnostic;
@@ -18,63 +21,110 @@ const LOOK: Duration = Duration::from_secs(60);
 /// The same where the configuration's files are watched.
 const LOOK_WATCHING: Duration = Duration::from_secs(1);
 
-/// How often a certificate is warned of that is about to expire.
+/// How often the log warns of a certificate that is about to expire.
 const WARNING: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// When the log warns of a certificate of ACME for the first time: ACME may renew it when the server starts.
+const FIRST_WARNING_ISSUED: Duration = Duration::from_secs(10 * 60);
 
 /// When certificates are looked at next.
 pub(super) struct Certificates {
     next: Instant,
     next_warning: Instant,
+    /// The same for the certificates of ACME.
+    next_warning_issued: Instant,
 }
 
 impl Default for Certificates {
     fn default() -> Self {
-        let now = Instant::now();
-        Self {
-            next: now,
-            // The report of the configuration has the first one.
-            next_warning: now + WARNING,
-        }
+        Self::begin(Instant::now())
     }
 }
 
 impl Certificates {
-    /// How long it is until they are looked at; `None`: there are none.
-    pub(super) fn wait(&self, generation: &Generation, now: Instant) -> Option<Duration> {
-        let has_some = of_files(generation).next().is_some();
-        has_some.then(|| self.next.saturating_duration_since(now))
+    fn begin(now: Instant) -> Self {
+        Self {
+            next: now,
+            // The report of the configuration has the first one.
+            next_warning: now + WARNING,
+            next_warning_issued: now + FIRST_WARNING_ISSUED,
+        }
     }
 
-    /// Reads those again whose files have changed, and tells the operator.
+    /// How long it is until they are looked at; `None`: there are none.
+    pub(super) fn wait(&self, generation: &Generation, now: Instant) -> Option<Duration> {
+        let files = of_files(generation).next().map(|_| self.next);
+        let issued = of_acme(generation).next().map(|_| self.next_warning_issued);
+        let next = files.into_iter().chain(issued).min();
+        next.map(|next| next.saturating_duration_since(now))
+    }
+
+    /// Reads those again whose files have changed, and warns the operator of those that are about to expire.
     pub(super) fn look(&mut self, generation: &Generation, is_watching: bool) {
         let now = Instant::now();
-        self.next = now + if is_watching { LOOK_WATCHING } else { LOOK };
-        let has_to_warn = now >= self.next_warning;
-        if has_to_warn {
-            self.next_warning = now + WARNING;
+        if now >= self.next {
+            self.next = now + if is_watching { LOOK_WATCHING } else { LOOK };
+            of_files(generation).for_each(look_at);
         }
-        for terminator in of_files(generation) {
-            match terminator.look() {
-                Looked::Same => {}
-                Looked::Renewed => {
-                    let facts = CertificateFacts::of(terminator);
-                    let described = facts.map(|facts| facts.describe()).unwrap_or_default();
-                    diagnostic::info(format_args!(
-                        "read again, because it has changed: {described}"
-                    ));
-                }
-                Looked::Failed(Fault { message, help, .. }) => {
-                    let help = help.map(|help| format!(" ({help})")).unwrap_or_default();
-                    diagnostic::error(format_args!(
-                        "{message}{help}; what was read before is served on"
-                    ));
-                }
-            }
-            if let Some(doubt) = terminator.date_doubt().filter(|_| has_to_warn) {
-                diagnostic::warn(format_args!("{}", doubt.message));
-            }
+        if is_due(&mut self.next_warning, now) {
+            let doubts = of_files(generation).filter_map(|terminator| terminator.date_doubt());
+            doubts.for_each(|doubt| diagnostic::warn(format_args!("{}", doubt.message)));
+        }
+        if is_due(&mut self.next_warning_issued, now) {
+            let warnings = issued_warnings(generation);
+            warnings.for_each(|warning| diagnostic::warn(format_args!("{warning}")));
         }
     }
+}
+
+/// Whether it is time to warn at `now`. If it is, `next` is a day later.
+fn is_due(next: &mut Instant, now: Instant) -> bool {
+    let is_due = now >= *next;
+    if is_due {
+        *next = now + WARNING;
+    }
+    is_due
+}
+
+/// Reads the files of `terminator` again if they have changed, and tells the operator.
+fn look_at(terminator: &Arc<Terminator>) {
+    match terminator.look() {
+        Looked::Same => {}
+        Looked::Renewed => {
+            let facts = CertificateFacts::of(terminator);
+            let described = facts.map(|facts| facts.describe()).unwrap_or_default();
+            diagnostic::info(format_args!("read again: {described}"));
+        }
+        Looked::Failed(Fault { message, help, .. }) => {
+            let help = help.map(|help| format!(" ({help})")).unwrap_or_default();
+            diagnostic::error(format_args!(
+                "{message}{help}; what was read before is served on"
+            ));
+        }
+    }
+}
+
+/// What the operator is warned of certificates of ACME that were not renewed in time.
+fn issued_warnings(generation: &Generation) -> impl Iterator<Item = String> {
+    let terminators = of_acme(generation);
+    // Servers that ask different things of clients show the same certificate.
+    let by_file: BTreeMap<&Path, &Arc<Terminator>> = terminators
+        .map(|terminator| (terminator.settings().certificate.as_path(), terminator))
+        .collect();
+    by_file.into_iter().filter_map(|(file, terminator)| {
+        let doubt = terminator.date_doubt()?;
+        let state = generation.acme().map(|plan| plan.state(file));
+        Some(issued_warning(&doubt, &state.unwrap_or_default()))
+    })
+}
+
+/// What the operator is warned of a certificate of ACME that `doubt` is about, where ACME is at `state`.
+fn issued_warning(doubt: &Fault, state: &State) -> String {
+    let why = match &state.failure {
+        Some(failure) => format!("the last try to renew it failed: {failure}"),
+        None => format!("ACME has not renewed it: {}", state.stage.describe()),
+    };
+    format!("{}; {why}", doubt.message)
 }
 
 /// What an operator is told of a certificate.
@@ -90,10 +140,16 @@ pub(crate) fn facts(generation: &Generation) -> Vec<CertificateFacts> {
         .collect()
 }
 
-/// The certificates that the operator puts into files. ACME looks after the others itself.
+/// The certificates that the operator puts into files. ACME looks at the files of the others itself.
 fn of_files(generation: &Generation) -> impl Iterator<Item = &Arc<Terminator>> {
     let terminators = generation.terminators();
     terminators.filter(|terminator| terminator.settings().issue.is_none())
+}
+
+/// The certificates that ACME puts into its storage.
+fn of_acme(generation: &Generation) -> impl Iterator<Item = &Arc<Terminator>> {
+    let terminators = generation.terminators();
+    terminators.filter(|terminator| terminator.settings().issue.is_some())
 }
 
 impl CertificateFacts {
@@ -127,5 +183,49 @@ impl CertificateFacts {
             self.path,
             self.days()
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acme::Stage;
+    use crate::tls::Part;
+
+    #[test]
+    fn a_warning_is_due_once_a_day() {
+        let now = Instant::now();
+        let mut next = now + FIRST_WARNING_ISSUED;
+        assert!(!is_due(&mut next, now));
+        assert!(is_due(&mut next, now + FIRST_WARNING_ISSUED));
+        assert!(!is_due(&mut next, now + WARNING));
+        assert!(is_due(&mut next, now + WARNING * 2));
+    }
+
+    #[test]
+    fn a_warning_of_a_certificate_of_acme_says_why_it_was_not_renewed() {
+        let doubt = Fault {
+            part: Part::Certificate,
+            message: "the certificate in `a.pem` expires in 5 days".to_owned(),
+            help: None,
+        };
+        let failed = State {
+            stage: Stage::Failed,
+            failure: Some("the CA refused (403): no".to_owned()),
+            ..State::default()
+        };
+        assert_eq!(
+            issued_warning(&doubt, &failed),
+            "the certificate in `a.pem` expires in 5 days; the last try to renew it failed: \
+             the CA refused (403): no"
+        );
+        let elsewhere = State {
+            stage: Stage::Elsewhere,
+            ..State::default()
+        };
+        assert_eq!(
+            issued_warning(&doubt, &elsewhere),
+            "the certificate in `a.pem` expires in 5 days; ACME has not renewed it: left to another process"
+        );
     }
 }

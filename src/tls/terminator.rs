@@ -169,7 +169,10 @@ impl Terminator {
     /// What is wrong with the dates of its certificate.
     pub(crate) fn date_doubt(&self) -> Option<Fault> {
         let facts = self.facts()?;
-        date_doubt(&facts, &self.settings.certificate, SystemTime::now())
+        let date = SystemTime::now();
+        let may_wait = self.settings.issue.is_some() && is_renewed_later(&facts, date);
+        let doubt = date_doubt(&facts, &self.settings.certificate, date);
+        doubt.filter(|_| !may_wait)
     }
 
     /// What its certificate says; `None`: none is issued yet.
@@ -187,7 +190,7 @@ impl Terminator {
             certificate, key, ..
         } = &self.settings;
         if self.settings.issue.is_some() {
-            // It is for them, and it is renewed in time.
+            // It is for them. The supervisor warns if ACME does not renew it in time.
             return Vec::new();
         }
         match Identity::read(certificate, key) {
@@ -205,6 +208,13 @@ impl Terminator {
     pub(crate) fn client_rule(&self) -> u64 {
         self.current.load().client_rule
     }
+}
+
+/// Whether a certificate of ACME need not have been renewed at `date`. ACME renews when a third of the
+/// lifetime is left; a CA may issue for some days alone.
+fn is_renewed_later(facts: &Facts, date: SystemTime) -> bool {
+    let lifetime = facts.not_after.duration_since(facts.not_before);
+    facts.is_valid(date) && facts.left(date) >= lifetime.unwrap_or_default() / 6
 }
 
 /// What a look at the files has found.
@@ -380,6 +390,21 @@ mod tests {
         assert!(begins(&terminator) > first);
         let looked = terminator.look_at(now + AGAIN * 9, year(2031));
         assert!(matches!(looked, Looked::Same));
+    }
+
+    #[test]
+    fn a_certificate_that_lasts_for_days_is_doubted_when_it_should_have_been_renewed() {
+        let directory = TemporaryDirectory::new("terminator");
+        write(&directory, 2020, 2040);
+        let mut facts = terminator(&settings(&directory)).facts().expect("some");
+        let day = Duration::from_secs(24 * 60 * 60);
+        facts.not_after = facts.not_before + day * 6;
+        let ends = facts.not_after;
+        assert!(is_renewed_later(&facts, ends - day * 2));
+        assert!(is_renewed_later(&facts, ends - day));
+        assert!(!is_renewed_later(&facts, ends - day / 2));
+        assert!(!is_renewed_later(&facts, ends) && !is_renewed_later(&facts, ends + day));
+        assert!(!is_renewed_later(&facts, facts.not_before - day));
     }
 
     #[test]
