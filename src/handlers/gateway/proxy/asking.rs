@@ -22,8 +22,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::body::{Body, BodyReader};
 use super::content::Asked;
@@ -31,6 +30,7 @@ use super::fault::{Failure, ProxyFault};
 use super::heard::{Heard, Spoken, Unanswered};
 use super::receiving::{Receiving, Said, UpstreamHead};
 use super::request::{self, Wishes};
+use super::tries::{Progress, Tries};
 use super::{ProxyHandler, Worker};
 use crate::http::response::encode_interim;
 use crate::http::status::Status;
@@ -43,88 +43,6 @@ use crate::upstream::{
     Chosen, Connection, Dialogue, HeadReturns, KeptConnections, NoServer, Wanted,
 };
 
-/// How far a try got that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    /// No octet of the request arrived at the server.
-    Unseen,
-    /// Some of the request may have been read, but no octet of a response has come.
-    Unanswered,
-    /// Some of a response has come.
-    Answered,
-}
-
-impl Progress {
-    /// That of a dialogue that failed.
-    fn of(dialogue: &Dialogue<Receiving>) -> Self {
-        if !dialogue.protocol().is_untouched() {
-            Self::Answered
-        } else if dialogue.ended_before_request() {
-            Self::Unseen
-        } else {
-            Self::Unanswered
-        }
-    }
-
-    /// Whether a request may be sent once more after a kept connection ended.
-    fn allows_again(self, is_idempotent: bool) -> bool {
-        match self {
-            Self::Unseen => true,
-            Self::Unanswered => is_idempotent,
-            Self::Answered => false,
-        }
-    }
-}
-
-/// The tries of one request.
-struct Tries {
-    count: u32,
-    /// The servers that have failed, by their ids.
-    failed: Vec<u64>,
-    begun: Instant,
-    /// How long the last one took to take a connection; `None` while one is kept.
-    connect: Cell<Option<Duration>>,
-}
-
-impl Tries {
-    fn new() -> Self {
-        Self {
-            count: 0,
-            failed: Vec::new(),
-            begun: runtime::now(),
-            connect: Cell::new(None),
-        }
-    }
-
-    /// Takes note of another try.
-    fn note_try(&mut self) {
-        if self.count == 0 {
-            // The request may have waited for a server before.
-            self.begun = runtime::now();
-        }
-        self.count += 1;
-        self.connect.set(None);
-    }
-
-    /// The response that stands, if there is one, because no other server gave a better one.
-    fn standing<C>(&self, refused: Option<Box<Heard<C>>>) -> Option<Heard<C>> {
-        let mut heard = *refused?;
-        heard.note.tries = self.count;
-        Some(heard)
-    }
-
-    /// What is to be noted of them after one at the server that was chosen.
-    fn note(&self, chosen: &Chosen) -> UpstreamNote {
-        UpstreamNote {
-            server: Some(Arc::clone(chosen.server().name())),
-            tries: self.count,
-            connect: self.connect.get(),
-            head: None,
-            error: None,
-        }
-    }
-}
-
 impl ProxyHandler {
     /// Asks servers of the upstream until one responds, or none may be asked any more.
     pub(super) async fn ask<C: ReadContent + Copy>(
@@ -134,10 +52,6 @@ impl ProxyHandler {
         body: &Body<C>,
     ) -> Result<Heard<C>, Unanswered> {
         let mut tries = Tries::new();
-        // The response of a server in whose place another is asked: it stands if no other gives one. Boxed,
-        // because it is seldom, and every request would have room for it.
-        let mut refused = None;
-        let mut last = None;
         loop {
             let wanted = Wanted {
                 client: request.client,
@@ -145,66 +59,62 @@ impl ProxyHandler {
             };
             let chosen = match self.upstream.choose_unless_busy(wanted, &tries.failed) {
                 Some(chosen) => chosen,
-                // Boxed, because it is seldom.
+                // Boxed, because most requests need not wait.
                 None => Box::pin(self.wait_in_line(wanted, body)).await?,
             };
             let chosen = match chosen {
                 Ok(chosen) => chosen,
-                Err(why) => {
-                    let failed = last.unwrap_or(Unanswered::NoServer(why));
-                    return tries.standing(refused).ok_or(failed);
-                }
+                Err(why) => return tries.end_without_server(why),
             };
             tries.note_try();
             let server = chosen.server().id();
-            match self
-                .ask_server(request, worker, body, &chosen, &tries.connect)
-                .await
-            {
+            let asked = self.ask_server(request, worker, body, &chosen, &tries.connect);
+            match asked.await {
                 Ok(said) => {
                     let is_refused = self.is_refused(&said.head, request, body, &tries);
-                    let note = UpstreamNote {
-                        head: Some(runtime::now() - tries.begun),
-                        ..tries.note(&chosen)
-                    };
-                    let asked = Asked {
-                        chosen,
-                        kept: worker.kept.clone(),
-                        keep: self.upstream.options().keep,
-                    };
-                    let heard = Heard { said, asked, note };
+                    let heard = self.heard(said, chosen, &tries, worker);
                     if !is_refused {
                         heard.asked.chosen.succeeded();
                         return Ok(heard);
                     }
                     heard.asked.chosen.failed();
-                    refused = Some(Box::new(heard));
+                    tries.refused = Some(Box::new(heard));
                 }
                 Err((Failure::Client(error), _)) => {
                     request.note.set(Some(Box::new(tries.note(&chosen))));
                     return Err(error.into());
                 }
                 Err((Failure::Upstream(fault), progress)) => {
-                    let may_repeat = match progress {
-                        _ if fault.is_ours() => false,
-                        Progress::Unseen => body.is_whole() && self.may_try_again(&tries),
-                        Progress::Unanswered | Progress::Answered => {
-                            self.may_repeat(request, body, &tries)
-                        }
-                    };
-                    let note = UpstreamNote {
-                        error: Some(fault.proxy_error()),
-                        ..tries.note(&chosen)
-                    };
-                    let failed = Unanswered::Failed(Box::new((fault, note)));
+                    let may_repeat = self.may_repeat_after(&fault, progress, request, body, &tries);
+                    let failed = tries.failure(fault, &chosen);
                     if !may_repeat {
-                        return tries.standing(refused).ok_or(failed);
+                        return tries.end(failed);
                     }
-                    last = Some(failed);
+                    tries.last = Some(failed);
                 }
             }
             tries.failed.push(server);
         }
+    }
+
+    /// What the server that was `chosen` has said, with what is noted of the tries up to it.
+    fn heard<C>(
+        &self,
+        said: Spoken<C>,
+        chosen: Chosen,
+        tries: &Tries<C>,
+        worker: &Worker<'_>,
+    ) -> Heard<C> {
+        let note = UpstreamNote {
+            head: Some(runtime::now() - tries.begun),
+            ..tries.note(&chosen)
+        };
+        let asked = Asked {
+            chosen,
+            kept: worker.kept.clone(),
+            keep: self.upstream.options().keep,
+        };
+        Heard { said, asked, note }
     }
 
     /// Waits for a server with room, while the client waits.
@@ -229,7 +139,7 @@ impl ProxyHandler {
         head: &UpstreamHead,
         request: &Request<'_>,
         body: &Body<C>,
-        tries: &Tries,
+        tries: &Tries<C>,
     ) -> bool {
         let statuses = &self.upstream.options().retry.statuses;
         statuses.contains(&head.status.code())
@@ -237,12 +147,28 @@ impl ProxyHandler {
             && self.may_repeat(request, body, tries)
     }
 
+    /// Whether the request may be sent to another server after one has failed by `fault`.
+    fn may_repeat_after<C: ReadContent + Copy>(
+        &self,
+        fault: &ProxyFault,
+        progress: Progress,
+        request: &Request<'_>,
+        body: &Body<C>,
+        tries: &Tries<C>,
+    ) -> bool {
+        match progress {
+            _ if fault.is_ours() => false,
+            Progress::Unseen => body.is_whole() && self.may_try_again(tries),
+            Progress::Unanswered | Progress::Answered => self.may_repeat(request, body, tries),
+        }
+    }
+
     /// Whether the request may be sent to another server although one may have acted upon it.
     fn may_repeat<C: ReadContent + Copy>(
         &self,
         request: &Request<'_>,
         body: &Body<C>,
-        tries: &Tries,
+        tries: &Tries<C>,
     ) -> bool {
         request.head.method.is_idempotent()
             && body.is_whole()
@@ -251,7 +177,7 @@ impl ProxyHandler {
     }
 
     /// Whether there may be another try at all.
-    fn may_try_again(&self, tries: &Tries) -> bool {
+    fn may_try_again<C>(&self, tries: &Tries<C>) -> bool {
         let retry = &self.upstream.options().retry;
         tries.count < retry.tries && runtime::now() < tries.begun + retry.within
     }

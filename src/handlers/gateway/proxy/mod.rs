@@ -9,7 +9,7 @@
 //! |---|---|
 //! | the head that an upstream is sent | [`request`], [`target`], [`forwarding`], [`max_forwards`] |
 //! | the content that it is sent | [`body`] |
-//! | which server is asked, and which one after it | [`asking`], [`heard`] |
+//! | which server is asked, and which one after it | [`asking`], [`tries`], [`heard`] |
 //! | a response's way in | [`receiving`], [`content`] |
 //! | what an upstream can do wrong | [`fault`] |
 //! | what `Proxy-Status` says | [`proxy_status`] |
@@ -28,6 +28,7 @@ mod proxy_status;
 mod receiving;
 mod request;
 mod target;
+mod tries;
 
 use std::mem::take;
 use std::rc::Rc;
