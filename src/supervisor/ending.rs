@@ -5,8 +5,12 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
+use super::Supervisor;
 use super::apps::Apps;
-use super::events::{AppsNews, Event};
+use super::events::{self, AppsNews, Event};
+use super::housekeeper::Housekeeper;
+use super::notify::State;
+use super::sockets::Sockets;
 use super::workers::Workers;
 use crate::log::access::AccessWriter;
 use crate::log::diagnostic;
@@ -17,9 +21,44 @@ const STOP_MARGIN: Duration = Duration::from_secs(2);
 /// How long they may take after a second signal.
 const CUT_MARGIN: Duration = Duration::from_millis(500);
 
+impl Supervisor {
+    /// Lets the workers finish the exchanges in flight, because of `cause`, and waits for that. A second
+    /// signal ends the wait.
+    pub(super) fn drain(&mut self, cause: &str) {
+        let grace = self.config.grace;
+        self.manager.tell(State::Stopping);
+        // Before the line: a command that is given because of it must not find the control socket.
+        self.close_sockets();
+        diagnostic::info(format_args!(
+            "{cause}: stopping; exchanges in flight have {grace:?} to finish"
+        ));
+        self.generation.stop_routes();
+        drain_workers(&mut self.workers, &self.events, grace);
+    }
+
+    /// Waits until the open connections have ended by themselves; a signal to stop drains them.
+    pub(super) fn retire(&mut self) {
+        self.close_sockets();
+        // The successor goes on with what was under way: it waits for the lock of the storage.
+        self.housekeeper = Housekeeper::default();
+        self.generation.stop_routes();
+        if let Some(signal) = await_connections(&mut self.workers, &self.events, self.log.as_ref())
+        {
+            self.drain(events::name(signal));
+        }
+    }
+
+    /// Drops every listening socket. The system closes a socket when its last holder drops it: once
+    /// the workers have dropped theirs, the system refuses connections.
+    fn close_sockets(&mut self) {
+        self.sockets = Sockets::default();
+        self.control = None;
+    }
+}
+
 /// Tells the workers to finish the exchanges in flight within `grace`, and waits until all workers
 /// have ended, `grace` and a margin are over, or a second signal arrives.
-pub(super) fn drain(workers: &mut Workers, events: &Receiver<Event>, grace: Duration) {
+fn drain_workers(workers: &mut Workers, events: &Receiver<Event>, grace: Duration) {
     workers.drain(grace);
     // `None` lies beyond what the clock can tell, and never comes.
     let mut deadline = Instant::now().checked_add(grace.saturating_add(STOP_MARGIN));
@@ -70,7 +109,7 @@ pub(super) fn stop_apps(apps: &Apps, events: &Receiver<Event>) {
 
 /// Tells the workers to accept nothing more, and waits until their open connections have ended,
 /// however long that takes. Returns the signal to stop, if one arrived first.
-pub(super) fn retire(
+fn await_connections(
     workers: &mut Workers,
     events: &Receiver<Event>,
     log: Option<&AccessWriter>,

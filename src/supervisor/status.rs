@@ -5,15 +5,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
 
+use super::Supervisor;
 use super::apps::AppFacts;
-use super::certificates::CertificateFacts;
-use super::issued::IssuedFacts;
-use super::upstreams::UpstreamFacts;
+use super::certificates::{self, CertificateFacts};
+use super::issued::{self, IssuedFacts};
+use super::upstreams::{self, UpstreamFacts};
 use crate::control::ControlReply;
 use crate::control::question::Question;
 use crate::generation::Generation;
 use crate::http::date::iso;
 use crate::http::status::Status;
+use crate::metrics::Counters;
 use crate::runtime::PoolState;
 use crate::server;
 
@@ -82,6 +84,46 @@ pub(super) struct Facts {
     /// The state of the pools that run handlers of the program, together.
     pub(super) blocking: PoolState,
     pub(super) apps: Vec<AppFacts>,
+}
+
+impl Supervisor {
+    /// What `status` tells about the server.
+    pub(super) fn facts(&mut self) -> Facts {
+        let late = self.workers.late();
+        let control = self.control.as_ref();
+        Facts {
+            uptime: self.since.uptime(),
+            generation: self.number,
+            since: self.since.generation(),
+            waits_for_confirmation: self.trial.is_some(),
+            file: self.file.as_ref().map(|file| file.display().to_string()),
+            control: control.map(|control| control.path().display().to_string()),
+            listeners: self.addresses().map(ToString::to_string).collect(),
+            upstreams: upstreams::facts(self.generation.upstreams()),
+            certificates: certificates::facts(&self.generation),
+            issued: issued::facts(&self.generation),
+            handshakes: self
+                .tally
+                .total(|counters| counters.handshakes.complete.read()),
+            failed_handshakes: self
+                .tally
+                .total(|counters| counters.handshakes.failed.read()),
+            workers: self.workers.count(),
+            late,
+            open: self.tally.total(|counters| counters.open.read()),
+            accepted: self.tally.total(|counters| counters.accepted.read()),
+            requests: self.tally.total(Counters::requests),
+            open_streams: self.tally.total(|counters| counters.streams.open.read()),
+            streams: self
+                .tally
+                .total(|counters| counters.streams.accepted.read()),
+            blocking: self
+                .generation
+                .pool_states()
+                .fold(self.pools.code.state(), PoolState::plus),
+            apps: self.apps.facts(),
+        }
+    }
 }
 
 /// The reply to `tidegate status`.

@@ -25,7 +25,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::Supervisor;
+use super::notify::{ServiceManager, State};
 use super::predecessor::{PREDECESSOR, READY};
+use super::unix::UnixSocket;
 use crate::control::ControlReply;
 use crate::http::status::Status;
 use crate::log::diagnostic;
@@ -48,6 +51,39 @@ pub(super) enum UpgradeError {
     Ended { status: ExitStatus },
     #[error("cannot hear the new process")]
     Line(#[source] io::Error),
+}
+
+impl Supervisor {
+    /// Starts the program again in our place. Returns the number of the process that serves now.
+    ///
+    /// # Errors
+    /// Why the new process does not serve; this one goes on.
+    pub(super) fn upgrade(&mut self) -> Result<u32, UpgradeError> {
+        // It serves when its applications do.
+        let apps = self.config.apps.iter().map(|app| app.ready_timeout);
+        let patience = PATIENCE.saturating_add(apps.max().unwrap_or_default());
+        let sockets = self.sockets.descriptors();
+        let secrets = self.generation.ticket_keys().to_octets();
+        let successor = self.program.start_successor(&sockets, &secrets, patience)?;
+        // The files of the sockets belong to the successor by now.
+        self.sockets.leave_files();
+        self.control.iter().for_each(UnixSocket::leave_file);
+        self.manager.tell(State::ReplacedBy(successor));
+        // From here on the successor notifies the service manager.
+        self.manager = ServiceManager::default();
+        diagnostic::info(format_args!("{}", describe(successor)));
+        Ok(successor)
+    }
+
+    /// [`upgrade`](Self::upgrade) by signal: an error goes to the log. Returns whether another process
+    /// serves now.
+    pub(super) fn upgrade_and_report(&mut self) -> bool {
+        let outcome = self.upgrade();
+        if let Err(error) = &outcome {
+            diagnostic::error(format_args!("{}", refusal(error)));
+        }
+        outcome.is_ok()
+    }
 }
 
 /// Describes an upgrade, in the log and to the command.
