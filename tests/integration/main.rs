@@ -71,6 +71,8 @@ mod apps;
 mod check;
 // HTTPS: certificates, names, sessions, and clients that do not speak TLS.
 mod tls;
+// Handshakes that are many, slow, large or never complete.
+mod handshakes;
 // Faults that were found by use, by subject.
 mod regression;
 

@@ -26,7 +26,7 @@ fn certificate(name: &str) -> String {
 
 /// `[[server]]` with these hosts (none: any), this certificate, further settings of `tls`, which begin with
 /// a comma, and a route that responds with `text`.
-fn server(hosts: &str, name: &str, settings: &str, text: &str) -> String {
+pub(crate) fn server(hosts: &str, name: &str, settings: &str, text: &str) -> String {
     let hosts = match hosts {
         "" => String::new(),
         hosts => format!("hosts = {hosts}\n"),
@@ -43,7 +43,7 @@ fn start(servers: &str) -> Server {
 }
 
 /// A client that trusts the fixtures' CA, speaks `versions`, and shows the fixture `identity`.
-fn client(
+pub(crate) fn client(
     versions: &[&'static SupportedProtocolVersion],
     identity: Option<&str>,
 ) -> Arc<ClientConfig> {
@@ -65,7 +65,7 @@ fn client(
     Arc::new(config)
 }
 
-fn anyone() -> Arc<ClientConfig> {
+pub(crate) fn anyone() -> Arc<ClientConfig> {
     client(&[&TLS12, &TLS13], None)
 }
 

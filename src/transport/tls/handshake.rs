@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
-use rustls::{ClientConfig, ProtocolVersion, ServerConfig};
+use rustls::{ClientConfig, InvalidMessage, ProtocolVersion, ServerConfig};
 
 use super::about::About;
 use super::gate;
@@ -25,6 +25,10 @@ use crate::runtime::{Direction, Elapsed, Stream, Tick};
 
 /// Octets read at once: more than nearly every message of a handshake has.
 const READ_SIZE: usize = 16 * 1024;
+
+/// The most octets of messages that are not whole: of what a client may send, a chain of certificates is the
+/// longest message, and rustls takes 64 KiB of one.
+const MAX_INCOMING: usize = 128 * 1024;
 
 /// The type of a record that belongs to a handshake (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
@@ -164,6 +168,11 @@ async fn drive(stream: &Stream, state: &mut State, deadline: Tick) -> Result<(),
             return Ok(());
         }
         let mut incoming = std::mem::take(&mut state.incoming);
+        if incoming.len() > MAX_INCOMING {
+            return Err(HandshakeError::Failed(
+                InvalidMessage::HandshakePayloadTooLarge.into(),
+            ));
+        }
         read_more(stream, &mut incoming, deadline).await?;
         if !std::mem::replace(&mut is_known_as_tls, true) {
             look_at_answer(&incoming)?;

@@ -3,6 +3,9 @@
 use rustls::Error;
 use rustls::server::{Accepted, Acceptor};
 
+/// The alert `decode_error` (RFC 8446 §6.2), for what rustls refuses without one: a message too long.
+const DECODE_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
+
 /// What a ClientHello says that a choice depends on.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hello {
@@ -27,7 +30,7 @@ impl HelloReader {
             let failed = |_| {
                 (
                     Error::General("the ClientHello is too long".into()),
-                    Vec::new(),
+                    DECODE_ERROR.to_vec(),
                 )
             };
             self.0.read_tls(&mut octets).map_err(failed)?;
@@ -38,6 +41,9 @@ impl HelloReader {
                     let mut record = Vec::new();
                     let written = alert.write_all(&mut record);
                     written.expect("a Vec takes everything");
+                    if record.is_empty() {
+                        record.extend(DECODE_ERROR);
+                    }
                     return Err((error, record));
                 }
             }

@@ -16,9 +16,11 @@ use std::ops::Deref;
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
+use rustls::InvalidMessage;
+
 use super::about::About;
 use super::buffers::{self, Buffers, MAX_BEFORE, MAX_HELD, Outgoing, SHARE};
-use super::records::{MAX_RECORD, has_record, next_piece};
+use super::records::{MAX_RECORD, next_piece};
 use super::state::State;
 use crate::runtime::{Direction, Elapsed, Idle, Stream, Tick};
 use crate::transport::received::{Received, receive_plain};
@@ -114,10 +116,15 @@ impl Session {
     ) -> io::Result<Received> {
         let input = &mut buffers.incoming;
         let kept = state.incoming.len();
+        if !state.has_unread && kept > MAX_RECORD {
+            // Records of a message that does not come to its end. No message has to be so long once the
+            // handshake is complete.
+            return Err(self.tell(state, InvalidMessage::HandshakePayloadTooLarge.into()));
+        }
         input[..kept].copy_from_slice(&state.incoming);
         let mut filled = kept;
         let mut is_empty = false;
-        if !has_record(&state.incoming) {
+        if !state.has_unread {
             let room = buffer.len().clamp(MAX_RECORD, SHARE + MAX_RECORD);
             let count = self.stream.try_receive(&mut input[kept..kept + room])?;
             if count == 0 {
@@ -136,17 +143,19 @@ impl Session {
         }
         let count = match taken {
             Ok(count) => count,
-            Err(error) => {
-                let error = state.fail(error);
-                // The peer is told why, if the socket takes it.
-                let _ = state.flush(&self.stream);
-                return Err(error);
-            }
+            Err(error) => return Err(self.tell(state, error)),
         };
         Ok(Received {
             count,
             is_drained: is_empty && !state.has_something(),
         })
+    }
+
+    /// Takes note that the session has failed, and tells the peer why, if the socket takes it.
+    fn tell(&self, state: &mut State, error: rustls::Error) -> io::Error {
+        let error = state.fail(error);
+        let _ = state.flush(&self.stream);
+        error
     }
 
     /// As [`Transport::send`](crate::transport::Transport::send). Takes [`SHARE`] octets at most. With `more`

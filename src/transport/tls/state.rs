@@ -9,8 +9,12 @@ use crate::runtime::Stream;
 /// The session, and what is between it and its two sides.
 pub(super) struct State {
     pub(super) half: Half,
-    /// What has come of a record that is not whole, or records for which the caller had no room.
+    /// What has come of a record that is not whole, or of a message of the handshake whose records have not
+    /// all come, or records for which the caller had no room.
     pub(super) incoming: Vec<u8>,
+    /// A whole record is in `incoming` that rustls has not looked at. One that rustls has looked at stays
+    /// there, too, if it holds a part of a message of the handshake, until the records with the rest come.
+    pub(super) has_unread: bool,
     /// Content that was decrypted and for which the caller had no room.
     pub(super) plain: Vec<u8>,
     /// Records that the socket has not taken.
@@ -35,6 +39,7 @@ impl State {
         Self {
             half,
             incoming,
+            has_unread: false,
             plain: Vec::new(),
             outgoing: Vec::new(),
             unreported: 0,
@@ -64,6 +69,7 @@ impl State {
             }
         };
         self.incoming.drain(..at);
+        self.has_unread = false;
         settled.map_err(|error| self.fail(error))
     }
 
@@ -96,7 +102,7 @@ impl State {
 
     /// Whether the next [`Session::receive`](super::session::Session::receive) has something without a further octet from the socket.
     pub(super) fn has_something(&self) -> bool {
-        !self.plain.is_empty() || self.is_ended || self.is_broken || has_record(&self.incoming)
+        !self.plain.is_empty() || self.is_ended || self.is_broken || self.has_unread
     }
 
     /// Moves content that was decrypted before to `buffer`.
@@ -120,6 +126,7 @@ impl State {
     ) -> (usize, Result<usize, rustls::Error>) {
         let mut used = 0;
         let mut count = 0;
+        self.has_unread = false;
         loop {
             let plain = &mut self.plain;
             let mut take = |octets: &[u8]| {
@@ -143,6 +150,7 @@ impl State {
             let room = buffer.len() - count;
             let is_next_too_large = record_length(&input[used..]).is_some_and(|next| next > room);
             if count > 0 && is_next_too_large {
+                self.has_unread = has_record(&input[used..]);
                 return (used, Ok(count));
             }
         }
