@@ -188,13 +188,7 @@ impl Supervisor {
         diagnostic::set_level(config.log.level);
         diagnostic::start().map_err(SupervisorError::Threads)?;
         let (sender, events) = channel();
-        let (is_program, mut inherited) = match role {
-            Role::Program(inherited) => (true, inherited),
-            Role::Part => (false, Inherited::default()),
-        };
-        if is_program {
-            raise_descriptor_limit();
-        }
+        let (is_program, mut inherited) = begin_role(role);
         let predecessor = std::mem::take(&mut inherited.predecessor);
         generation.ticket_keys().adopt(predecessor.secrets());
         let file_of_program = file.as_deref().filter(|_| is_program);
@@ -204,11 +198,7 @@ impl Supervisor {
         let sockets = listening(&adopted, &config)?;
         let log = AccessWriter::start(&config.log.access)?;
         open_acme(&generation)?;
-        let mut manager = ServiceManager::default();
-        if is_program {
-            watch_signals(sender.clone(), file.is_some()).map_err(SupervisorError::Signals)?;
-            manager = ServiceManager::from_environment();
-        }
+        let manager = service_manager(is_program, &sender, file.is_some())?;
         let directory = apps_directory(file.as_deref());
         let apps = Apps::new(directory, predecessor.is_some(), sender.clone());
         let mut workers = Workers::new(sender.clone());
@@ -356,6 +346,34 @@ impl Supervisor {
             counters: Arc::default(),
         })
     }
+}
+
+/// Returns whether the server is a program of its own, and what that inherited. A program may open as many
+/// files as the system lets it.
+fn begin_role(role: Role) -> (bool, Inherited) {
+    match role {
+        Role::Program(inherited) => {
+            raise_descriptor_limit();
+            (true, inherited)
+        }
+        Role::Part => (false, Inherited::default()),
+    }
+}
+
+/// Returns the service manager that a program notifies, and watches the signals that it may send.
+///
+/// # Errors
+/// If signals cannot be watched.
+fn service_manager(
+    is_program: bool,
+    sender: &Sender<Event>,
+    reloads: bool,
+) -> Result<ServiceManager, SupervisorError> {
+    if !is_program {
+        return Ok(ServiceManager::default());
+    }
+    watch_signals(sender.clone(), reloads).map_err(SupervisorError::Signals)?;
+    Ok(ServiceManager::from_environment())
 }
 
 /// Waits for the `drop` of handlers that are not needed any more, but not for ever: the last thing that a

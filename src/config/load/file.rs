@@ -9,7 +9,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-use super::checked::{Checked, Strictness};
+use super::checked::{Checked, Inputs, Strictness};
 use super::include::Files;
 use super::read::read_whole;
 use super::text::{invalid_utf8, source};
@@ -53,59 +53,60 @@ pub(crate) fn parse(
     let complete =
         files.diagnostics.is_empty() && trees.iter().all(|(_, errors)| errors.is_empty());
     let surveys = Surveys::default();
-    let contexts: Vec<Context<'_>> = files
-        .inputs
-        .read
-        .iter()
-        .map(|source| Context {
-            source,
-            surroundings,
-            vocabulary: vocabulary(),
-            complete,
-            surveys: &surveys,
-            diagnostics: RefCell::default(),
-            handlers: RefCell::default(),
-            certificates: RefCell::default(),
-            connectors: RefCell::default(),
-            asked: RefCell::default(),
-            hosts: RefCell::default(),
-        })
-        .collect();
+    let context = |source| Context {
+        source,
+        surroundings,
+        vocabulary: vocabulary(),
+        complete,
+        surveys: &surveys,
+        diagnostics: RefCell::default(),
+        handlers: RefCell::default(),
+        certificates: RefCell::default(),
+        connectors: RefCell::default(),
+        asked: RefCell::default(),
+        hosts: RefCell::default(),
+    };
+    let contexts: Vec<Context<'_>> = files.inputs.read.iter().map(context).collect();
     let parts = contexts
         .iter()
         .zip(trees.iter().map(|(tree, _)| tree.get_ref()));
     let config = resolve(parts.collect());
-    let mut diagnostics = files.diagnostics;
-    let (mut handlers, mut certificates) = (Vec::new(), Vec::new());
-    let mut connectors = Vec::new();
-    for (context, (tree, errors)) in contexts.iter().zip(&trees) {
-        let faults = syntax::explain(context.source, tree.get_ref(), errors);
-        let is_good = |spot: &Spot| !is_shadowed(spot, &faults);
-        let mut found = context.diagnostics.take();
-        found.retain(|diagnostic| diagnostic.spot().is_none_or(is_good));
-        let mut named = context.handlers.take();
-        named.retain(|handler| handler.spots().all(is_good));
-        handlers.extend(named);
-        let mut named = context.certificates.take();
-        named.retain(|certificate| certificate.spots().all(is_good));
-        certificates.extend(named);
-        let mut named = context.connectors.take();
-        named.retain(|connector| connector.spots().all(is_good));
-        connectors.extend(named);
-        diagnostics.extend(found);
-        diagnostics.extend(faults.diagnostics);
-    }
-    drop(contexts);
-    Checked {
+    let mut checked = Checked {
         file: file.to_owned(),
         config: Some(config),
-        diagnostics,
-        handlers,
-        certificates,
-        connectors,
-        inputs: files.inputs,
+        diagnostics: files.diagnostics,
+        handlers: Vec::new(),
+        certificates: Vec::new(),
+        connectors: Vec::new(),
+        inputs: Inputs::default(),
         strictness: Strictness::Lenient,
+    };
+    for (context, (tree, errors)) in contexts.iter().zip(&trees) {
+        let faults = syntax::explain(context.source, tree.get_ref(), errors);
+        take_found(context, faults, &mut checked);
     }
+    drop(contexts);
+    checked.inputs = files.inputs;
+    checked
+}
+
+/// Adds to `checked` what reading the tree of `context` has found, less what stands where a mistake in the
+/// syntax is; then adds the mistakes in the syntax.
+fn take_found(context: &Context<'_>, faults: syntax::SyntaxFaults<'_>, checked: &mut Checked) {
+    let is_good = |spot: &Spot| !is_shadowed(spot, &faults);
+    let mut diagnostics = context.diagnostics.take();
+    diagnostics.retain(|diagnostic| diagnostic.spot().is_none_or(is_good));
+    let mut handlers = context.handlers.take();
+    handlers.retain(|handler| handler.spots().all(is_good));
+    let mut certificates = context.certificates.take();
+    certificates.retain(|certificate| certificate.spots().all(is_good));
+    let mut connectors = context.connectors.take();
+    connectors.retain(|connector| connector.spots().all(is_good));
+    checked.diagnostics.extend(diagnostics);
+    checked.diagnostics.extend(faults.diagnostics);
+    checked.handlers.extend(handlers);
+    checked.certificates.extend(certificates);
+    checked.connectors.extend(connectors);
 }
 
 /// Whether a mistake in the syntax explains the mistake at `spot`.

@@ -82,15 +82,10 @@ impl Connection {
         };
         let arrival = self.arrival(&generation, &head);
         let listener = &self.endpoint.address;
-        let exchange = Exchange::new(
-            &generation,
-            listener,
-            self.client,
-            &head,
-            self.client_rule(),
-        )
-        .arrived_by(&arrival)
-        .resumed(begun);
+        let rule = self.client_rule();
+        let exchange = Exchange::new(&generation, listener, self.client, &head, rule)
+            .arrived_by(&arrival)
+            .resumed(begun);
         let always_waits = exchange.always_waits();
         if is_guess && !always_waits {
             drop(exchange);
