@@ -381,6 +381,19 @@ fn what_is_wrong_with_files_is_told_at_their_setting() {
     }
 }
 
+/// A server for `other.test` whose certificate and key are `a.pem` and `a.key` in its directory.
+fn with_files_of_its_own() -> Site {
+    let site = Site::configured(
+        "log.access = false\n[[server]]\nlisten = '127.0.0.1:0'\n\
+         tls = { certificate = 'a.pem', key = 'a.key' }\nroutes.'/' = { respond = 'a' }\n",
+    );
+    for (name, from) in [("a.pem", "other.pem"), ("a.key", "other.key")] {
+        let octets = std::fs::read(tls_fixture(from)).expect("a fixture");
+        site.directory().write(name, octets);
+    }
+    site
+}
+
 /// Copies fixtures to `a.pem` and `a.key` in the directory of `server`, at once.
 fn install(server: &Server, certificate: &str, key: &str) {
     let read = |name: &str| std::fs::read(tls_fixture(name)).expect("a fixture");
@@ -394,15 +407,7 @@ fn serves(server: &Server, name: &str) -> bool {
 
 #[test]
 fn renewed_files_are_read_by_a_reload_and_bad_ones_are_not_taken() {
-    let site = Site::configured(
-        "log.access = false\n[[server]]\nlisten = '127.0.0.1:0'\n\
-         tls = { certificate = 'a.pem', key = 'a.key' }\nroutes.'/' = { respond = 'a' }\n",
-    );
-    for (name, from) in [("a.pem", "other.pem"), ("a.key", "other.key")] {
-        let octets = std::fs::read(tls_fixture(from)).expect("a fixture");
-        site.directory().write(name, octets);
-    }
-    let server = site.start();
+    let server = with_files_of_its_own().start();
     assert!(serves(&server, "other.test") && !serves(&server, "localhost"));
     let mut kept = Client::secured(server.address(), &anyone(), "other.test").expect("a session");
     install(&server, "localhost.pem", "localhost.key");
@@ -426,15 +431,7 @@ fn renewed_files_are_read_by_a_reload_and_bad_ones_are_not_taken() {
 
 #[test]
 fn renewed_files_are_noticed_where_files_are_watched() {
-    let site = Site::configured(
-        "log.access = false\n[[server]]\nlisten = '127.0.0.1:0'\n\
-         tls = { certificate = 'a.pem', key = 'a.key' }\nroutes.'/' = { respond = 'a' }\n",
-    );
-    for (name, from) in [("a.pem", "other.pem"), ("a.key", "other.key")] {
-        let octets = std::fs::read(tls_fixture(from)).expect("a fixture");
-        site.directory().write(name, octets);
-    }
-    let server = site.argument("--watch").start();
+    let server = with_files_of_its_own().argument("--watch").start();
     let status = server.status();
     assert_eq!(
         status["certificates"][0]["names"][0], "other.test",

@@ -1,40 +1,12 @@
 //! HAProxy on both sides of this server: it says by the PROXY protocol who the client is, and is told so.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::{SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::support::{Directory, SAFETY, Site, until};
-
-/// HAProxy with a configuration. Dropping it ends it.
-struct Haproxy(Child);
-
-impl Haproxy {
-    fn start(directory: &Directory, configuration: &str) -> Self {
-        directory.write("haproxy.cfg", configuration);
-        let child = Command::new("/usr/sbin/haproxy")
-            .args(["-db", "-f"])
-            .arg(directory.join("haproxy.cfg"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        Self(child.expect("haproxy is installed"))
-    }
-}
-
-impl Drop for Haproxy {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it is bound")
-}
+use crate::program::{Program, free_address, haproxy_command};
+use crate::support::{SAFETY, Site, until};
 
 /// The response to a GET that comes from 127.0.0.9; `None` if nothing listens at `address` yet.
 pub(crate) fn get(address: SocketAddr) -> Option<String> {
@@ -70,7 +42,7 @@ fn it_says_who_the_client_is() {
             "{DEFAULTS}frontend f\n  bind {front}\n  default_backend us\n\
              backend us\n  server us {us} {send} check check-send-proxy inter 200\n"
         );
-        let _haproxy = Haproxy::start(server.directory(), &configuration);
+        let _haproxy = Program::start(haproxy_command(server.directory(), &configuration));
         let text = until("an answer", || get(front));
         assert!(text.contains("\"127.0.0.9\""), "{send}: {text}");
     }
@@ -89,7 +61,7 @@ fn it_is_told_who_the_client_is() {
              [[stream]]\nlisten = '127.0.0.2:0'\nproxy = '{there}'\nproxy_protocol = '{version}'\n"
         ));
         let server = site.start();
-        let _haproxy = Haproxy::start(server.directory(), &configuration);
+        let _haproxy = Program::start(haproxy_command(server.directory(), &configuration));
         let line = server.wait_for_line(|line| line.contains("for a stream"));
         let address = line.split_once("listening at ").expect("it says where").1;
         let address = address.split_once(',').expect("and for what").0;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::support::until;
+use crate::support::{Directory, until};
 
 /// A program that runs, with its own processes. Dropping it ends them all.
 pub(crate) struct Program(Child);
@@ -32,8 +32,8 @@ impl Program {
         kill_process_group(Pid::from_child(&self.0), signal).expect("it runs");
     }
 
-    /// In a process group of its own: some programs start others.
-    fn start(mut command: Command) -> Self {
+    /// Starts a program, in a process group of its own: some programs start others.
+    pub(crate) fn start(mut command: Command) -> Self {
         use std::os::unix::process::CommandExt as _;
         command.stdin(Stdio::null()).process_group(0);
         let child = command.spawn();
@@ -46,6 +46,40 @@ impl Drop for Program {
         let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
         let _ = self.0.wait();
     }
+}
+
+/// Writes a configuration of nginx with this `http` block into `directory`; returns the command that runs
+/// nginx with it.
+pub(crate) fn nginx_command(directory: &Directory, http: &str) -> Command {
+    let here = directory.path().display();
+    directory.write(
+        "nginx.conf",
+        format!(
+            "daemon off;\nmaster_process off;\npid {here}/nginx.pid;\nerror_log {here}/nginx.log;\n\
+             events {{ worker_connections 512; }}\n\
+             http {{\naccess_log off;\nclient_body_temp_path {here}/a;\nproxy_temp_path {here}/b;\n\
+             fastcgi_temp_path {here}/c;\nuwsgi_temp_path {here}/d;\nscgi_temp_path {here}/e;\n\
+             client_max_body_size 1g;\n{http}\n}}\n"
+        ),
+    );
+    let mut command = Command::new("/usr/sbin/nginx");
+    command
+        .arg("-p")
+        .arg(directory.path())
+        .arg("-c")
+        .arg(directory.join("nginx.conf"));
+    command.stderr(Stdio::null());
+    command
+}
+
+/// Writes `configuration` into `directory`; returns the command that runs HAProxy with it.
+pub(crate) fn haproxy_command(directory: &Directory, configuration: &str) -> Command {
+    directory.write("haproxy.cfg", configuration);
+    let mut command = Command::new("/usr/sbin/haproxy");
+    command.args(["-db", "-f"]);
+    command.arg(directory.join("haproxy.cfg"));
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
 }
 
 /// An address that was free a moment ago, for programs that cannot listen at a Unix socket.

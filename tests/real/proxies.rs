@@ -5,49 +5,22 @@
 //! client ─→ nginx, HAProxy ─→ tidegate ─→ upstream
 //! ```
 
-use std::process::{Command, Stdio};
-
-use crate::program::Program;
+use crate::program::{Program, haproxy_command, nginx_command};
 use crate::support::{Directory, Server, Site, UnixClient, Upstream, pattern};
 
 /// Starts nginx with this `http` block, in `directory`, where it listens at `peer.sock`.
 fn nginx(directory: &Directory, http: &str) -> Program {
-    let here = directory.path().display();
-    directory.write(
-        "nginx.conf",
-        format!(
-            "daemon off;\nmaster_process off;\npid {here}/nginx.pid;\nerror_log {here}/nginx.log;\n\
-             events {{ worker_connections 512; }}\n\
-             http {{\naccess_log off;\nclient_body_temp_path {here}/a;\nproxy_temp_path {here}/b;\n\
-             fastcgi_temp_path {here}/c;\nuwsgi_temp_path {here}/d;\nscgi_temp_path {here}/e;\n\
-             client_max_body_size 1g;\n{http}\n}}\n"
-        ),
-    );
-    let mut command = Command::new("/usr/sbin/nginx");
-    command
-        .arg("-p")
-        .arg(directory.path())
-        .arg("-c")
-        .arg(directory.join("nginx.conf"));
-    command.stderr(Stdio::null());
+    let command = nginx_command(directory, http);
     Program::at_socket(command, &directory.join("peer.sock"))
 }
 
 /// Starts HAProxy with these sections, in `directory`, where it listens at `peer.sock`.
 fn haproxy(directory: &Directory, sections: &str) -> Program {
-    directory.write(
-        "haproxy.cfg",
-        format!(
-            "global\n  tune.bufsize 65536\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  \
-             timeout server 30s\n{sections}\n"
-        ),
+    let configuration = format!(
+        "global\n  tune.bufsize 65536\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  \
+         timeout server 30s\n{sections}\n"
     );
-    let mut command = Command::new("/usr/sbin/haproxy");
-    command
-        .arg("-db")
-        .arg("-f")
-        .arg(directory.join("haproxy.cfg"));
-    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let command = haproxy_command(directory, &configuration);
     Program::at_socket(command, &directory.join("peer.sock"))
 }
 

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use crate::haproxy::get;
-use crate::program::{Program, free_address};
+use crate::program::{Program, free_address, haproxy_command, nginx_command};
 use crate::support::{Directory, Server, Site, Upstream, pattern, tls_fixture, until};
 
 fn file(name: &str) -> String {
@@ -21,29 +21,13 @@ fn file(name: &str) -> String {
 
 /// Starts nginx at `address`, over this version of TLS.
 fn nginx(directory: &Directory, address: SocketAddr, version: &str, server: &str) -> Program {
-    let here = directory.path().display();
     let (certificate, key, ca) = (file("localhost.pem"), file("localhost.key"), file("ca.pem"));
-    directory.write(
-        "nginx.conf",
-        format!(
-            "daemon off;\nmaster_process off;\npid {here}/nginx.pid;\nerror_log {here}/nginx.log;\n\
-             events {{ worker_connections 512; }}\n\
-             http {{\naccess_log off;\nclient_body_temp_path {here}/a;\nproxy_temp_path {here}/b;\n\
-             fastcgi_temp_path {here}/c;\nuwsgi_temp_path {here}/d;\nscgi_temp_path {here}/e;\n\
-             client_max_body_size 1g;\n\
-             server {{ listen {address} ssl; ssl_certificate {certificate}; ssl_certificate_key {key};\n\
-             ssl_protocols {version}; ssl_client_certificate {ca}; ssl_verify_client optional;\n\
-             ssl_session_cache builtin;\n{server} }}\n}}\n"
-        ),
+    let http = format!(
+        "server {{ listen {address} ssl; ssl_certificate {certificate}; ssl_certificate_key {key};\n\
+         ssl_protocols {version}; ssl_client_certificate {ca}; ssl_verify_client optional;\n\
+         ssl_session_cache builtin;\n{server} }}"
     );
-    let mut command = Command::new("/usr/sbin/nginx");
-    command
-        .arg("-p")
-        .arg(directory.path())
-        .arg("-c")
-        .arg(directory.join("nginx.conf"));
-    command.stderr(Stdio::null());
-    Program::at_port(command, address)
+    Program::at_port(nginx_command(directory, &http), address)
 }
 
 fn in_front_of(address: SocketAddr) -> Site {
@@ -97,19 +81,10 @@ fn nginx_answers_over_tls() {
 
 /// Starts HAProxy with these sections.
 fn haproxy(directory: &Directory, address: SocketAddr, sections: &str) -> Program {
-    directory.write(
-        "haproxy.cfg",
-        format!(
-            "defaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n{sections}\n"
-        ),
+    let configuration = format!(
+        "defaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n{sections}\n"
     );
-    let mut command = Command::new("/usr/sbin/haproxy");
-    command
-        .arg("-db")
-        .arg("-f")
-        .arg(directory.join("haproxy.cfg"));
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    Program::at_port(command, address)
+    Program::at_port(haproxy_command(directory, &configuration), address)
 }
 
 /// The PROXY protocol goes before the handshake.
