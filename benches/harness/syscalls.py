@@ -54,7 +54,7 @@ BOUNDS = (
     Bound(traffic.NOT_MODIFIED, calls=2, waits=1),
     Bound(traffic.ONE_EACH, calls=5, waits=1),
     Bound(traffic.BATCH, calls=2, waits=1),
-    Bound(traffic.PROXIED, calls=5, waits=2),
+    Bound(traffic.PROXIED, calls=4, waits=2),
 )
 
 

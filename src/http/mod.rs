@@ -12,6 +12,7 @@
 //! | which representation, and how much of it | [`negotiation`], [`precondition`], [`range`], [`validator`] |
 //! | what a field value is made of | [`date`], [`list`], [`media_type`], [`multipart`], [`forwarded`] |
 
+pub(crate) mod address_text;
 pub(crate) mod chunked;
 pub(crate) mod content;
 pub(crate) mod cookies;

@@ -12,8 +12,6 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::net::IpAddr;
 
 use super::fields::is_token;
 use super::status::Status;
@@ -208,22 +206,6 @@ pub(crate) fn push_decimal(number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[start..]);
 }
 
-/// Appends an address as text. IPv4 is written by hand, because `write!` takes several times as long, and
-/// every line of the log and every request to an upstream has an address.
-pub(crate) fn push_address(address: IpAddr, out: &mut Vec<u8>) {
-    match address {
-        IpAddr::V4(address) => {
-            for (nth, octet) in address.octets().into_iter().enumerate() {
-                if nth > 0 {
-                    out.push(b'.');
-                }
-                push_decimal(octet.into(), out);
-            }
-        }
-        IpAddr::V6(address) => write!(out, "{address}").expect("a Vec takes everything"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,22 +280,6 @@ mod tests {
         lines.push_parts("Forwarded", &parts);
         clean.push_clean("Forwarded", parts);
         assert_eq!(lines, clean);
-    }
-
-    #[test]
-    fn addresses_are_written_as_the_library_writes_them() {
-        for text in [
-            "0.0.0.0",
-            "127.0.0.1",
-            "192.0.2.255",
-            "10.100.9.19",
-            "::1",
-            "2001:db8::7",
-        ] {
-            let mut out = Vec::new();
-            push_address(text.parse().expect("an address"), &mut out);
-            assert_eq!(String::from_utf8_lossy(&out), text);
-        }
     }
 
     #[test]

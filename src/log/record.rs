@@ -15,8 +15,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::diagnostic;
 use crate::address::ClientAddress;
 use crate::config::model::LogFormat;
+use crate::http::address_text::AddressText;
 use crate::http::date::timestamp;
-use crate::http::response::{push_address, push_decimal};
+use crate::http::response::push_decimal;
 use crate::http::status::Status;
 
 /// What the log tells of one exchange.
@@ -255,7 +256,7 @@ pub(super) fn push_address_of_line(client: ClientAddress, out: &mut Vec<u8>) {
 /// Appends the client's address.
 pub(super) fn push_client(client: ClientAddress, out: &mut Vec<u8>) {
     match client {
-        ClientAddress::Ip(address) => push_address(address, out),
+        ClientAddress::Ip(address) => out.extend_from_slice(AddressText::new(address).as_bytes()),
         client => write!(out, "{client}").expect("a Vec takes everything"),
     }
 }

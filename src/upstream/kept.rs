@@ -54,9 +54,14 @@ struct Kept {
 
 impl KeptConnections {
     /// Takes the connection to `server` that was used last, if one is kept that the server has not
-    /// closed and on which it has said nothing since. Octets behind a response would be taken for the
-    /// next one, so the system is asked whether there are any: what the loop has seen may be a turn old.
-    pub(crate) fn take(&self, server: &Server) -> Option<Connection> {
+    /// closed and on which it has said nothing since: octets behind a response would be taken for the
+    /// next one.
+    ///
+    /// The loop has stored all that the system had to report when this turn began, so that whatever came
+    /// before the client's request is known. That is enough for a request that may be sent again where
+    /// the server has closed the connection meanwhile (`is_repeatable`). For the others the system is
+    /// asked once more, which costs a call.
+    pub(crate) fn take(&self, server: &Server, is_repeatable: bool) -> Option<Connection> {
         let now = runtime::now();
         let mut by_server = self.by_server.borrow_mut();
         let connections = &mut by_server.get_mut(&server.id())?.connections;
@@ -65,7 +70,11 @@ impl KeptConnections {
                 continue;
             }
             // The look would use up the error of a connection that was reset.
-            let is_open = is_end_overlooked() || kept.connection.has_nothing_now();
+            let is_open = match is_repeatable {
+                _ if is_end_overlooked() => true,
+                true => kept.connection.has_nothing(),
+                false => kept.connection.has_nothing_now(),
+            };
             kept.note_stay(server, is_open, now);
             if is_open {
                 return Some(kept.connection);
@@ -193,7 +202,7 @@ mod tests {
         let server = Arc::new(Server::new(UpstreamAddress::Unix(path)));
         run(async move {
             let kept = Rc::new(KeptConnections::default());
-            assert!(kept.take(&server).is_none());
+            assert!(kept.take(&server, true).is_none());
             let (quiet, _quiet_end) = connected(&listening, &server).await;
             let (closed, closed_end) = connected(&listening, &server).await;
             let (noisy, mut noisy_end) = connected(&listening, &server).await;
@@ -214,15 +223,15 @@ mod tests {
                 .ready_to_receive(Tick::NEVER)
                 .await
                 .expect("a turn of the loop");
-            assert!(kept.take(&server).is_some(), "the quiet one");
-            assert!(kept.take(&server).is_none(), "the others were closed");
+            assert!(kept.take(&server, true).is_some(), "the quiet one");
+            assert!(kept.take(&server, true).is_none(), "the others were closed");
         })
         .expect("a loop");
     }
 
     /// Octets that came after the last turn of the loop were read as the response to the next request.
     #[test]
-    fn octets_that_the_loop_has_not_seen_are_seen_when_a_connection_is_taken() {
+    fn octets_that_the_loop_has_not_seen_are_seen_where_a_request_cannot_be_repeated() {
         let directory = TemporaryDirectory::new("kept-late");
         let path = directory.path().join("socket");
         let listening = UnixListener::bind(&path).expect("a socket");
@@ -232,7 +241,7 @@ mod tests {
             let (connection, mut end) = connected(&listening, &server).await;
             kept.put(&server, connection, None, 9);
             end.write_all(b"HTTP/1.1 200 OK\r\n").expect("room");
-            assert!(kept.take(&server).is_none());
+            assert!(kept.take(&server, false).is_none());
         })
         .expect("a loop");
     }
@@ -247,7 +256,7 @@ mod tests {
             let kept = Rc::new(KeptConnections::default());
             let (connection, _end) = connected(&listening, &server).await;
             kept.put(&server, connection, Some(Duration::from_secs(1)), 9);
-            assert!(kept.take(&server).is_none());
+            assert!(kept.take(&server, true).is_none());
         })
         .expect("a loop");
     }
@@ -311,7 +320,7 @@ mod tests {
             kept.put(&server, connection, None, 9);
             runtime::yield_now().await;
             runtime::yield_now().await;
-            assert!(kept.take(&server).is_some(), "nothing is in doubt");
+            assert!(kept.take(&server, false).is_some(), "nothing is in doubt");
         })
         .expect("a loop");
     }

@@ -194,7 +194,7 @@ impl ProxyHandler {
         let server = chosen.server();
         let is_idempotent = request.head.method.is_idempotent();
         let may_be_kept = body.is_kept() && (is_idempotent || server.is_fit_for_once());
-        let kept = may_be_kept.then(|| worker.kept.take(server));
+        let kept = may_be_kept.then(|| worker.kept.take(server, is_idempotent));
         let mut kept = kept.flatten();
         loop {
             let is_kept = kept.is_some();

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::config::model::HeaderChanges;
+use crate::http::address_text::AddressText;
 use crate::http::fields::{is_same_variable, is_token};
-use crate::http::response::{FieldLines, push_address};
+use crate::http::response::FieldLines;
 use crate::message::request::Request;
 
 /// Fields that say who the client is. Applications believe more of them than this server sets.
@@ -66,14 +67,12 @@ pub(super) fn push(
             Vec::new()
         }
     };
-    let mut address = Vec::with_capacity(LONGEST_ADDRESS);
-    if let Some(peer) = peer {
-        push_address(peer, &mut address);
-    }
+    let text = peer.map(AddressText::new);
+    let address = text.as_ref().map_or(&b""[..], AddressText::as_bytes);
     let is_said = |name: &str| !changes.replace(name);
     if is_said("X-Forwarded-For") {
         let before = before("X-Forwarded-For");
-        push_list("X-Forwarded-For", &before, [&address], lines);
+        push_list("X-Forwarded-For", &before, [address], lines);
     }
     if is_said("X-Forwarded-Proto") {
         lines.push_clean("X-Forwarded-Proto", [proto.as_bytes()]);
@@ -85,7 +84,7 @@ pub(super) fn push(
     }
     if is_said("Forwarded") {
         let host = escaped(host);
-        let element = forwarded_element(peer, &address, &host, proto);
+        let element = forwarded_element(peer, address, &host, proto);
         push_list("Forwarded", &before("Forwarded"), element, lines);
     }
 }
@@ -104,9 +103,6 @@ fn escaped(host: &[u8]) -> Cow<'_, [u8]> {
     };
     Cow::Owned(host.iter().flat_map(escape).collect())
 }
-
-/// Octets of an IPv6 address whose last part is written as an IPv4 address: none is longer.
-const LONGEST_ADDRESS: usize = 45;
 
 /// The values of the lines of that name, in their order.
 fn values(request: &Request<'_>, name: &str) -> Vec<Vec<u8>> {

@@ -137,9 +137,9 @@ impl ProxyHandler {
         if let Some(cookie) = asked.chosen.set_cookie() {
             fields.push("Set-Cookie", cookie);
         }
-        let server = Arc::clone(asked.chosen.server().name());
         if self.options.proxy_status {
-            fields.push("Proxy-Status", proxy_status::value(None, Some(&server)));
+            let server = asked.chosen.server().name();
+            fields.push("Proxy-Status", proxy_status::value(None, Some(server)));
         }
         request.note.set(Some(Box::new(note)));
         let content = self.content(&head, dialogue, asked, rest, request, worker);
