@@ -83,6 +83,14 @@ pub(crate) enum Progress {
     Yield,
 }
 
+/// What became of an attempt to send octets of a file.
+enum FileSent {
+    /// So many went out, or the end of the file has been reached.
+    Octets(usize),
+    /// The next octets of this range are not in memory.
+    Cold(FileRange),
+}
+
 /// Why an answer was not sent to its end. The connection is of no more use.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
@@ -229,15 +237,11 @@ impl<'c> Transmission<'c> {
             let step = match self.pieces.front() {
                 Some(Piece::Octets(_)) => self.send_octets(stream),
                 _ if self.sent < self.buffer.len() => self.send_buffer(stream),
-                Some(Piece::File(range)) => {
-                    if range.length() > 0 && range.start >= self.warm_until {
-                        if !is_in_memory(range) {
-                            return Ok(Progress::Cold(range.clone()));
-                        }
-                        self.warm_until = chunk_end(range);
-                    }
-                    self.send_file(stream)
-                }
+                Some(Piece::File(_)) => match self.send_file(stream) {
+                    Ok(FileSent::Octets(count)) => Ok(count),
+                    Ok(FileSent::Cold(range)) => return Ok(Progress::Cold(range)),
+                    Err(error) => Err(error),
+                },
                 None if self.stream.is_some() => return Ok(Progress::Waiting),
                 None if self.extent == Extent::Shorter => return Err(SendError::TooShort),
                 None => return Ok(Progress::Done),
@@ -360,24 +364,40 @@ impl<'c> Transmission<'c> {
         Ok(count)
     }
 
-    fn send_file(&mut self, stream: &Transport) -> Result<usize, SendError> {
+    /// Sends the next octets of the first piece, a file, if they are in memory or `warm` has read them.
+    fn send_file(&mut self, stream: &Transport) -> Result<FileSent, SendError> {
         let Some(Piece::File(range)) = self.pieces.front_mut() else {
-            return Ok(0);
+            return Ok(FileSent::Octets(0));
         };
         if range.length() > 0 {
-            let count = (self.warm_until.min(range.end) - range.start) as usize;
-            let sent = stream.send_file(range.file.as_fd(), &mut range.start, count)?;
+            let may_wait = range.start < self.warm_until;
+            if !may_wait && stream.has_kernel_read_files() && !is_in_memory(range) {
+                return Ok(FileSent::Cold(range.clone()));
+            }
+            let end = if may_wait {
+                self.warm_until.min(range.end)
+            } else {
+                chunk_end(range)
+            };
+            if stream.has_kernel_read_files() {
+                self.warm_until = end;
+            }
+            let count = (end - range.start) as usize;
+            let file = range.file.as_fd();
+            let Some(sent) = stream.send_file(file, &mut range.start, count, may_wait)? else {
+                return Ok(FileSent::Cold(range.clone()));
+            };
             if sent == 0 {
                 return Err(SendError::FileShrank);
             }
             self.content_sent += sent as u64;
             if range.length() > 0 {
-                return Ok(sent);
+                return Ok(FileSent::Octets(sent));
             }
         }
         self.pieces.pop_front();
         self.warm_until = 0;
-        Ok(1)
+        Ok(FileSent::Octets(1))
     }
 
     /// Puts a block in the place of the buffer that was sent, with its framing. The last one is followed

@@ -87,7 +87,9 @@ impl Transport {
     }
 
     /// Sends up to `count` octets of `file` from `offset`, and moves `offset` on by the number returned;
-    /// 0 is the end of the file.
+    /// 0 is the end of the file. A session of TLS reads them itself: unless it `may_wait` for the disk, it
+    /// returns `None` where the first of them is not in memory. A plain connection has the kernel read
+    /// them, which may always wait.
     ///
     /// # Errors
     /// As `send`, and the errors of reading the file.
@@ -96,11 +98,18 @@ impl Transport {
         file: BorrowedFd<'_>,
         offset: &mut u64,
         count: usize,
-    ) -> io::Result<usize> {
+        may_wait: bool,
+    ) -> io::Result<Option<usize>> {
         match self {
-            Self::Plain(stream) => stream.try_send_file(file, offset, count),
-            Self::Tls(session) => session.send_file(file, offset, count),
+            Self::Plain(stream) => stream.try_send_file(file, offset, count).map(Some),
+            Self::Tls(session) => session.send_file(file, offset, count, may_wait),
         }
+    }
+
+    /// Whether the kernel reads the files that are sent, so that a caller who must not wait for a disk has to
+    /// look whether they are in memory.
+    pub(crate) fn has_kernel_read_files(&self) -> bool {
+        matches!(self, Self::Plain(_))
     }
 
     /// The IP address of ours that the client connected to; `None` at a Unix socket.

@@ -10,12 +10,13 @@
 //! A session that is idle holds neither: what it has is the state of rustls.
 
 use std::cell::{OnceCell, RefCell};
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::take;
 use std::ops::Deref;
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll};
 
+use rustix::io::{Errno, ReadWriteFlags};
 use rustls::InvalidMessage;
 
 use super::about::About;
@@ -41,6 +42,26 @@ fn truncated() -> io::Error {
         io::ErrorKind::UnexpectedEof,
         "the connection ended without a close_notify",
     )
+}
+
+/// Reads octets of `file` from `offset`. `None` if the first of them is not in memory, unless the read
+/// `may_wait` for the disk.
+fn read_file(
+    file: BorrowedFd<'_>,
+    into: &mut [u8],
+    offset: u64,
+    may_wait: bool,
+) -> io::Result<Option<usize>> {
+    if !may_wait {
+        let mut pieces = [IoSliceMut::new(into)];
+        match rustix::io::preadv2(file, &mut pieces, offset, ReadWriteFlags::NOWAIT) {
+            Err(Errno::AGAIN) => return Ok(None),
+            // The file system cannot tell.
+            Err(Errno::OPNOTSUPP) => {}
+            read => return Ok(Some(read?)),
+        }
+    }
+    Ok(Some(rustix::io::pread(file, into, offset)?))
 }
 
 impl Session {
@@ -236,27 +257,31 @@ impl Session {
         file: BorrowedFd<'_>,
         offset: &mut u64,
         count: usize,
-    ) -> io::Result<usize> {
+        may_wait: bool,
+    ) -> io::Result<Option<usize>> {
         let Some(state) = &mut *self.state.borrow_mut() else {
-            return self.stream.try_send_file(file, offset, count);
+            return self.stream.try_send_file(file, offset, count).map(Some);
         };
         let sent = match self.finish_last(state)? {
-            Some(sent) => sent,
+            Some(sent) => Some(sent),
             None => buffers::with(|buffers| {
                 let start = state.held.len();
-                let room = start..start + count.min(SHARE);
-                let read = rustix::io::pread(file, &mut buffers.plain[room], *offset)?;
+                let room = &mut buffers.plain[start..start + count.min(SHARE)];
+                let Some(read) = read_file(file, room, *offset, may_wait)? else {
+                    return Ok(None);
+                };
                 if read == 0 {
-                    return Ok(0);
+                    return Ok(Some(0));
                 }
                 buffers.plain[..start].copy_from_slice(&take(&mut state.held));
                 let octets = &buffers.plain[..start + read];
                 // More follows if the file has more than fits.
                 let more = read < count;
                 self.encrypt_and_send(state, octets, read, &mut buffers.outgoing, more)
+                    .map(Some)
             })?,
         };
-        *offset += sent as u64;
+        *offset += sent.unwrap_or(0) as u64;
         Ok(sent)
     }
 

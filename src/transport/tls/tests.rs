@@ -214,7 +214,9 @@ fn pieces_and_files_arrive_in_their_order() {
         let mut offset = 0;
         send_all(&server, &[0; 300_000], |server, octets| {
             let count = octets.len().min(100_000);
-            server.send_file(file.as_fd(), &mut offset, count)
+            server
+                .send_file(file.as_fd(), &mut offset, count, true)
+                .map(|sent| sent.expect("it may wait"))
         })
         .await;
         assert_eq!(offset, 300_000);
@@ -224,6 +226,41 @@ fn pieces_and_files_arrive_in_their_order() {
     });
     let expected = [pattern(150_000), b"head".to_vec(), pattern(300_000)].concat();
     assert!(received.expect("an end in order") == expected);
+}
+
+/// Whether a file is in memory is known from the read itself. Where a file system cannot evict it, as that of
+/// /tmp may be, the test shows that it is sent at once.
+#[test]
+fn a_file_that_is_not_in_memory_is_not_waited_for() {
+    let received = carried(&TLS13, 16 * 1024, |server| async move {
+        let directory = std::env::current_dir().expect("there is one");
+        let file = tempfile::tempfile_in(directory).expect("a file");
+        std::os::unix::fs::FileExt::write_all_at(&file, &pattern(300_000), 0).expect("room");
+        file.sync_all().expect("it can be written");
+        let evict = rustix::fs::Advice::DontNeed;
+        rustix::fs::fadvise(&file, 0, None, evict).expect("a file");
+        let mut octet = [0];
+        let mut pieces = [io::IoSliceMut::new(&mut octet)];
+        let flags = rustix::io::ReadWriteFlags::NOWAIT;
+        let is_cold = rustix::io::preadv2(&file, &mut pieces, 0, flags).is_err();
+        let mut offset = 0;
+        let sent = server.send_file(file.as_fd(), &mut offset, 100_000, false);
+        assert_eq!(sent.expect("an open session").is_none(), is_cold);
+        assert_eq!(offset == 0, is_cold);
+        while offset < 300_000 {
+            let count = 300_000 - offset as usize;
+            match server.send_file(file.as_fd(), &mut offset, count, true) {
+                Ok(sent) => assert!(sent > Some(0)),
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                    let ready = server.ready(Direction::Write, Tick::NEVER).await;
+                    ready.expect("the client reads");
+                }
+            }
+        }
+        server.close(Tick::NEVER).await.expect("the client reads");
+    });
+    assert!(received.expect("an end in order") == pattern(300_000));
 }
 
 /// A connection that ends without a word is not taken for one that is complete.
