@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -134,6 +135,57 @@ fn a_flood_of_handshakes_leaves_each_turn_to_the_others() {
     until("half a ClientHello may wait", || {
         begun.iter().all(is_answered).then_some(())
     });
+}
+
+/// Ends the flood when it is dropped, also if the test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Sends whole and half ClientHellos, and leaves in the middle of each handshake, until `is_over`.
+fn flood(server: &Server, is_over: &AtomicBool, count: &AtomicUsize) {
+    let hello = client_hello(&anyone());
+    let mut kept = Vec::new();
+    while !is_over.load(Ordering::Relaxed) {
+        kept.push(sent(server, &hello));
+        kept.push(sent(server, &hello[..hello.len() / 2]));
+        count.fetch_add(2, Ordering::Relaxed);
+        if kept.len() == 50 {
+            kept.clear();
+        }
+    }
+}
+
+#[test]
+fn established_connections_are_answered_in_a_flood() {
+    const FLOODING: usize = 8;
+    const REQUESTS: usize = 50;
+    let server = start("");
+    let mut clients: Vec<Client> = (0..8).map(|_| established(&server)).collect();
+    let (is_over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let over = Over(&is_over);
+        for _ in 0..FLOODING {
+            scope.spawn(|| flood(&server, &is_over, &count));
+        }
+        until("it has begun", || {
+            (count.load(Ordering::Relaxed) > 100 * FLOODING).then_some(())
+        });
+        for _ in 0..REQUESTS {
+            for client in &mut clients {
+                assert_eq!(client.exchange(GET).text(), "hello");
+            }
+        }
+        // A client that comes anew waits for its turn, and gets it.
+        assert_eq!(established(&server).exchange(GET).text(), "hello");
+        drop(over);
+    });
+    let status = server.status();
+    assert_eq!(status["handshakes"]["complete"], 9, "{status}");
 }
 
 /// Octets that come one by one are no reason to wait for longer.

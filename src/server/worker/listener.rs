@@ -21,7 +21,7 @@ use crate::runtime::{self, Listener, Stream};
 use crate::server::connection::Connection;
 use crate::server::stream::StreamConnection;
 use crate::transport::Transport;
-use crate::transport::tls::Session;
+use crate::transport::tls::{self, Session};
 
 /// Connections accepted before those that are there get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
@@ -49,6 +49,10 @@ pub(crate) async fn accept_all(accepting: Rc<Accepting>, worker: Rc<Worker>) {
             accept_some(LAST_ACCEPTS, &listener, &accepting, &worker);
             return;
         }
+        if tls::is_crowded() && begins_with_handshake(&accepting, &worker) {
+            runtime::yield_now().await;
+            continue;
+        }
         match accept_some(ACCEPTS_PER_TURN, &listener, &accepting, &worker) {
             Round::QueueIsEmpty => {
                 is_short = false;
@@ -72,6 +76,13 @@ pub(crate) async fn accept_all(accepting: Rc<Accepting>, worker: Rc<Worker>) {
             }
         }
     }
+}
+
+/// Whether the connections that are accepted begin with a handshake of TLS.
+fn begins_with_handshake(accepting: &Accepting, worker: &Worker) -> bool {
+    let generation = worker.current_generation();
+    let arrival = generation.arrival(&accepting.endpoint.address);
+    arrival.is_some_and(|arrival| arrival.is_tls)
 }
 
 /// How a round of accepting ended.

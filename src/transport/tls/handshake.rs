@@ -89,7 +89,11 @@ pub(crate) async fn accept(
             None => HandshakeError::NoName,
         });
     };
-    gate::take_turn().await;
+    let has_waited = gate::take_turn().await;
+    if has_waited && matches!(receive(stream, &mut incoming), Ok(0)) {
+        // It has left meanwhile: no handshake is complete without a further message of the client.
+        return Err(HandshakeError::Gone);
+    }
     let half = Half::Server(UnbufferedServerConnection::new(chosen.config)?);
     let mut state = State::new(half, incoming);
     drive(stream, &mut state, deadline).await?;
@@ -218,11 +222,7 @@ async fn read_more(
     deadline: Tick,
 ) -> Result<(), HandshakeError> {
     loop {
-        let start = incoming.len();
-        incoming.resize(start + READ_SIZE, 0);
-        let received = stream.try_receive(&mut incoming[start..]);
-        incoming.truncate(start + received.as_ref().map_or(0, |count| *count));
-        match received {
+        match receive(stream, incoming) {
             Ok(0) => return Err(HandshakeError::Gone),
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -234,6 +234,15 @@ async fn read_more(
             Err(_) => return Err(HandshakeError::Gone),
         }
     }
+}
+
+/// Reads once to the end of `incoming`. Returns how many octets that were; 0 is the end of the connection.
+fn receive(stream: &Stream, incoming: &mut Vec<u8>) -> io::Result<usize> {
+    let start = incoming.len();
+    incoming.resize(start + READ_SIZE, 0);
+    let received = stream.try_receive(&mut incoming[start..]);
+    incoming.truncate(start + received.as_ref().map_or(0, |count| *count));
+    received
 }
 
 fn about(state: &State, server_name: Option<String>, client_rule: u64) -> About {

@@ -22,6 +22,7 @@ mod state;
 mod tests;
 
 pub(crate) use about::About;
+pub(crate) use gate::is_crowded;
 pub(crate) use handshake::{Chosen, HandshakeError, UnknownName, accept, connect};
 pub(crate) use hello::Hello;
 pub(crate) use session::Session;
