@@ -187,7 +187,16 @@ mod tests {
     use crate::runtime::{Tick, run};
     use crate::test_support::TemporaryDirectory;
 
-    /// A connection to a server at `path`, and the server's end of it.
+    /// A server, and where it listens: in a directory that goes with the first of the three.
+    fn upstream() -> (TemporaryDirectory, UnixListener, Arc<Server>) {
+        let directory = TemporaryDirectory::new("kept");
+        let path = directory.path().join("socket");
+        let listening = UnixListener::bind(&path).expect("a socket");
+        let server = Arc::new(Server::new(UpstreamAddress::Unix(path)));
+        (directory, listening, server)
+    }
+
+    /// A connection to `server`, and the server's end of it.
     async fn connected(listening: &UnixListener, server: &Server) -> (Connection, UnixStream) {
         let opened = Connection::open(server.address(), Duration::from_secs(10)).await;
         let (accepted, _) = listening.accept().expect("a connection");
@@ -196,10 +205,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_kept_until_it_is_taken_or_the_server_speaks() {
-        let directory = TemporaryDirectory::new("kept");
-        let path = directory.path().join("socket");
-        let listening = UnixListener::bind(&path).expect("a socket");
-        let server = Arc::new(Server::new(UpstreamAddress::Unix(path)));
+        let (_directory, listening, server) = upstream();
         run(async move {
             let kept = Rc::new(KeptConnections::default());
             assert!(kept.take(&server, true).is_none());
@@ -232,10 +238,7 @@ mod tests {
     /// Octets that came after the last turn of the loop were read as the response to the next request.
     #[test]
     fn octets_that_the_loop_has_not_seen_are_seen_where_a_request_cannot_be_repeated() {
-        let directory = TemporaryDirectory::new("kept-late");
-        let path = directory.path().join("socket");
-        let listening = UnixListener::bind(&path).expect("a socket");
-        let server = Arc::new(Server::new(UpstreamAddress::Unix(path)));
+        let (_directory, listening, server) = upstream();
         run(async move {
             let kept = Rc::new(KeptConnections::default());
             let (connection, mut end) = connected(&listening, &server).await;
@@ -248,10 +251,7 @@ mod tests {
 
     #[test]
     fn a_server_may_say_that_it_waits_for_a_short_time() {
-        let directory = TemporaryDirectory::new("kept-short");
-        let path = directory.path().join("socket");
-        let listening = UnixListener::bind(&path).expect("a socket");
-        let server = Arc::new(Server::new(UpstreamAddress::Unix(path)));
+        let (_directory, listening, server) = upstream();
         run(async move {
             let kept = Rc::new(KeptConnections::default());
             let (connection, _end) = connected(&listening, &server).await;
@@ -265,10 +265,7 @@ mod tests {
     #[test]
     fn the_ones_that_waited_longest_are_closed_where_there_is_no_room() {
         use std::io::Read as _;
-        let directory = TemporaryDirectory::new("kept-full");
-        let path = directory.path().join("socket");
-        let listening = UnixListener::bind(&path).expect("a socket");
-        let server = Arc::new(Server::new(UpstreamAddress::Unix(path)));
+        let (_directory, listening, server) = upstream();
         run(async move {
             for (most, room, expected) in [
                 (2, 9, [false, false, true, true]),
@@ -296,10 +293,7 @@ mod tests {
     /// The second piece of a response is read before the loop reports it.
     #[test]
     fn a_report_of_octets_that_were_read_before_it_is_no_doubt() {
-        let directory = TemporaryDirectory::new("kept-two");
-        let path = directory.path().join("socket");
-        let listening = UnixListener::bind(&path).expect("a socket");
-        let server = Arc::new(Server::new(UpstreamAddress::Unix(path)));
+        let (_directory, listening, server) = upstream();
         run(async move {
             let kept = Rc::new(KeptConnections::default());
             let (connection, mut end) = connected(&listening, &server).await;
