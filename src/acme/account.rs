@@ -6,7 +6,7 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::authority::Authority;
+use super::authority::{Authority, no_account};
 use super::fault::Fault;
 use super::jose::{AccountKey, sign_with_hmac};
 use super::storage::{self, StorageError};
@@ -21,6 +21,9 @@ pub(super) struct Account {
     url: Option<String>,
     /// What the CA was told.
     contact: Vec<String>,
+    /// The key that the CA is asked to take in place of `key`; it may have done so. As `key` is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_key: Option<String>,
 }
 
 impl Account {
@@ -41,6 +44,7 @@ impl Account {
             key: BASE64.encode(key.pkcs8()),
             url: None,
             contact: Vec::new(),
+            next_key: None,
         };
         storage::write(path, &account)?;
         Ok((account, key))
@@ -78,6 +82,46 @@ impl Account {
         Self { url: None, ..self }
     }
 
+    /// The key that is to take the place of the account's; `None`: no change of the key is under way.
+    pub(super) fn next_key(&self) -> Option<AccountKey> {
+        let pkcs8 = BASE64.decode(self.next_key.as_ref()?.as_bytes()).ok()?;
+        AccountKey::from_pkcs8(&pkcs8).ok()
+    }
+
+    /// The account, whose key is going to be the one in `pkcs8`.
+    pub(super) fn with_next(self, pkcs8: &[u8]) -> Self {
+        Self {
+            next_key: Some(BASE64.encode(pkcs8)),
+            ..self
+        }
+    }
+
+    /// The account, whose key is the one in `pkcs8` now.
+    pub(super) fn with_key(self, pkcs8: &[u8]) -> Self {
+        Self {
+            key: BASE64.encode(pkcs8),
+            next_key: None,
+            ..self
+        }
+    }
+
+    /// The account, which keeps its key.
+    pub(super) fn without_next(self) -> Self {
+        Self {
+            next_key: None,
+            ..self
+        }
+    }
+
+    /// The account, registered as `other` is. `None`: their keys are different.
+    pub(super) fn registered_as(self, other: &Self) -> Option<Self> {
+        (self.key == other.key).then(|| Self {
+            url: other.url.clone(),
+            contact: other.contact.clone(),
+            ..self
+        })
+    }
+
     pub(super) fn is_kept_as(&self, other: &Self) -> bool {
         self.url == other.url && self.contact == other.contact
     }
@@ -106,6 +150,5 @@ async fn create(authority: &Authority, settings: &Acme) -> Result<String, Fault>
     }
     authority.account.replace(None);
     let reply = authority.post(url, &wish.to_string()).await?;
-    let nonsense = || Fault::Nonsense("the CA does not say where the account is".to_owned());
-    reply.location.ok_or_else(nonsense)
+    reply.location.ok_or_else(no_account)
 }

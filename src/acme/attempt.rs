@@ -4,28 +4,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::account::Account;
 use super::answers::Answers;
-use super::authority::{self, Authority};
-use super::client::Client;
+use super::authority;
 use super::fault::Fault;
-use super::jose::AccountKey;
-use super::lock::Lock;
 use super::messages::RenewalInfo;
 use super::order::{self, Wish};
 use super::record::{Record, Standing};
-use super::storage::{self, Storage, StorageError};
-use super::trust::client_config;
-use crate::config::model::Acme;
+use super::registration::Registration;
+use super::storage::{self, StorageError};
 use crate::log::diagnostic;
-use crate::runtime::BlockingPool;
 use crate::tls;
 
 /// What an attempt is made with.
 pub(super) struct Attempt<'a> {
-    pub(super) pool: &'a Arc<BlockingPool>,
-    pub(super) settings: &'a Acme,
-    pub(super) storage: &'a Storage,
+    pub(super) registration: Registration<'a>,
     pub(super) answers: &'a Arc<Answers>,
     pub(super) names: &'a [String],
     /// Where the certificate is put.
@@ -53,7 +45,7 @@ impl Attempt<'_> {
         {
             // The CA has lost the account, and its orders with it. The key makes another.
             record.begun = None;
-            outcome = match self.forget_account().await {
+            outcome = match self.registration.forget().await {
                 Ok(()) => self.order(record, standing).await,
                 Err(fault) => Err(fault),
             };
@@ -74,12 +66,12 @@ impl Attempt<'_> {
         record: &mut Record,
         standing: Option<&Standing>,
     ) -> Result<Standing, Fault> {
-        let authority = self.authority().await?;
+        let authority = self.registration.authority().await?;
         let has_info = authority.directory.renewal_info.is_some();
         let replaces = standing.and_then(|standing| standing.identifier.clone());
         let wish = Wish {
             names: self.names.to_vec(),
-            challenges: self.settings.challenges.clone(),
+            challenges: self.registration.settings.challenges.clone(),
             replaces: replaces.filter(|_| has_info),
             refusals: record.refusals,
         };
@@ -94,7 +86,8 @@ impl Attempt<'_> {
         };
         let text = order::complete(&authority, &begun, &wish, self.answers).await?;
         let (file, names) = (self.file.to_owned(), self.names.to_vec());
-        self.on_disk(move || put(&file, &names, &text)).await?
+        let put = move || put(&file, &names, &text);
+        self.registration.on_disk(put).await?
     }
 
     /// Asks the CA when the certificate of `standing` is to be renewed (RFC 9773), if it says such things.
@@ -126,7 +119,7 @@ impl Attempt<'_> {
         let Some(identifier) = &standing.identifier else {
             return Ok(None);
         };
-        let (_, authority) = self.find_authority().await?;
+        let (_, authority) = self.registration.find_authority().await?;
         let Some(url) = &authority.directory.renewal_info else {
             return Ok(None);
         };
@@ -136,68 +129,11 @@ impl Attempt<'_> {
         Ok(Some((info, reply.retry_after)))
     }
 
-    /// The CA, which knows the account.
-    async fn authority(&self) -> Result<Authority, Fault> {
-        let (account, authority) = self.find_authority().await?;
-        let registered = account.clone();
-        let registered = registered.register(&authority, self.settings).await?;
-        if !registered.is_kept_as(&account) {
-            self.keep_account(registered).await?;
-        }
-        Ok(authority)
-    }
-
-    /// Has the account made again with the same key.
-    async fn forget_account(&self) -> Result<(), Fault> {
-        let (account, _) = self.account().await?;
-        self.keep_account(account.forgotten()).await
-    }
-
-    /// The account in the storage. Other processes that order other certificates use the same one, so
-    /// that a lock guards the file.
-    async fn account(&self) -> Result<(Account, AccountKey), Fault> {
-        let (path, lock) = (self.storage.account(), self.storage.account_lock());
-        let read = self.on_disk(move || {
-            let _lock = Lock::wait(&lock)?;
-            storage::remove_prepared(&path);
-            Account::read_or_make(&path)
-        });
-        Ok(read.await??)
-    }
-
-    async fn find_authority(&self) -> Result<(Account, Authority), Fault> {
-        let (account, key) = self.account().await?;
-        let ca = self.settings.ca.clone();
-        let trusted = self.on_disk(move || client_config(ca.as_deref())).await?;
-        let client = Client {
-            tls: trusted.map_err(Fault::Unreachable)?,
-            pool: Arc::clone(self.pool),
-        };
-        let url = &self.settings.directory.url;
-        Ok((account, Authority::find(client, url, key).await?))
-    }
-
-    async fn keep_account(&self, account: Account) -> Result<(), Fault> {
-        let (path, lock) = (self.storage.account(), self.storage.account_lock());
-        let written = self.on_disk(move || {
-            let _lock = Lock::wait(&lock)?;
-            storage::write(&path, &account)
-        });
-        Ok(written.await??)
-    }
-
     async fn keep(&self, record: &Record) -> Result<(), Fault> {
-        let (path, record) = (self.storage.order(self.file), record.clone());
-        let written = self.on_disk(move || storage::write(&path, &record));
-        Ok(written.await??)
-    }
-
-    async fn on_disk<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Fault> {
-        let done = self.pool.run(work).await;
-        done.map_err(|error| Fault::Unreachable(error.to_string()))
+        let Registration { storage, .. } = self.registration;
+        let (path, record) = (storage.order(self.file), record.clone());
+        let write = move || storage::write(&path, &record);
+        Ok(self.registration.on_disk(write).await??)
     }
 }
 

@@ -65,16 +65,28 @@ impl Authority {
     /// # Errors
     /// If the CA refuses, or does not answer.
     pub(super) async fn post(&self, url: &str, payload: &str) -> Result<Reply, Fault> {
+        let account = self.account.borrow().clone();
+        self.send(url, payload, account.as_deref(), &self.key).await
+    }
+
+    /// Sends `payload` to `url`, signed by `key` for `account`. `None`: for the account of the key.
+    async fn send(
+        &self,
+        url: &str,
+        payload: &str,
+        account: Option<&str>,
+        key: &AccountKey,
+    ) -> Result<Reply, Fault> {
         let target = parsed(url)?;
         let mut refused = None;
         for _ in 0..MAX_NONCES {
             let nonce = self.next_nonce().await?;
             let mut header = json!({ "nonce": nonce, "url": url });
-            match &*self.account.borrow() {
-                Some(account) => header["kid"] = account.as_str().into(),
-                None => header["jwk"] = self.key.jwk(),
+            match account {
+                Some(account) => header["kid"] = account.into(),
+                None => header["jwk"] = key.jwk(),
             }
-            let signed = self.key.sign(header, payload);
+            let signed = key.sign(header, payload);
             let reply = self.client.ask(Method::Post, &target, &signed).await?;
             self.nonce.replace(reply.nonce.clone());
             match accepted(reply) {
@@ -99,6 +111,42 @@ impl Authority {
         Ok((parse(&reply, what)?, reply))
     }
 
+    /// Whether the CA knows an account by `key` (RFC 8555 §7.3.1).
+    ///
+    /// # Errors
+    /// If the CA does not say.
+    pub(super) async fn knows(&self, key: &AccountKey) -> Result<bool, Fault> {
+        let url = &self.directory.new_account;
+        let wish = json!({ "onlyReturnExisting": true }).to_string();
+        match self.send(url, &wish, None, key).await {
+            Ok(_) => Ok(true),
+            Err(fault) if fault.is_of("accountDoesNotExist") => Ok(false),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Where the CA changes keys.
+    ///
+    /// # Errors
+    /// If it changes none.
+    pub(super) fn key_change(&self) -> Result<&str, Fault> {
+        let nonsense = || Fault::Nonsense("the CA changes no keys of accounts".to_owned());
+        self.directory.key_change.as_deref().ok_or_else(nonsense)
+    }
+
+    /// Asks the CA to know the account by `next` (RFC 8555 §7.3.5).
+    ///
+    /// # Errors
+    /// If the CA refuses, or does not answer.
+    pub(super) async fn ask_for_key(&self, next: &AccountKey) -> Result<(), Fault> {
+        let url = self.key_change()?;
+        let account = self.account.borrow().clone().ok_or_else(no_account)?;
+        let wish = json!({ "account": account, "oldKey": self.key.jwk() });
+        let header = json!({ "jwk": next.jwk(), "url": url });
+        let signed = next.sign(header, &wish.to_string());
+        self.post(url, &signed).await.map(drop)
+    }
+
     async fn next_nonce(&self) -> Result<String, Fault> {
         let kept = self.nonce.take();
         if let Some(nonce) = kept {
@@ -109,6 +157,11 @@ impl Authority {
         let nonsense = || Fault::Nonsense("the CA gives no nonce".to_owned());
         reply.nonce.ok_or_else(nonsense)
     }
+}
+
+/// The fault of a CA that has an account and does not say where.
+pub(super) fn no_account() -> Fault {
+    Fault::Nonsense("the CA does not say where the account is".to_owned())
 }
 
 fn parsed(url: &str) -> Result<HttpsUrl, Fault> {

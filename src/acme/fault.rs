@@ -35,6 +35,9 @@ pub(super) enum Fault {
         what: &'static str,
         retry_after: Option<Duration>,
     },
+    /// Another process does what this one wants to do.
+    #[error("{0}")]
+    Busy(&'static str),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -53,10 +56,18 @@ impl Fault {
         matches!(self, Self::Refused { kind, .. } if kind == wanted)
     }
 
+    /// Whether the CA has said no, and would say so again.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => *status != 429 && (400..500).contains(status),
+            _ => false,
+        }
+    }
+
     /// Whether trying again soon is no burden to the CA and may help.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable(_) => true,
+            Self::Unreachable(_) | Self::Busy(_) => true,
             Self::Refused { status, .. } => (500..600).contains(status),
             _ => false,
         }

@@ -24,10 +24,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::attempt::Attempt;
+use super::command::{Command, KeyAnswer, Wish};
 use super::fault::Fault;
+use super::key_changes::KeyChanges;
 use super::lock::Lock;
 use super::plan::{Plan, Wanted};
 use super::record::{Record, Standing};
+use super::registration::Registration;
 use super::state::{Stage, State};
 use super::storage::{self, Storage, StorageError, remove_prepared};
 use crate::config::model::Acme;
@@ -46,50 +49,69 @@ const WITHOUT_LOCK: Duration = Duration::from_secs(2);
 const THREADS: usize = 2;
 const QUEUE: usize = 64;
 
-/// Keeps the certificates of the last plan that came, until the sender is gone. `None` is a plan for none.
-pub(crate) async fn keep(mut plans: Receiver<Option<Plan>>) {
-    let mut next = plans.receive().await;
-    while let Some(plan) = next {
-        next = match plan {
-            None => plans.receive().await,
-            Some(plan) => follow(plan, &mut plans).await,
+/// Keeps the certificates of the last plan that came, and does what else it is told, until the sender is gone.
+pub(crate) async fn keep(mut commands: Receiver<Command>) {
+    let mut next = commands.receive().await;
+    while let Some(command) = next {
+        next = match command {
+            Command::Follow(Some(plan)) => follow(*plan, &mut commands).await,
+            Command::Follow(None) => commands.receive().await,
+            Command::ChangeKey(answer) => {
+                answer(KeyAnswer::without_acme());
+                commands.receive().await
+            }
         };
     }
 }
 
-/// Follows `plan` and those after it that ask the same CA in the same way. Returns the first one that
-/// does not, `Some(None)` for a plan for nothing, `None` if there will be no more.
-async fn follow(plan: Plan, plans: &mut Receiver<Option<Plan>>) -> Option<Option<Plan>> {
+/// What the task has to do, as the last commands have it.
+struct Work {
+    plan: RefCell<Plan>,
+    /// Wishes for another key of the account.
+    wishes: RefCell<Vec<Wish>>,
+}
+
+/// Follows `plan` and the commands after it, as far as they are for the same CA. Returns the first command
+/// that is not; `None` if there will be no more.
+async fn follow(plan: Plan, commands: &mut Receiver<Command>) -> Option<Command> {
     let (changed, changes) = channel();
-    let plan = Rc::new(RefCell::new(plan));
-    let mut work = pin!(work(Rc::clone(&plan), changes));
+    let work = Rc::new(Work {
+        plan: RefCell::new(plan),
+        wishes: RefCell::default(),
+    });
+    let mut done = pin!(keep_at(Rc::clone(&work), changes));
     loop {
-        let next = match either(plans.receive(), work.as_mut()).await {
+        let next = match either(commands.receive(), done.as_mut()).await {
             Either::First(next) => next,
             Either::Second(never) => match never {},
         };
         match next {
-            Some(Some(next)) if next.settings == plan.borrow().settings => {
-                plan.replace(next);
-                changed.send(());
+            Some(Command::Follow(Some(next))) if next.settings == work.plan.borrow().settings => {
+                work.plan.replace(*next);
+            }
+            Some(Command::ChangeKey(answer)) => {
+                work.wishes.borrow_mut().push(Wish::new(answer));
             }
             other => return other,
         }
+        changed.send(());
     }
 }
 
-async fn work(plan: Rc<RefCell<Plan>>, mut changes: Receiver<()>) -> Infallible {
-    let settings = plan.borrow().settings.clone();
+async fn keep_at(work: Rc<Work>, mut changes: Receiver<()>) -> Infallible {
+    let settings = work.plan.borrow().settings.clone();
     let mut house = House {
         pool: BlockingPool::new(THREADS, QUEUE),
         settings,
         storage: None,
         locks: HashMap::new(),
         records: HashMap::new(),
+        key_changes: KeyChanges::default(),
     };
     loop {
-        let present = plan.borrow().clone();
-        let wait = house.step(&present).await;
+        let present = work.plan.borrow().clone();
+        let wishes = work.wishes.take();
+        let wait = house.step(&present, wishes).await;
         either(changes.receive(), runtime::sleep(wait)).await;
     }
 }
@@ -104,19 +126,31 @@ struct House {
     /// The record of each certificate whose lock this process holds. The files hold the same, unless the
     /// disk is full.
     records: HashMap<PathBuf, Record>,
+    key_changes: KeyChanges,
 }
 
 impl House {
-    /// Orders every certificate that is due. Returns after which time something more may be due.
-    async fn step(&mut self, plan: &Plan) -> Duration {
+    /// Changes the key of the account if there are `wishes` for that, and orders every certificate that is
+    /// due. Returns after which time something more may be due.
+    async fn step(&mut self, plan: &Plan, wishes: Vec<Wish>) -> Duration {
         let Some(storage) = self.open_storage().await else {
+            let said = "the storage cannot be used, and the log says why".to_owned();
+            wishes
+                .into_iter()
+                .for_each(|wish| wish.answer(KeyAnswer::Failed(said.clone())));
             return LONGEST_WAIT;
         };
+        let registration = Registration {
+            pool: &self.pool,
+            settings: &self.settings,
+            storage: &storage,
+        };
+        let key_change = self.key_changes.step(registration, wishes).await;
         // Another process may need a certificate that this one needs no more.
         let is_wanted = |file: &PathBuf| plan.wanted.iter().any(|wanted| wanted.file == *file);
         self.records.retain(|file, _| is_wanted(file));
         self.locks.retain(|file, _| is_wanted(file));
-        let mut soonest = LONGEST_WAIT;
+        let mut soonest = key_change.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
         for wanted in &plan.wanted {
             self.show(wanted).await;
             let wait = match self.take_lock(wanted, &storage).await {
@@ -217,9 +251,11 @@ impl House {
         let mut record = self.record(wanted, storage).await;
         let standing = self.standing(wanted).await;
         let attempt = Attempt {
-            pool: &self.pool,
-            settings: &self.settings,
-            storage,
+            registration: Registration {
+                pool: &self.pool,
+                settings: &self.settings,
+                storage,
+            },
             answers: &plan.shared.answers,
             names: &wanted.names,
             file: &wanted.file,

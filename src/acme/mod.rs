@@ -26,14 +26,17 @@ mod answers;
 mod attempt;
 mod authority;
 mod client;
+mod command;
 mod fault;
 mod jose;
 mod keeper;
+mod key_changes;
 mod lock;
 mod messages;
 mod order;
 mod plan;
 mod record;
+mod registration;
 mod schedule;
 mod state;
 mod storage;
@@ -41,6 +44,7 @@ mod storage;
 mod tests;
 mod trust;
 
+pub(crate) use command::{Answer, Command, KeyAnswer};
 pub(crate) use keeper::keep;
 pub(crate) use plan::Plan;
 #[cfg(test)]

@@ -126,9 +126,9 @@ pub(super) async fn complete(
 /// Whether the order cannot lead to a certificate any more, so that the next try begins another.
 pub(super) fn is_over(fault: &Fault) -> bool {
     match fault {
-        Fault::Refused { status, .. } => *status != 429 && (400..500).contains(status),
+        Fault::Refused { .. } => fault.is_refusal(),
         Fault::Unverified { .. } | Fault::Nonsense(_) => true,
-        Fault::Unreachable(_) | Fault::Slow { .. } | Fault::Storage(_) => false,
+        Fault::Unreachable(_) | Fault::Busy(_) | Fault::Slow { .. } | Fault::Storage(_) => false,
     }
 }
 

@@ -5,6 +5,7 @@
 //!   ca.example_directory/      one for each CA, by the URL of its directory
 //!     account.json             the account's key, and where the account is
 //!     account.lock             a process holds it while it reads or writes account.json
+//!     key-change.lock          a process holds it while it changes the key of the account
 //!     certificates/NAME.pem    the key, and the chain of certificates
 //!     orders/NAME.json         what is under way, what failed, and when it is tried again
 //!     orders/NAME.lock         the process holds it that orders this certificate
@@ -105,6 +106,11 @@ impl Storage {
     /// The lock of the account.
     pub(super) fn account_lock(&self) -> PathBuf {
         self.authority.join("account.lock")
+    }
+
+    /// The lock of the process that changes the key of the account.
+    pub(super) fn key_change_lock(&self) -> PathBuf {
+        self.authority.join("key-change.lock")
     }
 
     pub(super) fn account(&self) -> PathBuf {

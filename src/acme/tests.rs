@@ -1,5 +1,7 @@
 //! Attempts at a certificate, with a CA that says what a test wants it to say.
 
+mod key_change;
+
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use super::answers::Answers;
 use super::attempt::Attempt;
 use super::fault::Fault;
 use super::record::{Record, Standing};
+use super::registration::Registration;
 use super::storage::Storage;
 use crate::config::model::{Acme, AcmeDirectory, Challenge};
 use crate::runtime::{self, BlockingPool};
@@ -151,7 +154,10 @@ fn usual(asked: &Asked, address: SocketAddr) -> Answer {
     match asked.line.as_str() {
         "GET /dir HTTP/1.1" => answer(
             200,
-            json!({ "newNonce": url("nonce"), "newAccount": url("account"), "newOrder": url("order") }),
+            json!({
+                "newNonce": url("nonce"), "newAccount": url("account"), "newOrder": url("order"),
+                "keyChange": url("key-change"),
+            }),
         ),
         "HEAD /nonce HTTP/1.1" => Answer(200, String::new(), String::new()),
         "POST /account HTTP/1.1" => {
@@ -235,9 +241,11 @@ impl Trial {
             let names = ["localhost".to_owned()];
             let file = settings.certificate_file(&names);
             let attempt = Attempt {
-                pool: &BlockingPool::new(1, 8),
-                settings: &settings,
-                storage: &storage,
+                registration: Registration {
+                    pool: &BlockingPool::new(1, 8),
+                    settings: &settings,
+                    storage: &storage,
+                },
                 answers: &answers,
                 names: &names,
                 file: &file,

@@ -29,7 +29,7 @@ use crate::supervisor::{Inherited, Role, Setup, Supervisor, wait_for_ends};
 use config_file::ConfigFile;
 use listening::Listening;
 use output::print;
-use remote::{Reload, Remote, RestartApp, Status, Upstream};
+use remote::{Acme, Reload, Remote, RestartApp, Status, Upstream};
 use starting::{address_lines, describe, start};
 
 /// A small, fast web server.
@@ -70,6 +70,9 @@ enum Command {
     /// Take a server of an upstream out of the running server, or back in.
     #[command(subcommand)]
     Upstream(Upstream),
+    /// Change the account that the running server has with the CA of `[acme]`.
+    #[command(subcommand)]
+    Acme(Acme),
     /// Start new processes of an application, which take the place of those that run.
     ///
     /// No request fails: they are asked when all are ready, and the others end with their last request.
@@ -155,6 +158,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
         Some(Command::Confirm(server)) => remote::tell(&server, "POST", "/confirm"),
         Some(Command::Status(arguments)) => remote::status(&arguments),
         Some(Command::Upstream(command)) => remote::upstream(&command),
+        Some(Command::Acme(command)) => remote::acme(&command),
         Some(Command::RestartApp(arguments)) => remote::restart_app(&arguments),
         Some(Command::Upgrade(server)) => remote::tell(&server, "POST", "/upgrade"),
         Some(Command::Stop(server)) => remote::tell(&server, "POST", "/stop"),

@@ -45,6 +45,14 @@ pub(super) enum Upstream {
     Enable(UpstreamServer),
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum Acme {
+    /// Give the account with the CA a new key, in place of the one that it has.
+    ///
+    /// The account stays, and so do its certificates. Use it if another person may have read the key.
+    RollKey(Remote),
+}
+
 #[derive(Args, Debug)]
 pub(super) struct UpstreamServer {
     /// The upstream and the server, as `tidegate status` lists them: `shop/127.0.0.1:8000`.
@@ -95,6 +103,12 @@ pub(super) fn upstream(command: &Upstream) -> Result<(), String> {
     let encoded = form_urlencoded::byte_serialize(arguments.server.as_bytes());
     let target = format!("/upstream/{verb}?server={}", encoded.collect::<String>());
     tell(&arguments.remote, "POST", &target)
+}
+
+/// Has the account with the CA get a new key.
+pub(super) fn acme(command: &Acme) -> Result<(), String> {
+    let Acme::RollKey(server) = command;
+    tell(server, "POST", "/acme/roll-key")
 }
 
 /// Prints what the server tells about itself.

@@ -11,6 +11,7 @@
 //! POST /upstream/drain?server=shop/127.0.0.1:8000    take a server of an upstream out
 //! POST /upstream/enable?server=shop/127.0.0.1:8000   take it back in
 //! POST /restart-app?app=blog start new processes of an application, which take over
+//! POST /acme/roll-key        give the account with the CA a new key
 //! POST /upgrade              start a new process of the program, which takes over
 //! POST /stop                 finish the exchanges in flight, and end
 //! ```
@@ -52,6 +53,8 @@ pub(crate) enum ControlVerb {
     Drain { server: String, drained: bool },
     /// Have new processes of an application take the place of those that run.
     RestartApp { name: String },
+    /// Give the account with the CA that issues certificates a new key.
+    RollAccountKey,
     /// Start a new process of the program, which takes over.
     Upgrade,
     /// Finish the exchanges in flight within `grace`, and end; `None` is the configuration's `grace`.
@@ -71,6 +74,7 @@ impl fmt::Display for ControlVerb {
             Self::Drain { drained: true, .. } => "drain a server",
             Self::Drain { drained: false, .. } => "enable a server",
             Self::RestartApp { .. } => "restart-app",
+            Self::RollAccountKey => "acme roll-key",
             Self::Upgrade => "upgrade",
             Self::Stop { .. } => "stop",
         })

@@ -44,6 +44,7 @@ fn parse_verb(request: &Request<'_>) -> Result<ControlVerb, Status> {
             let name = query_value(request.head.target.query, "app")?;
             (Method::Post, ControlVerb::RestartApp { name })
         }
+        b"/acme/roll-key" => (Method::Post, ControlVerb::RollAccountKey),
         b"/upgrade" => (Method::Post, ControlVerb::Upgrade),
         b"/stop" => (Method::Post, ControlVerb::Stop { grace: None }),
         _ => return Err(Status::NOT_FOUND),

@@ -19,8 +19,7 @@ pub(super) struct Housekeeper(Option<Senders>);
 /// By which the thread is told what to look after.
 struct Senders {
     groups: Sender<Vec<Arc<Group>>>,
-    /// `None`: no certificate.
-    certificates: Sender<Option<acme::Plan>>,
+    certificates: Sender<acme::Command>,
 }
 
 impl Housekeeper {
@@ -40,20 +39,30 @@ impl Housekeeper {
         let senders = running.or_else(start);
         if let Some(senders) = &senders {
             senders.groups.send(needing);
-            senders.certificates.send(plan);
+            senders
+                .certificates
+                .send(acme::Command::Follow(plan.map(Box::new)));
         }
         self.0 = senders;
+    }
+
+    /// Has the account with the CA get a new key. `answer` gets what became of that.
+    pub(super) fn change_account_key(&self, answer: acme::Answer) {
+        match &self.0 {
+            Some(senders) => senders.certificates.send(acme::Command::ChangeKey(answer)),
+            None => answer(acme::KeyAnswer::without_acme()),
+        }
     }
 }
 
 /// Starts the thread. Without it, servers are asked as they are known, and certificates stay as they are.
 fn start() -> Option<Senders> {
     let (sender, groups) = channel();
-    let (certificates, plans) = channel();
+    let (certificates, commands) = channel();
     let started = EventQueue::new().and_then(|queue| {
         spawn_thread("tidegate-house", move || {
             let work = async move {
-                runtime::spawn(acme::keep(plans));
+                runtime::spawn(acme::keep(commands));
                 housekeeping::keep(groups).await;
             };
             let kept = catch_panic(|| runtime::run_on(queue, work));

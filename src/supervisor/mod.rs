@@ -12,6 +12,7 @@
 //! One thread does all of this, in [`Supervisor::run`], one event after the other ([`occasion`]): a reload
 //! that is asked for while another is carried out waits until that one has ended.
 
+mod account_key;
 mod addresses;
 mod apps;
 pub(crate) mod certificates;

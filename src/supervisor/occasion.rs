@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2};
 
 use super::events::{self, Event};
-use super::{End, Supervisor, SupervisorError, reload, status, upgrade, upstreams};
-use crate::control::{ControlReply, ControlVerb};
+use super::{End, Supervisor, SupervisorError, account_key, reload, status, upgrade, upstreams};
+use crate::control::{ControlReply, ControlRequest, ControlVerb};
 use crate::log::access::AccessWriter;
 use crate::log::diagnostic;
 use crate::runtime::{self, Panic, catch_panic};
@@ -123,6 +123,13 @@ impl Supervisor {
             Occasion::Event(Event::Signal(signal)) => {
                 return Ok(Some(End::Stop(events::name(signal))));
             }
+            // The thread of certificates asks the CA, and replies.
+            Occasion::Event(Event::Control(ControlRequest {
+                verb: ControlVerb::RollAccountKey,
+                reply,
+            })) => self
+                .housekeeper
+                .change_account_key(account_key::answer(reply)),
             Occasion::Event(Event::Control(request)) => {
                 let carried_out = catch_panic(|| self.carry_out(request.verb));
                 let failed = |panic: Panic| (status::failed(&panic.to_string()), None);
@@ -174,6 +181,7 @@ impl Supervisor {
                 (upstreams::set_drained(upstreams, &server, drained), None)
             }
             ControlVerb::RestartApp { name } => (self.restart_app(&name), None),
+            ControlVerb::RollAccountKey => unreachable!("the thread of certificates replies"),
             ControlVerb::Upgrade => {
                 let outcome = self.upgrade();
                 let end = outcome.is_ok().then_some(End::Replaced);

@@ -419,6 +419,92 @@ fn a_lock_that_cannot_be_taken_is_told() {
     server.wait_for_line(|line| line.contains("keeps other users out"));
 }
 
+/// A member of the file of the account.
+fn of_account(pebble: &Pebble, member: &str) -> String {
+    let account: serde_json::Value =
+        serde_json::from_str(&pebble.stored("account.json")).expect("an account");
+    account[member].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_account_gets_a_new_key_and_goes_on() {
+    let pebble = Pebble::new("", &[("PEBBLE_WFE_NONCEREJECT", "30")]);
+    let _running = pebble.start();
+    let text = pebble.acme("") + &secure(pebble.tls, "'a.example'");
+    let server = start(&text);
+    until_issued(pebble.tls, "a.example");
+    let (key, url) = (of_account(&pebble, "key"), of_account(&pebble, "url"));
+    let told = server.command_line(&["acme", "roll-key"]);
+    let said = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(
+        told.status.success() && said == "the account has a new key\n",
+        "{told:?}"
+    );
+    server.wait_for_line(|line| line.contains("acme: the account has a new key"));
+    let next = of_account(&pebble, "key");
+    assert!(next != key && of_account(&pebble, "next_key").is_empty());
+    // The new key orders for the same account.
+    server.configure(text + &secure(pebble.tls, "'b.example'"));
+    assert!(server.command_line(&["reload"]).status.success());
+    until_issued(pebble.tls, "b.example");
+    assert_eq!(of_account(&pebble, "url"), url);
+    assert_eq!(of_account(&pebble, "key"), next);
+}
+
+#[test]
+fn a_crash_within_a_change_of_the_key_loses_no_account() {
+    let pebble = Pebble::new("", &[]);
+    let _running = pebble.start();
+    let text = pebble.acme("") + &secure(pebble.tls, "'a.example'");
+    let server = start(&text);
+    until_issued(pebble.tls, "a.example");
+    let (first, url) = (of_account(&pebble, "key"), of_account(&pebble, "url"));
+    assert!(server.command_line(&["acme", "roll-key"]).status.success());
+    let second = of_account(&pebble, "key");
+    let leave = |key: &str, next: &str| {
+        let account = serde_json::json!({
+            "key": key, "next_key": next, "url": url, "contact": ["mailto:ops@example.com"],
+        });
+        let path = format!("acme/localhost_{}_dir/account.json", pebble.address.port());
+        pebble.directory.write(&path, account.to_string());
+    };
+    // The CA has made the change, and the process had no time to keep it.
+    leave(&first, &second);
+    let server = server.kill_and_start_again();
+    server.wait_for_line(|line| line.contains("acme: the account has a new key"));
+    assert_eq!(of_account(&pebble, "key"), second);
+    // The next key is kept, and the CA has not heard of it.
+    leave(&second, &first);
+    let server = server.kill_and_start_again();
+    server.wait_for_line(|line| line.contains("acme: the account has a new key"));
+    assert_eq!(of_account(&pebble, "key"), first);
+    server.configure(text + &secure(pebble.tls, "'b.example'"));
+    assert!(server.command_line(&["reload"]).status.success());
+    until_issued(pebble.tls, "b.example");
+    assert_eq!(of_account(&pebble, "url"), url);
+}
+
+#[test]
+fn a_key_that_cannot_be_changed_is_told() {
+    let pebble = Pebble::new("", &[]);
+    let server = start(&plain(free_address()));
+    let told = server.command_line(&["acme", "roll-key"]);
+    let said = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(!told.status.success(), "{told:?}");
+    assert!(
+        said.contains("no server of the running configuration has `tls = \"acme\"`"),
+        "{said}"
+    );
+    let server = start(&(pebble.acme("") + &secure(pebble.tls, "'a.example'")));
+    let told = server.command_line(&["acme", "roll-key"]);
+    let said = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(!told.status.success(), "{told:?}");
+    assert!(
+        said.contains("error: the account keeps its key: localhost:"),
+        "{said}"
+    );
+}
+
 #[test]
 fn an_upgrade_hands_the_storage_on() {
     let pebble = Pebble::new("", &[]);

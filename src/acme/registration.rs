@@ -1,0 +1,231 @@
+//! The account in the storage, and the CA that knows it. Other processes that share the storage use the same
+//! account, so that a lock guards its file.
+//!
+//! ```text
+//!                 the file holds    the CA knows
+//!  a key change:  old               old
+//!                 old, next         old            ─┐
+//!      ask        old, next         old or next     ├ a crash: the next process asks the CA which one it is
+//!                 old, next         next           ─┘
+//!                 next              next
+//! ```
+//!
+//! A key that the CA may know is never removed from the file.
+
+use std::sync::Arc;
+
+use super::account::Account;
+use super::authority::Authority;
+use super::client::Client;
+use super::fault::Fault;
+use super::jose::AccountKey;
+use super::lock::Lock;
+use super::storage::{self, Storage};
+use super::trust::client_config;
+use crate::config::model::Acme;
+use crate::runtime::BlockingPool;
+
+/// What the account is read, written and registered with.
+#[derive(Clone, Copy)]
+pub(super) struct Registration<'a> {
+    pub(super) pool: &'a Arc<BlockingPool>,
+    pub(super) settings: &'a Acme,
+    pub(super) storage: &'a Storage,
+}
+
+/// What became of a change of the account's key.
+#[derive(Debug)]
+pub(super) enum KeyChange {
+    Changed,
+    /// There is no change that was begun before.
+    Nothing,
+    /// The account keeps its key.
+    Kept(Fault),
+    /// It is not known which key the CA knows. The file holds both.
+    Pending(Fault),
+}
+
+impl Registration<'_> {
+    /// The CA, which knows the account.
+    ///
+    /// # Errors
+    /// If the CA cannot be asked, or refuses the account.
+    pub(super) async fn authority(&self) -> Result<Authority, Fault> {
+        let (account, authority) = self.find_authority().await?;
+        if account.next_key().is_none() {
+            self.register(&account, &authority).await?;
+            return Ok(authority);
+        }
+        match self.resume_key_change().await {
+            KeyChange::Pending(fault) => return Err(fault),
+            ended => drop(ended.tell()),
+        }
+        let (account, authority) = self.find_authority().await?;
+        self.register(&account, &authority).await?;
+        Ok(authority)
+    }
+
+    /// The CA, which has not been asked for the account yet.
+    ///
+    /// # Errors
+    /// If the CA does not answer.
+    pub(super) async fn find_authority(&self) -> Result<(Account, Authority), Fault> {
+        let (account, key) = self.account().await?;
+        let ca = self.settings.ca.clone();
+        let trusted = self.on_disk(move || client_config(ca.as_deref())).await?;
+        let client = Client {
+            tls: trusted.map_err(Fault::Unreachable)?,
+            pool: Arc::clone(self.pool),
+        };
+        let url = &self.settings.directory.url;
+        Ok((account, Authority::find(client, url, key).await?))
+    }
+
+    /// Has the CA know `account`, and the file know where the CA has it.
+    async fn register(&self, account: &Account, authority: &Authority) -> Result<Account, Fault> {
+        let registered = account.clone().register(authority, self.settings).await?;
+        if !registered.is_kept_as(account) {
+            let told = registered.clone();
+            self.update(move |kept| kept.registered_as(&told)).await?;
+        }
+        Ok(registered)
+    }
+
+    /// Has the account made again with the same key.
+    pub(super) async fn forget(&self) -> Result<(), Fault> {
+        let (account, _) = self.account().await?;
+        self.update(move |kept| kept.registered_as(&account.forgotten()))
+            .await
+    }
+
+    /// Gives the account a new key. A change that was begun before is that change.
+    pub(super) async fn change_key(&self) -> KeyChange {
+        self.change(true).await
+    }
+
+    /// Goes on with a change of the account's key that was begun before, if there is one.
+    pub(super) async fn resume_key_change(&self) -> KeyChange {
+        self.change(false).await
+    }
+
+    async fn change(&self, may_begin: bool) -> KeyChange {
+        let fault = match self.try_change(may_begin).await {
+            Ok(change) => return change,
+            Err(fault) => fault,
+        };
+        if self.has_begun_change().await {
+            KeyChange::Pending(fault)
+        } else {
+            KeyChange::Kept(fault)
+        }
+    }
+
+    /// Whether the file holds the next key of the account.
+    async fn has_begun_change(&self) -> bool {
+        let path = self.storage.account();
+        let read = self.on_disk(move || storage::read::<Account>(&path)).await;
+        let account = read.ok().and_then(Result::ok).flatten();
+        account.is_some_and(|account| account.next_key().is_some())
+    }
+
+    async fn try_change(&self, may_begin: bool) -> Result<KeyChange, Fault> {
+        if !may_begin && !self.has_begun_change().await {
+            return Ok(KeyChange::Nothing);
+        }
+        // Without the lock, two processes could change the key at once, and one of them would remove a
+        // key that the CA knows.
+        let path = self.storage.key_change_lock();
+        let lock = self.on_disk(move || Lock::take(&path)).await??;
+        let busy = || Fault::Busy("another process changes the key of the account");
+        let _lock = lock.ok_or_else(busy)?;
+        // The other process may have finished it.
+        if !may_begin && !self.has_begun_change().await {
+            return Ok(KeyChange::Nothing);
+        }
+        let (account, authority) = self.find_authority().await?;
+        if let Some(next) = account.next_key()
+            && authority.knows(&next).await?
+        {
+            return self.adopt(&next).await;
+        }
+        let account = self.register(&account, &authority).await?;
+        let next = match account.next_key() {
+            Some(next) => next,
+            None => {
+                authority.key_change()?;
+                let next = AccountKey::generate();
+                let pkcs8 = next.pkcs8().to_vec();
+                self.update(move |kept| Some(kept.with_next(&pkcs8)))
+                    .await?;
+                next
+            }
+        };
+        self.ask_for_change(&authority, &next).await
+    }
+
+    /// Asks the CA to take `next`, which the file holds, in place of the account's key.
+    async fn ask_for_change(
+        &self,
+        authority: &Authority,
+        next: &AccountKey,
+    ) -> Result<KeyChange, Fault> {
+        match authority.ask_for_key(next).await {
+            Ok(()) => self.adopt(next).await,
+            // The CA may have made the change before, where its response was lost.
+            Err(fault) if fault.is_refusal() && !authority.knows(next).await? => {
+                self.update(|kept| Some(kept.without_next())).await?;
+                Err(fault)
+            }
+            Err(fault) if fault.is_refusal() => self.adopt(next).await,
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Makes `next`, which the CA knows now, the key of the account.
+    async fn adopt(&self, next: &AccountKey) -> Result<KeyChange, Fault> {
+        let pkcs8 = next.pkcs8().to_vec();
+        self.update(move |kept| Some(kept.with_key(&pkcs8))).await?;
+        Ok(KeyChange::Changed)
+    }
+
+    /// The account in the storage, and its key.
+    async fn account(&self) -> Result<(Account, AccountKey), Fault> {
+        let (path, lock) = (self.storage.account(), self.storage.account_lock());
+        let read = self.on_disk(move || {
+            let _lock = Lock::wait(&lock)?;
+            storage::remove_prepared(&path);
+            Account::read_or_make(&path)
+        });
+        Ok(read.await??)
+    }
+
+    /// Changes the account in the storage. `change` gets it as it is there now: another process may have
+    /// changed it since this one has read it. `None` leaves it as it is.
+    async fn update(
+        &self,
+        change: impl FnOnce(Account) -> Option<Account> + Send + 'static,
+    ) -> Result<(), Fault> {
+        let (path, lock) = (self.storage.account(), self.storage.account_lock());
+        let written = self.on_disk(move || {
+            let _lock = Lock::wait(&lock)?;
+            let (kept, _) = Account::read_or_make(&path)?;
+            match change(kept) {
+                Some(account) => storage::write(&path, &account),
+                None => Ok(()),
+            }
+        });
+        Ok(written.await??)
+    }
+
+    /// Calls `work` on a thread that may wait for the disk.
+    ///
+    /// # Errors
+    /// If there is no such thread.
+    pub(super) async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Fault> {
+        let done = self.pool.run(work).await;
+        done.map_err(|error| Fault::Unreachable(error.to_string()))
+    }
+}
