@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use data_encoding::HEXUPPER;
 use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
-use x509_parser::x509::X509Name;
 
+use super::name::shown;
 use crate::config::model::HostPattern;
 
 /// What a certificate says.
@@ -16,7 +16,7 @@ pub(crate) struct Facts {
     pub(crate) subject: String,
     /// Who has issued it, in the same form.
     pub(crate) issuer: String,
-    /// In hexadecimal digits.
+    /// In hexadecimal digits, as OpenSSL writes it.
     pub(crate) serial: String,
     /// The SHA-256 of the certificate, in hexadecimal digits.
     pub(crate) fingerprint: String,
@@ -48,7 +48,7 @@ impl Facts {
         Ok(Self {
             subject: shown(certificate.subject()),
             issuer: shown(certificate.issuer()),
-            serial: HEXUPPER.encode(certificate.raw_serial()),
+            serial: HEXUPPER.encode(without_sign(certificate.raw_serial())),
             fingerprint: HEXUPPER.encode(&Sha256::digest(der)),
             names: names.filter_map(host).collect(),
             not_before: time(validity.not_before.timestamp()),
@@ -109,37 +109,35 @@ pub(super) fn authority_and_serial(certificate: &[u8]) -> Option<(Vec<u8>, Vec<u
     Some((identifier.0.to_vec(), certificate.raw_serial().to_vec()))
 }
 
-/// A name as RFC 4514 writes it: the last part first.
-fn shown(name: &X509Name<'_>) -> String {
-    use x509_parser::objects::{oid_registry, oid2abbrev};
-    let mut parts = Vec::new();
-    for attribute in name.iter_attributes() {
-        let kind = attribute.attr_type();
-        let kind = oid2abbrev(kind, oid_registry()).map_or(kind.to_id_string(), str::to_owned);
-        let value = attribute.as_str().unwrap_or_default();
-        parts.push(format!("{kind}={}", escaped(value)));
+/// The octets of a number without the zero before them that says that it is not negative (X.690 §8.3.3):
+/// other programs do not write it.
+fn without_sign(number: &[u8]) -> &[u8] {
+    match number {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        number => number,
     }
-    parts.reverse();
-    parts.join(",")
-}
-
-/// A value of a name, with a backslash before what would end it (RFC 4514 §2.4).
-fn escaped(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for character in value.chars() {
-        if matches!(character, ',' | '+' | '"' | '\\' | '<' | '>' | ';' | '=') {
-            out.push('\\');
-        }
-        if !character.is_control() {
-            out.push(character);
-        }
-    }
-    out
 }
 
 fn time(seconds: i64) -> SystemTime {
     match u64::try_from(seconds) {
         Ok(seconds) => UNIX_EPOCH + Duration::from_secs(seconds),
         Err(_) => UNIX_EPOCH,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_zero_before_a_number_says_its_sign_alone() {
+        for (number, expected) in [
+            (&b"\x00\x81"[..], "81"),
+            (b"\x01\x00", "0100"),
+            (b"\x00", "00"),
+            (b"", ""),
+        ] {
+            assert_eq!(HEXUPPER.encode(without_sign(number)), expected);
+        }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod facts;
 mod fault;
 mod identity;
 pub(crate) mod made;
+mod name;
 pub(crate) mod pem;
 mod provider;
 mod standby;
