@@ -192,7 +192,13 @@ fn server_changes(
 /// The keys of a server about its connections, which are no policy.
 fn socket(server: &Server) -> Table {
     let mut table = show_server(server);
-    table.retain(|(key, _)| key.starts_with("socket_") || key == "accept_proxy_protocol");
+    const OTHERS: [&str; 4] = [
+        "accept_proxy_protocol",
+        "tls",
+        "tls_default",
+        "http_redirect",
+    ];
+    table.retain(|(key, _)| key.starts_with("socket_") || OTHERS.contains(&key.as_str()));
     table
 }
 
@@ -335,6 +341,8 @@ servers = \"127.0.0.1:8000\"
     #[test]
     fn is_told_in_the_terms_of_the_file() {
         let another = "[[server]]\nlisten = \"127.0.0.1:2\"\nhosts = \"b.example\"\n";
+        let asking = "tls = { certificate = \"../tls/localhost.pem\", key = \"../tls/localhost.key\", \
+                      client_ca = \"../tls/ca.pem\", client = \"request\" }\n";
         let cases = [
             ("workers = 2", "\n".to_owned() + "workers = 2", &[][..]),
             ("workers = 2", "workers = 3".into(), &["workers 2 → 3"]),
@@ -395,6 +403,14 @@ servers = \"127.0.0.1:8000\"
                     "route /a: limits.max_content 1 B → 5 B",
                     "route /a: headers changed",
                     "route /a: deny [] → [\"::1\"]",
+                ],
+            ),
+            (
+                "listen = \"127.0.0.1:1\"",
+                format!("{asking}listen = \"127.0.0.1:1\""),
+                &[
+                    "server at 127.0.0.1:1: tls changed",
+                    "server at 127.0.0.1:1: tls_default none → false",
                 ],
             ),
             (
