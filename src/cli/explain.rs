@@ -34,6 +34,9 @@ pub(super) struct Explain {
     /// The client's address.
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     client: IpAddr,
+    /// As if the client had shown a certificate.
+    #[arg(long)]
+    certificate: bool,
     /// Ask the running server instead of the file.
     #[arg(long)]
     live: bool,
@@ -120,5 +123,6 @@ fn question(arguments: &Explain) -> Result<Question, String> {
             .or_else(|| Some(url.clone()).filter(|url| url.starts_with("unix:"))),
         fields: arguments.fields.clone(),
         client: arguments.client,
+        has_certificate: arguments.certificate,
     })
 }

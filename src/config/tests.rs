@@ -548,6 +548,26 @@ fn access_is_inherited_kind_by_kind() {
 }
 
 #[test]
+fn whether_a_certificate_is_needed_is_inherited() {
+    let config = fixture("good_tls.toml");
+    let needs = |server: &Server| {
+        let of_route = |route: &Route| route.policy.needs_certificate;
+        let routes: Vec<bool> = server.routes.iter().map(of_route).collect();
+        (server.policy.needs_certificate, routes)
+    };
+    let needs: Vec<_> = config.servers.iter().map(needs).collect();
+    assert_eq!(
+        needs,
+        [
+            (false, vec![false; 3]),
+            // The companion that leads to it.
+            (false, vec![false]),
+            (true, vec![true, false]),
+        ]
+    );
+}
+
+#[test]
 fn included_files_are_read_in_order_and_relative_to_themselves() {
     let main = Path::new(FIXTURES).join("good_include.toml");
     let checked = load(&main, surroundings(), Strictness::Lenient);
@@ -622,6 +642,7 @@ fn tests_of_routes_arrive() {
         (second.place.line, second.expect.route.is_none()),
         (14, true)
     );
+    assert!(!first.has_certificate && second.has_certificate);
 }
 
 /// The good fixtures and the `config.toml` of the repository, loaded by absolute paths, without the

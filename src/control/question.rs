@@ -19,6 +19,8 @@ pub(crate) struct Question {
     pub(crate) listener: Option<String>,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) client: IpAddr,
+    /// Whether the client has shown a certificate.
+    pub(crate) has_certificate: bool,
 }
 
 impl Question {
@@ -32,6 +34,8 @@ impl Question {
             ("Explain-Client", self.client.to_string()),
         ];
         fields.extend(self.port.map(|port| ("Explain-Port", port.to_string())));
+        let certificate = self.has_certificate.then(|| "shown".to_owned());
+        fields.extend(certificate.map(|shown| ("Explain-Certificate", shown)));
         let listener = self.listener.iter();
         fields.extend(listener.map(|address| ("Explain-Listener", address.clone())));
         let further = self
@@ -71,6 +75,7 @@ impl Question {
             port: find("explain-port").and_then(|port| port.parse().ok()),
             listener: find("explain-listener").cloned(),
             fields: further.map(pair).collect(),
+            has_certificate: find("explain-certificate").is_some(),
             client: client.parse().map_err(|_| "Explain-Client is no address")?,
         })
     }

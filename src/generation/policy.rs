@@ -20,13 +20,32 @@ use crate::message::response::{DuplexResponse, Response};
 #[derive(Debug)]
 pub(crate) struct ServingPolicy {
     pub(crate) limits: Limits,
-    pub(crate) access: Access,
+    /// Who is answered; `None`: every client.
+    pub(crate) admission: Option<Admission>,
     /// What of the operator's changes a handler has to know beforehand.
     pub(crate) representation: RepresentationChanges,
     changes: FieldChanges,
     pages: ErrorPages,
     /// The files of `pages`.
     loaded: Vec<(PathBuf, Arc<ErrorPage>)>,
+}
+
+/// Which clients are answered, where not all are.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) access: Access,
+    /// Whether a client has to show a certificate.
+    pub(crate) needs_certificate: bool,
+}
+
+impl Admission {
+    fn of(policy: &Policy) -> Option<Self> {
+        let is_for_all = policy.access == Access::default() && !policy.needs_certificate;
+        (!is_for_all).then(|| Self {
+            access: policy.access.clone(),
+            needs_certificate: policy.needs_certificate,
+        })
+    }
 }
 
 /// The changes to make to the field lines of every answer.
@@ -70,7 +89,7 @@ impl Scope {
     /// The scope of `response` as its handler gave it.
     pub(crate) fn of_response(response: &DuplexResponse<'_, '_>) -> Self {
         let status = response.status;
-        if matches!(response.content, DuplexContent::Problem) {
+        if matches!(response.content, DuplexContent::Problem(_)) {
             Self::Any
         } else if status.forbids_content() {
             Self::Representation
@@ -98,7 +117,7 @@ impl ServingPolicy {
         let page = |(_, path): (_, &Path)| (path.to_owned(), carryover.error_page(path));
         Self {
             limits: policy.limits.clone(),
-            access: policy.access.clone(),
+            admission: Admission::of(policy),
             representation: representation_changes(&policy.headers),
             changes: FieldChanges::new(&policy.headers),
             pages: policy.error_pages.clone(),
@@ -117,7 +136,7 @@ impl ServingPolicy {
         &'a self,
         response: DuplexResponse<'a, 'c>,
     ) -> DuplexResponse<'a, 'c> {
-        if !matches!(response.content, DuplexContent::Problem) {
+        if !matches!(response.content, DuplexContent::Problem(_)) {
             return response;
         }
         let page = self.page(response.status);

@@ -2,6 +2,7 @@
 //! §13, §14), alike for handlers of the program, scripts and application servers. Framing comes later,
 //! for all handlers alike.
 
+use super::problem::Problem;
 use super::representation::{Body, Selected, partial, select, unsatisfiable};
 use super::request::Request;
 use super::response::{CommonFields, DuplexResponse, Response};
@@ -37,7 +38,7 @@ pub(crate) fn represent<'c>(
     let is_read = matches!(head.method, Method::Get | Method::Head);
     if status != Status::OK || !is_read {
         let content = supply.entire_of(status);
-        if matches!(content, DuplexContent::Problem) {
+        if matches!(content, DuplexContent::Problem(_)) {
             remove_description(&mut fields);
         }
         return response(status, &fields, content, head);
@@ -95,7 +96,9 @@ impl<'c> Supply<'c> {
     /// server's own words.
     fn entire_of(self, status: Status) -> DuplexContent<'static, 'c> {
         match self {
-            Self::Whole(body) if body.length() == 0 && status.is_error() => Content::Problem,
+            Self::Whole(body) if body.length() == 0 && status.is_error() => {
+                Content::Problem(Problem::OfStatus)
+            }
             Self::Whole(body) => body.whole(),
             Self::Entire(content) => content,
         }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
+use crate::message::problem::Problem;
 use crate::message::tunnel::Tunnel;
 use crate::runtime::{self, timeout};
 
@@ -35,8 +36,8 @@ pub(crate) enum DuplexContent<'a, 'c> {
     Stream(ContentStream<'c>),
     /// None, but what follows on the connection is of another protocol: with 101 alone.
     Tunnel(Box<Tunnel>),
-    /// The server's own words for the status.
-    Problem,
+    /// The server's own words.
+    Problem(Problem),
 }
 
 /// A run of a file's octets. They are sent as they are when they are sent: if the file has become
@@ -224,14 +225,14 @@ impl<'c> DuplexContent<'_, 'c> {
             Self::Pieces(pieces) => DuplexContent::Pieces(pieces),
             Self::Stream(stream) => DuplexContent::Stream(stream),
             Self::Tunnel(tunnel) => DuplexContent::Tunnel(tunnel),
-            Self::Problem => DuplexContent::Problem,
+            Self::Problem(problem) => DuplexContent::Problem(problem),
         }
     }
 
     /// Its length in octets; `None` if that is not known before it has been made.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
-            Self::Empty | Self::Problem | Self::Tunnel(_) => Some(0),
+            Self::Empty | Self::Problem(_) | Self::Tunnel(_) => Some(0),
             Self::Octets(octets) => Some(octets.len() as u64),
             Self::File(range) => Some(range.length()),
             Self::Pieces(pieces) => Some(pieces.iter().map(Piece::length).sum()),

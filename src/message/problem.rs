@@ -14,9 +14,20 @@ use crate::http::status::Status;
 /// The look of `www/` and of the listing, in a few lines; the page stays below 1.2 KiB.
 const STYLE: &str = include_str!("problem.css");
 
+/// What the server's own words are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// The status says all.
+    OfStatus,
+    /// With 403: the client has shown no certificate, and has to.
+    NoCertificate,
+    /// With 421: a server answers for the host, but not over the connection.
+    OtherConnection,
+}
+
 /// The JSON form.
 #[derive(Serialize)]
-struct Problem {
+struct Words {
     status: u16,
     error: &'static str,
     detail: &'static str,
@@ -31,46 +42,56 @@ pub(crate) struct ErrorContent {
 /// The first status of an error, and the number of statuses from it on.
 const FIRST: usize = 400;
 const STATUSES: usize = 600;
+/// The places of all contents: one for each status, and one for each other problem behind them.
+const PLACES: usize = STATUSES + 2;
 
-/// The answer for `status`, which is an error, in `format`: made when it is first asked for, and kept.
-/// A later look takes no lock, because it stands on the fast path.
-pub(crate) fn prepared(status: Status, format: Format) -> &'static ErrorContent {
-    static PREPARED: [[OnceLock<Box<ErrorContent>>; Format::COUNT]; STATUSES] =
-        [const { [const { OnceLock::new() }; Format::COUNT] }; STATUSES];
+/// The answer for `status`, which is an error, about `problem` in `format`: made when it is first asked
+/// for, and kept. A later look takes no lock, because it stands on the fast path.
+pub(crate) fn prepared(status: Status, problem: Problem, format: Format) -> &'static ErrorContent {
+    static PREPARED: [[OnceLock<Box<ErrorContent>>; Format::COUNT]; PLACES] =
+        [const { [const { OnceLock::new() }; Format::COUNT] }; PLACES];
     debug_assert!(status.is_error(), "{status}");
-    let place = usize::from(status.code()).saturating_sub(FIRST);
+    let place = match problem {
+        Problem::OfStatus => usize::from(status.code()).saturating_sub(FIRST),
+        Problem::NoCertificate => STATUSES,
+        Problem::OtherConnection => STATUSES + 1,
+    };
     PREPARED[place][format as usize].get_or_init(|| {
         let fields = FieldLines::new()
             .with("Content-Type", format.content_type())
             // Which form it takes depends on the request (RFC 9110 §12.5.5).
             .with("Vary", "Accept")
             .with("X-Content-Type-Options", "nosniff");
-        let content = render(status, format);
+        let content = render(status, problem, format);
         Box::new(ErrorContent { fields, content })
     })
 }
 
-fn render(status: Status, format: Format) -> Vec<u8> {
-    let problem = Problem {
+fn render(status: Status, problem: Problem, format: Format) -> Vec<u8> {
+    let words = Words {
         status: status.code(),
         error: reason(status),
-        detail: detail(status),
+        detail: match problem {
+            Problem::OfStatus => detail(status),
+            Problem::NoCertificate => NO_CERTIFICATE,
+            Problem::OtherConnection => OTHER_CONNECTION,
+        },
     };
     let content = match format {
-        Format::Html => html(&problem),
-        Format::Json => json(&problem),
-        Format::Text => text(&problem),
+        Format::Html => html(&words),
+        Format::Json => json(&words),
+        Format::Text => text(&words),
     };
     content.into_bytes()
 }
 
 /// No character of ours needs escaping in HTML; a test holds `detail` to it.
-fn html(problem: &Problem) -> String {
-    let Problem {
+fn html(words: &Words) -> String {
+    let Words {
         status,
         error,
         detail,
-    } = problem;
+    } = words;
     format!(
         r#"<!doctype html>
 <html lang="en">
@@ -90,17 +111,17 @@ fn html(problem: &Problem) -> String {
     )
 }
 
-fn json(problem: &Problem) -> String {
-    let object = serde_json::to_string(problem).expect("a number and two strings are plain JSON");
+fn json(words: &Words) -> String {
+    let object = serde_json::to_string(words).expect("a number and two strings are plain JSON");
     object + "\n"
 }
 
-fn text(problem: &Problem) -> String {
-    let Problem {
+fn text(words: &Words) -> String {
+    let Words {
         status,
         error,
         detail,
-    } = problem;
+    } = words;
     format!("{status} {error}\n{detail}\n")
 }
 
@@ -112,6 +133,11 @@ fn reason(status: Status) -> &'static str {
         (reason, _) => reason,
     }
 }
+
+const NO_CERTIFICATE: &str = "This is open to clients that show a certificate, and yours has shown none. Install one, then \
+     open a new connection.";
+const OTHER_CONNECTION: &str =
+    "The site is not answered over this connection. Close it, then open one to the site itself.";
 
 /// A sentence that says what the reader can do.
 fn detail(status: Status) -> &'static str {
@@ -156,7 +182,8 @@ mod tests {
     use super::*;
 
     fn content(status: Status, format: Format) -> String {
-        String::from_utf8(render(status, format)).expect("error content is UTF-8")
+        let content = render(status, Problem::OfStatus, format);
+        String::from_utf8(content).expect("error content is UTF-8")
     }
 
     fn all_errors() -> impl Iterator<Item = Status> {
@@ -184,10 +211,16 @@ mod tests {
 
     #[test]
     fn every_error_has_a_place_of_its_own() {
-        for status in (400..1000).filter_map(Status::from_code) {
+        let statuses = (400..1000).filter_map(Status::from_code);
+        let all = statuses.map(|status| (status, Problem::OfStatus)).chain([
+            (Status::FORBIDDEN, Problem::NoCertificate),
+            (Status::MISDIRECTED_REQUEST, Problem::OtherConnection),
+        ]);
+        for (status, problem) in all {
             for format in [Format::Html, Format::Json, Format::Text] {
-                let prepared = prepared(status, format);
-                assert_eq!(prepared.content, render(status, format), "{status}");
+                let prepared = prepared(status, problem, format);
+                let expected = render(status, problem, format);
+                assert_eq!(prepared.content, expected, "{status} {problem:?}");
             }
         }
     }
@@ -203,10 +236,10 @@ mod tests {
 
     #[test]
     fn no_text_needs_escaping() {
-        for status in all_errors() {
-            for text in [reason(status), detail(status)] {
-                assert!(!text.contains(['<', '>', '&', '"', '\\']), "{text}");
-            }
+        let of_status = |status| [reason(status), detail(status)];
+        let texts = all_errors().flat_map(of_status);
+        for text in texts.chain([NO_CERTIFICATE, OTHER_CONNECTION]) {
+            assert!(!text.contains(['<', '>', '&', '"', '\\']), "{text}");
         }
     }
 }

@@ -28,6 +28,12 @@ pub(crate) trait TellsOfConnection {
 
     /// What the handshake has settled, if the connection is one over TLS.
     fn secured(&self) -> Option<Secured<'_>>;
+
+    /// Whether the client has shown a certificate, which is verified.
+    fn has_client_certificate(&self) -> bool {
+        let secured = self.secured();
+        secured.is_some_and(|secured| secured.client_certificate().is_some())
+    }
 }
 
 /// A request, as a handler sees it.

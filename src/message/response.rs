@@ -4,6 +4,7 @@
 //! them.
 
 use super::content::{Content, DuplexContent, Octets};
+use super::problem::Problem;
 use crate::http::method::MethodSet;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
@@ -43,8 +44,16 @@ impl<'a> Response<'a> {
         Self {
             status,
             fields: Octets::Lent(b""),
-            content: Content::Problem,
+            content: Content::Problem(Problem::OfStatus),
             common: CommonFields::DateAndServer,
+        }
+    }
+
+    /// [`problem`](Self::problem), with words that say more than the status.
+    pub(crate) fn problem_of(status: Status, problem: Problem) -> Self {
+        Self {
+            content: Content::Problem(problem),
+            ..Self::problem(status)
         }
     }
 

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::exchange::Exchange;
 use super::worker::clock::CurrentSecond;
 use crate::address::ListenAddress;
-use crate::config::model::RoutePattern;
+use crate::config::model::{Access, RoutePattern};
 use crate::control::question::Question;
 use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::generation::{Generation, Route, Site};
@@ -271,15 +271,19 @@ async fn answer(
     let is_tls = generation
         .arrival(listener)
         .is_some_and(|arrival| arrival.is_tls);
+    let connection = Imagined {
+        listener,
+        has_client_certificate: question.has_certificate,
+    };
     let client_rule = is_tls.then(|| generation.client_rule(listener, head.host));
     let arrival = Arrival {
         peer: Some((question.client, 0).into()),
         is_https: client_rule.is_some() || Exchange::is_https(generation, peer, &head),
         is_from_proxy: Exchange::is_from_proxy(generation, peer),
-        connection: &Imagined(listener),
+        connection: &connection,
     };
-    let exchange =
-        Exchange::new(generation, listener, peer, &head, client_rule).arrived_by(&arrival);
+    let asked_of = (arrival.connection, client_rule);
+    let exchange = Exchange::new(generation, listener, peer, &head, asked_of).arrived_by(&arrival);
     let Selected { file, barrier } = exchange.file(local).await;
     let facts = if exchange.is_answered_by_code() {
         None
@@ -300,7 +304,7 @@ async fn answer(
         upstream: exchange.proxied(),
         answer: facts,
         limits: describe_limits(&exchange),
-        access: access_of(&exchange.policy.access, exchange.client),
+        access: describe_admission(&exchange, question.has_certificate),
     })
 }
 
@@ -436,16 +440,37 @@ fn describe_limits(exchange: &Exchange<'_, '_>) -> String {
     )
 }
 
+/// Whether the client is let in, and by which rules.
+fn describe_admission(exchange: &Exchange<'_, '_>, has_certificate: bool) -> String {
+    let Some(admission) = &exchange.policy.admission else {
+        return access_of(&Access::default(), exchange.client);
+    };
+    let rules = access_of(&admission.access, exchange.client);
+    match (admission.needs_certificate, has_certificate) {
+        (false, _) => rules,
+        (true, true) => format!("{rules}; a certificate is required, and shown"),
+        (true, false) => format!("{rules}; denied: a certificate is required, and none is shown"),
+    }
+}
+
 /// A connection that no client has made, to the listener.
-struct Imagined<'l>(&'l ListenAddress);
+struct Imagined<'l> {
+    listener: &'l ListenAddress,
+    /// Whether the client has shown a certificate. What that says is not known.
+    has_client_certificate: bool,
+}
 
 impl TellsOfConnection for Imagined<'_> {
     fn server_ip(&self) -> Option<IpAddr> {
-        self.0.ip().map(|address| address.ip())
+        self.listener.ip().map(|address| address.ip())
     }
 
     fn secured(&self) -> Option<Secured<'_>> {
         None
+    }
+
+    fn has_client_certificate(&self) -> bool {
+        self.has_client_certificate
     }
 }
 

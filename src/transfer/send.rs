@@ -138,7 +138,7 @@ impl<'c> Transmission<'c> {
             content_sent: 0,
         };
         match content {
-            DuplexContent::Empty | DuplexContent::Problem | DuplexContent::Tunnel(_) => {}
+            DuplexContent::Empty | DuplexContent::Problem(_) | DuplexContent::Tunnel(_) => {}
             DuplexContent::Octets(octets) => transmission.begin_octets(octets),
             DuplexContent::File(range) => transmission.pieces.push_back(Piece::File(range)),
             DuplexContent::Pieces(pieces) => transmission.pieces = pieces.into(),

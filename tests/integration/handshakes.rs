@@ -14,8 +14,8 @@ use rustls::pki_types::ServerName;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, ClientConnection, ConnectionTrafficSecrets};
 
-use crate::support::{Client, SAFETY, Server, Site, until};
-use crate::tls::{anyone, client, server};
+use crate::support::{Client, SAFETY, Server, Site, client_of as client, until};
+use crate::tls::{anyone, server};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 

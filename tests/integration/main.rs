@@ -73,6 +73,8 @@ mod check;
 mod tls;
 // Handshakes that are many, slow, large or never complete.
 mod handshakes;
+// Certificates of clients: routes that need one, and what programs are told of it.
+mod client_certificates;
 // Faults that were found by use, by subject.
 mod regression;
 

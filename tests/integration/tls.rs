@@ -4,19 +4,15 @@ use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
-use rustls::{
-    ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, SupportedProtocolVersion,
-};
+use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
 
-use crate::support::{Client, Server, Site, ended_with, tls_fixture};
+use crate::support::{Client, Server, Site, client_of as client, ended_with, tls_fixture, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// The settings of a certificate and its key among the fixtures.
-fn certificate(name: &str) -> String {
+pub(crate) fn certificate(name: &str) -> String {
     format!(
         "certificate = {:?}, key = {:?}",
         tls_fixture(&format!("{name}.pem")),
@@ -40,29 +36,6 @@ pub(crate) fn server(hosts: &str, name: &str, settings: &str, text: &str) -> Str
 
 fn start(servers: &str) -> Server {
     Site::configured(&format!("workers = 2\nlog.access = false\n{servers}")).start()
-}
-
-/// A client that trusts the fixtures' CA, speaks `versions`, and shows the fixture `identity`.
-pub(crate) fn client(
-    versions: &[&'static SupportedProtocolVersion],
-    identity: Option<&str>,
-) -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    let file = |name: &str| CertificateDer::from_pem_file(tls_fixture(name)).expect("a fixture");
-    roots.add(file("ca.pem")).expect("a root");
-    let builder =
-        ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(roots);
-    let mut config = match identity {
-        None => builder.with_no_client_auth(),
-        Some(name) => {
-            let key = PrivateKeyDer::from_pem_file(tls_fixture(&format!("{name}.key")));
-            let chain = vec![file(&format!("{name}.pem"))];
-            let built = builder.with_client_auth_cert(chain, key.expect("a fixture"));
-            built.expect("they fit")
-        }
-    };
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Arc::new(config)
 }
 
 pub(crate) fn anyone() -> Arc<ClientConfig> {
@@ -201,7 +174,7 @@ fn who_has_to_show_a_certificate_has_to_and_cannot_come_by_another_name() {
 }
 
 /// Whether the session of a new connection is one of before.
-fn is_resumed(server: &Server, config: &Arc<ClientConfig>, name: &str) -> bool {
+pub(crate) fn is_resumed(server: &Server, config: &Arc<ClientConfig>, name: &str) -> bool {
     let mut client = Client::secured(server.address(), config, name).expect("a session");
     // The tickets come with the response.
     let request = format!("GET / HTTP/1.1\r\nHost: {name}\r\n\r\n");
@@ -472,7 +445,8 @@ fn plain_http_is_led_to_https() {
     );
     // Both listen at port 0, and the plain one stands behind the other.
     let server = start(&text.replace("'127.0.0.1:0'\nhttp", "'127.0.0.2:0'\nhttp"));
-    let plain = server.addresses_at("127.0.0.1")[0];
+    let announced = |ip| until("the address", || server.addresses_at(ip).pop());
+    let plain = announced("127.0.0.1");
     let mut client = Client::connect(plain);
     for (target, expected) in [
         ("/", "https://localhost/"),
@@ -487,7 +461,7 @@ fn plain_http_is_led_to_https() {
     }
     let other = client.exchange("GET / HTTP/1.1\r\nHost: other.test\r\n\r\n");
     assert_eq!(other.status, 421);
-    let secure = server.addresses_at("127.0.0.2")[0];
+    let secure = announced("127.0.0.2");
     let mut client = Client::secured(secure, &anyone(), "localhost").expect("a session");
     let response = client.exchange(GET);
     assert_eq!(

@@ -25,6 +25,7 @@ mod access;
 pub(crate) mod acme;
 pub(crate) mod app;
 mod blocking;
+mod certificate;
 mod cgi;
 mod clash;
 mod error_pages;

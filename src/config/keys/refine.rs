@@ -2,7 +2,7 @@
 
 use super::level::{Level, Refinement};
 use super::setting::{Setting, show, walk};
-use super::{access, error_pages, headers, limits, types};
+use super::{access, certificate, error_pages, headers, limits, types};
 use crate::config::model::Policy;
 use crate::config::tree::section::Section;
 use crate::config::words::written;
@@ -24,6 +24,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         types::CHARSET,
         access::ALLOW,
         access::DENY_AT_SERVER,
+        certificate::CLIENT_AT_SERVER,
     ];
     const ROUTE: &[Setting<Refinement, Policy>] = &[
         headers::FURTHER_IN,
@@ -33,6 +34,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         types::CHARSET,
         access::ALLOW,
         access::DENY,
+        certificate::CLIENT,
     ];
     match level {
         Level::Top => TOP,

@@ -1,5 +1,6 @@
 //! One `[[server]]`: where it listens, the hosts it answers for, its routes.
 
+use super::certificate::{self, Handshakes};
 use super::clash::{RouteClaims, ServerClaims};
 use super::http_redirect;
 use super::issue;
@@ -218,8 +219,10 @@ fn server(
         report_no_address(node, "server");
     }
     let policy = refine(&mut section, Level::Server, outer);
-    let routes = routes(node, section.take(ROUTES.key), &policy);
     let has_tls = section.has("tls");
+    let handshakes = Handshakes::of(has_tls, draft.tls.as_ref().map(|named| &named.tls));
+    certificate::check(node, &policy, handshakes);
+    let routes = routes(node, section.take(ROUTES.key), (&policy, handshakes));
     section.close();
     if let Some(hosts) = &draft.hosts {
         claims.add(&draft.listen, hosts, node);
@@ -299,7 +302,8 @@ fn hosts(node: Node<'_>) -> Option<Vec<(HostPattern, Spot)>> {
     is_sound.then_some(hosts)
 }
 
-fn routes(server: Node<'_>, node: Option<Node<'_>>, outer: &Policy) -> Vec<Route> {
+/// `outer` is the policy of the server, with what its handshakes ask of clients.
+fn routes(server: Node<'_>, node: Option<Node<'_>>, outer: (&Policy, Handshakes)) -> Vec<Route> {
     let help = "write [server.routes] and a line for each route: \"/\" = { files = \"www\" }";
     let entries = match node {
         Some(node) => node
@@ -342,7 +346,7 @@ fn without_misplaced<'c>(section: &Section<'c>) -> Vec<(Key<'c>, Node<'c>)> {
 fn route(
     key: &Key<'_>,
     value: Node<'_>,
-    outer: &Policy,
+    (outer, handshakes): (&Policy, Handshakes),
     claims: &mut RouteClaims<'_>,
 ) -> Option<Route> {
     let pattern = key.parse(parse_pattern);
@@ -354,6 +358,7 @@ fn route(
     let (pattern, (mut answer, policy)) = (pattern?, answer?);
     answer.verb.set_types(&policy.types);
     warn_of_root(key, value, &pattern, &answer);
+    certificate::check(value, &policy, handshakes);
     let Answer { verb, strip_prefix } = answer;
     warn_of_idle_method(key, &pattern, &verb);
     target::check_parameters(value, &pattern, &verb);

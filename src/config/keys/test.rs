@@ -48,6 +48,7 @@ struct Draft {
     /// The addresses that `listen` stands for, and where it is written.
     listen: Option<(Vec<ListenAddress>, Spot)>,
     fields: Vec<(String, String)>,
+    has_certificate: bool,
     expect: ExpectDraft,
 }
 
@@ -92,6 +93,15 @@ const SETTINGS: &[Setting<Draft, RouteTest>] = &[
         about: "further fields of the request",
         read: |node, draft| set(&mut draft.fields, fields(node)),
         show: |test| Some(written::pairs(&test.fields)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "client_certificate",
+        kind: Kind::Boolean,
+        default: "false",
+        about: "whether the client has shown a certificate that is verified",
+        read: |node, draft| set(&mut draft.has_certificate, node.boolean()),
+        show: |test| Some(test.has_certificate.to_string()),
         ..Setting::BLANK
     },
     Setting {
@@ -201,6 +211,7 @@ fn route_test(node: Node<'_>, servers: &[Server]) -> Option<RouteTest> {
         host: draft.host,
         listen,
         fields: draft.fields,
+        has_certificate: draft.has_certificate,
         expect: Expectation {
             status,
             route,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
+use super::certificate::WORDS as CLIENT;
 use super::setting::{Kind, Setting, Table, rows, set, show, walk, word, words};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::fault::Fault;
@@ -24,9 +25,6 @@ pub(crate) const STREAM_TABLE: Table = Table {
     home: |_| "`tls` of `[[stream]]`".to_owned(),
     rows: || [rows(SETTINGS), rows(OF_STREAMS)].concat(),
 };
-
-/// Whether a client has to show a certificate.
-const CLIENT: &[(&str, bool)] = &[("request", false), ("require", true)];
 
 const VERSIONS: &[(&str, Version)] = &[("1.2", Version::Tls12), ("1.3", Version::Tls13)];
 
@@ -133,11 +131,12 @@ const SETTINGS: &[Setting<Draft, Tls>] = &[
         key: "client",
         kind: Kind::Word(|| words(CLIENT)),
         default: "\"require\"",
-        about: "whether a client without a certificate of `client_ca` is refused (\"require\") or \
-                served all the same (\"request\")",
+        about: "whether a client without a certificate of `client_ca` is refused in the handshake \
+                (\"require\") or let in (\"request\")",
         translations: &[(
             "ssl_verify_client",
-            "the setting is called `client`, in `tls` of `[[server]]`",
+            "the setting is called `client`, in `tls` of `[[server]]`: \"require\", or \"request\" for `optional`, and \
+             client = \"require\" in the routes that need a certificate",
         )],
         read: |node, draft| set(&mut draft.is_required, node.word(CLIENT).map(Some)),
         show: |tls| word(CLIENT, &tls.clients.as_ref()?.is_required),

@@ -21,6 +21,8 @@ pub(crate) struct Policy {
     pub(crate) limits: Limits,
     pub(crate) error_pages: ErrorPages,
     pub(crate) access: Access,
+    /// Whether a client that has shown no certificate is answered 403.
+    pub(crate) needs_certificate: bool,
     /// The media types of files.
     pub(crate) types: Types,
 }

@@ -17,6 +17,8 @@ pub(crate) struct RouteTest {
     pub(crate) listen: Option<ListenAddress>,
     /// Further fields of the request, in order.
     pub(crate) fields: Vec<(String, String)>,
+    /// Whether the client has shown a certificate.
+    pub(crate) has_certificate: bool,
     pub(crate) expect: Expectation,
     pub(crate) place: Place,
 }

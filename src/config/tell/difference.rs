@@ -407,10 +407,22 @@ servers = \"127.0.0.1:8000\"
             ),
             (
                 "listen = \"127.0.0.1:1\"",
-                format!("{asking}listen = \"127.0.0.1:1\""),
+                format!("{asking}client = \"require\"\nlisten = \"127.0.0.1:1\""),
                 &[
                     "server at 127.0.0.1:1: tls changed",
                     "server at 127.0.0.1:1: tls_default none → false",
+                    "server at 127.0.0.1:1: client request → require",
+                ],
+            ),
+            (
+                "listen = \"127.0.0.1:1\"\nroutes.\"/\" = { files = \"www\"",
+                format!(
+                    "{asking}listen = \"127.0.0.1:1\"\nroutes.\"/\" = {{ files = \"www\", client = \"require\""
+                ),
+                &[
+                    "server at 127.0.0.1:1: tls changed",
+                    "server at 127.0.0.1:1: tls_default none → false",
+                    "route /: client request → require",
                 ],
             ),
             (

@@ -149,7 +149,7 @@ impl MetaVariables {
         if let Some(name) = secured.server_name {
             self.set("SSL_TLS_SNI", name);
         }
-        let facts = secured.client_certificate.map(Facts::of);
+        let facts = secured.client_certificate().map(Facts::of);
         let Some(Ok(facts)) = facts else {
             self.set("SSL_CLIENT_VERIFY", "NONE");
             return;

@@ -154,8 +154,13 @@ impl Connection {
         };
         let arrival;
         let listener = &self.endpoint.address;
-        let mut exchange =
-            Exchange::new(generation, listener, self.client, head, self.client_rule());
+        let mut exchange = Exchange::new(
+            generation,
+            listener,
+            self.client,
+            head,
+            self.for_admission(),
+        );
         if exchange.is_told_arrival_now() {
             arrival = self.arrival(generation, head);
             exchange = exchange.arrived_by(&arrival);
@@ -176,7 +181,7 @@ impl Connection {
         self.encode_head(&framed, generation, output);
         let ending = ending_after(&framed, head);
         let content_sent = match framed.content {
-            Content::Empty | Content::Problem => 0,
+            Content::Empty | Content::Problem(_) => 0,
             Content::Octets(octets) if octets.len() <= MAX_COPIED => {
                 output.extend_from_slice(&octets);
                 octets.len() as u64

@@ -82,8 +82,8 @@ impl Connection {
         };
         let arrival = self.arrival(&generation, &head);
         let listener = &self.endpoint.address;
-        let rule = self.client_rule();
-        let exchange = Exchange::new(&generation, listener, self.client, &head, rule)
+        let asked_of = self.for_admission();
+        let exchange = Exchange::new(&generation, listener, self.client, &head, asked_of)
             .arrived_by(&arrival)
             .resumed(begun);
         let always_waits = exchange.always_waits();
@@ -148,10 +148,12 @@ impl Connection {
         }
     }
 
-    /// What was asked of the client's certificate, if the connection is one over TLS.
+    /// What decides with the configuration whether a request is answered: the connection, and what was asked
+    /// of the client's certificate, if it is one over TLS.
     #[inline]
-    pub(super) fn client_rule(&self) -> Option<u64> {
-        self.stream.session().map(|session| session.client_rule)
+    pub(super) fn for_admission(&self) -> (&dyn TellsOfConnection, Option<u64>) {
+        let session = self.stream.session();
+        (self, session.map(|session| session.client_rule))
     }
 
     /// Sends as much of the response as can be sent without waiting. If that is all, finishes the exchange.
@@ -220,7 +222,7 @@ impl Connection {
         generation: &Generation,
     ) -> Attempt<'c> {
         let content = match take(&mut framed.content) {
-            DuplexContent::Empty | DuplexContent::Problem => {
+            DuplexContent::Empty | DuplexContent::Problem(_) => {
                 return self.send_small(&framed, b"", &before, generation);
             }
             DuplexContent::Octets(octets) if octets.len() <= MAX_COPIED => {
@@ -329,7 +331,7 @@ impl TellsOfConnection for Connection {
             version: session.version(),
             cipher: session.cipher(),
             server_name: session.server_name.as_deref(),
-            client_certificate: session.client_certificate(),
+            client_certificates: session.client_certificates(),
         })
     }
 }

@@ -2,21 +2,43 @@
 
 use super::route::Refusal;
 use crate::address::ClientAddress;
-use crate::generation::policy::ServingPolicy;
+use crate::generation::policy::{Admission, ServingPolicy};
 use crate::http::framing::Framing;
 use crate::http::request::RequestHead;
 use crate::http::status::Status;
+use crate::message::request::TellsOfConnection;
 
-/// Lets `client` in if the `allow` and `deny` of the policy do.
+/// Lets `client` in if the `allow`, the `deny` and the `client` of the policy do. A request that came on no
+/// `connection` has no certificate.
 ///
 /// # Errors
 /// 403, whether or not a route would have answered: a client that is kept out learns nothing of
 /// what is there.
-pub(super) fn admit(policy: &ServingPolicy, client: ClientAddress) -> Result<(), Refusal> {
-    if policy.access.permits(client) {
-        Ok(())
-    } else {
+#[inline(always)]
+pub(super) fn admit(
+    policy: &ServingPolicy,
+    client: ClientAddress,
+    connection: Option<&dyn TellsOfConnection>,
+) -> Result<(), Refusal> {
+    match &policy.admission {
+        None => Ok(()),
+        Some(admission) => admit_some(admission, client, connection),
+    }
+}
+
+#[inline(never)]
+fn admit_some(
+    admission: &Admission,
+    client: ClientAddress,
+    connection: Option<&dyn TellsOfConnection>,
+) -> Result<(), Refusal> {
+    let has_certificate = || connection.is_some_and(|it| it.has_client_certificate());
+    if !admission.access.permits(client) {
         Err(Refusal::Status(Status::FORBIDDEN))
+    } else if admission.needs_certificate && !has_certificate() {
+        Err(Refusal::NoCertificate)
+    } else {
+        Ok(())
     }
 }
 

@@ -131,16 +131,16 @@ fn with_own_words<'a, 'c>(
     response: DuplexResponse<'a, 'c>,
     accept: Option<&[u8]>,
 ) -> DuplexResponse<'a, 'c> {
-    if !matches!(response.content, DuplexContent::Problem) {
+    let DuplexContent::Problem(problem) = response.content else {
         return response;
-    }
+    };
     if !response.status.is_error() {
         return DuplexResponse {
             content: DuplexContent::Empty,
             ..response
         };
     }
-    let own = problem::prepared(response.status, Format::preferred(accept));
+    let own = problem::prepared(response.status, problem, Format::preferred(accept));
     Response {
         status: response.status,
         fields: joined(response.fields, &own.fields),

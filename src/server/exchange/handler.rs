@@ -66,7 +66,10 @@ impl<'g> Exchange<'g, '_> {
             let Some(head) = self.head.redirected(&target) else {
                 return Some(self.redirect_failed(&target, "is no path of this server"));
             };
-            let mut next = Exchange::of_client(self.generation, self.listener, self.client, &head);
+            let connection = self.arrival.map(|arrival| arrival.connection);
+            let (generation, listener) = (self.generation, self.listener);
+            let mut next =
+                Exchange::of_client(generation, listener, self.client, &head, connection);
             next.arrival = self.arrival;
             let answer = next.answer_once(local, content).await;
             self.note.set(next.take_note());

@@ -30,7 +30,7 @@ use crate::handlers::{Begun, ProxiedRequest, WorkerState};
 use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
 use crate::log::{diagnostic, limited};
-use crate::message::request::{Arrival, Request};
+use crate::message::request::{Arrival, Request, TellsOfConnection};
 use crate::message::response::DuplexResponse;
 use crate::message::routed_path::RoutedPath;
 use crate::message::selected::Selected;
@@ -65,8 +65,8 @@ pub(super) struct Answered<'g, 'c> {
 }
 
 impl<'g, 'r> Exchange<'g, 'r> {
-    /// Takes the request of `head`, which came in at `listener` from `peer`, up to its handler. `client_rule`
-    /// stands for what the handshake of the connection has asked of the client's certificate, if there was
+    /// Takes the request of `head`, which came in at `listener` from `peer` on `connection`, up to its handler.
+    /// `client_rule` stands for what the handshake of the connection has asked of the client's certificate, if there was
     /// one: that of the server that the client named then. A server that asks for something else is out of
     /// reach over this connection (RFC 9110 §7.4).
     #[inline]
@@ -75,11 +75,11 @@ impl<'g, 'r> Exchange<'g, 'r> {
         listener: &'r ListenAddress,
         peer: ClientAddress,
         head: &'r RequestHead<'r>,
-        client_rule: Option<u64>,
+        (connection, client_rule): (&dyn TellsOfConnection, Option<u64>),
     ) -> Self {
         let proxies = &generation.proxies;
         let client = client::address(proxies, peer, head);
-        let mut exchange = Self::of_client(generation, listener, client, head);
+        let mut exchange = Self::of_client(generation, listener, client, head, Some(connection));
         let is_in_reach = match client_rule {
             None => !head.target.is_https || client::may_have_secured(proxies, peer),
             Some(rule) => generation.client_rule(listener, head.host) == rule,
@@ -96,9 +96,10 @@ impl<'g, 'r> Exchange<'g, 'r> {
         listener: &'r ListenAddress,
         client: ClientAddress,
         head: &'r RequestHead<'r>,
+        connection: Option<&dyn TellsOfConnection>,
     ) -> Self {
         let (policy, mut matched) = route::find(generation, listener, head);
-        if let Err(refusal) = admission::admit(policy, client) {
+        if let Err(refusal) = admission::admit(policy, client, connection) {
             matched = Err(refusal);
         }
         Self {

@@ -9,6 +9,7 @@ use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
 use crate::http::status::Status;
 use crate::http::target::Form;
+use crate::message::problem::Problem;
 use crate::message::response::{Response, allow};
 
 /// The methods that `OPTIONS *` names: those that some handler of the server takes.
@@ -34,6 +35,8 @@ pub(super) struct Matched<'g, 'r> {
 #[derive(Clone, Copy)]
 pub(super) enum Refusal {
     Status(Status),
+    /// The client has shown no certificate, and has to.
+    NoCertificate,
     /// The server for its host can be asked over another connection, but not over this one.
     OtherConnection,
     /// The status, and the methods that would do.
@@ -47,6 +50,7 @@ impl Refusal {
             Self::OtherConnection => {
                 "its server asks for TLS, or for another certificate of the client, than the connection has"
             }
+            Self::NoCertificate => "client = \"require\", and the client has shown no certificate",
             Self::Allow(..) => "it is of a method that is not taken there",
             Self::Status(Status::FORBIDDEN) => "allow or deny keeps the client out",
             Self::Status(Status::MISDIRECTED_REQUEST) => "no server there answers for the host",
@@ -64,7 +68,10 @@ impl Refusal {
     pub(super) fn response(self) -> Response<'static> {
         match self {
             Self::Status(status) => Response::problem(status),
-            Self::OtherConnection => Response::problem(Status::MISDIRECTED_REQUEST),
+            Self::NoCertificate => Response::problem_of(Status::FORBIDDEN, Problem::NoCertificate),
+            Self::OtherConnection => {
+                Response::problem_of(Status::MISDIRECTED_REQUEST, Problem::OtherConnection)
+            }
             Self::Allow(status, methods) => allow(status, methods),
         }
     }

@@ -39,9 +39,8 @@ impl About {
         }
     }
 
-    /// The certificate that the peer has shown, if it is a client, as DER.
-    pub(crate) fn client_certificate(&self) -> Option<&[u8]> {
-        let own = self.client_certificates.as_deref()?.first()?;
-        Some(own.as_ref())
+    /// The certificates that the peer has shown, if it is a client.
+    pub(crate) fn client_certificates(&self) -> &[CertificateDer<'static>] {
+        self.client_certificates.as_deref().unwrap_or_default()
     }
 }

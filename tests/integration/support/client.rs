@@ -4,9 +4,11 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use rustls::{ClientConfig, ClientConnection};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 
-use super::wire::Wire;
+use super::wire::{Wire, tls_fixture};
 use super::{Response, SAFETY};
 
 /// A connection to the server.
@@ -204,4 +206,27 @@ impl Client {
             .expect("as many octets as were announced");
         octets
     }
+}
+
+/// A client that trusts the fixtures' CA, speaks `versions`, and shows the fixture `identity`.
+pub(crate) fn client_of(
+    versions: &[&'static SupportedProtocolVersion],
+    identity: Option<&str>,
+) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let file = |name: &str| CertificateDer::from_pem_file(tls_fixture(name)).expect("a fixture");
+    roots.add(file("ca.pem")).expect("a root");
+    let builder =
+        ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(roots);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(name) => {
+            let key = PrivateKeyDer::from_pem_file(tls_fixture(&format!("{name}.key")));
+            let chain = vec![file(&format!("{name}.pem"))];
+            let built = builder.with_client_auth_cert(chain, key.expect("a fixture"));
+            built.expect("they fit")
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config)
 }

@@ -1,0 +1,378 @@
+//! Certificates of clients: routes that need one, and what scripts are told of it.
+
+use std::sync::Arc;
+
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, HandshakeKind};
+
+use crate::cgi::script;
+use crate::support::{
+    Client, Server, Site, Upstream, client_of as client, ended_with, tls_fixture, until,
+};
+use crate::tls::certificate;
+
+const NEEDED: &str = "This is open to clients that show a certificate";
+const OTHER_CONNECTION: &str = "The site is not answered over this connection";
+
+/// Settings of `tls`: clients are asked for a certificate.
+fn asking() -> String {
+    let ca = tls_fixture("ca.pem");
+    format!("client_ca = {ca:?}, client = 'request'")
+}
+
+/// `[[server]]` for this host, whose clients are asked for a certificate.
+fn server(host: &str, settings: &str, routes: &str) -> String {
+    let (certificate, asking) = (certificate("localhost"), asking());
+    format!(
+        "[[server]]\nlisten = '127.0.0.1:0'\nhosts = '{host}'\ntls = {{ {certificate}, {asking} }}\n\
+         {settings}\n[server.routes]\n{routes}\n"
+    )
+}
+
+fn site(servers: &str) -> Site {
+    Site::configured(&format!("workers = 1\nlog.access = false\n{servers}"))
+}
+
+/// A client without a certificate, and Ada, who has one; both of either version.
+fn clients() -> impl Iterator<Item = (Arc<ClientConfig>, Arc<ClientConfig>)> {
+    let of = |version| (client(&[version], None), client(&[version], Some("client")));
+    [&TLS12, &TLS13].into_iter().map(of)
+}
+
+fn ada() -> Arc<ClientConfig> {
+    client(&[&TLS13], Some("client"))
+}
+
+fn anyone() -> Arc<ClientConfig> {
+    client(&[&TLS13], None)
+}
+
+fn connect(server: &Server, config: &Arc<ClientConfig>) -> Client {
+    Client::secured(server.address(), config, "localhost").expect("a session")
+}
+
+fn get(target: &str) -> String {
+    get_with(target, "")
+}
+
+fn get_with(target: &str, lines: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n")
+}
+
+#[test]
+fn whatever_a_route_does_it_answers_403_without_a_certificate() {
+    let upstream = Upstream::listen();
+    let address = upstream.address();
+    let site = site(&server(
+        "localhost",
+        "",
+        &format!(
+            "'/' = {{ respond = 'open' }}
+             '/files' = {{ files = 'www', strip_prefix = true, client = 'require' }}
+             '/respond' = {{ respond = 'closed', client = 'require' }}
+             '/redirect' = {{ redirect = '/', client = 'require' }}
+             '/echo' = {{ echo = true, client = 'require' }}
+             '/status' = {{ status = true, client = 'require' }}
+             '/cgi' = {{ cgi = 'scripts', script = 'x', client = 'require' }}
+             '/fastcgi' = {{ fastcgi = '{address}', root = 'www', script = 'x', client = 'require' }}
+             '/proxy' = {{ proxy = 'http://{address}', client = 'require' }}"
+        ),
+    ))
+    .file("a.txt", "a file");
+    script(
+        site.directory(),
+        "x",
+        "printf 'Content-Type: text/plain\\n\\na script'",
+    );
+    let server = site.start();
+    for (anyone, ada) in clients() {
+        let (mut anyone, mut ada) = (connect(&server, &anyone), connect(&server, &ada));
+        for (path, status, content) in [
+            ("/files/a.txt", 200, "a file"),
+            ("/respond", 200, "closed"),
+            ("/redirect", 308, ""),
+            ("/echo", 200, "GET"),
+            ("/status", 200, "requests"),
+            ("/cgi", 200, "a script"),
+        ] {
+            let response = ada.exchange(get(path));
+            assert_eq!(response.status, status, "{path}");
+            assert!(response.text().contains(content), "{path}");
+            let refused = anyone.exchange(get(path));
+            assert_eq!(refused.status, 403, "{path}");
+            assert!(refused.text().contains(NEEDED), "{}", refused.text());
+        }
+        // What would be asked of an upstream, with content and without, and to change the protocol.
+        for path in ["/fastcgi", "/proxy"] {
+            let upgrade = get_with(path, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
+            assert_eq!(anyone.exchange(upgrade).status, 403);
+            let post = format!(
+                "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello"
+            );
+            assert_eq!(anyone.exchange(post).status, 403);
+        }
+        // The connection goes on as after any response.
+        let chunked = "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n\
+                       5\r\nhello\r\n0\r\n\r\n";
+        assert_eq!(anyone.exchange(chunked).status, 403);
+        anyone.send("HEAD /respond HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert_eq!(anyone.response_to_head().status, 403);
+        anyone.send(get("/respond") + &get("/") + &get("/files/missing"));
+        let pipelined = [(); 3].map(|()| anyone.response().status);
+        assert_eq!(pipelined, [403, 200, 403], "nor is told what is there");
+    }
+    upstream.expect_no_connection();
+}
+
+#[test]
+fn the_403_says_that_a_certificate_is_needed_unless_the_operator_has_a_page() {
+    let server = site(&server(
+        "localhost",
+        "",
+        "'/' = { respond = 'a', client = 'require' }
+         '/page' = { respond = 'a', client = 'require', error_pages = { 403 = 'www/403.html' } }
+         '/denied' = { respond = 'a', client = 'require', deny = 'all' }",
+    ))
+    .file("403.html", "ask the office")
+    .start();
+    let mut client = connect(&server, &anyone());
+    for (accept, media_type) in [
+        ("text/html", "text/html; charset=utf-8"),
+        ("application/json", "application/json"),
+        ("text/plain", "text/plain; charset=utf-8"),
+    ] {
+        let response = client.exchange(get_with("/", &format!("Accept: {accept}\r\n")));
+        assert_eq!(response.field("Content-Type"), Some(media_type));
+        assert!(response.text().contains(NEEDED), "{}", response.text());
+        assert!(response.text().contains("403"), "{}", response.text());
+    }
+    let page = client.exchange(get("/page"));
+    assert_eq!((page.status, &*page.text()), (403, "ask the office"));
+    // Who is denied is told nothing of certificates.
+    let denied = client.exchange(get("/denied"));
+    assert_eq!(denied.status, 403);
+    assert!(!denied.text().contains(NEEDED));
+}
+
+#[test]
+fn a_server_may_need_one_but_for_a_route() {
+    let secure = server(
+        "localhost",
+        "client = 'require'\nhttp_redirect = '127.0.0.1:0'",
+        "'/' = { respond = 'closed' }\n'= /health' = { respond = 'ok', client = 'request' }",
+    );
+    let server = site(&secure.replacen("127.0.0.1", "127.0.0.2", 1)).start();
+    let announced = |ip| until("the address", || server.addresses_at(ip).pop());
+    let secured = announced("127.0.0.2");
+    let connect = |config| Client::secured(secured, config, "localhost").expect("a session");
+    let (mut anyone, mut ada) = (connect(&anyone()), connect(&ada()));
+    for (target, of_anyone, of_ada) in [("/", 403, 200), ("/none", 403, 200), ("/health", 200, 200)]
+    {
+        assert_eq!(anyone.exchange(get(target)).status, of_anyone, "{target}");
+        assert_eq!(ada.exchange(get(target)).status, of_ada, "{target}");
+    }
+    // Plain HTTP is led to where a certificate can be shown.
+    let mut plain = Client::connect(announced("127.0.0.1"));
+    assert_eq!(plain.exchange(get("/")).status, 308);
+}
+
+#[test]
+fn a_local_redirect_leads_no_client_past_it() {
+    let site = site(&server(
+        "localhost",
+        "",
+        "'/' = { cgi = 'scripts', script = 'x' }\n'/closed' = { respond = 'closed', client = 'require' }",
+    ));
+    script(site.directory(), "x", "printf 'Location: /closed\\n\\n'");
+    let server = site.start();
+    let refused = connect(&server, &anyone()).exchange(get("/"));
+    assert_eq!(refused.status, 403);
+    assert!(refused.text().contains(NEEDED));
+    let response = connect(&server, &ada()).exchange(get("/"));
+    assert_eq!((response.status, &*response.text()), (200, "closed"));
+}
+
+/// RFC 9110 §15.5.20: the client may come again, over a connection in whose handshake it is asked for a
+/// certificate. A 403 would tell it to give up.
+#[test]
+fn another_connection_is_asked_for_where_this_one_was_made_for_another_server() {
+    let open = format!(
+        "[[server]]\nlisten = '127.0.0.1:0'\nhosts = 'localhost'\ntls = {{ {} }}\n\
+         routes.'/' = {{ respond = 'open' }}\n",
+        certificate("localhost")
+    );
+    let routes =
+        "'/' = { respond = 'asked' }\n'/closed' = { respond = 'closed', client = 'require' }";
+    let server = site(&(open + &server("a.example.com", "", routes))).start();
+    let secured = |config: &Arc<ClientConfig>, name| {
+        Client::secured(server.address(), config, name).expect("a session")
+    };
+    let get = |host: &str, target: &str| format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    for (anyone, ada) in clients() {
+        for config in [&anyone, &ada] {
+            let mut client = secured(config, "localhost");
+            for target in ["/closed", "/"] {
+                let response = client.exchange(get("a.example.com", target));
+                assert_eq!(response.status, 421, "{target}");
+                assert!(
+                    response.text().contains(OTHER_CONNECTION),
+                    "{}",
+                    response.text()
+                );
+                assert_eq!(client.exchange(get("localhost", "/")).text(), "open");
+            }
+        }
+        let mut client = secured(&ada, "a.example.com");
+        assert_eq!(
+            client.exchange(get("a.example.com", "/closed")).text(),
+            "closed"
+        );
+        assert_eq!(client.exchange(get("localhost", "/")).status, 421);
+        let mut client = secured(&anyone, "a.example.com");
+        assert_eq!(client.exchange(get("a.example.com", "/closed")).status, 403);
+        assert_eq!(client.exchange(get("a.example.com", "/")).text(), "asked");
+    }
+}
+
+/// What was shown in the first handshake goes on with the session, and so does what was not.
+#[test]
+fn a_resumed_session_has_the_certificate_that_it_began_with() {
+    let closed =
+        "'/' = { respond = 'open' }\n'/closed' = { respond = 'closed', client = 'require' }";
+    let server = site(&server("localhost", "", closed)).start();
+    for (anyone, ada) in clients() {
+        for (config, status) in [(&anyone, 403), (&ada, 200)] {
+            for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+                let mut client = connect(&server, config);
+                // The tickets come with a response.
+                assert_eq!(client.exchange(get("/")).status, 200);
+                let found = client.with_session(|session| session.handshake_kind());
+                assert_eq!(found, Some(kind));
+                assert_eq!(client.exchange(get("/closed")).status, status, "{kind:?}");
+            }
+        }
+    }
+}
+
+/// A ticket of a server that asks for certificates of one authority is worth nothing at a server that asks
+/// for those of another: Ada is no client of that one.
+#[test]
+fn a_session_is_not_resumed_where_another_authority_is_trusted() {
+    let of = |ca: &str| {
+        let text = server("localhost", "client = 'require'", "'/' = { respond = 'a' }");
+        let (one, other) = (tls_fixture("ca.pem"), tls_fixture(ca));
+        let text = text.replace(&format!("{one:?}"), &format!("{other:?}"));
+        format!("workers = 1\nlog.access = false\n{text}")
+    };
+    let server = Site::configured(&of("ca.pem")).start();
+    let ada = ada();
+    assert_eq!(connect(&server, &ada).exchange(get("/")).status, 200);
+    let mut kept = connect(&server, &ada);
+    assert_eq!(kept.exchange(get("/")).status, 200);
+    server.configure(of("stranger.pem"));
+    ended_with(0, &server.command_line(&["reload"]));
+    // The connection was made when another certificate was asked for.
+    assert_eq!(kept.exchange(get("/")).status, 421);
+    let answered = Client::secured(server.address(), &ada, "localhost").and_then(|mut client| {
+        client.try_send(get("/"))?;
+        client.rest()
+    });
+    // Refused with an alert; a resumed session would have answered.
+    let answered = answered.unwrap_or_default();
+    assert!(
+        !answered.starts_with(b"HTTP/1.1 200"),
+        "{}",
+        answered.escape_ascii()
+    );
+}
+
+#[test]
+fn a_reload_changes_it_for_connections_that_are_open() {
+    let of = |route: &str| {
+        let text = server(
+            "localhost",
+            "",
+            &format!("'/' = {{ respond = 'a'{route} }}"),
+        );
+        format!("workers = 1\nlog.access = false\n{text}")
+    };
+    let server = Site::configured(&of("")).start();
+    let mut client = connect(&server, &anyone());
+    assert_eq!(client.exchange(get("/")).status, 200);
+    server.configure(of(", client = 'require'"));
+    let told = ended_with(0, &server.command_line(&["reload"]));
+    assert!(told.contains("route /: client request → require"), "{told}");
+    assert_eq!(client.exchange(get("/")).status, 403);
+    server.configure(of(""));
+    ended_with(0, &server.command_line(&["reload"]));
+    assert_eq!(client.exchange(get("/")).status, 200);
+}
+
+#[test]
+fn explain_and_tests_may_suppose_a_certificate() {
+    let test = |line: &str, expected: &str| {
+        format!(
+            "[[test]]\nrequest = 'GET /closed'\nhost = 'localhost'\n{line}\nexpect = {{ {expected} }}\n"
+        )
+    };
+    let closed =
+        "'/' = { respond = 'open' }\n'/closed' = { respond = 'closed', client = 'require' }";
+    let text = server("localhost", "", closed)
+        + &test("", "status = 403")
+        + &test(
+            "client_certificate = true",
+            "status = 200, route = '/closed'",
+        );
+    let server = site(&text).start();
+    for live in [&[][..], &["--live"]] {
+        for (arguments, expected) in [
+            (
+                &[][..],
+                "denied: a certificate is required, and none is shown",
+            ),
+            (&["--certificate"], "a certificate is required, and shown"),
+        ] {
+            let explain = [&["explain", "http://localhost/closed"], live, arguments].concat();
+            let text = ended_with(0, &server.command_line(&explain));
+            assert!(text.contains(expected), "{text}");
+            let status = if arguments.is_empty() { "403" } else { "200" };
+            assert!(text.contains(&format!("status    {status}")), "{text}");
+        }
+        let explain = [&["explain", "http://localhost/"], live].concat();
+        let text = ended_with(0, &server.command_line(&explain));
+        assert!(!text.contains("certificate"), "{text}");
+    }
+    server.configure(text.replace("status = 200, route", "status = 403, route"));
+    let told = ended_with(1, &server.command_line(&["reload"]));
+    assert!(told.contains("expected status 403, got 200"), "{told}");
+}
+
+#[test]
+fn scripts_are_told_of_the_certificate() {
+    let site = site(&server(
+        "localhost",
+        "",
+        "'/' = { cgi = 'scripts', script = 'x' }",
+    ));
+    script(
+        site.directory(),
+        "x",
+        "printf 'Content-Type: text/plain\\n\\n'; env | grep ^SSL_CLIENT | sort",
+    );
+    let server = site.start();
+    let text = connect(&server, &ada()).exchange(get("/")).text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 5, "{text}");
+    assert!(lines[0].starts_with("SSL_CLIENT_FINGERPRINT="), "{text}");
+    assert_eq!(lines[1], "SSL_CLIENT_I_DN=CN=Tests of Tidegate,O=Tidegate");
+    assert!(lines[2].starts_with("SSL_CLIENT_M_SERIAL="), "{text}");
+    assert_eq!(
+        lines[3..],
+        [
+            "SSL_CLIENT_S_DN=CN=Ada,O=Tidegate",
+            "SSL_CLIENT_VERIFY=SUCCESS"
+        ]
+    );
+    let text = connect(&server, &anyone()).exchange(get("/")).text();
+    assert_eq!(text, "SSL_CLIENT_VERIFY=NONE\n");
+}
