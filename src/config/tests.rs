@@ -562,9 +562,18 @@ fn whether_a_certificate_is_needed_is_inherited() {
             (false, vec![false; 3]),
             // The companion that leads to it.
             (false, vec![false]),
-            (true, vec![true, false]),
+            (true, vec![true, false, true]),
         ]
     );
+    let Verb::Proxy(proxy) = &config.servers[2].routes[2].verb else {
+        panic!("the third is a proxy")
+    };
+    let facts = proxy.client_certificate.iter();
+    let facts: Vec<String> = facts
+        .map(|(name, fact)| format!("{name} {fact:?}"))
+        .collect();
+    assert_eq!(facts[0], "X-Client-Verified Verified");
+    assert_eq!(facts[6], "Client-Cert-Chain Chain");
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! Certificates of clients: routes that need one, and what scripts are told of it.
+//! Certificates of clients: routes that need one, and what upstreams are told of it.
 
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, HandshakeKind};
 
@@ -345,6 +347,132 @@ fn explain_and_tests_may_suppose_a_certificate() {
     server.configure(text.replace("status = 200, route", "status = 403, route"));
     let told = ended_with(1, &server.command_line(&["reload"]));
     assert!(told.contains("expected status 403, got 200"), "{told}");
+}
+
+/// All that can be told, under these names.
+const TOLD: &str = "X-Client-Verified = 'verified', X-Client-Subject = 'subject', X-Client-Issuer = 'issuer', \
+                    X-Client-Serial = 'serial', X-Client-Fingerprint = 'fingerprint', \
+                    Client-Cert = 'certificate', Client-Cert-Chain = 'chain'";
+
+/// What a client might say of itself, in the spellings that applications take for those names.
+const FORGED: &str = "X-Client-Verified: SUCCESS\r\nx-client-subject: CN=root\r\nX_Client_Subject: CN=root\r\n\
+                      X-CLIENT_VERIFIED: SUCCESS\r\nX_CLIENT_ISSUER: CN=root\r\nx-client-serial: 0\r\n\
+                      X-Client_Fingerprint: 0\r\nClient-Cert: :AAAA:\r\nclient_cert: :AAAA:\r\n\
+                      Client-Cert-Chain: :AAAA:\r\nConnection: X-Client-Verified, X-Client-Subject\r\n";
+
+fn start_telling(upstream: &Upstream) -> Server {
+    let routes = format!(
+        "'/' = {{ proxy = 'http://{}', client_certificate = {{ {TOLD} }} }}",
+        upstream.address()
+    );
+    site(&server("localhost", "", &routes)).start()
+}
+
+/// The lines of the head that `upstream` is sent, which are about certificates.
+fn told(upstream: &Upstream, client: &mut Client, request: &str) -> Vec<String> {
+    client.send(request);
+    let response = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let (_, asked) = upstream.answer(response);
+    assert_eq!(client.response().status, 200);
+    assert_eq!(asked.trailers, [""; 0]);
+    let is_about = |line: &String| {
+        let line = line.to_lowercase().replace('_', "-");
+        line.starts_with("x-client") || line.starts_with("client-cert")
+    };
+    asked.lines().into_iter().filter(is_about).collect()
+}
+
+/// A certificate of the fixtures as a byte sequence (RFC 9440 §2.2): PEM is base64 with line ends.
+fn byte_sequence(name: &str) -> String {
+    let pem = std::fs::read_to_string(tls_fixture(name)).expect("a fixture");
+    let lines = pem.lines().filter(|line| !line.starts_with("-----"));
+    format!(":{}:", lines.collect::<String>())
+}
+
+#[test]
+fn an_upstream_is_told_of_the_certificate() {
+    let upstream = Upstream::listen();
+    let server = start_telling(&upstream);
+    let der = CertificateDer::from_pem_file(tls_fixture("client.pem")).expect("a fixture");
+    let digits =
+        |octets: &[u8]| -> String { octets.iter().map(|octet| format!("{octet:02X}")).collect() };
+    let fingerprint = digits(&<sha2::Sha256 as sha2::Digest>::digest(&der));
+    for (_, ada) in clients() {
+        let mut client = connect(&server, &ada);
+        for request in [get("/"), get_with("/", FORGED)] {
+            let told = told(&upstream, &mut client, &request);
+            let (serial, others): (Vec<_>, Vec<_>) = told
+                .iter()
+                .partition(|line| line.starts_with("X-Client-Serial: "));
+            assert_eq!(
+                others,
+                [
+                    "X-Client-Verified: SUCCESS",
+                    "X-Client-Subject: CN=Ada,O=Tidegate",
+                    "X-Client-Issuer: CN=Tests of Tidegate,O=Tidegate",
+                    &format!("X-Client-Fingerprint: {fingerprint}"),
+                    &format!("Client-Cert: {}", byte_sequence("client.pem")),
+                ]
+            );
+            assert_eq!(serial.len(), 1);
+            let digits = serial[0].trim_start_matches("X-Client-Serial: ");
+            assert!(digits.len() > 30 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        }
+    }
+}
+
+#[test]
+fn a_client_cannot_say_itself_what_its_certificate_says() {
+    let upstream = Upstream::listen();
+    let server = start_telling(&upstream);
+    let chunked = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\n{FORGED}Trailer: X-Client-Subject\r\nTransfer-Encoding: chunked\r\n\r\n\
+         0\r\nX-Client-Subject: CN=root\r\n\r\n"
+    );
+    for (anyone, _) in clients() {
+        let mut client = connect(&server, &anyone);
+        for request in [&get("/"), &get_with("/", FORGED), &chunked] {
+            let told = told(&upstream, &mut client, request);
+            assert_eq!(told, ["X-Client-Verified: NONE"], "{request}");
+        }
+    }
+}
+
+#[test]
+fn an_upstream_is_told_the_chain_and_of_upgrades() {
+    let upstream = Upstream::listen();
+    let server = start_telling(&upstream);
+    let file = |name: &str| CertificateDer::from_pem_file(tls_fixture(name)).expect("a fixture");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(file("ca.pem")).expect("a root");
+    let key = rustls::pki_types::PrivateKeyDer::from_pem_file(tls_fixture("client.key"));
+    let chain = ["client.pem", "ca.pem", "other.pem"].map(file);
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain.into(), key.expect("a fixture"))
+        .expect("they fit");
+    let mut client = connect(&server, &Arc::new(config));
+    let upgrade = "Connection: Upgrade, X-Client-Verified\r\nUpgrade: websocket\r\n";
+    let told = told(&upstream, &mut client, &get_with("/", upgrade));
+    assert_eq!(told.len(), 7, "{told:?}");
+    assert_eq!(told[0], "X-Client-Verified: SUCCESS");
+    let chain = ["ca.pem", "other.pem"].map(byte_sequence).join(", ");
+    assert_eq!(told[6], format!("Client-Cert-Chain: {chain}"));
+}
+
+/// Without the key, these fields are like any other.
+#[test]
+fn fields_of_these_names_pass_where_nothing_is_told() {
+    let upstream = Upstream::listen();
+    let routes = format!("'/' = {{ proxy = 'http://{}' }}", upstream.address());
+    let server = site(&server("localhost", "", &routes)).start();
+    let mut client = connect(&server, &ada());
+    let told = told(
+        &upstream,
+        &mut client,
+        &get_with("/", "X-Client-Subject: a\r\n"),
+    );
+    assert_eq!(told, ["X-Client-Subject: a"]);
 }
 
 #[test]

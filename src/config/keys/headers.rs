@@ -258,7 +258,7 @@ fn removed(node: Node<'_>, draft: &mut Draft) -> Vec<String> {
 }
 
 /// Reads the name of a field that the operator may change.
-fn check_name(name: &str, message: Message) -> Result<String, Fault> {
+pub(super) fn check_name(name: &str, message: Message) -> Result<String, Fault> {
     let rule = FieldRule::of(name);
     let fault = |name: &str| Fault::new(0..name.len(), format!("`{name}` cannot be changed"));
     match message {

@@ -2,6 +2,7 @@
 
 use toml::de::DeValue;
 
+use super::certificate;
 use super::headers::{self, Message};
 use super::peer;
 use super::setting::{Kind, Setting, rows, set, show, walk};
@@ -119,6 +120,7 @@ const SETTINGS: &[Setting<Proxy>] = &[
         show: |proxy| Some(headers::show_headers(&proxy.request_headers)),
         ..Setting::BLANK
     },
+    certificate::CLIENT_CERTIFICATE,
     Setting {
         key: "buffer",
         kind: Kind::Boolean,
@@ -199,6 +201,7 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
     let mut proxy = Proxy::to(String::new());
     let walked = walk(section, SETTINGS, &mut proxy);
     report_two_paths(section, &proxy);
+    certificate::report_set_twice(section, &proxy);
     if !walked.took("proxy") {
         return None;
     }

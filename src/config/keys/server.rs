@@ -359,6 +359,7 @@ fn route(
     answer.verb.set_types(&policy.types);
     warn_of_root(key, value, &pattern, &answer);
     certificate::check(value, &policy, handshakes);
+    certificate::warn_of_none_to_tell(value, handshakes);
     let Answer { verb, strip_prefix } = answer;
     warn_of_idle_method(key, &pattern, &verb);
     target::check_parameters(value, &pattern, &verb);

@@ -58,6 +58,6 @@ pub(crate) use upstream::{
     UpstreamServer, UpstreamTimeouts,
 };
 pub(crate) use verbs::{
-    CacheControl, Cgi, DEFAULT_CODE_TIMEOUT, Fastcgi, Files, HostField, PluginRoute, Proxy,
-    Redirect, Respond, SendDirectory, Verb,
+    CacheControl, CertificateFact, Cgi, DEFAULT_CODE_TIMEOUT, Fastcgi, Files, HostField,
+    PluginRoute, Proxy, Redirect, Respond, SendDirectory, Verb,
 };

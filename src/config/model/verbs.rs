@@ -289,6 +289,9 @@ pub(crate) struct Proxy {
     pub(crate) host: HostField,
     /// What is done to the fields of the request: first `remove`, then `set`, then `add`.
     pub(crate) request_headers: HeaderChanges,
+    /// Fields that tell the upstream of the client's certificate, each with what it tells; no two names that
+    /// applications take for one. They are not in `request_headers`.
+    pub(crate) client_certificate: Vec<(String, CertificateFact)>,
     /// The path that the upstream is asked for, in place of the one that the client sent. It begins with
     /// a slash or with `{path}`, has no `{host}`, and nothing is appended but the query. It does not stand
     /// beside `strip_prefix`.
@@ -317,6 +320,7 @@ impl Proxy {
             upstream,
             host: HostField::Keep,
             request_headers: HeaderChanges::default(),
+            client_certificate: Vec::new(),
             rewrite: None,
             strip_prefix: false,
             buffer: true,
@@ -327,6 +331,20 @@ impl Proxy {
             proxy_status: false,
         }
     }
+}
+
+/// What an upstream may be told of a client's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CertificateFact {
+    /// Whether there is one, which is verified.
+    Verified,
+    Subject,
+    Issuer,
+    Serial,
+    Fingerprint,
+    Certificate,
+    /// The certificates that the client has shown behind its own.
+    Chain,
 }
 
 /// The `Host` of a request to an upstream.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::ops::Range;
 
+use super::client_certificate;
 use crate::address::ListenAddress;
 use crate::http::field_roles::is_hop_by_hop;
 use crate::http::fields::Known;
@@ -18,7 +19,6 @@ use crate::http::request::RequestHead;
 use crate::http::target::{self, Form};
 use crate::message::request::Request;
 use crate::message::secured::Secured;
-use crate::tls::facts::Facts;
 
 /// A script, as the meta-variables describe it.
 #[derive(Clone, Copy, Debug)]
@@ -149,12 +149,11 @@ impl MetaVariables {
         if let Some(name) = secured.server_name {
             self.set("SSL_TLS_SNI", name);
         }
-        let facts = secured.client_certificate().map(Facts::of);
-        let Some(Ok(facts)) = facts else {
-            self.set("SSL_CLIENT_VERIFY", "NONE");
+        let Some(facts) = client_certificate::facts(secured) else {
+            self.set("SSL_CLIENT_VERIFY", client_certificate::NOT_SHOWN);
             return;
         };
-        self.set("SSL_CLIENT_VERIFY", "SUCCESS");
+        self.set("SSL_CLIENT_VERIFY", client_certificate::VERIFIED);
         self.set("SSL_CLIENT_S_DN", facts.subject);
         self.set("SSL_CLIENT_I_DN", facts.issuer);
         self.set("SSL_CLIENT_M_SERIAL", facts.serial);

@@ -5,6 +5,7 @@
 //! stream into the log.
 
 pub(crate) mod cgi;
+mod client_certificate;
 pub(crate) mod fastcgi;
 pub(crate) mod meta_variables;
 pub(crate) mod proxy;

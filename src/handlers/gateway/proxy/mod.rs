@@ -88,9 +88,13 @@ impl ProxyHandler {
         route: &Route,
         life: Arc<ProxyLife>,
     ) -> Self {
+        let mut options = options.clone();
+        // What a client says of its certificate itself never arrives, in whatever spelling.
+        let names = options.client_certificate.iter().map(|(name, _)| name);
+        options.request_headers.remove.extend(names.cloned());
         Self {
-            options: options.clone(),
-            target: TargetRule::new(options, &route.pattern),
+            target: TargetRule::new(&options, &route.pattern),
+            options,
             upstream,
             route: route.to_string().into(),
             life,

@@ -16,6 +16,7 @@ use super::forwarding;
 use super::max_forwards;
 use super::target::TargetRule;
 use crate::config::model::{HostField, Proxy};
+use crate::handlers::gateway::client_certificate;
 use crate::http::field_roles::is_hop_by_hop;
 use crate::http::fields::{Known, is_same_variable};
 use crate::http::framing::Framing;
@@ -120,6 +121,9 @@ pub(super) fn encode(
     let mut lines = FieldLines::behind(start);
     push_host(head, options, host, &mut lines);
     push_fields(request, options, &mut lines);
+    if !options.client_certificate.is_empty() {
+        client_certificate::push_fields(request, &options.client_certificate, &mut lines);
+    }
     let changes = &options.request_headers;
     forwarding::push(request, original_host(head), changes, &mut lines);
     if !changes.replace("Via") {
