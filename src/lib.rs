@@ -81,8 +81,8 @@ mod upstream;
 mod test_support;
 
 pub use crate::api::{
-    Content, EndReason, Ending, Error, Handler, Handlers, Options, OptionsError, Reply, Request,
-    Response, StreamWriter,
+    ClientCertificate, Content, EndReason, Ending, Error, Handler, Handlers, Options, OptionsError,
+    Reply, Request, Response, StreamWriter, Tls,
 };
 pub use cli::main;
 pub use embedded::{Builder, ReloadError, Server, StartError};

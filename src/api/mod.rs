@@ -17,6 +17,7 @@ mod registry;
 mod request;
 mod response;
 mod stream;
+mod tls;
 mod trial;
 
 pub use content::Content;
@@ -36,3 +37,4 @@ pub use request::Request;
 pub use response::Response;
 pub(crate) use stream::Pump;
 pub use stream::StreamWriter;
+pub use tls::{ClientCertificate, Tls};

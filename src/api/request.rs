@@ -10,6 +10,7 @@ use super::content::Content;
 use super::ending::{Ending, Life};
 use super::error::Error;
 use super::query;
+use super::tls::Tls;
 use crate::http::method::Method;
 use crate::http::precondition::{self, Conditions, Verdict};
 use crate::http::status::Status;
@@ -25,6 +26,7 @@ pub struct Request {
     pub(super) client: IpAddr,
     pub(super) peer: Option<SocketAddr>,
     pub(super) scheme: Cow<'static, str>,
+    pub(super) tls: Option<Box<Tls>>,
     /// All text of the request in one buffer, so that a request costs few allocations.
     text: Vec<u8>,
     target: Range<usize>,
@@ -48,6 +50,7 @@ pub(crate) struct Received<'r> {
     /// `None` for a peer at a Unix socket.
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) scheme: &'static str,
+    pub(crate) tls: Option<Box<Tls>>,
     pub(crate) host: &'r [u8],
     pub(crate) target: &'r str,
     pub(crate) path: &'r [u8],
@@ -65,6 +68,7 @@ impl Request {
             client: received.client,
             peer: received.peer,
             scheme: received.scheme.into(),
+            tls: received.tls,
             text,
             target,
             host,
@@ -104,10 +108,31 @@ impl Request {
         str::from_utf8(&self.text[self.target.clone()]).unwrap_or_default()
     }
 
-    /// How the client reaches the server: `http`, or `https` where a trusted proxy says so in
-    /// `X-Forwarded-Proto`.
+    /// How the client reaches the server: `https` over TLS, or where a trusted proxy says so in
+    /// `X-Forwarded-Proto`; otherwise `http`.
     pub fn scheme(&self) -> &str {
         &self.scheme
+    }
+
+    /// What the handshake of TLS has settled, with the client's certificate if it has shown one. `None` where the
+    /// request came over a plain connection, also if a proxy in front speaks TLS with the client.
+    ///
+    /// ```
+    /// use tidegate::{ClientCertificate, Method, Request, Response, Status, Tls};
+    ///
+    /// fn greet(request: Request) -> Response {
+    ///     match request.tls().and_then(Tls::client_certificate) {
+    ///         Some(certificate) => Response::text(format!("hello {}\n", certificate.subject())),
+    ///         None => Response::new(Status::FORBIDDEN),
+    ///     }
+    /// }
+    ///
+    /// let ada = Tls::new().with_client_certificate(ClientCertificate::new("CN=Ada"));
+    /// let response = greet(Request::new(Method::Get, "/").with_tls(ada));
+    /// assert_eq!(response.content(), Some(&b"hello CN=Ada\n"[..]));
+    /// ```
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_deref()
     }
 
     /// The host that the client asks for, without a port; empty where a client of HTTP/1.0 names none.

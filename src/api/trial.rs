@@ -7,6 +7,7 @@ use super::content::{Content, ContentSource};
 use super::ending::{Life, RouteLife};
 use super::query;
 use super::request::{Received, Request};
+use super::tls::Tls;
 use crate::http::method::Method;
 use crate::http::path::{NormalPath, readable};
 
@@ -51,6 +52,7 @@ impl Request {
             client,
             peer: Some((client, TRIAL_PORT).into()),
             scheme: "http",
+            tls: None,
             host: b"localhost",
             target,
             path: &readable(path.as_bytes()),
@@ -138,6 +140,12 @@ impl Request {
     pub fn with_scheme(mut self, scheme: &str) -> Self {
         self.scheme = scheme.to_owned().into();
         self
+    }
+
+    /// This request, over TLS.
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(Box::new(tls));
+        self.with_scheme("https")
     }
 
     /// This request, from that client. The peer stays as it is, as where a proxy stands between.

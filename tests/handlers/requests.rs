@@ -2,8 +2,11 @@
 
 use std::io::Read as _;
 
+use rustls::version::TLS13;
+
+use super::support::{Client, client_of, tls_fixture};
 use super::{Embedded, get, ran_captured, request};
-use tidegate::{Error, Handlers, Request, Response, Status};
+use tidegate::{Error, Handler, Handlers, Request, Response, Server, Status};
 
 /// Everything that a handler can read of a request, a line each.
 fn describe(mut request: Request) -> Result<Response, Error> {
@@ -31,6 +34,98 @@ fn describe(mut request: Request) -> Result<Response, Error> {
         format!("content {:?} {content}", request.content().length()),
     ];
     Ok(Response::text(lines.join("\n")))
+}
+
+/// What a handler can read of the connection, a line each.
+fn describe_tls(request: Request) -> Response {
+    let Some(tls) = request.tls() else {
+        return Response::text(format!("{} without TLS", request.scheme()));
+    };
+    let mut lines = vec![
+        format!("{} {:?}", request.scheme(), tls.server_name()),
+        format!("{} {}", tls.version(), tls.cipher()),
+    ];
+    if let Some(certificate) = tls.client_certificate() {
+        lines.extend([
+            format!("{} of {}", certificate.subject(), certificate.issuer()),
+            format!(
+                "{} {}",
+                certificate.serial().len(),
+                certificate.fingerprint().len()
+            ),
+            format!("{:x?}", &certificate.der()[..2]),
+        ]);
+    }
+    Response::text(lines.join("\n"))
+}
+
+struct TellsAtOnce;
+
+impl Handler for TellsAtOnce {
+    fn handle(&self, request: Request) -> Result<Response, Error> {
+        Ok(describe_tls(request))
+    }
+
+    fn never_waits(&self) -> bool {
+        true
+    }
+}
+
+/// A handler on threads of its own, and one that never waits.
+#[test]
+fn a_handler_is_told_of_tls_and_of_the_certificate() {
+    let mut handlers = Handlers::new();
+    handlers.function("slow", |request: Request| {
+        Ok::<_, Error>(describe_tls(request))
+    });
+    handlers.register("now", |_| Ok(TellsAtOnce));
+    let fixture = tls_fixture;
+    let tls = format!(
+        "tls = {{ certificate = {:?}, key = {:?}, client_ca = {:?}, client = 'request' }}",
+        fixture("localhost.pem"),
+        fixture("localhost.key"),
+        fixture("ca.pem")
+    );
+    let text = format!(
+        "workers = 1\nlog.access = false\n[[server]]\nlisten = '127.0.0.1:0'\n{tls}\n[server.routes]\n\
+         '/slow' = {{ handler = 'slow' }}\n'/now' = {{ handler = 'now' }}\n\
+         '/closed' = {{ handler = 'now', client = 'require' }}\n"
+    );
+    let server = Server::builder()
+        .handlers(handlers)
+        .config_text(text)
+        .start();
+    let server = Embedded(server.unwrap_or_else(|error| panic!("{error}")));
+    let connect = |identity| {
+        let config = client_of(&[&TLS13], identity);
+        Client::secured(server.address(), &config, "localhost").expect("a session")
+    };
+    let (mut anyone, mut ada) = (connect(None), connect(Some("client")));
+    let told = "https Some(\"localhost\")\nTLSv1.3 TLS_AES_256_GCM_SHA384";
+    let of_ada = "CN=Ada,O=Tidegate of CN=Tests of Tidegate,O=Tidegate\n40 64\n[30, 82]";
+    for path in ["/slow", "/now"] {
+        assert_eq!(anyone.exchange(get(path)).text(), told, "{path}");
+        assert_eq!(
+            ada.exchange(get(path)).text(),
+            format!("{told}\n{of_ada}"),
+            "{path}"
+        );
+    }
+    assert_eq!(anyone.exchange(get("/closed")).status, 403);
+    assert_eq!(ada.exchange(get("/closed")).status, 200);
+}
+
+#[test]
+fn a_handler_behind_a_plain_connection_is_told_of_no_tls() {
+    let mut handlers = Handlers::new();
+    handlers.function("slow", |request: Request| {
+        Ok::<_, Error>(describe_tls(request))
+    });
+    let server = Embedded::start(handlers, "", "'/' = { handler = 'slow' }");
+    assert_eq!(
+        server.connect().exchange(get("/")).text(),
+        "http without TLS"
+    );
 }
 
 fn server(routes: &str) -> Embedded {

@@ -32,9 +32,10 @@ use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::conditional::Supply;
 use crate::message::content::{ContentError, ReadContent};
-use crate::message::request::Request;
+use crate::message::request::{Arrival, Request};
 use crate::message::response::{DuplexResponse, Response};
 use crate::runtime::{self, BlockingPool, Either, Pools, either, pipe_to_thread};
+use crate::tls::facts::Facts;
 
 use call::{Call, Coming, Expiry, Failure, Outcome};
 use feed::{Feed, Step};
@@ -336,6 +337,7 @@ impl PluginHandler {
             } else {
                 "http"
             },
+            tls: request.arrival.and_then(tls_of),
             host: request.head.host,
             target: request.head.raw_target,
             path: &readable(request.path.as_bytes()),
@@ -357,6 +359,25 @@ impl PluginHandler {
         }
         owned
     }
+}
+
+/// What the handler is told of the connection, if it is one over TLS.
+fn tls_of(arrival: &Arrival<'_>) -> Option<Box<api::Tls>> {
+    let secured = arrival.connection.secured()?;
+    let certificate = secured.client_certificate();
+    let told = certificate.and_then(|der| Some((der, Facts::of(der).ok()?)));
+    Some(Box::new(api::Tls {
+        version: secured.version,
+        cipher: secured.cipher,
+        server_name: secured.server_name.map(str::to_owned),
+        client_certificate: told.map(|(der, facts)| api::ClientCertificate {
+            subject: facts.subject,
+            issuer: facts.issuer,
+            serial: facts.serial,
+            fingerprint: facts.fingerprint,
+            der: der.to_vec(),
+        }),
+    }))
 }
 
 /// The response with `content`, or 500 if the handler failed to give any.
