@@ -49,8 +49,15 @@ struct Defended {
 
 const DEFENDED: &[Defended] = &[
     Defended {
-        files: &["supervisor", "supervisor::reload"],
-        reason: "a reload replaces most of what a supervisor holds, and a command leads to it",
+        files: &[
+            "supervisor",
+            "supervisor::ending",
+            "supervisor::occasion",
+            "supervisor::reload",
+            "supervisor::status",
+            "supervisor::upgrade",
+        ],
+        reason: "what a supervisor does about an event stands in a file of its own, and changes what it holds",
     },
     Defended {
         files: &["server::connection", "server::connection::pending"],
