@@ -1,19 +1,38 @@
-//! HTTPS with the clients that people have: curl, OpenSSL, Python.
+//! HTTPS with the clients that people have: curl, OpenSSL, Python, Java.
 
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use crate::support::{Server, Site, tls_fixture};
 
+/// A script that sends the content back.
+const CAT: &str = "#!/bin/sh\nprintf 'Content-Type: application/octet-stream\\n\\n'\nexec cat\n";
+
+/// A server for `localhost`, with further settings of `tls`, which begin with a comma.
 fn start(more: &str) -> Server {
-    Site::configured(&format!(
+    start_with("", more)
+}
+
+/// The same for Java, which names no server that has no dot in its name.
+fn start_for_java(more: &str) -> Server {
+    start_with("tls_default = true\n", more)
+}
+
+fn start_with(settings: &str, more: &str) -> Server {
+    let site = Site::configured(&format!(
         "workers = 2\nlog.access = false\n[[server]]\nlisten = '127.0.0.1:0'\nhosts = 'localhost'\n\
-         tls = {{ certificate = {:?}, key = {:?}{more} }}\nroutes.'/' = {{ files = 'www' }}\n",
+         {settings}tls = {{ certificate = {:?}, key = {:?}{more} }}\nroutes.'/' = {{ files = 'www' }}\n\
+         routes.'/cat' = {{ cgi = '.', script = 'cat.sh', limits = {{ max_content = '16 MiB' }} }}\n",
         tls_fixture("localhost.pem"),
         tls_fixture("localhost.key"),
     ))
+    .file("../cat.sh", CAT)
     .file("index.html", "hello\n")
-    .file("large", vec![b'x'; 3_000_000])
-    .start()
+    .file("large", vec![b'x'; 3_000_000]);
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(site.directory().join("cat.sh"), mode).expect("it is ours");
+    site.start()
 }
 
 fn path(name: &str) -> String {
@@ -127,6 +146,47 @@ fn openssl_finds_what_it_verifies_and_no_old_version() {
     assert_eq!(text.matches("Reused, TLSv1.2").count(), 5, "{text}");
 }
 
+/// A session has one handshake, and no content of a client comes before the end of it.
+#[test]
+fn openssl_cannot_renegotiate_or_send_early() {
+    let server = start("");
+    let (address, ca) = (server.address().to_string(), path("ca.pem"));
+    let directory = server.directory();
+    let session = directory.join("session").display().to_string();
+    directory.write("early", "GET / HTTP/1.0\r\n\r\n");
+    let early = directory.join("early").display().to_string();
+    let converse = |version: &str, more: &[&str], input: &str| {
+        let mut client = Command::new("openssl")
+            .args(["s_client", "-servername", "localhost", "-connect", &address])
+            .args(["-CAfile", &ca, version])
+            .args(more)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("openssl is installed");
+        // It ends with the connection, and not with the input.
+        let mut sender = client.stdin.take().expect("it is piped");
+        sender.write_all(input.as_bytes()).expect("it reads");
+        let output = client.wait_with_output().expect("it ends");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let text = converse("-tls1_2", &[], "R\n");
+    assert!(text.contains("no renegotiation"), "{text}");
+    let get = "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    let text = converse("-tls1_3", &["-sess_out", &session], get);
+    assert!(
+        text.contains("hello") && text.contains("Max Early Data: 0"),
+        "{text}"
+    );
+    let early = ["-sess_in", &session, "-early_data", &early];
+    let text = converse("-tls1_3", &early, get);
+    assert!(
+        text.contains("Reused, TLSv1.3") && text.contains("Early data was not sent"),
+        "{text}"
+    );
+}
+
 #[test]
 fn python_resumes_its_sessions() {
     const SCRIPT: &str = "
@@ -148,4 +208,52 @@ print(reused)
     let port = server.address().port().to_string();
     let printed = run("python3", &["-c", SCRIPT, &port, &path("ca.pem")]);
     assert_eq!(printed, (true, "5\n".to_owned()));
+}
+
+/// What `tests/real/https/Https.java` prints, with these arguments behind its step and the address of `server`.
+fn java(server: &Server, step: &str, files: &[&str]) -> String {
+    let directory = server.directory();
+    directory.write("Https.java", include_str!("https/Https.java"));
+    let here = directory.path().display().to_string();
+    let source = directory.join("Https.java").display().to_string();
+    let (is_compiled, text) = run("javac", &["-d", &here, &source]);
+    assert!(is_compiled, "{text}");
+    let url = format!("https://localhost:{}/", server.address().port());
+    let files: Vec<String> = files.iter().map(|name| path(name)).collect();
+    let mut arguments = vec!["-cp", &here, "Https", step, &url];
+    arguments.extend(files.iter().map(String::as_str));
+    let (is_good, text) = run("java", &arguments);
+    assert!(is_good, "{text}");
+    text
+}
+
+#[test]
+fn java_keeps_connections_and_uploads_and_resumes() {
+    let server = start_for_java("");
+    let accepted = || server.status()["connections"]["accepted"].as_u64();
+    let printed = java(&server, "client", &["ca.pem"]);
+    assert_eq!(
+        printed,
+        "HTTP_1_1 200 hello\n3000000\ntrue\ntrue\ntrue\ntrue\n"
+    );
+    // Twenty at once have made theirs, the others have shared one.
+    let before = accepted().expect("a count");
+    assert!((1..=25).contains(&before), "{before}");
+    let printed = java(&server, "connection", &["ca.pem"]);
+    assert_eq!(printed, "200 hello\n");
+    assert_eq!(accepted(), Some(before + 1));
+    let printed = java(&server, "resume", &["ca.pem"]);
+    assert_eq!(printed, "TLSv1.2 5\nTLSv1.3 5\n");
+    let status = server.status();
+    assert_eq!(status["handshakes"]["failed"], 0, "{status}");
+}
+
+#[test]
+fn java_shows_a_certificate() {
+    let server = start_for_java(&format!(", client_ca = {:?}", tls_fixture("ca.pem")));
+    let files = ["ca.pem", "client.pem", "client.key"];
+    let printed = java(&server, "connection", &files);
+    assert_eq!(printed, "200 hello\n");
+    let printed = java(&server, "resume", &files);
+    assert_eq!(printed, "TLSv1.2 5\nTLSv1.3 5\n");
 }
