@@ -30,6 +30,18 @@ pub(super) fn has_record(input: &[u8]) -> bool {
     record_length(input).is_some_and(|length| length <= input.len())
 }
 
+/// How many whole records stand at the start of `input`.
+pub(super) fn count_records(input: &[u8]) -> usize {
+    let (mut count, mut rest) = (0, input);
+    while let Some((_, behind)) =
+        record_length(rest).and_then(|length| rest.split_at_checked(length))
+    {
+        count += 1;
+        rest = behind;
+    }
+    count
+}
+
 /// How many of `left` octets are given to encryption at once, where `sent` octets of the response are
 /// sent already: a small record while it begins, then as many as there are, which encryption divides
 /// into full records.
@@ -57,6 +69,18 @@ mod tests {
         ] {
             assert_eq!(record_length(input), length, "{input:?}");
             assert_eq!(has_record(input), is_whole, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn counts_whole_records() {
+        for (input, count) in [
+            (&b""[..], 0),
+            (b"\x17\x03\x03\x00\x01", 0),
+            (b"\x17\x03\x03\x00\x01a", 1),
+            (b"\x17\x03\x03\x00\x00\x17\x03\x03\x00\x01a\x17\x03", 2),
+        ] {
+            assert_eq!(count_records(input), count, "{input:?}");
         }
     }
 

@@ -3,8 +3,13 @@
 use std::io;
 
 use super::half::{Advance, Half, broken};
-use super::records::{has_record, record_length};
+use super::records::{count_records, has_record, record_length};
 use crate::runtime::Stream;
+
+/// How many records without content a peer may send, and how many with content earn it another one. Updates
+/// of keys cost more than they are long, session tickets are few, and no peer needs many of either.
+const MAX_WITHOUT_CONTENT: usize = 1024;
+const CONTENT_FOR_ONE: usize = 16;
 
 /// The session, and what is between it and its two sides.
 pub(super) struct State {
@@ -26,6 +31,9 @@ pub(super) struct State {
     pub(super) held: Vec<u8>,
     /// Octets sent since the peer sent something.
     pub(super) sent: usize,
+    /// Records that came without content and with it.
+    without_content: usize,
+    with_content: usize,
     /// Our side of the connection ends when `outgoing` is sent.
     pub(super) has_to_end: bool,
     /// The peer has ended its side in order.
@@ -45,6 +53,8 @@ impl State {
             unreported: 0,
             held: Vec::new(),
             sent: 0,
+            without_content: 0,
+            with_content: 0,
             has_to_end: false,
             is_ended: false,
             is_broken: false,
@@ -118,11 +128,32 @@ impl State {
 
     /// Decrypts the records in `input` into `buffer`, up to the one that may have no room in it; but the first
     /// in any case, and what of it has no room is kept. Returns how many octets of `input` are used, and how
-    /// many octets of content there are.
+    /// many octets of content there are; or that the peer sends hardly any.
     pub(super) fn decrypt(
         &mut self,
         input: &mut [u8],
         buffer: &mut [u8],
+    ) -> (usize, Result<usize, rustls::Error>) {
+        let before = count_records(input);
+        let mut with_content = 0;
+        let (used, count) = self.decrypt_records(input, buffer, &mut with_content);
+        let taken = before - count_records(&input[used..]).min(before);
+        self.with_content += with_content;
+        self.without_content += taken.saturating_sub(with_content);
+        let most = MAX_WITHOUT_CONTENT + self.with_content / CONTENT_FOR_ONE;
+        if count.is_ok() && self.without_content > most {
+            let reason = rustls::PeerMisbehaved::TooManyKeyUpdateRequests;
+            return (used, Err(reason.into()));
+        }
+        (used, count)
+    }
+
+    /// [`decrypt`](Self::decrypt), which counts the records `with_content`.
+    fn decrypt_records(
+        &mut self,
+        input: &mut [u8],
+        buffer: &mut [u8],
+        with_content: &mut usize,
     ) -> (usize, Result<usize, rustls::Error>) {
         let mut used = 0;
         let mut count = 0;
@@ -130,6 +161,7 @@ impl State {
         loop {
             let plain = &mut self.plain;
             let mut take = |octets: &[u8]| {
+                *with_content += usize::from(!octets.is_empty());
                 let (now, later) = octets.split_at(octets.len().min(buffer.len() - count));
                 buffer[count..count + now.len()].copy_from_slice(now);
                 count += now.len();

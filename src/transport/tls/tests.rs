@@ -228,6 +228,50 @@ fn pieces_and_files_arrive_in_their_order() {
     assert!(received.expect("an end in order") == expected);
 }
 
+/// An update of the keys costs a worker much more than the client, which may send one behind each few octets.
+#[test]
+fn a_client_that_updates_its_keys_all_the_time_is_cut_off() {
+    for (records_with_content, is_cut_off) in [(1, true), (40, false)] {
+        let received = runtime::run(async move {
+            let (near, far) = UnixStream::pair().expect("a socket pair");
+            near.set_nonblocking(true).expect("a socket can be set so");
+            let server = Session::new(Stream::new(OwnedFd::from(near)));
+            let client = std::thread::spawn(move || update_keys(far, records_with_content));
+            accept_as(&server, "localhost").await.expect("a session");
+            let received = receive_all(&Transport::Tls(Box::new(server)), 16 * 1024).await;
+            client.join().expect("the client does not panic");
+            received.is_err()
+        });
+        assert_eq!(received.expect("a loop"), is_cut_off);
+    }
+}
+
+/// A client that updates its keys 2,000 times, each time behind so many records with content, or until the
+/// server ends the connection.
+fn update_keys(mut far: UnixStream, records_with_content: usize) {
+    use std::io::Write as _;
+    let client = rustls::ClientConnection::new(client_config(&TLS13), name());
+    let mut client = client.expect("a name and a configuration that fit");
+    let mut work = || -> io::Result<()> {
+        client.complete_io(&mut far)?;
+        for _ in 0..2_000 {
+            for _ in 0..records_with_content {
+                client.writer().write_all(b"x")?;
+                client.write_tls(&mut far)?;
+            }
+            client.refresh_traffic_keys().map_err(io::Error::other)?;
+            while client.wants_write() {
+                client.write_tls(&mut far)?;
+            }
+        }
+        client.send_close_notify();
+        client.write_tls(&mut far)?;
+        Ok(())
+    };
+    // It fails where the server has had enough.
+    let _ = work();
+}
+
 /// Whether a file is in memory is known from the read itself. Where a file system cannot evict it, as that of
 /// /tmp may be, the test shows that it is sent at once.
 #[test]
