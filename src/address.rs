@@ -144,8 +144,8 @@ impl From<UpstreamAddress> for UpstreamUrl {
     }
 }
 
-/// As the operator writes it: `127.0.0.1:8000`, `https://pay.internal:8443`. Of a service, its name says what
-/// is spoken.
+/// As the operator writes it: `127.0.0.1:8000`, `https://pay.internal:8443`. The address of a service
+/// (`srv:_https._tcp.shop.internal`) has no scheme: its name says whether TLS is spoken.
 impl fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let prefix = match self.address {

@@ -18,8 +18,8 @@ const BACKUP_TIER: u32 = 1 << 16;
 pub(super) struct Answers(Mutex<Vec<Vec<Target>>>);
 
 impl Answers {
-    /// What was found when the configuration was read; where that is nothing, the last good answer that
-    /// a generation before had.
+    /// What the names led to when the configuration was read. Where a look-up then found nothing, the last good
+    /// answer that an earlier generation had.
     pub(super) fn new(options: &Upstream, servers: &Servers) -> Self {
         let answer = |server: &UpstreamServer| {
             let found = found_before(&server.address);
@@ -31,7 +31,8 @@ impl Answers {
         Self(Mutex::new(options.servers.iter().map(answer).collect()))
     }
 
-    /// The members of a group with these answers; `connector` is for those that TLS is spoken to.
+    /// The servers that the names lead to, by the answers of the last look-up. `connector` is for the servers
+    /// to which TLS is spoken.
     pub(super) fn entries(
         &self,
         options: &Upstream,
@@ -52,8 +53,8 @@ impl Answers {
         !self.lock()[nth].is_empty()
     }
 
-    /// Replaces what the name at that place leads to. Returns whether that is something new; the order of
-    /// the addresses is not.
+    /// Replaces what the name at that place leads to. Returns whether it leads to other servers than before;
+    /// another order of the same addresses is no change.
     pub(super) fn replace(&self, nth: usize, mut targets: Vec<Target>) -> bool {
         targets.sort();
         targets.dedup();
@@ -65,7 +66,7 @@ impl Answers {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Vec<Target>>> {
-        // Every change is a single step.
+        // A poisoned lock does no harm: every change is one assignment, so that none is left half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -85,7 +86,7 @@ pub(super) fn of_instances(ready: Vec<UpstreamAddress>, options: &Upstream) -> V
     ready.into_iter().map(entry).collect()
 }
 
-/// How TLS is spoken to `server`; `None`: not at all.
+/// How TLS is spoken to `server`; `None`: it is not.
 fn security(
     server: &UpstreamServer,
     options: &Upstream,

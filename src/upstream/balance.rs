@@ -11,7 +11,7 @@
 //! weight 1   ───┼───────┼───────┼───→
 //! ```
 //!
-//! The other algorithms go by turns where they find servers equal.
+//! The other algorithms compare turns where they find servers equal.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -42,8 +42,7 @@ impl From<Elapsed> for Unwell {
     }
 }
 
-/// Asks `server`, of which `host` is what `Host` says unless the check says it; `input` is
-/// the loop's buffer.
+/// Asks `server`. The field `Host` says `host`, unless the check names another; `input` is the loop's buffer.
 ///
 /// # Errors
 /// Why it is not well.
@@ -235,7 +234,7 @@ mod tests {
             Err("it did not respond within the timeout".to_owned())
         );
         drop(listening);
-        let refused = asked(address, check).expect_err("nobody listens");
+        let refused = asked(address, check).expect_err("no server listens");
         assert!(refused.starts_with("cannot connect: "), "{refused}");
     }
 }

@@ -1,4 +1,5 @@
-//! The server that a request was given, and what it is told of how the request went.
+//! The server that was chosen for a request. The caller says how the request went, and the record of the
+//! server's failures takes note of it.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::config::model::Failures;
 use crate::log::diagnostic;
 use crate::runtime;
 
-/// A server that was chosen. It counts one request more until this is dropped.
+/// A server that was chosen for a request. The server counts the request until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Chosen {
     server: Arc<Server>,
@@ -19,7 +20,7 @@ pub(crate) struct Chosen {
     pub(super) role: Role,
     /// The value of the `Set-Cookie` that the client gets, so that its next requests have the same server.
     pub(super) set_cookie: Option<Box<str>>,
-    /// Whether the caller has said how it went.
+    /// Whether the caller has said how the request went.
     is_judged: Cell<bool>,
 }
 
@@ -31,14 +32,14 @@ pub(super) struct OfGroup {
     pub(super) failures: Failures,
 }
 
-/// What the request is to its server.
+/// Why a request is sent to its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// One of many.
+    /// The server is not in a pause.
     Ordinary,
-    /// The one that tries the server after a pause.
+    /// The pause of the server is over, and this request tries whether it answers again.
     Trial,
-    /// One that is sent during a pause, because there is no better server.
+    /// The server is in a pause, but so is every other server that could be asked.
     LastResort,
 }
 

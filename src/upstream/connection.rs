@@ -99,7 +99,7 @@ impl Connection {
     }
 
     fn over(transport: Transport) -> Self {
-        // With the end of a handshake, more may have come.
+        // The read that brought the end of the handshake may have brought octets behind it.
         let may_receive = Cell::new(transport.session().is_some());
         Self {
             transport,
@@ -110,8 +110,8 @@ impl Connection {
         }
     }
 
-    /// The connection as one that carries octets of any meaning: for a tunnel. The caller has used what
-    /// it received before.
+    /// The connection for a tunnel, which carries octets of any meaning. The caller has used all octets that
+    /// were received before.
     pub(crate) fn into_transport(self) -> Transport {
         self.transport
     }
@@ -127,8 +127,8 @@ impl Connection {
                 let count = u32::try_from(*count).unwrap_or(u32::MAX);
                 self.sent.set(self.sent.get().saturating_add(count));
             }
-            // The upstream had ended its side before it reset the connection (EPIPE), so that a read finds
-            // the end; or an earlier call has told that it broke.
+            // EPIPE: either the upstream had ended its side before it reset the connection, and the next
+            // read finds that end; or an earlier call has already returned the error of the reset.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Err(error) => self.note_error(error),
         }
@@ -148,8 +148,8 @@ impl Connection {
     /// Whether the upstream has ended its side before any octet of the present request arrived there, so that
     /// it cannot have acted upon the request. `false` also where the system cannot tell, as for a Unix socket.
     pub(super) fn ended_before_request(&self) -> bool {
-        // The first octet is the SYN. A number that is lower than what was sent before is of a system that
-        // does not count.
+        // TCP counts the SYN as an octet. The system may know no number, or one that is lower than what was
+        // sent before, if it does not count; then the two differ.
         let before = self.sent_before.get() + 1;
         self.end.get() == End::Orderly && self.transport.acknowledged() == Some(before)
     }
@@ -177,7 +177,7 @@ impl Connection {
         let mut input = input.0.borrow_mut();
         match self.transport.receive(&mut input) {
             Ok(Received { count, is_drained }) => {
-                // After a reset that a send has met, a read finds an end as well.
+                // A read also finds an end after a send has returned the error of a reset.
                 if count == 0 && self.end.get() == End::None {
                     self.end.set(End::Orderly);
                 }
@@ -192,7 +192,7 @@ impl Connection {
         }
     }
 
-    /// The error, told by what it means if it is one of TLS.
+    /// The error; in the place of an error of TLS, one that says what it means.
     fn explain(&self, error: io::Error) -> io::Error {
         match self.transport.session() {
             Some(about) => TlsFault::explain(error, about.server_name.as_deref()),
@@ -206,15 +206,17 @@ impl Connection {
         !self.may_receive.get() && self.transport.is_quiet()
     }
 
-    /// Whether there is nothing to receive, the upstream's end included. The system is asked only if it has
-    /// reported something since the last wait: octets that a read has taken since, as a rule. What is
-    /// found is lost, so that the connection is of no more use.
+    /// Whether the upstream has sent nothing that is still to be read, and has not ended its side. The system
+    /// is asked only if it has reported octets or an end since the last wait; as a rule, a read has taken
+    /// those octets since. Asking takes an octet off the socket if there is one: if this returns `false`,
+    /// close the connection.
     pub(crate) fn has_nothing(&self) -> bool {
         self.is_quiet() || self.has_nothing_now()
     }
 
-    /// As [`has_nothing`](Self::has_nothing), but asks the system in any case: octets may have come since
-    /// the loop looked last, and what it has reported may have been read since, or be a session ticket.
+    /// As [`has_nothing`](Self::has_nothing), but asks the system in any case: octets may have come since the
+    /// loop last waited for reports. What the system has reported may also be gone: a read took it, or it
+    /// was a session ticket of TLS.
     pub(crate) fn has_nothing_now(&self) -> bool {
         let would_block = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
         self.transport.receive(&mut [0]).is_err_and(would_block)
@@ -259,7 +261,7 @@ async fn connect(address: &UpstreamAddress, timeout: Duration) -> io::Result<Str
             Stream::connect_unix(path, runtime::deadline_after(timeout)).await
         }
         UpstreamAddress::Name { found, .. } => connect_to_any(found, timeout).await,
-        // A group has the addresses that it leads to in its place.
+        // Does not occur: a group replaces a service by the addresses that it leads to.
         UpstreamAddress::Srv { .. } => connect_to_any(&[], timeout).await,
     };
     stream.inspect_err(|error| {

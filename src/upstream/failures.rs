@@ -56,12 +56,12 @@ struct History {
     pauses: u32,
 }
 
-/// As a worker needs it.
+/// Whether a server is asked at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// It is asked. `share` of [`FULL_SHARE`] is what it gets of its weight.
     Asked { share: u64 },
-    /// It is not asked for so long.
+    /// It is not asked until this time has passed.
     Paused { left: Duration },
     /// Its pause is over: one request shall try it.
     Due,
@@ -120,7 +120,7 @@ impl Record {
         }
     }
 
-    /// Whether it is asked.
+    /// Whether the server is asked at `now`.
     pub(super) fn standing(&self, now: Instant) -> Standing {
         match self.phase() {
             Phase::Well => Standing::Asked { share: FULL_SHARE },
@@ -147,7 +147,8 @@ impl Record {
         self.last.load(Ordering::Relaxed)
     }
 
-    /// Has the caller's request try a server that is due. Returns whether no other does.
+    /// Has the caller's request try the server, whose pause is over. Returns `false` if another request does so
+    /// already.
     pub(super) fn begin_trial(&self, now: Instant) -> bool {
         let _history = self.lock();
         let is_due = self.standing(now) == Standing::Due;
@@ -157,7 +158,8 @@ impl Record {
         is_due
     }
 
-    /// The request that tried the server has ended without an outcome. The next request tries it.
+    /// Takes note that the request which tried the server has ended without an outcome. The next request tries
+    /// the server.
     pub(super) fn abandon_trial(&self) {
         let _history = self.lock();
         if let Phase::Tried = self.phase() {
@@ -165,7 +167,8 @@ impl Record {
         }
     }
 
-    /// A request has succeeded that was chosen while the server was not asked otherwise.
+    /// Takes note that a request has succeeded: the one that tried the server, or one that was sent during a
+    /// pause.
     pub(super) fn note_trial_success(&self, now: Instant) -> Option<Change> {
         let mut history = self.lock();
         match self.phase() {
@@ -180,7 +183,7 @@ impl Record {
         }
     }
 
-    /// A request has failed; `is_trial`: it is the one that tried the server.
+    /// Takes note that a request has failed; `is_trial`: it is the one that tried the server.
     pub(super) fn note_failure(
         &self,
         now: Instant,
@@ -192,7 +195,7 @@ impl Record {
         self.last.fetch_max(time, Ordering::Relaxed);
         let mut history = self.lock();
         let follows = match self.phase() {
-            // A request that began earlier has failed as well.
+            // The request began before the pause.
             Phase::Paused { .. } => return None,
             Phase::Tried if !is_trial => return None,
             Phase::Tried => return self.pause(&mut history, time, limits, true),
@@ -231,7 +234,7 @@ impl Record {
         Some(Change::Paused(pause))
     }
 
-    /// Forgets what was, and lets the share grow: something else has shown that the server is well again.
+    /// Forgets the failures, and lets the share grow: a health check has shown that the server is well again.
     pub(super) fn restart(&self, now: Instant) {
         let mut history = self.lock();
         *history = History::default();
@@ -244,7 +247,7 @@ impl Record {
         Phase::decode(self.phase.load(Ordering::Acquire))
     }
 
-    /// Only under the lock.
+    /// Changes the phase. Only called under the lock.
     fn set(&self, phase: Phase) {
         self.phase.store(phase.encode(), Ordering::Release);
     }
@@ -254,7 +257,7 @@ impl Record {
     }
 
     fn lock(&self) -> MutexGuard<'_, History> {
-        // Every change is a single step.
+        // A poisoned lock does no harm: every change is one assignment, so that none is left half done.
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -42,7 +42,7 @@ use crate::tls::Connector;
 /// The servers of `[upstreams.NAME]`, shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Group {
-    /// What tells it from every other group of the process.
+    /// A number that no other group of the process has.
     id: u64,
     options: model::Upstream,
     of_group: Arc<OfGroup>,
@@ -147,14 +147,14 @@ impl Group {
         &self.servers
     }
 
-    /// What the operator says of it.
+    /// The operator's settings of the upstream.
     pub(crate) fn options(&self) -> &model::Upstream {
         &self.options
     }
 
-    /// Chooses a server for a request; none of those in `tried`, by their ids. While all are busy, the request
-    /// waits in line, as `queue` says: unless it has been to a server before, for then it has waited already, and
-    /// its client is better off with what that server said.
+    /// Chooses a server for a request; none of those in `tried`, by their ids. While all servers are busy, a
+    /// request that has been sent to no server waits in line, as `queue` says. A request that has been sent to
+    /// one does not wait again: its client gets what that server said.
     ///
     /// # Errors
     /// Why there is none.
@@ -202,7 +202,7 @@ impl Group {
         let (queue, line) = (&self.options.queue, &self.servers.line);
         let mut place = line.join(self.id, queue.max).ok_or(NoServer::QueueFull)?;
         let until = runtime::now() + queue.within;
-        // Behind others the request does not look, as if a server had been busy.
+        // Only the first of the line looks for a server; the others wait as if all servers were busy.
         let mut chosen = if place.is_first() {
             self.choose_now(wanted, &[])
         } else {
@@ -214,7 +214,7 @@ impl Group {
                 Err(why) if runtime::now() >= until => {
                     return Err(match why {
                         NoServer::AllBusy => NoServer::QueueLate,
-                        // The servers were drained or failed meanwhile, and none came back in time.
+                        // All servers were drained or failed while the request waited, and none came back in time.
                         why => why,
                     });
                 }
@@ -242,7 +242,7 @@ impl Group {
         self.choose_at(wish, tried, runtime::now())
     }
 
-    /// Whether one more request may be asked again, of another server or the same. If so, it is counted.
+    /// Whether one more request may be sent again, to another server or the same. If so, it is counted.
     pub(crate) fn may_repeat(&self, now: Instant) -> bool {
         self.budget.may_repeat(now)
     }
@@ -273,7 +273,7 @@ impl Group {
         Ok(chosen)
     }
 
-    /// A server for a request that none is named for.
+    /// A server for a request whose server no cookie names.
     ///
     /// # Errors
     /// Why there is none.
@@ -344,7 +344,7 @@ impl Group {
         }
     }
 
-    /// Takes `member` for a request, unless it can have none more.
+    /// Takes `member` for a request, unless it has as many requests as it may have.
     fn take(&self, member: &Member, now: Instant) -> Option<Chosen> {
         let server = member.server();
         let mut chosen = self.begin(member, Role::Ordinary)?;
@@ -393,8 +393,8 @@ impl Group {
         members.iter().map(report).collect()
     }
 
-    /// Takes servers out, or back in: those at `address`, or at all addresses of that name. Returns how
-    /// many there are.
+    /// Drains the server at `address`, or all servers of that name, or lets them have requests again. Returns
+    /// how many servers there are.
     pub(crate) fn set_drained(&self, address: &str, is_drained: bool) -> usize {
         let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         let members = self.members.load();
@@ -405,7 +405,7 @@ impl Group {
             .count()
     }
 
-    /// Whether it has to be looked after although no client asks.
+    /// Whether names have to be looked up again, or servers have to be asked whether they are well.
     pub(crate) fn needs_housekeeping(&self) -> bool {
         self.names().next().is_some() || self.options.health.is_some()
     }
@@ -494,7 +494,8 @@ impl Group {
         );
     }
 
-    /// Has workers choose among what the names lead to now, and the processes that are ready.
+    /// Makes the list that workers choose from anew: the servers that the names lead to now, and the processes
+    /// that are ready.
     pub(super) fn renew_members(&self) {
         let sticky = self.options.sticky.as_ref();
         let signer = sticky.map(|sticky| Signer::new(sticky, &self.options.name));

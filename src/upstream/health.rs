@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 #[derive(Debug, Default)]
 pub(super) struct Health {
     is_bad: AtomicBool,
-    /// The last answers in a row that speak against that.
+    /// How many of the last answers, in a row, speak for the other state.
     against: AtomicU32,
 }
 

@@ -1,5 +1,5 @@
-//! What has to be done for upstreams although no client asks: names are looked up again, and servers are
-//! asked whether they are well.
+//! Work for upstreams that no request causes: names are looked up again, and servers are asked whether they
+//! are well.
 //!
 //! One task for the whole process does it, on a loop of its own ([`keep`]), so that a hundred workers do
 //! not ask a hundred times. The supervisor hands it the upstreams of each new generation.
@@ -275,7 +275,7 @@ mod tests {
         sender.send(Vec::new());
         drop(sender);
         runtime::run(keep_with(receiver, Arc::new(look_up))).expect("a loop");
-        assert!(asks.recv().is_err(), "nobody asked");
+        assert!(asks.recv().is_err(), "no name was looked up");
         assert_eq!(Arc::strong_count(&old), 1, "nothing holds it");
     }
 }

@@ -39,7 +39,7 @@ impl Instances {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every change is a single step.
+    // A poisoned lock does no harm: every change is one assignment, so that none is left half done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

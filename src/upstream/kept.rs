@@ -24,8 +24,8 @@ const MAX_IDLE: Duration = Duration::from_secs(60);
 /// How often connections that are too old, or whose server is gone, are closed.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// A server that closes a connection so soon behind a response, and without having said so, is likely to do it
-/// again. One that leaves connections alone is likely to do that again, too.
+/// A server that closes a connection within this time after a response, without `Connection: close`, is
+/// likely to do so again. A server whose connection is open after this time is likely to leave others open.
 const SOON: Duration = Duration::from_millis(100);
 
 /// The connections that a worker keeps. Of each server there are no more than its upstream says (`keep`), and
@@ -34,15 +34,15 @@ const SOON: Duration = Duration::from_millis(100);
 pub(crate) struct KeptConnections {
     by_server: RefCell<HashMap<u64, OfServer, foldhash::fast::RandomState>>,
     share: DescriptorShare,
-    /// The size of the share, as it was when it was last looked at.
+    /// The size of the share, read again at each sweep.
     room: Cell<usize>,
-    /// Whether a task closes what is too old. It runs while anything is kept.
+    /// Whether the task runs that closes connections which are too old: while any connection is kept.
     is_swept: Cell<bool>,
 }
 
 struct OfServer {
     server: Arc<Server>,
-    /// The one that was used last is the last.
+    /// In the order of their last use.
     connections: VecDeque<Kept>,
 }
 
@@ -69,7 +69,8 @@ impl KeptConnections {
             if now >= kept.until {
                 continue;
             }
-            // The look would use up the error of a connection that was reset.
+            // The test of the overlooked end must not look: a look takes the error of a connection that was
+            // reset, and the request would then see another error.
             let is_open = match is_repeatable {
                 _ if is_end_overlooked() => true,
                 true => kept.connection.has_nothing(),
@@ -83,9 +84,9 @@ impl KeptConnections {
         None
     }
 
-    /// Keeps `connection` to `server`, which has said that it waits for so long if it has said how long. Of the
-    /// server, the worker keeps up to `most`; beyond that, and if descriptors are few, the one is closed
-    /// that has waited longest.
+    /// Keeps `connection` to `server`. `server_waits` is how long the server waits for another request, if it
+    /// has said so. The worker keeps up to `most` connections to the server; beyond that, and where
+    /// descriptors are few, it closes the connection that has waited longest.
     pub(crate) fn put(
         self: &Rc<Self>,
         server: &Arc<Server>,
@@ -100,7 +101,7 @@ impl KeptConnections {
             self.room.set(self.share.size());
             runtime::spawn(Rc::clone(self).sweep());
         }
-        // A second less: the server's clock runs ahead of what it sends.
+        // A second less: the server's wait began before its response arrived here.
         let announced = server_waits.map(|waits| waits.saturating_sub(Duration::from_secs(1)));
         let since = runtime::now();
         let until = since + announced.unwrap_or(MAX_IDLE).min(MAX_IDLE);
@@ -113,7 +114,7 @@ impl KeptConnections {
         let connections = &mut of_server.connections;
         let is_full = connections.len() >= most || all >= self.room.get();
         if is_full && connections.pop_front().is_none() {
-            // The other servers have all the room.
+            // Connections to other servers take all the room; none of those is closed for this one.
             return;
         }
         connections.push_back(Kept {
@@ -126,7 +127,7 @@ impl KeptConnections {
         connections.drain(..excess);
     }
 
-    /// Closes all of them: descriptors have run out. Returns whether there were any.
+    /// Closes all connections, because descriptors have run out. Returns whether there were any.
     pub(crate) fn close_all(&self) -> bool {
         let all = std::mem::take(&mut *self.by_server.borrow_mut());
         !all.is_empty()
@@ -161,7 +162,8 @@ impl KeptConnections {
 }
 
 impl Kept {
-    /// Has the server take note of it, which was found open or not.
+    /// Tells the server whether the connection, now that it was looked at, was still open. An open connection
+    /// tells something only after [`SOON`], and a closed one only before.
     fn note_stay(&self, server: &Server, is_open: bool, now: Instant) {
         if (now - self.since >= SOON) == is_open {
             server.note_stay(is_open);
@@ -169,8 +171,8 @@ impl Kept {
     }
 }
 
-/// For the integration tests of debug builds alone: whether the environment has `TIDEGATE_TEST_NO_LOOK`, so that
-/// each end of a kept connection is one that came just behind the look at it.
+/// For the integration tests of debug builds alone: whether the environment has `TIDEGATE_TEST_NO_LOOK`. Then a
+/// kept connection is not looked at, as if the server ended each one just after the look.
 fn is_end_overlooked() -> bool {
     static SET: OnceLock<bool> = OnceLock::new();
     cfg!(debug_assertions)

@@ -18,7 +18,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// One of several addresses that are alike.
+    /// An address among several that are asked alike.
     pub(super) fn at(address: SocketAddr) -> Self {
         Self {
             address,

@@ -12,7 +12,7 @@ use super::members::Member;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerReport {
     pub(crate) address: String,
-    /// Whom its certificate has to be for; `None`: connections to it are plain.
+    /// The host that its certificate has to be for; `None`: connections to it are plain.
     pub(crate) tls: Option<String>,
     pub(crate) state: ServerState,
     /// Requests that it has.
@@ -20,7 +20,7 @@ pub(crate) struct ServerReport {
     /// All requests that it has failed.
     pub(crate) failures: u64,
     pub(crate) weight: u32,
-    /// Whether it is asked only while no other can be.
+    /// Whether it is asked only while no other server can be asked.
     pub(crate) is_backup: bool,
 }
 
@@ -30,11 +30,11 @@ pub(crate) enum ServerState {
     Up,
     /// It has come back, and gets this part of its share, in percent.
     Rising(u64),
-    /// It has failed, and is not asked for so long.
+    /// It has failed, and is not asked until this time has passed.
     Paused(Duration),
     /// Its pause is over: the next request tries it, or one does so at present.
     Trying,
-    /// It says itself that it is not well.
+    /// Its health check has failed.
     Unhealthy,
     /// The operator has taken it out.
     Drained,

@@ -1,4 +1,4 @@
-//! TLS to a server: with whom, and what can go wrong with it.
+//! TLS to a server of an upstream: which name its certificate must be for, and the errors that can occur.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::tls::Connector;
 use crate::transport::Transport;
 use crate::transport::tls::{HandshakeError, Session, connect};
 
-/// How TLS is spoken to a server.
+/// How the server authenticates itself, and the settings of handshakes with it.
 #[derive(Debug)]
 pub(super) struct Security {
     key: SecurityKey,
@@ -24,7 +24,7 @@ pub(super) struct Security {
 /// What tells one way to speak TLS to a server from another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SecurityKey {
-    /// That of the connector.
+    /// The id of the connector.
     id: u64,
     scheme: Scheme,
     /// Whom the server's certificate has to be for.
@@ -32,7 +32,7 @@ pub(super) struct SecurityKey {
 }
 
 impl Security {
-    /// TLS with a server that is called `name`, as `scheme` has it.
+    /// TLS with a server that is called `name`; `scheme` decides which protocols are offered.
     pub(super) fn new(connector: &Connector, scheme: Scheme, name: &str) -> Self {
         Self {
             key: SecurityKey {
@@ -54,7 +54,7 @@ impl Security {
         &self.key
     }
 
-    /// Takes the handshake on `stream` until `deadline`; `preface` goes before it.
+    /// Sends `preface` on `stream`, then performs the handshake, until `deadline`.
     ///
     /// # Errors
     /// Why there is no session: a [`TlsFault`], or `TimedOut`.
@@ -87,10 +87,10 @@ impl Security {
 /// What went wrong with TLS, as the operator reads it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TlsFault {
-    /// Its certificate is no good.
+    /// Its certificate is refused.
     #[error("{0}")]
     Certificate(String),
-    /// It has said itself that it fails.
+    /// It has sent an alert.
     #[error("{0}")]
     Alert(String),
     #[error("{0}")]
@@ -104,7 +104,8 @@ impl From<TlsFault> for io::Error {
 }
 
 impl TlsFault {
-    /// The error of a session with a server that is called `name`, as one that can be told apart.
+    /// Replaces `error` by a [`TlsFault`] if it is an error of the session with the server that is called
+    /// `name`.
     pub(super) fn explain(error: io::Error, name: Option<&str>) -> io::Error {
         let inner = error.get_ref();
         let Some(inner) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
@@ -113,7 +114,7 @@ impl TlsFault {
         Self::of(inner, name.unwrap_or_default()).into()
     }
 
-    /// What `error` is, if it is one of TLS.
+    /// The fault that `error` holds, if it is an error of TLS.
     pub(crate) fn in_error(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
     }
@@ -148,11 +149,11 @@ impl TlsFault {
 
 const NO_VERSION: &str = "it speaks no version of TLS that is spoken here";
 
-/// Why the certificate of a server is no good.
+/// Why the certificate of a server is refused.
 fn certificate_words(error: &CertificateError, name: &str) -> String {
     match error {
         CertificateError::UnknownIssuer => {
-            "its certificate is not trusted: nobody whom `ca` (or the system) names has issued it"
+            "its certificate is not trusted: no authority that `ca` (or the system) names has issued it"
                 .to_owned()
         }
         CertificateError::NotValidForName => format!("its certificate is not for `{name}`"),
@@ -171,7 +172,7 @@ fn certificate_words(error: &CertificateError, name: &str) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "its certificate is not valid yet; is the clock right?".to_owned()
         }
-        // The crate that verifies has a word for it, which rustls hands on as it is.
+        // rustls has no variant for this error of webpki; it keeps the error in a box, which has only `Debug`.
         error if format!("{error:?}").contains("CaUsedAsEndEntity") => {
             "its certificate is that of an authority (basicConstraints=CA:true), and none of a server"
                 .to_owned()
@@ -180,7 +181,7 @@ fn certificate_words(error: &CertificateError, name: &str) -> String {
     }
 }
 
-/// Why a server has refused us.
+/// What the alert means that a server has sent.
 fn alert_words(alert: AlertDescription, name: &str) -> String {
     let meaning = match alert {
         AlertDescription::ProtocolVersion => NO_VERSION.to_owned(),

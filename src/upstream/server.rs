@@ -20,15 +20,15 @@ pub(crate) struct Server {
     id: u64,
     /// An IP address and port, or a Unix socket.
     address: UpstreamAddress,
-    /// The same as text, which every request is noted with.
+    /// The same as text, for the records of requests.
     name: Arc<str>,
     /// `None`: connections to it are plain.
     security: Option<Arc<Security>>,
-    /// Requests that it has at present, of all workers together.
+    /// Requests under way at the server, of all workers together.
     in_flight: AtomicUsize,
     /// How many groups list it: none, once its name leads elsewhere, or a reload has left it out.
     listings: AtomicUsize,
-    /// Whether connections to it were last seen to stay open behind a response.
+    /// Whether a kept connection to it stayed open, the last time that this was seen.
     stays: AtomicBool,
     /// The requests that wait for a server of the upstream.
     line: Arc<Line>,
@@ -64,7 +64,7 @@ impl Server {
         }
     }
 
-    /// What tells it from every other server of the process.
+    /// A number that no other server of the process has.
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
@@ -79,7 +79,7 @@ impl Server {
         &self.name
     }
 
-    /// How TLS is spoken to it; `None`: not at all.
+    /// How TLS is spoken to it; `None`: connections to it are plain.
     pub(super) fn security(&self) -> Option<&Arc<Security>> {
         self.security.as_ref()
     }
@@ -89,28 +89,30 @@ impl Server {
         self.security.is_some()
     }
 
-    /// Whether a request that must not be sent twice may go over a kept connection to it. Over TCP the end of a
-    /// connection tells whether the request arrived; but if it did, the client gets 502. So the server must be
-    /// known to leave connections open: one that closes them without a word just behind its responses
-    /// would do so with requests that have arrived. What has arrived of a record of TLS is not known.
+    /// Whether a request that must not be sent twice may go over a kept connection to the server. Over TCP, the
+    /// end of a connection tells whether the request arrived. If it arrived, it cannot be sent again, and the
+    /// client gets 502. A server that closes its connections just after its responses, without
+    /// `Connection: close`, would cause that often; so the server must be known to leave connections open.
+    /// Over TLS and over Unix sockets, it cannot be told whether the request arrived.
     pub(crate) fn is_fit_for_once(&self) -> bool {
         let is_tcp = !matches!(self.address, UpstreamAddress::Unix(_));
         is_tcp && !self.is_secure() && self.stays.load(Ordering::Relaxed)
     }
 
-    /// Takes note that a kept connection to it has stayed open, or that it closed one without having said so.
+    /// Takes note that a kept connection to the server has stayed open, or that the server closed one without
+    /// `Connection: close`.
     pub(crate) fn note_stay(&self, stays: bool) {
         if self.stays.load(Ordering::Relaxed) != stays {
             self.stays.store(stays, Ordering::Relaxed);
         }
     }
 
-    /// Whether it still belongs to an upstream. A connection to one that does not is not kept.
+    /// Whether the server still belongs to an upstream. If not, no connection to it is kept.
     pub(crate) fn is_listed(&self) -> bool {
         self.listings.load(Ordering::Relaxed) > 0
     }
 
-    /// Requests that it has at present, of all workers together.
+    /// Requests under way at the server, of all workers together.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
@@ -128,14 +130,14 @@ impl Server {
             .is_ok()
     }
 
-    /// Counts one request less, and calls one that waits.
+    /// Counts one request less, and calls a request that waits in the line.
     pub(super) fn end(&self) {
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
         self.line.call();
     }
 }
 
-/// The mark in a list of servers that `Server` is in it, while this lives.
+/// Counts the list that this is in among the lists that the server is in, while this lives.
 #[derive(Debug)]
 pub(super) struct Listed(pub(super) Arc<Server>);
 

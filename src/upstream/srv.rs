@@ -2,7 +2,7 @@
 //!
 //! The system's own look-up knows no such records, so the name servers of `/etc/resolv.conf` are asked here,
 //! over UDP, and over TCP where an answer is too long. The addresses of the hosts are looked up as any
-//! other name's. All of this waits, and belongs on a thread that may.
+//! other name's. All of this waits for other machines: call it on a thread that may wait.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
@@ -149,7 +149,7 @@ fn over_udp(
         Ipv6Addr::UNSPECIFIED.into()
     };
     let socket = UdpSocket::bind((any, 0))?;
-    // From now on the system drops what comes from elsewhere.
+    // From now on the system drops datagrams that other addresses send.
     socket.connect(server)?;
     socket.send(query.as_slice())?;
     let deadline = Instant::now() + timeout;

@@ -65,7 +65,8 @@ fn key_of_process() -> &'static [u8] {
     KEY.get_or_init(|| {
         let mut key = [0; 32];
         if let Err(error) = fill_random(&mut key) {
-            // What a client could make up is which server it gets; no more depends on it.
+            // The key is then known, and a client can choose its server by a cookie of its own; nothing else
+            // depends on the key.
             diagnostic::warn(format_args!(
                 "the system has no random octets for the cookies of `sticky` ({error}): give them a `secret`"
             ));

@@ -1,4 +1,4 @@
-//! What a server is chosen for: a request, and whose it is.
+//! What a server is chosen for: a request and its client, or the client of a stream.
 
 use std::net::IpAddr;
 
@@ -22,7 +22,7 @@ impl<'r> Wanted<'r> {
         cookies::find(&self.head?.fields, name)
     }
 
-    /// The hash of what `key` names in the request; `None` if the request has no such thing.
+    /// The hash of what `key` names in the request, such as a cookie; `None` if the request does not have it.
     pub(super) fn key(&self, key: &HashKey) -> Option<u64> {
         match key {
             HashKey::Client => match self.client {

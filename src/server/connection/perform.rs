@@ -50,8 +50,8 @@ enum Responded {
 /// What is still to be done for a response that was begun.
 enum Begun<'e> {
     Done(Responded),
-    /// To send what is left of it. That is seldom, so it is boxed: every exchange that waits would have room
-    /// for it.
+    /// The rest of the response is still to be sent. Boxed, because that is seldom, and the future of every
+    /// exchange that waits would have room for it.
     GoesOn(LocalFuture<'e, Responded>),
 }
 

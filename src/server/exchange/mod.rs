@@ -65,10 +65,12 @@ pub(super) struct Answered<'g, 'c> {
 }
 
 impl<'g, 'r> Exchange<'g, 'r> {
-    /// Takes the request of `head`, which came in at `listener` from `peer` on `connection`, up to its handler.
-    /// `client_rule` stands for what the handshake of the connection has asked of the client's certificate, if there was
-    /// one: that of the server that the client named then. A server that asks for something else is out of
-    /// reach over this connection (RFC 9110 §7.4).
+    /// Finds client, route and handler for the request of `head`, which came in at `listener` from `peer` on
+    /// `connection`.
+    ///
+    /// `client_rule` is for a connection over TLS. Its handshake asked for a client's certificate as the
+    /// server does that the client named then (SNI), and the number stands for what was asked. If the server
+    /// for this request asks for something else, it is not asked over this connection (RFC 9110 §7.4).
     #[inline]
     pub(super) fn new(
         generation: &'g Generation,

@@ -1,5 +1,5 @@
-//! The time before octets are carried: who the client is, whether it may connect, and a server that
-//! takes a connection.
+//! What happens before octets are carried: finds out who the client is and whether it may connect, and
+//! connects to a server.
 
 use std::io;
 
@@ -14,8 +14,8 @@ use crate::transport::Transport;
 use crate::upstream::{Chosen, Connection, Wanted};
 
 impl StreamConnection {
-    /// Connects the client to a server. Returns the connection to that; what it is sent first is in the
-    /// tunnel.
+    /// Connects the client to a server. Returns the connection to the server; the tunnel holds what is sent
+    /// to the server first.
     ///
     /// # Errors
     /// Why the connection ends here.
@@ -46,7 +46,7 @@ impl StreamConnection {
         let mut header = header.unwrap_or_default();
         let connection = self.connect(&header).await?;
         if self.server.as_ref().is_some_and(Connected::is_secure) {
-            // It went before the handshake.
+            // The header was sent before the handshake.
             header = Vec::new();
         }
         self.tunnel.send_first_to_upstream([header, rest].concat());
@@ -82,8 +82,8 @@ impl StreamConnection {
         Ok(rest)
     }
 
-    /// Connects to a server, which gets `header` before a handshake of TLS, if that is spoken to it. Nothing
-    /// of the client's has been sent to one that fails, so that another may be tried.
+    /// Connects to a server. If TLS is spoken to the server, `header` is sent before the handshake. Where this
+    /// fails, nothing that the client sent has gone to the server, so that another one may be tried.
     async fn connect(&mut self, header: &[u8]) -> Result<Connection, End> {
         let group = &self.stream.upstream;
         let options = group.options();
@@ -99,7 +99,7 @@ impl StreamConnection {
                 Err(why) => return Err(failed.unwrap_or(End::NoServer(why))),
             };
             if tried.is_empty() {
-                // It may have waited for a server before, and the client may have left meanwhile.
+                // The connection may have waited for a server, and the client may have left meanwhile.
                 begun = runtime::now();
                 if self.transport.is_broken() {
                     return Err(End::ClientGone);
@@ -116,7 +116,7 @@ impl StreamConnection {
             };
             self.tell_not_connected(chosen.server().address(), &error);
             if note_shortage(&error) {
-                // It is this server that lacks something: no other one could be reached either.
+                // This process has no descriptor or memory left: it could not reach another server either.
                 return Err(End::NotConnected);
             }
             chosen.failed();
@@ -133,7 +133,8 @@ impl StreamConnection {
         }
     }
 
-    /// Connects to one server. What the worker keeps to be faster goes before a client is refused.
+    /// Connects to one server. Where descriptors have run out, the worker closes the files and connections
+    /// that it keeps for later, and tries again.
     async fn connect_to(&self, chosen: &Chosen, header: &[u8]) -> io::Result<Connection> {
         let timeout = self.stream.upstream.options().timeouts.connect;
         let server = chosen.server();

@@ -8,7 +8,7 @@
 //!   client ←── response ── Protocol ←─ upstream     and a bounded amount of content to be taken
 //! ```
 //!
-//! What the octets mean is the [`Protocol`]'s affair: FastCGI, or HTTP. It does no I/O.
+//! The [`Protocol`], FastCGI or HTTP, says what the octets mean. It does no I/O.
 
 mod sending;
 
@@ -56,8 +56,7 @@ pub(crate) trait Protocol {
     fn is_ended(&self) -> bool;
 }
 
-/// What an upstream did wrong, in the words of its protocol. It can also do what has nothing to do with
-/// the protocol.
+/// What an upstream did wrong: an error of its protocol, or one of these, which every protocol knows.
 pub(crate) trait Fault: Sized {
     /// It did nothing for as long as it may.
     fn timed_out() -> Self;
@@ -99,11 +98,11 @@ pub(crate) struct Dialogue<P> {
     protocol: P,
     /// How long the upstream may do nothing.
     timeout: Duration,
-    /// When the thing that is waited for must have happened.
+    /// When the upstream must have done what the dialogue waits for.
     deadline: Tick,
     /// A call of [`next`](Self::next) waits for content, or was dropped while it did.
     wants_content: bool,
-    /// How often something was sent or received since others had their turn.
+    /// How often something was sent or received since other connections had their turn.
     moves: usize,
 }
 
@@ -183,7 +182,7 @@ impl<P: Protocol> Dialogue<P> {
         into: &mut Vec<u8>,
     ) -> Result<bool, Failure<P::Fault>> {
         if !self.wants_content {
-            // The client may have taken its time with what came before.
+            // The client may have been slow to take what came before; the upstream is not to blame for that.
             self.restart_timeout();
             self.wants_content = true;
         }
@@ -206,9 +205,9 @@ impl<P: Protocol> Dialogue<P> {
         }
     }
 
-    /// Gives the upstream what there is of the request's `content`, and takes nothing of the response: for
-    /// while that cannot be passed on. Ends when the client has sent some; does not end if there is nothing
-    /// more to be sent.
+    /// Sends the upstream what there is of the request's `content`, and receives nothing of the response: for
+    /// the time in which the client takes nothing of it. Returns when the client has sent some content; does
+    /// not return if there is no more content to be sent.
     ///
     /// # Cancellation
     /// Nothing is lost.
@@ -262,7 +261,7 @@ impl<P: Protocol> Dialogue<P> {
         self.timeout
     }
 
-    /// The upstream has done something, or got more to do.
+    /// Restarts the time in which the upstream must do something: it has done something, or has got more to do.
     fn restart_timeout(&mut self) {
         self.deadline = runtime::deadline_after(self.timeout);
     }
@@ -310,12 +309,12 @@ impl<P: Protocol> Dialogue<P> {
         has_some
     }
 
-    /// What the octets are read by.
+    /// The protocol that reads the octets.
     pub(crate) fn protocol(&self) -> &P {
         &self.protocol
     }
 
-    /// The same, to be changed.
+    /// The protocol that reads the octets, to be changed.
     pub(crate) fn protocol_mut(&mut self) -> &mut P {
         &mut self.protocol
     }
@@ -326,7 +325,7 @@ impl<P: Protocol> Dialogue<P> {
         self.restart_timeout();
     }
 
-    /// The connection, and what its octets were read by.
+    /// The connection, and the protocol that read its octets.
     pub(crate) fn into_parts(self) -> (Connection, P) {
         (self.connection, self.protocol)
     }
@@ -336,7 +335,7 @@ impl<P: Protocol> Dialogue<P> {
         self.sending.stop();
     }
 
-    /// Puts content before the upstream, and its end unless it `goes_on`.
+    /// Adds content to what is sent to the upstream, and the end of the content unless it `goes_on`.
     pub(crate) fn push_content(&mut self, block: &[u8], goes_on: bool) {
         self.restart_timeout();
         let protocol = &mut self.protocol;
@@ -391,8 +390,8 @@ impl<P: Protocol> Dialogue<P> {
         }
     }
 
-    /// Waits for content to send, as long as its limits let the client take, or for the application
-    /// server, which is looked at first: its answer may make further content needless.
+    /// Waits for content to send, for as long as the limits allow the client, or for the upstream, which is
+    /// looked at first: after its response, further content may not be needed.
     async fn wait_for_content(
         &mut self,
         content: &mut impl ReadContent,

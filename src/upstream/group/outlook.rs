@@ -21,18 +21,19 @@ pub(crate) struct ServerOutlook {
 enum Outlook {
     /// It is one of those that `balance` chooses from.
     Now,
-    /// Only if those before it can have no request.
+    /// Only if the servers of lower tiers can have no request.
     Spare,
     /// It has as many requests as it may have.
     Busy,
-    /// It is in a pause, but so are the others, and it failed least recently.
+    /// It is in a pause, but so are the other servers, and it failed least recently.
     LastResort,
     /// It is drained, unhealthy, or in a pause.
     No,
 }
 
 impl Group {
-    /// Its servers as they are at `now`, and which of them would be asked. Cookies that name a server count for nothing.
+    /// Its servers as they are at `now`, and which of them would be asked. A cookie that names a server is
+    /// not considered.
     pub(crate) fn outlook(&self, now: Instant) -> Vec<ServerOutlook> {
         let members = self.members.load();
         let is_fit = |member: &&Member| {
@@ -76,7 +77,7 @@ impl ServerOutlook {
     }
 }
 
-/// For a person, in a line.
+/// One line, as `explain` prints it.
 impl fmt::Display for ServerOutlook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { report, outlook } = self;

@@ -44,7 +44,8 @@ use crate::upstream::{
 };
 
 impl ProxyHandler {
-    /// Asks servers of the upstream until one responds, or none may be asked any more.
+    /// Asks servers of the upstream, one after the other, until one gives a response that is passed on, or no
+    /// further server may be asked.
     pub(super) async fn ask<C: ReadContent + Copy>(
         &self,
         request: &Request<'_>,

@@ -8,14 +8,14 @@ use crate::message::content::ContentError;
 use crate::message::upstream_note::UpstreamNote;
 use crate::upstream::{Dialogue, NoServer};
 
-/// What an upstream has said, up to its head at least.
+/// The head of a response that an upstream has given, with what is needed to receive its content.
 pub(super) struct Heard<C> {
     pub(super) said: Spoken<C>,
     pub(super) asked: Asked,
     pub(super) note: UpstreamNote,
 }
 
-/// The same, of one server.
+/// The head of the response of one server, and the dialogue that goes on with its content.
 pub(super) struct Spoken<C> {
     pub(super) head: UpstreamHead,
     /// Boxed, because it is large and is handed on several times.
@@ -27,9 +27,9 @@ pub(super) struct Spoken<C> {
 /// Why there is no response of an upstream.
 pub(super) enum Unanswered {
     Client(ContentError),
-    /// No server could be asked, and none has been.
+    /// No server could be asked.
     NoServer(NoServer),
-    /// The last one that was asked failed.
+    /// The last server that was asked failed.
     Failed(Box<(ProxyFault, UpstreamNote)>),
 }
 
