@@ -1,4 +1,4 @@
-//! Server-sent events: one thread tells the time to everybody who listens, however many they are.
+//! Server-sent events: one thread tells the time to every client that listens, however many there are.
 //!
 //! `cargo run --example events`, then `curl -N http://localhost:8080/events`, or look at
 //! <http://localhost:8080/> in a browser.
@@ -17,7 +17,7 @@ new EventSource('/events').onmessage = event => document.getElementById('now').t
 /// Who listens.
 type Audience = Arc<Mutex<Vec<StreamWriter>>>;
 
-/// Tells everybody; whoever has gone, or is a whole buffer behind, is not told any more.
+/// Tells every client. One that has gone, or is a whole buffer behind, is not told any more.
 fn tell(audience: &Audience, event: &str) {
     let mut audience = audience.lock().unwrap_or_else(PoisonError::into_inner);
     audience.retain(|listener| {

@@ -212,7 +212,7 @@ fn few_files_import_each_other_in_circles() {
     );
 }
 
-/// Why a circle is good as it is, if somebody said so.
+/// Why a circle is good as it is, if the table gives a reason.
 fn defence(circle: &[String]) -> Option<&'static str> {
     let found = DEFENDED.iter().find(|defended| circle == defended.files);
     found.map(|defended| defended.reason)
@@ -236,8 +236,8 @@ fn describe(circle: &[String], imports: &[Import]) -> String {
     text
 }
 
-/// Which file imports from which. A name that is only handed on (`pub use`) ties nothing: whoever
-/// imports it is tied to the file that defines it.
+/// Which file imports from which. A name that is only handed on (`pub use`) ties nothing: a file
+/// that imports it is tied to the file that defines it.
 fn graph(imports: &[Import]) -> Graph<String> {
     let mut graph = Graph::new();
     for import in imports.iter().filter(|import| !import.is_re_export) {

@@ -221,7 +221,7 @@ impl Request {
     /// fn sign(mut request: Request) -> Result<Response, Error> {
     ///     let form = request.form()?;
     ///     let name = form.iter().find(|(name, _)| name == "name").map(|(_, value)| value);
-    ///     Ok(Response::text(format!("signed by {}\n", name.map_or("nobody", String::as_str))))
+    ///     Ok(Response::text(format!("signed by {}\n", name.map_or("no user", String::as_str))))
     /// }
     /// # let request = Request::new(Method::Post, "/").with_form([("name", "Ada L.")]);
     /// # assert_eq!(sign(request)?.content(), Some(&b"signed by Ada L.\n"[..]));

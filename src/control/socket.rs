@@ -77,7 +77,7 @@ pub(crate) fn of_other_users(configuration: &Path) -> Vec<OtherUser> {
     let root = (0, PathBuf::from(OF_ROOT));
     let all = [root].into_iter().chain(runtime).chain(temporary);
     let ours = rustix::process::geteuid().as_raw();
-    // Anyone may make a directory beneath /tmp: it counts only if it belongs to the user it names.
+    // Any user may make a directory beneath /tmp: it counts only if it belongs to the user it names.
     let is_theirs = |user: u32, directory: &Path| {
         std::fs::symlink_metadata(directory)
             .is_ok_and(|state| state.is_dir() && state.uid() == user)

@@ -126,8 +126,8 @@ pub fn forwarded(input: &[u8]) {
         return;
     };
     // Without a trusted proxy the peer is the client, whatever the request says.
-    let nobody = Proxies::default();
-    assert_eq!(client_address(&nobody, peer.into(), &head), peer.into());
+    let no_proxies = Proxies::default();
+    assert_eq!(client_address(&no_proxies, peer.into(), &head), peer.into());
     for field in [ForwardedField::XForwardedFor, ForwardedField::Forwarded] {
         let trusted = ["10.0.0.0/8", "::1"].map(crate::config::network).into();
         let unix = true;

@@ -42,7 +42,7 @@ use crate::tls::tickets::TicketKeys;
 use crate::tls::{Connector, Fault, Material, Terminator};
 use crate::upstream;
 
-/// What a generation uses that the next one goes on with.
+/// The state of a generation that the next one takes over.
 #[derive(Default)]
 pub(crate) struct Carryover {
     files: Kept<FilesKey, FilesRoute>,
@@ -182,7 +182,7 @@ impl Carryover {
         &self.acme
     }
 
-    /// What the handshakes of servers go on with.
+    /// The terminators of all servers.
     pub(super) fn terminators(&self) -> impl Iterator<Item = &Arc<Terminator>> {
         self.terminators.values()
     }
@@ -275,8 +275,8 @@ impl Carryover {
         made.map(drop)
     }
 
-    /// Reads the files of `settings`, also if that was done before. Where there is a certificate that was
-    /// read before, handshakes go on with it if the files are no good.
+    /// Reads the files of `settings`, also if an earlier generation has read them. If they cannot be used and
+    /// an earlier generation had a certificate of theirs, handshakes still show that one.
     ///
     /// # Errors
     /// What is wrong with the files, and whether there is nothing to serve with.
@@ -294,8 +294,8 @@ impl Carryover {
         terminator.renew().map_err(Unread::Again)
     }
 
-    /// Reads the files of `settings`, also if that was done before: what is made of others is another
-    /// connector. Returns what servers will mind in them.
+    /// Reads the files of `settings`, also if an earlier generation has read them: if they have changed, there
+    /// is a new connector. Returns what in the files may have servers refuse the certificate.
     ///
     /// # Errors
     /// Why servers cannot be asked with them.
@@ -311,14 +311,14 @@ impl Carryover {
         Ok(material.doubts())
     }
 
-    /// What handshakes with servers of an upstream go on with, whose files were read.
+    /// The connector of an upstream with these settings, whose files were read.
     fn connector(&self, settings: &model::UpstreamTls) -> Arc<Connector> {
         let key = self.connector_keys.get(settings);
         let connector = key.and_then(|key| self.connectors.get(key));
         Arc::clone(connector.expect("the files are read before the upstreams are made"))
     }
 
-    /// What the handshakes of a server go on with, whose files were read.
+    /// The terminator of a server with these settings, whose files were read.
     pub(super) fn terminator(&self, settings: &model::Tls) -> Arc<Terminator> {
         let terminator = self.terminators.get(settings);
         Arc::clone(terminator.expect("the certificates are read before the servers are made"))

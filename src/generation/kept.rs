@@ -166,7 +166,7 @@ mod tests {
         let (second, made) = next(&first, &[2, 3]);
         assert_eq!((made, released(&first, &second)), (vec![3], 1));
         let (_, made) = next(&second, &[1, 2, 3]);
-        assert_eq!(made, [1], "nobody asked for it in between");
+        assert_eq!(made, [1], "no generation asked for it in between");
     }
 
     #[test]

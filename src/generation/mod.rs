@@ -58,7 +58,7 @@ pub(crate) struct Generation {
     arrivals: Vec<(ListenAddress, Arrival)>,
     /// Which certificates are issued, if any are.
     acme: Option<Plan>,
-    /// What the next generation may go on with.
+    /// The state that the next generation may take over.
     carryover: Carryover,
 }
 
@@ -149,8 +149,8 @@ impl Generation {
         self.acme.as_ref()
     }
 
-    /// What the handshake of a CA goes on with that verifies that `name` is ours (RFC 8737 §3). `None`: no
-    /// CA was asked for a certificate for that name.
+    /// The configuration for the handshake by which a CA verifies that `name` is ours (RFC 8737 §3). `None`:
+    /// no CA was asked for a certificate for that name.
     pub(crate) fn challenge(&self, name: &str) -> Option<Arc<ServerConfig>> {
         self.carryover.acme().tls_answer(name)
     }
@@ -228,7 +228,7 @@ impl Generation {
         self.listened(address)?.hosts.find(host).map(|site| &**site)
     }
 
-    /// What the handshakes of its servers go on with, each once.
+    /// The terminators of its servers, each once.
     pub(crate) fn terminators(&self) -> impl Iterator<Item = &Arc<Terminator>> {
         self.carryover.terminators()
     }

@@ -62,7 +62,7 @@ pub(crate) struct FieldRule {
 
 const SERVER_ONLY: &[Setter] = &[];
 const CODE: &[Setter] = &[Script, Handler];
-const ANYBODY: &[Setter] = &[Configuration, Script, Handler];
+const ALL_SETTERS: &[Setter] = &[Configuration, Script, Handler];
 
 /// The table. [`ANY_OTHER`] is the rule for all fields that are not in it.
 static FIELDS: &[FieldRule] = &[
@@ -82,20 +82,20 @@ static FIELDS: &[FieldRule] = &[
     rule("Server", Server, &[Configuration, Handler]),
     // Code may answer a range request itself. The operator does not know which part is sent.
     rule("Content-Range", Representation, CODE).of_content(),
-    rule("Content-Type", Representation, ANYBODY)
+    rule("Content-Type", Representation, ALL_SETTERS)
         .of_content()
         .single(),
-    rule("Content-Encoding", Representation, ANYBODY).of_content(),
-    rule("Content-Language", Representation, ANYBODY).of_content(),
-    rule("Content-Location", Representation, ANYBODY).single(),
-    rule("ETag", Representation, ANYBODY).single(),
-    rule("Last-Modified", Representation, ANYBODY).single(),
-    rule("Vary", Representation, ANYBODY),
-    rule("Accept-Ranges", Representation, ANYBODY),
-    rule("Location", FieldRole::Other, ANYBODY).single(),
-    rule("Retry-After", FieldRole::Other, ANYBODY).single(),
-    rule("Expires", FieldRole::Other, ANYBODY).single(),
-    rule("Age", FieldRole::Other, ANYBODY).single(),
+    rule("Content-Encoding", Representation, ALL_SETTERS).of_content(),
+    rule("Content-Language", Representation, ALL_SETTERS).of_content(),
+    rule("Content-Location", Representation, ALL_SETTERS).single(),
+    rule("ETag", Representation, ALL_SETTERS).single(),
+    rule("Last-Modified", Representation, ALL_SETTERS).single(),
+    rule("Vary", Representation, ALL_SETTERS),
+    rule("Accept-Ranges", Representation, ALL_SETTERS),
+    rule("Location", FieldRole::Other, ALL_SETTERS).single(),
+    rule("Retry-After", FieldRole::Other, ALL_SETTERS).single(),
+    rule("Expires", FieldRole::Other, ALL_SETTERS).single(),
+    rule("Age", FieldRole::Other, ALL_SETTERS).single(),
 ];
 
 /// A bit for each rule whose name has that many octets, by its place in the table. Every field that a
@@ -150,7 +150,7 @@ fn find(name: &str, among: u32) -> Option<&'static FieldRule> {
 }
 
 /// The rule for a field that is not in the table: configuration, scripts and handlers may set it.
-static ANY_OTHER: FieldRule = rule("", FieldRole::Other, ANYBODY);
+static ANY_OTHER: FieldRule = rule("", FieldRole::Other, ALL_SETTERS);
 
 /// A field whose lines are not limited to one and which does not describe content.
 const fn rule(name: &'static str, role: FieldRole, setters: &'static [Setter]) -> FieldRule {
@@ -256,12 +256,12 @@ mod tests {
             ("Date", SERVER_ONLY),
             ("server", &[Configuration, Handler]),
             ("Content-Range", CODE),
-            ("Content-Type", ANYBODY),
-            ("ETag", ANYBODY),
-            ("Vary", ANYBODY),
-            ("Proxy-Status", ANYBODY),
-            ("Set-Cookie", ANYBODY),
-            ("", ANYBODY),
+            ("Content-Type", ALL_SETTERS),
+            ("ETag", ALL_SETTERS),
+            ("Vary", ALL_SETTERS),
+            ("Proxy-Status", ALL_SETTERS),
+            ("Set-Cookie", ALL_SETTERS),
+            ("", ALL_SETTERS),
         ] {
             for setter in [Configuration, Script, Handler] {
                 let expected = setters.contains(&setter);

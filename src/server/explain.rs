@@ -316,7 +316,8 @@ async fn ask(
     local: &WorkerState,
 ) -> Result<Facts, String> {
     let answered = exchange.answer(local, NoContent).await;
-    let answered = answered.ok_or("its answer needs content that nobody sent")?;
+    let answered =
+        answered.ok_or("its answer needs content, and the request was made without any")?;
     let framed = FramedResponse::new(
         answered.response,
         answered.policy,

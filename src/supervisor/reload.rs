@@ -216,10 +216,10 @@ impl Supervisor {
         };
         match self.apply(trial.config, trial.generation) {
             Ok(_) => diagnostic::warn(format_args!(
-                "nobody confirmed the reload: what ran before runs again"
+                "the reload was not confirmed in time: what ran before runs again"
             )),
             Err(error) => diagnostic::error(format_args!(
-                "nobody confirmed the reload, and what ran before cannot run again: {error}"
+                "the reload was not confirmed in time, and what ran before cannot run again: {error}"
             )),
         }
     }

@@ -314,8 +314,10 @@ mod tests {
 
     #[test]
     fn an_address_of_nobody_is_refused() {
-        let nobody = ListenAddress::Ip(SocketAddr::from(([192, 0, 2, 1], 0)));
-        let error = listen(&[nobody], 1).err().expect("it is for documentation");
+        let unassigned = ListenAddress::Ip(SocketAddr::from(([192, 0, 2, 1], 0)));
+        let error = listen(&[unassigned], 1)
+            .err()
+            .expect("it is for documentation");
         assert!(error.to_string().contains("no interface"), "{error}");
     }
 

@@ -1,7 +1,7 @@
-//! What handshakes with the servers of an upstream go on with.
+//! The settings, keys and trusted roots of handshakes with the servers of an upstream.
 //!
 //! ```text
-//! settings ─ Material: what their files hold ─ Connector: rules, and the sessions to come back to
+//! settings ─ Material: what their files hold ─ Connector: rules, and the sessions that can be resumed
 //! ```
 //!
 //! A connector is kept through reloads as long as its settings and what their files hold stay the same.
@@ -36,7 +36,7 @@ pub(crate) struct Material {
     own: Option<(Identity, OwnCertificate)>,
 }
 
-/// What handshakes with the servers of an upstream go on with. All workers share it, and with it the
+/// What handshakes with the servers of an upstream are performed with. All workers share it, and with it the
 /// sessions that servers have given tickets for.
 pub(crate) struct Connector {
     id: u64,
@@ -45,7 +45,7 @@ pub(crate) struct Connector {
 }
 
 impl Material {
-    /// Reads the files of `settings`; without `ca`, those in which the system names whom it trusts.
+    /// Reads the files of `settings`; without `ca`, those that hold the authorities which the system trusts.
     ///
     /// # Errors
     /// Why servers cannot be asked with them.
@@ -63,12 +63,12 @@ impl Material {
         Ok(Self { roots, own })
     }
 
-    /// Stands for what the files hold.
+    /// A digest of what the files hold: it differs if a file has changed.
     pub(crate) fn digest(&self) -> [u8; 32] {
         let own = self.own.iter();
         let own = own.flat_map(|(identity, _)| &identity.certified.cert);
         let mut hasher = Sha256::new();
-        // The key belongs to the first certificate of its own, which stands for it.
+        // The key needs no place: a certificate holds its public part, so a new key has a new certificate.
         for part in [self.roots.iter().collect(), own.collect::<Vec<_>>()] {
             hasher.update(part.len().to_be_bytes());
             for certificate in part {
@@ -79,7 +79,7 @@ impl Material {
         hasher.finalize().into()
     }
 
-    /// What in the files servers will mind.
+    /// What in the files may have servers refuse the certificate.
     pub(crate) fn doubts(&self) -> Vec<Fault> {
         let now = SystemTime::now();
         let doubt = |(identity, own): &(Identity, OwnCertificate)| {
@@ -90,7 +90,7 @@ impl Material {
 }
 
 impl Connector {
-    /// What is made of `settings`, whose files hold `material`.
+    /// A connector by `settings`, whose files hold `material`.
     ///
     /// # Errors
     /// Why servers cannot be asked with it.
@@ -124,12 +124,12 @@ impl Connector {
         })
     }
 
-    /// What tells it from every other connector of the process.
+    /// A number that no other connector of the process has.
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
-    /// What a handshake goes on with.
+    /// The configuration of a handshake with a server of this scheme.
     pub(crate) fn config(&self, scheme: Scheme) -> &Arc<ClientConfig> {
         match scheme {
             Scheme::Https => &self.https,
@@ -144,7 +144,7 @@ impl fmt::Debug for Connector {
     }
 }
 
-/// The certificates of those whom the system trusts.
+/// The certificates of the authorities that the system trusts.
 fn system_roots() -> Result<Vec<CertificateDer<'static>>, Fault> {
     let found = rustls_native_certs::load_native_certs();
     if !found.certs.is_empty() {
@@ -152,8 +152,8 @@ fn system_roots() -> Result<Vec<CertificateDer<'static>>, Fault> {
     }
     let why = found.errors.first();
     let why = why.map_or(String::new(), |error| format!(" ({error})"));
-    let message = format!("the system names nobody whose certificates it trusts{why}");
-    let help = "install the package ca-certificates, or name whom to trust: tls = { ca = \"internal.pem\" } in \
+    let message = format!("the system has no certificates of authorities that it trusts{why}");
+    let help = "install the package ca-certificates, or name the file of an authority: tls = { ca = \"internal.pem\" } in \
                 `[upstreams.NAME]`";
     Err(Fault::new(Part::SystemRoots, message).help(help))
 }

@@ -1,4 +1,4 @@
-//! What TLS is spoken with: certificates, keys, session tickets, and the rules of a server.
+//! Certificates, keys, session tickets, and the settings of handshakes.
 //!
 //! ```text
 //! files ─ pem ─ identity: certificates and their key ─┐

@@ -66,7 +66,7 @@ pub(super) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
     let is_encrypted = |mark: &&str| memchr::memmem::find(&text, mark.as_bytes()).is_some();
     if ENCRYPTED.iter().any(is_encrypted) {
         let message =
-            format!("the key in `{shown}` is encrypted, and nobody is there to decrypt it");
+            format!("the key in `{shown}` is encrypted, and the server cannot decrypt it");
         let help = format!(
             "write it without encryption, for the server's user alone: openssl pkey -in {shown} -out plain.key && chmod 600 plain.key"
         );

@@ -122,7 +122,7 @@ impl TicketKeys {
     }
 
     /// Goes on with the keys in `octets`, which another process has given by
-    /// [`to_octets`](Self::to_octets). Others are left aside.
+    /// [`to_octets`](Self::to_octets). Octets of another form change nothing.
     pub(crate) fn adopt(&self, octets: &[u8]) {
         let Some((age, keys)) = octets.split_first_chunk() else {
             return;
@@ -154,8 +154,9 @@ impl TicketKeys {
     }
 }
 
-/// The tickets of servers that ask the same of a client's certificate. Those of others are worth nothing
-/// here: a session without a certificate must not be resumed where one is required.
+/// Makes and reads the tickets of all servers that ask for the same client's certificate (`scope`). It cannot
+/// decrypt tickets of another scope: a session without a certificate must not be resumed at a server that
+/// requires one.
 #[derive(Debug)]
 pub(super) struct Ticketer {
     pub(super) keys: Arc<TicketKeys>,

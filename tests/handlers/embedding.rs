@@ -75,7 +75,7 @@ fn a_reload_keeps_the_instances_whose_options_did_not_change() {
     let unknown = server
         .0
         .reload_text(configuration("", "'/' = { handler = 'cuont' }"));
-    let unknown = unknown.expect_err("nobody registered it").to_string();
+    let unknown = unknown.expect_err("it is not registered").to_string();
     assert!(unknown.contains("did you mean `count`?"), "{unknown}");
     assert_eq!(
         (count(&mut client, "/a"), count(&mut client, "/b")),
@@ -84,7 +84,7 @@ fn a_reload_keeps_the_instances_whose_options_did_not_change() {
     assert_eq!(made.load(Ordering::Relaxed), 3);
 }
 
-/// A factory may open a database, so it must not be run when nobody uses what it makes.
+/// A factory may open a database, so it must not be run when no route uses what it makes.
 #[test]
 fn a_factory_is_called_once_for_each_name_and_options() {
     if ran_captured("embedding::a_factory_is_called_once_for_each_name_and_options") {
@@ -255,7 +255,7 @@ fn each_of_two_that_were_made_of_the_same_options_ends_on_no_loop() {
     assert_eq!(
         ended.recv().as_deref(),
         Ok("tidegate-end"),
-        "the third, which nobody asked"
+        "the third, which no request asked"
     );
     for sleeper in &mut sleepers {
         go.send(()).expect("it waits");
@@ -320,7 +320,7 @@ fn a_handler_that_panics_where_it_is_made_or_ends_harms_nobody() {
     let without = configuration("", "'/' = { respond = 'gone' }");
     server.0.reload_text(without).expect("it is good");
     ended.recv().expect("the first ends");
-    assert!(server.0.status().is_some(), "somebody is still in charge");
+    assert!(server.0.status().is_some(), "a supervisor still answers");
     assert_eq!(server.connect().exchange(get("/")).text(), "gone");
 }
 
@@ -408,7 +408,7 @@ fn draining_lets_an_exchange_finish_and_stopping_cuts_it() {
         }
         assert!(
             Client::try_connect(address).is_err(),
-            "nobody listens any more"
+            "no server listens any more"
         );
     }
 }

@@ -70,7 +70,7 @@ fn a_late_handler_is_answered_for_and_its_thread_counts_as_lost() {
     });
     assert!(
         gate.begun.try_recv().is_err(),
-        "nobody waited for the second"
+        "no client waited for the second"
     );
 }
 
@@ -169,7 +169,7 @@ fn a_client_that_goes_is_told_to_the_handler_and_frees_its_place_in_the_queue() 
     assert_eq!(third.response().text(), "at last");
     assert!(
         gate.begun.try_recv().is_err(),
-        "nobody waited for the second"
+        "no client waited for the second"
     );
 }
 

@@ -205,7 +205,7 @@ fn a_handler_refuses_in_its_own_words_or_the_operators() {
     }
     let mut handlers = Handlers::new();
     handlers.function("refuse", |request| match request.query() {
-        Some("error") => Err(Error::new(Status::CONFLICT, "somebody was faster")),
+        Some("error") => Err(Error::new(Status::CONFLICT, "another request was faster")),
         Some("io") => Ok(Response::text(std::fs::read_to_string("/nowhere")?)),
         Some("own") => Ok(Response::text("gone\n").status(Status::GONE)),
         _ => Ok(Response::new(Status::NOT_FOUND)),

@@ -605,7 +605,7 @@ fn a_script_waits_for_its_client() {
         assert_eq!(get(&server, "/missing").status, 404);
     }
     let done = server.directory().join("scripts/done");
-    assert!(!done.exists(), "nobody has taken 100 MiB");
+    assert!(!done.exists(), "the script cannot have written 100 MiB");
     client.expect_zeros(LENGTH);
     until("the script ends", || done.exists().then_some(()));
     let more = peak_memory(&server) - before;

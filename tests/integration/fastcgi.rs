@@ -30,7 +30,7 @@ impl Peer {
     }
 
     pub(crate) fn accept(&self) -> Connection {
-        assert!(self.is_asked_within(SAFETY), "nobody connects");
+        assert!(self.is_asked_within(SAFETY), "the server connects");
         let (stream, _) = self.0.accept().expect("one waits");
         stream.set_read_timeout(Some(SAFETY)).expect("it is open");
         stream.set_write_timeout(Some(SAFETY)).expect("it is open");
@@ -563,7 +563,7 @@ fn an_answer_may_leave_the_request_unread() {
                 other.send(get("/"));
                 peer.answer(HELLO);
                 let fresh = other.response().status;
-                assert_eq!(fresh, 200, "not behind content that nobody read");
+                assert_eq!(fresh, 200, "not behind content that was not read");
                 response
             }
             true => {

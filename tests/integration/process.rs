@@ -88,7 +88,7 @@ fn who_comes_while_the_server_drains_is_turned_away_at_once() {
         assert_ne!(
             ended,
             Err(ErrorKind::WouldBlock),
-            "nobody answers, and nobody closes"
+            "the server neither answers nor closes"
         );
     }
     assert!(busy.read(length) == pattern(0, length));

@@ -354,7 +354,7 @@ fn a_listener_that_goes_drains_alone() {
     }
     let refused = Client::try_connect(going)
         .err()
-        .expect("nobody listens there");
+        .expect("no server listens there");
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     busy.send("HelloHelloHello");
     let last = busy.last_response();
@@ -496,7 +496,7 @@ fn without_a_confirmation_what_ran_before_returns() {
     // configuration that was confirmed last.
     on_trial(3, "300ms");
     refuse(&server, "nonsense");
-    server.wait_for_line(|line| line.contains("nobody confirmed"));
+    server.wait_for_line(|line| line.contains("was not confirmed"));
     assert_eq!(client.exchange(GET).text(), "1");
     assert_eq!(
         server.status()["generation"]["waits_for_confirmation"],
@@ -526,7 +526,7 @@ fn a_trial_returns_a_listener_that_was_removed() {
     let server = start(&numbered(1, "", BOTH, ""));
     server.configure(numbered(2, "", FIRST, ""));
     ended_with(0, &server.command_line(&["reload", "--confirm", "300ms"]));
-    server.wait_for_line(|line| line.contains("nobody confirmed"));
+    server.wait_for_line(|line| line.contains("was not confirmed"));
     let addresses = server.addresses_at("127.0.0.2");
     assert_eq!(addresses.len(), 2, "it is announced again");
     let mut client = Client::connect(addresses[1]);

@@ -26,7 +26,7 @@ fn the_manager_is_told_of_readiness_reloads_and_the_end() {
     directory.write("config.toml", CONFIGURATION);
     // Not in the directory of the site: the path of a socket may have 107 octets at most.
     let path = std::env::temp_dir().join(format!("tidegate-notify-{}", std::process::id()));
-    let manager = UnixDatagram::bind(&path).expect("nobody else has our process's number");
+    let manager = UnixDatagram::bind(&path).expect("no other process has our number");
     manager.set_read_timeout(Some(SAFETY)).expect("not zero");
     let mut command = program();
     command.arg("run").arg("--config");

@@ -146,7 +146,7 @@ fn the_socket_files_go_over_as_well() {
     let answer = std::io::read_to_string(stream).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     stop(server);
-    std::fs::remove_file(path).expect("whoever binds a socket keeps its file");
+    std::fs::remove_file(path).expect("the process that binds a socket keeps its file");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Three servers behind `proxy`, of which one is killed and one is stopped while clients ask: no GET
-//! fails, no POST is acted upon twice, and whoever comes back is asked again.
+//! fails, no POST is acted upon twice, and a server that comes back is asked again.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -27,7 +27,7 @@ impl MariaDb {
             .status();
         assert!(made.expect("mariadb-server-core is installed").success());
         let socket = directory.join("db.sock");
-        // Whoever reaches the socket is let in: it is in the test's own directory.
+        // Every user who can reach the socket is let in: it is in the test's own directory.
         let child = Command::new("/usr/sbin/mariadbd")
             .args(["--no-defaults", "--skip-networking", "--skip-grant-tables"])
             .args([data, format!("--socket={}", socket.display())])

@@ -21,7 +21,7 @@ const BUFFER: usize = 64 * 1024;
 /// One of two sockets between which octets are copied.
 struct End {
     socket: OwnedFd,
-    /// The descriptor number of the other one.
+    /// The descriptor number of the other connection.
     other: usize,
     /// What the other end sent and this socket has not taken yet; the other is not read meanwhile.
     unsent: Vec<u8>,

@@ -96,7 +96,7 @@ impl Notes {
         }
     }
 
-    /// `change` runs while nobody else writes, with what the note is then.
+    /// `change` runs while no other request writes, with what the note is then.
     fn change(&self, request: &Request, id: i64, text: Option<&str>) -> Result<Response, Error> {
         let outcome = self.store.change(id, text, |current| {
             request.check_preconditions(Some(&tag(current)))
@@ -139,7 +139,7 @@ impl Handler for Notes {
     }
 }
 
-/// The draft in a request; or what to say of it. Whoever sends too much is told so by the server.
+/// The draft in a request; or what to say of it. The server itself answers a client that sends too much.
 fn read_draft(request: &mut Request) -> Result<Result<Draft, Response>, Error> {
     let media_type = request.field("Content-Type").unwrap_or_default();
     if !media_type.starts_with("application/json") {

@@ -20,7 +20,7 @@ use crate::config::words::written;
 pub(super) const ALLOW: Setting<Refinement, Policy> = Setting {
     key: "allow",
     kind: Kind::TEXTS,
-    about: "networks that are answered, everybody else is not; \"all\" is everybody",
+    about: "networks whose clients are answered, other clients are not; \"all\" is every client",
     read: |node, refinement| {
         refinement.allow = allowed(node);
         refinement.policy.access.allow = bare(&refinement.allow);
@@ -57,7 +57,7 @@ pub(super) const DENY_AT_SERVER: Setting<Refinement, Policy> = Setting {
 /// meant.
 fn allowed(node: Node<'_>) -> Vec<(Cidr, Spot)> {
     if node.one_or_more().is_empty() {
-        let help = "write allow = \"all\" to allow everybody, or deny = \"all\" to allow nobody";
+        let help = "write allow = \"all\" to allow every client, or deny = \"all\" to allow none";
         node.cx.report(
             Diagnostic::error("`allow` names no address")
                 .at(node.spot(), "")

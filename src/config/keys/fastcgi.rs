@@ -226,7 +226,7 @@ fn report_pointless(section: &Section<'_>) {
 /// What an operator is told while no application server listens.
 const ABSENT: Absent = Absent {
     name: "the route answers 502 until it is; `tidegate reload` looks again",
-    socket: "until somebody listens there, the route answers 502",
+    socket: "until a server listens there, the route answers 502",
 };
 
 /// Reads what the names of scripts end in. Without any, the source of every script would be sent as

@@ -24,7 +24,8 @@ use crate::http::validator::EntityTag;
 const FRAMING: &str =
     "it says where a message ends (RFC 9112 §6), and a wrong one lets requests be smuggled";
 const HOP: &str = "it is about the connection (RFC 9110 §7.6.1), which is the server's to manage";
-const DATE: &str = "the server says when it answered (RFC 9110 §6.6.1), so nobody else can";
+const DATE: &str =
+    "the server says when it answered (RFC 9110 §6.6.1), so the configuration cannot";
 const RANGE: &str = "it says which part of the content an answer is, and only the server knows";
 
 /// As [`FURTHER_IN`], for the top, which inherits none.

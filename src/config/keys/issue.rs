@@ -94,8 +94,8 @@ fn issuable(host: &HostPattern) -> Result<String, (&'static str, &'static str)> 
     Ok(name.clone())
 }
 
-/// Warns of challenges that the CA could not get an answer to, as far as the listeners show. Who writes
-/// no `challenge` is warned only if there is none that could be answered.
+/// Warns of challenges whose answers the CA could not get, as far as the listeners show. Without `challenge`
+/// in the file, it warns only if the CA could get the answer to none of them.
 pub(super) fn warn_of_unanswered(root: &Section<'_>, acme: &Acme, servers: &[Server]) {
     let node = root.peek(ACME.key);
     let Some(node) = node.filter(|_| servers.iter().any(is_issued)) else {

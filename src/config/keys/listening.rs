@@ -41,7 +41,7 @@ impl<D, M> Setting<D, M> {
         about: "the user that its Unix sockets belong to, by name or number",
         translations: &[(
             "user",
-            "the setting is called `socket_owner`; the server runs as whoever starts it",
+            "the setting is called `socket_owner`; the server runs as the user who starts it",
         )],
         ..Self::BLANK
     };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Issue;
 
-/// Whom clients find when they come over TLS, and what is asked of them.
+/// The certificate that clients are shown, and what the server asks of theirs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Tls {
     /// A file of PEM: the server's certificate, then the one that has issued it, and so on.
@@ -26,7 +26,7 @@ pub(crate) enum Protocols {
     /// HTTP/1.1 and HTTP/1.0.
     #[default]
     Http,
-    /// What they ask for is not looked at.
+    /// The server does not look at what clients ask for.
     Any,
     Only(Vec<String>),
 }
@@ -59,10 +59,10 @@ impl Default for TlsVersions {
 /// `tls` of an upstream: how its servers prove who they are, and how this server does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct UpstreamTls {
-    /// A file of PEM: the certificates of those who may have issued a server's. `None`: those that the
-    /// system trusts.
+    /// A file of PEM: the certificates of the authorities that may have issued a server's certificate. `None`:
+    /// the authorities that the system trusts.
     pub(crate) authorities: Option<PathBuf>,
-    /// Whom a server's certificate has to be for. `None`: the host of its address.
+    /// The host that a server's certificate has to be for. `None`: the host of the server's address.
     pub(crate) server_name: Option<String>,
     /// What this server shows, if it is asked for a certificate.
     pub(crate) own: Option<OwnCertificate>,
@@ -70,8 +70,8 @@ pub(crate) struct UpstreamTls {
     /// read the messages and answer in the server's place.
     pub(crate) is_verified: bool,
     pub(crate) versions: TlsVersions,
-    /// What is offered by ALPN (RFC 7301) to servers with `tls://`; empty: nothing. Those with `https://`
-    /// are offered HTTP/1.1.
+    /// What this server offers by ALPN (RFC 7301) to servers with `tls://`; empty: nothing. To servers with
+    /// `https://` it offers HTTP/1.1.
     pub(crate) protocols: Vec<String>,
 }
 

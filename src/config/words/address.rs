@@ -46,7 +46,7 @@ pub(crate) fn parse_peer(text: &str) -> Result<UpstreamAddress, Fault> {
         Some(UpstreamAddress::Ip(address))
             if address.port() == 0 || address.ip().is_unspecified() =>
         {
-            Err(Fault::new(whole, format!("nobody can be asked at `{text}`")).help(HELP))
+            Err(Fault::new(whole, format!("no server can be asked at `{text}`")).help(HELP))
         }
         Some(address) => Ok(address),
         None => {

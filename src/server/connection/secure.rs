@@ -13,7 +13,7 @@ use crate::tls::made::CHALLENGE_PROTOCOL;
 use crate::transport::Transport;
 use crate::transport::tls::{self, Chosen, HandshakeError, Hello, UnknownName};
 
-/// What a client is told that speaks plain HTTP where TLS is spoken.
+/// The response to a client that speaks plain HTTP at a port where TLS is spoken.
 const SPEAK_TLS: &[u8] =
     b"400 Bad Request\nThis port speaks HTTPS, and the request came over plain HTTP: use https://\n";
 
@@ -22,8 +22,8 @@ const SPEAK_TLS: &[u8] =
 const RULE_OF_CHALLENGES: u64 = u64::MAX;
 
 impl Connection {
-    /// Takes the handshake, where the connection is to be one over TLS. Returns whether the connection
-    /// goes on.
+    /// Performs the handshake, if TLS is spoken on the connection. Returns whether the connection may serve
+    /// requests.
     pub(super) async fn secure(&mut self) -> bool {
         let Transport::Tls(session) = &self.stream else {
             return true;
@@ -62,11 +62,11 @@ impl Connection {
         let generation = self.generation();
         let timeout = generation.limits_at(&self.endpoint.address).send_timeout;
         drop(generation);
-        // A client that does not read it in time has what it has.
+        // The responses are sent; a client that does not take the end in time has no use for it.
         let _ = self.stream.close(runtime::deadline_after(timeout)).await;
     }
 
-    /// What a handshake goes on with that begins now.
+    /// Chooses the configuration for a handshake by what the client's first message asks for.
     fn choose(&self, hello: &Hello) -> Result<Chosen, UnknownName> {
         let generation = self.generation();
         let name = hello.server_name.as_deref().unwrap_or_default();
@@ -105,7 +105,7 @@ impl Connection {
 
     fn tell_no_session(&self, error: HandshakeError) {
         match error {
-            // Clients open connections in stock, and look whether a port is open.
+            // No fault: clients open connections before they need them, or try whether a port is open.
             HandshakeError::Gone => self.tell("has ended before its handshake"),
             error => self.tell_refused(error),
         }

@@ -36,7 +36,7 @@ const HANDSHAKE: u8 = 22;
 /// The type of a record that tells of a failure.
 const ALERT: u8 = 21;
 
-/// What a client's handshake goes on with.
+/// The configuration for a client's handshake.
 pub(crate) struct Chosen {
     pub(crate) config: Arc<ServerConfig>,
     /// Stands for what is asked of the client's certificate: equal for servers that ask the same.

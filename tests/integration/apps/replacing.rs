@@ -177,7 +177,7 @@ fn a_trial_that_is_not_confirmed_brings_the_old_processes_settings_back() {
     wait_for_instances(&server, 1, "ready");
     server.configure(configuration(&program("2")));
     ended_with(0, &server.command_line(&["reload", "--confirm", "100ms"]));
-    server.wait_for_line(|line| line.contains("nobody confirmed the reload"));
+    server.wait_for_line(|line| line.contains("the reload was not confirmed"));
     assert_eq!(answered(&get(&server, "/")).0, "1");
 }
 

@@ -121,7 +121,7 @@ fn heads_that_no_two_recipients_read_alike_are_502() {
             "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
         ),
         (
-            "101 that nobody asked for",
+            "101 that the client did not ask for",
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\
              HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
                 .to_owned(),
@@ -205,7 +205,7 @@ fn nobody_listens() {
         assert_eq!(client.exchange(get("/here")).text(), "here");
     }
     let upstream = Upstream::listen_again_at(&address);
-    goes_on(&server, &upstream, "nobody listened");
+    goes_on(&server, &upstream, "no server listened");
 }
 
 /// A client can tell content that is whole from content that is cut.

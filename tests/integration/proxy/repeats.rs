@@ -3,7 +3,7 @@
 use super::{HELLO, POST, get, site_of};
 use crate::support::{Client, Upstream};
 
-/// An address at which nobody listens.
+/// An address at which no server listens.
 pub(super) fn down() -> Upstream {
     let mut upstream = Upstream::listen();
     upstream.close();

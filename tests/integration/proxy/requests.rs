@@ -48,7 +48,7 @@ fn the_target_is_sent_as_the_client_wrote_it() {
         ("/.well-known/x", "/.well-known/x"),
         ("/a/...", "/a/..."),
         ("/..%2Fb", "/..%2Fb"),
-        // The query is nobody's business.
+        // A query is passed on as it is.
         ("/?", "/?"),
         ("/a?", "/a?"),
         ("/a?b=%2F&c=/../d?e", "/a?b=%2F&c=/../d?e"),

@@ -150,7 +150,7 @@ fn repeats_are_no_storm() {
     assert!(sent <= 500 + 100 + 50, "{sent} requests for 500");
 }
 
-/// An address that drops what is sent to it: nobody says no.
+/// An address that drops what is sent to it, without a refusal.
 #[test]
 fn a_connection_that_is_never_taken_is_504() {
     let upstream = Upstream::full();

@@ -6,7 +6,7 @@ use crate::support::{Server, Upstream};
 /// A request that a careless upstream would find behind or in another one.
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n";
 
-/// Sends `request` with [`HIDDEN`] behind it. The server must refuse and close, and ask nobody.
+/// Sends `request` with [`HIDDEN`] behind it. The server must refuse and close, and ask no upstream.
 fn refuses(server: &Server, upstream: &Upstream, request: &str, status: u16) {
     let mut client = server.connect();
     client.send([request, HIDDEN].concat());

@@ -34,7 +34,7 @@ fn configuration(upstream: &Upstream, tls: &str, more: &str) -> String {
     )
 }
 
-/// A site on a system that trusts somebody who has issued nothing.
+/// A site on a system that trusts an authority which has issued none of the fixtures.
 fn site(configuration: &str) -> Site {
     trusting(Site::configured(configuration), "other.pem")
 }
@@ -370,7 +370,7 @@ fn the_name_of_the_server_is_asked_for() {
     assert_eq!(client.response().status, 200);
 }
 
-/// The end of a connection says nothing over TLS: anybody on the way can make one.
+/// The end of a connection proves nothing over TLS: any machine on the way can cause one.
 #[test]
 fn an_end_without_a_word_is_no_end_of_content() {
     const CLOSE_DELIMITED: &str = "HTTP/1.1 200 OK\r\n\r\nhello";
@@ -441,7 +441,7 @@ fn answer_all(connection: &mut Connection) {
     }
 }
 
-/// A connection that was made to somebody whom the old settings believe is not used with the new ones.
+/// A connection to a server that the old settings trust is not used with the new settings.
 #[test]
 fn a_reload_that_changes_tls_uses_no_old_connection() {
     let upstream = good().run(answer_all);
@@ -505,7 +505,7 @@ fn a_reload_reads_the_files_again() {
     assert_eq!(
         server.connect().exchange(get("/")).status,
         502,
-        "nobody whom it trusts has issued the certificate"
+        "no authority that it trusts has issued the certificate"
     );
 }
 
@@ -587,7 +587,7 @@ fn files_that_do_not_fit_are_shown_in_their_place() {
     }
 }
 
-/// Where the system trusts nobody, an upstream has to say whom it trusts.
+/// Where the system trusts no authority, an upstream has to name one.
 #[test]
 fn a_system_that_trusts_nobody_is_told() {
     let upstream = good();
@@ -597,7 +597,7 @@ fn a_system_that_trusts_nobody_is_told() {
     command.env("SSL_CERT_FILE", "/dev/null");
     command.env("SSL_CERT_DIR", site.directory().join("www"));
     let text = ended_with(1, &command.output().expect("the program runs"));
-    assert!(text.contains("the system names nobody"), "{text}");
+    assert!(text.contains("the system has no certificates"), "{text}");
 }
 
 #[test]

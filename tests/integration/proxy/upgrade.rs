@@ -25,7 +25,7 @@ fn octets_pass_both_ways_after_101() {
     for option in ["", ", buffer = false"] {
         let (server, upstream) = start(option);
         let mut client = server.connect();
-        // Sent right behind the handshake, before anybody has answered it.
+        // Sent right behind the handshake, before the upstream has answered it.
         client.send([HANDSHAKE, "early"].concat());
         let mut connection = upstream.accept();
         let request = connection.head();

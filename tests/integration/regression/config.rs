@@ -134,7 +134,7 @@ fn explain_refuses_a_listener_that_is_not_there() {
     }
 }
 
-/// `check` called a file good that `run` refused, because nobody had tried the access log.
+/// `check` called a file good that `run` refused, because it had not tried the access log.
 #[test]
 fn check_tries_the_access_log_and_creates_nothing() {
     for (access, complaint) in [

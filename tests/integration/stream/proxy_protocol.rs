@@ -87,7 +87,7 @@ fn a_trusted_proxy_says_who_the_client_of_a_stream_is() {
         expect_end(&upstream);
     }
     assert_eq!(record(&server, "complete")["client"], "192.0.2.7");
-    // Whoever the proxy names is held to `allow`; the proxy itself is no client.
+    // `allow` is for the client that the proxy names, and not for the proxy itself.
     for (header, client) in [
         (
             b"PROXY TCP6 2001:db8::7 ::1 1 2\r\n".as_slice(),

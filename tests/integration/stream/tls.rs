@@ -131,7 +131,7 @@ fn a_client_without_a_session_reaches_nobody() {
         );
     }
     listener.set_nonblocking(true).expect("it can be set so");
-    listener.accept().expect_err("nobody connects");
+    listener.accept().expect_err("no connection is made");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_client_gets_the_protocol_that_it_asks_for() {
             Some(&b"postgresql"[..]),
         ),
         (", alpn = ['postgresql']", &[], None),
-        // What nobody has said anything of is not looked at.
+        // Without `alpn`, what clients ask for is not looked at.
         ("", &["imap"], None),
     ] {
         let (listener, there) = upstream();
@@ -185,7 +185,7 @@ fn a_server_is_reached_over_tls() {
     let octets = pattern(0, 100_000);
     connection.send(&octets);
     assert!(read(&client, octets.len()) == octets);
-    // Over TLS an end that is not said may be anybody's.
+    // Over TLS, any machine on the way may have caused an end without a close_notify.
     connection.cut();
     let ended = client.read(&mut [0]);
     assert!(ended.is_err(), "{ended:?}");

@@ -216,7 +216,7 @@ impl Upstream {
         })
     }
 
-    /// Ends listening; the address is refused from now on, and nobody else gets it.
+    /// Ends listening; the address is refused from now on, and no other program gets it.
     pub(crate) fn close(&mut self) {
         let address = self.listener.local_addr().expect("it is bound");
         let reserved = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");

@@ -48,7 +48,7 @@ public class Tide {
         response.getOutputStream().write(file.getBytes());
     }
 
-    // Nobody knows its length, so it is chunked.
+    // Its length is not known, so it is chunked.
     @GetMapping("/large")
     public void large(OutputStream out) throws Exception {
         for (int line = 0; line < 100_000; line++) {

@@ -106,7 +106,7 @@ pub(super) fn servers(node: Node<'_>) -> Option<Vec<(UpstreamServer, Spot)>> {
     };
     if elements.is_empty() {
         refuse(
-            "`servers` is empty, so there is nobody to ask",
+            "`servers` is empty, so there is no server to ask",
             "write servers = [\"127.0.0.1:8000\"]",
         );
         return None;

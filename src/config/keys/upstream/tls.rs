@@ -32,8 +32,8 @@ const SETTINGS: &[Setting<Draft, UpstreamTls>] = &[
     Setting {
         key: "ca",
         kind: Kind::Text,
-        about: "a file of PEM: the certificates of those who may have issued that of a server; left out: \
-                those that the system trusts",
+        about: "a file of PEM: the certificates of the authorities that may have issued a server's; left out: \
+                the authorities that the system trusts",
         translations: &[
             (
                 "proxy_ssl_trusted_certificate",
@@ -54,8 +54,8 @@ const SETTINGS: &[Setting<Draft, UpstreamTls>] = &[
     Setting {
         key: "server_name",
         kind: Kind::Text,
-        about: "the host that a server's certificate has to be for, and that it is asked for (SNI); left out: \
-                the host of its address",
+        about: "the host that a server's certificate has to be for, and that the server is asked for (SNI); \
+                left out: the host of its address",
         translations: &[
             (
                 "proxy_ssl_name",
@@ -76,8 +76,8 @@ const SETTINGS: &[Setting<Draft, UpstreamTls>] = &[
     Setting {
         key: "certificate",
         kind: Kind::Text,
-        about: "a file of PEM: the certificate that a server is shown that asks for one, then the one that \
-                has issued it, and so on",
+        about: "a file of PEM: the certificate that this server shows if a server asks for one, then that of \
+                its issuer, and so on",
         translations: &[
             (
                 "proxy_ssl_certificate",
@@ -111,7 +111,7 @@ const SETTINGS: &[Setting<Draft, UpstreamTls>] = &[
         key: "verify",
         kind: Kind::Boolean,
         default: "true",
-        about: "whether a server's certificate has to be good; false: every machine on the way can read the \
+        about: "whether a server's certificate is verified; false: any machine on the way can read the \
                 messages and answer",
         translations: &[
             (
@@ -179,7 +179,7 @@ pub(super) fn tls(node: Node<'_>) -> Option<NamedConnector> {
         return None;
     }
     if let (Some(verify), false) = (verify, draft.tls.is_verified) {
-        let message = "certificates are not verified: anybody on the way to a server can read along and answer";
+        let message = "certificates are not verified: any machine on the way to a server can read the messages and answer";
         let help = "name who issues them, ca = \"internal.pem\"; for a certificate that is for another name, \
                     write server_name = \"NAME\"";
         let warning = Diagnostic::warning(message).at(verify, "");
