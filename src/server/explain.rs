@@ -40,7 +40,7 @@ use parts::{access_of, servers_to_json, servers_to_rows};
 pub(crate) use siblings::passed_over_siblings;
 use stream::StreamExplanation;
 
-/// What becomes of what arrives somewhere.
+/// What happens to a request at a server, or to a connection at a stream.
 #[derive(Debug)]
 pub(crate) enum Explanation {
     Request(Box<RequestExplanation>),
@@ -79,11 +79,11 @@ pub(crate) struct RequestExplanation {
     pub(crate) route: Option<RoutePattern>,
     /// The file that is sent, and in which coding.
     pub(crate) file: Option<String>,
-    /// What stands in the way of the file that was asked for, or of one beside it.
+    /// Why the file that was asked for, or a compressed one beside it, cannot be sent.
     pub(crate) barrier: Option<String>,
     /// What an upstream would be sent, where one answers.
     pub(crate) upstream: Option<ProxiedRequest>,
-    /// `None` where code answers: it is not run, because it may do more than answer.
+    /// `None` where code answers: it is not run, because it may change something.
     pub(crate) answer: Option<Facts>,
     /// The limits of the route, in the terms of the file.
     pub(crate) limits: String,
@@ -233,8 +233,8 @@ pub(crate) fn explain(
     runtime::run(explaining).map_err(|error| format!("there is no event queue: {error}"))
 }
 
-/// Replies to a handler that asks the supervisor, who may be the one that waits for the explanation:
-/// with counts that are empty. Any other request is dropped.
+/// Replies with empty counts to a handler that asks the supervisor for counts, and drops any other request. The
+/// supervisor itself must not be asked: it may be waiting for this explanation.
 fn reply_in_place_of_supervisor(request: ControlRequest) {
     if request.verb == ControlVerb::Counters {
         (request.reply)(ControlReply {

@@ -1,4 +1,4 @@
-//! Where bytes, time and meaning meet: connections, and the exchanges on them.
+//! Connections, and the exchanges of requests and responses on them.
 //!
 //! ```text
 //! listener    accept                              → Connection, a task of its own

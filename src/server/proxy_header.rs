@@ -1,4 +1,4 @@
-//! What a trusted proxy says by the PROXY protocol before a connection's first octet.
+//! The header by which a trusted proxy says who the client is (PROXY protocol), before the client's octets.
 
 use std::future::poll_fn;
 use std::io;
@@ -17,7 +17,7 @@ use crate::transport::Transport;
 /// Octets read at a time: more than nearly every header has.
 const READ_SIZE: usize = 4 * 1024;
 
-/// A header, and what came behind it.
+/// What a header says, and the octets that came behind it.
 pub(super) struct Announced {
     pub(super) origin: Origin,
     /// Octets of the client.

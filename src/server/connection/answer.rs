@@ -41,7 +41,7 @@ enum Step {
     },
     /// The socket does not take all of its response now.
     Unsent { used: usize, pending: Box<Pending> },
-    /// It has to be waited for; its head has so many bytes.
+    /// The response has to be waited for; the request's head has so many bytes.
     Perform { head: usize },
     /// The head is incomplete.
     Incomplete,
@@ -231,7 +231,7 @@ impl Connection {
             .set(begun.map(|of_handler| Box::new(Begun { head, of_handler })));
     }
 
-    /// Begins an exchange that is finished later than at once.
+    /// Begins an exchange that is not finished within this turn.
     pub(super) fn begin<'e>(
         &self,
         exchange: &Exchange<'_, '_>,

@@ -21,7 +21,7 @@ const LINGER: Duration = Duration::from_secs(30);
 /// How long the server waits for the client to send more.
 const LINGER_IDLE: Duration = Duration::from_secs(5);
 
-/// The same while the server stops: about as long as octets take that are on their way.
+/// The same while the server stops: enough for octets that are already on the network.
 const LINGER_STOPPING: Duration = Duration::from_millis(200);
 
 impl Connection {
@@ -60,8 +60,8 @@ impl Connection {
         Ok(received.count)
     }
 
-    /// Waits for the client to send more. Breaks if it sends nothing, at `end`, and when the place is
-    /// lost.
+    /// Waits for the client to send more. Breaks if the client sends nothing in time, at `end`, and when
+    /// another connection takes the place.
     async fn wait_to_linger(&self, place: &Place<'_>, end: Tick) -> std::ops::ControlFlow<()> {
         use std::ops::ControlFlow::{Break, Continue};
         let is_draining = self.worker.is_draining();

@@ -80,8 +80,8 @@ pub(super) struct Connection {
     /// The last request was for a handler that always waits. The next one is likely to be for it as well, so it
     /// goes the slow path at once: on the fast path it would be parsed and routed in vain.
     is_likely_to_wait: bool,
-    /// Nothing came in time, or another client is to have the place: the connection ends unless a request
-    /// has come meanwhile, and after it.
+    /// No request came in time, or the worker needs the place for another client. The connection ends; if a
+    /// request has come meanwhile, it is answered first.
     is_given_up: bool,
     /// When the head that has begun to arrive must be complete.
     head_deadline: Tick,
@@ -113,7 +113,7 @@ enum Turn {
 enum Performed {
     /// How the connection ends after it, if it does.
     Answered(Option<Ending>),
-    /// It need not be waited for, as had been likely, or it cannot be read: it is for the fast path.
+    /// Against expectation the request need not be waited for, or it cannot be read: the fast path takes it.
     NotAnswered,
     Switched(Box<Switched>),
 }
@@ -134,7 +134,8 @@ enum Ending {
     Close,
     /// The client may still be sending.
     Linger,
-    /// What was promised is not all sent: the client must not take the end for that of the response.
+    /// A response was not sent to its end: the connection is reset, so that the client does not take what came
+    /// for the whole.
     Cut,
 }
 
@@ -195,13 +196,13 @@ impl Connection {
         }
     }
 
-    /// Lives the connection's life from what comes before its first request: a trusted proxy's word who the
-    /// client is, if it `has_proxy_header`, and the handshake of TLS, if it is to be one over TLS. Closes
-    /// the connection where one of them fails.
+    /// Serves the connection from its first octet. Before the first request comes the PROXY protocol, if it
+    /// `has_proxy_header`, by which a trusted proxy says who the client is; then the handshake, if TLS is
+    /// spoken. Closes the connection where one of the two fails.
     pub(super) async fn serve_from_arrival(mut self, has_proxy_header: bool) {
         let arrived = runtime::catch_panics(pin!(self.arrive(has_proxy_header))).await;
         if arrived.unwrap_or(false) {
-            // A task of its own is smaller than this one.
+            // In a new task, because this one keeps room for the handshake until it ends.
             runtime::spawn(self.serve());
         }
     }
@@ -210,7 +211,8 @@ impl Connection {
         (!has_proxy_header || self.identify().await) && self.secure().await
     }
 
-    /// Learns from a trusted proxy who the client is. Returns whether one has said it.
+    /// Learns from a trusted proxy who the client is. Returns `false` if the peer is no such proxy, or has not
+    /// said so.
     async fn identify(&mut self) -> bool {
         let generation = self.generation();
         let timeout = generation.limits_at(&self.endpoint.address).head_timeout;
@@ -264,7 +266,7 @@ impl Connection {
                     self.tell("sent no whole head in time");
                     break self.time_out();
                 }
-                // A request may have come before the client could know.
+                // Reads once more: the client may have sent a request before it learned of the end.
                 Waited::ToEnd if !is_last_look => is_last_look = true,
                 Waited::ToEnd => break Ending::Close,
             }
@@ -350,7 +352,7 @@ impl Connection {
         }
     }
 
-    /// What a head may be before the server it is for is known.
+    /// The limits of a head, whose server is not known yet.
     fn head_limits(&self, generation: &Generation) -> HeadLimits {
         let limits = generation.limits_at(&self.endpoint.address);
         HeadLimits {
@@ -361,7 +363,7 @@ impl Connection {
 
     /// Keeps an incomplete request until more of it comes.
     fn keep_incomplete(&mut self, rest: &[u8], generation: &Generation) {
-        // RFC 9112 §2.2: empty lines before a request are nothing, and begin nothing.
+        // RFC 9112 §2.2: empty lines before a request are ignored, and do not start the time of a head.
         let start = rest.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
         let rest = &rest[start.unwrap_or(rest.len())..];
         if rest.is_empty() {
@@ -373,8 +375,8 @@ impl Connection {
         self.keep(rest);
     }
 
-    /// Keeps what may well be complete requests until the exchange before them is done. Their time
-    /// begins when they are looked at, because until then the server is what they wait for.
+    /// Keeps octets that may hold complete requests until the exchange before them is done. The time of their
+    /// heads begins when they are looked at: until then it is the server that lets the client wait.
     fn keep_for_later(&mut self, rest: &[u8]) {
         self.head_deadline = Tick::NEVER;
         // No larger than it has to be: it may have to wait for long.

@@ -30,7 +30,7 @@ pub(super) struct Pending {
     pub(super) ending: Option<Ending>,
 }
 
-/// Whose octets they are.
+/// What the octets belong to.
 pub(super) enum Octets {
     /// The response of an exchange that is still under way.
     Response(Sending<'static, String>),
@@ -123,8 +123,8 @@ impl<'e, R: Display> Sending<'e, R> {
     }
 }
 
-/// Tells the exchange, when it is dropped, how much was sent: all of the response, or less. Has the
-/// connection reset where its end would make less look like all.
+/// When it is dropped, it tells the exchange how much of the response was sent. If that is a part, and the
+/// client would take the end of the connection for the end of the response, it has the connection reset.
 struct Noting<'s, 'e, R> {
     sending: &'s mut Sending<'e, R>,
     stream: &'s Transport,

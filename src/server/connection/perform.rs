@@ -58,9 +58,9 @@ enum Begun<'e> {
 /// How far a response has been sent that was begun.
 enum Attempt<'c> {
     All(Outcome),
-    /// What is left of it, and its status.
+    /// A part. What is left of the response, and its status.
     Rest(Transmission<'c>, Status),
-    /// None of its head, which is in the buffer: another protocol follows it.
+    /// Nothing: the head is in the buffer, and another protocol follows it.
     Tunnel(Box<Tunnel>, Vec<u8>),
 }
 
@@ -110,9 +110,9 @@ impl Connection {
             Responded::Left => Some(Ending::Close),
             Responded::Failed => Some(Ending::Cut),
             Responded::Sent { persists: true } if receiving.is_ended() => None,
-            // Boxed, because there is seldom anything.
+            // Boxed, because seldom is content left to be read.
             Responded::Sent { persists: true } if Box::pin(receiving.drain()).await => None,
-            // As on the fast path: the client said that it sends nothing more.
+            // As on the fast path: the client has said that this is its last request.
             Responded::Sent { .. } if !head.persistent && receiving.is_complete() => {
                 Some(Ending::Close)
             }
@@ -122,7 +122,7 @@ impl Connection {
             self.is_drained = is_drained;
         }
         self.is_likely_to_wait = always_waits;
-        // Copied, to let go of a buffer that the content may have made large.
+        // Copied, so that a buffer that the content has made large is freed.
         let behind = receiving.into_unread();
         self.keep_for_later(&behind);
         Performed::Answered(ending)

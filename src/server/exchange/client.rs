@@ -1,5 +1,5 @@
-//! The client behind proxies: its address and whether it came over TLS, as those say who are trusted, and
-//! no other: in `X-Forwarded-For` and `X-Forwarded-Proto`, or in `Forwarded`.
+//! The client behind proxies: its address, and whether it came over TLS. Trusted proxies, and no other peers,
+//! say so in `X-Forwarded-For` and `X-Forwarded-Proto`, or in `Forwarded`.
 //!
 //! ```text
 //! X-Forwarded-For: 6.6.6.6, 192.0.2.7, 10.0.0.2     the peer is 10.0.0.1; 10.0.0.0/8 is trusted
@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The field is read from its end, because each proxy appends the address of its own peer. A trusted
-//! proxy vouches for the element that it appended, and for none before it.
+//! proxy is believed for the element that it appended, and for none before it.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -18,8 +18,8 @@ use crate::http::forwarded;
 use crate::http::list::trim;
 use crate::http::request::RequestHead;
 
-/// Whose request it is: the peer's, or where the peer is a trusted proxy, the last address of the field
-/// that is not one. The client may have made up whatever stands before that.
+/// The address of the client: that of the peer, or where the peer is a trusted proxy, the last address of the
+/// field that is no trusted proxy's. The client may have made up what stands before that.
 ///
 /// An element that is no address, such as `unknown`, is a client whose address is not known. It is
 /// never taken for the proxy that passed it on.
@@ -52,8 +52,9 @@ pub(crate) fn may_have_secured(proxies: &Proxies, peer: ClientAddress) -> bool {
 
 /// Whether the client came over TLS to a proxy, as `peer`, a trusted proxy, says of it.
 ///
-/// Proxies in a row may each add an element. The one that counts stands as far from the end as the
-/// client; where there are fewer elements, the first. What a client has made up stands before that.
+/// Proxies in a row may each add an element. The element that counts is as far from the end of its field as
+/// the client's address is from the end of its own; where there are fewer elements, the first one counts. What
+/// a client has made up stands before that.
 pub(crate) fn is_https(proxies: &Proxies, peer: ClientAddress, head: &RequestHead<'_>) -> bool {
     if !is_trusted_proxy(proxies, peer) {
         return false;

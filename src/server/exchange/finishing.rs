@@ -77,7 +77,7 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             None => ResponseFraming::Close,
         };
         let persistence = match traits.version {
-            // What becomes of the connection is the other protocol's affair.
+            // The other protocol decides when the connection ends.
             _ if response.status == Status::SWITCHING_PROTOCOLS => Persistence::Implied,
             _ if !may_persist || framing == ResponseFraming::Close => Persistence::Close,
             Version::Http11 => Persistence::Implied,
@@ -126,7 +126,7 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
     }
 }
 
-/// Puts the server's own words where a response leaves them to it.
+/// Replaces content that a handler has left to the server by the server's own text.
 fn with_own_words<'a, 'c>(
     response: DuplexResponse<'a, 'c>,
     accept: Option<&[u8]>,

@@ -45,8 +45,8 @@ impl<'g> Exchange<'g, '_> {
         local: &WorkerState,
         content: impl ReadContent + Copy + 'c,
     ) -> Option<Answered<'g, 'c>> {
-        // The answer is not held while a redirect is followed, and that is in a box, because it is seldom, and
-        // every exchange that waits would be as large.
+        // The answer is dropped before a redirect is followed. Following is seldom, so its future is boxed:
+        // otherwise every exchange that waits would have room for it.
         let target = match self.answer_once(local, content).await {
             None => return None,
             Some(DuplexAnswer::Response(response)) => return Some(self.answered(response)),

@@ -50,7 +50,7 @@ pub(super) struct Exchange<'g, 'r> {
     /// The policy that holds for the response: that of the route, or of the server or the whole
     /// configuration where no route answers.
     pub(super) policy: &'g ServingPolicy,
-    /// The route that answers; or what the server answers in its place.
+    /// The route that answers; or what the server answers if no route does.
     matched: Result<Matched<'g, 'r>, Refusal>,
     /// What the handler has begun already.
     begun: Cell<Option<Begun>>,
@@ -117,7 +117,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
         }
     }
 
-    /// The same, with what scripts are told of the connection that the request came on.
+    /// This exchange, with what scripts are told of the connection that the request came on.
     pub(super) fn arrived_by(self, arrival: &'r Arrival<'r>) -> Self {
         Self {
             arrival: Some(arrival),
@@ -139,7 +139,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
         client::is_trusted_proxy(&generation.proxies, peer)
     }
 
-    /// The same, whose handler has begun something when it was asked before.
+    /// This exchange, with what its handler began when it was asked for an answer at once.
     pub(super) fn resumed(self, begun: Option<Begun>) -> Self {
         self.begun.set(begun);
         self
@@ -165,8 +165,8 @@ impl<'g, 'r> Exchange<'g, 'r> {
         self.matched.as_ref().ok().map(|matched| &matched.path)
     }
 
-    /// Tells at level debug where the request goes, and at level warning that no server answers for its
-    /// host: an operator who looks for the mistake has seen no more than 421.
+    /// Logs at level debug where the request goes, and at level warning that no server answers for its host:
+    /// the client sees only the status 421, which does not say what is missing.
     #[inline]
     pub(super) fn tell(&self) {
         let refusal = self.matched.as_ref().err();
@@ -195,7 +195,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
         }
     }
 
-    /// Whether code behind the route answers, which is run for clients alone.
+    /// Whether code behind the route answers. `explain` and `[[test]]` do not run it.
     pub(super) fn is_answered_by_code(&self) -> bool {
         self.route().is_some_and(|route| route.handler.is_code())
     }

@@ -253,7 +253,7 @@ pub(crate) struct Underway<'e> {
     status: Option<Status>,
     /// Octets of content sent, when that was last noted.
     content_sent: u64,
-    /// What became of it at servers of an upstream.
+    /// Which servers of an upstream were asked, and with what result.
     note: Option<Box<UpstreamNote>>,
 }
 
@@ -323,12 +323,12 @@ impl<'e> Underway<'e> {
         }
     }
 
-    /// Takes note of what became of it at servers of an upstream.
+    /// Takes note of which servers of an upstream were asked, and with what result.
     pub(crate) fn note_upstream(&mut self, note: Option<Box<UpstreamNote>>) {
         self.note = note;
     }
 
-    /// Takes note that the content of the response broke off, which is the upstream's doing if one was asked.
+    /// Takes note that the content of the response broke off: if an upstream was asked, it is its fault.
     pub(crate) fn note_broken_off(&mut self) {
         if let Some(note) = &mut self.note {
             note.error = Some("http_response_incomplete");

@@ -44,7 +44,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// Why, as the log tells it.
+    /// The reason, for the log.
     pub(super) fn describe(self) -> &'static str {
         match self {
             Self::OtherConnection => {

@@ -8,7 +8,7 @@ use crate::upstream::NoServer;
 /// How a connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// It was passed on, and its tunnel has ended so.
+    /// It was passed on; how its tunnel has ended.
     Carried(TunnelEnd),
     /// No proxy has said who the client is.
     NoHeader(NoHeader),

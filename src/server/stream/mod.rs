@@ -6,8 +6,8 @@
 //!              └────────────┴─────────┴─ closed, with a record that says why
 //! ```
 //!
-//! The client is connected to its server at once, because that may speak first. What the connection
-//! began with stays true until it ends, whatever a reload changes.
+//! The client is connected to a server at once, because in some protocols the server speaks first. A reload
+//! changes nothing for a connection that was open before.
 
 mod end;
 mod opening;
@@ -48,7 +48,7 @@ pub(super) struct StreamConnection {
     started: Instant,
     /// Its place among the connections of the stream.
     place: Option<Permit>,
-    /// The server that it is passed on to, from when that has taken a connection.
+    /// The server that it is passed on to, once that has taken a connection.
     server: Option<Connected>,
     tunnel: Tunnel,
     end: End,

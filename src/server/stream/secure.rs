@@ -8,8 +8,8 @@ use crate::transport::Transport;
 use crate::transport::tls::{self, Chosen, HandshakeError, Hello};
 
 impl StreamConnection {
-    /// Takes the handshake of the client, of which `received` has come already, with the certificate of
-    /// `terminator`, whatever server it asks for.
+    /// Performs the handshake with the client, of which `received` has come already. The client is shown the
+    /// certificate of `terminator`, whatever server it asks for.
     ///
     /// # Errors
     /// Why the connection ends here.

@@ -1,4 +1,4 @@
-//! What the time of day is needed for: `Date` and the log. Made once a second, not once a request.
+//! The time of day as `Date` and the log write it: made once a second, not once a request.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::time::{Duration, Instant, SystemTime};
@@ -11,7 +11,7 @@ use crate::message::response::CommonFields;
 /// The current second, in the forms it is needed in.
 pub(crate) struct CurrentSecond {
     forms: RefCell<Forms>,
-    /// When the next one begins.
+    /// When the next second begins.
     next: Cell<Instant>,
 }
 

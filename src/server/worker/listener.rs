@@ -23,7 +23,7 @@ use crate::server::stream::StreamConnection;
 use crate::transport::Transport;
 use crate::transport::tls::{self, Session};
 
-/// Connections accepted before those that are there get their turn.
+/// Connections that are accepted before the open ones get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
 /// Connections that are still accepted when the address is listened at no more: as many as the system
