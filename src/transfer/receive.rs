@@ -15,7 +15,7 @@ use crate::message::content::{ContentError, ReadContent};
 use crate::runtime::{self, Direction, Tick};
 use crate::transfer::send::BYTES_PER_TURN;
 use crate::transfer::{InputBuffer, READ_SIZE};
-use crate::transport::{Received, Transport};
+use crate::transport::Transport;
 
 /// Octets of unwanted content that are read and dropped for the sake of the connection. Past it,
 /// closing is cheaper for both sides.
@@ -201,15 +201,15 @@ impl<'c> Receiving<'c> {
     fn try_receive(&self) -> io::Result<usize> {
         let mut input = self.input.borrow_mut();
         let mut state = self.state.borrow_mut();
-        let Received { count, is_drained } = self
+        let received = self
             .stream
             .receive(&mut input[..READ_SIZE])
             .inspect_err(|_| state.is_drained = Some(true))?;
-        state.is_drained = Some(is_drained);
+        state.is_drained = Some(received.is_drained);
         state.deadline = Tick::NEVER;
-        state.unread.extend_from_slice(&input[..count]);
-        state.budget = state.budget.saturating_sub(count);
-        Ok(count)
+        state.unread.extend_from_slice(&input[..received.count]);
+        state.budget = state.budget.saturating_sub(received.work(READ_SIZE));
+        Ok(received.count)
     }
 
     /// Invites the content, if the client waits for that.

@@ -13,7 +13,9 @@ use std::time::Duration;
 use super::Connection;
 use crate::runtime::{self, Direction, Tick};
 use crate::server::worker::lingering::Place;
+use crate::transfer::READ_SIZE;
 use crate::transfer::send::BYTES_PER_TURN;
+use crate::transport::Received;
 
 /// How long a connection that the server has closed is still read from, in all.
 const LINGER: Duration = Duration::from_secs(30);
@@ -33,8 +35,8 @@ impl Connection {
         let mut budget = BYTES_PER_TURN;
         loop {
             match self.drop_received() {
-                Ok(0) => return,
-                Ok(count) => budget = budget.saturating_sub(count),
+                Ok(Received { count: 0, .. }) => return,
+                Ok(received) => budget = budget.saturating_sub(received.work(READ_SIZE)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if self.wait_to_linger(&place, end).await.is_break() {
                         return;
@@ -53,11 +55,10 @@ impl Connection {
         }
     }
 
-    /// Reads once. Returns how many octets came.
-    fn drop_received(&self) -> io::Result<usize> {
+    /// Reads once, and drops what came.
+    fn drop_received(&self) -> io::Result<Received> {
         let mut input = self.worker.input.borrow_mut();
-        let received = self.stream.receive(&mut input)?;
-        Ok(received.count)
+        self.stream.receive(&mut input[..READ_SIZE])
     }
 
     /// Waits for the client to send more. Breaks if the client sends nothing in time, at `end`, and when
