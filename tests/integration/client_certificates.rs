@@ -276,16 +276,12 @@ fn a_session_is_not_resumed_where_another_authority_is_trusted() {
     // The connection was made when another certificate was asked for.
     assert_eq!(kept.exchange(get("/")).status, 421);
     let answered = Client::secured(server.address(), &ada, "localhost").and_then(|mut client| {
-        client.try_send(get("/"))?;
+        client.try_send(get_with("/", "Connection: close\r\n"))?;
         client.rest()
     });
-    // Refused with an alert; a resumed session would have answered.
+    // The alert may reset the connection before it is read. A session of before would have answered.
     let answered = answered.unwrap_or_default();
-    assert!(
-        !answered.starts_with(b"HTTP/1.1 200"),
-        "{}",
-        answered.escape_ascii()
-    );
+    assert_eq!(answered.escape_ascii().to_string(), "");
 }
 
 #[test]
