@@ -21,7 +21,7 @@ use crate::server::explain as ask;
 /// route that answer, those that were considered, the file, the status and the fields.
 #[derive(Args, Debug)]
 pub(super) struct Explain {
-    /// A method and a URL, or a URL alone for GET: `http://example.com:8080/docs/`, `/docs/`. For a
+    /// A method and a URL, or a URL alone for GET: `https://example.com/docs/`, `/docs/`. For a
     /// stream, its address: `127.0.0.1:5432`, `unix:/run/db.sock`.
     #[arg(required = true, num_args = 1..=2, value_name = "[METHOD] URL")]
     request: Vec<String>,
@@ -92,10 +92,12 @@ fn question(arguments: &Explain) -> Result<Question, String> {
     };
     let method = Method::from_bytes(method.as_bytes())
         .ok_or_else(|| format!("error: {method} is no method this server knows"))?;
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    let is_scheme = |known: &str| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(known));
     let (host, target) = match url.split_once("://") {
-        Some((scheme, _)) if !scheme.eq_ignore_ascii_case("http") => {
+        Some((scheme, _)) if !is_scheme("http") && !is_scheme("https") => {
             return Err(format!(
-                "error: nothing listens for {scheme}: this server speaks plain HTTP; ask for http://…"
+                "error: nothing listens for {scheme}; ask for http://… or https://…"
             ));
         }
         Some((_, rest)) => rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())),
@@ -117,6 +119,7 @@ fn question(arguments: &Explain) -> Result<Question, String> {
         },
         host: host.to_owned(),
         port,
+        is_over_tls: is_scheme("https"),
         listener: arguments
             .listener
             .clone()

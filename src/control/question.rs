@@ -15,6 +15,8 @@ pub(crate) struct Question {
     /// The port of the listener that it arrives at. With `None`, and without a `listener`, it arrives
     /// where a server names its host.
     pub(crate) port: Option<u16>,
+    /// Whether it arrives where clients come over TLS.
+    pub(crate) is_over_tls: bool,
     /// The listener that it arrives at, as the operator writes it.
     pub(crate) listener: Option<String>,
     pub(crate) fields: Vec<(String, String)>,
@@ -34,6 +36,8 @@ impl Question {
             ("Explain-Client", self.client.to_string()),
         ];
         fields.extend(self.port.map(|port| ("Explain-Port", port.to_string())));
+        let tls = self.is_over_tls.then(|| "tls".to_owned());
+        fields.extend(tls.map(|tls| ("Explain-Over", tls)));
         let certificate = self.has_certificate.then(|| "shown".to_owned());
         fields.extend(certificate.map(|shown| ("Explain-Certificate", shown)));
         let listener = self.listener.iter();
@@ -75,6 +79,7 @@ impl Question {
             port: find("explain-port").and_then(|port| port.parse().ok()),
             listener: find("explain-listener").cloned(),
             fields: further.map(pair).collect(),
+            is_over_tls: find("explain-over").is_some(),
             has_certificate: find("explain-certificate").is_some(),
             client: client.parse().map_err(|_| "Explain-Client is no address")?,
         })

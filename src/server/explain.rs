@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::exchange::Exchange;
 use super::worker::clock::CurrentSecond;
 use crate::address::ListenAddress;
-use crate::config::model::{Access, RoutePattern};
+use crate::config::model::RoutePattern;
 use crate::control::question::Question;
 use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::generation::{Generation, Route, Site};
@@ -36,7 +36,7 @@ use crate::runtime::{self, Pools};
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 
 pub(crate) use expected::run_tests;
-use parts::{access_of, servers_to_json, servers_to_rows};
+use parts::{admission_of, servers_to_json, servers_to_rows};
 pub(crate) use siblings::passed_over_siblings;
 use stream::StreamExplanation;
 
@@ -268,14 +268,12 @@ async fn answer(
     };
     let listener = listener(generation, question, &head)?;
     let peer = question.client.into();
-    let is_tls = generation
-        .arrival(listener)
-        .is_some_and(|arrival| arrival.is_tls);
     let connection = Imagined {
         listener,
         has_client_certificate: question.has_certificate,
     };
-    let client_rule = is_tls.then(|| generation.client_rule(listener, head.host));
+    let client_rule =
+        is_tls(generation, listener).then(|| generation.client_rule(listener, head.host));
     let arrival = Arrival {
         peer: Some((question.client, 0).into()),
         is_https: client_rule.is_some() || Exchange::is_https(generation, peer, &head),
@@ -304,7 +302,11 @@ async fn answer(
         upstream: exchange.proxied(),
         answer: facts,
         limits: describe_limits(&exchange),
-        access: describe_admission(&exchange, question.has_certificate),
+        access: admission_of(
+            exchange.policy.admission.as_ref(),
+            exchange.client,
+            question.has_certificate,
+        ),
     })
 }
 
@@ -353,7 +355,8 @@ fn listener<'g>(
     question: &Question,
     head: &RequestHead<'_>,
 ) -> Result<&'g ListenAddress, String> {
-    let mut addresses = generation.addresses();
+    let is_meant = |address: &&ListenAddress| !question.is_over_tls || is_tls(generation, address);
+    let mut addresses = generation.addresses().filter(is_meant);
     if let Some(wanted) = &question.listener {
         let found = addresses.find(|address| address.to_string() == *wanted);
         return found.ok_or_else(|| nothing_listens(generation, wanted));
@@ -371,9 +374,21 @@ fn listener<'g>(
         let site = generation.site(address, head.host);
         site.is_some_and(|site| !site.hosts.is_empty())
     };
-    let first = || generation.addresses().next();
+    let first = || generation.addresses().find(is_meant);
     let found = addresses.find(names_host).or_else(first);
-    found.ok_or_else(|| "nothing listens".to_owned())
+    found.ok_or_else(|| {
+        if question.is_over_tls {
+            nothing_listens(generation, "an address with TLS")
+        } else {
+            "nothing listens".to_owned()
+        }
+    })
+}
+
+/// Whether clients come over TLS there.
+fn is_tls(generation: &Generation, address: &ListenAddress) -> bool {
+    let arrival = generation.arrival(address);
+    arrival.is_some_and(|arrival| arrival.is_tls)
 }
 
 fn nothing_listens(generation: &Generation, place: &str) -> String {
@@ -439,19 +454,6 @@ fn describe_limits(exchange: &Exchange<'_, '_>) -> String {
         "max_content {} bytes, body_timeout {:?}, send_timeout {:?}",
         limits.max_content, limits.body_timeout, limits.send_timeout
     )
-}
-
-/// Whether the client is let in, and by which rules.
-fn describe_admission(exchange: &Exchange<'_, '_>, has_certificate: bool) -> String {
-    let Some(admission) = &exchange.policy.admission else {
-        return access_of(&Access::default(), exchange.client);
-    };
-    let rules = access_of(&admission.access, exchange.client);
-    match (admission.needs_certificate, has_certificate) {
-        (false, _) => rules,
-        (true, true) => format!("{rules}; a certificate is required, and shown"),
-        (true, false) => format!("{rules}; denied: a certificate is required, and none is shown"),
-    }
 }
 
 /// A connection that no client has made, to the listener.

@@ -330,13 +330,13 @@ fn explain_and_tests_may_suppose_a_certificate() {
             ),
             (&["--certificate"], "a certificate is required, and shown"),
         ] {
-            let explain = [&["explain", "http://localhost/closed"], live, arguments].concat();
+            let explain = [&["explain", "https://localhost/closed"], live, arguments].concat();
             let text = ended_with(0, &server.command_line(&explain));
             assert!(text.contains(expected), "{text}");
             let status = if arguments.is_empty() { "403" } else { "200" };
             assert!(text.contains(&format!("status    {status}")), "{text}");
         }
-        let explain = [&["explain", "http://localhost/"], live].concat();
+        let explain = [&["explain", "https://localhost/"], live].concat();
         let text = ended_with(0, &server.command_line(&explain));
         assert!(!text.contains("certificate"), "{text}");
     }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
-use crate::support::{Server, Site, ended_with};
+use crate::support::{Server, Site, ended_with, tls_fixture};
 
 const ROUTES: &str = "'/' = { files = 'www', headers = { set = { X-Where = 'root' } } }
 '/docs' = { files = 'www/docs', strip_prefix = true, listing = true, clean_urls = true }
@@ -197,6 +197,34 @@ fn tells_why_a_route_lost() {
     }
     let output = server.command_line(&["explain", "nonsense"]);
     assert!(!output.status.success());
+}
+
+/// Plain HTTP is taken for the same host, at an address before the other.
+#[test]
+fn a_url_with_https_is_asked_where_clients_come_over_tls() {
+    let fixture = |name: &str| tls_fixture(&format!("localhost.{name}"));
+    let (pem, key) = (fixture("pem"), fixture("key"));
+    let server = Site::configured(&format!(
+        "log.access = false\n[[server]]\nlisten = '127.0.0.2:0'\nhttp_redirect = '127.0.0.1:0'\n\
+         hosts = 'localhost'\ntls = {{ certificate = {pem:?}, key = {key:?} }}\n\
+         routes.'/' = {{ respond = 'secure' }}\n"
+    ))
+    .start();
+    for (url, live, status) in [
+        ("https://localhost/a", false, 200),
+        ("https://localhost/a", true, 200),
+        ("HTTPS://localhost/a", false, 200),
+        ("http://localhost/a", false, 308),
+        ("https://other.example/", false, 421),
+    ] {
+        let live: &[&str] = if live { &["--live"] } else { &[] };
+        let output = server.command_line(&[&["explain", url], live].concat());
+        let text = ended_with(0, &output);
+        assert!(
+            text.contains(&format!("status    {status}")),
+            "{url}: {text}"
+        );
+    }
 }
 
 /// `explain --live` and the tests of a reload must not make threads: a running server would panic if

@@ -44,6 +44,7 @@ fn question(test: &RouteTest, config: &Config) -> Question {
         listener: test.listen.as_ref().map(ToString::to_string),
         fields: test.fields.clone(),
         client: IpAddr::from([127, 0, 0, 1]),
+        is_over_tls: false,
         has_certificate: test.has_certificate,
     }
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::address::ClientAddress;
 use crate::config::model::{Access, Cidr};
+use crate::generation::policy::Admission;
 use crate::upstream::ServerOutlook;
 
 /// Gives `row` a line for each server of an upstream.
@@ -40,4 +41,21 @@ pub(super) fn access_of(access: &Access, client: ClientAddress) -> String {
         (allow, deny) => format!("deny [{}], allow [{}]", list(deny), list(allow)),
     };
     format!("{client} is {verdict}: {rules}")
+}
+
+/// As [`access_of`], for a request, of whose client it is known whether it has shown a certificate.
+pub(super) fn admission_of(
+    admission: Option<&Admission>,
+    client: ClientAddress,
+    has_certificate: bool,
+) -> String {
+    let Some(admission) = admission else {
+        return access_of(&Access::default(), client);
+    };
+    let rules = access_of(&admission.access, client);
+    match (admission.needs_certificate, has_certificate) {
+        (false, _) => rules,
+        (true, true) => format!("{rules}; a certificate is required, and shown"),
+        (true, false) => format!("{rules}; denied: a certificate is required, and none is shown"),
+    }
 }

@@ -115,7 +115,10 @@ fn explain_refuses_a_listener_that_is_not_there() {
     let site = Site::configured(TWO_LISTENERS);
     for (url, complaint) in [
         ("http://b.example:1/", "nothing listens at port 1"),
-        ("https://b.example/", "nothing listens for https"),
+        (
+            "https://b.example/",
+            "nothing listens at an address with TLS",
+        ),
         ("ftp://b.example/", "nothing listens for ftp"),
         ("http://b.example:99999/", "is no host"),
     ] {
