@@ -41,6 +41,8 @@ mod php_server;
 mod phpmyadmin;
 // Programs that a test starts and ends.
 mod program;
+// Reloads and upgrades while wrk asks over TLS.
+mod tls_load;
 // TLS to nginx and HAProxy, and from HAProxy and OpenSSL.
 mod tls_upstreams;
 // nginx and HAProxy behind `proxy`, and in front.
