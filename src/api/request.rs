@@ -114,8 +114,9 @@ impl Request {
         &self.scheme
     }
 
-    /// What the handshake of TLS has settled, with the client's certificate if it has shown one. `None` where the
-    /// request came over a plain connection, also if a proxy in front speaks TLS with the client.
+    /// What the handshake of TLS has settled, with the client's certificate if it has shown one.
+    /// `None` where the request came over a plain connection, also if a proxy in front speaks TLS
+    /// with the client.
     ///
     /// ```
     /// use tidegate::{ClientCertificate, Method, Request, Response, Status, Tls};

@@ -1,7 +1,7 @@
 //! What a handler learns of the connection over TLS that its request came on.
 
-/// What the handshake of a connection over TLS has settled: of that between the client and this server, not of
-/// one between the client and a proxy in front.
+/// What the handshake of a connection over TLS has settled: of that between the client and this
+/// server, not of one between the client and a proxy in front.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     pub(crate) version: &'static str,
@@ -44,8 +44,8 @@ impl Tls {
         self.server_name.as_deref()
     }
 
-    /// The certificate that the client has shown, if it has: one that `client_ca` of the server has issued. The
-    /// server has verified it.
+    /// The certificate that the client has shown, if it has: one that `client_ca` of the server has
+    /// issued. The server has verified it.
     pub fn client_certificate(&self) -> Option<&ClientCertificate> {
         self.client_certificate.as_ref()
     }

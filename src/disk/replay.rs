@@ -62,7 +62,7 @@ impl SpooledContent {
         is_in_memory || self.file.as_deref().is_some_and(is_in_file)
     }
 
-    /// The same content, from its start.
+    /// This content, from its start.
     pub(crate) fn again(&self) -> Self {
         let from_start = |kept: &SpooledFile| {
             Box::new(SpooledFile {

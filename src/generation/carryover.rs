@@ -275,8 +275,9 @@ impl Carryover {
         made.map(drop)
     }
 
-    /// Reads the files of `settings`, also if an earlier generation has read them. If they cannot be used and
-    /// an earlier generation had a certificate of theirs, handshakes still show that one.
+    /// Reads the files of `settings`, also if an earlier generation has read them. If they cannot
+    /// be used and an earlier generation had a certificate of theirs, handshakes still show that
+    /// one.
     ///
     /// # Errors
     /// What is wrong with the files, and whether there is nothing to serve with.
@@ -294,8 +295,9 @@ impl Carryover {
         terminator.renew().map_err(Unread::Again)
     }
 
-    /// Reads the files of `settings`, also if an earlier generation has read them: if they have changed, there
-    /// is a new connector. Returns what in the files may have servers refuse the certificate.
+    /// Reads the files of `settings`, also if an earlier generation has read them: if they have
+    /// changed, there is a new connector. Returns what in the files may have servers refuse the
+    /// certificate.
     ///
     /// # Errors
     /// Why servers cannot be asked with them.

@@ -20,7 +20,7 @@ use crate::message::response::{DuplexResponse, Response};
 #[derive(Debug)]
 pub(crate) struct ServingPolicy {
     pub(crate) limits: Limits,
-    /// Who is answered; `None`: every client.
+    /// Which clients are answered; `None`: every client.
     pub(crate) admission: Option<Admission>,
     /// What of the operator's changes a handler has to know beforehand.
     pub(crate) representation: RepresentationChanges,

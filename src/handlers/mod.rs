@@ -229,8 +229,8 @@ impl Handler {
         }
     }
 
-    /// The response. `content` is the request's; `begun` is what `answer_now` has begun for it. A handler whose response is made from the content
-    /// returns before it has read all of it.
+    /// The response. `content` is the request's; `begun` is what `answer_now` has begun for it. A
+    /// handler whose response is made from the content returns before it has read all of it.
     ///
     /// # Errors
     /// If the handler wanted the request's content and could not read it.

@@ -10,9 +10,10 @@
 //! CRLF
 //! ```
 //!
-//! The decoder reads extensions and trailer fields under limits and drops them, as §7.1.1 and §7.1.2
-//! let a recipient do, but a gateway may have it keep the trailer fields. Lines end in CRLF and in nothing else: two recipients that see a line end in
-//! different places see different requests, and that lets a third party smuggle one (§11.2).
+//! The decoder reads extensions and trailer fields under limits and drops them, as §7.1.1 and
+//! §7.1.2 let a recipient do, but a gateway may have it keep the trailer fields. Lines end in CRLF
+//! and in nothing else: two recipients that see a line end in different places see different
+//! requests, and that lets a third party smuggle one (§11.2).
 
 use std::num::NonZeroUsize;
 use std::ops::Deref;

@@ -33,7 +33,7 @@ pub(crate) enum FieldRole {
     Other,
 }
 
-/// Who gives the server fields for a response.
+/// What gives the server fields for a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Setter {
     /// The operator, with `headers`. A field that the operator may not set is an error of the file.

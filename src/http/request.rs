@@ -88,7 +88,7 @@ impl<'a> RequestHead<'a> {
     /// lines, 8 KiB; that room is freed when this function returns.
     ///
     /// # Errors
-    /// Those of `parse`.
+    /// The errors of `parse`.
     pub(crate) fn parse_kept(
         bytes: &'a [u8],
         lines: &'a mut Vec<httparse::Header<'a>>,

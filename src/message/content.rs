@@ -162,7 +162,7 @@ impl<'c> ContentStream<'c> {
         }
     }
 
-    /// The same, where its `first` octets are there already.
+    /// Content as [`new`](Self::new) makes it, whose `first` octets are there already.
     pub(crate) fn beginning_with(
         first: Vec<u8>,
         length: Option<u64>,
@@ -180,7 +180,7 @@ impl<'c> ContentStream<'c> {
         Self::beginning_with(octets, Some(length), Box::new(Nothing))
     }
 
-    /// The same, with the source of the rest replaced by what `map` makes of it.
+    /// This content, with the source of its rest replaced by what `map` makes of it.
     pub(crate) fn map_source<'d>(
         self,
         map: impl FnOnce(Box<dyn ContentSource + 'c>) -> Box<dyn ContentSource + 'd>,

@@ -161,8 +161,8 @@ impl Stream {
         })?)
     }
 
-    /// How many octets the peer's system has acknowledged, with one more for the beginning of the connection;
-    /// `None` for a Unix socket. It is told of a connection that has ended, too.
+    /// How many octets the peer's system has acknowledged, with one more for the beginning of the
+    /// connection; `None` for a Unix socket. It is told of a connection that has ended, too.
     pub(crate) fn acknowledged(&self) -> Option<u64> {
         sys::tcp_acknowledged(self.fd.as_fd())
     }

@@ -43,8 +43,9 @@ pub(crate) fn set_defer_accept(socket: BorrowedFd<'_>, patience: Duration) -> io
     }
 }
 
-/// How many octets the system at the other end of a TCP connection has acknowledged (Linux, `TCP_INFO`), or
-/// `None` if this system does not tell. The SYN counts as one octet. A connection that has ended still tells.
+/// How many octets the system at the other end of a TCP connection has acknowledged (Linux,
+/// `TCP_INFO`), or `None` if this system does not tell. The SYN counts as one octet. A connection
+/// that has ended still tells.
 pub(crate) fn tcp_acknowledged(socket: BorrowedFd<'_>) -> Option<u64> {
     /// The beginning of `struct tcp_info` (linux/tcp.h): the structure of the libc crate ends before the
     /// field that is wanted.
@@ -177,8 +178,9 @@ pub(crate) fn become_user(command: &mut Command, identity: Identity) {
     unsafe { command.pre_exec(become_it) };
 }
 
-/// Has the program of `command` killed when the thread that starts it has ended, however that happens:
-/// this thread must live as long as the program may. To be called after [`become_user`], which would undo it.
+/// Has the program of `command` killed when the thread that starts it has ended, however that
+/// happens: this thread must live as long as the program may. To be called after [`become_user`],
+/// which would undo it.
 pub(crate) fn end_with_parent(command: &mut Command) {
     let parent = std::process::id();
     let tie = move || {

@@ -233,8 +233,8 @@ pub(crate) fn explain(
     runtime::run(explaining).map_err(|error| format!("there is no event queue: {error}"))
 }
 
-/// Replies with empty counts to a handler that asks the supervisor for counts, and drops any other request. The
-/// supervisor itself must not be asked: it may be waiting for this explanation.
+/// Replies with empty counts to a handler that asks the supervisor for counts, and drops any other
+/// request. The supervisor itself must not be asked: it may be waiting for this explanation.
 fn reply_in_place_of_supervisor(request: ControlRequest) {
     if request.verb == ControlVerb::Counters {
         (request.reply)(ControlReply {

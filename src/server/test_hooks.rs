@@ -26,7 +26,7 @@ pub(super) fn obey(path: &[u8]) {
     }
 }
 
-/// Panics where no handler is to blame, likewise.
+/// Panics outside of a handler, if `path` asks for it and the environment lets it.
 pub(super) fn obey_outside_of_handlers(path: &[u8]) {
     if hook(path) == Some(b"panic-connection") {
         panic!("a test asked for a panic of a connection");

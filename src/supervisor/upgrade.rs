@@ -130,8 +130,9 @@ impl Program {
         }
     }
 
-    /// Starts the program again with the listening sockets and `secrets`, which no other process learns, and waits until the new process serves, for as
-    /// long as `patience`. Returns its process number.
+    /// Starts the program again with the listening sockets and `secrets`, which no other process
+    /// learns, and waits until the new process serves, for as long as `patience`. Returns its
+    /// process number.
     ///
     /// # Errors
     /// Why it does not serve; by then it has ended.

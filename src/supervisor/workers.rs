@@ -1,5 +1,5 @@
-//! The workers: one thread of the pool for each, and one more for the control socket, so that commands are carried
-//! out whatever befalls the others. A worker that dies is replaced.
+//! The workers: one thread of the pool for each, and one more for the control socket, so that
+//! commands are carried out whatever befalls the others. A worker that dies is replaced.
 //!
 //! The system may refuse a thread or an event queue. So both are had first, and a worker that has them
 //! waits until it is told what to serve: a start or a reload that wants too many changes nothing.

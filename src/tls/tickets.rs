@@ -1,9 +1,9 @@
 //! Session tickets (RFC 8446 §4.6.1, RFC 5077): a ticket holds the state of a session, encrypted. The client
 //! keeps it and shows it with its next connection, which saves both sides the signature of a handshake.
 //!
-//! All workers share the keys, so that each of them can decrypt the tickets of the others. A key encrypts for
-//! [`PERIOD`], decrypts for another one, and is dropped then: an attacker who reads the memory of the
-//! process later cannot decrypt the sessions from before.
+//! All workers share the keys, so that each of them can decrypt the tickets of the others. A key
+//! encrypts for [`PERIOD`], decrypts for another one, and is dropped then: an attacker who reads
+//! the memory of the process later cannot decrypt the sessions from before.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -154,9 +154,9 @@ impl TicketKeys {
     }
 }
 
-/// Makes and reads the tickets of all servers that ask for the same client's certificate (`scope`). It cannot
-/// decrypt tickets of another scope: a session without a certificate must not be resumed at a server that
-/// requires one.
+/// Makes and reads the tickets of all servers that ask for the same client's certificate (`scope`).
+/// It cannot decrypt tickets of another scope: a session without a certificate must not be resumed
+/// at a server that requires one.
 #[derive(Debug)]
 pub(super) struct Ticketer {
     pub(super) keys: Arc<TicketKeys>,

@@ -85,7 +85,7 @@ pub(crate) enum Progress {
 
 /// What became of an attempt to send octets of a file.
 enum FileSent {
-    /// So many went out, or the end of the file has been reached.
+    /// This many octets were sent, or the end of the file has been reached.
     Octets(usize),
     /// The next octets of this range are not in memory.
     Cold(FileRange),
@@ -147,8 +147,8 @@ impl<'c> Transmission<'c> {
         transmission
     }
 
-    /// Sends `buffer`: what is left of a response that had been begun, of whose content so many octets are in
-    /// it or have been sent.
+    /// Sends `buffer`: what is left of a response that had been begun, of whose content so many
+    /// octets are in it or have been sent.
     pub(crate) fn rest(buffer: Vec<u8>, content_sent: u64) -> Self {
         Self {
             content_sent,

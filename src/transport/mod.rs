@@ -106,8 +106,8 @@ impl Transport {
         }
     }
 
-    /// Whether the kernel reads the files that are sent, so that a caller who must not wait for a disk has to
-    /// look whether they are in memory.
+    /// Whether the kernel reads the files that are sent, so that a caller who must not wait for a
+    /// disk has to look whether they are in memory.
     pub(crate) fn has_kernel_read_files(&self) -> bool {
         matches!(self, Self::Plain(_))
     }
@@ -222,8 +222,9 @@ impl Transport {
         self.socket().is_read_closed()
     }
 
-    /// How many octets the peer's system has acknowledged, with one more for the beginning of the connection;
-    /// `None` for a Unix socket, and over TLS, whose records have more octets than were sent.
+    /// How many octets the peer's system has acknowledged, with one more for the beginning of the
+    /// connection; `None` for a Unix socket, and over TLS, whose records have more octets than were
+    /// sent.
     pub(crate) fn acknowledged(&self) -> Option<u64> {
         match self {
             Self::Plain(stream) => stream.acknowledged(),

@@ -18,8 +18,8 @@ const BACKUP_TIER: u32 = 1 << 16;
 pub(super) struct Answers(Mutex<Vec<Vec<Target>>>);
 
 impl Answers {
-    /// What the names led to when the configuration was read. Where a look-up then found nothing, the last good
-    /// answer that an earlier generation had.
+    /// What the names led to when the configuration was read. Where a look-up then found nothing,
+    /// the last good answer that an earlier generation had.
     pub(super) fn new(options: &Upstream, servers: &Servers) -> Self {
         let answer = |server: &UpstreamServer| {
             let found = found_before(&server.address);
@@ -31,8 +31,8 @@ impl Answers {
         Self(Mutex::new(options.servers.iter().map(answer).collect()))
     }
 
-    /// The servers that the names lead to, by the answers of the last look-up. `connector` is for the servers
-    /// to which TLS is spoken.
+    /// The servers that the names lead to, by the answers of the last look-up. `connector` is for
+    /// the servers to which TLS is spoken.
     pub(super) fn entries(
         &self,
         options: &Upstream,

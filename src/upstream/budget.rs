@@ -1,5 +1,6 @@
-//! How many requests may be sent to another server after one has failed. While a server is down, every request
-//! that is repeated is one more for the other servers, and too many of them would overload those, too.
+//! How many requests may be sent to another server after one has failed. While a server is down,
+//! every request that is repeated is one more for the other servers, and too many of them would
+//! overload those, too.
 //!
 //! Requests and repeats are counted for each of the last seconds. A second's place is used again after
 //! the span; workers that take it over in the same moment may lose a few counts, which does no harm.

@@ -42,7 +42,8 @@ impl From<Elapsed> for Unwell {
     }
 }
 
-/// Asks `server`. The field `Host` says `host`, unless the check names another; `input` is the loop's buffer.
+/// Asks `server`. The field `Host` says `host`, unless the check names another; `input` is the
+/// loop's buffer.
 ///
 /// # Errors
 /// Why it is not well.

@@ -1,7 +1,8 @@
 //! One connection to an upstream.
 //!
-//! If it ends before a response, the question is whether the upstream can have seen the request. Over TCP the
-//! end of the upstream's side (FIN) acknowledges what its system had received until then:
+//! If it ends before a response, the question is whether the upstream can have seen the request.
+//! Over TCP the end of the upstream's side (FIN) acknowledges what its system had received until
+//! then:
 //!
 //! ```text
 //!   we   ── request ──────╲ ╱────→             the upstream had ended its side before an octet of the request
@@ -145,8 +146,9 @@ impl Connection {
         self.sent_before.set(sent_before.min(UNCOUNTED));
     }
 
-    /// Whether the upstream has ended its side before any octet of the present request arrived there, so that
-    /// it cannot have acted upon the request. `false` also where the system cannot tell, as for a Unix socket.
+    /// Whether the upstream has ended its side before any octet of the present request arrived
+    /// there, so that it cannot have acted upon the request. `false` also where the system cannot
+    /// tell, as for a Unix socket.
     pub(super) fn ended_before_request(&self) -> bool {
         // TCP counts the SYN as an octet. The system may know no number, or one that is lower than what was
         // sent before, if it does not count; then the two differ.
@@ -206,17 +208,17 @@ impl Connection {
         !self.may_receive.get() && self.transport.is_quiet()
     }
 
-    /// Whether the upstream has sent nothing that is still to be read, and has not ended its side. The system
-    /// is asked only if it has reported octets or an end since the last wait; as a rule, a read has taken
-    /// those octets since. Asking takes an octet off the socket if there is one: if this returns `false`,
-    /// close the connection.
+    /// Whether the upstream has sent nothing that is still to be read, and has not ended its side.
+    /// The system is asked only if it has reported octets or an end since the last wait; as a rule,
+    /// a read has taken those octets since. Asking takes an octet off the socket if there is one:
+    /// if this returns `false`, close the connection.
     pub(crate) fn has_nothing(&self) -> bool {
         self.is_quiet() || self.has_nothing_now()
     }
 
-    /// As [`has_nothing`](Self::has_nothing), but asks the system in any case: octets may have come since the
-    /// loop last waited for reports. What the system has reported may also be gone: a read took it, or it
-    /// was a session ticket of TLS.
+    /// As [`has_nothing`](Self::has_nothing), but asks the system in any case: octets may have come
+    /// since the loop last waited for reports. What the system has reported may also be gone: a
+    /// read took it, or it was a session ticket of TLS.
     pub(crate) fn has_nothing_now(&self) -> bool {
         let would_block = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
         self.transport.receive(&mut [0]).is_err_and(would_block)

@@ -147,8 +147,8 @@ impl Record {
         self.last.load(Ordering::Relaxed)
     }
 
-    /// Has the caller's request try the server, whose pause is over. Returns `false` if another request does so
-    /// already.
+    /// Has the caller's request try the server, whose pause is over. Returns `false` if another
+    /// request does so already.
     pub(super) fn begin_trial(&self, now: Instant) -> bool {
         let _history = self.lock();
         let is_due = self.standing(now) == Standing::Due;
@@ -158,8 +158,8 @@ impl Record {
         is_due
     }
 
-    /// Takes note that the request which tried the server has ended without an outcome. The next request tries
-    /// the server.
+    /// Takes note that the request which tried the server has ended without an outcome. The next
+    /// request tries the server.
     pub(super) fn abandon_trial(&self) {
         let _history = self.lock();
         if let Phase::Tried = self.phase() {
@@ -234,7 +234,8 @@ impl Record {
         Some(Change::Paused(pause))
     }
 
-    /// Forgets the failures, and lets the share grow: a health check has shown that the server is well again.
+    /// Forgets the failures, and lets the share grow: a health check has shown that the server is
+    /// well again.
     pub(super) fn restart(&self, now: Instant) {
         let mut history = self.lock();
         *history = History::default();

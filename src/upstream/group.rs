@@ -152,9 +152,10 @@ impl Group {
         &self.options
     }
 
-    /// Chooses a server for a request; none of those in `tried`, by their ids. While all servers are busy, a
-    /// request that has been sent to no server waits in line, as `queue` says. A request that has been sent to
-    /// one does not wait again: its client gets what that server said.
+    /// Chooses a server for a request; none of those in `tried`, by their ids. While all servers
+    /// are busy, a request that has been sent to no server waits in line, as `queue` says. A
+    /// request that has been sent to one does not wait again: its client gets what that server
+    /// said.
     ///
     /// # Errors
     /// Why there is none.
@@ -214,7 +215,8 @@ impl Group {
                 Err(why) if runtime::now() >= until => {
                     return Err(match why {
                         NoServer::AllBusy => NoServer::QueueLate,
-                        // All servers were drained or failed while the request waited, and none came back in time.
+                        // All servers were drained or failed while the request waited, and none
+                        // came back in time.
                         why => why,
                     });
                 }
@@ -393,8 +395,8 @@ impl Group {
         members.iter().map(report).collect()
     }
 
-    /// Drains the server at `address`, or all servers of that name, or lets them have requests again. Returns
-    /// how many servers there are.
+    /// Drains the server at `address`, or all servers of that name, or lets them have requests
+    /// again. Returns how many servers there are.
     pub(crate) fn set_drained(&self, address: &str, is_drained: bool) -> usize {
         let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         let members = self.members.load();
@@ -494,8 +496,8 @@ impl Group {
         );
     }
 
-    /// Makes the list that workers choose from anew: the servers that the names lead to now, and the processes
-    /// that are ready.
+    /// Makes the list that workers choose from anew: the servers that the names lead to now, and
+    /// the processes that are ready.
     pub(super) fn renew_members(&self) {
         let sticky = self.options.sticky.as_ref();
         let signer = sticky.map(|sticky| Signer::new(sticky, &self.options.name));

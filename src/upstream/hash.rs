@@ -15,7 +15,8 @@
 //! Keys, addresses and their scores are the same in every process and build: several of these servers
 //! beside one another agree.
 
-/// The hash of `octets`: FNV-1a, then the last steps of MurmurHash3, so that every bit depends on all octets.
+/// The hash of `octets`: FNV-1a, then the last steps of MurmurHash3, so that every bit depends on
+/// all octets.
 pub(super) fn of(octets: &[u8]) -> u64 {
     let hash = octets
         .iter()

@@ -28,8 +28,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// likely to do so again. A server whose connection is open after this time is likely to leave others open.
 const SOON: Duration = Duration::from_millis(100);
 
-/// The connections that a worker keeps. Of each server there are no more than its upstream says (`keep`), and
-/// of all together no more than the worker's share of the descriptors.
+/// The connections that a worker keeps. Of each server there are no more than its upstream says
+/// (`keep`), and of all together no more than the worker's share of the descriptors.
 #[derive(Default)]
 pub(crate) struct KeptConnections {
     by_server: RefCell<HashMap<u64, OfServer, foldhash::fast::RandomState>>,
@@ -84,9 +84,9 @@ impl KeptConnections {
         None
     }
 
-    /// Keeps `connection` to `server`. `server_waits` is how long the server waits for another request, if it
-    /// has said so. The worker keeps up to `most` connections to the server; beyond that, and where
-    /// descriptors are few, it closes the connection that has waited longest.
+    /// Keeps `connection` to `server`. `server_waits` is how long the server waits for another
+    /// request, if it has said so. The worker keeps up to `most` connections to the server; beyond
+    /// that, and where descriptors are few, it closes the connection that has waited longest.
     pub(crate) fn put(
         self: &Rc<Self>,
         server: &Arc<Server>,
@@ -162,8 +162,8 @@ impl KeptConnections {
 }
 
 impl Kept {
-    /// Tells the server whether the connection, now that it was looked at, was still open. An open connection
-    /// tells something only after [`SOON`], and a closed one only before.
+    /// Tells the server whether the connection, now that it was looked at, was still open. An open
+    /// connection tells something only after [`SOON`], and a closed one only before.
     fn note_stay(&self, server: &Server, is_open: bool, now: Instant) {
         if (now - self.since >= SOON) == is_open {
             server.note_stay(is_open);
@@ -171,8 +171,9 @@ impl Kept {
     }
 }
 
-/// For the integration tests of debug builds alone: whether the environment has `TIDEGATE_TEST_NO_LOOK`. Then a
-/// kept connection is not looked at, as if the server ended each one just after the look.
+/// For the integration tests of debug builds alone: whether the environment has
+/// `TIDEGATE_TEST_NO_LOOK`. Then a kept connection is not looked at, as if the server ended each
+/// one just after the look.
 fn is_end_overlooked() -> bool {
     static SET: OnceLock<bool> = OnceLock::new();
     cfg!(debug_assertions)

@@ -6,13 +6,15 @@
 //!                           └────── another request took the room ────────┘
 //! ```
 //!
-//! When a server has one request less, the request is called that has waited longest, whichever worker it is on. A
-//! request that comes while others wait stands behind them, even if a server has room. The line belongs to the
-//! servers and outlives reloads as they do, but a request waits for the servers of the generation that it began
-//! with: so the first of each generation's group is called.
+//! When a server has one request less, the request is called that has waited longest, whichever
+//! worker it is on. A request that comes while others wait stands behind them, even if a server has
+//! room. The line belongs to the servers and outlives reloads as they do, but a request waits for
+//! the servers of the generation that it began with: so the first of each generation's group is
+//! called.
 //!
-//! A server can have room for another reason: it is enabled, or its pause is over. No request is called for that. The
-//! first of each group looks every [`LOOK`]; when it leaves, the next one is called and is the first from then on.
+//! A server can have room for another reason: it is enabled, or its pause is over. No request is
+//! called for that. The first of each group looks every [`LOOK`]; when it leaves, the next one is
+//! called and is the first from then on.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
@@ -73,9 +75,9 @@ impl Line {
         self.length() > 0 && self.lock().of(group).is_some()
     }
 
-    /// Takes a place at the end of the line, unless `max` are taken. If the place is the first of its group, the
-    /// caller must then choose once more, because a server may have got room before the request stood in the
-    /// line.
+    /// Takes a place at the end of the line, unless `max` are taken. If the place is the first of
+    /// its group, the caller must then choose once more, because a server may have got room before
+    /// the request stood in the line.
     pub(super) fn join(self: &Arc<Self>, group: u64, max: usize) -> Option<Place> {
         let mut state = self.lock();
         let length = self.length();

@@ -118,8 +118,8 @@ impl Member {
     }
 }
 
-/// Makes the members of `entries`, whose servers are found in `servers` and named by `signer`. Entries with the
-/// same address are one member, the first.
+/// Makes the members of `entries`, whose servers are found in `servers` and named by `signer`.
+/// Entries with the same address are one member, the first.
 pub(super) fn members(
     entries: Vec<Entry>,
     servers: &Servers,

@@ -172,12 +172,13 @@ fn certificate_words(error: &CertificateError, name: &str) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "its certificate is not valid yet; is the clock right?".to_owned()
         }
-        // rustls has no variant for this error of webpki; it keeps the error in a box, which has only `Debug`.
+        // rustls has no variant for this error of webpki; it keeps the error in a box, which has
+        // only `Debug`.
         error if format!("{error:?}").contains("CaUsedAsEndEntity") => {
             "its certificate is that of an authority (basicConstraints=CA:true), and none of a server"
                 .to_owned()
         }
-        error => format!("its certificate is no good: {error}"),
+        error => format!("its certificate is not accepted: {error}"),
     }
 }
 

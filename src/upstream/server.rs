@@ -89,18 +89,19 @@ impl Server {
         self.security.is_some()
     }
 
-    /// Whether a request that must not be sent twice may go over a kept connection to the server. Over TCP, the
-    /// end of a connection tells whether the request arrived. If it arrived, it cannot be sent again, and the
-    /// client gets 502. A server that closes its connections just after its responses, without
-    /// `Connection: close`, would cause that often; so the server must be known to leave connections open.
-    /// Over TLS and over Unix sockets, it cannot be told whether the request arrived.
+    /// Whether a request that must not be sent twice may go over a kept connection to the server.
+    /// Over TCP, the end of a connection tells whether the request arrived. If it arrived, it
+    /// cannot be sent again, and the client gets 502. A server that closes its connections just
+    /// after its responses, without `Connection: close`, would cause that often; so the server must
+    /// be known to leave connections open. Over TLS and over Unix sockets, it cannot be told
+    /// whether the request arrived.
     pub(crate) fn is_fit_for_once(&self) -> bool {
         let is_tcp = !matches!(self.address, UpstreamAddress::Unix(_));
         is_tcp && !self.is_secure() && self.stays.load(Ordering::Relaxed)
     }
 
-    /// Takes note that a kept connection to the server has stayed open, or that the server closed one without
-    /// `Connection: close`.
+    /// Takes note that a kept connection to the server has stayed open, or that the server closed
+    /// one without `Connection: close`.
     pub(crate) fn note_stay(&self, stays: bool) {
         if self.stays.load(Ordering::Relaxed) != stays {
             self.stays.store(stays, Ordering::Relaxed);

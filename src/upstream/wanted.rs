@@ -22,7 +22,8 @@ impl<'r> Wanted<'r> {
         cookies::find(&self.head?.fields, name)
     }
 
-    /// The hash of what `key` names in the request, such as a cookie; `None` if the request does not have it.
+    /// The hash of what `key` names in the request, such as a cookie; `None` if the request does
+    /// not have it.
     pub(super) fn key(&self, key: &HashKey) -> Option<u64> {
         match key {
             HashKey::Client => match self.client {

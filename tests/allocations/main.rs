@@ -1,6 +1,6 @@
-//! The fast path allocates nothing: a worker answers from what it holds, on a connection that persists. A
-//! request that is passed on to an upstream allocates little, and a tunnel that is idle holds little. What an
-//! exchange allocates is freed with it. The allocator itself counts.
+//! The fast path allocates nothing: a worker answers from what it holds, on a connection that
+//! persists. A request that is passed on to an upstream allocates little, and a tunnel that is idle
+//! holds little. What an exchange allocates is freed with it. The allocator itself counts.
 //!
 //! The server runs inside this process, and the allocator counts for all of its threads. So the client
 //! must not allocate either while it counts, and no other test may run beside this one.

@@ -1,4 +1,5 @@
-//! The recipes of docs/application-servers.md, word for word, with the ports and the packages of this machine.
+//! The recipes of docs/application-servers.md, word for word, with the ports and the packages of
+//! this machine.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;

@@ -9,8 +9,8 @@
 //! That server answers each frame before it reads the next one. With one that answers later, such as
 //! python3-websockets, some outcomes depend on how many frames come in one read.
 //!
-//! The suite runs under Python 2.7 alone, which Debian has no more. `.ci/run` installs it where there is one;
-//! elsewhere there is nothing to run.
+//! The suite runs under Python 2.7 alone, which Debian has no more. `.ci/run` installs it where
+//! there is one; elsewhere there is nothing to run.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

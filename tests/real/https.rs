@@ -210,7 +210,8 @@ print(reused)
     assert_eq!(printed, (true, "5\n".to_owned()));
 }
 
-/// What `tests/real/https/Https.java` prints, with these arguments behind its step and the address of `server`.
+/// What `tests/real/https/Https.java` prints, with these arguments behind its step and the address
+/// of `server`.
 fn java(server: &Server, step: &str, files: &[&str]) -> String {
     let directory = server.directory();
     directory.write("Https.java", include_str!("https/Https.java"));

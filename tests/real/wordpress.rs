@@ -1,5 +1,5 @@
-//! WordPress, as Debian packages it, on PHP-FPM and a MariaDB of its own, configured as the documents tell: it
-//! is installed by its own page, and its administrator logs in.
+//! WordPress, as Debian packages it, on PHP-FPM and a MariaDB of its own, configured as the
+//! documents tell: it is installed by its own page, and its administrator logs in.
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};

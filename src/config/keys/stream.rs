@@ -122,7 +122,7 @@ const SETTINGS: &[Setting<Stream>] = &[
     },
 ];
 
-/// Who may connect. They are the keys of a server.
+/// The keys that say which clients may connect: those of a server.
 const ACCESS: &[Setting<Refinement, Policy>] = &[access::ALLOW, access::DENY_AT_SERVER];
 
 /// All streams, in the order of the files.

@@ -33,7 +33,7 @@ pub(crate) struct AppProcess {
     /// Absolute.
     pub(crate) directory: PathBuf,
     pub(crate) environment: Vec<(String, Template)>,
-    /// Who runs it; `None`: the user of this process.
+    /// The user that its processes run as; `None`: the user of this process.
     pub(crate) user: Option<Account>,
     pub(crate) endpoint: Endpoint,
 }

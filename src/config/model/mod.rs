@@ -1,8 +1,8 @@
 //! The checked configuration, nothing else. This is all that the serving rooms see of it.
 //!
-//! Values and how they are shown. Nothing here reads a file, knows TOML or reports a mistake. What the
-//! documentation of a value promises has been checked. This floor imports `http`, `address`, `proxy_protocol`, and the
-//! names and options of handlers from `api`.
+//! Values and how they are shown. Nothing here reads a file, knows TOML or reports a mistake. What
+//! the documentation of a value promises has been checked. This floor imports `http`, `address`,
+//! `proxy_protocol`, and the names and options of handlers from `api`.
 //!
 //! ```text
 //! process  Config ─┬─ Blocking, Log

@@ -42,8 +42,8 @@ pub(crate) struct HeaderChanges {
 }
 
 impl HeaderChanges {
-    /// Whether a field of the name `name`, or of another that applications take for it, is set or removed, so
-    /// that no other line of it is sent.
+    /// Whether a field of the name `name`, or of another that applications take for it, is set or
+    /// removed, so that no other line of it is sent.
     pub(crate) fn replace(&self, name: &str) -> bool {
         let set = self.set.iter().map(|(other, _)| other);
         let mut others = set.chain(&self.remove);

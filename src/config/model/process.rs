@@ -26,7 +26,7 @@ pub(crate) struct Config {
     pub(crate) server_field: bool,
     pub(crate) log: Log,
     pub(crate) proxies: Proxies,
-    /// Who issues certificates, if one is to.
+    /// The CA that issues certificates; `None`: no server has a certificate issued.
     pub(crate) acme: Option<Acme>,
     /// The policy for requests whose host no server answers for.
     pub(crate) policy: Policy,

@@ -3,8 +3,8 @@
 use super::{HostPattern, Policy, Route, Tls};
 use crate::address::ListenAddress;
 
-/// Who may use a Unix socket: the permissions and the owners of its file. What is `None` is as the system
-/// makes it.
+/// Which users may connect to a Unix socket: the permissions and the owners of its file. What is
+/// `None` is as the system makes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SocketAccess {
     /// Permission bits; who may write may connect.
@@ -26,7 +26,7 @@ pub(crate) struct Account {
 pub(crate) struct Server {
     /// At least one; each address once.
     pub(crate) listen: Vec<ListenAddress>,
-    /// Who may connect to those of them that are Unix sockets.
+    /// Which users may connect to those listeners that are Unix sockets.
     pub(crate) socket: SocketAccess,
     /// Whether trusted proxies say by the PROXY protocol who the client is. Others may not connect.
     pub(crate) accept_proxy_protocol: bool,

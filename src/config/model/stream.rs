@@ -11,7 +11,7 @@ use crate::proxy_protocol::Version;
 pub(crate) struct Stream {
     /// At least one; each address once.
     pub(crate) listen: Vec<ListenAddress>,
-    /// Who may connect to those of them that are Unix sockets.
+    /// Which users may connect to those listeners that are Unix sockets.
     pub(crate) socket: SocketAccess,
     /// `None`: its clients come over plain connections.
     pub(crate) tls: Option<Tls>,

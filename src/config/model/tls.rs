@@ -15,8 +15,8 @@ pub(crate) struct Tls {
     pub(crate) clients: Option<ClientCertificates>,
     pub(crate) versions: TlsVersions,
     pub(crate) protocols: Protocols,
-    /// What is issued by ACME, which writes `certificate` and `key`: one file with both. `None`: they are the
-    /// operator's files.
+    /// What is issued by ACME, which writes `certificate` and `key`: one file with both. `None`:
+    /// they are the operator's files.
     pub(crate) issue: Option<Issue>,
 }
 
@@ -59,8 +59,8 @@ impl Default for TlsVersions {
 /// `tls` of an upstream: how its servers prove who they are, and how this server does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct UpstreamTls {
-    /// A file of PEM: the certificates of the authorities that may have issued a server's certificate. `None`:
-    /// the authorities that the system trusts.
+    /// A file of PEM: the certificates of the authorities that may have issued a server's
+    /// certificate. `None`: the authorities that the system trusts.
     pub(crate) authorities: Option<PathBuf>,
     /// The host that a server's certificate has to be for. `None`: the host of the server's address.
     pub(crate) server_name: Option<String>,

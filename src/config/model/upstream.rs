@@ -148,7 +148,7 @@ pub(crate) struct Sticky {
 /// When a server counts as failed by what happens to clients' requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failures {
-    /// So many failures within `within`; 0: never.
+    /// A server is in a pause after this many failures within `within`; 0: never.
     pub(crate) max: u32,
     pub(crate) within: Duration,
     /// How long it is not asked then. It doubles with each pause that follows another, up to 20 times.

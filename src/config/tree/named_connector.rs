@@ -18,7 +18,7 @@ pub(crate) struct NamedConnector {
 }
 
 impl NamedConnector {
-    /// That of an upstream which says nothing but that it speaks TLS, at `whole`.
+    /// The connector of an upstream that has TLS by its addresses alone, which stand at `whole`.
     pub(crate) fn plain(whole: Spot) -> Self {
         Self {
             tls: UpstreamTls::default(),

@@ -77,8 +77,9 @@ pub(super) struct Connection {
     /// The socket held nothing more when it was last read from. What came since then, also while an
     /// answer was sent, ends the next wait at once: no other wait uses that readiness up.
     is_drained: bool,
-    /// The last request was for a handler that always waits. The next one is likely to be for it as well, so it
-    /// goes the slow path at once: on the fast path it would be parsed and routed in vain.
+    /// The last request was for a handler that always waits. The next one is likely to be for it as
+    /// well, so it goes the slow path at once: on the fast path it would be parsed and routed in
+    /// vain.
     is_likely_to_wait: bool,
     /// No request came in time, or the worker needs the place for another client. The connection ends; if a
     /// request has come meanwhile, it is answered first.
@@ -134,8 +135,8 @@ enum Ending {
     Close,
     /// The client may still be sending.
     Linger,
-    /// A response was not sent to its end: the connection is reset, so that the client does not take what came
-    /// for the whole.
+    /// A response was not sent to its end: the connection is reset, so that the client does not
+    /// take what came for the whole.
     Cut,
 }
 
@@ -211,8 +212,8 @@ impl Connection {
         (!has_proxy_header || self.identify().await) && self.secure().await
     }
 
-    /// Learns from a trusted proxy who the client is. Returns `false` if the peer is no such proxy, or has not
-    /// said so.
+    /// Learns from a trusted proxy who the client is. Returns `false` if the peer is no such proxy,
+    /// or has not said so.
     async fn identify(&mut self) -> bool {
         let generation = self.generation();
         let timeout = generation.limits_at(&self.endpoint.address).head_timeout;
@@ -375,8 +376,9 @@ impl Connection {
         self.keep(rest);
     }
 
-    /// Keeps octets that may hold complete requests until the exchange before them is done. The time of their
-    /// heads begins when they are looked at: until then it is the server that lets the client wait.
+    /// Keeps octets that may hold complete requests until the exchange before them is done. The
+    /// time of their heads begins when they are looked at: until then it is the server that lets
+    /// the client wait.
     fn keep_for_later(&mut self, rest: &[u8]) {
         self.head_deadline = Tick::NEVER;
         // No larger than it has to be: it may have to wait for long.

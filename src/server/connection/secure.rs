@@ -17,8 +17,8 @@ use crate::transport::tls::{self, Chosen, HandshakeError, Hello, UnknownName};
 const SPEAK_TLS: &[u8] =
     b"400 Bad Request\nThis port speaks HTTPS, and the request came over plain HTTP: use https://\n";
 
-/// The client rule of a connection on which a CA verifies a name. No server has this rule, so that no request
-/// is answered on such a connection.
+/// The client rule of a connection on which a CA verifies a name. No server has this rule, so that
+/// no request is answered on such a connection.
 const RULE_OF_CHALLENGES: u64 = u64::MAX;
 
 impl Connection {

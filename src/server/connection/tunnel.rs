@@ -111,8 +111,8 @@ impl TunnelConnection {
         })
     }
 
-    /// Carries octets for the time that the operator gives a tunnel which is to end. Returns `None` if it has
-    /// not ended by then.
+    /// Carries octets for the time that the operator gives a tunnel which is to end. Returns `None`
+    /// if it has not ended by then.
     async fn carry_for_grace(&mut self) -> Option<TunnelEnd> {
         let run = self.tunnel.run(sides(&self.connection, &self.upstream));
         match either(run, sleep(self.grace)).await {

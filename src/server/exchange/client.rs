@@ -1,5 +1,5 @@
-//! The client behind proxies: its address, and whether it came over TLS. Trusted proxies, and no other peers,
-//! say so in `X-Forwarded-For` and `X-Forwarded-Proto`, or in `Forwarded`.
+//! The client behind proxies: its address, and whether it came over TLS. Trusted proxies, and no
+//! other peers, say so in `X-Forwarded-For` and `X-Forwarded-Proto`, or in `Forwarded`.
 //!
 //! ```text
 //! X-Forwarded-For: 6.6.6.6, 192.0.2.7, 10.0.0.2     the peer is 10.0.0.1; 10.0.0.0/8 is trusted
@@ -18,8 +18,9 @@ use crate::http::forwarded;
 use crate::http::list::trim;
 use crate::http::request::RequestHead;
 
-/// The address of the client: that of the peer, or where the peer is a trusted proxy, the last address of the
-/// field that is no trusted proxy's. The client may have made up what stands before that.
+/// The address of the client: that of the peer, or where the peer is a trusted proxy, the last
+/// address of the field that is no trusted proxy's. The client may have made up what stands before
+/// that.
 ///
 /// An element that is no address, such as `unknown`, is a client whose address is not known. It is
 /// never taken for the proxy that passed it on.
@@ -52,9 +53,9 @@ pub(crate) fn may_have_secured(proxies: &Proxies, peer: ClientAddress) -> bool {
 
 /// Whether the client came over TLS to a proxy, as `peer`, a trusted proxy, says of it.
 ///
-/// Proxies in a row may each add an element. The element that counts is as far from the end of its field as
-/// the client's address is from the end of its own; where there are fewer elements, the first one counts. What
-/// a client has made up stands before that.
+/// Proxies in a row may each add an element. The element that counts is as far from the end of its
+/// field as the client's address is from the end of its own; where there are fewer elements, the
+/// first one counts. What a client has made up stands before that.
 pub(crate) fn is_https(proxies: &Proxies, peer: ClientAddress, head: &RequestHead<'_>) -> bool {
     if !is_trusted_proxy(proxies, peer) {
         return false;

@@ -82,8 +82,9 @@ impl StreamConnection {
         Ok(rest)
     }
 
-    /// Connects to a server. If TLS is spoken to the server, `header` is sent before the handshake. Where this
-    /// fails, nothing that the client sent has gone to the server, so that another one may be tried.
+    /// Connects to a server. If TLS is spoken to the server, `header` is sent before the handshake.
+    /// Where this fails, nothing that the client sent has gone to the server, so that another one
+    /// may be tried.
     async fn connect(&mut self, header: &[u8]) -> Result<Connection, End> {
         let group = &self.stream.upstream;
         let options = group.options();

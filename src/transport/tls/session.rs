@@ -179,8 +179,8 @@ impl Session {
         error
     }
 
-    /// As [`Transport::send`](crate::transport::Transport::send). Takes [`SHARE`] octets at most. With `more`
-    /// it keeps a few, which go into the same records as those that follow.
+    /// As [`Transport::send`](crate::transport::Transport::send). Takes [`SHARE`] octets at most.
+    /// With `more` it keeps a few, which go into the same records as those that follow.
     ///
     /// Where the socket does not take all of the records, this is `WouldBlock`, and the caller sends the
     /// same octets again when there is room: they are encrypted already.
@@ -345,8 +345,8 @@ impl Session {
         Ok(())
     }
 
-    /// As [`Transport::shut_down`](crate::transport::Transport::shut_down). What the socket does not take now
-    /// is sent while the caller waits to read, and our side ends then.
+    /// As [`Transport::shut_down`](crate::transport::Transport::shut_down). What the socket does
+    /// not take now is sent while the caller waits to read, and our side ends then.
     pub(crate) fn shut_down(&self) {
         self.finish();
         if let Some(state) = &mut *self.state.borrow_mut() {

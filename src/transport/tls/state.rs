@@ -110,7 +110,8 @@ impl State {
         Ok(true)
     }
 
-    /// Whether the next [`Session::receive`](super::session::Session::receive) has something without a further octet from the socket.
+    /// Whether the next [`Session::receive`](super::session::Session::receive) has something
+    /// without a further octet from the socket.
     pub(super) fn has_something(&self) -> bool {
         !self.plain.is_empty() || self.is_ended || self.is_broken || self.has_unread
     }
@@ -126,9 +127,10 @@ impl State {
         count
     }
 
-    /// Decrypts the records in `input` into `buffer`, up to the one that may have no room in it; but the first
-    /// in any case, and what of it has no room is kept. Returns how many octets of `input` are used, and how
-    /// many octets of content there are; or that the peer sends hardly any.
+    /// Decrypts the records in `input` into `buffer`, up to the one that may have no room in it;
+    /// but the first in any case, and what of it has no room is kept. Returns how many octets of
+    /// `input` are used, and how many octets of content there are; or that the peer sends hardly
+    /// any.
     pub(super) fn decrypt(
         &mut self,
         input: &mut [u8],

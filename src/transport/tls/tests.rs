@@ -228,7 +228,8 @@ fn pieces_and_files_arrive_in_their_order() {
     assert!(received.expect("an end in order") == expected);
 }
 
-/// An update of the keys costs a worker much more than the client, which may send one behind each few octets.
+/// An update of the keys costs a worker much more than the client, which may send one behind each
+/// few octets.
 #[test]
 fn a_client_that_updates_its_keys_all_the_time_is_cut_off() {
     for (records_with_content, is_cut_off) in [(1, true), (40, false)] {
@@ -272,8 +273,8 @@ fn update_keys(mut far: UnixStream, records_with_content: usize) {
     let _ = work();
 }
 
-/// Whether a file is in memory is known from the read itself. Where a file system cannot evict it, as that of
-/// /tmp may be, the test shows that it is sent at once.
+/// Whether a file is in memory is known from the read itself. Where a file system cannot evict it,
+/// as that of /tmp may be, the test shows that it is sent at once.
 #[test]
 fn a_file_that_is_not_in_memory_is_not_waited_for() {
     let received = carried(&TLS13, 16 * 1024, |server| async move {

@@ -205,9 +205,9 @@ impl<P: Protocol> Dialogue<P> {
         }
     }
 
-    /// Sends the upstream what there is of the request's `content`, and receives nothing of the response: for
-    /// the time in which the client takes nothing of it. Returns when the client has sent some content; does
-    /// not return if there is no more content to be sent.
+    /// Sends the upstream what there is of the request's `content`, and receives nothing of the
+    /// response: for the time in which the client takes nothing of it. Returns when the client has
+    /// sent some content; does not return if there is no more content to be sent.
     ///
     /// # Cancellation
     /// Nothing is lost.
@@ -261,7 +261,8 @@ impl<P: Protocol> Dialogue<P> {
         self.timeout
     }
 
-    /// Restarts the time in which the upstream must do something: it has done something, or has got more to do.
+    /// Restarts the time in which the upstream must do something: it has done something, or has got
+    /// more to do.
     fn restart_timeout(&mut self) {
         self.deadline = runtime::deadline_after(self.timeout);
     }

@@ -1,5 +1,5 @@
-//! `proxy_status`: what a response says in `Proxy-Status` of the server that was asked (RFC 9209), and what the
-//! log says.
+//! `proxy_status`: what a response says in `Proxy-Status` of the server that was asked (RFC 9209),
+//! and what the log says.
 
 use serde_json::Value;
 

@@ -229,8 +229,9 @@ fn posts_share_a_kept_connection() {
     assert_eq!(upstream.requests().len(), 52);
 }
 
-/// The upstream ends a kept connection just behind the server's last look at it. A POST that it cannot have read is sent
-/// again, and the client never knows; a reset leaves that in doubt. A GET is sent again in any case.
+/// The upstream ends a kept connection just behind the server's last look at it. A POST that it
+/// cannot have read is sent again, and the client never knows; a reset leaves that in doubt. A GET
+/// is sent again in any case.
 #[cfg(debug_assertions)]
 #[test]
 fn a_post_that_met_a_closing_connection_is_sent_again() {
@@ -289,7 +290,8 @@ fn as_many_connections_are_kept_as_the_upstream_says() {
     }
 }
 
-/// It is not known yet whether the upstream leaves connections open, so the POST might meet one that is closing.
+/// It is not known yet whether the upstream leaves connections open, so the POST might meet one
+/// that is closing.
 #[test]
 fn a_post_uses_no_kept_connection_before_one_was_used_again() {
     let (server, upstream) = start_one("");

@@ -431,8 +431,9 @@ fn a_front_server_may_use_a_unix_socket() {
     server.wait_for_record(|line| line.starts_with("192.0.2.1 ") && line.contains("/one"));
 }
 
-/// A reload that took `socket_mode` or `socket_group` away left the socket's file as it was; a start with the
-/// same file gave it what the system gives. What an operator has changed by hand stays.
+/// A reload that took `socket_mode` or `socket_group` away left the socket's file as it was; a
+/// start with the same file gave it what the system gives. What an operator has changed by hand
+/// stays.
 #[test]
 fn a_reload_without_socket_mode_restores_the_default() {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

@@ -113,9 +113,10 @@ impl<'c> Known<'c> {
         }
     }
 
-    /// All upstreams: those of the files by name, then one for each URL that is asked in `contexts`, the
-    /// files; and all applications. What is doubtful is reported: an upstream that is asked and is not there, one that is there
-    /// and is not asked, and a server at one of the addresses `listen`, which are this configuration's.
+    /// All upstreams: those of the files by name, then one for each URL that is asked in
+    /// `contexts`, the files; and all applications. What is doubtful is reported: an upstream that
+    /// is asked and is not there, one that is there and is not asked, and a server at one of the
+    /// addresses `listen`, which are this configuration's.
     pub(crate) fn complete(
         mut self,
         contexts: &[&Context<'_>],

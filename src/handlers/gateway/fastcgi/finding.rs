@@ -23,7 +23,8 @@ pub(super) enum SearchError {
 }
 
 impl FastcgiHandler {
-    /// What the path leads to: a script that was found a moment ago, or by a look at the disk that may wait on the pool.
+    /// What the path leads to: a script that was found a moment ago, or by a look at the disk that
+    /// may wait on the pool.
     pub(super) async fn find(
         &self,
         request: &Request<'_>,

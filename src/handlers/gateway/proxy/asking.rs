@@ -16,9 +16,10 @@
 //! | its status is one of `retry.statuses` | another server, if the method is idempotent and the content has been taken in; the response stands if no other server gives one |
 //! | a part of a response has reached the client | no server: the response is cut |
 //!
-//! No request goes over a kept connection unless its content has been taken in, so that it can be sent again. One whose
-//! method is not idempotent does so only where it can be told whether it arrived, and only to a server whose connections
-//! stay open ([`Server::is_fit_for_once`](crate::upstream)).
+//! No request goes over a kept connection unless its content has been taken in, so that it can be
+//! sent again. One whose method is not idempotent does so only where it can be told whether it
+//! arrived, and only to a server whose connections stay open
+//! ([`Server::is_fit_for_once`](crate::upstream)).
 
 use std::cell::Cell;
 use std::io;
@@ -44,8 +45,8 @@ use crate::upstream::{
 };
 
 impl ProxyHandler {
-    /// Asks servers of the upstream, one after the other, until one gives a response that is passed on, or no
-    /// further server may be asked.
+    /// Asks servers of the upstream, one after the other, until one gives a response that is passed
+    /// on, or no further server may be asked.
     pub(super) async fn ask<C: ReadContent + Copy>(
         &self,
         request: &Request<'_>,

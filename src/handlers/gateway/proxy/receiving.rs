@@ -37,7 +37,7 @@ const MAX_INTERIM: usize = 64;
 
 /// A response on its way.
 pub(super) struct Receiving {
-    /// That of the request.
+    /// The method of the request.
     method: Method,
     /// How the request's content is delimited.
     sent_framing: SentFraming,

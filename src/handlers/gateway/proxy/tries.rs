@@ -23,7 +23,7 @@ pub(super) enum Progress {
 }
 
 impl Progress {
-    /// That of a dialogue that failed.
+    /// How far a dialogue got that failed.
     pub(super) fn of(dialogue: &Dialogue<Receiving>) -> Self {
         if !dialogue.protocol().is_untouched() {
             Self::Answered
