@@ -110,6 +110,10 @@ pub(super) fn warn_of_unanswered(root: &Section<'_>, acme: &Acme, servers: &[Ser
     if written.is_none() && unanswered.len() < acme.challenges.len() {
         return;
     }
+    // Where `challenge` has a mistake, `acme` has challenges that the file does not name.
+    let is_meant =
+        |challenge: &Challenge| written.is_none_or(|written| names_challenge(written, *challenge));
+    let unanswered = unanswered.into_iter().filter(is_meant);
     for challenge in unanswered {
         let (port, who) = match challenge {
             Challenge::TlsAlpn01 => (443, "no server with `tls = \"acme\"`"),
@@ -122,6 +126,15 @@ pub(super) fn warn_of_unanswered(root: &Section<'_>, acme: &Acme, servers: &[Ser
         let warning = Diagnostic::warning(message).at(place, "");
         root.report(warning.help(help.to_owned()));
     }
+}
+
+/// Whether the value of the key `challenge` names this one.
+fn names_challenge(written: Node<'_>, challenge: Challenge) -> bool {
+    let elements = written.one_or_more();
+    let mut names = elements
+        .iter()
+        .map(|element| element.value.get_ref().as_str());
+    names.any(|name| name == Some(challenge.name()))
 }
 
 fn is_issued(server: &Server) -> bool {
