@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::authority::{Authority, no_account};
 use super::fault::Fault;
-use super::jose::{AccountKey, sign_with_hmac};
+use super::jose::{AccountKey, NoKey, sign_with_hmac};
 use super::storage::{self, StorageError};
 use crate::config::model::Acme;
 
@@ -31,13 +31,16 @@ impl Account {
     /// of it: a CA knows an account by its key, so that none is made twice.
     ///
     /// # Errors
-    /// If the file cannot be read or written.
+    /// If the file cannot be read or written, or holds no account: its key may be all that is left of one, so
+    /// that it is not replaced.
     pub(super) fn read_or_make(path: &Path) -> Result<(Self, AccountKey), StorageError> {
-        if let Some(account) = storage::read::<Self>(path)?
-            && let Ok(pkcs8) = BASE64.decode(account.key.as_bytes())
-            && let Ok(key) = AccountKey::from_pkcs8(&pkcs8)
-        {
-            return Ok((account, key));
+        if path.exists() {
+            let account = storage::read::<Self>(path)?;
+            let key = account
+                .as_ref()
+                .and_then(|account| key_of(&account.key).ok());
+            let damaged = || StorageError::damaged(path);
+            return account.zip(key).ok_or_else(damaged);
         }
         let key = AccountKey::generate();
         let account = Self {
@@ -84,8 +87,7 @@ impl Account {
 
     /// The key that is to take the place of the account's; `None`: no change of the key is under way.
     pub(super) fn next_key(&self) -> Option<AccountKey> {
-        let pkcs8 = BASE64.decode(self.next_key.as_ref()?.as_bytes()).ok()?;
-        AccountKey::from_pkcs8(&pkcs8).ok()
+        key_of(self.next_key.as_ref()?).ok()
     }
 
     /// The account, whose key is going to be the one in `pkcs8`.
@@ -127,6 +129,12 @@ impl Account {
     }
 }
 
+/// The key that the file holds as `text`.
+fn key_of(text: &str) -> Result<AccountKey, NoKey> {
+    let pkcs8 = BASE64.decode(text.as_bytes()).map_err(|_| NoKey)?;
+    AccountKey::from_pkcs8(&pkcs8)
+}
+
 /// Makes the account, or finds the one of the key. Returns its URL.
 async fn create(authority: &Authority, settings: &Acme) -> Result<String, Fault> {
     let url = &authority.directory.new_account;
@@ -151,4 +159,27 @@ async fn create(authority: &Authority, settings: &Acme) -> Result<String, Fault>
     authority.account.replace(None);
     let reply = authority.post(url, &wish.to_string()).await?;
     reply.location.ok_or_else(no_account)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::TemporaryDirectory;
+
+    #[test]
+    fn a_damaged_file_is_an_error_and_stays_as_it_is() {
+        let directory = TemporaryDirectory::new("account");
+        let path = directory.path().join("account.json");
+        let (account, key) = Account::read_or_make(&path).expect("room");
+        let (again, same) = Account::read_or_make(&path).expect("an account");
+        assert!(again.is_kept_as(&account) && same.jwk() == key.jwk());
+        for damaged in ["", "{", "{ \"key\": \"bm9uZQ==\", \"contact\": [] }"] {
+            directory.write("account.json", damaged.as_bytes());
+            let error = Account::read_or_make(&path).err().expect("an error");
+            let error = error.to_string();
+            assert!(error.contains("move it away"), "{error}");
+            let kept = std::fs::read_to_string(&path).expect("it is there");
+            assert_eq!(kept, damaged);
+        }
+    }
 }

@@ -68,6 +68,16 @@ impl StorageError {
         }
     }
 
+    /// The error of the account's file at `path`, which holds no account.
+    pub(super) fn damaged(path: &Path) -> Self {
+        let help = "; it holds no account with its key: restore it from a backup, or move it away and the \
+                    server makes another account";
+        Self {
+            help,
+            ..Self::new("use", path, io::ErrorKind::InvalidData.into())
+        }
+    }
+
     /// The error of a file at `path` that was just written and holds something else.
     pub(super) fn unread(path: &Path) -> Self {
         Self::new("read again", path, io::ErrorKind::InvalidData.into())
