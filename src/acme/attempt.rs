@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::answers::Answers;
 use super::authority;
 use super::fault::Fault;
-use super::messages::RenewalInfo;
+use super::messages::{RenewalInfo, shown};
 use super::order::{self, Wish};
 use super::record::{Record, Standing};
 use super::registration::Registration;
@@ -99,8 +99,9 @@ impl Attempt<'_> {
                 let [start, end] = window.map(|text| moment(text));
                 if let Some(why) = &info.explanation {
                     diagnostic::info(format_args!(
-                        "acme: the CA says why {} is to be renewed: {why:?}",
-                        self.names.join(", ")
+                        "acme: the CA says why {} is to be renewed: {}",
+                        self.names.join(", "),
+                        shown(why)
                     ));
                 }
                 record.note_renewal_info(start.zip(end), wait, now);

@@ -27,6 +27,9 @@ pub(super) enum Fault {
         challenge: String,
         said: String,
     },
+    /// The CA has given the order up.
+    #[error("{0}")]
+    Invalid(String),
     /// The CA says something that RFC 8555 does not allow, or that is no use.
     #[error("{0}")]
     Nonsense(String),
@@ -59,9 +62,14 @@ impl Fault {
     /// Whether the CA has said no, and would say so again.
     pub(super) fn is_refusal(&self) -> bool {
         match self {
-            Self::Refused { status, .. } => *status != 429 && (400..500).contains(status),
+            Self::Refused { status, .. } => (400..500).contains(status) && !self.is_limit(),
             _ => false,
         }
+    }
+
+    /// Whether the CA has said that it was asked too often.
+    pub(super) fn is_limit(&self) -> bool {
+        matches!(self, Self::Refused { status: 429, .. }) || self.is_of("rateLimited")
     }
 
     /// Whether trying again soon is no burden to the CA and may help.

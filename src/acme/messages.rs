@@ -86,6 +86,8 @@ pub(super) struct Problem {
     pub(super) kind: String,
     #[serde(default)]
     pub(super) detail: String,
+    /// Where the operator finds what to do, if `type` is `userActionRequired` (RFC 8555 §7.3.3).
+    pub(super) instance: Option<String>,
     #[serde(default)]
     pub(super) subproblems: Vec<Subproblem>,
 }
@@ -128,11 +130,50 @@ impl Problem {
         if text.is_empty() {
             text.clone_from(&self.kind);
         }
+        if let Some(place) = self
+            .instance
+            .as_ref()
+            .filter(|_| self.name() == "userActionRequired")
+        {
+            text.push_str(&format!("; see {place}"));
+        }
         for part in &self.subproblems {
             let name = part.identifier.as_ref().map_or("", |name| &name.value);
             text.push_str(&format!("; {name}: {}", part.detail));
         }
-        let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-        printable.take(MAX_SAID).collect()
+        shown(&text)
+    }
+}
+
+/// The CA's `text` as a line for the operator.
+pub(super) fn shown(text: &str) -> String {
+    let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    printable.take(MAX_SAID).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_one_line_with_all_that_the_ca_says() {
+        for (problem, expected) in [
+            (r#"{ "detail": "no\nmore" }"#, "no more"),
+            (r#"{ "type": "about:blank" }"#, "about:blank"),
+            (
+                r#"{ "type": "urn:ietf:params:acme:error:userActionRequired",
+                     "detail": "terms have changed", "instance": "https://ca.example/terms" }"#,
+                "terms have changed; see https://ca.example/terms",
+            ),
+            (
+                r#"{ "detail": "no", "instance": "/1", "subproblems": [
+                     { "detail": "bad", "identifier": { "value": "a.example" } } ] }"#,
+                "no; a.example: bad",
+            ),
+        ] {
+            let problem: Problem = serde_json::from_str(problem).expect("a problem");
+            assert_eq!(problem.said(), expected);
+        }
+        assert_eq!(shown(&"x".repeat(600)).len(), MAX_SAID);
     }
 }

@@ -69,11 +69,7 @@ pub(super) async fn begin(authority: &Authority, wish: &Wish) -> Result<Begun, F
     let url = &authority.directory.new_order;
     let reply = match authority.post(url, &order.to_string()).await {
         // RFC 9773 §5: it has been replaced by another order, or the CA does not know it.
-        Err(Fault::Refused {
-            status: 400..500,
-            kind,
-            ..
-        }) if wish.replaces.is_some() && kind != "rateLimited" => {
+        Err(fault) if wish.replaces.is_some() && fault.is_refusal() => {
             let order = json!({ "identifiers": identifiers });
             authority.post(url, &order.to_string()).await?
         }
@@ -101,6 +97,7 @@ pub(super) async fn complete(
     let key = key_of(begun)?;
     let (mut order, mut reply) = ask(authority, begun).await?;
     let mut pace = Pace::new("it does not come to an end with the order");
+    let mut is_finalized = false;
     loop {
         match order.status {
             OrderStatus::Pending => {
@@ -109,15 +106,17 @@ pub(super) async fn complete(
                 }
                 pace.wait(&reply).await?;
             }
-            OrderStatus::Ready => {
+            OrderStatus::Ready if !is_finalized => {
                 let request = json!({ "csr": base64url(request(&wish.names, &key)?) });
                 authority
                     .post(&order.finalize, &request.to_string())
                     .await?;
+                is_finalized = true;
             }
-            OrderStatus::Processing => pace.wait(&reply).await?,
+            // The CA may show the order for a while as it was.
+            OrderStatus::Ready | OrderStatus::Processing => pace.wait(&reply).await?,
             OrderStatus::Valid => return download(authority, &order, &key).await,
-            OrderStatus::Invalid => return Err(invalid(order.error)),
+            OrderStatus::Invalid => return Err(why_invalid(authority, &order).await),
         }
         (order, reply) = ask(authority, begun).await?;
     }
@@ -127,7 +126,7 @@ pub(super) async fn complete(
 pub(super) fn is_over(fault: &Fault) -> bool {
     match fault {
         Fault::Refused { .. } => fault.is_refusal(),
-        Fault::Unverified { .. } | Fault::Nonsense(_) => true,
+        Fault::Unverified { .. } | Fault::Invalid(_) | Fault::Nonsense(_) => true,
         Fault::Unreachable(_) | Fault::Busy(_) | Fault::Slow { .. } | Fault::Storage(_) => false,
     }
 }
@@ -136,17 +135,29 @@ async fn ask(authority: &Authority, begun: &Begun) -> Result<(Order, Reply), Fau
     authority.ask(&begun.url, "", "order").await
 }
 
-fn invalid(problem: Option<Problem>) -> Fault {
-    let said = problem.unwrap_or_default().said();
-    Fault::Refused {
-        status: 403,
-        kind: String::new(),
-        said: match said.as_str() {
-            "" => "the order is invalid".to_owned(),
-            said => format!("the order is invalid: {said}"),
-        },
-        retry_after: None,
+/// Why the CA has given up `order`. Where the order does not say, one of its authorizations does.
+async fn why_invalid(authority: &Authority, order: &Order) -> Fault {
+    let said = order.error.as_ref().map(Problem::said).unwrap_or_default();
+    if !said.is_empty() {
+        return Fault::Invalid(format!("the order is invalid: {said}"));
     }
+    for url in &order.authorizations {
+        match authority.ask(url, "", "authorization").await {
+            Ok((authorization, _)) if is_failed(&authorization) => {
+                return unverified(&authorization);
+            }
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    Fault::Invalid("the order is invalid, and the CA does not say why".to_owned())
+}
+
+fn is_failed(authorization: &Authorization) -> bool {
+    !matches!(
+        authorization.status,
+        AuthorizationStatus::Pending | AuthorizationStatus::Valid
+    )
 }
 
 fn unmade(error: rcgen::Error) -> Fault {
@@ -179,6 +190,7 @@ async fn verify(
         authority.ask(url, "", "authorization").await?;
     let mut pace = Pace::new("it does not come to an end with an authorization");
     let mut given = None;
+    let mut refused = None;
     loop {
         match authorization.status {
             AuthorizationStatus::Valid => return Ok(()),
@@ -190,12 +202,14 @@ async fn verify(
             let name = authorization.identifier.value.clone();
             given = Some(give(authority, answers, challenge, &name, offer)?);
             match authority.post(&offer.url, "{}").await {
-                // It may have been told before a restart, and have decided: the next question says so.
-                Ok(_) | Err(Fault::Refused { .. }) => {}
+                Ok(_) => {}
+                // The CA may have been told before a restart, and may have decided: the authorization says so.
+                Err(fault) if fault.is_refusal() => refused = Some(fault),
                 Err(fault) => return Err(fault),
             }
-        } else {
-            pace.wait(&reply).await?;
+        } else if let Err(slow) = pace.wait(&reply).await {
+            // The CA has said why it does not verify the name.
+            return Err(refused.unwrap_or(slow));
         }
         (authorization, reply) = authority.ask(url, "", "authorization").await?;
     }
@@ -301,8 +315,12 @@ impl Pace {
     }
 
     /// Waits as long as the last `reply` says, or a little longer than the last time.
+    ///
+    /// # Errors
+    /// If the CA has had [`PATIENCE`], or wants more than is left of that.
     async fn wait(&mut self, reply: &Reply) -> Result<(), Fault> {
-        let wait = reply.retry_after.unwrap_or(self.next).max(FIRST_WAIT);
+        let asked = reply.retry_after.filter(|wait| !wait.is_zero());
+        let wait = asked.unwrap_or(self.next).max(FIRST_WAIT);
         self.next = (self.next * 2).min(LONGEST_WAIT);
         let slow = Fault::Slow {
             what: self.what,

@@ -19,6 +19,9 @@ const RENEWAL_INFO: Duration = Duration::from_secs(6 * 60 * 60);
 const RENEWAL_INFO_RANGE: [Duration; 2] =
     [Duration::from_secs(60), Duration::from_secs(24 * 60 * 60)];
 
+/// The longest time after a certificate was issued in which no other is ordered.
+const LONGEST_PAUSE_ISSUED: Duration = Duration::from_secs(60 * 60);
+
 /// What is remembered, as it is kept. Moments are seconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -67,7 +70,7 @@ impl Record {
     /// When something is to be done; `None`: now.
     pub(super) fn due(&self, standing: Option<&Standing>, now: SystemTime) -> Option<SystemTime> {
         let wanted = standing.map_or(now, |standing| self.renewal(standing));
-        let due = wanted.max(self.not_before.map_or(now, moment));
+        let due = wanted.max(now + self.pause(now));
         (due > now).then_some(due)
     }
 
@@ -115,8 +118,12 @@ impl Record {
     pub(super) fn note_issued(&mut self, standing: &Standing, now: SystemTime) {
         let renewal = schedule::renewal(standing.begins, standing.ends, Chance::random());
         let lifetime = standing.ends.duration_since(standing.begins);
-        // If the clock is wrong, the certificate may be old at once, and must not be ordered again at once.
-        let pause = (lifetime.unwrap_or_default() / 6).min(Duration::from_secs(60 * 60));
+        // If the clock or the CA is wrong, the certificate may be old at once, and must not be ordered again
+        // at once.
+        let pause = match lifetime {
+            Ok(lifetime) if standing.ends > now => (lifetime / 6).min(LONGEST_PAUSE_ISSUED),
+            _ => LONGEST_PAUSE_ISSUED,
+        };
         *self = Self {
             renewal: Some(seconds(renewal)),
             not_before: Some(seconds(now + pause)),
@@ -126,7 +133,9 @@ impl Record {
 
     /// Whether the CA is to be asked when the certificate is to be renewed.
     pub(super) fn asks_renewal(&self, now: SystemTime) -> bool {
-        self.ask_renewal.is_none_or(|ask| moment(ask) <= now)
+        let [_, most] = RENEWAL_INFO_RANGE;
+        self.ask_renewal
+            .is_none_or(|ask| left(ask, now, most).is_zero())
     }
 
     /// The CA was asked. `window` is what it said; `wait` is when it wants to be asked again.
@@ -150,9 +159,18 @@ impl Record {
 
     /// How long nothing is tried.
     pub(super) fn pause(&self, now: SystemTime) -> Duration {
-        let not_before = self.not_before.map_or(now, moment);
-        not_before.duration_since(now).unwrap_or_default()
+        // A pause is at most a fifth longer than that.
+        let most = schedule::LONGEST_ASKED * 6 / 5;
+        self.not_before
+            .map_or(Duration::ZERO, |until| left(until, now, most))
     }
+}
+
+/// The time from `now` to `until`. If that is more than `most`, the clock was wrong when `until` was chosen, and
+/// it is over.
+fn left(until: u64, now: SystemTime, most: Duration) -> Duration {
+    let left = moment(until).duration_since(now).unwrap_or_default();
+    if left > most { Duration::ZERO } else { left }
 }
 
 fn moment(seconds: u64) -> SystemTime {
@@ -270,6 +288,37 @@ mod tests {
             record.due(Some(&standing), now),
             Some(now + Duration::from_secs(3600))
         );
+    }
+
+    #[test]
+    fn a_certificate_without_a_lifetime_is_not_ordered_again_at_once() {
+        let now = UNIX_EPOCH + 20_000 * DAY;
+        for ends in [now, now - DAY] {
+            let standing = Standing {
+                begins: now,
+                ends,
+                identifier: None,
+            };
+            let mut record = Record::default();
+            record.note_issued(&standing, now);
+            assert_eq!(record.pause(now), LONGEST_PAUSE_ISSUED);
+        }
+    }
+
+    #[test]
+    fn moments_that_a_wrong_clock_has_chosen_do_not_count() {
+        let now = UNIX_EPOCH + 20_000 * DAY;
+        let mut record = Record::default();
+        record.note_failure(&down(), now + 400 * DAY);
+        record.note_renewal_info(None, None, now + 400 * DAY);
+        assert_eq!(record.due(None, now), None);
+        assert!(record.asks_renewal(now));
+        let slow = Fault::Slow {
+            what: "it is slow",
+            retry_after: Some(7 * DAY),
+        };
+        record.note_failure(&slow, now);
+        assert_eq!(record.due(None, now), Some(now + 7 * DAY));
     }
 
     #[test]

@@ -16,7 +16,7 @@ const LONGEST_PAUSE_REFUSED: Duration = Duration::from_secs(12 * 60 * 60);
 const PAUSE_AT_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// The longest that a CA may ask us to wait.
-const LONGEST_ASKED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub(super) const LONGEST_ASKED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A number from 0 to 1, so that many servers that were started together do not ask together.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +59,7 @@ pub(super) fn pause(failures: u32, fault: &Fault, chance: Chance) -> Duration {
     let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
     let pause = first.saturating_mul(doubled).min(longest);
     let pause = pause + chance.of(pause / 5);
-    let at_limit = fault.is_of("rateLimited").then_some(PAUSE_AT_LIMIT);
+    let at_limit = fault.is_limit().then_some(PAUSE_AT_LIMIT);
     let asked = fault.retry_after().or(at_limit).unwrap_or_default();
     pause.max(asked.min(LONGEST_ASKED))
 }
@@ -119,6 +119,8 @@ mod tests {
                 7 * 24 * 3600,
             ),
             (3, &refused(429, "rateLimited", Some(1)), 240),
+            (1, &refused(403, "rateLimited", None), 3600),
+            (1, &refused(429, "", None), 3600),
         ] {
             let at_least = pause(failures, fault, Chance(0.0));
             assert_eq!(

@@ -2,6 +2,7 @@
 
 mod ca;
 mod key_change;
+mod orders;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
