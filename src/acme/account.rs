@@ -17,9 +17,9 @@ use crate::config::model::Acme;
 pub(super) struct Account {
     /// The key: PKCS #8 in base64.
     key: String,
-    /// Where the account is; `None` until the CA has said.
+    /// The URL of the account; `None` until the CA has named it.
     url: Option<String>,
-    /// What the CA was told.
+    /// The contacts that the CA was told last.
     contact: Vec<String>,
     /// The key that the CA is asked to take in place of `key`; it may have done so. As `key` is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,8 +27,8 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// The account in the file at `path`. If there is none, its key is made and kept before the CA hears
-    /// of it: a CA knows an account by its key, so that none is made twice.
+    /// The account in the file at `path`. Without a file, makes a key and writes it before the CA is asked: a
+    /// CA knows an account by its key, so that a second request finds the account of the first one.
     ///
     /// # Errors
     /// If the file cannot be read or written, or holds no account: its key may be all that is left of one, so
@@ -53,7 +53,7 @@ impl Account {
         Ok((account, key))
     }
 
-    /// Has the CA know the account, as `settings` want it. Returns it as it is to be kept.
+    /// Registers the account with the CA, with the contacts of `settings`. Returns the account for the file.
     ///
     /// # Errors
     /// If the CA refuses.
@@ -80,7 +80,7 @@ impl Account {
         })
     }
 
-    /// The account, once more to be made: the CA does not know it any more.
+    /// The account without its URL: the CA no longer knows it, and has to register it again.
     pub(super) fn forgotten(self) -> Self {
         Self { url: None, ..self }
     }
@@ -135,7 +135,7 @@ fn key_of(text: &str) -> Result<AccountKey, NoKey> {
     AccountKey::from_pkcs8(&pkcs8)
 }
 
-/// Makes the account, or finds the one of the key. Returns its URL.
+/// Registers the account, or finds the one that the CA has for the key. Returns its URL.
 async fn create(authority: &Authority, settings: &Acme) -> Result<String, Fault> {
     let url = &authority.directory.new_account;
     let mut wish = json!({ "termsOfServiceAgreed": true });

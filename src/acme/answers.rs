@@ -1,7 +1,8 @@
-//! What a CA is told that asks whether a name is ours (RFC 8555 §8, RFC 8737).
+//! The responses to challenges, by which a CA verifies that a name leads to this server (RFC 8555 §8, RFC
+//! 8737).
 //!
-//! The keeper adds an answer before it tells the CA to ask, and takes it away once the CA has decided.
-//! Workers look answers up; there are hardly ever any.
+//! The keeper adds an answer before it tells the CA to verify the name, and removes it once the CA has
+//! decided. Workers look answers up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -26,7 +27,7 @@ struct HttpAnswer {
     key_authorization: String,
 }
 
-/// One answer. Dropping it takes it away.
+/// An answer that workers give. Dropping it removes the answer.
 pub(super) struct Given {
     answers: Arc<Answers>,
     key: Key,
@@ -38,7 +39,7 @@ enum Key {
 }
 
 impl Answers {
-    /// Has a request for `token` at `name` answered.
+    /// Has workers answer requests for `token` at `name`.
     pub(super) fn give_http(
         self: &Arc<Self>,
         name: &str,
@@ -57,7 +58,7 @@ impl Answers {
         }
     }
 
-    /// Has a handshake of a CA that asks for `name` go on with `config`.
+    /// Has workers use `config` for handshakes by which a CA verifies `name`.
     pub(super) fn give_tls(self: &Arc<Self>, name: &str, config: Arc<ServerConfig>) -> Given {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.tls.insert(name.to_owned(), config);
@@ -76,7 +77,7 @@ impl Answers {
         is_it.then(|| answer.key_authorization.clone())
     }
 
-    /// What the handshake of a CA goes on with that asks for `name`.
+    /// The configuration of a handshake by which a CA verifies `name`.
     pub(super) fn tls(&self, name: &str) -> Option<Arc<ServerConfig>> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.tls.get(name).cloned()
@@ -103,7 +104,7 @@ mod tests {
     use crate::tls::made::challenge_config;
 
     #[test]
-    fn are_there_for_their_name_until_they_are_taken_away() {
+    fn an_answer_is_given_for_its_name_until_it_is_dropped() {
         let answers = Arc::<Answers>::default();
         assert_eq!(answers.http("a.example", "token"), None);
         let given = answers.give_http("a.example", "token", "token.key".to_owned());

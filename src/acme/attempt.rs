@@ -32,7 +32,7 @@ impl Attempt<'_> {
     /// Why there is no certificate.
     ///
     /// # Cancellation
-    /// What has been done is in the storage.
+    /// The storage holds every step that has ended.
     pub(super) async fn make(
         &self,
         record: &mut Record,
@@ -90,7 +90,7 @@ impl Attempt<'_> {
         self.registration.on_disk(put).await?
     }
 
-    /// Asks the CA when the certificate of `standing` is to be renewed (RFC 9773), if it says such things.
+    /// Asks the CA when the certificate of `standing` is to be renewed (RFC 9773), if the CA offers that.
     pub(super) async fn ask_renewal(&self, record: &mut Record, standing: &Standing) {
         let now = SystemTime::now();
         match self.renewal_info(standing).await {
@@ -138,12 +138,12 @@ impl Attempt<'_> {
     }
 }
 
-/// Puts what the CA has issued into `file`, if it is what was asked for.
+/// Writes the certificate that the CA has issued to `file`, if it is for `names` and fits its key.
 fn put(file: &Path, names: &[String], text: &str) -> Result<Standing, Fault> {
     let prepared = storage::prepare(file, text.as_bytes())?;
     tls::check_issued(prepared.path(), names).map_err(|fault| {
         Fault::Nonsense(format!(
-            "the CA has issued what is no use: {}",
+            "the CA has issued a certificate that cannot be used: {}",
             fault.message
         ))
     })?;

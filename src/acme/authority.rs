@@ -13,7 +13,7 @@ use super::messages::{Directory, Problem};
 use crate::http::https_url::HttpsUrl;
 use crate::http::method::Method;
 
-/// How often a request is repeated because the CA does not like its nonce (RFC 8555 §6.5).
+/// How often a request is sent until the CA accepts its nonce (RFC 8555 §6.5).
 const MAX_NONCES: usize = 10;
 
 /// A CA, as one account sees it.
@@ -21,9 +21,9 @@ pub(super) struct Authority {
     client: Client,
     pub(super) directory: Directory,
     pub(super) key: AccountKey,
-    /// The URL of the account, once it is known.
+    /// The URL of the account, once the CA has named it.
     pub(super) account: RefCell<Option<String>>,
-    /// What the next request is to bring.
+    /// The nonce of the next request, if the CA has sent one.
     nonce: RefCell<Option<String>>,
 }
 
@@ -174,7 +174,7 @@ pub(super) fn parse<T: DeserializeOwned>(reply: &Reply, what: &str) -> Result<T,
         .map_err(|error| Fault::Nonsense(format!("the CA sent no {what}: {error}")))
 }
 
-/// `reply`, unless it says no.
+/// `reply`, if its status is 2xx.
 fn accepted(reply: Reply) -> Result<Reply, Fault> {
     match reply.status {
         200..300 => Ok(reply),

@@ -29,7 +29,7 @@ const MAX_CONTENT: usize = 100 * 1024;
 
 const READ_SIZE: usize = 16 * 1024;
 
-/// What is asked with.
+/// What every exchange needs.
 pub(super) struct Client {
     pub(super) tls: Arc<ClientConfig>,
     /// Looks names up.
@@ -78,7 +78,7 @@ impl Client {
             .await
             .map_err(|error| error.to_string())?;
         let reply = receive(&transport, method).await?;
-        // The response is whole; whether the CA hears that we are done is nothing to wait for long.
+        // The response is complete, so that it does not matter whether the CA takes the `close_notify`.
         let _ = transport.close(runtime::deadline_after(PATIENCE)).await;
         Ok(reply)
     }

@@ -8,10 +8,10 @@ use crate::http::https_url::NoHttpsUrl;
 /// Why a certificate was not issued.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    /// The CA is not there, or does not answer.
+    /// The CA cannot be reached, or does not answer.
     #[error("{0}")]
     Unreachable(String),
-    /// The CA says no, in its own words.
+    /// The CA refuses, in its own words.
     #[error("the CA refused ({status}): {said}")]
     Refused {
         status: u16,
@@ -20,7 +20,7 @@ pub(super) enum Fault {
         said: String,
         retry_after: Option<Duration>,
     },
-    /// The CA could not verify that a name is ours.
+    /// The CA could not verify that a name leads to this server.
     #[error("the CA could not verify {name} by {challenge}: {said}")]
     Unverified {
         name: String,
@@ -30,7 +30,7 @@ pub(super) enum Fault {
     /// The CA has given the order up.
     #[error("{0}")]
     Invalid(String),
-    /// The CA says something that RFC 8555 does not allow, or that is no use.
+    /// The CA says something that RFC 8555 does not allow, or that the server cannot use.
     #[error("{0}")]
     Nonsense(String),
     #[error("the CA took too long: {what}")]
@@ -38,7 +38,7 @@ pub(super) enum Fault {
         what: &'static str,
         retry_after: Option<Duration>,
     },
-    /// Another process does what this one wants to do.
+    /// Another process holds the lock for what this one has to do.
     #[error("{0}")]
     Busy(&'static str),
     #[error(transparent)]
@@ -50,16 +50,16 @@ impl Fault {
     pub(super) fn of_url(url: &str, error: NoHttpsUrl) -> Self {
         let shown: String = url.chars().take(100).collect();
         Self::Nonsense(format!(
-            "the CA gave a URL that is none, {shown:?}: {error}"
+            "the CA gave a URL that cannot be used, {shown:?}: {error}"
         ))
     }
 
-    /// Whether the CA said what `kind` stands for.
+    /// Whether the CA refused with the error type `wanted`.
     pub(super) fn is_of(&self, wanted: &str) -> bool {
         matches!(self, Self::Refused { kind, .. } if kind == wanted)
     }
 
-    /// Whether the CA has said no, and would say so again.
+    /// Whether the CA has refused, and would refuse the same request again.
     pub(super) fn is_refusal(&self) -> bool {
         match self {
             Self::Refused { status, .. } => (400..500).contains(status) && !self.is_limit(),
@@ -67,7 +67,7 @@ impl Fault {
         }
     }
 
-    /// Whether the CA has said that it was asked too often.
+    /// Whether the CA has refused because of one of its limits.
     pub(super) fn is_limit(&self) -> bool {
         matches!(self, Self::Refused { status: 429, .. }) || self.is_of("rateLimited")
     }
@@ -81,7 +81,7 @@ impl Fault {
         }
     }
 
-    /// How long the CA asks us to wait.
+    /// How long the CA wants the server to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } | Self::Slow { retry_after, .. } => *retry_after,

@@ -11,8 +11,8 @@
 //!        └── show the new one ←─ issued ─── one attempt ─ failed ┘ a pause that grows
 //! ```
 //!
-//! One certificate at a time: the CA counts what an account asks. A plan of another generation that asks
-//! the same CA takes the place of the last one without a break; what is under way goes on.
+//! It orders one certificate at a time: a CA limits what an account may ask. The plan of the next generation
+//! takes the place of the last one without a break, if it is for the same CA: an order under way goes on.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -49,7 +49,7 @@ const WITHOUT_LOCK: Duration = Duration::from_secs(2);
 const THREADS: usize = 2;
 const QUEUE: usize = 64;
 
-/// Keeps the certificates of the last plan that came, and does what else it is told, until the sender is gone.
+/// Carries out commands until the sender is gone: keeps the certificates of the last plan, and changes keys.
 pub(crate) async fn keep(mut commands: Receiver<Command>) {
     let mut next = commands.receive().await;
     while let Some(command) = next {
@@ -100,7 +100,7 @@ async fn follow(plan: Plan, commands: &mut Receiver<Command>) -> Option<Command>
 
 async fn keep_at(work: Rc<Work>, mut changes: Receiver<()>) -> Infallible {
     let settings = work.plan.borrow().settings.clone();
-    let mut house = House {
+    let mut keeper = Keeper {
         pool: BlockingPool::new(THREADS, QUEUE),
         settings,
         storage: None,
@@ -111,13 +111,13 @@ async fn keep_at(work: Rc<Work>, mut changes: Receiver<()>) -> Infallible {
     loop {
         let present = work.plan.borrow().clone();
         let wishes = work.wishes.take();
-        let wait = house.step(&present, wishes).await;
+        let wait = keeper.step(&present, wishes).await;
         either(changes.receive(), runtime::sleep(wait)).await;
     }
 }
 
-/// What the task works with.
-struct House {
+/// The task, and what it works with.
+struct Keeper {
     pool: Arc<BlockingPool>,
     settings: Acme,
     storage: Option<Storage>,
@@ -129,7 +129,7 @@ struct House {
     key_changes: KeyChanges,
 }
 
-impl House {
+impl Keeper {
     /// Changes the key of the account if there are `wishes` for that, and orders every certificate that is
     /// due. Returns after which time something more may be due.
     async fn step(&mut self, plan: &Plan, wishes: Vec<Wish>) -> Duration {
@@ -226,7 +226,7 @@ impl House {
         }
     }
 
-    /// Takes note of how it stands with a certificate that another process looks after.
+    /// Takes note of the state of a certificate that another process orders.
     async fn watch(&mut self, plan: &Plan, wanted: &Wanted) -> Duration {
         let standing = self.standing(wanted).await;
         plan.shared.set_state(
@@ -246,7 +246,7 @@ impl House {
         read.flatten()
     }
 
-    /// Orders the certificate if that is due. Returns how long it is not.
+    /// Orders the certificate if that is due. Returns the time until it is due.
     async fn look_after(&mut self, plan: &Plan, wanted: &Wanted, storage: &Storage) -> Duration {
         let mut record = self.record(wanted, storage).await;
         let standing = self.standing(wanted).await;
@@ -280,12 +280,12 @@ impl House {
         self.records.insert(wanted.file.clone(), record);
         match due {
             Some(due) => due.duration_since(now).unwrap_or_default(),
-            // The next step says how it stands.
+            // The next step takes note of the state.
             None => Duration::ZERO,
         }
     }
 
-    /// What is remembered of a certificate.
+    /// The record of a certificate, from memory or from its file.
     async fn record(&self, wanted: &Wanted, storage: &Storage) -> Record {
         if let Some(record) = self.records.get(&wanted.file) {
             return record.clone();
@@ -295,7 +295,7 @@ impl House {
         read.and_then(Result::ok).flatten().unwrap_or_default()
     }
 
-    /// Calls `work` on a thread that may wait for the disk. `None`: there is none.
+    /// Calls `work` on a thread that may wait for the disk. `None`: there is no such thread.
     async fn on_disk<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

@@ -1,9 +1,8 @@
-//! The messages of a CA (RFC 8555 §7.1), as far as they are used. Members that we do not know are passed
-//! over.
+//! The messages of a CA (RFC 8555 §7.1), as far as they are used. Other members are ignored.
 
 use serde::Deserialize;
 
-/// Where what is asked for (RFC 8555 §7.1.1, RFC 9773 §4.1).
+/// The URLs of a CA (RFC 8555 §7.1.1, RFC 9773 §4.1).
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Directory {

@@ -1,4 +1,4 @@
-//! Certificates that look after themselves: ordered, verified, downloaded and renewed by ACME (RFC 8555).
+//! Certificates that the server orders, downloads and renews itself, by ACME (RFC 8555).
 //!
 //! ```text
 //! generation ─ Plan: which certificates ─→ keeper: one task for the process; what is due, and when
@@ -6,7 +6,7 @@
 //!                                            │ process writes
 //!                                            ▼
 //!                    storage  ←──────────  order: order → authorizations → finalize → download
-//!                    (files)                 │ answers: what a CA that asks back is told
+//!                    (files)                 │ answers: responses to the CA's challenges
 //!                                            ▼
 //!                                          authority: directory, nonces, the account's signature
 //!                                            │ jose, account, messages
@@ -18,8 +18,8 @@
 //! ```
 //!
 //! Each step is in the storage before the next one begins, so that a restart or a reload goes on where
-//! the last process was. Failures are remembered there too: nothing that is started again and again asks
-//! a CA more often than the pauses allow.
+//! the last process was. The storage holds failures and pauses, too: a server that is started again and
+//! again asks a CA no more often than one that runs.
 
 mod account;
 mod answers;

@@ -49,9 +49,9 @@ pub(super) struct Wish {
     pub(super) names: Vec<String>,
     /// The preferred one first.
     pub(super) challenges: Vec<Challenge>,
-    /// The certificate in whose place it is to be (RFC 9773 §5), if the CA wants to know.
+    /// The certificate that it replaces (RFC 9773 §5), if the CA takes such names.
     pub(super) replaces: Option<String>,
-    /// How many tries the CA has refused: each tries another challenge.
+    /// How many tries the CA has refused: the next one uses another challenge.
     pub(super) refusals: u32,
 }
 
@@ -96,7 +96,7 @@ pub(super) async fn complete(
 ) -> Result<String, Fault> {
     let key = key_of(begun)?;
     let (mut order, mut reply) = ask(authority, begun).await?;
-    let mut pace = Pace::new("it does not come to an end with the order");
+    let mut pace = Pace::new("it has not finished the order");
     let mut is_finalized = false;
     loop {
         match order.status {
@@ -188,7 +188,7 @@ async fn verify(
 ) -> Result<(), Fault> {
     let (mut authorization, mut reply): (Authorization, _) =
         authority.ask(url, "", "authorization").await?;
-    let mut pace = Pace::new("it does not come to an end with an authorization");
+    let mut pace = Pace::new("it has not verified a name");
     let mut given = None;
     let mut refused = None;
     loop {
@@ -298,7 +298,7 @@ async fn download(authority: &Authority, order: &Order, key: &KeyPair) -> Result
     Ok(block("PRIVATE KEY", key.serialized_der()) + &chain)
 }
 
-/// Waits between two questions, and not for ever.
+/// The pauses between two questions to the CA, which are [`PATIENCE`] together at most.
 struct Pace {
     what: &'static str,
     next: Duration,

@@ -21,7 +21,7 @@ pub(crate) struct Wanted {
     pub(super) names: Vec<String>,
     /// Where it is in the storage, with its key.
     pub(super) file: PathBuf,
-    /// What shows it to clients: servers that ask different things of clients have one each.
+    /// What presents it to clients: one for each of the TLS settings that servers have for these names.
     pub(super) terminators: Vec<Arc<Terminator>>,
 }
 
@@ -35,7 +35,7 @@ impl Plan {
         }
     }
 
-    /// Adds the certificate of `issue` in `file`, which `terminator` shows.
+    /// Adds the certificate of `issue` in `file`, which `terminator` presents.
     pub(crate) fn add(&mut self, issue: &Issue, file: &Path, terminator: &Arc<Terminator>) {
         let known = self.wanted.iter_mut().find(|wanted| wanted.file == file);
         match known {
@@ -57,12 +57,12 @@ impl Plan {
         self.wanted.is_empty()
     }
 
-    /// How it stands with the certificate in `file`.
+    /// The state of the certificate in `file`.
     pub(crate) fn state(&self, file: &Path) -> State {
         self.shared.state(file)
     }
 
-    /// The names of each certificate, and how it stands with it.
+    /// The names of each certificate, and its state.
     pub(crate) fn states(&self) -> impl Iterator<Item = (&[String], State)> {
         let state = |wanted: &Wanted| self.state(&wanted.file);
         self.wanted
@@ -72,15 +72,15 @@ impl Plan {
 }
 
 impl Wanted {
-    /// As the log calls it.
+    /// The name of the certificate in the log.
     pub(super) fn describe(&self) -> String {
         self.names.join(", ")
     }
 
-    /// Has clients see what is in the file, if that has changed.
+    /// Presents the certificate in the file to clients, if the file has changed.
     ///
     /// # Errors
-    /// Why they still see what was there before.
+    /// Why clients still get the certificate of before.
     pub(super) fn show(&self) -> Result<(), String> {
         for terminator in &self.terminators {
             if let Looked::Failed(fault) = terminator.look() {

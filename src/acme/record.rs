@@ -1,5 +1,5 @@
-//! What is remembered of a certificate beside the certificate: the order under way, what failed, and when
-//! something is to be done.
+//! The record of a certificate: the order under way, the last failure, and when the server does something
+//! next.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,14 +22,14 @@ const RENEWAL_INFO_RANGE: [Duration; 2] =
 /// The longest time after a certificate was issued in which no other is ordered.
 const LONGEST_PAUSE_ISSUED: Duration = Duration::from_secs(60 * 60);
 
-/// What is remembered, as it is kept. Moments are seconds since 1970.
+/// The record of a certificate, as its file holds it. Moments are seconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Record {
     pub(super) begun: Option<Begun>,
     /// Tries that have failed because the CA could not be asked.
     unanswered: u32,
-    /// Tries that have failed because the CA said no.
+    /// Tries that have failed because the CA has refused.
     pub(super) refusals: u32,
     /// Why the last one failed.
     failure: Option<String>,
@@ -41,12 +41,12 @@ pub(super) struct Record {
     ask_renewal: Option<u64>,
 }
 
-/// A certificate that is there.
+/// A certificate in the storage.
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
     pub(super) begins: SystemTime,
     pub(super) ends: SystemTime,
-    /// What the CA calls it (RFC 9773 §4.1), if it can be called so.
+    /// Its identifier at the CA (RFC 9773 §4.1), if it has what that is made of.
     pub(super) identifier: Option<String>,
 }
 
@@ -74,17 +74,17 @@ impl Record {
         (due > now).then_some(due)
     }
 
-    /// When the certificate that is there is renewed.
+    /// When the certificate in the storage is renewed.
     fn renewal(&self, standing: &Standing) -> SystemTime {
         let last = schedule::renewal(standing.begins, standing.ends, Chance::none());
         match self.renewal.map(moment) {
-            // What is remembered may be of another certificate.
+            // The file may be about another certificate.
             Some(renewal) if renewal < standing.ends => renewal,
             _ => last,
         }
     }
 
-    /// How it stands with the certificate, where nothing is done before `next`.
+    /// The state of the certificate, where nothing is done before `next`.
     pub(super) fn state(&self, standing: Option<&Standing>, next: SystemTime) -> State {
         let stage = match (&self.failure, standing) {
             (Some(_), _) => Stage::Failed,
@@ -157,7 +157,7 @@ impl Record {
         }
     }
 
-    /// How long nothing is tried.
+    /// The time until the next try is allowed.
     pub(super) fn pause(&self, now: SystemTime) -> Duration {
         // A pause is at most a fifth longer than that.
         let most = schedule::LONGEST_ASKED * 6 / 5;
@@ -174,7 +174,7 @@ fn left(until: u64, now: SystemTime, most: Duration) -> Duration {
 }
 
 fn moment(seconds: u64) -> SystemTime {
-    // A number that no calendar has is a damaged file.
+    // Only a damaged file holds a number that no calendar has.
     let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
     time.unwrap_or(UNIX_EPOCH)
 }

@@ -8,14 +8,14 @@ use super::fault::Fault;
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
-/// The same where the CA has said no: it counts such tries. Let's Encrypt takes five an hour.
+/// The same after a refusal: CAs limit refused tries, Let's Encrypt to five an hour.
 const FIRST_PAUSE_REFUSED: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE_REFUSED: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// The least pause at a limit of the CA that says nothing of time.
+/// The least pause after a limit of the CA, if the CA says nothing of time.
 const PAUSE_AT_LIMIT: Duration = Duration::from_secs(60 * 60);
 
-/// The longest that a CA may ask us to wait.
+/// The longest pause that a CA can ask for.
 pub(super) const LONGEST_ASKED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A number from 0 to 1, so that many servers that were started together do not ask together.

@@ -1,5 +1,4 @@
-//! What workers and the supervisor see of ACME: answers for a CA that asks back, and how it stands with
-//! each certificate.
+//! What workers and the supervisor see of ACME: answers to challenges, and the state of each certificate.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +17,7 @@ pub(crate) struct Shared {
     states: Mutex<BTreeMap<PathBuf, State>>,
 }
 
-/// How it stands with a certificate.
+/// The state of a certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) stage: Stage,
@@ -32,7 +31,7 @@ pub(crate) struct State {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// It has not been looked at.
+    /// The keeper has not looked at it yet.
     #[default]
     Waiting,
     /// An order is under way.
@@ -42,7 +41,7 @@ pub(crate) enum Stage {
     Renewing,
     /// The last try failed, and there will be another.
     Failed,
-    /// Another process that shares the storage does what is to be done.
+    /// Another process that shares the storage orders it.
     Elsewhere,
 }
 
@@ -61,18 +60,18 @@ impl Stage {
 }
 
 impl Shared {
-    /// What a request to `host` for the challenge with `token` is answered; `None`: there is no such
-    /// challenge.
+    /// The content of the response to a request at `host` for the challenge with `token`; `None`: there is no
+    /// such challenge.
     pub(crate) fn http_answer(&self, host: &str, token: &str) -> Option<String> {
         self.answers.http(host, token)
     }
 
-    /// What the handshake of a CA that asks for `name` goes on with.
+    /// The configuration of a handshake by which a CA verifies `name`.
     pub(crate) fn tls_answer(&self, name: &str) -> Option<Arc<ServerConfig>> {
         self.answers.tls(name)
     }
 
-    /// How it stands with the certificate in `file`.
+    /// The state of the certificate in `file`.
     pub(crate) fn state(&self, file: &Path) -> State {
         let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         states.get(file).cloned().unwrap_or_default()

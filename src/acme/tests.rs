@@ -237,7 +237,7 @@ fn nonsense_is_refused_and_the_old_certificate_stays() {
             text("{}"),
         ),
         (
-            "gave a URL that is none",
+            "gave a URL that cannot be used",
             |asked| is_for(asked, "order"),
             Answer(
                 201,

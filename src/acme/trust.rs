@@ -1,4 +1,4 @@
-//! Whom we believe that a server is the CA's: the same as for servers of upstreams.
+//! How the CA's own server is verified: as servers of upstreams are.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use crate::address::Scheme;
 use crate::config::model::UpstreamTls;
 use crate::tls::{Connector, Material};
 
-/// What connections to the CA go on with. `ca` is a file of those who may have issued the certificate of
-/// its server; without it, those count whom the system trusts. Reads files.
+/// The configuration of TLS for connections to the CA. `ca` is a file with the certificates of those who may
+/// have issued the certificate of its server; without it, the roots of the system hold. Reads files.
 ///
 /// # Errors
 /// Why there are no roots to verify the CA's server by.

@@ -12,8 +12,8 @@ use crate::config::model::{Config, HostPattern, PatternSegment, Place, Policy, R
 use crate::handlers::Handler;
 use crate::handlers::acme::AcmeHandler;
 
-/// Adds the route to `site`, which clients reach without TLS. Who may use the server does not matter to it:
-/// the CA has to.
+/// Adds the route to `site`, which clients reach without TLS. `allow` and `deny` of
+/// the server do not apply to it: the CA has to reach it.
 pub(super) fn add_route(site: &mut Site, carryover: &mut Carryover) {
     let named = |name: &str| PatternSegment::Static(name.as_bytes().to_vec());
     let pattern = RoutePattern {

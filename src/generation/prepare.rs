@@ -183,7 +183,7 @@ impl Generation {
     }
 }
 
-/// What ACME is to look after.
+/// The certificates that ACME orders.
 fn plan(config: &Config, carryover: &Carryover) -> Option<acme::Plan> {
     let shared = Arc::clone(carryover.acme());
     let mut plan = acme::Plan::new(config.acme.clone()?, shared);

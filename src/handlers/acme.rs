@@ -1,5 +1,5 @@
-//! What a CA gets that asks whether a name is ours (RFC 8555 §8.3). The server adds the route itself, to
-//! each server without TLS.
+//! Responds to the requests by which a CA verifies names over plain HTTP (RFC 8555 §8.3). Each server without
+//! TLS has the route, without a line in the file.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What the handshakes of a server go on with.
+//! The TLS configuration of a server, which is exchanged when its files change.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
@@ -30,8 +30,8 @@ const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
 /// may be valid, and the process may have free descriptors again.
 const AGAIN: Duration = Duration::from_secs(10 * 60);
 
-/// What the handshakes of a server go on with. The files may be read again while it serves; sessions that
-/// have begun go on as they are.
+/// Has the TLS configuration of a server, made of its files. The files may be read again while the server runs;
+/// sessions that have begun keep the configuration that they began with.
 pub(crate) struct Terminator {
     settings: Tls,
     tickets: Arc<TicketKeys>,
@@ -49,7 +49,7 @@ struct Seen {
     failure: Option<String>,
 }
 
-/// What was read last, and is good.
+/// What the last read that was taken has found.
 struct Current {
     config: Arc<ServerConfig>,
     client_rule: u64,
@@ -68,7 +68,7 @@ impl Read {
         self.current.facts.is_none() && identities.first().is_some_and(Option::is_some)
     }
 
-    /// Why it is worse than a certificate that is valid.
+    /// Why a certificate that is valid is better.
     fn worse(&self, path: &Path, now: SystemTime) -> Option<Fault> {
         let Some(facts) = &self.current.facts else {
             let message = format!(
@@ -105,8 +105,8 @@ impl Terminator {
     /// Reads the files again.
     ///
     /// # Errors
-    /// Why they cannot be served with, or are worse than what was read last. Then that is still what
-    /// handshakes go on with.
+    /// Why the server cannot use them, or that they are worse than what was read last. Then handshakes use
+    /// what was read last.
     pub(crate) fn renew(&self) -> Result<(), Fault> {
         self.renew_at(Instant::now(), SystemTime::now())
     }
@@ -190,7 +190,7 @@ impl Terminator {
             certificate, key, ..
         } = &self.settings;
         if self.settings.issue.is_some() {
-            // It is for them. The supervisor warns if ACME does not renew it in time.
+            // ACME orders it for these hosts, and the supervisor warns if ACME does not renew it in time.
             return Vec::new();
         }
         match Identity::read(certificate, key) {
@@ -199,7 +199,7 @@ impl Terminator {
         }
     }
 
-    /// What a handshake that begins now goes on with.
+    /// The configuration of a handshake that begins now.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current.load().config)
     }
@@ -221,9 +221,9 @@ fn is_renewed_later(facts: &Facts, date: SystemTime) -> bool {
 pub(crate) enum Looked {
     /// They are as they were, or are refused for the same reason as before.
     Same,
-    /// They are what handshakes go on with now.
+    /// They were taken: handshakes use them now.
     Renewed,
-    /// They are no good: what was read before is what handshakes go on with.
+    /// They were not taken: handshakes use what was read before.
     Failed(Fault),
 }
 

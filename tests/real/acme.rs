@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use crate::program::{Program, free_address};
 use crate::support::{Client, Directory, Server, Site, ended_with, tls_fixture, until};
 
-/// Pebble, and the ports at which it asks whether a name is ours.
+/// Pebble, and the ports at which it verifies names.
 struct Pebble {
     directory: Arc<Directory>,
     address: SocketAddr,
@@ -106,7 +106,7 @@ fn secure(address: SocketAddr, hosts: &str) -> String {
     )
 }
 
-/// `[[server]]` at `address`, without TLS, which answers nobody but for CAs.
+/// `[[server]]` at `address`, without TLS, which refuses all clients but a CA that verifies a name.
 fn plain(address: SocketAddr) -> String {
     format!(
         "[[server]]\nlisten = '{address}'\ndeny = 'all'\nroutes.'/' = {{ respond = 'plain' }}\n"
@@ -153,7 +153,7 @@ fn until_issued(address: SocketAddr, name: &str) -> String {
     })
 }
 
-/// How it stands with the first certificate, as `tidegate status` has it.
+/// The state of the first certificate, as `tidegate status` has it.
 fn state(server: &Server) -> serde_json::Value {
     server.status()["acme"][0].clone()
 }
@@ -333,7 +333,7 @@ fn an_order_goes_on_after_a_restart() {
 fn what_the_ca_says_is_told() {
     let pebble = Pebble::new("", &[]);
     let _running = pebble.start();
-    // Nobody listens where the CA asks.
+    // No server listens at the port where the CA asks.
     let elsewhere = free_address();
     let text = pebble.acme("challenge = 'tls-alpn-01'") + &secure(elsewhere, "'a.example'");
     let server = start(&text);
