@@ -30,7 +30,7 @@ pub(crate) struct Decoder {
 /// What is still to come of the content.
 #[derive(Clone, Debug)]
 enum State {
-    /// So many octets, at least one.
+    /// This many octets, at least one.
     Length(u64),
     /// The rest of a message in the chunked coding.
     Chunked(chunked::Decoder),

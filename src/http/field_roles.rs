@@ -9,8 +9,8 @@
 //! | representation | `Content-Type`, `ETag`, `Vary`, … | RFC 9110 §8, §12.5.5, §14 |
 //! | other | every other field | |
 //!
-//! Of some fields a response has one line only. What a field is about also decides on which responses the
-//! operator's value stands: see `generation::policy::Scope`.
+//! Some fields may stand on one line of a response only. The role of a field also decides on which
+//! responses the operator's value is sent: see `generation::policy::Scope`.
 //!
 //! A wrong field of the first two roles lets a third party split a response or smuggle a request
 //! (RFC 9112 §11), so only the server sets these.
@@ -18,7 +18,7 @@
 use FieldRole::{Connection, Framing, Representation, Server};
 use Setter::{Configuration, Handler, Script};
 
-/// What a field tells about.
+/// What a field describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FieldRole {
     /// The connection to the next recipient, or the proxy at its other end; not the message.

@@ -178,8 +178,8 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Whether applications take two names for one: `X_Tenant` becomes the same variable as `X-Tenant` in CGI
-/// and all that came of it, and a client must not get past the operator with it.
+/// Whether applications take two names for the same: `X_Tenant` becomes the same variable as `X-Tenant` in
+/// CGI and in WSGI. If the operator sets or removes one, a client must not be able to send the other.
 pub(crate) fn is_same_variable(name: &str, other: &str) -> bool {
     let folded = |byte: u8| match byte {
         b'_' => b'-',

@@ -24,7 +24,7 @@ macro_rules! methods {
                 None
             }
 
-            /// Whether several requests of the method come to the same as one (RFC 9110 §9.2.2; RFC 4918,
+            /// Whether several requests of the method have the same effect as one (RFC 9110 §9.2.2; RFC 4918,
             /// RFC 5323 and RFC 10008 for theirs).
             pub(crate) fn is_idempotent(self) -> bool {
                 !matches!(

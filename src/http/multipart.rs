@@ -13,7 +13,7 @@
 //! ```
 //!
 //! The CRLF before the first part is an empty preamble (RFC 2046 §5.1.1), which nginx and Apache send, and
-//! without which zsync takes the first part for none.
+//! without which zsync does not find the first part.
 //!
 //! This module makes the lines between the bytes of the ranges; the caller sends those bytes.
 

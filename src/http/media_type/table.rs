@@ -131,8 +131,8 @@ pub(super) const BY_EXTENSION: &[(&str, &str)] = &[
     ("zst", "application/zstd"),
 ];
 
-/// Extensions of formats that are another format in gzip. A client that is told of the coding sees
-/// through it.
+/// Extensions of formats that are another format in gzip. A client that is sent the coding decodes the file
+/// to that format.
 pub(super) const IN_GZIP: &[&str] = &["emz", "svgz", "wmz", "wrz"];
 
 /// Names of text files, in small letters: most have no extension, or one that means something else.
