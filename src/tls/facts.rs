@@ -1,5 +1,6 @@
 //! What a certificate says (RFC 5280 §4).
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXUPPER;
@@ -20,7 +21,8 @@ pub(crate) struct Facts {
     pub(crate) serial: String,
     /// The SHA-256 of the certificate, in hexadecimal digits.
     pub(crate) fingerprint: String,
-    /// The names of hosts that it is for, in lower case.
+    /// The hosts that it is for, as `hosts` of a server has them: names in lower case, IPv6 addresses in
+    /// brackets.
     pub(crate) names: Vec<String>,
     pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
@@ -43,6 +45,7 @@ impl Facts {
         let names = names.iter().flat_map(|names| &names.value.general_names);
         let host = |name: &GeneralName<'_>| match name {
             GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+            GeneralName::IPAddress(octets) => address(octets),
             _ => None,
         };
         Ok(Self {
@@ -118,6 +121,14 @@ fn without_sign(number: &[u8]) -> &[u8] {
     }
 }
 
+/// An IP address of a certificate, as `Host` has it (RFC 9110 §7.2).
+fn address(octets: &[u8]) -> Option<String> {
+    let version4 = <[u8; 4]>::try_from(octets).map(|octets| Ipv4Addr::from(octets).to_string());
+    let version6 =
+        <[u8; 16]>::try_from(octets).map(|octets| format!("[{}]", Ipv6Addr::from(octets)));
+    version4.or(version6).ok()
+}
+
 fn time(seconds: i64) -> SystemTime {
     match u64::try_from(seconds) {
         Ok(seconds) => UNIX_EPOCH + Duration::from_secs(seconds),
@@ -127,6 +138,9 @@ fn time(seconds: i64) -> SystemTime {
 
 #[cfg(test)]
 mod tests {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+
     use super::*;
 
     #[test]
@@ -138,6 +152,26 @@ mod tests {
             (b"", ""),
         ] {
             assert_eq!(HEXUPPER.encode(without_sign(number)), expected);
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_for_names_and_addresses() {
+        let certificate = CertificateDer::from_pem_file("tests/fixtures/tls/localhost.pem");
+        let facts = Facts::of(&certificate.expect("a fixture")).expect("a certificate");
+        let exact = |host: &str| HostPattern::Exact(host.to_owned());
+        for (host, is_covered) in [
+            (exact("localhost"), true),
+            (exact("127.0.0.1"), true),
+            (exact("[::1]"), true),
+            (exact("a.example.com"), true),
+            (HostPattern::Below(".example.com".to_owned()), true),
+            (exact("127.0.0.2"), false),
+            (exact("[::2]"), false),
+            (exact("a.b.example.com"), false),
+            (HostPattern::Below(".localhost".to_owned()), false),
+        ] {
+            assert_eq!(facts.covers(&host), is_covered, "{host}");
         }
     }
 }
