@@ -1,5 +1,6 @@
 //! The command line: its commands and arguments, and the messages of commands that fail.
 
+mod certificate;
 mod check;
 mod config_file;
 mod explain;
@@ -7,7 +8,9 @@ mod listening;
 mod output;
 mod proxy;
 mod remote;
+mod secured;
 mod starting;
+mod trust;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -30,6 +33,7 @@ use config_file::ConfigFile;
 use listening::Listening;
 use output::print;
 use remote::{Acme, Reload, Remote, RestartApp, Status, Upstream};
+use secured::{Secured, ServerCertificate};
 use starting::{address_lines, describe, start};
 
 /// A small, fast web server.
@@ -41,6 +45,7 @@ use starting::{address_lines, describe, start};
 Examples:
   tidegate serve                     this directory, at http://localhost:8080
   tidegate serve site --port 3000    another directory, at another port
+  tidegate serve --tls               this directory, at https://localhost:8080
   tidegate                           the server that ./config.toml describes
   tidegate run /etc/tidegate/config.toml
 
@@ -59,6 +64,7 @@ enum Command {
     /// Serve a directory, without any file.
     Serve(Serve),
     Proxy(proxy::Proxy),
+    Certificate(certificate::Certificate),
     /// Have the running server take on its changed configuration.
     ///
     /// Says what changed, or why it was refused and that nothing was disturbed.
@@ -119,6 +125,8 @@ struct Serve {
     directory: PathBuf,
     #[command(flatten)]
     listening: Listening,
+    #[command(flatten)]
+    secured: Secured,
     /// Answer 404 for a directory without an index.html, instead of listing it.
     #[arg(long)]
     no_listing: bool,
@@ -154,6 +162,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
         Some(Command::Run(arguments)) => run(&arguments, handlers),
         Some(Command::Serve(arguments)) => serve(&arguments),
         Some(Command::Proxy(arguments)) => proxy::proxy(&arguments),
+        Some(Command::Certificate(arguments)) => certificate::certificate(&arguments),
         Some(Command::Reload(arguments)) => remote::reload(&arguments),
         Some(Command::Confirm(server)) => remote::tell(&server, "POST", "/confirm"),
         Some(Command::Status(arguments)) => remote::status(&arguments),
@@ -250,25 +259,36 @@ fn serve(arguments: &Serve) -> Result<(), String> {
         ));
     }
     let listen = arguments.listening.addresses();
-    let config = Config::for_directory(root.clone(), listen, !arguments.no_listing, arguments.spa);
+    let certificate = arguments.secured.certificate(&listen);
+    let certificate = certificate.map_err(|error| describe(&error))?;
+    let config = Config::for_directory(root.clone(), listen, !arguments.no_listing, arguments.spa)
+        .over(certificate.as_ref().map(ServerCertificate::tls));
+    let generation = Generation::of_command(&config).map_err(|why| format!("error: {why}"))?;
     let supervisor = start(Setup {
-        generation: Arc::new(Generation::of_config(&config)),
+        generation: Arc::new(generation),
         config,
         file: None,
         handlers: Handlers::new(),
         role: Role::Program(inherited),
     })?;
-    print_banner(&supervisor, &root, arguments);
+    print_banner(&supervisor, &root, arguments, certificate.as_ref());
+    let kept = certificate.map(ServerCertificate::keep).transpose();
+    kept.map_err(|error| format!("error: cannot start a thread: {error}"))?;
     supervisor.run().map_err(|error| describe(&error))
 }
 
 /// Tells the operator of `serve` the addresses, the directory, and which options are on.
-fn print_banner(supervisor: &Supervisor, root: &Path, arguments: &Serve) {
+fn print_banner(
+    supervisor: &Supervisor,
+    root: &Path,
+    arguments: &Serve,
+    certificate: Option<&ServerCertificate>,
+) {
     let on_or_off = |is_on: bool| if is_on { "on" } else { "off" };
     diagnostic::print(&format!(
         "\n  Serving {}\n\n{}\n  listing {}, single-page fallback {}; Ctrl-C stops\n\n",
         root.display(),
-        address_lines(supervisor),
+        address_lines(supervisor, certificate),
         on_or_off(!arguments.no_listing),
         on_or_off(arguments.spa)
     ));

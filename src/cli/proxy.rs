@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::listening::Listening;
+use super::secured::{Secured, ServerCertificate};
 use super::starting::{address_lines, describe, start};
 use crate::address::{UpstreamAddress, UpstreamUrl};
 use crate::api::Handlers;
@@ -27,6 +28,8 @@ pub(super) struct Proxy {
     to: UpstreamUrl,
     #[command(flatten)]
     listening: Listening,
+    #[command(flatten)]
+    secured: Secured,
 }
 
 /// Passes requests on, until a signal ends that.
@@ -36,7 +39,11 @@ pub(super) struct Proxy {
 pub(super) fn proxy(arguments: &Proxy) -> Result<(), String> {
     let inherited = Inherited::from_environment();
     let server = look_up(&arguments.to)?;
-    let config = Config::for_upstream(server, arguments.listening.addresses());
+    let listen = arguments.listening.addresses();
+    let certificate = arguments.secured.certificate(&listen);
+    let certificate = certificate.map_err(|error| describe(&error))?;
+    let config =
+        Config::for_upstream(server, listen).over(certificate.as_ref().map(ServerCertificate::tls));
     let generation = Generation::of_command(&config).map_err(|why| format!("error: {why}"))?;
     let supervisor = start(Setup {
         generation: Arc::new(generation),
@@ -45,7 +52,9 @@ pub(super) fn proxy(arguments: &Proxy) -> Result<(), String> {
         handlers: Handlers::new(),
         role: Role::Program(inherited),
     })?;
-    print_banner(&supervisor, &arguments.to);
+    print_banner(&supervisor, &arguments.to, certificate.as_ref());
+    let kept = certificate.map(ServerCertificate::keep).transpose();
+    kept.map_err(|error| format!("error: cannot start a thread: {error}"))?;
     supervisor.run().map_err(|error| describe(&error))
 }
 
@@ -69,8 +78,12 @@ fn look_up(url: &UpstreamUrl) -> Result<UpstreamUrl, String> {
 }
 
 /// Tells the operator the addresses, and where requests go.
-fn print_banner(supervisor: &Supervisor, server: &UpstreamUrl) {
-    let addresses = address_lines(supervisor);
+fn print_banner(
+    supervisor: &Supervisor,
+    server: &UpstreamUrl,
+    certificate: Option<&ServerCertificate>,
+) {
+    let addresses = address_lines(supervisor, certificate);
     diagnostic::print(&format!(
         "\n  Passing requests on to {server}\n\n{addresses}\n  Ctrl-C stops\n\n"
     ));

@@ -3,6 +3,7 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use super::secured::ServerCertificate;
 use crate::address::ListenAddress;
 use crate::config::model::LogLevel;
 use crate::log::diagnostic;
@@ -33,11 +34,25 @@ fn clickable(address: SocketAddr) -> String {
     }
 }
 
-/// The addresses at which the server can be asked, as lines for the operator.
-pub(super) fn address_lines(supervisor: &Supervisor) -> String {
+/// The addresses at which the server can be asked, as lines for the operator; then whom clients have to
+/// trust, if they come over TLS.
+pub(super) fn address_lines(
+    supervisor: &Supervisor,
+    certificate: Option<&ServerCertificate>,
+) -> String {
     let addresses = supervisor.addresses().filter_map(ListenAddress::ip);
-    let line = |address| format!("    http://{}/\n", clickable(address));
-    addresses.map(line).collect()
+    let scheme = if certificate.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let urls = addresses.map(|address| format!("{scheme}://{}/", clickable(address)));
+    let urls: Vec<String> = urls.collect();
+    let lines: String = urls.iter().map(|url| format!("    {url}\n")).collect();
+    match (certificate, urls.first()) {
+        (Some(certificate), Some(url)) => lines + "\n" + &certificate.describe(url),
+        _ => lines,
+    }
 }
 
 /// Has panics reported as diagnostics: a panic of a handler must not make its worker wait until standard

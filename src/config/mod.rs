@@ -51,13 +51,27 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     words::units::parse_duration(text).ok()
 }
 
+/// Reads a host that a certificate is to be for: a name, `*.` and a name, or an IP address, with brackets or
+/// without.
+///
+/// # Errors
+/// A sentence with a remedy.
+pub(crate) fn parse_certificate_host(text: &str) -> Result<model::HostPattern, String> {
+    words::address::parse_certificate_host(text).map_err(sentence)
+}
+
 /// Reads the address of a server of an upstream as the file writes it; names are not looked up.
 ///
 /// # Errors
 /// A sentence with a remedy.
 pub(crate) fn parse_upstream_server(text: &str) -> Result<UpstreamUrl, String> {
-    words::upstream::parse_upstream_server(text).map_err(|fault| match fault.help {
+    words::upstream::parse_upstream_server(text).map_err(sentence)
+}
+
+/// A fault in a word of the command line.
+fn sentence(fault: complaint::fault::Fault) -> String {
+    match fault.help {
         Some(help) => format!("{}; {help}", fault.message),
         None => fault.message,
-    })
+    }
 }

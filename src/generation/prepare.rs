@@ -115,10 +115,10 @@ impl Generation {
         Self::new(config, Carryover::default())
     }
 
-    /// Prepares the configuration of a command, which names no handlers and no files.
+    /// Prepares the configuration of a command, which names no handlers.
     ///
     /// # Errors
-    /// Why its upstream cannot be asked.
+    /// Why its upstream cannot be asked, or its clients cannot come over TLS.
     pub(crate) fn of_command(config: &Config) -> Result<Self, String> {
         let mut carryover = Carryover::default();
         for upstream in config
@@ -128,6 +128,11 @@ impl Generation {
         {
             let read = carryover.read_connector(&upstream.tls);
             read.map_err(|fault| fault.message)?;
+        }
+        let servers = config.servers.iter();
+        for tls in servers.filter_map(|server| server.tls.as_ref()) {
+            let read = carryover.read_certificate(tls);
+            read.map_err(|(Unread::Nothing(fault) | Unread::Again(fault))| fault.message)?;
         }
         Ok(Self::new(config, carryover))
     }

@@ -112,6 +112,17 @@ pub(super) fn authority_and_serial(certificate: &[u8]) -> Option<(Vec<u8>, Vec<u
     Some((identifier.0.to_vec(), certificate.raw_serial().to_vec()))
 }
 
+/// The identifier of the key of `certificate` (RFC 5280 §4.2.1.2), if it is a CA's.
+pub(super) fn key_of_authority(certificate: &[u8]) -> Option<Vec<u8>> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let mut extensions = certificate.extensions().iter();
+    let identifier = extensions.find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(found) => Some(found.0.to_vec()),
+        _ => None,
+    });
+    identifier.filter(|_| certificate.is_ca())
+}
+
 /// The octets of a number without the zero before them that says that it is not negative (X.690 §8.3.3):
 /// other programs do not write it.
 fn without_sign(number: &[u8]) -> &[u8] {

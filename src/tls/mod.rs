@@ -6,6 +6,8 @@
 //!               made: by ourselves                    │
 //! tickets: keys that all workers share ───────────────┘  exchanged while it serves
 //!
+//! local: the CA of a developer, which signs certificates for the developer's own machine
+//!
 //! files, the system's roots ─ connector: what handshakes with the servers of an upstream go on with
 //! ```
 //!
@@ -16,6 +18,7 @@ mod connector;
 pub(crate) mod facts;
 mod fault;
 mod identity;
+pub(crate) mod local;
 pub(crate) mod made;
 mod name;
 pub(crate) mod pem;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Site, ended_with, program, speak_plainly};
+use crate::support::{Directory, Site, ended_with, program, speak_plainly};
 
 fn page(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -33,6 +33,30 @@ fn the_sample_of_status_has_the_lines_of_status() {
     let server = Site::new("'/' = { respond = 'ok' }").start();
     let printed = ended_with(0, &server.command_line(&["status"]));
     assert_eq!(labels(shown.iter().copied()), labels(printed.lines()));
+}
+
+#[test]
+fn the_sample_of_a_certificate_is_what_is_printed() {
+    let https = page("docs/https.md");
+    let shown = sample(&https, "tidegate certificate");
+    let directory = Directory::new();
+    let made = program()
+        .arg("certificate")
+        .current_dir(directory.path())
+        .env("XDG_DATA_HOME", directory.join("data"))
+        .output()
+        .expect("the program runs");
+    let printed = String::from_utf8_lossy(&made.stdout).into_owned();
+    let root = directory.path().canonicalize().expect("it is there");
+    let printed = printed.replace(&root.display().to_string(), "/home/ada");
+    let lines: Vec<&str> = printed.lines().take(2).collect();
+    assert_eq!(shown[..2], lines);
+    assert_eq!(
+        labels(shown.iter().copied()),
+        labels(printed.lines().take(3))
+    );
+    let tls = printed.lines().last().expect("a line of TOML");
+    assert!(https.contains(&format!("\n{tls}\n")), "{tls}");
 }
 
 /// The places that samples name in the example of docs/configuration.md moved whenever it grew.

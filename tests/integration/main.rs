@@ -75,6 +75,8 @@ mod tls;
 mod handshakes;
 // Certificates of clients: routes that need one, and what programs are told of it.
 mod client_certificates;
+// HTTPS for developers: a CA of the user, `serve --tls`, `tidegate certificate`.
+mod development;
 // Faults that were found by use, by subject.
 mod regression;
 

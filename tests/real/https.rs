@@ -40,7 +40,7 @@ fn path(name: &str) -> String {
 }
 
 /// What a command prints, and whether it says that it went well.
-fn run(program: &str, arguments: &[&str]) -> (bool, String) {
+pub(crate) fn run(program: &str, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())

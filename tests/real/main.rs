@@ -13,6 +13,8 @@ mod browser;
 mod differential;
 // What the documents tell to write and to do.
 mod documents;
+// Programs that trust the CA of `serve --tls`: curl, Node, Debian's store, Chromium.
+mod development;
 // Django behind `proxy`: its administration, forms, files, and slow clients.
 mod django;
 // DokuWiki behind `fastcgi`: path-info, and paths of its own.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Acme, App, Cidr, Files, Place, Policy, Proxy, Route, RoutePattern, RouteTest, Server,
-    SocketAccess, Stream, Upstream, UpstreamServer, Verb,
+    SocketAccess, Stream, Tls, Upstream, UpstreamServer, Verb,
 };
 use crate::address::{ListenAddress, UpstreamUrl};
 
@@ -69,6 +69,14 @@ impl Config {
             upstreams: vec![Upstream::of(name.clone(), servers, place)],
             ..Self::with_one_route(Verb::Proxy(Proxy::to(name)), listen)
         }
+    }
+
+    /// The same, whose clients come over TLS if there is a `tls`.
+    pub(crate) fn over(mut self, tls: Option<Tls>) -> Self {
+        for server in &mut self.servers {
+            server.tls.clone_from(&tls);
+        }
+        self
     }
 
     /// A server that listens at these addresses, for any host, with one route for every path.

@@ -237,6 +237,25 @@ pub(crate) fn parse_server_name(text: &str) -> Result<String, Fault> {
     }
 }
 
+/// Reads a host that a certificate is to be for: as in `hosts`, and IPv6 addresses without brackets, too.
+pub(crate) fn parse_certificate_host(text: &str) -> Result<HostPattern, Fault> {
+    let text = text.trim();
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
+        return Ok(HostPattern::Exact(format!("[{address}]")));
+    }
+    let host = parse_host(text)?;
+    // Clients take a name whose last part is a number for an IPv4 address.
+    let last = text.rsplit('.').next().unwrap_or(text);
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number && text.parse::<Ipv4Addr>().is_err() {
+        let fault = Fault::new(0..text.len(), format!("`{text}` is not an IP address"));
+        return Err(
+            fault.help("an IPv4 address has four numbers of up to 255; a name ends with a word")
+        );
+    }
+    Ok(host)
+}
+
 fn parse_ipv6_host(text: &str, address: &str) -> Result<HostPattern, Fault> {
     let address = address
         .strip_suffix(']')
@@ -441,6 +460,29 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(parse_host(text), Ok(expected), "{text:?}");
         }
+    }
+
+    #[test]
+    fn reads_what_a_certificate_can_be_for() {
+        let exact = |host: &str| HostPattern::Exact(host.to_owned());
+        for (text, expected) in [
+            ("localhost", exact("localhost")),
+            (" App.test", exact("app.test")),
+            ("127.0.0.1", exact("127.0.0.1")),
+            ("::1", exact("[::1]")),
+            ("[2001:DB8::1]", exact("[2001:db8::1]")),
+            ("*.app.test", HostPattern::Below(".app.test".to_owned())),
+        ] {
+            assert_eq!(parse_certificate_host(text), Ok(expected), "{text:?}");
+        }
+        let cases = [
+            ("", 0..0, "empty part"),
+            ("256.1.1.1", 0..9, "is not an IP address"),
+            ("10.1", 0..4, "is not an IP address"),
+            ("app.test:443", 8..12, "no port"),
+            ("https://app.test", 0..8, "no scheme"),
+        ];
+        assert_faults(parse_certificate_host, &cases);
     }
 
     #[test]

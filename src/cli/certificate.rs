@@ -1,0 +1,331 @@
+//! `tidegate certificate`: a certificate with its key, for development.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::Args;
+use tempfile::NamedTempFile;
+
+use super::output::print;
+use super::secured::open_authority;
+use super::starting::describe;
+use super::trust;
+use crate::config;
+use crate::config::model::HostPattern;
+use crate::http::date::iso;
+use crate::log::diagnostic;
+use crate::tls::local::{Access, Issued, LocalAuthority, Origin, Subject, draft};
+
+/// Make a certificate and its key, for development.
+///
+/// A CA of yours issues it, which is made on first use and kept beneath $XDG_DATA_HOME or ~/.local/share. Programs
+/// refuse the certificate until they trust that CA: --ca says how. It is not for the internet, where
+/// `tls = "acme"` gets certificates that everybody trusts.
+#[derive(Args, Debug)]
+pub(super) struct Certificate {
+    /// The names and IP addresses that it is for, such as `app.test,*.app.test,192.0.2.1`.
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
+    #[arg(default_value = "localhost,127.0.0.1,::1", conflicts_with = "client")]
+    #[arg(value_parser = config::parse_certificate_host)]
+    hosts: Vec<HostPattern>,
+    /// One for a client of this name, which servers with `client_ca` ask for.
+    #[arg(long, value_name = "NAME", value_parser = parse_client)]
+    client: Option<String>,
+    /// The directory to write NAME.pem and NAME-key.pem to. It is made if it is not there.
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+    /// Replace files that are there.
+    #[arg(long)]
+    force: bool,
+    /// Make none, and say where the CA's certificate is and how programs are told to trust it.
+    #[arg(long, conflicts_with_all = ["hosts", "client", "out", "force"])]
+    ca: bool,
+}
+
+/// Makes a certificate, or tells of the CA.
+///
+/// # Errors
+/// Why it cannot be made.
+pub(super) fn certificate(arguments: &Certificate) -> Result<(), String> {
+    if arguments.ca {
+        let authority = open_authority().map_err(|error| describe(&error))?;
+        let (file, ends) = (
+            authority.certificate_file(),
+            iso(authority.facts().not_after),
+        );
+        let name = trust::common_name(&authority);
+        let ways = trust::instructions(&authority, "https://localhost:8080/");
+        return print(&format!(
+            "{}\n\n  {name}, until {}. To trust it:\n\n{ways}",
+            file.display(),
+            &ends[..10]
+        ));
+    }
+    let subject = match &arguments.client {
+        Some(name) => Subject::Client(name),
+        None => Subject::Server(&arguments.hosts),
+    };
+    let files = Files::new(&arguments.out, &file_name(&subject))?;
+    if !arguments.force {
+        files.refuse_existing()?;
+    }
+    let authority = open_authority().map_err(|error| describe(&error))?;
+    let issued = authority.issue(&subject, SystemTime::now());
+    let issued = issued.map_err(|error| describe(&error))?;
+    files.write(&issued, arguments.force)?;
+    print(&told(&subject, &files, &issued, &authority))?;
+    if let Subject::Server(hosts) = subject {
+        warn_of_wildcards(hosts);
+    }
+    let name = trust::common_name(&authority);
+    diagnostic::print(&match authority.origin() {
+        Origin::Found => {
+            format!("\n\"{name}\" has issued it. How to trust that: tidegate certificate --ca\n")
+        }
+        Origin::Made | Origin::Replaced => {
+            let ways = trust::instructions(&authority, "https://localhost:8080/");
+            format!(
+                "\n\"{name}\" has issued it, which was made just now. Programs refuse it until you \
+                 trust that CA:\n\n{ways}"
+            )
+        }
+    });
+    Ok(())
+}
+
+/// The files, whom they are for, and the lines of a configuration that use them.
+fn told(
+    subject: &Subject<'_>,
+    files: &Files,
+    issued: &Issued,
+    authority: &LocalAuthority,
+) -> String {
+    let Files { certificate, key } = files;
+    let until = &iso(issued.not_after)[..10];
+    let (whom, lines) = match subject {
+        Subject::Server(hosts) => {
+            let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+            let (certificate, key) = (toml_text(certificate), toml_text(key));
+            let tls = format!("tls = {{ certificate = {certificate}, key = {key} }}");
+            (
+                hosts.join(", "),
+                format!("# in a [[server]] or [[stream]]\n{tls}"),
+            )
+        }
+        Subject::Client(name) => {
+            let authority = toml_text(&authority.certificate_file());
+            let lines = format!("# in `tls` of a server that asks for it\nclient_ca = {authority}");
+            ((*name).to_owned(), lines)
+        }
+    };
+    format!(
+        "certificate  {}\nkey          {}\nfor          {whom}, until {until}\n\n{lines}\n",
+        certificate.display(),
+        key.display()
+    )
+}
+
+/// Says that browsers do not take a wildcard for names with only one part in common.
+fn warn_of_wildcards(hosts: &[HostPattern]) {
+    for host in hosts {
+        if let HostPattern::Below(suffix) = host
+            && suffix.matches('.').count() == 1
+        {
+            diagnostic::print(&format!(
+                "warning: browsers do not take `{host}` for the names below `{}`; use a name with \
+                 a part more, like `*.app{suffix}`\n",
+                &suffix[1..]
+            ));
+        }
+    }
+}
+
+fn toml_text(path: &Path) -> String {
+    toml::Value::String(path.to_string_lossy().into_owned()).to_string()
+}
+
+/// The names of the two files, less their endings: that of the first host, and how many there are besides.
+fn file_name(subject: &Subject<'_>) -> String {
+    match subject {
+        Subject::Server(hosts) => {
+            let first = hosts.first().map(ToString::to_string).unwrap_or_default();
+            let first = first.trim_matches(['[', ']']).replace(':', "_");
+            let first = first.replace('*', "_wildcard");
+            match hosts.len() {
+                0 | 1 => first,
+                count => format!("{first}+{}", count - 1),
+            }
+        }
+        Subject::Client(name) => {
+            let allowed = |c: char| {
+                if c.is_alphanumeric() || "-_.@+".contains(c) {
+                    c
+                } else {
+                    '_'
+                }
+            };
+            let name: String = name.chars().map(allowed).collect();
+            format!("{}-client", name.trim_start_matches(['.', '-']))
+        }
+    }
+}
+
+/// Reads the name of a client (RFC 5280 appendix A.1, ub-common-name).
+fn parse_client(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err("a client has a name, such as \"Ada\"".to_owned());
+    }
+    if name.chars().count() > 64 {
+        return Err("the name of a client has at most 64 characters".to_owned());
+    }
+    Ok(name.to_owned())
+}
+
+/// Where a certificate and its key are written to.
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Files {
+    /// Files in `directory`, which is made if it is not there.
+    fn new(directory: &Path, name: &str) -> Result<Self, String> {
+        let made = std::fs::create_dir_all(directory).and_then(|()| directory.canonicalize());
+        let directory = made.map_err(|error| {
+            let directory = directory.display();
+            format!(
+                "error: cannot write to `{directory}`: {error}; name another directory with --out"
+            )
+        })?;
+        Ok(Self {
+            certificate: directory.join(format!("{name}.pem")),
+            key: directory.join(format!("{name}-key.pem")),
+        })
+    }
+
+    /// # Errors
+    /// If one of them is there.
+    fn refuse_existing(&self) -> Result<(), String> {
+        let mut files = [&self.certificate, &self.key].into_iter();
+        match files.find(|file| file.symlink_metadata().is_ok()) {
+            Some(file) => Err(is_there(file)),
+            None => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// If they cannot be written, or are there and must not be replaced.
+    fn write(&self, issued: &Issued, is_forced: bool) -> Result<(), String> {
+        let written = |target: &Path, text: &str, access| {
+            draft(target, text, access).map_err(|error| unwritten(target, &error))
+        };
+        let key = written(&self.key, &issued.key, Access::Owner)?;
+        let certificate = written(&self.certificate, &issued.certificate, Access::Everyone)?;
+        commit(key, &self.key, is_forced)?;
+        commit(certificate, &self.certificate, is_forced).inspect_err(|_| {
+            if !is_forced {
+                let _ = std::fs::remove_file(&self.key);
+            }
+        })
+    }
+}
+
+fn is_there(file: &Path) -> String {
+    format!(
+        "error: `{}` is there already; replace it with --force, or name another directory with \
+         --out",
+        file.display()
+    )
+}
+
+fn unwritten(file: &Path, error: &io::Error) -> String {
+    format!(
+        "error: cannot write `{}`: {error}; name a directory that you can write to with --out",
+        file.display()
+    )
+}
+
+/// Gives a file its name. A file of that name is replaced only if `is_forced`.
+fn commit(file: NamedTempFile, target: &Path, is_forced: bool) -> Result<(), String> {
+    let persisted = if is_forced {
+        file.persist(target)
+    } else {
+        file.persist_noclobber(target)
+    };
+    persisted
+        .map(drop)
+        .map_err(|error| match error.error.kind() {
+            io::ErrorKind::AlreadyExists => is_there(target),
+            _ => unwritten(target, &error.error),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn files_are_called_as_whom_they_are_for() {
+        let read = |host: &&str| config::parse_certificate_host(host).expect("a host");
+        for (hosts, expected) in [
+            (&["localhost"][..], "localhost"),
+            (&["localhost", "127.0.0.1", "::1"], "localhost+2"),
+            (&["*.app.test", "app.test"], "_wildcard.app.test+1"),
+            (&["2001:db8::1"], "2001_db8__1"),
+        ] {
+            let hosts: Vec<HostPattern> = hosts.iter().map(read).collect();
+            assert_eq!(file_name(&Subject::Server(&hosts)), expected);
+        }
+        for (name, expected) in [
+            ("Ada", "Ada-client"),
+            ("ada@example.com", "ada@example.com-client"),
+            ("../Ada Lovelace", "_Ada_Lovelace-client"),
+            ("Zoë/x", "Zoë_x-client"),
+        ] {
+            assert_eq!(file_name(&Subject::Client(name)), expected);
+        }
+    }
+
+    #[test]
+    fn a_client_has_a_name_that_a_certificate_can_hold() {
+        assert_eq!(parse_client(" Ada ").as_deref(), Ok("Ada"));
+        for name in ["", "  ", "a\nb", &"a".repeat(65)] {
+            assert!(parse_client(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn no_file_is_replaced_and_no_half_is_left() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let files = Files::new(&directory.path().join("a/b"), "x").expect("it can be made");
+        let issued = Issued {
+            certificate: "certificate".to_owned(),
+            key: "key".to_owned(),
+            not_after: SystemTime::UNIX_EPOCH,
+        };
+        std::fs::write(&files.certificate, "mine").expect("it can be written");
+        for said in [files.refuse_existing(), files.write(&issued, false)] {
+            let said = said.expect_err("a file is there");
+            assert!(
+                said.contains("x.pem` is there already") && said.contains("--force"),
+                "{said}"
+            );
+        }
+        assert!(!files.key.exists());
+        assert_eq!(
+            std::fs::read_to_string(&files.certificate).ok().as_deref(),
+            Some("mine")
+        );
+        files.write(&issued, true).expect("it can be replaced");
+        let mode = |file: &Path| file.metadata().expect("it is there").permissions().mode() & 0o777;
+        assert_eq!((mode(&files.key), mode(&files.certificate)), (0o600, 0o644));
+        let count = std::fs::read_dir(directory.path().join("a/b"))
+            .expect("it is there")
+            .count();
+        assert_eq!(count, 2);
+    }
+}

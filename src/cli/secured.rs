@@ -1,0 +1,188 @@
+//! `--tls` of `serve` and `proxy`: HTTPS with a certificate of the user's own CA.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+
+use super::trust;
+use crate::config;
+use crate::config::model::{HostPattern, Tls};
+use crate::log::diagnostic;
+use crate::tls::local::{self, LocalAuthority, LocalError, Origin};
+
+/// How often it is looked whether the certificate of a server that runs is about to expire.
+const LOOK: Duration = Duration::from_secs(60 * 60);
+
+/// The arguments.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Secured {
+    /// Speak HTTPS, with a certificate for localhost. A CA of yours issues it, which is made on first use;
+    /// you are told how to trust it.
+    #[arg(long)]
+    tls: bool,
+    /// With --tls: names and addresses that the certificate is for as well, such as `app.test,192.0.2.1`.
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',', requires = "tls")]
+    #[arg(value_parser = config::parse_certificate_host)]
+    hosts: Vec<HostPattern>,
+}
+
+impl Secured {
+    /// The certificate of a server that listens at `addresses`; `None`: it speaks plain HTTP.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn certificate(
+        &self,
+        addresses: &[SocketAddr],
+    ) -> Result<Option<ServerCertificate>, LocalError> {
+        if !self.tls {
+            return Ok(None);
+        }
+        let hosts = hosts(addresses, &local::machine(), &self.hosts);
+        let authority = open_authority()?;
+        let file = authority.server_file(&hosts, SystemTime::now())?;
+        Ok(Some(ServerCertificate {
+            authority,
+            hosts,
+            file,
+        }))
+    }
+}
+
+/// The CA of the user who runs this process.
+///
+/// # Errors
+/// Why it cannot be used.
+pub(super) fn open_authority() -> Result<LocalAuthority, LocalError> {
+    let directory = local::of_user(|name| std::env::var_os(name))?;
+    LocalAuthority::open(&directory, SystemTime::now())
+}
+
+/// The certificate of a server, in a file, and the CA that has issued it.
+pub(super) struct ServerCertificate {
+    authority: LocalAuthority,
+    hosts: Vec<HostPattern>,
+    file: PathBuf,
+}
+
+impl ServerCertificate {
+    /// How clients of the server come over TLS.
+    pub(super) fn tls(&self) -> Tls {
+        Tls {
+            certificate: self.file.clone(),
+            key: self.file.clone(),
+            ..Tls::default()
+        }
+    }
+
+    /// What the user is told of it, with a server at `url`: all of it when the CA is new.
+    pub(super) fn describe(&self, url: &str) -> String {
+        let hosts: Vec<String> = self.hosts.iter().map(ToString::to_string).collect();
+        let hosts = hosts.join(", ");
+        let name = trust::common_name(&self.authority);
+        let issued = format!("  The certificate is for {hosts}.\n  \"{name}\" has issued it");
+        let is_new = match self.authority.origin() {
+            Origin::Found => {
+                let file = trust::quoted_path(&self.authority.certificate_file());
+                return format!(
+                    "{issued}. How to trust that: tidegate certificate --ca\n\n    \
+                     curl --cacert {file} {url}\n"
+                );
+            }
+            Origin::Made => "which was made just now",
+            Origin::Replaced => "which was made just now, because the one before has expired",
+        };
+        let ways = trust::instructions(&self.authority, url);
+        format!("{issued}, {is_new}. Clients refuse it until you trust that CA:\n\n{ways}")
+    }
+
+    /// Has a thread of its own make the certificate anew when it is about to expire. The server looks at its
+    /// file from time to time.
+    ///
+    /// # Errors
+    /// If the system has no more threads.
+    pub(super) fn keep(self) -> io::Result<()> {
+        let look = move || {
+            loop {
+                thread::sleep(LOOK);
+                if let Err(error) = self.authority.server_file(&self.hosts, SystemTime::now()) {
+                    diagnostic::warn(format_args!(
+                        "the certificate is not renewed when it is about to expire: {error}"
+                    ));
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("tidegate-renew".to_owned());
+        thread.spawn(look).map(drop)
+    }
+}
+
+/// Whom a server is asked for that listens at `addresses` on the machine of this name, and `further` names.
+/// Each is there once.
+fn hosts(addresses: &[SocketAddr], machine: &str, further: &[HostPattern]) -> Vec<HostPattern> {
+    let exact = |host: &str| HostPattern::Exact(host.to_owned());
+    let mut hosts = vec![exact("localhost"), exact("127.0.0.1"), exact("[::1]")];
+    let addresses: BTreeSet<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
+    let (any, single): (Vec<IpAddr>, Vec<IpAddr>) =
+        addresses.iter().partition(|ip| ip.is_unspecified());
+    hosts.extend(single.iter().map(|ip| match ip {
+        IpAddr::V4(ip) => exact(&ip.to_string()),
+        IpAddr::V6(ip) => exact(&format!("[{ip}]")),
+    }));
+    let is_reached_from_elsewhere = !any.is_empty() || single.iter().any(|ip| !ip.is_loopback());
+    if is_reached_from_elsewhere {
+        hosts.extend(config::parse_certificate_host(machine));
+    }
+    hosts.extend_from_slice(further);
+    let mut seen = Vec::new();
+    hosts.retain(|host| {
+        let is_new = !seen.contains(host);
+        seen.push(host.clone());
+        is_new
+    });
+    hosts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_for_where_the_server_is_reached() {
+        for (addresses, further, expected) in [
+            (&["127.0.0.1:1", "[::1]:1"][..], &[][..], ""),
+            (&["127.0.0.2:1"], &[], " 127.0.0.2"),
+            (&["0.0.0.0:1", "[::]:1"], &[], " engine"),
+            (&["192.0.2.1:1"], &[], " 192.0.2.1 engine"),
+            (
+                &["[2001:db8::1]:1", "[2001:db8::1]:2"],
+                &[],
+                " [2001:db8::1] engine",
+            ),
+            (
+                &["127.0.0.1:1"],
+                &["app.test", "*.app.test", "app.test", "::1"],
+                " app.test *.app.test",
+            ),
+        ] {
+            let parsed = addresses
+                .iter()
+                .map(|address| address.parse().expect("an address"));
+            let parsed: Vec<SocketAddr> = parsed.collect();
+            let read = |host: &&str| config::parse_certificate_host(host).expect("a host");
+            let further: Vec<HostPattern> = further.iter().map(read).collect();
+            let hosts = hosts(&parsed, "Engine", &further);
+            let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+            let expected = format!("localhost 127.0.0.1 [::1]{expected}");
+            assert_eq!(hosts.join(" "), expected, "{addresses:?}");
+        }
+        // A machine may have a name that is none for a host.
+        let anywhere = "0.0.0.0:1".parse().expect("an address");
+        assert_eq!(hosts(&[anywhere], "ada's engine", &[]).len(), 3);
+    }
+}
