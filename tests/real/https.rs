@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
-use crate::support::{Server, Site, tls_fixture};
+use crate::support::{Server, Site, Upstream, tls_fixture};
 
 /// A script that sends the content back.
 const CAT: &str = "#!/bin/sh\nprintf 'Content-Type: application/octet-stream\\n\\n'\nexec cat\n";
@@ -103,6 +103,120 @@ fn curl_takes_files_by_either_version_and_shows_a_certificate() {
         &url,
     ];
     assert_eq!(run("curl", &shown), (true, "hello\n".to_owned()));
+}
+
+/// Names that have to be escaped, in a certificate of the fixtures' CA: OpenSSL writes them as an upstream is
+/// told of them.
+#[test]
+fn upstreams_are_told_of_a_certificate_as_openssl_describes_it() {
+    let upstream = Upstream::start(|connection| {
+        while let Some(request) = connection.next_request() {
+            let head = String::from_utf8_lossy(&request.head).into_owned();
+            let length = head.len();
+            connection.send(format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{head}"
+            ));
+        }
+    });
+    let server = Site::configured(&format!(
+        "workers = 1\nlog.access = false\n[[server]]\nlisten = '127.0.0.1:0'\n\
+         tls = {{ certificate = {:?}, key = {:?}, client_ca = {:?}, client = 'request' }}\n\
+         routes.'/' = {{ proxy = 'http://{}', client = 'require', client_certificate = {{ \
+         Subject = 'subject', Issuer = 'issuer', Serial = 'serial', Fingerprint = 'fingerprint' }} }}\n",
+        tls_fixture("localhost.pem"),
+        tls_fixture("localhost.key"),
+        tls_fixture("ca.pem"),
+        upstream.address()
+    ))
+    .start();
+    let (ca, ca_key) = (path("ca.pem"), path("ca.key"));
+    let file = |name: &str| server.directory().join(name).display().to_string();
+    let (key, request, certificate) = (file("c.key"), file("c.csr"), file("c.pem"));
+    let extensions = file("extensions");
+    server
+        .directory()
+        .write("extensions", "extendedKeyUsage = clientAuth\n");
+    let name = "/O=Tide, Gate + Sons/OU=\"a\" <b>;c\\\\d/CN=#Åsa ";
+    for arguments in [
+        &[
+            "req",
+            "-new",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-utf8",
+        ][..],
+        &[
+            "x509",
+            "-req",
+            "-CA",
+            &ca,
+            "-CAkey",
+            &ca_key,
+            "-set_serial",
+            "0xA1B2",
+            "-days",
+            "9",
+        ],
+    ] {
+        let files = match arguments[0] {
+            "req" => vec!["-subj", name, "-keyout", &key, "-out", &request],
+            _ => vec![
+                "-in",
+                &request,
+                "-out",
+                &certificate,
+                "-extfile",
+                &extensions,
+            ],
+        };
+        let (is_good, text) = run("openssl", &[arguments, &files].concat());
+        assert!(is_good, "{text}");
+    }
+    let url = format!("https://localhost:{}", server.address().port());
+    let asking = ["-sS", "--cacert", &ca, &url];
+    let (_, refused) = run("curl", &[&asking[..], &["-w", "%{http_code}"]].concat());
+    assert!(refused.ends_with("403"), "{refused}");
+    let showing = [&asking[..], &["--cert", &certificate, "--key", &key]].concat();
+    let (is_good, told) = run("curl", &showing);
+    assert!(is_good, "{told}");
+    let about = [
+        "-subject",
+        "-issuer",
+        "-serial",
+        "-fingerprint",
+        "-sha256",
+        "-nameopt",
+        "RFC2253",
+    ];
+    let in_file = ["x509", "-noout", "-in", &certificate];
+    let (_, described) = run("openssl", &[&in_file[..], &about].concat());
+    let lines = ["Subject", "Issuer", "Serial", "Fingerprint"].map(|name| {
+        let line = told
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.unwrap_or_else(|| panic!("{name}: {told}")).to_owned()
+    });
+    // OpenSSL writes a space at an edge as such, behind a backslash.
+    let [subject, ..] = &lines;
+    assert_eq!(
+        subject.replace("\\20", "\\ "),
+        line_of(&described, "subject=")
+    );
+    assert_eq!(lines[1], line_of(&described, "issuer="));
+    assert_eq!(lines[2], line_of(&described, "serial="));
+    assert_eq!(
+        lines[3],
+        line_of(&described, "sha256 Fingerprint=").replace(':', "")
+    );
+}
+
+/// What follows `start` in its line of `text`.
+fn line_of<'t>(text: &'t str, start: &str) -> &'t str {
+    let line = text.lines().find_map(|line| line.strip_prefix(start));
+    line.unwrap_or_else(|| panic!("{start}: {text}"))
 }
 
 #[test]
