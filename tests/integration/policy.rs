@@ -113,6 +113,37 @@ fn headers_are_on_error_answers_too() {
 }
 
 #[test]
+fn a_route_whose_verb_does_not_take_the_method_answers_for_itself() {
+    let server = start(
+        "",
+        "",
+        "'/files' = { files = 'www', headers = { X-Route = 'files' } }\n\
+         '/denied' = { files = 'www', deny = 'all' }",
+    );
+    for (request, status, of_route, allow) in [
+        (
+            "POST /files",
+            405,
+            Some("files"),
+            Some("GET, HEAD, OPTIONS"),
+        ),
+        (
+            "OPTIONS /files",
+            204,
+            Some("files"),
+            Some("GET, HEAD, OPTIONS"),
+        ),
+        ("POST /denied", 403, None, None),
+        ("OPTIONS /denied", 403, None, None),
+    ] {
+        let response = server.answer(format!("{request} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        assert_eq!(response.status, status, "{request}");
+        assert_eq!(response.field("X-Route"), of_route, "{request}");
+        assert_eq!(response.field("Allow"), allow, "{request}");
+    }
+}
+
+#[test]
 fn error_pages_are_by_status_and_by_class() {
     let server = site(
         "",

@@ -86,10 +86,18 @@ pub(super) fn find<'g, 'r>(
 ) -> (&'g ServingPolicy, Result<Matched<'g, 'r>, Refusal>) {
     match find_site(generation, listener, head) {
         Err(refusal) => (&generation.policy, Err(refusal)),
-        Ok(site) => match find_route(site, head) {
-            Err(refusal) => (&site.policy, Err(refusal)),
-            Ok(matched) => (&matched.route.policy, Ok(matched)),
-        },
+        Ok(site) => with_policy(find_route(site, head)),
+    }
+}
+
+/// What was found, and the policy of it.
+#[inline(always)]
+fn with_policy<'g, 'r>(
+    found: Result<Matched<'g, 'r>, (&'g ServingPolicy, Refusal)>,
+) -> (&'g ServingPolicy, Result<Matched<'g, 'r>, Refusal>) {
+    match found {
+        Err((policy, refusal)) => (policy, Err(refusal)),
+        Ok(matched) => (&matched.route.policy, Ok(matched)),
     }
 }
 
@@ -109,33 +117,38 @@ fn find_site<'g>(
     site.ok_or(Refusal::Status(Status::MISDIRECTED_REQUEST))
 }
 
-/// The route of `site` that answers.
-fn find_route<'g, 'r>(site: &'g Site, head: &RequestHead<'r>) -> Result<Matched<'g, 'r>, Refusal> {
+/// The route of `site` that answers; or what the server answers in its place, and the policy that holds for
+/// that.
+fn find_route<'g, 'r>(
+    site: &'g Site,
+    head: &RequestHead<'r>,
+) -> Result<Matched<'g, 'r>, (&'g ServingPolicy, Refusal)> {
     let limits = &site.policy.limits;
+    let refuse = |status| (&site.policy, Refusal::Status(status));
     if head.length > limits.max_head || head.fields.count() > limits.max_fields {
-        return Err(Refusal::Status(Status::REQUEST_HEADER_FIELDS_TOO_LARGE));
+        return Err(refuse(Status::REQUEST_HEADER_FIELDS_TOO_LARGE));
     }
     let path = NormalPath::parse(head.target.path);
-    let path = path.map_err(|_| Refusal::Status(Status::BAD_REQUEST))?;
+    let path = path.map_err(|_| refuse(Status::BAD_REQUEST))?;
     let matched = match_path(site, head.method, path)?;
     if !matched.route.handler.decodes_slashes() || !matched.path.has_encoded_slash() {
         return Ok(matched);
     }
     // Routed once more, so that no spelling of a path gets past the route that is for it.
     let decoded = matched.path.with_slashes_decoded();
-    let decoded = decoded.ok_or(Refusal::Status(Status::BAD_REQUEST))?;
+    let decoded = decoded.ok_or_else(|| refuse(Status::BAD_REQUEST))?;
     match_path(site, head.method, decoded)
 }
 
-/// The route of `site` that answers `method` for `path`.
+/// The route of `site` that answers `method` for `path`, as [`find_route`] returns it.
 // Two callers, of which one is hot: without this the compiler inlines it into neither.
 #[inline(always)]
 fn match_path<'g, 'r>(
     site: &'g Site,
     method: Method,
     path: NormalPath<'r>,
-) -> Result<Matched<'g, 'r>, Refusal> {
-    let allowed = match site.routes.find(method, &path) {
+) -> Result<Matched<'g, 'r>, (&'g ServingPolicy, Refusal)> {
+    let (policy, allowed) = match site.routes.find(method, &path) {
         Found::Route { route, matched } => {
             let methods = route.handler.methods();
             if methods.contains(method) {
@@ -145,14 +158,17 @@ fn match_path<'g, 'r>(
                     length: matched,
                 });
             }
-            methods
+            (&route.policy, methods)
         }
-        Found::OtherMethods(methods) => methods,
-        Found::Nothing => return Err(Refusal::Status(Status::NOT_FOUND)),
+        Found::OtherMethods(methods) => (&site.policy, methods),
+        Found::Nothing => return Err((&site.policy, Refusal::Status(Status::NOT_FOUND))),
     };
     let status = match method {
         Method::Options => Status::NO_CONTENT,
         _ => Status::METHOD_NOT_ALLOWED,
     };
-    Err(Refusal::Allow(status, allowed.with(Method::Options)))
+    Err((
+        policy,
+        Refusal::Allow(status, allowed.with(Method::Options)),
+    ))
 }
