@@ -69,6 +69,7 @@ pub fn encode_head(common: &[u8], fields: &[u8], length: u64, out: &mut Vec<u8>)
         status: Status::OK,
         common,
         fields,
+        more_fields: b"",
         framing: ResponseFraming::Length(length),
         persistence: Persistence::Implied,
     };

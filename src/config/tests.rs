@@ -739,3 +739,36 @@ fn headers_merge_downward() {
         (0, "Server x-frame-options".into())
     );
 }
+
+#[test]
+fn the_innermost_level_that_says_something_of_cors_says_all_of_it() {
+    let (top, server, routes) = policies();
+    assert_eq!(top.cors, None);
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let expected = Cors {
+        origins: vec![
+            OriginPattern::Exact("https://example.com".into()),
+            OriginPattern::Below {
+                start: "https://".into(),
+                end: ".example.com:8443".into(),
+            },
+            OriginPattern::Exact("null".into()),
+        ],
+        methods: texts(&["GET", "HEAD", "POST"]),
+        headers: Vec::new(),
+        expose: Vec::new(),
+        credentials: true,
+        max_age: Some(Duration::from_secs(3600)),
+    };
+    assert_eq!(server.cors, Some(expected));
+    assert_eq!(routes[0].cors, server.cors);
+    let own = Cors {
+        origins: vec![OriginPattern::Any],
+        methods: texts(&["GET", "PUT"]),
+        headers: texts(&["X-A"]),
+        expose: texts(&["ETag"]),
+        credentials: false,
+        max_age: None,
+    };
+    assert_eq!((&routes[2].cors, &routes[3].cors), (&Some(own), &None));
+}

@@ -2,6 +2,7 @@
 
 mod carryover;
 mod challenges;
+pub(crate) mod cors;
 mod error_pages;
 mod kept;
 pub(crate) mod policy;

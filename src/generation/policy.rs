@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::carryover::Carryover;
+use super::cors::ServingCors;
 use super::error_pages::ErrorPage;
 use crate::config::model::{Access, ErrorPages, HeaderChanges, Limits, Policy};
 use crate::http::date::HttpDate;
@@ -22,6 +23,8 @@ pub(crate) struct ServingPolicy {
     pub(crate) limits: Limits,
     /// Which clients are answered; `None`: every client.
     pub(crate) admission: Option<Admission>,
+    /// In a box, because few routes have it.
+    pub(crate) cors: Option<Box<ServingCors>>,
     /// What of the operator's changes a handler has to know beforehand.
     pub(crate) representation: RepresentationChanges,
     changes: FieldChanges,
@@ -118,6 +121,10 @@ impl ServingPolicy {
         Self {
             limits: policy.limits.clone(),
             admission: Admission::of(policy),
+            cors: policy
+                .cors
+                .as_ref()
+                .map(|cors| Box::new(ServingCors::new(cors))),
             representation: representation_changes(&policy.headers),
             changes: FieldChanges::new(&policy.headers),
             pages: policy.error_pages.clone(),

@@ -134,6 +134,8 @@ pub(crate) struct ResponseHead<'a> {
     pub(crate) common: &'a [u8],
     /// Encoded lines of this response.
     pub(crate) fields: &'a [u8],
+    /// More of them, which stand behind the others; empty as a rule.
+    pub(crate) more_fields: &'a [u8],
     pub(crate) framing: ResponseFraming,
     pub(crate) persistence: Persistence,
 }
@@ -144,6 +146,9 @@ impl ResponseHead<'_> {
         out.extend_from_slice(status_line(self.status).as_bytes());
         out.extend_from_slice(self.common);
         out.extend_from_slice(self.fields);
+        if !self.more_fields.is_empty() {
+            out.extend_from_slice(self.more_fields);
+        }
         match self.framing {
             ResponseFraming::None | ResponseFraming::Close => {}
             ResponseFraming::Length(length) => push_content_length(out, length),
@@ -223,6 +228,7 @@ mod tests {
             status: Status::OK,
             common: b"Date: now\r\n",
             fields: lines.as_bytes(),
+            more_fields: b"",
             framing: ResponseFraming::Length(12),
             persistence: Persistence::Implied,
         };

@@ -4,6 +4,7 @@
 //! an event loop of its own, and the result is described. A `[[test]]` table is such a question with
 //! the answer that the operator expects ([`expected`]).
 
+mod cors;
 mod expected;
 mod parts;
 mod siblings;
@@ -35,6 +36,7 @@ use crate::message::selected::Selected;
 use crate::runtime::{self, Pools};
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 
+use cors::cors_of;
 pub(crate) use expected::run_tests;
 use parts::{admission_of, servers_to_json, servers_to_rows};
 pub(crate) use siblings::passed_over_siblings;
@@ -89,6 +91,8 @@ pub(crate) struct RequestExplanation {
     pub(crate) limits: String,
     /// Whether the client is let in, and by which rules.
     pub(crate) access: String,
+    /// What scripts of the request's origin may do, where there is `cors`.
+    pub(crate) cors: Option<String>,
 }
 
 /// What can be said of an answer.
@@ -129,6 +133,9 @@ impl RequestExplanation {
         }
         row("limits", &self.limits);
         row("access", &self.access);
+        if let Some(cors) = &self.cors {
+            row("cors", cors);
+        }
         if let Some(proxied) = &self.upstream {
             row("upstream", &proxied.upstream);
             servers_to_rows(&proxied.servers, &mut row);
@@ -180,6 +187,7 @@ impl RequestExplanation {
             "upstream": self.upstream.as_ref().map(upstream_to_json),
             "limits": self.limits,
             "access": self.access,
+            "cors": self.cors,
             "status": self.answer.as_ref().map(|answer| answer.status.code()),
             "fields": fields,
         })
@@ -307,6 +315,7 @@ async fn answer(
             exchange.client,
             question.has_certificate,
         ),
+        cors: cors_of(&exchange.policy.cors, &head),
     })
 }
 

@@ -80,6 +80,28 @@ fn a_request_on_the_fast_path_allocates_nothing() {
             1,
         ),
         (
+            "for a page of another origin",
+            "GET /shared/page.html HTTP/1.1\r\nHost: h\r\nOrigin: https://b.test\r\n\r\n"
+                .to_owned(),
+            "200",
+            1,
+        ),
+        (
+            "for a page of an origin that is not allowed",
+            "GET /shared/page.html HTTP/1.1\r\nHost: h\r\nOrigin: https://c.test\r\n\r\n"
+                .to_owned(),
+            "200",
+            1,
+        ),
+        (
+            "a preflight",
+            "OPTIONS /shared/page.html HTTP/1.1\r\nHost: h\r\nOrigin: https://b.test\r\n\
+             Access-Control-Request-Method: GET\r\n\r\n"
+                .to_owned(),
+            "204",
+            1,
+        ),
+        (
             "an error",
             "GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
             "404",
@@ -200,6 +222,7 @@ impl Server {
             [server.routes]
             "/" = {{ files = "{site}", revalidate = "1h" }}
             "= /fixed" = {{ respond = "ok" }}
+            "/shared" = {{ files = "{site}", revalidate = "1h", strip_prefix = true, cors = {{ origins = ["https://a.test", "https://b.test"], expose = "ETag" }} }}
             "= /passed" = {{ proxy = "http://{upstream}" }}
             "= /tunnel" = {{ proxy = "http://{silent}" }}
             "#

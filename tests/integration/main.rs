@@ -53,6 +53,8 @@ mod control;
 mod reload;
 // Policies: headers, limits, error pages, access. Which of several servers answers.
 mod policy;
+// What scripts of other origins may read and send.
+mod cors;
 // Application servers behind `fastcgi`: those that keep to the protocol, and those that do not.
 mod fastcgi;
 // Which server of an upstream is asked: pauses, health, cookies, what the operator sees and does.

@@ -5,7 +5,7 @@
 //! top ─┬─ log, blocking, acme (and issue: what it needs of a server)
 //!      ├─ server ─┬─ route ─ files, respond, redirect, handler, switch, cgi, fastcgi, proxy
 //!      │          └─ clash                    claims that exclude each other
-//!      ├─ refine ─ headers, limits, error_pages, types, access: what holds at a `level`
+//!      ├─ refine ─ headers, limits, error_pages, types, access, cors: what holds at a `level`
 //!      ├─ stream                             connections that are passed on as they are
 //!      │    └─ listening, listen_claims      what servers and streams say of their addresses
 //!      ├─ tls                                what servers and streams end TLS with
@@ -28,6 +28,7 @@ mod blocking;
 mod certificate;
 mod cgi;
 mod clash;
+mod cors;
 mod error_pages;
 mod fastcgi;
 mod files;
@@ -77,6 +78,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &limits::TABLE_AT_SERVER,
     &route::TABLE,
     &limits::TABLE_AT_ROUTE,
+    &cors::TABLE,
     &stream::TABLE,
     &tls::STREAM_TABLE,
     &upstream::TABLE,

@@ -2,7 +2,7 @@
 
 use super::level::{Level, Refinement};
 use super::setting::{Setting, show, walk};
-use super::{access, certificate, error_pages, headers, limits, types};
+use super::{access, certificate, cors, error_pages, headers, limits, types};
 use crate::config::model::Policy;
 use crate::config::tree::section::Section;
 use crate::config::words::written;
@@ -25,6 +25,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         access::ALLOW,
         access::DENY_AT_SERVER,
         certificate::CLIENT_AT_SERVER,
+        cors::AT_SERVER,
     ];
     const ROUTE: &[Setting<Refinement, Policy>] = &[
         headers::FURTHER_IN,
@@ -35,6 +36,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         access::ALLOW,
         access::DENY,
         certificate::CLIENT,
+        cors::AT_ROUTE,
     ];
     match level {
         Level::Top => TOP,
@@ -48,6 +50,7 @@ pub(super) fn refine(section: &mut Section<'_>, level: Level, outer: &Policy) ->
     let mut refinement = Refinement::of(outer.clone());
     walk(section, settings(level), &mut refinement);
     access::warn_of_denied(section, &refinement);
+    cors::warn_of_own_fields(section, &refinement.policy);
     refinement.policy
 }
 

@@ -7,7 +7,7 @@
 //! ```text
 //! process  Config ─┬─ Blocking, Log
 //!                  ├─ acme  Acme
-//!                  ├─ policy  Policy ─ HeaderChanges, limits, ErrorPages, Access ─ address: networks
+//!                  ├─ policy  Policy ─ HeaderChanges, limits, ErrorPages, Cors, Access ─ address: networks
 //!                  ├─ server  Server ─┬─ address: hosts
 //!                  │                  └─ route  Route ─ RoutePattern, verbs: Verb ─ Files, Cgi, …
 //!                  ├─ stream  Stream
@@ -17,6 +17,7 @@
 mod acme;
 mod address;
 mod app;
+mod cors;
 mod file_pattern;
 mod limits;
 mod links;
@@ -36,6 +37,7 @@ mod verbs;
 pub(crate) use acme::{Acme, AcmeDirectory, Challenge, ExternalAccount, Issue, UntilIssued};
 pub(crate) use address::{Cidr, HostPattern};
 pub(crate) use app::{App, AppProcess, Endpoint, Template, TemplatePart};
+pub(crate) use cors::{Cors, OriginPattern};
 pub(crate) use file_pattern::FilePattern;
 pub(crate) use limits::Limits;
 pub(crate) use links::Links;

@@ -43,6 +43,9 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
         ]
         .map(|verb| routes(format!("{verb}\n{line}")))
         .into(),
+        "`cors`" => vec![format!(
+            "[[server]]\nlisten = \":1\"\nroutes.\"/\" = {{ respond = \"\" }}\n[server.cors]\n{line}\n"
+        )],
         "`limits` of a route" => vec![routes(format!("[server.routes.\"/\".limits]\n{line}"))],
         "`[[stream]]`" => vec![format!(
             "[[stream]]\nlisten = \":1\"\nproxy = \"[::1]:2\"\n{line}\n"
@@ -140,7 +143,7 @@ fn a_hint_names_the_place_of_a_key() {
         (
             "`[log]`",
             "headers",
-            "`headers` belongs in the top of the file, `[[server]]`, a route or `[[test]]`",
+            "`headers` belongs in the top of the file, `[[server]]`, a route, `cors` or `[[test]]`",
         ),
         (
             "`[[server]]`",

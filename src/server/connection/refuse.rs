@@ -108,6 +108,7 @@ impl Connection {
             status,
             common: &self.worker.common_lines(generation.common_fields()),
             fields: fields.as_bytes(),
+            more_fields: b"",
             framing: ResponseFraming::Length(content.len() as u64),
             persistence: Persistence::Close,
         };

@@ -3,6 +3,7 @@
 //! What the operator changes of every response (fields, error pages) is applied here, for every
 //! handler alike.
 
+use super::cors;
 use crate::generation::Generation;
 use crate::generation::policy::{Scope, ServingPolicy, joined};
 use crate::http::fields::Known;
@@ -19,6 +20,8 @@ use crate::message::response::{CommonFields, DuplexResponse, Response};
 pub(in crate::server) struct FramedResponse<'a, 'c> {
     pub(in crate::server) status: Status,
     fields: Octets<'a>,
+    /// Lines of CORS that stand behind them.
+    more_fields: &'a [u8],
     pub(in crate::server) framing: ResponseFraming,
     persistence: Persistence,
     /// What goes on the wire: nothing, in answer to HEAD.
@@ -33,14 +36,17 @@ pub(in crate::server) struct RequestTraits<'a> {
     is_head: bool,
     version: Version,
     accept: Option<&'a [u8]>,
+    /// For what few responses depend on.
+    head: Option<&'a RequestHead<'a>>,
 }
 
 impl<'a> RequestTraits<'a> {
-    pub(in crate::server) fn of(head: &RequestHead<'a>) -> Self {
+    pub(in crate::server) fn of(head: &'a RequestHead<'a>) -> Self {
         Self {
             is_head: head.is_head(),
             version: head.version,
             accept: head.fields.first(Known::Accept),
+            head: Some(head),
         }
     }
 
@@ -50,6 +56,7 @@ impl<'a> RequestTraits<'a> {
             is_head: false,
             version: Version::Http11,
             accept: None,
+            head: None,
         }
     }
 }
@@ -93,9 +100,15 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             CommonFields::DateAndServer if !policy.leaves("Server") => CommonFields::Date,
             common => common,
         };
+        let fields = policy.change_fields(response.fields, scope);
+        let (fields, more_fields) = match &policy.cors {
+            None => (fields, &b""[..]),
+            Some(cors) => cors::finish(cors, fields, response.status, traits.head),
+        };
         Self {
             status: response.status,
-            fields: policy.change_fields(response.fields, scope),
+            fields,
+            more_fields,
             framing,
             persistence,
             content,
@@ -119,6 +132,7 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             status: self.status,
             common,
             fields: &self.fields,
+            more_fields: self.more_fields,
             framing: self.framing,
             persistence: self.persistence,
         };

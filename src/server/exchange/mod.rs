@@ -4,6 +4,7 @@
 //! client      who asks, behind proxies that are trusted
 //! route       the server and the route that answer, or the status that says why none does
 //! admission   whether the client is let in, and whether the content is small enough
+//! cors        what scripts of other origins may do; a preflight is answered here
 //! handler     the response, at once or waited for, wherever local redirects lead
 //! finishing   what the operator changes of it, and its framing
 //! outcome     counted and recorded, exactly once
@@ -15,6 +16,7 @@
 
 mod admission;
 pub(super) mod client;
+pub(super) mod cors;
 pub(super) mod finishing;
 mod handler;
 pub(super) mod outcome;
@@ -184,6 +186,9 @@ impl<'g, 'r> Exchange<'g, 'r> {
         let what = format_args!("{client}: {method} {target} for {host:?} at {listener}");
         match &self.matched {
             Ok(matched) => diagnostic::debug(format_args!("{what}: {}", matched.route)),
+            Err(Refusal::Preflight) => {
+                diagnostic::debug(format_args!("{what}: answered as a preflight of `cors`"));
+            }
             Err(refusal) => {
                 diagnostic::debug(format_args!("{what}: refused: {}", refusal.describe()));
             }

@@ -1,5 +1,6 @@
 //! The server and the route that answer a request, in the order in which its parts are read.
 
+use super::cors;
 use crate::address::ListenAddress;
 use crate::generation::policy::ServingPolicy;
 use crate::generation::routing::Found;
@@ -41,6 +42,8 @@ pub(super) enum Refusal {
     OtherConnection,
     /// The status, and the methods that would do.
     Allow(Status, MethodSet),
+    /// A browser asks what `cors` of the policy lets a script do.
+    Preflight,
 }
 
 impl Refusal {
@@ -51,6 +54,7 @@ impl Refusal {
                 "its server asks for TLS, or for another certificate of the client, than the connection has"
             }
             Self::NoCertificate => "client = \"require\", and the client has shown no certificate",
+            Self::Preflight => "`cors` answers it",
             Self::Allow(..) => "it is of a method that is not taken there",
             Self::Status(Status::FORBIDDEN) => "allow or deny keeps the client out",
             Self::Status(Status::MISDIRECTED_REQUEST) => "no server there answers for the host",
@@ -73,6 +77,7 @@ impl Refusal {
                 Response::problem_of(Status::MISDIRECTED_REQUEST, Problem::OtherConnection)
             }
             Self::Allow(status, methods) => allow(status, methods),
+            Self::Preflight => Response::problem(Status::NO_CONTENT),
         }
     }
 }
@@ -86,8 +91,42 @@ pub(super) fn find<'g, 'r>(
 ) -> (&'g ServingPolicy, Result<Matched<'g, 'r>, Refusal>) {
     match find_site(generation, listener, head) {
         Err(refusal) => (&generation.policy, Err(refusal)),
-        Ok(site) => with_policy(find_route(site, head)),
+        Ok(site) if head.method == Method::Options => find_for_options(site, head),
+        Ok(site) => with_policy(find_route(site, head, head.method)),
     }
+}
+
+/// As [`find`], for OPTIONS. A preflight comes under the policy of the request that it asks for, and so of the
+/// route for that request's method. Where that has no `cors`, it is a request like any other.
+#[cold]
+fn find_for_options<'g, 'r>(
+    site: &'g Site,
+    head: &RequestHead<'r>,
+) -> (&'g ServingPolicy, Result<Matched<'g, 'r>, Refusal>) {
+    if let Some(method) = cors::requested_method(head) {
+        let method = Method::from_bytes(method).unwrap_or(Method::Options);
+        let (policy, found) = find_as(site, head, method);
+        let is_readable = !matches!(
+            found,
+            Err(Refusal::Status(
+                Status::BAD_REQUEST | Status::REQUEST_HEADER_FIELDS_TOO_LARGE
+            ))
+        );
+        if policy.cors.is_some() && is_readable {
+            return (policy, Err(Refusal::Preflight));
+        }
+    }
+    find_as(site, head, Method::Options)
+}
+
+/// What `site` has for the request of `head`, were it of `method`.
+#[cold]
+fn find_as<'g, 'r>(
+    site: &'g Site,
+    head: &RequestHead<'r>,
+    method: Method,
+) -> (&'g ServingPolicy, Result<Matched<'g, 'r>, Refusal>) {
+    with_policy(find_route(site, head, method))
 }
 
 /// What was found, and the policy of it.
@@ -117,11 +156,14 @@ fn find_site<'g>(
     site.ok_or(Refusal::Status(Status::MISDIRECTED_REQUEST))
 }
 
-/// The route of `site` that answers; or what the server answers in its place, and the policy that holds for
-/// that.
+/// The route of `site` that answers the request of `head`, were it of `method`; or what the server answers
+/// in its place, and the policy that holds for that.
+// Two callers, of which one is hot.
+#[inline(always)]
 fn find_route<'g, 'r>(
     site: &'g Site,
     head: &RequestHead<'r>,
+    method: Method,
 ) -> Result<Matched<'g, 'r>, (&'g ServingPolicy, Refusal)> {
     let limits = &site.policy.limits;
     let refuse = |status| (&site.policy, Refusal::Status(status));
@@ -130,14 +172,14 @@ fn find_route<'g, 'r>(
     }
     let path = NormalPath::parse(head.target.path);
     let path = path.map_err(|_| refuse(Status::BAD_REQUEST))?;
-    let matched = match_path(site, head.method, path)?;
+    let matched = match_path(site, method, path)?;
     if !matched.route.handler.decodes_slashes() || !matched.path.has_encoded_slash() {
         return Ok(matched);
     }
     // Routed once more, so that no spelling of a path gets past the route that is for it.
     let decoded = matched.path.with_slashes_decoded();
     let decoded = decoded.ok_or_else(|| refuse(Status::BAD_REQUEST))?;
-    match_path(site, head.method, decoded)
+    match_path(site, method, decoded)
 }
 
 /// The route of `site` that answers `method` for `path`, as [`find_route`] returns it.
