@@ -9,6 +9,8 @@ mod application_servers;
 mod autobahn;
 // A client that keeps cookies.
 mod browser;
+// What Chromium makes of `cors`.
+mod cors;
 // The same odd requests to this server and to nginx.
 mod differential;
 // What the documents tell to write and to do.
