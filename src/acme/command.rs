@@ -46,10 +46,14 @@ impl Wish {
     /// The wish that `answer` is the answer of. It is answered once: by [`Wish::answer`], or after
     /// [`IS_LONG`], if an order or the change takes longer.
     pub(super) fn new(answer: Answer) -> Self {
+        Self::with_patience(answer, IS_LONG)
+    }
+
+    fn with_patience(answer: Answer, is_long: Duration) -> Self {
         let answer = Rc::new(RefCell::new(Some(answer)));
         let kept = Rc::downgrade(&answer);
         runtime::spawn(async move {
-            runtime::sleep(IS_LONG).await;
+            runtime::sleep(is_long).await;
             let answer = kept.upgrade().and_then(|answer| answer.take());
             if let Some(answer) = answer {
                 answer(KeyAnswer::UnderWay);
@@ -63,5 +67,33 @@ impl Wish {
         if let Some(answer) = answer {
             answer(said);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::channel;
+
+    #[test]
+    fn the_operator_is_told_once_and_in_time() {
+        let told = runtime::run(async {
+            let (sender, mut told) = channel();
+            let answer = move |said| sender.send(said);
+            let wish = Wish::with_patience(Box::new(answer), Duration::ZERO);
+            let first = told.receive().await;
+            wish.answer(KeyAnswer::Changed);
+            (first, told.receive().await)
+        });
+        let told = told.expect("a loop");
+        assert_eq!(told, (Some(KeyAnswer::UnderWay), None));
+        let told = runtime::run(async {
+            let (sender, mut told) = channel();
+            let answer = move |said| sender.send(said);
+            Wish::new(Box::new(answer)).answer(KeyAnswer::Changed);
+            (told.receive().await, told.receive().await)
+        });
+        let told = told.expect("a loop");
+        assert_eq!(told, (Some(KeyAnswer::Changed), None));
     }
 }

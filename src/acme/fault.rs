@@ -75,7 +75,7 @@ impl Fault {
     /// Whether trying again soon is no burden to the CA and may help.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Busy(_) => true,
+            Self::Unreachable(_) | Self::Busy(_) | Self::Storage(_) => true,
             Self::Refused { status, .. } => (500..600).contains(status),
             _ => false,
         }

@@ -66,6 +66,9 @@ pub(super) fn pause(failures: u32, fault: &Fault, chance: Chance) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::storage::StorageError;
     use super::*;
 
     fn refused(status: u16, kind: &str, retry_after: Option<u64>) -> Fault {
@@ -100,7 +103,9 @@ mod tests {
             challenge: "http-01".to_owned(),
             said: "no".to_owned(),
         };
+        let full = Fault::Storage(StorageError::unread(Path::new("a.pem")));
         for (failures, fault, expected) in [
+            (40, &full, 3600),
             (1, &down, 5),
             (2, &down, 10),
             (5, &down, 80),

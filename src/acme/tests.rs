@@ -345,6 +345,9 @@ fn the_ca_says_when_to_renew_and_is_told_what_is_replaced() {
                 "suggestedWindow": { "start": "2025-01-02T04:00:00Z", "end": "2025-01-03T04:00:00Z" },
                 "explanationURL": "https://ca.example/incident",
             })),
+            "POST /order HTTP/1.1" if asked.payload["replaces"].is_string() => {
+                Some(refuses(409, "alreadyReplaced", ""))
+            }
             "POST /order HTTP/1.1" => Some(refuses(429, "rateLimited", "")),
             _ => None,
         }
@@ -362,6 +365,8 @@ fn the_ca_says_when_to_renew_and_is_told_what_is_replaced() {
     );
     assert!(trial.attempt_beside(&ca, Some(standing)).is_err());
     let asked = ca.asked.lock().expect("no test panics with it").clone();
-    let order = asked.iter().find(|asked| is_for(asked, "order"));
-    assert_eq!(order.expect("an order").payload["replaces"], NAME);
+    let orders = asked.iter().filter(|asked| is_for(asked, "order"));
+    let replaces: Vec<&Value> = orders.map(|asked| &asked.payload["replaces"]).collect();
+    // RFC 9773 §5: another order has replaced it already, so that this one replaces nothing.
+    assert_eq!(replaces, [&json!(NAME), &Value::Null]);
 }
