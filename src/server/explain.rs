@@ -25,6 +25,7 @@ use crate::control::question::Question;
 use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::generation::{Generation, Route, Site};
 use crate::handlers::{Handler, ProxiedRequest, WorkerState};
+use crate::http::error::RequestError;
 use crate::http::field_list::FieldList;
 use crate::http::path::NormalPath;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
@@ -266,13 +267,7 @@ async fn answer(
     };
     let parsed = RequestHead::parse(bytes.as_bytes(), &mut space, limits);
     let Ok(Parsed::Complete(head, _)) = parsed else {
-        let why = parsed
-            .err()
-            .map_or("it is incomplete".to_owned(), |error| error.to_string());
-        return Err(format!(
-            "{} {} is no valid request: {why}",
-            question.method, question.target
-        ));
+        return Err(no_valid_request(question, parsed.err()));
     };
     let listener = listener(generation, question, &head)?;
     let peer = question.client.into();
@@ -317,6 +312,12 @@ async fn answer(
         ),
         cors: cors_of(&exchange.policy.cors, &head),
     })
+}
+
+fn no_valid_request(question: &Question, error: Option<RequestError>) -> String {
+    let why = error.map_or("it is incomplete".to_owned(), |error| error.to_string());
+    let Question { method, target, .. } = question;
+    format!("{method} {target} is no valid request: {why}")
 }
 
 /// Answers the exchange; returns the head that would be sent, as it is encoded.

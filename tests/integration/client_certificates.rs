@@ -61,9 +61,8 @@ fn get_with(target: &str, lines: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n")
 }
 
-#[test]
-fn whatever_a_route_does_it_answers_403_without_a_certificate() {
-    let upstream = Upstream::listen();
+/// A site with a route for each verb, which all need a certificate, and an open one.
+fn every_verb(upstream: &Upstream) -> Site {
     let address = upstream.address();
     let site = site(&server(
         "localhost",
@@ -86,7 +85,13 @@ fn whatever_a_route_does_it_answers_403_without_a_certificate() {
         "x",
         "printf 'Content-Type: text/plain\\n\\na script'",
     );
-    let server = site.start();
+    site
+}
+
+#[test]
+fn whatever_a_route_does_it_answers_403_without_a_certificate() {
+    let upstream = Upstream::listen();
+    let server = every_verb(&upstream).start();
     for (anyone, ada) in clients() {
         let (mut anyone, mut ada) = (connect(&server, &anyone), connect(&server, &ada));
         for (path, status, content) in [

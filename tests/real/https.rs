@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
-use crate::support::{Server, Site, Upstream, tls_fixture};
+use crate::support::{Directory, Server, Site, Upstream, tls_fixture};
 
 /// A script that sends the content back.
 const CAT: &str = "#!/bin/sh\nprintf 'Content-Type: application/octet-stream\\n\\n'\nexec cat\n";
@@ -105,6 +105,21 @@ fn curl_takes_files_by_either_version_and_shows_a_certificate() {
     assert_eq!(run("curl", &shown), (true, "hello\n".to_owned()));
 }
 
+/// A server that needs a certificate, and tells `upstream` what it says.
+fn start_telling(upstream: &Upstream) -> Server {
+    Site::configured(&format!(
+        "workers = 1\nlog.access = false\n[[server]]\nlisten = '127.0.0.1:0'\n\
+         tls = {{ certificate = {:?}, key = {:?}, client_ca = {:?}, client = 'request' }}\n\
+         routes.'/' = {{ proxy = 'http://{}', client = 'require', client_certificate = {{ \
+         Subject = 'subject', Issuer = 'issuer', Serial = 'serial', Fingerprint = 'fingerprint' }} }}\n",
+        tls_fixture("localhost.pem"),
+        tls_fixture("localhost.key"),
+        tls_fixture("ca.pem"),
+        upstream.address()
+    ))
+    .start()
+}
+
 /// Names that have to be escaped, in a certificate of the fixtures' CA: OpenSSL writes them as an upstream is
 /// told of them.
 #[test]
@@ -118,63 +133,9 @@ fn upstreams_are_told_of_a_certificate_as_openssl_describes_it() {
             ));
         }
     });
-    let server = Site::configured(&format!(
-        "workers = 1\nlog.access = false\n[[server]]\nlisten = '127.0.0.1:0'\n\
-         tls = {{ certificate = {:?}, key = {:?}, client_ca = {:?}, client = 'request' }}\n\
-         routes.'/' = {{ proxy = 'http://{}', client = 'require', client_certificate = {{ \
-         Subject = 'subject', Issuer = 'issuer', Serial = 'serial', Fingerprint = 'fingerprint' }} }}\n",
-        tls_fixture("localhost.pem"),
-        tls_fixture("localhost.key"),
-        tls_fixture("ca.pem"),
-        upstream.address()
-    ))
-    .start();
-    let (ca, ca_key) = (path("ca.pem"), path("ca.key"));
-    let file = |name: &str| server.directory().join(name).display().to_string();
-    let (key, request, certificate) = (file("c.key"), file("c.csr"), file("c.pem"));
-    let extensions = file("extensions");
-    server
-        .directory()
-        .write("extensions", "extendedKeyUsage = clientAuth\n");
-    let name = "/O=Tide, Gate + Sons/OU=\"a\" <b>;c\\\\d/CN=#Åsa ";
-    for arguments in [
-        &[
-            "req",
-            "-new",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-utf8",
-        ][..],
-        &[
-            "x509",
-            "-req",
-            "-CA",
-            &ca,
-            "-CAkey",
-            &ca_key,
-            "-set_serial",
-            "0xA1B2",
-            "-days",
-            "9",
-        ],
-    ] {
-        let files = match arguments[0] {
-            "req" => vec!["-subj", name, "-keyout", &key, "-out", &request],
-            _ => vec![
-                "-in",
-                &request,
-                "-out",
-                &certificate,
-                "-extfile",
-                &extensions,
-            ],
-        };
-        let (is_good, text) = run("openssl", &[arguments, &files].concat());
-        assert!(is_good, "{text}");
-    }
+    let server = start_telling(&upstream);
+    let ca = path("ca.pem");
+    let (certificate, key) = issue_one(server.directory());
     let url = format!("https://localhost:{}", server.address().port());
     let asking = ["-sS", "--cacert", &ca, &url];
     let (_, refused) = run("curl", &[&asking[..], &["-w", "%{http_code}"]].concat());
@@ -211,6 +172,28 @@ fn upstreams_are_told_of_a_certificate_as_openssl_describes_it() {
         lines[3],
         line_of(&described, "sha256 Fingerprint=").replace(':', "")
     );
+}
+
+/// Has OpenSSL issue a certificate in `directory`. Returns its path and that of its key.
+fn issue_one(directory: &Directory) -> (String, String) {
+    const NAME: &str = "/O=Tide, Gate + Sons/OU=\"a\" <b>;c\\\\d/CN=#Åsa ";
+    let file = |name: &str| directory.join(name).display().to_string();
+    let (key, request, certificate) = (file("c.key"), file("c.csr"), file("c.pem"));
+    let (ca, ca_key, extensions) = (path("ca.pem"), path("ca.key"), file("extensions"));
+    directory.write("extensions", "extendedKeyUsage = clientAuth\n");
+    let ask = format!(
+        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -utf8 -keyout {key} -out {request}"
+    );
+    let issue = format!(
+        "x509 -req -set_serial 0xA1B2 -days 9 -CA {ca} -CAkey {ca_key} -extfile {extensions} -in {request} \
+         -out {certificate}"
+    );
+    for (words, more) in [(ask, &["-subj", NAME][..]), (issue, &[])] {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let (is_good, text) = run("openssl", &[&words[..], more].concat());
+        assert!(is_good, "{text}");
+    }
+    (certificate, key)
 }
 
 /// What follows `start` in its line of `text`.

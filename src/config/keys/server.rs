@@ -239,9 +239,7 @@ fn server(
     });
     let tls = tls.map(|named| name_certificate(node, named, &hosts));
     if draft.is_tls_default && !has_tls {
-        let error =
-            Diagnostic::error("`tls_default` is for a server with `tls`, and this one has none");
-        node.cx.report_absence(error.at(node.spot(), ""));
+        report_no_tls(node);
     }
     Some(Server {
         listen: draft.listen,
@@ -259,6 +257,13 @@ fn server(
         policy,
         routes,
     })
+}
+
+/// Reports `tls_default` of a server that has no `tls`.
+fn report_no_tls(server: Node<'_>) {
+    let message = "`tls_default` is for a server with `tls`, and this one has none";
+    let error = Diagnostic::error(message).at(server.spot(), "");
+    server.cx.report_absence(error);
 }
 
 /// Has the files of the certificate read for a server that answers for `hosts`.
