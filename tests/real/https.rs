@@ -10,7 +10,7 @@ use crate::support::{Directory, Server, Site, Upstream, tls_fixture};
 const CAT: &str = "#!/bin/sh\nprintf 'Content-Type: application/octet-stream\\n\\n'\nexec cat\n";
 
 /// A server for `localhost`, with further settings of `tls`, which begin with a comma.
-fn start(more: &str) -> Server {
+pub(crate) fn start(more: &str) -> Server {
     start_with("", more)
 }
 

@@ -29,6 +29,8 @@ mod haproxy;
 mod failing_servers;
 // Git's own server, and cgit, behind `cgi`.
 mod git;
+// Go's net/http behind `proxy`, in front, and as a client of HTTPS.
+mod go;
 // goaccess, which reads the access log.
 mod goaccess;
 // Node behind `proxy`: Express, events, WebSockets.
