@@ -30,34 +30,31 @@ pub(in crate::server) struct FramedResponse<'a, 'c> {
     common: CommonFields,
 }
 
-/// What framing has to know of the request.
+/// What framing has to know of the request. It is looked up where it is needed: few responses depend on more
+/// than the version and the method.
 #[derive(Clone, Copy)]
-pub(in crate::server) struct RequestTraits<'a> {
-    is_head: bool,
-    version: Version,
-    accept: Option<&'a [u8]>,
-    /// For what few responses depend on.
-    head: Option<&'a RequestHead<'a>>,
-}
+pub(in crate::server) struct RequestTraits<'a>(Option<&'a RequestHead<'a>>);
 
 impl<'a> RequestTraits<'a> {
     pub(in crate::server) fn of(head: &'a RequestHead<'a>) -> Self {
-        Self {
-            is_head: head.is_head(),
-            version: head.version,
-            accept: head.fields.first(Known::Accept),
-            head: Some(head),
-        }
+        Self(Some(head))
     }
 
     /// The traits assumed of a request that could not be read.
     pub(in crate::server) fn unreadable() -> Self {
-        Self {
-            is_head: false,
-            version: Version::Http11,
-            accept: None,
-            head: None,
-        }
+        Self(None)
+    }
+
+    fn is_head(self) -> bool {
+        self.0.is_some_and(RequestHead::is_head)
+    }
+
+    fn version(self) -> Version {
+        self.0.map_or(Version::Http11, |head| head.version)
+    }
+
+    fn accept(self) -> Option<&'a [u8]> {
+        self.0?.fields.first(Known::Accept)
     }
 }
 
@@ -75,22 +72,22 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
         } else {
             Scope::Content
         };
-        let response = with_own_words(policy.with_error_page(response), traits.accept);
+        let response = with_own_words(policy.with_error_page(response), traits);
         let framing = match response.content.length() {
             _ if response.status.ends_with_its_head() => ResponseFraming::None,
             _ if response.status.forbids_content() => ResponseFraming::Length(0),
             Some(length) => ResponseFraming::Length(length),
-            None if traits.version == Version::Http11 => ResponseFraming::Chunked,
+            None if traits.version() == Version::Http11 => ResponseFraming::Chunked,
             None => ResponseFraming::Close,
         };
-        let persistence = match traits.version {
+        let persistence = match traits.version() {
             // The other protocol decides when the connection ends.
             _ if response.status == Status::SWITCHING_PROTOCOLS => Persistence::Implied,
             _ if !may_persist || framing == ResponseFraming::Close => Persistence::Close,
             Version::Http11 => Persistence::Implied,
             Version::Http10 => Persistence::KeepAlive,
         };
-        let has_content = !traits.is_head && !response.status.forbids_content();
+        let has_content = !traits.is_head() && !response.status.forbids_content();
         let content = match response.content {
             DuplexContent::Tunnel(tunnel) => DuplexContent::Tunnel(tunnel),
             content if has_content => content,
@@ -103,7 +100,7 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
         let fields = policy.change_fields(response.fields, scope);
         let (fields, more_fields) = match &policy.cors {
             None => (fields, &b""[..]),
-            Some(cors) => cors::finish(cors, fields, response.status, traits.head),
+            Some(cors) => cors::finish(cors, fields, response.status, traits.0),
         };
         Self {
             status: response.status,
@@ -143,7 +140,7 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
 /// Replaces content that a handler has left to the server by the server's own text.
 fn with_own_words<'a, 'c>(
     response: DuplexResponse<'a, 'c>,
-    accept: Option<&[u8]>,
+    traits: RequestTraits<'_>,
 ) -> DuplexResponse<'a, 'c> {
     let DuplexContent::Problem(problem) = response.content else {
         return response;
@@ -154,7 +151,7 @@ fn with_own_words<'a, 'c>(
             ..response
         };
     }
-    let own = problem::prepared(response.status, problem, Format::preferred(accept));
+    let own = problem::prepared(response.status, problem, Format::preferred(traits.accept()));
     Response {
         status: response.status,
         fields: joined(response.fields, &own.fields),
