@@ -301,6 +301,29 @@ fn a_clean_url_with_a_slash_leads_to_the_one_without() {
 }
 
 #[test]
+fn expires_goes_by_kind_and_behind_cache_control() {
+    let server = site(
+        "cache_control = { 'assets/**' = 'no-store' }, \
+         expires = { html = 'no-cache', '*.css' = '1y immutable', text = '1h 30m' }",
+    )
+    .file("style.css", "a{}")
+    .file("assets/style.css", "a{}")
+    .file("b.htm", "b")
+    .start();
+    for (target, expected) in [
+        ("/", Some("no-cache")),
+        ("/style.css", Some("max-age=31536000, immutable")),
+        ("/assets/style.css", Some("no-store")),
+        ("/a.txt", Some("max-age=5400")),
+        ("/b.htm", Some("no-cache")),
+        ("/nothing.html", None),
+    ] {
+        let response = server.get(target);
+        assert_eq!(response.field("Cache-Control"), expected, "{target}");
+    }
+}
+
+#[test]
 fn cache_control_goes_by_pattern() {
     let server = site(
         "cache_control = { 'assets/**' = 'max-age=31536000, immutable', '*.html' = 'no-cache' }",

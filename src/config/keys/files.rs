@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use super::links;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys, index_names};
-use crate::config::model::{CacheControl, Files, Route, Verb};
+use crate::config::model::{CacheControl, Expiry, Files, Route, Verb};
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::directory;
 use crate::config::tree::section::{Key, Section};
+use crate::config::words::expiry::{parse_expiry, parse_file_class};
 use crate::config::words::units::WAIT_OR_NONE;
 use crate::config::words::values::{parse_field_value, parse_file_pattern};
 use crate::config::words::written;
@@ -126,9 +127,17 @@ const SETTINGS: &[Setting<Draft>] = &[
         kind: Kind::TEXT_MAP,
         default: "{}",
         about: "`Cache-Control` by pattern over the paths",
-        translations: &[("expires", "see `cache_control`, beside `files` in a route")],
         read: |node, draft| set(&mut draft.files.cache_control, cache_control(node)),
         show: |draft| Some(show_cache_control(&draft.files.cache_control)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "expires",
+        kind: Kind::TEXT_MAP,
+        default: "{}",
+        about: "how long files are fresh, by pattern or kind (`html`, `image`): \"1y immutable\", \"no-cache\"",
+        read: |node, draft| set(&mut draft.files.expires, expires(node)),
+        show: |draft| Some(show_expires(&draft.files.expires)),
         ..Setting::BLANK
     },
     Setting {
@@ -179,6 +188,30 @@ fn cache_control(node: Node<'_>) -> Option<Vec<CacheControl>> {
         Some(CacheControl { pattern, value })
     };
     Some(section.entries().into_iter().filter_map(entry).collect())
+}
+
+fn expires(node: Node<'_>) -> Option<Vec<Expiry>> {
+    let help = "write { \"*.css\" = \"1y immutable\", html = \"no-cache\" }".to_owned();
+    let section = node.section("`expires`", Some(help))?;
+    let entry = |(key, value): (Key<'_>, Node<'_>)| {
+        let class = key.parse(parse_file_class)?;
+        let read = |text: &str| parse_expiry(text).map(|value| (text.to_owned(), value));
+        let (written, value) = value.text()?.parse(read)?;
+        Some(Expiry {
+            class,
+            written,
+            value,
+        })
+    };
+    Some(section.entries().into_iter().filter_map(entry).collect())
+}
+
+fn show_expires(expires: &[Expiry]) -> String {
+    let entry = |expiry: &Expiry| {
+        let key = expiry.class.as_str().to_owned();
+        (key, written::string(&expiry.written))
+    };
+    written::inline(expires.iter().map(entry))
 }
 
 fn show_cache_control(rules: &[CacheControl]) -> String {

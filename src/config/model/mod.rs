@@ -18,6 +18,7 @@ mod acme;
 mod address;
 mod app;
 mod cors;
+mod expiry;
 mod file_pattern;
 mod limits;
 mod links;
@@ -38,6 +39,7 @@ pub(crate) use acme::{Acme, AcmeDirectory, Challenge, ExternalAccount, Issue, Un
 pub(crate) use address::{Cidr, HostPattern};
 pub(crate) use app::{App, AppProcess, Endpoint, Template, TemplatePart};
 pub(crate) use cors::{Cors, OriginPattern};
+pub(crate) use expiry::{Expiry, FileClass};
 pub(crate) use file_pattern::FilePattern;
 pub(crate) use limits::Limits;
 pub(crate) use links::Links;

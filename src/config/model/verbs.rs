@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::expiry::Expiry;
 use super::file_pattern::FilePattern;
 use super::links::Links;
 use super::{HeaderChanges, RedirectTarget, Types};
@@ -76,6 +77,8 @@ pub(crate) struct Files {
     pub(crate) precompressed: bool,
     /// The first pattern that matches the path beneath the root decides `Cache-Control`.
     pub(crate) cache_control: Vec<CacheControl>,
+    /// Where none matches, the first of these that the file is one of decides it.
+    pub(crate) expires: Vec<Expiry>,
     /// How long the cache is trusted before the file is looked at again.
     pub(crate) revalidate: Duration,
     /// The media types of the route's policy.
@@ -85,6 +88,17 @@ pub(crate) struct Files {
 }
 
 impl Files {
+    /// The value of `Cache-Control` for the file at `path`, which has no slash at its start.
+    pub(crate) fn cache_control_of(&self, path: &[u8], media_type: &str) -> Option<&str> {
+        let mut rules = self.cache_control.iter();
+        if let Some(rule) = rules.find(|rule| rule.pattern.matches(path)) {
+            return Some(&rule.value);
+        }
+        let mut expires = self.expires.iter();
+        let expiry = expires.find(|expiry| expiry.class.has(path, media_type));
+        expiry.map(|expiry| expiry.value.as_str())
+    }
+
     /// By how many seconds a compressed sibling may be older than its file. Compressors and copies lose
     /// the fraction of a second, FAT keeps every other second, and a copied tree gets its times in no
     /// order.
@@ -107,6 +121,7 @@ impl Files {
             decode_slashes: false,
             precompressed: true,
             cache_control: Vec::new(),
+            expires: Vec::new(),
             revalidate: Duration::from_secs(1),
             types: Types::default(),
             links: Links::Inside,

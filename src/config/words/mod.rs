@@ -6,6 +6,7 @@
 pub(crate) mod account;
 pub(crate) mod address;
 pub(crate) mod balance;
+pub(crate) mod expiry;
 pub(crate) mod origin;
 pub(crate) mod pattern;
 pub(crate) mod proxy;

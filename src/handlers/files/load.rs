@@ -129,11 +129,7 @@ fn read_at(
 impl Loaded {
     /// Encodes the fields. The result is the worker's own and stays on its thread.
     pub(super) fn into_cached(self, options: &Files) -> CachedFile {
-        let cache_control = options
-            .cache_control
-            .iter()
-            .find(|rule| rule.pattern.matches(&self.path))
-            .map(|rule| rule.value.as_str());
+        let cache_control = options.cache_control_of(&self.path, &self.media_type);
         let varies = self.codings.len() > 1;
         let coding_of_format = media_type::coding_of(&self.path);
         let encode = |(coding, identity, body): (ContentCoding, Identity, LoadedBody)| {
