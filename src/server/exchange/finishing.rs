@@ -67,12 +67,17 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
         traits: RequestTraits<'_>,
         may_persist: bool,
     ) -> Self {
-        let scope = if policy.changes_fields() {
+        let changes_fields = policy.changes_fields();
+        let scope = if changes_fields {
             Scope::of_response(&response)
         } else {
             Scope::Content
         };
-        let response = with_own_words(policy.with_error_page(response), traits);
+        let response = if matches!(response.content, DuplexContent::Problem(_)) {
+            with_own_words(policy.with_error_page(response), traits)
+        } else {
+            response
+        };
         let framing = match response.content.length() {
             _ if response.status.ends_with_its_head() => ResponseFraming::None,
             _ if response.status.forbids_content() => ResponseFraming::Length(0),
@@ -97,7 +102,11 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             CommonFields::DateAndServer if !policy.leaves("Server") => CommonFields::Date,
             common => common,
         };
-        let fields = policy.change_fields(response.fields, scope);
+        let fields = if changes_fields {
+            policy.change_fields(response.fields, scope)
+        } else {
+            response.fields
+        };
         let (fields, more_fields) = match &policy.cors {
             None => (fields, &b""[..]),
             Some(cors) => cors::finish(cors, fields, response.status, traits.0),
