@@ -51,7 +51,7 @@ impl Entry {
 
     /// Whether the disk was looked at less than `period` ago.
     pub(super) fn is_fresh(&self, now: Instant, period: Duration) -> bool {
-        now.duration_since(self.checked.get()) < period
+        now < self.checked.get() + period
     }
 
     /// Notes that the disk was looked at at `now`, and nothing had changed.

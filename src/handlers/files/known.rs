@@ -10,6 +10,7 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::entry::{Entry, State};
 use super::error::FilesError;
@@ -55,23 +56,24 @@ impl FilesRoute {
 
     /// What the cache has for `path`, and whether a cheap look shows that it is still right.
     fn cached(self: &Arc<Self>, path: &[u8], request: &Request<'_>, state: &WorkerState) -> Cached {
-        let Some(entry) = state.find(self.id, path) else {
+        let now = runtime::now();
+        let Some(entry) = state.find(self.id, path, now) else {
             return Cached::Nothing;
         };
-        if self.is_fresh(&entry, request) || self.confirm_unchanged(path, &entry, state) {
+        if self.is_fresh(&entry, request, now) || self.confirm_unchanged(path, &entry, state) {
             Cached::Current(entry)
         } else {
             Cached::Old(entry)
         }
     }
 
-    /// Whether `entry` is believed without a look at its path.
+    /// Whether `entry` is believed at `now` without a look at its path.
     ///
     /// The content of an open file is read when it is sent. So the file is looked at before its head is
     /// sent, whatever its path leads to by now: it may have been overwritten in place, and another
     /// length and another entity tag would be told than those of the content.
-    fn is_fresh(&self, entry: &Entry, request: &Request<'_>) -> bool {
-        if !entry.is_fresh(runtime::now(), self.options.revalidate) {
+    fn is_fresh(&self, entry: &Entry, request: &Request<'_>, now: Instant) -> bool {
+        if !entry.is_fresh(now, self.options.revalidate) {
             return false;
         }
         let State::File(file) = &entry.state else {

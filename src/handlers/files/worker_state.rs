@@ -57,10 +57,10 @@ impl WorkerState {
         }
     }
 
-    /// The entry that the cache has for a path, fresh or not.
-    pub(super) fn find(&self, route: u64, path: &[u8]) -> Option<Rc<Entry>> {
+    /// The entry that the cache has for a path at `now`, fresh or not.
+    pub(super) fn find(&self, route: u64, path: &[u8], now: Instant) -> Option<Rc<Entry>> {
         let mut cache = self.kept.cache.borrow_mut();
-        cache.find(route, path, runtime::now())
+        cache.find(route, path, now)
     }
 
     /// Has the cache remember `entry` for a path.
