@@ -62,9 +62,23 @@ impl Files {
         self.targets = resolved.filter_map(Result::ok).collect();
     }
 
-    /// Whether a file has another text than when it was read. A file that `known` looked at is left
-    /// out: that look tells whether the file has changed since.
+    /// Whether a file has another text than when it was read, or one has come that would be read, too. Files
+    /// and patterns that `known` looked at are left out: that look tells whether they have changed since.
     pub(super) fn differ_from_what_was_read(&self, known: &Look) -> bool {
+        let mut new_wildcards = self.wildcards.iter().filter(|it| !known.has_wildcard(it));
+        let has_come = |wildcard| matched(wildcard).1.iter().any(|path| !self.led_to(path));
+        new_wildcards.any(has_come) || self.texts_differ(known)
+    }
+
+    /// Whether `path` is one of the files, or a directory on the way to one.
+    fn led_to(&self, path: &Path) -> bool {
+        let mut files = self.texts.keys().map(PathBuf::as_path);
+        let mut directories = self.wildcards.iter().map(|wildcard| &*wildcard.directory);
+        files.any(|file| file.starts_with(path))
+            || directories.any(|directory| directory.starts_with(path))
+    }
+
+    fn texts_differ(&self, known: &Look) -> bool {
         let mut new = self.texts.iter().filter(|(path, _)| !known.has(path));
         let is_as_read = |(path, text): (&PathBuf, &Option<String>)| {
             // A FIFO or a device has given what it had: reading it again would wait, or find nothing.
@@ -123,6 +137,11 @@ impl Look {
         self.files.contains_key(path)
     }
 
+    /// Whether it was looked at what `wildcard` matches.
+    fn has_wildcard(&self, wildcard: &Wildcard) -> bool {
+        self.matched.iter().any(|(known, _)| known == wildcard)
+    }
+
     /// A look at what `newer` has looked at; where `self` has done so before, as it was then.
     pub(super) fn extended(self, mut newer: Self) -> Self {
         for (path, identity) in &mut newer.files {
@@ -146,17 +165,50 @@ mod tests {
     use crate::config::{self, Strictness, Surroundings};
     use crate::test_support::TemporaryDirectory;
 
-    #[test]
-    fn what_is_read_and_what_would_be_concerns_the_configuration() {
-        let directory = TemporaryDirectory::new("watch");
-        let site = "[[server]]\nlisten = '127.0.0.1:0'\n[server.routes]\n'/' = { echo = true }\n";
-        directory.write("sites/a.toml", site.as_bytes());
-        directory.write("config.toml", b"include = ['sites/*.toml']\n");
+    const SITE: &[u8] =
+        b"[[server]]\nlisten = '127.0.0.1:0'\n[server.routes]\n'/' = { echo = true }\n";
+
+    /// The files of a configuration in `directory` that includes others by `pattern`.
+    fn files(directory: &TemporaryDirectory, pattern: &str) -> Files {
+        let text = format!("include = ['{pattern}']\n");
+        directory.write("config.toml", text.as_bytes());
         let main = directory.path().join("config.toml");
         let handlers = Handlers::new();
         let surroundings = Surroundings::of_process(&handlers);
         let checked = config::load(&main, surroundings, Strictness::Lenient);
-        let files = Files::of(checked.inputs()).expect("the current directory is known");
+        Files::of(checked.inputs()).expect("the current directory is known")
+    }
+
+    /// A file that came between the reading of a configuration and the first look at a new pattern of it
+    /// was taken for one that had been read.
+    #[test]
+    fn a_file_that_comes_before_the_first_look_is_a_difference() {
+        for (pattern, read, other, new) in [
+            (
+                "sites/*.toml",
+                "sites/a.toml",
+                "sites/b.txt",
+                "sites/b.toml",
+            ),
+            ("*/site.toml", "a/site.toml", "b.txt", "b/site.toml"),
+        ] {
+            let directory = TemporaryDirectory::new("watch-new");
+            directory.write(read, SITE);
+            let files = files(&directory, pattern);
+            let differ = |known: &Look| files.differ_from_what_was_read(known);
+            directory.write(other, b"not asked for");
+            assert!(!differ(&Look::default()), "{pattern}");
+            directory.write(new, SITE);
+            assert!(differ(&Look::default()), "{pattern}");
+            assert!(!differ(&files.look()), "{pattern}: it was looked at");
+        }
+    }
+
+    #[test]
+    fn what_is_read_and_what_would_be_concerns_the_configuration() {
+        let directory = TemporaryDirectory::new("watch");
+        directory.write("sites/a.toml", SITE);
+        let files = files(&directory, "sites/*.toml");
         for (name, expected) in [
             ("config.toml", true),
             ("sites/a.toml", true),
