@@ -87,7 +87,7 @@ fn a_handler_is_told_of_tls_and_of_the_certificate() {
         fixture("ca.pem")
     );
     let text = format!(
-        "workers = 1\nlog.access = false\n[[server]]\nlisten = '127.0.0.1:0'\n{tls}\n[server.routes]\n\
+        "workers = 1\nlog = {{ access = false, level = 'error' }}\n[[server]]\nlisten = '127.0.0.1:0'\n{tls}\n[server.routes]\n\
          '/slow' = {{ handler = 'slow' }}\n'/now' = {{ handler = 'now' }}\n\
          '/closed' = {{ handler = 'now', client = 'require' }}\n"
     );
