@@ -1,6 +1,6 @@
 //! Configuration: `check`, `explain`, `[[test]]` and what a server does with the same file.
 
-use crate::support::{Site, ended_with};
+use crate::support::{Site, ended_with, speak_plainly};
 
 const SERVER: &str = "[[server]]\nlisten = '127.0.0.1:0'\n";
 
@@ -112,6 +112,7 @@ fn a_test_reaches_every_listener() {
 /// `explain` answered for a listener that is not there.
 #[test]
 fn explain_refuses_a_listener_that_is_not_there() {
+    speak_plainly();
     let site = Site::configured(TWO_LISTENERS);
     for (url, complaint) in [
         ("http://b.example:1/", "nothing listens at port 1"),
