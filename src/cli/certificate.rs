@@ -21,7 +21,7 @@ use crate::tls::local::{Access, Issued, LocalAuthority, Origin, Subject, draft};
 ///
 /// A CA of yours issues it, which is made on first use and kept beneath $XDG_DATA_HOME or ~/.local/share. Programs
 /// refuse the certificate until they trust that CA: --ca says how. It is not for the internet, where
-/// `tls = "acme"` gets certificates that everybody trusts.
+/// `tls = "acme"` gets certificates that browsers trust.
 #[derive(Args, Debug)]
 pub(super) struct Certificate {
     /// The names and IP addresses that it is for, such as `app.test,*.app.test,192.0.2.1`.
@@ -94,7 +94,7 @@ pub(super) fn certificate(arguments: &Certificate) -> Result<(), String> {
     Ok(())
 }
 
-/// The files, whom they are for, and the lines of a configuration that use them.
+/// The files, the hosts or the client that they are for, and the lines of a configuration that use them.
 fn told(
     subject: &Subject<'_>,
     files: &Files,

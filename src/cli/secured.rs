@@ -13,6 +13,7 @@ use super::trust;
 use crate::config;
 use crate::config::model::{HostPattern, Tls};
 use crate::log::diagnostic;
+use crate::runtime::spawn_thread;
 use crate::tls::local::{self, LocalAuthority, LocalError, Origin};
 
 /// How often it is looked whether the certificate of a server that runs is about to expire.
@@ -80,7 +81,8 @@ impl ServerCertificate {
         }
     }
 
-    /// What the user is told of it, with a server at `url`: all of it when the CA is new.
+    /// Tells the user which hosts the certificate is for and which CA has issued it, with a server at `url`; if
+    /// the CA is new, also how to trust it.
     pub(super) fn describe(&self, url: &str) -> String {
         let hosts: Vec<String> = self.hosts.iter().map(ToString::to_string).collect();
         let hosts = hosts.join(", ");
@@ -117,13 +119,12 @@ impl ServerCertificate {
                 }
             }
         };
-        let thread = thread::Builder::new().name("tidegate-renew".to_owned());
-        thread.spawn(look).map(drop)
+        spawn_thread("tidegate-renew", look).map(drop)
     }
 }
 
-/// Whom a server is asked for that listens at `addresses` on the machine of this name, and `further` names.
-/// Each is there once.
+/// The hosts by which clients reach a server that listens at `addresses` on the machine of this name, and the
+/// `further` ones. Each is there once.
 fn hosts(addresses: &[SocketAddr], machine: &str, further: &[HostPattern]) -> Vec<HostPattern> {
     let exact = |host: &str| HostPattern::Exact(host.to_owned());
     let mut hosts = vec![exact("localhost"), exact("127.0.0.1"), exact("[::1]")];

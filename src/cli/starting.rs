@@ -34,8 +34,8 @@ fn clickable(address: SocketAddr) -> String {
     }
 }
 
-/// The addresses at which the server can be asked, as lines for the operator; then whom clients have to
-/// trust, if they come over TLS.
+/// The addresses at which the server can be asked, as lines for the operator; then the CA that clients
+/// have to trust, if they come over TLS.
 pub(super) fn address_lines(
     supervisor: &Supervisor,
     certificate: Option<&ServerCertificate>,

@@ -42,7 +42,7 @@ pub(super) fn instructions(authority: &LocalAuthority, url: &str) -> String {
            PROFILE\n"
 }
 
-/// Where Chromium keeps whom it trusts: `~/.pki` if that is there, otherwise beside the directory of the CA,
+/// The directory in which Chromium keeps the CAs that it trusts: `~/.pki` if that is there, otherwise beside the directory of the CA,
 /// whose certificate is in `file`.
 fn chromium_database(home: Option<&Path>, file: &Path) -> String {
     let old = home.map(|home| home.join(".pki/nssdb"));

@@ -54,8 +54,8 @@ impl ServingCors {
     }
 
     /// Puts the lines for a request from `origin` to `fields`, in place of all lines of the same names.
-    /// Returns the fields, and lines that are to be sent behind them: what the operator's origins and a
-    /// handler's usual fields come to is put together without an allocation.
+    /// Returns the fields, and lines that are to be sent behind them. Where `fields` have no line of CORS and
+    /// no `Vary`, and the origin is written out in the configuration, nothing is allocated.
     pub(crate) fn apply<'a>(
         &'a self,
         fields: Octets<'a>,

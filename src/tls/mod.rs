@@ -8,7 +8,7 @@
 //!
 //! local: the CA of a developer, which signs certificates for the developer's own machine
 //!
-//! files, the system's roots ─ connector: what handshakes with the servers of an upstream go on with
+//! files, the system's roots ─ connector: the settings of handshakes with the servers of an upstream
 //! ```
 //!
 //! The records and the handshake itself are in `transport::tls`. This room opens files, and so is called

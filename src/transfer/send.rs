@@ -371,7 +371,7 @@ impl<'c> Transmission<'c> {
         };
         if range.length() > 0 {
             let may_wait = range.start < self.warm_until;
-            if !may_wait && stream.has_kernel_read_files() && !is_in_memory(range) {
+            if !may_wait && stream.lets_kernel_read_files() && !is_in_memory(range) {
                 return Ok(FileSent::Cold(range.clone()));
             }
             let end = if may_wait {
@@ -379,7 +379,7 @@ impl<'c> Transmission<'c> {
             } else {
                 chunk_end(range)
             };
-            if stream.has_kernel_read_files() {
+            if stream.lets_kernel_read_files() {
                 self.warm_until = end;
             }
             let count = (end - range.start) as usize;

@@ -108,7 +108,7 @@ impl Transport {
 
     /// Whether the kernel reads the files that are sent, so that a caller who must not wait for a
     /// disk has to look whether they are in memory.
-    pub(crate) fn has_kernel_read_files(&self) -> bool {
+    pub(crate) fn lets_kernel_read_files(&self) -> bool {
         matches!(self, Self::Plain(_))
     }
 

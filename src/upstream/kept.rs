@@ -71,11 +71,12 @@ impl KeptConnections {
             }
             // The test of the overlooked end must not look: a look takes the error of a connection that was
             // reset, and the request would then see another error.
-            let is_open = match is_repeatable {
-                _ if is_end_overlooked() => true,
-                true => kept.connection.has_nothing(),
-                false => kept.connection.has_nothing_now(),
-            };
+            let is_open = is_end_overlooked()
+                || if is_repeatable {
+                    kept.connection.has_nothing()
+                } else {
+                    kept.connection.has_nothing_now()
+                };
             kept.note_stay(server, is_open, now);
             if is_open {
                 return Some(kept.connection);

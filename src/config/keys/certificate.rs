@@ -1,5 +1,5 @@
-//! What servers and routes make of a client's certificate: `client` says whether it has to be shown, and
-//! `client_certificate` of a route with `proxy`, in which fields the upstream is told of it.
+//! The keys of servers and routes about a client's certificate: `client` says whether it has to be shown;
+//! `client_certificate` of a route with `proxy` says in which fields the upstream is told of it.
 //!
 //! ```toml
 //! tls = { …, client_ca = "staff.pem", client = "request" }     # asked for in the handshake, but not demanded

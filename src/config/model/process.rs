@@ -71,7 +71,7 @@ impl Config {
         }
     }
 
-    /// The same, whose clients come over TLS if there is a `tls`.
+    /// This configuration, in which clients come over TLS if there is a `tls`.
     pub(crate) fn over(mut self, tls: Option<Tls>) -> Self {
         for server in &mut self.servers {
             server.tls.clone_from(&tls);

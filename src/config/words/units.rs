@@ -30,6 +30,16 @@ const DURATIONS: &[(&str, u64)] = &[
     ("ms", 1),
 ];
 
+/// Milliseconds of the units in which the time is written for which something is fresh.
+const LIFETIMES: &[(&str, u64)] = &[
+    ("y", 365 * 24 * 60 * 60 * 1000),
+    ("w", 7 * 24 * 60 * 60 * 1000),
+    ("d", 24 * 60 * 60 * 1000),
+    ("h", 60 * 60 * 1000),
+    ("m", 60 * 1000),
+    ("s", 1000),
+];
+
 /// The longest wait that can be configured. A longer one is more likely a slip.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -56,11 +66,20 @@ const SIZE_HELP: &str = "a size is written \"16 KiB\", \"10 MB\", or as a whole 
 
 /// Reads a duration: whole numbers with units, the longest unit first, each unit once.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, Fault> {
+    parse_time(text, DURATIONS)
+}
+
+/// Reads a duration as [`parse_duration`] does, which may have years of 365 days, and weeks: whole seconds.
+pub(crate) fn parse_lifetime(text: &str) -> Result<Duration, Fault> {
+    parse_time(text, LIFETIMES)
+}
+
+/// Reads a duration in these units, the longest first.
+fn parse_time(text: &str, known: &'static [(&'static str, u64)]) -> Result<Duration, Fault> {
     let mut total: u64 = 0;
-    let mut units = DURATIONS;
-    let mut rest = text;
+    let (mut units, mut rest) = (known, text);
     loop {
-        let (part, after) = duration_part(text, rest, &mut units)?;
+        let (part, after) = duration_part(text, rest, &mut units, known)?;
         total = total.checked_add(part).ok_or_else(|| too_large(text))?;
         rest = after.trim_start();
         if rest.is_empty() {
@@ -72,11 +91,12 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, Fault> {
 const DURATION_HELP: &str = "a duration is written \"500ms\", \"10s\", \"2m\", \"1h 30m\"";
 
 /// Milliseconds of the first number and unit of `rest`, and the rest after them. `units` becomes the
-/// units that may still follow.
+/// units of those `known` that may still follow.
 fn duration_part<'a>(
     text: &str,
     rest: &'a str,
     units: &mut &'static [(&'static str, u64)],
+    known: &[(&str, u64)],
 ) -> Result<(u64, &'a str), Fault> {
     let offset = text.len() - rest.len();
     let (number, after) = leading_number(rest, offset, DURATION_HELP)?;
@@ -85,7 +105,7 @@ fn duration_part<'a>(
     let start = text.len() - after.len();
     let unit = &after[..length];
     let Some(index) = units.iter().position(|(name, _)| *name == unit) else {
-        return Err(bad_duration_unit(number, unit, offset, start));
+        return Err(bad_duration_unit((number, unit), known, offset, start));
     };
     let part = number
         .checked_mul(units[index].1)
@@ -133,14 +153,19 @@ fn unknown_size_unit(number: u64, unit: &str, range: std::ops::Range<usize>) -> 
     Fault::new(range, format!("`{unit}` is not a unit of size")).help(help)
 }
 
-fn bad_duration_unit(number: u64, unit: &str, offset: usize, start: usize) -> Fault {
+fn bad_duration_unit(
+    (number, unit): (u64, &str),
+    known: &[(&str, u64)],
+    offset: usize,
+    start: usize,
+) -> Fault {
     if unit.is_empty() {
         return Fault::new(offset..start, "the unit is missing").help(format!(
             "for seconds write \"{number}s\", for minutes \"{number}m\""
         ));
     }
     let range = start..start + unit.len();
-    if factor(DURATIONS, unit).is_some() {
+    if factor(known, unit).is_some() {
         return Fault::new(
             range,
             format!("`{unit}` comes after a unit that is not longer"),

@@ -1,4 +1,4 @@
-//! What `cors` comes to for a request, as a browser reads it.
+//! Says for `explain` what the `cors` of a route lets a script do, by the rules that browsers follow.
 
 use crate::config::model::Cors;
 use crate::generation::cors::ServingCors;

@@ -22,6 +22,7 @@ mod signing;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use super::facts::{Facts, authority_and_serial, key_of_authority};
@@ -129,8 +130,8 @@ impl LocalAuthority {
         Ok(self.pair.issue(subject, &self.facts, now)?)
     }
 
-    /// The file with a key and a certificate for a server that is asked for by `hosts`. It is made if it is
-    /// not there, is no good, or is about to expire.
+    /// The file with a key and a certificate for a server that clients reach by `hosts`. It is made if it is
+    /// not there, cannot be used, or is about to expire.
     ///
     /// # Errors
     /// Why it cannot be made.
@@ -196,11 +197,7 @@ fn file_name(hosts: &[HostPattern]) -> String {
     for host in hosts {
         digest.update(format!("{host}\n"));
     }
-    let digest = digest.finalize();
-    let digest: String = digest[..4]
-        .iter()
-        .map(|octet| format!("{octet:02x}"))
-        .collect();
+    let digest = HEXLOWER.encode(&digest.finalize()[..4]);
     let first = hosts.first().map(ToString::to_string).unwrap_or_default();
     let first = first
         .replace('*', "_wildcard")

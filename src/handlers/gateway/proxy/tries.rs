@@ -101,14 +101,15 @@ impl<C> Tries<C> {
         Unanswered::Failed(Box::new((fault, note)))
     }
 
-    /// What the request comes to if no server is left that could be asked, for the reason `why`.
+    /// Ends the tries because no further server can be asked, for the reason `why`. Returns the response that
+    /// was refused, if there is one, or how the last server failed.
     pub(super) fn end_without_server(mut self, why: NoServer) -> Result<Heard<C>, Unanswered> {
         let failed = self.last.take();
         self.end(failed.unwrap_or(Unanswered::NoServer(why)))
     }
 
-    /// What the request comes to if no other server is asked after one has `failed`: the response that was
-    /// refused, if there is one.
+    /// Ends the tries after the last server has `failed`. Returns the response that was refused, if there is
+    /// one, or the failure.
     pub(super) fn end(self, failed: Unanswered) -> Result<Heard<C>, Unanswered> {
         let mut heard = *self.refused.ok_or(failed)?;
         heard.note.tries = self.count;
