@@ -14,7 +14,7 @@
 //!
 //! A server can have room for another reason: it is enabled, or its pause is over. No request is
 //! called for that. The first of each group looks every [`LOOK`]; when it leaves, the next one is
-//! called and is the first from then on.
+//! woken and is the first from then on.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
@@ -135,11 +135,19 @@ impl State {
 }
 
 impl Waiters {
-    /// Calls the first that is not called yet.
+    /// Calls the first that is not called yet, because a server has room.
     fn call(&mut self) {
         let mut waiting = self.waiting.iter_mut();
         if let Some(first) = waiting.find(|waiting| !waiting.is_called) {
             first.is_called = true;
+            first.caller.send(());
+        }
+    }
+
+    /// Wakes the request that has become the first, so that it looks by itself from now on. That is no call:
+    /// if it were one, the next room would go to the request behind it.
+    fn wake_first(&self) {
+        if let Some(first) = self.waiting.front() {
             first.caller.send(());
         }
     }
@@ -197,8 +205,11 @@ impl Drop for Place {
         let Some(left) = nth.and_then(|nth| waiters.waiting.remove(nth)) else {
             return;
         };
-        if left.is_called || nth == Some(0) {
+        if left.is_called {
             waiters.call();
+        }
+        if nth == Some(0) {
+            waiters.wake_first();
         }
         state.groups.retain(|waiters| !waiters.waiting.is_empty());
         let length = &self.line.length;
@@ -261,17 +272,29 @@ mod tests {
         assert_eq!(line.length(), 2);
     }
 
-    /// The first of a group looks by itself, so that the next one has to learn that it is the first.
+    /// The first of a group looks by itself, so that the next one has to learn that it is the first. It was
+    /// called for that, and the next room went to the one behind it.
     #[test]
-    fn the_one_behind_the_first_is_called_when_that_leaves() {
-        let line = Arc::new(Line::default());
-        let mut places: Vec<Place> = (0..3).filter_map(|_| line.join(1, 9)).collect();
-        drop(places.remove(0));
-        assert_eq!(called(&line), [1]);
-        assert!(places[0].is_first());
-        places[0].hear();
-        drop(places.remove(1));
-        assert_eq!(called(&line), [] as [u64; 0]);
+    fn the_one_behind_the_first_is_woken_when_that_leaves_and_called_for_the_next_room() {
+        let woken = runtime::run(async {
+            let line = Arc::new(Line::default());
+            let mut places: Vec<Place> = (0..3).filter_map(|_| line.join(1, 9)).collect();
+            drop(places.remove(0));
+            assert!(places[0].is_first());
+            assert_eq!(called(&line), [] as [u64; 0]);
+            line.call();
+            assert_eq!(called(&line), [1]);
+            places[0].hear();
+            // Its wake and its call; the one behind it was not woken.
+            let both = places[0]
+                .calls
+                .receive()
+                .await
+                .and(places[0].calls.receive().await);
+            let other = either(places[1].calls.receive(), runtime::yield_now()).await;
+            both.is_some() && matches!(other, runtime::Either::Second(()))
+        });
+        assert!(woken.expect("a loop"));
     }
 
     /// The first of the old generation may wait for servers that are not there any more.
