@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::{HELLO, get};
-use crate::support::{Client, SAFETY, Server, Site, Upstream, ended_with, speak_plainly, until};
+use crate::support::{Client, SAFETY, Server, Site, Upstream, ended_with, until};
 
 /// An upstream that answers one request for each value that is sent to it.
 fn gated() -> (Upstream, Sender<()>) {
@@ -70,8 +70,6 @@ fn targets(upstream: &Upstream) -> Vec<String> {
 /// Whichever worker a client is connected to.
 #[test]
 fn requests_wait_and_are_answered_in_the_order_in_which_they_came() {
-    // Handshakes may end in another order than they began.
-    speak_plainly();
     let (upstream, open) = gated();
     let server = start(&upstream, "");
     let first = asking(&server, &upstream);
