@@ -12,6 +12,7 @@ use super::order::{self, Wish};
 use super::record::{Record, Standing};
 use super::registration::Registration;
 use super::storage::{self, StorageError};
+use crate::disk;
 use crate::log::diagnostic;
 use crate::tls;
 
@@ -140,14 +141,14 @@ impl Attempt<'_> {
 
 /// Writes the certificate that the CA has issued to `file`, if it is for `names` and fits its key.
 fn put(file: &Path, names: &[String], text: &str) -> Result<Standing, Fault> {
-    let prepared = storage::prepare(file, text.as_bytes())?;
+    let prepared = disk::prepare(file, text.as_bytes()).map_err(StorageError::from)?;
     tls::check_issued(prepared.path(), names).map_err(|fault| {
         Fault::Nonsense(format!(
             "the CA has issued a certificate that cannot be used: {}",
             fault.message
         ))
     })?;
-    prepared.commit()?;
+    prepared.commit().map_err(StorageError::from)?;
     let unread = || StorageError::unread(file);
     Ok(Standing::read(file, names).ok_or_else(unread)?)
 }

@@ -27,13 +27,13 @@ use super::attempt::Attempt;
 use super::command::{Command, KeyAnswer, Wish};
 use super::fault::Fault;
 use super::key_changes::KeyChanges;
-use super::lock::Lock;
 use super::plan::{Plan, Wanted};
 use super::record::{Record, Standing};
 use super::registration::Registration;
 use super::state::{Stage, State};
 use super::storage::{self, Storage, StorageError, remove_prepared};
 use crate::config::model::Acme;
+use crate::disk::Lock;
 use crate::log::diagnostic;
 use crate::runtime::{self, BlockingPool, Either, Receiver, channel, either};
 
@@ -179,7 +179,7 @@ impl Keeper {
             if lock.is_some() {
                 targets.iter().for_each(|target| remove_prepared(target));
             }
-            Ok(lock)
+            Ok::<_, StorageError>(lock)
         });
         let Some(lock) = taken.await.transpose()?.flatten() else {
             return Ok(false);

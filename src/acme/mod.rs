@@ -31,7 +31,6 @@ mod fault;
 mod jose;
 mod keeper;
 mod key_changes;
-mod lock;
 mod messages;
 mod order;
 mod plan;

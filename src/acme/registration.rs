@@ -19,10 +19,10 @@ use super::authority::Authority;
 use super::client::Client;
 use super::fault::Fault;
 use super::jose::AccountKey;
-use super::lock::Lock;
-use super::storage::{self, Storage};
+use super::storage::{self, Storage, StorageError};
 use super::trust::client_config;
 use crate::config::model::Acme;
+use crate::disk::Lock;
 use crate::runtime::BlockingPool;
 
 /// What the account is read, written and registered with.
@@ -135,7 +135,10 @@ impl Registration<'_> {
         // Without the lock, two processes could change the key at once, and one of them would remove a
         // key that the CA knows.
         let path = self.storage.key_change_lock();
-        let lock = self.on_disk(move || Lock::take(&path)).await??;
+        let lock = self
+            .on_disk(move || Lock::take(&path))
+            .await?
+            .map_err(StorageError::from)?;
         let busy = || Fault::Busy("another process changes the key of the account");
         let _lock = lock.ok_or_else(busy)?;
         // The other process may have finished it.

@@ -11,28 +11,17 @@
 //!     orders/NAME.lock         the process holds it that orders this certificate
 //! ```
 //!
-//! Every file has the mode 0600 and is replaced as a whole: a reader finds the old one or the new one.
-//! The text of the new one is in a file `.tmp-NAME-XXXXXX` before. A crash may leave that behind, with a
-//! key in it: the next process that takes the lock removes it.
+//! Every file has the mode 0600 and is replaced as a whole (`disk::prepare`).
 
-use std::ffi::OsString;
-use std::fs::{DirBuilder, File};
-use std::io::{self, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tempfile::NamedTempFile;
 
 use crate::config::model::Acme;
+use crate::disk::{self, FileError};
 use crate::log::diagnostic;
-
-const DIRECTORY_MODE: u32 = 0o700;
-
-/// How many random letters and digits end the name of a file that is not committed yet.
-const RANDOM_LENGTH: usize = 6;
 
 /// The files of ACME.
 #[derive(Clone, Debug)]
@@ -44,28 +33,27 @@ pub(crate) struct Storage {
 
 /// What cannot be done in the storage.
 #[derive(Debug, thiserror::Error)]
-#[error("the storage of `[acme]`: cannot {what} `{path}`: {error}{help}")]
+#[error("the storage of `[acme]`: {failure}{help}")]
 pub(crate) struct StorageError {
-    what: &'static str,
-    path: String,
-    error: io::Error,
+    failure: FileError,
     help: &'static str,
 }
 
-impl StorageError {
-    pub(super) fn new(what: &'static str, path: &Path, error: io::Error) -> Self {
-        let help = match error.kind() {
+impl From<FileError> for StorageError {
+    fn from(failure: FileError) -> Self {
+        let help = match failure.error.kind() {
             io::ErrorKind::PermissionDenied => {
                 "; it must belong to the user that the server runs as"
             }
             _ => "",
         };
-        Self {
-            what,
-            path: path.display().to_string(),
-            error,
-            help,
-        }
+        Self { failure, help }
+    }
+}
+
+impl StorageError {
+    pub(super) fn new(what: &'static str, path: &Path, error: io::Error) -> Self {
+        FileError::new(what, path, error).into()
     }
 
     /// The error of the account's file at `path`, which holds no account.
@@ -94,14 +82,14 @@ impl Storage {
             root: settings.storage.clone(),
             authority: settings.directory_of_authority(),
         };
-        make_directory(&storage.root)?;
+        disk::make_directory(&storage.root)?;
         warn_of_mode(&storage.root);
         for directory in [
             &storage.authority,
             &storage.certificates(),
             &storage.orders(),
         ] {
-            make_directory(directory)?;
+            disk::make_directory(directory)?;
             let tried = tempfile::tempfile_in(directory);
             tried.map_err(|error| StorageError::new("write to", directory, error))?;
         }
@@ -144,35 +132,12 @@ impl Storage {
     }
 }
 
-/// Warns the operator if others than the server's user may look into the storage at `path`, which the operator
-/// may have made.
+/// Warns the operator if others than the server's user may look into the storage at `path`.
 fn warn_of_mode(path: &Path) {
-    let metadata = std::fs::metadata(path);
-    let doubt = metadata
-        .ok()
-        .and_then(|metadata| mode_doubt(path, metadata.permissions().mode()));
-    if let Some(doubt) = doubt {
-        diagnostic::warn_limited("acme storage mode", format_args!("{doubt}"));
+    if let Some(doubt) = disk::doubt_about_mode(path) {
+        let message = format_args!("the storage of `[acme]`: {doubt}");
+        diagnostic::warn_limited("acme storage mode", message);
     }
-}
-
-/// What is wrong with the mode of the storage at `path`.
-fn mode_doubt(path: &Path, mode: u32) -> Option<String> {
-    let others = mode & 0o077;
-    (others != 0).then(|| {
-        format!(
-            "the storage of `[acme]`: the directory `{}` has the mode {:04o} and holds keys; chmod \
-             {DIRECTORY_MODE:o} keeps other users out",
-            path.display(),
-            mode & 0o7777
-        )
-    })
-}
-
-fn make_directory(path: &Path) -> Result<(), StorageError> {
-    let mut builder = DirBuilder::new();
-    let made = builder.recursive(true).mode(DIRECTORY_MODE).create(path);
-    made.map_err(|error| StorageError::new("make the directory", path, error))
 }
 
 /// The value in the file at `path`; `None` if there is no such file, or no such value in it.
@@ -195,95 +160,23 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Storag
 pub(super) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), StorageError> {
     let text = serde_json::to_vec_pretty(value);
     let text = text.expect("the value has names for members");
-    prepare(path, &text)?.commit()
+    disk::prepare(path, &text)?.commit()?;
+    Ok(())
 }
 
-/// The next text of a file. The text is on the disk already, under another name.
-pub(super) struct Prepared {
-    file: NamedTempFile,
-    target: PathBuf,
-}
-
-impl Prepared {
-    /// The path of the text until it is committed.
-    pub(super) fn path(&self) -> &Path {
-        self.file.path()
-    }
-
-    /// Replaces the file.
-    ///
-    /// # Errors
-    /// If the system refuses. The file is as it was.
-    pub(super) fn commit(self) -> Result<(), StorageError> {
-        let target = self.target;
-        let persisted = self.file.persist(&target);
-        persisted.map_err(|error| StorageError::new("replace", &target, error.error))?;
-        // The directory is synced, so that the new name survives a power failure. Some file systems
-        // cannot sync a directory: the file is in place there all the same.
-        let directory = target.parent().and_then(|parent| File::open(parent).ok());
-        let _ = directory.map(|directory| directory.sync_all());
-        Ok(())
-    }
-}
-
-/// Writes `text` to the disk, to be the file at `target` once it is committed.
-///
-/// # Errors
-/// If it cannot be written.
-pub(super) fn prepare(target: &Path, text: &[u8]) -> Result<Prepared, StorageError> {
-    let directory = target.parent().unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    let prefix = temporary_prefix(target);
-    let made = builder
-        .prefix(&prefix)
-        .rand_bytes(RANDOM_LENGTH)
-        .tempfile_in(directory);
-    let written = made.and_then(|mut file| {
-        file.write_all(text)?;
-        file.as_file().sync_all()?;
-        Ok(file)
-    });
-    let file = written.map_err(|error| StorageError::new("write to", directory, error))?;
-    Ok(Prepared {
-        file,
-        target: target.to_owned(),
-    })
-}
-
-/// Removes what a process that has crashed had prepared for the file at `target`. The caller holds the lock
-/// of the file, so that no other process prepares anything for it.
+/// Removes what a process that has crashed had prepared for the file at `target`, as
+/// [`disk::remove_prepared`] does, and warns the operator if that fails.
 pub(super) fn remove_prepared(target: &Path) {
-    let prefix = temporary_prefix(target);
-    let is_prepared = |name: OsString| {
-        let rest = name.as_bytes().strip_prefix(prefix.as_bytes());
-        rest.is_some_and(|rest| {
-            rest.len() == RANDOM_LENGTH && rest.iter().all(u8::is_ascii_alphanumeric)
-        })
-    };
-    let directory = target.parent().unwrap_or(Path::new("."));
-    let Ok(entries) = std::fs::read_dir(directory) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        if is_prepared(entry.file_name())
-            && let Err(error) = std::fs::remove_file(entry.path())
-        {
-            let error = StorageError::new("remove", &entry.path(), error);
-            diagnostic::warn_limited("acme leftover", format_args!("{error}"));
-        }
+    if let Err(error) = disk::remove_prepared(target) {
+        let error = StorageError::from(error);
+        diagnostic::warn_limited("acme leftover", format_args!("{error}"));
     }
-}
-
-/// What the name of a file begins with that is to be the file at `target`.
-fn temporary_prefix(target: &Path) -> OsString {
-    let mut prefix = OsString::from(".tmp-");
-    prefix.push(target.file_name().unwrap_or_default());
-    prefix.push("-");
-    prefix
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::config::model::AcmeDirectory;
     use crate::test_support::TemporaryDirectory;
@@ -324,43 +217,9 @@ mod tests {
         std::fs::remove_file(&order).expect("it is there");
         assert_eq!(read::<String>(&order).ok().flatten(), None);
         // What was prepared and not committed leaves nothing behind.
-        drop(prepare(&order, b"x"));
+        drop(disk::prepare(&order, b"x"));
         assert_eq!(std::fs::read_dir(storage.orders()).expect("it").count(), 0);
         assert!(Storage::open(&settings).is_ok());
-    }
-
-    #[test]
-    fn what_a_crash_has_left_is_removed_and_nothing_else() {
-        let directory = TemporaryDirectory::new("acme");
-        let target = directory.path().join("a.example.pem");
-        let leave = |target: &Path| {
-            let (file, path) = prepare(target, b"key")
-                .expect("room")
-                .file
-                .keep()
-                .expect("it");
-            drop(file);
-            path
-        };
-        let left = leave(&target);
-        assert_eq!(mode(&left), 0o600);
-        let of_another = leave(&directory.path().join("a.example.pem-b.example.pem"));
-        std::fs::write(&target, "certificate").expect("ours");
-        remove_prepared(&target);
-        assert!(!left.exists() && of_another.exists() && target.exists());
-    }
-
-    #[test]
-    fn a_storage_that_other_users_may_read_is_doubted() {
-        let path = Path::new("/acme");
-        for mode in [0o40_700, 0o40_500, 0o42_700] {
-            assert_eq!(mode_doubt(path, mode), None, "{mode:o}");
-        }
-        for mode in [0o40_750, 0o40_705, 0o40_701, 0o41_777] {
-            assert!(mode_doubt(path, mode).is_some(), "{mode:o}");
-        }
-        let doubt = mode_doubt(path, 0o40_755).unwrap_or_default();
-        assert!(doubt.contains("`/acme` has the mode 0755"), "{doubt}");
     }
 
     #[test]

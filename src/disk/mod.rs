@@ -1,5 +1,5 @@
 //! The file system, as handlers use it: files opened beneath a root, content written to a temporary
-//! file, reads that do not hold up a loop.
+//! file, reads that do not hold up a loop. And files that several processes keep, with keys among them.
 //!
 //! | A reader looks for | and finds it in |
 //! |---|---|
@@ -12,17 +12,29 @@
 //! | a request's content, kept until all of it is there | [`spool`] |
 //! | the same, read again for an upstream | [`replay`] |
 //! | a response's content, taken from its maker ahead of the client | [`read_ahead`] |
+//! | a file that is replaced as a whole | [`replacement`] |
+//! | a lock between processes | [`lock`] |
+//! | a directory for keys | [`private`] |
+//! | which file the system refused, and why | [`file_error`] |
 
 pub(crate) mod absence;
 pub(crate) mod barrier;
 pub(crate) mod beneath;
+mod file_error;
 pub(crate) mod identity;
+mod lock;
 mod now_or_on_pool;
 mod openat2;
+mod private;
 pub(crate) mod read_ahead;
+mod replacement;
 pub(crate) mod replay;
 mod root;
 pub(crate) mod spool;
 mod walk;
 
+pub(crate) use file_error::FileError;
+pub(crate) use lock::Lock;
 pub(crate) use now_or_on_pool::now_or_on_pool;
+pub(crate) use private::{doubt_about_mode, make_directory};
+pub(crate) use replacement::{prepare, remove_prepared};

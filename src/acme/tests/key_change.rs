@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::acme::jose::AccountKey;
-use crate::acme::lock::Lock;
 use crate::acme::registration::KeyChange;
+use crate::disk::Lock;
 
 /// The name of a key: its public half.
 fn name(key: &AccountKey) -> String {

@@ -1,4 +1,4 @@
-//! Locks in the storage: of all processes that share it, one orders a certificate at a time.
+//! Locks between processes: files that one process at a time holds.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -8,10 +8,10 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::storage::StorageError;
+use super::file_error::FileError;
 
 /// A lock that this process holds. Dropping the lock releases it, and so does the end of the process.
-pub(super) struct Lock(
+pub(crate) struct Lock(
     #[expect(
         dead_code,
         reason = "the system holds the lock as long as the file is open"
@@ -24,12 +24,12 @@ impl Lock {
     ///
     /// # Errors
     /// If the file cannot be opened or locked, for another reason than a process that holds the lock.
-    pub(super) fn take(path: &Path) -> Result<Option<Self>, StorageError> {
+    pub(crate) fn take(path: &Path) -> Result<Option<Self>, FileError> {
         let file = open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Self(file))),
             Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(StorageError::new("lock", path, error.into())),
+            Err(error) => Err(FileError::new("lock", path, error.into())),
         }
     }
 
@@ -38,19 +38,19 @@ impl Lock {
     ///
     /// # Errors
     /// If the file cannot be opened or locked.
-    pub(super) fn wait(path: &Path) -> Result<Self, StorageError> {
+    pub(crate) fn wait(path: &Path) -> Result<Self, FileError> {
         let file = open(path)?;
         let taken = retry_on_intr(|| flock(&file, FlockOperation::LockExclusive));
-        taken.map_err(|error| StorageError::new("lock", path, error.into()))?;
+        taken.map_err(|error| FileError::new("lock", path, error.into()))?;
         Ok(Self(file))
     }
 }
 
-fn open(path: &Path) -> Result<File, StorageError> {
+fn open(path: &Path) -> Result<File, FileError> {
     let mut options = OpenOptions::new();
     let options = options.create(true).truncate(false).write(true).mode(0o600);
     let opened: io::Result<File> = options.open(path);
-    opened.map_err(|error| StorageError::new("open the lock", path, error))
+    opened.map_err(|error| FileError::new("open the lock", path, error))
 }
 
 #[cfg(test)]

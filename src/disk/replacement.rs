@@ -1,0 +1,151 @@
+//! Files that are replaced as a whole: a reader finds the old one or the new one, also after a crash.
+//!
+//! The text of the new one is in a file `.tmp-NAME-XXXXXX` before. A crash may leave that behind, perhaps
+//! with a key in it: the next process that has the lock of the file removes it ([`remove_prepared`]).
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::file_error::FileError;
+
+/// How many random letters and digits end the name of a file that is not committed yet.
+const RANDOM_LENGTH: usize = 6;
+
+/// The next text of a file. The text is on the disk already, under another name; dropping this removes it.
+pub(crate) struct Prepared {
+    file: NamedTempFile,
+    target: PathBuf,
+}
+
+impl Prepared {
+    /// The path of the text until it is committed.
+    pub(crate) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Replaces the file.
+    ///
+    /// # Errors
+    /// If the system refuses. The file is as it was.
+    pub(crate) fn commit(self) -> Result<(), FileError> {
+        let target = self.target;
+        let persisted = self.file.persist(&target);
+        persisted.map_err(|error| FileError::new("replace", &target, error.error))?;
+        // The directory is synced, so that the new name survives a power failure. Some file systems
+        // cannot sync a directory: the file is in place there all the same.
+        let directory = target.parent().and_then(|parent| File::open(parent).ok());
+        let _ = directory.map(|directory| directory.sync_all());
+        Ok(())
+    }
+}
+
+/// Writes `text` to the disk, to be the file at `target` once it is committed. Its mode is 0600.
+///
+/// # Errors
+/// If it cannot be written.
+pub(crate) fn prepare(target: &Path, text: &[u8]) -> Result<Prepared, FileError> {
+    let directory = target.parent().unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    let prefix = temporary_prefix(target);
+    let made = builder
+        .prefix(&prefix)
+        .rand_bytes(RANDOM_LENGTH)
+        .tempfile_in(directory);
+    let written = made.and_then(|mut file| {
+        file.write_all(text)?;
+        file.as_file().sync_all()?;
+        Ok(file)
+    });
+    let file = written.map_err(|error| FileError::new("write to", directory, error))?;
+    Ok(Prepared {
+        file,
+        target: target.to_owned(),
+    })
+}
+
+/// Removes what a process that has crashed had prepared for the file at `target`. The caller holds the lock
+/// of the file, so that no other process prepares anything for it.
+///
+/// # Errors
+/// If something of it cannot be removed. The rest is.
+pub(crate) fn remove_prepared(target: &Path) -> Result<(), FileError> {
+    let prefix = temporary_prefix(target);
+    let is_prepared = |name: OsString| {
+        let rest = name.as_bytes().strip_prefix(prefix.as_bytes());
+        rest.is_some_and(|rest| {
+            rest.len() == RANDOM_LENGTH && rest.iter().all(u8::is_ascii_alphanumeric)
+        })
+    };
+    let directory = target.parent().unwrap_or(Path::new("."));
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return Ok(());
+    };
+    let mut removed = Ok(());
+    for entry in entries.flatten() {
+        if is_prepared(entry.file_name())
+            && let Err(error) = std::fs::remove_file(entry.path())
+        {
+            removed = Err(FileError::new("remove", &entry.path(), error));
+        }
+    }
+    removed
+}
+
+/// What the name of a file begins with that is to be the file at `target`.
+fn temporary_prefix(target: &Path) -> OsString {
+    let mut prefix = OsString::from(".tmp-");
+    prefix.push(target.file_name().unwrap_or_default());
+    prefix.push("-");
+    prefix
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::test_support::TemporaryDirectory;
+
+    fn mode(path: &Path) -> u32 {
+        let data = std::fs::metadata(path).expect("it is there");
+        data.permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_is_prepared_and_not_committed_leaves_nothing() {
+        let directory = TemporaryDirectory::new("replacement");
+        let target = directory.path().join("a.pem");
+        drop(prepare(&target, b"x").expect("room"));
+        let mut left = std::fs::read_dir(directory.path()).expect("it is there");
+        assert!(left.next().is_none());
+        for text in [b"first", b"other"] {
+            let committed = prepare(&target, text).and_then(Prepared::commit);
+            committed.expect("it can be replaced");
+            assert_eq!(std::fs::read(&target).ok().as_deref(), Some(&text[..]));
+        }
+        assert_eq!(mode(&target), 0o600);
+    }
+
+    #[test]
+    fn what_a_crash_has_left_is_removed_and_nothing_else() {
+        let directory = TemporaryDirectory::new("replacement");
+        let target = directory.path().join("a.example.pem");
+        let leave = |target: &Path| {
+            let prepared = prepare(target, b"key").expect("room");
+            let (file, path) = prepared.file.keep().expect("it is there");
+            drop(file);
+            path
+        };
+        let left = leave(&target);
+        assert_eq!(mode(&left), 0o600);
+        let of_another = leave(&directory.path().join("a.example.pem-b.example.pem"));
+        std::fs::write(&target, "certificate").expect("ours");
+        remove_prepared(&target).expect("it can be removed");
+        assert!(!left.exists() && of_another.exists() && target.exists());
+    }
+}
