@@ -12,7 +12,7 @@ use super::order::{self, Wish};
 use super::record::{Record, Standing};
 use super::registration::Registration;
 use super::storage::{self, StorageError};
-use crate::disk;
+use crate::disk::{self, Access};
 use crate::log::diagnostic;
 use crate::tls;
 
@@ -141,7 +141,8 @@ impl Attempt<'_> {
 
 /// Writes the certificate that the CA has issued to `file`, if it is for `names` and fits its key.
 fn put(file: &Path, names: &[String], text: &str) -> Result<Standing, Fault> {
-    let prepared = disk::prepare(file, text.as_bytes()).map_err(StorageError::from)?;
+    let prepared =
+        disk::prepare(file, text.as_bytes(), Access::Owner).map_err(StorageError::from)?;
     tls::check_issued(prepared.path(), names).map_err(|fault| {
         Fault::Nonsense(format!(
             "the CA has issued a certificate that cannot be used: {}",

@@ -20,7 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::model::Acme;
-use crate::disk::{self, FileError};
+use crate::disk::{self, Access, FileError};
 use crate::log::diagnostic;
 
 /// The files of ACME.
@@ -160,7 +160,7 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Storag
 pub(super) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), StorageError> {
     let text = serde_json::to_vec_pretty(value);
     let text = text.expect("the value has names for members");
-    disk::prepare(path, &text)?.commit()?;
+    disk::prepare(path, &text, Access::Owner)?.commit()?;
     Ok(())
 }
 
@@ -217,7 +217,7 @@ mod tests {
         std::fs::remove_file(&order).expect("it is there");
         assert_eq!(read::<String>(&order).ok().flatten(), None);
         // What was prepared and not committed leaves nothing behind.
-        drop(disk::prepare(&order, b"x"));
+        drop(disk::prepare(&order, b"x", Access::Owner));
         assert_eq!(std::fs::read_dir(storage.orders()).expect("it").count(), 0);
         assert!(Storage::open(&settings).is_ok());
     }

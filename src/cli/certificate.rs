@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::Args;
-use tempfile::NamedTempFile;
 
 use super::output::print;
 use super::secured::open_authority;
@@ -13,9 +12,10 @@ use super::starting::describe;
 use super::trust;
 use crate::config;
 use crate::config::model::HostPattern;
+use crate::disk::{self, Access, FileError, Prepared};
 use crate::http::date::iso;
 use crate::log::diagnostic;
-use crate::tls::local::{Access, Issued, LocalAuthority, Origin, Subject, draft};
+use crate::tls::local::{Issued, LocalAuthority, Origin, Subject};
 
 /// Make a certificate and its key, for development.
 ///
@@ -73,7 +73,10 @@ pub(super) fn certificate(arguments: &Certificate) -> Result<(), String> {
     let authority = open_authority().map_err(|error| describe(&error))?;
     let issued = authority.issue(&subject, SystemTime::now());
     let issued = issued.map_err(|error| describe(&error))?;
-    files.write(&issued, arguments.force)?;
+    {
+        let _lock = authority.lock().map_err(|error| describe(&error))?;
+        files.write(&issued, arguments.force)?;
+    }
     print(&told(&subject, &files, &issued, &authority))?;
     if let Subject::Server(hosts) = subject {
         warn_of_wildcards(hosts);
@@ -215,16 +218,20 @@ impl Files {
         }
     }
 
+    /// The caller holds the lock of the CA.
+    ///
     /// # Errors
     /// If they cannot be written, or are there and must not be replaced.
     fn write(&self, issued: &Issued, is_forced: bool) -> Result<(), String> {
         let written = |target: &Path, text: &str, access| {
-            draft(target, text, access).map_err(|error| unwritten(target, &error))
+            // What another user's process has left in a directory for all may not be ours to remove.
+            let _ = disk::remove_prepared(target);
+            disk::prepare(target, text.as_bytes(), access).map_err(|error| unwritten(&error))
         };
         let key = written(&self.key, &issued.key, Access::Owner)?;
         let certificate = written(&self.certificate, &issued.certificate, Access::Everyone)?;
-        commit(key, &self.key, is_forced)?;
-        commit(certificate, &self.certificate, is_forced).inspect_err(|_| {
+        commit(key, is_forced)?;
+        commit(certificate, is_forced).inspect_err(|_| {
             if !is_forced {
                 let _ = std::fs::remove_file(&self.key);
             }
@@ -240,26 +247,21 @@ fn is_there(file: &Path) -> String {
     )
 }
 
-fn unwritten(file: &Path, error: &io::Error) -> String {
-    format!(
-        "error: cannot write `{}`: {error}; name a directory that you can write to with --out",
-        file.display()
-    )
+fn unwritten(error: &FileError) -> String {
+    format!("error: {error}; name a directory that you can write to with --out")
 }
 
 /// Gives a file its name. A file of that name is replaced only if `is_forced`.
-fn commit(file: NamedTempFile, target: &Path, is_forced: bool) -> Result<(), String> {
-    let persisted = if is_forced {
-        file.persist(target)
+fn commit(file: Prepared, is_forced: bool) -> Result<(), String> {
+    let committed = if is_forced {
+        file.commit()
     } else {
-        file.persist_noclobber(target)
+        file.commit_new()
     };
-    persisted
-        .map(drop)
-        .map_err(|error| match error.error.kind() {
-            io::ErrorKind::AlreadyExists => is_there(target),
-            _ => unwritten(target, &error.error),
-        })
+    committed.map_err(|error| match error.error.kind() {
+        io::ErrorKind::AlreadyExists => is_there(&error.path),
+        _ => unwritten(&error),
+    })
 }
 
 #[cfg(test)]

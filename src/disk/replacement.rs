@@ -4,9 +4,10 @@
 //! with a key in it: the next process that has the lock of the file removes it ([`remove_prepared`]).
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -15,6 +16,22 @@ use super::file_error::FileError;
 
 /// How many random letters and digits end the name of a file that is not committed yet.
 const RANDOM_LENGTH: usize = 6;
+
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Owner,
+    Everyone,
+}
+
+impl Access {
+    fn mode(self) -> u32 {
+        match self {
+            Self::Owner => 0o600,
+            Self::Everyone => 0o644,
+        }
+    }
+}
 
 /// The next text of a file. The text is on the disk already, under another name; dropping this removes it.
 pub(crate) struct Prepared {
@@ -33,22 +50,36 @@ impl Prepared {
     /// # Errors
     /// If the system refuses. The file is as it was.
     pub(crate) fn commit(self) -> Result<(), FileError> {
-        let target = self.target;
-        let persisted = self.file.persist(&target);
-        persisted.map_err(|error| FileError::new("replace", &target, error.error))?;
-        // The directory is synced, so that the new name survives a power failure. Some file systems
-        // cannot sync a directory: the file is in place there all the same.
-        let directory = target.parent().and_then(|parent| File::open(parent).ok());
-        let _ = directory.map(|directory| directory.sync_all());
+        let persisted = self.file.persist(&self.target);
+        persisted.map_err(|error| FileError::new("replace", &self.target, error.error))?;
+        sync_name(&self.target);
+        Ok(())
+    }
+
+    /// Makes the file, and replaces none.
+    ///
+    /// # Errors
+    /// If the system refuses, or a file is there (`io::ErrorKind::AlreadyExists`). It is as it was.
+    pub(crate) fn commit_new(self) -> Result<(), FileError> {
+        let persisted = self.file.persist_noclobber(&self.target);
+        persisted.map_err(|error| FileError::new("make", &self.target, error.error))?;
+        sync_name(&self.target);
         Ok(())
     }
 }
 
-/// Writes `text` to the disk, to be the file at `target` once it is committed. Its mode is 0600.
+/// Syncs the directory of the file at `path`, so that its new name survives a power failure. Some file systems
+/// cannot sync a directory: the file is in place there all the same.
+fn sync_name(path: &Path) {
+    let directory = path.parent().and_then(|parent| File::open(parent).ok());
+    let _ = directory.map(|directory| directory.sync_all());
+}
+
+/// Writes `text` to the disk, to be the file at `target` once it is committed.
 ///
 /// # Errors
 /// If it cannot be written.
-pub(crate) fn prepare(target: &Path, text: &[u8]) -> Result<Prepared, FileError> {
+pub(crate) fn prepare(target: &Path, text: &[u8], access: Access) -> Result<Prepared, FileError> {
     let directory = target.parent().unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     let prefix = temporary_prefix(target);
@@ -57,6 +88,8 @@ pub(crate) fn prepare(target: &Path, text: &[u8]) -> Result<Prepared, FileError>
         .rand_bytes(RANDOM_LENGTH)
         .tempfile_in(directory);
     let written = made.and_then(|mut file| {
+        let permissions = Permissions::from_mode(access.mode());
+        file.as_file().set_permissions(permissions)?;
         file.write_all(text)?;
         file.as_file().sync_all()?;
         Ok(file)
@@ -106,7 +139,7 @@ fn temporary_prefix(target: &Path) -> OsString {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::io;
 
     use super::*;
     use crate::test_support::TemporaryDirectory;
@@ -117,14 +150,27 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_there_is_replaced_only_if_that_is_meant() {
+        let directory = TemporaryDirectory::new("replacement");
+        let target = directory.path().join("a.pem");
+        let draft = || prepare(&target, b"new", Access::Everyone).expect("room");
+        draft().commit_new().expect("it is not there");
+        assert_eq!(mode(&target), 0o644);
+        std::fs::write(&target, "mine").expect("it can be written");
+        let error = draft().commit_new().expect_err("it is there");
+        assert_eq!(error.error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&target).ok().as_deref(), Some(&b"mine"[..]));
+    }
+
+    #[test]
     fn what_is_prepared_and_not_committed_leaves_nothing() {
         let directory = TemporaryDirectory::new("replacement");
         let target = directory.path().join("a.pem");
-        drop(prepare(&target, b"x").expect("room"));
+        drop(prepare(&target, b"x", Access::Owner).expect("room"));
         let mut left = std::fs::read_dir(directory.path()).expect("it is there");
         assert!(left.next().is_none());
         for text in [b"first", b"other"] {
-            let committed = prepare(&target, text).and_then(Prepared::commit);
+            let committed = prepare(&target, text, Access::Owner).and_then(Prepared::commit);
             committed.expect("it can be replaced");
             assert_eq!(std::fs::read(&target).ok().as_deref(), Some(&text[..]));
         }
@@ -136,7 +182,7 @@ mod tests {
         let directory = TemporaryDirectory::new("replacement");
         let target = directory.path().join("a.example.pem");
         let leave = |target: &Path| {
-            let prepared = prepare(target, b"key").expect("room");
+            let prepared = prepare(target, b"key", Access::Owner).expect("room");
             let (file, path) = prepared.file.keep().expect("it is there");
             drop(file);
             path

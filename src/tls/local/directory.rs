@@ -1,17 +1,10 @@
 //! The directory of a user's CA: where it is, its lock, and how its files are written.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
-
-use super::draft::{Access, draft};
 use super::error::LocalError;
-
-const DIRECTORY_MODE: u32 = 0o700;
+use crate::disk::{self, Access, Lock};
 
 /// Where the CA of the user is whose environment is asked for each `variable`.
 ///
@@ -31,16 +24,13 @@ pub(crate) fn of_user(variable: impl Fn(&str) -> Option<OsString>) -> Result<Pat
 /// The directory, which is there.
 pub(super) struct Directory(PathBuf);
 
-/// The lock of a directory, until it is dropped or the process ends.
-pub(super) struct Lock(#[expect(dead_code, reason = "the lock lasts as long as it is open")] File);
-
 impl Directory {
     /// The directory at `path`, which is made if it is not there.
     ///
     /// # Errors
     /// If it cannot be made.
     pub(super) fn open(path: &Path) -> Result<Self, LocalError> {
-        make(path)?;
+        disk::make_directory(path)?;
         Ok(Self(path.to_owned()))
     }
 
@@ -49,18 +39,7 @@ impl Directory {
     /// # Errors
     /// If the system refuses.
     pub(super) fn lock(&self) -> Result<Lock, LocalError> {
-        let path = self.0.join("lock");
-        let mut options = OpenOptions::new();
-        let options = options.create(true).truncate(false).write(true).mode(0o600);
-        let failed = |error| LocalError::file("lock", &path, error);
-        let file = options.open(&path).map_err(failed)?;
-        loop {
-            match flock(&file, FlockOperation::LockExclusive).map_err(io::Error::from) {
-                Ok(()) => return Ok(Lock(file)),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
+        Ok(Lock::wait(&self.0.join("lock"))?)
     }
 
     /// The key of the CA, with its certificate.
@@ -79,7 +58,7 @@ impl Directory {
     }
 
     /// Makes `text` what is in the file at `path`, and the directory above it if that is not there. Others
-    /// find the old file or the new one.
+    /// find the old file or the new one. The caller holds the lock.
     ///
     /// # Errors
     /// If it cannot be written. The file is as it was.
@@ -89,20 +68,11 @@ impl Directory {
         text: &str,
         access: Access,
     ) -> Result<(), LocalError> {
-        make(path.parent().unwrap_or(&self.0))?;
-        let written = draft(path, text, access).and_then(|file| {
-            let persisted = file.persist(path);
-            persisted.map_err(|error| error.error)
-        });
-        written.map_err(|error| LocalError::file("write", path, error))?;
+        disk::make_directory(path.parent().unwrap_or(&self.0))?;
+        disk::remove_prepared(path)?;
+        disk::prepare(path, text.as_bytes(), access)?.commit()?;
         Ok(())
     }
-}
-
-fn make(path: &Path) -> Result<(), LocalError> {
-    let mut builder = DirBuilder::new();
-    let made = builder.recursive(true).mode(DIRECTORY_MODE).create(path);
-    made.map_err(|error| LocalError::file("make the directory", path, error))
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Why the CA of a user cannot be used.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::disk::FileError;
 
 /// Why the CA of a user cannot be used. The user can mend all but the last.
 #[derive(Debug, thiserror::Error)]
@@ -10,11 +12,10 @@ pub(crate) enum LocalError {
         "there is no place for the CA: neither XDG_DATA_HOME nor HOME holds an absolute path; set one of them"
     )]
     NoDirectory,
-    #[error("cannot {what} `{}`: {error}; {}", path.display(), remedy(error))]
+    #[error("{file}; {}", remedy(&file.error))]
     File {
-        what: &'static str,
-        path: PathBuf,
-        error: io::Error,
+        #[from]
+        file: FileError,
     },
     #[error(
         "the CA in `{}` cannot sign: {why}; put a copy that is good in its place, or delete the file: then a \
@@ -24,16 +25,6 @@ pub(crate) enum LocalError {
     Broken { path: PathBuf, why: String },
     #[error("cannot make a certificate: {0}")]
     Make(#[from] rcgen::Error),
-}
-
-impl LocalError {
-    pub(super) fn file(what: &'static str, path: &Path, error: io::Error) -> Self {
-        Self::File {
-            what,
-            path: path.to_owned(),
-            error,
-        }
-    }
 }
 
 /// What the user can do about `error`.

@@ -8,13 +8,12 @@
 //!   serve/HOST-DIGEST.pem      0600: a key and its certificate, for `serve` and `proxy`
 //! ```
 //!
-//! Every file is replaced as a whole. Key and certificate of the CA are in one file, so that a process that
+//! Every file is replaced as a whole (`disk::prepare`). Key and certificate of the CA are in one file, so that a process that
 //! is killed at any step leaves no key without its certificate.
 //!
 //! Nothing here has any program trust the CA: the user does that, or does not.
 
 mod directory;
-mod draft;
 mod error;
 mod owner;
 mod signing;
@@ -29,10 +28,10 @@ use super::facts::{Facts, authority_and_serial, key_of_authority};
 use super::identity::Identity;
 use super::pem;
 use crate::config::model::HostPattern;
+use crate::disk::{Access, FileError, Lock};
 
 use directory::Directory;
 pub(crate) use directory::of_user;
-pub(crate) use draft::{Access, draft};
 pub(crate) use error::LocalError;
 pub(crate) use owner::machine;
 use signing::Pair;
@@ -118,6 +117,14 @@ impl LocalAuthority {
         &self.facts
     }
 
+    /// Waits until no other process of the user makes files with keys, and keeps them from it.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(crate) fn lock(&self) -> Result<Lock, LocalError> {
+        self.directory.lock()
+    }
+
     /// A new certificate with its key.
     ///
     /// # Errors
@@ -174,7 +181,7 @@ impl LocalAuthority {
 fn read_authority(path: &Path) -> Result<Option<(Pair, Facts)>, LocalError> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(LocalError::file("read", path, error)),
+        Err(error) => return Err(FileError::new("read", path, error).into()),
         Ok(_) => {}
     }
     let broken = |why: &str| LocalError::Broken {

@@ -81,6 +81,33 @@ fn it_is_made_once_for_its_user_alone() {
 }
 
 #[test]
+fn a_key_that_a_killed_process_has_left_is_removed() {
+    let directory = TemporaryDirectory::new("local");
+    directory.write("a/tidegate/.tmp-ca-key.pem-abcdef", b"a key");
+    let now = SystemTime::now();
+    let ca = open(&directory, now);
+    let wanted = hosts(&["localhost"]);
+    let file = ca.server_file(&wanted, now).expect("a certificate");
+    std::fs::remove_file(&file).expect("it is there");
+    let name = file.file_name().expect("a name").display();
+    let left = format!("a/tidegate/serve/.tmp-{name}-abcdef");
+    directory.write(&left, b"a key");
+    ca.server_file(&wanted, now).expect("a certificate");
+    let names = |path: &str| {
+        let entries = std::fs::read_dir(directory.path().join(path)).expect("it is there");
+        let names = entries.map(|entry| entry.expect("a file").file_name().into_string());
+        let mut names: Vec<String> = names.map(|name| name.expect("a name")).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(
+        names("a/tidegate"),
+        ["ca-key.pem", "ca.pem", "lock", "serve"]
+    );
+    assert_eq!(names("a/tidegate/serve"), [name.to_string()]);
+}
+
+#[test]
 fn those_that_begin_at_once_get_the_same() {
     let directory = TemporaryDirectory::new("local");
     let now = SystemTime::now();
