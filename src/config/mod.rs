@@ -30,7 +30,9 @@ use crate::address::{ListenAddress, UpstreamUrl};
 
 pub(crate) use complaint::certificate::{CertificateFault, CertificateSetting};
 pub(crate) use complaint::diagnostic::Report;
-pub(crate) use load::{Checked, Inputs, Loaded, Strictness, Wildcard, load, parse, read_whole};
+pub(crate) use load::{
+    Checked, Inputs, Listing, Loaded, Strictness, Wildcard, load, parse, read_whole,
+};
 pub(crate) use tell::{Change, difference, dump, key_table, schema};
 pub(crate) use tree::paths::{DEFAULT_PATH, find_program};
 pub(crate) use tree::surroundings::Surroundings;

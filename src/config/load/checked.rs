@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::wildcard::Wildcard;
+use super::wildcard::Listing;
 use crate::api::{HandlerSpec, OptionsError};
 use crate::config::complaint::certificate::CertificateFault;
 use crate::config::complaint::diagnostic::{Diagnostic, Report, Source};
@@ -29,8 +29,8 @@ pub(crate) struct Inputs {
     pub(crate) read: Vec<Arc<Source>>,
     /// Files that are named and could not be read.
     pub(crate) missing: Vec<PathBuf>,
-    /// Where wildcards of `include` looked for more.
-    pub(crate) wildcards: Vec<Wildcard>,
+    /// What the components of the patterns in `include` matched.
+    pub(crate) listings: Vec<Listing>,
 }
 
 /// What warnings do to a configuration.

@@ -6,7 +6,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use toml::de::DeTable;
 use super::checked::Inputs;
 use super::read::read_whole;
 use super::text::{invalid_utf8, source};
-use super::wildcard::{Wildcard, has_wildcard, matches};
+use super::wildcard::{Listing, Wildcard, has_wildcard};
 use crate::config::complaint::diagnostic::{Diagnostic, Source};
 use crate::config::keys::hints::vocabulary;
 use crate::config::tree::node::{Context, Text};
@@ -72,7 +71,7 @@ impl Files {
             hosts: RefCell::default(),
         };
         for text in written(&cx, tree.get_ref()) {
-            for path in named(&text, &mut self.inputs.wildcards) {
+            for path in named(&text, &mut self.inputs.listings) {
                 let identity = identity(&path);
                 if let Some(included) = self.open(&text, &path, &identity, ancestors) {
                     self.read.insert(identity.clone());
@@ -131,15 +130,15 @@ fn written<'c>(cx: &'c Context<'c>, tree: &'c DeTable<'c>) -> Vec<Text<'c>> {
     nodes.into_iter().filter_map(|node| node.text()).collect()
 }
 
-/// The paths that an entry of `include` stands for. The directories that it lists are added to
-/// `wildcards`.
-fn named(text: &Text<'_>, wildcards: &mut Vec<Wildcard>) -> Vec<PathBuf> {
+/// The paths that an entry of `include` stands for. What it matched on the way to them is added to
+/// `listings`.
+fn named(text: &Text<'_>, listings: &mut Vec<Listing>) -> Vec<PathBuf> {
     let source = text.node.cx.source;
     if !has_wildcard(&text.value) {
         return vec![beside(source, &text.value)];
     }
     let directory = source.path.parent().unwrap_or(Path::new(""));
-    match expand(directory, Path::new(&text.value), wildcards) {
+    match expand(directory, Path::new(&text.value), listings) {
         Ok(paths) => {
             // A directory for sites that holds none yet is a common state; one that is not there is a
             // slip.
@@ -167,68 +166,43 @@ fn literal_part(directory: &Path, pattern: &Path) -> PathBuf {
     directory.join(literal)
 }
 
-/// The paths that match `pattern`, which is relative to `directory`. They are sorted. Every directory
-/// on the way is added to `wildcards`.
+/// The paths that match `pattern`, which is relative to `directory`. They are sorted. What each component
+/// matched on the way is added to `listings`.
 fn expand(
     directory: &Path,
     pattern: &Path,
-    wildcards: &mut Vec<Wildcard>,
+    listings: &mut Vec<Listing>,
 ) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
     let mut paths = vec![directory.to_owned()];
     let mut components = pattern.components().peekable();
     while let Some(component) = components.next() {
+        let Component::Normal(name) = component else {
+            paths.iter_mut().for_each(|path| path.push(component));
+            continue;
+        };
         let mut deeper = Vec::new();
-        for path in paths {
-            if let Component::Normal(name) = component {
-                wildcards.push(Wildcard {
-                    directory: path.clone(),
-                    pattern: name.to_string_lossy().into_owned(),
-                    is_last: components.peek().is_none(),
-                });
+        for directory in paths {
+            let wildcard = Wildcard {
+                directory: directory.clone(),
+                pattern: name.to_string_lossy().into_owned(),
+                is_last: components.peek().is_none(),
+            };
+            let listing = match wildcard.names() {
+                Ok(names) => Listing { wildcard, names },
+                Err(error) => return Err((directory, error)),
+            };
+            // A directory that is named without wildcards may come later.
+            if has_wildcard(&listing.wildcard.pattern) {
+                deeper.extend(listing.paths());
+            } else {
+                deeper.push(directory.join(name));
             }
-            match wildcard(component) {
-                Some(pattern) => {
-                    deeper.extend(children(&path, pattern).map_err(|error| (path, error))?);
-                }
-                None => deeper.push(path.join(component)),
-            }
+            listings.push(listing);
         }
         paths = deeper;
     }
     paths.retain(|path| path.exists());
     Ok(paths)
-}
-
-fn wildcard(component: Component<'_>) -> Option<&str> {
-    let text = component.as_os_str().to_str()?;
-    has_wildcard(text).then_some(text)
-}
-
-/// The entries of `directory` that match `pattern`, sorted; none if it is not a directory.
-fn children(directory: &Path, pattern: &str) -> io::Result<Vec<PathBuf>> {
-    let listed = if directory.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        directory
-    };
-    let entries = match fs::read_dir(listed) {
-        Ok(entries) => entries,
-        Err(error) => match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return Ok(Vec::new()),
-            _ => return Err(error),
-        },
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let name = entry?.file_name();
-        let is_wanted =
-            |name: &str| !name.starts_with('.') && matches(pattern.as_bytes(), name.as_bytes());
-        if name.to_str().is_some_and(is_wanted) {
-            names.push(directory.join(name));
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// A path that is the same for all paths to one file.

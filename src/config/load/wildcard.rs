@@ -1,7 +1,10 @@
 //! `*` and `?` in the entries of `include`.
 
-use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Names in a directory that `include` matches. If a file or directory with such a name appears, the
 /// configuration may have one more file.
@@ -25,6 +28,70 @@ impl Wildcard {
     /// Whether it is files that are matched, and not directories on the way to them.
     pub(crate) fn is_of_files(&self) -> bool {
         self.is_last
+    }
+
+    /// The names of the files or directories that it matches now; none if there is no such directory.
+    ///
+    /// # Errors
+    /// If the directory cannot be listed.
+    pub(crate) fn names(&self) -> io::Result<BTreeSet<OsString>> {
+        let mut names = if has_wildcard(&self.pattern) {
+            self.listed()?
+        } else {
+            BTreeSet::from([OsString::from(&self.pattern)])
+        };
+        names.retain(|name| {
+            let path = self.directory.join(name);
+            if self.is_last {
+                path.symlink_metadata().is_ok()
+            } else {
+                path.is_dir()
+            }
+        });
+        Ok(names)
+    }
+
+    /// The names in the directory that match, whatever they name.
+    fn listed(&self) -> io::Result<BTreeSet<OsString>> {
+        // An empty path is the current directory.
+        let entries = match fs::read_dir(Path::new(".").join(&self.directory)) {
+            Ok(entries) => entries,
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                    return Ok(BTreeSet::new());
+                }
+                _ => return Err(error),
+            },
+        };
+        let mut names = BTreeSet::new();
+        for entry in entries {
+            let name = entry?.file_name();
+            if self.is_match(&name) {
+                names.insert(name);
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// A wildcard, and the names that it matched when they were listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listing {
+    pub(crate) wildcard: Wildcard,
+    pub(crate) names: BTreeSet<OsString>,
+}
+
+impl Listing {
+    /// What `wildcard` matches now; nothing if its directory cannot be listed.
+    pub(crate) fn now(wildcard: Wildcard) -> Self {
+        let names = wildcard.names().unwrap_or_default();
+        Self { wildcard, names }
+    }
+
+    /// The paths that were matched, sorted.
+    pub(super) fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        let join = |name| self.wildcard.directory.join(name);
+        self.names.iter().map(join)
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf, absolute};
 
-use crate::config::{Inputs, Wildcard};
+use crate::config::{Inputs, Listing, Wildcard};
 use crate::disk::identity::Identity;
 
 /// The files of a configuration, and the patterns by which further files would belong to it.
@@ -16,7 +16,8 @@ pub(crate) struct Files {
     texts: BTreeMap<PathBuf, Option<String>>,
     /// Where the files are, links resolved.
     targets: BTreeSet<PathBuf>,
-    wildcards: Vec<Wildcard>,
+    /// What the patterns matched when the files were read.
+    listings: Vec<Listing>,
 }
 
 /// How files look: two looks differ if a file was written, replaced, made or removed between them.
@@ -24,8 +25,8 @@ pub(crate) struct Files {
 pub(super) struct Look {
     /// `None`: it is not there.
     files: BTreeMap<PathBuf, Option<Identity>>,
-    /// For each pattern, what it matches.
-    matched: Vec<(Wildcard, BTreeSet<PathBuf>)>,
+    /// What the patterns match.
+    listings: Vec<Listing>,
 }
 
 impl Files {
@@ -42,15 +43,15 @@ impl Files {
         for path in &inputs.missing {
             texts.insert(absolute(path)?, None);
         }
-        let mut wildcards = inputs.wildcards.clone();
-        for wildcard in &mut wildcards {
+        let mut listings = inputs.listings.clone();
+        for Listing { wildcard, .. } in &mut listings {
             // An empty path is the current directory.
             wildcard.directory = absolute(Path::new(".").join(&wildcard.directory))?;
         }
         let mut files = Self {
             texts,
             targets: BTreeSet::new(),
-            wildcards,
+            listings,
         };
         files.resolve();
         Ok(files)
@@ -62,20 +63,15 @@ impl Files {
         self.targets = resolved.filter_map(Result::ok).collect();
     }
 
-    /// Whether a file has another text than when it was read, or one has come that would be read, too. Files
+    /// Whether a file has another text, or a pattern matches other names, than when they were read. Files
     /// and patterns that `known` looked at are left out: that look tells whether they have changed since.
     pub(super) fn differ_from_what_was_read(&self, known: &Look) -> bool {
-        let mut new_wildcards = self.wildcards.iter().filter(|it| !known.has_wildcard(it));
-        let has_come = |wildcard| matched(wildcard).1.iter().any(|path| !self.led_to(path));
-        new_wildcards.any(has_come) || self.texts_differ(known)
-    }
-
-    /// Whether `path` is one of the files, or a directory on the way to one.
-    fn led_to(&self, path: &Path) -> bool {
-        let mut files = self.texts.keys().map(PathBuf::as_path);
-        let mut directories = self.wildcards.iter().map(|wildcard| &*wildcard.directory);
-        files.any(|file| file.starts_with(path))
-            || directories.any(|directory| directory.starts_with(path))
+        let mut new = self
+            .listings
+            .iter()
+            .filter(|it| known.listing(&it.wildcard).is_none());
+        let is_as_read = |listing: &Listing| Listing::now(listing.wildcard.clone()) == *listing;
+        !new.all(is_as_read) || self.texts_differ(known)
     }
 
     fn texts_differ(&self, known: &Look) -> bool {
@@ -93,7 +89,7 @@ impl Files {
         let identity = |path: &PathBuf| (path.clone(), Identity::at(path).ok());
         Look {
             files: self.texts.keys().map(identity).collect(),
-            matched: self.wildcards.iter().map(matched).collect(),
+            listings: self.wildcards().cloned().map(Listing::now).collect(),
         }
     }
 
@@ -101,7 +97,7 @@ impl Files {
     pub(super) fn directories(&self) -> BTreeSet<PathBuf> {
         let paths = self.texts.keys().chain(&self.targets);
         let of_files = paths.filter_map(|path| path.parent());
-        let of_wildcards = self.wildcards.iter().map(|wildcard| &*wildcard.directory);
+        let of_wildcards = self.wildcards().map(|wildcard| &*wildcard.directory);
         let directories = of_files.chain(of_wildcards);
         let existing = directories.filter(|directory| directory.is_dir());
         existing.map(Path::to_owned).collect()
@@ -117,18 +113,12 @@ impl Files {
         };
         self.texts.contains_key(path)
             || self.targets.contains(path)
-            || self.wildcards.iter().any(is_wanted)
+            || self.wildcards().any(is_wanted)
     }
-}
 
-/// What `wildcard` matches now.
-fn matched(wildcard: &Wildcard) -> (Wildcard, BTreeSet<PathBuf>) {
-    let entries = fs::read_dir(&wildcard.directory).into_iter().flatten();
-    let names = entries.flatten().map(|entry| entry.file_name());
-    let names = names.filter(|name| wildcard.is_match(name));
-    let paths = names.map(|name| wildcard.directory.join(name));
-    let is_meant = |path: &PathBuf| wildcard.is_of_files() || path.is_dir();
-    (wildcard.clone(), paths.filter(is_meant).collect())
+    fn wildcards(&self) -> impl Iterator<Item = &Wildcard> {
+        self.listings.iter().map(|listing| &listing.wildcard)
+    }
 }
 
 impl Look {
@@ -137,9 +127,11 @@ impl Look {
         self.files.contains_key(path)
     }
 
-    /// Whether it was looked at what `wildcard` matches.
-    fn has_wildcard(&self, wildcard: &Wildcard) -> bool {
-        self.matched.iter().any(|(known, _)| known == wildcard)
+    /// What `wildcard` matched; `None` if this look does not cover it.
+    fn listing(&self, wildcard: &Wildcard) -> Option<&Listing> {
+        self.listings
+            .iter()
+            .find(|known| known.wildcard == *wildcard)
     }
 
     /// A look at what `newer` has looked at; where `self` has done so before, as it was then.
@@ -149,9 +141,9 @@ impl Look {
                 *identity = *known;
             }
         }
-        for (wildcard, matched) in &mut newer.matched {
-            if let Some((_, known)) = self.matched.iter().find(|(known, _)| known == wildcard) {
-                matched.clone_from(known);
+        for listing in &mut newer.listings {
+            if let Some(known) = self.listing(&listing.wildcard) {
+                listing.clone_from(known);
             }
         }
         newer
@@ -160,6 +152,8 @@ impl Look {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
     use crate::api::Handlers;
     use crate::config::{self, Strictness, Surroundings};
@@ -202,6 +196,18 @@ mod tests {
             assert!(differ(&Look::default()), "{pattern}");
             assert!(!differ(&files.look()), "{pattern}: it was looked at");
         }
+    }
+
+    /// Entries that match and are not read again made the configuration load a second time.
+    #[test]
+    fn what_was_left_out_is_no_difference() {
+        let directory = TemporaryDirectory::new("watch-left-out");
+        directory.write("sites/a.toml", SITE);
+        let sites = directory.path().join("sites");
+        symlink("a.toml", sites.join("again.toml")).expect("a link can be made");
+        symlink("nowhere", sites.join("dangling.toml")).expect("a link can be made");
+        let files = files(&directory, "sites/*.toml");
+        assert!(!files.differ_from_what_was_read(&Look::default()));
     }
 
     #[test]
