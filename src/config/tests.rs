@@ -752,7 +752,6 @@ fn the_innermost_level_that_says_something_of_cors_says_all_of_it() {
                 start: "https://".into(),
                 end: ".example.com:8443".into(),
             },
-            OriginPattern::Exact("null".into()),
         ],
         methods: texts(&["GET", "HEAD", "POST"]),
         headers: Vec::new(),

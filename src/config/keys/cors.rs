@@ -139,7 +139,7 @@ fn cors(node: Node<'_>) -> Option<Option<Cors>> {
         let error = Diagnostic::error("`cors` names no origin").at(node.spot(), "");
         node.cx.report_absence(error.help(help.to_owned()));
     }
-    let is_sound = walked.took("origins") & has_no_wildcard_with_credentials(&section, &cors);
+    let is_sound = walked.took("origins") & is_sound_with_credentials(&section, &cors);
     section.close();
     (is_sound && walked.is_sound()).then_some(Some(cors))
 }
@@ -233,44 +233,65 @@ fn parse_method(text: &str) -> Result<String, Fault> {
     })
 }
 
-/// Refuses `*` beside `credentials`. Browsers refuse `*` as the origin of a response to a request with
-/// credentials, and take it for a name everywhere else (Fetch standard §3.2.5).
-fn has_no_wildcard_with_credentials(section: &Section<'_>, cors: &Cors) -> bool {
+/// Why `*` is an error beside `credentials`.
+const BROWSERS_REFUSE: &str = "browsers refuse it";
+
+/// Refuses `*` and the origin `null` beside `credentials`. Returns whether neither is there.
+///
+/// Browsers refuse `*` as the origin of a response to a request with credentials, and take it for a name
+/// everywhere else (Fetch standard §3.2.5). `null` is the origin of a sandboxed frame, and a page of any site
+/// can hold one: it would let in every site, as `*` would.
+fn is_sound_with_credentials(section: &Section<'_>, cors: &Cors) -> bool {
     if !cors.credentials {
         return true;
     }
     let is_wildcard = |names: &[String]| names.iter().any(|name| name == "*");
+    let names_null = !cors.allows_any() && cors.allows(b"null");
     let mut is_sound = true;
-    for (key, has_wildcard, remedy) in [
+    for (is_refused, key, value, why, remedy) in [
         (
-            "origins",
             cors.allows_any(),
-            "name the origins, as in \"https://example.com\"",
+            "origins",
+            "*",
+            BROWSERS_REFUSE,
+            "name the origins, as in \"https://example.com\", or leave `credentials` out",
         ),
         (
-            "methods",
+            names_null,
+            "origins",
+            "null",
+            "pages of every site can send it",
+            "name the origins; a sandboxed frame of any site is `null`",
+        ),
+        (
             is_wildcard(&cors.methods),
-            "name the methods, as in \"PUT\"",
+            "methods",
+            "*",
+            BROWSERS_REFUSE,
+            "name the methods, as in \"PUT\", or leave `credentials` out",
         ),
         (
-            "headers",
             is_wildcard(&cors.headers),
-            "name the fields, as in \"Authorization\"",
+            "headers",
+            "*",
+            BROWSERS_REFUSE,
+            "name the fields, as in \"Authorization\", or leave `credentials` out",
         ),
         (
-            "expose",
             is_wildcard(&cors.expose),
-            "name the fields, as in \"X-Total\"",
+            "expose",
+            "*",
+            BROWSERS_REFUSE,
+            "name the fields, as in \"X-Total\", or leave `credentials` out",
         ),
     ] {
-        if !has_wildcard {
+        if !is_refused {
             continue;
         }
         is_sound = false;
-        let message = format!("`{key}` cannot be \"*\" with `credentials`: browsers refuse it");
+        let message = format!("`{key}` cannot be \"{value}\" with `credentials`: {why}");
         let marked = section.peek(key).into_iter();
-        let error =
-            Diagnostic::error(message).help(format!("{remedy}, or leave `credentials` out"));
+        let error = Diagnostic::error(message).help(remedy.to_owned());
         section.report(marked.fold(error, |error, node| error.at(node.spot(), "")));
     }
     is_sound

@@ -14,7 +14,7 @@ pub(crate) struct Cors {
     pub(crate) headers: Vec<String>,
     /// Fields of responses that scripts may read, besides those that they always may, or `*`.
     pub(crate) expose: Vec<String>,
-    /// Whether requests may carry cookies and passwords. Then nothing is `*`.
+    /// Whether requests may carry cookies and passwords. Then nothing is `*`, and no origin is `null`.
     pub(crate) credentials: bool,
     /// How long a browser may keep the response to a preflight, in whole seconds.
     pub(crate) max_age: Option<Duration>,
