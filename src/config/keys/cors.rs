@@ -297,23 +297,19 @@ fn is_sound_with_credentials(section: &Section<'_>, cors: &Cors) -> bool {
     is_sound
 }
 
-/// Warns where `headers` sets what `cors` sets: the client gets the fields of `cors` alone.
-pub(super) fn warn_of_own_fields(section: &Section<'_>, policy: &Policy) {
-    let Some(node) = section.peek("cors").or_else(|| section.peek("headers")) else {
-        return;
-    };
-    if policy.cors.is_none() {
+/// Warns of each field of `cors` that `headers` of this level sets or adds: the client gets what `cors` says.
+/// A level that only inherits such a field is not warned of, for the field may be meant for other routes.
+pub(super) fn warn_of_own_fields(section: &Section<'_>, refinement: &Refinement) {
+    if refinement.policy.cors.is_none() {
         return;
     }
-    let set = policy.headers.set.iter().chain(&policy.headers.add);
-    for (name, _) in set {
-        if Cors::FIELDS
-            .iter()
-            .any(|field| field.eq_ignore_ascii_case(name))
-        {
+    for (name, spot) in &refinement.fields {
+        let mut told = Cors::FIELDS.iter();
+        if told.any(|field| field.eq_ignore_ascii_case(name)) {
             let message = format!("`{name}` in `headers` has no effect: `cors` says what it is");
             let help = "take it out of `headers`, or write cors = false".to_owned();
-            section.report(Diagnostic::warning(message).at(node.spot(), "").help(help));
+            let warning = Diagnostic::warning(message).at(spot.clone(), "");
+            section.report(warning.help(help));
         }
     }
 }

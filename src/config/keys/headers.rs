@@ -44,8 +44,11 @@ pub(super) const FURTHER_IN: Setting<Refinement, Policy> = Setting {
         "the setting is called `headers`: `headers = { X-Frame-Options = \"DENY\" }`",
     )],
     read: |node, refinement| {
+        let draft = read(node, Message::Answer)?;
         let outer = &mut refinement.policy.headers;
-        *outer = outer.refined_by(headers(node, Message::Answer)?);
+        *outer = outer.refined_by(draft.changes);
+        let given = draft.mentions.into_iter().filter(Mention::gives);
+        refinement.fields = given.map(|mention| (mention.name, mention.spot)).collect();
         Some(())
     },
     show: |policy| Some(show_headers(&policy.headers)),
@@ -119,8 +122,20 @@ struct Mention {
     spot: Spot,
 }
 
+impl Mention {
+    /// Whether the message gets the field.
+    fn gives(&self) -> bool {
+        self.part != "remove"
+    }
+}
+
+/// Reads `request_headers`. Parts with a mistake are left out.
+pub(super) fn request_headers(node: Node<'_>) -> Option<HeaderChanges> {
+    read(node, Message::Request).map(|draft| draft.changes)
+}
+
 /// Reads `headers` of one level, or `request_headers`. Parts with a mistake are left out.
-pub(super) fn headers(node: Node<'_>, message: Message) -> Option<HeaderChanges> {
+fn read(node: Node<'_>, message: Message) -> Option<Draft> {
     let help = match message {
         Message::Answer => "write headers = { X-Frame-Options = \"DENY\" }",
         Message::Request => "write request_headers = { X-Tenant = \"a\" }",
@@ -133,14 +148,14 @@ pub(super) fn headers(node: Node<'_>, message: Message) -> Option<HeaderChanges>
     let mut section = node.section(format!("`{}`", node.name), Some(help.to_owned()))?;
     if !SETTINGS.iter().any(|part| section.has(part.key)) {
         draft.changes.set = fields(&section, "set", &mut draft);
-        return Some(draft.changes);
+        return Some(draft);
     }
     walk(&mut section, SETTINGS, &mut draft);
     section.close_with(|name| {
         let is_field = parse_field_name(name).is_ok();
         is_field.then(|| format!("a field goes into `set`: set = {{ {name} = \"…\" }}"))
     });
-    Some(draft.changes)
+    Some(draft)
 }
 
 /// Changes of fields in the terms of the file.

@@ -20,6 +20,8 @@ pub(super) struct Refinement {
     pub(super) allow: Vec<(Cidr, Spot)>,
     /// What `deny` says at this level, and where.
     pub(super) deny: Vec<(Cidr, Spot)>,
+    /// The names of the fields that `headers` sets and adds at this level, and where.
+    pub(super) fields: Vec<(String, Spot)>,
 }
 
 impl Refinement {
@@ -29,6 +31,7 @@ impl Refinement {
             policy,
             allow: Vec::new(),
             deny: Vec::new(),
+            fields: Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use toml::de::DeValue;
 
 use super::certificate;
-use super::headers::{self, Message};
+use super::headers;
 use super::peer;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::upstream::ABSENT;
@@ -114,7 +114,7 @@ const SETTINGS: &[Setting<Proxy>] = &[
             ),
         ],
         read: |node, proxy| {
-            let headers = headers::headers(node, Message::Request);
+            let headers = headers::request_headers(node);
             set(&mut proxy.request_headers, headers)
         },
         show: |proxy| Some(headers::show_headers(&proxy.request_headers)),

@@ -50,7 +50,7 @@ pub(super) fn refine(section: &mut Section<'_>, level: Level, outer: &Policy) ->
     let mut refinement = Refinement::of(outer.clone());
     walk(section, settings(level), &mut refinement);
     access::warn_of_denied(section, &refinement);
-    cors::warn_of_own_fields(section, &refinement.policy);
+    cors::warn_of_own_fields(section, &refinement);
     refinement.policy
 }
 
