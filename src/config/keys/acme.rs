@@ -124,7 +124,11 @@ const SETTINGS: &[Setting<Draft, Acme>] = &[
         kind: Kind::OneOrMore(&Kind::Word(|| words(CHALLENGES))),
         default: "[\"tls-alpn-01\", \"http-01\"]",
         about: "how the CA may verify that a name is yours, the preferred one first",
-        read: |node, draft| set(&mut draft.acme.challenges, challenges(node)),
+        read: |node, draft| {
+            // A mistake leaves none, so that no warning is about one that the file does not name.
+            draft.acme.challenges = Vec::new();
+            set(&mut draft.acme.challenges, challenges(node))
+        },
         show: |acme| {
             let challenges = acme.challenges.iter();
             let names = challenges.map(|challenge| written::string(challenge.name()));
@@ -196,7 +200,7 @@ struct Draft {
     agrees: bool,
 }
 
-/// Reads the table. A mistake leaves the default.
+/// Reads the table. A mistake leaves the default, and in `challenge` it leaves none.
 fn read(node: Node<'_>) -> Option<Acme> {
     let mut section = node.section("`[acme]`", None)?;
     let directory = named_directory(DIRECTORIES[0].0)?;

@@ -35,7 +35,11 @@ pub(super) const CLIENT: Setting<Refinement, Policy> = Setting {
         "SSLVerifyClient",
         "write client = \"require\" in the route, and tls = { …, client_ca = \"staff.pem\", client = \"request\" }",
     )],
-    read: |node, refinement| set(&mut refinement.policy.needs_certificate, node.word(WORDS)),
+    read: |node, refinement| {
+        // After a mistake none is demanded, so that `check` reports nothing about a word that is not there.
+        refinement.policy.needs_certificate = false;
+        set(&mut refinement.policy.needs_certificate, node.word(WORDS))
+    },
     show: |policy| word(WORDS, &policy.needs_certificate),
     ..Setting::BLANK
 };
@@ -187,11 +191,8 @@ pub(super) fn check(table: Node<'_>, policy: &Policy, handshakes: Handshakes) {
     let DeValue::Table(keys) = table.value.get_ref() else {
         return;
     };
-    // Another word is a mistake, and reported.
-    let may_demand = |text: &str| text == "require" || text.contains("${");
-    let value = keys.get(CLIENT.key);
-    let value = value.filter(|value| value.get_ref().as_str().is_some_and(may_demand));
-    let Some(value) = value.filter(|_| policy.needs_certificate) else {
+    // What a table without the key inherits is reported where it stands.
+    let Some(value) = keys.get(CLIENT.key).filter(|_| policy.needs_certificate) else {
         return;
     };
     let diagnostic = match handshakes {

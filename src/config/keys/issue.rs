@@ -95,7 +95,8 @@ fn issuable(host: &HostPattern) -> Result<String, (&'static str, &'static str)> 
 }
 
 /// Warns of challenges whose answers the CA could not get, as far as the listeners show. Without `challenge`
-/// in the file, it warns only if the CA could get the answer to none of them.
+/// in the file, it warns only if the CA could get the answer to none of them. If `challenge` has a mistake,
+/// `acme` has no challenge to warn of.
 pub(super) fn warn_of_unanswered(root: &Section<'_>, acme: &Acme, servers: &[Server]) {
     let node = root.peek(ACME.key);
     let Some(node) = node.filter(|_| servers.iter().any(is_issued)) else {
@@ -110,10 +111,6 @@ pub(super) fn warn_of_unanswered(root: &Section<'_>, acme: &Acme, servers: &[Ser
     if written.is_none() && unanswered.len() < acme.challenges.len() {
         return;
     }
-    // Where `challenge` has a mistake, `acme` has challenges that the file does not name.
-    let is_meant =
-        |challenge: &Challenge| written.is_none_or(|written| names_challenge(written, *challenge));
-    let unanswered = unanswered.into_iter().filter(is_meant);
     for challenge in unanswered {
         let (port, who) = match challenge {
             Challenge::TlsAlpn01 => (443, "no server with `tls = \"acme\"`"),
@@ -126,15 +123,6 @@ pub(super) fn warn_of_unanswered(root: &Section<'_>, acme: &Acme, servers: &[Ser
         let warning = Diagnostic::warning(message).at(place, "");
         root.report(warning.help(help.to_owned()));
     }
-}
-
-/// Whether the value of the key `challenge` names this one.
-fn names_challenge(written: Node<'_>, challenge: Challenge) -> bool {
-    let elements = written.one_or_more();
-    let mut names = elements
-        .iter()
-        .map(|element| element.value.get_ref().as_str());
-    names.any(|name| name == Some(challenge.name()))
 }
 
 fn is_issued(server: &Server) -> bool {
