@@ -14,23 +14,19 @@ pub(crate) fn parse_origin(text: &str) -> Result<OriginPattern, Fault> {
         "null" => return Ok(OriginPattern::Exact(text.to_owned())),
         _ => {}
     }
+    if is_of_files(text) {
+        let message = "the page of a file has no origin of its own";
+        let help = "browsers send \"null\" for it: write \"null\"";
+        return Err(Fault::new(0..text.len(), message).help(help));
+    }
     let Some((scheme, authority)) = text.split_once("://") else {
-        let host = text.split('/').next().unwrap_or(text);
-        let message = format!(
-            "`{}` is no origin, because it has no scheme",
-            text.escape_debug()
-        );
-        return Err(Fault::new(0..text.len(), message).help(format!("write \"https://{host}\"")));
+        return Err(no_scheme(text));
     };
     check_scheme(scheme)?;
     let start = text.len() - authority.len();
     check_authority(text, authority, start)?;
     let (host, port) = split_port(authority);
     let port = port.map(|port| parse_port(text, port)).transpose()?;
-    if host == "*" {
-        let help = "every origin is \"*\"; those below a name are \"https://*.example.com\"";
-        return Err(Fault::new(start..text.len(), "`*` alone is not a host").help(help));
-    }
     let host = parse_host(host).map_err(|fault| Fault {
         range: start + fault.range.start..start + fault.range.end,
         ..fault
@@ -47,6 +43,27 @@ pub(crate) fn parse_origin(text: &str) -> Result<OriginPattern, Fault> {
     })
 }
 
+/// Whether `text` has the scheme of files.
+fn is_of_files(text: &str) -> bool {
+    let scheme = text.split_once(':').map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("file"))
+}
+
+/// The fault of an origin without `://`.
+fn no_scheme(text: &str) -> Fault {
+    let shown = text.escape_debug();
+    let message = format!("`{shown}` is no origin, because it has no scheme");
+    let host = text
+        .strip_prefix("//")
+        .unwrap_or(text)
+        .split(['/', '?', '#'])
+        .next();
+    let origin = format!("https://{}", host.unwrap_or_default());
+    let origin = Some(origin).filter(|origin| parse_origin(origin).is_ok());
+    let origin = origin.as_deref().unwrap_or("https://example.com");
+    Fault::new(0..text.len(), message).help(format!("write \"{origin}\""))
+}
+
 /// Checks the scheme (RFC 3986 §3.1). Pages of apps and of extensions have schemes of their own.
 fn check_scheme(scheme: &str) -> Result<(), Fault> {
     let is_of_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
@@ -60,25 +77,31 @@ fn check_scheme(scheme: &str) -> Result<(), Fault> {
 
 /// Refuses what no origin has behind its scheme. `authority` is the end of `text`, from `start` on.
 fn check_authority(text: &str, authority: &str, start: usize) -> Result<(), Fault> {
-    if let Some(at) = authority.find(['/', '?', '#']) {
-        let message = match &authority[at..] {
+    let end = authority.find(['/', '?', '#']).unwrap_or(authority.len());
+    let user = authority[..end].rfind('@').map_or(0, |at| at + 1);
+    // What is left if a path and a user are taken away.
+    let bare = &authority[user..end];
+    let help = match split_port(bare).0 {
+        "" => {
+            let help = "write \"https://example.com\"";
+            return Err(Fault::new(0..text.len(), "an origin without a host").help(help));
+        }
+        "*" => {
+            let help = "every origin is \"*\"; those below a name are \"https://*.example.com\"";
+            return Err(Fault::new(start..text.len(), "`*` alone is not a host").help(help));
+        }
+        _ => format!("write \"{}{bare}\"", &text[..start]),
+    };
+    if end < authority.len() {
+        let message = match &authority[end..] {
             "/" => "an origin has no slash at its end",
             _ => "an origin has no path and no query",
         };
-        let help = format!(
-            "write \"{}\"; it stands for every page there",
-            &text[..start + at]
-        );
-        return Err(Fault::new(start + at..text.len(), message).help(help));
+        let help = format!("{help}; it stands for every page there");
+        return Err(Fault::new(start + end..text.len(), message).help(help));
     }
-    if let Some(at) = authority.rfind('@') {
-        let help = format!("write \"{}{}\"", &text[..start], &authority[at + 1..]);
-        let range = start..start + at + 1;
-        return Err(Fault::new(range, "an origin has no user").help(help));
-    }
-    if authority.is_empty() || authority.starts_with(':') {
-        let help = "write \"https://example.com\"";
-        return Err(Fault::new(0..text.len(), "an origin without a host").help(help));
+    if user > 0 {
+        return Err(Fault::new(start..start + user, "an origin has no user").help(help));
     }
     Ok(())
 }
@@ -153,6 +176,36 @@ mod tests {
         }
     }
 
+    /// The help for `https:///` was `https://`, which is refused as well.
+    #[test]
+    fn what_the_help_says_is_taken() {
+        for (text, written) in [
+            ("https://example.com/app", "https://example.com"),
+            ("https://me@example.com/", "https://example.com"),
+            ("https://me@example.com:8443", "https://example.com:8443"),
+            ("https:///", "https://example.com"),
+            ("https://me@/", "https://example.com"),
+            ("https://:8443/", "https://example.com"),
+            ("file:///x", "null"),
+            ("FILE:/x", "null"),
+            ("example.org/app", "https://example.org"),
+            ("//example.org", "https://example.org"),
+            ("example.org:8443", "https://example.org:8443"),
+            ("/app", "https://example.com"),
+            ("", "https://example.com"),
+            ("mailto:me@example.org", "https://example.com"),
+        ] {
+            let help = parse_origin(text)
+                .expect_err(text)
+                .help
+                .expect("there is help");
+            let (_, rest) = help.split_once("write \"").expect("it says what to write");
+            let (told, _) = rest.split_once('"').expect("a quote at the end");
+            assert_eq!(told, written, "{text}: {help}");
+            assert!(parse_origin(told).is_ok(), "{text}: {help}");
+        }
+    }
+
     #[test]
     fn refuses_what_no_browser_sends_and_says_where() {
         assert_faults(
@@ -171,6 +224,9 @@ mod tests {
                 ("1https://example.com", 0..6, "not a scheme"),
                 ("https://*", 8..9, "not a host"),
                 ("https://*:8443", 8..14, "not a host"),
+                ("https://*/app", 8..13, "not a host"),
+                ("https:///", 0..9, "without a host"),
+                ("file:///x", 0..9, "no origin of its own"),
                 ("https://a.*.com", 10..11, "a wildcard"),
                 ("https://*example.com", 8..16, "a wildcard"),
                 ("https://a..b", 10..10, "no empty part"),

@@ -74,7 +74,7 @@ pub(crate) fn parse_field_name(name: &str) -> Result<String, Fault> {
             let message = format!("`{}` cannot stand in a field's name", c.escape_debug());
             let fault = Fault::new(at..at + c.len_utf8(), message);
             Err(match c {
-                ':' => fault.help("write the name alone; the value stands behind the `=`"),
+                ':' if at > 0 => fault.help(format!("write the name alone: \"{}\"", &name[..at])),
                 _ => fault,
             })
         }
