@@ -277,9 +277,14 @@ fn name_certificate(node: Node<'_>, named: NamedCertificate, hosts: &[HostPatter
 
 /// A server's own keys and its policy, but not its routes, in the terms of the file.
 pub(crate) fn show_server(server: &Server) -> written::Table {
-    let mut table = show(SETTINGS, server);
+    let mut table = show_own_keys(server);
     table.extend(show_policy(&server.policy, Level::Server));
     table
+}
+
+/// A server's own keys in the terms of the file, without its policy and its routes.
+pub(crate) fn show_own_keys(server: &Server) -> written::Table {
+    show(SETTINGS, server)
 }
 
 fn hosts(node: Node<'_>) -> Option<Vec<(HostPattern, Spot)>> {

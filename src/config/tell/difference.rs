@@ -12,7 +12,7 @@ use crate::config::keys::level::Level;
 use crate::config::keys::limits::show_limits;
 use crate::config::keys::refine::show_policy;
 use crate::config::keys::route::show_answer;
-use crate::config::keys::server::show_server;
+use crate::config::keys::server::show_own_keys;
 use crate::config::keys::stream::show_stream;
 use crate::config::keys::top::{needs_restart, show_tables, show_top};
 use crate::config::keys::upstream::show_upstream;
@@ -182,23 +182,18 @@ fn server_changes(
         );
         changes.push(Change::new(moved));
     }
-    changes.extend(settings(&title, &socket(old), &socket(new)));
+    changes.extend(settings(&title, &own_keys(old), &own_keys(new)));
     let policies = ((&old.policy, outer.0), (&new.policy, outer.1));
     changes.extend(policy(&title, Level::Server, policies.0, policies.1));
     changes.extend(routes(old, new, scope));
     changes
 }
 
-/// The keys of a server about its connections, which are no policy.
-fn socket(server: &Server) -> Table {
-    let mut table = show_server(server);
-    const OTHERS: [&str; 4] = [
-        "accept_proxy_protocol",
-        "tls",
-        "tls_default",
-        "http_redirect",
-    ];
-    table.retain(|(key, _)| key.starts_with("socket_") || OTHERS.contains(&key.as_str()));
+/// A server's own keys, but those that the difference tells in another way: `listen` has a line of its own, and
+/// a server with other `hosts` is another server.
+fn own_keys(server: &Server) -> Table {
+    let mut table = show_own_keys(server);
+    table.retain(|(key, _)| !matches!(key.as_str(), "listen" | "hosts"));
     table
 }
 
@@ -341,6 +336,8 @@ servers = \"127.0.0.1:8000\"
     #[test]
     fn is_told_in_the_terms_of_the_file() {
         let another = "[[server]]\nlisten = \"127.0.0.1:2\"\nhosts = \"b.example\"\n";
+        let tls =
+            "tls = { certificate = \"../tls/localhost.pem\", key = \"../tls/localhost.key\" }\n";
         let asking = "tls = { certificate = \"../tls/localhost.pem\", key = \"../tls/localhost.key\", \
                       client_ca = \"../tls/ca.pem\", client = \"request\" }\n";
         let cases = [
@@ -379,6 +376,17 @@ servers = \"127.0.0.1:8000\"
                 "routes.\"/\" = { files",
                 "socket_mode = \"0660\"\nroutes.\"/\" = { files".into(),
                 &["server at 127.0.0.1:1: socket_mode none → 0660"],
+            ),
+            (
+                "routes.\"/\" = { files",
+                format!("{tls}http_redirect = \"127.0.0.1:3\"\nroutes.\"/\" = {{ files"),
+                &[
+                    "listener 127.0.0.1:3 added",
+                    "server at 127.0.0.1:1: tls changed",
+                    "server at 127.0.0.1:1: tls_default none → false",
+                    "server at 127.0.0.1:1: http_redirect none → [\"127.0.0.1:3\"]",
+                    "server at 127.0.0.1:3 added",
+                ],
             ),
             (
                 "[[server]]",
