@@ -304,8 +304,11 @@ fn a_clean_url_with_a_slash_leads_to_the_one_without() {
 fn expires_goes_by_kind_and_behind_cache_control() {
     let server = site(
         "cache_control = { 'assets/**' = 'no-store' }, \
-         expires = { html = 'no-cache', '*.css' = '1y immutable', text = '1h 30m' }",
+         expires = { html = 'no-cache', '*.css' = '1y immutable', LICENSE = '1d', 'image/svg+xml' = '1w', \
+         text = '1h 30m' }",
     )
+    .file("LICENSE", "free")
+    .file("a.svg", "<svg/>")
     .file("style.css", "a{}")
     .file("assets/style.css", "a{}")
     .file("b.htm", "b")
@@ -316,6 +319,8 @@ fn expires_goes_by_kind_and_behind_cache_control() {
         ("/assets/style.css", Some("no-store")),
         ("/a.txt", Some("max-age=5400")),
         ("/b.htm", Some("no-cache")),
+        ("/LICENSE", Some("max-age=86400")),
+        ("/a.svg", Some("max-age=604800")),
         ("/nothing.html", None),
     ] {
         let response = server.get(target);

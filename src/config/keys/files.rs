@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::links;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys, index_names};
+use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::model::{CacheControl, Expiry, Files, Route, Verb};
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::directory;
@@ -135,7 +136,7 @@ const SETTINGS: &[Setting<Draft>] = &[
         key: "expires",
         kind: Kind::TEXT_MAP,
         default: "{}",
-        about: "how long files are fresh, by pattern or kind (`html`, `image`): \"1y immutable\", \"no-cache\"",
+        about: "how long files are fresh, by pattern or kind (`html`, `text/html`): \"1y immutable\", \"no-cache\"",
         read: |node, draft| set(&mut draft.files.expires, expires(node)),
         show: |draft| Some(show_expires(&draft.files.expires)),
         ..Setting::BLANK
@@ -190,20 +191,44 @@ fn cache_control(node: Node<'_>) -> Option<Vec<CacheControl>> {
     Some(section.entries().into_iter().filter_map(entry).collect())
 }
 
+/// Reads `expires`. It warns of an entry for the files of an earlier one, which counts.
 fn expires(node: Node<'_>) -> Option<Vec<Expiry>> {
     let help = "write { \"*.css\" = \"1y immutable\", html = \"no-cache\" }".to_owned();
     let section = node.section("`expires`", Some(help))?;
-    let entry = |(key, value): (Key<'_>, Node<'_>)| {
-        let class = key.parse(parse_file_class)?;
+    let mut expires: Vec<Expiry> = Vec::new();
+    let mut spots: Vec<Spot> = Vec::new();
+    for (key, value) in section.entries() {
+        let class = key.parse(parse_file_class);
         let read = |text: &str| parse_expiry(text).map(|value| (text.to_owned(), value));
-        let (written, value) = value.text()?.parse(read)?;
-        Some(Expiry {
+        let value = value.text().and_then(|text| text.parse(read));
+        let (Some(class), Some((written, value))) = (class, value) else {
+            continue;
+        };
+        let mut others = expires.iter().zip(&spots);
+        if let Some((other, spot)) = others.find(|(other, _)| other.class.is_same(&class)) {
+            warn_of_same_kind(&key, other.class.as_str(), spot);
+            continue;
+        }
+        spots.push(key.spot());
+        expires.push(Expiry {
             class,
             written,
             value,
-        })
-    };
-    Some(section.entries().into_iter().filter_map(entry).collect())
+        });
+    }
+    Some(expires)
+}
+
+/// Warns of `key`, which is the kind `other` in other letters.
+fn warn_of_same_kind(key: &Key<'_>, other: &str, spot: &Spot) {
+    let message = format!("`{}` and `{other}` are the same kind of files", key.name);
+    let help = "the case of a kind means nothing".to_owned();
+    key.cx.report(
+        Diagnostic::warning(message)
+            .at(key.spot(), "left out")
+            .at(spot.clone(), "this one counts")
+            .help(help),
+    );
 }
 
 fn show_expires(expires: &[Expiry]) -> String {

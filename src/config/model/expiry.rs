@@ -12,13 +12,16 @@ pub(crate) struct Expiry {
     pub(crate) value: String,
 }
 
-/// Some of the files beneath a root.
+/// Some of the files beneath a root. In kinds and media types the case of letters means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum FileClass {
     /// Those whose paths match: `*.css`, `assets/**`.
     Paths(FilePattern),
-    /// Those whose names end so, or whose media type has this as its type or its subtype: `html`, `image`.
+    /// Those with this name or extension, and those whose media type has this as its type or its subtype: `html`,
+    /// `tar.gz`, `LICENSE`, `image`, `svg+xml`.
     Kind(String),
+    /// Those of this media type: `text/html`. It may also be a path, for a directory may be called `text`.
+    MediaType(String),
 }
 
 impl FileClass {
@@ -26,46 +29,96 @@ impl FileClass {
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Paths(pattern) => pattern.as_str(),
-            Self::Kind(kind) => kind,
+            Self::Kind(text) | Self::MediaType(text) => text,
         }
     }
 
     /// Whether the file at `path`, which has no slash at its start, is one of them.
     pub(crate) fn has(&self, path: &[u8], media_type: &str) -> bool {
-        let kind = match self {
-            Self::Paths(pattern) => return pattern.matches(path),
-            Self::Kind(kind) => kind,
-        };
-        let name = path.rsplit(|octet| *octet == b'/').next().unwrap_or(path);
-        let mut parts = name.rsplit(|octet| *octet == b'.');
-        let extension = parts.next().filter(|_| parts.next().is_some());
-        let essence = media_type.split(';').next().unwrap_or(media_type);
-        let mut types = essence.trim().split('/');
-        extension.is_some_and(|extension| extension.eq_ignore_ascii_case(kind.as_bytes()))
-            || types.any(|part| part.eq_ignore_ascii_case(kind))
+        let essence = media_type.split(';').next().unwrap_or(media_type).trim();
+        match self {
+            Self::Paths(pattern) => pattern.matches(path),
+            Self::Kind(kind) => {
+                let name = path.rsplit(|octet| *octet == b'/').next().unwrap_or(path);
+                let mut types = essence.split('/');
+                is_name_or_extension(name, kind.as_bytes())
+                    || types.any(|part| part.eq_ignore_ascii_case(kind))
+            }
+            Self::MediaType(text) => essence.eq_ignore_ascii_case(text) || path == text.as_bytes(),
+        }
     }
+
+    /// Whether these are the same files, written in other letters.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Kind(one), Self::Kind(other))
+            | (Self::MediaType(one), Self::MediaType(other)) => one.eq_ignore_ascii_case(other),
+            _ => self == other,
+        }
+    }
+}
+
+/// Whether `name` is `kind`, or ends with a dot and `kind`.
+fn is_name_or_extension(name: &[u8], kind: &[u8]) -> bool {
+    let Some(start) = name.len().checked_sub(kind.len()) else {
+        return false;
+    };
+    let (before, end) = name.split_at(start);
+    end.eq_ignore_ascii_case(kind) && matches!(before, [] | [.., b'.'])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn assert_has(class: &FileClass, path: &str, media_type: &str, expected: bool) {
+        let has = class.has(path.as_bytes(), media_type);
+        assert_eq!(has, expected, "{} {path}", class.as_str());
+    }
+
     #[test]
-    fn a_kind_is_an_extension_or_a_part_of_the_media_type() {
-        for (kind, path, media_type, is_one) in [
+    fn a_kind_is_a_name_an_extension_or_a_part_of_the_media_type() {
+        for (kind, path, media_type, expected) in [
             ("html", "a/index.html", "text/html; charset=utf-8", true),
             ("html", "a.htm", "text/html", true),
+            ("html", ".html", "application/octet-stream", true),
             ("js", "app.JS", "text/javascript", true),
             ("image", "a.b/c.png", "image/png", true),
-            ("png", "png", "application/octet-stream", false),
+            ("svg+xml", "a.svg", "image/svg+xml", true),
+            ("tar.gz", "a-1.tar.gz", "application/gzip", true),
+            ("tar.gz", "a.gz", "application/gzip", false),
+            ("LICENSE", "a/LICENSE", "application/octet-stream", true),
+            ("LICENSE", "MY_LICENSE", "application/octet-stream", false),
+            ("png", "png", "application/octet-stream", true),
+            ("png", "png/a", "application/octet-stream", false),
             ("htm", "a.html", "text/html", false),
             ("css", "a.css.txt", "text/plain", false),
+            ("css", "acss", "text/plain", false),
         ] {
-            let class = FileClass::Kind(kind.to_owned());
-            assert_eq!(
-                class.has(path.as_bytes(), media_type),
-                is_one,
-                "{kind} {path}"
+            assert_has(
+                &FileClass::Kind(kind.to_owned()),
+                path,
+                media_type,
+                expected,
+            );
+        }
+    }
+
+    #[test]
+    fn a_media_type_is_compared_as_a_whole() {
+        for (text, path, media_type, expected) in [
+            ("text/html", "a.htm", "text/html; charset=utf-8", true),
+            ("TEXT/HTML", "a.htm", "text/html", true),
+            ("text/html", "a.txt", "text/plain", false),
+            ("text/html", "a.html", "application/html", false),
+            ("text/readme.txt", "text/readme.txt", "text/plain", true),
+            ("text/readme.txt", "text/README.txt", "text/plain", false),
+        ] {
+            assert_has(
+                &FileClass::MediaType(text.to_owned()),
+                path,
+                media_type,
+                expected,
             );
         }
     }

@@ -6,6 +6,7 @@ use super::units::parse_lifetime;
 use super::values::parse_file_pattern;
 use crate::config::complaint::fault::Fault;
 use crate::config::model::FileClass;
+use crate::http::fields::is_token;
 
 /// The longest time that every cache understands (RFC 9111 §1.2.2).
 const LONGEST: u64 = i32::MAX as u64;
@@ -46,6 +47,16 @@ pub(crate) fn parse_expiry(text: &str) -> Result<String, Fault> {
             let message = format!("`{directive}` stands here twice");
             return Err(Fault::new(word.clone(), message));
         }
+        if let Some(other) = contradicted(directive)
+            && directives[..nth]
+                .iter()
+                .any(|word| &text[word.clone()] == other)
+        {
+            let message = format!("`{directive}` contradicts `{other}`");
+            let help =
+                "`public` lets caches that many clients share keep it, `private` forbids that";
+            return Err(Fault::new(word.clone(), message).help(help));
+        }
         if directive == "no-store" && !time.is_empty() {
             let message = "what no cache may store has no time for which it is fresh";
             return Err(Fault::new(0..text.len(), message).help("leave the time out"));
@@ -56,6 +67,15 @@ pub(crate) fn parse_expiry(text: &str) -> Result<String, Fault> {
         return Err(Fault::new(0..text.len(), "neither a time nor a directive").help(HELP));
     }
     Ok(members.join(", "))
+}
+
+/// The directive that says the opposite.
+fn contradicted(directive: &str) -> Option<&'static str> {
+    match directive {
+        "public" => Some("private"),
+        "private" => Some("public"),
+        _ => None,
+    }
 }
 
 /// The places of the words.
@@ -90,12 +110,36 @@ fn unknown(word: &str, range: Range<usize>) -> Fault {
     Fault::new(range, message).help(help)
 }
 
-/// Reads which files are meant: a pattern over their paths, or the name of a kind.
+/// The types that a media type may begin with (RFC 6838 §4.2, and the registry of IANA). Another word before a
+/// slash is a directory.
+const TYPES: &[&str] = &[
+    "application",
+    "audio",
+    "example",
+    "font",
+    "haptics",
+    "image",
+    "message",
+    "model",
+    "multipart",
+    "text",
+    "video",
+];
+
+/// Reads which files are meant: the name of a kind, a media type, or a pattern over their paths.
 pub(crate) fn parse_file_class(key: &str) -> Result<FileClass, Fault> {
-    if !key.is_empty() && key.bytes().all(|octet| octet.is_ascii_alphanumeric()) {
-        return Ok(FileClass::Kind(key.to_owned()));
+    // A star is of tokens too, but here it makes a pattern.
+    let is_name = |text: &str| is_token(text.as_bytes()) && !text.contains('*');
+    let is_type = |text: &str| TYPES.iter().any(|known| known.eq_ignore_ascii_case(text));
+    // As in `types`, an extension may be written with its dot.
+    let bare = key.strip_prefix('.').unwrap_or(key);
+    match key.split_once('/') {
+        None if is_name(bare) => Ok(FileClass::Kind(bare.to_owned())),
+        Some((kind, subtype)) if is_type(kind) && is_name(subtype) => {
+            Ok(FileClass::MediaType(key.to_owned()))
+        }
+        _ => parse_file_pattern(key).map(FileClass::Paths),
     }
-    parse_file_pattern(key).map(FileClass::Paths)
 }
 
 #[cfg(test)]
@@ -132,9 +176,39 @@ mod tests {
             ("60y 60w 500w", 11..12),
             ("1d no-store", 0..11),
             ("public public", 7..13),
+            ("1d public private", 10..17),
+            ("private no-cache public", 17..23),
         ] {
             let fault = parse_expiry(text).expect_err(text);
             assert_eq!(fault.range, place, "{text}: {}", fault.message);
+        }
+    }
+
+    #[test]
+    fn tells_kinds_and_media_types_from_patterns() {
+        for (key, expected) in [
+            ("html", "kind"),
+            ("LICENSE", "kind"),
+            ("svg+xml", "kind"),
+            ("vnd.ms-excel", "kind"),
+            ("tar.gz", "kind"),
+            (".html", "kind"),
+            ("text/html", "media type"),
+            ("image/svg+xml", "media type"),
+            ("Application/JSON", "media type"),
+            ("*.css", "pattern"),
+            ("a?", "pattern"),
+            ("image/*", "pattern"),
+            ("assets/app.js", "pattern"),
+            ("text/a/b", "pattern"),
+            ("a b", "pattern"),
+        ] {
+            let found = match parse_file_class(key).expect(key) {
+                FileClass::Kind(_) => "kind",
+                FileClass::MediaType(_) => "media type",
+                FileClass::Paths(_) => "pattern",
+            };
+            assert_eq!(found, expected, "{key}");
         }
     }
 }
