@@ -1,8 +1,9 @@
 //! What the documents show of the program's output is what it prints.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::support::{Directory, Site, ended_with, program, speak_plainly};
+use crate::support::{Directory, Site, UnixClient, ended_with, program, speak_plainly};
 
 fn page(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -127,4 +128,32 @@ fn the_table_of_paths_shows_what_servers_are_asked_for() {
         rows += 1;
     }
     assert_eq!(rows, 6);
+}
+
+/// The table lacked the resources of upstreams, of applications and of the account with the CA.
+#[test]
+fn the_table_of_the_control_socket_has_every_resource_with_its_method() {
+    let operations = page("docs/operations.md");
+    let (_, table) = operations
+        .split_once("| Resource | What it does |\n|---|---|\n")
+        .expect("the page has the table");
+    let rows = table.lines().take_while(|line| !line.is_empty());
+    let server = Site::new("'/' = { respond = 'ok' }").start();
+    let mut shown = BTreeSet::new();
+    for row in rows {
+        let resource = row.split('`').nth(1).expect("a resource in backticks");
+        let (method, target) = resource.split_once(' ').expect("a method and a target");
+        let other = if method == "GET" { "POST" } else { "GET" };
+        let mut control = UnixClient::connect(&server.control_socket());
+        let status = control.exchange(other, target).status;
+        assert_eq!(status, 405, "{other} {target}");
+        shown.extend(target.split('?').next());
+    }
+    // The match of the handler has each path as a literal.
+    let handler = page("src/handlers/control.rs");
+    let literals = handler.split("b\"/").skip(1);
+    let paths = literals.map(|rest| format!("/{}", rest.split('"').next().unwrap_or_default()));
+    let paths: BTreeSet<String> = paths.collect();
+    let shown: BTreeSet<String> = shown.into_iter().map(str::to_owned).collect();
+    assert_eq!(shown, paths);
 }
