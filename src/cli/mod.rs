@@ -6,6 +6,7 @@ mod config_file;
 mod explain;
 mod listening;
 mod output;
+mod pair;
 mod proxy;
 mod remote;
 mod secured;
