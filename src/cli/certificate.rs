@@ -66,9 +66,7 @@ pub(super) fn certificate(arguments: &Certificate) -> Result<(), String> {
         None => Subject::Server(&arguments.hosts),
     };
     let files = Files::new(&arguments.out, &file_name(&subject))?;
-    if !arguments.force {
-        files.refuse_existing()?;
-    }
+    files.refuse_existing(arguments.force)?;
     let authority = open_authority().map_err(|error| describe(&error))?;
     let issued = authority.issue(&subject, SystemTime::now());
     let issued = issued.map_err(|error| describe(&error))?;
