@@ -55,13 +55,17 @@ impl Secured {
     }
 }
 
-/// The CA of the user who runs this process.
+/// The CA of the user who runs this process. The user is warned if other users may read its key.
 ///
 /// # Errors
 /// Why it cannot be used.
 pub(super) fn open_authority() -> Result<LocalAuthority, LocalError> {
     let directory = local::of_user(|name| std::env::var_os(name))?;
-    LocalAuthority::open(&directory, SystemTime::now())
+    let authority = LocalAuthority::open(&directory, SystemTime::now())?;
+    for doubt in authority.doubts() {
+        diagnostic::print(&format!("warning: the CA: {doubt}\n"));
+    }
+    Ok(authority)
 }
 
 /// The certificate of a server, in a file, and the CA that has issued it.

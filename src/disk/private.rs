@@ -1,4 +1,4 @@
-//! Directories that hold keys, which other users must not look into.
+//! Directories and files that hold keys, which other users must not look into.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -7,6 +7,7 @@ use std::path::Path;
 use super::file_error::FileError;
 
 const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
 
 /// Makes the directory at `path`, and those above it, for the user alone. One that is there stays as it is.
 ///
@@ -18,20 +19,23 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), FileError> {
     made.map_err(|error| FileError::new("make the directory", path, error))
 }
 
-/// A sentence for the operator if other users may look into the directory at `path`, which the operator may
-/// have made. `None`: they may not, or there is no such directory.
+/// A sentence for the operator if other users may look into the directory or the file at `path`, which the
+/// operator may have made. `None`: they may not, or there is nothing.
 pub(crate) fn doubt_about_mode(path: &Path) -> Option<String> {
     let metadata = std::fs::metadata(path).ok()?;
     mode_doubt(path, metadata.permissions().mode())
 }
 
-/// What is wrong with the mode of the directory at `path`.
+/// What is wrong with `mode`, which holds the kind as well, at `path`.
 fn mode_doubt(path: &Path, mode: u32) -> Option<String> {
     let others = mode & 0o077;
+    let (kind, good) = match mode & libc::S_IFMT {
+        libc::S_IFDIR => ("directory", DIRECTORY_MODE),
+        _ => ("file", FILE_MODE),
+    };
     (others != 0).then(|| {
         format!(
-            "the directory `{}` has the mode {:04o} and holds keys; chmod {DIRECTORY_MODE:o} keeps \
-             other users out",
+            "the {kind} `{}` has the mode {:04o} and holds keys; chmod {good:o} keeps other users out",
             path.display(),
             mode & 0o7777
         )
@@ -43,15 +47,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_that_other_users_may_read_is_doubted() {
+    fn what_other_users_may_read_is_doubted() {
         let path = Path::new("/acme");
-        for mode in [0o40_700, 0o40_500, 0o42_700] {
+        for mode in [0o40_700, 0o40_500, 0o42_700, 0o100_600, 0o100_400] {
             assert_eq!(mode_doubt(path, mode), None, "{mode:o}");
         }
-        for mode in [0o40_750, 0o40_705, 0o40_701, 0o41_777] {
+        for mode in [0o40_750, 0o40_705, 0o40_701, 0o41_777, 0o100_640] {
             assert!(mode_doubt(path, mode).is_some(), "{mode:o}");
         }
         let doubt = mode_doubt(path, 0o40_755).unwrap_or_default();
-        assert!(doubt.contains("`/acme` has the mode 0755"), "{doubt}");
+        assert!(
+            doubt.contains("directory `/acme` has the mode 0755"),
+            "{doubt}"
+        );
+        assert!(doubt.contains("chmod 700"), "{doubt}");
+        let doubt = mode_doubt(path, 0o100_644).unwrap_or_default();
+        assert!(doubt.contains("file `/acme` has the mode 0644"), "{doubt}");
+        assert!(doubt.contains("chmod 600"), "{doubt}");
     }
 }

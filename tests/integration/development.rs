@@ -279,6 +279,24 @@ fn a_damaged_ca_is_named_and_left_alone() {
     assert_eq!(directory.read("data/tidegate/ca-key.pem"), "damaged");
 }
 
+#[test]
+fn a_key_of_the_ca_that_others_may_read_is_told() {
+    let directory = directory();
+    let quiet = ended_with(0, &certificate(&directory, &[]));
+    assert!(!quiet.contains("warning"), "{quiet}");
+    let authority = directory.join("data/tidegate");
+    let key = authority.join("ca-key.pem");
+    for (path, mode, told) in [(&authority, 0o755, "chmod 700"), (&key, 0o644, "chmod 600")] {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("it is ours");
+        let said = ended_with(0, &certificate(&directory, &["--force"]));
+        let place = format!("`{}` has the mode 0{mode:o}", path.display());
+        assert!(said.contains("warning: the CA: "), "{said}");
+        assert!(said.contains(&place) && said.contains(told), "{said}");
+    }
+    let banner = serve(&directory, &[]).diagnostics().join("\n");
+    assert!(banner.contains("has the mode 0644"), "{banner}");
+}
+
 /// The line that begins with `key = ` in what the program has printed.
 fn line<'t>(printed: &'t str, key: &str) -> &'t str {
     let found = printed

@@ -42,6 +42,10 @@ impl Directory {
         Ok(Lock::wait(&self.0.join("lock"))?)
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// The key of the CA, with its certificate.
     pub(super) fn authority_key(&self) -> PathBuf {
         self.0.join("ca-key.pem")

@@ -28,7 +28,7 @@ use super::facts::{Facts, authority_and_serial, key_of_authority};
 use super::identity::Identity;
 use super::pem;
 use crate::config::model::HostPattern;
-use crate::disk::{Access, FileError, Lock};
+use crate::disk::{self, Access, FileError, Lock};
 
 use directory::Directory;
 pub(crate) use directory::of_user;
@@ -110,6 +110,13 @@ impl LocalAuthority {
     /// The file that holds its certificate, and nothing else.
     pub(crate) fn certificate_file(&self) -> PathBuf {
         self.directory.authority()
+    }
+
+    /// A sentence for each of its files that other users may look into, and for its directory if they may.
+    pub(crate) fn doubts(&self) -> Vec<String> {
+        let places = [self.directory.path(), &self.directory.authority_key()];
+        let doubts = places.into_iter().filter_map(disk::doubt_about_mode);
+        doubts.collect()
     }
 
     /// What its certificate says.
