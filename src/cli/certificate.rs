@@ -53,7 +53,7 @@ pub(super) fn certificate(arguments: &Certificate) -> Result<(), String> {
             authority.certificate_file(),
             iso(authority.facts().not_after),
         );
-        let name = trust::common_name(&authority);
+        let name = authority.name();
         let ways = trust::instructions(&authority, "https://localhost:8080/");
         return print(&format!(
             "{}\n\n  {name}, until {}. To trust it:\n\n{ways}",
@@ -78,7 +78,7 @@ pub(super) fn certificate(arguments: &Certificate) -> Result<(), String> {
     if let Subject::Server(hosts) = subject {
         warn_of_wildcards(hosts);
     }
-    let name = trust::common_name(&authority);
+    let name = authority.name();
     diagnostic::print(&match authority.origin() {
         Origin::Found => {
             format!("\n\"{name}\" has issued it. How to trust that: tidegate certificate --ca\n")

@@ -90,7 +90,7 @@ impl ServerCertificate {
     pub(super) fn describe(&self, url: &str) -> String {
         let hosts: Vec<String> = self.hosts.iter().map(ToString::to_string).collect();
         let hosts = hosts.join(", ");
-        let name = trust::common_name(&self.authority);
+        let name = self.authority.name();
         let issued = format!("  The certificate is for {hosts}.\n  \"{name}\" has issued it");
         let is_new = match self.authority.origin() {
             Origin::Found => {

@@ -9,8 +9,9 @@ use crate::tls::local::LocalAuthority;
 pub(super) fn instructions(authority: &LocalAuthority, url: &str) -> String {
     let file = authority.certificate_file();
     let home = std::env::var_os("HOME").map(PathBuf::from);
+    let name = authority.name();
     let database = chromium_database(home.as_deref(), &file);
-    let (file, name) = (quoted_path(&file), quoted(common_name(authority)));
+    let (file, name) = (quoted_path(&file), quoted(&name));
     let copy = "/usr/local/share/ca-certificates/tidegate-development-ca.crt";
     let keychain = "/Library/Keychains/System.keychain";
     let import = format!("-A -t C,, -n {name} -i {file}");
@@ -49,13 +50,6 @@ fn chromium_database(home: Option<&Path>, file: &Path) -> String {
     let data = file.parent().and_then(Path::parent);
     let new = data.map(|data| data.join("pki/nssdb")).unwrap_or_default();
     quoted_path(&old.filter(|old| old.is_dir()).unwrap_or(new))
-}
-
-/// The name of the CA, as lists of those that are trusted show it.
-pub(super) fn common_name(authority: &LocalAuthority) -> &str {
-    let subject = &authority.facts().subject;
-    let name = subject.split(',').find_map(|part| part.strip_prefix("CN="));
-    name.unwrap_or(subject)
 }
 
 /// A path as a word of a shell's command line.

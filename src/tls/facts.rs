@@ -7,7 +7,7 @@ use data_encoding::HEXUPPER;
 use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
 
-use super::name::shown;
+use super::name::{common, shown};
 use crate::config::model::HostPattern;
 
 /// What a certificate says.
@@ -98,6 +98,12 @@ pub(super) fn may_have_issued(issuer: &[u8], certificate: &[u8]) -> bool {
         }
         _ => false,
     }
+}
+
+/// The common name of the owner of `certificate`, without escapes; `None` if there is none that can be shown.
+pub(super) fn common_name(certificate: &[u8]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    common(certificate.subject())
 }
 
 /// The identifier of the key that has signed `certificate` (RFC 5280 §4.2.1.1), and the number of the

@@ -22,6 +22,13 @@ pub(super) fn shown(name: &X509Name<'_>) -> String {
     parts.join(",")
 }
 
+/// The common name as it is, the last if there are several. `None`: there is none, or it is no text that a
+/// terminal can show.
+pub(super) fn common(name: &X509Name<'_>) -> Option<String> {
+    let common = text(name.iter_common_name().last()?)?;
+    (!common.is_empty() && !common.contains(char::is_control)).then_some(common)
+}
+
 /// `CN=Ada`; an attribute that has no short name is `1.2.3=#0403414441` (§2.4).
 fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     let kind = attribute.attr_type();
@@ -97,6 +104,10 @@ mod tests {
 
     /// The text of a name of these parts, each of which has these attributes.
     fn text_of(parts: &[&[Attribute<'_>]]) -> String {
+        with_name(parts, shown)
+    }
+
+    fn with_name<T>(parts: &[&[Attribute<'_>]], of: impl Fn(&X509Name<'_>) -> T) -> T {
         let attribute = |(kind, tag, value): &Attribute<'_>| {
             der(0x30, &[der(6, kind), der(*tag, value)].concat())
         };
@@ -108,7 +119,28 @@ mod tests {
         let name = der(0x30, &parts.concat());
         let (rest, name) = X509Name::from_der(&name).expect("a name");
         assert!(rest.is_empty());
-        shown(&name)
+        of(&name)
+    }
+
+    #[test]
+    fn a_common_name_is_not_escaped() {
+        for (parts, expected) in [
+            (
+                &[(COMMON_NAME, UTF8, &b"Acme, Inc CA"[..])][..],
+                Some("Acme, Inc CA"),
+            ),
+            (
+                &[(COMMON_NAME, UTF8, b"a"), (COMMON_NAME, UTF8, b"b")],
+                Some("b"),
+            ),
+            (&[(COMMON_NAME, UTF8, b"a\x1b[1m")], None),
+            (&[(COMMON_NAME, UTF8, b"")], None),
+            (&[(COMMON_NAME, TELETEX, b"a\xe9")], None),
+            (&[(UNIT, UTF8, b"a")], None),
+        ] {
+            let parts: Vec<_> = parts.iter().map(std::slice::from_ref).collect();
+            assert_eq!(with_name(&parts, common).as_deref(), expected);
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use std::time::{Duration, SystemTime};
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
-use super::facts::{Facts, authority_and_serial, key_of_authority};
+use super::facts::{Facts, authority_and_serial, common_name, key_of_authority};
 use super::identity::Identity;
 use super::pem;
 use crate::config::model::HostPattern;
@@ -117,6 +117,11 @@ impl LocalAuthority {
         let places = [self.directory.path(), &self.directory.authority_key()];
         let doubts = places.into_iter().filter_map(disk::doubt_about_mode);
         doubts.collect()
+    }
+
+    /// Its name, as lists of those that are trusted show it.
+    pub(crate) fn name(&self) -> String {
+        common_name(self.pair.der()).unwrap_or_else(|| self.facts.subject.clone())
     }
 
     /// What its certificate says.

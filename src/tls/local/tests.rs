@@ -247,6 +247,24 @@ fn another_ca_in_its_place_signs_as_well() {
     assert!(is_trusted(&ca, &file, "localhost", now));
 }
 
+/// The name was cut at its comma, and its backslash was told.
+#[test]
+fn its_name_may_have_a_comma() {
+    let directory = TemporaryDirectory::new("local");
+    let mut parameters = rcgen::CertificateParams::default();
+    let name = rcgen::DnType::CommonName;
+    parameters.distinguished_name.push(name, "Acme, Inc CA");
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = parameters.self_signed(&key).expect("a certificate");
+    let block = pem::block("PRIVATE KEY", key.serialized_der());
+    let text = block + &pem::block("CERTIFICATE", certificate.der());
+    directory.write("a/tidegate/ca-key.pem", text.as_bytes());
+    let ca = open(&directory, SystemTime::now());
+    assert_eq!(ca.origin(), Origin::Found);
+    assert_eq!(ca.name(), "Acme, Inc CA");
+}
+
 #[test]
 fn a_directory_that_cannot_be_made_is_named_with_a_remedy() {
     let directory = TemporaryDirectory::new("local");
