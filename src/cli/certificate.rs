@@ -1,6 +1,6 @@
 //! `tidegate certificate`: a certificate with its key, for development.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -106,7 +106,7 @@ fn told(
     let (whom, lines) = match subject {
         Subject::Server(hosts) => {
             let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
-            let (certificate, key) = (toml_text(certificate), toml_text(key));
+            let (certificate, key) = (config::written_path(certificate), config::written_path(key));
             let tls = format!("tls = {{ certificate = {certificate}, key = {key} }}");
             (
                 hosts.join(", "),
@@ -114,7 +114,7 @@ fn told(
             )
         }
         Subject::Client(name) => {
-            let authority = toml_text(&authority.certificate_file());
+            let authority = config::written_path(&authority.certificate_file());
             let lines = format!("# in `tls` of a server that asks for it\nclient_ca = {authority}");
             ((*name).to_owned(), lines)
         }
@@ -139,10 +139,6 @@ fn warn_of_wildcards(hosts: &[HostPattern]) {
             ));
         }
     }
-}
-
-fn toml_text(path: &Path) -> String {
-    toml::Value::String(path.to_string_lossy().into_owned()).to_string()
 }
 
 /// The names of the two files, less their endings: that of the first host, and how many there are besides.

@@ -53,6 +53,11 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     words::units::parse_duration(text).ok()
 }
 
+/// `path` as the file writes it, in quotes and absolute.
+pub(crate) fn written_path(path: &std::path::Path) -> String {
+    words::written::path(path)
+}
+
 /// Reads a host that a certificate is to be for: a name, `*.` and a name, or an IP address, with brackets or
 /// without.
 ///

@@ -308,10 +308,11 @@ fn line<'t>(printed: &'t str, key: &str) -> &'t str {
 #[test]
 fn certificate_writes_what_a_configuration_can_use() {
     let directory = directory();
-    let out = ["--out", "new/certificates"];
+    // A single dollar would begin a variable.
+    let out = ["--out", "new/$certificates"];
     let hosts = ["--hosts", "app.test,192.0.2.1", "--hosts", "*.app.test"];
     let printed = ended_with(0, &certificate(&directory, &[&hosts[..], &out].concat()));
-    let written = directory.join("new/certificates");
+    let written = directory.join("new/$certificates");
     for (file, expected) in [("app.test+2.pem", 0o644), ("app.test+2-key.pem", 0o600)] {
         let path = written.join(file);
         assert_eq!(mode(&path), expected, "{file}");
