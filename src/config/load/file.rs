@@ -3,7 +3,6 @@
 //! `include` finds the files, `toml` makes the trees with the place of every token, `syntax` explains
 //! what is not TOML, `resolve` reads the trees.
 
-use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 
@@ -53,19 +52,7 @@ pub(crate) fn parse(
     let complete =
         files.diagnostics.is_empty() && trees.iter().all(|(_, errors)| errors.is_empty());
     let surveys = Surveys::default();
-    let context = |source| Context {
-        source,
-        surroundings,
-        vocabulary: vocabulary(),
-        complete,
-        surveys: &surveys,
-        diagnostics: RefCell::default(),
-        handlers: RefCell::default(),
-        certificates: RefCell::default(),
-        connectors: RefCell::default(),
-        asked: RefCell::default(),
-        hosts: RefCell::default(),
-    };
+    let context = |source| Context::new(source, surroundings, vocabulary(), complete, &surveys);
     let contexts: Vec<Context<'_>> = files.inputs.read.iter().map(context).collect();
     let parts = contexts
         .iter()

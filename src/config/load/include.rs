@@ -4,7 +4,6 @@
 //! the file that includes it. `*` and `?` stand for characters of one component, but not for a dot at its
 //! start. The files that they match are sorted by name.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -57,19 +56,9 @@ impl Files {
     ) {
         self.inputs.read.push(Arc::clone(&source));
         let (tree, errors) = DeTable::parse_recoverable(&source.text);
-        let cx = Context {
-            source: &source,
-            surroundings,
-            vocabulary: vocabulary(),
-            complete: errors.is_empty(),
-            surveys: &Surveys::default(),
-            diagnostics: RefCell::default(),
-            handlers: RefCell::default(),
-            certificates: RefCell::default(),
-            connectors: RefCell::default(),
-            asked: RefCell::default(),
-            hosts: RefCell::default(),
-        };
+        let surveys = Surveys::default();
+        let complete = errors.is_empty();
+        let cx = Context::new(&source, surroundings, vocabulary(), complete, &surveys);
         for text in written(&cx, tree.get_ref()) {
             for path in named(&text, &mut self.inputs.listings) {
                 let identity = identity(&path);

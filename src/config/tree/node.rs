@@ -51,6 +51,31 @@ pub(crate) struct Context<'c> {
     pub(crate) hosts: RefCell<HashMap<String, Vec<SocketAddr>>>,
 }
 
+impl<'c> Context<'c> {
+    /// The context of a tree of which nothing is read yet.
+    pub(crate) fn new(
+        source: &'c Arc<Source>,
+        surroundings: Surroundings<'c>,
+        vocabulary: &'c Vocabulary,
+        complete: bool,
+        surveys: &'c Surveys,
+    ) -> Self {
+        Self {
+            source,
+            surroundings,
+            vocabulary,
+            complete,
+            surveys,
+            diagnostics: RefCell::default(),
+            handlers: RefCell::default(),
+            certificates: RefCell::default(),
+            connectors: RefCell::default(),
+            asked: RefCell::default(),
+            hosts: RefCell::default(),
+        }
+    }
+}
+
 impl Context<'_> {
     pub(crate) fn report(&self, diagnostic: Diagnostic) {
         self.diagnostics.borrow_mut().push(diagnostic);
