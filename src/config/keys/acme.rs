@@ -95,7 +95,7 @@ const SETTINGS: &[Setting<Draft, Acme>] = &[
         key: "ca",
         kind: Kind::Text,
         about: "a file of PEM: who may have issued the certificate of the CA's own server; left out: \
-                whom the system trusts",
+                the authorities that the system trusts",
         translations: &[("acme_ca_root", "the setting is called `ca`, in `[acme]`")],
         read: |node, draft| set(&mut draft.acme.ca, readable_file(&node.text()?).map(Some)),
         show: |acme| Some(written::path(acme.ca.as_ref()?)),

@@ -138,7 +138,7 @@ pub(super) const CLIENT_AT_SERVER: Setting<Refinement, Policy> = Setting {
 /// What the handshakes of a server ask of clients.
 #[derive(Clone, Copy)]
 pub(super) enum Handshakes {
-    /// A mistake in `tls` has been reported.
+    /// Unknown, because `tls` has a mistake, which is reported.
     Unknown,
     /// No certificate; and what to write to have them ask for one.
     AskNothing(&'static str),
@@ -148,7 +148,7 @@ pub(super) enum Handshakes {
 }
 
 impl Handshakes {
-    /// Those of a server with `tls`, if it has that key.
+    /// What the handshakes of a server ask, by its `tls`. `has_key`: whether the key stands in its table.
     pub(super) fn of(has_key: bool, tls: Option<&Tls>) -> Self {
         match tls {
             None if has_key => Self::Unknown,

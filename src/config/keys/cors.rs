@@ -51,8 +51,8 @@ pub(super) const TABLE: Table = Table {
     rows: || rows(SETTINGS),
 };
 
-/// The methods that a script may send without a preflight (Fetch standard §2.2.1), so that leaving them
-/// out would promise what no browser keeps.
+/// The methods that a script may send without a preflight (Fetch standard §2.2.1). They are the default,
+/// because browsers send them even if `methods` leaves them out.
 const SAFELISTED: [&str; 3] = ["GET", "HEAD", "POST"];
 
 const SETTINGS: &[Setting<Cors>] = &[
@@ -149,7 +149,7 @@ fn show_cors(cors: &Cors) -> String {
     written::inline(show(SETTINGS, cors))
 }
 
-/// Reads `origins`. It warns of an entry that another one has in it.
+/// Reads `origins`. It warns of an entry whose origins an earlier entry allows already.
 fn origins(node: Node<'_>) -> Option<Vec<OriginPattern>> {
     let nodes = node.one_or_more();
     if nodes.is_empty() {
@@ -166,7 +166,7 @@ fn origins(node: Node<'_>) -> Option<Vec<OriginPattern>> {
             continue;
         };
         let written = origin.to_string();
-        // No wildcard is an origin, so none is in another one but in `*`.
+        // A pattern with a wildcard is not an origin, so that among other entries only `*` matches it.
         let covers =
             |other: &&OriginPattern| **other == origin || other.matches(written.as_bytes());
         match origins.iter().find(covers) {

@@ -15,12 +15,12 @@ pub(crate) struct Expiry {
 /// Some of the files beneath a root. In kinds and media types the case of letters means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum FileClass {
-    /// Those whose paths match: `*.css`, `assets/**`.
+    /// Files whose paths match: `*.css`, `assets/**`.
     Paths(FilePattern),
-    /// Those with this name or extension, and those whose media type has this as its type or its subtype: `html`,
-    /// `tar.gz`, `LICENSE`, `image`, `svg+xml`.
+    /// Files with this name or extension, and files whose media type has this as its type or its subtype:
+    /// `html`, `tar.gz`, `LICENSE`, `image`, `svg+xml`.
     Kind(String),
-    /// Those of this media type: `text/html`. It may also be a path, for a directory may be called `text`.
+    /// Files of this media type: `text/html`. It may also be the path of a file in a directory `text`.
     MediaType(String),
 }
 

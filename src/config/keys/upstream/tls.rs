@@ -1,4 +1,4 @@
-//! `tls` of `[upstreams.NAME]`: whom its servers have to be, and what this server shows them.
+//! `tls` of `[upstreams.NAME]`: which certificates its servers have to show, and the one that this server shows them.
 
 use std::path::PathBuf;
 
