@@ -15,15 +15,38 @@ use crate::config::model::Acme;
 /// What is kept of an account.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Account {
-    /// The key: PKCS #8 in base64.
-    key: String,
+    key: KeptKey,
     /// The URL of the account; `None` until the CA has named it.
     url: Option<String>,
     /// The contacts that the CA was told last.
     contact: Vec<String>,
-    /// The key that the CA is asked to take in place of `key`; it may have done so. As `key` is kept.
+    /// The key that the CA is asked to take in place of `key`; it may have done so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    next_key: Option<String>,
+    next_key: Option<KeptKey>,
+}
+
+/// A key as a file holds it: PKCS #8 in base64. It was looked at when it was read.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+struct KeptKey(String);
+
+impl KeptKey {
+    fn of(pkcs8: &[u8]) -> Self {
+        Self(BASE64.encode(pkcs8))
+    }
+
+    fn key(&self) -> AccountKey {
+        key_of(&self.0).expect("it was looked at when it was read")
+    }
+}
+
+impl TryFrom<String> for KeptKey {
+    type Error = NoKey;
+
+    fn try_from(text: String) -> Result<Self, NoKey> {
+        key_of(&text)?;
+        Ok(Self(text))
+    }
 }
 
 impl Account {
@@ -33,24 +56,30 @@ impl Account {
     /// # Errors
     /// If the file cannot be read or written, or holds no account: its key may be all that is left of one, so
     /// that it is not replaced.
-    pub(super) fn read_or_make(path: &Path) -> Result<(Self, AccountKey), StorageError> {
-        if path.exists() {
-            let account = storage::read::<Self>(path)?;
-            let key = account
-                .as_ref()
-                .and_then(|account| key_of(&account.key).ok());
-            let damaged = || StorageError::damaged(path);
-            return account.zip(key).ok_or_else(damaged);
+    pub(super) fn read_or_make(path: &Path) -> Result<Self, StorageError> {
+        if let Some(account) = Self::read(path)? {
+            return Ok(account);
         }
-        let key = AccountKey::generate();
         let account = Self {
-            key: BASE64.encode(key.pkcs8()),
+            key: KeptKey::of(AccountKey::generate().pkcs8()),
             url: None,
             contact: Vec::new(),
             next_key: None,
         };
         storage::write(path, &account)?;
-        Ok((account, key))
+        Ok(account)
+    }
+
+    /// The account in the file at `path`; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or holds no account with its keys.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>, StorageError> {
+        let Some(text) = storage::read(path)? else {
+            return Ok(None);
+        };
+        let account = serde_json::from_slice(&text);
+        account.map(Some).map_err(|_| StorageError::damaged(path))
     }
 
     /// Registers the account with the CA, with the contacts of `settings`. Returns the account for the file.
@@ -85,15 +114,19 @@ impl Account {
         Self { url: None, ..self }
     }
 
+    pub(super) fn key(&self) -> AccountKey {
+        self.key.key()
+    }
+
     /// The key that is to take the place of the account's; `None`: no change of the key is under way.
     pub(super) fn next_key(&self) -> Option<AccountKey> {
-        key_of(self.next_key.as_ref()?).ok()
+        self.next_key.as_ref().map(KeptKey::key)
     }
 
     /// The account, whose key is going to be the one in `pkcs8`.
     pub(super) fn with_next(self, pkcs8: &[u8]) -> Self {
         Self {
-            next_key: Some(BASE64.encode(pkcs8)),
+            next_key: Some(KeptKey::of(pkcs8)),
             ..self
         }
     }
@@ -101,7 +134,7 @@ impl Account {
     /// The account, whose key is the one in `pkcs8` now.
     pub(super) fn with_key(self, pkcs8: &[u8]) -> Self {
         Self {
-            key: BASE64.encode(pkcs8),
+            key: KeptKey::of(pkcs8),
             next_key: None,
             ..self
         }
@@ -170,10 +203,16 @@ mod tests {
     fn a_damaged_file_is_an_error_and_stays_as_it_is() {
         let directory = TemporaryDirectory::new("account");
         let path = directory.path().join("account.json");
-        let (account, key) = Account::read_or_make(&path).expect("room");
-        let (again, same) = Account::read_or_make(&path).expect("an account");
-        assert!(again.is_kept_as(&account) && same.jwk() == key.jwk());
-        for damaged in ["", "{", "{ \"key\": \"bm9uZQ==\", \"contact\": [] }"] {
+        let account = Account::read_or_make(&path).expect("room");
+        let again = Account::read_or_make(&path).expect("an account");
+        assert!(again.is_kept_as(&account) && again.key == account.key);
+        let key = &account.key.0;
+        for damaged in [
+            "",
+            "{",
+            r#"{ "key": "bm9uZQ==", "contact": [] }"#,
+            &format!(r#"{{ "key": "{key}", "next_key": "bm9uZQ==", "contact": [] }}"#),
+        ] {
             directory.write("account.json", damaged.as_bytes());
             let error = Account::read_or_make(&path).err().expect("an error");
             let error = error.to_string();
@@ -181,5 +220,17 @@ mod tests {
             let kept = std::fs::read_to_string(&path).expect("it is there");
             assert_eq!(kept, damaged);
         }
+    }
+
+    /// Such a file was taken for none: a new key took the place of the account's only one.
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_replaced() {
+        let directory = TemporaryDirectory::new("account");
+        let path = directory.path().join("account.json");
+        std::os::unix::fs::symlink("account.json", &path).expect("ours");
+        let error = Account::read_or_make(&path).err().expect("an error");
+        assert!(error.to_string().contains("cannot read `"), "{error}");
+        let kept = std::fs::read_link(&path).expect("it is there");
+        assert_eq!(kept, Path::new("account.json"));
     }
 }

@@ -292,7 +292,10 @@ impl Keeper {
         }
         let path = storage.order(&wanted.file);
         let read = self.on_disk(move || storage::read(&path)).await;
-        read.and_then(Result::ok).flatten().unwrap_or_default()
+        let text = read.and_then(Result::ok).flatten();
+        // Another version of the server may have written other members: there is a new record then.
+        let record = text.and_then(|text| serde_json::from_slice(&text).ok());
+        record.unwrap_or_default()
     }
 
     /// Calls `work` on a thread that may wait for the disk. `None`: there is no such thread.

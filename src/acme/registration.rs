@@ -70,7 +70,7 @@ impl Registration<'_> {
     /// # Errors
     /// If the CA does not answer.
     pub(super) async fn find_authority(&self) -> Result<(Account, Authority), Fault> {
-        let (account, key) = self.account().await?;
+        let account = self.account().await?;
         let ca = self.settings.ca.clone();
         let trusted = self.on_disk(move || client_config(ca.as_deref())).await?;
         let client = Client {
@@ -78,7 +78,8 @@ impl Registration<'_> {
             pool: Arc::clone(self.pool),
         };
         let url = &self.settings.directory.url;
-        Ok((account, Authority::find(client, url, key).await?))
+        let authority = Authority::find(client, url, account.key()).await?;
+        Ok((account, authority))
     }
 
     /// Has the CA know `account`, and the file know where the CA has it.
@@ -93,9 +94,7 @@ impl Registration<'_> {
 
     /// Has the account made again with the same key.
     pub(super) async fn forget(&self) -> Result<(), Fault> {
-        let (account, _) = self.account().await?;
-        self.update(move |kept| kept.registered_as(&account.forgotten()))
-            .await
+        self.update(|kept| Some(kept.forgotten())).await
     }
 
     /// Gives the account a new key. A change that was begun before is that change.
@@ -123,7 +122,7 @@ impl Registration<'_> {
     /// Whether the file holds the next key of the account.
     async fn has_begun_change(&self) -> bool {
         let path = self.storage.account();
-        let read = self.on_disk(move || storage::read::<Account>(&path)).await;
+        let read = self.on_disk(move || Account::read(&path)).await;
         let account = read.ok().and_then(Result::ok).flatten();
         account.is_some_and(|account| account.next_key().is_some())
     }
@@ -191,8 +190,8 @@ impl Registration<'_> {
         Ok(KeyChange::Changed)
     }
 
-    /// The account in the storage, and its key.
-    async fn account(&self) -> Result<(Account, AccountKey), Fault> {
+    /// The account in the storage.
+    async fn account(&self) -> Result<Account, Fault> {
         let (path, lock) = (self.storage.account(), self.storage.account_lock());
         let read = self.on_disk(move || {
             let _lock = Lock::wait(&lock)?;
@@ -211,7 +210,7 @@ impl Registration<'_> {
         let (path, lock) = (self.storage.account(), self.storage.account_lock());
         let written = self.on_disk(move || {
             let _lock = Lock::wait(&lock)?;
-            let (kept, _) = Account::read_or_make(&path)?;
+            let kept = Account::read_or_make(&path)?;
             match change(kept) {
                 Some(account) => storage::write(&path, &account),
                 None => Ok(()),

@@ -17,7 +17,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::config::model::Acme;
 use crate::disk::{self, Access, FileError};
@@ -140,14 +139,13 @@ fn warn_of_mode(path: &Path) {
     }
 }
 
-/// The value in the file at `path`; `None` if there is no such file, or no such value in it.
+/// The text of the file at `path`; `None` if there is no such file.
 ///
 /// # Errors
 /// If it cannot be read.
-pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StorageError> {
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StorageError> {
     match std::fs::read(path) {
-        // Another version of the server may have written other members: the caller makes a new value.
-        Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+        Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(StorageError::new("read", path, error)),
     }
@@ -209,13 +207,10 @@ mod tests {
         assert!(order.ends_with("ca.example_14000_dir/orders/a.example.json"));
         write(&order, &"value").expect("it can be written");
         assert_eq!(mode(&order), 0o600);
-        assert_eq!(
-            read::<String>(&order).ok().flatten().as_deref(),
-            Some("value")
-        );
-        assert_eq!(read::<u32>(&order).ok().flatten(), None);
+        let text = read(&order).expect("it can be read");
+        assert_eq!(text.as_deref(), Some(&b"\"value\""[..]));
         std::fs::remove_file(&order).expect("it is there");
-        assert_eq!(read::<String>(&order).ok().flatten(), None);
+        assert_eq!(read(&order).expect("there is no file"), None);
         // What was prepared and not committed leaves nothing behind.
         drop(disk::prepare(&order, b"x", Access::Owner));
         assert_eq!(std::fs::read_dir(storage.orders()).expect("it").count(), 0);
