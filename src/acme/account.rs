@@ -131,13 +131,14 @@ impl Account {
         }
     }
 
-    /// The account, whose key is the one in `pkcs8` now.
-    pub(super) fn with_key(self, pkcs8: &[u8]) -> Self {
-        Self {
-            key: KeptKey::of(pkcs8),
+    /// The account, whose next key, the one in `pkcs8`, is its key now. `None`: that is not its next key.
+    pub(super) fn with_key(self, pkcs8: &[u8]) -> Option<Self> {
+        let key = KeptKey::of(pkcs8);
+        (self.next_key.as_ref() == Some(&key)).then(|| Self {
+            key,
             next_key: None,
             ..self
-        }
+        })
     }
 
     /// The account, which keeps its key.
@@ -232,5 +233,22 @@ mod tests {
         assert!(error.to_string().contains("cannot read `"), "{error}");
         let kept = std::fs::read_link(&path).expect("it is there");
         assert_eq!(kept, Path::new("account.json"));
+    }
+
+    /// A process that is late, while another one has begun another change, would remove a key that the CA may know.
+    #[test]
+    fn the_next_key_and_no_other_takes_the_place_of_the_present_one() {
+        let [present, next, other] = [(); 3].map(|()| AccountKey::generate());
+        let account = Account {
+            key: KeptKey::of(present.pkcs8()),
+            url: None,
+            contact: Vec::new(),
+            next_key: Some(KeptKey::of(next.pkcs8())),
+        };
+        for late in [&present, &other] {
+            assert!(account.clone().with_key(late.pkcs8()).is_none());
+        }
+        let changed = account.with_key(next.pkcs8()).expect("its next key");
+        assert!(changed.key == KeptKey::of(next.pkcs8()) && changed.next_key.is_none());
     }
 }

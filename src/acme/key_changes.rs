@@ -1,7 +1,7 @@
 //! Changes of the account's key: those that the operator asks for, and those that a crash or a CA that does not
 //! answer has interrupted.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::command::{KeyAnswer, Wish};
 use super::fault::Fault;
@@ -9,10 +9,10 @@ use super::registration::{KeyChange, Registration};
 use super::schedule::{self, Chance};
 use crate::log::diagnostic;
 
-/// When the task goes on with a change that was interrupted.
+/// When the task resumes a change that was interrupted.
 pub(super) struct KeyChanges {
     /// `None`: no change is interrupted.
-    next: Option<SystemTime>,
+    next: Option<Instant>,
     failures: u32,
 }
 
@@ -20,45 +20,44 @@ impl Default for KeyChanges {
     fn default() -> Self {
         Self {
             // A process that has ended may have begun one.
-            next: Some(UNIX_EPOCH),
+            next: Some(Instant::now()),
             failures: 0,
         }
     }
 }
 
 impl KeyChanges {
-    /// Changes the key if there are `wishes` for that, or if it is time to go on with a change. Returns after
-    /// which time it is; `None`: there is nothing to go on with.
+    /// Changes the key if there are `wishes` for that, or if it is time to resume a change. Returns after which
+    /// time it is; `None`: there is nothing to resume.
     pub(super) async fn step(
         &mut self,
         registration: Registration<'_>,
         wishes: Vec<Wish>,
     ) -> Option<Duration> {
-        let now = SystemTime::now();
+        let now = Instant::now();
         let change = match self.next {
             _ if !wishes.is_empty() => registration.change_key().await,
             Some(next) if next <= now => registration.resume_key_change().await,
-            next => return Some(next?.duration_since(now).unwrap_or_default()),
+            next => return Some(next?.duration_since(now)),
         };
-        let said = self.note(change, SystemTime::now());
+        let said = self.note(change, Instant::now());
         if let Some(said) = said {
             wishes
                 .into_iter()
                 .for_each(|wish| wish.answer(said.clone()));
         }
-        let next = self.next?.duration_since(SystemTime::now());
-        Some(next.unwrap_or_default())
+        Some(self.next?.saturating_duration_since(Instant::now()))
     }
 
-    /// Takes note of what became of a change at `now`, and tells the operator. `None`: there was no change.
-    fn note(&mut self, change: KeyChange, now: SystemTime) -> Option<KeyAnswer> {
+    /// Takes note of the result of a change at `now`, and tells the operator. `None`: there was no change.
+    fn note(&mut self, change: Result<KeyChange, Fault>, now: Instant) -> Option<KeyAnswer> {
         self.next = None;
         let fault = match change {
-            KeyChange::Pending(fault) => fault,
-            ended => {
+            Ok(ended) => {
                 self.failures = 0;
                 return ended.tell();
             }
+            Err(fault) => fault,
         };
         self.failures = self.failures.saturating_add(1);
         let pause = schedule::pause(self.failures, &fault, Chance::random());
@@ -73,7 +72,7 @@ impl KeyChanges {
 }
 
 impl KeyChange {
-    /// Tells the operator of a change that is not pending. `None`: there was none.
+    /// Tells the operator. `None`: there was no change.
     pub(super) fn tell(&self) -> Option<KeyAnswer> {
         match self {
             Self::Nothing => None,
@@ -81,15 +80,13 @@ impl KeyChange {
                 diagnostic::info(format_args!("acme: the account has a new key"));
                 Some(KeyAnswer::Changed)
             }
-            Self::Kept(fault) | Self::Pending(fault) => Some(tell_kept(fault)),
+            Self::Kept(fault) => {
+                let said = format!("the account keeps its key: {fault}");
+                diagnostic::error(format_args!("acme: {said}"));
+                Some(KeyAnswer::Failed(said))
+            }
         }
     }
-}
-
-fn tell_kept(fault: &Fault) -> KeyAnswer {
-    let said = format!("the account keeps its key: {fault}");
-    diagnostic::error(format_args!("acme: {said}"));
-    KeyAnswer::Failed(said)
 }
 
 #[cfg(test)]
@@ -101,28 +98,28 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_is_pending_is_gone_on_with_after_pauses_that_grow() {
-        let now = UNIX_EPOCH + Duration::from_secs(1_790_000_000);
+    fn a_change_that_is_pending_is_resumed_after_pauses_that_grow() {
+        let now = Instant::now();
         let mut changes = KeyChanges::default();
         let pause = |changes: &KeyChanges| {
             let next = changes.next.expect("a next try");
-            next.duration_since(now).expect("a later one").as_secs()
+            next.duration_since(now).as_secs()
         };
-        let said = changes.note(KeyChange::Pending(down()), now);
+        let said = changes.note(Err(down()), now);
         assert!(
             matches!(&said, Some(KeyAnswer::Failed(said)) if said.contains("not changed yet: down"))
         );
         assert!((5..=6).contains(&pause(&changes)));
-        changes.note(KeyChange::Pending(down()), now);
+        changes.note(Err(down()), now);
         assert!((10..=12).contains(&pause(&changes)));
-        let said = changes.note(KeyChange::Changed, now);
+        let said = changes.note(Ok(KeyChange::Changed), now);
         assert_eq!((said, changes.next), (Some(KeyAnswer::Changed), None));
-        changes.note(KeyChange::Pending(down()), now);
+        changes.note(Err(down()), now);
         assert!((5..=6).contains(&pause(&changes)));
-        let said = changes.note(KeyChange::Kept(down()), now);
+        let said = changes.note(Ok(KeyChange::Kept(down())), now);
         let expected = "the account keeps its key: down".to_owned();
         assert_eq!(said, Some(KeyAnswer::Failed(expected)));
-        assert_eq!(changes.note(KeyChange::Nothing, now), None);
+        assert_eq!(changes.note(Ok(KeyChange::Nothing), now), None);
         assert_eq!(changes.next, None);
     }
 }

@@ -10,7 +10,8 @@
 //!                 next              next
 //! ```
 //!
-//! A key that the CA may know is never removed from the file.
+//! A key that the CA may know is never removed from the file. While the file holds two, certificates are ordered
+//! with the one that the CA knows: a CA that never completes the change does not stop orders.
 
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ pub(super) struct Registration<'a> {
     pub(super) storage: &'a Storage,
 }
 
-/// What became of a change of the account's key.
+/// The result of a change of the account's key that is not pending.
 #[derive(Debug)]
 pub(super) enum KeyChange {
     Changed,
@@ -41,8 +42,6 @@ pub(super) enum KeyChange {
     Nothing,
     /// The account keeps its key.
     Kept(Fault),
-    /// It is not known which key the CA knows. The file holds both.
-    Pending(Fault),
 }
 
 impl Registration<'_> {
@@ -51,16 +50,15 @@ impl Registration<'_> {
     /// # Errors
     /// If the CA cannot be asked, or refuses the account.
     pub(super) async fn authority(&self) -> Result<Authority, Fault> {
-        let (account, authority) = self.find_authority().await?;
-        if account.next_key().is_none() {
-            self.register(&account, &authority).await?;
-            return Ok(authority);
+        let (mut account, mut authority) = self.find_authority().await?;
+        if let Some(next) = account.next_key() {
+            // A CA that does not answer this question may take an order all the same.
+            let knows_next = authority.knows(&next).await;
+            if knows_next.is_ok_and(|knows_next| knows_next) {
+                self.adopt(&next).await?.tell();
+                (account, authority) = self.find_authority().await?;
+            }
         }
-        match self.resume_key_change().await {
-            KeyChange::Pending(fault) => return Err(fault),
-            ended => drop(ended.tell()),
-        }
-        let (account, authority) = self.find_authority().await?;
         self.register(&account, &authority).await?;
         Ok(authority)
     }
@@ -98,37 +96,44 @@ impl Registration<'_> {
     }
 
     /// Gives the account a new key. A change that was begun before is that change.
-    pub(super) async fn change_key(&self) -> KeyChange {
+    ///
+    /// # Errors
+    /// If the change is pending: the file may hold two keys, and the CA knows one of them.
+    pub(super) async fn change_key(&self) -> Result<KeyChange, Fault> {
         self.change(true).await
     }
 
-    /// Goes on with a change of the account's key that was begun before, if there is one.
-    pub(super) async fn resume_key_change(&self) -> KeyChange {
+    /// Resumes a change of the account's key that was begun before, if there is one.
+    ///
+    /// # Errors
+    /// As [`change_key`](Self::change_key).
+    pub(super) async fn resume_key_change(&self) -> Result<KeyChange, Fault> {
         self.change(false).await
     }
 
-    async fn change(&self, may_begin: bool) -> KeyChange {
+    async fn change(&self, may_begin: bool) -> Result<KeyChange, Fault> {
         let fault = match self.try_change(may_begin).await {
-            Ok(change) => return change,
+            Ok(change) => return Ok(change),
             Err(fault) => fault,
         };
-        if self.has_begun_change().await {
-            KeyChange::Pending(fault)
-        } else {
-            KeyChange::Kept(fault)
+        match self.has_begun_change().await {
+            Ok(false) => Ok(KeyChange::Kept(fault)),
+            Ok(true) | Err(_) => Err(fault),
         }
     }
 
     /// Whether the file holds the next key of the account.
-    async fn has_begun_change(&self) -> bool {
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    async fn has_begun_change(&self) -> Result<bool, Fault> {
         let path = self.storage.account();
-        let read = self.on_disk(move || Account::read(&path)).await;
-        let account = read.ok().and_then(Result::ok).flatten();
-        account.is_some_and(|account| account.next_key().is_some())
+        let account = self.on_disk(move || Account::read(&path)).await??;
+        Ok(account.is_some_and(|account| account.next_key().is_some()))
     }
 
     async fn try_change(&self, may_begin: bool) -> Result<KeyChange, Fault> {
-        if !may_begin && !self.has_begun_change().await {
+        if !may_begin && !self.has_begun_change().await? {
             return Ok(KeyChange::Nothing);
         }
         // Without the lock, two processes could change the key at once, and one of them would remove a
@@ -141,7 +146,7 @@ impl Registration<'_> {
         let busy = || Fault::Busy("another process changes the key of the account");
         let _lock = lock.ok_or_else(busy)?;
         // The other process may have finished it.
-        if !may_begin && !self.has_begun_change().await {
+        if !may_begin && !self.has_begun_change().await? {
             return Ok(KeyChange::Nothing);
         }
         let (account, authority) = self.find_authority().await?;
@@ -171,22 +176,28 @@ impl Registration<'_> {
         authority: &Authority,
         next: &AccountKey,
     ) -> Result<KeyChange, Fault> {
-        match authority.ask_for_key(next).await {
-            Ok(()) => self.adopt(next).await,
-            // The CA may have made the change before, where its response was lost.
-            Err(fault) if fault.is_refusal() && !authority.knows(next).await? => {
+        let fault = match authority.ask_for_key(next).await {
+            Ok(()) => return self.adopt(next).await,
+            Err(fault) if fault.is_refusal() => fault,
+            Err(fault) => return Err(fault),
+        };
+        // The CA may have made the change before, where its response was lost.
+        match authority.knows(next).await {
+            Ok(true) => self.adopt(next).await,
+            Ok(false) => {
                 self.update(|kept| Some(kept.without_next())).await?;
-                Err(fault)
+                Ok(KeyChange::Kept(fault))
             }
-            Err(fault) if fault.is_refusal() => self.adopt(next).await,
-            Err(fault) => Err(fault),
+            // Why it cannot be asked is of less use to the operator than the refusal.
+            Err(_) => Err(fault),
         }
     }
 
-    /// Makes `next`, which the CA knows now, the key of the account.
+    /// Makes `next`, which the CA knows now, the key of the account. Nothing is lost if another process has done
+    /// so before.
     async fn adopt(&self, next: &AccountKey) -> Result<KeyChange, Fault> {
         let pkcs8 = next.pkcs8().to_vec();
-        self.update(move |kept| Some(kept.with_key(&pkcs8))).await?;
+        self.update(move |kept| kept.with_key(&pkcs8)).await?;
         Ok(KeyChange::Changed)
     }
 

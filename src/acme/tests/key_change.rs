@@ -70,8 +70,8 @@ fn inner(asked: &Asked) -> (Value, Value) {
     (part("protected"), part("payload"))
 }
 
-/// Changes the key, or goes on with a change that was begun.
-fn change(trial: &Trial, ca: &Ca, may_begin: bool) -> KeyChange {
+/// Changes the key, or resumes a change that was begun.
+fn change(trial: &Trial, ca: &Ca, may_begin: bool) -> Result<KeyChange, Fault> {
     let settings = trial.settings(ca);
     let changed = runtime::run(async move {
         let storage = Storage::open(&settings).expect("a storage");
@@ -105,7 +105,7 @@ fn the_account_gets_a_new_key() {
     let (ca, known) = knowing(&old, Box::new(|_| None));
     let settings = trial.settings(&ca);
     leave(&settings, &old, None, &account_url(&ca));
-    assert!(matches!(change(&trial, &ca, true), KeyChange::Changed));
+    assert!(matches!(change(&trial, &ca, true), Ok(KeyChange::Changed)));
     let (key, next) = kept(&settings);
     assert!(key != name(&old) && next.is_none());
     assert_eq!(*known.lock().expect("no test panics with it"), key);
@@ -122,14 +122,14 @@ fn the_account_gets_a_new_key() {
     assert!(header["nonce"].is_null() && header["kid"].is_null());
     let expected = json!({ "account": account_url(&ca), "oldKey": old.jwk() });
     assert_eq!(payload, expected);
-    assert!(matches!(change(&trial, &ca, false), KeyChange::Nothing));
+    assert!(matches!(change(&trial, &ca, false), Ok(KeyChange::Nothing)));
 }
 
 #[test]
 fn an_account_that_the_ca_does_not_know_yet_is_made_before() {
     let trial = Trial::new();
     let (ca, _) = knowing(&AccountKey::generate(), Box::new(|_| None));
-    assert!(matches!(change(&trial, &ca, true), KeyChange::Changed));
+    assert!(matches!(change(&trial, &ca, true), Ok(KeyChange::Changed)));
     assert_eq!(
         (count(&ca, "/account "), count(&ca, "/key-change ")),
         (1, 1)
@@ -144,7 +144,7 @@ fn a_change_that_the_ca_has_not_heard_of_is_made_after_a_crash() {
     let (ca, known) = knowing(&old, Box::new(|_| None));
     let settings = trial.settings(&ca);
     leave(&settings, &old, Some(&next), &account_url(&ca));
-    assert!(matches!(change(&trial, &ca, false), KeyChange::Changed));
+    assert!(matches!(change(&trial, &ca, false), Ok(KeyChange::Changed)));
     assert_eq!(kept(&settings), (name(&next), None));
     assert_eq!(*known.lock().expect("no test panics with it"), name(&next));
 }
@@ -170,7 +170,10 @@ fn both_keys_are_kept_until_the_ca_answers() {
     let old = AccountKey::generate();
     let mut failures = 0;
     let fails = move |asked: &Asked| {
-        let fails = is_for(asked, "key-change") && failures < 2;
+        if is_for(asked, "order") {
+            return Some(refuses(403, "unauthorized", ""));
+        }
+        let fails = is_for(asked, "key-change") && failures < 1;
         failures += u32::from(fails);
         fails.then(|| refuses(500, "serverInternal", ""))
     };
@@ -178,14 +181,22 @@ fn both_keys_are_kept_until_the_ca_answers() {
     let settings = trial.settings(&ca);
     leave(&settings, &old, None, &account_url(&ca));
     let changed = change(&trial, &ca, true);
-    assert!(matches!(&changed, KeyChange::Pending(fault) if fault.to_string().contains("(500)")));
+    assert!(matches!(&changed, Err(fault) if fault.to_string().contains("(500)")));
     let (key, next) = kept(&settings);
     assert!(key == name(&old) && next.is_some());
-    // Until then nothing is ordered with a key that the CA may not know.
-    assert!(trial.attempt(&ca).is_err());
-    assert_eq!(count(&ca, "/order "), 0);
+    // Until then orders use the key that the CA knows, and do not ask for the change. Another process may be
+    // about to ask. A CA that answered `500` each time stopped every order.
+    let storage = Storage::open(&settings).expect("a storage");
+    let lock = Lock::take(&storage.key_change_lock()).expect("ours");
+    trial.attempt(&ca).expect_err("the CA refuses orders");
+    drop(lock);
+    assert_eq!((count(&ca, "/order "), count(&ca, "/key-change ")), (1, 1));
+    let asked = ca.asked.lock().expect("no test panics with it").clone();
+    let order = asked.iter().find(|asked| is_for(asked, "order"));
+    let order = order.expect("an order");
+    assert_eq!(order.header["kid"], account_url(&ca));
     assert_eq!(kept(&settings), (key, next.clone()));
-    assert!(matches!(change(&trial, &ca, false), KeyChange::Changed));
+    assert!(matches!(change(&trial, &ca, false), Ok(KeyChange::Changed)));
     assert_eq!(kept(&settings), (next.expect("a key"), None));
 }
 
@@ -215,8 +226,8 @@ fn a_change_whose_response_was_lost_is_kept() {
     let ca = Ca::start(Box::new(loses));
     let settings = trial.settings(&ca);
     leave(&settings, &old, None, &account_url(&ca));
-    assert!(matches!(change(&trial, &ca, true), KeyChange::Pending(_)));
-    assert!(matches!(change(&trial, &ca, false), KeyChange::Changed));
+    assert!(matches!(change(&trial, &ca, true), Err(_)));
+    assert!(matches!(change(&trial, &ca, false), Ok(KeyChange::Changed)));
     assert_eq!(count(&ca, "/key-change "), 2);
     let known = known.lock().expect("no test panics with it").clone();
     assert_eq!(kept(&settings), (known, None));
@@ -233,7 +244,7 @@ fn a_refusal_leaves_the_key_as_it_is() {
     leave(&settings, &old, None, &account_url(&ca));
     let changed = change(&trial, &ca, true);
     let expected = "the CA refused (403): no more today";
-    assert!(matches!(&changed, KeyChange::Kept(fault) if fault.to_string() == expected));
+    assert!(matches!(&changed, Ok(KeyChange::Kept(fault)) if fault.to_string() == expected));
     assert_eq!(kept(&settings), (name(&old), None));
 }
 
@@ -253,7 +264,7 @@ fn a_ca_that_changes_no_keys_is_not_asked() {
     leave(&settings, &old, None, &account_url(&ca));
     let changed = change(&trial, &ca, true);
     let expected = "the CA changes no keys of accounts";
-    assert!(matches!(&changed, KeyChange::Kept(fault) if fault.to_string() == expected));
+    assert!(matches!(&changed, Ok(KeyChange::Kept(fault)) if fault.to_string() == expected));
     assert_eq!(kept(&settings), (name(&old), None));
 }
 
@@ -267,11 +278,45 @@ fn one_process_changes_the_key_at_a_time() {
     let storage = Storage::open(&settings).expect("a storage");
     let lock = Lock::take(&storage.key_change_lock()).expect("ours");
     let changed = change(&trial, &ca, false);
-    assert!(
-        matches!(&changed, KeyChange::Pending(fault) if fault.to_string().contains("another process"))
-    );
+    assert!(matches!(&changed, Err(fault) if fault.to_string().contains("another process")));
     assert_eq!(kept(&settings), (name(&old), Some(name(&next))));
     assert!(ca.lines().is_empty());
     drop(lock);
-    assert!(matches!(change(&trial, &ca, false), KeyChange::Changed));
+    assert!(matches!(change(&trial, &ca, false), Ok(KeyChange::Changed)));
+}
+
+/// The fault of the question which key the CA knows took the place of the CA's own words.
+#[test]
+fn a_refusal_is_told_also_if_the_ca_then_stops_answering() {
+    let trial = Trial::new();
+    let old = AccountKey::generate();
+    let mut changes = 0;
+    let fails = move |asked: &Asked| {
+        if is_for(asked, "key-change") {
+            changes += 1;
+            return Some(refuses(403, "unauthorized", ""));
+        }
+        let is_question = asked.payload["onlyReturnExisting"] == true;
+        (is_question && changes > 0).then(|| refuses(500, "serverInternal", ""))
+    };
+    let (ca, _) = knowing(&old, Box::new(fails));
+    let settings = trial.settings(&ca);
+    leave(&settings, &old, None, &account_url(&ca));
+    let changed = change(&trial, &ca, true);
+    assert!(matches!(&changed, Err(fault) if fault.to_string().contains("(403)")));
+    assert!(kept(&settings).1.is_some());
+}
+
+/// A file that could not be read was taken for one without a change that was begun.
+#[test]
+fn a_change_is_pending_if_the_file_cannot_be_read() {
+    let trial = Trial::new();
+    let (ca, _) = knowing(&AccountKey::generate(), Box::new(|_| None));
+    let directory = trial.settings(&ca).directory_of_authority();
+    std::fs::create_dir_all(&directory).expect("ours");
+    std::fs::write(directory.join("account.json"), "{").expect("ours");
+    for may_begin in [false, true] {
+        let changed = change(&trial, &ca, may_begin);
+        assert!(matches!(&changed, Err(fault) if fault.to_string().contains("move it away")));
+    }
 }
