@@ -40,10 +40,7 @@ impl Attempt<'_> {
         standing: Option<&Standing>,
     ) -> Result<(), Fault> {
         let mut outcome = self.order(record, standing).await;
-        if outcome
-            .as_ref()
-            .is_err_and(|fault| fault.is_of("accountDoesNotExist"))
-        {
+        if outcome.as_ref().is_err_and(Fault::is_no_account) {
             // The CA has lost the account, and its orders with it. The key makes another.
             record.begun = None;
             outcome = match self.registration.forget().await {

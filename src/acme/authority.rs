@@ -120,7 +120,7 @@ impl Authority {
         let wish = json!({ "onlyReturnExisting": true }).to_string();
         match self.send(url, &wish, None, key).await {
             Ok(_) => Ok(true),
-            Err(fault) if fault.is_of("accountDoesNotExist") => Ok(false),
+            Err(fault) if fault.is_no_account() => Ok(false),
             Err(fault) => Err(fault),
         }
     }

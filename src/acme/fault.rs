@@ -59,6 +59,11 @@ impl Fault {
         matches!(self, Self::Refused { kind, .. } if kind == wanted)
     }
 
+    /// Whether the CA says that there is no such account (RFC 8555 §6.7).
+    pub(super) fn is_no_account(&self) -> bool {
+        self.is_of("accountDoesNotExist")
+    }
+
     /// Whether the CA has refused, and would refuse the same request again.
     pub(super) fn is_refusal(&self) -> bool {
         match self {

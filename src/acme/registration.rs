@@ -90,6 +90,15 @@ impl Registration<'_> {
         Ok(registered)
     }
 
+    /// Registers `account`, which the CA has lost, with the same key.
+    async fn register_again(
+        &self,
+        account: &Account,
+        authority: &Authority,
+    ) -> Result<Account, Fault> {
+        self.register(&account.clone().forgotten(), authority).await
+    }
+
     /// Has the account made again with the same key.
     pub(super) async fn forget(&self) -> Result<(), Fault> {
         self.update(|kept| Some(kept.forgotten())).await
@@ -155,7 +164,12 @@ impl Registration<'_> {
         {
             return self.adopt(&next).await;
         }
-        let account = self.register(&account, &authority).await?;
+        let account = match self.register(&account, &authority).await {
+            Err(fault) if fault.is_no_account() => {
+                self.register_again(&account, &authority).await?
+            }
+            registered => registered?,
+        };
         let next = match account.next_key() {
             Some(next) => next,
             None => {
@@ -167,16 +181,22 @@ impl Registration<'_> {
                 next
             }
         };
-        self.ask_for_change(&authority, &next).await
+        self.ask_for_change(&account, &authority, &next).await
     }
 
-    /// Asks the CA to take `next`, which the file holds, in place of the account's key.
+    /// Asks the CA to take `next`, which the file holds, in place of the key of `account`.
     async fn ask_for_change(
         &self,
+        account: &Account,
         authority: &Authority,
         next: &AccountKey,
     ) -> Result<KeyChange, Fault> {
-        let fault = match authority.ask_for_key(next).await {
+        let mut asked = authority.ask_for_key(next).await;
+        if asked.as_ref().is_err_and(Fault::is_no_account) {
+            self.register_again(account, authority).await?;
+            asked = authority.ask_for_key(next).await;
+        }
+        let fault = match asked {
             Ok(()) => return self.adopt(next).await,
             Err(fault) if fault.is_refusal() => fault,
             Err(fault) => return Err(fault),

@@ -320,3 +320,35 @@ fn a_change_is_pending_if_the_file_cannot_be_read() {
         assert!(matches!(&changed, Err(fault) if fault.to_string().contains("move it away")));
     }
 }
+
+/// The CA has lost the account: the command failed each time, until an order found that out.
+#[test]
+fn an_account_that_the_ca_has_lost_is_made_again_and_gets_a_new_key() {
+    for changes_contact in [false, true] {
+        let trial = Trial::new();
+        let old = AccountKey::generate();
+        let mut is_there = false;
+        let (ca, known) = knowing(
+            &old,
+            Box::new(move |asked| {
+                is_there |= is_for(asked, "account");
+                let of_account = is_for(asked, "key-change") || is_for(asked, "account/1");
+                let is_lost = of_account && !is_there;
+                is_lost.then(|| refuses(400, "accountDoesNotExist", ""))
+            }),
+        );
+        let settings = trial.settings(&ca);
+        leave(&settings, &old, None, &account_url(&ca));
+        if changes_contact {
+            let path = settings.directory_of_authority().join("account.json");
+            let text = std::fs::read_to_string(&path).expect("an account");
+            let text = text.replace("[]", "[\"mailto:old@example.com\"]");
+            std::fs::write(&path, text).expect("ours");
+        }
+        let changed = change(&trial, &ca, true);
+        assert!(matches!(changed, Ok(KeyChange::Changed)), "{changed:?}");
+        let (key, next) = kept(&settings);
+        assert!(key != name(&old) && next.is_none());
+        assert_eq!(*known.lock().expect("no test panics with it"), key);
+    }
+}
