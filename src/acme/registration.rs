@@ -13,7 +13,9 @@
 //! A key that the CA may know is never removed from the file. While the file holds two, certificates are ordered
 //! with the one that the CA knows: a CA that never completes the change does not stop orders.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::account::Account;
 use super::authority::Authority;
@@ -24,7 +26,13 @@ use super::storage::{self, Storage, StorageError};
 use super::trust::client_config;
 use crate::config::model::Acme;
 use crate::disk::Lock;
-use crate::runtime::BlockingPool;
+use crate::runtime::{self, BlockingPool};
+
+/// How long another process may hold the lock of the account: it does so while it reads and writes one small file.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The time between two tries to take that lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the account is read, written and registered with.
 #[derive(Clone, Copy)]
@@ -147,11 +155,7 @@ impl Registration<'_> {
         }
         // Without the lock, two processes could change the key at once, and one of them would remove a
         // key that the CA knows.
-        let path = self.storage.key_change_lock();
-        let lock = self
-            .on_disk(move || Lock::take(&path))
-            .await?
-            .map_err(StorageError::from)?;
+        let lock = self.take_lock(self.storage.key_change_lock()).await?;
         let busy = || Fault::Busy("another process changes the key of the account");
         let _lock = lock.ok_or_else(busy)?;
         // The other process may have finished it.
@@ -221,11 +225,34 @@ impl Registration<'_> {
         Ok(KeyChange::Changed)
     }
 
+    /// The lock in the file at `path`; `None`: another process holds it.
+    async fn take_lock(&self, path: PathBuf) -> Result<Option<Lock>, Fault> {
+        let taken = self.on_disk(move || Lock::take(&path)).await?;
+        Ok(taken.map_err(StorageError::from)?)
+    }
+
+    /// The lock of the account. Another process may hold it for `patience`.
+    ///
+    /// # Errors
+    /// If it still does then.
+    async fn lock_account(&self, patience: Duration) -> Result<Lock, Fault> {
+        let mut left = patience;
+        loop {
+            if let Some(lock) = self.take_lock(self.storage.account_lock()).await? {
+                return Ok(lock);
+            }
+            let busy = Fault::Busy("another process holds the lock of the account");
+            left = left.checked_sub(LOCK_PAUSE).ok_or(busy)?;
+            runtime::sleep(LOCK_PAUSE).await;
+        }
+    }
+
     /// The account in the storage.
     async fn account(&self) -> Result<Account, Fault> {
-        let (path, lock) = (self.storage.account(), self.storage.account_lock());
+        let lock = self.lock_account(LOCK_PATIENCE).await?;
+        let path = self.storage.account();
         let read = self.on_disk(move || {
-            let _lock = Lock::wait(&lock)?;
+            let _lock = lock;
             storage::remove_prepared(&path);
             Account::read_or_make(&path)
         });
@@ -238,9 +265,10 @@ impl Registration<'_> {
         &self,
         change: impl FnOnce(Account) -> Option<Account> + Send + 'static,
     ) -> Result<(), Fault> {
-        let (path, lock) = (self.storage.account(), self.storage.account_lock());
+        let lock = self.lock_account(LOCK_PATIENCE).await?;
+        let path = self.storage.account();
         let written = self.on_disk(move || {
-            let _lock = Lock::wait(&lock)?;
+            let _lock = lock;
             let kept = Account::read_or_make(&path)?;
             match change(kept) {
                 Some(account) => storage::write(&path, &account),
@@ -260,5 +288,41 @@ impl Registration<'_> {
     ) -> Result<T, Fault> {
         let done = self.pool.run(work).await;
         done.map_err(|error| Fault::Unreachable(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::AcmeDirectory;
+    use crate::test_support::TemporaryDirectory;
+
+    /// A process that hung with the lock stopped all others for ever, without a word.
+    #[test]
+    fn a_process_that_keeps_the_lock_of_the_account_is_not_waited_for_without_limit() {
+        let directory = TemporaryDirectory::new("registration");
+        let authority = AcmeDirectory {
+            written: "test".to_owned(),
+            url: "https://ca.example/dir".parse().expect("a URL"),
+        };
+        let settings = Acme {
+            storage: directory.path().to_owned(),
+            ..Acme::with_directory(authority)
+        };
+        let taken = runtime::run(async move {
+            let storage = Storage::open(&settings).expect("a storage");
+            let registration = Registration {
+                pool: &BlockingPool::new(1, 1),
+                settings: &settings,
+                storage: &storage,
+            };
+            let held = Lock::take(&storage.account_lock()).expect("ours");
+            let busy = registration.lock_account(LOCK_PAUSE).await.err();
+            drop(held);
+            let free = registration.lock_account(Duration::ZERO).await;
+            (busy.expect("it is held").to_string(), free.is_ok())
+        });
+        let expected = "another process holds the lock of the account".to_owned();
+        assert_eq!(taken.expect("a loop"), (expected, true));
     }
 }
