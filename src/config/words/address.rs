@@ -188,11 +188,36 @@ fn addresses_of(host: &str) -> Result<Vec<IpAddr>, Fault> {
 /// Reads an entry of `hosts`: a name, an IP address (version 6 in brackets, as `Host` carries it,
 /// RFC 9110 §7.2), or `*.` and a name.
 pub(crate) fn parse_host(text: &str) -> Result<HostPattern, Fault> {
+    parse_host_with(text, &IN_HOSTS)
+}
+
+/// What is to be done about a word that is no host. It depends on where the word stands.
+struct Remedies {
+    /// For `*`.
+    any: &'static str,
+    /// Behind a host that was written with its port.
+    port: &'static str,
+    /// Behind a host that was written with a path.
+    path: &'static str,
+}
+
+const IN_HOSTS: Remedies = Remedies {
+    any: "leave `hosts` out to answer for any host",
+    port: "; the port stands in `listen`",
+    path: "; paths are the keys in `[server.routes]`",
+};
+
+/// A certificate is for names and addresses alone.
+const FOR_CERTIFICATE: Remedies = Remedies {
+    any: "a certificate is for names; \"*.app.test\" is any name below app.test",
+    port: "; a certificate is for every port",
+    path: "; a certificate is for every path",
+};
+
+fn parse_host_with(text: &str, remedies: &Remedies) -> Result<HostPattern, Fault> {
     let whole = 0..text.len();
     if text == "*" {
-        return Err(
-            Fault::new(whole, "`*` is not a host").help("leave `hosts` out to answer for any host")
-        );
+        return Err(Fault::new(whole, "`*` is not a host").help(remedies.any));
     }
     if let Some(address) = text.strip_prefix('[') {
         return parse_ipv6_host(text, address);
@@ -200,21 +225,18 @@ pub(crate) fn parse_host(text: &str) -> Result<HostPattern, Fault> {
     if let Some((scheme, rest)) = text.split_once("://") {
         let host = rest.split(['/', ':']).next().unwrap_or(rest);
         return Err(Fault::new(0..scheme.len() + 3, "a host has no scheme")
-            .help(format!("write \"{host}\"; the port stands in `listen`")));
+            .help(format!("write \"{host}\"{}", remedies.port)));
     }
     if let Some((host, _)) = text.split_once('/') {
-        return Err(
-            Fault::new(host.len()..text.len(), "a host has no path").help(format!(
-                "write \"{host}\"; paths are the keys in `[server.routes]`"
-            )),
-        );
+        return Err(Fault::new(host.len()..text.len(), "a host has no path")
+            .help(format!("write \"{host}\"{}", remedies.path)));
     }
     if let Some((host, port)) = text.split_once(':') {
         return Err(Fault::new(
             host.len()..text.len(),
             format!("a host has no port, and no `:{port}`"),
         )
-        .help(format!("write \"{host}\"; the port stands in `listen`")));
+        .help(format!("write \"{host}\"{}", remedies.port)));
     }
     match text.strip_prefix("*.") {
         Some(name) => check_name(text, name)
@@ -243,7 +265,7 @@ pub(crate) fn parse_certificate_host(text: &str) -> Result<HostPattern, Fault> {
     if let Ok(address) = text.parse::<Ipv6Addr>() {
         return Ok(HostPattern::Exact(format!("[{address}]")));
     }
-    let host = parse_host(text)?;
+    let host = parse_host_with(text, &FOR_CERTIFICATE)?;
     // Clients take a name whose last part is a number for an IPv4 address.
     let last = text.rsplit('.').next().unwrap_or(text);
     let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
@@ -483,6 +505,29 @@ mod tests {
             ("https://app.test", 0..8, "no scheme"),
         ];
         assert_faults(parse_certificate_host, &cases);
+        // What helps in the file cannot be done on the command line.
+        for (text, remedy) in [
+            ("*", "\"*.app.test\" is any name below"),
+            (
+                "app.test:443",
+                "write \"app.test\"; a certificate is for every port",
+            ),
+            (
+                "https://app.test:1/x",
+                "write \"app.test\"; a certificate is for every port",
+            ),
+            (
+                "app.test/x",
+                "write \"app.test\"; a certificate is for every path",
+            ),
+        ] {
+            let fault = parse_certificate_host(text).expect_err("it is no host");
+            let help = fault.help.unwrap_or_default();
+            assert!(help.contains(remedy), "{text}: {help}");
+            for key in ["`hosts`", "`listen`", "[server.routes]"] {
+                assert!(!help.contains(key), "{text}: {help}");
+            }
+        }
     }
 
     #[test]
