@@ -18,7 +18,7 @@ use crate::tls::local::{Issued, LocalAuthority, Origin, Subject};
 
 /// Make a certificate and its key, for development.
 ///
-/// A CA of yours issues it, which is made on first use and kept beneath $XDG_DATA_HOME or ~/.local/share. Programs
+/// A CA of yours issues it. The CA is made on first use and kept beneath $XDG_DATA_HOME or ~/.local/share. Programs
 /// refuse the certificate until they trust that CA: --ca says how. It is not for the internet, where
 /// `tls = "acme"` gets certificates that browsers trust.
 #[derive(Args, Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Certificate {
     #[arg(default_value = "localhost,127.0.0.1,::1", conflicts_with = "client")]
     #[arg(value_parser = config::parse_certificate_host)]
     hosts: Vec<HostPattern>,
-    /// One for a client of this name, which servers with `client_ca` ask for.
+    /// A certificate for a client named NAME, which servers with `client_ca` ask for.
     #[arg(long, value_name = "NAME", value_parser = parse_client)]
     client: Option<String>,
     /// The directory to write NAME.pem and NAME-key.pem to. It is made if it is not there.
@@ -37,7 +37,7 @@ pub(super) struct Certificate {
     /// Replace files that are there.
     #[arg(long)]
     force: bool,
-    /// Make none, and say where the CA's certificate is and how programs are told to trust it.
+    /// Print where the CA's certificate is and how programs are told to trust it, and make no certificate.
     #[arg(long, conflicts_with_all = ["hosts", "client", "out", "force"])]
     ca: bool,
 }
@@ -74,7 +74,7 @@ pub(super) fn certificate(arguments: &Certificate) -> Result<(), String> {
         let _lock = authority.lock().map_err(|error| describe(&error))?;
         files.write(&issued, arguments.force)?;
     }
-    print(&told(&subject, &files, &issued, &authority))?;
+    print(&describe_files(&subject, &files, &issued, &authority))?;
     if let Subject::Server(hosts) = subject {
         warn_of_wildcards(hosts);
     }
@@ -95,7 +95,7 @@ pub(super) fn certificate(arguments: &Certificate) -> Result<(), String> {
 }
 
 /// The files, the hosts or the client that they are for, and the lines of a configuration that use them.
-fn told(
+fn describe_files(
     subject: &Subject<'_>,
     files: &Files,
     issued: &Issued,

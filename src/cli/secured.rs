@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(60 * 60);
 /// The arguments.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Secured {
-    /// Speak HTTPS, with a certificate for localhost. A CA of yours issues it, which is made on first use;
+    /// Speak HTTPS, with a certificate for localhost. A CA of yours, made on first use, issues it;
     /// you are told how to trust it.
     #[arg(long)]
     tls: bool,

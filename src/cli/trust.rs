@@ -22,9 +22,10 @@ pub(super) fn instructions(authority: &LocalAuthority, url: &str) -> String {
             format!("sudo cp {file} {copy} && sudo update-ca-certificates"),
         ),
         ("Fedora, Arch", format!("sudo trust anchor {file}")),
+        ("macOS", format!("copy {file} to it, and there run")),
         (
-            "macOS",
-            format!("sudo security add-trusted-cert -d -r trustRoot -k {keychain} {file}"),
+            "",
+            format!("sudo security add-trusted-cert -d -r trustRoot -k {keychain} ca.pem"),
         ),
         (
             "Chromium",

@@ -94,6 +94,7 @@ fn serve_speaks_https_and_says_how_to_trust_it() {
         "Tidegate development CA of ",
         "made just now",
         "update-ca-certificates",
+        &format!("copy {file} to it, and there run"),
         "security add-trusted-cert",
         "certutil -d sql:",
         "Firefox",

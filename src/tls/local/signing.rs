@@ -19,7 +19,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a CA signs.
 const AUTHORITY_LIFETIME: Duration = Duration::from_secs(3650 * DAY.as_secs());
 
-/// How long the certificate of a server or a client lasts: browsers take no longer ones.
+/// How long the certificate of a server or a client lasts. It is short, because `serve` and `proxy` renew
+/// theirs by themselves, and a key that was lost is of use to its finder no longer than this.
 const LIFETIME: Duration = Duration::from_secs(397 * DAY.as_secs());
 
 /// Certificates begin so long before they are made: a clock of another machine may be slow.

@@ -131,7 +131,7 @@ fn those_that_begin_at_once_get_the_same() {
 }
 
 #[test]
-fn a_certificate_is_for_its_hosts_and_no_longer_than_browsers_take() {
+fn a_certificate_is_for_its_hosts_and_lasts_397_days() {
     let directory = TemporaryDirectory::new("local");
     let now = SystemTime::now();
     let ca = open(&directory, now);
