@@ -7,14 +7,14 @@ use clap::Args;
 
 use super::output::print;
 use super::pair::Files;
-use super::secured::open_authority;
+use super::secured::{self, open_authority};
 use super::starting::describe;
 use super::trust;
 use crate::config;
-use crate::config::model::HostPattern;
+use crate::config::model::{HostPattern, file_name_of_hosts};
 use crate::http::date::iso;
 use crate::log::diagnostic;
-use crate::tls::local::{Issued, LocalAuthority, Origin, Subject};
+use crate::tls::local::{Issued, LocalAuthority, MAX_COMMON_NAME, Subject};
 
 /// Make a certificate and its key, for development.
 ///
@@ -76,21 +76,10 @@ pub(super) fn certificate(arguments: &Certificate) -> Result<(), String> {
     }
     print(&describe_files(&subject, &files, &issued, &authority))?;
     if let Subject::Server(hosts) = subject {
-        warn_of_wildcards(hosts);
+        secured::warn_of_wildcards(hosts);
     }
-    let name = authority.name();
-    diagnostic::print(&match authority.origin() {
-        Origin::Found => {
-            format!("\n\"{name}\" has issued it. How to trust that: tidegate certificate --ca\n")
-        }
-        Origin::Made | Origin::Replaced => {
-            let ways = trust::instructions(&authority, "https://localhost:8080/");
-            format!(
-                "\n\"{name}\" has issued it, which was made just now. Programs refuse it until you \
-                 trust that CA:\n\n{ways}"
-            )
-        }
-    });
+    let issuer = trust::describe_issuer(&authority, "https://localhost:8080/");
+    diagnostic::print(&format!("\n{issuer}"));
     Ok(())
 }
 
@@ -126,33 +115,10 @@ fn describe_files(
     )
 }
 
-/// Says that browsers do not take a wildcard for names with only one part in common.
-fn warn_of_wildcards(hosts: &[HostPattern]) {
-    for host in hosts {
-        if let HostPattern::Below(suffix) = host
-            && suffix.matches('.').count() == 1
-        {
-            diagnostic::print(&format!(
-                "warning: browsers do not take `{host}` for the names below `{}`; use a name with \
-                 a part more, like `*.app{suffix}`\n",
-                &suffix[1..]
-            ));
-        }
-    }
-}
-
 /// The names of the two files, less their endings: that of the first host, and how many there are besides.
 fn file_name(subject: &Subject<'_>) -> String {
     match subject {
-        Subject::Server(hosts) => {
-            let first = hosts.first().map(ToString::to_string).unwrap_or_default();
-            let first = first.trim_matches(['[', ']']).replace(':', "_");
-            let first = first.replace('*', "_wildcard");
-            match hosts.len() {
-                0 | 1 => first,
-                count => format!("{first}+{}", count - 1),
-            }
-        }
+        Subject::Server(hosts) => file_name_of_hosts(hosts),
         Subject::Client(name) => {
             let allowed = |c: char| {
                 if c.is_alphanumeric() || "-_.@+".contains(c) {
@@ -167,14 +133,16 @@ fn file_name(subject: &Subject<'_>) -> String {
     }
 }
 
-/// Reads the name of a client (RFC 5280 appendix A.1, ub-common-name).
+/// Reads the name of a client, which is the common name of its certificate.
 fn parse_client(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() || name.chars().any(char::is_control) {
         return Err("a client has a name, such as \"Ada\"".to_owned());
     }
-    if name.chars().count() > 64 {
-        return Err("the name of a client has at most 64 characters".to_owned());
+    if name.chars().count() > MAX_COMMON_NAME {
+        return Err(format!(
+            "the name of a client has at most {MAX_COMMON_NAME} characters"
+        ));
     }
     Ok(name.to_owned())
 }

@@ -44,6 +44,7 @@ impl Secured {
         if !self.tls {
             return Ok(None);
         }
+        warn_of_wildcards(&self.hosts);
         let hosts = hosts(addresses, &local::machine(), &self.hosts);
         let authority = open_authority()?;
         let file = authority.server_file(&hosts, SystemTime::now())?;
@@ -90,21 +91,15 @@ impl ServerCertificate {
     pub(super) fn describe(&self, url: &str) -> String {
         let hosts: Vec<String> = self.hosts.iter().map(ToString::to_string).collect();
         let hosts = hosts.join(", ");
-        let name = self.authority.name();
-        let issued = format!("  The certificate is for {hosts}.\n  \"{name}\" has issued it");
-        let is_new = match self.authority.origin() {
+        let issuer = trust::describe_issuer(&self.authority, url);
+        let described = format!("  The certificate is for {hosts}.\n  {issuer}");
+        match self.authority.origin() {
             Origin::Found => {
                 let file = trust::quoted_path(&self.authority.certificate_file());
-                return format!(
-                    "{issued}. How to trust that: tidegate certificate --ca\n\n    \
-                     curl --cacert {file} {url}\n"
-                );
+                described + &format!("\n    curl --cacert {file} {url}\n")
             }
-            Origin::Made => "which was made just now",
-            Origin::Replaced => "which was made just now, because the one before has expired",
-        };
-        let ways = trust::instructions(&self.authority, url);
-        format!("{issued}, {is_new}. Clients refuse it until you trust that CA:\n\n{ways}")
+            Origin::Made | Origin::Replaced => described,
+        }
     }
 
     /// Has a thread of its own make the certificate anew when it is about to expire. The server looks at its
@@ -124,6 +119,21 @@ impl ServerCertificate {
             }
         };
         spawn_thread("tidegate-renew", look).map(drop)
+    }
+}
+
+/// Says that browsers do not take a wildcard for names with only one part in common.
+pub(super) fn warn_of_wildcards(hosts: &[HostPattern]) {
+    for host in hosts {
+        if let HostPattern::Below(suffix) = host
+            && suffix.matches('.').count() == 1
+        {
+            diagnostic::print(&format!(
+                "warning: browsers do not take `{host}` for the names below `{}`; use a name with \
+                 a part more, like `*.app{suffix}`\n",
+                &suffix[1..]
+            ));
+        }
     }
 }
 

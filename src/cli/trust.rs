@@ -3,7 +3,24 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use crate::tls::local::LocalAuthority;
+use crate::tls::local::{LocalAuthority, Origin};
+
+/// Says that `authority` has issued a certificate and, if the CA is new, how to trust it, with a server at `url`.
+pub(super) fn describe_issuer(authority: &LocalAuthority, url: &str) -> String {
+    let issued = format!("\"{}\" has issued it", authority.name());
+    let reason = match authority.origin() {
+        Origin::Found => {
+            return format!("{issued}. How to trust that CA: tidegate certificate --ca\n");
+        }
+        Origin::Made => "",
+        Origin::Replaced => " because the one before has expired",
+    };
+    let ways = instructions(authority, url);
+    format!(
+        "{issued}. That CA was made just now{reason}. Clients refuse the certificate until you trust the CA:\n\n\
+         {ways}"
+    )
+}
 
 /// Ways to trust `authority`, one a line, the first with a server at `url`.
 pub(super) fn instructions(authority: &LocalAuthority, url: &str) -> String {

@@ -185,6 +185,11 @@ fn first_runs_at_once_have_one_ca() {
     }
 }
 
+fn block(label: &str, der: &[u8]) -> String {
+    let text = data_encoding::BASE64.encode(der);
+    format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+}
+
 /// Replaces the only certificate of `serve` by one that its CA has issued, and that has expired.
 fn let_expire(directory: &Directory) -> PathBuf {
     let authority = directory.join("data/tidegate/ca-key.pem");
@@ -200,10 +205,6 @@ fn let_expire(directory: &Directory) -> PathBuf {
     parameters.not_after = (now - Duration::from_secs(3600)).into();
     let key = KeyPair::generate().expect("a key");
     let signed = parameters.signed_by(&key, &issuer).expect("a certificate");
-    let block = |label: &str, der: &[u8]| {
-        let text = data_encoding::BASE64.encode(der);
-        format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
-    };
     let text = block("PRIVATE KEY", key.serialized_der()) + &block("CERTIFICATE", signed.der());
     let mut files = std::fs::read_dir(directory.join("data/tidegate/serve")).expect("it is there");
     let file = files.next().expect("one file").expect("a file").path();
@@ -278,6 +279,35 @@ fn a_damaged_ca_is_named_and_left_alone() {
         "{said}"
     );
     assert_eq!(directory.read("data/tidegate/ca-key.pem"), "damaged");
+}
+
+#[test]
+fn serve_warns_of_wildcards_that_browsers_refuse() {
+    let directory = directory();
+    let server = serve(&directory, &["--hosts", "*.test,*.app.test"]);
+    let banner = server.diagnostics().join("\n");
+    assert!(banner.contains("browsers do not take `*.test`"), "{banner}");
+    assert!(!banner.contains("take `*.app.test`"), "{banner}");
+}
+
+#[test]
+fn certificate_tells_a_replaced_ca_from_a_new_one() {
+    let directory = directory();
+    let mut parameters = CertificateParams::default();
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let now = SystemTime::now();
+    parameters.not_before = (now - Duration::from_secs(7200)).into();
+    parameters.not_after = (now - Duration::from_secs(3600)).into();
+    let key = KeyPair::generate().expect("a key");
+    let expired = parameters.self_signed(&key).expect("a certificate");
+    let text = block("PRIVATE KEY", key.serialized_der());
+    let text = text + &block("CERTIFICATE", expired.der());
+    directory.write("data/tidegate/ca-key.pem", &text);
+    let said = ended_with(0, &certificate(&directory, &[]));
+    assert!(
+        said.contains("made just now because the one before has expired"),
+        "{said}"
+    );
 }
 
 #[test]

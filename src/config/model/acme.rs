@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
+use super::address::file_name_of_hosts;
 use crate::http::https_url::HttpsUrl;
 
 /// Who issues certificates, and how they are asked.
@@ -112,11 +113,11 @@ impl Acme {
 
 /// What files about the certificate for `names` are called, without their endings.
 fn name_of_files(names: &[String]) -> String {
-    let first = names.first().map_or("", String::as_str);
+    let name = file_name_of_hosts(names);
     if names.len() < 2 {
-        return first.to_owned();
+        return name;
     }
     let digest = Sha256::digest(names.join(","));
     let digest = HEXLOWER.encode(&digest[..4]);
-    format!("{first}+{}-{digest}", names.len() - 1)
+    format!("{name}-{digest}")
 }

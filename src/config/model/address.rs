@@ -22,6 +22,18 @@ impl fmt::Display for HostPattern {
     }
 }
 
+/// What files about `hosts` are called, without their endings: as the first host, with how many there are
+/// besides: `a.example+2`. Two lists may give the same name.
+pub(crate) fn file_name_of_hosts(hosts: &[impl fmt::Display]) -> String {
+    let first = hosts.first().map(ToString::to_string).unwrap_or_default();
+    let first = first.trim_matches(['[', ']']).replace(':', "_");
+    let first = first.replace('*', "_wildcard");
+    match hosts.len() {
+        0 | 1 => first,
+        count => format!("{first}+{}", count - 1),
+    }
+}
+
 /// A network: an address and how many of its leading bits count. The others are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Cidr {

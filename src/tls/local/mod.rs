@@ -27,7 +27,7 @@ use sha2::{Digest as _, Sha256};
 use super::facts::{Facts, authority_and_serial, common_name, key_of_authority};
 use super::identity::Identity;
 use super::pem;
-use crate::config::model::HostPattern;
+use crate::config::model::{HostPattern, file_name_of_hosts};
 use crate::disk::{self, Access, FileError, Lock};
 
 use directory::Directory;
@@ -35,7 +35,7 @@ pub(crate) use directory::of_user;
 pub(crate) use error::LocalError;
 pub(crate) use owner::machine;
 use signing::Pair;
-pub(crate) use signing::{Issued, Subject};
+pub(crate) use signing::{Issued, MAX_COMMON_NAME, Subject};
 
 /// How long before its end a server's certificate is made anew.
 const RENEWAL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -210,18 +210,14 @@ fn read_authority(path: &Path) -> Result<Option<(Pair, Facts)>, LocalError> {
     Ok(Some((pair, identity.facts)))
 }
 
-/// A name that is another one for other hosts: the first of `hosts` and a digest of all.
+/// A name that is another one for other hosts: what files about `hosts` are called, and a digest of all.
 fn file_name(hosts: &[HostPattern]) -> String {
     let mut digest = Sha256::new();
     for host in hosts {
         digest.update(format!("{host}\n"));
     }
     let digest = HEXLOWER.encode(&digest.finalize()[..4]);
-    let first = hosts.first().map(ToString::to_string).unwrap_or_default();
-    let first = first
-        .replace('*', "_wildcard")
-        .replace(['[', ']', ':'], "_");
-    format!("{first}-{digest}.pem")
+    format!("{}-{digest}.pem", file_name_of_hosts(hosts))
 }
 
 #[cfg(test)]

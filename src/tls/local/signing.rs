@@ -27,7 +27,7 @@ const LIFETIME: Duration = Duration::from_secs(397 * DAY.as_secs());
 const BACKDATED: Duration = Duration::from_secs(60 * 60);
 
 /// The longest common name there may be, in characters (RFC 5280 appendix A.1, ub-common-name).
-const MAX_COMMON_NAME: usize = 64;
+pub(crate) const MAX_COMMON_NAME: usize = 64;
 
 /// Who a certificate is for.
 #[derive(Clone, Copy, Debug)]
