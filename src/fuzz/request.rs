@@ -115,7 +115,7 @@ pub fn host(input: &[u8]) {
     }
 }
 
-/// The fields in which proxies say for whom they ask: who cannot be read is never a trusted proxy.
+/// The fields in which proxies name the client. A client that cannot be read is never a trusted proxy.
 ///
 /// The input is the lines of a header section behind its first line.
 pub fn forwarded(input: &[u8]) {

@@ -10,12 +10,12 @@
 //! | scripts that run | pattern and options of a `cgi` route, which of its equals | no other route: `max_processes` is one route's |
 //! | error pages | the path of the file | all servers and routes that name it |
 //! | handlers of the program | name and options | all routes that name both |
-//! | whom to tell when a route with a handler is retired | pattern, name and options, which of its equals | no other route |
+//! | which handler to tell when its route is retired | pattern, name and options, which of its equals | no other route |
 //! | whether a `proxy` route is there | pattern and upstream, which of its equals | the tunnels that it led to |
 //! | servers of upstreams | the name of the upstream, and within it the address | all routes to the upstream |
 //! | open connections of a stream | where it listens | no other stream |
 //! | certificates of servers and streams | the settings of `tls` | all of them with the same |
-//! | whom upstreams have to be, and sessions with them | the settings of `tls` and what its files hold | all upstreams with the same |
+//! | how upstreams prove who they are, and sessions with them | the settings of `tls` and what its files hold | all upstreams with the same |
 //! | how it stands with certificates of ACME, and what CAs are answered | none | all servers, for as long as the process |
 //! | keys of session tickets | none | all servers, for as long as the process |
 //! | threads of a route with a handler | the same, and how many threads | no other route |

@@ -1,4 +1,4 @@
-//! The queue between those who report something and the thread that writes it.
+//! The queue between the threads that report something and the thread that writes it.
 //!
 //! ```text
 //! push ─→ lines ─→ write_all, on a thread of its own ─→ standard error

@@ -193,7 +193,7 @@ fn parsable_roots(certificates: &[CertificateDer<'static>]) -> Result<RootCertSt
     Ok(roots)
 }
 
-/// Accepts every certificate: `verify = false`. A server must prove all the same that it has the key of
+/// Accepts every certificate: `verify = false`. A server must still prove that it has the key of
 /// its certificate; it signs the handshake with one of these algorithms.
 #[derive(Debug)]
 struct AnyCertificate(WebPkiSupportedAlgorithms);

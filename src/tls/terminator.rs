@@ -263,7 +263,7 @@ fn read(settings: &Tls, tickets: &Arc<TicketKeys>) -> Result<Read, Fault> {
         Protocols::Any => Vec::new(),
         Protocols::Only(protocols) => protocols.iter().map(|one| one.clone().into()).collect(),
     };
-    // Tickets alone: a client that comes back may come to another worker.
+    // Tickets alone: a client that comes back may reach another worker.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Arc::new(Ticketer {
         keys: Arc::clone(tickets),

@@ -7,7 +7,7 @@ use super::diagnostic::{Diagnostic, Spot};
 pub(crate) struct CertificateFault {
     /// The setting that names the file.
     pub(crate) setting: CertificateSetting,
-    /// Whether the server can serve all the same.
+    /// Whether the server can still serve.
     pub(crate) is_warning: bool,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
@@ -20,7 +20,7 @@ pub(crate) enum CertificateSetting {
     Key,
     ClientCa,
     Ca,
-    /// What says that the system's are trusted: there is no file.
+    /// No setting: the CAs that the system trusts are trusted because `ca` is left out.
     SystemRoots,
 }
 

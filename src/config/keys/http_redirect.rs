@@ -27,7 +27,7 @@ pub(super) fn companion(node: Node<'_>, server: &Server, outer: &Policy) -> Opti
     let port = server.listen.iter().find_map(|address| address.ip());
     let port = port.map_or(HTTPS_PORT, |address| address.port());
     let target = match port {
-        // With port 0 the system chooses; who tries that knows which.
+        // With port 0 the system chooses the port, which is not known yet.
         0 | HTTPS_PORT => "https://{host}{path}".to_owned(),
         port => format!("https://{{host}}:{port}{{path}}"),
     };

@@ -64,7 +64,7 @@ pub(super) fn complete(
     Some(named)
 }
 
-/// Let's Encrypt, ZeroSSL and Google issue for as many names.
+/// The most names in one certificate: the limit of Let's Encrypt, ZeroSSL and Google.
 const MAX_NAMES: usize = 100;
 
 /// The name that a CA can issue for, or why it cannot, and what to do.

@@ -1,4 +1,5 @@
-//! What servers and streams say of the addresses where they listen: who shares one must say the same.
+//! What servers and streams set for the addresses where they listen. Those that share an address must set the
+//! same.
 
 use std::collections::HashMap;
 

@@ -7,7 +7,7 @@
 //!      │          └─ clash                    claims that exclude each other
 //!      ├─ refine ─ headers, limits, error_pages, types, access, cors: what holds at a `level`
 //!      ├─ stream                             connections that are passed on as they are
-//!      │    └─ listening, listen_claims      what servers and streams say of their addresses
+//!      │    └─ listening, listen_claims      what servers and streams set for their addresses
 //!      ├─ tls                                what servers and streams end TLS with
 //!      ├─ upstream                           servers that routes and streams ask
 //!      ├─ app                                applications that this server runs

@@ -29,7 +29,7 @@ pub(super) const TABLE: Table = Table {
 
 const VERSIONS: &[(&str, Version)] = &[("v1", Version::V1), ("v2", Version::V2)];
 
-/// What there is to say while a server cannot be asked.
+/// What the warning says of a server that cannot be asked yet.
 const ABSENT: Absent = Absent {
     name: "it is looked up again; while no other server can be asked, connections are closed at once",
     socket: "while no other server can be asked, connections are closed at once",

@@ -103,7 +103,7 @@ const SETTINGS: &[Setting<Draft, Tls>] = &[
     Setting {
         key: "client_ca",
         kind: Kind::Text,
-        about: "a file of PEM: the certificates of those who may have issued a client's certificate; \
+        about: "a file of PEM: the certificates of the CAs that may have issued those of clients; \
                 left out: clients are asked for none",
         translations: &[
             (

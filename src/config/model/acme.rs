@@ -79,7 +79,7 @@ pub(crate) struct Issue {
 }
 
 impl Acme {
-    /// What holds if the table says nothing.
+    /// The settings of a table that has `directory` alone.
     pub(crate) fn with_directory(directory: AcmeDirectory) -> Self {
         Self {
             contact: Vec::new(),

@@ -106,7 +106,7 @@ impl Config {
     }
 }
 
-/// What holds if the file sets nothing; there is no server yet.
+/// The settings of an empty file; there is no server yet.
 impl Default for Config {
     fn default() -> Self {
         Self {

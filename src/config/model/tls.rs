@@ -34,7 +34,7 @@ pub(crate) enum Protocols {
 /// What is asked of a client's certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientCertificates {
-    /// A file of PEM: the certificates of those who may have issued it.
+    /// A file of PEM: the certificates of the CAs that may have issued it.
     pub(crate) authorities: PathBuf,
     /// Whether a client without a certificate is refused.
     pub(crate) is_required: bool,

@@ -104,7 +104,7 @@ impl Gate {
     fn next(&mut self) -> Option<Rc<Place>> {
         while self.has_room() {
             let place = self.line.pop_front()?;
-            // Otherwise its handshake waits no longer.
+            // Otherwise its handshake has ended, and needs no room.
             if Rc::strong_count(&place) > 1 {
                 self.count();
                 return Some(place);
@@ -114,7 +114,7 @@ impl Gate {
     }
 }
 
-/// Empties the line when it is dropped: with the loop, so do those who wait.
+/// Empties the line when it is dropped: when the loop of the worker ends, no handshake waits any more.
 struct Line;
 
 impl Drop for Line {

@@ -138,7 +138,7 @@ impl Session {
         let input = &mut buffers.incoming;
         let kept = state.incoming.len();
         if !state.has_unread && kept > MAX_RECORD {
-            // Records of a message that does not come to its end. No message has to be so long once the
+            // Records of a message that does not end. No message has to be so long once the
             // handshake is complete.
             return Err(self.tell(state, InvalidMessage::HandshakePayloadTooLarge.into()));
         }

@@ -28,7 +28,7 @@ pub(crate) const TABLE: Table = Table {
     rows: || rows(SETTINGS),
 };
 
-/// What there is to say while a server cannot be asked.
+/// What the warning says of a server that cannot be asked yet.
 pub(crate) const ABSENT: Absent = Absent {
     name: "it is looked up again; while no other server can be asked, routes to it answer 502",
     socket: "while no other server can be asked, routes to it answer 502",

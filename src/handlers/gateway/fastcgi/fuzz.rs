@@ -1,8 +1,8 @@
-//! The decoder of records, as `crate::fuzz` holds it to its word.
+//! The decoder of records, as `crate::fuzz` tries it.
 
 use super::record::{Decoder, ProtocolStatus, RecordError, Step};
 
-/// What a responder's octets come to, in the order in which they end.
+/// What the decoder makes of a responder's octets.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Decoded {
     output: Vec<u8>,
