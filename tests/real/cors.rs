@@ -79,6 +79,9 @@ fn chromium_lets_scripts_do_what_the_rules_say() {
     let page = PAGE.replace("THERE", &there.address().to_string());
     here.directory().write("www/page.html", page);
     let mut chromium = Command::new("chromium");
+    // It leaves files in both, also beside its profile.
+    chromium.env("HOME", here.directory().path());
+    chromium.env("TMPDIR", here.directory().path());
     chromium.args([
         "--headless",
         "--no-sandbox",

@@ -35,16 +35,17 @@ fn the_commands_of_serve_have_programs_trust_its_ca() {
     let trusting = format!("{} node -e \"{script}\"", command("Node"));
     assert_eq!(shell(&trusting), (true, "hello\n\n".to_owned()));
 
-    // Debian's command, for a store of its own.
-    let (local, store) = (directory.join("local"), directory.join("store"));
-    for made in [&local, &store] {
-        std::fs::create_dir(made).expect("a directory");
-    }
-    let (local, store) = (local.display().to_string(), store.display().to_string());
+    // Debian's command, for a store of its own, and without the hooks, which write to the store of Java.
+    let [local, store, hooks] = ["local", "store", "hooks"].map(|name| {
+        let made = directory.join(name);
+        std::fs::create_dir(&made).expect("a directory");
+        made.display().to_string()
+    });
     let system = command("Debian, Ubuntu")
         .replace("sudo ", "")
         .replace("/usr/local/share/ca-certificates", &local);
-    let system = format!("{system} --localcertsdir {local} --etccertsdir {store}");
+    let system =
+        format!("{system} --localcertsdir {local} --etccertsdir {store} --hooksdir {hooks}");
     let (is_good, text) = shell(&system);
     assert!(is_good, "{text}");
     let trusting = format!("curl -sS --cacert {store}/ca-certificates.crt {url}");
