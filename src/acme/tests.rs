@@ -12,7 +12,9 @@ use data_encoding::BASE64URL_NOPAD;
 use rcgen::{CertificateParams, KeyIdMethod, KeyPair};
 use serde_json::{Value, json};
 
-use self::ca::{Answer, Asked, Ca, Script, authorization, fixture, is_for, order, refuses};
+use self::ca::{
+    Answer, Asked, Ca, Script, authorization, decoded, fixture, is_for, order, refuses,
+};
 use super::answers::Answers;
 use super::attempt::Attempt;
 use super::fault::Fault;
@@ -101,7 +103,7 @@ impl Trial {
 #[test]
 fn a_limit_of_the_ca_is_obeyed_and_told_in_its_words() {
     let mut trial = Trial::new();
-    let ca = Ca::start(Box::new(|asked| {
+    let ca = Ca::start(Box::new(|asked, _| {
         is_for(asked, "order").then(|| refuses(429, "rateLimited", "Retry-After: 7200\r\n"))
     }));
     let fault = trial.attempt(&ca).expect_err("the CA refuses");
@@ -113,16 +115,14 @@ fn a_limit_of_the_ca_is_obeyed_and_told_in_its_words() {
     );
     // The account is there, and is not made again.
     let _ = trial.attempt(&ca);
-    let lines = ca.lines();
-    let of_account = lines.iter().filter(|line| line.contains("/account "));
-    assert_eq!(of_account.count(), 1, "{lines:?}");
+    assert_eq!(ca.count("account"), 1, "{:?}", ca.lines());
 }
 
 #[test]
 fn every_request_has_a_nonce_of_its_own_its_url_and_the_account() {
     let mut trial = Trial::new();
     let mut refused = 0;
-    let ca = Ca::start(Box::new(move |asked| {
+    let ca = Ca::start(Box::new(move |asked, _| {
         let is_refused = is_for(asked, "order") && refused < 3;
         refused += u32::from(is_refused);
         let said = refuses(400, "badNonce", "");
@@ -164,7 +164,7 @@ fn every_request_has_a_nonce_of_its_own_its_url_and_the_account() {
 #[test]
 fn a_ca_that_likes_no_nonce_is_not_asked_for_ever() {
     let mut trial = Trial::new();
-    let ca = Ca::start(Box::new(|asked| {
+    let ca = Ca::start(Box::new(|asked, _| {
         is_for(asked, "account").then(|| refuses(400, "badNonce", ""))
     }));
     assert!(trial.attempt(&ca).is_err());
@@ -178,7 +178,7 @@ fn the_answer_is_there_while_the_ca_asks_and_no_longer() {
     let seen = Arc::<Mutex<Option<String>>>::default();
     let found = Arc::clone(&seen);
     let mut is_told = false;
-    let ca = Ca::start(Box::new(move |asked| {
+    let ca = Ca::start(Box::new(move |asked, address| {
         if is_for(asked, "challenge") {
             *found.lock().expect("no test panics with it") = answers.http("localhost:80", "token");
             is_told = true;
@@ -187,7 +187,7 @@ fn the_answer_is_there_while_the_ca_asks_and_no_longer() {
         let is_invalid = is_told && is_for(asked, "authorization");
         is_invalid.then(|| {
             let error = json!({ "type": "urn:ietf:params:acme:error:dns", "detail": "NXDOMAIN" });
-            let mut authorization = authorization("invalid", "token", ([127, 0, 0, 1], 1).into());
+            let mut authorization = authorization("invalid", "token", address);
             authorization["challenges"][1]["error"] = error;
             Answer(200, String::new(), authorization.to_string())
         })
@@ -204,8 +204,7 @@ fn the_answer_is_there_while_the_ca_asks_and_no_longer() {
 
 #[test]
 fn nonsense_is_refused_and_the_old_certificate_stays() {
-    let valid = |asked: &Asked, port: u16| {
-        let address = ([127, 0, 0, 1], port).into();
+    let valid = |asked: &Asked, address| {
         let order = order("valid", address).to_string();
         is_for(asked, "order/1").then(|| Answer(200, String::new(), order))
     };
@@ -255,16 +254,12 @@ fn nonsense_is_refused_and_the_old_certificate_stays() {
     for (expected, is_meant, answer) in cases {
         let mut trial = Trial::new();
         let mut answer = Some(answer);
-        let port = Arc::new(Mutex::new(0));
-        let known = Arc::clone(&port);
-        let ca = Ca::start(Box::new(move |asked| {
-            let port = *known.lock().expect("no test panics with it");
+        let ca = Ca::start(Box::new(move |asked, address| {
             if is_meant(asked) {
                 return answer.take();
             }
-            valid(asked, port)
+            valid(asked, address)
         }));
-        *port.lock().expect("no test panics with it") = ca.address.port();
         let file = trial.certificate(&ca);
         std::fs::create_dir_all(file.parent().expect("a directory")).expect("ours");
         std::fs::write(&file, "old").expect("ours");
@@ -278,9 +273,9 @@ fn nonsense_is_refused_and_the_old_certificate_stays() {
 #[test]
 fn an_order_that_the_ca_wants_to_be_asked_for_later_is_kept_until_then() {
     let mut trial = Trial::new();
-    let ca = Ca::start(Box::new(|asked| {
+    let ca = Ca::start(Box::new(|asked, address| {
         is_for(asked, "order/1").then(|| {
-            let order = order("processing", ([127, 0, 0, 1], 1).into());
+            let order = order("processing", address);
             Answer(200, "Retry-After: 600\r\n".to_owned(), order.to_string())
         })
     }));
@@ -290,17 +285,14 @@ fn an_order_that_the_ca_wants_to_be_asked_for_later_is_kept_until_then() {
         let pause = trial.record.pause(SystemTime::now());
         assert!(pause > Duration::from_secs(590), "{pause:?}");
     }
-    let lines = ca.lines();
-    let orders = lines.iter().filter(|line| line.contains("/order "));
-    assert_eq!(orders.count(), 1, "{lines:?}");
+    assert_eq!(ca.count("order"), 1, "{:?}", ca.lines());
 }
 
 #[test]
 fn a_token_that_is_a_path_is_not_answered() {
     let mut trial = Trial::new();
-    let ca = Ca::start(Box::new(|asked| {
+    let ca = Ca::start(Box::new(|asked, address| {
         is_for(asked, "authorization").then(|| {
-            let address = ([127, 0, 0, 1], 1).into();
             let authorization = authorization("pending", "../a", address);
             Answer(200, String::new(), authorization.to_string())
         })
@@ -330,11 +322,8 @@ fn certificate_of_rfc_9773(file: &Path) {
 fn the_ca_says_when_to_renew_and_is_told_what_is_replaced() {
     const NAME: &str = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE";
     let mut trial = Trial::new();
-    let port = Arc::new(Mutex::new(0_u16));
-    let known = Arc::clone(&port);
-    let ca = Ca::start(Box::new(move |asked| {
-        let port = *known.lock().expect("no test panics with it");
-        let url = |path: &str| format!("https://localhost:{port}/{path}");
+    let ca = Ca::start(Box::new(|asked, address| {
+        let url = |path: &str| format!("https://localhost:{}/{path}", address.port());
         let text = |value: Value| Some(Answer(200, String::new(), value.to_string()));
         match asked.line.as_str() {
             "GET /dir HTTP/1.1" => text(json!({
@@ -352,7 +341,6 @@ fn the_ca_says_when_to_renew_and_is_told_what_is_replaced() {
             _ => None,
         }
     }));
-    *port.lock().expect("no test panics with it") = ca.address.port();
     let file = trial.certificate(&ca);
     certificate_of_rfc_9773(&file);
     let standing = Standing::read(&file, &["localhost".to_owned()]).expect("a certificate");

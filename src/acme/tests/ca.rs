@@ -25,8 +25,8 @@ pub(super) struct Asked {
 /// What the CA says: status, further field lines, content.
 pub(super) struct Answer(pub(super) u16, pub(super) String, pub(super) String);
 
-/// What a CA says to a request; `None`: what it says as a rule.
-pub(super) type Script = Box<dyn FnMut(&Asked) -> Option<Answer> + Send>;
+/// What a CA, which listens at this address, says to a request; `None`: the default answer.
+pub(super) type Script = Box<dyn FnMut(&Asked, SocketAddr) -> Option<Answer> + Send>;
 
 /// A CA in a thread of its own. Dropping it ends it.
 pub(super) struct Ca {
@@ -57,10 +57,11 @@ impl Ca {
                 let nonce = format!("nonce-{}", all.len());
                 drop(all);
                 let Answer(status, fields, content) =
-                    script(&asked).unwrap_or_else(|| usual(&asked, address));
-                let length = match fields.contains("Transfer-Encoding") {
-                    true => String::new(),
-                    false => format!("Content-Length: {}\r\n", content.len()),
+                    script(&asked, address).unwrap_or_else(|| usual(&asked, address));
+                let length = if fields.contains("Transfer-Encoding") {
+                    String::new()
+                } else {
+                    format!("Content-Length: {}\r\n", content.len())
                 };
                 let response = format!(
                     "HTTP/1.1 {status} X\r\nReplay-Nonce: {nonce}\r\n{length}\
@@ -84,6 +85,12 @@ impl Ca {
     pub(super) fn lines(&self) -> Vec<String> {
         let asked = self.asked.lock().expect("no test panics with it");
         asked.iter().map(|asked| asked.line.clone()).collect()
+    }
+
+    /// How many signed requests for `path` there were so far.
+    pub(super) fn count(&self, path: &str) -> usize {
+        let asked = self.asked.lock().expect("no test panics with it");
+        asked.iter().filter(|asked| is_for(asked, path)).count()
     }
 }
 
@@ -120,19 +127,21 @@ pub(super) fn read_request(client: &mut impl std::io::Read) -> Asked {
     let mut content = vec![0; length.unwrap_or(0)];
     client.read_exact(&mut content).expect("the whole content");
     let signed: Value = serde_json::from_slice(&content).unwrap_or_default();
-    let part = |name: &str| {
-        let text = signed[name].as_str().unwrap_or_default();
-        let decoded = BASE64URL_NOPAD.decode(text.as_bytes()).expect("base64url");
-        serde_json::from_slice(&decoded).unwrap_or_default()
-    };
     Asked {
         line: head.lines().next().unwrap_or_default().to_owned(),
-        header: part("protected"),
-        payload: part("payload"),
+        header: decoded(&signed, "protected"),
+        payload: decoded(&signed, "payload"),
     }
 }
 
-/// What a CA says that has issued something at once.
+/// The JSON that the member `name` of a signed object holds in base64url; null if there is none.
+pub(super) fn decoded(signed: &Value, name: &str) -> Value {
+    let text = signed[name].as_str().unwrap_or_default();
+    let decoded = BASE64URL_NOPAD.decode(text.as_bytes()).expect("base64url");
+    serde_json::from_slice(&decoded).unwrap_or_default()
+}
+
+/// The default answers of the CA.
 pub(super) fn usual(asked: &Asked, address: SocketAddr) -> Answer {
     let url = |path: &str| format!("https://localhost:{}/{path}", address.port());
     let answer = |status, value: Value| Answer(status, String::new(), value.to_string());
