@@ -268,7 +268,7 @@ fn a_certificate_is_renewed_in_time() {
     });
     assert!(second.contains("Pebble"), "{second}");
     // A reload changes nothing.
-    assert!(server.command_line(&["reload"]).status.success());
+    ended_with(0, &server.command_line(&["reload"]));
     let told = shown(pebble.tls, "a.example").expect("a session");
     assert!(told.contains("Pebble"), "{told}");
 }
@@ -281,7 +281,7 @@ fn a_name_that_is_added_leaves_the_others_as_they_are() {
     let first = until_issued(pebble.tls, "a.example");
     drop(running);
     server.configure(pebble.acme("") + &secure(pebble.tls, "['a.example', 'b.example']"));
-    assert!(server.command_line(&["reload"]).status.success());
+    ended_with(0, &server.command_line(&["reload"]));
     server.wait_for_line(|line| line.contains("no certificate for a.example, b.example"));
     assert_eq!(shown(pebble.tls, "a.example"), Some(first));
     let _running = pebble.start();
@@ -304,7 +304,7 @@ fn an_order_goes_on_through_reloads() {
     });
     let further = "[[server]]\nlisten = '127.0.0.1:0'\nroutes.'/' = { respond = 'more' }\n";
     server.configure(text + further);
-    assert!(server.command_line(&["reload"]).status.success());
+    ended_with(0, &server.command_line(&["reload"]));
     until_issued(pebble.tls, "a.example");
     assert_eq!(pebble.log().matches("Added order ").count(), 1);
 }
@@ -435,17 +435,13 @@ fn the_account_gets_a_new_key_and_goes_on() {
     until_issued(pebble.tls, "a.example");
     let (key, url) = (of_account(&pebble, "key"), of_account(&pebble, "url"));
     let told = server.command_line(&["acme", "roll-key"]);
-    let said = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(
-        told.status.success() && said == "the account has a new key\n",
-        "{told:?}"
-    );
+    assert_eq!(ended_with(0, &told), "the account has a new key\n");
     server.wait_for_line(|line| line.contains("acme: the account has a new key"));
     let next = of_account(&pebble, "key");
     assert!(next != key && of_account(&pebble, "next_key").is_empty());
     // The new key orders for the same account.
     server.configure(text + &secure(pebble.tls, "'b.example'"));
-    assert!(server.command_line(&["reload"]).status.success());
+    ended_with(0, &server.command_line(&["reload"]));
     until_issued(pebble.tls, "b.example");
     assert_eq!(of_account(&pebble, "url"), url);
     assert_eq!(of_account(&pebble, "key"), next);
@@ -459,7 +455,7 @@ fn a_crash_within_a_change_of_the_key_loses_no_account() {
     let server = start(&text);
     until_issued(pebble.tls, "a.example");
     let (first, url) = (of_account(&pebble, "key"), of_account(&pebble, "url"));
-    assert!(server.command_line(&["acme", "roll-key"]).status.success());
+    ended_with(0, &server.command_line(&["acme", "roll-key"]));
     let second = of_account(&pebble, "key");
     let leave = |key: &str, next: &str| {
         let account = serde_json::json!({
@@ -479,7 +475,7 @@ fn a_crash_within_a_change_of_the_key_loses_no_account() {
     server.wait_for_line(|line| line.contains("acme: the account has a new key"));
     assert_eq!(of_account(&pebble, "key"), first);
     server.configure(text + &secure(pebble.tls, "'b.example'"));
-    assert!(server.command_line(&["reload"]).status.success());
+    ended_with(0, &server.command_line(&["reload"]));
     until_issued(pebble.tls, "b.example");
     assert_eq!(of_account(&pebble, "url"), url);
 }
@@ -489,16 +485,14 @@ fn a_key_that_cannot_be_changed_is_told() {
     let pebble = Pebble::new("", &[]);
     let server = start(&plain(free_address()));
     let told = server.command_line(&["acme", "roll-key"]);
-    let said = String::from_utf8_lossy(&told.stderr).into_owned();
-    assert!(!told.status.success(), "{told:?}");
+    let said = ended_with(1, &told);
     assert!(
         said.contains("no server of the running configuration has `tls = \"acme\"`"),
         "{said}"
     );
     let server = start(&(pebble.acme("") + &secure(pebble.tls, "'a.example'")));
     let told = server.command_line(&["acme", "roll-key"]);
-    let said = String::from_utf8_lossy(&told.stderr).into_owned();
-    assert!(!told.status.success(), "{told:?}");
+    let said = ended_with(1, &told);
     assert!(
         said.contains("error: the account keeps its key: localhost:"),
         "{said}"

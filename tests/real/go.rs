@@ -133,7 +133,7 @@ fn a_server_that_refuses_content_is_heard() {
     let mut client = server.connect();
     client.send(post("/direct/refuse", fields));
     assert_eq!(client.response().status, 403);
-    // One that does not ask has sent a part of it.
+    // A client without `Expect` has sent part of the content.
     let mut client = server.connect();
     client.send(post("/direct/refuse", "Content-Length: 2097152\r\n"));
     client.send(pattern(0, 1 << 16));

@@ -14,7 +14,7 @@ pub(crate) fn start(more: &str) -> Server {
     start_with("", more)
 }
 
-/// The same for Java, which names no server that has no dot in its name.
+/// As `start`, for Java. Java sends no SNI for a name without a dot.
 fn start_for_java(more: &str) -> Server {
     start_with("tls_default = true\n", more)
 }

@@ -21,7 +21,7 @@ mod development;
 mod django;
 // DokuWiki behind `fastcgi`: path-info, and paths of its own.
 mod dokuwiki;
-// curl, OpenSSL and Python as clients of HTTPS.
+// curl, OpenSSL, Python and Java as clients of HTTPS.
 mod https;
 // HAProxy, which speaks the PROXY protocol to this server and hears it from it.
 mod haproxy;
