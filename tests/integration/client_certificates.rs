@@ -9,7 +9,8 @@ use rustls::{ClientConfig, HandshakeKind};
 
 use crate::cgi::script;
 use crate::support::{
-    Client, Server, Site, Upstream, client_of as client, ended_with, tls_fixture, until,
+    Client, Server, Site, Upstream, client_of as client, client_trusting, ended_with, tls_fixture,
+    until,
 };
 use crate::tls::certificate;
 
@@ -155,14 +156,14 @@ fn the_403_says_that_a_certificate_is_needed_unless_the_operator_has_a_page() {
     }
     let page = client.exchange(get("/page"));
     assert_eq!((page.status, &*page.text()), (403, "ask the office"));
-    // Who is denied is told nothing of certificates.
+    // A client that `deny` refuses sees the usual 403.
     let denied = client.exchange(get("/denied"));
     assert_eq!(denied.status, 403);
     assert!(!denied.text().contains(NEEDED));
 }
 
 #[test]
-fn a_server_may_need_one_but_for_a_route() {
+fn a_server_may_require_a_certificate_except_on_a_route() {
     let secure = server(
         "localhost",
         "client = 'require'\nhttp_redirect = '127.0.0.1:0'",
@@ -184,7 +185,7 @@ fn a_server_may_need_one_but_for_a_route() {
 }
 
 #[test]
-fn a_local_redirect_leads_no_client_past_it() {
+fn a_local_redirect_leads_no_client_past_a_route_that_requires_a_certificate() {
     let site = site(&server(
         "localhost",
         "",
@@ -241,7 +242,7 @@ fn another_connection_is_asked_for_where_this_one_was_made_for_another_server() 
     }
 }
 
-/// What was shown in the first handshake goes on with the session, and so does what was not.
+/// A resumed session has the client certificate of its first handshake, or none if it had none.
 #[test]
 fn a_resumed_session_has_the_certificate_that_it_began_with() {
     let closed =
@@ -275,6 +276,8 @@ fn a_session_is_not_resumed_where_another_authority_is_trusted() {
     let ada = ada();
     assert_eq!(connect(&server, &ada).exchange(get("/")).status, 200);
     let mut kept = connect(&server, &ada);
+    let kind = kept.with_session(|session| session.handshake_kind());
+    assert_eq!(kind, Some(HandshakeKind::Resumed));
     assert_eq!(kept.exchange(get("/")).status, 200);
     server.configure(of("stranger.pem"));
     ended_with(0, &server.command_line(&["reload"]));
@@ -290,7 +293,7 @@ fn a_session_is_not_resumed_where_another_authority_is_trusted() {
 }
 
 #[test]
-fn a_reload_changes_it_for_connections_that_are_open() {
+fn a_reload_changes_which_routes_require_a_certificate_for_open_connections() {
     let of = |route: &str| {
         let text = server(
             "localhost",
@@ -443,16 +446,10 @@ fn a_client_cannot_say_itself_what_its_certificate_says() {
 fn an_upstream_is_told_the_chain_and_of_upgrades() {
     let upstream = Upstream::listen();
     let server = start_telling(&upstream);
-    let file = |name: &str| CertificateDer::from_pem_file(tls_fixture(name)).expect("a fixture");
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(file("ca.pem")).expect("a root");
-    let key = rustls::pki_types::PrivateKeyDer::from_pem_file(tls_fixture("client.key"));
-    let chain = ["client.pem", "ca.pem", "other.pem"].map(file);
-    let config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain.into(), key.expect("a fixture"))
-        .expect("they fit");
-    let mut client = connect(&server, &Arc::new(config));
+    let chain = ["client.pem", "ca.pem", "other.pem"].map(tls_fixture);
+    let identity = (&chain[..], &*tls_fixture("client.key"));
+    let config = client_trusting(&tls_fixture("ca.pem"), Some(identity));
+    let mut client = connect(&server, &config);
     let upgrade = "Connection: Upgrade, X-Client-Verified\r\nUpgrade: websocket\r\n";
     let told = told(&upstream, &mut client, &get_with("/", upgrade));
     assert_eq!(told.len(), 7, "{told:?}");

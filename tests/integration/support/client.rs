@@ -2,11 +2,14 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
+use rustls::{
+    ALL_VERSIONS, ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion,
+};
 
 use super::wire::{Wire, tls_fixture};
 use super::{Response, SAFETY};
@@ -213,20 +216,40 @@ pub(crate) fn client_of(
     versions: &[&'static SupportedProtocolVersion],
     identity: Option<&str>,
 ) -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    let file = |name: &str| CertificateDer::from_pem_file(tls_fixture(name)).expect("a fixture");
-    roots.add(file("ca.pem")).expect("a root");
-    let builder =
-        ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(roots);
-    let mut config = match identity {
-        None => builder.with_no_client_auth(),
-        Some(name) => {
-            let key = PrivateKeyDer::from_pem_file(tls_fixture(&format!("{name}.key")));
-            let chain = vec![file(&format!("{name}.pem"))];
-            let built = builder.with_client_auth_cert(chain, key.expect("a fixture"));
-            built.expect("they fit")
-        }
-    };
+    let files = identity.map(|name| {
+        let chain = [tls_fixture(&format!("{name}.pem"))];
+        (chain, tls_fixture(&format!("{name}.key")))
+    });
+    let identity = files.as_ref().map(|(chain, key)| (&chain[..], &**key));
+    let mut config = configuration(versions, &tls_fixture("ca.pem"), identity);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Arc::new(config)
+}
+
+/// A client that trusts the CA in the PEM file `ca`, and shows the certificates in the files of `identity`,
+/// which are a chain and the file of its key.
+pub(crate) fn client_trusting(
+    ca: &Path,
+    identity: Option<(&[PathBuf], &Path)>,
+) -> Arc<ClientConfig> {
+    Arc::new(configuration(ALL_VERSIONS, ca, identity))
+}
+
+fn configuration(
+    versions: &[&'static SupportedProtocolVersion],
+    ca: &Path,
+    identity: Option<(&[PathBuf], &Path)>,
+) -> ClientConfig {
+    let certificate = |file: &Path| CertificateDer::from_pem_file(file).expect("a certificate");
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate(ca)).expect("a CA's");
+    let builder =
+        ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(roots);
+    let Some((chain, key)) = identity else {
+        return builder.with_no_client_auth();
+    };
+    let chain = chain.iter().map(|file| certificate(file)).collect();
+    let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+    let built = builder.with_client_auth_cert(chain, key);
+    built.expect("they fit")
 }

@@ -18,7 +18,7 @@ mod wire;
 
 use std::time::Duration;
 
-pub(crate) use client::{Client, client_of};
+pub(crate) use client::{Client, client_of, client_trusting};
 pub(crate) use directory::Directory;
 pub(crate) use response::Response;
 pub(crate) use server::{Server, Site, bound_address, program};

@@ -10,9 +10,10 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+
+use super::client_trusting;
 
 /// The addresses at which servers of this process have said that they speak TLS.
 static SECURE: Mutex<Option<HashSet<SocketAddr>>> = Mutex::new(None);
@@ -92,13 +93,8 @@ pub(super) fn speaks_tls(address: SocketAddr) -> bool {
 }
 
 fn client_config() -> Arc<ClientConfig> {
-    static CONFIG: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
-        let mut roots = RootCertStore::empty();
-        let ca = CertificateDer::from_pem_file(tls_fixture("ca.pem"));
-        roots.add(ca.expect("the fixture")).expect("a root");
-        let builder = ClientConfig::builder().with_root_certificates(roots);
-        Arc::new(builder.with_no_client_auth())
-    });
+    static CONFIG: LazyLock<Arc<ClientConfig>> =
+        LazyLock::new(|| client_trusting(&tls_fixture("ca.pem"), None));
     Arc::clone(&CONFIG)
 }
 
