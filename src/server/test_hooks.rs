@@ -1,10 +1,12 @@
 //! For the integration tests of debug builds alone: requests that make the server panic or wait.
 //!
-//! With `TIDEGATE_TEST_HOOKS` in the environment, `/.tidegate-test/panic-exchange` panics while it is
+//! With `TIDEGATE_TEST_HOOKS=panic` in the environment, `/.tidegate-test/panic-exchange` panics while it is
 //! answered, `/.tidegate-test/panic-connection` outside of any handler, and
-//! `/.tidegate-test/panic-worker` ends the loop it is answered on. `/.tidegate-test/block-worker` makes
-//! the worker wait for the other end of the FIFO `fifo` beside the directory of the control socket.
+//! `/.tidegate-test/panic-worker` ends the loop it is answered on. With `TIDEGATE_TEST_HOOKS=block`,
+//! `/.tidegate-test/block-worker` makes the worker wait for the other end of the FIFO `fifo` beside the
+//! directory of the control socket.
 
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -33,9 +35,14 @@ pub(super) fn obey_outside_of_handlers(path: &[u8]) {
     }
 }
 
+/// The hook that `path` names, if it is of the kind that the environment enables.
 fn hook(path: &[u8]) -> Option<&[u8]> {
-    static ENABLED: OnceLock<bool> = OnceLock::new();
+    static ENABLED: OnceLock<Vec<u8>> = OnceLock::new();
     let hook = path.strip_prefix(b"/.tidegate-test/")?;
-    let is_enabled = || std::env::var_os("TIDEGATE_TEST_HOOKS").is_some();
-    ENABLED.get_or_init(is_enabled).then_some(hook)
+    let enabled = ENABLED.get_or_init(|| {
+        let kind = std::env::var_os("TIDEGATE_TEST_HOOKS");
+        kind.unwrap_or_default().into_vec()
+    });
+    let kind = hook.split(|octet| *octet == b'-').next()?;
+    (kind == enabled).then_some(hook)
 }

@@ -23,14 +23,16 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const STOP: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n\
     GET /.tidegate-test/block-worker HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// A server of one worker, with these settings of `limits`.
-fn start(limits: &str) -> Server {
+/// A site of one worker, with these settings of `limits`.
+fn site(limits: &str) -> Site {
     let server = server("", "localhost", "", "hello");
     Site::configured(&format!(
         "workers = 1\nlog.access = false\n[limits]\n{limits}\n{server}"
     ))
-    .environment("TIDEGATE_TEST_HOOKS", "1")
-    .start()
+}
+
+fn start(limits: &str) -> Server {
+    site(limits).start()
 }
 
 fn established(server: &Server) -> Client {
@@ -101,7 +103,8 @@ fn a_flood_of_handshakes_leaves_each_turn_to_the_others() {
     const TURNS: usize = 10;
     /// As many as `src/transport/tls/gate.rs` lets in, and once more: a request may come a turn later.
     const MOST_IN_A_TURN: usize = 2 * 4;
-    let server = start("handshake_timeout = '1m'");
+    let site = site("handshake_timeout = '1m'");
+    let server = site.environment("TIDEGATE_TEST_HOOKS", "block").start();
     let mut clients: Vec<Client> = (0..=TURNS).map(|_| established(&server)).collect();
     let mut clients_in_turn = clients.iter_mut();
     let first = clients_in_turn.next().expect("there are more than none");

@@ -230,7 +230,7 @@ fn cut_by_a_second_signal() {
 
 #[test]
 fn cut_by_a_panic_of_its_connection() {
-    let server = site().environment("TIDEGATE_TEST_HOOKS", "1").start();
+    let server = site().environment("TIDEGATE_TEST_HOOKS", "panic").start();
     let mut client = server.connect();
     client.send([GET, &get("/.tidegate-test/panic-connection")].concat());
     client.count_rest();
@@ -249,7 +249,7 @@ fn cut_by_a_panic_of_its_connection() {
 fn cut_by_a_panic_behind_a_trusted_proxy() {
     let server = site()
         .top("workers = 1\ntrusted_proxies = ['127.0.0.1']")
-        .environment("TIDEGATE_TEST_HOOKS", "1")
+        .environment("TIDEGATE_TEST_HOOKS", "panic")
         .start();
     let mut client = server.connect();
     client.send(

@@ -8,7 +8,7 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 fn server(workers: u32) -> Server {
     Site::new("'/' = { respond = 'ok' }")
         .top(&format!("workers = {workers}"))
-        .environment("TIDEGATE_TEST_HOOKS", "1")
+        .environment("TIDEGATE_TEST_HOOKS", "panic")
         .start()
 }
 
@@ -93,7 +93,7 @@ fn connections_lost_with_a_worker_are_not_counted_any_more() {
     let server = Site::new("'/' = { respond = 'ok' }")
         .top("workers = 1")
         .limits("max_connections = 3")
-        .environment("TIDEGATE_TEST_HOOKS", "1")
+        .environment("TIDEGATE_TEST_HOOKS", "panic")
         .start();
     for round in 0..4 {
         let mut lost = server.connect();
@@ -110,7 +110,7 @@ fn two_panics_in_one_turn_cost_one_worker() {
     let mut server = Site::new("'/' = { respond = 'ok' }")
         .top("workers = 1")
         .log("access = '-'")
-        .environment("TIDEGATE_TEST_HOOKS", "1")
+        .environment("TIDEGATE_TEST_HOOKS", "panic")
         .start();
     let mut client = server.connect();
     client.send("GET /.tidegate-test/panic-worker HTTP/1.1\r\nHost: h\r\n\r\n".repeat(2));
@@ -128,7 +128,7 @@ fn two_panics_in_one_turn_cost_one_worker() {
 #[test]
 fn a_panic_outside_of_handlers_costs_one_connection() {
     let server = Site::new("'/' = { respond = 'ok' }")
-        .environment("TIDEGATE_TEST_HOOKS", "1")
+        .environment("TIDEGATE_TEST_HOOKS", "panic")
         .top("workers = 1")
         .start();
     let mut other = server.connect();

@@ -235,7 +235,7 @@ fn commands_work_while_workers_do_not() {
     let site = Site::configured(&format!("workers = 1\n{}", listening("'127.0.0.1:0'")));
     let fifo = site.directory().join("fifo");
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).expect("ours");
-    let server = site.environment("TIDEGATE_TEST_HOOKS", "1").start();
+    let server = site.environment("TIDEGATE_TEST_HOOKS", "block").start();
     let mut client = server.connect();
     client.send("GET /.tidegate-test/block-worker HTTP/1.1\r\nHost: h\r\n\r\n");
     // It opens only when the worker waits at the other end.

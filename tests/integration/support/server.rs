@@ -284,9 +284,9 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let may_panic = command
-            .get_envs()
-            .any(|(name, _)| name == "TIDEGATE_TEST_HOOKS");
+        let may_panic = command.get_envs().any(|(name, value)| {
+            name == "TIDEGATE_TEST_HOOKS" && value.is_some_and(|value| value == "panic")
+        });
         let mut child = command.spawn().expect("the program can be started");
         let stdout = Output::of(child.stdout.take().expect("it is piped"));
         let stderr = Output::of(child.stderr.take().expect("it is piped"));
