@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixListener;
+use std::process::Command;
 
 use rustix::process::Signal;
 
@@ -264,7 +265,10 @@ fn commands_work_while_workers_do_not() {
 #[test]
 fn serve_needs_no_standard_error_and_ends_with_its_terminal() {
     let directory = Directory::new();
-    let mut command = program();
+    // The tests may run under `nohup`, which ignores SIGHUP.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP");
+    command.arg(program().get_program());
     command.args(["serve", "--port", "0"]).arg(directory.path());
     let mut server = Server::start(command, directory);
     server.signal(Signal::HUP);
