@@ -445,6 +445,19 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Has the process that serves now stop: after an upgrade it is not our child. A server that hangs is
+    /// not waited for.
+    fn stop_successor(&self) {
+        let mut command = Command::new("timeout");
+        command.arg("5").arg(program().get_program());
+        command.args(["stop", "--config"]);
+        command.arg(self.directory.join("config.toml"));
+        command.env("TIDEGATE_RUNTIME_DIR", runtime_directory(&self.directory));
+        let _ = command.output();
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // Another server may get the port, and speak plainly.
@@ -452,6 +465,7 @@ impl Drop for Server {
             note_scheme(address, false);
         }
         if std::thread::panicking() {
+            self.stop_successor();
             let _ = self.child.kill();
             let _ = self.child.wait();
             eprintln!(
