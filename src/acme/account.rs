@@ -134,7 +134,7 @@ impl Account {
     /// The account, whose next key, the one in `pkcs8`, is its key now. `None`: that is not its next key.
     pub(super) fn with_key(self, pkcs8: &[u8]) -> Option<Self> {
         let key = KeptKey::of(pkcs8);
-        (self.next_key.as_ref() == Some(&key)).then(|| Self {
+        (self.next_key.as_ref() == Some(&key)).then_some(Self {
             key,
             next_key: None,
             ..self
