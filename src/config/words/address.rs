@@ -214,6 +214,12 @@ const FOR_CERTIFICATE: Remedies = Remedies {
     path: "; a certificate is for every path",
 };
 
+/// The certificate of an upstream's server is looked for by one name.
+const OF_SERVER: Remedies = Remedies {
+    any: "write a name that its certificate is for, without `*`",
+    ..FOR_CERTIFICATE
+};
+
 fn parse_host_with(text: &str, remedies: &Remedies) -> Result<HostPattern, Fault> {
     let whole = 0..text.len();
     if text == "*" {
@@ -250,11 +256,11 @@ pub(crate) fn parse_server_name(text: &str) -> Result<String, Fault> {
     if text.parse::<IpAddr>().is_ok() {
         return Ok(text.to_owned());
     }
-    match parse_host(text)? {
+    match parse_host_with(text, &OF_SERVER)? {
         HostPattern::Exact(_) => Ok(text.trim_matches(['[', ']']).to_owned()),
         HostPattern::Below(_) => {
             let fault = Fault::new(0..text.len(), "a server is asked for by one name");
-            Err(fault.help("write one that its certificate is for, without `*`"))
+            Err(fault.help(OF_SERVER.any))
         }
     }
 }
