@@ -159,8 +159,7 @@ impl Record {
 
     /// The time until the next try is allowed.
     pub(super) fn pause(&self, now: SystemTime) -> Duration {
-        // A pause is at most a fifth longer than that.
-        let most = schedule::LONGEST_ASKED * 6 / 5;
+        let most = schedule::LONGEST_ASKED;
         self.not_before
             .map_or(Duration::ZERO, |until| left(until, now, most))
     }
@@ -319,6 +318,8 @@ mod tests {
         };
         record.note_failure(&slow, now);
         assert_eq!(record.due(None, now), Some(now + 7 * DAY));
+        // No pause is longer than that.
+        assert_eq!(record.due(None, now - Duration::from_secs(1)), None);
     }
 
     #[test]
