@@ -53,6 +53,16 @@ pub(super) enum AuthorizationStatus {
     Revoked,
 }
 
+impl AuthorizationStatus {
+    /// Whether the authorization cannot become valid any more (RFC 8555 §7.1.6).
+    pub(super) fn is_failed(self) -> bool {
+        match self {
+            Self::Pending | Self::Valid => false,
+            Self::Invalid | Self::Deactivated | Self::Expired | Self::Revoked => true,
+        }
+    }
+}
+
 /// RFC 8555 §7.1.4.
 #[derive(Debug, Deserialize)]
 pub(super) struct Authorization {

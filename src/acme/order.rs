@@ -83,7 +83,7 @@ pub(super) async fn begin(authority: &Authority, wish: &Wish) -> Result<Begun, F
     })
 }
 
-/// Goes on with the order `begun` to its end. Workers give the CA the answers that are in `answers`. Returns
+/// Resumes the order `begun`, to its end. Workers give the CA the answers that are in `answers`. Returns
 /// the key and the chain of certificates, as PEM.
 ///
 /// # Errors
@@ -142,8 +142,10 @@ async fn why_invalid(authority: &Authority, order: &Order) -> Fault {
         return Fault::Invalid(format!("the order is invalid: {said}"));
     }
     for url in &order.authorizations {
-        match authority.ask(url, "", "authorization").await {
-            Ok((authorization, _)) if is_failed(&authorization) => {
+        let asked: Result<(Authorization, _), Fault> =
+            authority.ask(url, "", "authorization").await;
+        match asked {
+            Ok((authorization, _)) if authorization.status.is_failed() => {
                 return unverified(&authorization);
             }
             Ok(_) => {}
@@ -151,13 +153,6 @@ async fn why_invalid(authority: &Authority, order: &Order) -> Fault {
         }
     }
     Fault::Invalid("the order is invalid, and the CA does not say why".to_owned())
-}
-
-fn is_failed(authorization: &Authorization) -> bool {
-    !matches!(
-        authorization.status,
-        AuthorizationStatus::Pending | AuthorizationStatus::Valid
-    )
 }
 
 fn unmade(error: rcgen::Error) -> Fault {
@@ -192,10 +187,11 @@ async fn verify(
     let mut given = None;
     let mut refused = None;
     loop {
-        match authorization.status {
-            AuthorizationStatus::Valid => return Ok(()),
-            AuthorizationStatus::Pending => {}
-            _ => return Err(unverified(&authorization)),
+        if authorization.status.is_failed() {
+            return Err(unverified(&authorization));
+        }
+        if authorization.status == AuthorizationStatus::Valid {
+            return Ok(());
         }
         if given.is_none() {
             let (challenge, offer) = choose(&authorization, wish)?;
