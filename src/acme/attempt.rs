@@ -26,7 +26,7 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Orders the certificate, or goes on with the order that `record` holds. `record` says afterwards
+    /// Orders the certificate, or resumes the order that `record` holds. `record` says afterwards
     /// when to try again, or when to renew.
     ///
     /// # Errors

@@ -11,17 +11,17 @@ use crate::runtime;
 pub(crate) enum Command {
     /// Keep the certificates of this plan, and no others. `None`: no certificate.
     Follow(Option<Box<Plan>>),
-    /// Give the account with the CA a new key, and say what became of that.
+    /// Give the account with the CA a new key, and tell the result.
     ChangeKey(Answer),
 }
 
-/// Takes what became of a change of the account's key, on any thread. If it is dropped instead, the task
+/// Takes the result of a change of the account's key, on any thread. If it is dropped instead, the task
 /// ended before.
-pub(crate) type Answer = Box<dyn FnOnce(KeyAnswer) + Send>;
+pub(crate) type Answer = Box<dyn FnOnce(KeyOutcome) + Send>;
 
-/// What became of a change of the account's key.
+/// The result of a change of the account's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum KeyAnswer {
+pub(crate) enum KeyOutcome {
     Changed,
     /// It takes long: the log says how it ends.
     UnderWay,
@@ -29,40 +29,40 @@ pub(crate) enum KeyAnswer {
     Failed(String),
 }
 
-impl KeyAnswer {
+impl KeyOutcome {
     /// There is no account whose key could be changed.
     pub(crate) fn without_acme() -> Self {
         Self::Failed("no server of the running configuration has `tls = \"acme\"`".to_owned())
     }
 }
 
-/// When the operator is told that a change is under way: `tidegate` waits for a minute.
-const IS_LONG: Duration = Duration::from_secs(40);
+/// When the operator is told at the latest, if only that the change is under way: `tidegate` waits for a minute.
+const REPLY_WITHIN: Duration = Duration::from_secs(40);
 
-/// A wish for another key, until it is answered.
-pub(super) struct Wish(Rc<RefCell<Option<Answer>>>);
+/// A request for another key, until it is answered.
+pub(super) struct KeyRequest(Rc<RefCell<Option<Answer>>>);
 
-impl Wish {
-    /// The wish that `answer` is the answer of. It is answered once: by [`Wish::answer`], or after
-    /// [`IS_LONG`], if an order or the change takes longer.
+impl KeyRequest {
+    /// A request whose result `answer` takes, once: from [`KeyRequest::answer`], or after [`REPLY_WITHIN`] if an
+    /// order or the change takes longer.
     pub(super) fn new(answer: Answer) -> Self {
-        Self::with_patience(answer, IS_LONG)
+        Self::within(answer, REPLY_WITHIN)
     }
 
-    fn with_patience(answer: Answer, is_long: Duration) -> Self {
+    fn within(answer: Answer, limit: Duration) -> Self {
         let answer = Rc::new(RefCell::new(Some(answer)));
         let kept = Rc::downgrade(&answer);
         runtime::spawn(async move {
-            runtime::sleep(is_long).await;
+            runtime::sleep(limit).await;
             let answer = kept.upgrade().and_then(|answer| answer.take());
             if let Some(answer) = answer {
-                answer(KeyAnswer::UnderWay);
+                answer(KeyOutcome::UnderWay);
             }
         });
         Self(answer)
     }
 
-    pub(super) fn answer(self, said: KeyAnswer) {
+    pub(super) fn answer(self, said: KeyOutcome) {
         let answer = self.0.take();
         if let Some(answer) = answer {
             answer(said);
@@ -80,20 +80,20 @@ mod tests {
         let told = runtime::run(async {
             let (sender, mut told) = channel();
             let answer = move |said| sender.send(said);
-            let wish = Wish::with_patience(Box::new(answer), Duration::ZERO);
+            let request = KeyRequest::within(Box::new(answer), Duration::ZERO);
             let first = told.receive().await;
-            wish.answer(KeyAnswer::Changed);
+            request.answer(KeyOutcome::Changed);
             (first, told.receive().await)
         });
         let told = told.expect("a loop");
-        assert_eq!(told, (Some(KeyAnswer::UnderWay), None));
+        assert_eq!(told, (Some(KeyOutcome::UnderWay), None));
         let told = runtime::run(async {
             let (sender, mut told) = channel();
             let answer = move |said| sender.send(said);
-            Wish::new(Box::new(answer)).answer(KeyAnswer::Changed);
+            KeyRequest::new(Box::new(answer)).answer(KeyOutcome::Changed);
             (told.receive().await, told.receive().await)
         });
         let told = told.expect("a loop");
-        assert_eq!(told, (Some(KeyAnswer::Changed), None));
+        assert_eq!(told, (Some(KeyOutcome::Changed), None));
     }
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::attempt::Attempt;
-use super::command::{Command, KeyAnswer, Wish};
+use super::command::{Command, KeyOutcome, KeyRequest};
 use super::fault::Fault;
 use super::key_changes::KeyChanges;
 use super::plan::{Plan, Wanted};
@@ -57,7 +57,7 @@ pub(crate) async fn keep(mut commands: Receiver<Command>) {
             Command::Follow(Some(plan)) => follow(*plan, &mut commands).await,
             Command::Follow(None) => commands.receive().await,
             Command::ChangeKey(answer) => {
-                answer(KeyAnswer::without_acme());
+                answer(KeyOutcome::without_acme());
                 commands.receive().await
             }
         };
@@ -67,8 +67,8 @@ pub(crate) async fn keep(mut commands: Receiver<Command>) {
 /// What the task has to do, as the last commands have it.
 struct Work {
     plan: RefCell<Plan>,
-    /// Wishes for another key of the account.
-    wishes: RefCell<Vec<Wish>>,
+    /// Requests for another key of the account.
+    requests: RefCell<Vec<KeyRequest>>,
 }
 
 /// Follows `plan` and the commands after it, as far as they are for the same CA. Returns the first command
@@ -77,7 +77,7 @@ async fn follow(plan: Plan, commands: &mut Receiver<Command>) -> Option<Command>
     let (changed, changes) = channel();
     let work = Rc::new(Work {
         plan: RefCell::new(plan),
-        wishes: RefCell::default(),
+        requests: RefCell::default(),
     });
     let mut done = pin!(keep_at(Rc::clone(&work), changes));
     loop {
@@ -90,7 +90,7 @@ async fn follow(plan: Plan, commands: &mut Receiver<Command>) -> Option<Command>
                 work.plan.replace(*next);
             }
             Some(Command::ChangeKey(answer)) => {
-                work.wishes.borrow_mut().push(Wish::new(answer));
+                work.requests.borrow_mut().push(KeyRequest::new(answer));
             }
             other => return other,
         }
@@ -110,8 +110,8 @@ async fn keep_at(work: Rc<Work>, mut changes: Receiver<()>) -> Infallible {
     };
     loop {
         let present = work.plan.borrow().clone();
-        let wishes = work.wishes.take();
-        let wait = keeper.step(&present, wishes).await;
+        let requests = work.requests.take();
+        let wait = keeper.step(&present, requests).await;
         either(changes.receive(), runtime::sleep(wait)).await;
     }
 }
@@ -130,14 +130,14 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// Changes the key of the account if there are `wishes` for that, and orders every certificate that is
+    /// Changes the key of the account if there are `requests` for that, and orders every certificate that is
     /// due. Returns after which time something more may be due.
-    async fn step(&mut self, plan: &Plan, wishes: Vec<Wish>) -> Duration {
+    async fn step(&mut self, plan: &Plan, requests: Vec<KeyRequest>) -> Duration {
         let Some(storage) = self.open_storage().await else {
             let said = "the storage cannot be used, and the log says why".to_owned();
-            wishes
+            requests
                 .into_iter()
-                .for_each(|wish| wish.answer(KeyAnswer::Failed(said.clone())));
+                .for_each(|request| request.answer(KeyOutcome::Failed(said.clone())));
             return LONGEST_WAIT;
         };
         let registration = Registration {
@@ -145,7 +145,7 @@ impl Keeper {
             settings: &self.settings,
             storage: &storage,
         };
-        let key_change = self.key_changes.step(registration, wishes).await;
+        let key_change = self.key_changes.step(registration, requests).await;
         // Another process may need a certificate that this one needs no more.
         let is_wanted = |file: &PathBuf| plan.wanted.iter().any(|wanted| wanted.file == *file);
         self.records.retain(|file, _| is_wanted(file));

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::command::{KeyAnswer, Wish};
+use super::command::{KeyOutcome, KeyRequest};
 use super::fault::Fault;
 use super::registration::{KeyChange, Registration};
 use super::schedule::{self, Chance};
@@ -27,30 +27,30 @@ impl Default for KeyChanges {
 }
 
 impl KeyChanges {
-    /// Changes the key if there are `wishes` for that, or if it is time to resume a change. Returns after which
+    /// Changes the key if there are `requests` for that, or if it is time to resume a change. Returns after which
     /// time it is; `None`: there is nothing to resume.
     pub(super) async fn step(
         &mut self,
         registration: Registration<'_>,
-        wishes: Vec<Wish>,
+        requests: Vec<KeyRequest>,
     ) -> Option<Duration> {
         let now = Instant::now();
         let change = match self.next {
-            _ if !wishes.is_empty() => registration.change_key().await,
+            _ if !requests.is_empty() => registration.change_key().await,
             Some(next) if next <= now => registration.resume_key_change().await,
             next => return Some(next?.duration_since(now)),
         };
         let said = self.note(change, Instant::now());
         if let Some(said) = said {
-            wishes
+            requests
                 .into_iter()
-                .for_each(|wish| wish.answer(said.clone()));
+                .for_each(|request| request.answer(said.clone()));
         }
         Some(self.next?.saturating_duration_since(Instant::now()))
     }
 
     /// Takes note of the result of a change at `now`, and tells the operator. `None`: there was no change.
-    fn note(&mut self, change: Result<KeyChange, Fault>, now: Instant) -> Option<KeyAnswer> {
+    fn note(&mut self, change: Result<KeyChange, Fault>, now: Instant) -> Option<KeyOutcome> {
         self.next = None;
         let fault = match change {
             Ok(ended) => {
@@ -67,23 +67,23 @@ impl KeyChanges {
             "the key of the account is not changed yet: {fault}; the next try is in {seconds} seconds"
         );
         diagnostic::error(format_args!("acme: {said}"));
-        Some(KeyAnswer::Failed(said))
+        Some(KeyOutcome::Failed(said))
     }
 }
 
 impl KeyChange {
     /// Tells the operator. `None`: there was no change.
-    pub(super) fn tell(&self) -> Option<KeyAnswer> {
+    pub(super) fn tell(&self) -> Option<KeyOutcome> {
         match self {
             Self::Nothing => None,
             Self::Changed => {
                 diagnostic::info(format_args!("acme: the account has a new key"));
-                Some(KeyAnswer::Changed)
+                Some(KeyOutcome::Changed)
             }
             Self::Kept(fault) => {
                 let said = format!("the account keeps its key: {fault}");
                 diagnostic::error(format_args!("acme: {said}"));
-                Some(KeyAnswer::Failed(said))
+                Some(KeyOutcome::Failed(said))
             }
         }
     }
@@ -107,18 +107,18 @@ mod tests {
         };
         let said = changes.note(Err(down()), now);
         assert!(
-            matches!(&said, Some(KeyAnswer::Failed(said)) if said.contains("not changed yet: down"))
+            matches!(&said, Some(KeyOutcome::Failed(said)) if said.contains("not changed yet: down"))
         );
         assert!((5..=6).contains(&pause(&changes)));
         changes.note(Err(down()), now);
         assert!((10..=12).contains(&pause(&changes)));
         let said = changes.note(Ok(KeyChange::Changed), now);
-        assert_eq!((said, changes.next), (Some(KeyAnswer::Changed), None));
+        assert_eq!((said, changes.next), (Some(KeyOutcome::Changed), None));
         changes.note(Err(down()), now);
         assert!((5..=6).contains(&pause(&changes)));
         let said = changes.note(Ok(KeyChange::Kept(down())), now);
         let expected = "the account keeps its key: down".to_owned();
-        assert_eq!(said, Some(KeyAnswer::Failed(expected)));
+        assert_eq!(said, Some(KeyOutcome::Failed(expected)));
         assert_eq!(changes.note(Ok(KeyChange::Nothing), now), None);
         assert_eq!(changes.next, None);
     }

@@ -17,7 +17,7 @@
 //! status  ── Shared::states                          ←── keeper
 //! ```
 //!
-//! Each step is in the storage before the next one begins, so that a restart or a reload goes on where
+//! Each step is in the storage before the next one begins, so that a restart or a reload resumes where
 //! the last process was. The storage holds failures and pauses, too: a server that is started again and
 //! again asks a CA no more often than one that runs.
 
@@ -43,7 +43,7 @@ mod storage;
 mod tests;
 mod trust;
 
-pub(crate) use command::{Answer, Command, KeyAnswer};
+pub(crate) use command::{Answer, Command, KeyOutcome};
 pub(crate) use keeper::keep;
 pub(crate) use plan::Plan;
 #[cfg(test)]

@@ -88,7 +88,7 @@ impl Registration<'_> {
         Ok((account, authority))
     }
 
-    /// Has the CA know `account`, and the file know where the CA has it.
+    /// Registers `account` with the CA, and writes its URL to the file.
     async fn register(&self, account: &Account, authority: &Authority) -> Result<Account, Fault> {
         let registered = account.clone().register(authority, self.settings).await?;
         if !registered.is_kept_as(account) {
@@ -107,7 +107,8 @@ impl Registration<'_> {
         self.register(&account.clone().forgotten(), authority).await
     }
 
-    /// Has the account made again with the same key.
+    /// Removes the URL of the account, which the CA has lost, from the file. It is registered again with the same
+    /// key.
     pub(super) async fn forget(&self) -> Result<(), Fault> {
         self.update(|kept| Some(kept.forgotten())).await
     }

@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http::status::Status;
 
@@ -96,6 +96,17 @@ pub(crate) struct ControlReply {
     /// For a person, with its last line end.
     pub(crate) text: String,
     pub(crate) json: Value,
+}
+
+impl ControlReply {
+    /// A reply whose message is `text`, which has no line end yet.
+    pub(crate) fn message(status: Status, text: String) -> Self {
+        Self {
+            status,
+            json: json!({ "message": text }),
+            text: text + "\n",
+        }
+    }
 }
 
 /// Hands a request to the supervisor.

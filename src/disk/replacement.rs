@@ -129,7 +129,7 @@ pub(crate) fn remove_prepared(target: &Path) -> Result<(), FileError> {
     removed
 }
 
-/// What the name of a file begins with that is to be the file at `target`.
+/// The prefix of temporary files for `target`.
 fn temporary_prefix(target: &Path) -> OsString {
     let mut prefix = OsString::from(".tmp-");
     prefix.push(target.file_name().unwrap_or_default());

@@ -2,23 +2,23 @@
 
 use serde_json::json;
 
-use crate::acme::KeyAnswer;
+use crate::acme::KeyOutcome;
 use crate::control::{ControlReply, Reply};
 use crate::http::status::Status;
 
-/// Takes what becomes of the change of the key, and tells it by `reply`.
+/// Takes the result of the change of the key, and tells it by `reply`.
 pub(super) fn answer(reply: Reply) -> crate::acme::Answer {
     Box::new(move |said| reply(describe(&said)))
 }
 
-fn describe(said: &KeyAnswer) -> ControlReply {
+fn describe(said: &KeyOutcome) -> ControlReply {
     let (status, text) = match said {
-        KeyAnswer::Changed => (Status::OK, "the account has a new key".to_owned()),
-        KeyAnswer::UnderWay => {
+        KeyOutcome::Changed => (Status::OK, "the account has a new key".to_owned()),
+        KeyOutcome::UnderWay => {
             let text = "the change of the key is under way; the log says how it ends";
             (Status::ACCEPTED, text.to_owned())
         }
-        KeyAnswer::Failed(why) => {
+        KeyOutcome::Failed(why) => {
             let text = format!("error: {why}");
             return ControlReply {
                 status: Status::BAD_GATEWAY,
@@ -27,9 +27,5 @@ fn describe(said: &KeyAnswer) -> ControlReply {
             };
         }
     };
-    ControlReply {
-        status,
-        json: json!({ "message": text }),
-        text: text + "\n",
-    }
+    ControlReply::message(status, text)
 }

@@ -104,7 +104,7 @@ fn look_at(terminator: &Arc<Terminator>) {
     }
 }
 
-/// What the operator is warned of certificates of ACME that were not renewed in time.
+/// The warnings of certificates of ACME that were not renewed in time.
 fn issued_warnings(generation: &Generation) -> impl Iterator<Item = String> {
     let terminators = of_acme(generation);
     // Servers that ask different things of clients show the same certificate.
@@ -118,7 +118,7 @@ fn issued_warnings(generation: &Generation) -> impl Iterator<Item = String> {
     })
 }
 
-/// What the operator is warned of a certificate of ACME that `doubt` is about, where ACME is at `state`.
+/// The warning of a certificate of ACME that `doubt` is about and that ACME describes as `state`.
 fn issued_warning(doubt: &Fault, state: &State) -> String {
     let why = match &state.failure {
         Some(failure) => format!("the last try to renew it failed: {failure}"),

@@ -39,7 +39,7 @@ impl Supervisor {
     /// Waits until the open connections have ended by themselves; a signal to stop drains them.
     pub(super) fn retire(&mut self) {
         self.close_sockets();
-        // The successor goes on with what was under way: it waits for the lock of the storage.
+        // Releases the lock of each certificate: the successor takes them, and resumes the orders under way.
         self.housekeeper = Housekeeper::default();
         self.generation.stop_routes();
         if let Some(signal) = await_connections(&mut self.workers, &self.events, self.log.as_ref())

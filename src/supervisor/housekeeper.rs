@@ -46,11 +46,11 @@ impl Housekeeper {
         self.0 = senders;
     }
 
-    /// Has the account with the CA get a new key. `answer` gets what became of that.
+    /// Has the account with the CA get a new key. `answer` gets the result.
     pub(super) fn change_account_key(&self, answer: acme::Answer) {
         match &self.0 {
             Some(senders) => senders.certificates.send(acme::Command::ChangeKey(answer)),
-            None => answer(acme::KeyAnswer::without_acme()),
+            None => answer(acme::KeyOutcome::without_acme()),
         }
     }
 }

@@ -234,11 +234,7 @@ impl Supervisor {
             None => (Status::CONFLICT, "nothing waits to be confirmed".to_owned()),
         };
         diagnostic::info(format_args!("`tidegate confirm`: {text}"));
-        ControlReply {
-            status,
-            json: json!({ "message": text }),
-            text: text + "\n",
-        }
+        ControlReply::message(status, text)
     }
 }
 

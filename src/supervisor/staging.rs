@@ -4,7 +4,6 @@
 //! The supervisor's thread waits for that. Meanwhile it answers questions and replaces workers; whatever
 //! would change the server waits its turn, and a signal to stop ends the wait.
 
-use serde_json::json;
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1};
 
 use super::events::{AppsNews, Event};
@@ -119,7 +118,7 @@ impl Supervisor {
                 names => format!("there is {}", names.join(", ")),
             };
             let text = format!("there is no app `{}`; {there_is}", name.escape_debug());
-            return reply(Status::NOT_FOUND, text);
+            return ControlReply::message(Status::NOT_FOUND, text);
         }
         let (config, generation) = (self.config.clone(), self.generation.clone());
         match self.stage_apps(&config, &generation, Some(name.to_owned())) {
@@ -130,21 +129,13 @@ impl Supervisor {
                     "app {name}: new processes are asked; those of before end with their last request"
                 );
                 diagnostic::info(format_args!("{text}"));
-                reply(Status::OK, text)
+                ControlReply::message(Status::OK, text)
             }
             Err(error) => {
                 let text = format!("app {name} was not restarted, what ran goes on: {error}");
                 diagnostic::error(format_args!("{text}"));
-                reply(Status::UNPROCESSABLE_CONTENT, text)
+                ControlReply::message(Status::UNPROCESSABLE_CONTENT, text)
             }
         }
-    }
-}
-
-fn reply(status: Status, text: String) -> ControlReply {
-    ControlReply {
-        status,
-        json: json!({ "message": text }),
-        text: text + "\n",
     }
 }
