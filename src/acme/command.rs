@@ -32,7 +32,23 @@ pub(crate) enum KeyOutcome {
 impl KeyOutcome {
     /// There is no account whose key could be changed.
     pub(crate) fn without_acme() -> Self {
-        Self::Failed("no server of the running configuration has `tls = \"acme\"`".to_owned())
+        Self::failed("no server of the running configuration has `tls = \"acme\"`")
+    }
+
+    /// There is no thread that could change the key.
+    pub(crate) fn without_thread() -> Self {
+        Self::failed("no thread keeps certificates, and the log says why; a reload starts another")
+    }
+
+    /// The task has to follow another configuration.
+    pub(super) fn reloaded() -> Self {
+        let why = "a reload has changed `[acme]` before the change of the key ended; the log tells the result if \
+                   there is one";
+        Self::failed(why)
+    }
+
+    fn failed(why: &str) -> Self {
+        Self::Failed(why.to_owned())
     }
 }
 
@@ -40,6 +56,7 @@ impl KeyOutcome {
 const REPLY_WITHIN: Duration = Duration::from_secs(40);
 
 /// A request for another key, until it is answered.
+#[derive(Clone)]
 pub(super) struct KeyRequest(Rc<RefCell<Option<Answer>>>);
 
 impl KeyRequest {
@@ -60,6 +77,10 @@ impl KeyRequest {
             }
         });
         Self(answer)
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        self.0.borrow().is_none()
     }
 
     pub(super) fn answer(self, said: KeyOutcome) {

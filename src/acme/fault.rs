@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::storage::StorageError;
 use crate::http::https_url::NoHttpsUrl;
+use crate::runtime::BlockingError;
 
 /// Why a certificate was not issued.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,9 @@ pub(super) enum Fault {
     Busy(&'static str),
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// No thread did what may wait for the disk.
+    #[error(transparent)]
+    Pool(#[from] BlockingError),
 }
 
 impl Fault {
@@ -80,7 +84,7 @@ impl Fault {
     /// Whether trying again soon is no burden to the CA and may help.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Busy(_) | Self::Storage(_) => true,
+            Self::Unreachable(_) | Self::Busy(_) | Self::Storage(_) | Self::Pool(_) => true,
             Self::Refused { status, .. } => (500..600).contains(status),
             _ => false,
         }

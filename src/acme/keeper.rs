@@ -80,6 +80,7 @@ async fn follow(plan: Plan, commands: &mut Receiver<Command>) -> Option<Command>
         requests: RefCell::default(),
     });
     let mut done = pin!(keep_at(Rc::clone(&work), changes));
+    let mut asked: Vec<KeyRequest> = Vec::new();
     loop {
         let next = match either(commands.receive(), done.as_mut()).await {
             Either::First(next) => next,
@@ -90,9 +91,18 @@ async fn follow(plan: Plan, commands: &mut Receiver<Command>) -> Option<Command>
                 work.plan.replace(*next);
             }
             Some(Command::ChangeKey(answer)) => {
-                work.requests.borrow_mut().push(KeyRequest::new(answer));
+                let request = KeyRequest::new(answer);
+                asked.retain(|request| !request.is_answered());
+                asked.push(request.clone());
+                work.requests.borrow_mut().push(request);
             }
-            other => return other,
+            None => return None,
+            other => {
+                for request in asked {
+                    request.answer(KeyOutcome::reloaded());
+                }
+                return other;
+            }
         }
         changed.send(());
     }
@@ -100,14 +110,7 @@ async fn follow(plan: Plan, commands: &mut Receiver<Command>) -> Option<Command>
 
 async fn keep_at(work: Rc<Work>, mut changes: Receiver<()>) -> Infallible {
     let settings = work.plan.borrow().settings.clone();
-    let mut keeper = Keeper {
-        pool: BlockingPool::new(THREADS, QUEUE),
-        settings,
-        storage: None,
-        locks: HashMap::new(),
-        records: HashMap::new(),
-        key_changes: KeyChanges::default(),
-    };
+    let mut keeper = Keeper::new(BlockingPool::new(THREADS, QUEUE), settings);
     loop {
         let present = work.plan.borrow().clone();
         let requests = work.requests.take();
@@ -130,6 +133,17 @@ struct Keeper {
 }
 
 impl Keeper {
+    fn new(pool: Arc<BlockingPool>, settings: Acme) -> Self {
+        Self {
+            pool,
+            settings,
+            storage: None,
+            locks: HashMap::new(),
+            records: HashMap::new(),
+            key_changes: KeyChanges::default(),
+        }
+    }
+
     /// Changes the key of the account if there are `requests` for that, and orders every certificate that is
     /// due. Returns after which time something more may be due.
     async fn step(&mut self, plan: &Plan, requests: Vec<KeyRequest>) -> Duration {
@@ -164,11 +178,7 @@ impl Keeper {
     }
 
     /// Whether this process holds the lock of `wanted`, perhaps from now on.
-    async fn take_lock(
-        &mut self,
-        wanted: &Wanted,
-        storage: &Storage,
-    ) -> Result<bool, StorageError> {
+    async fn take_lock(&mut self, wanted: &Wanted, storage: &Storage) -> Result<bool, Fault> {
         if self.locks.contains_key(&wanted.file) {
             return Ok(true);
         }
@@ -181,7 +191,7 @@ impl Keeper {
             }
             Ok::<_, StorageError>(lock)
         });
-        let Some(lock) = taken.await.transpose()?.flatten() else {
+        let Some(lock) = taken.await?? else {
             return Ok(false);
         };
         self.locks.insert(wanted.file.clone(), lock);
@@ -189,7 +199,7 @@ impl Keeper {
     }
 
     /// Tells the operator that the certificate cannot be ordered without its lock.
-    async fn note_unlocked(&self, plan: &Plan, wanted: &Wanted, error: &StorageError) -> Duration {
+    async fn note_unlocked(&self, plan: &Plan, wanted: &Wanted, error: &Fault) -> Duration {
         let names = wanted.describe();
         let message = format_args!("acme: {names} cannot be ordered: {error}");
         diagnostic::error_limited(format_args!("acme lock {names}"), message);
@@ -208,9 +218,10 @@ impl Keeper {
     async fn open_storage(&mut self) -> Option<Storage> {
         if self.storage.is_none() {
             let settings = self.settings.clone();
-            match self.on_disk(move || Storage::open(&settings)).await? {
+            let opened = self.on_disk(move || Storage::open(&settings)).await;
+            match opened.and_then(|opened| Ok(opened?)) {
                 Ok(storage) => self.storage = Some(storage),
-                Err(error) => diagnostic::error_limited("acme storage", format_args!("{error}")),
+                Err(fault) => diagnostic::error_limited("acme storage", format_args!("{fault}")),
             }
         }
         self.storage.clone()
@@ -243,7 +254,7 @@ impl Keeper {
     async fn standing(&self, wanted: &Wanted) -> Option<Standing> {
         let (file, names) = (wanted.file.clone(), wanted.names.clone());
         let read = self.on_disk(move || Standing::read(&file, &names)).await;
-        read.flatten()
+        read.ok().flatten()
     }
 
     /// Orders the certificate if that is due. Returns the time until it is due.
@@ -292,18 +303,21 @@ impl Keeper {
         }
         let path = storage.order(&wanted.file);
         let read = self.on_disk(move || storage::read(&path)).await;
-        let text = read.and_then(Result::ok).flatten();
+        let text = read.ok().and_then(Result::ok).flatten();
         // Another version of the server may have written other members: there is a new record then.
         let record = text.and_then(|text| serde_json::from_slice(&text).ok());
         record.unwrap_or_default()
     }
 
-    /// Calls `work` on a thread that may wait for the disk. `None`: there is no such thread.
+    /// Calls `work` on a thread that may wait for the disk.
+    ///
+    /// # Errors
+    /// If there is no such thread.
     async fn on_disk<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
-        self.pool.run(work).await.ok()
+    ) -> Result<T, Fault> {
+        Ok(self.pool.run(work).await?)
     }
 }
 
@@ -315,5 +329,72 @@ fn tell(wanted: &Wanted, record: &Record, outcome: &Result<(), Fault>) {
         Err(fault) => diagnostic::error(format_args!(
             "acme: no certificate for {names}: {fault}; the next try is in {pause} seconds"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::AcmeDirectory;
+    use crate::test_support::TemporaryDirectory;
+
+    fn settings(directory: &TemporaryDirectory, contact: &str) -> Acme {
+        let authority = AcmeDirectory {
+            written: "test".to_owned(),
+            url: "https://localhost:1/dir".parse().expect("a URL"),
+        };
+        Acme {
+            storage: directory.path().to_owned(),
+            contact: vec![contact.to_owned()],
+            ..Acme::with_directory(authority)
+        }
+    }
+
+    /// The certificate was told to be left to another process, and the log said nothing.
+    #[test]
+    fn a_lock_is_not_held_elsewhere_because_no_thread_could_take_it() {
+        let directory = TemporaryDirectory::new("keeper");
+        let settings = settings(&directory, "mailto:a@example.com");
+        let names = vec!["a.example".to_owned()];
+        let wanted = Wanted {
+            file: settings.certificate_file(&names),
+            names,
+            terminators: Vec::new(),
+        };
+        let taken = runtime::run(async move {
+            let storage = Storage::open(&settings).expect("a storage");
+            let mut keeper = Keeper::new(BlockingPool::new(0, 0), settings);
+            keeper.take_lock(&wanted, &storage).await
+        });
+        let fault = taken.expect("a loop").expect_err("the pool takes no job");
+        let expected = "the queue of the blocking pool is full";
+        assert_eq!(fault.to_string(), expected);
+    }
+
+    /// Such a request was dropped, and `tidegate acme roll-key` was told that the server ends.
+    #[test]
+    fn a_request_for_another_key_is_answered_if_a_reload_changes_the_settings() {
+        let directory = TemporaryDirectory::new("keeper");
+        let follow = |contact| {
+            let plan = Plan::new(settings(&directory, contact), Arc::default());
+            Command::Follow(Some(Box::new(plan)))
+        };
+        let (first, next) = (
+            follow("mailto:a@example.com"),
+            follow("mailto:b@example.com"),
+        );
+        let said = runtime::run(async move {
+            let (sender, commands) = channel();
+            let (answers, mut said) = channel();
+            sender.send(first);
+            let answer = Box::new(move |outcome| answers.send(outcome));
+            sender.send(Command::ChangeKey(answer));
+            sender.send(next);
+            drop(sender);
+            keep(commands).await;
+            said.receive().await
+        });
+        let said = said.expect("a loop");
+        assert_eq!(said, Some(KeyOutcome::reloaded()));
     }
 }

@@ -127,7 +127,11 @@ pub(super) fn is_over(fault: &Fault) -> bool {
     match fault {
         Fault::Refused { .. } => fault.is_refusal(),
         Fault::Unverified { .. } | Fault::Invalid(_) | Fault::Nonsense(_) => true,
-        Fault::Unreachable(_) | Fault::Busy(_) | Fault::Slow { .. } | Fault::Storage(_) => false,
+        Fault::Unreachable(_)
+        | Fault::Busy(_)
+        | Fault::Slow { .. }
+        | Fault::Storage(_)
+        | Fault::Pool(_) => false,
     }
 }
 

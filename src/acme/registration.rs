@@ -287,8 +287,7 @@ impl Registration<'_> {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Fault> {
-        let done = self.pool.run(work).await;
-        done.map_err(|error| Fault::Unreachable(error.to_string()))
+        Ok(self.pool.run(work).await?)
     }
 }
 
