@@ -1,21 +1,27 @@
 //! Files that are replaced as a whole: a reader finds the old one or the new one, also after a crash.
 //!
-//! The text of the new one is in a file `.tmp-NAME-XXXXXX` before. A crash may leave that behind, perhaps
-//! with a key in it: the next process that has the lock of the file removes it ([`remove_prepared`]).
+//! The text of the new one is in a file `.tmp-NAME-XXXXXX` before, with the digest of a NAME that is too long for
+//! that. A crash may leave this file behind, perhaps with a key in it: the next process that has the lock of NAME
+//! removes it ([`remove_prepared`]).
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use super::file_error::FileError;
 
 /// How many random letters and digits end the name of a file that is not committed yet.
 const RANDOM_LENGTH: usize = 6;
+
+/// How long the name of a file can be, in octets, on the file systems of Linux (`NAME_MAX`).
+const LONGEST_NAME: usize = 255;
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,10 +137,19 @@ pub(crate) fn remove_prepared(target: &Path) -> Result<(), FileError> {
 
 /// The prefix of temporary files for `target`.
 fn temporary_prefix(target: &Path) -> OsString {
-    let mut prefix = OsString::from(".tmp-");
-    prefix.push(target.file_name().unwrap_or_default());
-    prefix.push("-");
-    prefix
+    let name = target.file_name().unwrap_or_default();
+    let prefix = |name: &OsStr| {
+        let mut prefix = OsString::from(".tmp-");
+        prefix.push(name);
+        prefix.push("-");
+        prefix
+    };
+    let whole = prefix(name);
+    if whole.len() + RANDOM_LENGTH <= LONGEST_NAME {
+        return whole;
+    }
+    let digest = HEXLOWER.encode(&Sha256::digest(name.as_bytes()));
+    prefix(OsStr::new(&digest))
 }
 
 #[cfg(test)]
@@ -149,6 +164,14 @@ mod tests {
         data.permissions().mode() & 0o777
     }
 
+    /// Leaves what a crash leaves of a replacement of the file at `target`. Returns its path.
+    fn leave(target: &Path) -> PathBuf {
+        let prepared = prepare(target, b"key", Access::Owner).expect("room");
+        let (file, path) = prepared.file.keep().expect("it is there");
+        drop(file);
+        path
+    }
+
     #[test]
     fn a_file_that_is_there_is_replaced_only_if_that_is_meant() {
         let directory = TemporaryDirectory::new("replacement");
@@ -160,6 +183,22 @@ mod tests {
         let error = draft().commit_new().expect_err("it is there");
         assert_eq!(error.error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&target).ok().as_deref(), Some(&b"mine"[..]));
+    }
+
+    /// A certificate for such a name was ordered again and again, for it could not be written.
+    #[test]
+    fn a_file_with_a_long_name_is_replaced_and_what_a_crash_has_left_of_it_removed() {
+        let directory = TemporaryDirectory::new("replacement");
+        for length in [LONGEST_NAME - 12, LONGEST_NAME - 11, LONGEST_NAME] {
+            let [target, other] = ["a", "b"].map(|last| "n".repeat(length - 1) + last);
+            let [target, other] = [target, other].map(|name| directory.path().join(name));
+            let prepared = prepare(&target, b"new", Access::Owner);
+            prepared.and_then(Prepared::commit).expect("room");
+            assert_eq!(std::fs::read(&target).ok().as_deref(), Some(&b"new"[..]));
+            let [left, of_another] = [&target, &other].map(|target| leave(target));
+            remove_prepared(&target).expect("it can be removed");
+            assert!(!left.exists() && of_another.exists() && target.exists());
+        }
     }
 
     #[test]
@@ -181,12 +220,6 @@ mod tests {
     fn what_a_crash_has_left_is_removed_and_nothing_else() {
         let directory = TemporaryDirectory::new("replacement");
         let target = directory.path().join("a.example.pem");
-        let leave = |target: &Path| {
-            let prepared = prepare(target, b"key", Access::Owner).expect("room");
-            let (file, path) = prepared.file.keep().expect("it is there");
-            drop(file);
-            path
-        };
         let left = leave(&target);
         assert_eq!(mode(&left), 0o600);
         let of_another = leave(&directory.path().join("a.example.pem-b.example.pem"));
