@@ -111,13 +111,41 @@ impl Acme {
     }
 }
 
+/// The longest name of a file without its ending, in octets: Linux allows 255 with an ending such as `.json`.
+const LONGEST_NAME: usize = 250;
+
 /// What files about the certificate for `names` are called, without their endings.
 fn name_of_files(names: &[String]) -> String {
+    let digest = HEXLOWER.encode(&Sha256::digest(names.join(",")));
     let name = file_name_of_hosts(names);
-    if names.len() < 2 {
-        return name;
+    let name = match names.len() {
+        0 | 1 => name,
+        _ => format!("{name}-{}", &digest[..8]),
+    };
+    if name.len() <= LONGEST_NAME {
+        name
+    } else {
+        digest
     }
-    let digest = Sha256::digest(names.join(","));
-    let digest = HEXLOWER.encode(&digest[..4]);
-    format!("{name}-{digest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The system refused such files, and the certificate was ordered again and again.
+    #[test]
+    fn the_names_of_files_are_no_longer_than_the_system_allows() {
+        let host = |length: usize| "a".repeat(length - 8) + ".example";
+        let other = || "b.example".to_owned();
+        assert_eq!(name_of_files(&[host(250)]), host(250));
+        let two = name_of_files(&[host(239), other()]);
+        assert!(two.starts_with(&(host(239) + "+1-")) && two.len() == 250);
+        // The other names count also where there is no room for the first one.
+        let three = [host(240), other(), "c.example".to_owned()];
+        let names = [vec![host(251)], three[..2].to_vec(), three.to_vec()];
+        let names = names.map(|names| name_of_files(&names));
+        assert!(names.iter().all(|name| name.len() == 64), "{names:?}");
+        assert!(names[0] != names[1] && names[1] != names[2]);
+    }
 }
