@@ -167,14 +167,31 @@ impl Keeper {
         let mut soonest = key_change.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
         for wanted in &plan.wanted {
             self.show(wanted).await;
-            let wait = match self.take_lock(wanted, &storage).await {
-                Ok(true) => self.look_after(plan, wanted, &storage).await,
-                Ok(false) => self.watch(plan, wanted).await,
-                Err(error) => self.note_unlocked(plan, wanted, &error).await,
+            let wait = match self.keep(plan, wanted, &storage).await {
+                Ok(wait) => wait,
+                Err(fault) => self.note_unkept(plan, wanted, &fault).await,
             };
             soonest = soonest.min(wait);
         }
         soonest
+    }
+
+    /// Orders the certificate if that is due and no other process does so. Returns after which time something
+    /// more may be due.
+    ///
+    /// # Errors
+    /// If its lock cannot be taken, or its files cannot be read.
+    async fn keep(
+        &mut self,
+        plan: &Plan,
+        wanted: &Wanted,
+        storage: &Storage,
+    ) -> Result<Duration, Fault> {
+        if self.take_lock(wanted, storage).await? {
+            self.look_after(plan, wanted, storage).await
+        } else {
+            self.watch(plan, wanted).await
+        }
     }
 
     /// Whether this process holds the lock of `wanted`, perhaps from now on.
@@ -198,17 +215,17 @@ impl Keeper {
         Ok(true)
     }
 
-    /// Tells the operator that the certificate cannot be ordered without its lock.
-    async fn note_unlocked(&self, plan: &Plan, wanted: &Wanted, error: &Fault) -> Duration {
+    /// Tells the operator that the certificate cannot be ordered without its lock and its files.
+    async fn note_unkept(&self, plan: &Plan, wanted: &Wanted, fault: &Fault) -> Duration {
         let names = wanted.describe();
-        let message = format_args!("acme: {names} cannot be ordered: {error}");
-        diagnostic::error_limited(format_args!("acme lock {names}"), message);
-        let standing = self.standing(wanted).await;
+        let message = format_args!("acme: {names} cannot be ordered: {fault}");
+        diagnostic::error_limited(format_args!("acme files {names}"), message);
+        let standing = self.standing(wanted).await.ok().flatten();
         let state = State {
             stage: Stage::Failed,
             ends: standing.map(|standing| standing.ends),
             next: Some(SystemTime::now() + LONGEST_WAIT),
-            failure: Some(error.to_string()),
+            failure: Some(fault.to_string()),
         };
         plan.shared.set_state(&wanted.file, state);
         LONGEST_WAIT
@@ -238,8 +255,8 @@ impl Keeper {
     }
 
     /// Takes note of the state of a certificate that another process orders.
-    async fn watch(&mut self, plan: &Plan, wanted: &Wanted) -> Duration {
-        let standing = self.standing(wanted).await;
+    async fn watch(&self, plan: &Plan, wanted: &Wanted) -> Result<Duration, Fault> {
+        let standing = self.standing(wanted).await?;
         plan.shared.set_state(
             &wanted.file,
             State {
@@ -248,19 +265,23 @@ impl Keeper {
                 ..State::default()
             },
         );
-        WITHOUT_LOCK
+        Ok(WITHOUT_LOCK)
     }
 
-    async fn standing(&self, wanted: &Wanted) -> Option<Standing> {
+    async fn standing(&self, wanted: &Wanted) -> Result<Option<Standing>, Fault> {
         let (file, names) = (wanted.file.clone(), wanted.names.clone());
-        let read = self.on_disk(move || Standing::read(&file, &names)).await;
-        read.ok().flatten()
+        self.on_disk(move || Standing::read(&file, &names)).await
     }
 
     /// Orders the certificate if that is due. Returns the time until it is due.
-    async fn look_after(&mut self, plan: &Plan, wanted: &Wanted, storage: &Storage) -> Duration {
-        let mut record = self.record(wanted, storage).await;
-        let standing = self.standing(wanted).await;
+    async fn look_after(
+        &mut self,
+        plan: &Plan,
+        wanted: &Wanted,
+        storage: &Storage,
+    ) -> Result<Duration, Fault> {
+        let mut record = self.record(wanted, storage).await?;
+        let standing = self.standing(wanted).await?;
         let attempt = Attempt {
             registration: Registration {
                 pool: &self.pool,
@@ -289,24 +310,23 @@ impl Keeper {
             tell(wanted, &record, &outcome);
         }
         self.records.insert(wanted.file.clone(), record);
-        match due {
+        Ok(match due {
             Some(due) => due.duration_since(now).unwrap_or_default(),
             // The next step takes note of the state.
             None => Duration::ZERO,
-        }
+        })
     }
 
     /// The record of a certificate, from memory or from its file.
-    async fn record(&self, wanted: &Wanted, storage: &Storage) -> Record {
+    async fn record(&self, wanted: &Wanted, storage: &Storage) -> Result<Record, Fault> {
         if let Some(record) = self.records.get(&wanted.file) {
-            return record.clone();
+            return Ok(record.clone());
         }
         let path = storage.order(&wanted.file);
-        let read = self.on_disk(move || storage::read(&path)).await;
-        let text = read.ok().and_then(Result::ok).flatten();
+        let text = self.on_disk(move || storage::read(&path)).await??;
         // Another version of the server may have written other members: there is a new record then.
         let record = text.and_then(|text| serde_json::from_slice(&text).ok());
-        record.unwrap_or_default()
+        Ok(record.unwrap_or_default())
     }
 
     /// Calls `work` on a thread that may wait for the disk.
@@ -350,17 +370,44 @@ mod tests {
         }
     }
 
+    /// The certificate for `a.example`.
+    fn wanted(settings: &Acme) -> Wanted {
+        let names = vec!["a.example".to_owned()];
+        Wanted {
+            file: settings.certificate_file(&names),
+            names,
+            terminators: Vec::new(),
+        }
+    }
+
+    /// The pauses that the file holds were forgotten, and the CA was asked at once.
+    #[test]
+    fn nothing_is_ordered_while_the_record_cannot_be_read() {
+        let directory = TemporaryDirectory::new("keeper");
+        let settings = settings(&directory, "mailto:a@example.com");
+        let wanted = wanted(&settings);
+        let mut plan = Plan::new(settings.clone(), Arc::default());
+        plan.wanted.push(wanted.clone());
+        let shared = Arc::clone(&plan.shared);
+        let wait = runtime::run(async move {
+            let storage = Storage::open(&settings).expect("a storage");
+            std::fs::create_dir(storage.order(&plan.wanted[0].file)).expect("ours");
+            let mut keeper = Keeper::new(BlockingPool::new(1, 8), settings);
+            keeper.step(&plan, Vec::new()).await
+        });
+        assert_eq!(wait.expect("a loop"), LONGEST_WAIT);
+        let state = shared.state(&wanted.file);
+        let failure = state.failure.unwrap_or_default();
+        assert!(failure.contains("cannot read `"), "{failure}");
+        assert_eq!(state.stage, Stage::Failed);
+    }
+
     /// The certificate was told to be left to another process, and the log said nothing.
     #[test]
     fn a_lock_is_not_held_elsewhere_because_no_thread_could_take_it() {
         let directory = TemporaryDirectory::new("keeper");
         let settings = settings(&directory, "mailto:a@example.com");
-        let names = vec!["a.example".to_owned()];
-        let wanted = Wanted {
-            file: settings.certificate_file(&names),
-            names,
-            terminators: Vec::new(),
-        };
+        let wanted = wanted(&settings);
         let taken = runtime::run(async move {
             let storage = Storage::open(&settings).expect("a storage");
             let mut keeper = Keeper::new(BlockingPool::new(0, 0), settings);

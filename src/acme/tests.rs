@@ -143,7 +143,7 @@ fn every_request_has_a_nonce_of_its_own_its_url_and_the_account() {
     assert_eq!(
         signed.len(),
         6,
-        "the account, four times an order, and what became of it"
+        "the account, four times an order, and a question about the order"
     );
     let account = format!("https://localhost:{}/account/1", ca.address.port());
     for asked in signed {
