@@ -179,6 +179,7 @@ impl Context {
         self.tick.set(Tick::at(since_start));
         self.since_start.set(since_start);
         let mut reactor = self.reactor.borrow_mut();
+        reactor.begin_turn(events.iter().count() < EVENTS_PER_TURN);
         for event in events.iter() {
             match event.token() {
                 WAKE => self.remote.drain_into(&self.executor),
@@ -301,6 +302,13 @@ pub(crate) async fn yield_now() {
 /// sockets: [`yield_now`] for `poll` functions.
 pub(crate) fn wake_next_turn(context: &std::task::Context<'_>) {
     with_context(|c| c.yielded.borrow_mut().push(context.waker().clone()));
+}
+
+/// The caller is about to receive octets for which it has not waited. They may have come after the events
+/// of this turn: until the next turn no [`Stream::is_quiet`], because the events do not tell what came to
+/// other sockets before these octets.
+pub(crate) fn overtake_events() {
+    with_context(|context| context.reactor.borrow_mut().overtake());
 }
 
 /// Waits for at least `delay`, and at most two ticks of the wheel longer.

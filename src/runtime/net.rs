@@ -194,8 +194,8 @@ impl Stream {
             .is_some_and(|key| with_context(|c| c.reactor.borrow().is_read_closed(key)))
     }
 
-    /// Whether the system has reported nothing to read since the last wait to read ended, the peer's end
-    /// included.
+    /// Whether nothing came to be read since the last wait to read ended, the peer's end included; `false`
+    /// where the events of this turn do not tell, see [`overtake_events`](super::overtake_events).
     pub(crate) fn is_quiet(&self) -> bool {
         self.source
             .key()

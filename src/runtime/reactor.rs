@@ -122,6 +122,9 @@ pub(super) struct Reactor {
     idle: IdleSources,
     /// The number of sources made so far, wrapping.
     generation: u32,
+    /// Whether a task may have received octets that came after the events of this turn. Then the events do
+    /// not tell what came to other sources before those octets.
+    is_overtaken: bool,
 }
 
 /// The token that the system returns with each event of a source: its key and its generation.
@@ -148,6 +151,7 @@ impl Reactor {
             now: Tick::at(Duration::ZERO),
             idle: IdleSources::default(),
             generation: 0,
+            is_overtaken: false,
         }
     }
 
@@ -223,12 +227,27 @@ impl Reactor {
             .is_some_and(|source| source.read_closed)
     }
 
-    /// Whether the system has reported nothing to read since the last wait to read ended, the peer's end
-    /// included.
+    /// Whether nothing came to be read since the last wait to read ended, the peer's end included; `false`
+    /// where the events of this turn do not tell.
+    ///
+    /// If this is `true`, then nothing came before the octets which have made a task run that runs now.
     pub(super) fn is_quiet(&self, key: usize) -> bool {
-        self.sources
-            .get(key)
-            .is_some_and(|source| !source.readable && !source.read_closed)
+        !self.is_overtaken
+            && self
+                .sources
+                .get(key)
+                .is_some_and(|source| !source.readable && !source.read_closed)
+    }
+
+    /// Begins a turn, whose events are dispatched next. `has_all_events` tells that the system has no more
+    /// of them.
+    pub(super) fn begin_turn(&mut self, has_all_events: bool) {
+        self.is_overtaken = !has_all_events;
+    }
+
+    /// Takes note that a task receives octets of which no event of this turn tells.
+    pub(super) fn overtake(&mut self) {
+        self.is_overtaken = true;
     }
 
     /// Waits for readiness in `direction`, or for `deadline`. The same task or another one may wait for
@@ -256,6 +275,8 @@ impl Reactor {
     ) -> Poll<Result<(), Elapsed>> {
         let source = &mut self.sources[key];
         if std::mem::take(&mut source.readable) {
+            // An event for which no task waited may be about octets that were read since.
+            self.is_overtaken |= !source.awaited.contains(Awaited::READABLE);
             source.stop_reading();
             return Poll::Ready(Ok(()));
         }

@@ -100,6 +100,41 @@ fn the_end_of_the_peer_is_known_beside_its_last_bytes() {
     .expect("a loop");
 }
 
+/// A task that was told to read by an old report read a request that came behind octets of another socket,
+/// of which the loop did not know yet: that socket was taken to be quiet.
+#[test]
+fn no_socket_is_quiet_when_a_task_reads_by_an_old_report() {
+    let ((client, mut far_client), (kept, mut far_kept)) = (pair(), pair());
+    run(async move {
+        // So that the loop knows both.
+        for stream in [&client, &kept] {
+            let wait = stream.ready(Direction::Read, deadline_after(Duration::from_millis(1)));
+            assert_eq!(wait.await, Err(Elapsed));
+        }
+        far_client.write_all(b"first").expect("room");
+        yield_now().await;
+        assert!(kept.is_quiet(), "the turn knows of all that came before it");
+        assert_eq!(receive(&client).await, b"first");
+        far_kept.write_all(b"unasked").expect("room");
+        far_client.write_all(b"second").expect("room");
+        let wait = client.ready(Direction::Read, never());
+        assert_eq!(wait.await, Ok(()), "the report of the first octets");
+        assert!(!kept.is_quiet(), "nothing is known of it in this turn");
+        assert_eq!(receive(&client).await, b"second");
+        yield_now().await;
+        assert!(!kept.is_quiet(), "now its octets were reported");
+        assert_eq!(receive(&kept).await, b"unasked");
+        let _ = kept.ready(Direction::Read, never()).await;
+        yield_now().await;
+        assert!(kept.is_quiet());
+        overtake_events();
+        assert!(!kept.is_quiet());
+        yield_now().await;
+        assert!(kept.is_quiet());
+    })
+    .expect("a loop");
+}
+
 #[test]
 fn a_full_socket_becomes_writable_again() {
     use std::io::Read as _;

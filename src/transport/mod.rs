@@ -207,8 +207,8 @@ impl Transport {
         .await
     }
 
-    /// Whether nothing is left of what was received, and the system has reported nothing to read since the
-    /// last wait to read ended, the peer's end included.
+    /// Whether nothing is left of what was received, and nothing came to be read since the last wait to read
+    /// ended, the peer's end included; `false` where the events of this turn do not tell.
     pub(crate) fn is_quiet(&self) -> bool {
         let has_something = match self {
             Self::Plain(_) => false,

@@ -202,16 +202,16 @@ impl Connection {
         }
     }
 
-    /// Whether the upstream has said nothing since the last read, as far as the system has reported,
-    /// its end included.
+    /// Whether the upstream has said nothing since the last read, its end included; `false` where the
+    /// system's reports do not tell.
     fn is_quiet(&self) -> bool {
         !self.may_receive.get() && self.transport.is_quiet()
     }
 
     /// Whether the upstream has sent nothing that is still to be read, and has not ended its side.
-    /// The system is asked only if it has reported octets or an end since the last wait; as a rule,
-    /// a read has taken those octets since. Asking takes an octet off the socket if there is one:
-    /// if this returns `false`, close the connection.
+    /// The system is asked only if it has reported octets or an end since the last wait (as a rule, a read
+    /// has taken those octets since), or if its reports are older than the request. Asking takes an octet
+    /// off the socket if there is one: if this returns `false`, close the connection.
     pub(crate) fn has_nothing(&self) -> bool {
         self.is_quiet() || self.has_nothing_now()
     }

@@ -57,8 +57,9 @@ impl KeptConnections {
     /// closed and on which it has said nothing since: octets behind a response would be taken for the
     /// next one.
     ///
-    /// The loop has stored all that the system had to report when this turn began, so that whatever came
-    /// before the client's request is known. That is enough for a request that may be sent again where
+    /// The loop has stored all that the system had to report when this turn began, and where the client's
+    /// request may have come later, it tells so. Whatever came before the request is therefore known. That is
+    /// enough for a request that may be sent again where
     /// the server has closed the connection meanwhile (`is_repeatable`). For the others the system is
     /// asked once more, which costs a call.
     pub(crate) fn take(&self, server: &Server, is_repeatable: bool) -> Option<Connection> {

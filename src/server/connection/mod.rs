@@ -243,6 +243,7 @@ impl Connection {
     /// Answers requests until the connection ends, or changes to another protocol.
     async fn live(&mut self) -> Option<Box<Switched>> {
         let mut is_last_look = false;
+        runtime::overtake_events();
         let ending = loop {
             let ended = match self.turn() {
                 Turn::Done => None,
@@ -259,6 +260,9 @@ impl Connection {
             }
             if !self.is_drained || self.is_unexamined {
                 runtime::yield_now().await;
+                if !self.is_unexamined {
+                    runtime::overtake_events();
+                }
                 continue;
             }
             match self.wait().await {
