@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, Issuer, KeyPair};
+use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
 
-use crate::support::{Client, Directory, Server, Site, Upstream, ended_with, program};
+use crate::support::{
+    Client, Directory, Server, Site, Upstream, client_trusting, ended_with, program,
+};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -45,17 +47,9 @@ fn certificate(directory: &Directory, arguments: &[&str]) -> std::process::Outpu
     command.output().expect("the program runs")
 }
 
-fn root(file: &Path) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    let root = CertificateDer::from_pem_file(file).expect("a certificate");
-    roots.add(root).expect("a CA's");
-    roots
-}
-
 /// A client that trusts the CA of the user whose data are in `directory`.
 fn trusting(directory: &Path) -> Arc<ClientConfig> {
-    let builder = ClientConfig::builder().with_root_certificates(root(&authority_file(directory)));
-    Arc::new(builder.with_no_client_auth())
+    client_trusting(&authority_file(directory), None)
 }
 
 /// What a client that trusts the CA gets from the server that it asks for as `name`.
@@ -428,13 +422,9 @@ fn a_client_shows_the_certificate_that_was_made_for_it() {
     ))
     .start();
     let shown = |name: &str| {
-        let chain = CertificateDer::from_pem_file(directory.join(format!("{name}.pem")));
-        let key = PrivateKeyDer::from_pem_file(directory.join(format!("{name}-key.pem")));
-        let roots = root(&authority_file(directory.path()));
-        let builder = ClientConfig::builder().with_root_certificates(roots);
-        let chain = vec![chain.expect("a certificate")];
-        let config = builder.with_client_auth_cert(chain, key.expect("a key"));
-        let config = Arc::new(config.expect("they fit"));
+        let chain = [directory.join(format!("{name}.pem"))];
+        let key = directory.join(format!("{name}-key.pem"));
+        let config = client_trusting(&authority_file(directory.path()), Some((&chain, &key)));
         let mut client = Client::secured(server.address(), &config, "localhost")?;
         let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         client.try_send(request)?;

@@ -2,10 +2,7 @@
 
 use std::path::PathBuf;
 
-use data_encoding::HEXLOWER;
-use sha2::{Digest as _, Sha256};
-
-use super::address::file_name_of_hosts;
+use super::address::distinct_file_name_of_hosts;
 use crate::http::https_url::HttpsUrl;
 
 /// Who issues certificates, and how they are asked.
@@ -107,45 +104,6 @@ impl Acme {
     /// The file of the certificate for `names` and of its key.
     pub(crate) fn certificate_file(&self, names: &[String]) -> PathBuf {
         let directory = self.directory_of_authority().join("certificates");
-        directory.join(name_of_files(names) + ".pem")
-    }
-}
-
-/// The longest name of a file without its ending, in octets: Linux allows 255 with an ending such as `.json`.
-const LONGEST_NAME: usize = 250;
-
-/// What files about the certificate for `names` are called, without their endings.
-fn name_of_files(names: &[String]) -> String {
-    let digest = HEXLOWER.encode(&Sha256::digest(names.join(",")));
-    let name = file_name_of_hosts(names);
-    let name = match names.len() {
-        0 | 1 => name,
-        _ => format!("{name}-{}", &digest[..8]),
-    };
-    if name.len() <= LONGEST_NAME {
-        name
-    } else {
-        digest
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The system refused such files, and the certificate was ordered again and again.
-    #[test]
-    fn the_names_of_files_are_no_longer_than_the_system_allows() {
-        let host = |length: usize| "a".repeat(length - 8) + ".example";
-        let other = || "b.example".to_owned();
-        assert_eq!(name_of_files(&[host(250)]), host(250));
-        let two = name_of_files(&[host(239), other()]);
-        assert!(two.starts_with(&(host(239) + "+1-")) && two.len() == 250);
-        // The other names count also where there is no room for the first one.
-        let three = [host(240), other(), "c.example".to_owned()];
-        let names = [vec![host(251)], three[..2].to_vec(), three.to_vec()];
-        let names = names.map(|names| name_of_files(&names));
-        assert!(names.iter().all(|name| name.len() == 64), "{names:?}");
-        assert!(names[0] != names[1] && names[1] != names[2]);
+        directory.join(distinct_file_name_of_hosts(names) + ".pem")
     }
 }

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
 /// A host a server answers for; lower case, without a port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum HostPattern {
@@ -31,6 +34,26 @@ pub(crate) fn file_name_of_hosts(hosts: &[impl fmt::Display]) -> String {
     match hosts.len() {
         0 | 1 => first,
         count => format!("{first}+{}", count - 1),
+    }
+}
+
+/// The longest name of a file without its ending, in octets: Linux allows 255 with an ending such as `.json`.
+const LONGEST_NAME: usize = 250;
+
+/// As [`file_name_of_hosts`], but two lists give two names: of several hosts, a digest stands behind. A name that
+/// would be longer than the system allows is the digest alone.
+pub(crate) fn distinct_file_name_of_hosts(hosts: &[impl fmt::Display]) -> String {
+    let listed: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    let digest = HEXLOWER.encode(&Sha256::digest(listed.join(",")));
+    let name = file_name_of_hosts(&listed);
+    let name = match hosts.len() {
+        0 | 1 => name,
+        _ => format!("{name}-{}", &digest[..8]),
+    };
+    if name.len() <= LONGEST_NAME {
+        name
+    } else {
+        digest
     }
 }
 
@@ -111,5 +134,26 @@ impl fmt::Display for Cidr {
             (IpAddr::V6(address), 128) => write!(f, "{address}"),
             (address, prefix) => write!(f, "{address}/{prefix}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The system refused such files, and the certificate was ordered again and again.
+    #[test]
+    fn the_names_of_files_are_no_longer_than_the_system_allows() {
+        let host = |length: usize| "a".repeat(length - 8) + ".example";
+        let other = || "b.example".to_owned();
+        assert_eq!(distinct_file_name_of_hosts(&[host(250)]), host(250));
+        let two = distinct_file_name_of_hosts(&[host(239), other()]);
+        assert!(two.starts_with(&(host(239) + "+1-")) && two.len() == 250);
+        // The other names count also where there is no room for the first one.
+        let three = [host(240), other(), "c.example".to_owned()];
+        let names = [vec![host(251)], three[..2].to_vec(), three.to_vec()];
+        let names = names.map(|names| distinct_file_name_of_hosts(&names));
+        assert!(names.iter().all(|name| name.len() == 64), "{names:?}");
+        assert!(names[0] != names[1] && names[1] != names[2]);
     }
 }

@@ -36,7 +36,7 @@ mod upstream;
 mod verbs;
 
 pub(crate) use acme::{Acme, AcmeDirectory, Challenge, ExternalAccount, Issue, UntilIssued};
-pub(crate) use address::{Cidr, HostPattern, file_name_of_hosts};
+pub(crate) use address::{Cidr, HostPattern, distinct_file_name_of_hosts, file_name_of_hosts};
 pub(crate) use app::{App, AppProcess, Endpoint, Template, TemplatePart};
 pub(crate) use cors::{Cors, OriginPattern};
 pub(crate) use expiry::{Expiry, FileClass};

@@ -21,13 +21,10 @@ mod signing;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use data_encoding::HEXLOWER;
-use sha2::{Digest as _, Sha256};
-
 use super::facts::{Facts, authority_and_serial, common_name, key_of_authority};
 use super::identity::Identity;
 use super::pem;
-use crate::config::model::{HostPattern, file_name_of_hosts};
+use crate::config::model::{HostPattern, distinct_file_name_of_hosts};
 use crate::disk::{self, Access, FileError, Lock};
 
 use directory::Directory;
@@ -159,7 +156,9 @@ impl LocalAuthority {
         hosts: &[HostPattern],
         now: SystemTime,
     ) -> Result<PathBuf, LocalError> {
-        let file = self.directory.server(&file_name(hosts));
+        let file = self
+            .directory
+            .server(&(distinct_file_name_of_hosts(hosts) + ".pem"));
         let _lock = self.directory.lock()?;
         if !self.is_good(&file, hosts, now) {
             let issued = self.issue(&Subject::Server(hosts), now)?;
@@ -208,16 +207,6 @@ fn read_authority(path: &Path) -> Result<Option<(Pair, Facts)>, LocalError> {
     let key = pem::key(path).map_err(|fault| broken(&fault.message))?;
     let pair = Pair::of(certificate, &key).map_err(|error| broken(&error.to_string()))?;
     Ok(Some((pair, identity.facts)))
-}
-
-/// A name that is another one for other hosts: what files about `hosts` are called, and a digest of all.
-fn file_name(hosts: &[HostPattern]) -> String {
-    let mut digest = Sha256::new();
-    for host in hosts {
-        digest.update(format!("{host}\n"));
-    }
-    let digest = HEXLOWER.encode(&digest.finalize()[..4]);
-    format!("{}-{digest}.pem", file_name_of_hosts(hosts))
 }
 
 #[cfg(test)]
