@@ -9,8 +9,8 @@ use crate::address::Scheme;
 use crate::config::model::UpstreamTls;
 use crate::tls::{Connector, Material};
 
-/// The configuration of TLS for connections to the CA. `ca` is a file with the certificates of those who may
-/// have issued the certificate of its server; without it, the roots of the system hold. Reads files.
+/// The configuration of TLS for connections to the CA. `ca` is a file with the certificates of the CAs
+/// that may have issued the certificate of its server; without it, the roots of the system hold. Reads files.
 ///
 /// # Errors
 /// Why there are no roots to verify the CA's server by.

@@ -6,7 +6,7 @@ pub(crate) enum Part {
     Certificate,
     Key,
     ClientCa,
-    /// Those who may have issued a certificate of an upstream's server.
+    /// CAs that may have issued a certificate of an upstream's server.
     Ca,
     /// The same, where it is the system that says who they are.
     SystemRoots,

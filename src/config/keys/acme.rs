@@ -94,7 +94,7 @@ const SETTINGS: &[Setting<Draft, Acme>] = &[
     Setting {
         key: "ca",
         kind: Kind::Text,
-        about: "a file of PEM: who may have issued the certificate of the CA's own server; left out: \
+        about: "a file of PEM: the CAs that may have issued the certificate of the CA's own server; left out: \
                 the authorities that the system trusts",
         translations: &[("acme_ca_root", "the setting is called `ca`, in `[acme]`")],
         read: |node, draft| set(&mut draft.acme.ca, readable_file(&node.text()?).map(Some)),

@@ -198,7 +198,8 @@ pub(super) fn check(table: Node<'_>, policy: &Policy, handshakes: Handshakes) {
     let diagnostic = match handshakes {
         Handshakes::Unknown | Handshakes::AskForCertificate => return,
         Handshakes::AskNothing(help) => {
-            let message = "`client` needs `client_ca`: who may have issued the certificate";
+            let message =
+                "`client` needs `client_ca`: the CAs that may have issued the certificate";
             Diagnostic::error(message).help(help.to_owned())
         }
         Handshakes::DemandCertificate => {

@@ -244,8 +244,9 @@ fn read(node: Node<'_>, more: &'static [Setting<Draft, Tls>]) -> Option<NamedCer
     if let (Some(client), false) = (section.peek("client"), has_authorities)
         && walked.took("client")
     {
-        let error =
-            Diagnostic::error("`client` needs `client_ca`: who may have issued the certificate");
+        let error = Diagnostic::error(
+            "`client` needs `client_ca`: the CAs that may have issued the certificate",
+        );
         let help = "add client_ca = \"staff.pem\"".to_owned();
         section.report(error.at(client.spot(), "").help(help));
     }

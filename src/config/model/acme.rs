@@ -11,7 +11,7 @@ pub(crate) struct Acme {
     /// `mailto:` URLs, for the CA to write to.
     pub(crate) contact: Vec<String>,
     pub(crate) directory: AcmeDirectory,
-    /// A file of PEM: who may have issued the certificate of the CA's own server. `None`: the
+    /// A file of PEM: the CAs that may have issued the certificate of the CA's own server. `None`: the
     /// authorities that the system trusts.
     pub(crate) ca: Option<PathBuf>,
     /// The directory that holds the account, keys and certificates.

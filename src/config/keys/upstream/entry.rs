@@ -82,7 +82,7 @@ const SETTINGS: &[Setting<Draft, Upstream>] = &[
     Setting {
         key: "tls",
         kind: Kind::Table(&tls::TABLE),
-        about: "for servers with `https://` or `tls://`: who may have issued their certificates, and the certificate \
+        about: "for servers with `https://` or `tls://`: the CAs that may have issued their certificates, and the certificate \
                 that they are shown; left out: the CAs that the system trusts, and none",
         translations: &[
             (
