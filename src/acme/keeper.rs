@@ -355,18 +355,12 @@ fn tell(wanted: &Wanted, record: &Record, outcome: &Result<(), Fault>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::model::AcmeDirectory;
     use crate::test_support::TemporaryDirectory;
 
     fn settings(directory: &TemporaryDirectory, contact: &str) -> Acme {
-        let authority = AcmeDirectory {
-            written: "test".to_owned(),
-            url: "https://localhost:1/dir".parse().expect("a URL"),
-        };
         Acme {
-            storage: directory.path().to_owned(),
             contact: vec![contact.to_owned()],
-            ..Acme::with_directory(authority)
+            ..Acme::at("https://localhost:1/dir", directory.path().to_owned())
         }
     }
 

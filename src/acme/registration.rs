@@ -294,21 +294,13 @@ impl Registration<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::model::AcmeDirectory;
     use crate::test_support::TemporaryDirectory;
 
     /// A process that hung with the lock stopped all others for ever, without a word.
     #[test]
     fn a_process_that_keeps_the_lock_of_the_account_is_not_waited_for_without_limit() {
         let directory = TemporaryDirectory::new("registration");
-        let authority = AcmeDirectory {
-            written: "test".to_owned(),
-            url: "https://ca.example/dir".parse().expect("a URL"),
-        };
-        let settings = Acme {
-            storage: directory.path().to_owned(),
-            ..Acme::with_directory(authority)
-        };
+        let settings = Acme::at("https://ca.example/dir", directory.path().to_owned());
         let taken = runtime::run(async move {
             let storage = Storage::open(&settings).expect("a storage");
             let registration = Registration {

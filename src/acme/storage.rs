@@ -176,18 +176,10 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::config::model::AcmeDirectory;
     use crate::test_support::TemporaryDirectory;
 
     fn settings(storage: PathBuf) -> Acme {
-        let directory = AcmeDirectory {
-            written: "test".to_owned(),
-            url: "https://ca.example:14000/dir".parse().expect("a URL"),
-        };
-        Acme {
-            storage,
-            ..Acme::with_directory(directory)
-        }
+        Acme::at("https://ca.example:14000/dir", storage)
     }
 
     fn mode(path: &Path) -> u32 {

@@ -21,7 +21,7 @@ use super::fault::Fault;
 use super::record::{Record, Standing};
 use super::registration::Registration;
 use super::storage::Storage;
-use crate::config::model::{Acme, AcmeDirectory, Challenge};
+use crate::config::model::{Acme, Challenge};
 use crate::runtime::{self, BlockingPool};
 use crate::test_support::TemporaryDirectory;
 use crate::tls::pem::block;
@@ -44,15 +44,10 @@ impl Trial {
 
     fn settings(&self, ca: &Ca) -> Acme {
         let url = format!("https://localhost:{}/dir", ca.address.port());
-        let directory = AcmeDirectory {
-            written: url.clone(),
-            url: url.parse().expect("a URL"),
-        };
         Acme {
             ca: Some(fixture("ca.pem")),
-            storage: self.directory.path().join("acme"),
             challenges: vec![Challenge::TlsAlpn01, Challenge::Http01],
-            ..Acme::with_directory(directory)
+            ..Acme::at(&url, self.directory.path().join("acme"))
         }
     }
 

@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
     use crate::acme::KeyOutcome;
-    use crate::config::model::{Acme, AcmeDirectory};
+    use crate::config::model::Acme;
     use crate::test_support::TemporaryDirectory;
 
     /// Asks for another key. Returns where the outcome arrives.
@@ -156,14 +156,7 @@ mod tests {
     #[test]
     fn the_thread_answers_before_it_ends() {
         let directory = TemporaryDirectory::new("housekeeper");
-        let authority = AcmeDirectory {
-            written: "test".to_owned(),
-            url: "https://localhost:1/dir".parse().expect("a URL"),
-        };
-        let settings = Acme {
-            storage: directory.path().to_owned(),
-            ..Acme::with_directory(authority)
-        };
+        let settings = Acme::at("https://localhost:1/dir", directory.path().to_owned());
         let senders = start().expect("a thread");
         let plan = acme::Plan::new(settings, Arc::default());
         let follow = acme::Command::Follow(Some(Box::new(plan)));

@@ -89,6 +89,19 @@ impl Acme {
         }
     }
 
+    /// The settings of a table for the CA whose directory is at `url`, with `storage`.
+    #[cfg(test)]
+    pub(crate) fn at(url: &str, storage: PathBuf) -> Self {
+        let directory = AcmeDirectory {
+            written: url.to_owned(),
+            url: url.parse().expect("a URL"),
+        };
+        Self {
+            storage,
+            ..Self::with_directory(directory)
+        }
+    }
+
     /// The directory of what the CA has given: another CA's certificates are others.
     pub(crate) fn directory_of_authority(&self) -> PathBuf {
         let url = self.directory.url.to_string();
