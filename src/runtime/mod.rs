@@ -304,9 +304,9 @@ pub(crate) fn wake_next_turn(context: &std::task::Context<'_>) {
     with_context(|c| c.yielded.borrow_mut().push(context.waker().clone()));
 }
 
-/// The caller is about to receive octets for which it has not waited. They may have come after the events
-/// of this turn: until the next turn no [`Stream::is_quiet`], because the events do not tell what came to
-/// other sockets before these octets.
+/// Tells the loop that the caller receives octets for which it has not waited. The octets may be younger than
+/// the events of this turn, and the events then miss what came to other sockets before the octets. Until the
+/// next turn, [`Stream::is_quiet`] returns `false` for every stream.
 pub(crate) fn overtake_events() {
     with_context(|context| context.reactor.borrow_mut().overtake());
 }

@@ -194,8 +194,9 @@ impl Stream {
             .is_some_and(|key| with_context(|c| c.reactor.borrow().is_read_closed(key)))
     }
 
-    /// Whether nothing came to be read since the last wait to read ended, the peer's end included; `false`
-    /// where the events of this turn do not tell, see [`overtake_events`](super::overtake_events).
+    /// Whether the peer has sent nothing, and has not ended its side, since the last wait to read ended. Returns
+    /// `false` also if the loop cannot know, because a task received octets that are younger than the events of
+    /// this turn; see [`overtake_events`](super::overtake_events).
     pub(crate) fn is_quiet(&self) -> bool {
         self.source
             .key()

@@ -122,8 +122,8 @@ pub(super) struct Reactor {
     idle: IdleSources,
     /// The number of sources made so far, wrapping.
     generation: u32,
-    /// Whether a task may have received octets that came after the events of this turn. Then the events do
-    /// not tell what came to other sources before those octets.
+    /// Whether a task may have received octets that are younger than the events of this turn. The events then
+    /// miss what came to other sources before those octets.
     is_overtaken: bool,
 }
 
@@ -227,10 +227,10 @@ impl Reactor {
             .is_some_and(|source| source.read_closed)
     }
 
-    /// Whether nothing came to be read since the last wait to read ended, the peer's end included; `false`
-    /// where the events of this turn do not tell.
+    /// Whether the peer has sent nothing, and has not ended its side, since the last wait to read ended. Returns
+    /// `false` also if the reactor cannot know: in a turn that is overtaken.
     ///
-    /// If this is `true`, then nothing came before the octets which have made a task run that runs now.
+    /// If this is `true`, the peer had sent nothing when the octets came that the running task has received.
     pub(super) fn is_quiet(&self, key: usize) -> bool {
         !self.is_overtaken
             && self
@@ -245,7 +245,7 @@ impl Reactor {
         self.is_overtaken = !has_all_events;
     }
 
-    /// Takes note that a task receives octets of which no event of this turn tells.
+    /// Takes note that a task receives octets that no event of this turn has reported.
     pub(super) fn overtake(&mut self) {
         self.is_overtaken = true;
     }
@@ -275,7 +275,7 @@ impl Reactor {
     ) -> Poll<Result<(), Elapsed>> {
         let source = &mut self.sources[key];
         if std::mem::take(&mut source.readable) {
-            // An event for which no task waited may be about octets that were read since.
+            // No task waited for the event, so a task may have read its octets before; others may have come since.
             self.is_overtaken |= !source.awaited.contains(Awaited::READABLE);
             source.stop_reading();
             return Poll::Ready(Ok(()));

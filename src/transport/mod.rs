@@ -207,8 +207,9 @@ impl Transport {
         .await
     }
 
-    /// Whether nothing is left of what was received, and nothing came to be read since the last wait to read
-    /// ended, the peer's end included; `false` where the events of this turn do not tell.
+    /// Whether nothing is left of what was received, and the peer has sent nothing, and has not ended its side,
+    /// since the last wait to read ended. Returns `false` also if the loop cannot know; see
+    /// [`Stream::is_quiet`].
     pub(crate) fn is_quiet(&self) -> bool {
         let has_something = match self {
             Self::Plain(_) => false,

@@ -202,8 +202,8 @@ impl Connection {
         }
     }
 
-    /// Whether the upstream has said nothing since the last read, its end included; `false` where the
-    /// system's reports do not tell.
+    /// Whether the upstream has sent nothing, and has not ended its side, since the last read. Returns `false`
+    /// also if the loop cannot know.
     fn is_quiet(&self) -> bool {
         !self.may_receive.get() && self.transport.is_quiet()
     }

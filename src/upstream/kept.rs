@@ -57,11 +57,10 @@ impl KeptConnections {
     /// closed and on which it has said nothing since: octets behind a response would be taken for the
     /// next one.
     ///
-    /// The loop has stored all that the system had to report when this turn began, and where the client's
-    /// request may have come later, it tells so. Whatever came before the request is therefore known. That is
-    /// enough for a request that may be sent again where
-    /// the server has closed the connection meanwhile (`is_repeatable`). For the others the system is
-    /// asked once more, which costs a call.
+    /// The loop knows all that came before this turn began. If the client's request may be younger, the loop
+    /// calls no connection quiet, and the system is asked. What came before the request is known in both cases,
+    /// which is enough for a request that may be sent again if the server has closed the connection meanwhile
+    /// (`is_repeatable`). For the others the system is asked once more, which costs a call.
     pub(crate) fn take(&self, server: &Server, is_repeatable: bool) -> Option<Connection> {
         let now = runtime::now();
         let mut by_server = self.by_server.borrow_mut();
