@@ -72,6 +72,7 @@ mod proxy_protocol;
 mod runtime;
 mod server;
 mod supervisor;
+mod throttle;
 mod tls;
 mod transfer;
 mod transport;

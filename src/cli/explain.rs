@@ -13,7 +13,7 @@ use crate::control::question::Question;
 use crate::generation::prepare::prepare;
 use crate::http::method::Method;
 use crate::http::target::{is_valid_host, port};
-use crate::server::explain as ask;
+use crate::server::{Buckets, explain as ask};
 
 /// Tell where a request goes, and why.
 ///
@@ -66,7 +66,7 @@ pub(super) fn explain(arguments: &Explain, handlers: &Handlers) -> Result<(), St
     let surroundings = Surroundings::of_process(handlers);
     let checked = config::load(&arguments.config, surroundings, Strictness::Lenient);
     let prepared = prepare(checked, handlers, None).map_err(|report| report.to_string())?;
-    for answer in ask(&prepared.generation, vec![question])? {
+    for answer in ask(&prepared.generation, vec![question], Buckets::AsTheyAre)? {
         let answer = answer.map_err(|error| format!("error: {error}"))?;
         if arguments.json {
             print(&format!("{:#}\n", answer.to_json()))?;

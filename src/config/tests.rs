@@ -180,6 +180,45 @@ fn every_setting_arrives() {
 }
 
 #[test]
+fn every_setting_of_a_rate_arrives() {
+    let config = fixture("good_everything.toml");
+    let [api, login] = config.rates.as_slice() else {
+        panic!("two rates: {:?}", config.rates)
+    };
+    let bucket = Bucket {
+        requests: 10,
+        period: Duration::from_secs(60),
+        burst: 5,
+        keys: vec![
+            RateKey::Client,
+            RateKey::Path,
+            RateKey::Host,
+            RateKey::Header("X-Api-Key".to_owned()),
+            RateKey::Cookie("session".to_owned()),
+        ],
+        max_keys: 1000,
+    };
+    let expected = Rate {
+        name: "login".to_owned(),
+        bucket,
+        max_delay: Duration::from_secs(30),
+        dry_run: true,
+    };
+    assert_eq!(*login, expected);
+    let defaults = (api.bucket.burst, &*api.bucket.keys, api.max_delay.as_secs());
+    assert_eq!(defaults, (5, &[RateKey::Client][..], 10));
+    let server = &config.servers[0];
+    let of_route = |pattern: &str| {
+        let mut routes = server.routes.iter();
+        let route = routes.find(|route| route.pattern.to_string() == pattern);
+        route.expect("it is there").policy.rates.clone()
+    };
+    assert_eq!(of_route("/"), ["api"], "inherited");
+    assert_eq!(of_route("/shop"), ["login", "api"]);
+    assert!(of_route("/store").is_empty());
+}
+
+#[test]
 fn every_verb_arrives_in_the_order_of_the_file() {
     let config = fixture("good_everything.toml");
     let verbs: Vec<&Verb> = config.servers[0]

@@ -18,6 +18,7 @@
 //! | how upstreams prove who they are, and sessions with them | the settings of `tls` and what its files hold | all upstreams with the same |
 //! | how it stands with certificates of ACME, and what CAs are answered | none | all servers, for as long as the process |
 //! | keys of session tickets | none | all servers, for as long as the process |
+//! | buckets of a rate | the name of the rate, how they fill, and by what requests are counted | all servers and routes that name it |
 //! | threads of a route with a handler | the same, and how many threads | no other route |
 //!
 //! Listening sockets survive a reload too, but are no kind of this: what counts is the queue of
@@ -28,6 +29,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::error_pages::ErrorPage;
 use super::kept::{Kept, Retired};
@@ -38,6 +40,7 @@ use crate::config::model::{self, Cgi, Files, PluginRoute, Proxy, Route, RoutePat
 use crate::handlers::files::{FilesRoute, Place};
 use crate::handlers::gateway::proxy::ProxyLife;
 use crate::runtime::{BlockingPool, Permits};
+use crate::throttle::rate::{Buckets, Rate};
 use crate::tls::tickets::TicketKeys;
 use crate::tls::{Connector, Fault, Material, Terminator};
 use crate::upstream;
@@ -60,6 +63,9 @@ pub(crate) struct Carryover {
     connectors: Kept<ConnectorKey, Connector>,
     /// Under which keys they are, for the settings that were read.
     connector_keys: HashMap<model::UpstreamTls, ConnectorKey>,
+    buckets: Kept<(String, model::Bucket), Buckets>,
+    /// The rates of this generation, by name.
+    rates: HashMap<String, Arc<Rate>>,
     tickets: Arc<TicketKeys>,
     acme: Arc<acme::Shared>,
 }
@@ -131,6 +137,8 @@ impl Carryover {
             terminators: self.terminators.begin(),
             connectors: self.connectors.begin(),
             connector_keys: HashMap::new(),
+            buckets: self.buckets.begin(),
+            rates: HashMap::new(),
             tickets: Arc::clone(&self.tickets),
             acme: Arc::clone(&self.acme),
         }
@@ -149,6 +157,7 @@ impl Carryover {
         self.streams.end();
         self.terminators.end();
         self.connectors.end();
+        self.buckets.end();
     }
 
     /// Hands to `retired` what `self` uses and `next`, the generation after it, does not; takes back
@@ -165,6 +174,7 @@ impl Carryover {
         self.streams.release(&next.streams, retired);
         self.terminators.release(&next.terminators, retired);
         self.connectors.release(&next.connectors, retired);
+        self.buckets.release(&next.buckets, retired);
     }
 
     /// The threads of routes that have some of their own.
@@ -202,6 +212,30 @@ impl Carryover {
             groups.insert(options.name.clone(), group);
         }
         groups
+    }
+
+    /// Makes the rates, whose buckets are those they were, where they are made of the same.
+    pub(super) fn make_rates(&mut self, options: &[model::Rate]) {
+        for options in options {
+            let key = (options.name.clone(), options.bucket.clone());
+            let make = |(_, bucket): &(String, model::Bucket)| Buckets::new(bucket, Instant::now());
+            let buckets = self.buckets.get_or_make(&key, make);
+            let rate = Arc::new(Rate::new(options, buckets));
+            self.rates.insert(options.name.clone(), rate);
+        }
+    }
+
+    /// The rate of that name, which checking has found.
+    pub(super) fn rate(&self, name: &str) -> Arc<Rate> {
+        let rate = self.rates.get(name);
+        Arc::clone(rate.expect("the rates are made before the servers are"))
+    }
+
+    /// All rates, by name.
+    pub(super) fn rates(&self) -> Vec<&Arc<Rate>> {
+        let mut rates: Vec<&Arc<Rate>> = self.rates.values().collect();
+        rates.sort_by(|a, b| a.options.name.cmp(&b.options.name));
+        rates
     }
 
     /// The count of the open connections of a stream.

@@ -26,6 +26,7 @@ use crate::handlers::Handler;
 use crate::handlers::control::ControlHandler;
 use crate::message::response::CommonFields;
 use crate::runtime::PoolState;
+use crate::throttle::rate::Rate;
 use crate::tls::Terminator;
 use crate::tls::tickets::TicketKeys;
 use crate::upstream::Group;
@@ -154,6 +155,11 @@ impl Generation {
     /// no CA was asked for a certificate for that name.
     pub(crate) fn challenge(&self, name: &str) -> Option<Arc<ServerConfig>> {
         self.carryover.acme().tls_answer(name)
+    }
+
+    /// Its rates, by name.
+    pub(crate) fn rates(&self) -> Vec<&Arc<Rate>> {
+        self.carryover.rates()
     }
 
     /// The states of the pools of routes that have threads of their own.

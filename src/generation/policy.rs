@@ -16,12 +16,13 @@ use crate::http::status::Status;
 use crate::message::changes::{Change, RepresentationChanges};
 use crate::message::content::{Content, DuplexContent, Octets};
 use crate::message::response::{DuplexResponse, Response};
+use crate::throttle::rates::Rates;
 
 /// A policy, ready to be applied.
 #[derive(Debug)]
 pub(crate) struct ServingPolicy {
     pub(crate) limits: Limits,
-    /// Which clients are answered; `None`: every client.
+    /// Which clients are answered, and how often; `None`: every client, whenever it asks.
     pub(crate) admission: Option<Admission>,
     /// In a box, because few routes have it.
     pub(crate) cors: Option<Box<ServingCors>>,
@@ -33,20 +34,30 @@ pub(crate) struct ServingPolicy {
     loaded: Vec<(PathBuf, Arc<ErrorPage>)>,
 }
 
-/// Which clients are answered, where not all are.
+/// Which clients are answered, where not all are, and how often.
 #[derive(Debug)]
 pub(crate) struct Admission {
     pub(crate) access: Access,
     /// Whether a client has to show a certificate.
     pub(crate) needs_certificate: bool,
+    /// The rates at which requests are counted.
+    pub(crate) rates: Option<Rates>,
 }
 
 impl Admission {
-    fn of(policy: &Policy) -> Option<Self> {
-        let is_for_all = policy.access == Access::default() && !policy.needs_certificate;
+    fn of(policy: &Policy, changes: &FieldChanges, carryover: &Carryover) -> Option<Self> {
+        let is_for_all = policy.access == Access::default()
+            && !policy.needs_certificate
+            && policy.rates.is_empty();
+        let rates = || {
+            let rates = policy.rates.iter().map(|name| carryover.rate(name));
+            let leaves = |name: &str| !changes.drops(name.as_bytes(), Scope::Any);
+            (!policy.rates.is_empty()).then(|| Rates::new(rates.collect(), leaves))
+        };
         (!is_for_all).then(|| Self {
             access: policy.access.clone(),
             needs_certificate: policy.needs_certificate,
+            rates: rates(),
         })
     }
 }
@@ -117,19 +128,27 @@ const MULTIPART: &[u8] = b"multipart/byteranges";
 impl ServingPolicy {
     /// Prepares `policy`, with the error pages that `carryover` has.
     pub(super) fn new(policy: &Policy, carryover: &mut Carryover) -> Self {
+        let changes = FieldChanges::new(&policy.headers);
+        let admission = Admission::of(policy, &changes, carryover);
         let page = |(_, path): (_, &Path)| (path.to_owned(), carryover.error_page(path));
         Self {
             limits: policy.limits.clone(),
-            admission: Admission::of(policy),
+            admission,
             cors: policy
                 .cors
                 .as_ref()
                 .map(|cors| Box::new(ServingCors::new(cors))),
             representation: representation_changes(&policy.headers),
-            changes: FieldChanges::new(&policy.headers),
+            changes,
             pages: policy.error_pages.clone(),
             loaded: policy.error_pages.iter().map(page).collect(),
         }
+    }
+
+    /// The rates at which requests are counted, if there are any.
+    #[inline(always)]
+    pub(crate) fn rates(&self) -> Option<&Rates> {
+        self.admission.as_ref()?.rates.as_ref()
     }
 
     /// Whether an answer may carry the server's own line with this name.

@@ -140,6 +140,7 @@ impl Generation {
     /// Makes the generation of `config`. `carryover` has an instance for each handler it names.
     fn new(config: &Config, mut carryover: Carryover) -> Self {
         let groups = carryover.groups(&config.upstreams);
+        carryover.make_rates(&config.rates);
         let mut listeners: BTreeMap<ListenAddress, Listened> = BTreeMap::new();
         for server in &config.servers {
             let queue = config.blocking.queue;

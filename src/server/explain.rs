@@ -7,6 +7,7 @@
 mod cors;
 mod expected;
 mod parts;
+mod rate;
 mod siblings;
 mod stream;
 
@@ -40,6 +41,7 @@ use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use cors::cors_of;
 pub(crate) use expected::run_tests;
 use parts::{admission_of, servers_to_json, servers_to_rows};
+use rate::{RateOutlook, rates_of};
 pub(crate) use siblings::passed_over_siblings;
 use stream::StreamExplanation;
 
@@ -92,6 +94,8 @@ pub(crate) struct RequestExplanation {
     pub(crate) limits: String,
     /// Whether the client is let in, and by which rules.
     pub(crate) access: String,
+    /// The rates at which it counts, and what each of them would do.
+    pub(crate) rates: Vec<RateOutlook>,
     /// What scripts of the request's origin may do, where there is `cors`.
     pub(crate) cors: Option<String>,
 }
@@ -134,6 +138,9 @@ impl RequestExplanation {
         }
         row("limits", &self.limits);
         row("access", &self.access);
+        for (index, rate) in self.rates.iter().enumerate() {
+            row(if index == 0 { "rate" } else { "" }, &rate.to_string());
+        }
         if let Some(cors) = &self.cors {
             row("cors", cors);
         }
@@ -188,6 +195,7 @@ impl RequestExplanation {
             "upstream": self.upstream.as_ref().map(upstream_to_json),
             "limits": self.limits,
             "access": self.access,
+            "rates": self.rates.iter().map(RateOutlook::to_json).collect::<Vec<_>>(),
             "cors": self.cors,
             "status": self.answer.as_ref().map(|answer| answer.status.code()),
             "fields": fields,
@@ -211,6 +219,15 @@ pub(crate) struct Candidate {
     pub(crate) verdict: &'static str,
 }
 
+/// How full the buckets of rates are that a question meets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Buckets {
+    /// As the requests of clients have left them.
+    AsTheyAre,
+    /// As if no other request had come.
+    Full,
+}
+
 /// Explains what `generation` makes of each of `questions`. The outer error concerns all of them, an
 /// inner one its question.
 ///
@@ -219,6 +236,7 @@ pub(crate) struct Candidate {
 pub(crate) fn explain(
     generation: &Arc<Generation>,
     questions: Vec<Question>,
+    buckets: Buckets,
 ) -> Result<Vec<Result<Explanation, String>>, String> {
     let stand_in: Submit = Arc::new(reply_in_place_of_supervisor);
     let generation = Arc::clone(generation);
@@ -232,7 +250,7 @@ pub(crate) fn explain(
                     listener, stream, question,
                 ))),
                 None => {
-                    let answer = answer(&generation, question, &local).await;
+                    let answer = answer(&generation, question, &local, buckets).await;
                     answer.map(|answer| Explanation::Request(Box::new(answer)))
                 }
             });
@@ -258,6 +276,7 @@ async fn answer(
     generation: &Generation,
     question: &Question,
     local: &WorkerState,
+    buckets: Buckets,
 ) -> Result<RequestExplanation, String> {
     let bytes = question.head();
     let mut space = field_space();
@@ -285,6 +304,7 @@ async fn answer(
     };
     let asked_of = (arrival.connection, client_rule);
     let exchange = Exchange::new(generation, listener, peer, &head, asked_of).arrived_by(&arrival);
+    exchange.look_at_rates(buckets == Buckets::Full);
     let Selected { file, barrier } = exchange.file(local).await;
     let facts = if exchange.is_answered_by_code() {
         None
@@ -310,6 +330,7 @@ async fn answer(
             exchange.client,
             question.has_certificate,
         ),
+        rates: rates_of(&exchange),
         cors: cors_of(&exchange.policy.cors, &head),
     })
 }
@@ -335,7 +356,8 @@ async fn ask(
         answered.policy,
         RequestTraits::of(head),
         true,
-    );
+    )
+    .with_standing(exchange.standing());
     let now = Instant::now();
     let second = CurrentSecond::new(now);
     let mut encoded = Vec::new();

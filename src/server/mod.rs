@@ -23,7 +23,7 @@ pub(crate) mod worker;
 
 #[cfg(any(test, feature = "fuzz-internals"))]
 pub(crate) use exchange::client::address as client_address;
-pub(crate) use explain::{explain, passed_over_siblings, run_tests};
+pub(crate) use explain::{Buckets, explain, passed_over_siblings, run_tests};
 pub(crate) use worker::endpoint::ListeningSocket;
 pub(crate) use worker::run::{Acknowledgement, Command, run};
 pub(crate) use worker::{Roster, WorkerSetup};

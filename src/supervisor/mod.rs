@@ -27,6 +27,7 @@ mod listening;
 mod notify;
 mod occasion;
 mod predecessor;
+mod rates;
 mod reload;
 mod sockets;
 mod staging;

@@ -9,6 +9,7 @@ use super::Supervisor;
 use super::apps::AppFacts;
 use super::certificates::{self, CertificateFacts};
 use super::issued::{self, IssuedFacts};
+use super::rates::{self, RateFacts};
 use super::upstreams::{self, UpstreamFacts};
 use crate::control::ControlReply;
 use crate::control::question::Question;
@@ -17,7 +18,7 @@ use crate::http::date::iso;
 use crate::http::status::Status;
 use crate::metrics::Counters;
 use crate::runtime::PoolState;
-use crate::server;
+use crate::server::{self, Buckets};
 
 /// When the process started, and when its current generation did.
 #[derive(Clone, Copy)]
@@ -84,6 +85,7 @@ pub(super) struct Facts {
     /// The state of the pools that run handlers of the program, together.
     pub(super) blocking: PoolState,
     pub(super) apps: Vec<AppFacts>,
+    pub(super) rates: Vec<RateFacts>,
 }
 
 impl Supervisor {
@@ -122,6 +124,7 @@ impl Supervisor {
                 .pool_states()
                 .fold(self.pools.code.state(), PoolState::plus),
             apps: self.apps.facts(),
+            rates: rates::facts(&self.generation),
         }
     }
 }
@@ -162,6 +165,7 @@ impl Facts {
             "certificates": self.certificates.iter().map(CertificateFacts::to_json).collect::<Vec<_>>(),
             "acme": self.issued.iter().map(IssuedFacts::to_json).collect::<Vec<_>>(),
             "apps": self.apps.iter().map(AppFacts::to_json).collect::<Vec<_>>(),
+            "rates": self.rates.iter().map(RateFacts::to_json).collect::<Vec<_>>(),
         });
         if let (Some(json), Some(further)) = (json.as_object_mut(), further.as_object()) {
             json.extend(further.clone());
@@ -214,6 +218,7 @@ impl Facts {
         all.chain(certificates)
             .chain(issued)
             .chain(apps)
+            .chain(self.rates.iter().map(RateFacts::to_line))
             .chain(upstreams)
             .collect()
     }
@@ -256,7 +261,7 @@ fn to_lines(rows: &[(&str, String)]) -> String {
 /// The reply to `tidegate explain --live`: where the configuration that runs leads a request.
 pub(super) fn explain(generation: &Arc<Generation>, fields: &[(String, String)]) -> ControlReply {
     let answer = Question::from_fields(fields).and_then(|question| {
-        let mut answers = server::explain(generation, vec![question])?;
+        let mut answers = server::explain(generation, vec![question], Buckets::AsTheyAre)?;
         answers
             .pop()
             .unwrap_or_else(|| Err("nothing was asked".to_owned()))

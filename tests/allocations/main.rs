@@ -38,6 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn a_request_on_the_fast_path_allocates_nothing() {
     let server = Server::start();
     let page = server.ask("GET /page.html HTTP/1.1\r\nHost: h\r\n\r\n");
+    // The only one that passes.
+    server.ask("GET /refused HTTP/1.1\r\nHost: h\r\n\r\n");
     let tag = field(&page, "etag").expect("a file has an entity tag");
     let browser = "Host: h\r\nAccept: text/html,*/*;q=0.8\r\nAccept-Encoding: gzip, br\r\n\
         Accept-Language: en\r\nSec-Fetch-Mode: navigate\r\nCookie: a=b; c=d\r\n\r\n";
@@ -99,6 +101,19 @@ fn a_request_on_the_fast_path_allocates_nothing() {
              Access-Control-Request-Method: GET\r\n\r\n"
                 .to_owned(),
             "204",
+            1,
+        ),
+        (
+            "counted at two rates",
+            "GET /limited/page.html HTTP/1.1\r\nHost: h\r\nOrigin: https://b.test\r\n\r\n"
+                .to_owned(),
+            "200",
+            1,
+        ),
+        (
+            "one too many",
+            "GET /refused HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
+            "429",
             1,
         ),
         (
@@ -217,12 +232,17 @@ impl Server {
             r#"
             workers = 1
             log = {{ access = false, level = "error" }}
+            rates.much = {{ rate = "1000000/s", burst = 100000 }}
+            rates.path = {{ rate = "1000000/s", burst = 100000, key = ["client", "path", "host", "header Origin"] }}
+            rates.none = {{ rate = "1/d" }}
             [[server]]
             listen = "127.0.0.1:0"
             [server.routes]
             "/" = {{ files = "{site}", revalidate = "1h" }}
             "= /fixed" = {{ respond = "ok" }}
             "/shared" = {{ files = "{site}", revalidate = "1h", strip_prefix = true, cors = {{ origins = ["https://a.test", "https://b.test"], expose = "ETag" }} }}
+            "/limited" = {{ files = "{site}", revalidate = "1h", strip_prefix = true, allow = "127.0.0.0/8", rate = ["much", "path"], cors = {{ origins = "https://b.test" }} }}
+            "= /refused" = {{ respond = "ok", rate = "none" }}
             "= /passed" = {{ proxy = "http://{upstream}" }}
             "= /tunnel" = {{ proxy = "http://{silent}" }}
             "#

@@ -53,6 +53,8 @@ mod control;
 mod reload;
 // Policies: headers, limits, error pages, access. Which of several servers answers.
 mod policy;
+// How often clients may ask.
+mod rates;
 // What scripts of other origins may read and send.
 mod cors;
 // Application servers behind `fastcgi`: those that keep to the protocol, and those that do not.

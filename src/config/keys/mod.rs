@@ -6,6 +6,7 @@
 //!      ├─ server ─┬─ route ─ files, respond, redirect, handler, switch, cgi, fastcgi, proxy
 //!      │          └─ clash                    claims that exclude each other
 //!      ├─ refine ─ headers, limits, error_pages, types, access, cors: what holds at a `level`
+//!      ├─ rate                               how many requests may be made
 //!      ├─ stream                             connections that are passed on as they are
 //!      │    └─ listening, listen_claims      what servers and streams set for their addresses
 //!      ├─ tls                                what servers and streams end TLS with
@@ -45,6 +46,7 @@ mod listening;
 pub(crate) mod log;
 mod peer;
 mod proxy;
+pub(crate) mod rate;
 mod redirect;
 pub(crate) mod refine;
 mod respond;
@@ -79,6 +81,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &route::TABLE,
     &limits::TABLE_AT_ROUTE,
     &cors::TABLE,
+    &rate::TABLE,
     &stream::TABLE,
     &tls::STREAM_TABLE,
     &upstream::TABLE,

@@ -2,7 +2,7 @@
 
 use super::level::{Level, Refinement};
 use super::setting::{Setting, show, walk};
-use super::{access, certificate, cors, error_pages, headers, limits, types};
+use super::{access, certificate, cors, error_pages, headers, limits, rate, types};
 use crate::config::model::Policy;
 use crate::config::tree::section::Section;
 use crate::config::words::written;
@@ -26,6 +26,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         access::DENY_AT_SERVER,
         certificate::CLIENT_AT_SERVER,
         cors::AT_SERVER,
+        rate::AT_SERVER,
     ];
     const ROUTE: &[Setting<Refinement, Policy>] = &[
         headers::FURTHER_IN,
@@ -37,6 +38,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         access::DENY,
         certificate::CLIENT,
         cors::AT_ROUTE,
+        rate::AT_ROUTE,
     ];
     match level {
         Level::Top => TOP,

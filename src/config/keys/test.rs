@@ -13,6 +13,7 @@ use std::ops::RangeInclusive;
 
 use super::listening::listen_entry;
 use super::proxy;
+use super::rate;
 use super::setting::{Kind, Setting, Table, rows, set, show, walk};
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
@@ -122,6 +123,7 @@ struct ExpectDraft {
     route: Option<(RoutePattern, String, Spot)>,
     /// The name of the upstream, and where it is written.
     proxy: Option<(String, Spot)>,
+    rates: Option<Vec<String>>,
     fields: Vec<(String, Option<String>)>,
 }
 
@@ -166,6 +168,14 @@ const EXPECT_SETTINGS: &[Setting<ExpectDraft, Expectation>] = &[
         ..Setting::BLANK
     },
     Setting {
+        key: "rate",
+        kind: Kind::Either(&[Kind::TEXTS, Kind::Only(false)]),
+        about: "the rates at which it is counted, all of them; false: none",
+        read: |node, draft| set(&mut draft.rates, rate::expected(node).map(Some)),
+        show: |expect| expect.rates.as_deref().map(rate::show_names),
+        ..Setting::BLANK
+    },
+    Setting {
         key: "header",
         kind: Kind::Map(&Kind::Either(&[Kind::Text, Kind::Only(false)])),
         default: "{}",
@@ -197,6 +207,7 @@ fn route_test(node: Node<'_>, servers: &[Server]) -> Option<RouteTest> {
         status,
         route,
         proxy,
+        rates,
         fields,
     } = draft.expect;
     let route = route.and_then(|route| known_route(node, route, servers));
@@ -216,6 +227,7 @@ fn route_test(node: Node<'_>, servers: &[Server]) -> Option<RouteTest> {
             status,
             route,
             proxy,
+            rates,
             fields,
         },
         place: node.cx.source.place(node.value.span().start),

@@ -18,7 +18,7 @@ use super::server::{self, resolve_servers};
 use super::setting::{Kind, Row, Setting, Table, rows, set, show, walk, word, words};
 use super::stream::{self, resolve_streams};
 use super::test::{self, resolve_tests};
-use super::{app, issue, limits, log, refine, upstream};
+use super::{app, issue, limits, log, rate, refine, upstream};
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::model::{Config, ForwardedField, Policy};
@@ -114,13 +114,13 @@ const FORWARDED_FIELDS: &[(&str, ForwardedField)] = &[
 ];
 
 /// The keys that every file may have. They are read apart from the others: `include` before the walk,
-/// `server`, `stream`, `upstreams`, `apps` and `test` from all files together.
-const OF_EVERY_FILE: [Setting<Config>; 6] = [
+/// `server`, `stream`, `upstreams`, `apps`, `rates` and `test` from all files together.
+const OF_EVERY_FILE: [Setting<Config>; 7] = [
     Setting {
         key: "include",
         kind: Kind::TEXTS,
         default: "[]",
-        about: "further files with servers, streams, upstreams, apps and tests; `*` and `?` stand for characters of a name",
+        about: "further files with servers, streams, upstreams, apps, rates and tests; `*` and `?` stand for characters of a name",
         ..Setting::BLANK
     },
     Setting {
@@ -164,6 +164,17 @@ const OF_EVERY_FILE: [Setting<Config>; 6] = [
         ..Setting::BLANK
     },
     Setting {
+        key: "rates",
+        kind: Kind::Map(&Kind::Table(&rate::TABLE)),
+        default: "{}",
+        about: "how many requests may be made, by a name of yours, which `rate` of servers and routes says",
+        translations: &[(
+            "limit_req_zone",
+            "write [rates.login] with rate = \"10/m\" and burst = 5, and rate = \"login\" at a route",
+        )],
+        ..Setting::BLANK
+    },
+    Setting {
         key: "test",
         kind: Kind::Tables(&test::TABLE),
         about: "a request and what is expected of its answer",
@@ -173,7 +184,7 @@ const OF_EVERY_FILE: [Setting<Config>; 6] = [
 
 /// In the order of the documentation: the tables come after the single values.
 fn all_rows() -> Vec<Row> {
-    let [include, server, stream, upstreams, apps, test] = &OF_EVERY_FILE;
+    let [include, server, stream, upstreams, apps, rates, test] = &OF_EVERY_FILE;
     let (tables, values): (Vec<Row>, Vec<Row>) = rows(refine::settings(Level::Top))
         .into_iter()
         .partition(|row| row.key == limits::AT_TOP.key);
@@ -184,7 +195,7 @@ fn all_rows() -> Vec<Row> {
         rows([&LOG]),
         rows([&ACME]),
         tables,
-        rows([server, stream, upstreams, apps, test]),
+        rows([server, stream, upstreams, apps, rates, test]),
     ]
     .concat()
 }
@@ -205,6 +216,7 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
         shared.streams.extend(included.streams);
         shared.upstreams.extend(included.upstreams);
         shared.apps.extend(included.apps);
+        shared.rates.extend(included.rates);
         shared.tests.extend(included.tests);
     }
     let mut config = Config::default();
@@ -228,6 +240,7 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     let listen: Vec<&ListenAddress> = servers.chain(streams).flatten().collect();
     (config.upstreams, config.apps) = upstreams.complete(&contexts, &listen);
     config.tests = resolve_tests(shared.tests, &config.servers);
+    config.rates = rate::Known::read(shared.rates).complete(&contexts);
     root.close();
     config
 }
@@ -275,24 +288,26 @@ fn workers(node: Node<'_>) -> Option<NonZeroUsize> {
     }
 }
 
-/// The servers, streams, upstreams and tests of one file, or of all.
+/// The servers, streams, upstreams, apps, rates and tests of one file, or of all.
 struct Shared<'c> {
     servers: Vec<Node<'c>>,
     streams: Vec<Node<'c>>,
     upstreams: Vec<Node<'c>>,
     apps: Vec<Node<'c>>,
+    rates: Vec<Node<'c>>,
     tests: Vec<Node<'c>>,
 }
 
 impl<'c> Shared<'c> {
     fn of(section: &mut Section<'c>) -> Self {
-        let [include, server, stream, upstreams, apps, test] = &OF_EVERY_FILE;
+        let [include, server, stream, upstreams, apps, rates, test] = &OF_EVERY_FILE;
         section.take(include.key);
         Self {
             servers: list(server.key, section.take(server.key)),
             streams: list(stream.key, section.take(stream.key)),
             upstreams: section.take(upstreams.key).into_iter().collect(),
             apps: section.take(apps.key).into_iter().collect(),
+            rates: section.take(rates.key).into_iter().collect(),
             tests: list(test.key, section.take(test.key)),
         }
     }

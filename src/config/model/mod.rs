@@ -10,6 +10,7 @@
 //!                  ├─ policy  Policy ─ HeaderChanges, limits, ErrorPages, Cors, Access ─ address: networks
 //!                  ├─ server  Server ─┬─ address: hosts
 //!                  │                  └─ route  Route ─ RoutePattern, verbs: Verb ─ Files, Cgi, …
+//!                  ├─ rate    Rate
 //!                  ├─ stream  Stream
 //!                  └─ test    RouteTest ─ Expectation
 //! ```
@@ -25,6 +26,7 @@ mod links;
 mod place;
 mod policy;
 mod process;
+mod rate;
 mod route;
 mod server;
 mod stream;
@@ -48,6 +50,7 @@ pub(crate) use policy::{Access, ErrorPages, HeaderChanges, Policy, StatusPattern
 pub(crate) use process::{
     AccessLog, Blocking, Config, ForwardedField, Log, LogFormat, LogLevel, Proxies,
 };
+pub(crate) use rate::{Bucket, Rate, RateKey};
 pub(crate) use route::{PatternSegment, Route, RoutePattern, describe_route};
 pub(crate) use server::{Account, Server, SocketAccess};
 pub(crate) use stream::Stream;

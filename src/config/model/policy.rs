@@ -25,6 +25,8 @@ pub(crate) struct Policy {
     pub(crate) needs_certificate: bool,
     /// `None`: browsers are told nothing, so that scripts of other origins may read nothing.
     pub(crate) cors: Option<Cors>,
+    /// The names of the rates that requests are counted at, each once.
+    pub(crate) rates: Vec<String>,
     /// The media types of files.
     pub(crate) types: Types,
 }

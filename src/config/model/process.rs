@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    Acme, App, Cidr, Files, Place, Policy, Proxy, Route, RoutePattern, RouteTest, Server,
+    Acme, App, Cidr, Files, Place, Policy, Proxy, Rate, Route, RoutePattern, RouteTest, Server,
     SocketAccess, Stream, Tls, Upstream, UpstreamServer, Verb,
 };
 use crate::address::{ListenAddress, UpstreamUrl};
@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) streams: Vec<Stream>,
     /// Every one that a route or a stream may name: those of the file by name, then one for each URL.
     pub(crate) upstreams: Vec<Upstream>,
+    /// By name.
+    pub(crate) rates: Vec<Rate>,
     /// By name. Their upstreams are among `upstreams`, too.
     pub(crate) apps: Vec<App>,
     /// In the order of the files. They are not used while serving.
@@ -121,6 +123,7 @@ impl Default for Config {
             servers: Vec::new(),
             streams: Vec::new(),
             upstreams: Vec::new(),
+            rates: Vec::new(),
             apps: Vec::new(),
             tests: Vec::new(),
         }

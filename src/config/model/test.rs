@@ -31,6 +31,8 @@ pub(crate) struct Expectation {
     pub(crate) route: Option<RoutePattern>,
     /// The upstream that would be asked: the one of a route of some server.
     pub(crate) proxy: Option<String>,
+    /// The rates at which the request is counted, in any order.
+    pub(crate) rates: Option<Vec<String>>,
     /// A field's name and value; `None`: the response must not have the field.
     pub(crate) fields: Vec<(String, Option<String>)>,
 }

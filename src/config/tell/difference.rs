@@ -10,13 +10,16 @@ use crate::address::ListenAddress;
 use crate::config::keys::app::show_app;
 use crate::config::keys::level::Level;
 use crate::config::keys::limits::show_limits;
+use crate::config::keys::rate::show_rate_table;
 use crate::config::keys::refine::show_policy;
 use crate::config::keys::route::show_answer;
 use crate::config::keys::server::show_own_keys;
 use crate::config::keys::stream::show_stream;
 use crate::config::keys::top::{needs_restart, show_tables, show_top};
 use crate::config::keys::upstream::show_upstream;
-use crate::config::model::{App, Config, Policy, Route, RoutePattern, Server, Stream, Upstream};
+use crate::config::model::{
+    App, Config, Policy, Rate, Route, RoutePattern, Server, Stream, Upstream,
+};
 use crate::config::words::written::Table;
 
 /// One change.
@@ -66,6 +69,7 @@ pub(crate) fn difference(old: &Config, new: &Config) -> Vec<Change> {
     changes.extend(streams(old, new));
     changes.extend(named("upstream", &upstreams(old), &upstreams(new)));
     changes.extend(named("app", &apps(old), &apps(new)));
+    changes.extend(named("rate", &rates(old), &rates(new)));
     changes
 }
 
@@ -262,6 +266,11 @@ fn apps(config: &Config) -> BTreeMap<String, Table> {
     config.apps.iter().map(entry).collect()
 }
 
+fn rates(config: &Config) -> BTreeMap<String, Table> {
+    let entry = |rate: &Rate| (rate.name.clone(), show_rate_table(rate));
+    config.rates.iter().map(entry).collect()
+}
+
 /// The changes of tables that have names; `kind` is what the operator calls them.
 fn named(kind: &str, old: &BTreeMap<String, Table>, new: &BTreeMap<String, Table>) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -329,8 +338,13 @@ limits.max_content = 1
 listen = \"127.0.0.1:1\"
 routes.\"/\" = { files = \"www\" }
 routes.\"/a\" = { respond = \"a\" }
+routes.\"/r\" = { respond = \"r\", rate = \"some\" }
 [upstreams.shop]
 servers = \"127.0.0.1:8000\"
+[rates.some]
+rate = \"1/s\"
+[rates.more]
+rate = \"1/s\"
 ";
 
     #[test]
@@ -446,6 +460,20 @@ servers = \"127.0.0.1:8000\"
                 "upstreams.shop",
                 "upstreams.store".into(),
                 &["upstream store added", "upstream shop removed"],
+            ),
+            (
+                "rate = \"some\"",
+                "rate = [\"some\", \"more\"]".into(),
+                &["route /r: rate some → [\"some\", \"more\"]"],
+            ),
+            (
+                "rate = \"1/s\"",
+                "rate = \"2/m\"\nkey = [\"path\", \"client\"]".into(),
+                &[
+                    "rate some: rate 1/s → 2/m",
+                    "rate some: burst 1 → 2",
+                    "rate some: key [\"client\"] → [\"path\", \"client\"]",
+                ],
             ),
         ];
         for (from, to, expected) in cases {

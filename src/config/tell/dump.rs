@@ -5,6 +5,7 @@
 //! kept anywhere. The tables of `keys` say how a key is shown.
 
 use crate::config::keys::app::show_app;
+use crate::config::keys::rate::show_rate_table;
 use crate::config::keys::route::show_route;
 use crate::config::keys::server::show_server;
 use crate::config::keys::stream::show_stream;
@@ -40,6 +41,13 @@ pub(crate) fn dump(config: &Config) -> String {
     }
     for app in &config.apps {
         text += &format!("\n[apps.{}]\n{}", key(app.name()), lines(&show_app(app)));
+    }
+    for rate in &config.rates {
+        text += &format!(
+            "\n[rates.{}]\n{}",
+            key(&rate.name),
+            lines(&show_rate_table(rate))
+        );
     }
     for test in &config.tests {
         text += &format!("\n[[test]]\n{}", lines(&show_test(test)));

@@ -62,6 +62,7 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
             let key = title.trim_matches('`');
             vec![format!("[upstreams.a.{key}]\n{line}\n{server}")]
         }
+        "`[rates.NAME]`" => vec![format!("[rates.a]\n{line}\n{server}")],
         "`[apps.NAME]`" => vec![format!("[apps.a]\n{line}\n{server}")],
         "`[[test]]`" => vec![format!("{server}[[test]]\n{line}\n")],
         "`expect`" => vec![format!(

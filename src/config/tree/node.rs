@@ -18,6 +18,7 @@ use super::asked_upstream::AskedUpstream;
 use super::named_certificate::NamedCertificate;
 use super::named_connector::NamedConnector;
 use super::named_handler::NamedHandler;
+use super::named_rate::NamedRate;
 use super::surroundings::Surroundings;
 use super::survey::Surveys;
 use crate::config::complaint::diagnostic::{Diagnostic, Source, Spot};
@@ -47,6 +48,8 @@ pub(crate) struct Context<'c> {
     pub(crate) connectors: RefCell<Vec<NamedConnector>>,
     /// The upstreams that routes ask, and that there may be.
     pub(crate) asked: RefCell<Vec<AskedUpstream>>,
+    /// The rates that are named, and that there may be.
+    pub(crate) rates: RefCell<Vec<NamedRate>>,
     /// The names of hosts that were looked up, because a name that is not found takes long.
     pub(crate) hosts: RefCell<HashMap<String, Vec<SocketAddr>>>,
 }
@@ -71,6 +74,7 @@ impl<'c> Context<'c> {
             certificates: RefCell::default(),
             connectors: RefCell::default(),
             asked: RefCell::default(),
+            rates: RefCell::default(),
             hosts: RefCell::default(),
         }
     }

@@ -10,6 +10,7 @@ pub(crate) mod expiry;
 pub(crate) mod origin;
 pub(crate) mod pattern;
 pub(crate) mod proxy;
+pub(crate) mod rate;
 pub(crate) mod target;
 pub(crate) mod units;
 pub(crate) mod upstream;

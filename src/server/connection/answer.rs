@@ -19,6 +19,7 @@ use crate::runtime::{self, Tick};
 use crate::server::exchange::Exchange;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::{Outcome, Subject, Underway, finish};
+use crate::throttle::rates::Counted;
 use crate::transfer::send::{Progress, Transmission};
 
 /// Content up to this many octets is copied behind its head, into the write that answers share;
@@ -171,13 +172,14 @@ impl Connection {
         let Some(response) = exchange.answer_now(&worker.local) else {
             forget(cut_by_panic);
             let head = bytes.len();
-            self.note_begun(head);
+            self.note_begun(head, exchange.counted());
             return Step::Perform { head };
         };
         exchange.tell();
         let may_persist = head.persistent && self.may_persist();
         let traits = RequestTraits::of(head);
-        let framed = FramedResponse::new(response, exchange.policy, traits, may_persist);
+        let framed = FramedResponse::new(response, exchange.policy, traits, may_persist)
+            .with_standing(exchange.standing());
         self.encode_head(&framed, generation, output);
         let ending = ending_after(&framed, head);
         let content_sent = match framed.content {
@@ -224,11 +226,17 @@ impl Connection {
         finish(&self.worker, client, &subject, outcome, runtime::now());
     }
 
-    /// Keeps what the handler has begun for a request that has to be waited for.
-    fn note_begun(&self, head: usize) {
-        let begun = self.worker.local.take_begun();
-        self.begun
-            .set(begun.map(|of_handler| Box::new(Begun { head, of_handler })));
+    /// Keeps what was done for a request that has to be waited for: what the handler has begun, and what
+    /// the rates have said.
+    fn note_begun(&self, head: usize, counted: Option<Counted>) {
+        let of_handler = self.worker.local.take_begun();
+        let is_begun = of_handler.is_some() || counted.is_some();
+        let begun = || Begun {
+            head,
+            of_handler,
+            counted,
+        };
+        self.begun.set(is_begun.then(|| Box::new(begun())));
     }
 
     /// Begins an exchange that is not finished within this turn.

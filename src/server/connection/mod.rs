@@ -50,6 +50,7 @@ use crate::runtime::{self, Direction, Elapsed, Idle, Tick};
 use crate::server::proxy_header::{self, Announced};
 use crate::server::worker::Worker;
 use crate::server::worker::endpoint::Endpoint;
+use crate::throttle::rates::Counted;
 use crate::transport::{Received, Transport};
 
 use pending::Pending;
@@ -88,15 +89,17 @@ pub(super) struct Connection {
     head_deadline: Tick,
     /// Whether the connection counts among those that are open.
     is_counted: bool,
-    /// What the handler of the request at the start of `unread` has begun, while that is not performed.
+    /// What was done for the request at the start of `unread`, while that is not performed.
     begun: Cell<Option<Box<Begun>>>,
 }
 
-/// A request that has to be waited for, and whose handler has been called.
+/// A request that has to be waited for, and for which something has been done that is not done twice.
 struct Begun {
     /// Bytes of its head.
     head: usize,
-    of_handler: handlers::Begun,
+    of_handler: Option<handlers::Begun>,
+    /// What the rates have said to it.
+    counted: Option<Counted>,
 }
 
 /// How a turn ended.

@@ -71,8 +71,10 @@ impl Connection {
         let generation = self.generation();
         let is_guess = take(&mut self.is_likely_to_wait);
         // Taken before anything else: a request that goes back to the fast path is asked anew there.
-        let begun = self.begun.take().map(|begun| begun.of_handler);
+        let begun = self.begun.take();
         debug_assert!(!is_guess || begun.is_none(), "a handler was asked");
+        let (begun, counted) =
+            begun.map_or((None, None), |begun| (begun.of_handler, begun.counted));
         let bytes = self.take_head(length);
         let unread = take(&mut self.unread);
         let mut lines = Vec::new();
@@ -85,7 +87,7 @@ impl Connection {
         let asked_of = self.for_admission();
         let exchange = Exchange::new(&generation, listener, self.client, &head, asked_of)
             .arrived_by(&arrival)
-            .resumed(begun);
+            .resumed(begun, counted);
         let always_waits = exchange.always_waits();
         if is_guess && !always_waits {
             drop(exchange);
@@ -175,7 +177,8 @@ impl Connection {
         };
         let begun = receiving.begin_response();
         let may_persist = head.persistent && self.may_persist() && begun.can_be_drained;
-        let framed = FramedResponse::new(response, policy, RequestTraits::of(head), may_persist);
+        let framed = FramedResponse::new(response, policy, RequestTraits::of(head), may_persist)
+            .with_standing(exchange.standing());
         let persists = framed.persists();
         let send_timeout = exchange.limits().send_timeout;
         match self.begin_sending(framed, begun.rest_of_interim, generation) {

@@ -15,6 +15,7 @@ use crate::message::content::{Content, DuplexContent, Octets};
 use crate::message::format::Format;
 use crate::message::problem;
 use crate::message::response::{CommonFields, DuplexResponse, Response};
+use crate::throttle::rates::Standing;
 
 /// A response, framed: everything but the bytes of its head.
 pub(in crate::server) struct FramedResponse<'a, 'c> {
@@ -22,6 +23,8 @@ pub(in crate::server) struct FramedResponse<'a, 'c> {
     fields: Octets<'a>,
     /// Lines of CORS that stand behind them.
     more_fields: &'a [u8],
+    /// What it says of the rates at which its request was counted, if it was.
+    standing: Option<Standing<'a>>,
     pub(in crate::server) framing: ResponseFraming,
     persistence: Persistence,
     /// What goes on the wire: nothing, in answer to HEAD.
@@ -115,11 +118,18 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             status: response.status,
             fields,
             more_fields,
+            standing: None,
             framing,
             persistence,
             content,
             common,
         }
+    }
+
+    /// It, with what it says of the rates at which its request was counted.
+    #[inline(always)]
+    pub(in crate::server) fn with_standing(self, standing: Option<Standing<'a>>) -> Self {
+        Self { standing, ..self }
     }
 
     /// Whether the connection goes on after it.
@@ -142,7 +152,10 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             framing: self.framing,
             persistence: self.persistence,
         };
-        head.encode(out);
+        match &self.standing {
+            None => head.encode(out),
+            Some(standing) => head.encode_with(out, |out| standing.encode(out)),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::pin::pin;
 
+use super::rate::{ClientLeft, Gate};
 use super::{Answered, Exchange, admission};
 use crate::generation::Route;
 use crate::handlers::WorkerState;
@@ -22,6 +23,13 @@ impl<'g> Exchange<'g, '_> {
     pub(in crate::server) fn answer_now(&self, local: &WorkerState) -> Option<Response<'g>> {
         if self.head.framing != Framing::Empty {
             return None;
+        }
+        if let Some(rates) = self.policy.rates() {
+            match self.pass_rates(rates) {
+                Gate::Open => {}
+                Gate::Held(_) => return None,
+                Gate::Shut(response) => return Some(response),
+            }
         }
         let matched = match &self.matched {
             Ok(matched) => matched,
@@ -45,6 +53,13 @@ impl<'g> Exchange<'g, '_> {
         local: &WorkerState,
         content: impl ReadContent + Copy + 'c,
     ) -> Option<Answered<'g, 'c>> {
+        if let Some(rates) = self.policy.rates() {
+            match Box::pin(self.wait_for_rates(rates, content)).await {
+                Ok(None) => {}
+                Ok(Some(response)) => return Some(self.answered(response)),
+                Err(ClientLeft) => return None,
+            }
+        }
         // The answer is dropped before a redirect is followed. Following is seldom, so its future is boxed:
         // otherwise every exchange that waits would have room for it.
         let target = match self.answer_once(local, content).await {

@@ -4,6 +4,7 @@
 //! client      who asks, behind proxies that are trusted
 //! route       the server and the route that answer, or the status that says why none does
 //! admission   whether the client is let in, and whether the content is small enough
+//! rate        whether the client asks too often; a request may be held here
 //! cors        what scripts of other origins may do; a preflight is answered here
 //! handler     the response, at once or waited for, wherever local redirects lead
 //! finishing   what the operator changes of it, and its framing
@@ -11,7 +12,7 @@
 //! ```
 //!
 //! Admission stands behind the route, because a route may have an `allow`, a `deny` and a
-//! `max_content` of its own. What is decided here is the same whether the response is given at once
+//! `max_content` of its own. A request that it refuses, or that is a preflight, counts at no rate. What is decided here is the same whether the response is given at once
 //! or waited for; the connection calls the steps.
 
 mod admission;
@@ -20,6 +21,7 @@ pub(super) mod cors;
 pub(super) mod finishing;
 mod handler;
 pub(super) mod outcome;
+pub(super) mod rate;
 mod route;
 
 use std::cell::Cell;
@@ -37,6 +39,7 @@ use crate::message::response::DuplexResponse;
 use crate::message::routed_path::RoutedPath;
 use crate::message::selected::Selected;
 use crate::message::upstream_note::{NotePlace, UpstreamNote};
+use crate::throttle::rates::Counted;
 
 use route::{Matched, Refusal};
 
@@ -56,6 +59,8 @@ pub(super) struct Exchange<'g, 'r> {
     matched: Result<Matched<'g, 'r>, Refusal>,
     /// What the handler has begun already.
     begun: Cell<Option<Begun>>,
+    /// What the rates of the policy have said, once the request is counted.
+    counted: Cell<Option<Counted>>,
     /// Which servers of an upstream the handler has asked.
     note: NotePlace,
 }
@@ -115,6 +120,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
             policy,
             matched,
             begun: Cell::new(None),
+            counted: Cell::new(None),
             note: NotePlace::default(),
         }
     }
@@ -141,9 +147,11 @@ impl<'g, 'r> Exchange<'g, 'r> {
         client::is_trusted_proxy(&generation.proxies, peer)
     }
 
-    /// This exchange, with what its handler began when it was asked for an answer at once.
-    pub(super) fn resumed(self, begun: Option<Begun>) -> Self {
+    /// This exchange, with what was done for it when it was asked for an answer at once: what its handler
+    /// began, and at which rates it was counted.
+    pub(super) fn resumed(self, begun: Option<Begun>, counted: Option<Counted>) -> Self {
         self.begun.set(begun);
+        self.counted.set(counted);
         self
     }
 

@@ -65,6 +65,16 @@ impl Refusal {
         }
     }
 
+    /// Whether the request counts at the rates of its policy. A client that is kept out uses up no other's
+    /// share; and what is for another connection, or a preflight, is not the request itself.
+    pub(super) fn counts(&self) -> bool {
+        match self {
+            Self::Status(status) => *status != Status::FORBIDDEN,
+            Self::Allow(..) => true,
+            Self::NoCertificate | Self::OtherConnection | Self::Preflight => false,
+        }
+    }
+
     pub(super) fn is_misdirected(self) -> bool {
         matches!(self, Self::Status(Status::MISDIRECTED_REQUEST))
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Explanation, explain};
+use super::{Buckets, Explanation, explain};
 use crate::config::model::{Config, Place, RouteTest};
 use crate::control::question::Question;
 use crate::generation::Generation;
@@ -19,7 +19,7 @@ pub(crate) fn run_tests(config: &Config, generation: &Arc<Generation>) -> Vec<St
     }
     let tests = config.tests.iter();
     let questions = tests.map(|test| question(test, config)).collect();
-    match explain(generation, questions) {
+    match explain(generation, questions, Buckets::Full) {
         Err(error) => vec![error],
         Ok(answers) => {
             let outcomes = config.tests.iter().zip(answers);
@@ -89,6 +89,17 @@ fn mismatches(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<Stri
         let got = upstream.as_deref().unwrap_or("none");
         found.push(format!("{at}: expected upstream {expected}, got {got}"));
     }
+    if let Some(expected) = &test.expect.rates {
+        let got: Vec<&str> = answer.rates.iter().map(|rate| rate.name.as_str()).collect();
+        if got.len() != expected.len()
+            || !got
+                .iter()
+                .all(|name| expected.iter().any(|other| other == name))
+        {
+            let (expected, got) = (shown_names(expected), shown_names(&got));
+            found.push(format!("{at}: expected rate {expected}, got {got}"));
+        }
+    }
     let Some(answer) = answer.answer else {
         if test.expect.status.is_some() || !test.expect.fields.is_empty() {
             let why = match upstream {
@@ -115,6 +126,16 @@ fn mismatches(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<Stri
         }
     }
     found
+}
+
+/// The names of rates as a mismatch shows them.
+fn shown_names(names: &[impl AsRef<str>]) -> String {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// The values of every field line of that name.
