@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -169,6 +170,8 @@ fn every_setting_arrives() {
         max_fields: 50,
         max_content: 1024 * 1024,
         max_connections: 500,
+        connections_per_client: Some(20),
+        max_rate_out: NonZeroU64::new(2 << 20),
     };
     assert_eq!(config.policy.limits, limits);
     let hosts = [

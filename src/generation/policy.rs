@@ -1,5 +1,6 @@
 //! The policy of a server or a route, prepared: field changes and error pages are encoded.
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::throttle::rates::Rates;
 #[derive(Debug)]
 pub(crate) struct ServingPolicy {
     pub(crate) limits: Limits,
-    /// Which clients are answered, and how often; `None`: every client, whenever it asks.
+    /// Which clients are answered, how often and how fast; `None`: every client, without a limit.
     pub(crate) admission: Option<Admission>,
     /// In a box, because few routes have it.
     pub(crate) cors: Option<Box<ServingCors>>,
@@ -34,7 +35,7 @@ pub(crate) struct ServingPolicy {
     loaded: Vec<(PathBuf, Arc<ErrorPage>)>,
 }
 
-/// Which clients are answered, where not all are, and how often.
+/// Which clients are answered, where not all are, and how often and how fast.
 #[derive(Debug)]
 pub(crate) struct Admission {
     pub(crate) access: Access,
@@ -42,13 +43,17 @@ pub(crate) struct Admission {
     pub(crate) needs_certificate: bool,
     /// The rates at which requests are counted.
     pub(crate) rates: Option<Rates>,
+    /// Octets of responses that a connection is sent in a second. Here and not only in the limits, so that an
+    /// exchange without any of these looks at one thing.
+    pub(crate) max_rate_out: Option<NonZeroU64>,
 }
 
 impl Admission {
     fn of(policy: &Policy, changes: &FieldChanges, carryover: &Carryover) -> Option<Self> {
         let is_for_all = policy.access == Access::default()
             && !policy.needs_certificate
-            && policy.rates.is_empty();
+            && policy.rates.is_empty()
+            && policy.limits.max_rate_out.is_none();
         let rates = || {
             let rates = policy.rates.iter().map(|name| carryover.rate(name));
             let leaves = |name: &str| !changes.drops(name.as_bytes(), Scope::Any);
@@ -58,6 +63,7 @@ impl Admission {
             access: policy.access.clone(),
             needs_certificate: policy.needs_certificate,
             rates: rates(),
+            max_rate_out: policy.limits.max_rate_out,
         })
     }
 }
@@ -149,6 +155,12 @@ impl ServingPolicy {
     #[inline(always)]
     pub(crate) fn rates(&self) -> Option<&Rates> {
         self.admission.as_ref()?.rates.as_ref()
+    }
+
+    /// How many octets of responses a connection is sent in a second; `None`: as many as it takes.
+    #[inline(always)]
+    pub(crate) fn max_rate_out(&self) -> Option<NonZeroU64> {
+        self.admission.as_ref()?.max_rate_out
     }
 
     /// Whether an answer may carry the server's own line with this name.

@@ -2,13 +2,18 @@
 
 pub(crate) mod tally;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::throttle::clients::Clients;
 
 /// The counters that all workers share.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessCounters {
     /// How many connections are open, for `max_connections`.
     pub(crate) connections: AtomicUsize,
+    /// How many each client has open, for `connections_per_client`.
+    pub(crate) clients: Arc<Clients>,
 }
 
 /// The ways in which an exchange can end.
@@ -57,6 +62,8 @@ pub(crate) struct Counters {
     pub(crate) open: Counter,
     /// How many connections were accepted.
     pub(crate) accepted: Counter,
+    /// How many connections were refused because their clients had as many as they may.
+    pub(crate) too_many_of_client: Counter,
     /// How many connections are tunnels now.
     pub(crate) tunnels: Counter,
     /// The handshakes of TLS.
@@ -101,6 +108,7 @@ impl Counters {
         self.open.add(ended.open.read());
         self.accepted.add(ended.accepted.read());
         self.tunnels.add(ended.tunnels.read());
+        self.too_many_of_client.add(ended.too_many_of_client.read());
         self.handshakes
             .complete
             .add(ended.handshakes.complete.read());

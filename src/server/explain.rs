@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use super::exchange::Exchange;
 use super::worker::clock::CurrentSecond;
 use crate::address::ListenAddress;
-use crate::config::model::RoutePattern;
+use crate::config::model::{Limits, RoutePattern};
 use crate::control::question::Question;
 use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::generation::{Generation, Route, Site};
@@ -324,7 +324,7 @@ async fn answer(
         barrier,
         upstream: exchange.proxied(),
         answer: facts,
-        limits: describe_limits(&exchange),
+        limits: describe_limits(&exchange, generation.limits_at(listener)),
         access: admission_of(
             exchange.policy.admission.as_ref(),
             exchange.client,
@@ -480,12 +480,20 @@ fn why_it_lost(loser: &RoutePattern, winner: &RoutePattern) -> &'static str {
     }
 }
 
-fn describe_limits(exchange: &Exchange<'_, '_>) -> String {
+/// The limits of a request, and of the connection that it comes on.
+fn describe_limits(exchange: &Exchange<'_, '_>, of_connection: &Limits) -> String {
     let limits = exchange.limits();
-    format!(
+    let mut text = format!(
         "max_content {} bytes, body_timeout {:?}, send_timeout {:?}",
         limits.max_content, limits.body_timeout, limits.send_timeout
-    )
+    );
+    if let Some(max) = of_connection.connections_per_client {
+        text.push_str(&format!(", connections_per_client {max}"));
+    }
+    if let Some(octets) = limits.max_rate_out {
+        text.push_str(&format!(", max_rate_out {octets} bytes a second"));
+    }
+    text
 }
 
 /// A connection that no client has made, to the listener.

@@ -78,6 +78,8 @@ pub(super) struct Facts {
     pub(super) late: Vec<String>,
     pub(super) open: u64,
     pub(super) accepted: u64,
+    /// Connections that were refused because their clients had as many as they may.
+    pub(super) too_many_of_client: u64,
     pub(super) requests: u64,
     /// Connections of streams.
     pub(super) open_streams: u64,
@@ -114,6 +116,9 @@ impl Supervisor {
             late,
             open: self.tally.total(|counters| counters.open.read()),
             accepted: self.tally.total(|counters| counters.accepted.read()),
+            too_many_of_client: self
+                .tally
+                .total(|counters| counters.too_many_of_client.read()),
             requests: self.tally.total(Counters::requests),
             open_streams: self.tally.total(|counters| counters.streams.open.read()),
             streams: self
@@ -180,7 +185,11 @@ impl Facts {
             "generation": { "number": self.generation, "since": self.since },
             "workers": self.workers,
             "late_workers": self.late,
-            "connections": { "open": self.open, "accepted": self.accepted },
+            "connections": {
+                "open": self.open,
+                "accepted": self.accepted,
+                "too_many_of_client": self.too_many_of_client,
+            },
             "requests": self.requests,
             "handshakes": { "complete": self.handshakes, "failed": self.failed_handshakes },
             "streams": { "open": self.open_streams, "accepted": self.streams },
@@ -229,7 +238,11 @@ impl Facts {
             .iter()
             .map(|worker| format!(", {worker} answers as before"));
         let workers = self.workers.to_string() + &late.collect::<String>();
-        let connections = format!("{} open, {} accepted", self.open, self.accepted);
+        let mut connections = format!("{} open, {} accepted", self.open, self.accepted);
+        if self.too_many_of_client > 0 {
+            let refused = self.too_many_of_client;
+            connections.push_str(&format!(", {refused} over connections_per_client"));
+        }
         let streams = format!("{} open, {} accepted", self.open_streams, self.streams);
         let handshakes = format!(
             "{} complete, {} failed",

@@ -17,6 +17,7 @@ use crate::message::content::{
     BrokenOff, ContentSource, ContentStream, DuplexContent, FileRange, Octets, Piece,
 };
 use crate::runtime::{self, BlockingPool, Direction, Either, either};
+use crate::throttle::pace::Pace;
 use crate::transport::Transport;
 
 use file_chunk::{chunk_end, is_in_memory, warm};
@@ -81,6 +82,27 @@ pub(crate) enum Progress {
     Waiting,
     /// It took its share of the turn.
     Yield,
+    /// The pace lets no more be sent for so long.
+    Paced(Duration),
+}
+
+/// How an answer is sent to its end.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms<'c> {
+    /// How long the client may take nothing.
+    pub(crate) send_timeout: Duration,
+    /// `None`: as fast as the client takes it.
+    pub(crate) pace: Option<Pace<'c>>,
+}
+
+impl Terms<'static> {
+    /// As fast as the client takes it.
+    pub(crate) fn unpaced(send_timeout: Duration) -> Self {
+        Self {
+            send_timeout,
+            pace: None,
+        }
+    }
 }
 
 /// What became of an attempt to send octets of a file.
@@ -229,15 +251,41 @@ impl<'c> Transmission<'c> {
 
     /// Sends as much as can be sent without waiting.
     pub(crate) fn advance(&mut self, stream: &Transport) -> Result<Progress, SendError> {
-        let mut budget = BYTES_PER_TURN;
+        self.advance_by(stream, &mut { BYTES_PER_TURN }, usize::MAX)
+    }
+
+    /// As [`advance`](Self::advance), as far as `pace` lets it.
+    fn advance_at(&mut self, stream: &Transport, pace: Pace<'_>) -> Result<Progress, SendError> {
+        let now = runtime::now();
+        let most = match pace.allowance(now) {
+            Ok(most) => most.min(BYTES_PER_TURN),
+            Err(wait) => return Ok(Progress::Paced(wait)),
+        };
+        let mut left = most;
+        let progress = self.advance_by(stream, &mut left, most);
+        pace.sent(most - left, now);
+        progress
+    }
+
+    /// Sends until `budget` is used up, and at most so many octets with one call; what is left of the budget
+    /// stays in it.
+    #[inline]
+    fn advance_by(
+        &mut self,
+        stream: &Transport,
+        budget: &mut usize,
+        most: usize,
+    ) -> Result<Progress, SendError> {
         loop {
-            if budget == 0 {
+            if *budget == 0 {
                 return Ok(Progress::Yield);
             }
+            // Of an answer at a pace, no call sends more than is left. Another one may exceed its share.
+            let most = if most == usize::MAX { most } else { *budget };
             let step = match self.pieces.front() {
-                Some(Piece::Octets(_)) => self.send_octets(stream),
-                _ if self.sent < self.buffer.len() => self.send_buffer(stream),
-                Some(Piece::File(_)) => match self.send_file(stream) {
+                Some(Piece::Octets(_)) => self.send_octets(stream, most),
+                _ if self.sent < self.buffer.len() => self.send_buffer(stream, most),
+                Some(Piece::File(_)) => match self.send_file(stream, most) {
                     Ok(FileSent::Octets(count)) => Ok(count),
                     Ok(FileSent::Cold(range)) => return Ok(Progress::Cold(range)),
                     Err(error) => Err(error),
@@ -247,7 +295,7 @@ impl<'c> Transmission<'c> {
                 None => return Ok(Progress::Done),
             };
             match step {
-                Ok(count) => budget = budget.saturating_sub(count),
+                Ok(count) => *budget = budget.saturating_sub(count),
                 Err(SendError::Broken(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(Progress::Blocked);
                 }
@@ -256,7 +304,8 @@ impl<'c> Transmission<'c> {
         }
     }
 
-    /// Sends to the end, waiting as long as there is progress within every `send_timeout`.
+    /// Sends to the end, waiting as long as there is progress within every `send_timeout`. What the pace lets
+    /// wait is no lack of progress.
     ///
     /// # Errors
     /// Why it cannot be sent to its end.
@@ -264,15 +313,21 @@ impl<'c> Transmission<'c> {
         &mut self,
         stream: &Transport,
         pool: &BlockingPool,
-        send_timeout: Duration,
+        terms: Terms<'_>,
     ) -> Result<(), SendError> {
         let mut budget = BYTES_PER_TURN;
         loop {
-            match self.advance(stream)? {
+            let progress = match terms.pace {
+                None => self.advance(stream),
+                Some(pace) => self.advance_at(stream, pace),
+            };
+            match progress? {
                 Progress::Done => return Ok(()),
                 Progress::Yield => runtime::yield_now().await,
+                // Boxed, because seldom is there a pace, and every answer would have room for it.
+                Progress::Paced(wait) => Box::pin(self.wait_at_pace(wait)).await,
                 Progress::Blocked => {
-                    let deadline = runtime::deadline_after(send_timeout);
+                    let deadline = runtime::deadline_after(terms.send_timeout);
                     let ready = stream.ready(Direction::Write, deadline);
                     let ready = match &mut self.stream {
                         None => ready.await,
@@ -300,6 +355,17 @@ impl<'c> Transmission<'c> {
                         budget = BYTES_PER_TURN;
                     }
                 }
+            }
+        }
+    }
+
+    /// Waits until the pace lets more be sent. A stream that reads the request's content goes on meanwhile.
+    async fn wait_at_pace(&mut self, wait: Duration) {
+        let pause = runtime::sleep(wait);
+        match &mut self.stream {
+            None => pause.await,
+            Some(StreamSource { source, .. }) => {
+                either(pause, source.while_blocked()).await;
             }
         }
     }
@@ -336,24 +402,28 @@ impl<'c> Transmission<'c> {
         Ok(length)
     }
 
-    fn send_buffer(&mut self, stream: &Transport) -> Result<usize, SendError> {
-        let follows = !self.pieces.is_empty();
-        let count = stream.send(&self.buffer[self.sent..], follows)?;
+    /// Sends what is left of the buffer, at most so many octets.
+    fn send_buffer(&mut self, stream: &Transport, most: usize) -> Result<usize, SendError> {
+        let octets = up_to(&self.buffer[self.sent..], most);
+        // What the pace has wait does not follow at once.
+        let follows = !self.pieces.is_empty() && octets.len() < most;
+        let count = stream.send(octets, follows)?;
         self.sent += count;
         Ok(count)
     }
 
-    /// Sends what is left of the buffer and the first piece's octets, in one call.
-    fn send_octets(&mut self, stream: &Transport) -> Result<usize, SendError> {
+    /// Sends what is left of the buffer and the first piece's octets, in one call, at most so many.
+    fn send_octets(&mut self, stream: &Transport, most: usize) -> Result<usize, SendError> {
         let Some(Piece::Octets(octets)) = self.pieces.front() else {
             return Ok(0);
         };
-        let head = &self.buffer[self.sent..];
-        let octets = &octets[self.piece_sent..];
+        let head = up_to(&self.buffer[self.sent..], most);
+        let whole = octets.len() - self.piece_sent;
+        let octets = up_to(&octets[self.piece_sent..], most - head.len());
         let count = stream.send_vectored(&[IoSlice::new(head), IoSlice::new(octets)])?;
         let of_head = count.min(head.len());
         let of_octets = count - of_head;
-        let is_whole = of_octets == octets.len();
+        let is_whole = of_octets == whole;
         self.sent += of_head;
         self.piece_sent += of_octets;
         self.content_sent += of_octets as u64;
@@ -365,7 +435,8 @@ impl<'c> Transmission<'c> {
     }
 
     /// Sends the next octets of the first piece, a file, if they are in memory or `warm` has read them.
-    fn send_file(&mut self, stream: &Transport) -> Result<FileSent, SendError> {
+    /// At most so many octets.
+    fn send_file(&mut self, stream: &Transport, most: usize) -> Result<FileSent, SendError> {
         let Some(Piece::File(range)) = self.pieces.front_mut() else {
             return Ok(FileSent::Octets(0));
         };
@@ -382,7 +453,7 @@ impl<'c> Transmission<'c> {
             if stream.lets_kernel_read_files() {
                 self.warm_until = end;
             }
-            let count = (end - range.start) as usize;
+            let count = ((end - range.start) as usize).min(most);
             let file = range.file.as_fd();
             let Some(sent) = stream.send_file(file, &mut range.start, count, may_wait)? else {
                 return Ok(FileSent::Cold(range.clone()));
@@ -415,4 +486,9 @@ impl<'c> Transmission<'c> {
             push_last_chunk(&trailers, &mut self.buffer);
         }
     }
+}
+
+/// The first octets, at most so many.
+fn up_to(octets: &[u8], most: usize) -> &[u8] {
+    &octets[..octets.len().min(most)]
 }

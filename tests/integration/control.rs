@@ -197,7 +197,7 @@ fn commands_need_no_place_among_the_clients() {
     busy.send(UPLOAD);
     assert_eq!(busy.response().status, 100);
     let connections = server.status()["connections"].clone();
-    let expected = serde_json::json!({ "open": 1, "accepted": 1 });
+    let expected = serde_json::json!({ "open": 1, "accepted": 1, "too_many_of_client": 0 });
     assert_eq!(connections, expected);
     for command in ["status", "reload", "stop"] {
         ended_with(0, &server.command_line(&[command]));

@@ -55,6 +55,10 @@ mod reload;
 mod policy;
 // How often clients may ask.
 mod rates;
+// How many connections a client may have.
+mod per_client;
+// How fast responses are sent.
+mod pace;
 // What scripts of other origins may read and send.
 mod cors;
 // Application servers behind `fastcgi`: those that keep to the protocol, and those that do not.

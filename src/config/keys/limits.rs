@@ -12,6 +12,7 @@ use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::model::{Limits, Policy};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
+use crate::config::words::pace::{parse_pace, show_pace};
 use crate::config::words::units::WAIT;
 use crate::config::words::written;
 use crate::http::fields::FIELD_CAPACITY;
@@ -210,6 +211,57 @@ const LIMITS: &[Limit] = &[
             ..Setting::BLANK
         },
     },
+    Limit {
+        innermost: Level::Server,
+        setting: Setting {
+            key: "connections_per_client",
+            kind: Kind::Either(&[Kind::integer(&MAX_CONNECTIONS), Kind::Only(false)]),
+            default: "false",
+            about: "open connections of one client (of IPv6, of a network of 64 bits): one more is answered 429, or \
+                    over TLS closed; trusted proxies are not counted",
+            translations: &[
+                (
+                    "limit_conn",
+                    "the setting is called `connections_per_client`, in `limits` of a server",
+                ),
+                (
+                    "limit_conn_zone",
+                    "the setting is called `connections_per_client`, in `limits` of a server",
+                ),
+            ],
+            read: |node, limits| {
+                let max = or_false(node, "a whole number", |node| node.small(MAX_CONNECTIONS));
+                set(&mut limits.connections_per_client, max)
+            },
+            show: |limits| {
+                let max = limits.connections_per_client;
+                Some(max.map_or_else(|| "false".to_owned(), |max| max.to_string()))
+            },
+            ..Setting::BLANK
+        },
+    },
+    Limit {
+        innermost: Level::Route,
+        setting: Setting {
+            key: "max_rate_out",
+            kind: Kind::Either(&[Kind::Text, Kind::Only(false)]),
+            default: "false",
+            about: "how fast responses are sent on a connection, as in \"2 MiB/s\"; false: as fast as the client reads",
+            translations: &[(
+                "limit_rate",
+                "the setting is called `max_rate_out`, in `limits`: \"500 KiB/s\"",
+            )],
+            read: |node, limits| {
+                let pace = or_false(node, "a pace", |node| node.text()?.parse(parse_pace));
+                set(&mut limits.max_rate_out, pace)
+            },
+            show: |limits| {
+                let pace = limits.max_rate_out.map(show_pace);
+                Some(pace.map_or_else(|| "false".to_owned(), |pace| written::string(&pace)))
+            },
+            ..Setting::BLANK
+        },
+    },
 ];
 
 /// The limits that may stand at `level`.
@@ -237,6 +289,19 @@ pub(crate) fn show_limits(limits: &Limits, level: Level) -> written::Table {
     show(settings(level), limits)
 }
 
+/// Reads what `read` does, which is `expected`, or false. The outer `None`: there is a mistake.
+fn or_false<'c, T>(
+    node: Node<'c>,
+    expected: &str,
+    read: impl Fn(Node<'c>) -> Option<T>,
+) -> Option<Option<T>> {
+    match node.value.get_ref().as_bool() {
+        Some(false) => Some(None),
+        Some(true) => node.refuse_type(&format!("{expected} or false"), None),
+        None => read(node).map(Some),
+    }
+}
+
 /// Reads a size of something that is held in memory. `range` must fit into a `usize`.
 fn size_in_memory(node: Node<'_>, range: RangeInclusive<u64>) -> Option<usize> {
     usize::try_from(node.size(range)?).ok()
@@ -262,7 +327,7 @@ fn explain_place(key: &str, level: Level) -> Option<String> {
             "connections are counted before anything is read of them: write it in `[limits]` at the top of the file"
         }
         Level::Server => {
-            "the head is read before its route is known: write it in `limits` of the server or at the top of the file"
+            "it is looked at before a route is known: write it in `limits` of the server or at the top of the file"
         }
         Level::Route => return None,
     };

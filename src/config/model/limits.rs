@@ -1,5 +1,6 @@
 //! Every wait and every size of a server or a route.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// Every wait and every size, and what happens when it is reached. A level inherits the limits that
@@ -27,6 +28,10 @@ pub(crate) struct Limits {
     pub(crate) max_content: u64,
     /// Open connections of all workers together: 503 with `Retry-After`, then close.
     pub(crate) max_connections: usize,
+    /// Open connections of one client, of all workers together: 429, then close. `None`: any number.
+    pub(crate) connections_per_client: Option<u32>,
+    /// Octets a second that a connection is sent. `None`: as many as it takes.
+    pub(crate) max_rate_out: Option<NonZeroU64>,
 }
 
 impl Default for Limits {
@@ -41,6 +46,8 @@ impl Default for Limits {
             max_fields: 100,
             max_content: 16 * 1024 * 1024,
             max_connections: 10_000,
+            connections_per_client: None,
+            max_rate_out: None,
         }
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod address;
 pub(crate) mod balance;
 pub(crate) mod expiry;
 pub(crate) mod origin;
+pub(crate) mod pace;
 pub(crate) mod pattern;
 pub(crate) mod proxy;
 pub(crate) mod rate;

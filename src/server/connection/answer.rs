@@ -184,7 +184,9 @@ impl Connection {
         let ending = ending_after(&framed, head);
         let content_sent = match framed.content {
             Content::Empty | Content::Problem(_) => 0,
-            Content::Octets(octets) if octets.len() <= MAX_COPIED => {
+            Content::Octets(octets)
+                if octets.len() <= MAX_COPIED && exchange.policy.max_rate_out().is_none() =>
+            {
                 output.extend_from_slice(&octets);
                 octets.len() as u64
             }
@@ -265,8 +267,11 @@ impl Connection {
         let is_chunked = framed.framing == ResponseFraming::Chunked;
         let content = framed.content.into_owned();
         let mut transmission = Transmission::new(take(output), content, is_chunked);
+        let max_rate_out = exchange.policy.max_rate_out();
         // If it failed, the retry fails in the same way.
-        if !matches!(transmission.advance(&self.stream), Ok(Progress::Done)) {
+        if max_rate_out.is_some()
+            || !matches!(transmission.advance(&self.stream), Ok(Progress::Done))
+        {
             transmission.shrink();
             let underway = underway.keep();
             let route = exchange.route().map(ToString::to_string);
@@ -274,6 +279,7 @@ impl Connection {
             let pending = Box::new(Pending {
                 octets: Octets::Response(sending),
                 send_timeout: exchange.limits().send_timeout,
+                max_rate_out,
                 ending,
             });
             return Step::Unsent { used, pending };
@@ -333,6 +339,7 @@ impl Connection {
         Turn::Transmit(Box::new(Pending {
             octets: Octets::Collected(transmission),
             send_timeout: limits.send_timeout,
+            max_rate_out: None,
             ending,
         }))
     }

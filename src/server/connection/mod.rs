@@ -16,6 +16,7 @@
 //! | a response that the socket does not take at once | [`pending`] |
 //! | the handshake of TLS, before all of this | [`secure`] |
 //! | requests that are refused before they are understood | [`refuse`] |
+//! | one connection too many of a client | [`per_client`] |
 //! | a connection that changes to another protocol | [`tunnel`] |
 //! | the end | [`linger`] |
 //!
@@ -24,13 +25,14 @@
 mod answer;
 mod linger;
 mod pending;
+mod per_client;
 mod perform;
 mod refuse;
 mod secure;
 mod switched;
 mod tunnel;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::future::poll_fn;
 use std::io;
 use std::mem::take;
@@ -50,6 +52,8 @@ use crate::runtime::{self, Direction, Elapsed, Idle, Tick};
 use crate::server::proxy_header::{self, Announced};
 use crate::server::worker::Worker;
 use crate::server::worker::endpoint::Endpoint;
+use crate::throttle::clients::PlaceOfClient;
+use crate::throttle::pace::Debt;
 use crate::throttle::rates::Counted;
 use crate::transport::{Received, Transport};
 
@@ -91,6 +95,10 @@ pub(super) struct Connection {
     is_counted: bool,
     /// What was done for the request at the start of `unread`, while that is not performed.
     begun: Cell<Option<Box<Begun>>>,
+    /// Its place among the connections of its client, where they are counted.
+    place: Option<Box<PlaceOfClient>>,
+    /// What it was sent and has not paid for, once it was sent something at a pace.
+    debt: OnceCell<Box<Debt>>,
 }
 
 /// A request that has to be waited for, and for which something has been done that is not done twice.
@@ -165,7 +173,15 @@ impl Connection {
             head_deadline: Tick::NEVER,
             is_counted: true,
             begun: Cell::new(None),
+            place: None,
+            debt: OnceCell::new(),
         }
+    }
+
+    /// Counts the connection no longer as one that is open.
+    fn stop_counting(&mut self) {
+        self.is_counted = false;
+        self.worker.dismiss();
     }
 
     /// The generation that the next exchange belongs to, from its head to its record.
@@ -212,7 +228,22 @@ impl Connection {
     }
 
     async fn arrive(&mut self, has_proxy_header: bool) -> bool {
-        (!has_proxy_header || self.identify().await) && self.secure().await
+        if has_proxy_header {
+            if !self.identify().await {
+                return false;
+            }
+            let generation = self.generation();
+            if !self.take_place_of_client(&generation) {
+                self.send_too_many();
+                if let Transport::Plain(_) = self.stream {
+                    self.stop_counting();
+                    // The request may come only now.
+                    self.linger().await;
+                }
+                return false;
+            }
+        }
+        self.secure().await
     }
 
     /// Learns from a trusted proxy who the client is. Returns `false` if the peer is no such proxy,

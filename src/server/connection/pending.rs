@@ -1,6 +1,7 @@
 //! Responses that the socket does not take at once, on their way out.
 
 use std::fmt::Display;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::{Connection, Ending};
@@ -10,7 +11,7 @@ use crate::message::content::BrokenOff;
 use crate::metrics::End;
 use crate::runtime::BlockingPool;
 use crate::server::exchange::outcome::{Outcome, Underway};
-use crate::transfer::send::{SendError, Transmission};
+use crate::transfer::send::{SendError, Terms, Transmission};
 use crate::transport::Transport;
 
 /// A response on its way out, and the exchange that ends when it is sent.
@@ -26,6 +27,8 @@ pub(super) struct Sending<'e, R> {
 pub(super) struct Pending {
     pub(super) octets: Octets,
     pub(super) send_timeout: Duration,
+    /// Octets a second; `None`: as many as the client takes.
+    pub(super) max_rate_out: Option<NonZeroU64>,
     /// How the connection ends after them, if it does.
     pub(super) ending: Option<Ending>,
 }
@@ -66,7 +69,7 @@ impl<'e, R: Display> Sending<'e, R> {
         mut self,
         stream: &Transport,
         disk: &BlockingPool,
-        send_timeout: Duration,
+        terms: Terms<'_>,
     ) -> Result<(), SendError> {
         let noting = Noting {
             sending: &mut self,
@@ -75,7 +78,7 @@ impl<'e, R: Display> Sending<'e, R> {
         let sent = noting
             .sending
             .transmission
-            .finish(stream, disk, send_timeout)
+            .finish(stream, disk, terms)
             .await;
         drop(noting);
         match &sent {
@@ -145,17 +148,32 @@ impl<R> Drop for Noting<'_, '_, R> {
 }
 
 impl Connection {
+    /// How a response is sent to its end, at most so many octets a second.
+    pub(super) fn terms(
+        &self,
+        send_timeout: Duration,
+        max_rate_out: Option<NonZeroU64>,
+    ) -> Terms<'_> {
+        let pace = |octets| self.debt.get_or_init(Box::default).at(octets);
+        Terms {
+            send_timeout,
+            pace: max_rate_out.map(pace),
+        }
+    }
+
     /// Waits to send octets to their end; how the connection ends after them, if it does.
     pub(super) async fn transmit(&mut self, pending: Box<Pending>) -> Option<Ending> {
         let disk = &self.worker.local.pools.disk;
         let Pending {
             octets,
             send_timeout,
+            max_rate_out,
             ending,
         } = *pending;
+        let terms = self.terms(send_timeout, max_rate_out);
         let sent = match octets {
-            Octets::Response(sending) => sending.finish(&self.stream, disk, send_timeout).await,
-            Octets::Collected(mut rest) => rest.finish(&self.stream, disk, send_timeout).await,
+            Octets::Response(sending) => sending.finish(&self.stream, disk, terms).await,
+            Octets::Collected(mut rest) => rest.finish(&self.stream, disk, terms).await,
         };
         match sent {
             Ok(()) => ending,

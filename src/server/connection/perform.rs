@@ -30,7 +30,7 @@ use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::{Outcome, Underway};
 use crate::server::exchange::{Answered, Exchange};
 use crate::transfer::receive::Receiving;
-use crate::transfer::send::Transmission;
+use crate::transfer::send::{Terms, Transmission};
 
 /// Octets that are enough for the head of nearly every response.
 const USUAL_HEAD: usize = 512;
@@ -181,14 +181,17 @@ impl Connection {
             .with_standing(exchange.standing());
         let persists = framed.persists();
         let send_timeout = exchange.limits().send_timeout;
-        match self.begin_sending(framed, begun.rest_of_interim, generation) {
+        let max_rate_out = policy.max_rate_out();
+        let is_paced = max_rate_out.is_some();
+        match self.begin_sending(framed, begun.rest_of_interim, is_paced, generation) {
             Attempt::All(outcome) => {
                 underway.finish(outcome);
                 Begun::Done(Responded::Sent { persists })
             }
             Attempt::Rest(transmission, status) => {
                 let sending = Sending::new(transmission, underway, status, exchange.route());
-                Begun::GoesOn(Box::pin(self.send_rest(sending, send_timeout, persists)))
+                let terms = self.terms(send_timeout, max_rate_out);
+                Begun::GoesOn(Box::pin(self.send_rest(sending, terms, persists)))
             }
             Attempt::Tunnel(tunnel, buffer) => {
                 let exchange = underway.keep();
@@ -206,29 +209,30 @@ impl Connection {
     async fn send_rest(
         &self,
         sending: Sending<'_, &Route>,
-        send_timeout: Duration,
+        terms: Terms<'_>,
         persists: bool,
     ) -> Responded {
         let disk = &self.worker.local.pools.disk;
-        match sending.finish(&self.stream, disk, send_timeout).await {
+        match sending.finish(&self.stream, disk, terms).await {
             Ok(()) => Responded::Sent { persists },
             Err(_) => Responded::Failed,
         }
     }
 
-    /// Sends as much of a response as can be sent without waiting for the socket or for content. `before` is
-    /// what goes before it.
+    /// Sends as much of a response as can be sent without waiting for the socket or for content; of one that
+    /// `is_paced`, no content. `before` is what goes before it.
     fn begin_sending<'c>(
         &self,
         mut framed: FramedResponse<'_, 'c>,
         before: Vec<u8>,
+        is_paced: bool,
         generation: &Generation,
     ) -> Attempt<'c> {
         let content = match take(&mut framed.content) {
             DuplexContent::Empty | DuplexContent::Problem(_) => {
                 return self.send_small(&framed, b"", &before, generation);
             }
-            DuplexContent::Octets(octets) if octets.len() <= MAX_COPIED => {
+            DuplexContent::Octets(octets) if octets.len() <= MAX_COPIED && !is_paced => {
                 return self.send_small(&framed, &octets, &before, generation);
             }
             content => content,
@@ -282,7 +286,10 @@ impl Connection {
         exchange.answer_with(Status::SWITCHING_PROTOCOLS);
         let mut head = Transmission::new(buffer, DuplexContent::Empty, false);
         let disk = &self.worker.local.pools.disk;
-        match head.finish(&self.stream, disk, send_timeout).await {
+        match head
+            .finish(&self.stream, disk, Terms::unpaced(send_timeout))
+            .await
+        {
             Ok(()) => Responded::Switched(Box::new(Switched {
                 tunnel,
                 to_upstream: Vec::new(),

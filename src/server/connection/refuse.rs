@@ -74,26 +74,30 @@ impl Connection {
     /// silently. The response is sent at once, and the connection counts as open no longer: those that
     /// linger must not keep others out.
     pub(in crate::server) fn turn_away(mut self) {
-        self.send_busy();
-        self.is_counted = false;
-        self.worker.dismiss();
+        let fields = FieldLines::new().with("Retry-After", "1");
+        self.send_unasked(Status::SERVICE_UNAVAILABLE, &fields);
+        self.stop_counting();
         // The request may come only now.
         runtime::spawn(async move { self.linger().await });
     }
 
-    fn send_busy(&self) {
+    /// Answers a connection that is one too many, whatever its request may be.
+    pub(super) fn send_unasked(&self, status: Status, fields: &FieldLines) {
+        let outcome = Outcome {
+            status,
+            ..Outcome::TURNED_AWAY
+        };
         // A client that comes over TLS could not read it before a handshake.
         if let Transport::Tls(_) = self.stream {
-            return self.record_unread(&[], Outcome::TURNED_AWAY);
+            return self.record_unread(&[], outcome);
         }
-        let fields = FieldLines::new().with("Retry-After", "1");
-        let response = self.last_response(Status::SERVICE_UNAVAILABLE, &fields, b"");
+        let response = self.last_response(status, fields, b"");
         // Read first, for the record of the exchange.
         let mut input = self.worker.input.borrow_mut();
         let received = self.stream.receive(&mut input[..READ_SIZE]);
         let input = &input[..received.map_or(0, |received| received.count)];
         let _ = self.stream.send(&response, false);
-        self.record_unread(input, Outcome::TURNED_AWAY);
+        self.record_unread(input, outcome);
     }
 
     /// A response of the connection itself, after which it ends.

@@ -7,7 +7,7 @@
 //! | is answered at once, or after a wait | the connection, when the response is sent | `Answered` |
 //! | has a request that cannot be read | the connection, with its 4xx or 5xx | `Refused` |
 //! | has a head that does not come in time | the connection, with its 408 | `TimedOut` |
-//! | comes on one connection too many | the listener, with its 503 | `TurnedAway` |
+//! | comes on one connection too many | the listener, with its 503 or 429 | `TurnedAway` |
 //! | loses its client before there is a response | the connection | `ClientLeft` |
 //! | has a response that cannot be sent to its end | the connection | `BrokenOff` |
 //! | is under way when `grace` is over, or its connection panics | [`Underway`], when it is dropped | `Cut` |
@@ -47,7 +47,7 @@ impl Outcome {
         content_sent: 0,
     };
 
-    /// There was no place for the connection.
+    /// There was no place for the connection. The status is another where its client has too many.
     pub(crate) const TURNED_AWAY: Self = Self {
         end: End::TurnedAway,
         status: Status::SERVICE_UNAVAILABLE,

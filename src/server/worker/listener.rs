@@ -161,7 +161,11 @@ fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker:
         return at().admit_by_arrival(stream, &generation);
     }
     let transport = Transport::Plain(stream);
-    let connection = Connection::new(transport, peer, Rc::clone(endpoint), Rc::clone(worker));
+    let mut connection = Connection::new(transport, peer, Rc::clone(endpoint), Rc::clone(worker));
+    // Before others have to make room for it.
+    if !connection.take_place_of_client(&generation) {
+        return connection.turn_away_of_client();
+    }
     if fits {
         runtime::spawn(connection.serve());
     } else {
@@ -204,7 +208,10 @@ impl Arrived<'_> {
             let serve = |connection: StreamConnection| runtime::spawn(connection.serve());
             return self.admit_or(connection, serve, StreamConnection::turn_away);
         }
-        let connection = Connection::new(transport, self.peer, endpoint, worker);
+        let mut connection = Connection::new(transport, self.peer, endpoint, worker);
+        if !has_header && !connection.take_place_of_client(generation) {
+            return connection.turn_away_of_client();
+        }
         let serve: fn(Connection) = match (has_header, is_tls) {
             (true, _) => |connection| runtime::spawn(connection.serve_from_arrival(true)),
             (false, true) => |connection| runtime::spawn(connection.serve_from_arrival(false)),

@@ -26,7 +26,7 @@ fn transmit(
         let pool = BlockingPool::new(1, 1);
         let mut transmission = transmission();
         let finished = transmission
-            .finish(&stream, &pool, Duration::from_secs(10))
+            .finish(&stream, &pool, Terms::unpaced(Duration::from_secs(10)))
             .await;
         (transmission.content_sent(), finished.is_ok())
     })
@@ -105,7 +105,8 @@ fn what_is_there_of_a_stream_goes_out_with_the_head() {
             let content = Content::Stream(content);
             let mut transmission = Transmission::new(b"head ".to_vec(), content, is_chunked);
             let pool = BlockingPool::new(1, 1);
-            let finished = transmission.finish(&stream, &pool, Duration::from_secs(10));
+            let finished =
+                transmission.finish(&stream, &pool, Terms::unpaced(Duration::from_secs(10)));
             finished.await.expect("the far end is there");
             transmission.content_sent()
         });
@@ -186,7 +187,7 @@ fn a_stream_that_is_always_ready_lets_others_go_first() {
         let pool = BlockingPool::new(1, 1);
         let mut transmission = Transmission::new(Vec::new(), content, false);
         let sent = transmission
-            .finish(&stream, &pool, Duration::from_secs(10))
+            .finish(&stream, &pool, Terms::unpaced(Duration::from_secs(10)))
             .await;
         assert!(sent.is_ok());
         turns.get()
