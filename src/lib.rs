@@ -69,6 +69,7 @@ mod log;
 mod message;
 mod metrics;
 mod proxy_protocol;
+mod reason;
 mod runtime;
 mod server;
 mod supervisor;

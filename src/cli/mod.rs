@@ -8,6 +8,7 @@ mod listening;
 mod output;
 mod pair;
 mod proxy;
+mod reasons;
 mod remote;
 mod secured;
 mod starting;
@@ -96,6 +97,7 @@ enum Command {
     Explain(explain::Explain),
     /// Print a JSON Schema of the configuration file, for editors.
     Schema(Schema),
+    Reasons(reasons::Reasons),
 }
 
 #[derive(Args, Debug)]
@@ -174,6 +176,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
         Some(Command::Stop(server)) => remote::tell(&server, "POST", "/stop"),
         Some(Command::Check(arguments)) => check::check(&arguments, handlers),
         Some(Command::Explain(arguments)) => explain::explain(&arguments, handlers),
+        Some(Command::Reasons(arguments)) => reasons::reasons(&arguments),
         Some(Command::Schema(arguments)) => print(&if arguments.table {
             config::key_table()
         } else {

@@ -8,6 +8,7 @@ use crate::message::content::{Content, Octets};
 use crate::message::format::Format;
 use crate::message::request::Request;
 use crate::message::response::{CommonFields, Response};
+use crate::reason::Reason;
 use crate::runtime::channel;
 
 /// Hands `verb` to the supervisor, waits for the reply, and returns it as a response in the form that
@@ -22,7 +23,7 @@ pub(crate) async fn ask(
     submit(ControlRequest { verb, reply });
     let Some(reply) = replies.receive().await else {
         // The supervisor is ending.
-        return Response::problem(Status::SERVICE_UNAVAILABLE);
+        return Response::problem_of(Status::SERVICE_UNAVAILABLE, Reason::Stopped);
     };
     let accept = request.head.fields.combined(Known::Accept);
     let (format, content) = match Format::preferred(accept.as_deref()) {

@@ -10,6 +10,7 @@ use crate::http::status::Status;
 use crate::message::content::{Content, Octets};
 use crate::message::request::Request;
 use crate::message::response::{CommonFields, Response};
+use crate::reason::Reason;
 
 pub(crate) struct AcmeHandler {
     shared: Arc<Shared>,
@@ -39,7 +40,7 @@ impl AcmeHandler {
                 content: Content::Octets(Octets::Owned(answer.into_bytes())),
                 common: CommonFields::DateAndServer,
             },
-            None => Response::problem(Status::NOT_FOUND),
+            None => Response::problem(Reason::NoRoute),
         }
     }
 }

@@ -6,9 +6,9 @@ use crate::config::parse_duration;
 use crate::control::ask::ask;
 use crate::control::{ControlVerb, Submit};
 use crate::http::method::Method;
-use crate::http::status::Status;
 use crate::message::request::Request;
 use crate::message::response::Response;
+use crate::reason::Reason;
 
 /// The handler of the control socket.
 pub(crate) struct ControlHandler;
@@ -18,13 +18,13 @@ impl ControlHandler {
     pub(crate) async fn answer(&self, request: &Request<'_>, submit: &Submit) -> Response<'static> {
         let verb = match parse_verb(request) {
             Ok(verb) => verb,
-            Err(status) => return Response::problem(status),
+            Err(reason) => return Response::problem(reason),
         };
         ask(submit, verb, request).await
     }
 }
 
-fn parse_verb(request: &Request<'_>) -> Result<ControlVerb, Status> {
+fn parse_verb(request: &Request<'_>) -> Result<ControlVerb, Reason> {
     let (method, verb) = match request.path.as_bytes() {
         b"/status" => (Method::Get, ControlVerb::Status),
         b"/explain" => (Method::Get, ControlVerb::Explain(explain_fields(request))),
@@ -47,11 +47,11 @@ fn parse_verb(request: &Request<'_>) -> Result<ControlVerb, Status> {
         b"/acme/roll-key" => (Method::Post, ControlVerb::RollAccountKey),
         b"/upgrade" => (Method::Post, ControlVerb::Upgrade),
         b"/stop" => (Method::Post, ControlVerb::Stop { grace: None }),
-        _ => return Err(Status::NOT_FOUND),
+        _ => return Err(Reason::NoRoute),
     };
     match request.head.method {
         asked if asked == method => Ok(verb),
-        _ => Err(Status::METHOD_NOT_ALLOWED),
+        _ => Err(Reason::MethodNotAllowed),
     }
 }
 
@@ -66,18 +66,20 @@ fn explain_fields(request: &Request<'_>) -> Vec<(String, String)> {
 }
 
 /// Parses `confirm=30s`.
-fn parse_confirm(query: Option<&[u8]>) -> Result<Option<Duration>, Status> {
+fn parse_confirm(query: Option<&[u8]>) -> Result<Option<Duration>, Reason> {
     let Some(query) = query else { return Ok(None) };
-    let value = query.strip_prefix(b"confirm=").ok_or(Status::BAD_REQUEST)?;
-    let text = str::from_utf8(value).map_err(|_| Status::BAD_REQUEST)?;
-    parse_duration(text).map(Some).ok_or(Status::BAD_REQUEST)
+    let value = query
+        .strip_prefix(b"confirm=")
+        .ok_or(Reason::TargetInvalid)?;
+    let text = str::from_utf8(value).map_err(|_| Reason::TargetInvalid)?;
+    parse_duration(text).map(Some).ok_or(Reason::TargetInvalid)
 }
 
 /// The value of `wanted` in a query such as `server=shop%2F127.0.0.1%3A8000`.
-fn query_value(query: Option<&[u8]>, wanted: &str) -> Result<String, Status> {
+fn query_value(query: Option<&[u8]>, wanted: &str) -> Result<String, Reason> {
     let mut pairs = form_urlencoded::parse(query.unwrap_or_default());
     let found = pairs.find(|(name, _)| name == wanted);
     found
         .map(|(_, value)| value.into_owned())
-        .ok_or(Status::BAD_REQUEST)
+        .ok_or(Reason::TargetInvalid)
 }

@@ -10,6 +10,7 @@ use crate::http::status::Status;
 use crate::message::location::encode_path;
 use crate::message::request::Request;
 use crate::message::response::Response;
+use crate::reason::Reason;
 
 pub(crate) struct RedirectHandler {
     parts: Vec<ResolvedPart>,
@@ -37,7 +38,7 @@ impl RedirectHandler {
         let is_host = |part: &ResolvedPart| matches!(part, ResolvedPart::Host);
         // HTTP/1.0 requests may name no host: there is nowhere to lead them.
         if request.head.host.is_empty() && self.parts.iter().any(is_host) {
-            return Response::problem(Status::BAD_REQUEST);
+            return Response::problem(Reason::RedirectWithoutHost);
         }
         // The final slash of `= /` and `= /a/` belongs to the path that the route matches.
         let below = if self.takes_below {
@@ -47,7 +48,7 @@ impl RedirectHandler {
         };
         let query = request.head.target.query.filter(|_| self.takes_query);
         let location = location(&self.target(request), below, query);
-        Response::problem_with(self.status, FieldLines::new().with("Location", location))
+        Response::bare(self.status, FieldLines::new().with("Location", location))
     }
 
     /// The target, with the request's values in the place of variables.

@@ -5,8 +5,8 @@ use crate::http::method::{Method, MethodSet};
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::message::content::{Content, Octets};
-use crate::message::problem::Problem;
 use crate::message::response::{CommonFields, Response};
+use crate::reason::Reason;
 
 pub(crate) struct RespondHandler {
     /// The route's own method; GET and HEAD if the route names none.
@@ -38,7 +38,7 @@ impl RespondHandler {
     pub(crate) fn answer(&self) -> Response<'_> {
         let content = match (self.content.is_empty(), self.status.is_error()) {
             (false, _) => Content::Octets(Octets::Lent(&self.content)),
-            (true, true) => Content::Problem(Problem::OfStatus),
+            (true, true) => Content::Problem(Some(Reason::Configured)),
             (true, false) => Content::Empty,
         };
         Response {

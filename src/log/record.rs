@@ -19,6 +19,7 @@ use crate::http::address_text::AddressText;
 use crate::http::date::timestamp;
 use crate::http::response::push_decimal;
 use crate::http::status::Status;
+use crate::reason::Reason;
 
 /// What the log tells of one exchange.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct AccessRecord<'a> {
     pub(crate) user_agent: Option<&'a [u8]>,
     /// From the request's head to the end of its response, as precise as the loop's clock.
     pub(crate) duration: Duration,
+    /// Why the response is the server's own, or was not sent to its end. JSON alone has a place for it.
+    pub(crate) reason: Option<Reason>,
     /// What became of it at an upstream, if one was asked. JSON alone has a place for it.
     pub(crate) upstream: Option<UpstreamRecord<'a>>,
 }
@@ -129,6 +132,7 @@ impl<'a> AccessRecord<'a> {
             referer: None,
             user_agent: None,
             duration: Duration::ZERO,
+            reason: None,
             upstream: None,
         }
     }
@@ -192,6 +196,11 @@ impl<'a> AccessRecord<'a> {
             self.content_length,
             self.duration.as_millis()
         )
+        .expect("a Vec takes everything");
+        match self.reason {
+            Some(reason) => write!(out, ",\"reason\":\"{reason}\""),
+            None => write!(out, ",\"reason\":null"),
+        }
         .expect("a Vec takes everything");
         if let Some(upstream) = &self.upstream {
             upstream.write_json(out);
@@ -313,6 +322,7 @@ mod tests {
             referer: None,
             user_agent: Some(b"curl/8"),
             duration: Duration::from_millis(7),
+            reason: None,
             upstream: None,
         };
         change(&mut record);
@@ -341,7 +351,7 @@ mod tests {
             concat!(
                 r#"{"time":"2026-11-22T23:54:16.007Z","client":"127.0.0.1","method":"GET","target":"/a","#,
                 r#""version":"HTTP/1.1","host":"example.com","referer":null,"user_agent":"curl/8","#,
-                r#""status":200,"bytes":612,"duration_ms":7}"#,
+                r#""status":200,"bytes":612,"duration_ms":7,"reason":null}"#,
                 "\n"
             )
         );
@@ -350,6 +360,7 @@ mod tests {
     #[test]
     fn json_tells_of_the_upstream() {
         let json = line(LogFormat::Json, |record| {
+            record.reason = Some(Reason::UpstreamClosedEarly);
             record.upstream = Some(UpstreamRecord {
                 server: Some("127.0.0.1:8000"),
                 tries: 2,
@@ -359,7 +370,7 @@ mod tests {
             });
         });
         let end = concat!(
-            r#""duration_ms":7,"upstream":"127.0.0.1:8000","upstream_tries":2,"#,
+            r#""duration_ms":7,"reason":"upstream_closed_early","upstream":"127.0.0.1:8000","upstream_tries":2,"#,
             r#""upstream_connect_us":80,"upstream_head_us":null,"#,
             r#""upstream_error":"connection_terminated"}"#,
             "\n"

@@ -2,7 +2,6 @@
 //! §13, §14), alike for handlers of the program, scripts and application servers. Framing comes later,
 //! for all handlers alike.
 
-use super::problem::Problem;
 use super::representation::{Body, Selected, partial, select, unsatisfiable};
 use super::request::Request;
 use super::response::{CommonFields, DuplexResponse, Response};
@@ -14,6 +13,7 @@ use crate::http::request::RequestHead;
 use crate::http::status::Status;
 use crate::http::validator::{EntityTag, Validators};
 use crate::message::content::{Content, DuplexContent};
+use crate::reason::Reason;
 
 /// The content that code gives.
 pub(crate) enum Supply<'c> {
@@ -51,7 +51,7 @@ pub(crate) fn represent<'c>(
         }
         (Selected::Failed, supply) => {
             supply.discard();
-            Response::problem(Status::PRECONDITION_FAILED)
+            Response::problem(Reason::PreconditionFailed)
         }
         (Selected::Unsatisfiable, supply) => unsatisfiable(supply.length().unwrap_or_default()),
         (Selected::Ranges(ranges), Supply::Whole(body)) => {
@@ -96,9 +96,7 @@ impl<'c> Supply<'c> {
     /// server's own words.
     fn entire_of(self, status: Status) -> DuplexContent<'static, 'c> {
         match self {
-            Self::Whole(body) if body.length() == 0 && status.is_error() => {
-                Content::Problem(Problem::OfStatus)
-            }
+            Self::Whole(body) if body.length() == 0 && status.is_error() => Content::Problem(None),
             Self::Whole(body) => body.whole(),
             Self::Entire(content) => content,
         }

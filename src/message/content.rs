@@ -12,9 +12,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::http::response::FieldLines;
-use crate::http::status::Status;
-use crate::message::problem::Problem;
 use crate::message::tunnel::Tunnel;
+use crate::reason::Reason;
 use crate::runtime::{self, timeout};
 
 /// The content of a response.
@@ -36,8 +35,8 @@ pub(crate) enum DuplexContent<'a, 'c> {
     Stream(ContentStream<'c>),
     /// None, but what follows on the connection is of another protocol: with 101 alone.
     Tunnel(Box<Tunnel>),
-    /// The server's own words.
-    Problem(Problem),
+    /// The server's own words, of an error for that reason; `None` where the status says all.
+    Problem(Option<Reason>),
 }
 
 /// A run of a file's octets. They are sent as they are when they are sent: if the file has become
@@ -225,7 +224,7 @@ impl<'c> DuplexContent<'_, 'c> {
             Self::Pieces(pieces) => DuplexContent::Pieces(pieces),
             Self::Stream(stream) => DuplexContent::Stream(stream),
             Self::Tunnel(tunnel) => DuplexContent::Tunnel(tunnel),
-            Self::Problem(problem) => DuplexContent::Problem(problem),
+            Self::Problem(reason) => DuplexContent::Problem(reason),
         }
     }
 
@@ -343,15 +342,16 @@ pub(crate) enum ContentError {
 }
 
 impl ContentError {
-    /// The status that answers the request; `None` where no client is left to read a response.
-    pub(crate) fn status(&self) -> Option<Status> {
+    /// Why the request is answered with an error; [`Reason::ClientGone`] where no client is left to
+    /// read a response.
+    pub(crate) fn reason(&self) -> Reason {
         match self {
-            Self::Malformed(_) => Some(Status::BAD_REQUEST),
-            Self::TooLarge => Some(Status::CONTENT_TOO_LARGE),
-            Self::TimedOut => Some(Status::REQUEST_TIMEOUT),
-            Self::CutOff => None,
-            Self::Busy => Some(Status::SERVICE_UNAVAILABLE),
-            Self::NotKept(_) => Some(Status::INTERNAL_SERVER_ERROR),
+            Self::Malformed(_) => Reason::ContentMalformed,
+            Self::TooLarge => Reason::ContentTooLarge,
+            Self::TimedOut => Reason::ContentTimeout,
+            Self::CutOff => Reason::ClientGone,
+            Self::Busy => Reason::ContentQueueFull,
+            Self::NotKept(_) => Reason::ContentNotKept,
         }
     }
 }

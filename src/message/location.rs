@@ -65,7 +65,7 @@ fn redirect(request: &Request<'_>, location: String) -> Response<'static> {
         location.extend_from_slice(query);
     }
     let fields = FieldLines::new().with("Location", location);
-    Response::problem_with(Status::PERMANENT_REDIRECT, fields)
+    Response::bare(Status::PERMANENT_REDIRECT, fields)
 }
 
 /// A segment as it stands in a relative reference: encoded, and never taken for a scheme.

@@ -1,7 +1,7 @@
-//! What an error answer says when no handler said anything: three forms of the same three facts.
+//! What an error answer says when no handler said anything: three forms of the same facts.
 //!
-//! Status, reason and one sentence; nothing of the request or of the cause comes in, so neither can
-//! get out.
+//! Status, one sentence, and the id of the reason, by which the operator finds what to do; nothing of the
+//! request comes in, so nothing of it can get out.
 
 use std::sync::OnceLock;
 
@@ -10,20 +10,10 @@ use serde::Serialize;
 use super::format::Format;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
+use crate::reason::Reason;
 
 /// The look of `www/` and of the listing, in a few lines; the page stays below 1.2 KiB.
 const STYLE: &str = include_str!("problem.css");
-
-/// What the server's own words are about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Problem {
-    /// The status says all.
-    OfStatus,
-    /// With 403: the client has shown no certificate, and has to.
-    NoCertificate,
-    /// With 421: a server answers for the host, but not over the connection.
-    OtherConnection,
-}
 
 /// The JSON form.
 #[derive(Serialize)]
@@ -31,6 +21,9 @@ struct Words {
     status: u16,
     error: &'static str,
     detail: &'static str,
+    /// `None` where the status is that of a handler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
 
 /// An error answer's own field lines and its content.
@@ -42,19 +35,24 @@ pub(crate) struct ErrorContent {
 /// The first status of an error, and the number of statuses from it on.
 const FIRST: usize = 400;
 const STATUSES: usize = 600;
-/// The places of all contents: one for each status, and one for each other problem behind them.
-const PLACES: usize = STATUSES + 2;
+/// The places of all contents: one for each status, and behind them one for each reason.
+const PLACES: usize = STATUSES + Reason::COUNT;
 
-/// The answer for `status`, which is an error, about `problem` in `format`: made when it is first asked
-/// for, and kept. A later look takes no lock, because it stands on the fast path.
-pub(crate) fn prepared(status: Status, problem: Problem, format: Format) -> &'static ErrorContent {
+/// The answer for `status`, which is an error, because of `reason` in `format`: made when it is first
+/// asked for, and kept. A later look takes no lock, because it stands on the fast path.
+pub(crate) fn prepared(
+    status: Status,
+    reason: Option<Reason>,
+    format: Format,
+) -> &'static ErrorContent {
     static PREPARED: [[OnceLock<Box<ErrorContent>>; Format::COUNT]; PLACES] =
         [const { [const { OnceLock::new() }; Format::COUNT] }; PLACES];
     debug_assert!(status.is_error(), "{status}");
-    let place = match problem {
-        Problem::OfStatus => usize::from(status.code()).saturating_sub(FIRST),
-        Problem::NoCertificate => STATUSES,
-        Problem::OtherConnection => STATUSES + 1,
+    // A reason that comes with several statuses is left out: its place would have one of them.
+    let reason = reason.filter(|reason| reason.status() == Some(status));
+    let place = match reason {
+        Some(reason) => STATUSES + reason as usize,
+        None => usize::from(status.code()).saturating_sub(FIRST),
     };
     PREPARED[place][format as usize].get_or_init(|| {
         let fields = FieldLines::new()
@@ -62,20 +60,21 @@ pub(crate) fn prepared(status: Status, problem: Problem, format: Format) -> &'st
             // Which form it takes depends on the request (RFC 9110 §12.5.5).
             .with("Vary", "Accept")
             .with("X-Content-Type-Options", "nosniff");
-        let content = render(status, problem, format);
+        let content = render(status, reason, format);
         Box::new(ErrorContent { fields, content })
     })
 }
 
-fn render(status: Status, problem: Problem, format: Format) -> Vec<u8> {
+fn render(status: Status, reason: Option<Reason>, format: Format) -> Vec<u8> {
     let words = Words {
         status: status.code(),
-        error: reason(status),
-        detail: match problem {
-            Problem::OfStatus => detail(status),
-            Problem::NoCertificate => NO_CERTIFICATE,
-            Problem::OtherConnection => OTHER_CONNECTION,
+        error: phrase(status),
+        detail: match reason {
+            Some(Reason::CertificateMissing) => NO_CERTIFICATE,
+            Some(Reason::OtherConnection) => OTHER_CONNECTION,
+            _ => detail(status),
         },
+        reason: reason.map(Reason::id),
     };
     let content = match format {
         Format::Html => html(&words),
@@ -91,7 +90,10 @@ fn html(words: &Words) -> String {
         status,
         error,
         detail,
+        reason,
     } = words;
+    let reason = reason.map(|id| format!("<small>{id}</small>\n"));
+    let reason = reason.unwrap_or_default();
     format!(
         r#"<!doctype html>
 <html lang="en">
@@ -105,14 +107,14 @@ fn html(words: &Words) -> String {
 <b>{status}</b>
 <h1>{error}</h1>
 <p>{detail}</p>
-</main>
+{reason}</main>
 </html>
 "#
     )
 }
 
 fn json(words: &Words) -> String {
-    let object = serde_json::to_string(words).expect("a number and two strings are plain JSON");
+    let object = serde_json::to_string(words).expect("numbers and strings are plain JSON");
     object + "\n"
 }
 
@@ -121,12 +123,14 @@ fn text(words: &Words) -> String {
         status,
         error,
         detail,
+        reason,
     } = words;
-    format!("{status} {error}\n{detail}\n")
+    let reason = reason.map(|id| format!("({id})\n")).unwrap_or_default();
+    format!("{status} {error}\n{detail}\n{reason}")
 }
 
 /// The registered reason, or for an unregistered code its class (RFC 9110 §15).
-fn reason(status: Status) -> &'static str {
+fn phrase(status: Status) -> &'static str {
     match (status.reason(), status.code()) {
         ("", 500..) => "Server Error",
         ("", _) => "Client Error",
@@ -182,7 +186,7 @@ mod tests {
     use super::*;
 
     fn content(status: Status, format: Format) -> String {
-        let content = render(status, Problem::OfStatus, format);
+        let content = render(status, None, format);
         String::from_utf8(content).expect("error content is UTF-8")
     }
 
@@ -212,16 +216,30 @@ mod tests {
     #[test]
     fn every_error_has_a_place_of_its_own() {
         let statuses = (400..1000).filter_map(Status::from_code);
-        let all = statuses.map(|status| (status, Problem::OfStatus)).chain([
-            (Status::FORBIDDEN, Problem::NoCertificate),
-            (Status::MISDIRECTED_REQUEST, Problem::OtherConnection),
-        ]);
-        for (status, problem) in all {
+        let reasons = Reason::ALL.iter();
+        let reasons = reasons.filter_map(|reason| Some((reason.status()?, Some(*reason))));
+        for (status, reason) in statuses.map(|status| (status, None)).chain(reasons) {
             for format in [Format::Html, Format::Json, Format::Text] {
-                let prepared = prepared(status, problem, format);
-                let expected = render(status, problem, format);
-                assert_eq!(prepared.content, expected, "{status} {problem:?}");
+                let prepared = prepared(status, reason, format);
+                let expected = render(status, reason, format);
+                assert_eq!(prepared.content, expected, "{status} {reason:?}");
             }
+        }
+    }
+
+    #[test]
+    fn an_error_names_its_reason_in_each_form() {
+        for (format, expected) in [
+            (Format::Html, "</p>\n<small>no_route</small>\n</main>"),
+            (Format::Json, ",\"reason\":\"no_route\"}"),
+            (Format::Text, "spelling.\n(no_route)\n"),
+        ] {
+            let own = prepared(Status::NOT_FOUND, Some(Reason::NoRoute), format);
+            let content = String::from_utf8_lossy(&own.content);
+            assert!(content.contains(expected), "{content}");
+            let of_route = prepared(Status::NOT_FOUND, Some(Reason::Configured), format);
+            let content = String::from_utf8_lossy(&of_route.content);
+            assert!(!content.contains("configured"), "{content}");
         }
     }
 
@@ -236,7 +254,7 @@ mod tests {
 
     #[test]
     fn no_text_needs_escaping() {
-        let of_status = |status| [reason(status), detail(status)];
+        let of_status = |status| [phrase(status), detail(status)];
         let texts = all_errors().flat_map(of_status);
         for text in texts.chain([NO_CERTIFICATE, OTHER_CONNECTION]) {
             assert!(!text.contains(['<', '>', '&', '"', '\\']), "{text}");

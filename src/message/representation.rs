@@ -18,6 +18,7 @@ use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::http::validator::{EntityTag, Validators};
 use crate::message::content::{Content, FileRange, Octets, Piece};
+use crate::reason::Reason;
 
 /// A representation with its fields encoded, ready to be answered from.
 pub(crate) struct Representation {
@@ -112,7 +113,7 @@ impl Representation {
                 self.whole()
             }
             Selected::NotModified => self.not_modified(),
-            Selected::Failed => Response::problem(Status::PRECONDITION_FAILED),
+            Selected::Failed => Response::problem(Reason::PreconditionFailed),
             Selected::Unsatisfiable => unsatisfiable(self.body.length()),
             Selected::Ranges(ranges) => {
                 let fields = &self.fields[..self.start_of_type];
@@ -237,7 +238,7 @@ pub(crate) fn unsatisfiable(complete_length: u64) -> Response<'static> {
     let fields = FieldLines::new()
         .with("Content-Range", content_range.to_string())
         .with("Accept-Ranges", "bytes");
-    Response::problem_with(Status::RANGE_NOT_SATISFIABLE, fields)
+    Response::problem_with(Reason::RangeUnsatisfiable, fields)
 }
 
 /// Some ranges of `body`, which is of that type; `fields` are all other lines of its 200.

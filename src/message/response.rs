@@ -4,10 +4,10 @@
 //! them.
 
 use super::content::{Content, DuplexContent, Octets};
-use super::problem::Problem;
 use crate::http::method::MethodSet;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
+use crate::reason::Reason;
 
 /// Seconds after which a client may come back where something is taken up.
 const RETRY_AFTER: &str = "1";
@@ -39,36 +39,44 @@ pub(crate) enum CommonFields {
 }
 
 impl<'a> Response<'a> {
-    /// An answer of `status` with the server's own words for it.
-    pub(crate) fn problem(status: Status) -> Self {
+    /// An error answer for `reason`, with its status and the server's own words for it.
+    pub(crate) fn problem(reason: Reason) -> Self {
+        let status = reason.status();
+        debug_assert!(status.is_some(), "{reason} has no status of its own");
+        Self::problem_of(status.unwrap_or(Status::INTERNAL_SERVER_ERROR), reason)
+    }
+
+    /// [`problem`](Self::problem), of a reason that has no status of its own.
+    pub(crate) fn problem_of(status: Status, reason: Reason) -> Self {
+        Self {
+            content: Content::Problem(Some(reason)),
+            ..Self::bare(status, FieldLines::new())
+        }
+    }
+
+    /// [`problem`](Self::problem), with fields that go with it.
+    pub(crate) fn problem_with(reason: Reason, fields: FieldLines) -> Self {
+        Self {
+            fields: fields.into(),
+            ..Self::problem(reason)
+        }
+    }
+
+    /// An answer that is no error, and says all with its `status` and `fields`.
+    pub(crate) fn bare(status: Status, fields: FieldLines) -> Self {
         Self {
             status,
-            fields: Octets::Lent(b""),
-            content: Content::Problem(Problem::OfStatus),
+            fields: fields.into(),
+            content: Content::Problem(None),
             common: CommonFields::DateAndServer,
         }
     }
 
-    /// [`problem`](Self::problem), with words that say more than the status.
-    pub(crate) fn problem_of(status: Status, problem: Problem) -> Self {
-        Self {
-            content: Content::Problem(problem),
-            ..Self::problem(status)
-        }
-    }
-
-    /// [`problem`](Self::problem), with fields that go with the status.
-    pub(crate) fn problem_with(status: Status, fields: FieldLines) -> Self {
-        Self {
-            fields: fields.into(),
-            ..Self::problem(status)
-        }
-    }
-
-    /// 503, and that the client may come back: threads or places that are bounded are taken.
-    pub(crate) fn busy() -> Self {
+    /// [`problem`](Self::problem), and that the client may come back: something that is bounded is
+    /// taken.
+    pub(crate) fn busy(reason: Reason) -> Self {
         let fields = FieldLines::new().with("Retry-After", RETRY_AFTER);
-        Self::problem_with(Status::SERVICE_UNAVAILABLE, fields)
+        Self::problem_with(reason, fields)
     }
 }
 
@@ -89,8 +97,16 @@ impl<'a, 'c> From<DuplexResponse<'a, 'c>> for DuplexAnswer<'a, 'c> {
     }
 }
 
-/// An answer that names the methods that would do (RFC 9110 §9.3.7, §15.5.6).
-pub(crate) fn allow(status: Status, methods: MethodSet) -> Response<'static> {
-    let fields = FieldLines::new().with("Allow", methods.to_string());
-    Response::problem_with(status, fields)
+/// An answer to a method that is not taken (RFC 9110 §15.5.6), which names those that are.
+pub(crate) fn not_allowed(methods: MethodSet) -> Response<'static> {
+    Response::problem_with(Reason::MethodNotAllowed, allow(methods))
+}
+
+/// An answer to OPTIONS, which names the methods that would do (RFC 9110 §9.3.7).
+pub(crate) fn options(methods: MethodSet) -> Response<'static> {
+    Response::bare(Status::NO_CONTENT, allow(methods))
+}
+
+fn allow(methods: MethodSet) -> FieldLines {
+    FieldLines::new().with("Allow", methods.to_string())
 }

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::reason::Reason;
+
 /// What a gateway notes of the servers that it asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UpstreamNote {
@@ -15,9 +17,8 @@ pub(crate) struct UpstreamNote {
     pub(crate) connect: Option<Duration>,
     /// How long it took from the first try to the head of the final response; `None` if none came.
     pub(crate) head: Option<Duration>,
-    /// Why this server responded in place of the upstream, or that the upstream's response broke off: a
-    /// type of RFC 9209 §2.3.
-    pub(crate) error: Option<&'static str>,
+    /// Why this server responded in place of the upstream, or that the upstream's response broke off.
+    pub(crate) error: Option<Reason>,
 }
 
 /// Where a gateway leaves its note, for the record of the exchange.

@@ -5,6 +5,7 @@ pub(crate) mod tally;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::reason::Reason;
 use crate::throttle::clients::Clients;
 
 /// The counters that all workers share.
@@ -72,6 +73,30 @@ pub(crate) struct Counters {
     pub(crate) streams: StreamCounters,
     /// How many exchanges have ended, by [`End`].
     ended: [Counter; End::COUNT],
+    /// How many of them had a reason, by reason.
+    pub(crate) reasons: ReasonCounters,
+}
+
+/// How many exchanges have ended for each reason.
+#[derive(Debug)]
+pub(crate) struct ReasonCounters([Counter; Reason::COUNT]);
+
+impl Default for ReasonCounters {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl ReasonCounters {
+    /// Counts an exchange that has ended for `reason`.
+    pub(crate) fn count(&self, reason: Reason) {
+        self.0[reason as usize].add(1);
+    }
+
+    /// How many exchanges have ended for `reason`.
+    pub(crate) fn read(&self, reason: Reason) -> u64 {
+        self.0[reason as usize].read()
+    }
 }
 
 /// The handshakes of TLS that clients began.
@@ -116,6 +141,9 @@ impl Counters {
         self.streams.open.add(ended.streams.open.read());
         self.streams.accepted.add(ended.streams.accepted.read());
         for (sum, counter) in self.ended.iter().zip(&ended.ended) {
+            sum.add(counter.read());
+        }
+        for (sum, counter) in self.reasons.0.iter().zip(&ended.reasons.0) {
             sum.add(counter.read());
         }
     }

@@ -35,7 +35,7 @@ impl Tally {
     }
 
     /// The sum of one counter over all workers.
-    pub(crate) fn total(&self, of: fn(&Counters) -> u64) -> u64 {
+    pub(crate) fn total(&self, of: impl Fn(&Counters) -> u64) -> u64 {
         let alive = self.current.iter().chain(&self.retired);
         let alive: u64 = alive.map(|counters| of(counters)).sum();
         alive + of(&self.ended)

@@ -17,6 +17,7 @@ use crate::generation::Generation;
 use crate::http::date::iso;
 use crate::http::status::Status;
 use crate::metrics::Counters;
+use crate::reason::Reason;
 use crate::runtime::PoolState;
 use crate::server::{self, Buckets};
 
@@ -81,6 +82,8 @@ pub(super) struct Facts {
     /// Connections that were refused because their clients had as many as they may.
     pub(super) too_many_of_client: u64,
     pub(super) requests: u64,
+    /// How many exchanges have ended for each reason, where there were any.
+    pub(super) reasons: Vec<(Reason, u64)>,
     /// Connections of streams.
     pub(super) open_streams: u64,
     pub(super) streams: u64,
@@ -120,6 +123,7 @@ impl Supervisor {
                 .tally
                 .total(|counters| counters.too_many_of_client.read()),
             requests: self.tally.total(Counters::requests),
+            reasons: self.reasons(),
             open_streams: self.tally.total(|counters| counters.streams.open.read()),
             streams: self
                 .tally
@@ -131,6 +135,18 @@ impl Supervisor {
             apps: self.apps.facts(),
             rates: rates::facts(&self.generation),
         }
+    }
+}
+
+impl Supervisor {
+    /// How many exchanges have ended for each reason, where there were any.
+    fn reasons(&self) -> Vec<(Reason, u64)> {
+        let count = |reason| {
+            let of = |counters: &Counters| counters.reasons.read(reason);
+            (reason, self.tally.total(of))
+        };
+        let counted = Reason::ALL.iter().map(|reason| count(*reason));
+        counted.filter(|(_, count)| *count > 0).collect()
     }
 }
 
@@ -191,6 +207,7 @@ impl Facts {
                 "too_many_of_client": self.too_many_of_client,
             },
             "requests": self.requests,
+            "reasons": self.reasons.iter().map(named).collect::<serde_json::Map<_, _>>(),
             "handshakes": { "complete": self.handshakes, "failed": self.failed_handshakes },
             "streams": { "open": self.open_streams, "accepted": self.streams },
             "blocking": {
@@ -263,6 +280,11 @@ impl Facts {
             ("blocking", blocking),
         ]
     }
+}
+
+/// A count by the id of its reason.
+fn named((reason, count): &(Reason, u64)) -> (String, serde_json::Value) {
+    (reason.id().to_owned(), (*count).into())
 }
 
 fn to_lines(rows: &[(&str, String)]) -> String {

@@ -36,6 +36,7 @@ use super::wanted::Wanted;
 use crate::address::UpstreamAddress;
 use crate::config::model::{self, Balance};
 use crate::log::diagnostic;
+use crate::reason::Reason;
 use crate::runtime;
 use crate::tls::Connector;
 
@@ -89,6 +90,20 @@ pub(crate) enum NoServer {
          request wait"
     )]
     QueueLate,
+}
+
+impl NoServer {
+    /// The reason of the response in its place.
+    pub(crate) fn reason(self) -> Reason {
+        match self {
+            Self::Unknown => Reason::UpstreamUnknown,
+            Self::NotReady => Reason::UpstreamNotReady,
+            Self::AllFailed => Reason::UpstreamAllFailed,
+            Self::AllBusy => Reason::UpstreamBusy,
+            Self::QueueFull => Reason::UpstreamQueueFull,
+            Self::QueueLate => Reason::UpstreamQueueTimeout,
+        }
+    }
 }
 
 impl Group {

@@ -7,6 +7,7 @@ use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible};
 
 use crate::address::Scheme;
+use crate::reason::Reason;
 use crate::runtime::{Stream, Tick};
 use crate::tls::Connector;
 use crate::transport::Transport;
@@ -119,12 +120,12 @@ impl TlsFault {
         error.get_ref()?.downcast_ref()
     }
 
-    /// The type of the error in `Proxy-Status` (RFC 9209 §2.3).
-    pub(crate) fn proxy_error(&self) -> &'static str {
+    /// The reason of the response in its place.
+    pub(crate) fn reason(&self) -> Reason {
         match self {
-            Self::Certificate(_) => "tls_certificate_error",
-            Self::Alert(_) => "tls_alert_received",
-            Self::Protocol(_) => "tls_protocol_error",
+            Self::Certificate(_) => Reason::UpstreamCertificate,
+            Self::Alert(_) => Reason::UpstreamTlsAlert,
+            Self::Protocol(_) => Reason::UpstreamTlsProtocol,
         }
     }
 

@@ -76,6 +76,9 @@ fn misbehave() {
     let never = server.connect().exchange(get("/code?late"));
     let statuses = [late, later, never].map(|response| response.status);
     assert_eq!(statuses, [504, 504, 503]);
+    for reason in ["handler_error", "handler_answer_invalid", "handler_timeout"] {
+        assert!(server.count("reasons", reason) > 0, "{reason}");
+    }
     drop(go);
 }
 

@@ -436,6 +436,7 @@ fn more_scripts_than_may_run_are_refused_at_once() {
         (refused.status, refused.field("Retry-After")),
         (503, Some("1"))
     );
+    server.wait_for_reason("scripts_busy");
     let reloaded = server.command_line(&["reload"]);
     crate::support::ended_with(0, &reloaded);
     let refused = get(&server, "/cgi-bin/quick");

@@ -240,6 +240,8 @@ fn another_connection_is_asked_for_where_this_one_was_made_for_another_server() 
         assert_eq!(client.exchange(get("a.example.com", "/closed")).status, 403);
         assert_eq!(client.exchange(get("a.example.com", "/")).text(), "asked");
     }
+    server.wait_for_reason("other_connection");
+    server.wait_for_reason("certificate_missing");
 }
 
 /// A resumed session has the client certificate of its first handshake, or none if it had none.

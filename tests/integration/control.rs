@@ -250,8 +250,8 @@ fn level_debug_tells_what_happens() {
     for part in [
         " connects to 127.0.0.1:",
         "127.0.0.1: GET / for \"h\" at 127.0.0.1:0: route `/`",
-        "refused: allow or deny keeps the client out",
-        "refused: no server there answers for the host",
+        "refused: allow or deny keeps the client out.",
+        "refused: No server at this listener answers for the host.",
         "refused: an HTTP/1.1 request needs a Host field",
         "has been idle for too long",
         " has ended",

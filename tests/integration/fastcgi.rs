@@ -356,6 +356,9 @@ fn a_peer_that_misbehaves_is_answered_for_and_named() {
         peer.answer(HELLO);
         assert_eq!(client.response().text(), "hello");
     }
+    for reason in ["upstream_overloaded", "upstream_refused"] {
+        server.wait_for_reason(reason);
+    }
 }
 
 #[test]
@@ -859,6 +862,7 @@ fn a_script_names_the_file_to_be_sent() {
         assert_eq!(ask("", field).status, 502, "{field}");
         server.wait_for_line(|line| line.contains(reason));
     }
+    server.wait_for_reason("upstream_file");
     // Conditions of a POST were for the script, and ranges are for GET alone.
     let response = ask_by(
         "POST",

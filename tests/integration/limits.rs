@@ -169,6 +169,7 @@ fn a_client_that_does_not_read_is_closed() {
     let record = server.wait_for_record(|line| line.contains("/files/large.bin"));
     assert!(!record.contains(&format!(" {length} ")), "{record}");
     assert!(client.count_rest() < length as u64);
+    server.wait_for_reason("send_timeout");
 }
 
 #[test]
@@ -261,6 +262,7 @@ fn a_shortage_of_descriptors_spares_what_needs_none() {
     until("the file", || {
         (client.exchange(file).text() == "content of a").then_some(())
     });
+    server.wait_for_reason("system_shortage");
 }
 
 /// `head_timeout` was counted from an earlier head: from the last request that the server had to wait

@@ -87,5 +87,7 @@ mod client_certificates;
 mod development;
 // Faults that were found by use, by subject.
 mod regression;
+// Why the server answers what it answers: every reason, and the test that produces it.
+mod reasons;
 
 mod support;

@@ -140,6 +140,7 @@ fn turned_away() {
     assert_eq!(turned_away.response().status, 503);
     drop((client, turned_away));
     wait_for_count(&server, 2);
+    server.wait_for_reason("too_many_connections");
     assert_records(
         server,
         &["\"GET / HTTP/1.1\" 503 -", "\"GET /wait/d HTTP/1.1\" 499 -"],
@@ -179,6 +180,7 @@ fn left_by_its_client_while_the_response_is_sent() {
     let server = site().start();
     drop(half_served(&server));
     wait_for_count(&server, 1);
+    server.wait_for_reason("client_gone");
     let (_, records) = server.stop();
     assert_eq!(records.len(), 1, "{records:?}");
     assert!(is_partial(&told(&records[0])), "{records:?}");
@@ -235,6 +237,7 @@ fn cut_by_a_panic_of_its_connection() {
     client.send([GET, &get("/.tidegate-test/panic-connection")].concat());
     client.count_rest();
     wait_for_count(&server, 2);
+    server.wait_for_reason("connection_panicked");
     assert_records(
         server,
         &[

@@ -37,6 +37,7 @@ fn a_panic_costs_one_exchange() {
         "another connection of the worker"
     );
     server.wait_for_line(|line| line.contains("error") && line.contains("panicked"));
+    server.wait_for_reason("handler_panicked");
 }
 
 #[test]

@@ -60,6 +60,7 @@ fn one_too_many_is_answered_429_until_another_ends() {
         "{connections}"
     );
     server.wait_for_line(|line| line.contains("127.0.0.1 has connections_per_client = 3 open"));
+    server.wait_for_reason("too_many_of_client");
 }
 
 #[test]

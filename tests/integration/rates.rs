@@ -79,6 +79,7 @@ fn the_sixth_of_five_is_refused_and_told_when_to_come_back() {
     for _ in 0..3 {
         let response = client.exchange(get);
         assert_eq!(response.status, 429);
+        server.wait_for_reason("rate_limited");
         let [policy, state, retry] = told(&response);
         assert_eq!(policy, Some("\"five\";q=5;w=3600"));
         assert!(

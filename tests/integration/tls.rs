@@ -254,6 +254,7 @@ fn plain_http_is_told_where_it_is() {
     }
     let status = server.status();
     assert_eq!(status["handshakes"]["failed"], 3, "{status}");
+    server.wait_for_reason("plain_http");
     assert!(ask(&server, &anyone(), "localhost", "localhost").is_ok());
 }
 

@@ -9,9 +9,9 @@ use super::look::FilesRoute;
 use super::worker_state::WorkerState;
 use crate::disk::absence::Absence;
 use crate::disk::barrier::errno;
-use crate::http::status::Status;
 use crate::log::limited;
 use crate::message::response::Response;
+use crate::reason::Reason;
 use crate::runtime::BlockingError;
 
 /// Why no file or listing can be sent.
@@ -46,21 +46,26 @@ impl FilesError {
             && Absence::of(source) == Some(Absence::Forbidden)
         {
             limited::warn(format_args!("403 for {path:?}: {source}"));
-            return Response::problem(Status::FORBIDDEN);
+            return Response::problem(Reason::FilePermission);
         }
-        let is_shortage = match &self {
-            Self::Blocking(BlockingError::Saturated | BlockingError::NoThread) => true,
-            Self::NoRoom(_) => true,
-            Self::Blocking(BlockingError::Panicked(_)) => false,
-            Self::Read { source, .. } => matches!(
-                errno(source),
-                Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN)
-            ),
-        };
         state.complain(&self);
-        if is_shortage {
-            return Response::busy();
+        match &self {
+            Self::Blocking(BlockingError::Saturated | BlockingError::NoThread) => {
+                Response::busy(Reason::ThreadsBusy)
+            }
+            Self::NoRoom(_) => Response::busy(Reason::ListingNoRoom),
+            Self::Read { source, .. } if is_shortage(source) => {
+                Response::busy(Reason::SystemShortage)
+            }
+            Self::Blocking(BlockingError::Panicked(_)) | Self::Read { .. } => {
+                Response::problem(Reason::FileUnreadable)
+            }
         }
-        Response::problem(Status::INTERNAL_SERVER_ERROR)
     }
+}
+
+/// Whether the system has no more of what reading needs.
+fn is_shortage(error: &io::Error) -> bool {
+    let shortage = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
+    errno(error).is_some_and(|error| shortage.contains(&error))
 }

@@ -41,10 +41,10 @@ use std::sync::Arc;
 
 use crate::http::fields::Known;
 use crate::http::path::NormalPath;
-use crate::http::status::Status;
 use crate::message::location::{redirect_to_directory, redirect_to_page};
 use crate::message::request::Request;
 use crate::message::response::Response;
+use crate::reason::Reason;
 
 pub(crate) use entry::{BorrowedKey, Key, Table};
 use entry::{Entry, State};
@@ -201,7 +201,7 @@ impl FilesHandler {
 
     /// The response for an entry; `None` if it is a listing.
     fn answer_from(&self, entry: &Entry, request: &Request<'_>) -> Option<Response<'static>> {
-        let not_found = || Some(Response::problem(Status::NOT_FOUND));
+        let problem = |reason| Some(Response::problem(reason));
         match &entry.state {
             State::File(file) => {
                 let accept_encoding = request.head.fields.combined(Known::AcceptEncoding);
@@ -215,8 +215,9 @@ impl FilesHandler {
             }
             State::Page => Some(redirect_to_page(request)),
             State::Directory if self.route.options.listing => None,
-            State::Directory | State::Missing => not_found(),
-            State::Forbidden => Some(Response::problem(Status::FORBIDDEN)),
+            State::Directory => problem(Reason::DirectoryWithoutIndex),
+            State::Missing => problem(Reason::FileMissing),
+            State::Forbidden => problem(Reason::FilePermission),
         }
     }
 }

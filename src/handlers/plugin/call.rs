@@ -9,6 +9,7 @@ use crate::api::{
 };
 use crate::http::status::Status;
 use crate::log::diagnostic;
+use crate::reason::Reason;
 use crate::runtime::{
     BlockingError, BlockingPool, Job, Receiver, catch_panic, channel, pipe_to_task,
 };
@@ -74,6 +75,17 @@ impl Failure {
             }
             Self::Saturated(_) => Status::SERVICE_UNAVAILABLE,
             Self::TimedOut { .. } => Status::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The reason of that response.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Self::Error(_) => Reason::HandlerError,
+            Self::Panicked(_) => Reason::HandlerPanicked,
+            Self::Refused(_) | Self::Undecided => Reason::HandlerAnswerInvalid,
+            Self::Saturated(_) => Reason::ThreadsBusy,
+            Self::TimedOut { .. } => Reason::HandlerTimeout,
         }
     }
 

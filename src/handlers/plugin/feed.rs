@@ -87,7 +87,7 @@ impl<C: ReadContent> Feed<C> {
 
     /// Tells the handler that the content cannot be read, unless the client has gone.
     fn give_up(&mut self, error: &ContentError) -> Step {
-        let Some(status) = error.status() else {
+        let Some(status) = error.reason().status() else {
             return Step::ClientGone;
         };
         let message = error.to_string();

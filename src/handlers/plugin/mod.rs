@@ -34,6 +34,7 @@ use crate::message::conditional::Supply;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::{Arrival, Request};
 use crate::message::response::{DuplexResponse, Response};
+use crate::reason::Reason;
 use crate::runtime::{self, BlockingPool, Either, Pools, either, pipe_to_thread};
 use crate::tls::facts::Facts;
 
@@ -320,9 +321,13 @@ impl PluginHandler {
             // The client's fault.
             _ => diagnostic::debug(format_args!("{}: {why}", self.route)),
         }
+        let reason = failure.reason();
         match status {
-            Status::SERVICE_UNAVAILABLE => Response::busy(),
-            _ => Response::problem(status),
+            Status::SERVICE_UNAVAILABLE => Response {
+                status,
+                ..Response::busy(reason)
+            },
+            _ => Response::problem_of(status, reason),
         }
     }
 
@@ -388,7 +393,7 @@ fn represent<'c>(
 ) -> DuplexResponse<'static, 'c> {
     match content {
         Some(content) => represent::represent(head, content, request),
-        None => Response::problem(Status::INTERNAL_SERVER_ERROR),
+        None => Response::problem(Reason::HandlerAnswerInvalid),
     }
 }
 

@@ -11,7 +11,6 @@ use crate::generation::Generation;
 use crate::http::error::RequestError;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space, lower_minor_version};
 use crate::http::response::ResponseFraming;
-use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::content::Content;
 use crate::metrics::End;
@@ -130,7 +129,7 @@ impl Connection {
         diagnostic::debug(format_args!(
             "{client}: a request at {listener} is refused: {error}"
         ));
-        self.refuse(error.status(), input, output, generation);
+        self.refuse(error.into(), input, output, generation);
         Step::Answered {
             used: input.len(),
             is_large: false,
@@ -197,7 +196,13 @@ impl Connection {
             }
         };
         forget(cut_by_panic);
-        self.record(exchange.client, head, bytes, framed.status, content_sent);
+        let outcome = Outcome {
+            end: End::Answered,
+            status: framed.status,
+            reason: framed.reason,
+            content_sent,
+        };
+        self.record(exchange.client, head, bytes, outcome);
         exchange.end_at_once();
         Step::Answered {
             used: bytes.len(),
@@ -213,17 +218,11 @@ impl Connection {
         client: ClientAddress,
         head: &RequestHead<'_>,
         bytes: &[u8],
-        status: Status,
-        content_sent: u64,
+        outcome: Outcome,
     ) {
         if !self.endpoint.is_recorded {
             return;
         }
-        let outcome = Outcome {
-            end: End::Answered,
-            status,
-            content_sent,
-        };
         let subject = Subject::Request { head, bytes };
         finish(&self.worker, client, &subject, outcome, runtime::now());
     }
@@ -263,7 +262,7 @@ impl Connection {
         ending: Option<Ending>,
     ) -> Step {
         let used = exchange.head_length();
-        let status = framed.status;
+        let (status, reason) = (framed.status, framed.reason);
         let is_chunked = framed.framing == ResponseFraming::Chunked;
         let content = framed.content.into_owned();
         let mut transmission = Transmission::new(take(output), content, is_chunked);
@@ -275,7 +274,7 @@ impl Connection {
             transmission.shrink();
             let underway = underway.keep();
             let route = exchange.route().map(ToString::to_string);
-            let sending = Sending::new(transmission, underway, status, route);
+            let sending = Sending::new(transmission, underway, (status, reason), route);
             let pending = Box::new(Pending {
                 octets: Octets::Response(sending),
                 send_timeout: exchange.limits().send_timeout,
@@ -287,6 +286,7 @@ impl Connection {
         underway.finish(Outcome {
             end: End::Answered,
             status,
+            reason,
             content_sent: transmission.content_sent(),
         });
         // The transmission's buffer was the output's: it goes back, for its capacity.

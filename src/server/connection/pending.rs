@@ -9,6 +9,7 @@ use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::content::BrokenOff;
 use crate::metrics::End;
+use crate::reason::Reason;
 use crate::runtime::BlockingPool;
 use crate::server::exchange::outcome::{Outcome, Underway};
 use crate::transfer::send::{SendError, Terms, Transmission};
@@ -19,6 +20,8 @@ pub(super) struct Sending<'e, R> {
     transmission: Transmission<'e>,
     exchange: Underway<'e>,
     status: Status,
+    /// Why the response is the server's own, if it is an error.
+    reason: Option<Reason>,
     /// The route that answers, as diagnostics name it, if one does.
     route: Option<R>,
 }
@@ -46,7 +49,7 @@ impl<'e, R: Display> Sending<'e, R> {
     pub(super) fn new(
         transmission: Transmission<'e>,
         mut exchange: Underway<'e>,
-        status: Status,
+        (status, reason): (Status, Option<Reason>),
         route: Option<R>,
     ) -> Self {
         exchange.answer_with(status);
@@ -54,6 +57,7 @@ impl<'e, R: Display> Sending<'e, R> {
             transmission,
             exchange,
             status,
+            reason,
             route,
         }
     }
@@ -83,9 +87,10 @@ impl<'e, R: Display> Sending<'e, R> {
         drop(noting);
         match &sent {
             Err(error) => {
-                if matches!(error, SendError::BrokenOff(BrokenOff::Maker(_))) {
-                    self.exchange.note_broken_off();
-                }
+                self.reason = Some(match error {
+                    SendError::BrokenOff(BrokenOff::Maker(_)) => self.exchange.note_broken_off(),
+                    error => reason_of(error),
+                });
                 self.report(error);
             }
             Ok(()) if self.transmission.dropped_some() => self.warn_of_surplus(),
@@ -98,6 +103,7 @@ impl<'e, R: Display> Sending<'e, R> {
                 End::BrokenOff
             },
             status: self.status,
+            reason: self.reason,
             content_sent: self.transmission.content_sent(),
         });
         sent
@@ -123,6 +129,18 @@ impl<'e, R: Display> Sending<'e, R> {
             let (request, chain) = (self.exchange.request_in_log(), diagnostic::chain(error));
             diagnostic::error_of(route, format_args!("{request}: {chain}"));
         }
+    }
+}
+
+/// Why a response was not sent to its end.
+fn reason_of(error: &SendError) -> Reason {
+    match error {
+        SendError::TimedOut => Reason::SendTimeout,
+        SendError::Broken(_) | SendError::ClientGone => Reason::ClientGone,
+        SendError::FileShrank => Reason::FileShrank,
+        SendError::BrokenOff(BrokenOff::Request(error)) => error.reason(),
+        SendError::BrokenOff(BrokenOff::Maker(_)) => Reason::ContentBrokeOff,
+        SendError::TooShort => Reason::ContentTooShort,
     }
 }
 

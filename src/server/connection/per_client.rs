@@ -11,8 +11,8 @@ use super::Connection;
 use crate::address::ClientAddress;
 use crate::generation::Generation;
 use crate::http::response::FieldLines;
-use crate::http::status::Status;
 use crate::log::limited;
+use crate::reason::Reason;
 use crate::runtime;
 use crate::server::exchange::client::is_trusted_proxy;
 use crate::throttle::key::Client;
@@ -64,6 +64,6 @@ impl Connection {
     /// Answers 429, unless the client could not read it before a handshake.
     pub(super) fn send_too_many(&self) {
         let fields = FieldLines::new().with("Retry-After", "1");
-        self.send_unasked(Status::TOO_MANY_REQUESTS, &fields);
+        self.send_unasked(Reason::TooManyOfClient, &fields);
     }
 }

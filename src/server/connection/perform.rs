@@ -26,6 +26,7 @@ use crate::message::request::{Arrival, TellsOfConnection};
 use crate::message::secured::Secured;
 use crate::message::tunnel::Tunnel;
 use crate::metrics::End;
+use crate::reason::Reason;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::{Outcome, Underway};
 use crate::server::exchange::{Answered, Exchange};
@@ -58,8 +59,8 @@ enum Begun<'e> {
 /// How far a response has been sent that was begun.
 enum Attempt<'c> {
     All(Outcome),
-    /// A part. What is left of the response, and its status.
-    Rest(Transmission<'c>, Status),
+    /// A part. What is left of the response, its status and its reason.
+    Rest(Transmission<'c>, (Status, Option<Reason>)),
     /// Nothing: the head is in the buffer, and another protocol follows it.
     Tunnel(Box<Tunnel>, Vec<u8>),
 }
@@ -245,7 +246,7 @@ impl Connection {
         }
         let is_chunked = framed.framing == ResponseFraming::Chunked;
         let transmission = Transmission::new(buffer, content.into_owned(), is_chunked);
-        Attempt::Rest(transmission, framed.status)
+        Attempt::Rest(transmission, (framed.status, framed.reason))
     }
 
     /// Sends a response with one call, out of the worker's buffer, if the socket takes it.
@@ -261,16 +262,18 @@ impl Connection {
         output.extend_from_slice(before);
         self.encode_head(framed, generation, &mut output);
         output.extend_from_slice(content);
-        let (status, content_sent) = (framed.status, content.len() as u64);
+        let (status, reason) = (framed.status, framed.reason);
+        let content_sent = content.len() as u64;
         // If it failed, the retry fails in the same way.
         let sent = self.stream.send(&output, false).unwrap_or_default();
         if sent < output.len() {
             let rest = Transmission::rest(output[sent..].to_vec(), content_sent);
-            return Attempt::Rest(rest, status);
+            return Attempt::Rest(rest, (status, reason));
         }
         Attempt::All(Outcome {
             end: End::Answered,
             status,
+            reason,
             content_sent,
         })
     }

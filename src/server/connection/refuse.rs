@@ -11,6 +11,7 @@ use crate::http::status::Status;
 use crate::message::content::Content;
 use crate::message::response::Response;
 use crate::metrics::End;
+use crate::reason::Reason;
 use crate::runtime;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::{Outcome, Subject, finish};
@@ -18,16 +19,16 @@ use crate::transfer::READ_SIZE;
 use crate::transport::Transport;
 
 impl Connection {
-    /// Answers a request that cannot be read, with `status`, into `output`. Where the next request
+    /// Answers a request that cannot be read, because of `reason`, into `output`. Where the next request
     /// begins is unknown from here on.
     pub(super) fn refuse(
         &self,
-        status: Status,
+        reason: Reason,
         input: &[u8],
         output: &mut Vec<u8>,
         generation: &Generation,
     ) {
-        self.answer_unread(End::Refused, status, input, output, generation);
+        self.answer_unread(End::Refused, reason, input, output, generation);
     }
 
     /// Answers a head that did not come in time (RFC 9110 §15.5.9).
@@ -35,8 +36,8 @@ impl Connection {
         let generation = self.generation();
         let input = take(&mut self.unread);
         let mut output = Vec::new();
-        let status = Status::REQUEST_TIMEOUT;
-        self.answer_unread(End::TimedOut, status, &input, &mut output, &generation);
+        let reason = Reason::HeadTimeout;
+        self.answer_unread(End::TimedOut, reason, &input, &mut output, &generation);
         // If the socket does not take this little, the client is not reading either.
         let _ = self.stream.send(&output, false);
         Ending::Linger
@@ -45,13 +46,13 @@ impl Connection {
     fn answer_unread(
         &self,
         end: End,
-        status: Status,
+        reason: Reason,
         input: &[u8],
         output: &mut Vec<u8>,
         generation: &Generation,
     ) {
         let framed = FramedResponse::new(
-            Response::problem(status),
+            Response::problem(reason),
             &generation.policy,
             RequestTraits::unreadable(),
             false,
@@ -64,7 +65,8 @@ impl Connection {
             input,
             Outcome {
                 end,
-                status,
+                status: framed.status,
+                reason: Some(reason),
                 content_sent: framed.content.length().unwrap_or(0),
             },
         );
@@ -75,18 +77,16 @@ impl Connection {
     /// linger must not keep others out.
     pub(in crate::server) fn turn_away(mut self) {
         let fields = FieldLines::new().with("Retry-After", "1");
-        self.send_unasked(Status::SERVICE_UNAVAILABLE, &fields);
+        self.send_unasked(Reason::TooManyConnections, &fields);
         self.stop_counting();
         // The request may come only now.
         runtime::spawn(async move { self.linger().await });
     }
 
     /// Answers a connection that is one too many, whatever its request may be.
-    pub(super) fn send_unasked(&self, status: Status, fields: &FieldLines) {
-        let outcome = Outcome {
-            status,
-            ..Outcome::TURNED_AWAY
-        };
+    pub(super) fn send_unasked(&self, reason: Reason, fields: &FieldLines) {
+        let status = reason.status().unwrap_or(Status::SERVICE_UNAVAILABLE);
+        let outcome = Outcome::turned_away(status, reason);
         // A client that comes over TLS could not read it before a handshake.
         if let Transport::Tls(_) = self.stream {
             return self.record_unread(&[], outcome);

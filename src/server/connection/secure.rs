@@ -7,6 +7,7 @@ use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::limited;
 use crate::metrics::End;
+use crate::reason::Reason;
 use crate::runtime;
 use crate::server::exchange::outcome::Outcome;
 use crate::tls::made::CHALLENGE_PROTOCOL;
@@ -98,6 +99,7 @@ impl Connection {
             Outcome {
                 end: End::Refused,
                 status,
+                reason: Some(Reason::PlainHttp),
                 content_sent: SPEAK_TLS.len() as u64,
             },
         );

@@ -15,6 +15,7 @@ use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message;
 use crate::metrics::End;
+use crate::reason::Reason;
 use crate::runtime::{self, Either, either, sleep};
 use crate::server::exchange::outcome::{Outcome, Underway};
 use crate::server::worker::CountedTunnel;
@@ -88,11 +89,13 @@ impl TunnelConnection {
             None => Box::pin(self.carry_for_grace()).await,
         };
         self.connection.tell("was a tunnel, which has ended");
-        self.finish(match ended {
-            Some(TunnelEnd::Complete | TunnelEnd::Idle) => End::Answered,
-            Some(TunnelEnd::ClientBroke | TunnelEnd::UpstreamBroke) => End::BrokenOff,
-            None => End::Cut,
-        });
+        let (end, reason) = match ended {
+            Some(TunnelEnd::Complete | TunnelEnd::Idle) => (End::Answered, None),
+            Some(TunnelEnd::ClientBroke) => (End::BrokenOff, Some(Reason::ClientGone)),
+            Some(TunnelEnd::UpstreamBroke) => (End::BrokenOff, Some(Reason::UpstreamBroken)),
+            None => (End::Cut, Some(Reason::Stopped)),
+        };
+        self.finish(end, reason);
     }
 
     /// Carries octets until the tunnel ends. Returns `None` if it is to end before that.
@@ -121,11 +124,12 @@ impl TunnelConnection {
         }
     }
 
-    fn finish(&mut self, end: End) {
+    fn finish(&mut self, end: End, reason: Option<Reason>) {
         if let Some(exchange) = self.exchange.take() {
             exchange.finish(Outcome {
                 end,
                 status: Status::SWITCHING_PROTOCOLS,
+                reason,
                 content_sent: self.tunnel.to_client(),
             });
         }

@@ -5,8 +5,8 @@ use crate::address::ClientAddress;
 use crate::generation::policy::{Admission, ServingPolicy};
 use crate::http::framing::Framing;
 use crate::http::request::RequestHead;
-use crate::http::status::Status;
 use crate::message::request::TellsOfConnection;
+use crate::reason::Reason;
 
 /// Lets `client` in if the `allow`, the `deny` and the `client` of the policy do. A request that came on no
 /// `connection` has no certificate.
@@ -34,9 +34,9 @@ fn admit_some(
 ) -> Result<(), Refusal> {
     let has_certificate = || connection.is_some_and(|it| it.has_client_certificate());
     if !admission.access.permits(client) {
-        Err(Refusal::Status(Status::FORBIDDEN))
+        Err(Refusal::Because(Reason::AccessDenied))
     } else if admission.needs_certificate && !has_certificate() {
-        Err(Refusal::NoCertificate)
+        Err(Refusal::Because(Reason::CertificateMissing))
     } else {
         Ok(())
     }

@@ -15,11 +15,14 @@ use crate::message::content::{Content, DuplexContent, Octets};
 use crate::message::format::Format;
 use crate::message::problem;
 use crate::message::response::{CommonFields, DuplexResponse, Response};
+use crate::reason::Reason;
 use crate::throttle::rates::Standing;
 
 /// A response, framed: everything but the bytes of its head.
 pub(in crate::server) struct FramedResponse<'a, 'c> {
     pub(in crate::server) status: Status,
+    /// Why the response is the server's own, if it is an error.
+    pub(in crate::server) reason: Option<Reason>,
     fields: Octets<'a>,
     /// Lines of CORS that stand behind them.
     more_fields: &'a [u8],
@@ -76,10 +79,13 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
         } else {
             Scope::Content
         };
-        let response = if matches!(response.content, DuplexContent::Problem(_)) {
-            with_own_words(policy.with_error_page(response), traits)
+        let (response, reason) = if let DuplexContent::Problem(reason) = response.content {
+            (
+                with_own_words(policy.with_error_page(response), traits),
+                reason,
+            )
         } else {
-            response
+            (response, None)
         };
         let framing = match response.content.length() {
             _ if response.status.ends_with_its_head() => ResponseFraming::None,
@@ -116,6 +122,7 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
         };
         Self {
             status: response.status,
+            reason,
             fields,
             more_fields,
             standing: None,
@@ -164,7 +171,7 @@ fn with_own_words<'a, 'c>(
     response: DuplexResponse<'a, 'c>,
     traits: RequestTraits<'_>,
 ) -> DuplexResponse<'a, 'c> {
-    let DuplexContent::Problem(problem) = response.content else {
+    let DuplexContent::Problem(reason) = response.content else {
         return response;
     };
     if !response.status.is_error() {
@@ -173,7 +180,7 @@ fn with_own_words<'a, 'c>(
             ..response
         };
     }
-    let own = problem::prepared(response.status, problem, Format::preferred(traits.accept()));
+    let own = problem::prepared(response.status, reason, Format::preferred(traits.accept()));
     Response {
         status: response.status,
         fields: joined(response.fields, &own.fields),

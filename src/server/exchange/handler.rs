@@ -9,10 +9,10 @@ use super::{Answered, Exchange, admission};
 use crate::generation::Route;
 use crate::handlers::WorkerState;
 use crate::http::framing::Framing;
-use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::response::{DuplexAnswer, DuplexResponse, Response};
+use crate::reason::Reason;
 use crate::runtime::{catch_panic, catch_panics};
 
 /// Local redirects that are followed for one request. A handler that needs more leads in a circle.
@@ -107,7 +107,7 @@ impl<'g> Exchange<'g, '_> {
             self.route().map_or_else(String::new, Route::to_string),
             format_args!("the local redirect to {target:?} {why}"),
         );
-        self.answered(Response::problem(Status::BAD_GATEWAY))
+        self.answered(Response::problem(Reason::LocalRedirectFailed))
     }
 
     /// The answer of the route that this request matches: a response, or a local redirect.
@@ -117,7 +117,7 @@ impl<'g> Exchange<'g, '_> {
         content: impl ReadContent + Copy + 'c,
     ) -> Option<DuplexAnswer<'g, 'c>> {
         if admission::is_too_large(self.policy, self.head) {
-            return Some(Response::problem(Status::CONTENT_TOO_LARGE).into());
+            return Some(Response::problem(Reason::ContentTooLarge).into());
         }
         let matched = match &self.matched {
             Ok(matched) => matched,
@@ -141,14 +141,15 @@ fn unreadable_content(route: &Route, error: ContentError) -> Option<Response<'st
         let chain = diagnostic::chain(&error);
         diagnostic::error_of(route, format_args!("{chain}"));
     }
-    match error {
-        ContentError::Busy => Some(Response::busy()),
-        error => error.status().map(Response::problem),
+    match error.reason() {
+        Reason::ClientGone => None,
+        reason @ Reason::ContentQueueFull => Some(Response::busy(reason)),
+        reason => Some(Response::problem(reason)),
     }
 }
 
 fn panicked(route: &Route) -> Response<'static> {
     let what = format_args!("the handler panicked; its exchange was answered 500");
     diagnostic::error_of(route, what);
-    Response::problem(Status::INTERNAL_SERVER_ERROR)
+    Response::problem(Reason::HandlerPanicked)
 }

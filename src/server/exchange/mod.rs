@@ -39,6 +39,7 @@ use crate::message::response::DuplexResponse;
 use crate::message::routed_path::RoutedPath;
 use crate::message::selected::Selected;
 use crate::message::upstream_note::{NotePlace, UpstreamNote};
+use crate::reason::Reason;
 use crate::throttle::rates::Counted;
 
 use route::{Matched, Refusal};
@@ -94,7 +95,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
             Some(rule) => generation.client_rule(listener, head.host) == rule,
         };
         if !is_in_reach {
-            exchange.matched = Err(Refusal::OtherConnection);
+            exchange.matched = Err(Refusal::Because(Reason::OtherConnection));
         }
         exchange
     }
@@ -258,7 +259,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
     #[inline(always)]
     pub(super) fn end_at_once(mut self) {
         debug_assert!(self.begun.take().is_none() && self.take_note().is_none());
-        self.matched = Err(Refusal::OtherConnection);
+        self.matched = Err(Refusal::Because(Reason::OtherConnection));
         std::mem::forget(self);
     }
 

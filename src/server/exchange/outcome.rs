@@ -26,6 +26,7 @@ use crate::log::diagnostic;
 use crate::log::record::{AccessRecord, UpstreamRecord};
 use crate::message::upstream_note::UpstreamNote;
 use crate::metrics::End;
+use crate::reason::Reason;
 use crate::runtime;
 use crate::server::worker::Worker;
 
@@ -35,6 +36,9 @@ pub(crate) struct Outcome {
     pub(crate) end: End,
     /// The status that the client was sent; where it was sent none, the one that says why.
     pub(crate) status: Status,
+    /// Why the response is the server's own, or why it was not sent to its end; `None` if a handler
+    /// gave it, and all of it was sent.
+    pub(crate) reason: Option<Reason>,
     /// Octets of content sent, without the framing of chunks.
     pub(crate) content_sent: u64,
 }
@@ -44,15 +48,19 @@ impl Outcome {
     pub(crate) const CLIENT_LEFT: Self = Self {
         end: End::ClientLeft,
         status: Status::CLIENT_GONE,
+        reason: Some(Reason::ClientGone),
         content_sent: 0,
     };
 
-    /// There was no place for the connection. The status is another where its client has too many.
-    pub(crate) const TURNED_AWAY: Self = Self {
-        end: End::TurnedAway,
-        status: Status::SERVICE_UNAVAILABLE,
-        content_sent: 0,
-    };
+    /// The connection was one too many: of all, or of its client.
+    pub(crate) fn turned_away(status: Status, reason: Reason) -> Self {
+        Self {
+            end: End::TurnedAway,
+            status,
+            reason: Some(reason),
+            content_sent: 0,
+        }
+    }
 }
 
 /// What an access record tells of an exchange besides its outcome.
@@ -133,6 +141,7 @@ impl<'e> Subject<'e> {
         let record = AccessRecord {
             content_length: outcome.content_sent,
             duration,
+            reason: outcome.reason,
             ..AccessRecord::unreadable(client, b"", outcome.status)
         };
         match self {
@@ -191,6 +200,9 @@ fn finish_with(
     (started, note): (Instant, Option<&UpstreamNote>),
 ) {
     worker.counters.ended(outcome.end);
+    if let Some(reason) = outcome.reason {
+        worker.counters.reasons.count(reason);
+    }
     if outcome.end != End::Answered {
         tell(client, subject, outcome);
     }
@@ -206,7 +218,9 @@ fn tell(client: ClientAddress, subject: &Subject<'_>, outcome: Outcome) {
         let record = subject.record(client, outcome, Duration::ZERO);
         let line = String::from_utf8_lossy(record.request_line);
         let (status, why) = (outcome.status, outcome.end.describe());
-        diagnostic::debug(format_args!("{client}: {line:?}: {status}: {why}"));
+        let reason = outcome.reason.map(|reason| format!(" ({reason})"));
+        let reason = reason.unwrap_or_default();
+        diagnostic::debug(format_args!("{client}: {line:?}: {status}: {why}{reason}"));
     }
 }
 
@@ -234,7 +248,7 @@ fn upstream_record(note: &UpstreamNote) -> UpstreamRecord<'_> {
         tries: note.tries,
         connect: note.connect,
         head: note.head,
-        error: note.error,
+        error: note.error.and_then(Reason::proxy_error),
     }
 }
 
@@ -329,10 +343,13 @@ impl<'e> Underway<'e> {
     }
 
     /// Takes note that the content of the response broke off: if an upstream was asked, it is its fault.
-    pub(crate) fn note_broken_off(&mut self) {
-        if let Some(note) = &mut self.note {
-            note.error = Some("http_response_incomplete");
-        }
+    /// Returns the reason.
+    pub(crate) fn note_broken_off(&mut self) -> Reason {
+        let Some(note) = &mut self.note else {
+            return Reason::ContentBrokeOff;
+        };
+        note.error = Some(Reason::UpstreamIncomplete);
+        Reason::UpstreamIncomplete
     }
 
     fn end(&mut self, outcome: Outcome) {
@@ -356,14 +373,15 @@ impl Drop for Underway<'_> {
         if self.is_over {
             return;
         }
-        let unanswered = if std::thread::panicking() {
-            Status::INTERNAL_SERVER_ERROR
+        let (unanswered, reason) = if std::thread::panicking() {
+            (Status::INTERNAL_SERVER_ERROR, Reason::ConnectionPanicked)
         } else {
-            Status::SERVICE_UNAVAILABLE
+            (Status::SERVICE_UNAVAILABLE, Reason::Stopped)
         };
         self.end(Outcome {
             end: End::Cut,
             status: self.status.unwrap_or(unanswered),
+            reason: Some(reason),
             content_sent: self.content_sent,
         });
     }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use super::Exchange;
 use super::route::Refusal;
 use crate::config::model::LogLevel;
-use crate::http::status::Status;
 use crate::log::{diagnostic, limited};
 use crate::message::content::ReadContent;
 use crate::message::response::Response;
+use crate::reason::Reason;
 use crate::runtime::{self, Either, either};
 use crate::throttle::key::Asked;
 use crate::throttle::rate::{Rate, Verdict};
@@ -46,7 +46,7 @@ impl<'g> Exchange<'g, '_> {
             Verdict::Held(wait) => Gate::Held(wait),
             Verdict::Refused(_) => {
                 self.tell_refusal();
-                Gate::Shut(Response::problem(Status::TOO_MANY_REQUESTS))
+                Gate::Shut(Response::problem(Reason::RateLimited))
             }
         }
     }

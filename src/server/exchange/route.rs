@@ -8,10 +8,11 @@ use crate::generation::{Generation, Route, Site};
 use crate::http::method::{Method, MethodSet};
 use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
+use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::http::target::Form;
-use crate::message::problem::Problem;
-use crate::message::response::{Response, allow};
+use crate::message::response::{Response, not_allowed, options};
+use crate::reason::Reason;
 
 /// The methods that `OPTIONS *` names: those that some handler of the server takes.
 const SERVER_METHODS: MethodSet = MethodSet::of(&[
@@ -35,13 +36,12 @@ pub(super) struct Matched<'g, 'r> {
 /// What the server itself answers where no route does.
 #[derive(Clone, Copy)]
 pub(super) enum Refusal {
-    Status(Status),
-    /// The client has shown no certificate, and has to.
-    NoCertificate,
-    /// The server for its host can be asked over another connection, but not over this one.
-    OtherConnection,
-    /// The status, and the methods that would do.
-    Allow(Status, MethodSet),
+    /// An error.
+    Because(Reason),
+    /// The method is not taken; those that are.
+    NotAllowed(MethodSet),
+    /// The client asks which methods are taken.
+    Options(MethodSet),
     /// A browser asks what `cors` of the policy lets a script do.
     Preflight,
 }
@@ -50,18 +50,10 @@ impl Refusal {
     /// The reason, for the log.
     pub(super) fn describe(self) -> &'static str {
         match self {
-            Self::OtherConnection => {
-                "its server asks for TLS, or for another certificate of the client, than the connection has"
-            }
-            Self::NoCertificate => "client = \"require\", and the client has shown no certificate",
             Self::Preflight => "`cors` answers it",
-            Self::Allow(..) => "it is of a method that is not taken there",
-            Self::Status(Status::FORBIDDEN) => "allow or deny keeps the client out",
-            Self::Status(Status::MISDIRECTED_REQUEST) => "no server there answers for the host",
-            Self::Status(Status::NOT_FOUND) => "no route matches",
-            Self::Status(Status::BAD_REQUEST) => "its path is no valid one",
-            Self::Status(Status::REQUEST_HEADER_FIELDS_TOO_LARGE) => "its head is over the limits",
-            Self::Status(_) => "it cannot be answered",
+            Self::Options(_) => "it asks which methods are taken there",
+            Self::NotAllowed(_) => Reason::MethodNotAllowed.meaning(),
+            Self::Because(reason) => reason.meaning(),
         }
     }
 
@@ -69,25 +61,25 @@ impl Refusal {
     /// share; and what is for another connection, or a preflight, is not the request itself.
     pub(super) fn counts(&self) -> bool {
         match self {
-            Self::Status(status) => *status != Status::FORBIDDEN,
-            Self::Allow(..) => true,
-            Self::NoCertificate | Self::OtherConnection | Self::Preflight => false,
+            Self::Because(reason) => !matches!(
+                reason,
+                Reason::AccessDenied | Reason::CertificateMissing | Reason::OtherConnection
+            ),
+            Self::NotAllowed(_) | Self::Options(_) => true,
+            Self::Preflight => false,
         }
     }
 
     pub(super) fn is_misdirected(self) -> bool {
-        matches!(self, Self::Status(Status::MISDIRECTED_REQUEST))
+        matches!(self, Self::Because(Reason::HostUnknown))
     }
 
     pub(super) fn response(self) -> Response<'static> {
         match self {
-            Self::Status(status) => Response::problem(status),
-            Self::NoCertificate => Response::problem_of(Status::FORBIDDEN, Problem::NoCertificate),
-            Self::OtherConnection => {
-                Response::problem_of(Status::MISDIRECTED_REQUEST, Problem::OtherConnection)
-            }
-            Self::Allow(status, methods) => allow(status, methods),
-            Self::Preflight => Response::problem(Status::NO_CONTENT),
+            Self::Because(reason) => Response::problem(reason),
+            Self::NotAllowed(methods) => not_allowed(methods),
+            Self::Options(methods) => options(methods),
+            Self::Preflight => Response::bare(Status::NO_CONTENT, FieldLines::new()),
         }
     }
 }
@@ -118,9 +110,7 @@ fn find_for_options<'g, 'r>(
         let (policy, found) = find_as(site, head, method);
         let is_readable = !matches!(
             found,
-            Err(Refusal::Status(
-                Status::BAD_REQUEST | Status::REQUEST_HEADER_FIELDS_TOO_LARGE
-            ))
+            Err(Refusal::Because(Reason::PathInvalid | Reason::HeadTooLarge))
         );
         if policy.cors.is_some() && is_readable {
             return (policy, Err(Refusal::Preflight));
@@ -157,13 +147,13 @@ fn find_site<'g>(
     head: &RequestHead<'_>,
 ) -> Result<&'g Site, Refusal> {
     match head.target.form {
-        Form::Asterisk => return Err(Refusal::Allow(Status::NO_CONTENT, SERVER_METHODS)),
+        Form::Asterisk => return Err(Refusal::Options(SERVER_METHODS)),
         // CONNECT: no tunnels here.
-        Form::Authority => return Err(Refusal::Allow(Status::METHOD_NOT_ALLOWED, SERVER_METHODS)),
+        Form::Authority => return Err(Refusal::NotAllowed(SERVER_METHODS)),
         Form::Origin | Form::Absolute => {}
     }
     let site = generation.site(listener, head.host);
-    site.ok_or(Refusal::Status(Status::MISDIRECTED_REQUEST))
+    site.ok_or(Refusal::Because(Reason::HostUnknown))
 }
 
 /// The route of `site` that answers the request of `head`, were it of `method`; or what the server answers
@@ -176,19 +166,19 @@ fn find_route<'g, 'r>(
     method: Method,
 ) -> Result<Matched<'g, 'r>, (&'g ServingPolicy, Refusal)> {
     let limits = &site.policy.limits;
-    let refuse = |status| (&site.policy, Refusal::Status(status));
+    let refuse = |reason| (&site.policy, Refusal::Because(reason));
     if head.length > limits.max_head || head.fields.count() > limits.max_fields {
-        return Err(refuse(Status::REQUEST_HEADER_FIELDS_TOO_LARGE));
+        return Err(refuse(Reason::HeadTooLarge));
     }
     let path = NormalPath::parse(head.target.path);
-    let path = path.map_err(|_| refuse(Status::BAD_REQUEST))?;
+    let path = path.map_err(|_| refuse(Reason::PathInvalid))?;
     let matched = match_path(site, method, path)?;
     if !matched.route.handler.decodes_slashes() || !matched.path.has_encoded_slash() {
         return Ok(matched);
     }
     // Routed once more, so that no spelling of a path gets past the route that is for it.
     let decoded = matched.path.with_slashes_decoded();
-    let decoded = decoded.ok_or_else(|| refuse(Status::BAD_REQUEST))?;
+    let decoded = decoded.ok_or_else(|| refuse(Reason::PathInvalid))?;
     match_path(site, method, decoded)
 }
 
@@ -213,14 +203,12 @@ fn match_path<'g, 'r>(
             (&route.policy, methods)
         }
         Found::OtherMethods(methods) => (&site.policy, methods),
-        Found::Nothing => return Err((&site.policy, Refusal::Status(Status::NOT_FOUND))),
+        Found::Nothing => return Err((&site.policy, Refusal::Because(Reason::NoRoute))),
     };
-    let status = match method {
-        Method::Options => Status::NO_CONTENT,
-        _ => Status::METHOD_NOT_ALLOWED,
+    let allowed = allowed.with(Method::Options);
+    let refusal = match method {
+        Method::Options => Refusal::Options(allowed),
+        _ => Refusal::NotAllowed(allowed),
     };
-    Err((
-        policy,
-        Refusal::Allow(status, allowed.with(Method::Options)),
-    ))
+    Err((policy, refusal))
 }

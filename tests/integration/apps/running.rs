@@ -15,6 +15,7 @@ fn an_instance_is_asked_when_it_is_ready() {
     let server = site(&format!("{}\nready = \"/ready\"", program("1"))).start();
     server.wait_for_line(|line| line.contains("listening") && line.contains("app app ["));
     assert_eq!(get(&server, "/").status, 503);
+    server.wait_for_reason("upstream_not_ready");
     assert_eq!(get(&server, "/static").text(), "static");
     wait_for_instances(&server, 1, "starting");
     server.directory().write("ready", "");

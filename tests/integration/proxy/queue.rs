@@ -99,6 +99,7 @@ fn one_more_than_may_wait_is_refused_at_once() {
     let told = "tidegate; error=connection_limit_reached";
     assert_eq!(refused.field("Proxy-Status"), Some(told));
     server.wait_for_line(|line| line.contains("as many wait for one as `queue` lets wait"));
+    server.wait_for_reason("upstream_queue_full");
     for client in [&mut first, &mut second] {
         open.send(()).expect("the upstream waits");
         assert_eq!(client.response().text(), "hello");
@@ -112,6 +113,7 @@ fn a_request_that_has_waited_long_enough_is_refused() {
     let mut first = asking(&server, &upstream);
     assert_eq!(server.connect().exchange(get("/second")).status, 503);
     server.wait_for_line(|line| line.contains("for as long as `queue` lets a request wait"));
+    server.wait_for_reason("upstream_queue_timeout");
     wait_for(&server, 0);
     open.send(()).expect("the upstream waits");
     assert_eq!(first.response().text(), "hello");

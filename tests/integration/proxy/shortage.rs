@@ -42,6 +42,7 @@ fn a_lack_of_descriptors_is_not_the_upstreams_failure() {
     }
     restore();
     assert_eq!(client.exchange(get("/")).status, 200);
+    server.wait_for_reason("upstream_no_descriptor");
     server.wait_for_line(|line| line.contains("Too many open files"));
     let told = server.diagnostics();
     let blames = |line: &String| line.contains("has failed");

@@ -290,6 +290,11 @@ fn failures_are_named() {
             "{words}"
         );
         assert_eq!(noted, *error, "{words}");
+        server.wait_for_reason(match *error {
+            "tls_certificate_error" => "upstream_certificate",
+            "tls_alert_received" => "upstream_tls_alert",
+            _ => "upstream_tls_protocol",
+        });
         let is_meant = |line: &str| line.contains(address) && line.contains(words);
         let diagnostics = server.diagnostics();
         assert!(

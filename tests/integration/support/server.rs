@@ -353,6 +353,11 @@ impl Server {
         self.control().exchange("GET", "/status").json()
     }
 
+    /// Waits until an exchange has ended for the reason of that id.
+    pub(crate) fn wait_for_reason(&self, reason: &str) {
+        super::until(reason, || self.status()["reasons"][reason].as_u64());
+    }
+
     /// Every address that the server has announced so far and that begins with `prefix`, the latest last.
     pub(crate) fn addresses_at(&self, prefix: &str) -> Vec<SocketAddr> {
         let lines = self.stderr.lines();

@@ -35,6 +35,7 @@ use crate::message::content::{Content, ContentError, ContentSource, ContentStrea
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response};
 use crate::message::selected::Selected;
+use crate::reason::Reason;
 use crate::runtime::{BlockingError, BlockingPool, Either, Permits, either, timeout};
 
 use error::CgiError;
@@ -195,25 +196,36 @@ impl CgiHandler {
     /// The response if the script gave none. Logs why, unless there is no such script.
     fn problem(&self, error: &CgiError, request: &Request<'_>, script: &[u8]) -> Response<'static> {
         let name = RunName::new(&self.route.name, request, script);
-        let status = match error {
-            CgiError::Missing => return Response::problem(Status::NOT_FOUND),
-            CgiError::Look(source) if status_of(source).is_some() => {
-                let status = status_of(source).unwrap_or(Status::FORBIDDEN);
-                limited::warn(format_args!("{name}: {status}: {source}"));
-                return Response::problem(status);
-            }
+        if let CgiError::Look(source) = error
+            && let Some((status, reason)) = kept_out(source)
+        {
+            limited::warn(format_args!("{name}: {status}: {source}"));
+            return Response::problem_of(status, reason);
+        }
+        let response = match error {
+            CgiError::Missing => return Response::problem(Reason::ScriptMissing),
             CgiError::Busy | CgiError::Pool(BlockingError::Saturated | BlockingError::NoThread) => {
                 let chain = diagnostic::chain(error);
                 diagnostic::warn_limited(&self.route.name, format_args!("{name}: {chain}"));
-                return Response::busy();
+                return Response::busy(match error {
+                    CgiError::Busy => Reason::ScriptsBusy,
+                    _ => Reason::ThreadsBusy,
+                });
             }
-            CgiError::TimedOut => Status::GATEWAY_TIMEOUT,
-            CgiError::Pool(BlockingError::Panicked(_)) => Status::INTERNAL_SERVER_ERROR,
-            _ => Status::BAD_GATEWAY,
+            CgiError::TimedOut => Response::problem(Reason::ScriptTimeout),
+            CgiError::Pool(BlockingError::Panicked(_)) => {
+                Response::problem_of(Status::INTERNAL_SERVER_ERROR, Reason::ScriptUnreadable)
+            }
+            CgiError::Look(_) => {
+                Response::problem_of(Status::BAD_GATEWAY, Reason::ScriptUnreadable)
+            }
+            CgiError::Start(_) => Response::problem(Reason::ScriptNotStarted),
+            CgiError::Ended(_) => Response::problem(Reason::ScriptEnded),
+            _ => Response::problem(Reason::ScriptOutput),
         };
         let chain = diagnostic::chain(error);
         diagnostic::error_limited(&self.route.name, format_args!("{name}: {chain}"));
-        Response::problem(status)
+        response
     }
 }
 
@@ -246,11 +258,11 @@ impl CgiRoute {
     }
 }
 
-/// The status if the system, or a link, keeps the server from a script.
-fn status_of(error: &io::Error) -> Option<Status> {
+/// The status and the reason if the system, or a link, keeps the server from a script.
+fn kept_out(error: &io::Error) -> Option<(Status, Reason)> {
     match Absence::of(error)? {
-        Absence::Forbidden => Some(Status::FORBIDDEN),
-        Absence::Outside => Some(Status::NOT_FOUND),
+        Absence::Forbidden => Some((Status::FORBIDDEN, Reason::ScriptPermission)),
+        Absence::Outside => Some((Status::NOT_FOUND, Reason::ScriptMissing)),
         Absence::NameMissing | Absence::Unusable => None,
     }
 }

@@ -20,7 +20,6 @@ use crate::handlers::gateway::meta_variables::{self, meta_variables};
 use crate::handlers::gateway::script_log::{RunName, ScriptLog};
 use crate::handlers::gateway::script_response::{HeaderSection, ScriptAnswer, ScriptHead};
 use crate::http::framing::Framing;
-use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::conditional::{Supply, represent};
 use crate::message::content::{
@@ -28,6 +27,7 @@ use crate::message::content::{
 };
 use crate::message::request::Request;
 use crate::message::response::{Answer, Response};
+use crate::reason::Reason;
 use crate::runtime::{Either, either};
 use crate::upstream::{Connection, Dialogue, HeadReturns};
 
@@ -287,9 +287,9 @@ impl FastcgiHandler {
         let (peer, chain) = (&self.options.peer, diagnostic::chain(error));
         let name = self.name_in_log(script, request);
         diagnostic::error_limited(&self.route, format_args!("{name}: {peer}: {chain}"));
-        match error.status() {
-            Status::SERVICE_UNAVAILABLE => Response::busy(),
-            status => Response::problem(status),
+        match error.reason() {
+            reason @ Reason::UpstreamOverloaded => Response::busy(reason),
+            reason => Response::problem(reason),
         }
     }
 }

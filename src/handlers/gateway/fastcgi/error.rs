@@ -5,7 +5,7 @@ use std::io;
 use super::record::RecordError;
 use super::sent_file::SentFileError;
 use crate::handlers::gateway::script_response::ScriptError;
-use crate::http::status::Status;
+use crate::reason::Reason;
 use crate::upstream::{self, Fault};
 
 /// What an application server did wrong, or the operator did with it.
@@ -36,12 +36,24 @@ pub(super) enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// The status of the response, if no head has come yet.
-    pub(super) fn status(&self) -> Status {
+    /// Why there is no response, if no head has come yet.
+    pub(super) fn reason(&self) -> Reason {
         match self {
-            Self::ConnectTimedOut | Self::TimedOut => Status::GATEWAY_TIMEOUT,
-            Self::Overloaded => Status::SERVICE_UNAVAILABLE,
-            _ => Status::BAD_GATEWAY,
+            Self::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                Reason::UpstreamConnectRefused
+            }
+            Self::Connect(_) => Reason::UpstreamConnectFailed,
+            Self::ConnectTimedOut => Reason::UpstreamConnectTimeout,
+            Self::ClosedEarly | Self::Script(ScriptError::Incomplete) => {
+                Reason::UpstreamClosedEarly
+            }
+            Self::Broken(_) => Reason::UpstreamBroken,
+            Self::TimedOut => Reason::UpstreamTimeout,
+            Self::Script(ScriptError::TooLong) => Reason::UpstreamHeadTooLarge,
+            Self::Record(_) | Self::Script(_) => Reason::UpstreamResponseInvalid,
+            Self::Overloaded => Reason::UpstreamOverloaded,
+            Self::CannotMultiplex | Self::UnknownRole => Reason::UpstreamRefused,
+            Self::SentFile(_) => Reason::UpstreamFile,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::http::status::Status;
 use crate::log::{diagnostic, limited};
 use crate::message::request::Request;
 use crate::message::response::Response;
+use crate::reason::Reason;
 use crate::runtime::{self, BlockingError};
 
 /// Why it is not known what a path leads to.
@@ -99,9 +100,9 @@ impl FastcgiHandler {
         diagnostic::error_of(&self.route, format_args!("{request}: {chain}"));
         match error {
             SearchError::Blocking(BlockingError::Saturated | BlockingError::NoThread) => {
-                Response::busy()
+                Response::busy(Reason::ThreadsBusy)
             }
-            _ => Response::problem(Status::INTERNAL_SERVER_ERROR),
+            _ => Response::problem_of(Status::INTERNAL_SERVER_ERROR, Reason::ScriptUnreadable),
         }
     }
 }

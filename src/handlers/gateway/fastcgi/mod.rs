@@ -41,13 +41,13 @@ use super::meta_variables;
 use crate::config::model::{Fastcgi, Route};
 use crate::handlers::files::{self, FilesHandler, FilesRoute};
 use crate::http::method::{Method, MethodSet};
-use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::location::redirect_to_directory;
 use crate::message::request::Request;
-use crate::message::response::{Answer, Response, allow};
+use crate::message::response::{Answer, Response, not_allowed, options};
 use crate::message::selected::Selected;
+use crate::reason::Reason;
 use crate::runtime::BlockingPool;
 use crate::upstream::Input;
 
@@ -155,8 +155,8 @@ impl FastcgiHandler {
             Ok(Found::Script(script)) => return self.run(&script, request, worker, content).await,
             Ok(Found::Index) => as_file(request, self.files.answer(request, worker.files).await),
             Ok(Found::Directory) => redirect_to_directory(request),
-            Ok(Found::Nothing) => Response::problem(Status::NOT_FOUND),
-            Ok(Found::Forbidden) => Response::problem(Status::FORBIDDEN),
+            Ok(Found::Nothing) => Response::problem(Reason::ScriptMissing),
+            Ok(Found::Forbidden) => Response::problem(Reason::ScriptPermission),
             Err(error) => self.unsearched(&error, request),
         };
         Ok(response.into())
@@ -179,10 +179,7 @@ impl FastcgiHandler {
 fn as_file(request: &Request<'_>, response: Response<'static>) -> Response<'static> {
     match request.head.method {
         Method::Get | Method::Head => response,
-        Method::Options => allow(Status::NO_CONTENT, FILE_METHODS.with(Method::Options)),
-        _ => allow(
-            Status::METHOD_NOT_ALLOWED,
-            FILE_METHODS.with(Method::Options),
-        ),
+        Method::Options => options(FILE_METHODS.with(Method::Options)),
+        _ => not_allowed(FILE_METHODS.with(Method::Options)),
     }
 }

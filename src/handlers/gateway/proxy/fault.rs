@@ -4,7 +4,7 @@ use std::io;
 
 use crate::http::chunked::ChunkedError;
 use crate::http::received_response::ResponseError;
-use crate::http::status::Status;
+use crate::reason::Reason;
 use crate::upstream::{self, Fault, TlsFault};
 
 /// Why an upstream gave no response, or no whole one.
@@ -38,36 +38,28 @@ pub(super) enum ProxyFault {
 }
 
 impl ProxyFault {
-    /// The status of the response, if no head has come yet.
-    pub(super) fn status(&self) -> Status {
-        match self {
-            Self::ConnectTimedOut | Self::TimedOut => Status::GATEWAY_TIMEOUT,
-            Self::NoDescriptor(_) => Status::SERVICE_UNAVAILABLE,
-            _ => Status::BAD_GATEWAY,
-        }
-    }
-
-    /// The type of the error in `Proxy-Status` (RFC 9209 §2.3).
-    pub(super) fn proxy_error(&self) -> &'static str {
+    /// Why there is no response, or no whole one.
+    pub(super) fn reason(&self) -> Reason {
         if let Self::Connect(error) | Self::Broken(error) = self
             && let Some(fault) = TlsFault::in_error(error)
         {
-            return fault.proxy_error();
+            return fault.reason();
         }
         match self {
             Self::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                "connection_refused"
+                Reason::UpstreamConnectRefused
             }
-            Self::Connect(_) => "destination_unavailable",
-            Self::ConnectTimedOut => "connection_timeout",
-            Self::NoDescriptor(_) => "proxy_internal_error",
-            Self::ClosedEarly | Self::Broken(_) => "connection_terminated",
-            Self::TimedOut => "connection_read_timeout",
-            Self::Truncated => "http_response_incomplete",
-            Self::Chunked(_) => "http_response_transfer_coding",
-            Self::UnaskedUpgrade | Self::EarlyUpgrade => "http_upgrade_failed",
-            Self::Response(ResponseError::HeadTooLong) => "http_response_header_section_size",
-            Self::Response(_) | Self::TooManyInterim => "http_protocol_error",
+            Self::Connect(_) => Reason::UpstreamConnectFailed,
+            Self::ConnectTimedOut => Reason::UpstreamConnectTimeout,
+            Self::NoDescriptor(_) => Reason::UpstreamNoDescriptor,
+            Self::ClosedEarly => Reason::UpstreamClosedEarly,
+            Self::Broken(_) => Reason::UpstreamBroken,
+            Self::TimedOut => Reason::UpstreamTimeout,
+            Self::Truncated => Reason::UpstreamIncomplete,
+            Self::Chunked(_) => Reason::UpstreamChunksInvalid,
+            Self::UnaskedUpgrade | Self::EarlyUpgrade => Reason::UpstreamUpgradeFailed,
+            Self::Response(ResponseError::HeadTooLong) => Reason::UpstreamHeadTooLarge,
+            Self::Response(_) | Self::TooManyInterim => Reason::UpstreamResponseInvalid,
         }
     }
 

@@ -5,8 +5,7 @@
 
 use crate::http::method::{Method, MethodSet};
 use crate::http::request::RequestHead;
-use crate::http::status::Status;
-use crate::message::response::{Response, allow};
+use crate::message::response::{Response, options};
 
 /// How many more servers the request of `head` may pass; `None` if it does not say so, or not as a number.
 pub(super) fn left(head: &RequestHead<'_>) -> Option<u64> {
@@ -27,7 +26,7 @@ pub(super) fn is_it(name: &str) -> bool {
 
 /// The response to a request that may pass no further server.
 pub(super) fn response() -> Response<'static> {
-    allow(Status::NO_CONTENT, MethodSet::ALL_BUT_TUNNELS)
+    options(MethodSet::ALL_BUT_TUNNELS)
 }
 
 /// A number of digits alone; a larger one than fits is the largest that does.

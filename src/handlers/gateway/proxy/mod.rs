@@ -47,8 +47,9 @@ use crate::message::request::Request;
 use crate::message::response::{CommonFields, DuplexAnswer, DuplexResponse, Response};
 use crate::message::tunnel::Tunnel;
 use crate::message::upstream_note::UpstreamNote;
+use crate::reason::Reason;
 use crate::runtime::BlockingPool;
-use crate::upstream::{Dialogue, Group, Input, KeptConnections, NoServer};
+use crate::upstream::{Dialogue, Group, Input, KeptConnections};
 
 use body::{Body, BodyReader};
 use content::{Asked, Trailers, UpstreamContent};
@@ -112,7 +113,7 @@ impl ProxyHandler {
         content: C,
     ) -> Result<DuplexAnswer<'a, 'c>, ContentError> {
         if request::goes_in_a_circle(request.head) {
-            return Ok(Response::problem(Status::LOOP_DETECTED).into());
+            return Ok(self.told(Response::problem(Reason::ProxyLoop), None).into());
         }
         if max_forwards::left(request.head) == Some(0) {
             return Ok(max_forwards::response().into());
@@ -234,41 +235,45 @@ impl ProxyHandler {
         why: Unanswered,
         request: &Request<'_>,
     ) -> Result<Response<'static>, ContentError> {
-        let (status, note, chain) = match why {
+        let (reason, note, chain) = match why {
             Unanswered::Client(error) => return Err(error),
             Unanswered::Failed(failed) => {
                 let (fault, note) = *failed;
-                (fault.status(), note, diagnostic::chain(&fault))
+                (fault.reason(), note, diagnostic::chain(&fault))
             }
             Unanswered::NoServer(why) => {
-                let (status, error) = match why {
-                    NoServer::Unknown => (Status::BAD_GATEWAY, "dns_error"),
-                    NoServer::NotReady => (Status::SERVICE_UNAVAILABLE, "destination_unavailable"),
-                    NoServer::AllFailed => (Status::SERVICE_UNAVAILABLE, "destination_unavailable"),
-                    NoServer::AllBusy | NoServer::QueueFull | NoServer::QueueLate => {
-                        (Status::SERVICE_UNAVAILABLE, "connection_limit_reached")
-                    }
-                };
                 let note = UpstreamNote {
-                    error: Some(error),
+                    error: Some(why.reason()),
                     ..UpstreamNote::default()
                 };
-                (status, note, why.to_string())
+                (why.reason(), note, why.to_string())
             }
         };
         let name = self.name_in_log(request, note.server.as_deref().unwrap_or("no server"));
         diagnostic::error_limited(&self.route, format_args!("{}: {name}: {chain}", self.route));
-        let mut response = match status {
-            Status::SERVICE_UNAVAILABLE => Response::busy(),
-            status => Response::problem(status),
+        // The head of a response came, but not its end: none of it has gone to the client.
+        let status = reason.status().unwrap_or(Status::BAD_GATEWAY);
+        let response = match status {
+            Status::SERVICE_UNAVAILABLE => Response::busy(reason),
+            status => Response::problem_of(status, reason),
         };
-        if let (true, Some(error)) = (self.options.proxy_status, note.error) {
-            let mut fields = FieldLines::behind(response.fields.to_vec());
-            let value = proxy_status::value(Some(error), note.server.as_deref());
-            fields.push("Proxy-Status", value);
-            response.fields = fields.into();
-        }
+        let response = self.told(response, note.server.as_deref());
         request.note.set(Some(Box::new(note)));
         Ok(response)
+    }
+
+    /// `response`, an error of this server's own, with `Proxy-Status` if the route has it.
+    fn told(&self, mut response: Response<'static>, server: Option<&str>) -> Response<'static> {
+        if let (true, DuplexContent::Problem(Some(reason))) =
+            (self.options.proxy_status, &response.content)
+        {
+            let mut fields = FieldLines::behind(response.fields.to_vec());
+            fields.push(
+                "Proxy-Status",
+                proxy_status::value(reason.proxy_error(), server),
+            );
+            response.fields = fields.into();
+        }
+        response
     }
 }

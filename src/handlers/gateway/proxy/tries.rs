@@ -95,7 +95,7 @@ impl<C> Tries<C> {
     /// That the server that was `chosen` gave no response, because of `fault`.
     pub(super) fn failure(&self, fault: ProxyFault, chosen: &Chosen) -> Unanswered {
         let note = UpstreamNote {
-            error: Some(fault.proxy_error()),
+            error: Some(fault.reason()),
             ..self.note(chosen)
         };
         Unanswered::Failed(Box::new((fault, note)))
