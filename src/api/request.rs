@@ -35,6 +35,8 @@ pub struct Request {
     path: Range<usize>,
     /// How much of the path the route's pattern covers.
     pub(super) matched: usize,
+    /// The id of the exchange, if it has one.
+    pub(super) id: Option<Range<usize>>,
     /// Names and values of the header section.
     fields: Vec<(Range<usize>, Range<usize>)>,
     /// Names and values that the route's pattern found in the path.
@@ -55,6 +57,7 @@ pub(crate) struct Received<'r> {
     pub(crate) target: &'r str,
     pub(crate) path: &'r [u8],
     pub(crate) matched: usize,
+    pub(crate) id: Option<&'r str>,
 }
 
 impl Request {
@@ -63,7 +66,9 @@ impl Request {
         let target = append(&mut text, received.target.as_bytes());
         let host = append(&mut text, received.host);
         let path = append(&mut text, received.path);
+        let id = received.id.map(|id| append(&mut text, id.as_bytes()));
         Self {
+            id,
             method: received.method,
             client: received.client,
             peer: received.peer,
@@ -106,6 +111,19 @@ impl Request {
     /// The request-target as the client sent it: path and query, nothing decoded.
     pub fn target(&self) -> &str {
         str::from_utf8(&self.text[self.target.clone()]).unwrap_or_default()
+    }
+
+    /// The id of the exchange, if `request_id = true` holds for the route: that of a trusted proxy, or
+    /// a UUID of version 7. The log and the response have the same.
+    ///
+    /// ```
+    /// # use tidegate::{Method, Request};
+    /// let request = Request::new(Method::Get, "/").with_id("019ac2d5-3c1e-7a44-b0e2-91f4a7c05d3b");
+    /// assert_eq!(request.id(), Some("019ac2d5-3c1e-7a44-b0e2-91f4a7c05d3b"));
+    /// ```
+    pub fn id(&self) -> Option<&str> {
+        let range = self.id.clone()?;
+        str::from_utf8(&self.text[range]).ok()
     }
 
     /// How the client reaches the server: `https` over TLS, or where a trusted proxy says so in

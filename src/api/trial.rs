@@ -57,6 +57,7 @@ impl Request {
             target,
             path: &readable(path.as_bytes()),
             matched: 0,
+            id: None,
         };
         let life = Life::new(Arc::<RouteLife>::default());
         Self::received(received, Content::empty(), life)
@@ -96,6 +97,13 @@ impl Request {
     /// This request, with a parameter that the route's pattern found in the path.
     pub fn with_parameter(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.push_parameter(name, value.as_ref());
+        self
+    }
+
+    /// This request, with the id of its exchange.
+    pub fn with_id(mut self, id: &str) -> Self {
+        let range = self.append(id.as_bytes());
+        self.id = Some(range);
         self
     }
 

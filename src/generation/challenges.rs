@@ -30,6 +30,7 @@ pub(super) fn add_route(site: &mut Site, carryover: &mut Carryover) {
     let route = Route {
         handler: Handler::Acme(AcmeHandler::new(shared)),
         policy: ServingPolicy::new(&Policy::default(), carryover),
+        name: pattern.to_string().into(),
         pattern: pattern.clone(),
         place: Place::of_program("[acme]"),
     };

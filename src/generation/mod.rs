@@ -112,6 +112,8 @@ pub(crate) struct Route {
     pub(crate) handler: Handler,
     pub(crate) policy: ServingPolicy,
     pub(crate) pattern: RoutePattern,
+    /// The pattern as text: the log and metrics call the route so.
+    pub(crate) name: Box<str>,
     /// Where it stands in the configuration.
     pub(crate) place: Place,
 }
@@ -293,6 +295,7 @@ impl Listened {
         let route = Route {
             handler: Handler::Control(ControlHandler),
             policy: ServingPolicy::new(&Policy::default(), &mut Carryover::default()),
+            name: pattern.to_string().into(),
             pattern: pattern.clone(),
             place,
         };

@@ -25,6 +25,8 @@ pub(crate) struct ServingPolicy {
     pub(crate) limits: Limits,
     /// Which clients are answered, how often and how fast; `None`: every client, without a limit.
     pub(crate) admission: Option<Admission>,
+    /// Whether exchanges have ids.
+    pub(crate) request_id: bool,
     /// In a box, because few routes have it.
     pub(crate) cors: Option<Box<ServingCors>>,
     /// What of the operator's changes a handler has to know beforehand.
@@ -140,6 +142,7 @@ impl ServingPolicy {
         Self {
             limits: policy.limits.clone(),
             admission,
+            request_id: policy.request_id,
             cors: policy
                 .cors
                 .as_ref()

@@ -250,6 +250,7 @@ fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut C
         let built = Route {
             handler: handler(route, queue, groups, carryover),
             policy: ServingPolicy::new(&route.policy, carryover),
+            name: route.pattern.to_string().into(),
             pattern: route.pattern.clone(),
             place: route.place.clone(),
         };

@@ -33,6 +33,10 @@ pub(crate) struct AccessRecord<'a> {
     pub(crate) content_length: u64,
     pub(crate) referer: Option<&'a [u8]>,
     pub(crate) user_agent: Option<&'a [u8]>,
+    /// The key of the route that answered, if one did.
+    pub(crate) route: Option<&'a str>,
+    /// The id of the exchange, if it has one.
+    pub(crate) request_id: Option<&'a str>,
     /// From the request's head to the end of its response, as precise as the loop's clock.
     pub(crate) duration: Duration,
     /// Why the response is the server's own, or was not sent to its end. JSON alone has a place for it.
@@ -131,6 +135,8 @@ impl<'a> AccessRecord<'a> {
             content_length: 0,
             referer: None,
             user_agent: None,
+            route: None,
+            request_id: None,
             duration: Duration::ZERO,
             reason: None,
             upstream: None,
@@ -202,6 +208,8 @@ impl<'a> AccessRecord<'a> {
             None => write!(out, ",\"reason\":null"),
         }
         .expect("a Vec takes everything");
+        push_json_text("route", self.route.map(str::as_bytes), out);
+        push_json_text("request_id", self.request_id.map(str::as_bytes), out);
         if let Some(upstream) = &self.upstream {
             upstream.write_json(out);
         }
@@ -321,6 +329,8 @@ mod tests {
             content_length: 612,
             referer: None,
             user_agent: Some(b"curl/8"),
+            route: Some("/a"),
+            request_id: None,
             duration: Duration::from_millis(7),
             reason: None,
             upstream: None,
@@ -351,7 +361,7 @@ mod tests {
             concat!(
                 r#"{"time":"2026-11-22T23:54:16.007Z","client":"127.0.0.1","method":"GET","target":"/a","#,
                 r#""version":"HTTP/1.1","host":"example.com","referer":null,"user_agent":"curl/8","#,
-                r#""status":200,"bytes":612,"duration_ms":7,"reason":null}"#,
+                r#""status":200,"bytes":612,"duration_ms":7,"reason":null,"route":"/a","request_id":null}"#,
                 "\n"
             )
         );
@@ -370,7 +380,7 @@ mod tests {
             });
         });
         let end = concat!(
-            r#""duration_ms":7,"reason":"upstream_closed_early","upstream":"127.0.0.1:8000","upstream_tries":2,"#,
+            r#""duration_ms":7,"reason":"upstream_closed_early","route":"/a","request_id":null,"upstream":"127.0.0.1:8000","upstream_tries":2,"#,
             r#""upstream_connect_us":80,"upstream_head_us":null,"#,
             r#""upstream_error":"connection_terminated"}"#,
             "\n"

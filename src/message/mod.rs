@@ -5,7 +5,7 @@
 //!
 //! | A reader looks for | and finds it in |
 //! |---|---|
-//! | the request and its path | [`request`], [`routed_path`] |
+//! | the request, its path, and the id of its exchange | [`request`], [`routed_path`], [`request_id`] |
 //! | status, field lines and content of a response | [`response`], [`content`] |
 //! | redirects to a path | [`location`] |
 //! | which file a handler selects | [`selected`] |
@@ -21,6 +21,7 @@ pub(crate) mod location;
 pub(crate) mod problem;
 pub(crate) mod representation;
 pub(crate) mod request;
+pub(crate) mod request_id;
 pub(crate) mod response;
 pub(crate) mod routed_path;
 pub(crate) mod secured;

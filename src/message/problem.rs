@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use serde::Serialize;
 
 use super::format::Format;
+use super::request_id::RequestId;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::reason::Reason;
@@ -17,13 +18,23 @@ const STYLE: &str = include_str!("problem.css");
 
 /// The JSON form.
 #[derive(Serialize)]
-struct Words {
+struct Words<'w> {
     status: u16,
     error: &'static str,
     detail: &'static str,
     /// `None` where the status is that of a handler.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'w str>,
+}
+
+impl Words<'_> {
+    /// By what the operator finds the exchange, each in `wrap`: the reason, and its id.
+    fn marks(&self, wrap: impl Fn(&str) -> String) -> String {
+        let marks = [self.reason, self.request_id].into_iter().flatten();
+        marks.map(|mark| wrap(mark) + "\n").collect()
+    }
 }
 
 /// An error answer's own field lines and its content.
@@ -60,12 +71,28 @@ pub(crate) fn prepared(
             // Which form it takes depends on the request (RFC 9110 §12.5.5).
             .with("Vary", "Accept")
             .with("X-Content-Type-Options", "nosniff");
-        let content = render(status, reason, format);
+        let content = render(status, reason, format, None);
         Box::new(ErrorContent { fields, content })
     })
 }
 
-fn render(status: Status, reason: Option<Reason>, format: Format) -> Vec<u8> {
+/// The content of [`prepared`] with the id of the exchange, which a user can pass on.
+pub(crate) fn with_id(
+    status: Status,
+    reason: Option<Reason>,
+    format: Format,
+    id: &RequestId,
+) -> Vec<u8> {
+    let reason = reason.filter(|reason| reason.status() == Some(status));
+    render(status, reason, format, Some(id.as_str()))
+}
+
+fn render(
+    status: Status,
+    reason: Option<Reason>,
+    format: Format,
+    request_id: Option<&str>,
+) -> Vec<u8> {
     let words = Words {
         status: status.code(),
         error: phrase(status),
@@ -75,6 +102,7 @@ fn render(status: Status, reason: Option<Reason>, format: Format) -> Vec<u8> {
             _ => detail(status),
         },
         reason: reason.map(Reason::id),
+        request_id,
     };
     let content = match format {
         Format::Html => html(&words),
@@ -85,15 +113,14 @@ fn render(status: Status, reason: Option<Reason>, format: Format) -> Vec<u8> {
 }
 
 /// No character of ours needs escaping in HTML; a test holds `detail` to it.
-fn html(words: &Words) -> String {
+fn html(words: &Words<'_>) -> String {
     let Words {
         status,
         error,
         detail,
-        reason,
+        ..
     } = words;
-    let reason = reason.map(|id| format!("<small>{id}</small>\n"));
-    let reason = reason.unwrap_or_default();
+    let marks = words.marks(|mark| format!("<small>{mark}</small>"));
     format!(
         r#"<!doctype html>
 <html lang="en">
@@ -107,26 +134,26 @@ fn html(words: &Words) -> String {
 <b>{status}</b>
 <h1>{error}</h1>
 <p>{detail}</p>
-{reason}</main>
+{marks}</main>
 </html>
 "#
     )
 }
 
-fn json(words: &Words) -> String {
+fn json(words: &Words<'_>) -> String {
     let object = serde_json::to_string(words).expect("numbers and strings are plain JSON");
     object + "\n"
 }
 
-fn text(words: &Words) -> String {
+fn text(words: &Words<'_>) -> String {
     let Words {
         status,
         error,
         detail,
-        reason,
+        ..
     } = words;
-    let reason = reason.map(|id| format!("({id})\n")).unwrap_or_default();
-    format!("{status} {error}\n{detail}\n{reason}")
+    let marks = words.marks(|mark| format!("({mark})"));
+    format!("{status} {error}\n{detail}\n{marks}")
 }
 
 /// The registered reason, or for an unregistered code its class (RFC 9110 §15).
@@ -186,7 +213,7 @@ mod tests {
     use super::*;
 
     fn content(status: Status, format: Format) -> String {
-        let content = render(status, None, format);
+        let content = render(status, None, format, None);
         String::from_utf8(content).expect("error content is UTF-8")
     }
 
@@ -221,7 +248,7 @@ mod tests {
         for (status, reason) in statuses.map(|status| (status, None)).chain(reasons) {
             for format in [Format::Html, Format::Json, Format::Text] {
                 let prepared = prepared(status, reason, format);
-                let expected = render(status, reason, format);
+                let expected = render(status, reason, format, None);
                 assert_eq!(prepared.content, expected, "{status} {reason:?}");
             }
         }
@@ -240,6 +267,26 @@ mod tests {
             let of_route = prepared(Status::NOT_FOUND, Some(Reason::Configured), format);
             let content = String::from_utf8_lossy(&of_route.content);
             assert!(!content.contains("configured"), "{content}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_id_of_the_exchange_in_each_form() {
+        let id = RequestId::taken(b"abc-1").expect("a good one");
+        for (format, expected) in [
+            (
+                Format::Html,
+                "<small>no_route</small>\n<small>abc-1</small>\n</main>",
+            ),
+            (
+                Format::Json,
+                ",\"reason\":\"no_route\",\"request_id\":\"abc-1\"}",
+            ),
+            (Format::Text, "(no_route)\n(abc-1)\n"),
+        ] {
+            let content = with_id(Status::NOT_FOUND, Some(Reason::NoRoute), format, &id);
+            let content = String::from_utf8_lossy(&content);
+            assert!(content.contains(expected), "{content}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::changes::RepresentationChanges;
+use super::request_id::RequestId;
 use super::routed_path::RoutedPath;
 use super::secured::Secured;
 use super::upstream_note::NotePlace;
@@ -48,6 +49,8 @@ pub(crate) struct Request<'r> {
     pub(crate) listener: &'r ListenAddress,
     /// `None` where no code is run.
     pub(crate) arrival: Option<&'r Arrival<'r>>,
+    /// The id of the exchange, if it has one: the policy says so.
+    pub(crate) id: Option<&'r RequestId>,
     /// Where a gateway notes which servers it asked.
     pub(crate) note: &'r NotePlace,
 }

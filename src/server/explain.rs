@@ -354,7 +354,7 @@ async fn ask(
     let framed = FramedResponse::new(
         answered.response,
         answered.policy,
-        RequestTraits::of(head),
+        RequestTraits::of(head, exchange.id()),
         true,
     )
     .with_standing(exchange.standing());

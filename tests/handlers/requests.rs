@@ -352,3 +352,23 @@ fn a_handler_that_never_waits_runs_on_the_loop_and_others_on_the_pool() {
         }
     }
 }
+
+#[test]
+fn a_handler_is_told_the_id_of_its_exchange() {
+    let tell = |request: Request| {
+        let id = request.id().map(str::to_owned);
+        Ok(Response::text(id.unwrap_or_default()))
+    };
+    let mut handlers = Handlers::new();
+    handlers.function("tell", tell);
+    let routes = "'/' = { handler = 'tell' }\n'/none' = { handler = 'tell', request_id = false }";
+    let server = Embedded::start(handlers, "request_id = true", routes);
+    let response = server.connect().exchange(get("/"));
+    let id = response.field("X-Request-Id").expect("an id");
+    assert_eq!(response.text(), id);
+    let response = server.connect().exchange(get("/none"));
+    assert_eq!(
+        (response.text().as_str(), response.field("X-Request-Id")),
+        ("", None)
+    );
+}

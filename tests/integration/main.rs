@@ -87,6 +87,8 @@ mod client_certificates;
 mod development;
 // Faults that were found by use, by subject.
 mod regression;
+// The id of an exchange.
+mod request_ids;
 // Why the server answers what it answers: every reason, and the test that produces it.
 mod reasons;
 

@@ -49,6 +49,7 @@ mod proxy;
 pub(crate) mod rate;
 mod redirect;
 pub(crate) mod refine;
+mod request_id;
 mod respond;
 mod roots;
 pub(crate) mod route;

@@ -2,7 +2,7 @@
 
 use super::level::{Level, Refinement};
 use super::setting::{Setting, show, walk};
-use super::{access, certificate, cors, error_pages, headers, limits, rate, types};
+use super::{access, certificate, cors, error_pages, headers, limits, rate, request_id, types};
 use crate::config::model::Policy;
 use crate::config::tree::section::Section;
 use crate::config::words::written;
@@ -15,6 +15,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         types::AT_TOP,
         types::CHARSET_AT_TOP,
         limits::AT_TOP,
+        request_id::REQUEST_ID,
     ];
     const SERVER: &[Setting<Refinement, Policy>] = &[
         headers::FURTHER_IN,
@@ -27,6 +28,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         certificate::CLIENT_AT_SERVER,
         cors::AT_SERVER,
         rate::AT_SERVER,
+        request_id::REQUEST_ID,
     ];
     const ROUTE: &[Setting<Refinement, Policy>] = &[
         headers::FURTHER_IN,
@@ -39,6 +41,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         certificate::CLIENT,
         cors::AT_ROUTE,
         rate::AT_ROUTE,
+        request_id::REQUEST_ID,
     ];
     match level {
         Level::Top => TOP,

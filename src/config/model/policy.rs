@@ -29,6 +29,8 @@ pub(crate) struct Policy {
     pub(crate) rates: Vec<String>,
     /// The media types of files.
     pub(crate) types: Types,
+    /// Whether exchanges have ids, which responses, handlers and upstreams are told.
+    pub(crate) request_id: bool,
 }
 
 /// What is done to the fields of every answer, error answers included: first `remove`, then `set`,

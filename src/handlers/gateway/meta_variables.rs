@@ -106,6 +106,11 @@ pub(crate) fn meta_variables(
     variables.set("REDIRECT_STATUS", "200");
     variables.set_content(head, length);
     variables.set_fields(head);
+    if let Some(id) = request.id {
+        variables.set("REQUEST_ID", id.as_str());
+        // Whatever the client has sent by that name.
+        variables.replace("HTTP_X_REQUEST_ID", id.as_str().as_bytes());
+    }
     variables
 }
 
@@ -376,6 +381,7 @@ mod tests {
             client: IpAddr::from([192, 0, 2, 7]).into(),
             listener: &listener,
             arrival,
+            id: None,
             note: &NotePlace::default(),
         };
         let text = String::from_utf8_lossy;

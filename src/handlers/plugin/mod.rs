@@ -33,6 +33,7 @@ use crate::log::diagnostic;
 use crate::message::conditional::Supply;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::{Arrival, Request};
+use crate::message::request_id::RequestId;
 use crate::message::response::{DuplexResponse, Response};
 use crate::reason::Reason;
 use crate::runtime::{self, BlockingPool, Either, Pools, either, pipe_to_thread};
@@ -347,6 +348,7 @@ impl PluginHandler {
             target: request.head.raw_target,
             path: &readable(request.path.as_bytes()),
             matched: readable(request.path.covered()).len(),
+            id: request.id.map(RequestId::as_str),
         };
         let mut owned = api::Request::received(received, content, Arc::clone(life));
         for (name, value) in request.head.fields.iter() {

@@ -13,11 +13,12 @@ use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space, lower_m
 use crate::http::response::ResponseFraming;
 use crate::log::diagnostic;
 use crate::message::content::Content;
+use crate::message::request_id::RequestId;
 use crate::metrics::End;
 use crate::runtime::{self, Tick};
 use crate::server::exchange::Exchange;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
-use crate::server::exchange::outcome::{Outcome, Subject, Underway, finish};
+use crate::server::exchange::outcome::{Outcome, Subject, Told, Underway, finish};
 use crate::throttle::rates::Counted;
 use crate::transfer::send::{Progress, Transmission};
 
@@ -171,12 +172,12 @@ impl Connection {
         let Some(response) = exchange.answer_now(&worker.local) else {
             forget(cut_by_panic);
             let head = bytes.len();
-            self.note_begun(head, exchange.counted());
+            self.note_begun(head, exchange.counted(), exchange.id());
             return Step::Perform { head };
         };
         exchange.tell();
         let may_persist = head.persistent && self.may_persist();
-        let traits = RequestTraits::of(head);
+        let traits = RequestTraits::of(head, exchange.id());
         let framed = FramedResponse::new(response, exchange.policy, traits, may_persist)
             .with_standing(exchange.standing());
         self.encode_head(&framed, generation, output);
@@ -202,7 +203,7 @@ impl Connection {
             reason: framed.reason,
             content_sent,
         };
-        self.record(exchange.client, head, bytes, outcome);
+        self.record(exchange.client, (head, bytes), exchange.told(), outcome);
         exchange.end_at_once();
         Step::Answered {
             used: bytes.len(),
@@ -216,26 +217,27 @@ impl Connection {
     fn record(
         &self,
         client: ClientAddress,
-        head: &RequestHead<'_>,
-        bytes: &[u8],
+        (head, bytes): (&RequestHead<'_>, &[u8]),
+        told: Told<'_>,
         outcome: Outcome,
     ) {
         if !self.endpoint.is_recorded {
             return;
         }
-        let subject = Subject::Request { head, bytes };
+        let subject = Subject::Request { head, bytes, told };
         finish(&self.worker, client, &subject, outcome, runtime::now());
     }
 
     /// Keeps what was done for a request that has to be waited for: what the handler has begun, and what
     /// the rates have said.
-    fn note_begun(&self, head: usize, counted: Option<Counted>) {
+    fn note_begun(&self, head: usize, counted: Option<Counted>, id: Option<&RequestId>) {
         let of_handler = self.worker.local.take_begun();
         let is_begun = of_handler.is_some() || counted.is_some();
         let begun = || Begun {
             head,
             of_handler,
             counted,
+            id: id.copied(),
         };
         self.begun.set(is_begun.then(|| Box::new(begun())));
     }
@@ -243,12 +245,13 @@ impl Connection {
     /// Begins an exchange that is not finished within this turn.
     pub(super) fn begin<'e>(
         &self,
-        exchange: &Exchange<'_, '_>,
+        exchange: &'e Exchange<'_, '_>,
         head: &'e RequestHead<'e>,
         bytes: &'e [u8],
     ) -> Underway<'e> {
         let is_recorded = self.endpoint.is_recorded;
-        Underway::begin(&self.worker, exchange.client, is_recorded, head, bytes)
+        let (client, told) = (exchange.client, exchange.told());
+        Underway::begin(&self.worker, client, is_recorded, (head, bytes), told)
     }
 
     /// Sends a response whose content is too large to be copied behind its head. The head is the last
@@ -361,7 +364,13 @@ impl Drop for CutByPanic<'_> {
         } = self.connection;
         let is_recorded = endpoint.is_recorded;
         // Dropped at once, and so finished as cut.
-        let _ = Underway::begin(worker, self.client, is_recorded, self.head, self.bytes);
+        let _ = Underway::begin(
+            worker,
+            self.client,
+            is_recorded,
+            (self.head, self.bytes),
+            Told::default(),
+        );
     }
 }
 

@@ -47,6 +47,7 @@ use crate::generation::{Generation, LocalGeneration};
 use crate::handlers;
 use crate::http::request::{HeadLimits, head_length, may_be_complete};
 use crate::log::diagnostic;
+use crate::message::request_id::RequestId;
 use crate::proxy_protocol::Origin;
 use crate::runtime::{self, Direction, Elapsed, Idle, Tick};
 use crate::server::proxy_header::{self, Announced};
@@ -108,6 +109,8 @@ struct Begun {
     of_handler: Option<handlers::Begun>,
     /// What the rates have said to it.
     counted: Option<Counted>,
+    /// The id that the handler was told.
+    id: Option<RequestId>,
 }
 
 /// How a turn ended.

@@ -74,8 +74,9 @@ impl Connection {
         // Taken before anything else: a request that goes back to the fast path is asked anew there.
         let begun = self.begun.take();
         debug_assert!(!is_guess || begun.is_none(), "a handler was asked");
-        let (begun, counted) =
-            begun.map_or((None, None), |begun| (begun.of_handler, begun.counted));
+        let begun = begun.map_or((None, None, None), |begun| {
+            (begun.of_handler, begun.counted, begun.id)
+        });
         let bytes = self.take_head(length);
         let unread = take(&mut self.unread);
         let mut lines = Vec::new();
@@ -88,7 +89,7 @@ impl Connection {
         let asked_of = self.for_admission();
         let exchange = Exchange::new(&generation, listener, self.client, &head, asked_of)
             .arrived_by(&arrival)
-            .resumed(begun, counted);
+            .resumed(begun);
         let always_waits = exchange.always_waits();
         if is_guess && !always_waits {
             drop(exchange);
@@ -178,7 +179,8 @@ impl Connection {
         };
         let begun = receiving.begin_response();
         let may_persist = head.persistent && self.may_persist() && begun.can_be_drained;
-        let framed = FramedResponse::new(response, policy, RequestTraits::of(head), may_persist)
+        let traits = RequestTraits::of(head, exchange.id());
+        let framed = FramedResponse::new(response, policy, traits, may_persist)
             .with_standing(exchange.standing());
         let persists = framed.persists();
         let send_timeout = exchange.limits().send_timeout;

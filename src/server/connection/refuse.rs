@@ -9,6 +9,7 @@ use crate::http::request::request_line;
 use crate::http::response::{FieldLines, Persistence, ResponseFraming, ResponseHead};
 use crate::http::status::Status;
 use crate::message::content::Content;
+use crate::message::request_id::RequestId;
 use crate::message::response::Response;
 use crate::metrics::End;
 use crate::reason::Reason;
@@ -51,18 +52,16 @@ impl Connection {
         output: &mut Vec<u8>,
         generation: &Generation,
     ) {
-        let framed = FramedResponse::new(
-            Response::problem(reason),
-            &generation.policy,
-            RequestTraits::unreadable(),
-            false,
-        );
+        let policy = &generation.policy;
+        let id = policy.request_id.then(RequestId::new);
+        let traits = RequestTraits::unreadable(id.as_ref());
+        let framed = FramedResponse::new(Response::problem(reason), policy, traits, false);
         self.encode_head(&framed, generation, output);
         if let Content::Octets(octets) = &framed.content {
             output.extend_from_slice(octets);
         }
         self.record_unread(
-            input,
+            (input, id.as_ref()),
             Outcome {
                 end,
                 status: framed.status,
@@ -89,7 +88,7 @@ impl Connection {
         let outcome = Outcome::turned_away(status, reason);
         // A client that comes over TLS could not read it before a handshake.
         if let Transport::Tls(_) = self.stream {
-            return self.record_unread(&[], outcome);
+            return self.record_unread((&[], None), outcome);
         }
         let response = self.last_response(status, fields, b"");
         // Read first, for the record of the exchange.
@@ -97,7 +96,7 @@ impl Connection {
         let received = self.stream.receive(&mut input[..READ_SIZE]);
         let input = &input[..received.map_or(0, |received| received.count)];
         let _ = self.stream.send(&response, false);
-        self.record_unread(input, outcome);
+        self.record_unread((input, None), outcome);
     }
 
     /// A response of the connection itself, after which it ends.
@@ -123,9 +122,9 @@ impl Connection {
     }
 
     /// Finishes an exchange of which only the first bytes of the request are known.
-    pub(super) fn record_unread(&self, input: &[u8], outcome: Outcome) {
+    pub(super) fn record_unread(&self, (input, id): (&[u8], Option<&RequestId>), outcome: Outcome) {
         if self.endpoint.is_recorded {
-            let line = Subject::Line(request_line(input));
+            let line = Subject::Line(request_line(input), id);
             finish(&self.worker, self.client, &line, outcome, runtime::now());
         }
     }

@@ -95,7 +95,7 @@ impl Connection {
         let _ = self.stream.send(&response, false);
         self.tell_refused("it speaks plain HTTP, and not TLS");
         self.record_unread(
-            received,
+            (received, None),
             Outcome {
                 end: End::Refused,
                 status,

@@ -3,17 +3,18 @@
 //! What the operator changes of every response (fields, error pages) is applied here, for every
 //! handler alike.
 
-use super::cors;
+use super::{REQUEST_ID, cors};
 use crate::generation::Generation;
 use crate::generation::policy::{Scope, ServingPolicy, joined};
 use crate::http::fields::Known;
 use crate::http::request::RequestHead;
-use crate::http::response::{Persistence, ResponseFraming, ResponseHead};
+use crate::http::response::{FieldLines, Persistence, ResponseFraming, ResponseHead};
 use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::message::content::{Content, DuplexContent, Octets};
 use crate::message::format::Format;
 use crate::message::problem;
+use crate::message::request_id::RequestId;
 use crate::message::response::{CommonFields, DuplexResponse, Response};
 use crate::reason::Reason;
 use crate::throttle::rates::Standing;
@@ -39,28 +40,35 @@ pub(in crate::server) struct FramedResponse<'a, 'c> {
 /// What framing has to know of the request. It is looked up where it is needed: few responses depend on more
 /// than the version and the method.
 #[derive(Clone, Copy)]
-pub(in crate::server) struct RequestTraits<'a>(Option<&'a RequestHead<'a>>);
+pub(in crate::server) struct RequestTraits<'a> {
+    head: Option<&'a RequestHead<'a>>,
+    /// The id of the exchange, if it has one: the response says it.
+    id: Option<&'a RequestId>,
+}
 
 impl<'a> RequestTraits<'a> {
-    pub(in crate::server) fn of(head: &'a RequestHead<'a>) -> Self {
-        Self(Some(head))
+    pub(in crate::server) fn of(head: &'a RequestHead<'a>, id: Option<&'a RequestId>) -> Self {
+        Self {
+            head: Some(head),
+            id,
+        }
     }
 
     /// The traits assumed of a request that could not be read.
-    pub(in crate::server) fn unreadable() -> Self {
-        Self(None)
+    pub(in crate::server) fn unreadable(id: Option<&'a RequestId>) -> Self {
+        Self { head: None, id }
     }
 
     fn is_head(self) -> bool {
-        self.0.is_some_and(RequestHead::is_head)
+        self.head.is_some_and(RequestHead::is_head)
     }
 
     fn version(self) -> Version {
-        self.0.map_or(Version::Http11, |head| head.version)
+        self.head.map_or(Version::Http11, |head| head.version)
     }
 
     fn accept(self) -> Option<&'a [u8]> {
-        self.0?.fields.first(Known::Accept)
+        self.head?.fields.first(Known::Accept)
     }
 }
 
@@ -118,7 +126,11 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
         };
         let (fields, more_fields) = match &policy.cors {
             None => (fields, &b""[..]),
-            Some(cors) => cors::finish(cors, fields, response.status, traits.0),
+            Some(cors) => cors::finish(cors, fields, response.status, traits.head),
+        };
+        let fields = match traits.id {
+            None => fields,
+            Some(id) => with_id(&fields, id),
         };
         Self {
             status: response.status,
@@ -180,11 +192,30 @@ fn with_own_words<'a, 'c>(
             ..response
         };
     }
-    let own = problem::prepared(response.status, reason, Format::preferred(traits.accept()));
+    let format = Format::preferred(traits.accept());
+    let own = problem::prepared(response.status, reason, format);
+    let content = match traits.id {
+        None => Octets::Lent(&own.content[..]),
+        Some(id) => Octets::Owned(problem::with_id(response.status, reason, format, id)),
+    };
     Response {
         status: response.status,
         fields: joined(response.fields, &own.fields),
-        content: Content::Octets(Octets::Lent(&own.content)),
+        content: Content::Octets(content),
         common: response.common,
     }
+}
+
+/// Returns `fields` with the line of the id, in place of one that a handler or an upstream has set.
+#[cold]
+fn with_id(fields: &[u8], id: &RequestId) -> Octets<'static> {
+    let mut lines = FieldLines::new();
+    for line in fields.split_inclusive(|octet| *octet == b'\n') {
+        let name = line.split(|octet| *octet == b':').next();
+        if !name.is_some_and(|name| name.eq_ignore_ascii_case(REQUEST_ID.as_bytes())) {
+            lines.extend(line);
+        }
+    }
+    lines.push_clean(REQUEST_ID, [id.as_str().as_bytes()]);
+    lines.into()
 }

@@ -86,6 +86,8 @@ impl<'g> Exchange<'g, '_> {
             let mut next =
                 Exchange::of_client(generation, listener, self.client, &head, connection);
             next.arrival = self.arrival;
+            // It is the same exchange, whatever the policy of that route says of ids.
+            next.id = self.id.clone();
             let answer = next.answer_once(local, content).await;
             self.note.set(next.take_note());
             match answer? {

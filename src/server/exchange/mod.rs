@@ -35,6 +35,7 @@ use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
 use crate::log::{diagnostic, limited};
 use crate::message::request::{Arrival, Request, TellsOfConnection};
+use crate::message::request_id::{IdPlace, RequestId};
 use crate::message::response::DuplexResponse;
 use crate::message::routed_path::RoutedPath;
 use crate::message::selected::Selected;
@@ -42,7 +43,11 @@ use crate::message::upstream_note::{NotePlace, UpstreamNote};
 use crate::reason::Reason;
 use crate::throttle::rates::Counted;
 
+use outcome::Told;
 use route::{Matched, Refusal};
+
+/// The field in which proxies and this server name the id.
+const REQUEST_ID: &str = "X-Request-Id";
 
 /// A request whose way through the configuration is known.
 pub(super) struct Exchange<'g, 'r> {
@@ -64,6 +69,8 @@ pub(super) struct Exchange<'g, 'r> {
     counted: Cell<Option<Counted>>,
     /// Which servers of an upstream the handler has asked.
     note: NotePlace,
+    /// Its id, if the policy wants one.
+    id: IdPlace,
 }
 
 /// A response, and the policy that holds for it.
@@ -94,6 +101,9 @@ impl<'g, 'r> Exchange<'g, 'r> {
             None => !head.target.is_https || client::may_have_secured(proxies, peer),
             Some(rule) => generation.client_rule(listener, head.host) == rule,
         };
+        if exchange.policy.request_id {
+            exchange.take_id(client::is_trusted_proxy(proxies, peer));
+        }
         if !is_in_reach {
             exchange.matched = Err(Refusal::Because(Reason::OtherConnection));
         }
@@ -123,6 +133,30 @@ impl<'g, 'r> Exchange<'g, 'r> {
             begun: Cell::new(None),
             counted: Cell::new(None),
             note: NotePlace::default(),
+            id: IdPlace::new(),
+        }
+    }
+
+    /// Gives the exchange an id: that of the proxy, if it is a trusted one that has named one.
+    #[cold]
+    fn take_id(&self, is_from_proxy: bool) {
+        let mut lines = self.head.fields.iter();
+        let line = lines.find(|(name, _)| name.eq_ignore_ascii_case(REQUEST_ID));
+        let named = line.filter(|_| is_from_proxy);
+        let taken = named.and_then(|(_, value)| RequestId::taken(value));
+        let _ = self.id.set(taken.unwrap_or_else(RequestId::new));
+    }
+
+    /// The id of the exchange, if it has one.
+    pub(super) fn id(&self) -> Option<&RequestId> {
+        self.id.get()
+    }
+
+    /// What the log tells of the exchange that its request does not say.
+    pub(super) fn told(&self) -> Told<'_> {
+        Told {
+            route: self.route().map(|route| &*route.name),
+            id: self.id.get(),
         }
     }
 
@@ -149,11 +183,20 @@ impl<'g, 'r> Exchange<'g, 'r> {
     }
 
     /// This exchange, with what was done for it when it was asked for an answer at once: what its handler
-    /// began, and at which rates it was counted.
-    pub(super) fn resumed(self, begun: Option<Begun>, counted: Option<Counted>) -> Self {
+    /// began, at which rates it was counted, and the id that the handler was told.
+    pub(super) fn resumed(
+        self,
+        (begun, counted, id): (Option<Begun>, Option<Counted>, Option<RequestId>),
+    ) -> Self {
         self.begun.set(begun);
         self.counted.set(counted);
-        self
+        match id {
+            Some(id) => Self {
+                id: id.into(),
+                ..self
+            },
+            None => self,
+        }
     }
 
     /// The waits and sizes that hold from here on.
@@ -250,6 +293,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
             client: self.client,
             listener: self.listener,
             arrival: self.arrival,
+            id: self.id.get(),
             note: &self.note,
         }
     }

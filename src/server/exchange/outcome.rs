@@ -24,6 +24,7 @@ use crate::http::request::{RequestHead, line_in_log, request_line};
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::log::record::{AccessRecord, UpstreamRecord};
+use crate::message::request_id::RequestId;
 use crate::message::upstream_note::UpstreamNote;
 use crate::metrics::End;
 use crate::reason::Reason;
@@ -69,11 +70,22 @@ pub(crate) enum Subject<'e> {
     Request {
         head: &'e RequestHead<'e>,
         bytes: &'e [u8],
+        told: Told<'e>,
     },
-    /// A request of which only the first line is known, or a part of that line.
-    Line(&'e [u8]),
+    /// A request of which only the first line is known, or a part of that line; and the id of its
+    /// exchange, if it has one.
+    Line(&'e [u8], Option<&'e RequestId>),
     /// The same as `Request`, copied, for an exchange that outlives the buffer of its request.
     Kept(KeptSubject),
+}
+
+/// What an access record tells of an exchange that its request does not say.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Told<'e> {
+    /// The key of the route that answers, if one does.
+    pub(crate) route: Option<&'e str>,
+    /// The id, if it has one.
+    pub(crate) id: Option<&'e RequestId>,
 }
 
 /// How many octets of a request line that cannot be read are logged. All of them may need an escape of four
@@ -85,22 +97,27 @@ const MAX_REFUSED_LINE: usize = 512;
 /// tunnel holds them as long as it lasts.
 ///
 /// ```text
-/// GET /chat HTTP/1.1 LF shop.example LF :https://shop.example/ LF
-/// request line          host            Referer, if there is one  User-Agent, which is missing here
+/// GET /chat HTTP/1.1 LF shop.example LF :https://shop.example/ LF            LF :/chat LF
+/// request line          host            Referer, if there is one  User-Agent    route     id
 /// ```
+///
+/// User-Agent and id are missing here.
 ///
 /// Each is a part of a line, so none has an LF. A field that is there begins with a colon, because it may be
 /// empty.
 pub(crate) struct KeptSubject(Box<[u8]>);
 
 impl KeptSubject {
-    fn new(bytes: &[u8], head: Option<&RequestHead<'_>>) -> Self {
+    fn new(bytes: &[u8], head: Option<&RequestHead<'_>>, told: Told<'_>) -> Self {
         let mut parts = request_line(bytes).to_vec();
         parts.push(b'\n');
         parts.extend_from_slice(head.map(|head| head.host).unwrap_or_default());
-        for known in [Known::Referer, Known::UserAgent] {
+        let field = |known| head.and_then(|head| head.fields.first(known));
+        let route = told.route.map(str::as_bytes);
+        let id = told.id.map(|id| id.as_str().as_bytes());
+        for value in [field(Known::Referer), field(Known::UserAgent), route, id] {
             parts.push(b'\n');
-            if let Some(value) = head.and_then(|head| head.fields.first(known)) {
+            if let Some(value) = value {
                 parts.push(b':');
                 parts.extend_from_slice(value);
             }
@@ -120,12 +137,14 @@ impl KeptSubject {
         self.parts().nth(1).unwrap_or_default()
     }
 
-    fn referer(&self) -> Option<&[u8]> {
-        self.parts().nth(2)?.strip_prefix(b":")
+    /// The part at that place, if it is there.
+    fn optional(&self, nth: usize) -> Option<&[u8]> {
+        self.parts().nth(nth)?.strip_prefix(b":")
     }
 
-    fn user_agent(&self) -> Option<&[u8]> {
-        self.parts().nth(3)?.strip_prefix(b":")
+    /// The same, of a part that is text of this server.
+    fn text(&self, nth: usize) -> Option<&str> {
+        str::from_utf8(self.optional(nth)?).ok()
     }
 }
 
@@ -145,22 +164,27 @@ impl<'e> Subject<'e> {
             ..AccessRecord::unreadable(client, b"", outcome.status)
         };
         match self {
-            Self::Request { head, bytes } => AccessRecord {
+            Self::Request { head, bytes, told } => AccessRecord {
                 request_line: request_line(bytes),
                 host: head.host,
                 referer: head.fields.first(Known::Referer),
                 user_agent: head.fields.first(Known::UserAgent),
+                route: told.route,
+                request_id: told.id.map(RequestId::as_str),
                 ..record
             },
-            Self::Line(line) => AccessRecord {
+            Self::Line(line, id) => AccessRecord {
                 request_line: &line[..line.len().min(MAX_REFUSED_LINE)],
+                request_id: id.map(RequestId::as_str),
                 ..record
             },
             Self::Kept(kept) => AccessRecord {
                 request_line: kept.request_line(),
                 host: kept.host(),
-                referer: kept.referer(),
-                user_agent: kept.user_agent(),
+                referer: kept.optional(2),
+                user_agent: kept.optional(3),
+                route: kept.text(4),
+                request_id: kept.text(5),
                 ..record
             },
         }
@@ -169,8 +193,8 @@ impl<'e> Subject<'e> {
     /// Copies what is borrowed.
     fn into_kept(self) -> Subject<'static> {
         Subject::Kept(match self {
-            Self::Request { head, bytes } => KeptSubject::new(bytes, Some(head)),
-            Self::Line(line) => KeptSubject::new(line, None),
+            Self::Request { head, bytes, told } => KeptSubject::new(bytes, Some(head), told),
+            Self::Line(line, id) => KeptSubject::new(line, None, Told { route: None, id }),
             Self::Kept(kept) => kept,
         })
     }
@@ -278,15 +302,15 @@ impl<'e> Underway<'e> {
         worker: &Rc<Worker>,
         client: ClientAddress,
         is_recorded: bool,
-        head: &'e RequestHead<'e>,
-        bytes: &'e [u8],
+        (head, bytes): (&'e RequestHead<'e>, &'e [u8]),
+        told: Told<'e>,
     ) -> Self {
         Self {
             worker: Rc::clone(worker),
             client,
             is_recorded,
             started: runtime::now(),
-            subject: Subject::Request { head, bytes },
+            subject: Subject::Request { head, bytes, told },
             is_over: false,
             status: None,
             content_sent: 0,
@@ -298,7 +322,7 @@ impl<'e> Underway<'e> {
     pub(crate) fn request_in_log(&self) -> String {
         let line = match &self.subject {
             Subject::Request { head, .. } => return head.in_log(),
-            Subject::Line(line) => *line,
+            Subject::Line(line, _) => *line,
             Subject::Kept(kept) => kept.request_line(),
         };
         let line = String::from_utf8_lossy(line);
@@ -323,7 +347,7 @@ impl<'e> Underway<'e> {
     /// The same exchange, which no longer borrows its request.
     pub(crate) fn keep(mut self) -> Underway<'static> {
         self.is_over = true;
-        let subject = std::mem::replace(&mut self.subject, Subject::Line(b""));
+        let subject = std::mem::replace(&mut self.subject, Subject::Line(b"", None));
         Underway {
             worker: Rc::clone(&self.worker),
             client: self.client,

@@ -104,6 +104,9 @@ pub(super) fn goes_in_a_circle(head: &RequestHead<'_>) -> bool {
     members.filter(is_ours).count() > MAX_PASSES
 }
 
+/// The field that tells an upstream the id of the exchange.
+const REQUEST_ID: &str = "X-Request-Id";
+
 /// Encodes the head of the request that a server is sent; `host` is what `Host` says of it.
 pub(super) fn encode(
     request: &Request<'_>,
@@ -121,6 +124,12 @@ pub(super) fn encode(
     let mut lines = FieldLines::behind(start);
     push_host(head, options, host, &mut lines);
     push_fields(request, options, &mut lines);
+    if let Some(id) = request
+        .id
+        .filter(|_| !options.request_headers.replace(REQUEST_ID))
+    {
+        lines.push_clean(REQUEST_ID, [id.as_str().as_bytes()]);
+    }
     if !options.client_certificate.is_empty() {
         client_certificate::push_fields(request, &options.client_certificate, &mut lines);
     }
@@ -197,6 +206,7 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
                 .iter()
                 .any(|other| is_same_variable(name, other));
         let is_dropped = is_ours
+            || request.id.is_some() && is_same_variable(name, REQUEST_ID)
             || is_hop_by_hop(name)
             || !named.is_empty() && is_of_connection(name)
             || forwarding::is_forwarding(name, is_from_proxy)
