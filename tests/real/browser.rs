@@ -1,8 +1,28 @@
-//! A browser, as far as it keeps cookies.
+//! A browser, as far as it keeps cookies; and Chromium, where scripts of a page have to run.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
-use crate::support::{Response, Server};
+use crate::support::{Directory, Response, Server};
+
+/// Chromium without a window. It keeps its files in `directory`.
+pub(crate) fn chromium(directory: &Directory) -> Command {
+    let mut chromium = Command::new("chromium");
+    // It leaves files in both, also beside its profile.
+    chromium.env("HOME", directory.path());
+    chromium.env("TMPDIR", directory.path());
+    chromium.args([
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+    ]);
+    chromium.arg(format!(
+        "--user-data-dir={}",
+        directory.join("profile").display()
+    ));
+    chromium
+}
 
 /// A browser that visits one server.
 pub(crate) struct Browser<'s> {

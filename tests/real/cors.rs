@@ -1,7 +1,8 @@
 //! `cors` as a browser reads it: the scripts of a page of one origin ask a server of another.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
+use crate::browser::chromium;
 use crate::program::Program;
 use crate::support::{Site, Upstream};
 
@@ -78,20 +79,7 @@ fn chromium_lets_scripts_do_what_the_rules_say() {
     .start();
     let page = PAGE.replace("THERE", &there.address().to_string());
     here.directory().write("www/page.html", page);
-    let mut chromium = Command::new("chromium");
-    // It leaves files in both, also beside its profile.
-    chromium.env("HOME", here.directory().path());
-    chromium.env("TMPDIR", here.directory().path());
-    chromium.args([
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-    ]);
-    chromium.arg(format!(
-        "--user-data-dir={}",
-        here.directory().join("profile").display()
-    ));
+    let mut chromium = chromium(here.directory());
     chromium.arg(format!("{origin}/page.html"));
     chromium.stdout(Stdio::null()).stderr(Stdio::null());
     let _chromium = Program::start(chromium);

@@ -7,10 +7,12 @@ mod acme;
 mod application_servers;
 // Autobahn's WebSocket test suite through a tunnel.
 mod autobahn;
-// A client that keeps cookies.
+// A client that keeps cookies, and Chromium.
 mod browser;
 // What Chromium makes of `cors`.
 mod cors;
+// What Chromium makes of the page that lists a directory.
+mod listing;
 // The same odd requests to this server and to nginx.
 mod differential;
 // What the documents tell to write and to do.

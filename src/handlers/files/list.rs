@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::directory;
 use super::error::FilesError;
-use super::listing::{Entry, Renderer, Sort};
+use super::listing::{Entry, Renderer, View};
 use super::listings::ListingKey;
 use super::look::FilesRoute;
 use super::worker_state::WorkerState;
@@ -43,7 +43,7 @@ impl FilesRoute {
             route: self.id,
             shown: request.path.as_bytes().to_vec(),
             format,
-            sort: Sort::from_query(request.head.target.query.unwrap_or_default()),
+            view: View::from_query(request.head.target.query.unwrap_or_default()),
         };
         let asked = runtime::now();
         let period = self.options.revalidate;
@@ -132,7 +132,7 @@ enum Page {
 /// Reads the directory at `path` beneath the root and renders its listing. It may wait for the disk.
 fn render(route: &FilesRoute, key: ListingKey, path: &[u8]) -> io::Result<Page> {
     let entries = route.entries(path)?;
-    let mut listing = Renderer::new(key.format, key.shown, key.sort, entries);
+    let mut listing = Renderer::new(key.format, key.shown, key.view, entries);
     let mut page = Vec::new();
     while page.len() < MAX_IN_MEMORY {
         if !listing.next_block(&mut page) {

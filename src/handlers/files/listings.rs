@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use super::listing::Sort;
+use super::listing::View;
 use crate::message::format::Format;
 
 /// The most that the files of one worker may hold together, in octets.
@@ -21,7 +21,7 @@ pub(super) struct ListingKey {
     /// The path as the page shows it.
     pub(super) shown: Vec<u8>,
     pub(super) format: Format,
-    pub(super) sort: Sort,
+    pub(super) view: View,
 }
 
 /// The files of listings that are being sent.
@@ -94,7 +94,7 @@ mod tests {
             route: 1,
             shown: shown.into(),
             format: Format::Html,
-            sort: Sort::default(),
+            view: View::default(),
         }
     }
 

@@ -12,7 +12,7 @@ use super::entry::{Entry, EntryKind};
 
 /// The characters that a link encodes: all but `pchar` (RFC 3986 §3.3), and `&` and `'` as well, so
 /// that a link needs no escaping in HTML.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')

@@ -1,9 +1,10 @@
-//! A listing as HTML: a table that can be streamed, that links sort, and that needs no script and
-//! no other file.
+//! A listing as HTML: a table that can be streamed, that links sort and a form filters, and that needs no
+//! script and no other file. Where its script runs, times are those of the reader's clock.
 //!
 //! Every link is relative. So the page is right behind a gateway or a stripped prefix, and a path
 //! such as `//host/` cannot lead elsewhere. The icons of `listing.css` are `data:` images: a
-//! `Content-Security-Policy` must allow `img-src data:` and inline styles.
+//! `Content-Security-Policy` must allow `img-src data:` and inline styles, and inline scripts where the script is
+//! to run.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -11,9 +12,13 @@ use std::io::{self, Write};
 use super::display::{HumanSize, Link, UtcTime, name_characters};
 use super::entry::{Entry, EntryKind};
 use super::page::{Page, Summary};
-use super::sort::{Sort, SortKey};
+use super::sort::SortKey;
+use super::view::View;
+use crate::http::media_type;
 
 const STYLE: &str = include_str!("listing.css");
+
+const SCRIPT: &str = include_str!("listing.js");
 
 pub(super) fn write_head(page: &Page, out: &mut Vec<u8>) -> io::Result<()> {
     write!(
@@ -31,11 +36,13 @@ pub(super) fn write_head(page: &Page, out: &mut Vec<u8>) -> io::Result<()> {
         title = Escaped(&page.path),
     )?;
     write_breadcrumb(&page.path, out)?;
-    write!(out, "</h1></nav>\n<p>{}</p>\n", page.summary)?;
+    out.write_all(b"</h1></nav>\n")?;
+    write_summary(page, out)?;
+    write_form(&page.view, out)?;
     out.write_all(b"<table>\n<thead>\n<tr>")?;
-    write_column(page.sort, SortKey::Name, "Name", out)?;
-    write_column(page.sort, SortKey::Size, "Size", out)?;
-    write_column(page.sort, SortKey::Time, "Modified (UTC)", out)?;
+    write_column(&page.view, SortKey::Name, "Name", out)?;
+    write_column(&page.view, SortKey::Size, "Size", out)?;
+    write_column(&page.view, SortKey::Time, "Modified (UTC)", out)?;
     out.write_all(b"</tr>\n</thead>\n<tbody>\n")?;
     if page.path != b"/" {
         out.write_all(PARENT_ROW.as_bytes())?;
@@ -49,12 +56,16 @@ const PARENT_ROW: &str = "<tr class=\"up\"><th scope=\"row\"><a href=\"../\">Par
 /// One entry.
 pub(super) fn write_row(entry: &Entry, out: &mut Vec<u8>) -> io::Result<()> {
     let (class, slash) = match entry.kind {
-        EntryKind::Directory => (" class=\"dir\"", "/"),
-        EntryKind::File | EntryKind::Other => ("", ""),
+        EntryKind::Directory => ("dir", "/"),
+        EntryKind::File | EntryKind::Other => (class_of(&entry.name), ""),
     };
+    out.write_all(b"<tr")?;
+    if !class.is_empty() {
+        write!(out, " class=\"{class}\"")?;
+    }
     write!(
         out,
-        "<tr{class}><th scope=\"row\"><a href=\"{link}\"><bdi>{name}{slash}</bdi></a></th>",
+        "><th scope=\"row\"><a href=\"{link}\"><bdi>{name}{slash}</bdi></a></th>",
         link = Link(entry),
         name = Escaped(&entry.name),
     )?;
@@ -63,8 +74,60 @@ pub(super) fn write_row(entry: &Entry, out: &mut Vec<u8>) -> io::Result<()> {
     out.write_all(b"</tr>\n")
 }
 
-pub(super) fn write_foot(out: &mut Vec<u8>) -> io::Result<()> {
-    out.write_all(b"</tbody>\n</table>\n</main>\n</html>\n")
+/// What a file of that name looks like in `listing.css`; empty: like any other file.
+fn class_of(name: &[u8]) -> &'static str {
+    let media_type = media_type::bare_for_path(name);
+    match media_type.split_once('/') {
+        Some(("image", _)) => "image",
+        Some(("video", _)) => "video",
+        Some(("audio", _)) => "audio",
+        Some(("text", _)) => "text",
+        Some(("application", "json" | "javascript" | "xml" | "toml" | "yaml")) => "text",
+        Some(("application", "pdf")) => "text",
+        Some(("application", _)) if media_type::is_compressed(media_type) => "archive",
+        Some(("application", "x-tar")) => "archive",
+        _ => "",
+    }
+}
+
+pub(super) fn write_foot(page: &Page, out: &mut Vec<u8>) -> io::Result<()> {
+    out.write_all(b"</tbody>\n</table>\n")?;
+    if let Some(readme) = &page.readme {
+        let (link, name) = (Link(readme), Escaped(&readme.name));
+        writeln!(
+            out,
+            "<section class=\"readme\"><h2><a href=\"{link}\"><bdi>{name}</bdi></a></h2></section>"
+        )?;
+    }
+    write!(out, "</main>\n<script>\n{SCRIPT}</script>\n</html>\n")
+}
+
+fn write_summary(page: &Page, out: &mut Vec<u8>) -> io::Result<()> {
+    let filter = &page.view.filter;
+    if filter.is_empty() {
+        return writeln!(out, "<p>{}</p>", page.summary);
+    }
+    let text = Escaped(filter.as_bytes());
+    match page.summary.count() {
+        0 => writeln!(out, "<p>No name has “<bdi>{text}</bdi>” in it.</p>"),
+        _ => writeln!(
+            out,
+            "<p>{} with “<bdi>{text}</bdi>” in the name</p>",
+            page.summary
+        ),
+    }
+}
+
+/// The form that filters. It keeps the order.
+fn write_form(view: &View, out: &mut Vec<u8>) -> io::Result<()> {
+    let text = Escaped(view.filter.as_bytes());
+    let (key, order) = (view.sort.key.as_str(), view.sort.order());
+    writeln!(
+        out,
+        "<form role=\"search\"><input type=\"search\" name=\"filter\" value=\"{text}\" aria-label=\"Part of a name\" \
+         placeholder=\"Part of a name\" autocomplete=\"off\"><input type=\"hidden\" name=\"sort\" value=\"{key}\">\
+         <input type=\"hidden\" name=\"order\" value=\"{order}\"><button>Filter</button></form>"
+    )
 }
 
 /// The path, each segment a link to its directory; the last one is this page.
@@ -100,21 +163,27 @@ fn is_slash(octet: &u8) -> bool {
     *octet == b'/'
 }
 
-/// A column's head: the link that sorts by it, and the present order if the listing is sorted by
-/// it.
-fn write_column(sort: Sort, key: SortKey, title: &str, out: &mut Vec<u8>) -> io::Result<()> {
+/// A column's head: the link that sorts by it and keeps the filter, and the present order if the listing is
+/// sorted by it.
+fn write_column(view: &View, key: SortKey, title: &str, out: &mut Vec<u8>) -> io::Result<()> {
+    let sort = view.sort;
     let (state, arrow) = match (sort.key == key, sort.descending) {
         (false, _) => ("", ""),
         (true, false) => (" aria-sort=\"ascending\"", "↑"),
         (true, true) => (" aria-sort=\"descending\"", "↓"),
     };
     let next = sort.after_choosing(key);
-    let order = if next.descending { "desc" } else { "asc" };
-    let key = key.as_str();
+    let (key, order) = (key.as_str(), next.order());
     write!(
         out,
-        "<th scope=\"col\"{state}><a href=\"?sort={key}&amp;order={order}\">{title}\
-         <span aria-hidden=\"true\">{arrow}</span></a></th>"
+        "<th scope=\"col\"{state}><a href=\"?sort={key}&amp;order={order}"
+    )?;
+    if !view.filter.is_empty() {
+        write!(out, "&amp;filter={}", view.filter)?;
+    }
+    write!(
+        out,
+        "\">{title}<span aria-hidden=\"true\">{arrow}</span></a></th>"
     )
 }
 
@@ -295,11 +364,63 @@ mod tests {
     }
 
     fn sorted_listing(query: &str) -> String {
-        let sort = Sort::from_query(query.as_bytes());
-        let mut renderer = Renderer::new(Format::Html, b"/".into(), sort, Vec::new());
+        viewed(query, Vec::new())
+    }
+
+    fn viewed(query: &str, entries: Vec<Entry>) -> String {
+        let view = View::from_query(query.as_bytes());
+        let mut renderer = Renderer::new(Format::Html, b"/".into(), view, entries);
         let mut out = Vec::new();
         renderer.next_block(&mut out);
         String::from_utf8(out).expect("a listing is UTF-8")
+    }
+
+    #[test]
+    fn a_filter_is_told_kept_and_escaped() {
+        let entries = || vec![file(b"a\"<b>.txt"), file(b"c")];
+        let listing = viewed("sort=size&order=desc&filter=%22%3Cb%3E", entries());
+        for part in [
+            "<p>1 file, 1.5 KiB with “<bdi>&quot;&lt;b&gt;</bdi>” in the name</p>",
+            "name=\"filter\" value=\"&quot;&lt;b&gt;\"",
+            "name=\"sort\" value=\"size\"",
+            "name=\"order\" value=\"desc\"",
+            "href=\"?sort=name&amp;order=asc&amp;filter=%22%3Cb%3E\"",
+        ] {
+            assert!(listing.contains(part), "{part}\n{listing}");
+        }
+        assert!(!listing.contains("./c"), "{listing}");
+        let listing = viewed("filter=zzz", entries());
+        assert!(
+            listing.contains("<p>No name has “<bdi>zzz</bdi>” in it.</p>"),
+            "{listing}"
+        );
+    }
+
+    #[test]
+    fn files_look_like_what_they_are() {
+        for (name, class) in [
+            ("a.png", "image"),
+            ("a.svg", "image"),
+            ("a.mp4", "video"),
+            ("a.flac", "audio"),
+            ("a.md", "text"),
+            ("a.json", "text"),
+            ("a.pdf", "text"),
+            ("a.zip", "archive"),
+            ("a.tar", "archive"),
+            ("a.tar.gz", "archive"),
+            ("a.bin", ""),
+            ("a", ""),
+        ] {
+            assert_eq!(class_of(name.as_bytes()), class, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_readme_is_linked_below() {
+        let listing = listing("/", vec![file(b"READ<ME.md"), file(b"README.md")]);
+        let section = "</table>\n<section class=\"readme\"><h2><a href=\"./README.md\"><bdi>README.md</bdi></a></h2>";
+        assert!(listing.contains(section), "{listing}");
     }
 
     #[test]
@@ -324,7 +445,7 @@ mod tests {
     #[test]
     fn the_page_needs_nothing_but_itself() {
         let listing = listing("/", vec![file(b"a")]);
-        for foreign in ["<script", "<link", "@import", "http://", "https://", "src="] {
+        for foreign in ["<link", "@import", "http://", "https://", "src=", "import("] {
             let own_namespace = "xmlns='http://www.w3.org/2000/svg'";
             assert!(
                 !listing.replace(own_namespace, "").contains(foreign),

@@ -6,8 +6,9 @@
 //!
 //! | A reader looks for | and finds it in |
 //! |---|---|
+//! | what a query asks for, and which names `?filter=TEXT` shows | [`view`] |
 //! | which row comes first, and `?sort=size&order=desc` | [`sort`] |
-//! | the three forms | [`html`] with `listing.css`, [`json`], [`text`] |
+//! | the three forms | [`html`] with `listing.css` and `listing.js`, [`json`], [`text`] |
 //! | how a name, a size and a time are shown | [`display`] |
 
 mod display;
@@ -15,8 +16,10 @@ mod entry;
 mod html;
 mod json;
 mod page;
+mod readme;
 mod sort;
 mod text;
+mod view;
 
 use std::{io, vec};
 
@@ -24,7 +27,7 @@ use crate::message::format::Format;
 
 pub(super) use entry::{Entry, EntryKind};
 use page::{Page, Summary};
-pub(super) use sort::Sort;
+pub(super) use view::View;
 
 /// The size of a block, in bytes: a few writes for a thousand rows, and little held for a client
 /// that reads slowly.
@@ -49,14 +52,15 @@ enum Stage {
 
 impl Renderer {
     /// A listing of `entries`, which come in any order, for the decoded request path `path`.
-    pub(crate) fn new(format: Format, path: Vec<u8>, sort: Sort, mut entries: Vec<Entry>) -> Self {
-        sort.apply(&mut entries);
+    pub(crate) fn new(format: Format, path: Vec<u8>, view: View, mut entries: Vec<Entry>) -> Self {
+        view.apply(&mut entries);
         let summary = Summary::of(&entries);
         Self {
             format,
             page: Page {
                 path,
-                sort,
+                view,
+                readme: readme::of(&entries),
                 summary,
             },
             entries: entries.into_iter(),
@@ -110,7 +114,7 @@ impl Renderer {
 
     fn write_foot(&self, out: &mut Vec<u8>) -> io::Result<()> {
         match self.format {
-            Format::Html => html::write_foot(out),
+            Format::Html => html::write_foot(&self.page, out),
             Format::Json => json::write_foot(out),
             Format::Text => Ok(()),
         }
@@ -155,7 +159,7 @@ mod tests {
 
     /// The whole listing of `path`, and its blocks' lengths.
     fn render_blocks(format: Format, path: &str, entries: Vec<Entry>) -> (String, Vec<usize>) {
-        let mut renderer = Renderer::new(format, path.into(), Sort::default(), entries);
+        let mut renderer = Renderer::new(format, path.into(), View::default(), entries);
         let (mut whole, mut lengths) = (Vec::new(), Vec::new());
         loop {
             let before = whole.len();
@@ -175,7 +179,7 @@ mod tests {
     #[test]
     fn a_small_listing_is_one_block_and_then_silence() {
         for format in FORMATS {
-            let mut renderer = Renderer::new(format, b"/".into(), Sort::default(), Vec::new());
+            let mut renderer = Renderer::new(format, b"/".into(), View::default(), Vec::new());
             let mut out = Vec::new();
             assert!(!renderer.next_block(&mut out), "{format:?}");
             let length = out.len();

@@ -1,14 +1,16 @@
 //! What a listing says of the directory as a whole.
 
 use super::entry::{Entry, EntryKind};
-use super::sort::Sort;
+use super::view::View;
 
 /// The facts in the head of a listing.
 #[derive(Debug)]
 pub(super) struct Page {
     /// The request's path, decoded; ends in `/`.
     pub(super) path: Vec<u8>,
-    pub(super) sort: Sort,
+    pub(super) view: View,
+    /// The file that tells about the directory.
+    pub(super) readme: Option<Entry>,
     pub(super) summary: Summary,
 }
 
@@ -23,6 +25,10 @@ pub(super) struct Summary {
 }
 
 impl Summary {
+    pub(super) fn count(&self) -> usize {
+        self.directories + self.files
+    }
+
     pub(super) fn of(entries: &[Entry]) -> Self {
         entries.iter().fold(Self::default(), Self::with)
     }

@@ -11,13 +11,13 @@ use super::entry::{Entry, EntryKind};
 
 /// How a listing is sorted; by name, ascending, unless the query says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sort {
-    pub(crate) key: SortKey,
-    pub(crate) descending: bool,
+pub(super) struct Sort {
+    pub(super) key: SortKey,
+    pub(super) descending: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum SortKey {
+pub(super) enum SortKey {
     #[default]
     Name,
     Size,
@@ -28,7 +28,7 @@ impl Sort {
     /// The order that `query` (without its `?`) asks for: `sort=name|size|time`, `order=asc|desc`.
     ///
     /// Other parameters are ignored; of repeated parameters the last one counts.
-    pub(crate) fn from_query(query: &[u8]) -> Self {
+    pub(super) fn from_query(query: &[u8]) -> Self {
         let mut sort = Self::default();
         for parameter in query.split(|octet| *octet == b'&') {
             match parameter {
@@ -52,6 +52,11 @@ impl Sort {
             SortKey::Size | SortKey::Time => true,
         };
         Self { key, descending }
+    }
+
+    /// The direction's name in the query.
+    pub(super) fn order(self) -> &'static str {
+        if self.descending { "desc" } else { "asc" }
     }
 
     /// Puts `entries` in order.
