@@ -51,6 +51,7 @@
 mod acme;
 mod address;
 mod api;
+mod auth;
 #[cfg(feature = "bench-internals")]
 #[doc(hidden)]
 pub mod bench;

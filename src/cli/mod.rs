@@ -4,6 +4,7 @@ mod certificate;
 mod check;
 mod config_file;
 mod explain;
+mod hash_password;
 mod listening;
 mod output;
 mod pair;
@@ -95,6 +96,7 @@ enum Command {
     Stop(Remote),
     Check(check::Check),
     Explain(explain::Explain),
+    HashPassword(hash_password::HashPassword),
     /// Print a JSON Schema of the configuration file, for editors.
     Schema(Schema),
     Reasons(reasons::Reasons),
@@ -177,6 +179,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
         Some(Command::Check(arguments)) => check::check(&arguments, handlers),
         Some(Command::Explain(arguments)) => explain::explain(&arguments, handlers),
         Some(Command::Reasons(arguments)) => reasons::reasons(&arguments),
+        Some(Command::HashPassword(arguments)) => hash_password::hash_password(&arguments),
         Some(Command::Schema(arguments)) => print(&if arguments.table {
             config::key_table()
         } else {

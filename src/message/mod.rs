@@ -7,6 +7,7 @@
 //! |---|---|
 //! | the request, its path, and the id of its exchange | [`request`], [`routed_path`], [`request_id`] |
 //! | status, field lines and content of a response | [`response`], [`content`] |
+//! | who a request is from, as far as that was verified | [`identity`] |
 //! | redirects to a path | [`location`] |
 //! | which file a handler selects | [`selected`] |
 //! | ranges and preconditions of a representation | [`representation`], [`conditional`] |
@@ -17,6 +18,7 @@ pub(crate) mod changes;
 pub(crate) mod conditional;
 pub(crate) mod content;
 pub(crate) mod format;
+pub(crate) mod identity;
 pub(crate) mod location;
 pub(crate) mod problem;
 pub(crate) mod representation;
