@@ -27,6 +27,7 @@ pub struct Request {
     pub(super) peer: Option<SocketAddr>,
     pub(super) scheme: Cow<'static, str>,
     pub(super) tls: Option<Box<Tls>>,
+    pub(super) user: Option<Range<usize>>,
     /// All text of the request in one buffer, so that a request costs few allocations.
     text: Vec<u8>,
     target: Range<usize>,
@@ -74,6 +75,7 @@ impl Request {
             peer: received.peer,
             scheme: received.scheme.into(),
             tls: received.tls,
+            user: None,
             text,
             target,
             host,
@@ -90,6 +92,10 @@ impl Request {
         let name = append(&mut self.text, name.as_bytes());
         let value = append(&mut self.text, value);
         self.fields.push((name, value));
+    }
+
+    pub(crate) fn set_user(&mut self, user: &str) {
+        self.user = Some(append(&mut self.text, user.as_bytes()));
     }
 
     pub(crate) fn push_parameter(&mut self, name: &str, value: &[u8]) {
@@ -130,6 +136,24 @@ impl Request {
     /// `X-Forwarded-Proto`; otherwise `http`.
     pub fn scheme(&self) -> &str {
         &self.scheme
+    }
+
+    /// The user whose password the server has verified, or whom the service of `auth` has named. `None`
+    /// where the route has no `auth`.
+    ///
+    /// ```
+    /// use tidegate::{Method, Request, Response};
+    ///
+    /// fn greet(request: Request) -> Response {
+    ///     Response::text(format!("hello {}\n", request.user().unwrap_or("stranger")))
+    /// }
+    ///
+    /// let response = greet(Request::new(Method::Get, "/").with_user("alice"));
+    /// assert_eq!(response.content(), Some(&b"hello alice\n"[..]));
+    /// ```
+    pub fn user(&self) -> Option<&str> {
+        let user = &self.text[self.user.clone()?];
+        str::from_utf8(user).ok()
     }
 
     /// What the handshake of TLS has settled, with the client's certificate if it has shown one.

@@ -113,6 +113,12 @@ impl Request {
         self
     }
 
+    /// This request, from a user who was verified.
+    pub fn with_user(mut self, user: &str) -> Self {
+        self.set_user(user);
+        self
+    }
+
     /// This request, with content.
     pub fn with_content(mut self, content: impl Into<Vec<u8>>) -> Self {
         self.content = Content::from_memory(content.into());

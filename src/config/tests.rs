@@ -391,7 +391,15 @@ fn every_setting_of_an_app_arrives() {
 fn every_setting_of_an_upstream_arrives() {
     let upstreams = without_places(fixture("good_everything.toml")).upstreams;
     let names: Vec<&str> = upstreams.iter().map(|upstream| &*upstream.name).collect();
-    assert_eq!(names, ["shop", "store", "http://127.0.0.1:8000"]);
+    assert_eq!(
+        names,
+        [
+            "shop",
+            "store",
+            "http://127.0.0.1:4181",
+            "http://127.0.0.1:8000"
+        ]
+    );
     let ip = |text: &str| UpstreamAddress::Ip(text.parse().expect("an address"));
     let server = UpstreamServer::at;
     let php = UpstreamAddress::Name {
@@ -456,11 +464,11 @@ fn every_setting_of_an_upstream_arrives() {
     let timeout = store.health.as_ref().map(|health| health.timeout);
     assert_eq!(timeout, Some(Duration::from_secs(1)));
     let plain = Upstream::of(
-        upstreams[2].name.clone(),
+        upstreams[3].name.clone(),
         vec![server(ip("127.0.0.1:8000"))],
         store.place.clone(),
     );
-    assert_eq!(upstreams[2], plain);
+    assert_eq!(upstreams[3], plain);
 }
 
 #[test]

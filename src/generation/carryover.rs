@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | what workers cache of files | the options of `files`, and which directories their paths lead to | all routes with these options |
 //! | scripts that run | pattern and options of a `cgi` route, which of its equals | no other route: `max_processes` is one route's |
+//! | users and their passwords, and who was verified a moment ago | the path of the file | all servers and routes that name it |
 //! | error pages | the path of the file | all servers and routes that name it |
 //! | handlers of the program | name and options | all routes that name both |
 //! | which handler to tell when its route is retired | pattern, name and options, which of its equals | no other route |
@@ -36,6 +37,7 @@ use super::kept::{Kept, Retired};
 use crate::acme;
 use crate::address::ListenAddress;
 use crate::api::{HandlerSpec, Handlers, Instance, OptionsError, RouteLife};
+use crate::auth::{Passwords, Unusable};
 use crate::config::model::{self, Cgi, Files, PluginRoute, Proxy, Route, RoutePattern};
 use crate::handlers::files::{FilesRoute, Place};
 use crate::handlers::gateway::proxy::ProxyLife;
@@ -51,6 +53,7 @@ pub(crate) struct Carryover {
     files: Kept<FilesKey, FilesRoute>,
     /// How many scripts run.
     cgi: Kept<CgiKey, Permits>,
+    passwords: Kept<PathBuf, Passwords>,
     error_pages: Kept<PathBuf, ErrorPage>,
     instances: Kept<HandlerSpec, Instance>,
     lives: Kept<PluginKey, RouteLife>,
@@ -127,6 +130,7 @@ impl Carryover {
         Self {
             files: self.files.begin(),
             cgi: self.cgi.begin(),
+            passwords: self.passwords.begin(),
             error_pages: self.error_pages.begin(),
             instances: self.instances.begin(),
             lives: self.lives.begin(),
@@ -148,6 +152,7 @@ impl Carryover {
     pub(crate) fn end(&mut self) {
         self.files.end();
         self.cgi.end();
+        self.passwords.end();
         self.error_pages.end();
         self.instances.end();
         self.lives.end();
@@ -165,6 +170,7 @@ impl Carryover {
     pub(crate) fn release(&self, next: &Self, retired: &mut Retired) {
         self.files.release(&next.files, retired);
         self.cgi.release(&next.cgi, retired);
+        self.passwords.release(&next.passwords, retired);
         self.error_pages.release(&next.error_pages, retired);
         self.instances.release(&next.instances, retired);
         self.lives.release(&next.lives, retired);
@@ -292,6 +298,32 @@ impl Carryover {
             page.look_again();
         }
         page
+    }
+
+    /// Reads the passwords at `path`, also if an earlier generation has read them.
+    ///
+    /// # Errors
+    /// Why they cannot be used, and whether an earlier generation has read them, so that those hold.
+    pub(super) fn read_passwords(
+        &mut self,
+        path: &Path,
+    ) -> Result<Arc<Passwords>, (Unusable, bool)> {
+        let mut is_new = false;
+        let made = self.passwords.get_or_try_make(&path.to_owned(), |path| {
+            is_new = true;
+            Passwords::read(path)
+        });
+        let passwords = made.map_err(|why| (why, false))?;
+        if !is_new {
+            passwords.renew().map_err(|why| (why, true))?;
+        }
+        Ok(passwords)
+    }
+
+    /// The passwords at `path`, which were read.
+    pub(super) fn passwords(&self, path: &Path) -> Arc<Passwords> {
+        let passwords = self.passwords.get(&path.to_owned());
+        Arc::clone(passwords.expect("passwords are read before the servers are made"))
     }
 
     /// Has the factory in `handlers` make what `spec` describes, unless it is there.

@@ -1,5 +1,6 @@
 //! The configuration that runs: immutable, shared by the workers, exchanged as a whole.
 
+pub(crate) mod auth;
 mod carryover;
 mod challenges;
 pub(crate) mod cors;

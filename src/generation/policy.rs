@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::auth::ServingAuth;
 use super::carryover::Carryover;
 use super::cors::ServingCors;
 use super::error_pages::ErrorPage;
@@ -20,13 +21,15 @@ use crate::message::response::{DuplexResponse, Response};
 use crate::throttle::rates::Rates;
 
 /// A policy, ready to be applied.
-#[derive(Debug)]
 pub(crate) struct ServingPolicy {
     pub(crate) limits: Limits,
     /// Which clients are answered, how often and how fast; `None`: every client, without a limit.
     pub(crate) admission: Option<Admission>,
     /// Whether exchanges have ids.
     pub(crate) request_id: bool,
+    /// What a client has to prove; `None`: nothing, and it may say what it likes of itself. In a box, because
+    /// few routes have it. What it says depends on the other routes of the server: see `with_auth`.
+    pub(crate) auth: Option<Box<ServingAuth>>,
     /// In a box, because few routes have it.
     pub(crate) cors: Option<Box<ServingCors>>,
     /// What of the operator's changes a handler has to know beforehand.
@@ -143,6 +146,7 @@ impl ServingPolicy {
             limits: policy.limits.clone(),
             admission,
             request_id: policy.request_id,
+            auth: None,
             cors: policy
                 .cors
                 .as_ref()
@@ -164,6 +168,11 @@ impl ServingPolicy {
     #[inline(always)]
     pub(crate) fn max_rate_out(&self) -> Option<NonZeroU64> {
         self.admission.as_ref()?.max_rate_out
+    }
+
+    /// This policy, with what a client has to prove.
+    pub(super) fn with_auth(self, auth: Option<Box<ServingAuth>>) -> Self {
+        Self { auth, ..self }
     }
 
     /// Whether an answer may carry the server's own line with this name.

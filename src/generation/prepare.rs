@@ -13,8 +13,10 @@
 //! or if its result is not used, dropping what was made undoes all of it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
+use super::auth::{self, ServingAuth};
 use super::carryover::{Carryover, Groups, Unread};
 use super::challenges;
 use super::policy::ServingPolicy;
@@ -24,7 +26,9 @@ use crate::acme;
 use crate::address::ListenAddress;
 use crate::api::Handlers;
 use crate::config::model::{self, Config, HostPattern, Verb};
-use crate::config::{CertificateFault, CertificateSetting, Checked, Loaded, Report};
+use crate::config::{
+    CertificateFault, CertificateSetting, Checked, Loaded, PasswordsFault, Report,
+};
 use crate::handlers::Handler;
 use crate::handlers::echo::Echo;
 use crate::handlers::files::FilesHandler;
@@ -59,6 +63,7 @@ pub(crate) fn prepare(
     let mut carryover = before.map(Carryover::begin).unwrap_or_default();
     checked.make_handlers(|spec| carryover.make_instance(spec, handlers));
     checked.read_connectors(|tls| read_connector(&mut carryover, tls));
+    checked.read_passwords(|path| read_passwords(&mut carryover, path));
     checked.read_certificates(|tls, hosts| read_certificate(&mut carryover, tls, hosts));
     let loaded = checked.finish()?;
     let generation = Arc::new(Generation::new(&loaded.config, carryover));
@@ -91,6 +96,38 @@ fn read_connector(carryover: &mut Carryover, tls: &model::UpstreamTls) -> Vec<Ce
     match carryover.read_connector(tls) {
         Err(fault) => vec![told(false)(fault)],
         Ok(doubts) => doubts.into_iter().map(told(true)).collect(),
+    }
+}
+
+/// Reads the passwords in the file at `path`. Returns what is wrong with them.
+fn read_passwords(carryover: &mut Carryover, path: &Path) -> Vec<PasswordsFault> {
+    let fault = |is_warning, message, help: Option<&str>| PasswordsFault {
+        is_warning,
+        message,
+        help: help.map(str::to_owned),
+    };
+    let shown = path.display();
+    match carryover.read_passwords(path) {
+        Err((why, false)) => vec![fault(false, why.to_string(), why.help())],
+        Err((why, true)) => {
+            let message = format!("{why}; what was read before is used on");
+            vec![fault(true, message, why.help())]
+        }
+        Ok(passwords) if passwords.users() == 0 => {
+            let message = format!("`{shown}` has no users, so that no client is let in");
+            let help = "`tidegate hash-password --user NAME` prints a line for it";
+            vec![fault(true, message, Some(help))]
+        }
+        Ok(passwords) if passwords.weak() > 0 => {
+            let count = passwords.weak();
+            let users = if count == 1 { "user" } else { "users" };
+            let message = format!(
+                "`{shown}` has {count} {users} with a hash of MD5 or SHA-1: a copy of it gives most passwords away"
+            );
+            let help = "make new ones: `tidegate hash-password --user NAME`, or `htpasswd -B`";
+            vec![fault(true, message, Some(help))]
+        }
+        Ok(_) => Vec::new(),
     }
 }
 
@@ -246,10 +283,15 @@ fn arrivals(
 /// Makes what `server` serves; `queue` requests may wait for the threads of a route.
 fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut Carryover) -> Site {
     let mut routes = RoutingTable::default();
+    let withheld = auth::withheld(server);
+    let policy = |policy: &model::Policy, carryover: &mut Carryover| {
+        let auth = ServingAuth::new(policy.auth.as_ref(), &withheld, groups, carryover);
+        ServingPolicy::new(policy, carryover).with_auth(auth)
+    };
     for route in &server.routes {
         let built = Route {
             handler: handler(route, queue, groups, carryover),
-            policy: ServingPolicy::new(&route.policy, carryover),
+            policy: policy(&route.policy, carryover),
             name: route.pattern.to_string().into(),
             pattern: route.pattern.clone(),
             place: route.place.clone(),
@@ -259,7 +301,7 @@ fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut C
     Site {
         hosts: server.hosts.clone(),
         tls: server.tls.as_ref().map(|tls| carryover.terminator(tls)),
-        policy: ServingPolicy::new(&server.policy, carryover),
+        policy: policy(&server.policy, carryover),
         routes,
     }
 }

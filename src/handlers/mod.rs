@@ -37,6 +37,7 @@ use gateway::cgi::CgiHandler;
 use gateway::fastcgi::{self, FastcgiHandler};
 pub(crate) use gateway::proxy::Explained as ProxiedRequest;
 use gateway::proxy::{self, ProxyHandler};
+pub(crate) use gateway::proxy::{ForwardAuth, Said};
 use plugin::PluginHandler;
 use redirect::RedirectHandler;
 use respond::RespondHandler;
@@ -102,6 +103,19 @@ impl WorkerState {
     /// anything.
     pub(crate) fn release_descriptors(&self) -> bool {
         self.kept.close_all() | self.files.release_descriptors()
+    }
+
+    /// Has the service of `auth` say whether `request` is let in. `client` is only watched.
+    ///
+    /// # Errors
+    /// The client has gone.
+    pub(crate) async fn ask_whether_let_in<'a, 'c>(
+        &self,
+        auth: &'a ForwardAuth,
+        request: &Request<'_>,
+        client: impl ReadContent + Copy + 'c,
+    ) -> Result<Said<'a, 'c>, ContentError> {
+        auth.ask(request, self.for_proxy(), client).await
     }
 
     fn for_proxy(&self) -> proxy::Worker<'_> {

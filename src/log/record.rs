@@ -25,6 +25,8 @@ use crate::reason::Reason;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AccessRecord<'a> {
     pub(crate) client: ClientAddress,
+    /// The user who was verified, if one was.
+    pub(crate) user: Option<&'a str>,
     /// The request line as it was received, even if it is incomplete.
     pub(crate) request_line: &'a [u8],
     pub(crate) host: &'a [u8],
@@ -129,6 +131,7 @@ impl<'a> AccessRecord<'a> {
     ) -> Self {
         Self {
             client,
+            user: None,
             request_line,
             host: b"",
             status,
@@ -162,7 +165,14 @@ impl<'a> AccessRecord<'a> {
 
     fn write_common(&self, time: LogTime<'_>, out: &mut Vec<u8>) {
         push_address_of_line(self.client, out);
-        out.extend_from_slice(b" - - [");
+        match self.user {
+            None => out.extend_from_slice(b" - - ["),
+            Some(user) => {
+                out.extend_from_slice(b" - ");
+                push_user(user, out);
+                out.extend_from_slice(b" [");
+            }
+        }
         out.extend_from_slice(time.second.common.as_bytes());
         out.extend_from_slice(b"] \"");
         escape(self.request_line, out);
@@ -184,6 +194,9 @@ impl<'a> AccessRecord<'a> {
         out.extend_from_slice(b"\",\"client\":\"");
         push_client(self.client, out);
         out.push(b'"');
+        if let Some(user) = self.user {
+            push_json_text("user", Some(user.as_bytes()), out);
+        }
         let texts = [
             ("method", Some(part())),
             ("target", Some(part())),
@@ -270,6 +283,19 @@ pub(super) fn push_address_of_line(client: ClientAddress, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends the name of a user as a line has it: without spaces, which separate the parts of a line.
+fn push_user(user: &str, out: &mut Vec<u8>) {
+    if user.is_empty() {
+        out.extend_from_slice(b"\"\"");
+    }
+    for (nth, word) in user.split(' ').enumerate() {
+        if nth > 0 {
+            out.extend_from_slice(b"\\x20");
+        }
+        escape(word.as_bytes(), out);
+    }
+}
+
 /// Appends the client's address.
 pub(super) fn push_client(client: ClientAddress, out: &mut Vec<u8>) {
     match client {
@@ -323,6 +349,7 @@ mod tests {
     fn line(format: LogFormat, change: impl FnOnce(&mut AccessRecord<'_>)) -> String {
         let mut record = AccessRecord {
             client: IpAddr::from([127, 0, 0, 1]).into(),
+            user: None,
             request_line: b"GET /a HTTP/1.1",
             host: b"example.com",
             status: Status::OK,
@@ -386,6 +413,23 @@ mod tests {
             "\n"
         );
         assert!(json.ends_with(end), "{json}");
+    }
+
+    #[test]
+    fn the_user_has_a_place_in_each_form() {
+        for (user, expected) in [
+            ("alice", "alice"),
+            ("a b", r"a\x20b"),
+            ("", "\"\""),
+            ("a\"]\n\u{e9}", r"a\x22]\x0a\xc3\xa9"),
+        ] {
+            let common = line(LogFormat::Common, |record| record.user = Some(user));
+            let start = format!("127.0.0.1 - {expected} [22/Nov");
+            assert!(common.starts_with(&start), "{common}");
+            let json = line(LogFormat::Json, |record| record.user = Some(user));
+            let value: serde_json::Value = serde_json::from_str(&json).expect("valid JSON");
+            assert_eq!(value["user"], user);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::changes::RepresentationChanges;
+use super::identity::Verified;
 use super::request_id::RequestId;
 use super::routed_path::RoutedPath;
 use super::secured::Secured;
@@ -43,6 +44,8 @@ pub(crate) struct Request<'r> {
     pub(crate) path: RoutedPath<'r>,
     /// The client's address, after trusted proxies.
     pub(crate) client: ClientAddress,
+    /// Who the client is, as far as `auth` has verified it.
+    pub(crate) verified: Verified<'r>,
     /// What the operator changes of the representation that answers.
     pub(crate) changes: &'r RepresentationChanges,
     /// Where it came in, as the operator names that.

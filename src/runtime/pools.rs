@@ -1,29 +1,37 @@
-//! The two blocking pools of a process: one for our own looks at a disk, one for other people's code.
+//! The blocking pools of a process: one for our own looks at a disk, one for other people's code, one for
+//! passwords.
 
 use std::sync::Arc;
 
 use super::BlockingPool;
 
-/// Threads for work that may wait. They are two pools, so that code which takes its time never
-/// delays the reading of a file that is not in memory.
+/// Threads for work that may wait. They are several pools, so that code which takes its time never
+/// delays the reading of a file that is not in memory, and guessed passwords delay neither.
 #[derive(Clone)]
 pub(crate) struct Pools {
     /// For our own looks at a disk, which are short.
     pub(crate) disk: Arc<BlockingPool>,
     /// For other people's code, of the size that the operator chose.
     pub(crate) code: Arc<BlockingPool>,
+    /// For the verification of passwords, which is slow on purpose.
+    pub(crate) passwords: Arc<BlockingPool>,
 }
 
 impl Pools {
     /// Enough to keep the disks of one machine busy.
     const DISK_THREADS: usize = 8;
     const DISK_QUEUE: usize = 4096;
+    /// Half of the processors at most, so that guessed passwords leave the others to the loops.
+    const MAX_PASSWORD_THREADS: usize = 4;
+    /// Verifications that may wait: more would be answered after their clients have given up.
+    const PASSWORD_QUEUE: usize = 128;
 
     /// Pools of which the one for code has `threads` threads and a queue of `queue` jobs.
     pub(crate) fn new(threads: usize, queue: usize) -> Self {
         Self {
             disk: BlockingPool::new(Self::DISK_THREADS, Self::DISK_QUEUE),
             code: BlockingPool::new(threads, queue),
+            passwords: BlockingPool::new(password_threads(), Self::PASSWORD_QUEUE),
         }
     }
 
@@ -32,6 +40,12 @@ impl Pools {
         Self {
             disk: BlockingPool::without_threads(),
             code: BlockingPool::without_threads(),
+            passwords: BlockingPool::without_threads(),
         }
     }
+}
+
+fn password_threads() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors / 2).clamp(1, Pools::MAX_PASSWORD_THREADS)
 }

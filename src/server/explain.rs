@@ -4,6 +4,7 @@
 //! an event loop of its own, and the result is described. A `[[test]]` table is such a question with
 //! the answer that the operator expects ([`expected`]).
 
+mod auth;
 mod cors;
 mod expected;
 mod parts;
@@ -18,7 +19,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::exchange::Exchange;
+use super::exchange::{Answered, Exchange};
 use super::worker::clock::CurrentSecond;
 use crate::address::ListenAddress;
 use crate::config::model::{Limits, RoutePattern};
@@ -38,6 +39,7 @@ use crate::message::selected::Selected;
 use crate::runtime::{self, Pools};
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 
+use auth::auth_of;
 use cors::cors_of;
 pub(crate) use expected::run_tests;
 use parts::{admission_of, servers_to_json, servers_to_rows};
@@ -96,6 +98,10 @@ pub(crate) struct RequestExplanation {
     pub(crate) access: String,
     /// The rates at which it counts, and what each of them would do.
     pub(crate) rates: Vec<RateOutlook>,
+    /// What the client has to prove and whether it has, where there is `auth`.
+    pub(crate) auth: Option<String>,
+    /// Whether another server says whether the request is let in. It is not asked.
+    pub(crate) asks_a_service: bool,
     /// What scripts of the request's origin may do, where there is `cors`.
     pub(crate) cors: Option<String>,
 }
@@ -141,6 +147,9 @@ impl RequestExplanation {
         for (index, rate) in self.rates.iter().enumerate() {
             row(if index == 0 { "rate" } else { "" }, &rate.to_string());
         }
+        if let Some(auth) = &self.auth {
+            row("auth", auth);
+        }
         if let Some(cors) = &self.cors {
             row("cors", cors);
         }
@@ -153,6 +162,7 @@ impl RequestExplanation {
         }
         let Some(answer) = &self.answer else {
             let who = match self.upstream {
+                _ if self.asks_a_service => "up to the service of `auth`",
                 Some(_) => "up to the upstream",
                 None => "up to the code behind the route",
             };
@@ -196,6 +206,7 @@ impl RequestExplanation {
             "limits": self.limits,
             "access": self.access,
             "rates": self.rates.iter().map(RateOutlook::to_json).collect::<Vec<_>>(),
+            "auth": self.auth,
             "cors": self.cors,
             "status": self.answer.as_ref().map(|answer| answer.status.code()),
             "fields": fields,
@@ -306,10 +317,12 @@ async fn answer(
     let exchange = Exchange::new(generation, listener, peer, &head, asked_of).arrived_by(&arrival);
     exchange.look_at_rates(buckets == Buckets::Full);
     let Selected { file, barrier } = exchange.file(local).await;
-    let facts = if exchange.is_answered_by_code() {
-        None
-    } else {
-        Some(ask(generation, &exchange, &head, local).await?)
+    let refused = exchange.refusal_of_auth(local, NoContent).await;
+    let auth = auth_of(&exchange, refused.is_some());
+    let facts = match refused {
+        Some(answered) => Some(facts_of(answered, generation, &exchange, &head)),
+        None if exchange.is_answered_by_code() => None,
+        None => Some(ask(generation, &exchange, &head, local).await?),
     };
     let site = generation.site(listener, head.host);
     Ok(RequestExplanation {
@@ -331,6 +344,8 @@ async fn answer(
             question.has_certificate,
         ),
         rates: rates_of(&exchange),
+        auth,
+        asks_a_service: exchange.asks_a_service(),
         cors: cors_of(&exchange.policy.cors, &head),
     })
 }
@@ -351,6 +366,16 @@ async fn ask(
     let answered = exchange.answer(local, NoContent).await;
     let answered =
         answered.ok_or("its answer needs content, and the request was made without any")?;
+    Ok(facts_of(answered, generation, exchange, head))
+}
+
+/// The head that is sent for `answered`.
+fn facts_of(
+    answered: Answered<'_, '_>,
+    generation: &Generation,
+    exchange: &Exchange<'_, '_>,
+    head: &RequestHead<'_>,
+) -> Facts {
     let framed = FramedResponse::new(
         answered.response,
         answered.policy,
@@ -371,10 +396,10 @@ async fn ask(
     if route.is_some_and(|route| matches!(route.handler, Handler::Status(_))) {
         fields.retain(|line| !line.is_named("Content-Length"));
     }
-    Ok(Facts {
+    Facts {
         status: framed.status,
         fields,
-    })
+    }
 }
 
 /// The listener that the request arrives at: the one that the question names, or one at its port.

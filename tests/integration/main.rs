@@ -11,6 +11,8 @@ mod persistence;
 mod messages;
 // Where a request's content ends, and requests that try to be ambiguous about that.
 mod framing;
+// `auth`: passwords, and another server that says who is let in.
+mod auth;
 // `Expect`: when the server sends 100 (Continue), and when it does not.
 mod expectation;
 // Preconditions: 304, 412, and their order.

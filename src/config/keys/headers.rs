@@ -104,7 +104,7 @@ const SETTINGS: &[Setting<Draft, HeaderChanges>] = &[
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Message {
     Answer,
-    /// A request to an upstream.
+    /// A request to an upstream or a handler.
     Request,
 }
 

@@ -42,6 +42,11 @@ impl ListenerKind {
 }
 
 impl<'p> ListenClaims<'p> {
+    /// Whether there is a proxy that clients may come through, which may speak TLS with them.
+    pub(super) fn trusts_a_proxy(&self) -> bool {
+        self.proxies.unix || !self.proxies.trusted.is_empty()
+    }
+
     pub(super) fn new(proxies: &'p Proxies) -> Self {
         Self {
             proxies,

@@ -5,7 +5,7 @@
 //! top ─┬─ log, blocking, acme (and issue: what it needs of a server)
 //!      ├─ server ─┬─ route ─ files, respond, redirect, handler, switch, cgi, fastcgi, proxy
 //!      │          └─ clash                    claims that exclude each other
-//!      ├─ refine ─ headers, limits, error_pages, types, access, cors: what holds at a `level`
+//!      ├─ refine ─ headers, limits, error_pages, types, access, auth, cors: what holds at a `level`
 //!      ├─ rate                               how many requests may be made
 //!      ├─ stream                             connections that are passed on as they are
 //!      │    └─ listening, listen_claims      what servers and streams set for their addresses
@@ -25,6 +25,7 @@
 mod access;
 pub(crate) mod acme;
 pub(crate) mod app;
+mod auth;
 mod blocking;
 mod certificate;
 mod cgi;
@@ -81,6 +82,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &limits::TABLE_AT_SERVER,
     &route::TABLE,
     &limits::TABLE_AT_ROUTE,
+    &auth::TABLE,
     &cors::TABLE,
     &rate::TABLE,
     &stream::TABLE,

@@ -288,7 +288,7 @@ pub(super) fn upstream_name(node: Node<'_>) -> Option<(String, Option<UpstreamUr
 }
 
 /// The name of the upstream that has this server alone: one for each server, however it is written.
-fn name_of_server(url: &UpstreamUrl) -> String {
+pub(super) fn name_of_server(url: &UpstreamUrl) -> String {
     match (&url.address, url.scheme) {
         (UpstreamAddress::Unix(_), _) | (_, Scheme::Https | Scheme::Tls) => written::plain_url(url),
         (address, Scheme::Plain) => format!("http://{address}"),

@@ -2,7 +2,9 @@
 
 use super::level::{Level, Refinement};
 use super::setting::{Setting, show, walk};
-use super::{access, certificate, cors, error_pages, headers, limits, rate, request_id, types};
+use super::{
+    access, auth, certificate, cors, error_pages, headers, limits, rate, request_id, types,
+};
 use crate::config::model::Policy;
 use crate::config::tree::section::Section;
 use crate::config::words::written;
@@ -26,6 +28,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         access::ALLOW,
         access::DENY_AT_SERVER,
         certificate::CLIENT_AT_SERVER,
+        auth::AT_SERVER,
         cors::AT_SERVER,
         rate::AT_SERVER,
         request_id::REQUEST_ID,
@@ -39,6 +42,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         access::ALLOW,
         access::DENY,
         certificate::CLIENT,
+        auth::AT_ROUTE,
         cors::AT_ROUTE,
         rate::AT_ROUTE,
         request_id::REQUEST_ID,

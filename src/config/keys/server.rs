@@ -1,5 +1,6 @@
 //! One `[[server]]`: where it listens, the hosts it answers for, its routes.
 
+use super::auth;
 use super::certificate::{self, Handshakes};
 use super::clash::{RouteClaims, ServerClaims};
 use super::http_redirect;
@@ -45,6 +46,9 @@ pub(super) fn resolve_servers(
         };
         let companion = http_redirect::companion(node, &server, outer);
         for server in [Some(server), companion].into_iter().flatten() {
+            if !listeners.trusts_a_proxy() {
+                auth::warn_of_plain_passwords(node, &server);
+            }
             listeners.add_server(&server, node);
             servers.push(server);
         }

@@ -1,6 +1,6 @@
 //! The result of checking a configuration, before the handlers that it names are made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,11 +8,13 @@ use super::wildcard::Listing;
 use crate::api::{HandlerSpec, OptionsError};
 use crate::config::complaint::certificate::CertificateFault;
 use crate::config::complaint::diagnostic::{Diagnostic, Report, Source};
+use crate::config::complaint::passwords::PasswordsFault;
 use crate::config::model::Config;
 use crate::config::model::{HostPattern, Tls, UpstreamTls};
 use crate::config::tree::named_certificate::NamedCertificate;
 use crate::config::tree::named_connector::NamedConnector;
 use crate::config::tree::named_handler::NamedHandler;
+use crate::config::tree::named_passwords::NamedPasswords;
 
 /// A configuration that can be served, and the warnings about it.
 #[derive(Clone, Debug)]
@@ -57,6 +59,8 @@ pub(crate) struct Checked {
     pub(super) certificates: Vec<NamedCertificate>,
     /// The TLS that upstreams are asked with.
     pub(super) connectors: Vec<NamedConnector>,
+    /// The files of passwords that are named.
+    pub(super) passwords: Vec<NamedPasswords>,
     pub(super) inputs: Inputs,
     pub(super) strictness: Strictness,
 }
@@ -71,6 +75,7 @@ impl Checked {
             handlers: Vec::new(),
             certificates: Vec::new(),
             connectors: Vec::new(),
+            passwords: Vec::new(),
             inputs: Inputs {
                 missing: vec![file.to_owned()],
                 ..Inputs::default()
@@ -122,6 +127,19 @@ impl Checked {
             let faults = read(&named.tls).into_iter();
             let diagnostics = faults.map(|fault| named.diagnostic(fault));
             self.diagnostics.extend(diagnostics);
+        }
+    }
+
+    /// Calls `read` once for every file of passwords that is named, and reports what it finds at the first
+    /// place that names it.
+    pub(crate) fn read_passwords(&mut self, mut read: impl FnMut(&Path) -> Vec<PasswordsFault>) {
+        let mut seen = HashSet::new();
+        for named in &self.passwords {
+            if seen.insert(&named.file) {
+                let faults = read(&named.file).into_iter();
+                let diagnostics = faults.map(|fault| named.diagnostic(fault));
+                self.diagnostics.extend(diagnostics);
+            }
         }
     }
 

@@ -65,6 +65,7 @@ pub(crate) fn parse(
         handlers: Vec::new(),
         certificates: Vec::new(),
         connectors: Vec::new(),
+        passwords: Vec::new(),
         inputs: Inputs::default(),
         strictness: Strictness::Lenient,
     };
@@ -89,11 +90,14 @@ fn take_found(context: &Context<'_>, faults: syntax::SyntaxFaults<'_>, checked: 
     certificates.retain(|certificate| certificate.spots().all(is_good));
     let mut connectors = context.connectors.take();
     connectors.retain(|connector| connector.spots().all(is_good));
+    let mut passwords = context.passwords.take();
+    passwords.retain(|passwords| is_good(&passwords.spot));
     checked.diagnostics.extend(diagnostics);
     checked.diagnostics.extend(faults.diagnostics);
     checked.handlers.extend(handlers);
     checked.certificates.extend(certificates);
     checked.connectors.extend(connectors);
+    checked.passwords.extend(passwords);
 }
 
 /// Whether a mistake in the syntax explains the mistake at `spot`.

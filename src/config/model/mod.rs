@@ -7,7 +7,7 @@
 //! ```text
 //! process  Config ─┬─ Blocking, Log
 //!                  ├─ acme  Acme
-//!                  ├─ policy  Policy ─ HeaderChanges, limits, ErrorPages, Cors, Access ─ address: networks
+//!                  ├─ policy  Policy ─ HeaderChanges, limits, ErrorPages, Auth, Cors, Access ─ address: networks
 //!                  ├─ server  Server ─┬─ address: hosts
 //!                  │                  └─ route  Route ─ RoutePattern, verbs: Verb ─ Files, Cgi, …
 //!                  ├─ rate    Rate
@@ -18,6 +18,7 @@
 mod acme;
 mod address;
 mod app;
+mod auth;
 mod cors;
 mod expiry;
 mod file_pattern;
@@ -40,6 +41,7 @@ mod verbs;
 pub(crate) use acme::{Acme, AcmeDirectory, Challenge, ExternalAccount, Issue, UntilIssued};
 pub(crate) use address::{Cidr, HostPattern, distinct_file_name_of_hosts, file_name_of_hosts};
 pub(crate) use app::{App, AppProcess, Endpoint, Template, TemplatePart};
+pub(crate) use auth::{Auth, BasicAuth, ForwardAuth};
 pub(crate) use cors::{Cors, OriginPattern};
 pub(crate) use expiry::{Expiry, FileClass};
 pub(crate) use file_pattern::FilePattern;

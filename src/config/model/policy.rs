@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{Cidr, Cors, Limits, Types};
+use super::{Auth, Cidr, Cors, Limits, Types};
 use crate::address::ClientAddress;
 use crate::http::fields::is_same_variable;
 use crate::http::status::Status;
@@ -23,6 +23,8 @@ pub(crate) struct Policy {
     pub(crate) access: Access,
     /// Whether a client that has shown no certificate is answered 403.
     pub(crate) needs_certificate: bool,
+    /// `None`: a client has to prove nothing.
+    pub(crate) auth: Option<Auth>,
     /// `None`: browsers are told nothing, so that scripts of other origins may read nothing.
     pub(crate) cors: Option<Cors>,
     /// The names of the rates that requests are counted at, each once.

@@ -43,6 +43,9 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
         ]
         .map(|verb| routes(format!("{verb}\n{line}")))
         .into(),
+        "`auth`" => vec![format!(
+            "[[server]]\nlisten = \":1\"\nroutes.\"/\" = {{ respond = \"\" }}\n[server.auth]\n{line}\n"
+        )],
         "`cors`" => vec![format!(
             "[[server]]\nlisten = \":1\"\nroutes.\"/\" = {{ respond = \"\" }}\n[server.cors]\n{line}\n"
         )],

@@ -6,6 +6,7 @@ pub(crate) mod asked_upstream;
 pub(crate) mod named_certificate;
 pub(crate) mod named_connector;
 pub(crate) mod named_handler;
+pub(crate) mod named_passwords;
 pub(crate) mod named_rate;
 pub(crate) mod node;
 pub(crate) mod paths;

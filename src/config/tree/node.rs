@@ -18,6 +18,7 @@ use super::asked_upstream::AskedUpstream;
 use super::named_certificate::NamedCertificate;
 use super::named_connector::NamedConnector;
 use super::named_handler::NamedHandler;
+use super::named_passwords::NamedPasswords;
 use super::named_rate::NamedRate;
 use super::surroundings::Surroundings;
 use super::survey::Surveys;
@@ -46,6 +47,8 @@ pub(crate) struct Context<'c> {
     pub(crate) certificates: RefCell<Vec<NamedCertificate>>,
     /// The TLS that upstreams are asked with.
     pub(crate) connectors: RefCell<Vec<NamedConnector>>,
+    /// The files of passwords that are named.
+    pub(crate) passwords: RefCell<Vec<NamedPasswords>>,
     /// The upstreams that routes ask, and that there may be.
     pub(crate) asked: RefCell<Vec<AskedUpstream>>,
     /// The rates that are named, and that there may be.
@@ -73,6 +76,7 @@ impl<'c> Context<'c> {
             handlers: RefCell::default(),
             certificates: RefCell::default(),
             connectors: RefCell::default(),
+            passwords: RefCell::default(),
             asked: RefCell::default(),
             rates: RefCell::default(),
             hosts: RefCell::default(),

@@ -7,6 +7,7 @@ pub(crate) mod account;
 pub(crate) mod address;
 pub(crate) mod balance;
 pub(crate) mod expiry;
+pub(crate) mod forward;
 pub(crate) mod origin;
 pub(crate) mod pace;
 pub(crate) mod pattern;

@@ -17,6 +17,7 @@ use crate::http::method::Method;
 use crate::http::path::readable;
 use crate::http::request::RequestHead;
 use crate::http::target::{self, Form};
+use crate::message::identity::Verified;
 use crate::message::request::Request;
 use crate::message::secured::Secured;
 
@@ -53,9 +54,9 @@ struct Place {
 
 /// The meta-variables of `request` for `script`. `length` is the content's length, if it is known.
 ///
-/// `AUTH_TYPE`, `REMOTE_USER` and `REMOTE_IDENT` are never among them, because this server
-/// authenticates no client. So the credentials are for the script, and `HTTP_AUTHORIZATION` is
-/// among them. RFC 3875 §4.1.18 keeps it back only if the server itself authenticates.
+/// `AUTH_TYPE` and `REMOTE_USER` are among them if this server has verified the user. If it has verified a
+/// password, `HTTP_AUTHORIZATION` is not (RFC 3875 §4.1.18): the script need not know it. Otherwise the
+/// credentials are for the script. `REMOTE_IDENT` is never told.
 pub(crate) fn meta_variables(
     request: &Request<'_>,
     script: &Script<'_>,
@@ -93,6 +94,7 @@ pub(crate) fn meta_variables(
     // §4.1.9: the address, because no name was looked up.
     variables.show("REMOTE_HOST", client);
     variables.set_addresses(request);
+    variables.set_user(request.verified);
     variables.set("SCRIPT_NAME", &*readable(script.name));
     variables.set("SCRIPT_FILENAME", script.filename);
     variables.set("DOCUMENT_ROOT", script.document_root);
@@ -105,7 +107,7 @@ pub(crate) fn meta_variables(
     // PHP does not run without it, as a guard against requests that bypass the server.
     variables.set("REDIRECT_STATUS", "200");
     variables.set_content(head, length);
-    variables.set_fields(head);
+    variables.set_fields(head, request.verified);
     if let Some(id) = request.id {
         variables.set("REQUEST_ID", id.as_str());
         // Whatever the client has sent by that name.
@@ -190,6 +192,14 @@ impl MetaVariables {
         });
     }
 
+    /// `AUTH_TYPE` and `REMOTE_USER` (RFC 3875 §4.1.1, §4.1.11).
+    fn set_user(&mut self, verified: Verified<'_>) {
+        if let (Some(identity), Some(user)) = (verified.identity, verified.user()) {
+            self.set("AUTH_TYPE", identity.by.auth_type());
+            self.set("REMOTE_USER", user);
+        }
+    }
+
     /// `SERVER_ADDR`, and `REMOTE_PORT` where it belongs to the `REMOTE_ADDR`: the port of a client
     /// behind a proxy is not known.
     fn set_addresses(&mut self, request: &Request<'_>) {
@@ -225,9 +235,15 @@ impl MetaVariables {
     }
 
     /// `HTTP_*` (RFC 3875 §4.1.18).
-    fn set_fields(&mut self, head: &RequestHead<'_>) {
+    fn set_fields(&mut self, head: &RequestHead<'_>, verified: Verified<'_>) {
         let first = self.places.len();
-        for (name, value) in head.fields.iter().filter(|(name, _)| is_passed(name)) {
+        let is_for_us = |name: &str| {
+            verified.withholds(name)
+                || verified.is_by_password() && name.eq_ignore_ascii_case("authorization")
+        };
+        let fields = head.fields.iter();
+        let fields = fields.filter(|(name, _)| is_passed(name) && !is_for_us(name));
+        for (name, value) in fields.chain(verified.lines()) {
             // RFC 9112 §3.2.2: the host of an absolute-form replaces `Host`.
             let value = match head.target.authority {
                 Some(authority) if name.eq_ignore_ascii_case("host") => authority,
@@ -336,6 +352,7 @@ mod tests {
     use crate::http::path::NormalPath;
     use crate::http::request::{HeadLimits, Parsed, field_space};
     use crate::message::changes::RepresentationChanges;
+    use crate::message::identity::{Identity, IdentityFields, VerifiedBy};
     use crate::message::request::{Arrival, TellsOfConnection};
     use crate::message::routed_path::RoutedPath;
     use crate::message::upstream_note::NotePlace;
@@ -359,6 +376,15 @@ mod tests {
         lines: &[&str],
         script: Script<'_>,
     ) -> Vec<String> {
+        variables_of((arrival, Verified::default()), listen, lines, script)
+    }
+
+    fn variables_of(
+        (arrival, verified): (Option<&Arrival<'_>>, Verified<'_>),
+        listen: &str,
+        lines: &[&str],
+        script: Script<'_>,
+    ) -> Vec<String> {
         let bytes = format!("{}\r\n\r\n", lines.join("\r\n"));
         let mut space = field_space();
         let limits = HeadLimits {
@@ -378,6 +404,7 @@ mod tests {
             head: &head,
             path: RoutedPath::new(&path, 0),
             changes: &RepresentationChanges::default(),
+            verified,
             client: IpAddr::from([192, 0, 2, 7]).into(),
             listener: &listener,
             arrival,
@@ -522,6 +549,51 @@ mod tests {
             let mut found = variables(&lines);
             found.retain(|line| line.starts_with("HTTP_"));
             assert_eq!(found.join(" "), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_user_who_was_verified_is_told_and_the_password_is_not() {
+        let identity = |by, user: Option<&str>| Identity {
+            user: user.map(Into::into),
+            by,
+            fields: vec![("Remote-User".to_owned(), b"alice".to_vec())],
+        };
+        let fields = IdentityFields {
+            withheld: vec!["Remote-User".to_owned()],
+            user: None,
+        };
+        let lines = [
+            "GET / HTTP/1.0",
+            "Remote-User: eve",
+            "remote_user: eve",
+            "Authorization: Basic YTpi",
+        ];
+        let copied = "HTTP_REMOTE_USER=alice";
+        let password = "HTTP_AUTHORIZATION=Basic YTpi";
+        for (identity, expected) in [
+            (None, &[password][..]),
+            (
+                Some(identity(VerifiedBy::Password, Some("alice"))),
+                &["AUTH_TYPE=Basic", "REMOTE_USER=alice", copied],
+            ),
+            (
+                Some(identity(VerifiedBy::Service, Some("alice"))),
+                &["AUTH_TYPE=forward", "REMOTE_USER=alice", password, copied],
+            ),
+            (
+                Some(identity(VerifiedBy::Service, None)),
+                &[password, copied],
+            ),
+        ] {
+            let verified = Verified {
+                identity: identity.as_ref(),
+                fields: Some(&fields),
+            };
+            let mut found = variables_of((None, verified), "unix:/run/x", &lines, SCRIPT);
+            let names = ["HTTP_", "REMOTE_USER=", "AUTH_TYPE="];
+            found.retain(|line| names.iter().any(|name| line.starts_with(name)));
+            assert_eq!(found, expected, "{identity:?}");
         }
     }
 

@@ -351,8 +351,14 @@ impl PluginHandler {
             id: request.id.map(RequestId::as_str),
         };
         let mut owned = api::Request::received(received, content, Arc::clone(life));
-        for (name, value) in request.head.fields.iter() {
+        let verified = request.verified;
+        let fields = request.head.fields.iter();
+        let fields = fields.filter(|(name, _)| !verified.withholds(name));
+        for (name, value) in fields.chain(verified.lines()) {
             owned.push_field(name, value);
+        }
+        if let Some(user) = verified.user() {
+            owned.set_user(user);
         }
         if !self.parameters.is_empty() {
             let mut segments = request.path.segments();

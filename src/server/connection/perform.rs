@@ -173,6 +173,7 @@ impl Connection {
         generation: &Generation,
     ) -> Begun<'e> {
         underway.note_upstream(exchange.take_note());
+        underway.note_user(exchange.user());
         let Some(Answered { response, policy }) = answered else {
             underway.finish(Outcome::CLIENT_LEFT);
             return Begun::Done(Responded::Left);

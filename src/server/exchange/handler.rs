@@ -3,9 +3,11 @@
 //! A panic in a handler is answered 500, and its connection goes on.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use super::rate::{ClientLeft, Gate};
-use super::{Answered, Exchange, admission};
+use super::route::Refusal;
+use super::{Answered, Exchange, admission, auth};
 use crate::generation::Route;
 use crate::handlers::WorkerState;
 use crate::http::framing::Framing;
@@ -31,9 +33,12 @@ impl<'g> Exchange<'g, '_> {
                 Gate::Shut(response) => return Some(response),
             }
         }
+        if self.waits_for_auth() {
+            return None;
+        }
         let matched = match &self.matched {
             Ok(matched) => matched,
-            Err(refusal) => return Some(refusal.response()),
+            Err(refusal) => return Some(self.refused(*refusal)),
         };
         let route = matched.route;
         let answer = || {
@@ -88,14 +93,30 @@ impl<'g> Exchange<'g, '_> {
             next.arrival = self.arrival;
             // It is the same exchange, whatever the policy of that route says of ids.
             next.id = self.id.clone();
+            next.inherit(self);
             let answer = next.answer_once(local, content).await;
             self.note.set(next.take_note());
+            if let Some(identity) = next.identity() {
+                // For the record; that of the first one stands.
+                let _ = self.identity.set(Arc::clone(identity));
+            }
             match answer? {
                 DuplexAnswer::Response(response) => return Some(next.answered(response)),
                 DuplexAnswer::LocalRedirect(further) => target = further,
             }
         }
         Some(self.redirect_failed(&target, "is one local redirect too many"))
+    }
+
+    /// The response of the server itself in place of a route's.
+    #[inline]
+    fn refused(&self, refusal: Refusal) -> Response<'g> {
+        match refusal {
+            Refusal::Because(reason @ Reason::PasswordMissing) => {
+                auth::unauthorized(self.policy.auth.as_deref(), reason)
+            }
+            other => other.response(),
+        }
     }
 
     fn answered<'c>(&self, response: DuplexResponse<'g, 'c>) -> Answered<'g, 'c> {
@@ -121,9 +142,16 @@ impl<'g> Exchange<'g, '_> {
         if admission::is_too_large(self.policy, self.head) {
             return Some(Response::problem(Reason::ContentTooLarge).into());
         }
+        if self.waits_for_auth() {
+            // Boxed, because few routes ask for anything, and every exchange would have room for it.
+            match Box::pin(self.authorize(local, content)).await {
+                Ok(()) => {}
+                Err(refused) => return refused.map(DuplexAnswer::from),
+            }
+        }
         let matched = match &self.matched {
             Ok(matched) => matched,
-            Err(refusal) => return Some(refusal.response().into()),
+            Err(refusal) => return Some(self.refused(*refusal).into()),
         };
         let request = self.request(matched);
         let begun = self.begun.take();

@@ -5,6 +5,7 @@
 //! route       the server and the route that answer, or the status that says why none does
 //! admission   whether the client is let in, and whether the content is small enough
 //! rate        whether the client asks too often; a request may be held here
+//! auth        whether the client has proved what is wanted, at once or waited for
 //! cors        what scripts of other origins may do; a preflight is answered here
 //! handler     the response, at once or waited for, wherever local redirects lead
 //! finishing   what the operator changes of it, and its framing
@@ -16,6 +17,8 @@
 //! or waited for; the connection calls the steps.
 
 mod admission;
+mod auth;
+mod authorize;
 pub(super) mod client;
 pub(super) mod cors;
 pub(super) mod finishing;
@@ -24,7 +27,8 @@ pub(super) mod outcome;
 pub(super) mod rate;
 mod route;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
+use std::sync::Arc;
 
 use crate::address::{ClientAddress, ListenAddress};
 use crate::config::model::{Limits, LogLevel};
@@ -34,6 +38,7 @@ use crate::handlers::{Begun, ProxiedRequest, WorkerState};
 use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
 use crate::log::{diagnostic, limited};
+use crate::message::identity::Identity;
 use crate::message::request::{Arrival, Request, TellsOfConnection};
 use crate::message::request_id::{IdPlace, RequestId};
 use crate::message::response::DuplexResponse;
@@ -63,6 +68,8 @@ pub(super) struct Exchange<'g, 'r> {
     pub(super) policy: &'g ServingPolicy,
     /// The route that answers; or what the server answers if no route does.
     matched: Result<Matched<'g, 'r>, Refusal>,
+    /// The user, once one was verified.
+    identity: OnceCell<Arc<Identity>>,
     /// What the handler has begun already.
     begun: Cell<Option<Begun>>,
     /// What the rates of the policy have said, once the request is counted.
@@ -122,6 +129,10 @@ impl<'g, 'r> Exchange<'g, 'r> {
         if let Err(refusal) = admission::admit(policy, client, connection) {
             matched = Err(refusal);
         }
+        let identity = OnceCell::new();
+        if let Some(auth) = &policy.auth {
+            auth::begin(auth, head, &mut matched, &identity);
+        }
         Self {
             generation,
             listener,
@@ -130,6 +141,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
             arrival: None,
             policy,
             matched,
+            identity,
             begun: Cell::new(None),
             counted: Cell::new(None),
             note: NotePlace::default(),
@@ -157,6 +169,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
         Told {
             route: self.route().map(|route| &*route.name),
             id: self.id.get(),
+            user: self.user(),
         }
     }
 
@@ -252,15 +265,18 @@ impl<'g, 'r> Exchange<'g, 'r> {
         }
     }
 
-    /// Whether code behind the route answers. `explain` and `[[test]]` do not run it.
+    /// Whether code behind the route answers, or another server says whether the request is let in. `explain`
+    /// and `[[test]]` do not run the one and do not ask the other.
     pub(super) fn is_answered_by_code(&self) -> bool {
-        self.route().is_some_and(|route| route.handler.is_code())
+        self.asks_a_service() || self.route().is_some_and(|route| route.handler.is_code())
     }
 
     /// Whether the response has to be waited for in any case.
     pub(super) fn always_waits(&self) -> bool {
-        self.route()
-            .is_some_and(|route| route.handler.always_waits())
+        self.asks_a_service()
+            || self
+                .route()
+                .is_some_and(|route| route.handler.always_waits())
     }
 
     /// Whether a handler that answers at once wants to know of the connection.
@@ -286,9 +302,16 @@ impl<'g, 'r> Exchange<'g, 'r> {
 
     /// The request, as the handler of the route sees it.
     fn request<'m>(&'m self, matched: &'m Matched<'_, '_>) -> Request<'m> {
+        self.request_of(RoutedPath::new(&matched.path, matched.length))
+    }
+
+    /// The request, with its path as a route matches that.
+    #[inline(always)]
+    fn request_of<'m>(&'m self, path: RoutedPath<'m>) -> Request<'m> {
         Request {
             head: self.head,
-            path: RoutedPath::new(&matched.path, matched.length),
+            path,
+            verified: self.verified(),
             changes: &self.policy.representation,
             client: self.client,
             listener: self.listener,
@@ -298,11 +321,12 @@ impl<'g, 'r> Exchange<'g, 'r> {
         }
     }
 
-    /// Ends an exchange that was answered at once. Only the path may have to be freed: a handler that has
+    /// Ends an exchange that was answered at once. Only the path and the user may have to be freed: a handler that has
     /// begun something, or noted a server that it asked, has not answered at once.
     #[inline(always)]
     pub(super) fn end_at_once(mut self) {
         debug_assert!(self.begun.take().is_none() && self.take_note().is_none());
+        drop(self.identity.take());
         self.matched = Err(Refusal::Because(Reason::OtherConnection));
         std::mem::forget(self);
     }

@@ -86,6 +86,8 @@ pub(crate) struct Told<'e> {
     pub(crate) route: Option<&'e str>,
     /// The id, if it has one.
     pub(crate) id: Option<&'e RequestId>,
+    /// The user, if one was verified.
+    pub(crate) user: Option<&'e str>,
 }
 
 /// How many octets of a request line that cannot be read are logged. All of them may need an escape of four
@@ -97,11 +99,11 @@ const MAX_REFUSED_LINE: usize = 512;
 /// tunnel holds them as long as it lasts.
 ///
 /// ```text
-/// GET /chat HTTP/1.1 LF shop.example LF :https://shop.example/ LF            LF :/chat LF
-/// request line          host            Referer, if there is one  User-Agent    route     id
+/// GET /chat HTTP/1.1 LF shop.example LF :https://shop.example/ LF            LF :/chat LF   LF
+/// request line          host            Referer, if there is one  User-Agent    route     id   user
 /// ```
 ///
-/// User-Agent and id are missing here.
+/// User-Agent, id and user are missing here.
 ///
 /// Each is a part of a line, so none has an LF. A field that is there begins with a colon, because it may be
 /// empty.
@@ -115,7 +117,9 @@ impl KeptSubject {
         let field = |known| head.and_then(|head| head.fields.first(known));
         let route = told.route.map(str::as_bytes);
         let id = told.id.map(|id| id.as_str().as_bytes());
-        for value in [field(Known::Referer), field(Known::UserAgent), route, id] {
+        let (referer, agent) = (field(Known::Referer), field(Known::UserAgent));
+        let user = told.user.map(str::as_bytes);
+        for value in [referer, agent, route, id, user] {
             parts.push(b'\n');
             if let Some(value) = value {
                 parts.push(b':');
@@ -171,6 +175,7 @@ impl<'e> Subject<'e> {
                 user_agent: head.fields.first(Known::UserAgent),
                 route: told.route,
                 request_id: told.id.map(RequestId::as_str),
+                user: told.user,
                 ..record
             },
             Self::Line(line, id) => AccessRecord {
@@ -185,6 +190,7 @@ impl<'e> Subject<'e> {
                 user_agent: kept.optional(3),
                 route: kept.text(4),
                 request_id: kept.text(5),
+                user: kept.text(6),
                 ..record
             },
         }
@@ -194,7 +200,13 @@ impl<'e> Subject<'e> {
     fn into_kept(self) -> Subject<'static> {
         Subject::Kept(match self {
             Self::Request { head, bytes, told } => KeptSubject::new(bytes, Some(head), told),
-            Self::Line(line, id) => KeptSubject::new(line, None, Told { route: None, id }),
+            Self::Line(line, id) => {
+                let told = Told {
+                    id,
+                    ..Told::default()
+                };
+                KeptSubject::new(line, None, told)
+            }
             Self::Kept(kept) => kept,
         })
     }
@@ -364,6 +376,13 @@ impl<'e> Underway<'e> {
     /// Takes note of which servers of an upstream were asked, and with what result.
     pub(crate) fn note_upstream(&mut self, note: Option<Box<UpstreamNote>>) {
         self.note = note;
+    }
+
+    /// Takes note of the user who was verified, if one was.
+    pub(crate) fn note_user(&mut self, user: Option<&'e str>) {
+        if let Subject::Request { told, .. } = &mut self.subject {
+            told.user = user;
+        }
     }
 
     /// Takes note that the content of the response broke off: if an upstream was asked, it is its fault.

@@ -82,6 +82,7 @@ fn mismatches(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<Stri
             .map_or("none".to_owned(), |route| route.to_string());
         found.push(format!("{at}: expected route {expected}, got {got}"));
     }
+    let asks_a_service = answer.asks_a_service;
     let upstream = answer.upstream.map(|proxied| proxied.upstream);
     if let Some(expected) = &test.expect.proxy
         && upstream.as_ref() != Some(expected)
@@ -103,6 +104,9 @@ fn mismatches(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<Stri
     let Some(answer) = answer.answer else {
         if test.expect.status.is_some() || !test.expect.fields.is_empty() {
             let why = match upstream {
+                _ if asks_a_service => {
+                    "the service of `auth` is not asked for a test: expect the route alone"
+                }
                 Some(_) => "the upstream is not asked for a test: expect `route` and `proxy` alone",
                 None => "code answers, and it is not run for a test: expect the route alone",
             };

@@ -28,6 +28,21 @@ const PRODUCED: &[Row] = &[
         "one_too_many_is_answered_429_until_another_ends",
     ),
     (
+        "password_missing",
+        "integration/auth.rs",
+        "a_password_is_asked_for_and_lets_in",
+    ),
+    (
+        "password_wrong",
+        "integration/auth.rs",
+        "a_password_is_asked_for_and_lets_in",
+    ),
+    (
+        "passwords_busy",
+        "integration/auth.rs",
+        "one_password_too_many_does_not_wait",
+    ),
+    (
         "rate_limited",
         "integration/rates.rs",
         "the_sixth_of_five_is_refused_and_told_when_to_come_back",

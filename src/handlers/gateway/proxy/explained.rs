@@ -46,7 +46,19 @@ impl ProxyHandler {
         Explained {
             upstream: options.name.clone(),
             servers: self.upstream.outlook(Instant::now()),
-            head: text.trim_end().lines().map(str::to_owned).collect(),
+            head: text.trim_end().lines().map(without_credentials).collect(),
         }
     }
+}
+
+/// A line of the head; of a field that carries a password or a token, only its scheme.
+fn without_credentials(line: &str) -> String {
+    let Some((name, value)) = line.split_once(": ") else {
+        return line.to_owned();
+    };
+    if !name.eq_ignore_ascii_case("Authorization") {
+        return line.to_owned();
+    }
+    let scheme = value.split(' ').next().unwrap_or_default();
+    format!("{name}: {scheme} (not shown)")
 }

@@ -13,6 +13,7 @@
 //! | a response's way in | [`receiving`], [`content`] |
 //! | what an upstream can do wrong | [`fault`] |
 //! | what `Proxy-Status` says | [`proxy_status`] |
+//! | a server that says who is let in | [`forward_auth`] |
 //! | what `explain` tells of a request | [`explained`] |
 //! | servers and their connections | [`upstream`](crate::upstream) |
 
@@ -21,6 +22,7 @@ mod body;
 mod content;
 mod explained;
 mod fault;
+mod forward_auth;
 mod forwarding;
 mod heard;
 mod max_forwards;
@@ -35,7 +37,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::model::{Proxy, Route};
+use crate::config::model::{Proxy, Route, RoutePattern};
 use crate::disk::read_ahead::ReadAhead;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
@@ -54,6 +56,7 @@ use crate::upstream::{Dialogue, Group, Input, KeptConnections};
 use body::{Body, BodyReader};
 use content::{Asked, Trailers, UpstreamContent};
 pub(crate) use explained::Explained;
+pub(crate) use forward_auth::{ForwardAuth, Said};
 use heard::{Heard, Spoken, Unanswered};
 use receiving::{Receiving, UpstreamHead};
 use target::TargetRule;
@@ -89,15 +92,27 @@ impl ProxyHandler {
         route: &Route,
         life: Arc<ProxyLife>,
     ) -> Self {
+        let name = route.to_string();
+        Self::named(options, upstream, &route.pattern, &name, life)
+    }
+
+    /// [`new`](Self::new), for what the log calls `name`.
+    fn named(
+        options: &Proxy,
+        upstream: Arc<Group>,
+        pattern: &RoutePattern,
+        name: &str,
+        life: Arc<ProxyLife>,
+    ) -> Self {
         let mut options = options.clone();
         // What a client says of its certificate itself never arrives, in whatever spelling.
         let names = options.client_certificate.iter().map(|(name, _)| name);
         options.request_headers.remove.extend(names.cloned());
         Self {
-            target: TargetRule::new(&options, &route.pattern),
+            target: TargetRule::new(&options, pattern),
             options,
             upstream,
-            route: route.to_string().into(),
+            route: name.into(),
             life,
         }
     }

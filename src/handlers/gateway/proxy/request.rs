@@ -130,6 +130,11 @@ pub(super) fn encode(
     {
         lines.push_clean(REQUEST_ID, [id.as_str().as_bytes()]);
     }
+    for (name, value) in request.verified.lines() {
+        if !options.request_headers.replace(name) {
+            lines.push_clean(name, [value]);
+        }
+    }
     if !options.client_certificate.is_empty() {
         client_certificate::push_fields(request, &options.client_certificate, &mut lines);
     }
@@ -173,7 +178,7 @@ pub(super) fn encode(
 
 /// The host that the client asked for, with its port (RFC 9112 §3.2.2: that of an absolute-form stands
 /// above the field).
-fn original_host<'r>(head: &RequestHead<'r>) -> &'r [u8] {
+pub(super) fn original_host<'r>(head: &RequestHead<'r>) -> &'r [u8] {
     let field = || head.fields.first(Known::Host);
     head.target.authority.or_else(field).unwrap_or_default()
 }
@@ -210,6 +215,7 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
             || is_hop_by_hop(name)
             || !named.is_empty() && is_of_connection(name)
             || forwarding::is_forwarding(name, is_from_proxy)
+            || request.verified.withholds(name)
             || changes.replace(name);
         match max_forwards {
             _ if is_dropped => {}
