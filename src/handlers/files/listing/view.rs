@@ -27,10 +27,10 @@ impl View {
     /// Other parameters are ignored; of repeated parameters the last one counts.
     pub(crate) fn from_query(query: &[u8]) -> Self {
         let parameters = query.split(|octet| *octet == b'&');
-        let text = parameters.filter_map(|parameter| parameter.strip_prefix(b"filter="));
+        let mut text = parameters.filter_map(|parameter| parameter.strip_prefix(b"filter="));
         Self {
             sort: Sort::from_query(query),
-            filter: text.last().map(Filter::of_form).unwrap_or_default(),
+            filter: text.next_back().map(Filter::of_form).unwrap_or_default(),
         }
     }
 
