@@ -62,10 +62,6 @@ impl ServingCors {
         origin: Option<&[u8]>,
         is_preflight: bool,
     ) -> (Octets<'a>, &'a [u8]) {
-        let is_touched = |line| {
-            let (name, _) = split(line);
-            is_vary(name) || is_cors(name)
-        };
         match self.lines(origin, is_preflight) {
             Cow::Borrowed(lines) if !lines_of(&fields).any(is_touched) => (fields, lines),
             lines => (merged(&fields, &lines).into(), b""),
@@ -150,8 +146,24 @@ fn merged(fields: &[u8], ours: &[u8]) -> FieldLines {
     merged
 }
 
-fn lines_of(fields: &[u8]) -> impl Iterator<Item = &[u8]> {
-    fields.split_inclusive(|octet| *octet == b'\n')
+fn lines_of(mut fields: &[u8]) -> impl Iterator<Item = &[u8]> {
+    // Every response of a route with `cors` is looked at, and this is faster than octet by octet.
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', fields).map_or(fields.len(), |end| end + 1);
+        let (line, rest) = fields.split_at(end);
+        fields = rest;
+        (!line.is_empty()).then_some(line)
+    })
+}
+
+/// Whether the line is one of CORS, or a `Vary`.
+fn is_touched(line: &[u8]) -> bool {
+    // Few other names begin so.
+    let may_be = matches!(line.first(), Some(b'A' | b'a' | b'V' | b'v'));
+    may_be && {
+        let (name, _) = split(line);
+        is_vary(name) || is_cors(name)
+    }
 }
 
 /// The name and the value of a line.
