@@ -52,7 +52,9 @@ def _count(tool: Tool, program: str, work: Work, times: int) -> Counter[str]:
         (scratch / "612.html").write_bytes(b"x" * 612)
         port = _free_port()
         behind = Canned() if work.is_proxied else None
-        setting = Setting(port, scratch, scratch, log=None, upstream=behind and behind.port)
+        setting = Setting(
+            port, scratch, scratch, log=None, upstream=behind and behind.port, is_limited=work.is_limited
+        )
         # The end of a thread of the pool is counted or not, as it comes: there is one of them.
         launch = tidegate(program, setting, "blocking = { threads = 1, queue = 16 }")
         report = scratch / "report"

@@ -48,6 +48,7 @@ FIGURES: dict[str, Figure | tuple[Figure, ...]] = {
     "start": Figure(10),
     "reload": Figure(50),
     "log-cost": Figure(1.10),
+    "limits-cost": Figure(1.05),
     "workers-cost": Figure(1.11),
     "proxy-612": (Figure(0.95, "nginx"), Figure(1.15, "floor")),
     "proxy-100k": (Figure(0.6, "nginx"), Figure(1, "haproxy")),

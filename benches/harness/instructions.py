@@ -43,6 +43,7 @@ BOUNDS = (
     Bound(traffic.ONE_EACH, 6_400),
     Bound(traffic.BATCH, 60_000),
     Bound(traffic.PROXIED, 18_200),
+    Bound(traffic.LIMITED, 7_500),
 )
 
 

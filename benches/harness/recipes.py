@@ -48,6 +48,8 @@ class Setting:
     upstream: int | None = None
     #: Its certificate; without one it speaks plain HTTP.
     certificate: tls.Certificate | None = None
+    #: Whether its files have an `allow`, a rate that refuses none, and `cors`.
+    is_limited: bool = False
 
     def write(self, name: str, text: str) -> str:
         """Writes a file of the configuration and returns its path."""
@@ -85,6 +87,9 @@ def tidegate(program: str, setting: Setting, more: str = "") -> Launch:
     verb = f'files = "{setting.root}"'
     if setting.upstream:
         verb = f'proxy = "http://127.0.0.1:{setting.upstream}"'
+    if setting.is_limited:
+        verb += ', allow = ["10.0.0.0/8", "127.0.0.0/8"], rate = "clients", cors = { origins = "https://a.test" }'
+        more += '\nrates.clients = { rate = "1000000/s", burst = 100000 }'
     config = setting.write("tidegate.toml", f"""
 workers = {setting.workers}
 {more}

@@ -41,6 +41,8 @@ class Feature(enum.Flag):
     PROXY = enum.auto()
     #: Answering over TLS.
     TLS = enum.auto()
+    #: Who may ask, how often, and from which pages.
+    LIMITS = enum.auto()
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Variant:
     is_proxy: bool = False
     #: The key of its certificate, if it speaks TLS.
     key: tls.Key | None = None
+    #: Whether it looks at who asks, how often, and from which page.
+    is_limited: bool = False
 
 
 PLAIN = Variant()
@@ -122,7 +126,7 @@ class Server:
             raise process.ServerFailed(str(error)) from error
         setting = Setting(
             port, root, directory, log, variant.workers, variant.has_handlers, bool(variant.php), behind,
-            tls.certificate(variant.key, scratch) if variant.key else None,
+            tls.certificate(variant.key, scratch) if variant.key else None, variant.is_limited,
         )
         launch = self.recipe(program, setting)
         return process.start(launch.argv, launch.environment, cores, setting, directory / "output", beside)
@@ -134,7 +138,7 @@ SERVERS = (
     Server(
         "tidegate", ("target/release/tidegate",), recipes.tidegate, ("--version",),
         _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS | Feature.RELOAD | Feature.HANDLERS
-        | Feature.PHP | Feature.PROXY | Feature.TLS,
+        | Feature.PHP | Feature.PROXY | Feature.TLS | Feature.LIMITS,
         "cargo build --release",
     ),
     Server(

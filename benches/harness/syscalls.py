@@ -55,6 +55,7 @@ BOUNDS = (
     Bound(traffic.ONE_EACH, calls=5, waits=1),
     Bound(traffic.BATCH, calls=2, waits=1),
     Bound(traffic.PROXIED, calls=4, waits=2),
+    Bound(traffic.LIMITED, calls=2, waits=1),
 )
 
 

@@ -6,7 +6,7 @@ import functools
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .load import BROWSER_FIELDS, PIPELINED
 
@@ -25,6 +25,8 @@ class Work:
     repeat: Callable[[int, int], None]
     #: Whether an upstream answers in the server's place.
     is_proxied: bool = False
+    #: Whether the server looks at who asks, how often, and from which page.
+    is_limited: bool = False
 
 
 def _request(path: str, fields: dict[str, str] | None = None) -> bytes:
@@ -136,3 +138,7 @@ NOT_MODIFIED = Work("a keep-alive request that is answered 304", _not_modified)
 ONE_EACH = Work("a connection with one request", _one_each)
 BATCH = _persisting(f"a batch of {PIPELINED} pipelined requests", _request(FILE), PIPELINED)
 PROXIED = _persisting("a keep-alive request that is passed on", _request(FILE), is_proxied=True)
+LIMITED = replace(
+    _persisting("a keep-alive request with allow, rate and cors", _request(FILE, {"Origin": "https://a.test"})),
+    is_limited=True,
+)

@@ -60,9 +60,11 @@ def _requests(
     return Workload(name, title, CPU, needs, measure, curve, is_drawn, group)
 
 
-def _relative(name: str, title: str, needs: Feature, variant: Variant) -> Workload:
+def _relative(
+    name: str, title: str, needs: Feature, variant: Variant, load: Load = Load("/612.html")
+) -> Workload:
     """The small file as a variant serves it, relative to the plain instance."""
-    measure = functools.partial(probes.relative_cost, what=Load("/612.html"), variant=variant)
+    measure = functools.partial(probes.relative_cost, what=load, variant=variant)
     return Workload(name, title, TIMES, Feature.CANNED | needs, measure)
 
 
@@ -219,6 +221,10 @@ WORKLOADS = (
         needs=Feature.CANNED | Feature.LOG, length=612, variant=Variant(has_log=True), is_drawn=False,
     ),
     _relative("log-cost", "CPU a request, access log on to off", Feature.LOG, Variant(has_log=True)),
+    _relative(
+        "limits-cost", "CPU a request, with allow, rate and cors to without", Feature.LIMITS,
+        Variant(is_limited=True), Load("/612.html", fields={"Origin": "https://a.test"}),
+    ),
     _requests(
         "workers", "612 B file, two workers on two cores", Load("/612.html"),
         needs=Feature.CANNED | Feature.WORKERS, length=612, variant=Variant(workers=2), is_drawn=False,
