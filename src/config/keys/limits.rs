@@ -340,7 +340,15 @@ fn warn_of_pointless_limits(section: &Section<'_>, limits: &Limits) {
     let fields =
         format!("`max_fields` is never reached: `max_head` has room for {most} fields at most");
     let body = "`body_timeout` is never reached: `max_content` lets no content in".to_owned();
+    let connections = limits.max_connections;
+    let clients = format!(
+        "`connections_per_client` is never reached: `max_connections` lets {connections} in at most"
+    );
+    let is_beyond_all = limits
+        .connections_per_client
+        .is_some_and(|max| max as usize > connections);
     let pointless = [
+        ("connections_per_client", is_beyond_all, clients),
         ("max_fields", limits.max_fields > most, fields),
         ("body_timeout", limits.max_content == 0, body),
     ];
