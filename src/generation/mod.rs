@@ -45,6 +45,8 @@ const MAX_COMMANDS: usize = 64;
 pub(crate) struct Generation {
     /// How many connections may be open, of all workers together.
     pub(crate) max_connections: usize,
+    /// Whether there is an address at which the connections of each client are counted.
+    pub(crate) counts_clients: bool,
     /// Whether answers say `Server: tidegate`.
     pub(crate) server_field: bool,
     pub(crate) log_format: LogFormat,

@@ -206,8 +206,10 @@ impl Generation {
         let arrivals = arrivals(config, &groups, &mut carryover);
         let policy = ServingPolicy::new(&config.policy, &mut carryover);
         carryover.end();
+        let mut limits = listeners.values().map(|listened| &listened.limits);
         Self {
             max_connections: config.policy.limits.max_connections,
+            counts_clients: limits.any(|limits| limits.connections_per_client.is_some()),
             server_field: config.server_field,
             log_format: config.log.format,
             proxies: config.proxies.clone(),

@@ -381,13 +381,13 @@ fn facts_of(
         answered.policy,
         RequestTraits::of(head, exchange.id()),
         true,
-    )
-    .with_standing(exchange.standing());
+    );
     let now = Instant::now();
     let second = CurrentSecond::new(now);
     let mut encoded = Vec::new();
     framed.encode_head(
         second.at(now).common(framed.common(generation)),
+        exchange.standing(),
         &mut encoded,
     );
     let lines = encoded.iter().position(|octet| *octet == b'\n');

@@ -21,6 +21,18 @@ pub(crate) enum Client {
 }
 
 impl Client {
+    /// Feeds the hash by a number or two, which is faster than octet by octet.
+    fn feed(self, hasher: &mut impl Hasher) {
+        let (kind, address) = match self {
+            Self::V4(octets) => (1, u32::from_ne_bytes(octets).into()),
+            Self::V6(octets) => (2, u64::from_ne_bytes(octets)),
+            Self::Unix => (3, 0),
+            Self::Unknown => (4, 0),
+        };
+        hasher.write_u8(kind);
+        hasher.write_u64(address);
+    }
+
     pub(crate) fn of(address: ClientAddress) -> Self {
         match address {
             ClientAddress::Ip(ip) => match ip.to_canonical() {
@@ -57,7 +69,7 @@ pub(super) fn hash(secret: &RandomState, parts: &[RateKey], asked: &Asked<'_>) -
     let mut hasher = secret.build_hasher();
     for part in parts {
         match part {
-            RateKey::Client => Client::of(asked.client).hash(&mut hasher),
+            RateKey::Client => Client::of(asked.client).feed(&mut hasher),
             RateKey::Path => asked.path.hash(&mut hasher),
             RateKey::Host => hash_host(asked.host, &mut hasher),
             RateKey::Cookie(name) => cookies::find(asked.fields, name).hash(&mut hasher),

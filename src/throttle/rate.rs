@@ -44,18 +44,28 @@ pub(crate) struct Taken {
     pub(crate) verdict: Verdict,
     /// Requests that are left in its bucket.
     pub(crate) left: u32,
-    /// Until the bucket is full.
-    pub(crate) full_after: Duration,
+    /// Seconds until the bucket is full, rounded up.
+    pub(crate) full_after: u32,
 }
 
-/// Whether a request goes on.
+/// Whether a request goes on. Times are rounded up: who comes then does not come too early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Passes,
-    /// After this time.
-    Held(Duration),
-    /// A request after this time would pass.
-    Refused(Duration),
+    /// After so many milliseconds.
+    Held(u32),
+    /// A request after so many milliseconds would pass.
+    Refused(u32),
+}
+
+impl Verdict {
+    /// How long the request has to wait, or would have to.
+    pub(crate) fn wait(self) -> Duration {
+        match self {
+            Self::Passes => Duration::ZERO,
+            Self::Held(wait) | Self::Refused(wait) => Duration::from_millis(wait.into()),
+        }
+    }
 }
 
 /// What `status` tells of a rate.
@@ -161,23 +171,23 @@ impl Buckets {
     }
 
     fn taken(&self, full_at: u64, now: u64, wait: u64) -> Taken {
-        let verdict = if wait == 0 {
-            Verdict::Passes
-        } else {
-            Verdict::Held(Duration::from_nanos(wait))
+        let verdict = match wait {
+            0 => Verdict::Passes,
+            wait => Verdict::Held(milliseconds(wait)),
         };
         self.standing(verdict, full_at, now)
     }
 
     fn refused(&self, full_at: u64, now: u64, wait: u64) -> Taken {
-        self.standing(Verdict::Refused(Duration::from_nanos(wait)), full_at, now)
+        self.standing(Verdict::Refused(milliseconds(wait)), full_at, now)
     }
 
     fn standing(&self, verdict: Verdict, full_at: u64, now: u64) -> Taken {
+        let full_after = full_at.saturating_sub(now).div_ceil(NANOS_OF_SECOND);
         Taken {
             verdict,
             left: u32::try_from(self.gcra.left(full_at, now)).unwrap_or(u32::MAX),
-            full_after: Duration::from_nanos(full_at.saturating_sub(now)),
+            full_after: u32::try_from(full_after).unwrap_or(u32::MAX),
         }
     }
 
@@ -194,6 +204,14 @@ fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
+/// Without the 128 bits of `Duration::as_nanos`: every request is counted at some moment.
 fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    let whole = duration.as_secs().saturating_mul(NANOS_OF_SECOND);
+    whole.saturating_add(duration.subsec_nanos().into())
 }
+
+fn milliseconds(nanos: u64) -> u32 {
+    u32::try_from(nanos.div_ceil(1_000_000)).unwrap_or(u32::MAX)
+}
+
+const NANOS_OF_SECOND: u64 = 1_000_000_000;

@@ -12,7 +12,7 @@
 //! refused (§4: whatever the status). Of several rates, `RateLimit` tells of the one with the least left.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::key::Asked;
 use super::rate::{Rate, Taken, Verdict};
@@ -24,8 +24,8 @@ pub(crate) struct Rates {
     pub(crate) rates: Vec<Arc<Rate>>,
     /// The line of `RateLimit-Policy`; empty if the operator takes the field off.
     policy_line: Vec<u8>,
-    /// Whether responses say how much is left.
-    tells_standing: bool,
+    /// The beginning of the line `RateLimit` for each rate; none if the operator takes the field off.
+    standing_lines: Vec<Vec<u8>>,
 }
 
 /// What the rates have said to a request. It refers to none of them, so that it can be kept while the
@@ -39,9 +39,10 @@ pub(crate) struct Counted {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Least {
-    nth: u16,
+    nth: u8,
     left: u32,
-    full_after_seconds: u32,
+    /// Seconds.
+    full_after: u32,
 }
 
 /// What a response says of the rates.
@@ -72,9 +73,9 @@ impl Counted {
     /// Adds what one more rate has said.
     fn add(&mut self, nth: usize, taken: Taken) {
         let least = Least {
-            nth: u16::try_from(nth).unwrap_or(u16::MAX),
+            nth: u8::try_from(nth).unwrap_or(u8::MAX),
             left: taken.left,
-            full_after_seconds: whole_seconds(taken.full_after),
+            full_after: taken.full_after,
         };
         let is_less = self.least.is_none_or(|known| taken.left < known.left);
         match (taken.verdict, self.verdict) {
@@ -111,10 +112,16 @@ impl Rates {
         if !policy_line.is_empty() {
             policy_line.extend_from_slice(b"\r\n");
         }
+        let standing_line =
+            |rate: &Arc<Rate>| format!("RateLimit: \"{}\";r=", rate.options.name).into_bytes();
+        let standing_lines = match leaves("RateLimit") {
+            true => rates.iter().map(standing_line).collect(),
+            false => Vec::new(),
+        };
         Self {
             rates,
             policy_line,
-            tells_standing: leaves("RateLimit"),
+            standing_lines,
         }
     }
 
@@ -171,32 +178,26 @@ impl Standing<'_> {
             return;
         };
         out.extend_from_slice(&self.rates.policy_line);
-        let rate = self.rates.rates.get(usize::from(least.nth));
-        if let (Some(rate), true) = (rate, self.rates.tells_standing) {
-            out.extend_from_slice(b"RateLimit: \"");
-            out.extend_from_slice(rate.options.name.as_bytes());
-            out.extend_from_slice(b"\";r=");
+        let lines = &self.rates.standing_lines;
+        if let Some(line) = lines.get(usize::from(least.nth)) {
+            out.extend_from_slice(line);
             push_decimal(least.left.into(), out);
             out.extend_from_slice(b";t=");
-            push_decimal(least.full_after_seconds.into(), out);
+            push_decimal(least.full_after.into(), out);
             out.extend_from_slice(b"\r\n");
         }
-        if let Verdict::Refused(wait) = self.counted.verdict {
+        if let Verdict::Refused(milliseconds) = self.counted.verdict {
             out.extend_from_slice(b"Retry-After: ");
-            push_decimal(whole_seconds(wait).max(1).into(), out);
+            push_decimal(milliseconds.div_ceil(1000).max(1).into(), out);
             out.extend_from_slice(b"\r\n");
         }
     }
 }
 
-/// Rounded up: a client that comes then is not refused for a part of a second.
-fn whole_seconds(duration: Duration) -> u32 {
-    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
-    u32::try_from(seconds).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::address::ClientAddress;
     use crate::config::model::{self, RateKey};
@@ -312,8 +313,7 @@ mod tests {
                 (Counted::PASSED, "")
             );
         }
-        let minute = Duration::from_secs(60);
-        assert_eq!(*heard.borrow(), [Verdict::Refused(minute); 2]);
+        assert_eq!(*heard.borrow(), [Verdict::Refused(60_000); 2]);
     }
 
     #[test]
@@ -329,6 +329,6 @@ mod tests {
         );
         assert_eq!(count(&rates, epoch, 0).verdict, Verdict::Passes);
         let second = count(&rates, epoch, 0).verdict;
-        assert_eq!(second, Verdict::Held(Duration::from_secs(12)));
+        assert_eq!(second, Verdict::Held(12_000));
     }
 }

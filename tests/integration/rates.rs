@@ -435,6 +435,9 @@ fn over_tls_and_plain_a_client_has_one_bucket() {
             .replace("[[server]]", "[[server]]\nrate = 'five'")
     );
     let server = Site::configured(&configuration).start();
+    for scheme_and_host in ["http://127.0.0.2:", "https://127.0.0.1:"] {
+        server.wait_for_line(|line| line.contains(scheme_and_host));
+    }
     let [plain, secured] =
         ["127.0.0.2:", "127.0.0.1:"].map(|prefix| server.addresses_at(prefix)[0]);
     let get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";

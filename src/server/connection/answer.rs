@@ -19,7 +19,7 @@ use crate::runtime::{self, Tick};
 use crate::server::exchange::Exchange;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::{Outcome, Subject, Told, Underway, finish};
-use crate::throttle::rates::Counted;
+use crate::throttle::rates::{Counted, Standing};
 use crate::transfer::send::{Progress, Transmission};
 
 /// Content up to this many octets is copied behind its head, into the write that answers share;
@@ -178,9 +178,8 @@ impl Connection {
         exchange.tell();
         let may_persist = head.persistent && self.may_persist();
         let traits = RequestTraits::of(head, exchange.id());
-        let framed = FramedResponse::new(response, exchange.policy, traits, may_persist)
-            .with_standing(exchange.standing());
-        self.encode_head(&framed, generation, output);
+        let framed = FramedResponse::new(response, exchange.policy, traits, may_persist);
+        self.encode_head(&framed, exchange.standing(), generation, output);
         let ending = ending_after(&framed, head);
         let content_sent = match framed.content {
             Content::Empty | Content::Problem(_) => 0,
@@ -302,15 +301,16 @@ impl Connection {
         }
     }
 
-    /// Appends the head of a response to `output`.
+    /// Appends the head of a response to `output`, with what it says of rates.
     pub(super) fn encode_head(
         &self,
         framed: &FramedResponse<'_, '_>,
+        standing: Option<Standing<'_>>,
         generation: &Generation,
         output: &mut Vec<u8>,
     ) {
         let common = framed.common(generation);
-        framed.encode_head(&self.worker.common_lines(common), output);
+        framed.encode_head(&self.worker.common_lines(common), standing, output);
     }
 
     /// Sends the collected responses, whose exchanges are finished; returns `next` if the socket takes

@@ -21,16 +21,15 @@ use crate::transport::Transport;
 impl Connection {
     /// Takes a place for this connection among those of its client, where they are counted. Returns `false`
     /// if the client has as many as it may.
+    #[cold]
     pub(in crate::server) fn take_place_of_client(&mut self, generation: &Generation) -> bool {
         let limits = generation.limits_at(&self.endpoint.address);
-        match limits.connections_per_client {
-            Some(max) if self.endpoint.is_recorded => self.take_one_of(max, generation),
-            _ => true,
-        }
-    }
-
-    #[cold]
-    fn take_one_of(&mut self, max: u32, generation: &Generation) -> bool {
+        let Some(max) = limits
+            .connections_per_client
+            .filter(|_| self.endpoint.is_recorded)
+        else {
+            return true;
+        };
         let is_client = matches!(self.client, ClientAddress::Ip(_));
         if !is_client || is_trusted_proxy(&generation.proxies, self.client) {
             return true;

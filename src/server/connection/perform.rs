@@ -30,6 +30,7 @@ use crate::reason::Reason;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::{Outcome, Underway};
 use crate::server::exchange::{Answered, Exchange};
+use crate::throttle::rates::Standing;
 use crate::transfer::receive::Receiving;
 use crate::transfer::send::{Terms, Transmission};
 
@@ -181,13 +182,17 @@ impl Connection {
         let begun = receiving.begin_response();
         let may_persist = head.persistent && self.may_persist() && begun.can_be_drained;
         let traits = RequestTraits::of(head, exchange.id());
-        let framed = FramedResponse::new(response, policy, traits, may_persist)
-            .with_standing(exchange.standing());
+        let framed = FramedResponse::new(response, policy, traits, may_persist);
         let persists = framed.persists();
         let send_timeout = exchange.limits().send_timeout;
         let max_rate_out = policy.max_rate_out();
         let is_paced = max_rate_out.is_some();
-        match self.begin_sending(framed, begun.rest_of_interim, is_paced, generation) {
+        match self.begin_sending(
+            framed,
+            begun.rest_of_interim,
+            (exchange.standing(), is_paced),
+            generation,
+        ) {
             Attempt::All(outcome) => {
                 underway.finish(outcome);
                 Begun::Done(Responded::Sent { persists })
@@ -229,21 +234,21 @@ impl Connection {
         &self,
         mut framed: FramedResponse<'_, 'c>,
         before: Vec<u8>,
-        is_paced: bool,
+        (standing, is_paced): (Option<Standing<'_>>, bool),
         generation: &Generation,
     ) -> Attempt<'c> {
         let content = match take(&mut framed.content) {
             DuplexContent::Empty | DuplexContent::Problem(_) => {
-                return self.send_small(&framed, b"", &before, generation);
+                return self.send_small(&framed, b"", &before, standing, generation);
             }
             DuplexContent::Octets(octets) if octets.len() <= MAX_COPIED && !is_paced => {
-                return self.send_small(&framed, &octets, &before, generation);
+                return self.send_small(&framed, &octets, &before, standing, generation);
             }
             content => content,
         };
         let mut buffer = before;
         buffer.reserve(USUAL_HEAD);
-        self.encode_head(&framed, generation, &mut buffer);
+        self.encode_head(&framed, standing, generation, &mut buffer);
         if let DuplexContent::Tunnel(tunnel) = content {
             return Attempt::Tunnel(tunnel, buffer);
         }
@@ -258,12 +263,13 @@ impl Connection {
         framed: &FramedResponse<'_, '_>,
         content: &[u8],
         before: &[u8],
+        standing: Option<Standing<'_>>,
         generation: &Generation,
     ) -> Attempt<'static> {
         let mut output = self.worker.output.borrow_mut();
         output.clear();
         output.extend_from_slice(before);
-        self.encode_head(framed, generation, &mut output);
+        self.encode_head(framed, standing, generation, &mut output);
         output.extend_from_slice(content);
         let (status, reason) = (framed.status, framed.reason);
         let content_sent = content.len() as u64;

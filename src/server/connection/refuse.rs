@@ -56,7 +56,7 @@ impl Connection {
         let id = policy.request_id.then(RequestId::new);
         let traits = RequestTraits::unreadable(id.as_ref());
         let framed = FramedResponse::new(Response::problem(reason), policy, traits, false);
-        self.encode_head(&framed, generation, output);
+        self.encode_head(&framed, None, generation, output);
         if let Content::Octets(octets) = &framed.content {
             output.extend_from_slice(octets);
         }

@@ -27,8 +27,6 @@ pub(in crate::server) struct FramedResponse<'a, 'c> {
     fields: Octets<'a>,
     /// Lines of CORS that stand behind them.
     more_fields: &'a [u8],
-    /// What it says of the rates at which its request was counted, if it was.
-    standing: Option<Standing<'a>>,
     pub(in crate::server) framing: ResponseFraming,
     persistence: Persistence,
     /// What goes on the wire: nothing, in answer to HEAD.
@@ -137,18 +135,11 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             reason,
             fields,
             more_fields,
-            standing: None,
             framing,
             persistence,
             content,
             common,
         }
-    }
-
-    /// It, with what it says of the rates at which its request was counted.
-    #[inline(always)]
-    pub(in crate::server) fn with_standing(self, standing: Option<Standing<'a>>) -> Self {
-        Self { standing, ..self }
     }
 
     /// Whether the connection goes on after it.
@@ -161,8 +152,14 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
         generation.common_fields().min(self.common)
     }
 
-    /// Appends the head to `out`; `common` are the encoded field lines that every response carries.
-    pub(in crate::server) fn encode_head(&self, common: &[u8], out: &mut Vec<u8>) {
+    /// Appends the head to `out`; `common` are the encoded field lines that every response carries, and
+    /// `standing` is what it says of the rates at which its request was counted.
+    pub(in crate::server) fn encode_head(
+        &self,
+        common: &[u8],
+        standing: Option<Standing<'_>>,
+        out: &mut Vec<u8>,
+    ) {
         let head = ResponseHead {
             status: self.status,
             common,
@@ -171,7 +168,7 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             framing: self.framing,
             persistence: self.persistence,
         };
-        match &self.standing {
+        match standing {
             None => head.encode(out),
             Some(standing) => head.encode_with(out, |out| standing.encode(out)),
         }

@@ -43,7 +43,7 @@ impl<'g> Exchange<'g, '_> {
         };
         match counted.verdict {
             Verdict::Passes => Gate::Open,
-            Verdict::Held(wait) => Gate::Held(wait),
+            Verdict::Held(_) => Gate::Held(counted.verdict.wait()),
             Verdict::Refused(_) => {
                 self.tell_refusal();
                 Gate::Shut(Response::problem(Reason::RateLimited))

@@ -47,10 +47,11 @@ pub(super) fn rates_of(exchange: &Exchange<'_, '_>) -> Vec<RateOutlook> {
 
 fn outlook_of(rate: &Rate, exchange: &Exchange<'_, '_>) -> RateOutlook {
     let taken = rate.look(&exchange.asked(), runtime::now());
+    let wait = taken.verdict.wait();
     let mut verdict = match taken.verdict {
         Verdict::Passes => format!("passes, {} more may follow at once", taken.left),
-        Verdict::Held(wait) => format!("is held for {wait:.1?}"),
-        Verdict::Refused(wait) => format!("is answered 429; after {wait:.1?} it would pass"),
+        Verdict::Held(_) => format!("is held for {wait:.1?}"),
+        Verdict::Refused(_) => format!("is answered 429; after {wait:.1?} it would pass"),
     };
     if rate.options.dry_run {
         verdict.push_str(" (dry_run: it passes, whatever stands here)");

@@ -157,15 +157,11 @@ fn admit(fd: OwnedFd, peer: Option<SocketAddr>, endpoint: &Rc<Endpoint>, worker:
         max_connections,
         fits,
     };
-    if generation.has_arrivals() || endpoint.is_retired() {
+    if generation.has_arrivals() || generation.counts_clients || endpoint.is_retired() {
         return at().admit_by_arrival(stream, &generation);
     }
     let transport = Transport::Plain(stream);
-    let mut connection = Connection::new(transport, peer, Rc::clone(endpoint), Rc::clone(worker));
-    // Before others have to make room for it.
-    if !connection.take_place_of_client(&generation) {
-        return connection.turn_away_of_client();
-    }
+    let connection = Connection::new(transport, peer, Rc::clone(endpoint), Rc::clone(worker));
     if fits {
         runtime::spawn(connection.serve());
     } else {
@@ -188,7 +184,8 @@ struct Arrived<'w> {
 }
 
 impl Arrived<'_> {
-    /// Admits a connection that may begin with something else than a request.
+    /// Admits a connection that may begin with something else than a request, or whose client may have only so
+    /// many.
     #[cold]
     fn admit_by_arrival(&self, stream: Stream, current: &Generation) {
         let last = self.endpoint.last_generation();
@@ -209,6 +206,7 @@ impl Arrived<'_> {
             return self.admit_or(connection, serve, StreamConnection::turn_away);
         }
         let mut connection = Connection::new(transport, self.peer, endpoint, worker);
+        // Before others have to make room for it.
         if !has_header && !connection.take_place_of_client(generation) {
             return connection.turn_away_of_client();
         }
