@@ -261,7 +261,7 @@ fn a_filter_holds_for_every_form_and_is_kept_while_sorting() {
     let site = site();
     for number in 0..2000 {
         site.directory()
-            .write(&format!("www/file-{number:04}.bin"), "");
+            .write(format!("www/file-{number:04}.bin"), "");
     }
     let server = site.start();
     assert!(server.get("/").text().contains("file-1999.bin"));
