@@ -41,6 +41,8 @@ mod node;
 mod notes;
 // npm, with a directory as its registry.
 mod npm;
+// Passwords of Apache's `htpasswd`, and a service that says who is let in.
+mod passwords;
 // PHP-FPM behind `fastcgi`.
 mod php;
 // PHP's built-in server behind `proxy`.
