@@ -56,6 +56,7 @@ mod auth;
 #[doc(hidden)]
 pub mod bench;
 mod cli;
+mod coding;
 mod config;
 mod control;
 mod disk;

@@ -211,6 +211,20 @@ pub(crate) fn may_be_trailer(name: &str) -> bool {
     rule.role == FieldRole::Other && !rule.is_single && !TOO_LATE.iter().any(is_too_late)
 }
 
+/// Whether the field `name` of a request asks for a part of content.
+pub(crate) fn is_of_range(name: &str) -> bool {
+    name.eq_ignore_ascii_case("Range") || name.eq_ignore_ascii_case("If-Range")
+}
+
+/// Whether the field `name` tells about the octets of content as they are, so that it is wrong of the same
+/// content in a coding (RFC 9530 §2, §3; the older ones are `Digest` and `Content-MD5`).
+pub(crate) fn describes_octets(name: &str) -> bool {
+    const DIGESTS: [&str; 4] = ["Content-Digest", "Repr-Digest", "Digest", "Content-MD5"];
+    DIGESTS
+        .iter()
+        .any(|digest| name.eq_ignore_ascii_case(digest))
+}
+
 /// Whether a gateway must not pass the field `name` on, in a request or in a response, because it
 /// tells about one connection, or about the transfer coding on that connection (RFC 9110 §7.6.1).
 /// `Content-Length` tells about neither: it is the same on both sides if the content is.

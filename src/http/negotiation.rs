@@ -54,7 +54,7 @@ impl ContentCoding {
     }
 
     /// Returns the coding called `name`. Case does not matter; `x-gzip` is `gzip` (§8.4.1.3).
-    fn from_name(name: &[u8]) -> Option<Self> {
+    pub(crate) fn from_name(name: &[u8]) -> Option<Self> {
         if name.eq_ignore_ascii_case(b"x-gzip") {
             return Some(Self::Gzip);
         }

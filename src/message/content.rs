@@ -327,6 +327,8 @@ pub(crate) trait ReadContent {
 pub(crate) enum ContentError {
     #[error("the content is malformed: {0}")]
     Malformed(#[from] crate::http::chunked::ChunkedError),
+    #[error("the content is not in the content coding that Content-Encoding says")]
+    NotInCoding,
     #[error("the content is larger than max_content")]
     TooLarge,
     #[error("the content did not arrive within body_timeout")]
@@ -347,6 +349,7 @@ impl ContentError {
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Malformed(_) => Reason::ContentMalformed,
+            Self::NotInCoding => Reason::ContentNotInCoding,
             Self::TooLarge => Reason::ContentTooLarge,
             Self::TimedOut => Reason::ContentTimeout,
             Self::CutOff => Reason::ClientGone,
