@@ -821,3 +821,28 @@ fn the_innermost_level_that_says_something_of_cors_says_all_of_it() {
     };
     assert_eq!((&routes[2].cors, &routes[3].cors), (&Some(own), &None));
 }
+
+#[test]
+fn compress_is_inherited_whole_and_true_leaves_it_as_it_is() {
+    use crate::http::compression::{Compression, TypePattern};
+    use crate::http::negotiation::ContentCoding::{Gzip, Zstd};
+    let (top, server, routes) = policies();
+    assert_eq!(top.compress, None);
+    let of_server = Some(Compression {
+        min_size: 2048,
+        codings: vec![Zstd, Gzip],
+        ..Compression::default()
+    });
+    let of_last = Some(Compression {
+        types: vec![
+            TypePattern::Under("text/".into()),
+            TypePattern::EndingWith("+json".into()),
+            TypePattern::Exactly("font/ttf".into()),
+        ],
+        ..Compression::default()
+    });
+    let found: Vec<_> = routes.iter().map(|route| &route.compress).collect();
+    let inherited = &of_server;
+    let expected = [inherited, inherited, inherited, &None, inherited, &of_last];
+    assert_eq!((&server.compress, &found[..]), (&of_server, &expected[..]));
+}

@@ -24,7 +24,7 @@ pub(crate) enum Kind {
 }
 
 /// What identifies a state of a file: while all of it is the same, the content is the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     pub(crate) device: u64,
     pub(crate) inode: u64,

@@ -1,5 +1,6 @@
 //! The policy of a server or a route, prepared: field changes and error pages are encoded.
 
+use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use super::carryover::Carryover;
 use super::cors::ServingCors;
 use super::error_pages::ErrorPage;
 use crate::config::model::{Access, ErrorPages, HeaderChanges, Limits, Policy};
+use crate::http::compression::Compression;
 use crate::http::date::HttpDate;
 use crate::http::field_list::FieldList;
 use crate::http::field_roles::{FieldRole, FieldRule};
@@ -32,6 +34,8 @@ pub(crate) struct ServingPolicy {
     pub(crate) auth: Option<Box<ServingAuth>>,
     /// In a box, because few routes have it.
     pub(crate) cors: Option<Box<ServingCors>>,
+    /// What is compressed. In a box, because few routes have it.
+    pub(crate) compression: Option<Box<Compression>>,
     /// What of the operator's changes a handler has to know beforehand.
     pub(crate) representation: RepresentationChanges,
     changes: FieldChanges,
@@ -139,7 +143,12 @@ const MULTIPART: &[u8] = b"multipart/byteranges";
 impl ServingPolicy {
     /// Prepares `policy`, with the error pages that `carryover` has.
     pub(super) fn new(policy: &Policy, carryover: &mut Carryover) -> Self {
-        let changes = FieldChanges::new(&policy.headers);
+        let compression = policy.compression();
+        let headers = match compression {
+            Some(_) => Cow::Owned(with_weak_tag(&policy.headers)),
+            None => Cow::Borrowed(&policy.headers),
+        };
+        let changes = FieldChanges::new(&headers);
         let admission = Admission::of(policy, &changes, carryover);
         let page = |(_, path): (_, &Path)| (path.to_owned(), carryover.error_page(path));
         Self {
@@ -151,7 +160,8 @@ impl ServingPolicy {
                 .cors
                 .as_ref()
                 .map(|cors| Box::new(ServingCors::new(cors))),
-            representation: representation_changes(&policy.headers),
+            compression: compression.cloned().map(Box::new),
+            representation: representation_changes(&headers),
             changes,
             pages: policy.error_pages.clone(),
             loaded: policy.error_pages.iter().map(page).collect(),
@@ -279,6 +289,18 @@ impl FieldChanges {
             *least <= scope && dropped.as_bytes().eq_ignore_ascii_case(name)
         })
     }
+}
+
+/// `headers` in which the operator's `ETag` is weak: it is sent with each of the codings, and a strong one
+/// would say that they are the same octets (RFC 9110 §8.8.3.3).
+fn with_weak_tag(headers: &HeaderChanges) -> HeaderChanges {
+    let mut headers = headers.clone();
+    for (name, value) in headers.set.iter_mut().chain(&mut headers.add) {
+        if name.eq_ignore_ascii_case("ETag") && value.starts_with('"') {
+            value.insert_str(0, "W/");
+        }
+    }
+    headers
 }
 
 /// What of `headers` a handler has to know beforehand.

@@ -19,11 +19,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::coding::encoders::Encoders;
 use crate::control::Submit;
 use crate::http::method::{Method, MethodSet};
-use crate::message::content::{ContentError, ReadContent};
+use crate::message::content::{ContentError, DuplexContent, Octets, ReadContent};
 use crate::message::request::Request;
-use crate::message::response::{DuplexAnswer, Response};
+use crate::message::response::{DuplexAnswer, DuplexResponse, Response};
 use crate::message::selected::Selected;
 use crate::runtime::Pools;
 use crate::upstream;
@@ -70,6 +71,8 @@ pub(crate) struct WorkerState {
     /// Connections to servers of upstreams.
     kept: Rc<upstream::KeptConnections>,
     pub(crate) pools: Pools,
+    /// What content is compressed with while it is sent.
+    pub(crate) encoders: Rc<Encoders>,
     /// Asks the supervisor for what only the supervisor knows.
     submit: Submit,
     /// What [`Handler::answer_now`] has begun when it returns no response.
@@ -84,11 +87,12 @@ impl WorkerState {
     /// The state of a worker that has answered nothing yet.
     pub(crate) fn new(pools: Pools, submit: Submit) -> Self {
         Self {
-            files: files::WorkerState::new(Arc::clone(&pools.disk)),
+            files: files::WorkerState::new(Arc::clone(&pools.disk), Arc::clone(&pools.coding)),
             scripts: RefCell::default(),
             upstream: Rc::default(),
             kept: Rc::default(),
             pools,
+            encoders: Rc::default(),
             submit,
             begun: Cell::new(None),
         }
@@ -169,6 +173,16 @@ impl Handler {
             | Self::Control(_) => false,
             Self::Plugin(_) => true,
         }
+    }
+
+    /// Whether `response`, which is of this handler, is in the coding that the client wants: `files` keeps
+    /// content in each coding. What it makes for one response, as a listing, it leaves as it is.
+    pub(crate) fn has_chosen_coding(&self, response: &DuplexResponse<'_, '_>) -> bool {
+        let is_made = matches!(
+            response.content,
+            DuplexContent::Octets(Octets::Owned(_)) | DuplexContent::Stream(_)
+        );
+        matches!(self, Self::Files(_)) && !is_made
     }
 
     /// Whether [`answer_now`](Self::answer_now) never has a response.

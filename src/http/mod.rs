@@ -10,10 +10,12 @@
 //! | the head of a response | [`status`], [`response`]; of an upstream's, [`received_response`] |
 //! | who may set which field | [`field_roles`] |
 //! | which representation, and how much of it | [`negotiation`], [`precondition`], [`range`], [`validator`] |
+//! | whether content is compressed for the client | [`compression`] |
 //! | what a field value is made of | [`date`], [`list`], [`media_type`], [`multipart`], [`forwarded`] |
 
 pub(crate) mod address_text;
 pub(crate) mod chunked;
+pub(crate) mod compression;
 pub(crate) mod content;
 pub(crate) mod cookies;
 pub(crate) mod date;

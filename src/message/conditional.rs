@@ -79,8 +79,20 @@ fn selected(fields: &FieldList, supply: &Supply<'_>, request: &Request<'_>) -> S
     match supply {
         // Content that is made anew each time: no client can have kept a part of it.
         Supply::Entire(_) if !is_validated => Selected::Whole,
-        _ => select(request.head, &validators, supply.length()),
+        _ => {
+            let length = supply.length();
+            let length = length.filter(|_| !is_coded_later(fields, length, request));
+            select(request.head, &validators, length)
+        }
     }
+}
+
+/// Whether the server will compress this content for the client. Parts of it cannot be asked for then:
+/// they would be parts of what is sent, which is made anew each time.
+fn is_coded_later(fields: &FieldList, length: Option<u64>, request: &Request<'_>) -> bool {
+    request.compression.is_some_and(|rules| {
+        rules.suits(Status::OK, fields, length).is_ok() && rules.coding_for(request.head).is_ok()
+    })
 }
 
 impl<'c> Supply<'c> {

@@ -4,6 +4,7 @@
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::changes::RepresentationChanges;
@@ -21,6 +22,7 @@ use crate::message::content::{Content, FileRange, Octets, Piece};
 use crate::reason::Reason;
 
 /// A representation with its fields encoded, ready to be answered from.
+#[derive(Clone)]
 pub(crate) struct Representation {
     /// Every field line of a 200, in three runs; see [`Metadata::encode`].
     fields: Rc<[u8]>,
@@ -29,8 +31,9 @@ pub(crate) struct Representation {
     /// Where `Content-Type` begins, the last line.
     start_of_type: usize,
     content_type: String,
-    /// Opaque part of the strong entity tag, without quotes.
+    /// Opaque part of the entity tag, without quotes.
     entity_tag: String,
+    is_made: bool,
     last_modified: Option<ModificationDate>,
     body: Body,
 }
@@ -48,7 +51,12 @@ pub(crate) struct ModificationDate {
 #[derive(Clone)]
 pub(crate) enum Body {
     Memory(Rc<[u8]>),
-    File { file: Rc<OwnedFd>, length: u64 },
+    /// Shared among workers.
+    Everywhere(Arc<[u8]>),
+    File {
+        file: Rc<OwnedFd>,
+        length: u64,
+    },
 }
 
 /// What there is to say of a representation.
@@ -57,6 +65,9 @@ pub(crate) struct Metadata<'a> {
     pub(crate) content_coding: Option<&'static str>,
     /// Opaque part, without quotes.
     pub(crate) entity_tag: String,
+    /// Whether this server has made the octets of others, and may make other octets of the same ones another
+    /// time: the entity tag is weak, and no parts are sent.
+    pub(crate) is_made: bool,
     pub(crate) last_modified: Option<ModificationDate>,
     pub(crate) cache_control: Option<&'a str>,
     /// Whether another representation could have been selected by `Accept-Encoding`.
@@ -67,7 +78,8 @@ impl Metadata<'_> {
     /// The representation of these metadata and `body`.
     pub(crate) fn encode(self, body: Body) -> Representation {
         // What a 304 repeats (RFC 9110 §15.4.5) …
-        let mut fields = FieldLines::new().with("ETag", format!("\"{}\"", self.entity_tag));
+        let weak = if self.is_made { "W/" } else { "" };
+        let mut fields = FieldLines::new().with("ETag", format!("{weak}\"{}\"", self.entity_tag));
         if let Some(modified) = self.last_modified {
             fields.push("Last-Modified", modified.date.to_bytes());
         }
@@ -79,7 +91,9 @@ impl Metadata<'_> {
         }
         let end_of_validators = fields.as_bytes().len();
         // … what every 200 and 206 carries …
-        fields.push("Accept-Ranges", "bytes");
+        if !self.is_made {
+            fields.push("Accept-Ranges", "bytes");
+        }
         fields.push("X-Content-Type-Options", "nosniff");
         if let Some(coding) = self.content_coding {
             fields.push("Content-Encoding", coding);
@@ -93,6 +107,7 @@ impl Metadata<'_> {
             start_of_type,
             content_type: self.content_type,
             entity_tag: self.entity_tag,
+            is_made: self.is_made,
             last_modified: self.last_modified,
             body,
         }
@@ -107,7 +122,8 @@ impl Representation {
         changes: &RepresentationChanges,
     ) -> Response<'static> {
         let validators = changes.validators(self.validators());
-        match select(head, &validators, Some(self.body.length())) {
+        let length = (!self.is_made).then(|| self.body.length());
+        match select(head, &validators, length) {
             Selected::Whole => self.whole(),
             Selected::Ranges(_) | Selected::Unsatisfiable if self.is_named_by_weak_date(head) => {
                 self.whole()
@@ -130,7 +146,7 @@ impl Representation {
     fn validators(&self) -> Validators<'_> {
         Validators {
             entity_tag: Some(EntityTag {
-                weak: false,
+                weak: self.is_made,
                 opaque: self.entity_tag.as_bytes(),
             }),
             last_modified: self.last_modified.map(|modified| modified.date),
@@ -307,6 +323,7 @@ impl Body {
     pub(crate) fn length(&self) -> u64 {
         match self {
             Self::Memory(octets) => octets.len() as u64,
+            Self::Everywhere(octets) => octets.len() as u64,
             Self::File { length, .. } => *length,
         }
     }
@@ -314,6 +331,7 @@ impl Body {
     pub(crate) fn whole(&self) -> Content<'static> {
         match self {
             Self::Memory(octets) => Content::Octets(Octets::Shared(Rc::clone(octets))),
+            Self::Everywhere(octets) => Content::Octets(Octets::Everywhere(Arc::clone(octets))),
             Self::File { file, length } => Content::File(FileRange {
                 file: Rc::clone(file),
                 start: 0,
@@ -328,6 +346,9 @@ impl Body {
             Self::Memory(octets) => Piece::Octets(Octets::Part(
                 Rc::clone(octets),
                 range.first as usize..range.last as usize + 1,
+            )),
+            Self::Everywhere(octets) => Piece::Octets(Octets::Owned(
+                octets[range.first as usize..range.last as usize + 1].to_vec(),
             )),
             Self::File { file, .. } => Piece::File(FileRange {
                 file: Rc::clone(file),
@@ -354,6 +375,7 @@ mod tests {
         Metadata {
             content_type: "text/plain".into(),
             content_coding: None,
+            is_made: false,
             entity_tag: "tag".into(),
             last_modified: Some(ModificationDate {
                 date: HttpDate::parse(b"Sun, 22 Nov 2026 23:54:16 GMT").expect("a date"),

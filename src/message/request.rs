@@ -9,6 +9,7 @@ use super::routed_path::RoutedPath;
 use super::secured::Secured;
 use super::upstream_note::NotePlace;
 use crate::address::{ClientAddress, ListenAddress};
+use crate::http::compression::Compression;
 use crate::http::request::RequestHead;
 
 /// What code is told of the connection that a request came on.
@@ -48,6 +49,8 @@ pub(crate) struct Request<'r> {
     pub(crate) verified: Verified<'r>,
     /// What the operator changes of the representation that answers.
     pub(crate) changes: &'r RepresentationChanges,
+    /// The rules by which its response is compressed; `None`: it is not.
+    pub(crate) compression: Option<&'r Compression>,
     /// Where it came in, as the operator names that.
     pub(crate) listener: &'r ListenAddress,
     /// `None` where no code is run.
@@ -56,4 +59,13 @@ pub(crate) struct Request<'r> {
     pub(crate) id: Option<&'r RequestId>,
     /// Where a gateway notes which servers it asked.
     pub(crate) note: &'r NotePlace,
+}
+
+impl Request<'_> {
+    /// Whether a handler that passes the request on, or gives parts of content, must take no notice of its
+    /// `Range`; see [`Compression::hides_range`].
+    pub(crate) fn hides_range(&self) -> bool {
+        let compression = self.compression;
+        compression.is_some_and(|compression| compression.hides_range(self.head))
+    }
 }

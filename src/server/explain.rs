@@ -5,6 +5,7 @@
 //! the answer that the operator expects ([`expected`]).
 
 mod auth;
+mod compression;
 mod cors;
 mod expected;
 mod parts;
@@ -40,6 +41,7 @@ use crate::runtime::{self, Pools};
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 
 use auth::auth_of;
+use compression::compression_of;
 use cors::cors_of;
 pub(crate) use expected::run_tests;
 use parts::{admission_of, servers_to_json, servers_to_rows};
@@ -104,6 +106,8 @@ pub(crate) struct RequestExplanation {
     pub(crate) asks_a_service: bool,
     /// What scripts of the request's origin may do, where there is `cors`.
     pub(crate) cors: Option<String>,
+    /// Whether the answer is compressed, and why not, where there is `compress`.
+    pub(crate) compress: Option<String>,
 }
 
 /// What can be said of an answer.
@@ -152,6 +156,9 @@ impl RequestExplanation {
         }
         if let Some(cors) = &self.cors {
             row("cors", cors);
+        }
+        if let Some(compress) = &self.compress {
+            row("compress", compress);
         }
         if let Some(proxied) = &self.upstream {
             row("upstream", &proxied.upstream);
@@ -208,6 +215,7 @@ impl RequestExplanation {
             "rates": self.rates.iter().map(RateOutlook::to_json).collect::<Vec<_>>(),
             "auth": self.auth,
             "cors": self.cors,
+            "compress": self.compress,
             "status": self.answer.as_ref().map(|answer| answer.status.code()),
             "fields": fields,
         })
@@ -325,6 +333,11 @@ async fn answer(
         None => Some(ask(generation, &exchange, &head, local).await?),
     };
     let site = generation.site(listener, head.host);
+    let compress = compression_of(
+        exchange.policy,
+        facts.as_ref().map(|facts| (facts.status, &facts.fields)),
+        &head,
+    );
     Ok(RequestExplanation {
         request: format!("{} {}", question.method, question.target),
         listener: listener.to_string(),
@@ -347,6 +360,7 @@ async fn answer(
         auth,
         asks_a_service: exchange.asks_a_service(),
         cors: cors_of(&exchange.policy.cors, &head),
+        compress,
     })
 }
 

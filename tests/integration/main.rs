@@ -21,6 +21,8 @@ mod conditional;
 mod ranges;
 // Content negotiation between a file and its precompressed siblings.
 mod coding;
+// `compress`: content that this server compresses.
+mod compression;
 // From a path to a file, its fields, and files that change while they are served.
 mod files;
 // CGI scripts: what they are given, how they answer, and that they leave no process behind.

@@ -37,6 +37,7 @@ struct Draft {
     options: toml::Table,
     timeout: Duration,
     stream: bool,
+    decompress: bool,
     threads: Option<usize>,
 }
 
@@ -69,6 +70,15 @@ const SETTINGS: &[Setting<Draft, PluginRoute>] = &[
         ..Setting::STREAM
     },
     Setting {
+        key: "decompress",
+        kind: Kind::Boolean,
+        default: "false",
+        about: "content in gzip, br or zstd is decoded before the handler gets it, within `max_content`",
+        read: |node, draft| set(&mut draft.decompress, node.boolean()),
+        show: |route| Some(route.decompress.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
         key: "threads",
         kind: Kind::integer(&THREADS),
         about: "threads of the route's own, in the place of those of `blocking`: however slow the \
@@ -85,6 +95,7 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
         options: toml::Table::new(),
         timeout: DEFAULT_CODE_TIMEOUT,
         stream: false,
+        decompress: false,
         threads: None,
     };
     let walked = walk(section, SETTINGS, &mut draft);
@@ -98,6 +109,7 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
         options: table,
         timeout,
         stream,
+        decompress,
         threads,
     } = draft;
     let cx = node.cx;
@@ -120,6 +132,7 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
         handler: spec,
         timeout,
         stream,
+        decompress,
         threads,
     };
     Some(Verb::Handler(route).into())

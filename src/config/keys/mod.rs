@@ -5,7 +5,7 @@
 //! top ─┬─ log, blocking, acme (and issue: what it needs of a server)
 //!      ├─ server ─┬─ route ─ files, respond, redirect, handler, switch, cgi, fastcgi, proxy
 //!      │          └─ clash                    claims that exclude each other
-//!      ├─ refine ─ headers, limits, error_pages, types, access, auth, cors: what holds at a `level`
+//!      ├─ refine ─ headers, limits, error_pages, types, access, auth, cors, compress: what holds at a `level`
 //!      ├─ rate                               how many requests may be made
 //!      ├─ stream                             connections that are passed on as they are
 //!      │    └─ listening, listen_claims      what servers and streams set for their addresses
@@ -30,6 +30,7 @@ mod blocking;
 mod certificate;
 mod cgi;
 mod clash;
+mod compress;
 mod cors;
 mod error_pages;
 mod fastcgi;
@@ -85,6 +86,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &auth::TABLE,
     &cors::TABLE,
     &rate::TABLE,
+    &compress::TABLE,
     &stream::TABLE,
     &tls::STREAM_TABLE,
     &upstream::TABLE,

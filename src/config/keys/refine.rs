@@ -3,7 +3,8 @@
 use super::level::{Level, Refinement};
 use super::setting::{Setting, show, walk};
 use super::{
-    access, auth, certificate, cors, error_pages, headers, limits, rate, request_id, types,
+    access, auth, certificate, compress, cors, error_pages, headers, limits, rate, request_id,
+    types,
 };
 use crate::config::model::Policy;
 use crate::config::tree::section::Section;
@@ -32,6 +33,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         cors::AT_SERVER,
         rate::AT_SERVER,
         request_id::REQUEST_ID,
+        compress::AT_SERVER,
     ];
     const ROUTE: &[Setting<Refinement, Policy>] = &[
         headers::FURTHER_IN,
@@ -46,6 +48,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         cors::AT_ROUTE,
         rate::AT_ROUTE,
         request_id::REQUEST_ID,
+        compress::AT_ROUTE,
     ];
     match level {
         Level::Top => TOP,
@@ -60,6 +63,7 @@ pub(super) fn refine(section: &mut Section<'_>, level: Level, outer: &Policy) ->
     walk(section, settings(level), &mut refinement);
     access::warn_of_denied(section, &refinement);
     cors::warn_of_own_fields(section, &refinement);
+    compress::warn_of_own_fields(section, &refinement);
     refinement.policy
 }
 

@@ -370,7 +370,7 @@ fn route(
     // The value is checked even if the key has a mistake.
     let answer = resolve_verb(key, value, outer);
     let (pattern, (mut answer, policy)) = (pattern?, answer?);
-    answer.verb.set_types(&policy.types);
+    answer.verb.set_policy(&policy);
     warn_of_root(key, value, &pattern, &answer);
     certificate::check(value, &policy, handshakes);
     certificate::warn_of_none_to_tell(value, handshakes);

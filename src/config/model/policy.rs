@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Auth, Cidr, Cors, Limits, Types};
 use crate::address::ClientAddress;
+use crate::http::compression::{Compression, forbids_changes};
 use crate::http::fields::is_same_variable;
 use crate::http::status::Status;
 
@@ -29,10 +30,33 @@ pub(crate) struct Policy {
     pub(crate) cors: Option<Cors>,
     /// The names of the rates that requests are counted at, each once.
     pub(crate) rates: Vec<String>,
+    /// What is compressed; `None`: nothing.
+    pub(crate) compress: Option<Compression>,
     /// The media types of files.
     pub(crate) types: Types,
     /// Whether exchanges have ids, which responses, handlers and upstreams are told.
     pub(crate) request_id: bool,
+}
+
+impl Policy {
+    /// What is compressed, unless `headers` say that nothing is: that content is to be left as it is, or
+    /// which coding all of it has.
+    pub(crate) fn compression(&self) -> Option<&Compression> {
+        let compression = self.compress.as_ref()?;
+        let headers = &self.headers;
+        let forbids = |(name, value): &(String, String)| {
+            name.eq_ignore_ascii_case("Cache-Control") && forbids_changes(value.as_bytes())
+        };
+        let is_coding =
+            |(name, _): &(String, String)| name.eq_ignore_ascii_case("Content-Encoding");
+        let mut lines = headers.set.iter().chain(&headers.add);
+        let is_forbidden = lines.any(|line| forbids(line) || is_coding(line));
+        let is_removed = headers
+            .remove
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case("Content-Encoding"));
+        (!is_forbidden && !is_removed).then_some(compression)
+    }
 }
 
 /// What is done to the fields of every answer, error answers included: first `remove`, then `set`,

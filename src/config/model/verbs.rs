@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::expiry::Expiry;
 use super::file_pattern::FilePattern;
 use super::links::Links;
-use super::{HeaderChanges, RedirectTarget, Types};
+use super::{HeaderChanges, Policy, RedirectTarget, Types};
 use crate::address::UpstreamAddress;
 use crate::api::HandlerSpec;
+use crate::http::compression::Compression;
 use crate::http::status::Status;
 
 /// What a route does.
@@ -28,11 +29,19 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    /// Has the verb use `types`, if it sends files.
-    pub(crate) fn set_types(&mut self, types: &Types) {
+    /// Has the verb do as `policy` says with files, if it sends any.
+    pub(crate) fn set_policy(&mut self, policy: &Policy) {
+        let types = || policy.types.clone();
+        let compression = || policy.compression().cloned();
         match self {
-            Self::Files(files) => files.types = types.clone(),
-            Self::Fastcgi(fastcgi) => fastcgi.types = types.clone(),
+            Self::Files(files) => {
+                files.types = types();
+                files.compression = compression();
+            }
+            Self::Fastcgi(fastcgi) => {
+                fastcgi.types = types();
+                fastcgi.compression = compression();
+            }
             Self::Respond(_)
             | Self::Redirect(_)
             | Self::Echo
@@ -53,6 +62,8 @@ pub(crate) struct PluginRoute {
     pub(crate) timeout: Duration,
     /// Whether the handler gets content as it arrives, instead of when it is complete.
     pub(crate) stream: bool,
+    /// Whether content in a coding is decoded for the handler.
+    pub(crate) decompress: bool,
     /// Threads of the route's own; without, the handler runs on those of `blocking`.
     pub(crate) threads: Option<usize>,
 }
@@ -83,6 +94,8 @@ pub(crate) struct Files {
     pub(crate) revalidate: Duration,
     /// The media types of the route's policy.
     pub(crate) types: Types,
+    /// What the route's policy has compressed.
+    pub(crate) compression: Option<Compression>,
     /// What symbolic links may lead to.
     pub(crate) links: Links,
 }
@@ -124,6 +137,7 @@ impl Files {
             expires: Vec::new(),
             revalidate: Duration::from_secs(1),
             types: Types::default(),
+            compression: None,
             links: Links::Inside,
         }
     }
@@ -231,6 +245,8 @@ pub(crate) struct Fastcgi {
     pub(crate) send_files: Vec<SendDirectory>,
     /// The media types of the route's policy.
     pub(crate) types: Types,
+    /// What the route's policy has compressed.
+    pub(crate) compression: Option<Compression>,
     /// What symbolic links may lead to.
     pub(crate) links: Links,
 }
@@ -262,6 +278,7 @@ impl Fastcgi {
             sendfile: false,
             send_files: Vec::new(),
             types: Types::default(),
+            compression: None,
             links: Links::Inside,
         }
     }
@@ -284,6 +301,7 @@ impl Fastcgi {
         Files {
             index: index.cloned().collect(),
             types: self.types.clone(),
+            compression: self.compression.clone(),
             links: self.links.clone(),
             ..Files::beneath(self.root.clone())
         }

@@ -43,12 +43,12 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
         ]
         .map(|verb| routes(format!("{verb}\n{line}")))
         .into(),
-        "`auth`" => vec![format!(
-            "[[server]]\nlisten = \":1\"\nroutes.\"/\" = {{ respond = \"\" }}\n[server.auth]\n{line}\n"
-        )],
-        "`cors`" => vec![format!(
-            "[[server]]\nlisten = \":1\"\nroutes.\"/\" = {{ respond = \"\" }}\n[server.cors]\n{line}\n"
-        )],
+        "`auth`" | "`cors`" | "`compress`" => {
+            let key = title.trim_matches('`');
+            vec![format!(
+                "[[server]]\nlisten = \":1\"\nroutes.\"/\" = {{ respond = \"\" }}\n[server.{key}]\n{line}\n"
+            )]
+        }
         "`limits` of a route" => vec![routes(format!("[server.routes.\"/\".limits]\n{line}"))],
         "`[[stream]]`" => vec![format!(
             "[[stream]]\nlisten = \":1\"\nproxy = \"[::1]:2\"\n{line}\n"

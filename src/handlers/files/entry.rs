@@ -54,6 +54,23 @@ impl Entry {
         now < self.checked.get() + period
     }
 
+    /// This entry, with `file` in the place of the file that it has.
+    pub(super) fn with_file(&self, file: CachedFile) -> Rc<Self> {
+        Rc::new(Self {
+            state: State::File(file),
+            barrier: self.barrier.clone(),
+            checked: self.checked.clone(),
+        })
+    }
+
+    /// Whether both are files, in the same state.
+    pub(super) fn is_same_file(&self, other: &Self) -> bool {
+        match (&self.state, &other.state) {
+            (State::File(one), State::File(other)) => one.identities().eq(other.identities()),
+            _ => false,
+        }
+    }
+
     /// Notes that the disk was looked at at `now`, and nothing had changed.
     pub(super) fn confirm(&self, now: Instant) {
         self.checked.set(now);

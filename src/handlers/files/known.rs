@@ -12,15 +12,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::coded::{self, Made};
 use super::entry::{Entry, State};
 use super::error::FilesError;
+use super::load::Choice;
 use super::look::{FilesRoute, Look, Outcome, Seen};
 use super::unchanged::DirectoryState;
 use super::worker_state::WorkerState;
 use crate::disk::barrier::Barrier;
 use crate::disk::beneath::{Root, Waiting};
 use crate::disk::now_or_on_pool;
-use crate::http::fields::Known;
 use crate::log::limited;
 use crate::message::request::Request;
 use crate::runtime;
@@ -82,8 +83,47 @@ impl FilesRoute {
         if !file.is_open() {
             return true;
         }
-        let accept_encoding = request.head.fields.combined(Known::AcceptEncoding);
-        file.is_as_opened(accept_encoding.as_deref())
+        file.is_as_opened(request.head, &self.options)
+    }
+
+    /// `entry`, which is that of `path`, with the coding that has to be made for the client. Without it, if
+    /// there is none to be made, or none is to be had.
+    pub(super) async fn with_coding(
+        self: &Arc<Self>,
+        path: &[u8],
+        entry: Rc<Entry>,
+        request: &Request<'_>,
+        state: &WorkerState,
+    ) -> Rc<Entry> {
+        let State::File(file) = &entry.state else {
+            return entry;
+        };
+        let Choice::ToMake(coding) = file.choose(request.head, &self.options) else {
+            return entry;
+        };
+        let (_, identity, itself) = file.itself();
+        let octets = match coded::make(*identity, coding, itself.body(), &state.coding).await {
+            Made::Octets(octets) => octets,
+            Made::Nothing => {
+                file.leave_as_it_is();
+                return entry;
+            }
+            Made::NotNow => return entry,
+        };
+        // Another coding may have been made meanwhile, and the file may have changed.
+        let current = state.find(self.id, path, runtime::now());
+        let current = current.filter(|current| current.is_same_file(&entry));
+        let is_current = current.is_some();
+        let entry = current.unwrap_or(entry);
+        let State::File(file) = &entry.state else {
+            return entry;
+        };
+        let file = file.with_made(coding, octets, &self.options);
+        let entry = entry.with_file(file);
+        if is_current {
+            state.insert(self.id, path, &entry);
+        }
+        entry
     }
 
     /// The entry of `path`, with a look that may wait on the pool.

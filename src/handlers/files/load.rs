@@ -6,16 +6,21 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::io::{Errno, ReadWriteFlags};
 
-use super::lookup::{FoundFile, coded_path};
+use super::coded;
+use super::lookup::{CODINGS, FoundFile, coded_path};
 use super::siblings::{PassedOver, passed_over};
 use crate::config::model::Files;
 use crate::disk::beneath::{Opened, Waiting};
 use crate::disk::identity::Identity;
+use crate::http::compression::forbids_changes;
+use crate::http::fields::Known;
 use crate::http::media_type;
 use crate::http::negotiation::{ContentCoding, select_coding};
+use crate::http::request::RequestHead;
 use crate::message::representation::{Body, Metadata, Representation};
 
 /// Content up to this many octets is kept in memory. Larger content is faster sent from the page
@@ -49,6 +54,18 @@ pub(super) struct CachedFile {
     /// The codings; the first one is the file itself.
     codings: Vec<(ContentCoding, Identity, Representation)>,
     is_open: bool,
+    media_type: String,
+    /// Those codings that this server has made of the file itself.
+    made: Vec<(ContentCoding, Representation)>,
+    /// Whether such codings are made for clients that take no other one.
+    may_be_coded: Cell<bool>,
+}
+
+/// What is sent of a file.
+pub(super) enum Choice<'f> {
+    Ready(&'f Representation),
+    /// The file in this coding, which has to be made.
+    ToMake(ContentCoding),
 }
 
 /// Reads the content that is kept in memory. `directory` is the state of the directory that can
@@ -130,7 +147,8 @@ impl Loaded {
     /// Encodes the fields. The result is the worker's own and stays on its thread.
     pub(super) fn into_cached(self, options: &Files) -> CachedFile {
         let cache_control = options.cache_control_of(&self.path, &self.media_type);
-        let varies = self.codings.len() > 1;
+        let may_be_coded = self.may_be_coded(options, cache_control);
+        let varies = self.codings.len() > 1 || may_be_coded;
         let coding_of_format = media_type::coding_of(&self.path);
         let encode = |(coding, identity, body): (ContentCoding, Identity, LoadedBody)| {
             let metadata = Metadata {
@@ -140,6 +158,7 @@ impl Loaded {
                     coding => Some(coding.as_str()),
                 },
                 entity_tag: identity.entity_tag(coding),
+                is_made: false,
                 last_modified: identity.last_modified(),
                 cache_control,
                 varies,
@@ -156,7 +175,26 @@ impl Loaded {
             path: self.path,
             directory: Cell::new(self.directory),
             codings: self.codings.into_iter().map(encode).collect(),
+            media_type: self.media_type,
+            made: Vec::new(),
+            may_be_coded: Cell::new(may_be_coded),
         }
+    }
+
+    /// Whether the file is one that `compress` is for.
+    fn may_be_coded(&self, options: &Files, cache_control: Option<&str>) -> bool {
+        let Some(rules) = &options.compression else {
+            return false;
+        };
+        let [(_, identity, _), ..] = &self.codings[..] else {
+            return false;
+        };
+        let is_to_stay = cache_control.is_some_and(|value| forbids_changes(value.as_bytes()));
+        rules.has_type(self.media_type.as_bytes())
+            && (rules.min_size..=coded::MOST).contains(&identity.size)
+            && identity.size > 0
+            && media_type::coding_of(&self.path).is_none()
+            && !is_to_stay
     }
 }
 
@@ -173,17 +211,90 @@ impl LoadedBody {
 }
 
 impl CachedFile {
-    /// The representation that `Accept-Encoding` selects.
-    pub(super) fn select(&self, accept_encoding: Option<&[u8]>) -> &Representation {
-        let (_, _, selected) = self.selected(accept_encoding);
-        selected
+    /// What is sent in answer to the request of `head`.
+    ///
+    /// A coding in a file of its own comes first: the operator has chosen it, and parts of it can be sent.
+    pub(super) fn choose(&self, head: &RequestHead<'_>, options: &Files) -> Choice<'_> {
+        let accept_encoding = || head.fields.combined(Known::AcceptEncoding);
+        let (coding, _, selected) = match self.codings.len() {
+            1 => self.itself(),
+            _ => self.selected(accept_encoding().as_deref()),
+        };
+        if *coding != ContentCoding::Identity || !self.may_be_coded.get() {
+            return Choice::Ready(selected);
+        }
+        let rules = options.compression.as_ref();
+        match rules.and_then(|rules| rules.coding_for(head).ok()) {
+            None => Choice::Ready(selected),
+            Some(coding) => {
+                let made = self.made.iter().find(|(made, _)| *made == coding);
+                made.map_or(Choice::ToMake(coding), |(_, made)| Choice::Ready(made))
+            }
+        }
     }
 
-    /// The coding that `Accept-Encoding` selects, and the path beneath the root, as text.
-    pub(super) fn describe(&self, accept_encoding: Option<&[u8]>) -> (&'static str, String) {
-        let (coding, ..) = self.selected(accept_encoding);
+    /// The file as it is.
+    pub(super) fn itself(&self) -> &(ContentCoding, Identity, Representation) {
+        self.codings
+            .first()
+            .expect("a file has at least its own representation")
+    }
+
+    /// Has the file sent as it is to clients for which a coding would be made.
+    pub(super) fn leave_as_it_is(&self) {
+        self.may_be_coded.set(false);
+    }
+
+    /// This file, with the octets that were made of it in `coding`.
+    pub(super) fn with_made(
+        &self,
+        coding: ContentCoding,
+        octets: Arc<[u8]>,
+        options: &Files,
+    ) -> Self {
+        let (_, identity, _) = self.itself();
+        let metadata = Metadata {
+            content_type: self.media_type.clone(),
+            content_coding: Some(coding.as_str()),
+            entity_tag: identity.entity_tag(coding),
+            is_made: true,
+            last_modified: identity.last_modified(),
+            cache_control: options.cache_control_of(&self.path, &self.media_type),
+            varies: true,
+        };
+        let mut made = self.made.clone();
+        made.retain(|(other, _)| *other != coding);
+        made.push((coding, metadata.encode(Body::Everywhere(octets))));
+        Self {
+            path: self.path.clone(),
+            directory: self.directory.clone(),
+            codings: self.codings.clone(),
+            is_open: self.is_open,
+            media_type: self.media_type.clone(),
+            made,
+            may_be_coded: self.may_be_coded.clone(),
+        }
+    }
+
+    /// The coding that is sent in answer to the request of `head`, and the path beneath the root of what it
+    /// is made of, as text.
+    pub(super) fn describe(&self, head: &RequestHead<'_>, options: &Files) -> (String, String) {
+        let accept_encoding = head.fields.combined(Known::AcceptEncoding);
+        let (coding, ..) = self.selected(accept_encoding.as_deref());
         let path = coded_path(&self.path, *coding);
-        (coding.as_str(), String::from_utf8_lossy(&path).into_owned())
+        let made = match self.choose(head, options) {
+            Choice::Ready(selected) => {
+                let made = self.made.iter();
+                let mut made = made.filter(|(_, made)| std::ptr::eq(made, selected));
+                made.next().map(|(coding, _)| *coding)
+            }
+            Choice::ToMake(_) => None,
+        };
+        let coding = match made {
+            Some(made) => format!("compressed: {}", made.as_str()),
+            None => coding.as_str().to_owned(),
+        };
+        (coding, String::from_utf8_lossy(&path).into_owned())
     }
 
     /// The compressed siblings that are passed over. Looks at the disk, for `explain` alone.
@@ -191,23 +302,21 @@ impl CachedFile {
         passed_over(&options.root.join(OsStr::from_bytes(&self.path)), options)
     }
 
+    /// The file, or a coding in a file of its own that `Accept-Encoding` weighs higher.
     fn selected(
         &self,
         accept_encoding: Option<&[u8]>,
     ) -> &(ContentCoding, Identity, Representation) {
-        let [identity, codings @ ..] = &self.codings[..] else {
-            unreachable!("a file has at least its own representation")
-        };
-        if codings.is_empty() {
-            return identity;
+        let itself = self.itself();
+        let mut available = [ContentCoding::Identity; CODINGS.len() + 1];
+        for (place, (coding, ..)) in available.iter_mut().zip(&self.codings) {
+            *place = *coding;
         }
-        let available: Vec<ContentCoding> =
-            self.codings.iter().map(|(coding, ..)| *coding).collect();
         let selected = select_coding(accept_encoding, &available);
+        let mut codings = self.codings.iter();
         codings
-            .iter()
             .find(|(coding, ..)| *coding == selected)
-            .unwrap_or(identity)
+            .unwrap_or(itself)
     }
 
     /// Whether a coding of it is an open file, rather than content in memory.
@@ -215,12 +324,18 @@ impl CachedFile {
         self.is_open
     }
 
-    /// Whether what `Accept-Encoding` selects is as it was when it was looked at, as far as the open
-    /// file tells. One system call; none if the content is in memory.
-    pub(super) fn is_as_opened(&self, accept_encoding: Option<&[u8]>) -> bool {
-        let (_, identity, selected) = self.selected(accept_encoding);
+    /// Whether what is sent in answer to the request of `head` is as it was when it was looked at, as far as
+    /// the open file tells. One system call; none if the content is in memory.
+    pub(super) fn is_as_opened(&self, head: &RequestHead<'_>, options: &Files) -> bool {
+        if let Choice::Ready(chosen) = self.choose(head, options)
+            && matches!(chosen.body(), Body::Everywhere(_))
+        {
+            return true;
+        }
+        let accept_encoding = head.fields.combined(Known::AcceptEncoding);
+        let (_, identity, selected) = self.selected(accept_encoding.as_deref());
         match selected.body() {
-            Body::Memory(_) => true,
+            Body::Memory(_) | Body::Everywhere(_) => true,
             Body::File { file, .. } => {
                 Identity::of_open(file.as_fd()).is_ok_and(|now| now == *identity)
             }
@@ -252,6 +367,7 @@ impl CachedFile {
         const FIELDS: usize = 768;
         let weigh = |body: &Body| match body {
             Body::Memory(content) => content.len(),
+            Body::Everywhere(content) => content.len(),
             Body::File { .. } => 0,
         };
         self.path.len()
@@ -268,9 +384,10 @@ impl CachedFile {
     }
 
     fn bodies(&self) -> impl Iterator<Item = &Body> {
-        self.codings
-            .iter()
-            .map(|(.., representation)| representation.body())
+        let codings = self.codings.iter();
+        let codings = codings.map(|(.., representation)| representation);
+        let made = self.made.iter().map(|(_, representation)| representation);
+        codings.chain(made).map(Representation::body)
     }
 }
 

@@ -9,6 +9,7 @@
 //! | which file answers for a path | [`look`], [`lookup`] |
 //! | what is kept of it, and how long | [`load`], [`cache`], [`open_files`] |
 //! | how little tells that it is still so | [`unchanged`] |
+//! | codings that this server makes | [`coded`] |
 //! | what a worker keeps open | [`worker_state`], [`roots`] |
 //! | listings | [`list`], [`listings`], [`directory`], [`listing`] |
 //! | why a compressed sibling is not sent | [`siblings`] |
@@ -17,6 +18,7 @@
 //! | why nothing can be sent | [`error`] |
 
 mod cache;
+mod coded;
 mod directory;
 mod entry;
 mod error;
@@ -39,7 +41,6 @@ mod worker_state;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::http::fields::Known;
 use crate::http::path::NormalPath;
 use crate::message::location::{redirect_to_directory, redirect_to_page};
 use crate::message::request::Request;
@@ -49,6 +50,7 @@ use crate::reason::Reason;
 pub(crate) use entry::{BorrowedKey, Key, Table};
 use entry::{Entry, State};
 use error::FilesError;
+use load::Choice;
 pub(crate) use look::{FilesRoute, Place};
 use navigation::{is_navigation, varying_by_navigation};
 pub(crate) use worker_state::WorkerState;
@@ -60,6 +62,15 @@ const APPLICATION: &[u8] = b"/index.html";
 pub(crate) struct FilesHandler {
     route: Arc<FilesRoute>,
     strip_prefix: bool,
+}
+
+/// The entry that answers for a path.
+struct Answering<'p> {
+    entry: Rc<Entry>,
+    /// The path that it is the entry of.
+    path: &'p [u8],
+    /// Whether it depends on the request's fields which entry it is.
+    varies: bool,
 }
 
 impl FilesHandler {
@@ -134,10 +145,10 @@ impl FilesHandler {
     ) -> Option<Response<'static>> {
         let path = self.path_beneath(request).ok()?;
         match self.route.entry(path.as_bytes(), request, state).await {
-            Ok(entry) => match entry.state {
-                State::File(_) => self.answer_from(&entry, request),
-                _ => None,
-            },
+            Ok(entry) => {
+                self.answer_with_file(path.as_bytes(), entry, request, state)
+                    .await
+            }
             Err(error) => Some(error.into_response(state)),
         }
     }
@@ -151,28 +162,47 @@ impl FilesHandler {
             Ok(path) => path,
             Err(redirect) => return Ok(redirect),
         };
-        let (entry, varies) = self.entry_for(&path, request, state).await?;
-        match self.answer_from(&entry, request) {
+        let Answering {
+            entry,
+            path: path_of_entry,
+            varies,
+        } = self.entry_for(&path, request, state).await?;
+        let response = match self.answer_from(&entry, request) {
+            None if matches!(entry.state, State::File(_)) => {
+                self.answer_with_file(path_of_entry, entry, request, state)
+                    .await
+            }
+            response => response,
+        };
+        match response {
             Some(response) if varies => Ok(varying_by_navigation(response)),
             Some(response) => Ok(response),
             None => self.route.list(&path, request, state).await,
         }
     }
 
-    /// The entry that answers for `path`: its own, or the single-page application's; and whether it
-    /// depends on the request's fields which of them it is.
-    async fn entry_for(
+    /// The entry that answers for `path`: its own, or the single-page application's.
+    async fn entry_for<'p>(
         &self,
-        path: &NormalPath<'_>,
+        path: &'p NormalPath<'_>,
         request: &Request<'_>,
         state: &WorkerState,
-    ) -> Result<(Rc<Entry>, bool), FilesError> {
-        let entry = self.route.entry(path.as_bytes(), request, state).await?;
-        let is_for_application = self.is_for_application(&entry, request);
-        if is_for_application && is_navigation(request) {
-            return Ok((self.route.entry(APPLICATION, request, state).await?, true));
+    ) -> Result<Answering<'p>, FilesError> {
+        let path = path.as_bytes();
+        let entry = self.route.entry(path, request, state).await?;
+        let varies = self.is_for_application(&entry, request);
+        if varies && is_navigation(request) {
+            return Ok(Answering {
+                entry: self.route.entry(APPLICATION, request, state).await?,
+                path: APPLICATION,
+                varies,
+            });
         }
-        Ok((entry, is_for_application))
+        Ok(Answering {
+            entry,
+            path,
+            varies,
+        })
     }
 
     /// The path beneath the root. If the client must add a slash first, the redirect that says so.
@@ -199,17 +229,33 @@ impl FilesHandler {
         options.spa && leads_nowhere
     }
 
-    /// The response for an entry; `None` if it is a listing.
+    /// The response with the file of `entry`, in a coding that is made now if need be; `None` if it has none.
+    async fn answer_with_file(
+        &self,
+        path: &[u8],
+        entry: Rc<Entry>,
+        request: &Request<'_>,
+        state: &WorkerState,
+    ) -> Option<Response<'static>> {
+        let entry = self.route.with_coding(path, entry, request, state).await;
+        let State::File(file) = &entry.state else {
+            return None;
+        };
+        let as_it_is = || {
+            let (.., itself) = file.itself();
+            itself.answer(request.head, request.changes)
+        };
+        Some(self.answer_from(&entry, request).unwrap_or_else(as_it_is))
+    }
+
+    /// The response for an entry; `None` if it is a listing, or a file in a coding that has to be made.
     fn answer_from(&self, entry: &Entry, request: &Request<'_>) -> Option<Response<'static>> {
         let problem = |reason| Some(Response::problem(reason));
         match &entry.state {
-            State::File(file) => {
-                let accept_encoding = request.head.fields.combined(Known::AcceptEncoding);
-                Some(
-                    file.select(accept_encoding.as_deref())
-                        .answer(request.head, request.changes),
-                )
-            }
+            State::File(file) => match file.choose(request.head, &self.route.options) {
+                Choice::Ready(chosen) => Some(chosen.answer(request.head, request.changes)),
+                Choice::ToMake(_) => None,
+            },
             State::Directory if !request.path.is_directory() => {
                 Some(redirect_to_directory(request))
             }

@@ -1,10 +1,9 @@
 //! What `explain` says of the file that answers, or why there is none.
 
-use super::FilesHandler;
 use super::entry::{Entry, State};
 use super::worker_state::WorkerState;
+use super::{Answering, FilesHandler};
 use crate::disk::beneath::is_hidden;
-use crate::http::fields::Known;
 use crate::http::path::NormalPath;
 use crate::log::diagnostic;
 use crate::message::request::Request;
@@ -17,14 +16,15 @@ impl FilesHandler {
             return Selected::without_slash();
         };
         let entry = match self.entry_for(&path, request, state).await {
-            Ok((entry, _)) => entry,
+            Ok(Answering { entry, path, .. }) => {
+                self.route.with_coding(path, entry, request, state).await
+            }
             Err(error) => return Selected::nothing(diagnostic::chain(&error)),
         };
         let barrier = entry.barrier.as_deref().map(str::to_owned);
         match &entry.state {
             State::File(file) => {
-                let accept_encoding = request.head.fields.combined(Known::AcceptEncoding);
-                let (coding, path) = file.describe(accept_encoding.as_deref());
+                let (coding, path) = file.describe(request.head, &self.route.options);
                 let root = self.route.options.root.display();
                 let mut selected = format!("{root}/{path} ({coding})");
                 for passed_over in file.passed_over(&self.route.options) {

@@ -26,6 +26,8 @@ const WATCH: Duration = Duration::from_secs(1);
 pub(crate) struct WorkerState {
     /// Runs looks at the disk that have to wait for it.
     pub(super) disk: Arc<BlockingPool>,
+    /// Compresses files.
+    pub(super) coding: Arc<BlockingPool>,
     pub(super) directories: RefCell<Directories>,
     /// Long listings that are being sent.
     pub(super) listings: RefCell<Listings>,
@@ -47,9 +49,10 @@ struct Kept {
 
 impl WorkerState {
     /// The state of a worker that has looked at nothing yet.
-    pub(crate) fn new(disk: Arc<BlockingPool>) -> Self {
+    pub(crate) fn new(disk: Arc<BlockingPool>, coding: Arc<BlockingPool>) -> Self {
         Self {
             disk,
+            coding,
             directories: RefCell::default(),
             listings: RefCell::default(),
             kept: Rc::default(),

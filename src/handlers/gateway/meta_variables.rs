@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::client_certificate;
 use crate::address::ListenAddress;
-use crate::http::field_roles::is_hop_by_hop;
+use crate::http::field_roles::{is_hop_by_hop, is_of_range};
 use crate::http::fields::Known;
 use crate::http::framing::Framing;
 use crate::http::method::Method;
@@ -107,7 +107,7 @@ pub(crate) fn meta_variables(
     // PHP does not run without it, as a guard against requests that bypass the server.
     variables.set("REDIRECT_STATUS", "200");
     variables.set_content(head, length);
-    variables.set_fields(head, request.verified);
+    variables.set_fields(request);
     if let Some(id) = request.id {
         variables.set("REQUEST_ID", id.as_str());
         // Whatever the client has sent by that name.
@@ -235,11 +235,14 @@ impl MetaVariables {
     }
 
     /// `HTTP_*` (RFC 3875 §4.1.18).
-    fn set_fields(&mut self, head: &RequestHead<'_>, verified: Verified<'_>) {
+    fn set_fields(&mut self, request: &Request<'_>) {
+        let (head, verified) = (request.head, request.verified);
         let first = self.places.len();
+        let hides_range = request.hides_range();
         let is_for_us = |name: &str| {
             verified.withholds(name)
                 || verified.is_by_password() && name.eq_ignore_ascii_case("authorization")
+                || hides_range && is_of_range(name)
         };
         let fields = head.fields.iter();
         let fields = fields.filter(|(name, _)| is_passed(name) && !is_for_us(name));
@@ -405,6 +408,7 @@ mod tests {
             path: RoutedPath::new(&path, 0),
             changes: &RepresentationChanges::default(),
             verified,
+            compression: None,
             client: IpAddr::from([192, 0, 2, 7]).into(),
             listener: &listener,
             arrival,

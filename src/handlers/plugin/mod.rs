@@ -11,6 +11,7 @@
 //! time is up or the client has gone. A handler that never waits runs on the loop.
 
 mod call;
+mod decoding;
 mod feed;
 mod later;
 mod represent;
@@ -39,7 +40,9 @@ use crate::reason::Reason;
 use crate::runtime::{self, BlockingPool, Either, Pools, either, pipe_to_thread};
 use crate::tls::facts::Facts;
 
+use crate::coding::decoded_content::DecodedContent;
 use call::{Call, Coming, Expiry, Failure, Outcome};
+use decoding::{decoder, has_coding, is_of_coded};
 use feed::{Feed, Step};
 
 /// A handler behind a route.
@@ -54,6 +57,9 @@ pub(crate) struct PluginHandler {
     parameters: Vec<(usize, String)>,
     timeout: Duration,
     stream: bool,
+    /// The octets of content that the handler is given at most where content is decoded for it; `None`: it
+    /// is not.
+    decodes: Option<u64>,
 }
 
 /// What comes of asking a handler that never waits.
@@ -90,6 +96,7 @@ impl PluginHandler {
             parameters: parameters.collect(),
             timeout: plugin.timeout,
             stream: plugin.stream,
+            decodes: plugin.decompress.then_some(route.policy.limits.max_content),
         }
     }
 
@@ -118,6 +125,27 @@ impl PluginHandler {
     /// # Errors
     /// If the content cannot be read, or the client has gone.
     pub(crate) async fn answer<'c>(
+        &self,
+        request: &Request<'_>,
+        pools: &Pools,
+        content: impl ReadContent + 'c,
+        begun: Option<Box<Begun>>,
+    ) -> Result<DuplexResponse<'static, 'c>, ContentError> {
+        let max_content = match self.decodes {
+            Some(max_content) if has_coding(request.head) => max_content,
+            _ => return self.answer_to(request, pools, content, begun).await,
+        };
+        match decoder(request.head) {
+            Ok(decoder) => {
+                let content = DecodedContent::new(content, decoder, max_content);
+                Box::pin(self.answer_to(request, pools, content, begun)).await
+            }
+            Err(response) => Ok(response),
+        }
+    }
+
+    /// The response of the handler to a request with this content.
+    async fn answer_to<'c>(
         &self,
         request: &Request<'_>,
         pools: &Pools,
@@ -161,8 +189,8 @@ impl PluginHandler {
     ) -> Result<DuplexResponse<'static, 'c>, ContentError> {
         let (writer, reader) = pipe_to_thread();
         let length = match request.head.framing {
-            Framing::Length(length) => Some(length),
-            Framing::Chunked | Framing::Empty => None,
+            Framing::Length(length) if !self.is_decoded(request) => Some(length),
+            _ => None,
         };
         let source = Content::new(length, ContentSource::Pipe(reader));
         let (call, coming) = match self.begin(request, source, pools) {
@@ -332,6 +360,11 @@ impl PluginHandler {
         }
     }
 
+    /// Whether the handler is given other octets than the client sends.
+    fn is_decoded(&self, request: &Request<'_>) -> bool {
+        self.decodes.is_some() && has_coding(request.head)
+    }
+
     /// The request, copied into a form that can leave the loop.
     fn request(&self, request: &Request<'_>, content: Content, life: &Arc<Life>) -> api::Request {
         let received = Received {
@@ -352,8 +385,10 @@ impl PluginHandler {
         };
         let mut owned = api::Request::received(received, content, Arc::clone(life));
         let verified = request.verified;
+        let is_decoded = self.is_decoded(request);
+        let is_withheld = |name: &str| verified.withholds(name) || is_decoded && is_of_coded(name);
         let fields = request.head.fields.iter();
-        let fields = fields.filter(|(name, _)| !verified.withholds(name));
+        let fields = fields.filter(|(name, _)| !is_withheld(name));
         for (name, value) in fields.chain(verified.lines()) {
             owned.push_field(name, value);
         }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use super::rate::{ClientLeft, Gate};
 use super::route::Refusal;
-use super::{Answered, Exchange, admission, auth};
+use super::{Answered, Exchange, admission, auth, compression};
 use crate::generation::Route;
 use crate::handlers::WorkerState;
+use crate::http::compression::Compression;
 use crate::http::framing::Framing;
 use crate::log::diagnostic;
 use crate::message::content::{ContentError, ReadContent};
@@ -48,7 +49,35 @@ impl<'g> Exchange<'g, '_> {
         };
         // A handler leaves nothing half done that another exchange could see: it has only lent us
         // values, and its own cells are never borrowed across a call that could panic.
-        catch_panic(answer).unwrap_or_else(|_| Some(panicked(route)))
+        let response = catch_panic(answer).unwrap_or_else(|_| Some(panicked(route)))?;
+        Some(self.compressed(response, local))
+    }
+
+    /// The response, compressed if the policy says so.
+    #[inline(always)]
+    fn compressed<'c>(
+        &self,
+        response: DuplexResponse<'g, 'c>,
+        local: &WorkerState,
+    ) -> DuplexResponse<'g, 'c> {
+        match &self.policy.compression {
+            None => response,
+            Some(rules) => self.compressed_by(rules, response, local),
+        }
+    }
+
+    #[inline(never)]
+    fn compressed_by<'c>(
+        &self,
+        rules: &Compression,
+        response: DuplexResponse<'g, 'c>,
+        local: &WorkerState,
+    ) -> DuplexResponse<'g, 'c> {
+        let route = self.route();
+        if route.is_some_and(|route| route.handler.has_chosen_coding(&response)) {
+            return response;
+        }
+        compression::compress(rules, response, self.head, &local.encoders)
     }
 
     /// The response, waited for, wherever local redirects lead. `None` if the client has left and
@@ -61,7 +90,7 @@ impl<'g> Exchange<'g, '_> {
         if let Some(rates) = self.policy.rates() {
             match Box::pin(self.wait_for_rates(rates, content)).await {
                 Ok(None) => {}
-                Ok(Some(response)) => return Some(self.answered(response)),
+                Ok(Some(response)) => return Some(self.answered(response, local)),
                 Err(ClientLeft) => return None,
             }
         }
@@ -69,7 +98,9 @@ impl<'g> Exchange<'g, '_> {
         // otherwise every exchange that waits would have room for it.
         let target = match self.answer_once(local, content).await {
             None => return None,
-            Some(DuplexAnswer::Response(response)) => return Some(self.answered(response)),
+            Some(DuplexAnswer::Response(response)) => {
+                return Some(self.answered(response, local));
+            }
             Some(DuplexAnswer::LocalRedirect(target)) => target,
         };
         Box::pin(self.follow(target, local, content)).await
@@ -101,7 +132,7 @@ impl<'g> Exchange<'g, '_> {
                 let _ = self.identity.set(Arc::clone(identity));
             }
             match answer? {
-                DuplexAnswer::Response(response) => return Some(next.answered(response)),
+                DuplexAnswer::Response(response) => return Some(next.answered(response, local)),
                 DuplexAnswer::LocalRedirect(further) => target = further,
             }
         }
@@ -119,9 +150,15 @@ impl<'g> Exchange<'g, '_> {
         }
     }
 
-    fn answered<'c>(&self, response: DuplexResponse<'g, 'c>) -> Answered<'g, 'c> {
-        let policy = self.policy;
-        Answered { response, policy }
+    fn answered<'c>(
+        &self,
+        response: DuplexResponse<'g, 'c>,
+        local: &WorkerState,
+    ) -> Answered<'g, 'c> {
+        Answered {
+            response: self.compressed(response, local),
+            policy: self.policy,
+        }
     }
 
     /// The response where a local redirect of the code behind the route leads nowhere.
@@ -130,7 +167,10 @@ impl<'g> Exchange<'g, '_> {
             self.route().map_or_else(String::new, Route::to_string),
             format_args!("the local redirect to {target:?} {why}"),
         );
-        self.answered(Response::problem(Reason::LocalRedirectFailed))
+        Answered {
+            response: Response::problem(Reason::LocalRedirectFailed),
+            policy: self.policy,
+        }
     }
 
     /// The answer of the route that this request matches: a response, or a local redirect.

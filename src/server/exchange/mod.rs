@@ -8,6 +8,7 @@
 //! auth        whether the client has proved what is wanted, at once or waited for
 //! cors        what scripts of other origins may do; a preflight is answered here
 //! handler     the response, at once or waited for, wherever local redirects lead
+//! compression the response's content in a coding that the client takes
 //! finishing   what the operator changes of it, and its framing
 //! outcome     counted and recorded, exactly once
 //! ```
@@ -20,6 +21,7 @@ mod admission;
 mod auth;
 mod authorize;
 pub(super) mod client;
+pub(super) mod compression;
 pub(super) mod cors;
 pub(super) mod finishing;
 mod handler;
@@ -313,6 +315,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
             path,
             verified: self.verified(),
             changes: &self.policy.representation,
+            compression: self.policy.compression.as_deref(),
             client: self.client,
             listener: self.listener,
             arrival: self.arrival,

@@ -236,6 +236,7 @@ fn with_file(
         content_type,
         content_coding: coding.filter(|_| !head.fields.has("Content-Encoding")),
         entity_tag: identity.entity_tag(ContentCoding::Identity),
+        is_made: false,
         last_modified: identity.last_modified(),
         cache_control: None,
         varies: false,

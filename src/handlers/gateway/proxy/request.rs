@@ -17,7 +17,7 @@ use super::max_forwards;
 use super::target::TargetRule;
 use crate::config::model::{HostField, Proxy};
 use crate::handlers::gateway::client_certificate;
-use crate::http::field_roles::is_hop_by_hop;
+use crate::http::field_roles::{is_hop_by_hop, is_of_range};
 use crate::http::fields::{Known, is_same_variable};
 use crate::http::framing::Framing;
 use crate::http::list;
@@ -205,6 +205,7 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
     let changes = &options.request_headers;
     let is_from_proxy = request.arrival.is_some_and(|arrival| arrival.is_from_proxy);
     let max_forwards = max_forwards::left(request.head);
+    let hides_range = request.hides_range();
     for (name, value) in fields.iter() {
         let is_ours = matches!(name.len(), 4 | 6 | 14 | 17)
             && ["Host", "Expect", "Content-Length", "Transfer-Encoding"]
@@ -216,7 +217,8 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
             || !named.is_empty() && is_of_connection(name)
             || forwarding::is_forwarding(name, is_from_proxy)
             || request.verified.withholds(name)
-            || changes.replace(name);
+            || changes.replace(name)
+            || hides_range && is_of_range(name);
         match max_forwards {
             _ if is_dropped => {}
             Some(left) if max_forwards::is_it(name) => {

@@ -1,0 +1,361 @@
+//! Files in codings that this server makes: each once, for all workers, off the loop.
+//!
+//! ```text
+//! a worker that wants one ── on the shelf ──────────────────────────→ its octets
+//!                          ├ being made ── waits with the others ──┤
+//!                          └ unknown ───── a thread makes it ──────┘
+//! ```
+//!
+//! The client waits meanwhile, for [`PATIENCE`] at most: it would otherwise be sent more octets, and a proxy
+//! before it would keep these for everybody. A client that has waited in vain gets the file as it is.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::coding::encoder::{Effort, encode};
+use crate::disk::identity::Identity;
+use crate::http::negotiation::ContentCoding;
+use crate::message::representation::Body;
+use crate::runtime::{BlockingPool, Receiver, Sender, channel, timeout};
+
+/// The largest file that is compressed, in octets: it takes a thread a second or two, and memory for it
+/// and for what comes of it.
+pub(super) const MOST: u64 = 8 * 1024 * 1024;
+
+/// How long a client waits for a file to be compressed.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the shelf may hold, in octets, beside what workers hold of it.
+const CAPACITY: usize = 64 * 1024 * 1024;
+
+/// What a place on the shelf weighs without octets.
+const PLACE: usize = 192;
+
+/// What was made of a file.
+#[derive(Clone, Debug)]
+pub(super) enum Made {
+    Octets(Arc<[u8]>),
+    /// It would not become smaller, or it has changed while it was read: this state of it is sent as it is.
+    Nothing,
+    /// There is no thread or no time for it now.
+    NotNow,
+}
+
+/// A state of a file, in a coding.
+type Key = (Identity, ContentCoding);
+
+/// What was made of files, for all workers: what one has made is not made again by another, nor when a
+/// worker has forgotten the file. Workers look here only for what they do not hold themselves.
+static SHELF: LazyLock<Shelf> = LazyLock::new(Shelf::default);
+
+#[derive(Default)]
+struct Shelf(Mutex<Places>);
+
+/// Two generations bound what is kept, as in [`super::generations`].
+#[derive(Default)]
+struct Places {
+    young: HashMap<Key, Made>,
+    old: HashMap<Key, Made>,
+    /// What the young ones weigh.
+    weight: usize,
+    /// What is being made, and the workers that wait for it.
+    under_way: HashMap<Key, Vec<Sender<Made>>>,
+}
+
+/// What a worker finds on the shelf.
+enum Found {
+    Made(Made),
+    /// It is being made.
+    Coming(Receiver<Made>),
+    /// It is to be made by whoever asked, and comes this way, too.
+    ToMake(Receiver<Made>, Order),
+}
+
+/// Has those that wait told what was made; that there is nothing now, if it is dropped before.
+struct Order {
+    key: Key,
+    shelf: &'static Shelf,
+}
+
+/// A file's octets, as they are read on a thread.
+enum Source {
+    Memory(Vec<u8>),
+    File(OwnedFd),
+}
+
+/// The octets in `coding` of a file of that identity, whose octets are `body`.
+pub(super) async fn make(
+    identity: Identity,
+    coding: ContentCoding,
+    body: &Body,
+    pool: &BlockingPool,
+) -> Made {
+    let mut coming = match SHELF.find((identity, coding)) {
+        Found::Made(made) => return made,
+        Found::Coming(coming) => coming,
+        Found::ToMake(coming, order) => {
+            let Some(source) = source_of(body) else {
+                return Made::NotNow;
+            };
+            let work = move || order.fulfil(make_of(&source, identity, coding));
+            if let Ok(job) = pool.begin(work) {
+                // It goes on for the others if this client goes.
+                job.detach();
+            }
+            coming
+        }
+    };
+    let made = timeout(PATIENCE, coming.receive()).await;
+    made.ok().flatten().unwrap_or(Made::NotNow)
+}
+
+fn source_of(body: &Body) -> Option<Source> {
+    Some(match body {
+        Body::Memory(octets) => Source::Memory(octets.to_vec()),
+        Body::Everywhere(octets) => Source::Memory(octets.to_vec()),
+        Body::File { file, .. } => Source::File(file.try_clone().ok()?),
+    })
+}
+
+/// Reads and compresses, on this thread.
+fn make_of(source: &Source, identity: Identity, coding: ContentCoding) -> Made {
+    let read;
+    let content = match source {
+        Source::Memory(octets) => octets,
+        Source::File(file) => match read_whole(file.as_fd(), identity) {
+            Some(octets) => {
+                read = octets;
+                &read
+            }
+            None => return Made::Nothing,
+        },
+    };
+    let coded = encode(content, coding, Effort::Kept(content.len() as u64));
+    match coded {
+        Ok(coded) if is_worth_it(coded.len(), content.len()) => Made::Octets(coded.into()),
+        Ok(_) => Made::Nothing,
+        Err(_) => Made::NotNow,
+    }
+}
+
+/// Whether a twentieth is saved at least: for less, clients need not be kept from asking for parts.
+fn is_worth_it(coded: usize, plain: usize) -> bool {
+    coded <= plain - plain / 20
+}
+
+/// All octets of a file; `None` if it is not of that identity any more.
+fn read_whole(file: BorrowedFd<'_>, identity: Identity) -> Option<Vec<u8>> {
+    let mut content = vec![0; usize::try_from(identity.size).ok()?];
+    let mut filled = 0;
+    while filled < content.len() {
+        let rest = &mut content[filled..];
+        let read = rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *rest, filled as u64));
+        match read {
+            Ok(count @ 1..) => filled += count,
+            Ok(0) | Err(_) => return None,
+        }
+    }
+    let is_unchanged = Identity::of_open(file).ok()? == identity;
+    is_unchanged.then_some(content)
+}
+
+impl Shelf {
+    /// What there is of `key`. If it is to be made, others that ask from now on wait for it.
+    fn find(&'static self, key: Key) -> Found {
+        let mut places = self.lock();
+        if let Some(made) = places.take(key) {
+            return Found::Made(made);
+        }
+        let (sender, coming) = channel();
+        match places.under_way.get_mut(&key) {
+            Some(waiting) => {
+                waiting.push(sender);
+                Found::Coming(coming)
+            }
+            None => {
+                places.under_way.insert(key, vec![sender]);
+                Found::ToMake(coming, Order { key, shelf: self })
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        // Every change is a single step, so that a panic leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places {
+    /// What was made of `key`, which is young from now on.
+    fn take(&mut self, key: Key) -> Option<Made> {
+        if let Some(made) = self.young.get(&key) {
+            return Some(made.clone());
+        }
+        let made = self.old.remove(&key)?;
+        self.put(key, made.clone());
+        Some(made)
+    }
+
+    fn put(&mut self, key: Key, made: Made) {
+        self.weight += PLACE
+            + match &made {
+                Made::Octets(octets) => octets.len(),
+                Made::Nothing | Made::NotNow => 0,
+            };
+        self.young.insert(key, made);
+        if self.weight > CAPACITY / 2 {
+            self.old = std::mem::take(&mut self.young);
+            self.weight = 0;
+        }
+    }
+}
+
+impl Order {
+    /// Puts what was made on the shelf.
+    fn fulfil(self, made: Made) {
+        if !matches!(made, Made::NotNow) {
+            self.shelf.lock().put(self.key, made.clone());
+        }
+        self.tell(&made);
+    }
+
+    /// Tells those that wait.
+    fn tell(&self, made: &Made) {
+        let waiting = self.shelf.lock().under_way.remove(&self.key);
+        for sender in waiting.unwrap_or_default() {
+            sender.send(made.clone());
+        }
+    }
+}
+
+impl Drop for Order {
+    fn drop(&mut self) {
+        self.tell(&Made::NotNow);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::coding::decoder::tests::decoded;
+    use crate::runtime;
+    use crate::test_support::TemporaryDirectory;
+
+    fn identity(inode: u64, size: u64) -> Identity {
+        Identity {
+            device: u64::MAX,
+            inode,
+            size,
+            modified: (1, 0),
+            changed: (1, 0),
+        }
+    }
+
+    fn octets(made: Made) -> Option<Arc<[u8]>> {
+        match made {
+            Made::Octets(octets) => Some(octets),
+            Made::Nothing | Made::NotNow => None,
+        }
+    }
+
+    #[test]
+    fn what_several_ask_for_at_once_is_made_once() {
+        let content = b"<li>item</li>\n".repeat(1000);
+        let identity = identity(1, content.len() as u64);
+        let body = content.clone();
+        let made = runtime::run(async move {
+            let pool = BlockingPool::new(2, 10);
+            let body = Rc::new(Body::Memory(body.into()));
+            let (sender, mut receiver) = channel();
+            for _ in 0..20 {
+                let (pool, body, sender) = (Arc::clone(&pool), Rc::clone(&body), sender.clone());
+                runtime::spawn(async move {
+                    let made = make(identity, ContentCoding::Gzip, &body, &pool).await;
+                    sender.send(octets(made).expect("there are threads"));
+                });
+            }
+            let mut all = Vec::new();
+            for _ in 0..20 {
+                all.extend(receiver.receive().await);
+            }
+            all
+        });
+        let made = made.expect("a loop");
+        assert!(made.iter().all(|octets| Arc::ptr_eq(octets, &made[0])));
+        assert_eq!(decoded(ContentCoding::Gzip, &made[0]), Some(content));
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_told_to_all() {
+        let outcome = runtime::run(async {
+            let pool = BlockingPool::new(1, 10);
+            let full = BlockingPool::new(1, 0);
+            let (release, blocked) = std::sync::mpsc::channel::<()>();
+            let job = full
+                .begin(move || {
+                    let _ = blocked.recv();
+                })
+                .expect("the first");
+            let random = Body::Memory(noise(50_000).into());
+            let no_gain = make(identity(2, 50_000), ContentCoding::Zstd, &random, &pool).await;
+            let body = Body::Memory(vec![0; 5000].into());
+            let no_thread = make(identity(3, 5000), ContentCoding::Zstd, &body, &full).await;
+            drop(release);
+            drop(job);
+            let later = make(identity(3, 5000), ContentCoding::Zstd, &body, &pool).await;
+            (no_gain, no_thread, later)
+        });
+        let (no_gain, no_thread, later) = outcome.expect("a loop");
+        assert!(matches!(no_gain, Made::Nothing), "{no_gain:?}");
+        assert!(matches!(no_thread, Made::NotNow), "{no_thread:?}");
+        assert!(matches!(later, Made::Octets(_)), "{later:?}");
+    }
+
+    /// Octets that do not become fewer.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 1_u64;
+        let next = |_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        };
+        (0..length).map(next).collect()
+    }
+
+    #[test]
+    fn a_file_that_has_changed_is_not_read() {
+        let tree = TemporaryDirectory::new("coded");
+        tree.write("f", &vec![b'a'; 100_000]);
+        let file = std::fs::File::open(tree.path().join("f")).expect("just written");
+        let now = Identity::of_open(file.as_fd()).expect("it is open");
+        let before = Identity {
+            changed: (1, 0),
+            ..now
+        };
+        assert!(read_whole(file.as_fd(), now).is_some());
+        assert!(read_whole(file.as_fd(), before).is_none());
+        let longer = Identity {
+            size: 100_001,
+            ..now
+        };
+        assert!(read_whole(file.as_fd(), longer).is_none());
+    }
+
+    #[test]
+    fn the_shelf_stays_within_its_bound_and_keeps_what_is_used() {
+        let mut places = Places::default();
+        let octets: Arc<[u8]> = vec![0; 1024 * 1024].into();
+        let key = |inode| (identity(inode, 1), ContentCoding::Gzip);
+        for inode in 0..200 {
+            places.put(key(inode), Made::Octets(Arc::clone(&octets)));
+            assert!(places.take(key(0)).is_some(), "{inode}");
+        }
+        assert!(places.take(key(1)).is_none());
+        assert!(places.young.len() + places.old.len() <= CAPACITY / octets.len() + 2);
+    }
+}
