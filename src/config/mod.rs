@@ -83,3 +83,9 @@ fn sentence(fault: complaint::fault::Fault) -> String {
         None => fault.message,
     }
 }
+
+/// The template that `text` is, for tests of other rooms.
+#[cfg(test)]
+pub(crate) fn parse_log_template(text: &str) -> Vec<model::LogPart> {
+    words::log_format::parse_template(text).expect("a template")
+}

@@ -151,13 +151,14 @@ fn every_setting_arrives() {
         (config.grace, config.server_field),
         (Duration::from_secs(90), false)
     );
-    let access = AccessLog::File(Path::new(FIXTURES).join("logs/access.log"));
+    let file = LogDestination::File(Path::new(FIXTURES).join("logs/access.log"));
     assert_eq!(
         config.log,
         Log {
-            access,
+            access: vec![AccessLog::at(file)],
             format: LogFormat::Json,
-            level: LogLevel::Debug
+            level: LogLevel::Debug,
+            ..Log::default()
         }
     );
     let limits = Limits {

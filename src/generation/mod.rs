@@ -21,7 +21,7 @@ use crate::acme::Plan;
 use crate::address::ListenAddress;
 use crate::api::RouteLife;
 use crate::config::model::{
-    Config, HostPattern, Limits, LogFormat, Place, Policy, Proxies, RoutePattern, describe_route,
+    Config, HostPattern, Limits, Log, Place, Policy, Proxies, RoutePattern, describe_route,
 };
 use crate::handlers::Handler;
 use crate::handlers::control::ControlHandler;
@@ -49,7 +49,7 @@ pub(crate) struct Generation {
     pub(crate) counts_clients: bool,
     /// Whether answers say `Server: tidegate`.
     pub(crate) server_field: bool,
-    pub(crate) log_format: LogFormat,
+    pub(crate) log: Log,
     /// The proxies whose word about the client is believed.
     pub(crate) proxies: Proxies,
     /// The policy for requests that no server answers.

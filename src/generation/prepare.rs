@@ -211,7 +211,7 @@ impl Generation {
             max_connections: config.policy.limits.max_connections,
             counts_clients: limits.any(|limits| limits.connections_per_client.is_some()),
             server_field: config.server_field,
-            log_format: config.log.format,
+            log: config.log.clone(),
             proxies: config.proxies.clone(),
             policy,
             listeners: listeners.into_iter().collect(),

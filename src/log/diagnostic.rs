@@ -6,19 +6,31 @@
 //!
 //! Each message becomes one line, whatever text of others it holds; what the server itself says in several
 //! lines goes through [`report`].
+//!
+//! The story of an exchange is told step by step at level debug, and for the clients that
+//! `log.debug_clients` names at any level: [`debug_of`].
 
 use std::fmt::{Arguments, Display};
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use super::line::{line, lines};
+use super::line::{self, line, lines};
 use super::queue::Queue;
-use crate::config::model::LogLevel;
+use crate::address::ClientAddress;
+use crate::config::model::{Cidr, Log, LogLevel};
 use crate::runtime::spawn_thread;
 
-/// The least severe level that is written. The process has only one.
+/// The least severe level that is written, and [`STORIES`]. The process has only one.
 static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Info as u8);
+
+/// Set in [`LEVEL`] if the stories of some clients are told whatever the level is. So one look says whether
+/// there is anything to tell.
+const STORIES: u8 = 0x80;
+
+/// The clients whose stories are told.
+static CLIENTS: RwLock<Vec<Cidr>> = RwLock::new(Vec::new());
 
 /// The lines that wait to be written. The process has one standard error, and so one queue.
 static QUEUE: Queue = Queue::new();
@@ -26,9 +38,18 @@ static QUEUE: Queue = Queue::new();
 /// How long the end of a program waits until standard error has taken the last lines.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sets the least severe level that is written from now on.
-pub(crate) fn set_level(level: LogLevel) {
-    LEVEL.store(level as u8, Ordering::Relaxed);
+/// Has diagnostics be written as `log` says from now on.
+pub(crate) fn configure(log: &Log) {
+    let mut clients = CLIENTS.write().unwrap_or_else(PoisonError::into_inner);
+    clients.clone_from(&log.debug_clients);
+    drop(clients);
+    let stories = if log.debug_clients.is_empty() {
+        0
+    } else {
+        STORIES
+    };
+    line::set_form(log.diagnostics);
+    LEVEL.store(log.level as u8 | stories, Ordering::Relaxed);
 }
 
 /// Has a thread write the diagnostics from now on, until the process ends.
@@ -71,6 +92,27 @@ pub(crate) fn info(message: Arguments<'_>) {
 /// Reports a detail, for the search for a fault.
 pub(crate) fn debug(message: Arguments<'_>) {
     write(LogLevel::Debug, message);
+}
+
+/// Reports a step of an exchange of `client`. A caller asks [`may_debug`] before.
+#[cold]
+pub(crate) fn debug_of(client: ClientAddress, message: Arguments<'_>) {
+    if is_written(LogLevel::Debug) || is_chosen(client) {
+        put(line(LogLevel::Debug, format_args!("{client}: {message}")));
+    }
+}
+
+/// Whether the stories of `client` are told whatever the level is.
+fn is_chosen(client: ClientAddress) -> bool {
+    let clients = CLIENTS.read().unwrap_or_else(PoisonError::into_inner);
+    let address = client.ip();
+    address.is_some_and(|address| clients.iter().any(|network| network.contains(address)))
+}
+
+/// Whether there is a client whose story is told.
+#[inline]
+pub(crate) fn may_debug() -> bool {
+    LEVEL.load(Ordering::Relaxed) >= LogLevel::Debug as u8
 }
 
 /// [`error`] about `subject`, such as a route. Every request may bring another, so only some are
@@ -116,7 +158,7 @@ fn write_limited(level: LogLevel, subject: &dyn Display, message: Arguments<'_>)
 /// Whether messages of `level` are written. A caller asks if it must do something to have a message.
 #[inline]
 pub(crate) fn is_written(level: LogLevel) -> bool {
-    level as u8 <= LEVEL.load(Ordering::Relaxed)
+    level as u8 <= LEVEL.load(Ordering::Relaxed) & !STORIES
 }
 
 fn put(line: String) {

@@ -1,17 +1,41 @@
 //! The form of a diagnostic: `2026-11-22T23:54:16Z warning: what is doubtful`.
 //!
+//! As JSON it is `{"time":"…","level":"warning","message":"what is doubtful"}`. Where standard error leads to
+//! the journal of systemd, each line begins with its priority (`<4>`), and text has no time, because the
+//! journal has its own (sd-daemon(3)).
+//!
 //! A message may hold text of a handler, a script, an upstream or a client. No such text can end the line
 //! or move a terminal's cursor: [`Visible`] escapes it, here and nowhere else.
 
 use std::fmt::{self, Arguments, Display, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use crate::config::model::LogLevel;
+use serde_json::json;
+
+use crate::config::model::{DiagnosticForm, LogLevel};
 use crate::http::date::iso;
+
+/// Whether lines are JSON.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Whether standard error leads to the journal: systemd says its device and inode.
+static IS_JOURNAL: LazyLock<bool> = LazyLock::new(|| {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let state = std::fs::metadata("/proc/self/fd/2");
+    state.is_ok_and(|state| stream == format!("{}:{}", state.dev(), state.ino()))
+});
+
+/// Has lines be written in that form from now on.
+pub(super) fn set_form(form: DiagnosticForm) {
+    IS_JSON.store(form == DiagnosticForm::Json, Ordering::Relaxed);
+}
 
 /// A whole line, with its time.
 pub(super) fn line(level: LogLevel, message: Arguments<'_>) -> String {
-    written(level, &Visible(&message.to_string()))
+    Form::of_process().written(level, &Visible(&message.to_string()).to_string())
 }
 
 /// A message of several lines, the second and later ones indented, so that none of them can be taken for
@@ -19,18 +43,59 @@ pub(super) fn line(level: LogLevel, message: Arguments<'_>) -> String {
 pub(super) fn lines(level: LogLevel, message: &str) -> String {
     let lines = message.trim_end().lines();
     let lines: Vec<String> = lines.map(|line| Visible(line).to_string()).collect();
-    written(level, &lines.join("\n    "))
+    Form::of_process().written(level, &lines.join("\n    "))
 }
 
-/// Writes a message that is safe to show.
-fn written(level: LogLevel, message: &dyn Display) -> String {
-    let name = match level {
+/// How lines are written.
+#[derive(Clone, Copy)]
+struct Form {
+    is_json: bool,
+    is_journal: bool,
+}
+
+impl Form {
+    fn of_process() -> Self {
+        Self {
+            is_json: IS_JSON.load(Ordering::Relaxed),
+            is_journal: *IS_JOURNAL,
+        }
+    }
+
+    /// Writes a message that is safe to show.
+    fn written(self, level: LogLevel, message: &str) -> String {
+        let name = name(level);
+        let now = || iso(SystemTime::now());
+        let text = match (self.is_json, self.is_journal) {
+            (true, _) => json!({ "time": now(), "level": name, "message": message }).to_string(),
+            (false, true) => format!("{name}: {message}"),
+            (false, false) => format!("{} {name}: {message}", now()),
+        };
+        if !self.is_journal {
+            return text + "\n";
+        }
+        let priority = priority(level);
+        let lines = text.split('\n');
+        lines.map(|line| format!("<{priority}>{line}\n")).collect()
+    }
+}
+
+fn name(level: LogLevel) -> &'static str {
+    match level {
         LogLevel::Error => "error",
         LogLevel::Warn => "warning",
         LogLevel::Info => "info",
         LogLevel::Debug => "debug",
-    };
-    format!("{} {name}: {message}\n", iso(SystemTime::now()))
+    }
+}
+
+/// The priority of syslog (syslog(3)).
+fn priority(level: LogLevel) -> u8 {
+    match level {
+        LogLevel::Error => 3,
+        LogLevel::Warn => 4,
+        LogLevel::Info => 6,
+        LogLevel::Debug => 7,
+    }
 }
 
 /// A text in which characters that would change how a terminal or a reader of lines sees it are escaped:
@@ -64,6 +129,34 @@ fn is_format(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_journal_has_a_priority_for_each_line_and_no_time() {
+        let form = Form {
+            is_json: false,
+            is_journal: true,
+        };
+        let text = form.written(LogLevel::Warn, "first\n    second");
+        assert_eq!(text, "<4>warning: first\n<4>    second\n");
+    }
+
+    #[test]
+    fn json_is_one_line_whatever_the_message_is() {
+        for (is_journal, start) in [(false, "{"), (true, "<3>{")] {
+            let form = Form {
+                is_json: true,
+                is_journal,
+            };
+            let text = form.written(LogLevel::Error, "a \"b\"\n    c");
+            assert!(text.starts_with(start), "{text}");
+            let (line, rest) = text.split_once('\n').expect("a line");
+            assert_eq!(rest, "");
+            let object = line.trim_start_matches("<3>");
+            let value: serde_json::Value = serde_json::from_str(object).expect("JSON");
+            assert_eq!(value["message"], "a \"b\"\n    c");
+            assert_eq!(value["level"], "error");
+        }
+    }
 
     /// The text of a handler's error forged lines, and moved the cursor.
     #[test]

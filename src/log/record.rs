@@ -1,4 +1,4 @@
-//! An access record, and the three formats that it is written in.
+//! An access record, and the three formats of it that have names.
 //!
 //! ```text
 //! common    127.0.0.1 - - [22/Nov/2026:23:54:16 +0000] "GET / HTTP/1.1" 200 612
@@ -14,7 +14,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::diagnostic;
 use crate::address::ClientAddress;
-use crate::config::model::LogFormat;
 use crate::http::address_text::AddressText;
 use crate::http::date::timestamp;
 use crate::http::response::push_decimal;
@@ -146,24 +145,47 @@ impl<'a> AccessRecord<'a> {
         }
     }
 
-    /// Appends the record's line, with its LF, to `out`.
-    pub(crate) fn write(&self, format: LogFormat, time: LogTime<'_>, out: &mut Vec<u8>) {
-        match format {
-            LogFormat::Common => self.write_common(time, out),
-            LogFormat::Combined => {
-                self.write_common(time, out);
-                out.extend_from_slice(b" \"");
-                escape(self.referer.unwrap_or(b"-"), out);
-                out.extend_from_slice(b"\" \"");
-                escape(self.user_agent.unwrap_or(b"-"), out);
-                out.push(b'"');
-            }
-            LogFormat::Json => self.write_json(time, out),
-        }
-        out.push(b'\n');
+    pub(super) fn write_combined(&self, time: LogTime<'_>, out: &mut Vec<u8>) {
+        self.write_common(time, out);
+        out.extend_from_slice(b" \"");
+        escape(self.referer.unwrap_or(b"-"), out);
+        out.extend_from_slice(b"\" \"");
+        escape(self.user_agent.unwrap_or(b"-"), out);
+        out.push(b'"');
     }
 
-    fn write_common(&self, time: LogTime<'_>, out: &mut Vec<u8>) {
+    /// The part of the request line at that place: method, target, version.
+    fn part(&self, nth: usize) -> &'a [u8] {
+        let mut parts = self.request_line.splitn(3, |octet| *octet == b' ');
+        parts.nth(nth).unwrap_or_default()
+    }
+
+    pub(super) fn method(&self) -> &'a [u8] {
+        self.part(0)
+    }
+
+    pub(super) fn target(&self) -> &'a [u8] {
+        self.part(1)
+    }
+
+    pub(super) fn version(&self) -> &'a [u8] {
+        self.part(2)
+    }
+
+    /// The path in the target, as the client sent it.
+    pub(super) fn path(&self) -> &'a [u8] {
+        let target = self.target();
+        let end = memchr::memchr(b'?', target);
+        &target[..end.unwrap_or(target.len())]
+    }
+
+    /// The query in the target, without its question mark.
+    pub(super) fn query(&self) -> &'a [u8] {
+        let target = self.target();
+        memchr::memchr(b'?', target).map_or(b"", |start| &target[start + 1..])
+    }
+
+    pub(super) fn write_common(&self, time: LogTime<'_>, out: &mut Vec<u8>) {
         push_address_of_line(self.client, out);
         match self.user {
             None => out.extend_from_slice(b" - - ["),
@@ -185,9 +207,7 @@ impl<'a> AccessRecord<'a> {
         }
     }
 
-    fn write_json(&self, time: LogTime<'_>, out: &mut Vec<u8>) {
-        let mut parts = self.request_line.splitn(3, |byte| *byte == b' ');
-        let mut part = || parts.next().unwrap_or_default();
+    pub(super) fn write_json(&self, time: LogTime<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"time\":\"");
         out.extend_from_slice(time.second.iso.as_bytes());
         write!(out, ".{:03}Z", time.milliseconds()).expect("a Vec takes everything");
@@ -198,9 +218,9 @@ impl<'a> AccessRecord<'a> {
             push_json_text("user", Some(user.as_bytes()), out);
         }
         let texts = [
-            ("method", Some(part())),
-            ("target", Some(part())),
-            ("version", Some(part())),
+            ("method", Some(self.method())),
+            ("target", Some(self.target())),
+            ("version", Some(self.version())),
             ("host", Some(self.host)),
             ("referer", self.referer),
             ("user_agent", self.user_agent),
@@ -210,10 +230,11 @@ impl<'a> AccessRecord<'a> {
         }
         write!(
             out,
-            ",\"status\":{},\"bytes\":{},\"duration_ms\":{}",
+            ",\"status\":{},\"bytes\":{},\"duration_ms\":{},\"duration_us\":{}",
             self.status.code(),
             self.content_length,
-            self.duration.as_millis()
+            self.duration.as_millis(),
+            self.duration.as_micros()
         )
         .expect("a Vec takes everything");
         match self.reason {
@@ -306,7 +327,7 @@ pub(super) fn push_client(client: ClientAddress, out: &mut Vec<u8>) {
 
 /// Appends `value`. Control characters, quotes, backslashes and octets that are not ASCII become
 /// `\xHH`.
-fn escape(value: &[u8], out: &mut Vec<u8>) {
+pub(super) fn escape(value: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let is_plain = |byte: u8| matches!(byte, 0x20..0x7f) && byte != b'"' && byte != b'\\';
     let mut rest = value;
@@ -327,6 +348,7 @@ fn escape(value: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::model::LogFormat;
     use std::net::IpAddr;
 
     impl LogSecond {
@@ -371,7 +393,7 @@ mod tests {
             end: now + Duration::from_millis(993),
         };
         let mut out = Vec::new();
-        record.write(format, time, &mut out);
+        record.write(&format, time, &mut out);
         String::from_utf8(out).expect("escaped, it is text")
     }
 
@@ -388,7 +410,7 @@ mod tests {
             concat!(
                 r#"{"time":"2026-11-22T23:54:16.007Z","client":"127.0.0.1","method":"GET","target":"/a","#,
                 r#""version":"HTTP/1.1","host":"example.com","referer":null,"user_agent":"curl/8","#,
-                r#""status":200,"bytes":612,"duration_ms":7,"reason":null,"route":"/a","request_id":null}"#,
+                r#""status":200,"bytes":612,"duration_ms":7,"duration_us":7000,"reason":null,"route":"/a","request_id":null}"#,
                 "\n"
             )
         );
@@ -407,7 +429,7 @@ mod tests {
             });
         });
         let end = concat!(
-            r#""duration_ms":7,"reason":"upstream_closed_early","route":"/a","request_id":null,"upstream":"127.0.0.1:8000","upstream_tries":2,"#,
+            r#""duration_ms":7,"duration_us":7000,"reason":"upstream_closed_early","route":"/a","request_id":null,"upstream":"127.0.0.1:8000","upstream_tries":2,"#,
             r#""upstream_connect_us":80,"upstream_head_us":null,"#,
             r#""upstream_error":"connection_terminated"}"#,
             "\n"

@@ -13,7 +13,9 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use super::record::{LogTime, push_address_of_line, push_client, push_json_text};
+use super::record::{
+    AccessRecord, LogTime, UpstreamRecord, push_address_of_line, push_client, push_json_text,
+};
 use crate::address::{ClientAddress, ListenAddress};
 use crate::config::model::LogFormat;
 use crate::http::status::Status;
@@ -44,23 +46,48 @@ pub(crate) struct StreamRecord<'a> {
 
 impl StreamRecord<'_> {
     /// Appends the record's line, with its LF, to `out`.
-    pub(crate) fn write(&self, format: LogFormat, time: LogTime<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, format: &LogFormat, time: LogTime<'_>, out: &mut Vec<u8>) {
         match format {
             LogFormat::Common => self.write_text("", time, out),
             LogFormat::Combined => self.write_text(" \"-\" \"-\"", time, out),
             LogFormat::Json => self.write_json(time, out),
+            LogFormat::Template(_) => {
+                let line = self.line();
+                return self.as_access(line.as_bytes()).write(format, time, out);
+            }
         }
         out.push(b'\n');
+    }
+
+    /// What stands in the place of a request line.
+    pub(crate) fn line(&self) -> String {
+        format!("STREAM {} {}", self.listener, self.server.unwrap_or("-"))
+    }
+
+    /// The record as one of an exchange whose request line is `line`: templates and conditions know no
+    /// other.
+    pub(crate) fn as_access<'a>(&'a self, line: &'a [u8]) -> AccessRecord<'a> {
+        AccessRecord {
+            content_length: self.sent,
+            duration: self.duration,
+            upstream: Some(UpstreamRecord {
+                server: self.server,
+                tries: u32::from(self.server.is_some()),
+                connect: self.connect,
+                head: None,
+                error: None,
+            }),
+            ..AccessRecord::unreadable(self.client, line, self.status)
+        }
     }
 
     fn write_text(&self, between: &str, time: LogTime<'_>, out: &mut Vec<u8>) {
         push_address_of_line(self.client, out);
         write!(
             out,
-            " - - [{}] \"STREAM {} {}\" {} {}{between} received={} time={:.3} end={}",
+            " - - [{}] \"{}\" {} {}{between} received={} time={:.3} end={}",
             time.common(),
-            self.listener,
-            self.server.unwrap_or("-"),
+            self.line(),
             self.status.code(),
             self.sent,
             self.received,
@@ -120,7 +147,7 @@ mod tests {
             end: now + Duration::from_millis(993),
         };
         let mut out = Vec::new();
-        record.write(format, time, &mut out);
+        record.write(&format, time, &mut out);
         String::from_utf8(out).expect("it is text")
     }
 

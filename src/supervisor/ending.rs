@@ -12,7 +12,7 @@ use super::housekeeper::Housekeeper;
 use super::notify::State;
 use super::sockets::Sockets;
 use super::workers::Workers;
-use crate::log::access::AccessWriter;
+use crate::log::access::AccessWriters;
 use crate::log::diagnostic;
 
 /// How long after the grace period the workers may take to end.
@@ -112,7 +112,7 @@ pub(super) fn stop_apps(apps: &Apps, events: &Receiver<Event>) {
 fn await_connections(
     workers: &mut Workers,
     events: &Receiver<Event>,
-    log: Option<&AccessWriter>,
+    log: Option<&AccessWriters>,
 ) -> Option<i32> {
     workers.leave();
     while workers.threads() > 0 {
@@ -121,7 +121,7 @@ fn await_connections(
                 workers.ended(id);
             }
             Event::Signal(signal @ (SIGTERM | SIGINT)) => return Some(signal),
-            Event::Signal(SIGUSR1) => log.into_iter().for_each(AccessWriter::reopen),
+            Event::Signal(SIGUSR1) => log.into_iter().for_each(AccessWriters::reopen),
             // The successor reloads and watches. A command that still reaches this process is not
             // carried out: `control::ask` answers 503, and the client asks again.
             Event::Signal(_) | Event::Control(_) | Event::FilesChanged | Event::Apps(_) => {}

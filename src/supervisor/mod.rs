@@ -53,7 +53,7 @@ use crate::config::model::Config;
 use crate::control::Submit;
 use crate::control::socket::apps_directory;
 use crate::generation::{Generation, Retired};
-use crate::log::access::{AccessWriter, OpenLogError};
+use crate::log::access::{AccessWriters, OpenLogError};
 use crate::log::diagnostic;
 use crate::metrics::ProcessCounters;
 use crate::metrics::tally::Tally;
@@ -165,7 +165,7 @@ pub(crate) struct Supervisor {
     waiting_control: Option<Waiting>,
     process: Arc<ProcessCounters>,
     tally: Tally,
-    log: Option<AccessWriter>,
+    log: Option<AccessWriters>,
     apps: Apps,
     events: Receiver<Event>,
     /// Events that arrived while something else was waited for.
@@ -187,7 +187,7 @@ impl Supervisor {
             handlers,
             role,
         } = setup;
-        diagnostic::set_level(config.log.level);
+        diagnostic::configure(&config.log);
         diagnostic::start().map_err(SupervisorError::Threads)?;
         let (sender, events) = channel();
         let (is_program, mut inherited) = begin_role(role);
@@ -198,7 +198,7 @@ impl Supervisor {
         let control = file_of_program.map(bind).transpose()?;
         let adopted = Sockets::adopt(inherited, &addresses(&config))?;
         let sockets = listening(&adopted, &config)?;
-        let log = AccessWriter::start(&config.log.access)?;
+        let log = AccessWriters::start(&config.log.access)?;
         open_acme(&generation)?;
         let manager = service_manager(is_program, &sender, file.is_some())?;
         let directory = apps_directory(file.as_deref());

@@ -8,7 +8,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2};
 use super::events::{self, Event};
 use super::{End, Supervisor, SupervisorError, account_key, reload, status, upgrade, upstreams};
 use crate::control::{ControlReply, ControlRequest, ControlVerb};
-use crate::log::access::AccessWriter;
+use crate::log::access::AccessWriters;
 use crate::log::diagnostic;
 use crate::runtime::{self, Panic, catch_panic};
 
@@ -109,7 +109,7 @@ impl Supervisor {
             }
             Occasion::Event(Event::Signal(SIGCHLD)) => runtime::reap_orphans(),
             Occasion::Event(Event::Signal(SIGUSR1)) => {
-                self.log.iter().for_each(AccessWriter::reopen);
+                self.log.iter().for_each(AccessWriters::reopen);
             }
             // `tidegate serve` has nothing to read again: its terminal was closed.
             Occasion::Event(Event::Signal(SIGHUP)) if self.file.is_none() => {

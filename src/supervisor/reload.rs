@@ -181,7 +181,7 @@ impl Supervisor {
             .bound()
             .filter(|bound| !sockets.bound().any(|next| next == *bound))
             .for_each(|bound| announce_end(bound, self.sockets.service(bound)));
-        diagnostic::set_level(config.log.level);
+        diagnostic::configure(&config.log);
         let before = Arc::clone(&self.generation);
         before.release(&generation, &mut self.retired);
         generation.revive_routes();

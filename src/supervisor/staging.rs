@@ -12,7 +12,7 @@ use crate::config::model::Config;
 use crate::control::{ControlReply, ControlRequest, ControlVerb};
 use crate::generation::Generation;
 use crate::http::status::Status;
-use crate::log::access::AccessWriter;
+use crate::log::access::AccessWriters;
 use crate::log::diagnostic;
 use crate::runtime;
 
@@ -73,7 +73,7 @@ impl Supervisor {
                     return Err("no thread runs the applications any more".to_owned());
                 }
                 Event::Signal(SIGCHLD) => runtime::reap_orphans(),
-                Event::Signal(SIGUSR1) => self.log.iter().for_each(AccessWriter::reopen),
+                Event::Signal(SIGUSR1) => self.log.iter().for_each(AccessWriters::reopen),
                 Event::Signal(SIGTERM | SIGINT) => {
                     self.deferred.push_back(event);
                     return Err(STOPPED.to_owned());

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use super::events::{Event, WorkerId};
 use super::worker_threads::WorkerThreads;
 use crate::generation::Generation;
-use crate::log::access::{AccessBuffer, AccessWriter};
+use crate::log::access::{AccessBuffers, AccessWriters};
 use crate::log::diagnostic;
 use crate::runtime::{EventQueue, Sender, catch_panic, channel};
 use crate::server::{self, Acknowledgement, Command, Roster, WorkerSetup};
@@ -58,12 +58,12 @@ struct Running {
 /// A thread that waits to become a worker, and ends if this is dropped.
 pub(super) struct Waiting {
     running: Running,
-    start: mpsc::Sender<(WorkerSetup, Option<AccessBuffer>)>,
+    start: mpsc::Sender<(WorkerSetup, Option<AccessBuffers>)>,
 }
 
 impl Waiting {
-    fn start(self, setup: &WorkerSetup, log: Option<&AccessWriter>) -> Running {
-        let log = log.map(AccessWriter::buffer);
+    fn start(self, setup: &WorkerSetup, log: Option<&AccessWriters>) -> Running {
+        let log = log.map(AccessWriters::buffers);
         // The thread waits for this and cannot have ended.
         let _ = self.start.send((setup.clone(), log));
         self.running
@@ -73,7 +73,7 @@ impl Waiting {
     fn start_for_clients(
         self,
         setup: &WorkerSetup,
-        log: Option<&AccessWriter>,
+        log: Option<&AccessWriters>,
         roster: &Roster,
     ) -> Running {
         let running = self.start(setup, log);
@@ -145,7 +145,7 @@ impl Workers {
         &mut self,
         setups: impl Iterator<Item = WorkerSetup>,
         waiting: Vec<Waiting>,
-        log: Option<&AccessWriter>,
+        log: Option<&AccessWriters>,
     ) {
         for (setup, waiting) in setups.zip(waiting) {
             let running = Some(waiting.start_for_clients(&setup, log, &self.roster));
@@ -193,7 +193,7 @@ impl Workers {
     ///
     /// # Errors
     /// As [`prepare_one`](Self::prepare_one); the places that are left stay vacant.
-    pub(super) fn fill(&mut self, log: Option<&AccessWriter>) -> io::Result<()> {
+    pub(super) fn fill(&mut self, log: Option<&AccessWriters>) -> io::Result<()> {
         while self.has_vacancy() {
             let waiting = self.prepare_one()?;
             let is_vacant = |place: &&mut Place| place.running.is_none();
@@ -216,7 +216,7 @@ impl Workers {
         generation: &Arc<Generation>,
         setups: Vec<WorkerSetup>,
         waiting: Vec<Waiting>,
-        log: Option<&AccessWriter>,
+        log: Option<&AccessWriters>,
     ) {
         let surplus = setups.len().min(self.places.len());
         let (mut adoption, acknowledge) = Adoption::new();

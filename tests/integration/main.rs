@@ -37,6 +37,8 @@ mod errors;
 mod explain;
 // The access log: formats, destinations, reopening.
 mod log;
+// Templates, several logs, samples, redaction, diagnostics, stories.
+mod logs;
 // Every way in which an exchange can end: one record each, and one request counted.
 mod outcomes;
 // The process: how it starts, refuses to start, drains and stops.

@@ -24,6 +24,7 @@ mod expiry;
 mod file_pattern;
 mod limits;
 mod links;
+mod log;
 mod place;
 mod policy;
 mod process;
@@ -47,11 +48,13 @@ pub(crate) use expiry::{Expiry, FileClass};
 pub(crate) use file_pattern::FilePattern;
 pub(crate) use limits::Limits;
 pub(crate) use links::Links;
+pub(crate) use log::{
+    AccessLog, DiagnosticForm, Log, LogCondition, LogDestination, LogField, LogFormat, LogLevel,
+    LogPart, LogVariable, Redaction, WHOLE_SAMPLE,
+};
 pub(crate) use place::Place;
 pub(crate) use policy::{Access, ErrorPages, HeaderChanges, Policy, StatusPattern};
-pub(crate) use process::{
-    AccessLog, Blocking, Config, ForwardedField, Log, LogFormat, LogLevel, Proxies,
-};
+pub(crate) use process::{Blocking, Config, ForwardedField, Proxies};
 pub(crate) use rate::{Bucket, Rate, RateKey};
 pub(crate) use route::{PatternSegment, Route, RoutePattern, describe_route};
 pub(crate) use server::{Account, Server, SocketAccess};

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    Acme, App, Cidr, Files, Place, Policy, Proxy, Rate, Route, RoutePattern, RouteTest, Server,
-    SocketAccess, Stream, Tls, Upstream, UpstreamServer, Verb,
+    Acme, App, Cidr, Files, Log, Place, Policy, Proxy, Rate, Route, RoutePattern, RouteTest,
+    Server, SocketAccess, Stream, Tls, Upstream, UpstreamServer, Verb,
 };
 use crate::address::{ListenAddress, UpstreamUrl};
 
@@ -178,45 +178,4 @@ impl Default for Blocking {
             queue: 1024,
         }
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Log {
-    pub(crate) access: AccessLog,
-    pub(crate) format: LogFormat,
-    pub(crate) level: LogLevel,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            access: AccessLog::StandardOutput,
-            format: LogFormat::Combined,
-            level: LogLevel::Info,
-        }
-    }
-}
-
-/// Where access records go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum AccessLog {
-    Off,
-    StandardOutput,
-    File(PathBuf),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    Combined,
-    Common,
-    Json,
-}
-
-/// The least severe diagnostic that is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
 }

@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Access, OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
-use crate::config::model::AccessLog;
+use crate::config::model::{AccessLog, LogDestination};
 
 /// Why the access log cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -47,20 +47,19 @@ enum Place {
 }
 
 impl Destination {
-    /// Opens what `log` names; `None` if it names nothing.
+    /// Opens it.
     ///
     /// # Errors
     /// If the file cannot be opened or created.
-    pub(super) fn open(log: &AccessLog) -> Result<Option<Self>, OpenLogError> {
-        let place = match log {
-            AccessLog::Off => return Ok(None),
-            AccessLog::StandardOutput => Place::StandardOutput,
-            AccessLog::File(path) => Place::File(path.clone(), open(path)?),
+    pub(super) fn open(destination: &LogDestination) -> Result<Self, OpenLogError> {
+        let place = match destination {
+            LogDestination::StandardOutput => Place::StandardOutput,
+            LogDestination::File(path) => Place::File(path.clone(), open(path)?),
         };
-        Ok(Some(Self {
+        Ok(Self {
             place,
             torn: Vec::new(),
-        }))
+        })
     }
 
     /// Writes `lines`, each with its LF, behind the rest of a line that is torn.
@@ -177,14 +176,20 @@ fn count(lines: &[u8]) -> u64 {
     memchr_iter(b'\n', lines).count() as u64
 }
 
-/// Looks whether the access log could be opened. Creates nothing.
+/// Looks whether the access logs could be opened. Creates nothing.
 ///
 /// # Errors
-/// If it could not: its directory is not there, it is a directory itself, or it must not be written.
-pub(crate) fn check(log: &AccessLog) -> Result<(), OpenLogError> {
-    let AccessLog::File(path) = log else {
-        return Ok(());
-    };
+/// The first that could not: its directory is not there, it is a directory itself, or it must not be
+/// written.
+pub(crate) fn check(logs: &[AccessLog]) -> Result<(), OpenLogError> {
+    let mut files = logs.iter().filter_map(|log| match &log.destination {
+        LogDestination::StandardOutput => None,
+        LogDestination::File(path) => Some(path),
+    });
+    files.try_for_each(|path| check_file(path))
+}
+
+fn check_file(path: &Path) -> Result<(), OpenLogError> {
     let outcome = match path.metadata() {
         Ok(state) if state.is_dir() => Err(Errno::ISDIR),
         Ok(_) => rustix::fs::access(path, Access::WRITE_OK),
@@ -200,7 +205,7 @@ pub(crate) fn check(log: &AccessLog) -> Result<(), OpenLogError> {
         }
     };
     outcome.map_err(|error| OpenLogError::File {
-        path: path.clone(),
+        path: path.to_owned(),
         source: error.into(),
     })
 }
@@ -299,8 +304,8 @@ mod tests {
         ] {
             directory.write(name, before.as_bytes());
             let path = directory.path().join(name);
-            let log = AccessLog::File(path.clone());
-            let mut destination = Destination::open(&log).expect("ours").expect("a file");
+            let file = LogDestination::File(path.clone());
+            let mut destination = Destination::open(&file).expect("ours");
             assert!(destination.write(b"c\n").is_ok());
             assert_eq!(std::fs::read_to_string(path).expect("ours"), after);
         }

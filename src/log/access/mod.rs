@@ -13,6 +13,7 @@
 
 mod destination;
 mod order;
+mod several;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,13 +21,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::{Duration, Instant};
 
 use super::{diagnostic, record};
-use crate::config::model::AccessLog;
+use crate::config::model::LogDestination;
 use crate::runtime::spawn_thread;
 
 use destination::{Destination, Incomplete};
 pub(crate) use destination::{OpenLogError, check};
 pub(crate) use order::HAND_OVER;
 use order::{BUFFER_SIZE, Batch, Order, QUEUE};
+pub(crate) use several::{AccessBuffers, AccessWriters};
 
 /// How long the writer may take to write the last lines when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -41,8 +43,8 @@ enum Message {
     Finish,
 }
 
-/// A thread that writes the access log. The supervisor owns it.
-pub(crate) struct AccessWriter {
+/// A thread that writes an access log.
+struct AccessWriter {
     queue: SyncSender<Message>,
     /// Lines that were lost and have not been reported.
     lost: Arc<AtomicU64>,
@@ -51,21 +53,19 @@ pub(crate) struct AccessWriter {
 }
 
 /// The buffer in which one worker collects its lines.
-pub(crate) struct AccessBuffer {
+struct AccessBuffer {
     batch: Batch,
     queue: SyncSender<Message>,
     lost: Arc<AtomicU64>,
 }
 
 impl AccessWriter {
-    /// Opens the log and starts its thread. Returns `None` if the configuration wants no log.
+    /// Opens the log and starts its thread.
     ///
     /// # Errors
     /// If the file cannot be opened or created.
-    pub(crate) fn start(log: &AccessLog) -> Result<Option<Self>, OpenLogError> {
-        let Some(destination) = Destination::open(log)? else {
-            return Ok(None);
-        };
+    fn start(destination: &LogDestination) -> Result<Self, OpenLogError> {
+        let destination = Destination::open(destination)?;
         record::check_time_zone();
         diagnostic::debug(format_args!("the access log {destination} is open"));
         let (queue, messages) = sync_channel(QUEUE);
@@ -82,15 +82,15 @@ impl AccessWriter {
             let _ = finish.send(());
         })
         .map_err(OpenLogError::Thread)?;
-        Ok(Some(Self {
+        Ok(Self {
             queue,
             lost,
             finished,
-        }))
+        })
     }
 
     /// Returns a buffer for a worker.
-    pub(crate) fn buffer(&self) -> AccessBuffer {
+    fn buffer(&self) -> AccessBuffer {
         AccessBuffer {
             batch: Batch::default(),
             queue: self.queue.clone(),
@@ -99,7 +99,7 @@ impl AccessWriter {
     }
 
     /// Asks the thread to close the file and to open its path again.
-    pub(crate) fn reopen(&self) {
+    fn reopen(&self) {
         if self.queue.try_send(Message::Reopen).is_err() {
             diagnostic::error(format_args!(
                 "the access log is stuck and was not reopened; send SIGUSR1 again when its disk has recovered"
@@ -109,7 +109,7 @@ impl AccessWriter {
 
     /// Waits until the thread has written everything. Workers that had to stop at once may still hold
     /// buffers: their lines are lost.
-    pub(crate) fn finish(self) {
+    fn finish(self) {
         // If the queue is full, the thread ends when the queue is closed, here and by the workers.
         let _ = self.queue.try_send(Message::Finish);
         drop(self.queue);
@@ -123,7 +123,7 @@ impl AccessWriter {
 
 impl AccessBuffer {
     /// Appends the line of an exchange that ended at `at`; `write` writes it, with its LF.
-    pub(crate) fn append(&mut self, at: Instant, write: impl FnOnce(&mut Vec<u8>)) {
+    fn append(&mut self, at: Instant, write: impl FnOnce(&mut Vec<u8>)) {
         self.batch.append(at, write);
         if self.batch.octets() >= BUFFER_SIZE {
             self.flush();
@@ -131,7 +131,7 @@ impl AccessBuffer {
     }
 
     /// Hands the lines over. If the writer's queue is full, they are lost, and counted.
-    pub(crate) fn flush(&mut self) {
+    fn flush(&mut self) {
         if self.batch.is_empty() {
             return;
         }

@@ -127,9 +127,10 @@ impl Connection {
             return self.answer_one(input, limits, output, generation);
         }
         let (client, listener) = (self.client, &self.endpoint.address);
-        diagnostic::debug(format_args!(
-            "{client}: a request at {listener} is refused: {error}"
-        ));
+        if diagnostic::may_debug() {
+            let what = format_args!("a request at {listener} is refused: {error}");
+            diagnostic::debug_of(client, what);
+        }
         self.refuse(error.into(), input, output, generation);
         Step::Answered {
             used: input.len(),
@@ -175,10 +176,10 @@ impl Connection {
             self.note_begun(head, exchange.counted(), exchange.id());
             return Step::Perform { head };
         };
-        exchange.tell();
         let may_persist = head.persistent && self.may_persist();
         let traits = RequestTraits::of(head, exchange.id());
         let framed = FramedResponse::new(response, exchange.policy, traits, may_persist);
+        exchange.tell_answered(framed.status, framed.reason);
         self.encode_head(&framed, exchange.standing(), generation, output);
         let ending = ending_after(&framed, head);
         let content_sent = match framed.content {

@@ -42,7 +42,6 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use crate::address::ClientAddress;
-use crate::config::model::LogLevel;
 use crate::generation::{Generation, LocalGeneration};
 use crate::handlers;
 use crate::http::request::{HeadLimits, head_length, may_be_complete};
@@ -325,7 +324,7 @@ impl Connection {
     /// Tells at level debug what becomes of the connection.
     #[inline]
     fn tell(&self, what: &str) {
-        if diagnostic::is_written(LogLevel::Debug) {
+        if diagnostic::may_debug() {
             self.write_debug_line(what);
         }
     }
@@ -333,9 +332,8 @@ impl Connection {
     #[cold]
     fn write_debug_line(&self, what: &str) {
         let (client, listener) = (self.client, &self.endpoint.address);
-        diagnostic::debug(format_args!(
-            "the connection of {client} at {listener} {what}"
-        ));
+        let what = format_args!("the connection at {listener} {what}");
+        diagnostic::debug_of(client, what);
     }
 
     /// Reads once, and answers every request that is complete and can be answered at once.

@@ -33,12 +33,13 @@ use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
 use crate::address::{ClientAddress, ListenAddress};
-use crate::config::model::{Limits, LogLevel};
+use crate::config::model::Limits;
 use crate::generation::policy::ServingPolicy;
 use crate::generation::{Generation, Route};
 use crate::handlers::{Begun, ProxiedRequest, WorkerState};
 use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
+use crate::http::status::Status;
 use crate::log::{diagnostic, limited};
 use crate::message::identity::Identity;
 use crate::message::request::{Arrival, Request, TellsOfConnection};
@@ -240,9 +241,29 @@ impl<'g, 'r> Exchange<'g, 'r> {
     pub(super) fn tell(&self) {
         let refusal = self.matched.as_ref().err();
         let is_misdirected = refusal.is_some_and(|refusal| refusal.is_misdirected());
-        if is_misdirected || diagnostic::is_written(LogLevel::Debug) {
+        if is_misdirected || diagnostic::may_debug() {
             self.tell_route(is_misdirected);
         }
+    }
+
+    /// As [`tell`](Self::tell), of an exchange that is answered at once, with `status`.
+    #[inline]
+    pub(super) fn tell_answered(&self, status: Status, reason: Option<Reason>) {
+        let refusal = self.matched.as_ref().err();
+        let is_misdirected = refusal.is_some_and(|refusal| refusal.is_misdirected());
+        if is_misdirected || diagnostic::may_debug() {
+            self.tell_route(is_misdirected);
+            self.tell_answer(status, reason);
+        }
+    }
+
+    #[cold]
+    fn tell_answer(&self, status: Status, reason: Option<Reason>) {
+        let reason = reason.map(|reason| format!(" ({reason})"));
+        let reason = reason.unwrap_or_default();
+        let request = self.head.in_log();
+        let what = format_args!("{request}: answered at once: {status}{reason}");
+        diagnostic::debug_of(self.client, what);
     }
 
     #[cold]
@@ -250,14 +271,16 @@ impl<'g, 'r> Exchange<'g, 'r> {
         let (client, listener) = (self.client, self.listener);
         let host = String::from_utf8_lossy(self.head.host);
         let (method, target) = (self.head.method, self.head.raw_target);
-        let what = format_args!("{client}: {method} {target} for {host:?} at {listener}");
+        let what = format_args!("{method} {target} for {host:?} at {listener}");
         match &self.matched {
-            Ok(matched) => diagnostic::debug(format_args!("{what}: {}", matched.route)),
+            Ok(matched) => diagnostic::debug_of(client, format_args!("{what}: {}", matched.route)),
             Err(Refusal::Preflight) => {
-                diagnostic::debug(format_args!("{what}: answered as a preflight of `cors`"));
+                let what = format_args!("{what}: answered as a preflight of `cors`");
+                diagnostic::debug_of(client, what);
             }
             Err(refusal) => {
-                diagnostic::debug(format_args!("{what}: refused: {}", refusal.describe()));
+                let what = format_args!("{what}: refused: {}", refusal.describe());
+                diagnostic::debug_of(client, what);
             }
         }
         if is_misdirected {

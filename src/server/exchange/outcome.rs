@@ -18,7 +18,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::address::ClientAddress;
-use crate::config::model::LogLevel;
 use crate::http::fields::Known;
 use crate::http::request::{RequestHead, line_in_log, request_line};
 use crate::http::status::Status;
@@ -247,16 +246,18 @@ fn finish_with(
     }
 }
 
-/// Tells at level debug that an exchange did not end with its response.
+/// Tells at level debug how an exchange has ended.
 #[cold]
 fn tell(client: ClientAddress, subject: &Subject<'_>, outcome: Outcome) {
-    if diagnostic::is_written(LogLevel::Debug) {
+    if diagnostic::may_debug() {
         let record = subject.record(client, outcome, Duration::ZERO);
         let line = String::from_utf8_lossy(record.request_line);
         let (status, why) = (outcome.status, outcome.end.describe());
         let reason = outcome.reason.map(|reason| format!(" ({reason})"));
         let reason = reason.unwrap_or_default();
-        diagnostic::debug(format_args!("{client}: {line:?}: {status}: {why}{reason}"));
+        let sent = outcome.content_sent;
+        let what = format_args!("{line:?}: {status}: {why}{reason}, {sent} octets of content");
+        diagnostic::debug_of(client, what);
     }
 }
 
@@ -275,7 +276,7 @@ fn record(
         upstream: note.map(upstream_record),
         ..subject.record(client, outcome, now.duration_since(started))
     };
-    worker.append_record(&record, now);
+    worker.append_record(record, now);
 }
 
 fn upstream_record(note: &UpstreamNote) -> UpstreamRecord<'_> {
@@ -397,6 +398,9 @@ impl<'e> Underway<'e> {
 
     fn end(&mut self, outcome: Outcome) {
         self.is_over = true;
+        if outcome.end == End::Answered && diagnostic::may_debug() {
+            tell(self.client, &self.subject, outcome);
+        }
         if self.is_recorded {
             finish_with(
                 &self.worker,

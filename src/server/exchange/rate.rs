@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::Exchange;
 use super::route::Refusal;
-use crate::config::model::LogLevel;
 use crate::log::{diagnostic, limited};
 use crate::message::content::ReadContent;
 use crate::message::response::Response;
@@ -118,12 +117,11 @@ impl<'g> Exchange<'g, '_> {
 
     #[cold]
     fn tell_refusal(&self) {
-        if diagnostic::is_written(LogLevel::Debug) {
+        if diagnostic::may_debug() {
             let (client, request) = (self.client, self.head.in_log());
             let names = self.policy.rates().map(Rates::names).unwrap_or_default();
-            diagnostic::debug(format_args!(
-                "{client}: {request}: refused: too many for rate {names}"
-            ));
+            let what = format_args!("{request}: refused: too many for rate {names}");
+            diagnostic::debug_of(client, what);
         }
     }
 

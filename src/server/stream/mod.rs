@@ -155,7 +155,11 @@ impl StreamConnection {
             duration: now.duration_since(self.started),
         };
         let worker = &self.worker;
-        worker.append_line(now, |format, time, out| record.write(format, time, out));
+        let line = record.line();
+        let access = record.as_access(line.as_bytes());
+        worker.append_line(&access, now, |format, time, out| {
+            record.write(format, time, out);
+        });
     }
 }
 

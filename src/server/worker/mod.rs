@@ -20,8 +20,9 @@ use crate::config::model::LogFormat;
 use crate::control::Submit;
 use crate::generation::{Generation, LocalGeneration};
 use crate::handlers;
-use crate::log::access::{AccessBuffer, HAND_OVER};
+use crate::log::access::{AccessBuffers, HAND_OVER};
 use crate::log::record::{AccessRecord, LogTime};
+use crate::log::redaction::{Redacted, redact};
 use crate::message::response::CommonFields;
 use crate::metrics::{Counters, ProcessCounters};
 use crate::runtime::{self, Pools, Tick};
@@ -50,7 +51,7 @@ pub(in crate::server) struct Worker {
     pub(in crate::server) second: CurrentSecond,
     pub(in crate::server) process: Arc<ProcessCounters>,
     pub(in crate::server) counters: Arc<Counters>,
-    log: RefCell<Option<AccessBuffer>>,
+    log: RefCell<Option<AccessBuffers>>,
     has_log: bool,
     /// A task sleeps that will hand the log's lines over.
     flush_is_due: Cell<bool>,
@@ -107,7 +108,7 @@ impl Drop for CountedTunnel {
 }
 
 impl Worker {
-    pub(in crate::server) fn new(setup: &WorkerSetup, log: Option<AccessBuffer>) -> Self {
+    pub(in crate::server) fn new(setup: &WorkerSetup, log: Option<AccessBuffers>) -> Self {
         Self {
             name: WorkerName(setup.index),
             generation: RefCell::new(Rc::new(LocalGeneration(Arc::clone(&setup.generation)))),
@@ -247,26 +248,34 @@ impl Worker {
     /// [`finish`](crate::server::exchange::outcome::finish) alone.
     pub(in crate::server) fn append_record(
         self: &Rc<Self>,
-        record: &AccessRecord<'_>,
+        record: AccessRecord<'_>,
         now: Instant,
     ) {
-        self.append_line(now, |format, time, out| record.write(format, time, out));
+        let mut room = Redacted::default();
+        let generation = Rc::clone(&self.generation.borrow());
+        let record = redact(record, &generation.log.redact, &mut room);
+        self.append_line(&record, now, |format, time, out| {
+            record.write(format, time, out)
+        });
     }
 
-    /// Appends the line that `write` writes, with its LF, to the access log, if there is one. It is made at
-    /// `now`.
+    /// Appends the line that `write` writes, with its LF, to each access log that is to have `record`. It is
+    /// made at `now`.
     #[inline]
     pub(in crate::server) fn append_line(
         self: &Rc<Self>,
+        record: &AccessRecord<'_>,
         now: Instant,
-        write: impl FnOnce(LogFormat, LogTime<'_>, &mut Vec<u8>),
+        write: impl Fn(&LogFormat, LogTime<'_>, &mut Vec<u8>),
     ) {
         let mut log = self.log.borrow_mut();
-        let Some(buffer) = &mut *log else { return };
-        let format = self.generation.borrow().log_format;
+        let Some(buffers) = &mut *log else { return };
+        let generation = self.generation.borrow();
+        let logs = (&generation.log.access[..], &generation.log.format);
         self.second.with_log_time(now, |time| {
-            buffer.append(now, |out| write(format, time, out));
+            buffers.append(record, now, logs, |format, out| write(format, time, out));
         });
+        drop(generation);
         if !self.flush_is_due.replace(true) {
             let worker = Rc::clone(self);
             runtime::spawn(async move {

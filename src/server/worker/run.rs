@@ -11,7 +11,7 @@ use super::endpoint::ListeningSocket;
 use super::listener::accept_all;
 use super::{Worker, WorkerSetup};
 use crate::generation::Generation;
-use crate::log::access::AccessBuffer;
+use crate::log::access::AccessBuffers;
 use crate::log::diagnostic;
 use crate::runtime::{self, Either, Elapsed, EventQueue, Receiver, Sender};
 
@@ -73,7 +73,7 @@ const TUNNELS_LOOK: Duration = Duration::from_secs(3);
 pub(crate) fn run(
     queue: EventQueue,
     setup: WorkerSetup,
-    log: Option<AccessBuffer>,
+    log: Option<AccessBuffers>,
     commands: Receiver<Command>,
 ) -> io::Result<()> {
     let (index, counters) = (setup.index, Arc::clone(&setup.counters));

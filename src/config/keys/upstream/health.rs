@@ -212,7 +212,7 @@ fn status(node: Node<'_>) -> Option<StatusRange> {
 }
 
 /// Reads `2xx`.
-fn parse_class(text: &str) -> Result<StatusRange, Fault> {
+pub(crate) fn parse_class(text: &str) -> Result<StatusRange, Fault> {
     let class = text
         .strip_suffix("xx")
         .and_then(|digit| digit.parse::<u16>().ok());
@@ -231,7 +231,8 @@ fn parse_class(text: &str) -> Result<StatusRange, Fault> {
     })
 }
 
-fn show_status(range: &StatusRange) -> String {
+/// Writes a status or a class as it is read.
+pub(crate) fn show_status(range: &StatusRange) -> String {
     if range.first == range.last {
         return range.first.to_string();
     }

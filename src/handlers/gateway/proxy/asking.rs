@@ -35,6 +35,7 @@ use super::tries::{Progress, Tries};
 use super::{ProxyHandler, Worker};
 use crate::http::response::encode_interim;
 use crate::http::status::Status;
+use crate::log::diagnostic;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
 use crate::message::upstream_note::UpstreamNote;
@@ -69,10 +70,21 @@ impl ProxyHandler {
                 Err(why) => return tries.end_without_server(why),
             };
             tries.note_try();
+            let tell = |step: &dyn std::fmt::Display| tell(request, &chosen, step);
+            if diagnostic::may_debug() {
+                tell(&format_args!("is asked, try {}", tries.count));
+            }
             let server = chosen.server().id();
             let asked = self.ask_server(request, worker, body, &chosen, &tries.connect);
             match asked.await {
                 Ok(said) => {
+                    if diagnostic::may_debug() {
+                        let connection = match tries.connect.get() {
+                            Some(after) => format!("connected in {after:.1?}"),
+                            None => "over a kept connection".to_owned(),
+                        };
+                        tell(&format_args!("responds {}, {connection}", said.head.status));
+                    }
                     let is_refused = self.is_refused(&said.head, request, body, &tries);
                     let heard = self.heard(said, chosen, &tries, worker);
                     if !is_refused {
@@ -88,6 +100,14 @@ impl ProxyHandler {
                 }
                 Err((Failure::Upstream(fault), progress)) => {
                     let may_repeat = self.may_repeat_after(&fault, progress, request, body, &tries);
+                    if diagnostic::may_debug() {
+                        let chain = diagnostic::chain(&fault);
+                        let next = match may_repeat {
+                            true => "another server may be asked",
+                            false => "no other server is asked",
+                        };
+                        tell(&format_args!("fails: {chain}; {next}"));
+                    }
                     let failed = tries.failure(fault, &chosen);
                     if !may_repeat {
                         return tries.end(failed);
@@ -336,6 +356,13 @@ impl ProxyHandler {
             }
         }
     }
+}
+
+/// Tells what the server that was `chosen` does for `request`: a step of its story.
+#[cold]
+fn tell(request: &Request<'_>, chosen: &Chosen, step: &dyn std::fmt::Display) {
+    let (name, server) = (request.head.in_log(), chosen.server().name());
+    diagnostic::debug_of(request.client, format_args!("{name}: {server} {step}"));
 }
 
 /// Whether a connection ended, as one does that the server has closed between two requests.

@@ -1,0 +1,188 @@
+//! `access`: the access log, or several.
+//!
+//! ```toml
+//! [[log.access]]
+//! path = "errors.log"
+//! format = "json"
+//! when = { status = "5xx" }
+//!
+//! [[log.access]]
+//! path = "-"
+//! sample = 0.01
+//! ```
+
+use std::path::Path;
+
+use toml::de::DeValue;
+
+use super::{condition, format};
+use crate::config::complaint::diagnostic::Diagnostic;
+use crate::config::keys::setting::{Kind, Setting, Table, rows, set, show, walk};
+use crate::config::model::{AccessLog, Log, LogDestination, WHOLE_SAMPLE};
+use crate::config::tree::node::Node;
+use crate::config::tree::paths::beside;
+use crate::config::words::written;
+
+pub(super) const ACCESS: Setting<Log> = Setting {
+    key: "access",
+    kind: Kind::Either(&[Kind::Text, Kind::Only(false), Kind::Tables(&TABLE)]),
+    default: "\"-\"",
+    about: "the access log: \"-\" is standard output, else a file; false is none; several: [[log.access]]",
+    translations: &[
+        ("access_log", "the access log is `access` in `[log]`"),
+        (
+            "file",
+            "the file of the access log is `access` in `[log]`; the files of a directory are a \
+             route: `\"/\" = { files = \"www\" }`",
+        ),
+    ],
+    restart: true,
+    read: |node, log| set(&mut log.access, read(node)),
+    show: |log| Some(show_logs(&log.access)),
+};
+
+pub(crate) const TABLE: Table = Table {
+    title: "`[[log.access]]`",
+    home: |_| "`[[log.access]]`".to_owned(),
+    rows: || rows(SETTINGS),
+};
+
+const SETTINGS: &[Setting<AccessLog>] = &[
+    Setting {
+        key: "path",
+        kind: Kind::Text,
+        default: "\"-\"",
+        about: "\"-\" is standard output, else a file",
+        read: |node, log| set(&mut log.destination, destination(node)),
+        show: |log| Some(show_destination(&log.destination)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "format",
+        kind: format::KIND,
+        about: "how its lines look; left out: as `[log]` says",
+        read: |node, log| {
+            log.format = Some(format::read(node)?);
+            Some(())
+        },
+        show: |log| log.format.as_ref().map(format::show),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "when",
+        kind: Kind::Table(&condition::TABLE),
+        about: "which exchanges it has: those for which all of it holds; left out: every one",
+        read: |node, log| set(&mut log.when, condition::read(node)),
+        show: |log| condition::show_condition(&log.when),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "sample",
+        kind: Kind::Any,
+        default: "1",
+        about: "the part of them that is written: 0.01 is one of a hundred",
+        read: |node, log| set(&mut log.sample, sample(node)),
+        show: |log| (log.sample != WHOLE_SAMPLE).then(|| show_sample(log.sample)),
+        ..Setting::BLANK
+    },
+];
+
+fn read(node: Node<'_>) -> Option<Vec<AccessLog>> {
+    match node.value.get_ref() {
+        DeValue::Boolean(false) => Some(Vec::new()),
+        DeValue::String(_) => Some(vec![AccessLog::at(destination(node)?)]),
+        DeValue::Array(elements) if !elements.is_empty() => several(node),
+        _ => node.refuse_type(
+            "\"-\" for standard output, the path of a file, false, or tables [[log.access]]",
+            None,
+        ),
+    }
+}
+
+fn several(node: Node<'_>) -> Option<Vec<AccessLog>> {
+    let mut logs: Vec<AccessLog> = Vec::new();
+    let mut is_sound = true;
+    for node in node.one_or_more() {
+        let help = "write [[log.access]], and path = \"access.log\" below it";
+        let mut section = node.section("`[[log.access]]`", Some(help.to_owned()))?;
+        let mut log = AccessLog::at(LogDestination::StandardOutput);
+        let walked = walk(&mut section, SETTINGS, &mut log);
+        section.close();
+        is_sound &= walked.is_sound();
+        if logs
+            .iter()
+            .any(|other| other.destination == log.destination)
+        {
+            let message = "two access logs have the same `path`, and their lines would mix";
+            let help = "give each a file of its own".to_owned();
+            node.cx
+                .report(Diagnostic::error(message).at(node.spot(), "").help(help));
+            is_sound = false;
+        }
+        logs.push(log);
+    }
+    is_sound.then_some(logs)
+}
+
+fn destination(node: Node<'_>) -> Option<LogDestination> {
+    let text = node.text()?;
+    match text.value.as_str() {
+        "-" => Some(LogDestination::StandardOutput),
+        "" => {
+            let help =
+                "write access = \"-\" for standard output, or false for no access log".to_owned();
+            let error = Diagnostic::error(format!("`{}` names no file", node.name));
+            node.cx.report(error.at(node.spot(), "").help(help));
+            None
+        }
+        path => Some(LogDestination::File(beside(
+            node.cx.source,
+            Path::new(path),
+        ))),
+    }
+}
+
+/// Reads a part of the whole, as millionths.
+fn sample(node: Node<'_>) -> Option<u32> {
+    let part = match node.value.get_ref() {
+        DeValue::Float(float) => float.as_str().replace('_', "").parse::<f64>().ok(),
+        DeValue::Integer(_) => node.number().map(|number| number as f64),
+        _ => return node.refuse_type("a number such as 0.01", None),
+    };
+    let millionths = part.map(|part| (part * f64::from(WHOLE_SAMPLE)).round());
+    let is_part = |millionths: &f64| (1.0..=f64::from(WHOLE_SAMPLE)).contains(millionths);
+    if let Some(millionths) = millionths.filter(is_part) {
+        return Some(millionths as u32);
+    }
+    let message = "`sample` must be a part of the whole: more than 0, and at most 1";
+    let help = "0.01 is one record of a hundred; false in place of the log is none".to_owned();
+    node.cx
+        .report(Diagnostic::error(message).at(node.spot(), "").help(help));
+    None
+}
+
+fn show_sample(millionths: u32) -> String {
+    let digits = format!("{:.6}", f64::from(millionths) / f64::from(WHOLE_SAMPLE));
+    digits.trim_end_matches('0').to_owned()
+}
+
+fn show_destination(destination: &LogDestination) -> String {
+    match destination {
+        LogDestination::StandardOutput => written::string("-"),
+        LogDestination::File(file) => written::path(file),
+    }
+}
+
+fn show_logs(logs: &[AccessLog]) -> String {
+    match logs {
+        [] => "false".to_owned(),
+        [only] if *only == AccessLog::at(only.destination.clone()) => {
+            show_destination(&only.destination)
+        }
+        several => written::array(
+            several
+                .iter()
+                .map(|log| written::inline(show(SETTINGS, log))),
+        ),
+    }
+}

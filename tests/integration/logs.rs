@@ -1,0 +1,195 @@
+//! What of the log the operator chooses: templates, several logs, samples, redaction, diagnostics, stories.
+
+use serde_json::Value;
+
+use crate::support::{Server, Site, Upstream, ended_with};
+
+fn site(log: &str) -> Site {
+    Site::new("'/' = { files = 'www' }\n'/echo' = { echo = true }")
+        .top("workers = 1")
+        .log(log)
+        .file("a.txt", "content of a")
+}
+
+/// Stops the server, and returns the lines of these log files.
+fn lines_of(mut server: Server, names: &[&str]) -> Vec<Vec<String>> {
+    server.control().exchange("POST", "/stop");
+    assert!(server.wait().expect("it is our own child").success());
+    let lines = |name: &&str| {
+        server
+            .directory()
+            .read(name)
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    };
+    names.iter().map(lines).collect()
+}
+
+#[test]
+fn a_template_says_how_a_line_looks() {
+    let template = "{client} {method} {path} {status} {bytes} {route} {reason} \"{user_agent}\"";
+    let server = site(&format!("access = '-'\nformat = '{template}'")).start();
+    server.get_with("/a.txt?b=c", "User-Agent: curl 8\r\n");
+    server.get("/none");
+    let (_, lines) = server.stop();
+    assert_eq!(lines[0], "127.0.0.1 GET /a.txt 200 12 / - \"curl 8\"");
+    assert!(
+        lines[1].starts_with("127.0.0.1 GET /none 404 "),
+        "{lines:?}"
+    );
+    assert!(lines[1].ends_with(" / file_missing \"-\""), "{lines:?}");
+}
+
+#[test]
+fn a_variable_that_is_not_known_is_a_mistake_of_the_file() {
+    let site = site("access = '-'\nformat = '{client} {statsu}'");
+    let checked = ended_with(1, &site.command_line(&["check"]));
+    assert!(checked.contains("did you mean `{status}`?"), "{checked}");
+}
+
+#[test]
+fn each_log_has_the_exchanges_that_it_is_for() {
+    let log = "format = 'json'\n\
+        [[log.access]]\npath = 'all.log'\nformat = '{method} {target} {status}'\n\
+        [[log.access]]\npath = 'errors.log'\nformat = '{target} {reason}'\nwhen = { status = '4xx' }\n\
+        [[log.access]]\npath = 'posts.log'\nformat = '{target}'\nwhen = { method = 'POST', path = '/echo' }\n\
+        [[log.access]]\npath = 'route.log'\nwhen = { route = '/echo' }\n\
+        [[log.access]]\npath = 'slow.log'\nwhen = { slower_than = '1h' }\n";
+    let server = site(log).start();
+    let mut client = server.connect();
+    for request in [
+        "GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /none HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST /echo/x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+        "POST /a.txt HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        client.exchange(request);
+    }
+    drop(client);
+    let names = [
+        "all.log",
+        "errors.log",
+        "posts.log",
+        "route.log",
+        "slow.log",
+    ];
+    let [all, errors, posts, route, slow] = &lines_of(server, &names)[..] else {
+        panic!("five logs")
+    };
+    let expected = [
+        "GET /a.txt 200",
+        "GET /none 404",
+        "POST /echo/x 200",
+        "POST /a.txt 405",
+    ];
+    assert_eq!(*all, expected, "in the order of the connection");
+    assert_eq!(*errors, ["/none file_missing", "/a.txt method_not_allowed"]);
+    assert_eq!(*posts, ["/echo/x"]);
+    assert_eq!((route.len(), slow.len()), (1, 0));
+    let record: Value = serde_json::from_str(&route[0]).expect("the format of [log]");
+    assert_eq!(
+        (&record["route"], &record["status"]),
+        (&"/echo".into(), &200.into())
+    );
+    assert!(record["duration_us"].is_u64(), "{record}");
+}
+
+#[test]
+fn a_sample_has_its_part_exactly() {
+    let log = "access = [{ path = 'all.log' }, { path = 'some.log', sample = 0.25 }]";
+    let server = site(log).start();
+    let mut client = server.connect();
+    for _ in 0..100 {
+        client.exchange("GET /a.txt HTTP/1.1\r\nHost: h\r\n\r\n");
+    }
+    drop(client);
+    let logs = lines_of(server, &["all.log", "some.log"]);
+    assert_eq!((logs[0].len(), logs[1].len()), (100, 25));
+}
+
+#[test]
+fn secrets_do_not_get_into_any_format() {
+    for format in [
+        "combined",
+        "json",
+        "{client} {target} {referer} \"{user_agent}\"",
+    ] {
+        let log = format!("access = '-'\nformat = '{format}'\nredact.fields = ['user_agent']");
+        let server = site(&log).start();
+        let fields = "Referer: http://r/?code=hush\r\nUser-Agent: hush\r\n";
+        server.get_with("/a.txt?b=1&token=hush", fields);
+        let (_, lines) = server.stop();
+        assert_eq!(lines.len(), 1);
+        assert!(!lines[0].contains("hush"), "{}", lines[0]);
+        assert!(
+            lines[0].contains("/a.txt?b=1&token=[redacted]"),
+            "{}",
+            lines[0]
+        );
+    }
+}
+
+#[test]
+fn diagnostics_can_be_json_from_a_reload_on() {
+    let server = site("access = false").start();
+    let text = server.directory().read("config.toml");
+    server.configure(text.replace("access = false", "access = false\ndiagnostics = 'json'"));
+    ended_with(0, &server.command_line(&["reload"]));
+    let line = server.wait_for_line(|line| line.contains("reloaded: generation 2"));
+    let line: Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(line["level"], "info");
+    assert!(
+        line["time"]
+            .as_str()
+            .is_some_and(|time| time.ends_with('Z'))
+    );
+}
+
+#[test]
+fn the_story_of_an_exchange_is_told_for_the_clients_that_are_named() {
+    let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let routes = format!("'/' = {{ proxy = 'http://{}' }}", upstream.address());
+    for (named, is_told) in [("127.0.0.0/8", true), ("192.0.2.1", false)] {
+        let log = format!("access = false\ndebug_clients = ['{named}']");
+        let server = Site::new(&routes).top("workers = 1").log(&log).start();
+        assert_eq!(
+            server
+                .connect()
+                .exchange("GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+                .status,
+            200
+        );
+        server
+            .connect()
+            .exchange("BREW / HTTP/1.1\r\nHost: h\r\n\r\n");
+        if is_told {
+            server.wait_for_line(|line| line.contains("the request could not be read"));
+        }
+        let (lines, _) = server.stop();
+        let story: Vec<&String> = lines
+            .iter()
+            .filter(|line| line.contains(" debug: "))
+            .collect();
+        let steps = [
+            "127.0.0.1: GET /a for \"h\" at 127.0.0.1:0: route `/`",
+            "is asked, try 1",
+            "responds 200 OK, connected in ",
+            "200 OK: it was answered, 2 octets of content",
+            "is refused: an unknown method",
+            "the request could not be read (method_unknown)",
+        ];
+        if !is_told {
+            assert!(story.is_empty(), "{story:?}");
+            continue;
+        }
+        let mut rest = story.iter();
+        for step in steps {
+            assert!(rest.any(|line| line.contains(step)), "{step}: {story:?}");
+        }
+        assert!(
+            !story.iter().any(|line| line.contains("worker 0 has begun")),
+            "{story:?}"
+        );
+    }
+}
