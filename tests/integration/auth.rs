@@ -2,7 +2,7 @@
 //! comes before, behind and meanwhile, and what handlers, scripts, upstreams and the log are told.
 
 use crate::cgi::script;
-use crate::support::{Client, Response, Server, Site, Upstream, ended_with, until};
+use crate::support::{Client, Response, Server, Site, Upstream, ended_with, speak_plainly, until};
 
 /// Of `sesame`, with bcrypt at its lowest cost; of `pw` with SHA-1.
 const ALICE: &str = "alice:$2y$04$VcUh1un4epswhIFMHvIv0On0cHluqhFRf.qwMy41hYOGsLJkQChmu";
@@ -439,6 +439,8 @@ fn service() -> Upstream {
 
 #[test]
 fn a_service_says_who_is_let_in() {
+    // The service is told the scheme.
+    speak_plainly();
     let service = service();
     let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\napp");
     let auth = format!(

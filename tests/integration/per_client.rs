@@ -4,12 +4,14 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Barrier;
 
-use crate::support::{Client, Server, Site, Upstream, ended_with, until};
+use crate::support::{Client, Server, Site, Upstream, ended_with, speak_plainly, until};
 use crate::tls;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
+/// A server whose clients are answered 429: over TLS they would get no answer.
 fn start(limits: &str, top: &str) -> Server {
+    speak_plainly();
     Site::new("'/' = { respond = 'ok' }")
         .top(&format!("workers = 4\n{top}"))
         .limits(limits)
@@ -165,6 +167,7 @@ fn over_tls_one_too_many_is_closed_before_its_handshake() {
 
 #[test]
 fn a_tunnel_keeps_its_place_until_it_ends() {
+    speak_plainly();
     let upstream = Upstream::listen();
     let server = Site::new(&format!(
         "'/' = {{ respond = 'ok' }}\n'/ws' = {{ proxy = '{}' }}",
@@ -229,6 +232,7 @@ fn a_trusted_proxy_is_no_client() {
 
 #[test]
 fn behind_the_proxy_protocol_the_client_is_who_the_header_names() {
+    speak_plainly();
     let server = Site::new("'/' = { respond = 'ok' }")
         .top("trusted_proxies = '127.0.0.1'")
         .server("listen = '127.0.0.1:0'\naccept_proxy_protocol = true\nlimits = { connections_per_client = 1 }")
@@ -252,6 +256,7 @@ fn behind_the_proxy_protocol_the_client_is_who_the_header_names() {
 
 #[test]
 fn a_server_that_stops_waits_for_none_that_was_refused() {
+    speak_plainly();
     let server = Site::new("'/' = { respond = 'ok' }")
         .log("format = 'json'")
         .limits("connections_per_client = 1")

@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cgi::script;
-use crate::support::{Response, Server, Site, Upstream, ended_with};
+use crate::support::{Response, Server, Site, Upstream, ended_with, speak_plainly};
 use crate::tls;
 
 /// A rate that is asked for five requests, and for no sixth while a test runs.
@@ -428,6 +428,7 @@ fn a_rate_is_tried_out_without_harm() {
 
 #[test]
 fn over_tls_and_plain_a_client_has_one_bucket() {
+    speak_plainly();
     let configuration = format!(
         "workers = 2\nlog.access = false\n{FIVE}[[server]]\nlisten = '127.0.0.2:0'\nrate = 'five'\n\
          routes.'/' = {{ respond = 'ok' }}\n{}",
