@@ -49,17 +49,11 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
                 "[[server]]\nlisten = \":1\"\nroutes.\"/\" = {{ respond = \"\" }}\n[server.{key}]\n{line}\n"
             )]
         }
-        "`auth`" => vec![format!(
-            "[[server]]\nlisten = \":1\"\nroutes.\"/\" = {{ respond = \"\" }}\n[server.auth]\n{line}\n"
-        )],
         "`[[log.access]]`" => vec![format!("[[log.access]]\n{line}\n{server}")],
         "`when`" => vec![format!(
             "[[log.access]]\n[log.access.when]\n{line}\n{server}"
         )],
         "`redact`" => vec![format!("[log.redact]\n{line}\n{server}")],
-        "`cors`" => vec![format!(
-            "[[server]]\nlisten = \":1\"\nroutes.\"/\" = {{ respond = \"\" }}\n[server.cors]\n{line}\n"
-        )],
         "`limits` of a route" => vec![routes(format!("[server.routes.\"/\".limits]\n{line}"))],
         "`[[stream]]`" => vec![format!(
             "[[stream]]\nlisten = \":1\"\nproxy = \"[::1]:2\"\n{line}\n"
