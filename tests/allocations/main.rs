@@ -76,6 +76,19 @@ fn a_request_on_the_fast_path_allocates_nothing() {
             1,
         ),
         (
+            "a file in a coding",
+            "GET /text/page.html HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip, br, zstd\r\n\r\n"
+                .to_owned(),
+            "200",
+            1,
+        ),
+        (
+            "a file as it is, which others get in a coding",
+            "GET /text/page.html HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
+            "200",
+            1,
+        ),
+        (
             "an answer from the configuration",
             "GET /fixed HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
             "200",
@@ -239,6 +252,7 @@ impl Server {
             listen = "127.0.0.1:0"
             [server.routes]
             "/" = {{ files = "{site}", revalidate = "1h" }}
+            "/text" = {{ files = "{site}", strip_prefix = true, revalidate = "1h", compress = {{ min_size = 100 }} }}
             "= /fixed" = {{ respond = "ok" }}
             "/shared" = {{ files = "{site}", revalidate = "1h", strip_prefix = true, cors = {{ origins = ["https://a.test", "https://b.test"], expose = "ETag" }} }}
             "/limited" = {{ files = "{site}", revalidate = "1h", strip_prefix = true, allow = "127.0.0.0/8", rate = ["much", "path"], cors = {{ origins = "https://b.test" }} }}

@@ -372,3 +372,65 @@ fn a_handler_is_told_the_id_of_its_exchange() {
         ("", None)
     );
 }
+
+/// `decompress`: the handler gets what was compressed, and learns nothing of the coding.
+#[test]
+fn content_is_decoded_for_a_handler_that_asks() {
+    use std::io::Write as _;
+    let mut handlers = Handlers::new();
+    handlers.function("echo", |mut request| {
+        let mut content = Vec::new();
+        request.content().read_to_end(&mut content)?;
+        let fields = ["Content-Encoding", "Content-Length"].map(|name| request.field(name));
+        Ok(Response::text(format!("{} {fields:?}", content.len())))
+    });
+    let routes = "'/whole' = { handler = 'echo', decompress = true, limits.max_content = 50000 }\n\
+        '/stream' = { handler = 'echo', decompress = true, stream = true, limits.max_content = 50000 }\n\
+        '/plain' = { handler = 'echo' }";
+    let server = Embedded::start(handlers, "", routes);
+    let gzip = |length: usize| {
+        let level = flate2::Compression::fast();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), level);
+        gzip.write_all(&vec![b'a'; length]).expect("memory");
+        gzip.finish().expect("memory")
+    };
+    let ask = |target: &str, coding: &str, content: &[u8]| {
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: h\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n",
+            content.len()
+        );
+        let mut client = server.connect();
+        client.send([head.as_bytes(), content].concat());
+        client.response()
+    };
+    let whole = gzip(40_000);
+    for target in ["/whole", "/stream"] {
+        for coding in ["gzip", "X-GZIP", "identity, gzip"] {
+            let response = ask(target, coding, &whole);
+            let decoded = "40000 [None, None]";
+            assert_eq!(
+                (response.status, &*response.text()),
+                (200, decoded),
+                "{target}"
+            );
+        }
+        for coding in ["compress", "gzip, gzip", "nonsense"] {
+            let response = ask(target, coding, &whole);
+            let accepted = response.field("Accept-Encoding");
+            assert_eq!(
+                (response.status, accepted),
+                (415, Some("gzip, br, zstd")),
+                "{coding}"
+            );
+        }
+    }
+    assert_eq!(ask("/whole", "gzip", &gzip(50_001)).status, 413);
+    assert_eq!(ask("/whole", "gzip", &whole[..whole.len() - 1]).status, 400);
+    assert_eq!(ask("/whole", "br", &whole).status, 400);
+    let response = ask("/plain", "gzip", &whole);
+    assert!(
+        response.text().starts_with(&whole.len().to_string()),
+        "{}",
+        response.text()
+    );
+}
