@@ -29,7 +29,7 @@ use super::chosen::{Chosen, OfGroup, Role};
 use super::failures::Standing;
 use super::members::{Entry, Fitness, Member, members};
 use super::names::{Target, is_name};
-use super::report::ServerReport;
+use super::report::{self, ServerReport};
 use super::server::{Server, Servers};
 use super::sticky::{self, Signer};
 use super::wanted::Wanted;
@@ -203,6 +203,9 @@ impl Group {
             return None;
         }
         let chosen = self.choose_now(wanted, tried);
+        if !is_first && chosen.is_ok() {
+            self.servers.further_tries.fetch_add(1, Ordering::Relaxed);
+        }
         let has_to_wait = may_wait && matches!(chosen, Err(NoServer::AllBusy));
         (!has_to_wait).then_some(chosen)
     }
@@ -244,6 +247,19 @@ impl Group {
     /// How many requests wait for one of its servers, of all generations.
     pub(crate) fn waiting(&self) -> usize {
         self.servers.line.length()
+    }
+
+    /// How often a server was chosen for a request because one before it had failed, of all generations.
+    pub(crate) fn further_tries(&self) -> u64 {
+        self.servers.further_tries.load(Ordering::Relaxed)
+    }
+
+    /// Whether one of its servers is asked at `now`.
+    pub(crate) fn has_server(&self, now: Instant) -> bool {
+        let members = self.members.load();
+        members
+            .iter()
+            .any(|member| report::state(member, now).is_asked())
     }
 
     /// [`choose`](Self::choose), without a wait.

@@ -17,6 +17,8 @@ pub(crate) struct ServerReport {
     pub(crate) state: ServerState,
     /// Requests that it has.
     pub(crate) in_flight: usize,
+    /// All requests that it was chosen for.
+    pub(crate) requests: u64,
     /// All requests that it has failed.
     pub(crate) failures: u64,
     pub(crate) weight: u32,
@@ -48,6 +50,7 @@ impl ServerReport {
             tls: server.security().map(|security| security.name().to_owned()),
             state: state(member, now),
             in_flight: server.in_flight(),
+            requests: server.begun(),
             failures: server.failures.total(),
             weight: member.entry.weight,
             is_backup: member.entry.tier > 0,
@@ -60,6 +63,7 @@ impl ServerReport {
             "address": self.address,
             "state": self.state.word(),
             "in_flight": self.in_flight,
+            "requests": self.requests,
             "failures": self.failures,
             "weight": self.weight,
             "backup": self.is_backup,
@@ -111,6 +115,13 @@ impl ServerState {
     }
 }
 
+impl ServerState {
+    /// Whether requests may be sent to the server.
+    pub(crate) fn is_asked(self) -> bool {
+        !matches!(self, Self::Paused(_) | Self::Unhealthy | Self::Drained)
+    }
+}
+
 impl fmt::Display for ServerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -125,7 +136,7 @@ fn rounded_up(left: Duration) -> u64 {
     left.as_secs() + u64::from(left.subsec_nanos() > 0)
 }
 
-fn state(member: &Member, now: Instant) -> ServerState {
+pub(super) fn state(member: &Member, now: Instant) -> ServerState {
     if member.is_drained() {
         return ServerState::Drained;
     }

@@ -24,8 +24,9 @@ pub(crate) struct Server {
     name: Arc<str>,
     /// `None`: connections to it are plain.
     security: Option<Arc<Security>>,
-    /// Requests under way at the server, of all workers together.
-    in_flight: AtomicUsize,
+    /// Requests under way at the server, of all workers together, in the lower [`IN_FLIGHT_BITS`]; above
+    /// them, those that have begun since the start. One instruction counts both.
+    requests: AtomicU64,
     /// How many groups list it: none, once its name leads elsewhere, or a reload has left it out.
     listings: AtomicUsize,
     /// Whether a kept connection to it stayed open, the last time that this was seen.
@@ -55,7 +56,7 @@ impl Server {
             name: address.to_string().into(),
             address,
             security,
-            in_flight: AtomicUsize::new(0),
+            requests: AtomicU64::new(0),
             listings: AtomicUsize::new(0),
             stays: AtomicBool::new(false),
             line,
@@ -115,27 +116,43 @@ impl Server {
 
     /// Requests under way at the server, of all workers together.
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        under_way(self.requests.load(Ordering::Relaxed))
+    }
+
+    /// Requests that have begun at the server, of all workers together.
+    pub(super) fn begun(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed) >> IN_FLIGHT_BITS
     }
 
     /// Counts one request more, unless it has `max` already. Returns whether it did.
     pub(super) fn try_begin(&self, max: Option<usize>) -> bool {
         let Some(max) = max else {
-            self.in_flight.fetch_add(1, Ordering::Relaxed);
+            self.requests.fetch_add(ONE_MORE, Ordering::Relaxed);
             return true;
         };
-        let one_more = |count| (count < max).then_some(count + 1);
+        let one_more = |count| (under_way(count) < max).then(|| count.wrapping_add(ONE_MORE));
         let relaxed = Ordering::Relaxed;
-        self.in_flight
+        self.requests
             .fetch_update(relaxed, relaxed, one_more)
             .is_ok()
     }
 
     /// Counts one request less, and calls a request that waits in the line.
     pub(super) fn end(&self) {
-        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.requests.fetch_sub(1, Ordering::SeqCst);
         self.line.call();
     }
+}
+
+/// More requests than a server can have under way at once.
+const IN_FLIGHT_BITS: u32 = 20;
+
+/// What a request adds that begins.
+const ONE_MORE: u64 = (1 << IN_FLIGHT_BITS) + 1;
+
+/// How many of the requests in `count` are under way.
+fn under_way(count: u64) -> usize {
+    (count & ((1 << IN_FLIGHT_BITS) - 1)) as usize
 }
 
 /// Counts the list that this is in among the lists that the server is in, while this lives.
@@ -166,6 +183,8 @@ pub(crate) struct Servers {
     answers: LastAnswers,
     /// The requests that wait for one of them.
     pub(super) line: Arc<Line>,
+    /// How often one of them was chosen for a request because one before it had failed.
+    pub(super) further_tries: AtomicU64,
     /// Those of an application: where its processes listen.
     pub(super) instances: Instances,
 }
@@ -245,7 +264,7 @@ mod tests {
         assert_eq!((begun.count(), server.in_flight()), (3, 3));
         assert!(server.try_begin(None));
         server.end();
-        assert_eq!(server.in_flight(), 3);
+        assert_eq!((server.in_flight(), server.begun()), (3, 4));
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn status_lists_upstreams_and_their_servers() {
     let upstream = server.status()["upstreams"][0].clone();
     assert_eq!(upstream["name"], "shop");
     let expected = serde_json::json!({
-        "address": b.address(), "state": "up", "in_flight": 0, "failures": 0, "weight": 3, "backup": true,
+        "address": b.address(), "state": "up", "in_flight": 0, "requests": 0, "failures": 0, "weight": 3, "backup": true,
     });
     assert_eq!(upstream["servers"][1], expected);
     let text = ended_with(0, &server.command_line(&["status"]));
