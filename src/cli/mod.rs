@@ -35,7 +35,7 @@ use crate::supervisor::{Inherited, Role, Setup, Supervisor, wait_for_ends};
 use config_file::ConfigFile;
 use listening::Listening;
 use output::print;
-use remote::{Acme, Reload, Remote, RestartApp, Status, Upstream};
+use remote::{Acme, Metrics, Reload, Remote, RestartApp, Status, Upstream};
 use secured::{Secured, ServerCertificate};
 use starting::{address_lines, describe, start};
 
@@ -76,6 +76,8 @@ enum Command {
     Confirm(Remote),
     /// Tell what the running server is doing.
     Status(Status),
+    /// Print all that the running server counts, as Prometheus reads it.
+    Metrics(Metrics),
     /// Take a server of an upstream out of the running server, or back in.
     #[command(subcommand)]
     Upstream(Upstream),
@@ -171,6 +173,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
         Some(Command::Reload(arguments)) => remote::reload(&arguments),
         Some(Command::Confirm(server)) => remote::tell(&server, "POST", "/confirm"),
         Some(Command::Status(arguments)) => remote::status(&arguments),
+        Some(Command::Metrics(arguments)) => remote::metrics(&arguments),
         Some(Command::Upstream(command)) => remote::upstream(&command),
         Some(Command::Acme(command)) => remote::acme(&command),
         Some(Command::RestartApp(arguments)) => remote::restart_app(&arguments),

@@ -35,6 +35,15 @@ pub(super) struct Status {
     json: bool,
 }
 
+#[derive(Args, Debug)]
+pub(super) struct Metrics {
+    #[command(flatten)]
+    server: Remote,
+    /// In the form of OpenMetrics.
+    #[arg(long)]
+    openmetrics: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Upstream {
     /// Send a server no new requests, until `enable` or the next reload.
@@ -122,6 +131,17 @@ pub(super) fn status(arguments: &Status) -> Result<(), String> {
         arguments.server.config.path(),
         get("/status", accept),
     )?)
+}
+
+/// Prints what the server counts.
+pub(super) fn metrics(arguments: &Metrics) -> Result<(), String> {
+    let accept = if arguments.openmetrics {
+        "application/openmetrics-text"
+    } else {
+        "text/plain"
+    };
+    let command = get("/metrics", accept);
+    print(&ask(arguments.server.config.path(), command)?)
 }
 
 /// A request for `target` that changes nothing.

@@ -242,6 +242,10 @@ fn every_verb_arrives_in_the_order_of_the_file() {
         Verb::Fastcgi(blog),
         Verb::Fastcgi(program),
         Verb::Cgi(cgit),
+        Verb::Metrics,
+        Verb::Live,
+        Verb::Ready(ready),
+        Verb::Ready(_),
         Verb::Proxy(_),
         Verb::Proxy(_),
         Verb::Proxy(_),
@@ -251,6 +255,7 @@ fn every_verb_arrives_in_the_order_of_the_file() {
     else {
         panic!("{verbs:?}")
     };
+    assert_eq!(ready.upstreams, ["http://127.0.0.1:8000"]);
     assert!(blog.peer == UpstreamAddress::Ip(([127, 0, 0, 1], 9000).into()));
     assert!(blog.peer == wiki.peer && blog.sendfile && !blog.static_files);
     assert!(blog.root.is_absolute() && blog.scripts == [".php", ".phtml", ".html"]);

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! GET  /status               describe the server that runs
+//! GET  /metrics              tell what is counted, in a form of Prometheus
 //! GET  /explain              tell where the request would go that `Explain-…` fields describe
 //! POST /reload[?confirm=30s] read the configuration again; with `confirm`, only for that long
 //! POST /confirm              keep the configuration of a reload with `confirm`
@@ -22,6 +23,8 @@
 pub(crate) mod ask;
 pub(crate) mod client;
 pub(crate) mod question;
+pub(crate) mod reach;
+pub(crate) mod scrape;
 pub(crate) mod socket;
 
 use std::fmt;

@@ -20,6 +20,7 @@
 //! | how it stands with certificates of ACME, and what CAs are answered | none | all servers, for as long as the process |
 //! | keys of session tickets | none | all servers, for as long as the process |
 //! | buckets of a rate | the name of the rate, how they fill, and by what requests are counted | all servers and routes that name it |
+//! | which series of metrics a route has | the server's first host and the route's key | all routes with the same, for as long as the process |
 //! | threads of a route with a handler | the same, and how many threads | no other route |
 //!
 //! Listening sockets survive a reload too, but are no kind of this: what counts is the queue of
@@ -41,6 +42,7 @@ use crate::auth::{Passwords, Unusable};
 use crate::config::model::{self, Cgi, Files, PluginRoute, Proxy, Route, RoutePattern};
 use crate::handlers::files::{FilesRoute, Place};
 use crate::handlers::gateway::proxy::ProxyLife;
+use crate::metrics::series::AllSeries;
 use crate::runtime::{BlockingPool, Permits};
 use crate::throttle::rate::{Buckets, Rate};
 use crate::tls::tickets::TicketKeys;
@@ -71,6 +73,7 @@ pub(crate) struct Carryover {
     rates: HashMap<String, Arc<Rate>>,
     tickets: Arc<TicketKeys>,
     acme: Arc<acme::Shared>,
+    series: Arc<AllSeries>,
 }
 
 /// Which `proxy` route a life is for: the pattern, the upstream, and which of its equals.
@@ -145,6 +148,7 @@ impl Carryover {
             rates: HashMap::new(),
             tickets: Arc::clone(&self.tickets),
             acme: Arc::clone(&self.acme),
+            series: Arc::clone(&self.series),
         }
     }
 
@@ -201,6 +205,11 @@ impl Carryover {
     /// The terminators of all servers.
     pub(super) fn terminators(&self) -> impl Iterator<Item = &Arc<Terminator>> {
         self.terminators.values()
+    }
+
+    /// The series in which exchanges are counted.
+    pub(super) fn series(&self) -> &AllSeries {
+        &self.series
     }
 
     pub(super) fn ticket_keys(&self) -> &TicketKeys {

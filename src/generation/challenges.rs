@@ -27,9 +27,11 @@ pub(super) fn add_route(site: &mut Site, carryover: &mut Carryover) {
         trailing_slash: false,
     };
     let shared = Arc::clone(carryover.acme());
+    let name = site.hosts.first().map(ToString::to_string);
+    let series = carryover.series().find(&name.unwrap_or_default(), "acme");
     let route = Route {
         handler: Handler::Acme(AcmeHandler::new(shared)),
-        policy: ServingPolicy::new(&Policy::default(), carryover),
+        policy: ServingPolicy::new(&Policy::default(), carryover).counted_in(series),
         name: pattern.to_string().into(),
         pattern: pattern.clone(),
         place: Place::of_program("[acme]"),

@@ -26,6 +26,7 @@ use crate::config::model::{
 use crate::handlers::Handler;
 use crate::handlers::control::ControlHandler;
 use crate::message::response::CommonFields;
+use crate::metrics::series::AllSeries;
 use crate::runtime::PoolState;
 use crate::throttle::rate::Rate;
 use crate::tls::Terminator;
@@ -243,6 +244,11 @@ impl Generation {
     /// The terminators of its servers, each once.
     pub(crate) fn terminators(&self) -> impl Iterator<Item = &Arc<Terminator>> {
         self.carryover.terminators()
+    }
+
+    /// The series in which exchanges are counted.
+    pub(crate) fn series(&self) -> &AllSeries {
+        self.carryover.series()
     }
 
     /// The keys of session tickets, which the process has for as long as it runs.

@@ -20,11 +20,14 @@ use crate::http::status::Status;
 use crate::message::changes::{Change, RepresentationChanges};
 use crate::message::content::{Content, DuplexContent, Octets};
 use crate::message::response::{DuplexResponse, Response};
+use crate::metrics::series::SeriesId;
 use crate::throttle::rates::Rates;
 
 /// A policy, ready to be applied.
 pub(crate) struct ServingPolicy {
     pub(crate) limits: Limits,
+    /// In which series exchanges are counted that come under it.
+    pub(crate) series: SeriesId,
     /// Which clients are answered, how often and how fast; `None`: every client, without a limit.
     pub(crate) admission: Option<Admission>,
     /// Whether exchanges have ids.
@@ -153,6 +156,7 @@ impl ServingPolicy {
         let page = |(_, path): (_, &Path)| (path.to_owned(), carryover.error_page(path));
         Self {
             limits: policy.limits.clone(),
+            series: SeriesId::NONE,
             admission,
             request_id: policy.request_id,
             auth: None,
@@ -166,6 +170,11 @@ impl ServingPolicy {
             pages: policy.error_pages.clone(),
             loaded: policy.error_pages.iter().map(page).collect(),
         }
+    }
+
+    /// This policy, whose exchanges are counted in `series`.
+    pub(super) fn counted_in(self, series: SeriesId) -> Self {
+        Self { series, ..self }
     }
 
     /// The rates at which requests are counted, if there are any.

@@ -35,10 +35,14 @@ use crate::handlers::files::FilesHandler;
 use crate::handlers::gateway::cgi::CgiHandler;
 use crate::handlers::gateway::fastcgi::FastcgiHandler;
 use crate::handlers::gateway::proxy::ProxyHandler;
+use crate::handlers::live::LiveHandler;
+use crate::handlers::metrics::MetricsHandler;
 use crate::handlers::plugin::PluginHandler;
+use crate::handlers::ready::ReadyHandler;
 use crate::handlers::redirect::RedirectHandler;
 use crate::handlers::respond::RespondHandler;
 use crate::handlers::status::StatusHandler;
+use crate::metrics::series::UNKNOWN;
 use crate::tls::{Fault, Part};
 
 /// A configuration, and the generation that was made of it.
@@ -290,22 +294,40 @@ fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut C
         let auth = ServingAuth::new(policy.auth.as_ref(), &withheld, groups, carryover);
         ServingPolicy::new(policy, carryover).with_auth(auth)
     };
+    let name = series_name(server);
     for route in &server.routes {
+        let key = if server.is_companion {
+            HTTP_REDIRECT.to_owned()
+        } else {
+            route.pattern.to_string()
+        };
+        let series = carryover.series().find(&name, &key);
         let built = Route {
             handler: handler(route, queue, groups, carryover),
-            policy: policy(&route.policy, carryover),
+            policy: policy(&route.policy, carryover).counted_in(series),
             name: route.pattern.to_string().into(),
             pattern: route.pattern.clone(),
             place: route.place.clone(),
         };
         routes.insert(&route.pattern, built);
     }
+    let series = carryover.series().find(&name, UNKNOWN);
     Site {
         hosts: server.hosts.clone(),
         tls: server.tls.as_ref().map(|tls| carryover.terminator(tls)),
-        policy: policy(&server.policy, carryover),
+        policy: policy(&server.policy, carryover).counted_in(series),
         routes,
     }
+}
+
+/// What stands for the key of a route that `http_redirect` of a server adds.
+const HTTP_REDIRECT: &str = "http_redirect";
+
+/// The name of a server in metrics: its first host, or, if it answers for every host, where it listens.
+fn series_name(server: &model::Server) -> String {
+    let listen = || server.listen.first().map(ToString::to_string);
+    let host = server.hosts.first().map(ToString::to_string);
+    host.or_else(listen).unwrap_or_default()
 }
 
 /// Makes the handler behind `route`, which takes over what `carryover` has for it.
@@ -328,6 +350,15 @@ fn handler(
         }
         Verb::Echo => Handler::Echo(Echo),
         Verb::Status => Handler::Status(StatusHandler),
+        Verb::Metrics => Handler::Metrics(MetricsHandler),
+        Verb::Live => Handler::Live(LiveHandler),
+        Verb::Ready(ready) => {
+            let named = ready.upstreams.iter().map(|name| {
+                let group = groups.get(name);
+                Arc::clone(group.expect("checking found the upstreams of every route"))
+            });
+            Handler::Ready(ReadyHandler::new(named.collect()))
+        }
         Verb::Handler(plugin) => {
             let state = carryover.plugin(route, plugin, queue);
             Handler::Plugin(PluginHandler::new(

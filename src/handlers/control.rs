@@ -1,26 +1,40 @@
-//! The control socket's resources: a request becomes a question for the supervisor.
+//! The control socket's resources: a request becomes a question for the supervisor. Metrics are none,
+//! because they are wanted while a reload goes on, too.
 
 use std::time::Duration;
 
 use crate::config::parse_duration;
 use crate::control::ask::ask;
-use crate::control::{ControlVerb, Submit};
+use crate::control::reach::Reach;
+use crate::control::{ControlVerb, scrape};
 use crate::http::method::Method;
 use crate::message::request::Request;
 use crate::message::response::Response;
 use crate::reason::Reason;
+use crate::runtime::BlockingPool;
 
 /// The handler of the control socket.
 pub(crate) struct ControlHandler;
 
 impl ControlHandler {
-    /// The supervisor's reply to `request`.
-    pub(crate) async fn answer(&self, request: &Request<'_>, submit: &Submit) -> Response<'static> {
+    /// The supervisor's reply to `request`; the metrics are written without it, by a thread of `pool`.
+    pub(crate) async fn answer(
+        &self,
+        request: &Request<'_>,
+        reach: &Reach,
+        pool: &BlockingPool,
+    ) -> Response<'static> {
+        if request.path.as_bytes() == b"/metrics" {
+            return match request.head.method {
+                Method::Get => scrape::answer(request, &reach.scrape, pool).await,
+                _ => Response::problem(Reason::MethodNotAllowed),
+            };
+        }
         let verb = match parse_verb(request) {
             Ok(verb) => verb,
             Err(reason) => return Response::problem(reason),
         };
-        ask(submit, verb, request).await
+        ask(&reach.submit, verb, request).await
     }
 }
 

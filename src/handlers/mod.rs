@@ -10,7 +10,10 @@ pub(crate) mod control;
 pub(crate) mod echo;
 pub(crate) mod files;
 pub(crate) mod gateway;
+pub(crate) mod live;
+pub(crate) mod metrics;
 pub(crate) mod plugin;
+pub(crate) mod ready;
 pub(crate) mod redirect;
 pub(crate) mod respond;
 pub(crate) mod status;
@@ -20,7 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::coding::encoders::Encoders;
-use crate::control::Submit;
+use crate::control::reach::Reach;
 use crate::http::method::{Method, MethodSet};
 use crate::message::content::{ContentError, DuplexContent, Octets, ReadContent};
 use crate::message::request::Request;
@@ -39,7 +42,10 @@ use gateway::fastcgi::{self, FastcgiHandler};
 pub(crate) use gateway::proxy::Explained as ProxiedRequest;
 use gateway::proxy::{self, ProxyHandler};
 pub(crate) use gateway::proxy::{ForwardAuth, Said};
+use live::LiveHandler;
+use metrics::MetricsHandler;
 use plugin::PluginHandler;
+use ready::ReadyHandler;
 use redirect::RedirectHandler;
 use respond::RespondHandler;
 use status::StatusHandler;
@@ -51,6 +57,9 @@ pub(crate) enum Handler {
     Redirect(RedirectHandler),
     Echo(Echo),
     Status(StatusHandler),
+    Metrics(MetricsHandler),
+    Ready(ReadyHandler),
+    Live(LiveHandler),
     Plugin(PluginHandler),
     Cgi(CgiHandler),
     Fastcgi(FastcgiHandler),
@@ -73,8 +82,8 @@ pub(crate) struct WorkerState {
     pub(crate) pools: Pools,
     /// What content is compressed with while it is sent.
     pub(crate) encoders: Rc<Encoders>,
-    /// Asks the supervisor for what only the supervisor knows.
-    submit: Submit,
+    /// What is known of the server as a whole.
+    reach: Reach,
     /// What [`Handler::answer_now`] has begun when it returns no response.
     begun: Cell<Option<Begun>>,
 }
@@ -85,7 +94,7 @@ pub(crate) struct Begun(Box<plugin::Begun>);
 
 impl WorkerState {
     /// The state of a worker that has answered nothing yet.
-    pub(crate) fn new(pools: Pools, submit: Submit) -> Self {
+    pub(crate) fn new(pools: Pools, reach: Reach) -> Self {
         Self {
             files: files::WorkerState::new(Arc::clone(&pools.disk), Arc::clone(&pools.coding)),
             scripts: RefCell::default(),
@@ -93,7 +102,7 @@ impl WorkerState {
             kept: Rc::default(),
             pools,
             encoders: Rc::default(),
-            submit,
+            reach,
             begun: Cell::new(None),
         }
     }
@@ -146,7 +155,9 @@ impl Handler {
         match self {
             Self::Files(_) => MethodSet::of(&[Method::Get, Method::Head]),
             Self::Respond(respond) => respond.methods,
-            Self::Status(_) => MethodSet::of(&[Method::Get, Method::Head]),
+            Self::Status(_) | Self::Metrics(_) | Self::Ready(_) | Self::Live(_) => {
+                MethodSet::of(&[Method::Get, Method::Head])
+            }
             Self::Acme(_) => AcmeHandler::methods(),
             Self::Redirect(_)
             | Self::Echo(_)
@@ -169,6 +180,9 @@ impl Handler {
             | Self::Redirect(_)
             | Self::Echo(_)
             | Self::Status(_)
+            | Self::Metrics(_)
+            | Self::Ready(_)
+            | Self::Live(_)
             | Self::Acme(_)
             | Self::Control(_) => false,
             Self::Plugin(_) => true,
@@ -188,12 +202,17 @@ impl Handler {
     /// Whether [`answer_now`](Self::answer_now) never has a response.
     pub(crate) fn always_waits(&self) -> bool {
         match self {
-            Self::Echo(_) | Self::Status(_) | Self::Cgi(_) | Self::Proxy(_) | Self::Control(_) => {
-                true
-            }
+            Self::Echo(_)
+            | Self::Status(_)
+            | Self::Metrics(_)
+            | Self::Live(_)
+            | Self::Cgi(_)
+            | Self::Proxy(_)
+            | Self::Control(_) => true,
             Self::Files(_)
             | Self::Respond(_)
             | Self::Redirect(_)
+            | Self::Ready(_)
             | Self::Acme(_)
             | Self::Plugin(_)
             | Self::Fastcgi(_) => false,
@@ -243,6 +262,7 @@ impl Handler {
             Self::Respond(respond) => Some(respond.answer()),
             Self::Redirect(redirect) => Some(redirect.answer(request)),
             Self::Acme(acme) => Some(acme.answer(request)),
+            Self::Ready(ready) => Some(ready.answer(&state.reach)),
             Self::Fastcgi(fastcgi) => fastcgi.answer_now(request, state.for_fastcgi()),
             Self::Plugin(plugin) => match plugin.answer_now(request, &state.pools)? {
                 plugin::Now::Response(response) => Some(response),
@@ -251,9 +271,13 @@ impl Handler {
                     None
                 }
             },
-            Self::Echo(_) | Self::Status(_) | Self::Cgi(_) | Self::Proxy(_) | Self::Control(_) => {
-                None
-            }
+            Self::Echo(_)
+            | Self::Status(_)
+            | Self::Metrics(_)
+            | Self::Live(_)
+            | Self::Cgi(_)
+            | Self::Proxy(_)
+            | Self::Control(_) => None,
         }
     }
 
@@ -276,7 +300,12 @@ impl Handler {
             Self::Redirect(redirect) => redirect.answer(request),
             Self::Acme(acme) => acme.answer(request),
             Self::Echo(echo) => Box::pin(echo.answer(request, &mut content)).await?,
-            Self::Status(status) => Box::pin(status.answer(request, &state.submit)).await,
+            Self::Status(status) => Box::pin(status.answer(request, &state.reach.submit)).await,
+            Self::Metrics(metrics) => {
+                Box::pin(metrics.answer(request, &state.reach, &state.pools.disk)).await
+            }
+            Self::Ready(ready) => ready.answer(&state.reach),
+            Self::Live(live) => Box::pin(live.answer(&state.reach)).await,
             Self::Plugin(plugin) => {
                 let begun = begun.map(|Begun(begun)| begun);
                 Box::pin(plugin.answer(request, &state.pools, content, begun)).await?
@@ -291,7 +320,9 @@ impl Handler {
             Self::Proxy(proxy) => {
                 return Box::pin(proxy.answer(request, state.for_proxy(), content)).await;
             }
-            Self::Control(control) => Box::pin(control.answer(request, &state.submit)).await,
+            Self::Control(control) => {
+                Box::pin(control.answer(request, &state.reach, &state.pools.disk)).await
+            }
         };
         Ok(response.into())
     }

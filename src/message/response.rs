@@ -72,6 +72,19 @@ impl<'a> Response<'a> {
         }
     }
 
+    /// A response with `text` as its content, one line, which holds for this moment alone.
+    pub(crate) fn line(status: Status, text: &str) -> Self {
+        let fields = FieldLines::new()
+            .with("Content-Type", "text/plain; charset=utf-8")
+            .with("Cache-Control", "no-store");
+        Self {
+            status,
+            fields: fields.into(),
+            content: Content::Octets(Octets::Owned(format!("{text}\n").into_bytes())),
+            common: CommonFields::DateAndServer,
+        }
+    }
+
     /// [`problem`](Self::problem), and that the client may come back: something that is bounded is
     /// taken.
     pub(crate) fn busy(reason: Reason) -> Self {

@@ -1,9 +1,21 @@
-//! The counters of the server: each worker's own, and those that all workers share.
+//! What the server counts: each worker's own counters, those that all workers share, and the form in which
+//! monitoring systems read them.
+//!
+//! `status` and `metrics` are two views of the same counters.
 
+mod counter;
+pub(crate) mod exchanges;
+pub(crate) mod exposition;
+pub(crate) mod families;
+pub(crate) mod process;
+pub(crate) mod series;
 pub(crate) mod tally;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
+
+pub(crate) use counter::Counter;
+use exchanges::ExchangeCells;
 
 use crate::reason::Reason;
 use crate::throttle::clients::Clients;
@@ -38,7 +50,31 @@ pub(crate) enum End {
 }
 
 impl End {
-    const COUNT: usize = Self::Cut as usize + 1;
+    const COUNT: usize = Self::ALL.len();
+
+    /// In the order of their numbers.
+    const ALL: [Self; 7] = [
+        Self::Answered,
+        Self::Refused,
+        Self::TimedOut,
+        Self::TurnedAway,
+        Self::ClientLeft,
+        Self::BrokenOff,
+        Self::Cut,
+    ];
+
+    /// How it ended, as a label tells it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+            Self::TimedOut => "timed_out",
+            Self::TurnedAway => "turned_away",
+            Self::ClientLeft => "client_left",
+            Self::BrokenOff => "broken_off",
+            Self::Cut => "cut",
+        }
+    }
 
     /// How it ended, as the log tells it.
     pub(crate) fn describe(self) -> &'static str {
@@ -75,6 +111,8 @@ pub(crate) struct Counters {
     ended: [Counter; End::COUNT],
     /// How many of them had a reason, by reason.
     pub(crate) reasons: ReasonCounters,
+    /// The same by route, method and status, with durations and sizes.
+    pub(crate) exchanges: ExchangeCells,
 }
 
 /// How many exchanges have ended for each reason.
@@ -128,6 +166,16 @@ impl Counters {
         self.ended.iter().map(Counter::read).sum()
     }
 
+    /// How many exchanges have ended so, and the word for it.
+    pub(crate) fn ends() -> impl Iterator<Item = (&'static str, impl Fn(&Self) -> u64)> {
+        let of_end = |end: End| {
+            (end.word(), move |counters: &Self| {
+                counters.ended[end as usize].read()
+            })
+        };
+        End::ALL.into_iter().map(of_end)
+    }
+
     /// Adds the counts of a worker that has ended.
     pub(crate) fn absorb(&self, ended: &Self) {
         self.open.add(ended.open.read());
@@ -146,22 +194,6 @@ impl Counters {
         for (sum, counter) in self.reasons.0.iter().zip(&ended.reasons.0) {
             sum.add(counter.read());
         }
-    }
-}
-
-/// A number that one thread changes and any thread may read.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    /// The number now.
-    pub(crate) fn read(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Adds `change`; `u64::MAX` subtracts one. Only the thread that owns the counter may call this.
-    pub(crate) fn add(&self, change: u64) {
-        self.0
-            .store(self.read().wrapping_add(change), Ordering::Relaxed);
+        self.exchanges.absorb(&ended.exchanges);
     }
 }

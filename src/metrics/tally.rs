@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::metrics::Counters;
+use super::Counters;
+use super::exchanges::ExchangeSums;
+use crate::reason::Reason;
 
 /// The counters of all workers. Only one thread may write to a worker's counters, so a retired worker
 /// keeps its own, and the next worker with its index gets new ones.
@@ -29,6 +31,11 @@ impl Tally {
         ended.for_each(|counters| self.ended.absorb(&counters));
     }
 
+    /// How many workers accept connections.
+    pub(crate) fn workers(&self) -> usize {
+        self.current.len()
+    }
+
     /// The counters of the worker with that index.
     pub(crate) fn of_worker(&self, index: usize) -> Arc<Counters> {
         Arc::clone(&self.current[index])
@@ -36,9 +43,27 @@ impl Tally {
 
     /// The sum of one counter over all workers.
     pub(crate) fn total(&self, of: impl Fn(&Counters) -> u64) -> u64 {
+        self.all().map(of).sum()
+    }
+
+    /// How many exchanges have ended for each reason, where there were any.
+    pub(crate) fn reasons(&self) -> Vec<(Reason, u64)> {
+        let count = |reason| (reason, self.total(|counters| counters.reasons.read(reason)));
+        let counted = Reason::ALL.iter().map(|reason| count(*reason));
+        counted.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// The counts of exchanges over all workers.
+    pub(crate) fn exchanges(&self) -> ExchangeSums {
+        let mut sums = ExchangeSums::new();
+        self.all()
+            .for_each(|counters| counters.exchanges.add_to(&mut sums));
+        sums
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Counters> {
         let alive = self.current.iter().chain(&self.retired);
-        let alive: u64 = alive.map(|counters| of(counters)).sum();
-        alive + of(&self.ended)
+        alive.map(|counters| &**counters).chain([&self.ended])
     }
 }
 

@@ -25,6 +25,7 @@ use super::worker::clock::CurrentSecond;
 use crate::address::ListenAddress;
 use crate::config::model::{Limits, RoutePattern};
 use crate::control::question::Question;
+use crate::control::reach::Reach;
 use crate::control::{ControlReply, ControlRequest, ControlVerb, Submit};
 use crate::generation::{Generation, Route, Site};
 use crate::handlers::{Handler, ProxiedRequest, WorkerState};
@@ -261,7 +262,8 @@ pub(crate) fn explain(
     let generation = Arc::clone(generation);
     let explaining = async move {
         // This loop may wait for a job: nothing else runs on it.
-        let local = WorkerState::new(Pools::without_threads(), stand_in);
+        let reach = Reach::without_server(stand_in);
+        let local = WorkerState::new(Pools::without_threads(), reach);
         let mut explanations = Vec::new();
         for question in &questions {
             explanations.push(match stream::find(&generation, question) {
@@ -407,7 +409,14 @@ fn facts_of(
     let lines = encoded.iter().position(|octet| *octet == b'\n');
     let mut fields = FieldList::parse(&encoded[lines.map_or(0, |end| end + 1)..]);
     let route = exchange.route();
-    if route.is_some_and(|route| matches!(route.handler, Handler::Status(_))) {
+    // Their content is known to the server that runs alone.
+    let is_of_server = |route: &Route| {
+        matches!(
+            route.handler,
+            Handler::Status(_) | Handler::Metrics(_) | Handler::Ready(_) | Handler::Live(_)
+        )
+    };
+    if route.is_some_and(is_of_server) {
         fields.retain(|line| !line.is_named("Content-Length"));
     }
     Facts {

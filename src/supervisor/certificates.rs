@@ -140,6 +140,21 @@ pub(crate) fn facts(generation: &Generation) -> Vec<CertificateFacts> {
         .collect()
 }
 
+/// When the certificates of servers expire, by their first names: of several for one name, the one that
+/// expires first.
+pub(super) fn expiries(generation: &Generation) -> BTreeMap<String, SystemTime> {
+    let mut expiries = BTreeMap::new();
+    for facts in generation
+        .terminators()
+        .filter_map(|terminator| terminator.facts())
+    {
+        let name = facts.names.into_iter().next().unwrap_or(facts.subject);
+        let expiry = expiries.entry(name).or_insert(facts.not_after);
+        *expiry = facts.not_after.min(*expiry);
+    }
+    expiries
+}
+
 /// The certificates that the operator puts into files. ACME looks at the files of the others itself.
 fn of_files(generation: &Generation) -> impl Iterator<Item = &Arc<Terminator>> {
     let terminators = generation.terminators();

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
-use super::Supervisor;
 use super::apps::Apps;
 use super::events::{self, AppsNews, Event};
 use super::housekeeper::Housekeeper;
 use super::notify::State;
 use super::sockets::Sockets;
 use super::workers::Workers;
+use super::{End, Supervisor};
+use crate::control::reach::Phase;
 use crate::log::access::AccessWriters;
 use crate::log::diagnostic;
 
@@ -21,11 +22,37 @@ const STOP_MARGIN: Duration = Duration::from_secs(2);
 /// How long they may take after a second signal.
 const CUT_MARGIN: Duration = Duration::from_millis(500);
 
+/// A stop that waits until `drain_delay` is over.
+pub(super) struct Leaving {
+    pub(super) cause: &'static str,
+    pub(super) deadline: Instant,
+}
+
 impl Supervisor {
+    /// Whether the server goes on as before for the time of `drain_delay`, because it is told to stop for the
+    /// first time. `ready` tells balancers meanwhile.
+    pub(super) fn is_delayed(&mut self, end: End) -> bool {
+        let delay = self.config.drain_delay;
+        let (End::Stop(cause), None, false) = (end, &self.leaving, delay.is_zero()) else {
+            return false;
+        };
+        let Some(deadline) = Instant::now().checked_add(delay) else {
+            return false;
+        };
+        self.observed.readiness.set(Phase::Stopping);
+        self.manager.tell(State::Stopping);
+        diagnostic::info(format_args!(
+            "{cause}: stopping in {delay:?}; until then clients are served, and `ready` says 503"
+        ));
+        self.leaving = Some(Leaving { cause, deadline });
+        true
+    }
+
     /// Lets the workers finish the exchanges in flight, because of `cause`, and waits for that. A second
     /// signal ends the wait.
     pub(super) fn drain(&mut self, cause: &str) {
         let grace = self.config.grace;
+        self.observed.readiness.set(Phase::Stopping);
         self.manager.tell(State::Stopping);
         // Before the line: a command that is given because of it must not find the control socket.
         self.close_sockets();

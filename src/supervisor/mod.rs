@@ -25,6 +25,7 @@ mod issued;
 mod listen_error;
 mod listening;
 mod notify;
+mod observed;
 mod occasion;
 mod predecessor;
 mod rates;
@@ -51,12 +52,12 @@ use crate::api::Handlers;
 use crate::config::Inputs;
 use crate::config::model::Config;
 use crate::control::Submit;
+use crate::control::reach::{Phase, Reach};
 use crate::control::socket::apps_directory;
 use crate::generation::{Generation, Retired};
 use crate::log::access::{AccessWriters, OpenLogError};
 use crate::log::diagnostic;
 use crate::metrics::ProcessCounters;
-use crate::metrics::tally::Tally;
 use crate::runtime::{self, Pools, sys};
 use crate::server::{ListeningSocket, WorkerSetup};
 
@@ -66,9 +67,11 @@ pub(crate) use addresses::{try_addresses, try_log};
 use apps::Apps;
 use certificates::Certificates;
 use control_socket::ControlError;
+use ending::Leaving;
 use events::{Event, watch_signals};
 use housekeeper::Housekeeper;
 pub(crate) use inherited::Inherited;
+use observed::Observed;
 use occasion::{DEATHS_WINDOW, MAX_DEATHS};
 use predecessor::Predecessor;
 use reload::Trial;
@@ -154,6 +157,8 @@ pub(crate) struct Supervisor {
     predecessor: Predecessor,
     /// What ran before, while the current generation is not confirmed.
     trial: Option<Trial>,
+    /// The stop that waits for `drain_delay`, if one does.
+    leaving: Option<Leaving>,
     /// What earlier generations kept and this one does not, until nothing uses it any more.
     retired: Retired,
     pools: Pools,
@@ -164,7 +169,7 @@ pub(crate) struct Supervisor {
     waiting: Vec<Waiting>,
     waiting_control: Option<Waiting>,
     process: Arc<ProcessCounters>,
-    tally: Tally,
+    observed: Arc<Observed>,
     log: Option<AccessWriters>,
     apps: Apps,
     events: Receiver<Event>,
@@ -205,6 +210,9 @@ impl Supervisor {
         let apps = Apps::new(directory, predecessor.is_some(), sender.clone());
         let mut workers = Workers::new(sender.clone());
         let waiting = workers.prepare(config.workers.get());
+        let pools = Pools::new(config.blocking.threads, config.blocking.queue);
+        let lost = log.as_ref().map(AccessWriters::lost).unwrap_or_default();
+        let observed = Observed::new(&generation, &pools, workers.roster(), lost);
         let waiting_control = control.as_ref().map(|_| workers.prepare_one()).transpose();
         Ok(Self {
             file,
@@ -219,15 +227,16 @@ impl Supervisor {
             program: Program::ours(),
             predecessor,
             trial: None,
+            leaving: None,
             retired: Retired::default(),
-            pools: Pools::new(config.blocking.threads, config.blocking.queue),
+            pools,
             workers,
             housekeeper: Housekeeper::default(),
             certificates: Certificates::default(),
             waiting: waiting.map_err(SupervisorError::Threads)?,
             waiting_control: waiting_control.map_err(SupervisorError::Threads)?,
             process: Arc::default(),
-            tally: Tally::default(),
+            observed,
             log,
             apps,
             events,
@@ -240,6 +249,20 @@ impl Supervisor {
     /// Returns a function by which other threads ask this supervisor for something.
     pub(crate) fn submit(&self) -> Submit {
         reload::submit(&self.sender)
+    }
+
+    /// What the handlers of workers reach of this server.
+    fn reach(&self) -> Reach {
+        let (observed, roster) = (
+            Arc::clone(&self.observed),
+            Arc::clone(self.workers.roster()),
+        );
+        Reach {
+            submit: self.submit(),
+            scrape: Arc::new(move |form| observed.expose(form)),
+            probe: Arc::new(move |reply| roster.probe(reply)),
+            readiness: Arc::clone(&self.observed.readiness),
+        }
     }
 
     /// Watches the files of `inputs`: from now on, a change to one of them is a reload.
@@ -295,6 +318,7 @@ impl Supervisor {
         for address in self.addresses() {
             announce(address, self.sockets.service(address));
         }
+        self.observed.readiness.set(Phase::Ready);
         self.manager.tell(State::Ready);
         self.predecessor.tell_ready();
         let outcome = self.watch();
@@ -312,16 +336,16 @@ impl Supervisor {
     /// What each worker of the current generation is started with.
     fn setups(&mut self) -> Vec<WorkerSetup> {
         let workers = self.config.workers.get();
-        self.tally.resize(workers);
+        self.observed.tally().resize(workers);
         let setup = |index| WorkerSetup {
             index: Some(index),
             generation: Arc::clone(&self.generation),
             listeners: self.sockets.of_worker(index, workers),
             pools: self.pools.clone(),
-            submit: self.submit(),
+            reach: self.reach(),
             roster: Arc::clone(self.workers.roster()),
             process: Arc::clone(&self.process),
-            counters: self.tally.of_worker(index),
+            counters: self.observed.tally().of_worker(index),
         };
         (0..workers).map(setup).collect()
     }
@@ -341,7 +365,7 @@ impl Supervisor {
                 is_recorded: false,
             }],
             pools: Pools::without_threads(),
-            submit: self.submit(),
+            reach: self.reach(),
             // Too many commands take no client's place.
             roster: Arc::default(),
             process: Arc::default(),

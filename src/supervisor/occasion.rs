@@ -30,6 +30,8 @@ enum Occasion {
     LookAgain,
     /// The files of certificates may have changed.
     CertificatesAreDue,
+    /// The server was told to stop, for this cause, and `drain_delay` is over.
+    DelayIsOver(&'static str),
 }
 
 impl Supervisor {
@@ -44,6 +46,7 @@ impl Supervisor {
             // What an event runs may be code of others, such as a factory of handlers.
             match catch_panic(|| self.handle(event, &mut deaths)) {
                 Ok(Ok(None)) => {}
+                Ok(Ok(Some(end))) if self.is_delayed(end) => {}
                 Ok(Ok(Some(end))) => return Ok(end),
                 Ok(Err(error)) => return Err(error),
                 Err(panic) => diagnostic::error(format_args!(
@@ -63,6 +66,11 @@ impl Supervisor {
                 return Occasion::Event(event);
             }
             let is_over = |deadline| Instant::now() >= deadline;
+            if let Some(leaving) = &self.leaving
+                && is_over(leaving.deadline)
+            {
+                return Occasion::DelayIsOver(leaving.cause);
+            }
             let certificates = self.certificates.wait(&self.generation, Instant::now());
             if certificates == Some(Duration::ZERO) {
                 return Occasion::CertificatesAreDue;
@@ -71,7 +79,10 @@ impl Supervisor {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let has_vacancy = self.workers.has_vacancy();
             let look_again = (!self.retired.is_empty() || has_vacancy).then_some(RETIREMENT);
-            let waits = left.into_iter().chain(look_again).chain(certificates);
+            let delay = self.leaving.as_ref().map(|leaving| leaving.deadline);
+            let delay = delay.map(|delay| delay.saturating_duration_since(Instant::now()));
+            let waits = left.into_iter().chain(look_again);
+            let waits = waits.chain(certificates).chain(delay);
             let received = match waits.min() {
                 None => self
                     .events
@@ -99,6 +110,7 @@ impl Supervisor {
     ) -> Result<Option<End>, SupervisorError> {
         match event {
             Occasion::TrialIsOver => self.end_trial(),
+            Occasion::DelayIsOver(cause) => return Ok(Some(End::Stop(cause))),
             Occasion::CertificatesAreDue => {
                 let is_watching = self.watch.is_some();
                 self.certificates.look(&self.generation, is_watching);
@@ -190,7 +202,12 @@ impl Supervisor {
             ControlVerb::Stop { grace } => {
                 self.config.grace = grace.unwrap_or(self.config.grace);
                 let end = End::Stop(self.command("`tidegate stop`"));
-                (status::stopping(self.config.grace), Some(end))
+                let (grace, delay) = (self.config.grace, self.config.drain_delay);
+                let delay = Some(delay).filter(|_| self.leaving.is_none());
+                (
+                    status::stopping(grace, delay.unwrap_or_default()),
+                    Some(end),
+                )
             }
         }
     }

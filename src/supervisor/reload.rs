@@ -80,6 +80,7 @@ impl Supervisor {
     ) -> Result<Applied, ReloadError> {
         self.manager.tell(State::Reloading);
         let outcome = self.read_and_apply(confirm_within);
+        self.observed.note_reload(outcome.is_ok());
         // Also after a refusal: the manager waits until the reload is over.
         self.manager.tell(State::Ready);
         outcome
@@ -92,7 +93,9 @@ impl Supervisor {
     pub(super) fn replace(&mut self, text: String, name: &Path) -> Result<Applied, ReloadError> {
         let surroundings = Surroundings::of_process(&self.handlers);
         let checked = config::parse(text, name, surroundings);
-        self.adopt(checked, None)
+        let outcome = self.adopt(checked, None);
+        self.observed.note_reload(outcome.is_ok());
+        outcome
     }
 
     fn read_and_apply(&mut self, confirm_within: Option<Duration>) -> Result<Applied, ReloadError> {
@@ -190,6 +193,8 @@ impl Supervisor {
         self.generation = generation;
         self.number += 1;
         self.since = self.since.of_generation();
+        let since = self.since.generation_time();
+        self.observed.adopt(self.number, since, &self.generation);
         let setups = self.setups();
         // Before the workers: at their first request the new instances must be there.
         self.apps.switch();

@@ -49,7 +49,12 @@ impl Since {
         self.process.elapsed().as_secs()
     }
 
-    /// When the current generation started, in ISO 8601.
+    /// When the current generation started.
+    pub(super) fn generation_time(self) -> SystemTime {
+        self.generation
+    }
+
+    /// The same in ISO 8601.
     pub(super) fn generation(self) -> String {
         iso(self.generation)
     }
@@ -97,6 +102,8 @@ impl Supervisor {
     /// What `status` tells about the server.
     pub(super) fn facts(&mut self) -> Facts {
         let late = self.workers.late();
+        let observed = Arc::clone(&self.observed);
+        let tally = observed.tally();
         let control = self.control.as_ref();
         Facts {
             uptime: self.since.uptime(),
@@ -109,25 +116,17 @@ impl Supervisor {
             upstreams: upstreams::facts(self.generation.upstreams()),
             certificates: certificates::facts(&self.generation),
             issued: issued::facts(&self.generation),
-            handshakes: self
-                .tally
-                .total(|counters| counters.handshakes.complete.read()),
-            failed_handshakes: self
-                .tally
-                .total(|counters| counters.handshakes.failed.read()),
+            handshakes: tally.total(|counters| counters.handshakes.complete.read()),
+            failed_handshakes: tally.total(|counters| counters.handshakes.failed.read()),
             workers: self.workers.count(),
             late,
-            open: self.tally.total(|counters| counters.open.read()),
-            accepted: self.tally.total(|counters| counters.accepted.read()),
-            too_many_of_client: self
-                .tally
-                .total(|counters| counters.too_many_of_client.read()),
-            requests: self.tally.total(Counters::requests),
-            reasons: self.reasons(),
-            open_streams: self.tally.total(|counters| counters.streams.open.read()),
-            streams: self
-                .tally
-                .total(|counters| counters.streams.accepted.read()),
+            open: tally.total(|counters| counters.open.read()),
+            accepted: tally.total(|counters| counters.accepted.read()),
+            too_many_of_client: tally.total(|counters| counters.too_many_of_client.read()),
+            requests: tally.total(Counters::requests),
+            reasons: tally.reasons(),
+            open_streams: tally.total(|counters| counters.streams.open.read()),
+            streams: tally.total(|counters| counters.streams.accepted.read()),
             blocking: self
                 .generation
                 .pool_states()
@@ -135,18 +134,6 @@ impl Supervisor {
             apps: self.apps.facts(),
             rates: rates::facts(&self.generation),
         }
-    }
-}
-
-impl Supervisor {
-    /// How many exchanges have ended for each reason, where there were any.
-    fn reasons(&self) -> Vec<(Reason, u64)> {
-        let count = |reason| {
-            let of = |counters: &Counters| counters.reasons.read(reason);
-            (reason, self.tally.total(of))
-        };
-        let counted = Reason::ALL.iter().map(|reason| count(*reason));
-        counted.filter(|(_, count)| *count > 0).collect()
     }
 }
 
@@ -326,8 +313,12 @@ pub(super) fn failed(panic: &str) -> ControlReply {
 }
 
 /// The reply to `tidegate stop`.
-pub(super) fn stopping(grace: Duration) -> ControlReply {
-    let text = format!("stopping: exchanges in flight have {grace:?} to finish\n");
+pub(super) fn stopping(grace: Duration, delay: Duration) -> ControlReply {
+    let text = if delay.is_zero() {
+        format!("stopping: exchanges in flight have {grace:?} to finish\n")
+    } else {
+        format!("stopping in {delay:?}: then exchanges in flight have {grace:?} to finish\n")
+    };
     ControlReply {
         status: Status::ACCEPTED,
         json: json!({ "message": text.trim_end() }),

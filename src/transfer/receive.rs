@@ -1,6 +1,6 @@
 //! The content of a request, as it comes off the connection: counted, unchunked, under limits.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::take;
 use std::task::{Context, Poll};
@@ -34,6 +34,8 @@ pub(crate) struct Receiving<'c> {
     limits: &'c Limits,
     /// Whether the client knows of interim responses (RFC 9110 §15.2).
     takes_interim: bool,
+    /// Octets of content read so far, which the caller sees, too.
+    length: &'c Cell<u64>,
     /// Never borrowed across a wait.
     state: RefCell<State>,
 }
@@ -65,8 +67,6 @@ struct State {
     /// When the wait for the next octets ends. It is set when a wait begins, and to `NEVER` when octets
     /// come, so that a wait which is dropped and begun again has no more time.
     deadline: Tick,
-    /// Octets of content read so far.
-    length: u64,
     /// Octets that may still be read in this turn.
     budget: usize,
     /// Whether the connection held nothing more when it was last read from; `None` if it was not read
@@ -75,13 +75,14 @@ struct State {
 }
 
 impl<'c> Receiving<'c> {
-    /// The content that follows `head`; `unread` is what has been read behind it.
+    /// The content that follows `head`; `unread` is what has been read behind it. The octets of content that
+    /// are read are added to `length`, which is 0.
     pub(crate) fn new(
         head: &RequestHead<'_>,
         stream: &'c Transport,
         input: &'c InputBuffer,
         limits: &'c Limits,
-        unread: Vec<u8>,
+        (unread, length): (Vec<u8>, &'c Cell<u64>),
     ) -> Self {
         let state = State {
             // A client whose content has begun to come is not waiting (RFC 9110 §10.1.1).
@@ -90,7 +91,6 @@ impl<'c> Receiving<'c> {
             deadline: Tick::NEVER,
             unread,
             decoder: Some(Decoder::new(head.framing)),
-            length: 0,
             budget: BYTES_PER_TURN,
             is_drained: None,
         };
@@ -99,6 +99,7 @@ impl<'c> Receiving<'c> {
             input,
             limits,
             takes_interim: head.version == Version::Http11,
+            length,
             state: RefCell::new(state),
         }
     }
@@ -128,9 +129,9 @@ impl<'c> Receiving<'c> {
     pub(crate) async fn drain(&self) -> bool {
         let mut content = self.content();
         let mut dropped = Vec::new();
-        let limit = self.state.borrow().length + MAX_DRAINED;
+        let limit = self.length.get() + MAX_DRAINED;
         while !self.state.borrow().is_ended() {
-            let is_too_much = self.state.borrow().length > limit;
+            let is_too_much = self.length.get() > limit;
             if is_too_much || content.read(&mut dropped).await.is_err() {
                 return false;
             }
@@ -164,7 +165,7 @@ impl<'c> Receiving<'c> {
     /// Moves content that has been read to `into`. Returns whether there was any, or the end of it.
     fn take_unread(&self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
         let mut state = self.state.borrow_mut();
-        let taken = state.take_unread(into, self.limits.max_content);
+        let taken = state.take_unread(into, self.limits.max_content, self.length);
         taken.map_err(|error| state.fail(error))
     }
 
@@ -263,8 +264,14 @@ impl State {
         self.decoder.as_ref().is_some_and(Decoder::is_ended)
     }
 
-    /// Moves content from `unread` to `into`. Returns whether there was any, or the end of it.
-    fn take_unread(&mut self, into: &mut Vec<u8>, max: u64) -> Result<bool, ContentError> {
+    /// Moves content from `unread` to `into`, and adds the octets of it to `length`. Returns whether there was
+    /// any, or the end of it.
+    fn take_unread(
+        &mut self,
+        into: &mut Vec<u8>,
+        max: u64,
+        length: &Cell<u64>,
+    ) -> Result<bool, ContentError> {
         let decoder = self.decoder.as_mut().ok_or(ContentError::CutOff)?;
         let before = into.len();
         let used = decode(decoder, &self.unread, into)?;
@@ -276,8 +283,8 @@ impl State {
         } else {
             self.unread.clear();
         }
-        self.length += (into.len() - before) as u64;
-        if self.length > max {
+        length.set(length.get() + (into.len() - before) as u64);
+        if length.get() > max {
             return Err(ContentError::TooLarge);
         }
         Ok(into.len() > before || self.is_ended())

@@ -39,6 +39,8 @@ mod explain;
 mod log;
 // Templates, several logs, samples, redaction, diagnostics, stories.
 mod logs;
+// What is counted, in the forms of Prometheus; what balancers and orchestrators are told.
+mod metrics;
 // Every way in which an exchange can end: one record each, and one request counted.
 mod outcomes;
 // The process: how it starts, refuses to start, drains and stops.

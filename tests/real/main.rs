@@ -59,6 +59,8 @@ mod tls_upstreams;
 mod proxies;
 // Postfix and Dovecot behind streams.
 mod mail;
+// Prometheus, which scrapes a server under load, and promtool.
+mod prometheus;
 // PostgreSQL behind a stream.
 mod postgresql;
 // CGI scripts in Python.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! top ─┬─ log, blocking, acme (and issue: what it needs of a server)
-//!      ├─ server ─┬─ route ─ files, respond, redirect, handler, switch, cgi, fastcgi, proxy
+//!      ├─ server ─┬─ route ─ files, respond, redirect, handler, switch, ready, cgi, fastcgi, proxy
 //!      │          └─ clash                    claims that exclude each other
 //!      ├─ refine ─ headers, limits, error_pages, types, access, auth, cors, compress: what holds at a `level`
 //!      ├─ rate                               how many requests may be made
@@ -49,6 +49,7 @@ pub(crate) mod log;
 mod peer;
 mod proxy;
 pub(crate) mod rate;
+mod ready;
 mod redirect;
 pub(crate) mod refine;
 mod request_id;
@@ -85,6 +86,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &tls::TABLE,
     &limits::TABLE_AT_SERVER,
     &route::TABLE,
+    &ready::TABLE,
     &limits::TABLE_AT_ROUTE,
     &auth::TABLE,
     &cors::TABLE,

@@ -261,7 +261,7 @@ fn protocols(node: Node<'_>) -> Option<Vec<String>> {
 }
 
 /// Reads what is asked. Returns the name of its upstream, which is checked when all files are read.
-fn upstream(node: Node<'_>) -> Option<String> {
+pub(super) fn upstream(node: Node<'_>) -> Option<String> {
     let (name, server) = upstream_name(node)?;
     node.cx.asked.borrow_mut().push(AskedUpstream {
         name: name.clone(),

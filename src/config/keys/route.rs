@@ -9,7 +9,7 @@ use super::level::Level;
 use super::refine::{refine, settings, show_policy};
 use super::setting::{Row, Table, rows};
 use super::verb::{Answer, VerbKeys};
-use super::{cgi, fastcgi, files, handler, proxy, redirect, respond, switch};
+use super::{cgi, fastcgi, files, handler, proxy, ready, redirect, respond, switch};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::suggest::nearest;
 use crate::config::model::{Policy, Route, Verb};
@@ -25,6 +25,9 @@ pub(crate) const VERBS: &[&VerbKeys] = &[
     &handler::VERB,
     &switch::ECHO,
     &switch::STATUS,
+    &switch::METRICS,
+    &ready::VERB,
+    &switch::LIVE,
     &cgi::VERB,
     &fastcgi::VERB,
     &proxy::VERB,

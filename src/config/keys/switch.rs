@@ -1,4 +1,4 @@
-//! Verbs without a value: `echo = true`, `status = true`.
+//! Verbs without a value: `echo = true`, `status = true`, `metrics = true`, `live = true`.
 
 use super::setting::{Kind, Setting, rows, show, walk};
 use super::verb::{Answer, VerbKeys};
@@ -25,6 +25,40 @@ pub(super) const STATUS: VerbKeys = VerbKeys {
     read: |section| read(section, STATUS_SETTINGS, Verb::Status),
     show: |route| show_route(route, STATUS_SETTINGS, &Verb::Status),
 };
+
+pub(super) const METRICS: VerbKeys = VerbKeys {
+    key: "metrics",
+    usage: "metrics = true",
+    example: "\"/metrics\" = { metrics = true }",
+    rows: || rows(METRICS_SETTINGS),
+    read: |section| read(section, METRICS_SETTINGS, Verb::Metrics),
+    show: |route| show_route(route, METRICS_SETTINGS, &Verb::Metrics),
+};
+
+pub(super) const LIVE: VerbKeys = VerbKeys {
+    key: "live",
+    usage: "live = true",
+    example: "\"/live\" = { live = true }",
+    rows: || rows(LIVE_SETTINGS),
+    read: |section| read(section, LIVE_SETTINGS, Verb::Live),
+    show: |route| show_route(route, LIVE_SETTINGS, &Verb::Live),
+};
+
+const METRICS_SETTINGS: &[Setting<()>] = &[Setting {
+    key: "metrics",
+    about: "all that the server counts, for Prometheus, by route",
+    translations: &[(
+        "stub_status",
+        "write `\"/status\" = { status = true }`, or `\"/metrics\" = { metrics = true }` for Prometheus",
+    )],
+    ..SWITCH
+}];
+
+const LIVE_SETTINGS: &[Setting<()>] = &[Setting {
+    key: "live",
+    about: "200 as long as the event loops turn, otherwise 503",
+    ..SWITCH
+}];
 
 const ECHO_SETTINGS: &[Setting<()>] = &[Setting {
     key: "echo",

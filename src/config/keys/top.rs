@@ -65,6 +65,16 @@ const SETTINGS: &[Setting<Config>] = &[
         ..Setting::BLANK
     },
     Setting {
+        key: "drain_delay",
+        kind: Kind::Duration,
+        default: "\"0s\"",
+        about: "how long the server goes on as before once it is told to stop, while routes with `ready` say \
+                503: as long as balancers take to notice that",
+        read: |node, config| set(&mut config.drain_delay, node.duration(WAIT_OR_NONE)),
+        show: |config| Some(written::duration(config.drain_delay)),
+        ..Setting::BLANK
+    },
+    Setting {
         key: "server_field",
         kind: Kind::Boolean,
         default: "true",

@@ -71,5 +71,5 @@ pub(crate) use upstream::{
 };
 pub(crate) use verbs::{
     CacheControl, CertificateFact, Cgi, DEFAULT_CODE_TIMEOUT, Fastcgi, Files, HostField,
-    PluginRoute, Proxy, Redirect, Respond, SendDirectory, Verb,
+    PluginRoute, Proxy, Ready, Redirect, Respond, SendDirectory, Verb,
 };

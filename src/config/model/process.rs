@@ -22,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) blocking: Blocking,
     /// How long exchanges in flight may take to finish once the server is told to stop.
     pub(crate) grace: Duration,
+    /// How long the server goes on as before once it is told to stop, while `ready` says 503.
+    pub(crate) drain_delay: Duration,
     /// Whether responses carry `Server: tidegate`.
     pub(crate) server_field: bool,
     pub(crate) log: Log,
@@ -115,6 +117,7 @@ impl Default for Config {
             workers: default_workers(),
             blocking: Blocking::default(),
             grace: DEFAULT_GRACE,
+            drain_delay: Duration::ZERO,
             server_field: true,
             log: Log::default(),
             proxies: Proxies::default(),

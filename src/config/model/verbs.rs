@@ -22,6 +22,12 @@ pub(crate) enum Verb {
     Echo,
     /// Responds with the server's counters.
     Status,
+    /// Responds with all metrics.
+    Metrics,
+    /// Responds whether clients may be sent here.
+    Ready(Ready),
+    /// Responds whether the event loops turn.
+    Live,
     Handler(PluginRoute),
     Cgi(Cgi),
     Fastcgi(Fastcgi),
@@ -46,11 +52,21 @@ impl Verb {
             | Self::Redirect(_)
             | Self::Echo
             | Self::Status
+            | Self::Metrics
+            | Self::Ready(_)
+            | Self::Live
             | Self::Handler(_)
             | Self::Cgi(_)
             | Self::Proxy(_) => {}
         }
     }
+}
+
+/// `ready = true`, or `ready = { upstreams = [NAME] }`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ready {
+    /// Upstreams each of which has to have a server that is asked.
+    pub(crate) upstreams: Vec<String>,
 }
 
 /// `handler = NAME`: code that is part of the program.

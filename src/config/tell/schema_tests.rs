@@ -36,6 +36,9 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
             "redirect = \"/a\"",
             "echo = true",
             "status = true",
+            "metrics = true",
+            "ready = true",
+            "live = true",
             "handler = \"greet\"",
             "cgi = \"www\"",
             "fastcgi = \"127.0.0.1:9000\"\nroot = \"www\"",
@@ -54,6 +57,7 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
             "[[log.access]]\n[log.access.when]\n{line}\n{server}"
         )],
         "`redact`" => vec![format!("[log.redact]\n{line}\n{server}")],
+        "`ready`" => vec![routes(format!("[server.routes.\"/\".ready]\n{line}"))],
         "`limits` of a route" => vec![routes(format!("[server.routes.\"/\".limits]\n{line}"))],
         "`[[stream]]`" => vec![format!(
             "[[stream]]\nlisten = \":1\"\nproxy = \"[::1]:2\"\n{line}\n"

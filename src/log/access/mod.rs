@@ -48,8 +48,19 @@ struct AccessWriter {
     queue: SyncSender<Message>,
     /// Lines that were lost and have not been reported.
     lost: Arc<AtomicU64>,
+    all_lost: LostLines,
     /// Receives when the thread has written everything.
     finished: Receiver<()>,
+}
+
+/// How many lines of a log have been reported as lost since the start.
+#[derive(Clone, Default)]
+pub(crate) struct LostLines(Arc<AtomicU64>);
+
+impl LostLines {
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// The buffer in which one worker collects its lines.
@@ -71,7 +82,9 @@ impl AccessWriter {
         let (queue, messages) = sync_channel(QUEUE);
         let (finish, finished) = sync_channel(1);
         let lost = Arc::new(AtomicU64::new(0));
+        let all_lost = LostLines::default();
         let writer = Writer {
+            all_lost: all_lost.clone(),
             destination,
             order: Order::default(),
             lost: Arc::clone(&lost),
@@ -85,8 +98,14 @@ impl AccessWriter {
         Ok(Self {
             queue,
             lost,
+            all_lost,
             finished,
         })
+    }
+
+    /// How many lines have been reported as lost.
+    fn lost(&self) -> LostLines {
+        self.all_lost.clone()
     }
 
     /// Returns a buffer for a worker.
@@ -156,6 +175,7 @@ struct Writer {
     destination: Destination,
     order: Order,
     lost: Arc<AtomicU64>,
+    all_lost: LostLines,
     /// Whether the last write failed; the operator has read of it once.
     is_failing: bool,
 }
@@ -223,6 +243,7 @@ impl Writer {
     fn report_lost(&self) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
+            self.all_lost.0.fetch_add(lost, Ordering::Relaxed);
             diagnostic::warn(format_args!(
                 "{lost} lines of the access log {} were lost",
                 self.destination

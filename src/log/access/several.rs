@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{AccessBuffer, AccessWriter, OpenLogError};
+use super::{AccessBuffer, AccessWriter, LostLines, OpenLogError};
 use crate::config::model::{AccessLog, LogDestination, LogFormat, WHOLE_SAMPLE};
 use crate::log::condition::holds;
 use crate::log::record::AccessRecord;
@@ -21,6 +21,11 @@ struct Buffered {
 }
 
 impl AccessWriters {
+    /// How many lines of each log have been reported as lost.
+    pub(crate) fn lost(&self) -> Vec<LostLines> {
+        self.0.iter().map(|(_, writer)| writer.lost()).collect()
+    }
+
     /// Opens the logs and starts their threads. Returns `None` if the configuration wants no log.
     ///
     /// # Errors

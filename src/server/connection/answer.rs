@@ -15,10 +15,11 @@ use crate::log::diagnostic;
 use crate::message::content::Content;
 use crate::message::request_id::RequestId;
 use crate::metrics::End;
+use crate::metrics::series::SeriesId;
 use crate::runtime::{self, Tick};
 use crate::server::exchange::Exchange;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
-use crate::server::exchange::outcome::{Outcome, Subject, Told, Underway, finish};
+use crate::server::exchange::outcome::{CountedAs, Outcome, Subject, Told, Underway, finish};
 use crate::throttle::rates::{Counted, Standing};
 use crate::transfer::send::{Progress, Transmission};
 
@@ -151,6 +152,7 @@ impl Connection {
         let mut cut_by_panic = CutByPanic {
             connection: self,
             client: self.client,
+            series: generation.policy.series,
             head,
             bytes,
         };
@@ -168,6 +170,7 @@ impl Connection {
             exchange = exchange.arrived_by(&arrival);
         }
         cut_by_panic.client = exchange.client;
+        cut_by_panic.series = exchange.policy.series;
         #[cfg(debug_assertions)]
         crate::server::test_hooks::obey_outside_of_handlers(head.target.path);
         let Some(response) = exchange.answer_now(&worker.local) else {
@@ -203,7 +206,7 @@ impl Connection {
             reason: framed.reason,
             content_sent,
         };
-        self.record(exchange.client, (head, bytes), exchange.told(), outcome);
+        self.record(&exchange, (head, bytes), outcome);
         exchange.end_at_once();
         Step::Answered {
             used: bytes.len(),
@@ -216,16 +219,18 @@ impl Connection {
     #[inline(always)]
     fn record(
         &self,
-        client: ClientAddress,
+        exchange: &Exchange<'_, '_>,
         (head, bytes): (&RequestHead<'_>, &[u8]),
-        told: Told<'_>,
         outcome: Outcome,
     ) {
         if !self.endpoint.is_recorded {
             return;
         }
+        let told = exchange.told();
         let subject = Subject::Request { head, bytes, told };
-        finish(&self.worker, client, &subject, outcome, runtime::now());
+        let counted = CountedAs::of(exchange.policy.series, head.method);
+        let (client, now) = (exchange.client, runtime::now());
+        finish(&self.worker, client, &subject, outcome, counted, now);
     }
 
     /// Keeps what was done for a request that has to be waited for: what the handler has begun, and what
@@ -251,7 +256,8 @@ impl Connection {
     ) -> Underway<'e> {
         let is_recorded = self.endpoint.is_recorded;
         let (client, told) = (exchange.client, exchange.told());
-        Underway::begin(&self.worker, client, is_recorded, (head, bytes), told)
+        let counted = (is_recorded, exchange.policy.series);
+        Underway::begin(&self.worker, client, counted, (head, bytes), told)
     }
 
     /// Sends a response whose content is too large to be copied behind its head. The head is the last
@@ -354,6 +360,7 @@ impl Connection {
 struct CutByPanic<'e> {
     connection: &'e Connection,
     client: ClientAddress,
+    series: SeriesId,
     head: &'e RequestHead<'e>,
     bytes: &'e [u8],
 }
@@ -363,12 +370,12 @@ impl Drop for CutByPanic<'_> {
         let Connection {
             worker, endpoint, ..
         } = self.connection;
-        let is_recorded = endpoint.is_recorded;
+        let counted = (endpoint.is_recorded, self.series);
         // Dropped at once, and so finished as cut.
         let _ = Underway::begin(
             worker,
             self.client,
-            is_recorded,
+            counted,
             (self.head, self.bytes),
             Told::default(),
         );

@@ -9,6 +9,7 @@
 //! Both ways are open at once: a handler may read the request's content before it returns a response,
 //! and the response's content may be made from it while it is sent.
 
+use std::cell::Cell;
 use std::mem::{replace, take};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -97,9 +98,10 @@ impl Connection {
             return self.leave_to_turn(bytes, unread);
         }
         exchange.tell();
-        let underway = self.begin(&exchange, &head, &bytes);
+        let received = Cell::new(0);
+        let underway = self.begin(&exchange, &head, &bytes).receiving(&received);
         let (input, limits) = (&self.worker.input, exchange.limits());
-        let receiving = Receiving::new(&head, &self.stream, input, limits, unread);
+        let receiving = Receiving::new(&head, &self.stream, input, limits, (unread, &received));
         let content = receiving.content();
         let answered = exchange.answer(&self.worker.local, content).await;
         let begun = (&exchange, &head, underway, &receiving);

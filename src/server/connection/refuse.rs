@@ -15,7 +15,7 @@ use crate::metrics::End;
 use crate::reason::Reason;
 use crate::runtime;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
-use crate::server::exchange::outcome::{Outcome, Subject, finish};
+use crate::server::exchange::outcome::{CountedAs, Outcome, Subject, finish};
 use crate::transfer::READ_SIZE;
 use crate::transport::Transport;
 
@@ -125,7 +125,8 @@ impl Connection {
     pub(super) fn record_unread(&self, (input, id): (&[u8], Option<&RequestId>), outcome: Outcome) {
         if self.endpoint.is_recorded {
             let line = Subject::Line(request_line(input), id);
-            finish(&self.worker, self.client, &line, outcome, runtime::now());
+            let (as_unread, now) = (CountedAs::UNREAD, runtime::now());
+            finish(&self.worker, self.client, &line, outcome, as_unread, now);
         }
     }
 }

@@ -14,11 +14,13 @@
 //!
 //! An exchange on the control socket is neither counted nor recorded.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::address::ClientAddress;
 use crate::http::fields::Known;
+use crate::http::method::Method;
 use crate::http::request::{RequestHead, line_in_log, request_line};
 use crate::http::status::Status;
 use crate::log::diagnostic;
@@ -26,6 +28,8 @@ use crate::log::record::{AccessRecord, UpstreamRecord};
 use crate::message::request_id::RequestId;
 use crate::message::upstream_note::UpstreamNote;
 use crate::metrics::End;
+use crate::metrics::exchanges::{Kind, Measured};
+use crate::metrics::series::SeriesId;
 use crate::reason::Reason;
 use crate::runtime;
 use crate::server::worker::Worker;
@@ -60,6 +64,30 @@ impl Outcome {
             reason: Some(reason),
             content_sent: 0,
         }
+    }
+}
+
+/// By what an exchange is counted, besides its status.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CountedAs {
+    /// That of its route.
+    series: SeriesId,
+    /// `None`: the request could not be read.
+    method: Option<Method>,
+}
+
+impl CountedAs {
+    /// The request could not be read, or not at all.
+    pub(crate) const UNREAD: Self = Self {
+        series: SeriesId::NONE,
+        method: None,
+    };
+
+    /// A request of `method` at the route of `series`.
+    #[inline(always)]
+    pub(crate) fn of(series: SeriesId, method: Method) -> Self {
+        let method = Some(method);
+        Self { series, method }
     }
 }
 
@@ -213,28 +241,38 @@ impl<'e> Subject<'e> {
 
 /// Counts an exchange that has ended, and appends its record to the access log if there is one.
 ///
-/// This is the only place that does either. `started` is when the exchange began.
+/// This is the only place that does either. The exchange began and ended in the turn of `now`, and its
+/// request has no content that was read.
 #[inline]
 pub(crate) fn finish(
     worker: &Rc<Worker>,
     client: ClientAddress,
     subject: &Subject<'_>,
     outcome: Outcome,
-    started: Instant,
+    counted: CountedAs,
+    now: Instant,
 ) {
-    finish_with(worker, client, subject, outcome, (started, None));
+    let measured = Measured {
+        sent: outcome.content_sent,
+        ..Measured::default()
+    };
+    let counted = (counted, measured);
+    finish_with(worker, client, subject, outcome, counted, (now, None));
 }
 
-/// The same, of an exchange for which servers of an upstream were to be asked.
+/// The same, of an exchange that took what `counted` has, and for which servers of an upstream may have been
+/// asked.
 #[inline]
 fn finish_with(
     worker: &Rc<Worker>,
     client: ClientAddress,
     subject: &Subject<'_>,
     outcome: Outcome,
+    (counted, measured): (CountedAs, Measured),
     (started, note): (Instant, Option<&UpstreamNote>),
 ) {
-    worker.counters.ended(outcome.end);
+    let kind = Kind::of(counted.method, outcome.status);
+    worker.count_exchange(outcome.end, (counted.series, kind), measured);
     if let Some(reason) = outcome.reason {
         worker.counters.reasons.count(reason);
     }
@@ -296,7 +334,10 @@ pub(crate) struct Underway<'e> {
     client: ClientAddress,
     /// Whether the exchange is counted and recorded: all are but those of the control socket.
     is_recorded: bool,
+    counted: CountedAs,
     started: Instant,
+    /// Octets of the request's content, which are counted there while they are read; `None`: none are.
+    received: Option<&'e Cell<u64>>,
     subject: Subject<'e>,
     /// Whether the exchange has been finished, or continues in another `Underway`.
     is_over: bool,
@@ -310,11 +351,11 @@ pub(crate) struct Underway<'e> {
 
 impl<'e> Underway<'e> {
     /// An exchange of `client` that begins now, with the request of `head`, which was parsed from
-    /// `bytes`; `is_recorded` says whether it is counted and recorded.
+    /// `bytes`; `is_recorded` says whether it is counted, in `series`, and recorded.
     pub(crate) fn begin(
         worker: &Rc<Worker>,
         client: ClientAddress,
-        is_recorded: bool,
+        (is_recorded, series): (bool, SeriesId),
         (head, bytes): (&'e RequestHead<'e>, &'e [u8]),
         told: Told<'e>,
     ) -> Self {
@@ -322,7 +363,9 @@ impl<'e> Underway<'e> {
             worker: Rc::clone(worker),
             client,
             is_recorded,
+            counted: CountedAs::of(series, head.method),
             started: runtime::now(),
+            received: None,
             subject: Subject::Request { head, bytes, told },
             is_over: false,
             status: None,
@@ -340,6 +383,12 @@ impl<'e> Underway<'e> {
         };
         let line = String::from_utf8_lossy(line);
         line_in_log(line.rsplit_once(' ').map_or(&line, |(front, _)| front))
+    }
+
+    /// This exchange, the octets of whose content are counted in `received` while they are read.
+    pub(crate) fn receiving(mut self, received: &'e Cell<u64>) -> Self {
+        self.received = Some(received);
+        self
     }
 
     /// Takes note that a response of `status` is being sent.
@@ -365,7 +414,10 @@ impl<'e> Underway<'e> {
             worker: Rc::clone(&self.worker),
             client: self.client,
             is_recorded: self.is_recorded,
+            counted: self.counted,
             started: self.started,
+            // A request for another protocol has no content that is counted.
+            received: None,
             subject: subject.into_kept(),
             is_over: false,
             status: self.status,
@@ -402,11 +454,17 @@ impl<'e> Underway<'e> {
             tell(self.client, &self.subject, outcome);
         }
         if self.is_recorded {
+            let measured = Measured {
+                duration: runtime::now().duration_since(self.started),
+                received: self.received.map_or(0, Cell::get),
+                sent: outcome.content_sent,
+            };
             finish_with(
                 &self.worker,
                 self.client,
                 &self.subject,
                 outcome,
+                (self.counted, measured),
                 (self.started, self.note.as_deref()),
             );
         }

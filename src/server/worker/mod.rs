@@ -17,14 +17,16 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::config::model::LogFormat;
-use crate::control::Submit;
+use crate::control::reach::Reach;
 use crate::generation::{Generation, LocalGeneration};
 use crate::handlers;
 use crate::log::access::{AccessBuffers, HAND_OVER};
 use crate::log::record::{AccessRecord, LogTime};
 use crate::log::redaction::{Redacted, redact};
 use crate::message::response::CommonFields;
-use crate::metrics::{Counters, ProcessCounters};
+use crate::metrics::exchanges::{ExchangeTable, Kind, Measured};
+use crate::metrics::series::SeriesId;
+use crate::metrics::{Counters, End, ProcessCounters};
 use crate::runtime::{self, Pools, Tick};
 use crate::transfer::{InputBuffer, READ_SIZE};
 
@@ -51,6 +53,8 @@ pub(in crate::server) struct Worker {
     pub(in crate::server) second: CurrentSecond,
     pub(in crate::server) process: Arc<ProcessCounters>,
     pub(in crate::server) counters: Arc<Counters>,
+    /// The same counters of exchanges as in `counters`, as this thread finds them.
+    exchanges: ExchangeTable,
     log: RefCell<Option<AccessBuffers>>,
     has_log: bool,
     /// A task sleeps that will hand the log's lines over.
@@ -76,8 +80,8 @@ pub(crate) struct WorkerSetup {
     pub(crate) generation: Arc<Generation>,
     pub(crate) listeners: Vec<ListeningSocket>,
     pub(crate) pools: Pools,
-    /// How its handlers ask the supervisor.
-    pub(crate) submit: Submit,
+    /// What its handlers reach of the server as a whole.
+    pub(crate) reach: Reach,
     /// All workers that serve clients; none for that of the control socket.
     pub(crate) roster: Arc<Roster>,
     pub(crate) process: Arc<ProcessCounters>,
@@ -113,13 +117,14 @@ impl Worker {
             name: WorkerName(setup.index),
             generation: RefCell::new(Rc::new(LocalGeneration(Arc::clone(&setup.generation)))),
             endpoints: RefCell::default(),
-            local: handlers::WorkerState::new(setup.pools.clone(), Arc::clone(&setup.submit)),
+            local: handlers::WorkerState::new(setup.pools.clone(), setup.reach.clone()),
             input: RefCell::new(vec![0; MAX_INCOMPLETE + READ_SIZE].into_boxed_slice()),
             lingering: Lingering::default(),
             output: RefCell::default(),
             second: CurrentSecond::new(runtime::now()),
             process: Arc::clone(&setup.process),
             counters: Arc::clone(&setup.counters),
+            exchanges: ExchangeTable::default(),
             has_log: log.is_some(),
             log: RefCell::new(log),
             flush_is_due: Cell::new(false),
@@ -212,6 +217,19 @@ impl Worker {
         self.process.connections.fetch_sub(1, Ordering::Relaxed);
         self.counters.open.add(u64::MAX);
         self.wake_if_deserted();
+    }
+
+    /// Counts an exchange that has ended; for [`finish`](crate::server::exchange::outcome::finish) alone.
+    #[inline]
+    pub(in crate::server) fn count_exchange(
+        &self,
+        end: End,
+        (series, kind): (SeriesId, Kind),
+        measured: Measured,
+    ) {
+        self.counters.ended(end);
+        let cells = &self.counters.exchanges;
+        self.exchanges.count(cells, series, kind, measured);
     }
 
     /// Counts a connection that has become a tunnel, until the result is dropped.

@@ -9,7 +9,7 @@
 //!  │ ←───────────────────────────── closed ┤
 //! ```
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::Worker;
@@ -41,6 +41,41 @@ impl Roster {
     /// Removes all workers: their supervisor is gone.
     pub(crate) fn clear(&self) {
         self.lock().clear();
+    }
+
+    /// Asks every worker to send how long it took to answer. Returns how many were asked.
+    pub(crate) fn probe(&self, reply: &Sender<Duration>) -> usize {
+        let workers = self.all();
+        for worker in &workers {
+            let (sent, reply) = (Instant::now(), reply.clone());
+            let reply = Box::new(move |delay| reply.send(delay));
+            worker.send(Command::Probe { sent, reply });
+        }
+        workers.len()
+    }
+
+    /// Returns how long each worker took to answer, with its number; one that has not answered within
+    /// `patience` has taken that. For a thread that may wait.
+    pub(crate) fn delays(&self, patience: Duration) -> Vec<(u64, Duration)> {
+        let (reply, replies) = mpsc::channel();
+        let workers = self.lock().clone();
+        let mut delays: Vec<_> = workers.iter().map(|(id, _)| (*id, patience)).collect();
+        for (id, worker) in workers {
+            let (sent, reply) = (Instant::now(), reply.clone());
+            let reply = Box::new(move |delay| {
+                // The receiver may have lost its patience.
+                let _ = reply.send((id, delay));
+            });
+            worker.send(Command::Probe { sent, reply });
+        }
+        drop(reply);
+        let deadline = Instant::now() + patience;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        while let Ok((id, delay)) = replies.recv_timeout(left()) {
+            let of_worker = delays.iter_mut().filter(|(known, _)| *known == id);
+            of_worker.for_each(|(_, known)| *known = delay);
+        }
+        delays
     }
 
     fn all(&self) -> Vec<Sender<Command>> {

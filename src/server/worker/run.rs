@@ -36,6 +36,11 @@ pub(crate) enum Command {
     },
     /// Close that connection, and reply whether there was one.
     GiveUpIdle { reply: Sender<bool> },
+    /// Reply how long it took until this was carried out.
+    Probe {
+        sent: Instant,
+        reply: Box<dyn FnOnce(Duration) + Send>,
+    },
 }
 
 /// Tells the supervisor, when it is dropped, that the worker with that number has adopted a generation.
@@ -109,6 +114,7 @@ async fn run_commands(mut commands: Receiver<Command>, worker: &Rc<Worker>) {
             Ok(Either::First(())) => return,
             // Less time than before: a second signal.
             Ok(Either::Second(Some(Command::Drain(less)))) => grace = less,
+            Ok(Either::Second(Some(Command::Probe { sent, reply }))) => reply(sent.elapsed()),
             Ok(Either::Second(Some(_))) => {}
             // A supervisor that is gone waits no longer.
             Ok(Either::Second(None)) => grace = Duration::ZERO,
@@ -157,6 +163,7 @@ async fn serve(commands: &mut Receiver<Command>, worker: &Rc<Worker>) -> Duratio
                 reply.send((place, runtime::oldest_idle()));
             }
             Some(Command::GiveUpIdle { reply }) => reply.send(runtime::give_up_oldest_idle()),
+            Some(Command::Probe { sent, reply }) => reply(sent.elapsed()),
             // A supervisor that is gone has no more connections for us either.
             None => return Duration::ZERO,
         }

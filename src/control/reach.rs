@@ -1,0 +1,68 @@
+//! [`Reach`]: what a worker's handlers reach of the server as a whole.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use super::Submit;
+use crate::metrics::exposition::Form;
+use crate::runtime::Sender;
+
+/// What a worker's handlers reach of the server as a whole.
+#[derive(Clone)]
+pub(crate) struct Reach {
+    /// Asks the supervisor for what only the supervisor knows.
+    pub(crate) submit: Submit,
+    pub(crate) scrape: Scrape,
+    pub(crate) probe: Probe,
+    pub(crate) readiness: Arc<Readiness>,
+}
+
+/// Returns all metrics, in that form. It waits for the event loops for a moment, so a loop that serves
+/// clients has a thread of the pool call it.
+pub(crate) type Scrape = Arc<dyn Fn(Form) -> String + Send + Sync>;
+
+/// Asks every event loop to send how long it took to answer. Returns how many were asked.
+pub(crate) type Probe = Arc<dyn Fn(&Sender<Duration>) -> usize + Send + Sync>;
+
+/// Whether clients may be sent to this server.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness(AtomicU8);
+
+/// How far the server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Not everything serves yet.
+    Starting = 0,
+    Ready = 1,
+    /// It will stop: `drain_delay` goes on, or exchanges under way are being finished.
+    Stopping = 2,
+}
+
+impl Readiness {
+    pub(crate) fn phase(&self) -> Phase {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Phase::Starting,
+            1 => Phase::Ready,
+            _ => Phase::Stopping,
+        }
+    }
+
+    pub(crate) fn set(&self, phase: Phase) {
+        self.0.store(phase as u8, Ordering::Relaxed);
+    }
+}
+
+impl Reach {
+    /// The reach of handlers that are asked without a server, for `explain` and tests: `submit` replies.
+    pub(crate) fn without_server(submit: Submit) -> Self {
+        let readiness = Readiness::default();
+        readiness.set(Phase::Ready);
+        Self {
+            submit,
+            scrape: Arc::new(|_| String::new()),
+            probe: Arc::new(|_| 0),
+            readiness: Arc::new(readiness),
+        }
+    }
+}
