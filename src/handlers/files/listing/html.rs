@@ -418,7 +418,7 @@ mod tests {
 
     #[test]
     fn a_readme_is_linked_below() {
-        let listing = listing("/", vec![file(b"READ<ME.md"), file(b"README.md")]);
+        let listing = listing("/", vec![file(b"READ<ME.txt"), file(b"README.md")]);
         let section = "</table>\n<section class=\"readme\"><h2><a href=\"./README.md\"><bdi>README.md</bdi></a></h2>";
         assert!(listing.contains(section), "{listing}");
     }
