@@ -427,6 +427,9 @@ fn content_is_decoded_for_a_handler_that_asks() {
     assert_eq!(ask("/whole", "gzip", &gzip(50_001)).status, 413);
     assert_eq!(ask("/whole", "gzip", &whole[..whole.len() - 1]).status, 400);
     assert_eq!(ask("/whole", "br", &whole).status, 400);
+    for reason in ["content_coding_unknown", "content_not_in_coding"] {
+        assert!(server.count("reasons", reason) > 0, "{reason}");
+    }
     let response = ask("/plain", "gzip", &whole);
     assert!(
         response.text().starts_with(&whole.len().to_string()),

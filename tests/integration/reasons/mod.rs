@@ -23,6 +23,16 @@ const ENDINGS: &str = "integration/reasons/endings.rs";
 
 const PRODUCED: &[Row] = &[
     (
+        "content_coding_unknown",
+        "handlers/requests.rs",
+        "content_is_decoded_for_a_handler_that_asks",
+    ),
+    (
+        "content_not_in_coding",
+        "handlers/requests.rs",
+        "content_is_decoded_for_a_handler_that_asks",
+    ),
+    (
         "too_many_of_client",
         "integration/per_client.rs",
         "one_too_many_is_answered_429_until_another_ends",
