@@ -4,7 +4,7 @@
 //! it: what is measured stays private and may change. Every function is thin, so that a figure is that
 //! of the step alone.
 
-use crate::config::model::{PatternSegment, RoutePattern};
+use crate::config::model::{PatternSegment, RoutePattern, Shape};
 use crate::generation::routing::{Found, RoutingTable};
 use crate::http::chunked::{Decoder, Step};
 use crate::http::method::Method;
@@ -53,7 +53,7 @@ impl Routes {
 fn pattern(path: &str) -> RoutePattern {
     let segments = path.split('/').filter(|segment| !segment.is_empty());
     let segments = segments.map(|segment| match segment.strip_prefix('{') {
-        Some(name) => PatternSegment::Parameter(name.trim_end_matches('}').to_owned()),
+        Some(name) => PatternSegment::Parameter(name.trim_end_matches('}').to_owned(), Shape::Any),
         None => PatternSegment::Static(segment.into()),
     });
     RoutePattern {

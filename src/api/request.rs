@@ -114,7 +114,8 @@ impl Request {
         self.method
     }
 
-    /// The request-target as the client sent it: path and query, nothing decoded.
+    /// The request-target as the client sent it, or what `rewrite` of the route makes of it: path and
+    /// query, nothing decoded.
     pub fn target(&self) -> &str {
         str::from_utf8(&self.text[self.target.clone()]).unwrap_or_default()
     }
@@ -197,8 +198,9 @@ impl Request {
         String::from_utf8_lossy(path.get(self.matched..).unwrap_or_default())
     }
 
-    /// The segment that stands where the route's pattern has `{name}`, decoded; `None` if the
-    /// pattern has no such parameter, or the segment is no UTF-8.
+    /// The segment that stands where the route's pattern has `{name}`, decoded; or the segments where it
+    /// has `{name...}`, with slashes between them and `%2F` for an encoded one. `None` if the pattern has
+    /// no such parameter, or it is no UTF-8.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         let (_, value) = self
             .parameters

@@ -44,6 +44,16 @@ pub(crate) fn network(text: &str) -> model::Cidr {
     words::address::parse_cidr(text).expect("a network")
 }
 
+/// Reads a `rewrite` and the path of a route, for the tests of other rooms.
+#[cfg(test)]
+pub(crate) fn rewrite(text: &str, pattern: &str) -> (model::RequestText, model::RoutePattern) {
+    let text = words::target::parse_rewrite(text).expect("a rewrite");
+    (
+        text,
+        words::pattern::parse_pattern(pattern).expect("a pattern"),
+    )
+}
+
 /// Reads an address to listen on as the file writes it; `None` if it is none.
 pub(crate) fn parse_listen(text: &str) -> Option<Vec<ListenAddress>> {
     words::address::parse_listen(text).ok()

@@ -290,11 +290,11 @@ fn every_verb_arrives_in_the_order_of_the_file() {
     assert_eq!(root.types.charset.as_deref(), Some("koi8-r"));
     assert_eq!(assets.types.charset, None);
     assert_eq!(
-        (&*health.content, &*health.content_type),
+        (&*health.content.written, &*health.content_type),
         ("ok\n", "text/plain; charset=utf-8")
     );
     assert_eq!(
-        (&*user.content, user.status, &*user.content_type),
+        (&*user.content.written, user.status, &*user.content_type),
         ("<p>$5</p>", Status::CREATED, "text/html; charset=utf-8")
     );
     assert_eq!(
@@ -319,18 +319,13 @@ fn every_option_of_a_proxy_arrives() {
     let expected = Proxy {
         host: HostField::Set(text("api.example:8080")),
         request_headers: HeaderChanges {
-            set: vec![(text("X-A"), text("1"))],
-            add: vec![(text("X-B"), text("1")), (text("X-B"), text("2"))],
+            set: vec![(text("X-A"), RequestText::plain("1"))],
+            add: vec![
+                (text("X-B"), RequestText::plain("1")),
+                (text("X-B"), RequestText::plain("2")),
+            ],
             remove: vec![text("X-C")],
         },
-        rewrite: Some(RedirectTarget {
-            written: text("/v2{rest}?k=1"),
-            parts: vec![
-                TargetPart::Text(text("/v2")),
-                TargetPart::Rest,
-                TargetPart::Text(text("?k=1")),
-            ],
-        }),
         buffer: false,
         timeout: Some(Duration::from_secs(300)),
         upgrade: vec![text("websocket"), text("mqtt")],
@@ -340,6 +335,16 @@ fn every_option_of_a_proxy_arrives() {
         ..Proxy::to(text("http://127.0.0.1:8000"))
     };
     assert_eq!(**api, expected);
+    let rewritten = routes.iter().find_map(|route| route.rewrite.as_ref());
+    let expected = RequestText {
+        written: text("/v2{rest}?k=1"),
+        parts: vec![
+            TextPart::Text(text("/v2")),
+            TextPart::Variable(Variable::Rest),
+            TextPart::Text(text("?k=1")),
+        ],
+    };
+    assert_eq!(rewritten, Some(&expected));
     let expected = Proxy {
         host: HostField::Upstream,
         strip_prefix: true,
@@ -780,7 +785,7 @@ fn policies() -> (Policy, Policy, Vec<Policy>) {
 #[test]
 fn headers_merge_downward() {
     let (top, server, routes) = policies();
-    let names = |pairs: &[(String, String)]| {
+    let names = |pairs: &[(String, RequestText)]| {
         let names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
         names.join(" ")
     };

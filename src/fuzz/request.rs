@@ -93,7 +93,7 @@ pub fn target(input: &[u8]) {
             .windows(3)
             .any(|octets| octets.eq_ignore_ascii_case(b"%2f"));
         assert!(has_encoded_slash || !path.as_bytes().contains(&ENCODED_SLASH));
-        let encoded = crate::message::location::encode_path(path.as_bytes()).to_string();
+        let encoded = crate::http::path::encode_path(path.as_bytes()).to_string();
         let again = NormalPath::parse(encoded.as_bytes()).expect("a normal path is a path");
         assert_eq!(again.as_bytes(), path.as_bytes(), "{encoded}");
     }

@@ -261,6 +261,12 @@ impl Carryover {
 
     /// What workers cache for routes with these options.
     pub(super) fn files(&mut self, options: &Files) -> Arc<FilesRoute> {
+        // What is tried says which files are looked for, not what they are.
+        let options = &Files {
+            tries: Vec::new(),
+            fallback: None,
+            ..options.clone()
+        };
         let key = FilesKey {
             options: options.clone(),
             places: Place::of_all(options),
@@ -439,6 +445,8 @@ mod tests {
     fn cgi(root: &str) -> Route {
         Route {
             pattern: RoutePattern::everything(),
+            when: model::When::default(),
+            rewrite: None,
             verb: Verb::Cgi(Cgi::beneath(root.into())),
             strip_prefix: false,
             policy: Policy::default(),

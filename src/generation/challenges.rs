@@ -8,7 +8,9 @@ use super::policy::ServingPolicy;
 use super::routing::RoutingTable;
 use super::{Listened, Route, Site};
 use crate::address::ListenAddress;
-use crate::config::model::{Config, HostPattern, PatternSegment, Place, Policy, RoutePattern};
+use crate::config::model::{
+    Config, HostPattern, PatternSegment, Place, Policy, RoutePattern, Shape,
+};
 use crate::handlers::Handler;
 use crate::handlers::acme::AcmeHandler;
 
@@ -22,20 +24,17 @@ pub(super) fn add_route(site: &mut Site, carryover: &mut Carryover) {
         segments: vec![
             named(".well-known"),
             named("acme-challenge"),
-            PatternSegment::Parameter("token".to_owned()),
+            PatternSegment::Parameter("token".to_owned(), Shape::Any),
         ],
         trailing_slash: false,
     };
     let shared = Arc::clone(carryover.acme());
     let name = site.hosts.first().map(ToString::to_string);
     let series = carryover.series().find(&name.unwrap_or_default(), "acme");
-    let route = Route {
-        handler: Handler::Acme(AcmeHandler::new(shared)),
-        policy: ServingPolicy::new(&Policy::default(), carryover).counted_in(series),
-        name: pattern.to_string().into(),
-        pattern: pattern.clone(),
-        place: Place::of_program("[acme]"),
-    };
+    let handler = Handler::Acme(AcmeHandler::new(shared));
+    let policy = ServingPolicy::new(&Policy::default(), carryover).counted_in(series);
+    let place = Place::of_program("[acme]");
+    let route = Route::plain(handler, policy, pattern.clone(), place);
     site.routes.insert(&pattern, route);
 }
 

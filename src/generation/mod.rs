@@ -8,6 +8,7 @@ mod error_pages;
 mod kept;
 pub(crate) mod policy;
 pub(crate) mod prepare;
+mod rewrite;
 pub(crate) mod routing;
 mod stream;
 
@@ -21,7 +22,7 @@ use crate::acme::Plan;
 use crate::address::ListenAddress;
 use crate::api::RouteLife;
 use crate::config::model::{
-    Config, HostPattern, Limits, Log, Place, Policy, Proxies, RoutePattern, describe_route,
+    Config, HostPattern, Limits, Log, Place, Policy, Proxies, RoutePattern, When, describe_route,
 };
 use crate::handlers::Handler;
 use crate::handlers::control::ControlHandler;
@@ -36,6 +37,7 @@ use crate::upstream::Group;
 use carryover::Carryover;
 pub(crate) use kept::Retired;
 use policy::ServingPolicy;
+pub(crate) use rewrite::Rewrite;
 use routing::{HostTable, RoutingTable};
 pub(crate) use stream::Stream;
 
@@ -114,12 +116,35 @@ pub(crate) struct Site {
 /// A route, prepared.
 pub(crate) struct Route {
     pub(crate) handler: Handler,
+    /// What the handler is asked for, if that is not what the client has asked for.
+    pub(crate) rewrite: Option<Rewrite>,
+    /// What else a request must have for the route to answer it.
+    pub(crate) when: When,
+    /// The routes that stand at the pattern, if there are several, in the order in which they are asked.
+    /// Then this one only holds them.
+    pub(crate) arms: Vec<Route>,
     pub(crate) policy: ServingPolicy,
     pub(crate) pattern: RoutePattern,
     /// The pattern as text: the log and metrics call the route so.
     pub(crate) name: Box<str>,
     /// Where it stands in the configuration.
     pub(crate) place: Place,
+}
+
+impl Route {
+    /// A route that answers every request of its pattern with `handler`.
+    fn plain(handler: Handler, policy: ServingPolicy, pattern: RoutePattern, place: Place) -> Self {
+        Self {
+            handler,
+            rewrite: None,
+            when: When::default(),
+            arms: Vec::new(),
+            policy,
+            name: pattern.to_string().into(),
+            pattern,
+            place,
+        }
+    }
 }
 
 /// As diagnostics name a route: its key, and where the key stands.
@@ -301,13 +326,9 @@ impl Listened {
         let pattern = RoutePattern::everything();
         let place = Place::of_program("control socket");
         let mut routes = RoutingTable::default();
-        let route = Route {
-            handler: Handler::Control(ControlHandler),
-            policy: ServingPolicy::new(&Policy::default(), &mut Carryover::default()),
-            name: pattern.to_string().into(),
-            pattern: pattern.clone(),
-            place,
-        };
+        let policy = ServingPolicy::new(&Policy::default(), &mut Carryover::default());
+        let handler = Handler::Control(ControlHandler);
+        let route = Route::plain(handler, policy, pattern.clone(), place);
         routes.insert(&pattern, route);
         let mut listened = Self::default();
         listened.hosts.insert(

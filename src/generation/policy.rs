@@ -9,7 +9,9 @@ use super::auth::ServingAuth;
 use super::carryover::Carryover;
 use super::cors::ServingCors;
 use super::error_pages::ErrorPage;
-use crate::config::model::{Access, ErrorPages, HeaderChanges, Limits, Policy};
+use crate::config::model::{
+    Access, ErrorPages, HeaderChanges, Limits, Policy, RequestText, RoutePattern,
+};
 use crate::http::compression::Compression;
 use crate::http::date::HttpDate;
 use crate::http::field_list::FieldList;
@@ -17,6 +19,7 @@ use crate::http::field_roles::{FieldRole, FieldRule};
 use crate::http::list;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
+use crate::http::template::{Part, Place, Template, Values};
 use crate::message::changes::{Change, RepresentationChanges};
 use crate::message::content::{Content, DuplexContent, Octets};
 use crate::message::response::{DuplexResponse, Response};
@@ -41,7 +44,8 @@ pub(crate) struct ServingPolicy {
     pub(crate) compression: Option<Box<Compression>>,
     /// What of the operator's changes a handler has to know beforehand.
     pub(crate) representation: RepresentationChanges,
-    changes: FieldChanges,
+    /// In a box, so that the policies that change nothing are small and quickly known.
+    changes: Option<Box<FieldChanges>>,
     pages: ErrorPages,
     /// The files of `pages`.
     loaded: Vec<(PathBuf, Arc<ErrorPage>)>,
@@ -87,6 +91,10 @@ struct FieldChanges {
     dropped: Vec<(String, Scope)>,
     /// Encoded lines to append to every answer.
     appended: Vec<(FieldLines, Scope)>,
+    /// Fields to append to every answer, whose values each request fills.
+    filled: Vec<(String, Template, Scope)>,
+    /// How many segments of a path the pattern of the route covers.
+    covered_segments: usize,
     /// The value to merge into `Vary`.
     vary: Option<String>,
 }
@@ -144,14 +152,23 @@ fn has_parts(lines: &[u8]) -> bool {
 const MULTIPART: &[u8] = b"multipart/byteranges";
 
 impl ServingPolicy {
-    /// Prepares `policy`, with the error pages that `carryover` has.
+    /// Prepares the policy of a server, or of all of them, with the error pages that `carryover` has.
     pub(super) fn new(policy: &Policy, carryover: &mut Carryover) -> Self {
+        Self::of_route(policy, &RoutePattern::everything(), carryover)
+    }
+
+    /// As [`new`](Self::new), for a route with that pattern.
+    pub(super) fn of_route(
+        policy: &Policy,
+        pattern: &RoutePattern,
+        carryover: &mut Carryover,
+    ) -> Self {
         let compression = policy.compression();
         let headers = match compression {
             Some(_) => Cow::Owned(with_weak_tag(&policy.headers)),
             None => Cow::Borrowed(&policy.headers),
         };
-        let changes = FieldChanges::new(&headers);
+        let changes = FieldChanges::new(&headers, pattern);
         let admission = Admission::of(policy, &changes, carryover);
         let page = |(_, path): (_, &Path)| (path.to_owned(), carryover.error_page(path));
         Self {
@@ -166,7 +183,9 @@ impl ServingPolicy {
                 .map(|cors| Box::new(ServingCors::new(cors))),
             compression: compression.cloned().map(Box::new),
             representation: representation_changes(&headers),
-            changes,
+            changes: Some(changes)
+                .filter(|changes| !changes.is_empty())
+                .map(Box::new),
             pages: policy.error_pages.clone(),
             loaded: policy.error_pages.iter().map(page).collect(),
         }
@@ -196,7 +215,20 @@ impl ServingPolicy {
 
     /// Whether an answer may carry the server's own line with this name.
     pub(crate) fn leaves(&self, name: &str) -> bool {
-        !self.changes.drops(name.as_bytes(), Scope::Any)
+        let mut changes = self.changes.iter();
+        !changes.any(|changes| changes.drops(name.as_bytes(), Scope::Any))
+    }
+
+    /// Has every response say that it depends on the fields of these names (RFC 9110 §12.5.5).
+    pub(super) fn varying_by(mut self, names: &[&str]) -> Self {
+        if !names.is_empty() {
+            let changes = self.changes.get_or_insert_default();
+            let own = changes.vary.as_deref().unwrap_or_default().as_bytes();
+            let names = names.join(", ");
+            let all = list::union(&[own, names.as_bytes()]);
+            changes.vary = Some(String::from_utf8_lossy(&all).into_owned());
+        }
+        self
     }
 
     /// If `response` leaves its content to the server and the operator has an error page for the
@@ -222,36 +254,35 @@ impl ServingPolicy {
 
     /// Whether the operator changes any field.
     pub(crate) fn changes_fields(&self) -> bool {
-        !self.changes.is_empty()
+        self.changes.is_some()
     }
 
-    /// Returns `fields` of an answer of `scope` with the operator's changes.
-    pub(crate) fn change_fields<'a>(&self, fields: Octets<'a>, scope: Scope) -> Octets<'a> {
-        if self.changes.is_empty() {
-            return fields;
+    /// Whether a field of the operator's says something of each request: how many segments of its path the
+    /// route's pattern covers.
+    pub(crate) fn fills_fields(&self) -> Option<usize> {
+        let changes = self.changes.as_ref()?;
+        (!changes.filled.is_empty()).then_some(changes.covered_segments)
+    }
+
+    /// Whether a field of the operator's says how the request arrived.
+    pub(crate) fn tells_arrival(&self) -> bool {
+        let changes = self.changes.iter();
+        let mut filled = changes.flat_map(|changes| &changes.filled);
+        filled.any(|(_, value, _)| value.has(&Part::Scheme))
+    }
+
+    /// Returns `fields` of an answer of `scope` with the operator's changes. `values` are those of the
+    /// request; `None`: it could not be read, so that fields that say something of it are left out.
+    pub(crate) fn change_fields<'a>(
+        &self,
+        fields: Octets<'a>,
+        scope: Scope,
+        values: Option<&Values<'_>>,
+    ) -> Octets<'a> {
+        match &self.changes {
+            None => fields,
+            Some(changes) => changes.apply(&fields, scope, values),
         }
-        let mut changed = FieldLines::new();
-        let mut vary = Vec::new();
-        for line in fields.split_inclusive(|byte| *byte == b'\n') {
-            let colon = memchr::memchr(b':', line).unwrap_or(line.len());
-            let name = &line[..colon];
-            if self.changes.vary.is_some() && name.eq_ignore_ascii_case(b"Vary") {
-                vary.push(list::trim(
-                    line.get(colon + 1..).unwrap_or_default().trim_ascii_end(),
-                ));
-            } else if !self.changes.drops(name, scope) {
-                changed.extend(line);
-            }
-        }
-        let appended = self.changes.appended.iter();
-        for (lines, _) in appended.filter(|(_, least)| *least <= scope) {
-            changed.extend(lines.as_bytes());
-        }
-        if let Some(own) = &self.changes.vary {
-            vary.push(own.as_bytes());
-            changed.push("Vary", list::union(&vary));
-        }
-        changed.into()
     }
 
     fn page(&self, status: Status) -> Option<&ErrorPage> {
@@ -267,14 +298,20 @@ impl ServingPolicy {
 }
 
 impl FieldChanges {
-    fn new(headers: &HeaderChanges) -> Self {
+    fn new(headers: &HeaderChanges, pattern: &RoutePattern) -> Self {
         // The server's own `Vary` says what it looked at to select the representation: a cache that is
         // not told sends one client the representation for another. So `set` adds to it.
         let is_vary = |name: &str| name.eq_ignore_ascii_case("Vary");
         let set = || headers.set.iter().filter(|(name, _)| !is_vary(name));
         let scoped = |name: &String| (name.clone(), Scope::of_field(name));
-        let line = |(name, value): &(String, String)| {
-            (FieldLines::new().with(name, value), Scope::of_field(name))
+        let given = || set().chain(&headers.add);
+        let line = |(name, value): &(String, RequestText)| {
+            let line = FieldLines::new().with(name, value.as_plain()?);
+            Some((line, Scope::of_field(name)))
+        };
+        let filled = |(name, value): &(String, RequestText)| {
+            let value = value.as_plain().is_none().then(|| value.resolved(pattern));
+            Some((name.clone(), value?, Scope::of_field(name)))
         };
         let vary = headers.set.iter().find(|(name, _)| is_vary(name));
         Self {
@@ -283,13 +320,52 @@ impl FieldChanges {
                 .chain(&headers.remove)
                 .map(scoped)
                 .collect(),
-            appended: set().chain(&headers.add).map(line).collect(),
-            vary: vary.map(|(_, value)| value.clone()),
+            appended: given().filter_map(line).collect(),
+            filled: given().filter_map(filled).collect(),
+            covered_segments: pattern.covered_segments(),
+            vary: vary.map(|(_, value)| value.written.clone()),
         }
     }
 
+    /// The field lines `fields` of an answer of `scope`, changed.
+    fn apply(&self, fields: &[u8], scope: Scope, values: Option<&Values<'_>>) -> Octets<'static> {
+        let mut changed = FieldLines::new();
+        let mut vary = Vec::new();
+        for line in fields.split_inclusive(|byte| *byte == b'\n') {
+            let colon = memchr::memchr(b':', line).unwrap_or(line.len());
+            let name = &line[..colon];
+            if self.vary.is_some() && name.eq_ignore_ascii_case(b"Vary") {
+                vary.push(list::trim(
+                    line.get(colon + 1..).unwrap_or_default().trim_ascii_end(),
+                ));
+            } else if !self.drops(name, scope) {
+                changed.extend(line);
+            }
+        }
+        let appended = self.appended.iter();
+        for (lines, _) in appended.filter(|(_, least)| *least <= scope) {
+            changed.extend(lines.as_bytes());
+        }
+        if let Some(values) = values {
+            let filled = self.filled.iter();
+            for (name, template, _) in filled.filter(|(_, _, least)| *least <= scope) {
+                let mut value = Vec::new();
+                template.fill(values, Place::Field, &mut value);
+                changed.push(name, value);
+            }
+        }
+        if let Some(own) = &self.vary {
+            vary.push(own.as_bytes());
+            changed.push("Vary", list::union(&vary));
+        }
+        changed.into()
+    }
+
     fn is_empty(&self) -> bool {
-        self.dropped.is_empty() && self.appended.is_empty() && self.vary.is_none()
+        self.dropped.is_empty()
+            && self.appended.is_empty()
+            && self.filled.is_empty()
+            && self.vary.is_none()
     }
 
     /// Whether the field `name` is taken off an answer of `scope`.
@@ -305,8 +381,9 @@ impl FieldChanges {
 fn with_weak_tag(headers: &HeaderChanges) -> HeaderChanges {
     let mut headers = headers.clone();
     for (name, value) in headers.set.iter_mut().chain(&mut headers.add) {
-        if name.eq_ignore_ascii_case("ETag") && value.starts_with('"') {
-            value.insert_str(0, "W/");
+        if name.eq_ignore_ascii_case("ETag") && value.written.starts_with('"') {
+            // It has no variables.
+            *value = RequestText::plain(format!("W/{}", value.written));
         }
     }
     headers
@@ -324,7 +401,7 @@ fn representation_changes(headers: &HeaderChanges) -> RepresentationChanges {
             .iter()
             .any(|removed| removed.eq_ignore_ascii_case(name));
         match set {
-            Some((_, value)) => Change::Set(value.clone()),
+            Some((_, value)) => Change::Set(value.written.clone()),
             None if is_removed => Change::Removed,
             None => Change::Kept,
         }
@@ -402,7 +479,7 @@ mod tests {
 
     #[test]
     fn changes_fields_without_regard_to_case() {
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let pair = |name: &str, value: &str| (name.to_owned(), RequestText::plain(value));
         let headers = HeaderChanges {
             set: vec![pair("Cache-Control", "no-store")],
             add: vec![pair("Link", "<a>")],
@@ -414,7 +491,7 @@ mod tests {
         };
         let policy = ServingPolicy::new(&policy, &mut Carryover::default());
         let fields = Octets::Lent(b"ETag: \"1\"\r\ncache-control: private\r\nLink: <b>\r\n");
-        let changed = policy.change_fields(fields, Scope::Content);
+        let changed = policy.change_fields(fields, Scope::Content, None);
         assert_eq!(
             &*changed,
             b"Link: <b>\r\nCache-Control: no-store\r\nLink: <a>\r\n"
@@ -424,7 +501,7 @@ mod tests {
 
     #[test]
     fn each_field_is_for_the_answers_that_it_can_describe() {
-        let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let pair = |(name, value): (&str, &str)| (name.to_owned(), RequestText::plain(value));
         let set = [
             ("Content-Type", "a/b"),
             ("Content-Language", "en"),
@@ -460,11 +537,11 @@ mod tests {
                 "Content-Type: a/b;Content-Language: en;ETag: \"v1\";X: y;Vary: Accept-Encoding, origin;",
             ),
         ] {
-            let changed = policy.change_fields(Octets::Lent(own), scope);
+            let changed = policy.change_fields(Octets::Lent(own), scope, None);
             let changed = String::from_utf8_lossy(&changed).replace("\r\n", ";");
             assert_eq!(changed, expected, "{scope:?}");
         }
-        let bare = policy.change_fields(Octets::Lent(b""), Scope::Any);
+        let bare = policy.change_fields(Octets::Lent(b""), Scope::Any, None);
         assert_eq!(&*bare, b"X: y\r\nVary: Origin\r\n");
     }
 }

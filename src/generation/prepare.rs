@@ -21,17 +21,17 @@ use super::carryover::{Carryover, Groups, Unread};
 use super::challenges;
 use super::policy::ServingPolicy;
 use super::routing::RoutingTable;
-use super::{Arrival, Generation, Listened, Route, Site, Stream};
+use super::{Arrival, Generation, Listened, Rewrite, Route, Site, Stream};
 use crate::acme;
 use crate::address::ListenAddress;
 use crate::api::Handlers;
-use crate::config::model::{self, Config, HostPattern, Verb};
+use crate::config::model::{self, Config, HostPattern, RoutePattern, Verb};
 use crate::config::{
     CertificateFault, CertificateSetting, Checked, Loaded, PasswordsFault, Report,
 };
 use crate::handlers::Handler;
 use crate::handlers::echo::Echo;
-use crate::handlers::files::FilesHandler;
+use crate::handlers::files::{FilesHandler, TriedFiles};
 use crate::handlers::gateway::cgi::CgiHandler;
 use crate::handlers::gateway::fastcgi::FastcgiHandler;
 use crate::handlers::gateway::proxy::ProxyHandler;
@@ -290,32 +290,37 @@ fn arrivals(
 fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut Carryover) -> Site {
     let mut routes = RoutingTable::default();
     let withheld = auth::withheld(server);
-    let policy = |policy: &model::Policy, carryover: &mut Carryover| {
+    let policy = |policy: &model::Policy, pattern: &RoutePattern, carryover: &mut Carryover| {
         let auth = ServingAuth::new(policy.auth.as_ref(), &withheld, groups, carryover);
-        ServingPolicy::new(policy, carryover).with_auth(auth)
+        ServingPolicy::of_route(policy, pattern, carryover).with_auth(auth)
     };
     let name = series_name(server);
-    for route in &server.routes {
-        let key = if server.is_companion {
-            HTTP_REDIRECT.to_owned()
-        } else {
-            route.pattern.to_string()
+    for arms in server.routes.chunk_by(|a, b| a.pattern == b.pattern) {
+        let series = |pattern: &RoutePattern, carryover: &mut Carryover| {
+            let key = if server.is_companion {
+                HTTP_REDIRECT.to_owned()
+            } else {
+                pattern.to_string()
+            };
+            carryover.series().find(&name, &key)
         };
-        let series = carryover.series().find(&name, &key);
-        let built = Route {
-            handler: handler(route, queue, groups, carryover),
-            policy: policy(&route.policy, carryover).counted_in(series),
-            name: route.pattern.to_string().into(),
-            pattern: route.pattern.clone(),
-            place: route.place.clone(),
+        let policy = |of: &model::Policy, pattern: &RoutePattern, carryover: &mut Carryover| {
+            let series = series(pattern, carryover);
+            policy(of, pattern, carryover).counted_in(series)
         };
-        routes.insert(&route.pattern, built);
+        let handler = |route: &model::Route, carryover: &mut Carryover| {
+            handler(route, queue, groups, carryover)
+        };
+        let built = built(arms, &server.policy, (&policy, &handler), carryover);
+        if let Some(built) = built {
+            routes.insert(&built.pattern.clone(), built);
+        }
     }
     let series = carryover.series().find(&name, UNKNOWN);
     Site {
         hosts: server.hosts.clone(),
         tls: server.tls.as_ref().map(|tls| carryover.terminator(tls)),
-        policy: policy(&server.policy, carryover).counted_in(series),
+        policy: policy(&server.policy, &RoutePattern::everything(), carryover).counted_in(series),
         routes,
     }
 }
@@ -330,6 +335,49 @@ fn series_name(server: &model::Server) -> String {
     host.or_else(listen).unwrap_or_default()
 }
 
+/// Makes the route for `arms`, which have one pattern; if there are several, or if one is only for some
+/// requests, a route that holds them. `outer` is the policy of the server; `policy` and `handler` prepare those
+/// of a route.
+fn built(
+    arms: &[model::Route],
+    outer: &model::Policy,
+    (policy, handler): (
+        &dyn Fn(&model::Policy, &RoutePattern, &mut Carryover) -> ServingPolicy,
+        &dyn Fn(&model::Route, &mut Carryover) -> Handler,
+    ),
+    carryover: &mut Carryover,
+) -> Option<Route> {
+    let mut built = Vec::new();
+    // Each answer depends on the fields that the routes before its own have looked at, too.
+    let mut looked_at: Vec<&str> = Vec::new();
+    for route in arms {
+        looked_at.extend(route.when.fields());
+        let handler = handler(route, carryover);
+        let policy = policy(&route.policy, &route.pattern, carryover);
+        let rewrite = route.rewrite.as_ref();
+        built.push(Route {
+            rewrite: rewrite.map(|text| Rewrite::new(text, &route.pattern)),
+            when: route.when.clone(),
+            ..Route::plain(
+                handler,
+                policy.varying_by(&looked_at),
+                route.pattern.clone(),
+                route.place.clone(),
+            )
+        });
+    }
+    let first = arms.first()?;
+    if built.len() == 1 && first.when.is_always() {
+        return built.pop();
+    }
+    let (pattern, place) = (first.pattern.clone(), first.place.clone());
+    let policy = policy(outer, &pattern, carryover).varying_by(&looked_at);
+    Some(Route {
+        arms: built,
+        ..Route::plain(Handler::Several, policy, pattern, place)
+    })
+}
+
 /// Makes the handler behind `route`, which takes over what `carryover` has for it.
 fn handler(
     route: &model::Route,
@@ -340,11 +388,13 @@ fn handler(
     match &route.verb {
         Verb::Files(files) => {
             let route_files = carryover.files(files);
-            Handler::Files(FilesHandler::new(route_files, route.strip_prefix))
+            let handler = FilesHandler::new(route_files, route.strip_prefix);
+            match TriedFiles::needed(files) {
+                true => Handler::Tried(Box::new(TriedFiles::new(handler, files, &route.pattern))),
+                false => Handler::Files(handler),
+            }
         }
-        Verb::Respond(respond) => {
-            Handler::Respond(RespondHandler::new(respond, route.pattern.method))
-        }
+        Verb::Respond(respond) => Handler::Respond(RespondHandler::new(respond, route)),
         Verb::Redirect(redirect) => {
             Handler::Redirect(RedirectHandler::new(redirect, &route.pattern))
         }

@@ -5,16 +5,19 @@
 //!
 //! Among the routes whose pattern and method both match, the one wins that
 //! 1. matches more segments,
-//! 2. at equal length, is the more exact: `= /a`, then `/a/`, then `/a`;
-//! 3. has a static segment where the other has a `{name}`, looking from the left;
+//! 2. at equal length, is the more exact: `= /a`, then `/a/{name...}`, then `/a/`, then `/a`;
+//! 3. has the more exact segment where they differ, looking from the left: the segment itself, then
+//!    `{name:shape}`, then `{name}`;
 //! 4. names the method.
+//!
+//! `{name...}` matches no segment in the sense of 1: it is a way in which a pattern ends.
 //!
 //! The order of lines means nothing. If routes match the path but none of them the method, the answer
 //! is 405, with the methods that these routes take.
 
 use std::collections::HashMap;
 
-use crate::config::model::{HostPattern, PatternSegment, RoutePattern};
+use crate::config::model::{HostPattern, PatternSegment, RoutePattern, Shape};
 use crate::http::method::{Method, MethodSet};
 use crate::http::path::NormalPath;
 
@@ -107,9 +110,18 @@ type Child<T> = (Box<[u8]>, Box<Node<T>>);
 struct Node<T> {
     /// Sorted by segment.
     children: Vec<Child<T>>,
-    parameter: Option<Box<Node<T>>>,
+    /// Sorted by how exact they are.
+    parameters: Vec<Parameter<T>>,
     /// The patterns that end here, in the order of [`Ending`].
     routes: [Methods<T>; 4],
+}
+
+/// What stands for a segment of any name, or for all that are left.
+#[derive(Debug)]
+enum Parameter<T> {
+    One(Shape, Box<Node<T>>),
+    /// The patterns that end in `{name...}`.
+    Tail(Box<Methods<T>>),
 }
 
 /// What may follow a pattern's last segment.
@@ -125,7 +137,15 @@ enum Ending {
     Subtree,
 }
 
+/// The rank of `{name...}` among endings: behind that of [`Ending::ExactSlash`].
+const TAIL: usize = Ending::ExactSlash as usize * 2 + 1;
+
 impl Ending {
+    /// Its rank among endings; the lowest is the most exact.
+    fn rank(self) -> usize {
+        self as usize * 2
+    }
+
     fn of(pattern: &RoutePattern) -> Self {
         // "/" has no segments: the slash is what follows the root.
         let slash = pattern.trailing_slash || pattern.segments.is_empty();
@@ -146,6 +166,13 @@ struct Methods<T> {
 }
 
 impl<T> Methods<T> {
+    fn insert(&mut self, method: Option<Method>, route: T) {
+        match method {
+            None => self.any = Some(route),
+            Some(method) => self.named.push((method, route)),
+        }
+    }
+
     fn find(&self, method: Method) -> Option<&T> {
         let named = |wanted| {
             self.named
@@ -173,6 +200,15 @@ impl<T> Methods<T> {
     }
 }
 
+impl<T> Default for Methods<T> {
+    fn default() -> Self {
+        Self {
+            any: None,
+            named: Vec::new(),
+        }
+    }
+}
+
 impl<T> Default for RoutingTable<T> {
     fn default() -> Self {
         Self {
@@ -183,13 +219,10 @@ impl<T> Default for RoutingTable<T> {
 
 impl<T> Default for Node<T> {
     fn default() -> Self {
-        let routes = std::array::from_fn(|_| Methods {
-            any: None,
-            named: Vec::new(),
-        });
+        let routes = std::array::from_fn(|_| Methods::default());
         Self {
             children: Vec::new(),
-            parameter: None,
+            parameters: Vec::new(),
             routes,
         }
     }
@@ -202,14 +235,12 @@ impl<T> RoutingTable<T> {
         for segment in &pattern.segments {
             node = match segment {
                 PatternSegment::Static(octets) => node.child_mut(octets),
-                PatternSegment::Parameter(_) => node.parameter.get_or_insert_default(),
+                PatternSegment::Parameter(_, shape) => node.parameter_mut(*shape),
+                // It is the last.
+                PatternSegment::Tail(_) => return node.tail_mut().insert(pattern.method, route),
             };
         }
-        let methods = &mut node.routes[Ending::of(pattern) as usize];
-        match pattern.method {
-            None => methods.any = Some(route),
-            Some(method) => methods.named.push((method, route)),
-        }
+        node.routes[Ending::of(pattern) as usize].insert(pattern.method, route);
     }
 
     /// The route that answers `method` for `path`.
@@ -285,6 +316,39 @@ impl<T> Node<T> {
     }
 }
 
+impl<T> Node<T> {
+    /// The node of the parameter of that shape; a new one if there is none.
+    fn parameter_mut(&mut self, shape: Shape) -> &mut Self {
+        let exactness = |parameter: &Parameter<T>| match parameter {
+            Parameter::One(shape, _) => Some(*shape),
+            Parameter::Tail(_) => None,
+        };
+        let is_before =
+            |parameter: &Parameter<T>| exactness(parameter).is_some_and(|it| it < shape);
+        let place = self.parameters.partition_point(is_before);
+        let there = self.parameters.get(place).and_then(exactness);
+        if there != Some(shape) {
+            let new = Parameter::One(shape, Box::default());
+            self.parameters.insert(place, new);
+        }
+        match &mut self.parameters[place] {
+            Parameter::One(_, node) => node,
+            Parameter::Tail(_) => unreachable!("a parameter of one segment was put there"),
+        }
+    }
+
+    /// The patterns that end here in `{name...}`.
+    fn tail_mut(&mut self) -> &mut Methods<T> {
+        if !matches!(self.parameters.last(), Some(Parameter::Tail(_))) {
+            self.parameters.push(Parameter::Tail(Box::default()));
+        }
+        match self.parameters.last_mut() {
+            Some(Parameter::Tail(methods)) => methods,
+            _ => unreachable!("it was put there"),
+        }
+    }
+}
+
 /// A route that takes the request, and its rank.
 struct Match<'t, T> {
     route: &'t T,
@@ -311,7 +375,7 @@ impl<T> Node<T> {
             _ => &[Ending::Below, Ending::Subtree],
         };
         for ending in endings {
-            let rank = (depth, std::cmp::Reverse(*ending as usize));
+            let rank = (depth, std::cmp::Reverse(ending.rank()));
             consider(&self.routes[*ending as usize], matched, rank);
         }
         let Some(rest) = path[matched..]
@@ -325,8 +389,16 @@ impl<T> Node<T> {
         if let Some(child) = self.child(&rest[..length]) {
             child.visit(path, next, depth + 1, consider);
         }
-        if let Some(parameter) = &self.parameter {
-            parameter.visit(path, next, depth + 1, consider);
+        for parameter in &self.parameters {
+            match parameter {
+                Parameter::One(shape, node) if shape.has(&rest[..length]) => {
+                    node.visit(path, next, depth + 1, consider);
+                }
+                Parameter::One(..) => {}
+                Parameter::Tail(routes) => {
+                    consider(routes, matched, (depth, std::cmp::Reverse(TAIL)));
+                }
+            }
         }
     }
 }
@@ -343,8 +415,15 @@ mod tests {
         };
         let path = rest.strip_prefix("= ").unwrap_or(rest);
         let segment = |segment: &str| match segment.strip_prefix('{') {
-            Some(name) => PatternSegment::Parameter(name.trim_end_matches('}').to_owned()),
             None => PatternSegment::Static(segment.into()),
+            Some(inner) if inner.ends_with("...}") => PatternSegment::Tail(inner.to_owned()),
+            Some(inner) => {
+                let inner = inner.trim_end_matches('}');
+                let (name, shape) = inner.split_once(':').unwrap_or((inner, ""));
+                let mut named = Shape::NAMED.iter();
+                let shape = named.find_map(|(name, it)| (*name == shape).then_some(*it));
+                PatternSegment::Parameter(name.to_owned(), shape.unwrap_or_default())
+            }
         };
         RoutePattern {
             method,
@@ -432,6 +511,72 @@ mod tests {
                     "{request}, rotated by {turn}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn the_more_exact_parameter_wins_in_any_order_of_lines() {
+        let mut routes = vec![
+            "/",
+            "/a/7",
+            "/a/{n:int}",
+            "/a/{h:hex}",
+            "/a/{u:uuid}",
+            "/a/{s:slug}",
+            "/a/{x}",
+            "/a/{n:int}/b",
+            "/a/{x}/c",
+            "/t",
+            "/t/",
+            "= /t/s",
+            "/t/{all...}",
+            "/t/{x}/y",
+            "PUT /t/{all...}",
+            "/{any...}",
+        ];
+        let cases = [
+            ("GET /a/7", "/a/7"),
+            ("GET /a/8", "/a/{n:int}"),
+            ("GET /a/8/d", "/a/{n:int}"),
+            ("GET /a/7/b", "/a/{n:int}/b"),
+            ("GET /a/7/c", "/a/{x}/c"),
+            ("GET /a/f", "/a/{h:hex}"),
+            ("GET /a/01890a5d-ac96-774b-bcce-b302099a8057", "/a/{u:uuid}"),
+            ("GET /a/g_h", "/a/{s:slug}"),
+            ("GET /a/g.h", "/a/{x}"),
+            ("GET /a/%D9%A3", "/a/{x}"),
+            ("GET /a", "/{any...}"),
+            ("GET /", "/"),
+            ("GET /t", "/t"),
+            ("GET /t/", "/t/"),
+            ("GET /t/s", "= /t/s"),
+            ("GET /t/s/", "/t/{all...}"),
+            ("GET /t/u", "/t/{all...}"),
+            ("PUT /t/u/v", "PUT /t/{all...}"),
+            ("GET /t/u/y", "/t/{x}/y"),
+        ];
+        for turn in 0..routes.len() {
+            routes.rotate_left(1);
+            let table = table(&routes);
+            for (request, expected) in cases {
+                assert_eq!(
+                    winner(&table, request),
+                    expected,
+                    "{request}, rotated by {turn}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_tail_is_below_what_its_route_covers() {
+        let table = table(&["/t/{all...}"]);
+        let path = NormalPath::parse(b"/t/a/b").expect("normal");
+        let found = table.find(Method::Get, &path);
+        let (route, matched) = (&"/t/{all...}", "/t".len());
+        assert_eq!(found, Found::Route { route, matched });
+        for path in ["GET /t", "GET /t/", "GET /u"] {
+            assert_eq!(winner(&table, path), "404", "{path}");
         }
     }
 

@@ -29,14 +29,15 @@ use crate::message::content::{ContentError, DuplexContent, Octets, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::{DuplexAnswer, DuplexResponse, Response};
 use crate::message::selected::Selected;
+use crate::reason::Reason;
 use crate::runtime::Pools;
 use crate::upstream;
 
 use acme::AcmeHandler;
 use control::ControlHandler;
 use echo::Echo;
-use files::FilesHandler;
 pub(crate) use files::siblings::passed_over_beneath;
+use files::{FilesHandler, TriedFiles};
 use gateway::cgi::CgiHandler;
 use gateway::fastcgi::{self, FastcgiHandler};
 pub(crate) use gateway::proxy::Explained as ProxiedRequest;
@@ -53,6 +54,11 @@ use status::StatusHandler;
 /// What a route leads to.
 pub(crate) enum Handler {
     Files(FilesHandler),
+    /// As `Files`, with `try` or `fallback`.
+    Tried(Box<TriedFiles>),
+    /// Stands at a pattern that has several routes, of which a request is for one or none: it answers no
+    /// request itself.
+    Several,
     Respond(RespondHandler),
     Redirect(RedirectHandler),
     Echo(Echo),
@@ -153,7 +159,8 @@ impl Handler {
     /// The methods that the handler takes. The server responds to others.
     pub(crate) fn methods(&self) -> MethodSet {
         match self {
-            Self::Files(_) => MethodSet::of(&[Method::Get, Method::Head]),
+            Self::Files(_) | Self::Tried(_) => MethodSet::of(&[Method::Get, Method::Head]),
+            Self::Several => MethodSet::default(),
             Self::Respond(respond) => respond.methods,
             Self::Status(_) | Self::Metrics(_) | Self::Ready(_) | Self::Live(_) => {
                 MethodSet::of(&[Method::Get, Method::Head])
@@ -176,6 +183,8 @@ impl Handler {
             Self::Cgi(_) => true,
             Self::Fastcgi(_) | Self::Proxy(_) => true,
             Self::Files(_)
+            | Self::Tried(_)
+            | Self::Several
             | Self::Respond(_)
             | Self::Redirect(_)
             | Self::Echo(_)
@@ -210,6 +219,8 @@ impl Handler {
             | Self::Proxy(_)
             | Self::Control(_) => true,
             Self::Files(_)
+            | Self::Tried(_)
+            | Self::Several
             | Self::Respond(_)
             | Self::Redirect(_)
             | Self::Ready(_)
@@ -223,6 +234,7 @@ impl Handler {
     pub(crate) fn decodes_slashes(&self) -> bool {
         match self {
             Self::Files(files) => files.decodes_slashes(),
+            Self::Tried(tried) => tried.decodes_slashes(),
             _ => false,
         }
     }
@@ -236,6 +248,7 @@ impl Handler {
     pub(crate) async fn file(&self, request: &Request<'_>, state: &WorkerState) -> Selected {
         match self {
             Self::Files(files) => files.selected(request, &state.files).await,
+            Self::Tried(tried) => tried.selected(request, &state.files).await,
             Self::Cgi(cgi) => cgi.selected(request, &state.pools.disk).await,
             Self::Fastcgi(fastcgi) => fastcgi.selected(request, state.for_fastcgi()).await,
             _ => Selected::default(),
@@ -259,8 +272,10 @@ impl Handler {
     ) -> Option<Response<'a>> {
         match self {
             Self::Files(files) => files.answer_now(request, &state.files),
-            Self::Respond(respond) => Some(respond.answer()),
-            Self::Redirect(redirect) => Some(redirect.answer(request)),
+            Self::Tried(tried) => tried.answer_now(request, &state.files),
+            Self::Several => Some(Response::problem(Reason::WhenUnmet)),
+            Self::Respond(respond) => respond.answer_now(request),
+            Self::Redirect(redirect) => redirect.answer_now(request),
             Self::Acme(acme) => Some(acme.answer(request)),
             Self::Ready(ready) => Some(ready.answer(&state.reach)),
             Self::Fastcgi(fastcgi) => fastcgi.answer_now(request, state.for_fastcgi()),
@@ -296,7 +311,9 @@ impl Handler {
         let response = match self {
             // In boxes of their own: they are large, and every exchange that waits would be as large.
             Self::Files(files) => Box::pin(files.answer(request, &state.files)).await,
-            Self::Respond(respond) => respond.answer(),
+            Self::Tried(tried) => Box::pin(tried.answer(request, &state.files)).await,
+            Self::Several => Response::problem(Reason::WhenUnmet),
+            Self::Respond(respond) => respond.answer(request),
             Self::Redirect(redirect) => redirect.answer(request),
             Self::Acme(acme) => acme.answer(request),
             Self::Echo(echo) => Box::pin(echo.answer(request, &mut content)).await?,

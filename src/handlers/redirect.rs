@@ -4,16 +4,17 @@
 //! `"/old" = { redirect = "/new" }` sends `/old/a?b` to `/new/a?b`. Variables in the target stand for parts
 //! of the request: `"/" = { redirect = "https://{host}{path}" }`.
 
-use crate::config::model::{Redirect, ResolvedPart, RoutePattern, TargetPart};
+use crate::config::model::{Redirect, RoutePattern};
+use crate::http::path::encode_path;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
-use crate::message::location::encode_path;
+use crate::http::template::{Part, Place, Template};
 use crate::message::request::Request;
 use crate::message::response::Response;
 use crate::reason::Reason;
 
 pub(crate) struct RedirectHandler {
-    parts: Vec<ResolvedPart>,
+    target: Template,
     status: Status,
     /// Whether what follows the route's path is appended. It is not if the route matches one path alone,
     /// or if the target has it already.
@@ -25,19 +26,25 @@ pub(crate) struct RedirectHandler {
 impl RedirectHandler {
     /// The handler of a route with that pattern, which has every parameter of the target.
     pub(crate) fn new(redirect: &Redirect, pattern: &RoutePattern) -> Self {
-        let has = |part: &TargetPart| redirect.target.parts.contains(part);
+        let target = redirect.target.resolved(pattern);
+        let has_below = target.has(&Part::Path) || target.has(&Part::Rest) || target.has_tail();
         Self {
-            takes_below: !pattern.exact && !has(&TargetPart::Path) && !has(&TargetPart::Rest),
-            takes_query: !has(&TargetPart::Query),
-            parts: redirect.target.resolved(|name| pattern.parameter(name)),
+            takes_below: !pattern.exact && !has_below,
+            takes_query: !target.has(&Part::Query),
             status: redirect.status,
+            target,
         }
     }
 
+    /// The response; `None` if it is to be asked again when it is known how the request arrived.
+    pub(crate) fn answer_now(&self, request: &Request<'_>) -> Option<Response<'static>> {
+        let may_answer = request.arrival.is_some() || !self.target.has(&Part::Scheme);
+        may_answer.then(|| self.answer(request))
+    }
+
     pub(crate) fn answer(&self, request: &Request<'_>) -> Response<'static> {
-        let is_host = |part: &ResolvedPart| matches!(part, ResolvedPart::Host);
         // HTTP/1.0 requests may name no host: there is nowhere to lead them.
-        if request.head.host.is_empty() && self.parts.iter().any(is_host) {
+        if request.head.host.is_empty() && self.target.has(&Part::Host) {
             return Response::problem(Reason::RedirectWithoutHost);
         }
         // The final slash of `= /` and `= /a/` belongs to the path that the route matches.
@@ -47,40 +54,18 @@ impl RedirectHandler {
             b""
         };
         let query = request.head.target.query.filter(|_| self.takes_query);
-        let location = location(&self.target(request), below, query);
-        Response::bare(self.status, FieldLines::new().with("Location", location))
-    }
-
-    /// The target, with the request's values in the place of variables.
-    fn target(&self, request: &Request<'_>) -> Vec<u8> {
         let mut target = Vec::new();
-        for part in &self.parts {
-            match part {
-                ResolvedPart::Text(text) => target.extend_from_slice(text.as_bytes()),
-                ResolvedPart::Host => target.extend_from_slice(request.head.host),
-                ResolvedPart::Path => {
-                    target.extend(encode_path(request.path.as_bytes()).into_bytes())
-                }
-                ResolvedPart::Rest => target.extend(encode_path(request.path.below()).into_bytes()),
-                ResolvedPart::Query => {
-                    target.extend_from_slice(request.head.target.query.unwrap_or_default())
-                }
-                ResolvedPart::Segment(index) => {
-                    let segment = request.path.segments().nth(*index).unwrap_or_default();
-                    target.extend(encode_path(segment).into_bytes());
-                }
-            }
-        }
-        if !self.takes_query && target.ends_with(b"?") {
-            target.pop();
-        }
-        target
+        self.target.fill(&request.values(), Place::Uri, &mut target);
+        let location = location(&target, below, query);
+        Response::bare(self.status, FieldLines::new().with("Location", location))
     }
 }
 
 /// The target, then what follows the route's path, then the queries: the target's own, and the
-/// client's.
+/// client's; then the target's fragment.
 fn location(target: &[u8], below: &[u8], query: Option<&[u8]>) -> Vec<u8> {
+    let fragment = target.iter().position(|octet| *octet == b'#');
+    let (target, fragment) = target.split_at(fragment.unwrap_or(target.len()));
     let (path, own_query) = match target.iter().position(|octet| *octet == b'?') {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
         None => (target, None),
@@ -93,10 +78,12 @@ fn location(target: &[u8], below: &[u8], query: Option<&[u8]>) -> Vec<u8> {
     let mut location = path.to_vec();
     location.extend(encode_path(below).into_bytes());
     let queries = [own_query, query];
-    for (index, query) in queries.into_iter().flatten().enumerate() {
+    let queries = queries.into_iter().flatten();
+    for (index, query) in queries.filter(|query| !query.is_empty()).enumerate() {
         location.push(if index == 0 { b'?' } else { b'&' });
         location.extend_from_slice(query);
     }
+    location.extend_from_slice(fragment);
     location
 }
 
@@ -115,6 +102,8 @@ mod tests {
             ("/new", "/50%", Some("x=y"), "/new/50%25?x=y"),
             ("/new", "/AC\0DC", None, "/new/AC%2FDC"),
             ("/new?k=v", "", Some("x=y"), "/new?k=v&x=y"),
+            ("/new?k=v", "", Some(""), "/new?k=v"),
+            ("/new#top", "/a", Some("x=y"), "/new/a?x=y#top"),
             ("https://example.com", "/a", None, "https://example.com/a"),
             (
                 "https://example.com/",

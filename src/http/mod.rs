@@ -9,6 +9,7 @@
 //! | where a message ends, what its content is | [`framing`], [`content`], [`chunked`] |
 //! | the head of a response | [`status`], [`response`]; of an upstream's, [`received_response`] |
 //! | who may set which field | [`field_roles`] |
+//! | text with variables that a request fills | [`template`] |
 //! | which representation, and how much of it | [`negotiation`], [`precondition`], [`range`], [`validator`] |
 //! | whether content is compressed for the client | [`compression`] |
 //! | what a field value is made of | [`date`], [`list`], [`media_type`], [`multipart`], [`forwarded`] |
@@ -33,6 +34,7 @@ pub(crate) mod multipart;
 pub(crate) mod negotiation;
 pub(crate) mod path;
 pub(crate) mod precondition;
+pub(crate) mod query;
 pub(crate) mod range;
 pub(crate) mod raw_path;
 pub(crate) mod received_response;
@@ -40,5 +42,6 @@ pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod status;
 pub(crate) mod target;
+pub(crate) mod template;
 pub(crate) mod validator;
 pub(crate) mod version;

@@ -13,6 +13,7 @@
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr_iter};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 /// Stands for an encoded slash in a [`NormalPath`]. It is NUL, which no path holds otherwise, and which
 /// no file's name can hold: a handler that forgets to ask for it finds no file.
@@ -55,6 +56,25 @@ impl<'a> NormalPath<'a> {
         let mut path = decode(raw)?.into_owned();
         resolve_segments(&mut path)?;
         Ok(Self(Cow::Owned(path)))
+    }
+
+    /// Whether `path` is in the form of a normal path, decoded: nothing in it would be resolved or dropped.
+    pub(crate) fn is_normal(path: &[u8]) -> bool {
+        let mut segments = path.split(|octet| *octet == b'/');
+        let is_rooted = segments.next() == Some(b"") && path.starts_with(b"/");
+        let count = path.iter().filter(|octet| **octet == b'/').count();
+        let mut segments = segments.enumerate();
+        is_rooted
+            && segments.all(|(index, segment)| match segment {
+                b"" => index + 1 == count,
+                segment => !matches!(segment, b"." | b".."),
+            })
+    }
+
+    /// The path of `octets`, which are in the form of one.
+    pub(crate) fn of_normal(octets: &'a [u8]) -> Self {
+        debug_assert!(Self::is_normal(octets), "{octets:?}");
+        Self(Cow::Borrowed(octets))
     }
 
     /// The octets of the path, with the `/` at its start.
@@ -121,6 +141,29 @@ pub(crate) fn readable(path: &[u8]) -> Cow<'_, [u8]> {
         }
     }
     Cow::Owned(readable)
+}
+
+/// What a path may not hold as it is (RFC 3986 §3.3), and `%` itself, because the path was decoded.
+const PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// A normal path or a part of it, encoded again.
+pub(crate) fn encode_path(path: &[u8]) -> String {
+    let between_slashes = path.split(|byte| *byte == ENCODED_SLASH);
+    let encoded = between_slashes.map(|part| percent_encode(part, PATH).to_string());
+    encoded.collect::<Vec<_>>().join("%2F")
 }
 
 /// Returns a segment of a normal path, decoded: an encoded slash becomes a slash.
@@ -281,6 +324,25 @@ mod tests {
     }
 
     #[test]
+    fn tells_what_is_in_normal_form() {
+        for (path, is_normal) in [
+            ("/", true),
+            ("/a/b", true),
+            ("/a/b/", true),
+            ("/a b%/...", true),
+            ("/a\0b", true),
+            ("", false),
+            ("a", false),
+            ("//", false),
+            ("/a//b", false),
+            ("/a/./b", false),
+            ("/a/..", false),
+        ] {
+            assert_eq!(NormalPath::is_normal(path.as_bytes()), is_normal, "{path}");
+        }
+    }
+
+    #[test]
     fn an_encoded_slash_is_data_until_it_is_asked_for() {
         for (raw, shown, decoded) in [
             ("/a/b", "/a/b", Some("/a/b")),
@@ -303,6 +365,28 @@ mod tests {
         }
         assert_eq!(&*decoded_segment(b"AC\0DC"), b"AC/DC");
         assert_eq!(&*decoded_segment(b"AC"), b"AC");
+    }
+
+    /// Browsers read `\\` in a path as `/`, so `/\\example.com` would lead to another host.
+    #[test]
+    fn only_octets_of_a_path_stand_as_they_are() {
+        let all: Vec<u8> = (0..=u8::MAX).collect();
+        let plain: Vec<u8> = (all.iter().copied())
+            .filter(|octet| encode_path(&[*octet]).to_string().as_bytes() == [*octet])
+            .collect();
+        let allowed = |octet: &u8| {
+            // RFC 3986 §3.3: pchar without "%", the slash; and "[" and "]", which no client misreads.
+            octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/[]".contains(octet)
+        };
+        let expected: Vec<u8> = all.into_iter().filter(allowed).collect();
+        assert_eq!(
+            String::from_utf8_lossy(&plain),
+            String::from_utf8_lossy(&expected)
+        );
+        assert_eq!(
+            encode_path(br"/\example.com").to_string(),
+            "/%5Cexample.com"
+        );
     }
 
     proptest! {

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 /// Returns `raw`, a path that has a [normal form](super::path::NormalPath), without its dot segments.
 /// `..` takes the segment away that it takes away from the normal form, which has no empty segments.
 pub(crate) fn without_dot_segments(raw: &[u8]) -> Cow<'_, [u8]> {
-    if !segments(raw).any(|segment| is_dot(segment) || is_dot_dot(segment)) {
+    if !has_dot_segments(raw) {
         return Cow::Borrowed(raw);
     }
     let mut kept: Vec<&[u8]> = Vec::new();
@@ -38,6 +38,11 @@ pub(crate) fn without_dot_segments(raw: &[u8]) -> Cow<'_, [u8]> {
         path.push(b'/');
     }
     Cow::Owned(path)
+}
+
+/// Whether a segment of `path` is `.` or `..`, however it is encoded.
+pub(crate) fn has_dot_segments(path: &[u8]) -> bool {
+    segments(path).any(|segment| is_dot(segment) || is_dot_dot(segment))
 }
 
 /// Returns what is left of `path` behind its first `count` segments that are not empty: nothing, or

@@ -164,6 +164,24 @@ impl<'a> RequestHead<'a> {
         })
     }
 
+    /// Returns the same request for another path and query. What it is called in the log stays as the client
+    /// sent it. Returns `None` if `target` does not begin with a path.
+    pub(crate) fn rewritten<'t>(&self, target: &'t str) -> Option<RequestHead<'t>>
+    where
+        'a: 't,
+    {
+        let parsed = Target::parse(Method::Get, target.as_bytes());
+        let parsed = parsed.filter(|target| target.form == Form::Origin)?;
+        Some(RequestHead {
+            target: Target {
+                authority: self.target.authority,
+                is_https: self.target.is_https,
+                ..parsed
+            },
+            ..self.clone()
+        })
+    }
+
     /// Method and request-target, as a line of the log names the request: short, and without control
     /// characters.
     pub(crate) fn in_log(&self) -> String {

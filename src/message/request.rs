@@ -11,6 +11,7 @@ use super::upstream_note::NotePlace;
 use crate::address::{ClientAddress, ListenAddress};
 use crate::http::compression::Compression;
 use crate::http::request::RequestHead;
+use crate::http::template::Values;
 
 /// What code is told of the connection that a request came on.
 pub(crate) struct Arrival<'r> {
@@ -59,6 +60,33 @@ pub(crate) struct Request<'r> {
     pub(crate) id: Option<&'r RequestId>,
     /// Where a gateway notes which servers it asked.
     pub(crate) note: &'r NotePlace,
+    /// The request as the client sent it and the route matched it, where `rewrite` has the handler see
+    /// another target.
+    pub(crate) original: Option<&'r Request<'r>>,
+}
+
+impl Request<'_> {
+    /// The request as the client sent it and the route matched it.
+    pub(crate) fn as_sent(&self) -> &Request<'_> {
+        self.original.unwrap_or(self)
+    }
+
+    /// What the variables of the operator's texts stand for. The scheme is right where it is told how the
+    /// request arrived.
+    pub(crate) fn values(&self) -> Values<'_> {
+        let sent = self.as_sent();
+        Values {
+            path: sent.path.as_bytes(),
+            rest: sent.path.below(),
+            matched: sent.path.as_bytes(),
+            is_sent: false,
+            query: sent.head.target.query,
+            host: sent.head.host,
+            is_https: sent.arrival.is_some_and(|arrival| arrival.is_https),
+            method: sent.head.method.as_str(),
+            client: sent.client.ip(),
+        }
+    }
 }
 
 impl Request<'_> {

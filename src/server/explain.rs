@@ -5,6 +5,7 @@
 //! the answer that the operator expects ([`expected`]).
 
 mod auth;
+mod candidates;
 mod compression;
 mod cors;
 mod expected;
@@ -31,7 +32,6 @@ use crate::generation::{Generation, Route, Site};
 use crate::handlers::{Handler, ProxiedRequest, WorkerState};
 use crate::http::error::RequestError;
 use crate::http::field_list::FieldList;
-use crate::http::path::NormalPath;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space};
 use crate::http::status::Status;
 use crate::message::content::{ContentError, ReadContent};
@@ -42,6 +42,7 @@ use crate::runtime::{self, Pools};
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 
 use auth::auth_of;
+use candidates::{Candidate, Rewritten, candidates};
 use compression::compression_of;
 use cors::cors_of;
 pub(crate) use expected::run_tests;
@@ -87,6 +88,8 @@ pub(crate) struct RequestExplanation {
     /// Every route whose pattern matches the path.
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) route: Option<RoutePattern>,
+    /// What the handler is asked for in place of what the client asked for.
+    pub(crate) rewrite: Option<Rewritten>,
     /// The file that is sent, and in which coding.
     pub(crate) file: Option<String>,
     /// Why the file that was asked for, or a compressed one beside it, cannot be sent.
@@ -142,6 +145,9 @@ impl RequestExplanation {
         }
         if self.candidates.is_empty() {
             row("routes", "none matches");
+        }
+        if let Some(rewrite) = &self.rewrite {
+            row("rewrite", &rewrite.to_string());
         }
         row("file", self.file.as_deref().unwrap_or("none"));
         if let Some(barrier) = &self.barrier {
@@ -208,6 +214,7 @@ impl RequestExplanation {
             "server": self.server,
             "considered": self.candidates.iter().map(candidate).collect::<Vec<_>>(),
             "route": self.route.as_ref().map(ToString::to_string),
+            "rewrite": self.rewrite.as_ref().and_then(|rewrite| rewrite.to.as_ref().ok()),
             "file": self.file,
             "barrier": self.barrier,
             "upstream": self.upstream.as_ref().map(upstream_to_json),
@@ -229,14 +236,6 @@ fn upstream_to_json(proxied: &ProxiedRequest) -> Value {
         "servers": servers_to_json(&proxied.servers),
         "request": proxied.head,
     })
-}
-
-/// A route whose pattern matches the path.
-#[derive(Debug)]
-pub(crate) struct Candidate {
-    pub(crate) pattern: String,
-    pub(crate) place: String,
-    pub(crate) verdict: &'static str,
 }
 
 /// How full the buckets of rates are that a question meets.
@@ -330,9 +329,9 @@ async fn answer(
     let refused = exchange.refusal_of_auth(local, NoContent).await;
     let auth = auth_of(&exchange, refused.is_some());
     let facts = match refused {
-        Some(answered) => Some(facts_of(answered, generation, &exchange, &head)),
+        Some(answered) => Some(facts_of(answered, generation, &exchange)),
         None if exchange.is_answered_by_code() => None,
-        None => Some(ask(generation, &exchange, &head, local).await?),
+        None => Some(ask(generation, &exchange, local).await?),
     };
     let site = generation.site(listener, head.host);
     let compress = compression_of(
@@ -348,6 +347,10 @@ async fn answer(
             .map(|site| candidates(site, &head, &exchange))
             .unwrap_or_default(),
         route: exchange.route().map(|route| route.pattern.clone()),
+        rewrite: exchange.rewritten_target().map(|to| Rewritten {
+            from: question.target.clone(),
+            to,
+        }),
         file,
         barrier,
         upstream: exchange.proxied(),
@@ -376,13 +379,12 @@ fn no_valid_request(question: &Question, error: Option<RequestError>) -> String 
 async fn ask(
     generation: &Generation,
     exchange: &Exchange<'_, '_>,
-    head: &RequestHead<'_>,
     local: &WorkerState,
 ) -> Result<Facts, String> {
     let answered = exchange.answer(local, NoContent).await;
     let answered =
         answered.ok_or("its answer needs content, and the request was made without any")?;
-    Ok(facts_of(answered, generation, exchange, head))
+    Ok(facts_of(answered, generation, exchange))
 }
 
 /// The head that is sent for `answered`.
@@ -390,12 +392,11 @@ fn facts_of(
     answered: Answered<'_, '_>,
     generation: &Generation,
     exchange: &Exchange<'_, '_>,
-    head: &RequestHead<'_>,
 ) -> Facts {
     let framed = FramedResponse::new(
         answered.response,
         answered.policy,
-        RequestTraits::of(head, exchange.id()),
+        RequestTraits::of(exchange),
         true,
     );
     let now = Instant::now();
@@ -487,44 +488,6 @@ fn name(site: &Site) -> String {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(", "),
-    }
-}
-
-/// The routes whose patterns match, and why each answers or does not.
-fn candidates(site: &Site, head: &RequestHead<'_>, exchange: &Exchange<'_, '_>) -> Vec<Candidate> {
-    let winner = exchange.route();
-    let parsed = NormalPath::parse(head.target.path).ok();
-    let Some(path) = exchange.path().or(parsed.as_ref()) else {
-        return Vec::new();
-    };
-    let describe = |(route, takes_method): (&Route, bool)| Candidate {
-        pattern: route.pattern.to_string(),
-        place: format!("{}:{}", route.place.file.display(), route.place.line),
-        verdict: match winner {
-            Some(winner) if std::ptr::eq(winner, route) => "answers",
-            _ if !takes_method || !route.handler.methods().contains(head.method) => {
-                "is for other methods"
-            }
-            Some(winner) => why_it_lost(&route.pattern, &winner.pattern),
-            None => "did not get to answer",
-        },
-    };
-    site.routes
-        .candidates(head.method, path)
-        .into_iter()
-        .map(describe)
-        .collect()
-}
-
-fn why_it_lost(loser: &RoutePattern, winner: &RoutePattern) -> &'static str {
-    if loser.segments.len() < winner.segments.len() {
-        "matches less of the path"
-    } else if (loser.exact, loser.trailing_slash) != (winner.exact, winner.trailing_slash) {
-        "is less exact"
-    } else if loser.segments != winner.segments {
-        "has a parameter where the other has the segment itself"
-    } else {
-        "names no method"
     }
 }
 

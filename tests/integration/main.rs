@@ -59,6 +59,8 @@ mod load;
 mod control;
 // Reloads: under load, refused, to be confirmed, and a thousand of them.
 mod reload;
+// Variables that requests fill, `rewrite`, `try` and `when`.
+mod rewriting;
 // Policies: headers, limits, error pages, access. Which of several servers answers.
 mod policy;
 // How often clients may ask.

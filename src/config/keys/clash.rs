@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
-use crate::config::model::{HostPattern, PatternSegment, RoutePattern};
+use crate::config::model::{HostPattern, PatternSegment, RoutePattern, Shape};
 use crate::config::tree::node::{Context, Node};
 use crate::config::tree::section::Key;
 use crate::http::method::Method;
@@ -88,9 +88,15 @@ pub(super) struct RouteClaims<'c> {
 struct Claim {
     method: Option<Method>,
     exact: bool,
-    /// `None` is a parameter.
-    segments: Vec<Option<Vec<u8>>>,
+    segments: Vec<ClaimedSegment>,
     trailing_slash: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum ClaimedSegment {
+    Static(Vec<u8>),
+    Parameter(Shape),
+    Tail,
 }
 
 impl<'c> RouteClaims<'c> {
@@ -166,8 +172,9 @@ impl Claim {
 
     fn of(pattern: &RoutePattern) -> Self {
         let segment = |segment: &PatternSegment| match segment {
-            PatternSegment::Static(octets) => Some(octets.clone()),
-            PatternSegment::Parameter(_) => None,
+            PatternSegment::Static(octets) => ClaimedSegment::Static(octets.clone()),
+            PatternSegment::Parameter(_, shape) => ClaimedSegment::Parameter(*shape),
+            PatternSegment::Tail(_) => ClaimedSegment::Tail,
         };
         Self {
             method: pattern.method,

@@ -84,11 +84,8 @@ const SETTINGS: &[Setting<Draft, Fastcgi>] = &[
     },
     // `read` takes it, when it knows all suffixes and the root.
     Setting {
-        key: "fallback",
-        kind: Kind::Text,
-        about: "the script for paths that lead to nothing",
         show: |fastcgi| fastcgi.fallback.as_deref().map(written::string),
-        ..Setting::BLANK
+        ..Setting::FALLBACK
     },
     Setting {
         key: "static_files",

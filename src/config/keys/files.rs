@@ -6,14 +6,17 @@ use super::links;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys, index_names};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
-use crate::config::model::{CacheControl, Expiry, Files, Route, Verb};
+use crate::config::complaint::fault::Fault;
+use crate::config::model::{CacheControl, Expiry, Files, RequestText, Route, Verb};
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::directory;
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::expiry::{parse_expiry, parse_file_class};
+use crate::config::words::target::parse_try;
 use crate::config::words::units::WAIT_OR_NONE;
 use crate::config::words::values::{parse_field_value, parse_file_pattern};
 use crate::config::words::written;
+use crate::http::path::NormalPath;
 
 pub(super) const VERB: VerbKeys = VerbKeys {
     key: "files",
@@ -78,15 +81,38 @@ const SETTINGS: &[Setting<Draft>] = &[
         ..Setting::BLANK
     },
     Setting {
+        key: "try",
+        kind: Kind::TEXTS,
+        default: "[]",
+        about: "the files that are tried, in order, in place of the one at the path: `{path}` is the path as \
+                it is looked for; also `{rest}`, `{host}` and names of the route's path",
+        translations: &[(
+            "try_files",
+            "the setting is called `try`, beside `files` in a route: \
+             try = [\"{path}\", \"{path}.html\", \"{path}/index.html\"]; the last one is `fallback`",
+        )],
+        read: |node, draft| set(&mut draft.files.tries, tries(node)),
+        show: |draft| {
+            let tries = draft.files.tries.iter();
+            Some(written::array(
+                tries.map(|text| written::string(&text.written)),
+            ))
+        },
+        ..Setting::BLANK
+    },
+    Setting {
+        read: |node, draft| {
+            let name = node.text()?.parse(parse_fallback)?;
+            set(&mut draft.files.fallback, Some(Some(name)))
+        },
+        show: |draft| draft.files.fallback.as_deref().map(written::string),
+        ..Setting::FALLBACK
+    },
+    Setting {
         key: "spa",
         kind: Kind::Boolean,
         default: "false",
         about: "navigations that lead nowhere get /index.html",
-        translations: &[(
-            "try_files",
-            "see `spa` and `clean_urls`, beside `files` in a route, and `fallback`, beside \
-             `fastcgi`",
-        )],
         read: |node, draft| set(&mut draft.files.spa, node.boolean()),
         show: |draft| Some(draft.files.spa.to_string()),
         ..Setting::BLANK
@@ -163,6 +189,8 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
         strip_prefix: false,
     };
     let walked = walk(section, SETTINGS, &mut draft);
+    report_two_ways(section, &draft.files);
+    warn_of_absent_fallback(section, &draft.files);
     walked.took("files").then_some(Answer {
         verb: Verb::Files(draft.files),
         strip_prefix: draft.strip_prefix,
@@ -178,6 +206,84 @@ fn show_route(route: &Route) -> Option<written::Table> {
         strip_prefix: route.strip_prefix,
     };
     Some(show(SETTINGS, &draft))
+}
+
+/// How many files may be tried for one request.
+const MAX_TRIES: usize = 8;
+
+/// Reads the texts of `try`. One with a mistake is left out.
+fn tries(node: Node<'_>) -> Option<Vec<RequestText>> {
+    let nodes = node.one_or_more();
+    if nodes.len() > MAX_TRIES {
+        let message = format!("`try` names more than {MAX_TRIES} files");
+        node.cx
+            .report(Diagnostic::error(message).at(node.spot(), ""));
+        return None;
+    }
+    let text = |node: Node<'_>| node.text()?.parse(parse_try);
+    Some(nodes.into_iter().filter_map(text).collect())
+}
+
+/// Reads the path of a file beneath the root.
+fn parse_fallback(path: &str) -> Result<String, Fault> {
+    let is_normal = NormalPath::is_normal(path.as_bytes()) && !path.contains('\0');
+    if is_normal && !path.ends_with('/') {
+        return Ok(path.to_owned());
+    }
+    let message = "`fallback` is the path of a file beneath the directory, from its slash on";
+    Err(Fault::new(0..path.len(), message).help("write \"/index.html\""))
+}
+
+/// Reports keys that say in another way which file answers.
+fn report_two_ways(section: &Section<'_>, files: &Files) {
+    let says = |key: &'static str| section.peek(key);
+    let pairs = [
+        (
+            "clean_urls",
+            "try",
+            files.clean_urls && !files.tries.is_empty(),
+            "write \"{path}.html\" as an element of `try`",
+        ),
+        (
+            "spa",
+            "try",
+            files.spa && !files.tries.is_empty(),
+            "write fallback = \"/index.html\" in place of `spa`",
+        ),
+        (
+            "spa",
+            "fallback",
+            files.spa && files.fallback.is_some(),
+            "`spa` answers navigations alone, `fallback` every request: leave one of them out",
+        ),
+    ];
+    for (key, other, are_both, help) in pairs {
+        if let (true, Some(first), Some(second)) = (are_both, says(key), says(other)) {
+            let message = format!("`{key}` and `{other}` both say which file answers");
+            let error = Diagnostic::error(message)
+                .at(first.spot(), "")
+                .at(second.spot(), "");
+            section.report(error.help(help.to_owned()));
+        }
+    }
+}
+
+/// Warns of a fallback that is not there: the route answers 404 in its place.
+fn warn_of_absent_fallback(section: &Section<'_>, files: &Files) {
+    let (Some(node), Some(path)) = (section.peek("fallback"), &files.fallback) else {
+        return;
+    };
+    let file = files.root.join(path.trim_start_matches('/'));
+    // The files of an empty root are still to come.
+    let is_empty = || node.cx.surveys.of(&files.root).is_empty;
+    if files.root.is_dir() && !file.is_file() && !is_empty() {
+        let message = format!(
+            "`{}` is not there, so nothing falls back on it",
+            file.display()
+        );
+        node.cx
+            .report(Diagnostic::warning(message).at(node.spot(), ""));
+    }
 }
 
 fn cache_control(node: Node<'_>) -> Option<Vec<CacheControl>> {

@@ -10,9 +10,10 @@ use super::level::Refinement;
 use super::setting::{Kind, Setting, Table, rows, show, walk};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
-use crate::config::model::{HeaderChanges, Policy};
+use crate::config::model::{HeaderChanges, Policy, RequestText};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::{Key, Section};
+use crate::config::words::request_text::parse_freely;
 use crate::config::words::values::{parse_field_name, parse_field_value, parse_media_type};
 use crate::config::words::written;
 use crate::http::date::HttpDate;
@@ -71,7 +72,7 @@ const SETTINGS: &[Setting<Draft, HeaderChanges>] = &[
             draft.changes.set = part(node, "set", draft)?;
             Some(())
         },
-        show: |changes| Some(written::pairs(&changes.set)),
+        show: |changes| Some(pairs(&changes.set)),
         ..Setting::BLANK
     },
     Setting {
@@ -164,17 +165,28 @@ pub(super) fn show_headers(changes: &HeaderChanges) -> String {
 }
 
 /// Reads the table `name`, which is `set` or `add`.
-fn part(node: Node<'_>, name: &'static str, draft: &mut Draft) -> Option<Vec<(String, String)>> {
+fn part(
+    node: Node<'_>,
+    name: &'static str,
+    draft: &mut Draft,
+) -> Option<Vec<(String, RequestText)>> {
     let help = format!("write {name} = {{ X-Frame-Options = \"DENY\" }}");
     let section = node.section(format!("`{name}`"), Some(help))?;
     Some(fields(&section, name, draft))
 }
 
+/// Fields with one value each.
+fn pairs(fields: &[(String, RequestText)]) -> String {
+    let field =
+        |(name, value): &(String, RequestText)| (name.clone(), written::string(&value.written));
+    written::inline(fields.iter().map(field))
+}
+
 /// The fields of `add`, with the values of one name in one array.
-fn show_added(added: &[(String, String)]) -> String {
+fn show_added(added: &[(String, RequestText)]) -> String {
     let mut fields: Vec<(&String, Vec<String>)> = Vec::new();
     for (name, value) in added {
-        let value = written::string(value);
+        let value = written::string(&value.written);
         match fields.iter_mut().find(|(other, _)| *other == name) {
             Some((_, values)) => values.push(value),
             None => fields.push((name, vec![value])),
@@ -185,7 +197,11 @@ fn show_added(added: &[(String, String)]) -> String {
 }
 
 /// The fields of `set` or `add`. In `add` a field may have several values.
-fn fields(section: &Section<'_>, part: &'static str, draft: &mut Draft) -> Vec<(String, String)> {
+fn fields(
+    section: &Section<'_>,
+    part: &'static str,
+    draft: &mut Draft,
+) -> Vec<(String, RequestText)> {
     let mut fields = Vec::new();
     for (key, node) in section.entries() {
         let name = key.parse(|name| match part {
@@ -200,7 +216,7 @@ fn fields(section: &Section<'_>, part: &'static str, draft: &mut Draft) -> Vec<(
             node.text()?
                 .parse(|value| parse_value(key.name, value, draft.message))
         };
-        let values: Vec<String> = values.into_iter().filter_map(value).collect();
+        let values: Vec<RequestText> = values.into_iter().filter_map(value).collect();
         let Some(name) = name.filter(|name| is_new(&key, name, part, &mut draft.mentions)) else {
             continue;
         };
@@ -307,14 +323,20 @@ fn check_added_name(name: &str, message: Message) -> Result<String, Fault> {
 
 /// Reads the value of the field `name`. A value in an answer that the server itself goes by must have its
 /// form.
-fn parse_value(name: &str, value: &str, message: Message) -> Result<String, Fault> {
-    let parsed = parse_field_value(value)?;
+fn parse_value(name: &str, value: &str, message: Message) -> Result<RequestText, Fault> {
+    let parsed = parse_freely(&parse_field_value(value)?)?;
     if message == Message::Request {
         return Ok(parsed);
     }
     let fault = |message: &str| Fault::new(0..value.len(), message);
-    match FieldRule::of(name).name {
-        "Content-Type" => parse_media_type(value),
+    let name = FieldRule::of(name).name;
+    let is_read_here = matches!(name, "Content-Type" | "ETag" | "Last-Modified" | "Vary");
+    if is_read_here && parsed.as_plain().is_none() {
+        let message = format!("`{name}` has no variables, because the server itself goes by it");
+        return Err(fault(&message).help("write the value as it is"));
+    }
+    match name {
+        "Content-Type" => parse_media_type(value).map(RequestText::plain),
         "ETag" if EntityTag::parse(value.as_bytes()).is_none() => Err(fault(
             "an entity tag stands between quotes of its own (RFC 9110 §8.8.3)",
         )

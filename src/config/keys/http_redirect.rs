@@ -1,7 +1,9 @@
 //! `http_redirect` of a server: where plain HTTP is taken, and led to `https`.
 
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::{Policy, Redirect, Route, RoutePattern, Server, SocketAccess, Verb};
+use crate::config::model::{
+    Policy, Redirect, Route, RoutePattern, Server, SocketAccess, Verb, When,
+};
 use crate::config::tree::node::Node;
 use crate::config::words::target::parse_redirect;
 use crate::http::status::Status;
@@ -38,6 +40,8 @@ pub(super) fn companion(node: Node<'_>, server: &Server, outer: &Policy) -> Opti
     };
     let route = Route {
         pattern: RoutePattern::everything(),
+        when: When::default(),
+        rewrite: None,
         verb: Verb::Redirect(Redirect {
             target: parse_redirect(&target).ok()?,
             status: Status::PERMANENT_REDIRECT,

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! top ─┬─ log, blocking, acme (and issue: what it needs of a server)
-//!      ├─ server ─┬─ route ─ files, respond, redirect, handler, switch, ready, cgi, fastcgi, proxy
+//!      ├─ server ─┬─ route ─┬─ files, respond, redirect, handler, switch, ready, cgi, fastcgi, proxy
+//!      │          │         └─ own: when, rewrite   what holds for one route alone
 //!      │          └─ clash                    claims that exclude each other
 //!      ├─ refine ─ headers, limits, error_pages, types, access, auth, cors, compress: what holds at a `level`
 //!      ├─ rate                               how many requests may be made
@@ -46,6 +47,7 @@ mod links;
 mod listen_claims;
 mod listening;
 pub(crate) mod log;
+pub(crate) mod own;
 mod peer;
 mod proxy;
 pub(crate) mod rate;
@@ -54,6 +56,7 @@ mod redirect;
 pub(crate) mod refine;
 mod request_id;
 mod respond;
+mod rewrite;
 mod roots;
 pub(crate) mod route;
 pub(crate) mod server;
@@ -67,6 +70,7 @@ pub(crate) mod top;
 mod types;
 pub(crate) mod upstream;
 mod verb;
+mod when;
 
 use setting::Table;
 
@@ -88,6 +92,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &route::TABLE,
     &ready::TABLE,
     &limits::TABLE_AT_ROUTE,
+    &when::TABLE,
     &auth::TABLE,
     &cors::TABLE,
     &rate::TABLE,

@@ -9,13 +9,11 @@ use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::upstream::ABSENT;
 use super::verb::{Answer, VerbKeys};
 use crate::address::{Scheme, UpstreamAddress, UpstreamUrl};
-use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::model::{HostField, Proxy, Route, Verb};
 use crate::config::tree::asked_upstream::AskedUpstream;
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
 use crate::config::words::proxy::{parse_host_field, parse_protocol};
-use crate::config::words::target::parse_rewrite;
 use crate::config::words::units::{WAIT, WAIT_OR_NONE};
 use crate::config::words::upstream::{ProxyTarget, parse_proxy_target};
 use crate::config::words::written;
@@ -64,20 +62,6 @@ const SETTINGS: &[Setting<Proxy>] = &[
         read: |node, proxy| set(&mut proxy.strip_prefix, node.boolean()),
         show: |proxy| Some(proxy.strip_prefix.to_string()),
         ..Setting::STRIP_PREFIX
-    },
-    Setting {
-        key: "rewrite",
-        kind: Kind::Text,
-        about: "the path that is asked for: `{rest}` is what the path has below the route; also \
-                `{path}`, `{query}` and names of the route's path",
-        read: |node, proxy| {
-            set(
-                &mut proxy.rewrite,
-                node.text()?.parse(parse_rewrite).map(Some),
-            )
-        },
-        show: |proxy| Some(written::string(&proxy.rewrite.as_ref()?.written)),
-        ..Setting::BLANK
     },
     Setting {
         key: "host",
@@ -200,7 +184,6 @@ const SETTINGS: &[Setting<Proxy>] = &[
 fn read(section: &mut Section<'_>) -> Option<Answer> {
     let mut proxy = Proxy::to(String::new());
     let walked = walk(section, SETTINGS, &mut proxy);
-    report_two_paths(section, &proxy);
     certificate::report_set_twice(section, &proxy);
     if !walked.took("proxy") {
         return None;
@@ -216,22 +199,6 @@ fn show_route(route: &Route) -> Option<written::Table> {
         return None;
     };
     Some(show(SETTINGS, proxy))
-}
-
-/// Reports `strip_prefix` beside `rewrite`, which says the whole path.
-fn report_two_paths(section: &Section<'_>, proxy: &Proxy) {
-    let (Some(rewrite), Some(strip)) = (section.peek("rewrite"), section.peek("strip_prefix"))
-    else {
-        return;
-    };
-    if proxy.strip_prefix {
-        let message = "`rewrite` says the whole path, so `strip_prefix` has nothing to take off";
-        let error = Diagnostic::error(message)
-            .at(strip.spot(), "")
-            .at(rewrite.spot(), "the path that is asked for");
-        let help = "leave one of them out; `{rest}` is what the path has below the route";
-        section.report(error.help(help.to_owned()));
-    }
 }
 
 fn show_host(host: &HostField) -> String {

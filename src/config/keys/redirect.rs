@@ -3,7 +3,7 @@
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys};
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::{Redirect, RedirectTarget, Route, Verb};
+use crate::config::model::{Redirect, RequestText, Route, Verb};
 use crate::config::tree::node::{Node, alternatives};
 use crate::config::tree::section::Section;
 use crate::config::words::target::parse_redirect;
@@ -31,8 +31,8 @@ const SETTINGS: &[Setting<Redirect>] = &[
     Setting {
         key: "redirect",
         kind: Kind::Text,
-        about: "another target; `{host}`, `{path}`, `{rest}`, `{query}` and names of \
-                the path are replaced",
+        about: "another target, with variables: `{host}`, `{path}`, `{rest}`, `{query}`, `{scheme}` and \
+                names of the path",
         translations: &[(
             "return",
             "see `respond` and `redirect`: `\"/old\" = { redirect = \"/new\" }`",
@@ -50,7 +50,7 @@ const SETTINGS: &[Setting<Redirect>] = &[
 
 fn read(section: &mut Section<'_>) -> Option<Answer> {
     let mut redirect = Redirect {
-        target: RedirectTarget::default(),
+        target: RequestText::default(),
         status: Status::PERMANENT_REDIRECT,
     };
     let walked = walk(section, SETTINGS, &mut redirect);

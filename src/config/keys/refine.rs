@@ -4,7 +4,7 @@ use super::level::{Level, Refinement};
 use super::setting::{Setting, show, walk};
 use super::{
     access, auth, certificate, compress, cors, error_pages, headers, limits, rate, request_id,
-    types,
+    target, types,
 };
 use crate::config::model::Policy;
 use crate::config::tree::section::Section;
@@ -64,6 +64,7 @@ pub(super) fn refine(section: &mut Section<'_>, level: Level, outer: &Policy) ->
     access::warn_of_denied(section, &refinement);
     cors::warn_of_own_fields(section, &refinement);
     compress::warn_of_own_fields(section, &refinement);
+    target::refuse_names(section, level, &mut refinement.policy);
     refinement.policy
 }
 

@@ -5,9 +5,10 @@ use std::ops::RangeInclusive;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys};
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::{HeaderChanges, Policy, Respond, Route, Verb};
+use crate::config::model::{HeaderChanges, Policy, RequestText, Respond, Route, Verb};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
+use crate::config::words::request_text::parse_freely;
 use crate::config::words::values::parse_media_type;
 use crate::config::words::written;
 use crate::http::status::Status;
@@ -27,9 +28,9 @@ const SETTINGS: &[Setting<Respond>] = &[
     Setting {
         key: "respond",
         kind: Kind::Text,
-        about: "this text",
-        read: |node, respond| set(&mut respond.content, node.text().map(|text| text.value)),
-        show: |respond| Some(written::string(&respond.content)),
+        about: "this text, with variables as in `redirect`; `{{name}}` is no variable",
+        read: |node, respond| set(&mut respond.content, node.text()?.parse(parse_freely)),
+        show: |respond| Some(written::string(&respond.content.written)),
         ..Setting::BLANK
     },
     Setting {
@@ -55,9 +56,10 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
     let mut respond = Respond {
         status: Status::OK,
         content_type: "text/plain; charset=utf-8".to_owned(),
-        content: String::new(),
+        content: RequestText::default(),
     };
     let walked = walk(section, SETTINGS, &mut respond);
+    report_no_way_to_encode(section, &respond);
     walked
         .took("respond")
         .then(|| Verb::Respond(respond).into())
@@ -68,6 +70,19 @@ fn show_route(route: &Route) -> Option<written::Table> {
         return None;
     };
     Some(show(SETTINGS, respond))
+}
+
+/// Reports variables in content in which no value can stand without becoming more than a value.
+fn report_no_way_to_encode(section: &Section<'_>, respond: &Respond) {
+    let Some(node) = section.peek("respond") else {
+        return;
+    };
+    if respond.content.as_plain().is_none() && respond.content_type.starts_with("text/css") {
+        let message =
+            "a style sheet has no variables: what a client sends could be more than a value";
+        let help = "for braces with a name in them write `{{name}}`".to_owned();
+        section.report(Diagnostic::error(message).at(node.spot(), "").help(help));
+    }
 }
 
 fn status(node: Node<'_>) -> Option<Status> {
@@ -97,7 +112,7 @@ fn objection(respond: &Respond, headers: &HeaderChanges) -> Option<(String, &'st
     let needs = |name: &str, clause: &str| {
         format!("an answer with {status} needs the field `{name}` (RFC 9110 §{clause})")
     };
-    if status.forbids_content() && !respond.content.is_empty() {
+    if status.forbids_content() && !respond.content.parts.is_empty() {
         let message = format!("an answer with {status} has no content");
         return Some((message, "write respond = \"\""));
     }
@@ -179,9 +194,9 @@ mod tests {
             let respond = Respond {
                 status: Status::from_code(code).expect("three digits"),
                 content_type: "text/plain".to_owned(),
-                content: content.to_owned(),
+                content: parse_freely(content).expect("no variables"),
             };
-            let field = field.map(|name: &str| (name.to_owned(), "x".to_owned()));
+            let field = field.map(|name: &str| (name.to_owned(), RequestText::plain("x")));
             let headers = HeaderChanges {
                 set: field.into_iter().collect(),
                 ..HeaderChanges::default()

@@ -55,6 +55,8 @@ fn why_nothing_matches(
     answer: &Answer,
 ) -> Option<(String, String)> {
     match &answer.verb {
+        // They say themselves which files are looked for.
+        Verb::Files(files) if !files.tries.is_empty() || files.fallback.is_some() => None,
         Verb::Files(_) if answer.strip_prefix => stripped(root, pattern),
         Verb::Files(files) => not_stripped(root, files, pattern),
         Verb::Cgi(cgi) if cgi.script.is_none() => no_script(root, pattern),
@@ -108,7 +110,7 @@ fn not_stripped(root: &Path, files: &Files, pattern: &RoutePattern) -> Option<(S
 fn name(segment: &PatternSegment) -> Option<&[u8]> {
     match segment {
         PatternSegment::Static(name) => Some(name),
-        PatternSegment::Parameter(_) => None,
+        PatternSegment::Parameter(..) | PatternSegment::Tail(_) => None,
     }
 }
 

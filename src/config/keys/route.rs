@@ -6,9 +6,11 @@ use std::sync::LazyLock;
 use toml::de::DeValue;
 
 use super::level::Level;
+use super::own::{self, show_own};
 use super::refine::{refine, settings, show_policy};
+use super::rewrite;
 use super::setting::{Row, Table, rows};
-use super::verb::{Answer, VerbKeys};
+use super::verb::{Answer, Own, VerbKeys};
 use super::{cgi, fastcgi, files, handler, proxy, ready, redirect, respond, switch};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::suggest::nearest;
@@ -76,6 +78,7 @@ fn all_rows() -> Vec<Row> {
             all.push(option);
         }
     }
+    all.extend(rows(own::SETTINGS));
     all.extend(rows(settings(Level::Route)));
     all
 }
@@ -92,13 +95,13 @@ fn home(key: &str) -> String {
     }
 }
 
-/// Reads the value of the route `key`: what it does, and its policy. `outer` is the policy of its
-/// server.
+/// Reads the value of the route `key`: what it does, the keys of its own, and its policy. `outer` is the
+/// policy of its server.
 pub(super) fn resolve_verb(
     key: &Key<'_>,
     node: Node<'_>,
     outer: &Policy,
-) -> Option<(Answer, Policy)> {
+) -> Option<(Answer, Own, Policy)> {
     let help = node
         .value
         .get_ref()
@@ -106,8 +109,12 @@ pub(super) fn resolve_verb(
         .map(|text| format!("to serve a directory write {{ files = \"{text}\" }}"));
     let mut section = node.section(format!("route `{}`", key.name), help)?;
     let policy = refine(&mut section, Level::Route, outer);
+    let own = own::read(&mut section);
     let verb = choose_verb(key, &section)?;
     let answer = (verb.read)(&mut section);
+    if let Some(answer) = &answer {
+        rewrite::check(&section, &answer.verb, answer.strip_prefix);
+    }
     if let Some(Answer {
         verb: Verb::Respond(respond),
         ..
@@ -116,13 +123,15 @@ pub(super) fn resolve_verb(
         respond::check_status(&section, respond, &policy);
     }
     report_unknown(&section, verb);
-    Some((answer?, policy))
+    Some((answer?, own?, policy))
 }
 
-/// The verb of a route and its options, in the terms of the file.
+/// The verb of a route, its options and the keys that are not inherited, in the terms of the file.
 pub(crate) fn show_answer(route: &Route) -> written::Table {
     let table = VERBS.iter().find_map(|verb| (verb.show)(route));
-    table.unwrap_or_default()
+    let mut table = table.unwrap_or_default();
+    table.extend(show_own(route));
+    table
 }
 
 /// Everything that a route says, in the terms of the file.
@@ -134,7 +143,8 @@ pub(crate) fn show_route(route: &Route) -> written::Table {
 
 /// Whether `value` is a table with a verb in it, and so a route, whatever its key is.
 pub(super) fn has_verb(value: Node<'_>) -> bool {
-    let DeValue::Table(table) = value.value.get_ref() else {
+    let first = value.one_or_more().into_iter().next();
+    let Some(DeValue::Table(table)) = first.as_ref().map(|first| first.value.get_ref()) else {
         return false;
     };
     let is_verb = |key: &str| VERBS.iter().any(|verb| verb.key == key && !is_option(key));

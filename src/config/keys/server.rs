@@ -1,5 +1,7 @@
 //! One `[[server]]`: where it listens, the hosts it answers for, its routes.
 
+use toml::de::DeValue;
+
 use super::auth;
 use super::certificate::{self, Handshakes};
 use super::clash::{RouteClaims, ServerClaims};
@@ -18,10 +20,11 @@ use super::setting::{Kind, Setting, Table, rows, set, show, walk};
 use super::target;
 use super::tls;
 use super::verb::Answer;
+use super::when;
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::model::{
-    Acme, HostPattern, Policy, Route, RoutePattern, Server, SocketAccess, Tls, Verb,
+    Acme, HostPattern, Policy, Route, RoutePattern, Server, SocketAccess, Tls, Verb, When,
 };
 use crate::config::tree::named_certificate::NamedCertificate;
 use crate::config::tree::node::Node;
@@ -192,9 +195,12 @@ const SETTINGS: &[Setting<Draft, Server>] = &[
 /// It is read and shown apart from the others, because routes inherit the policy of the server.
 const ROUTES: Setting<(), Server> = Setting {
     key: "routes",
-    kind: Kind::Map(&Kind::Route(&route::TABLE)),
+    kind: Kind::Map(&Kind::Either(&[
+        Kind::Route(&route::TABLE),
+        Kind::Array(&Kind::Route(&route::TABLE)),
+    ])),
     default: "{}",
-    about: "what it answers, by `[METHOD ][= ]PATH`",
+    about: "what it answers, by `[METHOD ][= ]PATH`; several answers to one path, with `when`, are an array",
     translations: &[(
         "location",
         "routes stand in `[server.routes]`: `\"/docs\" = { files = \"docs\" }`",
@@ -334,12 +340,51 @@ fn routes(server: Node<'_>, node: Option<Node<'_>>, outer: (&Policy, Handshakes)
         );
     }
     let mut claims = RouteClaims::new(server.cx);
-    let entries = entries.unwrap_or_default().into_iter();
-    let routes = entries
-        .filter_map(|(key, value)| route(&key, value, outer, &mut claims))
-        .collect();
+    let mut routes = Vec::new();
+    for (key, value) in entries.unwrap_or_default() {
+        routes.extend(routes_of(&key, value, outer, &mut claims));
+    }
     claims.warn_of_shadowed();
     routes
+}
+
+/// Reads the route, or the routes, of one key.
+fn routes_of(
+    key: &Key<'_>,
+    value: Node<'_>,
+    outer: (&Policy, Handshakes),
+    claims: &mut RouteClaims<'_>,
+) -> Vec<Route> {
+    let pattern = key.parse(parse_pattern);
+    if let Some(pattern) = &pattern {
+        claims.add(pattern, key);
+    }
+    let values = value.one_or_more();
+    if values.is_empty() {
+        let error = Diagnostic::error(format!("route `{}` has no answer", key.name));
+        let help = "write a table for each, with `when`: [{ when = { … }, proxy = \"a\" }, { proxy = \"b\" }]";
+        key.cx
+            .report(error.at(value.spot(), "").help(help.to_owned()));
+    }
+    let has_several = matches!(value.value.get_ref(), DeValue::Array(_));
+    let routes = values.into_iter().filter_map(|value| {
+        let at = if has_several {
+            value.value.span().start
+        } else {
+            key.span.start
+        };
+        Some((
+            route(key, value, (pattern.as_ref(), at), outer)?,
+            value.spot(),
+        ))
+    });
+    let routes: Vec<(Route, Spot)> = routes.collect();
+    let places: Vec<(&When, Spot)> = routes
+        .iter()
+        .map(|(route, spot)| (&route.when, spot.clone()))
+        .collect();
+    when::report_unreachable(&places, value);
+    routes.into_iter().map(|(route, _)| route).collect()
 }
 
 /// The entries of the table of routes, without keys of other tables, which are reported. TOML takes every
@@ -357,34 +402,35 @@ fn without_misplaced<'c>(section: &Section<'c>) -> Vec<(Key<'c>, Node<'c>)> {
     entries
 }
 
+/// Reads one route. It stands at `at`; without a pattern its key has a mistake.
 fn route(
     key: &Key<'_>,
     value: Node<'_>,
+    (pattern, at): (Option<&RoutePattern>, usize),
     (outer, handshakes): (&Policy, Handshakes),
-    claims: &mut RouteClaims<'_>,
 ) -> Option<Route> {
-    let pattern = key.parse(parse_pattern);
-    if let Some(pattern) = &pattern {
-        claims.add(pattern, key);
-    }
     // The value is checked even if the key has a mistake.
     let answer = resolve_verb(key, value, outer);
-    let (pattern, (mut answer, policy)) = (pattern?, answer?);
+    let (pattern, (mut answer, own, policy)) = (pattern?.clone(), answer?);
     answer.verb.set_policy(&policy);
-    warn_of_root(key, value, &pattern, &answer);
+    if own.rewrite.is_none() {
+        warn_of_root(key, value, &pattern, &answer);
+    }
     certificate::check(value, &policy, handshakes);
     certificate::warn_of_none_to_tell(value, handshakes);
     let Answer { verb, strip_prefix } = answer;
     warn_of_idle_method(key, &pattern, &verb);
-    target::check_parameters(value, &pattern, &verb);
-    let place = key.cx.source.place(key.span.start);
-    Some(Route {
+    let route = Route {
         pattern,
+        when: own.when,
         verb,
+        rewrite: own.rewrite,
         strip_prefix,
         policy,
-        place,
-    })
+        place: key.cx.source.place(at),
+    };
+    target::check_parameters(value, &route);
+    Some(route)
 }
 
 /// Warns of a method that never reaches the route, or that its verb always refuses.

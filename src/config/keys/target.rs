@@ -1,51 +1,147 @@
-//! Checks the variables in the target of a redirect or a rewrite against the path of their route.
+//! Checks the variables in texts that requests fill against the path of their route.
 
+use super::level::Level;
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::{PatternSegment, RedirectTarget, RoutePattern, TargetPart, Verb};
+use crate::config::complaint::fault::Fault;
+use crate::config::complaint::suggest::nearest;
+use crate::config::model::{
+    Capture, HeaderChanges, Policy, RequestText, Route, RoutePattern, Variable, Verb,
+};
 use crate::config::tree::node::Node;
+use crate::config::tree::section::Section;
+use crate::config::words::request_text::{VARIABLES, translated};
 
-/// The key that holds the target of a route's verb, and the target; `None` if the verb has none.
-fn target(verb: &Verb) -> Option<(&'static str, &RedirectTarget)> {
-    match verb {
-        Verb::Redirect(redirect) => Some(("redirect", &redirect.target)),
-        Verb::Proxy(proxy) => Some(("rewrite", proxy.rewrite.as_ref()?)),
-        _ => None,
+/// The texts of a route that requests fill, each with the key that holds it.
+fn texts(route: &Route) -> Vec<(&'static str, &RequestText)> {
+    let mut texts: Vec<_> = route.rewrite.iter().map(|text| ("rewrite", text)).collect();
+    match &route.verb {
+        Verb::Redirect(redirect) => texts.push(("redirect", &redirect.target)),
+        Verb::Respond(respond) => texts.push(("respond", &respond.content)),
+        Verb::Files(files) => texts.extend(files.tries.iter().map(|text| ("try", text))),
+        Verb::Proxy(proxy) => texts.extend(of_fields("request_headers", &proxy.request_headers)),
+        Verb::Echo
+        | Verb::Status
+        | Verb::Metrics
+        | Verb::Ready(_)
+        | Verb::Live
+        | Verb::Handler(_)
+        | Verb::Cgi(_)
+        | Verb::Fastcgi(_) => {}
     }
+    texts.extend(of_fields("headers", &route.policy.headers));
+    texts
 }
 
-/// Reports parameters in the target that the path of the route does not have, and a parameter that is
-/// called as a variable. `route` is the route's table.
-pub(super) fn check_parameters(route: Node<'_>, pattern: &RoutePattern, verb: &Verb) {
-    let Some((key, target)) = target(verb) else {
+fn of_fields<'h>(
+    key: &'static str,
+    headers: &'h HeaderChanges,
+) -> impl Iterator<Item = (&'static str, &'h RequestText)> {
+    let fields = headers.set.iter().chain(&headers.add);
+    fields.map(move |(_, value)| (key, value))
+}
+
+/// Reports parameters that the path of the route does not have, and a parameter that is called as a
+/// variable. `node` is the route's table.
+pub(super) fn check_parameters(node: Node<'_>, route: &Route) {
+    let Some(section) = node.section("", None) else {
         return;
     };
-    let has = |name: &str| {
-        let parameter = PatternSegment::Parameter(name.to_owned());
-        pattern.segments.contains(&parameter)
-    };
-    for part in &target.parts {
-        match part {
-            TargetPart::Parameter(name) if !has(name) => report(
-                route,
-                key,
-                format!("the path of this route has no `{{{name}}}`"),
-                "write `{path}`, `{rest}`, `{query}`, or a name that stands in the route's path",
-            ),
-            TargetPart::Rest if has("rest") => report(
-                route,
-                key,
-                "`{rest}` is what the path has below the route, not the parameter of that name"
-                    .to_owned(),
-                "give the parameter in the route's path another name",
-            ),
-            _ => {}
+    for (key, text) in texts(route) {
+        // What an outer level says has been checked there.
+        let Some(value) = section.peek(key) else {
+            continue;
+        };
+        for variable in text.variables() {
+            let Some((message, help)) = fault_of(variable, &route.pattern) else {
+                continue;
+            };
+            // In these, every brace belongs to a variable.
+            let is_strict = matches!(key, "rewrite" | "redirect" | "try");
+            let help = match variable {
+                Variable::Name(name) if !is_strict && help == VARIABLES => {
+                    format!("{help}; the text itself is `{{{{{name}}}}}`")
+                }
+                _ => help,
+            };
+            report(value, text, variable, (message, help));
         }
     }
 }
 
-fn report(route: Node<'_>, key: &'static str, message: String, help: &str) {
-    let section = route.section("", None);
-    let target = section.and_then(|section| section.peek(key));
-    let error = Diagnostic::error(message).at(target.unwrap_or(route).spot(), "");
-    route.cx.report(error.help(help.to_owned()));
+/// The message and the remedy for a variable that a route of that pattern cannot have.
+fn fault_of(variable: &Variable, pattern: &RoutePattern) -> Option<(String, String)> {
+    match variable {
+        Variable::Name(name) if pattern.parameter(name).is_none() => Some((
+            format!("the path of this route has no `{{{name}}}`"),
+            help(name, pattern),
+        )),
+        Variable::Rest if matches!(pattern.parameter("rest"), Some(Capture::Segment(_))) => Some((
+            "`{rest}` is what the path has below the route, not the parameter of that name"
+                .to_owned(),
+            "give the parameter in the route's path another name".to_owned(),
+        )),
+        _ => None,
+    }
+}
+
+/// What to write in place of an unknown name.
+fn help(name: &str, pattern: &RoutePattern) -> String {
+    if let Some(ours) = translated(name) {
+        return format!("write `{ours}`");
+    }
+    let known = Variable::OF_EVERY_REQUEST.iter().map(|(known, _)| *known);
+    let own = pattern.parameters().map(|(own, _)| own);
+    match nearest(name, known.chain(own)) {
+        Some(meant) => format!("did you mean `{{{meant}}}`?"),
+        None => VARIABLES.to_owned(),
+    }
+}
+
+/// Reports a variable in `text`, at its place if `value` is that text.
+fn report(
+    value: Node<'_>,
+    text: &RequestText,
+    variable: &Variable,
+    (message, help): (String, String),
+) {
+    let written = match variable {
+        Variable::Name(name) => format!("{{{name}}}"),
+        _ => "{rest}".to_owned(),
+    };
+    let elements = value.one_or_more().into_iter();
+    let strings = elements.filter(|node| node.value.get_ref().as_str().is_some());
+    let mut texts = strings.filter_map(Node::text);
+    let Some(place) = texts.find(|other| other.value == text.written) else {
+        let error = Diagnostic::error(message).at(value.spot(), "");
+        return value.cx.report(error.help(help));
+    };
+    place.parse(|text| {
+        let at = text.find(&written).unwrap_or_default();
+        let range = at..(at + written.len()).min(text.len());
+        Err::<(), Fault>(Fault::new(range, message).help(help))
+    });
+}
+
+/// Reports names of a route's path in the `headers` of a level that has no path, and takes those fields out
+/// of `policy`.
+pub(super) fn refuse_names(section: &Section<'_>, level: Level, policy: &mut Policy) {
+    let Some(node) = section.peek("headers").filter(|_| level != Level::Route) else {
+        return;
+    };
+    let is_sound = |(_, text): &(String, RequestText)| {
+        let mut names = text.variables().filter_map(|variable| match variable {
+            Variable::Name(name) => Some(name),
+            _ => None,
+        });
+        let Some(name) = names.next() else {
+            return true;
+        };
+        let message = format!("`{{{name}}}` is a name of a route's path, and this is no route");
+        let error = Diagnostic::error(message).at(node.spot(), "");
+        node.cx
+            .report(error.help(help(name, &RoutePattern::everything())));
+        false
+    };
+    policy.headers.set.retain(is_sound);
+    policy.headers.add.retain(is_sound);
 }

@@ -27,7 +27,7 @@ use crate::config::words::values::{parse_field_name, parse_field_value};
 use crate::config::words::written;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::http::target::{Target, is_valid_host};
+use crate::http::target::{Form, Target, is_valid_host};
 
 pub(super) const TABLE: Table = Table {
     title: "`[[test]]`",
@@ -124,6 +124,7 @@ struct ExpectDraft {
     /// The name of the upstream, and where it is written.
     proxy: Option<(String, Spot)>,
     rates: Option<Vec<String>>,
+    target: Option<String>,
     fields: Vec<(String, Option<String>)>,
 }
 
@@ -176,6 +177,17 @@ const EXPECT_SETTINGS: &[Setting<ExpectDraft, Expectation>] = &[
         ..Setting::BLANK
     },
     Setting {
+        key: "target",
+        kind: Kind::Text,
+        about: "what `rewrite` has the handler asked for: \"/item?id=7\"",
+        read: |node, draft| {
+            draft.target = Some(node.text()?.parse(parse_target)?);
+            Some(())
+        },
+        show: |expect| expect.target.as_deref().map(written::string),
+        ..Setting::BLANK
+    },
+    Setting {
         key: "header",
         kind: Kind::Map(&Kind::Either(&[Kind::Text, Kind::Only(false)])),
         default: "{}",
@@ -208,6 +220,7 @@ fn route_test(node: Node<'_>, servers: &[Server]) -> Option<RouteTest> {
         route,
         proxy,
         rates,
+        target: expected_target,
         fields,
     } = draft.expect;
     let route = route.and_then(|route| known_route(node, route, servers));
@@ -228,6 +241,7 @@ fn route_test(node: Node<'_>, servers: &[Server]) -> Option<RouteTest> {
             route,
             proxy,
             rates,
+            target: expected_target,
             fields,
         },
         place: node.cx.source.place(node.value.span().start),
@@ -268,6 +282,16 @@ fn parse_request(text: &str) -> Result<(Method, String), Fault> {
             Err(Fault::new(name.len() + 1..text.len(), message).help(HELP))
         }
     }
+}
+
+/// Reads a path and perhaps a query.
+fn parse_target(text: &str) -> Result<String, Fault> {
+    let target = Target::parse(Method::Get, text.as_bytes());
+    if target.is_some_and(|target| target.form == Form::Origin) {
+        return Ok(text.to_owned());
+    }
+    let fault = Fault::new(0..text.len(), "this is no path with a query");
+    Err(fault.help("write \"/item?id=7\""))
 }
 
 fn host(node: Node<'_>) -> Option<String> {

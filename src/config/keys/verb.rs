@@ -4,7 +4,7 @@
 //! `model::Verb`, and the handler that serves it.
 
 use super::setting::{Kind, Row, Setting};
-use crate::config::model::{Route, Verb};
+use crate::config::model::{RequestText, Route, Verb, When};
 use crate::config::tree::node::{Node, Text};
 use crate::config::tree::section::Section;
 use crate::config::words::values::{parse_index_name, parse_script_name};
@@ -45,6 +45,13 @@ pub(super) struct Answer {
     pub(super) strip_prefix: bool,
 }
 
+/// What a route says for itself alone, whatever its verb, while it is read.
+#[derive(Default)]
+pub(super) struct Own {
+    pub(super) when: When,
+    pub(super) rewrite: Option<RequestText>,
+}
+
 impl From<Verb> for Answer {
     fn from(verb: Verb) -> Self {
         Self {
@@ -57,6 +64,13 @@ impl From<Verb> for Answer {
 /// Keys that several verbs have. Each verb declares the key in its own table, and adds how it reads
 /// and shows it. The documentation has one row for each, so its text names the verbs.
 impl<D, M> Setting<D, M> {
+    pub(super) const FALLBACK: Self = Self {
+        key: "fallback",
+        kind: Kind::Text,
+        about: "with `files` and `fastcgi`: the file, or the script, for paths that lead to nothing",
+        ..Self::BLANK
+    };
+
     pub(super) const INDEX: Self = Self {
         key: "index",
         kind: Kind::TEXTS,

@@ -25,19 +25,21 @@ mod file_pattern;
 mod limits;
 mod links;
 mod log;
+mod pattern;
 mod place;
 mod policy;
 mod process;
 mod rate;
+mod request_text;
 mod route;
 mod server;
 mod stream;
-mod target;
 mod test;
 mod tls;
 mod types;
 mod upstream;
 mod verbs;
+mod when;
 
 pub(crate) use acme::{Acme, AcmeDirectory, Challenge, ExternalAccount, Issue, UntilIssued};
 pub(crate) use address::{Cidr, HostPattern, distinct_file_name_of_hosts, file_name_of_hosts};
@@ -52,14 +54,15 @@ pub(crate) use log::{
     AccessLog, DiagnosticForm, Log, LogCondition, LogDestination, LogField, LogFormat, LogLevel,
     LogPart, LogVariable, Redaction, WHOLE_SAMPLE,
 };
+pub(crate) use pattern::{Capture, PatternSegment, RoutePattern, Shape};
 pub(crate) use place::Place;
 pub(crate) use policy::{Access, ErrorPages, HeaderChanges, Policy, StatusPattern};
 pub(crate) use process::{Blocking, Config, ForwardedField, Proxies};
 pub(crate) use rate::{Bucket, Rate, RateKey};
-pub(crate) use route::{PatternSegment, Route, RoutePattern, describe_route};
+pub(crate) use request_text::{RequestText, TextPart, Variable};
+pub(crate) use route::{Route, describe_route};
 pub(crate) use server::{Account, Server, SocketAccess};
 pub(crate) use stream::Stream;
-pub(crate) use target::{RedirectTarget, ResolvedPart, TargetPart};
 pub(crate) use test::{Expectation, RouteTest};
 pub(crate) use tls::{
     ClientCertificates, OwnCertificate, Protocols, Tls, TlsVersions, UpstreamTls,
@@ -73,3 +76,4 @@ pub(crate) use verbs::{
     CacheControl, CertificateFact, Cgi, DEFAULT_CODE_TIMEOUT, Fastcgi, Files, HostField,
     PluginRoute, Proxy, Ready, Redirect, Respond, SendDirectory, Verb,
 };
+pub(crate) use when::{Condition, ValuePattern, Wanted, When};

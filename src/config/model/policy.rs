@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{Auth, Cidr, Cors, Limits, Types};
+use super::{Auth, Cidr, Cors, Limits, RequestText, Types};
 use crate::address::ClientAddress;
 use crate::http::compression::{Compression, forbids_changes};
 use crate::http::fields::is_same_variable;
@@ -44,11 +44,11 @@ impl Policy {
     pub(crate) fn compression(&self) -> Option<&Compression> {
         let compression = self.compress.as_ref()?;
         let headers = &self.headers;
-        let forbids = |(name, value): &(String, String)| {
-            name.eq_ignore_ascii_case("Cache-Control") && forbids_changes(value.as_bytes())
+        let forbids = |(name, value): &(String, RequestText)| {
+            name.eq_ignore_ascii_case("Cache-Control") && forbids_changes(value.written.as_bytes())
         };
         let is_coding =
-            |(name, _): &(String, String)| name.eq_ignore_ascii_case("Content-Encoding");
+            |(name, _): &(String, RequestText)| name.eq_ignore_ascii_case("Content-Encoding");
         let mut lines = headers.set.iter().chain(&headers.add);
         let is_forbidden = lines.any(|line| forbids(line) || is_coding(line));
         let is_removed = headers
@@ -67,9 +67,9 @@ impl Policy {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HeaderChanges {
     /// In place of what the answer has of that name. Each name once.
-    pub(crate) set: Vec<(String, String)>,
+    pub(crate) set: Vec<(String, RequestText)>,
     /// Beside what the answer has of that name. A name may be repeated.
-    pub(crate) add: Vec<(String, String)>,
+    pub(crate) add: Vec<(String, RequestText)>,
     pub(crate) remove: Vec<String>,
 }
 
@@ -85,7 +85,7 @@ impl HeaderChanges {
     /// Merges `inner` into this. For a name that `inner` mentions, only `inner` counts.
     pub(crate) fn refined_by(&self, inner: Self) -> Self {
         let is_kept = |name: &str| !inner.mentions(name);
-        let kept = |pairs: &[(String, String)]| -> Vec<(String, String)> {
+        let kept = |pairs: &[(String, RequestText)]| -> Vec<(String, RequestText)> {
             let pairs = pairs.iter().filter(|(name, _)| is_kept(name));
             pairs.cloned().collect()
         };
@@ -251,7 +251,7 @@ mod tests {
     fn changes(set: &[&str], add: &[&str], remove: &[&str]) -> HeaderChanges {
         let pair = |text: &&str| {
             let (name, value) = text.split_once('=').expect("NAME=VALUE");
-            (name.to_owned(), value.to_owned())
+            (name.to_owned(), RequestText::plain(value))
         };
         HeaderChanges {
             set: set.iter().map(pair).collect(),

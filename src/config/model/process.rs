@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Acme, App, Cidr, Files, Log, Place, Policy, Proxy, Rate, Route, RoutePattern, RouteTest,
-    Server, SocketAccess, Stream, Tls, Upstream, UpstreamServer, Verb,
+    Server, SocketAccess, Stream, Tls, Upstream, UpstreamServer, Verb, When,
 };
 use crate::address::{ListenAddress, UpstreamUrl};
 
@@ -87,7 +87,9 @@ impl Config {
     fn with_one_route(verb: Verb, listen: Vec<SocketAddr>) -> Self {
         let route = Route {
             pattern: RoutePattern::everything(),
+            when: When::default(),
             verb,
+            rewrite: None,
             strip_prefix: false,
             policy: Policy::default(),
             place: Place::of_program("command line"),

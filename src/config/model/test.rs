@@ -33,6 +33,8 @@ pub(crate) struct Expectation {
     pub(crate) proxy: Option<String>,
     /// The rates at which the request is counted, in any order.
     pub(crate) rates: Option<Vec<String>>,
+    /// What the handler is asked for: a path and perhaps a query.
+    pub(crate) target: Option<String>,
     /// A field's name and value; `None`: the response must not have the field.
     pub(crate) fields: Vec<(String, Option<String>)>,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::expiry::Expiry;
 use super::file_pattern::FilePattern;
 use super::links::Links;
-use super::{HeaderChanges, Policy, RedirectTarget, Types};
+use super::{HeaderChanges, Policy, RequestText, Types};
 use crate::address::UpstreamAddress;
 use crate::api::HandlerSpec;
 use crate::http::compression::Compression;
@@ -94,6 +94,10 @@ pub(crate) struct Files {
     /// Names tried in a directory, in order.
     pub(crate) index: Vec<String>,
     pub(crate) listing: bool,
+    /// The files that are tried, in order; empty: the one at the path.
+    pub(crate) tries: Vec<RequestText>,
+    /// The path of the file that answers where none is found, beneath the root.
+    pub(crate) fallback: Option<String>,
     /// Whether navigations to paths without a file get `/index.html`.
     pub(crate) spa: bool,
     /// Whether `/a` may be answered from `a.html`.
@@ -145,6 +149,8 @@ impl Files {
             root,
             index: vec!["index.html".to_owned()],
             listing: false,
+            tries: Vec::new(),
+            fallback: None,
             spa: false,
             clean_urls: false,
             decode_slashes: false,
@@ -203,18 +209,20 @@ pub(crate) struct CacheControl {
     pub(crate) value: String,
 }
 
-/// `respond = TEXT`: the same content for every request.
+/// `respond = TEXT`: content that the operator has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Respond {
     pub(crate) status: Status,
     pub(crate) content_type: String,
-    pub(crate) content: String,
+    pub(crate) content: RequestText,
 }
 
 /// `redirect = TARGET`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Redirect {
-    pub(crate) target: RedirectTarget,
+    /// The query is appended unless the target says `{query}`; the path below the route's path, unless the
+    /// route is exact or the target says it: `{path}`, `{rest}`, or the name of a `{name...}`.
+    pub(crate) target: RequestText,
     pub(crate) status: Status,
 }
 
@@ -341,10 +349,6 @@ pub(crate) struct Proxy {
     /// Fields that tell the upstream of the client's certificate, each with what it tells; no two names that
     /// applications take for one. They are not in `request_headers`.
     pub(crate) client_certificate: Vec<(String, CertificateFact)>,
-    /// The path that the upstream is asked for, in place of the one that the client sent. It begins with
-    /// a slash or with `{path}`, has no `{host}`, and nothing is appended but the query. It does not stand
-    /// beside `strip_prefix`.
-    pub(crate) rewrite: Option<RedirectTarget>,
     /// Whether the part of the path that matched is left out of the path that the upstream is asked for.
     pub(crate) strip_prefix: bool,
     /// Whether requests are taken in before the upstream is asked, and responses are taken from it as
@@ -370,7 +374,6 @@ impl Proxy {
             host: HostField::Keep,
             request_headers: HeaderChanges::default(),
             client_certificate: Vec::new(),
-            rewrite: None,
             strip_prefix: false,
             buffer: true,
             timeout: None,

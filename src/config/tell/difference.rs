@@ -10,6 +10,7 @@ use crate::address::ListenAddress;
 use crate::config::keys::app::show_app;
 use crate::config::keys::level::Level;
 use crate::config::keys::limits::show_limits;
+use crate::config::keys::own::show_condition;
 use crate::config::keys::rate::show_rate_table;
 use crate::config::keys::refine::show_policy;
 use crate::config::keys::route::show_answer;
@@ -202,11 +203,11 @@ fn own_keys(server: &Server) -> Table {
 }
 
 fn routes(old: &Server, new: &Server, scope: &str) -> Vec<Change> {
-    let (old_routes, new_routes) = (by_pattern(old), by_pattern(new));
+    let (old_routes, new_routes) = (by_key(old), by_key(new));
     let mut changes = Vec::new();
     for route in &new.routes {
-        let title = format!("{scope}route {}", route.pattern);
-        let Some(before) = old_routes.get(&route.pattern) else {
+        let title = format!("{scope}{}", name_of(route));
+        let Some(before) = old_routes.get(&key_of(route)) else {
             changes.push(Change::new(format!("{title} added")));
             continue;
         };
@@ -215,17 +216,47 @@ fn routes(old: &Server, new: &Server, scope: &str) -> Vec<Change> {
         let (was, is) = ((&before.policy, &old.policy), (&route.policy, &new.policy));
         changes.extend(policy(&title, Level::Route, was, is));
     }
-    let is_gone = |route: &&Route| !new_routes.contains_key(&route.pattern);
+    let is_gone = |route: &&Route| !new_routes.contains_key(&key_of(route));
     let gone = old.routes.iter().filter(is_gone);
-    changes
-        .extend(gone.map(|route| Change::new(format!("{scope}route {} removed", route.pattern))));
+    changes.extend(gone.map(|route| {
+        let name = name_of(route);
+        Change::new(format!("{scope}{name} removed"))
+    }));
+    let order = |server: &Server, other: &HashMap<Key<'_>, &Route>| -> Vec<String> {
+        let arms = server.routes.iter().filter(|route| !route.when.is_always());
+        let kept = arms.filter(|route| other.contains_key(&key_of(route)));
+        kept.map(name_of).collect()
+    };
+    let (was, is) = (order(old, &new_routes), order(new, &old_routes));
+    if was != is {
+        let first = was.iter().zip(&is).find(|(was, is)| was != is);
+        let name = first.map_or_else(String::new, |(_, is)| is.clone());
+        changes.push(Change::new(format!(
+            "{scope}{name}: asked in another order"
+        )));
+    }
     changes
 }
 
-/// The routes of a server by their patterns. A server may have thousands.
-fn by_pattern(server: &Server) -> HashMap<&RoutePattern, &Route> {
+/// What a route is told by: its pattern, and its `when` in the terms of the file.
+type Key<'c> = (&'c RoutePattern, Option<String>);
+
+fn key_of(route: &Route) -> Key<'_> {
+    (&route.pattern, show_condition(route))
+}
+
+/// What the operator calls a route.
+fn name_of(route: &Route) -> String {
+    match show_condition(route) {
+        None => format!("route {}", route.pattern),
+        Some(when) => format!("route {} when {when}", route.pattern),
+    }
+}
+
+/// The routes of a server by what they are told by. A server may have thousands.
+fn by_key(server: &Server) -> HashMap<Key<'_>, &Route> {
     let routes = server.routes.iter();
-    routes.map(|route| (&route.pattern, route)).collect()
+    routes.map(|route| (key_of(route), route)).collect()
 }
 
 /// The changes of streams. One is the same if it listens at one of the addresses of before.

@@ -13,7 +13,7 @@ use crate::config::keys::test::show_test;
 use crate::config::keys::top::{show_tables, show_top};
 use crate::config::keys::upstream::show_upstream;
 use crate::config::model::{Config, Route};
-use crate::config::words::written::{inline, key, lines};
+use crate::config::words::written::{array, inline, key, lines};
 
 /// `config` as TOML.
 pub(crate) fn dump(config: &Config) -> String {
@@ -22,9 +22,9 @@ pub(crate) fn dump(config: &Config) -> String {
     for (name, table) in tables.filter(|(_, table)| !table.is_empty()) {
         text += &format!("\n[{name}]\n{}", lines(&table));
     }
-    let route = |route: &Route| (route.pattern.to_string(), inline(show_route(route)));
     for server in config.servers.iter().filter(|server| !server.is_companion) {
-        let routes = server.routes.iter().map(route).collect();
+        let routes = server.routes.chunk_by(|a, b| a.pattern == b.pattern);
+        let routes = routes.map(show_pattern).collect();
         text += &format!("\n[[server]]\n{}", lines(&show_server(server)));
         text += &format!("\n[server.routes]\n{}", lines(&routes));
     }
@@ -53,4 +53,15 @@ pub(crate) fn dump(config: &Config) -> String {
         text += &format!("\n[[test]]\n{}", lines(&show_test(test)));
     }
     text
+}
+
+/// The routes of one pattern: a table, or an array of them.
+fn show_pattern(routes: &[Route]) -> (String, String) {
+    let pattern = routes.first().map(|route| route.pattern.to_string());
+    let mut tables = routes.iter().map(|route| inline(show_route(route)));
+    let value = match routes {
+        [_] => tables.next().unwrap_or_default(),
+        _ => array(tables),
+    };
+    (pattern.unwrap_or_default(), value)
 }

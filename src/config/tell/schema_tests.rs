@@ -59,6 +59,9 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
         "`redact`" => vec![format!("[log.redact]\n{line}\n{server}")],
         "`ready`" => vec![routes(format!("[server.routes.\"/\".ready]\n{line}"))],
         "`limits` of a route" => vec![routes(format!("[server.routes.\"/\".limits]\n{line}"))],
+        "`when` of a route" => vec![routes(format!(
+            "respond = \"\"\n[server.routes.\"/\".when]\n{line}"
+        ))],
         "`[[stream]]`" => vec![format!(
             "[[stream]]\nlisten = \":1\"\nproxy = \"[::1]:2\"\n{line}\n"
         )],

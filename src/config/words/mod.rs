@@ -14,6 +14,7 @@ pub(crate) mod pace;
 pub(crate) mod pattern;
 pub(crate) mod proxy;
 pub(crate) mod rate;
+pub(crate) mod request_text;
 pub(crate) mod target;
 pub(crate) mod units;
 pub(crate) mod upstream;

@@ -4,6 +4,8 @@
 //! /docs              /docs and all below it
 //! = /health          /health alone
 //! GET /users/{id}    one segment of any name; GET, and with it HEAD
+//! /users/{id:int}    one segment of digits
+//! /dl/{file...}      all segments that are left, at least one
 //! ```
 //!
 //! The path is written as it stands in a request-target (RFC 9112 §3.2.1), percent-encoded or not,
@@ -16,7 +18,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
-use crate::config::model::{PatternSegment, RoutePattern};
+use crate::config::model::{PatternSegment, RoutePattern, Shape};
 use crate::http::method::Method;
 use crate::http::path::ENCODED_SLASH;
 
@@ -31,6 +33,15 @@ pub(crate) fn parse_pattern(text: &str) -> Result<RoutePattern, Fault> {
     check_path(path, start)?;
     let segments = parse_segments(path, start)?;
     let trailing_slash = path.len() > 1 && path.ends_with('/');
+    if matches!(segments.last(), Some(PatternSegment::Tail(_))) && (exact || trailing_slash) {
+        let message = "`{name...}` stands for all that is left of the path";
+        let help = if exact {
+            "leave the `=` out"
+        } else {
+            "leave the slash at the end out"
+        };
+        return Err(Fault::new(start..text.len(), message).help(help));
+    }
     Ok(RoutePattern {
         method,
         exact,
@@ -116,11 +127,17 @@ fn parse_segments(path: &str, start: usize) -> Result<Vec<PatternSegment>, Fault
     for written in path.split('/') {
         let range = at..at + written.len();
         let segment = parse_segment(written, range.clone())?;
-        if matches!(&segment, PatternSegment::Parameter(_)) && segments.contains(&segment) {
+        if let Some(name) = name_of(&segment)
+            && segments.iter().any(|other| name_of(other) == Some(name))
+        {
             return Err(
-                Fault::new(range, format!("`{written}` stands twice in one route"))
+                Fault::new(range, format!("`{{{name}}}` stands twice in one route"))
                     .help("give each parameter a name of its own"),
             );
+        }
+        if matches!(segments.last(), Some(PatternSegment::Tail(_))) {
+            let message = "nothing follows `{name...}`, which stands for all that is left";
+            return Err(Fault::new(range, message).help("write `{name}` for one segment"));
         }
         segments.push(segment);
         at += written.len() + 1;
@@ -185,21 +202,60 @@ fn refuse_foreign_pattern(written: &str, range: &Range<usize>) -> Result<(), Fau
     Err(Fault::new(range.clone(), format!("`{written}` is not a parameter")).help(help))
 }
 
+/// Reads `{name}`, `{name:shape}` or `{name...}`.
 fn parse_parameter(written: &str, range: Range<usize>) -> Result<PatternSegment, Fault> {
-    let name = written
+    let inner = written
         .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'));
-    let is_name = |name: &&str| {
-        !name.is_empty()
-            && !name.starts_with(|c: char| c.is_ascii_digit())
-            && name
-                .bytes()
-                .all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
+        .and_then(|rest| rest.strip_suffix('}'))
+        .unwrap_or_default();
+    let (name, shape) = match (inner.strip_suffix("..."), inner.split_once(':')) {
+        (Some(name), _) => (name, None),
+        (None, Some((name, shape))) => (name, Some(parse_shape(shape, &range)?)),
+        (None, None) => (inner, Some(Shape::Any)),
     };
-    match name.filter(is_name) {
-        Some(name) => Ok(PatternSegment::Parameter(name.to_owned())),
-        None => Err(Fault::new(range, format!("`{written}` is not a parameter"))
-            .help("`{name}` stands for a whole segment; a name is letters, digits and `_`")),
+    if !is_name(name) {
+        return Err(Fault::new(range, format!("`{written}` is not a parameter"))
+            .help("`{name}` stands for a whole segment; a name is letters, digits and `_`"));
+    }
+    Ok(match shape {
+        Some(shape) => PatternSegment::Parameter(name.to_owned(), shape),
+        None => PatternSegment::Tail(name.to_owned()),
+    })
+}
+
+fn parse_shape(written: &str, range: &Range<usize>) -> Result<Shape, Fault> {
+    let mut named = Shape::NAMED.iter();
+    if let Some((_, shape)) = named.find(|(name, _)| *name == written) {
+        return Ok(*shape);
+    }
+    let names = Shape::NAMED.map(|(name, _)| name);
+    let fault = Fault::new(
+        range.clone(),
+        format!("`{written}` is no shape of a segment"),
+    );
+    Err(match nearest(written, names) {
+        Some(name) => fault.help(format!("did you mean `{name}`?")),
+        None => fault.help(format!(
+            "shapes are {}; there are no regular expressions",
+            names.map(|name| format!("`{name}`")).join(", ")
+        )),
+    })
+}
+
+/// Whether `name` can be that of a parameter.
+pub(super) fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name
+            .bytes()
+            .all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
+}
+
+/// The name of a parameter; `None` for a segment that is none.
+fn name_of(segment: &PatternSegment) -> Option<&str> {
+    match segment {
+        PatternSegment::Static(_) => None,
+        PatternSegment::Parameter(name, _) | PatternSegment::Tail(name) => Some(name),
     }
 }
 
@@ -231,7 +287,13 @@ mod tests {
                 PatternSegment::Static(octets) => {
                     text.push_str(&format!("/{}", octets.escape_ascii()))
                 }
-                PatternSegment::Parameter(name) => text.push_str(&format!("/<{name}>")),
+                PatternSegment::Parameter(name, shape) => {
+                    let shape = shape
+                        .name()
+                        .map_or(String::new(), |shape| format!(" {shape}"));
+                    text.push_str(&format!("/<{name}{shape}>"));
+                }
+                PatternSegment::Tail(name) => text.push_str(&format!("/<{name} ...>")),
             }
         }
         text + if pattern.trailing_slash || pattern.segments.is_empty() {
@@ -251,6 +313,10 @@ mod tests {
             ("= /health", "= /health"),
             ("GET /users/{id}", "GET /users/<id>"),
             ("POST = /a/{b}/{c_1}", "POST = /a/<b>/<c_1>"),
+            ("/u/{id:int}/x", "/u/<id int>/x"),
+            ("= /u/{id:uuid}/", "= /u/<id uuid>/"),
+            ("GET /dl/{v:slug}/{file...}", "GET /dl/<v slug>/<file ...>"),
+            ("/{all...}", "/<all ...>"),
             ("/a%20b/%7Bx%7D", "/a b/{x}"),
             ("/é", "/\\xc3\\xa9"),
             ("/@types%2fnode", "/@types\\x00node"),
@@ -291,6 +357,15 @@ mod tests {
             ("/x{id}", 1..6, "`x{id}` is not a parameter"),
             ("/{}", 1..3, "`{}` is not a parameter"),
             ("/{a}/{a}", 5..8, "stands twice"),
+            ("/{a}/{a:int}", 5..12, "stands twice"),
+            ("/{a}/{a...}", 5..11, "stands twice"),
+            ("/{a:}", 1..5, "`` is no shape"),
+            ("/{a:[0-9]+}", 1..11, "`[0-9]+` is no shape"),
+            ("/{:int}", 1..7, "`{:int}` is not a parameter"),
+            ("/{...}", 1..6, "`{...}` is not a parameter"),
+            ("/{a...}/b", 8..9, "nothing follows"),
+            ("/{a...}/", 0..8, "all that is left"),
+            ("= /{a...}", 2..9, "all that is left"),
         ];
         assert_faults(parse_pattern, &cases);
     }
@@ -303,6 +378,7 @@ mod tests {
             "/a/",
             "/a%2Fb%25",
             "GET = /a/{id}/c",
+            "/a/{id:int}/{b:hex}/{rest...}",
             "HEAD /%7Bx%7D/%2A%20%25/a.b-c",
             "/%3Aid/%24id",
         ] {

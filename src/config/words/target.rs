@@ -1,109 +1,129 @@
-//! The target of a redirect, and the path that a rewrite asks an upstream for: text with variables in
-//! braces.
-//!
-//! ```text
-//! https://{host}{path}?{query}     of the request: its host without the port, its path, its query
-//! /v2{rest}                        what its path has below the route's path
-//! /item/{id}                       a parameter of the route's path
-//! ```
+//! What a redirect leads to, what a rewrite asks a handler for, and the files that `try` names.
 
+use super::request_text::{parse_strictly, refuse_foreign};
 use crate::config::complaint::fault::Fault;
-use crate::config::model::{RedirectTarget, TargetPart};
-
-/// What other servers call the variables, and what they are called here.
-const TRANSLATIONS: &[(&str, &str)] = &[
-    ("$host", "{host}"),
-    ("$http_host", "{host}"),
-    ("$server_name", "{host}"),
-    ("$request_uri", "{path}?{query}"),
-    ("$uri", "{path}"),
-    ("$document_uri", "{path}"),
-    ("$args", "{query}"),
-    ("$query_string", "{query}"),
-    ("$1", "{rest}"),
-    ("{uri}", "{path}?{query}"),
-    ("{http.request.uri}", "{path}?{query}"),
-    ("{http.request.host}", "{host}"),
-    ("{http.request.uri.path}", "{path}"),
-];
+use crate::config::model::{RequestText, TextPart, Variable};
+use crate::http::template::Area;
 
 /// Reads the target of a redirect. It goes into `Location` (RFC 9110 §10.2.2), so it must be a URI
 /// reference: visible ASCII. Whether the route has the parameters is for the caller to check.
-pub(crate) fn parse_redirect(target: &str) -> Result<RedirectTarget, Fault> {
+pub(crate) fn parse_redirect(target: &str) -> Result<RequestText, Fault> {
     if target.is_empty() {
         return Err(Fault::new(0..0, "`redirect` names no target")
             .help("write a path, \"/new\", or a URL, \"https://example.com/\""));
     }
     refuse_octets(target, "a redirect's target")?;
-    parse(
-        target,
-        "variables are `{host}`, `{path}`, `{rest}`, `{query}` and the names in the route's path; for a \
-         brace write `%7B` or `%7D`",
-    )
+    let parsed = parse_strictly(target)?;
+    refuse_open_redirect(&parsed)?;
+    Ok(parsed)
 }
 
-/// Reads the path, and perhaps the query, that an upstream is asked for. It becomes a part of a
-/// request-target (RFC 9112 §3.2.1).
-pub(crate) fn parse_rewrite(target: &str) -> Result<RedirectTarget, Fault> {
+/// Refuses a target whose host or scheme a client could choose: a link to this server would lead anywhere.
+fn refuse_open_redirect(target: &RequestText) -> Result<(), Fault> {
+    let mut before = String::new();
+    let mut parts = target.parts.iter().peekable();
+    while let Some(part) = parts.next() {
+        let variable = match part {
+            TextPart::Text(text) => {
+                before.push_str(text);
+                continue;
+            }
+            TextPart::Variable(variable) => variable,
+        };
+        let is_first = before.is_empty();
+        let ends_label =
+            matches!(parts.peek(), Some(TextPart::Text(text)) if text.starts_with('.'));
+        let is_in_authority = Area::behind(&before) == Area::Authority;
+        let is_safe = match variable {
+            Variable::Path | Variable::Rest => true,
+            Variable::Scheme => is_first || !is_in_authority,
+            Variable::Host => !is_first,
+            _ => !is_first && (!is_in_authority || ends_label),
+        };
+        if !is_safe {
+            let written = &target.written;
+            let message = "a client would say where this redirect leads";
+            let help = "begin it with a path, \"/\", or with a host, \"https://example.com/\"";
+            return Err(Fault::new(0..written.len(), message).help(help));
+        }
+        before.push('x');
+    }
+    Ok(())
+}
+
+/// Reads the path, and perhaps the query, that a handler is asked for. It becomes a request-target
+/// (RFC 9112 §3.2.1).
+pub(crate) fn parse_rewrite(target: &str) -> Result<RequestText, Fault> {
     const HELP: &str = "write \"/v2{rest}\"; `{rest}` is what the path has below the route";
+    parse_path(target, "rewrite", HELP)
+}
+
+/// Reads an element of `try`: a path beneath the root of a route.
+pub(crate) fn parse_try(path: &str) -> Result<RequestText, Fault> {
+    const HELP: &str = "write \"{path}.html\", or \"/index.html\"";
+    if let Some(at) = path.find('?') {
+        let fault = Fault::new(
+            at..path.len(),
+            "a file is found by its path, and not by a query",
+        );
+        return Err(fault.help(HELP));
+    }
+    if path.starts_with('=') {
+        let help = "leave it out: without a file and without `fallback` the answer is 404";
+        return Err(Fault::new(0..path.len(), "`try` names files, not a status").help(help));
+    }
+    if path.contains('%') {
+        let at = path.find('%').unwrap_or_default();
+        let message = "the names of files are not percent-encoded";
+        return Err(Fault::new(at..at + 1, message).help("write the names as they are"));
+    }
+    parse_path(path, "try", HELP)
+}
+
+/// Reads a path from its slash on, which is the value of `key`.
+fn parse_path(target: &str, key: &str, help: &str) -> Result<RequestText, Fault> {
     refuse_octets(target, "a path")?;
-    if !target.starts_with('/') && !target.starts_with("{path}") {
-        let fault = Fault::new(0..target.len(), "`rewrite` is a path, from its slash on");
+    refuse_foreign(target)?;
+    // `{rest}` may be empty.
+    let starts = [
+        "/",
+        "{path}",
+        if key == "try" { "{rest}" } else { "{rest}/" },
+    ];
+    if !starts.iter().any(|start| target.starts_with(start)) {
+        let fault = Fault::new(
+            0..target.len(),
+            format!("`{key}` is a path, from its slash on"),
+        );
         return Err(match target {
             "{rest}" => fault.help("strip_prefix = true asks for what is below the route"),
-            _ => fault.help(HELP),
+            _ => fault.help(help),
         });
     }
     if let Some(at) = target.find('#') {
         let fault = Fault::new(at..target.len(), "a fragment is never sent (RFC 9110 §7.1)");
-        return Err(fault.help(HELP));
+        return Err(fault.help(help));
     }
     let path = target.split('?').next().unwrap_or(target);
-    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+    if path.split('/').any(is_dot_segment) {
         let fault = Fault::new(0..path.len(), "a path has no `.` and no `..`");
         return Err(fault.help("write the path that they lead to"));
     }
-    let help = "variables are `{path}`, `{rest}`, `{query}` and the names in the route's path; for a \
-                brace write `%7B` or `%7D`";
-    let rewrite = parse(target, help)?;
-    if rewrite.parts.contains(&TargetPart::Host) {
-        let at = target.find("{host}").unwrap_or_default();
-        let fault = Fault::new(at..at + "{host}".len(), "a path has no host");
-        return Err(fault.help("`host` says what the upstream is told as `Host`"));
+    if path.contains("{query}") {
+        let at = path.find("{query}").unwrap_or_default();
+        let fault = Fault::new(
+            at..at + "{query}".len(),
+            "a path has no query before its `?`",
+        );
+        return Err(fault.help("write it behind a `?`"));
     }
-    Ok(rewrite)
+    parse_strictly(target)
 }
 
-/// Reads text with variables. `help` says which there are.
-fn parse(target: &str, help: &str) -> Result<RedirectTarget, Fault> {
-    for (foreign, ours) in TRANSLATIONS {
-        if let Some(at) = find_word(target, foreign) {
-            let range = at..at + foreign.len();
-            let message = format!("`{foreign}` is a variable of another server");
-            return Err(Fault::new(range, message).help(format!("write `{ours}`")));
-        }
-    }
-    let (mut parts, mut at) = (Vec::new(), 0);
-    while let Some(brace) = target[at..].find(['{', '}']) {
-        let start = at + brace;
-        if start > at {
-            parts.push(TargetPart::Text(target[at..start].to_owned()));
-        }
-        let end = target[start..].find('}').map(|end| start + end + 1);
-        let end = end.unwrap_or(target.len());
-        parts.push(parse_variable(&target[start..end]).ok_or_else(|| {
-            let message = format!("`{}` is no variable", &target[start..end]);
-            Fault::new(start..end, message).help(help)
-        })?);
-        at = end;
-    }
-    if at < target.len() {
-        parts.push(TargetPart::Text(target[at..].to_owned()));
-    }
-    Ok(RedirectTarget {
-        written: target.to_owned(),
-        parts,
-    })
+/// Whether a segment is `.` or `..`, however it is written.
+fn is_dot_segment(segment: &str) -> bool {
+    let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+    matches!(&*plain, "." | "..")
 }
 
 /// Refuses what cannot stand in `place`.
@@ -119,32 +139,6 @@ fn refuse_octets(target: &str, place: &str) -> Result<(), Fault> {
         .help(format!("write it percent-encoded: `{encoded}`")))
 }
 
-/// Where `word` stands in `text` without a longer name behind it: `$host` does not stand in `$hostname`.
-fn find_word(text: &str, word: &str) -> Option<usize> {
-    let goes_on = |at: usize| {
-        let next = text[at + word.len()..].chars().next();
-        word.starts_with('$') && next.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    let mut places = text.match_indices(word).map(|(at, _)| at);
-    places.find(|at| !goes_on(*at))
-}
-
-/// Reads `{name}`.
-fn parse_variable(written: &str) -> Option<TargetPart> {
-    let name = written.strip_prefix('{')?.strip_suffix('}')?;
-    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name
-            .bytes()
-            .all(|octet| octet == b'_' || octet.is_ascii_alphanumeric());
-    match name {
-        "host" => Some(TargetPart::Host),
-        "path" => Some(TargetPart::Path),
-        "rest" => Some(TargetPart::Rest),
-        "query" => Some(TargetPart::Query),
-        _ => is_name.then(|| TargetPart::Parameter(name.to_owned())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,26 +146,31 @@ mod tests {
 
     #[test]
     fn finds_variables() {
-        let text = |text: &str| TargetPart::Text(text.to_owned());
+        let text = |text: &str| TextPart::Text(text.to_owned());
+        let variable = TextPart::Variable;
         for (target, parts) in [
             ("/new?a=%20#b", vec![text("/new?a=%20#b")]),
             (
                 "https://{host}{path}",
-                vec![text("https://"), TargetPart::Host, TargetPart::Path],
+                vec![
+                    text("https://"),
+                    variable(Variable::Host),
+                    variable(Variable::Path),
+                ],
             ),
             (
                 "{path}?$filter={query}&x",
                 vec![
-                    TargetPart::Path,
+                    variable(Variable::Path),
                     text("?$filter="),
-                    TargetPart::Query,
+                    variable(Variable::Query),
                     text("&x"),
                 ],
             ),
-            ("/v2{rest}", vec![text("/v2"), TargetPart::Rest]),
+            ("/v2{rest}", vec![text("/v2"), variable(Variable::Rest)]),
             (
                 "/n/{id}",
-                vec![text("/n/"), TargetPart::Parameter("id".to_owned())],
+                vec![text("/n/"), variable(Variable::Name("id".to_owned()))],
             ),
         ] {
             let found = parse_redirect(target).expect(target);
@@ -193,8 +192,55 @@ mod tests {
             ("/a/{b", 3..5, "`{b` is no variable"),
             ("/a}b", 2..3, "`}` is no variable"),
             ("/{a-b}", 1..6, "`{a-b}` is no variable"),
+            ("{host}/a", 0..8, "a client would say where"),
+            ("{id}", 0..4, "a client would say where"),
+            ("{query}", 0..7, "a client would say where"),
+            ("https://{id}", 0..12, "a client would say where"),
+            ("https://example.com{id}", 0..23, "a client would say where"),
+            ("//{query}/", 0..10, "a client would say where"),
         ];
         assert_faults(parse_redirect, &cases);
+    }
+
+    #[test]
+    fn a_client_may_say_a_part_of_where_a_redirect_leads() {
+        for target in [
+            "{path}",
+            "{rest}?a",
+            "{scheme}://{host}/{id}",
+            "https://{id}.example.com{path}",
+            "https://example.com{path}",
+            "/a{id}?{query}",
+            "//cdn.example/{id}",
+        ] {
+            assert!(parse_redirect(target).is_ok(), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_file_to_try_is_a_path_beneath_the_root() {
+        for path in [
+            "{path}",
+            "{path}.html",
+            "{rest}.html",
+            "{path}/index.html",
+            "/{host}{path}",
+            "/a",
+        ] {
+            assert!(parse_try(path).is_ok(), "{path}");
+        }
+        let cases = [
+            ("", 0..0, "from its slash on"),
+            ("index.html", 0..10, "from its slash on"),
+            ("=404", 0..4, "not a status"),
+            ("/a?b", 2..4, "not by a query"),
+            ("/a%20b", 2..3, "not percent-encoded"),
+            ("/../a", 0..5, "no `..`"),
+            ("{path}/../a", 0..11, "no `..`"),
+            ("$uri", 0..4, "variable of another server"),
+            ("/{a b}", 3..4, "cannot stand in a path"),
+        ];
+        assert_faults(parse_try, &cases);
     }
 
     #[test]
@@ -205,6 +251,9 @@ mod tests {
             "{path}?a={id}",
             "/a?b=../c&{query}",
             "/.a/b..",
+            "/{host}{path}",
+            "{rest}/index.html",
+            "/item?id={id}&{query}",
         ] {
             let found = parse_rewrite(target).expect(target);
             assert_eq!(found.written, target);
@@ -217,7 +266,8 @@ mod tests {
             ("/a#b", 2..4, "a fragment"),
             ("/a/../b?c", 0..7, "no `..`"),
             ("/a b", 2..3, "cannot stand in a path"),
-            ("/{host}/a", 1..7, "a path has no host"),
+            ("/%2e%2E/a", 0..9, "no `..`"),
+            ("/a{query}", 2..9, "no query before its `?`"),
             ("/v2$uri", 3..7, "variable of another server"),
             ("/v2/$1", 4..6, "variable of another server"),
             ("/{a", 1..3, "no variable"),

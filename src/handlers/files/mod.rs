@@ -13,6 +13,7 @@
 //! | what a worker keeps open | [`worker_state`], [`roots`] |
 //! | listings | [`list`], [`listings`], [`directory`], [`listing`] |
 //! | why a compressed sibling is not sent | [`siblings`] |
+//! | which of several files answers (`try`, `fallback`) | [`tried`] |
 //! | which requests are for a single-page application | [`navigation`] |
 //! | what `explain` says of the file | [`selected`] |
 //! | why nothing can be sent | [`error`] |
@@ -35,6 +36,7 @@ mod open_files;
 mod roots;
 mod selected;
 pub(crate) mod siblings;
+mod tried;
 mod unchanged;
 mod worker_state;
 
@@ -53,6 +55,7 @@ use error::FilesError;
 use load::Choice;
 pub(crate) use look::{FilesRoute, Place};
 use navigation::{is_navigation, varying_by_navigation};
+pub(crate) use tried::TriedFiles;
 pub(crate) use worker_state::WorkerState;
 
 /// What answers navigations in a single-page application.
@@ -227,6 +230,11 @@ impl FilesHandler {
             State::File(_) | State::Page | State::Forbidden => false,
         };
         options.spa && leads_nowhere
+    }
+
+    /// The redirect that adds the slash of a directory.
+    fn redirect(&self, request: &Request<'_>) -> Option<Response<'static>> {
+        (!request.path.is_directory()).then(|| redirect_to_directory(request))
     }
 
     /// The response with the file of `entry`, in a coding that is made now if need be; `None` if it has none.

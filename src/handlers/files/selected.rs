@@ -21,6 +21,17 @@ impl FilesHandler {
             }
             Err(error) => return Selected::nothing(diagnostic::chain(&error)),
         };
+        self.describe(&entry, &path, request, state).await
+    }
+
+    /// What would be sent of the entry at `path`.
+    pub(super) async fn describe(
+        &self,
+        entry: &Entry,
+        path: &NormalPath<'_>,
+        request: &Request<'_>,
+        state: &WorkerState,
+    ) -> Selected {
         let barrier = entry.barrier.as_deref().map(str::to_owned);
         match &entry.state {
             State::File(file) => {
@@ -36,12 +47,12 @@ impl FilesHandler {
                 }
             }
             State::Directory if self.route.options.listing && request.path.is_directory() => {
-                self.route.selected_listing(&path, state).await
+                self.route.selected_listing(path, state).await
             }
             State::Directory if !request.path.is_directory() => Selected::without_slash(),
             State::Page => Selected::with_slash(),
             State::Directory | State::Missing | State::Forbidden => {
-                let reason = || self.why_nothing(&entry, &path);
+                let reason = || self.why_nothing(entry, path);
                 Selected::nothing(barrier.unwrap_or_else(reason))
             }
         }

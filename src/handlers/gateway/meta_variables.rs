@@ -16,7 +16,7 @@ use crate::http::framing::Framing;
 use crate::http::method::Method;
 use crate::http::path::readable;
 use crate::http::request::RequestHead;
-use crate::http::target::{self, Form};
+use crate::http::target::{self, Form, Target};
 use crate::message::identity::Verified;
 use crate::message::request::Request;
 use crate::message::secured::Secured;
@@ -336,12 +336,18 @@ fn asked_port<'r>(head: &RequestHead<'r>, default: &'static [u8]) -> Cow<'r, [u8
     asked.and_then(target::port).unwrap_or(default).into()
 }
 
-/// The request-target in origin-form, as sent.
+/// The request-target in origin-form, as the client sent it: `rewrite` changes the script and the query, but
+/// applications make links to themselves of this.
 fn request_uri<'r>(head: &RequestHead<'r>) -> Cow<'r, [u8]> {
-    match (head.target.form, head.target.query) {
-        (Form::Absolute, None) => head.target.path.into(),
-        (Form::Absolute, Some(query)) => [head.target.path, b"?", query].concat().into(),
-        _ => head.raw_target.as_bytes().into(),
+    let raw = head.raw_target.as_bytes();
+    if raw.starts_with(b"/") {
+        return raw.into();
+    }
+    let sent = Target::parse(head.method, raw).filter(|target| target.form == Form::Absolute);
+    match sent.map(|target| (target.path, target.query)) {
+        Some((path, None)) => path.into(),
+        Some((path, Some(query))) => [path, b"?", query].concat().into(),
+        None => raw.into(),
     }
 }
 
@@ -414,6 +420,7 @@ mod tests {
             arrival,
             id: None,
             note: &NotePlace::default(),
+            original: None,
         };
         let text = String::from_utf8_lossy;
         let line = |(name, value)| format!("{}={}", text(name), text(value));

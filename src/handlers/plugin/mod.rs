@@ -17,6 +17,7 @@ mod later;
 mod represent;
 mod stream;
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io::Cursor;
 use std::pin::pin;
@@ -25,10 +26,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::api::{self, Body, Content, ContentSource, Instance, Life, Received, RouteLife};
-use crate::config::model::{PatternSegment, PluginRoute, Route};
+use crate::config::model::{Capture, PluginRoute, Route};
 use crate::disk::spool::Spooled;
 use crate::http::framing::Framing;
 use crate::http::path::{decoded_segment, readable};
+use crate::http::raw_path::behind_segments;
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::message::conditional::Supply;
@@ -53,8 +55,8 @@ pub(crate) struct PluginHandler {
     pool: Option<Arc<BlockingPool>>,
     /// The route's name in the log.
     route: String,
-    /// The segments of the route's pattern that are parameters, and their names.
-    parameters: Vec<(usize, String)>,
+    /// What the parameters of the route's pattern stand for, and their names.
+    parameters: Vec<(Capture, String)>,
     timeout: Duration,
     stream: bool,
     /// The octets of content that the handler is given at most where content is decoded for it; `None`: it
@@ -83,11 +85,8 @@ impl PluginHandler {
         pool: Option<Arc<BlockingPool>>,
         route: &Route,
     ) -> Self {
-        let segments = route.pattern.segments.iter().enumerate();
-        let parameters = segments.filter_map(|(index, segment)| match segment {
-            PatternSegment::Parameter(name) => Some((index, name.clone())),
-            PatternSegment::Static(_) => None,
-        });
+        let parameters = route.pattern.parameters();
+        let parameters = parameters.map(|(name, capture)| (capture, name.to_owned()));
         Self {
             instance,
             life,
@@ -378,7 +377,7 @@ impl PluginHandler {
             },
             tls: request.arrival.and_then(tls_of),
             host: request.head.host,
-            target: request.head.raw_target,
+            target: &target(request),
             path: &readable(request.path.as_bytes()),
             matched: readable(request.path.covered()).len(),
             id: request.id.map(RequestId::as_str),
@@ -395,17 +394,36 @@ impl PluginHandler {
         if let Some(user) = verified.user() {
             owned.set_user(user);
         }
-        if !self.parameters.is_empty() {
-            let mut segments = request.path.segments();
-            let mut at = 0;
-            for (index, name) in &self.parameters {
-                if let Some(segment) = segments.nth(index - at) {
-                    owned.push_parameter(name, &decoded_segment(segment));
+        // They are of the path that the route has matched, whatever `rewrite` makes of it.
+        let matched = request.as_sent().path.as_bytes();
+        for (capture, name) in &self.parameters {
+            match capture {
+                Capture::Segment(index) => {
+                    let segment = behind_segments(matched, *index).get(1..);
+                    let segment = segment.unwrap_or_default();
+                    let end = memchr::memchr(b'/', segment).unwrap_or(segment.len());
+                    owned.push_parameter(name, &decoded_segment(&segment[..end]));
                 }
-                at = index + 1;
+                Capture::Tail(index) => {
+                    let tail = behind_segments(matched, *index).get(1..);
+                    owned.push_parameter(name, &readable(tail.unwrap_or_default()));
+                }
             }
         }
         owned
+    }
+}
+
+/// The request-target that the handler is told: the client's, or what `rewrite` makes of it.
+fn target<'r>(request: &'r Request<'_>) -> Cow<'r, str> {
+    let head = request.head;
+    if request.original.is_none() {
+        return Cow::Borrowed(head.raw_target);
+    }
+    let path = String::from_utf8_lossy(head.target.path);
+    match head.target.query {
+        None => path,
+        Some(query) => Cow::Owned(format!("{path}?{}", String::from_utf8_lossy(query))),
     }
 }
 

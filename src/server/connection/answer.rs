@@ -180,7 +180,7 @@ impl Connection {
             return Step::Perform { head };
         };
         let may_persist = head.persistent && self.may_persist();
-        let traits = RequestTraits::of(head, exchange.id());
+        let traits = RequestTraits::of(&exchange);
         let framed = FramedResponse::new(response, exchange.policy, traits, may_persist);
         exchange.tell_answered(framed.status, framed.reason);
         self.encode_head(&framed, exchange.standing(), generation, output);

@@ -183,7 +183,7 @@ impl Connection {
         };
         let begun = receiving.begin_response();
         let may_persist = head.persistent && self.may_persist() && begun.can_be_drained;
-        let traits = RequestTraits::of(head, exchange.id());
+        let traits = RequestTraits::of(exchange);
         let framed = FramedResponse::new(response, policy, traits, may_persist);
         let persists = framed.persists();
         let send_timeout = exchange.limits().send_timeout;

@@ -3,13 +3,14 @@
 //! What the operator changes of every response (fields, error pages) is applied here, for every
 //! handler alike.
 
-use super::{REQUEST_ID, cors};
+use super::{Exchange, REQUEST_ID, cors};
 use crate::generation::Generation;
 use crate::generation::policy::{Scope, ServingPolicy, joined};
 use crate::http::fields::Known;
 use crate::http::request::RequestHead;
 use crate::http::response::{FieldLines, Persistence, ResponseFraming, ResponseHead};
 use crate::http::status::Status;
+use crate::http::template::Values;
 use crate::http::version::Version;
 use crate::message::content::{Content, DuplexContent, Octets};
 use crate::message::format::Format;
@@ -39,34 +40,38 @@ pub(in crate::server) struct FramedResponse<'a, 'c> {
 /// than the version and the method.
 #[derive(Clone, Copy)]
 pub(in crate::server) struct RequestTraits<'a> {
-    head: Option<&'a RequestHead<'a>>,
+    exchange: Option<&'a Exchange<'a, 'a>>,
     /// The id of the exchange, if it has one: the response says it.
     id: Option<&'a RequestId>,
 }
 
 impl<'a> RequestTraits<'a> {
-    pub(in crate::server) fn of(head: &'a RequestHead<'a>, id: Option<&'a RequestId>) -> Self {
+    pub(in crate::server) fn of(exchange: &'a Exchange<'a, 'a>) -> Self {
         Self {
-            head: Some(head),
-            id,
+            exchange: Some(exchange),
+            id: exchange.id(),
         }
     }
 
     /// The traits assumed of a request that could not be read.
     pub(in crate::server) fn unreadable(id: Option<&'a RequestId>) -> Self {
-        Self { head: None, id }
+        Self { exchange: None, id }
+    }
+
+    fn head(self) -> Option<&'a RequestHead<'a>> {
+        self.exchange.map(|exchange| exchange.head)
     }
 
     fn is_head(self) -> bool {
-        self.head.is_some_and(RequestHead::is_head)
+        self.head().is_some_and(RequestHead::is_head)
     }
 
     fn version(self) -> Version {
-        self.head.map_or(Version::Http11, |head| head.version)
+        self.head().map_or(Version::Http11, |head| head.version)
     }
 
     fn accept(self) -> Option<&'a [u8]> {
-        self.head?.fields.first(Known::Accept)
+        self.head()?.fields.first(Known::Accept)
     }
 }
 
@@ -118,13 +123,13 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             common => common,
         };
         let fields = if changes_fields {
-            policy.change_fields(response.fields, scope)
+            change_fields(policy, response.fields, scope, traits)
         } else {
             response.fields
         };
         let (fields, more_fields) = match &policy.cors {
             None => (fields, &b""[..]),
-            Some(cors) => cors::finish(cors, fields, response.status, traits.head),
+            Some(cors) => cors::finish(cors, fields, response.status, traits.head()),
         };
         let fields = match traits.id {
             None => fields,
@@ -172,6 +177,24 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             None => head.encode(out),
             Some(standing) => head.encode_with(out, |out| standing.encode(out)),
         }
+    }
+}
+
+/// Returns `fields` of a response of `scope` with the changes of `policy`.
+// Seldom called, and never under a policy that changes nothing.
+#[inline(never)]
+fn change_fields<'a>(
+    policy: &ServingPolicy,
+    fields: Octets<'a>,
+    scope: Scope,
+    traits: RequestTraits<'_>,
+) -> Octets<'a> {
+    match (policy.fills_fields(), traits.exchange) {
+        (Some(covered), Some(exchange)) => {
+            let change = |values: &Values<'_>| policy.change_fields(fields, scope, Some(values));
+            exchange.with_values(policy, covered, change)
+        }
+        _ => policy.change_fields(fields, scope, None),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::http::compression::Compression;
 use crate::http::framing::Framing;
 use crate::log::diagnostic;
 use crate::message::content::{ContentError, ReadContent};
+use crate::message::request::Request;
 use crate::message::response::{DuplexAnswer, DuplexResponse, Response};
 use crate::reason::Reason;
 use crate::runtime::{catch_panic, catch_panics};
@@ -45,7 +46,14 @@ impl<'g> Exchange<'g, '_> {
         let answer = || {
             #[cfg(debug_assertions)]
             crate::server::test_hooks::obey(matched.path.as_bytes());
-            route.handler.answer_now(&self.request(matched), local)
+            match &route.rewrite {
+                None => route.handler.answer_now(&self.request(matched), local),
+                Some(rewrite) => {
+                    let ask = |request: &Request<'_>| route.handler.answer_now(request, local);
+                    let answer = self.rewritten(matched, rewrite, ask);
+                    answer.unwrap_or_else(|reason| Some(Response::problem(reason)))
+                }
+            }
         };
         // A handler leaves nothing half done that another exchange could see: it has only lent us
         // values, and its own cells are never borrowed across a call that could panic.
@@ -193,15 +201,34 @@ impl<'g> Exchange<'g, '_> {
             Ok(matched) => matched,
             Err(refusal) => return Some(self.refused(*refusal).into()),
         };
-        let request = self.request(matched);
         let begun = self.begun.take();
         let handler = &matched.route.handler;
-        let answer = pin!(handler.answer(&request, local, content, begun));
-        match catch_panics(answer).await {
-            Ok(Ok(answer)) => Some(answer),
-            Ok(Err(error)) => Some(unreadable_content(matched.route, error)?.into()),
-            Err(_) => Some(panicked(matched.route).into()),
+        let Some(rewrite) = &matched.route.rewrite else {
+            let request = self.request(matched);
+            let answer = pin!(handler.answer(&request, local, content, begun));
+            return answer_of(matched.route, catch_panics(answer).await);
+        };
+        let ask = async |request: &Request<'_>| {
+            let answer = pin!(handler.answer(request, local, content, begun));
+            answer_of(matched.route, catch_panics(answer).await)
+        };
+        // In a box, so that exchanges without it are no larger.
+        match Box::pin(self.rewritten_waiting(matched, rewrite, ask)).await {
+            Ok(answer) => answer,
+            Err(reason) => Some(Response::problem(reason).into()),
         }
+    }
+}
+
+/// The answer of the handler of `route`, whatever came of asking it; `None` if the client has left.
+fn answer_of<'g, 'c, P>(
+    route: &Route,
+    outcome: Result<Result<DuplexAnswer<'g, 'c>, ContentError>, P>,
+) -> Option<DuplexAnswer<'g, 'c>> {
+    match outcome {
+        Ok(Ok(answer)) => Some(answer),
+        Ok(Err(error)) => Some(unreadable_content(route, error)?.into()),
+        Err(_) => Some(panicked(route).into()),
     }
 }
 

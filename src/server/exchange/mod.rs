@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! client      who asks, behind proxies that are trusted
-//! route       the server and the route that answer, or the status that says why none does
+//! route       the server and the route that answer, or the status that says why none does; `when` tells
+//!             routes of one path apart
 //! admission   whether the client is let in, and whether the content is small enough
 //! rate        whether the client asks too often; a request may be held here
 //! auth        whether the client has proved what is wanted, at once or waited for
 //! cors        what scripts of other origins may do; a preflight is answered here
+//! rewrite     what the handler is asked for, if that is not what the client has asked for
 //! handler     the response, at once or waited for, wherever local redirects lead
 //! compression the response's content in a coding that the client takes
 //! finishing   what the operator changes of it, and its framing
@@ -27,7 +29,9 @@ pub(super) mod finishing;
 mod handler;
 pub(super) mod outcome;
 pub(super) mod rate;
+mod rewrite;
 mod route;
+pub(super) mod when;
 
 use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
@@ -38,8 +42,10 @@ use crate::generation::policy::ServingPolicy;
 use crate::generation::{Generation, Route};
 use crate::handlers::{Begun, ProxiedRequest, WorkerState};
 use crate::http::path::NormalPath;
+use crate::http::raw_path::behind_segments;
 use crate::http::request::RequestHead;
 use crate::http::status::Status;
+use crate::http::template::Values;
 use crate::log::{diagnostic, limited};
 use crate::message::identity::Identity;
 use crate::message::request::{Arrival, Request, TellsOfConnection};
@@ -304,10 +310,42 @@ impl<'g, 'r> Exchange<'g, 'r> {
                 .is_some_and(|route| route.handler.always_waits())
     }
 
-    /// Whether a handler that answers at once wants to know of the connection.
+    /// Whether a handler that answers at once, or a field of the operator's, wants to know of the
+    /// connection.
     pub(super) fn is_told_arrival_now(&self) -> bool {
-        self.route()
-            .is_some_and(|route| route.handler.is_told_arrival_now())
+        self.policy.tells_arrival()
+            || self
+                .route()
+                .is_some_and(|route| route.handler.is_told_arrival_now())
+    }
+
+    /// Calls `fill` with what the variables in the operator's fields stand for, in a response under
+    /// `policy`, whose route's pattern covers so many segments.
+    #[cold]
+    fn with_values<T>(
+        &self,
+        policy: &ServingPolicy,
+        covered: usize,
+        fill: impl FnOnce(&Values<'_>) -> T,
+    ) -> T {
+        let parsed = NormalPath::parse(self.head.target.path);
+        let path = match &self.matched {
+            Ok(matched) => matched.path.as_bytes(),
+            Err(_) => parsed.as_ref().map_or(&b""[..], NormalPath::as_bytes),
+        };
+        // Behind a local redirect another route answers, for another path than the client's.
+        let is_own = std::ptr::eq(policy, self.policy);
+        fill(&Values {
+            path,
+            rest: behind_segments(path, if is_own { covered } else { 0 }),
+            matched: if is_own { path } else { b"" },
+            is_sent: false,
+            query: self.head.target.query,
+            host: self.head.host,
+            is_https: self.arrival.is_some_and(|arrival| arrival.is_https),
+            method: self.head.method.as_str(),
+            client: self.client.ip(),
+        })
     }
 
     /// The file that answers, and in which coding, where the response is a file.
@@ -315,14 +353,26 @@ impl<'g, 'r> Exchange<'g, 'r> {
         let Ok(matched) = &self.matched else {
             return Selected::default();
         };
-        let request = self.request(matched);
-        matched.route.handler.file(&request, local).await
+        let handler = &matched.route.handler;
+        let Some(rewrite) = &matched.route.rewrite else {
+            return handler.file(&self.request(matched), local).await;
+        };
+        let ask = async |request: &Request<'_>| handler.file(request, local).await;
+        let selected = self.rewritten_waiting(matched, rewrite, ask).await;
+        selected.unwrap_or_default()
     }
 
     /// What an upstream would be sent, where one answers.
     pub(super) fn proxied(&self) -> Option<ProxiedRequest> {
         let matched = self.matched.as_ref().ok()?;
-        matched.route.handler.proxied(&self.request(matched))
+        let handler = &matched.route.handler;
+        match &matched.route.rewrite {
+            None => handler.proxied(&self.request(matched)),
+            Some(rewrite) => {
+                let ask = |request: &Request<'_>| handler.proxied(request);
+                self.rewritten(matched, rewrite, ask).ok().flatten()
+            }
+        }
     }
 
     /// The request, as the handler of the route sees it.
@@ -344,6 +394,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
             arrival: self.arrival,
             id: self.id.get(),
             note: &self.note,
+            original: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The server and the route that answer a request, in the order in which its parts are read.
 
-use super::cors;
+use super::{cors, when};
 use crate::address::ListenAddress;
 use crate::generation::policy::ServingPolicy;
 use crate::generation::routing::Found;
@@ -172,14 +172,14 @@ fn find_route<'g, 'r>(
     }
     let path = NormalPath::parse(head.target.path);
     let path = path.map_err(|_| refuse(Reason::PathInvalid))?;
-    let matched = match_path(site, method, path)?;
+    let matched = match_path(site, head, method, path)?;
     if !matched.route.handler.decodes_slashes() || !matched.path.has_encoded_slash() {
         return Ok(matched);
     }
     // Routed once more, so that no spelling of a path gets past the route that is for it.
     let decoded = matched.path.with_slashes_decoded();
     let decoded = decoded.ok_or_else(|| refuse(Reason::PathInvalid))?;
-    match_path(site, method, decoded)
+    match_path(site, head, method, decoded)
 }
 
 /// The route of `site` that answers `method` for `path`, as [`find_route`] returns it.
@@ -187,6 +187,7 @@ fn find_route<'g, 'r>(
 #[inline(always)]
 fn match_path<'g, 'r>(
     site: &'g Site,
+    head: &RequestHead<'_>,
     method: Method,
     path: NormalPath<'r>,
 ) -> Result<Matched<'g, 'r>, (&'g ServingPolicy, Refusal)> {
@@ -200,15 +201,52 @@ fn match_path<'g, 'r>(
                     length: matched,
                 });
             }
+            // Several routes stand at the path, and none of them is this one, which takes no method.
+            if !route.arms.is_empty() {
+                return match_arm(route, head, method, (path, matched));
+            }
             (&route.policy, methods)
         }
         Found::OtherMethods(methods) => (&site.policy, methods),
         Found::Nothing => return Err((&site.policy, Refusal::Because(Reason::NoRoute))),
     };
+    Err((policy, other_method(method, allowed)))
+}
+
+/// The answer to a request of `method`, which is none of those that are taken.
+fn other_method(method: Method, allowed: MethodSet) -> Refusal {
     let allowed = allowed.with(Method::Options);
-    let refusal = match method {
+    match method {
         Method::Options => Refusal::Options(allowed),
         _ => Refusal::NotAllowed(allowed),
+    }
+}
+
+/// The one of the routes behind `group` that answers, as [`match_path`] returns it. The path and how much
+/// of it they cover are the same for all.
+#[cold]
+fn match_arm<'g, 'r>(
+    group: &'g Route,
+    head: &RequestHead<'_>,
+    method: Method,
+    (path, length): (NormalPath<'r>, usize),
+) -> Result<Matched<'g, 'r>, (&'g ServingPolicy, Refusal)> {
+    let Some(route) = when::choose(&group.arms, head, method) else {
+        let methods = when::methods(&group.arms, head);
+        let refusal = if methods == MethodSet::default() {
+            Refusal::Because(Reason::WhenUnmet)
+        } else {
+            other_method(method, methods)
+        };
+        return Err((&group.policy, refusal));
     };
-    Err((policy, refusal))
+    let methods = route.handler.methods();
+    if !methods.contains(method) {
+        return Err((&route.policy, other_method(method, methods)));
+    }
+    Ok(Matched {
+        route,
+        path,
+        length,
+    })
 }

@@ -83,6 +83,15 @@ fn mismatches(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<Stri
         found.push(format!("{at}: expected route {expected}, got {got}"));
     }
     let asks_a_service = answer.asks_a_service;
+    if let Some(expected) = &test.expect.target {
+        let got = match answer.rewrite {
+            None => test.target.clone(),
+            Some(rewrite) => rewrite.to.unwrap_or_else(|_| "no path: 400".to_owned()),
+        };
+        if got != *expected {
+            found.push(format!("{at}: expected target {expected}, got {got}"));
+        }
+    }
     let upstream = answer.upstream.map(|proxied| proxied.upstream);
     if let Some(expected) = &test.expect.proxy
         && upstream.as_ref() != Some(expected)

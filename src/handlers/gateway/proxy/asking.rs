@@ -308,7 +308,7 @@ impl ProxyHandler {
         let head = request::encode(
             request,
             &self.options,
-            &self.target,
+            &self.own_fields,
             chosen.host(),
             (framing, wishes),
         );

@@ -38,7 +38,7 @@ impl ProxyHandler {
         let encoded = request::encode(
             request,
             &self.options,
-            &self.target,
+            &self.own_fields,
             &host,
             (framing, wishes),
         );

@@ -7,7 +7,7 @@
 //!
 //! | A reader looks for | and finds it in |
 //! |---|---|
-//! | the head that an upstream is sent | [`request`], [`target`], [`forwarding`], [`max_forwards`] |
+//! | the head that an upstream is sent | [`request`], [`target`], [`forwarding`], [`max_forwards`], [`own_fields`] |
 //! | the content that it is sent | [`body`] |
 //! | which server is asked, and which one after it | [`asking`], [`tries`], [`heard`] |
 //! | a response's way in | [`receiving`], [`content`] |
@@ -26,6 +26,7 @@ mod forward_auth;
 mod forwarding;
 mod heard;
 mod max_forwards;
+mod own_fields;
 mod proxy_status;
 mod receiving;
 mod request;
@@ -58,13 +59,13 @@ use content::{Asked, Trailers, UpstreamContent};
 pub(crate) use explained::Explained;
 pub(crate) use forward_auth::{ForwardAuth, Said};
 use heard::{Heard, Spoken, Unanswered};
+use own_fields::OwnFields;
 use receiving::{Receiving, UpstreamHead};
-use target::TargetRule;
 
 /// The handler of a `proxy` route.
 pub(crate) struct ProxyHandler {
     options: Proxy,
-    target: TargetRule,
+    own_fields: OwnFields,
     upstream: Arc<Group>,
     /// The route's name in the log.
     route: Arc<str>,
@@ -109,7 +110,7 @@ impl ProxyHandler {
         let names = options.client_certificate.iter().map(|(name, _)| name);
         options.request_headers.remove.extend(names.cloned());
         Self {
-            target: TargetRule::new(&options, pattern),
+            own_fields: OwnFields::new(&options.request_headers, pattern),
             options,
             upstream,
             route: name.into(),

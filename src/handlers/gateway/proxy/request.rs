@@ -14,7 +14,8 @@
 
 use super::forwarding;
 use super::max_forwards;
-use super::target::TargetRule;
+use super::own_fields::OwnFields;
+use super::target;
 use crate::config::model::{HostField, Proxy};
 use crate::handlers::gateway::client_certificate;
 use crate::http::field_roles::{is_hop_by_hop, is_of_range};
@@ -111,7 +112,7 @@ const REQUEST_ID: &str = "X-Request-Id";
 pub(super) fn encode(
     request: &Request<'_>,
     options: &Proxy,
-    rule: &TargetRule,
+    own_fields: &OwnFields,
     host: &str,
     (framing, wishes): (SentFraming, Wishes<'_>),
 ) -> Vec<u8> {
@@ -119,7 +120,7 @@ pub(super) fn encode(
     let mut start = Vec::with_capacity(head.length + OWN_FIELDS);
     start.extend_from_slice(head.method.as_str().as_bytes());
     start.push(b' ');
-    rule.push(request, &mut start);
+    target::push(request, options.strip_prefix, &mut start);
     start.extend_from_slice(b" HTTP/1.1\r\n");
     let mut lines = FieldLines::behind(start);
     push_host(head, options, host, &mut lines);
@@ -168,9 +169,7 @@ pub(super) fn encode(
     if wishes.expects_continue {
         lines.push("Expect", "100-continue");
     }
-    for (name, value) in changes.set.iter().chain(&changes.add) {
-        lines.push(name, value);
-    }
+    own_fields.push(request, &mut lines);
     let mut encoded = lines.into_bytes();
     encoded.extend_from_slice(b"\r\n");
     encoded
