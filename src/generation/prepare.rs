@@ -311,7 +311,7 @@ fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut C
         let handler = |route: &model::Route, carryover: &mut Carryover| {
             handler(route, queue, groups, carryover)
         };
-        let built = built(arms, &server.policy, (&policy, &handler), carryover);
+        let built = built(arms, &server.policy, policy, handler, carryover);
         if let Some(built) = built {
             routes.insert(&built.pattern.clone(), built);
         }
@@ -341,10 +341,8 @@ fn series_name(server: &model::Server) -> String {
 fn built(
     arms: &[model::Route],
     outer: &model::Policy,
-    (policy, handler): (
-        &dyn Fn(&model::Policy, &RoutePattern, &mut Carryover) -> ServingPolicy,
-        &dyn Fn(&model::Route, &mut Carryover) -> Handler,
-    ),
+    policy: impl Fn(&model::Policy, &RoutePattern, &mut Carryover) -> ServingPolicy,
+    handler: impl Fn(&model::Route, &mut Carryover) -> Handler,
     carryover: &mut Carryover,
 ) -> Option<Route> {
     let mut built = Vec::new();
