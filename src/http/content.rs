@@ -21,23 +21,24 @@ pub(crate) use super::chunked::Step;
 /// Finds the content of one message. It keeps its place between calls, so the input may be split
 /// anywhere.
 #[derive(Clone, Debug)]
-pub(crate) struct Decoder {
-    state: State,
-    /// The trailer section of a response, once it has ended.
-    trailers: FieldList,
-}
+pub(crate) struct Decoder(State);
 
 /// What is still to come of the content.
 #[derive(Clone, Debug)]
 enum State {
-    /// This many octets, at least one.
+    /// This many octets.
     Length(u64),
     /// The rest of a message in the chunked coding.
     Chunked(chunked::Decoder),
     /// All octets up to the end of input.
     Close,
+    /// Nothing of a message in the chunked coding; the trailer section of a response, until it is taken.
+    End(FieldList),
+}
+
+impl State {
     /// Nothing. The next octet belongs to the next message.
-    End,
+    const NOTHING: Self = Self::Length(0);
 }
 
 /// The input ended before the content did: the sender broke off. A recipient must not take the content
@@ -49,18 +50,11 @@ pub(crate) struct Truncated;
 impl Decoder {
     /// Makes a decoder for content that is delimited as `framing` says.
     pub(crate) fn new(framing: Framing) -> Self {
-        Self::in_state(match framing {
-            Framing::Empty | Framing::Length(0) => State::End,
+        Self(match framing {
+            Framing::Empty => State::NOTHING,
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => State::Chunked(chunked::Decoder::default()),
         })
-    }
-
-    fn in_state(state: State) -> Self {
-        Self {
-            state,
-            trailers: FieldList::new(),
-        }
     }
 
     /// A decoder for the content of a response that an upstream sends.
@@ -68,9 +62,7 @@ impl Decoder {
         match framing {
             ReceivedFraming::Empty => Self::new(Framing::Empty),
             ReceivedFraming::Length(length) => Self::new(Framing::Length(length)),
-            ReceivedFraming::Chunked => {
-                Self::in_state(State::Chunked(chunked::Decoder::with_trailers()))
-            }
+            ReceivedFraming::Chunked => Self(State::Chunked(chunked::Decoder::with_trailers())),
             ReceivedFraming::Close => Self::until_close(),
         }
     }
@@ -78,7 +70,7 @@ impl Decoder {
     /// Makes a decoder for content that goes on until the connection ends (RFC 9112 §6.3 item 8). Only
     /// a response may be delimited in this way.
     pub(crate) fn until_close() -> Self {
-        Self::in_state(State::Close)
+        Self(State::Close)
     }
 
     /// Finds the next run of content in `input`.
@@ -91,13 +83,12 @@ impl Decoder {
     /// server answers 400 and closes, a gateway whose upstream sent the message answers 502
     /// (RFC 9112 §11.2).
     pub(crate) fn step(&mut self, input: &[u8]) -> Result<Step, ChunkedError> {
-        match &mut self.state {
-            State::End => Ok(Step::End { used: 0 }),
+        match &mut self.0 {
+            State::Length(0) | State::End(_) => Ok(Step::End { used: 0 }),
             State::Chunked(decoder) => {
                 let step = decoder.step(input)?;
                 if matches!(step, Step::End { .. }) {
-                    self.trailers = decoder.take_trailers();
-                    self.state = State::End;
+                    self.0 = State::End(decoder.take_trailers());
                 }
                 Ok(step)
             }
@@ -109,9 +100,6 @@ impl Decoder {
             State::Length(left) => {
                 let len = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
                 *left -= len as u64;
-                if *left == 0 {
-                    self.state = State::End;
-                }
                 Ok(Step::Content { skip: 0, len })
             }
         }
@@ -122,10 +110,10 @@ impl Decoder {
     /// # Errors
     /// The content is not complete.
     pub(crate) fn end_of_input(&mut self) -> Result<(), Truncated> {
-        match self.state {
-            State::End => Ok(()),
+        match self.0 {
+            State::Length(0) | State::End(_) => Ok(()),
             State::Close => {
-                self.state = State::End;
+                self.0 = State::NOTHING;
                 Ok(())
             }
             State::Length(_) | State::Chunked(_) => Err(Truncated),
@@ -134,18 +122,21 @@ impl Decoder {
 
     /// The trailer section of a response that has ended.
     pub(crate) fn take_trailers(&mut self) -> FieldList {
-        std::mem::take(&mut self.trailers)
+        match &mut self.0 {
+            State::End(trailers) => std::mem::take(trailers),
+            _ => FieldList::new(),
+        }
     }
 
     /// Whether all of the content has been found.
     pub(crate) fn is_ended(&self) -> bool {
-        matches!(self.state, State::End)
+        matches!(self.0, State::Length(0) | State::End(_))
     }
 
     /// How many octets of content are still to come, if the message said so beforehand.
     pub(crate) fn length_left(&self) -> Option<u64> {
-        match self.state {
-            State::End => Some(0),
+        match self.0 {
+            State::End(_) => Some(0),
             State::Length(left) => Some(left),
             State::Chunked(_) | State::Close => None,
         }
