@@ -153,6 +153,16 @@ const PRODUCED: &[Row] = &[
         "what_the_server_answers_where_no_handler_does",
     ),
     (
+        "when_unmet",
+        REQUESTS,
+        "what_the_server_answers_where_no_handler_does",
+    ),
+    (
+        "rewrite_without_path",
+        REQUESTS,
+        "a_rewrite_that_makes_no_path",
+    ),
+    (
         "method_not_allowed",
         REQUESTS,
         "what_the_server_answers_where_no_handler_does",
@@ -366,10 +376,6 @@ const UNPRODUCED: &[(&str, &str)] = &[
     (
         "listing_no_room",
         "many listings at once of directories with very many entries",
-    ),
-    (
-        "upstream_not_ready",
-        "an app that is never ready while requests come",
     ),
 ];
 

@@ -124,7 +124,8 @@ fn content_that_cannot_be_kept() {
 fn what_the_server_answers_where_no_handler_does() {
     let routes = "'/files' = { files = 'www', strip_prefix = true }\n\
         '/gone' = { respond = '', status = 410 }\n\
-        '/inner' = { respond = 'ok', deny = ['127.0.0.1'] }";
+        '/inner' = { respond = 'ok', deny = ['127.0.0.1'] }\n\
+        '/beta' = { respond = 'ok', when = { query.beta = '1' } }";
     let server = site(routes)
         .server("listen = '127.0.0.1:0'\nhosts = 'h'")
         .file("a.txt", "content")
@@ -145,6 +146,7 @@ fn what_the_server_answers_where_no_handler_does() {
             "POST /gone HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
         ),
         ("configured", 410, get("/gone", "")),
+        ("when_unmet", 404, get("/beta?beta=2", "")),
         ("access_denied", 403, get("/inner", "")),
         ("file_missing", 404, get("/files/none", "")),
         ("directory_without_index", 404, get("/files/directory/", "")),
@@ -176,6 +178,17 @@ fn a_redirect_that_needs_a_host() {
         "GET /old HTTP/1.0\r\n\r\n",
         400,
         "redirect_without_host",
+    );
+}
+
+#[test]
+fn a_rewrite_that_makes_no_path() {
+    let server = site("'/by-host' = { files = 'www', rewrite = '/{host}' }").start();
+    refused(
+        &server,
+        "GET /by-host HTTP/1.0\r\n\r\n",
+        400,
+        "rewrite_without_path",
     );
 }
 

@@ -193,7 +193,8 @@ fn a_redirect_replaces_variables() {
         ("/a/b%20c?x=y", "https://h/a/b%20c?x=y"),
         ("/n/a%2Fb", "/item/a%2Fb?from=n"),
         ("/n/7/more?x", "/item/7/more?from=n&x"),
-        ("/q?a=b", "/search?q=(a=b)"),
+        // Amid a parameter the query is one value: what a client sends ends no parameter.
+        ("/q?a=b", "/search?q=(a%3Db)"),
         ("/old/a%2Fb?x", "https://h/v2/a%2Fb/index?x"),
         ("/old", "https://h/v2/index"),
         ("/all", "https://h:8443/all"),
