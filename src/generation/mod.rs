@@ -92,6 +92,14 @@ struct Listened {
     tls_default: Option<Arc<Site>>,
 }
 
+/// A listener of a generation, found once for all the requests of a turn.
+#[derive(Clone, Copy)]
+pub(crate) struct Listening<'g> {
+    pub(crate) generation: &'g Generation,
+    /// `None`: this generation does not listen there.
+    listened: Option<&'g Listened>,
+}
+
 /// What a connection begins with, if not with a request.
 #[derive(Clone)]
 pub(crate) struct Arrival {
@@ -257,13 +265,15 @@ impl Generation {
 
     /// The limits at the listener of `address` until the host of a request is known.
     pub(crate) fn limits_at(&self, address: &ListenAddress) -> &Limits {
-        self.listened(address)
-            .map_or(&self.policy.limits, |listened| &listened.limits)
+        self.at(address).limits()
     }
 
-    /// The server that answers for `host` (without its port) at the listener of `address`.
-    pub(crate) fn site(&self, address: &ListenAddress, host: &[u8]) -> Option<&Site> {
-        self.listened(address)?.hosts.find(host).map(|site| &**site)
+    /// The listener of `address`.
+    pub(crate) fn at(&self, address: &ListenAddress) -> Listening<'_> {
+        Listening {
+            generation: self,
+            listened: self.listened(address),
+        }
     }
 
     /// The terminators of its servers, each once.
@@ -290,17 +300,31 @@ impl Generation {
         site.tls.as_deref()
     }
 
-    /// Stands for what the server for `host` at the listener of `address` asks of a client's certificate; 0
-    /// if it asks for none.
-    pub(crate) fn client_rule(&self, address: &ListenAddress, host: &[u8]) -> u64 {
-        let terminator = self.site(address, host).and_then(|site| site.tls.as_ref());
-        terminator.map_or(0, |terminator| terminator.client_rule())
-    }
-
     fn listened(&self, address: &ListenAddress) -> Option<&Listened> {
         let mut listeners = self.listeners.iter();
         let found = listeners.find(|(listener, _)| listener == address);
         found.map(|(_, listened)| listened)
+    }
+}
+
+impl<'g> Listening<'g> {
+    /// The limits until the host of a request is known.
+    pub(crate) fn limits(self) -> &'g Limits {
+        match self.listened {
+            Some(listened) => &listened.limits,
+            None => &self.generation.policy.limits,
+        }
+    }
+
+    /// The server that answers for `host` (without its port).
+    pub(crate) fn site(self, host: &[u8]) -> Option<&'g Site> {
+        self.listened?.hosts.find(host).map(|site| &**site)
+    }
+
+    /// Stands for what the server for `host` asks of a client's certificate; 0 if it asks for none.
+    pub(crate) fn client_rule(self, host: &[u8]) -> u64 {
+        let terminator = self.site(host).and_then(|site| site.tls.as_ref());
+        terminator.map_or(0, |terminator| terminator.client_rule())
     }
 }
 

@@ -40,8 +40,6 @@ pub(crate) struct ServingPolicy {
     pub(crate) auth: Option<Box<ServingAuth>>,
     /// In a box, because few routes have it.
     pub(crate) cors: Option<Box<ServingCors>>,
-    /// What is compressed. In a box, because few routes have it.
-    pub(crate) compression: Option<Box<Compression>>,
     /// What of the operator's changes a handler has to know beforehand.
     pub(crate) representation: RepresentationChanges,
     /// In a box, so that the policies that change nothing are small and quickly known.
@@ -181,8 +179,7 @@ impl ServingPolicy {
                 .cors
                 .as_ref()
                 .map(|cors| Box::new(ServingCors::new(cors))),
-            compression: compression.cloned().map(Box::new),
-            representation: representation_changes(&headers),
+            representation: representation_changes(&headers, compression),
             changes: Some(changes)
                 .filter(|changes| !changes.is_empty())
                 .map(Box::new),
@@ -390,7 +387,10 @@ fn with_weak_tag(headers: &HeaderChanges) -> HeaderChanges {
 }
 
 /// What of `headers` a handler has to know beforehand.
-fn representation_changes(headers: &HeaderChanges) -> RepresentationChanges {
+fn representation_changes(
+    headers: &HeaderChanges,
+    compression: Option<&Compression>,
+) -> RepresentationChanges {
     let change = |name: &str| {
         let set = headers
             .set
@@ -417,6 +417,7 @@ fn representation_changes(headers: &HeaderChanges) -> RepresentationChanges {
             }
         },
         content_type: change("Content-Type"),
+        compression: compression.cloned().map(Box::new),
     }
 }
 

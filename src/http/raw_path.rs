@@ -14,6 +14,7 @@ use std::borrow::Cow;
 
 /// Returns `raw`, a path that has a [normal form](super::path::NormalPath), without its dot segments.
 /// `..` takes the segment away that it takes away from the normal form, which has no empty segments.
+#[inline]
 pub(crate) fn without_dot_segments(raw: &[u8]) -> Cow<'_, [u8]> {
     if !has_dot_segments(raw) {
         return Cow::Borrowed(raw);
@@ -41,6 +42,7 @@ pub(crate) fn without_dot_segments(raw: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Whether a segment of `path` is `.` or `..`, however it is encoded.
+#[inline]
 pub(crate) fn has_dot_segments(path: &[u8]) -> bool {
     segments(path).any(|segment| is_dot(segment) || is_dot_dot(segment))
 }

@@ -142,13 +142,11 @@ pub(crate) struct ResponseHead<'a> {
 
 impl ResponseHead<'_> {
     /// Appends the head, with the empty line at its end, to `out`.
-    #[inline]
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         self.encode_with(out, |_| {});
     }
 
     /// As [`encode`](Self::encode); `push_lines` appends further field lines, each with its CRLF.
-    #[inline(always)]
     pub(crate) fn encode_with(&self, out: &mut Vec<u8>, push_lines: impl FnOnce(&mut Vec<u8>)) {
         out.extend_from_slice(status_line(self.status).as_bytes());
         out.extend_from_slice(self.common);

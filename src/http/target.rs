@@ -136,6 +136,22 @@ fn strip_scheme(target: &[u8]) -> Option<(bool, &[u8])> {
 /// Whether `host` is `uri-host [ ":" port ]` (RFC 9110 §7.2), or empty, as `Host` is if the target has
 /// no authority. User information makes it invalid (RFC 9110 §4.2.4).
 pub(crate) fn is_valid_host(host: &[u8]) -> bool {
+    valid_name(host).is_some()
+}
+
+/// Returns `host` without its port, if it is [valid](is_valid_host).
+pub(crate) fn valid_name(host: &[u8]) -> Option<&[u8]> {
+    // Nearly every host is a name of plain octets, and perhaps a port.
+    match host.iter().position(|byte| !REG_NAME[usize::from(*byte)]) {
+        None => Some(host),
+        Some(end) if host[end] == b':' => is_valid_port(&host[end + 1..]).then_some(&host[..end]),
+        Some(_) => is_valid_other(host).then(|| without_port(host)),
+    }
+}
+
+/// [`is_valid_host`], of one that is not as nearly all are.
+#[cold]
+fn is_valid_other(host: &[u8]) -> bool {
     let (name, port) = split_port(host);
     let name_is_valid = match name {
         [b'[', address @ .., b']'] => is_ip_literal(address),

@@ -6,16 +6,19 @@
 
 use std::borrow::Cow;
 
+use crate::http::compression::Compression;
 use crate::http::date::HttpDate;
 use crate::http::validator::{EntityTag, Validators};
 
-/// The operator's changes of the fields that describe a representation.
+/// The operator's changes of a representation, and of the fields that describe it.
 #[derive(Debug, Default)]
 pub(crate) struct RepresentationChanges {
     /// `ETag`, as it stands in the field.
     pub(crate) entity_tag: Change<String>,
     pub(crate) last_modified: Change<HttpDate>,
     pub(crate) content_type: Change<String>,
+    /// The rules by which the content is compressed; `None`: it is not. In a box, because few routes have it.
+    pub(crate) compression: Option<Box<Compression>>,
 }
 
 /// What becomes of one field.
@@ -71,11 +74,13 @@ mod tests {
             entity_tag: Change::Set("W/\"v1\"".to_owned()),
             last_modified: Change::Set(date("01")),
             content_type: Change::Set("text/x".to_owned()),
+            compression: None,
         };
         let removed = RepresentationChanges {
             entity_tag: Change::Removed,
             last_modified: Change::Removed,
             content_type: Change::Removed,
+            compression: None,
         };
         let kept = RepresentationChanges::default();
         assert_eq!(kept.validators(own), own);

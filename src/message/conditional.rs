@@ -90,7 +90,8 @@ fn selected(fields: &FieldList, supply: &Supply<'_>, request: &Request<'_>) -> S
 /// Whether the server will compress this content for the client. Parts of it cannot be asked for then:
 /// they would be parts of what is sent, which is made anew each time.
 fn is_coded_later(fields: &FieldList, length: Option<u64>, request: &Request<'_>) -> bool {
-    request.compression.is_some_and(|rules| {
+    let compression = request.changes.compression.as_ref();
+    compression.is_some_and(|rules| {
         rules.suits(Status::OK, fields, length).is_ok() && rules.coding_for(request.head).is_ok()
     })
 }

@@ -9,14 +9,11 @@ use super::routed_path::RoutedPath;
 use super::secured::Secured;
 use super::upstream_note::NotePlace;
 use crate::address::{ClientAddress, ListenAddress};
-use crate::http::compression::Compression;
 use crate::http::request::RequestHead;
 use crate::http::template::Values;
 
 /// What code is told of the connection that a request came on.
 pub(crate) struct Arrival<'r> {
-    /// The address and port of the peer; none at a Unix socket.
-    pub(crate) peer: Option<SocketAddr>,
     /// Whether the client came over TLS, to us or to a trusted proxy that says so.
     pub(crate) is_https: bool,
     /// Whether the peer is a proxy whose word about the client is believed.
@@ -27,6 +24,9 @@ pub(crate) struct Arrival<'r> {
 
 /// A connection that a request came on. Every exchange that waits would be larger by the answers.
 pub(crate) trait TellsOfConnection {
+    /// The address and port of the peer; none at a Unix socket.
+    fn peer(&self) -> Option<SocketAddr>;
+
     /// The address of ours that the peer connected to.
     fn server_ip(&self) -> Option<IpAddr>;
 
@@ -50,8 +50,6 @@ pub(crate) struct Request<'r> {
     pub(crate) verified: Verified<'r>,
     /// What the operator changes of the representation that answers.
     pub(crate) changes: &'r RepresentationChanges,
-    /// The rules by which its response is compressed; `None`: it is not.
-    pub(crate) compression: Option<&'r Compression>,
     /// Where it came in, as the operator names that.
     pub(crate) listener: &'r ListenAddress,
     /// `None` where no code is run.
@@ -93,7 +91,7 @@ impl Request<'_> {
     /// Whether a handler that passes the request on, or gives parts of content, must take no notice of its
     /// `Range`; see [`Compression::hides_range`].
     pub(crate) fn hides_range(&self) -> bool {
-        let compression = self.compression;
-        compression.is_some_and(|compression| compression.hides_range(self.head))
+        let compression = self.changes.compression.as_ref();
+        compression.is_some_and(|rules| rules.hides_range(self.head))
     }
 }

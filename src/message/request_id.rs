@@ -33,8 +33,9 @@ pub(crate) struct RequestId {
     length: u8,
 }
 
-/// Where an exchange keeps its id, once it has one.
-pub(crate) type IdPlace = OnceCell<RequestId>;
+/// Where an exchange keeps its id, once it has one. In a box, because few policies want one, and every exchange that
+/// waits would have room for it.
+pub(crate) type IdPlace = OnceCell<Box<RequestId>>;
 
 thread_local! {
     static RANDOM_OCTETS: RefCell<Pool> = const { RefCell::new(Pool::EMPTY) };

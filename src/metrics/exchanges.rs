@@ -123,7 +123,13 @@ impl ExchangeCounters {
     }
 
     fn add_waited(&self, measured: Measured) {
-        let nanoseconds = u64::try_from(measured.duration.as_nanos()).unwrap_or(u64::MAX);
+        let (seconds, rest) = (
+            measured.duration.as_secs(),
+            measured.duration.subsec_nanos(),
+        );
+        let nanoseconds = seconds
+            .saturating_mul(1_000_000_000)
+            .saturating_add(u64::from(rest));
         self.received.add(measured.received);
         self.nanoseconds.add(nanoseconds);
         let bucket = BOUNDS.iter().position(|(_, bound)| nanoseconds <= *bound);

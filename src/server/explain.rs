@@ -14,7 +14,7 @@ mod rate;
 mod siblings;
 mod stream;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -311,19 +311,20 @@ async fn answer(
     let listener = listener(generation, question, &head)?;
     let peer = question.client.into();
     let connection = Imagined {
+        client: question.client,
         listener,
         has_client_certificate: question.has_certificate,
     };
     let client_rule =
-        is_tls(generation, listener).then(|| generation.client_rule(listener, head.host));
+        is_tls(generation, listener).then(|| generation.at(listener).client_rule(head.host));
     let arrival = Arrival {
-        peer: Some((question.client, 0).into()),
         is_https: client_rule.is_some() || Exchange::is_https(generation, peer, &head),
         is_from_proxy: Exchange::is_from_proxy(generation, peer),
         connection: &connection,
     };
     let asked_of = (arrival.connection, client_rule);
-    let exchange = Exchange::new(generation, listener, peer, &head, asked_of).arrived_by(&arrival);
+    let exchange = Exchange::new(generation.at(listener), listener, peer, &head, asked_of)
+        .arrived_by(&arrival);
     exchange.look_at_rates(buckets == Buckets::Full);
     let Selected { file, barrier } = exchange.file(local).await;
     let refused = exchange.refusal_of_auth(local, NoContent).await;
@@ -333,7 +334,7 @@ async fn answer(
         None if exchange.is_answered_by_code() => None,
         None => Some(ask(generation, &exchange, local).await?),
     };
-    let site = generation.site(listener, head.host);
+    let site = generation.at(listener).site(head.host);
     let compress = compression_of(
         exchange.policy,
         facts.as_ref().map(|facts| (facts.status, &facts.fields)),
@@ -452,7 +453,7 @@ fn listener<'g>(
         return found.ok_or_else(|| nothing_listens(generation, &format!("port {port}")));
     }
     let names_host = |address: &&ListenAddress| {
-        let site = generation.site(address, head.host);
+        let site = generation.at(address).site(head.host);
         site.is_some_and(|site| !site.hosts.is_empty())
     };
     let first = || generation.addresses().find(is_meant);
@@ -509,12 +510,17 @@ fn describe_limits(exchange: &Exchange<'_, '_>, of_connection: &Limits) -> Strin
 
 /// A connection that no client has made, to the listener.
 struct Imagined<'l> {
+    client: IpAddr,
     listener: &'l ListenAddress,
     /// Whether the client has shown a certificate. What that says is not known.
     has_client_certificate: bool,
 }
 
 impl TellsOfConnection for Imagined<'_> {
+    fn peer(&self) -> Option<SocketAddr> {
+        Some((self.client, 0).into())
+    }
+
     fn server_ip(&self) -> Option<IpAddr> {
         self.listener.ip().map(|address| address.ip())
     }

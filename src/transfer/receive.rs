@@ -32,10 +32,8 @@ pub(crate) struct Receiving<'c> {
     stream: &'c Transport,
     input: &'c InputBuffer,
     limits: &'c Limits,
-    /// Whether the client knows of interim responses (RFC 9110 §15.2).
-    takes_interim: bool,
-    /// Octets of content read so far, which the caller sees, too.
-    length: &'c Cell<u64>,
+    /// Octets of content read so far.
+    length: Cell<u64>,
     /// Never borrowed across a wait.
     state: RefCell<State>,
 }
@@ -62,6 +60,8 @@ struct State {
     decoder: Option<Decoder>,
     /// Whether the client waits for `100 Continue`, which has not been begun.
     is_awaiting_invitation: bool,
+    /// Whether the client knows of interim responses (RFC 9110 §15.2).
+    takes_interim: bool,
     /// Interim responses, as far as they have not been sent.
     interim: Vec<u8>,
     /// When the wait for the next octets ends. It is set when a wait begins, and to `NEVER` when octets
@@ -75,18 +75,18 @@ struct State {
 }
 
 impl<'c> Receiving<'c> {
-    /// The content that follows `head`; `unread` is what has been read behind it. The octets of content that
-    /// are read are added to `length`, which is 0.
+    /// The content that follows `head`; `unread` is what has been read behind it.
     pub(crate) fn new(
         head: &RequestHead<'_>,
         stream: &'c Transport,
         input: &'c InputBuffer,
         limits: &'c Limits,
-        (unread, length): (Vec<u8>, &'c Cell<u64>),
+        unread: Vec<u8>,
     ) -> Self {
         let state = State {
             // A client whose content has begun to come is not waiting (RFC 9110 §10.1.1).
             is_awaiting_invitation: head.expects_continue && unread.is_empty(),
+            takes_interim: head.version == Version::Http11,
             interim: Vec::new(),
             deadline: Tick::NEVER,
             unread,
@@ -98,10 +98,14 @@ impl<'c> Receiving<'c> {
             stream,
             input,
             limits,
-            takes_interim: head.version == Version::Http11,
-            length,
+            length: Cell::new(0),
             state: RefCell::new(state),
         }
+    }
+
+    /// Octets of content read so far.
+    pub(crate) fn length(&self) -> &Cell<u64> {
+        &self.length
     }
 
     /// The content, to be read.
@@ -165,7 +169,7 @@ impl<'c> Receiving<'c> {
     /// Moves content that has been read to `into`. Returns whether there was any, or the end of it.
     fn take_unread(&self, into: &mut Vec<u8>) -> Result<bool, ContentError> {
         let mut state = self.state.borrow_mut();
-        let taken = state.take_unread(into, self.limits.max_content, self.length);
+        let taken = state.take_unread(into, self.limits.max_content, &self.length);
         taken.map_err(|error| state.fail(error))
     }
 
@@ -323,7 +327,7 @@ impl ReadContent for RequestContent<'_> {
 
     async fn inform(&self, interim: &[u8]) -> Result<(), ContentError> {
         let Self(receiving) = self;
-        if !receiving.takes_interim {
+        if !receiving.state.borrow().takes_interim {
             return Ok(());
         }
         receiving

@@ -26,7 +26,7 @@ const PER_SECOND: usize = 5;
 const PASSED_ON: usize = 10;
 
 /// Bytes that an idle tunnel holds, for both of its connections, besides what the allocator adds.
-const TUNNEL: usize = 960;
+const TUNNEL: usize = 920;
 
 /// How many tunnels are held to find that. As many come before them.
 const TUNNELS: usize = 128;

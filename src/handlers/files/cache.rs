@@ -38,6 +38,8 @@ impl Default for Cache {
 
 impl Cache {
     /// The entry for `path`, fresh or not.
+    // Two callers, of which one is hot: without this the compiler inlines it into neither.
+    #[inline(always)]
     pub(super) fn find(&mut self, handler: u64, path: &[u8], now: Instant) -> Option<Rc<Entry>> {
         let key = BorrowedKey { handler, path };
         self.files

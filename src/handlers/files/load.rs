@@ -214,7 +214,17 @@ impl CachedFile {
     /// What is sent in answer to the request of `head`.
     ///
     /// A coding in a file of its own comes first: the operator has chosen it, and parts of it can be sent.
+    #[inline]
     pub(super) fn choose(&self, head: &RequestHead<'_>, options: &Files) -> Choice<'_> {
+        match &self.codings[..] {
+            [(_, _, only)] if !self.may_be_coded.get() => Choice::Ready(only),
+            _ => self.choose_coding(head, options),
+        }
+    }
+
+    /// As [`choose`](Self::choose), where there is a choice.
+    #[inline(never)]
+    fn choose_coding(&self, head: &RequestHead<'_>, options: &Files) -> Choice<'_> {
         let accept_encoding = || head.fields.combined(Known::AcceptEncoding);
         let (coding, _, selected) = match self.codings.len() {
             1 => self.itself(),

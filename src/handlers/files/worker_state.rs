@@ -61,6 +61,8 @@ impl WorkerState {
     }
 
     /// The entry that the cache has for a path at `now`, fresh or not.
+    // Two callers, of which one is hot: without this the compiler inlines it into neither.
+    #[inline(always)]
     pub(super) fn find(&self, route: u64, path: &[u8], now: Instant) -> Option<Rc<Entry>> {
         let mut cache = self.kept.cache.borrow_mut();
         cache.find(route, path, now)

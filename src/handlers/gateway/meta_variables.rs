@@ -209,9 +209,8 @@ impl MetaVariables {
         if let Some(address) = arrival.connection.server_ip() {
             self.show("SERVER_ADDR", address);
         }
-        let peer = arrival
-            .peer
-            .filter(|peer| request.client.ip() == Some(peer.ip()));
+        let peer = arrival.connection.peer();
+        let peer = peer.filter(|peer| request.client.ip() == Some(peer.ip()));
         if let Some(peer) = peer {
             self.show("REMOTE_PORT", peer.port());
         }
@@ -365,7 +364,7 @@ mod tests {
     use crate::message::request::{Arrival, TellsOfConnection};
     use crate::message::routed_path::RoutedPath;
     use crate::message::upstream_note::NotePlace;
-    use std::net::IpAddr;
+    use std::net::{IpAddr, SocketAddr};
 
     const SCRIPT: Script<'_> = Script {
         name: b"/cgi-bin/x.py",
@@ -414,7 +413,6 @@ mod tests {
             path: RoutedPath::new(&path, 0),
             changes: &RepresentationChanges::default(),
             verified,
-            compression: None,
             client: IpAddr::from([192, 0, 2, 7]).into(),
             listener: &listener,
             arrival,
@@ -669,10 +667,13 @@ mod tests {
             ),
             (None, false, "h", "SERVER_PORT=80 REQUEST_SCHEME=http"),
         ] {
-            struct At(Option<IpAddr>);
+            struct At(Option<SocketAddr>, Option<IpAddr>);
             impl TellsOfConnection for At {
-                fn server_ip(&self) -> Option<IpAddr> {
+                fn peer(&self) -> Option<SocketAddr> {
                     self.0
+                }
+                fn server_ip(&self) -> Option<IpAddr> {
+                    self.1
                 }
                 fn secured(&self) -> Option<Secured<'_>> {
                     None
@@ -681,9 +682,8 @@ mod tests {
             let ip = peer.map(|_| IpAddr::from([10, 0, 0, 1]));
             let arrival = Arrival {
                 is_from_proxy: false,
-                peer: peer.map(|peer| peer.parse().expect("an address")),
                 is_https,
-                connection: &At(ip),
+                connection: &At(peer.map(|peer| peer.parse().expect("an address")), ip),
             };
             let lines = ["GET / HTTP/1.1", &format!("Host: {host}")];
             let mut found = variables_by(Some(&arrival), "unix:/run/x", &lines, SCRIPT);

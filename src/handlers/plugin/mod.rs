@@ -369,7 +369,9 @@ impl PluginHandler {
         let received = Received {
             method: request.head.method,
             client: request.client.ip_or_unspecified(),
-            peer: request.arrival.and_then(|arrival| arrival.peer),
+            peer: request
+                .arrival
+                .and_then(|arrival| arrival.connection.peer()),
             scheme: if request.arrival.is_some_and(|arrival| arrival.is_https) {
                 "https"
             } else {

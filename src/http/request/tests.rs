@@ -21,7 +21,7 @@ fn with_head<T>(text: &str, inspect: impl FnOnce(&RequestHead<'_>, usize) -> T) 
 /// Returns why `text` is refused, or whether it is complete. Checks that `parse` and `parse_kept`
 /// agree about that.
 fn verdict(text: &str) -> Result<bool, RequestError> {
-    let (mut space, mut lines) = (field_space(), Vec::new());
+    let (mut space, mut lines) = (field_space(), Box::default());
     let parsed = RequestHead::parse(text.as_bytes(), &mut space, LIMITS);
     let kept = RequestHead::parse_kept(text.as_bytes(), &mut lines, LIMITS);
     assert_eq!(format!("{parsed:?}"), format!("{kept:?}"));
@@ -248,7 +248,7 @@ proptest! {
 
     #[test]
     fn any_bytes_give_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..128)) {
-        let (mut space, mut lines) = (field_space(), Vec::new());
+        let (mut space, mut lines) = (field_space(), Box::default());
         let parsed = RequestHead::parse(&bytes, &mut space, LIMITS);
         let kept = RequestHead::parse_kept(&bytes, &mut lines, LIMITS);
         prop_assert_eq!(format!("{parsed:?}"), format!("{kept:?}"));

@@ -5,10 +5,12 @@ use std::io;
 use std::mem::{forget, take};
 
 use super::pending::{Octets, Pending, Sending};
-use super::{Begun, Connection, Ending, Turn};
+use super::{Begun, Connection, Ending, Turn, head_limits};
 use crate::address::ClientAddress;
-use crate::generation::Generation;
+use crate::generation::{Generation, Listening};
+use crate::handlers;
 use crate::http::error::RequestError;
+use crate::http::method::Method;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space, lower_minor_version};
 use crate::http::response::ResponseFraming;
 use crate::log::diagnostic;
@@ -19,7 +21,7 @@ use crate::metrics::series::SeriesId;
 use crate::runtime::{self, Tick};
 use crate::server::exchange::Exchange;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
-use crate::server::exchange::outcome::{CountedAs, Outcome, Subject, Told, Underway, finish};
+use crate::server::exchange::outcome::{CountedAs, Outcome, Subject, Underway, finish};
 use crate::throttle::rates::{Counted, Standing};
 use crate::transfer::send::{Progress, Transmission};
 
@@ -57,12 +59,13 @@ impl Connection {
         output: &mut Vec<u8>,
         generation: &Generation,
     ) -> Turn {
-        let limits = self.head_limits(generation);
+        let listening = generation.at(&self.endpoint.address);
+        let limits = head_limits(listening);
         let mut at = 0;
         loop {
             let step = match &mut input[at..] {
                 [] => Step::Incomplete,
-                rest => self.answer_one(rest, limits, output, generation),
+                rest => self.answer_one(rest, limits, output, listening),
             };
             match step {
                 Step::Answered {
@@ -114,25 +117,25 @@ impl Connection {
         input: &mut [u8],
         limits: HeadLimits,
         output: &mut Vec<u8>,
-        generation: &Generation,
+        listening: Listening<'_>,
     ) -> Step {
         let mut space = field_space();
         let error = match RequestHead::parse(input, &mut space, limits) {
             Ok(Parsed::Complete(head, length)) => {
-                return self.answer_head(&head, &input[..length], output, generation);
+                return self.answer_head(&head, &input[..length], output, listening);
             }
             Ok(Parsed::Partial) => return Step::Incomplete,
             Err(error) => error,
         };
         if error == RequestError::UnsupportedVersion && lower_minor_version(input) {
-            return self.answer_one(input, limits, output, generation);
+            return self.answer_one(input, limits, output, listening);
         }
         let (client, listener) = (self.client, &self.endpoint.address);
         if diagnostic::may_debug() {
             let what = format_args!("a request at {listener} is refused: {error}");
             diagnostic::debug_of(client, what);
         }
-        self.refuse(error.into(), input, output, generation);
+        self.refuse(error.into(), input, output, listening.generation);
         Step::Answered {
             used: input.len(),
             is_large: false,
@@ -146,27 +149,22 @@ impl Connection {
         head: &RequestHead<'_>,
         bytes: &[u8],
         output: &mut Vec<u8>,
-        generation: &Generation,
+        listening: Listening<'_>,
     ) -> Step {
         let worker = &self.worker;
         let mut cut_by_panic = CutByPanic {
             connection: self,
             client: self.client,
-            series: generation.policy.series,
+            series: listening.generation.policy.series,
             head,
             bytes,
         };
         let arrival;
         let listener = &self.endpoint.address;
-        let mut exchange = Exchange::new(
-            generation,
-            listener,
-            self.client,
-            head,
-            self.for_admission(),
-        );
+        let mut exchange =
+            Exchange::new(listening, listener, self.client, head, self.for_admission());
         if exchange.is_told_arrival_now() {
-            arrival = self.arrival(generation, head);
+            arrival = self.arrival(listening.generation, head);
             exchange = exchange.arrived_by(&arrival);
         }
         cut_by_panic.client = exchange.client;
@@ -183,7 +181,7 @@ impl Connection {
         let traits = RequestTraits::of(&exchange);
         let framed = FramedResponse::new(response, exchange.policy, traits, may_persist);
         exchange.tell_answered(framed.status, framed.reason);
-        self.encode_head(&framed, exchange.standing(), generation, output);
+        self.encode_head(&framed, exchange.standing(), listening.generation, output);
         let ending = ending_after(&framed, head);
         let content_sent = match framed.content {
             Content::Empty | Content::Problem(_) => 0,
@@ -195,7 +193,7 @@ impl Connection {
             }
             _ => {
                 forget(cut_by_panic);
-                let underway = self.begin(&exchange, head, bytes);
+                let underway = self.begin(&exchange, bytes);
                 return self.answer_large(framed, &exchange, underway, output, ending);
             }
         };
@@ -206,7 +204,7 @@ impl Connection {
             reason: framed.reason,
             content_sent,
         };
-        self.record(&exchange, (head, bytes), outcome);
+        self.record(&exchange, (head.method, bytes), outcome);
         exchange.end_at_once();
         Step::Answered {
             used: bytes.len(),
@@ -220,15 +218,14 @@ impl Connection {
     fn record(
         &self,
         exchange: &Exchange<'_, '_>,
-        (head, bytes): (&RequestHead<'_>, &[u8]),
+        (method, bytes): (Method, &[u8]),
         outcome: Outcome,
     ) {
         if !self.endpoint.is_recorded {
             return;
         }
-        let told = exchange.told();
-        let subject = Subject::Request { head, bytes, told };
-        let counted = CountedAs::of(exchange.policy.series, head.method);
+        let subject = Subject::Request(exchange, bytes);
+        let counted = CountedAs::of(exchange.policy.series, method);
         let (client, now) = (exchange.client, runtime::now());
         finish(&self.worker, client, &subject, outcome, counted, now);
     }
@@ -247,17 +244,24 @@ impl Connection {
         self.begun.set(is_begun.then(|| Box::new(begun())));
     }
 
+    /// Takes what was done for a request that has to be waited for, as [`Exchange::resumed`] wants it.
+    pub(super) fn take_begun(
+        &self,
+    ) -> (Option<handlers::Begun>, Option<Counted>, Option<RequestId>) {
+        match self.begun.take() {
+            None => (None, None, None),
+            Some(begun) => (begun.of_handler, begun.counted, begun.id),
+        }
+    }
+
     /// Begins an exchange that is not finished within this turn.
     pub(super) fn begin<'e>(
         &self,
         exchange: &'e Exchange<'_, '_>,
-        head: &'e RequestHead<'e>,
         bytes: &'e [u8],
     ) -> Underway<'e> {
         let is_recorded = self.endpoint.is_recorded;
-        let (client, told) = (exchange.client, exchange.told());
-        let counted = (is_recorded, exchange.policy.series);
-        Underway::begin(&self.worker, client, counted, (head, bytes), told)
+        Underway::begin(&self.worker, is_recorded, exchange, bytes)
     }
 
     /// Sends a response whose content is too large to be copied behind its head. The head is the last
@@ -309,6 +313,8 @@ impl Connection {
     }
 
     /// Appends the head of a response to `output`, with what it says of rates.
+    // Two callers, of which one is hot: without this the compiler inlines it into neither.
+    #[inline(always)]
     pub(super) fn encode_head(
         &self,
         framed: &FramedResponse<'_, '_>,
@@ -372,13 +378,7 @@ impl Drop for CutByPanic<'_> {
         } = self.connection;
         let counted = (endpoint.is_recorded, self.series);
         // Dropped at once, and so finished as cut.
-        let _ = Underway::begin(
-            worker,
-            self.client,
-            counted,
-            (self.head, self.bytes),
-            Told::default(),
-        );
+        let _ = Underway::lost(worker, self.client, counted, (self.head, self.bytes));
     }
 }
 

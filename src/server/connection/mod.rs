@@ -42,7 +42,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use crate::address::ClientAddress;
-use crate::generation::{Generation, LocalGeneration};
+use crate::generation::{Generation, Listening, LocalGeneration};
 use crate::handlers;
 use crate::http::request::{HeadLimits, head_length, may_be_complete};
 use crate::log::diagnostic;
@@ -392,15 +392,6 @@ impl Connection {
         }
     }
 
-    /// The limits of a head, whose server is not known yet.
-    fn head_limits(&self, generation: &Generation) -> HeadLimits {
-        let limits = generation.limits_at(&self.endpoint.address);
-        HeadLimits {
-            max_bytes: limits.max_head,
-            max_fields: limits.max_fields,
-        }
-    }
-
     /// Keeps an incomplete request until more of it comes.
     fn keep_incomplete(&mut self, rest: &[u8], generation: &Generation) {
         // RFC 9112 §2.2: empty lines before a request are ignored, and do not start the time of a head.
@@ -482,5 +473,14 @@ impl Drop for Connection {
         if self.is_counted {
             self.worker.dismiss();
         }
+    }
+}
+
+/// The limits of a head, whose server is not known yet.
+fn head_limits(listening: Listening<'_>) -> HeadLimits {
+    let limits = listening.limits();
+    HeadLimits {
+        max_bytes: limits.max_head,
+        max_fields: limits.max_fields,
     }
 }

@@ -9,7 +9,6 @@
 //! Both ways are open at once: a handler may read the request's content before it returns a response,
 //! and the response's content may be made from it while it is sent.
 
-use std::cell::Cell;
 use std::mem::{replace, take};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use std::time::Duration;
 use super::answer::MAX_COPIED;
 use super::pending::Sending;
 use super::switched::Switched;
-use super::{Connection, Ending, Performed};
+use super::{Connection, Ending, Performed, head_limits};
 use crate::generation::{Generation, Route};
 use crate::http::request::{HeadLimits, Parsed, RequestHead};
 use crate::http::response::ResponseFraming;
@@ -74,22 +73,23 @@ impl Connection {
         let generation = self.generation();
         let is_guess = take(&mut self.is_likely_to_wait);
         // Taken before anything else: a request that goes back to the fast path is asked anew there.
-        let begun = self.begun.take();
-        debug_assert!(!is_guess || begun.is_none(), "a handler was asked");
-        let begun = begun.map_or((None, None, None), |begun| {
-            (begun.of_handler, begun.counted, begun.id)
-        });
+        debug_assert!(
+            !is_guess || self.begun.get_mut().is_none(),
+            "a handler was asked"
+        );
+        let begun = self.take_begun();
         let bytes = self.take_head(length);
         let unread = take(&mut self.unread);
-        let mut lines = Vec::new();
-        let limits = self.head_limits(&generation);
+        let mut lines = Box::default();
+        let listening = generation.at(&self.endpoint.address);
+        let limits = head_limits(listening);
         let Some(head) = parse_whole(&bytes, &mut lines, limits) else {
             return self.leave_to_turn(bytes, unread);
         };
         let arrival = self.arrival(&generation, &head);
         let listener = &self.endpoint.address;
         let asked_of = self.for_admission();
-        let exchange = Exchange::new(&generation, listener, self.client, &head, asked_of)
+        let exchange = Exchange::new(listening, listener, self.client, &head, asked_of)
             .arrived_by(&arrival)
             .resumed(begun);
         let always_waits = exchange.always_waits();
@@ -98,10 +98,10 @@ impl Connection {
             return self.leave_to_turn(bytes, unread);
         }
         exchange.tell();
-        let received = Cell::new(0);
-        let underway = self.begin(&exchange, &head, &bytes).receiving(&received);
         let (input, limits) = (&self.worker.input, exchange.limits());
-        let receiving = Receiving::new(&head, &self.stream, input, limits, (unread, &received));
+        let receiving = Receiving::new(&head, &self.stream, input, limits, unread);
+        let underway = self.begin(&exchange, &bytes);
+        let underway = underway.receiving(receiving.length());
         let content = receiving.content();
         let answered = exchange.answer(&self.worker.local, content).await;
         let begun = (&exchange, &head, underway, &receiving);
@@ -136,7 +136,8 @@ impl Connection {
     }
 
     /// Puts a head back that is for the fast path, with what has been read behind it.
-    fn leave_to_turn(&mut self, mut head: Vec<u8>, mut behind: Vec<u8>) -> Performed {
+    fn leave_to_turn(&mut self, head: Box<[u8]>, mut behind: Vec<u8>) -> Performed {
+        let mut head = head.into_vec();
         head.append(&mut behind);
         self.unread = head;
         self.is_unexamined = true;
@@ -145,10 +146,8 @@ impl Connection {
 
     /// What handlers are told of this connection.
     pub(super) fn arrival(&self, generation: &Generation, head: &RequestHead<'_>) -> Arrival<'_> {
-        let address = self.client.ip();
         let is_tls = self.stream.session().is_some();
         Arrival {
-            peer: address.map(|address| SocketAddr::new(address, self.client_port)),
             is_https: is_tls || Exchange::is_https(generation, self.client, head),
             is_from_proxy: Exchange::is_from_proxy(generation, self.client),
             connection: self,
@@ -176,7 +175,6 @@ impl Connection {
         generation: &Generation,
     ) -> Begun<'e> {
         underway.note_upstream(exchange.take_note());
-        underway.note_user(exchange.user());
         let Some(Answered { response, policy }) = answered else {
             underway.finish(Outcome::CLIENT_LEFT);
             return Begun::Done(Responded::Left);
@@ -317,19 +315,17 @@ impl Connection {
     }
 
     /// Takes the head of so many bytes off `unread`.
-    fn take_head(&mut self, length: usize) -> Vec<u8> {
+    fn take_head(&mut self, length: usize) -> Box<[u8]> {
         let behind = self.unread.split_off(length);
-        let mut head = replace(&mut self.unread, behind);
         // The head is held as long as the exchange lasts.
-        head.shrink_to_fit();
-        head
+        replace(&mut self.unread, behind).into_boxed_slice()
     }
 }
 
 /// Parses `bytes`, if they are a head that is not refused; `lines` receives its field lines.
 fn parse_whole<'b>(
     bytes: &'b [u8],
-    lines: &'b mut Vec<httparse::Header<'b>>,
+    lines: &'b mut Box<[httparse::Header<'b>]>,
     limits: HeadLimits,
 ) -> Option<RequestHead<'b>> {
     match RequestHead::parse_kept(bytes, lines, limits) {
@@ -339,6 +335,11 @@ fn parse_whole<'b>(
 }
 
 impl TellsOfConnection for Connection {
+    fn peer(&self) -> Option<SocketAddr> {
+        let address = self.client.ip();
+        address.map(|address| SocketAddr::new(address, self.client_port))
+    }
+
     /// The system is asked where we listen at all addresses.
     fn server_ip(&self) -> Option<IpAddr> {
         let listening = self.endpoint.address.ip();

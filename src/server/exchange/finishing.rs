@@ -90,14 +90,11 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
         } else {
             Scope::Content
         };
-        let (response, reason) = if let DuplexContent::Problem(reason) = response.content {
-            (
-                with_own_words(policy.with_error_page(response), traits),
-                reason,
-            )
-        } else {
-            (response, None)
-        };
+        let (mut response, mut reason) = (response, None);
+        if let DuplexContent::Problem(why) = response.content {
+            reason = why;
+            response = with_own_words(policy.with_error_page(response), traits);
+        }
         let framing = match response.content.length() {
             _ if response.status.ends_with_its_head() => ResponseFraming::None,
             _ if response.status.forbids_content() => ResponseFraming::Length(0),
@@ -159,6 +156,7 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
 
     /// Appends the head to `out`; `common` are the encoded field lines that every response carries, and
     /// `standing` is what it says of the rates at which its request was counted.
+    #[inline(always)]
     pub(in crate::server) fn encode_head(
         &self,
         common: &[u8],
@@ -173,10 +171,11 @@ impl<'a, 'c> FramedResponse<'a, 'c> {
             framing: self.framing,
             persistence: self.persistence,
         };
-        match standing {
-            None => head.encode(out),
-            Some(standing) => head.encode_with(out, |out| standing.encode(out)),
-        }
+        head.encode_with(out, |out| {
+            if let Some(standing) = standing {
+                standing.encode(out);
+            }
+        });
     }
 }
 

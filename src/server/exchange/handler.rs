@@ -23,7 +23,8 @@ use crate::runtime::{catch_panic, catch_panics};
 const MAX_LOCAL_REDIRECTS: usize = 8;
 
 impl<'g> Exchange<'g, '_> {
-    /// The response, if it can be given without waiting.
+    /// The response, if it can be given without waiting. One to a rewritten request always waits: then what is hot
+    /// has one caller here, and all of it stands in one function.
     pub(in crate::server) fn answer_now(&self, local: &WorkerState) -> Option<Response<'g>> {
         if self.head.framing != Framing::Empty {
             return None;
@@ -43,32 +44,31 @@ impl<'g> Exchange<'g, '_> {
             Err(refusal) => return Some(self.refused(*refusal)),
         };
         let route = matched.route;
+        if route.rewrite.is_some() {
+            return None;
+        }
         let answer = || {
             #[cfg(debug_assertions)]
             crate::server::test_hooks::obey(matched.path.as_bytes());
-            match &route.rewrite {
-                None => route.handler.answer_now(&self.request(matched), local),
-                Some(rewrite) => {
-                    let ask = |request: &Request<'_>| route.handler.answer_now(request, local);
-                    let answer = self.rewritten(matched, rewrite, ask);
-                    answer.unwrap_or_else(|reason| Some(Response::problem(reason)))
-                }
-            }
+            route.handler.answer_now(&self.request(matched), local)
         };
         // A handler leaves nothing half done that another exchange could see: it has only lent us
         // values, and its own cells are never borrowed across a call that could panic.
-        let response = catch_panic(answer).unwrap_or_else(|_| Some(panicked(route)))?;
-        Some(self.compressed(response, local))
+        let mut answer = catch_panic(answer).unwrap_or_else(|_| Some(panicked(route)));
+        // Written so that a response which is not compressed stays where it is.
+        if let Some(rules) = &self.policy.representation.compression {
+            answer = answer.map(|response| self.compressed_by(rules, response, local));
+        }
+        answer
     }
 
     /// The response, compressed if the policy says so.
-    #[inline(always)]
     fn compressed<'c>(
         &self,
         response: DuplexResponse<'g, 'c>,
         local: &WorkerState,
     ) -> DuplexResponse<'g, 'c> {
-        match &self.policy.compression {
+        match &self.policy.representation.compression {
             None => response,
             Some(rules) => self.compressed_by(rules, response, local),
         }
@@ -126,9 +126,9 @@ impl<'g> Exchange<'g, '_> {
                 return Some(self.redirect_failed(&target, "is no path of this server"));
             };
             let connection = self.arrival.map(|arrival| arrival.connection);
-            let (generation, listener) = (self.generation, self.listener);
+            let (listening, listener) = (self.generation.at(self.listener), self.listener);
             let mut next =
-                Exchange::of_client(generation, listener, self.client, &head, connection);
+                Exchange::of_client(listening, listener, self.client, &head, connection, None);
             next.arrival = self.arrival;
             // It is the same exchange, whatever the policy of that route says of ids.
             next.id = self.id.clone();
@@ -221,6 +221,8 @@ impl<'g> Exchange<'g, '_> {
 }
 
 /// The answer of the handler of `route`, whatever came of asking it; `None` if the client has left.
+// Two callers, of which one is hot: without this the compiler inlines it into neither.
+#[inline(always)]
 fn answer_of<'g, 'c, P>(
     route: &Route,
     outcome: Result<Result<DuplexAnswer<'g, 'c>, ContentError>, P>,

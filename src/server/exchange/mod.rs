@@ -39,7 +39,7 @@ use std::sync::Arc;
 use crate::address::{ClientAddress, ListenAddress};
 use crate::config::model::Limits;
 use crate::generation::policy::ServingPolicy;
-use crate::generation::{Generation, Route};
+use crate::generation::{Generation, Listening, Route};
 use crate::handlers::{Begun, ProxiedRequest, WorkerState};
 use crate::http::path::NormalPath;
 use crate::http::raw_path::behind_segments;
@@ -57,7 +57,6 @@ use crate::message::upstream_note::{NotePlace, UpstreamNote};
 use crate::reason::Reason;
 use crate::throttle::rates::Counted;
 
-use outcome::Told;
 use route::{Matched, Refusal};
 
 /// The field in which proxies and this server name the id.
@@ -97,53 +96,60 @@ pub(super) struct Answered<'g, 'c> {
 
 impl<'g, 'r> Exchange<'g, 'r> {
     /// Finds client, route and handler for the request of `head`, which came in at `listener` from `peer` on
-    /// `connection`.
+    /// `connection`; `listening` is that listener.
     ///
     /// `client_rule` is for a connection over TLS. Its handshake asked for a client's certificate as the
     /// server does that the client named then (SNI), and the number stands for what was asked. If the server
     /// for this request asks for something else, it is not asked over this connection (RFC 9110 §7.4).
     #[inline]
     pub(super) fn new(
-        generation: &'g Generation,
+        listening: Listening<'g>,
         listener: &'r ListenAddress,
         peer: ClientAddress,
         head: &'r RequestHead<'r>,
         (connection, client_rule): (&dyn TellsOfConnection, Option<u64>),
     ) -> Self {
-        let proxies = &generation.proxies;
+        let proxies = &listening.generation.proxies;
         let client = client::address(proxies, peer, head);
-        let mut exchange = Self::of_client(generation, listener, client, head, Some(connection));
+        let connection = Some(connection);
+        let mut exchange =
+            Self::of_client(listening, listener, client, head, connection, Some(peer));
         let is_in_reach = match client_rule {
             None => !head.target.is_https || client::may_have_secured(proxies, peer),
-            Some(rule) => generation.client_rule(listener, head.host) == rule,
+            Some(rule) => listening.client_rule(head.host) == rule,
         };
-        if exchange.policy.request_id {
-            exchange.take_id(client::is_trusted_proxy(proxies, peer));
-        }
         if !is_in_reach {
             exchange.matched = Err(Refusal::Because(Reason::OtherConnection));
         }
         exchange
     }
 
-    /// As [`new`](Self::new), where it is known who the client is.
+    /// As [`new`](Self::new), where it is known who the client is. With a `peer`, the exchange has an id if its
+    /// policy wants one.
     fn of_client(
-        generation: &'g Generation,
+        listening: Listening<'g>,
         listener: &'r ListenAddress,
         client: ClientAddress,
         head: &'r RequestHead<'r>,
         connection: Option<&dyn TellsOfConnection>,
+        peer: Option<ClientAddress>,
     ) -> Self {
-        let (policy, mut matched) = route::find(generation, listener, head);
+        let (policy, mut matched) = route::find(listening, head);
         if let Err(refusal) = admission::admit(policy, client, connection) {
             matched = Err(refusal);
         }
-        let identity = OnceCell::new();
+        let (identity, id) = (OnceCell::new(), IdPlace::new());
+        if policy.request_id
+            && let Some(peer) = peer
+        {
+            let is_from_proxy = client::is_trusted_proxy(&listening.generation.proxies, peer);
+            let _ = id.set(id_of(head, is_from_proxy));
+        }
         if let Some(auth) = &policy.auth {
             auth::begin(auth, head, &mut matched, &identity);
         }
         Self {
-            generation,
+            generation: listening.generation,
             listener,
             head,
             client,
@@ -154,32 +160,13 @@ impl<'g, 'r> Exchange<'g, 'r> {
             begun: Cell::new(None),
             counted: Cell::new(None),
             note: NotePlace::default(),
-            id: IdPlace::new(),
+            id,
         }
-    }
-
-    /// Gives the exchange an id: that of the proxy, if it is a trusted one that has named one.
-    #[cold]
-    fn take_id(&self, is_from_proxy: bool) {
-        let mut lines = self.head.fields.iter();
-        let line = lines.find(|(name, _)| name.eq_ignore_ascii_case(REQUEST_ID));
-        let named = line.filter(|_| is_from_proxy);
-        let taken = named.and_then(|(_, value)| RequestId::taken(value));
-        let _ = self.id.set(taken.unwrap_or_else(RequestId::new));
     }
 
     /// The id of the exchange, if it has one.
     pub(super) fn id(&self) -> Option<&RequestId> {
-        self.id.get()
-    }
-
-    /// What the log tells of the exchange that its request does not say.
-    pub(super) fn told(&self) -> Told<'_> {
-        Told {
-            route: self.route().map(|route| &*route.name),
-            id: self.id.get(),
-            user: self.user(),
-        }
+        self.id.get().map(|id| &**id)
     }
 
     /// This exchange, with what scripts are told of the connection that the request came on.
@@ -214,7 +201,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
         self.counted.set(counted);
         match id {
             Some(id) => Self {
-                id: id.into(),
+                id: Box::new(id).into(),
                 ..self
             },
             None => self,
@@ -388,11 +375,10 @@ impl<'g, 'r> Exchange<'g, 'r> {
             path,
             verified: self.verified(),
             changes: &self.policy.representation,
-            compression: self.policy.compression.as_deref(),
             client: self.client,
             listener: self.listener,
             arrival: self.arrival,
-            id: self.id.get(),
+            id: self.id(),
             note: &self.note,
             original: None,
         }
@@ -412,4 +398,15 @@ impl<'g, 'r> Exchange<'g, 'r> {
     pub(super) fn take_note(&self) -> Option<Box<UpstreamNote>> {
         self.note.take()
     }
+}
+
+/// The id of an exchange whose request has this head: that of the proxy, if it is a trusted one that has named
+/// one.
+#[cold]
+fn id_of(head: &RequestHead<'_>, is_from_proxy: bool) -> Box<RequestId> {
+    let mut lines = head.fields.iter();
+    let line = lines.find(|(name, _)| name.eq_ignore_ascii_case(REQUEST_ID));
+    let named = line.filter(|_| is_from_proxy);
+    let taken = named.and_then(|(_, value)| RequestId::taken(value));
+    Box::new(taken.unwrap_or_else(RequestId::new))
 }

@@ -32,6 +32,7 @@ use crate::metrics::exchanges::{Kind, Measured};
 use crate::metrics::series::SeriesId;
 use crate::reason::Reason;
 use crate::runtime;
+use crate::server::exchange::Exchange;
 use crate::server::worker::Worker;
 
 /// How an exchange ended.
@@ -93,12 +94,10 @@ impl CountedAs {
 
 /// What an access record tells of an exchange besides its outcome.
 pub(crate) enum Subject<'e> {
-    /// A request that was read: its head, and the bytes that the head was parsed from.
-    Request {
-        head: &'e RequestHead<'e>,
-        bytes: &'e [u8],
-        told: Told<'e>,
-    },
+    /// A request that was read: its exchange, and the bytes that its head was parsed from.
+    Request(&'e Exchange<'e, 'e>, &'e [u8]),
+    /// A request that was read, and whose exchange is lost in a panic: its head, and the same bytes.
+    Head(&'e RequestHead<'e>, &'e [u8]),
     /// A request of which only the first line is known, or a part of that line; and the id of its
     /// exchange, if it has one.
     Line(&'e [u8], Option<&'e RequestId>),
@@ -115,6 +114,17 @@ pub(crate) struct Told<'e> {
     pub(crate) id: Option<&'e RequestId>,
     /// The user, if one was verified.
     pub(crate) user: Option<&'e str>,
+}
+
+impl Exchange<'_, '_> {
+    /// What the log tells of the exchange that its request does not say.
+    fn told(&self) -> Told<'_> {
+        Told {
+            route: self.route().map(|route| &*route.name),
+            id: self.id(),
+            user: self.user(),
+        }
+    }
 }
 
 /// How many octets of a request line that cannot be read are logged. All of them may need an escape of four
@@ -180,8 +190,6 @@ impl KeptSubject {
 }
 
 impl<'e> Subject<'e> {
-    // Two callers, of which one is hot: without this the compiler inlines it into neither.
-    #[inline(always)]
     fn record(
         &self,
         client: ClientAddress,
@@ -195,16 +203,16 @@ impl<'e> Subject<'e> {
             ..AccessRecord::unreadable(client, b"", outcome.status)
         };
         match self {
-            Self::Request { head, bytes, told } => AccessRecord {
-                request_line: request_line(bytes),
-                host: head.host,
-                referer: head.fields.first(Known::Referer),
-                user_agent: head.fields.first(Known::UserAgent),
-                route: told.route,
-                request_id: told.id.map(RequestId::as_str),
-                user: told.user,
-                ..record
-            },
+            Self::Request(exchange, bytes) => {
+                let told = exchange.told();
+                AccessRecord {
+                    route: told.route,
+                    request_id: told.id.map(RequestId::as_str),
+                    user: told.user,
+                    ..of_head(exchange.head, bytes, record)
+                }
+            }
+            Self::Head(head, bytes) => of_head(head, bytes, record),
             Self::Line(line, id) => AccessRecord {
                 request_line: &line[..line.len().min(MAX_REFUSED_LINE)],
                 request_id: id.map(RequestId::as_str),
@@ -226,7 +234,10 @@ impl<'e> Subject<'e> {
     /// Copies what is borrowed.
     fn into_kept(self) -> Subject<'static> {
         Subject::Kept(match self {
-            Self::Request { head, bytes, told } => KeptSubject::new(bytes, Some(head), told),
+            Self::Request(exchange, bytes) => {
+                KeptSubject::new(bytes, Some(exchange.head), exchange.told())
+            }
+            Self::Head(head, bytes) => KeptSubject::new(bytes, Some(head), Told::default()),
             Self::Line(line, id) => {
                 let told = Told {
                     id,
@@ -239,11 +250,26 @@ impl<'e> Subject<'e> {
     }
 }
 
+/// `record`, with what the request's head says; it was parsed from `bytes`.
+fn of_head<'r>(
+    head: &'r RequestHead<'_>,
+    bytes: &'r [u8],
+    record: AccessRecord<'r>,
+) -> AccessRecord<'r> {
+    AccessRecord {
+        request_line: request_line(bytes),
+        host: head.host,
+        referer: head.fields.first(Known::Referer),
+        user_agent: head.fields.first(Known::UserAgent),
+        ..record
+    }
+}
+
 /// Counts an exchange that has ended, and appends its record to the access log if there is one.
 ///
 /// This is the only place that does either. The exchange began and ended in the turn of `now`, and its
 /// request has no content that was read.
-#[inline]
+#[inline(always)]
 pub(crate) fn finish(
     worker: &Rc<Worker>,
     client: ClientAddress,
@@ -262,7 +288,8 @@ pub(crate) fn finish(
 
 /// The same, of an exchange that took what `counted` has, and for which servers of an upstream may have been
 /// asked.
-#[inline]
+// Two callers, of which one is hot: without this the compiler inlines it into neither.
+#[inline(always)]
 fn finish_with(
     worker: &Rc<Worker>,
     client: ClientAddress,
@@ -350,23 +377,46 @@ pub(crate) struct Underway<'e> {
 }
 
 impl<'e> Underway<'e> {
-    /// An exchange of `client` that begins now, with the request of `head`, which was parsed from
-    /// `bytes`; `is_recorded` says whether it is counted, in `series`, and recorded.
+    /// `exchange`, which begins now; the head of its request was parsed from `bytes`. `is_recorded` says
+    /// whether it is counted and recorded.
     pub(crate) fn begin(
+        worker: &Rc<Worker>,
+        is_recorded: bool,
+        exchange: &'e Exchange<'e, 'e>,
+        bytes: &'e [u8],
+    ) -> Self {
+        let counted = (is_recorded, exchange.policy.series, exchange.head.method);
+        let subject = Subject::Request(exchange, bytes);
+        Self::of(worker, exchange.client, counted, subject)
+    }
+
+    /// As [`begin`](Self::begin), of an exchange of `client` that is lost in a panic. It would be counted in
+    /// `series`.
+    pub(crate) fn lost(
         worker: &Rc<Worker>,
         client: ClientAddress,
         (is_recorded, series): (bool, SeriesId),
         (head, bytes): (&'e RequestHead<'e>, &'e [u8]),
-        told: Told<'e>,
+    ) -> Self {
+        let counted = (is_recorded, series, head.method);
+        Self::of(worker, client, counted, Subject::Head(head, bytes))
+    }
+
+    #[inline]
+    fn of(
+        worker: &Rc<Worker>,
+        client: ClientAddress,
+        (is_recorded, series, method): (bool, SeriesId, Method),
+        subject: Subject<'e>,
     ) -> Self {
         Self {
             worker: Rc::clone(worker),
             client,
             is_recorded,
-            counted: CountedAs::of(series, head.method),
+            counted: CountedAs::of(series, method),
             started: runtime::now(),
             received: None,
-            subject: Subject::Request { head, bytes, told },
+            subject,
             is_over: false,
             status: None,
             content_sent: 0,
@@ -377,7 +427,8 @@ impl<'e> Underway<'e> {
     /// Method and request-target, as a line of the log names the request.
     pub(crate) fn request_in_log(&self) -> String {
         let line = match &self.subject {
-            Subject::Request { head, .. } => return head.in_log(),
+            Subject::Request(exchange, _) => return exchange.head.in_log(),
+            Subject::Head(head, _) => return head.in_log(),
             Subject::Line(line, _) => *line,
             Subject::Kept(kept) => kept.request_line(),
         };
@@ -429,13 +480,6 @@ impl<'e> Underway<'e> {
     /// Takes note of which servers of an upstream were asked, and with what result.
     pub(crate) fn note_upstream(&mut self, note: Option<Box<UpstreamNote>>) {
         self.note = note;
-    }
-
-    /// Takes note of the user who was verified, if one was.
-    pub(crate) fn note_user(&mut self, user: Option<&'e str>) {
-        if let Subject::Request { told, .. } = &mut self.subject {
-            told.user = user;
-        }
     }
 
     /// Takes note that the content of the response broke off: if an upstream was asked, it is its fault.

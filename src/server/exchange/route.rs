@@ -1,10 +1,9 @@
 //! The server and the route that answer a request, in the order in which its parts are read.
 
 use super::{cors, when};
-use crate::address::ListenAddress;
 use crate::generation::policy::ServingPolicy;
 use crate::generation::routing::Found;
-use crate::generation::{Generation, Route, Site};
+use crate::generation::{Listening, Route, Site};
 use crate::http::method::{Method, MethodSet};
 use crate::http::path::NormalPath;
 use crate::http::request::RequestHead;
@@ -84,15 +83,14 @@ impl Refusal {
     }
 }
 
-/// Finds who answers the request of `head`, which came in at `listener`, and the policy that holds
+/// Finds who answers the request of `head`, which came in at `listening`, and the policy that holds
 /// for the response: the route's, or that of as much as was found.
 pub(super) fn find<'g, 'r>(
-    generation: &'g Generation,
-    listener: &ListenAddress,
+    listening: Listening<'g>,
     head: &RequestHead<'r>,
 ) -> (&'g ServingPolicy, Result<Matched<'g, 'r>, Refusal>) {
-    match find_site(generation, listener, head) {
-        Err(refusal) => (&generation.policy, Err(refusal)),
+    match find_site(listening, head) {
+        Err(refusal) => (&listening.generation.policy, Err(refusal)),
         Ok(site) if head.method == Method::Options => find_for_options(site, head),
         Ok(site) => with_policy(find_route(site, head, head.method)),
     }
@@ -141,18 +139,14 @@ fn with_policy<'g, 'r>(
 }
 
 /// The server that answers for a request's host.
-fn find_site<'g>(
-    generation: &'g Generation,
-    listener: &ListenAddress,
-    head: &RequestHead<'_>,
-) -> Result<&'g Site, Refusal> {
+fn find_site<'g>(listening: Listening<'g>, head: &RequestHead<'_>) -> Result<&'g Site, Refusal> {
     match head.target.form {
         Form::Asterisk => return Err(Refusal::Options(SERVER_METHODS)),
         // CONNECT: no tunnels here.
         Form::Authority => return Err(Refusal::NotAllowed(SERVER_METHODS)),
         Form::Origin | Form::Absolute => {}
     }
-    let site = generation.site(listener, head.host);
+    let site = listening.site(head.host);
     site.ok_or(Refusal::Because(Reason::HostUnknown))
 }
 

@@ -14,7 +14,7 @@ pub(super) fn compression_of(
     answer: Option<(Status, &FieldList)>,
     head: &RequestHead<'_>,
 ) -> Option<String> {
-    let rules = policy.compression.as_deref()?;
+    let rules = policy.representation.compression.as_deref()?;
     Some(match answer {
         Some((status, fields)) => of_answer(rules, status, fields, head),
         None => of_code(rules, head),

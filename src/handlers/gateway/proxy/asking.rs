@@ -60,19 +60,17 @@ impl ProxyHandler {
                 client: request.client,
                 head: Some(request.head),
             };
-            let chosen = match self.upstream.choose_unless_busy(wanted, &tries.failed) {
-                Some(chosen) => chosen,
-                // Boxed, because most requests need not wait.
-                None => Box::pin(self.wait_in_line(wanted, body)).await?,
-            };
-            let chosen = match chosen {
+            let chosen = match self.choose(wanted, &tries, body).await? {
                 Ok(chosen) => chosen,
                 Err(why) => return tries.end_without_server(why),
             };
             tries.note_try();
-            let tell = |step: &dyn std::fmt::Display| tell(request, &chosen, step);
             if diagnostic::may_debug() {
-                tell(&format_args!("is asked, try {}", tries.count));
+                tell(
+                    request,
+                    &chosen,
+                    &format_args!("is asked, try {}", tries.count),
+                );
             }
             let server = chosen.server().id();
             let asked = self.ask_server(request, worker, body, &chosen, &tries.connect);
@@ -83,7 +81,11 @@ impl ProxyHandler {
                             Some(after) => format!("connected in {after:.1?}"),
                             None => "over a kept connection".to_owned(),
                         };
-                        tell(&format_args!("responds {}, {connection}", said.head.status));
+                        tell(
+                            request,
+                            &chosen,
+                            &format_args!("responds {}, {connection}", said.head.status),
+                        );
                     }
                     let is_refused = self.is_refused(&said.head, request, body, &tries);
                     let heard = self.heard(said, chosen, &tries, worker);
@@ -106,7 +108,7 @@ impl ProxyHandler {
                             true => "another server may be asked",
                             false => "no other server is asked",
                         };
-                        tell(&format_args!("fails: {chain}; {next}"));
+                        tell(request, &chosen, &format_args!("fails: {chain}; {next}"));
                     }
                     let failed = tries.failure(fault, &chosen);
                     if !may_repeat {
@@ -137,6 +139,23 @@ impl ProxyHandler {
             keep: self.upstream.options().keep,
         };
         Heard { said, asked, note }
+    }
+
+    /// The server that is asked next.
+    ///
+    /// # Errors
+    /// If the client has gone.
+    async fn choose<C: ReadContent + Copy>(
+        &self,
+        wanted: Wanted<'_>,
+        tries: &Tries<C>,
+        body: &Body<C>,
+    ) -> Result<Result<Chosen, NoServer>, ContentError> {
+        match self.upstream.choose_unless_busy(wanted, &tries.failed) {
+            Some(chosen) => Ok(chosen),
+            // Boxed, because most requests need not wait.
+            None => Box::pin(self.wait_in_line(wanted, body)).await,
+        }
     }
 
     /// Waits for a server with room, while the client waits.

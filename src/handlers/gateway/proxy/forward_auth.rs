@@ -105,7 +105,7 @@ impl ForwardAuth {
         client: impl ReadContent + Copy + 'c,
     ) -> Result<Said<'a, 'c>, ContentError> {
         let bytes = self.question(request);
-        let mut lines = Vec::new();
+        let mut lines = Box::default();
         let limits = HeadLimits {
             max_bytes: usize::MAX,
             max_fields: usize::MAX,

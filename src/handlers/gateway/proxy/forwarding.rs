@@ -51,7 +51,7 @@ pub(super) fn push(
 ) {
     let arrival = request.arrival;
     let is_from_proxy = arrival.is_some_and(|arrival| arrival.is_from_proxy);
-    let peer = match arrival.and_then(|arrival| arrival.peer) {
+    let peer = match arrival.and_then(|arrival| arrival.connection.peer()) {
         Some(peer) => Some(peer.ip().to_canonical()),
         None if is_from_proxy => None,
         None => request.client.ip(),
