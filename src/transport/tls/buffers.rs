@@ -4,14 +4,26 @@ use std::cell::RefCell;
 
 use super::records::{FULL, MAX_RECORD, OVERHEAD};
 
-/// Octets of content that are encrypted for one call of the system.
+/// The most octets of content that are encrypted for one call of the system.
 pub(super) const SHARE: usize = 128 * 1024;
+
+/// As many for a call while a response begins: with what encryption adds, that is one segment for the
+/// system, which has 64 KiB at most. Where the congestion control spreads octets over time, as BBR does,
+/// the system may send a second segment of the same call from a timer, and that costs more than a
+/// further call.
+const FIRST_SHARE: usize = 60 * 1024;
 
 /// The most octets of content that wait for more to go with them.
 pub(super) const MAX_HELD: usize = 16 * 1024;
 
 /// The most octets of records that wait to be sent before those of new content.
 pub(super) const MAX_BEFORE: usize = 4 * 1024;
+
+/// How many octets of content are encrypted for the next call, at most, where `sent` octets of the
+/// response are sent already.
+pub(super) fn next_share(sent: usize) -> usize {
+    if sent < SHARE { FIRST_SHARE } else { SHARE }
+}
 
 /// What a thread's sessions work in. Nothing stays in it between two calls.
 pub(super) struct Buffers {

@@ -20,7 +20,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 use rustls::InvalidMessage;
 
 use super::about::About;
-use super::buffers::{self, Buffers, MAX_BEFORE, MAX_HELD, Outgoing, SHARE};
+use super::buffers::{self, Buffers, MAX_BEFORE, MAX_HELD, Outgoing, SHARE, next_share};
 use super::records::{MAX_RECORD, next_piece};
 use super::state::State;
 use crate::runtime::{Direction, Elapsed, Idle, Stream, Tick};
@@ -179,7 +179,7 @@ impl Session {
         error
     }
 
-    /// As [`Transport::send`](crate::transport::Transport::send). Takes [`SHARE`] octets at most.
+    /// As [`Transport::send`](crate::transport::Transport::send). Takes [`next_share`] octets at most.
     /// With `more` it keeps a few, which go into the same records as those that follow.
     ///
     /// Where the socket does not take all of the records, this is `WouldBlock`, and the caller sends the
@@ -195,7 +195,7 @@ impl Session {
         if let Some(count) = self.finish_last(state)? {
             return Ok(count);
         }
-        let octets = &octets[..octets.len().min(SHARE)];
+        let octets = &octets[..octets.len().min(next_share(state.sent))];
         if more && state.held.len() + octets.len() <= MAX_HELD {
             state.held.extend_from_slice(octets);
             return Ok(octets.len());
@@ -218,7 +218,7 @@ impl Session {
         self.send_gathered(state, pieces, false)
     }
 
-    /// Sends the pieces behind the content that is held. Takes [`SHARE`] octets of them at most.
+    /// Sends the pieces behind the content that is held. Takes [`next_share`] octets of them at most.
     fn send_gathered(
         &self,
         state: &mut State,
@@ -227,9 +227,10 @@ impl Session {
     ) -> io::Result<usize> {
         buffers::with(|buffers| {
             let held = take(&mut state.held);
+            let share = next_share(state.sent);
             // A single piece need not be copied.
             if let ([octets], true) = (pieces, held.is_empty()) {
-                let octets = &octets[..octets.len().min(SHARE)];
+                let octets = &octets[..octets.len().min(share)];
                 let out = &mut buffers.outgoing;
                 return self.encrypt_and_send(state, octets, octets.len(), out, more);
             }
@@ -237,7 +238,7 @@ impl Session {
             buffers.plain[..start].copy_from_slice(&held);
             let mut filled = start;
             for piece in pieces {
-                let room = &mut buffers.plain[filled..start + SHARE];
+                let room = &mut buffers.plain[filled..start + share];
                 let count = piece.len().min(room.len());
                 room[..count].copy_from_slice(&piece[..count]);
                 filled += count;
@@ -266,7 +267,8 @@ impl Session {
             Some(sent) => Some(sent),
             None => buffers::with(|buffers| {
                 let start = state.held.len();
-                let room = &mut buffers.plain[start..start + count.min(SHARE)];
+                let share = next_share(state.sent);
+                let room = &mut buffers.plain[start..start + count.min(share)];
                 let Some(read) = read_file(file, room, *offset, may_wait)? else {
                     return Ok(None);
                 };
@@ -275,8 +277,8 @@ impl Session {
                 }
                 buffers.plain[..start].copy_from_slice(&take(&mut state.held));
                 let octets = &buffers.plain[..start + read];
-                // More follows if the file has more than fits.
-                let more = read < count;
+                // More follows if the file has more than fits, and a full share waits for it.
+                let more = read < count && share == SHARE;
                 self.encrypt_and_send(state, octets, read, &mut buffers.outgoing, more)
                     .map(Some)
             })?,

@@ -228,6 +228,34 @@ fn pieces_and_files_arrive_in_their_order() {
     assert!(received.expect("an end in order") == expected);
 }
 
+/// A response begins with calls whose records are one segment each.
+#[test]
+fn a_response_begins_in_small_shares() {
+    const LENGTH: usize = 300_000;
+    const FIRST: usize = 60 * 1024;
+    for from_file in [true, false] {
+        let received = carried(&TLS13, 64 * 1024, move |server| async move {
+            let file = tempfile::tempfile().expect("a file");
+            std::os::unix::fs::FileExt::write_all_at(&file, &pattern(LENGTH), 0).expect("room");
+            let (mut offset, mut counts) = (0, Vec::new());
+            send_all(&server, &pattern(LENGTH), |server, octets| {
+                let count = if from_file {
+                    let sent = server.send_file(file.as_fd(), &mut offset, octets.len(), true)?;
+                    sent.expect("it may wait")
+                } else {
+                    server.send(octets, false)?
+                };
+                counts.push(count);
+                Ok(count)
+            })
+            .await;
+            assert_eq!(counts, [FIRST, FIRST, FIRST, LENGTH - 3 * FIRST]);
+            server.close(Tick::NEVER).await.expect("the client reads");
+        });
+        assert!(received.expect("an end in order") == pattern(LENGTH));
+    }
+}
+
 /// An update of the keys costs a worker much more than the client, which may send one behind each
 /// few octets.
 #[test]
