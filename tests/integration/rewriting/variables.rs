@@ -1,10 +1,16 @@
 //! Variables in redirects, in fields of answers and of requests to upstreams, and in content.
 
 use super::get;
-use crate::support::{Site, Upstream};
+use crate::support::{Site, Upstream, is_tls_wanted, speak_plainly};
+
+/// What `{scheme}` stands for.
+fn scheme() -> &'static str {
+    if is_tls_wanted() { "https" } else { "http" }
+}
 
 #[test]
 fn a_redirect_leads_where_the_request_says_and_never_elsewhere() {
+    speak_plainly();
     let server = Site::new(
         "'/' = { redirect = '{scheme}://example.com{path}' }\n\
          '/id/{id:int}' = { redirect = '/item/{id}' }\n\
@@ -55,7 +61,7 @@ fn fields_say_something_of_each_request_whatever_answers() {
     let server = site.start();
     for (target, status) in [("/u/7", 404), ("/t/a", 200), ("/gone", 404), ("/m", 405)] {
         let response = server.get(&format!("{target}?q=1"));
-        let asked = format!("GET http://h{target}?q=1");
+        let asked = format!("GET {}://h{target}?q=1", scheme());
         assert_eq!(response.status, status, "{target}");
         assert_eq!(response.field("X-Asked"), Some(&*asked), "{target}");
         assert_eq!(response.field("X-Client"), Some("127.0.0.1"), "{target}");
@@ -113,7 +119,8 @@ fn content_is_filled_and_encoded_by_its_type() {
             "{target}"
         );
     }
-    assert_eq!(server.get("/scheme?a=%41").text(), "http h a=%41");
+    let told = server.get("/scheme?a=%41").text();
+    assert_eq!(told, format!("{} h a=%41", scheme()));
     let mut head = server.connect();
     head.send("HEAD /text/ab HTTP/1.1\r\nHost: h\r\n\r\n");
     let length = "hello ab, {name}, {\"a\":{}}".len();
