@@ -89,7 +89,7 @@ impl Request<'_> {
 
 impl Request<'_> {
     /// Whether a handler that passes the request on, or gives parts of content, must take no notice of its
-    /// `Range`; see [`Compression::hides_range`].
+    /// `Range`; see [`hides_range`](crate::http::compression::Compression::hides_range).
     pub(crate) fn hides_range(&self) -> bool {
         let compression = self.changes.compression.as_ref();
         compression.is_some_and(|rules| rules.hides_range(self.head))

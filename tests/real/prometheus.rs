@@ -25,7 +25,12 @@ fn query(prometheus: SocketAddr, query: &str) -> Option<f64> {
     client.send(format!(
         "GET /api/v1/query?query={encoded} HTTP/1.1\r\nHost: {prometheus}\r\n\r\n"
     ));
-    let json = client.response().json();
+    let response = client.response();
+    // It is not ready yet.
+    if response.status != 200 {
+        return None;
+    }
+    let json = response.json();
     let value = json.pointer("/data/result/0/value/1")?;
     value.as_str()?.parse().ok()
 }
