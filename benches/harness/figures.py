@@ -54,6 +54,10 @@ FIGURES: dict[str, Figure | tuple[Figure, ...]] = {
     "proxy-100k": (Figure(0.6, "nginx"), Figure(1, "haproxy")),
     "proxy-idle": Figure(400),
     "proxy-tunnel": Figure(1024),
+    "gzip-stream": Figure(0.6, "nginx"),
+    "gzip-stream-octets": Figure(1.03, "nginx"),
+    "zstd-stream": Figure(0.25, "nginx"),
+    "compressed-cost": Figure(1.05),
 }
 
 

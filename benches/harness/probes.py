@@ -94,6 +94,24 @@ def relative_cost(subject: Subject, what: Load, variant: Variant) -> Sample:
     return replace(varied, value=varied.value / plain.value, errors=plain.errors + varied.errors)
 
 
+def cpu_per_coded_request(subject: Subject, what: Load, variant: Variant) -> Sample:
+    """Microseconds of CPU a request whose answer is compressed."""
+    _ask_coded(subject.instance(variant), what)
+    return cpu_per_request(subject, what, variant=variant)
+
+
+def coded_length(subject: Subject, what: Load, variant: Variant) -> Sample:
+    """Octets of a compressed answer."""
+    return Sample(value=_ask_coded(subject.instance(variant), what).length)
+
+
+def coded_cost(subject: Subject, what: Load, plain: Load, variant: Variant) -> Sample:
+    """What a compressed answer costs, relative to a plain one right before."""
+    before = cpu_per_request(subject, plain, variant=variant)
+    coded = cpu_per_coded_request(subject, what, variant)
+    return replace(coded, value=coded.value / before.value, errors=before.errors + coded.errors)
+
+
 def latency_under_downloads(subject: Subject) -> Sample:
     """p99 of small files, in milliseconds, while downloads take all the server has."""
     running = subject.instance()
@@ -274,6 +292,15 @@ def _with_conditions(running: process.Running, what: Load) -> Load:
     conditions = {"If-None-Match": "etag", "If-Modified-Since": "last-modified"}
     held = {name: fields[source] for name, source in conditions.items() if source in fields}
     return replace(what, fields=what.fields | held)
+
+
+def _ask_coded(running: process.Running, what: Load) -> process.Answer:
+    """Asks once: the answer must be compressed."""
+    answer = running.ask(what.path, what.fields)
+    coding = answer.fields.get("content-encoding")
+    if answer.status != 200 or coding not in what.fields["Accept-Encoding"].split(", "):
+        raise ServerFailed(f"{what.path}: {answer.status} in the coding {coding}")
+    return answer
 
 
 def _check(running: process.Running, what: Load, status: int, length: int | None) -> None:

@@ -6,7 +6,8 @@ and large ones worse; but neither has `open_file_cache` (off by default: a file 
 open may be stale) nor `deferred`. Idle connections live for minutes everywhere, so that holding
 10,000 of them can be measured.
 
-As a proxy, each keeps its connections to the upstream and tells it the client's address.
+As a proxy, each keeps its connections to the upstream and tells it the client's address. Those that
+compress do it at their defaults, and nginx at the level that others have by default, 6.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Setting:
     certificate: tls.Certificate | None = None
     #: Whether its files have an `allow`, a rate that refuses none, and `cors`.
     is_limited: bool = False
+    #: Whether it compresses.
+    is_compressing: bool = False
 
     def write(self, name: str, text: str) -> str:
         """Writes a file of the configuration and returns its path."""
@@ -90,6 +93,8 @@ def tidegate(program: str, setting: Setting, more: str = "") -> Launch:
     if setting.is_limited:
         verb += ', allow = ["10.0.0.0/8", "127.0.0.0/8"], rate = "clients", cors = { origins = "https://a.test" }'
         more += '\nrates.clients = { rate = "1000000/s", burst = 100000 }'
+    if setting.is_compressing:
+        verb += ", compress = true"
     config = setting.write("tidegate.toml", f"""
 workers = {setting.workers}
 {more}
@@ -140,6 +145,7 @@ def nginx(program: str, setting: Setting, sending: str = "sendfile on; tcp_nopus
         )
     scripts = _nginx_scripts(setting) if setting.has_php else ""
     upstream, passing = _nginx_upstream(setting, buffers) if setting.upstream else ("", "")
+    compressing = "gzip on; gzip_comp_level 6;" if setting.is_compressing else ""
     config = setting.write("nginx.conf", f"""
 daemon off;
 worker_processes {setting.workers};
@@ -151,6 +157,7 @@ http {{
     types {{ text/html html; }}
     default_type application/octet-stream;
     {sending}
+    {compressing}
     keepalive_requests {REQUESTS};
     keepalive_timeout {IDLE_SECONDS};
     access_log {log};
@@ -291,6 +298,7 @@ def caddy(program: str, setting: Setting) -> Launch:
     """Go's scheduler is held to one thread at a time; what it would keep for itself is in the scratch."""
     log = f"log {{\n output file {setting.log}\n }}" if setting.log else ""
     verb = f"reverse_proxy 127.0.0.1:{setting.upstream}" if setting.upstream else "file_server"
+    encoding = "encode zstd gzip" if setting.is_compressing else ""
     config = setting.write("Caddyfile", f"""
 {{
     admin off
@@ -300,6 +308,7 @@ http://:{setting.port} {{
     bind 127.0.0.1
     root * {setting.root}
     respond /fixed "ok"
+    {encoding}
     {verb}
     {log}
 }}

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import php, process, recipes, tls, upstream
+from . import php, process, recipes, site, tls, upstream
 from .recipes import Launch, Setting
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -43,6 +43,8 @@ class Feature(enum.Flag):
     TLS = enum.auto()
     #: Who may ask, how often, and from which pages.
     LIMITS = enum.auto()
+    #: Compressing what clients take so.
+    COMPRESSION = enum.auto()
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Variant:
     key: tls.Key | None = None
     #: Whether it looks at who asks, how often, and from which page.
     is_limited: bool = False
+    #: Whether it compresses.
+    is_compressing: bool = False
 
 
 PLAIN = Variant()
@@ -121,12 +125,14 @@ class Server:
                 beside.append(php.start(directory, variant.php, cores | other_cores))
             if variant.is_proxy:
                 behind = _free_port()
-                beside.append(upstream.start(REPOSITORY / "target/release/floor", behind, other_cores))
+                floor = REPOSITORY / "target/release/floor"
+                beside.append(upstream.start(floor, behind, other_cores, root / site.PAGE))
         except (php.PhpFailed, upstream.UpstreamFailed) as error:
             raise process.ServerFailed(str(error)) from error
         setting = Setting(
             port, root, directory, log, variant.workers, variant.has_handlers, bool(variant.php), behind,
             tls.certificate(variant.key, scratch) if variant.key else None, variant.is_limited,
+            variant.is_compressing,
         )
         launch = self.recipe(program, setting)
         return process.start(launch.argv, launch.environment, cores, setting, directory / "output", beside)
@@ -138,7 +144,7 @@ SERVERS = (
     Server(
         "tidegate", ("target/release/tidegate",), recipes.tidegate, ("--version",),
         _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS | Feature.RELOAD | Feature.HANDLERS
-        | Feature.PHP | Feature.PROXY | Feature.TLS | Feature.LIMITS,
+        | Feature.PHP | Feature.PROXY | Feature.TLS | Feature.LIMITS | Feature.COMPRESSION,
         "cargo build --release",
     ),
     Server(
@@ -148,7 +154,7 @@ SERVERS = (
     Server(
         "nginx", ("nginx",), recipes.nginx, ("-v",),
         _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS | Feature.PHP | Feature.PROXY
-        | Feature.TLS,
+        | Feature.TLS | Feature.COMPRESSION,
         "Debian package nginx",
     ),
     Server(
@@ -173,7 +179,8 @@ SERVERS = (
     ),
     Server(
         "caddy", ("caddy",), recipes.caddy, ("version",),
-        _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.PROXY, "Debian package caddy",
+        _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.PROXY | Feature.COMPRESSION,
+        "Debian package caddy",
     ),
     Server(
         "apache", ("apache2", "httpd"), recipes.apache, ("-v",),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import html
 import random
 from pathlib import Path
 
@@ -18,6 +20,13 @@ SIZES = {
     "directory/index.html": 612,
 }
 
+#: A page that is worth compressing, and a file of as many octets as it has when it is compressed.
+PAGE = "page.html"
+PACKED = "page.packed"
+PAGE_SIZE = 100 * 1024
+
+#: What it is made of: text that people wrote.
+_DOCUMENTS = Path(__file__).resolve().parents[2] / "docs"
 
 #: Says what it was asked, and how much came with it.
 _SCRIPT = """<?php
@@ -36,10 +45,37 @@ def build(root: Path) -> None:
     scripts = root / "php"
     scripts.mkdir()
     (scripts / "hello.php").write_text(_SCRIPT, encoding="ascii")
+    page = _page(PAGE_SIZE)
+    (root / PAGE).write_bytes(page)
+    (root / PACKED).write_bytes(gzip.compress(page, 9))
     many = root / "many"
     many.mkdir()
     for index in range(MANY_FILES):
         (many / f"{index:05}.html").write_bytes(_printable(noise, MANY_SIZE))
+
+
+def _page(size: int) -> bytes:
+    """The beginning of this server's documents, as HTML."""
+    documents = "\n".join(path.read_text(encoding="utf-8") for path in sorted(_DOCUMENTS.glob("*.md")))
+    blocks = (_block(number, line) for number, line in enumerate(documents.splitlines()) if line.strip())
+    page = "<!DOCTYPE html>\n<title>Documents</title>\n" + "\n".join(blocks)
+    octets = page.encode("ascii", "xmlcharrefreplace")
+    if len(octets) < size:
+        raise ValueError(f"the documents have {len(octets)} octets, where {size} are needed")
+    return octets[:size]
+
+
+def _block(number: int, line: str) -> str:
+    """A line of Markdown, roughly as it is shown."""
+    text = html.escape(line.strip("#|-* "))
+    if line.startswith("#"):
+        return f'<h2 id="section-{number}"><a href="#section-{number}">{text}</a></h2>'
+    if line.startswith("|"):
+        cells = "".join(f"<td>{cell.strip()}</td>" for cell in text.split("|"))
+        return f'<tr class="row">{cells}</tr>'
+    if line.startswith("- "):
+        return f'<li class="item">{text}</li>'
+    return f"<p>{text}</p>"
 
 
 def _printable(noise: random.Random, size: int) -> bytes:

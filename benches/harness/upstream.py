@@ -31,8 +31,8 @@ class Upstream:
         self.process.wait(_PATIENCE)
 
 
-def start(program: Path, port: int, cores: set[int]) -> Upstream:
-    """Starts it at a port, on `cores`.
+def start(program: Path, port: int, cores: set[int], text: Path) -> Upstream:
+    """Starts it at a port, on `cores`; its answers hold what is in the file `text`.
 
     # Errors
     `UpstreamFailed` when it is not built or does not listen.
@@ -40,7 +40,9 @@ def start(program: Path, port: int, cores: set[int]) -> Upstream:
     own = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
-        process = subprocess.Popen([str(program), "upstream", f"127.0.0.1:{port}"], stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [str(program), "upstream", f"127.0.0.1:{port}", str(text)], stdin=subprocess.DEVNULL
+        )
     except OSError as error:
         raise UpstreamFailed(f"{program}: {error}; build it: cargo build --release -p floor") from error
     finally:

@@ -10,7 +10,7 @@ from . import probes, tls
 from .load import BROWSER_FIELDS, Kind, Load
 from .sample import Sample, Subject
 from .servers import PLAIN, Feature, Variant
-from .site import MANY_SIZE, SIZES
+from .site import MANY_SIZE, PACKED, PAGE, SIZES
 
 #: The units of the headline figures.
 CPU = "CPU µs/request"
@@ -178,6 +178,54 @@ _TLS_WORKLOADS = (
 )
 
 
+#: Servers that compress: files, and what an upstream sends, which is not the same twice.
+_COMPRESSING = Variant(is_compressing=True)
+_COMPRESSING_PROXY = replace(_PROXY, is_compressing=True)
+
+#: What clients take. Who does not have the first compresses with the other: that is what it costs them.
+_CODINGS = {"gzip": "gzip", "br": "br, gzip", "zstd": "zstd, gzip"}
+
+
+def _coded(coding: str) -> tuple[Workload, ...]:
+    """100 KiB of HTML in a coding, from a file and from an upstream: CPU and octets."""
+    fields = {"Accept-Encoding": _CODINGS[coding]}
+    # So few at once that there is memory for an encoder each.
+    file, stream = (Load(path, _PROXIED, fields) for path in (f"/{PAGE}", "/100k.html"))
+    sources = (
+        ("file", file, _COMPRESSING, Feature.FILES),
+        ("stream", stream, _COMPRESSING_PROXY, Feature.PROXY),
+    )
+    return tuple(
+        Workload(
+            f"{coding}-{source}{suffix}",
+            f"{_CODINGS[coding]}: 100 KiB of HTML, {source}{described}",
+            unit,
+            needs | Feature.COMPRESSION,
+            functools.partial(probe, what=load, variant=variant),
+            group="compression",
+        )
+        for source, load, variant, needs in sources
+        for suffix, described, unit, probe in (
+            ("", "", CPU, probes.cpu_per_coded_request),
+            ("-octets", ", its length", BYTES, probes.coded_length),
+        )
+    )
+
+
+_COMPRESSION_WORKLOADS = (
+    *(workload for coding in _CODINGS for workload in _coded(coding)),
+    Workload(
+        "compressed-cost", "CPU a request, a compressed file to a plain one as long", TIMES,
+        Feature.FILES | Feature.COMPRESSION,
+        functools.partial(
+            probes.coded_cost, what=Load(f"/{PAGE}", fields={"Accept-Encoding": "gzip"}),
+            plain=Load(f"/{PACKED}"), variant=_COMPRESSING,
+        ),
+        group="compression",
+    ),
+)
+
+
 WORKLOADS = (
     *map(_connections, (1, 8, 64, 256, 512)),
     _requests(
@@ -216,6 +264,7 @@ WORKLOADS = (
     ),
     *_PROXY_WORKLOADS,
     *_TLS_WORKLOADS,
+    *_COMPRESSION_WORKLOADS,
     _requests(
         "log", "612 B file, access log on", Load("/612.html"),
         needs=Feature.CANNED | Feature.LOG, length=612, variant=Variant(has_log=True), is_drawn=False,

@@ -11,8 +11,8 @@
 //!   meets epoll. Content of requests is not understood.
 //! * `floor proxy ADDRESS UPSTREAM` copies octets between each client and a connection of its own to the
 //!   upstream, and parses nothing.
-//! * `floor upstream ADDRESS` is what the proxies that are measured stand in front of. Its path says how
-//!   much content it answers with, and it takes any content.
+//! * `floor upstream ADDRESS [FILE]` is what the proxies that are measured stand in front of. Its path says
+//!   how much content it answers with, which is the text of the file, and it takes any content.
 
 mod answer;
 mod connection;
@@ -23,9 +23,8 @@ mod serving;
 mod upstream;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
-
-use rustix::io;
 
 use crate::connection::Connection;
 use crate::proxy::Proxy;
@@ -37,14 +36,15 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:8090";
 
 const USAGE: &str = "usage: floor [ADDRESS:PORT]
        floor proxy ADDRESS:PORT UPSTREAM:PORT
-       floor upstream ADDRESS:PORT";
+       floor upstream ADDRESS:PORT [FILE]";
 
 /// What this process does.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 enum Mode {
     Answer(SocketAddr),
     Proxy(SocketAddr, SocketAddr),
-    Upstream(SocketAddr),
+    /// With the file whose text it answers with.
+    Upstream(SocketAddr, Option<PathBuf>),
 }
 
 fn main() -> ExitCode {
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    match run(mode) {
+    match run(&mode) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: floor, {mode:?}: {error}");
@@ -69,23 +69,29 @@ fn parse(arguments: &[String]) -> Option<Mode> {
     Some(match words[..] {
         [] => Mode::Answer(address(DEFAULT_ADDRESS)?),
         [own] => Mode::Answer(address(own)?),
-        ["upstream", own] => Mode::Upstream(address(own)?),
+        ["upstream", own] => Mode::Upstream(address(own)?, None),
+        ["upstream", own, file] => Mode::Upstream(address(own)?, Some(file.into())),
         ["proxy", own, upstream] => Mode::Proxy(address(own)?, address(upstream)?),
         _ => return None,
     })
 }
 
 /// Serves until the process is ended.
-fn run(mode: Mode) -> io::Result<()> {
+fn run(mode: &Mode) -> std::io::Result<()> {
     match mode {
-        Mode::Answer(address) => serve::<Connection>(address),
-        Mode::Upstream(address) => serve::<Upstream>(address),
-        Mode::Proxy(address, upstream) => event_loop::run(address, &mut Proxy::new(upstream)),
+        Mode::Answer(address) => serve::<Connection>(*address, <_>::default()),
+        Mode::Upstream(address, file) => {
+            let text = file.as_ref().map(std::fs::read).transpose()?;
+            serve::<Upstream>(*address, upstream::Shared::of(&text.unwrap_or_default()))
+        }
+        Mode::Proxy(address, upstream) => {
+            Ok(event_loop::run(*address, &mut Proxy::new(*upstream))?)
+        }
     }
 }
 
-fn serve<P: Peer<Shared: Default>>(address: SocketAddr) -> io::Result<()> {
-    event_loop::run(address, &mut Serving::<P>::new(P::Shared::default()))
+fn serve<P: Peer>(address: SocketAddr, shared: P::Shared) -> std::io::Result<()> {
+    Ok(event_loop::run(address, &mut Serving::<P>::new(shared))?)
 }
 
 #[cfg(test)]
@@ -101,7 +107,11 @@ mod tests {
         );
         for (words, expected) in [
             (vec![one], Some(Mode::Answer(first))),
-            (vec!["upstream", two], Some(Mode::Upstream(second))),
+            (vec!["upstream", two], Some(Mode::Upstream(second, None))),
+            (
+                vec!["upstream", two, "a.html"],
+                Some(Mode::Upstream(second, Some("a.html".into()))),
+            ),
             (vec!["proxy", one, two], Some(Mode::Proxy(first, second))),
             (vec!["proxy", one], None),
             (vec!["localhost"], None),

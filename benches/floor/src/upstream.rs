@@ -1,6 +1,7 @@
 //! The server behind the proxies that are measured: its answers are as large as their path says.
 //!
-//! `/612.html` is answered with 612 octets, `/100k.html` with 100 KiB, `/10g.bin` with 10 GiB. Content of
+//! `/612.html` is answered with 612 octets, `/100k.html` with 100 KiB, `/10g.bin` with 10 GiB: of the text
+//! in a file, if one is named, which is worth compressing. Content of
 //! a request is taken, if its length is announced, and dropped. A request to upgrade is answered 101, and
 //! from then on every octet comes back. It answers one request of a connection after the other.
 
@@ -39,14 +40,17 @@ const UPGRADED: &str = "HTTP/1.1 101 Switching Protocols\r\n\
 /// What all connections use.
 pub(crate) struct Shared {
     buffer: Vec<u8>,
+    /// What answers hold, over and over.
     content: Vec<u8>,
 }
 
-impl Default for Shared {
-    fn default() -> Self {
+impl Shared {
+    /// Answers that hold `text` over and over; without any, the letter x.
+    pub(crate) fn of(text: &[u8]) -> Self {
+        let text = if text.is_empty() { b"x" } else { text };
         Self {
             buffer: vec![0; BUFFER],
-            content: vec![b'x'; BUFFER],
+            content: text.repeat(BUFFER.div_ceil(text.len())),
         }
     }
 }
@@ -72,6 +76,8 @@ pub(crate) struct Upstream {
     ready: Vec<u8>,
     /// Octets of content to be sent behind them.
     content: u64,
+    /// Where they begin in the content that all answers hold.
+    at: usize,
     is_last: bool,
 }
 
@@ -98,6 +104,7 @@ impl Peer for Upstream {
             begun: Vec::new(),
             ready: Vec::new(),
             content: 0,
+            at: 0,
             is_last: false,
         }
     }
@@ -193,15 +200,17 @@ impl Upstream {
         let head = format!("HTTP/1.1 200 OK\r\n{FIELDS}{close}Content-Length: {answer}\r\n\r\n");
         self.ready.extend_from_slice(head.as_bytes());
         self.content = answer;
+        self.at = 0;
     }
 
     /// Sends what is owed, and then answers the requests that were read meanwhile.
     fn send(&mut self, content: &[u8]) -> Next {
         while self.is_owing() {
-            let length = self.content.min(content.len() as u64) as usize;
-            let parts = [IoSlice::new(&self.ready), IoSlice::new(&content[..length])];
+            let rest = &content[self.at..];
+            let length = self.content.min(rest.len() as u64) as usize;
+            let parts = [IoSlice::new(&self.ready), IoSlice::new(&rest[..length])];
             match writev(&self.socket, &parts) {
-                Ok(count) => self.sent(count),
+                Ok(count) => self.sent(count, content.len()),
                 Err(Errno::AGAIN) => return Next::Write,
                 Err(Errno::INTR) => continue,
                 Err(_) => return Next::Close,
@@ -216,11 +225,12 @@ impl Upstream {
         Next::Read
     }
 
-    /// Notes that so many of the octets owed were taken.
-    fn sent(&mut self, count: usize) {
+    /// Notes that so many of the octets owed were taken; the content of all answers has `whole` octets.
+    fn sent(&mut self, count: usize, whole: usize) {
         let head = count.min(self.ready.len());
         self.ready.drain(..head);
         self.content -= (count - head) as u64;
+        self.at = (self.at + count - head) % whole;
     }
 }
 
