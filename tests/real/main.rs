@@ -9,6 +9,8 @@ mod application_servers;
 mod autobahn;
 // A client that keeps cookies, and Chromium.
 mod browser;
+// curl, Python and nginx's cache as clients of `compress`.
+mod compression;
 // What Chromium makes of `cors`.
 mod cors;
 // What Chromium makes of the page that lists a directory.
