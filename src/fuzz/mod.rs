@@ -6,6 +6,7 @@
 //! holds for *every* input: that the result does not depend on where the input is cut, that what was
 //! accepted can be written and read again, that no sum overflows.
 
+mod coding;
 mod config;
 mod connection;
 mod content;
@@ -18,6 +19,7 @@ mod semantics;
 mod upstream;
 mod upstream_connection;
 
+pub use coding::decoding;
 pub use config::configuration;
 pub use connection::connection;
 pub use content::content;
@@ -38,6 +40,7 @@ pub const TARGETS: &[(&str, Property)] = &[
     ("configuration", configuration),
     ("connection", connection),
     ("content", content),
+    ("decoding", decoding),
     ("fastcgi_records", fastcgi_records),
     ("forwarded", forwarded),
     ("head", head),

@@ -1,5 +1,6 @@
 //! The fields with which a client chooses what it gets: ranges, conditions, negotiation.
 
+use crate::http::compression::Compression;
 use crate::http::date::HttpDate;
 use crate::http::method::Method;
 use crate::http::multipart::Multipart;
@@ -121,10 +122,13 @@ pub fn conditions(input: &[u8]) {
 
 /// `Accept-Encoding` and `Accept`: the result is one of the offers, whatever the client writes.
 pub fn negotiation(input: &[u8]) {
-    let available = [ContentCoding::Gzip, ContentCoding::Brotli];
-    let coding = select_coding(Some(input), &available);
-    assert!(coding == ContentCoding::Identity || available.contains(&coding));
-    assert_eq!(select_coding(Some(input), &[]), ContentCoding::Identity);
+    let every = &Compression::CODINGS;
+    for available in [&every[..], &every[1..], &every[..1], &[]] {
+        let coding = select_coding(Some(input), available);
+        assert!(coding == ContentCoding::Identity || available.contains(&coding));
+    }
+    let best = select_coding(Some(input), every);
+    assert_eq!(select_coding(Some(input), &[best]), best, "it is the best");
     let offers = ["text/html", "application/json", "text/plain"];
     assert!(offers.contains(&prefer(Some(input), &offers)));
 }
