@@ -463,6 +463,50 @@ fn clients_of_http_1_0_get_no_stream_in_a_coding() {
     }
 }
 
+/// What `target` is answered in each coding, a file that holds `page`: it has a weak tag, which is told
+/// again with 304, and no parts. The first response in a coding is made while the client waits, the others
+/// come from what is kept.
+fn expect_weak_tag_and_no_parts(server: &Server, target: &str, page: &str) {
+    let plain = ask(server, target, "");
+    let plain_tag = plain.field("ETag").expect("a tag");
+    assert!(plain_tag.starts_with('"'), "{plain_tag}");
+    assert_eq!(plain.field("Accept-Ranges"), Some("bytes"));
+    assert_eq!(plain.field("Vary"), Some("Accept-Encoding"));
+    for coding in CODINGS {
+        let accept = format!("Accept-Encoding: {coding}\r\n");
+        let response = ask(server, target, &accept);
+        assert_eq!(response.field("Content-Encoding"), Some(coding), "{target}");
+        assert_eq!(response.field("Vary"), Some("Accept-Encoding"));
+        assert!(decoded(&response) == page, "{target} {coding}");
+        let tag = response.field("ETag").expect("a tag");
+        assert!(
+            tag.starts_with("W/\"") && tag != format!("W/{plain_tag}"),
+            "{tag}"
+        );
+        assert_eq!(response.field("Accept-Ranges"), None);
+        assert_eq!(response.content_length(), Some(response.content.len()));
+        let known = ask(server, target, &format!("{accept}If-None-Match: {tag}\r\n"));
+        assert_eq!((known.status, known.field("ETag")), (304, Some(tag)));
+        assert_eq!(known.field("Vary"), Some("Accept-Encoding"));
+        let date = response.field("Last-Modified").expect("a date");
+        for condition in [
+            String::new(),
+            format!("If-Range: {date}\r\n"),
+            format!("If-Range: {plain_tag}\r\n"),
+        ] {
+            let lines = format!("{accept}Range: bytes=100-199\r\n{condition}");
+            let part = ask(server, target, &lines);
+            assert_eq!((part.status, &part.content), (200, &response.content));
+        }
+        let mut client = server.connect();
+        client.send(format!("HEAD {target} HTTP/1.1\r\nHost: h\r\n{accept}\r\n"));
+        let head = client.response_to_head();
+        assert_eq!(head.fields_but_date(), response.fields_but_date());
+    }
+    let part = ask(server, target, "Range: bytes=100-199\r\n");
+    assert_eq!((part.status, part.text()), (206, page[100..200].to_owned()));
+}
+
 #[test]
 fn a_file_in_a_coding_has_a_weak_tag_and_no_parts() {
     let page = text(200_000);
@@ -471,47 +515,34 @@ fn a_file_in_a_coding_has_a_weak_tag_and_no_parts() {
         .file("small.html", &page[..30_000])
         .file("large.html", &page)
         .start();
-    for target in ["/small.html", "/large.html"] {
-        let plain = ask(&server, target, "");
-        let plain_tag = plain.field("ETag").expect("a tag");
-        assert!(plain_tag.starts_with('"'), "{plain_tag}");
-        assert_eq!(plain.field("Accept-Ranges"), Some("bytes"));
-        assert_eq!(plain.field("Vary"), Some("Accept-Encoding"));
-        for coding in CODINGS {
-            let accept = format!("Accept-Encoding: {coding}\r\n");
-            let response = ask(&server, target, &accept);
-            let tag = response.field("ETag").expect("a tag");
-            assert!(
-                tag.starts_with("W/\"") && tag != format!("W/{plain_tag}"),
-                "{tag}"
-            );
-            assert_eq!(response.field("Accept-Ranges"), None);
-            assert_eq!(response.content_length(), Some(response.content.len()));
-            let known = ask(
-                &server,
-                target,
-                &format!("{accept}If-None-Match: {tag}\r\n"),
-            );
-            assert_eq!((known.status, known.field("ETag")), (304, Some(tag)));
-            assert_eq!(known.field("Vary"), Some("Accept-Encoding"));
-            let date = response.field("Last-Modified").expect("a date");
-            for condition in [
-                String::new(),
-                format!("If-Range: {date}\r\n"),
-                format!("If-Range: {plain_tag}\r\n"),
-            ] {
-                let lines = format!("{accept}Range: bytes=100-199\r\n{condition}");
-                let part = ask(&server, target, &lines);
-                assert_eq!((part.status, &part.content), (200, &response.content));
-            }
-            let mut client = server.connect();
-            client.send(format!("HEAD {target} HTTP/1.1\r\nHost: h\r\n{accept}\r\n"));
-            let head = client.response_to_head();
-            assert_eq!(head.fields_but_date(), response.fields_but_date());
-        }
-        let part = ask(&server, target, "Range: bytes=100-199\r\n");
-        assert_eq!((part.status, part.text()), (206, page[100..200].to_owned()));
+    expect_weak_tag_and_no_parts(&server, "/small.html", &page[..30_000]);
+    expect_weak_tag_and_no_parts(&server, "/large.html", &page);
+}
+
+#[test]
+fn so_has_one_that_try_or_fallback_finds() {
+    let page = text(200_000);
+    let site = Site::new(
+        "'/' = { files = 'www', try = ['{path}', '{path}.html', '{path}/index.html'] }\n\
+         '/app' = { files = 'www', strip_prefix = true, fallback = '/app.html' }\n\
+         '/none' = { files = 'www', try = ['{path}.txt'] }",
+    );
+    let server = site
+        .server(COMPRESSING)
+        .file("small.html", &page[..30_000])
+        .file("large/index.html", &page)
+        .file("app.html", &page[..50_000])
+        .start();
+    for (target, length) in [
+        ("/small", 30_000),
+        ("/small.html", 30_000),
+        ("/large", 200_000),
+        ("/app/some/where", 50_000),
+    ] {
+        expect_weak_tag_and_no_parts(&server, target, &page[..length]);
     }
+    let missing = ask(&server, "/none/at-all", ANY);
+    assert_eq!((missing.status, coding(&missing)), (404, "identity"));
 }
 
 #[test]
