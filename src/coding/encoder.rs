@@ -41,7 +41,7 @@ pub(crate) enum Effort {
 #[error("the content could not be compressed: {0}")]
 pub(crate) struct EncoderError(String);
 
-/// The levels and windows. CPU seconds and sizes of each level are in docs/compression.md.
+/// The levels and windows. `benches/compare --only compression` measures what they cost.
 impl Effort {
     fn gzip_level(self) -> Compression {
         match self {

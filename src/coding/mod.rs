@@ -7,7 +7,7 @@
 //! | content of a response that is coded while it is sent | [`coded_stream`] |
 //! | content of a request that is decoded while it is read | [`decoded_content`] |
 //!
-//! Which responses are coded is not decided here, but by `message::compression`.
+//! Which responses are coded is not decided here, but by [`http::compression`](crate::http::compression).
 
 pub(crate) mod coded_stream;
 pub(crate) mod decoded_content;
