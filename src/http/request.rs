@@ -183,12 +183,6 @@ impl<'a> RequestHead<'a> {
         })
     }
 
-    /// Method and request-target, as a line of the log names the request: short, and without control
-    /// characters.
-    pub(crate) fn in_log(&self) -> String {
-        line_in_log(&format!("{} {}", self.method, self.raw_target))
-    }
-
     /// Whether the response is sent without its content.
     pub(crate) fn is_head(&self) -> bool {
         self.method == Method::Head

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use super::line::{self, line, lines};
 use super::queue::Queue;
+use super::secrets;
 use crate::address::ClientAddress;
 use crate::config::model::{Cidr, Log, LogLevel};
 use crate::runtime::spawn_thread;
@@ -49,6 +50,7 @@ pub(crate) fn configure(log: &Log) {
         STORIES
     };
     line::set_form(log.diagnostics);
+    secrets::configure(&log.redact);
     LEVEL.store(log.level as u8 | stories, Ordering::Relaxed);
 }
 

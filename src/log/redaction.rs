@@ -1,14 +1,9 @@
 //! What access logs leave out of a record: values of parameters that give access, and fields.
 
-use memchr::memchr;
-use percent_encoding::percent_decode;
-
 use super::record::AccessRecord;
+use super::secrets::without_secrets;
 use crate::address::ClientAddress;
 use crate::config::model::{LogField, Redaction};
-
-/// What stands in the place of a value.
-const IN_PLACE: &[u8] = b"[redacted]";
 
 /// Room for what a record has in place of what the client sent.
 #[derive(Default)]
@@ -27,27 +22,9 @@ pub(crate) fn redact<'a>(
         request_line,
         referer,
     } = room;
-    let keeps_query = !redaction.fields.contains(&LogField::Query);
-    let replace = |text: &'a [u8], end: u8, room: &'a mut Vec<u8>| {
-        let Some(start) = memchr(b'?', text) else {
-            return text;
-        };
-        let end = memchr(end, &text[start..]).map_or(text.len(), |end| start + end);
-        let (query, rest) = (&text[start + 1..end], &text[end..]);
-        if !keeps_query {
-            room.extend_from_slice(&text[..start]);
-        } else if has_secret(query, &redaction.query) {
-            room.extend_from_slice(&text[..=start]);
-            push_query(query, &redaction.query, room);
-        } else {
-            return text;
-        }
-        room.extend_from_slice(rest);
-        room.as_slice()
-    };
-    record.request_line = replace(record.request_line, b' ', request_line);
+    record.request_line = without_secrets(record.request_line, b' ', redaction, request_line);
     if let Some(value) = record.referer {
-        record.referer = Some(replace(value, b'#', referer));
+        record.referer = Some(without_secrets(value, b'#', redaction, referer));
     }
     for field in &redaction.fields {
         match field {
@@ -60,46 +37,6 @@ pub(crate) fn redact<'a>(
         }
     }
     record
-}
-
-fn has_secret(query: &[u8], names: &[String]) -> bool {
-    parameters(query).any(|parameter| is_secret(parameter, names))
-}
-
-/// The parameters of a query, each with its value.
-fn parameters(query: &[u8]) -> impl Iterator<Item = &[u8]> {
-    query.split(|octet| matches!(octet, b'&' | b';'))
-}
-
-/// Whether the value of a parameter is left out. Its name may be percent-encoded.
-fn is_secret(parameter: &[u8], names: &[String]) -> bool {
-    let end = memchr(b'=', parameter).unwrap_or(parameter.len());
-    let is_one = |name: &[u8]| {
-        let mut names = names.iter();
-        names.any(|other| other.as_bytes().eq_ignore_ascii_case(name))
-    };
-    let name = &parameter[..end];
-    if memchr(b'%', name).is_none() {
-        return is_one(name);
-    }
-    is_one(&percent_decode(name).collect::<Vec<u8>>())
-}
-
-fn push_query(query: &[u8], names: &[String], out: &mut Vec<u8>) {
-    let mut at = 0;
-    for parameter in parameters(query) {
-        if at > 0 {
-            out.push(query[at - 1]);
-        }
-        match memchr(b'=', parameter) {
-            Some(end) if is_secret(parameter, names) => {
-                out.extend_from_slice(&parameter[..=end]);
-                out.extend_from_slice(IN_PLACE);
-            }
-            _ => out.extend_from_slice(parameter),
-        }
-        at += parameter.len() + 1;
-    }
 }
 
 #[cfg(test)]

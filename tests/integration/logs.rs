@@ -130,6 +130,25 @@ fn secrets_do_not_get_into_any_format() {
     }
 }
 
+/// The line that says why there is a 502 once had the whole target, with what the access log left out.
+#[test]
+fn secrets_do_not_get_into_diagnostics() {
+    let log = "access = false\ndebug_clients = ['127.0.0.1']";
+    let routes = "'/' = { proxy = 'http://127.0.0.1:1' }";
+    let server = Site::new(routes).log(log).start();
+    assert_eq!(server.get("/a?b=1&token=hush").status, 502);
+    server
+        .connect()
+        .exchange("BREW /?code=hush HTTP/1.1\r\nHost: h\r\n\r\n");
+    server.wait_for_line(|line| line.contains("the request could not be read"));
+    let (lines, _) = server.stop();
+    for start in ["error: route `/`", "debug: 127.0.0.1: GET /a"] {
+        let mut lines = lines.iter().filter(|line| line.contains(start));
+        assert!(lines.any(|line| line.contains("/a?b=1&token=[redacted]")));
+    }
+    assert!(!lines.concat().contains("hush"), "{lines:#?}");
+}
+
 #[test]
 fn diagnostics_can_be_json_from_a_reload_on() {
     let server = site("access = false").start();

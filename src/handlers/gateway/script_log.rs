@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::http::method::Method;
-use crate::http::request::line_in_log;
 use crate::log::diagnostic;
 use crate::log::program_lines::Lines;
+use crate::log::secrets;
 use crate::message::request::Request;
 
 /// The name of a script's run in the log: the route that leads to it, the request, and the script,
@@ -35,7 +35,7 @@ impl RunName {
 
 impl fmt::Display for RunName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let request = line_in_log(&format!("{} {}", self.method, self.target));
+        let request = secrets::named(&format!("{} {}", self.method, self.target));
         let script = String::from_utf8_lossy(&self.script);
         write!(
             f,

@@ -46,7 +46,7 @@ use crate::http::raw_path::behind_segments;
 use crate::http::request::RequestHead;
 use crate::http::status::Status;
 use crate::http::template::Values;
-use crate::log::{diagnostic, limited};
+use crate::log::{diagnostic, limited, secrets};
 use crate::message::identity::Identity;
 use crate::message::request::{Arrival, Request, TellsOfConnection};
 use crate::message::request_id::{IdPlace, RequestId};
@@ -254,7 +254,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
     fn tell_answer(&self, status: Status, reason: Option<Reason>) {
         let reason = reason.map(|reason| format!(" ({reason})"));
         let reason = reason.unwrap_or_default();
-        let request = self.head.in_log();
+        let request = secrets::in_diagnostics(self.head);
         let what = format_args!("{request}: answered at once: {status}{reason}");
         diagnostic::debug_of(self.client, what);
     }
@@ -263,8 +263,8 @@ impl<'g, 'r> Exchange<'g, 'r> {
     fn tell_route(&self, is_misdirected: bool) {
         let (client, listener) = (self.client, self.listener);
         let host = String::from_utf8_lossy(self.head.host);
-        let (method, target) = (self.head.method, self.head.raw_target);
-        let what = format_args!("{method} {target} for {host:?} at {listener}");
+        let request = secrets::in_diagnostics(self.head);
+        let what = format_args!("{request} for {host:?} at {listener}");
         match &self.matched {
             Ok(matched) => diagnostic::debug_of(client, format_args!("{what}: {}", matched.route)),
             Err(Refusal::Preflight) => {

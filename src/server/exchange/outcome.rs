@@ -21,10 +21,11 @@ use std::time::{Duration, Instant};
 use crate::address::ClientAddress;
 use crate::http::fields::Known;
 use crate::http::method::Method;
-use crate::http::request::{RequestHead, line_in_log, request_line};
+use crate::http::request::{RequestHead, request_line};
 use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::log::record::{AccessRecord, UpstreamRecord};
+use crate::log::secrets;
 use crate::message::request_id::RequestId;
 use crate::message::upstream_note::UpstreamNote;
 use crate::metrics::End;
@@ -316,12 +317,12 @@ fn finish_with(
 fn tell(client: ClientAddress, subject: &Subject<'_>, outcome: Outcome) {
     if diagnostic::may_debug() {
         let record = subject.record(client, outcome, Duration::ZERO);
-        let line = String::from_utf8_lossy(record.request_line);
+        let line = secrets::named(&String::from_utf8_lossy(record.request_line));
         let (status, why) = (outcome.status, outcome.end.describe());
         let reason = outcome.reason.map(|reason| format!(" ({reason})"));
         let reason = reason.unwrap_or_default();
         let sent = outcome.content_sent;
-        let what = format_args!("{line:?}: {status}: {why}{reason}, {sent} octets of content");
+        let what = format_args!("\"{line}\": {status}: {why}{reason}, {sent} octets of content");
         diagnostic::debug_of(client, what);
     }
 }
@@ -427,13 +428,13 @@ impl<'e> Underway<'e> {
     /// Method and request-target, as a line of the log names the request.
     pub(crate) fn request_in_log(&self) -> String {
         let line = match &self.subject {
-            Subject::Request(exchange, _) => return exchange.head.in_log(),
-            Subject::Head(head, _) => return head.in_log(),
+            Subject::Request(exchange, _) => return secrets::in_diagnostics(exchange.head),
+            Subject::Head(head, _) => return secrets::in_diagnostics(head),
             Subject::Line(line, _) => *line,
             Subject::Kept(kept) => kept.request_line(),
         };
         let line = String::from_utf8_lossy(line);
-        line_in_log(line.rsplit_once(' ').map_or(&line, |(front, _)| front))
+        secrets::named(line.rsplit_once(' ').map_or(&line, |(front, _)| front))
     }
 
     /// This exchange, the octets of whose content are counted in `received` while they are read.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Exchange;
 use super::route::Refusal;
-use crate::log::{diagnostic, limited};
+use crate::log::{diagnostic, limited, secrets};
 use crate::message::content::ReadContent;
 use crate::message::response::Response;
 use crate::reason::Reason;
@@ -118,7 +118,7 @@ impl<'g> Exchange<'g, '_> {
     #[cold]
     fn tell_refusal(&self) {
         if diagnostic::may_debug() {
-            let (client, request) = (self.client, self.head.in_log());
+            let (client, request) = (self.client, secrets::in_diagnostics(self.head));
             let names = self.policy.rates().map(Rates::names).unwrap_or_default();
             let what = format_args!("{request}: refused: too many for rate {names}");
             diagnostic::debug_of(client, what);

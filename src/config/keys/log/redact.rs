@@ -1,4 +1,4 @@
-//! `redact`: what access logs leave out.
+//! `redact`: what logs leave out.
 //!
 //! ```toml
 //! redact = { query = ["token", "password"], fields = ["client"] }
@@ -12,7 +12,7 @@ use crate::config::words::written;
 pub(super) const REDACT: Setting<Log> = Setting {
     key: "redact",
     kind: Kind::Table(&TABLE),
-    about: "what access logs leave out",
+    about: "what access logs leave out; diagnostics leave out the same of a query",
     read: |node, log| read_table(node, SETTINGS, &mut log.redact, HELP),
     show: |log| Some(written::inline(show(SETTINGS, &log.redact))),
     ..Setting::BLANK

@@ -8,7 +8,7 @@ use super::{FastcgiHandler, Worker};
 use crate::disk::barrier::Barrier;
 use crate::disk::now_or_on_pool;
 use crate::http::status::Status;
-use crate::log::{diagnostic, limited};
+use crate::log::{diagnostic, limited, secrets};
 use crate::message::request::Request;
 use crate::message::response::Response;
 use crate::reason::Reason;
@@ -84,7 +84,7 @@ impl FastcgiHandler {
                 Found::Nothing => "404",
                 _ => "a script is passed over",
             };
-            let (route, request) = (&self.route, request.head.in_log());
+            let (route, request) = (&self.route, secrets::in_diagnostics(request.head));
             limited::warn(format_args!("{route}: {request}: {outcome}: {barrier}"));
         }
         found
@@ -96,7 +96,10 @@ impl FastcgiHandler {
         error: &SearchError,
         request: &Request<'_>,
     ) -> Response<'static> {
-        let (request, chain) = (request.head.in_log(), diagnostic::chain(error));
+        let (request, chain) = (
+            secrets::in_diagnostics(request.head),
+            diagnostic::chain(error),
+        );
         diagnostic::error_of(&self.route, format_args!("{request}: {chain}"));
         match error {
             SearchError::Blocking(BlockingError::Saturated | BlockingError::NoThread) => {

@@ -35,7 +35,7 @@ use super::tries::{Progress, Tries};
 use super::{ProxyHandler, Worker};
 use crate::http::response::encode_interim;
 use crate::http::status::Status;
-use crate::log::diagnostic;
+use crate::log::{diagnostic, secrets};
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
 use crate::message::upstream_note::UpstreamNote;
@@ -380,7 +380,10 @@ impl ProxyHandler {
 /// Tells what the server that was `chosen` does for `request`: a step of its story.
 #[cold]
 fn tell(request: &Request<'_>, chosen: &Chosen, step: &dyn std::fmt::Display) {
-    let (name, server) = (request.head.in_log(), chosen.server().name());
+    let (name, server) = (
+        secrets::in_diagnostics(request.head),
+        chosen.server().name(),
+    );
     diagnostic::debug_of(request.client, format_args!("{name}: {server} {step}"));
 }
 

@@ -42,7 +42,7 @@ use crate::config::model::{Proxy, Route, RoutePattern};
 use crate::disk::read_ahead::ReadAhead;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
-use crate::log::diagnostic;
+use crate::log::{diagnostic, secrets};
 use crate::message::content::{
     ContentError, ContentSource, ContentStream, DuplexContent, Octets, ReadContent,
 };
@@ -241,7 +241,10 @@ impl ProxyHandler {
 
     /// What the log calls this request to the server at that address.
     fn name_in_log(&self, request: &Request<'_>, server: &str) -> String {
-        let (upstream, request) = (&self.upstream.options().name, request.head.in_log());
+        let (upstream, request) = (
+            &self.upstream.options().name,
+            secrets::in_diagnostics(request.head),
+        );
         format!("{request}: upstream `{upstream}`: {server}")
     }
 

@@ -1,0 +1,122 @@
+//! Values in the queries of requests that give access, and how a request is named without them.
+
+use std::sync::{LazyLock, PoisonError, RwLock};
+
+use memchr::memchr;
+use percent_encoding::percent_decode;
+
+use crate::config::model::{LogField, Redaction};
+use crate::http::request::{RequestHead, line_in_log};
+
+/// What diagnostics leave out. The process has only one.
+static OF_DIAGNOSTICS: LazyLock<RwLock<Redaction>> = LazyLock::new(RwLock::default);
+
+/// What stands in the place of a value.
+const IN_PLACE: &[u8] = b"[redacted]";
+
+/// Has diagnostics leave out what `redaction` says from now on.
+pub(super) fn configure(redaction: &Redaction) {
+    let mut current = OF_DIAGNOSTICS
+        .write()
+        .unwrap_or_else(PoisonError::into_inner);
+    current.clone_from(redaction);
+}
+
+/// Method and request-target of `head`, as diagnostics name the request: as [`named`] does.
+pub(crate) fn in_diagnostics(head: &RequestHead<'_>) -> String {
+    named(&format!("{} {}", head.method, head.raw_target))
+}
+
+/// `request`, a request line or the start of one, as diagnostics name it: short, without control characters
+/// and without secrets.
+pub(crate) fn named(request: &str) -> String {
+    let redaction = OF_DIAGNOSTICS
+        .read()
+        .unwrap_or_else(PoisonError::into_inner);
+    let mut room = Vec::new();
+    let named = without_secrets(request.as_bytes(), b' ', &redaction, &mut room);
+    line_in_log(&String::from_utf8_lossy(named))
+}
+
+/// `text` without the secrets of its query, which goes up to the octet `end`. `room` is taken up only if
+/// there is one.
+pub(super) fn without_secrets<'a>(
+    text: &'a [u8],
+    end: u8,
+    redaction: &Redaction,
+    room: &'a mut Vec<u8>,
+) -> &'a [u8] {
+    let Some(start) = memchr(b'?', text) else {
+        return text;
+    };
+    let end = memchr(end, &text[start..]).map_or(text.len(), |end| start + end);
+    let (query, rest) = (&text[start + 1..end], &text[end..]);
+    if redaction.fields.contains(&LogField::Query) {
+        room.extend_from_slice(&text[..start]);
+    } else if has_secret(query, &redaction.query) {
+        room.extend_from_slice(&text[..=start]);
+        push_query(query, &redaction.query, room);
+    } else {
+        return text;
+    }
+    room.extend_from_slice(rest);
+    room
+}
+
+fn has_secret(query: &[u8], names: &[String]) -> bool {
+    parameters(query).any(|parameter| is_secret(parameter, names))
+}
+
+/// The parameters of a query, each with its value.
+fn parameters(query: &[u8]) -> impl Iterator<Item = &[u8]> {
+    query.split(|octet| matches!(octet, b'&' | b';'))
+}
+
+/// Whether the value of a parameter is left out. Its name may be percent-encoded.
+fn is_secret(parameter: &[u8], names: &[String]) -> bool {
+    let end = memchr(b'=', parameter).unwrap_or(parameter.len());
+    let is_one = |name: &[u8]| {
+        let mut names = names.iter();
+        names.any(|other| other.as_bytes().eq_ignore_ascii_case(name))
+    };
+    let name = &parameter[..end];
+    if memchr(b'%', name).is_none() {
+        return is_one(name);
+    }
+    is_one(&percent_decode(name).collect::<Vec<u8>>())
+}
+
+fn push_query(query: &[u8], names: &[String], out: &mut Vec<u8>) {
+    let mut at = 0;
+    for parameter in parameters(query) {
+        if at > 0 {
+            out.push(query[at - 1]);
+        }
+        match memchr(b'=', parameter) {
+            Some(end) if is_secret(parameter, names) => {
+                out.extend_from_slice(&parameter[..=end]);
+                out.extend_from_slice(IN_PLACE);
+            }
+            _ => out.extend_from_slice(parameter),
+        }
+        at += parameter.len() + 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn diagnostics_have_no_secrets_either() {
+        let long = format!("GET /?a={}&token=abc", "b".repeat(300));
+        for (request, expected) in [
+            ("GET /a?b=1&token=abc", "GET /a?b=1&token=[redacted]"),
+            ("GET /a?code=x HTTP/1.1", "GET /a?code=[redacted] HTTP/1.1"),
+            ("GET /a\n", "GET /a\\n"),
+            (&*long, &*format!("GET /?a={}…", "b".repeat(192))),
+        ] {
+            assert_eq!(named(request), expected);
+        }
+    }
+}
