@@ -33,7 +33,7 @@ impl AccessRecord<'_> {
                     push(self, *variable, time, out);
                     if out.len() == start {
                         out.push(b'-');
-                    } else if !is_quoted {
+                    } else if !is_quoted && *variable != LogVariable::TimeLocal {
                         escape_spaces(start, out);
                     }
                 }
@@ -146,7 +146,7 @@ mod tests {
     fn every_variable_has_its_value() {
         for (template, expected) in [
             ("{time}", "2026-11-22T23:54:16.007Z"),
-            ("[{time_local}]", "[22/Nov/2026:23:54:16\\x20+0000]"),
+            ("[{time_local}]", "[22/Nov/2026:23:54:16 +0000]"),
             ("\"{time_local}\"", "\"22/Nov/2026:23:54:16 +0000\""),
             ("{client} {method} {path} {query}", "192.0.2.7 GET /a/b c=d"),
             ("{target} {version} {host}", "/a/b?c=d HTTP/1.1 h"),
