@@ -12,7 +12,7 @@ use crate::message::response::{CommonFields, Response};
 use crate::reason::Reason;
 
 pub(crate) struct RespondHandler {
-    /// The route's own method; GET and HEAD if the route names none.
+    /// The methods that the route names, in its pattern or in `when`; GET and HEAD if it names none.
     pub(super) methods: MethodSet,
     status: Status,
     fields: FieldLines,
@@ -23,9 +23,10 @@ pub(crate) struct RespondHandler {
 
 impl RespondHandler {
     pub(crate) fn new(respond: &Respond, route: &Route) -> Self {
-        let methods = match route.pattern.method {
-            None | Some(Method::Get) => MethodSet::of(&[Method::Get, Method::Head]),
-            Some(method) => MethodSet::of(&[method]),
+        let methods = match route.methods() {
+            [] => MethodSet::of(&[Method::Get, Method::Head]),
+            methods if methods.contains(&Method::Get) => MethodSet::of(methods).with(Method::Head),
+            methods => MethodSet::of(methods),
         };
         let mut fields = FieldLines::new();
         if !respond.content.parts.is_empty() {

@@ -27,7 +27,7 @@ use crate::config::model::{
     Acme, HostPattern, Policy, Route, RoutePattern, Server, SocketAccess, Tls, Verb, When,
 };
 use crate::config::tree::named_certificate::NamedCertificate;
-use crate::config::tree::node::Node;
+use crate::config::tree::node::{Node, list};
 use crate::config::tree::section::{Key, Section};
 use crate::config::words::address::parse_host;
 use crate::config::words::pattern::parse_pattern;
@@ -419,7 +419,6 @@ fn route(
     certificate::check(value, &policy, handshakes);
     certificate::warn_of_none_to_tell(value, handshakes);
     let Answer { verb, strip_prefix } = answer;
-    warn_of_idle_method(key, &pattern, &verb);
     let route = Route {
         pattern,
         when: own.when,
@@ -429,23 +428,45 @@ fn route(
         policy,
         place: key.cx.source.place(at),
     };
+    warn_of_idle_method(key, value, &route);
     target::check_parameters(value, &route);
     Some(route)
 }
 
-/// Warns of a method that never reaches the route, or that its verb always refuses.
-fn warn_of_idle_method(key: &Key<'_>, pattern: &RoutePattern, verb: &Verb) {
-    let message = match (pattern.method, verb) {
-        (Some(method @ (Method::Trace | Method::Connect)), _) => {
-            format!("this route never matches: {method} is refused before routes are looked at")
+/// Warns of methods that never reach the route, or that its verb always refuses.
+fn warn_of_idle_method(key: &Key<'_>, value: Node<'_>, route: &Route) {
+    let methods = route.methods();
+    if methods.is_empty() {
+        return;
+    }
+    let has_none = |taken: &[Method]| !methods.iter().any(|method| taken.contains(method));
+    let is_refused = |method: &Method| matches!(method, Method::Trace | Method::Connect);
+    let verb = match route.verb {
+        Verb::Files(_) => Some("files"),
+        Verb::Status => Some("status"),
+        Verb::Metrics => Some("metrics"),
+        Verb::Ready(_) => Some("ready"),
+        Verb::Live => Some("live"),
+        _ => None,
+    };
+    let names = || methods.iter().map(ToString::to_string);
+    let message = match verb {
+        _ if methods.iter().all(is_refused) => {
+            let are = if methods.len() == 1 { "is" } else { "are" };
+            let names = list(names(), "and");
+            format!("this route never matches: {names} {are} refused before routes are looked at")
         }
-        (Some(method), Verb::Files(_)) if !matches!(method, Method::Get | Method::Head) => {
+        Some(verb) if has_none(&[Method::Get, Method::Head]) => {
+            let names = list(names(), "or");
             format!(
-                "this route answers 405 to every request: `files` takes GET and HEAD, not {method}"
+                "this route answers 405 to every request: `{verb}` takes GET and HEAD, not {names}"
             )
         }
         _ => return,
     };
-    key.cx
-        .report(Diagnostic::warning(message).at(key.spot(), ""));
+    let spot = match route.pattern.method {
+        Some(_) => key.spot(),
+        None => value.spot(),
+    };
+    key.cx.report(Diagnostic::warning(message).at(spot, ""));
 }

@@ -1,8 +1,9 @@
 //! One route: its key, its verb, and its policy.
 
-use std::fmt;
+use std::{fmt, slice};
 
 use super::{Place, Policy, RequestText, RoutePattern, Verb, When};
+use crate::http::method::Method;
 
 /// A key of `[server.routes]` and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,16 @@ pub(crate) struct Route {
     pub(crate) strip_prefix: bool,
     pub(crate) policy: Policy,
     pub(crate) place: Place,
+}
+
+impl Route {
+    /// The methods that its pattern or its `when` names; none: it names none.
+    pub(crate) fn methods(&self) -> &[Method] {
+        match &self.pattern.method {
+            Some(method) => slice::from_ref(method),
+            None => self.when.methods(),
+        }
+    }
 }
 
 /// As diagnostics name it.

@@ -93,6 +93,15 @@ impl When {
         self.0.is_empty()
     }
 
+    /// The methods of which the request must have one; none: it may have any.
+    pub(crate) fn methods(&self) -> &[Method] {
+        let named = self.0.iter().find_map(|condition| match condition {
+            Condition::Method(methods) => Some(methods.as_slice()),
+            _ => None,
+        });
+        named.unwrap_or_default()
+    }
+
     /// The names of the fields that it looks at.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|condition| match condition {

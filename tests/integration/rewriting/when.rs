@@ -11,6 +11,7 @@ const ROUTES: &str = "'/shop' = [\n\
     ]\n\
     '/only' = { when.query.v = '2', respond = 'two' }\n\
     '/get' = [{ when.method = 'GET', respond = 'get' }, { when = { method = 'PUT' }, echo = true }]\n\
+    '/no' = [{ when = { method = ['PUT', 'DELETE'] }, respond = 'no', status = 403 }, { respond = 'yes' }]\n\
     '/wide' = { respond = 'wide' }\n\
     '/wide/deep' = { when.header.X = true, respond = 'deep' }\n\
     '= /closed' = [{ when.cookie.key = 'a', respond = 'open' }, { respond = 'closed', deny = 'all' }]";
@@ -103,6 +104,10 @@ fn the_first_route_whose_conditions_hold_answers() {
         ("PUT", "/get", "Host: h\r\n", 200),
         ("POST", "/get", "Host: h\r\n", 405),
         ("GET", "/wide/deep", "Host: h\r\n", 404),
+        // `respond` once took GET and HEAD alone here, whatever `when` said.
+        ("DELETE", "/no", "Host: h\r\n", 403),
+        ("HEAD", "/no", "Host: h\r\n", 200),
+        ("POST", "/no", "Host: h\r\n", 405),
         ("GET", "/closed", "Host: h\r\n", 403),
     ] {
         let request = format!(
