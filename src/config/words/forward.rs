@@ -30,8 +30,12 @@ pub(crate) fn parse_forward(text: &str) -> Result<(ProxyTarget, String), Fault> 
     let end = text[start..].find(['/', '?', '#']);
     let end = end.map_or(text.len(), |end| start + end);
     let (server, target) = text.split_at(end);
-    let server = parse_proxy_target(server).map_err(|fault| match start {
-        0 => fault.help(HELP),
+    let server = parse_proxy_target(server).map_err(|fault| match (start, server) {
+        (0, "") => Fault::new(0..text.len(), "it is not said which server is asked").help(HELP),
+        (0, _) => {
+            let message = format!("`{}` is no server that can be asked", server.escape_debug());
+            Fault::new(0..end, message).help(HELP)
+        }
         _ => fault,
     })?;
     let target = match target {
@@ -91,8 +95,9 @@ mod tests {
                 ("http://auth/a#b", 11..15, "nothing that can be asked for"),
                 ("http://auth/ä", 11..14, "nothing that can be asked for"),
                 ("ftp://auth/a", 0..6, "no scheme"),
-                ("127.0.0.1:1/a", 0..11, "nothing that `proxy` can ask"),
-                ("", 0..0, "nothing that `proxy` can ask"),
+                ("127.0.0.1:1/a", 0..11, "no server that can be asked"),
+                ("/verify", 0..7, "not said which server"),
+                ("", 0..0, "not said which server"),
             ],
         );
     }
