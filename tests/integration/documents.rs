@@ -130,6 +130,40 @@ fn the_table_of_paths_shows_what_servers_are_asked_for() {
     assert_eq!(rows, 6);
 }
 
+/// The recipe once ran `index.php` for each of these paths, and left `/wp-login.php/x` open.
+#[test]
+fn the_second_password_of_wordpress_is_asked_for_where_its_page_says() {
+    let page = page("docs/passwords.md");
+    let (_, recipe) = page
+        .split_once("stay open:\n\n```toml\n")
+        .expect("the page has the recipe");
+    let (recipe, _) = recipe.split_once("```").expect("it ends");
+    let site = Site::configured(&recipe.replace("/var/www/wordpress", "wordpress"));
+    let directory = site.directory();
+    directory.write("users.htpasswd", "a:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n");
+    for name in ["index", "wp-login", "wp-admin/index", "wp-admin/admin-ajax"] {
+        directory.write(format!("wordpress/{name}.php"), "");
+    }
+    for (path, script, is_closed) in [
+        ("/a", "index", false),
+        ("/wp-login.php", "wp-login", true),
+        ("/wp-login.php/x", "wp-login", true),
+        ("/wp-admin/", "wp-admin/index", true),
+        ("/wp-admin/admin-ajax.php", "wp-admin/admin-ajax", false),
+        ("/wp-admin/admin-ajax.php/x", "wp-admin/admin-ajax", true),
+    ] {
+        let explain =
+            |field: &str| ended_with(0, &site.command_line(&["explain", "-H", field, path]));
+        let asked = explain("A: b").contains("401 Unauthorized");
+        assert_eq!(asked, is_closed, "{path}");
+        let let_in = explain("Authorization: Basic YTpwYXNzd29yZA==");
+        assert!(
+            let_in.contains(&format!("wordpress/{script}.php (script)")),
+            "{path}: {let_in}"
+        );
+    }
+}
+
 /// The table lacked the resources of upstreams, of applications and of the account with the CA.
 #[test]
 fn the_table_of_the_control_socket_has_every_resource_with_its_method() {
