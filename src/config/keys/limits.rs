@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use super::level::{Level, Refinement};
 use super::setting::{Kind, Row, Setting, Table, rows, set, show, walk};
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::{Limits, Policy};
+use crate::config::model::{Limits, Policy, Server};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
 use crate::config::words::pace::{parse_pace, show_pace};
@@ -358,6 +358,22 @@ fn warn_of_pointless_limits(section: &Section<'_>, limits: &Limits) {
             node.cx.report(diagnostic);
         }
     }
+}
+
+/// Warns, at `node`, if `server` alone says how many connections a client may have, and listens only where
+/// clients have no address: they are not counted there. `outer` is what all servers inherit.
+pub(super) fn warn_of_no_address(node: Node<'_>, server: &Server, outer: &Policy) {
+    let max = server.policy.limits.connections_per_client;
+    let is_own = max.is_some() && max != outer.limits.connections_per_client;
+    let mut listen = server.listen.iter();
+    if !is_own || server.accept_proxy_protocol || listen.any(|address| address.unix().is_none()) {
+        return;
+    }
+    let message =
+        "`connections_per_client` counts nothing: this server listens at Unix sockets alone";
+    let help = "peers there have no address, unless the server says accept_proxy_protocol = true";
+    let warning = Diagnostic::warning(message).at(node.spot(), "");
+    node.cx.report_absence(warning.help(help.to_owned()));
 }
 
 /// How many field lines the smallest request of `max_head` bytes can have: the shortest one is a

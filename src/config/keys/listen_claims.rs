@@ -47,6 +47,11 @@ impl<'p> ListenClaims<'p> {
         self.proxies.unix || !self.proxies.trusted.is_empty()
     }
 
+    /// Whether peers at Unix sockets are believed what they say of their clients.
+    pub(super) fn trusts_unix(&self) -> bool {
+        self.proxies.unix
+    }
+
     pub(super) fn new(proxies: &'p Proxies) -> Self {
         Self {
             proxies,

@@ -20,7 +20,7 @@ use super::listening::warn_twice;
 use super::setting::{Kind, Setting, Table, rows, set, show, walk};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::suggest::nearest;
-use crate::config::model::{Bucket, Policy, Rate, RateKey};
+use crate::config::model::{Bucket, Policy, Rate, RateKey, Server};
 use crate::config::tree::named_rate::NamedRate;
 use crate::config::tree::node::{Context, Node, list};
 use crate::config::tree::section::Key;
@@ -330,6 +330,34 @@ impl<'c> Known<'c> {
         }
         self.names.push(key);
         self.rates.extend(rate);
+    }
+
+    /// Warns, at `node`, of rates that count requests by client where clients have no address: at a Unix
+    /// socket of `server`. All of them count as one client there.
+    pub(super) fn warn_of_no_address(&self, node: Node<'_>, server: &Server) {
+        let socket = server
+            .listen
+            .iter()
+            .find(|address| address.unix().is_some());
+        let Some(socket) = socket.filter(|_| !server.accept_proxy_protocol) else {
+            return;
+        };
+        let routes = server.routes.iter().map(|route| &route.policy.rates);
+        let named = || routes.clone().chain([&server.policy.rates]).flatten();
+        let of_clients = self.rates.iter().filter(|rate| {
+            rate.bucket.keys.contains(&RateKey::Client) && named().any(|name| *name == rate.name)
+        });
+        for rate in of_clients {
+            let message = format!(
+                "all requests that come to {socket} count as those of one client at the rate `{}`",
+                rate.name
+            );
+            let help = "peers at a Unix socket have no address: if a proxy connects there, add \
+                        trusted_proxies = \"unix:\" at the top of the file, and have the proxy say who its \
+                        client is; or count by another key, such as \"header NAME\"";
+            let warning = Diagnostic::warning(message).at(node.spot(), "");
+            node.cx.report_absence(warning.help(help.to_owned()));
+        }
     }
 
     /// All rates by name. One that is named in `contexts`, the files, and is not there is reported, and one

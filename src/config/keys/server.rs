@@ -8,11 +8,13 @@ use super::clash::{RouteClaims, ServerClaims};
 use super::http_redirect;
 use super::issue;
 use super::level::Level;
+use super::limits;
 use super::listen_claims::ListenClaims;
 use super::listening::{
     listen, read_group, read_mode, read_owner, report_no_address, show_group, show_listen,
     show_mode, show_owner, warn_twice,
 };
+use super::rate;
 use super::refine::{refine, settings, show_policy};
 use super::roots::warn_of_root;
 use super::route::{self, resolve_verb};
@@ -38,7 +40,7 @@ use crate::http::method::Method;
 pub(super) fn resolve_servers(
     nodes: Vec<Node<'_>>,
     outer: &Policy,
-    acme: Option<&Acme>,
+    (acme, rates): (Option<&Acme>, &rate::Known<'_>),
     listeners: &mut ListenClaims<'_>,
 ) -> Vec<Server> {
     let mut claims = ServerClaims::default();
@@ -52,6 +54,10 @@ pub(super) fn resolve_servers(
             if !listeners.trusts_a_proxy() {
                 auth::warn_of_plain_passwords(node, &server);
             }
+            if !listeners.trusts_unix() {
+                rates.warn_of_no_address(node, &server);
+            }
+            limits::warn_of_no_address(node, &server, outer);
             listeners.add_server(&server, node);
             servers.push(server);
         }

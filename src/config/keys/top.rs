@@ -235,12 +235,19 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     walk(&mut root, [&ACME], &mut config);
     config.policy = refine::refine(&mut root, Level::Top, &Policy::default());
     let upstreams = upstream::Known::read(shared.upstreams, shared.apps);
+    let rates = rate::Known::read(shared.rates);
     let mut listeners = ListenClaims::new(&config.proxies);
     if shared.streams.is_empty() {
         report_no_server(&root, &shared.servers);
     }
     let acme = config.acme.as_ref();
-    config.servers = resolve_servers(shared.servers, &config.policy, acme, &mut listeners);
+    let shared_by_servers = (acme, &rates);
+    config.servers = resolve_servers(
+        shared.servers,
+        &config.policy,
+        shared_by_servers,
+        &mut listeners,
+    );
     if let Some(acme) = acme {
         issue::warn_of_unanswered(&root, acme, &config.servers);
     }
@@ -250,7 +257,7 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     let listen: Vec<&ListenAddress> = servers.chain(streams).flatten().collect();
     (config.upstreams, config.apps) = upstreams.complete(&contexts, &listen);
     config.tests = resolve_tests(shared.tests, &config.servers);
-    config.rates = rate::Known::read(shared.rates).complete(&contexts);
+    config.rates = rates.complete(&contexts);
     root.close();
     config
 }
