@@ -258,6 +258,7 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     (config.upstreams, config.apps) = upstreams.complete(&contexts, &listen);
     config.tests = resolve_tests(shared.tests, &config.servers);
     config.rates = rates.complete(&contexts);
+    log::warn_of_unknown_routes(&contexts, &config.servers);
     root.close();
     config
 }

@@ -8,6 +8,7 @@ pub(crate) mod named_connector;
 pub(crate) mod named_handler;
 pub(crate) mod named_passwords;
 pub(crate) mod named_rate;
+pub(crate) mod named_route;
 pub(crate) mod node;
 pub(crate) mod paths;
 pub(crate) mod section;

@@ -20,6 +20,7 @@ use super::named_connector::NamedConnector;
 use super::named_handler::NamedHandler;
 use super::named_passwords::NamedPasswords;
 use super::named_rate::NamedRate;
+use super::named_route::NamedRoute;
 use super::surroundings::Surroundings;
 use super::survey::Surveys;
 use crate::config::complaint::diagnostic::{Diagnostic, Source, Spot};
@@ -53,6 +54,8 @@ pub(crate) struct Context<'c> {
     pub(crate) asked: RefCell<Vec<AskedUpstream>>,
     /// The rates that are named, and that there may be.
     pub(crate) rates: RefCell<Vec<NamedRate>>,
+    /// The routes that access logs name, and that there may be.
+    pub(crate) logged: RefCell<Vec<NamedRoute>>,
     /// The names of hosts that were looked up, because a name that is not found takes long.
     pub(crate) hosts: RefCell<HashMap<String, Vec<SocketAddr>>>,
 }
@@ -79,6 +82,7 @@ impl<'c> Context<'c> {
             passwords: RefCell::default(),
             asked: RefCell::default(),
             rates: RefCell::default(),
+            logged: RefCell::default(),
             hosts: RefCell::default(),
         }
     }

@@ -10,8 +10,9 @@ use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::suggest::nearest;
 use crate::config::keys::setting::{Kind, Setting, Table, read_table, rows, show};
 use crate::config::keys::upstream::{parse_class, show_status};
-use crate::config::model::{LogCondition, StatusRange};
-use crate::config::tree::node::Node;
+use crate::config::model::{LogCondition, Server, StatusRange};
+use crate::config::tree::named_route::NamedRoute;
+use crate::config::tree::node::{Context, Node};
 use crate::config::words::units::WAIT_OR_NONE;
 use crate::config::words::written;
 use crate::http::method::Method;
@@ -52,7 +53,7 @@ const SETTINGS: &[Setting<LogCondition>] = &[
         key: "route",
         kind: Kind::TEXTS,
         about: "keys of routes: \"/api\"; left out: any, and none at all",
-        read: |node, condition| each(node, &mut condition.route, text),
+        read: |node, condition| each(node, &mut condition.route, route),
         show: |condition| shown(&condition.route, |text| written::string(text)),
         ..Setting::BLANK
     },
@@ -131,8 +132,41 @@ fn status(node: Node<'_>) -> Option<StatusRange> {
     }
 }
 
-fn text(node: Node<'_>) -> Option<String> {
-    Some(node.text()?.value)
+fn route(node: Node<'_>) -> Option<String> {
+    let key = node.text()?.value;
+    node.cx.logged.borrow_mut().push(NamedRoute {
+        key: key.clone(),
+        spot: node.spot(),
+    });
+    Some(key)
+}
+
+/// What stands in logs for the keys of routes that the server adds by itself.
+const OWN_ROUTES: [&str; 2] = ["http_redirect", "acme"];
+
+/// Warns of routes that access logs name in `contexts`, the files, and that none of `servers` has: such a log
+/// would stay empty.
+pub(crate) fn warn_of_unknown_routes(contexts: &[&Context<'_>], servers: &[Server]) {
+    let routes = servers.iter().flat_map(|server| &server.routes);
+    let keys: Vec<String> = routes.map(|route| route.pattern.to_string()).collect();
+    let is_known = |key: &String| keys.contains(key) || OWN_ROUTES.contains(&key.as_str());
+    for cx in contexts {
+        for named in cx
+            .logged
+            .take()
+            .iter()
+            .filter(|named| !is_known(&named.key))
+        {
+            let message = format!("there is no route `{}`", named.key.escape_debug());
+            let meant = nearest(&named.key, keys.iter().map(String::as_str));
+            let label = meant.map(|key| format!("did you mean `{key}`?"));
+            let help = "the log has no line for it: name a route as `[server.routes]` does, \"/api\" or \
+                        \"POST /api\"; `path` is for what clients ask for";
+            let warning =
+                Diagnostic::warning(message).at(named.spot.clone(), label.unwrap_or_default());
+            cx.report_absence(warning.help(help.to_owned()));
+        }
+    }
 }
 
 fn path(node: Node<'_>) -> Option<String> {
