@@ -85,9 +85,9 @@ families! {
     TOO_MANY_OF_CLIENT Counter "tidegate_connections_too_many_of_client_total"
         "Connections that were refused because their client had `connections_per_client` of them.",
     RATE_REFUSED Counter "tidegate_rate_refused_requests_total"
-        "Requests that were refused at a rate.",
+        "Requests that were refused at a rate, or would have been but for `dry_run`.",
     RATE_HELD Counter "tidegate_rate_held_requests_total"
-        "Requests that had to wait at a rate.",
+        "Requests that had to wait at a rate, or would have had to but for `dry_run`.",
     STREAMS_ACCEPTED Counter "tidegate_streams_accepted_total"
         "Connections of streams that were accepted.",
     HANDSHAKES Counter "tidegate_tls_handshakes_total"
