@@ -234,8 +234,9 @@ fn match_arm<'g, 'r>(
         };
         return Err((&group.policy, refusal));
     };
-    let methods = route.handler.methods();
-    if !methods.contains(method) {
+    if !route.handler.methods().contains(method) {
+        // The routes beside it take others.
+        let methods = when::methods(&group.arms, head);
         return Err((&route.policy, other_method(method, methods)));
     }
     Ok(Matched {

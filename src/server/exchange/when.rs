@@ -19,7 +19,10 @@ pub(super) fn choose<'g>(
 /// The methods of which the request of `head` would be answered by one of `routes`.
 pub(super) fn methods(routes: &[Route], head: &RequestHead<'_>) -> MethodSet {
     let all = Method::ALL.iter();
-    let answered = all.filter(|method| choose(routes, head, **method).is_some());
+    let takes = |route: &Route, method| route.handler.methods().contains(method);
+    let answered = all.filter(|method| {
+        choose(routes, head, **method).is_some_and(|route| takes(route, **method))
+    });
     answered.fold(MethodSet::default(), |set, method| set.with(*method))
 }
 
