@@ -10,6 +10,7 @@ use crate::config::model::{
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Section;
 use crate::config::words::request_text::{VARIABLES, translated};
+use crate::http::method::Method;
 
 /// The texts of a route that requests fill, each with the key that holds it.
 fn texts(route: &Route) -> Vec<(&'static str, &RequestText)> {
@@ -46,6 +47,7 @@ pub(super) fn check_parameters(node: Node<'_>, route: &Route) {
     let Some(section) = node.section("", None) else {
         return;
     };
+    warn_of_circle(&section, route);
     for (key, text) in texts(route) {
         // What an outer level says has been checked there.
         let Some(value) = section.peek(key) else {
@@ -65,6 +67,28 @@ pub(super) fn check_parameters(node: Node<'_>, route: &Route) {
             };
             report(value, text, variable, (message, help));
         }
+    }
+}
+
+/// Warns of a redirect to the path that was asked for. After a POST that makes sense, for a GET follows.
+fn warn_of_circle(section: &Section<'_>, route: &Route) {
+    let (Verb::Redirect(redirect), Some(value)) = (&route.verb, section.peek("redirect")) else {
+        return;
+    };
+    let path = RoutePattern {
+        method: None,
+        exact: false,
+        ..route.pattern.clone()
+    };
+    let target = redirect.target.written.as_str();
+    let is_back =
+        target == "{path}" || target.strip_suffix("{rest}").unwrap_or(target) == path.to_string();
+    let takes_get = route.methods().is_empty() || route.methods().contains(&Method::Get);
+    if is_back && takes_get {
+        let message = "this redirect leads to the path that was asked for, in a circle";
+        let help = "name another path, or a host: \"https://example.com{path}\"";
+        let warning = Diagnostic::warning(message).at(value.spot(), "");
+        value.cx.report(warning.help(help.to_owned()));
     }
 }
 
