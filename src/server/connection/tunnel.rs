@@ -18,12 +18,11 @@ use crate::metrics::End;
 use crate::reason::Reason;
 use crate::runtime::{self, Either, either, sleep};
 use crate::server::exchange::outcome::{Outcome, Underway};
-use crate::server::worker::CountedTunnel;
 use crate::transfer::tunnel::{Sides, Tunnel, TunnelEnd};
 use crate::transport::Transport;
 
-/// A connection that is a tunnel. If it is dropped before its end, its exchange learns how much was
-/// carried.
+/// A connection that is a tunnel, and counts as one until it is dropped. If that is before its end, its
+/// exchange learns how much was carried.
 struct TunnelConnection {
     connection: Connection,
     upstream: Transport,
@@ -34,7 +33,6 @@ struct TunnelConnection {
     is_wanted: Box<dyn Fn() -> bool>,
     /// `None` once it is finished.
     exchange: Option<Underway<'static>>,
-    _counted: CountedTunnel,
 }
 
 impl Connection {
@@ -52,6 +50,7 @@ impl Connection {
             grace,
             is_wanted,
         } = tunnel;
+        self.worker.count_tunnel();
         let mut tunnel = Tunnel::new(idle_timeout);
         tunnel.send_first_to_upstream(to_upstream);
         tunnel.send_first_to_client(first);
@@ -61,7 +60,6 @@ impl Connection {
             grace,
             is_wanted,
             exchange: Some(exchange),
-            _counted: self.worker.count_tunnel(),
             connection: self,
         };
         runtime::spawn(tunnel.serve());
@@ -149,5 +147,6 @@ impl Drop for TunnelConnection {
         if let Some(exchange) = &mut self.exchange {
             exchange.note_sent(self.tunnel.to_client());
         }
+        self.connection.worker.uncount_tunnel();
     }
 }

@@ -102,15 +102,6 @@ impl fmt::Display for WorkerName {
     }
 }
 
-/// A connection that counts as a tunnel.
-pub(in crate::server) struct CountedTunnel(Rc<Worker>);
-
-impl Drop for CountedTunnel {
-    fn drop(&mut self) {
-        self.0.counters.tunnels.add(u64::MAX);
-    }
-}
-
 impl Worker {
     pub(in crate::server) fn new(setup: &WorkerSetup, log: Option<AccessBuffers>) -> Self {
         Self {
@@ -232,10 +223,14 @@ impl Worker {
         self.exchanges.count(cells, series, kind, measured);
     }
 
-    /// Counts a connection that has become a tunnel, until the result is dropped.
-    pub(in crate::server) fn count_tunnel(self: &Rc<Self>) -> CountedTunnel {
+    /// Counts a connection that has become a tunnel.
+    pub(in crate::server) fn count_tunnel(&self) {
         self.counters.tunnels.add(1);
-        CountedTunnel(Rc::clone(self))
+    }
+
+    /// Counts a connection no longer that was a tunnel.
+    pub(in crate::server) fn uncount_tunnel(&self) {
+        self.counters.tunnels.add(u64::MAX);
     }
 
     fn is_deserted(&self) -> bool {
