@@ -60,10 +60,21 @@ impl Embedded {
         self.count("connections", "open")
     }
 
+    /// Waits until so many exchanges were counted that ended for `reason`: the worker counts one behind its
+    /// response, which the client may have read before.
+    fn expect_reason(&self, reason: &str, count: u64) {
+        support::until("the exchanges are counted", || {
+            (self.status()["reasons"][reason].as_u64() == Some(count)).then_some(())
+        });
+    }
+
     fn count(&self, of: &str, count: &str) -> u64 {
+        self.status()[of][count].as_u64().expect("a number")
+    }
+
+    fn status(&self) -> serde_json::Value {
         let status = self.0.status().expect("it runs");
-        let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
-        status[of][count].as_u64().expect("a number")
+        serde_json::from_str(&status).expect("JSON")
     }
 }
 

@@ -135,7 +135,7 @@ fn a_full_queue_is_503_at_once() {
         (503, Some("1"))
     );
     assert_eq!(server.blocking("refused"), 1);
-    assert_eq!(server.count("reasons", "threads_busy"), 1);
+    server.expect_reason("threads_busy", 1);
     gate.go.send(()).expect("it waits");
     gate.go.send(()).expect("it waits");
     assert_eq!(first.response().text(), "at last");
