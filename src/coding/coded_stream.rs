@@ -331,7 +331,7 @@ mod tests {
         }
     }
 
-    /// Everything that the stream of `source` gives in `coding`, and whether it came to its end.
+    /// Compresses what `source` gives. Returns all of it in `coding`, and whether the stream came to its end.
     fn run(
         coding: ContentCoding,
         length: Option<u64>,

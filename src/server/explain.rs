@@ -354,7 +354,7 @@ async fn answer(
         }),
         file,
         barrier,
-        upstream: exchange.proxied(),
+        upstream: exchange.proxied().await,
         answer: facts,
         limits: describe_limits(&exchange, generation.limits_at(listener)),
         access: admission_of(

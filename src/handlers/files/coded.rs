@@ -6,8 +6,9 @@
 //!                          └ unknown ───── a thread makes it ──────┘
 //! ```
 //!
-//! The client waits meanwhile, for [`PATIENCE`] at most: it would otherwise be sent more octets, and a proxy
-//! before it would keep these for everybody. A client that has waited in vain gets the file as it is.
+//! The client waits meanwhile, for [`PATIENCE`] at most. Without the wait the server would send it the file as it
+//! is, which has more octets, and a cache in front would keep those and send them to all its clients. A client
+//! for which no coding is made in that time gets the file as it is.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -69,7 +70,7 @@ enum Found {
     Made(Made),
     /// It is being made.
     Coming(Receiver<Made>),
-    /// It is to be made by whoever asked, and comes this way, too.
+    /// The worker that has asked makes it, by this order, and receives it as the others do that wait.
     ToMake(Receiver<Made>, Order),
 }
 

@@ -23,8 +23,9 @@ use crate::runtime::{catch_panic, catch_panics};
 const MAX_LOCAL_REDIRECTS: usize = 8;
 
 impl<'g> Exchange<'g, '_> {
-    /// The response, if it can be given without waiting. One to a rewritten request always waits: then what is hot
-    /// has one caller here, and all of it stands in one function.
+    /// The response, if it can be given without waiting. A rewritten request always waits: if it did not,
+    /// [`Handler::answer_now`](crate::handlers::Handler::answer_now) would have two callers, and the compiler would
+    /// not inline it into the path of all other requests.
     pub(in crate::server) fn answer_now(&self, local: &WorkerState) -> Option<Response<'g>> {
         if self.head.framing != Framing::Empty {
             return None;
@@ -213,7 +214,7 @@ impl<'g> Exchange<'g, '_> {
             answer_of(matched.route, catch_panics(answer).await)
         };
         // In a box, so that exchanges without it are no larger.
-        match Box::pin(self.rewritten_waiting(matched, rewrite, ask)).await {
+        match Box::pin(self.rewritten(matched, rewrite, ask)).await {
             Ok(answer) => answer,
             Err(reason) => Some(Response::problem(reason).into()),
         }

@@ -16,8 +16,9 @@
 //! ```
 //!
 //! Admission stands behind the route, because a route may have an `allow`, a `deny` and a
-//! `max_content` of its own. A request that it refuses, or that is a preflight, counts at no rate. What is decided here is the same whether the response is given at once
-//! or waited for; the connection calls the steps.
+//! `max_content` of its own. A request that it refuses, or that is a preflight, counts at no rate. What is
+//! decided here is the same whether the response is given at once or waited for; the connection calls the
+//! steps.
 
 mod admission;
 mod auth;
@@ -294,7 +295,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
         self.asks_a_service()
             || self
                 .route()
-                .is_some_and(|route| route.handler.always_waits())
+                .is_some_and(|route| route.rewrite.is_some() || route.handler.always_waits())
     }
 
     /// Whether a handler that answers at once, or a field of the operator's, wants to know of the
@@ -345,19 +346,19 @@ impl<'g, 'r> Exchange<'g, 'r> {
             return handler.file(&self.request(matched), local).await;
         };
         let ask = async |request: &Request<'_>| handler.file(request, local).await;
-        let selected = self.rewritten_waiting(matched, rewrite, ask).await;
+        let selected = self.rewritten(matched, rewrite, ask).await;
         selected.unwrap_or_default()
     }
 
     /// What an upstream would be sent, where one answers.
-    pub(super) fn proxied(&self) -> Option<ProxiedRequest> {
+    pub(super) async fn proxied(&self) -> Option<ProxiedRequest> {
         let matched = self.matched.as_ref().ok()?;
         let handler = &matched.route.handler;
         match &matched.route.rewrite {
             None => handler.proxied(&self.request(matched)),
             Some(rewrite) => {
-                let ask = |request: &Request<'_>| handler.proxied(request);
-                self.rewritten(matched, rewrite, ask).ok().flatten()
+                let ask = async |request: &Request<'_>| handler.proxied(request);
+                self.rewritten(matched, rewrite, ask).await.ok().flatten()
             }
         }
     }

@@ -27,31 +27,7 @@ impl<'g> Exchange<'g, '_> {
     ///
     /// # Errors
     /// 400: what the client sent makes no path.
-    #[cold]
-    pub(super) fn rewritten<T>(
-        &self,
-        matched: &Matched<'_, '_>,
-        rewrite: &Rewrite,
-        ask: impl FnOnce(&Request<'_>) -> T,
-    ) -> Result<T, Reason> {
-        let original = self.request(matched);
-        let target = target(&original, rewrite).ok_or(Reason::RewriteWithoutPath)?;
-        let head = original.head.rewritten(&target);
-        let head = head.ok_or(Reason::RewriteWithoutPath)?;
-        let path = path(head.target.path, matched).ok_or(Reason::RewriteWithoutPath)?;
-        Ok(ask(&Request {
-            head: &head,
-            path: RoutedPath::new(&path, 0),
-            original: Some(&original),
-            ..self.request(matched)
-        }))
-    }
-
-    /// As [`rewritten`](Self::rewritten), where asking may wait.
-    ///
-    /// # Errors
-    /// 400: what the client sent makes no path.
-    pub(super) async fn rewritten_waiting<T>(
+    pub(super) async fn rewritten<T>(
         &self,
         matched: &Matched<'_, '_>,
         rewrite: &Rewrite,

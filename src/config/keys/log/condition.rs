@@ -4,12 +4,10 @@
 //! when = { status = ["4xx", "5xx"], route = "/api", slower_than = "1s" }    # all of it must hold
 //! ```
 
-use toml::de::DeValue;
-
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::complaint::suggest::nearest;
 use crate::config::keys::setting::{Kind, Setting, Table, read_table, rows, show};
-use crate::config::keys::upstream::{parse_class, show_status};
+use crate::config::keys::upstream::{read_status, show_status};
 use crate::config::model::{LogCondition, Server, StatusRange};
 use crate::config::tree::named_route::NamedRoute;
 use crate::config::tree::node::{Context, Node};
@@ -119,17 +117,7 @@ fn shown<T>(values: &[T], show: impl Fn(&T) -> String) -> Option<String> {
 }
 
 fn status(node: Node<'_>) -> Option<StatusRange> {
-    match node.value.get_ref() {
-        DeValue::String(_) => node.text()?.parse(parse_class),
-        DeValue::Integer(_) => {
-            let code = u16::try_from(node.integer(STATUSES)?).ok()?;
-            Some(StatusRange {
-                first: code,
-                last: code,
-            })
-        }
-        _ => node.refuse_type("a status or \"5xx\"", None),
-    }
+    read_status(node, &STATUSES, "5xx")
 }
 
 fn route(node: Node<'_>) -> Option<String> {

@@ -198,21 +198,30 @@ fn statuses(node: Node<'_>) -> Option<Vec<StatusRange>> {
 }
 
 fn status(node: Node<'_>) -> Option<StatusRange> {
+    read_status(node, &STATUSES, "2xx")
+}
+
+/// Reads a status within `statuses`, or a class of them such as `example`.
+pub(crate) fn read_status(
+    node: Node<'_>,
+    statuses: &RangeInclusive<u64>,
+    example: &str,
+) -> Option<StatusRange> {
     match node.value.get_ref() {
         DeValue::String(_) => node.text()?.parse(parse_class),
         DeValue::Integer(_) => {
-            let code = u16::try_from(node.integer(STATUSES)?).ok()?;
+            let code = u16::try_from(node.integer(statuses.clone())?).ok()?;
             Some(StatusRange {
                 first: code,
                 last: code,
             })
         }
-        _ => node.refuse_type("a status or \"2xx\"", None),
+        _ => node.refuse_type(&format!("a status or \"{example}\""), None),
     }
 }
 
 /// Reads `2xx`.
-pub(crate) fn parse_class(text: &str) -> Result<StatusRange, Fault> {
+fn parse_class(text: &str) -> Result<StatusRange, Fault> {
     let class = text
         .strip_suffix("xx")
         .and_then(|digit| digit.parse::<u16>().ok());
