@@ -1,7 +1,7 @@
 //! What access logs leave out of a record: values of parameters that give access, and fields.
 
 use super::record::AccessRecord;
-use super::secrets::without_secrets;
+use super::secrets::{Ends, without_secrets};
 use crate::address::ClientAddress;
 use crate::config::model::{LogField, Redaction};
 
@@ -22,9 +22,10 @@ pub(crate) fn redact<'a>(
         request_line,
         referer,
     } = room;
-    record.request_line = without_secrets(record.request_line, b' ', redaction, request_line);
+    let line = without_secrets(record.request_line, Ends::Version, redaction, request_line);
+    record.request_line = line;
     if let Some(value) = record.referer {
-        record.referer = Some(without_secrets(value, b'#', redaction, referer));
+        record.referer = Some(without_secrets(value, Ends::Fragment, redaction, referer));
     }
     for field in &redaction.fields {
         match field {
@@ -68,6 +69,14 @@ mod tests {
             ),
             ("GET /?token HTTP/1.1", "GET /?token HTTP/1.1"),
             ("GET /?token=", "GET /?token=[redacted]"),
+            (
+                "GET /?a=J Doe&token=abc d&b=1 HTTP/1.1",
+                "GET /?a=J Doe&token=[redacted]&b=1 HTTP/1.1",
+            ),
+            (
+                "GET /?a=J Doe&token=abc d",
+                "GET /?a=J Doe&token=[redacted]",
+            ),
         ] {
             let mut room = Redacted::default();
             let redacted = redact(record(line, None), &Redaction::default(), &mut room);

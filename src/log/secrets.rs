@@ -2,7 +2,7 @@
 
 use std::sync::{LazyLock, PoisonError, RwLock};
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 use percent_encoding::percent_decode;
 
 use crate::config::model::{LogField, Redaction};
@@ -34,22 +34,43 @@ pub(crate) fn named(request: &str) -> String {
         .read()
         .unwrap_or_else(PoisonError::into_inner);
     let mut room = Vec::new();
-    let named = without_secrets(request.as_bytes(), b' ', &redaction, &mut room);
+    let named = without_secrets(request.as_bytes(), Ends::Version, &redaction, &mut room);
     line_in_log(&String::from_utf8_lossy(named))
 }
 
-/// `text` without the secrets of its query, which goes up to the octet `end`. `room` is taken up only if
-/// there is one.
+/// What comes behind a query.
+#[derive(Clone, Copy)]
+pub(super) enum Ends {
+    /// The version of a request line, if it has one. A space that is not encoded ends no query: a client that
+    /// sends one is refused, and its line is logged.
+    Version,
+    /// The fragment of a URI.
+    Fragment,
+}
+
+impl Ends {
+    /// Where the query ends that begins in `text` behind `start`.
+    fn find(self, text: &[u8], start: usize) -> usize {
+        let end = match self {
+            Self::Fragment => memchr(b'#', &text[start..]).map(|end| start + end),
+            Self::Version => memrchr(b' ', text)
+                .filter(|end| *end > start && text[end + 1..].starts_with(b"HTTP/")),
+        };
+        end.unwrap_or(text.len())
+    }
+}
+
+/// `text` without the secrets of its query. `room` is taken up only if there is one.
 pub(super) fn without_secrets<'a>(
     text: &'a [u8],
-    end: u8,
+    ends: Ends,
     redaction: &Redaction,
     room: &'a mut Vec<u8>,
 ) -> &'a [u8] {
     let Some(start) = memchr(b'?', text) else {
         return text;
     };
-    let end = memchr(end, &text[start..]).map_or(text.len(), |end| start + end);
+    let end = ends.find(text, start);
     let (query, rest) = (&text[start + 1..end], &text[end..]);
     if redaction.fields.contains(&LogField::Query) {
         room.extend_from_slice(&text[..start]);
@@ -113,6 +134,7 @@ mod tests {
         for (request, expected) in [
             ("GET /a?b=1&token=abc", "GET /a?b=1&token=[redacted]"),
             ("GET /a?code=x HTTP/1.1", "GET /a?code=[redacted] HTTP/1.1"),
+            ("GET /a?b=c d&code=x y", "GET /a?b=c d&code=[redacted]"),
             ("GET /a\n", "GET /a\\n"),
             (&*long, &*format!("GET /?a={}…", "b".repeat(192))),
         ] {
