@@ -40,9 +40,10 @@ pub(crate) struct AccessRecord<'a> {
     pub(crate) request_id: Option<&'a str>,
     /// From the request's head to the end of its response, as precise as the loop's clock.
     pub(crate) duration: Duration,
-    /// Why the response is the server's own, or was not sent to its end. JSON alone has a place for it.
+    /// Why the response is the server's own, or was not sent to its end. `common` and `combined` have no
+    /// place for it.
     pub(crate) reason: Option<Reason>,
-    /// What became of it at an upstream, if one was asked. JSON alone has a place for it.
+    /// What became of it at an upstream, if one was asked. `common` and `combined` have no place for it.
     pub(crate) upstream: Option<UpstreamRecord<'a>>,
 }
 

@@ -149,6 +149,28 @@ fn secrets_do_not_get_into_diagnostics() {
     assert!(!lines.concat().contains("hush"), "{lines:#?}");
 }
 
+/// A log has its own condition after a reload, wherever it stands in the file, and one that the file no longer
+/// has takes no other's.
+#[test]
+fn a_log_keeps_its_own_condition_when_others_come_before_it() {
+    let all = "[[log.access]]\npath = 'all.log'\nformat = '{target}'\n";
+    let errors =
+        "[[log.access]]\npath = 'errors.log'\nformat = '{target}'\nwhen = { status = '4xx' }\n";
+    for (before, after) in [
+        (all.to_owned(), format!("{errors}{all}")),
+        (format!("{all}{errors}"), errors.to_owned()),
+    ] {
+        let server = site(&before).start();
+        let text = server.directory().read("config.toml");
+        assert!(text.contains(&before), "{text}");
+        server.configure(text.replace(&before, &after));
+        ended_with(0, &server.command_line(&["reload"]));
+        assert_eq!(server.get("/a.txt").status, 200);
+        let lines = &lines_of(server, &["all.log"])[0];
+        assert!(lines.len() == 1 && lines[0].contains("/a.txt"), "{lines:?}");
+    }
+}
+
 #[test]
 fn diagnostics_can_be_json_from_a_reload_on() {
     let server = site("access = false").start();

@@ -46,14 +46,12 @@ enum Message {
 /// A thread that writes an access log.
 struct AccessWriter {
     queue: SyncSender<Message>,
-    /// Lines that were lost and have not been reported.
-    lost: Arc<AtomicU64>,
-    all_lost: LostLines,
+    lost: LostLines,
     /// Receives when the thread has written everything.
     finished: Receiver<()>,
 }
 
-/// How many lines of a log have been reported as lost since the start.
+/// How many lines of a log were lost since the start.
 #[derive(Clone, Default)]
 pub(crate) struct LostLines(Arc<AtomicU64>);
 
@@ -61,13 +59,17 @@ impl LostLines {
     pub(crate) fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+
+    fn add(&self, lines: u64) {
+        self.0.fetch_add(lines, Ordering::Relaxed);
+    }
 }
 
 /// The buffer in which one worker collects its lines.
 struct AccessBuffer {
     batch: Batch,
     queue: SyncSender<Message>,
-    lost: Arc<AtomicU64>,
+    lost: LostLines,
 }
 
 impl AccessWriter {
@@ -81,13 +83,12 @@ impl AccessWriter {
         diagnostic::debug(format_args!("the access log {destination} is open"));
         let (queue, messages) = sync_channel(QUEUE);
         let (finish, finished) = sync_channel(1);
-        let lost = Arc::new(AtomicU64::new(0));
-        let all_lost = LostLines::default();
+        let lost = LostLines::default();
         let writer = Writer {
-            all_lost: all_lost.clone(),
             destination,
             order: Order::default(),
-            lost: Arc::clone(&lost),
+            lost: lost.clone(),
+            reported: 0,
             is_failing: false,
         };
         spawn_thread("tidegate-log", move || {
@@ -98,14 +99,13 @@ impl AccessWriter {
         Ok(Self {
             queue,
             lost,
-            all_lost,
             finished,
         })
     }
 
-    /// How many lines have been reported as lost.
+    /// How many lines were lost.
     fn lost(&self) -> LostLines {
-        self.all_lost.clone()
+        self.lost.clone()
     }
 
     /// Returns a buffer for a worker.
@@ -113,7 +113,7 @@ impl AccessWriter {
         AccessBuffer {
             batch: Batch::default(),
             queue: self.queue.clone(),
-            lost: Arc::clone(&self.lost),
+            lost: self.lost.clone(),
         }
     }
 
@@ -159,7 +159,7 @@ impl AccessBuffer {
         if let Err(TrySendError::Full(Message::Lines(batch))) =
             self.queue.try_send(Message::Lines(batch))
         {
-            self.lost.fetch_add(batch.count(), Ordering::Relaxed);
+            self.lost.add(batch.count());
         }
     }
 }
@@ -174,8 +174,9 @@ impl Drop for AccessBuffer {
 struct Writer {
     destination: Destination,
     order: Order,
-    lost: Arc<AtomicU64>,
-    all_lost: LostLines,
+    lost: LostLines,
+    /// How many of them the operator has read of.
+    reported: u64,
     /// Whether the last write failed; the operator has read of it once.
     is_failing: bool,
 }
@@ -203,7 +204,7 @@ impl Writer {
         let rest = self.order.take_all();
         self.write(&rest);
         let lost = self.destination.give_up();
-        self.add_lost(lost);
+        self.lost.add(lost);
         self.report_lost();
     }
 
@@ -214,7 +215,7 @@ impl Writer {
         match self.destination.write(lines) {
             Ok(()) => self.is_failing = false,
             Err(Incomplete { lost, error }) => {
-                self.add_lost(lost);
+                self.lost.add(lost);
                 if !std::mem::replace(&mut self.is_failing, true) {
                     diagnostic::error(format_args!(
                         "cannot write the access log {}: {error}; its lines are lost until that is mended",
@@ -229,21 +230,17 @@ impl Writer {
         let before = self.order.take_all();
         self.write(&before);
         match self.destination.reopen() {
-            Ok(lost) => self.add_lost(lost),
+            Ok(lost) => self.lost.add(lost),
             Err(error) => diagnostic::error(format_args!("{error}; writing to the old file")),
         }
         diagnostic::debug(format_args!("the access log {} is open", self.destination));
     }
 
-    fn add_lost(&self, lost: u64) {
-        self.lost.fetch_add(lost, Ordering::Relaxed);
-    }
-
     /// Reports how many lines were lost, if there were any.
-    fn report_lost(&self) {
-        let lost = self.lost.swap(0, Ordering::Relaxed);
+    fn report_lost(&mut self) {
+        let lost = self.lost.count() - self.reported;
         if lost > 0 {
-            self.all_lost.0.fetch_add(lost, Ordering::Relaxed);
+            self.reported += lost;
             diagnostic::warn(format_args!(
                 "{lost} lines of the access log {} were lost",
                 self.destination

@@ -16,7 +16,7 @@ pub(crate) struct AccessBuffers(Vec<Buffered>);
 struct Buffered {
     destination: LogDestination,
     buffer: AccessBuffer,
-    /// What of a record is left over from those that the sample left out, in millionths.
+    /// How much of a record the sample owes by now, in millionths of one.
     sampled: u32,
 }
 
@@ -72,9 +72,12 @@ impl AccessBuffers {
         mut write: impl FnMut(&LogFormat, &mut Vec<u8>),
     ) {
         let is_one = self.0.len() == 1;
-        for (nth, buffered) in self.0.iter_mut().enumerate() {
-            let named = |log: &&AccessLog| is_one || log.destination == buffered.destination;
-            let log = logs.iter().find(named).or(logs.get(nth));
+        for buffered in &mut self.0 {
+            let same = |log: &&AccessLog| log.destination == buffered.destination;
+            let log = logs.iter().find(same).or(match logs {
+                [only] if is_one => Some(only),
+                _ => None,
+            });
             if log.is_none_or(|log| buffered.takes(log, record)) {
                 let format = log.and_then(|log| log.format.as_ref()).unwrap_or(format);
                 buffered.buffer.append(now, |out| write(format, out));

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use super::worker::Worker;
 use super::worker::endpoint::Endpoint;
 use crate::address::ClientAddress;
+use crate::config::model::LogField;
 use crate::generation;
 use crate::log::diagnostic;
 use crate::log::stream_record::StreamRecord;
@@ -142,8 +143,12 @@ impl StreamConnection {
         let now = runtime::now();
         let server = self.server.as_ref();
         let address = server.map(|server| server.chosen.server().address().to_string());
+        let client = match self.worker.leaves_out(LogField::Client) {
+            true => ClientAddress::Unknown,
+            false => self.client,
+        };
         let record = StreamRecord {
-            client: self.client,
+            client,
             listener: &self.endpoint.address,
             upstream: &self.stream.upstream.options().name,
             server: address.as_deref(),

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::config::model::LogFormat;
+use crate::config::model::{LogField, LogFormat};
 use crate::control::reach::Reach;
 use crate::generation::{Generation, LocalGeneration};
 use crate::handlers;
@@ -270,6 +270,12 @@ impl Worker {
         self.append_line(&record, now, |format, time, out| {
             record.write(format, time, out)
         });
+    }
+
+    /// Whether access logs leave out `field`.
+    pub(in crate::server) fn leaves_out(&self, field: LogField) -> bool {
+        let generation = self.generation.borrow();
+        generation.log.redact.fields.contains(&field)
     }
 
     /// Appends the line that `write` writes, with its LF, to each access log that is to have `record`. It is

@@ -229,3 +229,13 @@ fn what_the_document_tells_to_write_is_good() {
         assert!(checked.status.success(), "{block}\n{checked:?}");
     }
 }
+
+#[test]
+fn a_record_leaves_the_client_out_where_redact_says_so() {
+    let stream = "proxy = '127.0.0.1:9'\ndeny = '127.0.0.1'";
+    let redact = "format = 'json'\nredact.fields = ['client']";
+    let text = configuration("", stream).replace("format = 'json'", redact);
+    let server = Site::configured(&text).start();
+    expect_reset(&connect(stream_address(&server)));
+    assert_eq!(record(&server, "denied")["client"], "-");
+}
