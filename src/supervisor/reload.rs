@@ -78,11 +78,17 @@ impl Supervisor {
         &mut self,
         confirm_within: Option<Duration>,
     ) -> Result<Applied, ReloadError> {
-        self.manager.tell(State::Reloading);
+        // The manager has been told that a server stops which waits for `drain_delay`.
+        let is_told = self.leaving.is_none();
+        if is_told {
+            self.manager.tell(State::Reloading);
+        }
         let outcome = self.read_and_apply(confirm_within);
         self.observed.note_reload(outcome.is_ok());
-        // Also after a refusal: the manager waits until the reload is over.
-        self.manager.tell(State::Ready);
+        if is_told {
+            // Also after a refusal: the manager waits until the reload is over.
+            self.manager.tell(State::Ready);
+        }
         outcome
     }
 

@@ -41,6 +41,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Why the new process does not take over. The operator can mend it; the old process goes on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UpgradeError {
+    #[error("it is stopping, and waits only for `drain_delay`")]
+    Stopping,
     #[error("cannot start {}", program.display())]
     Start { program: PathBuf, source: io::Error },
     #[error("the new process did not serve within {0:?}, and was ended")]
@@ -59,6 +61,9 @@ impl Supervisor {
     /// # Errors
     /// Why the new process does not serve; this one goes on.
     pub(super) fn upgrade(&mut self) -> Result<u32, UpgradeError> {
+        if self.leaving.is_some() {
+            return Err(UpgradeError::Stopping);
+        }
         // It serves when its applications do.
         let apps = self.config.apps.iter().map(|app| app.ready_timeout);
         let patience = PATIENCE.saturating_add(apps.max().unwrap_or_default());
