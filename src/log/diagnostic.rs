@@ -96,12 +96,10 @@ pub(crate) fn debug(message: Arguments<'_>) {
     write(LogLevel::Debug, message);
 }
 
-/// Reports a step of an exchange of `client`. A caller asks [`may_debug`] before.
+/// Reports a step of an exchange of `client`. The caller has asked [`may_debug`] before.
 #[cold]
 pub(crate) fn debug_of(client: ClientAddress, message: Arguments<'_>) {
-    if is_written(LogLevel::Debug) || is_chosen(client) {
-        put(line(LogLevel::Debug, format_args!("{client}: {message}")));
-    }
+    put(line(LogLevel::Debug, format_args!("{client}: {message}")));
 }
 
 /// Whether the stories of `client` are told whatever the level is.
@@ -111,10 +109,16 @@ fn is_chosen(client: ClientAddress) -> bool {
     address.is_some_and(|address| clients.iter().any(|network| network.contains(address)))
 }
 
-/// Whether there is a client whose story is told.
+/// Whether the story of `client` is told. Asked before anything is put into words for it.
 #[inline]
-pub(crate) fn may_debug() -> bool {
-    LEVEL.load(Ordering::Relaxed) >= LogLevel::Debug as u8
+pub(crate) fn may_debug(client: ClientAddress) -> bool {
+    LEVEL.load(Ordering::Relaxed) >= LogLevel::Debug as u8 && is_told(client)
+}
+
+/// As [`may_debug`], where stories are told of some clients at least.
+#[cold]
+fn is_told(client: ClientAddress) -> bool {
+    is_written(LogLevel::Debug) || is_chosen(client)
 }
 
 /// [`error`] about `subject`, such as a route. Every request may bring another, so only some are

@@ -131,7 +131,7 @@ impl Connection {
             return self.answer_one(input, limits, output, listening);
         }
         let (client, listener) = (self.client, &self.endpoint.address);
-        if diagnostic::may_debug() {
+        if diagnostic::may_debug(client) {
             let what = format_args!("a request at {listener} is refused: {error}");
             diagnostic::debug_of(client, what);
         }

@@ -324,7 +324,7 @@ impl Connection {
     /// Tells at level debug what becomes of the connection.
     #[inline]
     fn tell(&self, what: &str) {
-        if diagnostic::may_debug() {
+        if diagnostic::may_debug(self.client) {
             self.write_debug_line(what);
         }
     }

@@ -235,7 +235,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
     pub(super) fn tell(&self) {
         let refusal = self.matched.as_ref().err();
         let is_misdirected = refusal.is_some_and(|refusal| refusal.is_misdirected());
-        if is_misdirected || diagnostic::may_debug() {
+        if is_misdirected || diagnostic::may_debug(self.client) {
             self.tell_route(is_misdirected);
         }
     }
@@ -245,7 +245,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
     pub(super) fn tell_answered(&self, status: Status, reason: Option<Reason>) {
         let refusal = self.matched.as_ref().err();
         let is_misdirected = refusal.is_some_and(|refusal| refusal.is_misdirected());
-        if is_misdirected || diagnostic::may_debug() {
+        if is_misdirected || diagnostic::may_debug(self.client) {
             self.tell_route(is_misdirected);
             self.tell_answer(status, reason);
         }

@@ -315,7 +315,7 @@ fn finish_with(
 /// Tells at level debug how an exchange has ended.
 #[cold]
 fn tell(client: ClientAddress, subject: &Subject<'_>, outcome: Outcome) {
-    if diagnostic::may_debug() {
+    if diagnostic::may_debug(client) {
         let record = subject.record(client, outcome, Duration::ZERO);
         let line = secrets::named(&String::from_utf8_lossy(record.request_line));
         let (status, why) = (outcome.status, outcome.end.describe());
@@ -495,7 +495,7 @@ impl<'e> Underway<'e> {
 
     fn end(&mut self, outcome: Outcome) {
         self.is_over = true;
-        if outcome.end == End::Answered && diagnostic::may_debug() {
+        if outcome.end == End::Answered && diagnostic::may_debug(self.client) {
             tell(self.client, &self.subject, outcome);
         }
         if self.is_recorded {

@@ -117,7 +117,7 @@ impl<'g> Exchange<'g, '_> {
 
     #[cold]
     fn tell_refusal(&self) {
-        if diagnostic::may_debug() {
+        if diagnostic::may_debug(self.client) {
             let (client, request) = (self.client, secrets::in_diagnostics(self.head));
             let names = self.policy.rates().map(Rates::names).unwrap_or_default();
             let what = format_args!("{request}: refused: too many for rate {names}");

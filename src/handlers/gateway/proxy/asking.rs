@@ -65,7 +65,7 @@ impl ProxyHandler {
                 Err(why) => return tries.end_without_server(why),
             };
             tries.note_try();
-            if diagnostic::may_debug() {
+            if diagnostic::may_debug(request.client) {
                 tell(
                     request,
                     &chosen,
@@ -76,7 +76,7 @@ impl ProxyHandler {
             let asked = self.ask_server(request, worker, body, &chosen, &tries.connect);
             match asked.await {
                 Ok(said) => {
-                    if diagnostic::may_debug() {
+                    if diagnostic::may_debug(request.client) {
                         let connection = match tries.connect.get() {
                             Some(after) => format!("connected in {after:.1?}"),
                             None => "over a kept connection".to_owned(),
@@ -102,7 +102,7 @@ impl ProxyHandler {
                 }
                 Err((Failure::Upstream(fault), progress)) => {
                     let may_repeat = self.may_repeat_after(&fault, progress, request, body, &tries);
-                    if diagnostic::may_debug() {
+                    if diagnostic::may_debug(request.client) {
                         let chain = diagnostic::chain(&fault);
                         let next = match may_repeat {
                             true => "another server may be asked",
