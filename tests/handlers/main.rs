@@ -68,6 +68,13 @@ impl Embedded {
         });
     }
 
+    /// As [`expect_reason`](Self::expect_reason), for one exchange at least.
+    fn wait_for_reason(&self, reason: &str) {
+        support::until("an exchange is counted", || {
+            self.status()["reasons"][reason].as_u64()
+        });
+    }
+
     fn count(&self, of: &str, count: &str) -> u64 {
         self.status()[of][count].as_u64().expect("a number")
     }

@@ -560,18 +560,18 @@ fn a_service_that_is_down_or_slow_or_speaks_no_http_lets_nobody_in() {
         connection.send("HTTP/1.1 200 OK\r\nRemote-User: alice\r\n");
     });
     let failing = Upstream::answering("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n");
-    let route = |name: &str, upstream: &Upstream| {
+    let route = |name: &str, upstream: &Upstream, timeout: &str| {
+        let url = upstream.url();
         format!(
-            "'/{name}' = {{ files = 'www', auth = {{ forward = '{}', timeout = '100ms' }} }}\n",
-            upstream.url()
+            "'/{name}' = {{ files = 'www', auth = {{ forward = '{url}', timeout = '{timeout}' }} }}\n"
         )
     };
     let routes = [
-        route("down", &down),
-        route("silent", &silent),
-        route("nonsense", &nonsense),
-        route("cut", &cut),
-        route("failing", &failing),
+        route("down", &down, "1m"),
+        route("silent", &silent, "100ms"),
+        route("nonsense", &nonsense, "1m"),
+        route("cut", &cut, "1m"),
+        route("failing", &failing, "1m"),
     ];
     let server = Site::new(&routes.concat())
         .file("a.txt", "content of a")

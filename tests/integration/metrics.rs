@@ -424,9 +424,11 @@ fn a_loop_that_does_not_turn_is_told_of() {
     blocking.send(get("/.tidegate-test/block-worker"));
     // It opens only when the worker waits at the other end.
     let release = std::fs::File::options().write(true).open(&fifo);
-    let delays = metrics(&server);
-    let delays = of_family(&delays, "tidegate_worker_loop_delay_seconds", "");
-    assert_eq!(delays.filter(|delay| *delay == 0.25).count(), 1);
+    until("one loop is late, and the other is not", || {
+        let delays = metrics(&server);
+        let delays = of_family(&delays, "tidegate_worker_loop_delay_seconds", "");
+        (delays.filter(|delay| *delay == 0.25).count() == 1).then_some(())
+    });
     let (answers, answered) = std::sync::mpsc::channel();
     for mut client in clients {
         let answers = answers.clone();
@@ -459,6 +461,11 @@ fn before_it_stops_the_server_goes_on_and_says_that_it_is_not_ready() {
     assert_eq!(server.get("/live").status, 200);
     assert_eq!(server.get("/").text(), "ok");
     assert_eq!(metrics(&server)["tidegate_ready"], 0.);
+    // Nothing takes the stop back.
+    let refused = ended_with(1, &server.command_line(&["upgrade"]));
+    assert!(refused.contains("it is stopping"), "{refused}");
+    ended_with(0, &server.command_line(&["reload"]));
+    assert_stopping(&server.get("/ready"));
     // The second signal ends the delay.
     server.signal(Signal::TERM);
     assert!(server.wait().expect("it is our own child").success());

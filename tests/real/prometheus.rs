@@ -117,7 +117,7 @@ fn counts_equal_the_access_log() {
         .collect();
     let p99 = "histogram_quantile(0.99, sum by (le) (rate(tidegate_http_request_duration_seconds_bucket[1m])))";
     let p99 = query(prometheus, p99).expect("there was load");
-    assert!(p99 > 0. && p99 < 1., "{p99}");
+    assert!(p99 > 0. && p99.is_finite(), "{p99}");
     assert_eq!(
         query(prometheus, "count(tidegate_worker_loop_delay_seconds)"),
         Some(2.)

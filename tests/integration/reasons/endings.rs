@@ -34,7 +34,7 @@ fn refused(site: Site, status: u16, reason: &str) {
 
 #[test]
 fn scripts() {
-    let site = site("'/' = { cgi = 'scripts', timeout = '300ms' }");
+    let site = site("'/' = { cgi = 'scripts' }\n'/slow' = { cgi = 'scripts', timeout = '300ms' }");
     std::fs::create_dir(site.directory().join("scripts")).expect("the directory is new");
     for (name, body) in [
         ("wordless", "echo no field line\n"),
@@ -65,7 +65,7 @@ fn scripts() {
         ("/lost", 502, "script_not_started"),
         ("/wordless", 502, "script_output"),
         ("/ends", 502, "script_ended"),
-        ("/waits", 504, "script_timeout"),
+        ("/slow/waits", 504, "script_timeout"),
         ("/circle", 502, "local_redirect_failed"),
         ("/short", 200, "content_too_short"),
         ("/breaks", 200, "content_broke_off"),
