@@ -1,7 +1,8 @@
 //! Which credentials were verified a moment ago, without the credentials.
 //!
-//! A page of fifty files would cost fifty verifications, and each is slow on purpose. So a keyed hash of what was verified is kept for a while. The key is in memory alone,
-//! and a new one with each reading of the file, so that a password that was changed is forgotten at once.
+//! A page of fifty files would cost fifty verifications, and each is slow on purpose. So a keyed hash of
+//! what was verified is kept for a while. The key is in memory alone, and a new one with each reading of
+//! the file, so that a password that was changed is forgotten at once.
 //!
 //! ```text
 //! HMAC-SHA-256(key, "alice:sesame") ─→ set, by its first octets ─→ one of four places: tag, until when

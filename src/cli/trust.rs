@@ -61,8 +61,8 @@ pub(super) fn instructions(authority: &LocalAuthority, url: &str) -> String {
            PROFILE\n"
 }
 
-/// The directory in which Chromium keeps the CAs that it trusts: `~/.pki` if that is there, otherwise beside the directory of the CA,
-/// whose certificate is in `file`.
+/// The directory in which Chromium keeps the CAs that it trusts: `~/.pki` if that is there, otherwise
+/// beside the directory of the CA, whose certificate is in `file`.
 fn chromium_database(home: Option<&Path>, file: &Path) -> String {
     let old = home.map(|home| home.join(".pki/nssdb"));
     let data = file.parent().and_then(Path::parent);

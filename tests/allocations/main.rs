@@ -40,6 +40,9 @@ fn a_request_on_the_fast_path_allocates_nothing() {
     let page = server.ask("GET /page.html HTTP/1.1\r\nHost: h\r\n\r\n");
     // The only one that passes.
     server.ask("GET /refused HTTP/1.1\r\nHost: h\r\n\r\n");
+    let coded =
+        server.ask("HEAD /text/page.html HTTP/1.1\r\nHost: h\r\nAccept-Encoding: zstd\r\n\r\n");
+    assert_eq!(field(&coded, "content-encoding"), Some("zstd"), "{coded}");
     let tag = field(&page, "etag").expect("a file has an entity tag");
     let browser = "Host: h\r\nAccept: text/html,*/*;q=0.8\r\nAccept-Encoding: gzip, br\r\n\
         Accept-Language: en\r\nSec-Fetch-Mode: navigate\r\nCookie: a=b; c=d\r\n\r\n";

@@ -8,8 +8,8 @@
 //!   serve/HOST-DIGEST.pem      0600: a key and its certificate, for `serve` and `proxy`
 //! ```
 //!
-//! Every file is replaced as a whole (`disk::prepare`). Key and certificate of the CA are in one file, so that a process that
-//! is killed at any step leaves no key without its certificate.
+//! Every file is replaced as a whole (`disk::prepare`). Key and certificate of the CA are in one file, so
+//! that a process that is killed at any step leaves no key without its certificate.
 //!
 //! Nothing here has any program trust the CA: the user does that, or does not.
 
