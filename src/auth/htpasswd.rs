@@ -107,14 +107,19 @@ fn parse_line(octets: &[u8]) -> Result<Option<(&str, Hash)>, Why> {
     Ok(Some((name, hash)))
 }
 
-/// Whether a user may be called `name` (RFC 7617 §2).
+/// Whether a user may be called `name` (RFC 7617 §2). In a file, a line that begins with `#` is a comment, and
+/// the space around a line does not count.
 ///
 /// # Errors
 /// Why not.
 pub(crate) fn check_name(name: &str) -> Result<(), Why> {
     if name.is_empty() {
         Err(Why::NoName)
-    } else if name.contains(':') || name.chars().any(char::is_control) {
+    } else if name.starts_with('#')
+        || name.trim_start() != name
+        || name.contains(':')
+        || name.chars().any(char::is_control)
+    {
         Err(Why::Name)
     } else {
         Ok(())

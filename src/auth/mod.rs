@@ -23,6 +23,7 @@ mod htpasswd;
 mod passwords;
 mod remembered;
 
+pub(crate) use credentials::MAX_LENGTH;
 pub(crate) use credentials::{Credentials, Decoded, basic};
 pub(crate) use hash::{Algorithm, MAX_BCRYPT_PASSWORD};
 pub(crate) use htpasswd::check_name;

@@ -144,11 +144,12 @@ impl Passwords {
     /// The user of `credentials`, if they are remembered. It waits for nothing but, once a second, for a look
     /// at the file.
     pub(crate) fn remembered(&self, credentials: &Credentials<'_>) -> Option<Arc<Identity>> {
-        if !self.is_fresh() {
+        let now = now();
+        if !self.is_fresh(now) {
             return None;
         }
         let current = self.current.load();
-        if !current.remembered.has(credentials.whole, now()) {
+        if !current.remembered.has(credentials.whole, now) {
             return None;
         }
         let user = current.users.get(credentials.user)?;
@@ -158,7 +159,7 @@ impl Passwords {
     /// The user whose name and password are in `whole`, a colon between them; `None` if it is not the password
     /// of that user. It takes long, and as long for a user who is not there.
     pub(crate) fn verify(&self, whole: &[u8]) -> Option<Arc<Identity>> {
-        if !self.is_fresh() {
+        if !self.is_fresh(now()) {
             self.read_again();
         }
         let current = self.current.load_full();
@@ -182,9 +183,10 @@ impl Passwords {
     /// Why it cannot be used. What was read before holds.
     pub(crate) fn renew(&self) -> Result<(), Unusable> {
         let identity = FileIdentity::at(&self.path).ok();
+        // Without the lock: event loops take it, and a disk may hang.
+        let read = Current::read(&self.path);
         let mut seen = self.lock_seen();
         seen.identity = identity;
-        let read = Current::read(&self.path);
         seen.failure = read.as_ref().err().map(ToString::to_string);
         self.looked.store(now(), Ordering::Release);
         let read = read?;
@@ -215,21 +217,21 @@ impl Passwords {
         }
     }
 
-    /// Whether the file is as it was when it was read. It is looked at once a second, by one of those who ask.
-    fn is_fresh(&self) -> bool {
-        let (now, looked) = (now(), self.looked.load(Ordering::Acquire));
+    /// Whether the file is as it was when it was read. One of the callers looks at it, once a second.
+    fn is_fresh(&self, now: u64) -> bool {
+        let looked = self.looked.load(Ordering::Acquire);
         if now.saturating_sub(looked) < BELIEVED {
             return true;
         }
         let (success, failure) = (Ordering::AcqRel, Ordering::Relaxed);
         let claimed = self.looked.compare_exchange(looked, now, success, failure);
         if claimed.is_err() {
-            // Another one looks.
+            // Another thread looks.
             return true;
         }
         let is_same = self.is_as_seen();
         if !is_same {
-            // The next one who asks finds that it is not fresh, too, until it has been read.
+            // The next caller finds that it is not fresh, too, until a thread of the pool has read it.
             self.looked.store(0, Ordering::Release);
         }
         is_same

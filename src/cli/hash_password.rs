@@ -9,7 +9,7 @@ use rustix::termios::{
 };
 
 use super::output::print;
-use crate::auth::{Algorithm, MAX_BCRYPT_PASSWORD, check_name};
+use crate::auth::{Algorithm, MAX_BCRYPT_PASSWORD, MAX_LENGTH, check_name};
 
 /// The most octets of a password: those that a request may carry.
 const MAX_PASSWORD: usize = 1000;
@@ -45,12 +45,19 @@ enum Name {
 pub(super) fn hash_password(arguments: &HashPassword) -> Result<(), String> {
     if let Some(user) = &arguments.user {
         check_name(user).map_err(|_| {
-            "error: the name of a user is not empty, and has no colon and no control characters"
+            "error: the name of a user is not empty, does not begin with `#`, and has no colon, no space before it \
+             and no control characters"
                 .to_owned()
         })?;
     }
     let password = read_password()?;
     check(&password, arguments.algorithm)?;
+    let user = arguments.user.as_deref().unwrap_or_default();
+    if user.len() + 1 + password.len() > MAX_LENGTH {
+        return Err(format!(
+            "error: name and password have more than {MAX_LENGTH} octets together, and no request may carry them"
+        ));
+    }
     let algorithm = match arguments.algorithm {
         Name::Bcrypt => Algorithm::Bcrypt,
         Name::Argon2id => Algorithm::Argon2id,

@@ -120,7 +120,8 @@ fn credentials_that_are_malformed_are_none() {
 fn a_route_may_be_open_below_a_closed_one() {
     let site = site(
         "'/' = { files = 'www' }\n'/open' = { respond = 'open', auth = 'none' }\n\
-         '/bob' = { respond = 'b', auth = { basic = 'more', realm = 'B' } }",
+         '/bob' = { respond = 'b', auth = { basic = 'more', realm = 'B' } }\n\
+         '/beta' = { respond = 'b', when = { query.beta = '1' } }",
     );
     site.directory().write("more", BOB);
     let server = site
@@ -133,6 +134,8 @@ fn a_route_may_be_open_below_a_closed_one() {
         // What is there is told only to those who are let in.
         ("/gone", "", 401),
         ("/gone", &alice, 404),
+        ("/beta", "", 401),
+        ("/beta", &alice, 404),
         ("/open", "", 200),
         ("/open", &alice, 200),
         ("/bob", &alice, 401),
@@ -503,8 +506,19 @@ fn a_service_says_who_is_let_in() {
     for word in ["evil", "eve", "root", "ontent-", "If-None", "X_F"] {
         assert!(!asked.contains(word), "{word}: {asked}");
     }
+    // The service is asked about the path that the application would be asked for.
+    let climbing = "/open/%2e%2e/app/./x?q=/../";
+    let at_service = || service.requests().last().map(|it| it.head.clone());
+    assert_eq!(get_on(&mut client, climbing, "Cookie: in\r\n").status, 200);
+    let asked = String::from_utf8(at_service().expect("it was asked")).expect("text");
+    assert!(
+        asked.contains("\r\nX-Forwarded-Uri: /app/x?q=/../\r\n"),
+        "{asked}"
+    );
     let requests = upstream.requests();
-    let passed = requests.last().expect("the application was asked");
+    let passed = requests[..requests.len() - 1]
+        .last()
+        .expect("the application was asked");
     let head = String::from_utf8_lossy(&passed.head).into_owned();
     assert!(
         head.contains("Remote-User: alice\r\n")
@@ -755,6 +769,13 @@ fn a_line_is_made_that_lets_in() {
     for (arguments, input, expected) in [
         (&[][..], "", "the password is empty"),
         (&["--user", "a:b"], "x\n", "has no colon"),
+        (&["--user", "#bob"], "x\n", "does not begin with `#`"),
+        (&["--user", " bob"], "x\n", "no space before it"),
+        (
+            &["--user", &"b".repeat(30), "--algorithm", "argon2id"],
+            &"x".repeat(1000),
+            "no request may carry them",
+        ),
         (&["--algorithm", "md5"], "x\n", "argon2id"),
     ] {
         let output = make(arguments, input);

@@ -56,7 +56,7 @@ pub(super) fn begin(
 pub(super) fn is_behind_auth(matched: &Result<Matched<'_, '_>, Refusal>) -> bool {
     match matched {
         Ok(_) | Err(Refusal::NotAllowed(_) | Refusal::Options(_)) => true,
-        Err(Refusal::Because(reason)) => *reason == Reason::NoRoute,
+        Err(Refusal::Because(reason)) => matches!(reason, Reason::NoRoute | Reason::WhenUnmet),
         Err(Refusal::Preflight) => false,
     }
 }

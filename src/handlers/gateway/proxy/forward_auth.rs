@@ -21,9 +21,9 @@ use crate::config::model::{self, HostField, Proxy, RoutePattern};
 use crate::http::field_list::FieldList;
 use crate::http::fields::is_same_variable;
 use crate::http::path::NormalPath;
+use crate::http::raw_path::without_dot_segments;
 use crate::http::request::{HeadLimits, Parsed, RequestHead};
 use crate::http::response::FieldLines;
-use crate::http::target::Form;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::identity::{Identity, Verified, VerifiedBy};
 use crate::message::request::Request;
@@ -192,14 +192,15 @@ impl ForwardAuth {
     }
 }
 
-/// The fields that tell of the original request.
+/// The fields that tell of the original request. Its path stands there as the application is asked for it, without
+/// dot segments: a service that knows rules for paths must not be asked about another one.
 fn original(request: &Request<'_>) -> Vec<(String, Vec<u8>)> {
     let head = request.head;
-    let uri = match (head.target.form, head.target.query) {
-        (Form::Absolute, None) => head.target.path.to_vec(),
-        (Form::Absolute, Some(query)) => [head.target.path, b"?", query].concat(),
-        _ => head.raw_target.as_bytes().to_vec(),
-    };
+    let mut uri = without_dot_segments(head.target.path).into_owned();
+    if let Some(query) = head.target.query {
+        uri.push(b'?');
+        uri.extend_from_slice(query);
+    }
     let is_https = request.arrival.is_some_and(|arrival| arrival.is_https);
     let scheme: &[u8] = if is_https { b"https://" } else { b"http://" };
     let url = [scheme, original_host(head), &uri].concat();
