@@ -78,8 +78,8 @@ struct CodedSource<'c> {
 /// Where the source is.
 enum Place<'c> {
     Here(Box<dyn ContentSource + 'c>),
-    /// It has been asked for its next octets, and comes back with them. The question outlives a flush, and
-    /// a source need not put up with a question that is dropped.
+    /// It has been asked for its next octets, and comes back with them. The question outlives a flush:
+    /// [`ContentSource::next`] need not be safe to cancel.
     Asked(LocalFuture<'c, Given<'c>>),
     /// Nowhere, while it is moved from one to the other.
     Moving,
@@ -99,12 +99,21 @@ impl<'c> CodedSource<'c> {
             if octets.len() as u64 > *left {
                 octets.truncate(*left as usize);
                 // What is longer than announced is dropped, as without a coding.
-                self.is_ended = true;
             }
             *left -= octets.len() as u64;
+            // The client has all of it, whether or not the source ends now: a script may keep its output open.
+            self.is_ended |= *left == 0;
         }
         self.raw = octets;
         self.at = 0;
+    }
+
+    /// Lets go of a source that has given as much as it announced: what it still does is not waited for.
+    fn let_go(&mut self) {
+        let has_all = self.left == Some(0);
+        if has_all && let Place::Here(source) = std::mem::replace(&mut self.place, Place::Moving) {
+            source.discard();
+        }
     }
 
     /// Asks the source for its next octets, if it has not been asked.
@@ -188,6 +197,7 @@ impl<'c> CodedSource<'c> {
             }
             if self.is_ended {
                 self.encoder.get().finish(into).map_err(no_memory)?;
+                self.let_go();
                 return Ok(false);
             }
             self.ask();
@@ -337,6 +347,7 @@ mod tests {
         length: Option<u64>,
         source: InBlocks,
     ) -> (Vec<u8>, Result<(), String>) {
+        let length_is_known = length.is_some();
         let running = async move {
             let encoder = Rc::new(Encoders::default())
                 .lend(coding)
@@ -352,7 +363,12 @@ mod tests {
                     Err(broken) => return (all, Err(broken.to_string())),
                 }
             }
-            assert_eq!(source.trailers(), b"X-Sum: 1\r\n");
+            let trailers: &[u8] = match length_is_known {
+                false => b"X-Sum: 1\r\n",
+                // Content of a known length has none.
+                true => b"",
+            };
+            assert_eq!(source.trailers(), trailers);
             (all, Ok(()))
         };
         runtime::run(running).expect("a loop")
@@ -399,6 +415,21 @@ mod tests {
             let (all, ended) = run(ContentCoding::Gzip, Some(length), source(blocks));
             let found = decoded(ContentCoding::Gzip, &all);
             assert_eq!(found, Some(expected.as_bytes().to_vec()));
+            assert_eq!(ended, Ok(()));
+        }
+    }
+
+    /// As a script does whose child holds its output open.
+    #[test]
+    fn a_source_that_has_given_all_it_announced_need_not_end() {
+        for coding in CODINGS {
+            let (_go_on, waits) = channel();
+            let source = InBlocks {
+                go_on: Some(waits),
+                ..source(&[Some("some"), None])
+            };
+            let (all, ended) = run(coding, Some(4), source);
+            assert_eq!(decoded(coding, &all), Some(b"some".to_vec()));
             assert_eq!(ended, Ok(()));
         }
     }

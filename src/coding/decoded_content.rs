@@ -9,8 +9,8 @@ use crate::runtime;
 /// Octets that are decoded at a time. Other connections get their turn after each.
 const SLICE: usize = 64 * 1024;
 
-/// The content that `content` is when it is decoded. It counts against `max_content` as such: what
-/// is read off the connection was counted there, and is less.
+/// The content that `content` is when it is decoded. It counts against `max_content` as such; the
+/// connection counts the coded octets against the same limit.
 pub(crate) struct DecodedContent<R> {
     content: R,
     decoder: Decoder,
@@ -70,7 +70,10 @@ impl<R: ReadContent> ReadContent for DecodedContent<R> {
             if self.at < self.coded.len() {
                 return Err(ContentError::NotInCoding);
             }
-            if !self.read_coded().await? {
+            let goes_on = self.read_coded().await?;
+            // A block may be nothing but ends and beginnings of members, which cost time and give no octet.
+            runtime::yield_now().await;
+            if !goes_on {
                 let is_whole = self.decoder.is_complete() || !self.has_begun;
                 return if is_whole {
                     Ok(false)

@@ -1,4 +1,5 @@
-//! Decompresses content, whichever coding it is in, a bounded number of octets at a time.
+//! Decompresses content, whichever coding it is in, a bounded number of octets at a time. What a decoder holds
+//! is bounded by the window of the coding: 32 KiB of gzip, 16 MiB of Brotli, 8 MiB of zstd.
 //!
 //! A kilobyte may stand for a megabyte. So the caller says how many octets it has room for, and asks
 //! again for the rest.
@@ -39,7 +40,9 @@ impl Decoder {
             ContentCoding::Gzip => Inner::Gzip(Decompress::new_gzip(15)),
             ContentCoding::Brotli => {
                 let alloc = StandardAlloc::default;
-                Inner::Brotli(Box::new(BrotliState::new(alloc(), alloc(), alloc())))
+                // Windows of up to 16 MiB, as RFC 7932 has them. The other constructor takes windows of up to
+                // 1 GiB, and fills one before it gives anything.
+                Inner::Brotli(Box::new(BrotliState::new_strict(alloc(), alloc(), alloc())))
             }
             ContentCoding::Zstd => {
                 /// What clients may use at most (RFC 9659 §3): the decoder takes as much memory.
@@ -74,7 +77,6 @@ impl Decoder {
         match &mut self.inner {
             Inner::Gzip(gzip) => {
                 if self.is_complete {
-                    gzip.reset(false);
                     *gzip = Decompress::new_gzip(15);
                     self.is_complete = false;
                 }
@@ -199,5 +201,21 @@ pub(crate) mod tests {
             coded.extend_from_slice(b"and more");
             assert_eq!(run(coding, &coded, 100), Err(NotInCoding), "{coding:?}");
         }
+    }
+
+    /// Such a window is an extension of Brotli's own tools, and no part of `br`.
+    #[test]
+    fn refuses_a_brotli_window_of_a_gibibyte() {
+        let parameters = brotli::enc::BrotliEncoderParams {
+            large_window: true,
+            lgwin: 30,
+            quality: 1,
+            ..Default::default()
+        };
+        let mut coded = Vec::new();
+        let written = brotli::BrotliCompress(&mut &[0; 5000][..], &mut coded, &parameters);
+        written.expect("a Vec takes everything");
+        let found = run(ContentCoding::Brotli, &coded, 100);
+        assert_eq!(found, Err(NotInCoding));
     }
 }

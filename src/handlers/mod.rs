@@ -199,13 +199,13 @@ impl Handler {
     }
 
     /// Whether `response`, which is of this handler, is in the coding that the client wants: `files` keeps
-    /// content in each coding. What it makes for one response, as a listing, it leaves as it is.
+    /// content in each coding, and `try` and `fallback` send what it keeps. What it makes for one response, as a listing, it leaves as it is.
     pub(crate) fn has_chosen_coding(&self, response: &DuplexResponse<'_, '_>) -> bool {
         let is_made = matches!(
             response.content,
             DuplexContent::Octets(Octets::Owned(_)) | DuplexContent::Stream(_)
         );
-        matches!(self, Self::Files(_)) && !is_made
+        matches!(self, Self::Files(_) | Self::Tried(_)) && !is_made
     }
 
     /// Whether [`answer_now`](Self::answer_now) never has a response.

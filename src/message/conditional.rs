@@ -8,6 +8,7 @@ use super::response::{CommonFields, DuplexResponse, Response};
 use crate::http::date::HttpDate;
 use crate::http::field_list::FieldList;
 use crate::http::field_roles::FieldRule;
+use crate::http::fields::Known;
 use crate::http::method::Method;
 use crate::http::request::RequestHead;
 use crate::http::status::Status;
@@ -81,7 +82,10 @@ fn selected(fields: &FieldList, supply: &Supply<'_>, request: &Request<'_>) -> S
         Supply::Entire(_) if !is_validated => Selected::Whole,
         _ => {
             let length = supply.length();
-            let length = length.filter(|_| !is_coded_later(fields, length, request));
+            // The length counts for ranges alone.
+            let asks_for_parts = request.head.fields.first(Known::Range).is_some();
+            let length =
+                length.filter(|_| !(asks_for_parts && is_coded_later(fields, length, request)));
             select(request.head, &validators, length)
         }
     }

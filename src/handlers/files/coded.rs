@@ -65,6 +65,9 @@ struct Places {
     under_way: HashMap<Key, Vec<Sender<Made>>>,
 }
 
+/// What leaves the shelf.
+type Retired = HashMap<Key, Made>;
+
 /// What a worker finds on the shelf.
 enum Found {
     Made(Made),
@@ -74,10 +77,12 @@ enum Found {
     ToMake(Receiver<Made>, Order),
 }
 
-/// Has those that wait told what was made; that there is nothing now, if it is dropped before.
+/// Sends what was made to the workers that wait, when it is dropped; before it is fulfilled, that is
+/// [`Made::NotNow`].
 struct Order {
     key: Key,
     shelf: &'static Shelf,
+    made: Made,
 }
 
 /// A file's octets, as they are read on a thread.
@@ -166,7 +171,9 @@ impl Shelf {
     /// What there is of `key`. If it is to be made, others that ask from now on wait for it.
     fn find(&'static self, key: Key) -> Found {
         let mut places = self.lock();
-        if let Some(made) = places.take(key) {
+        if let Some((made, retired)) = places.take(key) {
+            drop(places);
+            drop(retired);
             return Found::Made(made);
         }
         let (sender, coming) = channel();
@@ -177,7 +184,12 @@ impl Shelf {
             }
             None => {
                 places.under_way.insert(key, vec![sender]);
-                Found::ToMake(coming, Order { key, shelf: self })
+                let order = Order {
+                    key,
+                    shelf: self,
+                    made: Made::NotNow,
+                };
+                Found::ToMake(coming, order)
             }
         }
     }
@@ -189,17 +201,19 @@ impl Shelf {
 }
 
 impl Places {
-    /// What was made of `key`, which is young from now on.
-    fn take(&mut self, key: Key) -> Option<Made> {
+    /// What was made of `key`, which is young from now on, and what leaves the shelf for it.
+    fn take(&mut self, key: Key) -> Option<(Made, Retired)> {
         if let Some(made) = self.young.get(&key) {
-            return Some(made.clone());
+            return Some((made.clone(), Retired::default()));
         }
         let made = self.old.remove(&key)?;
-        self.put(key, made.clone());
-        Some(made)
+        let retired = self.put(key, made.clone());
+        Some((made, retired))
     }
 
-    fn put(&mut self, key: Key, made: Made) {
+    /// Puts `made` among the young ones. Returns what leaves the shelf for it, which the caller frees without the
+    /// lock: it may be 32 MiB.
+    fn put(&mut self, key: Key, made: Made) -> Retired {
         self.weight += PLACE
             + match &made {
                 Made::Octets(octets) => octets.len(),
@@ -207,33 +221,33 @@ impl Places {
             };
         self.young.insert(key, made);
         if self.weight > CAPACITY / 2 {
-            self.old = std::mem::take(&mut self.young);
             self.weight = 0;
+            return std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
         }
+        Retired::default()
     }
 }
 
 impl Order {
     /// Puts what was made on the shelf.
-    fn fulfil(self, made: Made) {
-        if !matches!(made, Made::NotNow) {
-            self.shelf.lock().put(self.key, made.clone());
-        }
-        self.tell(&made);
-    }
-
-    /// Tells those that wait.
-    fn tell(&self, made: &Made) {
-        let waiting = self.shelf.lock().under_way.remove(&self.key);
-        for sender in waiting.unwrap_or_default() {
-            sender.send(made.clone());
-        }
+    fn fulfil(mut self, made: Made) {
+        self.made = made;
     }
 }
 
 impl Drop for Order {
     fn drop(&mut self) {
-        self.tell(&Made::NotNow);
+        let mut places = self.shelf.lock();
+        let waiting = places.under_way.remove(&self.key);
+        let retired = match self.made {
+            Made::NotNow => Retired::default(),
+            _ => places.put(self.key, self.made.clone()),
+        };
+        drop(places);
+        drop(retired);
+        for sender in waiting.unwrap_or_default() {
+            sender.send(self.made.clone());
+        }
     }
 }
 
