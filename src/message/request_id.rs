@@ -149,14 +149,22 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_unique_and_sort_by_time() {
+    fn ids_are_unique() {
         let ids: Vec<String> = (0..1000)
             .map(|_| RequestId::new().as_str().to_owned())
             .collect();
         let unique: std::collections::BTreeSet<&String> = ids.iter().collect();
         assert_eq!(unique.len(), ids.len());
-        let milliseconds: Vec<&str> = ids.iter().map(|id| &id[..13]).collect();
-        assert!(milliseconds.is_sorted(), "{milliseconds:?}");
+    }
+
+    #[test]
+    fn ids_sort_by_time() {
+        let at = |milliseconds, random| {
+            let id = RequestId::of_parts(milliseconds, [random; RANDOM]);
+            id.as_str().to_owned()
+        };
+        let ids = [at(1, 255), at(2, 0), at(0xffff, 7), at(0x1_0000, 3)];
+        assert!(ids.is_sorted(), "{ids:?}");
     }
 
     #[test]

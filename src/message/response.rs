@@ -85,11 +85,13 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// [`problem`](Self::problem), and that the client may come back: something that is bounded is
-    /// taken.
+    /// 503, and that the client may come back: something that is bounded is taken.
     pub(crate) fn busy(reason: Reason) -> Self {
         let fields = FieldLines::new().with("Retry-After", RETRY_AFTER);
-        Self::problem_with(reason, fields)
+        Self {
+            fields: fields.into(),
+            ..Self::problem_of(Status::SERVICE_UNAVAILABLE, reason)
+        }
     }
 }
 

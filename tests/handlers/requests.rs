@@ -206,6 +206,7 @@ fn a_handler_refuses_in_its_own_words_or_the_operators() {
     let mut handlers = Handlers::new();
     handlers.function("refuse", |request| match request.query() {
         Some("error") => Err(Error::new(Status::CONFLICT, "another request was faster")),
+        Some("busy") => Err(Error::new(Status::SERVICE_UNAVAILABLE, "the store is away")),
         Some("io") => Ok(Response::text(std::fs::read_to_string("/nowhere")?)),
         Some("own") => Ok(Response::text("gone\n").status(Status::GONE)),
         _ => Ok(Response::new(Status::NOT_FOUND)),
@@ -214,6 +215,7 @@ fn a_handler_refuses_in_its_own_words_or_the_operators() {
     let mut client = server.connect();
     for (target, status, text) in [
         ("/?error", 409, "Conflict"),
+        ("/?busy", 503, "Service Unavailable"),
         ("/?io", 500, "Internal Server Error"),
         ("/?own", 410, "gone\n"),
         ("/", 404, "Not Found"),

@@ -351,10 +351,7 @@ impl PluginHandler {
         }
         let reason = failure.reason();
         match status {
-            Status::SERVICE_UNAVAILABLE => Response {
-                status,
-                ..Response::busy(reason)
-            },
+            Status::SERVICE_UNAVAILABLE => Response::busy(reason),
             _ => Response::problem_of(status, reason),
         }
     }
