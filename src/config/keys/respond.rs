@@ -59,7 +59,6 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
         content: RequestText::default(),
     };
     let walked = walk(section, SETTINGS, &mut respond);
-    report_no_way_to_encode(section, &respond);
     walked
         .took("respond")
         .then(|| Verb::Respond(respond).into())
@@ -72,12 +71,18 @@ fn show_route(route: &Route) -> Option<written::Table> {
     Some(show(SETTINGS, respond))
 }
 
-/// Reports variables in content in which no value can stand without becoming more than a value.
-fn report_no_way_to_encode(section: &Section<'_>, respond: &Respond) {
+/// Reports variables in content in which no value can stand without becoming more than a value. `policy` is that
+/// of the route, whose fields may name another type.
+pub(super) fn check_variables(section: &Section<'_>, respond: &Respond, policy: &Policy) {
     let Some(node) = section.peek("respond") else {
         return;
     };
-    if respond.content.as_plain().is_none() && respond.content_type.starts_with("text/css") {
+    let mut set = policy.headers.set.iter();
+    let set = set.find(|(name, _)| name.eq_ignore_ascii_case("Content-Type"));
+    let content_type = set.map_or(&*respond.content_type, |(_, value)| &*value.written);
+    let essence = content_type.split(';').next().unwrap_or_default();
+    let is_style_sheet = essence.trim().eq_ignore_ascii_case("text/css");
+    if respond.content.as_plain().is_none() && is_style_sheet {
         let message =
             "a style sheet has no variables: what a client sends could be more than a value";
         let help = "for braces with a name in them write `{{name}}`".to_owned();

@@ -121,6 +121,7 @@ pub(super) fn resolve_verb(
     }) = &answer
     {
         respond::check_status(&section, respond, &policy);
+        respond::check_variables(&section, respond, &policy);
     }
     report_unknown(&section, verb);
     Some((answer?, own?, policy))

@@ -147,13 +147,12 @@ fn read(node: Node<'_>) -> Option<When> {
     let mut section = node.section("`when`", Some(HELP.to_owned()))?;
     let mut when = When::default();
     let walked = walk(&mut section, SETTINGS, &mut when);
-    let is_empty = section.entries().is_empty();
     section.close_with(|name| {
         let is_field =
             name.starts_with(|c: char| c.is_ascii_uppercase()) && parse_field_name(name).is_ok();
         is_field.then(|| format!("a field stands in `header`: header.{name} = \"…\""))
     });
-    if is_empty {
+    if walked.is_sound() && when.is_always() {
         let error = Diagnostic::error("`when` says nothing").at(node.spot(), "");
         node.cx
             .report_absence(error.help("leave it out to answer every request".to_owned()));

@@ -225,7 +225,10 @@ fn routes(old: &Server, new: &Server, scope: &str) -> Vec<Change> {
     let order = |server: &Server, other: &HashMap<Key<'_>, &Route>| -> Vec<String> {
         let arms = server.routes.iter().filter(|route| !route.when.is_always());
         let kept = arms.filter(|route| other.contains_key(&key_of(route)));
-        kept.map(name_of).collect()
+        let mut kept: Vec<&Route> = kept.collect();
+        // Only the order of those at one path means anything, and this sort leaves it as it is.
+        kept.sort_by_key(|route| route.pattern.to_string());
+        kept.into_iter().map(name_of).collect()
     };
     let (was, is) = (order(old, &new_routes), order(new, &old_routes));
     if was != is {

@@ -31,8 +31,12 @@ fn refuse_open_redirect(target: &RequestText) -> Result<(), Fault> {
             TextPart::Variable(variable) => variable,
         };
         let is_first = before.is_empty();
-        let ends_label =
-            matches!(parts.peek(), Some(TextPart::Text(text)) if text.starts_with('.'));
+        // The dot of a fully qualified name ends the host, too.
+        let begins_label = |text: &str| text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let ends_label = matches!(
+            parts.peek(),
+            Some(TextPart::Text(text)) if text.strip_prefix('.').is_some_and(begins_label)
+        );
         let is_in_authority = Area::behind(&before) == Area::Authority;
         let is_safe = match variable {
             Variable::Path | Variable::Rest => true,
@@ -198,6 +202,8 @@ mod tests {
             ("https://{id}", 0..12, "a client would say where"),
             ("https://example.com{id}", 0..23, "a client would say where"),
             ("//{query}/", 0..10, "a client would say where"),
+            ("https://{id}./x", 0..15, "a client would say where"),
+            ("https://{id}.{path}", 0..19, "a client would say where"),
         ];
         assert_faults(parse_redirect, &cases);
     }
