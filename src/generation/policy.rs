@@ -320,7 +320,7 @@ impl FieldChanges {
             appended: given().filter_map(line).collect(),
             filled: given().filter_map(filled).collect(),
             covered_segments: pattern.covered_segments(),
-            vary: vary.map(|(_, value)| value.written.clone()),
+            vary: vary.map(|(_, value)| as_sent(value).to_owned()),
         }
     }
 
@@ -378,12 +378,17 @@ impl FieldChanges {
 fn with_weak_tag(headers: &HeaderChanges) -> HeaderChanges {
     let mut headers = headers.clone();
     for (name, value) in headers.set.iter_mut().chain(&mut headers.add) {
-        if name.eq_ignore_ascii_case("ETag") && value.written.starts_with('"') {
+        if name.eq_ignore_ascii_case("ETag") && as_sent(value).starts_with('"') {
             // It has no variables.
-            *value = RequestText::plain(format!("W/{}", value.written));
+            *value = RequestText::plain(format!("W/{}", as_sent(value)));
         }
     }
     headers
+}
+
+/// A value that has no variables, as clients are sent it: `{{v}}` is sent as `{v}`.
+fn as_sent(value: &RequestText) -> &str {
+    value.as_plain().unwrap_or(&value.written)
 }
 
 /// What of `headers` a handler has to know beforehand.
@@ -401,7 +406,7 @@ fn representation_changes(
             .iter()
             .any(|removed| removed.eq_ignore_ascii_case(name));
         match set {
-            Some((_, value)) => Change::Set(value.written.clone()),
+            Some((_, value)) => Change::Set(as_sent(value).to_owned()),
             None if is_removed => Change::Removed,
             None => Change::Kept,
         }

@@ -12,7 +12,10 @@
 //!
 //! Where a set is full, the bucket goes that is full soonest: the key that has asked least. A flood of new
 //! keys has buckets that lack one request each, so it displaces its own, and not that of a client which
-//! has used its up. The hash is keyed (SipHash), so that no client can choose keys of one set; and of 64
+//! has used its up. With `burst = 1` every used bucket lacks one request, and the oldest goes: `max_keys` has
+//! to be enough for the clients of one interval.
+//!
+//! The hash is keyed (SipHash), so that no client can choose keys of one set; and of 64
 //! bits, so that two keys share a bucket once in 2⁶⁴ / `max_keys`.
 
 use std::sync::atomic::{AtomicU64, Ordering};

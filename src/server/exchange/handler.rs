@@ -5,7 +5,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use super::rate::{ClientLeft, Gate};
+use super::rate::Gate;
 use super::route::Refusal;
 use super::{Answered, Exchange, admission, auth, compression};
 use crate::generation::Route;
@@ -17,7 +17,7 @@ use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::{DuplexAnswer, DuplexResponse, Response};
 use crate::reason::Reason;
-use crate::runtime::{catch_panic, catch_panics};
+use crate::runtime::{self, Either, catch_panic, catch_panics, either};
 
 /// Local redirects that are followed for one request. A handler that needs more leads in a circle.
 const MAX_LOCAL_REDIRECTS: usize = 8;
@@ -97,10 +97,16 @@ impl<'g> Exchange<'g, '_> {
         content: impl ReadContent + Copy + 'c,
     ) -> Option<Answered<'g, 'c>> {
         if let Some(rates) = self.policy.rates() {
-            match Box::pin(self.wait_for_rates(rates, content)).await {
-                Ok(None) => {}
-                Ok(Some(response)) => return Some(self.answered(response, local)),
-                Err(ClientLeft) => return None,
+            match self.pass_rates(rates) {
+                Gate::Open => {}
+                Gate::Shut(response) => return Some(self.answered(response, local)),
+                // Boxed, because few requests are held, and every exchange would have room for it.
+                Gate::Held(wait) => {
+                    match Box::pin(either(runtime::sleep(wait), content.client_gone())).await {
+                        Either::First(()) => {}
+                        Either::Second(()) => return None,
+                    }
+                }
             }
         }
         // The answer is dropped before a redirect is followed. Following is seldom, so its future is boxed:

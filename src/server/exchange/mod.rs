@@ -316,10 +316,13 @@ impl<'g, 'r> Exchange<'g, 'r> {
         covered: usize,
         fill: impl FnOnce(&Values<'_>) -> T,
     ) -> T {
-        let parsed = NormalPath::parse(self.head.target.path);
+        let parsed;
         let path = match &self.matched {
             Ok(matched) => matched.path.as_bytes(),
-            Err(_) => parsed.as_ref().map_or(&b""[..], NormalPath::as_bytes),
+            Err(_) => {
+                parsed = NormalPath::parse(self.head.target.path);
+                parsed.as_ref().map_or(&b""[..], NormalPath::as_bytes)
+            }
         };
         // Behind a local redirect another route answers, for another path than the client's.
         let is_own = std::ptr::eq(policy, self.policy);

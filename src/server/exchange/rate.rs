@@ -9,10 +9,9 @@ use std::time::Duration;
 use super::Exchange;
 use super::route::Refusal;
 use crate::log::{diagnostic, limited, secrets};
-use crate::message::content::ReadContent;
 use crate::message::response::Response;
 use crate::reason::Reason;
-use crate::runtime::{self, Either, either};
+use crate::runtime;
 use crate::throttle::key::Asked;
 use crate::throttle::rate::{Rate, Verdict};
 use crate::throttle::rates::{Counted, Rates, Standing};
@@ -47,27 +46,6 @@ impl<'g> Exchange<'g, '_> {
                 self.tell_refusal();
                 Gate::Shut(Response::problem(Reason::RateLimited))
             }
-        }
-    }
-
-    /// Counts the request at `rates`, and waits if it has to. Returns the response if it is refused.
-    ///
-    /// # Errors
-    /// The client has left while its request was held.
-    pub(super) async fn wait_for_rates(
-        &self,
-        rates: &Rates,
-        content: impl ReadContent,
-    ) -> Result<Option<Response<'static>>, ClientLeft> {
-        let wait = match self.pass_rates(rates) {
-            Gate::Open => return Ok(None),
-            Gate::Shut(response) => return Ok(Some(response)),
-            Gate::Held(wait) => wait,
-        };
-        let gone = std::future::poll_fn(|context| content.poll_client_gone(context));
-        match either(runtime::sleep(wait), gone).await {
-            Either::First(()) => Ok(None),
-            Either::Second(()) => Err(ClientLeft),
         }
     }
 
@@ -138,6 +116,3 @@ impl<'g> Exchange<'g, '_> {
         ));
     }
 }
-
-/// The client has left while its request was held.
-pub(super) struct ClientLeft;

@@ -265,7 +265,7 @@ impl Worker {
         now: Instant,
     ) {
         let mut room = Redacted::default();
-        let generation = Rc::clone(&self.generation.borrow());
+        let generation = self.generation.borrow();
         let record = redact(record, &generation.log.redact, &mut room);
         self.append_line(&record, now, |format, time, out| {
             record.write(format, time, out)
