@@ -21,6 +21,8 @@ notes = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    # Head and content leave with one write, so that no server dies between the two: that cuts a response.
+    wbufsize = -1
 
     def answer(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
