@@ -24,6 +24,14 @@ impl Fault {
         self.help = Some(help.into());
         self
     }
+
+    /// This fault, with `help` if it has none yet.
+    pub(crate) fn or_help(self, help: &str) -> Self {
+        if self.help.is_some() {
+            return self;
+        }
+        self.help(help)
+    }
 }
 
 /// Asserts that `parser` refuses each text of `cases`, at that range, with a message that has those

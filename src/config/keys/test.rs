@@ -22,6 +22,7 @@ use crate::config::complaint::suggest::nearest;
 use crate::config::model::{Expectation, RoutePattern, RouteTest, Server, Verb};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Key;
+use crate::config::words::method::parse_method;
 use crate::config::words::pattern::parse_pattern;
 use crate::config::words::values::{parse_field_name, parse_field_value};
 use crate::config::words::written;
@@ -264,13 +265,7 @@ fn parse_request(text: &str) -> Result<(Method, String), Fault> {
     let Some((name, target)) = text.split_once(' ') else {
         return Err(Fault::new(0..text.len(), "this is not a request").help(HELP));
     };
-    let Some(method) = Method::from_bytes(name.as_bytes()) else {
-        let fault = Fault::new(0..name.len(), format!("`{name}` is not a method"));
-        let meant = nearest(name, Method::ALL.iter().map(|method| method.as_str()));
-        return Err(
-            fault.help(meant.map_or(HELP.to_owned(), |name| format!("did you mean `{name}`?")))
-        );
-    };
+    let method = parse_method(name).map_err(|fault| fault.or_help(HELP))?;
     let is_visible = target.bytes().all(|byte| byte.is_ascii_graphic());
     match Target::parse(method, target.as_bytes()) {
         Some(_) if is_visible => Ok((method, target.to_owned())),

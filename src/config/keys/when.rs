@@ -6,15 +6,14 @@ use super::setting::{Kind, Setting, Table, rows, set, show, walk};
 use super::verb::Own;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
-use crate::config::complaint::suggest::nearest;
 use crate::config::model::{Condition, HostPattern, Route, ValuePattern, Wanted, When};
 use crate::config::tree::node::Node;
 use crate::config::tree::section::Key;
 use crate::config::words::address::parse_host;
+use crate::config::words::method::parse_method;
 use crate::config::words::values::parse_field_name;
 use crate::config::words::written;
 use crate::http::fields::is_token;
-use crate::http::method::Method;
 
 const HELP: &str = "write when = { header.Accept = \"*json*\", query.v = \"2\" }";
 
@@ -172,18 +171,6 @@ fn all<T>(node: Node<'_>, read: impl Fn(Node<'_>) -> Option<T>) -> Option<Vec<T>
     }
     let values: Vec<Option<T>> = nodes.into_iter().map(read).collect();
     values.into_iter().collect()
-}
-
-fn parse_method(text: &str) -> Result<Method, Fault> {
-    if let Some(method) = Method::from_bytes(text.as_bytes()) {
-        return Ok(method);
-    }
-    let fault = Fault::new(0..text.len(), format!("`{text}` is not a method"));
-    let meant = nearest(text, Method::ALL.iter().map(|method| method.as_str()));
-    Err(match meant {
-        Some(method) => fault.help(format!("did you mean `{method}`?")),
-        None => fault,
-    })
 }
 
 fn parse_cookie_name(name: &str) -> Result<String, Fault> {

@@ -9,6 +9,7 @@ pub(crate) mod balance;
 pub(crate) mod expiry;
 pub(crate) mod forward;
 pub(crate) mod log_format;
+pub(crate) mod method;
 pub(crate) mod origin;
 pub(crate) mod pace;
 pub(crate) mod pattern;

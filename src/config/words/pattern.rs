@@ -16,6 +16,7 @@ use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
 
+use super::method::parse_method;
 use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
 use crate::config::model::{PatternSegment, RoutePattern, Shape};
@@ -24,7 +25,7 @@ use crate::http::path::ENCODED_SLASH;
 
 /// Reads a route's key.
 pub(crate) fn parse_pattern(text: &str) -> Result<RoutePattern, Fault> {
-    let (method, rest) = parse_method(text)?;
+    let (method, rest) = split_method(text)?;
     let (exact, path) = match rest.strip_prefix("= ") {
         Some(path) => (true, path),
         None => (false, rest),
@@ -51,28 +52,18 @@ pub(crate) fn parse_pattern(text: &str) -> Result<RoutePattern, Fault> {
 }
 
 /// The method, if the key begins with one, and what comes after it.
-fn parse_method(text: &str) -> Result<(Option<Method>, &str), Fault> {
+fn split_method(text: &str) -> Result<(Option<Method>, &str), Fault> {
     let word = text.split(' ').next().unwrap_or(text);
     if word.starts_with(['/', '=']) || word.len() == text.len() {
         return Ok((None, text));
     }
-    match Method::from_bytes(word.as_bytes()) {
-        Some(method) => Ok((Some(method), &text[word.len() + 1..])),
-        None => Err(unknown_method(word)),
-    }
-}
-
-fn unknown_method(word: &str) -> Fault {
-    let fault = Fault::new(0..word.len(), format!("`{word}` is not a method"));
-    if word.starts_with(['~', '^']) {
-        return fault.help(
-            "routes are paths, not regular expressions; `{name}` stands for any one segment",
-        );
-    }
-    match nearest(word, Method::ALL.iter().map(|method| method.as_str())) {
-        Some(method) => fault.help(format!("did you mean `{method}`?")),
-        None => fault.help("a route is `PATH`, `METHOD PATH`, `= PATH` or `METHOD = PATH`"),
-    }
+    let help = if word.starts_with(['~', '^']) {
+        "routes are paths, not regular expressions; `{name}` stands for any one segment"
+    } else {
+        "a route is `PATH`, `METHOD PATH`, `= PATH` or `METHOD = PATH`"
+    };
+    let method = parse_method(word).map_err(|fault| fault.or_help(help))?;
+    Ok((Some(method), &text[word.len() + 1..]))
 }
 
 /// Checks the path as a whole. `start` is where it begins in the key.

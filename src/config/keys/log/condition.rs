@@ -11,6 +11,7 @@ use crate::config::keys::upstream::{read_status, show_status};
 use crate::config::model::{LogCondition, Server, StatusRange};
 use crate::config::tree::named_route::NamedRoute;
 use crate::config::tree::node::{Context, Node};
+use crate::config::words::method::parse_method;
 use crate::config::words::units::WAIT_OR_NONE;
 use crate::config::words::written;
 use crate::http::method::Method;
@@ -170,16 +171,7 @@ fn path(node: Node<'_>) -> Option<String> {
 }
 
 fn method(node: Node<'_>) -> Option<Method> {
-    let text = node.text()?.value;
-    let method = Method::from_bytes(text.as_bytes());
-    if method.is_none() {
-        let upper = text.to_ascii_uppercase();
-        let message = format!("`{}` is no method that is taken here", text.escape_debug());
-        let help = Method::from_bytes(upper.as_bytes()).map(|method| format!("write \"{method}\""));
-        node.cx
-            .report(Diagnostic::error(message).at(node.spot(), "").help(help));
-    }
-    method
+    node.text()?.parse(parse_method)
 }
 
 fn reason(node: Node<'_>) -> Option<Reason> {
