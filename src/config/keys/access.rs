@@ -56,15 +56,9 @@ pub(super) const DENY_AT_SERVER: Setting<Refinement, Policy> = Setting {
 /// Reads `allow`. An empty array is a mistake: it would say "no client" where "any client" may be
 /// meant.
 fn allowed(node: Node<'_>) -> Vec<(Cidr, Spot)> {
-    if node.one_or_more().is_empty() {
-        let help = "write allow = \"all\" to allow every client, or deny = \"all\" to allow none";
-        node.cx.report(
-            Diagnostic::error("`allow` names no address")
-                .at(node.spot(), "")
-                .help(help.to_owned()),
-        );
-    }
-    networks(node)
+    let help = "write allow = \"all\" to allow every client, or deny = \"all\" to allow none";
+    let nodes = node.at_least_one("`allow` names no address", help);
+    networks_of(nodes.unwrap_or_default())
 }
 
 /// Reads an array of networks, or one string. It warns of a network that is in another one already.

@@ -299,14 +299,10 @@ fn contact(node: Node<'_>) -> Option<Vec<String>> {
 }
 
 fn challenges(node: Node<'_>) -> Option<Vec<Challenge>> {
-    let elements = node.one_or_more();
-    if elements.is_empty() {
-        let message = "`challenge` is empty, so the CA could verify nothing";
-        let help = "write challenge = [\"tls-alpn-01\", \"http-01\"]".to_owned();
-        let error = Diagnostic::error(message).at(node.spot(), "");
-        node.cx.report(error.help(help));
-        return None;
-    }
+    let elements = node.at_least_one(
+        "`challenge` is empty, so the CA could verify nothing",
+        "write challenge = [\"tls-alpn-01\", \"http-01\"]",
+    )?;
     let mut challenges = Vec::new();
     for element in elements {
         let text = element.value.get_ref().as_str();

@@ -74,6 +74,9 @@ pub(super) const TABLE: Table = Table {
 /// What `min_size` may be: content that is longer than the most is not worth sending as it is.
 const SIZES: RangeInclusive<u64> = 0..=1024 * 1024;
 
+/// What to write in place of an empty array.
+const NONE_HELP: &str = "leave it out, or write compress = false to compress nothing";
+
 const SETTINGS: &[Setting<Compression>] = &[
     Setting {
         key: "codings",
@@ -142,7 +145,7 @@ fn show_compress(compression: &Compression) -> String {
 
 /// Reads `codings`, in whichever order.
 fn codings(node: Node<'_>) -> Option<Vec<ContentCoding>> {
-    let nodes = non_empty(node, "`codings` names no coding")?;
+    let nodes = node.at_least_one("`codings` names no coding", NONE_HELP)?;
     let read = nodes
         .into_iter()
         .map(|node| node.text()?.parse(parse_coding));
@@ -176,7 +179,7 @@ fn parse_coding(text: &str) -> Result<ContentCoding, Fault> {
 
 /// Reads `types`. It warns of one whose content is compressed by its format.
 fn types(node: Node<'_>) -> Option<Vec<TypePattern>> {
-    let nodes = non_empty(node, "`types` names no media type")?;
+    let nodes = node.at_least_one("`types` names no media type", NONE_HELP)?;
     let mut is_sound = true;
     let mut types: Vec<TypePattern> = Vec::new();
     for node in nodes {
@@ -233,18 +236,6 @@ fn parse_type(text: &str) -> Result<TypePattern, Fault> {
                     \"*/*\" would compress pictures and archives once more";
         Fault::new(0..text.len(), message).help(help)
     })
-}
-
-/// The values of `node`, of which there must be one at least.
-fn non_empty<'c>(node: Node<'c>, message: &str) -> Option<Vec<Node<'c>>> {
-    let nodes = node.one_or_more();
-    if nodes.is_empty() {
-        let error = Diagnostic::error(message).at(node.spot(), "");
-        let help = "leave it out, or write compress = false to compress nothing";
-        node.cx.report(error.help(help.to_owned()));
-        return None;
-    }
-    Some(nodes)
 }
 
 /// Warns of a `compress` that has no effect, because `headers` of this level or of an outer one say that

@@ -151,13 +151,8 @@ fn show_cors(cors: &Cors) -> String {
 
 /// Reads `origins`. It warns of an entry whose origins an earlier entry allows already.
 fn origins(node: Node<'_>) -> Option<Vec<OriginPattern>> {
-    let nodes = node.one_or_more();
-    if nodes.is_empty() {
-        let error = Diagnostic::error("`origins` names no origin").at(node.spot(), "");
-        let help = "write origins = [\"https://example.com\"], or cors = false";
-        node.cx.report(error.help(help.to_owned()));
-        return None;
-    }
+    let help = "write origins = [\"https://example.com\"], or cors = false";
+    let nodes = node.at_least_one("`origins` names no origin", help)?;
     let mut is_sound = true;
     let mut origins: Vec<OriginPattern> = Vec::new();
     for node in nodes {
@@ -182,14 +177,9 @@ fn origins(node: Node<'_>) -> Option<Vec<OriginPattern>> {
 
 /// Reads `methods`.
 fn methods(node: Node<'_>) -> Option<Vec<String>> {
-    let nodes = node.one_or_more();
-    if nodes.is_empty() {
-        let error = Diagnostic::error("`methods` names no method").at(node.spot(), "");
-        let help = "leave `methods` out for GET, HEAD and POST, which browsers send in any case";
-        node.cx.report(error.help(help.to_owned()));
-        return None;
-    }
-    all(nodes, parse_method)
+    let help = "leave `methods` out for GET, HEAD and POST, which browsers send in any case";
+    let nodes = node.at_least_one("`methods` names no method", help)?;
+    all(nodes, parse_allowed_method)
 }
 
 /// Reads `headers` or `expose`.
@@ -207,7 +197,7 @@ fn all(nodes: Vec<Node<'_>>, parser: fn(&str) -> Result<String, Fault>) -> Optio
 
 /// Reads a method that the server takes, or `*`. Case matters to browsers too: they send `patch` as it is
 /// (Fetch standard §2.2.1), and the server answers 501 to it.
-fn parse_method(text: &str) -> Result<String, Fault> {
+fn parse_allowed_method(text: &str) -> Result<String, Fault> {
     let taken = MethodSet::ALL_BUT_TUNNELS;
     let is_taken = |text: &str| {
         let method = Method::from_bytes(text.as_bytes());

@@ -229,18 +229,10 @@ const ABSENT: Absent = Absent {
 /// Reads what the names of scripts end in. Without any, the source of every script would be sent as
 /// a file.
 fn suffixes(node: Node<'_>) -> Option<Vec<String>> {
-    let nodes = node.one_or_more();
-    if nodes.is_empty() {
-        node.cx.report(
-            Diagnostic::error("`scripts` is empty, so nothing would be run")
-                .at(node.spot(), "")
-                .help(
-                    "write scripts = \".php\", or `files` in place of `fastcgi` to send files only"
-                        .to_owned(),
-                ),
-        );
-        return None;
-    }
+    let nodes = node.at_least_one(
+        "`scripts` is empty, so nothing would be run",
+        "write scripts = \".php\", or `files` in place of `fastcgi` to send files only",
+    )?;
     let suffix = |node: Node<'_>| node.text()?.parse(parse_suffix);
     Some(nodes.into_iter().filter_map(suffix).collect())
 }

@@ -203,13 +203,8 @@ pub(crate) fn show_rate_table(rate: &Rate) -> written::Table {
 
 /// Reads `key`.
 fn keys(node: Node<'_>) -> Option<Vec<RateKey>> {
-    let nodes = node.one_or_more();
-    if nodes.is_empty() {
-        let error = Diagnostic::error("`key` names nothing").at(node.spot(), "");
-        let help = "leave it out to count the requests of each client".to_owned();
-        node.cx.report(error.help(help));
-        return None;
-    }
+    let help = "leave it out to count the requests of each client";
+    let nodes = node.at_least_one("`key` names nothing", help)?;
     let mut keys: Vec<RateKey> = Vec::new();
     let mut is_sound = true;
     for node in nodes {
@@ -247,13 +242,8 @@ fn read_names(node: Node<'_>, counts: bool) -> Option<Vec<String>> {
     if let DeValue::Boolean(false) = node.value.get_ref() {
         return Some(Vec::new());
     }
-    let nodes = node.one_or_more();
-    if nodes.is_empty() {
-        let error = Diagnostic::error("`rate` names no rate").at(node.spot(), "");
-        let help = "write rate = \"login\", or rate = false".to_owned();
-        node.cx.report(error.help(help));
-        return None;
-    }
+    let help = "write rate = \"login\", or rate = false";
+    let nodes = node.at_least_one("`rate` names no rate", help)?;
     let mut names: Vec<String> = Vec::new();
     let mut is_sound = true;
     for node in nodes {

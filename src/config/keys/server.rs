@@ -304,16 +304,8 @@ pub(crate) fn show_own_keys(server: &Server) -> written::Table {
 }
 
 fn hosts(node: Node<'_>) -> Option<Vec<(HostPattern, Spot)>> {
-    let elements = node.one_or_more();
-    if elements.is_empty() {
-        let help = "leave `hosts` out to answer for any host".to_owned();
-        node.cx.report(
-            Diagnostic::error("`hosts` names no host")
-                .at(node.spot(), "")
-                .help(help),
-        );
-        return None;
-    }
+    let help = "leave `hosts` out to answer for any host";
+    let elements = node.at_least_one("`hosts` names no host", help)?;
     let mut hosts: Vec<(HostPattern, Spot)> = Vec::new();
     let mut is_sound = true;
     for element in elements {
@@ -365,13 +357,12 @@ fn routes_of(
     if let Some(pattern) = &pattern {
         claims.add(pattern, key);
     }
-    let values = value.one_or_more();
-    if values.is_empty() {
-        let error = Diagnostic::error(format!("route `{}` has no answer", key.name));
-        let help = "write a table for each, with `when`: [{ when = { … }, proxy = \"a\" }, { proxy = \"b\" }]";
-        key.cx
-            .report(error.at(value.spot(), "").help(help.to_owned()));
-    }
+    let values = value
+        .at_least_one(
+            format!("route `{}` has no answer", key.name),
+            "write a table for each, with `when`: [{ when = { … }, proxy = \"a\" }, { proxy = \"b\" }]",
+        )
+        .unwrap_or_default();
     let has_several = matches!(value.value.get_ref(), DeValue::Array(_));
     let routes = values.into_iter().filter_map(|value| {
         let at = if has_several {

@@ -311,13 +311,8 @@ pub(super) fn protocols(node: Node<'_>) -> Option<Vec<String>> {
 }
 
 pub(super) fn versions(node: Node<'_>) -> Option<TlsVersions> {
-    let elements = node.one_or_more();
-    if elements.is_empty() {
-        let error = Diagnostic::error("`versions` is empty, so no version could be spoken");
-        let help = "write versions = [\"1.2\", \"1.3\"]".to_owned();
-        node.cx.report(error.at(node.spot(), "").help(help));
-        return None;
-    }
+    let message = "`versions` is empty, so no version could be spoken";
+    let elements = node.at_least_one(message, "write versions = [\"1.2\", \"1.3\"]")?;
     let versions: Option<Vec<Version>> = elements
         .into_iter()
         .map(|node| node.word(VERSIONS))

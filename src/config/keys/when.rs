@@ -162,13 +162,8 @@ fn read(node: Node<'_>) -> Option<When> {
 
 /// Reads one value or several, each with `read`. `None`: one has a mistake, or there is none.
 fn all<T>(node: Node<'_>, read: impl Fn(Node<'_>) -> Option<T>) -> Option<Vec<T>> {
-    let nodes = node.one_or_more();
-    if nodes.is_empty() {
-        let error = Diagnostic::error(format!("`{}` names nothing", node.name)).at(node.spot(), "");
-        node.cx
-            .report(error.help("leave it out to answer whatever it is".to_owned()));
-        return None;
-    }
+    let message = format!("`{}` names nothing", node.name);
+    let nodes = node.at_least_one(message, "leave it out to answer whatever it is")?;
     let values: Vec<Option<T>> = nodes.into_iter().map(read).collect();
     values.into_iter().collect()
 }

@@ -278,6 +278,22 @@ impl<'c> Node<'c> {
         }
     }
 
+    /// As [`one_or_more`](Self::one_or_more), where an empty array is a mistake: it is reported with `message`
+    /// and `help`, and the result is `None`.
+    pub(crate) fn at_least_one(
+        self,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Option<Vec<Node<'c>>> {
+        let nodes = self.one_or_more();
+        if nodes.is_empty() {
+            let error = Diagnostic::error(message).at(self.spot(), "");
+            self.cx.report(error.help(help.into()));
+            return None;
+        }
+        Some(nodes)
+    }
+
     pub(crate) fn number(&self) -> Option<i128> {
         let integer = self.value.get_ref().as_integer()?;
         Some(i128::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(i128::MAX))

@@ -96,14 +96,9 @@ const SETTINGS: &[Setting<LogCondition>] = &[
 
 /// Reads one value, or an array of them. An empty array would leave the log empty.
 fn each<T>(node: Node<'_>, place: &mut Vec<T>, read: impl Fn(Node<'_>) -> Option<T>) -> Option<()> {
-    let nodes = node.one_or_more();
-    if nodes.is_empty() {
-        let message = format!("`{}` is empty, so no exchange would be recorded", node.name);
-        let help = format!("leave {} out, if any will do", node.name);
-        let error = Diagnostic::error(message).at(node.spot(), "").help(help);
-        node.cx.report(error);
-        return None;
-    }
+    let message = format!("`{}` is empty, so no exchange would be recorded", node.name);
+    let help = format!("leave {} out, if any will do", node.name);
+    let nodes = node.at_least_one(message, help)?;
     *place = nodes.into_iter().map(read).collect::<Option<_>>()?;
     Some(())
 }

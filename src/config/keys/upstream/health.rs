@@ -187,13 +187,8 @@ pub(crate) fn parse_path(text: &str) -> Result<String, Fault> {
 }
 
 fn statuses(node: Node<'_>) -> Option<Vec<StatusRange>> {
-    let elements = node.one_or_more();
-    if elements.is_empty() {
-        let error = Diagnostic::error("`status` is empty, so no server would ever be healthy");
-        let help = "write status = \"2xx\"".to_owned();
-        node.cx.report(error.at(node.spot(), "").help(help));
-        return None;
-    }
+    let message = "`status` is empty, so no server would ever be healthy";
+    let elements = node.at_least_one(message, "write status = \"2xx\"")?;
     elements.into_iter().map(status).collect()
 }
 

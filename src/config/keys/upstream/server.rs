@@ -99,18 +99,10 @@ const SETTINGS: &[Setting<UpstreamServer>] = &[
 
 /// Reads `servers`, each with its place. `None`: there is a mistake, and it is reported.
 pub(super) fn servers(node: Node<'_>) -> Option<Vec<(UpstreamServer, Spot)>> {
-    let elements = node.one_or_more();
-    let refuse = |message: &str, help: &str| {
-        let error = Diagnostic::error(message).at(node.spot(), "");
-        node.cx.report(error.help(help.to_owned()));
-    };
-    if elements.is_empty() {
-        refuse(
-            "`servers` is empty, so there is no server to ask",
-            "write servers = [\"127.0.0.1:8000\"]",
-        );
-        return None;
-    }
+    let elements = node.at_least_one(
+        "`servers` is empty, so there is no server to ask",
+        "write servers = [\"127.0.0.1:8000\"]",
+    )?;
     let count = elements.len();
     let mut read: Vec<(UpstreamServer, Spot)> = Vec::new();
     for element in elements {
@@ -123,10 +115,10 @@ pub(super) fn servers(node: Node<'_>) -> Option<Vec<(UpstreamServer, Spot)>> {
         return None;
     }
     if read.iter().all(|(server, _)| server.backup) {
-        refuse(
-            "every server is a backup, so there is none for it to stand in for",
-            "leave `backup` out of at least one of them",
-        );
+        let message = "every server is a backup, so there is none for it to stand in for";
+        let help = "leave `backup` out of at least one of them".to_owned();
+        node.cx
+            .report(Diagnostic::error(message).at(node.spot(), "").help(help));
         return None;
     }
     Some(read)
