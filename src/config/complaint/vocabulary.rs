@@ -1,5 +1,5 @@
-//! What to say about a key that is real, but not here: it belongs elsewhere in the file, another
-//! server calls it so, or a later version has it.
+//! What to say about a key that is real, but not here: it belongs elsewhere in the file, or another
+//! server calls it so.
 //!
 //! The words come from the tables of `keys`.
 
@@ -12,8 +12,6 @@ pub(crate) struct Vocabulary {
     homes: Vec<(&'static str, String)>,
     /// Names that other servers use, and what the operator can write here.
     translations: Vec<(&'static str, &'static str)>,
-    /// Names that a later version has.
-    not_yet: &'static [&'static str],
 }
 
 impl Vocabulary {
@@ -21,12 +19,10 @@ impl Vocabulary {
     pub(crate) fn new(
         homes: Vec<(&'static str, String)>,
         translations: Vec<(&'static str, &'static str)>,
-        not_yet: &'static [&'static str],
     ) -> Self {
         Self {
             homes,
             translations,
-            not_yet,
         }
     }
 
@@ -49,11 +45,6 @@ impl Vocabulary {
         let meant = nearest(key, self.homes.iter().map(|(name, _)| *name))?;
         let home = self.home(meant)?;
         Some(format!("did you mean `{meant}`? It belongs in {home}"))
-    }
-
-    /// Whether a later version has `key`.
-    pub(crate) fn is_not_yet(&self, key: &str) -> bool {
-        self.not_yet.contains(&key)
     }
 
     fn home(&self, key: &str) -> Option<&str> {

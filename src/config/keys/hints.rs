@@ -6,13 +6,10 @@ use super::TABLES;
 use crate::config::complaint::vocabulary::Vocabulary;
 use crate::config::tree::node::alternatives;
 
-/// Names that a later version has.
-const NOT_YET: &[&str] = &[];
-
 /// The keys of all tables, made once for the process.
 pub(crate) fn vocabulary() -> &'static Vocabulary {
     static VOCABULARY: LazyLock<Vocabulary> =
-        LazyLock::new(|| Vocabulary::new(homes(), translations(), NOT_YET));
+        LazyLock::new(|| Vocabulary::new(homes(), translations()));
     &VOCABULARY
 }
 

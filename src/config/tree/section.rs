@@ -99,12 +99,6 @@ impl<'c> Section<'c> {
     /// or lists the keys of the table.
     pub(crate) fn report_unknown(&self, key: &Key<'_>, help: Option<String>) {
         let vocabulary = self.cx.vocabulary;
-        if vocabulary.is_not_yet(key.name) {
-            let message = format!("this version of tidegate does not have `{}`", key.name);
-            return self
-                .cx
-                .report(Diagnostic::error(message).at(key.spot(), ""));
-        }
         let meant = nearest(key.name, self.known.iter().copied());
         let is_slip = meant.is_some_and(|meant| is_one_slip(key.name, meant));
         let explained = || vocabulary.explain(key.name).filter(|_| !is_slip);
