@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 
 use crate::config::model::{Cors, OriginPattern};
+use crate::http::field_list::{lines_of, name_and_value};
 use crate::http::list;
 use crate::http::response::FieldLines;
 use crate::message::content::Octets;
@@ -129,7 +130,7 @@ fn merged(fields: &[u8], ours: &[u8]) -> FieldLines {
     let mut merged = FieldLines::new();
     let mut vary = Vec::new();
     for line in lines_of(fields) {
-        match split(line) {
+        match name_and_value(line) {
             (name, value) if is_vary(name) => vary.push(value),
             (name, _) if is_cors(name) => {}
             _ => merged.extend(line),
@@ -146,31 +147,14 @@ fn merged(fields: &[u8], ours: &[u8]) -> FieldLines {
     merged
 }
 
-fn lines_of(mut fields: &[u8]) -> impl Iterator<Item = &[u8]> {
-    // Every response of a route with `cors` is looked at, and this is faster than octet by octet.
-    std::iter::from_fn(move || {
-        let end = memchr::memchr(b'\n', fields).map_or(fields.len(), |end| end + 1);
-        let (line, rest) = fields.split_at(end);
-        fields = rest;
-        (!line.is_empty()).then_some(line)
-    })
-}
-
 /// Whether the line is one of CORS, or a `Vary`.
 fn is_touched(line: &[u8]) -> bool {
     // Few other names begin so.
     let may_be = matches!(line.first(), Some(b'A' | b'a' | b'V' | b'v'));
     may_be && {
-        let (name, _) = split(line);
+        let (name, _) = name_and_value(line);
         is_vary(name) || is_cors(name)
     }
-}
-
-/// The name and the value of a line.
-fn split(line: &[u8]) -> (&[u8], &[u8]) {
-    let colon = memchr::memchr(b':', line).unwrap_or(line.len());
-    let value = line.get(colon + 1..).unwrap_or_default();
-    (&line[..colon], list::trim(value.trim_ascii_end()))
 }
 
 fn is_vary(name: &[u8]) -> bool {

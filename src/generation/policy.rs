@@ -14,7 +14,7 @@ use crate::config::model::{
 };
 use crate::http::compression::Compression;
 use crate::http::date::HttpDate;
-use crate::http::field_list::FieldList;
+use crate::http::field_list::{FieldList, lines_of, name_and_value};
 use crate::http::field_roles::{FieldRole, FieldRule};
 use crate::http::list;
 use crate::http::response::FieldLines;
@@ -328,13 +328,10 @@ impl FieldChanges {
     fn apply(&self, fields: &[u8], scope: Scope, values: Option<&Values<'_>>) -> Octets<'static> {
         let mut changed = FieldLines::new();
         let mut vary = Vec::new();
-        for line in fields.split_inclusive(|byte| *byte == b'\n') {
-            let colon = memchr::memchr(b':', line).unwrap_or(line.len());
-            let name = &line[..colon];
+        for line in lines_of(fields) {
+            let (name, value) = name_and_value(line);
             if self.vary.is_some() && name.eq_ignore_ascii_case(b"Vary") {
-                vary.push(list::trim(
-                    line.get(colon + 1..).unwrap_or_default().trim_ascii_end(),
-                ));
+                vary.push(value);
             } else if !self.drops(name, scope) {
                 changed.extend(line);
             }

@@ -6,6 +6,7 @@
 use super::{Exchange, REQUEST_ID, cors};
 use crate::generation::Generation;
 use crate::generation::policy::{Scope, ServingPolicy, joined};
+use crate::http::field_list::{lines_of, name_and_value};
 use crate::http::fields::Known;
 use crate::http::request::RequestHead;
 use crate::http::response::{FieldLines, Persistence, ResponseFraming, ResponseHead};
@@ -229,9 +230,9 @@ fn with_own_words<'a, 'c>(
 #[cold]
 fn with_id(fields: &[u8], id: &RequestId) -> Octets<'static> {
     let mut lines = FieldLines::new();
-    for line in fields.split_inclusive(|octet| *octet == b'\n') {
-        let name = line.split(|octet| *octet == b':').next();
-        if !name.is_some_and(|name| name.eq_ignore_ascii_case(REQUEST_ID.as_bytes())) {
+    for line in lines_of(fields) {
+        let (name, _) = name_and_value(line);
+        if !name.eq_ignore_ascii_case(REQUEST_ID.as_bytes()) {
             lines.extend(line);
         }
     }
