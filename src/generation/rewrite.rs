@@ -1,7 +1,6 @@
 //! `rewrite`: from a request to the target that the handler of its route sees.
 
 use crate::config::model::{RequestText, RoutePattern};
-use crate::http::path::NormalPath;
 use crate::http::raw_path::has_dot_segments;
 use crate::http::template::{Part, Place, Template, Values};
 
@@ -21,7 +20,8 @@ impl Rewrite {
 
     /// The path, and perhaps the query, for a request with these values, whose paths are as the client
     /// sent them. `None`: they make no path, because the client names no host, or because a value is a dot
-    /// segment: it would lead to another path than the operator says.
+    /// segment: it would lead to another path than the operator says. Whether the path has a normal form
+    /// ([`NormalPath`](crate::http::path::NormalPath)) is for the caller to find out.
     pub(crate) fn target(&self, values: &Values<'_>) -> Option<String> {
         if values.host.is_empty() && self.template.has(&Part::Host) {
             return None;
@@ -36,9 +36,7 @@ impl Rewrite {
             target.extend_from_slice(query);
         }
         let path = target.split(|octet| *octet == b'?').next();
-        let is_path = path.is_some_and(|path| {
-            path.starts_with(b"/") && !has_dot_segments(path) && NormalPath::parse(path).is_ok()
-        });
+        let is_path = path.is_some_and(|path| path.starts_with(b"/") && !has_dot_segments(path));
         // A client's target is text, and so are its parts.
         String::from_utf8(target).ok().filter(|_| is_path)
     }

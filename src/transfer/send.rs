@@ -105,6 +105,15 @@ impl Terms<'static> {
     }
 }
 
+/// How much one call of a transmission may send.
+#[derive(Clone, Copy)]
+enum PerCall {
+    /// As much as the socket takes, also if that is more than is left of the budget.
+    Unbounded,
+    /// What is left of the budget: a pace allows no more.
+    LeftOfBudget,
+}
+
 /// What became of an attempt to send octets of a file.
 enum FileSent {
     /// This many octets were sent, or the end of the file has been reached.
@@ -251,7 +260,7 @@ impl<'c> Transmission<'c> {
 
     /// Sends as much as can be sent without waiting.
     pub(crate) fn advance(&mut self, stream: &Transport) -> Result<Progress, SendError> {
-        self.advance_by(stream, &mut { BYTES_PER_TURN }, usize::MAX)
+        self.advance_by(stream, &mut { BYTES_PER_TURN }, PerCall::Unbounded)
     }
 
     /// As [`advance`](Self::advance), as far as `pace` lets it.
@@ -262,26 +271,27 @@ impl<'c> Transmission<'c> {
             Err(wait) => return Ok(Progress::Paced(wait)),
         };
         let mut left = most;
-        let progress = self.advance_by(stream, &mut left, most);
+        let progress = self.advance_by(stream, &mut left, PerCall::LeftOfBudget);
         pace.sent(most - left, now);
         progress
     }
 
-    /// Sends until `budget` is used up, and at most so many octets with one call; what is left of the budget
-    /// stays in it.
+    /// Sends until `budget` is used up, with calls of that size; what is left of the budget stays in it.
     #[inline]
     fn advance_by(
         &mut self,
         stream: &Transport,
         budget: &mut usize,
-        most: usize,
+        per_call: PerCall,
     ) -> Result<Progress, SendError> {
         loop {
             if *budget == 0 {
                 return Ok(Progress::Yield);
             }
-            // Of an answer at a pace, no call sends more than is left. Another one may exceed its share.
-            let most = if most == usize::MAX { most } else { *budget };
+            let most = match per_call {
+                PerCall::Unbounded => usize::MAX,
+                PerCall::LeftOfBudget => *budget,
+            };
             let step = match self.pieces.front() {
                 Some(Piece::Octets(_)) => self.send_octets(stream, most),
                 _ if self.sent < self.buffer.len() => self.send_buffer(stream, most),

@@ -17,6 +17,7 @@ use super::route::Matched;
 use crate::generation::Rewrite;
 use crate::http::path::NormalPath;
 use crate::http::raw_path::{behind_segments, without_dot_segments};
+use crate::http::request::RequestHead;
 use crate::http::template::Values;
 use crate::message::request::Request;
 use crate::message::routed_path::RoutedPath;
@@ -35,9 +36,8 @@ impl<'g> Exchange<'g, '_> {
     ) -> Result<T, Reason> {
         let original = self.request(matched);
         let target = target(&original, rewrite).ok_or(Reason::RewriteWithoutPath)?;
-        let head = original.head.rewritten(&target);
-        let head = head.ok_or(Reason::RewriteWithoutPath)?;
-        let path = path(head.target.path, matched).ok_or(Reason::RewriteWithoutPath)?;
+        let (head, path) =
+            head_and_path(&original, &target, matched).ok_or(Reason::RewriteWithoutPath)?;
         let request = Request {
             head: &head,
             path: RoutedPath::new(&path, 0),
@@ -52,7 +52,9 @@ impl<'g> Exchange<'g, '_> {
     pub(in crate::server) fn rewritten_target(&self) -> Option<Result<String, Reason>> {
         let matched = self.matched.as_ref().ok()?;
         let rewrite = matched.route.rewrite.as_ref()?;
-        let target = target(&self.request(matched), rewrite);
+        let original = self.request(matched);
+        let target = target(&original, rewrite)
+            .filter(|target| head_and_path(&original, target, matched).is_some());
         Some(target.ok_or(Reason::RewriteWithoutPath))
     }
 }
@@ -71,11 +73,17 @@ fn target(request: &Request<'_>, rewrite: &Rewrite) -> Option<String> {
     })
 }
 
-/// The path of `raw` in the form that the route's handler takes.
-fn path<'t>(raw: &'t [u8], matched: &Matched<'_, '_>) -> Option<NormalPath<'t>> {
-    let path = NormalPath::parse(raw).ok()?;
+/// The head of `original` with `target` in place of the client's, and its path in the form that the route's
+/// handler takes. `None`: the path has no normal form.
+fn head_and_path<'t>(
+    original: &Request<'t>,
+    target: &'t str,
+    matched: &Matched<'_, '_>,
+) -> Option<(RequestHead<'t>, NormalPath<'t>)> {
+    let head = original.head.rewritten(target)?;
+    let path = NormalPath::parse(head.target.path).ok()?;
     if matched.route.handler.decodes_slashes() && path.has_encoded_slash() {
-        return path.with_slashes_decoded();
+        return Some((head, path.with_slashes_decoded()?));
     }
-    Some(path)
+    Some((head, path))
 }

@@ -45,30 +45,26 @@ impl Roster {
 
     /// Asks every worker to send how long it took to answer. Returns how many were asked.
     pub(crate) fn probe(&self, reply: &Sender<Duration>) -> usize {
-        let workers = self.all();
-        for worker in &workers {
-            let (sent, reply) = (Instant::now(), reply.clone());
-            let reply = Box::new(move |delay| reply.send(delay));
-            worker.send(Command::Probe { sent, reply });
-        }
-        workers.len()
+        self.probe_each(|_| {
+            let reply = reply.clone();
+            move |delay| reply.send(delay)
+        })
+        .len()
     }
 
     /// Returns how long each worker took to answer, with its number; one that has not answered within
     /// `patience` has taken that. For a thread that may wait.
     pub(crate) fn delays(&self, patience: Duration) -> Vec<(u64, Duration)> {
         let (reply, replies) = mpsc::channel();
-        let workers = self.lock().clone();
-        let mut delays: Vec<_> = workers.iter().map(|(id, _)| (*id, patience)).collect();
-        for (id, worker) in workers {
-            let (sent, reply) = (Instant::now(), reply.clone());
-            let reply = Box::new(move |delay| {
+        let asked = self.probe_each(|id| {
+            let reply = reply.clone();
+            move |delay| {
                 // The receiver may have lost its patience.
                 let _ = reply.send((id, delay));
-            });
-            worker.send(Command::Probe { sent, reply });
-        }
+            }
+        });
         drop(reply);
+        let mut delays: Vec<_> = asked.into_iter().map(|id| (id, patience)).collect();
         let deadline = Instant::now() + patience;
         let left = || deadline.saturating_duration_since(Instant::now());
         while let Ok((id, delay)) = replies.recv_timeout(left()) {
@@ -76,6 +72,20 @@ impl Roster {
             of_worker.for_each(|(_, known)| *known = delay);
         }
         delays
+    }
+
+    /// Asks every worker to call what `reply` returns for its number. Returns who was asked.
+    fn probe_each<R: FnOnce(Duration) + Send + 'static>(
+        &self,
+        reply: impl Fn(u64) -> R,
+    ) -> Vec<u64> {
+        let workers = self.lock().clone();
+        for (id, worker) in &workers {
+            let reply = Box::new(reply(*id));
+            let sent = Instant::now();
+            worker.send(Command::Probe { sent, reply });
+        }
+        workers.into_iter().map(|(id, _)| id).collect()
     }
 
     fn all(&self) -> Vec<Sender<Command>> {
