@@ -32,6 +32,20 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
     resolved.components().chain(rest.iter().copied()).collect()
 }
 
+/// The one path of a file, however `path` is written and whatever links lead to it. The file need not be
+/// there yet, as long as its directory is.
+pub(crate) fn resolved(path: &Path) -> PathBuf {
+    let path = absolute(path);
+    if let Ok(file) = path.canonicalize() {
+        return file;
+    }
+    let directory = path.parent().and_then(|above| above.canonicalize().ok());
+    match (directory, path.file_name()) {
+        (Some(directory), Some(name)) => directory.join(name),
+        _ => path,
+    }
+}
+
 /// The file that `text` names. It is reported if it cannot be read.
 pub(crate) fn readable_file(text: &Text<'_>) -> Option<PathBuf> {
     let path = beside(text.node.cx.source, &text.value);
@@ -169,5 +183,25 @@ mod tests {
             );
         }
         assert_eq!(absolute(Path::new("/")), Path::new("/"));
+    }
+
+    #[test]
+    fn a_file_has_one_path_also_before_it_is_there() {
+        let tree = TemporaryDirectory::new("resolved");
+        tree.write("logs/old.log", b"");
+        let here = tree.path().canonicalize().expect("it is there");
+        for (link, to) in [("linked", "logs"), ("logs/link.log", "old.log")] {
+            std::os::unix::fs::symlink(to, here.join(link)).expect("the directory is ours");
+        }
+        for (written, expected) in [
+            ("logs/new.log", "logs/new.log"),
+            ("linked/new.log", "logs/new.log"),
+            ("linked/../logs/new.log", "logs/new.log"),
+            ("linked/link.log", "logs/old.log"),
+            ("absent/new.log", "absent/new.log"),
+        ] {
+            let found = resolved(&here.join(written));
+            assert_eq!(found, here.join(expected), "{written}");
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::keys::setting::{Kind, Setting, Table, rows, set, show, walk};
 use crate::config::model::{AccessLog, Log, LogDestination, WHOLE_SAMPLE};
 use crate::config::tree::node::Node;
-use crate::config::tree::paths::beside;
+use crate::config::tree::paths::{beside, resolved};
 use crate::config::words::written;
 
 pub(super) const ACCESS: Setting<Log> = Setting {
@@ -109,10 +109,8 @@ fn several(node: Node<'_>) -> Option<Vec<AccessLog>> {
         let walked = walk(&mut section, SETTINGS, &mut log);
         section.close();
         is_sound &= walked.is_sound();
-        if logs
-            .iter()
-            .any(|other| other.destination == log.destination)
-        {
+        let mut others = logs.iter();
+        if others.any(|other| is_same_place(&other.destination, &log.destination)) {
             let message = "two access logs have the same `path`, and their lines would mix";
             let help = "give each a file of its own".to_owned();
             node.cx
@@ -122,6 +120,17 @@ fn several(node: Node<'_>) -> Option<Vec<AccessLog>> {
         logs.push(log);
     }
     is_sound.then_some(logs)
+}
+
+/// Whether both logs go to the same place, however its path is written.
+fn is_same_place(one: &LogDestination, other: &LogDestination) -> bool {
+    match (one, other) {
+        (LogDestination::StandardOutput, LogDestination::StandardOutput) => true,
+        (LogDestination::File(one), LogDestination::File(other)) => {
+            resolved(one) == resolved(other)
+        }
+        _ => false,
+    }
 }
 
 fn destination(node: Node<'_>) -> Option<LogDestination> {
