@@ -854,6 +854,9 @@ fn compress_is_inherited_whole_and_true_leaves_it_as_it_is() {
     });
     let found: Vec<_> = routes.iter().map(|route| &route.compress).collect();
     let inherited = &of_server;
-    let expected = [inherited, inherited, inherited, &None, inherited, &of_last];
+    let default = Some(Compression::default());
+    let expected = [
+        inherited, inherited, inherited, &None, inherited, &default, &of_last,
+    ];
     assert_eq!((&server.compress, &found[..]), (&of_server, &expected[..]));
 }

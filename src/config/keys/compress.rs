@@ -27,6 +27,11 @@ use crate::http::negotiation::ContentCoding;
 /// As [`AT_ROUTE`], for a level that inherits none.
 pub(super) const AT_SERVER: Setting<Refinement, Policy> = Setting {
     default: "false",
+    about: "content is compressed for clients that can decode it; true: as by default",
+    show: |policy| {
+        let compress = policy.compress.as_ref();
+        Some(compress.map_or_else(|| "false".to_owned(), show_alone))
+    },
     ..AT_ROUTE
 };
 
@@ -34,7 +39,8 @@ pub(super) const AT_SERVER: Setting<Refinement, Policy> = Setting {
 pub(super) const AT_ROUTE: Setting<Refinement, Policy> = Setting {
     key: "compress",
     kind: Kind::Either(&[Kind::Boolean, Kind::Table(&TABLE)]),
-    about: "content is compressed for clients that can decode it; true: as by default",
+    about: "content is compressed for clients that can decode it; true: as the server says, and by default if \
+            that says false or nothing",
     translations: &[
         (
             "gzip",
@@ -60,7 +66,8 @@ pub(super) const AT_ROUTE: Setting<Refinement, Policy> = Setting {
     },
     show: |policy| {
         let compress = policy.compress.as_ref();
-        Some(compress.map_or_else(|| "false".to_owned(), show_compress))
+        // No `true`, which stands for what is inherited.
+        Some(compress.map_or_else(|| "false".to_owned(), show_table))
     },
     ..Setting::BLANK
 };
@@ -102,7 +109,8 @@ const SETTINGS: &[Setting<Compression>] = &[
         read: |node, compression| set(&mut compression.types, types(node)),
         show: |compression| {
             let types = compression.types.iter().map(written::shown);
-            Some(written::array(types))
+            let is_default = compression.types == Compression::default().types;
+            (!is_default).then(|| written::array(types))
         },
         ..Setting::BLANK
     },
@@ -135,11 +143,15 @@ fn compress(node: Node<'_>, inherited: Option<Compression>) -> Option<Option<Com
     walked.is_sound().then_some(Some(compression))
 }
 
-/// The table in the terms of the file; `true` for what holds by default.
-fn show_compress(compression: &Compression) -> String {
+/// What holds where nothing is inherited, in the terms of the file; `true` for what holds by default.
+fn show_alone(compression: &Compression) -> String {
     if *compression == Compression::default() {
         return "true".to_owned();
     }
+    show_table(compression)
+}
+
+fn show_table(compression: &Compression) -> String {
     written::inline(show(SETTINGS, compression))
 }
 

@@ -18,7 +18,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         types::AT_TOP,
         types::CHARSET_AT_TOP,
         limits::AT_TOP,
-        request_id::REQUEST_ID,
+        request_id::AT_TOP,
     ];
     const SERVER: &[Setting<Refinement, Policy>] = &[
         headers::FURTHER_IN,
@@ -32,7 +32,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         auth::AT_SERVER,
         cors::AT_SERVER,
         rate::AT_SERVER,
-        request_id::REQUEST_ID,
+        request_id::FURTHER_IN,
         compress::AT_SERVER,
     ];
     const ROUTE: &[Setting<Refinement, Policy>] = &[
@@ -47,7 +47,7 @@ pub(super) fn settings(level: Level) -> &'static [Setting<Refinement, Policy>] {
         auth::AT_ROUTE,
         cors::AT_ROUTE,
         rate::AT_ROUTE,
-        request_id::REQUEST_ID,
+        request_id::FURTHER_IN,
         compress::AT_ROUTE,
     ];
     match level {

@@ -4,11 +4,16 @@ use super::level::Refinement;
 use super::setting::{Kind, Setting, set};
 use crate::config::model::Policy;
 
+/// As [`FURTHER_IN`], for the level that inherits none.
+pub(super) const AT_TOP: Setting<Refinement, Policy> = Setting {
+    default: "false",
+    ..FURTHER_IN
+};
+
 /// It replaces what is inherited.
-pub(super) const REQUEST_ID: Setting<Refinement, Policy> = Setting {
+pub(super) const FURTHER_IN: Setting<Refinement, Policy> = Setting {
     key: "request_id",
     kind: Kind::Boolean,
-    default: "false",
     about: "each exchange has an id, a trusted proxy's `X-Request-Id` or a new one: in the log, the \
             response, on error pages, for handlers, scripts and upstreams",
     translations: &[
