@@ -157,7 +157,8 @@ impl Passwords {
     }
 
     /// The user whose name and password are in `whole`, a colon between them; `None` if it is not the password
-    /// of that user. It takes long, and as long for a user who is not there.
+    /// of that user. It takes as long as the user's hash does; for a user who is not there, as long as a hash of
+    /// the algorithm and cost that most users have.
     pub(crate) fn verify(&self, whole: &[u8]) -> Option<Arc<Identity>> {
         if !self.is_fresh(now()) {
             self.read_again();

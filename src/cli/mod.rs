@@ -306,6 +306,8 @@ fn print_banner(
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     fn parse(arguments: &[&str]) -> Result<Cli, clap::Error> {
@@ -372,6 +374,16 @@ mod tests {
         }
         for command in ["check", "reload", "confirm", "status", "upgrade", "stop"] {
             parse(&[command, "a.toml"]).expect(command);
+        }
+    }
+
+    #[test]
+    fn the_page_on_operations_names_every_command() {
+        let page = include_str!("../../docs/operations.md");
+        let table = page.split("### Signals").next().unwrap_or_default();
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(table.contains(&format!("| `tidegate {name}")), "{name}");
         }
     }
 

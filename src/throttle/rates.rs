@@ -131,8 +131,10 @@ impl Rates {
         names.collect::<Vec<_>>().join(", ")
     }
 
-    /// Counts a request at all rates. If one refuses it, it counts at none. `tell` is told of each rate that
-    /// is tried out only and would have held or refused it.
+    /// Counts a request at the rates in their order. Where one refuses it, those behind that are not asked, and
+    /// those before it take back what they have counted: other workers may see the count until then. A rate that
+    /// is tried out only (`dry_run`) refuses nothing and keeps its count; `tell` is told if it would have held or
+    /// refused the request.
     pub(crate) fn count(
         &self,
         asked: &Asked<'_>,

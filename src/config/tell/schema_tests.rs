@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::config::keys::TABLES;
+use crate::config::keys::route::VERBS;
 use crate::config::keys::setting::Row;
 use crate::config::tests::{FIXTURES, good_configurations, surroundings};
 use crate::config::{Strictness, load, parse};
@@ -286,6 +287,22 @@ fn of_the_readme(name: &str) -> String {
 #[test]
 fn the_readme_has_the_table_of_keys() {
     assert_eq!(of_the_readme("keys"), key_table().trim());
+}
+
+#[test]
+fn the_page_names_every_verb() {
+    let page = std::fs::read_to_string(PAGE).expect("it is part of the repository");
+    let (_, rest) = page
+        .split_once("exactly one of the verbs ")
+        .expect("it names them");
+    let (sentence, _) = rest.split_once('.').expect("the sentence ends");
+    for verb in VERBS {
+        assert!(
+            sentence.contains(&format!("`{}`", verb.key)),
+            "{}",
+            verb.key
+        );
+    }
 }
 
 #[test]
