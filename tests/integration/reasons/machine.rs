@@ -1,0 +1,130 @@
+//! What the machine does not do: a read that fails, a thread and a descriptor that it does not give, room that
+//! is taken.
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+use super::{expect, site};
+use crate::cgi::script;
+use crate::support::{Client, Site};
+
+fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")
+}
+
+/// The driver of the loopback device has no speed: the system opens the file that would tell it, says that it
+/// has 4096 octets, and fails to read it.
+#[test]
+fn a_file_whose_read_fails() {
+    let device = "/sys/class/net/lo";
+    assert!(
+        std::fs::read(format!("{device}/speed")).is_err(),
+        "this system reads the file, or has none"
+    );
+    let server = site(&format!("'/' = {{ files = '{device}' }}")).start();
+    let response = server.answer(get("/speed"));
+    assert_eq!(response.status, 500);
+    assert!(!response.text().contains(device), "clients see no path");
+    expect(&server, "file_unreadable", 500);
+    server.wait_for_line(|line| line.contains("/speed") && line.contains("Invalid argument"));
+}
+
+/// Has the system count the server's threads under a user of their own, so that their number can be limited;
+/// root's never is. The server may read what root may.
+fn as_a_user_of_its_own(site: Site) -> Site {
+    if !rustix::process::geteuid().is_root() {
+        return site;
+    }
+    let kept = "-all,+dac_override,+dac_read_search";
+    site.started_by(&format!(
+        "exec setpriv --reuid=54321 --regid=54321 --clear-groups --inh-caps={kept} --ambient-caps={kept} \
+         --bounding-set={kept}"
+    ))
+}
+
+/// The content is too large for memory, and the system gives the server no thread that could write it to the
+/// disk. A queue that is full is the same to the client.
+#[test]
+fn content_for_which_there_is_no_thread() {
+    let site = site("'/' = { cgi = 'scripts', script = 'script' }").file("x", "");
+    std::fs::create_dir(site.directory().join("scripts")).expect("the directory is new");
+    script(
+        site.directory(),
+        "script",
+        "printf 'Content-Type: a/b\\n\\nok'\n",
+    );
+    let server = as_a_user_of_its_own(site).start();
+    let id = i32::try_from(server.id()).ok().and_then(Pid::from_raw);
+    let one = Rlimit {
+        current: Some(1),
+        maximum: Some(1),
+    };
+    prlimit(id, Resource::Nproc, one).expect("the process is ours");
+    let length = 64 * 1024;
+    let mut client = server.connect();
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{}",
+        "x".repeat(length)
+    ));
+    let response = client.response();
+    assert_eq!(response.status, 503);
+    assert!(response.field("Retry-After").is_some());
+    expect(&server, "content_queue_full", 503);
+}
+
+/// To look for a script takes a descriptor, and connections have taken them all.
+#[test]
+fn a_script_that_cannot_be_looked_for() {
+    let site = site("'/' = { cgi = 'scripts' }\n'= /' = { respond = 'ok' }");
+    std::fs::create_dir(site.directory().join("scripts")).expect("the directory is new");
+    script(
+        site.directory(),
+        "script",
+        "printf 'Content-Type: a/b\\n\\nok'\n",
+    );
+    let server = site.descriptors(40).start();
+    let mut client = server.connect();
+    assert_eq!(client.exchange(get("/")).status, 200);
+    let greedy: Vec<Client> = (0..60)
+        .map(|_| {
+            let mut other = server.connect();
+            other.send("GET /");
+            other
+        })
+        .collect();
+    server.wait_for_line(|line| line.contains("cannot accept connections"));
+    assert_eq!(client.exchange(get("/script")).status, 502);
+    expect(&server, "script_unreadable", 502);
+    drop(greedy);
+}
+
+/// Clients that read nothing hold as much of listings as there is room for: 256 MiB.
+#[test]
+fn a_listing_for_which_there_is_no_room() {
+    let server = site("'/' = { files = 'www', listing = true }").start();
+    // Each octet of a name takes nine in the page: `%22` in the link, and `&quot;`.
+    let name = "\"".repeat(248);
+    for number in 0..12_000 {
+        let path = server.directory().join(format!("www/{number:07}{name}"));
+        std::fs::File::create(path).expect("there is room for empty files");
+    }
+    let each = 12_000 * 9 * 248;
+    let fit = 256 * 1024 * 1024 / each;
+    let mut readers = Vec::new();
+    for number in 0..=fit {
+        let mut client = server.connect();
+        // Another view each, or they would share one file.
+        client.send(format!(
+            "GET /?filter={} HTTP/1.1\r\nHost: h\r\nAccept: text/html\r\n\r\n",
+            "%22".repeat(number + 1)
+        ));
+        let response = client.response_head();
+        if number < fit {
+            assert_eq!(response.status, 200, "{number}");
+        } else {
+            assert_eq!(response.status, 503, "{number} of {each} octets fit");
+            assert!(response.field("Retry-After").is_some());
+        }
+        readers.push(client);
+    }
+    expect(&server, "listing_no_room", 503);
+}
