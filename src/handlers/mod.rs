@@ -51,6 +51,11 @@ use redirect::RedirectHandler;
 use respond::RespondHandler;
 use status::StatusHandler;
 
+/// What is kept of compressed files for all workers.
+pub(crate) fn compressed() -> files::Held {
+    files::compressed()
+}
+
 /// What a route leads to.
 pub(crate) enum Handler {
     Files(FilesHandler),
@@ -116,6 +121,11 @@ impl WorkerState {
     /// What the handler that was last asked has begun.
     pub(crate) fn take_begun(&self) -> Option<Begun> {
         self.begun.take()
+    }
+
+    /// What the caches of files hold; looks are counted from 0 again.
+    pub(crate) fn take_cache_state(&self) -> files::CacheState {
+        self.files.take_cache_state()
     }
 
     /// Closes what is open only to be used again: descriptors have run out. Returns whether there was

@@ -76,6 +76,11 @@ pub(crate) fn finish() {
     QUEUE.wait_until_empty(FINISH_TIMEOUT);
 }
 
+/// How many lines were lost since the start, because standard error was not read.
+pub(crate) fn lost() -> u64 {
+    QUEUE.lost()
+}
+
 /// Reports that something failed.
 pub(crate) fn error(message: Arguments<'_>) {
     write(LogLevel::Error, message);

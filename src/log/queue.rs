@@ -28,6 +28,8 @@ struct State {
     waiting: usize,
     /// Lines that found no room, and were not told of yet.
     lost: u64,
+    /// All lines that found no room.
+    lost_ever: u64,
     /// Whether there is a thread that writes.
     has_writer: bool,
     is_writing: bool,
@@ -41,6 +43,7 @@ impl Queue {
                 lines: VecDeque::new(),
                 waiting: 0,
                 lost: 0,
+                lost_ever: 0,
                 has_writer: false,
                 is_writing: false,
                 limiter: Limiter::new(),
@@ -110,6 +113,11 @@ impl Queue {
         }
     }
 
+    /// How many lines found no room, since the start.
+    pub(super) fn lost(&self) -> u64 {
+        self.lock().lost_ever
+    }
+
     /// Waits until every line is written, but no longer than `patience`.
     pub(super) fn wait_until_empty(&self, patience: Duration) {
         let is_busy =
@@ -123,6 +131,7 @@ impl State {
     fn put(&mut self, line: String) {
         if self.waiting + line.len() > MAX_WAITING {
             self.lost += 1;
+            self.lost_ever += 1;
             return;
         }
         self.waiting += line.len();
@@ -173,5 +182,7 @@ mod tests {
         let told = state.take().expect("some were lost");
         assert!(told.contains("warning: 3 lines were lost"), "{told}");
         assert_eq!(state.take(), None);
+        drop(state);
+        assert_eq!(queue.lost(), 3, "also when they were told of");
     }
 }

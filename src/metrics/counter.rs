@@ -12,6 +12,11 @@ impl Counter {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Makes the number this one. Only the thread that owns the counter may call this.
+    pub(crate) fn set(&self, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
+    }
+
     /// Adds `change`; `u64::MAX` subtracts one. Only the thread that owns the counter may call this.
     pub(crate) fn add(&self, change: u64) {
         self.0

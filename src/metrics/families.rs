@@ -80,6 +80,8 @@ families! {
         "Exchanges that the server answered itself or that ended badly, by reason: see `tidegate reasons`.",
     CONNECTIONS Gauge "tidegate_connections"
         "Open connections by state: http, tunnel (a WebSocket) or stream.",
+    IDLE Gauge "tidegate_idle_connections"
+        "Connections of state http on which nothing is under way.",
     ACCEPTED Counter "tidegate_connections_accepted_total"
         "Connections that were accepted, streams included.",
     TOO_MANY_OF_CLIENT Counter "tidegate_connections_too_many_of_client_total"
@@ -106,6 +108,16 @@ families! {
         "Requests and connections that a server has failed.",
     UPSTREAM_UP Gauge "tidegate_upstream_server_up"
         "Whether a server is asked: 1; 0 while it is paused, unhealthy or drained.",
+    FILE_CACHE_LOOKUPS Counter "tidegate_file_cache_lookups_total"
+        "How often a path was looked for in the caches of files, by result: hit, or miss, after which the disk was asked.",
+    FILE_CACHE_ENTRIES Gauge "tidegate_file_cache_entries"
+        "Paths in the caches of files, by kind: content (in memory), open (a file), no_file (it leads to none).",
+    FILE_CACHE_BYTES Gauge "tidegate_file_cache_bytes"
+        "What the paths in the caches of files take of the room there is for them, with their content, by kind.",
+    SHELF_ENTRIES Gauge "tidegate_compressed_files"
+        "Files that were compressed to be sent, or found not to be worth it, and are kept so for all workers.",
+    SHELF_BYTES Gauge "tidegate_compressed_files_bytes"
+        "Octets of the compressed files that are kept.",
     QUEUED Gauge "tidegate_blocking_queued_jobs"
         "Jobs that wait for a thread of a pool: disk, or code (handlers).",
     RUNNING Gauge "tidegate_blocking_running_jobs"
@@ -114,6 +126,8 @@ families! {
         "Jobs that found the queue of a pool full.",
     LOG_LOST Counter "tidegate_access_log_lost_lines_total"
         "Lines of the access log that were lost.",
+    DIAGNOSTICS_LOST Counter "tidegate_diagnostics_lost_lines_total"
+        "Lines of the diagnostics that were lost, because standard error was not read.",
     CPU Counter "process_cpu_seconds_total"
         "Processor time of the process, user and system.",
     RESIDENT Gauge "process_resident_memory_bytes"

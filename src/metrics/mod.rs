@@ -107,6 +107,10 @@ pub(crate) struct Counters {
     pub(crate) handshakes: HandshakeCounters,
     /// Those of them that belong to streams.
     pub(crate) streams: StreamCounters,
+    /// How many connections of HTTP are idle. Written when the loop is probed, which every scrape does.
+    pub(crate) idle: Counter,
+    /// The caches of files. Written when the loop is probed, as `idle`.
+    pub(crate) files: FileCacheCounters,
     /// How many exchanges have ended, by [`End`].
     ended: [Counter; End::COUNT],
     /// How many of them had a reason, by reason.
@@ -155,6 +159,29 @@ pub(crate) struct StreamCounters {
     pub(crate) accepted: Counter,
 }
 
+/// What a worker's caches of files hold, and what became of the looks into them.
+#[derive(Debug, Default)]
+pub(crate) struct FileCacheCounters {
+    /// Looks that the caches answered.
+    pub(crate) hits: Counter,
+    /// Looks at the disk, because the caches had no answer.
+    pub(crate) misses: Counter,
+    /// Files whose content is in memory.
+    pub(crate) content: HeldCounters,
+    /// Files that are open.
+    pub(crate) open: HeldCounters,
+    /// Paths that lead to no file.
+    pub(crate) no_file: HeldCounters,
+}
+
+/// What a cache holds now.
+#[derive(Debug, Default)]
+pub(crate) struct HeldCounters {
+    pub(crate) entries: Counter,
+    /// What they weigh.
+    pub(crate) bytes: Counter,
+}
+
 impl Counters {
     /// Counts an exchange that has ended.
     pub(crate) fn ended(&self, end: End) {
@@ -188,6 +215,9 @@ impl Counters {
         self.handshakes.failed.add(ended.handshakes.failed.read());
         self.streams.open.add(ended.streams.open.read());
         self.streams.accepted.add(ended.streams.accepted.read());
+        // A worker that has ended holds nothing, so the rest of its `files` is not added.
+        self.files.hits.add(ended.files.hits.read());
+        self.files.misses.add(ended.files.misses.read());
         for (sum, counter) in self.ended.iter().zip(&ended.ended) {
             sum.add(counter.read());
         }

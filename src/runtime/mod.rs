@@ -271,6 +271,12 @@ pub(crate) fn wake_all() {
     with_context(|context| context.reactor.borrow().wake_all());
 }
 
+/// How many sockets on this loop are idle; see [`Stream::poll_idle`]. It walks over all, which is for callers
+/// that come seldom: so a socket that becomes idle need not be counted.
+pub(crate) fn count_idle() -> usize {
+    with_context(|context| context.reactor.borrow().count_idle())
+}
+
 /// When the socket that has been idle longest on this loop became so; see [`Stream::poll_idle`].
 pub(crate) fn oldest_idle() -> Option<Instant> {
     with_context(|context| {

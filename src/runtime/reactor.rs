@@ -325,6 +325,12 @@ impl Reactor {
             .oldest(sources.iter().map(|(key, _)| key), is_idle)
     }
 
+    /// How many sources are idle.
+    pub(super) fn count_idle(&self) -> usize {
+        let sources = self.sources.iter();
+        sources.filter(|(_, source)| source.is_idle()).count()
+    }
+
     /// Since when the source that has been idle longest is so, counted from the runtime's start.
     pub(super) fn oldest_idle(&mut self) -> Option<Duration> {
         self.oldest().map(|oldest| oldest.since)

@@ -10,14 +10,16 @@ use arc_swap::ArcSwap;
 use super::certificates;
 use crate::control::reach::{Phase, Readiness};
 use crate::generation::Generation;
+use crate::handlers;
 use crate::log::access::LostLines;
-use crate::metrics::Counters;
+use crate::log::diagnostic;
 use crate::metrics::exchanges::ExchangeSum;
 use crate::metrics::exposition::{Exposition, Form, Seconds, Written};
 use crate::metrics::families as of;
 use crate::metrics::process::ProcessFacts;
 use crate::metrics::series::UNKNOWN;
 use crate::metrics::tally::Tally;
+use crate::metrics::{Counter, Counters, FileCacheCounters, HeldCounters};
 use crate::runtime::{PoolState, Pools};
 use crate::server::Roster;
 use crate::throttle::rate::RateCounts;
@@ -113,6 +115,7 @@ impl Observed {
         expose_rates(&running.generation, &mut out);
         expose_certificates(&running.generation, &mut out);
         expose_upstreams(&running.generation, &mut out);
+        self.expose_caches(&mut out);
         self.expose_queues(&running.generation, &mut out);
         self.expose_process(&mut out);
         out.end()
@@ -214,6 +217,7 @@ impl Observed {
         for (state, count) in [("http", http), ("tunnel", tunnels), ("stream", streams)] {
             out.sample(&of::CONNECTIONS, &[("state", state)], count);
         }
+        out.single(&of::IDLE, tally.total(|counters| counters.idle.read()));
         out.single(
             &of::ACCEPTED,
             tally.total(|counters| counters.accepted.read()),
@@ -228,6 +232,40 @@ impl Observed {
         for (outcome, count) in [("complete", complete), ("failed", failed)] {
             out.sample(&of::HANDSHAKES, &[("outcome", outcome)], count);
         }
+    }
+
+    fn expose_caches(&self, out: &mut Exposition) {
+        let tally = self.tally();
+        let total = |of: fn(&FileCacheCounters) -> &Counter| {
+            tally.total(|counters| of(&counters.files).read())
+        };
+        out.begin(&of::FILE_CACHE_LOOKUPS);
+        let results = [
+            ("hit", total(|files| &files.hits)),
+            ("miss", total(|files| &files.misses)),
+        ];
+        for (result, count) in results {
+            out.sample(&of::FILE_CACHE_LOOKUPS, &[("result", result)], count);
+        }
+        let kinds: [(&str, HeldOf); 3] = [
+            ("content", |files| &files.content),
+            ("open", |files| &files.open),
+            ("no_file", |files| &files.no_file),
+        ];
+        let values: [(&of::Family, fn(&HeldCounters) -> &Counter); 2] = [
+            (&of::FILE_CACHE_ENTRIES, |held| &held.entries),
+            (&of::FILE_CACHE_BYTES, |held| &held.bytes),
+        ];
+        for (family, value) in values {
+            out.begin(family);
+            for (kind, held) in kinds {
+                let sum = tally.total(|counters| value(held(&counters.files)).read());
+                out.sample(family, &[("kind", kind)], sum);
+            }
+        }
+        let compressed = handlers::compressed();
+        out.single(&of::SHELF_ENTRIES, compressed.entries);
+        out.single(&of::SHELF_BYTES, compressed.bytes);
     }
 
     fn expose_queues(&self, generation: &Generation, out: &mut Exposition) {
@@ -249,6 +287,7 @@ impl Observed {
         }
         let lost = self.lost.iter().map(LostLines::count).sum::<u64>();
         out.single(&of::LOG_LOST, lost);
+        out.single(&of::DIAGNOSTICS_LOST, diagnostic::lost());
     }
 
     fn expose_process(&self, out: &mut Exposition) {
@@ -268,6 +307,9 @@ impl Observed {
         out.single(&of::START_TIME, timestamp(self.started));
     }
 }
+
+/// Finds what one of the caches of files holds.
+type HeldOf = fn(&FileCacheCounters) -> &HeldCounters;
 
 /// Reads a number of `T`.
 type ValueOf<T> = fn(&T) -> u64;

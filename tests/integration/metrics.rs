@@ -499,3 +499,89 @@ fn a_server_is_not_ready_without_a_server_of_an_upstream() {
     ended_with(0, &server.command_line(&["upstream", "enable", &name]));
     assert_eq!(server.get("/ready").status, 200);
 }
+
+/// How often the caches of files had an answer, and how often they had none.
+fn looks(metrics: &BTreeMap<String, f64>) -> [f64; 2] {
+    ["hit", "miss"].map(|result| {
+        let label = format!("result=\"{result}\"");
+        sum(metrics, "tidegate_file_cache_lookups_total", &label)
+    })
+}
+
+#[test]
+fn what_caches_of_files_hold_is_told_and_how_often_they_have_an_answer() {
+    let routes = "'/' = { files = 'www', revalidate = '1h', compress = true }";
+    let server = site(routes)
+        .file("small.txt", "x".repeat(5000))
+        .file("large.bin", vec![b'x'; 1024 * 1024])
+        .start();
+    let held = |all: &BTreeMap<String, f64>, kind: &str| {
+        ["tidegate_file_cache_entries", "tidegate_file_cache_bytes"]
+            .map(|family| sum(all, family, &format!("kind=\"{kind}\"")))
+    };
+    let before = metrics(&server);
+    assert_eq!(looks(&before), [0., 0.]);
+    assert_eq!(before["tidegate_compressed_files"], 0.);
+    // One connection, so that one worker answers all.
+    let mut client = server.connect();
+    for (target, status) in [
+        ("/small.txt", 200),
+        ("/small.txt", 200),
+        ("/none", 404),
+        ("/small.txt", 200),
+        ("/large.bin", 200),
+        ("/none", 404),
+    ] {
+        assert_eq!(client.exchange(get(target)).status, status, "{target}");
+    }
+    let all = metrics(&server);
+    assert_eq!(looks(&all), [3., 3.], "{all:#?}");
+    let [content, of_content] = held(&all, "content");
+    assert_eq!(content, 1.);
+    assert!((5000. ..10_000.).contains(&of_content), "{of_content}");
+    let [open, of_open] = held(&all, "open");
+    assert_eq!(open, 1.);
+    assert!(of_open < 10_000., "its content is not in memory: {of_open}");
+    assert_eq!(held(&all, "no_file")[0], 1.);
+    let coded =
+        client.exchange("GET /small.txt HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n");
+    assert_eq!(coded.field("Content-Encoding"), Some("gzip"));
+    let all = metrics(&server);
+    assert_eq!(all["tidegate_compressed_files"], 1.);
+    let octets = all["tidegate_compressed_files_bytes"];
+    assert_eq!(octets, coded.content.len() as f64);
+    assert_eq!(all["tidegate_diagnostics_lost_lines_total"], 0.);
+    drop(client);
+    let counted = looks(&all);
+    for workers in [1, 2, 1] {
+        let text = server.directory().read("config.toml");
+        let text = text.replace("workers = 2", &format!("workers = {workers}"));
+        server.configure(text.replace("workers = 1", &format!("workers = {workers}")));
+        ended_with(0, &server.command_line(&["reload"]));
+        assert_eq!(looks(&metrics(&server)), counted, "{workers} workers");
+    }
+}
+
+#[test]
+fn connections_without_a_request_are_told_as_idle() {
+    let server = site("'/' = { respond = 'ok' }").start();
+    let idle = |count: f64| {
+        until("so many are idle", || {
+            let all = metrics(&server);
+            let open = sum(&all, "tidegate_connections", "state=\"http\"");
+            (all["tidegate_idle_connections"] == count).then_some(open)
+        })
+    };
+    let mut clients: Vec<Client> = (0..3).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.exchange(GET).status, 200);
+    }
+    assert_eq!(idle(3.), 3.);
+    clients[0].send("GET / HT");
+    assert_eq!(idle(2.), 3., "a request has begun");
+    clients[0].send("TP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(clients[0].response().status, 200);
+    assert_eq!(idle(3.), 3.);
+    clients.pop();
+    assert_eq!(idle(2.), 2.);
+}

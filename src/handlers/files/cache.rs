@@ -26,6 +26,14 @@ pub(super) struct Cache {
     others: Generations,
 }
 
+/// What a table holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) entries: usize,
+    /// What the entries weigh.
+    pub(crate) bytes: usize,
+}
+
 impl Default for Cache {
     fn default() -> Self {
         Self {
@@ -71,6 +79,11 @@ impl Cache {
                 self.others.insert(key, entry)
             }
         }
+    }
+
+    /// What the tables hold: of files in memory, of open files, of paths that lead to no file.
+    pub(super) fn held(&self) -> [Held; 3] {
+        [self.files.held(), self.open.held(), self.others.held()]
     }
 
     /// The files that are open.
@@ -121,6 +134,11 @@ mod tests {
         }
         assert!(!has(&mut cache, 1, "/unused"));
         assert!(cache.others.len() <= fits);
+        let [files, open, others] = cache.held();
+        assert_eq!((files, open), (Held::default(), Held::default()));
+        assert_eq!(others.entries, cache.others.len());
+        let (least, most) = (ENTRY * others.entries, OTHERS_CAPACITY);
+        assert!((least..=most).contains(&others.bytes), "{others:?}");
     }
 
     /// Every path may be asked for, also those of 8,000 octets that lead nowhere. They filled the
@@ -140,7 +158,10 @@ mod tests {
     fn a_path_has_one_entry_whatever_it_leads_to() {
         let mut cache = Cache::default();
         insert(&mut cache, 1, "/a");
+        let [.., one] = cache.held();
         insert(&mut cache, 1, "/a");
         assert_eq!(cache.others.len(), 1);
+        let [.., again] = cache.held();
+        assert_eq!(again, one);
     }
 }

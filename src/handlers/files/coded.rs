@@ -15,6 +15,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::cache::Held;
 use crate::coding::encoder::{Effort, encode};
 use crate::disk::identity::Identity;
 use crate::http::negotiation::ContentCoding;
@@ -61,6 +62,8 @@ struct Places {
     old: HashMap<Key, Made>,
     /// What the young ones weigh.
     weight: usize,
+    /// What the old ones weigh.
+    old_weight: usize,
     /// What is being made, and the workers that wait for it.
     under_way: HashMap<Key, Vec<Sender<Made>>>,
 }
@@ -115,6 +118,11 @@ pub(super) async fn make(
     };
     let made = timeout(PATIENCE, coming.receive()).await;
     made.ok().flatten().unwrap_or(Made::NotNow)
+}
+
+/// What the shelf holds: its places, and the octets on them.
+pub(crate) fn held() -> Held {
+    SHELF.lock().held()
 }
 
 fn source_of(body: &Body) -> Option<Source> {
@@ -201,12 +209,21 @@ impl Shelf {
 }
 
 impl Places {
+    fn held(&self) -> Held {
+        let entries = self.young.len() + self.old.len();
+        Held {
+            entries,
+            bytes: self.weight + self.old_weight - entries * PLACE,
+        }
+    }
+
     /// What was made of `key`, which is young from now on, and what leaves the shelf for it.
     fn take(&mut self, key: Key) -> Option<(Made, Retired)> {
         if let Some(made) = self.young.get(&key) {
             return Some((made.clone(), Retired::default()));
         }
         let made = self.old.remove(&key)?;
+        self.old_weight -= weigh(&made);
         let retired = self.put(key, made.clone());
         Some((made, retired))
     }
@@ -214,18 +231,23 @@ impl Places {
     /// Puts `made` among the young ones. Returns what leaves the shelf for it, which the caller frees without the
     /// lock: it may be 32 MiB.
     fn put(&mut self, key: Key, made: Made) -> Retired {
-        self.weight += PLACE
-            + match &made {
-                Made::Octets(octets) => octets.len(),
-                Made::Nothing | Made::NotNow => 0,
-            };
+        self.weight += weigh(&made);
         self.young.insert(key, made);
         if self.weight > CAPACITY / 2 {
-            self.weight = 0;
+            self.old_weight = std::mem::take(&mut self.weight);
             return std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
         }
         Retired::default()
     }
+}
+
+/// What a place with `made` weighs.
+fn weigh(made: &Made) -> usize {
+    PLACE
+        + match made {
+            Made::Octets(octets) => octets.len(),
+            Made::Nothing | Made::NotNow => 0,
+        }
 }
 
 impl Order {
@@ -371,6 +393,8 @@ mod tests {
             assert!(places.take(key(0)).is_some(), "{inode}");
         }
         assert!(places.take(key(1)).is_none());
-        assert!(places.young.len() + places.old.len() <= CAPACITY / octets.len() + 2);
+        let held = places.held();
+        assert!(held.entries <= CAPACITY / octets.len() + 2);
+        assert_eq!(held.bytes, held.entries * octets.len());
     }
 }

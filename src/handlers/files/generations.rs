@@ -7,6 +7,7 @@
 
 use std::rc::Rc;
 
+use super::cache::Held;
 use super::entry::{BorrowedKey, Entry, Key, Table};
 
 pub(super) struct Generations {
@@ -14,6 +15,8 @@ pub(super) struct Generations {
     old: Table<Rc<Entry>>,
     /// The weight of the young entries.
     weight: usize,
+    /// The weight of the old entries.
+    old_weight: usize,
     /// The most that all entries may weigh, in bytes.
     capacity: usize,
 }
@@ -24,6 +27,7 @@ impl Generations {
             young: Table::default(),
             old: Table::default(),
             weight: 0,
+            old_weight: 0,
             capacity,
         }
     }
@@ -37,6 +41,7 @@ impl Generations {
     /// The entry of `key`, if it is old; it becomes young.
     pub(super) fn find_old(&mut self, key: &BorrowedKey<'_>) -> Option<Rc<Entry>> {
         let (key, entry) = self.old.remove_entry(key)?;
+        self.old_weight -= weigh(&key, &entry);
         self.insert(key, Rc::clone(&entry));
         Some(entry)
     }
@@ -47,14 +52,24 @@ impl Generations {
         self.young.insert(key, entry);
         if self.weight > self.capacity / 2 {
             self.old = std::mem::take(&mut self.young);
-            self.weight = 0;
+            self.old_weight = std::mem::take(&mut self.weight);
         }
     }
 
     pub(super) fn remove(&mut self, key: &BorrowedKey<'_>) {
-        self.old.remove(key);
+        if let Some((key, entry)) = self.old.remove_entry(key) {
+            self.old_weight -= weigh(&key, &entry);
+        }
         if let Some((key, entry)) = self.young.remove_entry(key) {
             self.weight -= weigh(&key, &entry);
+        }
+    }
+
+    /// What it holds.
+    pub(super) fn held(&self) -> Held {
+        Held {
+            entries: self.young.len() + self.old.len(),
+            bytes: self.weight + self.old_weight,
         }
     }
 

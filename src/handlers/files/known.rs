@@ -62,6 +62,7 @@ impl FilesRoute {
             return Cached::Nothing;
         };
         if self.is_fresh(&entry, request, now) || self.confirm_unchanged(path, &entry, state) {
+            state.hits.set(state.hits.get() + 1);
             Cached::Current(entry)
         } else {
             Cached::Old(entry)
@@ -236,6 +237,7 @@ impl FilesRoute {
         seen: Seen,
         state: &WorkerState,
     ) -> Rc<Entry> {
+        state.misses.set(state.misses.get() + 1);
         let now = runtime::now();
         if let Some(root) = seen.new_root {
             self.keep_root(root, state);

@@ -49,6 +49,8 @@ use crate::message::request::Request;
 use crate::message::response::Response;
 use crate::reason::Reason;
 
+pub(crate) use cache::Held;
+pub(crate) use coded::held as compressed;
 pub(crate) use entry::{BorrowedKey, Key, Table};
 use entry::{Entry, State};
 use error::FilesError;
@@ -56,7 +58,7 @@ use load::Choice;
 pub(crate) use look::{FilesRoute, Place};
 use navigation::{is_navigation, varying_by_navigation};
 pub(crate) use tried::TriedFiles;
-pub(crate) use worker_state::WorkerState;
+pub(crate) use worker_state::{CacheState, WorkerState};
 
 /// What answers navigations in a single-page application.
 const APPLICATION: &[u8] = b"/index.html";

@@ -8,6 +8,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::cache::Held;
 use super::entry::{BorrowedKey, Entry, Key, Table};
 
 /// How long a file stays open that is not asked for.
@@ -95,6 +96,14 @@ impl OpenFiles {
 
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// What it holds.
+    pub(super) fn held(&self) -> Held {
+        Held {
+            entries: self.entries.len(),
+            bytes: self.weight,
+        }
     }
 
     fn retain(&mut self, is_kept: impl Fn(&OpenFile) -> bool) {

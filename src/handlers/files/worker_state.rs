@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::cache::Cache;
+use super::cache::{Cache, Held};
 use super::entry::Entry;
 use super::listings::Listings;
 use super::roots::Roots;
@@ -31,8 +31,27 @@ pub(crate) struct WorkerState {
     pub(super) directories: RefCell<Directories>,
     /// Long listings that are being sent.
     pub(super) listings: RefCell<Listings>,
+    /// Looks that the cache answered, since they were last told.
+    pub(super) hits: Cell<u64>,
+    /// Looks at the disk because the cache had no answer, since they were last told.
+    pub(super) misses: Cell<u64>,
     kept: Rc<Kept>,
     complained: Cell<Option<Instant>>,
+}
+
+/// What a worker's caches hold, and what became of looks into them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CacheState {
+    /// Since this was last asked for.
+    pub(crate) hits: u64,
+    /// The same, for looks at the disk.
+    pub(crate) misses: u64,
+    /// Files whose content is in memory.
+    pub(crate) content: Held,
+    /// Files that are open.
+    pub(crate) open: Held,
+    /// Paths that lead to no file.
+    pub(crate) no_file: Held,
 }
 
 /// What holds descriptors.
@@ -55,6 +74,8 @@ impl WorkerState {
             coding,
             directories: RefCell::default(),
             listings: RefCell::default(),
+            hits: Cell::new(0),
+            misses: Cell::new(0),
             kept: Rc::default(),
             complained: Cell::new(None),
         }
@@ -78,6 +99,18 @@ impl WorkerState {
         if is_open && !self.kept.files_are_watched.replace(true) {
             let kept = Rc::clone(&self.kept);
             runtime::spawn(async move { kept.watch_files().await });
+        }
+    }
+
+    /// What the caches hold; looks are counted from 0 again.
+    pub(crate) fn take_cache_state(&self) -> CacheState {
+        let [content, open, no_file] = self.kept.cache.borrow().held();
+        CacheState {
+            hits: self.hits.take(),
+            misses: self.misses.take(),
+            content,
+            open,
+            no_file,
         }
     }
 

@@ -233,6 +233,23 @@ impl Worker {
         self.counters.tunnels.add(u64::MAX);
     }
 
+    /// Writes to the counters what is counted elsewhere, or not counted at all: to be called seldom.
+    pub(super) fn count_what_is_held(&self) {
+        self.counters.idle.set(runtime::count_idle() as u64);
+        let state = self.local.take_cache_state();
+        let files = &self.counters.files;
+        files.hits.add(state.hits);
+        files.misses.add(state.misses);
+        for (counters, held) in [
+            (&files.content, state.content),
+            (&files.open, state.open),
+            (&files.no_file, state.no_file),
+        ] {
+            counters.entries.set(held.entries as u64);
+            counters.bytes.set(held.bytes as u64);
+        }
+    }
+
     fn is_deserted(&self) -> bool {
         self.counters.open.read() == 0 && self.accepting.get() == 0
     }

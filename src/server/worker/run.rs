@@ -37,11 +37,11 @@ pub(crate) enum Command {
     /// Close that connection, and reply whether there was one.
     GiveUpIdle { reply: Sender<bool> },
     /// Reply how long it took until this was carried out.
-    Probe {
-        sent: Instant,
-        reply: Box<dyn FnOnce(Duration) + Send>,
-    },
+    Probe { sent: Instant, reply: Reply },
 }
+
+/// Takes how long a loop took.
+type Reply = Box<dyn FnOnce(Duration) + Send>;
 
 /// Tells the supervisor, when it is dropped, that the worker with that number has adopted a generation.
 /// A worker that dies drops it as well: the one in its place starts with the generation.
@@ -87,6 +87,7 @@ pub(crate) fn run(
         diagnostic::debug(format_args!("{} has begun", worker.name));
         adopt(&worker, setup.generation, setup.listeners);
         run_commands(commands, &worker).await;
+        worker.count_what_is_held();
     })?;
     // The loop is gone, and with it the exchanges that were cut: they count, and have their lines.
     if let Some(index) = index {
@@ -114,7 +115,9 @@ async fn run_commands(mut commands: Receiver<Command>, worker: &Rc<Worker>) {
             Ok(Either::First(())) => return,
             // Less time than before: a second signal.
             Ok(Either::Second(Some(Command::Drain(less)))) => grace = less,
-            Ok(Either::Second(Some(Command::Probe { sent, reply }))) => reply(sent.elapsed()),
+            Ok(Either::Second(Some(Command::Probe { sent, reply }))) => {
+                answer_probe(sent, reply, worker);
+            }
             Ok(Either::Second(Some(_))) => {}
             // A supervisor that is gone waits no longer.
             Ok(Either::Second(None)) => grace = Duration::ZERO,
@@ -163,11 +166,18 @@ async fn serve(commands: &mut Receiver<Command>, worker: &Rc<Worker>) -> Duratio
                 reply.send((place, runtime::oldest_idle()));
             }
             Some(Command::GiveUpIdle { reply }) => reply.send(runtime::give_up_oldest_idle()),
-            Some(Command::Probe { sent, reply }) => reply(sent.elapsed()),
+            Some(Command::Probe { sent, reply }) => answer_probe(sent, reply, worker),
             // A supervisor that is gone has no more connections for us either.
             None => return Duration::ZERO,
         }
     }
+}
+
+/// Answers how long the loop took, once the counters say what the worker holds: a scrape reads them then.
+fn answer_probe(sent: Instant, reply: Reply, worker: &Worker) {
+    let delay = sent.elapsed();
+    worker.count_what_is_held();
+    reply(delay);
 }
 
 /// Has the worker accept nothing more.
