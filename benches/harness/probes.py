@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import ssl
+import statistics
 import struct
 import subprocess
 import time
@@ -25,6 +27,9 @@ _BLOCKING_THREADS = 32
 
 #: Connections opened before memory is first read, so that what a server sets up once is there.
 _WARM_CONNECTIONS = 100
+
+#: Scrapes of which the median counts.
+_SCRAPES = 21
 
 #: For a server to have done with what it began, in seconds.
 _SETTLE = 0.3
@@ -184,6 +189,36 @@ def reload_time(subject: Subject, routes: int) -> Sample:
             if done.returncode != 0:
                 raise ServerFailed(f"reload: {done.stdout}{done.stderr}".strip())
     return Sample(value=took * 1e3)
+
+
+def scrape_time(subject: Subject, variant: Variant, routes: int) -> Sample:
+    """Milliseconds from asking for the metrics to having read them all, the median of some scrapes: with so many
+    routes, each of which has answered."""
+    with subject.fresh(variant) as running:
+        program, *_, config = running.argv
+        recipes.tidegate_routes(running.setting, routes, 0)
+        done = subprocess.run([program, "reload", "--config", config], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ServerFailed(f"reload: {done.stdout}{done.stderr}".strip())
+        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=5)
+        for number in range(routes - 1):
+            _read(connection, f"/route-{number}")
+        times: list[float] = []
+        for _ in range(_SCRAPES):
+            begin = time.perf_counter()
+            told = _read(connection, "/metrics")
+            times.append(time.perf_counter() - begin)
+        connection.close()
+    counted = told.count(b'tidegate_http_requests_total{')
+    if counted < routes:
+        raise ServerFailed(f"{counted} of {routes} routes are counted")
+    return Sample(value=statistics.median(times) * 1e3)
+
+
+def _read(connection: http.client.HTTPConnection, path: str) -> bytes:
+    """The content of the answer to one GET on `connection`, which stays open."""
+    connection.request("GET", path)
+    return connection.getresponse().read()
 
 
 def idle_memory(subject: Subject, variant: Variant = PLAIN) -> Sample:

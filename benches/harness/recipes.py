@@ -53,6 +53,8 @@ class Setting:
     is_limited: bool = False
     #: Whether it compresses.
     is_compressing: bool = False
+    #: Whether it tells what it counts, at /metrics, and its access log is JSON.
+    is_observed: bool = False
 
     def write(self, name: str, text: str) -> str:
         """Writes a file of the configuration and returns its path."""
@@ -84,6 +86,10 @@ def tidegate(program: str, setting: Setting, more: str = "") -> Launch:
         peer = php.socket_path(setting.directory)
         scripts = f'"/php" = {{ fastcgi = "unix:{peer}", root = "{setting.root}/php" }}'
     log = f'"{setting.log}"' if setting.log else "false"
+    metrics = ""
+    if setting.is_observed:
+        log += ', format = "json"'
+        metrics = '"= /metrics" = { metrics = true }'
     secured = ""
     if files := setting.certificate:
         secured = f'tls = {{ certificate = "{files.certificate}", key = "{files.key}" }}'
@@ -106,6 +112,7 @@ listen = "127.0.0.1:{setting.port}"
 [server.routes]
 "/" = {{ {verb} }}
 "= /fixed" = {{ respond = "ok" }}
+{metrics}
 {handlers}
 {scripts}
 """)

@@ -45,6 +45,8 @@ class Feature(enum.Flag):
     LIMITS = enum.auto()
     #: Compressing what clients take so.
     COMPRESSION = enum.auto()
+    #: Telling what it has counted, by route.
+    METRICS = enum.auto()
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Variant:
     is_limited: bool = False
     #: Whether it compresses.
     is_compressing: bool = False
+    #: Whether it tells what it counts, and writes its access log, if it has one, as JSON.
+    is_observed: bool = False
 
 
 PLAIN = Variant()
@@ -132,7 +136,7 @@ class Server:
         setting = Setting(
             port, root, directory, log, variant.workers, variant.has_handlers, bool(variant.php), behind,
             tls.certificate(variant.key, scratch) if variant.key else None, variant.is_limited,
-            variant.is_compressing,
+            variant.is_compressing, variant.is_observed,
         )
         launch = self.recipe(program, setting)
         return process.start(launch.argv, launch.environment, cores, setting, directory / "output", beside)
@@ -144,7 +148,7 @@ SERVERS = (
     Server(
         "tidegate", ("target/release/tidegate",), recipes.tidegate, ("--version",),
         _FILE_SERVER | Feature.FIXED | Feature.LOG | Feature.WORKERS | Feature.RELOAD | Feature.HANDLERS
-        | Feature.PHP | Feature.PROXY | Feature.TLS | Feature.LIMITS | Feature.COMPRESSION,
+        | Feature.PHP | Feature.PROXY | Feature.TLS | Feature.LIMITS | Feature.COMPRESSION | Feature.METRICS,
         "cargo build --release",
     ),
     Server(

@@ -274,6 +274,10 @@ WORKLOADS = (
         "limits-cost", "CPU a request, with allow, rate and cors to without", Feature.LIMITS,
         Variant(is_limited=True), Load("/612.html", fields={"Origin": "https://a.test"}),
     ),
+    _relative(
+        "metrics-cost", "CPU a request, with metrics and a log as JSON to without", Feature.METRICS,
+        Variant(has_log=True, is_observed=True),
+    ),
     _requests(
         "workers", "612 B file, two workers on two cores", Load("/612.html"),
         needs=Feature.CANNED | Feature.WORKERS, length=612, variant=Variant(workers=2), is_drawn=False,
@@ -297,5 +301,9 @@ WORKLOADS = (
     Workload(
         "reload", f"a reload with {ROUTES:,} routes", MILLISECONDS, Feature.RELOAD,
         functools.partial(probes.reload_time, routes=ROUTES),
+    ),
+    Workload(
+        "scrape", f"a scrape of {ROUTES:,} routes", MILLISECONDS, Feature.METRICS,
+        functools.partial(probes.scrape_time, variant=Variant(is_observed=True), routes=ROUTES),
     ),
 )
