@@ -68,7 +68,9 @@ impl Budget {
     fn second(&self, now: Instant) -> &Second {
         let number = now.saturating_duration_since(self.start).as_secs();
         let second = &self.seconds[(number % SPAN) as usize];
-        if second.number.swap(number, Ordering::Relaxed) != number {
+        // Only one request a second writes: the look before it needs no locked instruction.
+        let is_new = second.number.load(Ordering::Relaxed) != number;
+        if is_new && second.number.swap(number, Ordering::Relaxed) != number {
             second.requests.store(0, Ordering::Relaxed);
             second.repeats.store(0, Ordering::Relaxed);
         }

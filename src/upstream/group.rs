@@ -194,15 +194,15 @@ impl Group {
         wanted: Wanted<'_>,
         tried: &[u64],
     ) -> Option<Result<Chosen, NoServer>> {
-        let is_first = tried.is_empty();
+        let (is_first, now) = (tried.is_empty(), runtime::now());
         if is_first {
-            self.budget.note_request(runtime::now());
+            self.budget.note_request(now);
         }
         let may_wait = is_first && self.options.queue.max > 0;
         if may_wait && self.servers.line.has_any_of(self.id) {
             return None;
         }
-        let chosen = self.choose_now(wanted, tried);
+        let chosen = self.choose_now(wanted, tried, now);
         if !is_first && chosen.is_ok() {
             self.servers.further_tries.fetch_add(1, Ordering::Relaxed);
         }
@@ -223,7 +223,7 @@ impl Group {
         let until = runtime::now() + queue.within;
         // Only the first of the line looks for a server; the others wait as if all servers were busy.
         let mut chosen = if place.is_first() {
-            self.choose_now(wanted, &[])
+            self.choose_now(wanted, &[], runtime::now())
         } else {
             Err(NoServer::AllBusy)
         };
@@ -240,7 +240,7 @@ impl Group {
                 }
                 Err(_) => place.wait(until).await,
             }
-            chosen = self.choose_now(wanted, &[]);
+            chosen = self.choose_now(wanted, &[], runtime::now());
         }
     }
 
@@ -262,8 +262,13 @@ impl Group {
             .any(|member| report::state(member, now).is_asked())
     }
 
-    /// [`choose`](Self::choose), without a wait.
-    fn choose_now(&self, wanted: Wanted<'_>, tried: &[u64]) -> Result<Chosen, NoServer> {
+    /// [`choose`](Self::choose) at `now`, without a wait.
+    fn choose_now(
+        &self,
+        wanted: Wanted<'_>,
+        tried: &[u64],
+        now: Instant,
+    ) -> Result<Chosen, NoServer> {
         let sticky = self.options.sticky.as_ref();
         let wish = Wish {
             key: match &self.options.balance {
@@ -272,7 +277,7 @@ impl Group {
             },
             cookie: sticky.and_then(|sticky| wanted.cookie(&sticky.cookie)),
         };
-        self.choose_at(wish, tried, runtime::now())
+        self.choose_at(wish, tried, now)
     }
 
     /// Whether one more request may be sent again, to another server or the same. If so, it is counted.

@@ -98,8 +98,9 @@ pub(crate) struct Dialogue<P> {
     protocol: P,
     /// How long the upstream may do nothing.
     timeout: Duration,
-    /// When the upstream must have done what the dialogue waits for.
-    deadline: Tick,
+    /// When the upstream must have done what the dialogue waits for. `None`: that is to be computed by the
+    /// next wait, because most of what moves starts the time anew, and few moves are waited for.
+    deadline: Option<Tick>,
     /// A call of [`next`](Self::next) waits for content, or was dropped while it did.
     wants_content: bool,
     /// How often something was sent or received since other connections had their turn.
@@ -131,7 +132,7 @@ impl<P: Protocol> Dialogue<P> {
             sending: Sending::new(request),
             protocol,
             timeout,
-            deadline: runtime::deadline_after(timeout),
+            deadline: None,
             wants_content: false,
             moves: 0,
         }
@@ -248,7 +249,7 @@ impl<P: Protocol> Dialogue<P> {
         if self.moves < MOVES_PER_TURN {
             return Ok(());
         }
-        if self.deadline <= runtime::deadline_after(Duration::ZERO) {
+        if self.deadline() <= runtime::deadline_after(Duration::ZERO) {
             return Err(P::Fault::timed_out().into());
         }
         self.moves = 0;
@@ -264,7 +265,15 @@ impl<P: Protocol> Dialogue<P> {
     /// Restarts the time in which the upstream must do something: it has done something, or has got
     /// more to do.
     fn restart_timeout(&mut self) {
-        self.deadline = runtime::deadline_after(self.timeout);
+        self.deadline = None;
+    }
+
+    /// When the upstream must have done something. The time runs from the first call since it was restarted.
+    fn deadline(&mut self) -> Tick {
+        let timeout = self.timeout;
+        *self
+            .deadline
+            .get_or_insert_with(|| runtime::deadline_after(timeout))
     }
 
     /// Whether the upstream has said all it has to say.
@@ -375,12 +384,13 @@ impl<P: Protocol> Dialogue<P> {
             // Boxed, because most requests have no content, and would have room for it.
             return Box::pin(self.wait_for_content(content)).await;
         }
+        let deadline = self.deadline();
         // Pinned here, and below: `either` has room for its arguments twice.
         let ready = pin!(async {
             if self.sending.has_more() {
-                self.connection.ready_for_any(self.deadline).await
+                self.connection.ready_for_any(deadline).await
             } else {
-                self.connection.ready_to_receive(self.deadline).await
+                self.connection.ready_to_receive(deadline).await
             }
         });
         let gone = poll_fn(|context| content.poll_client_gone(context));

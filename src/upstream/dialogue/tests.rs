@@ -118,7 +118,7 @@ fn a_wait_that_is_dropped_gives_the_upstream_no_more_time() {
             Either::Second(())
         ));
         // Time passes.
-        dialogue.deadline = runtime::deadline_after(Duration::ZERO);
+        dialogue.deadline = Some(runtime::deadline_after(Duration::ZERO));
         let waiting = dialogue.next(&mut rest, &mut into);
         let Either::First(Err(Failure::Upstream(Wrong::TimedOut))) =
             either(waiting, runtime::sleep(Duration::from_millis(100))).await

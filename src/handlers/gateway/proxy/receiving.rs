@@ -285,12 +285,14 @@ impl Protocol for Receiving {
             self.partial.extend_from_slice(octets);
             Cow::Owned(take(&mut self.partial))
         };
-        let used =
-            if may_be_complete(&octets, seen) || octets.len() >= MAX_RECEIVED_HEAD || seen == 0 {
-                self.receive_heads(&octets)?
-            } else {
-                0
-            };
+        // Nearly every head comes at once, so it is not looked through before it is parsed.
+        let is_worth_parsing =
+            seen == 0 || octets.len() >= MAX_RECEIVED_HEAD || may_be_complete(&octets, seen);
+        let used = if is_worth_parsing {
+            self.receive_heads(&octets)?
+        } else {
+            0
+        };
         if !matches!(self.state, State::Head) {
             return self.receive_behind_head(&octets[used..]);
         }
