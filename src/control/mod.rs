@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! GET  /status               describe the server that runs
+//! GET  /live                 show the server as it is now: once, or, as `Accept` asks, again each second
 //! GET  /metrics              tell what is counted, in a form of Prometheus
 //! GET  /explain              tell where the request would go that `Explain-…` fields describe
 //! POST /reload[?confirm=30s] read the configuration again; with `confirm`, only for that long
@@ -22,6 +23,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod client;
+pub(crate) mod live;
 pub(crate) mod question;
 pub(crate) mod reach;
 pub(crate) mod scrape;

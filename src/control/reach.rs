@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use super::Submit;
+use super::live::Live;
 use crate::metrics::exposition::Form;
 use crate::runtime::Sender;
 
@@ -14,6 +15,7 @@ pub(crate) struct Reach {
     /// Asks the supervisor for what only the supervisor knows.
     pub(crate) submit: Submit,
     pub(crate) scrape: Scrape,
+    pub(crate) live: Arc<Live>,
     pub(crate) probe: Probe,
     pub(crate) readiness: Arc<Readiness>,
 }
@@ -61,6 +63,7 @@ impl Reach {
         Self {
             submit,
             scrape: Arc::new(|_| String::new()),
+            live: Live::without_server(),
             probe: Arc::new(|_| 0),
             readiness: Arc::new(readiness),
         }

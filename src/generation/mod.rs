@@ -41,8 +41,10 @@ pub(crate) use rewrite::Rewrite;
 use routing::{HostTable, RoutingTable};
 pub(crate) use stream::Stream;
 
-/// How many commands may be under way at the control socket.
-const MAX_COMMANDS: usize = 64;
+/// Connections to the control socket: places for as many viewers as may look at the server live (64), and as
+/// many commands besides, so that viewers keep none of those from the operator; and some for followers of the
+/// log.
+const MAX_COMMANDS: usize = 192;
 
 /// A configuration, prepared: every path leads to a handler that is ready to answer.
 pub(crate) struct Generation {

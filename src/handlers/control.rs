@@ -1,12 +1,12 @@
-//! The control socket's resources: a request becomes a question for the supervisor. Metrics are none,
-//! because they are wanted while a reload goes on, too.
+//! The control socket's resources: a request becomes a question for the supervisor. Metrics and what is shown
+//! live are none, because they are wanted while a reload goes on, too.
 
 use std::time::Duration;
 
 use crate::config::parse_duration;
 use crate::control::ask::ask;
 use crate::control::reach::Reach;
-use crate::control::{ControlVerb, scrape};
+use crate::control::{ControlVerb, live, scrape};
 use crate::http::method::Method;
 use crate::message::request::Request;
 use crate::message::response::Response;
@@ -17,18 +17,21 @@ use crate::runtime::BlockingPool;
 pub(crate) struct ControlHandler;
 
 impl ControlHandler {
-    /// The supervisor's reply to `request`; the metrics are written without it, by a thread of `pool`.
+    /// The supervisor's reply to `request`; metrics and snapshots are made without it, by a thread of `pool`.
     pub(crate) async fn answer(
         &self,
         request: &Request<'_>,
         reach: &Reach,
         pool: &BlockingPool,
     ) -> Response<'static> {
-        if request.path.as_bytes() == b"/metrics" {
-            return match request.head.method {
-                Method::Get => scrape::answer(request, &reach.scrape, pool).await,
-                _ => Response::problem(Reason::MethodNotAllowed),
-            };
+        let is_get = request.head.method == Method::Get;
+        match request.path.as_bytes() {
+            b"/metrics" | b"/live" if !is_get => {
+                return Response::problem(Reason::MethodNotAllowed);
+            }
+            b"/metrics" => return scrape::answer(request, &reach.scrape, pool).await,
+            b"/live" => return live::answer::negotiated(request, &reach.live, pool).await,
+            _ => {}
         }
         let verb = match parse_verb(request) {
             Ok(verb) => verb,

@@ -184,6 +184,27 @@ impl<E> PipeWriter<E> {
         self.write_into(state, octets)
     }
 
+    /// Writes all of `block` if the reader has taken all that was written before, and otherwise nothing.
+    /// Returns whether it was written.
+    ///
+    /// For a writer whose newest block is worth more than those before it: a slow reader misses blocks,
+    /// and gets none in part. The pipe holds one block at most, however large that is.
+    ///
+    /// # Errors
+    /// `BrokenPipe` if the reader is gone.
+    pub(crate) fn offer(&self, block: &[u8]) -> io::Result<bool> {
+        let mut state = self.shared.lock();
+        if state.is_abandoned {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if !state.octets.is_empty() {
+            return Ok(false);
+        }
+        state.octets.extend_from_slice(block);
+        self.shared.notify(state);
+        Ok(true)
+    }
+
     /// Appends as much of `octets` to `state` as there is room for, and wakes the reader.
     fn write_into(&self, mut state: MutexGuard<'_, State<E>>, octets: &[u8]) -> io::Result<usize> {
         if state.is_abandoned {

@@ -26,4 +26,4 @@ pub(crate) use exchange::client::address as client_address;
 pub(crate) use explain::{Buckets, explain, passed_over_siblings, run_tests};
 pub(crate) use worker::endpoint::ListeningSocket;
 pub(crate) use worker::run::{Acknowledgement, Command, run};
-pub(crate) use worker::{Roster, WorkerSetup};
+pub(crate) use worker::{LoopReport, Roster, WorkerSetup};

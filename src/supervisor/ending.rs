@@ -54,6 +54,7 @@ impl Supervisor {
         let grace = self.config.grace;
         self.observed.readiness.set(Phase::Stopping);
         self.manager.tell(State::Stopping);
+        self.live.end();
         // Before the line: a command that is given because of it must not find the control socket.
         self.close_sockets();
         diagnostic::info(format_args!(
@@ -65,6 +66,8 @@ impl Supervisor {
 
     /// Waits until the open connections have ended by themselves; a signal to stop drains them.
     pub(super) fn retire(&mut self) {
+        // Those who look connect again, and see the successor.
+        self.live.end();
         self.close_sockets();
         // Releases the lock of each certificate: the successor takes them, and resumes the orders under way.
         self.housekeeper = Housekeeper::default();

@@ -52,6 +52,7 @@ use crate::api::Handlers;
 use crate::config::Inputs;
 use crate::config::model::Config;
 use crate::control::Submit;
+use crate::control::live::Live;
 use crate::control::reach::{Phase, Reach};
 use crate::control::socket::apps_directory;
 use crate::generation::{Generation, Retired};
@@ -170,6 +171,8 @@ pub(crate) struct Supervisor {
     waiting_control: Option<Waiting>,
     process: Arc<ProcessCounters>,
     observed: Arc<Observed>,
+    /// What is shown to those who look at the server live.
+    live: Arc<Live>,
     log: Option<AccessWriters>,
     apps: Apps,
     events: Receiver<Event>,
@@ -212,7 +215,9 @@ impl Supervisor {
         let waiting = workers.prepare(config.workers.get());
         let pools = Pools::new(config.blocking.threads, config.blocking.queue);
         let lost = log.as_ref().map(AccessWriters::lost).unwrap_or_default();
-        let observed = Observed::new(&generation, &pools, workers.roster(), lost);
+        let observed = Observed::new(&generation, &pools, workers.roster(), lost, apps.view());
+        let shown = Arc::clone(&observed);
+        let live = Live::new(Box::new(move || shown.snapshot()));
         let waiting_control = control.as_ref().map(|_| workers.prepare_one()).transpose();
         Ok(Self {
             file,
@@ -237,6 +242,7 @@ impl Supervisor {
             waiting_control: waiting_control.map_err(SupervisorError::Threads)?,
             process: Arc::default(),
             observed,
+            live,
             log,
             apps,
             events,
@@ -260,6 +266,7 @@ impl Supervisor {
         Reach {
             submit: self.submit(),
             scrape: Arc::new(move |form| observed.expose(form)),
+            live: Arc::clone(&self.live),
             probe: Arc::new(move |reply| roster.probe(reply)),
             readiness: Arc::clone(&self.observed.readiness),
         }

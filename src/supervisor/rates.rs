@@ -7,8 +7,8 @@ use crate::throttle::rate::RateCounts;
 
 /// What has become of requests at a rate since its buckets were made.
 pub(super) struct RateFacts {
-    name: String,
-    counts: RateCounts,
+    pub(super) name: String,
+    pub(super) counts: RateCounts,
 }
 
 /// Those of `generation`, by name.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::notify::State;
+use super::observed::Outcome;
 use super::{Event, ListenError, Supervisor, announce, announce_end, listening, open_acme, watch};
 use crate::acme::StorageError;
 use crate::config::model::{Config, LogLevel};
@@ -84,7 +85,7 @@ impl Supervisor {
             self.manager.tell(State::Reloading);
         }
         let outcome = self.read_and_apply(confirm_within);
-        self.observed.note_reload(outcome.is_ok());
+        self.note(&outcome);
         if is_told {
             // Also after a refusal: the manager waits until the reload is over.
             self.manager.tell(State::Ready);
@@ -100,8 +101,17 @@ impl Supervisor {
         let surroundings = Surroundings::of_process(&self.handlers);
         let checked = config::parse(text, name, surroundings);
         let outcome = self.adopt(checked, None);
-        self.observed.note_reload(outcome.is_ok());
+        self.note(&outcome);
         outcome
+    }
+
+    /// Takes note of how a reload ended.
+    fn note(&self, outcome: &Result<Applied, ReloadError>) {
+        let (outcome, told) = match outcome {
+            Ok(applied) => (Outcome::Applied, applied.describe()),
+            Err(error) => (Outcome::Refused, error.to_string()),
+        };
+        self.observed.note_reload(outcome, self.number, &told);
     }
 
     fn read_and_apply(&mut self, confirm_within: Option<Duration>) -> Result<Applied, ReloadError> {
@@ -226,9 +236,11 @@ impl Supervisor {
             return;
         };
         match self.apply(trial.config, trial.generation) {
-            Ok(_) => diagnostic::warn(format_args!(
-                "the reload was not confirmed in time: what ran before runs again"
-            )),
+            Ok(_) => {
+                let told = "the reload was not confirmed in time: what ran before runs again";
+                self.observed.note_return(self.number, told);
+                diagnostic::warn(format_args!("{told}"));
+            }
             Err(error) => diagnostic::error(format_args!(
                 "the reload was not confirmed in time, and what ran before cannot run again: {error}"
             )),

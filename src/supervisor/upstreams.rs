@@ -12,12 +12,14 @@ use crate::upstream::{Group, ServerReport, ServerState};
 
 /// An upstream at one moment.
 pub(super) struct UpstreamFacts {
-    name: String,
+    pub(super) name: String,
     /// Whether its servers are processes of `[apps.NAME]`.
     is_app: bool,
     /// Requests and connections that wait for one of its servers.
-    waiting: usize,
-    servers: Vec<ServerReport>,
+    pub(super) waiting: usize,
+    /// Tries of requests beyond the first.
+    pub(super) retries: u64,
+    pub(super) servers: Vec<ServerReport>,
 }
 
 /// The upstreams of a generation, as they are now.
@@ -27,6 +29,7 @@ pub(super) fn facts(upstreams: &[Arc<Group>]) -> Vec<UpstreamFacts> {
         name: group.options().name.clone(),
         is_app: group.options().is_app(),
         waiting: group.waiting(),
+        retries: group.further_tries(),
         servers: group.report(now),
     };
     upstreams.iter().map(facts).collect()

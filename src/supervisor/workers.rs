@@ -77,7 +77,8 @@ impl Waiting {
         roster: &Roster,
     ) -> Running {
         let running = self.start(setup, log);
-        roster.add(running.id, running.commands.clone());
+        let counters = Arc::clone(&setup.counters);
+        roster.add(running.id, running.commands.clone(), counters);
         running
     }
 }

@@ -41,6 +41,8 @@ mod log;
 mod logs;
 // What is counted, in the forms of Prometheus; what balancers and orchestrators are told.
 mod metrics;
+// What the control socket shows live: snapshots, and a stream of them.
+mod live;
 // Every way in which an exchange can end: one record each, and one request counted.
 mod outcomes;
 // The process: how it starts, refuses to start, drains and stops.

@@ -33,7 +33,7 @@ use crate::transfer::{InputBuffer, READ_SIZE};
 use clock::CurrentSecond;
 use endpoint::{Accepting, Endpoints, ListeningSocket};
 use lingering::Lingering;
-pub(crate) use place::Roster;
+pub(crate) use place::{LoopReport, Roster};
 
 /// The most that `max_head` may be, and so an incomplete head; it is put before what is read next.
 const MAX_INCOMPLETE: usize = 1024 * 1024;

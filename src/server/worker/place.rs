@@ -9,12 +9,13 @@
 //!  │ ←───────────────────────────── closed ┤
 //! ```
 
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::Worker;
 use super::run::Command;
 use crate::log::limited;
+use crate::metrics::Counters;
 use crate::runtime::{self, Sender, channel};
 
 /// How long a worker may take to reply; one that takes longer keeps its connections.
@@ -25,17 +26,39 @@ const MAX_WAITING: usize = 256;
 
 /// The workers of a server, by which one of them reaches the others.
 #[derive(Default)]
-pub(crate) struct Roster(Mutex<Vec<(u64, Sender<Command>)>>);
+pub(crate) struct Roster(Mutex<Vec<Member>>);
+
+/// A worker on the roster.
+#[derive(Clone)]
+struct Member {
+    id: u64,
+    commands: Sender<Command>,
+    counters: Arc<Counters>,
+}
+
+/// A worker at one moment.
+pub(crate) struct LoopReport {
+    /// The worker's number.
+    pub(crate) id: u64,
+    /// How long its event loop took to answer; `None`: it has not answered in time.
+    pub(crate) delay: Option<Duration>,
+    /// What the worker has counted, and the workers before it that died in its place.
+    pub(crate) counters: Arc<Counters>,
+}
 
 impl Roster {
     /// Adds the worker of that number.
-    pub(crate) fn add(&self, id: u64, commands: Sender<Command>) {
-        self.lock().push((id, commands));
+    pub(crate) fn add(&self, id: u64, commands: Sender<Command>, counters: Arc<Counters>) {
+        self.lock().push(Member {
+            id,
+            commands,
+            counters,
+        });
     }
 
     /// Removes the worker of that number.
     pub(crate) fn remove(&self, id: u64) {
-        self.lock().retain(|(known, _)| *known != id);
+        self.lock().retain(|known| known.id != id);
     }
 
     /// Removes all workers: their supervisor is gone.
@@ -52,9 +75,9 @@ impl Roster {
         .len()
     }
 
-    /// Returns how long each worker took to answer, with its number; one that has not answered within
-    /// `patience` has taken that. For a thread that may wait.
-    pub(crate) fn delays(&self, patience: Duration) -> Vec<(u64, Duration)> {
+    /// Describes each worker, by its number. Waits `patience` for event loops that do not answer, so it is
+    /// for a thread that may wait.
+    pub(crate) fn report(&self, patience: Duration) -> Vec<LoopReport> {
         let (reply, replies) = mpsc::channel();
         let asked = self.probe_each(|id| {
             let reply = reply.clone();
@@ -64,39 +87,44 @@ impl Roster {
             }
         });
         drop(reply);
-        let mut delays: Vec<_> = asked.into_iter().map(|id| (id, patience)).collect();
+        let unanswered = |Member { id, counters, .. }| LoopReport {
+            id,
+            delay: None,
+            counters,
+        };
+        let mut reports: Vec<_> = asked.into_iter().map(unanswered).collect();
         let deadline = Instant::now() + patience;
         let left = || deadline.saturating_duration_since(Instant::now());
         while let Ok((id, delay)) = replies.recv_timeout(left()) {
-            let of_worker = delays.iter_mut().filter(|(known, _)| *known == id);
-            of_worker.for_each(|(_, known)| *known = delay);
+            let of_worker = reports.iter_mut().filter(|report| report.id == id);
+            of_worker.for_each(|report| report.delay = Some(delay));
         }
-        delays
+        reports.sort_by_key(|report| report.id);
+        reports
     }
 
     /// Asks every worker to call what `reply` returns for its number. Returns who was asked.
     fn probe_each<R: FnOnce(Duration) + Send + 'static>(
         &self,
         reply: impl Fn(u64) -> R,
-    ) -> Vec<u64> {
+    ) -> Vec<Member> {
         let workers = self.lock().clone();
-        for (id, worker) in &workers {
-            let reply = Box::new(reply(*id));
-            let sent = Instant::now();
-            worker.send(Command::Probe { sent, reply });
+        for Member { id, commands, .. } in &workers {
+            let (sent, reply) = (Instant::now(), Box::new(reply(*id)));
+            commands.send(Command::Probe { sent, reply });
         }
-        workers.into_iter().map(|(id, _)| id).collect()
+        workers
     }
 
     fn all(&self) -> Vec<Sender<Command>> {
         let workers = self.lock();
         workers
             .iter()
-            .map(|(_, commands)| commands.clone())
+            .map(|worker| worker.commands.clone())
             .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(u64, Sender<Command>)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Member>> {
         // A panic cannot leave the vector half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -27,8 +27,9 @@ mod slot;
 mod start;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 pub(super) use facts::AppFacts;
 
@@ -45,10 +46,26 @@ use running::Wanted;
 pub(super) struct Apps {
     /// The directory for their sockets.
     directory: PathBuf,
-    manager: Option<Sender<Message>>,
+    manager: Arc<OnceLock<Sender<Message>>>,
     /// The number of the last staging.
     number: u64,
     events: Sender<Event>,
+}
+
+/// The applications, as any thread may look at them.
+#[derive(Clone)]
+pub(super) struct AppsView(Arc<OnceLock<Sender<Message>>>);
+
+impl AppsView {
+    /// Describes the applications, if their thread does so within `patience`.
+    pub(super) fn facts(&self, patience: Duration) -> Option<Vec<AppFacts>> {
+        let Some(manager) = self.0.get() else {
+            return Some(Vec::new());
+        };
+        let (reply, facts) = channel();
+        manager.send(Message::Describe(reply)).ok()?;
+        facts.recv_timeout(patience).ok()
+    }
 }
 
 impl Apps {
@@ -60,7 +77,7 @@ impl Apps {
         }
         Self {
             directory,
-            manager: None,
+            manager: Arc::default(),
             number: 0,
             events,
         }
@@ -92,7 +109,7 @@ impl Apps {
         restart: Option<String>,
     ) -> std::io::Result<Option<u64>> {
         let wanted = wanted(config, generation);
-        if self.manager.is_none() && wanted.is_empty() {
+        if self.manager.get().is_none() && wanted.is_empty() {
             return Ok(None);
         }
         self.start()?;
@@ -123,6 +140,11 @@ impl Apps {
         self.tell(Message::Abort);
     }
 
+    /// By which any thread may look at them.
+    pub(super) fn view(&self) -> AppsView {
+        AppsView(Arc::clone(&self.manager))
+    }
+
     pub(super) fn facts(&self) -> Vec<AppFacts> {
         let (reply, facts) = channel();
         self.tell(Message::Describe(reply));
@@ -132,7 +154,7 @@ impl Apps {
     /// Tells all processes to end. Returns whether [`AppsNews::Ended`] will tell that they have.
     pub(super) fn stop(&self) -> bool {
         self.tell(Message::Stop);
-        self.manager.is_some()
+        self.manager.get().is_some()
     }
 
     /// Kills the processes that have not ended.
@@ -141,14 +163,14 @@ impl Apps {
     }
 
     fn tell(&self, message: Message) {
-        if let Some(manager) = &self.manager {
+        if let Some(manager) = self.manager.get() {
             // It is gone only after a panic, which was reported.
             let _ = manager.send(message);
         }
     }
 
     fn start(&mut self) -> std::io::Result<()> {
-        if self.manager.is_some() {
+        if self.manager.get().is_some() {
             return Ok(());
         }
         let (sender, messages) = channel();
@@ -165,7 +187,8 @@ impl Apps {
             // The supervisor is gone only while the process ends.
             let _ = events.send(Event::Apps(AppsNews::Ended));
         })?;
-        self.manager = Some(sender);
+        // Only the supervisor's thread starts it.
+        let _ = self.manager.set(sender);
         Ok(())
     }
 }

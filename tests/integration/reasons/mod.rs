@@ -246,6 +246,11 @@ const PRODUCED: &[Row] = &[
         "handlers/misbehaviour.rs",
         "a_full_queue_is_503_at_once",
     ),
+    (
+        "too_many_viewers",
+        "integration/live.rs",
+        "one_viewer_too_many_is_503_until_another_has_gone",
+    ),
     ("handler_error", "handlers/logs.rs", "misbehave"),
     ("handler_answer_invalid", "handlers/logs.rs", "misbehave"),
     ("handler_timeout", "handlers/logs.rs", "misbehave"),

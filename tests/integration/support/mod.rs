@@ -9,6 +9,7 @@
 
 mod client;
 mod directory;
+mod events;
 mod output;
 mod response;
 mod server;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub(crate) use client::{Client, client_of, client_trusting};
 pub(crate) use directory::Directory;
+pub(crate) use events::Events;
 pub(crate) use response::Response;
 pub(crate) use server::{Server, Site, bound_address, program};
 pub(crate) use unix::UnixClient;

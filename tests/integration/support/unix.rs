@@ -4,7 +4,7 @@ use std::io::{BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use super::{Response, SAFETY};
+use super::{Events, Response, SAFETY};
 
 /// A connection that persists.
 pub(crate) struct UnixClient(BufReader<UnixStream>);
@@ -25,6 +25,16 @@ impl UnixClient {
 
     pub(crate) fn response(&mut self) -> Response {
         Response::read(&mut self.0, false).expect("a response, not the end of the connection")
+    }
+
+    /// Reads the head of the next response; the caller reads no more.
+    pub(crate) fn response_head(&mut self) -> Response {
+        Response::read_head(&mut self.0).expect("a response, not the end of the connection")
+    }
+
+    /// Reads the head of the next response, whose content is events.
+    pub(crate) fn events(self) -> (Response, Events) {
+        Events::of(self.0)
     }
 
     /// Sends a GET that asks for JSON, as programs do, and reads the response.

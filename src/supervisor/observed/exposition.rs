@@ -1,112 +1,26 @@
-//! What can be read of the server on any thread: the metrics, while the supervisor's thread is busy with a
-//! reload, too.
+//! The metrics, in a form of Prometheus.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
-
-use super::certificates;
-use crate::control::reach::{Phase, Readiness};
+use super::readings::{Observed, OpenConnections, PATIENCE, Running, SeriesRow};
+use super::reloads::Outcome;
+use crate::control::reach::Phase;
 use crate::generation::Generation;
 use crate::handlers;
-use crate::log::access::LostLines;
 use crate::log::diagnostic;
 use crate::metrics::exchanges::ExchangeSum;
 use crate::metrics::exposition::{Exposition, Form, Seconds, Written};
 use crate::metrics::families as of;
 use crate::metrics::process::ProcessFacts;
-use crate::metrics::series::UNKNOWN;
-use crate::metrics::tally::Tally;
 use crate::metrics::{Counter, Counters, FileCacheCounters, HeldCounters};
-use crate::runtime::{PoolState, Pools};
-use crate::server::Roster;
-use crate::throttle::rate::RateCounts;
+use crate::supervisor::rates::{self, RateFacts};
+use crate::supervisor::{certificates, upstreams};
 use crate::upstream::ServerReport;
 
-/// How long a scrape waits for the event loops.
-const PATIENCE: Duration = Duration::from_millis(250);
-
-/// What can be read of the server on any thread.
-pub(super) struct Observed {
-    started: SystemTime,
-    pub(super) readiness: Arc<Readiness>,
-    running: ArcSwap<Running>,
-    reloads_applied: AtomicU64,
-    reloads_refused: AtomicU64,
-    /// Whether the last reload was refused.
-    was_refused: AtomicBool,
-    tally: Mutex<Tally>,
-    roster: Arc<Roster>,
-    pools: Pools,
-    /// Of each access log.
-    lost: Vec<LostLines>,
-}
-
-/// The configuration that runs.
-struct Running {
-    number: u64,
-    since: SystemTime,
-    generation: Arc<Generation>,
-}
-
 impl Observed {
-    /// What is known at the start, with the first generation.
-    pub(super) fn new(
-        generation: &Arc<Generation>,
-        pools: &Pools,
-        roster: &Arc<Roster>,
-        lost: Vec<LostLines>,
-    ) -> Arc<Self> {
-        let started = SystemTime::now();
-        Arc::new(Self {
-            started,
-            readiness: Arc::default(),
-            running: ArcSwap::from_pointee(Running {
-                number: 1,
-                since: started,
-                generation: Arc::clone(generation),
-            }),
-            reloads_applied: AtomicU64::new(0),
-            reloads_refused: AtomicU64::new(0),
-            was_refused: AtomicBool::new(false),
-            tally: Mutex::default(),
-            roster: Arc::clone(roster),
-            pools: pools.clone(),
-            lost,
-        })
-    }
-
-    /// Takes note that another generation runs.
-    pub(super) fn adopt(&self, number: u64, since: SystemTime, generation: &Arc<Generation>) {
-        self.running.store(Arc::new(Running {
-            number,
-            since,
-            generation: Arc::clone(generation),
-        }));
-    }
-
-    /// Takes note of how a reload ended.
-    pub(super) fn note_reload(&self, is_applied: bool) {
-        let count = if is_applied {
-            &self.reloads_applied
-        } else {
-            &self.reloads_refused
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-        self.was_refused.store(!is_applied, Ordering::Relaxed);
-    }
-
-    /// The counters of all workers.
-    pub(super) fn tally(&self) -> MutexGuard<'_, Tally> {
-        // Nothing that runs under the lock can panic half-way through a change.
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// All metrics, in that form. It waits for the event loops, but not for long.
-    pub(super) fn expose(&self, form: Form) -> String {
-        let running = self.running.load_full();
+    pub(crate) fn expose(&self, form: Form) -> String {
+        let running = self.running();
         let mut out = Exposition::new(form);
         self.expose_server(&running, &mut out);
         self.expose_loops(&mut out);
@@ -116,7 +30,7 @@ impl Observed {
         expose_certificates(&running.generation, &mut out);
         expose_upstreams(&running.generation, &mut out);
         self.expose_caches(&mut out);
-        self.expose_queues(&running.generation, &mut out);
+        self.expose_queues(&running, &mut out);
         self.expose_process(&mut out);
         out.end()
     }
@@ -133,50 +47,36 @@ impl Observed {
         out.single(&of::GENERATION, running.number);
         out.single(&of::GENERATION_TIME, timestamp(running.since));
         out.begin(&of::RELOADS);
-        for (outcome, count) in [
-            ("applied", &self.reloads_applied),
-            ("refused", &self.reloads_refused),
-        ] {
-            let count = count.load(Ordering::Relaxed);
-            out.sample(&of::RELOADS, &[("outcome", outcome)], count);
+        let reloads = self.reloads();
+        for outcome in Outcome::ALL {
+            let labels = [("outcome", outcome.word())];
+            out.sample(&of::RELOADS, &labels, reloads.total(outcome));
         }
-        let was_refused = self.was_refused.load(Ordering::Relaxed);
-        out.single(&of::RELOAD_SUCCESS, u8::from(!was_refused));
+        out.single(&of::RELOAD_SUCCESS, u8::from(!reloads.was_refused()));
         out.single(&of::WORKERS, self.tally().workers());
     }
 
     fn expose_loops(&self, out: &mut Exposition) {
         out.begin(&of::LOOP_DELAY);
-        let mut delays = self.roster.delays(PATIENCE);
-        delays.sort();
-        for (id, delay) in delays {
+        for report in self.loops() {
+            let delay = report.delay.unwrap_or(PATIENCE);
             let seconds = Seconds(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX));
-            out.sample(&of::LOOP_DELAY, &[("worker", &id.to_string())], seconds);
+            let labels = [("worker", &*report.id.to_string())];
+            out.sample(&of::LOOP_DELAY, &labels, seconds);
         }
     }
 
     fn expose_exchanges(&self, running: &Running, out: &mut Exposition) {
-        let sums = self.tally().exchanges();
-        // Not before: a series may be new, and have been counted in.
-        let names = running.generation.series().names();
-        let mut rows: Vec<_> = sums
-            .iter()
-            .map(|((series, kind), sum)| (&names[series.index()], *kind, sum))
-            .collect();
-        rows.sort_by_key(|(name, kind, _)| (*name, *kind));
-        let rows: Vec<_> = rows
-            .into_iter()
-            .map(|(name, kind, sum)| {
-                let method = kind.method().map_or(UNKNOWN, |method| method.as_str());
-                let labels = [
-                    ("server", &*name.server),
-                    ("route", &*name.route),
-                    ("method", method),
-                    ("code", CLASSES[kind.class() - 1]),
-                ];
-                (Written::of(&labels), sum)
-            })
-            .collect();
+        let written = |row: SeriesRow| {
+            let labels = [
+                ("server", &*row.name.server),
+                ("route", &*row.name.route),
+                ("method", row.method()),
+                ("code", CLASSES[row.kind.class() - 1]),
+            ];
+            (Written::of(&labels), row.sum)
+        };
+        let rows: Vec<_> = self.series(running).into_iter().map(written).collect();
         type Write = fn(&mut Exposition, &of::Family, &Written, &ExchangeSum);
         let mut write = |family, value: Write| {
             out.begin(family);
@@ -208,13 +108,13 @@ impl Observed {
         for (reason, count) in tally.reasons() {
             out.sample(&of::REASONS, &[("reason", reason.id())], count);
         }
-        let tunnels = tally.total(|counters| counters.tunnels.read());
-        let streams = tally.total(|counters| counters.streams.open.read());
-        let open = tally.total(|counters| counters.open.read());
-        // The counters are read one after the other, while they change.
-        let http = open.saturating_sub(tunnels + streams);
+        let OpenConnections {
+            http,
+            tunnel,
+            stream,
+        } = OpenConnections::of(&tally);
         out.begin(&of::CONNECTIONS);
-        for (state, count) in [("http", http), ("tunnel", tunnels), ("stream", streams)] {
+        for (state, count) in [("http", http), ("tunnel", tunnel), ("stream", stream)] {
             out.sample(&of::CONNECTIONS, &[("state", state)], count);
         }
         out.single(&of::IDLE, tally.total(|counters| counters.idle.read()));
@@ -268,11 +168,8 @@ impl Observed {
         out.single(&of::SHELF_BYTES, compressed.bytes);
     }
 
-    fn expose_queues(&self, generation: &Generation, out: &mut Exposition) {
-        let disk = self.pools.disk.state();
-        let of_routes = generation.pool_states();
-        let code = of_routes.fold(self.pools.code.state(), PoolState::plus);
-        let pools = [("disk", disk), ("code", code)];
+    fn expose_queues(&self, running: &Running, out: &mut Exposition) {
+        let pools = self.pools(running);
         out.begin(&of::QUEUED);
         for (pool, state) in &pools {
             out.sample(&of::QUEUED, &[("pool", pool)], state.queued);
@@ -285,8 +182,7 @@ impl Observed {
         for (pool, state) in &pools {
             out.sample(&of::REFUSED, &[("pool", pool)], state.refused);
         }
-        let lost = self.lost.iter().map(LostLines::count).sum::<u64>();
-        out.single(&of::LOG_LOST, lost);
+        out.single(&of::LOG_LOST, self.log_lost());
         out.single(&of::DIAGNOSTICS_LOST, diagnostic::lost());
     }
 
@@ -320,19 +216,15 @@ const CLASSES: [&str; 9] = [
 ];
 
 fn expose_rates(generation: &Generation, out: &mut Exposition) {
-    let rates = generation.rates();
-    let values: [(&of::Family, ValueOf<RateCounts>); 2] = [
-        (&of::RATE_REFUSED, |counts| counts.refused),
-        (&of::RATE_HELD, |counts| counts.held),
+    let rates = rates::facts(generation);
+    let values: [(&of::Family, ValueOf<RateFacts>); 2] = [
+        (&of::RATE_REFUSED, |rate| rate.counts.refused),
+        (&of::RATE_HELD, |rate| rate.counts.held),
     ];
     for (family, value) in values {
         out.begin(family);
         for rate in &rates {
-            out.sample(
-                family,
-                &[("rate", &rate.options.name)],
-                value(&rate.counts()),
-            );
+            out.sample(family, &[("rate", &rate.name)], value(rate));
         }
     }
 }
@@ -345,23 +237,22 @@ fn expose_certificates(generation: &Generation, out: &mut Exposition) {
 }
 
 fn expose_upstreams(generation: &Generation, out: &mut Exposition) {
-    let now = Instant::now();
-    let groups = generation.upstreams();
+    let upstreams = upstreams::facts(generation.upstreams());
     out.begin(&of::UPSTREAM_WAITING);
-    for group in groups {
-        let labels = [("upstream", &*group.options().name)];
-        out.sample(&of::UPSTREAM_WAITING, &labels, group.waiting());
+    for upstream in &upstreams {
+        let labels = [("upstream", &*upstream.name)];
+        out.sample(&of::UPSTREAM_WAITING, &labels, upstream.waiting);
     }
     out.begin(&of::UPSTREAM_RETRIES);
-    for group in groups {
-        let labels = [("upstream", &*group.options().name)];
-        out.sample(&of::UPSTREAM_RETRIES, &labels, group.further_tries());
+    for upstream in &upstreams {
+        let labels = [("upstream", &*upstream.name)];
+        out.sample(&of::UPSTREAM_RETRIES, &labels, upstream.retries);
     }
-    let servers: Vec<_> = groups
+    let servers: Vec<(&str, &ServerReport)> = upstreams
         .iter()
-        .flat_map(|group| {
-            let reports = group.report(now).into_iter();
-            reports.map(|report| (&*group.options().name, report))
+        .flat_map(|upstream| {
+            let servers = upstream.servers.iter();
+            servers.map(move |server| (&*upstream.name, server))
         })
         .collect();
     let values: [(&of::Family, ValueOf<ServerReport>); 4] = [
