@@ -244,6 +244,7 @@ fn every_verb_arrives_in_the_order_of_the_file() {
         Verb::Cgi(cgit),
         Verb::Metrics,
         Verb::Live,
+        Verb::Dashboard,
         Verb::Ready(ready),
         Verb::Ready(_),
         Verb::Proxy(_),

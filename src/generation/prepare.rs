@@ -30,6 +30,7 @@ use crate::config::{
     CertificateFault, CertificateSetting, Checked, Loaded, PasswordsFault, Report,
 };
 use crate::handlers::Handler;
+use crate::handlers::dashboard::DashboardHandler;
 use crate::handlers::echo::Echo;
 use crate::handlers::files::{FilesHandler, TriedFiles};
 use crate::handlers::gateway::cgi::CgiHandler;
@@ -400,6 +401,7 @@ fn handler(
         Verb::Status => Handler::Status(StatusHandler),
         Verb::Metrics => Handler::Metrics(MetricsHandler),
         Verb::Live => Handler::Live(LiveHandler),
+        Verb::Dashboard => Handler::Dashboard(DashboardHandler),
         Verb::Ready(ready) => {
             let named = ready.upstreams.iter().map(|name| {
                 let group = groups.get(name);

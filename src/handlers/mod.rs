@@ -7,6 +7,7 @@
 
 pub(crate) mod acme;
 pub(crate) mod control;
+pub(crate) mod dashboard;
 pub(crate) mod echo;
 pub(crate) mod files;
 pub(crate) mod gateway;
@@ -35,6 +36,7 @@ use crate::upstream;
 
 use acme::AcmeHandler;
 use control::ControlHandler;
+use dashboard::DashboardHandler;
 use echo::Echo;
 pub(crate) use files::siblings::passed_over_beneath;
 use files::{FilesHandler, TriedFiles};
@@ -71,6 +73,7 @@ pub(crate) enum Handler {
     Metrics(MetricsHandler),
     Ready(ReadyHandler),
     Live(LiveHandler),
+    Dashboard(DashboardHandler),
     Plugin(PluginHandler),
     Cgi(CgiHandler),
     Fastcgi(FastcgiHandler),
@@ -172,9 +175,11 @@ impl Handler {
             Self::Files(_) | Self::Tried(_) => MethodSet::of(&[Method::Get, Method::Head]),
             Self::Several => MethodSet::default(),
             Self::Respond(respond) => respond.methods,
-            Self::Status(_) | Self::Metrics(_) | Self::Ready(_) | Self::Live(_) => {
-                MethodSet::of(&[Method::Get, Method::Head])
-            }
+            Self::Status(_)
+            | Self::Metrics(_)
+            | Self::Ready(_)
+            | Self::Live(_)
+            | Self::Dashboard(_) => MethodSet::of(&[Method::Get, Method::Head]),
             Self::Acme(_) => AcmeHandler::methods(),
             Self::Redirect(_)
             | Self::Echo(_)
@@ -202,6 +207,7 @@ impl Handler {
             | Self::Metrics(_)
             | Self::Ready(_)
             | Self::Live(_)
+            | Self::Dashboard(_)
             | Self::Acme(_)
             | Self::Control(_) => false,
             Self::Plugin(_) => true,
@@ -225,6 +231,7 @@ impl Handler {
             | Self::Status(_)
             | Self::Metrics(_)
             | Self::Live(_)
+            | Self::Dashboard(_)
             | Self::Cgi(_)
             | Self::Proxy(_)
             | Self::Control(_) => true,
@@ -300,6 +307,7 @@ impl Handler {
             | Self::Status(_)
             | Self::Metrics(_)
             | Self::Live(_)
+            | Self::Dashboard(_)
             | Self::Cgi(_)
             | Self::Proxy(_)
             | Self::Control(_) => None,
@@ -333,6 +341,7 @@ impl Handler {
             }
             Self::Ready(ready) => ready.answer(&state.reach),
             Self::Live(live) => Box::pin(live.answer(&state.reach)).await,
+            Self::Dashboard(dashboard) => dashboard.answer(request, &state.reach.live),
             Self::Plugin(plugin) => {
                 let begun = begun.map(|Begun(begun)| begun);
                 Box::pin(plugin.answer(request, &state.pools, content, begun)).await?

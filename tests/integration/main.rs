@@ -43,6 +43,8 @@ mod logs;
 mod metrics;
 // What the control socket shows live: snapshots, and a stream of them.
 mod live;
+// `dashboard`: the live page and its events.
+mod dashboard;
 // Every way in which an exchange can end: one record each, and one request counted.
 mod outcomes;
 // The process: how it starts, refuses to start, drains and stops.

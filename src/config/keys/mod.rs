@@ -34,6 +34,7 @@ mod clash;
 mod compress;
 mod cors;
 mod error_pages;
+mod exposure;
 mod fastcgi;
 mod files;
 mod handler;

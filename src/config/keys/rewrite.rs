@@ -39,6 +39,7 @@ pub(super) fn check(section: &Section<'_>, verb: &Verb, strips_prefix: bool) {
         Verb::Metrics => Some("metrics"),
         Verb::Ready(_) => Some("ready"),
         Verb::Live => Some("live"),
+        Verb::Dashboard => Some("dashboard"),
         _ => None,
     };
     if let Some(verb) = answers_alone {

@@ -30,6 +30,7 @@ pub(crate) const VERBS: &[&VerbKeys] = &[
     &switch::METRICS,
     &ready::VERB,
     &switch::LIVE,
+    &switch::DASHBOARD,
     &cgi::VERB,
     &fastcgi::VERB,
     &proxy::VERB,

@@ -5,6 +5,7 @@ use toml::de::DeValue;
 use super::auth;
 use super::certificate::{self, Handshakes};
 use super::clash::{RouteClaims, ServerClaims};
+use super::exposure;
 use super::http_redirect;
 use super::issue;
 use super::level::Level;
@@ -238,7 +239,12 @@ fn server(
     let has_tls = section.has("tls");
     let handshakes = Handshakes::of(has_tls, draft.tls.as_ref().map(|named| &named.tls));
     certificate::check(node, &policy, handshakes);
-    let routes = routes(node, section.take(ROUTES.key), (&policy, handshakes));
+    let outer = Outer {
+        policy: &policy,
+        handshakes,
+        public: exposure::public_listener(&draft.listen),
+    };
+    let routes = routes(node, section.take(ROUTES.key), outer);
     section.close();
     if let Some(hosts) = &draft.hosts {
         claims.add(&draft.listen, hosts, node);
@@ -320,8 +326,17 @@ fn hosts(node: Node<'_>) -> Option<Vec<(HostPattern, Spot)>> {
     is_sound.then_some(hosts)
 }
 
-/// `outer` is the policy of the server, with what its handshakes ask of clients.
-fn routes(server: Node<'_>, node: Option<Node<'_>>, outer: (&Policy, Handshakes)) -> Vec<Route> {
+/// What the server of a route says.
+#[derive(Clone, Copy)]
+struct Outer<'s> {
+    policy: &'s Policy,
+    /// What its handshakes ask of clients.
+    handshakes: Handshakes,
+    /// An address that others than this machine's users can reach, if it listens at one.
+    public: Option<&'s ListenAddress>,
+}
+
+fn routes(server: Node<'_>, node: Option<Node<'_>>, outer: Outer<'_>) -> Vec<Route> {
     let help = "write [server.routes] and a line for each route: \"/\" = { files = \"www\" }";
     let entries = match node {
         Some(node) => node
@@ -350,7 +365,7 @@ fn routes(server: Node<'_>, node: Option<Node<'_>>, outer: (&Policy, Handshakes)
 fn routes_of(
     key: &Key<'_>,
     value: Node<'_>,
-    outer: (&Policy, Handshakes),
+    outer: Outer<'_>,
     claims: &mut RouteClaims<'_>,
 ) -> Vec<Route> {
     let pattern = key.parse(parse_pattern);
@@ -404,17 +419,17 @@ fn route(
     key: &Key<'_>,
     value: Node<'_>,
     (pattern, at): (Option<&RoutePattern>, usize),
-    (outer, handshakes): (&Policy, Handshakes),
+    outer: Outer<'_>,
 ) -> Option<Route> {
     // The value is checked even if the key has a mistake.
-    let answer = resolve_verb(key, value, outer);
+    let answer = resolve_verb(key, value, outer.policy);
     let (pattern, (mut answer, own, policy)) = (pattern?.clone(), answer?);
     answer.verb.set_policy(&policy);
     if own.rewrite.is_none() {
         warn_of_root(key, value, &pattern, &answer);
     }
-    certificate::check(value, &policy, handshakes);
-    certificate::warn_of_none_to_tell(value, handshakes);
+    certificate::check(value, &policy, outer.handshakes);
+    certificate::warn_of_none_to_tell(value, outer.handshakes);
     let Answer { verb, strip_prefix } = answer;
     let route = Route {
         pattern,
@@ -426,6 +441,9 @@ fn route(
         place: key.cx.source.place(at),
     };
     warn_of_idle_method(key, value, &route);
+    if let Some(address) = outer.public {
+        exposure::warn(value, &route, outer.handshakes, address);
+    }
     target::check_parameters(value, &route);
     Some(route)
 }
@@ -444,6 +462,7 @@ fn warn_of_idle_method(key: &Key<'_>, value: Node<'_>, route: &Route) {
         Verb::Metrics => Some("metrics"),
         Verb::Ready(_) => Some("ready"),
         Verb::Live => Some("live"),
+        Verb::Dashboard => Some("dashboard"),
         _ => None,
     };
     let names = || methods.iter().map(ToString::to_string);

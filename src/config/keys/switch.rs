@@ -1,4 +1,5 @@
-//! Verbs without a value: `echo = true`, `status = true`, `metrics = true`, `live = true`.
+//! Verbs without a value: `echo = true`, `status = true`, `metrics = true`, `live = true`,
+//! `dashboard = true`.
 
 use super::setting::{Kind, Setting, rows, show, walk};
 use super::verb::{Answer, VerbKeys};
@@ -44,6 +45,15 @@ pub(super) const LIVE: VerbKeys = VerbKeys {
     show: |route| show_route(route, LIVE_SETTINGS, &Verb::Live),
 };
 
+pub(super) const DASHBOARD: VerbKeys = VerbKeys {
+    key: "dashboard",
+    usage: "dashboard = true",
+    example: "\"/dashboard\" = { dashboard = true, allow = \"127.0.0.1\" }",
+    rows: || rows(DASHBOARD_SETTINGS),
+    read: |section| read(section, DASHBOARD_SETTINGS, Verb::Dashboard),
+    show: |route| show_route(route, DASHBOARD_SETTINGS, &Verb::Dashboard),
+};
+
 const METRICS_SETTINGS: &[Setting<()>] = &[Setting {
     key: "metrics",
     about: "all that the server counts, for Prometheus, by route",
@@ -57,6 +67,13 @@ const METRICS_SETTINGS: &[Setting<()>] = &[Setting {
 const LIVE_SETTINGS: &[Setting<()>] = &[Setting {
     key: "live",
     about: "200 as long as the event loops turn, otherwise 503",
+    ..SWITCH
+}];
+
+const DASHBOARD_SETTINGS: &[Setting<()>] = &[Setting {
+    key: "dashboard",
+    about: "the live page: what the server does at this moment, second by second; to be kept from the public by \
+            `allow` or `auth`",
     ..SWITCH
 }];
 

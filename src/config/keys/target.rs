@@ -25,6 +25,7 @@ fn texts(route: &Route) -> Vec<(&'static str, &RequestText)> {
         | Verb::Metrics
         | Verb::Ready(_)
         | Verb::Live
+        | Verb::Dashboard
         | Verb::Handler(_)
         | Verb::Cgi(_)
         | Verb::Fastcgi(_) => {}

@@ -28,6 +28,8 @@ pub(crate) enum Verb {
     Ready(Ready),
     /// Responds whether the event loops turn.
     Live,
+    /// Responds with the live page and its events.
+    Dashboard,
     Handler(PluginRoute),
     Cgi(Cgi),
     Fastcgi(Fastcgi),
@@ -55,6 +57,7 @@ impl Verb {
             | Self::Metrics
             | Self::Ready(_)
             | Self::Live
+            | Self::Dashboard
             | Self::Handler(_)
             | Self::Cgi(_)
             | Self::Proxy(_) => {}

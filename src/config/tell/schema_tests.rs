@@ -40,6 +40,7 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
             "metrics = true",
             "ready = true",
             "live = true",
+            "dashboard = true",
             "handler = \"greet\"",
             "cgi = \"www\"",
             "fastcgi = \"127.0.0.1:9000\"\nroot = \"www\"",

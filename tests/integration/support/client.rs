@@ -12,7 +12,7 @@ use rustls::{
 };
 
 use super::wire::{Wire, tls_fixture};
-use super::{Response, SAFETY};
+use super::{Events, Response, SAFETY};
 
 /// A connection to the server.
 pub(crate) struct Client(BufReader<Wire>);
@@ -87,6 +87,11 @@ impl Client {
     /// Reads the head of the next response; the caller reads the content.
     pub(crate) fn response_head(&mut self) -> Response {
         Response::read_head(&mut self.0).expect("a response, not the end of the connection")
+    }
+
+    /// Reads the head of the next response, whose content is events.
+    pub(crate) fn events(self) -> (Response, Events) {
+        Events::of(self.0)
     }
 
     /// Reads the head of the next response, octet for octet, with its empty line.
