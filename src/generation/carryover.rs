@@ -13,6 +13,7 @@
 //! | handlers of the program | name and options | all routes that name both |
 //! | which handler to tell when its route is retired | pattern, name and options, which of its equals | no other route |
 //! | whether a `proxy` route is there | pattern and upstream, which of its equals | the tunnels that it led to |
+//! | whether a `dashboard` route is there | pattern, `when`, and who may open it, which of its equals | the streams that it began |
 //! | servers of upstreams | the name of the upstream, and within it the address | all routes to the upstream |
 //! | open connections of a stream | where it listens | no other stream |
 //! | certificates of servers and streams | the settings of `tls` | all of them with the same |
@@ -39,7 +40,10 @@ use crate::acme;
 use crate::address::ListenAddress;
 use crate::api::{HandlerSpec, Handlers, Instance, OptionsError, RouteLife};
 use crate::auth::{Passwords, Unusable};
-use crate::config::model::{self, Cgi, Files, PluginRoute, Proxy, Route, RoutePattern};
+use crate::config::model::{
+    self, Access, Auth, Cgi, Files, PluginRoute, Proxy, Route, RoutePattern, When,
+};
+use crate::handlers::dashboard::DashboardLife;
 use crate::handlers::files::{FilesRoute, Place};
 use crate::handlers::gateway::proxy::ProxyLife;
 use crate::metrics::series::AllSeries;
@@ -62,6 +66,7 @@ pub(crate) struct Carryover {
     pools: Kept<(PluginKey, usize), BlockingPool>,
     upstreams: Kept<String, upstream::Servers>,
     proxies: Kept<ProxyKey, ProxyLife>,
+    dashboards: Kept<DashboardKey, DashboardLife>,
     /// How many connections are open.
     streams: Kept<Vec<ListenAddress>, Permits>,
     terminators: Kept<model::Tls, Terminator>,
@@ -78,6 +83,18 @@ pub(crate) struct Carryover {
 
 /// Which `proxy` route a life is for: the pattern, the upstream, and which of its equals.
 type ProxyKey = (RoutePattern, String, usize);
+
+/// Which `dashboard` route a life is for, and for whom that route is.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct DashboardKey {
+    pattern: RoutePattern,
+    when: When,
+    access: Access,
+    auth: Option<Auth>,
+    needs_certificate: bool,
+    /// Routes of several servers may be alike. They are told apart by their order in the file.
+    nth: usize,
+}
 
 /// What a connector is made of: settings, and what their files hold.
 type ConnectorKey = (model::UpstreamTls, [u8; 32]);
@@ -140,6 +157,7 @@ impl Carryover {
             pools: self.pools.begin(),
             upstreams: self.upstreams.begin(),
             proxies: self.proxies.begin(),
+            dashboards: self.dashboards.begin(),
             streams: self.streams.begin(),
             terminators: self.terminators.begin(),
             connectors: self.connectors.begin(),
@@ -163,6 +181,7 @@ impl Carryover {
         self.pools.end();
         self.upstreams.end();
         self.proxies.end();
+        self.dashboards.end();
         self.streams.end();
         self.terminators.end();
         self.connectors.end();
@@ -181,6 +200,7 @@ impl Carryover {
         self.pools.release(&next.pools, retired);
         self.upstreams.release(&next.upstreams, retired);
         self.proxies.release(&next.proxies, retired);
+        self.dashboards.release(&next.dashboards, retired);
         self.streams.release(&next.streams, retired);
         self.terminators.release(&next.terminators, retired);
         self.connectors.release(&next.connectors, retired);
@@ -296,6 +316,28 @@ impl Carryover {
             key.2 += 1;
         }
         self.proxies.get_or_make(&key, |_| ProxyLife)
+    }
+
+    /// The life of a `dashboard` route: its streams end with it.
+    pub(super) fn dashboard(&mut self, route: &Route) -> Arc<DashboardLife> {
+        let mut key = DashboardKey {
+            pattern: route.pattern.clone(),
+            when: route.when.clone(),
+            access: route.policy.access.clone(),
+            auth: route.policy.auth.clone(),
+            needs_certificate: route.policy.needs_certificate,
+            nth: 0,
+        };
+        while self.dashboards.get(&key).is_some() {
+            key.nth += 1;
+        }
+        self.dashboards
+            .get_or_make(&key, |_| DashboardLife::default())
+    }
+
+    /// The lives of all routes with `dashboard`.
+    pub(super) fn dashboards(&self) -> impl Iterator<Item = &Arc<DashboardLife>> {
+        self.dashboards.values()
     }
 
     /// The error page at `path`, as its file is now.

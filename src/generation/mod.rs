@@ -208,14 +208,23 @@ impl Generation {
         self.carryover.pools().map(|pool| pool.state())
     }
 
-    /// Says that this generation serves. Its routes with handlers may have been retired before, by a
-    /// reload that was taken back.
+    /// Says that this generation serves. Its routes with handlers and dashboards may have been retired
+    /// before, by a reload that was taken back.
     pub(crate) fn revive_routes(&self) {
         self.carryover.lives().for_each(|life| life.revive());
+        let dashboards = self.carryover.dashboards();
+        dashboards.for_each(|dashboard| dashboard.revive());
     }
 
-    /// Tells the requests at those routes with handlers that `next` has not, after it has taken over.
+    /// Tells the requests at those routes with handlers and dashboards that `next` has not, after it has
+    /// taken over.
     pub(crate) fn retire_routes(&self, next: &Self) {
+        for dashboard in self.carryover.dashboards() {
+            let mut others = next.carryover.dashboards();
+            if !others.any(|other| Arc::ptr_eq(dashboard, other)) {
+                dashboard.retire();
+            }
+        }
         let stays =
             |life: &Arc<RouteLife>| next.carryover.lives().any(|other| Arc::ptr_eq(life, other));
         let lives = self.carryover.lives().filter(|life| !stays(life)).cloned();

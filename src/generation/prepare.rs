@@ -401,7 +401,7 @@ fn handler(
         Verb::Status => Handler::Status(StatusHandler),
         Verb::Metrics => Handler::Metrics(MetricsHandler),
         Verb::Live => Handler::Live(LiveHandler),
-        Verb::Dashboard => Handler::Dashboard(DashboardHandler),
+        Verb::Dashboard => Handler::Dashboard(DashboardHandler::new(carryover.dashboard(route))),
         Verb::Ready(ready) => {
             let named = ready.upstreams.iter().map(|name| {
                 let group = groups.get(name);

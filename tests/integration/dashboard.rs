@@ -96,6 +96,29 @@ fn a_reload_ends_no_stream() {
     assert_eq!(shown["reloads"][0]["outcome"], "applied");
 }
 
+/// Otherwise who was let in once could look on for as long as the connection lasts.
+#[test]
+fn a_reload_that_shuts_others_out_ends_their_streams() {
+    let with = |dashboard: &str| {
+        format!("grace = '10m'\n[[server]]\nlisten = '127.0.0.1:0'\n[server.routes]\n{dashboard}\n")
+    };
+    let before = "'/dash' = { dashboard = true }";
+    for after in [
+        "'/dash' = { dashboard = true, deny = '127.0.0.1' }",
+        "'/dash' = { respond = 'gone' }",
+        "'/dish' = { dashboard = true }",
+    ] {
+        let server = Site::configured(&with(before)).start();
+        let mut events = at_route(&server);
+        assert!(events.next().is_some());
+        server.configure(with(after));
+        ended_with(0, &server.command_line(&["reload"]));
+        events.expect_end();
+        // The operator looks on.
+        assert_eq!(number(&snapshot(&server), "/generation/number"), 2);
+    }
+}
+
 #[test]
 fn a_stop_ends_streams_at_once() {
     let mut server = site().start();
@@ -103,7 +126,7 @@ fn a_stop_ends_streams_at_once() {
     assert!(events.next().is_some());
     server.signal(Signal::TERM);
     // In order: with the last chunk.
-    while events.next().is_some() {}
+    events.expect_end();
     drop(events);
     assert!(server.wait().expect("it is our own child").success());
 }

@@ -322,7 +322,7 @@ fn a_stop_ends_streams_at_once() {
         server.signal(end);
         // In order: with the last chunk.
         for events in &mut streams {
-            while events.next().is_some() {}
+            events.expect_end();
         }
         drop(streams);
         assert!(server.wait().expect("it is our own child").success());
@@ -336,7 +336,7 @@ fn an_upgrade_ends_streams_and_the_next_one_shows_the_successor() {
     let first = events.next().expect("an event");
     assert_eq!(number(&first, "/process_id"), u64::from(server.id()));
     ended_with(0, &server.command_line(&["upgrade"]));
-    while events.next().is_some() {}
+    events.expect_end();
     let next = at_control(&server).next().expect("an event");
     assert_ne!(next["process_id"], first["process_id"]);
     crate::upgrade::stop(server);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// What a client has to prove, before a handler is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Auth {
     Basic(BasicAuth),
     Forward(ForwardAuth),
@@ -21,7 +21,7 @@ impl Auth {
 }
 
 /// A user of a file, with its password (RFC 7617).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct BasicAuth {
     /// The file, as Apache's `htpasswd` writes it.
     pub(crate) file: PathBuf,
@@ -32,7 +32,7 @@ pub(crate) struct BasicAuth {
 }
 
 /// What another server says of each request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ForwardAuth {
     /// The name of an [`Upstream`](super::Upstream) of the configuration.
     pub(crate) upstream: String,

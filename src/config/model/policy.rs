@@ -158,7 +158,7 @@ impl ErrorPages {
 ///
 /// `deny` comes before `allow`. If `allow` has entries, all other clients are denied. The order of
 /// entries means nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Access {
     /// Empty: all clients.
     pub(crate) allow: Vec<Cidr>,

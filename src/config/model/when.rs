@@ -4,11 +4,11 @@ use super::HostPattern;
 use crate::http::method::Method;
 
 /// Conditions, all of which must hold. There are none: every request is answered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct When(pub(crate) Vec<Condition>);
 
 /// What one part of a request must be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Condition {
     /// One of these. GET stands for HEAD, too.
     Method(Vec<Method>),
@@ -22,7 +22,7 @@ pub(crate) enum Condition {
 }
 
 /// What a value must be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Wanted {
     /// There is one, whatever it says.
     Present,
@@ -32,7 +32,7 @@ pub(crate) enum Wanted {
 }
 
 /// Text that a value must be, in which `*` stands for any octets, or none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ValuePattern(pub(crate) String);
 
 impl ValuePattern {

@@ -26,7 +26,7 @@ pub(crate) async fn negotiated(
     let accept = request.head.fields.combined(Known::Accept);
     let accept = accept.as_deref().unwrap_or_default();
     if negotiation::names_type(accept, EVENT_STREAM.as_bytes()) {
-        return stream(request, live);
+        return stream(request, live, || true);
     }
     let live = Arc::clone(live);
     let Ok(snapshot) = pool.run(move || live.snapshot()).await else {
@@ -45,13 +45,18 @@ pub(crate) async fn negotiated(
     }
 }
 
-/// The stream of snapshots, as server-sent events. It ends when the server stops.
-pub(crate) fn stream(request: &Request<'_>, live: &Arc<Live>) -> Response<'static> {
+/// The stream of snapshots, as server-sent events. It ends when the server stops, and in the place of the first
+/// event for which `goes_on` returns `false`.
+pub(crate) fn stream(
+    request: &Request<'_>,
+    live: &Arc<Live>,
+    goes_on: impl Fn() -> bool + 'static,
+) -> Response<'static> {
     let stream = if request.head.is_head() {
         ContentStream::unsent(None)
     } else {
         match live.subscribe() {
-            Ok(reader) => ContentStream::new(None, Box::new(Events(reader))),
+            Ok(reader) => ContentStream::new(None, Box::new(Events { reader, goes_on })),
             Err(Refusal::TooMany) => return Response::busy(Reason::TooManyViewers),
             Err(Refusal::NoThread) => return Response::busy(Reason::ThreadsBusy),
             Err(Refusal::Stopping) => {
@@ -73,12 +78,20 @@ pub(crate) fn stream(request: &Request<'_>, live: &Arc<Live>) -> Response<'stati
 }
 
 /// The events of one viewer.
-struct Events(EventReader);
+struct Events<F> {
+    reader: EventReader,
+    goes_on: F,
+}
 
-impl ContentSource for Events {
+impl<F: Fn() -> bool> ContentSource for Events<F> {
     fn next<'s>(&'s mut self, into: &'s mut Vec<u8>) -> LocalFuture<'s, Result<bool, BrokenOff>> {
         Box::pin(async move {
-            let read = self.0.read(into).await;
+            let start = into.len();
+            let read = self.reader.read(into).await;
+            if !(self.goes_on)() {
+                into.truncate(start);
+                return Ok(false);
+            }
             read.map_err(|_| BrokenOff::Maker("the thread of the live page panicked".to_owned()))
         })
     }

@@ -7,26 +7,58 @@
 //!
 //! The stream is told from the page by its query, so that a page finds it at its own address, whatever the
 //! route is called and whether or not that ends in a slash.
+//!
+//! A reload ends no stream, unless it takes the route out or changes who may open it ([`DashboardLife`]).
 
 mod page;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::control::live::{Live, answer};
 use crate::message::request::Request;
 use crate::message::response::Response;
 
 /// The handler of a `dashboard` route.
-pub(crate) struct DashboardHandler;
+pub(crate) struct DashboardHandler {
+    life: Arc<DashboardLife>,
+}
+
+/// Whether a route is still there, for the same clients, as it was when its streams began. It outlives a
+/// reload that leaves that as it was.
+#[derive(Debug, Default)]
+pub(crate) struct DashboardLife {
+    is_retired: AtomicBool,
+}
+
+impl DashboardLife {
+    /// Says that a reload has taken the route out, or that it is for other clients now.
+    pub(crate) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Release);
+    }
+
+    /// Says that the route is there, perhaps again: a reload may be taken back.
+    pub(crate) fn revive(&self) {
+        self.is_retired.store(false, Ordering::Release);
+    }
+
+    fn is_there(&self) -> bool {
+        !self.is_retired.load(Ordering::Acquire)
+    }
+}
 
 impl DashboardHandler {
+    pub(crate) fn new(life: Arc<DashboardLife>) -> Self {
+        Self { life }
+    }
+
     /// The page, or the stream of `live`.
     pub(crate) fn answer(&self, request: &Request<'_>, live: &Arc<Live>) -> Response<'static> {
-        if asks_for_events(request.head.target.query) {
-            answer::stream(request, live)
-        } else {
-            page::answer(request)
+        if !asks_for_events(request.head.target.query) {
+            return page::answer(request);
         }
+        let life = Arc::clone(&self.life);
+        answer::stream(request, live, move || life.is_there())
     }
 }
 

@@ -62,6 +62,14 @@ impl Events {
         }
     }
 
+    /// Waits for the end of the stream; some events may come before it.
+    pub(crate) fn expect_end(&mut self) {
+        let start = std::time::Instant::now();
+        while self.next().is_some() {
+            assert!(start.elapsed() < super::SAFETY, "the stream goes on");
+        }
+    }
+
     /// What comes next; nothing at the end.
     fn more(&mut self) -> String {
         let octets = if self.is_chunked {
