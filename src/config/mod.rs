@@ -94,6 +94,30 @@ fn sentence(fault: complaint::fault::Fault) -> String {
     }
 }
 
+/// Reads a status or a class of them: `404`, `5xx`.
+///
+/// # Errors
+/// A sentence with a remedy.
+pub(crate) fn parse_status(text: &str) -> Result<model::StatusRange, String> {
+    keys::upstream::parse_status(text).map_err(sentence)
+}
+
+/// Reads an address, or a network such as `10.0.0.0/8`.
+///
+/// # Errors
+/// A sentence with a remedy.
+pub(crate) fn parse_network(text: &str) -> Result<model::Cidr, String> {
+    words::address::parse_cidr(text).map_err(sentence)
+}
+
+/// Reads a format of the access log: its name, or a template.
+///
+/// # Errors
+/// A sentence with a remedy.
+pub(crate) fn parse_log_format(text: &str) -> Result<model::LogFormat, String> {
+    keys::log::parse_format(text).map_err(sentence)
+}
+
 /// The template that `text` is, for tests of other rooms.
 #[cfg(test)]
 pub(crate) fn parse_log_template(text: &str) -> Vec<model::LogPart> {

@@ -8,6 +8,8 @@
 //! GET  /live                 show the server as it is now: once, or, as `Accept` asks, again each second
 //! GET  /metrics              tell what is counted, in a form of Prometheus
 //! GET  /explain              tell where the request would go that `Explain-…` fields describe
+//! GET  /exchanges[?status=5xx&…]   tell of exchanges as they end, until one side goes
+//! GET  /failures[?status=5xx&…]    tell of the last exchanges that failed
 //! POST /reload[?confirm=30s] read the configuration again; with `confirm`, only for that long
 //! POST /confirm              keep the configuration of a reload with `confirm`
 //! POST /upstream/drain?server=shop/127.0.0.1:8000    take a server of an upstream out

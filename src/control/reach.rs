@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Submit;
 use super::live::Live;
+use crate::log::feed::Feed;
 use crate::metrics::exposition::Form;
 use crate::runtime::Sender;
 
@@ -18,6 +19,10 @@ pub(crate) struct Reach {
     pub(crate) live: Arc<Live>,
     pub(crate) probe: Probe,
     pub(crate) readiness: Arc<Readiness>,
+    /// Records of exchanges, for those who follow.
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) announce: Announce,
+    pub(crate) has_route: HasRoute,
 }
 
 /// Returns all metrics, in that form. It waits for the event loops for a moment, so a loop that serves
@@ -26,6 +31,12 @@ pub(crate) type Scrape = Arc<dyn Fn(Form) -> String + Send + Sync>;
 
 /// Asks every event loop to send how long it took to answer. Returns how many were asked.
 pub(crate) type Probe = Arc<dyn Fn(&Sender<Duration>) -> usize + Send + Sync>;
+
+/// Has every worker look who follows. The sender is dropped everywhere once all have looked.
+pub(crate) type Announce = Arc<dyn Fn(&Sender<()>) + Send + Sync>;
+
+/// Whether a route of that key serves, or has served since the process began.
+pub(crate) type HasRoute = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// Whether clients may be sent to this server.
 #[derive(Debug, Default)]
@@ -66,6 +77,9 @@ impl Reach {
             live: Live::without_server(),
             probe: Arc::new(|_| 0),
             readiness: Arc::new(readiness),
+            feed: Arc::default(),
+            announce: Arc::new(|_| ()),
+            has_route: Arc::new(|_| false),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! The control socket's resources: a request becomes a question for the supervisor. Metrics and what is shown
-//! live are none, because they are wanted while a reload goes on, too.
+//! live are none, because they are wanted while a reload goes on, too; nor are exchanges, which come from the
+//! workers.
+
+mod exchanges;
 
 use std::time::Duration;
 
@@ -32,6 +35,12 @@ impl ControlHandler {
             b"/metrics" => return scrape::answer(request, &reach.scrape, pool).await,
             b"/live" => return live::answer::negotiated(request, &reach.live, pool).await,
             _ => {}
+        }
+        if let Some(wanted) = exchanges::Resource::at(request.path.as_bytes()) {
+            return match request.head.method {
+                Method::Get => wanted.answer(request.head.target.query, reach).await,
+                _ => Response::problem(Reason::MethodNotAllowed),
+            };
         }
         let verb = match parse_verb(request) {
             Ok(verb) => verb,

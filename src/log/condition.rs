@@ -38,7 +38,7 @@ pub(super) fn holds(when: &LogCondition, record: &AccessRecord<'_>) -> bool {
 }
 
 /// Whether `path` is `start`, or lies below it.
-fn is_below(path: &[u8], start: &[u8]) -> bool {
+pub(super) fn is_below(path: &[u8], start: &[u8]) -> bool {
     let Some(rest) = path.strip_prefix(start) else {
         return false;
     };

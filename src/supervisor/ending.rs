@@ -57,6 +57,7 @@ impl Supervisor {
         self.live.end();
         // Before the line: a command that is given because of it must not find the control socket.
         self.close_sockets();
+        self.feed.close();
         diagnostic::info(format_args!(
             "{cause}: stopping; exchanges in flight have {grace:?} to finish"
         ));
@@ -69,6 +70,8 @@ impl Supervisor {
         // Those who look connect again, and see the successor.
         self.live.end();
         self.close_sockets();
+        // Those who follow go on with the successor.
+        self.feed.close();
         // Releases the lock of each certificate: the successor takes them, and resumes the orders under way.
         self.housekeeper = Housekeeper::default();
         self.generation.stop_routes();

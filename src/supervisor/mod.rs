@@ -58,6 +58,7 @@ use crate::control::socket::apps_directory;
 use crate::generation::{Generation, Retired};
 use crate::log::access::{AccessWriters, OpenLogError};
 use crate::log::diagnostic;
+use crate::log::feed::Feed;
 use crate::metrics::ProcessCounters;
 use crate::runtime::{self, Pools, sys};
 use crate::server::{ListeningSocket, WorkerSetup};
@@ -174,6 +175,7 @@ pub(crate) struct Supervisor {
     /// What is shown to those who look at the server live.
     live: Arc<Live>,
     log: Option<AccessWriters>,
+    feed: Arc<Feed>,
     apps: Apps,
     events: Receiver<Event>,
     /// Events that arrived while something else was waited for.
@@ -244,6 +246,7 @@ impl Supervisor {
             observed,
             live,
             log,
+            feed: Arc::default(),
             apps,
             events,
             deferred: VecDeque::new(),
@@ -263,12 +266,16 @@ impl Supervisor {
             Arc::clone(&self.observed),
             Arc::clone(self.workers.roster()),
         );
+        let (series, followed) = (Arc::clone(&self.observed), Arc::clone(&roster));
         Reach {
             submit: self.submit(),
             scrape: Arc::new(move |form| observed.expose(form)),
             live: Arc::clone(&self.live),
             probe: Arc::new(move |reply| roster.probe(reply)),
             readiness: Arc::clone(&self.observed.readiness),
+            feed: Arc::clone(&self.feed),
+            announce: Arc::new(move |done| followed.look_at_feed(done)),
+            has_route: Arc::new(move |key| series.has_route(key)),
         }
     }
 

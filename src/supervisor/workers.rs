@@ -79,6 +79,9 @@ impl Waiting {
         let running = self.start(setup, log);
         let counters = Arc::clone(&setup.counters);
         roster.add(running.id, running.commands.clone(), counters);
+        // A client may have begun to follow after the worker had looked, and before it was entered.
+        let (done, _) = channel();
+        running.commands.send(Command::LookAtFeed { done });
         running
     }
 }

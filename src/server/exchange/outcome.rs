@@ -1,4 +1,5 @@
-//! How an exchange ends: one function counts it and writes its access record.
+//! How an exchange ends: one function counts it and makes its record, for the access log and for those who
+//! follow.
 //!
 //! Every exchange passes [`finish`] exactly once, whatever way it took:
 //!
@@ -34,7 +35,7 @@ use crate::metrics::series::SeriesId;
 use crate::reason::Reason;
 use crate::runtime;
 use crate::server::exchange::Exchange;
-use crate::server::worker::Worker;
+use crate::server::worker::{FAILED_FROM, Worker};
 
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug)]
@@ -266,7 +267,8 @@ fn of_head<'r>(
     }
 }
 
-/// Counts an exchange that has ended, and appends its record to the access log if there is one.
+/// Counts an exchange that has ended, and makes its record if there is an access log, if somebody follows,
+/// or if the exchange failed.
 ///
 /// This is the only place that does either. The exchange began and ended in the turn of `now`, and its
 /// request has no content that was read.
@@ -304,10 +306,14 @@ fn finish_with(
     if let Some(reason) = outcome.reason {
         worker.counters.reasons.count(reason);
     }
+    let is_recorded = worker.records(outcome.status);
     if outcome.end != End::Answered {
         tell(client, subject, outcome);
+        if !is_recorded {
+            record(worker, client, subject, outcome, (started, note));
+        }
     }
-    if worker.has_log() {
+    if is_recorded {
         record(worker, client, subject, outcome, (started, note));
     }
 }
@@ -327,8 +333,8 @@ fn tell(client: ClientAddress, subject: &Subject<'_>, outcome: Outcome) {
     }
 }
 
-/// Appends the record of an exchange to the access log. A function of its own, so that counting alone
-/// costs little where there is no log.
+/// Makes the record of an exchange, and hands it on. A function of its own, so that counting alone costs
+/// little where there is no log.
 #[inline(never)]
 fn record(
     worker: &Rc<Worker>,
@@ -342,7 +348,8 @@ fn record(
         upstream: note.map(upstream_record),
         ..subject.record(client, outcome, now.duration_since(started))
     };
-    worker.append_record(record, now);
+    let is_failure = outcome.end != End::Answered || outcome.status.code() >= FAILED_FROM;
+    worker.publish_record(record, is_failure, now);
 }
 
 fn upstream_record(note: &UpstreamNote) -> UpstreamRecord<'_> {

@@ -162,15 +162,13 @@ impl StreamConnection {
         let worker = &self.worker;
         let line = record.line();
         let access = record.as_access(line.as_bytes());
-        worker.append_line(&access, now, |format, time, out| {
-            record.write(format, time, out);
-        });
+        worker.publish_stream(&record, &access, now);
     }
 }
 
 impl Drop for StreamConnection {
     fn drop(&mut self) {
-        if self.worker.has_log() {
+        if self.worker.is_recorded() {
             self.record();
         }
         self.worker.counters.streams.open.add(u64::MAX);

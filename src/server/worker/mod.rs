@@ -20,9 +20,12 @@ use crate::config::model::{LogField, LogFormat};
 use crate::control::reach::Reach;
 use crate::generation::{Generation, LocalGeneration};
 use crate::handlers;
+use crate::http::status::Status;
 use crate::log::access::{AccessBuffers, HAND_OVER};
+use crate::log::feed::WorkerFeed;
 use crate::log::record::{AccessRecord, LogTime};
 use crate::log::redaction::{Redacted, redact};
+use crate::log::stream_record::StreamRecord;
 use crate::message::response::CommonFields;
 use crate::metrics::exchanges::{ExchangeTable, Kind, Measured};
 use crate::metrics::series::SeriesId;
@@ -37,6 +40,9 @@ pub(crate) use place::{LoopReport, Roster};
 
 /// The most that `max_head` may be, and so an incomplete head; it is put before what is read next.
 const MAX_INCOMPLETE: usize = 1024 * 1024;
+
+/// The least status of an exchange that has failed.
+pub(in crate::server) const FAILED_FROM: u16 = 500;
 
 /// What the connections of a worker share.
 pub(in crate::server) struct Worker {
@@ -56,7 +62,11 @@ pub(in crate::server) struct Worker {
     /// The same counters of exchanges as in `counters`, as this thread finds them.
     exchanges: ExchangeTable,
     log: RefCell<Option<AccessBuffers>>,
-    has_log: bool,
+    /// Who follows the server's exchanges.
+    feed: WorkerFeed,
+    /// The least status of the exchanges of which records are made: 0 with an access log, or while somebody
+    /// follows. Otherwise only an exchange that fails has a record, for those who look later.
+    recorded_from: Cell<u16>,
     /// A task sleeps that will hand the log's lines over.
     flush_is_due: Cell<bool>,
     draining: Cell<bool>,
@@ -104,7 +114,7 @@ impl fmt::Display for WorkerName {
 
 impl Worker {
     pub(in crate::server) fn new(setup: &WorkerSetup, log: Option<AccessBuffers>) -> Self {
-        Self {
+        let worker = Self {
             name: WorkerName(setup.index),
             generation: RefCell::new(Rc::new(LocalGeneration(Arc::clone(&setup.generation)))),
             endpoints: RefCell::default(),
@@ -116,8 +126,9 @@ impl Worker {
             process: Arc::clone(&setup.process),
             counters: Arc::clone(&setup.counters),
             exchanges: ExchangeTable::default(),
-            has_log: log.is_some(),
             log: RefCell::new(log),
+            feed: WorkerFeed::new(Arc::clone(&setup.reach.feed)),
+            recorded_from: Cell::new(0),
             flush_is_due: Cell::new(false),
             draining: Cell::new(false),
             leave_by: Cell::new(Tick::NEVER),
@@ -125,7 +136,17 @@ impl Worker {
             waiting_for_place: Cell::new(0),
             accepting: Cell::new(0),
             last_connection: RefCell::default(),
-        }
+        };
+        worker.look_at_feed();
+        worker
+    }
+
+    /// Looks who follows the server's exchanges: from now on they get the records of this worker, and those
+    /// who have gone do not.
+    fn look_at_feed(&self) {
+        let is_wanted = self.feed.look() || self.log.borrow().is_some();
+        let least = if is_wanted { 0 } else { FAILED_FROM };
+        self.recorded_from.set(least);
     }
 
     /// Has connections end as soon as nothing is under way on them.
@@ -269,22 +290,51 @@ impl Worker {
         })
     }
 
-    /// Whether access records are written at all.
-    pub(in crate::server) fn has_log(&self) -> bool {
-        self.has_log
+    /// Whether there is an access log, or somebody follows.
+    pub(in crate::server) fn is_recorded(&self) -> bool {
+        self.recorded_from.get() == 0
     }
 
-    /// Appends a record, which is made at `now`, to the access log, if there is one; for
-    /// [`finish`](crate::server::exchange::outcome::finish) alone.
-    pub(in crate::server) fn append_record(
+    /// Whether a record is made of an exchange of that status because of the status alone.
+    #[inline(always)]
+    pub(in crate::server) fn records(&self, status: Status) -> bool {
+        status.code() >= self.recorded_from.get()
+    }
+
+    /// Hands a record, which is made at `now`, to the access logs and to those who follow; for
+    /// [`finish`](crate::server::exchange::outcome::finish) alone. If it `is_failure`, those who look later
+    /// get it, too.
+    pub(in crate::server) fn publish_record(
         self: &Rc<Self>,
         record: AccessRecord<'_>,
+        is_failure: bool,
         now: Instant,
     ) {
         let mut room = Redacted::default();
         let generation = self.generation.borrow();
         let record = redact(record, &generation.log.redact, &mut room);
+        if is_failure || self.feed.is_followed() {
+            self.second
+                .with_log_time(now, |time| self.feed.publish(&record, is_failure, time));
+        }
         self.append_line(&record, now, |format, time, out| {
+            record.write(format, time, out)
+        });
+    }
+
+    /// The same, of a connection of a stream; `access` is its record as one of an exchange.
+    pub(in crate::server) fn publish_stream(
+        self: &Rc<Self>,
+        record: &StreamRecord<'_>,
+        access: &AccessRecord<'_>,
+        now: Instant,
+    ) {
+        if self.feed.is_followed() {
+            self.second.with_log_time(now, |time| {
+                self.feed.publish_stream(record, access, time);
+            });
+        }
+        self.append_line(access, now, |format, time, out| {
             record.write(format, time, out)
         });
     }
@@ -298,7 +348,7 @@ impl Worker {
     /// Appends the line that `write` writes, with its LF, to each access log that is to have `record`. It is
     /// made at `now`.
     #[inline]
-    pub(in crate::server) fn append_line(
+    fn append_line(
         self: &Rc<Self>,
         record: &AccessRecord<'_>,
         now: Instant,

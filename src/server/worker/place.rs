@@ -66,6 +66,14 @@ impl Roster {
         self.lock().clear();
     }
 
+    /// Has every worker look who follows. `done` is dropped everywhere once all have looked.
+    pub(crate) fn look_at_feed(&self, done: &Sender<()>) {
+        for worker in self.all() {
+            let done = done.clone();
+            worker.send(Command::LookAtFeed { done });
+        }
+    }
+
     /// Asks every worker to send how long it took to answer. Returns how many were asked.
     pub(crate) fn probe(&self, reply: &Sender<Duration>) -> usize {
         self.probe_each(|_| {

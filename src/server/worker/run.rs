@@ -36,6 +36,8 @@ pub(crate) enum Command {
     },
     /// Close that connection, and reply whether there was one.
     GiveUpIdle { reply: Sender<bool> },
+    /// Look who follows the server's exchanges; `done` is dropped when it has.
+    LookAtFeed { done: Sender<()> },
     /// Reply how long it took until this was carried out.
     Probe { sent: Instant, reply: Reply },
 }
@@ -164,6 +166,10 @@ async fn serve(commands: &mut Receiver<Command>, worker: &Rc<Worker>) -> Duratio
             Some(Command::Drain(grace)) => return grace,
             Some(Command::OldestIdle { place, reply }) => {
                 reply.send((place, runtime::oldest_idle()));
+            }
+            Some(Command::LookAtFeed { done }) => {
+                worker.look_at_feed();
+                drop(done);
             }
             Some(Command::GiveUpIdle { reply }) => reply.send(runtime::give_up_oldest_idle()),
             Some(Command::Probe { sent, reply }) => answer_probe(sent, reply, worker),

@@ -110,6 +110,13 @@ impl Observed {
         lock(&self.reloads).remember(reload);
     }
 
+    /// Whether a route of that key serves, or has served since the process began.
+    pub(crate) fn has_route(&self, key: &str) -> bool {
+        let running = self.running();
+        let names = running.generation.series().names();
+        names.iter().any(|name| &*name.route == key)
+    }
+
     /// The counters of all workers.
     pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
         lock(&self.tally)

@@ -1,6 +1,7 @@
 //! `format`: how a line of an access log looks.
 
 use crate::config::complaint::diagnostic::Diagnostic;
+use crate::config::complaint::fault::Fault;
 use crate::config::complaint::suggest::nearest;
 use crate::config::keys::setting::Kind;
 use crate::config::model::LogFormat;
@@ -44,6 +45,22 @@ pub(super) fn read(node: Node<'_>) -> Option<LogFormat> {
             .help(help.to_owned()),
     );
     None
+}
+
+/// Reads a format in another place than the file.
+///
+/// # Errors
+/// It is no name of a format, and no template.
+pub(crate) fn parse_format(text: &str) -> Result<LogFormat, Fault> {
+    if let Some((_, format)) = NAMES.into_iter().find(|(name, _)| *name == text) {
+        return Ok(format);
+    }
+    if text.contains('{') {
+        return parse_template(text).map(LogFormat::Template);
+    }
+    let message = format!("`{}` is no format", text.escape_debug());
+    let help = "the formats are combined, common, json, and templates such as \"{client} {path} {status}\"";
+    Err(Fault::new(0..text.len(), message).help(help))
 }
 
 pub(super) fn show(format: &LogFormat) -> String {

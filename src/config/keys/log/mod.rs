@@ -37,6 +37,7 @@ pub(super) const TABLE: Table = Table {
 
 pub(super) use access::TABLE as ACCESS_TABLE;
 pub(super) use condition::{TABLE as CONDITION_TABLE, warn_of_unknown_routes};
+pub(crate) use format::parse_format;
 pub(super) use redact::TABLE as REDACT_TABLE;
 
 const SETTINGS: &[Setting<Log>] = &[

@@ -235,6 +235,24 @@ fn parse_class(text: &str) -> Result<StatusRange, Fault> {
     })
 }
 
+/// Reads a status or a class of them in another place than the file: `404`, `5xx`.
+///
+/// # Errors
+/// It is neither.
+pub(crate) fn parse_status(text: &str) -> Result<StatusRange, Fault> {
+    let code = text.parse::<u16>().ok();
+    match code.filter(|code| (100..=999).contains(code)) {
+        Some(code) => Ok(StatusRange {
+            first: code,
+            last: code,
+        }),
+        None => parse_class(text).map_err(|_| {
+            let message = format!("`{}` is no status", text.escape_debug());
+            Fault::new(0..text.len(), message).help("write 404 or 5xx")
+        }),
+    }
+}
+
 /// Writes a status or a class as it is read.
 pub(crate) fn show_status(range: &StatusRange) -> String {
     if range.first == range.last {

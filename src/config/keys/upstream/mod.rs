@@ -24,6 +24,7 @@ pub(super) use balance::STICKY_TABLE;
 pub(crate) use entry::show_upstream;
 pub(super) use entry::{TABLE, read_for_app, rows_of_apps, show_for_app};
 pub(super) use failures::{FAILURES_TABLE, QUEUE_TABLE, RETRY_TABLE, TIMEOUTS_TABLE};
+pub(crate) use health::parse_status;
 pub(super) use health::{TABLE as HEALTH_TABLE, parse_path, read_status, show_status};
 pub(super) use known::Known;
 pub(super) use server::{ABSENT, TABLE as SERVER_TABLE};

@@ -1,0 +1,23 @@
+//! Records of exchanges for who looks while the server runs: followers, and the last failures.
+//!
+//! ```text
+//! worker ─ WorkerFeed ─┬─→ Follower: filter, format, queue ─→ a task that sends the lines to a client
+//!                      ├─→ Follower …
+//!                      └─→ Failures: the last 50 exchanges that failed
+//! ```
+//!
+//! A record that comes here is [redacted](super::redaction) as access logs have it, and there need not be
+//! any access log. While nobody follows, no record is made but of an exchange that fails. A follower that
+//! is too slow loses records, and is told how many; no worker ever waits for one.
+
+mod failures;
+mod filter;
+mod follower;
+mod of_worker;
+mod readable;
+mod shared;
+
+pub(crate) use filter::{Filter, Place};
+pub(crate) use follower::{FeedFormat, Follower, Taken, Wanted};
+pub(crate) use of_worker::WorkerFeed;
+pub(crate) use shared::{Feed, NoPlace};
