@@ -27,6 +27,10 @@ const ACTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// The time between two tries to connect while the server's queue is full.
 const QUEUE_RETRY: Duration = Duration::from_millis(20);
 
+/// What is said of an answer that is incomplete.
+pub(super) const CUT_OFF: &str =
+    "error: the server's answer was cut off; whether it did what was asked is not known";
+
 /// A request to a running server.
 #[derive(Clone, Copy)]
 pub(crate) struct Command<'a> {
@@ -38,7 +42,7 @@ pub(crate) struct Command<'a> {
 }
 
 impl Command<'_> {
-    fn timeout(&self) -> Duration {
+    pub(super) fn timeout(&self) -> Duration {
         if self.method == "GET" {
             ANSWER_TIMEOUT
         } else {
@@ -85,47 +89,87 @@ pub(crate) fn exchange(config: &Path, command: Command<'_>) -> Result<String, Cl
 /// Sends the request, and returns the status and the content of the response.
 fn ask(config: &Path, command: Command<'_>) -> Result<(u16, String), ClientError> {
     let deadline = Instant::now() + command.timeout();
-    let server = find(config, deadline)?;
-    let mut server = server.map_err(|stuck| stuck.describe(config, command))?;
-    let Command {
-        method,
-        target,
-        accept,
-        fields,
-    } = command;
-    let request = format!(
-        "{method} {target} HTTP/1.1\r\nHost: tidegate\r\nAccept: {accept}\r\n{fields}Connection: close\r\n\r\n"
-    );
-    let answer = server.exchange(request.as_bytes(), deadline);
-    let answer = answer.map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            Stuck::of(&server.0).describe(config, command)
-        }
-        _ => ClientError::NoAnswer(format!("error: the server did not answer: {error}")),
-    })?;
-    let cut = "error: the server's answer was cut off; whether it did what was asked is not known";
-    parse(&answer).ok_or_else(|| ClientError::NoAnswer(cut.to_owned()))
+    let mut server = Server::asked(config, command, deadline)?;
+    let answer = server.receive_all(deadline);
+    let answer = answer.map_err(|error| server.no_answer(&error, config, command))?;
+    parse(&answer).ok_or_else(|| ClientError::NoAnswer(CUT_OFF.to_owned()))
 }
 
 /// A connection to a server.
-struct Server(UnixStream);
+pub(super) struct Server(UnixStream);
 
 impl Server {
-    /// Sends `request`, and returns all that comes until the server closes.
-    fn exchange(&mut self, request: &[u8], deadline: Instant) -> io::Result<Vec<u8>> {
+    /// Connects to the server that runs from `config`, and sends it the request.
+    ///
+    /// # Errors
+    /// If there is no such server, or if it does not take the request.
+    pub(super) fn asked(
+        config: &Path,
+        command: Command<'_>,
+        deadline: Instant,
+    ) -> Result<Self, ClientError> {
+        let server = find(config, deadline)?;
+        let mut server = server.map_err(|stuck| stuck.describe(config, command))?;
+        let Command {
+            method,
+            target,
+            accept,
+            fields,
+        } = command;
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: tidegate\r\nAccept: {accept}\r\n{fields}Connection: close\r\n\r\n"
+        );
+        let sent = server.send(request.as_bytes(), deadline);
+        sent.map_err(|error| server.no_answer(&error, config, command))?;
+        Ok(server)
+    }
+
+    fn send(&mut self, request: &[u8], deadline: Instant) -> io::Result<()> {
         self.0.set_write_timeout(Some(left(deadline)?))?;
-        self.0.write_all(request)?;
+        self.0.write_all(request)
+    }
+
+    /// Returns all that comes until the server closes.
+    fn receive_all(&mut self, deadline: Instant) -> io::Result<Vec<u8>> {
         let mut answer = Vec::new();
+        while self.receive(&mut answer, deadline)? {}
+        Ok(answer)
+    }
+
+    /// Appends what comes next to `answer`. Returns `false` once the server has closed.
+    pub(super) fn receive(&mut self, answer: &mut Vec<u8>, deadline: Instant) -> io::Result<bool> {
         let mut buffer = [0; 8 * 1024];
         loop {
             self.0.set_read_timeout(Some(left(deadline)?))?;
             match self.0.read(&mut buffer) {
-                Ok(0) => return Ok(answer),
-                Ok(count) => answer.extend_from_slice(&buffer[..count]),
+                Ok(count) => {
+                    answer.extend_from_slice(&buffer[..count]);
+                    return Ok(count > 0);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The operator's sentence about a server that has not sent an answer, because of `error`.
+    pub(super) fn no_answer(
+        &self,
+        error: &io::Error,
+        config: &Path,
+        command: Command<'_>,
+    ) -> ClientError {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                Stuck::of(&self.0).describe(config, command)
+            }
+            _ => ClientError::NoAnswer(format!("error: the server did not answer: {error}")),
+        }
+    }
+
+    /// The connection, to go on with.
+    pub(super) fn into_stream(self) -> UnixStream {
+        self.0
     }
 }
 
@@ -260,11 +304,13 @@ fn parse(answer: &[u8]) -> Option<(u16, String)> {
         let length: usize = str::from_utf8(length.value).ok()?.parse().ok()?;
         (content.len() == length).then_some(())?;
     }
-    // The server may be another user's, and this text goes to a terminal.
+    Some((response.code?, harmless(content)))
+}
+
+/// Content as text for a terminal: the server may be another user's.
+pub(super) fn harmless(content: &[u8]) -> String {
     let is_harmful = |character: char| character.is_control() && !"\n\t".contains(character);
-    let text = String::from_utf8_lossy(content);
-    let text = text.replace(is_harmful, "\u{fffd}");
-    Some((response.code?, text))
+    String::from_utf8_lossy(content).replace(is_harmful, "\u{fffd}")
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The control protocol: the requests that a running server takes from its operator, and the replies.
 //!
 //! It is HTTP over a Unix socket. A command finds the socket by the configuration file
-//! ([`socket`]), sends one request ([`client`]), and gets one reply.
+//! ([`socket`]), sends one request ([`client`]), and gets one reply; some replies go on until one side ends
+//! them ([`follow`]).
 //!
 //! ```text
 //! GET  /status               describe the server that runs
@@ -25,6 +26,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod client;
+pub(crate) mod follow;
 pub(crate) mod live;
 pub(crate) mod question;
 pub(crate) mod reach;
