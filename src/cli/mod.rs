@@ -6,6 +6,7 @@ mod config_file;
 mod explain;
 mod hash_password;
 mod listening;
+mod log;
 mod output;
 mod pair;
 mod proxy;
@@ -78,6 +79,7 @@ enum Command {
     Status(Status),
     /// Print all that the running server counts, as Prometheus reads it.
     Metrics(Metrics),
+    Log(log::Log),
     /// Take a server of an upstream out of the running server, or back in.
     #[command(subcommand)]
     Upstream(Upstream),
@@ -174,6 +176,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
         Some(Command::Confirm(server)) => remote::tell(&server, "POST", "/confirm"),
         Some(Command::Status(arguments)) => remote::status(&arguments),
         Some(Command::Metrics(arguments)) => remote::metrics(&arguments),
+        Some(Command::Log(arguments)) => log::log(&arguments),
         Some(Command::Upstream(command)) => remote::upstream(&command),
         Some(Command::Acme(command)) => remote::acme(&command),
         Some(Command::RestartApp(arguments)) => remote::restart_app(&arguments),

@@ -10,6 +10,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::socket_peercred;
+
 use super::client::{CUT_OFF, ClientError, Command, Server, harmless};
 use crate::http::chunked::{Decoder, Step};
 
@@ -120,6 +122,12 @@ impl Stream {
             used: 0,
             decoder: is_chunked.then(Decoder::default),
         }
+    }
+
+    /// The number of the process that sends it; `None` if the system does not know.
+    pub(crate) fn process(&self) -> Option<i32> {
+        let peer = socket_peercred(&self.connection).ok()?;
+        Some(peer.pid.as_raw_nonzero().get())
     }
 
     /// Has a read fail with `WouldBlock` if the server sends nothing for that long; `None` waits for ever.

@@ -39,6 +39,8 @@ mod explain;
 mod log;
 // Templates, several logs, samples, redaction, diagnostics, stories.
 mod logs;
+// Exchanges as they are seen while the server runs: followers, and the last failures.
+mod following;
 // What is counted, in the forms of Prometheus; what balancers and orchestrators are told.
 mod metrics;
 // What the control socket shows live: snapshots, and a stream of them.

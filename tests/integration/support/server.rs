@@ -332,6 +332,15 @@ impl Server {
         tidegate(&self.directory, arguments)
     }
 
+    /// `tidegate VERB…` for this server, to be run beside it.
+    pub(crate) fn command_for(&self, arguments: &[&str]) -> Command {
+        let mut command = program();
+        command.args(arguments).arg("--config");
+        command.arg(self.directory.join("config.toml"));
+        command.env("TIDEGATE_RUNTIME_DIR", runtime_directory(&self.directory));
+        command
+    }
+
     /// A connection to the control socket.
     pub(crate) fn control(&self) -> UnixClient {
         UnixClient::connect(&self.control_socket())
