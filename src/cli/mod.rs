@@ -14,6 +14,7 @@ mod reasons;
 mod remote;
 mod secured;
 mod starting;
+mod top;
 mod trust;
 
 use std::ffi::OsString;
@@ -77,6 +78,7 @@ enum Command {
     Confirm(Remote),
     /// Tell what the running server is doing.
     Status(Status),
+    Top(top::Top),
     /// Print all that the running server counts, as Prometheus reads it.
     Metrics(Metrics),
     Log(log::Log),
@@ -175,6 +177,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
         Some(Command::Reload(arguments)) => remote::reload(&arguments),
         Some(Command::Confirm(server)) => remote::tell(&server, "POST", "/confirm"),
         Some(Command::Status(arguments)) => remote::status(&arguments),
+        Some(Command::Top(arguments)) => top::top(&arguments),
         Some(Command::Metrics(arguments)) => remote::metrics(&arguments),
         Some(Command::Log(arguments)) => log::log(&arguments),
         Some(Command::Upstream(command)) => remote::upstream(&command),

@@ -9,7 +9,7 @@ mod of_request;
 mod text;
 
 pub(crate) use list::Reason;
-pub(crate) use text::{to_json, to_text};
+pub(crate) use text::{meaning_of, to_json, to_text};
 
 #[cfg(test)]
 mod tests {

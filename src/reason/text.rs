@@ -38,6 +38,13 @@ pub(crate) fn to_text(id: Option<&str>) -> Result<String, String> {
     }
 }
 
+/// What has happened if a reason of that id is named, as a sentence; `None` if no reason has it.
+pub(crate) fn meaning_of(id: &str) -> Option<&'static str> {
+    let mut entries = GROUPS.iter().flat_map(|group| group.entries);
+    let found = entries.find(|entry| entry.id == id);
+    found.map(|entry| entry.meaning)
+}
+
 /// The list for a program.
 pub(crate) fn to_json() -> Value {
     let entries = GROUPS.iter().flat_map(|group| {

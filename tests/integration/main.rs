@@ -63,6 +63,8 @@ mod panics;
 mod load;
 // The control socket, and the commands that speak to a running server.
 mod control;
+// `tidegate top`: in a terminal of its own, before a server that the test plays and before the real one.
+mod top;
 // Reloads: under load, refused, to be confirmed, and a thousand of them.
 mod reload;
 // Variables that requests fill, `rewrite`, `try` and `when`.

@@ -189,12 +189,7 @@ impl Site {
     /// The program with `arguments`, in the directory of this site and its configuration.
     pub(crate) fn command_for(&self, arguments: &[&str]) -> Command {
         self.write_configuration();
-        let mut command = program();
-        command
-            .args(arguments)
-            .current_dir(self.directory.path())
-            .env("TIDEGATE_RUNTIME_DIR", runtime_directory(&self.directory));
-        command
+        command_in(&self.directory, arguments)
     }
 
     fn write_configuration(&self) {
@@ -248,6 +243,16 @@ pub(crate) fn program() -> Command {
 /// The directory of control sockets: the servers and commands of a test use it, and no other test does.
 fn runtime_directory(directory: &Directory) -> PathBuf {
     directory.join("run")
+}
+
+/// The program with `arguments`, which runs in `directory` and finds the server of that directory.
+fn command_in(directory: &Directory, arguments: &[&str]) -> Command {
+    let mut command = program();
+    command
+        .args(arguments)
+        .current_dir(directory.path())
+        .env("TIDEGATE_RUNTIME_DIR", runtime_directory(directory));
+    command
 }
 
 /// Runs `command` to its end.
@@ -332,13 +337,9 @@ impl Server {
         tidegate(&self.directory, arguments)
     }
 
-    /// `tidegate VERB…` for this server, to be run beside it.
+    /// The program with `arguments`, in the directory of this server and its configuration.
     pub(crate) fn command_for(&self, arguments: &[&str]) -> Command {
-        let mut command = program();
-        command.args(arguments).arg("--config");
-        command.arg(self.directory.join("config.toml"));
-        command.env("TIDEGATE_RUNTIME_DIR", runtime_directory(&self.directory));
-        command
+        command_in(&self.directory, arguments)
     }
 
     /// A connection to the control socket.
