@@ -217,7 +217,16 @@ impl Supervisor {
         let waiting = workers.prepare(config.workers.get());
         let pools = Pools::new(config.blocking.threads, config.blocking.queue);
         let lost = log.as_ref().map(AccessWriters::lost).unwrap_or_default();
-        let observed = Observed::new(&generation, &pools, workers.roster(), lost, apps.view());
+        let feed = Arc::<Feed>::default();
+        let (roster, of_apps) = (workers.roster(), apps.view());
+        let observed = Observed::new(
+            &generation,
+            &pools,
+            roster,
+            lost,
+            of_apps,
+            Arc::clone(&feed),
+        );
         let shown = Arc::clone(&observed);
         let live = Live::new(Box::new(move || shown.snapshot()));
         let waiting_control = control.as_ref().map(|_| workers.prepare_one()).transpose();
@@ -246,7 +255,7 @@ impl Supervisor {
             observed,
             live,
             log,
-            feed: Arc::default(),
+            feed,
             apps,
             events,
             deferred: VecDeque::new(),

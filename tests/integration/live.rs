@@ -70,7 +70,8 @@ fn a_snapshot_tells_what_was_done() {
         ("/reloads", serde_json::json!([])),
         ("/upstreams", serde_json::json!([])),
         ("/apps", serde_json::json!([])),
-        ("/failures", serde_json::json!([])),
+        ("/failures/0/reason", "request_malformed".into()),
+        ("/failures/0/status", 400.into()),
     ] {
         assert_eq!(
             shown.pointer(pointer),
@@ -78,6 +79,7 @@ fn a_snapshot_tells_what_was_done() {
             "{pointer}: {shown:#}"
         );
     }
+    assert_eq!(shown.pointer("/failures/1"), None, "{shown:#}");
     for pointer in [
         "/time_ms",
         "/process/cpu_us",

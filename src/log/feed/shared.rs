@@ -91,7 +91,6 @@ impl Feed {
     }
 
     /// The last failures as the live snapshot has them, the newest first.
-    #[allow(dead_code, reason = "the live snapshot asks")]
     pub(crate) fn failures(&self) -> Vec<Value> {
         let failures = self.all_failures();
         failures.iter().rev().map(|it| it.to_json()).collect()

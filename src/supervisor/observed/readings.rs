@@ -10,6 +10,7 @@ use super::reloads::{Outcome, Reload, Reloads};
 use crate::control::reach::Readiness;
 use crate::generation::Generation;
 use crate::log::access::LostLines;
+use crate::log::feed::Feed;
 use crate::metrics::exchanges::{ExchangeSum, Kind};
 use crate::metrics::series::{SeriesName, UNKNOWN};
 use crate::metrics::tally::Tally;
@@ -32,6 +33,8 @@ pub(crate) struct Observed {
     /// Of each access log.
     lost: Vec<LostLines>,
     pub(super) apps: AppsView,
+    /// Has the last exchanges that failed.
+    pub(super) feed: Arc<Feed>,
 }
 
 /// The configuration that runs.
@@ -70,6 +73,7 @@ impl Observed {
         roster: &Arc<Roster>,
         lost: Vec<LostLines>,
         apps: AppsView,
+        feed: Arc<Feed>,
     ) -> Arc<Self> {
         let started = SystemTime::now();
         Arc::new(Self {
@@ -86,6 +90,7 @@ impl Observed {
             pools: pools.clone(),
             lost,
             apps,
+            feed,
         })
     }
 

@@ -71,7 +71,7 @@ impl Observed {
 
     /// The last exchanges that failed, the newest first.
     fn failures(&self) -> Vec<Value> {
-        Vec::new()
+        self.feed.failures()
     }
 }
 
@@ -84,6 +84,7 @@ fn count(tally: &Tally, snapshot: &mut Value) {
     } = OpenConnections::of(tally);
     snapshot["connections"] = json!({
         "http": http,
+        "idle": tally.total(|counters| counters.idle.read()),
         "tunnel": tunnel,
         "stream": stream,
         "accepted": tally.total(|counters| counters.accepted.read()),
