@@ -306,14 +306,26 @@ fn finish_with(
     if let Some(reason) = outcome.reason {
         worker.counters.reasons.count(reason);
     }
-    let is_recorded = worker.records(outcome.status);
     if outcome.end != End::Answered {
-        tell(client, subject, outcome);
-        if !is_recorded {
-            record(worker, client, subject, outcome, (started, note));
-        }
+        ended_badly(worker, client, subject, outcome, (started, note));
     }
-    if is_recorded {
+    if worker.records(outcome.status) {
+        record(worker, client, subject, outcome, (started, note));
+    }
+}
+
+/// Tells of an exchange that has failed whatever its status, and makes its record if the status alone would
+/// leave it without one.
+#[cold]
+fn ended_badly(
+    worker: &Rc<Worker>,
+    client: ClientAddress,
+    subject: &Subject<'_>,
+    outcome: Outcome,
+    (started, note): (Instant, Option<&UpstreamNote>),
+) {
+    tell(client, subject, outcome);
+    if !worker.records(outcome.status) {
         record(worker, client, subject, outcome, (started, note));
     }
 }
