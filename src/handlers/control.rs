@@ -36,9 +36,14 @@ impl ControlHandler {
             b"/live" => return live::answer::negotiated(request, &reach.live, pool).await,
             _ => {}
         }
-        if let Some(wanted) = exchanges::Resource::at(request.path.as_bytes()) {
+        let of_exchanges = match request.path.as_bytes() {
+            b"/exchanges" => Some(exchanges::Resource::Exchanges),
+            b"/failures" => Some(exchanges::Resource::Failures),
+            _ => None,
+        };
+        if let Some(resource) = of_exchanges {
             return match request.head.method {
-                Method::Get => wanted.answer(request.head.target.query, reach).await,
+                Method::Get => resource.answer(request.head.target.query, reach).await,
                 _ => Response::problem(Reason::MethodNotAllowed),
             };
         }

@@ -51,15 +51,6 @@ struct Asked {
 }
 
 impl Resource {
-    /// The resource at `path`, if there is one.
-    pub(super) fn at(path: &[u8]) -> Option<Self> {
-        match path {
-            b"/exchanges" => Some(Self::Exchanges),
-            b"/failures" => Some(Self::Failures),
-            _ => None,
-        }
-    }
-
     /// The response to GET with `query`.
     pub(super) async fn answer(self, query: Option<&[u8]>, reach: &Reach) -> Response<'static> {
         let asked = match parse(query.unwrap_or_default(), &reach.has_route) {
