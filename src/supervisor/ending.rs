@@ -15,6 +15,7 @@ use super::{End, Supervisor};
 use crate::control::reach::Phase;
 use crate::log::access::AccessWriters;
 use crate::log::diagnostic;
+use crate::log::feed::Feed;
 
 /// How long after the grace period the workers may take to end.
 const STOP_MARGIN: Duration = Duration::from_secs(2);
@@ -57,12 +58,11 @@ impl Supervisor {
         self.live.end();
         // Before the line: a command that is given because of it must not find the control socket.
         self.close_sockets();
-        self.feed.close();
         diagnostic::info(format_args!(
             "{cause}: stopping; exchanges in flight have {grace:?} to finish"
         ));
         self.generation.stop_routes();
-        drain_workers(&mut self.workers, &self.events, grace);
+        drain_workers(&mut self.workers, &self.events, &self.feed, grace);
     }
 
     /// Waits until the open connections have ended by themselves; a signal to stop drains them.
@@ -91,13 +91,17 @@ impl Supervisor {
 
 /// Tells the workers to finish the exchanges in flight within `grace`, and waits until all workers
 /// have ended, `grace` and a margin are over, or a second signal arrives.
-fn drain_workers(workers: &mut Workers, events: &Receiver<Event>, grace: Duration) {
+fn drain_workers(workers: &mut Workers, events: &Receiver<Event>, feed: &Feed, grace: Duration) {
     workers.drain(grace);
     // `None` lies beyond what the clock can tell, and never comes.
     let mut deadline = Instant::now().checked_add(grace.saturating_add(STOP_MARGIN));
     let mut is_cut = false;
     let mut running = workers.threads();
     while running > 0 {
+        // The last one is that of the control socket, as long as somebody follows: no exchange will end.
+        if running == 1 {
+            feed.close();
+        }
         let left = deadline.map_or(Duration::MAX, |deadline| {
             deadline.saturating_duration_since(Instant::now())
         });

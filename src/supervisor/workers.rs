@@ -26,6 +26,9 @@ use crate::server::{self, Acknowledgement, Command, Roster, WorkerSetup};
 /// that is busy for longer is named to the operator.
 const ADOPT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How much longer than the others the worker of the control socket may take to end.
+const FOLLOWERS_MARGIN: Duration = Duration::from_millis(250);
+
 /// The workers of a server.
 pub(super) struct Workers {
     threads: WorkerThreads,
@@ -47,6 +50,14 @@ struct Place {
     setup: WorkerSetup,
     /// `None` after its death, while the system has no thread for another.
     running: Option<Running>,
+}
+
+impl Place {
+    /// Has no worker that takes this place accept anything. Returns the one that has it.
+    fn close(&mut self) -> Option<&Running> {
+        self.setup.listeners.clear();
+        self.running.as_ref()
+    }
 }
 
 /// A worker, as the supervisor sees it.
@@ -267,13 +278,14 @@ impl Workers {
     /// Tells every worker to finish its exchanges within `grace`, and to end. A worker that dies
     /// meanwhile is not replaced.
     pub(super) fn drain(&mut self, grace: Duration) {
-        let places = self.places.iter_mut().chain(&mut self.control);
-        let running = places.filter_map(|place| {
-            place.setup.listeners.clear();
-            place.running.as_ref()
-        });
+        let running = self.places.iter_mut().filter_map(Place::close);
         for worker in running.chain(&self.retired) {
             worker.commands.send(Command::Drain(grace));
+        }
+        // Those who follow learn of the exchanges that are cut when `grace` is over.
+        let longer = grace.saturating_add(FOLLOWERS_MARGIN);
+        if let Some(control) = self.control.as_mut().and_then(Place::close) {
+            control.commands.send(Command::Drain(longer));
         }
     }
 }

@@ -328,18 +328,25 @@ fn the_end_of_the_server_ends_what_follows_it() {
     let mut follower = Following::of(&server, "");
     let mut command = Command::start(&server, &["-f"]);
     let lines = command.wait_until_it_follows(&server);
-    server.get("/api/last");
+    let mut last = server.connect();
+    last.send(
+        "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
+    );
+    assert_eq!(last.response().status, 100);
     let started = Instant::now();
     server.signal(Signal::TERM);
+    server.wait_for_line(|line| line.contains("stopping"));
+    // It was under way, and is followed to its end.
+    assert_eq!(last.last_response_to("a").status, 200);
     assert!(server.wait().expect("it is our own child").success());
     assert!(
         started.elapsed() < Duration::from_secs(20),
         "grace is longer"
     );
-    assert!(follower.rest().concat().contains("/api/last"));
+    assert!(follower.rest().concat().contains(" 200 POST h/echo "));
     let lines: Vec<String> = lines.collect();
     assert!(
-        lines.len() == 1 && lines[0].contains(" 200 GET h/api/last "),
+        lines.len() == 1 && lines[0].contains(" 200 POST h/echo "),
         "{lines:?}"
     );
     let (status, told) = command.end();
