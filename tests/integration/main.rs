@@ -57,6 +57,8 @@ mod upgrade;
 mod watch;
 // What the service manager is notified of, and the sockets that it passes.
 mod service_manager;
+// A hundred thousand exchanges of all kinds, by clients that keep account.
+mod accounts;
 // Panics in an exchange and in a worker.
 mod panics;
 // Many clients at once, and clients that send more than they read.
