@@ -1,5 +1,6 @@
 //! A `[[stream]]`, prepared.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(crate) struct Stream {
     pub(crate) proxy_protocol: Option<Version>,
     /// How long no octet may move, either way.
     pub(crate) idle_timeout: Duration,
+    /// Octets that each client is sent in a second; `None`: as many as it takes.
+    pub(crate) max_rate_out: Option<NonZeroU64>,
     pub(crate) access: Access,
     /// The connections that are open, also those that came in before a reload.
     open: Arc<Permits>,
@@ -36,6 +39,7 @@ impl Stream {
             terminator,
             proxy_protocol: options.proxy_protocol,
             idle_timeout: options.idle_timeout,
+            max_rate_out: options.max_rate_out,
             access: options.access.clone(),
             open,
             max_connections: options.max_connections.unwrap_or(usize::MAX),

@@ -325,18 +325,18 @@ pub(crate) async fn sleep(delay: Duration) {
 }
 
 /// The source of a task that waits for no socket. Dropping it removes the source.
-struct Sleeper(usize);
+pub(crate) struct Sleeper(usize);
 
 impl Sleeper {
     /// Takes a source of this thread's reactor.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(with_context(|context| {
             context.reactor.borrow_mut().insert()
         }))
     }
 
     /// Waits until `deadline`, or for ever with [`Tick::NEVER`]; another wake-up may come before.
-    fn poll(&self, context: &mut std::task::Context<'_>, deadline: Tick) -> Poll<()> {
+    pub(crate) fn poll(&self, context: &mut std::task::Context<'_>, deadline: Tick) -> Poll<()> {
         with_context(|c| c.reactor.borrow_mut().poll_sleep(self.0, context, deadline))
     }
 }

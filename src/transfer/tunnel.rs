@@ -16,15 +16,23 @@
 //! Each side may end its half by itself: the end is passed on behind everything that came before it,
 //! and the other way goes on. A connection that breaks resets the other one, so that no side takes a
 //! cut for an end.
+//!
+//! The way down may have a pace. At its pace a way reads no more than it may send, so that the rest waits in
+//! the sender's socket, not here.
+
+mod pacing;
 
 use std::future::poll_fn;
 use std::io;
+use std::num::NonZeroU64;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{InputBuffer, READ_SIZE};
 use crate::runtime::{self, Direction, Elapsed, Tick};
 use crate::transport::Transport;
+
+use pacing::Pacing;
 
 /// Reads on one way before the other way has its turn.
 const READS_PER_ROUND: usize = 4;
@@ -40,6 +48,8 @@ pub(crate) struct Tunnel {
     from_client: u64,
     /// Octets that the client's socket has taken.
     to_client: u64,
+    /// How fast octets go to the client; `None`: as fast as it takes them.
+    pacing: Option<Box<Pacing>>,
     idle_timeout: Duration,
     /// When the tunnel has been idle for too long.
     deadline: Tick,
@@ -100,6 +110,8 @@ enum Wants {
     ToReceive,
     /// The receiver has to make room.
     ToSend,
+    /// The pace lets nothing more be sent for so long.
+    Pause(Duration),
     /// Nothing: it could go on, and lets others go first.
     Turn,
     /// Nothing: it is over.
@@ -117,13 +129,16 @@ struct Ends<'t> {
 }
 
 impl Tunnel {
-    /// A tunnel that ends when no octet has moved for `idle_timeout`.
-    pub(crate) fn new(idle_timeout: Duration) -> Self {
+    /// A tunnel that ends when no octet has moved for `idle_timeout`, and sends so many octets a second to the
+    /// client at most. With a pace it is made on the thread that runs it.
+    pub(crate) fn new(idle_timeout: Duration, max_rate_out: Option<NonZeroU64>) -> Self {
+        let pacing = |octets| Box::new(Pacing::new(octets));
         Self {
             up: Way::default(),
             down: Way::default(),
             from_client: 0,
             to_client: 0,
+            pacing: max_rate_out.map(pacing),
             idle_timeout,
             deadline: Tick::NEVER,
         }
@@ -179,7 +194,10 @@ impl Tunnel {
             let (upward, downward, deadline) = (sides.upward(), sides.downward(), self.deadline);
             // Both are polled in any case, so that both are waited for.
             let up = self.up.poll_ready(up, upward, context, deadline);
-            let down = self.down.poll_ready(down, downward, context, deadline);
+            let down = match (down, &self.pacing) {
+                (Wants::Pause(wait), Some(pacing)) => pacing.poll_pause(context, wait).map(Ok),
+                _ => self.down.poll_ready(down, downward, context, deadline),
+            };
             match (up, down) {
                 (Poll::Ready(Err(Failure::Broken)), _) => {
                     return Poll::Ready(sides.broke(TunnelEnd::ClientBroke));
@@ -204,14 +222,20 @@ impl Tunnel {
     /// # Errors
     /// How the tunnel ends, if one side is broken.
     fn move_octets(&mut self, sides: Sides<'_>) -> Result<(Wants, Wants), TunnelEnd> {
-        let up = self.up.advance(sides.upward(), sides.input);
+        let up = self.up.advance(sides.upward(), sides.input, None);
         let up = up.map_err(|Broken| sides.broke(TunnelEnd::ClientBroke))?;
-        let down = self.down.advance(sides.downward(), sides.input);
+        let pacing = self.pacing.as_deref_mut();
+        let down = self.down.advance(sides.downward(), sides.input, pacing);
         let down = down.map_err(|Broken| sides.broke(TunnelEnd::UpstreamBroke))?;
         if up.octets() | down.octets() > 0 {
             self.from_client += up.received as u64;
             self.to_client += down.sent as u64;
             self.postpone();
+        }
+        if let Wants::Pause(wait) = down.wants {
+            // Octets wait, so that the tunnel is not idle.
+            let longer = self.idle_timeout.saturating_add(wait);
+            self.deadline = runtime::deadline_after(longer);
         }
         Ok((up.wants, down.wants))
     }
@@ -258,45 +282,81 @@ impl Waiting {
 
 impl Way {
     /// Moves octets until it would have to wait, or has had its turn.
-    fn advance(&mut self, ends: Ends<'_>, input: &InputBuffer) -> Result<Advance, Broken> {
+    fn advance(
+        &mut self,
+        ends: Ends<'_>,
+        input: &InputBuffer,
+        mut pacing: Option<&mut Pacing>,
+    ) -> Result<Advance, Broken> {
         let mut moved = Advance {
             wants: Wants::Turn,
             received: 0,
             sent: 0,
         };
         for _ in 0..READS_PER_ROUND {
-            if !self.send_waiting(ends.to, &mut moved) {
-                moved.wants = Wants::ToSend;
-                return Ok(moved);
+            let most = match pacing.as_deref_mut().filter(|_| self.has_work()) {
+                None => READ_SIZE,
+                Some(pacing) => match pacing.allowance() {
+                    Ok(most) => most.min(READ_SIZE),
+                    Err(wait) => {
+                        moved.wants = Wants::Pause(wait);
+                        return Ok(moved);
+                    }
+                },
+            };
+            let before = moved.sent;
+            let wants = self.step(ends, input, most, &mut moved)?;
+            if let Some(pacing) = &mut pacing {
+                pacing.sent(moved.sent - before);
             }
-            match self.state {
-                WayState::Open if self.is_drained => {
-                    moved.wants = Wants::ToReceive;
-                    return Ok(moved);
-                }
-                WayState::Open => self.pass_on(ends, input, &mut moved)?,
-                WayState::Ending => {
-                    ends.to.shut_down();
-                    self.state = WayState::Ended;
-                }
-                WayState::Ended | WayState::Refused => {
-                    moved.wants = Wants::Nothing;
-                    return Ok(moved);
-                }
+            if let Some(wants) = wants {
+                moved.wants = wants;
+                return Ok(moved);
             }
         }
         Ok(moved)
     }
 
-    /// Reads once, and sends what was read; keeps what the receiver does not take.
+    /// Whether there is something to send, or to read and send.
+    fn has_work(&self) -> bool {
+        self.waiting.is_some() || (self.state == WayState::Open && !self.is_drained)
+    }
+
+    /// Sends what was kept, or reads once and sends that; the receiver gets at most so many octets. Returns what
+    /// the way waits for; `None`: it can go on.
+    fn step(
+        &mut self,
+        ends: Ends<'_>,
+        input: &InputBuffer,
+        most: usize,
+        moved: &mut Advance,
+    ) -> Result<Option<Wants>, Broken> {
+        if self.waiting.is_some() {
+            let is_blocked = self.send_waiting(ends.to, most, moved);
+            return Ok(is_blocked.then_some(Wants::ToSend));
+        }
+        match self.state {
+            WayState::Open if self.is_drained => return Ok(Some(Wants::ToReceive)),
+            WayState::Open => self.pass_on(ends, input, most, moved)?,
+            WayState::Ending => {
+                ends.to.shut_down();
+                self.state = WayState::Ended;
+            }
+            WayState::Ended | WayState::Refused => return Ok(Some(Wants::Nothing)),
+        }
+        Ok(None)
+    }
+
+    /// Reads once, at most so many octets, and sends what was read; keeps what the receiver does not take.
     fn pass_on(
         &mut self,
         ends: Ends<'_>,
         input: &InputBuffer,
+        most: usize,
         moved: &mut Advance,
     ) -> Result<(), Broken> {
         let mut input = input.borrow_mut();
-        let received = match ends.from.receive(&mut input[..READ_SIZE]) {
+        let received = match ends.from.receive(&mut input[..most]) {
             Ok(received) => received,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.is_drained = true;
@@ -325,26 +385,30 @@ impl Way {
         Ok(())
     }
 
-    /// Sends what was kept. Returns whether nothing of it is left.
-    fn send_waiting(&mut self, to: &Transport, moved: &mut Advance) -> bool {
+    /// Sends what was kept, at most so many octets. Returns whether the receiver takes nothing more for now.
+    fn send_waiting(&mut self, to: &Transport, most: usize, moved: &mut Advance) -> bool {
         let Some(waiting) = &mut self.waiting else {
-            return true;
+            return false;
         };
-        while waiting.sent < waiting.octets.len() {
-            match to.send(&waiting.octets[waiting.sent..], false) {
+        let end = waiting.octets.len().min(waiting.sent + most);
+        while waiting.sent < end {
+            match to.send(&waiting.octets[waiting.sent..end], false) {
+                // A session of TLS may say now that it has sent what it was given when there was no room.
                 Ok(count) => {
                     waiting.sent += count;
                     moved.sent += count;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(_) => {
                     self.refuse();
-                    return true;
+                    return false;
                 }
             }
         }
-        self.waiting = None;
-        true
+        if waiting.sent >= waiting.octets.len() {
+            self.waiting = None;
+        }
+        false
     }
 
     /// Ends the way because the receiver takes nothing more. What the receiver has sent before is still
@@ -364,7 +428,8 @@ impl Way {
     ) -> Poll<Result<(), Failure>> {
         match wants {
             Wants::Nothing => Poll::Pending,
-            Wants::Turn => Poll::Ready(Ok(())),
+            // A way without a pace never pauses.
+            Wants::Turn | Wants::Pause(_) => Poll::Ready(Ok(())),
             Wants::ToReceive => {
                 let ready = ends.from.poll_ready(context, Direction::Read, deadline)?;
                 ready.map(|()| {

@@ -1,5 +1,5 @@
-//! `max_rate_out`: how fast responses are sent on a connection. A response cannot take less time than its
-//! pace demands, however slow the machine is: only that is asked of the clock.
+//! `max_rate_out`: how fast responses are sent on a connection, and what tunnels and streams carry. A response
+//! cannot take less time than its pace demands, however slow the machine is: only that is asked of the clock.
 
 use std::time::{Duration, Instant};
 
@@ -180,4 +180,35 @@ fn a_route_may_be_without_the_pace_of_its_server() {
     .start();
     // At the server's pace this would take more than an hour.
     assert!(server.connect().exchange(get("/file.bin")).content == content);
+}
+
+const SWITCHED: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+#[test]
+fn what_a_tunnel_carries_to_the_client_is_sent_at_the_pace() {
+    let content = pattern(0, LENGTH);
+    let upstream = Upstream::listen();
+    let server = Site::new(&format!(
+        "'/' = {{ proxy = '{}', {PACED} }}",
+        upstream.url()
+    ))
+    .start();
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    let mut connection = upstream.accept();
+    connection.head();
+    connection.send(SWITCHED);
+    assert_eq!(client.response_head().status, 101);
+    // The other way has no pace: at a hundredth of a second for each octet this would take forever.
+    client.send(&content);
+    assert!(connection.take(LENGTH).as_deref() == Some(&content[..]));
+    let started = Instant::now();
+    connection.send(&content);
+    assert!(client.read(LENGTH) == content);
+    let elapsed = started.elapsed();
+    assert!(elapsed >= LEAST, "{elapsed:?}");
+    // Nothing is left behind when both have ended.
+    connection.finish_sending();
+    client.expect_end();
 }

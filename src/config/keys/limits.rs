@@ -4,6 +4,7 @@
 //! top. The head is read before its route is known, so a route has only the limits of content and of
 //! sending.
 
+use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 
 use super::level::{Level, Refinement};
@@ -246,23 +247,29 @@ const LIMITS: &[Limit] = &[
             key: "max_rate_out",
             kind: Kind::Either(&[Kind::Text, Kind::Only(false)]),
             default: "false",
-            about: "how fast responses are sent on a connection, as in \"2 MiB/s\"; false: as fast as the client reads",
+            about: "how fast responses, and what a tunnel carries, are sent on a connection, as in \"2 MiB/s\"; \
+                    false: as fast as the client reads",
             translations: &[(
                 "limit_rate",
                 "the setting is called `max_rate_out`, in `limits`: \"500 KiB/s\"",
             )],
-            read: |node, limits| {
-                let pace = or_false(node, "a pace", |node| node.text()?.parse(parse_pace));
-                set(&mut limits.max_rate_out, pace)
-            },
-            show: |limits| {
-                let pace = limits.max_rate_out.map(show_pace);
-                Some(pace.map_or_else(|| "false".to_owned(), |pace| written::string(&pace)))
-            },
+            read: |node, limits| set(&mut limits.max_rate_out, read_pace(node)),
+            show: |limits| Some(show_pace_or_false(limits.max_rate_out)),
             ..Setting::BLANK
         },
     },
 ];
+
+/// Reads a pace or false.
+pub(super) fn read_pace(node: Node<'_>) -> Option<Option<NonZeroU64>> {
+    or_false(node, "a pace", |node| node.text()?.parse(parse_pace))
+}
+
+/// A pace in the terms of the file.
+pub(super) fn show_pace_or_false(octets_a_second: Option<NonZeroU64>) -> String {
+    let pace = octets_a_second.map(show_pace);
+    pace.map_or_else(|| "false".to_owned(), |pace| written::string(&pace))
+}
 
 /// The limits that may stand at `level`.
 fn settings(level: Level) -> impl Iterator<Item = &'static Setting<Limits>> {

@@ -2,7 +2,7 @@
 
 use super::access;
 use super::level::Refinement;
-use super::limits::MAX_CONNECTIONS;
+use super::limits::{MAX_CONNECTIONS, read_pace, show_pace_or_false};
 use super::listen_claims::ListenClaims;
 use super::listening::{
     listen, read_group, read_mode, read_owner, report_no_address, show_group, show_listen,
@@ -118,6 +118,20 @@ const SETTINGS: &[Setting<Stream>] = &[
         )],
         read: |node, stream| set(&mut stream.idle_timeout, node.duration(WAIT)),
         show: |stream| Some(written::duration(stream.idle_timeout)),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "max_rate_out",
+        kind: Kind::Either(&[Kind::Text, Kind::Only(false)]),
+        default: "false",
+        about: "how fast each client is sent what its upstream says, as in \"2 MiB/s\"; false: as fast as it \
+                reads; what clients send is passed on as it comes",
+        translations: &[(
+            "proxy_download_rate",
+            "the setting is called `max_rate_out`: \"500 KiB/s\"",
+        )],
+        read: |node, stream| set(&mut stream.max_rate_out, read_pace(node)),
+        show: |stream| Some(show_pace_or_false(stream.max_rate_out)),
         ..Setting::BLANK
     },
 ];

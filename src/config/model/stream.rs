@@ -1,5 +1,6 @@
 //! One `[[stream]]`, checked.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::{Access, SocketAccess, Tls};
@@ -25,6 +26,8 @@ pub(crate) struct Stream {
     pub(crate) max_connections: Option<usize>,
     /// How long no octet may move, either way: closed.
     pub(crate) idle_timeout: Duration,
+    /// Octets that each client is sent in a second; `None`: as many as it takes.
+    pub(crate) max_rate_out: Option<NonZeroU64>,
     pub(crate) access: Access,
 }
 
@@ -40,6 +43,7 @@ impl Default for Stream {
             accept_proxy_protocol: false,
             max_connections: None,
             idle_timeout: Duration::from_secs(3600),
+            max_rate_out: None,
             access: Access::default(),
         }
     }

@@ -11,6 +11,7 @@
 
 use std::mem::{replace, take};
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::answer::MAX_COPIED;
@@ -208,7 +209,7 @@ impl Connection {
                     *tunnel,
                     exchange,
                     buffer,
-                    send_timeout,
+                    (send_timeout, max_rate_out),
                 )))
             }
         }
@@ -287,13 +288,13 @@ impl Connection {
         })
     }
 
-    /// Sends the head of a 101, which is in `buffer`.
+    /// Sends the head of a 101, which is in `buffer`. The pace is for what the tunnel carries.
     async fn switch(
         &self,
         tunnel: Tunnel,
         mut exchange: Underway<'static>,
         buffer: Vec<u8>,
-        send_timeout: Duration,
+        (send_timeout, max_rate_out): (Duration, Option<NonZeroU64>),
     ) -> Responded {
         exchange.answer_with(Status::SWITCHING_PROTOCOLS);
         let mut head = Transmission::new(buffer, DuplexContent::Empty, false);
@@ -305,6 +306,7 @@ impl Connection {
             Ok(()) => Responded::Switched(Box::new(Switched {
                 tunnel,
                 to_upstream: Vec::new(),
+                max_rate_out,
                 exchange,
             })),
             Err(_) => {

@@ -41,6 +41,7 @@ impl Connection {
         let Switched {
             tunnel,
             to_upstream,
+            max_rate_out,
             exchange,
         } = switched;
         let message::tunnel::Tunnel {
@@ -51,7 +52,7 @@ impl Connection {
             is_wanted,
         } = tunnel;
         self.worker.count_tunnel();
-        let mut tunnel = Tunnel::new(idle_timeout);
+        let mut tunnel = Tunnel::new(idle_timeout, max_rate_out);
         tunnel.send_first_to_upstream(to_upstream);
         tunnel.send_first_to_client(first);
         let tunnel = TunnelConnection {

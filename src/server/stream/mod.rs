@@ -82,7 +82,7 @@ impl StreamConnection {
         worker.counters.streams.open.add(1);
         worker.counters.streams.accepted.add(1);
         let addresses = peer.zip(transport.server_address());
-        let tunnel = Tunnel::new(stream.idle_timeout);
+        let tunnel = Tunnel::new(stream.idle_timeout, stream.max_rate_out);
         Self {
             transport,
             worker,

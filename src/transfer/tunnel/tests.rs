@@ -43,7 +43,7 @@ fn sides<'t>(client: &'t Transport, upstream: &'t Transport, input: &'t InputBuf
 fn carry(client: Transport, upstream: Transport, idle_timeout: Duration) -> (TunnelEnd, u64, u64) {
     let tunnel = async move {
         let input = input();
-        let mut tunnel = Tunnel::new(idle_timeout);
+        let mut tunnel = Tunnel::new(idle_timeout, None);
         tunnel.send_first_to_upstream(b"[up]".to_vec());
         tunnel.send_first_to_client(b"[down]".to_vec());
         let end = tunnel.run(sides(&client, &upstream, &input)).await;
@@ -140,7 +140,10 @@ fn a_slow_receiver_holds_the_sender_back_and_an_idle_tunnel_holds_nothing() {
             far.set_nonblocking(true).expect("a socket can be set so");
         }
         let input = input();
-        let (mut tunnel, sides) = (Tunnel::new(PATIENCE), sides(&client, &upstream, &input));
+        let (mut tunnel, sides) = (
+            Tunnel::new(PATIENCE, None),
+            sides(&client, &upstream, &input),
+        );
         let mut sent = 0_usize;
         // Until a write is refused after the tunnel has taken what it can.
         loop {
@@ -164,11 +167,85 @@ fn a_slow_receiver_holds_the_sender_back_and_an_idle_tunnel_holds_nothing() {
             assert_eq!(settle(&mut tunnel, sides).await, None);
         }
         assert!(tunnel.down.waiting.is_none() && tunnel.up.waiting.is_none());
-        assert!(size_of_val(&tunnel) <= 72, "{}", size_of_val(&tunnel));
+        assert!(size_of_val(&tunnel) <= 80, "{}", size_of_val(&tunnel));
         let run = tunnel.run(sides);
         assert!(size_of_val(&run) <= 32, "{}", size_of_val(&run));
     })
     .expect("a loop");
+}
+
+/// A pace of so many octets a second.
+fn pace(octets: u64) -> Option<NonZeroU64> {
+    NonZeroU64::new(octets)
+}
+
+#[test]
+fn a_pace_holds_the_way_down_back_and_leaves_the_rest_with_the_sender() {
+    run(async {
+        let ((client, mut far_client), (upstream, mut far_upstream)) = (unix(), unix());
+        let input = input();
+        let mut tunnel = Tunnel::new(PATIENCE, pace(1024));
+        let sides = sides(&client, &upstream, &input);
+        let started = std::time::Instant::now();
+        far_upstream.write_all(&[b'd'; 50_000]).expect("room");
+        far_client.write_all(&[b'u'; 50_000]).expect("room");
+        assert_eq!(settle(&mut tunnel, sides).await, None);
+        assert_eq!(tunnel.received_from_client(), 50_000, "the way up has none");
+        let sent = tunnel.to_client();
+        let most = 1024 * (2 + started.elapsed().as_secs());
+        assert!((1024..=most).contains(&sent), "{sent}");
+        assert!(tunnel.down.waiting.is_none());
+        // What waits already is sent at the pace, too.
+        tunnel.send_first_to_client(vec![b'w'; 50_000]);
+        assert_eq!(settle(&mut tunnel, sides).await, None);
+        let most = 1024 * (2 + started.elapsed().as_secs());
+        assert!(tunnel.to_client() <= most, "{}", tunnel.to_client());
+    })
+    .expect("a loop");
+}
+
+#[test]
+fn a_pause_of_the_pace_is_neither_idle_nor_an_end() {
+    const IDLE: Duration = Duration::from_millis(50);
+    let ((client, mut far_client), (upstream, mut far_upstream)) = (unix(), unix());
+    far_upstream.write_all(&[b'd'; 2500]).expect("room");
+    drop(far_upstream);
+    let read = thread::spawn(move || {
+        let mut all = Vec::new();
+        far_client.read_to_end(&mut all).expect("it ends");
+        // Open until the tunnel has ended.
+        (all.len(), far_client)
+    });
+    let (end, to_client) = run(async move {
+        let input = input();
+        let mut tunnel = Tunnel::new(IDLE, pace(1024));
+        let end = tunnel.run(sides(&client, &upstream, &input)).await;
+        (end, tunnel.to_client())
+    })
+    .expect("a loop");
+    // The client does not end its side: once all is sent, the tunnel is idle.
+    assert_eq!((end, to_client), (TunnelEnd::Idle, 2500));
+    assert_eq!(read.join().expect("no panic").0, 2500);
+}
+
+#[test]
+fn a_fast_pace_is_reached() {
+    let ((client, far_client), (upstream, mut far_upstream)) = (tcp(), tcp());
+    let read = read_all(far_client.try_clone().expect("a descriptor"));
+    let far = thread::spawn(move || {
+        far_upstream
+            .write_all(&vec![b'd'; 16 << 20])
+            .expect("it is taken");
+        far_client.shutdown(Shutdown::Write).expect("it is open");
+    });
+    let end = run(async move {
+        let input = input();
+        let mut tunnel = Tunnel::new(PATIENCE, pace(64 << 20));
+        tunnel.run(sides(&client, &upstream, &input)).await
+    });
+    far.join().expect("no panic");
+    assert_eq!(end.expect("a loop"), TunnelEnd::Complete);
+    assert_eq!(read.join().expect("no panic").len(), 16 << 20);
 }
 
 #[test]
@@ -233,7 +310,10 @@ fn a_sender_that_breaks_while_it_is_held_back_is_noticed() {
             .set_nonblocking(true)
             .expect("a socket can be set so");
         let input = input();
-        let (mut tunnel, sides) = (Tunnel::new(PATIENCE), sides(&client, &upstream, &input));
+        let (mut tunnel, sides) = (
+            Tunnel::new(PATIENCE, None),
+            sides(&client, &upstream, &input),
+        );
         // Until the upstream's buffers, the tunnel's and the client's are full.
         while far_client.write(&[b'x'; 100_000]).is_ok() {
             assert_eq!(settle(&mut tunnel, sides).await, None);

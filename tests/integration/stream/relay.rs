@@ -124,6 +124,29 @@ fn an_idle_connection_ends() {
     assert!(record(&server, "idle")["duration_ms"].as_u64() >= Some(600));
 }
 
+/// A megabyte at two a second takes almost half a second, however slow the machine is.
+#[test]
+fn a_pace_is_for_what_the_upstream_says() {
+    const LENGTH: usize = 1 << 20;
+    let (listener, there) = upstream();
+    let server = start("", &format!("proxy = '{there}'\nmax_rate_out = '2 MiB/s'"));
+    let mut client = connect(stream_address(&server));
+    let mut upstream = accept(&listener);
+    let octets = pattern(0, LENGTH);
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| upstream.write_all(&octets).expect("it is taken"));
+        assert!(read(&client, LENGTH) == octets);
+    });
+    let elapsed = start.elapsed();
+    assert!(elapsed >= Duration::from_millis(290), "{elapsed:?}");
+    client.write_all(&octets).expect("it is taken");
+    assert!(read(&upstream, LENGTH) == octets);
+    drop(client);
+    drop(upstream);
+    assert_eq!(record(&server, "complete")["bytes"], LENGTH);
+}
+
 #[test]
 fn unix_sockets_on_both_sides() {
     let site = Site::new("");
