@@ -145,6 +145,13 @@ fn a_request_on_the_fast_path_allocates_nothing() {
             1,
         ),
         (
+            "for a user whose password was right a moment ago",
+            "GET /members/page.html HTTP/1.1\r\nHost: h\r\nAuthorization: Basic YWxpY2U6cHc=\r\n\r\n"
+                .to_owned(),
+            "200",
+            1,
+        ),
+        (
             "pipelined",
             "GET /page.html HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
             "200",
@@ -256,6 +263,9 @@ impl Server {
         for name in ["page.html", "index.html"] {
             std::fs::write(directory.join(name), [b'x'; 612]).expect("it is there");
         }
+        // The password is `pw`.
+        let users = "alice:$2y$04$RGvcrkJALvtIf5Ci.3dmxuwvU7l80eIZwLOumqPn8faQD4lB1hmC.\n";
+        std::fs::write(directory.join("users"), users).expect("it is there");
         // The cache looks at no file again during the test, because looking allocates.
         let (site, upstream) = (directory.display(), start_upstream());
         let silent = start_silent_upstream();
@@ -274,6 +284,7 @@ impl Server {
             "= /fixed" = {{ respond = "ok" }}
             "/shared" = {{ files = "{site}", revalidate = "1h", strip_prefix = true, cors = {{ origins = ["https://a.test", "https://b.test"], expose = "ETag" }} }}
             "/limited" = {{ files = "{site}", revalidate = "1h", strip_prefix = true, allow = "127.0.0.0/8", rate = ["much", "path"], cors = {{ origins = "https://b.test" }} }}
+            "/members" = {{ files = "{site}", revalidate = "1h", strip_prefix = true, auth = {{ basic = "{site}/users" }} }}
             "= /refused" = {{ respond = "ok", rate = "none" }}
             "= /passed" = {{ proxy = "http://{upstream}" }}
             "= /tunnel" = {{ proxy = "http://{silent}" }}
