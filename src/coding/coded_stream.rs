@@ -46,6 +46,7 @@ pub(crate) fn coded(stream: ContentStream<'_>, encoder: LentEncoder) -> ContentS
         slice_left: SLICE,
         broken: None,
         is_ended: false,
+        is_longer: false,
     };
     coded.take(first);
     ContentStream::new(None, Box::new(coded))
@@ -73,6 +74,8 @@ struct CodedSource<'c> {
     broken: Option<BrokenOff>,
     /// Whether the source has given all.
     is_ended: bool,
+    /// Whether it has given more than it announced.
+    is_longer: bool,
 }
 
 /// Where the source is.
@@ -97,8 +100,9 @@ impl<'c> CodedSource<'c> {
     fn take(&mut self, mut octets: Vec<u8>) {
         if let Some(left) = &mut self.left {
             if octets.len() as u64 > *left {
-                octets.truncate(*left as usize);
                 // What is longer than announced is dropped, as without a coding.
+                octets.truncate(*left as usize);
+                self.is_longer = true;
             }
             *left -= octets.len() as u64;
             // The client has all of it, whether or not the source ends now: a script may keep its output open.
@@ -252,6 +256,10 @@ impl ContentSource for CodedSource<'_> {
         let mut trailers = FieldList::parse(&source.trailers());
         trailers.retain(|line| !describes_octets(&line.name));
         trailers.encode().into_bytes()
+    }
+
+    fn dropped_some(&self) -> bool {
+        self.is_longer
     }
 
     fn while_blocked<'s>(&'s mut self) -> LocalFuture<'s, ()> {

@@ -88,6 +88,11 @@ pub(crate) trait ContentSource {
         Box::pin(std::future::pending())
     }
 
+    /// Whether the maker of the content gave more than it had announced, and this source has dropped the rest.
+    fn dropped_some(&self) -> bool {
+        false
+    }
+
     /// Lets go of the source where the response is sent without its content: to HEAD, with a 304. A
     /// script that makes it may be allowed to run to its end, since it has done nothing wrong.
     fn discard(self: Box<Self>) {}

@@ -405,6 +405,8 @@ impl<'c> Transmission<'c> {
         if !goes_on && let Some(mut stream) = self.stream.take() {
             if stream.left > Some(0) {
                 self.extent = Extent::Shorter;
+            } else if stream.source.dropped_some() {
+                self.extent = Extent::Longer;
             }
             trailers = Some(stream.source.trailers());
         }

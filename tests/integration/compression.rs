@@ -440,6 +440,32 @@ fn what_breaks_off_looks_broken_off() {
     }
 }
 
+/// As without a coding, where the operator is warned as well.
+#[test]
+fn what_is_longer_than_announced_is_cut_with_a_warning() {
+    let page = text(20_000);
+    let site = Site::new("'/cgi' = { cgi = 'scripts', compress = true }").file("page", &page);
+    std::fs::create_dir(site.directory().join("scripts")).expect("the directory is new");
+    script(
+        site.directory(),
+        "a.sh",
+        "printf 'Content-Type: text/plain\\nContent-Length: 19990\\n\\n'; cat ../www/page",
+    );
+    let server = site.start();
+    for coding in CODINGS {
+        let response = ask(
+            &server,
+            "/cgi/a.sh",
+            &format!("Accept-Encoding: {coding}\r\n"),
+        );
+        assert_eq!(response.field("Content-Encoding"), Some(coding));
+        assert!(decoded(&response) == page[..19_990], "{coding}");
+    }
+    server.wait_for_line(|line| {
+        line.contains(" warning: route ") && line.contains("longer than its Content-Length says")
+    });
+}
+
 #[test]
 fn clients_of_http_1_0_get_no_stream_in_a_coding() {
     let page = text(30_000);
