@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::encoder::{Effort, Encoder};
 use crate::http::negotiation::ContentCoding;
 
-/// What the encoders of a worker may take together, in octets: 36 of zstd, or 200 of gzip.
+/// What the encoders of a worker may take together, in octets: 36 of zstd, 19 of Brotli, or 200 of gzip.
 const MOST: usize = 64 * 1024 * 1024;
 
 /// Encoders of a coding that are kept for the next content.

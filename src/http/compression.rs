@@ -14,7 +14,7 @@ use super::date::HttpDate;
 use super::field_list::{FieldLine, FieldList};
 use super::fields::Known;
 use super::list;
-use super::negotiation::{ContentCoding, select_coding};
+use super::negotiation::{ContentCoding, select_coding, select_coding_of_stream};
 use super::request::RequestHead;
 use super::status::Status;
 
@@ -160,10 +160,35 @@ impl Compression {
         }
     }
 
+    /// The length up to which content that is compressed while it is sent may be in Brotli, where gzip would do
+    /// as well: `coding::encoder` says why.
+    pub(crate) const MAX_BROTLI: u64 = 256 * 1024;
+
     /// The coding for the client of `head`, for a response that [`suits`](Self::suits).
     pub(crate) fn coding_for(&self, head: &RequestHead<'_>) -> Result<ContentCoding, Uncoded> {
+        self.coding_by(select_coding, head)
+    }
+
+    /// As [`coding_for`](Self::coding_for), for content that is compressed while it is sent: of so many octets,
+    /// if that is known.
+    pub(crate) fn coding_for_sent(
+        &self,
+        head: &RequestHead<'_>,
+        length: Option<u64>,
+    ) -> Result<ContentCoding, Uncoded> {
+        if length.is_some_and(|length| length <= Self::MAX_BROTLI) {
+            return self.coding_for(head);
+        }
+        self.coding_by(select_coding_of_stream, head)
+    }
+
+    fn coding_by(
+        &self,
+        select: fn(Option<&[u8]>, &[ContentCoding]) -> ContentCoding,
+        head: &RequestHead<'_>,
+    ) -> Result<ContentCoding, Uncoded> {
         let accept_encoding = head.fields.combined(Known::AcceptEncoding);
-        let coding = select_coding(accept_encoding.as_deref(), &self.codings);
+        let coding = select(accept_encoding.as_deref(), &self.codings);
         if coding == ContentCoding::Identity {
             return Err(Uncoded::NotAccepted);
         }
@@ -339,6 +364,7 @@ mod tests {
             (&all, "Accept-Encoding: gzip, deflate, br, zstd", Ok(Zstd)),
             (&all, "Accept-Encoding: gzip, deflate, br", Ok(Brotli)),
             (&all, "Accept-Encoding: gzip;q=1.0, br;q=0.5", Ok(Gzip)),
+            (&all, "Accept-Encoding: gzip;q=0.5, br", Ok(Brotli)),
             (&all, "Accept-Encoding: gzip;q=0", Err(Uncoded::NotAccepted)),
             (&all, "Accept-Encoding: identity", Err(Uncoded::NotAccepted)),
             (
@@ -370,6 +396,17 @@ mod tests {
                 unreachable!("{fields} are lines of a head")
             };
             assert_eq!(rules.coding_for(&head), expected, "{fields}");
+            let short = rules.coding_for_sent(&head, Some(Compression::MAX_BROTLI));
+            assert_eq!(short, expected, "{fields}");
+            for length in [Some(Compression::MAX_BROTLI + 1), None] {
+                let long = rules.coding_for_sent(&head, length);
+                let expected = match expected {
+                    // Unless the client weighs it higher.
+                    Ok(Brotli) if !fields.contains("gzip;q=0.5") => Ok(Gzip),
+                    expected => expected,
+                };
+                assert_eq!(long, expected, "{fields} {length:?}");
+            }
         }
     }
 }

@@ -73,12 +73,31 @@ pub(crate) fn select_coding(
     accept_encoding: Option<&[u8]>,
     available: &[ContentCoding],
 ) -> ContentCoding {
+    select(accept_encoding, available, &ContentCoding::PREFERENCE)
+}
+
+/// As [`select_coding`], for content of which an encoder sees little at a time: of codings that the client
+/// weighs alike, Brotli is the last one.
+pub(crate) fn select_coding_of_stream(
+    accept_encoding: Option<&[u8]>,
+    available: &[ContentCoding],
+) -> ContentCoding {
+    use ContentCoding::{Brotli, Gzip, Identity, Zstd};
+    select(accept_encoding, available, &[Zstd, Gzip, Brotli, Identity])
+}
+
+/// Returns the coding that the client weighs highest; of those that it weighs alike, the first in `order`.
+fn select(
+    accept_encoding: Option<&[u8]>,
+    available: &[ContentCoding],
+    order: &[ContentCoding],
+) -> ContentCoding {
     let (Some(value), false) = (accept_encoding, available.is_empty()) else {
         return ContentCoding::Identity;
     };
     let weights = CodingWeights::parse(value);
     let mut best = (ContentCoding::Identity, Weight::ZERO);
-    for coding in ContentCoding::PREFERENCE {
+    for &coding in order {
         let weight = weights.of(coding);
         if weight > best.1 && (coding == ContentCoding::Identity || available.contains(&coding)) {
             best = (coding, weight);

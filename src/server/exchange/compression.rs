@@ -75,7 +75,7 @@ fn code<'a, 'c>(
     head: &RequestHead<'_>,
     encoders: &Rc<Encoders>,
 ) -> DuplexContent<'a, 'c> {
-    let Ok(coding) = rules.coding_for(head) else {
+    let Ok(coding) = rules.coding_for_sent(head, content.length()) else {
         return content;
     };
     let is_short = |octets: &Octets<'_>| octets.len() <= AT_ONCE;

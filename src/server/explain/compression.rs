@@ -3,6 +3,7 @@
 use crate::generation::policy::ServingPolicy;
 use crate::http::compression::{Compression, TypePattern, Uncoded};
 use crate::http::field_list::FieldList;
+use crate::http::negotiation::ContentCoding;
 use crate::http::request::RequestHead;
 use crate::http::status::Status;
 use crate::http::version::Version;
@@ -47,11 +48,24 @@ fn of_code(rules: &Compression, head: &RequestHead<'_>) -> String {
     match rules.coding_for(head) {
         Err(why) => format!("no: {why}"),
         Ok(coding) => format!(
-            "{}, if the answer is {} and {} bytes or longer, or of unknown length",
+            "{}, if the answer is {} and {} bytes or longer, or of unknown length{}",
             coding.as_str(),
             described(rules),
-            rules.min_size
+            rules.min_size,
+            of_long(rules, head, coding)
         ),
+    }
+}
+
+/// What is said besides if long answers, and those of unknown length, are not in `coding`.
+fn of_long(rules: &Compression, head: &RequestHead<'_>, coding: ContentCoding) -> String {
+    match rules.coding_for_sent(head, None) {
+        Ok(other) if other != coding => format!(
+            "; {} if it is of more than {} bytes, or of unknown length",
+            other.as_str(),
+            Compression::MAX_BROTLI
+        ),
+        _ => String::new(),
     }
 }
 
