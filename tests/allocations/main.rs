@@ -174,6 +174,7 @@ fn a_request_on_the_fast_path_allocates_nothing() {
         "/a/../page.html",
         "/%66ixed",
         "/%70assed",
+        "/marked",
     ] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
         let kept = server.bytes_kept(&request);
@@ -286,6 +287,7 @@ impl Server {
             "/limited" = {{ files = "{site}", revalidate = "1h", strip_prefix = true, allow = "127.0.0.0/8", rate = ["much", "path"], cors = {{ origins = "https://b.test" }} }}
             "/members" = {{ files = "{site}", revalidate = "1h", strip_prefix = true, auth = {{ basic = "{site}/users" }} }}
             "= /refused" = {{ respond = "ok", rate = "none" }}
+            "= /marked" = {{ respond = "ok", request_id = true }}
             "= /passed" = {{ proxy = "http://{upstream}" }}
             "= /tunnel" = {{ proxy = "http://{silent}" }}
             "#

@@ -388,12 +388,13 @@ impl<'g, 'r> Exchange<'g, 'r> {
         }
     }
 
-    /// Ends an exchange that was answered at once. Only the path and the user may have to be freed: a handler that has
-    /// begun something, or noted a server that it asked, has not answered at once.
+    /// Ends an exchange that was answered at once. Only the path, the user and the id may have to be freed: a handler
+    /// that has begun something, or noted a server that it asked, has not answered at once.
     #[inline(always)]
     pub(super) fn end_at_once(mut self) {
         debug_assert!(self.begun.take().is_none() && self.take_note().is_none());
         drop(self.identity.take());
+        drop(self.id.take());
         self.matched = Err(Refusal::Because(Reason::OtherConnection));
         std::mem::forget(self);
     }
