@@ -61,6 +61,7 @@ mod config;
 mod control;
 mod disk;
 mod embedded;
+mod fetch;
 #[cfg(any(test, feature = "fuzz-internals"))]
 #[doc(hidden)]
 pub mod fuzz;

@@ -10,7 +10,7 @@ use super::client::{Client, Reply};
 use super::fault::Fault;
 use super::jose::AccountKey;
 use super::messages::{Directory, Problem};
-use crate::http::https_url::HttpsUrl;
+use crate::http::http_url::HttpsUrl;
 use crate::http::method::Method;
 
 /// How often a request is sent until the CA accepts its nonce (RFC 8555 §6.5).

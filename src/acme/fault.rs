@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::storage::StorageError;
-use crate::http::https_url::NoHttpsUrl;
+use crate::http::http_url::NoUrl;
 use crate::runtime::BlockingError;
 
 /// Why a certificate was not issued.
@@ -51,7 +51,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// The fault of a URL that the CA gave.
-    pub(super) fn of_url(url: &str, error: NoHttpsUrl) -> Self {
+    pub(super) fn of_url(url: &str, error: NoUrl) -> Self {
         let shown: String = url.chars().take(100).collect();
         Self::Nonsense(format!(
             "the CA gave a URL that cannot be used, {shown:?}: {error}"

@@ -11,7 +11,7 @@
 //!                                          authority: directory, nonces, the account's signature
 //!                                            │ jose, account, messages
 //!                                            ▼
-//!                                          client: one exchange over TLS
+//!                                          client: one exchange over TLS, by `fetch`
 //!
 //! workers ── Shared::http_answer, Shared::tls_answer ←── answers
 //! status  ── Shared::states                          ←── keeper
@@ -41,7 +41,6 @@ mod state;
 mod storage;
 #[cfg(test)]
 mod tests;
-mod trust;
 
 pub(crate) use command::{Answer, Command, KeyOutcome};
 pub(crate) use keeper::keep;

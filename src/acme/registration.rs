@@ -23,9 +23,9 @@ use super::client::Client;
 use super::fault::Fault;
 use super::jose::AccountKey;
 use super::storage::{self, Storage, StorageError};
-use super::trust::client_config;
 use crate::config::model::Acme;
 use crate::disk::Lock;
+use crate::fetch::client_config;
 use crate::runtime::{self, BlockingPool};
 
 /// How long another process may hold the lock of the account: it does so while it reads and writes one small file.
@@ -79,10 +79,7 @@ impl Registration<'_> {
         let account = self.account().await?;
         let ca = self.settings.ca.clone();
         let trusted = self.on_disk(move || client_config(ca.as_deref())).await?;
-        let client = Client {
-            tls: trusted.map_err(Fault::Unreachable)?,
-            pool: Arc::clone(self.pool),
-        };
+        let client = Client::new(trusted.map_err(Fault::Unreachable)?, Arc::clone(self.pool));
         let url = &self.settings.directory.url;
         let authority = Authority::find(client, url, account.key()).await?;
         Ok((account, authority))

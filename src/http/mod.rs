@@ -13,6 +13,7 @@
 //! | which representation, and how much of it | [`negotiation`], [`precondition`], [`range`], [`validator`] |
 //! | whether content is compressed for the client | [`compression`] |
 //! | what a field value is made of | [`date`], [`list`], [`media_type`], [`multipart`], [`forwarded`] |
+//! | a URL that this server asks itself | [`http_url`] |
 
 pub(crate) mod address_text;
 pub(crate) mod chunked;
@@ -26,7 +27,7 @@ pub(crate) mod field_roles;
 pub(crate) mod fields;
 pub(crate) mod forwarded;
 pub(crate) mod framing;
-pub(crate) mod https_url;
+pub(crate) mod http_url;
 pub(crate) mod list;
 pub(crate) mod media_type;
 pub(crate) mod method;

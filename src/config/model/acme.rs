@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::address::distinct_file_name_of_hosts;
-use crate::http::https_url::HttpsUrl;
+use crate::http::http_url::HttpsUrl;
 
 /// Who issues certificates, and how they are asked.
 #[derive(Clone, Debug, PartialEq, Eq)]

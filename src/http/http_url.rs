@@ -1,15 +1,13 @@
-//! URLs with `https` (RFC 9110 §4.2.2), as another server gives them: what to connect to, and what to ask
-//! for.
+//! URLs with `http` or `https` (RFC 9110 §4.2): what to connect to, and what to ask for.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
-/// The port of `https`.
-const DEFAULT_PORT: u16 = 443;
-
-/// A URL with `https`, without user and fragment.
+/// A URL with `http` or `https`, without user and fragment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct HttpsUrl {
+pub(crate) struct HttpUrl {
+    scheme: Scheme,
     /// The name or the IP address, in lower case; an IPv6 address has its brackets.
     host: String,
     port: u16,
@@ -17,18 +15,51 @@ pub(crate) struct HttpsUrl {
     target: String,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+/// A URL with `https`, as a server gives them that is asked over TLS alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct HttpsUrl(HttpUrl);
+
 /// Why a text is no such URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoHttpsUrl {
-    #[error("it does not begin with https://")]
+pub(crate) enum NoUrl {
+    #[error("it does not begin with http:// or https://")]
     Scheme,
+    #[error("it does not begin with https://")]
+    NotHttps,
     #[error("its host or port is not valid")]
     Authority,
     #[error("it has a character that no URL has")]
     Character,
 }
 
-impl HttpsUrl {
+impl Scheme {
+    fn start(self) -> &'static str {
+        match self {
+            Self::Http => "http://",
+            Self::Https => "https://",
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+impl HttpUrl {
+    /// Whether its server is asked over TLS.
+    pub(crate) fn is_https(&self) -> bool {
+        self.scheme == Scheme::Https
+    }
+
     /// The name or the IP address to connect to, without brackets.
     pub(crate) fn host(&self) -> &str {
         let inner = self.host.strip_prefix('[');
@@ -47,21 +78,21 @@ impl HttpsUrl {
 
     /// The value of `Host`.
     pub(crate) fn authority(&self) -> String {
-        match self.port {
-            DEFAULT_PORT => self.host.clone(),
-            port => format!("{}:{port}", self.host),
+        if self.port == self.scheme.default_port() {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
         }
     }
 }
 
-impl FromStr for HttpsUrl {
-    type Err = NoHttpsUrl;
+impl FromStr for HttpUrl {
+    type Err = NoUrl;
 
-    fn from_str(text: &str) -> Result<Self, NoHttpsUrl> {
-        let rest = text.get(8..).filter(|_| is_https(text));
-        let rest = rest.ok_or(NoHttpsUrl::Scheme)?;
+    fn from_str(text: &str) -> Result<Self, NoUrl> {
+        let (scheme, rest) = split_scheme(text).ok_or(NoUrl::Scheme)?;
         if !rest.bytes().all(|octet| octet.is_ascii_graphic()) || rest.contains('#') {
-            return Err(NoHttpsUrl::Character);
+            return Err(NoUrl::Character);
         }
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
@@ -72,15 +103,16 @@ impl FromStr for HttpsUrl {
                 let is_number = digits.bytes().all(|octet| octet.is_ascii_digit());
                 let port = digits.parse().ok();
                 let port = port.filter(|port| is_number && *port != 0);
-                (&authority[..at], port.ok_or(NoHttpsUrl::Authority)?)
+                (&authority[..at], port.ok_or(NoUrl::Authority)?)
             }
-            None => (authority, DEFAULT_PORT),
+            None => (authority, scheme.default_port()),
         };
         if !is_host(host) {
-            return Err(NoHttpsUrl::Authority);
+            return Err(NoUrl::Authority);
         }
         let slash = if target.starts_with('/') { "" } else { "/" };
         Ok(Self {
+            scheme,
             host: host.to_ascii_lowercase(),
             port,
             target: format!("{slash}{target}"),
@@ -88,9 +120,34 @@ impl FromStr for HttpsUrl {
     }
 }
 
-fn is_https(text: &str) -> bool {
-    text.get(..8)
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
+impl Deref for HttpsUrl {
+    type Target = HttpUrl;
+
+    fn deref(&self) -> &HttpUrl {
+        &self.0
+    }
+}
+
+impl FromStr for HttpsUrl {
+    type Err = NoUrl;
+
+    fn from_str(text: &str) -> Result<Self, NoUrl> {
+        match split_scheme(text) {
+            Some((Scheme::Https, _)) => text.parse().map(Self),
+            _ => Err(NoUrl::NotHttps),
+        }
+    }
+}
+
+/// The scheme of `text` in any case, and what follows it.
+fn split_scheme(text: &str) -> Option<(Scheme, &str)> {
+    [Scheme::Http, Scheme::Https]
+        .into_iter()
+        .find_map(|scheme| {
+            let (start, rest) = text.split_at_checked(scheme.start().len())?;
+            let is_it = start.eq_ignore_ascii_case(scheme.start());
+            is_it.then_some((scheme, rest))
+        })
 }
 
 /// Whether `text` is a name of letters, digits, hyphens and dots, or an IP address.
@@ -104,9 +161,21 @@ fn is_host(text: &str) -> bool {
     }
 }
 
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}{}{}",
+            self.scheme.start(),
+            self.authority(),
+            self.target
+        )
+    }
+}
+
 impl fmt::Display for HttpsUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "https://{}{}", self.authority(), self.target)
+        self.0.fmt(f)
     }
 }
 
@@ -137,12 +206,12 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_such_url() {
-        use NoHttpsUrl::*;
+        use NoUrl::*;
         for (text, expected) in [
-            ("", Scheme),
-            ("http://ca.example/", Scheme),
-            ("ca.example", Scheme),
-            ("https:/ca.example", Scheme),
+            ("", NotHttps),
+            ("http://ca.example/", NotHttps),
+            ("ca.example", NotHttps),
+            ("https:/ca.example", NotHttps),
             ("https://", Authority),
             ("https://:443/", Authority),
             ("https://ca.example:0/", Authority),
@@ -157,5 +226,24 @@ mod tests {
         ] {
             assert_eq!(text.parse::<HttpsUrl>(), Err(expected), "{text:?}");
         }
+    }
+
+    #[test]
+    fn http_has_a_port_of_its_own() {
+        for (text, is_https, port, shown) in [
+            ("http://a.example", false, 80, "http://a.example/"),
+            (
+                "HTTP://a.example:443/x",
+                false,
+                443,
+                "http://a.example:443/x",
+            ),
+            ("https://a.example:80", true, 80, "https://a.example:80/"),
+        ] {
+            let url: HttpUrl = text.parse().expect(text);
+            assert_eq!((url.is_https(), url.port()), (is_https, port), "{text}");
+            assert_eq!(url.to_string(), shown);
+        }
+        assert_eq!("ftp://a.example".parse::<HttpUrl>(), Err(NoUrl::Scheme));
     }
 }

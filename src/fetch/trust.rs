@@ -1,4 +1,4 @@
-//! How the CA's own server is verified: as servers of upstreams are.
+//! How a server is verified that is asked over TLS: as servers of upstreams are.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use crate::address::Scheme;
 use crate::config::model::UpstreamTls;
 use crate::tls::{Connector, Material};
 
-/// The configuration of TLS for connections to the CA. `ca` is a file with the certificates of the CAs
-/// that may have issued the certificate of its server; without it, the roots of the system hold. Reads files.
+/// The configuration of TLS for connections to a server. `ca` is a file with the certificates of the CAs
+/// that may have issued its certificate; without it, the roots of the system hold. Reads files.
 ///
 /// # Errors
-/// Why there are no roots to verify the CA's server by.
-pub(super) fn client_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+/// Why there are no roots to verify the server by.
+pub(crate) fn client_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     let settings = UpstreamTls {
         authorities: ca.map(Path::to_owned),
         ..UpstreamTls::default()
