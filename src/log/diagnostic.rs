@@ -78,7 +78,7 @@ pub(crate) fn finish() {
 
 /// How many lines were lost since the start, because standard error was not read.
 pub(crate) fn lost() -> u64 {
-    QUEUE.lost()
+    QUEUE.lost_ever()
 }
 
 /// Reports that something failed.

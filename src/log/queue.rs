@@ -114,7 +114,7 @@ impl Queue {
     }
 
     /// How many lines found no room, since the start.
-    pub(super) fn lost(&self) -> u64 {
+    pub(super) fn lost_ever(&self) -> u64 {
         self.lock().lost_ever
     }
 
@@ -183,6 +183,6 @@ mod tests {
         assert!(told.contains("warning: 3 lines were lost"), "{told}");
         assert_eq!(state.take(), None);
         drop(state);
-        assert_eq!(queue.lost(), 3, "also when they were told of");
+        assert_eq!(queue.lost_ever(), 3, "also when they were told of");
     }
 }

@@ -152,7 +152,7 @@ impl Observed {
             ("open", |files| &files.open),
             ("no_file", |files| &files.no_file),
         ];
-        let values: [(&of::Family, fn(&HeldCounters) -> &Counter); 2] = [
+        let values: [(&of::Family, CounterOf); 2] = [
             (&of::FILE_CACHE_ENTRIES, |held| &held.entries),
             (&of::FILE_CACHE_BYTES, |held| &held.bytes),
         ];
@@ -203,6 +203,9 @@ impl Observed {
         out.single(&of::START_TIME, timestamp(self.started));
     }
 }
+
+/// Finds a counter of what a cache holds.
+type CounterOf = fn(&HeldCounters) -> &Counter;
 
 /// Finds what one of the caches of files holds.
 type HeldOf = fn(&FileCacheCounters) -> &HeldCounters;
