@@ -1,6 +1,7 @@
 //! Exchanges as they are seen while the server runs: followers, what they lose, and the last failures.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -451,4 +452,42 @@ fn a_reader_that_goes_ends_the_command_silently() {
     let mut command = Command::start(&server, &["-f"]);
     drop(command.wait_until_it_follows(&server));
     assert_eq!(command.end(), (Some(0), String::new()));
+}
+
+#[test]
+fn connections_of_streams_are_told_as_logs_have_them() {
+    let upstream = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let there = upstream.local_addr().expect("it is bound");
+    let server = Site::configured(&format!(
+        "workers = 2\nlog.access = false\n[[server]]\nlisten = '127.0.0.1:0'\n\
+         routes.'/' = {{ respond = 'ok' }}\n[[stream]]\nlisten = '127.0.0.2:0'\nproxy = '{there}'\n"
+    ))
+    .start();
+    let mut readable = Following::of(&server, "");
+    let mut json = Following::of(&server, "format=json&client=127.0.0.1");
+    let mut of_route = Following::of(&server, "route=/");
+    let line = server.wait_for_line(|line| line.contains("for a stream"));
+    let (_, address) = line.split_once("listening at ").expect("it says where");
+    let (address, _) = address.split_once(',').expect("and for what");
+    let client = TcpStream::connect(address).expect("the server listens");
+    let (mut other_end, _) = upstream.accept().expect("the server connects");
+    other_end.write_all(b"hello").expect("it is open");
+    drop(other_end);
+    let mut octets = String::new();
+    (&client).read_to_string(&mut octets).expect("it is text");
+    assert_eq!(octets, "hello");
+    drop(client);
+    let line = readable.lines(1).concat();
+    assert!(line.contains(" 200 STREAM 127.0.0.2:0 "), "{line}");
+    assert!(
+        line.ends_with(&format!(" 5B 127.0.0.1 via {there}")),
+        "{line}"
+    );
+    let line: serde_json::Value = serde_json::from_str(&json.lines(1).concat()).expect("JSON");
+    assert_eq!(
+        (&line["server"], &line["bytes"]),
+        (&there.to_string().into(), &5.into())
+    );
+    server.signal(Signal::TERM);
+    assert_eq!(of_route.rest(), Vec::<String>::new());
 }
