@@ -5,7 +5,7 @@ use std::io::Read as _;
 use rustls::version::TLS13;
 
 use super::support::{Client, client_of, tls_fixture};
-use super::{Embedded, get, ran_captured, request};
+use super::{Embedded, configuration, get, ran_captured, request};
 use tidegate::{Error, Handler, Handlers, Request, Response, Server, Status};
 
 /// Everything that a handler can read of a request, a line each.
@@ -160,6 +160,71 @@ fn each_parameter_is_the_segment_at_its_place() {
     let server = server("'/a/{id}/{other}' = { handler = 'describe' }");
     let text = server.connect().exchange(get("/a/1/2/3")).text();
     assert!(text.contains("id Some(\"1\") other Some(\"2\")"), "{text}");
+}
+
+/// The handler sees what `rewrite` makes of the target, and the names that the route's pattern has found in the
+/// client's. A `[[test]]` of the configuration asks what `explain` says: the server starts only if that is the
+/// same.
+#[test]
+fn a_handler_is_told_the_target_that_a_rewrite_makes() {
+    for (pattern, rewrite, asked, target, told) in [
+        (
+            "/shop/{id}",
+            "/item?id={id}&{query}",
+            "/shop/a%20b/?q=1",
+            "/item?id=a%20b&q=1",
+            [
+                "path /item below /item",
+                "id Some(\"a b\") other None",
+                "query Some(\"id=a%20b&q=1\") q Some(\"1\")",
+            ],
+        ),
+        (
+            "/old/{id}/{other...}",
+            "/new/{other}/{id}",
+            "/old/7/x/y?q=2",
+            "/new/x/y/7?q=2",
+            [
+                "path /new/x/y/7 below /new/x/y/7",
+                "id Some(\"7\") other Some(\"x/y\")",
+                "query Some(\"q=2\") q Some(\"2\")",
+            ],
+        ),
+        (
+            "/v1",
+            "/v2{rest}",
+            "/v1/./a%2Fb//c",
+            "/v2/a%2Fb//c",
+            [
+                "path /v2/a%2Fb/c below /v2/a%2Fb/c",
+                "id None other None",
+                "query None q None",
+            ],
+        ),
+    ] {
+        let rewritten = |expected: &str| {
+            format!(
+                "'{pattern}' = {{ handler = 'describe', rewrite = '{rewrite}' }}\n\
+                 [[test]]\nrequest = 'GET {asked}'\nexpect = {{ target = '{expected}' }}"
+            )
+        };
+        let embedded = server(&rewritten(target));
+        let text = embedded.connect().exchange(get(asked)).text();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], format!("GET {target}"), "{asked}");
+        assert_eq!(lines[1..4], told, "{asked}");
+        // What the client has sent besides is as it was.
+        assert!(text.contains("fields Host="), "{text}");
+        let mut handlers = Handlers::new();
+        handlers.function("describe", describe);
+        let text = configuration("", &rewritten("/another"));
+        let started = Server::builder()
+            .handlers(handlers)
+            .config_text(text)
+            .start();
+        let why = started.err().expect("the test fails").to_string();
+        assert!(why.contains(&format!("got {target}")), "{why}");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! `auth`: passwords of a file, and another server that says who is let in. At once and waited for, with what
 //! comes before, behind and meanwhile, and what handlers, scripts, upstreams and the log are told.
 
+use rustix::process::Signal;
+
 use crate::cgi::script;
 use crate::support::{Client, Response, Server, Site, Upstream, ended_with, speak_plainly, until};
 
@@ -373,6 +375,85 @@ fn a_reload_reads_the_file_and_takes_no_bad_one_where_none_was() {
 
 /// The variables that tell of the user, as a script sees them.
 const TELL: &str = "echo 'Content-Type: text/plain'\necho\nenv | grep -E '^(REMOTE_USER|AUTH_TYPE|HTTP_AUTH|HTTP_REMOTE)' | sort\n";
+
+/// Of `sesame` at a cost that takes some tenths of a second.
+const UNHURRIED: &str = "alice:$2y$11$abcdefghijklmnopqrstuuJKhq4TnYSWnBFid3gCJ/J37EEg4.BPC";
+
+/// A server that stops within `grace`, and a client whose password it verifies: the response to the request before
+/// has come, and both were read at once.
+fn verifying(grace: &str, user: &str, whole: &str) -> (Server, Client) {
+    let site = site(&format!(
+        "'/' = {{ files = 'www', {CLOSED} }}\n'= /open' = {{ respond = 'open' }}"
+    ))
+    .top(&format!("grace = '{grace}'"))
+    .log("access = '-'");
+    site.directory().write("users", user);
+    let server = site.start();
+    let mut client = server.connect();
+    let lines = credentials(whole);
+    let [first, second] = [("/open", ""), ("/a.txt", &lines)]
+        .map(|(target, lines)| format!("GET {target} HTTP/1.1\r\nHost: h\r\n{lines}\r\n"));
+    client.send([first, second].concat());
+    assert_eq!(client.response().text(), "open");
+    (server, client)
+}
+
+/// The records of requests for the file.
+fn records(server: &Server) -> Vec<String> {
+    let records = server.records().into_iter();
+    records.filter(|line| line.contains("/a.txt")).collect()
+}
+
+#[test]
+fn a_password_that_is_verified_while_the_server_stops_lets_in() {
+    let (mut server, mut client) = verifying("60s", UNHURRIED, "alice:sesame");
+    server.signal(Signal::TERM);
+    let response = client.response();
+    assert_eq!(
+        (response.status, response.text().as_str()),
+        (200, "content of a")
+    );
+    client.expect_end();
+    assert!(server.wait().expect("it is our own child").success());
+    let records = records(&server);
+    assert!(
+        matches!(&records[..], [one] if one.contains(" 200 ")),
+        "{records:?}"
+    );
+}
+
+#[test]
+fn a_password_that_takes_longer_than_the_server_has_holds_nothing_up() {
+    let (mut server, mut client) = verifying("50ms", SLOW, "slow:wrong");
+    server.signal(Signal::TERM);
+    assert!(server.wait().expect("it is our own child").success());
+    // The verification may have been in time.
+    let rest = String::from_utf8_lossy(&client.rest().unwrap_or_default()).into_owned();
+    assert!(
+        rest.is_empty() || rest.starts_with("HTTP/1.1 401 "),
+        "{rest}"
+    );
+    assert_eq!(records(&server).len(), 1);
+}
+
+/// The verification goes by the file that it began with, the next one by the new file.
+#[test]
+fn a_password_that_is_verified_while_a_reload_reads_the_file_gets_its_answer() {
+    let (server, mut client) = verifying("10s", UNHURRIED, "alice:sesame");
+    server.directory().replace("users", format!("{BOB}\n"));
+    ended_with(0, &server.command_line(&["reload"]));
+    let response = client.response();
+    let is_let_in = response.status == 200 && response.text() == "content of a";
+    // The pool may have begun only behind the reload.
+    assert!(is_let_in || response.status == 401, "{}", response.status);
+    assert_eq!(
+        get(&server, "/a.txt", &credentials("alice:sesame")).status,
+        401
+    );
+    assert_eq!(get(&server, "/a.txt", &credentials("bob:pw")).status, 200);
+    server.wait_for_record(|line| line.contains("/a.txt") && line.contains("bob"));
+    assert_eq!(records(&server).len(), 3);
+}
 
 #[test]
 fn scripts_and_upstreams_are_told_the_user() {

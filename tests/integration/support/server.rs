@@ -424,6 +424,11 @@ impl Server {
         self.stdout.wait_for(is_meant).expect("the server logs it")
     }
 
+    /// The lines on standard output so far.
+    pub(crate) fn records(&self) -> Vec<String> {
+        self.stdout.lines()
+    }
+
     /// The lines on standard error so far.
     pub(crate) fn diagnostics(&self) -> Vec<String> {
         self.stderr.lines()
