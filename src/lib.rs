@@ -78,6 +78,7 @@ mod server;
 mod supervisor;
 mod throttle;
 mod tls;
+mod trace;
 mod transfer;
 mod transport;
 mod upstream;

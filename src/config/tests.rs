@@ -753,6 +753,9 @@ fn without_places(mut config: Config) -> Config {
     apps.for_each(|app| app.upstream.place = nowhere.clone());
     let tests = config.tests.iter_mut();
     tests.for_each(|test| test.place = nowhere.clone());
+    // A dump does not show them.
+    let headers = config.tracing.iter_mut().flat_map(|it| &mut it.headers);
+    headers.for_each(|(_, value)| *value = Secret(Secret::IN_PLACE.to_owned()));
     config
 }
 

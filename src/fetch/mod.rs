@@ -1,7 +1,8 @@
-//! Asks a server of its own accord, for no client: a CA. One connection, plain or over TLS, one request, and
-//! its whole response.
+//! Asks a server of its own accord, for no client: a CA, a collector of traces. One connection, plain or
+//! over TLS, one request, and its whole response.
 //!
-//! A CA is asked some ten times every few weeks, so that a connection that is kept would save little. Servers that answer clients are `upstream`'s.
+//! A CA is asked some ten times every few weeks, and a collector every few seconds, so that a connection
+//! that is kept would save little. Servers that answer clients are `upstream`'s.
 
 mod trust;
 

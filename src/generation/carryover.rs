@@ -22,6 +22,7 @@
 //! | keys of session tickets | none | all servers, for as long as the process |
 //! | buckets of a rate | the name of the rate, how they fill, and by what requests are counted | all servers and routes that name it |
 //! | which series of metrics a route has | the server's first host and the route's key | all routes with the same, for as long as the process |
+//! | spans that wait for their collector | none | all exchanges, for as long as the process |
 //! | threads of a route with a handler | the same, and how many threads | no other route |
 //!
 //! Listening sockets survive a reload too, but are no kind of this: what counts is the queue of
@@ -51,6 +52,7 @@ use crate::runtime::{BlockingPool, Permits};
 use crate::throttle::rate::{Buckets, Rate};
 use crate::tls::tickets::TicketKeys;
 use crate::tls::{Connector, Fault, Material, Terminator};
+use crate::trace::{Spans, Tracing};
 use crate::upstream;
 
 /// The state of a generation that the next one takes over.
@@ -79,6 +81,9 @@ pub(crate) struct Carryover {
     tickets: Arc<TicketKeys>,
     acme: Arc<acme::Shared>,
     series: Arc<AllSeries>,
+    spans: Arc<Spans>,
+    /// Which traces this generation records.
+    tracing: Option<Arc<Tracing>>,
 }
 
 /// Which `proxy` route a life is for: the pattern, the upstream, and which of its equals.
@@ -167,6 +172,8 @@ impl Carryover {
             tickets: Arc::clone(&self.tickets),
             acme: Arc::clone(&self.acme),
             series: Arc::clone(&self.series),
+            spans: Arc::clone(&self.spans),
+            tracing: None,
         }
     }
 
@@ -225,6 +232,23 @@ impl Carryover {
     /// The terminators of all servers.
     pub(super) fn terminators(&self) -> impl Iterator<Item = &Arc<Terminator>> {
         self.terminators.values()
+    }
+
+    /// Has the generation record traces as `options` say. Before the policies are made: they say which exchanges
+    /// are looked at.
+    pub(super) fn make_tracing(&mut self, options: &model::Tracing) {
+        let tracing = Tracing::new(options, Arc::clone(&self.spans));
+        self.tracing = Some(Arc::new(tracing));
+    }
+
+    /// Which traces are recorded; `None`: none are.
+    pub(super) fn tracing(&self) -> Option<&Arc<Tracing>> {
+        self.tracing.as_ref()
+    }
+
+    /// The spans that wait for their collector.
+    pub(super) fn spans(&self) -> &Spans {
+        &self.spans
     }
 
     /// The series in which exchanges are counted.

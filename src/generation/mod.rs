@@ -32,6 +32,7 @@ use crate::runtime::PoolState;
 use crate::throttle::rate::Rate;
 use crate::tls::Terminator;
 use crate::tls::tickets::TicketKeys;
+use crate::trace::{Spans, Tracing};
 use crate::upstream::Group;
 
 use carryover::Carryover;
@@ -57,6 +58,8 @@ pub(crate) struct Generation {
     pub(crate) log: Log,
     /// The proxies whose word about the client is believed.
     pub(crate) proxies: Proxies,
+    /// Which traces are recorded; `None`: there are none.
+    pub(crate) tracing: Option<Arc<Tracing>>,
     /// The policy for requests that no server answers.
     pub(crate) policy: ServingPolicy,
     /// The listeners, by the address in the configuration: port 0 stays 0. They are few, so that a
@@ -196,6 +199,11 @@ impl Generation {
     /// no CA was asked for a certificate for that name.
     pub(crate) fn challenge(&self, name: &str) -> Option<Arc<ServerConfig>> {
         self.carryover.acme().tls_answer(name)
+    }
+
+    /// The spans that wait for their collector.
+    pub(crate) fn spans(&self) -> &Spans {
+        self.carryover.spans()
     }
 
     /// Its rates, by name.

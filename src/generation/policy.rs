@@ -35,6 +35,9 @@ pub(crate) struct ServingPolicy {
     pub(crate) admission: Option<Admission>,
     /// Whether exchanges have ids.
     pub(crate) request_id: bool,
+    /// Whether exchanges may have [marks](crate::message::marks): ids, or traces. One thing to look at for an
+    /// exchange that has neither.
+    pub(crate) is_marked: bool,
     /// What a client has to prove; `None`: nothing, and it may say what it likes of itself. In a box, because
     /// few routes have it. What it says depends on the other routes of the server: see `with_auth`.
     pub(crate) auth: Option<Box<ServingAuth>>,
@@ -168,12 +171,14 @@ impl ServingPolicy {
         };
         let changes = FieldChanges::new(&headers, pattern);
         let admission = Admission::of(policy, &changes, carryover);
+        let is_marked = policy.request_id || carryover.tracing().is_some();
         let page = |(_, path): (_, &Path)| (path.to_owned(), carryover.error_page(path));
         Self {
             limits: policy.limits.clone(),
             series: SeriesId::NONE,
             admission,
             request_id: policy.request_id,
+            is_marked,
             auth: None,
             cors: policy
                 .cors

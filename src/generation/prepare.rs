@@ -183,6 +183,9 @@ impl Generation {
     fn new(config: &Config, mut carryover: Carryover) -> Self {
         let groups = carryover.groups(&config.upstreams);
         carryover.make_rates(&config.rates);
+        if let Some(options) = &config.tracing {
+            carryover.make_tracing(options);
+        }
         let mut listeners: BTreeMap<ListenAddress, Listened> = BTreeMap::new();
         for server in &config.servers {
             let queue = config.blocking.queue;
@@ -218,6 +221,7 @@ impl Generation {
             server_field: config.server_field,
             log: config.log.clone(),
             proxies: config.proxies.clone(),
+            tracing: carryover.tracing().cloned(),
             policy,
             listeners: listeners.into_iter().collect(),
             upstreams: config

@@ -84,6 +84,14 @@ impl HttpUrl {
             format!("{}:{}", self.host, self.port)
         }
     }
+
+    /// This URL, with `target` in place of the path `/`.
+    pub(crate) fn or_target(mut self, target: &str) -> Self {
+        if self.target == "/" {
+            self.target = target.to_owned();
+        }
+        self
+    }
 }
 
 impl FromStr for HttpUrl {
@@ -245,5 +253,17 @@ mod tests {
             assert_eq!(url.to_string(), shown);
         }
         assert_eq!("ftp://a.example".parse::<HttpUrl>(), Err(NoUrl::Scheme));
+    }
+
+    #[test]
+    fn a_target_stands_in_for_none() {
+        for (text, expected) in [
+            ("http://a.example", "http://a.example/v1/traces"),
+            ("http://a.example/", "http://a.example/v1/traces"),
+            ("http://a.example/x", "http://a.example/x"),
+        ] {
+            let url: HttpUrl = text.parse().expect(text);
+            assert_eq!(url.or_target("/v1/traces").to_string(), expected);
+        }
     }
 }

@@ -12,7 +12,7 @@
 //! | text with variables that a request fills | [`template`] |
 //! | which representation, and how much of it | [`negotiation`], [`precondition`], [`range`], [`validator`] |
 //! | whether content is compressed for the client | [`compression`] |
-//! | what a field value is made of | [`date`], [`list`], [`media_type`], [`multipart`], [`forwarded`] |
+//! | what a field value is made of | [`date`], [`list`], [`media_type`], [`multipart`], [`forwarded`], [`trace_context`] |
 //! | a URL that this server asks itself | [`http_url`] |
 
 pub(crate) mod address_text;
@@ -44,5 +44,6 @@ pub(crate) mod response;
 pub(crate) mod status;
 pub(crate) mod target;
 pub(crate) mod template;
+pub(crate) mod trace_context;
 pub(crate) mod validator;
 pub(crate) mod version;

@@ -69,6 +69,7 @@ fn push(record: &AccessRecord<'_>, variable: LogVariable, time: LogTime<'_>, out
         LogVariable::Reason => push_text(record.reason.map(Reason::id), out),
         LogVariable::Route => push_text(record.route, out),
         LogVariable::RequestId => push_text(record.request_id, out),
+        LogVariable::TraceId => show_some(record.trace_id, out),
         LogVariable::Upstream => push_text(upstream.and_then(|it| it.server), out),
         LogVariable::UpstreamTries => show_some(upstream.map(|it| it.tries), out),
         LogVariable::UpstreamConnectUs => push_time(upstream.and_then(|it| it.connect), out),
@@ -154,6 +155,7 @@ mod tests {
             ("{status} {bytes} {route}", "200 12 /a"),
             ("{duration} {duration_ms} {duration_us}", "0.001234 1 1234"),
             ("{referer} {user_agent} {reason} {request_id}", "- - - -"),
+            ("{trace_id}", "-"),
             ("{upstream} {upstream_tries} {upstream_error}", "- - -"),
             ("{user}", "-"),
         ] {

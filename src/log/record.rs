@@ -18,6 +18,7 @@ use crate::http::address_text::AddressText;
 use crate::http::date::timestamp;
 use crate::http::response::push_decimal;
 use crate::http::status::Status;
+use crate::http::trace_context::TraceId;
 use crate::reason::Reason;
 
 /// What the log tells of one exchange.
@@ -38,6 +39,8 @@ pub(crate) struct AccessRecord<'a> {
     pub(crate) route: Option<&'a str>,
     /// The id of the exchange, if it has one.
     pub(crate) request_id: Option<&'a str>,
+    /// The trace that the exchange belongs to, if it has one.
+    pub(crate) trace_id: Option<TraceId>,
     /// From the request's head to the end of its response, as precise as the loop's clock.
     pub(crate) duration: Duration,
     /// Why the response is the server's own, or was not sent to its end. `common` and `combined` have no
@@ -140,6 +143,7 @@ impl<'a> AccessRecord<'a> {
             user_agent: None,
             route: None,
             request_id: None,
+            trace_id: None,
             duration: Duration::ZERO,
             reason: None,
             upstream: None,
@@ -161,7 +165,7 @@ impl<'a> AccessRecord<'a> {
         parts.nth(nth).unwrap_or_default()
     }
 
-    pub(super) fn method(&self) -> &'a [u8] {
+    pub(crate) fn method(&self) -> &'a [u8] {
         self.part(0)
     }
 
@@ -169,19 +173,19 @@ impl<'a> AccessRecord<'a> {
         self.part(1)
     }
 
-    pub(super) fn version(&self) -> &'a [u8] {
+    pub(crate) fn version(&self) -> &'a [u8] {
         self.part(2)
     }
 
     /// The path in the target, as the client sent it.
-    pub(super) fn path(&self) -> &'a [u8] {
+    pub(crate) fn path(&self) -> &'a [u8] {
         let target = self.target();
         let end = memchr::memchr(b'?', target);
         &target[..end.unwrap_or(target.len())]
     }
 
     /// The query in the target, without its question mark.
-    pub(super) fn query(&self) -> &'a [u8] {
+    pub(crate) fn query(&self) -> &'a [u8] {
         let target = self.target();
         memchr::memchr(b'?', target).map_or(b"", |start| &target[start + 1..])
     }
@@ -245,6 +249,9 @@ impl<'a> AccessRecord<'a> {
         .expect("a Vec takes everything");
         push_json_text("route", self.route.map(str::as_bytes), out);
         push_json_text("request_id", self.request_id.map(str::as_bytes), out);
+        if let Some(trace) = self.trace_id {
+            write!(out, ",\"trace_id\":\"{trace}\"").expect("a Vec takes everything");
+        }
         if let Some(upstream) = &self.upstream {
             upstream.write_json(out);
         }
@@ -381,6 +388,7 @@ mod tests {
             user_agent: Some(b"curl/8"),
             route: Some("/a"),
             request_id: None,
+            trace_id: None,
             duration: Duration::from_millis(7),
             reason: None,
             upstream: None,

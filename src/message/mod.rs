@@ -5,7 +5,7 @@
 //!
 //! | A reader looks for | and finds it in |
 //! |---|---|
-//! | the request, its path, and the id of its exchange | [`request`], [`routed_path`], [`request_id`] |
+//! | the request, its path, and what its exchange is known by | [`request`], [`routed_path`], [`marks`]: [`request_id`], [`trace`] |
 //! | status, field lines and content of a response | [`response`], [`content`] |
 //! | who a request is from, as far as that was verified | [`identity`] |
 //! | redirects to a path | [`location`] |
@@ -20,7 +20,9 @@ pub(crate) mod content;
 pub(crate) mod format;
 pub(crate) mod identity;
 pub(crate) mod location;
+pub(crate) mod marks;
 pub(crate) mod problem;
+pub(crate) mod random;
 pub(crate) mod representation;
 pub(crate) mod request;
 pub(crate) mod request_id;
@@ -28,5 +30,6 @@ pub(crate) mod response;
 pub(crate) mod routed_path;
 pub(crate) mod secured;
 pub(crate) mod selected;
+pub(crate) mod trace;
 pub(crate) mod tunnel;
 pub(crate) mod upstream_note;

@@ -4,9 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::changes::RepresentationChanges;
 use super::identity::Verified;
+use super::marks::MarksPlace;
 use super::request_id::RequestId;
 use super::routed_path::RoutedPath;
 use super::secured::Secured;
+use super::trace::Trace;
 use super::upstream_note::NotePlace;
 use crate::address::{ClientAddress, ListenAddress};
 use crate::http::request::RequestHead;
@@ -54,8 +56,8 @@ pub(crate) struct Request<'r> {
     pub(crate) listener: &'r ListenAddress,
     /// `None` where no code is run.
     pub(crate) arrival: Option<&'r Arrival<'r>>,
-    /// The id of the exchange, if it has one: the policy says so.
-    pub(crate) id: Option<&'r RequestId>,
+    /// What the exchange is known by, if it has an id or a trace.
+    pub(crate) marks: &'r MarksPlace,
     /// Where a gateway notes which servers it asked.
     pub(crate) note: &'r NotePlace,
     /// The request as the client sent it and the route matched it, where `rewrite` has the handler see
@@ -64,6 +66,17 @@ pub(crate) struct Request<'r> {
 }
 
 impl Request<'_> {
+    /// The id of the exchange, if it has one: the policy says so.
+    pub(crate) fn id(&self) -> Option<&RequestId> {
+        self.marks.get()?.id.as_ref()
+    }
+
+    /// The trace of the exchange, if it has one. Where servers behind this one are asked, it has one with
+    /// `[tracing]`.
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.marks.get()?.trace.as_ref()
+    }
+
     /// The request as the client sent it and the route matched it.
     pub(crate) fn as_sent(&self) -> &Request<'_> {
         self.original.unwrap_or(self)

@@ -11,7 +11,7 @@
 //!
 //! A trusted proxy may have given the request an id already; then that is its id.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -32,10 +32,6 @@ pub(crate) struct RequestId {
     text: [u8; MAX_LENGTH],
     length: u8,
 }
-
-/// Where an exchange keeps its id, once it has one. In a box, because few policies want one, and every exchange that
-/// waits would have room for it.
-pub(crate) type IdPlace = OnceCell<Box<RequestId>>;
 
 thread_local! {
     static RANDOM_OCTETS: RefCell<Pool> = const { RefCell::new(Pool::EMPTY) };

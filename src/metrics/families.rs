@@ -128,6 +128,10 @@ families! {
         "Lines of the access log that were lost.",
     DIAGNOSTICS_LOST Counter "tidegate_diagnostics_lost_lines_total"
         "Lines of the diagnostics that were lost, because standard error was not read.",
+    SPANS_EXPORTED Counter "tidegate_trace_spans_exported_total"
+        "Spans of traces that the collector has taken.",
+    SPANS_DROPPED Counter "tidegate_trace_spans_dropped_total"
+        "Spans of traces that were dropped: the collector did not take them, or not as fast as they came.",
     CPU Counter "process_cpu_seconds_total"
         "Processor time of the process, user and system.",
     RESIDENT Gauge "process_resident_memory_bytes"

@@ -13,6 +13,7 @@ mod parts;
 mod rate;
 mod siblings;
 mod stream;
+mod tracing;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -50,6 +51,7 @@ use parts::{admission_of, servers_to_json, servers_to_rows};
 use rate::{RateOutlook, rates_of};
 pub(crate) use siblings::passed_over_siblings;
 use stream::StreamExplanation;
+use tracing::trace_of;
 
 /// What happens to a request at a server, or to a connection at a stream.
 #[derive(Debug)]
@@ -110,6 +112,8 @@ pub(crate) struct RequestExplanation {
     pub(crate) asks_a_service: bool,
     /// What scripts of the request's origin may do, where there is `cors`.
     pub(crate) cors: Option<String>,
+    /// What becomes of the request's trace, where there is `[tracing]`.
+    pub(crate) trace: Option<String>,
     /// Whether the answer is compressed, and why not, where there is `compress`.
     pub(crate) compress: Option<String>,
 }
@@ -166,6 +170,9 @@ impl RequestExplanation {
         }
         if let Some(compress) = &self.compress {
             row("compress", compress);
+        }
+        if let Some(trace) = &self.trace {
+            row("trace", trace);
         }
         if let Some(proxied) = &self.upstream {
             row("upstream", &proxied.upstream);
@@ -224,6 +231,7 @@ impl RequestExplanation {
             "auth": self.auth,
             "cors": self.cors,
             "compress": self.compress,
+            "trace": self.trace,
             "status": self.answer.as_ref().map(|answer| answer.status.code()),
             "fields": fields,
         })
@@ -324,7 +332,8 @@ async fn answer(
     };
     let asked_of = (arrival.connection, client_rule);
     let exchange = Exchange::new(generation.at(listener), listener, peer, &head, asked_of)
-        .arrived_by(&arrival);
+        .arrived_by(&arrival)
+        .resumed(None);
     exchange.look_at_rates(buckets == Buckets::Full);
     let Selected { file, barrier } = exchange.file(local).await;
     let refused = exchange.refusal_of_auth(local, NoContent).await;
@@ -366,6 +375,7 @@ async fn answer(
         auth,
         asks_a_service: exchange.asks_a_service(),
         cors: cors_of(&exchange.policy.cors, &head),
+        trace: trace_of(&exchange, generation),
         compress,
     })
 }

@@ -62,6 +62,7 @@ use crate::log::feed::Feed;
 use crate::metrics::ProcessCounters;
 use crate::runtime::{self, Pools, sys};
 use crate::server::{ListeningSocket, WorkerSetup};
+use crate::trace::Exporter;
 
 use self::notify::{ServiceManager, State};
 use addresses::{addresses, announce, announce_end, listening};
@@ -166,6 +167,7 @@ pub(crate) struct Supervisor {
     pools: Pools,
     workers: Workers,
     housekeeper: Housekeeper,
+    exporter: Exporter,
     certificates: Certificates,
     /// The threads of the first workers, and that of the control socket's, until [`run`](Self::run).
     waiting: Vec<Waiting>,
@@ -248,6 +250,7 @@ impl Supervisor {
             pools,
             workers,
             housekeeper: Housekeeper::default(),
+            exporter: Exporter::default(),
             certificates: Certificates::default(),
             waiting: waiting.map_err(SupervisorError::Threads)?,
             waiting_control: waiting_control.map_err(SupervisorError::Threads)?,
@@ -312,6 +315,8 @@ impl Supervisor {
     pub(crate) fn run(mut self) -> Result<(), SupervisorError> {
         sys::block_broken_pipe();
         let served = self.serve();
+        // No exchange is under way any more.
+        std::mem::take(&mut self.exporter).finish();
         ending::stop_apps(&self.apps, &self.events);
         runtime::wait_for_processes();
         if let Some(log) = self.log {
@@ -333,6 +338,7 @@ impl Supervisor {
             .transpose()?;
         let setups = self.setups().into_iter();
         let waiting = std::mem::take(&mut self.waiting);
+        self.exporter.adopt(self.generation.tracing.as_ref());
         self.workers.start(setups, waiting, self.log.as_ref());
         self.housekeeper.adopt(&self.generation);
         if let Some((setup, waiting)) = self.control_setup().zip(self.waiting_control.take()) {

@@ -212,10 +212,19 @@ impl Supervisor {
         let since = self.since.generation_time();
         self.observed.adopt(self.number, since, &self.generation);
         let setups = self.setups();
+        let tracing = self.generation.tracing.clone();
+        // Before the workers, which may have spans for it at their first request.
+        if tracing.is_some() {
+            self.exporter.adopt(tracing.as_ref());
+        }
         // Before the workers: at their first request the new instances must be there.
         self.apps.switch();
         let log = self.log.as_ref();
         self.workers.adopt(&self.generation, setups, further, log);
+        // Behind the workers, which have no spans any more.
+        if tracing.is_none() {
+            self.exporter.adopt(None);
+        }
         self.housekeeper.adopt(&self.generation);
         // Not before: until then a request may be for an application that is gone.
         self.apps.settle();

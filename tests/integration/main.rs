@@ -109,6 +109,8 @@ mod development;
 mod regression;
 // The id of an exchange.
 mod request_ids;
+// Traces: who is told of them, and what a collector gets.
+mod tracing;
 // Why the server answers what it answers: every reason, and the test that produces it.
 mod reasons;
 

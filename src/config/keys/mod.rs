@@ -2,7 +2,7 @@
 //! shown.
 //!
 //! ```text
-//! top ─┬─ log, blocking, acme (and issue: what it needs of a server)
+//! top ─┬─ log, blocking, acme (and issue: what it needs of a server), tracing
 //!      ├─ server ─┬─ route ─┬─ files, respond, redirect, handler, switch, ready, cgi, fastcgi, proxy
 //!      │          │         └─ own: when, rewrite   what holds for one route alone
 //!      │          └─ clash                    claims that exclude each other
@@ -68,6 +68,7 @@ mod target;
 pub(crate) mod test;
 pub(crate) mod tls;
 pub(crate) mod top;
+pub(crate) mod tracing;
 mod types;
 pub(crate) mod upstream;
 mod verb;
@@ -85,6 +86,7 @@ pub(crate) const TABLES: &[&Table] = &[
     &log::REDACT_TABLE,
     &acme::TABLE,
     &acme::EXTERNAL_TABLE,
+    &tracing::TABLE,
     &limits::TABLE_AT_TOP,
     &headers::TABLE,
     &server::TABLE,

@@ -18,6 +18,7 @@ use super::server::{self, resolve_servers};
 use super::setting::{Kind, Row, Setting, Table, rows, set, show, walk, word, words};
 use super::stream::{self, resolve_streams};
 use super::test::{self, resolve_tests};
+use super::tracing::{self, TRACING};
 use super::{app, issue, limits, log, rate, refine, upstream};
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::Diagnostic;
@@ -204,6 +205,7 @@ fn all_rows() -> Vec<Row> {
         values,
         rows([&LOG]),
         rows([&ACME]),
+        rows([&TRACING]),
         tables,
         rows([server, stream, upstreams, apps, rates, test]),
     ]
@@ -233,6 +235,7 @@ pub(crate) fn resolve(parts: Vec<Part<'_>>) -> Config {
     walk(&mut root, SETTINGS, &mut config);
     walk(&mut root, [&LOG], &mut config);
     walk(&mut root, [&ACME], &mut config);
+    walk(&mut root, [&TRACING], &mut config);
     config.policy = refine::refine(&mut root, Level::Top, &Policy::default());
     let upstreams = upstream::Known::read(shared.upstreams, shared.apps);
     let rates = rate::Known::read(shared.rates);
@@ -271,10 +274,11 @@ pub(crate) fn show_top(config: &Config) -> written::Table {
 }
 
 /// The tables that follow the top of the file, by their names. One that the file need not have is empty.
-pub(crate) fn show_tables(config: &Config) -> [(&'static str, written::Table); 3] {
+pub(crate) fn show_tables(config: &Config) -> [(&'static str, written::Table); 4] {
     [
         (LOG.key, show_log(&config.log)),
         (ACME.key, acme::show_acme(config.acme.as_ref())),
+        (TRACING.key, tracing::show_tracing(config.tracing.as_ref())),
         (
             limits::AT_TOP.key,
             limits::show_limits(&config.policy.limits, Level::Top),

@@ -7,6 +7,7 @@
 //! ```text
 //! process  Config ─┬─ Blocking, Log
 //!                  ├─ acme  Acme
+//!                  ├─ tracing  Tracing
 //!                  ├─ policy  Policy ─ HeaderChanges, limits, ErrorPages, Auth, Cors, Access ─ address: networks
 //!                  ├─ server  Server ─┬─ address: hosts
 //!                  │                  └─ route  Route ─ RoutePattern, verbs: Verb ─ Files, Cgi, …
@@ -36,6 +37,7 @@ mod server;
 mod stream;
 mod test;
 mod tls;
+mod tracing;
 mod types;
 mod upstream;
 mod verbs;
@@ -67,6 +69,7 @@ pub(crate) use test::{Expectation, RouteTest};
 pub(crate) use tls::{
     ClientCertificates, OwnCertificate, Protocols, Tls, TlsVersions, UpstreamTls,
 };
+pub(crate) use tracing::{Followed, Secret, Tracing, WHOLE_TRACES};
 pub(crate) use types::Types;
 pub(crate) use upstream::{
     Balance, Failures, HashKey, HealthCheck, Queue, Retry, StatusRange, Sticky, Upstream,

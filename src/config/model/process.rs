@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Acme, App, Cidr, Files, Log, Place, Policy, Proxy, Rate, Route, RoutePattern, RouteTest,
-    Server, SocketAccess, Stream, Tls, Upstream, UpstreamServer, Verb, When,
+    Server, SocketAccess, Stream, Tls, Tracing, Upstream, UpstreamServer, Verb, When,
 };
 use crate::address::{ListenAddress, UpstreamUrl};
 
@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) proxies: Proxies,
     /// The CA that issues certificates; `None`: no server has a certificate issued.
     pub(crate) acme: Option<Acme>,
+    /// Which traces are recorded, and who gets them; `None`: there are none.
+    pub(crate) tracing: Option<Tracing>,
     /// The policy for requests whose host no server answers for.
     pub(crate) policy: Policy,
     /// In the order of the file. At least one, or a stream; every one listens somewhere.
@@ -124,6 +126,7 @@ impl Default for Config {
             log: Log::default(),
             proxies: Proxies::default(),
             acme: None,
+            tracing: None,
             policy: Policy::default(),
             servers: Vec::new(),
             streams: Vec::new(),

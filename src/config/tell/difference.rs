@@ -19,7 +19,7 @@ use crate::config::keys::stream::show_stream;
 use crate::config::keys::top::{needs_restart, show_tables, show_top};
 use crate::config::keys::upstream::show_upstream;
 use crate::config::model::{
-    App, Config, Policy, Rate, Route, RoutePattern, Server, Stream, Upstream,
+    App, Config, Policy, Rate, Route, RoutePattern, Secret, Server, Stream, Upstream,
 };
 use crate::config::words::written::Table;
 
@@ -65,6 +65,7 @@ pub(crate) fn difference(old: &Config, new: &Config) -> Vec<Change> {
     for ((name, old), (_, new)) in show_tables(old).iter().zip(&show_tables(new)) {
         changes.extend(settings(&format!("{name}."), old, new));
     }
+    changes.extend(secrets(old, new));
     changes.extend(listeners(old, new));
     changes.extend(servers(old, new));
     changes.extend(streams(old, new));
@@ -72,6 +73,18 @@ pub(crate) fn difference(old: &Config, new: &Config) -> Vec<Change> {
     changes.extend(named("app", &apps(old), &apps(new)));
     changes.extend(named("rate", &rates(old), &rates(new)));
     changes
+}
+
+/// The fields for the collector of traces, if a value is another one: the tables do not show values.
+fn secrets(old: &Config, new: &Config) -> Option<Change> {
+    let headers = |config: &Config| Some(config.tracing.as_ref()?.headers.clone());
+    let (old, new) = (headers(old)?, headers(new)?);
+    let names = |headers: &[(String, Secret)]| -> Vec<String> {
+        headers.iter().map(|(name, _)| name.clone()).collect()
+    };
+    let is_shown = names(&old) != names(&new);
+    let text = "tracing.headers changed".to_owned();
+    (old != new && !is_shown).then(|| Change::new(text))
 }
 
 /// The settings of two tables that differ.
@@ -363,6 +376,32 @@ mod tests {
         let handlers = Handlers::new();
         let loaded = parse(text, directory, Surroundings::of_process(&handlers)).finish();
         loaded.unwrap_or_else(|report| panic!("{report}")).config
+    }
+
+    #[test]
+    fn a_field_for_the_collector_is_told_without_its_value() {
+        let with = |fields: &str| {
+            let tracing =
+                format!("[tracing]\nendpoint = 'http://127.0.0.1:1'\nheaders = {{ {fields} }}\n");
+            config(&BASE.replacen("[[server]]", &format!("{tracing}[[server]]"), 1))
+        };
+        let told = |old: &Config, new: &Config| -> Vec<String> {
+            let changes = difference(old, new);
+            changes.iter().map(ToString::to_string).collect()
+        };
+        let (old, new) = (with("A = 'first'"), with("A = 'second'"));
+        assert_eq!(told(&old, &new), ["tracing.headers changed"]);
+        assert_eq!(
+            told(&old, &with("B = 'first'")),
+            ["tracing.headers changed"]
+        );
+        assert_eq!(told(&old, &old), [""; 0]);
+        let none = told(&config(BASE), &new);
+        assert!(none.contains(&"tracing.endpoint none → http://127.0.0.1:1/v1/traces".to_owned()));
+        assert!(
+            !none.iter().any(|change| change.contains("second")),
+            "{none:?}"
+        );
     }
 
     const BASE: &str = "\

@@ -27,6 +27,7 @@ fn files_with(title: &str, line: &str) -> Vec<String> {
             vec![format!("[headers]\nremove.a = 1\n{line}\n{server}")]
         }
         "`[[server]]`" => vec![format!("{server}{line}\n")],
+        "`[tracing]`" => vec![format!("[tracing]\n{line}\n{server}")],
         "`[acme]`" => vec![format!("[acme]\n{line}\n{server}")],
         "`external_account`" => vec![format!("[acme.external_account]\n{line}\n{server}")],
         "`tls`" => vec![format!("{server}[server.tls]\n{line}\n")],
@@ -161,7 +162,7 @@ fn a_hint_names_the_place_of_a_key() {
         (
             "`[log]`",
             "headers",
-            "`headers` belongs in the top of the file, `[[server]]`, a route, `cors` or `[[test]]`",
+            "`headers` belongs in the top of the file, `[tracing]`, `[[server]]`, a route, `cors` or `[[test]]`",
         ),
         (
             "`[[server]]`",

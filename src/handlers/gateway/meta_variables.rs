@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::ops::Range;
 
-use super::client_certificate;
+use super::{client_certificate, trace};
 use crate::address::ListenAddress;
 use crate::http::field_roles::{is_hop_by_hop, is_of_range};
 use crate::http::fields::Known;
@@ -108,11 +108,7 @@ pub(crate) fn meta_variables(
     variables.set("REDIRECT_STATUS", "200");
     variables.set_content(head, length);
     variables.set_fields(request);
-    if let Some(id) = request.id {
-        variables.set("REQUEST_ID", id.as_str());
-        // Whatever the client has sent by that name.
-        variables.replace("HTTP_X_REQUEST_ID", id.as_str().as_bytes());
-    }
+    variables.set_marks(request);
     variables
 }
 
@@ -192,6 +188,20 @@ impl MetaVariables {
         });
     }
 
+    /// What the exchange is known by: its trace, and its id.
+    fn set_marks(&mut self, request: &Request<'_>) {
+        if let Some(trace) = request.trace() {
+            for (name, value) in trace::variables(trace) {
+                self.set(name, &value);
+            }
+        }
+        if let Some(id) = request.id() {
+            self.set("REQUEST_ID", id.as_str());
+            // Whatever the client has sent by that name.
+            self.replace("HTTP_X_REQUEST_ID", id.as_str().as_bytes());
+        }
+    }
+
     /// `AUTH_TYPE` and `REMOTE_USER` (RFC 3875 §4.1.1, §4.1.11).
     fn set_user(&mut self, verified: Verified<'_>) {
         if let (Some(identity), Some(user)) = (verified.identity, verified.user()) {
@@ -238,8 +248,10 @@ impl MetaVariables {
         let (head, verified) = (request.head, request.verified);
         let first = self.places.len();
         let hides_range = request.hides_range();
+        let has_trace = request.trace().is_some();
         let is_for_us = |name: &str| {
             verified.withholds(name)
+                || has_trace && trace::is_of_trace(name)
                 || verified.is_by_password() && name.eq_ignore_ascii_case("authorization")
                 || hides_range && is_of_range(name)
         };
@@ -361,6 +373,7 @@ mod tests {
     use crate::http::request::{HeadLimits, Parsed, field_space};
     use crate::message::changes::RepresentationChanges;
     use crate::message::identity::{Identity, IdentityFields, VerifiedBy};
+    use crate::message::marks::MarksPlace;
     use crate::message::request::{Arrival, TellsOfConnection};
     use crate::message::routed_path::RoutedPath;
     use crate::message::upstream_note::NotePlace;
@@ -416,7 +429,7 @@ mod tests {
             client: IpAddr::from([192, 0, 2, 7]).into(),
             listener: &listener,
             arrival,
-            id: None,
+            marks: &MarksPlace::new(),
             note: &NotePlace::default(),
             original: None,
         };

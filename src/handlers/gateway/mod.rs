@@ -12,3 +12,4 @@ pub(crate) mod proxy;
 pub(crate) mod script;
 mod script_log;
 pub(crate) mod script_response;
+mod trace;

@@ -379,7 +379,7 @@ impl PluginHandler {
             target: &target(request),
             path: &readable(request.path.as_bytes()),
             matched: readable(request.path.covered()).len(),
-            id: request.id.map(RequestId::as_str),
+            id: request.id().map(RequestId::as_str),
         };
         let mut owned = api::Request::received(received, content, Arc::clone(life));
         let verified = request.verified;

@@ -3,25 +3,25 @@
 
 use std::io;
 use std::mem::{forget, take};
+use std::rc::Rc;
 
 use super::pending::{Octets, Pending, Sending};
 use super::{Begun, Connection, Ending, Turn, head_limits};
 use crate::address::ClientAddress;
 use crate::generation::{Generation, Listening};
-use crate::handlers;
 use crate::http::error::RequestError;
 use crate::http::method::Method;
 use crate::http::request::{HeadLimits, Parsed, RequestHead, field_space, lower_minor_version};
 use crate::http::response::ResponseFraming;
 use crate::log::diagnostic;
 use crate::message::content::Content;
-use crate::message::request_id::RequestId;
+use crate::message::marks::Marks;
 use crate::metrics::End;
 use crate::metrics::series::SeriesId;
 use crate::runtime::{self, Tick};
-use crate::server::exchange::Exchange;
 use crate::server::exchange::finishing::{FramedResponse, RequestTraits};
 use crate::server::exchange::outcome::{CountedAs, Outcome, Subject, Underway, finish};
+use crate::server::exchange::{Before, Exchange};
 use crate::throttle::rates::{Counted, Standing};
 use crate::transfer::send::{Progress, Transmission};
 
@@ -174,7 +174,7 @@ impl Connection {
         let Some(response) = exchange.answer_now(&worker.local) else {
             forget(cut_by_panic);
             let head = bytes.len();
-            self.note_begun(head, exchange.counted(), exchange.id());
+            self.note_begun(head, exchange.counted(), exchange.marks());
             return Step::Perform { head };
         };
         let may_persist = head.persistent && self.may_persist();
@@ -232,26 +232,23 @@ impl Connection {
 
     /// Keeps what was done for a request that has to be waited for: what the handler has begun, and what
     /// the rates have said.
-    fn note_begun(&self, head: usize, counted: Option<Counted>, id: Option<&RequestId>) {
+    fn note_begun(&self, head: usize, counted: Option<Counted>, marks: Option<&Rc<Marks>>) {
         let of_handler = self.worker.local.take_begun();
         let is_begun = of_handler.is_some() || counted.is_some();
         let begun = || Begun {
             head,
-            of_handler,
-            counted,
-            id: id.copied(),
+            before: Before {
+                of_handler,
+                counted,
+                marks: marks.cloned(),
+            },
         };
         self.begun.set(is_begun.then(|| Box::new(begun())));
     }
 
-    /// Takes what was done for a request that has to be waited for, as [`Exchange::resumed`] wants it.
-    pub(super) fn take_begun(
-        &self,
-    ) -> (Option<handlers::Begun>, Option<Counted>, Option<RequestId>) {
-        match self.begun.take() {
-            None => (None, None, None),
-            Some(begun) => (begun.of_handler, begun.counted, begun.id),
-        }
+    /// Takes what was done for a request that has to be waited for, if anything was.
+    pub(super) fn take_begun(&self) -> Option<Before> {
+        self.begun.take().map(|begun| begun.before)
     }
 
     /// Begins an exchange that is not finished within this turn.

@@ -43,18 +43,16 @@ use std::task::Poll;
 
 use crate::address::ClientAddress;
 use crate::generation::{Generation, Listening, LocalGeneration};
-use crate::handlers;
 use crate::http::request::{HeadLimits, head_length, may_be_complete};
 use crate::log::diagnostic;
-use crate::message::request_id::RequestId;
 use crate::proxy_protocol::Origin;
 use crate::runtime::{self, Direction, Elapsed, Idle, Tick};
+use crate::server::exchange::Before;
 use crate::server::proxy_header::{self, Announced};
 use crate::server::worker::Worker;
 use crate::server::worker::endpoint::Endpoint;
 use crate::throttle::clients::PlaceOfClient;
 use crate::throttle::pace::Debt;
-use crate::throttle::rates::Counted;
 use crate::transport::{Received, Transport};
 
 use pending::Pending;
@@ -105,11 +103,7 @@ pub(super) struct Connection {
 struct Begun {
     /// Bytes of its head.
     head: usize,
-    of_handler: Option<handlers::Begun>,
-    /// What the rates have said to it.
-    counted: Option<Counted>,
-    /// The id that the handler was told.
-    id: Option<RequestId>,
+    before: Before,
 }
 
 /// How a turn ended.

@@ -3,7 +3,8 @@
 //! What the operator changes of every response (fields, error pages) is applied here, for every
 //! handler alike.
 
-use super::{Exchange, REQUEST_ID, cors};
+use super::marks::REQUEST_ID;
+use super::{Exchange, cors};
 use crate::generation::Generation;
 use crate::generation::policy::{Scope, ServingPolicy, joined};
 use crate::http::field_list::{lines_of, name_and_value};

@@ -138,7 +138,7 @@ impl<'g> Exchange<'g, '_> {
                 Exchange::of_client(listening, listener, self.client, &head, connection, None);
             next.arrival = self.arrival;
             // It is the same exchange, whatever the policy of that route says of ids.
-            next.id = self.id.clone();
+            next.marks = self.marks.clone();
             next.inherit(self);
             let answer = next.answer_once(local, content).await;
             self.note.set(next.take_note());

@@ -28,6 +28,7 @@ pub(super) mod compression;
 pub(super) mod cors;
 pub(super) mod finishing;
 mod handler;
+mod marks;
 pub(super) mod outcome;
 pub(super) mod rate;
 mod rewrite;
@@ -35,6 +36,7 @@ mod route;
 pub(super) mod when;
 
 use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::address::{ClientAddress, ListenAddress};
@@ -49,19 +51,18 @@ use crate::http::status::Status;
 use crate::http::template::Values;
 use crate::log::{diagnostic, limited, secrets};
 use crate::message::identity::Identity;
+use crate::message::marks::{Marks, MarksPlace};
 use crate::message::request::{Arrival, Request, TellsOfConnection};
-use crate::message::request_id::{IdPlace, RequestId};
+use crate::message::request_id::RequestId;
 use crate::message::response::DuplexResponse;
 use crate::message::routed_path::RoutedPath;
 use crate::message::selected::Selected;
+use crate::message::trace::Trace;
 use crate::message::upstream_note::{NotePlace, UpstreamNote};
 use crate::reason::Reason;
 use crate::throttle::rates::Counted;
 
 use route::{Matched, Refusal};
-
-/// The field in which proxies and this server name the id.
-const REQUEST_ID: &str = "X-Request-Id";
 
 /// A request whose way through the configuration is known.
 pub(super) struct Exchange<'g, 'r> {
@@ -85,8 +86,18 @@ pub(super) struct Exchange<'g, 'r> {
     counted: Cell<Option<Counted>>,
     /// Which servers of an upstream the handler has asked.
     note: NotePlace,
-    /// Its id, if the policy wants one.
-    id: IdPlace,
+    /// Its id, if the policy wants one, and its trace, if it has one.
+    marks: MarksPlace,
+}
+
+/// What was done for a request when it was asked for an answer at once, and is not done twice.
+pub(super) struct Before {
+    /// What its handler has begun.
+    pub(super) of_handler: Option<Begun>,
+    /// What the rates have said to it.
+    pub(super) counted: Option<Counted>,
+    /// What the handler was told that it is known by.
+    pub(super) marks: Option<Rc<Marks>>,
 }
 
 /// A response, and the policy that holds for it.
@@ -126,7 +137,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
     }
 
     /// As [`new`](Self::new), where it is known who the client is. With a `peer`, the exchange has an id if its
-    /// policy wants one.
+    /// policy wants one, and a trace.
     fn of_client(
         listening: Listening<'g>,
         listener: &'r ListenAddress,
@@ -139,12 +150,13 @@ impl<'g, 'r> Exchange<'g, 'r> {
         if let Err(refusal) = admission::admit(policy, client, connection) {
             matched = Err(refusal);
         }
-        let (identity, id) = (OnceCell::new(), IdPlace::new());
-        if policy.request_id
+        let (identity, own) = (OnceCell::new(), MarksPlace::new());
+        if policy.is_marked
             && let Some(peer) = peer
         {
-            let is_from_proxy = client::is_trusted_proxy(&listening.generation.proxies, peer);
-            let _ = id.set(id_of(head, is_from_proxy));
+            let generation = listening.generation;
+            let found = marks::of_request(generation, policy, head, peer, connection);
+            let _ = found.map(|found| own.set(found));
         }
         if let Some(auth) = &policy.auth {
             auth::begin(auth, head, &mut matched, &identity);
@@ -161,13 +173,23 @@ impl<'g, 'r> Exchange<'g, 'r> {
             begun: Cell::new(None),
             counted: Cell::new(None),
             note: NotePlace::default(),
-            id,
+            marks: own,
         }
     }
 
     /// The id of the exchange, if it has one.
     pub(super) fn id(&self) -> Option<&RequestId> {
-        self.id.get().map(|id| &**id)
+        self.marks.get()?.id.as_ref()
+    }
+
+    /// The trace of the exchange, if it has one.
+    pub(super) fn trace(&self) -> Option<&Trace> {
+        self.marks.get()?.trace.as_ref()
+    }
+
+    /// What the exchange is known by, if it has an id or a trace.
+    pub(super) fn marks(&self) -> Option<&Rc<Marks>> {
+        self.marks.get()
     }
 
     /// This exchange, with what scripts are told of the connection that the request came on.
@@ -192,21 +214,19 @@ impl<'g, 'r> Exchange<'g, 'r> {
         client::is_trusted_proxy(&generation.proxies, peer)
     }
 
-    /// This exchange, with what was done for it when it was asked for an answer at once: what its handler
-    /// began, at which rates it was counted, and the id that the handler was told.
-    pub(super) fn resumed(
-        self,
-        (begun, counted, id): (Option<Begun>, Option<Counted>, Option<RequestId>),
-    ) -> Self {
-        self.begun.set(begun);
-        self.counted.set(counted);
-        match id {
-            Some(id) => Self {
-                id: Box::new(id).into(),
-                ..self
-            },
-            None => self,
+    /// This exchange, which has to be waited for, with what was done for it when it was asked for an answer
+    /// at once, if anything was.
+    pub(super) fn resumed(mut self, before: Option<Before>) -> Self {
+        let mut own = self.marks.take();
+        if let Some(before) = before {
+            self.begun.set(before.of_handler);
+            self.counted.set(before.counted);
+            own = before.marks;
         }
+        if let Some(own) = marks::of_waiting(self.generation, own) {
+            let _ = self.marks.set(own);
+        }
+        self
     }
 
     /// The waits and sizes that hold from here on.
@@ -382,19 +402,19 @@ impl<'g, 'r> Exchange<'g, 'r> {
             client: self.client,
             listener: self.listener,
             arrival: self.arrival,
-            id: self.id(),
+            marks: &self.marks,
             note: &self.note,
             original: None,
         }
     }
 
-    /// Ends an exchange that was answered at once. Only the path, the user and the id may have to be freed: a handler
-    /// that has begun something, or noted a server that it asked, has not answered at once.
+    /// Ends an exchange that was answered at once. Only the path, the user and the marks may have to be freed: a
+    /// handler that has begun something, or noted a server that it asked, has not answered at once.
     #[inline(always)]
     pub(super) fn end_at_once(mut self) {
         debug_assert!(self.begun.take().is_none() && self.take_note().is_none());
         drop(self.identity.take());
-        drop(self.id.take());
+        drop(self.marks.take());
         self.matched = Err(Refusal::Because(Reason::OtherConnection));
         std::mem::forget(self);
     }
@@ -403,15 +423,4 @@ impl<'g, 'r> Exchange<'g, 'r> {
     pub(super) fn take_note(&self) -> Option<Box<UpstreamNote>> {
         self.note.take()
     }
-}
-
-/// The id of an exchange whose request has this head: that of the proxy, if it is a trusted one that has named
-/// one.
-#[cold]
-fn id_of(head: &RequestHead<'_>, is_from_proxy: bool) -> Box<RequestId> {
-    let mut lines = head.fields.iter();
-    let line = lines.find(|(name, _)| name.eq_ignore_ascii_case(REQUEST_ID));
-    let named = line.filter(|_| is_from_proxy);
-    let taken = named.and_then(|(_, value)| RequestId::taken(value));
-    Box::new(taken.unwrap_or_else(RequestId::new))
 }

@@ -27,7 +27,9 @@ use crate::http::status::Status;
 use crate::log::diagnostic;
 use crate::log::record::{AccessRecord, UpstreamRecord};
 use crate::log::secrets;
+use crate::message::marks::Marks;
 use crate::message::request_id::RequestId;
+use crate::message::trace::Trace;
 use crate::message::upstream_note::UpstreamNote;
 use crate::metrics::End;
 use crate::metrics::exchanges::{Kind, Measured};
@@ -146,7 +148,11 @@ const MAX_REFUSED_LINE: usize = 512;
 ///
 /// Each is a part of a line, so none has an LF. A field that is there begins with a colon, because it may be
 /// empty.
-pub(crate) struct KeptSubject(Box<[u8]>);
+pub(crate) struct KeptSubject {
+    text: Box<[u8]>,
+    /// What the exchange is known by, if it has a trace.
+    marks: Option<Rc<Marks>>,
+}
 
 impl KeptSubject {
     fn new(bytes: &[u8], head: Option<&RequestHead<'_>>, told: Told<'_>) -> Self {
@@ -165,11 +171,14 @@ impl KeptSubject {
                 parts.extend_from_slice(value);
             }
         }
-        Self(parts.into())
+        Self {
+            text: parts.into(),
+            marks: None,
+        }
     }
 
     fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.split(|octet| *octet == b'\n')
+        self.text.split(|octet| *octet == b'\n')
     }
 
     fn request_line(&self) -> &[u8] {
@@ -202,6 +211,7 @@ impl<'e> Subject<'e> {
             content_length: outcome.content_sent,
             duration,
             reason: outcome.reason,
+            trace_id: self.trace().map(Trace::id),
             ..AccessRecord::unreadable(client, b"", outcome.status)
         };
         match self {
@@ -233,12 +243,26 @@ impl<'e> Subject<'e> {
         }
     }
 
+    /// The trace that the exchange belongs to, if it has one.
+    fn trace(&self) -> Option<&Trace> {
+        let marks = match self {
+            Self::Request(exchange, _) => exchange.marks(),
+            Self::Kept(kept) => kept.marks.as_ref(),
+            Self::Head(..) | Self::Line(..) => None,
+        };
+        marks?.trace.as_ref()
+    }
+
     /// Copies what is borrowed.
     fn into_kept(self) -> Subject<'static> {
         Subject::Kept(match self {
-            Self::Request(exchange, bytes) => {
-                KeptSubject::new(bytes, Some(exchange.head), exchange.told())
-            }
+            Self::Request(exchange, bytes) => KeptSubject {
+                marks: exchange
+                    .marks()
+                    .filter(|marks| marks.trace.is_some())
+                    .cloned(),
+                ..KeptSubject::new(bytes, Some(exchange.head), exchange.told())
+            },
             Self::Head(head, bytes) => KeptSubject::new(bytes, Some(head), Told::default()),
             Self::Line(line, id) => {
                 let told = Told {
@@ -267,10 +291,10 @@ fn of_head<'r>(
     }
 }
 
-/// Counts an exchange that has ended, and makes its record if there is an access log, if somebody follows,
-/// or if the exchange failed.
+/// Counts an exchange that has ended, and makes its record if there is an access log, if a client follows, if its
+/// trace is sampled, or if the exchange failed.
 ///
-/// This is the only place that does either. The exchange began and ended in the turn of `now`, and its
+/// This is the only place that does any of it. The exchange began and ended in the turn of `now`, and its
 /// request has no content that was read.
 #[inline(always)]
 pub(crate) fn finish(
@@ -345,8 +369,8 @@ fn tell(client: ClientAddress, subject: &Subject<'_>, outcome: Outcome) {
     }
 }
 
-/// Makes the record of an exchange, and hands it on. A function of its own, so that counting alone costs
-/// little where there is no log.
+/// Makes the record of an exchange, and the spans of its trace, and hands them on. A function of its own, so that
+/// counting alone costs little where there is neither.
 #[inline(never)]
 fn record(
     worker: &Rc<Worker>,
@@ -355,13 +379,17 @@ fn record(
     outcome: Outcome,
     (started, note): (Instant, Option<&UpstreamNote>),
 ) {
+    let trace = subject.trace().filter(|trace| trace.is_recorded());
+    let is_failure = outcome.end != End::Answered || outcome.status.code() >= FAILED_FROM;
+    if trace.is_none() && !is_failure && !worker.has_readers() {
+        return;
+    }
     let now = runtime::now();
     let record = AccessRecord {
         upstream: note.map(upstream_record),
         ..subject.record(client, outcome, now.duration_since(started))
     };
-    let is_failure = outcome.end != End::Answered || outcome.status.code() >= FAILED_FROM;
-    worker.publish_record(record, is_failure, now);
+    worker.publish_record(record, (trace, is_failure), now);
 }
 
 fn upstream_record(note: &UpstreamNote) -> UpstreamRecord<'_> {

@@ -27,6 +27,7 @@ use crate::log::record::{AccessRecord, LogTime};
 use crate::log::redaction::{Redacted, redact};
 use crate::log::stream_record::StreamRecord;
 use crate::message::response::CommonFields;
+use crate::message::trace::Trace;
 use crate::metrics::exchanges::{ExchangeTable, Kind, Measured};
 use crate::metrics::series::SeriesId;
 use crate::metrics::{Counters, End, ProcessCounters};
@@ -64,8 +65,8 @@ pub(in crate::server) struct Worker {
     log: RefCell<Option<AccessBuffers>>,
     /// Who follows the server's exchanges.
     feed: WorkerFeed,
-    /// The least status of the exchanges of which records are made: 0 with an access log, or while somebody
-    /// follows. Otherwise only an exchange that fails has a record, for those who look later.
+    /// The least status of the exchanges of which records are made: 0 with an access log, with traces, or while
+    /// a client follows. Otherwise only an exchange that fails has a record, for those who look later.
     recorded_from: Cell<u16>,
     /// A task sleeps that will hand the log's lines over.
     flush_is_due: Cell<bool>,
@@ -137,14 +138,16 @@ impl Worker {
             accepting: Cell::new(0),
             last_connection: RefCell::default(),
         };
-        worker.look_at_feed();
+        worker.look_who_wants_records();
         worker
     }
 
-    /// Looks who follows the server's exchanges: from now on they get the records of this worker, and those
-    /// who have gone do not.
-    fn look_at_feed(&self) {
-        let is_wanted = self.feed.look() || self.log.borrow().is_some();
+    /// Looks who wants records of exchanges: from now on, those who follow get the records of this worker, and
+    /// those who have gone do not.
+    fn look_who_wants_records(&self) {
+        let is_followed = self.feed.look();
+        let has_traces = self.generation.borrow().tracing.is_some();
+        let is_wanted = is_followed || has_traces || self.log.borrow().is_some();
         let least = if is_wanted { 0 } else { FAILED_FROM };
         self.recorded_from.set(least);
     }
@@ -186,6 +189,7 @@ impl Worker {
         let mut endpoints = self.endpoints.borrow_mut();
         let new = Rc::new(LocalGeneration(generation));
         let old = self.generation.replace(Rc::clone(&new));
+        self.look_who_wants_records();
         let has_retired = endpoints.retire(&old, |address| new.listens_at(address));
         let has_stopped = endpoints.stop_all_but(&sockets);
         let started = endpoints.start(sockets);
@@ -301,18 +305,27 @@ impl Worker {
         status.code() >= self.recorded_from.get()
     }
 
-    /// Hands a record, which is made at `now`, to the access logs and to those who follow; for
+    /// Whether records of all exchanges are wanted, not only of those that fail or that have a trace.
+    pub(in crate::server) fn has_readers(&self) -> bool {
+        self.feed.is_followed() || self.log.borrow().is_some()
+    }
+
+    /// Hands a record, which is made at `now`, to the access logs and to those who follow, and makes the spans
+    /// of the exchange of it if its `trace` is recorded; for
     /// [`finish`](crate::server::exchange::outcome::finish) alone. If it `is_failure`, those who look later
     /// get it, too.
     pub(in crate::server) fn publish_record(
         self: &Rc<Self>,
         record: AccessRecord<'_>,
-        is_failure: bool,
+        (trace, is_failure): (Option<&Trace>, bool),
         now: Instant,
     ) {
         let mut room = Redacted::default();
         let generation = self.generation.borrow();
         let record = redact(record, &generation.log.redact, &mut room);
+        if let (Some(trace), Some(tracing)) = (trace, &generation.tracing) {
+            tracing.record(&record, trace);
+        }
         if is_failure || self.feed.is_followed() {
             self.second
                 .with_log_time(now, |time| self.feed.publish(&record, is_failure, time));

@@ -168,7 +168,7 @@ async fn serve(commands: &mut Receiver<Command>, worker: &Rc<Worker>) -> Duratio
                 reply.send((place, runtime::oldest_idle()));
             }
             Some(Command::LookAtFeed { done }) => {
-                worker.look_at_feed();
+                worker.look_who_wants_records();
                 drop(done);
             }
             Some(Command::GiveUpIdle { reply }) => reply.send(runtime::give_up_oldest_idle()),

@@ -184,6 +184,9 @@ impl Observed {
         }
         out.single(&of::LOG_LOST, self.log_lost());
         out.single(&of::DIAGNOSTICS_LOST, diagnostic::lost());
+        let spans = running.generation.spans();
+        out.single(&of::SPANS_EXPORTED, spans.exported());
+        out.single(&of::SPANS_DROPPED, spans.dropped());
     }
 
     fn expose_process(&self, out: &mut Exposition) {

@@ -31,6 +31,7 @@ use super::fault::{Failure, ProxyFault};
 use super::heard::{Heard, Spoken, Unanswered};
 use super::receiving::{Receiving, Said, UpstreamHead};
 use super::request::{self, Wishes};
+use super::target;
 use super::tries::{Progress, Tries};
 use super::{ProxyHandler, Worker};
 use crate::http::response::encode_interim;
@@ -38,6 +39,7 @@ use crate::http::status::Status;
 use crate::log::{diagnostic, secrets};
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
+use crate::message::trace::TryEnd;
 use crate::message::upstream_note::UpstreamNote;
 use crate::runtime::descriptors::is_shortage;
 use crate::runtime::{self, Either, either};
@@ -73,8 +75,11 @@ impl ProxyHandler {
                 );
             }
             let server = chosen.server().id();
+            self.begin_span(request, &chosen, tries.count);
             let asked = self.ask_server(request, worker, body, &chosen, &tries.connect);
-            match asked.await {
+            let asked = asked.await;
+            end_span(request, &asked);
+            match asked {
                 Ok(said) => {
                     if diagnostic::may_debug(request.client) {
                         let connection = match tries.connect.get() {
@@ -119,6 +124,24 @@ impl ProxyHandler {
             }
             tries.failed.push(server);
         }
+    }
+
+    /// Takes note, for the trace of the exchange, that the server that was `chosen` is asked, as the try of that
+    /// number.
+    fn begin_span(&self, request: &Request<'_>, chosen: &Chosen, count: u32) {
+        let Some(trace) = request.trace() else {
+            return;
+        };
+        let url = || {
+            let is_secure = chosen.server().is_secure();
+            let scheme = if is_secure { "https" } else { "http" };
+            let mut path = Vec::new();
+            target::push(request, self.options.strip_prefix, &mut path);
+            let end = memchr::memchr(b'?', &path).unwrap_or(path.len());
+            let path = String::from_utf8_lossy(&path[..end]);
+            format!("{scheme}://{}{path}", chosen.host())
+        };
+        trace.begin_try(chosen.server().name(), url, count.saturating_sub(1));
     }
 
     /// What the server that was `chosen` has said, with what is noted of the tries up to it.
@@ -374,6 +397,17 @@ impl ProxyHandler {
                 }
             }
         }
+    }
+}
+
+/// Takes note of how the try has ended.
+fn end_span<C>(request: &Request<'_>, asked: &Result<Spoken<C>, (Failure, Progress)>) {
+    if let Some(trace) = request.trace() {
+        trace.end_try(match asked {
+            Ok(said) => TryEnd::Response(said.head.status),
+            Err((Failure::Upstream(fault), _)) => TryEnd::Failed(fault.reason()),
+            Err((Failure::Client(_), _)) => TryEnd::Abandoned,
+        });
     }
 }
 

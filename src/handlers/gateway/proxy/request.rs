@@ -9,6 +9,7 @@
 //! X-Forwarded-Host: shop.example
 //! Forwarded: for=192.0.2.7;host=shop.example;proto=http
 //! Via: 1.1 tidegate
+//! traceparent: 00-0af7…-b7ad…-03       with `[tracing]`: the trace, and the span of this try
 //! Content-Length: 3                    the framing of this connection
 //! ```
 
@@ -17,7 +18,7 @@ use super::max_forwards;
 use super::own_fields::OwnFields;
 use super::target;
 use crate::config::model::{HostField, Proxy};
-use crate::handlers::gateway::client_certificate;
+use crate::handlers::gateway::{client_certificate, trace};
 use crate::http::field_roles::{is_hop_by_hop, is_of_range};
 use crate::http::fields::{Known, is_same_variable};
 use crate::http::framing::Framing;
@@ -125,12 +126,7 @@ pub(super) fn encode(
     let mut lines = FieldLines::behind(start);
     push_host(head, options, host, &mut lines);
     push_fields(request, options, &mut lines);
-    if let Some(id) = request
-        .id
-        .filter(|_| !options.request_headers.replace(REQUEST_ID))
-    {
-        lines.push_clean(REQUEST_ID, [id.as_str().as_bytes()]);
-    }
+    push_marks(request, options, &mut lines);
     for (name, value) in request.verified.lines() {
         if !options.request_headers.replace(name) {
             lines.push_clean(name, [value]);
@@ -192,6 +188,17 @@ fn push_host(head: &RequestHead<'_>, options: &Proxy, upstream: &str, lines: &mu
     }
 }
 
+/// Appends what the exchange is known by: its id, and its trace.
+fn push_marks(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
+    let changes = &options.request_headers;
+    if let Some(id) = request.id().filter(|_| !changes.replace(REQUEST_ID)) {
+        lines.push_clean(REQUEST_ID, [id.as_str().as_bytes()]);
+    }
+    if let Some(trace) = request.trace() {
+        trace::push_fields(trace, changes, lines);
+    }
+}
+
 /// Appends the client's fields, as it sent them, without those of its connection and its framing, those
 /// that this server has something to say about, and those that the operator sets or removes.
 fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
@@ -205,13 +212,15 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
     let is_from_proxy = request.arrival.is_some_and(|arrival| arrival.is_from_proxy);
     let max_forwards = max_forwards::left(request.head);
     let hides_range = request.hides_range();
+    let (has_id, has_trace) = (request.id().is_some(), request.trace().is_some());
     for (name, value) in fields.iter() {
         let is_ours = matches!(name.len(), 4 | 6 | 14 | 17)
             && ["Host", "Expect", "Content-Length", "Transfer-Encoding"]
                 .iter()
                 .any(|other| is_same_variable(name, other));
         let is_dropped = is_ours
-            || request.id.is_some() && is_same_variable(name, REQUEST_ID)
+            || has_id && is_same_variable(name, REQUEST_ID)
+            || has_trace && trace::is_of_trace(name)
             || is_hop_by_hop(name)
             || !named.is_empty() && is_of_connection(name)
             || forwarding::is_forwarding(name, is_from_proxy)

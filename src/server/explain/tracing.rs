@@ -1,0 +1,29 @@
+//! Says for `explain` what becomes of the trace of a request.
+
+use crate::config::model::{Followed, WHOLE_TRACES};
+use crate::generation::Generation;
+use crate::server::exchange::Exchange;
+
+/// What becomes of the trace: whether it begins here, whether it is recorded, and who gets it. `None`: there
+/// is no `[tracing]`.
+pub(super) fn trace_of(exchange: &Exchange<'_, '_>, generation: &Generation) -> Option<String> {
+    let options = generation.tracing.as_ref()?.options();
+    let trace = exchange.trace()?;
+    let to = format!("for {}", options.endpoint);
+    if trace.parent.is_some() {
+        let recorded = match trace.is_recorded() {
+            true => format!("recorded, as the caller's is, {to}"),
+            false => "not recorded, as the caller's is not".to_owned(),
+        };
+        return Some(format!("{} goes on here: {recorded}", trace.id()));
+    }
+    let part = f64::from(options.sample) / f64::from(WHOLE_TRACES) * 100.0;
+    let followed = match options.parent {
+        Followed::Trusted => "a `traceparent` of trusted proxies is followed",
+        Followed::Always => "a `traceparent` is followed",
+        Followed::Never => "no `traceparent` is followed",
+    };
+    Some(format!(
+        "begins here: {part}% of these are recorded, {to}; {followed}"
+    ))
+}
