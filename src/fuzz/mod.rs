@@ -26,7 +26,7 @@ pub use content::content;
 pub use gateway::{fastcgi_records, script_response};
 pub use proxy_protocol::proxy_protocol;
 pub use request::{forwarded, head, host, target};
-pub use semantics::{conditions, multipart, negotiation, ranges};
+pub use semantics::{conditions, multipart, negotiation, ranges, trace_context};
 pub use upstream::response_head;
 pub use upstream_connection::upstream_connection;
 
@@ -52,6 +52,7 @@ pub const TARGETS: &[(&str, Property)] = &[
     ("response_head", response_head),
     ("script_response", script_response),
     ("target", target),
+    ("trace_context", trace_context),
     ("upstream_connection", upstream_connection),
 ];
 

@@ -1,4 +1,4 @@
-//! The fields with which a client chooses what it gets: ranges, conditions, negotiation.
+//! The fields with which a client chooses what it gets: ranges, conditions, negotiation. And those of traces.
 
 use crate::http::compression::Compression;
 use crate::http::date::HttpDate;
@@ -7,6 +7,7 @@ use crate::http::multipart::Multipart;
 use crate::http::negotiation::{ContentCoding, prefer, select_coding};
 use crate::http::precondition::{Conditions, Verdict, evaluate, range_applies};
 use crate::http::range::{ByteRange, Selection, select};
+use crate::http::trace_context::{TraceParent, trace_state};
 use crate::http::validator::{EntityTag, Validators};
 
 /// Lengths of representations: none, short, one whose ends are near to overflow.
@@ -131,4 +132,20 @@ pub fn negotiation(input: &[u8]) {
     assert_eq!(select_coding(Some(input), &[best]), best, "it is the best");
     let offers = ["text/html", "application/json", "text/plain"];
     assert!(offers.contains(&prefer(Some(input), &offers)));
+}
+
+/// `traceparent`, and from the second line of input on `tracestate`: what is read is passed on in a form that
+/// is read to the same, and is not longer than it may be.
+pub fn trace_context(input: &[u8]) {
+    let mut lines = input.split(|octet| *octet == b'\n');
+    if let Some(parent) = TraceParent::parse(lines.next().unwrap_or_default()) {
+        let written = parent.to_string();
+        assert_eq!(written.len(), 55, "{written}");
+        assert_eq!(TraceParent::parse(written.as_bytes()), Some(parent));
+    }
+    if let Some(state) = trace_state(lines) {
+        assert!((1..=512).contains(&state.len()));
+        assert!(state.iter().all(|octet| matches!(octet, b' '..=b'~')));
+        assert_eq!(trace_state([&state[..]].into_iter()), Some(state));
+    }
 }
