@@ -55,6 +55,8 @@ mod phpmyadmin;
 mod program;
 // Reloads and upgrades while wrk asks over TLS.
 mod tls_load;
+// What OpenTelemetry makes of the spans of `[tracing]`.
+mod tracing;
 // TLS to nginx and HAProxy, and from HAProxy and OpenSSL.
 mod tls_upstreams;
 // nginx and HAProxy behind `proxy`, and in front.
