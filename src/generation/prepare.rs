@@ -20,7 +20,7 @@ use super::auth::{self, ServingAuth};
 use super::carryover::{Carryover, Groups, Unread};
 use super::challenges;
 use super::policy::ServingPolicy;
-use super::routing::RoutingTable;
+use super::routing::{Found, RoutingTable};
 use super::{Arrival, Generation, Listened, Rewrite, Route, Site, Stream};
 use crate::acme;
 use crate::address::ListenAddress;
@@ -32,7 +32,7 @@ use crate::config::{
 use crate::handlers::Handler;
 use crate::handlers::dashboard::DashboardHandler;
 use crate::handlers::echo::Echo;
-use crate::handlers::files::{FilesHandler, TriedFiles};
+use crate::handlers::files::{FilesHandler, OwnPaths, TriedFiles};
 use crate::handlers::gateway::cgi::CgiHandler;
 use crate::handlers::gateway::fastcgi::FastcgiHandler;
 use crate::handlers::gateway::proxy::ProxyHandler;
@@ -43,6 +43,8 @@ use crate::handlers::ready::ReadyHandler;
 use crate::handlers::redirect::RedirectHandler;
 use crate::handlers::respond::RespondHandler;
 use crate::handlers::status::StatusHandler;
+use crate::http::method::Method;
+use crate::http::path::NormalPath;
 use crate::metrics::series::UNKNOWN;
 use crate::tls::{Fault, Part};
 
@@ -300,6 +302,7 @@ fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut C
         ServingPolicy::of_route(policy, pattern, carryover).with_auth(auth)
     };
     let name = series_name(server);
+    let paths = paths_for_archives(server);
     for arms in server.routes.chunk_by(|a, b| a.pattern == b.pattern) {
         let series = |pattern: &RoutePattern, carryover: &mut Carryover| {
             let key = if server.is_companion {
@@ -314,7 +317,7 @@ fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut C
             policy(of, pattern, carryover).counted_in(series)
         };
         let handler = |route: &model::Route, carryover: &mut Carryover| {
-            handler(route, queue, groups, carryover)
+            handler(route, queue, groups, paths.as_ref(), carryover)
         };
         let built = built(arms, &server.policy, policy, handler, carryover);
         if let Some(built) = built {
@@ -328,6 +331,35 @@ fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut C
         policy: policy(&server.policy, &RoutePattern::everything(), carryover).counted_in(series),
         routes,
     }
+}
+
+/// Which pattern of a server a path belongs to.
+type Paths = Arc<RoutingTable<RoutePattern>>;
+
+/// The patterns of `server`, if one of its routes makes archives: those hold nothing that another route answers
+/// for.
+fn paths_for_archives(server: &model::Server) -> Option<Paths> {
+    let makes_archives = |route: &model::Route| match &route.verb {
+        Verb::Files(files) => !files.archives.is_empty(),
+        _ => false,
+    };
+    server.routes.iter().find(|route| makes_archives(route))?;
+    let mut table = RoutingTable::default();
+    for arms in server.routes.chunk_by(|a, b| a.pattern == b.pattern) {
+        if let Some(first) = arms.first() {
+            table.insert(&first.pattern, first.pattern.clone());
+        }
+    }
+    Some(Arc::new(table))
+}
+
+/// Says which paths lead to the routes of `pattern`.
+fn own_paths(paths: &Paths, pattern: &RoutePattern) -> OwnPaths {
+    let (paths, own) = (Arc::clone(paths), pattern.clone());
+    Arc::new(move |path| {
+        let found = paths.find(Method::Get, &NormalPath::of_normal(path));
+        matches!(found, Found::Route { route, .. } if *route == own)
+    })
 }
 
 /// What stands for the key of a route that `http_redirect` of a server adds.
@@ -386,12 +418,16 @@ fn handler(
     route: &model::Route,
     queue: usize,
     groups: &Groups,
+    paths: Option<&Paths>,
     carryover: &mut Carryover,
 ) -> Handler {
     match &route.verb {
         Verb::Files(files) => {
             let route_files = carryover.files(files);
-            let handler = FilesHandler::new(route_files, route.strip_prefix);
+            let mut handler = FilesHandler::new(route_files, route.strip_prefix);
+            if let Some(paths) = paths.filter(|_| !files.archives.is_empty()) {
+                handler = handler.with_own_paths(own_paths(paths, &route.pattern));
+            }
             match TriedFiles::needed(files) {
                 true => Handler::Tried(Box::new(TriedFiles::new(handler, files, &route.pattern))),
                 false => Handler::Files(handler),

@@ -21,7 +21,6 @@ pub(crate) mod status;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use crate::coding::encoders::Encoders;
 use crate::control::reach::Reach;
@@ -110,7 +109,7 @@ impl WorkerState {
     /// The state of a worker that has answered nothing yet.
     pub(crate) fn new(pools: Pools, reach: Reach) -> Self {
         Self {
-            files: files::WorkerState::new(Arc::clone(&pools.disk), Arc::clone(&pools.coding)),
+            files: files::WorkerState::new(&pools),
             scripts: RefCell::default(),
             upstream: Rc::default(),
             kept: Rc::default(),

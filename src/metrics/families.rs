@@ -119,7 +119,7 @@ families! {
     SHELF_BYTES Gauge "tidegate_compressed_files_bytes"
         "Octets of the compressed files that are kept.",
     QUEUED Gauge "tidegate_blocking_queued_jobs"
-        "Jobs that wait for a thread of a pool: disk, or code (handlers).",
+        "Jobs that wait for a thread of a pool: disk, archives, or code (handlers).",
     RUNNING Gauge "tidegate_blocking_running_jobs"
         "Jobs that run on a thread of a pool.",
     REFUSED Counter "tidegate_blocking_refused_jobs_total"

@@ -1,5 +1,5 @@
-//! The blocking pools of a process: one for our own looks at a disk, one for compressing files, one for other
-//! people's code, one for passwords.
+//! The blocking pools of a process: one for our own looks at a disk, one for compressing files, one for archives,
+//! one for other people's code, one for passwords.
 
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ pub(crate) struct Pools {
     pub(crate) disk: Arc<BlockingPool>,
     /// For compressing files, which takes a processor for long.
     pub(crate) coding: Arc<BlockingPool>,
+    /// For archives of directories. Each holds its thread until its client has it all.
+    pub(crate) archives: Arc<BlockingPool>,
     /// For other people's code, of the size that the operator chose.
     pub(crate) code: Arc<BlockingPool>,
     /// For the verification of passwords, which is slow on purpose.
@@ -30,6 +32,9 @@ impl Pools {
     /// Files that wait to be compressed; further ones are sent as they are.
     const CODING_QUEUE: usize = 256;
 
+    /// Archives that are sent at once; none waits for another, which may take as long as its client likes.
+    const ARCHIVES: usize = 8;
+
     /// Half of the processors: the others are left to the workers, which answer meanwhile.
     fn coding_threads() -> usize {
         let processors = std::thread::available_parallelism();
@@ -41,6 +46,7 @@ impl Pools {
         Self {
             disk: BlockingPool::new(Self::DISK_THREADS, Self::DISK_QUEUE),
             coding: BlockingPool::new(Self::coding_threads(), Self::CODING_QUEUE),
+            archives: BlockingPool::new(Self::ARCHIVES, 0),
             code: BlockingPool::new(threads, queue),
             passwords: BlockingPool::new(password_threads(), Self::PASSWORD_QUEUE),
         }
@@ -51,6 +57,8 @@ impl Pools {
         Self {
             disk: BlockingPool::without_threads(),
             coding: BlockingPool::without_threads(),
+            // A thread of its own even so: it waits for the loop.
+            archives: BlockingPool::new(1, 0),
             code: BlockingPool::without_threads(),
             passwords: BlockingPool::without_threads(),
         }

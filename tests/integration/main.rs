@@ -27,6 +27,8 @@ mod compression;
 mod files;
 // CGI scripts: what they are given, how they answer, and that they leave no process behind.
 mod cgi;
+// A directory that is listed, as one file.
+mod archives;
 // The listing of a directory, in three formats.
 mod listing;
 // Every limit of a size or a time, and what happens when it is reached.

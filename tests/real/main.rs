@@ -5,6 +5,8 @@
 mod acme;
 // The recipes of docs/application-servers.md.
 mod application_servers;
+// tar, unzip and Python, with archives of a directory.
+mod archives;
 // Autobahn's WebSocket test suite through a tunnel.
 mod autobahn;
 // A client that keeps cookies, and Chromium.

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use toml::de::DeValue;
+
 use super::links;
 use super::setting::{Kind, Setting, rows, set, show, walk};
 use super::verb::{Answer, VerbKeys, index_names};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::complaint::fault::Fault;
-use crate::config::model::{CacheControl, Expiry, Files, RequestText, Route, Verb};
+use crate::config::model::{ArchiveForm, CacheControl, Expiry, Files, RequestText, Route, Verb};
 use crate::config::tree::node::Node;
 use crate::config::tree::paths::directory;
 use crate::config::tree::section::{Key, Section};
@@ -78,6 +80,24 @@ const SETTINGS: &[Setting<Draft>] = &[
         )],
         read: |node, draft| set(&mut draft.files.listing, node.boolean()),
         show: |draft| Some(draft.files.listing.to_string()),
+        ..Setting::BLANK
+    },
+    Setting {
+        key: "archive",
+        kind: Kind::Either(&[
+            Kind::Boolean,
+            Kind::OneOrMore(&Kind::Word(|| {
+                ArchiveForm::ALL.map(ArchiveForm::as_str).to_vec()
+            })),
+        ]),
+        default: "false",
+        about: "what is listed may be had as one file, by `?archive=tar.gz` or `?archive=zip`: true, or the forms",
+        translations: &[(
+            "zip",
+            "the setting is called `archive`, beside `listing`: archive = [\"zip\"]",
+        )],
+        read: |node, draft| set(&mut draft.files.archives, archives(node)),
+        show: |draft| Some(show_archives(&draft.files.archives)),
         ..Setting::BLANK
     },
     Setting {
@@ -190,6 +210,7 @@ fn read(section: &mut Section<'_>) -> Option<Answer> {
     };
     let walked = walk(section, SETTINGS, &mut draft);
     report_two_ways(section, &draft.files);
+    report_archive_in_vain(section, &draft.files);
     warn_of_absent_fallback(section, &draft.files);
     walked.took("files").then_some(Answer {
         verb: Verb::Files(draft.files),
@@ -206,6 +227,59 @@ fn show_route(route: &Route) -> Option<written::Table> {
         strip_prefix: route.strip_prefix,
     };
     Some(show(SETTINGS, &draft))
+}
+
+/// Reads `archive`.
+fn archives(node: Node<'_>) -> Option<Vec<ArchiveForm>> {
+    if let DeValue::Boolean(is_on) = node.value.get_ref() {
+        let all = if *is_on { &ArchiveForm::ALL[..] } else { &[] };
+        return Some(all.to_vec());
+    }
+    let words = ArchiveForm::ALL.map(|form| (form.as_str(), form));
+    let nodes = node.one_or_more().into_iter();
+    // Collected twice, so that each mistake is reported.
+    let read: Vec<Option<ArchiveForm>> = nodes.map(|node| node.word(&words)).collect();
+    let named: Vec<ArchiveForm> = read.into_iter().collect::<Option<_>>()?;
+    let is_named = |form: &ArchiveForm| named.contains(form);
+    Some(ArchiveForm::ALL.into_iter().filter(is_named).collect())
+}
+
+fn show_archives(forms: &[ArchiveForm]) -> String {
+    match forms {
+        [] => "false".to_owned(),
+        _ if *forms == ArchiveForm::ALL => "true".to_owned(),
+        _ => written::array(forms.iter().map(|form| written::string(form.as_str()))),
+    }
+}
+
+/// Reports `archive` where there is no listing to offer it, or where a path beneath the directory does not lead
+/// to the file of that name.
+fn report_archive_in_vain(section: &Section<'_>, files: &Files) {
+    let Some(node) = section.peek("archive") else {
+        return;
+    };
+    if files.archives.is_empty() {
+        return;
+    }
+    if !files.listing {
+        let error =
+            Diagnostic::error("`archive` is for directories that are listed").at(node.spot(), "");
+        section.report(error.help("write listing = true beside it".to_owned()));
+    }
+    let others = [
+        ("try", !files.tries.is_empty()),
+        ("rewrite", section.peek("rewrite").is_some()),
+    ];
+    for (key, is_said) in others {
+        if let (true, Some(other)) = (is_said, section.peek(key)) {
+            let message = format!("`archive` and `{key}` do not go together");
+            let error = Diagnostic::error(message)
+                .at(node.spot(), "")
+                .at(other.spot(), "");
+            let help = "an archive holds the files at the paths that clients ask for";
+            section.report(error.help(help.to_owned()));
+        }
+    }
 }
 
 /// How many files may be tried for one request.

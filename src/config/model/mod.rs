@@ -19,6 +19,7 @@
 mod acme;
 mod address;
 mod app;
+mod archive_form;
 mod auth;
 mod cors;
 mod expiry;
@@ -46,6 +47,7 @@ mod when;
 pub(crate) use acme::{Acme, AcmeDirectory, Challenge, ExternalAccount, Issue, UntilIssued};
 pub(crate) use address::{Cidr, HostPattern, distinct_file_name_of_hosts, file_name_of_hosts};
 pub(crate) use app::{App, AppProcess, Endpoint, Template, TemplatePart};
+pub(crate) use archive_form::ArchiveForm;
 pub(crate) use auth::{Auth, BasicAuth, ForwardAuth};
 pub(crate) use cors::{Cors, OriginPattern};
 pub(crate) use expiry::{Expiry, FileClass};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::archive_form::ArchiveForm;
 use super::expiry::Expiry;
 use super::file_pattern::FilePattern;
 use super::links::Links;
@@ -97,6 +98,8 @@ pub(crate) struct Files {
     /// Names tried in a directory, in order.
     pub(crate) index: Vec<String>,
     pub(crate) listing: bool,
+    /// The forms in which a directory that is listed may be had as one file.
+    pub(crate) archives: Vec<ArchiveForm>,
     /// The files that are tried, in order; empty: the one at the path.
     pub(crate) tries: Vec<RequestText>,
     /// The path of the file that answers where none is found, beneath the root.
@@ -152,6 +155,7 @@ impl Files {
             root,
             index: vec!["index.html".to_owned()],
             listing: false,
+            archives: Vec::new(),
             tries: Vec::new(),
             fallback: None,
             spa: false,

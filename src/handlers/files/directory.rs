@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use rustix::fs::{AtFlags, Dir, FileType};
 
 use super::listing::{Entry, EntryKind};
-use crate::disk::beneath::{Root, Waiting, is_hidden};
+use crate::disk::beneath::{Opened, Root, Waiting, is_hidden};
 use crate::disk::identity::{Identity, Kind};
 
 /// The entries of the directory at `path` (which ends in `/`) beneath `root`, in no order. Entries
@@ -15,11 +15,26 @@ use crate::disk::identity::{Identity, Kind};
 /// # Errors
 /// If the directory itself cannot be read.
 pub(super) fn read(root: &Root, path: &[u8]) -> io::Result<Vec<Entry>> {
+    let directory = open(root, path)?;
+    entries(root, path, &directory)
+}
+
+/// Opens the directory at `path` (which ends in `/`) beneath `root`.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn open(root: &Root, path: &[u8]) -> io::Result<Opened> {
     let relative = path.strip_prefix(b"/").unwrap_or(path);
-    let directory = root.open_beneath(
-        relative.strip_suffix(b"/").unwrap_or(relative),
-        Waiting::Allowed,
-    )?;
+    let relative = relative.strip_suffix(b"/").unwrap_or(relative);
+    root.open_beneath(relative, Waiting::Allowed)
+}
+
+/// The entries of `directory`, which is open and stands at `path`, as [`read`] gives them.
+///
+/// # Errors
+/// As there.
+pub(super) fn entries(root: &Root, path: &[u8], directory: &Opened) -> io::Result<Vec<Entry>> {
+    let relative = path.strip_prefix(b"/").unwrap_or(path);
     let mut entries = Vec::new();
     for entry in Dir::read_from(&directory.fd)? {
         let entry = entry?;

@@ -25,6 +25,8 @@ pub(super) enum FilesError {
     },
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
+    #[error("as many archives are being sent as may be at once")]
+    ArchivesBusy,
     #[error(transparent)]
     Blocking(#[from] BlockingError),
 }
@@ -54,6 +56,7 @@ impl FilesError {
                 Response::busy(Reason::ThreadsBusy)
             }
             Self::NoRoom(_) => Response::busy(Reason::ListingNoRoom),
+            Self::ArchivesBusy => Response::busy(Reason::ArchivesBusy),
             Self::Read { source, .. } if is_shortage(source) => {
                 Response::busy(Reason::SystemShortage)
             }

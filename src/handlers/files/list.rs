@@ -132,7 +132,9 @@ enum Page {
 /// Reads the directory at `path` beneath the root and renders its listing. It may wait for the disk.
 fn render(route: &FilesRoute, key: ListingKey, path: &[u8]) -> io::Result<Page> {
     let entries = route.entries(path)?;
-    let mut listing = Renderer::new(key.format, key.shown, key.view, entries);
+    let archives = &route.options.archives;
+    let listing = Renderer::new(key.format, key.shown, key.view, entries);
+    let mut listing = listing.offering(archives);
     let mut page = Vec::new();
     while page.len() < MAX_IN_MEMORY {
         if !listing.next_block(&mut page) {

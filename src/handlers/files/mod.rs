@@ -11,6 +11,7 @@
 //! | how little tells that it is still so | [`unchanged`] |
 //! | codings that this server makes | [`coded`] |
 //! | what a worker keeps open | [`worker_state`], [`roots`] |
+//! | a directory as one file | [`archive`] |
 //! | listings | [`list`], [`listings`], [`directory`], [`listing`] |
 //! | why a compressed sibling is not sent | [`siblings`] |
 //! | which of several files answers (`try`, `fallback`) | [`tried`] |
@@ -18,6 +19,7 @@
 //! | what `explain` says of the file | [`selected`] |
 //! | why nothing can be sent | [`error`] |
 
+mod archive;
 mod cache;
 mod coded;
 mod directory;
@@ -49,6 +51,7 @@ use crate::message::request::Request;
 use crate::message::response::Response;
 use crate::reason::Reason;
 
+pub(crate) use archive::OwnPaths;
 pub(crate) use cache::Held;
 pub(crate) use coded::held as compressed;
 pub(crate) use entry::{BorrowedKey, Key, Table};
@@ -67,6 +70,8 @@ const APPLICATION: &[u8] = b"/index.html";
 pub(crate) struct FilesHandler {
     route: Arc<FilesRoute>,
     strip_prefix: bool,
+    /// Which paths the route answers for; not known where it makes no archives.
+    own_paths: Option<OwnPaths>,
 }
 
 /// The entry that answers for a path.
@@ -83,6 +88,15 @@ impl FilesHandler {
         Self {
             route,
             strip_prefix,
+            own_paths: None,
+        }
+    }
+
+    /// The handler, which learns which paths its route answers for.
+    pub(crate) fn with_own_paths(self, own_paths: OwnPaths) -> Self {
+        Self {
+            own_paths: Some(own_paths),
+            ..self
         }
     }
 
@@ -182,7 +196,10 @@ impl FilesHandler {
         match response {
             Some(response) if varies => Ok(varying_by_navigation(response)),
             Some(response) => Ok(response),
-            None => self.route.list(&path, request, state).await,
+            None => match self.archive_form(request) {
+                Some(form) => self.archive(form, &path, request, state).await,
+                None => self.route.list(&path, request, state).await,
+            },
         }
     }
 

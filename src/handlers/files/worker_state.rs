@@ -17,7 +17,7 @@ use super::unchanged::Directories;
 use crate::disk::beneath::Root;
 use crate::log::diagnostic;
 use crate::runtime::descriptors::DescriptorShare;
-use crate::runtime::{self, BlockingPool};
+use crate::runtime::{self, BlockingPool, Pools};
 
 /// How often open files are looked at.
 const WATCH: Duration = Duration::from_secs(1);
@@ -28,6 +28,8 @@ pub(crate) struct WorkerState {
     pub(super) disk: Arc<BlockingPool>,
     /// Compresses files.
     pub(super) coding: Arc<BlockingPool>,
+    /// Makes archives.
+    pub(super) archives: Arc<BlockingPool>,
     pub(super) directories: RefCell<Directories>,
     /// Long listings that are being sent.
     pub(super) listings: RefCell<Listings>,
@@ -68,10 +70,11 @@ struct Kept {
 
 impl WorkerState {
     /// The state of a worker that has looked at nothing yet.
-    pub(crate) fn new(disk: Arc<BlockingPool>, coding: Arc<BlockingPool>) -> Self {
+    pub(crate) fn new(pools: &Pools) -> Self {
         Self {
-            disk,
-            coding,
+            disk: Arc::clone(&pools.disk),
+            coding: Arc::clone(&pools.coding),
+            archives: Arc::clone(&pools.archives),
             directories: RefCell::default(),
             listings: RefCell::default(),
             hits: Cell::new(0),

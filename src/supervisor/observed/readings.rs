@@ -158,10 +158,14 @@ impl Observed {
     }
 
     /// The pools that work for all routes and those of routes together, each with its name.
-    pub(super) fn pools(&self, running: &Running) -> [(&'static str, PoolState); 2] {
+    pub(super) fn pools(&self, running: &Running) -> [(&'static str, PoolState); 3] {
         let of_routes = running.generation.pool_states();
         let code = of_routes.fold(self.pools.code.state(), PoolState::plus);
-        [("disk", self.pools.disk.state()), ("code", code)]
+        [
+            ("disk", self.pools.disk.state()),
+            ("archives", self.pools.archives.state()),
+            ("code", code),
+        ]
     }
 
     /// How many lines access logs have lost.

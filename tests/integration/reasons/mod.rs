@@ -383,6 +383,11 @@ const PRODUCED: &[Row] = &[
         "a_script_that_cannot_be_looked_for",
     ),
     (
+        "archives_busy",
+        "integration/archives.rs",
+        "one_too_many_is_refused_until_another_client_has_gone",
+    ),
+    (
         "listing_no_room",
         MACHINE,
         "a_listing_for_which_there_is_no_room",

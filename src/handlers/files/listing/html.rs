@@ -14,6 +14,7 @@ use super::entry::{Entry, EntryKind};
 use super::page::{Page, Summary};
 use super::sort::SortKey;
 use super::view::View;
+use crate::config::model::ArchiveForm;
 use crate::http::media_type;
 
 const STYLE: &str = include_str!("listing.css");
@@ -38,6 +39,7 @@ pub(super) fn write_head(page: &Page, out: &mut Vec<u8>) -> io::Result<()> {
     write_breadcrumb(&page.path, out)?;
     out.write_all(b"</h1></nav>\n")?;
     write_summary(page, out)?;
+    write_archives(&page.archives, out)?;
     write_form(&page.view, out)?;
     out.write_all(b"<table>\n<thead>\n<tr>")?;
     write_column(&page.view, SortKey::Name, "Name", out)?;
@@ -116,6 +118,22 @@ fn write_summary(page: &Page, out: &mut Vec<u8>) -> io::Result<()> {
             page.summary
         ),
     }
+}
+
+/// The links to the directory as one file. Crawlers are told not to follow them.
+fn write_archives(forms: &[ArchiveForm], out: &mut Vec<u8>) -> io::Result<()> {
+    if forms.is_empty() {
+        return Ok(());
+    }
+    out.write_all(b"<p>All of it as")?;
+    for form in forms {
+        let form = form.as_str();
+        write!(
+            out,
+            " <a href=\"?archive={form}\" rel=\"nofollow\" download>{form}</a>"
+        )?;
+    }
+    out.write_all(b"</p>\n")
 }
 
 /// The form that filters. It keeps the order.
@@ -281,6 +299,20 @@ mod tests {
             let listing = listing("/", vec![file(name)]);
             assert!(listing.contains(&expected), "{expected}");
         }
+    }
+
+    #[test]
+    fn archives_are_offered_where_the_route_makes_them() {
+        let page = |forms: &[ArchiveForm]| {
+            let renderer = Renderer::new(Format::Html, b"/".into(), View::default(), Vec::new());
+            let mut whole = Vec::new();
+            assert!(!renderer.offering(forms).next_block(&mut whole));
+            String::from_utf8(whole).expect("listings are UTF-8")
+        };
+        let link = "<a href=\"?archive=zip\" rel=\"nofollow\" download>zip</a>";
+        assert!(page(&[ArchiveForm::Zip]).contains(&format!("<p>All of it as {link}</p>")));
+        assert!(page(&ArchiveForm::ALL).contains("?archive=tar.gz"));
+        assert!(!page(&[]).contains("archive="));
     }
 
     #[test]

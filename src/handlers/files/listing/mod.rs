@@ -23,6 +23,7 @@ mod view;
 
 use std::{io, vec};
 
+use crate::config::model::ArchiveForm;
 use crate::message::format::Format;
 
 pub(super) use entry::{Entry, EntryKind};
@@ -62,10 +63,17 @@ impl Renderer {
                 view,
                 readme: readme::of(&entries),
                 summary,
+                archives: Vec::new(),
             },
             entries: entries.into_iter(),
             stage: Stage::Head,
         }
+    }
+
+    /// The listing, which offers the directory as one file in these forms.
+    pub(crate) fn offering(mut self, archives: &[ArchiveForm]) -> Self {
+        self.page.archives = archives.to_vec();
+        self
     }
 
     /// Appends the next block, about 32 KiB, to `out`; says whether another follows.

@@ -2,6 +2,7 @@
 
 use super::entry::{Entry, EntryKind};
 use super::view::View;
+use crate::config::model::ArchiveForm;
 
 /// The facts in the head of a listing.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub(super) struct Page {
     /// The file that tells about the directory.
     pub(super) readme: Option<Entry>,
     pub(super) summary: Summary,
+    /// The forms in which the directory may be had as one file.
+    pub(super) archives: Vec<ArchiveForm>,
 }
 
 /// The sums over all entries.
