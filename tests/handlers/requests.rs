@@ -222,7 +222,10 @@ fn a_handler_is_told_the_target_that_a_rewrite_makes() {
             .handlers(handlers)
             .config_text(text)
             .start();
-        let why = started.err().expect("the test fails").to_string();
+        let Err(why) = started else {
+            panic!("the test in the configuration passes, for {asked}")
+        };
+        let why = why.to_string();
         assert!(why.contains(&format!("got {target}")), "{why}");
     }
 }

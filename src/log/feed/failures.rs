@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::address::ClientAddress;
 use crate::http::status::Status;
+use crate::http::trace_context::TraceId;
 use crate::log::record::{AccessRecord, LogSecond, LogTime, UpstreamRecord};
 use crate::reason::Reason;
 
@@ -33,6 +34,7 @@ pub(super) struct Failure {
     user: Option<Box<str>>,
     route: Option<Box<str>>,
     request_id: Option<Box<str>>,
+    trace_id: Option<TraceId>,
     status: Status,
     content_length: u64,
     duration: Duration,
@@ -84,6 +86,7 @@ impl Failure {
             user: record.user.map(Box::from),
             route: record.route.map(Box::from),
             request_id: record.request_id.map(Box::from),
+            trace_id: record.trace_id,
             status: record.status,
             content_length: record.content_length,
             duration: record.duration,
@@ -112,6 +115,7 @@ impl Failure {
             user_agent: self.user_agent.as_deref(),
             route: self.route.as_deref(),
             request_id: self.request_id.as_deref(),
+            trace_id: self.trace_id,
             duration: self.duration,
             reason: self.reason,
             upstream,
