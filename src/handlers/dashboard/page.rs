@@ -20,8 +20,11 @@ use crate::reason;
 const TEMPLATE: &str = include_str!("page.html");
 
 /// Lines of the template, and the files that stand in their place.
-const PARTS: [(&str, &str); 2] = [
+const PARTS: [(&str, &str); 5] = [
     ("/* page.css */", include_str!("page.css")),
+    ("/* samples.js */", include_str!("samples.js")),
+    ("/* charts.js */", include_str!("charts.js")),
+    ("/* tables.js */", include_str!("tables.js")),
     ("/* page.js */", include_str!("page.js")),
 ];
 
@@ -146,7 +149,13 @@ mod tests {
         for attribute in [" src=", " href=\"http", " style=", " onclick=", " onload="] {
             assert!(!document.contains(attribute), "{attribute}");
         }
-        for word in ["@import", "url(http", "eval(", "innerHTML"] {
+        for word in [
+            "@import",
+            "url(http",
+            "eval(",
+            "innerHTML",
+            "insertAdjacentHTML",
+        ] {
             assert!(!document.contains(word), "{word}");
         }
     }
