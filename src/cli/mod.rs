@@ -1,8 +1,10 @@
 //! The command line: its commands and arguments, and the messages of commands that fail.
 
+mod browser;
 mod certificate;
 mod check;
 mod config_file;
+mod dashboard;
 mod explain;
 mod hash_password;
 mod listening;
@@ -82,6 +84,7 @@ enum Command {
     /// Print all that the running server counts, as Prometheus reads it.
     Metrics(Metrics),
     Log(log::Log),
+    Dashboard(dashboard::Dashboard),
     /// Take a server of an upstream out of the running server, or back in.
     #[command(subcommand)]
     Upstream(Upstream),
@@ -180,6 +183,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, handlers: &Handlers) 
         Some(Command::Top(arguments)) => top::top(&arguments),
         Some(Command::Metrics(arguments)) => remote::metrics(&arguments),
         Some(Command::Log(arguments)) => log::log(&arguments),
+        Some(Command::Dashboard(arguments)) => dashboard::dashboard(&arguments),
         Some(Command::Upstream(command)) => remote::upstream(&command),
         Some(Command::Acme(command)) => remote::acme(&command),
         Some(Command::RestartApp(arguments)) => remote::restart_app(&arguments),
@@ -378,7 +382,15 @@ mod tests {
             };
             assert_eq!(run.config.path(), Path::new(expected), "{arguments:?}");
         }
-        for command in ["check", "reload", "confirm", "status", "upgrade", "stop"] {
+        for command in [
+            "check",
+            "reload",
+            "confirm",
+            "status",
+            "dashboard",
+            "upgrade",
+            "stop",
+        ] {
             parse(&[command, "a.toml"]).expect(command);
         }
     }

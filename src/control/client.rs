@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -185,15 +185,33 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     Ok(left)
 }
 
+/// The path of the control socket of the server that runs from `config`, for commands that have another part of
+/// the process connect there.
+///
+/// # Errors
+/// If no server runs from it. One that takes no connection at present is a server.
+pub(crate) fn find_socket(config: &Path) -> Result<PathBuf, ClientError> {
+    let found = locate(config, Instant::now() + ANSWER_TIMEOUT)?;
+    Ok(found.0)
+}
+
 /// Connects to the server that runs from `config`: as this user, or, if this user may, as another. The
 /// inner error is a server that takes no connection.
 fn find(config: &Path, deadline: Instant) -> Result<Result<Server, Stuck>, ClientError> {
+    locate(config, deadline).map(|(_, server)| server)
+}
+
+/// As [`find`], with the path of the socket.
+fn locate(
+    config: &Path,
+    deadline: Instant,
+) -> Result<(PathBuf, Result<Server, Stuck>), ClientError> {
     let socket = socket_path(config);
     let socket = socket
         .map_err(|error| ClientError::NoServer(format!("error: {}", diagnostic::chain(&error))))?;
     let error = match connect(&socket, deadline) {
-        Ok(stream) => return Ok(Ok(Server(stream))),
-        Err(Errno::AGAIN) => return Ok(Err(Stuck::default())),
+        Ok(stream) => return Ok((socket, Ok(Server(stream)))),
+        Err(Errno::AGAIN) => return Ok((socket, Err(Stuck::default()))),
         Err(error) => error,
     };
     let mut hidden = String::new();
@@ -202,8 +220,8 @@ fn find(config: &Path, deadline: Instant) -> Result<Result<Server, Stuck>, Clien
             socket_peercred(stream).is_ok_and(|peer| peer.uid.as_raw() == user)
         };
         match connect(&socket, deadline) {
-            Ok(stream) if is_theirs(&stream) => return Ok(Ok(Server(stream))),
-            Err(Errno::AGAIN) => return Ok(Err(Stuck::default())),
+            Ok(stream) if is_theirs(&stream) => return Ok((socket, Ok(Server(stream)))),
+            Err(Errno::AGAIN) => return Ok((socket, Err(Stuck::default()))),
             Err(Errno::ACCESS | Errno::PERM) => {
                 let directory = socket.parent().unwrap_or(&socket).display();
                 hidden += &format!(

@@ -49,6 +49,8 @@ mod metrics;
 mod live;
 // `dashboard`: the live page and its events.
 mod dashboard;
+// `tidegate dashboard`: the page of a server that runs, at an address of this machine.
+mod dashboard_command;
 // Every way in which an exchange can end: one record each, and one request counted.
 mod outcomes;
 // The process: how it starts, refuses to start, drains and stops.

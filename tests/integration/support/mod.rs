@@ -8,6 +8,7 @@
 //! ```
 
 mod client;
+mod dashboard;
 mod directory;
 mod events;
 mod output;
@@ -21,6 +22,7 @@ mod wire;
 use std::time::Duration;
 
 pub(crate) use client::{Client, client_of, client_trusting};
+pub(crate) use dashboard::{Dashboard, command_of as dashboard_command};
 pub(crate) use directory::Directory;
 pub(crate) use events::Events;
 pub(crate) use response::Response;
