@@ -15,6 +15,10 @@ mod browser;
 mod compression;
 // What Chromium makes of `cors`.
 mod cors;
+// The live page in Chromium.
+mod dashboard;
+// A page in Chromium that a test drives.
+mod devtools;
 // What Chromium makes of the page that lists a directory.
 mod listing;
 // The same odd requests to this server and to nginx.

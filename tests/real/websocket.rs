@@ -1,5 +1,7 @@
 //! A client of WebSockets (RFC 6455), as far as tests need one: whole messages, and pongs to no pings.
 
+use std::net::SocketAddr;
+
 use crate::support::{Client, Server};
 
 /// An open WebSocket.
@@ -11,29 +13,50 @@ const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 
 impl WebSocket {
-    /// Opens a WebSocket, and sends `first` right behind the handshake, before its answer has come.
+    /// Opens a WebSocket at this server, and sends `first` right behind the handshake, before its answer has come.
     pub(crate) fn open(server: &Server, target: &str, first: &str) -> Self {
-        let mut client = server.connect();
+        let first_frame = frame(TEXT, first.as_bytes());
+        let mut socket = Self::begin(server.connect(), server.address(), target, &first_frame);
+        assert_eq!(socket.message(), (TEXT, first.as_bytes().to_vec()));
+        socket
+    }
+
+    /// Opens a WebSocket at another server.
+    pub(crate) fn connect(address: SocketAddr, target: &str) -> Self {
+        Self::begin(Client::connect(address), address, target, &[])
+    }
+
+    /// Sends the handshake, `behind` right behind it, and takes the answer.
+    fn begin(mut client: Client, address: SocketAddr, target: &str, behind: &[u8]) -> Self {
         let handshake = format!(
-            "GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: keep-alive, Upgrade\r\n\
+            "GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: keep-alive, Upgrade\r\n\
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-            server.address()
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
-        client.send([handshake.as_bytes(), &frame(TEXT, first.as_bytes())].concat());
+        client.send([handshake.as_bytes(), behind].concat());
         let response = client.response_head();
         assert_eq!(response.status, 101, "{response:?}");
         let accepted = response.field("Sec-WebSocket-Accept");
         // The answer to that key (RFC 6455 §1.3).
         assert_eq!(accepted, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
-        let mut socket = Self(client);
-        assert_eq!(socket.message(), (TEXT, first.as_bytes().to_vec()));
-        socket
+        Self(client)
+    }
+
+    /// Sends text.
+    pub(crate) fn send(&mut self, text: &str) {
+        self.0.send(frame(TEXT, text.as_bytes()));
+    }
+
+    /// Reads a message, which must be text.
+    pub(crate) fn text(&mut self) -> String {
+        let (kind, message) = self.message();
+        assert_eq!(kind, TEXT);
+        String::from_utf8(message).expect("text is UTF-8")
     }
 
     /// Sends text, which must come back.
     pub(crate) fn echo(&mut self, text: &str) {
-        self.0.send(frame(TEXT, text.as_bytes()));
+        self.send(text);
         assert_eq!(self.message(), (TEXT, text.as_bytes().to_vec()));
     }
 
