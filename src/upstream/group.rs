@@ -6,36 +6,26 @@
 //!                 └ none is fit, but some are in a pause: the one that              ↓
 //!                   failed least recently                                        its Server
 //! ```
-//!
-//! If all servers are in a pause, one is asked all the same, because 502 for every client until a pause
-//! is over would be worse than a try. nginx then forgets the failures of all, so that each client goes
-//! through all the servers that are down; here a request meets the one that has had most time to
-//! come back, and the first success ends that server's pause.
 
+mod choice;
 mod outlook;
+mod upkeep;
 
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
-use super::answers::{self, Answers};
-use super::balance::{self, Candidate, Random, Rotation};
+use super::answers::Answers;
+use super::balance::{Random, Rotation};
 use super::budget::Budget;
-use super::check::Unwell;
-use super::chosen::{Chosen, OfGroup, Role};
-use super::failures::Standing;
-use super::members::{Entry, Fitness, Member, members};
-use super::names::{Target, is_name};
-use super::report::{self, ServerReport};
-use super::server::{Server, Servers};
-use super::sticky::{self, Signer};
+use super::chosen::{Chosen, OfGroup};
+use super::members::Member;
+use super::report;
+use super::server::Servers;
 use super::wanted::Wanted;
-use crate::address::UpstreamAddress;
 use crate::config::model::{self, Balance};
-use crate::log::diagnostic;
 use crate::reason::Reason;
 use crate::runtime;
 use crate::tls::Connector;
@@ -283,286 +273,6 @@ impl Group {
     /// Whether one more request may be sent again, to another server or the same. If so, it is counted.
     pub(crate) fn may_repeat(&self, now: Instant) -> bool {
         self.budget.may_repeat(now)
-    }
-
-    /// [`choose_now`](Self::choose_now), for a request with `wish`.
-    fn choose_at(&self, wish: Wish<'_>, tried: &[u64], now: Instant) -> Result<Chosen, NoServer> {
-        let members = self.members.load();
-        if members.is_empty() {
-            return Err(if self.options.is_app() {
-                NoServer::NotReady
-            } else {
-                NoServer::Unknown
-            });
-        }
-        let named = self.named(&members, wish.cookie);
-        if let Some(member) = named.filter(|member| !tried.contains(&member.server().id()))
-            && let Fitness::Fit { .. } = member.fitness(now)
-            && let Some(chosen) = self.take(member, now)
-        {
-            return Ok(chosen);
-        }
-        let mut chosen = self.balanced(&members, wish.key, tried, now)?;
-        // A client whose server is busy at the moment goes back to it afterwards.
-        let is_busy = |member: &Member| member.fitness(now) == Fitness::Busy;
-        if !named.is_some_and(is_busy) {
-            self.name(&members, &mut chosen);
-        }
-        Ok(chosen)
-    }
-
-    /// A server for a request whose server no cookie names.
-    ///
-    /// # Errors
-    /// Why there is none.
-    fn balanced(
-        &self,
-        members: &[Member],
-        key: Option<u64>,
-        tried: &[u64],
-        now: Instant,
-    ) -> Result<Chosen, NoServer> {
-        // Another worker may take the last place of a server, or its trial, between the look at it and
-        // the choice of it. The next look sees that.
-        for _ in 0..=members.len() {
-            let Some(candidate) = self.pick(members, key, tried, now) else {
-                break;
-            };
-            if let Some(chosen) = self.take(&members[candidate.nth], now) {
-                self.rotation.take_turn(&candidate);
-                return Ok(chosen);
-            }
-        }
-        self.last_resort(members, tried, now)
-    }
-
-    /// The member that a client's cookie names. A drained one keeps the clients that it has.
-    fn named<'m>(&self, members: &'m [Member], cookie: Option<&[u8]>) -> Option<&'m Member> {
-        let cookie = cookie?;
-        // The value is no secret: every client of a server has the same one. So it does no harm that
-        // the comparison tells by its time how much of it is right.
-        let is_it = |member: &&Member| member.cookie().is_some_and(|own| own.as_bytes() == cookie);
-        members.iter().find(is_it)
-    }
-
-    /// Has the client get the cookie that names its server, with `sticky`.
-    fn name(&self, members: &[Member], chosen: &mut Chosen) {
-        let Some(sticky) = &self.options.sticky else {
-            return;
-        };
-        let is_it = |member: &&Member| member.server().id() == chosen.server().id();
-        let value = members.iter().find(is_it).and_then(Member::cookie);
-        chosen.set_cookie = value.map(|value| sticky::set_cookie(sticky, value).into());
-    }
-
-    /// The candidate that `balance` says, of the lowest tier that has one.
-    fn pick<'m>(
-        &self,
-        members: &'m [Member],
-        key: Option<u64>,
-        tried: &[u64],
-        now: Instant,
-    ) -> Option<Candidate<'m>> {
-        let fit = members.iter().enumerate().filter_map(|(nth, member)| {
-            let is_open = !member.is_drained() && !tried.contains(&member.server().id());
-            match member.fitness(now) {
-                Fitness::Fit { share } if is_open => Some((member, nth, share)),
-                _ => None,
-            }
-        });
-        let tier = fit.clone().map(|(member, ..)| member.entry.tier).min()?;
-        let candidates = fit
-            .filter(|(member, ..)| member.entry.tier == tier)
-            .map(|(member, nth, share)| member.candidate(nth, share));
-        match (&self.options.balance, key) {
-            (Balance::LeastConnections, _) => self.rotation.least_connections(candidates),
-            (Balance::RandomTwo, _) => balance::random_two(candidates, &self.random),
-            (Balance::Hash(_), Some(key)) => balance::by_hash(candidates, key),
-            (Balance::RoundRobin | Balance::Hash(_), _) => self.rotation.next(candidates),
-        }
-    }
-
-    /// Takes `member` for a request, unless it has as many requests as it may have.
-    fn take(&self, member: &Member, now: Instant) -> Option<Chosen> {
-        let server = member.server();
-        let mut chosen = self.begin(member, Role::Ordinary)?;
-        match server.failures.standing(now) {
-            Standing::Asked { .. } => Some(chosen),
-            Standing::Due if server.failures.begin_trial(now) => {
-                chosen.role = Role::Trial;
-                Some(chosen)
-            }
-            _ => None,
-        }
-    }
-
-    /// Of the servers in a pause, the one that failed least recently.
-    ///
-    /// # Errors
-    /// Why there is none.
-    fn last_resort(
-        &self,
-        members: &[Member],
-        tried: &[u64],
-        now: Instant,
-    ) -> Result<Chosen, NoServer> {
-        let is_open =
-            |member: &&Member| !member.is_drained() && !tried.contains(&member.server().id());
-        let open = members.iter().filter(is_open);
-        let paused = open
-            .clone()
-            .filter(|member| member.fitness(now) == Fitness::Paused);
-        if let Some(member) = paused.min_by_key(|member| member.server().failures.last()) {
-            let chosen = self.begin(member, Role::LastResort);
-            return chosen.ok_or(NoServer::AllBusy);
-        }
-        let is_busy = |member: &Member| member.fitness(now) == Fitness::Busy;
-        Err(if open.clone().any(is_busy) {
-            NoServer::AllBusy
-        } else {
-            NoServer::AllFailed
-        })
-    }
-
-    /// Its servers, as they are now.
-    pub(crate) fn report(&self, now: Instant) -> Vec<ServerReport> {
-        let members = self.members.load();
-        let report = |member| ServerReport::of(member, now);
-        members.iter().map(report).collect()
-    }
-
-    /// Drains the server at `address`, or all servers of that name, or lets them have requests
-    /// again. Returns how many servers there are.
-    pub(crate) fn set_drained(&self, address: &str, is_drained: bool) -> usize {
-        let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        let members = self.members.load();
-        let is_meant = |member: &&Member| member.is_called(address);
-        let meant = members.iter().filter(is_meant);
-        meant
-            .inspect(|member| member.set_drained(is_drained))
-            .count()
-    }
-
-    /// Whether names have to be looked up again, or servers have to be asked whether they are well.
-    pub(crate) fn needs_housekeeping(&self) -> bool {
-        self.names().next().is_some() || self.options.health.is_some()
-    }
-
-    /// Its servers at present, each with what `Host` says of it.
-    pub(super) fn servers(&self) -> Vec<(Arc<Server>, Arc<str>)> {
-        let members = self.members.load();
-        members
-            .iter()
-            .map(|member| (Arc::clone(member.server()), Arc::clone(&member.entry.host)))
-            .collect()
-    }
-
-    /// Takes note of the answer of a server that was asked whether it is well.
-    pub(super) fn note_health(&self, server: &Server, answer: Result<(), Unwell>, now: Instant) {
-        let Some(check) = &self.options.health else {
-            return;
-        };
-        let subject = format_args!("upstream {}: {}", self.options.name, server.address());
-        if let Err(unwell) = &answer {
-            diagnostic::debug(format_args!("{subject}: GET {}: {unwell}", check.path));
-        }
-        if !server.health.note(answer.is_ok(), check.rises, check.falls) {
-            return;
-        }
-        match answer {
-            Ok(()) => {
-                server.failures.restart(now);
-                diagnostic::info(format_args!(
-                    "{subject} is healthy again, and is asked more and more often"
-                ));
-            }
-            Err(unwell) => diagnostic::warn_limited(
-                subject,
-                format_args!(
-                    "{subject} is unhealthy, and not asked until it is well again: GET {}: {unwell}",
-                    check.path
-                ),
-            ),
-        }
-    }
-
-    /// The names among its servers, each with its place.
-    pub(super) fn names(&self) -> impl Iterator<Item = (usize, &UpstreamAddress)> {
-        let addresses = self.options.servers.iter().map(|server| &server.address);
-        addresses
-            .enumerate()
-            .filter(|(_, address)| is_name(address))
-    }
-
-    /// Whether the name at that place leads anywhere.
-    pub(super) fn has_answer(&self, nth: usize) -> bool {
-        self.answers.has(nth)
-    }
-
-    /// Takes note that the name at that place leads to `targets`. Servers to which nothing leads any more
-    /// get no further requests, and connections to them are not kept.
-    pub(super) fn adopt_answer(&self, nth: usize, targets: Vec<Target>) {
-        let name = &self.options.servers[nth].address;
-        self.servers.keep_answer(name, &targets);
-        let list: Vec<String> = targets
-            .iter()
-            .map(|target| target.address.to_string())
-            .collect();
-        if self.answers.replace(nth, targets) {
-            self.renew_members();
-            diagnostic::info(format_args!(
-                "upstream {}: {name} leads to {} now",
-                self.options.name,
-                list.join(", ")
-            ));
-        }
-    }
-
-    /// Tells that the name at that place could not be looked up.
-    pub(super) fn tell_of_failed_look_up(&self, nth: usize, error: &io::Error) {
-        let (upstream, name) = (&self.options.name, &self.options.servers[nth].address);
-        let outcome = if self.has_answer(nth) {
-            "what it led to before is still asked"
-        } else {
-            "it leads nowhere until a look-up succeeds"
-        };
-        diagnostic::warn_limited(
-            format_args!("upstream {upstream}: {name}"),
-            format_args!("upstream {upstream}: {name} is not found ({error}): {outcome}"),
-        );
-    }
-
-    /// Makes the list that workers choose from anew: the servers that the names lead to now, and
-    /// the processes that are ready.
-    pub(super) fn renew_members(&self) {
-        let sticky = self.options.sticky.as_ref();
-        let signer = sticky.map(|sticky| Signer::new(sticky, &self.options.name));
-        let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.members.load();
-        let is_drained = |address: &UpstreamAddress| {
-            let mut members = before.iter();
-            members.any(|member| member.entry.address == *address && member.is_drained())
-        };
-        let entries = if self.options.is_app() {
-            answers::of_instances(self.servers.instances.ready(), &self.options)
-        } else {
-            self.answers.entries(&self.options, self.connector.as_ref())
-        };
-        let members = members(entries, &self.servers, signer.as_ref(), is_drained);
-        self.members.store(Arc::new(members));
-    }
-
-    /// Counts one request more at `member`, unless it has as many as it may have.
-    fn begin(&self, member: &Member, role: Role) -> Option<Chosen> {
-        let Entry {
-            host,
-            max_connections,
-            ..
-        } = &member.entry;
-        let server = member.server();
-        server
-            .try_begin(*max_connections)
-            .then(|| Chosen::new(Arc::clone(server), host, &self.of_group, role))
     }
 }
 

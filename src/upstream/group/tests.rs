@@ -1,6 +1,10 @@
-use super::*;
-use crate::config::model::{Failures, HashKey, Place, UpstreamServer};
 use std::time::Duration;
+
+use super::*;
+use crate::address::UpstreamAddress;
+use crate::config::model::{Failures, HashKey, Place, UpstreamServer};
+use crate::upstream::check::Unwell;
+use crate::upstream::names::Target;
 
 /// A group, and a function from seconds to moments.
 pub(super) struct Trial {

@@ -1,0 +1,176 @@
+//! Which server of a group a request gets: the one that its cookie names, or the one that `balance` says.
+//!
+//! If all servers are in a pause, one is asked all the same, because 502 for every client until a pause
+//! is over would be worse than a try. nginx then forgets the failures of all, so that each client goes
+//! through all the servers that are down; here a request meets the one that has had most time to
+//! come back, and the first success ends that server's pause.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Group, NoServer, Wish};
+use crate::config::model::Balance;
+use crate::upstream::balance::{self, Candidate};
+use crate::upstream::chosen::{Chosen, Role};
+use crate::upstream::failures::Standing;
+use crate::upstream::members::{Entry, Fitness, Member};
+use crate::upstream::sticky;
+
+impl Group {
+    /// [`choose_now`](Self::choose_now), for a request with `wish`.
+    pub(super) fn choose_at(
+        &self,
+        wish: Wish<'_>,
+        tried: &[u64],
+        now: Instant,
+    ) -> Result<Chosen, NoServer> {
+        let members = self.members.load();
+        if members.is_empty() {
+            return Err(if self.options.is_app() {
+                NoServer::NotReady
+            } else {
+                NoServer::Unknown
+            });
+        }
+        let named = self.named(&members, wish.cookie);
+        if let Some(member) = named.filter(|member| !tried.contains(&member.server().id()))
+            && let Fitness::Fit { .. } = member.fitness(now)
+            && let Some(chosen) = self.take(member, now)
+        {
+            return Ok(chosen);
+        }
+        let mut chosen = self.balanced(&members, wish.key, tried, now)?;
+        // A client whose server is busy at the moment goes back to it afterwards.
+        let is_busy = |member: &Member| member.fitness(now) == Fitness::Busy;
+        if !named.is_some_and(is_busy) {
+            self.name(&members, &mut chosen);
+        }
+        Ok(chosen)
+    }
+
+    /// A server for a request whose server no cookie names.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn balanced(
+        &self,
+        members: &[Member],
+        key: Option<u64>,
+        tried: &[u64],
+        now: Instant,
+    ) -> Result<Chosen, NoServer> {
+        // Another worker may take the last place of a server, or its trial, between the look at it and
+        // the choice of it. The next look sees that.
+        for _ in 0..=members.len() {
+            let Some(candidate) = self.pick(members, key, tried, now) else {
+                break;
+            };
+            if let Some(chosen) = self.take(&members[candidate.nth], now) {
+                self.rotation.take_turn(&candidate);
+                return Ok(chosen);
+            }
+        }
+        self.last_resort(members, tried, now)
+    }
+
+    /// The member that a client's cookie names. A drained one keeps the clients that it has.
+    fn named<'m>(&self, members: &'m [Member], cookie: Option<&[u8]>) -> Option<&'m Member> {
+        let cookie = cookie?;
+        // The value is no secret: every client of a server has the same one. So it does no harm that
+        // the comparison tells by its time how much of it is right.
+        let is_it = |member: &&Member| member.cookie().is_some_and(|own| own.as_bytes() == cookie);
+        members.iter().find(is_it)
+    }
+
+    /// Has the client get the cookie that names its server, with `sticky`.
+    fn name(&self, members: &[Member], chosen: &mut Chosen) {
+        let Some(sticky) = &self.options.sticky else {
+            return;
+        };
+        let is_it = |member: &&Member| member.server().id() == chosen.server().id();
+        let value = members.iter().find(is_it).and_then(Member::cookie);
+        chosen.set_cookie = value.map(|value| sticky::set_cookie(sticky, value).into());
+    }
+
+    /// The candidate that `balance` says, of the lowest tier that has one.
+    fn pick<'m>(
+        &self,
+        members: &'m [Member],
+        key: Option<u64>,
+        tried: &[u64],
+        now: Instant,
+    ) -> Option<Candidate<'m>> {
+        let fit = members.iter().enumerate().filter_map(|(nth, member)| {
+            let is_open = !member.is_drained() && !tried.contains(&member.server().id());
+            match member.fitness(now) {
+                Fitness::Fit { share } if is_open => Some((member, nth, share)),
+                _ => None,
+            }
+        });
+        let tier = fit.clone().map(|(member, ..)| member.entry.tier).min()?;
+        let candidates = fit
+            .filter(|(member, ..)| member.entry.tier == tier)
+            .map(|(member, nth, share)| member.candidate(nth, share));
+        match (&self.options.balance, key) {
+            (Balance::LeastConnections, _) => self.rotation.least_connections(candidates),
+            (Balance::RandomTwo, _) => balance::random_two(candidates, &self.random),
+            (Balance::Hash(_), Some(key)) => balance::by_hash(candidates, key),
+            (Balance::RoundRobin | Balance::Hash(_), _) => self.rotation.next(candidates),
+        }
+    }
+
+    /// Takes `member` for a request, unless it has as many requests as it may have.
+    fn take(&self, member: &Member, now: Instant) -> Option<Chosen> {
+        let server = member.server();
+        let mut chosen = self.begin(member, Role::Ordinary)?;
+        match server.failures.standing(now) {
+            Standing::Asked { .. } => Some(chosen),
+            Standing::Due if server.failures.begin_trial(now) => {
+                chosen.role = Role::Trial;
+                Some(chosen)
+            }
+            _ => None,
+        }
+    }
+
+    /// Of the servers in a pause, the one that failed least recently.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn last_resort(
+        &self,
+        members: &[Member],
+        tried: &[u64],
+        now: Instant,
+    ) -> Result<Chosen, NoServer> {
+        let is_open =
+            |member: &&Member| !member.is_drained() && !tried.contains(&member.server().id());
+        let open = members.iter().filter(is_open);
+        let paused = open
+            .clone()
+            .filter(|member| member.fitness(now) == Fitness::Paused);
+        if let Some(member) = paused.min_by_key(|member| member.server().failures.last()) {
+            let chosen = self.begin(member, Role::LastResort);
+            return chosen.ok_or(NoServer::AllBusy);
+        }
+        let is_busy = |member: &Member| member.fitness(now) == Fitness::Busy;
+        Err(if open.clone().any(is_busy) {
+            NoServer::AllBusy
+        } else {
+            NoServer::AllFailed
+        })
+    }
+
+    /// Counts one request more at `member`, unless it has as many as it may have.
+    fn begin(&self, member: &Member, role: Role) -> Option<Chosen> {
+        let Entry {
+            host,
+            max_connections,
+            ..
+        } = &member.entry;
+        let server = member.server();
+        server
+            .try_begin(*max_connections)
+            .then(|| Chosen::new(Arc::clone(server), host, &self.of_group, role))
+    }
+}
