@@ -131,6 +131,14 @@ impl RequestExplanation {
     fn to_text(&self) -> String {
         let mut text = format!("{}\n", self.request);
         let mut row = |name: &str, value: &str| text.push_str(&format!("  {name:<10}{value}\n"));
+        self.route_to_rows(&mut row);
+        self.policy_to_rows(&mut row);
+        self.answer_to_rows(&mut row);
+        text
+    }
+
+    /// Where the request goes: server, route, what its handler is asked for.
+    fn route_to_rows(&self, row: &mut impl FnMut(&str, &str)) {
         row("listener", &self.listener);
         row(
             "server",
@@ -157,6 +165,10 @@ impl RequestExplanation {
         if let Some(barrier) = &self.barrier {
             row("", barrier);
         }
+    }
+
+    /// What holds for the request there.
+    fn policy_to_rows(&self, row: &mut impl FnMut(&str, &str)) {
         row("limits", &self.limits);
         row("access", &self.access);
         for (index, rate) in self.rates.iter().enumerate() {
@@ -174,9 +186,13 @@ impl RequestExplanation {
         if let Some(trace) = &self.trace {
             row("trace", trace);
         }
+    }
+
+    /// What the client gets, or who says that.
+    fn answer_to_rows(&self, row: &mut impl FnMut(&str, &str)) {
         if let Some(proxied) = &self.upstream {
             row("upstream", &proxied.upstream);
-            servers_to_rows(&proxied.servers, &mut row);
+            servers_to_rows(&proxied.servers, &mut *row);
             for (index, line) in proxied.head.iter().enumerate() {
                 row(if index == 0 { "request" } else { "" }, line);
             }
@@ -187,8 +203,7 @@ impl RequestExplanation {
                 Some(_) => "up to the upstream",
                 None => "up to the code behind the route",
             };
-            row("status", who);
-            return text;
+            return row("status", who);
         };
         row("status", &answer.status.to_string());
         for (index, line) in answer.fields.iter().enumerate() {
@@ -198,7 +213,6 @@ impl RequestExplanation {
                 &format!("{name}: {value}"),
             );
         }
-        text
     }
 
     fn to_json(&self) -> Value {
@@ -335,26 +349,36 @@ async fn answer(
         .arrived_by(&arrival)
         .resumed(None);
     exchange.look_at_rates(buckets == Buckets::Full);
+    explain_exchange(generation, question, (&exchange, &head, listener), local).await
+}
+
+/// What becomes of the exchange that `question` is about; its head came in at the listener.
+async fn explain_exchange(
+    generation: &Generation,
+    question: &Question,
+    (exchange, head, listener): (&Exchange<'_, '_>, &RequestHead<'_>, &ListenAddress),
+    local: &WorkerState,
+) -> Result<RequestExplanation, String> {
     let Selected { file, barrier } = exchange.file(local).await;
     let refused = exchange.refusal_of_auth(local, NoContent).await;
-    let auth = auth_of(&exchange, refused.is_some());
+    let auth = auth_of(exchange, refused.is_some());
     let facts = match refused {
-        Some(answered) => Some(facts_of(answered, generation, &exchange)),
+        Some(answered) => Some(facts_of(answered, generation, exchange)),
         None if exchange.is_answered_by_code() => None,
-        None => Some(ask(generation, &exchange, local).await?),
+        None => Some(ask(generation, exchange, local).await?),
     };
     let site = generation.at(listener).site(head.host);
     let compress = compression_of(
         exchange.policy,
         facts.as_ref().map(|facts| (facts.status, &facts.fields)),
-        &head,
+        head,
     );
     Ok(RequestExplanation {
         request: format!("{} {}", question.method, question.target),
         listener: listener.to_string(),
         server: site.map(name),
         candidates: site
-            .map(|site| candidates(site, &head, &exchange))
+            .map(|site| candidates(site, head, exchange))
             .unwrap_or_default(),
         route: exchange.route().map(|route| route.pattern.clone()),
         rewrite: exchange.rewritten_target().map(|to| Rewritten {
@@ -365,17 +389,17 @@ async fn answer(
         barrier,
         upstream: exchange.proxied().await,
         answer: facts,
-        limits: describe_limits(&exchange, generation.limits_at(listener)),
+        limits: describe_limits(exchange, generation.limits_at(listener)),
         access: admission_of(
             exchange.policy.admission.as_ref(),
             exchange.client,
             question.has_certificate,
         ),
-        rates: rates_of(&exchange),
+        rates: rates_of(exchange),
         auth,
         asks_a_service: exchange.asks_a_service(),
-        cors: cors_of(&exchange.policy.cors, &head),
-        trace: trace_of(&exchange, generation),
+        cors: cors_of(&exchange.policy.cors, head),
+        trace: trace_of(exchange, generation),
         compress,
     })
 }

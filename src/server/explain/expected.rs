@@ -3,12 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Buckets, Explanation, explain};
+use super::{Buckets, Explanation, RequestExplanation, explain};
 use crate::config::model::{Config, Place, RouteTest};
 use crate::control::question::Question;
 use crate::generation::Generation;
 use crate::http::field_list::FieldList;
-use crate::http::status::Status;
 use crate::http::target;
 
 /// Runs the `[[test]]` tables of `config`, from which `generation` was made. Returns a line for each
@@ -64,78 +63,93 @@ fn any_host(config: &Config) -> String {
 
 /// Returns a line for each part of `answer` that differs from what `test` expects.
 fn mismatches(test: &RouteTest, answer: Result<Explanation, String>) -> Vec<String> {
+    let found = match answer {
+        Ok(Explanation::Request(answer)) => {
+            let mut found = mismatches_of_route(test, &answer);
+            found.extend(mismatch_of_rates(test, &answer));
+            found.extend(mismatches_of_answer(test, &answer));
+            found
+        }
+        Ok(Explanation::Stream(_)) => {
+            vec!["a stream listens there, and has no requests".to_owned()]
+        }
+        Err(error) => vec![error],
+    };
     let Place { file, line, .. } = &test.place;
     let at = format!("{}:{line}: {} {}", file.display(), test.method, test.target);
-    let answer = match answer {
-        Ok(Explanation::Request(answer)) => *answer,
-        Ok(Explanation::Stream(_)) => {
-            return vec![format!("{at}: a stream listens there, and has no requests")];
-        }
-        Err(error) => return vec![format!("{at}: {error}")],
-    };
+    let found = found.into_iter();
+    found.map(|what| format!("{at}: {what}")).collect()
+}
+
+/// What differs of where the request goes: the route, the target that its handler sees, the upstream.
+fn mismatches_of_route(test: &RouteTest, answer: &RequestExplanation) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(expected) = &test.expect.route
         && answer.route.as_ref() != Some(expected)
     {
-        let got = answer
-            .route
-            .map_or("none".to_owned(), |route| route.to_string());
-        found.push(format!("{at}: expected route {expected}, got {got}"));
+        let got = answer.route.as_ref();
+        let got = got.map_or("none".to_owned(), ToString::to_string);
+        found.push(format!("expected route {expected}, got {got}"));
     }
-    let asks_a_service = answer.asks_a_service;
     if let Some(expected) = &test.expect.target {
-        let got = match answer.rewrite {
-            None => test.target.clone(),
-            Some(rewrite) => rewrite.to.unwrap_or_else(|_| "no path: 400".to_owned()),
+        let got = match answer.rewrite.as_ref().map(|rewrite| &rewrite.to) {
+            None => &test.target,
+            Some(Ok(to)) => to,
+            Some(Err(_)) => "no path: 400",
         };
-        if got != *expected {
-            found.push(format!("{at}: expected target {expected}, got {got}"));
+        if got != expected {
+            found.push(format!("expected target {expected}, got {got}"));
         }
     }
-    let upstream = answer.upstream.map(|proxied| proxied.upstream);
+    let upstream = answer.upstream.as_ref().map(|proxied| &proxied.upstream);
     if let Some(expected) = &test.expect.proxy
-        && upstream.as_ref() != Some(expected)
+        && upstream != Some(expected)
     {
-        let got = upstream.as_deref().unwrap_or("none");
-        found.push(format!("{at}: expected upstream {expected}, got {got}"));
+        let got = upstream.map_or("none", String::as_str);
+        found.push(format!("expected upstream {expected}, got {got}"));
     }
-    if let Some(expected) = &test.expect.rates {
-        let got: Vec<&str> = answer.rates.iter().map(|rate| rate.name.as_str()).collect();
-        if got.len() != expected.len()
-            || !got
-                .iter()
-                .all(|name| expected.iter().any(|other| other == name))
-        {
-            let (expected, got) = (shown_names(expected), shown_names(&got));
-            found.push(format!("{at}: expected rate {expected}, got {got}"));
-        }
+    found
+}
+
+/// What differs of the rates at which the request counts, in whichever order they are named.
+fn mismatch_of_rates(test: &RouteTest, answer: &RequestExplanation) -> Option<String> {
+    let expected = test.expect.rates.as_ref()?;
+    let got: Vec<&str> = answer.rates.iter().map(|rate| rate.name.as_str()).collect();
+    let is_expected = |name: &&str| expected.iter().any(|other| other == name);
+    if got.len() == expected.len() && got.iter().all(is_expected) {
+        return None;
     }
-    let Some(answer) = answer.answer else {
-        if test.expect.status.is_some() || !test.expect.fields.is_empty() {
-            let why = match upstream {
-                _ if asks_a_service => {
-                    "the service of `auth` is not asked for a test: expect the route alone"
-                }
-                Some(_) => "the upstream is not asked for a test: expect `route` and `proxy` alone",
-                None => "code answers, and it is not run for a test: expect the route alone",
-            };
-            found.push(format!("{at}: {why}"));
+    let (expected, got) = (shown_names(expected), shown_names(&got));
+    Some(format!("expected rate {expected}, got {got}"))
+}
+
+/// What differs of the answer: its status and fields. One that nobody but the running server can give is a
+/// mismatch where something is expected of it.
+fn mismatches_of_answer(test: &RouteTest, answer: &RequestExplanation) -> Vec<String> {
+    let expect = &test.expect;
+    let Some(facts) = &answer.answer else {
+        if expect.status.is_none() && expect.fields.is_empty() {
+            return Vec::new();
         }
-        return found;
+        let why = match answer.upstream {
+            _ if answer.asks_a_service => {
+                "the service of `auth` is not asked for a test: expect the route alone"
+            }
+            Some(_) => "the upstream is not asked for a test: expect `route` and `proxy` alone",
+            None => "code answers, and it is not run for a test: expect the route alone",
+        };
+        return vec![why.to_owned()];
     };
-    let unexpected = |expected: &Status| *expected != answer.status;
-    if let Some(expected) = test.expect.status.filter(unexpected) {
-        let (expected, got) = (expected.code(), answer.status.code());
-        found.push(format!("{at}: expected status {expected}, got {got}"));
+    let mut found = Vec::new();
+    if let Some(expected) = expect.status.filter(|expected| *expected != facts.status) {
+        let (expected, got) = (expected.code(), facts.status.code());
+        found.push(format!("expected status {expected}, got {got}"));
     }
-    for (name, expected) in &test.expect.fields {
-        let got = values(&answer.fields, name);
+    for (name, expected) in &expect.fields {
+        let got = values(&facts.fields, name);
         if !is_as_expected(&got, expected.as_deref()) {
-            let expected = shown(expected.as_slice());
-            found.push(format!(
-                "{at}: expected {name} {expected}, got {}",
-                shown(&got)
-            ));
+            let (expected, got) = (shown(expected.as_slice()), shown(&got));
+            found.push(format!("expected {name} {expected}, got {got}"));
         }
     }
     found

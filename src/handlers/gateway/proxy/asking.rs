@@ -67,13 +67,9 @@ impl ProxyHandler {
                 Err(why) => return tries.end_without_server(why),
             };
             tries.note_try();
-            if diagnostic::may_debug(request.client) {
-                tell(
-                    request,
-                    &chosen,
-                    &format_args!("is asked, try {}", tries.count),
-                );
-            }
+            tell(request, &chosen, || {
+                format!("is asked, try {}", tries.count)
+            });
             let server = chosen.server().id();
             self.begin_span(request, &chosen, tries.count);
             let asked = self.ask_server(request, worker, body, &chosen, &tries.connect);
@@ -81,17 +77,13 @@ impl ProxyHandler {
             end_span(request, &asked);
             match asked {
                 Ok(said) => {
-                    if diagnostic::may_debug(request.client) {
+                    tell(request, &chosen, || {
                         let connection = match tries.connect.get() {
                             Some(after) => format!("connected in {after:.1?}"),
                             None => "over a kept connection".to_owned(),
                         };
-                        tell(
-                            request,
-                            &chosen,
-                            &format_args!("responds {}, {connection}", said.head.status),
-                        );
-                    }
+                        format!("responds {}, {connection}", said.head.status)
+                    });
                     let is_refused = self.is_refused(&said.head, request, body, &tries);
                     let heard = self.heard(said, chosen, &tries, worker);
                     if !is_refused {
@@ -107,14 +99,10 @@ impl ProxyHandler {
                 }
                 Err((Failure::Upstream(fault), progress)) => {
                     let may_repeat = self.may_repeat_after(&fault, progress, request, body, &tries);
-                    if diagnostic::may_debug(request.client) {
-                        let chain = diagnostic::chain(&fault);
-                        let next = match may_repeat {
-                            true => "another server may be asked",
-                            false => "no other server is asked",
-                        };
-                        tell(request, &chosen, &format_args!("fails: {chain}; {next}"));
-                    }
+                    tell(request, &chosen, || {
+                        let next = next_step(may_repeat);
+                        format!("fails: {}; {next}", diagnostic::chain(&fault))
+                    });
                     let failed = tries.failure(fault, &chosen);
                     if !may_repeat {
                         return tries.end(failed);
@@ -411,9 +399,25 @@ fn end_span<C>(request: &Request<'_>, asked: &Result<Spoken<C>, (Failure, Progre
     }
 }
 
-/// Tells what the server that was `chosen` does for `request`: a step of its story.
+/// Tells what the server that was `chosen` does for `request`, a step of its story, if the operator wants to
+/// hear of this client.
+fn tell(request: &Request<'_>, chosen: &Chosen, step: impl FnOnce() -> String) {
+    if diagnostic::may_debug(request.client) {
+        tell_step(request, chosen, &step());
+    }
+}
+
+/// What follows a failure, as [`tell`] tells it.
+fn next_step(may_repeat: bool) -> &'static str {
+    if may_repeat {
+        "another server may be asked"
+    } else {
+        "no other server is asked"
+    }
+}
+
 #[cold]
-fn tell(request: &Request<'_>, chosen: &Chosen, step: &dyn std::fmt::Display) {
+fn tell_step(request: &Request<'_>, chosen: &Chosen, step: &str) {
     let (name, server) = (
         secrets::in_diagnostics(request.head),
         chosen.server().name(),
