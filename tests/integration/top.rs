@@ -202,15 +202,16 @@ fn a_server_that_goes_is_waited_for_and_another_begins_anew() {
     let (played, viewer, mut terminal) = shown(&[], |_| {});
     let kept = played.go();
     drop(viewer);
-    let lost = terminal.wait_for("connection lost");
-    assert!(lost.contains("trying again"), "{lost}");
+    let lost = terminal.wait_for_all(&["connection lost", "trying again: "]);
     assert!(lost.contains("/shop"), "the last numbers stay:\n{lost}");
     let played = Played::come_back(kept);
     let mut viewer = played.accept();
     viewer.send(&snapshot(8, 5));
-    let anew = terminal.wait_for("process 8");
-    assert!(anew.contains("– requests/s"), "{anew}");
-    assert!(!anew.contains("lost"), "{anew}");
+    terminal.wait_until("new numbers alone", |screen| {
+        let shown = screen.text();
+        let is_new = shown.contains("process 8") && shown.contains("– requests/s");
+        is_new && !shown.contains("lost")
+    });
     played.go();
     drop(viewer);
     terminal.wait_for("connection lost");
@@ -337,9 +338,10 @@ fn the_running_server_is_shown() {
     terminal.press("3");
     terminal.wait_for("LOOP DELAY");
     wait_for_row(&terminal, "0 ", "6");
+    terminal.press("4");
+    terminal.wait_for_all(&["PATH", "/gone", "upstream_connect_refused"]);
     terminal.press("5");
-    let reasons = terminal.wait_for("upstream_connect_refused");
-    assert!(reasons.contains("answered"), "{reasons}");
+    terminal.wait_for_all(&["REASON OR END", "upstream_connect_refused", "answered"]);
     terminal.press("q");
     assert!(terminal.wait().0.success());
 }
@@ -361,8 +363,8 @@ fn reloads_are_shown_and_so_is_the_next_process() {
     let first = server.id();
     let server = server.kill_and_start_again();
     assert_ne!(server.id(), first);
-    let anew = terminal.wait_for(&format!("process {}", server.id()));
-    assert!(anew.contains("no reload yet"), "{anew}");
+    let process = format!("process {}", server.id());
+    terminal.wait_for_all(&[&process, "no reload yet"]);
     let id = server.id();
     server.stop();
     let lost = terminal.wait_for("connection lost");

@@ -199,7 +199,7 @@ const FAILURES: &[Column] = &[
     text("STATUS", 7, 0),
     text("METHOD", 7, 3),
     text("PATH", 12, 0),
-    text("REASON", 12, 1),
+    text("REASON", 24, 1),
     number("TOOK", 8, 2),
     text("ROUTE", 8, 6),
     text("UPSTREAM", 10, 4),

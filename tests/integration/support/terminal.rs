@@ -125,9 +125,17 @@ impl Terminal {
         text
     }
 
-    /// Waits until the screen shows `text`, and returns its lines.
+    /// Waits until the screen shows `text`, and returns its lines. What is below may not be drawn yet.
     pub(crate) fn wait_for(&self, text: &str) -> String {
-        self.wait_until(text, |screen| screen.text().contains(text))
+        self.wait_for_all(&[text])
+    }
+
+    /// Waits until the screen shows all of these texts at once, and returns its lines.
+    pub(crate) fn wait_for_all(&self, texts: &[&str]) -> String {
+        self.wait_until(&texts.join(" and "), |screen| {
+            let shown = screen.text();
+            texts.iter().all(|text| shown.contains(text))
+        })
     }
 
     /// Waits until the program has ended. Returns how, and what the terminal shows then.

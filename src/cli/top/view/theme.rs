@@ -8,14 +8,14 @@ use crate::cli::top::tables::Tone;
 
 /// How things are emphasized.
 #[derive(Clone, Copy)]
-pub(in crate::cli::top) struct Theme {
-    pub(in crate::cli::top) has_colour: bool,
+pub(crate) struct Theme {
+    pub(crate) has_colour: bool,
 }
 
 impl Theme {
     /// With colours, unless `no_color`, the variable `NO_COLOR` of the environment, is set to something
     /// (<https://no-color.org>).
-    pub(in crate::cli::top) fn of(no_color: Option<&OsStr>) -> Self {
+    pub(crate) fn of(no_color: Option<&OsStr>) -> Self {
         Self {
             has_colour: no_color.is_none_or(OsStr::is_empty),
         }
