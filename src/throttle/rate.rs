@@ -136,7 +136,7 @@ impl Buckets {
     fn take(&self, asked: &Asked<'_>, now: Instant, patience: Duration) -> Taken {
         let (key, now) = (self.key(asked), self.nanos(now));
         let patience = nanos(patience);
-        let taken = self.table.change(key, now, |full_at| {
+        let taken = self.table.change(key, now, |full_at, now| {
             match self.gcra.decide(full_at, now, patience) {
                 Decision::Taken { full_at, wait } => {
                     (Some(full_at), self.taken(full_at, now, wait))
@@ -154,7 +154,7 @@ impl Buckets {
 
     fn give_back(&self, asked: &Asked<'_>, now: Instant) {
         self.table
-            .change(self.key(asked), self.nanos(now), |full_at| {
+            .change(self.key(asked), self.nanos(now), |full_at, _| {
                 // A key that was forgotten meanwhile has a full bucket.
                 let is_known = full_at > 0;
                 (is_known.then(|| self.gcra.give_back(full_at)), ())
@@ -162,12 +162,13 @@ impl Buckets {
     }
 
     fn look(&self, asked: &Asked<'_>, now: Instant, patience: Duration) -> Taken {
-        let now = self.nanos(now);
-        let full_at = self.table.look(self.key(asked));
-        match self.gcra.decide(full_at, now, nanos(patience)) {
+        let (key, now) = (self.key(asked), self.nanos(now));
+        let decide = |full_at, now| match self.gcra.decide(full_at, now, nanos(patience)) {
             Decision::Taken { full_at, wait } => self.taken(full_at, now, wait),
             Decision::Refused { wait } => self.refused(full_at, now, wait),
-        }
+        };
+        self.table
+            .change(key, now, |full_at, now| (None, decide(full_at, now)))
     }
 
     fn taken(&self, full_at: u64, now: u64, wait: u64) -> Taken {

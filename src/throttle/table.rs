@@ -39,6 +39,8 @@ struct Set {
     /// 0: the place is free.
     keys: [u64; WAYS],
     full_at: [u64; WAYS],
+    /// The latest moment at which a worker has asked for one of the keys.
+    latest: u64,
 }
 
 impl Table {
@@ -53,28 +55,30 @@ impl Table {
     }
 
     /// Has `change` say what the bucket of `key` becomes at `now`: it is given when the bucket is full, 0 for
-    /// one of which nothing is known, and returns when it is full from now on, if that changes.
+    /// one of which nothing is known, and the moment that counts; it returns when the bucket is full from now
+    /// on, if that changes.
+    ///
+    /// Each worker reads the clock once a turn, so one that asks later may name an earlier moment. What counts
+    /// is the latest that any has named: otherwise the request of the other worker would seem to lie ahead,
+    /// and the last request of a burst would be refused.
     pub(super) fn change<R>(
         &self,
         key: u64,
         now: u64,
-        change: impl FnOnce(u64) -> (Option<u64>, R),
+        change: impl FnOnce(u64, u64) -> (Option<u64>, R),
     ) -> R {
         let key = key.max(1);
         let mut set = self.set(key);
+        let now = set.latest.max(now);
+        set.latest = now;
         let place = set.keys[..self.ways].iter().position(|other| *other == key);
-        let (becomes, result) = change(place.map_or(0, |place| set.full_at[place]));
+        let (becomes, result) = change(place.map_or(0, |place| set.full_at[place]), now);
         if let Some(full_at) = becomes {
             let place = place.unwrap_or_else(|| self.make_place(&mut set, now));
             set.keys[place] = key;
             set.full_at[place] = full_at;
         }
         result
-    }
-
-    /// When the bucket of `key` is full; 0 if nothing is known of it.
-    pub(super) fn look(&self, key: u64) -> u64 {
-        self.change(key, 0, |full_at| (None, full_at))
     }
 
     /// How many buckets were given up for others before they were full again.
@@ -112,7 +116,19 @@ mod tests {
     }
 
     fn put(table: &Table, key: u64, full_at: u64) {
-        table.change(key, 0, |_| (Some(full_at), ()));
+        table.change(key, 0, |_, _| (Some(full_at), ()));
+    }
+
+    /// When the bucket of `key` is full; 0 if nothing is known of it.
+    fn look(table: &Table, key: u64) -> u64 {
+        table.change(key, 0, |full_at, _| (None, full_at))
+    }
+
+    #[test]
+    fn the_latest_moment_that_was_named_counts() {
+        let table = Table::new(16);
+        let moment = |now| table.change(7, now, |_, now| (None, now));
+        assert_eq!([5, 3, 6, 0].map(moment), [5, 5, 6, 6]);
     }
 
     #[test]
@@ -122,9 +138,9 @@ mod tests {
             put(&table, hash(key), key + 7);
         }
         for key in 0..500 {
-            assert_eq!(table.look(hash(key)), key + 7);
+            assert_eq!(look(&table, hash(key)), key + 7);
         }
-        assert_eq!((table.look(12), table.evicted()), (0, 0));
+        assert_eq!((look(&table, 12), table.evicted()), (0, 0));
     }
 
     #[test]
@@ -133,11 +149,11 @@ mod tests {
         for (key, full_at) in [(1, 30), (2, 10), (3, 20), (4, 40)] {
             put(&table, key, full_at);
         }
-        let found = [1, 2, 3, 4].map(|key| table.look(key));
+        let found = [1, 2, 3, 4].map(|key| look(&table, key));
         assert_eq!((found, table.evicted()), ([30, 0, 20, 40], 1));
         // One that is full already is no loss.
-        table.change(5, 25, |_| (Some(50), ()));
-        let found = [1, 3, 4, 5].map(|key| table.look(key));
+        table.change(5, 25, |_, _| (Some(50), ()));
+        let found = [1, 3, 4, 5].map(|key| look(&table, key));
         assert_eq!((found, table.evicted()), ([30, 0, 40, 50], 1));
     }
 
@@ -148,7 +164,7 @@ mod tests {
             put(&table, hash(key), 1_000_000 + key);
         }
         let known = (0..100_000)
-            .filter(|key| table.look(hash(*key)) > 0)
+            .filter(|key| look(&table, hash(*key)) > 0)
             .count();
         assert!(known <= 64, "{known}");
         assert_eq!(table.evicted(), 100_000 - known as u64);
@@ -161,13 +177,13 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for key in 0..1000 {
-                        table.change(key % 7, 0, |count| (Some(count + 1), ()));
+                        table.change(key % 7, 0, |count, _| (Some(count + 1), ()));
                     }
                 });
             }
         });
         // 0 and 1 are one key.
-        let counts: u64 = (1..7).map(|key| table.look(key)).sum();
+        let counts: u64 = (1..7).map(|key| look(&table, key)).sum();
         assert_eq!(counts, 8000);
     }
 }
