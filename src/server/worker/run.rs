@@ -87,6 +87,9 @@ pub(crate) fn run(
     runtime::run_on(queue, async move {
         let worker = Rc::new(Worker::new(&setup, log));
         diagnostic::debug(format_args!("{} has begun", worker.name));
+        // The turn in which the worker was made took long. Connections begin in the next one, because exchanges
+        // take the moment at which their turn began for the present.
+        runtime::yield_now().await;
         adopt(&worker, setup.generation, setup.listeners);
         run_commands(commands, &worker).await;
         worker.count_what_is_held();
