@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::entry::{BorrowedKey, Entry, Key, State};
 use super::generations::Generations;
+use super::held::Held;
 use super::open_files::OpenFiles;
 
 /// The most that the files of one worker may weigh whose content is in memory, in bytes. Half of it,
@@ -24,14 +25,6 @@ pub(super) struct Cache {
     open: OpenFiles,
     /// Paths that lead to no file.
     others: Generations,
-}
-
-/// What a table holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Held {
-    pub(crate) entries: usize,
-    /// What the entries weigh.
-    pub(crate) bytes: usize,
 }
 
 impl Default for Cache {

@@ -15,7 +15,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::cache::Held;
+use super::held::Held;
 use crate::coding::encoder::{Effort, encode};
 use crate::disk::identity::Identity;
 use crate::http::negotiation::ContentCoding;

@@ -7,8 +7,8 @@
 
 use std::rc::Rc;
 
-use super::cache::Held;
 use super::entry::{BorrowedKey, Entry, Key, Table};
+use super::held::Held;
 
 pub(super) struct Generations {
     young: Table<Rc<Entry>>,

@@ -8,8 +8,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::cache::Held;
 use super::entry::{BorrowedKey, Entry, Key, Table};
+use super::held::Held;
 
 /// How long a file stays open that is not asked for.
 const UNUSED: Duration = Duration::from_secs(4);

@@ -9,8 +9,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::cache::{Cache, Held};
+use super::cache::Cache;
 use super::entry::Entry;
+use super::held::Held;
 use super::listings::Listings;
 use super::roots::Roots;
 use super::unchanged::Directories;
