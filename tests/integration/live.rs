@@ -168,6 +168,55 @@ fn snapshots_and_metrics_tell_the_same() {
 }
 
 #[test]
+fn the_last_failures_are_shown_with_their_reasons() {
+    let server = Site::new("'/' = { respond = 'ok' }\n'/shop' = { proxy = 'http://127.0.0.1:1' }")
+        .top(LONG_GRACE)
+        .start();
+    let mut events = at_control(&server);
+    assert_eq!(
+        events.next().expect("an event")["failures"],
+        serde_json::json!([])
+    );
+    assert_eq!(server.get("/").status, 200);
+    let get = "GET /shop/<b>?token=secret HTTP/1.1\r\nHost: h\r\n\r\n";
+    let get = get.replace("<b>", "%3Cb%3E");
+    assert_eq!(server.connect().exchange(get).status, 502);
+    let shown = events.until("the failure", |now| now["failures"][0].is_object());
+    let failures = shown["failures"].as_array().expect("failures");
+    let [failure] = &failures[..] else {
+        panic!("{failures:?}")
+    };
+    for (key, expected) in [
+        ("client", Value::from("127.0.0.1")),
+        ("method", "GET".into()),
+        ("host", "h".into()),
+        ("status", 502.into()),
+        ("reason", "upstream_connect_refused".into()),
+        ("route", "/shop".into()),
+        ("upstream", "127.0.0.1:1".into()),
+    ] {
+        assert_eq!(failure[key], expected, "{key}: {failure:#}");
+    }
+    assert!(number(failure, "/time_ms") >= number(&shown, "/started_ms"));
+    assert!(!shown.to_string().contains("secret"), "{failure:#}");
+}
+
+#[test]
+fn connections_that_wait_for_a_request_are_shown_among_those_of_http() {
+    let server = site().start();
+    let mut events = at_control(&server);
+    let mut clients = [server.connect(), server.connect()];
+    for client in &mut clients {
+        let get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+        assert_eq!(client.exchange(get).text(), "ok");
+    }
+    let shown = events.until("both", |now| number(now, "/connections/idle") == 2);
+    assert_eq!(number(&shown, "/connections/http"), 2);
+    drop(clients);
+    events.until("their end", |now| number(now, "/connections/idle") == 0);
+}
+
+#[test]
 fn a_stream_shows_one_snapshot_after_the_other() {
     let server = site().start();
     let mut events = at_control(&server);
