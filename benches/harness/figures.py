@@ -50,7 +50,7 @@ FIGURES: dict[str, Figure | tuple[Figure, ...]] = {
     "scrape": Figure(5),
     "log-cost": Figure(1.10),
     "limits-cost": Figure(1.05),
-    "metrics-cost": Figure(1.10),
+    "metrics-cost": Figure(1.03),
     "workers-cost": Figure(1.11),
     "proxy-612": (Figure(0.95, "nginx"), Figure(1.15, "floor")),
     "proxy-100k": (Figure(0.6, "nginx"), Figure(1, "haproxy")),
