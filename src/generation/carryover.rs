@@ -42,7 +42,7 @@ use crate::address::ListenAddress;
 use crate::api::{HandlerSpec, Handlers, Instance, OptionsError, RouteLife};
 use crate::auth::{Passwords, Unusable};
 use crate::config::model::{
-    self, Access, Auth, Cgi, Files, PluginRoute, Proxy, Route, RoutePattern, When,
+    self, Access, Auth, Cgi, Files, HostPattern, PluginRoute, Proxy, Route, RoutePattern, When,
 };
 use crate::handlers::dashboard::DashboardLife;
 use crate::handlers::files::{FilesRoute, Place};
@@ -92,12 +92,15 @@ type ProxyKey = (RoutePattern, String, usize);
 /// Which `dashboard` route a life is for, and for whom that route is.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct DashboardKey {
+    /// Where the server of the route listens, and for which hosts it answers.
+    listen: Vec<ListenAddress>,
+    hosts: Vec<HostPattern>,
     pattern: RoutePattern,
     when: When,
     access: Access,
     auth: Option<Auth>,
     needs_certificate: bool,
-    /// Routes of several servers may be alike. They are told apart by their order in the file.
+    /// Several tables of a path may be alike. They are told apart by their order in the file.
     nth: usize,
 }
 
@@ -342,9 +345,15 @@ impl Carryover {
         self.proxies.get_or_make(&key, |_| ProxyLife)
     }
 
-    /// The life of a `dashboard` route: its streams end with it.
-    pub(super) fn dashboard(&mut self, route: &Route) -> Arc<DashboardLife> {
+    /// The life of a `dashboard` route of `server`: its streams end with it.
+    pub(super) fn dashboard(
+        &mut self,
+        server: &model::Server,
+        route: &Route,
+    ) -> Arc<DashboardLife> {
         let mut key = DashboardKey {
+            listen: server.listen.clone(),
+            hosts: server.hosts.clone(),
             pattern: route.pattern.clone(),
             when: route.when.clone(),
             access: route.policy.access.clone(),

@@ -317,7 +317,7 @@ fn site(server: &model::Server, queue: usize, groups: &Groups, carryover: &mut C
             policy(of, pattern, carryover).counted_in(series)
         };
         let handler = |route: &model::Route, carryover: &mut Carryover| {
-            handler(route, queue, groups, paths.as_ref(), carryover)
+            handler(route, (server, queue), groups, paths.as_ref(), carryover)
         };
         let built = built(arms, &server.policy, policy, handler, carryover);
         if let Some(built) = built {
@@ -413,10 +413,10 @@ fn built(
     })
 }
 
-/// Makes the handler behind `route`, which takes over what `carryover` has for it.
+/// Makes the handler behind `route` of `server`, which takes over what `carryover` has for it.
 fn handler(
     route: &model::Route,
-    queue: usize,
+    (server, queue): (&model::Server, usize),
     groups: &Groups,
     paths: Option<&Paths>,
     carryover: &mut Carryover,
@@ -441,7 +441,10 @@ fn handler(
         Verb::Status => Handler::Status(StatusHandler),
         Verb::Metrics => Handler::Metrics(MetricsHandler),
         Verb::Live => Handler::Live(LiveHandler),
-        Verb::Dashboard => Handler::Dashboard(DashboardHandler::new(carryover.dashboard(route))),
+        Verb::Dashboard => {
+            let life = carryover.dashboard(server, route);
+            Handler::Dashboard(DashboardHandler::new(life))
+        }
         Verb::Ready(ready) => {
             let named = ready.upstreams.iter().map(|name| {
                 let group = groups.get(name);

@@ -99,8 +99,13 @@ fn a_reload_ends_no_stream() {
 /// Otherwise who was let in once could look on for as long as the connection lasts.
 #[test]
 fn a_reload_that_shuts_others_out_ends_their_streams() {
+    // Another server has a route that is alike: it is not taken for the one that goes.
+    let alike = "'/dash' = { dashboard = true }";
     let with = |dashboard: &str| {
-        format!("grace = '10m'\n[[server]]\nlisten = '127.0.0.1:0'\n[server.routes]\n{dashboard}\n")
+        format!(
+            "grace = '10m'\n[[server]]\nlisten = '127.0.0.1:0'\n[server.routes]\n{dashboard}\n\
+             [[server]]\nlisten = '127.0.0.1:0'\nhosts = 'other.test'\n[server.routes]\n{alike}\n"
+        )
     };
     let before = "'/dash' = { dashboard = true }";
     for after in [

@@ -18,6 +18,8 @@ const state = {
   name: "connecting",
   // When the last snapshot came, by the reader's clock.
   seen: 0,
+  // When the connection was begun from which the next one is to come.
+  begun: 0,
   tries: 0,
   // Why the server that is reached sends no events; empty: it is not reached, or refuses nothing.
   refusal: "",
@@ -39,6 +41,7 @@ function connect() {
   clearTimeout(state.retry);
   state.events?.close();
   const events = state.events = new EventSource("?events");
+  state.begun = Date.now();
   events.addEventListener("snapshot", (event) => {
     let snapshot;
     try {
@@ -78,7 +81,9 @@ async function askForRefusal() {
 }
 
 setInterval(() => {
-  if (state.seen && state.name !== "lost" && Date.now() - state.seen > SILENCE_MS) reconnect();
+  // While a retry is waited for, there is no connection to be given up.
+  const isOpen = state.events.readyState !== EventSource.CLOSED;
+  if (isOpen && Date.now() - Math.max(state.seen, state.begun) > SILENCE_MS) reconnect();
 }, 1000);
 
 function setState(name) {
