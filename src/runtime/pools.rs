@@ -57,8 +57,9 @@ impl Pools {
         Self {
             disk: BlockingPool::without_threads(),
             coding: BlockingPool::without_threads(),
-            // A thread of its own even so: it waits for the loop.
-            archives: BlockingPool::new(1, 0),
+            // A thread of its own even so: it waits for the loop. The next one waits for it, because it ends
+            // only a moment after nobody wants its archive.
+            archives: BlockingPool::new(1, 64),
             code: BlockingPool::without_threads(),
             passwords: BlockingPool::without_threads(),
         }

@@ -27,7 +27,7 @@ use super::when;
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::model::{
-    Acme, HostPattern, Policy, Route, RoutePattern, Server, SocketAccess, Tls, Verb, When,
+    Acme, Auth, HostPattern, Policy, Route, RoutePattern, Server, SocketAccess, Tls, Verb, When,
 };
 use crate::config::tree::named_certificate::NamedCertificate;
 use crate::config::tree::node::{Node, list};
@@ -441,11 +441,25 @@ fn route(
         place: key.cx.source.place(at),
     };
     warn_of_idle_method(key, value, &route);
+    refuse_archive_behind_service(value, &route);
     if let Some(address) = outer.public {
         exposure::warn(value, &route, outer.handshakes, address);
     }
     target::check_parameters(value, &route);
     Some(route)
+}
+
+/// Reports archives of a route that a service guards: it is asked once, for the path of the directory, and an
+/// archive holds paths that it may refuse.
+fn refuse_archive_behind_service(value: Node<'_>, route: &Route) {
+    let makes_archives = matches!(&route.verb, Verb::Files(files) if !files.archives.is_empty());
+    if makes_archives && matches!(route.policy.auth, Some(Auth::Forward(_))) {
+        let message = "`archive` and `auth` with `forward` do not go together";
+        let help =
+            "the service is asked for one path, and an archive holds many: leave `archive` out";
+        let error = Diagnostic::error(message).at(value.spot(), "");
+        value.cx.report(error.help(help.to_owned()));
+    }
 }
 
 /// Warns of methods that never reach the route, or that its verb always refuses.

@@ -30,9 +30,13 @@ pub(super) fn of_directory(path: &[u8]) -> String {
     let name = path.rsplit(|octet| *octet == b'/').next();
     match name {
         None | Some(b"") => ROOT.to_owned(),
-        Some(name) => clean(name),
+        Some(name) => clean(&name[..name.len().min(MAX_NAME)]),
     }
 }
+
+/// The most octets of a name that a client writes: no directory on a disk has a longer one, and each entry of an
+/// archive repeats it.
+const MAX_NAME: usize = 255;
 
 /// The name of a file or directory, which holds no slash, for use in an archive: UTF-8, and without what is a
 /// separator elsewhere.
