@@ -71,6 +71,9 @@ pub(super) struct Log {
 /// How often it is looked, while nothing happens, whether standard output is still read.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long the command waits before it connects again.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// Prints the last failures, or follows.
 ///
 /// # Errors
@@ -164,6 +167,8 @@ fn follow_on(config: &Path, target: &str, printer: &mut Printer) -> Result<(), S
             return Ok(());
         }
         printer.forget_half_a_line();
+        // A server that ends each stream at once is not asked without a pause.
+        std::thread::sleep(PAUSE);
         stream = match follow(config, command(&target)) {
             Ok(stream) => stream,
             Err(ClientError::NoServer(_)) => {

@@ -95,12 +95,14 @@ fn drain_workers(workers: &mut Workers, events: &Receiver<Event>, feed: &Feed, g
     workers.drain(grace);
     // `None` lies beyond what the clock can tell, and never comes.
     let mut deadline = Instant::now().checked_add(grace.saturating_add(STOP_MARGIN));
-    let mut is_cut = false;
+    let (mut is_cut, mut is_last_told) = (false, false);
     let mut running = workers.threads();
     while running > 0 {
-        // The last one is that of the control socket, as long as somebody follows: no exchange will end.
-        if running == 1 {
+        // The last one is that of the control socket, as long as a client follows: no exchange will end.
+        if running == 1 && !is_last_told {
             feed.close();
+            workers.drain_last();
+            is_last_told = true;
         }
         let left = deadline.map_or(Duration::MAX, |deadline| {
             deadline.saturating_duration_since(Instant::now())

@@ -283,9 +283,18 @@ impl Workers {
             worker.commands.send(Command::Drain(grace));
         }
         // Those who follow learn of the exchanges that are cut when `grace` is over.
-        let longer = grace.saturating_add(FOLLOWERS_MARGIN);
+        self.drain_control(grace.saturating_add(FOLLOWERS_MARGIN));
+    }
+
+    /// The same, of the worker of the control socket once the others have ended: it has the time that the last
+    /// lines need, and none for a follower who reads nothing.
+    pub(super) fn drain_last(&mut self) {
+        self.drain_control(FOLLOWERS_MARGIN);
+    }
+
+    fn drain_control(&mut self, within: Duration) {
         if let Some(control) = self.control.as_mut().and_then(Place::close) {
-            control.commands.send(Command::Drain(longer));
+            control.commands.send(Command::Drain(within));
         }
     }
 }

@@ -119,9 +119,11 @@ pub(super) fn run<R: BufRead>(
 ) {
     let mut events = Events(stream);
     loop {
+        let mut is_first = true;
         let mut why = loop {
             match events.next() {
                 Ok(snapshot) => {
+                    is_first = false;
                     if !take(News::Snapshot(Box::new(snapshot))) {
                         return;
                     }
@@ -130,6 +132,10 @@ pub(super) fn run<R: BufRead>(
             }
         };
         let since = Instant::now();
+        // A server that ends each stream before its first snapshot is not asked without a pause.
+        if is_first {
+            std::thread::sleep(RETRY);
+        }
         events = loop {
             let seconds = since.elapsed().as_secs();
             if !take(News::Lost { seconds, why }) {

@@ -53,11 +53,11 @@ struct Upstream {
 
 impl Failures {
     /// Takes in an exchange that failed at `at`, in the place of the oldest one.
-    pub(super) fn add(&mut self, record: &AccessRecord<'_>, at: SystemTime) {
+    pub(super) fn add(&mut self, failure: Failure) {
         if self.0.len() >= KEPT {
             self.0.pop_front();
         }
-        self.0.push_back(Arc::new(Failure::new(record, at)));
+        self.0.push_back(Arc::new(failure));
     }
 
     /// All of them, the oldest first.
@@ -67,7 +67,7 @@ impl Failures {
 }
 
 impl Failure {
-    fn new(record: &AccessRecord<'_>, at: SystemTime) -> Self {
+    pub(super) fn new(record: &AccessRecord<'_>, at: SystemTime) -> Self {
         let cut = |part: &[u8]| part[..part.len().min(MAX_PART)].into();
         let upstream = record.upstream.map(|upstream| Upstream {
             server: upstream.server.map(Box::from),
@@ -199,7 +199,7 @@ mod tests {
         let mut failures = Failures::default();
         for number in 0..KEPT + 3 {
             let line = format!("GET /{number} HTTP/1.1");
-            failures.add(&record(line.as_bytes()), UNIX_EPOCH);
+            failures.add(Failure::new(&record(line.as_bytes()), UNIX_EPOCH));
         }
         let all = failures.all();
         assert_eq!(all.len(), KEPT);
@@ -217,7 +217,7 @@ mod tests {
             host: &long,
             ..record(&long)
         };
-        failures.add(&long, UNIX_EPOCH);
+        failures.add(Failure::new(&long, UNIX_EPOCH));
         let kept = &failures.all()[0];
         let kept = kept.record();
         let parts = [

@@ -108,8 +108,10 @@ impl Feed {
     /// Takes in an exchange that has failed just now. While the caller holds what is returned, no follower
     /// is opened: it has the exchange among the last failures, or will be offered it, and not both.
     pub(super) fn note_failure(&self, record: &AccessRecord<'_>) -> MutexGuard<'_, State> {
+        // Copied before the lock is taken, which all workers share.
+        let failure = Failure::new(record, SystemTime::now());
         let mut state = self.lock();
-        state.failures.add(record, SystemTime::now());
+        state.failures.add(failure);
         state
     }
 
