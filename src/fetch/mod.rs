@@ -19,7 +19,7 @@ use crate::http::date::HttpDate;
 use crate::http::field_list::FieldList;
 use crate::http::http_url::HttpUrl;
 use crate::http::method::Method;
-use crate::http::received_response::{ReceivedHead, line_space};
+use crate::http::received_response::{MAX_RECEIVED_HEAD, ReceivedHead, line_space};
 use crate::http::response::FieldLines;
 use crate::runtime::{self, BlockingPool, Direction, Stream, Tick};
 use crate::transport::Transport;
@@ -89,10 +89,14 @@ impl Client {
 
     async fn exchange(&self, question: Question<'_>) -> Result<Reply, String> {
         let transport = self.connect(question.url).await?;
-        send(&transport, &encode(question))
-            .await
-            .map_err(|error| error.to_string())?;
-        let reply = receive(&transport, question.method, self.max_content).await?;
+        let sent = send(&transport, &encode(question)).await;
+        // A server may refuse before it has read the content, and close: its response is there all the same.
+        let received = receive(&transport, question.method, self.max_content).await;
+        let reply = match (received, sent) {
+            (Ok(reply), _) => reply,
+            (Err(_), Err(error)) => return Err(error.to_string()),
+            (Err(why), Ok(())) => return Err(why),
+        };
         // The response is complete, so that it does not matter whether the server takes the `close_notify`.
         let _ = transport
             .close(runtime::deadline_after(self.patience))
@@ -109,6 +113,8 @@ impl Client {
         for address in addresses {
             match Stream::connect(address, runtime::deadline_after(part)).await {
                 Ok(stream) => return self.secure(stream, url).await,
+                // Where the URL has the address itself, the caller names it.
+                Err(error) if address.ip().to_string() == url.host() => failure = error.to_string(),
                 Err(error) => failure = format!("{address}: {error}"),
             }
         }
@@ -247,6 +253,9 @@ fn parse_head(
         if head.status.code() < 200 {
             before += head.length;
             octets = &octets[head.length..];
+            if before > MAX_RECEIVED_HEAD {
+                return Err("it sent too many interim responses".to_owned());
+            }
             continue;
         }
         let mut fields = FieldList::new();

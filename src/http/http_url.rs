@@ -85,10 +85,12 @@ impl HttpUrl {
         }
     }
 
-    /// This URL, with `target` in place of the path `/`.
-    pub(crate) fn or_target(mut self, target: &str) -> Self {
-        if self.target == "/" {
-            self.target = target.to_owned();
+    /// This URL, with `path` in place of the path `/`. Its query stays.
+    pub(crate) fn or_path(mut self, path: &str) -> Self {
+        if let Some(query) = self.target.strip_prefix('/')
+            && (query.is_empty() || query.starts_with('?'))
+        {
+            self.target = format!("{path}{query}");
         }
         self
     }
@@ -256,14 +258,15 @@ mod tests {
     }
 
     #[test]
-    fn a_target_stands_in_for_none() {
+    fn a_path_stands_in_for_none() {
         for (text, expected) in [
             ("http://a.example", "http://a.example/v1/traces"),
             ("http://a.example/", "http://a.example/v1/traces"),
             ("http://a.example/x", "http://a.example/x"),
+            ("http://a.example?k=v", "http://a.example/v1/traces?k=v"),
         ] {
             let url: HttpUrl = text.parse().expect(text);
-            assert_eq!(url.or_target("/v1/traces").to_string(), expected);
+            assert_eq!(url.or_path("/v1/traces").to_string(), expected);
         }
     }
 }

@@ -88,8 +88,10 @@ impl Exporter {
     pub(crate) fn finish(self) {
         if let Some(running) = self.0 {
             running.commands.send(Command::Finish(LAST_PATIENCE));
-            // It is disconnected, or the time is over: both are the end.
-            let _ = running.ended.recv_timeout(LAST_PATIENCE);
+            // It is disconnected, or the time is over: both are the end. The thread has its time from when it
+            // is told, and needs a moment more to say what it has dropped.
+            let patience = LAST_PATIENCE + Duration::from_millis(500);
+            let _ = running.ended.recv_timeout(patience);
         }
     }
 }
@@ -205,18 +207,20 @@ impl Work {
         }
     }
 
+    /// Sends to the collector of `options` from now on. It is made anew even for the same options, because the
+    /// files of certificates that they name may have changed; if that fails, the collector before goes on.
     fn follow(&mut self, options: &model::Tracing) {
-        let is_known = |collector: &Collector| collector.is_of(options);
-        if self.collector.as_ref().is_some_and(is_known) {
-            return;
-        }
-        self.collector = match Collector::new(options, &self.pool) {
-            Ok(collector) => Some(collector),
+        match Collector::new(options, &self.pool) {
+            Ok(collector) => self.collector = Some(collector),
             Err(why) => {
-                diagnostic::error(format_args!("tracing: spans are dropped: {why}"));
-                None
+                self.collector = self.collector.take().filter(|known| known.is_of(options));
+                let outcome = match self.collector {
+                    Some(_) => "the collector is verified as before",
+                    None => "spans are dropped",
+                };
+                diagnostic::error(format_args!("tracing: {outcome}: {why}"));
             }
-        };
+        }
     }
 
     /// Sends a batch until the collector has it, or it is given up.
@@ -248,6 +252,9 @@ impl Work {
     /// Sends a batch once. Commands are taken meanwhile; once the thread is to end, nothing is waited for
     /// beyond that.
     async fn send(&mut self, batch: &[Span]) -> Sent {
+        if self.end.is_some_and(|end| Instant::now() >= end) {
+            return Sent::Failed("the server ends before it was sent".to_owned());
+        }
         // The collector of the next configuration must not take its place while it is asked.
         let Some(collector) = self.collector.take() else {
             return Sent::Failed("the collector cannot be asked".to_owned());

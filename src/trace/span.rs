@@ -7,6 +7,7 @@ use crate::address::ClientAddress;
 use crate::http::trace_context::{SpanId, TraceId};
 use crate::log::record::AccessRecord;
 use crate::message::trace::{Recording, Trace, Try, TryEnd};
+use crate::reason::Reason;
 
 /// A part of a trace that has ended.
 #[derive(Debug)]
@@ -103,7 +104,18 @@ fn method(method: &[u8]) -> Option<&'static str> {
 fn is_error(record: &AccessRecord<'_>) -> bool {
     let status = record.status.code();
     // A response that was not sent to its end has the status that its head had.
-    status >= 500 || status < 400 && record.reason.is_some()
+    let is_broken_off = matches!(
+        record.reason,
+        Some(
+            Reason::SendTimeout
+                | Reason::ContentBrokeOff
+                | Reason::ContentTooShort
+                | Reason::UpstreamIncomplete
+                | Reason::UpstreamBroken
+                | Reason::FileShrank
+        )
+    );
+    status >= 500 || is_broken_off || status < 400 && record.reason.is_some()
 }
 
 fn attributes(

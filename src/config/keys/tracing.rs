@@ -168,7 +168,7 @@ fn endpoint(node: Node<'_>) -> Option<HttpUrl> {
         node.cx
             .report(Diagnostic::warning(message).at(node.spot(), ""));
     }
-    Some(url.or_target(USUAL_PATH))
+    Some(url.or_path(USUAL_PATH))
 }
 
 /// Reads a part of the whole, as millionths: `"10%"`, or 0.1.

@@ -1,6 +1,7 @@
 //! Says for `explain` what becomes of the trace of a request.
 
-use crate::config::model::{Followed, WHOLE_TRACES};
+use crate::config::model::Followed;
+use crate::config::show_sample;
 use crate::generation::Generation;
 use crate::server::exchange::Exchange;
 
@@ -17,13 +18,13 @@ pub(super) fn trace_of(exchange: &Exchange<'_, '_>, generation: &Generation) -> 
         };
         return Some(format!("{} goes on here: {recorded}", trace.id()));
     }
-    let part = f64::from(options.sample) / f64::from(WHOLE_TRACES) * 100.0;
+    let part = show_sample(options.sample);
     let followed = match options.parent {
         Followed::Trusted => "a `traceparent` of trusted proxies is followed",
         Followed::Always => "a `traceparent` is followed",
         Followed::Never => "no `traceparent` is followed",
     };
     Some(format!(
-        "begins here: {part}% of these are recorded, {to}; {followed}"
+        "begins here: {part} of these are recorded, {to}; {followed}"
     ))
 }

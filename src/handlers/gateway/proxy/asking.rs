@@ -124,7 +124,11 @@ impl ProxyHandler {
             let is_secure = chosen.server().is_secure();
             let scheme = if is_secure { "https" } else { "http" };
             let mut path = Vec::new();
-            target::push(request, self.options.strip_prefix, &mut path);
+            // What `rewrite` has put into a path may be what logs leave out of a query.
+            match request.original {
+                Some(_) => path.push(b'/'),
+                None => target::push(request, self.options.strip_prefix, &mut path),
+            }
             let end = memchr::memchr(b'?', &path).unwrap_or(path.len());
             let path = String::from_utf8_lossy(&path[..end]);
             format!("{scheme}://{}{path}", chosen.host())
