@@ -215,8 +215,8 @@ impl<'a> AccessRecord<'a> {
     pub(super) fn write_json(&self, time: LogTime<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"time\":\"");
         out.extend_from_slice(time.second.iso.as_bytes());
-        write!(out, ".{:03}Z", time.milliseconds()).expect("a Vec takes everything");
-        out.extend_from_slice(b"\",\"client\":\"");
+        push_milliseconds(time.milliseconds(), out);
+        out.extend_from_slice(b"Z\",\"client\":\"");
         push_client(self.client, out);
         out.push(b'"');
         if let Some(user) = self.user {
@@ -233,20 +233,21 @@ impl<'a> AccessRecord<'a> {
         for (name, value) in texts {
             push_json_text(name, value, out);
         }
-        write!(
-            out,
-            ",\"status\":{},\"bytes\":{},\"duration_ms\":{},\"duration_us\":{}",
-            self.status.code(),
-            self.content_length,
-            self.duration.as_millis(),
-            self.duration.as_micros()
-        )
-        .expect("a Vec takes everything");
-        match self.reason {
-            Some(reason) => write!(out, ",\"reason\":\"{reason}\""),
-            None => write!(out, ",\"reason\":null"),
+        let microseconds = u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX);
+        for (name, number) in [
+            ("status", self.status.code().into()),
+            ("bytes", self.content_length),
+            ("duration_ms", microseconds / 1000),
+            ("duration_us", microseconds),
+        ] {
+            push_json_name(name, out);
+            push_decimal(number, out);
         }
-        .expect("a Vec takes everything");
+        push_json_text(
+            "reason",
+            self.reason.map(|reason| reason.id().as_bytes()),
+            out,
+        );
         push_json_text("route", self.route.map(str::as_bytes), out);
         push_json_text("request_id", self.request_id.map(str::as_bytes), out);
         if let Some(trace) = self.trace_id {
@@ -278,13 +279,40 @@ impl UpstreamRecord<'_> {
     }
 }
 
+/// Appends a fraction of a second: a point and three digits.
+fn push_milliseconds(milliseconds: u32, out: &mut Vec<u8>) {
+    let digit = |place: u32| b'0' + (milliseconds / place % 10) as u8;
+    out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
+}
+
+/// Appends a comma and the name of a member, with its colon.
+fn push_json_name(name: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
 /// Appends a member with a text; `None` is `null`.
 pub(super) fn push_json_text(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
-    write!(out, ",\"{name}\":").expect("a Vec takes everything");
-    let text = value.map(String::from_utf8_lossy);
+    push_json_name(name, out);
+    match value {
+        None => out.extend_from_slice(b"null"),
+        Some(value) if value.iter().all(|octet| is_plain(*octet)) => {
+            out.push(b'"');
+            out.extend_from_slice(value);
+            out.push(b'"');
+        }
+        Some(value) => push_unusual_text(value, out),
+    }
+}
+
+/// Appends a text of which a part has to be escaped, or is not ASCII.
+#[cold]
+fn push_unusual_text(value: &[u8], out: &mut Vec<u8>) {
+    let text = String::from_utf8_lossy(value);
     let start = out.len();
     serde_json::to_writer(&mut *out, &text).expect("a Vec takes everything");
-    if text.is_some_and(|text| text.contains(char::is_control)) {
+    if text.contains(char::is_control) {
         escape_controls(start, out);
     }
 }
@@ -333,11 +361,15 @@ pub(super) fn push_client(client: ClientAddress, out: &mut Vec<u8>) {
     }
 }
 
+/// Whether an octet stands for itself, in each format and on each terminal.
+fn is_plain(octet: u8) -> bool {
+    matches!(octet, 0x20..0x7f) && octet != b'"' && octet != b'\\'
+}
+
 /// Appends `value`. Control characters, quotes, backslashes and octets that are not ASCII become
 /// `\xHH`.
 pub(super) fn escape(value: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let is_plain = |byte: u8| matches!(byte, 0x20..0x7f) && byte != b'"' && byte != b'\\';
     let mut rest = value;
     while let Some(end) = rest.iter().position(|byte| !is_plain(*byte)) {
         let byte = rest[end];
@@ -367,6 +399,24 @@ mod tests {
                 iso: "2026-11-22T23:54:16".into(),
             }
         }
+    }
+
+    #[test]
+    fn texts_of_json_are_what_a_library_writes() {
+        for text in ["", "a b", "a\"b", "\\", "a\u{1}b", "\n", "é", "a\u{7f}"] {
+            let mut out = Vec::new();
+            push_json_text("k", Some(text.as_bytes()), &mut out);
+            let json = format!("{{{}}}", str::from_utf8(&out[1..]).expect("text"));
+            let read: serde_json::Value = serde_json::from_str(&json).expect(&json);
+            assert_eq!(read, serde_json::json!({ "k": text }));
+            assert!(!json.contains(char::is_control), "{json:?}");
+        }
+        let fractions = [0, 7, 45, 999].map(|milliseconds| {
+            let mut out = Vec::new();
+            push_milliseconds(milliseconds, &mut out);
+            String::from_utf8(out).expect("digits")
+        });
+        assert_eq!(fractions, [".000", ".007", ".045", ".999"]);
     }
 
     #[test]
