@@ -14,6 +14,7 @@
 pub(crate) mod bench;
 mod blocking;
 mod channel;
+mod compact;
 pub(crate) mod descriptors;
 mod executor;
 mod guard;
@@ -41,6 +42,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use blocking::{BlockingError, BlockingPool, Job, PoolState};
 pub(crate) use channel::{Receiver, Sender, channel};
+pub(crate) use compact::CompactDuration;
 pub(crate) use guard::Guard;
 pub(crate) use net::{Listener, Stream};
 pub(crate) use orphans::{is_first_process, reap as reap_orphans};

@@ -29,7 +29,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{InputBuffer, READ_SIZE};
-use crate::runtime::{self, Direction, Elapsed, Tick};
+use crate::runtime::{self, CompactDuration, Direction, Elapsed, Tick};
 use crate::transport::Transport;
 
 use pacing::Pacing;
@@ -50,7 +50,7 @@ pub(crate) struct Tunnel {
     to_client: u64,
     /// How fast octets go to the client; `None`: as fast as it takes them.
     pacing: Option<Box<Pacing>>,
-    idle_timeout: Duration,
+    idle_timeout: CompactDuration,
     /// When the tunnel has been idle for too long.
     deadline: Tick,
 }
@@ -139,7 +139,7 @@ impl Tunnel {
             from_client: 0,
             to_client: 0,
             pacing: max_rate_out.map(pacing),
-            idle_timeout,
+            idle_timeout: idle_timeout.into(),
             deadline: Tick::NEVER,
         }
     }
@@ -177,7 +177,7 @@ impl Tunnel {
     }
 
     fn postpone(&mut self) {
-        self.deadline = runtime::deadline_after(self.idle_timeout);
+        self.deadline = runtime::deadline_after(self.idle_timeout.into());
     }
 
     /// Moves what can be moved, up to its share of a turn.
@@ -234,7 +234,7 @@ impl Tunnel {
         }
         if let Wants::Pause(wait) = down.wants {
             // Octets wait, so that the tunnel is not idle.
-            let longer = self.idle_timeout.saturating_add(wait);
+            let longer = Duration::from(self.idle_timeout).saturating_add(wait);
             self.deadline = runtime::deadline_after(longer);
         }
         Ok((up.wants, down.wants))

@@ -7,7 +7,6 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
-use std::time::Duration;
 
 use super::Connection;
 use super::switched::Switched;
@@ -16,7 +15,7 @@ use crate::log::diagnostic;
 use crate::message;
 use crate::metrics::End;
 use crate::reason::Reason;
-use crate::runtime::{self, Either, either, sleep};
+use crate::runtime::{self, CompactDuration, Either, either, sleep};
 use crate::server::exchange::outcome::{Outcome, Underway};
 use crate::transfer::tunnel::{Sides, Tunnel, TunnelEnd};
 use crate::transport::Transport;
@@ -28,7 +27,7 @@ struct TunnelConnection {
     upstream: Transport,
     tunnel: Tunnel,
     /// How long the tunnel goes on once it is to end.
-    grace: Duration,
+    grace: CompactDuration,
     /// Whether the route and the server that it leads to are still there.
     is_wanted: Box<dyn Fn() -> bool>,
     /// `None` once it is finished.
@@ -58,7 +57,7 @@ impl Connection {
         let tunnel = TunnelConnection {
             upstream,
             tunnel,
-            grace,
+            grace: grace.into(),
             is_wanted,
             exchange: Some(exchange),
             connection: self,
@@ -117,7 +116,7 @@ impl TunnelConnection {
     /// if it has not ended by then.
     async fn carry_for_grace(&mut self) -> Option<TunnelEnd> {
         let run = self.tunnel.run(sides(&self.connection, &self.upstream));
-        match either(run, sleep(self.grace)).await {
+        match either(run, sleep(self.grace.into())).await {
             Either::First(ended) => Some(ended),
             Either::Second(()) => None,
         }

@@ -167,7 +167,7 @@ fn a_slow_receiver_holds_the_sender_back_and_an_idle_tunnel_holds_nothing() {
             assert_eq!(settle(&mut tunnel, sides).await, None);
         }
         assert!(tunnel.down.waiting.is_none() && tunnel.up.waiting.is_none());
-        assert!(size_of_val(&tunnel) <= 80, "{}", size_of_val(&tunnel));
+        assert!(size_of_val(&tunnel) <= 72, "{}", size_of_val(&tunnel));
         let run = tunnel.run(sides);
         assert!(size_of_val(&run) <= 32, "{}", size_of_val(&run));
     })
