@@ -31,7 +31,6 @@ use crate::address::{ListenAddress, UpstreamUrl};
 pub(crate) use complaint::certificate::{CertificateFault, CertificateSetting};
 pub(crate) use complaint::diagnostic::Report;
 pub(crate) use complaint::passwords::PasswordsFault;
-pub(crate) use keys::tracing::show_sample;
 pub(crate) use load::{
     Checked, Inputs, Listing, Loaded, Strictness, Wildcard, load, parse, read_whole,
 };

@@ -70,7 +70,7 @@ const SETTINGS: &[Setting<Draft, Tracing>] = &[
         about: "the part of the traces that begin here which is recorded: \"10%\", or 0.1; a trace of a caller \
                 is recorded if the caller records it",
         read: |node, draft| set(&mut draft.tracing.sample, sample(node)),
-        show: |tracing| Some(written::string(&show_sample(tracing.sample))),
+        show: |tracing| Some(written::string(&tracing.shown_sample())),
         ..Setting::BLANK
     },
     Setting {
@@ -202,13 +202,6 @@ fn percentage(text: &str) -> Option<f64> {
         .ok()
         .filter(|_| digits.bytes().all(is_plain))?;
     Some(number / 100.0)
-}
-
-/// The part as a percentage.
-pub(crate) fn show_sample(millionths: u32) -> String {
-    let digits = format!("{:.4}", f64::from(millionths) / 10_000.0);
-    let digits = digits.trim_end_matches('0').trim_end_matches('.');
-    format!("{digits}%")
 }
 
 fn service(node: Node<'_>) -> Option<String> {

@@ -22,6 +22,15 @@ pub(crate) struct Tracing {
     pub(crate) headers: Vec<(String, Secret)>,
 }
 
+impl Tracing {
+    /// The part of traces that is recorded, as a percentage.
+    pub(crate) fn shown_sample(&self) -> String {
+        let digits = format!("{:.4}", f64::from(self.sample) / 10_000.0);
+        let digits = digits.trim_end_matches('0').trim_end_matches('.');
+        format!("{digits}%")
+    }
+}
+
 /// All traces are recorded.
 pub(crate) const WHOLE_TRACES: u32 = 1_000_000;
 

@@ -1,7 +1,6 @@
 //! Says for `explain` what becomes of the trace of a request.
 
 use crate::config::model::Followed;
-use crate::config::show_sample;
 use crate::generation::Generation;
 use crate::server::exchange::Exchange;
 
@@ -18,7 +17,7 @@ pub(super) fn trace_of(exchange: &Exchange<'_, '_>, generation: &Generation) -> 
         };
         return Some(format!("{} goes on here: {recorded}", trace.id()));
     }
-    let part = show_sample(options.sample);
+    let part = options.shown_sample();
     let followed = match options.parent {
         Followed::Trusted => "a `traceparent` of trusted proxies is followed",
         Followed::Always => "a `traceparent` is followed",
