@@ -21,6 +21,14 @@ use crate::http::status::Status;
 use crate::http::trace_context::TraceId;
 use crate::reason::Reason;
 
+/// The beginning of a member of a JSON object that is not its first: the comma, the name, the colon.
+macro_rules! member {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":").as_bytes()
+    };
+}
+pub(super) use member;
+
 /// What the log tells of one exchange.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AccessRecord<'a> {
@@ -220,36 +228,29 @@ impl<'a> AccessRecord<'a> {
         push_client(self.client, out);
         out.push(b'"');
         if let Some(user) = self.user {
-            push_json_text("user", Some(user.as_bytes()), out);
+            push_json_text(member!("user"), Some(user.as_bytes()), out);
         }
-        let texts = [
-            ("method", Some(self.method())),
-            ("target", Some(self.target())),
-            ("version", Some(self.version())),
-            ("host", Some(self.host)),
-            ("referer", self.referer),
-            ("user_agent", self.user_agent),
-        ];
-        for (name, value) in texts {
-            push_json_text(name, value, out);
-        }
+        let mut parts = self.request_line.splitn(3, |octet| *octet == b' ');
+        let mut part = || Some(parts.next().unwrap_or_default());
+        push_json_text(member!("method"), part(), out);
+        push_json_text(member!("target"), part(), out);
+        push_json_text(member!("version"), part(), out);
+        push_json_text(member!("host"), Some(self.host), out);
+        push_json_text(member!("referer"), self.referer, out);
+        push_json_text(member!("user_agent"), self.user_agent, out);
         let microseconds = u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX);
-        for (name, number) in [
-            ("status", self.status.code().into()),
-            ("bytes", self.content_length),
-            ("duration_ms", microseconds / 1000),
-            ("duration_us", microseconds),
-        ] {
-            push_json_name(name, out);
-            push_decimal(number, out);
-        }
+        push_json_number(member!("status"), self.status.code().into(), out);
+        push_json_number(member!("bytes"), self.content_length, out);
+        push_json_number(member!("duration_ms"), microseconds / 1000, out);
+        push_json_number(member!("duration_us"), microseconds, out);
+        let reason = self.reason.map(|reason| reason.id().as_bytes());
+        push_json_text(member!("reason"), reason, out);
+        push_json_text(member!("route"), self.route.map(str::as_bytes), out);
         push_json_text(
-            "reason",
-            self.reason.map(|reason| reason.id().as_bytes()),
+            member!("request_id"),
+            self.request_id.map(str::as_bytes),
             out,
         );
-        push_json_text("route", self.route.map(str::as_bytes), out);
-        push_json_text("request_id", self.request_id.map(str::as_bytes), out);
         if let Some(trace) = self.trace_id {
             write!(out, ",\"trace_id\":\"{trace}\"").expect("a Vec takes everything");
         }
@@ -262,7 +263,7 @@ impl<'a> AccessRecord<'a> {
 
 impl UpstreamRecord<'_> {
     fn write_json(&self, out: &mut Vec<u8>) {
-        push_json_text("upstream", self.server.map(str::as_bytes), out);
+        push_json_text(member!("upstream"), self.server.map(str::as_bytes), out);
         let times = [
             ("upstream_connect_us", self.connect),
             ("upstream_head_us", self.head),
@@ -275,7 +276,11 @@ impl UpstreamRecord<'_> {
             }
             .expect("a Vec takes everything");
         }
-        push_json_text("upstream_error", self.error.map(str::as_bytes), out);
+        push_json_text(
+            member!("upstream_error"),
+            self.error.map(str::as_bytes),
+            out,
+        );
     }
 }
 
@@ -285,19 +290,27 @@ fn push_milliseconds(milliseconds: u32, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
 }
 
-/// Appends a comma and the name of a member, with its colon.
-fn push_json_name(name: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
+/// Appends a member with a number; `beginning` is a [`member!`].
+// Its length is known where this is inlined, so that it is stored and not copied by a call.
+#[inline(always)]
+fn push_json_number(beginning: &'static [u8], number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(beginning);
+    push_decimal(number, out);
 }
 
-/// Appends a member with a text; `None` is `null`.
-pub(super) fn push_json_text(name: &str, value: Option<&[u8]>, out: &mut Vec<u8>) {
-    push_json_name(name, out);
+/// Appends a member with a text; `None` is `null`. `beginning` is a [`member!`].
+#[inline(always)]
+pub(super) fn push_json_text(beginning: &'static [u8], value: Option<&[u8]>, out: &mut Vec<u8>) {
+    out.extend_from_slice(beginning);
+    push_json_value(value, out);
+}
+
+/// Appends a text, with its quotes, or `null`.
+fn push_json_value(value: Option<&[u8]>, out: &mut Vec<u8>) {
     match value {
         None => out.extend_from_slice(b"null"),
         Some(value) if value.iter().all(|octet| is_plain(*octet)) => {
+            out.reserve(value.len() + 2);
             out.push(b'"');
             out.extend_from_slice(value);
             out.push(b'"');
@@ -405,7 +418,7 @@ mod tests {
     fn texts_of_json_are_what_a_library_writes() {
         for text in ["", "a b", "a\"b", "\\", "a\u{1}b", "\n", "é", "a\u{7f}"] {
             let mut out = Vec::new();
-            push_json_text("k", Some(text.as_bytes()), &mut out);
+            push_json_text(member!("k"), Some(text.as_bytes()), &mut out);
             let json = format!("{{{}}}", str::from_utf8(&out[1..]).expect("text"));
             let read: serde_json::Value = serde_json::from_str(&json).expect(&json);
             assert_eq!(read, serde_json::json!({ "k": text }));

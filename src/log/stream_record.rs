@@ -14,7 +14,8 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use super::record::{
-    AccessRecord, LogTime, UpstreamRecord, push_address_of_line, push_client, push_json_text,
+    AccessRecord, LogTime, UpstreamRecord, member, push_address_of_line, push_client,
+    push_json_text,
 };
 use crate::address::{ClientAddress, ListenAddress};
 use crate::config::model::LogFormat;
@@ -108,9 +109,9 @@ impl StreamRecord<'_> {
         push_client(self.client, out);
         out.push(b'"');
         let listener = self.listener.to_string();
-        push_json_text("stream", Some(listener.as_bytes()), out);
-        push_json_text("upstream", Some(self.upstream.as_bytes()), out);
-        push_json_text("server", self.server.map(str::as_bytes), out);
+        push_json_text(member!("stream"), Some(listener.as_bytes()), out);
+        push_json_text(member!("upstream"), Some(self.upstream.as_bytes()), out);
+        push_json_text(member!("server"), self.server.map(str::as_bytes), out);
         write!(
             out,
             ",\"status\":{},\"end\":\"{}\",\"bytes\":{},\"bytes_received\":{},\"connect_ms\":",
