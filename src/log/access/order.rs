@@ -19,6 +19,10 @@ pub(super) const BUFFER_SIZE: usize = 32 * 1024;
 /// it is busy.
 const HOLD: Duration = HAND_OVER.saturating_add(Duration::from_millis(150));
 
+/// How much longer lines may be held, so that one write takes many: the lines of each turn of a loop are due at
+/// a moment of their own, and a write for each would cost more than the exchanges.
+const GATHER: Duration = Duration::from_millis(50);
+
 /// So many octets are held at most; then they are written at once.
 const MAX_HELD: usize = QUEUE * BUFFER_SIZE;
 
@@ -98,10 +102,10 @@ impl Order {
         self.held.push(Held { batch, taken: 0 });
     }
 
-    /// When the next line is due; `None` if none is held.
+    /// When lines are to be taken; `None` if none is held.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let next = self.held.iter().map(|held| held.batch.lines[held.taken].at);
-        next.min().map(|at| at + HOLD)
+        next.min().map(|at| at + HOLD + GATHER)
     }
 
     /// Takes the lines that are due at `now`, in their order.
@@ -182,7 +186,7 @@ mod tests {
         order.add(batch(start, &[(2, "b"), (3, "c"), (5, "f"), (800, "g")]));
         assert_eq!(
             order.next_due(),
-            Some(start + Duration::from_millis(1) + HOLD)
+            Some(start + Duration::from_millis(1) + HOLD + GATHER)
         );
         assert_eq!(order.take_due(start + HOLD), b"");
         let due = order.take_due(start + Duration::from_millis(100) + HOLD);
