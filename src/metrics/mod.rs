@@ -182,7 +182,23 @@ pub(crate) struct HeldCounters {
     pub(crate) bytes: Counter,
 }
 
+impl FileCacheCounters {
+    /// Says that the caches are gone. Looks stay counted.
+    fn hold_nothing(&self) {
+        for held in [&self.content, &self.open, &self.no_file] {
+            held.entries.set(0);
+            held.bytes.set(0);
+        }
+    }
+}
+
 impl Counters {
+    /// Says that the worker is gone, and with it what it held.
+    pub(crate) fn hold_nothing(&self) {
+        self.idle.set(0);
+        self.files.hold_nothing();
+    }
+
     /// Counts an exchange that has ended.
     pub(crate) fn ended(&self, end: End) {
         self.ended[end as usize].add(1);

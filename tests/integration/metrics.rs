@@ -563,6 +563,29 @@ fn what_caches_of_files_hold_is_told_and_how_often_they_have_an_answer() {
 }
 
 #[test]
+fn a_worker_that_has_ended_holds_no_files() {
+    let server = site("'/' = { files = 'www', revalidate = '1h' }")
+        .file("a.txt", "a")
+        .start();
+    // So many that each worker has some.
+    let mut clients: Vec<Client> = (0..24).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.exchange(get("/a.txt")).status, 200);
+    }
+    drop(clients);
+    let has = |entries: f64| {
+        let family = "tidegate_file_cache_entries";
+        let held = sum(&metrics(&server), family, "kind=\"content\"");
+        (held == entries).then_some(())
+    };
+    until("both have the file", || has(2.));
+    let text = server.directory().read("config.toml");
+    server.configure(text.replace("workers = 2", "workers = 1"));
+    ended_with(0, &server.command_line(&["reload"]));
+    until("one has it", || has(1.));
+}
+
+#[test]
 fn connections_without_a_request_are_told_as_idle() {
     let server = site("'/' = { respond = 'ok' }").start();
     let idle = |count: f64| {

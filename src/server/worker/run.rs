@@ -36,7 +36,7 @@ pub(crate) enum Command {
     },
     /// Close that connection, and reply whether there was one.
     GiveUpIdle { reply: Sender<bool> },
-    /// Look who follows the server's exchanges; `done` is dropped when it has.
+    /// Renew the list of those who follow the server's exchanges; `done` is dropped when it has.
     LookAtFeed { done: Sender<()> },
     /// Reply how long it took until this was carried out.
     Probe { sent: Instant, reply: Reply },
@@ -84,7 +84,7 @@ pub(crate) fn run(
     commands: Receiver<Command>,
 ) -> io::Result<()> {
     let (index, counters) = (setup.index, Arc::clone(&setup.counters));
-    runtime::run_on(queue, async move {
+    let served = runtime::run_on(queue, async move {
         let worker = Rc::new(Worker::new(&setup, log));
         diagnostic::debug(format_args!("{} has begun", worker.name));
         // The turn in which the worker was made took long. Connections begin in the next one, because exchanges
@@ -93,7 +93,9 @@ pub(crate) fn run(
         adopt(&worker, setup.generation, setup.listeners);
         run_commands(commands, &worker).await;
         worker.count_what_is_held();
-    })?;
+    });
+    counters.hold_nothing();
+    served?;
     // The loop is gone, and with it the exchanges that were cut: they count, and have their lines.
     if let Some(index) = index {
         diagnostic::info(format_args!(
