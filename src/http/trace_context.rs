@@ -34,6 +34,10 @@ pub(crate) struct TraceParent {
     pub(crate) is_random: bool,
 }
 
+/// The names of the fields.
+pub(crate) const TRACEPARENT: &str = "traceparent";
+pub(crate) const TRACESTATE: &str = "tracestate";
+
 const SAMPLED: u8 = 1;
 const RANDOM: u8 = 2;
 

@@ -22,7 +22,6 @@ pub(crate) mod identity;
 pub(crate) mod location;
 pub(crate) mod marks;
 pub(crate) mod problem;
-pub(crate) mod random;
 pub(crate) mod representation;
 pub(crate) mod request;
 pub(crate) mod request_id;

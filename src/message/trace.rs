@@ -11,7 +11,6 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::random;
 use crate::http::status::Status;
 use crate::http::trace_context::{SpanId, TraceId, TraceParent};
 use crate::reason::Reason;
@@ -70,16 +69,15 @@ pub(crate) enum TryEnd {
 
 /// A new id.
 fn new_span() -> SpanId {
-    SpanId::new(random::next().to_be_bytes())
+    SpanId::new(fastrand::u64(..).to_be_bytes())
 }
 
 impl Trace {
     /// A trace that begins here.
     pub(crate) fn begin(recording: Option<Recording>) -> Self {
-        let (high, low) = (u128::from(random::next()), u128::from(random::next()));
         Self {
             own: TraceParent {
-                trace: TraceId::new((high << 64 | low).to_be_bytes()),
+                trace: TraceId::new(fastrand::u128(..).to_be_bytes()),
                 span: new_span(),
                 is_sampled: recording.is_some(),
                 is_random: true,

@@ -21,9 +21,8 @@ use std::sync::Arc;
 
 use crate::config::model::{self, Followed, WHOLE_TRACES};
 use crate::http::fields::Fields;
-use crate::http::trace_context::{TraceParent, trace_state};
+use crate::http::trace_context::{TRACEPARENT, TRACESTATE, TraceParent, trace_state};
 use crate::log::record::AccessRecord;
-use crate::message::random;
 use crate::message::trace::{Recording, Trace};
 
 pub(crate) use exporter::Exporter;
@@ -38,10 +37,6 @@ pub(crate) struct Tracing {
     /// They outlive the generation.
     spans: Arc<Spans>,
 }
-
-/// The fields of Trace Context.
-pub(crate) const TRACEPARENT: &str = "traceparent";
-pub(crate) const TRACESTATE: &str = "tracestate";
 
 impl Tracing {
     pub(crate) fn new(options: &model::Tracing, spans: Arc<Spans>) -> Self {
@@ -74,7 +69,7 @@ impl Tracing {
         }
         let is_sampled = self
             .threshold
-            .is_none_or(|threshold| random::next() < threshold);
+            .is_none_or(|threshold| fastrand::u64(..) < threshold);
         is_sampled.then(|| Trace::begin(Some(Recording::begin(is_https()))))
     }
 

@@ -4,10 +4,8 @@
 use crate::config::model::HeaderChanges;
 use crate::http::fields::is_same_variable;
 use crate::http::response::FieldLines;
+use crate::http::trace_context::{TRACEPARENT, TRACESTATE};
 use crate::message::trace::Trace;
-
-const TRACEPARENT: &str = "traceparent";
-const TRACESTATE: &str = "tracestate";
 
 /// Whether the client's field `name` is dropped where there is a trace.
 pub(super) fn is_of_trace(name: &str) -> bool {
