@@ -2,14 +2,13 @@
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::config_file::ConfigFile;
-use crate::control::client::{ClientError, Command, exchange};
+use crate::control::client::{ClientError, Command, exchange, harmless};
 use crate::control::follow::{Stream, follow};
 use crate::log::diagnostic;
 
@@ -68,7 +67,7 @@ pub(super) struct Log {
     config: ConfigFile,
 }
 
-/// How often it is looked, while nothing happens, whether standard output is still read.
+/// How often the command checks, while no line comes, whether standard output still has a reader.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How long the command waits before it connects again.
@@ -82,17 +81,17 @@ pub(super) fn log(arguments: &Log) -> Result<(), String> {
     let config = arguments.config.path();
     let mut printer = Printer::new(arguments);
     if arguments.follow {
-        return follow_on(config, &arguments.target("/exchanges"), &mut printer);
+        return follow_on(arguments, &mut printer);
     }
-    let target = arguments.target("/failures");
+    let target = arguments.target("/failures", arguments.last);
     let lines = exchange(config, command(&target)).map_err(sentence)?;
     let printed = printer.print(lines.as_bytes());
     printed.map(drop).map_err(|error| cannot_print(&error))
 }
 
 impl Log {
-    /// The request-target that asks for what is wanted of `resource`.
-    fn target(&self, resource: &str) -> String {
+    /// The request-target that asks for what is wanted of `resource`, with so many of the last failures.
+    fn target(&self, resource: &str, last: Option<usize>) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, values) in [
             ("status", &self.status),
@@ -114,7 +113,7 @@ impl Log {
         for (name, value) in [("slower", self.slower.as_deref()), ("format", format)] {
             query.extend_pairs(value.map(|value| (name, value)));
         }
-        query.extend_pairs(self.last.map(|last| ("last", last.to_string())));
+        query.extend_pairs(last.map(|last| ("last", last.to_string())));
         format!("{resource}?{}", query.finish())
     }
 
@@ -152,15 +151,17 @@ fn cannot_print(error: &io::Error) -> String {
 enum End {
     /// The server ended them, or the connection to it broke.
     Server,
-    /// Nobody reads standard output any more.
+    /// The reader of standard output has closed it.
     Reader,
 }
 
-/// Follows the server that runs from `config`, and any process that takes its place.
-fn follow_on(config: &Path, target: &str, printer: &mut Printer) -> Result<(), String> {
-    let mut stream = follow(config, command(target)).map_err(sentence)?;
-    // The last failures were printed once.
-    let target = without_last(target);
+/// Follows the server, and any process that takes its place.
+fn follow_on(arguments: &Log, printer: &mut Printer) -> Result<(), String> {
+    let config = arguments.config.path();
+    let target = arguments.target("/exchanges", arguments.last);
+    let mut stream = follow(config, command(&target)).map_err(sentence)?;
+    // The last failures are printed once.
+    let target = arguments.target("/exchanges", None);
     loop {
         let process = stream.process();
         if let End::Reader = print_all(stream, printer)? {
@@ -189,12 +190,6 @@ fn gone_on(before: Option<i32>, now: Option<i32>) -> String {
         }
         _ => "the connection to the server ended; it is followed again\n".to_owned(),
     }
-}
-
-fn without_last(target: &str) -> String {
-    let (resource, query) = target.split_once('?').unwrap_or((target, ""));
-    let rest = query.split('&').filter(|pair| !pair.starts_with("last="));
-    format!("{resource}?{}", rest.collect::<Vec<_>>().join("&"))
 }
 
 /// Prints the lines of `stream` until one side ends.
@@ -235,7 +230,7 @@ impl Printer {
         }
     }
 
-    /// Prints the lines that end in `octets`. Returns `false` if nobody reads them any more.
+    /// Prints the lines that end in `octets`. Returns `false` if the reader of standard output has closed it.
     ///
     /// # Errors
     /// Why they cannot be written.
@@ -257,7 +252,8 @@ impl Printer {
         }
     }
 
-    /// Whether somebody still reads standard output: a pipe tells.
+    /// Whether standard output still has a reader. The system knows that of a pipe alone; a file or a terminal
+    /// always counts as read.
     fn is_read(&self) -> bool {
         let output = io::stdout();
         let mut polled = [PollFd::from_borrowed_fd(output.as_fd(), PollFlags::empty())];
@@ -274,8 +270,7 @@ impl Printer {
 
 /// Lines as they are shown. The server may be another user's, and they go to a terminal.
 fn shown(lines: &[u8], is_coloured: bool) -> String {
-    let is_harmful = |character: char| character.is_control() && !"\n\t".contains(character);
-    let text = String::from_utf8_lossy(lines).replace(is_harmful, "\u{fffd}");
+    let text = harmless(lines);
     if !is_coloured {
         return text;
     }
@@ -320,7 +315,8 @@ mod tests {
     fn target(arguments: &[&str]) -> String {
         let arguments = [&["log"], arguments].concat();
         let cli = <Cli as clap::Parser>::try_parse_from(arguments);
-        cli.expect("valid").log.target("/exchanges")
+        let log = cli.expect("valid").log;
+        log.target("/exchanges", log.last)
     }
 
     #[test]
@@ -343,18 +339,17 @@ mod tests {
         ] {
             assert_eq!(target(arguments), expected, "{arguments:?}");
         }
-        assert_eq!(without_last("/exchanges?a=b&last=3"), "/exchanges?a=b");
     }
 
     #[test]
     fn a_status_has_its_colour_and_no_line_harms_the_terminal() {
         let line = "Nov 22 23:54:16.007 502 GET h/a <1ms 0B 192.0.2.7\n";
         let lost = "… 3 records lost: they came faster than they were read …\n";
-        let all = format!("{line}{lost}\u{9b}2J\x1b\n");
+        let all = format!("{line}{lost}\u{9b}2J\x1b\u{202e}\n");
         assert_eq!(
             shown(all.as_bytes(), true),
             format!(
-                "{}{lost}\u{fffd}2J\u{fffd}\n",
+                "{}{lost}\u{fffd}2J\u{fffd}\u{fffd}\n",
                 line.replace("502", "\x1b[31m502\x1b[0m")
             )
         );

@@ -16,6 +16,7 @@ use rustix::process::Pid;
 
 use super::socket::{OtherUser, of_other_users, socket_path};
 use crate::log::diagnostic;
+use crate::log::line::is_format;
 
 /// How long a server may take to tell something.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -325,9 +326,10 @@ fn parse(answer: &[u8]) -> Option<(u16, String)> {
     Some((response.code?, harmless(content)))
 }
 
-/// Content as text for a terminal: the server may be another user's.
-pub(super) fn harmless(content: &[u8]) -> String {
-    let is_harmful = |character: char| character.is_control() && !"\n\t".contains(character);
+/// Content as text for a terminal: the server may be another user's. Ends of lines and tabs stay.
+pub(crate) fn harmless(content: &[u8]) -> String {
+    let is_control = |character: char| character.is_control() && !"\n\t".contains(character);
+    let is_harmful = |character| is_control(character) || is_format(character);
     String::from_utf8_lossy(content).replace(is_harmful, "\u{fffd}")
 }
 

@@ -122,8 +122,11 @@ impl Display for Visible<'_> {
 }
 
 /// Whether a character ends a line, or turns the direction of the text that follows.
-fn is_format(character: char) -> bool {
-    matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+pub(crate) fn is_format(character: char) -> bool {
+    matches!(
+        character,
+        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ pub(crate) mod feed;
 mod format;
 pub(crate) mod limited;
 mod limiter;
-mod line;
+pub(crate) mod line;
 pub(crate) mod program_lines;
 mod queue;
 pub(crate) mod record;

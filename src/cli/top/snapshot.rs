@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::log::line::is_format;
+
 /// What the server has told at one moment.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -182,10 +184,7 @@ fn visible(value: Value) -> Value {
 /// A text of others that is safe to show: characters that control a terminal, end a line or turn the
 /// direction of the text behind them are replaced.
 pub(super) fn clean(text: &str) -> String {
-    let is_harmful = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let is_harmful = |c: char| c.is_control() || is_format(c);
     text.replace(is_harmful, "\u{fffd}")
 }
 

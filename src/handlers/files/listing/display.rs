@@ -9,6 +9,7 @@ use jiff::tz::Offset;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::entry::{Entry, EntryKind};
+use crate::log::line::is_format;
 
 /// The characters that a link encodes: all but `pchar` (RFC 3986 §3.3), and `&` and `'` as well, so
 /// that a link needs no escaping in HTML.
@@ -46,7 +47,7 @@ fn visible(character: char) -> char {
             .expect("U+2400 to U+241F are the pictures of the C0 controls"),
         '\u{7f}' => '\u{2421}',
         '\u{80}'..='\u{9f}' => char::REPLACEMENT_CHARACTER,
-        '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
+        _ if is_format(character) => char::REPLACEMENT_CHARACTER,
         _ => character,
     }
 }
