@@ -102,6 +102,14 @@ pub(crate) fn parse_status(text: &str) -> Result<model::StatusRange, String> {
     keys::upstream::parse_status(text).map_err(sentence)
 }
 
+/// Reads the name of a method.
+///
+/// # Errors
+/// A sentence with a remedy.
+pub(crate) fn parse_method(text: &str) -> Result<crate::http::method::Method, String> {
+    words::method::parse_method(text).map_err(sentence)
+}
+
 /// Reads an address, or a network such as `10.0.0.0/8`.
 ///
 /// # Errors

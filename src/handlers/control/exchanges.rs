@@ -11,13 +11,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{parse_duration, parse_log_format, parse_network, parse_status};
+use crate::config::{parse_duration, parse_log_format, parse_method, parse_network, parse_status};
 use crate::control::reach::{Announce, HasRoute, Reach};
-use crate::http::method::Method;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::http::target::port;
-use crate::log::feed::{Feed, FeedFormat, Filter, Follower, NoPlace, Place, Taken, Wanted};
+use crate::log::feed::{Feed, FeedFormat, Filter, Follower, Place, Taken, Wanted};
 use crate::message::content::{
     BrokenOff, Content, ContentSource, ContentStream, LocalFuture, Octets,
 };
@@ -74,9 +73,7 @@ async fn follow(asked: Asked, reach: &Reach) -> Response<'static> {
     let Asked { wanted, last } = asked;
     let (follower, woken) = match reach.feed.enter(wanted.clone()) {
         Ok(entered) => entered,
-        Err(why @ (NoPlace::TooMany | NoPlace::Ending)) => {
-            return Response::line(Status::SERVICE_UNAVAILABLE, &why.to_string());
-        }
+        Err(why) => return Response::line(Status::SERVICE_UNAVAILABLE, &why.to_string()),
     };
     let lines = Lines {
         feed: Arc::clone(&reach.feed),
@@ -183,7 +180,9 @@ impl Asked {
         let fault = |what: String| format!("`{name}`: {what}");
         match name {
             "status" => each(value, &mut when.status, parse_status).map_err(fault)?,
-            "method" => each(value, &mut when.method, parse_method).map_err(fault)?,
+            "method" => {
+                each(&value.to_ascii_uppercase(), &mut when.method, parse_method).map_err(fault)?
+            }
             "reason" => each(value, &mut when.reason, parse_reason).map_err(fault)?,
             "client" => each(value, &mut filter.client, parse_network).map_err(fault)?,
             "host" => each(value, &mut filter.host, parse_host).map_err(fault)?,
@@ -227,18 +226,6 @@ fn not(value: &str, what: &str) -> String {
     format!("`{}` is not {what}", value.escape_debug())
 }
 
-fn parse_method(text: &str) -> Result<Method, String> {
-    let known = || Method::ALL.iter().map(ToString::to_string);
-    let upper = text.to_ascii_uppercase();
-    Method::from_bytes(upper.as_bytes()).ok_or_else(|| {
-        let known: Vec<String> = known().collect();
-        not(
-            text,
-            &format!("a method; the methods are {}", known.join(" ")),
-        )
-    })
-}
-
 fn parse_reason(text: &str) -> Result<Reason, String> {
     let mut all = Reason::ALL.iter().copied();
     all.find(|reason| reason.id() == text)
@@ -278,6 +265,7 @@ fn parse_format(text: &str) -> Result<FeedFormat, String> {
 mod tests {
     use super::*;
     use crate::config::model::LogFormat;
+    use crate::http::method::Method;
 
     fn ask(query: &str) -> Result<Asked, String> {
         let has_route: HasRoute = Arc::new(|key| key == "/api" || key == "= /a,b");
@@ -322,7 +310,10 @@ mod tests {
             ("status=", &["`status`", "404 or 5xx"]),
             ("status=99", &["`99` is no status"]),
             ("route=api", &["`route`", "`api`", "tidegate explain"]),
-            ("method=GETT", &["`GETT`", "GET HEAD POST"]),
+            (
+                "method=gett",
+                &["`GETT` is not a method", "did you mean `GET`?"],
+            ),
             (
                 "client=localhost",
                 &["`localhost` is not an IP address", "10.0.0.0/8"],

@@ -1,4 +1,5 @@
-//! Records of exchanges for who looks while the server runs: followers, and the last failures.
+//! Records of exchanges that an operator can see while the server runs: those that end now, which go to followers,
+//! and the last failures.
 //!
 //! ```text
 //! worker ─ WorkerFeed ─┬─→ Follower: filter, format, queue ─→ a task that sends the lines to a client
@@ -7,8 +8,8 @@
 //! ```
 //!
 //! A record that comes here is [redacted](super::redaction) as access logs have it, and there need not be
-//! any access log. While nobody follows, no record is made but of an exchange that fails. A follower that
-//! is too slow loses records, and is told how many; no worker ever waits for one.
+//! any access log. While the server has no follower, workers make a record only of an exchange that fails.
+//! A follower that is too slow loses records, and is told how many; no worker ever waits for a follower.
 
 mod failures;
 mod filter;
@@ -20,4 +21,4 @@ mod shared;
 pub(crate) use filter::{Filter, Place};
 pub(crate) use follower::{FeedFormat, Follower, Taken, Wanted};
 pub(crate) use of_worker::WorkerFeed;
-pub(crate) use shared::{Feed, NoPlace};
+pub(crate) use shared::Feed;
