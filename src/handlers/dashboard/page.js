@@ -1,5 +1,5 @@
-// The page: takes snapshots from the server, says whether they still come, and shows them once a second, but not
-// while nobody can see it.
+// The page: takes snapshots from the server, says whether they still come, and shows them once a second while the
+// browser shows the page.
 
 const RECONNECT_MS = [1000, 2000, 4000, 8000];
 // The server sends one each second. Past this time without one, the page says so and asks anew.
@@ -305,7 +305,6 @@ function showProcess(now, samples) {
 }
 
 function showReloads(now) {
-  find("reloads").dataset.heading = "none";
   fillTable("reloads", (now.reloads ?? []).toReversed().map((reload) => ({
     key: `${reload.time_ms}`,
     cells: [
@@ -386,7 +385,6 @@ showAllButton.addEventListener("click", () => {
 });
 
 function showFailures(now) {
-  find("failures").dataset.heading = "none";
   const seen = new Map();
   const all = now.failures ?? [];
   showAllButton.hidden = all.length <= FEW_FAILURES;

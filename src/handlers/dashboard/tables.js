@@ -1,7 +1,7 @@
 // Tables whose rows stay the same elements while their numbers change, so that a reader's selection, focus and opened
 // details stay, too. All text goes in as text: a path may hold markup.
 
-// A cell: a text, or { text, tone, second, sign, code, part, details, label }.
+// A cell: a text, or { text, tone, second, sign, code, part, details }.
 function fillCell(cell, content) {
   const told = JSON.stringify(content);
   // What a cell shows is kept with it: most do not change from one second to the next.
@@ -27,8 +27,8 @@ function fillCell(cell, content) {
   cell.replaceChildren(...made);
 }
 
-// Fills the table in the card `id`. `rows`: [{ key, cells, heading }]; with `heading` the first cell is the row's
-// name. More than `most` are counted only.
+// Fills the table in the card `id`. `rows`: [{ key, cells }]; the first cell is the row's name, unless the card says
+// data-heading="none". More than `most` are counted only.
 function fillTable(id, rows, most = 50) {
   const card = document.getElementById(id);
   const table = card.querySelector("table");
