@@ -37,6 +37,7 @@ use acme::AcmeHandler;
 use control::ControlHandler;
 use dashboard::DashboardHandler;
 use echo::Echo;
+pub(crate) use files::compressed;
 pub(crate) use files::siblings::passed_over_beneath;
 use files::{FilesHandler, TriedFiles};
 use gateway::cgi::CgiHandler;
@@ -51,11 +52,6 @@ use ready::ReadyHandler;
 use redirect::RedirectHandler;
 use respond::RespondHandler;
 use status::StatusHandler;
-
-/// What is kept of compressed files for all workers.
-pub(crate) fn compressed() -> files::Held {
-    files::compressed()
-}
 
 /// What a route leads to.
 pub(crate) enum Handler {
@@ -214,7 +210,8 @@ impl Handler {
     }
 
     /// Whether `response`, which is of this handler, is in the coding that the client wants: `files` keeps
-    /// content in each coding, and `try` and `fallback` send what it keeps. What it makes for one response, as a listing, it leaves as it is.
+    /// content in each coding, and `try` and `fallback` send what it keeps. What it makes for one response, as a
+    /// listing, it leaves as it is.
     pub(crate) fn has_chosen_coding(&self, response: &DuplexResponse<'_, '_>) -> bool {
         let is_made = matches!(
             response.content,

@@ -114,7 +114,6 @@ fn escape_spaces(start: usize, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
-    use std::time::Instant;
 
     use super::super::record::{LogSecond, UpstreamRecord};
     use super::*;
@@ -132,12 +131,7 @@ mod tests {
         };
         change(&mut record);
         let second = LogSecond::for_tests();
-        let now = Instant::now();
-        let time = LogTime {
-            second: &second,
-            now,
-            end: now + Duration::from_millis(993),
-        };
+        let time = second.at_seven_milliseconds();
         let mut out = Vec::new();
         record.write_template(&parse_log_template(template), time, &mut out);
         String::from_utf8(out).expect("escaped, it is text")

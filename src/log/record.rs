@@ -412,6 +412,16 @@ mod tests {
                 iso: "2026-11-22T23:54:16".into(),
             }
         }
+
+        /// Seven milliseconds after the second has begun.
+        pub(in crate::log) fn at_seven_milliseconds(&self) -> LogTime<'_> {
+            let now = Instant::now();
+            LogTime {
+                second: self,
+                now,
+                end: now + Duration::from_millis(993),
+            }
+        }
     }
 
     #[test]
@@ -458,12 +468,7 @@ mod tests {
         };
         change(&mut record);
         let second = LogSecond::for_tests();
-        let now = Instant::now();
-        let time = LogTime {
-            second: &second,
-            now,
-            end: now + Duration::from_millis(993),
-        };
+        let time = second.at_seven_milliseconds();
         let mut out = Vec::new();
         record.write(&format, time, &mut out);
         String::from_utf8(out).expect("escaped, it is text")

@@ -134,19 +134,13 @@ impl StreamRecord<'_> {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-    use std::time::Instant;
 
     use super::super::record::LogSecond;
     use super::*;
 
     fn line(format: LogFormat, record: StreamRecord<'_>) -> String {
         let second = LogSecond::for_tests();
-        let now = Instant::now();
-        let time = LogTime {
-            second: &second,
-            now,
-            end: now + Duration::from_millis(993),
-        };
+        let time = second.at_seven_milliseconds();
         let mut out = Vec::new();
         record.write(&format, time, &mut out);
         String::from_utf8(out).expect("it is text")

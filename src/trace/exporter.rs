@@ -192,12 +192,12 @@ impl Work {
             None => Some(news.await),
         };
         if let Some(Either::First(command)) = news {
-            self.obey(command);
+            self.run_command(command);
         }
     }
 
     /// Carries a command out. Without one the supervisor is gone, and waits no longer.
-    fn obey(&mut self, command: Option<Command>) {
+    fn run_command(&mut self, command: Option<Command>) {
         let finish = |within| Some(Instant::now() + within);
         match command {
             Some(Command::Follow(Some(options))) => self.follow(&options),
@@ -280,7 +280,7 @@ impl Work {
                     Either::Second(Some(Some(Command::Follow(Some(options))))) => {
                         next = Some(options);
                     }
-                    Either::Second(Some(command)) => self.obey(command),
+                    Either::Second(Some(command)) => self.run_command(command),
                 }
             }
         };
@@ -297,7 +297,7 @@ impl Work {
         while self.end.is_none() {
             let left = until.saturating_duration_since(Instant::now());
             match runtime::timeout(left, self.commands.receive()).await {
-                Ok(command) => self.obey(command),
+                Ok(command) => self.run_command(command),
                 Err(_) => return,
             }
         }

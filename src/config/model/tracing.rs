@@ -23,6 +23,18 @@ pub(crate) struct Tracing {
 }
 
 impl Tracing {
+    /// Spans of all traces for `endpoint`.
+    pub(crate) fn to(endpoint: HttpUrl) -> Self {
+        Self {
+            endpoint,
+            ca: None,
+            sample: WHOLE_TRACES,
+            parent: Followed::default(),
+            service: "tidegate".to_owned(),
+            headers: Vec::new(),
+        }
+    }
+
     /// The part of traces that is recorded, as a percentage.
     pub(crate) fn shown_sample(&self) -> String {
         let digits = format!("{:.4}", f64::from(self.sample) / 10_000.0);
@@ -60,16 +72,25 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl Tracing {
-    /// Spans of all traces for `endpoint`.
-    pub(crate) fn to(endpoint: HttpUrl) -> Self {
-        Self {
-            endpoint,
-            ca: None,
-            sample: WHOLE_TRACES,
-            parent: Followed::default(),
-            service: "tidegate".to_owned(),
-            headers: Vec::new(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_shown_as_a_percentage() {
+        for (sample, expected) in [
+            (0, "0%"),
+            (1, "0.0001%"),
+            (70_000, "7%"),
+            (125_000, "12.5%"),
+            (WHOLE_TRACES, "100%"),
+        ] {
+            let endpoint = "http://127.0.0.1:4318".parse().expect("a URL");
+            let tracing = Tracing {
+                sample,
+                ..Tracing::to(endpoint)
+            };
+            assert_eq!(tracing.shown_sample(), expected);
         }
     }
 }

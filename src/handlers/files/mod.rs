@@ -57,7 +57,6 @@ pub(crate) use coded::held as compressed;
 pub(crate) use entry::{BorrowedKey, Key, Table};
 use entry::{Entry, State};
 use error::FilesError;
-pub(crate) use held::Held;
 use load::Choice;
 pub(crate) use look::{FilesRoute, Place};
 use navigation::{is_navigation, varying_by_navigation};

@@ -76,7 +76,6 @@ fn show(text: std::fmt::Arguments<'_>, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
-    use std::time::Instant;
 
     use super::*;
     use crate::http::status::Status;
@@ -85,12 +84,7 @@ mod tests {
 
     fn line(record: AccessRecord<'_>) -> String {
         let second = LogSecond::for_tests();
-        let now = Instant::now();
-        let time = LogTime {
-            second: &second,
-            now,
-            end: now + Duration::from_millis(993),
-        };
+        let time = second.at_seven_milliseconds();
         let mut out = Vec::new();
         write(&record, time, &mut out);
         String::from_utf8(out).expect("escaped, it is text")

@@ -16,6 +16,7 @@ use crate::metrics::Counters;
 use crate::metrics::exchanges::BOUNDS;
 use crate::metrics::process::ProcessFacts;
 use crate::metrics::tally::Tally;
+use crate::runtime::PoolState;
 use crate::server::LoopReport;
 use crate::supervisor::apps::AppFacts;
 use crate::supervisor::certificates;
@@ -48,7 +49,7 @@ impl Observed {
             "pools": self.describe_pools(&running),
             "log_lost": self.log_lost(),
             "process": process(&ProcessFacts::now()),
-            "failures": self.failures(),
+            "failures": self.feed.failures(),
         });
         count(&self.tally(), &mut snapshot);
         if let Some(apps) = self.apps.facts(PATIENCE) {
@@ -58,7 +59,7 @@ impl Observed {
     }
 
     fn describe_pools(&self, running: &Running) -> Vec<Value> {
-        let describe = |(name, state): (&str, crate::runtime::PoolState)| {
+        let describe = |(name, state): (&str, PoolState)| {
             json!({
                 "name": name,
                 "queued": state.queued,
@@ -67,11 +68,6 @@ impl Observed {
             })
         };
         self.pools(running).into_iter().map(describe).collect()
-    }
-
-    /// The last exchanges that failed, the newest first.
-    fn failures(&self) -> Vec<Value> {
-        self.feed.failures()
     }
 }
 

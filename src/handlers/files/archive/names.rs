@@ -9,6 +9,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 /// The name of the root's archive: its path has none.
 const ROOT: &str = "files";
 
+/// The most octets of a name that a client writes: no directory on a disk has a longer one, and each entry of an
+/// archive repeats it.
+const MAX_NAME: usize = 255;
+
 /// What `filename*` encodes: all but `attr-char` (RFC 8187 §3.2.1).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
@@ -33,10 +37,6 @@ pub(super) fn of_directory(path: &[u8]) -> String {
         Some(name) => clean(&name[..name.len().min(MAX_NAME)]),
     }
 }
-
-/// The most octets of a name that a client writes: no directory on a disk has a longer one, and each entry of an
-/// archive repeats it.
-const MAX_NAME: usize = 255;
 
 /// The name of a file or directory, which holds no slash, for use in an archive: UTF-8, and without what is a
 /// separator elsewhere.
@@ -77,6 +77,9 @@ mod tests {
         ] {
             assert_eq!(of_directory(path), name);
         }
+        // A client may write a path that is longer than any name on a disk, where a route drops a part of it.
+        let long = [b'x'; 8000];
+        assert_eq!(of_directory(&long), "x".repeat(MAX_NAME));
     }
 
     #[test]
