@@ -32,7 +32,7 @@ pub(crate) type Scrape = Arc<dyn Fn(Form) -> String + Send + Sync>;
 /// Asks every event loop to send how long it took to answer. Returns how many were asked.
 pub(crate) type Probe = Arc<dyn Fn(&Sender<Duration>) -> usize + Send + Sync>;
 
-/// Has every worker look who follows. The sender is dropped everywhere once all have looked.
+/// Has every worker renew its list of followers. The sender is dropped everywhere once all have.
 pub(crate) type Announce = Arc<dyn Fn(&Sender<()>) + Send + Sync>;
 
 /// Whether a route of that key serves, or has served since the process began.

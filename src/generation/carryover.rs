@@ -13,7 +13,7 @@
 //! | handlers of the program | name and options | all routes that name both |
 //! | which handler to tell when its route is retired | pattern, name and options, which of its equals | no other route |
 //! | whether a `proxy` route is there | pattern and upstream, which of its equals | the tunnels that it led to |
-//! | whether a `dashboard` route is there | pattern, `when`, and who may open it, which of its equals | the streams that it began |
+//! | whether a `dashboard` route is there | where its server listens and its hosts, pattern, `when`, and who may open it; which of its equals | the streams that it began |
 //! | servers of upstreams | the name of the upstream, and within it the address | all routes to the upstream |
 //! | open connections of a stream | where it listens | no other stream |
 //! | certificates of servers and streams | the settings of `tls` | all of them with the same |

@@ -57,8 +57,8 @@ impl Pools {
         Self {
             disk: BlockingPool::without_threads(),
             coding: BlockingPool::without_threads(),
-            // A thread of its own even so: it waits for the loop. The next one waits for it, because it ends
-            // only a moment after nobody wants its archive.
+            // Archives have a thread even here, because it waits for the loop. Where the client of an archive goes,
+            // that thread ends a moment later; the next archive waits for it in the queue.
             archives: BlockingPool::new(1, 64),
             code: BlockingPool::without_threads(),
             passwords: BlockingPool::without_threads(),

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use super::span::Span;
 use crate::runtime::Sender;
 
-/// Spans that may wait. One has some 700 octets, so that all of them have some 3 MB.
+/// Spans that may wait. One has some 700 octets, so that all of them have some 3 MB. One of a client that fills its
+/// fields has some 9 KB, because each text of a span is cut; so all have some 40 MB at most.
 const CAPACITY: usize = 4096;
 
 /// Spans that are sent at once.

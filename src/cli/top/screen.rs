@@ -1,7 +1,8 @@
 //! The terminal while `top` runs: its screen, its keys, and that it is as it was afterwards.
 //!
-//! One thread waits for keys, one for signals, one for the server. Each sends what comes to the loop here, which
-//! draws once for all that has come: once a second, and at each key.
+//! Three threads wait: one for keys, one for signals, one for snapshots of the server. Each sends a message to the
+//! loop in this module. The loop handles all messages that have come and then draws the screen once, so that it
+//! draws about once a second, and at each key.
 
 use std::io;
 use std::path::Path;

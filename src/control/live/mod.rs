@@ -43,7 +43,7 @@ impl Live {
         Self::with(Some(take), PERIOD)
     }
 
-    /// For handlers that are asked without a server: whoever looks sees the end at once.
+    /// For handlers that a command asks without a running server: each stream of snapshots ends at once, empty.
     pub(crate) fn without_server() -> Arc<Self> {
         Self::with(None, PERIOD)
     }

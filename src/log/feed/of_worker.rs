@@ -8,8 +8,8 @@ use super::shared::Feed;
 use crate::log::record::{AccessRecord, LogTime};
 use crate::log::stream_record::StreamRecord;
 
-/// A worker's end of the feed. It knows who follows since it has last [looked](Self::look), so that an
-/// exchange that nobody follows takes no lock.
+/// A worker's end of the feed. It keeps its own list of the followers, which [`look`](Self::look) renews, so that
+/// the worker takes no lock for an exchange while the list is empty.
 pub(crate) struct WorkerFeed {
     feed: Arc<Feed>,
     followers: RefCell<Vec<Arc<Follower>>>,
@@ -27,7 +27,7 @@ impl WorkerFeed {
         }
     }
 
-    /// Looks who follows. Returns whether somebody does.
+    /// Renews the list of followers. Returns whether there is any follower.
     pub(crate) fn look(&self) -> bool {
         let followers = self.feed.followers();
         let is_followed = !followers.is_empty();
@@ -35,7 +35,7 @@ impl WorkerFeed {
         is_followed
     }
 
-    /// Whether somebody followed when the worker last looked.
+    /// Whether the list has a follower.
     pub(crate) fn is_followed(&self) -> bool {
         !self.followers.borrow().is_empty()
     }

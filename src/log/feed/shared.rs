@@ -74,7 +74,7 @@ impl Feed {
             .retain(|other| !Arc::ptr_eq(other, follower));
     }
 
-    /// Ends all that is followed, and lets nobody follow any more: the server ends, or another process
+    /// Ends the lines of all followers, and refuses further followers: the server ends, or another process
     /// serves in its place.
     pub(crate) fn close(&self) {
         let mut state = self.lock();

@@ -123,8 +123,8 @@ fn mismatch_of_rates(test: &RouteTest, answer: &RequestExplanation) -> Option<St
     Some(format!("expected rate {expected}, got {got}"))
 }
 
-/// What differs of the answer: its status and fields. One that nobody but the running server can give is a
-/// mismatch where something is expected of it.
+/// The differences between the answer and what the test expects of its status and fields. If only the running
+/// server can give the answer, as that of an upstream, each such expectation is a mismatch.
 fn mismatches_of_answer(test: &RouteTest, answer: &RequestExplanation) -> Vec<String> {
     let expect = &test.expect;
     let Some(facts) = &answer.answer else {

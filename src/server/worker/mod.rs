@@ -294,7 +294,7 @@ impl Worker {
         })
     }
 
-    /// Whether there is an access log, or somebody follows.
+    /// Whether there is an access log or a follower.
     pub(in crate::server) fn is_recorded(&self) -> bool {
         self.recorded_from.get() == 0
     }
