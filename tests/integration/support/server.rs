@@ -395,6 +395,18 @@ impl Server {
         Client::connect(self.address)
     }
 
+    /// Connects clients until the server, which has 40 descriptors, can accept no more. Each has begun a request.
+    pub(crate) fn take_all_descriptors(&self) -> Vec<Client> {
+        let connect = |_| {
+            let mut client = self.connect();
+            client.send("GET /");
+            client
+        };
+        let clients = (0..60).map(connect).collect();
+        self.wait_for_line(|line| line.contains("cannot accept connections"));
+        clients
+    }
+
     /// Sends `request`, and nothing else, on a connection of its own. Returns the response, after which
     /// the server must close.
     pub(crate) fn answer(&self, request: impl AsRef<[u8]>) -> Response {
