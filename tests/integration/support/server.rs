@@ -408,12 +408,16 @@ impl Server {
     }
 
     /// Sends `request`, and nothing else, on a connection of its own. Returns the response, after which
-    /// the server must close.
+    /// the server must close. The client ends its side when it has the response: one that does so before
+    /// counts as gone wherever the server waits for somebody else (docs/application-servers.md).
     pub(crate) fn answer(&self, request: impl AsRef<[u8]>) -> Response {
         let mut client = self.connect();
-        client.send(request);
-        client.finish_sending();
-        client.last_response()
+        let response = client.exchange(request);
+        if response.field("Connection") != Some("close") {
+            client.finish_sending();
+        }
+        client.expect_end();
+        response
     }
 
     /// The response to a GET for `target`.
