@@ -349,8 +349,13 @@ mod tests {
                 Some(Reason::UpstreamTimeout),
                 Some("upstream_timeout"),
             ),
-            // It broke off behind its head.
+            // It broke off behind its head, whatever that said.
             (Status::OK, Some(Reason::SendTimeout), Some("send_timeout")),
+            (
+                Status::NOT_FOUND,
+                Some(Reason::UpstreamIncomplete),
+                Some("upstream_incomplete"),
+            ),
         ] {
             let record = AccessRecord {
                 reason,

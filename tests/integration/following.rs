@@ -323,6 +323,28 @@ fn what_logs_leave_out_is_followed_by_nobody() {
     assert_eq!(of_client.rest(), Vec::<String>::new());
 }
 
+/// Its connection is full of lines. They would be waited for during all of `grace`.
+#[test]
+fn a_follower_that_reads_nothing_holds_no_stop_up() {
+    let mut server = site().start();
+    let follower = Following::of(&server, "format=json");
+    let mut client = server.connect();
+    for _ in 0..100 {
+        client.send(get("/api").repeat(64));
+        for _ in 0..64 {
+            assert_eq!(client.response().status, 200);
+        }
+    }
+    let started = Instant::now();
+    server.signal(Signal::TERM);
+    assert!(server.wait().expect("it is our own child").success());
+    assert!(
+        started.elapsed() < Duration::from_secs(20),
+        "grace is longer"
+    );
+    drop(follower);
+}
+
 #[test]
 fn the_end_of_the_server_ends_what_follows_it() {
     let mut server = site().start();

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::cgi::script;
-use crate::support::{Client, Server, Site, Upstream, pattern};
+use crate::support::{Client, SAFETY, Server, Site, Upstream, pattern};
 use crate::tls;
 
 const LENGTH: usize = 128 * 1024;
@@ -189,20 +189,29 @@ const SWITCHED: &str =
 fn what_a_tunnel_carries_to_the_client_is_sent_at_the_pace() {
     let content = pattern(0, LENGTH);
     let upstream = Upstream::listen();
-    let server = Site::new(&format!(
-        "'/' = {{ proxy = '{}', {PACED} }}",
+    let routes = format!(
+        "'/' = {{ proxy = '{0}', {PACED} }}\n\
+         '/slow' = {{ proxy = '{0}', limits = {{ max_rate_out = '1 KiB/s' }} }}",
         upstream.url()
-    ))
-    .start();
-    let mut client = server.connect();
-    client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
-    let mut connection = upstream.accept();
-    connection.head();
-    connection.send(SWITCHED);
-    assert_eq!(client.response_head().status, 101);
-    // The other way has no pace: at a hundredth of a second for each octet this would take forever.
+    );
+    let server = Site::new(&routes).start();
+    let tunnel = |path: &str| {
+        let mut client = server.connect();
+        let fields = "Host: h\r\nConnection: upgrade\r\nUpgrade: websocket";
+        client.send(format!("GET {path} HTTP/1.1\r\n{fields}\r\n\r\n"));
+        let mut connection = upstream.accept();
+        connection.head();
+        connection.send(SWITCHED);
+        assert_eq!(client.response_head().status, 101);
+        (client, connection)
+    };
+    // What the client sends has no pace: at that of `/slow` it would take two minutes.
+    let (mut client, mut connection) = tunnel("/slow");
+    let started = Instant::now();
     client.send(&content);
     assert!(connection.take(LENGTH).as_deref() == Some(&content[..]));
+    assert!(started.elapsed() < SAFETY);
+    let (mut client, mut connection) = tunnel("/");
     let started = Instant::now();
     connection.send(&content);
     assert!(client.read(LENGTH) == content);

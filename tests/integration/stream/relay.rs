@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::support::{pattern, until};
+use crate::support::{SAFETY, pattern, until};
 
 /// A worker accepts an HTTP connection with its first octets, or a second later. The client of a mail
 /// server waits for the server to speak.
@@ -130,7 +130,7 @@ fn a_pace_is_for_what_the_upstream_says() {
     const LENGTH: usize = 1 << 20;
     let (listener, there) = upstream();
     let server = start("", &format!("proxy = '{there}'\nmax_rate_out = '2 MiB/s'"));
-    let mut client = connect(stream_address(&server));
+    let client = connect(stream_address(&server));
     let mut upstream = accept(&listener);
     let octets = pattern(0, LENGTH);
     let start = Instant::now();
@@ -140,11 +140,27 @@ fn a_pace_is_for_what_the_upstream_says() {
     });
     let elapsed = start.elapsed();
     assert!(elapsed >= Duration::from_millis(290), "{elapsed:?}");
-    client.write_all(&octets).expect("it is taken");
-    assert!(read(&upstream, LENGTH) == octets);
     drop(client);
     drop(upstream);
     assert_eq!(record(&server, "complete")["bytes"], LENGTH);
+}
+
+/// At the pace of what comes back it would take a quarter of an hour, and reading waits less.
+#[test]
+fn a_pace_is_not_for_what_the_client_says() {
+    /// At the pace they would take two minutes.
+    const LENGTH: usize = 128 * 1024;
+    let (listener, there) = upstream();
+    let server = start("", &format!("proxy = '{there}'\nmax_rate_out = '1 KiB/s'"));
+    let mut client = connect(stream_address(&server));
+    let upstream = accept(&listener);
+    let octets = pattern(0, LENGTH);
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| client.write_all(&octets).expect("it is taken"));
+        assert!(read(&upstream, LENGTH) == octets);
+    });
+    assert!(started.elapsed() < SAFETY);
 }
 
 #[test]

@@ -10,7 +10,9 @@ mod passed_on;
 
 use serde_json::Value;
 
-use crate::support::{Certificate, Response, Server, Site, Upstream, is_tls_wanted, tls_fixture};
+use crate::support::{
+    Certificate, Response, Server, Site, Upstream, ended_with, is_tls_wanted, tls_fixture,
+};
 
 const TAKEN: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
@@ -370,6 +372,49 @@ fn a_collector_may_be_asked_over_tls_with_fields_that_are_not_printed() {
         !stderr.iter().any(|line| line.contains("hushhush")),
         "{stderr:?}"
     );
+}
+
+#[test]
+fn a_path_that_a_route_has_made_is_in_no_span() {
+    let (collector, upstream) = (Upstream::answering(TAKEN), Upstream::answering(TAKEN));
+    let routes = format!(
+        "'/a' = {{ proxy = '{}', rewrite = '/key-0123{{path}}' }}",
+        upstream.url()
+    );
+    let server = site(&routes, &collector, "").start();
+    assert_eq!(server.get("/a").status, 200);
+    server.stop();
+    assert_eq!(upstream.requests()[0].line(), "GET /key-0123/a HTTP/1.1");
+    let spans = spans(&collector);
+    assert_eq!(spans.len(), 2);
+    assert!(
+        spans
+            .iter()
+            .all(|span| !span.to_string().contains("0123/a")),
+        "{spans:?}"
+    );
+}
+
+#[test]
+fn a_reload_reads_the_authority_of_the_collector_again() {
+    let collector = Upstream::listen().over_tls(&Certificate::of("localhost"));
+    let (_, port) = collector.address().rsplit_once(':').expect("a port");
+    let top =
+        format!("workers = 1\n[tracing]\nendpoint = 'https://localhost:{port}'\nca = 'ca.pem'");
+    let collector = collector.run(|connection| {
+        while connection.next_request().is_some() {
+            connection.send(TAKEN);
+        }
+    });
+    let fixture = |name| std::fs::read(tls_fixture(name)).expect("a fixture");
+    let site = Site::new("'/' = { respond = 'a' }").top(&top);
+    site.directory().write("ca.pem", fixture("own.pem"));
+    let server = site.start();
+    server.directory().write("ca.pem", fixture("ca.pem"));
+    ended_with(0, &server.command_line(&["reload"]));
+    server.get("/");
+    server.stop();
+    assert_eq!(collector.requests().len(), 1);
 }
 
 #[test]
