@@ -155,12 +155,15 @@ fn a_file_is_opened_again_on_sigusr1() {
     let current = server.directory().join("access.log");
     let rotated = server.directory().join("access.log.1");
     let mut client = server.connect();
-    // More lines than a worker's buffer holds: the first are written before the rename.
     let mut count = 1000;
     client.send("GET /a.txt?before HTTP/1.1\r\nHost: h\r\n\r\n".repeat(count));
     for _ in 0..count {
         assert_eq!(client.response().status, 200);
     }
+    until("the first lines", || {
+        let lines = server.directory().read("access.log");
+        lines.contains("?before").then_some(())
+    });
     std::fs::rename(&current, &rotated).expect("the log is there");
     server.signal(Signal::USR1);
     until("the new log", || {

@@ -172,7 +172,7 @@ fn write_all(
 }
 
 /// How many lines end in `lines`.
-fn count(lines: &[u8]) -> u64 {
+pub(super) fn count(lines: &[u8]) -> u64 {
     memchr_iter(b'\n', lines).count() as u64
 }
 

@@ -2,21 +2,23 @@
 //!
 //! A worker appends lines to a buffer of its own, and hands the buffer over at the latest
 //! [`HAND_OVER`] after its first line. One thread puts the lines of all workers in the order of time
-//! ([`order`]) and writes them ([`destination`]). If that thread is stuck, on a disk that hangs, its queue
-//! fills; then lines are lost, and counted.
+//! ([`order`]) and writes them ([`output`], [`destination`]). If that thread is stuck, on a disk that hangs, its
+//! queue fills; then lines are lost, and counted.
 //!
 //! ```text
 //! worker ─ AccessBuffer ─┐
-//! worker ─ AccessBuffer ─┼─→ queue ─→ Order ─→ Destination
+//! worker ─ AccessBuffer ─┼─→ queue ─→ Order ─→ Output ─→ Destination
 //! worker ─ AccessBuffer ─┘
+//!             └───────────← Spares ←──┘
 //! ```
 
 mod destination;
 mod order;
+mod output;
 mod several;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -24,14 +26,20 @@ use super::{diagnostic, record};
 use crate::config::model::LogDestination;
 use crate::runtime::spawn_thread;
 
-use destination::{Destination, Incomplete};
+use destination::{Destination, count};
 pub(crate) use destination::{OpenLogError, check};
 pub(crate) use order::HAND_OVER;
-use order::{BUFFER_SIZE, Batch, Order, QUEUE};
+use order::{BUFFER_SIZE, Batch, MAX_WAITING, Order, Spares};
+pub(crate) use output::LostLines;
+use output::Output;
 pub(crate) use several::{AccessBuffers, AccessWriters};
 
 /// How long the writer may take to write the last lines when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many messages may wait for the writer: far more than workers that serve little send in a second. The octets
+/// of their lines have a bound of their own, [`MAX_WAITING`].
+const QUEUE: usize = 1024;
 
 /// What the writer is asked to do.
 enum Message {
@@ -46,22 +54,47 @@ enum Message {
 /// A thread that writes an access log.
 struct AccessWriter {
     queue: SyncSender<Message>,
-    lost: LostLines,
+    shared: Shared,
     /// Receives when the thread has written everything.
     finished: Receiver<()>,
 }
 
-/// How many lines of a log were lost since the start.
+/// What the buffers of a log and its writer share.
 #[derive(Clone, Default)]
-pub(crate) struct LostLines(Arc<AtomicU64>);
+struct Shared {
+    flow: Arc<Flow>,
+    spares: Spares,
+    lost: LostLines,
+}
 
-impl LostLines {
-    pub(crate) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+#[derive(Default)]
+struct Flow {
+    /// How many buffers were made. One that is dropped still counts: its last lines may wait. So lines are held from
+    /// the second one on, until a restart.
+    buffers: AtomicUsize,
+    /// Octets of lines that were handed over, and that the writer has not taken yet.
+    waiting: AtomicUsize,
+}
+
+impl Flow {
+    /// Whether there is room for so many octets more; they wait then. There is always room for the first.
+    fn admit(&self, octets: usize) -> bool {
+        let before = self.waiting.fetch_add(octets, Ordering::Relaxed);
+        let is_admitted = before == 0 || before + octets <= MAX_WAITING;
+        if !is_admitted {
+            self.taken(octets);
+        }
+        is_admitted
     }
 
-    fn add(&self, lines: u64) {
-        self.0.fetch_add(lines, Ordering::Relaxed);
+    /// So many octets wait no longer.
+    fn taken(&self, octets: usize) {
+        self.waiting.fetch_sub(octets, Ordering::Relaxed);
+    }
+
+    /// Whether all lines come from one buffer.
+    fn is_of_one(&self) -> bool {
+        self.buffers.load(Ordering::Relaxed) <= 1
     }
 }
 
@@ -69,7 +102,7 @@ impl LostLines {
 struct AccessBuffer {
     batch: Batch,
     queue: SyncSender<Message>,
-    lost: LostLines,
+    shared: Shared,
 }
 
 impl AccessWriter {
@@ -83,13 +116,11 @@ impl AccessWriter {
         diagnostic::debug(format_args!("the access log {destination} is open"));
         let (queue, messages) = sync_channel(QUEUE);
         let (finish, finished) = sync_channel(1);
-        let lost = LostLines::default();
+        let shared = Shared::default();
         let writer = Writer {
-            destination,
-            order: Order::default(),
-            lost: lost.clone(),
-            reported: 0,
-            is_failing: false,
+            order: Order::new(shared.spares.clone()),
+            output: Output::new(destination, shared.lost.clone()),
+            flow: Arc::clone(&shared.flow),
         };
         spawn_thread("tidegate-log", move || {
             writer.run(&messages);
@@ -98,22 +129,23 @@ impl AccessWriter {
         .map_err(OpenLogError::Thread)?;
         Ok(Self {
             queue,
-            lost,
+            shared,
             finished,
         })
     }
 
     /// How many lines were lost.
     fn lost(&self) -> LostLines {
-        self.lost.clone()
+        self.shared.lost.clone()
     }
 
     /// Returns a buffer for a worker.
     fn buffer(&self) -> AccessBuffer {
+        self.shared.flow.buffers.fetch_add(1, Ordering::Relaxed);
         AccessBuffer {
             batch: Batch::default(),
             queue: self.queue.clone(),
-            lost: self.lost.clone(),
+            shared: self.shared.clone(),
         }
     }
 
@@ -149,17 +181,23 @@ impl AccessBuffer {
         }
     }
 
-    /// Hands the lines over. If the writer's queue is full, they are lost, and counted.
+    /// Hands the lines over. If too many wait for the writer, they are lost, and counted.
     fn flush(&mut self) {
         if self.batch.is_empty() {
             return;
         }
-        let next = Batch::with_capacity(BUFFER_SIZE + 1024);
-        let batch = std::mem::replace(&mut self.batch, next);
+        let octets = self.batch.octets();
+        if !self.shared.flow.admit(octets) {
+            self.shared.lost.add(count(self.batch.text()));
+            self.batch.clear();
+            return;
+        }
+        let batch = self.batch.take(&self.shared.spares);
         if let Err(TrySendError::Full(Message::Lines(batch))) =
             self.queue.try_send(Message::Lines(batch))
         {
-            self.lost.add(batch.count());
+            self.shared.flow.taken(octets);
+            self.shared.lost.add(count(batch.text()));
         }
     }
 }
@@ -172,13 +210,9 @@ impl Drop for AccessBuffer {
 
 /// The state of the thread.
 struct Writer {
-    destination: Destination,
     order: Order,
-    lost: LostLines,
-    /// How many of them the operator has read of.
-    reported: u64,
-    /// Whether the last write failed; the operator has read of it once.
-    is_failing: bool,
+    output: Output,
+    flow: Arc<Flow>,
 }
 
 impl Writer {
@@ -190,61 +224,110 @@ impl Writer {
                 Some(due) => messages.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
             match received {
-                Ok(Message::Lines(batch)) => self.order.add(batch),
-                Ok(Message::Reopen) => self.reopen(),
+                Ok(Message::Lines(batch)) => {
+                    self.flow.taken(batch.octets());
+                    self.order.add(batch);
+                }
+                Ok(Message::Reopen) => {
+                    self.write_all();
+                    self.output.reopen();
+                }
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            let due = self.order.take_due(Instant::now());
-            self.write(&due);
-            if !self.is_failing {
-                self.report_lost();
+            let (now, is_alone) = (Instant::now(), self.flow.is_of_one());
+            self.order
+                .take_due(now, is_alone, |lines| self.output.put(lines));
+            self.output.flush();
+            self.output.report_lost();
+        }
+        self.write_all();
+        self.output.finish();
+    }
+
+    /// Writes the lines that are held, too.
+    fn write_all(&mut self) {
+        self.order.take_all(|lines| self.output.put(lines));
+        self.output.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::TemporaryDirectory;
+
+    /// Appends a line of that many octets, and hands it over.
+    fn hand_over(buffer: &mut AccessBuffer, octets: usize) {
+        buffer.append(Instant::now(), |out| {
+            out.resize(octets - 1, b'x');
+            out.push(b'\n');
+        });
+        buffer.flush();
+    }
+
+    #[test]
+    fn what_waits_has_a_bound_and_what_is_beyond_it_is_counted() {
+        let (queue, messages) = sync_channel(2);
+        let shared = Shared::default();
+        let mut buffer = AccessBuffer {
+            batch: Batch::default(),
+            queue,
+            shared: shared.clone(),
+        };
+        let waiting = || shared.flow.waiting.load(Ordering::Relaxed);
+        // The first may be larger than all that may wait.
+        for (octets, expected) in [(MAX_WAITING + 1, 0), (1, 1), (1, 2)] {
+            hand_over(&mut buffer, octets);
+            assert_eq!(shared.lost.count(), expected);
+            assert_eq!(waiting(), MAX_WAITING + 1);
+        }
+        shared.flow.taken(MAX_WAITING);
+        for expected in [2, 3] {
+            hand_over(&mut buffer, 3);
+            // The second finds no place among the messages.
+            assert_eq!((shared.lost.count(), waiting()), (expected, 4));
+        }
+        drop((buffer, messages));
+    }
+
+    /// As when a disk has hung, and was mended: what was taken makes room again.
+    #[test]
+    fn many_times_as_much_as_may_wait_is_written_in_the_end() {
+        let directory = TemporaryDirectory::new("access");
+        let path = directory.path().join("log");
+        let writer = AccessWriter::start(&LogDestination::File(path.clone())).expect("ours");
+        let mut buffer = writer.buffer();
+        let taken = Arc::clone(&writer.shared.flow);
+        for _ in 0..3 {
+            hand_over(&mut buffer, MAX_WAITING / 2 + 1);
+            while taken.waiting.load(Ordering::Relaxed) > 0 {
+                std::thread::yield_now();
             }
         }
-        let rest = self.order.take_all();
-        self.write(&rest);
-        let lost = self.destination.give_up();
-        self.lost.add(lost);
-        self.report_lost();
+        let lost = writer.lost();
+        drop(buffer);
+        writer.finish();
+        assert_eq!(lost.count(), 0);
+        let length = path.metadata().expect("it is there").len();
+        assert_eq!(length, 3 * (MAX_WAITING as u64 / 2 + 1));
     }
 
-    fn write(&mut self, lines: &[u8]) {
-        if lines.is_empty() {
-            return;
-        }
-        match self.destination.write(lines) {
-            Ok(()) => self.is_failing = false,
-            Err(Incomplete { lost, error }) => {
-                self.lost.add(lost);
-                if !std::mem::replace(&mut self.is_failing, true) {
-                    diagnostic::error(format_args!(
-                        "cannot write the access log {}: {error}; its lines are lost until that is mended",
-                        self.destination
-                    ));
-                }
-            }
-        }
-    }
-
-    fn reopen(&mut self) {
-        let before = self.order.take_all();
-        self.write(&before);
-        match self.destination.reopen() {
-            Ok(lost) => self.lost.add(lost),
-            Err(error) => diagnostic::error(format_args!("{error}; writing to the old file")),
-        }
-        diagnostic::debug(format_args!("the access log {} is open", self.destination));
-    }
-
-    /// Reports how many lines were lost, if there were any.
-    fn report_lost(&mut self) {
-        let lost = self.lost.count() - self.reported;
-        if lost > 0 {
-            self.reported += lost;
-            diagnostic::warn(format_args!(
-                "{lost} lines of the access log {} were lost",
-                self.destination
-            ));
-        }
+    /// The lines of several workers are held; those that were handed over before a reopening belong to the old file.
+    #[test]
+    fn a_reopening_writes_what_is_held_to_the_old_file() {
+        let directory = TemporaryDirectory::new("access");
+        let [path, old] = ["log", "log.1"].map(|name| directory.path().join(name));
+        let writer = AccessWriter::start(&LogDestination::File(path.clone())).expect("ours");
+        let mut buffers = [writer.buffer(), writer.buffer()];
+        hand_over(&mut buffers[0], 10);
+        hand_over(&mut buffers[1], 10);
+        std::fs::rename(&path, &old).expect("it is there");
+        writer.reopen();
+        hand_over(&mut buffers[0], 5);
+        drop(buffers);
+        writer.finish();
+        let length = |path: &std::path::Path| path.metadata().expect("it is there").len();
+        assert_eq!((length(&old), length(&path)), (20, 5));
     }
 }

@@ -1,5 +1,5 @@
 //! What the connections of a worker share: one thread's buffers, cache, clock and counters. Nothing
-//! in it is shared with another worker but a count.
+//! in it is shared with another worker but a count, and spare buffers of the access log.
 
 pub(in crate::server) mod clock;
 pub(in crate::server) mod endpoint;
