@@ -38,15 +38,23 @@ impl AddressText {
 /// Writes `address` to the beginning of `text`, and returns the number of octets.
 fn write_ipv4(address: Ipv4Addr, text: &mut [u8; LONGEST]) -> usize {
     let mut end = 0;
-    for octet in address.octets() {
-        for (unit, is_shown) in [(100, octet >= 100), (10, octet >= 10), (1, true)] {
-            text[end] = b'0' + octet / unit % 10;
-            end += usize::from(is_shown);
-        }
-        text[end] = b'.';
+    let mut push = |octet| {
+        text[end] = octet;
         end += 1;
+    };
+    for (place, octet) in address.octets().into_iter().enumerate() {
+        if place > 0 {
+            push(b'.');
+        }
+        if octet >= 100 {
+            push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            push(b'0' + octet / 10 % 10);
+        }
+        push(b'0' + octet % 10);
     }
-    end - 1
+    end
 }
 
 #[cfg(test)]

@@ -203,6 +203,16 @@ fn push_content_length(out: &mut Vec<u8>, length: u64) {
 /// Appends the digits of `number`. `write!` takes several times as long, and every response has a
 /// number.
 pub(crate) fn push_decimal(number: u64, out: &mut Vec<u8>) {
+    let digit = |place: u64| b'0' + (number / place % 10) as u8;
+    match number {
+        0..10 => out.push(digit(1)),
+        10..100 => out.extend_from_slice(&[digit(10), digit(1)]),
+        100..1_000 => out.extend_from_slice(&[digit(100), digit(10), digit(1)]),
+        _ => push_long_decimal(number, out),
+    }
+}
+
+fn push_long_decimal(number: u64, out: &mut Vec<u8>) {
     const LONGEST: usize = 20;
     let mut digits = [0; LONGEST];
     let (mut start, mut rest) = (LONGEST, number);

@@ -10,7 +10,7 @@ use crate::reason::Reason;
 
 impl AccessRecord<'_> {
     /// Appends the record's line, with its LF, to `out`.
-    pub(crate) fn write(&self, format: &LogFormat, time: LogTime<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, format: &LogFormat, time: &LogTime, out: &mut Vec<u8>) {
         match format {
             LogFormat::Common => self.write_common(time, out),
             LogFormat::Combined => self.write_combined(time, out),
@@ -21,7 +21,7 @@ impl AccessRecord<'_> {
     }
 
     /// Appends a line as a template has it. What is missing is a dash.
-    fn write_template(&self, parts: &[LogPart], time: LogTime<'_>, out: &mut Vec<u8>) {
+    fn write_template(&self, parts: &[LogPart], time: &LogTime, out: &mut Vec<u8>) {
         for part in parts {
             match part {
                 LogPart::Text(text) => out.extend_from_slice(text.as_bytes()),
@@ -42,13 +42,10 @@ impl AccessRecord<'_> {
     }
 }
 
-fn push(record: &AccessRecord<'_>, variable: LogVariable, time: LogTime<'_>, out: &mut Vec<u8>) {
+fn push(record: &AccessRecord<'_>, variable: LogVariable, time: &LogTime, out: &mut Vec<u8>) {
     let upstream = record.upstream.as_ref();
     match variable {
-        LogVariable::Time => show(
-            format_args!("{}.{:03}Z", time.iso(), time.milliseconds()),
-            out,
-        ),
+        LogVariable::Time => out.extend_from_slice(time.iso()),
         LogVariable::TimeLocal => out.extend_from_slice(time.common().as_bytes()),
         LogVariable::Client => push_client(record.client, out),
         LogVariable::User => push_text(record.user, out),
@@ -115,7 +112,7 @@ fn escape_spaces(start: usize, out: &mut Vec<u8>) {
 mod tests {
     use std::net::IpAddr;
 
-    use super::super::record::{LogSecond, UpstreamRecord};
+    use super::super::record::UpstreamRecord;
     use super::*;
     use crate::config::parse_log_template;
     use crate::http::status::Status;
@@ -130,8 +127,7 @@ mod tests {
             ..AccessRecord::unreadable(client, b"GET /a/b?c=d HTTP/1.1", Status::OK)
         };
         change(&mut record);
-        let second = LogSecond::for_tests();
-        let time = second.at_seven_milliseconds();
+        let time = &LogTime::for_tests();
         let mut out = Vec::new();
         record.write_template(&parse_log_template(template), time, &mut out);
         String::from_utf8(out).expect("escaped, it is text")

@@ -10,7 +10,7 @@
 //! terminal's cursor.
 
 use std::io::Write as _;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use super::diagnostic;
 use crate::address::ClientAddress;
@@ -21,10 +21,22 @@ use crate::http::status::Status;
 use crate::http::trace_context::TraceId;
 use crate::reason::Reason;
 
-/// The beginning of a member of a JSON object that is not its first: the comma, the name, the colon.
+/// A member of a JSON object that is not its first.
+#[derive(Clone, Copy)]
+pub(super) struct Member {
+    /// The comma, the name, the colon.
+    pub(super) beginning: &'static [u8],
+    /// The same with `null`.
+    pub(super) null: &'static [u8],
+}
+
+/// The [`Member`] of that name.
 macro_rules! member {
     ($name:literal) => {
-        concat!(",\"", $name, "\":").as_bytes()
+        $crate::log::record::Member {
+            beginning: concat!(",\"", $name, "\":").as_bytes(),
+            null: concat!(",\"", $name, "\":null").as_bytes(),
+        }
     };
 }
 pub(super) use member;
@@ -72,51 +84,50 @@ pub(crate) struct UpstreamRecord<'a> {
     pub(crate) error: Option<&'a str>,
 }
 
-/// The second of a record, in both notations. It is made once a second, because it is the most expensive
-/// part of a line.
+/// The time of a record, in both notations. It is made once a second, because it is the most expensive part of a
+/// line; only the milliseconds are put in more often.
 #[derive(Clone, Debug)]
-pub(crate) struct LogSecond {
-    /// `22/Nov/2026:23:54:16 +0000`, in the time zone of `TZ` or of the machine.
+pub(crate) struct LogTime {
+    /// `22/Nov/2026:23:54:16 +0000`, in the time zone of `TZ` or of the machine. Custom has fixed this form, without
+    /// fractions of a second.
     common: String,
-    /// `2026-11-22T23:54:16`
-    iso: String,
+    /// `2026-11-22T23:54:16.123Z`
+    iso: [u8; 24],
 }
 
-/// The time of a record. The forms that custom has fixed have no fractions of a second.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LogTime<'a> {
-    pub(crate) second: &'a LogSecond,
-    pub(crate) now: Instant,
-    /// When the second is over.
-    pub(crate) end: Instant,
-}
-
-impl<'a> LogTime<'a> {
-    /// As common and combined write it.
-    pub(super) fn common(&self) -> &'a str {
-        &self.second.common
-    }
-
-    /// As JSON writes it, without the fraction of the second.
-    pub(super) fn iso(&self) -> &'a str {
-        &self.second.iso
-    }
-
-    /// The milliseconds of the second that have passed. Computed for the format that shows them alone.
-    pub(super) fn milliseconds(&self) -> u32 {
-        let left = self.end.saturating_duration_since(self.now).as_millis();
-        1000u32.saturating_sub(left.min(1000) as u32).min(999)
-    }
-}
-
-impl LogSecond {
-    /// Writes the second of `time` in both notations.
+impl LogTime {
+    /// Writes `time` in both notations.
     pub(crate) fn new(time: SystemTime) -> Self {
         let local = timestamp(time).to_zoned(jiff::tz::TimeZone::system());
+        let iso = timestamp(time).strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
+        // Years before 0 have more digits.
+        let first = *b"0000-01-01T00:00:00.000Z";
         Self {
             common: local.strftime("%d/%b/%Y:%H:%M:%S %z").to_string(),
-            iso: timestamp(time).strftime("%Y-%m-%dT%H:%M:%S").to_string(),
+            iso: iso.to_string().as_bytes().try_into().unwrap_or(first),
         }
+    }
+
+    /// Makes it another time of the same second: so many milliseconds behind its beginning, below 1,000.
+    pub(crate) fn set_milliseconds(&mut self, milliseconds: u32) {
+        for (place, unit) in [(20, 100), (21, 10), (22, 1)] {
+            self.iso[place] = b'0' + (milliseconds / unit % 10) as u8;
+        }
+    }
+
+    /// As common and combined write it.
+    pub(super) fn common(&self) -> &str {
+        &self.common
+    }
+
+    /// As JSON writes it: in UTC, with milliseconds.
+    pub(super) fn iso(&self) -> &[u8; 24] {
+        &self.iso
+    }
+
+    /// The fraction of the second: a point and three digits.
+    pub(super) fn fraction(&self) -> &[u8] {
+        &self.iso[19..23]
     }
 }
 
@@ -158,7 +169,7 @@ impl<'a> AccessRecord<'a> {
         }
     }
 
-    pub(super) fn write_combined(&self, time: LogTime<'_>, out: &mut Vec<u8>) {
+    pub(super) fn write_combined(&self, time: &LogTime, out: &mut Vec<u8>) {
         self.write_common(time, out);
         out.extend_from_slice(b" \"");
         escape(self.referer.unwrap_or(b"-"), out);
@@ -198,7 +209,7 @@ impl<'a> AccessRecord<'a> {
         memchr::memchr(b'?', target).map_or(b"", |start| &target[start + 1..])
     }
 
-    pub(super) fn write_common(&self, time: LogTime<'_>, out: &mut Vec<u8>) {
+    pub(super) fn write_common(&self, time: &LogTime, out: &mut Vec<u8>) {
         push_address_of_line(self.client, out);
         match self.user {
             None => out.extend_from_slice(b" - - ["),
@@ -208,7 +219,7 @@ impl<'a> AccessRecord<'a> {
                 out.extend_from_slice(b" [");
             }
         }
-        out.extend_from_slice(time.second.common.as_bytes());
+        out.extend_from_slice(time.common.as_bytes());
         out.extend_from_slice(b"] \"");
         escape(self.request_line, out);
         out.extend_from_slice(b"\" ");
@@ -220,29 +231,21 @@ impl<'a> AccessRecord<'a> {
         }
     }
 
-    pub(super) fn write_json(&self, time: LogTime<'_>, out: &mut Vec<u8>) {
+    pub(super) fn write_json(&self, time: &LogTime, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"time\":\"");
-        out.extend_from_slice(time.second.iso.as_bytes());
-        push_milliseconds(time.milliseconds(), out);
-        out.extend_from_slice(b"Z\",\"client\":\"");
+        out.extend_from_slice(time.iso());
+        out.extend_from_slice(b"\",\"client\":\"");
         push_client(self.client, out);
         out.push(b'"');
         if let Some(user) = self.user {
             push_json_text(member!("user"), Some(user.as_bytes()), out);
         }
-        let mut parts = self.request_line.splitn(3, |octet| *octet == b' ');
-        let mut part = || Some(parts.next().unwrap_or_default());
-        push_json_text(member!("method"), part(), out);
-        push_json_text(member!("target"), part(), out);
-        push_json_text(member!("version"), part(), out);
-        push_json_text(member!("host"), Some(self.host), out);
+        self.write_request(out);
         push_json_text(member!("referer"), self.referer, out);
         push_json_text(member!("user_agent"), self.user_agent, out);
-        let microseconds = u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX);
         push_json_number(member!("status"), self.status.code().into(), out);
         push_json_number(member!("bytes"), self.content_length, out);
-        push_json_number(member!("duration_ms"), microseconds / 1000, out);
-        push_json_number(member!("duration_us"), microseconds, out);
+        self.write_duration(out);
         let reason = self.reason.map(|reason| reason.id().as_bytes());
         push_json_text(member!("reason"), reason, out);
         push_json_text(member!("route"), self.route.map(str::as_bytes), out);
@@ -258,6 +261,42 @@ impl<'a> AccessRecord<'a> {
             upstream.write_json(out);
         }
         out.push(b'}');
+    }
+}
+
+impl AccessRecord<'_> {
+    /// Appends the members of the duration. Most exchanges end in the turn in which they began.
+    fn write_duration(&self, out: &mut Vec<u8>) {
+        if self.duration.is_zero() {
+            return out.extend_from_slice(b",\"duration_ms\":0,\"duration_us\":0");
+        }
+        let seconds = self.duration.as_secs().saturating_mul(1_000_000);
+        let microseconds = seconds.saturating_add(self.duration.subsec_micros().into());
+        push_json_number(member!("duration_ms"), microseconds / 1000, out);
+        push_json_number(member!("duration_us"), microseconds, out);
+    }
+
+    /// Appends the members of the request line, and the host.
+    fn write_request(&self, out: &mut Vec<u8>) {
+        let mut parts = self.request_line.splitn(3, |octet| *octet == b' ');
+        let [method, target, version] = [(); 3].map(|()| parts.next().unwrap_or_default());
+        // Nearly always each octet stands for itself: looked at once, not part by part.
+        if is_all_plain(self.request_line) && is_all_plain(self.host) {
+            out.extend_from_slice(b",\"method\":\"");
+            out.extend_from_slice(method);
+            out.extend_from_slice(b"\",\"target\":\"");
+            out.extend_from_slice(target);
+            out.extend_from_slice(b"\",\"version\":\"");
+            out.extend_from_slice(version);
+            out.extend_from_slice(b"\",\"host\":\"");
+            out.extend_from_slice(self.host);
+            out.push(b'"');
+        } else {
+            push_json_text(member!("method"), Some(method), out);
+            push_json_text(member!("target"), Some(target), out);
+            push_json_text(member!("version"), Some(version), out);
+            push_json_text(member!("host"), Some(self.host), out);
+        }
     }
 }
 
@@ -284,38 +323,34 @@ impl UpstreamRecord<'_> {
     }
 }
 
-/// Appends a fraction of a second: a point and three digits.
-fn push_milliseconds(milliseconds: u32, out: &mut Vec<u8>) {
-    let digit = |place: u32| b'0' + (milliseconds / place % 10) as u8;
-    out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
-}
-
-/// Appends a member with a number; `beginning` is a [`member!`].
-// Its length is known where this is inlined, so that it is stored and not copied by a call.
+/// Appends a member with a number.
+// The length of its beginning is known where this is inlined, so that it is stored and not copied by a call.
 #[inline(always)]
-fn push_json_number(beginning: &'static [u8], number: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(beginning);
+fn push_json_number(member: Member, number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(member.beginning);
     push_decimal(number, out);
 }
 
-/// Appends a member with a text; `None` is `null`. `beginning` is a [`member!`].
+/// Appends a member with a text; `None` is `null`.
 #[inline(always)]
-pub(super) fn push_json_text(beginning: &'static [u8], value: Option<&[u8]>, out: &mut Vec<u8>) {
-    out.extend_from_slice(beginning);
-    push_json_value(value, out);
+pub(super) fn push_json_text(member: Member, value: Option<&[u8]>, out: &mut Vec<u8>) {
+    match value {
+        None => out.extend_from_slice(member.null),
+        Some(value) => {
+            out.extend_from_slice(member.beginning);
+            push_json_value(value, out);
+        }
+    }
 }
 
-/// Appends a text, with its quotes, or `null`.
-fn push_json_value(value: Option<&[u8]>, out: &mut Vec<u8>) {
-    match value {
-        None => out.extend_from_slice(b"null"),
-        Some(value) if value.iter().all(|octet| is_plain(*octet)) => {
-            out.reserve(value.len() + 2);
-            out.push(b'"');
-            out.extend_from_slice(value);
-            out.push(b'"');
-        }
-        Some(value) => push_unusual_text(value, out),
+/// Appends a text, with its quotes.
+fn push_json_value(value: &[u8], out: &mut Vec<u8>) {
+    if is_all_plain(value) {
+        out.push(b'"');
+        out.extend_from_slice(value);
+        out.push(b'"');
+    } else {
+        push_unusual_text(value, out);
     }
 }
 
@@ -379,23 +414,48 @@ fn is_plain(octet: u8) -> bool {
     matches!(octet, 0x20..0x7f) && octet != b'"' && octet != b'\\'
 }
 
+/// Whether each octet [is plain](is_plain). Eight are looked at together, the last ones with some before them.
+fn is_all_plain(value: &[u8]) -> bool {
+    match value.last_chunk() {
+        Some(last) => value.as_chunks().0.iter().all(|word| are_plain(*word)) && are_plain(*last),
+        None => value.iter().all(|octet| is_plain(*octet)),
+    }
+}
+
+/// The same, of eight octets. Each term has an octet for each of them, whose highest bit is set if that octet is
+/// not ASCII, is below a space, or is `"`, a backslash or DEL. A borrow of the subtraction may also set it in the next
+/// octet, but only if it is set rightly in the one before.
+fn are_plain(octets: [u8; 8]) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES << 7;
+    let word = u64::from_le_bytes(octets);
+    let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;
+    let equals = |octet: u8| is_zero(word ^ (ONES * u64::from(octet)));
+    let below_space = word.wrapping_sub(ONES * 0x20) & !word;
+    (word | below_space | equals(b'"') | equals(b'\\') | equals(0x7f)) & HIGH == 0
+}
+
 /// Appends `value`. Control characters, quotes, backslashes and octets that are not ASCII become
 /// `\xHH`.
 pub(super) fn escape(value: &[u8], out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut rest = value;
-    while let Some(end) = rest.iter().position(|byte| !is_plain(*byte)) {
-        let byte = rest[end];
-        out.extend_from_slice(&rest[..end]);
-        out.extend_from_slice(&[
-            b'\\',
-            b'x',
-            HEX[usize::from(byte >> 4)],
-            HEX[usize::from(byte & 15)],
-        ]);
-        rest = &rest[end + 1..];
+    if is_all_plain(value) {
+        out.extend_from_slice(value);
+    } else {
+        escape_unusual(value, out);
     }
-    out.extend_from_slice(rest);
+}
+
+#[cold]
+fn escape_unusual(value: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for &octet in value {
+        if is_plain(octet) {
+            out.push(octet);
+        } else {
+            let [high, low] = [octet >> 4, octet & 15].map(|digit| HEX[usize::from(digit)]);
+            out.extend_from_slice(&[b'\\', b'x', high, low]);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -404,22 +464,12 @@ mod tests {
     use crate::config::model::LogFormat;
     use std::net::IpAddr;
 
-    impl LogSecond {
-        /// A second that does not depend on the time zone.
+    impl LogTime {
+        /// A time that does not depend on the time zone: seven milliseconds after a second has begun.
         pub(in crate::log) fn for_tests() -> Self {
             Self {
                 common: "22/Nov/2026:23:54:16 +0000".into(),
-                iso: "2026-11-22T23:54:16".into(),
-            }
-        }
-
-        /// Seven milliseconds after the second has begun.
-        pub(in crate::log) fn at_seven_milliseconds(&self) -> LogTime<'_> {
-            let now = Instant::now();
-            LogTime {
-                second: self,
-                now,
-                end: now + Duration::from_millis(993),
+                iso: *b"2026-11-22T23:54:16.007Z",
             }
         }
     }
@@ -434,19 +484,28 @@ mod tests {
             assert_eq!(read, serde_json::json!({ "k": text }));
             assert!(!json.contains(char::is_control), "{json:?}");
         }
-        let fractions = [0, 7, 45, 999].map(|milliseconds| {
-            let mut out = Vec::new();
-            push_milliseconds(milliseconds, &mut out);
-            String::from_utf8(out).expect("digits")
-        });
-        assert_eq!(fractions, [".000", ".007", ".045", ".999"]);
+    }
+
+    #[test]
+    fn octets_are_plain_one_by_one_and_in_words() {
+        for octet in 0..=u8::MAX {
+            for length in [1, 8, 11] {
+                for place in 0..length {
+                    for other in [b'a', b' ', b'~'] {
+                        let mut text = vec![other; length];
+                        text[place] = octet;
+                        assert_eq!(is_all_plain(&text), is_plain(octet), "{text:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]
     fn a_clock_beyond_9999_is_written_as_the_last_time_before() {
-        let time = LogSecond::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40));
+        let time = LogTime::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40));
         assert!(time.common.contains("/Dec/9999:"), "{}", time.common);
-        assert_eq!(time.iso, "9999-12-30T22:00:00");
+        assert_eq!(&time.iso[..19], b"9999-12-30T22:00:00");
     }
 
     fn line(format: LogFormat, change: impl FnOnce(&mut AccessRecord<'_>)) -> String {
@@ -467,10 +526,8 @@ mod tests {
             upstream: None,
         };
         change(&mut record);
-        let second = LogSecond::for_tests();
-        let time = second.at_seven_milliseconds();
         let mut out = Vec::new();
-        record.write(&format, time, &mut out);
+        record.write(&format, &LogTime::for_tests(), &mut out);
         String::from_utf8(out).expect("escaped, it is text")
     }
 
@@ -580,8 +637,13 @@ mod tests {
 
     #[test]
     fn time_has_both_notations() {
-        let time = LogSecond::new(SystemTime::UNIX_EPOCH + Duration::from_secs(86_400));
-        assert_eq!(time.iso, "1970-01-02T00:00:00");
+        let mut time = LogTime::new(SystemTime::UNIX_EPOCH + Duration::from_millis(86_400_042));
+        assert_eq!(&time.iso, b"1970-01-02T00:00:00.042Z");
         assert_eq!(time.common.len(), "22/Nov/2026:23:54:16 +0000".len());
+        for (milliseconds, expected) in [(0, b".000"), (7, b".007"), (45, b".045"), (999, b".999")]
+        {
+            time.set_milliseconds(milliseconds);
+            assert_eq!(time.fraction(), expected);
+        }
     }
 }

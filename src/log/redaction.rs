@@ -13,6 +13,7 @@ pub(crate) struct Redacted {
 }
 
 /// The record without what `redaction` leaves out. `room` is taken up only if there is something.
+#[inline]
 pub(crate) fn redact<'a>(
     mut record: AccessRecord<'a>,
     redaction: &Redaction,

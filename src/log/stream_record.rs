@@ -47,7 +47,7 @@ pub(crate) struct StreamRecord<'a> {
 
 impl StreamRecord<'_> {
     /// Appends the record's line, with its LF, to `out`.
-    pub(crate) fn write(&self, format: &LogFormat, time: LogTime<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, format: &LogFormat, time: &LogTime, out: &mut Vec<u8>) {
         match format {
             LogFormat::Common => self.write_text("", time, out),
             LogFormat::Combined => self.write_text(" \"-\" \"-\"", time, out),
@@ -82,7 +82,7 @@ impl StreamRecord<'_> {
         }
     }
 
-    fn write_text(&self, between: &str, time: LogTime<'_>, out: &mut Vec<u8>) {
+    fn write_text(&self, between: &str, time: &LogTime, out: &mut Vec<u8>) {
         push_address_of_line(self.client, out);
         write!(
             out,
@@ -98,14 +98,10 @@ impl StreamRecord<'_> {
         .expect("a Vec takes everything");
     }
 
-    fn write_json(&self, time: LogTime<'_>, out: &mut Vec<u8>) {
-        write!(
-            out,
-            "{{\"time\":\"{}.{:03}Z\",\"client\":\"",
-            time.iso(),
-            time.milliseconds()
-        )
-        .expect("a Vec takes everything");
+    fn write_json(&self, time: &LogTime, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"time\":\"");
+        out.extend_from_slice(time.iso());
+        out.extend_from_slice(b"\",\"client\":\"");
         push_client(self.client, out);
         out.push(b'"');
         let listener = self.listener.to_string();
@@ -135,12 +131,10 @@ impl StreamRecord<'_> {
 mod tests {
     use std::path::PathBuf;
 
-    use super::super::record::LogSecond;
     use super::*;
 
     fn line(format: LogFormat, record: StreamRecord<'_>) -> String {
-        let second = LogSecond::for_tests();
-        let time = second.at_seven_milliseconds();
+        let time = &LogTime::for_tests();
         let mut out = Vec::new();
         record.write(&format, time, &mut out);
         String::from_utf8(out).expect("it is text")

@@ -41,7 +41,7 @@ impl FeedFormat {
     }
 
     /// Appends the line of `record`, with its LF, to `out`.
-    pub(super) fn write(&self, record: &AccessRecord<'_>, time: LogTime<'_>, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, record: &AccessRecord<'_>, time: &LogTime, out: &mut Vec<u8>) {
         match self {
             Self::Readable => readable::write(record, time, out),
             Self::OfLog(format) => record.write(format, time, out),
@@ -53,7 +53,7 @@ impl FeedFormat {
         &self,
         record: &StreamRecord<'_>,
         access: &AccessRecord<'_>,
-        time: LogTime<'_>,
+        time: &LogTime,
         out: &mut Vec<u8>,
     ) {
         match self {
@@ -214,7 +214,7 @@ impl Wanted {
         last.reverse();
         for failure in last {
             let record = failure.record();
-            failure.with_time(|time| self.format.write(&record, time, out));
+            self.format.write(&record, &failure.time(), out);
         }
     }
 }

@@ -42,7 +42,7 @@ impl WorkerFeed {
 
     /// Offers `record`, which is redacted, to each follower. `is_failure`: it is one of the last failures
     /// from now on.
-    pub(crate) fn publish(&self, record: &AccessRecord<'_>, is_failure: bool, time: LogTime<'_>) {
+    pub(crate) fn publish(&self, record: &AccessRecord<'_>, is_failure: bool, time: &LogTime) {
         self.publish_line(record, is_failure, |format, out| {
             format.write(record, time, out);
         });
@@ -53,7 +53,7 @@ impl WorkerFeed {
         &self,
         record: &StreamRecord<'_>,
         access: &AccessRecord<'_>,
-        time: LogTime<'_>,
+        time: &LogTime,
     ) {
         self.publish_line(access, false, |format, out| {
             format.write_stream(record, access, time, out);

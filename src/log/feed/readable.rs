@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::log::record::{AccessRecord, LogTime, escape, push_client};
 
 /// Appends the line of `record`, with its LF, to `out`.
-pub(super) fn write(record: &AccessRecord<'_>, time: LogTime<'_>, out: &mut Vec<u8>) {
+pub(super) fn write(record: &AccessRecord<'_>, time: &LogTime, out: &mut Vec<u8>) {
     push_time(time, out);
     show(format_args!(" {} ", record.status.code()), out);
     push_request(record, out);
@@ -44,13 +44,13 @@ pub(super) fn write(record: &AccessRecord<'_>, time: LogTime<'_>, out: &mut Vec<
 }
 
 /// `Nov 22 23:54:16.007`, in the time zone of `TZ` or of the machine.
-fn push_time(time: LogTime<'_>, out: &mut Vec<u8>) {
+fn push_time(time: &LogTime, out: &mut Vec<u8>) {
     let common = time.common();
     // 22/Nov/2026:23:54:16 +0000
     let part = |start: usize, end: usize| common.get(start..end).unwrap_or_default();
     let (day, month, clock) = (part(0, 2), part(3, 6), part(12, 20));
-    let milliseconds = time.milliseconds();
-    show(format_args!("{month} {day} {clock}.{milliseconds:03}"), out);
+    show(format_args!("{month} {day} {clock}"), out);
+    out.extend_from_slice(time.fraction());
 }
 
 /// Method, host and target; of a request that could not be read, what is known of its first line.
@@ -79,12 +79,11 @@ mod tests {
 
     use super::*;
     use crate::http::status::Status;
-    use crate::log::record::{LogSecond, UpstreamRecord};
+    use crate::log::record::UpstreamRecord;
     use crate::reason::Reason;
 
     fn line(record: AccessRecord<'_>) -> String {
-        let second = LogSecond::for_tests();
-        let time = second.at_seven_milliseconds();
+        let time = &LogTime::for_tests();
         let mut out = Vec::new();
         write(&record, time, &mut out);
         String::from_utf8(out).expect("escaped, it is text")

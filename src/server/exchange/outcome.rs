@@ -201,46 +201,43 @@ impl KeptSubject {
 }
 
 impl<'e> Subject<'e> {
+    #[inline]
     fn record(
         &self,
         client: ClientAddress,
         outcome: Outcome,
         duration: Duration,
     ) -> AccessRecord<'_> {
-        let record = AccessRecord {
-            content_length: outcome.content_sent,
-            duration,
-            reason: outcome.reason,
-            trace_id: self.trace().map(Trace::id),
-            ..AccessRecord::unreadable(client, b"", outcome.status)
-        };
+        // Changed where it is: each `..record` would copy all of it.
+        let mut record = AccessRecord::unreadable(client, b"", outcome.status);
+        record.content_length = outcome.content_sent;
+        record.duration = duration;
+        record.reason = outcome.reason;
+        record.trace_id = self.trace().map(Trace::id);
         match self {
             Self::Request(exchange, bytes) => {
+                add_head(&mut record, exchange.head, bytes);
                 let told = exchange.told();
-                AccessRecord {
-                    route: told.route,
-                    request_id: told.id.map(RequestId::as_str),
-                    user: told.user,
-                    ..of_head(exchange.head, bytes, record)
-                }
+                record.route = told.route;
+                record.request_id = told.id.map(RequestId::as_str);
+                record.user = told.user;
             }
-            Self::Head(head, bytes) => of_head(head, bytes, record),
-            Self::Line(line, id) => AccessRecord {
-                request_line: &line[..line.len().min(MAX_REFUSED_LINE)],
-                request_id: id.map(RequestId::as_str),
-                ..record
-            },
-            Self::Kept(kept) => AccessRecord {
-                request_line: kept.request_line(),
-                host: kept.host(),
-                referer: kept.optional(2),
-                user_agent: kept.optional(3),
-                route: kept.text(4),
-                request_id: kept.text(5),
-                user: kept.text(6),
-                ..record
-            },
+            Self::Head(head, bytes) => add_head(&mut record, head, bytes),
+            Self::Line(line, id) => {
+                record.request_line = &line[..line.len().min(MAX_REFUSED_LINE)];
+                record.request_id = id.map(RequestId::as_str);
+            }
+            Self::Kept(kept) => {
+                record.request_line = kept.request_line();
+                record.host = kept.host();
+                record.referer = kept.optional(2);
+                record.user_agent = kept.optional(3);
+                record.route = kept.text(4);
+                record.request_id = kept.text(5);
+                record.user = kept.text(6);
+            }
         }
+        record
     }
 
     /// The trace that the exchange belongs to, if it has one.
@@ -276,19 +273,12 @@ impl<'e> Subject<'e> {
     }
 }
 
-/// `record`, with what the request's head says; it was parsed from `bytes`.
-fn of_head<'r>(
-    head: &'r RequestHead<'_>,
-    bytes: &'r [u8],
-    record: AccessRecord<'r>,
-) -> AccessRecord<'r> {
-    AccessRecord {
-        request_line: request_line(bytes),
-        host: head.host,
-        referer: head.fields.first(Known::Referer),
-        user_agent: head.fields.first(Known::UserAgent),
-        ..record
-    }
+/// Adds what the request's head says; it was parsed from `bytes`.
+fn add_head<'r>(record: &mut AccessRecord<'r>, head: &'r RequestHead<'_>, bytes: &'r [u8]) {
+    record.request_line = request_line(bytes);
+    record.host = head.host;
+    record.referer = head.fields.first(Known::Referer);
+    record.user_agent = head.fields.first(Known::UserAgent);
 }
 
 /// Counts an exchange that has ended, and makes its record if there is an access log, if a client follows, if its
@@ -385,10 +375,13 @@ fn record(
         return;
     }
     let now = runtime::now();
-    let record = AccessRecord {
-        upstream: note.map(upstream_record),
-        ..subject.record(client, outcome, now.duration_since(started))
+    // Most end in the turn in which they began.
+    let duration = match now == started {
+        true => Duration::ZERO,
+        false => now.duration_since(started),
     };
+    let mut record = subject.record(client, outcome, duration);
+    record.upstream = note.map(upstream_record);
     worker.publish_record(record, (trace, is_failure), now);
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::http::date::HttpDate;
 use crate::http::response::FieldLines;
-use crate::log::record::{LogSecond, LogTime};
+use crate::log::record::LogTime;
 use crate::message::response::CommonFields;
 
 /// The current second, in the forms it is needed in.
@@ -13,6 +13,8 @@ pub(crate) struct CurrentSecond {
     forms: RefCell<Forms>,
     /// When the next second begins.
     next: Cell<Instant>,
+    /// The moment whose milliseconds the log's time has.
+    log_at: Cell<Option<Instant>>,
 }
 
 pub(crate) struct Forms {
@@ -20,7 +22,7 @@ pub(crate) struct Forms {
     pub(crate) with_server: FieldLines,
     /// The `Date` line alone.
     pub(crate) without_server: FieldLines,
-    log: LogSecond,
+    log: LogTime,
 }
 
 impl CurrentSecond {
@@ -29,6 +31,7 @@ impl CurrentSecond {
         Self {
             forms: RefCell::new(Forms::new(time)),
             next: Cell::new(now + until_next_second(time)),
+            log_at: Cell::new(None),
         }
     }
 
@@ -43,17 +46,22 @@ impl CurrentSecond {
     }
 
     /// Calls `use_it` with `now` as the access log writes it.
-    pub(crate) fn with_log_time<T>(
-        &self,
-        now: Instant,
-        use_it: impl FnOnce(LogTime<'_>) -> T,
-    ) -> T {
-        let forms = self.at(now);
-        use_it(LogTime {
-            second: &forms.log,
-            now,
-            end: self.next.get(),
-        })
+    pub(crate) fn with_log_time<T>(&self, now: Instant, use_it: impl FnOnce(&LogTime) -> T) -> T {
+        drop(self.at(now));
+        // Many exchanges end in one turn, and so at one moment.
+        if self.log_at.replace(Some(now)) != Some(now) {
+            let milliseconds = milliseconds_before(self.next.get() - now);
+            self.forms.borrow_mut().log.set_milliseconds(milliseconds);
+        }
+        use_it(&self.forms.borrow().log)
+    }
+}
+
+/// How many milliseconds of a second have passed if `left` is left of it.
+fn milliseconds_before(left: Duration) -> u32 {
+    match left.as_secs() {
+        0 => 999.min(1000 - left.subsec_millis()),
+        _ => 0,
     }
 }
 
@@ -74,7 +82,7 @@ impl Forms {
                 .with("Server", "tidegate")
                 .with("Date", date),
             without_server: FieldLines::new().with("Date", date),
-            log: LogSecond::new(time),
+            log: LogTime::new(time),
         }
     }
 }
@@ -89,6 +97,10 @@ fn until_next_second(time: SystemTime) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::ClientAddress;
+    use crate::config::model::LogFormat;
+    use crate::http::status::Status;
+    use crate::log::record::AccessRecord;
 
     #[test]
     fn is_made_anew_when_the_second_is_over() {
@@ -106,5 +118,23 @@ mod tests {
                 .starts_with(b"Date: ")
         );
         assert!(current.next.get() > later);
+    }
+
+    #[test]
+    fn the_log_has_the_milliseconds_of_each_moment() {
+        let now = Instant::now();
+        let current = CurrentSecond::new(now);
+        let end = current.next.get();
+        for (left, expected) in [(1000, 0), (993, 7), (1, 999), (500, 500)] {
+            let at = end - Duration::from_millis(left);
+            let line = |time: &LogTime| {
+                let mut out = Vec::new();
+                let record = AccessRecord::unreadable(ClientAddress::Unix, b"", Status::OK);
+                record.write(&LogFormat::Json, time, &mut out);
+                String::from_utf8(out).expect("text")
+            };
+            let line = current.with_log_time(at, line);
+            assert!(line.contains(&format!(".{expected:03}Z\"")), "{line}");
+        }
     }
 }

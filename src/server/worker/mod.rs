@@ -365,7 +365,7 @@ impl Worker {
         self: &Rc<Self>,
         record: &AccessRecord<'_>,
         now: Instant,
-        write: impl Fn(&LogFormat, LogTime<'_>, &mut Vec<u8>),
+        write: impl Fn(&LogFormat, &LogTime, &mut Vec<u8>),
     ) {
         let mut log = self.log.borrow_mut();
         let Some(buffers) = &mut *log else { return };
