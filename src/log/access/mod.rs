@@ -257,6 +257,9 @@ mod tests {
     use super::*;
     use crate::test_support::TemporaryDirectory;
 
+    /// How long the writer may take at most. It takes far less.
+    const SAFETY: Duration = Duration::from_secs(30);
+
     /// Appends a line of that many octets, and hands it over.
     fn hand_over(buffer: &mut AccessBuffer, octets: usize) {
         buffer.append(Instant::now(), |out| {
@@ -298,10 +301,13 @@ mod tests {
         let path = directory.path().join("log");
         let writer = AccessWriter::start(&LogDestination::File(path.clone())).expect("ours");
         let mut buffer = writer.buffer();
-        let taken = Arc::clone(&writer.shared.flow);
+        let flow = Arc::clone(&writer.shared.flow);
+        assert!(flow.is_of_one());
         for _ in 0..3 {
             hand_over(&mut buffer, MAX_WAITING / 2 + 1);
-            while taken.waiting.load(Ordering::Relaxed) > 0 {
+            let begun = Instant::now();
+            while flow.waiting.load(Ordering::Relaxed) > 0 {
+                assert!(begun.elapsed() < SAFETY, "the lines are never taken");
                 std::thread::yield_now();
             }
         }
@@ -320,6 +326,7 @@ mod tests {
         let [path, old] = ["log", "log.1"].map(|name| directory.path().join(name));
         let writer = AccessWriter::start(&LogDestination::File(path.clone())).expect("ours");
         let mut buffers = [writer.buffer(), writer.buffer()];
+        assert!(!writer.shared.flow.is_of_one());
         hand_over(&mut buffers[0], 10);
         hand_over(&mut buffers[1], 10);
         std::fs::rename(&path, &old).expect("it is there");
