@@ -262,9 +262,7 @@ impl<'a> AccessRecord<'a> {
         }
         out.push(b'}');
     }
-}
 
-impl AccessRecord<'_> {
     /// Appends the members of the duration. Most exchanges end in the turn in which they began.
     fn write_duration(&self, out: &mut Vec<u8>) {
         if self.duration.is_zero() {

@@ -23,7 +23,7 @@ pub(super) const BUFFER_SIZE: usize = 128 * 1024;
 const HOLD: Duration = HAND_OVER.saturating_add(Duration::from_millis(150));
 
 /// How much longer lines may be held, so that one write takes many: the lines of each turn of a loop are due at
-/// a moment of their own, and a write for each would cost more than the exchanges.
+/// a moment of their own, and the writes for each took a quarter of the CPU of a loaded server.
 const GATHER: Duration = Duration::from_millis(50);
 
 /// So many octets are held at most; then they are written at once.

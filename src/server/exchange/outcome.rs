@@ -376,9 +376,10 @@ fn record(
     }
     let now = runtime::now();
     // Most end in the turn in which they began.
-    let duration = match now == started {
-        true => Duration::ZERO,
-        false => now.duration_since(started),
+    let duration = if now == started {
+        Duration::ZERO
+    } else {
+        now.duration_since(started)
     };
     let mut record = subject.record(client, outcome, duration);
     record.upstream = note.map(upstream_record);

@@ -145,7 +145,6 @@ fn a_pace_is_for_what_the_upstream_says() {
     assert_eq!(record(&server, "complete")["bytes"], LENGTH);
 }
 
-/// At the pace of what comes back it would take a quarter of an hour, and reading waits less.
 #[test]
 fn a_pace_is_not_for_what_the_client_says() {
     /// At the pace they would take two minutes.
