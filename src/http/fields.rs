@@ -175,7 +175,21 @@ pub(crate) fn is_token(name: &[u8]) -> bool {
 /// Whether `byte` may stand in a token: a letter, a digit, or a visible character that is no
 /// delimiter (RFC 9110 §5.6.2).
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN_BYTES[usize::from(byte)]
+}
+
+/// By byte, whether it may stand in a token. A gateway looks at each octet of a host.
+static TOKEN_BYTES: [bool; 256] = token_bytes();
+
+const fn token_bytes() -> [bool; 256] {
+    let mut is_in = [false; 256];
+    let mut byte = u8::MIN;
+    while byte < u8::MAX {
+        is_in[byte as usize] = byte.is_ascii_graphic()
+            && !matches!(byte, b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'['..=b']' | b'{' | b'}');
+        byte += 1;
+    }
+    is_in
 }
 
 /// Whether applications take two names for the same: `X_Tenant` becomes the same variable as `X-Tenant` in
