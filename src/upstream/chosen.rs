@@ -14,14 +14,22 @@ use crate::runtime;
 /// A server that was chosen for a request. The server counts the request until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Chosen {
-    server: Arc<Server>,
-    host: Arc<str>,
-    group: Arc<OfGroup>,
+    listed: Arc<ServerOfGroup>,
     pub(super) role: Role,
     /// The value of the `Set-Cookie` that the client gets, so that its next requests have the same server.
     pub(super) set_cookie: Option<Box<str>>,
     /// Whether the caller has said how the request went.
     is_judged: Cell<bool>,
+}
+
+/// What is the same for all requests for which a group chooses one of its servers. They share it, so that each
+/// counts one reference in place of three.
+#[derive(Debug)]
+pub(super) struct ServerOfGroup {
+    pub(super) server: Arc<Server>,
+    /// What `Host` says of the server.
+    pub(super) host: Arc<str>,
+    pub(super) group: Arc<OfGroup>,
 }
 
 /// What is the same for all servers of a group that are chosen.
@@ -44,17 +52,10 @@ pub(super) enum Role {
 }
 
 impl Chosen {
-    /// `server`, which counts the request already. `host` is what `Host` says of it.
-    pub(super) fn new(
-        server: Arc<Server>,
-        host: &Arc<str>,
-        group: &Arc<OfGroup>,
-        role: Role,
-    ) -> Self {
+    /// The server that is `listed`, which counts the request already.
+    pub(super) fn new(listed: &Arc<ServerOfGroup>, role: Role) -> Self {
         Self {
-            server,
-            host: Arc::clone(host),
-            group: Arc::clone(group),
+            listed: Arc::clone(listed),
             role,
             set_cookie: None,
             is_judged: Cell::new(false),
@@ -62,12 +63,12 @@ impl Chosen {
     }
 
     pub(crate) fn server(&self) -> &Arc<Server> {
-        &self.server
+        &self.listed.server
     }
 
     /// What `Host` says of the server.
     pub(crate) fn host(&self) -> &str {
-        &self.host
+        &self.listed.host
     }
 
     /// The value of the `Set-Cookie` that the client gets, so that its next requests have the same server.
@@ -90,8 +91,8 @@ impl Chosen {
 
     pub(super) fn succeeded_at(&self, now: Instant) {
         self.is_judged.set(true);
-        if let Some(Change::Returned) = self.server.failures.note_trial_success(now) {
-            let (upstream, server) = (&self.group.name, self.server.address());
+        if let Some(Change::Returned) = self.listed.server.failures.note_trial_success(now) {
+            let (upstream, server) = (&self.listed.group.name, self.listed.server.address());
             diagnostic::info(format_args!(
                 "upstream {upstream}: {server} answers again, and is asked more and more often"
             ));
@@ -101,15 +102,19 @@ impl Chosen {
     pub(super) fn failed_at(&self, now: Instant) {
         self.is_judged.set(true);
         let is_trial = self.role == Role::Trial;
-        let limits = &self.group.failures;
-        let change = self.server.failures.note_failure(now, limits, is_trial);
+        let limits = &self.listed.group.failures;
+        let change = self
+            .listed
+            .server
+            .failures
+            .note_failure(now, limits, is_trial);
         if let Some(Change::Paused(pause)) = change {
             self.tell_of_pause(pause, is_trial);
         }
     }
 
     fn tell_of_pause(&self, pause: Duration, is_trial: bool) {
-        let (upstream, server) = (&self.group.name, self.server.address());
+        let (upstream, server) = (&self.listed.group.name, self.listed.server.address());
         let subject = format_args!("upstream {upstream}: {server}");
         if is_trial {
             diagnostic::warn_limited(
@@ -117,7 +122,7 @@ impl Chosen {
                 format_args!("{subject} still fails: it is not asked for another {pause:?}"),
             );
         } else {
-            let Failures { max, within, .. } = &self.group.failures;
+            let Failures { max, within, .. } = &self.listed.group.failures;
             diagnostic::warn_limited(
                 subject,
                 format_args!(
@@ -130,9 +135,9 @@ impl Chosen {
 
 impl Drop for Chosen {
     fn drop(&mut self) {
-        self.server.end();
+        self.listed.server.end();
         if self.role == Role::Trial && !self.is_judged.get() {
-            self.server.failures.abandon_trial();
+            self.listed.server.failures.abandon_trial();
         }
     }
 }

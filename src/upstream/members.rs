@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::balance::{Candidate, Turn};
+use super::chosen::{OfGroup, ServerOfGroup};
 use super::failures::{FULL_SHARE, Standing};
 use super::hash;
 use super::security::Security;
@@ -37,6 +38,8 @@ pub(super) struct Entry {
 pub(super) struct Member {
     server: Listed,
     pub(super) entry: Entry,
+    /// The same for the requests for which it is chosen, of which some outlive this list.
+    pub(super) of_group: Arc<ServerOfGroup>,
     turn: Turn,
     /// The hash of its address.
     place: u64,
@@ -118,10 +121,11 @@ impl Member {
     }
 }
 
-/// Makes the members of `entries`, whose servers are found in `servers` and named by `signer`.
+/// Makes the members of `entries` for `group`. Their servers are found in `servers` and named by `signer`.
 /// Entries with the same address are one member, the first.
 pub(super) fn members(
     entries: Vec<Entry>,
+    group: &Arc<OfGroup>,
     servers: &Servers,
     signer: Option<&Signer<'_>>,
     is_drained: impl Fn(&UpstreamAddress) -> bool,
@@ -135,8 +139,15 @@ pub(super) fn members(
     let count = distinct.len();
     let member = |(nth, entry): (usize, Entry)| {
         let weight = u64::from(entry.weight) * FULL_SHARE;
+        let server = servers.at_with(&entry.address, entry.security.as_ref());
+        let of_group = ServerOfGroup {
+            server: Arc::clone(&server),
+            host: Arc::clone(&entry.host),
+            group: Arc::clone(group),
+        };
         Member {
-            server: Listed::new(servers.at_with(&entry.address, entry.security.as_ref())),
+            server: Listed::new(server),
+            of_group: Arc::new(of_group),
             turn: Turn::first(nth, count, weight),
             place: hash::of(entry.address.to_string().as_bytes()),
             cookie: signer.map(|signer| signer.value(&entry.address)),

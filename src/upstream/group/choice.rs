@@ -5,7 +5,6 @@
 //! through all the servers that are down; here a request meets the one that has had most time to
 //! come back, and the first success ends that server's pause.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Group, NoServer, Wish};
@@ -13,7 +12,7 @@ use crate::config::model::Balance;
 use crate::upstream::balance::{self, Candidate};
 use crate::upstream::chosen::{Chosen, Role};
 use crate::upstream::failures::Standing;
-use crate::upstream::members::{Entry, Fitness, Member};
+use crate::upstream::members::{Fitness, Member};
 use crate::upstream::sticky;
 
 impl Group {
@@ -35,7 +34,7 @@ impl Group {
         let named = self.named(&members, wish.cookie);
         if let Some(member) = named.filter(|member| !tried.contains(&member.server().id()))
             && let Fitness::Fit { .. } = member.fitness(now)
-            && let Some(chosen) = self.take(member, now)
+            && let Some(chosen) = Self::take(member, now)
         {
             return Ok(chosen);
         }
@@ -59,18 +58,31 @@ impl Group {
         tried: &[u64],
         now: Instant,
     ) -> Result<Chosen, NoServer> {
+        if let Some(chosen) = Self::only(members, tried, now) {
+            return Ok(chosen);
+        }
         // Another worker may take the last place of a server, or its trial, between the look at it and
         // the choice of it. The next look sees that.
         for _ in 0..=members.len() {
             let Some(candidate) = self.pick(members, key, tried, now) else {
                 break;
             };
-            if let Some(chosen) = self.take(&members[candidate.nth], now) {
+            if let Some(chosen) = Self::take(&members[candidate.nth], now) {
                 self.rotation.take_turn(&candidate);
                 return Ok(chosen);
             }
         }
         self.last_resort(members, tried, now)
+    }
+
+    /// The server of a group that has one, as most groups have, unless something speaks against it. There is
+    /// nothing to compare then, and no turn to take.
+    fn only(members: &[Member], tried: &[u64], now: Instant) -> Option<Chosen> {
+        let [member] = members else {
+            return None;
+        };
+        let is_open = tried.is_empty() && !member.is_drained() && !member.is_unhealthy();
+        is_open.then(|| Self::take(member, now))?
     }
 
     /// The member that a client's cookie names. A drained one keeps the clients that it has.
@@ -119,18 +131,23 @@ impl Group {
         }
     }
 
-    /// Takes `member` for a request, unless it has as many requests as it may have.
-    fn take(&self, member: &Member, now: Instant) -> Option<Chosen> {
-        let server = member.server();
-        let mut chosen = self.begin(member, Role::Ordinary)?;
-        match server.failures.standing(now) {
-            Standing::Asked { .. } => Some(chosen),
-            Standing::Due if server.failures.begin_trial(now) => {
-                chosen.role = Role::Trial;
-                Some(chosen)
+    /// Takes `member` for a request, unless it has as many requests as it may have, or is in a pause: a request
+    /// that is not sent to it is not counted.
+    fn take(member: &Member, now: Instant) -> Option<Chosen> {
+        let failures = &member.server().failures;
+        let is_due = match failures.standing(now) {
+            Standing::Asked { .. } => false,
+            Standing::Due => true,
+            Standing::Paused { .. } | Standing::Tried => return None,
+        };
+        let mut chosen = Self::begin(member, Role::Ordinary)?;
+        if is_due {
+            if !failures.begin_trial(now) {
+                return None;
             }
-            _ => None,
+            chosen.role = Role::Trial;
         }
+        Some(chosen)
     }
 
     /// Of the servers in a pause, the one that failed least recently.
@@ -150,7 +167,7 @@ impl Group {
             .clone()
             .filter(|member| member.fitness(now) == Fitness::Paused);
         if let Some(member) = paused.min_by_key(|member| member.server().failures.last()) {
-            let chosen = self.begin(member, Role::LastResort);
+            let chosen = Self::begin(member, Role::LastResort);
             return chosen.ok_or(NoServer::AllBusy);
         }
         let is_busy = |member: &Member| member.fitness(now) == Fitness::Busy;
@@ -162,15 +179,10 @@ impl Group {
     }
 
     /// Counts one request more at `member`, unless it has as many as it may have.
-    fn begin(&self, member: &Member, role: Role) -> Option<Chosen> {
-        let Entry {
-            host,
-            max_connections,
-            ..
-        } = &member.entry;
-        let server = member.server();
-        server
-            .try_begin(*max_connections)
-            .then(|| Chosen::new(Arc::clone(server), host, &self.of_group, role))
+    fn begin(member: &Member, role: Role) -> Option<Chosen> {
+        member
+            .server()
+            .try_begin(member.entry.max_connections)
+            .then(|| Chosen::new(&member.of_group, role))
     }
 }

@@ -145,6 +145,16 @@ fn a_server_that_failed_is_tried_once_after_its_pause_then_asked_more_and_more()
     assert!(shares[2].abs_diff(160) <= 1, "{shares:?}");
 }
 
+/// It is asked all the same, and each request is counted once.
+#[test]
+fn a_server_that_is_alone_is_counted_once_a_request_in_its_pause() {
+    let trial = Trial::new(1, |_| ());
+    trial.fail(0);
+    let chosen = [1, 2, 3].map(|seconds| trial.choose(seconds, &[]).expect("the last resort"));
+    let server = chosen[0].server();
+    assert_eq!((server.begun(), server.in_flight()), (4, 3));
+}
+
 #[test]
 fn a_trial_without_an_outcome_is_followed_by_another() {
     let trial = Trial::new(2, |_| {});

@@ -146,7 +146,8 @@ impl Group {
         } else {
             self.answers.entries(&self.options, self.connector.as_ref())
         };
-        let members = members(entries, &self.servers, signer.as_ref(), is_drained);
+        let signer = signer.as_ref();
+        let members = members(entries, &self.of_group, &self.servers, signer, is_drained);
         self.members.store(Arc::new(members));
     }
 }
