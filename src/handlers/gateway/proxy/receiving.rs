@@ -157,18 +157,18 @@ impl Receiving {
         if is_switch && !self.is_asked_for(head) {
             return Err(ProxyFault::UnaskedUpgrade);
         }
-        let fields = client_fields(head, is_switch, self.takes_trailers);
+        let told = Told::by(head, is_switch, self.takes_trailers);
         if head.status.is_interim() && !is_switch {
             self.interim += 1;
             if self.interim > MAX_INTERIM {
                 return Err(ProxyFault::TooManyInterim);
             }
-            self.interims.push_back((head.status, fields));
+            self.interims.push_back((head.status, told.fields));
             return Ok(());
         }
         let decoder = Decoder::of_response(head.framing);
         self.persistent = head.persistent && !is_switch;
-        self.waits = announced_wait(head);
+        self.waits = told.waits;
         self.state = if is_switch {
             State::Tunnel
         } else if decoder.is_ended() {
@@ -178,12 +178,10 @@ impl Receiving {
         };
         self.last = Some(UpstreamHead {
             status: head.status,
-            fields,
+            fields: told.fields,
             length: head.content_length,
-            has_date: head.values(b"date").next().is_some(),
-            is_unbuffered: head
-                .values(b"x-accel-buffering")
-                .any(|value| value.eq_ignore_ascii_case(b"no")),
+            has_date: told.has_date,
+            is_unbuffered: told.is_unbuffered,
         });
         Ok(())
     }
@@ -317,37 +315,66 @@ impl Protocol for Receiving {
     }
 }
 
-/// The field lines of a head, for the client.
-fn client_fields(head: &ReceivedHead<'_>, is_switch: bool, takes_trailers: bool) -> Vec<u8> {
-    let mut lines = FieldLines::behind(Vec::with_capacity(head.length));
-    let has_options = head.values(b"connection").next().is_some();
-    let is_named = |name: &str| {
-        let mut options = head.values(b"connection").flat_map(list::elements);
-        options.any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
-    };
-    for (name, value) in head.fields() {
-        let octets = name.as_bytes();
-        let is_announcement = takes_trailers && is_name(octets, b"trailer");
-        let is_dropped = is_hop_by_hop(name) && !is_announcement
-            || is_name(octets, b"content-length")
-            || is_name(octets, b"x-accel-buffering")
-            || has_options && is_named(name);
-        if !is_dropped {
-            lines.push_clean(name, [value]);
-        }
-    }
-    if is_switch {
-        lines.push("Connection", "upgrade");
-        for protocol in head.values(b"upgrade") {
-            lines.push_clean("Upgrade", [protocol]);
-        }
-    }
-    lines.into_bytes()
+/// What the fields of a head say: to the client, and to this server.
+struct Told {
+    /// Encoded field lines for the client, without those of the connection and of the framing.
+    fields: Vec<u8>,
+    /// Whether `Date` is among them.
+    has_date: bool,
+    /// `X-Accel-Buffering: no`
+    is_unbuffered: bool,
+    /// How long the upstream waits for another request.
+    waits: Option<Duration>,
 }
 
-/// The time in `Keep-Alive: timeout=5`: how long the upstream waits for another request.
-fn announced_wait(head: &ReceivedHead<'_>) -> Option<Duration> {
-    let mut parameters = head.values(b"keep-alive").flat_map(list::elements);
+impl Told {
+    /// Looks at each field of `head` once.
+    fn by(head: &ReceivedHead<'_>, is_switch: bool, takes_trailers: bool) -> Self {
+        let mut lines = FieldLines::behind(Vec::with_capacity(head.length));
+        let (mut has_date, mut is_unbuffered, mut waits) = (false, false, None);
+        let has_options = head.values(b"connection").next().is_some();
+        let is_named = |name: &str| {
+            let mut options = head.values(b"connection").flat_map(list::elements);
+            options.any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        for (name, value) in head.fields() {
+            let octets = name.as_bytes();
+            let is_for_us = if is_name(octets, b"x-accel-buffering") {
+                is_unbuffered |= value.eq_ignore_ascii_case(b"no");
+                true
+            } else if is_name(octets, b"keep-alive") {
+                waits = waits.or_else(|| announced_wait(value));
+                true
+            } else {
+                is_name(octets, b"content-length")
+            };
+            let is_announcement = takes_trailers && is_name(octets, b"trailer");
+            let is_dropped = is_for_us
+                || is_hop_by_hop(name) && !is_announcement
+                || has_options && is_named(name);
+            if !is_dropped {
+                has_date |= is_name(octets, b"date");
+                lines.push_clean(name, [value]);
+            }
+        }
+        if is_switch {
+            lines.push("Connection", "upgrade");
+            for protocol in head.values(b"upgrade") {
+                lines.push_clean("Upgrade", [protocol]);
+            }
+        }
+        Self {
+            fields: lines.into_bytes(),
+            has_date,
+            is_unbuffered,
+            waits,
+        }
+    }
+}
+
+/// The time in a value of `Keep-Alive`, as `timeout=5`: how long the upstream waits for another request.
+fn announced_wait(value: &[u8]) -> Option<Duration> {
+    let mut parameters = list::elements(value);
     let seconds = parameters.find_map(|parameter| {
         let text = str::from_utf8(parameter).ok()?;
         let (name, value) = text.split_once('=')?;
