@@ -345,9 +345,9 @@ async fn answer(
         connection: &connection,
     };
     let asked_of = (arrival.connection, client_rule);
-    let exchange = Exchange::new(generation.at(listener), listener, peer, &head, asked_of)
-        .arrived_by(&arrival)
-        .resumed(None);
+    let mut exchange = Exchange::new(generation.at(listener), listener, peer, &head, asked_of);
+    exchange.set_arrival(&arrival);
+    exchange.resume(None);
     exchange.look_at_rates(buckets == Buckets::Full);
     explain_exchange(generation, question, (&exchange, &head, listener), local).await
 }

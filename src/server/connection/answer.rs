@@ -165,7 +165,7 @@ impl Connection {
             Exchange::new(listening, listener, self.client, head, self.for_admission());
         if exchange.is_told_arrival_now() {
             arrival = self.arrival(listening.generation, head);
-            exchange = exchange.arrived_by(&arrival);
+            exchange.set_arrival(&arrival);
         }
         cut_by_panic.client = exchange.client;
         cut_by_panic.series = exchange.policy.series;

@@ -90,9 +90,9 @@ impl Connection {
         let arrival = self.arrival(&generation, &head);
         let listener = &self.endpoint.address;
         let asked_of = self.for_admission();
-        let exchange = Exchange::new(listening, listener, self.client, &head, asked_of)
-            .arrived_by(&arrival)
-            .resumed(begun);
+        let mut exchange = Exchange::new(listening, listener, self.client, &head, asked_of);
+        exchange.set_arrival(&arrival);
+        exchange.resume(begun);
         let always_waits = exchange.always_waits();
         if is_guess && !always_waits {
             drop(exchange);

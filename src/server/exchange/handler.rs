@@ -134,8 +134,15 @@ impl<'g> Exchange<'g, '_> {
             };
             let connection = self.arrival.map(|arrival| arrival.connection);
             let (listening, listener) = (self.generation.at(self.listener), self.listener);
-            let mut next =
-                Exchange::of_client(listening, listener, self.client, &head, connection, None);
+            let mut next = Exchange::of_client(
+                listening,
+                listener,
+                self.client,
+                &head,
+                connection,
+                None,
+                true,
+            );
             next.arrival = self.arrival;
             // It is the same exchange, whatever the policy of that route says of ids.
             next.marks = self.marks.clone();

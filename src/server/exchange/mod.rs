@@ -71,7 +71,7 @@ pub(super) struct Exchange<'g, 'r> {
     head: &'r RequestHead<'r>,
     /// The client's address, after trusted proxies.
     pub(super) client: ClientAddress,
-    /// What scripts are told of the connection; see [`arrived_by`](Self::arrived_by).
+    /// What scripts are told of the connection; see [`set_arrival`](Self::set_arrival).
     arrival: Option<&'r Arrival<'r>>,
     /// The policy that holds for the response: that of the route, or of the server or the whole
     /// configuration where no route answers.
@@ -124,20 +124,24 @@ impl<'g, 'r> Exchange<'g, 'r> {
         let proxies = &listening.generation.proxies;
         let client = client::address(proxies, peer, head);
         let connection = Some(connection);
-        let mut exchange =
-            Self::of_client(listening, listener, client, head, connection, Some(peer));
         let is_in_reach = match client_rule {
             None => !head.target.is_https || client::may_have_secured(proxies, peer),
             Some(rule) => listening.client_rule(head.host) == rule,
         };
-        if !is_in_reach {
-            exchange.matched = Err(Refusal::Because(Reason::OtherConnection));
-        }
-        exchange
+        let peer = Some(peer);
+        Self::of_client(
+            listening,
+            listener,
+            client,
+            head,
+            connection,
+            peer,
+            is_in_reach,
+        )
     }
 
-    /// As [`new`](Self::new), where it is known who the client is. With a `peer`, the exchange has an id if its
-    /// policy wants one, and a trace.
+    /// As [`new`](Self::new), where it is known who the client is, and whether the server `is_in_reach` over the
+    /// connection. With a `peer`, the exchange has an id if its policy wants one, and a trace.
     fn of_client(
         listening: Listening<'g>,
         listener: &'r ListenAddress,
@@ -145,6 +149,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
         head: &'r RequestHead<'r>,
         connection: Option<&dyn TellsOfConnection>,
         peer: Option<ClientAddress>,
+        is_in_reach: bool,
     ) -> Self {
         let (policy, mut matched) = route::find(listening, head);
         if let Err(refusal) = admission::admit(policy, client, connection) {
@@ -160,6 +165,9 @@ impl<'g, 'r> Exchange<'g, 'r> {
         }
         if let Some(auth) = &policy.auth {
             auth::begin(auth, head, &mut matched, &identity);
+        }
+        if !is_in_reach {
+            matched = Err(Refusal::Because(Reason::OtherConnection));
         }
         Self {
             generation: listening.generation,
@@ -192,12 +200,9 @@ impl<'g, 'r> Exchange<'g, 'r> {
         self.marks.get()
     }
 
-    /// This exchange, with what scripts are told of the connection that the request came on.
-    pub(super) fn arrived_by(self, arrival: &'r Arrival<'r>) -> Self {
-        Self {
-            arrival: Some(arrival),
-            ..self
-        }
+    /// Sets what scripts are told of the connection that the request came on.
+    pub(super) fn set_arrival(&mut self, arrival: &'r Arrival<'r>) {
+        self.arrival = Some(arrival);
     }
 
     /// Whether `peer` is a trusted proxy that says that the client of `head` came over TLS.
@@ -214,9 +219,9 @@ impl<'g, 'r> Exchange<'g, 'r> {
         client::is_trusted_proxy(&generation.proxies, peer)
     }
 
-    /// This exchange, which has to be waited for, with what was done for it when it was asked for an answer
-    /// at once, if anything was.
-    pub(super) fn resumed(mut self, before: Option<Before>) -> Self {
+    /// Goes on with the exchange, which has to be waited for, from what was done for it when it was asked for an
+    /// answer at once, if anything was.
+    pub(super) fn resume(&mut self, before: Option<Before>) {
         let mut own = self.marks.take();
         if let Some(before) = before {
             self.begun.set(before.of_handler);
@@ -226,7 +231,6 @@ impl<'g, 'r> Exchange<'g, 'r> {
         if let Some(own) = marks::of_waiting(self.generation, own) {
             let _ = self.marks.set(own);
         }
-        self
     }
 
     /// The waits and sizes that hold from here on.
