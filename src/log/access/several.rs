@@ -74,10 +74,11 @@ impl AccessBuffers {
         let is_one = self.0.len() == 1;
         for buffered in &mut self.0 {
             let same = |log: &&AccessLog| log.destination == buffered.destination;
-            let log = logs.iter().find(same).or(match logs {
+            let log = match logs {
+                // Not compared: paths are compared part by part.
                 [only] if is_one => Some(only),
-                _ => None,
-            });
+                _ => logs.iter().find(same),
+            };
             if log.is_none_or(|log| buffered.takes(log, record)) {
                 let format = log.and_then(|log| log.format.as_ref()).unwrap_or(format);
                 buffered.buffer.append(now, |out| write(format, out));

@@ -47,9 +47,10 @@ impl CurrentSecond {
 
     /// Calls `use_it` with `now` as the access log writes it.
     pub(crate) fn with_log_time<T>(&self, now: Instant, use_it: impl FnOnce(&LogTime) -> T) -> T {
-        drop(self.at(now));
         // Many exchanges end in one turn, and so at one moment.
-        if self.log_at.replace(Some(now)) != Some(now) {
+        if self.log_at.get() != Some(now) {
+            drop(self.at(now));
+            self.log_at.set(Some(now));
             let milliseconds = milliseconds_before(self.next.get() - now);
             self.forms.borrow_mut().log.set_milliseconds(milliseconds);
         }

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::config::model::{LogField, LogFormat};
+use crate::config::model::{Log, LogField, LogFormat};
 use crate::control::reach::Reach;
 use crate::generation::{Generation, LocalGeneration};
 use crate::handlers;
@@ -321,8 +321,9 @@ impl Worker {
         now: Instant,
     ) {
         let mut room = Redacted::default();
+        let mut record = record;
         let generation = self.generation.borrow();
-        let record = redact(record, &generation.log.redact, &mut room);
+        redact(&mut record, &generation.log.redact, &mut room);
         if let (Some(trace), Some(tracing)) = (trace, &generation.tracing) {
             tracing.record(&record, trace);
         }
@@ -330,7 +331,7 @@ impl Worker {
             self.second
                 .with_log_time(now, |time| self.feed.publish(&record, is_failure, time));
         }
-        self.append_line(&record, now, |format, time, out| {
+        self.append_line(&record, now, &generation.log, |format, time, out| {
             record.write(format, time, out)
         });
     }
@@ -347,7 +348,8 @@ impl Worker {
                 self.feed.publish_stream(record, access, time);
             });
         }
-        self.append_line(access, now, |format, time, out| {
+        let log = &self.generation.borrow().log;
+        self.append_line(access, now, log, |format, time, out| {
             record.write(format, time, out)
         });
     }
@@ -358,23 +360,22 @@ impl Worker {
         generation.log.redact.fields.contains(&field)
     }
 
-    /// Appends the line that `write` writes, with its LF, to each access log that is to have `record`. It is
-    /// made at `now`.
+    /// Appends the line that `write` writes, with its LF, to each access log that is to have `record`, as
+    /// `settings` say. It is made at `now`.
     #[inline]
     fn append_line(
         self: &Rc<Self>,
         record: &AccessRecord<'_>,
         now: Instant,
+        settings: &Log,
         write: impl Fn(&LogFormat, &LogTime, &mut Vec<u8>),
     ) {
         let mut log = self.log.borrow_mut();
         let Some(buffers) = &mut *log else { return };
-        let generation = self.generation.borrow();
-        let logs = (&generation.log.access[..], &generation.log.format);
+        let logs = (&settings.access[..], &settings.format);
         self.second.with_log_time(now, |time| {
             buffers.append(record, now, logs, |format, out| write(format, time, out));
         });
-        drop(generation);
         if !self.flush_is_due.replace(true) {
             let worker = Rc::clone(self);
             runtime::spawn(async move {
