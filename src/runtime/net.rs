@@ -366,7 +366,20 @@ impl Registration {
     }
 
     /// Makes sure that there is a source and that the system reports `direction`. Returns the key.
+    #[inline]
     fn attach(&self, fd: BorrowedFd<'_>, direction: Direction) -> io::Result<usize> {
+        match self.key() {
+            Some(key) if direction == Direction::Read || self.reports_writability() => Ok(key),
+            _ => self.attach_anew(fd, direction),
+        }
+    }
+
+    /// Whether the system reports writability, where there is a source.
+    fn reports_writability(&self) -> bool {
+        self.state.get() & 1 != 0
+    }
+
+    fn attach_anew(&self, fd: BorrowedFd<'_>, direction: Direction) -> io::Result<usize> {
         let wants_write = direction == Direction::Write;
         with_context(|c| {
             let key = match self.key() {
@@ -383,7 +396,7 @@ impl Registration {
                     key
                 }
             };
-            if wants_write && self.state.get() & 1 == 0 {
+            if wants_write && !self.reports_writability() {
                 self.widen(&c.reactor.borrow(), key, fd)
             } else {
                 Ok(key)
