@@ -84,8 +84,8 @@ pub(crate) enum Handler {
 pub(crate) struct WorkerState {
     files: files::WorkerState,
     scripts: RefCell<fastcgi::KnownScripts>,
-    /// What the servers that handlers ask send goes here first.
-    upstream: Rc<upstream::Input>,
+    /// For the servers that handlers ask.
+    upstream: Rc<upstream::Buffers>,
     /// Connections to servers of upstreams.
     kept: Rc<upstream::KeptConnections>,
     pub(crate) pools: Pools,
@@ -147,7 +147,7 @@ impl WorkerState {
 
     fn for_proxy(&self) -> proxy::Worker<'_> {
         proxy::Worker {
-            input: &self.upstream,
+            buffers: &self.upstream,
             kept: &self.kept,
             disk: &self.pools.disk,
         }
@@ -157,7 +157,7 @@ impl WorkerState {
         fastcgi::Worker {
             files: &self.files,
             scripts: &self.scripts,
-            input: &self.upstream,
+            buffers: &self.upstream,
             disk: &self.pools.disk,
         }
     }

@@ -11,7 +11,7 @@
 
 use std::io;
 
-use super::connection::{Connection, Input};
+use super::connection::{Buffers, Connection};
 use super::server::Server;
 use crate::config::model::HealthCheck;
 use crate::http::method::Method;
@@ -42,8 +42,8 @@ impl From<Elapsed> for Unwell {
     }
 }
 
-/// Asks `server`. The field `Host` says `host`, unless the check names another; `input` is the
-/// loop's buffer.
+/// Asks `server`. The field `Host` says `host`, unless the check names another; `buffers` are the
+/// loop's.
 ///
 /// # Errors
 /// Why it is not well.
@@ -51,7 +51,7 @@ pub(super) async fn ask(
     server: &Server,
     host: &str,
     check: &HealthCheck,
-    input: &Input,
+    buffers: &Buffers,
 ) -> Result<(), Unwell> {
     let deadline = runtime::deadline_after(check.timeout);
     let opened = Connection::open_to(server, Vec::new(), check.timeout).await;
@@ -60,7 +60,7 @@ pub(super) async fn ask(
         _ => Unwell::Connect(error),
     })?;
     send(&connection, request(host, check).as_bytes(), deadline).await?;
-    let status = receive(&connection, input, deadline).await?;
+    let status = receive(&connection, buffers, deadline).await?;
     if check.status.iter().any(|range| range.contains(status)) {
         Ok(())
     } else {
@@ -91,10 +91,14 @@ async fn send(connection: &Connection, mut octets: &[u8], deadline: Tick) -> Res
 }
 
 /// Waits for the head of the final response, and returns its status.
-async fn receive(connection: &Connection, input: &Input, deadline: Tick) -> Result<Status, Unwell> {
+async fn receive(
+    connection: &Connection,
+    buffers: &Buffers,
+    deadline: Tick,
+) -> Result<Status, Unwell> {
     let mut head = Vec::new();
     loop {
-        let received = connection.receive(input, |octets| {
+        let received = connection.receive(buffers, |octets| {
             head.extend_from_slice(octets);
             octets.is_empty()
         });
@@ -175,7 +179,7 @@ mod tests {
         let address = UpstreamAddress::Ip(address);
         let host = address.host_field(Scheme::Plain);
         let server = Server::new(address);
-        let ask = async move { ask(&server, &host, &check, &Input::default()).await };
+        let ask = async move { ask(&server, &host, &check, &Buffers::default()).await };
         let outcome = runtime::run(ask).expect("a loop");
         outcome.map_err(|unwell| unwell.to_string())
     }

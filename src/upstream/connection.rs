@@ -31,6 +31,9 @@ use crate::transport::{Received, Transport};
 /// Octets read at once.
 const READ_SIZE: usize = 64 * 1024;
 
+/// Octets of the largest buffer that is kept for another request.
+const MAX_SPARE: usize = 8 * 1024;
+
 /// More octets than any connection carries.
 const UNCOUNTED: u64 = u64::MAX / 2;
 
@@ -59,12 +62,37 @@ enum End {
     Broken,
 }
 
-/// A worker's buffer for what any upstream sends: a connection that waits holds none.
-pub(crate) struct Input(RefCell<Box<[u8]>>);
+/// A worker's buffers for its upstreams: a connection that waits holds none.
+pub(crate) struct Buffers {
+    /// What any upstream sends goes here first.
+    input: RefCell<Box<[u8]>>,
+    /// For the next request, if there is one: most requests are sent in the turn in which they are encoded.
+    spare: Cell<Vec<u8>>,
+}
 
-impl Default for Input {
+impl Default for Buffers {
     fn default() -> Self {
-        Self(RefCell::new(vec![0; READ_SIZE].into_boxed_slice()))
+        Self {
+            input: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
+            spare: Cell::default(),
+        }
+    }
+}
+
+impl Buffers {
+    /// An empty buffer for a request, with room for so many octets at least.
+    pub(crate) fn for_request(&self, room: usize) -> Vec<u8> {
+        let mut buffer = self.spare.take();
+        buffer.reserve(room);
+        buffer
+    }
+
+    /// Keeps the buffer of a request that was sent, unless it is large.
+    pub(super) fn keep(&self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= MAX_SPARE {
+            buffer.clear();
+            self.spare.set(buffer);
+        }
     }
 }
 
@@ -163,20 +191,20 @@ impl Connection {
         }
     }
 
-    /// Reads once into `input`, and calls `use_it` with the octets. No octets are the end of the
+    /// Reads once into those `buffers`, and calls `use_it` with the octets. No octets are the end of the
     /// upstream's side. Makes no system call if the system would have reported what there is to read.
     ///
     /// # Errors
     /// As [`Transport::receive`]; after `WouldBlock` the caller waits.
     pub(crate) fn receive<T>(
         &self,
-        input: &Input,
+        buffers: &Buffers,
         use_it: impl FnOnce(&[u8]) -> T,
     ) -> io::Result<T> {
         if !self.may_receive.get() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let mut input = input.0.borrow_mut();
+        let mut input = buffers.input.borrow_mut();
         match self.transport.receive(&mut input) {
             Ok(Received { count, is_drained }) => {
                 // A read also finds an end after a send has returned the error of a reset.
@@ -318,8 +346,8 @@ mod tests {
     }
 
     /// What a read finds, without waiting: octets, or `None` for nothing yet.
-    fn receive(connection: &Connection, input: &Input) -> Option<Vec<u8>> {
-        connection.receive(input, <[u8]>::to_vec).ok()
+    fn receive(connection: &Connection, buffers: &Buffers) -> Option<Vec<u8>> {
+        connection.receive(buffers, <[u8]>::to_vec).ok()
     }
 
     /// After a read that emptied the socket, the next one was made at once and found nothing. If it is
@@ -331,23 +359,23 @@ mod tests {
         let path = directory.path().join("socket");
         let listening = UnixListener::bind(&path).expect("a socket");
         let exchange = async move {
-            let (address, input) = (UpstreamAddress::Unix(path), Input::default());
+            let (address, buffers) = (UpstreamAddress::Unix(path), Buffers::default());
             for closes_at_once in [true, false] {
                 let opened = Connection::open(&address, Duration::from_secs(10)).await;
                 let connection = opened.expect("a connection");
                 let (mut upstream, _) = listening.accept().expect("a connection");
                 upstream.write_all(b"ab").expect("room");
-                assert_eq!(receive(&connection, &input), None, "before any report");
+                assert_eq!(receive(&connection, &buffers), None, "before any report");
                 let mut upstream = Some(upstream).filter(|_| !closes_at_once);
                 let ready = connection.ready_to_receive(Tick::NEVER).await;
                 ready.expect("a report");
-                assert_eq!(receive(&connection, &input), Some(b"ab".to_vec()));
+                assert_eq!(receive(&connection, &buffers), Some(b"ab".to_vec()));
                 if upstream.take().is_some() {
-                    assert_eq!(receive(&connection, &input), None, "not reported yet");
+                    assert_eq!(receive(&connection, &buffers), None, "not reported yet");
                     let ready = connection.ready_to_receive(Tick::NEVER).await;
                     ready.expect("a report");
                 }
-                assert_eq!(receive(&connection, &input), Some(Vec::new()), "the end");
+                assert_eq!(receive(&connection, &buffers), Some(Vec::new()), "the end");
             }
         };
         runtime::run(exchange).expect("a loop");
@@ -386,7 +414,7 @@ mod tests {
         does: Does,
         earlier: usize,
     ) -> bool {
-        let (input, mut read) = (Input::default(), [0; 100]);
+        let (buffers, mut read) = (Buffers::default(), [0; 100]);
         for _ in 0..earlier {
             connection.begin_request();
             assert_eq!(connection.send(&[b'r'; 100]).expect("room"), 100);
@@ -394,7 +422,7 @@ mod tests {
             server.write_all(b"response").expect("room");
             let ready = connection.ready_to_receive(Tick::NEVER).await;
             ready.expect("a response");
-            assert_eq!(receive(&connection, &input), Some(b"response".to_vec()));
+            assert_eq!(receive(&connection, &buffers), Some(b"response".to_vec()));
         }
         connection.begin_request();
         let send = || connection.send(&[b'r'; 100]);
@@ -423,7 +451,7 @@ mod tests {
         }
         let ready = connection.ready_to_receive(Tick::NEVER).await;
         ready.expect("an end");
-        let _ = connection.receive(&input, |octets| assert_eq!(octets, b"", "{does:?}"));
+        let _ = connection.receive(&buffers, |octets| assert_eq!(octets, b"", "{does:?}"));
         connection.ended_before_request()
     }
 

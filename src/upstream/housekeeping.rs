@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::check;
-use super::connection::Input;
+use super::connection::Buffers;
 use super::group::Group;
 use super::names::{self, Target};
 use super::server::Server;
@@ -48,19 +48,19 @@ struct House {
     groups: Vec<Arc<Group>>,
     pool: Arc<BlockingPool>,
     look_up: LookUp,
-    input: Rc<Input>,
+    buffers: Rc<Buffers>,
 }
 
 async fn keep_with(mut groups: Receiver<Vec<Arc<Group>>>, look_up: LookUp) {
     let pool = BlockingPool::new(LOOK_UP_THREADS, LOOK_UP_QUEUE);
-    let input = Rc::new(Input::default());
+    let buffers = Rc::new(Buffers::default());
     let mut present = None;
     while let Some(groups) = groups.receive().await {
         let house = Rc::new(House {
             groups,
             pool: Arc::clone(&pool),
             look_up: Arc::clone(&look_up),
-            input: Rc::clone(&input),
+            buffers: Rc::clone(&buffers),
         });
         for (nth, group) in house.groups.iter().enumerate() {
             for (place, _) in group.names() {
@@ -111,10 +111,10 @@ async fn watch_health(house: Weak<House>, nth: usize) {
         for (server, host) in group.servers() {
             // One that takes longer than `every` is not asked twice at once.
             if under_way.borrow_mut().insert(server.id()) {
-                let (group, input) = (Arc::clone(group), Rc::clone(&present.input));
+                let (group, buffers) = (Arc::clone(group), Rc::clone(&present.buffers));
                 let under_way = Rc::clone(&under_way);
                 runtime::spawn(async move {
-                    check(&group, &server, &host, &input).await;
+                    check(&group, &server, &host, &buffers).await;
                     under_way.borrow_mut().remove(&server.id());
                 });
             }
@@ -125,9 +125,9 @@ async fn watch_health(house: Weak<House>, nth: usize) {
 }
 
 /// Asks one server, and takes note of its answer.
-async fn check(group: &Group, server: &Server, host: &str, input: &Input) {
+async fn check(group: &Group, server: &Server, host: &str, buffers: &Buffers) {
     if let Some(check) = &group.options().health {
-        let answer = check::ask(server, host, check, input).await;
+        let answer = check::ask(server, host, check, buffers).await;
         group.note_health(server, answer, runtime::now());
     }
 }

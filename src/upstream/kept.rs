@@ -306,14 +306,16 @@ mod tests {
                 .ready_to_receive(Tick::NEVER)
                 .await
                 .expect("a report");
-            let input = crate::upstream::connection::Input::default();
-            let got = connection.receive(&input, <[u8]>::len).expect("octets");
+            let buffers = crate::upstream::connection::Buffers::default();
+            let got = connection.receive(&buffers, <[u8]>::len).expect("octets");
             assert_eq!(got, 64 * 1024);
             // The client is slow; meanwhile the rest comes.
             end.write_all(b"rest").expect("room");
             runtime::yield_now().await;
             runtime::yield_now().await;
-            let got = connection.receive(&input, <[u8]>::to_vec).expect("octets");
+            let got = connection
+                .receive(&buffers, <[u8]>::to_vec)
+                .expect("octets");
             assert_eq!(got, b"rest");
             kept.put(&server, connection, None, 9);
             runtime::yield_now().await;

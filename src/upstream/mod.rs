@@ -48,7 +48,7 @@ mod sticky;
 mod wanted;
 
 pub(crate) use chosen::Chosen;
-pub(crate) use connection::{Connection, Input};
+pub(crate) use connection::{Buffers, Connection};
 pub(crate) use dialogue::{Dialogue, Failure, Fault, HeadReturns, Protocol};
 pub(crate) use group::{Group, NoServer, ServerOutlook};
 pub(crate) use kept::KeptConnections;

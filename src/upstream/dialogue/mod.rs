@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use sending::{Sending, Sent};
 
-use super::connection::{Connection, Input};
+use super::connection::{Buffers, Connection};
 use crate::message::content::{ContentError, ReadContent};
 use crate::runtime::{self, Either, Elapsed, Tick, either};
 
@@ -92,8 +92,8 @@ impl<F: Fault> From<F> for Failure<F> {
 /// A request under way.
 pub(crate) struct Dialogue<P> {
     connection: Connection,
-    /// What is received goes here first.
-    input: Rc<Input>,
+    /// What is received goes here first. They get the buffer of the request back when that is sent.
+    buffers: Rc<Buffers>,
     sending: Sending,
     protocol: P,
     /// How long the upstream may do nothing.
@@ -120,7 +120,7 @@ impl<P: Protocol> Dialogue<P> {
     /// A dialogue that begins with `request`: the octets up to the request's content.
     pub(crate) fn new(
         connection: Connection,
-        input: &Rc<Input>,
+        buffers: &Rc<Buffers>,
         timeout: Duration,
         request: Vec<u8>,
         protocol: P,
@@ -128,7 +128,7 @@ impl<P: Protocol> Dialogue<P> {
         connection.begin_request();
         Self {
             connection,
-            input: Rc::clone(input),
+            buffers: Rc::clone(buffers),
             sending: Sending::new(request),
             protocol,
             timeout,
@@ -360,7 +360,14 @@ impl<P: Protocol> Dialogue<P> {
         if sent == Sent::Refused {
             self.restart_timeout();
         }
-        let has_sent = sent == Sent::Some;
+        let has_sent = match sent {
+            Sent::Nothing | Sent::Refused => false,
+            Sent::Some => true,
+            Sent::All(buffer) => {
+                self.buffers.keep(buffer);
+                true
+            }
+        };
         let has_received = !self.is_ended() && !self.protocol.is_full() && self.receive()?;
         if has_sent || has_received && self.protocol.is_in_content() {
             self.restart_timeout();
@@ -371,7 +378,7 @@ impl<P: Protocol> Dialogue<P> {
     fn receive(&mut self) -> Result<bool, P::Fault> {
         let protocol = &mut self.protocol;
         let receive = |input: &[u8]| protocol.receive(input);
-        match self.connection.receive(&self.input, receive) {
+        match self.connection.receive(&self.buffers, receive) {
             Ok(pushed) => pushed.map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(P::Fault::broken(error)),

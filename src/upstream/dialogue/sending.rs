@@ -3,6 +3,7 @@
 //! No I/O: the caller passes the function that sends.
 
 use std::io;
+use std::mem::take;
 
 /// A request on its way.
 pub(super) struct Sending {
@@ -26,10 +27,12 @@ enum Phase {
 }
 
 /// The result of an attempt to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// Some octets went out.
+    /// Some octets went out, and others are left.
     Some,
+    /// All went out. The buffer that they were in.
+    All(Vec<u8>),
     /// There was nothing to send, or no room for it.
     Nothing,
     /// The connection has just begun to take nothing more.
@@ -65,10 +68,11 @@ impl Sending {
         match send(&self.outgoing[self.sent..]) {
             Ok(count) => {
                 self.sent += count;
-                if self.sent == self.outgoing.len() {
-                    (self.outgoing, self.sent) = (Vec::new(), 0);
+                if self.sent < self.outgoing.len() {
+                    return Sent::Some;
                 }
-                Sent::Some
+                self.sent = 0;
+                Sent::All(take(&mut self.outgoing))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Nothing,
             Err(_) => {
@@ -115,7 +119,7 @@ mod tests {
     use super::*;
 
     /// Sends up to `room` octets; what went out is appended to `out`.
-    fn take(room: usize, out: &mut Vec<u8>) -> impl FnOnce(&[u8]) -> io::Result<usize> {
+    fn send_up_to(room: usize, out: &mut Vec<u8>) -> impl FnOnce(&[u8]) -> io::Result<usize> {
         move |octets| {
             let count = octets.len().min(room);
             out.extend_from_slice(&octets[..count]);
@@ -134,15 +138,20 @@ mod tests {
     fn sends_all_in_order_however_little_is_taken() {
         let (mut sending, mut out) = (Sending::new(b"head".to_vec()), Vec::new());
         assert!(sending.wants_content() && sending.has_more());
-        assert_eq!(sending.advance(take(3, &mut out)), Sent::Some);
-        assert_eq!(sending.advance(take(0, &mut out)), Sent::Nothing);
+        assert_eq!(sending.advance(send_up_to(3, &mut out)), Sent::Some);
+        assert_eq!(sending.advance(send_up_to(0, &mut out)), Sent::Nothing);
         sending.push_content(true, |out| out.extend_from_slice(b"1234"));
-        assert_eq!(sending.advance(take(usize::MAX, &mut out)), Sent::Some);
+        let sent = sending.advance(send_up_to(usize::MAX, &mut out));
+        assert_eq!(sent, Sent::All(b"head1234".to_vec()));
         assert!(sending.wants_content() && !sending.has_more());
         sending.push_content(false, |out| out.extend_from_slice(b"5678."));
         assert!(sending.is_asked() && !sending.wants_content() && sending.has_more());
-        assert_eq!(sending.advance(take(usize::MAX, &mut out)), Sent::Some);
-        assert_eq!(sending.advance(take(usize::MAX, &mut out)), Sent::Nothing);
+        let sent = sending.advance(send_up_to(usize::MAX, &mut out));
+        assert_eq!(sent, Sent::All(b"5678.".to_vec()));
+        assert_eq!(
+            sending.advance(send_up_to(usize::MAX, &mut out)),
+            Sent::Nothing
+        );
         assert_eq!(out, b"head12345678.");
     }
 

@@ -40,6 +40,9 @@ struct Heard {
     rest: Option<SpooledContent>,
 }
 
+/// Octets that are enough for the records of nearly every request, up to its content.
+const USUAL_REQUEST: usize = 2048;
+
 impl FastcgiHandler {
     /// Has the application server run `script`.
     pub(super) async fn run<'a>(
@@ -141,11 +144,12 @@ impl FastcgiHandler {
             Either::First(opened) => opened?,
             Either::Second(()) => return Err(ContentError::CutOff.into()),
         };
+        let buffer = worker.buffers.for_request(USUAL_REQUEST);
         Ok(Dialogue::new(
             connection,
-            worker.input,
+            worker.buffers,
             self.options.timeout,
-            self.request_records(script, request, length),
+            self.request_records(script, request, length, buffer),
             Receiving::new(ScriptLog::new(self.name_in_log(script, request))),
         ))
     }
@@ -177,8 +181,14 @@ impl FastcgiHandler {
         }
     }
 
-    /// The records of a request up to its content.
-    fn request_records(&self, script: &Script, request: &Request<'_>, length: u64) -> Vec<u8> {
+    /// The records of a request up to its content, in the buffer `records`, which is empty.
+    fn request_records(
+        &self,
+        script: &Script,
+        request: &Request<'_>,
+        length: u64,
+        mut records: Vec<u8>,
+    ) -> Vec<u8> {
         let root = self.options.root.as_os_str().as_encoded_bytes();
         let described = meta_variables::Script {
             name: &[request.path.covered(), &script.name].concat(),
@@ -191,7 +201,6 @@ impl FastcgiHandler {
         for (name, value) in &self.options.params {
             variables.replace(name, value.as_bytes());
         }
-        let mut records = Vec::with_capacity(2048);
         record::push_begin(&mut records);
         record::push_parameters(variables.iter(), &mut records);
         records

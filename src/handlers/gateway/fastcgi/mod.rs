@@ -49,7 +49,7 @@ use crate::message::response::{Answer, Response, not_allowed, options};
 use crate::message::selected::Selected;
 use crate::reason::Reason;
 use crate::runtime::BlockingPool;
-use crate::upstream::Input;
+use crate::upstream::Buffers;
 
 pub(crate) use known_scripts::KnownScripts;
 use script::{Found, Searched};
@@ -76,8 +76,7 @@ pub(crate) struct FastcgiHandler {
 pub(crate) struct Worker<'w> {
     pub(crate) files: &'w files::WorkerState,
     pub(crate) scripts: &'w RefCell<KnownScripts>,
-    /// What application servers send goes here first.
-    pub(crate) input: &'w Rc<Input>,
+    pub(crate) buffers: &'w Rc<Buffers>,
     pub(crate) disk: &'w Arc<BlockingPool>,
 }
 

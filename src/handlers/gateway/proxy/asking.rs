@@ -144,10 +144,10 @@ impl ProxyHandler {
         tries: &Tries<C>,
         worker: &Worker<'_>,
     ) -> Heard<C> {
-        let note = UpstreamNote {
+        let note = Box::new(UpstreamNote {
             head: Some(runtime::now() - tries.begun),
             ..tries.note(&chosen)
-        };
+        });
         let asked = Asked {
             chosen,
             kept: worker.kept.clone(),
@@ -345,10 +345,13 @@ impl ProxyHandler {
             &self.own_fields,
             chosen.host(),
             (framing, wishes),
+            worker
+                .buffers
+                .for_request(request::usual_length(request.head)),
         );
         let receiving = Receiving::new(request.head.method, framing, wishes);
         let timeout = self.head_timeout();
-        let dialogue = Dialogue::new(connection, worker.input, timeout, head, receiving);
+        let dialogue = Dialogue::new(connection, worker.buffers, timeout, head, receiving);
         Box::new(dialogue)
     }
 

@@ -41,6 +41,7 @@ impl ProxyHandler {
             &self.own_fields,
             &host,
             (framing, wishes),
+            Vec::new(),
         );
         let text = String::from_utf8_lossy(&encoded);
         Explained {

@@ -12,7 +12,7 @@ use crate::upstream::{Dialogue, NoServer};
 pub(super) struct Heard<C> {
     pub(super) said: Spoken<C>,
     pub(super) asked: Asked,
-    pub(super) note: UpstreamNote,
+    pub(super) note: Box<UpstreamNote>,
 }
 
 /// The head of the response of one server, and the dialogue that goes on with its content.

@@ -52,7 +52,7 @@ use crate::message::tunnel::Tunnel;
 use crate::message::upstream_note::UpstreamNote;
 use crate::reason::Reason;
 use crate::runtime::BlockingPool;
-use crate::upstream::{Dialogue, Group, Input, KeptConnections};
+use crate::upstream::{Buffers, Dialogue, Group, KeptConnections};
 
 use body::{Body, BodyReader};
 use content::{Asked, Trailers, UpstreamContent};
@@ -80,8 +80,7 @@ pub(crate) struct ProxyLife;
 /// The worker's state that the handler uses.
 #[derive(Clone, Copy)]
 pub(crate) struct Worker<'w> {
-    /// What upstreams send goes here first.
-    pub(crate) input: &'w Rc<Input>,
+    pub(crate) buffers: &'w Rc<Buffers>,
     pub(crate) kept: &'w Rc<KeptConnections>,
     pub(crate) disk: &'w Arc<BlockingPool>,
 }
@@ -162,7 +161,7 @@ impl ProxyHandler {
             let server = asked.chosen.server().name();
             fields.push("Proxy-Status", proxy_status::value(None, Some(server)));
         }
-        request.note.set(Some(Box::new(note)));
+        request.note.set(Some(note));
         let content = self.content(&head, dialogue, asked, rest, request, worker);
         DuplexResponse {
             status: head.status,

@@ -38,6 +38,11 @@ const MAX_PASSES: usize = 8;
 /// Octets that are likely to be enough for the fields that this server adds to a head.
 const OWN_FIELDS: usize = 512;
 
+/// Octets that are likely to be enough for the head that is made of `head`.
+pub(super) fn usual_length(head: &RequestHead<'_>) -> usize {
+    head.length + OWN_FIELDS
+}
+
 /// How the content of a request is delimited on its way to the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SentFraming {
@@ -109,16 +114,17 @@ pub(super) fn goes_in_a_circle(head: &RequestHead<'_>) -> bool {
 /// The field that tells an upstream the id of the exchange.
 const REQUEST_ID: &str = "X-Request-Id";
 
-/// Encodes the head of the request that a server is sent; `host` is what `Host` says of it.
+/// Encodes the head of the request that a server is sent, and returns it in the buffer `start`, which is empty;
+/// `host` is what `Host` says of the server.
 pub(super) fn encode(
     request: &Request<'_>,
     options: &Proxy,
     own_fields: &OwnFields,
     host: &str,
     (framing, wishes): (SentFraming, Wishes<'_>),
+    mut start: Vec<u8>,
 ) -> Vec<u8> {
     let head = request.head;
-    let mut start = Vec::with_capacity(head.length + OWN_FIELDS);
     start.extend_from_slice(head.method.as_str().as_bytes());
     start.push(b' ');
     target::push(request, options.strip_prefix, &mut start);
