@@ -166,7 +166,7 @@ impl Kept {
     /// Tells the server whether the connection, now that it was looked at, was still open. An open
     /// connection tells something only after [`SOON`], and a closed one only before.
     fn note_stay(&self, server: &Server, is_open: bool, now: Instant) {
-        if (now - self.since >= SOON) == is_open {
+        if server.stays() != is_open && (now - self.since >= SOON) == is_open {
             server.note_stay(is_open);
         }
     }

@@ -98,13 +98,18 @@ impl Server {
     /// whether the request arrived.
     pub(crate) fn is_fit_for_once(&self) -> bool {
         let is_tcp = !matches!(self.address, UpstreamAddress::Unix(_));
-        is_tcp && !self.is_secure() && self.stays.load(Ordering::Relaxed)
+        is_tcp && !self.is_secure() && self.stays()
+    }
+
+    /// Whether a kept connection to the server stayed open, the last time that this was seen.
+    pub(super) fn stays(&self) -> bool {
+        self.stays.load(Ordering::Relaxed)
     }
 
     /// Takes note that a kept connection to the server has stayed open, or that the server closed
     /// one without `Connection: close`.
     pub(crate) fn note_stay(&self, stays: bool) {
-        if self.stays.load(Ordering::Relaxed) != stays {
+        if self.stays() != stays {
             self.stays.store(stays, Ordering::Relaxed);
         }
     }
