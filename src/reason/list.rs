@@ -263,7 +263,7 @@ reasons! {
             "Every thread of the pool is busy and its queue is full, or no thread could be started."
             "Raise threads or queue in [blocking]; look what the threads wait for."
         TooManyViewers "too_many_viewers" SERVICE_UNAVAILABLE "proxy_internal_error"
-            "As many clients look at the live page, or at `tidegate top`, as may at once: 64."
+            "As many clients look at the live page, or at `tidegate top`, as may at once: 64, by routes 48."
             "Close pages that are not looked at; `allow` and `auth` say who may open one."
         SystemShortage "system_shortage" SERVICE_UNAVAILABLE "proxy_internal_error"
             "The process or the system has no descriptor or no memory left."

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{EventReader, Live, Refusal};
+use super::{EventReader, Live, Refusal, Way};
 use crate::http::fields::Known;
 use crate::http::negotiation;
 use crate::http::response::FieldLines;
@@ -26,7 +26,7 @@ pub(crate) async fn negotiated(
     let accept = request.head.fields.combined(Known::Accept);
     let accept = accept.as_deref().unwrap_or_default();
     if negotiation::names_type(accept, EVENT_STREAM.as_bytes()) {
-        return stream(request, live, || true);
+        return stream(request, (live, Way::ControlSocket), || true);
     }
     let live = Arc::clone(live);
     let Ok(snapshot) = pool.run(move || live.snapshot()).await else {
@@ -45,17 +45,17 @@ pub(crate) async fn negotiated(
     }
 }
 
-/// The stream of snapshots, as server-sent events. It ends when the server stops, and in the place of the first
-/// event for which `goes_on` returns `false`.
+/// The stream of snapshots for a viewer who has come that `way`, as server-sent events. It ends when the server
+/// stops, and in the place of the first event for which `goes_on` returns `false`.
 pub(crate) fn stream(
     request: &Request<'_>,
-    live: &Arc<Live>,
+    (live, way): (&Arc<Live>, Way),
     goes_on: impl Fn() -> bool + 'static,
 ) -> Response<'static> {
     let stream = if request.head.is_head() {
         ContentStream::unsent(None)
     } else {
-        match live.subscribe() {
+        match live.subscribe(way) {
             Ok(reader) => ContentStream::new(None, Box::new(Events { reader, goes_on })),
             Err(Refusal::TooMany) => return Response::busy(Reason::TooManyViewers),
             Err(Refusal::NoThread) => return Response::busy(Reason::ThreadsBusy),

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::runtime::{catch_panic, spawn_thread};
 use viewers::{Event, Viewers};
-pub(crate) use viewers::{EventReader, Refusal};
+pub(crate) use viewers::{EventReader, Refusal, Way};
 
 /// The time between two snapshots.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -62,13 +62,14 @@ impl Live {
         self.take.as_ref().map_or(Value::Null, |take| take())
     }
 
-    /// Returns where a new viewer reads events from: the latest snapshot at once, then one each second.
+    /// Returns where a new viewer, who has come that `way`, reads events from: the latest snapshot at once, then one
+    /// each second.
     ///
     /// # Errors
     /// There are too many viewers, the server stops, or the system has no thread.
-    pub(crate) fn subscribe(self: &Arc<Self>) -> Result<EventReader, Refusal> {
+    pub(crate) fn subscribe(self: &Arc<Self>, way: Way) -> Result<EventReader, Refusal> {
         let mut viewers = self.lock();
-        let reader = viewers.add(Instant::now())?;
+        let reader = viewers.add(way, Instant::now())?;
         if self.take.is_none() {
             viewers.clear();
         } else if !viewers.has_thread {
@@ -160,7 +161,7 @@ mod tests {
     #[test]
     fn a_viewer_is_shown_one_snapshot_after_the_other() {
         let live = counting(Duration::from_millis(1));
-        let mut viewer = live.subscribe().expect("the first");
+        let mut viewer = live.subscribe(Way::Route).expect("the first");
         let first = next(&mut viewer);
         assert_eq!(first.as_deref(), Some("event: snapshot\ndata: 0\n\n"));
         let second = next(&mut viewer);
@@ -170,9 +171,9 @@ mod tests {
     #[test]
     fn a_further_viewer_is_shown_the_latest_snapshot_at_once() {
         let live = counting(NEVER);
-        let mut first = live.subscribe().expect("the first");
+        let mut first = live.subscribe(Way::Route).expect("the first");
         let latest = next(&mut first);
-        let mut second = live.subscribe().expect("the second");
+        let mut second = live.subscribe(Way::Route).expect("the second");
         assert_eq!(next(&mut second), latest);
     }
 
@@ -180,12 +181,12 @@ mod tests {
     fn the_thread_ends_with_the_last_viewer_and_begins_with_the_next() {
         let live = counting(Duration::from_millis(1));
         assert!(!live.lock().has_thread, "no one looks");
-        let mut first = live.subscribe().expect("the first");
+        let mut first = live.subscribe(Way::Route).expect("the first");
         assert!(next(&mut first).is_some() && live.lock().has_thread);
         drop(first);
         wait_for_end_of_thread(&live);
         let taken = live.snapshot();
-        let mut second = live.subscribe().expect("the next");
+        let mut second = live.subscribe(Way::Route).expect("the next");
         let event = next(&mut second).expect("an event");
         let number = taken.as_u64().expect("a number") + 1;
         assert_eq!(event, format!("event: snapshot\ndata: {number}\n\n"));
@@ -194,19 +195,21 @@ mod tests {
     #[test]
     fn the_end_of_the_server_ends_every_stream_at_once() {
         let live = counting(NEVER);
-        let mut viewers: Vec<_> = (0..2).map(|_| live.subscribe().expect("a place")).collect();
+        let mut viewers: Vec<_> = (0..2)
+            .map(|_| live.subscribe(Way::Route).expect("a place"))
+            .collect();
         live.end();
         for viewer in &mut viewers {
             while next(viewer).is_some() {}
         }
         wait_for_end_of_thread(&live);
-        assert!(matches!(live.subscribe(), Err(Refusal::Stopping)));
+        assert!(matches!(live.subscribe(Way::Route), Err(Refusal::Stopping)));
     }
 
     #[test]
     fn without_a_server_a_stream_is_empty() {
         let live = Live::without_server();
-        let mut viewer = live.subscribe().expect("a place");
+        let mut viewer = live.subscribe(Way::Route).expect("a place");
         assert_eq!(next(&mut viewer), None);
         assert!(!live.lock().has_thread);
     }
@@ -220,10 +223,10 @@ mod tests {
                 other => json!(other),
             }
         }));
-        let mut first = live.subscribe().expect("the first");
+        let mut first = live.subscribe(Way::Route).expect("the first");
         assert_eq!(next(&mut first), None);
         wait_for_end_of_thread(&live);
-        let mut second = live.subscribe().expect("the second");
+        let mut second = live.subscribe(Way::Route).expect("the second");
         assert!(next(&mut second).is_some());
     }
 }

@@ -14,6 +14,28 @@ use crate::runtime::{PipeWriter, TaskReader, pipe_to_task};
 /// How many may look at once. All of them together hold this many snapshots in memory.
 pub(super) const MOST: usize = 64;
 
+/// The last places, which are for the control socket alone: however many look by routes, the operator has a place.
+const OF_OPERATOR: usize = 16;
+
+/// Which way a viewer has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// By a route with `dashboard`, which may be open to anybody.
+    Route,
+    /// By the control socket.
+    ControlSocket,
+}
+
+impl Way {
+    /// How many who look may there be, of both ways, when one more comes this way.
+    fn most_before(self) -> usize {
+        match self {
+            Self::Route => MOST - OF_OPERATOR,
+            Self::ControlSocket => MOST,
+        }
+    }
+}
+
 /// A viewer that takes nothing for so long is let go, so that it keeps no other from looking.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -58,17 +80,17 @@ struct Viewer {
 }
 
 impl Viewers {
-    /// Adds a viewer at `now`, and shows it the latest snapshot.
+    /// Adds a viewer who has come that `way` at `now`, and shows it the latest snapshot.
     ///
     /// # Errors
     /// There are too many, or the server stops.
-    pub(super) fn add(&mut self, now: Instant) -> Result<EventReader, Refusal> {
+    pub(super) fn add(&mut self, way: Way, now: Instant) -> Result<EventReader, Refusal> {
         if self.is_ended {
             return Err(Refusal::Stopping);
         }
         // Those that have gone may not have been noticed yet.
         self.all.retain(|viewer| !viewer.writer.is_abandoned());
-        if self.all.len() >= MOST {
+        if self.all.len() >= way.most_before() {
             return Err(Refusal::TooMany);
         }
         let (writer, reader) = pipe_to_task();
@@ -136,7 +158,7 @@ mod tests {
     #[test]
     fn a_slow_viewer_misses_snapshots_and_gets_none_in_part() {
         let (mut viewers, now) = (Viewers::default(), Instant::now());
-        let mut slow = viewers.add(now).expect("the first");
+        let mut slow = viewers.add(Way::Route, now).expect("the first");
         let long = Event::of(&json!("x".repeat(1024 * 1024)));
         for event in [long.clone(), event(2), event(3)] {
             viewers.show(event, now);
@@ -149,8 +171,8 @@ mod tests {
     #[test]
     fn one_that_takes_nothing_is_let_go_after_a_while() {
         let (mut viewers, start) = (Viewers::default(), Instant::now());
-        let mut stuck = viewers.add(start).expect("a place");
-        let mut other = viewers.add(start).expect("a place");
+        let mut stuck = viewers.add(Way::Route, start).expect("a place");
+        let mut other = viewers.add(Way::Route, start).expect("a place");
         for second in 0..30 {
             viewers.show(event(second), start + Duration::from_secs(second.into()));
             taken(&mut other);
@@ -167,18 +189,25 @@ mod tests {
     #[test]
     fn one_too_many_is_refused_until_another_has_gone() {
         let (mut viewers, now) = (Viewers::default(), Instant::now());
-        let mut all: Vec<_> = (0..MOST)
-            .map(|_| viewers.add(now).expect("a place"))
-            .collect();
-        assert!(matches!(viewers.add(now), Err(Refusal::TooMany)));
+        let mut all = Vec::new();
+        for (way, most) in [(Way::Route, 48), (Way::ControlSocket, 64)] {
+            while all.len() < most {
+                all.push(viewers.add(way, now).expect("a place"));
+            }
+            assert!(matches!(viewers.add(way, now), Err(Refusal::TooMany)));
+        }
         all.pop();
-        assert!(viewers.add(now).is_ok());
+        assert!(matches!(
+            viewers.add(Way::Route, now),
+            Err(Refusal::TooMany)
+        ));
+        assert!(viewers.add(Way::ControlSocket, now).is_ok());
     }
 
     #[test]
     fn those_who_have_gone_are_forgotten() {
         let (mut viewers, now) = (Viewers::default(), Instant::now());
-        drop(viewers.add(now).expect("a place"));
+        drop(viewers.add(Way::Route, now).expect("a place"));
         viewers.show(event(1), now);
         assert!(viewers.is_empty() && viewers.latest.is_none());
     }

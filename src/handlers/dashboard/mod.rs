@@ -15,7 +15,7 @@ mod page;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::control::live::{Live, answer};
+use crate::control::live::{Live, Way, answer};
 use crate::message::request::Request;
 use crate::message::response::Response;
 
@@ -58,7 +58,7 @@ impl DashboardHandler {
             return page::answer(request);
         }
         let life = Arc::clone(&self.life);
-        answer::stream(request, live, move || life.is_there())
+        answer::stream(request, (live, Way::Route), move || life.is_there())
     }
 }
 
