@@ -45,6 +45,8 @@ const QUEUE: usize = 1024;
 enum Message {
     /// Write these lines.
     Lines(Batch),
+    /// A buffer is gone; its lines were handed over before.
+    Gone,
     /// Close the file and open its path again: log rotation has renamed the file.
     Reopen,
     /// End: no further lines will follow.
@@ -69,8 +71,8 @@ struct Shared {
 
 #[derive(Default)]
 struct Flow {
-    /// How many buffers were made. One that is dropped still counts: its last lines may wait. So lines are held from
-    /// the second one on, until a restart.
+    /// How many buffers there are. One that is dropped counts until the writer has taken its last lines. If the queue
+    /// is full when it is dropped, it counts until a restart.
     buffers: AtomicUsize,
     /// Octets of lines that were handed over, and that the writer has not taken yet.
     waiting: AtomicUsize,
@@ -90,6 +92,11 @@ impl Flow {
     /// So many octets wait no longer.
     fn taken(&self, octets: usize) {
         self.waiting.fetch_sub(octets, Ordering::Relaxed);
+    }
+
+    /// A buffer is gone.
+    fn leave(&self) {
+        self.buffers.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Whether all lines come from one buffer.
@@ -205,6 +212,7 @@ impl AccessBuffer {
 impl Drop for AccessBuffer {
     fn drop(&mut self) {
         self.flush();
+        let _ = self.queue.try_send(Message::Gone);
     }
 }
 
@@ -227,6 +235,10 @@ impl Writer {
                 Ok(Message::Lines(batch)) => {
                     self.flow.taken(batch.octets());
                     self.order.add(batch);
+                }
+                Ok(Message::Gone) => {
+                    self.flow.leave();
+                    self.order.note_gone(Instant::now());
                 }
                 Ok(Message::Reopen) => {
                     self.write_all();
@@ -317,6 +329,28 @@ mod tests {
         assert_eq!(lost.count(), 0);
         let length = path.metadata().expect("it is there").len();
         assert_eq!(length, 3 * (MAX_WAITING as u64 / 2 + 1));
+    }
+
+    /// As where `workers` has gone from 2 to 1, or another worker has taken the place of one.
+    #[test]
+    fn a_worker_that_has_ended_counts_no_longer() {
+        let directory = TemporaryDirectory::new("access");
+        let path = directory.path().join("log");
+        let writer = AccessWriter::start(&LogDestination::File(path.clone())).expect("ours");
+        let flow = Arc::clone(&writer.shared.flow);
+        let [mut stays, mut leaves] = [writer.buffer(), writer.buffer()];
+        hand_over(&mut leaves, 10);
+        assert!(!flow.is_of_one());
+        drop(leaves);
+        let begun = Instant::now();
+        while !flow.is_of_one() {
+            assert!(begun.elapsed() < SAFETY, "it counts for ever");
+            std::thread::yield_now();
+        }
+        hand_over(&mut stays, 5);
+        drop(stays);
+        writer.finish();
+        assert_eq!(path.metadata().expect("it is there").len(), 15);
     }
 
     /// The lines of several workers are held; those that were handed over before a reopening belong to the old file.

@@ -134,6 +134,9 @@ pub(super) struct Order {
     /// Their octets.
     octets: usize,
     spares: Spares,
+    /// Until when lines of a worker that has ended may have to be put among those of the others; `None`: none has
+    /// ended.
+    mixed_until: Option<Instant>,
 }
 
 /// A batch of which some lines may have been taken.
@@ -163,10 +166,16 @@ impl Order {
         next.min().map(|at| at + HOLD + GATHER)
     }
 
-    /// Gives the lines that are due at `now` to `put`, in their order. `is_alone` says that all lines come from
-    /// one worker: then each is due.
+    /// Takes note that at `now` a worker has ended. Its last lines have come; older ones of the others may come yet.
+    pub(super) fn note_gone(&mut self, now: Instant) {
+        self.mixed_until = Some(now + HOLD);
+    }
+
+    /// Gives the lines that are due at `now` to `put`, in their order. `is_alone` says that all further lines come
+    /// from one worker: then each is due, once no line of another can lie between them.
     pub(super) fn take_due(&mut self, now: Instant, is_alone: bool, put: impl FnMut(&[u8])) {
-        if is_alone || self.octets > MAX_HELD {
+        let is_mixed = self.mixed_until.is_some_and(|until| now < until);
+        if is_alone && !is_mixed || self.octets > MAX_HELD {
             return self.take_all(put);
         }
         self.take(|run| run.at + HOLD <= now, put);
@@ -235,6 +244,22 @@ mod tests {
         let mut text = Vec::new();
         order.take_due(now, is_alone, |lines| text.extend_from_slice(lines));
         String::from_utf8(text).expect("text")
+    }
+
+    /// As where `workers` has gone from 2 to 1: the last lines of the worker that has ended come first.
+    #[test]
+    fn the_lines_of_a_worker_that_has_ended_are_held_for_older_ones_of_the_other() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut order = Order::default();
+        order.add(batch(start, &[(2, "b"), (4, "d")]));
+        order.note_gone(at(5));
+        assert_eq!(due(&mut order, at(5), true), "");
+        order.add(batch(start, &[(1, "a"), (3, "c"), (6, "e")]));
+        assert_eq!(due(&mut order, at(5) + HOLD, true), "abcde");
+        // From then on nothing is held.
+        order.add(batch(start, &[(900, "f")]));
+        assert_eq!(due(&mut order, at(900), true), "f");
     }
 
     /// The lines of a client whose requests went to several workers came worker by worker.
