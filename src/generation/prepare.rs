@@ -97,7 +97,7 @@ fn read_certificate(
     }
 }
 
-/// Reads the files of `tls`, with which an upstream is asked. Returns what is wrong with them.
+/// Reads the files of `tls`, with which another server is asked. Returns what is wrong with them.
 fn read_connector(carryover: &mut Carryover, tls: &model::UpstreamTls) -> Vec<CertificateFault> {
     let told = |is_warning| move |fault: Fault| certificate_fault(fault, is_warning);
     match carryover.read_connector(tls) {

@@ -3,7 +3,7 @@
 
 use std::process::Output;
 
-use crate::support::{Site, ended_with, speak_plainly};
+use crate::support::{Site, ended_with, speak_plainly, tls_fixture};
 
 const GOOD: &str = "[[server]]\nlisten = '127.0.0.1:0'\n[server.routes]\n'/' = { files = 'www' }\n";
 /// A configuration with a warning: of two fields with the same name, the second has no effect.
@@ -137,4 +137,19 @@ fn a_missing_file_is_named() {
     std::fs::remove_file(file).expect("it is there");
     let text = ended_with(1, &server.command_line(&["check"]));
     assert!(text.contains("config.toml"), "{text}");
+}
+
+/// Which CAs a server is verified by that this one asks is known before it is asked.
+#[test]
+fn a_file_of_authorities_that_holds_none_is_shown_in_its_place() {
+    let ca = tls_fixture("localhost.key");
+    for table in [
+        "[tracing]\nendpoint = 'https://127.0.0.1:4318'",
+        "[acme]\ncontact = 'mailto:ops@example.com'\nagree = true\ndirectory = 'https://localhost:1/dir'\nstorage = 'acme'",
+    ] {
+        let site = Site::configured(&format!("{GOOD}{table}\nca = {ca:?}\n"));
+        let text = ended_with(1, &site.command_line(&["check"]));
+        assert!(text.contains("holds no certificate"), "{text}");
+        assert!(text.contains("ca = "), "{text}");
+    }
 }

@@ -2,13 +2,14 @@
 
 use data_encoding::{BASE64URL, BASE64URL_NOPAD};
 
+use super::authorities::authorities_file;
 use super::setting::{
     Kind, Setting, Table, read_table, rows, set, show as show_settings, walk, word, words,
 };
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::model::{Acme, AcmeDirectory, Challenge, Config, ExternalAccount, UntilIssued};
 use crate::config::tree::node::Node;
-use crate::config::tree::paths::{absolute, beside, readable_file};
+use crate::config::tree::paths::{absolute, beside};
 use crate::config::words::written;
 
 /// The key of the table at the top of the file. The dump shows it by [`show_acme`], as a table.
@@ -97,7 +98,7 @@ const SETTINGS: &[Setting<Draft, Acme>] = &[
         about: "a file of PEM: the CAs that may have issued the certificate of the CA's own server; left out: \
                 the authorities that the system trusts",
         translations: &[("acme_ca_root", "the setting is called `ca`, in `[acme]`")],
-        read: |node, draft| set(&mut draft.acme.ca, readable_file(&node.text()?).map(Some)),
+        read: |node, draft| set(&mut draft.acme.ca, authorities_file(node).map(Some)),
         show: |acme| Some(written::path(acme.ca.as_ref()?)),
         ..Setting::BLANK
     },

@@ -2,7 +2,7 @@
 //! shown.
 //!
 //! ```text
-//! top ─┬─ log, blocking, acme (and issue: what it needs of a server), tracing
+//! top ─┬─ log, blocking, acme (and issue: what it needs of a server), tracing (both with authorities)
 //!      ├─ server ─┬─ route ─┬─ files, respond, redirect, handler, switch, ready, cgi, fastcgi, proxy
 //!      │          │         └─ own: when, rewrite   what holds for one route alone
 //!      │          └─ clash                    claims that exclude each other
@@ -27,6 +27,7 @@ mod access;
 pub(crate) mod acme;
 pub(crate) mod app;
 mod auth;
+mod authorities;
 mod blocking;
 mod certificate;
 mod cgi;

@@ -10,11 +10,11 @@ use std::net::IpAddr;
 
 use toml::de::DeValue;
 
+use super::authorities::authorities_file;
 use super::setting::{Kind, Setting, Table, rows, set, show, walk, word, words};
 use crate::config::complaint::diagnostic::Diagnostic;
 use crate::config::model::{Config, Followed, Secret, Tracing, WHOLE_TRACES};
 use crate::config::tree::node::Node;
-use crate::config::tree::paths::readable_file;
 use crate::config::words::values::{parse_field_name, parse_field_value};
 use crate::config::words::written;
 use crate::http::http_url::HttpUrl;
@@ -111,10 +111,7 @@ const SETTINGS: &[Setting<Draft, Tracing>] = &[
         kind: Kind::Text,
         about: "a file of PEM: the CAs that may have issued the certificate of the collector; left out: the \
                 authorities that the system trusts",
-        read: |node, draft| {
-            let file = readable_file(&node.text()?);
-            set(&mut draft.tracing.ca, file.map(Some))
-        },
+        read: |node, draft| set(&mut draft.tracing.ca, authorities_file(node).map(Some)),
         show: |tracing| Some(written::path(tracing.ca.as_ref()?)),
         ..Setting::BLANK
     },

@@ -57,7 +57,7 @@ pub(crate) struct Checked {
     pub(super) handlers: Vec<NamedHandler>,
     /// The files of TLS that every server names.
     pub(super) certificates: Vec<NamedCertificate>,
-    /// The TLS that upstreams are asked with.
+    /// The TLS that other servers are asked with: those of upstreams, the collector of traces, the CA of ACME.
     pub(super) connectors: Vec<NamedConnector>,
     /// The files of passwords that are named.
     pub(super) passwords: Vec<NamedPasswords>,
@@ -117,8 +117,8 @@ impl Checked {
         }
     }
 
-    /// Calls `read` for the `tls` of every upstream that has servers for it, and reports what it finds, as
-    /// [`read_certificates`](Self::read_certificates) does.
+    /// Calls `read` for the `tls` of every upstream that has servers for it, and for what other servers are verified by
+    /// that this one asks. Reports what it finds, as [`read_certificates`](Self::read_certificates) does.
     pub(crate) fn read_connectors(
         &mut self,
         mut read: impl FnMut(&UpstreamTls) -> Vec<CertificateFault>,

@@ -1,15 +1,17 @@
-//! An upstream's TLS, and the places for the faults that are found in its files.
+//! How TLS is spoken to a server, and the places for the faults that are found in its files.
+
+use std::path::PathBuf;
 
 use crate::config::complaint::certificate::{CertificateFault, CertificateSetting};
 use crate::config::complaint::diagnostic::{Diagnostic, Spot};
 use crate::config::model::UpstreamTls;
 
-/// The `tls` of an upstream that has servers for it. Its files are read when the whole configuration has
-/// been checked.
+/// The `tls` of an upstream that has servers for it, or the certificates by which another server is verified. Its
+/// files are read when the whole configuration has been checked.
 #[derive(Clone, Debug)]
 pub(crate) struct NamedConnector {
     pub(crate) tls: UpstreamTls,
-    /// Where the upstream says that it speaks TLS.
+    /// Where the configuration says that TLS is spoken.
     pub(crate) whole: Spot,
     /// Where the files are named.
     pub(crate) ca: Option<Spot>,
@@ -26,6 +28,19 @@ impl NamedConnector {
             ca: None,
             certificate: None,
             key: None,
+        }
+    }
+
+    /// That of a server that is verified by the certificates in a file, which is named at `spot`.
+    pub(crate) fn verified_by(file: PathBuf, spot: Spot) -> Self {
+        let tls = UpstreamTls {
+            authorities: Some(file),
+            ..UpstreamTls::default()
+        };
+        Self {
+            tls,
+            ca: Some(spot.clone()),
+            ..Self::plain(spot)
         }
     }
 

@@ -46,7 +46,7 @@ pub(crate) struct Context<'c> {
     pub(crate) handlers: RefCell<Vec<NamedHandler>>,
     /// The files of TLS that servers name.
     pub(crate) certificates: RefCell<Vec<NamedCertificate>>,
-    /// The TLS that upstreams are asked with.
+    /// The TLS that other servers are asked with.
     pub(crate) connectors: RefCell<Vec<NamedConnector>>,
     /// The files of passwords that are named.
     pub(crate) passwords: RefCell<Vec<NamedPasswords>>,
