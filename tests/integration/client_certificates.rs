@@ -162,6 +162,36 @@ fn the_403_says_that_a_certificate_is_needed_unless_the_operator_has_a_page() {
     assert!(!denied.text().contains(NEEDED));
 }
 
+/// Browsers send no certificate with a preflight of CORS, whatever they send with the request that follows.
+#[test]
+fn a_preflight_needs_no_certificate() {
+    let server = site(&server(
+        "localhost",
+        "cors = { origins = 'https://a.test' }",
+        "'/' = { respond = 'a', client = 'require' }
+         '/denied' = { respond = 'a', client = 'require', deny = 'all' }",
+    ))
+    .start();
+    let preflight = "Origin: https://a.test\r\nAccess-Control-Request-Method: PUT\r\n";
+    let options = |target: &str, fields: &str| {
+        format!("OPTIONS {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
+    };
+    let mut client = connect(&server, &anyone());
+    let allowed = client.exchange(options("/", preflight));
+    assert_eq!(allowed.status, 204);
+    assert_eq!(
+        allowed.field("Access-Control-Allow-Origin"),
+        Some("https://a.test")
+    );
+    for request in [
+        options("/denied", preflight),
+        options("/", "Origin: https://a.test\r\n"),
+        get_with("/", "Origin: https://a.test\r\n"),
+    ] {
+        assert_eq!(client.exchange(&request).status, 403, "{request}");
+    }
+}
+
 #[test]
 fn a_server_may_require_a_certificate_except_on_a_route() {
     let secure = server(

@@ -9,20 +9,22 @@ use crate::message::request::TellsOfConnection;
 use crate::reason::Reason;
 
 /// Lets `client` in if the `allow`, the `deny` and the `client` of the policy do. A request that came on no
-/// `connection` has no certificate.
+/// `connection` has no certificate. A preflight of CORS needs none, because browsers send none with it (Fetch
+/// standard, CORS-preflight fetch).
 ///
 /// # Errors
 /// 403, whether or not a route would have answered: a client that is kept out learns nothing of
-/// what is there.
+/// what is there, but what `cors` says of it.
 #[inline(always)]
 pub(super) fn admit(
     policy: &ServingPolicy,
     client: ClientAddress,
     connection: Option<&dyn TellsOfConnection>,
+    is_preflight: bool,
 ) -> Result<(), Refusal> {
     match &policy.admission {
         None => Ok(()),
-        Some(admission) => admit_some(admission, client, connection),
+        Some(admission) => admit_some(admission, client, connection, is_preflight),
     }
 }
 
@@ -31,11 +33,12 @@ fn admit_some(
     admission: &Admission,
     client: ClientAddress,
     connection: Option<&dyn TellsOfConnection>,
+    is_preflight: bool,
 ) -> Result<(), Refusal> {
     let has_certificate = || connection.is_some_and(|it| it.has_client_certificate());
     if !admission.access.permits(client) {
         Err(Refusal::Because(Reason::AccessDenied))
-    } else if admission.needs_certificate && !has_certificate() {
+    } else if admission.needs_certificate && !is_preflight && !has_certificate() {
         Err(Refusal::Because(Reason::CertificateMissing))
     } else {
         Ok(())

@@ -152,7 +152,8 @@ impl<'g, 'r> Exchange<'g, 'r> {
         is_in_reach: bool,
     ) -> Self {
         let (policy, mut matched) = route::find(listening, head);
-        if let Err(refusal) = admission::admit(policy, client, connection) {
+        let is_preflight = matches!(matched, Err(Refusal::Preflight));
+        if let Err(refusal) = admission::admit(policy, client, connection, is_preflight) {
             matched = Err(refusal);
         }
         let (identity, own) = (OnceCell::new(), MarksPlace::new());
