@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use crate::runtime::descriptors::is_lack;
+
 /// What stands in the way of opening a path beneath a root. As an [`io::Error`] it keeps the system's
 /// error; see [`errno`].
 #[derive(Debug)]
@@ -91,6 +93,11 @@ pub(crate) fn errno(error: &io::Error) -> Option<Errno> {
     Barrier::of(error)
         .map(|barrier| barrier.errno)
         .or_else(|| Errno::from_io_error(error))
+}
+
+/// Whether `error` says that the system [lacks something](is_lack) that a call needs.
+pub(crate) fn is_of_lack(error: &io::Error) -> bool {
+    errno(error).is_some_and(is_lack)
 }
 
 /// The path of an open directory, where the system tells it.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::http::response::FieldLines;
 use crate::message::tunnel::Tunnel;
 use crate::reason::Reason;
+use crate::runtime::descriptors::is_shortage;
 use crate::runtime::{self, timeout};
 
 /// The content of a response.
@@ -359,6 +360,7 @@ impl ContentError {
             Self::TimedOut => Reason::ContentTimeout,
             Self::CutOff => Reason::ClientGone,
             Self::Busy => Reason::ContentQueueFull,
+            Self::NotKept(error) if is_shortage(error) => Reason::SystemShortage,
             Self::NotKept(_) => Reason::ContentNotKept,
         }
     }

@@ -92,6 +92,15 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
     )
 }
 
+/// Whether `errno` says that the system has no more of something that a call needs: descriptors, as
+/// [`is_shortage`], but also memory or processes. The same call may succeed later.
+pub(crate) fn is_lack(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,13 +2,11 @@
 
 use std::io;
 
-use rustix::io::Errno;
-
 use super::listings::NoRoom;
 use super::look::FilesRoute;
 use super::worker_state::WorkerState;
 use crate::disk::absence::Absence;
-use crate::disk::barrier::errno;
+use crate::disk::barrier::is_of_lack;
 use crate::log::limited;
 use crate::message::response::Response;
 use crate::reason::Reason;
@@ -57,7 +55,7 @@ impl FilesError {
             }
             Self::NoRoom(_) => Response::busy(Reason::ListingNoRoom),
             Self::ArchivesBusy => Response::busy(Reason::ArchivesBusy),
-            Self::Read { source, .. } if is_shortage(source) => {
+            Self::Read { source, .. } if is_of_lack(source) => {
                 Response::busy(Reason::SystemShortage)
             }
             Self::Blocking(BlockingError::Panicked(_)) | Self::Read { .. } => {
@@ -65,10 +63,4 @@ impl FilesError {
             }
         }
     }
-}
-
-/// Whether the system has no more of what reading needs.
-fn is_shortage(error: &io::Error) -> bool {
-    let shortage = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
-    errno(error).is_some_and(|error| shortage.contains(&error))
 }

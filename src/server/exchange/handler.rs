@@ -256,7 +256,9 @@ fn unreadable_content(route: &Route, error: ContentError) -> Option<Response<'st
     }
     match error.reason() {
         Reason::ClientGone => None,
-        reason @ Reason::ContentQueueFull => Some(Response::busy(reason)),
+        reason @ (Reason::ContentQueueFull | Reason::SystemShortage) => {
+            Some(Response::busy(reason))
+        }
         reason => Some(Response::problem(reason)),
     }
 }

@@ -3,9 +3,12 @@
 
 use std::process::Command;
 
+use rustix::io::Errno;
+use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
+
 use super::{expect, site};
 use crate::cgi::script;
-use crate::support::{Site, speak_plainly};
+use crate::support::{Site, refuse, speak_plainly};
 
 fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -86,25 +89,75 @@ fn content_for_which_there_is_no_thread() {
     expect(&server, "content_queue_full", 503);
 }
 
-/// To look for a script takes a descriptor, and connections have taken them all.
+/// To look for a script, to start it, to keep its content and to ask another server take descriptors, and
+/// connections have taken them all. The lack is of this server, and passes: 503.
 #[test]
-fn a_script_that_cannot_be_looked_for() {
+fn scripts_that_no_descriptor_is_left_for() {
     // Without a descriptor there is no handshake either, and a client whose handshake fails gives its own back.
     speak_plainly();
-    let site = site("'/' = { cgi = 'scripts' }\n'= /' = { respond = 'ok' }");
+    let site = site(
+        "'/' = { cgi = 'scripts' }\n'= /' = { respond = 'ok' }\n\
+         '/started' = { cgi = 'scripts', script = 'script' }\n\
+         '/kept' = { cgi = 'scripts', script = 'script' }\n\
+         '/searched' = { fastcgi = '127.0.0.1:9', root = 'www' }\n\
+         '/asked' = { fastcgi = '127.0.0.1:9', root = 'www', script = 'x' }",
+    );
     std::fs::create_dir(site.directory().join("scripts")).expect("the directory is new");
     script(
         site.directory(),
         "script",
         "printf 'Content-Type: a/b\\n\\nok'\n",
     );
-    let server = site.descriptors(40).start();
+    let server = site.file("a.php", "").descriptors(40).start();
     let mut client = server.connect();
     assert_eq!(client.exchange(get("/")).status, 200);
     let greedy = server.take_all_descriptors();
-    assert_eq!(client.exchange(get("/script")).status, 502);
-    expect(&server, "script_unreadable", 502);
+    for (target, content, reason) in [
+        ("/script", 0, "system_shortage"),
+        ("/started", 0, "system_shortage"),
+        // Too large for memory.
+        ("/kept", 64 * 1024, "system_shortage"),
+        ("/searched/a.php", 0, "system_shortage"),
+        ("/asked", 0, "upstream_no_descriptor"),
+    ] {
+        let content = "x".repeat(content);
+        let response = client.exchange(format!(
+            "POST {target} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{content}",
+            content.len()
+        ));
+        assert_eq!(response.status, 503, "{target}");
+        assert_eq!(response.field("Retry-After"), Some("1"), "{target}");
+        let of_target = format!("\"target\":\"{target}\"");
+        let record = server.wait_for_record(|record| record.contains(&of_target));
+        assert!(record.contains(reason), "{target}: {record}");
+    }
     drop(greedy);
+}
+
+/// The disk fails: here, in the look at each component of a path, which the server takes where it has no
+/// `openat2`.
+#[test]
+fn a_script_that_cannot_be_looked_for() {
+    let start = || {
+        let flags = (libc::O_PATH | libc::O_NOFOLLOW) as u64;
+        let (word, is_look) = (SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(flags));
+        let look = SeccompCondition::new(2, word, is_look, flags).expect("a condition");
+        let looks = vec![SeccompRule::new(vec![look]).expect("a rule")];
+        refuse(libc::SYS_openat2, Vec::new(), Errno::NOSYS);
+        refuse(libc::SYS_openat, looks, Errno::IO);
+        let site = site("'/' = { cgi = 'scripts' }");
+        std::fs::create_dir(site.directory().join("scripts")).expect("the directory is new");
+        script(
+            site.directory(),
+            "script",
+            "printf 'Content-Type: a/b\\n\\nok'\n",
+        );
+        site.start()
+    };
+    // What is refused is refused to this thread and to what it starts.
+    let server = std::thread::spawn(start).join().expect("the server starts");
+    assert_eq!(server.get("/script").status, 502);
+    expect(&server, "script_unreadable", 502);
 }
 
 /// Clients that read nothing hold as much of listings as there is room for: 256 MiB.

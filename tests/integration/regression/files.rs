@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use crate::support::{Directory, Server, Site, ended_with};
+use crate::support::{Directory, Server, Site, ended_with, refuse};
 
 /// What `explain` says of a GET of `target` to a server that runs.
 fn explained(server: &Server, target: &str) -> String {
@@ -336,20 +336,13 @@ fn a_page_beside_a_directory_of_its_name_answers() {
 /// Profiles of containers refuse `openat2` with errors that a file can have too: every file was 403.
 #[test]
 fn files_are_served_where_openat2_is_refused() {
-    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
     for errno in [
         rustix::io::Errno::PERM,
         rustix::io::Errno::NOSYS,
         rustix::io::Errno::ACCESS,
     ] {
         let start = move || {
-            const OPENAT2: i64 = 437;
-            let refuse = SeccompAction::Errno(errno.raw_os_error() as u32);
-            let arch = std::env::consts::ARCH.try_into().expect("an architecture");
-            let rules = [(OPENAT2, Vec::new())].into_iter().collect();
-            let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch);
-            let program: BpfProgram = filter.expect("a filter").try_into().expect("a program");
-            apply_filter(&program).expect("this thread may give up a system call");
+            refuse(libc::SYS_openat2, Vec::new(), errno);
             linked("").top("workers = 2").start()
         };
         // The filter holds for this thread and for what it starts.

@@ -21,6 +21,8 @@ mod wire;
 
 use std::time::Duration;
 
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule, apply_filter};
+
 pub(crate) use client::{Client, client_of, client_trusting};
 pub(crate) use dashboard::{Dashboard, command_of as dashboard_command};
 pub(crate) use directory::Directory;
@@ -35,6 +37,17 @@ pub(crate) use wire::{is_tls_wanted, note_scheme, speak_plainly, tls_fixture};
 /// How long any wait may take before the test fails; it keeps a test from hanging, and decides nothing
 /// else.
 pub(crate) const SAFETY: Duration = Duration::from_secs(30);
+
+/// Has the system refuse a system call with this error to the calling thread, and to what it starts from now on.
+/// With `rules`, it is refused only where one of them holds.
+pub(crate) fn refuse(call: i64, rules: Vec<SeccompRule>, errno: rustix::io::Errno) {
+    let refuse = SeccompAction::Errno(errno.raw_os_error() as u32);
+    let arch = std::env::consts::ARCH.try_into().expect("an architecture");
+    let rules = [(call, rules)].into_iter().collect();
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch);
+    let program: BpfProgram = filter.expect("a filter").try_into().expect("a program");
+    apply_filter(&program).expect("this thread may give up a system call");
+}
 
 /// Standard output and standard error of a program that ended with `code`, one behind the other.
 pub(crate) fn ended_with(code: i32, finished: &std::process::Output) -> String {

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::start::StartError;
+use crate::disk::barrier;
 use crate::handlers::gateway::script_response::ScriptError;
 use crate::message::content::ContentError;
 use crate::runtime::{BlockingError, Exit};
@@ -33,4 +34,17 @@ pub(super) enum CgiError {
     /// The client's fault. The operator is not told.
     #[error(transparent)]
     Content(#[from] ContentError),
+}
+
+impl CgiError {
+    /// Whether the system lacks something that was needed for the script: descriptors, memory, processes.
+    pub(super) fn is_of_lack(&self) -> bool {
+        match self {
+            Self::Look(error)
+            | Self::Start(StartError::Input(error) | StartError::Refused(error)) => {
+                barrier::is_of_lack(error)
+            }
+            _ => false,
+        }
+    }
 }

@@ -36,6 +36,7 @@ use crate::message::request::Request;
 use crate::message::response::{Answer, Response};
 use crate::message::selected::Selected;
 use crate::reason::Reason;
+use crate::runtime::descriptors::note_shortage;
 use crate::runtime::{BlockingError, BlockingPool, Either, Permits, either, timeout};
 
 use error::CgiError;
@@ -129,6 +130,9 @@ impl CgiHandler {
         let route = Arc::clone(&self.route);
         let find = move || script::find(&route.options.root, &route.options.links, &path);
         let found = disk.run(find).await?;
+        let found = found.inspect_err(|error| {
+            note_shortage(error);
+        });
         found.map_err(CgiError::Look)?.ok_or(CgiError::Missing)
     }
 
@@ -212,6 +216,7 @@ impl CgiHandler {
                     _ => Reason::ThreadsBusy,
                 });
             }
+            error if error.is_of_lack() => Response::busy(Reason::SystemShortage),
             CgiError::TimedOut => Response::problem(Reason::ScriptTimeout),
             CgiError::Pool(BlockingError::Panicked(_)) => {
                 Response::problem_of(Status::INTERNAL_SERVER_ERROR, Reason::ScriptUnreadable)

@@ -68,7 +68,10 @@ impl Invocation {
         command.envs(self.environment);
         // RFC 3875 §7.2: the script's own directory.
         command.current_dir(self.program.parent().unwrap_or(Path::new("/")));
-        command.stdin(standard_input(self.input).map_err(StartError::Input)?);
+        let input = standard_input(self.input).inspect_err(|error| {
+            note_shortage(error);
+        });
+        command.stdin(input.map_err(StartError::Input)?);
         match Process::start(&mut command, permit) {
             Ok((process, output, errors)) => Ok(Started {
                 process,

@@ -297,7 +297,9 @@ impl FastcgiHandler {
         let name = self.name_in_log(script, request);
         diagnostic::error_limited(&self.route, format_args!("{name}: {peer}: {chain}"));
         match error.reason() {
-            reason @ Reason::UpstreamOverloaded => Response::busy(reason),
+            reason @ (Reason::UpstreamOverloaded | Reason::UpstreamNoDescriptor) => {
+                Response::busy(reason)
+            }
             reason => Response::problem(reason),
         }
     }

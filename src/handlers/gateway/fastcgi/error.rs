@@ -6,6 +6,7 @@ use super::record::RecordError;
 use super::sent_file::SentFileError;
 use crate::handlers::gateway::script_response::ScriptError;
 use crate::reason::Reason;
+use crate::runtime::descriptors::is_shortage;
 use crate::upstream::{self, Fault};
 
 /// What an application server did wrong, or the operator did with it.
@@ -42,6 +43,7 @@ impl UpstreamError {
             Self::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 Reason::UpstreamConnectRefused
             }
+            Self::Connect(error) if is_shortage(error) => Reason::UpstreamNoDescriptor,
             Self::Connect(_) => Reason::UpstreamConnectFailed,
             Self::ConnectTimedOut => Reason::UpstreamConnectTimeout,
             Self::ClosedEarly | Self::Script(ScriptError::Incomplete) => {

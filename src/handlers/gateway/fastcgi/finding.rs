@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::script::{Found, Script, Search, Searched, Start};
 use super::{FastcgiHandler, Worker};
-use crate::disk::barrier::Barrier;
+use crate::disk::barrier::{Barrier, is_of_lack};
 use crate::disk::now_or_on_pool;
 use crate::http::status::Status;
 use crate::log::{diagnostic, limited, secrets};
@@ -105,6 +105,7 @@ impl FastcgiHandler {
             SearchError::Blocking(BlockingError::Saturated | BlockingError::NoThread) => {
                 Response::busy(Reason::ThreadsBusy)
             }
+            SearchError::Look(error) if is_of_lack(error) => Response::busy(Reason::SystemShortage),
             _ => Response::problem_of(Status::INTERNAL_SERVER_ERROR, Reason::ScriptUnreadable),
         }
     }
