@@ -42,7 +42,7 @@ BOUNDS = (
     Bound(traffic.NOT_MODIFIED, 6_500),
     Bound(traffic.ONE_EACH, 6_400),
     Bound(traffic.BATCH, 60_000),
-    Bound(traffic.PROXIED, 18_200),
+    Bound(traffic.PROXIED, 17_000),
     Bound(traffic.LIMITED, 7_500),
 )
 
