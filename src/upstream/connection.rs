@@ -322,6 +322,21 @@ mod tests {
     use crate::test_support::TemporaryDirectory;
 
     #[test]
+    fn the_buffer_of_a_request_serves_for_the_next_unless_it_is_large() {
+        let buffers = Buffers::default();
+        for (room, is_kept) in [(100, true), (MAX_SPARE + 1, false)] {
+            let mut buffer = buffers.for_request(room);
+            buffer.extend_from_slice(b"GET / HTTP/1.1");
+            let memory = buffer.as_ptr();
+            buffers.keep(buffer);
+            let spare = buffers.spare.take();
+            assert!(spare.is_empty(), "what was sent is sent again");
+            assert_eq!(spare.capacity() >= room, is_kept, "{room}");
+            assert_eq!(spare.as_ptr() == memory, is_kept, "{room}");
+        }
+    }
+
+    #[test]
     fn every_address_of_a_name_is_tried() {
         let listening = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let there = listening.local_addr().expect("it is bound");

@@ -20,14 +20,14 @@ const OF_OPERATOR: usize = 16;
 /// Which way a viewer has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// By a route with `dashboard`, which may be open to anybody.
+    /// The viewer asked a route with `dashboard`, and the operator may have opened that to everybody.
     Route,
-    /// By the control socket.
+    /// The viewer asked the control socket, as `tidegate top` does.
     ControlSocket,
 }
 
 impl Way {
-    /// How many who look may there be, of both ways, when one more comes this way.
+    /// A viewer who comes this way gets a place while fewer than so many look, whatever way those came.
     fn most_before(self) -> usize {
         match self {
             Self::Route => MOST - OF_OPERATOR,

@@ -388,7 +388,7 @@ fn a_name_that_a_reload_does_not_find_leads_where_it_did() {
 
 #[test]
 fn an_unhealthy_server_is_not_asked_also_if_there_is_no_other() {
-    let trial = Trial::new(2, |options| {
+    let checked = |options: &mut model::Upstream| {
         options.health = Some(model::HealthCheck {
             path: "/".to_owned(),
             host: None,
@@ -398,7 +398,8 @@ fn an_unhealthy_server_is_not_asked_also_if_there_is_no_other() {
             rises: 2,
             falls: 2,
         });
-    });
+    };
+    let trial = Trial::new(2, checked);
     let servers = trial.group.servers();
     let note = |nth: usize, answer: Result<(), Unwell>| {
         trial
@@ -416,4 +417,14 @@ fn an_unhealthy_server_is_not_asked_also_if_there_is_no_other() {
     assert_eq!(trial.choose(0, &[]).err(), Some(NoServer::AllFailed));
     (0..2).for_each(|_| note(0, Ok(())));
     assert_eq!([0; 3].map(|seconds| trial.port(seconds)), [1; 3]);
+    let alone = Trial::new(1, checked);
+    let [(server, _)] = &alone.group.servers()[..] else {
+        panic!("one server");
+    };
+    for _ in 0..2 {
+        alone
+            .group
+            .note_health(server, Err(Unwell::TimedOut), alone.at(0));
+    }
+    assert_eq!(alone.choose(0, &[]).err(), Some(NoServer::AllFailed));
 }

@@ -328,7 +328,7 @@ struct Told {
 }
 
 impl Told {
-    /// Looks at each field of `head` once.
+    /// Walks the fields of `head` once, and once more for `Connection`, which may name some of them.
     fn by(head: &ReceivedHead<'_>, is_switch: bool, takes_trailers: bool) -> Self {
         let mut lines = FieldLines::behind(Vec::with_capacity(head.length));
         let (mut has_date, mut is_unbuffered, mut waits) = (false, false, None);
