@@ -244,16 +244,20 @@ impl Supervisor {
         let Some(trial) = self.trial.take() else {
             return;
         };
-        match self.apply(trial.config, trial.generation) {
+        let (outcome, level, told) = match self.apply(trial.config, trial.generation) {
             Ok(_) => {
                 let told = "the reload was not confirmed in time: what ran before runs again";
-                self.observed.note_return(self.number, told);
-                diagnostic::warn(format_args!("{told}"));
+                (Outcome::Applied, LogLevel::Warn, told.to_owned())
             }
-            Err(error) => diagnostic::error(format_args!(
-                "the reload was not confirmed in time, and what ran before cannot run again: {error}"
-            )),
-        }
+            Err(error) => {
+                let told = format!(
+                    "the reload was not confirmed in time, and what ran before cannot run again: {error}"
+                );
+                (Outcome::Refused, LogLevel::Error, told)
+            }
+        };
+        self.observed.note_return(outcome, self.number, &told);
+        diagnostic::report(level, &told);
     }
 
     /// Ends a trial that was confirmed: what was reloaded stays.

@@ -324,6 +324,35 @@ fn a_reload_that_is_taken_back_is_marked() {
     assert!(message.contains("not confirmed in time"), "{message}");
 }
 
+/// Something else stands at the address of the listener that the reload on trial took away.
+#[test]
+fn a_reload_that_cannot_be_taken_back_is_marked() {
+    let routes = "'/' = { respond = 'ok' }";
+    let server = Site::new(routes)
+        .top(LONG_GRACE)
+        .server("listen = ['127.0.0.1:0', 'unix:taken']")
+        .start();
+    let mut events = at_control(&server);
+    let without =
+        format!("{LONG_GRACE}\n[[server]]\nlisten = '127.0.0.1:0'\n[server.routes]\n{routes}\n");
+    server.configure(without);
+    ended_with(0, &server.command_line(&["reload", "--confirm", "1s"]));
+    let taken = server.directory().path().join("taken");
+    std::fs::write(taken, "a file").expect("the socket is gone");
+    let marked = events.until("the mark", |now| now["reloads"][1].is_object());
+    let mark = &marked["reloads"][1];
+    assert_eq!(
+        (&mark["outcome"], &mark["generation"]),
+        (&"refused".into(), &2.into())
+    );
+    let message = mark["message"].as_str().expect("text");
+    assert!(
+        message.contains("cannot run again") && message.contains("taken"),
+        "{message}"
+    );
+    assert_eq!(server.get("/").text(), "ok");
+}
+
 #[test]
 fn an_upstream_that_goes_down_changes_its_state() {
     let up = Upstream::start(|connection| {

@@ -109,9 +109,10 @@ impl Observed {
         lock(&self.reloads).count(reload);
     }
 
-    /// Takes note that a reload was taken back, after which `generation` runs. It is no reload that counts.
-    pub(crate) fn note_return(&self, generation: u64, told: &str) {
-        let reload = Reload::now(Outcome::Applied, generation, told);
+    /// Takes note of how it ended that a reload was to be taken back, after which `generation` runs. It is no reload
+    /// that counts.
+    pub(crate) fn note_return(&self, outcome: Outcome, generation: u64, told: &str) {
+        let reload = Reload::now(outcome, generation, told);
         lock(&self.reloads).remember(reload);
     }
 
