@@ -35,6 +35,6 @@ mod walk;
 
 pub(crate) use file_error::FileError;
 pub(crate) use lock::Lock;
-pub(crate) use now_or_on_pool::now_or_on_pool;
+pub(crate) use now_or_on_pool::{now_or_on_pool, on_pool};
 pub(crate) use private::{doubt_about_mode, make_directory};
 pub(crate) use replacement::{Access, Prepared, prepare, remove_prepared};

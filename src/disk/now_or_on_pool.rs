@@ -1,9 +1,11 @@
-//! A look at the disk: on the loop if the system has the result in memory, otherwise on the pool.
+//! A look at the disk: on the loop if the system has the result in memory, otherwise on the pool. Once more, if
+//! descriptors have run out and the worker could close some that it kept.
 
 use std::io;
+use std::sync::Arc;
 
 use super::beneath::Waiting;
-use crate::runtime::{BlockingError, BlockingPool};
+use crate::runtime::{self, BlockingError, BlockingPool};
 
 /// Runs `look` on this thread, where it may not wait. If that is `WouldBlock`, runs it again on
 /// `disk`, where it may.
@@ -19,14 +21,42 @@ pub(crate) async fn now_or_on_pool<T, F>(
 ) -> Result<io::Result<T>, BlockingError>
 where
     T: Send + 'static,
-    F: Fn(Waiting) -> io::Result<T> + Send + 'static,
+    F: Fn(Waiting) -> io::Result<T> + Send + Sync + 'static,
 {
-    match look(Waiting::Never) {
+    let mut looked = look(Waiting::Never);
+    if looked.as_ref().is_err_and(runtime::has_made_room) {
+        looked = look(Waiting::Never);
+    }
+    match looked {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            disk.run(move || look(Waiting::Allowed)).await
+            on_pool(disk, move || look(Waiting::Allowed)).await
         }
         looked => Ok(looked),
     }
+}
+
+/// Runs `look` on `disk`.
+///
+/// # Errors
+/// The outer error if the pool does not run `look`; the inner error if `look` fails.
+///
+/// # Cancellation
+/// As [`BlockingPool::run`].
+pub(crate) async fn on_pool<T, F>(
+    disk: &BlockingPool,
+    look: F,
+) -> Result<io::Result<T>, BlockingError>
+where
+    T: Send + 'static,
+    F: Fn() -> io::Result<T> + Send + Sync + 'static,
+{
+    let look = Arc::new(look);
+    let again = Arc::clone(&look);
+    let looked = disk.run(move || look()).await?;
+    if looked.as_ref().is_err_and(runtime::has_made_room) {
+        return disk.run(move || again()).await;
+    }
+    Ok(looked)
 }
 
 #[cfg(test)]

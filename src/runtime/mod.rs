@@ -32,7 +32,7 @@ pub(crate) mod sys;
 mod threads;
 mod timer;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::rc::Rc;
@@ -79,6 +79,8 @@ struct Context {
     since_start: Cell<Duration>,
     /// Tasks that let the sockets and the other tasks go first; see [`yield_now`].
     yielded: RefCell<Vec<Waker>>,
+    /// Closes what is kept open only to be used again; see [`on_shortage`].
+    release: OnceCell<Box<dyn Fn() -> bool>>,
 }
 
 thread_local! {
@@ -146,6 +148,7 @@ pub(crate) fn run_on<F: Future + 'static>(queue: EventQueue, main: F) -> io::Res
         tick: Cell::new(Tick::at(Duration::ZERO)),
         since_start: Cell::default(),
         yielded: RefCell::default(),
+        release: OnceCell::new(),
     });
     let _entered = Entered::new(Rc::clone(&context));
 
@@ -291,6 +294,21 @@ pub(crate) fn oldest_idle() -> Option<Instant> {
 /// one.
 pub(crate) fn give_up_oldest_idle() -> bool {
     with_context(|context| context.reactor.borrow_mut().give_up_oldest_idle())
+}
+
+/// Has this loop call `release` when descriptors have run out. It closes what is kept open only to be used again, and
+/// returns whether there was anything. A loop has one such function: what it is told later does not count.
+pub(crate) fn on_shortage(release: impl Fn() -> bool + 'static) {
+    with_context(|context| {
+        let _ = context.release.set(Box::new(release));
+    });
+}
+
+/// Whether `error` says that descriptors have run out, and this loop could close some that it [kept](on_shortage).
+/// Then the same call may succeed now. The caches of the other workers are told as well; they close theirs soon.
+pub(crate) fn has_made_room(error: &io::Error) -> bool {
+    let release = || with_context(|context| context.release.get().is_some_and(|release| release()));
+    descriptors::note_shortage(error) && release()
 }
 
 /// Waits until the other ready tasks have run, and the loop has looked at its sockets.

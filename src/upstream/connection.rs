@@ -24,7 +24,6 @@ use std::time::Duration;
 use super::security::TlsFault;
 use super::server::Server;
 use crate::address::UpstreamAddress;
-use crate::runtime::descriptors::note_shortage;
 use crate::runtime::{self, Direction, Elapsed, Stream, Tick};
 use crate::transport::{Received, Transport};
 
@@ -281,9 +280,17 @@ impl Connection {
     }
 }
 
-/// Connects to `address`, as [`Connection::open`] does.
+/// Connects to `address`, as [`Connection::open`] does; once more, if descriptors have run out and the worker could
+/// close some that it kept.
 async fn connect(address: &UpstreamAddress, timeout: Duration) -> io::Result<Stream> {
-    let stream = match address {
+    match connect_once(address, timeout).await {
+        Err(error) if runtime::has_made_room(&error) => connect_once(address, timeout).await,
+        connected => connected,
+    }
+}
+
+async fn connect_once(address: &UpstreamAddress, timeout: Duration) -> io::Result<Stream> {
+    match address {
         UpstreamAddress::Ip(address) => {
             Stream::connect(*address, runtime::deadline_after(timeout)).await
         }
@@ -293,10 +300,7 @@ async fn connect(address: &UpstreamAddress, timeout: Duration) -> io::Result<Str
         UpstreamAddress::Name { found, .. } => connect_to_any(found, timeout).await,
         // Does not occur: a group replaces a service by the addresses that it leads to.
         UpstreamAddress::Srv { .. } => connect_to_any(&[], timeout).await,
-    };
-    stream.inspect_err(|error| {
-        note_shortage(error);
-    })
+    }
 }
 
 /// A connection to the first of `addresses` that takes one.

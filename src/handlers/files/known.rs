@@ -7,7 +7,6 @@
 //!                                   └ WouldBlock → blocking pool ┘
 //! ```
 
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,7 +24,6 @@ use crate::disk::now_or_on_pool;
 use crate::log::limited;
 use crate::message::request::Request;
 use crate::runtime;
-use crate::runtime::descriptors::note_shortage;
 
 /// What the cache has for a path.
 enum Cached {
@@ -139,27 +137,10 @@ impl FilesRoute {
             Cached::Old(entry) => Some(entry),
             Cached::Nothing => None,
         };
-        let mut seen = self.see(path, known.as_deref(), state).await?;
-        if let Err(error) = &seen
-            && note_shortage(error)
-            && state.release_descriptors()
-        {
-            seen = self.see(path, known.as_deref(), state).await?;
-        }
+        let look = self.look(path, known.as_deref(), state);
+        let seen = now_or_on_pool(&state.disk, move |waiting| look.run(waiting)).await?;
         let seen = seen.map_err(|source| FilesError::reading(self, path, source))?;
         Ok(self.remember(path, known, seen, state))
-    }
-
-    /// A look at `path`, here or on the pool.
-    async fn see(
-        self: &Arc<Self>,
-        path: &[u8],
-        known: Option<&Entry>,
-        state: &WorkerState,
-    ) -> Result<io::Result<Seen>, FilesError> {
-        let look = self.look(path, known, state);
-        let seen = now_or_on_pool(&state.disk, move |waiting| look.run(waiting)).await;
-        Ok(seen?)
     }
 
     /// Whether a cheap look confirms `entry`, which is then as fresh as that look.

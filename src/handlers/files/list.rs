@@ -13,6 +13,7 @@ use super::listings::ListingKey;
 use super::look::FilesRoute;
 use super::worker_state::WorkerState;
 use crate::disk::beneath::{Root, Waiting};
+use crate::disk::on_pool;
 use crate::http::fields::Known;
 use crate::http::path::NormalPath;
 use crate::http::response::FieldLines;
@@ -24,7 +25,6 @@ use crate::message::request::Request;
 use crate::message::response::{CommonFields, Response};
 use crate::message::selected::Selected;
 use crate::runtime;
-use crate::runtime::descriptors::note_shortage;
 
 /// Octets of a listing that are kept in memory until the client has taken them.
 const MAX_IN_MEMORY: usize = 64 * 1024;
@@ -75,26 +75,16 @@ impl FilesRoute {
         })
     }
 
-    /// Has the pool read the directory and render its listing; once more, if descriptors have run out
-    /// and the worker can close some.
+    /// Has the pool read the directory and render its listing.
     async fn render(
         self: &Arc<Self>,
         path: &NormalPath<'_>,
         key: &ListingKey,
         state: &WorkerState,
     ) -> Result<Page, FilesError> {
-        let render = || {
-            let (route, key) = (Arc::clone(self), key.clone());
-            let beneath = path.as_bytes().to_vec();
-            state.disk.run(move || render(&route, key, &beneath))
-        };
-        let mut rendered = render().await?;
-        if let Err(error) = &rendered
-            && note_shortage(error)
-            && state.release_descriptors()
-        {
-            rendered = render().await?;
-        }
+        let (route, key) = (Arc::clone(self), key.clone());
+        let beneath = path.as_bytes().to_vec();
+        let rendered = on_pool(&state.disk, move || render(&route, key.clone(), &beneath)).await?;
         rendered.map_err(|source| FilesError::reading(self, path.as_bytes(), source))
     }
 

@@ -8,7 +8,7 @@ use crate::address::{ClientAddress, UpstreamAddress};
 use crate::log::diagnostic;
 use crate::proxy_protocol::{Origin, encode};
 use crate::runtime;
-use crate::runtime::descriptors::note_shortage;
+use crate::runtime::descriptors::is_shortage;
 use crate::server::proxy_header::{self, Announced};
 use crate::transport::Transport;
 use crate::upstream::{Chosen, Connection, Wanted};
@@ -116,7 +116,7 @@ impl StreamConnection {
                 Err(error) => error,
             };
             self.tell_not_connected(chosen.server().address(), &error);
-            if note_shortage(&error) {
+            if is_shortage(&error) {
                 // This process has no descriptor or memory left: it could not reach another server either.
                 return Err(End::NotConnected);
             }
@@ -134,17 +134,10 @@ impl StreamConnection {
         }
     }
 
-    /// Connects to one server. Where descriptors have run out, the worker closes the files and connections
-    /// that it keeps for later, and tries again.
+    /// Connects to one server.
     async fn connect_to(&self, chosen: &Chosen, header: &[u8]) -> io::Result<Connection> {
         let timeout = self.stream.upstream.options().timeouts.connect;
-        let server = chosen.server();
-        match Connection::open_to(server, header.to_vec(), timeout).await {
-            Err(error) if note_shortage(&error) && self.worker.local.release_descriptors() => {
-                Connection::open_to(server, header.to_vec(), timeout).await
-            }
-            opened => opened,
-        }
+        Connection::open_to(chosen.server(), header.to_vec(), timeout).await
     }
 
     fn tell_not_connected(&self, server: &UpstreamAddress, error: &io::Error) {

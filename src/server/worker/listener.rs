@@ -16,7 +16,6 @@ use super::endpoint::{Accepting, Endpoint};
 use crate::config::model::LogLevel;
 use crate::generation::Generation;
 use crate::log::diagnostic;
-use crate::runtime::descriptors::note_shortage;
 use crate::runtime::{self, Listener, Stream};
 use crate::server::connection::Connection;
 use crate::server::stream::StreamConnection;
@@ -60,11 +59,7 @@ pub(crate) async fn accept_all(accepting: Rc<Accepting>, worker: Rc<Worker>) {
             }
             Round::More => runtime::yield_now().await,
             // What the worker keeps to be faster goes before a client has to wait.
-            Round::Shortage(error)
-                if note_shortage(&error) && worker.local.release_descriptors() =>
-            {
-                runtime::yield_now().await;
-            }
+            Round::Shortage(error) if runtime::has_made_room(&error) => runtime::yield_now().await,
             Round::Shortage(error) => {
                 if !std::mem::replace(&mut is_short, true) {
                     let address = &endpoint.address;

@@ -87,6 +87,11 @@ pub(crate) fn run(
     let served = runtime::run_on(queue, async move {
         let worker = Rc::new(Worker::new(&setup, log));
         diagnostic::debug(format_args!("{} has begun", worker.name));
+        let weak = Rc::downgrade(&worker);
+        runtime::on_shortage(move || {
+            let worker = weak.upgrade();
+            worker.is_some_and(|worker| worker.local.release_descriptors())
+        });
         // The turn in which the worker was made took long. Connections begin in the next one, because exchanges
         // take the moment at which their turn began for the present.
         runtime::yield_now().await;

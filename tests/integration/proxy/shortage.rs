@@ -1,28 +1,7 @@
 //! A server that has no descriptor left for a connection to an upstream.
 
-use std::fs;
-
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-
 use super::{HELLO, LAST, POST, get, start_with_one_worker};
-use crate::support::{Server, Site, Upstream};
-
-/// Lets the server open no file more, until the function that is returned is called.
-fn exhaust(server: &Server) -> impl FnOnce() + use<> {
-    let process = Pid::from_raw(server.id() as i32);
-    let open = format!("/proc/{}/fd", server.id());
-    let is_free = |number: &u64| fs::symlink_metadata(format!("{open}/{number}")).is_err();
-    let free = (0..).find(is_free);
-    let limit = Rlimit {
-        current: free,
-        // The server has inherited it.
-        maximum: getrlimit(Resource::Nofile).maximum,
-    };
-    let before = prlimit(process, Resource::Nofile, limit).expect("it is our own child");
-    move || {
-        prlimit(process, Resource::Nofile, before).expect("it is our own child");
-    }
-}
+use crate::support::{Site, Upstream};
 
 /// The lack is this server's: 503, and the upstream is not judged by it.
 #[test]
@@ -36,7 +15,7 @@ fn a_lack_of_descriptors_is_not_the_upstreams_failure() {
         .start();
     let mut client = server.connect();
     assert_eq!(client.exchange(get("/")).status, 200);
-    let restore = exhaust(&server);
+    let restore = server.allow_no_more_files();
     for request in [get("/").as_str(), POST] {
         assert_eq!(client.exchange(request).status, 503, "{request}");
     }
@@ -56,7 +35,7 @@ fn connections_that_wait_give_up_their_descriptors() {
     let server = start_with_one_worker(", buffer = false", &upstream);
     let mut client = server.connect();
     assert_eq!(client.exchange(get("/")).status, 200);
-    let _restore = exhaust(&server);
+    let _restore = server.allow_no_more_files();
     // Content that is passed on as it comes needs a connection of its own.
     assert_eq!(client.exchange(POST).status, 200);
     assert_eq!(upstream.connections(), 2);

@@ -1,9 +1,12 @@
 //! What the server keeps of files, and for how long: descriptors, content, validators.
 
 use std::fs;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::support::{Client, Server, Site, until};
+use crate::cgi::script;
+use crate::fastcgi::{HELLO, Peer};
+use crate::support::{Client, Server, Site, Upstream, until};
 
 /// Larger than what the cache keeps in memory.
 const LARGE: usize = 70_000;
@@ -72,6 +75,47 @@ fn a_shortage_of_descriptors_closes_what_is_only_kept() {
         (open_files(&server, ".bin") < 12).then_some(())
     });
     assert_eq!(get(&mut client, "/15.bin"), 200);
+}
+
+/// A script, a directory and an upstream got 503 until the cache had been told, a second later.
+#[test]
+fn files_that_are_kept_open_give_way_to_whatever_needs_a_descriptor() {
+    let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let site = Site::new(&format!(
+        "'/' = {{ files = 'www', revalidate = '1h' }}\n\
+         '/list' = {{ files = 'www', strip_prefix = true, listing = true, archive = 'zip' }}\n\
+         '/php' = {{ fastcgi = 'unix:php.sock', root = 'php' }}\n\
+         '/cgi' = {{ cgi = 'scripts' }}\n\
+         '/app' = {{ proxy = 'http://{}' }}",
+        upstream.address()
+    ));
+    script(
+        site.directory(),
+        "hello",
+        "echo 'Content-Type: text/plain'; echo; echo hello",
+    );
+    site.directory().write("php/a.php", "the source");
+    let peer = Peer::at(&site);
+    let server = many_large_files(site.top("workers = 1"), 8).start();
+    let mut client = server.connect();
+    thread::scope(|scope| {
+        let answers = scope.spawn(|| peer.answer(HELLO));
+        for target in [
+            "/list/",
+            "/list/?archive=zip",
+            "/php/a.php",
+            "/cgi/hello",
+            "/app",
+        ] {
+            for number in 0..8 {
+                assert_eq!(get(&mut client, &format!("/{number}.bin")), 200);
+            }
+            let restore = server.allow_no_more_files();
+            assert_eq!(get(&mut client, target), 200, "{target}");
+            restore();
+        }
+        answers.join().expect("the application server was asked");
+    });
 }
 
 /// A large file that was deleted stayed open, and its octets on the disk, as long as the server ran.

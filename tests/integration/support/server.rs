@@ -1,12 +1,13 @@
 //! The server as its operator starts it: a configuration file, a process, signals.
 
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output as Finished, Stdio};
 use std::sync::Arc;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 use super::output::Output;
 use super::wire::speaks_tls;
@@ -393,6 +394,22 @@ impl Server {
 
     pub(crate) fn connect(&self) -> Client {
         Client::connect(self.address)
+    }
+
+    /// Lets the server open no file more, until the function that is returned is called.
+    pub(crate) fn allow_no_more_files(&self) -> impl FnOnce() + use<> {
+        let process = Pid::from_raw(self.id() as i32);
+        let open = format!("/proc/{}/fd", self.id());
+        let is_free = |number: &u64| fs::symlink_metadata(format!("{open}/{number}")).is_err();
+        let limit = Rlimit {
+            current: (0..).find(is_free),
+            // The server has inherited it.
+            maximum: getrlimit(Resource::Nofile).maximum,
+        };
+        let before = prlimit(process, Resource::Nofile, limit).expect("it is our own child");
+        move || {
+            prlimit(process, Resource::Nofile, before).expect("it is our own child");
+        }
     }
 
     /// Connects clients until the server, which has 40 descriptors, can accept no more. Each has begun a request.

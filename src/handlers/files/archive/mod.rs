@@ -23,6 +23,7 @@ use super::FilesHandler;
 use super::error::FilesError;
 use super::worker_state::WorkerState;
 use crate::config::model::ArchiveForm;
+use crate::disk::on_pool;
 use crate::http::path::NormalPath;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
@@ -65,9 +66,18 @@ impl FilesHandler {
             let (route, own) = (Arc::clone(&self.route), self.own_paths.clone());
             let (path, shown) = (path.as_bytes().to_vec(), request.path.as_bytes().to_vec());
             let name = name.clone();
-            move || Tree::open(route, own, path, shown, name)
+            move || {
+                let route = Arc::clone(&route);
+                Tree::open(
+                    route,
+                    own.clone(),
+                    path.clone(),
+                    shown.clone(),
+                    name.clone(),
+                )
+            }
         };
-        let opened = state.disk.run(open).await?;
+        let opened = on_pool(&state.disk, open).await?;
         let tree =
             opened.map_err(|source| FilesError::reading(&self.route, path.as_bytes(), source))?;
         let content = if request.head.is_head() {

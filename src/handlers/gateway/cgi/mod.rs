@@ -25,6 +25,7 @@ use super::script_log::RunName;
 use super::script_response::{ScriptAnswer, ScriptHead};
 use crate::config::model::{Cgi, Route};
 use crate::disk::absence::Absence;
+use crate::disk::on_pool;
 use crate::disk::read_ahead::ReadAhead;
 use crate::disk::spool::Spooled;
 use crate::http::framing::Framing;
@@ -36,7 +37,6 @@ use crate::message::request::Request;
 use crate::message::response::{Answer, Response};
 use crate::message::selected::Selected;
 use crate::reason::Reason;
-use crate::runtime::descriptors::note_shortage;
 use crate::runtime::{BlockingError, BlockingPool, Either, Permits, either, timeout};
 
 use error::CgiError;
@@ -129,10 +129,7 @@ impl CgiHandler {
         let path = request.path.below().to_vec();
         let route = Arc::clone(&self.route);
         let find = move || script::find(&route.options.root, &route.options.links, &path);
-        let found = disk.run(find).await?;
-        let found = found.inspect_err(|error| {
-            note_shortage(error);
-        });
+        let found = on_pool(disk, find).await?;
         found.map_err(CgiError::Look)?.ok_or(CgiError::Missing)
     }
 

@@ -43,9 +43,7 @@ use crate::message::trace::TryEnd;
 use crate::message::upstream_note::UpstreamNote;
 use crate::runtime::descriptors::is_shortage;
 use crate::runtime::{self, Either, either};
-use crate::upstream::{
-    Chosen, Connection, Dialogue, HeadReturns, KeptConnections, NoServer, Wanted,
-};
+use crate::upstream::{Chosen, Connection, Dialogue, HeadReturns, NoServer, Wanted};
 
 impl ProxyHandler {
     /// Asks servers of the upstream, one after the other, until one gives a response that is passed
@@ -257,7 +255,7 @@ impl ProxyHandler {
             let connection = match kept.take() {
                 Some(connection) => connection,
                 // Boxed, because most requests go over a kept connection.
-                None => match Box::pin(self.open((chosen, worker.kept), body, connect)).await {
+                None => match Box::pin(self.open(chosen, body, connect)).await {
                     Ok(connection) => connection,
                     Err(failure) => return Err(note(failure, Progress::Unseen, chosen)),
                 },
@@ -294,21 +292,12 @@ impl ProxyHandler {
     /// Opens a connection, while the client waits. `connect` gets the time that it took.
     async fn open<C: ReadContent + Copy>(
         &self,
-        (chosen, kept): (&Chosen, &KeptConnections),
+        chosen: &Chosen,
         body: &Body<C>,
         connect: &Cell<Option<Duration>>,
     ) -> Result<Connection, Failure> {
         let (begun, timeout) = (runtime::now(), self.upstream.options().timeouts.connect);
-        let server = chosen.server();
-        let opening = async {
-            match Connection::open_to(server, Vec::new(), timeout).await {
-                // The connections that wait for a next request give theirs up.
-                Err(error) if is_shortage(&error) && kept.close_all() => {
-                    Connection::open_to(server, Vec::new(), timeout).await
-                }
-                opened => opened,
-            }
-        };
+        let opening = Connection::open_to(chosen.server(), Vec::new(), timeout);
         let opened = either(opening, body.client().client_gone()).await;
         connect.set(Some(runtime::now() - begun));
         match opened {
