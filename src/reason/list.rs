@@ -206,7 +206,7 @@ reasons! {
     "Who is let in" {
         AccessDenied "access_denied" FORBIDDEN "http_request_denied"
             "allow or deny keeps the client out."
-            "Ask `tidegate explain --from ADDRESS` which rule it is."
+            "Ask `tidegate explain --client ADDRESS` which rule it is."
         CertificateMissing "certificate_missing" FORBIDDEN "http_request_denied"
             "The route asks for a certificate of the client, and the client has shown none."
             "Have the client install one that client_ca has issued."

@@ -284,4 +284,7 @@ fn a_host_that_no_server_answers_for_is_told_to_both() {
     let lines: Vec<&String> = diagnostics.iter().filter(is_it).collect();
     assert_eq!(lines.len(), 1, "once in a while: {diagnostics:?}");
     assert!(lines[0].contains("warning: 127.0.0.1:0: "), "{}", lines[0]);
+    // Two lines for each request told its story, whatever the level was.
+    let is_story = |line: &String| line.contains(" debug: ");
+    assert!(!diagnostics.iter().any(is_story), "{diagnostics:?}");
 }

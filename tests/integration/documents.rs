@@ -25,6 +25,55 @@ fn labels<'t>(lines: impl IntoIterator<Item = &'t str>) -> Vec<&'t str> {
     words.map(Option::unwrap_or_default).collect()
 }
 
+/// Each `tidegate COMMAND` of `text`, with the options that stand behind it up to the end of the line or of the code.
+fn commands(text: &str) -> impl Iterator<Item = (&str, Vec<&str>)> {
+    let calls = text.match_indices("tidegate ").filter_map(|(at, name)| {
+        let call = text[at + name.len()..]
+            .split(['\n', '`', '|', ';'])
+            .next()?;
+        let mut words = call.split([' ', '[', ']', '=']);
+        let is_name = |word: &&str| {
+            word.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+        };
+        // A user may be called tidegate, too.
+        let command = words.find(|word| *word != "tidegate").filter(is_name)?;
+        Some((
+            command,
+            words.filter(|word| word.starts_with("--")).collect(),
+        ))
+    });
+    calls.filter(|(_, options): &(_, Vec<_>)| !options.is_empty())
+}
+
+/// What to do about `access_denied` was told with an option that no command has.
+#[test]
+fn the_options_that_documents_name_are_there() {
+    let told = |arguments: &[&str]| {
+        let output = program().args(arguments).output().expect("it runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let entries = std::fs::read_dir(directory).expect("it is part of the repository");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().into_string());
+    let names = names.map(|name| format!("docs/{}", name.expect("UTF-8")));
+    let pages = names
+        .filter(|name| name.ends_with(".md"))
+        .map(|name| page(&name));
+    let mut texts: Vec<String> = pages.collect();
+    texts.extend([page("README.md"), page("SECURITY.md"), told(&["reasons"])]);
+    let mut count = 0;
+    for (command, options) in texts.iter().flat_map(|text| commands(text)) {
+        let help = told(&[command, "--help"]);
+        for option in options {
+            count += 1;
+            let is_there = help.split_whitespace().any(|word| word == option);
+            assert!(is_there, "`tidegate {command}` has no {option}");
+        }
+    }
+    assert!(count > 30, "only {count} were found");
+}
+
 /// The sample of `status` had lines that the program does not print, and lacked others.
 #[test]
 fn the_sample_of_status_has_the_lines_of_status() {

@@ -227,6 +227,23 @@ fn a_url_with_https_is_asked_where_clients_come_over_tls() {
     }
 }
 
+/// A test of CONNECT ended `check` and `run` with a panic; `OPTIONS *` was told of routes that could not answer it.
+#[test]
+fn a_target_without_a_path_is_for_no_route() {
+    let tests = "[[test]]\nrequest = 'CONNECT h:443'\nexpect.status = 405\n\
+                 [[test]]\nrequest = 'OPTIONS *'\nexpect.status = 204";
+    let site = Site::new(&format!("'POST /' = {{ respond = 'ok' }}\n{tests}"));
+    ended_with(0, &site.command_line(&["check"]));
+    let server = site.start();
+    ended_with(0, &server.command_line(&["reload"]));
+    for live in [&[][..], &["--live"]] {
+        let output = server.command_line(&[&["explain", "OPTIONS", "*"], live].concat());
+        let text = ended_with(0, &output);
+        assert!(text.contains("routes    none matches"), "{text}");
+        assert!(text.contains("status    204"), "{text}");
+    }
+}
+
 /// `explain --live` and the tests of a reload must not make threads: a running server would panic if
 /// the system had no more.
 #[test]

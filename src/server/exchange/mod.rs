@@ -258,20 +258,21 @@ impl<'g, 'r> Exchange<'g, 'r> {
     /// the client sees only the status 421, which does not say what is missing.
     #[inline]
     pub(super) fn tell(&self) {
-        let refusal = self.matched.as_ref().err();
-        let is_misdirected = refusal.is_some_and(|refusal| refusal.is_misdirected());
-        if is_misdirected || diagnostic::may_debug(self.client) {
-            self.tell_route(is_misdirected);
+        if diagnostic::may_debug(self.client) {
+            self.tell_route();
+        }
+        if let Err(refusal) = &self.matched
+            && refusal.is_misdirected()
+        {
+            self.tell_misdirected();
         }
     }
 
     /// As [`tell`](Self::tell), of an exchange that is answered at once, with `status`.
     #[inline]
     pub(super) fn tell_answered(&self, status: Status, reason: Option<Reason>) {
-        let refusal = self.matched.as_ref().err();
-        let is_misdirected = refusal.is_some_and(|refusal| refusal.is_misdirected());
-        if is_misdirected || diagnostic::may_debug(self.client) {
-            self.tell_route(is_misdirected);
+        self.tell();
+        if diagnostic::may_debug(self.client) {
             self.tell_answer(status, reason);
         }
     }
@@ -286,7 +287,7 @@ impl<'g, 'r> Exchange<'g, 'r> {
     }
 
     #[cold]
-    fn tell_route(&self, is_misdirected: bool) {
+    fn tell_route(&self) {
         let (client, listener) = (self.client, self.listener);
         let host = String::from_utf8_lossy(self.head.host);
         let request = secrets::in_diagnostics(self.head);
@@ -302,11 +303,14 @@ impl<'g, 'r> Exchange<'g, 'r> {
                 diagnostic::debug_of(client, what);
             }
         }
-        if is_misdirected {
-            limited::warn(format_args!(
-                "{listener}: no server there answers for the host {host:?}; add it to the hosts of one, or leave hosts out to answer for every host"
-            ));
-        }
+    }
+
+    #[cold]
+    fn tell_misdirected(&self) {
+        let (listener, host) = (self.listener, String::from_utf8_lossy(self.head.host));
+        limited::warn(format_args!(
+            "{listener}: no server there answers for the host {host:?}; add it to the hosts of one, or leave hosts out to answer for every host"
+        ));
     }
 
     /// Whether code behind the route answers, or another server says whether the request is let in. `explain`
