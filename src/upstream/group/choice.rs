@@ -150,7 +150,7 @@ impl Group {
         Some(chosen)
     }
 
-    /// Of the servers in a pause, the one that failed least recently.
+    /// If all servers are in a pause, the one that failed least recently.
     ///
     /// # Errors
     /// Why there is none.
@@ -163,19 +163,19 @@ impl Group {
         let is_open =
             |member: &&Member| !member.is_drained() && !tried.contains(&member.server().id());
         let open = members.iter().filter(is_open);
-        let paused = open
-            .clone()
-            .filter(|member| member.fitness(now) == Fitness::Paused);
-        if let Some(member) = paused.min_by_key(|member| member.server().failures.last()) {
-            let chosen = Self::begin(member, Role::LastResort);
-            return chosen.ok_or(NoServer::AllBusy);
+        // Also one that has room again by now: other workers had its last places when this one looked.
+        let is_up = |member: &Member| {
+            let fitness = member.fitness(now);
+            matches!(fitness, Fitness::Busy | Fitness::Fit { .. })
+        };
+        if open.clone().any(is_up) {
+            return Err(NoServer::AllBusy);
         }
-        let is_busy = |member: &Member| member.fitness(now) == Fitness::Busy;
-        Err(if open.clone().any(is_busy) {
-            NoServer::AllBusy
-        } else {
-            NoServer::AllFailed
-        })
+        let paused = open.filter(|member| member.fitness(now) == Fitness::Paused);
+        match paused.min_by_key(|member| member.server().failures.last()) {
+            Some(member) => Self::begin(member, Role::LastResort).ok_or(NoServer::AllBusy),
+            None => Err(NoServer::AllFailed),
+        }
     }
 
     /// Counts one request more at `member`, unless it has as many as it may have.
@@ -184,5 +184,21 @@ impl Group {
             .server()
             .try_begin(member.entry.max_connections)
             .then(|| Chosen::new(&member.of_group, role))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NoServer;
+    use crate::upstream::group::tests::Trial;
+
+    /// A request got 503 because every server had failed, while the only one was well: another worker had had its
+    /// last place, and gave it back before this one looked why there was no room.
+    #[test]
+    fn a_server_that_has_room_again_has_not_failed() {
+        let trial = Trial::new(1, |_| {});
+        let members = trial.group.members.load();
+        let found = trial.group.last_resort(&members, &[], trial.at(0));
+        assert_eq!(found.err(), Some(NoServer::AllBusy));
     }
 }

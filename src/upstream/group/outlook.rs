@@ -46,6 +46,9 @@ impl Group {
         let tier = tier.min();
         let is_paused =
             |member: &&Member| !member.is_drained() && member.fitness(now) == Fitness::Paused;
+        let is_busy =
+            |member: &Member| !member.is_drained() && member.fitness(now) == Fitness::Busy;
+        let all_are_paused = tier.is_none() && !members.iter().any(is_busy);
         let last_resort = members.iter().filter(is_paused);
         let last_resort = last_resort.min_by_key(|member| member.server().failures.last());
         let outlook = |member: &Member| match member.fitness(now) {
@@ -54,7 +57,7 @@ impl Group {
             Fitness::Fit { .. } => Outlook::Spare,
             Fitness::Busy => Outlook::Busy,
             Fitness::Paused
-                if tier.is_none() && last_resort.is_some_and(|last| std::ptr::eq(last, member)) =>
+                if all_are_paused && last_resort.is_some_and(|last| std::ptr::eq(last, member)) =>
             {
                 Outlook::LastResort
             }
@@ -130,9 +133,10 @@ mod tests {
         let busy = trial.choose(0, &[]);
         assert_eq!(outlooks(&trial, 0), [No, Busy, Now]);
         assert_eq!(trial.fail(1), 3);
-        assert_eq!(outlooks(&trial, 1), [LastResort, Busy, No]);
+        assert_eq!(outlooks(&trial, 1), [No, Busy, No]);
         drop(busy);
         assert_eq!(trial.group.set_drained("127.0.0.1:2", true), 1);
+        assert_eq!(outlooks(&trial, 1), [LastResort, No, No]);
         assert_eq!(outlooks(&trial, 5), [Now, No, No]);
     }
 }

@@ -107,6 +107,19 @@ fn servers_that_have_all_they_may_have_are_busy() {
     assert!(trial.choose(0, &[]).is_ok());
 }
 
+/// A request was sent to the server in a pause, and got 502, while the other only had no room.
+#[test]
+fn a_server_in_a_pause_is_no_way_past_a_busy_one() {
+    let trial = Trial::new(2, |options| {
+        options.servers[1].max_connections = Some(1);
+    });
+    assert_eq!(trial.fail(0), 1);
+    let held = trial.choose(0, &[]).expect("the other");
+    assert_eq!(trial.choose(0, &[]).err(), Some(NoServer::AllBusy));
+    drop(held);
+    assert_eq!(trial.port(0), 2);
+}
+
 #[test]
 fn without_addresses_there_is_no_server() {
     let trial = Trial::new(1, |options| {
