@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::config::model::{ForwardedField, Proxies};
+use crate::config::model::Proxies;
 use crate::http::error::RequestError;
 use crate::http::fields::Known;
+use crate::http::forwarded::ForwardedField;
 use crate::http::framing::Framing;
 use crate::http::method::Method;
 use crate::http::path::{ENCODED_SLASH, NormalPath};

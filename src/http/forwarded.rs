@@ -1,4 +1,5 @@
-//! The elements of `Forwarded` (RFC 7239): what a proxy says of the connection that a request came on.
+//! The elements of `Forwarded` (RFC 7239) and `X-Forwarded-For`: what a proxy says of the connection that a request
+//! came on.
 //!
 //! ```text
 //! Forwarded: for=192.0.2.7;proto=https, for="[2001:db8::1]:4711"
@@ -8,9 +9,45 @@
 //! A caller splits the field's value into elements and says which of them it believes.
 
 use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 
-use super::fields::is_token;
+use super::fields::{Fields, is_token};
 use super::list::trim;
+
+/// The field in which proxies say who the client is. One alone is believed: a proxy that sets one field
+/// passes on what a client has put into the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ForwardedField {
+    /// `X-Forwarded-For`, and with it `X-Forwarded-Proto` and `X-Forwarded-Host`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+impl ForwardedField {
+    /// The value of the field in `fields`: all its lines, with commas between them.
+    pub(crate) fn value(self, fields: &Fields<'_>) -> Vec<u8> {
+        let name = match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+        };
+        combined(fields, name)
+    }
+
+    /// The address in an element of the field; `None` if there is none that can be read.
+    pub(crate) fn address_in(self, element: &[u8]) -> Option<IpAddr> {
+        match self {
+            Self::XForwardedFor => parse_address(element),
+            Self::Forwarded => {
+                let node = parameter(element, "for")?;
+                // RFC 7239 §6: the port may be one that the proxy does not tell.
+                let end = memchr::memmem::find(&node, b":_").unwrap_or(node.len());
+                parse_address(&node[..end])
+            }
+        }
+    }
+}
 
 /// Returns the value of the parameter `name` of `element`, without its quotes. Returns `None` if the
 /// element has no such parameter or has it twice, and if the value is neither a token nor a quoted
@@ -49,6 +86,41 @@ fn unquoted(value: &[u8]) -> Option<Cow<'_, [u8]>> {
         }
     }
     Some(Cow::Owned(unquoted))
+}
+
+/// The values of all lines of a field, with commas between them.
+pub(crate) fn combined(fields: &Fields<'_>, name: &str) -> Vec<u8> {
+    let lines = fields.iter();
+    let lines = lines.filter(|(other, _)| other.eq_ignore_ascii_case(name));
+    let values: Vec<&[u8]> = lines.map(|(_, value)| value).collect();
+    values.join(&b","[..])
+}
+
+/// The elements of a field value; empty ones are left out (RFC 9110 §5.6.1.2). A quote means nothing
+/// here: a list that was split with respect to quotes would let a client hide the commas that proxies
+/// put behind its own quote.
+pub(crate) fn elements(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    value
+        .split(|byte| *byte == b',')
+        .map(trim)
+        .filter(|element| !element.is_empty())
+}
+
+/// Reads `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`. Returns
+/// `None` for everything else, and for an address that no client can have.
+fn parse_address(element: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(element).ok()?;
+    let between_brackets = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let address = match between_brackets {
+        Some(address) => IpAddr::V6(address.parse().ok()?),
+        None => text.parse().ok().or_else(|| {
+            let with_port: Option<SocketAddr> = text.parse().ok();
+            with_port.map(|address| address.ip())
+        })?,
+    };
+    Some(address.to_canonical()).filter(|address| !address.is_unspecified())
 }
 
 #[cfg(test)]

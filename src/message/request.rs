@@ -11,6 +11,7 @@ use super::secured::Secured;
 use super::trace::Trace;
 use super::upstream_note::NotePlace;
 use crate::address::{ClientAddress, ListenAddress};
+use crate::http::forwarded::ForwardedField;
 use crate::http::request::RequestHead;
 use crate::http::template::Values;
 
@@ -18,8 +19,8 @@ use crate::http::template::Values;
 pub(crate) struct Arrival<'r> {
     /// Whether the client came over TLS, to us or to a trusted proxy that says so.
     pub(crate) is_https: bool,
-    /// Whether the peer is a proxy whose word about the client is believed.
-    pub(crate) is_from_proxy: bool,
+    /// The field in which the peer says who its client is, if it is a proxy whose word is believed.
+    pub(crate) believed: Option<ForwardedField>,
     /// Tells what few ask of the connection.
     pub(crate) connection: &'r dyn TellsOfConnection,
 }

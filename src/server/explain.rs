@@ -341,7 +341,7 @@ async fn answer(
         is_tls(generation, listener).then(|| generation.at(listener).client_rule(head.host));
     let arrival = Arrival {
         is_https: client_rule.is_some() || Exchange::is_https(generation, peer, &head),
-        is_from_proxy: Exchange::is_from_proxy(generation, peer),
+        believed: Exchange::believed(generation, peer),
         connection: &connection,
     };
     let asked_of = (arrival.connection, client_rule);

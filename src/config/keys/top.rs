@@ -22,11 +22,12 @@ use super::tracing::{self, TRACING};
 use super::{app, issue, limits, log, rate, refine, upstream};
 use crate::address::ListenAddress;
 use crate::config::complaint::diagnostic::Diagnostic;
-use crate::config::model::{Config, ForwardedField, Policy};
+use crate::config::model::{Config, Policy};
 use crate::config::tree::node::{Context, Node};
 use crate::config::tree::section::Section;
 use crate::config::words::units::WAIT_OR_NONE;
 use crate::config::words::written;
+use crate::http::forwarded::ForwardedField;
 
 /// Each event loop is a thread with its own cache. A larger number is more likely a slip.
 const WORKERS: RangeInclusive<u64> = 1..=1024;

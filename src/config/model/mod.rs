@@ -61,7 +61,7 @@ pub(crate) use log::{
 pub(crate) use pattern::{Capture, PatternSegment, RoutePattern, Shape};
 pub(crate) use place::Place;
 pub(crate) use policy::{Access, ErrorPages, HeaderChanges, Policy, StatusPattern};
-pub(crate) use process::{Blocking, Config, ForwardedField, Proxies};
+pub(crate) use process::{Blocking, Config, Proxies};
 pub(crate) use rate::{Bucket, Rate, RateKey};
 pub(crate) use request_text::{RequestText, TextPart, Variable};
 pub(crate) use route::{Route, describe_route};

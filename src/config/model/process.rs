@@ -10,6 +10,7 @@ use super::{
     Server, SocketAccess, Stream, Tls, Tracing, Upstream, UpstreamServer, Verb, When,
 };
 use crate::address::{ListenAddress, UpstreamUrl};
+use crate::http::forwarded::ForwardedField;
 
 /// How long a server that was told to stop waits for its exchanges to end.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
@@ -158,17 +159,6 @@ impl Proxies {
         let mut networks = self.trusted.iter();
         networks.any(|network| network.contains(address))
     }
-}
-
-/// The field in which proxies say who the client is. One alone is believed: a proxy that sets one field
-/// passes on what a client has put into the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum ForwardedField {
-    /// `X-Forwarded-For`, and with it `X-Forwarded-Proto`.
-    #[default]
-    XForwardedFor,
-    /// `Forwarded` (RFC 7239).
-    Forwarded,
 }
 
 /// The pool of threads for work that may wait.

@@ -694,7 +694,7 @@ mod tests {
             }
             let ip = peer.map(|_| IpAddr::from([10, 0, 0, 1]));
             let arrival = Arrival {
-                is_from_proxy: false,
+                believed: None,
                 is_https,
                 connection: &At(peer.map(|peer| peer.parse().expect("an address")), ip),
             };

@@ -150,7 +150,7 @@ impl Connection {
         let is_tls = self.stream.session().is_some();
         Arrival {
             is_https: is_tls || Exchange::is_https(generation, self.client, head),
-            is_from_proxy: Exchange::is_from_proxy(generation, self.client),
+            believed: Exchange::believed(generation, self.client),
             connection: self,
         }
     }

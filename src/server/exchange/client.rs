@@ -10,12 +10,10 @@
 //! proxy is believed for the element that it appended, and for none before it.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
 
 use crate::address::ClientAddress;
-use crate::config::model::{ForwardedField, Proxies};
-use crate::http::forwarded;
-use crate::http::list::trim;
+use crate::config::model::Proxies;
+use crate::http::forwarded::{self, ForwardedField, elements};
 use crate::http::request::RequestHead;
 
 /// The address of the client: that of the peer, or where the peer is a trusted proxy, the last
@@ -32,10 +30,10 @@ pub(crate) fn address(
     if !is_trusted_proxy(proxies, peer) {
         return peer;
     }
-    let chain = combined(head, name_of(proxies.field));
+    let chain = proxies.field.value(&head.fields);
     let mut nearest = peer;
     for element in elements(&chain).rev() {
-        match address_in(element, proxies.field) {
+        match proxies.field.address_in(element) {
             Some(address) if proxies.trust(address) => nearest = address.into(),
             Some(address) => return address.into(),
             None => return ClientAddress::Unknown,
@@ -61,12 +59,15 @@ pub(crate) fn is_https(proxies: &Proxies, peer: ClientAddress, head: &RequestHea
         return false;
     }
     let field = proxies.field;
-    let chain = combined(head, name_of(field));
-    let is_proxy =
-        |element: &&[u8]| address_in(element, field).is_some_and(|address| proxies.trust(address));
+    let chain = field.value(&head.fields);
+    let is_proxy = |element: &&[u8]| {
+        field
+            .address_in(element)
+            .is_some_and(|address| proxies.trust(address))
+    };
     let behind_client = elements(&chain).rev().take_while(is_proxy).count();
     let schemes = match field {
-        ForwardedField::XForwardedFor => combined(head, "x-forwarded-proto"),
+        ForwardedField::XForwardedFor => forwarded::combined(&head.fields, "x-forwarded-proto"),
         ForwardedField::Forwarded => chain.clone(),
     };
     let scheme = elements(&schemes).rev().nth(behind_client);
@@ -90,64 +91,10 @@ pub(crate) fn is_trusted_proxy(proxies: &Proxies, peer: ClientAddress) -> bool {
     }
 }
 
-/// The name of the field in which proxies say who the client is.
-fn name_of(field: ForwardedField) -> &'static str {
-    match field {
-        ForwardedField::XForwardedFor => "x-forwarded-for",
-        ForwardedField::Forwarded => "forwarded",
-    }
-}
-
-/// The address in an element of the field; `None` if there is none that can be read.
-fn address_in(element: &[u8], field: ForwardedField) -> Option<IpAddr> {
-    match field {
-        ForwardedField::XForwardedFor => parse_address(element),
-        ForwardedField::Forwarded => {
-            let node = forwarded::parameter(element, "for")?;
-            // RFC 7239 §6: the port may be one that the proxy does not tell.
-            let end = memchr::memmem::find(&node, b":_").unwrap_or(node.len());
-            parse_address(&node[..end])
-        }
-    }
-}
-
-/// The values of all lines of a field, with commas between them.
-fn combined(head: &RequestHead<'_>, name: &str) -> Vec<u8> {
-    let lines = head.fields.iter();
-    let lines = lines.filter(|(other, _)| other.eq_ignore_ascii_case(name));
-    let values: Vec<&[u8]> = lines.map(|(_, value)| value).collect();
-    values.join(&b","[..])
-}
-
-/// The elements of a field value; empty ones are left out (RFC 9110 §5.6.1.2). A quote means nothing
-/// here: a list that was split with respect to quotes would let a client hide the commas that proxies
-/// put behind its own quote.
-fn elements(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    value
-        .split(|byte| *byte == b',')
-        .map(trim)
-        .filter(|element| !element.is_empty())
-}
-
-/// Reads `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`. Returns
-/// `None` for everything else, and for an address that no client can have.
-fn parse_address(element: &[u8]) -> Option<IpAddr> {
-    let text = str::from_utf8(element).ok()?;
-    let between_brackets = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
-    let address = match between_brackets {
-        Some(address) => IpAddr::V6(address.parse().ok()?),
-        None => text.parse().ok().or_else(|| {
-            let with_port: Option<SocketAddr> = text.parse().ok();
-            with_port.map(|address| address.ip())
-        })?,
-    };
-    Some(address.to_canonical()).filter(|address| !address.is_unspecified())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
     use crate::config::network;
     use crate::http::request::{HeadLimits, Parsed, field_space};

@@ -44,6 +44,7 @@ use crate::config::model::Limits;
 use crate::generation::policy::ServingPolicy;
 use crate::generation::{Generation, Listening, Route};
 use crate::handlers::{Begun, ProxiedRequest, WorkerState};
+use crate::http::forwarded::ForwardedField;
 use crate::http::path::NormalPath;
 use crate::http::raw_path::behind_segments;
 use crate::http::request::RequestHead;
@@ -215,9 +216,10 @@ impl<'g, 'r> Exchange<'g, 'r> {
         client::is_https(&generation.proxies, peer, head)
     }
 
-    /// Whether `peer` is a proxy whose word about the client is believed.
-    pub(super) fn is_from_proxy(generation: &Generation, peer: ClientAddress) -> bool {
-        client::is_trusted_proxy(&generation.proxies, peer)
+    /// The field in which `peer` says who its client is, if it is a proxy whose word is believed.
+    pub(super) fn believed(generation: &Generation, peer: ClientAddress) -> Option<ForwardedField> {
+        let proxies = &generation.proxies;
+        client::is_trusted_proxy(proxies, peer).then_some(proxies.field)
     }
 
     /// Goes on with the exchange, which has to be waited for, from what was done for it when it was asked for an

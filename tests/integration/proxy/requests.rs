@@ -348,6 +348,32 @@ fn what_a_trusted_proxy_says_is_passed_on() {
             &[],
         )],
     );
+    // A proxy that sets one field passes on what its client has put into the other.
+    for (top, said, expected) in [
+        (
+            "",
+            "X-Forwarded-For: 192.0.2.7, 2001:db8::1, x\nForwarded: for=6.6.6.6;host=evil",
+            [
+                "X-Forwarded-For: 192.0.2.7, 2001:db8::1, x, 127.0.0.1",
+                r#"Forwarded: for=192.0.2.7, for="[2001:db8::1]", for=unknown, for=127.0.0.1;host=h;proto=http"#,
+                "X-Forwarded-Host: h",
+            ],
+        ),
+        (
+            "forwarded_field = 'Forwarded'",
+            "X-Forwarded-For: 6.6.6.6\nX-Forwarded-Host: evil\nForwarded: for=192.0.2.7;host=a, for=_b;host=\"c:1\"",
+            [
+                "X-Forwarded-For: 192.0.2.7, unknown, 127.0.0.1",
+                r#"Forwarded: for=192.0.2.7;host=a, for=_b;host="c:1", for=127.0.0.1;host="c:1";proto=http"#,
+                "X-Forwarded-Host: c:1",
+            ],
+        ),
+    ] {
+        let server = Site::new(&format!("'/' = {{ proxy = '{}' }}", upstream.url()))
+            .top(&format!("trusted_proxies = ['127.0.0.1']\n{top}"))
+            .start();
+        holds(&server, &upstream, &[(said, &expected, &[])]);
+    }
     // A host in which a quote stands ends no parameter.
     holds(
         &server,

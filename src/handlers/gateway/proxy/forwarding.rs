@@ -1,8 +1,10 @@
 //! What an upstream is told of the client: `X-Forwarded-For`, `-Proto` and `-Host`, and `Forwarded`
 //! (RFC 7239).
 //!
-//! A proxy that is trusted has told us of its own client; its list goes on, with the proxy's address
-//! appended. What any other client says of itself in such fields never arrives, in whatever spelling.
+//! A proxy that is trusted has told us of its own client, in the one field in which it is believed; its list goes
+//! on, with the proxy's address appended, in that field and in the other. What the other field said, the proxy may
+//! have passed on from its client: that never arrives, nor does what any other client says of itself, in whatever
+//! spelling.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -10,6 +12,7 @@ use std::net::IpAddr;
 use crate::config::model::HeaderChanges;
 use crate::http::address_text::AddressText;
 use crate::http::fields::{is_same_variable, is_token};
+use crate::http::forwarded::{self, ForwardedField, elements};
 use crate::http::response::FieldLines;
 use crate::message::request::Request;
 
@@ -50,34 +53,27 @@ pub(super) fn push(
     lines: &mut FieldLines,
 ) {
     let arrival = request.arrival;
-    let is_from_proxy = arrival.is_some_and(|arrival| arrival.is_from_proxy);
+    let believed = arrival.and_then(|arrival| arrival.believed);
     let peer = match arrival.and_then(|arrival| arrival.connection.peer()) {
         Some(peer) => Some(peer.ip().to_canonical()),
-        None if is_from_proxy => None,
+        None if believed.is_some() => None,
         None => request.client.ip(),
     };
     let proto = match arrival {
         Some(arrival) if arrival.is_https => "https",
         _ => "http",
     };
-    let before = |name: &str| {
-        if is_from_proxy {
-            values(request, name)
-        } else {
-            Vec::new()
-        }
-    };
     let text = peer.map(AddressText::new);
     let address = text.as_ref().map_or(&b""[..], AddressText::as_bytes);
     let is_said = |name: &str| !changes.replace(name);
     if is_said("X-Forwarded-For") {
-        let before = before("X-Forwarded-For");
+        let before = believed.map_or_else(Vec::new, |field| x_forwarded_for(request, field));
         push_list("X-Forwarded-For", &before, [address], lines);
     }
     if is_said("X-Forwarded-Proto") {
         lines.push_clean("X-Forwarded-Proto", [proto.as_bytes()]);
     }
-    let original = before("X-Forwarded-Host").pop();
+    let original = believed.and_then(|field| host_said(request, field));
     let host = original.as_deref().unwrap_or(host);
     if !host.is_empty() && is_said("X-Forwarded-Host") {
         lines.push_clean("X-Forwarded-Host", [host]);
@@ -85,7 +81,46 @@ pub(super) fn push(
     if is_said("Forwarded") {
         let host = escaped(host);
         let element = forwarded_element(peer, address, &host, proto);
-        push_list("Forwarded", &before("Forwarded"), element, lines);
+        let before = believed.map_or_else(Vec::new, |field| forwarded(request, field));
+        push_list("Forwarded", &before, element, lines);
+    }
+}
+
+/// What a proxy that is believed in `field` has said, as members of `X-Forwarded-For`.
+fn x_forwarded_for(request: &Request<'_>, field: ForwardedField) -> Vec<Vec<u8>> {
+    if field == ForwardedField::XForwardedFor {
+        return values(request, "X-Forwarded-For");
+    }
+    let text = |address: IpAddr| AddressText::new(address).as_bytes().to_vec();
+    let member = |element: &[u8]| field.address_in(element).map_or(b"unknown".to_vec(), text);
+    let said = field.value(&request.head.fields);
+    elements(&said).map(member).collect()
+}
+
+/// The same, as members of `Forwarded`.
+fn forwarded(request: &Request<'_>, field: ForwardedField) -> Vec<Vec<u8>> {
+    if field == ForwardedField::Forwarded {
+        return values(request, "Forwarded");
+    }
+    let member = |element: &[u8]| {
+        let address = field.address_in(element);
+        let text = address.map(AddressText::new);
+        let text = text.as_ref().map_or(&b""[..], AddressText::as_bytes);
+        [&b"for="[..], &node(address, text).concat()].concat()
+    };
+    let said = field.value(&request.head.fields);
+    elements(&said).map(member).collect()
+}
+
+/// The host that the client asked for, as the proxy next to us says.
+fn host_said(request: &Request<'_>, field: ForwardedField) -> Option<Vec<u8>> {
+    match field {
+        ForwardedField::XForwardedFor => values(request, "X-Forwarded-Host").pop(),
+        ForwardedField::Forwarded => {
+            let said = field.value(&request.head.fields);
+            let host = forwarded::parameter(elements(&said).next_back()?, "host")?;
+            Some(host.into_owned()).filter(|host| !host.is_empty())
+        }
     }
 }
 
@@ -133,6 +168,15 @@ fn push_list<const N: usize>(
     }
 }
 
+/// The parts of the node of `peer` (RFC 7239 §6), whose text `address` is: brackets and colons stand in quotes.
+fn node(peer: Option<IpAddr>, address: &[u8]) -> [&[u8]; 3] {
+    match peer {
+        Some(IpAddr::V4(_)) => [b"", address, b""],
+        Some(IpAddr::V6(_)) => [b"\"[", address, b"]\""],
+        None => [b"", b"unknown", b""],
+    }
+}
+
 /// The parts of an element of `Forwarded` (RFC 7239 §4); `address` is the text of `peer`, `host` is escaped.
 fn forwarded_element<'e>(
     peer: Option<IpAddr>,
@@ -140,12 +184,7 @@ fn forwarded_element<'e>(
     host: &'e [u8],
     proto: &'e str,
 ) -> [&'e [u8]; 9] {
-    let (open, node, close): (&[u8], &[u8], &[u8]) = match peer {
-        Some(IpAddr::V4(_)) => (b"", address, b""),
-        // §6: brackets and colons stand in quotes.
-        Some(IpAddr::V6(_)) => (b"\"[", address, b"]\""),
-        None => (b"", b"unknown", b""),
-    };
+    let [open, node, close] = node(peer, address);
     let (before_host, behind_host): (&[u8], &[u8]) = match host {
         [] => (b"", b""),
         host if is_token(host) => (b";host=", b""),

@@ -215,7 +215,9 @@ fn push_fields(request: &Request<'_>, options: &Proxy, lines: &mut FieldLines) {
         options.any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
     };
     let changes = &options.request_headers;
-    let is_from_proxy = request.arrival.is_some_and(|arrival| arrival.is_from_proxy);
+    let is_from_proxy = request
+        .arrival
+        .is_some_and(|arrival| arrival.believed.is_some());
     let max_forwards = max_forwards::left(request.head);
     let hides_range = request.hides_range();
     let (has_id, has_trace) = (request.id().is_some(), request.trace().is_some());
