@@ -78,6 +78,11 @@ impl ServingAuth {
         matches!(self.door, Door::Open)
     }
 
+    /// As the configuration has it.
+    pub(super) fn rule(&self) -> Option<&Auth> {
+        self.rule.as_ref()
+    }
+
     /// Whether a client that was let in by `other` has proved what is wanted here.
     pub(crate) fn is_satisfied_by(&self, other: &Self) -> bool {
         self.rule == other.rule

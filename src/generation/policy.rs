@@ -10,7 +10,7 @@ use super::carryover::Carryover;
 use super::cors::ServingCors;
 use super::error_pages::ErrorPage;
 use crate::config::model::{
-    Access, ErrorPages, HeaderChanges, Limits, Policy, RequestText, RoutePattern,
+    Access, Auth, ErrorPages, HeaderChanges, Limits, Policy, RequestText, RoutePattern,
 };
 use crate::http::compression::Compression;
 use crate::http::date::HttpDate;
@@ -208,6 +208,23 @@ impl ServingPolicy {
     #[inline(always)]
     pub(crate) fn max_rate_out(&self) -> Option<NonZeroU64> {
         self.admission.as_ref()?.max_rate_out
+    }
+
+    /// Whether it keeps clients out, by their address or for what they have to prove, otherwise than `other` does.
+    pub(crate) fn keeps_others_out_than(&self, other: &Self) -> bool {
+        let own = self.conditions();
+        own != (None, false, None) && own != other.conditions()
+    }
+
+    /// What a client has to meet: its address, a certificate, who it proves to be.
+    fn conditions(&self) -> (Option<&Access>, bool, Option<&Auth>) {
+        let admission = self.admission.as_ref();
+        let access = admission.map(|admission| &admission.access);
+        (
+            access.filter(|access| **access != Access::default()),
+            admission.is_some_and(|admission| admission.needs_certificate),
+            self.auth.as_ref().and_then(|auth| auth.rule()),
+        )
     }
 
     /// This policy, with what a client has to prove.

@@ -108,6 +108,38 @@ impl<'a> NormalPath<'a> {
         (resolved == decoded).then_some(NormalPath(Cow::Owned(decoded)))
     }
 
+    /// Returns the path of a program that decodes encoded slashes and resolves nothing: to find a route by, because
+    /// it may be no normal one.
+    pub(crate) fn with_slashes_only_decoded(&self) -> NormalPath<'static> {
+        let decoded = self.0.iter().map(|byte| decoded_octet(*byte));
+        NormalPath(Cow::Owned(decoded.collect()))
+    }
+
+    /// Returns the path of a program that decodes encoded slashes, and then resolves `.` and `..`. A `..` at the root
+    /// leads nowhere (RFC 3986 §5.2.4).
+    pub(crate) fn with_slashes_decoded_and_resolved(&self) -> NormalPath<'static> {
+        let decoded: Vec<u8> = self.0.iter().map(|byte| decoded_octet(*byte)).collect();
+        let mut segments: Vec<&[u8]> = Vec::new();
+        for segment in decoded.split(|byte| *byte == b'/') {
+            match segment {
+                b"" | b"." => {}
+                b".." => drop(segments.pop()),
+                segment => segments.push(segment),
+            }
+        }
+        let is_directory = decoded.ends_with(b"/") && !segments.is_empty();
+        let end = is_directory.then_some(&b""[..]);
+        let path = [
+            &b"/"[..],
+            &segments
+                .into_iter()
+                .chain(end)
+                .collect::<Vec<_>>()
+                .join(&b'/'),
+        ];
+        NormalPath(Cow::Owned(path.concat()))
+    }
+
     /// Returns the path without its first `prefix` octets. A segment must end there.
     pub(crate) fn strip_prefix(&self, prefix: usize) -> NormalPath<'_> {
         match self.0.get(prefix..) {
@@ -387,6 +419,26 @@ mod tests {
             encode_path(br"/\example.com").to_string(),
             "/%5Cexample.com"
         );
+    }
+
+    #[test]
+    fn a_program_may_read_an_encoded_slash_as_one_that_separates() {
+        for (raw, expected) in [
+            ("/admin%2Fx", "/admin/x"),
+            ("/admin%2F", "/admin/"),
+            ("/open/..%2Fadmin%2Fx", "/admin/x"),
+            ("/..%2F..%2Fadmin", "/admin"),
+            ("/a%2F%2Fb%2F.", "/a/b"),
+            ("/..%2F", "/"),
+            ("/a/b", "/a/b"),
+        ] {
+            let path = NormalPath::parse(raw.as_bytes()).expect("normal");
+            assert_eq!(
+                path.with_slashes_decoded_and_resolved().as_bytes(),
+                expected.as_bytes(),
+                "{raw}"
+            );
+        }
     }
 
     proptest! {

@@ -148,7 +148,7 @@ reasons! {
             "The head of the request did not come within head_timeout."
             "Nothing, if it is seldom: the client or its network is slow, or it is an attack."
         PathInvalid "path_invalid" BAD_REQUEST "http_request_error"
-            "The path leads above the root, or holds octets that no path may have."
+            "The path leads above the root, holds octets that no path may have, or is, with its encoded slashes decoded, for a route that lets others in."
             "Nothing, if it is a scanner; otherwise mend the link."
         PlainHttp "plain_http" BAD_REQUEST "http_request_error"
             "The client speaks plain HTTP at a port where TLS is spoken."

@@ -167,13 +167,52 @@ fn find_route<'g, 'r>(
     let path = NormalPath::parse(head.target.path);
     let path = path.map_err(|_| refuse(Reason::PathInvalid))?;
     let matched = match_path(site, head, method, path)?;
-    if !matched.route.handler.decodes_slashes() || !matched.path.has_encoded_slash() {
+    // An encoded slash makes the path shorter than the target's.
+    if matched.path.as_bytes().len() == head.target.path.len() || !matched.path.has_encoded_slash()
+    {
         return Ok(matched);
     }
-    // Routed once more, so that no spelling of a path gets past the route that is for it.
-    let decoded = matched.path.with_slashes_decoded();
-    let decoded = decoded.ok_or_else(|| refuse(Reason::PathInvalid))?;
-    match_path(site, head, method, decoded)
+    with_encoded_slash(site, head, method, matched)
+}
+
+/// As [`find_route`], of a path with an encoded slash, so that no spelling of a path gets past the route that is for
+/// it: what was `matched` may take the slash for one that separates segments.
+#[cold]
+fn with_encoded_slash<'g, 'r>(
+    site: &'g Site,
+    head: &RequestHead<'r>,
+    method: Method,
+    matched: Matched<'g, 'r>,
+) -> Result<Matched<'g, 'r>, (&'g ServingPolicy, Refusal)> {
+    let invalid = |policy| (policy, Refusal::Because(Reason::PathInvalid));
+    let handler = &matched.route.handler;
+    if handler.decodes_slashes() {
+        let decoded = matched.path.with_slashes_decoded();
+        let decoded = decoded.ok_or_else(|| invalid(&site.policy))?;
+        return match_path(site, head, method, decoded);
+    }
+    if !handler.is_code() {
+        return Ok(matched);
+    }
+    // A program may decode the path before it splits it, as all under WSGI do, and resolve `..` then, or not.
+    for decoded in [
+        matched.path.with_slashes_decoded_and_resolved(),
+        matched.path.with_slashes_only_decoded(),
+    ] {
+        let Found::Route { route, .. } = site.routes.find(method, &decoded) else {
+            continue;
+        };
+        // Of several routes at the path, the one that would answer; where none does, no rule is passed.
+        let other = match &route.arms[..] {
+            [] => Some(route),
+            arms => when::choose(arms, head, method),
+        };
+        let policy = &matched.route.policy;
+        if let Some(other) = other.filter(|other| other.policy.keeps_others_out_than(policy)) {
+            return Err(invalid(&other.policy));
+        }
+    }
+    Ok(matched)
 }
 
 /// The route of `site` that answers `method` for `path`, as [`find_route`] returns it.

@@ -563,3 +563,38 @@ fn a_unix_socket_does_as_well() {
     assert_eq!(seen.line(), "GET / HTTP/1.1");
     assert_eq!(seen.field("Host").as_deref(), Some("h"));
 }
+
+/// `/admin%2Fx` got past the rules of `/admin`, and the application, which decodes the slash, served `/admin/x`.
+#[test]
+fn an_encoded_slash_leads_past_no_rule() {
+    let upstream = Upstream::answering(HELLO);
+    let url = upstream.url();
+    let server = Site::new(&format!(
+        "'/' = {{ proxy = '{url}' }}\n'/admin' = {{ proxy = '{url}', deny = ['127.0.0.0/8', '::1'] }}\n\
+         '/same' = {{ proxy = '{url}' }}\n'/inside' = {{ proxy = '{url}', allow = ['127.0.0.1', '::1'] }}\n\
+         '/files' = {{ files = 'www', deny = ['0.0.0.0/0'] }}\n\
+         '/arms' = [{{ when = {{ header.X = '1' }}, proxy = '{url}', deny = ['0.0.0.0/0'] }}, {{ proxy = '{url}' }}]"
+    ))
+    .start();
+    for (target, status) in [
+        ("/admin/x", 403),
+        ("/inside/x", 200),
+        ("/inside%2Fx", 400),
+        ("/admin%2Fx", 403),
+        ("/admin%2f", 403),
+        ("/open%2F..%2Fadmin", 403),
+        ("/open/..%2Fadmin%2Fx", 403),
+        ("/files%2Fx", 403),
+        ("/admin%2F..%2Fx", 403),
+        ("/admin%2Fa%2F..%2F..%2Fx", 403),
+        ("/arms%2Fx", 200),
+        ("/..%2F..%2Fadmin", 403),
+        ("/..%2Fx", 200),
+        ("/same%2Fx", 200),
+        ("/%40types%2Fnode", 200),
+        ("/administration%2Fx", 200),
+        ("/x%252Fadmin", 200),
+    ] {
+        assert_eq!(server.get(target).status, status, "{target}");
+    }
+}
