@@ -20,6 +20,8 @@ pub(crate) struct Chosen {
     pub(super) set_cookie: Option<Box<str>>,
     /// Whether the caller has said how the request went.
     is_judged: Cell<bool>,
+    /// Whether it has failed: a response with a listed status whose content breaks off is one failure.
+    has_failed: Cell<bool>,
 }
 
 /// What is the same for all requests for which a group chooses one of its servers. They share it, so that each
@@ -59,6 +61,7 @@ impl Chosen {
             role,
             set_cookie: None,
             is_judged: Cell::new(false),
+            has_failed: Cell::new(false),
         }
     }
 
@@ -101,6 +104,9 @@ impl Chosen {
 
     pub(super) fn failed_at(&self, now: Instant) {
         self.is_judged.set(true);
+        if self.has_failed.replace(true) {
+            return;
+        }
         let is_trial = self.role == Role::Trial;
         let limits = &self.listed.group.failures;
         let change = self

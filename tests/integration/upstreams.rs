@@ -115,6 +115,20 @@ fn a_server_that_fails_is_paused_and_told_of() {
     assert_eq!(told(&server, 0)["state"], "paused");
 }
 
+/// A server that answered every POST with 503 was taken for well, and its failures were none: only responses after
+/// which another server was asked were counted.
+#[test]
+fn a_listed_status_is_a_failure_also_where_nothing_is_repeated() {
+    let unavailable = Upstream::answering("HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno");
+    let settings = ", failures = { max = 3 }, retry = { statuses = [503] }";
+    for method in ["POST", "GET"] {
+        let server = site(&[&unavailable], settings).start();
+        let asked = format!("{method} / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(server.connect().exchange(asked).status, 503);
+        assert_eq!(told(&server, 0)["failures"], 1, "{method}");
+    }
+}
+
 #[test]
 fn a_server_that_says_it_is_not_well_gets_no_requests_until_it_is() {
     let (is_well, checks) = (

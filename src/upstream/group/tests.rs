@@ -4,6 +4,7 @@ use super::*;
 use crate::address::UpstreamAddress;
 use crate::config::model::{Failures, HashKey, Place, UpstreamServer};
 use crate::upstream::check::Unwell;
+use crate::upstream::chosen::Role;
 use crate::upstream::names::Target;
 
 /// A group, and a function from seconds to moments.
@@ -185,6 +186,18 @@ fn a_trial_without_an_outcome_is_followed_by_another() {
     assert_eq!(trial.port(15), down);
 }
 
+/// The status of a response may be a failure, and its content may break off afterwards.
+#[test]
+fn a_request_is_one_failure() {
+    let trial = Trial::new(1, |options| options.failures.max = 2);
+    let chosen = trial.choose(0, &[]).expect("a server");
+    chosen.failed_at(trial.at(0));
+    chosen.failed_at(trial.at(0));
+    assert_eq!(trial.choose(0, &[]).expect("it").role, Role::Ordinary);
+    trial.fail(0);
+    assert_eq!(trial.choose(0, &[]).expect("it").role, Role::LastResort);
+}
+
 #[test]
 fn of_servers_in_a_pause_the_one_that_failed_least_recently_is_asked() {
     let trial = Trial::new(2, |_| {});
@@ -285,7 +298,7 @@ fn a_cookie_leads_to_the_same_server() {
     let trial = sticky(3);
     let first = trial.choose(0, &[]).expect("a server");
     let value = cookie(&first);
-    assert!(!value.contains("127"), "it does not tell the address");
+    assert!(!value.contains("127."), "it does not tell the address");
     for _ in 0..5 {
         let again = with_cookie(&trial, &value, 0);
         assert_eq!(

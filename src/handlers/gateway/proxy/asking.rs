@@ -82,13 +82,16 @@ impl ProxyHandler {
                         };
                         format!("responds {}, {connection}", said.head.status)
                     });
-                    let is_refused = self.is_refused(&said.head, request, body, &tries);
+                    let is_failure = self.is_failure(said.head.status);
                     let heard = self.heard(said, chosen, &tries, worker);
-                    if !is_refused {
+                    if is_failure {
+                        heard.asked.chosen.failed();
+                    } else {
                         heard.asked.chosen.succeeded();
+                    }
+                    if !is_failure || !body.is_kept() || !self.may_repeat(request, body, &tries) {
                         return Ok(heard);
                     }
-                    heard.asked.chosen.failed();
                     tries.refused = Some(Box::new(heard));
                 }
                 Err((Failure::Client(error), _)) => {
@@ -187,18 +190,10 @@ impl ProxyHandler {
         }
     }
 
-    /// Whether the response is one for which another server is asked.
-    fn is_refused<C: ReadContent + Copy>(
-        &self,
-        head: &UpstreamHead,
-        request: &Request<'_>,
-        body: &Body<C>,
-        tries: &Tries<C>,
-    ) -> bool {
+    /// Whether a response of that status counts as a failure of its server, whether or not another is asked.
+    fn is_failure(&self, status: Status) -> bool {
         let statuses = &self.upstream.options().retry.statuses;
-        statuses.contains(&head.status.code())
-            && body.is_kept()
-            && self.may_repeat(request, body, tries)
+        statuses.contains(&status.code())
     }
 
     /// Whether the request may be sent to another server after one has failed by `fault`.
