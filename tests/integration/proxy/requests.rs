@@ -2,7 +2,7 @@
 
 use crate::support::{Request, Server, Site, Upstream, speak_plainly};
 
-use super::{HELLO, POST, get, site, start};
+use super::{HELLO, POST, get, site, start, start_with_one_worker};
 
 /// Sends `request` by a connection of its own, and returns what the upstream saw of it.
 fn seen(server: &Server, upstream: &Upstream, request: impl AsRef<[u8]>) -> Request {
@@ -596,5 +596,27 @@ fn an_encoded_slash_leads_past_no_rule() {
         ("/x%252Fadmin", 200),
     ] {
         assert_eq!(server.get(target).status, status, "{target}");
+    }
+}
+
+/// The application knew its client by the connection, and the next client had the session of the one before.
+#[test]
+fn no_request_follows_where_a_client_has_proved_itself_for_the_connection() {
+    let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\nWWW-Authenticate: NTLM\r\n\
+                     Content-Length: 0\r\n\r\n";
+    for (answer, lines, connections) in [
+        (HELLO, "", 1),
+        (HELLO, "Authorization: Basic YTpi\r\n", 1),
+        (HELLO, "Authorization: NTLM TlRMTVNTUAAD\r\n", 2),
+        (HELLO, "authorization: negotiate YIIB\r\n", 2),
+        (challenge, "", 2),
+    ] {
+        let upstream = Upstream::answering(answer);
+        let server = start_with_one_worker("", &upstream);
+        let mut client = server.connect();
+        let asked = format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
+        client.exchange(&asked);
+        client.exchange(get("/"));
+        assert_eq!(upstream.connections(), connections, "{lines:?}");
     }
 }

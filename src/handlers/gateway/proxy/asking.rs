@@ -26,6 +26,7 @@ use std::io;
 use std::time::Duration;
 
 use super::body::{Body, BodyReader};
+use super::connection_auth;
 use super::content::Asked;
 use super::fault::{Failure, ProxyFault};
 use super::heard::{Heard, Spoken, Unanswered};
@@ -322,6 +323,7 @@ impl ProxyHandler {
             upgrade: request::wanted_protocol(request.head, &self.options.upgrade),
             expects_continue: body.expects_continue(),
             trailers: request::takes_trailers(request.head),
+            owns_connection: connection_auth::owns_connection(request.head),
         };
         let head = request::encode(
             request,

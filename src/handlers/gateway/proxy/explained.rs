@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::ProxyHandler;
 use super::body::announced_framing;
+use super::connection_auth;
 use super::request::{self, Wishes};
 use crate::message::request::Request;
 use crate::upstream::ServerOutlook;
@@ -33,6 +34,7 @@ impl ProxyHandler {
             upgrade: request::wanted_protocol(request.head, &self.options.upgrade),
             expects_continue: request.head.expects_continue && !self.options.buffer,
             trailers: request::takes_trailers(request.head),
+            owns_connection: connection_auth::owns_connection(request.head),
         };
         let framing = announced_framing(request, self.options.buffer);
         let encoded = request::encode(

@@ -11,6 +11,7 @@
 //! | the content that it is sent | [`body`] |
 //! | which server is asked, and which one after it | [`asking`], [`tries`], [`heard`] |
 //! | a response's way in | [`receiving`], [`content`] |
+//! | which connection no other request may follow on | [`connection_auth`] |
 //! | what an upstream can do wrong | [`fault`] |
 //! | what `Proxy-Status` says | [`proxy_status`] |
 //! | a server that says who is let in | [`forward_auth`] |
@@ -19,6 +20,7 @@
 
 mod asking;
 mod body;
+mod connection_auth;
 mod content;
 mod explained;
 mod fault;

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::mem::take;
 use std::time::Duration;
 
+use super::connection_auth::asks_for_proof;
 use super::fault::ProxyFault;
 use crate::http::chunked::{LAST_CHUNK, push_chunk};
 use crate::http::content::{Decoder, Step};
@@ -57,6 +58,8 @@ pub(super) struct Receiving {
     waits: Option<Duration>,
     /// Whether the client takes trailer fields.
     takes_trailers: bool,
+    /// Whether the request proves who its client is for the whole connection.
+    is_owned: bool,
     /// Encoded trailer fields for the client.
     trailers: Vec<u8>,
 }
@@ -105,6 +108,7 @@ impl Receiving {
             persistent: false,
             waits: None,
             takes_trailers: wishes.trailers,
+            is_owned: wishes.owns_connection,
             trailers: Vec::new(),
         }
     }
@@ -167,7 +171,8 @@ impl Receiving {
             return Ok(());
         }
         let decoder = Decoder::of_response(head.framing);
-        self.persistent = head.persistent && !is_switch;
+        self.persistent =
+            head.persistent && !is_switch && !self.is_owned && !told.is_for_connection;
         self.waits = told.waits;
         self.state = if is_switch {
             State::Tunnel
@@ -325,6 +330,8 @@ struct Told {
     is_unbuffered: bool,
     /// How long the upstream waits for another request.
     waits: Option<Duration>,
+    /// Whether it asks the client to prove itself for the whole connection.
+    is_for_connection: bool,
 }
 
 impl Told {
@@ -332,6 +339,7 @@ impl Told {
     fn by(head: &ReceivedHead<'_>, is_switch: bool, takes_trailers: bool) -> Self {
         let mut lines = FieldLines::behind(Vec::with_capacity(head.length));
         let (mut has_date, mut is_unbuffered, mut waits) = (false, false, None);
+        let mut is_for_connection = false;
         let has_options = head.values(b"connection").next().is_some();
         let is_named = |name: &str| {
             let mut options = head.values(b"connection").flat_map(list::elements);
@@ -352,6 +360,7 @@ impl Told {
             let is_dropped = is_for_us
                 || is_hop_by_hop(name) && !is_announcement
                 || has_options && is_named(name);
+            is_for_connection |= asks_for_proof(name, value);
             if !is_dropped {
                 has_date |= is_name(octets, b"date");
                 lines.push_clean(name, [value]);
@@ -368,6 +377,7 @@ impl Told {
             has_date,
             is_unbuffered,
             waits,
+            is_for_connection,
         }
     }
 }

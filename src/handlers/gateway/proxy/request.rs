@@ -61,6 +61,9 @@ pub(super) struct Wishes<'r> {
     pub(super) expects_continue: bool,
     /// Whether the client takes trailer fields.
     pub(super) trailers: bool,
+    /// Whether it proves who its client is for the whole connection, so that no other request may follow there;
+    /// see [`connection_auth`](super::connection_auth).
+    pub(super) owns_connection: bool,
 }
 
 /// The protocol that the request asks for by `Upgrade`, if it is one of `allowed` (RFC 9110 §7.8). Of
