@@ -44,9 +44,8 @@ use crate::auth::{Passwords, Unusable};
 use crate::config::model::{
     self, Access, Auth, Cgi, Files, HostPattern, PluginRoute, Proxy, Route, RoutePattern, When,
 };
-use crate::handlers::dashboard::DashboardLife;
 use crate::handlers::files::{FilesRoute, Place};
-use crate::handlers::gateway::proxy::ProxyLife;
+use crate::message::presence::Presence;
 use crate::metrics::series::AllSeries;
 use crate::runtime::{BlockingPool, Permits};
 use crate::throttle::rate::{Buckets, Rate};
@@ -67,8 +66,8 @@ pub(crate) struct Carryover {
     lives: Kept<PluginKey, RouteLife>,
     pools: Kept<(PluginKey, usize), BlockingPool>,
     upstreams: Kept<String, upstream::Servers>,
-    proxies: Kept<ProxyKey, ProxyLife>,
-    dashboards: Kept<DashboardKey, DashboardLife>,
+    proxies: Kept<ProxyKey, Presence>,
+    dashboards: Kept<DashboardKey, Presence>,
     /// How many connections are open.
     streams: Kept<Vec<ListenAddress>, Permits>,
     terminators: Kept<model::Tls, Terminator>,
@@ -337,20 +336,16 @@ impl Carryover {
     }
 
     /// The life of a `proxy` route: tunnels end with it.
-    pub(super) fn proxy_life(&mut self, route: &Route, options: &Proxy) -> Arc<ProxyLife> {
+    pub(super) fn proxy_life(&mut self, route: &Route, options: &Proxy) -> Arc<Presence> {
         let mut key = (route.pattern.clone(), options.upstream.clone(), 0);
         while self.proxies.get(&key).is_some() {
             key.2 += 1;
         }
-        self.proxies.get_or_make(&key, |_| ProxyLife)
+        self.proxies.get_or_make(&key, |_| Presence::default())
     }
 
     /// The life of a `dashboard` route of `server`: its streams end with it.
-    pub(super) fn dashboard(
-        &mut self,
-        server: &model::Server,
-        route: &Route,
-    ) -> Arc<DashboardLife> {
+    pub(super) fn dashboard(&mut self, server: &model::Server, route: &Route) -> Arc<Presence> {
         let mut key = DashboardKey {
             listen: server.listen.clone(),
             hosts: server.hosts.clone(),
@@ -364,13 +359,12 @@ impl Carryover {
         while self.dashboards.get(&key).is_some() {
             key.nth += 1;
         }
-        self.dashboards
-            .get_or_make(&key, |_| DashboardLife::default())
+        self.dashboards.get_or_make(&key, |_| Presence::default())
     }
 
-    /// The lives of all routes with `dashboard`.
-    pub(super) fn dashboards(&self) -> impl Iterator<Item = &Arc<DashboardLife>> {
-        self.dashboards.values()
+    /// Whether they are there, of all routes with `dashboard` or `proxy`.
+    pub(super) fn presences(&self) -> impl Iterator<Item = &Arc<Presence>> {
+        self.dashboards.values().chain(self.proxies.values())
     }
 
     /// The error page at `path`, as its file is now.

@@ -216,23 +216,24 @@ impl Generation {
         self.carryover.pools().map(|pool| pool.state())
     }
 
-    /// Says that this generation serves. Its routes with handlers and dashboards may have been retired
-    /// before, by a reload that was taken back.
+    /// Says that this generation serves. Its routes with handlers, dashboards and tunnels may have been
+    /// retired before, by a reload that was taken back, and so may its upstreams.
     pub(crate) fn revive_routes(&self) {
         self.carryover.lives().for_each(|life| life.revive());
-        let dashboards = self.carryover.dashboards();
-        dashboards.for_each(|dashboard| dashboard.revive());
+        self.carryover.presences().for_each(|route| route.revive());
+        self.upstreams.iter().for_each(|group| group.revive());
     }
 
     /// Tells the requests at those routes with handlers and dashboards that `next` has not, after it has
-    /// taken over.
+    /// taken over. The tunnels to those routes and servers that `next` has not find that when they look next.
     pub(crate) fn retire_routes(&self, next: &Self) {
-        for dashboard in self.carryover.dashboards() {
-            let mut others = next.carryover.dashboards();
-            if !others.any(|other| Arc::ptr_eq(dashboard, other)) {
-                dashboard.retire();
+        for route in self.carryover.presences() {
+            let mut others = next.carryover.presences();
+            if !others.any(|other| Arc::ptr_eq(route, other)) {
+                route.retire();
             }
         }
+        self.upstreams.iter().for_each(|group| group.retire());
         let stays =
             |life: &Arc<RouteLife>| next.carryover.lives().any(|other| Arc::ptr_eq(life, other));
         let lives = self.carryover.lives().filter(|life| !stays(life)).cloned();

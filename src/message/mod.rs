@@ -12,6 +12,7 @@
 //! | which file a handler selects | [`selected`] |
 //! | ranges and preconditions of a representation | [`representation`], [`conditional`] |
 //! | what the operator changes of a representation | [`changes`] |
+//! | whether a route is still there for its streams and tunnels | [`presence`] |
 //! | the server's own words for an error, in three forms | [`problem`], [`mod@format`] |
 
 pub(crate) mod changes;
@@ -21,6 +22,7 @@ pub(crate) mod format;
 pub(crate) mod identity;
 pub(crate) mod location;
 pub(crate) mod marks;
+pub(crate) mod presence;
 pub(crate) mod problem;
 pub(crate) mod representation;
 pub(crate) mod request;

@@ -331,6 +331,7 @@ impl Supervisor {
     /// # Errors
     /// As [`run`](Self::run).
     fn serve(&mut self) -> Result<(), SupervisorError> {
+        self.watch_departures();
         self.start_apps()?;
         self.control
             .as_ref()

@@ -207,6 +207,7 @@ impl Supervisor {
         self.config = config;
         self.sockets = sockets;
         self.generation = generation;
+        self.watch_departures();
         self.number += 1;
         self.since = self.since.of_generation();
         let since = self.since.generation_time();
@@ -230,7 +231,18 @@ impl Supervisor {
         self.apps.settle();
         // Not before: a client that asks again because of it must meet the new configuration.
         before.retire_routes(&self.generation);
+        self.workers.roster().look_at_tunnels();
         Ok(changes)
+    }
+
+    /// Has tunnels learn it when a server of the current generation leaves its upstream: its name leads
+    /// elsewhere, or it is a process of an application that another one replaces.
+    pub(super) fn watch_departures(&self) {
+        for group in self.generation.upstreams() {
+            let roster = Arc::clone(self.workers.roster());
+            let servers = group.known_servers();
+            servers.tell_of_departures_by(move || roster.look_at_tunnels());
+        }
     }
 
     /// Reloads, because of `cause`.

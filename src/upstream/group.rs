@@ -11,7 +11,7 @@ mod choice;
 mod outlook;
 mod upkeep;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -41,7 +41,9 @@ pub(crate) struct Group {
     answers: Answers,
     /// `None` if TLS is spoken to none of its servers.
     connector: Option<Arc<Connector>>,
-    /// A thread holds it while it changes `members`.
+    /// A generation after it serves: its servers do not count as listed any more.
+    is_retired: AtomicBool,
+    /// A thread holds it while it changes `members` or `is_retired`.
     changes: Mutex<()>,
     /// Replaced as a whole when a name leads elsewhere. Workers read it without a lock.
     members: ArcSwap<Vec<Member>>,
@@ -116,6 +118,7 @@ impl Group {
             servers: Arc::clone(servers),
             answers: Answers::new(options, servers),
             connector,
+            is_retired: AtomicBool::new(false),
             changes: Mutex::default(),
             members: ArcSwap::default(),
             rotation: Rotation::new(),

@@ -36,7 +36,7 @@ pub(super) struct Entry {
 /// A server in its place in a group.
 #[derive(Debug)]
 pub(super) struct Member {
-    server: Listed,
+    listed: Listed,
     pub(super) entry: Entry,
     /// The same for the requests for which it is chosen, of which some outlive this list.
     pub(super) of_group: Arc<ServerOfGroup>,
@@ -65,7 +65,7 @@ pub(super) enum Fitness {
 
 impl Member {
     pub(super) fn server(&self) -> &Arc<Server> {
-        &self.server.0
+        &self.listed.server
     }
 
     pub(super) fn is_drained(&self) -> bool {
@@ -79,6 +79,11 @@ impl Member {
 
     pub(super) fn is_unhealthy(&self) -> bool {
         self.entry.is_checked && self.server().health.is_bad()
+    }
+
+    /// Says whether its group serves: only then it counts as listed.
+    pub(super) fn set_in_force(&self, is_in_force: bool) {
+        self.listed.set_in_force(is_in_force);
     }
 
     /// Takes it out, or back in.
@@ -146,7 +151,7 @@ pub(super) fn members(
             group: Arc::clone(group),
         };
         Member {
-            server: Listed::new(server),
+            listed: Listed::new(server),
             of_group: Arc::new(of_group),
             turn: Turn::first(nth, count, weight),
             place: hash::of(entry.address.to_string().as_bytes()),

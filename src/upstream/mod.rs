@@ -19,6 +19,7 @@
 //! | whether a server says that it is well | [`health`], [`check`] |
 //! | what the operator is told of servers | [`report`] |
 //! | the servers of an application, whose processes come and go | [`instances`] |
+//! | that a server has left an upstream | [`departures`] |
 //! | whether one more request may be asked again | [`budget`] |
 //! | connections that wait for their next request | [`kept`] |
 //! | requests that wait for a server with room | [`line`](mod@line) |
@@ -29,6 +30,7 @@ mod budget;
 mod check;
 mod chosen;
 mod connection;
+mod departures;
 mod dialogue;
 mod failures;
 mod group;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
+use super::departures::Departures;
 use super::failures::Record;
 use super::health::Health;
 use super::instances::Instances;
@@ -27,7 +28,7 @@ pub(crate) struct Server {
     /// Requests under way at the server, of all workers together, in the lower [`IN_FLIGHT_BITS`]; above
     /// them, those that have begun since the start. One instruction counts both.
     requests: AtomicU64,
-    /// How many groups list it: none, once its name leads elsewhere, or a reload has left it out.
+    /// How many groups that serve list it: none, once its name leads elsewhere, or a reload has left it out.
     listings: AtomicUsize,
     /// Whether a kept connection to it stayed open, the last time that this was seen.
     stays: AtomicBool,
@@ -160,20 +161,41 @@ fn under_way(count: u64) -> usize {
     (count & ((1 << IN_FLIGHT_BITS) - 1)) as usize
 }
 
-/// Counts the list that this is in among the lists that the server is in, while this lives.
+/// A server in a list. While the list is in force, it counts among the lists that the server is in.
 #[derive(Debug)]
-pub(super) struct Listed(pub(super) Arc<Server>);
+pub(super) struct Listed {
+    pub(super) server: Arc<Server>,
+    is_counted: AtomicBool,
+}
 
 impl Listed {
     pub(super) fn new(server: Arc<Server>) -> Self {
-        server.listings.fetch_add(1, Ordering::Relaxed);
-        Self(server)
+        let listed = Self {
+            server,
+            is_counted: AtomicBool::new(false),
+        };
+        listed.set_in_force(true);
+        listed
+    }
+
+    /// Says whether the list is in force. A list that is not may live for as long as an exchange that began
+    /// with it.
+    pub(super) fn set_in_force(&self, is_in_force: bool) {
+        let listings = &self.server.listings;
+        match (
+            self.is_counted.swap(is_in_force, Ordering::Relaxed),
+            is_in_force,
+        ) {
+            (false, true) => listings.fetch_add(1, Ordering::Relaxed),
+            (true, false) => listings.fetch_sub(1, Ordering::Relaxed),
+            (true, true) | (false, false) => return,
+        };
     }
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.0.listings.fetch_sub(1, Ordering::Relaxed);
+        self.set_in_force(false);
     }
 }
 
@@ -192,6 +214,8 @@ pub(crate) struct Servers {
     pub(super) further_tries: AtomicU64,
     /// Those of an application: where its processes listen.
     pub(super) instances: Instances,
+    /// What is called when one of them is in no list any more.
+    pub(super) departures: Departures,
 }
 
 impl Servers {
@@ -225,6 +249,11 @@ impl Servers {
     /// workers choose no others.
     pub(crate) fn set_ready(&self, ready: Vec<UpstreamAddress>) {
         self.instances.set_ready(ready);
+    }
+
+    /// Has `teller` called whenever one of them has left the list, unless the upstream has a teller already.
+    pub(crate) fn tell_of_departures_by(&self, teller: impl Fn() + Send + Sync + 'static) {
+        self.departures.tell_by(teller);
     }
 
     /// How many requests the server at `address` has.
@@ -277,6 +306,10 @@ mod tests {
         let server = Arc::new(Server::new(address(1)));
         assert!(!server.is_listed());
         let lists = [(), ()].map(|()| Listed::new(Arc::clone(&server)));
+        assert!(server.is_listed());
+        lists.iter().for_each(|list| list.set_in_force(false));
+        assert!(!server.is_listed(), "no list is in force");
+        lists[0].set_in_force(true);
         assert!(server.is_listed());
         drop(lists);
         assert!(!server.is_listed());

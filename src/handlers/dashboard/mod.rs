@@ -8,47 +8,25 @@
 //! The stream is told from the page by its query, so that a page finds it at its own address, whatever the
 //! route is called and whether or not that ends in a slash.
 //!
-//! A reload ends no stream, unless it takes the route out or changes who may open it ([`DashboardLife`]).
+//! A reload ends no stream, unless it takes the route out or changes who may open it ([`Presence`]).
 
 mod page;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::control::live::{Live, Way, answer};
+use crate::message::presence::Presence;
 use crate::message::request::Request;
 use crate::message::response::Response;
 
 /// The handler of a `dashboard` route.
 pub(crate) struct DashboardHandler {
-    life: Arc<DashboardLife>,
-}
-
-/// Whether a route is still there, for the same clients, as it was when its streams began. It outlives a
-/// reload that leaves that as it was.
-#[derive(Debug, Default)]
-pub(crate) struct DashboardLife {
-    is_retired: AtomicBool,
-}
-
-impl DashboardLife {
-    /// Says that a reload has taken the route out, or that it is for other clients now.
-    pub(crate) fn retire(&self) {
-        self.is_retired.store(true, Ordering::Release);
-    }
-
-    /// Says that the route is there, perhaps again: a reload may be taken back.
-    pub(crate) fn revive(&self) {
-        self.is_retired.store(false, Ordering::Release);
-    }
-
-    fn is_there(&self) -> bool {
-        !self.is_retired.load(Ordering::Acquire)
-    }
+    /// Whether the route is still there, for the same clients, as it was when its streams began.
+    life: Arc<Presence>,
 }
 
 impl DashboardHandler {
-    pub(crate) fn new(life: Arc<DashboardLife>) -> Self {
+    pub(crate) fn new(life: Arc<Presence>) -> Self {
         Self { life }
     }
 

@@ -253,6 +253,13 @@ impl Worker {
         self.counters.tunnels.add(1);
     }
 
+    /// Wakes the tunnels, which look whether they are still wanted, and all other tasks with them.
+    fn wake_tunnels(&self) {
+        if self.counters.tunnels.read() > 0 {
+            runtime::wake_all();
+        }
+    }
+
     /// Counts a connection no longer that was a tunnel.
     pub(in crate::server) fn uncount_tunnel(&self) {
         self.counters.tunnels.add(u64::MAX);

@@ -74,6 +74,13 @@ impl Roster {
         }
     }
 
+    /// Has the tunnels of every worker look whether their routes and servers are still there.
+    pub(crate) fn look_at_tunnels(&self) {
+        for worker in self.all() {
+            worker.send(Command::LookAtTunnels);
+        }
+    }
+
     /// Asks every worker to send how long it took to answer. Returns how many were asked.
     pub(crate) fn probe(&self, reply: &Sender<Duration>) -> usize {
         self.probe_each(|_| {

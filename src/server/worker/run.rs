@@ -38,6 +38,8 @@ pub(crate) enum Command {
     GiveUpIdle { reply: Sender<bool> },
     /// Renew the list of those who follow the server's exchanges; `done` is dropped when it has.
     LookAtFeed { done: Sender<()> },
+    /// Have tunnels look whether their routes and servers are still there.
+    LookAtTunnels,
     /// Reply how long it took until this was carried out.
     Probe { sent: Instant, reply: Reply },
 }
@@ -68,10 +70,6 @@ impl Drop for Acknowledgement {
 /// How long a connection may be idle once another process serves: a client that is about to send a request
 /// learns with its response that it has to connect again, and loses nothing.
 const LAST_IDLE: Duration = Duration::from_secs(2);
-
-/// How long after a change of the configuration tunnels look whether their route is still there: until
-/// then the generation before it, which has it, may still be in use.
-const TUNNELS_LOOK: Duration = Duration::from_secs(3);
 
 /// Runs a worker on this thread with the events of `queue`, until a command ends it.
 ///
@@ -181,6 +179,7 @@ async fn serve(commands: &mut Receiver<Command>, worker: &Rc<Worker>) -> Duratio
                 worker.look_who_wants_records();
                 drop(done);
             }
+            Some(Command::LookAtTunnels) => worker.wake_tunnels(),
             Some(Command::GiveUpIdle { reply }) => reply.send(runtime::give_up_oldest_idle()),
             Some(Command::Probe { sent, reply }) => answer_probe(sent, reply, worker),
             // A supervisor that is gone has no more connections for us either.
@@ -205,12 +204,6 @@ fn retire(worker: &Rc<Worker>) {
 /// Has the worker take on another configuration and exactly these sockets, and starts a task for each
 /// socket that is new.
 fn adopt(worker: &Rc<Worker>, generation: Arc<Generation>, sockets: Vec<ListeningSocket>) {
-    if worker.counters.tunnels.read() > 0 {
-        runtime::spawn(async {
-            runtime::sleep(TUNNELS_LOOK).await;
-            runtime::wake_all();
-        });
-    }
     for accepting in worker.adopt(generation, sockets) {
         let worker = Rc::clone(worker);
         runtime::spawn(async move {

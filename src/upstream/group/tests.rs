@@ -1,3 +1,4 @@
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::*;
@@ -398,6 +399,32 @@ fn the_servers_of_an_answer_that_adds_some_stay_as_they_are() {
     trial.group.members.load()[2 - down as usize].set_drained(true);
     trial.group.adopt_answer(0, targets(&[1, 2, 3]));
     assert_eq!([1, 1, 1].map(|seconds| trial.port(seconds)), [3; 3]);
+}
+
+#[test]
+fn a_server_to_which_no_name_leads_is_told_of() {
+    let (trial, told) = (named(&[1, 2]), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&told);
+    trial.group.known_servers().tell_of_departures_by(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    for (ports, expected) in [(&[1, 2, 3][..], 0), (&[2, 3], 1), (&[3, 2], 1), (&[4], 2)] {
+        trial.group.adopt_answer(0, targets(ports));
+        assert_eq!(told.load(Ordering::Relaxed), expected, "{ports:?}");
+    }
+}
+
+#[test]
+fn the_servers_of_a_group_are_listed_while_its_generation_serves() {
+    let trial = named(&[1]);
+    let chosen = trial.choose(0, &[]).expect("a server");
+    trial.group.retire();
+    assert!(!chosen.server().is_listed());
+    assert_eq!(trial.port(0), 1, "an exchange of the generation goes on");
+    trial.group.adopt_answer(0, targets(&[1, 2]));
+    assert!(!chosen.server().is_listed(), "whatever list it has");
+    trial.group.revive();
+    assert!(chosen.server().is_listed());
 }
 
 #[test]

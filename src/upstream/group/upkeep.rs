@@ -2,6 +2,7 @@
 //! which of them the operator has drained.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -135,7 +136,7 @@ impl Group {
     pub(in crate::upstream) fn renew_members(&self) {
         let sticky = self.options.sticky.as_ref();
         let signer = sticky.map(|sticky| Signer::new(sticky, &self.options.name));
-        let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.members.load();
         let is_drained = |address: &UpstreamAddress| {
             let mut members = before.iter();
@@ -148,6 +149,37 @@ impl Group {
         };
         let signer = signer.as_ref();
         let members = members(entries, &self.of_group, &self.servers, signer, is_drained);
+        if self.is_retired.load(Ordering::Relaxed) {
+            members.iter().for_each(|member| member.set_in_force(false));
+        }
         self.members.store(Arc::new(members));
+        // Not left to the drop of the old list: a worker may still read that.
+        before.iter().for_each(|member| member.set_in_force(false));
+        let has_lost = before.iter().any(|member| !member.server().is_listed());
+        drop(changes);
+        if has_lost {
+            self.servers.departures.tell();
+        }
+    }
+
+    /// Says that the generation of this group serves, perhaps again.
+    pub(crate) fn revive(&self) {
+        self.set_retired(false);
+    }
+
+    /// Says that another generation serves in place of this group's. Exchanges that began before still choose
+    /// among its servers, but a tunnel or a kept connection to a server that only this group has is not wanted
+    /// any more.
+    pub(crate) fn retire(&self) {
+        self.set_retired(true);
+    }
+
+    fn set_retired(&self, is_retired: bool) {
+        let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_retired.store(is_retired, Ordering::Relaxed);
+        let members = self.members.load();
+        members
+            .iter()
+            .for_each(|member| member.set_in_force(!is_retired));
     }
 }

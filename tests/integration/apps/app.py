@@ -4,6 +4,7 @@
 /wait    the same, once there is a file `go`
 /ready   200 once there is a file `ready`, 503 before
 /about   the user and the environment
+/socket  101, and nothing more until the client has gone
 /die     the process ends with status 3
 """
 
@@ -40,6 +41,10 @@ def answer(connection):
     while line := stream.readline():
         while stream.readline() not in (b"\r\n", b""):
             pass
+        if line.split()[1] == b"/socket":
+            connection.sendall(b"HTTP/1.1 101 Then\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+            stream.read()
+            break
         status, text = content(line.split()[1].decode())
         head = f"HTTP/1.1 {status}\r\nContent-Length: {len(text)}\r\n\r\n"
         connection.sendall((head + text).encode())

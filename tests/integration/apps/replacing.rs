@@ -73,6 +73,27 @@ fn a_reload_replaces_what_has_changed_and_no_request_fails() {
     assert_eq!(wait_for_instances(&server, 2, "ready"), before, "unchanged");
 }
 
+/// No task of the tunnel looked whether its process is still asked before the process was told to end.
+#[test]
+fn a_restart_ends_the_tunnels_to_the_processes_of_before() {
+    let lines = format!("{}\nstop_timeout = \"10m\"", program("1"));
+    let text = configuration(&lines).replace("\"app\" }", "\"app\", tunnel_grace = \"50ms\" }");
+    let server = site(&lines).start();
+    server.configure(text);
+    reload(&server);
+    let [old] = wait_for_instances(&server, 1, "ready")[..] else {
+        panic!("one instance")
+    };
+    let mut client = server.connect();
+    client.send(
+        "GET /socket HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    );
+    assert_eq!(client.response_head().status, 101);
+    ended_with(0, &server.command_line(&["restart-app", "app"]));
+    client.some_of(usize::MAX);
+    wait_for_end(old);
+}
+
 #[test]
 fn a_request_that_is_under_way_is_answered_by_the_process_that_has_it() {
     let server = site(&program("1")).start();

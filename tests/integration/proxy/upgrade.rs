@@ -240,6 +240,29 @@ fn a_tunnel_lives_through_reloads() {
     connection.rest();
 }
 
+/// The list of a generation stays for as long as an exchange that began with it, and had the server count as
+/// listed: the tunnel went on until the other exchange ended.
+#[test]
+fn a_tunnel_ends_if_a_reload_takes_its_server_out_while_the_generation_before_is_in_use() {
+    let (server, upstream) = start(", tunnel_grace = '50ms'");
+    let mut events = server.connect();
+    events.send(get("/"));
+    let mut source = upstream.accept();
+    source.head();
+    source.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+    assert_eq!(events.response_head().status, 200);
+    let (mut client, mut connection) = tunnel(&server, &upstream);
+    let other = Upstream::listen();
+    let before = server.directory().read("config.toml");
+    let [old, new] = [&upstream, &other].map(|upstream| upstream.address().to_string());
+    server.configure(before.replace(&old, &new));
+    ended_with(0, &server.command_line(&["reload"]));
+    client.some_of(usize::MAX);
+    connection.rest();
+    source.send("data: 2\n\n");
+    events.some_of("data: 2".len());
+}
+
 #[test]
 fn an_idle_tunnel_ends() {
     let (server, upstream) = start(", tunnel_timeout = '100ms'");

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::request::original_host;
-use super::{ProxyHandler, ProxyLife, Worker};
+use super::{ProxyHandler, Worker};
 use crate::config::model::{self, HostField, Proxy, RoutePattern};
 use crate::http::field_list::FieldList;
 use crate::http::fields::is_same_variable;
@@ -84,7 +84,7 @@ impl ForwardAuth {
         let name = format!("`auth` by {}{}", options.upstream, options.target);
         let pattern = RoutePattern::everything();
         Self {
-            handler: ProxyHandler::named(&proxy, group, &pattern, &name, Arc::new(ProxyLife)),
+            handler: ProxyHandler::named(&proxy, group, &pattern, &name, Arc::default()),
             options: options.clone(),
         }
     }

@@ -48,6 +48,7 @@ use crate::log::{diagnostic, secrets};
 use crate::message::content::{
     ContentError, ContentSource, ContentStream, DuplexContent, Octets, ReadContent,
 };
+use crate::message::presence::Presence;
 use crate::message::request::Request;
 use crate::message::response::{CommonFields, DuplexAnswer, DuplexResponse, Response};
 use crate::message::tunnel::Tunnel;
@@ -71,13 +72,9 @@ pub(crate) struct ProxyHandler {
     upstream: Arc<Group>,
     /// The route's name in the log.
     route: Arc<str>,
-    /// Dropped when no generation has the route any more.
-    life: Arc<ProxyLife>,
+    /// Whether the route is still there: its tunnels end with it.
+    life: Arc<Presence>,
 }
-
-/// The life of a `proxy` route, through reloads.
-#[derive(Debug, Default)]
-pub(crate) struct ProxyLife;
 
 /// The worker's state that the handler uses.
 #[derive(Clone, Copy)]
@@ -92,7 +89,7 @@ impl ProxyHandler {
         options: &Proxy,
         upstream: Arc<Group>,
         route: &Route,
-        life: Arc<ProxyLife>,
+        life: Arc<Presence>,
     ) -> Self {
         let name = route.to_string();
         Self::named(options, upstream, &route.pattern, &name, life)
@@ -104,7 +101,7 @@ impl ProxyHandler {
         upstream: Arc<Group>,
         pattern: &RoutePattern,
         name: &str,
-        life: Arc<ProxyLife>,
+        life: Arc<Presence>,
     ) -> Self {
         let mut options = options.clone();
         // What a client says of its certificate itself never arrives, in whatever spelling.
@@ -217,14 +214,14 @@ impl ProxyHandler {
 
     /// What follows a 101. The server counts a request more while the tunnel is open.
     fn tunnel(&self, dialogue: Box<Dialogue<Receiving>>, first: Vec<u8>, asked: Asked) -> Tunnel {
-        let route = Arc::downgrade(&self.life);
+        let route = Arc::clone(&self.life);
         let chosen = asked.chosen;
         Tunnel {
             upstream: dialogue.into_parts().0.into_transport(),
             first,
             idle_timeout: self.options.tunnel_timeout,
             grace: self.options.tunnel_grace,
-            is_wanted: Box::new(move || route.strong_count() > 0 && chosen.server().is_listed()),
+            is_wanted: Box::new(move || route.is_there() && chosen.server().is_listed()),
         }
     }
 
