@@ -286,9 +286,7 @@ impl Manager {
             self.leaving.extend(leave(slots, &app.wanted));
         }
         for app in self.apps.values_mut() {
-            let surplus = app
-                .slots
-                .split_off(app.slots.len().min(app.wanted.app.instances));
+            let surplus = app.take_surplus();
             if !surplus.is_empty() {
                 app.list();
                 self.leaving.extend(leave(surplus, &app.wanted));

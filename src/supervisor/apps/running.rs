@@ -22,6 +22,16 @@ pub(super) struct RunningApp {
 }
 
 impl RunningApp {
+    /// Takes out the places beyond those that are wanted: rather one without a process that is ready.
+    pub(super) fn take_surplus(&mut self) -> Vec<Slot> {
+        let wanted = self.wanted.app.instances;
+        if self.slots.len() <= wanted {
+            return Vec::new();
+        }
+        self.slots.sort_by_key(Slot::distance_from_ready);
+        self.slots.split_off(wanted)
+    }
+
     /// Tells the workers which of its instances are ready.
     pub(super) fn list(&self) {
         let up = self.slots.iter().filter_map(|slot| match &slot.state {

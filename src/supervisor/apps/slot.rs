@@ -88,6 +88,15 @@ impl Slot {
         }
     }
 
+    /// How far it is from a process that is ready: such a process, one that starts, none.
+    pub(super) fn distance_from_ready(&self) -> u8 {
+        match &self.state {
+            SlotState::Up(instance) if instance.ready.is_some() => 0,
+            SlotState::Up(_) => 1,
+            SlotState::Pausing { .. } => 2,
+        }
+    }
+
     pub(super) fn into_instance(self) -> Option<Instance> {
         match self.state {
             SlotState::Up(instance) => Some(instance),

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
     answered, app, configuration, get, is_running, program, site, wait_for_end, wait_for_instances,
@@ -92,6 +92,32 @@ fn a_restart_ends_the_tunnels_to_the_processes_of_before() {
     ended_with(0, &server.command_line(&["restart-app", "app"]));
     client.some_of(usize::MAX);
     wait_for_end(old);
+}
+
+/// A reload to fewer instances kept the first ones, whatever their state: the only one that answered was ended.
+#[test]
+fn a_reload_to_fewer_instances_keeps_those_that_are_ready() {
+    let lines = |instances: u8| {
+        format!(
+            "command = ['sh', '-c', 'test -e broken && exit 1; exec python3 app.py \"$0\"', '${{SOCKET}}']\n\
+             instances = {instances}"
+        )
+    };
+    let server = site(&lines(2)).start();
+    let [first, second] = wait_for_instances(&server, 2, "ready")[..] else {
+        panic!("two instances")
+    };
+    server.directory().write("broken", "");
+    let process = Pid::from_raw(first as i32).expect("a process");
+    kill_process(process, Signal::KILL).expect("it is our server's");
+    until("the end of the first is noticed", || {
+        let state = app(&server)["instances"][0]["state"].clone();
+        (state != "ready").then_some(())
+    });
+    server.configure(configuration(&lines(1)));
+    reload(&server);
+    assert_eq!(wait_for_instances(&server, 1, "ready"), [second]);
+    assert_eq!(answered(&get(&server, "/")).1, second);
 }
 
 #[test]
