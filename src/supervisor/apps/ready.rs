@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::address::UpstreamAddress;
 use crate::config::model::App;
@@ -17,8 +17,12 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long one try may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the rest of a good answer may take. Its status has said enough; the instance may complain if it
+/// cannot send the rest.
+const REST_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How many octets of an answer are read.
-const LONGEST_ANSWER: u64 = 1024 * 1024;
+const LONGEST_ANSWER: usize = 1024 * 1024;
 
 /// The question whether an instance is ready.
 pub(super) struct Probe {
@@ -63,34 +67,75 @@ impl Probe {
         match &self.address {
             UpstreamAddress::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
                 stream.set_write_timeout(Some(PATIENCE))?;
-                self.request_by(stream)
+                self.request_by(&stream, |left| stream.set_read_timeout(Some(left)))
             }
             UpstreamAddress::Ip(address) => {
                 let stream = TcpStream::connect_timeout(address, PATIENCE)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
                 stream.set_write_timeout(Some(PATIENCE))?;
-                self.request_by(stream)
+                self.request_by(&stream, |left| stream.set_read_timeout(Some(left)))
             }
             UpstreamAddress::Name { .. } | UpstreamAddress::Srv { .. } => Ok(false),
         }
     }
 
-    fn request_by(&self, mut stream: impl Read + Write) -> io::Result<bool> {
+    /// Sends the request by `stream`, and reads its answer; `set_patience` says how long a read may take.
+    fn request_by(
+        &self,
+        mut stream: impl Read + Write,
+        set_patience: impl Fn(Duration) -> io::Result<()>,
+    ) -> io::Result<bool> {
         let Some(request) = &self.request else {
             return Ok(true);
         };
+        set_patience(PATIENCE)?;
         stream.write_all(request.as_bytes())?;
         let mut line = [0; "HTTP/1.1 200".len()];
         stream.read_exact(&mut line)?;
         if !is_good(&line) {
             return Ok(false);
         }
-        // An application may complain if it cannot send all of its answer.
-        let _ = io::copy(&mut stream.take(LONGEST_ANSWER), &mut io::sink());
+        // The status decides. An instance that leaves the connection open is ready all the same.
+        let _ = read_rest(line.to_vec(), stream, set_patience);
         Ok(true)
     }
+}
+
+/// Reads what follows `answer`, until that is whole, too long or too late.
+fn read_rest(
+    mut answer: Vec<u8>,
+    mut stream: impl Read,
+    set_patience: impl Fn(Duration) -> io::Result<()>,
+) -> io::Result<()> {
+    let deadline = Instant::now() + REST_PATIENCE;
+    let mut read = [0; 4096];
+    while answer.len() < LONGEST_ANSWER && !is_whole(&answer) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        set_patience(left)?;
+        match stream.read(&mut read)? {
+            0 => break,
+            count => answer.extend_from_slice(&read[..count]),
+        }
+    }
+    Ok(())
+}
+
+/// Whether `answer` has as much content as it announces.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else {
+        return false;
+    };
+    let lines = answer[..head].split(|octet| *octet == b'\n');
+    let mut lengths = lines.filter_map(|line| {
+        let (name, value) = str::from_utf8(line).ok()?.split_once(':')?;
+        let is_length = name.eq_ignore_ascii_case("Content-Length");
+        is_length.then(|| value.trim().parse::<usize>().ok())?
+    });
+    let content = answer.len() - head - 4;
+    lengths.next().is_some_and(|length| content >= length)
 }
 
 /// Whether a status line begins so that an instance is ready: 2xx or 3xx.
@@ -102,6 +147,8 @@ fn is_good(line: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -115,6 +162,48 @@ mod tests {
             ("SSH-2.0-Open", false),
         ] {
             assert_eq!(is_good(line.as_bytes()), expected, "{line}");
+        }
+    }
+
+    /// It asked until the instance closed, and nothing more was asked within `ready_timeout`.
+    #[test]
+    fn an_instance_that_leaves_the_connection_open_is_ready() {
+        for answer in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+            "HTTP/1.1 302 Found",
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+            let address = listener.local_addr().expect("an address");
+            let probe = Probe {
+                address: UpstreamAddress::Ip(address),
+                request: Some("GET / HTTP/1.1\r\n\r\n".to_owned()),
+                is_over: Arc::default(),
+            };
+            let asking = std::thread::spawn(move || probe.wait());
+            let (mut stream, _) = listener.accept().expect("a connection");
+            stream
+                .set_read_timeout(Some(PATIENCE / 2))
+                .expect("a timeout");
+            stream.write_all(answer.as_bytes()).expect("a peer");
+            // To the end: the probe leaves first.
+            let mut request = Vec::new();
+            let left = stream.read_to_end(&mut request);
+            assert!(left.is_ok(), "{answer:?}: {left:?}");
+            assert!(asking.join().expect("no panic"), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_whole_with_the_content_that_it_announces() {
+        for (answer, expected) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no", false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nok", false),
+            ("HTTP/1.1 200 OK\r\n\r\nContent-Length: 2", false),
+        ] {
+            assert_eq!(is_whole(answer.as_bytes()), expected, "{answer}");
         }
     }
 }
