@@ -1,6 +1,5 @@
 //! The policy of a server or a route, prepared: field changes and error pages are encoded.
 
-use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::http::template::{Part, Place, Template, Values};
 use crate::message::changes::{Change, RepresentationChanges};
+use crate::message::conditional;
 use crate::message::content::{Content, DuplexContent, Octets};
 use crate::message::response::{DuplexResponse, Response};
 use crate::metrics::series::SeriesId;
@@ -92,6 +92,8 @@ struct FieldChanges {
     dropped: Vec<(String, Scope)>,
     /// Encoded lines to append to every answer.
     appended: Vec<(FieldLines, Scope)>,
+    /// The line of an `ETag` among them that is strong, and the same tag as a weak one.
+    weakened: Option<(FieldLines, FieldLines)>,
     /// Fields to append to every answer, whose values each request fills.
     filled: Vec<(String, Template, Scope)>,
     /// How many segments of a path the pattern of the route covers.
@@ -164,12 +166,7 @@ impl ServingPolicy {
         pattern: &RoutePattern,
         carryover: &mut Carryover,
     ) -> Self {
-        let compression = policy.compression();
-        let headers = match compression {
-            Some(_) => Cow::Owned(with_weak_tag(&policy.headers)),
-            None => Cow::Borrowed(&policy.headers),
-        };
-        let changes = FieldChanges::new(&headers, pattern);
+        let changes = FieldChanges::new(&policy.headers, pattern);
         let admission = Admission::of(policy, &changes, carryover);
         let is_marked = policy.request_id || carryover.tracing().is_some();
         let page = |(_, path): (_, &Path)| (path.to_owned(), carryover.error_page(path));
@@ -184,7 +181,7 @@ impl ServingPolicy {
                 .cors
                 .as_ref()
                 .map(|cors| Box::new(ServingCors::new(cors))),
-            representation: representation_changes(&headers, compression),
+            representation: representation_changes(&policy.headers, policy.compression()),
             changes: Some(changes)
                 .filter(|changes| !changes.is_empty())
                 .map(Box::new),
@@ -333,7 +330,16 @@ impl FieldChanges {
             Some((name.clone(), value?, Scope::of_field(name)))
         };
         let vary = headers.set.iter().find(|(name, _)| is_vary(name));
+        let is_strong_tag = |(name, value): &&(String, RequestText)| {
+            name.eq_ignore_ascii_case("ETag") && as_sent(value).starts_with('"')
+        };
+        let weakened = |(name, value): &(String, RequestText)| {
+            let (line, tag) = (FieldLines::new(), as_sent(value));
+            let weak = FieldLines::new().with(name, format!("W/{tag}"));
+            (line.with(name, tag), weak)
+        };
         Self {
+            weakened: given().find(is_strong_tag).map(weakened),
             dropped: set()
                 .map(|(name, _)| name)
                 .chain(&headers.remove)
@@ -358,8 +364,13 @@ impl FieldChanges {
                 changed.extend(line);
             }
         }
+        let weakened = self.weakened.as_ref().filter(|_| has_codings(fields));
         let appended = self.appended.iter();
         for (lines, _) in appended.filter(|(_, least)| *least <= scope) {
+            let lines = match weakened {
+                Some((strong, weak)) if strong.as_bytes() == lines.as_bytes() => weak,
+                _ => lines,
+            };
             changed.extend(lines.as_bytes());
         }
         if let Some(values) = values {
@@ -392,17 +403,10 @@ impl FieldChanges {
     }
 }
 
-/// `headers` in which the operator's `ETag` is weak: it is sent with each of the codings, and a strong one
-/// would say that they are the same octets (RFC 9110 §8.8.3.3).
-fn with_weak_tag(headers: &HeaderChanges) -> HeaderChanges {
-    let mut headers = headers.clone();
-    for (name, value) in headers.set.iter_mut().chain(&mut headers.add) {
-        if name.eq_ignore_ascii_case("ETag") && as_sent(value).starts_with('"') {
-            // It has no variables.
-            *value = RequestText::plain(format!("W/{}", as_sent(value)));
-        }
-    }
-    headers
+/// Whether `fields` are those of content that has several codings. The operator's `ETag` is sent with each of
+/// them, and a strong one would say that they are the same octets (RFC 9110 §8.8.3.3).
+fn has_codings(fields: &[u8]) -> bool {
+    conditional::has_codings(&FieldList::parse(fields))
 }
 
 /// A value that has no variables, as clients are sent it: `{{v}}` is sent as `{v}`.
@@ -551,21 +555,24 @@ mod tests {
             ),
             (
                 Scope::Representation,
-                "Content-Type: c/d;ETag: \"v1\";X: y;Vary: Accept-Encoding, origin;",
+                "Content-Type: c/d;ETag: W/\"v1\";X: y;Vary: Accept-Encoding, origin;",
             ),
             (
                 Scope::Parts,
-                "Content-Type: c/d;Content-Language: en;ETag: \"v1\";X: y;Vary: Accept-Encoding, origin;",
+                "Content-Type: c/d;Content-Language: en;ETag: W/\"v1\";X: y;Vary: Accept-Encoding, origin;",
             ),
             (
                 Scope::Content,
-                "Content-Type: a/b;Content-Language: en;ETag: \"v1\";X: y;Vary: Accept-Encoding, origin;",
+                "Content-Type: a/b;Content-Language: en;ETag: W/\"v1\";X: y;Vary: Accept-Encoding, origin;",
             ),
         ] {
             let changed = policy.change_fields(Octets::Lent(own), scope, None);
             let changed = String::from_utf8_lossy(&changed).replace("\r\n", ";");
             assert_eq!(changed, expected, "{scope:?}");
         }
+        let alone = Octets::Lent(b"ETag: \"1\"\r\n");
+        let changed = policy.change_fields(alone, Scope::Representation, None);
+        assert_eq!(&*changed, b"ETag: \"v1\"\r\nX: y\r\nVary: Origin\r\n");
         let bare = policy.change_fields(Octets::Lent(b""), Scope::Any, None);
         assert_eq!(&*bare, b"X: y\r\nVary: Origin\r\n");
     }

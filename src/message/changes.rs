@@ -31,13 +31,21 @@ pub(crate) enum Change<T> {
 }
 
 impl RepresentationChanges {
-    /// The validators that the client is told, where the representation's own are `own`.
-    pub(crate) fn validators<'v>(&'v self, own: Validators<'v>) -> Validators<'v> {
+    /// The validators that the client is told, where the representation's own are `own`. The operator's entity
+    /// tag is the same in each coding that the representation `has_codings` of, so it is a weak one there.
+    pub(crate) fn validators<'v>(
+        &'v self,
+        own: Validators<'v>,
+        has_codings: bool,
+    ) -> Validators<'v> {
         Validators {
             entity_tag: match &self.entity_tag {
                 Change::Kept => own.entity_tag,
                 Change::Removed => None,
-                Change::Set(tag) => EntityTag::parse(tag.as_bytes()),
+                Change::Set(tag) => EntityTag::parse(tag.as_bytes()).map(|tag| EntityTag {
+                    weak: tag.weak || has_codings,
+                    ..tag
+                }),
             },
             last_modified: match self.last_modified {
                 Change::Kept => own.last_modified,
@@ -71,7 +79,7 @@ mod tests {
             last_modified: Some(date("00")),
         };
         let set = RepresentationChanges {
-            entity_tag: Change::Set("W/\"v1\"".to_owned()),
+            entity_tag: Change::Set("\"v1\"".to_owned()),
             last_modified: Change::Set(date("01")),
             content_type: Change::Set("text/x".to_owned()),
             compression: None,
@@ -83,13 +91,16 @@ mod tests {
             compression: None,
         };
         let kept = RepresentationChanges::default();
-        assert_eq!(kept.validators(own), own);
-        assert_eq!(removed.validators(own), Validators::default());
-        let expected = Validators {
-            entity_tag: EntityTag::parse(b"W/\"v1\""),
-            last_modified: Some(date("01")),
-        };
-        assert_eq!(set.validators(own), expected);
+        for (has_codings, tag) in [(false, &b"\"v1\""[..]), (true, b"W/\"v1\"")] {
+            assert_eq!(kept.validators(own, has_codings), own);
+            let none = removed.validators(own, has_codings);
+            assert_eq!(none, Validators::default());
+            let expected = Validators {
+                entity_tag: EntityTag::parse(tag),
+                last_modified: Some(date("01")),
+            };
+            assert_eq!(set.validators(own, has_codings), expected);
+        }
         let types = [&kept, &removed, &set].map(|changes| changes.content_type("a/b"));
         assert_eq!(types, ["a/b", "a/b", "text/x"]);
     }

@@ -9,6 +9,7 @@ use crate::http::date::HttpDate;
 use crate::http::field_list::FieldList;
 use crate::http::field_roles::FieldRule;
 use crate::http::fields::Known;
+use crate::http::list;
 use crate::http::method::Method;
 use crate::http::request::RequestHead;
 use crate::http::status::Status;
@@ -44,6 +45,10 @@ pub(crate) fn represent<'c>(
         }
         return response(status, &fields, content, head);
     }
+    // As the whole content says, which is compressed later: a 304 and a part say the same (RFC 9110 §15.4.5).
+    if head.has_conditions_or_range() && may_be_coded_later(&fields, &supply, request) {
+        fields.vary_by(b"Accept-Encoding");
+    }
     match (selected(&fields, &supply, request), supply) {
         (Selected::NotModified, supply) => {
             supply.discard();
@@ -72,10 +77,11 @@ pub(crate) fn represent<'c>(
 
 /// What of the content a GET or HEAD asks for.
 fn selected(fields: &FieldList, supply: &Supply<'_>, request: &Request<'_>) -> Selected {
-    let validators = request.changes.validators(Validators {
+    let own = Validators {
         entity_tag: fields.find("ETag").and_then(EntityTag::parse),
         last_modified: fields.find("Last-Modified").and_then(HttpDate::parse),
-    });
+    };
+    let validators = request.changes.validators(own, has_codings(fields));
     let is_validated = validators.entity_tag.is_some() || validators.last_modified.is_some();
     match supply {
         // Content that is made anew each time: no client can have kept a part of it.
@@ -85,19 +91,39 @@ fn selected(fields: &FieldList, supply: &Supply<'_>, request: &Request<'_>) -> S
             // The length counts for ranges alone.
             let asks_for_parts = request.head.fields.first(Known::Range).is_some();
             let length =
-                length.filter(|_| !(asks_for_parts && is_coded_later(fields, length, request)));
+                length.filter(|_| !(asks_for_parts && is_coded_later(fields, supply, request)));
             select(request.head, &validators, length)
         }
     }
 }
 
+/// Whether `fields` are those of content of which there are several codings, as `Vary` says.
+pub(crate) fn has_codings(fields: &FieldList) -> bool {
+    let names_codings = |value: &[u8]| {
+        let mut names = list::elements(value);
+        names.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"Accept-Encoding"))
+    };
+    let mut vary = fields.iter().filter(|line| line.is_named("Vary"));
+    vary.any(|line| names_codings(&line.value))
+}
+
+/// Whether the server compresses this content for a client that takes a coding. A file goes as it is.
+fn may_be_coded_later(fields: &FieldList, supply: &Supply<'_>, request: &Request<'_>) -> bool {
+    let length = match supply {
+        Supply::Whole(Body::File { .. }) => return false,
+        Supply::Whole(body) => Some(body.length()),
+        Supply::Entire(content) => content.length(),
+    };
+    let compression = request.changes.compression.as_ref();
+    compression.is_some_and(|rules| rules.suits(Status::OK, fields, length).is_ok())
+}
+
 /// Whether the server will compress this content for the client. Parts of it cannot be asked for then:
 /// they would be parts of what is sent, which is made anew each time.
-fn is_coded_later(fields: &FieldList, length: Option<u64>, request: &Request<'_>) -> bool {
+fn is_coded_later(fields: &FieldList, supply: &Supply<'_>, request: &Request<'_>) -> bool {
     let compression = request.changes.compression.as_ref();
-    compression.is_some_and(|rules| {
-        rules.suits(Status::OK, fields, length).is_ok() && rules.coding_for(request.head).is_ok()
-    })
+    compression.is_some_and(|rules| rules.coding_for(request.head).is_ok())
+        && may_be_coded_later(fields, supply, request)
 }
 
 impl<'c> Supply<'c> {

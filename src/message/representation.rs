@@ -34,6 +34,8 @@ pub(crate) struct Representation {
     /// Opaque part of the entity tag, without quotes.
     entity_tag: String,
     is_made: bool,
+    /// Whether another one could have been selected by `Accept-Encoding`.
+    varies: bool,
     last_modified: Option<ModificationDate>,
     body: Body,
 }
@@ -108,6 +110,7 @@ impl Metadata<'_> {
             content_type: self.content_type,
             entity_tag: self.entity_tag,
             is_made: self.is_made,
+            varies: self.varies,
             last_modified: self.last_modified,
             body,
         }
@@ -121,7 +124,7 @@ impl Representation {
         head: &RequestHead<'_>,
         changes: &RepresentationChanges,
     ) -> Response<'static> {
-        let validators = changes.validators(self.validators());
+        let validators = changes.validators(self.validators(), self.varies);
         let length = (!self.is_made).then(|| self.body.length());
         match select(head, &validators, length) {
             Selected::Whole => self.whole(),

@@ -579,6 +579,45 @@ fn a_file_in_a_coding_has_a_weak_tag_and_no_parts() {
     expect_weak_tag_and_no_parts(&server, "/large.html", &page);
 }
 
+/// A configured tag was strong on a file and its compressed sibling, so that `If-Range` put octets of both
+/// together; and with `compress` it was weak on what is never compressed.
+#[test]
+fn a_configured_tag_is_weak_where_content_has_codings() {
+    let page = text(3_000);
+    let headers = "headers = { ETag = '\"v1\"' }";
+    let site = Site::new(&format!(
+        "'/' = {{ files = 'www', {headers} }}\n\
+         '/made' = {{ files = 'www', strip_prefix = true, compress = true, {headers} }}"
+    ));
+    let server = site
+        .file("a.txt", &page)
+        .file("b.txt", &page)
+        .file("b.txt.gz", "packed")
+        .file("c.png", &page)
+        .start();
+    let part = "Range: bytes=100-199\r\nIf-Range: \"v1\"\r\n";
+    let known = "If-None-Match: W/\"v1\"\r\n";
+    for (target, tag, status) in [
+        ("/a.txt", "\"v1\"", 206),
+        ("/b.txt", "W/\"v1\"", 200),
+        ("/made/a.txt", "W/\"v1\"", 200),
+        ("/made/b.txt", "W/\"v1\"", 200),
+        ("/made/c.png", "\"v1\"", 206),
+    ] {
+        for (lines, status) in [("", 200), (ANY, 200), (part, status), (known, 304)] {
+            let response = ask(&server, target, lines);
+            let found = (response.status, response.field("ETag"));
+            assert_eq!(found, (status, Some(tag)), "{target} {lines}");
+        }
+        let range = "Range: bytes=0-9\r\n";
+        assert_eq!(
+            ask(&server, target, range).field("ETag"),
+            Some(tag),
+            "{target}"
+        );
+    }
+}
+
 #[test]
 fn so_has_one_that_try_or_fallback_finds() {
     let page = text(200_000);
