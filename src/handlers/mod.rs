@@ -220,6 +220,30 @@ impl Handler {
         matches!(self, Self::Files(_) | Self::Tried(_)) && !is_made
     }
 
+    /// Whether the server looks at the conditions of a request in the handler's place: the handler makes content
+    /// that has no validators but those that the operator gives it.
+    pub(crate) fn leaves_conditions(&self) -> bool {
+        match self {
+            Self::Files(_)
+            | Self::Tried(_)
+            | Self::Respond(_)
+            | Self::Echo(_)
+            | Self::Status(_)
+            | Self::Metrics(_)
+            | Self::Ready(_)
+            | Self::Live(_)
+            | Self::Dashboard(_) => true,
+            Self::Several
+            | Self::Redirect(_)
+            | Self::Plugin(_)
+            | Self::Cgi(_)
+            | Self::Fastcgi(_)
+            | Self::Proxy(_)
+            | Self::Acme(_)
+            | Self::Control(_) => false,
+        }
+    }
+
     /// Whether [`answer_now`](Self::answer_now) never has a response.
     pub(crate) fn always_waits(&self) -> bool {
         match self {

@@ -31,6 +31,17 @@ pub(crate) enum Change<T> {
 }
 
 impl RepresentationChanges {
+    /// Whether something is done with a response behind its handler, besides its fields.
+    #[inline]
+    pub(crate) fn act_behind_handlers(&self) -> bool {
+        self.compression.is_some() || self.set_validators()
+    }
+
+    /// Whether the operator says by which validators the representation is known.
+    pub(crate) fn set_validators(&self) -> bool {
+        matches!(self.entity_tag, Change::Set(_)) || matches!(self.last_modified, Change::Set(_))
+    }
+
     /// The validators that the client is told, where the representation's own are `own`. The operator's entity
     /// tag is the same in each coding that the representation `has_codings` of, so it is a weak one there.
     pub(crate) fn validators<'v>(

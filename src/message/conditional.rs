@@ -2,6 +2,7 @@
 //! §13, §14), alike for handlers of the program, scripts and application servers. Framing comes later,
 //! for all handlers alike.
 
+use super::changes::RepresentationChanges;
 use super::representation::{Body, Selected, partial, select, unsatisfiable};
 use super::request::Request;
 use super::response::{CommonFields, DuplexResponse, Response};
@@ -72,6 +73,37 @@ pub(crate) fn represent<'c>(
             response(Status::OK, &fields, body.whole(), head)
         }
         (_, Supply::Entire(content)) => response(Status::OK, &fields, content, head),
+    }
+}
+
+/// `response` to the request of `head`, if the conditions of that let it be sent: its handler has made the
+/// content and gives no validators, but the operator does.
+pub(crate) fn under_conditions<'a, 'c>(
+    response: DuplexResponse<'a, 'c>,
+    head: &RequestHead<'_>,
+    changes: &RepresentationChanges,
+) -> DuplexResponse<'a, 'c> {
+    let is_read = matches!(head.method, Method::Get | Method::Head);
+    let is_whole = response.status == Status::OK && is_read;
+    if !is_whole || !changes.set_validators() || !head.has_conditions_or_range() {
+        return response;
+    }
+    let mut fields = FieldList::parse(&response.fields);
+    let (compression, length) = (changes.compression.as_ref(), response.content.length());
+    if compression.is_some_and(|rules| rules.suits(Status::OK, &fields, length).is_ok()) {
+        fields.vary_by(b"Accept-Encoding");
+    }
+    let validators = changes.validators(Validators::default(), has_codings(&fields));
+    match select(head, &validators, None) {
+        Selected::NotModified => {
+            if let DuplexContent::Stream(stream) = response.content {
+                stream.discard();
+            }
+            remove_description(&mut fields);
+            self::response(Status::NOT_MODIFIED, &fields, Content::Empty, head)
+        }
+        Selected::Failed => Response::problem(Reason::PreconditionFailed),
+        Selected::Whole | Selected::Ranges(_) | Selected::Unsatisfiable => response,
     }
 }
 

@@ -161,3 +161,54 @@ fn another_time_or_another_size_is_another_tag() {
     let third = server.get("/a.txt");
     assert_ne!(second.field("ETag"), third.field("ETag"));
 }
+
+/// A configured tag or date was sent with content that the server makes, but known to no condition.
+#[test]
+fn configured_validators_are_those_of_content_that_the_server_makes() {
+    let headers = format!(
+        "headers = {{ ETag = '\"v1\"', Last-Modified = '{AT}', Cache-Control = 'no-cache' }}"
+    );
+    let site = Site::new(&format!(
+        "'/text' = {{ respond = 'text', {headers} }}\n\
+         '/filled' = {{ respond = '{{path}}', {headers} }}\n\
+         '/coded' = {{ respond = '{}', compress = true, {headers} }}\n\
+         '/list' = {{ files = 'www', strip_prefix = true, listing = true, {headers} }}\n\
+         '/status' = {{ status = true, {headers} }}\n\
+         '/gone' = {{ respond = '', status = 404, {headers} }}\n\
+         'POST /post' = {{ respond = 'done', {headers} }}",
+        "text".repeat(1_000)
+    ));
+    let server = site.file("a.txt", "content of a").start();
+    let ask = |method: &str, target: &str, line: &str| {
+        let request = format!("{method} {target} HTTP/1.1\r\nHost: h\r\n{line}\r\n\r\n");
+        server.connect().exchange(request)
+    };
+    for (target, tag) in [
+        ("/text", "\"v1\""),
+        ("/filled", "\"v1\""),
+        ("/coded", "W/\"v1\""),
+        ("/list/", "\"v1\""),
+        ("/status", "\"v1\""),
+    ] {
+        for (condition, status) in [
+            (format!("If-None-Match: {tag}"), 304),
+            (format!("If-Modified-Since: {AT}"), 304),
+            (format!("If-Modified-Since: {BEFORE}"), 200),
+            (format!("If-Unmodified-Since: {BEFORE}"), 412),
+            ("If-None-Match: \"zz\"".to_owned(), 200),
+            ("If-Match: \"zz\"".to_owned(), 412),
+            ("If-Match: *".to_owned(), 200),
+        ] {
+            let response = ask("GET", target, &condition);
+            assert_eq!(response.status, status, "{target} {condition}");
+            if status == 304 {
+                let fields = ["ETag", "Last-Modified", "Cache-Control", "Content-Type"]
+                    .map(|name| response.field(name));
+                let expected = [Some(tag), Some(AT), Some("no-cache"), None];
+                assert_eq!(fields, expected, "{target}");
+            }
+        }
+    }
+    assert_eq!(ask("GET", "/gone", "If-None-Match: \"v1\"").status, 404);
+    assert_eq!(ask("POST", "/post", "If-None-Match: \"v1\"").status, 200);
+}

@@ -9,10 +9,10 @@ use super::rate::Gate;
 use super::route::Refusal;
 use super::{Answered, Exchange, admission, auth, compression};
 use crate::generation::Route;
-use crate::handlers::WorkerState;
-use crate::http::compression::Compression;
+use crate::handlers::{Handler, WorkerState};
 use crate::http::framing::Framing;
 use crate::log::diagnostic;
+use crate::message::conditional;
 use crate::message::content::{ContentError, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::{DuplexAnswer, DuplexResponse, Response};
@@ -56,37 +56,37 @@ impl<'g> Exchange<'g, '_> {
         // A handler leaves nothing half done that another exchange could see: it has only lent us
         // values, and its own cells are never borrowed across a call that could panic.
         let mut answer = catch_panic(answer).unwrap_or_else(|_| Some(panicked(route)));
-        // Written so that a response which is not compressed stays where it is.
-        if let Some(rules) = &self.policy.representation.compression {
-            answer = answer.map(|response| self.compressed_by(rules, response, local));
+        // Written so that a response which stays as it is stays where it is.
+        if self.policy.representation.act_behind_handlers() {
+            answer = answer.map(|response| self.selected(response, local));
         }
         answer
     }
 
-    /// The response, compressed if the policy says so.
-    fn compressed<'c>(
-        &self,
-        response: DuplexResponse<'g, 'c>,
-        local: &WorkerState,
-    ) -> DuplexResponse<'g, 'c> {
-        match &self.policy.representation.compression {
-            None => response,
-            Some(rules) => self.compressed_by(rules, response, local),
-        }
-    }
-
+    /// The response of a handler, as the request's conditions and the codings that the client takes let it be
+    /// sent, where the policy says something of them.
     #[inline(never)]
-    fn compressed_by<'c>(
+    fn selected<'c>(
         &self,
-        rules: &Compression,
         response: DuplexResponse<'g, 'c>,
         local: &WorkerState,
     ) -> DuplexResponse<'g, 'c> {
-        let route = self.route();
-        if route.is_some_and(|route| route.handler.has_chosen_coding(&response)) {
+        let (changes, handler) = (
+            &self.policy.representation,
+            self.route().map(|route| &route.handler),
+        );
+        if handler.is_some_and(|handler| handler.has_chosen_coding(&response)) {
             return response;
         }
-        compression::compress(rules, response, self.head, &local.encoders)
+        let response = if handler.is_some_and(Handler::leaves_conditions) {
+            conditional::under_conditions(response, self.head, changes)
+        } else {
+            response
+        };
+        match &changes.compression {
+            None => response,
+            Some(rules) => compression::compress(rules, response, self.head, &local.encoders),
+        }
     }
 
     /// The response, waited for, wherever local redirects lead. `None` if the client has left and
@@ -177,8 +177,13 @@ impl<'g> Exchange<'g, '_> {
         response: DuplexResponse<'g, 'c>,
         local: &WorkerState,
     ) -> Answered<'g, 'c> {
+        let response = if self.policy.representation.act_behind_handlers() {
+            self.selected(response, local)
+        } else {
+            response
+        };
         Answered {
-            response: self.compressed(response, local),
+            response,
             policy: self.policy,
         }
     }
