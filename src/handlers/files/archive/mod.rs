@@ -73,7 +73,7 @@ impl FilesHandler {
                     own.clone(),
                     path.clone(),
                     shown.clone(),
-                    name.clone(),
+                    (name.clone(), form),
                 )
             }
         };

@@ -4,7 +4,11 @@
 //! begins with the name of the directory, and holds nothing that some program takes for a separator, or a
 //! terminal for a command.
 
+use std::collections::HashMap;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use crate::config::model::ArchiveForm;
 
 /// The name of the root's archive: its path has none.
 const ROOT: &str = "files";
@@ -49,6 +53,79 @@ pub(super) fn clean(name: &[u8]) -> String {
     String::from_utf8_lossy(name).chars().map(visible).collect()
 }
 
+/// What the entries of one directory are called in an archive: no two alike, because a program that unpacks it
+/// would keep the last of them alone.
+pub(super) struct Names {
+    form: ArchiveForm,
+    /// Each name that another one could come to, with the last number that was put to it. Empty if all entries
+    /// are called as on the disk.
+    taken: HashMap<String, usize>,
+}
+
+impl Names {
+    /// For an archive of that form, of a directory whose entries are called `all`.
+    pub(super) fn new<'n>(form: ArchiveForm, all: impl Iterator<Item = &'n [u8]>) -> Self {
+        let (mut taken, mut is_any_changed) = (HashMap::new(), false);
+        for name in all {
+            let cleaned = clean_for(form, name);
+            if cleaned.as_bytes() == name {
+                taken.insert(cleaned, 1);
+            } else {
+                is_any_changed = true;
+            }
+        }
+        if !is_any_changed {
+            taken = HashMap::new();
+        }
+        Self { form, taken }
+    }
+
+    /// What the entry `name` is called in the archive. Each is asked for once.
+    pub(super) fn of(&mut self, name: &[u8]) -> String {
+        let cleaned = clean_for(self.form, name);
+        if cleaned.as_bytes() == name {
+            return cleaned;
+        }
+        let Some(last) = self.taken.get(&cleaned) else {
+            self.taken.insert(cleaned.clone(), 1);
+            return cleaned;
+        };
+        let mut number = *last;
+        let name = loop {
+            number += 1;
+            let name = numbered(&cleaned, number);
+            if !self.taken.contains_key(&name) {
+                break name;
+            }
+        };
+        self.taken.insert(cleaned, number);
+        self.taken.insert(name.clone(), 1);
+        name
+    }
+}
+
+/// [`clean`], and without colons in a zip: they end the name of a drive where zip comes from.
+fn clean_for(form: ArchiveForm, name: &[u8]) -> String {
+    let name = clean(name);
+    match form {
+        ArchiveForm::Zip => portable(&name),
+        ArchiveForm::TarGz => name,
+    }
+}
+
+/// `name` as a zip has it.
+pub(super) fn portable(name: &str) -> String {
+    name.replace(':', "_")
+}
+
+/// `name` with that number, before what says its type.
+pub(super) fn numbered(name: &str, number: usize) -> String {
+    match name.rsplit_once('.') {
+        Some((stem, ending)) if !stem.is_empty() => format!("{stem}-{number}.{ending}"),
+        _ => format!("{name}-{number}"),
+    }
+}
+
 /// The value of `Content-Disposition` that has a browser save the content as `file` (RFC 6266). The first form of
 /// the name is for clients that do not know the second.
 pub(super) fn attachment(file: &str) -> String {
@@ -80,6 +157,33 @@ mod tests {
         // A client may write a path that is longer than any name on a disk, where a route drops a part of it.
         let long = [b'x'; 8000];
         assert_eq!(of_directory(&long), "x".repeat(MAX_NAME));
+    }
+
+    #[test]
+    fn no_two_entries_of_a_directory_are_called_alike() {
+        let all: [&[u8]; 9] = [
+            b"a:b.txt",
+            b"a\\b.txt",
+            b"a_b.txt",
+            b"plain",
+            b"x\xfe",
+            b"x\xff",
+            b"y\\y",
+            b"y_y",
+            b"y_y-2",
+        ];
+        let [a2, a3] = ["a_b-2.txt", "a_b-3.txt"];
+        for (form, first) in [
+            (ArchiveForm::TarGz, ["a:b.txt", a2]),
+            (ArchiveForm::Zip, [a2, a3]),
+        ] {
+            let mut names = Names::new(form, all.into_iter());
+            let found = all.map(|name| names.of(name));
+            let (x, y) = (["x\u{fffd}", "x\u{fffd}-2"], ["y_y-3", "y_y", "y_y-2"]);
+            let rest = ["a_b.txt", "plain"];
+            let expected = [&first[..], &rest, &x, &y].concat();
+            assert_eq!(found.to_vec(), expected, "{form:?}");
+        }
     }
 
     #[test]

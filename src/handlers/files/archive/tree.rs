@@ -18,7 +18,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::vec;
 
-use super::names::clean;
+use super::names::{Names, numbered};
+use crate::config::model::ArchiveForm;
 use crate::disk::absence::Absence;
 use crate::disk::beneath::{Opened, Root, Waiting};
 use crate::disk::identity::{Identity, Kind};
@@ -53,6 +54,9 @@ pub(super) struct Tree {
     shown: Vec<u8>,
     /// The name of the directory at the top.
     name: String,
+    form: ArchiveForm,
+    /// What the file is called that is [`LEFT_OUT`], unless the directory has such a file.
+    note: String,
     /// The directories that the walk stands in, the innermost last.
     levels: Vec<Level>,
     /// How many entries it has met.
@@ -69,6 +73,8 @@ struct Level {
     /// What tells it from every other directory.
     identity: (u64, u64),
     entries: vec::IntoIter<Entry>,
+    /// What the entries are called in the archive.
+    names: Names,
 }
 
 /// What is left out although a listing shows it.
@@ -116,7 +122,7 @@ impl Tree {
         own_paths: Option<OwnPaths>,
         beneath: Vec<u8>,
         shown: Vec<u8>,
-        name: String,
+        (name, form): (String, ArchiveForm),
     ) -> io::Result<Self> {
         let options = &route.options;
         let root = Root::open(&options.root, &options.links, Waiting::Allowed)?;
@@ -127,6 +133,8 @@ impl Tree {
             beneath,
             shown,
             name,
+            form,
+            note: LEFT_OUT.to_owned(),
             levels: Vec::new(),
             count: 0,
             left_out: LeftOut::default(),
@@ -141,14 +149,18 @@ impl Tree {
         let path = [&self.beneath[..], &below].concat();
         let mut entries = directory::entries(&self.root, &path, opened)?;
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        if !self.levels.is_empty() {
+        if self.levels.is_empty() {
+            self.note = name_of_note(&entries);
+        } else {
             self.keep_index_alone(&mut entries);
         }
+        let names = Names::new(self.form, entries.iter().map(|entry| &entry.name[..]));
         self.levels.push(Level {
             below,
             name,
             identity: identity(opened),
             entries: entries.into_iter(),
+            names,
         });
         Ok(())
     }
@@ -175,7 +187,7 @@ impl Tree {
                 continue;
             };
             let below = [&level.below[..], &entry.name].concat();
-            let name = format!("{}{}", level.name, clean(&entry.name));
+            let name = format!("{}{}", level.name, level.names.of(&entry.name));
             self.count += 1;
             if self.count > MAX_ENTRIES {
                 let message = format!("there are more than {MAX_ENTRIES} entries");
@@ -267,7 +279,7 @@ impl Tree {
     fn note(&self, text: String) -> Item {
         let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
         Item::File {
-            name: format!("{}/{LEFT_OUT}", self.name),
+            name: format!("{}/{}", self.name, self.note),
             modified: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
             length: text.len() as u64,
             content: Content::Text(io::Cursor::new(text)),
@@ -313,6 +325,16 @@ impl LeftOut {
         }
         (count > 0).then_some(text)
     }
+}
+
+/// What the note is called in a directory with these entries.
+fn name_of_note(entries: &[Entry]) -> String {
+    let mut name = LEFT_OUT.to_owned();
+    let mut further = (2..).map(|number| numbered(LEFT_OUT, number));
+    while entries.iter().any(|entry| entry.name == name.as_bytes()) {
+        name = further.next().expect("there are more numbers than entries");
+    }
+    name
 }
 
 fn identity(opened: &Opened) -> (u64, u64) {
@@ -389,7 +411,8 @@ mod tests {
     fn open(options: &Files, path: &str, own: Option<OwnPaths>) -> Tree {
         let route = Arc::new(FilesRoute::new(options));
         let shown = format!("/shown{path}");
-        Tree::open(route, own, path.into(), shown.into(), "top".to_owned()).expect("it is there")
+        let name = ("top".to_owned(), ArchiveForm::Zip);
+        Tree::open(route, own, path.into(), shown.into(), name).expect("it is there")
     }
 
     /// The names of all items, each with its content if it is a file.
@@ -494,6 +517,29 @@ mod tests {
         assert_eq!(*told, format!("top/{LEFT_OUT}={deep}: it is too deep\n"));
         assert_eq!(found.len(), MAX_DEPTH - 1 + 2);
         assert_eq!(found[MAX_DEPTH - 1], "top/z=x");
+    }
+
+    /// A program that unpacked it kept the last of them alone.
+    #[test]
+    fn no_two_files_have_one_name() {
+        let (tree, options) = tree_of(&["x_y", "x\\y", "a/1:2", "a/1_2"]);
+        tree.write(&format!("root/{LEFT_OUT}"), b"own");
+        let deep = "d/".repeat(MAX_DEPTH);
+        tree.write(&format!("root/{deep}f"), b"x");
+        let found = walk(open(&options, "/", None)).expect("it can be read");
+        let shown = found.iter().filter(|name| !name.contains("d/"));
+        let shown: Vec<&str> = shown.map(String::as_str).collect();
+        let expected = [
+            "top/a/",
+            "top/a/1_2-2=x",
+            "top/a/1_2=x",
+            &format!("top/{LEFT_OUT}=own"),
+            "top/x_y-2=x",
+            "top/x_y=x",
+        ];
+        assert_eq!(shown, expected);
+        let note = found.last().expect("some");
+        assert!(note.starts_with("top/tidegate-left-out-2.txt="), "{note}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use flate2::write::DeflateEncoder;
 use rawzip::time::UtcDateTime;
 use rawzip::{CompressionMethod, ZipArchiveWriter};
 
+use super::names::portable;
 use super::tree::{Content, Item, Items};
 use crate::http::media_type;
 
@@ -69,9 +70,4 @@ fn append<W: Write>(
     };
     entry.finish(told).map_err(io::Error::other)?;
     Ok(())
-}
-
-/// `name` without colons, which end the name of a drive where zip comes from.
-fn portable(name: &str) -> String {
-    name.replace(':', "_")
 }
