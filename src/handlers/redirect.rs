@@ -77,6 +77,10 @@ fn location(target: &[u8], below: &[u8], query: Option<&[u8]>) -> Vec<u8> {
     };
     let mut location = path.to_vec();
     location.extend(encode_path(below).into_bytes());
+    if location.is_empty() {
+        // A reference without a path leads back to where the client is: to the same redirect (RFC 3986 §5.2.2).
+        location.push(b'/');
+    }
     let queries = [own_query, query];
     let queries = queries.into_iter().flatten();
     for (index, query) in queries.filter(|query| !query.is_empty()).enumerate() {
@@ -105,6 +109,10 @@ mod tests {
             ("/new?k=v", "", Some(""), "/new?k=v"),
             ("/new#top", "/a", Some("x=y"), "/new/a?x=y#top"),
             ("https://example.com", "/a", None, "https://example.com/a"),
+            ("", "", None, "/"),
+            ("", "", Some("x=1"), "/?x=1"),
+            ("?k=v", "", None, "/?k=v"),
+            ("#top", "/a", None, "/a#top"),
             (
                 "https://example.com/",
                 "/é",
