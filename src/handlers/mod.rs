@@ -25,6 +25,7 @@ use std::rc::Rc;
 use crate::coding::encoders::Encoders;
 use crate::control::reach::Reach;
 use crate::http::method::{Method, MethodSet};
+use crate::http::request::RequestHead;
 use crate::message::content::{ContentError, DuplexContent, Octets, ReadContent};
 use crate::message::request::Request;
 use crate::message::response::{DuplexAnswer, DuplexResponse, Response};
@@ -186,12 +187,12 @@ impl Handler {
         }
     }
 
-    /// Whether it runs code of others, or asks other servers. Its response cannot be known without
-    /// doing that.
-    pub(crate) fn is_code(&self) -> bool {
+    /// Whether it runs code of others, or asks other servers, for the request of `head`. Its response cannot be
+    /// known without doing that.
+    pub(crate) fn is_code(&self, head: &RequestHead<'_>) -> bool {
         match self {
-            Self::Cgi(_) => true,
-            Self::Fastcgi(_) | Self::Proxy(_) => true,
+            Self::Proxy(proxy) => proxy.answer_unasked(head).is_none(),
+            Self::Cgi(_) | Self::Fastcgi(_) => true,
             Self::Files(_)
             | Self::Tried(_)
             | Self::Several
@@ -295,7 +296,7 @@ impl Handler {
     /// What an upstream would be sent; `None` if the handler asks none by HTTP.
     pub(crate) fn proxied(&self, request: &Request<'_>) -> Option<ProxiedRequest> {
         match self {
-            Self::Proxy(proxy) => Some(proxy.explain(request)),
+            Self::Proxy(proxy) if self.is_code(request.head) => Some(proxy.explain(request)),
             _ => None,
         }
     }

@@ -305,6 +305,27 @@ fn upstream() -> (SocketAddr, Receiver<String>) {
     (address, received)
 }
 
+/// It was told of as up to the upstream, with a head that is never sent.
+#[test]
+fn a_request_that_is_passed_to_no_upstream_is_explained_with_its_response() {
+    let (address, _sent) = upstream();
+    let server = Site::new(&format!("'/' = {{ proxy = 'http://{address}' }}")).start();
+    let circle = format!("Via: {}", ["1.1 tidegate"; 9].join(", "));
+    for (method, field, expected) in [
+        ("OPTIONS", "Max-Forwards: 0", 204),
+        ("GET", circle.as_str(), 508),
+    ] {
+        assert_eq!(answered(&server, method, "/", field).0, expected);
+        for live in [&[][..], &["--live"]] {
+            let arguments = [&["explain", "--json"], live, &["-H", field, method, "/"]].concat();
+            let told = ended_with(0, &server.command_line(&arguments));
+            let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+            assert_eq!(told["status"], expected, "{told}");
+            assert!(told["upstream"].is_null(), "{told}");
+        }
+    }
+}
+
 #[test]
 fn the_request_that_is_explained_is_the_one_that_is_sent() {
     let (address, sent) = upstream();

@@ -318,7 +318,8 @@ impl<'g, 'r> Exchange<'g, 'r> {
     /// Whether code behind the route answers, or another server says whether the request is let in. `explain`
     /// and `[[test]]` do not run the one and do not ask the other.
     pub(super) fn is_answered_by_code(&self) -> bool {
-        self.asks_a_service() || self.route().is_some_and(|route| route.handler.is_code())
+        let route = self.route();
+        self.asks_a_service() || route.is_some_and(|route| route.handler.is_code(self.head))
     }
 
     /// Whether the response has to be waited for in any case.

@@ -191,7 +191,7 @@ fn with_encoded_slash<'g, 'r>(
         let decoded = decoded.ok_or_else(|| invalid(&site.policy))?;
         return match_path(site, head, method, decoded);
     }
-    if !handler.is_code() {
+    if !handler.is_code(head) {
         return Ok(matched);
     }
     // A program may decode the path before it splits it, as all under WSGI do, and resolve `..` then, or not.

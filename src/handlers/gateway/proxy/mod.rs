@@ -42,6 +42,7 @@ use std::time::Duration;
 
 use crate::config::model::{Proxy, Route, RoutePattern};
 use crate::disk::read_ahead::ReadAhead;
+use crate::http::request::RequestHead;
 use crate::http::response::FieldLines;
 use crate::http::status::Status;
 use crate::log::{diagnostic, secrets};
@@ -126,16 +127,24 @@ impl ProxyHandler {
         worker: Worker<'_>,
         content: C,
     ) -> Result<DuplexAnswer<'a, 'c>, ContentError> {
-        if request::goes_in_a_circle(request.head) {
-            return Ok(self.told(Response::problem(Reason::ProxyLoop), None).into());
-        }
-        if max_forwards::left(request.head) == Some(0) {
-            return Ok(max_forwards::response().into());
+        if let Some(response) = self.answer_unasked(request.head) {
+            return Ok(response.into());
         }
         let body = Body::new(request, content, self.options.buffer, worker.disk).await?;
         match self.ask(request, &worker, &body).await {
             Ok(heard) => Ok(self.response(heard, request, worker).into()),
             Err(why) => Ok(self.failed(why, request)?.into()),
+        }
+    }
+
+    /// The response to the request of `head`, if no upstream is asked.
+    pub(crate) fn answer_unasked(&self, head: &RequestHead<'_>) -> Option<Response<'static>> {
+        if request::goes_in_a_circle(head) {
+            Some(self.told(Response::problem(Reason::ProxyLoop), None))
+        } else if max_forwards::left(head) == Some(0) {
+            Some(max_forwards::response())
+        } else {
+            None
         }
     }
 
