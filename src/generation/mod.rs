@@ -234,6 +234,8 @@ impl Generation {
             }
         }
         self.upstreams.iter().for_each(|group| group.retire());
+        // A check of a group before may have ended since those of `next` began.
+        next.upstreams.iter().for_each(|group| group.revive());
         let stays =
             |life: &Arc<RouteLife>| next.carryover.lives().any(|other| Arc::ptr_eq(life, other));
         let lives = self.carryover.lives().filter(|life| !stays(life)).cloned();

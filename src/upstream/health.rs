@@ -1,9 +1,13 @@
 //! Whether a server is healthy, by the answers to the questions that are asked without a client.
 //!
 //! A server counts as healthy until it has given so many bad answers in a row, also one that has not been
-//! asked yet: a start must not refuse requests that the servers could answer.
+//! asked yet: a start must not refuse requests that the servers could answer. For the same reason the answers
+//! to one question say nothing once another is asked, or none.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::config::model::HealthCheck;
 
 /// The health of one server. One task changes it, and workers read it.
 #[derive(Debug, Default)]
@@ -11,11 +15,29 @@ pub(super) struct Health {
     is_bad: AtomicBool,
     /// How many of the last answers, in a row, speak for the other state.
     against: AtomicU32,
+    /// The check that the answers were given to.
+    check: Mutex<Option<HealthCheck>>,
 }
 
 impl Health {
     pub(super) fn is_bad(&self) -> bool {
         self.is_bad.load(Ordering::Relaxed)
+    }
+
+    /// Says by which check the health is known from now on; `None`: by none. What the answers to another
+    /// question have said is forgotten.
+    pub(super) fn follow(&self, check: Option<&HealthCheck>) {
+        let mut known = self.check.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = match (&*known, check) {
+            (Some(known), Some(check)) => known.asks_the_same_as(check),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if !is_same {
+            *known = check.cloned();
+            self.against.store(0, Ordering::Relaxed);
+            self.is_bad.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Takes note of an answer: after `rises` good ones in a row a server is healthy, after `falls` bad

@@ -182,6 +182,13 @@ pub(crate) struct HealthCheck {
     pub(crate) falls: u32,
 }
 
+impl HealthCheck {
+    /// Whether an answer says the same, whichever of both it is given to.
+    pub(crate) fn asks_the_same_as(&self, other: &Self) -> bool {
+        (&self.path, &self.host, &self.status) == (&other.path, &other.host, &other.status)
+    }
+}
+
 /// `2xx`, or one status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StatusRange {

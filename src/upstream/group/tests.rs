@@ -439,6 +439,49 @@ fn a_name_that_a_reload_does_not_find_leads_where_it_did() {
     assert!(after.choose_at(Wish::default(), &[], lost.at(0)).is_ok());
 }
 
+/// A reload that took the check out, and one that put another in, left a server out that the first check had
+/// found unhealthy.
+#[test]
+fn what_another_check_has_found_is_forgotten() {
+    let check = |path: &str, every| model::HealthCheck {
+        path: path.to_owned(),
+        host: None,
+        every: Duration::from_secs(every),
+        timeout: Duration::from_secs(1),
+        status: Vec::new(),
+        rises: 1,
+        falls: 1,
+    };
+    let servers = Arc::<Servers>::default();
+    let trial = Trial::new(1, |_| {});
+    let group = |health| {
+        let mut options = trial.group.options().clone();
+        options.health = health;
+        let group = Group::new(&options, &servers, None);
+        group.revive();
+        group
+    };
+    let is_asked = |group: &Group| group.choose_at(Wish::default(), &[], trial.at(0)).is_ok();
+    let first = group(Some(check("/wrong", 1)));
+    let (server, _) = &first.servers()[0];
+    first.note_health(server, Err(Unwell::TimedOut), trial.at(0));
+    assert!(!is_asked(&first));
+    assert!(
+        !is_asked(&group(Some(check("/wrong", 2)))),
+        "the same question"
+    );
+    let other = group(Some(check("/ok", 1)));
+    assert!(is_asked(&other));
+    // The answer to a question that was under way.
+    first.retire();
+    first.note_health(server, Err(Unwell::TimedOut), trial.at(0));
+    assert!(is_asked(&other));
+    other.note_health(server, Err(Unwell::TimedOut), trial.at(0));
+    assert!(!is_asked(&other));
+    group(None);
+    assert!(is_asked(&group(Some(check("/ok", 1)))));
+}
+
 #[test]
 fn an_unhealthy_server_is_not_asked_also_if_there_is_no_other() {
     let checked = |options: &mut model::Upstream| {

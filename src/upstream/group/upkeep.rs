@@ -61,6 +61,11 @@ impl Group {
         let Some(check) = &self.options.health else {
             return;
         };
+        if self.is_retired.load(Ordering::Relaxed) {
+            // The question is of a generation that serves no more.
+            return;
+        }
+        server.health.follow(Some(check));
         let subject = format_args!("upstream {}: {}", self.options.name, server.address());
         if let Err(unwell) = &answer {
             diagnostic::debug(format_args!("{subject}: GET {}: {unwell}", check.path));
@@ -165,6 +170,10 @@ impl Group {
     /// Says that the generation of this group serves, perhaps again.
     pub(crate) fn revive(&self) {
         self.set_retired(false);
+        let members = self.members.load();
+        members
+            .iter()
+            .for_each(|member| member.server().health.follow(self.options.health.as_ref()));
     }
 
     /// Says that another generation serves in place of this group's. Exchanges that began before still choose
